@@ -1,0 +1,316 @@
+//! Names of things: telephone numbers, Twilio's SIDs, groups, channels.
+//!
+//! Each is a type of its own with a private field, made by parsing and printed by `Display`, so a
+//! call's SID cannot stand where a number's is wanted. SIDs are kept as 128-bit integers: a window
+//! holds millions of them, and text would be three times the size.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// Text that does not have the form of the id it was taken for.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{value:?} is not {want}")]
+pub struct BadId {
+    pub value: String,
+    pub want: &'static str,
+}
+
+impl BadId {
+    fn new(value: &str, want: &'static str) -> BadId {
+        // Hostile input must not fill the log.
+        BadId { value: value.chars().take(80).collect(), want }
+    }
+}
+
+macro_rules! serde_as_text {
+    ($t:ty) => {
+        impl Serialize for $t {
+            fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+                s.collect_str(self)
+            }
+        }
+        impl<'de> Deserialize<'de> for $t {
+            fn deserialize<D: Deserializer<'de>>(d: D) -> Result<$t, D::Error> {
+                let text = std::borrow::Cow::<str>::deserialize(d)?;
+                text.parse().map_err(serde::de::Error::custom)
+            }
+        }
+        impl fmt::Debug for $t {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+    };
+}
+
+/// 32 hexadecimal digits as a number.
+fn hex128(digits: &[u8]) -> Option<u128> {
+    if digits.len() != 32 {
+        return None;
+    }
+    let mut n = 0u128;
+    for &c in digits {
+        let d = match c {
+            b'0'..=b'9' => c - b'0',
+            b'a'..=b'f' => c - b'a' + 10,
+            b'A'..=b'F' => c - b'A' + 10,
+            _ => return None,
+        };
+        n = n << 4 | u128::from(d);
+    }
+    Some(n)
+}
+
+macro_rules! sid {
+    ($(#[$doc:meta])* $name:ident, $prefix:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(u128);
+
+        impl $name {
+            /// The SID whose 32 digits spell `n`; for simulators and tests.
+            pub const fn from_u128(n: u128) -> $name {
+                $name(n)
+            }
+
+            pub const fn as_u128(self) -> u128 {
+                self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = BadId;
+            fn from_str(s: &str) -> Result<$name, BadId> {
+                s.as_bytes()
+                    .strip_prefix($prefix.as_bytes())
+                    .and_then(hex128)
+                    .map($name)
+                    .ok_or_else(|| BadId::new(s, concat!("a SID: ", $prefix, " and 32 hexadecimal digits")))
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!($prefix, "{:032x}"), self.0)
+            }
+        }
+
+        serde_as_text!($name);
+    };
+}
+
+sid!(
+    /// An account or subaccount.
+    AccountSid, "AC"
+);
+sid!(
+    /// One leg of a call.
+    CallSid, "CA"
+);
+sid!(
+    /// One of our numbers as Twilio's IncomingPhoneNumber resource.
+    NumberSid, "PN"
+);
+sid!(
+    /// A SIP trunk.
+    TrunkSid, "TK"
+);
+sid!(
+    /// A TwiML application.
+    ApplicationSid, "AP"
+);
+sid!(
+    /// A debugger alert, also the same event's call notification.
+    AlertSid, "NO"
+);
+sid!(
+    /// A Messaging Service.
+    ServiceSid, "MG"
+);
+
+/// A message: `SM`, or `MM` when it carries media.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MessageSid {
+    media: bool,
+    digits: u128,
+}
+
+impl MessageSid {
+    pub const fn from_u128(digits: u128) -> MessageSid {
+        MessageSid { media: false, digits }
+    }
+
+    pub const fn as_u128(self) -> u128 {
+        self.digits
+    }
+}
+
+impl FromStr for MessageSid {
+    type Err = BadId;
+    fn from_str(s: &str) -> Result<MessageSid, BadId> {
+        let (media, rest) = match s.as_bytes() {
+            [b'S', b'M', rest @ ..] => (false, rest),
+            [b'M', b'M', rest @ ..] => (true, rest),
+            _ => (false, &[][..]),
+        };
+        hex128(rest)
+            .map(|digits| MessageSid { media, digits })
+            .ok_or_else(|| BadId::new(s, "a SID: SM or MM and 32 hexadecimal digits"))
+    }
+}
+
+impl fmt::Display for MessageSid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{:032x}", if self.media { "MM" } else { "SM" }, self.digits)
+    }
+}
+
+serde_as_text!(MessageSid);
+
+/// A telephone number in E.164: `+`, then 7 to 15 digits of which the first is not zero.
+///
+/// This is the shape alone. Whether a number exists is for Twilio to say.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct E164(u64);
+
+impl E164 {
+    /// The number's last two digits: all that is kept of the other party's number in the clear.
+    pub const fn last_two(self) -> u8 {
+        (self.0 % 100) as u8
+    }
+
+    pub const fn as_u64(self) -> u64 {
+        self.0
+    }
+}
+
+impl FromStr for E164 {
+    type Err = BadId;
+    fn from_str(s: &str) -> Result<E164, BadId> {
+        let bad = || BadId::new(s, "a number in E.164, such as +15005550100");
+        let digits = s.strip_prefix('+').ok_or_else(bad)?;
+        let first = digits.bytes().next().unwrap_or(b'0');
+        if !(7..=15).contains(&digits.len()) || first == b'0' || !digits.bytes().all(|c| c.is_ascii_digit()) {
+            return Err(bad());
+        }
+        digits.parse().map(E164).map_err(|_| bad())
+    }
+}
+
+impl fmt::Display for E164 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "+{}", self.0)
+    }
+}
+
+serde_as_text!(E164);
+
+/// What a number carries. Its two channels port, fail, roll back and restore separately.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Channel {
+    Voice,
+    Messaging,
+}
+
+impl Channel {
+    pub const ALL: [Channel; 2] = [Channel::Voice, Channel::Messaging];
+
+    pub const fn label(self) -> &'static str {
+        match self {
+            Channel::Voice => "voice",
+            Channel::Messaging => "messaging",
+        }
+    }
+
+    /// Position in tables that have one cell a channel.
+    pub const fn index(self) -> usize {
+        match self {
+            Channel::Voice => 0,
+            Channel::Messaging => 1,
+        }
+    }
+}
+
+impl fmt::Display for Channel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.label())
+    }
+}
+
+impl FromStr for Channel {
+    type Err = BadId;
+    fn from_str(s: &str) -> Result<Channel, BadId> {
+        Channel::ALL.into_iter().find(|c| c.label() == s).ok_or_else(|| BadId::new(s, "a channel: voice or messaging"))
+    }
+}
+
+/// A group's name: 1 to 64 letters, digits, `.`, `_` or `-`. It is a metric label and part of URLs.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct GroupName(Arc<str>);
+
+impl GroupName {
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for GroupName {
+    type Err = BadId;
+    fn from_str(s: &str) -> Result<GroupName, BadId> {
+        let fits = s.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'_' | b'-'));
+        if s.is_empty() || s.len() > 64 || !fits {
+            return Err(BadId::new(s, "a group's name: 1 to 64 letters, digits, '.', '_' or '-'"));
+        }
+        Ok(GroupName(s.into()))
+    }
+}
+
+impl fmt::Display for GroupName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+serde_as_text!(GroupName);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sids_keep_their_prefix_and_digits() {
+        let text = "CA00000000000000000000000000000abc";
+        let sid: CallSid = text.parse().unwrap();
+        assert_eq!(sid.to_string(), text);
+        assert_eq!(sid, CallSid::from_u128(0xabc));
+        for bad in ["", "CA", "PN00000000000000000000000000000abc", "CA0000000000000000000000000000abcg", &text[..33]] {
+            assert!(bad.parse::<CallSid>().is_err(), "{bad:?}");
+        }
+        let mms = "MM00000000000000000000000000000001";
+        assert_eq!(mms.parse::<MessageSid>().unwrap().to_string(), mms);
+        assert_ne!(mms.parse(), Ok(MessageSid::from_u128(1)));
+    }
+
+    #[test]
+    fn e164_is_a_plus_and_up_to_fifteen_digits() {
+        for good in ["+15005550100", "+4930123456", "+999999999999999"] {
+            assert_eq!(good.parse::<E164>().unwrap().to_string(), good);
+        }
+        for bad in [
+            "15005550100",
+            "+",
+            "+0123456789",
+            "+1 500 555 0100",
+            "+1234567890123456",
+            "+123456",
+            "anonymous",
+            "+١٢٣٤٥٦٧",
+        ] {
+            assert!(bad.parse::<E164>().is_err(), "{bad:?}");
+        }
+    }
+}
