@@ -1,0 +1,503 @@
+//! Was the caller served? From a call with its alerts and child legs, or a message with its
+//! alerts, to `ok`, `failed(reason)` or `ignored(why)`.
+//!
+//! A call's own status does not say it: a caller who hears "an application error has occurred" has
+//! an ordinary short `completed` call, and a forward that nobody could take is `completed` too.
+//! So alerts on the handler's own URL come first, child legs second, the status last. Busy lines,
+//! unanswered phones and callers who hang up are left out: they are people, not faults.
+//!
+//! This module is one function for calls and one for messages, without state; what they need is
+//! gathered by [`super::ledger`]. `None` means: not settled, wait.
+
+use serde::{Deserialize, Serialize};
+
+use super::code::{Class, Code};
+use super::observation::{Alert, CallStatus, Direction, Level, MessageStatus};
+use super::routing::is_same_webhook;
+
+/// What became of one call or message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    Ok,
+    Failed(Reason),
+    Ignored(Why),
+}
+
+/// Why somebody was not served. A closed list: each is a metric label, and says whether pointing
+/// the number at a bin on Twilio would have served the caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// The handler's URL could not be fetched.
+    Webhook,
+    /// The handler's URL answered with something that is not usable TwiML.
+    Content,
+    /// The handler failed and the number's own fallback URL served the caller.
+    Rescued,
+    /// Every leg that the handler dialled failed.
+    Forward,
+    /// The number points at nothing.
+    NoHandler,
+    /// The SIP endpoint behind the number's trunk could not be reached.
+    Trunk,
+    /// The fallback that we swapped to failed.
+    Fallback,
+    /// A TwiML Bin's template is broken.
+    Template,
+    /// Broke before any TwiML ran, without an alert: carrier or Twilio.
+    Carrier,
+    /// The account is suspended, out of concurrency, or without voice.
+    Account,
+    /// Twilio's own fault.
+    Platform,
+    /// Another URL on the handler's host failed, a `<Gather>` action perhaps.
+    OtherUrl,
+    /// The sender is not registered, or its messages are filtered.
+    Registration,
+    /// A message could not be delivered for another cause than the recipient's phone.
+    Delivery,
+}
+
+impl Reason {
+    pub const ALL: [Reason; 14] = [
+        Reason::Webhook,
+        Reason::Content,
+        Reason::Rescued,
+        Reason::Forward,
+        Reason::NoHandler,
+        Reason::Trunk,
+        Reason::Fallback,
+        Reason::Template,
+        Reason::Carrier,
+        Reason::Account,
+        Reason::Platform,
+        Reason::OtherUrl,
+        Reason::Registration,
+        Reason::Delivery,
+    ];
+
+    /// Law 3: would pointing the number at a bin on Twilio have served the caller?
+    pub const fn is_curable(self) -> bool {
+        match self {
+            Reason::Webhook
+            | Reason::Content
+            | Reason::Rescued
+            | Reason::Forward
+            | Reason::NoHandler
+            | Reason::Trunk => true,
+            // The bin lives on the same account and platform, is itself what broke, or has no part in it.
+            Reason::Fallback
+            | Reason::Template
+            | Reason::Carrier
+            | Reason::Account
+            | Reason::Platform
+            | Reason::OtherUrl
+            | Reason::Registration
+            | Reason::Delivery => false,
+        }
+    }
+
+    pub const fn label(self) -> &'static str {
+        match self {
+            Reason::Webhook => "webhook",
+            Reason::Content => "content",
+            Reason::Rescued => "rescued",
+            Reason::Forward => "forward",
+            Reason::NoHandler => "no_handler",
+            Reason::Trunk => "trunk",
+            Reason::Fallback => "fallback",
+            Reason::Template => "template",
+            Reason::Carrier => "carrier",
+            Reason::Account => "account",
+            Reason::Platform => "platform",
+            Reason::OtherUrl => "other_url",
+            Reason::Registration => "registration",
+            Reason::Delivery => "delivery",
+        }
+    }
+
+    /// The reason in words that fit "the caller was not served: …".
+    pub const fn text(self) -> &'static str {
+        match self {
+            Reason::Webhook => "the handler's URL could not be fetched",
+            Reason::Content => "the handler's answer is not usable TwiML",
+            Reason::Rescued => "the handler failed and the number's own fallback URL stepped in",
+            Reason::Forward => "every leg the handler dialled failed",
+            Reason::NoHandler => "the number points at nothing",
+            Reason::Trunk => "the SIP endpoint behind the trunk could not be reached",
+            Reason::Fallback => "the fallback itself failed",
+            Reason::Template => "a TwiML Bin's template is broken",
+            Reason::Carrier => "the call broke before any TwiML ran",
+            Reason::Account => "the Twilio account is restricted",
+            Reason::Platform => "Twilio failed internally",
+            Reason::OtherUrl => "another URL of the handler failed",
+            Reason::Registration => "messages are filtered or the sender is not registered",
+            Reason::Delivery => "a message could not be delivered",
+        }
+    }
+}
+
+/// Why an entry says nothing about the handler.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Why {
+    /// The line was busy: a person, or an honest `<Reject>`.
+    Busy,
+    /// Nobody picked up.
+    NoAnswer,
+    /// The caller hung up before anybody answered.
+    HungUp,
+    /// Our own test call or message.
+    Probe,
+    /// The recipient's phone, not us: off, unknown, a landline.
+    Recipient,
+}
+
+impl Why {
+    pub const ALL: [Why; 5] = [Why::Busy, Why::NoAnswer, Why::HungUp, Why::Probe, Why::Recipient];
+
+    pub const fn label(self) -> &'static str {
+        match self {
+            Why::Busy => "busy",
+            Why::NoAnswer => "no_answer",
+            Why::HungUp => "hung_up",
+            Why::Probe => "probe",
+            Why::Recipient => "recipient",
+        }
+    }
+}
+
+impl Outcome {
+    /// Metric label `outcome`.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Outcome::Ok => "ok",
+            Outcome::Failed(_) => "failed",
+            Outcome::Ignored(_) => "ignored",
+        }
+    }
+
+    /// Metric label `reason`, empty for `ok`.
+    pub const fn reason_label(self) -> &'static str {
+        match self {
+            Outcome::Ok => "",
+            Outcome::Failed(reason) => reason.label(),
+            Outcome::Ignored(why) => why.label(),
+        }
+    }
+
+    pub const fn is_curable_failure(self) -> bool {
+        match self {
+            Outcome::Failed(reason) => reason.is_curable(),
+            Outcome::Ok | Outcome::Ignored(_) => false,
+        }
+    }
+
+    /// Every value, for tables that start at zero.
+    pub fn all() -> impl Iterator<Item = Outcome> {
+        std::iter::once(Outcome::Ok)
+            .chain(Reason::ALL.into_iter().map(Outcome::Failed))
+            .chain(Why::ALL.into_iter().map(Outcome::Ignored))
+    }
+}
+
+/// Everything that alerts have said of one call or message so far. A set: the same alert twice, or
+/// in another order, is the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Marks {
+    set: u16,
+    /// The code of the strongest mark, for the evidence; 0 when there is none.
+    code: u32,
+}
+
+/// What one alert says of the call or message it belongs to, weakest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Mark {
+    OtherUrl,
+    Trunk,
+    Platform,
+    Account,
+    Template,
+    OwnFallback,
+    OurFallback,
+    PrimaryContent,
+    PrimaryWebhook,
+}
+
+impl Marks {
+    pub fn add(&mut self, mark: Mark, code: Code) {
+        let bit = 1 << mark as u16;
+        // The lower code among equals, so that the order of arrival does not show.
+        if self.set < bit || (self.set < bit << 1 && code.0 < self.code) {
+            self.code = code.0;
+        }
+        self.set |= bit;
+    }
+
+    const fn has(self, mark: Mark) -> bool {
+        self.set & (1 << mark as u16) != 0
+    }
+
+    pub const fn is_empty(self) -> bool {
+        self.set == 0
+    }
+
+    pub const fn code(self) -> Option<Code> {
+        if self.set == 0 { None } else { Some(Code(self.code)) }
+    }
+}
+
+/// The webhooks of one channel of one number, as far as they are known.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Webhooks<'a> {
+    /// URLs that have been the primary; several, since an alert may be older than a swap.
+    pub primary: &'a [String],
+    /// The number's own fallback URL.
+    pub own_fallback: Option<&'a str>,
+    /// What a rollback swaps to.
+    pub our_fallback: Option<&'a str>,
+    pub status_callback: Option<&'a str>,
+    pub has_trunk: bool,
+}
+
+/// What `alert` says of the entry it belongs to; `None` if the caller noticed nothing of it.
+pub fn mark(alert: &Alert, webhooks: Webhooks<'_>) -> Option<Mark> {
+    let class = alert.code.class();
+    // A trunk's unreachable endpoint is logged as a warning although nobody was served.
+    if class == Class::Origination && webhooks.has_trunk {
+        return Some(Mark::Trunk);
+    }
+    if alert.level != Level::Error {
+        return None;
+    }
+    match class {
+        Class::Webhook | Class::Content => {
+            let url = alert.url.as_deref()?;
+            let is = |configured: Option<&str>| configured.is_some_and(|c| is_same_webhook(c, url));
+            if is(webhooks.our_fallback) {
+                Some(Mark::OurFallback)
+            } else if webhooks.primary.iter().any(|p| is_same_webhook(p, url)) {
+                Some(if class == Class::Webhook { Mark::PrimaryWebhook } else { Mark::PrimaryContent })
+            } else if is(webhooks.own_fallback) {
+                Some(Mark::OwnFallback)
+            } else if is(webhooks.status_callback) {
+                None
+            } else {
+                webhooks.primary.iter().any(|p| origin(p) == origin(url)).then_some(Mark::OtherUrl)
+            }
+        }
+        Class::Template => Some(Mark::Template),
+        Class::Account => Some(Mark::Account),
+        Class::Platform => Some(Mark::Platform),
+        // Child legs, message statuses, or nobody at all: said elsewhere or not noticed by a caller.
+        Class::Dial
+        | Class::Origination
+        | Class::Sip
+        | Class::Recipient
+        | Class::Registration
+        | Class::Delivery
+        | Class::Request
+        | Class::Callback
+        | Class::Media
+        | Class::Log
+        | Class::Unknown => None,
+    }
+}
+
+/// Scheme and host of a URL, in lower case.
+fn origin(url: &str) -> String {
+    let host = url.find("://").map_or(0, |i| i + 3);
+    let end = url[host..].find(['/', '?', '#']).map_or(url.len(), |i| host + i);
+    url[..end].to_ascii_lowercase()
+}
+
+/// How many child legs of a call stand where.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Children {
+    pub open: u8,
+    pub completed: u8,
+    pub failed: u8,
+    pub busy: u8,
+    pub no_answer: u8,
+    pub canceled: u8,
+}
+
+impl Children {
+    pub const fn any(self) -> bool {
+        self.open as u16
+            + self.completed as u16
+            + self.failed as u16
+            + self.busy as u16
+            + self.no_answer as u16
+            + self.canceled as u16
+            > 0
+    }
+
+    /// The count that a leg in `status` belongs to.
+    pub const fn slot(&mut self, status: CallStatus) -> &mut u8 {
+        match status {
+            CallStatus::Queued | CallStatus::Ringing | CallStatus::InProgress | CallStatus::Unknown => &mut self.open,
+            CallStatus::Completed => &mut self.completed,
+            CallStatus::Failed => &mut self.failed,
+            CallStatus::Busy => &mut self.busy,
+            CallStatus::NoAnswer => &mut self.no_answer,
+            CallStatus::Canceled => &mut self.canceled,
+        }
+    }
+}
+
+/// All that is known of an inbound call.
+#[derive(Clone, Copy, Debug)]
+pub struct CallFacts {
+    pub status: CallStatus,
+    pub duration: Option<u32>,
+    pub children: Children,
+    pub marks: Marks,
+    /// Alerts and child legs have had time to arrive since the call was seen to have ended.
+    pub is_settled: bool,
+    /// The number points at nothing.
+    pub has_no_handler: bool,
+    /// The number has its own fallback URL.
+    pub has_own_fallback: bool,
+    /// The number's handler is known to dial out.
+    pub forwards: bool,
+    /// The caller is our own prober.
+    pub is_probe: bool,
+}
+
+/// A completed call this long was not an error announcement: the longest one lasts a 15 s webhook
+/// timeout plus up to 7 s of speech. Taking 20 s cost false rollbacks when measured.
+pub const SERVED_AFTER_SECONDS: u32 = 25;
+
+/// Settles a call, or `None` while it may still become something else.
+pub fn judge_call(f: &CallFacts) -> Option<Outcome> {
+    if f.is_probe {
+        return f.status.is_final().then_some(Outcome::Ignored(Why::Probe));
+    }
+    if let Some(reason) = marked(f.marks, f.has_own_fallback) {
+        return Some(Outcome::Failed(reason));
+    }
+    let c = f.children;
+    if c.completed > 0 {
+        // Sequential dialling: somebody took the call in the end.
+        return Some(Outcome::Ok);
+    }
+    if c.open > 0 {
+        return None;
+    }
+    if c.failed > 0 && c.busy + c.no_answer + c.canceled == 0 {
+        return Some(Outcome::Failed(Reason::Forward));
+    }
+    if c.busy > 0 {
+        return Some(Outcome::Ignored(Why::Busy));
+    }
+    if c.no_answer > 0 {
+        return Some(Outcome::Ignored(Why::NoAnswer));
+    }
+    if c.canceled > 0 {
+        return Some(Outcome::Ignored(Why::HungUp));
+    }
+    match f.status {
+        CallStatus::Queued | CallStatus::Ringing | CallStatus::InProgress | CallStatus::Unknown => None,
+        CallStatus::Completed => {
+            let long = f.duration.is_some_and(|d| d >= SERVED_AFTER_SECONDS) && !f.forwards;
+            if f.marks.has(Mark::OtherUrl) && (long || f.is_settled) {
+                Some(Outcome::Failed(Reason::OtherUrl))
+            } else {
+                (long || f.is_settled).then_some(Outcome::Ok)
+            }
+        }
+        CallStatus::Failed | CallStatus::Busy | CallStatus::NoAnswer if f.marks.has(Mark::Trunk) => {
+            Some(Outcome::Failed(Reason::Trunk))
+        }
+        CallStatus::Failed if f.has_no_handler => Some(Outcome::Failed(Reason::NoHandler)),
+        // An alert may still say that it was the webhook after all.
+        CallStatus::Failed => f.is_settled.then_some(Outcome::Failed(Reason::Carrier)),
+        CallStatus::Busy => f.is_settled.then_some(Outcome::Ignored(Why::Busy)),
+        CallStatus::NoAnswer => f.is_settled.then_some(Outcome::Ignored(Why::NoAnswer)),
+        CallStatus::Canceled => f.is_settled.then_some(Outcome::Ignored(Why::HungUp)),
+    }
+}
+
+/// All that is known of a message.
+#[derive(Clone, Copy, Debug)]
+pub struct MessageFacts {
+    pub direction: Direction,
+    pub status: MessageStatus,
+    pub error: Option<Code>,
+    pub marks: Marks,
+    /// Alerts have had time to arrive since the message was seen.
+    pub is_settled: bool,
+    pub has_no_handler: bool,
+    pub has_own_fallback: bool,
+    pub is_probe: bool,
+}
+
+/// Settles a message, or `None` while it may still become something else.
+pub fn judge_message(f: &MessageFacts) -> Option<Outcome> {
+    if f.is_probe {
+        return (f.status.is_final() || f.is_settled).then_some(Outcome::Ignored(Why::Probe));
+    }
+    match f.direction {
+        Direction::Inbound => {
+            if let Some(reason) = marked(f.marks, f.has_own_fallback) {
+                return Some(Outcome::Failed(reason));
+            }
+            match f.status {
+                MessageStatus::Open | MessageStatus::Unknown => None,
+                MessageStatus::Received
+                | MessageStatus::Sent
+                | MessageStatus::Delivered
+                | MessageStatus::Undelivered
+                | MessageStatus::Failed
+                | MessageStatus::Canceled => f.is_settled.then_some(if f.has_no_handler {
+                    Outcome::Failed(Reason::NoHandler)
+                } else if f.marks.has(Mark::OtherUrl) {
+                    Outcome::Failed(Reason::OtherUrl)
+                } else {
+                    Outcome::Ok
+                }),
+            }
+        }
+        Direction::Reply | Direction::Outbound => match f.status {
+            MessageStatus::Open | MessageStatus::Unknown => None,
+            // Final where carriers give no receipt.
+            MessageStatus::Sent => f.is_settled.then_some(Outcome::Ok),
+            MessageStatus::Received | MessageStatus::Delivered => Some(Outcome::Ok),
+            MessageStatus::Canceled => Some(Outcome::Ignored(Why::HungUp)),
+            MessageStatus::Undelivered | MessageStatus::Failed => Some(match f.error.map(Code::class) {
+                Some(Class::Recipient) => Outcome::Ignored(Why::Recipient),
+                Some(Class::Registration) => Outcome::Failed(Reason::Registration),
+                Some(Class::Account) => Outcome::Failed(Reason::Account),
+                _ => Outcome::Failed(Reason::Delivery),
+            }),
+        },
+    }
+}
+
+/// The failure that alerts alone establish, whatever the status says.
+fn marked(m: Marks, has_own_fallback: bool) -> Option<Reason> {
+    if m.has(Mark::OurFallback) {
+        Some(Reason::Fallback)
+    } else if m.has(Mark::PrimaryWebhook) || m.has(Mark::PrimaryContent) || m.has(Mark::OwnFallback) {
+        Some(if has_own_fallback && !m.has(Mark::OwnFallback) {
+            Reason::Rescued
+        } else if m.has(Mark::PrimaryContent) && !m.has(Mark::PrimaryWebhook) {
+            Reason::Content
+        } else {
+            Reason::Webhook
+        })
+    } else if m.has(Mark::Template) {
+        Some(Reason::Template)
+    } else if m.has(Mark::Account) {
+        Some(Reason::Account)
+    } else if m.has(Mark::Platform) {
+        Some(Reason::Platform)
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,136 @@
+//! From verdict to decision: act, or the first guard that said no. Both are news.
+//!
+//! Guards stand in a fixed order, from "we may never" to "not now", so that the reason given for
+//! not acting is always the weightiest one.
+
+use serde::{Deserialize, Serialize};
+
+use super::id::{Channel, E164, GroupName};
+use super::outcome::Reason;
+use super::time::Time;
+use super::verdict::Evidence;
+
+/// What Ringback may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// Decide and record, never write.
+    Observe,
+    /// Ask, and act on approval.
+    Confirm,
+    /// Act.
+    Auto,
+}
+
+impl Mode {
+    pub const ALL: [Mode; 3] = [Mode::Observe, Mode::Confirm, Mode::Auto];
+
+    pub const fn label(self) -> &'static str {
+        match self {
+            Mode::Observe => "observe",
+            Mode::Confirm => "confirm",
+            Mode::Auto => "auto",
+        }
+    }
+}
+
+/// How closely a number's channel is watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Not ported: nothing is written.
+    Waiting,
+    /// Live callers are arriving for the first time: fast polls.
+    Active,
+    /// Ported and quiet: slow polls. Decisions and alerts go on.
+    Passive,
+}
+
+impl Phase {
+    pub const ALL: [Phase; 3] = [Phase::Waiting, Phase::Active, Phase::Passive];
+
+    pub const fn label(self) -> &'static str {
+        match self {
+            Phase::Waiting => "waiting",
+            Phase::Active => "active",
+            Phase::Passive => "passive",
+        }
+    }
+}
+
+/// Why a rollback that the evidence asks for is not made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Guard {
+    /// The mode allows no writes.
+    Mode,
+    /// The number has not been ported.
+    Phase,
+    /// The group has no fallback for this channel.
+    NoFallback,
+    /// The number was not found in the account, so nobody knows what it points at.
+    NotInAccount,
+    /// The number points at the fallback already.
+    OnFallback,
+}
+
+impl Guard {
+    pub const ALL: [Guard; 5] = [Guard::Mode, Guard::Phase, Guard::NoFallback, Guard::NotInAccount, Guard::OnFallback];
+
+    pub const fn label(self) -> &'static str {
+        match self {
+            Guard::Mode => "mode",
+            Guard::Phase => "phase",
+            Guard::NoFallback => "no_fallback",
+            Guard::NotInAccount => "not_in_account",
+            Guard::OnFallback => "on_fallback",
+        }
+    }
+
+    pub const fn text(self) -> &'static str {
+        match self {
+            Guard::Mode => "the mode allows no writes",
+            Guard::Phase => "the number has not been ported",
+            Guard::NoFallback => "the group has no fallback for this channel",
+            Guard::NotInAccount => "the number was not found in the account",
+            Guard::OnFallback => "the number points at the fallback already",
+        }
+    }
+}
+
+/// Numbers one decision; rises by one with each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct DecisionId(pub u64);
+
+impl std::fmt::Display for DecisionId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "D{}", self.0)
+    }
+}
+
+/// What was made of a verdict, with all that is needed to explain it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Decision {
+    pub id: DecisionId,
+    pub at: Time,
+    #[serde(flatten)]
+    pub action: Action,
+    pub channel: Channel,
+    pub group: GroupName,
+    pub numbers: Vec<E164>,
+    /// The rule that was met, in words.
+    pub rule: String,
+    pub evidence: Evidence,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "decision", rename_all = "snake_case")]
+pub enum Action {
+    /// Swap the numbers to the fallback.
+    Rollback,
+    /// The evidence asks for a rollback; this guard says no.
+    Withheld { guard: Guard },
+    /// Trouble that a swap would not cure: a person is needed.
+    Page { reason: Reason },
+}
