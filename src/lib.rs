@@ -1,3 +1,6 @@
 //! Ringback stands watch on the day a company's phone numbers port to Twilio.
 pub mod clock;
 pub mod core;
+pub mod metrics;
+pub mod party;
+pub mod twilio;

@@ -1,0 +1,223 @@
+//! What can go wrong between us and Twilio, told apart by what to do about it.
+
+use std::fmt;
+use std::time::Duration;
+
+/// A request that did not end well.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Error {
+    pub kind: ErrorKind,
+    /// What was asked, such as "list calls".
+    pub endpoint: &'static str,
+    /// HTTP status, if an answer came.
+    pub status: Option<u16>,
+    /// Twilio's error code, if the answer had one.
+    pub code: Option<u32>,
+    /// Twilio's message, or what the network layer said.
+    pub message: String,
+    /// `Twilio-Request-Id`: what their support asks for.
+    pub request_id: Option<String>,
+    /// How long Twilio asked us to wait.
+    pub retry_after: Option<Duration>,
+}
+
+/// What to do about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// 401: not our credentials, or not for this account or region.
+    Credentials,
+    /// 401 with code 70051, or 403: the key may not do this.
+    Permission,
+    /// 404: there is no such thing, or not in this account.
+    NotFound,
+    /// Another 4xx: Twilio understood and refused.
+    Refused,
+    /// 429: too many requests at once. Not processed.
+    Busy,
+    /// 5xx.
+    Server,
+    /// No connection could be made.
+    Unreachable,
+    /// No answer in time. A write may have happened.
+    TimedOut,
+    /// The connection broke before the answer was whole. A write may have happened.
+    CutOff,
+    /// 2xx or 3xx whose body is not what Twilio answers.
+    NotTwilio,
+}
+
+impl Error {
+    /// True if asking again may help. Says nothing of whether asking again is safe.
+    pub const fn is_passing(&self) -> bool {
+        match self.kind {
+            ErrorKind::Busy
+            | ErrorKind::Server
+            | ErrorKind::Unreachable
+            | ErrorKind::TimedOut
+            | ErrorKind::CutOff
+            | ErrorKind::NotTwilio => true,
+            ErrorKind::Credentials | ErrorKind::Permission | ErrorKind::NotFound | ErrorKind::Refused => false,
+        }
+    }
+
+    /// True if a write that ended so may have happened all the same.
+    pub const fn is_ambiguous(&self) -> bool {
+        match self.kind {
+            ErrorKind::Server | ErrorKind::TimedOut | ErrorKind::CutOff | ErrorKind::NotTwilio => true,
+            ErrorKind::Busy
+            | ErrorKind::Unreachable
+            | ErrorKind::Credentials
+            | ErrorKind::Permission
+            | ErrorKind::NotFound
+            | ErrorKind::Refused => false,
+        }
+    }
+
+    /// What an operator should do.
+    pub const fn cure(&self) -> &'static str {
+        match self.kind {
+            ErrorKind::Credentials => {
+                "check TWILIO_ACCOUNT_SID with TWILIO_AUTH_TOKEN or TWILIO_API_KEY and TWILIO_API_SECRET; a key \
+                 belongs to one account and one region"
+            }
+            ErrorKind::Permission => "give the API key this permission in the Twilio console, or use a standard key",
+            ErrorKind::NotFound => "check the account SID, and that the number is in this account",
+            ErrorKind::Refused => "read Twilio's message; https://www.twilio.com/docs/api/errors/ lists the codes",
+            ErrorKind::Busy => "nothing to do: we slow down; other software on this account may be busy",
+            ErrorKind::Server | ErrorKind::CutOff | ErrorKind::TimedOut => {
+                "nothing to do: we ask again; see https://status.twilio.com if it lasts"
+            }
+            ErrorKind::Unreachable => "check the network, DNS, proxy and base_url",
+            ErrorKind::NotTwilio => "check that base_url is Twilio's address and not a proxy's error page",
+        }
+    }
+
+    /// Label for `ringback_twilio_requests_total{code}` where there is no HTTP status.
+    pub const fn label(&self) -> &'static str {
+        match self.kind {
+            ErrorKind::Unreachable => "unreachable",
+            ErrorKind::TimedOut => "timeout",
+            ErrorKind::CutOff => "cut_off",
+            ErrorKind::NotTwilio => "malformed",
+            ErrorKind::Credentials
+            | ErrorKind::Permission
+            | ErrorKind::NotFound
+            | ErrorKind::Refused
+            | ErrorKind::Busy
+            | ErrorKind::Server => "http",
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = match self.kind {
+            ErrorKind::Credentials => "Twilio does not accept the credentials",
+            ErrorKind::Permission => "the API key lacks a permission",
+            ErrorKind::NotFound => "Twilio has no such thing",
+            ErrorKind::Refused => "Twilio refused",
+            ErrorKind::Busy => "Twilio has too many requests at once",
+            ErrorKind::Server => "Twilio failed",
+            ErrorKind::Unreachable => "cannot reach Twilio",
+            ErrorKind::TimedOut => "Twilio did not answer in time",
+            ErrorKind::CutOff => "Twilio's answer broke off",
+            ErrorKind::NotTwilio => "the answer is not Twilio's",
+        };
+        write!(f, "{}: {what}", self.endpoint)?;
+        match (self.status, self.code) {
+            (Some(status), Some(code)) => write!(f, " (HTTP {status}, code {code})")?,
+            (Some(status), None) => write!(f, " (HTTP {status})")?,
+            (None, Some(code)) => write!(f, " (code {code})")?,
+            (None, None) => {}
+        }
+        if !self.message.is_empty() {
+            write!(f, ": {}", self.message)?;
+        }
+        if let Some(id) = &self.request_id {
+            write!(f, " [request {id}]")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// Twilio's two JSON error shapes, the proxies' HTML, and nothing at all.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct ErrorBody {
+    pub code: Option<u32>,
+    pub message: String,
+}
+
+impl ErrorBody {
+    pub fn parse(body: &[u8]) -> ErrorBody {
+        #[derive(serde::Deserialize)]
+        struct Shape {
+            #[serde(default)]
+            code: Option<serde_json::Value>,
+            message: Option<String>,
+            title: Option<String>,
+            detail: Option<String>,
+        }
+        if let Ok(shape) = serde_json::from_slice::<Shape>(body) {
+            let code = match shape.code {
+                Some(serde_json::Value::Number(n)) => n.as_u64().and_then(|n| u32::try_from(n).ok()),
+                Some(serde_json::Value::String(s)) => s.parse().ok(),
+                _ => None,
+            };
+            let message = shape.message.or(match (shape.title, shape.detail) {
+                (Some(title), Some(detail)) => Some(format!("{title}: {detail}")),
+                (title, detail) => title.or(detail),
+            });
+            return ErrorBody { code, message: clip(&message.unwrap_or_default()) };
+        }
+        let text = String::from_utf8_lossy(&body[..body.len().min(4096)]);
+        ErrorBody { code: None, message: clip(&without_tags(&text)) }
+    }
+}
+
+/// At most this many characters of somebody else's text go into a log line.
+const CLIP: usize = 200;
+
+pub(super) fn clip(text: &str) -> String {
+    let mut words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if let Some((i, _)) = words.char_indices().nth(CLIP) {
+        words.truncate(i);
+        words.push('…');
+    }
+    words
+}
+
+fn without_tags(html: &str) -> String {
+    let mut out = String::new();
+    let mut depth = 0u32;
+    for c in html.chars() {
+        match c {
+            '<' => depth += 1,
+            '>' if depth > 0 => {
+                depth -= 1;
+                out.push(' ');
+            }
+            _ if depth == 0 => out.push(c),
+            _ => {}
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_shape_of_error_body_is_read() {
+        let old = br#"{"code":20429,"message":"Too Many Requests","more_info":"https://x","status":429}"#;
+        assert_eq!(ErrorBody::parse(old), ErrorBody { code: Some(20429), message: "Too Many Requests".into() });
+        let new = br#"{"type":"https://t","title":"Bad","status":400,"code":"21215","detail":"no such","errors":[]}"#;
+        assert_eq!(ErrorBody::parse(new), ErrorBody { code: Some(21215), message: "Bad: no such".into() });
+        let html = b"<html><head><title>502</title></head>\n<body><h1>Bad   Gateway</h1></body></html>";
+        assert_eq!(ErrorBody::parse(html), ErrorBody { code: None, message: "502 Bad Gateway".into() });
+        assert_eq!(ErrorBody::parse(b""), ErrorBody::default());
+        assert_eq!(ErrorBody::parse(&[0xff; 10_000]).message.chars().count(), CLIP + 1);
+    }
+}

@@ -1,0 +1,298 @@
+//! The client: the few endpoints of Twilio's API that Ringback uses, spoken carefully.
+//!
+//! Written here rather than taken from a crate: none of the published ones has the alert log and a
+//! configurable address on a current HTTP stack, and we need some ten endpoints.
+//!
+//! * [`host`]: where requests go; one `base_url` can stand for all hosts.
+//! * [`credentials`]: Auth Token or API key.
+//! * [`limit`]: how many requests at once, found by trying.
+//! * [`request`]: one request with its timeout, and retries where they are safe.
+//! * [`wire`]: Twilio's JSON and what it becomes.
+//! * [`error`]: what can go wrong, by what to do about it.
+//!
+//! Promises: credentials go to the configured hosts and nowhere else, redirects are not followed.
+//! Reads and number updates are repeated on network trouble, 429 and 5xx; nothing else is. There
+//! is no way in this module to release a number (law 12), nor to name the account's other resources.
+
+pub mod credentials;
+pub mod error;
+pub mod host;
+pub mod limit;
+mod request;
+pub mod wire;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::value::RawValue;
+
+use crate::clock::Clock;
+use crate::core::id::{ApplicationSid, CallSid, NumberSid, ServiceSid};
+use crate::core::observation::{Alert, Call, Message};
+use crate::core::roster::Roster;
+use crate::core::routing::{Application, Service};
+use crate::core::time::Time;
+use crate::metrics::Metrics;
+use crate::party::PartyKey;
+
+use credentials::Credentials;
+pub use error::{Error, ErrorKind};
+use host::{Hosts, Product, next_path};
+use limit::Limit;
+use request::Transport;
+use wire::{BadRow, Listed, NumberRead, Page, Reader, Row};
+
+/// What a client is told once.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub credentials: Credentials,
+    pub hosts: Hosts,
+    /// For one attempt, from the first byte sent to the last received.
+    pub timeout: Duration,
+    /// Requests at the same time, at the most.
+    pub max_in_flight: usize,
+    /// Seeds the jitter of retries.
+    pub seed: u64,
+}
+
+/// Twilio's API, for one account. Cheap to clone.
+#[derive(Clone)]
+pub struct Client {
+    transport: Arc<Transport>,
+    roster: Arc<Roster>,
+    key: PartyKey,
+}
+
+/// The endpoints, as they are called in logs and metrics.
+pub mod endpoint {
+    pub const LIST_CALLS: &str = "list_calls";
+    pub const FETCH_CALL: &str = "fetch_call";
+    pub const LIST_MESSAGES: &str = "list_messages";
+    pub const LIST_ALERTS: &str = "list_alerts";
+    pub const LIST_NUMBERS: &str = "list_numbers";
+    pub const FETCH_NUMBER: &str = "fetch_number";
+    pub const UPDATE_NUMBER: &str = "update_number";
+    pub const FETCH_APPLICATION: &str = "fetch_application";
+    pub const LIST_SERVICES: &str = "list_services";
+    pub const LIST_SERVICE_NUMBERS: &str = "list_service_numbers";
+}
+
+/// Which alerts to list. Warnings matter: a failed `<Dial>` is one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AlertLevel {
+    Error,
+    Warning,
+}
+
+/// A list that is being paged through, newest entries first.
+pub struct Pager<'a, L> {
+    client: &'a Client,
+    endpoint: &'static str,
+    product: Product,
+    /// Path and query of the next page.
+    next: Option<String>,
+    pages: usize,
+    kind: std::marker::PhantomData<L>,
+}
+
+/// A walk ends after this many pages, whatever Twilio says: 1,000 pages of 1,000 rows are more
+/// than any overlap holds, and a proxy that repeats a page must not keep us for ever.
+const MOST_PAGES: usize = 1000;
+
+impl<L: Listed> Pager<'_, L> {
+    /// The next page; `None` after the last.
+    pub async fn next(&mut self) -> Result<Option<Page<L::Item>>, Error> {
+        let Some(path) = self.next.take() else {
+            return Ok(None);
+        };
+        let client = self.client;
+        let page = client
+            .transport
+            .read(self.endpoint, self.product, &path, |body| {
+                wire::page::<L>(body, client.reader()).map_err(|e| e.to_string())
+            })
+            .await?;
+        self.pages += 1;
+        self.next = page.next.as_deref().and_then(next_path).filter(|next| *next != path);
+        if self.pages >= MOST_PAGES {
+            tracing::warn!(endpoint = self.endpoint, pages = self.pages, "stopped paging: this list does not end");
+            self.next = None;
+        }
+        Ok(Some(page))
+    }
+
+    /// Everything to the end of the list, and the rows that could not be read.
+    pub async fn all(mut self) -> Result<(Vec<L::Item>, Vec<BadRow>), Error> {
+        let mut items = Vec::new();
+        let mut bad = Vec::new();
+        while let Some(page) = self.next().await? {
+            for row in page.rows {
+                match row {
+                    Ok(Row::Ours(item)) => items.push(item),
+                    Ok(Row::Foreign(_)) => {}
+                    Err(row) => bad.push(row),
+                }
+            }
+        }
+        Ok((items, bad))
+    }
+}
+
+/// Twilio's largest page, except where a list says otherwise.
+pub const LARGEST_PAGE: usize = 1000;
+
+impl Client {
+    pub fn new(
+        settings: Settings,
+        roster: Arc<Roster>,
+        key: PartyKey,
+        clock: Clock,
+        metrics: Metrics,
+    ) -> anyhow::Result<Client> {
+        let limit = Limit::new(clock.clone(), settings.max_in_flight);
+        Ok(Client { transport: Arc::new(Transport::new(settings, limit, clock, metrics)?), roster, key })
+    }
+
+    fn reader(&self) -> Reader<'_> {
+        Reader { roster: &self.roster, key: &self.key }
+    }
+
+    fn account_path(&self, rest: &str) -> String {
+        format!("/2010-04-01/Accounts/{}/{rest}", self.transport.account())
+    }
+
+    fn pager<L>(&self, endpoint: &'static str, product: Product, path: String) -> Pager<'_, L> {
+        Pager { client: self, endpoint, product, next: Some(path), pages: 0, kind: std::marker::PhantomData }
+    }
+
+    /// Twilio's clock minus ours, as told by the `Date` of its answers; `None` before the first.
+    pub fn clock_skew_ms(&self) -> Option<i64> {
+        self.transport.clock_skew_ms()
+    }
+
+    pub fn limit(&self) -> &Limit {
+        self.transport.limit()
+    }
+
+    /// Calls started at or after `since`, as far as Twilio filters to the second; it may well send
+    /// the whole day, or nothing before midnight UTC, so callers page until they are far enough back.
+    pub fn calls(&self, since: Time, page_size: usize) -> Pager<'_, wire::Calls> {
+        // The parameter's name ends in `>`: on the wire `StartTime%3E=…`.
+        let query = query(&[("StartTime>", &day(since)), ("PageSize", &page_size.to_string())]);
+        self.pager(endpoint::LIST_CALLS, Product::Api, self.account_path(&format!("Calls.json?{query}")))
+    }
+
+    /// One call leg as it stands now.
+    pub async fn call(&self, sid: CallSid) -> Result<Row<Call>, Error> {
+        let path = self.account_path(&format!("Calls/{sid}.json"));
+        self.transport
+            .read(endpoint::FETCH_CALL, Product::Api, &path, |body| {
+                let raw = serde_json::from_slice(body).map_err(|e| e.to_string())?;
+                wire::Calls::convert(&raw, self.reader()).map_err(|e| e.to_string())
+            })
+            .await
+    }
+
+    /// Messages sent or received at or after `since`, with the same caution as [`Client::calls`].
+    pub fn messages(&self, since: Time, page_size: usize) -> Pager<'_, wire::Messages> {
+        let query = query(&[("DateSent>", &day(since)), ("PageSize", &page_size.to_string())]);
+        self.pager(endpoint::LIST_MESSAGES, Product::Api, self.account_path(&format!("Messages.json?{query}")))
+    }
+
+    /// Debugger alerts of one level since `since`. Here Twilio documents times to the second.
+    pub fn alerts(&self, level: AlertLevel, since: Time, page_size: usize) -> Pager<'_, wire::Alerts> {
+        let level = match level {
+            AlertLevel::Error => "error",
+            AlertLevel::Warning => "warning",
+        };
+        let since = since.floor_to_second().to_timestamp().to_string();
+        let query = query(&[("LogLevel", level), ("StartDate", &since), ("PageSize", &page_size.to_string())]);
+        self.pager(endpoint::LIST_ALERTS, Product::Monitor, format!("/v1/Alerts?{query}"))
+    }
+
+    /// The account's numbers, those of the roster as [`Row::Ours`].
+    pub fn numbers(&self, page_size: usize) -> Pager<'_, wire::Numbers> {
+        let path = self.account_path(&format!("IncomingPhoneNumbers.json?PageSize={page_size}"));
+        self.pager(endpoint::LIST_NUMBERS, Product::Api, path)
+    }
+
+    pub async fn number(&self, sid: NumberSid) -> Result<NumberRead, Error> {
+        let path = self.account_path(&format!("IncomingPhoneNumbers/{sid}.json"));
+        self.transport.read(endpoint::FETCH_NUMBER, Product::Api, &path, read_number).await
+    }
+
+    /// Changes a number's configuration. Repeated on passing trouble: the same values twice are the
+    /// same as once. Returns the record that Twilio says it has now.
+    pub async fn update_number(&self, sid: NumberSid, form: &[(&'static str, String)]) -> Result<NumberRead, Error> {
+        let path = self.account_path(&format!("IncomingPhoneNumbers/{sid}.json"));
+        self.transport.update(endpoint::UPDATE_NUMBER, Product::Api, &path, form, read_number).await
+    }
+
+    pub async fn application(&self, sid: ApplicationSid) -> Result<Application, Error> {
+        let path = self.account_path(&format!("Applications/{sid}.json"));
+        self.transport
+            .read(endpoint::FETCH_APPLICATION, Product::Api, &path, |body| {
+                let raw: wire::RawApplication<'_> = serde_json::from_slice(body).map_err(|e| e.to_string())?;
+                raw.convert().map_err(|e| e.to_string())
+            })
+            .await
+    }
+
+    pub async fn services(&self) -> Result<Vec<Service>, Error> {
+        let pager: Pager<'_, wire::Services> =
+            self.pager(endpoint::LIST_SERVICES, Product::Messaging, format!("/v1/Services?PageSize={SERVICE_PAGE}"));
+        Ok(pager.all().await?.0)
+    }
+
+    /// The numbers of a Messaging Service.
+    pub async fn service_numbers(&self, service: ServiceSid) -> Result<Vec<NumberSid>, Error> {
+        let path = format!("/v1/Services/{service}/PhoneNumbers?PageSize={SERVICE_PAGE}");
+        let pager: Pager<'_, wire::ServiceNumbers> =
+            self.pager(endpoint::LIST_SERVICE_NUMBERS, Product::Messaging, path);
+        Ok(pager.all().await?.0)
+    }
+}
+
+/// Page size on the messaging host, whose limit Twilio states as 1,000 without examples above 100.
+const SERVICE_PAGE: usize = 100;
+
+fn read_number(body: &[u8]) -> Result<NumberRead, String> {
+    let raw: &RawValue = serde_json::from_slice(body).map_err(|e| e.to_string())?;
+    wire::number(raw).map_err(|e| e.to_string())
+}
+
+/// The UTC date of an instant: Twilio documents these filters as dates. Everything from that
+/// midnight on is asked for, and what is too old is left out here.
+fn day(t: Time) -> String {
+    t.to_timestamp().strftime("%Y-%m-%d").to_string()
+}
+
+fn query(pairs: &[(&str, &str)]) -> String {
+    url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish()
+}
+
+/// What one entry of a log is, to those who read all of them alike.
+pub trait Entry {
+    fn sid(&self) -> u128;
+}
+
+impl Entry for Call {
+    fn sid(&self) -> u128 {
+        self.sid.as_u128()
+    }
+}
+
+impl Entry for Message {
+    fn sid(&self) -> u128 {
+        self.sid.as_u128()
+    }
+}
+
+impl Entry for Alert {
+    fn sid(&self) -> u128 {
+        self.sid.as_u128()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,315 @@
+//! One request to Twilio: sent with a timeout, answered or explained, repeated where that is safe.
+//!
+//! Retries live here and nowhere above: loops above come round again. A request is repeated at
+//! most [`ATTEMPTS`] times with full jitter, waiting as long as `Retry-After` asks if it does. 429
+//! means "not processed", so it may be repeated whatever the request. A place among the requests
+//! in flight is given back before waiting.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, RETRY_AFTER};
+use secrecy::ExposeSecret;
+
+use super::Settings;
+use super::error::{Error, ErrorBody, ErrorKind, clip};
+use super::host::{Hosts, Product};
+use super::limit::Limit;
+use crate::clock::Clock;
+use crate::core::id::AccountSid;
+use crate::metrics::Metrics;
+
+/// Tries of one request, the first included: with these delays some 15 s, after which the loops
+/// above know better what to do.
+const ATTEMPTS: u32 = 5;
+
+/// Longest wait before the first retry; doubles with each.
+const BACKOFF: Duration = Duration::from_millis(500);
+
+/// No wait is longer than this, whatever `Retry-After` says.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+
+/// Largest body that is read: a page of 1,000 calls has about 1 MB.
+const LARGEST_BODY: usize = 32 << 20;
+
+/// How long a TCP and TLS handshake may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// `i64::MIN` stands for "no answer yet".
+const NO_SKEW: i64 = i64::MIN;
+
+pub struct Transport {
+    http: reqwest::Client,
+    settings: Settings,
+    limit: Limit,
+    clock: Clock,
+    metrics: Metrics,
+    jitter: Mutex<ChaCha8Rng>,
+    skew_ms: AtomicI64,
+}
+
+/// What a request asks, and what may be done if the answer is lost.
+enum Ask<'a> {
+    /// Repeated on any passing trouble.
+    Read,
+    /// The same values twice are the same as once: repeated like a read.
+    Update(&'a [(&'static str, String)]),
+}
+
+impl Transport {
+    pub fn new(settings: Settings, limit: Limit, clock: Clock, metrics: Metrics) -> anyhow::Result<Transport> {
+        // Installing it twice is no fault: tests and the demo have several clients.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let http = reqwest::Client::builder()
+            .user_agent(concat!("ringback/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(CONNECT_TIMEOUT)
+            .redirect(reqwest::redirect::Policy::none())
+            .pool_max_idle_per_host(settings.max_in_flight)
+            .tcp_nodelay(true);
+        // A simulator on this machine is never behind the company's proxy.
+        let http = match &settings.hosts {
+            Hosts::One(url) if is_loopback(url) => http.no_proxy(),
+            Hosts::One(_) | Hosts::Twilio { .. } => http,
+        };
+        Ok(Transport {
+            http: http.build()?,
+            limit,
+            clock,
+            metrics,
+            jitter: Mutex::new(ChaCha8Rng::seed_from_u64(settings.seed)),
+            skew_ms: AtomicI64::new(NO_SKEW),
+            settings,
+        })
+    }
+
+    pub const fn account(&self) -> AccountSid {
+        self.settings.credentials.account
+    }
+
+    pub const fn limit(&self) -> &Limit {
+        &self.limit
+    }
+
+    pub fn clock_skew_ms(&self) -> Option<i64> {
+        Some(self.skew_ms.load(Ordering::Relaxed)).filter(|ms| *ms != NO_SKEW)
+    }
+
+    /// GETs `path` and reads the answer with `parse`.
+    pub async fn read<T>(
+        &self,
+        endpoint: &'static str,
+        product: Product,
+        path: &str,
+        parse: impl Fn(&[u8]) -> Result<T, String>,
+    ) -> Result<T, Error> {
+        self.repeat(endpoint, product, path, &Ask::Read, parse).await
+    }
+
+    /// POSTs `form` to `path` and reads the answer with `parse`.
+    pub async fn update<T>(
+        &self,
+        endpoint: &'static str,
+        product: Product,
+        path: &str,
+        form: &[(&'static str, String)],
+        parse: impl Fn(&[u8]) -> Result<T, String>,
+    ) -> Result<T, Error> {
+        self.repeat(endpoint, product, path, &Ask::Update(form), parse).await
+    }
+
+    async fn repeat<T>(
+        &self,
+        endpoint: &'static str,
+        product: Product,
+        path: &str,
+        ask: &Ask<'_>,
+        parse: impl Fn(&[u8]) -> Result<T, String>,
+    ) -> Result<T, Error> {
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            let error = match self.once(endpoint, product, path, ask, &parse).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            if !error.is_passing() || attempt == ATTEMPTS {
+                return Err(error);
+            }
+            let wait = self.wait_before(attempt, error.retry_after);
+            tracing::debug!(endpoint, attempt, wait_ms = wait.as_millis() as u64, %error, "asking again");
+            self.clock.sleep(wait).await;
+        }
+    }
+
+    /// Full jitter: anything between nothing and a bound that doubles, so that many who failed
+    /// together do not come back together.
+    fn wait_before(&self, attempt: u32, retry_after: Option<Duration>) -> Duration {
+        let bound = BACKOFF.saturating_mul(1 << (attempt - 1).min(16)).min(LONGEST_WAIT);
+        let share: f64 = self.jitter.lock().unwrap_or_else(PoisonError::into_inner).random();
+        bound.mul_f64(share).max(retry_after.unwrap_or_default().min(LONGEST_WAIT))
+    }
+
+    async fn once<T>(
+        &self,
+        endpoint: &'static str,
+        product: Product,
+        path: &str,
+        ask: &Ask<'_>,
+        parse: impl Fn(&[u8]) -> Result<T, String>,
+    ) -> Result<T, Error> {
+        let permit = self.limit.acquire().await;
+        self.metrics.requests_in_flight.set(self.limit.in_flight() as i64);
+        let started = self.clock.now();
+        let result = match self.clock.timeout(self.settings.timeout, self.send(endpoint, product, path, ask)).await {
+            Ok(result) => result,
+            Err(timed_out) => Err(failure(endpoint, ErrorKind::TimedOut, timed_out.to_string())),
+        };
+        let seconds = self.clock.now().since(started).as_secs_f64();
+        let result = result.and_then(|answer| {
+            parse(&answer.body).map_err(|problem| Error {
+                status: Some(answer.status),
+                request_id: answer.request_id.clone(),
+                ..failure(endpoint, ErrorKind::NotTwilio, clip(&problem))
+            })
+        });
+        match &result {
+            Ok(_) => permit.went_well(),
+            Err(e) if e.kind == ErrorKind::Busy => permit.was_too_many(),
+            Err(_) => {}
+        }
+        self.metrics.concurrency_limit.set(self.limit.current() as i64);
+        let code = match &result {
+            Ok(_) => "200".to_owned(),
+            Err(Error { kind: ErrorKind::NotTwilio | ErrorKind::TimedOut | ErrorKind::CutOff, .. })
+            | Err(Error { status: None, .. }) => {
+                result.as_ref().err().map_or_else(String::new, |e| e.label().to_owned())
+            }
+            Err(Error { status: Some(status), .. }) => status.to_string(),
+        };
+        self.metrics.request(endpoint, &code, seconds);
+        drop(permit);
+        self.metrics.requests_in_flight.set(self.limit.in_flight() as i64);
+        result
+    }
+
+    async fn send(&self, endpoint: &'static str, product: Product, path: &str, ask: &Ask<'_>) -> Result<Answer, Error> {
+        let url = self
+            .settings
+            .hosts
+            .url(product, path)
+            .map_err(|e| failure(endpoint, ErrorKind::Unreachable, format!("{path:?} makes no URL: {e}")))?;
+        let request = match ask {
+            Ask::Read => self.http.get(url),
+            Ask::Update(form) => self.http.post(url).form(form),
+        };
+        let credentials = &self.settings.credentials;
+        let mut response = request
+            .basic_auth(credentials.username(), Some(credentials.password().expose_secret()))
+            .send()
+            .await
+            .map_err(|e| network(endpoint, &e))?;
+        self.note_skew(response.headers());
+        let status = response.status().as_u16();
+        let request_id = header(response.headers(), "twilio-request-id");
+        let retry_after = self.retry_after(response.headers());
+        let is_json = header(response.headers(), CONTENT_TYPE.as_str()).is_none_or(|t| t.contains("json"));
+        let mut body = Vec::with_capacity(response.content_length().unwrap_or(0).min(LARGEST_BODY as u64) as usize);
+        while let Some(chunk) = response.chunk().await.map_err(|e| network(endpoint, &e))? {
+            if body.len() + chunk.len() > LARGEST_BODY {
+                let problem = format!("the body exceeds {LARGEST_BODY} bytes");
+                return Err(failure(endpoint, ErrorKind::NotTwilio, problem));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        tracing::trace!(endpoint, status, request_id, bytes = body.len(), "answered");
+        if status == 200 || status == 201 {
+            if is_json {
+                return Ok(Answer { status, body, request_id });
+            }
+            let said = ErrorBody::parse(&body).message;
+            let error = failure(endpoint, ErrorKind::NotTwilio, format!("not JSON: {said}"));
+            return Err(Error { status: Some(status), request_id, ..error });
+        }
+        let said = ErrorBody::parse(&body);
+        let kind = match (status, said.code) {
+            (401, Some(70_051)) | (403, _) => ErrorKind::Permission,
+            (401, _) => ErrorKind::Credentials,
+            (404, _) => ErrorKind::NotFound,
+            (429, _) | (_, Some(20_429)) => ErrorKind::Busy,
+            // Another update of the same number is in flight: it will be over soon.
+            (_, Some(20_162)) => ErrorKind::Server,
+            (400..=499, _) => ErrorKind::Refused,
+            (500..=599, _) => ErrorKind::Server,
+            _ => ErrorKind::NotTwilio,
+        };
+        Err(Error {
+            kind,
+            endpoint,
+            status: Some(status),
+            code: said.code,
+            message: said.message,
+            request_id,
+            retry_after,
+        })
+    }
+
+    /// `Retry-After` in seconds or as a date. Unconfirmed for Twilio's 2010 API, honoured if sent.
+    fn retry_after(&self, headers: &HeaderMap) -> Option<Duration> {
+        let text = header(headers, RETRY_AFTER.as_str())?;
+        match text.trim().parse::<u64>() {
+            Ok(seconds) => Some(Duration::from_secs(seconds)),
+            Err(_) => super::wire::date(text.trim()).ok().map(|at| at.since(self.clock.now())),
+        }
+    }
+
+    fn note_skew(&self, headers: &HeaderMap) {
+        if let Some(theirs) = header(headers, DATE.as_str()).and_then(|t| super::wire::date(&t).ok()) {
+            // Their date has whole seconds: the middle of that second is the best guess.
+            let ms = theirs.as_millis() + 500 - self.clock.now().as_millis();
+            self.skew_ms.store(ms, Ordering::Relaxed);
+            self.metrics.clock_skew.set(ms as f64 / 1000.0);
+        }
+    }
+}
+
+struct Answer {
+    status: u16,
+    body: Vec<u8>,
+    request_id: Option<String>,
+}
+
+fn is_loopback(url: &url::Url) -> bool {
+    match url.host() {
+        Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
+        Some(url::Host::Domain(name)) => name == "localhost",
+        None => false,
+    }
+}
+
+fn header(headers: &HeaderMap, name: &str) -> Option<String> {
+    headers.get(name)?.to_str().ok().map(str::to_owned)
+}
+
+fn failure(endpoint: &'static str, kind: ErrorKind, message: String) -> Error {
+    Error { kind, endpoint, status: None, code: None, message, request_id: None, retry_after: None }
+}
+
+fn network(endpoint: &'static str, e: &reqwest::Error) -> Error {
+    let kind = if e.is_timeout() {
+        ErrorKind::TimedOut
+    } else if e.is_connect() {
+        ErrorKind::Unreachable
+    } else {
+        ErrorKind::CutOff
+    };
+    // The innermost cause says what happened; the URL in the outer text would only repeat itself.
+    let mut cause: &dyn std::error::Error = e;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    failure(endpoint, kind, clip(&cause.to_string()))
+}

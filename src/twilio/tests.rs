@@ -1,0 +1,176 @@
+//! Twilio's JSON in its many dresses. The client over HTTP is tested against the simulator, in
+//! `tests/it`.
+
+use super::*;
+use crate::core::code::Code;
+use crate::core::id::{E164, MessageSid};
+use crate::core::observation::{CallStatus, Leg, MessageStatus, Resource};
+use crate::core::roster::{Number, PortAt};
+
+const OURS: &str = "+15005550100";
+
+fn roster() -> Roster {
+    let mut roster = Roster::default();
+    let group = roster.add_group("support".parse().unwrap(), [None, None]);
+    let e164: E164 = OURS.parse().unwrap();
+    roster.add_number(Number { e164, label: String::new(), group, channels: [true; 2], port: PortAt::Done });
+    roster.add_prober("+15005550199".parse().unwrap());
+    roster
+}
+
+fn page<L: Listed>(body: &str) -> Page<L::Item> {
+    try_page::<L>(body).unwrap()
+}
+
+fn try_page<L: Listed>(body: &str) -> Result<Page<L::Item>, wire::NotAPage> {
+    wire::page::<L>(body.as_bytes(), Reader { roster: &roster(), key: &PartyKey::public() })
+}
+
+fn call(changes: &str) -> String {
+    let mut row = serde_json::json!({
+        "sid": "CA00000000000000000000000000000001", "account_sid": "AC00000000000000000000000000000001",
+        "parent_call_sid": null, "direction": "inbound", "from": "+12125550142", "to": OURS, "status": "completed",
+        "start_time": "Sat, 21 Nov 2026 09:00:00 +0000", "end_time": "Sat, 21 Nov 2026 09:00:07 +0000",
+        "date_created": "Sat, 21 Nov 2026 08:59:59 +0000", "duration": "7", "price": null, "trunk_sid": "",
+        "subresource_uris": {"recordings": "/x"}
+    });
+    let changes: serde_json::Value = serde_json::from_str(changes).unwrap();
+    for (k, v) in changes.as_object().unwrap() {
+        row[k] = v.clone();
+    }
+    row.to_string()
+}
+
+fn calls(rows: &[String]) -> String {
+    format!(r#"{{"page":0,"calls":[{}],"next_page_uri":null,"end":0}}"#, rows.join(","))
+}
+
+fn one_call(changes: &str) -> Result<Row<Call>, BadRow> {
+    page::<wire::Calls>(&calls(&[call(changes)])).rows.remove(0)
+}
+
+#[test]
+fn a_call_is_read_as_twilio_writes_it() {
+    let Ok(Row::Ours(c)) = one_call("{}") else { panic!() };
+    assert_eq!(c.started_at.to_string(), "2026-11-21T09:00:00.000Z");
+    assert_eq!((c.status, c.duration), (CallStatus::Completed, Some(7)));
+    let Leg::Inbound { number, caller } = c.leg else { panic!() };
+    assert_eq!((number.to_string().as_str(), caller.last_two, caller.is_prober), (OURS, Some(42), false));
+    assert_eq!(caller.hash, PartyKey::public().hash("+12125550142"));
+}
+
+#[test]
+fn unset_is_null_or_empty_or_absent_and_numbers_may_be_text() {
+    for duration in [r#"{"duration":7}"#, r#"{"duration":"7"}"#] {
+        assert!(matches!(one_call(duration), Ok(Row::Ours(Call { duration: Some(7), .. }))));
+    }
+    for unset in [r#"{"duration":null,"end_time":""}"#, r#"{"duration":"","end_time":null}"#] {
+        assert!(matches!(one_call(unset), Ok(Row::Ours(Call { duration: None, ended_at: None, .. }))));
+    }
+    let bare = r#"{"calls":[{"sid":"CA00000000000000000000000000000001","direction":"inbound","to":"+15005550100",
+        "date_created":"2026-11-21T09:00:00Z","new_field":{"a":[1,2]}}]}"#;
+    assert!(matches!(
+        page::<wire::Calls>(bare).rows[0],
+        Ok(Row::Ours(Call { status: CallStatus::Unknown, duration: None, .. }))
+    ));
+}
+
+#[test]
+fn both_date_formats_are_taken() {
+    for date in ["Sat, 21 Nov 2026 09:00:00 +0000", "2026-11-21T09:00:00Z", "Sat, 21 Nov 2026 10:00:00 +0100"] {
+        assert_eq!(wire::date(date).unwrap().to_string(), "2026-11-21T09:00:00.000Z", "{date}");
+    }
+    for bad in ["", "21.11.2026", "2026-13-01T00:00:00Z", "Sat, 99 Nov 2026 09:00:00 +0000"] {
+        assert!(wire::date(bad).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn words_that_twilio_invents_are_survived() {
+    let Ok(Row::Ours(c)) = one_call(r#"{"status":"teleported"}"#) else { panic!() };
+    assert_eq!(c.status, CallStatus::Unknown);
+    assert!(matches!(one_call(r#"{"direction":"sideways"}"#), Ok(Row::Foreign(Some(_)))));
+}
+
+#[test]
+fn the_leg_tells_who_was_called() {
+    assert!(matches!(one_call(r#"{"to":"+15005550999"}"#), Ok(Row::Foreign(_))));
+    assert!(matches!(one_call(r#"{"to":"sip:a@b"}"#), Ok(Row::Foreign(_))));
+    assert!(matches!(one_call(r#"{"direction":"outbound-api"}"#), Ok(Row::Foreign(_))));
+    assert!(matches!(
+        one_call(r#"{"direction":"trunking-originating"}"#),
+        Ok(Row::Ours(Call { leg: Leg::Inbound { .. }, .. }))
+    ));
+    let child = r#"{"direction":"outbound-dial","to":"+1999","parent_call_sid":"CA00000000000000000000000000000009"}"#;
+    let parent = CallSid::from_u128(9);
+    assert!(matches!(one_call(child), Ok(Row::Ours(Call { leg: Leg::Child { parent: p }, .. })) if p == parent));
+    let Ok(Row::Ours(c)) = one_call(r#"{"from":"anonymous"}"#) else { panic!() };
+    assert!(matches!(c.leg, Leg::Inbound { caller: crate::core::observation::Party { last_two: None, .. }, .. }));
+    let Ok(Row::Ours(c)) = one_call(r#"{"from":"+15005550199"}"#) else { panic!() };
+    assert!(matches!(c.leg, Leg::Inbound { caller, .. } if caller.is_prober));
+}
+
+#[test]
+fn a_bad_row_is_set_aside_and_the_page_goes_on() {
+    let rows = [
+        call("{}"),
+        call(r#"{"sid":"CA1"}"#),
+        call(r#"{"start_time":"soon"}"#),
+        call(r#"{"status":{"a":1}}"#),
+        "17".to_owned(),
+        call(r#"{"sid":"CA00000000000000000000000000000002"}"#),
+    ];
+    let page = page::<wire::Calls>(&calls(&rows));
+    let good: Vec<bool> = page.rows.iter().map(Result::is_ok).collect();
+    assert_eq!(good, [true, false, false, false, false, true]);
+    let bad = page.rows[1].as_ref().unwrap_err();
+    assert_eq!(bad.to_string(), r#"sid: "CA1" is not a SID: CA and 32 hexadecimal digits"#);
+    assert!(bad.raw.contains(r#""from":"+1**********""#), "a caller's number is kept: {}", bad.raw);
+}
+
+#[test]
+fn a_body_that_is_no_page_is_an_error() {
+    for bad in ["", "[]", "{}", "<html>502</html>", r#"{"calls":17}"#, r#"{"calls":[]"#, r#"{"calls":[]} x"#] {
+        assert!(try_page::<wire::Calls>(bad).is_err(), "{bad}");
+    }
+    assert_eq!(
+        try_page::<wire::Calls>("{}").unwrap_err().to_string(),
+        "not a page of calls: missing field `calls` at line 1 column 2"
+    );
+}
+
+#[test]
+fn the_next_page_is_found_in_both_kinds_of_list() {
+    let old = r#"{"calls":[],"next_page_uri":"/2010-04-01/x?Page=1&PageToken=PACA0"}"#;
+    assert_eq!(page::<wire::Calls>(old).next.as_deref(), Some("/2010-04-01/x?Page=1&PageToken=PACA0"));
+    let new = r#"{"alerts":[],"meta":{"key":"alerts","next_page_url":"https://monitor.twilio.com/v1/Alerts?Page=1"}}"#;
+    assert_eq!(page::<wire::Alerts>(new).next.as_deref(), Some("https://monitor.twilio.com/v1/Alerts?Page=1"));
+    assert_eq!(page::<wire::Alerts>(r#"{"meta":{"next_page_url":null},"alerts":[]}"#).next, None);
+}
+
+#[test]
+fn messages_and_alerts_are_read() {
+    let message = r#"{"messages":[{"sid":"SM00000000000000000000000000000001","direction":"outbound-reply",
+        "from":"+15005550100","to":"+12125550142","status":"undelivered","error_code":30003,"body":"secret",
+        "date_sent":"Sat, 21 Nov 2026 09:00:00 +0000","messaging_service_sid":null}]}"#;
+    let Ok(Row::Ours(m)) = &page::<wire::Messages>(message).rows[0] else { panic!() };
+    assert_eq!((m.sid, m.status, m.error), (MessageSid::from_u128(1), MessageStatus::Undelivered, Some(Code(30003))));
+    let alert = r#"{"alerts":[{"sid":"NO00000000000000000000000000000001","error_code":"11200","log_level":"error",
+        "resource_sid":"CA00000000000000000000000000000007","date_generated":"2026-11-21T09:00:00Z",
+        "request_url":"https://app.example.com/voice?From=%2B12125550142","alert_text":"Msg=x&ErrorCode=11200"}]}"#;
+    let Ok(Row::Ours(a)) = &page::<wire::Alerts>(alert).rows[0] else { panic!() };
+    assert_eq!((a.code, a.resource), (Code(11200), Some(Resource::Call(CallSid::from_u128(7)))));
+    assert_eq!(a.url.as_deref(), Some("https://app.example.com/voice"), "the query may hold the caller's number");
+}
+
+#[test]
+fn a_numbers_record_is_kept_whole() {
+    let raw = r#"{"sid":"PN00000000000000000000000000000001","phone_number":"+15005550100","trunk_sid":null,
+        "voice_application_sid":"AP00000000000000000000000000000002","voice_url":"","sms_url":null,"beta":false,
+        "voice_receive_mode":"voice","unheard_of":[1]}"#;
+    let body = format!(r#"{{"incoming_phone_numbers":[{raw}]}}"#);
+    let Ok(Row::Ours(n)) = &page::<wire::Numbers>(&body).rows[0] else { panic!() };
+    assert_eq!(n.raw, raw);
+    assert_eq!((n.record.voice_url.as_deref(), n.record.fax), (None, false));
+    assert_eq!(n.record.voice_application.as_ref().unwrap().sid, ApplicationSid::from_u128(2));
+}
