@@ -438,7 +438,14 @@ mod tests {
         let mut roster = Roster::default();
         let group = roster.add_group("support".parse().unwrap(), [None, None]);
         let e164 = "+15005550100".parse().unwrap();
-        roster.add_number(Number { e164, label: String::new(), group, channels: [true, false], port: PortAt::Done });
+        roster.add_number(Number {
+            e164,
+            label: String::new(),
+            timezone: jiff::tz::TimeZone::UTC,
+            group,
+            channels: [true, false],
+            port: PortAt::Done,
+        });
         let text = Metrics::new(&roster, Mode::Auto).render().unwrap();
         for line in [
             r#"ringback_calls_total{group="support",number="+15005550100",outcome="ok",reason=""} 0"#,

@@ -5,6 +5,8 @@
 
 use std::collections::{HashMap, HashSet};
 
+use jiff::tz::TimeZone;
+
 use super::id::{Channel, E164, GroupName};
 use super::time::Time;
 
@@ -37,6 +39,8 @@ pub struct Number {
     pub group: GroupIx,
     /// Which channels are watched, by [`Channel::index`].
     pub channels: [bool; 2],
+    /// Where its callers live: opening hours shape what silence means.
+    pub timezone: TimeZone,
     pub port: PortAt,
 }
 

@@ -13,7 +13,14 @@ fn roster() -> Roster {
     let mut roster = Roster::default();
     let group = roster.add_group("support".parse().unwrap(), [None, None]);
     let e164: E164 = OURS.parse().unwrap();
-    roster.add_number(Number { e164, label: String::new(), group, channels: [true; 2], port: PortAt::Done });
+    roster.add_number(Number {
+        e164,
+        label: String::new(),
+        timezone: jiff::tz::TimeZone::UTC,
+        group,
+        channels: [true; 2],
+        port: PortAt::Done,
+    });
     roster.add_prober("+15005550199".parse().unwrap());
     roster
 }

@@ -26,7 +26,14 @@ impl Port {
         let mut roster = Roster::default();
         let group = roster.add_group("support".parse().unwrap(), [Some(FALLBACK.into()), None]);
         for i in 0..numbers {
-            let n = Number { e164: number(i), label: String::new(), group, channels: [true, false], port };
+            let n = Number {
+                e164: number(i),
+                label: String::new(),
+                timezone: jiff::tz::TimeZone::UTC,
+                group,
+                channels: [true, false],
+                port,
+            };
             roster.add_number(n).unwrap();
         }
         let now = Time::from_secs(1_000_000);

@@ -1,0 +1,242 @@
+//! `[[group]]`: numbers that share a handler, a fallback and a policy.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::path::Path;
+
+use jiff::tz::TimeZone;
+use url::Url;
+
+use super::section::{Fault, Faults, Section};
+use super::{DAY, SECOND, numbers};
+use crate::core::id::{Channel, E164, GroupName};
+use crate::core::roster::{Number, PortAt, Roster};
+use crate::core::time::Time;
+
+/// The groups read so far.
+#[derive(Default)]
+pub struct Groups {
+    pub roster: Roster,
+    /// Where each number was named, for the fault of naming it twice.
+    named: HashMap<E164, String>,
+}
+
+/// Where a number stands: in the TOML file, or in a line of a CSV file.
+enum Place<'a> {
+    Toml(Range<usize>),
+    Csv(&'a Path, usize),
+}
+
+impl Groups {
+    /// Reads one group. What is wrong with it is noted; what is right is kept, so that its numbers
+    /// are known when the next group names them again.
+    pub fn read(&mut self, mut s: Section<'_>, dir: &Path) {
+        let faults = s.faults();
+        s.require("name", "every group needs a name");
+        let name = s.parse::<GroupName>("name");
+        if let Some(name) = &name
+            && self.roster.groups().any(|(_, g)| g.name == name.value)
+        {
+            faults.at(name.span.clone(), format!("group.name = \"{}\": another group has this name", name.value));
+        }
+        let on = read_channels(&mut s);
+        let timezone = read_time_zone(&mut s);
+        let port = read_port_at(&mut s);
+        let fallback = s.section("fallback").map_or([None, None], read_fallback);
+        if let Some(handler) = s.section("handler") {
+            read_handler(handler);
+        }
+        let prober = s.section("probe").and_then(read_probe);
+        let listed = s.list::<E164>("numbers");
+        let file = s.text("numbers_file");
+        if listed.is_none() && file.is_none() {
+            s.require("numbers", "list them, or name a CSV file with numbers_file");
+        }
+        if s.is_empty_list("numbers") && file.is_none() {
+            faults.at(s.span(), format!("{} is empty: a group has at least one number", s.key("numbers")));
+        }
+        s.finish();
+
+        // A group without a name is a fault already; its numbers are still looked at.
+        let name = name.map_or_else(|| "unnamed".parse().ok(), |n| Some(n.value));
+        let Some(group) = name.map(|name| self.roster.add_group(name, fallback)) else {
+            return;
+        };
+        for n in listed.iter().flatten() {
+            let number =
+                Number { e164: n.value, label: String::new(), group, channels: on, timezone: timezone.clone(), port };
+            self.add(number, &Place::Toml(n.span.clone()), faults);
+        }
+        if let Some(file) = file {
+            let path = dir.join(&file.value);
+            for row in numbers::read(&path, faults) {
+                let number = Number {
+                    e164: row.number,
+                    label: row.label,
+                    group,
+                    channels: row.channels.unwrap_or(on),
+                    timezone: row.time_zone.unwrap_or_else(|| timezone.clone()),
+                    port,
+                };
+                self.add(number, &Place::Csv(&path, row.line), faults);
+            }
+        }
+        if let Some(prober) = prober {
+            self.roster.add_prober(prober);
+        }
+    }
+
+    fn add(&mut self, number: Number, place: &Place<'_>, faults: &Faults) {
+        let e164 = number.e164;
+        if let Some(first) = self.named.get(&e164) {
+            let text = format!("{e164} is listed twice, the first time in {first}; a number has one group");
+            match place {
+                Place::Toml(span) => faults.at(span.clone(), text),
+                Place::Csv(path, line) => {
+                    faults.push(Fault { file: path.to_path_buf(), place: Some((*line, 1)), text });
+                }
+            }
+            return;
+        }
+        let first = match place {
+            Place::Toml(_) => format!("group \"{}\"", self.roster.group(number.group).name),
+            Place::Csv(path, line) => format!("{}:{line}", path.display()),
+        };
+        self.named.insert(e164, first);
+        self.roster.add_number(number);
+    }
+}
+
+fn read_channels(s: &mut Section<'_>) -> [bool; 2] {
+    let Some(list) = s.list::<Channel>("channels") else {
+        return [true; 2];
+    };
+    if s.is_empty_list("channels") {
+        let problem = "is empty: name \"voice\", \"messaging\" or both, or leave it out";
+        s.faults().at(s.span(), format!("{} {problem}", s.key("channels")));
+    }
+    let mut on = [false; 2];
+    for c in &list {
+        on[c.value.index()] = true;
+    }
+    on
+}
+
+/// Channels from words, as a CSV field has them.
+pub fn channels<'a>(words: impl Iterator<Item = &'a str>) -> Result<[bool; 2], String> {
+    let mut on = [false; 2];
+    for word in words.filter(|w| !w.is_empty()) {
+        let channel: Channel = word.parse().map_err(|e: crate::core::id::BadId| e.to_string())?;
+        on[channel.index()] = true;
+    }
+    Ok(on)
+}
+
+fn read_time_zone(s: &mut Section<'_>) -> TimeZone {
+    let Some(name) = s.text("timezone") else {
+        return TimeZone::UTC;
+    };
+    time_zone(&name.value).unwrap_or_else(|problem| {
+        s.faults().at(name.span, format!("group.timezone: {problem}"));
+        TimeZone::UTC
+    })
+}
+
+/// A name of the time zone database, or a fixed offset such as `-05:00`.
+pub fn time_zone(name: &str) -> Result<TimeZone, String> {
+    if name.starts_with(['+', '-']) {
+        let offset = name.get(1..).unwrap_or_default().split_once(':').and_then(|(h, m)| {
+            let (h, m): (i32, i32) = (h.parse().ok()?, m.parse().ok()?);
+            let seconds = (h * 60 + m) * 60 * if name.starts_with('-') { -1 } else { 1 };
+            (h <= 15 && m <= 59).then_some(seconds)
+        });
+        return offset
+            .and_then(|seconds| jiff::tz::Offset::from_seconds(seconds).ok())
+            .map(TimeZone::fixed)
+            .ok_or_else(|| format!("{name:?} is not an offset such as -05:00"));
+    }
+    TimeZone::get(name).map_err(|_| {
+        format!("{name:?} is not a time zone; use a name such as America/New_York, or an offset such as -05:00")
+    })
+}
+
+fn read_port_at(s: &mut Section<'_>) -> PortAt {
+    let Some(text) = s.text("port_at") else {
+        return PortAt::Unknown;
+    };
+    match text.value.as_str() {
+        "done" => PortAt::Done,
+        "unknown" => PortAt::Unknown,
+        date => match date.parse::<Time>() {
+            Ok(at) => PortAt::At(at),
+            Err(_) => {
+                s.faults().at(
+                    text.span.clone(),
+                    format!(
+                        "group.port_at = {date:?}: must be \"done\", \"unknown\", or an instant with its offset such as \
+                         \"2026-11-21T09:00:00-05:00\""
+                    ),
+                );
+                PortAt::Unknown
+            }
+        },
+    }
+}
+
+fn read_fallback(mut s: Section<'_>) -> [Option<String>; 2] {
+    let urls = [read_webhook(&mut s, "voice_url"), read_webhook(&mut s, "sms_url")];
+    s.finish();
+    urls
+}
+
+fn read_handler(mut s: Section<'_>) {
+    for key in ["voice_url", "voice_fallback_url", "sms_url", "sms_fallback_url"] {
+        read_webhook(&mut s, key);
+    }
+    s.finish();
+}
+
+/// A URL that Twilio can call, kept as written: its fragment holds connection overrides.
+fn read_webhook(s: &mut Section<'_>, key: &'static str) -> Option<String> {
+    let text = s.text(key)?;
+    match webhook_problem(&text.value) {
+        None => Some(text.value),
+        Some(problem) => {
+            s.faults().at(text.span.clone(), format!("{} = {:?}: {problem}", s.key(key), text.value));
+            None
+        }
+    }
+}
+
+fn webhook_problem(text: &str) -> Option<String> {
+    let url = match Url::parse(text) {
+        Ok(url) => url,
+        Err(e) => return Some(format!("not a URL: {e}")),
+    };
+    let host = url.host_str().unwrap_or_default();
+    if !matches!(url.scheme(), "http" | "https") || host.is_empty() {
+        return Some("must start with https:// (or http://) and a host".to_owned());
+    }
+    if host.contains('_') {
+        return Some("Twilio does not call hosts with an underscore".to_owned());
+    }
+    if host == "handler.twilio.com" {
+        let bin = url.path().strip_prefix("/twiml/EH").unwrap_or_default();
+        if bin.len() != 32 || !bin.bytes().all(|c| c.is_ascii_hexdigit()) {
+            return Some(
+                "a TwiML Bin's address is https://handler.twilio.com/twiml/EH and 32 hexadecimal digits; copy it from \
+                 the console"
+                    .to_owned(),
+            );
+        }
+    }
+    None
+}
+
+fn read_probe(mut s: Section<'_>) -> Option<E164> {
+    s.require("from", "name the number that test calls come from");
+    let from = s.parse::<E164>("from");
+    s.duration("every", 10 * SECOND, DAY);
+    s.finish();
+    from.map(|f| f.value)
+}

@@ -1,0 +1,399 @@
+//! The configuration: one TOML file, the environment, and files that they name.
+//!
+//! [`Config::load`] either gives a configuration in which every value is valid, or all faults at
+//! once, each with file, line, column, the value and the cure. Unknown keys are faults. Secrets
+//! come from the environment or from files of their own, never from the TOML file.
+//!
+//! Relative paths are relative to the configuration file.
+
+mod group;
+mod numbers;
+mod section;
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use secrecy::SecretString;
+use toml::de::DeTable;
+use url::Url;
+
+use crate::core::engine;
+use crate::core::id::AccountSid;
+use crate::core::policy::Mode;
+use crate::core::roster::Roster;
+use crate::twilio;
+use crate::twilio::credentials::{Credentials, Secret};
+use crate::twilio::host::Hosts;
+
+pub use section::{Fault, span_text};
+use section::{Faults, Section};
+
+/// Everything that was decided before the agent starts.
+#[derive(Debug, Clone)]
+pub struct Config {
+    pub twilio: twilio::Settings,
+    pub agent: Agent,
+    pub poll: Poll,
+    pub engine: engine::Settings,
+    pub roster: Roster,
+}
+
+#[derive(Debug, Clone)]
+pub struct Agent {
+    pub listen: SocketAddr,
+    /// The SQLite file.
+    pub state: PathBuf,
+    /// Bearer token for writes over HTTP; without one there are none.
+    pub token: Option<SecretString>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Poll {
+    /// Between polls while a number is in its active phase.
+    pub active: Duration,
+    /// Between polls otherwise.
+    pub passive: Duration,
+    /// How far back every list is read again: Twilio's lists lag by minutes.
+    pub overlap: Duration,
+    /// Between walks through the whole overlap; polls between them stop where nothing is new.
+    pub full: Duration,
+}
+
+impl Default for Poll {
+    fn default() -> Poll {
+        Poll {
+            active: Duration::from_secs(5),
+            passive: Duration::from_secs(30),
+            overlap: Duration::from_secs(15 * 60),
+            full: Duration::from_secs(30),
+        }
+    }
+}
+
+/// The environment, so that tests can bring their own.
+pub trait Env {
+    fn var(&self, name: &str) -> Option<String>;
+}
+
+/// The process's environment.
+pub struct ProcessEnv;
+
+impl Env for ProcessEnv {
+    fn var(&self, name: &str) -> Option<String> {
+        std::env::var(name).ok().filter(|v| !v.is_empty())
+    }
+}
+
+impl Env for HashMap<&str, &str> {
+    fn var(&self, name: &str) -> Option<String> {
+        self.get(name).map(|v| (*v).to_owned())
+    }
+}
+
+/// Everything that is wrong with a configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BadConfig(pub Vec<Fault>);
+
+impl std::fmt::Display for BadConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (i, fault) in self.0.iter().enumerate() {
+            write!(f, "{}{fault}", if i == 0 { "" } else { "\n" })?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for BadConfig {}
+
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3600);
+const DAY: Duration = Duration::from_secs(86_400);
+
+impl Config {
+    /// Reads `path` and what it names.
+    pub fn load(path: &Path, env: &dyn Env) -> Result<Config, BadConfig> {
+        match std::fs::read_to_string(path) {
+            Ok(text) => Config::parse(path, &text, env),
+            Err(e) => {
+                let text = format!("cannot be read: {e}; name the file with --config");
+                Err(BadConfig(vec![Fault { file: path.to_owned(), place: None, text }]))
+            }
+        }
+    }
+
+    /// Reads the text of a file at `path`.
+    pub fn parse(path: &Path, text: &str, env: &dyn Env) -> Result<Config, BadConfig> {
+        let faults = Faults::new(path, text);
+        let (table, errors) = DeTable::parse_recoverable(text);
+        for e in &errors {
+            faults.at(e.span().unwrap_or(0..0), format!("not TOML: {}", e.message()));
+        }
+        if !errors.is_empty() {
+            // What could be read of it would only lead to faults that are none.
+            return Err(BadConfig(faults.into_sorted()));
+        }
+        let config = read(Section::new("", &table, &faults), path, env);
+        match config {
+            Some(config) if faults.is_empty() => Ok(config),
+            _ => Err(BadConfig(faults.into_sorted())),
+        }
+    }
+}
+
+fn read(mut top: Section<'_>, path: &Path, env: &dyn Env) -> Option<Config> {
+    let dir = path.parent().unwrap_or_else(|| Path::new(""));
+    let faults = top.faults();
+    top.require("twilio", "name the account: [twilio] account_sid = \"AC…\"");
+    let twilio = top.section("twilio").and_then(|s| read_twilio(s, dir, env, faults));
+    let mut engine = engine::Settings::default();
+    let agent = match top.section("agent") {
+        Some(s) => read_agent(s, dir, env, &mut engine),
+        None => Some(Agent { listen: DEFAULT_LISTEN, state: dir.join(DEFAULT_STATE), token: None }),
+    };
+    let poll = top.section("poll").map_or_else(Poll::default, |s| read_poll(s, &mut engine));
+    top.require("group", "list your numbers: [[group]] name = \"…\" numbers = [\"+1…\"]");
+    let mut groups = group::Groups::default();
+    for group in top.sections("group") {
+        groups.read(group, dir);
+    }
+    top.finish();
+    Some(Config { twilio: twilio?, agent: agent?, poll, engine, roster: groups.roster })
+}
+
+const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9466);
+const DEFAULT_STATE: &str = "ringback.db";
+
+fn read_twilio(mut s: Section<'_>, dir: &Path, env: &dyn Env, faults: &Faults) -> Option<twilio::Settings> {
+    let account = read_account(&mut s, env, faults);
+    let secret = read_secret(&mut s, dir, env, faults);
+    let base_url = s.parse::<Url>("base_url");
+    if let Some(url) = &base_url {
+        let u = &url.value;
+        if !matches!(u.scheme(), "http" | "https") || u.host().is_none() || u.query().is_some() {
+            faults.at(url.span.clone(), format!("twilio.base_url = \"{u}\": must be http:// or https:// and a host"));
+        } else if !u.username().is_empty() || u.password().is_some() {
+            faults.at(url.span.clone(), "twilio.base_url: credentials do not belong in it; use the environment");
+        }
+    }
+    let label = |s: &mut Section<'_>, key| {
+        let text = s.text(key)?;
+        let fits = !text.value.is_empty() && text.value.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-');
+        if !fits {
+            s.faults().at(
+                text.span.clone(),
+                format!("{} = {:?}: must be a name such as \"dublin\" or \"ie1\"", s.key(key), text.value),
+            );
+        }
+        fits.then_some(text)
+    };
+    let edge = label(&mut s, "edge");
+    let region = label(&mut s, "region");
+    if let (Some(url), true) = (&base_url, edge.is_some() || region.is_some()) {
+        faults.at(url.span.clone(), "twilio.base_url stands for every host: remove edge and region, or base_url");
+    }
+    for name in ["TWILIO_EDGE", "TWILIO_REGION"] {
+        if env.var(name).is_some() && edge.is_none() && region.is_none() && base_url.is_none() {
+            faults.nowhere(format!(
+                "environment: {name} is set, which would silently send requests elsewhere: write edge and region into \
+                 [twilio], or unset it"
+            ));
+        }
+    }
+    let timeout = s.duration("timeout", SECOND, 5 * MINUTE).map_or(Duration::from_secs(20), |t| t.value);
+    let max_in_flight = s.integer("max_in_flight", 1, 100).unwrap_or(32);
+    s.finish();
+    let hosts = match base_url {
+        Some(url) => Hosts::One(url.value),
+        None => Hosts::Twilio { edge: edge.map(|e| e.value), region: region.map(|r| r.value) },
+    };
+    Some(twilio::Settings {
+        credentials: Credentials { account: account?, secret: secret? },
+        hosts,
+        timeout,
+        max_in_flight: max_in_flight as usize,
+        seed: u64::from(std::process::id()),
+    })
+}
+
+fn read_account(s: &mut Section<'_>, env: &dyn Env, faults: &Faults) -> Option<AccountSid> {
+    let from_env = env.var("TWILIO_ACCOUNT_SID").and_then(|text| match text.parse::<AccountSid>() {
+        Ok(sid) => Some(sid),
+        Err(e) => {
+            faults.nowhere(format!("environment: TWILIO_ACCOUNT_SID: {e}"));
+            None
+        }
+    });
+    let in_file = s.parse::<AccountSid>("account_sid");
+    match (in_file, from_env) {
+        (Some(file), Some(env)) if file.value != env => {
+            faults.at(
+                file.span,
+                format!(
+                    "twilio.account_sid = \"{}\": TWILIO_ACCOUNT_SID says {env}; make them agree, or unset one",
+                    file.value
+                ),
+            );
+            None
+        }
+        (Some(file), _) => Some(file.value),
+        (None, Some(env)) => Some(env),
+        (None, None) => {
+            s.require("account_sid", "write it here, or set TWILIO_ACCOUNT_SID");
+            None
+        }
+    }
+}
+
+fn read_secret(s: &mut Section<'_>, dir: &Path, env: &dyn Env, faults: &Faults) -> Option<Secret> {
+    s.forbid("auth_token", "set TWILIO_AUTH_TOKEN, or name a file with auth_token_file");
+    s.forbid("api_secret", "set TWILIO_API_SECRET, or name a file with api_secret_file");
+    let from = |s: &mut Section<'_>, key: &'static str, variable: &str| {
+        let file = s.text(key);
+        match (env.var(variable), file) {
+            (Some(value), None) => Some(SecretString::from(value)),
+            (Some(_), Some(file)) => {
+                faults.at(file.span, format!("{}: {variable} is set too; use one of them", s.key(key)));
+                None
+            }
+            (None, Some(file)) => secret_file(&dir.join(&file.value), |problem| {
+                faults.at(file.span.clone(), format!("{} = {:?}: {problem}", s.key(key), file.value));
+            }),
+            (None, None) => None,
+        }
+    };
+    let before = faults.is_empty();
+    let token = from(s, "auth_token_file", "TWILIO_AUTH_TOKEN");
+    let key_secret = from(s, "api_secret_file", "TWILIO_API_SECRET");
+    let key = s.text("api_key").map(|k| k.value).or_else(|| env.var("TWILIO_API_KEY"));
+    match (key, key_secret, token) {
+        (Some(sid), Some(secret), _) => {
+            let digits = sid.strip_prefix("SK").unwrap_or_default();
+            if digits.len() != 32 || !digits.bytes().all(|c| c.is_ascii_hexdigit()) {
+                faults.nowhere(format!("the API key {sid:?} is not a SID: SK and 32 hexadecimal digits"));
+                return None;
+            }
+            Some(Secret::ApiKey { sid, secret })
+        }
+        (Some(_), None, None) => {
+            faults.nowhere("there is an API key without its secret: set TWILIO_API_SECRET, or name api_secret_file");
+            None
+        }
+        (None, Some(_), None) => {
+            faults.nowhere("there is an API secret without its key: set TWILIO_API_KEY, or write twilio.api_key");
+            None
+        }
+        (_, _, Some(token)) => Some(Secret::AuthToken(token)),
+        (None, None, None) => {
+            if before == faults.is_empty() {
+                faults.nowhere(
+                    "environment: no credentials: set TWILIO_AUTH_TOKEN, or TWILIO_API_KEY and TWILIO_API_SECRET",
+                );
+            }
+            None
+        }
+    }
+}
+
+/// The content of a file that holds one secret, without the line end that editors add.
+fn secret_file(path: &Path, fault: impl Fn(String)) -> Option<SecretString> {
+    match std::fs::read_to_string(path) {
+        Ok(text) if text.trim().is_empty() => {
+            fault("the file is empty".to_owned());
+            None
+        }
+        Ok(text) => Some(SecretString::from(text.trim().to_owned())),
+        Err(e) => {
+            fault(format!("cannot be read: {e}"));
+            None
+        }
+    }
+}
+
+fn read_agent(mut s: Section<'_>, dir: &Path, env: &dyn Env, engine: &mut engine::Settings) -> Option<Agent> {
+    let faults = s.faults();
+    let modes = Mode::ALL.map(|m| (m.label(), m));
+    engine.mode = s.choice("mode", &modes).unwrap_or(engine.mode);
+    let listen = s.parse::<SocketAddr>("listen");
+    if let Some(listen) = listen.as_ref().filter(|l| !l.value.ip().is_loopback()) {
+        faults.at(
+            listen.span.clone(),
+            format!(
+                "agent.listen = \"{}\": must be on the loopback interface, such as \"127.0.0.1:9466\"; put a proxy with \
+                 TLS before it",
+                listen.value
+            ),
+        );
+    }
+    let state = s.text("state");
+    let state = match &state {
+        None => dir.join(DEFAULT_STATE),
+        Some(text) => match text.value.strip_prefix("sqlite:").filter(|p| !p.is_empty()) {
+            Some(path) => dir.join(path),
+            None => {
+                faults.at(
+                    text.span.clone(),
+                    format!(
+                        "agent.state = {:?}: write it as \"sqlite:\" and a path, such as \"sqlite:ringback.db\"",
+                        text.value
+                    ),
+                );
+                PathBuf::new()
+            }
+        },
+    };
+    if let Some(d) = s.duration("active_for", MINUTE, 7 * DAY) {
+        engine.active_for = d.value;
+    }
+    s.forbid("token", "set RINGBACK_TOKEN, or name a file with token_file");
+    let token = match (s.text("token_file"), env.var("RINGBACK_TOKEN")) {
+        (None, from_env) => from_env.map(SecretString::from),
+        (Some(file), None) => secret_file(&dir.join(&file.value), |problem| {
+            faults.at(file.span.clone(), format!("agent.token_file = {:?}: {problem}", file.value));
+        }),
+        (Some(file), Some(_)) => {
+            faults.at(file.span, "agent.token_file: RINGBACK_TOKEN is set too; use one of them");
+            None
+        }
+    };
+    s.finish();
+    Some(Agent { listen: listen.map_or(DEFAULT_LISTEN, |l| l.value), state, token })
+}
+
+fn read_poll(mut s: Section<'_>, engine: &mut engine::Settings) -> Poll {
+    let faults = s.faults();
+    let default = Poll::default();
+    let active = s.duration("active", SECOND, 5 * MINUTE).map_or(default.active, |d| d.value);
+    let passive = s.duration("passive", SECOND, HOUR);
+    let overlap = s.duration("overlap", MINUTE, 4 * HOUR).map_or(default.overlap, |d| d.value);
+    let full = s.duration("full", SECOND, 10 * MINUTE).map_or(default.full, |d| d.value);
+    let blind_after = s.duration("blind_after", 5 * SECOND, HOUR);
+    if let Some(p) = passive.as_ref().filter(|p| p.value < active) {
+        let text = format!(
+            "poll.passive = \"{}\": must not be shorter than poll.active, \"{}\"",
+            span_text(p.value),
+            span_text(active)
+        );
+        faults.at(p.span.clone(), text);
+    }
+    let passive_for = passive.as_ref().map_or(default.passive, |p| p.value);
+    // Two polls may fail before we call ourselves blind.
+    let least = passive_for * 3;
+    match blind_after {
+        Some(b) if b.value < least => faults.at(
+            b.span.clone(),
+            format!(
+                "poll.blind_after = \"{}\": must be at least three times poll.passive, \"{}\", or every missed poll is \
+                 blindness",
+                span_text(b.value),
+                span_text(least)
+            ),
+        ),
+        Some(b) => engine.blind_after = b.value,
+        None => engine.blind_after = engine.blind_after.max(least),
+    }
+    s.finish();
+    Poll { active, passive: passive_for, overlap, full }
+}

@@ -1,0 +1,102 @@
+//! Configuration files: the good ones load, each bad one gives exactly the messages beside it.
+//!
+//! `RINGBACK_BLESS=1` writes the messages that were given; read the difference before committing.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use ringback::config::Config;
+use ringback::core::id::Channel;
+use ringback::core::policy::Mode;
+use ringback::core::roster::PortAt;
+
+fn folder(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/config").join(name)
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut files: Vec<_> = fs::read_dir(folder)
+        .unwrap()
+        .map(|e| e.unwrap().path())
+        .filter(|p| p.extension().is_some_and(|e| e == "toml"))
+        .collect();
+    files.sort();
+    files
+}
+
+/// The environment that a file asks for in comments such as `# env: NAME=value`; by default an
+/// Auth Token.
+fn env(text: &str) -> HashMap<&str, &str> {
+    let mut env = HashMap::from([("TWILIO_AUTH_TOKEN", "0123456789abcdef0123456789abcdef")]);
+    for line in text.lines().filter_map(|l| l.strip_prefix("# env: ")) {
+        match line.split_once('=') {
+            Some((name, value)) => env.insert(name, value),
+            None => env.remove(line),
+        };
+    }
+    env
+}
+
+#[test]
+fn good_files_load() {
+    for path in files(&folder("good")) {
+        let text = fs::read_to_string(&path).unwrap();
+        if let Err(e) = Config::load(&path, &env(&text)) {
+            panic!("{e}");
+        }
+    }
+}
+
+#[test]
+fn bad_files_say_everything_that_is_wrong_at_once() {
+    let folder = folder("bad");
+    let bless = std::env::var_os("RINGBACK_BLESS").is_some();
+    for path in files(&folder) {
+        let text = fs::read_to_string(&path).unwrap();
+        let Err(bad) = Config::load(&path, &env(&text)) else { panic!("{} loads", path.display()) };
+        let said = bad.to_string().replace(&format!("{}/", folder.display()), "") + "\n";
+        let expected = path.with_extension("txt");
+        if bless {
+            fs::write(&expected, &said).unwrap();
+        }
+        let expected = fs::read_to_string(&expected).unwrap_or_default();
+        assert_eq!(said, expected, "{}", path.display());
+    }
+}
+
+#[test]
+fn every_setting_reaches_its_place() {
+    let path = folder("good").join("full.toml");
+    let text = fs::read_to_string(&path).unwrap();
+    let c = Config::load(&path, &env(&text)).unwrap();
+    assert_eq!(c.engine.mode, Mode::Auto);
+    assert_eq!(c.engine.active_for, Duration::from_secs(3600));
+    assert_eq!(c.engine.blind_after, Duration::from_secs(120));
+    assert_eq!(c.agent.listen.to_string(), "127.0.0.1:9999");
+    assert_eq!(c.agent.state, folder("good").join("state.db"));
+    assert_eq!((c.poll.active, c.poll.passive), (Duration::from_secs(3), Duration::from_secs(40)));
+    assert_eq!((c.poll.overlap, c.poll.full), (Duration::from_secs(1200), Duration::from_secs(60)));
+    assert_eq!((c.twilio.timeout, c.twilio.max_in_flight), (Duration::from_secs(9), 8));
+    assert_eq!(c.twilio.credentials.username(), "SK0123456789abcdef0123456789abcdef");
+    let groups: Vec<_> = c.roster.groups().map(|(_, g)| (g.name.to_string(), g.numbers.len())).collect();
+    assert_eq!(groups, [("support".to_owned(), 2), ("sales".to_owned(), 3)]);
+    let (ix, n) = c.roster.numbers().nth(3).unwrap();
+    assert_eq!((n.label.as_str(), n.channels), ("Bern desk", [true, false]));
+    assert_eq!(n.timezone.iana_name(), Some("Europe/Zurich"));
+    assert_eq!(c.roster.group_of(ix).fallback(Channel::Messaging), None);
+    assert!(matches!(n.port, PortAt::At(t) if t.to_string() == "2026-11-21T14:00:00.000Z"));
+    assert!(c.roster.is_prober("+15005550199".parse().unwrap()));
+}
+
+#[test]
+fn no_secret_is_printed() {
+    let path = folder("good").join("minimal.toml");
+    let c = Config::load(&path, &env("")).unwrap();
+    assert!(!format!("{c:?}").contains("0123456789abcdef0123456789abcdef"));
+    let bad = folder("bad").join("secrets.toml");
+    let text = fs::read_to_string(&bad).unwrap();
+    let said = Config::load(&bad, &env(&text)).unwrap_err().to_string();
+    assert!(!said.contains("5ec2e7"), "{said}");
+}

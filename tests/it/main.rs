@@ -1,0 +1,6 @@
+//! One test binary: everything that is tested through an outer door.
+
+#![allow(clippy::unwrap_used)] // A test that panics has failed, as it should.
+
+mod config;
+mod layers;
