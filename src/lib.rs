@@ -4,4 +4,5 @@ pub mod config;
 pub mod core;
 pub mod metrics;
 pub mod party;
+pub mod sim;
 pub mod twilio;

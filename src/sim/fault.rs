@@ -1,0 +1,142 @@
+//! What can go wrong with the API: which fault, on which requests, how often, for how long.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::http::route::Class;
+use super::scenario::span;
+use crate::core::time::Time;
+
+/// The API misbehaves for a while.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fault {
+    pub kind: FaultKind,
+    /// Which requests it meets.
+    #[serde(default)]
+    pub on: Scope,
+    /// Which share of them.
+    #[serde(default = "one")]
+    pub share: f64,
+    /// For how long; for good if not given.
+    #[serde(default, rename = "for", with = "span::option")]
+    pub lasts: Option<Duration>,
+    /// Of `hang` and `slow`: how long an answer takes.
+    #[serde(default = "minute", with = "span")]
+    pub takes: Duration,
+}
+
+impl Fault {
+    /// Every request in scope meets `kind`, until the end.
+    pub fn new(kind: FaultKind, on: Scope) -> Fault {
+        Fault { kind, on, share: one(), lasts: None, takes: minute() }
+    }
+
+    pub fn lasts(self, span: Duration) -> Fault {
+        Fault { lasts: Some(span), ..self }
+    }
+
+    pub fn share(self, share: f64) -> Fault {
+        Fault { share, ..self }
+    }
+}
+
+fn one() -> f64 {
+    1.0
+}
+
+fn minute() -> Duration {
+    Duration::from_secs(60)
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FaultKind {
+    /// 429, code 20429. Not processed.
+    TooMany,
+    /// 500 with Twilio's JSON. Not processed.
+    ServerError,
+    /// 502 with a proxy's HTML. Not processed.
+    BadGateway,
+    /// 503 with nothing. Not processed.
+    Unavailable,
+    /// 401, code 20003, whatever the credentials.
+    Unauthorized,
+    /// The connection closes before anything is processed.
+    Drop,
+    /// Processed, but the answer does not come.
+    Hang,
+    /// Processed, but the connection closes within the answer.
+    Cut,
+    /// Processed; the answer trickles in.
+    Slow,
+    /// Processed; the answer is JSON that stops in the middle.
+    Truncated,
+    /// One row of a page is malformed.
+    BadRow,
+    /// One row has a value that nobody has seen before, and a new field.
+    Unknown,
+    /// The list shows nothing new while this lasts.
+    Stall,
+    /// The `Date` header and the dates of rows are an hour ahead.
+    Skew,
+    /// A number's update is answered as if it had happened, and has not.
+    Ineffective,
+}
+
+/// Which requests a fault meets: all, those that only read, those that write, or one class.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Scope {
+    #[default]
+    Any,
+    Reads,
+    Writes,
+    Class(Class),
+}
+
+impl Scope {
+    pub fn meets(self, class: Class) -> bool {
+        match self {
+            Scope::Any => true,
+            Scope::Reads => !class.writes(),
+            Scope::Writes => class.writes(),
+            Scope::Class(c) => c == class,
+        }
+    }
+
+    pub fn label(self) -> &'static str {
+        match self {
+            Scope::Any => "any",
+            Scope::Reads => "reads",
+            Scope::Writes => "writes",
+            Scope::Class(c) => c.label(),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Scope {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Scope, D::Error> {
+        let text = Cow::<str>::deserialize(d)?;
+        let all = || [Scope::Any, Scope::Reads, Scope::Writes].into_iter().chain(Class::ALL.map(Scope::Class));
+        all().find(|s| s.label() == text).ok_or_else(|| {
+            let labels: Vec<&str> = all().map(Scope::label).collect();
+            D::Error::custom(format!("{text:?} is no kind of request; write one of {}", labels.join(", ")))
+        })
+    }
+}
+
+/// A fault that is at work.
+#[derive(Clone, Debug)]
+pub(super) struct Active {
+    pub fault: Fault,
+    pub since: Time,
+}
+
+impl Active {
+    pub fn at_work(&self, now: Time) -> bool {
+        self.fault.lasts.is_none_or(|d| now < self.since + d)
+    }
+}

@@ -1,0 +1,206 @@
+//! The webhooks that serve calls and messages, known by their URL, and what each does when fetched.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::scenario::{Bin, BinKind, Condition, HandlerState, Scenario};
+use crate::core::id::E164;
+
+/// All handlers and bins.
+pub struct Handlers {
+    by_url: BTreeMap<Arc<str>, Handler>,
+    bins: BTreeMap<String, Bin>,
+}
+
+struct Handler {
+    forward: f64,
+    state: HandlerState,
+}
+
+/// What came of a request to a URL, and after how many seconds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Fetched {
+    Served { after: f64, does: Does },
+    Failed { after: f64, code: u32, http: Option<u16> },
+}
+
+/// What valid instructions make of a call.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Does {
+    /// As the company wants it: forwards this share, answers the rest.
+    Serves { forward: f64 },
+    /// Something else, without a trace.
+    Wrong,
+    /// Text where TwiML was wanted: spoken to a caller, sent to who texts.
+    Speaks,
+    /// Forwards (this share) to where nobody is.
+    Dead { forward: f64, warning: Option<u32> },
+    /// Forwards (this share) to where no call ends well.
+    Mixed { forward: f64 },
+    /// A bin that answers.
+    Answers,
+    /// A bin that forwards.
+    Forwards { to: E164 },
+}
+
+/// How long Twilio waits for an answer.
+const PATIENCE: f64 = 15.0;
+/// How long it tries to connect: twice 5 s.
+const CONNECT: f64 = 10.0;
+
+impl Handlers {
+    /// The scenario's handlers: those it declares, and healthy ones at every other URL it names.
+    pub fn new(scenario: &Scenario) -> Handlers {
+        let bins = scenario.bins.iter().map(|b| (b.sid.clone(), b.clone())).collect();
+        let mut all = Handlers { by_url: BTreeMap::new(), bins };
+        for h in &scenario.handlers {
+            all.by_url.insert(h.url.as_str().into(), Handler { forward: h.forward, state: h.state.clone() });
+        }
+        for group in &scenario.groups {
+            let r = &group.routing;
+            for url in [&r.voice_url, &r.voice_fallback_url, &r.sms_url, &r.sms_fallback_url] {
+                all.declare(url, group.traffic.forward);
+            }
+        }
+        for a in &scenario.applications {
+            // An application's calls are forwarded as its first group's are.
+            let forward =
+                scenario.groups.iter().find(|g| g.routing.application == Some(a.sid)).map(|g| g.traffic.forward);
+            for url in [&a.voice_url, &a.voice_fallback_url, &a.sms_url, &a.sms_fallback_url] {
+                all.declare(url, forward.unwrap_or_default());
+            }
+        }
+        for trunk in &scenario.trunks {
+            all.declare(trunk.origination_url.as_deref().unwrap_or_default(), 0.0);
+            all.declare(&trunk.disaster_recovery_url, 0.0);
+        }
+        for service in &scenario.services {
+            all.declare(service.inbound_request_url.as_deref().unwrap_or_default(), 0.0);
+            all.declare(service.fallback_url.as_deref().unwrap_or_default(), 0.0);
+        }
+        all
+    }
+
+    fn declare(&mut self, url: &str, forward: f64) {
+        if !url.is_empty() && !url.starts_with(Bin::BASE) {
+            let healthy = || Handler { forward, state: HandlerState::healthy() };
+            self.by_url.entry(without_fragment(url).into()).or_insert_with(healthy);
+        }
+    }
+
+    /// The handler at `url`, new or known, is in `state` from now on.
+    pub fn set(&mut self, url: &str, state: HandlerState) {
+        self.declare(url, 0.0);
+        if let Some(handler) = self.by_url.get_mut(without_fragment(url)) {
+            handler.state = state;
+        }
+    }
+
+    /// Twilio asks `url` on behalf of a caller of `carrier`; `luck` decides whether a partial fault hits.
+    pub fn fetch(&self, url: &str, luck: f64, carrier: &str) -> Fetched {
+        let url = without_fragment(url);
+        if let Some(rest) = url.strip_prefix(Bin::BASE) {
+            let sid = rest.split('?').next().unwrap_or(rest);
+            return match self.bins.get(sid) {
+                None => Fetched::Failed { after: 0.1, code: 11200, http: Some(404) },
+                Some(bin) => match (bin.does, bin.to) {
+                    (BinKind::Broken, _) => Fetched::Failed { after: 0.1, code: 11310, http: Some(200) },
+                    (BinKind::Forward, Some(to)) => Fetched::Served { after: 0.1, does: Does::Forwards { to } },
+                    (BinKind::Answer | BinKind::Forward, _) => Fetched::Served { after: 0.1, does: Does::Answers },
+                },
+            };
+        }
+        let Some(handler) = self.by_url.get(url) else {
+            // Nobody has heard of this host.
+            return Fetched::Failed { after: 0.2, code: 11210, http: None };
+        };
+        let state = &handler.state;
+        let met = luck < state.share && state.carrier.as_deref().is_none_or(|c| c == carrier);
+        let forward = handler.forward;
+        let served = |after, does| Fetched::Served { after, does };
+        match state.condition {
+            _ if !met => served(0.0, Does::Serves { forward }),
+            Condition::Healthy => served(0.0, Does::Serves { forward }),
+            Condition::Slow(d) if d > Duration::from_secs_f64(PATIENCE) => {
+                Fetched::Failed { after: PATIENCE, code: 11205, http: None }
+            }
+            Condition::Slow(d) => served(d.as_secs_f64(), Does::Serves { forward }),
+            Condition::Status(status) => Fetched::Failed { after: 0.2, code: 11200, http: Some(status) },
+            Condition::Unreachable(code) => {
+                let after = if matches!(code, 11201 | 11205) { CONNECT } else { 0.2 };
+                Fetched::Failed { after, code, http: None }
+            }
+            Condition::BadTwiml(code) => Fetched::Failed { after: 0.2, code, http: Some(200) },
+            Condition::Wrong => served(0.2, Does::Wrong),
+            Condition::Spoken => served(0.2, Does::Speaks),
+            Condition::DeadTarget(warning) => served(0.2, Does::Dead { forward, warning }),
+            Condition::MixedTarget => served(0.2, Does::Mixed { forward }),
+        }
+    }
+}
+
+/// Connection overrides (`#rc=0`) are for Twilio, not for the server.
+fn without_fragment(url: &str) -> &str {
+    url.split('#').next().unwrap_or(url)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const URL: &str = "https://app.example.com/voice";
+
+    fn handlers() -> Handlers {
+        let text = format!(
+            r#"
+            name = "t"
+            [[group]]
+            name = "g"
+            numbers = ["+15005550100"]
+            traffic = {{ forward = 0.5 }}
+            routing = {{ voice_url = "{URL}" }}
+            [[bin]]
+            sid = "EH00000000000000000000000000000001"
+            does = "broken"
+            "#
+        );
+        Handlers::new(&Scenario::parse(&text).unwrap())
+    }
+
+    fn fails(fetched: Fetched) -> Option<(u32, Option<u16>)> {
+        match fetched {
+            Fetched::Failed { code, http, .. } => Some((code, http)),
+            Fetched::Served { .. } => None,
+        }
+    }
+
+    #[test]
+    fn each_condition_has_its_code() {
+        let mut h = handlers();
+        let mut try_state = |condition| {
+            h.set(URL, HandlerState::all(condition));
+            fails(h.fetch(&format!("{URL}#rc=1"), 0.5, "att"))
+        };
+        assert_eq!(try_state(Condition::Status(503)), Some((11200, Some(503))));
+        assert_eq!(try_state(Condition::Unreachable(11237)), Some((11237, None)));
+        assert_eq!(try_state(Condition::BadTwiml(12300)), Some((12300, Some(200))));
+        assert_eq!(try_state(Condition::Slow(Duration::from_secs(16))), Some((11205, None)));
+        assert_eq!(try_state(Condition::Slow(Duration::from_secs(14))), None);
+        assert_eq!(try_state(Condition::Wrong), None);
+        assert_eq!(fails(h.fetch("https://nobody.example/", 0.5, "att")), Some((11210, None)));
+        let bin = |n| format!("{}EH{n:032x}", Bin::BASE);
+        assert_eq!(fails(h.fetch(&bin(1), 0.5, "att")), Some((11310, Some(200))));
+        assert_eq!(fails(h.fetch(&bin(2), 0.5, "att")), Some((11200, Some(404))));
+    }
+
+    #[test]
+    fn a_partial_fault_meets_its_share_and_its_carrier() {
+        let mut h = handlers();
+        h.set(URL, HandlerState { condition: Condition::Status(500), share: 0.25, carrier: Some("att".into()) });
+        assert!(fails(h.fetch(URL, 0.2, "att")).is_some());
+        assert!(fails(h.fetch(URL, 0.3, "att")).is_none());
+        assert!(fails(h.fetch(URL, 0.2, "verizon")).is_none());
+        assert_eq!(h.fetch(URL, 0.3, "att"), Fetched::Served { after: 0.0, does: Does::Serves { forward: 0.5 } });
+    }
+}

@@ -1,0 +1,324 @@
+//! Port-in requests: one for each group that ports, with its numbers.
+//!
+//! The three answers spell statuses differently, as Twilio's do: `In Progress` in the list,
+//! `in_progress` in a request, `Completed` for the numbers in it, `completed` for a number by itself.
+
+use serde::Serialize;
+
+use super::error::ApiError;
+use super::view::{Answer, Null, View, one};
+use crate::core::id::{AccountSid, E164};
+use crate::core::time::Time;
+use crate::sim::chance;
+use crate::sim::number::Number;
+use crate::sim::scenario::Group;
+
+use super::date::Iso;
+
+/// How far the port of a request or number is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Of a request: some numbers have ported. Of a number: the old provider has agreed to a date.
+    UnderWay,
+    Completed,
+}
+
+impl Stage {
+    fn of_request(self, in_words: bool) -> &'static str {
+        match (self, in_words) {
+            (Stage::UnderWay, true) => "In Progress",
+            (Stage::UnderWay, false) => "in_progress",
+            (Stage::Completed, true) => "Completed",
+            (Stage::Completed, false) => "completed",
+        }
+    }
+
+    fn of_number(self, in_words: bool) -> &'static str {
+        match (self, in_words) {
+            (Stage::UnderWay, true) => "Pending",
+            (Stage::UnderWay, false) => "pending",
+            (Stage::Completed, true) => "Completed",
+            (Stage::Completed, false) => "completed",
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct LosingCarrier {
+    customer_name: &'static str,
+    account_number: &'static str,
+    account_telephone_number: E164,
+    address_sid: String,
+    address: Address,
+    authorized_representative: &'static str,
+    authorized_representative_email: &'static str,
+    customer_type: &'static str,
+    authorized_representative_katakana: &'static str,
+    sub_municipality: &'static str,
+    building: &'static str,
+    katakana_name: &'static str,
+}
+
+#[derive(Serialize)]
+struct Address {
+    street: &'static str,
+    street_2: &'static str,
+    city: &'static str,
+    state: &'static str,
+    zip: &'static str,
+    country: &'static str,
+}
+
+#[derive(Serialize)]
+struct RequestLine {
+    port_in_request_sid: String,
+    port_in_request_status: &'static str,
+    status_last_updated_timestamp: Iso,
+    phone_numbers_requested: usize,
+    phone_numbers_ported: usize,
+    suggested_action: Null,
+}
+
+#[derive(Serialize)]
+struct NumberLine {
+    not_portability_reason: Null,
+    not_portability_reason_code: Null,
+    number_type: &'static str,
+    phone_number: E164,
+    port_date: Option<Iso>,
+    port_in_phone_number_sid: String,
+    port_in_phone_number_status: &'static str,
+    portable: bool,
+    rejection_reason: Null,
+    rejection_reason_code: Null,
+    status_last_time_updated_timestamp: Iso,
+    external_porting_vendor_phone_number_id: Null,
+}
+
+#[derive(Serialize)]
+struct RequestBody {
+    port_in_request_sid: String,
+    url: String,
+    account_sid: AccountSid,
+    notification_emails: [&'static str; 1],
+    target_port_in_date: Option<String>,
+    target_port_in_time_range_start: Option<&'static str>,
+    target_port_in_time_range_end: Option<&'static str>,
+    port_in_request_status: &'static str,
+    order_cancellation_reason: Null,
+    losing_carrier_information: LosingCarrier,
+    phone_numbers: Vec<NumberLine>,
+    bundle_sid: Null,
+    portability_advance_carrier: Null,
+    auto_cancel_approval_numbers: Null,
+    documents: [String; 1],
+    date_created: Iso,
+    support_ticket_id: u32,
+    signature_request_url: Null,
+}
+
+#[derive(Serialize)]
+struct NumberBody {
+    port_in_request_sid: String,
+    phone_number_sid: String,
+    url: String,
+    account_sid: AccountSid,
+    phone_number_type: &'static str,
+    date_created: Iso,
+    country: &'static str,
+    missing_required_fields: bool,
+    last_updated: Iso,
+    phone_number: E164,
+    portable: bool,
+    not_portability_reason: Null,
+    not_portability_reason_code: Null,
+    port_in_phone_number_status: &'static str,
+    port_out_pin: Null,
+    rejection_reason: Null,
+    rejection_reason_code: Null,
+    port_date: Option<Iso>,
+}
+
+fn request_sid(group: &Group) -> String {
+    format!("KW{:032x}", chance::sid("KW", group.name.as_str()))
+}
+
+fn number_sid(number: &Number) -> String {
+    format!("PU{:032x}", chance::sid("PU", &number.e164.to_string()))
+}
+
+impl View<'_> {
+    /// The groups that port, with their index.
+    fn porting(&self) -> impl Iterator<Item = (usize, &Group)> {
+        self.world.scenario.groups.iter().enumerate().filter(|(_, g)| g.port.is_some())
+    }
+
+    fn numbers_in(&self, group: usize) -> impl Iterator<Item = &Number> {
+        self.world.numbers.iter().filter(move |n| n.group == group)
+    }
+
+    fn ported_of(&self, group: usize) -> usize {
+        self.numbers_in(group).filter(|n| n.voice_ported.is_some()).count()
+    }
+
+    fn stage_of(&self, group: usize) -> Stage {
+        match self.numbers_in(group).all(|n| n.voice_ported.is_some()) {
+            true => Stage::Completed,
+            false => Stage::UnderWay,
+        }
+    }
+
+    /// The date that was agreed upon, if any: the scenario's, whatever has happened since.
+    fn port_date(&self, n: &Number) -> Option<Time> {
+        let port = self.world.scenario.groups[n.group].port.as_ref()?;
+        let start = self.world.scenario.start.unwrap_or(Time::EPOCH);
+        port.at.map(|at| start + at + port.every * u32::try_from(n.rank).unwrap_or(u32::MAX)).or(n.voice_ported)
+    }
+
+    fn last_change(&self, group: usize) -> Time {
+        self.numbers_in(group).filter_map(|n| n.voice_ported).max().unwrap_or_else(|| self.long_ago())
+    }
+
+    pub fn port_requests(&self) -> Answer {
+        #[derive(Serialize)]
+        struct Meta {
+            previous_token: Option<String>,
+            next_token: Option<String>,
+        }
+        #[derive(Serialize)]
+        struct List {
+            port_in_requests: Vec<RequestLine>,
+            meta: Meta,
+        }
+        let size = match self.query.get("Size").map(str::parse::<usize>) {
+            None => 20,
+            Some(Ok(size)) if (1..=100).contains(&size) => size,
+            Some(_) => return Err(ApiError::bad_request(20001, "Size must be between 1 and 100")),
+        };
+        let sids: Option<Vec<&str>> = self.query.get("PortInRequestSid").map(|s| s.split(',').collect());
+        let status = self.query.get("PortInRequestStatus").map(|s| s.to_lowercase().replace([' ', '-'], "_"));
+        let all: Vec<(usize, &Group)> = self
+            .porting()
+            .filter(|(_, g)| sids.as_ref().is_none_or(|sids| sids.contains(&request_sid(g).as_str())))
+            .filter(|(i, _)| status.as_ref().is_none_or(|s| s == self.stage_of(*i).of_request(false)))
+            .collect();
+        let begin = match self.query.get("Token") {
+            None => 0,
+            Some(token) => all
+                .iter()
+                .position(|(_, g)| request_sid(g) == token)
+                .ok_or_else(|| ApiError::bad_request(20001, "Invalid Token"))?,
+        };
+        let token = |at: usize| all.get(at).map(|(_, g)| request_sid(g));
+        let line = |(i, g): &(usize, &Group)| RequestLine {
+            port_in_request_sid: request_sid(g),
+            port_in_request_status: self.stage_of(*i).of_request(true),
+            status_last_updated_timestamp: self.iso(self.last_change(*i)),
+            phone_numbers_requested: self.numbers_in(*i).count(),
+            phone_numbers_ported: self.ported_of(*i),
+            suggested_action: Null,
+        };
+        one(&List {
+            port_in_requests: all.iter().skip(begin).take(size).map(line).collect(),
+            meta: Meta {
+                previous_token: if begin == 0 { None } else { token(begin.saturating_sub(size)) },
+                next_token: token(begin + size),
+            },
+        })
+    }
+
+    fn find_port(&self, sid: &str) -> Result<(usize, &Group), ApiError> {
+        self.porting().find(|(_, g)| request_sid(g) == sid).ok_or_else(|| self.not_found())
+    }
+
+    pub fn port_request(&self) -> Answer {
+        let (index, group) = self.find_port(self.route.sid)?;
+        let first = self.numbers_in(index).next().ok_or_else(|| self.not_found())?;
+        let target = self.port_date(first);
+        let line = |n: &Number| NumberLine {
+            not_portability_reason: Null,
+            not_portability_reason_code: Null,
+            number_type: "LOCAL",
+            phone_number: n.e164,
+            port_date: self.port_date(n).map(|t| self.iso(t)),
+            port_in_phone_number_sid: number_sid(n),
+            port_in_phone_number_status: stage(n).of_number(true),
+            portable: true,
+            rejection_reason: Null,
+            rejection_reason_code: Null,
+            status_last_time_updated_timestamp: self.iso(n.voice_ported.unwrap_or_else(|| self.long_ago())),
+            external_porting_vendor_phone_number_id: Null,
+        };
+        one(&RequestBody {
+            url: format!("{}/v1/Porting/PortIn/{}", self.base, request_sid(group)),
+            port_in_request_sid: request_sid(group),
+            account_sid: self.account(),
+            notification_emails: ["oncall@example.com"],
+            target_port_in_date: target.map(|t| self.iso(t).to_string().chars().take(10).collect()),
+            target_port_in_time_range_start: target.map(|_| "00:00:00Z"),
+            target_port_in_time_range_end: target.map(|_| "23:59:59Z"),
+            port_in_request_status: self.stage_of(index).of_request(false),
+            order_cancellation_reason: Null,
+            losing_carrier_information: LosingCarrier {
+                customer_name: "Example Company",
+                account_number: "100200300",
+                account_telephone_number: first.e164,
+                address_sid: format!("AD{:032x}", chance::sid("AD", "office")),
+                address: Address {
+                    street: "1 Main Street",
+                    street_2: "",
+                    city: "Springfield",
+                    state: "NY",
+                    zip: "10001",
+                    country: "US",
+                },
+                authorized_representative: "A. Person",
+                authorized_representative_email: "oncall@example.com",
+                customer_type: "Business",
+                authorized_representative_katakana: "",
+                sub_municipality: "",
+                building: "",
+                katakana_name: "",
+            },
+            phone_numbers: self.numbers_in(index).map(line).collect(),
+            bundle_sid: Null,
+            portability_advance_carrier: Null,
+            auto_cancel_approval_numbers: Null,
+            documents: [format!("RD{:032x}", chance::sid("RD", group.name.as_str()))],
+            date_created: self.iso(self.long_ago()),
+            support_ticket_id: 100_001 + index as u32,
+            signature_request_url: Null,
+        })
+    }
+
+    pub fn port_number(&self) -> Answer {
+        let (index, group) = self.find_port(self.route.parent)?;
+        let found = self.numbers_in(index).find(|n| number_sid(n) == self.route.sid);
+        let n = found.ok_or_else(|| self.not_found())?;
+        let request = request_sid(group);
+        one(&NumberBody {
+            url: format!("{}/v1/Porting/PortIn/{request}/PhoneNumber/{}", self.base, number_sid(n)),
+            port_in_request_sid: request,
+            phone_number_sid: number_sid(n),
+            account_sid: self.account(),
+            phone_number_type: "LOCAL",
+            date_created: self.iso(self.long_ago()),
+            country: "US",
+            missing_required_fields: false,
+            last_updated: self.iso(n.voice_ported.unwrap_or_else(|| self.long_ago())),
+            phone_number: n.e164,
+            portable: true,
+            not_portability_reason: Null,
+            not_portability_reason_code: Null,
+            port_in_phone_number_status: stage(n).of_number(false),
+            port_out_pin: Null,
+            rejection_reason: Null,
+            rejection_reason_code: Null,
+            port_date: self.port_date(n).map(|t| self.iso(t)),
+        })
+    }
+}
+
+fn stage(n: &Number) -> Stage {
+    if n.voice_ported.is_some() { Stage::Completed } else { Stage::UnderWay }
+}

@@ -1,0 +1,409 @@
+//! What the logs are made of: calls, messages, alerts and audit events, and how each looks at a time.
+//!
+//! A row is written once, when the call begins, with everything that will ever be known of it; what is
+//! *shown* depends on when one looks. Twilio itself knows a state from the instant it is reached
+//! (`known_at`); the lists show it later (`listed_at`).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::log::Row;
+use crate::core::id::{AlertSid, CallSid, MessageSid};
+use crate::core::time::Time;
+
+/// Milliseconds after a row's own beginning. Four bytes: there may be millions of rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct After(u32);
+
+impl After {
+    pub const NEVER: After = After(u32::MAX);
+
+    pub fn ms(ms: f64) -> After {
+        After(ms.clamp(0.0, f64::from(u32::MAX - 1)) as u32)
+    }
+
+    pub fn secs(s: f64) -> After {
+        After::ms(s * 1000.0)
+    }
+
+    pub fn plus(self, s: f64) -> After {
+        After::ms(f64::from(self.0) + s * 1000.0)
+    }
+
+    /// Rounded down, as Twilio counts.
+    pub fn whole_secs(self) -> u32 {
+        self.0 / 1000
+    }
+
+    pub fn from(self, start: Time) -> Time {
+        match self {
+            After::NEVER => Time::from_millis(i64::MAX),
+            After(ms) => start + Duration::from_millis(u64::from(ms)),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallStatus {
+    Ringing,
+    InProgress,
+    Completed,
+    Busy,
+    Failed,
+    NoAnswer,
+    Canceled,
+}
+
+impl CallStatus {
+    pub const fn label(self) -> &'static str {
+        match self {
+            CallStatus::Ringing => "ringing",
+            CallStatus::InProgress => "in-progress",
+            CallStatus::Completed => "completed",
+            CallStatus::Busy => "busy",
+            CallStatus::Failed => "failed",
+            CallStatus::NoAnswer => "no-answer",
+            CallStatus::Canceled => "canceled",
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallDirection {
+    Inbound,
+    OutboundDial,
+    TrunkingOriginating,
+}
+
+impl CallDirection {
+    pub const fn label(self) -> &'static str {
+        match self {
+            CallDirection::Inbound => "inbound",
+            CallDirection::OutboundDial => "outbound-dial",
+            CallDirection::TrunkingOriginating => "trunking-originating",
+        }
+    }
+}
+
+/// One leg of a call.
+#[derive(Clone, Debug)]
+pub struct Call {
+    pub sid: CallSid,
+    /// The leg that dialled this one; all zeroes if none did.
+    parent: CallSid,
+    /// Digits; 0 for a caller who withholds the number.
+    pub from: u64,
+    pub to: u64,
+    pub start: Time,
+    /// Index of our number.
+    pub number: u32,
+    /// Index of the trunk that carried it.
+    pub trunk: Option<u16>,
+    pub direction: CallDirection,
+    pub status: CallStatus,
+    /// Whole seconds of talk.
+    pub duration: u32,
+    pub ended: After,
+    /// Listed while it lasts, from then on.
+    pub early: After,
+    pub listed: After,
+    pub priced: After,
+    /// Until then its final status is given wrongly, as `wrong`.
+    pub corrected: After,
+    pub wrong: CallStatus,
+}
+
+impl Call {
+    /// A leg that ends as `status`, `ended` after `start`; listed at once.
+    pub fn new(sid: u128, start: Time, number: u32, status: CallStatus, ended: After) -> Call {
+        Call {
+            sid: CallSid::from_u128(sid),
+            parent: CallSid::from_u128(0),
+            from: 0,
+            to: 0,
+            start,
+            number,
+            trunk: None,
+            direction: CallDirection::Inbound,
+            status,
+            duration: if status == CallStatus::Completed { ended.whole_secs() } else { 0 },
+            ended,
+            early: After::NEVER,
+            listed: ended,
+            priced: if status == CallStatus::Completed { ended } else { After::NEVER },
+            corrected: After::ms(0.0),
+            wrong: status,
+        }
+    }
+
+    pub fn dialled_by(self, parent: CallSid) -> Call {
+        Call { parent, direction: CallDirection::OutboundDial, ..self }
+    }
+
+    pub fn parent(&self) -> Option<CallSid> {
+        (self.parent.as_u128() != 0).then_some(self.parent)
+    }
+
+    pub fn end(&self) -> Time {
+        self.ended.from(self.start)
+    }
+
+    pub fn known_at(&self, t: Time) -> Option<CallState> {
+        if t < self.start {
+            return None;
+        }
+        let over = t >= self.end();
+        let status = match over {
+            false if self.status == CallStatus::Completed => CallStatus::InProgress,
+            false => CallStatus::Ringing,
+            true if t < self.corrected.from(self.start) => self.wrong,
+            true => self.status,
+        };
+        Some(CallState { status, over, priced: over && t >= self.priced.from(self.start) })
+    }
+
+    pub fn listed_at(&self, t: Time) -> Option<CallState> {
+        if t >= self.listed.from(self.start) {
+            return self.known_at(t);
+        }
+        let early = t >= self.early.from(self.start);
+        early.then_some(CallState { status: CallStatus::InProgress, over: false, priced: false })
+    }
+}
+
+/// A leg as one sees it at some time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CallState {
+    pub status: CallStatus,
+    pub over: bool,
+    pub priced: bool,
+}
+
+impl Row for Call {
+    fn at(&self) -> Time {
+        self.start
+    }
+    fn digits(&self) -> u128 {
+        self.sid.as_u128()
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MessageStatus {
+    Receiving,
+    Received,
+    Sent,
+    Delivered,
+    Undelivered,
+    Failed,
+}
+
+impl MessageStatus {
+    pub const fn label(self) -> &'static str {
+        match self {
+            MessageStatus::Receiving => "receiving",
+            MessageStatus::Received => "received",
+            MessageStatus::Sent => "sent",
+            MessageStatus::Delivered => "delivered",
+            MessageStatus::Undelivered => "undelivered",
+            MessageStatus::Failed => "failed",
+        }
+    }
+}
+
+/// A message, in or out.
+#[derive(Clone, Debug)]
+pub struct Message {
+    pub sid: MessageSid,
+    pub from: u64,
+    pub to: u64,
+    /// Index of the Messaging Service that handled it.
+    pub service: Option<u16>,
+    pub at: Time,
+    pub is_reply: bool,
+    /// In the end.
+    pub status: MessageStatus,
+    /// Before the end.
+    pub before: MessageStatus,
+    pub error: Option<u32>,
+    pub listed: After,
+    /// The end.
+    pub done: After,
+    pub priced: After,
+}
+
+impl Message {
+    pub fn known_at(&self, t: Time) -> Option<MessageState> {
+        (t >= self.at).then(|| {
+            let done = t >= self.done.from(self.at);
+            MessageState {
+                status: if done { self.status } else { self.before },
+                done,
+                priced: t >= self.priced.from(self.at),
+            }
+        })
+    }
+
+    pub fn listed_at(&self, t: Time) -> Option<MessageState> {
+        if t < self.listed.from(self.at) {
+            return None;
+        }
+        self.known_at(t)
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MessageState {
+    pub status: MessageStatus,
+    pub done: bool,
+    pub priced: bool,
+}
+
+impl Row for Message {
+    fn at(&self) -> Time {
+        self.at
+    }
+    fn digits(&self) -> u128 {
+        self.sid.as_u128()
+    }
+}
+
+/// What an alert is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject {
+    Call(CallSid),
+    Message(MessageSid),
+    /// A request of ours that Twilio refused.
+    Request,
+    /// A Function of the account.
+    Function,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    Error,
+    Warning,
+}
+
+impl Level {
+    /// What Twilio's dictionary says of this code.
+    pub fn of(code: u32) -> Level {
+        match code {
+            12200
+            | 13201..=13246
+            | 13248..=13299
+            | 14101..=14106
+            | 14108..=14110
+            | 15003
+            | 16101
+            | 16102
+            | 32009
+            | 32011
+            | 32014
+            | 32016
+            | 32017
+            | 32021
+            | 82004 => Level::Warning,
+            _ => Level::Error,
+        }
+    }
+
+    pub const fn label(self) -> &'static str {
+        match self {
+            Level::Error => "error",
+            Level::Warning => "warning",
+        }
+    }
+
+    /// As the older notifications put it.
+    pub const fn digit(self) -> &'static str {
+        match self {
+            Level::Error => "0",
+            Level::Warning => "1",
+        }
+    }
+}
+
+/// A line of the account's debugger.
+#[derive(Clone, Debug)]
+pub struct Alert {
+    pub sid: AlertSid,
+    pub code: u32,
+    pub subject: Subject,
+    pub generated: Time,
+    pub created: Time,
+    pub listed: Time,
+    /// What was asked, and what it answered.
+    pub url: Arc<str>,
+    pub http: Option<u16>,
+    /// Our number and the other party's, where there is one.
+    pub to: u64,
+    pub from: u64,
+}
+
+impl Row for Alert {
+    fn at(&self) -> Time {
+        self.created
+    }
+    fn digits(&self) -> u128 {
+        self.sid.as_u128()
+    }
+}
+
+/// A change of a number, as the account's audit trail has it.
+#[derive(Clone, Debug)]
+pub struct Audit {
+    pub sid: u128,
+    pub at: Time,
+    pub number: u32,
+    /// Name of the property, what it was, what it became.
+    pub changes: Vec<(&'static str, String, String)>,
+    pub by: Actor,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Actor {
+    /// By the API, with the account's credentials.
+    Api,
+    /// A person in the Console.
+    Person,
+}
+
+impl Row for Audit {
+    fn at(&self) -> Time {
+        self.at
+    }
+    fn digits(&self) -> u128 {
+        self.sid
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_leg_is_known_before_it_is_listed_and_changes_afterwards() {
+        let t = |s| Time::from_secs(s);
+        let call = Call {
+            early: After::secs(5.0),
+            listed: After::secs(40.0),
+            priced: After::secs(90.0),
+            corrected: After::secs(60.0),
+            wrong: CallStatus::Busy,
+            ..Call::new(1, t(100), 0, CallStatus::Completed, After::secs(30.0))
+        };
+        assert_eq!(call.known_at(t(99)), None);
+        assert_eq!(call.known_at(t(101)).unwrap().status, CallStatus::InProgress);
+        assert_eq!(call.known_at(t(131)).unwrap().status, CallStatus::Busy);
+        let listed = |s| call.listed_at(t(s)).map(|s| (s.status.label(), s.over, s.priced));
+        assert_eq!(listed(104), None);
+        assert_eq!(listed(105), Some(("in-progress", false, false)));
+        assert_eq!(listed(139), Some(("in-progress", false, false)));
+        assert_eq!(listed(140), Some(("busy", true, false)));
+        assert_eq!(listed(160), Some(("completed", true, false)));
+        assert_eq!(listed(190), Some(("completed", true, true)));
+        assert_eq!(call.duration, 30);
+    }
+}

@@ -1,0 +1,290 @@
+//! What happens to the world, at an offset of the scenario or because a test says so.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize, Serializer};
+
+use super::span;
+use crate::core::id::E164;
+use crate::sim::fault::Fault;
+
+/// Something that happens at an offset from the start: `{ at = "2h", handler = { … } }`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(try_from = "RawEvent")]
+pub struct Event {
+    pub at: Duration,
+    pub what: Happening,
+}
+
+/// One thing that happens. In TOML and JSON a table with exactly one of these keys.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Happening {
+    /// A handler begins to behave otherwise.
+    Handler(HandlerChange),
+    /// A number, or all numbers of a group, move to Twilio now; messages follow later.
+    Port(String),
+    /// The callers of a group begin to behave otherwise.
+    Traffic(TrafficChange),
+    /// One caller with a problem of their own calls again and again.
+    Storm(Storm),
+    /// The API misbehaves.
+    Fault(Fault),
+    /// Somebody else changes a number.
+    Edit(Edit),
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct RawEvent {
+    #[serde(with = "span")]
+    at: Duration,
+    handler: Option<HandlerChange>,
+    port: Option<String>,
+    traffic: Option<TrafficChange>,
+    storm: Option<Storm>,
+    fault: Option<Fault>,
+    edit: Option<Edit>,
+}
+
+impl TryFrom<RawEvent> for Event {
+    type Error = &'static str;
+
+    fn try_from(raw: RawEvent) -> Result<Event, &'static str> {
+        let all = [
+            raw.handler.map(Happening::Handler),
+            raw.port.map(Happening::Port),
+            raw.traffic.map(Happening::Traffic),
+            raw.storm.map(Happening::Storm),
+            raw.fault.map(Happening::Fault),
+            raw.edit.map(Happening::Edit),
+        ];
+        let mut given = all.into_iter().flatten();
+        match (given.next(), given.next()) {
+            (Some(what), None) => Ok(Event { at: raw.at, what }),
+            _ => Err("an event is exactly one of handler, port, traffic, storm, fault, edit; split it into several"),
+        }
+    }
+}
+
+/// The state of a handler, and whom it concerns.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(try_from = "RawState")]
+pub struct HandlerState {
+    pub condition: Condition,
+    /// Share of calls that meet this condition; the others are served.
+    pub share: f64,
+    /// Only callers of this carrier meet it.
+    pub carrier: Option<String>,
+}
+
+impl HandlerState {
+    pub fn healthy() -> HandlerState {
+        HandlerState::all(Condition::Healthy)
+    }
+
+    /// Every call meets `condition`.
+    pub fn all(condition: Condition) -> HandlerState {
+        HandlerState { condition, share: 1.0, carrier: None }
+    }
+}
+
+impl Default for HandlerState {
+    fn default() -> HandlerState {
+        HandlerState::healthy()
+    }
+}
+
+/// What a handler does to a call or message.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Condition {
+    Healthy,
+    /// Answers after so long; beyond 15 s Twilio gives up (11205).
+    Slow(Duration),
+    /// Answers with this HTTP status: 11200.
+    Status(u16),
+    /// Cannot be reached, for the reason that this code names: 11205, 11210, 11237…
+    Unreachable(u32),
+    /// Answers what Twilio cannot parse: 12100, or what the code says.
+    BadTwiml(u32),
+    /// Valid TwiML that is the wrong TwiML. No trace.
+    Wrong,
+    /// Plain text, which is read aloud to the caller. No trace.
+    Spoken,
+    /// Forwards to where nobody is: child legs `failed`, with this warning if any.
+    DeadTarget(Option<u32>),
+    /// Forwards to where calls end `failed`, `busy` or `no-answer`, and never well.
+    MixedTarget,
+}
+
+impl fmt::Display for HandlerState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.condition {
+            Condition::Healthy => f.write_str("healthy"),
+            Condition::Slow(d) => write!(f, "answers after {} s", d.as_secs_f64()),
+            Condition::Status(s) => write!(f, "answers HTTP {s}"),
+            Condition::Unreachable(code) => write!(f, "unreachable ({code})"),
+            Condition::BadTwiml(code) => write!(f, "answers unusable TwiML ({code})"),
+            Condition::Wrong => f.write_str("answers the wrong TwiML"),
+            Condition::Spoken => f.write_str("answers plain text"),
+            Condition::DeadTarget(_) => f.write_str("forwards to a dead target"),
+            Condition::MixedTarget => f.write_str("forwards to a target that never answers well"),
+        }?;
+        if self.share < 1.0 {
+            write!(f, ", for {:.0} % of calls", self.share * 100.0)?;
+        }
+        match &self.carrier {
+            Some(carrier) => write!(f, ", for callers of {carrier}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Serialize for HandlerState {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(self)
+    }
+}
+
+/// The words of the file for [`Condition`].
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Becomes {
+    Healthy,
+    Slow,
+    Error,
+    Unreachable,
+    BadTwiml,
+    NotTwiml,
+    WrongTwiml,
+    SpokenText,
+    DeadTarget,
+    MixedTarget,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawState {
+    becomes: Becomes,
+    status: Option<u16>,
+    code: Option<u32>,
+    #[serde(default, with = "span::option")]
+    after: Option<Duration>,
+    share: Option<f64>,
+    carrier: Option<String>,
+}
+
+impl TryFrom<RawState> for HandlerState {
+    type Error = &'static str;
+
+    fn try_from(raw: RawState) -> Result<HandlerState, &'static str> {
+        if raw.status.is_some() && !matches!(raw.becomes, Becomes::Error) {
+            return Err("status belongs to becomes = \"error\"; remove it");
+        }
+        if raw.after.is_some() && !matches!(raw.becomes, Becomes::Slow) {
+            return Err("after belongs to becomes = \"slow\"; remove it");
+        }
+        let condition = match raw.becomes {
+            Becomes::Healthy => Condition::Healthy,
+            Becomes::Slow => Condition::Slow(raw.after.ok_or("how slow? add after = \"8s\"")?),
+            Becomes::Error => Condition::Status(raw.status.unwrap_or(500)),
+            Becomes::Unreachable => Condition::Unreachable(raw.code.unwrap_or(11205)),
+            Becomes::BadTwiml => Condition::BadTwiml(raw.code.unwrap_or(12100)),
+            Becomes::NotTwiml => Condition::BadTwiml(raw.code.unwrap_or(12300)),
+            Becomes::WrongTwiml => Condition::Wrong,
+            Becomes::SpokenText => Condition::Spoken,
+            Becomes::DeadTarget => Condition::DeadTarget(raw.code),
+            Becomes::MixedTarget => Condition::MixedTarget,
+        };
+        let share = raw.share.unwrap_or(1.0);
+        if !(0.0..=1.0).contains(&share) {
+            return Err("share lies between 0 and 1; write 0.25 for a quarter");
+        }
+        Ok(HandlerState { condition, share, carrier: raw.carrier })
+    }
+}
+
+/// A handler changes, for good or for a while.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(try_from = "RawHandlerChange")]
+pub struct HandlerChange {
+    pub url: String,
+    pub state: HandlerState,
+    /// After so long it is healthy again.
+    pub lasts: Option<Duration>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawHandlerChange {
+    url: String,
+    #[serde(default, rename = "for", with = "span::option")]
+    lasts: Option<Duration>,
+    // The fields of `RawState`, written out: flattening would let unknown keys pass.
+    becomes: Becomes,
+    status: Option<u16>,
+    code: Option<u32>,
+    #[serde(default, with = "span::option")]
+    after: Option<Duration>,
+    share: Option<f64>,
+    carrier: Option<String>,
+}
+
+impl TryFrom<RawHandlerChange> for HandlerChange {
+    type Error = &'static str;
+
+    fn try_from(raw: RawHandlerChange) -> Result<HandlerChange, &'static str> {
+        let RawHandlerChange { url, lasts, becomes, status, code, after, share, carrier } = raw;
+        let state = RawState { becomes, status, code, after, share, carrier }.try_into()?;
+        Ok(HandlerChange { url, state, lasts })
+    }
+}
+
+/// The callers of a group change their ways.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrafficChange {
+    pub group: String,
+    /// Times as many calls and messages; 0 is silence: nobody reaches Twilio.
+    #[serde(default)]
+    pub factor: Option<f64>,
+    /// A line that is busy, or that nobody answers.
+    #[serde(default)]
+    pub busy: Option<f64>,
+    #[serde(default)]
+    pub no_answer: Option<f64>,
+    /// All replies fail with this code.
+    #[serde(default)]
+    pub reply_error: Option<u32>,
+    #[serde(default, rename = "for", with = "span::option")]
+    pub lasts: Option<Duration>,
+}
+
+/// One caller dials `number` again and again; nothing is wrong with the number.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Storm {
+    pub number: E164,
+    pub calls: u32,
+    #[serde(default)]
+    pub ends: StormEnd,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StormEnd {
+    /// What this caller wants always fails.
+    #[default]
+    Failed,
+    Busy,
+}
+
+/// A change by somebody who is not the agent, with the parameters of Twilio's update request.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Edit {
+    pub number: E164,
+    pub set: BTreeMap<String, String>,
+}

@@ -1,0 +1,1 @@
+//! Tests of the simulator as a whole, through its own door.

@@ -1,0 +1,198 @@
+//! What really happened, as nobody in the world can know it: the measure of what help was worth.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+
+use super::fault::Fault;
+use super::number::Update;
+use super::scenario::{HandlerState, Scenario, ScenarioError};
+use super::traffic::Caller;
+use super::voice::{Fared, Served};
+use super::world::World;
+use crate::core::id::{Channel, E164, GroupName};
+use crate::core::time::Time;
+
+/// The day so far.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Truth {
+    pub scenario: String,
+    pub seed: u64,
+    pub from: Time,
+    pub until: Time,
+    /// All groups but foreign ones.
+    pub total: Tally,
+    pub groups: BTreeMap<GroupName, Tally>,
+    pub timeline: Vec<Entry>,
+}
+
+impl Truth {
+    /// The same day played to its end with nobody touching a number.
+    pub fn without_help(scenario: &Scenario) -> Result<Truth, ScenarioError> {
+        let start = scenario.start.unwrap_or(Time::EPOCH);
+        let mut world = World::new(scenario.clone(), start)?;
+        world.advance(start + scenario.lasts);
+        Ok(world.truth())
+    }
+}
+
+/// How callers fared. `calls` is the sum of the five fields after it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Tally {
+    pub calls: u64,
+    pub by_primary: u64,
+    /// By the number's own fallback URL, its primary having failed.
+    pub by_own_fallback: u64,
+    /// By a TwiML Bin that the number pointed at.
+    pub by_bin: u64,
+    /// Not yet ported: by the old provider.
+    pub by_losing_carrier: u64,
+    pub failed: u64,
+    /// Of the failed: those that would have failed in any case.
+    pub failed_honestly: u64,
+    /// Served, but busy, unanswered or given up.
+    pub unanswered: u64,
+    /// Distinct callers among the failed calls.
+    pub callers_failed: u64,
+    pub first_failed: Option<Time>,
+    pub last_failed: Option<Time>,
+    pub messages: u64,
+    pub messages_by_primary: u64,
+    pub messages_by_own_fallback: u64,
+    pub messages_by_bin: u64,
+    pub messages_by_losing_carrier: u64,
+    pub messages_lost: u64,
+}
+
+/// A mark on the timeline.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Entry {
+    pub at: Time,
+    #[serde(flatten)]
+    pub what: Mark,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "what", rename_all = "kebab-case")]
+pub enum Mark {
+    Ported {
+        number: E164,
+        channel: Channel,
+    },
+    Handler {
+        url: String,
+        state: HandlerState,
+    },
+    Traffic {
+        group: String,
+        change: String,
+    },
+    Storm {
+        number: E164,
+        calls: u32,
+    },
+    Fault {
+        kind: super::FaultKind,
+        on: &'static str,
+        share: f64,
+    },
+    Updated(Update),
+    /// Somebody tried to release a number. It was refused.
+    Release {
+        number: E164,
+    },
+}
+
+impl Mark {
+    pub fn fault(f: &Fault) -> Mark {
+        Mark::Fault { kind: f.kind, on: f.on.label(), share: f.share }
+    }
+}
+
+/// Truth in the making.
+#[derive(Default)]
+pub struct Ledger {
+    groups: Vec<(Tally, BTreeSet<(u32, Caller)>)>,
+    timeline: Vec<Entry>,
+}
+
+impl Ledger {
+    pub fn new(groups: usize) -> Ledger {
+        Ledger { groups: vec![Default::default(); groups], timeline: Vec::new() }
+    }
+
+    pub fn mark(&mut self, at: Time, what: Mark) {
+        self.timeline.push(Entry { at, what });
+    }
+
+    pub fn call(&mut self, group: usize, who: (u32, Caller), at: Time, fared: Fared) {
+        let (t, failed) = &mut self.groups[group];
+        t.calls += 1;
+        t.unanswered += u64::from(fared.unanswered);
+        match fared.served {
+            Served::Primary => t.by_primary += 1,
+            Served::OwnFallback => t.by_own_fallback += 1,
+            Served::Bin => t.by_bin += 1,
+            Served::LosingCarrier => t.by_losing_carrier += 1,
+            Served::Nobody => {
+                t.failed += 1;
+                t.failed_honestly += u64::from(fared.honest);
+                t.first_failed = t.first_failed.or(Some(at));
+                t.last_failed = t.last_failed.max(Some(at));
+                failed.insert(who);
+                t.callers_failed = failed.len() as u64;
+            }
+        }
+    }
+
+    pub fn message(&mut self, group: usize, served: Served) {
+        let t = &mut self.groups[group].0;
+        t.messages += 1;
+        *match served {
+            Served::Primary => &mut t.messages_by_primary,
+            Served::OwnFallback => &mut t.messages_by_own_fallback,
+            Served::Bin => &mut t.messages_by_bin,
+            Served::LosingCarrier => &mut t.messages_by_losing_carrier,
+            Served::Nobody => &mut t.messages_lost,
+        } += 1;
+    }
+
+    pub fn truth(&self, scenario: &Scenario, from: Time, until: Time) -> Truth {
+        let named = || scenario.groups.iter().zip(&self.groups);
+        let mut total = Tally::default();
+        for (_, (tally, _)) in named().filter(|(g, _)| !g.foreign) {
+            total.add(tally);
+        }
+        Truth {
+            scenario: scenario.name.clone(),
+            seed: scenario.seed,
+            from,
+            until,
+            total,
+            groups: named().map(|(g, (t, _))| (g.name.clone(), t.clone())).collect(),
+            timeline: self.timeline.clone(),
+        }
+    }
+}
+
+impl Tally {
+    fn add(&mut self, other: &Tally) {
+        self.calls += other.calls;
+        self.by_primary += other.by_primary;
+        self.by_own_fallback += other.by_own_fallback;
+        self.by_bin += other.by_bin;
+        self.by_losing_carrier += other.by_losing_carrier;
+        self.failed += other.failed;
+        self.failed_honestly += other.failed_honestly;
+        self.unanswered += other.unanswered;
+        self.callers_failed += other.callers_failed;
+        self.first_failed = [self.first_failed, other.first_failed].into_iter().flatten().min();
+        self.last_failed = self.last_failed.max(other.last_failed);
+        self.messages += other.messages;
+        self.messages_by_primary += other.messages_by_primary;
+        self.messages_by_own_fallback += other.messages_by_own_fallback;
+        self.messages_by_bin += other.messages_by_bin;
+        self.messages_by_losing_carrier += other.messages_by_losing_carrier;
+        self.messages_lost += other.messages_lost;
+    }
+}

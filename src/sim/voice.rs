@@ -1,0 +1,421 @@
+//! One call, played from its first ring to its row in the log.
+//!
+//! Everything that chance decides about a call is drawn first, in a fixed order ([`Luck`]); only then
+//! does routing decide which of it matters. A call is therefore the same call under any routing.
+
+use std::sync::Arc;
+
+use super::chance::Chance;
+use super::handler::{Does, Fetched, Handlers};
+use super::row::{After, Alert, Call, CallDirection, CallStatus, Subject};
+use super::scenario::{BrokenWebhook, Lag, Scenario, Traffic};
+use super::traffic::Caller;
+use crate::core::id::{AlertSid, E164};
+use crate::core::time::Time;
+
+/// Where a call goes, all references followed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum VoicePath {
+    Urls { primary: String, fallback: String },
+    Trunk { index: u16, url: Option<String>, recovery: String },
+    Fax,
+    Nobody,
+}
+
+/// A call that is about to be made.
+pub struct Dial<'a> {
+    pub at: Time,
+    pub caller: Caller,
+    pub carrier: &'a str,
+    pub number: u32,
+    pub to: E164,
+    pub status_callback: &'a str,
+    /// Decided beforehand, for a caller with a problem of their own.
+    pub fate: Option<Fate>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    Fails,
+    Busy,
+}
+
+/// Who served a caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Served {
+    Primary,
+    /// The number's own fallback URL, or the trunk's.
+    OwnFallback,
+    Bin,
+    LosingCarrier,
+    Nobody,
+}
+
+/// How a caller fared.
+#[derive(Clone, Copy, Debug)]
+pub struct Fared {
+    pub served: Served,
+    /// Served, but nobody picked up, for honest reasons.
+    pub unanswered: bool,
+    /// Not served because of this caller or this attempt, not because anything is broken.
+    pub honest: bool,
+}
+
+/// A call that has been made.
+pub struct Played {
+    pub legs: Vec<Call>,
+    pub alerts: Vec<Alert>,
+    pub fared: Fared,
+    pub over: Time,
+}
+
+/// Everything about a call that is chance.
+struct Luck {
+    sids: [u128; 2],
+    alerts: [u128; 4],
+    hit: f64,
+    honest: f64,
+    how: f64,
+    forwards: f64,
+    soft: f64,
+    split: f64,
+    setup: f64,
+    ring: f64,
+    talk: f64,
+    brief: f64,
+    slack: f64,
+    anonymous: f64,
+    callback: f64,
+    early: (f64, f64),
+    wrong: (f64, f64),
+    lags: [f64; 2],
+    alert_lag: f64,
+    priced: f64,
+}
+
+impl Luck {
+    fn draw(c: &mut Chance, lag: &Lag, traffic: &Traffic) -> Luck {
+        Luck {
+            sids: [c.digits(), c.digits()],
+            alerts: [c.digits(), c.digits(), c.digits(), c.digits()],
+            hit: c.unit(),
+            honest: c.unit(),
+            how: c.unit(),
+            forwards: c.unit(),
+            soft: c.unit(),
+            split: c.unit(),
+            setup: c.between(0.3, 1.5),
+            ring: c.unit(),
+            talk: c.around(traffic.talk.as_secs_f64(), 0.95),
+            brief: c.unit(),
+            slack: c.unit(),
+            anonymous: c.unit(),
+            callback: c.unit(),
+            early: (c.unit(), c.between(2.0, 10.0)),
+            wrong: (c.unit(), c.between(4.0, 40.0)),
+            lags: [listing_lag(c, lag), listing_lag(c, lag)],
+            alert_lag: c.between(lag.alert_s[0], lag.alert_s[1]),
+            priced: c.between(lag.price_s[0], lag.price_s[1]),
+        }
+    }
+}
+
+/// From the end of something to its row.
+pub fn listing_lag(c: &mut Chance, lag: &Lag) -> f64 {
+    let (usual, is_late, late) =
+        (c.around(lag.median_s, lag.sigma), c.hits(lag.late), c.between(lag.late_s[0], lag.late_s[1]));
+    if is_late { late } else { usual.clamp(lag.range_s[0], lag.range_s[1]) }
+}
+
+/// What a play needs to know of the world.
+pub struct Stage<'a> {
+    pub scenario: &'a Scenario,
+    pub traffic: &'a Traffic,
+    pub handlers: &'a Handlers,
+    /// True of numbers whose voice is at Twilio: forwarding to one comes back here.
+    pub is_ours: &'a dyn Fn(E164) -> bool,
+}
+
+impl Stage<'_> {
+    pub fn play(&self, dial: &Dial<'_>, path: &VoicePath, chance: &mut Chance) -> Played {
+        let luck = Luck::draw(chance, &self.scenario.lag, self.traffic);
+        let mut take = Take { stage: self, dial, luck, alerts: Vec::new(), elapsed: 0.0 };
+        take.elapsed = take.luck.setup;
+        match path {
+            VoicePath::Nobody => take.end(CallStatus::Failed, 0.0, Served::Nobody),
+            VoicePath::Fax => take.end(CallStatus::Completed, 8.0, Served::Nobody),
+            VoicePath::Trunk { index, url, recovery } => take.trunk(*index, url.as_deref(), recovery),
+            VoicePath::Urls { primary, fallback } => take.urls(&[primary, fallback], Served::Primary),
+        }
+    }
+}
+
+/// A play in progress.
+struct Take<'a> {
+    stage: &'a Stage<'a>,
+    dial: &'a Dial<'a>,
+    luck: Luck,
+    alerts: Vec<(u32, Arc<str>, Option<u16>, f64)>,
+    /// Seconds since the call began.
+    elapsed: f64,
+}
+
+impl Take<'_> {
+    fn fails_honestly(&self) -> bool {
+        self.dial.fate == Some(Fate::Fails) || self.luck.honest < self.stage.traffic.failure
+    }
+
+    /// Asks one URL after the other, until one has instructions.
+    fn urls(mut self, urls: &[&String], first: Served) -> Played {
+        // An honest failure is the platform's (no trace), the target's, or a hiccup of the webhook.
+        let fails = first == Served::Primary && self.fails_honestly();
+        if fails && self.luck.how < 0.08 {
+            return self.honest_failure(CallStatus::Failed, 1.0);
+        }
+        let hiccup = fails && self.luck.how >= 0.75;
+        for (i, url) in urls.iter().enumerate().filter(|(_, url)| !url.is_empty()) {
+            let fetched = match i {
+                0 if hiccup => Fetched::Failed { after: 0.2, code: 11200, http: Some(502) },
+                _ => self.stage.handlers.fetch(url, self.luck.hit, self.dial.carrier),
+            };
+            match fetched {
+                Fetched::Failed { after, code, http } => {
+                    self.elapsed += after;
+                    self.alert(code, url, http);
+                }
+                Fetched::Served { after, does } => {
+                    self.elapsed += after;
+                    let by = match (i, does) {
+                        (0, Does::Answers | Does::Forwards { .. }) if first == Served::Primary => Served::Bin,
+                        (0, _) => first,
+                        _ => Served::OwnFallback,
+                    };
+                    return self.serve(does, by, url, fails && !hiccup);
+                }
+            }
+        }
+        let mut played = match self.stage.scenario.twilio.broken_webhook {
+            BrokenWebhook::Completed => {
+                let announcement = 1.2 + 4.3 * self.luck.slack;
+                self.end(CallStatus::Completed, announcement, Served::Nobody)
+            }
+            BrokenWebhook::Busy => self.end(CallStatus::Busy, 0.0, Served::Nobody),
+        };
+        played.fared.honest = hiccup;
+        played
+    }
+
+    /// Origination to the company's own equipment; if that fails, the trunk's recovery URL.
+    fn trunk(mut self, index: u16, url: Option<&str>, recovery: &String) -> Played {
+        let mut played = match url.map(|u| (u, self.stage.handlers.fetch(u, self.luck.hit, self.dial.carrier))) {
+            Some((_, Fetched::Served { .. })) if !self.fails_honestly() => {
+                let talk = self.luck.talk.max(3.0);
+                self.end(CallStatus::Completed, talk, Served::Primary)
+            }
+            Some((_, Fetched::Served { .. })) => self.honest_failure(CallStatus::Failed, 2.0),
+            Some((url, Fetched::Failed { after, .. })) => {
+                self.elapsed += after;
+                self.alert(32011, url, None);
+                self.recover(recovery)
+            }
+            None => {
+                self.alert(32010, "", None);
+                self.recover(recovery)
+            }
+        };
+        for leg in played.legs.iter_mut().filter(|l| l.parent().is_none()) {
+            leg.direction = CallDirection::TrunkingOriginating;
+            leg.trunk = Some(index);
+        }
+        played
+    }
+
+    fn recover(self, recovery: &String) -> Played {
+        match recovery.is_empty() {
+            true => self.end(CallStatus::Failed, 0.0, Served::Nobody),
+            false => self.urls(&[recovery], Served::OwnFallback),
+        }
+    }
+
+    fn serve(mut self, does: Does, by: Served, url: &str, target_fails: bool) -> Played {
+        let (forward, dead) = match does {
+            Does::Serves { forward } => (forward, None),
+            Does::Dead { forward, warning } => {
+                if let Some(code) = warning.filter(|_| self.luck.forwards < forward) {
+                    self.alert(code, url, None);
+                }
+                (forward, Some(CallStatus::Failed))
+            }
+            Does::Mixed { forward } => {
+                let status = match self.luck.split {
+                    x if x < 0.55 => CallStatus::Failed,
+                    x if x < 0.80 => CallStatus::Busy,
+                    _ => CallStatus::NoAnswer,
+                };
+                (forward, Some(status))
+            }
+            Does::Wrong | Does::Speaks => {
+                let listens = 4.0 + 8.0 * self.luck.slack;
+                return self.end(CallStatus::Completed, listens, Served::Nobody);
+            }
+            Does::Answers => {
+                let listens = 6.0 + 14.0 * self.luck.slack;
+                return self.end(CallStatus::Completed, listens, by);
+            }
+            Does::Forwards { to } if (self.stage.is_ours)(to) => {
+                return self.dial(to, CallStatus::Failed, Served::Nobody, false);
+            }
+            Does::Forwards { to } => {
+                let soft = self.soft_outcome();
+                return self.dial(to, soft, by, soft != CallStatus::Completed);
+            }
+        };
+        if self.luck.forwards >= forward {
+            if target_fails {
+                return self.honest_failure(CallStatus::Completed, 3.0);
+            }
+            // Answered by a machine: some hang up at once.
+            let talk =
+                if self.luck.brief < 0.08 { 1.5 + 6.0 * self.luck.slack } else { (self.luck.talk * 0.67).max(4.0) };
+            return self.end(CallStatus::Completed, talk, by);
+        }
+        let target = target_of(self.dial.to);
+        match (dead, target_fails) {
+            (Some(status), _) => self.dial(target, status, Served::Nobody, false),
+            (None, true) => {
+                let mut played = self.dial(target, CallStatus::Failed, Served::Nobody, false);
+                played.fared.honest = true;
+                played
+            }
+            (None, false) => {
+                let soft = self.soft_outcome();
+                self.dial(target, soft, by, soft != CallStatus::Completed)
+            }
+        }
+    }
+
+    /// What people do: pick up, be busy, not answer, give up.
+    fn soft_outcome(&self) -> CallStatus {
+        let t = self.stage.traffic;
+        if self.dial.fate == Some(Fate::Busy) {
+            return CallStatus::Busy;
+        }
+        match self.luck.soft {
+            x if x < t.hang_up => CallStatus::Canceled,
+            x if x < t.hang_up + t.busy => CallStatus::Busy,
+            x if x < t.hang_up + t.busy + t.no_answer => CallStatus::NoAnswer,
+            _ => CallStatus::Completed,
+        }
+    }
+
+    fn alert(&mut self, code: u32, url: &str, http: Option<u16>) {
+        self.alerts.push((code, url.into(), http, self.elapsed));
+    }
+
+    fn honest_failure(self, status: CallStatus, more: f64) -> Played {
+        let mut played = self.end(status, more, Served::Nobody);
+        played.fared.honest = true;
+        played
+    }
+
+    /// The call ends without a second leg, `more` seconds from now.
+    fn end(self, status: CallStatus, more: f64, served: Served) -> Played {
+        let ended = After::secs(if status == CallStatus::Completed { self.elapsed + more } else { self.elapsed });
+        let leg = self.leg(ended, status);
+        self.finish(vec![leg], served, false)
+    }
+
+    /// The call goes on to `to`, where it ends as `status`.
+    fn dial(self, to: E164, status: CallStatus, served: Served, unanswered: bool) -> Played {
+        let l = &self.luck;
+        let begins = self.elapsed + 0.3;
+        let rings = match status {
+            CallStatus::Failed => 0.5 + 5.5 * l.ring,
+            CallStatus::Busy => 1.5 + 4.5 * l.ring,
+            CallStatus::NoAnswer => 15.0 + 20.0 * l.ring,
+            CallStatus::Canceled => 2.0 + 18.0 * l.ring,
+            CallStatus::Completed | CallStatus::Ringing | CallStatus::InProgress => 3.0 + 15.0 * l.ring,
+        };
+        let talk = if status == CallStatus::Completed { l.talk.max(3.0) } else { 0.0 };
+        let slack = match status {
+            CallStatus::Completed | CallStatus::Canceled => 0.2 + 1.0 * l.slack,
+            CallStatus::Busy
+            | CallStatus::Failed
+            | CallStatus::NoAnswer
+            | CallStatus::Ringing
+            | CallStatus::InProgress => 1.0 + 7.0 * l.slack,
+        };
+        let parent = self.leg(After::secs(begins + rings + talk + slack), CallStatus::Completed);
+        let start = self.dial.at + std::time::Duration::from_secs_f64(begins);
+        let lag = self.luck.lags[1];
+        let ended = After::secs(rings + talk);
+        let mut child = Call::new(self.luck.sids[1], start, self.dial.number, status, ended).dialled_by(parent.sid);
+        child.from = parent.from;
+        child.to = to.as_u64();
+        child.duration = talk as u32;
+        child.listed = ended.plus(lag);
+        if status == CallStatus::Completed {
+            child.priced = ended.plus(self.luck.priced);
+            if self.luck.wrong.0 < self.stage.scenario.lag.corrected {
+                child.wrong =
+                    [CallStatus::Failed, CallStatus::Busy, CallStatus::NoAnswer][(self.luck.split * 3.0) as usize];
+                child.corrected = child.listed.plus(self.luck.wrong.1);
+            }
+        }
+        self.finish(vec![parent, child], served, unanswered)
+    }
+
+    fn leg(&self, ended: After, status: CallStatus) -> Call {
+        let l = &self.luck;
+        let withheld = l.anonymous < self.stage.scenario.twilio.anonymous;
+        let mut leg = Call::new(l.sids[0], self.dial.at, self.dial.number, status, ended);
+        leg.from = if withheld { 0 } else { self.dial.caller };
+        leg.to = self.dial.to.as_u64();
+        leg.listed = ended.plus(l.lags[0]);
+        if status == CallStatus::Completed {
+            leg.priced = ended.plus(l.priced);
+        }
+        if ended > After::secs(12.0) && l.early.0 < self.stage.scenario.lag.early {
+            leg.early = After::secs(l.early.1);
+        }
+        leg
+    }
+
+    fn finish(mut self, legs: Vec<Call>, served: Served, unanswered: bool) -> Played {
+        let first = &legs[0];
+        let over = first.end();
+        let listed = first.listed;
+        if !self.dial.status_callback.is_empty() && self.luck.callback < self.stage.scenario.twilio.callback_warnings {
+            self.elapsed = over.since(self.dial.at).as_secs_f64() + 0.5;
+            self.alert(15003, self.dial.status_callback, Some(500));
+        }
+        let at = |s: f64| After::secs(s).from(self.dial.at);
+        let alerts = self
+            .alerts
+            .iter()
+            .zip(&self.luck.alerts)
+            .map(|((code, url, http, when), sid)| {
+                let created = at(when + 2.0 * self.luck.slack);
+                Alert {
+                    sid: AlertSid::from_u128(*sid),
+                    code: *code,
+                    subject: Subject::Call(first.sid),
+                    generated: at(*when),
+                    created,
+                    listed: created.max(listed.plus(self.luck.alert_lag).from(self.dial.at)),
+                    url: url.clone(),
+                    http: *http,
+                    to: first.to,
+                    from: first.from,
+                }
+            })
+            .collect();
+        Played { legs, alerts, fared: Fared { served, unanswered, honest: false }, over }
+    }
+}
+
+/// Where a healthy handler forwards the calls of `number`: some desk of the company's.
+fn target_of(number: E164) -> E164 {
+    let digits = 12_025_550_000 + number.as_u64() % 10_000;
+    format!("+{digits}").parse().expect("eleven digits beginning with 1 are a number")
+}

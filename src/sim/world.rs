@@ -1,0 +1,536 @@
+//! The world: numbers, callers and handlers, played event by event up to the present.
+//!
+//! Nothing runs in the background. Whoever looks at the world, or changes it, first plays it up to the
+//! present ([`World::advance`]); a change then takes effect exactly there. How often one looks makes no
+//! difference: events are played one by one in the order of their instants.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::chance::{self, Purpose};
+use super::fault::{Active, Fault, FaultKind};
+use super::handler::Handlers;
+use super::http::error::ApiError;
+use super::http::route::Class;
+use super::log::Log;
+use super::number::{Known, MessageRoute, Number, Record, Update, VoiceRoute};
+use super::queue::Queue;
+use super::row::{Actor, Alert, Audit, Call, Message, Subject};
+use super::scenario::{Edit, HandlerChange, HandlerState, Happening, Scenario, ScenarioError, Storm, StormEnd};
+use super::scenario::{Traffic, TrafficChange};
+use super::text::{Arrival, TextPath};
+use super::traffic::{self, Arrivals, Caller};
+use super::truth::{Ledger, Mark, Truth};
+use super::voice::{Dial, Fared, Fate, Served, Stage, VoicePath};
+use crate::core::id::{AlertSid, Channel, E164, NumberSid};
+use crate::core::time::Time;
+
+/// A caller tries at most this often.
+const ATTEMPTS: u8 = 6;
+
+pub struct World {
+    pub scenario: Scenario,
+    pub now: Time,
+    pub numbers: Vec<Number>,
+    pub calls: Log<Call>,
+    pub messages: Log<Message>,
+    pub alerts: Log<Alert>,
+    pub audits: Log<Audit>,
+    pub faults: Vec<Active>,
+    pub ledger: Ledger,
+    begin: Time,
+    end: Time,
+    by_e164: HashMap<E164, u32>,
+    by_sid: HashMap<NumberSid, u32>,
+    groups: Vec<GroupState>,
+    handlers: Handlers,
+    arrivals: Vec<[Arrivals; 2]>,
+    queue: Queue<Next>,
+}
+
+/// How a group's callers behave at present.
+struct GroupState {
+    traffic: Traffic,
+    factor: f64,
+    /// The highest factor of the day, by which arrivals are drawn.
+    most: f64,
+}
+
+enum Next {
+    /// Somebody might call or text.
+    Candidate {
+        number: u32,
+        channel: Channel,
+        ordinal: u64,
+        kept: f64,
+    },
+    Again {
+        number: u32,
+        attempt: Attempt,
+    },
+    Storm {
+        storm: Storm,
+        call: u32,
+        caller: Caller,
+    },
+    Ports {
+        number: u32,
+        channel: Channel,
+    },
+    Happens(Box<Happening>),
+    /// A change of traffic is over.
+    Calms(usize),
+    Noise(u64),
+}
+
+/// One attempt of one caller.
+struct Attempt {
+    caller: Option<Caller>,
+    ordinal: u64,
+    depth: u8,
+    fate: Option<Fate>,
+}
+
+impl World {
+    /// The world of `scenario`, whose offsets count from `start`, before anything has happened.
+    pub fn new(mut scenario: Scenario, start: Time) -> Result<World, ScenarioError> {
+        scenario.check()?;
+        scenario.start = Some(start);
+        let (begin, end) = (start - scenario.history, start + scenario.lasts);
+        let mut world = World {
+            now: begin,
+            begin,
+            end,
+            numbers: Vec::new(),
+            calls: Log::new(),
+            messages: Log::new(),
+            alerts: Log::new(),
+            audits: Log::new(),
+            faults: Vec::new(),
+            ledger: Ledger::new(scenario.groups.len()),
+            by_e164: HashMap::new(),
+            by_sid: HashMap::new(),
+            groups: Vec::new(),
+            handlers: Handlers::new(&scenario),
+            arrivals: Vec::new(),
+            queue: Queue::new(),
+            scenario,
+        };
+        world.populate(start);
+        for event in world.scenario.events.clone() {
+            world.queue.push(start + event.at, Next::Happens(Box::new(event.what)));
+        }
+        if world.scenario.twilio.functions_log_per_hour > 0.0 {
+            world.queue.push(begin, Next::Noise(0));
+        }
+        Ok(world)
+    }
+
+    fn populate(&mut self, start: Time) {
+        const DAY: Duration = Duration::from_secs(86_400);
+        for (g, group) in self.scenario.groups.clone().into_iter().enumerate() {
+            let changes = self.scenario.events.iter().filter_map(|e| match &e.what {
+                Happening::Traffic(t) => Some(t),
+                Happening::Handler(_)
+                | Happening::Port(_)
+                | Happening::Storm(_)
+                | Happening::Fault(_)
+                | Happening::Edit(_) => None,
+            });
+            let own = changes.filter(|t| t.group == group.name.as_str());
+            let most = own.filter_map(|t| t.factor).fold(1.0, f64::max);
+            for (rank, e164) in group.all_numbers().enumerate() {
+                let index = self.numbers.len();
+                let (created, listed_from, ported) = match &group.port {
+                    None => (self.begin - DAY * 90, Some(self.begin), Some(self.begin)),
+                    Some(port) if port.listed_before => (self.begin - DAY * 7, Some(self.begin), None),
+                    Some(_) => (start, None, None),
+                };
+                if let Some(at) = group.port.as_ref().and_then(|p| p.at) {
+                    let every = group.port.as_ref().map_or(Duration::ZERO, |p| p.every);
+                    let at = start + at + every * u32::try_from(rank).unwrap_or(u32::MAX);
+                    self.queue.push(at, Next::Ports { number: index as u32, channel: Channel::Voice });
+                }
+                let t = &group.traffic;
+                let rates = [
+                    t.peak(t.calls_per_hour, t.floor_per_hour, rank) * most,
+                    t.peak(t.messages_per_hour, 0.0, rank) * most,
+                ];
+                let seed = self.scenario.seed;
+                let begin = self.begin;
+                self.arrivals.push([
+                    Arrivals::new(seed, Purpose::Calls, index, rates[0], begin),
+                    Arrivals::new(seed, Purpose::Messages, index, rates[1], begin),
+                ]);
+                let sid = NumberSid::from_u128(chance::sid("PN", &e164.to_string()));
+                self.by_e164.insert(e164, index as u32);
+                self.by_sid.insert(sid, index as u32);
+                self.numbers.push(Number {
+                    e164,
+                    sid,
+                    group: g,
+                    rank,
+                    record: Record::new(e164, &group.routing, created),
+                    listed_from,
+                    voice_ported: ported,
+                    messages_ported: ported,
+                    updating: false,
+                });
+                for channel in Channel::ALL {
+                    self.next_candidate(index as u32, channel);
+                }
+            }
+            self.groups.push(GroupState { traffic: group.traffic, factor: 1.0, most });
+        }
+    }
+
+    pub fn number_of(&self, e164: E164) -> Option<u32> {
+        self.by_e164.get(&e164).copied()
+    }
+
+    pub fn number_with(&self, sid: NumberSid) -> Option<u32> {
+        self.by_sid.get(&sid).copied()
+    }
+
+    pub fn truth(&self) -> Truth {
+        self.ledger.truth(&self.scenario, self.begin, self.now)
+    }
+
+    /// Plays everything up to and including `now`.
+    pub fn advance(&mut self, now: Time) {
+        while let Some((at, next)) = self.queue.pop_by(now) {
+            self.now = self.now.max(at);
+            self.play(next);
+        }
+        self.now = self.now.max(now);
+    }
+
+    fn play(&mut self, next: Next) {
+        match next {
+            Next::Candidate { number, channel, ordinal, kept } => {
+                self.next_candidate(number, channel);
+                let group = &self.groups[self.numbers[number as usize].group];
+                if kept >= group.traffic.shape_at(self.now) * group.factor / group.most {
+                    return;
+                }
+                match channel {
+                    Channel::Voice => {
+                        self.dial(number, Attempt { caller: None, ordinal, depth: 0, fate: None }, Purpose::Call)
+                    }
+                    Channel::Messaging => self.text(number, ordinal),
+                }
+            }
+            Next::Again { number, attempt } => self.dial(number, attempt, Purpose::Call),
+            Next::Storm { storm, call, caller } => self.storm(storm, call, caller),
+            Next::Ports { number, channel } => self.ports(number, channel),
+            Next::Happens(what) => self.happen(*what),
+            Next::Calms(group) => {
+                self.groups[group].traffic = self.scenario.groups[group].traffic.clone();
+                self.groups[group].factor = 1.0;
+                let name = self.scenario.groups[group].name.to_string();
+                self.ledger.mark(self.now, Mark::Traffic { group: name, change: "as usual".into() });
+            }
+            Next::Noise(n) => self.noise(n),
+        }
+    }
+
+    fn next_candidate(&mut self, number: u32, channel: Channel) {
+        let next = self.arrivals[number as usize][channel.index()].next();
+        if let Some(c) = next.filter(|c| c.at < self.end) {
+            self.queue.push(c.at, Next::Candidate { number, channel, ordinal: c.ordinal, kept: c.kept });
+        }
+    }
+
+    /// One attempt to call `number`, now.
+    fn dial(&mut self, number: u32, attempt: Attempt, purpose: Purpose) {
+        let n = &self.numbers[number as usize];
+        let group = &self.groups[n.group];
+        let usual = &self.scenario.groups[n.group];
+        let key = attempt.ordinal << 8 | u64::from(attempt.depth);
+        let mut luck = chance::stream(self.scenario.seed, purpose, u64::from(number), key);
+        let somebody = traffic::caller(self.scenario.seed, number as usize, &usual.traffic, &mut luck);
+        let (redials, redials_after, fails_again) = (luck.unit(), luck.between(12.0, 90.0), luck.unit());
+        let caller = attempt.caller.unwrap_or(somebody);
+        let carrier = &self.scenario.carriers[traffic::carrier(caller, self.scenario.carriers.len())];
+        let lag = usual.port.as_ref().and_then(|p| p.carrier_lag.get(carrier)).copied().unwrap_or_default();
+        if n.voice_ported.is_none_or(|t| self.now < t + lag) {
+            let fared = Fared { served: Served::LosingCarrier, unanswered: false, honest: false };
+            self.ledger.call(n.group, (number, caller), self.now, fared);
+            return;
+        }
+        let dial = Dial {
+            at: self.now,
+            caller,
+            carrier,
+            number,
+            to: n.e164,
+            status_callback: n.record.get(super::number::Field::StatusCallback),
+            fate: attempt.fate,
+        };
+        let is_ours = |e: E164| self.number_of(e).is_some_and(|i| self.numbers[i as usize].voice_ported.is_some());
+        let stage =
+            Stage { scenario: &self.scenario, traffic: &group.traffic, handlers: &self.handlers, is_ours: &is_ours };
+        let played = stage.play(&dial, &self.voice_path(n), &mut luck);
+        let failed = played.fared.served == Served::Nobody;
+        let again = group.traffic.redial * 0.75f64.powi(i32::from(attempt.depth));
+        let fate = (played.fared.honest && fails_again < group.traffic.redial_fails).then_some(Fate::Fails);
+        self.ledger.call(n.group, (number, caller), self.now, played.fared);
+        played.legs.into_iter().for_each(|leg| self.calls.insert(leg));
+        played.alerts.into_iter().for_each(|alert| self.alerts.insert(alert));
+        if failed && matches!(purpose, Purpose::Call) && attempt.depth < ATTEMPTS && redials < again {
+            let at = played.over + Duration::from_secs_f64(redials_after);
+            let attempt = Attempt { caller: Some(caller), depth: attempt.depth + 1, fate, ..attempt };
+            self.queue.push(at, Next::Again { number, attempt });
+        }
+    }
+
+    fn text(&mut self, number: u32, ordinal: u64) {
+        let n = &self.numbers[number as usize];
+        let group = &self.groups[n.group];
+        let mut luck = chance::stream(self.scenario.seed, Purpose::Message, u64::from(number), ordinal);
+        let usual = &self.scenario.groups[n.group].traffic;
+        let sender = traffic::caller(self.scenario.seed, number as usize, usual, &mut luck);
+        if n.messages_ported.is_none_or(|t| self.now < t) {
+            self.ledger.message(n.group, Served::LosingCarrier);
+            return;
+        }
+        let arrival = Arrival {
+            at: self.now,
+            sender,
+            carrier: &self.scenario.carriers[traffic::carrier(sender, self.scenario.carriers.len())],
+            to: n.e164,
+            reply_error: group.traffic.reply_error,
+        };
+        let stage =
+            Stage { scenario: &self.scenario, traffic: &group.traffic, handlers: &self.handlers, is_ours: &|_| false };
+        let played = stage.play_text(&arrival, &self.text_path(n), &mut luck);
+        self.ledger.message(n.group, played.served);
+        played.messages.into_iter().for_each(|m| self.messages.insert(m));
+        played.alerts.into_iter().for_each(|a| self.alerts.insert(a));
+    }
+
+    fn voice_path(&self, n: &Number) -> VoicePath {
+        match n.record.voice_route() {
+            VoiceRoute::Fax => VoicePath::Fax,
+            VoiceRoute::Nobody => VoicePath::Nobody,
+            VoiceRoute::Urls { primary, fallback } => VoicePath::Urls { primary, fallback },
+            VoiceRoute::Application(sid) => match self.scenario.applications.iter().find(|a| a.sid == sid) {
+                Some(a) if !a.voice_url.is_empty() => {
+                    VoicePath::Urls { primary: a.voice_url.clone(), fallback: a.voice_fallback_url.clone() }
+                }
+                _ => VoicePath::Nobody,
+            },
+            VoiceRoute::Trunk(sid) => match self.scenario.trunks.iter().position(|t| t.sid == sid) {
+                Some(i) => VoicePath::Trunk {
+                    index: i as u16,
+                    url: self.scenario.trunks[i].origination_url.clone(),
+                    recovery: self.scenario.trunks[i].disaster_recovery_url.clone(),
+                },
+                None => VoicePath::Nobody,
+            },
+        }
+    }
+
+    /// A Messaging Service comes first, unless it defers to the number.
+    fn text_path(&self, n: &Number) -> TextPath {
+        let member_of = self.scenario.groups[n.group].routing.service;
+        let service = self.scenario.services.iter().position(|s| Some(s.sid) == member_of);
+        if let Some(i) = service.filter(|i| !self.scenario.services[*i].use_inbound_webhook_on_number) {
+            let s = &self.scenario.services[i];
+            return match &s.inbound_request_url {
+                None => TextPath::Vanishes,
+                Some(url) => TextPath::Urls {
+                    primary: url.clone(),
+                    fallback: s.fallback_url.clone().unwrap_or_default(),
+                    service: Some(i as u16),
+                },
+            };
+        }
+        match n.record.message_route() {
+            MessageRoute::Urls { primary, fallback } => TextPath::Urls { primary, fallback, service: None },
+            MessageRoute::Application(sid) => match self.scenario.applications.iter().find(|a| a.sid == sid) {
+                Some(a) if !a.sms_url.is_empty() => {
+                    TextPath::Urls { primary: a.sms_url.clone(), fallback: a.sms_fallback_url.clone(), service: None }
+                }
+                _ => TextPath::Nobody,
+            },
+            MessageRoute::Nobody => TextPath::Nobody,
+        }
+    }
+
+    fn ports(&mut self, number: u32, channel: Channel) {
+        let now = self.now;
+        let n = &mut self.numbers[number as usize];
+        let ported = match channel {
+            Channel::Voice => &mut n.voice_ported,
+            Channel::Messaging => &mut n.messages_ported,
+        };
+        if ported.is_some() {
+            return;
+        }
+        *ported = Some(now);
+        if n.listed_from.is_none() {
+            n.listed_from = Some(now);
+            n.record.created = now;
+            n.record.updated = now;
+        }
+        let (e164, port) = (n.e164, &self.scenario.groups[n.group].port);
+        let messages_after = port.as_ref().map_or(Duration::ZERO, |p| p.messages_after);
+        self.ledger.mark(now, Mark::Ported { number: e164, channel });
+        if channel == Channel::Voice {
+            self.queue.push(now + messages_after, Next::Ports { number, channel: Channel::Messaging });
+        }
+    }
+
+    /// Something happens now. What refers to nothing has been refused before.
+    pub fn happen(&mut self, what: Happening) {
+        let now = self.now;
+        match what {
+            Happening::Handler(HandlerChange { url, state, lasts }) => {
+                self.ledger.mark(now, Mark::Handler { url: url.clone(), state: state.clone() });
+                self.handlers.set(&url, state);
+                if let Some(span) = lasts {
+                    let healthy = HandlerChange { url, state: HandlerState::healthy(), lasts: None };
+                    self.queue.push(now + span, Next::Happens(Box::new(Happening::Handler(healthy))));
+                }
+            }
+            Happening::Port(name) => {
+                let group = self.scenario.groups.iter().position(|g| g.name.as_str() == name);
+                for i in 0..self.numbers.len() {
+                    if Some(self.numbers[i].group) == group || self.numbers[i].e164.to_string() == name {
+                        self.ports(i as u32, Channel::Voice);
+                    }
+                }
+            }
+            Happening::Traffic(change) => self.change_traffic(change),
+            Happening::Storm(storm) => {
+                self.ledger.mark(now, Mark::Storm { number: storm.number, calls: storm.calls });
+                let caller = 12_015_550_000
+                    + chance::stream(self.scenario.seed, Purpose::Storm, storm.number.as_u64(), 0).below(100);
+                self.storm(storm, 0, caller);
+            }
+            Happening::Fault(fault) => self.add_fault(fault),
+            Happening::Edit(Edit { number, set }) => {
+                if let Some(i) = self.number_of(number) {
+                    // A person's mistake is the person's: Twilio refuses it, and nothing has happened.
+                    let _refused = self.update(i, &set, Actor::Person, true);
+                }
+            }
+        }
+    }
+
+    fn add_fault(&mut self, fault: Fault) {
+        self.ledger.mark(self.now, Mark::fault(&fault));
+        self.faults.push(Active { fault, since: self.now });
+    }
+
+    fn change_traffic(&mut self, change: TrafficChange) {
+        let Some(i) = self.scenario.groups.iter().position(|g| g.name.as_str() == change.group) else { return };
+        let group = &mut self.groups[i];
+        let mut words = Vec::new();
+        if let Some(factor) = change.factor {
+            group.factor = factor.min(group.most);
+            words.push(format!("traffic x{}", group.factor));
+        }
+        if let Some(busy) = change.busy {
+            group.traffic.busy = busy;
+            words.push(format!("busy {:.0} %", busy * 100.0));
+        }
+        if let Some(no_answer) = change.no_answer {
+            group.traffic.no_answer = no_answer;
+            words.push(format!("no answer {:.0} %", no_answer * 100.0));
+        }
+        if let Some(code) = change.reply_error {
+            group.traffic.reply_error = Some(code);
+            words.push(format!("replies fail with {code}"));
+        }
+        self.ledger.mark(self.now, Mark::Traffic { group: change.group, change: words.join(", ") });
+        if let Some(span) = change.lasts {
+            self.queue.push(self.now + span, Next::Calms(i));
+        }
+    }
+
+    fn storm(&mut self, storm: Storm, call: u32, caller: Caller) {
+        let Some(number) = self.number_of(storm.number).filter(|_| call < storm.calls) else { return };
+        let fate = match storm.ends {
+            StormEnd::Failed => Fate::Fails,
+            StormEnd::Busy => Fate::Busy,
+        };
+        let ordinal = self.now.as_millis() as u64;
+        let attempt = Attempt { caller: Some(caller), ordinal, depth: 0, fate: Some(fate) };
+        self.dial(number, attempt, Purpose::Storm);
+        let gap = chance::stream(self.scenario.seed, Purpose::Storm, u64::from(number), ordinal).between(12.0, 45.0);
+        self.queue.push(self.now + Duration::from_secs_f64(gap), Next::Storm { storm, call: call + 1, caller });
+    }
+
+    /// The account's Functions write to the same debugger.
+    fn noise(&mut self, n: u64) {
+        let mut luck = chance::stream(self.scenario.seed, Purpose::Noise, 0, n);
+        let gap = luck.gap() * 3600.0 / self.scenario.twilio.functions_log_per_hour;
+        let at = self.now + Duration::from_secs_f64(gap);
+        if n > 0 {
+            let code = if luck.hits(0.3) { 82005 } else { 82004 };
+            self.alert(luck.digits(), code, Subject::Function, "", 0);
+        }
+        if at < self.end {
+            self.queue.push(at, Next::Noise(n + 1));
+        }
+    }
+
+    /// An alert that is about no call: listed within seconds.
+    pub fn alert(&mut self, sid: u128, code: u32, subject: Subject, url: &str, to: u64) {
+        let (now, sid) = (self.now, AlertSid::from_u128(sid));
+        let listed = now + Duration::from_millis(1500);
+        let url: Arc<str> = url.into();
+        self.alerts.insert(Alert {
+            sid,
+            code,
+            subject,
+            generated: now,
+            created: now,
+            listed,
+            url,
+            http: None,
+            to,
+            from: 0,
+        });
+    }
+
+    /// Changes a number now and records it, or says why not. Returns the record to answer with, which is
+    /// not what the number has if the update is not `effective`.
+    pub fn update(
+        &mut self,
+        number: u32,
+        set: &BTreeMap<String, String>,
+        by: Actor,
+        effective: bool,
+    ) -> Result<Record, ApiError> {
+        let applications: Vec<_> = self.scenario.applications.iter().map(|a| a.sid).collect();
+        let trunks: Vec<_> = self.scenario.trunks.iter().map(|t| t.sid).collect();
+        let known = Known { applications: &applications, trunks: &trunks };
+        let n = &mut self.numbers[number as usize];
+        let mut record = n.record.clone();
+        let changes = record.update(set, &known, self.now)?;
+        if effective {
+            n.record = record.clone();
+            let name = format!("{} {} {}", n.e164, self.now, self.audits.len());
+            let sid = chance::sid("AE", &name);
+            self.audits.insert(Audit { sid, at: self.now, number, changes: changes.clone(), by });
+        }
+        self.ledger.mark(self.now, Mark::Updated(Update { number: n.e164, by, effective, changes }));
+        Ok(record)
+    }
+
+    /// Somebody tries to release a number. It stays, and the attempt is on record.
+    pub fn release(&mut self, number: u32) {
+        let number = self.numbers[number as usize].e164;
+        self.ledger.mark(self.now, Mark::Release { number });
+    }
+
+    /// What the lists of `class` show: the present, or when they stalled.
+    pub fn view(&self, class: Class) -> Time {
+        let stalled = |f: &&Active| f.fault.kind == FaultKind::Stall && f.fault.on.meets(class) && f.at_work(self.now);
+        self.faults.iter().filter(stalled).map(|f| f.since).min().unwrap_or(self.now)
+    }
+}
