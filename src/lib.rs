@@ -1,8 +1,77 @@
-//! Ringback stands watch on the day a company's phone numbers port to Twilio.
+//! Ringback stands watch on the day a company's phone numbers port to Twilio: it reads Twilio's
+//! logs, says for every number whether callers are being served, and when callers fail for a reason
+//! that a swap would cure, points the number at a fallback TwiML Bin and looks whether it worked.
+//!
+//! This page is the map. Each folder below is one topic, complete, and opens with what it is for,
+//! why it is built so and what it promises.
+//!
+//! # The folders
+//!
+//! | folder | is |
+//! |---|---|
+//! | [`core`] | the decision, pure: facts in, events out; no I/O, no clock, no chance |
+//! | [`twilio`] | the client: Twilio's JSON as it is, paging, retries, how many requests at once |
+//! | [`store`] | what survives a restart: what was seen, what was decided, what was done |
+//! | [`agent`] | the tasks: pollers, the engine's owner, the executor of rollbacks |
+//! | [`admin`] | the agent's own HTTP face |
+//! | [`metrics`] | every metric, its labels and help text |
+//! | [`config`] | the file as meant: every value valid, or all faults at once |
+//! | [`clock`] | time, real or virtual; nothing else reads it or waits for it |
+//! | [`party`] | how the other party's number is made unrecognisable |
+//! | [`sim`] | a pretend Twilio with callers, for the demo, the tests and `ringback sim` |
+//! | [`cli`] | commands, exit codes, what a person sees |
+//!
+//! # Who may use whom
+//!
+//! ```text
+//! main -> cli -> agent, admin, sim, config
+//!                agent -> twilio, store, metrics, clock, config
+//!                admin -> what the agent publishes, and its inbox
+//!                everyone -> core -> nothing of ours
+//! ```
+//!
+//! `twilio`, `store` and `sim` do not know each other. `sim` shares ids and instants with `core` and
+//! nothing with `twilio`: if both used the same structs, a misspelt field would pass every test.
+//! `tests/it/layers.rs` fails when this is no longer so.
+//!
+//! # The life of one call
+//!
+//! 1. [`twilio::wire`] reads a page of the call log and converts each row to a
+//!    [`core::observation::Call`]. The caller's number turns into a keyed hash there and goes no
+//!    further. A row that cannot be understood is counted, kept for diagnosis and skipped.
+//! 2. [`agent::poll`] reads the recent past again at every poll, for entries come late and change;
+//!    what is new or has changed is committed to [`store`] together with the cursor, then handed on.
+//! 3. [`core::engine`] takes it. [`core::ledger`] joins the call with its alerts and child legs in
+//!    whatever order they come, and settles it once alerts have had time to arrive.
+//! 4. [`core::outcome`] says what became of the caller: `ok`, `failed(reason)`, `ignored(why)`.
+//! 5. [`core::window`] counts distinct callers of the number and of its group, and a
+//!    [`core::verdict`] follows. Too little data and data that cannot be read are verdicts of their
+//!    own.
+//! 6. [`core::policy`] makes of it a decision: act, or the first guard that says no. Both are news.
+//! 7. [`agent::engine`] journals the decision, and [`agent::rollback`] carries it out: snapshot and
+//!    intent to the disk, the write, and a look at who answers now. [`core::routing`] knows Twilio's
+//!    precedence; 200 alone is no success.
+//! 8. After a crash, an intent without a result means: look at the number first.
+//!
+//! # Time
+//!
+//! Everything waits on [`clock::Clock`]. `run` has the machine's; the demo and the tests have one
+//! that jumps from deadline to deadline, with the same agent, the real HTTP client and a real SQLite
+//! file on top. A port day then takes seconds and is the same every time.
+//!
+//! # Deliberately absent
+//!
+//! Anything that could release a number. Any way to give credentials to another host than the
+//! configured ones. Retries above [`twilio`]: loops come round again.
+
+pub mod admin;
+pub mod agent;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod core;
 pub mod metrics;
 pub mod party;
 pub mod sim;
+pub mod store;
 pub mod twilio;

@@ -48,6 +48,7 @@ pub struct Metrics {
     pub requests_in_flight: IntGauge,
     pub concurrency_limit: IntGauge,
     pub clock_skew: Gauge,
+    pub numbers_missing: IntGauge,
     mode: IntGaugeVec,
 }
 
@@ -259,6 +260,10 @@ impl Metrics {
             clock_skew: add(
                 registry,
                 Gauge::new("ringback_clock_skew_seconds", "Twilio's clock minus ours, by the Date of its answers.")?,
+            )?,
+            numbers_missing: add(
+                registry,
+                IntGauge::new("ringback_numbers_missing", "Numbers of the configuration that are not in the account.")?,
             )?,
             mode: int_gauge("ringback_mode", "1 for the mode in force, 0 for the others.", &["mode"])?,
         })

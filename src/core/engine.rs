@@ -13,6 +13,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::code::Code;
 use super::id::{Channel, E164};
 use super::ledger::{Change, Context, Ledger, Sighting};
 use super::observation::Observation;
@@ -97,6 +98,11 @@ pub const fn needed(channel: Channel) -> [Source; 2] {
 pub enum Event {
     /// An outcome is known, or known better.
     Settled(Change),
+    /// An alert belongs to a call or message of this number.
+    Alert {
+        number: NumberIx,
+        code: Code,
+    },
     Phase {
         number: NumberIx,
         channel: Channel,
@@ -155,6 +161,8 @@ pub struct ChannelState {
     window: Window,
     /// Decided and not yet over, so that it is not decided again.
     decided: bool,
+    /// A rollback failed: the next one not before this.
+    not_before: Option<Time>,
     /// Paged for trouble that a swap would not cure, and not yet over.
     paged: bool,
 }
@@ -199,6 +207,7 @@ impl Engine {
                     open: 0,
                     window: Window::default(),
                     decided: false,
+                    not_before: None,
                     paged: false,
                 })
             })
@@ -245,6 +254,12 @@ impl Engine {
         self.polled[source.index()]
     }
 
+    /// How many watched channels of these numbers wait for their port.
+    pub fn waiting(&self, numbers: &[NumberIx]) -> usize {
+        let waits = |ix: NumberIx| self.watched(ix).filter(move |c| self.channel(ix, *c).phase == Phase::Waiting);
+        numbers.iter().map(|ix| waits(*ix).count()).sum()
+    }
+
     /// Calls and messages held.
     pub fn held(&self) -> usize {
         self.ledger.len()
@@ -267,9 +282,26 @@ impl Engine {
         Channel::ALL.into_iter().filter(move |c| channels[c.index()])
     }
 
-    /// Decisions are numbered from `next` on: those before it are in the journal.
-    pub fn resume_at(&mut self, next: DecisionId) {
-        self.next_decision = self.next_decision.max(next.0);
+    /// Decisions are numbered from the one after `last`, which is in the journal.
+    pub fn resume_after(&mut self, last: DecisionId) {
+        self.next_decision = self.next_decision.max(last.0 + 1);
+    }
+
+    /// Puts a channel into the phase in which it was when the journal ended.
+    pub fn resume_phase(&mut self, number: NumberIx, channel: Channel, phase: Phase, since: Time) {
+        let state = &mut self.channels[number.0 as usize][channel.index()];
+        state.phase = phase;
+        state.active_since = (phase == Phase::Active).then_some(since);
+    }
+
+    /// Ends the replay of what was seen before a restart: whatever had settled by `at` was news
+    /// then and is none now. What had not settled is still to come.
+    pub fn catch_up(&mut self, at: Time) {
+        let cx = Context { roster: &self.roster, routes: &self.routes };
+        for change in self.ledger.settle(at, at, cx) {
+            self.settled(Some(change));
+        }
+        self.events.clear();
     }
 
     /// Takes in an entry of a log, as seen at `at`.
@@ -296,6 +328,8 @@ impl Engine {
                 }
             }
         }
+        let attached = self.ledger.take_attached();
+        self.events.extend(attached.map(|(number, code)| Event::Alert { number, code }));
     }
 
     /// Everything that `source` showed at `at` has been taken in.
@@ -326,10 +360,14 @@ impl Engine {
         self.dirty.insert((group, channel.index()));
     }
 
-    /// The rollback that was decided did not come about; it may be decided again.
-    pub fn not_rolled_back(&mut self, number: NumberIx, channel: Channel) {
+    /// The rollback that was decided did not come about. It may be decided again from `retry_at` on.
+    pub fn not_rolled_back(&mut self, number: NumberIx, channel: Channel, retry_at: Time) {
+        let group = self.roster.number(number).group;
         let state = &mut self.channels[number.0 as usize][channel.index()];
         state.rollback = Rollback::None;
+        state.decided = false;
+        state.not_before = Some(retry_at);
+        self.dirty.insert((group, channel.index()));
     }
 
     /// Moves time on: settles outcomes, renews verdicts, decides. Returns all that has happened
@@ -493,7 +531,7 @@ impl Engine {
         let mut withheld: Vec<(Guard, Vec<E164>)> = Vec::new();
         for ix in numbers {
             let state = &self.channels[ix.0 as usize][channel.index()];
-            if state.decided || state.rollback != Rollback::None {
+            if state.decided || state.rollback != Rollback::None || state.not_before.is_some_and(|t| now < t) {
                 continue;
             }
             match self.guard(*ix, channel) {

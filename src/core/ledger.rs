@@ -71,6 +71,8 @@ pub struct Ledger {
     forwards: Vec<bool>,
     /// Entries without an outcome, by number and channel.
     open: Vec<[u32; 2]>,
+    /// Alerts that have found their call or message since they were last asked for.
+    attached: Vec<(NumberIx, Code)>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -124,6 +126,7 @@ impl Ledger {
             ended: VecDeque::new(),
             forwards: vec![false; roster.len()],
             open: vec![[0; 2]; roster.len()],
+            attached: Vec::new(),
         }
     }
 
@@ -139,6 +142,11 @@ impl Ledger {
 
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Alerts that have found their call or message since this was last called.
+    pub fn take_attached(&mut self) -> impl Iterator<Item = (NumberIx, Code)> {
+        std::mem::take(&mut self.attached).into_iter()
     }
 
     /// Takes in a leg of a call. `number` is ours, for an inbound leg.
@@ -299,6 +307,7 @@ impl Ledger {
         if let Some(mark) = mark(alert, cx.routes.webhooks(cx.roster, entry.number, channel)) {
             entry.marks.add(mark, alert.code);
         }
+        self.attached.push((entry.number, alert.code));
         true
     }
 

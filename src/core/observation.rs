@@ -38,7 +38,7 @@ pub struct Party {
 }
 
 /// One leg of a call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Call {
     pub sid: CallSid,
     pub leg: Leg,
@@ -53,7 +53,7 @@ pub struct Call {
 }
 
 /// Which leg of a call this is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Leg {
     /// A caller reached one of our numbers: `inbound`, or `trunking-originating` on a trunk.
@@ -120,7 +120,7 @@ impl CallStatus {
 }
 
 /// A text message of one of our numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Message {
     pub sid: MessageSid,
     /// Ours.
@@ -136,7 +136,7 @@ pub struct Message {
     pub service: Option<ServiceSid>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Direction {
     Inbound,
@@ -192,7 +192,7 @@ impl MessageStatus {
 }
 
 /// An entry of Twilio's debugger.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Alert {
     pub sid: AlertSid,
     /// The call or message it belongs to, if it names one that we can tell.
@@ -206,7 +206,7 @@ pub struct Alert {
     pub at: Time,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Resource {
     Call(CallSid),
@@ -222,7 +222,7 @@ impl Resource {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Level {
     Error,

@@ -2,5 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // A test that panics has failed, as it should.
 
+mod agent;
 mod config;
 mod layers;
+mod world;

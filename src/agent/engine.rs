@@ -1,0 +1,214 @@
+//! The task that owns the engine: feeds it, moves its time on, and tells the world what it said.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::rollback::Swapped;
+use super::status::Status;
+use super::{Batch, Message, Shared};
+use crate::core::engine::{Engine, Event, PhaseChange};
+use crate::core::policy::{Action, Decision, Phase};
+use crate::core::roster::NumberIx;
+use crate::core::time::Time;
+use crate::store::{Entry, SwapResult};
+
+/// Between ticks when nothing comes in: how late a decision that only time brings can be.
+const TICK: Duration = Duration::from_secs(1);
+
+/// Polls speed up this long before a port is due.
+const SOON: Duration = Duration::from_secs(120);
+
+/// A failed rollback is tried again after this, not at once: Twilio was asked five times already.
+const RETRY_AFTER: Duration = Duration::from_secs(60);
+
+/// Decisions kept for the status.
+const DECISIONS: usize = 50;
+
+pub struct EngineTask {
+    shared: Shared,
+    engine: Engine,
+    decisions: VecDeque<Arc<Decision>>,
+    execute: mpsc::Sender<Arc<Decision>>,
+    active: watch::Sender<bool>,
+    status: watch::Sender<Arc<Status>>,
+}
+
+impl EngineTask {
+    pub fn new(
+        shared: Shared,
+        engine: Engine,
+        earlier: Vec<Arc<Decision>>,
+        execute: mpsc::Sender<Arc<Decision>>,
+        active: watch::Sender<bool>,
+        status: watch::Sender<Arc<Status>>,
+    ) -> EngineTask {
+        EngineTask { shared, engine, decisions: earlier.into(), execute, active, status }
+    }
+
+    pub async fn run(mut self, mut inbox: mpsc::Receiver<Message>, stop: CancellationToken) {
+        let clock = self.shared.clock.clone();
+        self.tick().await;
+        loop {
+            let next = async {
+                tokio::select! {
+                    biased;
+                    () = stop.cancelled() => None,
+                    message = inbox.recv() => message,
+                }
+            };
+            match clock.wait(Some(clock.now() + TICK), next).await {
+                Some(None) => break,
+                Some(Some(message)) => self.handle(message),
+                None => {}
+            }
+            self.tick().await;
+        }
+        // The pollers have ended; what they committed is counted before we go.
+        while let Ok(message) = inbox.try_recv() {
+            self.handle(message);
+            self.tick().await;
+        }
+    }
+
+    fn handle(&mut self, message: Message) {
+        match message {
+            Message::Batch(batch) => self.take(batch),
+            Message::Swapped(swapped) => self.swapped(&swapped),
+            Message::Ported { numbers, reply } => self.ported(&numbers, reply),
+        }
+    }
+
+    fn take(&mut self, batch: Batch) {
+        for (at, observation) in &batch.seen {
+            self.engine.observe(*at, observation);
+        }
+        self.engine.polled(batch.source, batch.polled_at);
+    }
+
+    fn swapped(&mut self, swapped: &Swapped) {
+        let Some(ix) = self.shared.roster.find(swapped.number) else {
+            return;
+        };
+        match swapped.result {
+            SwapResult::Written => {
+                self.engine.rolled_back(swapped.at, ix, swapped.channel);
+                self.shared.metrics.rolled_back(&self.shared.roster, ix, swapped.channel, true);
+            }
+            SwapResult::Unproven | SwapResult::Failed | SwapResult::Refused => {
+                self.engine.not_rolled_back(ix, swapped.channel, swapped.at + RETRY_AFTER);
+            }
+        }
+    }
+
+    fn ported(&mut self, numbers: &[NumberIx], reply: oneshot::Sender<usize>) {
+        let waiting = |engine: &Engine| engine.waiting(numbers);
+        let before = waiting(&self.engine);
+        self.engine.ported(self.shared.clock.now(), numbers);
+        // Whoever asked may have gone away.
+        let _ = reply.send(before - waiting(&self.engine));
+    }
+
+    async fn tick(&mut self) {
+        let now = self.shared.clock.now();
+        let events = self.engine.tick(now);
+        for event in events {
+            self.tell(now, event).await;
+        }
+        self.active.send_if_modified(|active| {
+            let is = self.engine.is_active(now, SOON);
+            std::mem::replace(active, is) != is
+        });
+        self.status.send_replace(Arc::new(Status::of(&self.engine, now, self.decisions.iter().cloned().collect())));
+    }
+
+    async fn tell(&mut self, now: Time, event: Event) {
+        let roster = &self.shared.roster;
+        let metrics = &self.shared.metrics;
+        match event {
+            Event::Settled(change) => metrics.settled(roster, &change),
+            Event::Alert { number, code } => metrics.alert(roster, number, code),
+            Event::Phase { number, channel, from, to, why } => {
+                metrics.phase(roster, number, channel, to);
+                let e164 = roster.number(number).e164;
+                let why = match (to, why) {
+                    (Phase::Passive, _) => "watched closely for long enough",
+                    (_, PhaseChange::Due) => "its port was due",
+                    (_, PhaseChange::FirstCaller) => "its first caller arrived",
+                    (_, PhaseChange::Operator) => "an operator said so",
+                };
+                tracing::info!(number = %e164, %channel, from = from.label(), to = to.label(), "phase: {why}");
+                if to == Phase::Passive {
+                    tracing::info!(number = %e164, %channel, "polls are slower from here on; decisions and alerts go on");
+                }
+                let entry = Entry::Phase { channel, number: e164, phase: to };
+                if let Err(error) = self.shared.store.append(now, &[entry]).await {
+                    tracing::error!(%error, cure = error.cure, "this phase is not in the journal");
+                }
+            }
+            Event::Verdict { number, channel, from, to } => {
+                metrics.verdict(roster, number, channel, from, to);
+                let e164 = roster.number(number).e164;
+                let e = &self.engine.channel(number, channel).evidence;
+                tracing::info!(
+                    number = %e164, %channel, from = from.label(), to = to.label(), callers = e.callers,
+                    failing = e.failing, "verdict"
+                );
+            }
+            Event::GroupVerdict { group, channel, from, to } => {
+                let name = &roster.group(group).name;
+                metrics.group_verdict(name, channel, from, to);
+                tracing::info!(group = %name, %channel, from = from.label(), to = to.label(), "verdict");
+            }
+            Event::Decided(decision) => self.decided(now, Arc::new(decision)).await,
+        }
+    }
+
+    async fn decided(&mut self, now: Time, decision: Arc<Decision>) {
+        let journaled = self.shared.store.append(now, &[Entry::Decision((*decision).clone())]).await;
+        let (id, group, channel) = (decision.id, decision.group.to_string(), decision.channel);
+        let numbers = decision.numbers.len();
+        let leading = decision.evidence.reasons.first().map_or("", |r| r.reason.text());
+        match decision.action {
+            Action::Rollback => {
+                tracing::warn!(
+                    decision = %id, group, %channel, numbers, callers = decision.evidence.failing,
+                    "rolling back: {}: {leading}", decision.rule
+                );
+                match journaled {
+                    Ok(()) if self.execute.try_send(decision.clone()).is_ok() => {}
+                    Ok(()) => self.give_back(now, &decision, "too many rollbacks are under way"),
+                    // Law 1: what is not in the journal is not done.
+                    Err(error) => self.give_back(now, &decision, &error.to_string()),
+                }
+            }
+            Action::Withheld { guard } => {
+                self.shared.metrics.suppressed(guard);
+                tracing::warn!(
+                    decision = %id, group, %channel, numbers, guard = guard.label(),
+                    "would have rolled back, but {}: {}: {leading}", guard.text(), decision.rule
+                );
+            }
+            Action::Page { reason } => {
+                tracing::error!(
+                    decision = %id, group, %channel, numbers, reason = reason.label(),
+                    "trouble that a swap would not cure: {}: {}", reason.text(), decision.rule
+                );
+            }
+        }
+        self.decisions.push_front(decision);
+        self.decisions.truncate(DECISIONS);
+    }
+
+    fn give_back(&mut self, now: Time, decision: &Decision, why: &str) {
+        tracing::error!(decision = %decision.id, why, "this rollback cannot be made now");
+        for number in &decision.numbers {
+            if let Some(ix) = self.shared.roster.find(*number) {
+                self.engine.not_rolled_back(ix, decision.channel, now + RETRY_AFTER);
+            }
+        }
+    }
+}

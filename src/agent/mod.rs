@@ -1,0 +1,356 @@
+//! The agent: builds its parts, owns their tasks, and stops them in order.
+//!
+//! The tasks, and what each waits for:
+//!
+//! * one **poller** a log ([`poll`]), and one for our numbers ([`routing`]): the time;
+//! * the **engine** ([`engine`]): what pollers bring, results of swaps, requests, and the time;
+//! * the **executor** ([`rollback`]): decisions to carry out;
+//! * the **admin server**, started beside them by whoever starts the agent.
+//!
+//! State has one owner, the engine's task. Others read what it publishes and ask through its
+//! inbox, which is bounded: when it is full, pollers wait, and the freshness of their sources says
+//! so. A task that ends early stops the agent (law 10).
+//!
+//! Stopping, in this order: pollers end after the request they are in, the executor after the
+//! rollback it carries out, the engine after it has taken in what they brought. Whatever takes
+//! longer than [`STOP_WITHIN`] is cut off; what was being written then is settled by looking at the
+//! next start.
+
+pub mod engine;
+pub mod poll;
+pub mod rollback;
+pub mod routing;
+pub mod status;
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::core::engine::{Engine, Source};
+use crate::core::id::{CallSid, Channel, NumberSid};
+use crate::core::observation::Observation;
+use crate::core::policy::Decision;
+use crate::core::roster::{NumberIx, Roster};
+use crate::core::time::Time;
+use crate::metrics::Metrics;
+use crate::party::PartyKey;
+use crate::store::{Entry, Record, Store, StoreError, SwapResult};
+use crate::twilio::{self, AlertLevel, Client, Entry as _, ErrorKind};
+
+use engine::EngineTask;
+use poll::{Log, Poller};
+use rollback::{Executor, SettleError, Swapped};
+use routing::RoutingPoller;
+use status::Status;
+
+/// How long the tasks may take to end.
+const STOP_WITHIN: Duration = Duration::from_secs(20);
+
+/// Messages to the engine that may wait: some polls of every source.
+const INBOX: usize = 64;
+
+/// Rollbacks that may wait to be carried out.
+const DECISIONS: usize = 256;
+
+/// What every task has.
+#[derive(Clone)]
+pub struct Shared {
+    pub clock: Clock,
+    pub client: Client,
+    pub store: Store,
+    pub metrics: Metrics,
+    pub roster: Arc<Roster>,
+    /// The engine's inbox.
+    inbox: mpsc::Sender<Message>,
+    /// Calls that the alert log has named, for the poller of calls.
+    want_call: mpsc::Sender<CallSid>,
+    /// Twilio's SIDs of our numbers, as far as they are in the account.
+    sids: Arc<RwLock<HashMap<NumberIx, NumberSid>>>,
+}
+
+impl Shared {
+    async fn hand_on(&self, batch: Batch) {
+        for (_, observation) in &batch.seen {
+            if let Observation::Number(record) = observation
+                && let Some(ix) = self.roster.find(record.number)
+            {
+                self.sids.write().unwrap_or_else(PoisonError::into_inner).insert(ix, record.sid);
+            }
+        }
+        // The inbox closes only when the agent stops; what was committed is read back at the next start.
+        let _ = self.clock.wait(None, self.inbox.send(Message::Batch(batch))).await;
+    }
+
+    fn number_sid(&self, ix: NumberIx) -> Option<NumberSid> {
+        self.sids.read().unwrap_or_else(PoisonError::into_inner).get(&ix).copied()
+    }
+}
+
+/// What one poll brought.
+#[derive(Debug)]
+pub struct Batch {
+    pub source: Source,
+    pub polled_at: Time,
+    /// With the moment at which each was seen.
+    pub seen: Vec<(Time, Observation)>,
+}
+
+/// What the engine's task is told or asked.
+#[derive(Debug)]
+pub enum Message {
+    Batch(Batch),
+    Swapped(Swapped),
+    /// An operator says that these numbers are ported; the answer is how many channels were waiting.
+    Ported {
+        numbers: Vec<NumberIx>,
+        reply: oneshot::Sender<usize>,
+    },
+}
+
+/// Why the agent did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("the key for callers' numbers at {path} cannot be used")]
+    Key { path: PathBuf, source: std::io::Error },
+    #[error("{0}; {cure}", cure = .0.cure())]
+    Twilio(twilio::Error),
+    #[error(transparent)]
+    ClockSkew(poll::PollError),
+    #[error(transparent)]
+    Settle(#[from] SettleError),
+    #[error("the HTTP client cannot be built: {0}")]
+    Http(String),
+}
+
+/// An agent at work.
+pub struct Agent {
+    pub status: watch::Receiver<Arc<Status>>,
+    pub metrics: Metrics,
+    pub roster: Arc<Roster>,
+    pub inbox: mpsc::Sender<Message>,
+    clock: Clock,
+    store: Store,
+    /// Pollers and the executor: they end first.
+    workers: JoinSet<&'static str>,
+    engine: JoinSet<&'static str>,
+    stop_workers: CancellationToken,
+    stop_engine: CancellationToken,
+}
+
+impl Agent {
+    /// Opens the state, checks the credentials, takes up where the last agent ended, and starts.
+    pub async fn start(config: &Config, clock: &Clock) -> Result<Agent, StartError> {
+        let store = Store::open(&config.agent.state).await?;
+        let key_path = config.agent.state.with_extension("key");
+        let key =
+            PartyKey::load_or_create(&key_path).map_err(|source| StartError::Key { path: key_path.clone(), source })?;
+        let roster = Arc::new(config.roster.clone());
+        let metrics = Metrics::new(&roster, config.engine.mode);
+        let client = Client::new(config.twilio.clone(), roster.clone(), key, clock.clone(), metrics.clone())
+            .map_err(|e| StartError::Http(e.to_string()))?;
+        preflight(&client, &roster, clock).await?;
+
+        let (inbox, inbox_rx) = mpsc::channel(INBOX);
+        let (want_call, wanted) = mpsc::channel(INBOX * 16);
+        let shared = Shared {
+            clock: clock.clone(),
+            client,
+            store: store.clone(),
+            metrics: metrics.clone(),
+            roster: roster.clone(),
+            inbox: inbox.clone(),
+            want_call,
+            sids: Arc::default(),
+        };
+
+        let mut executor = Executor::new(shared.clone(), inbox.clone());
+        executor.settle(rollback::interrupted(&store.journal().await?)).await?;
+        let journal = store.journal().await?;
+        let now = clock.now();
+        let mut engine = Engine::new(config.roster.clone(), config.engine.clone(), now);
+        let earlier = take_up(&mut engine, &journal, &metrics);
+
+        // The logs of the last hours, as they were seen.
+        let polled = |source| shared.store.cursor(source);
+        let mut calls =
+            Poller::<poll::Calls>::new(shared.clone(), config.poll.clone(), polled(Source::Calls).await?, wanted);
+        let none = || mpsc::channel(1).1;
+        let mut messages =
+            Poller::<poll::Messages>::new(shared.clone(), config.poll.clone(), polled(Source::Messages).await?, none());
+        let mut alerts =
+            Poller::<poll::Alerts>::new(shared.clone(), config.poll.clone(), polled(Source::Alerts).await?, none());
+        store
+            .observations(now - config.engine.remember, |at, observation| {
+                match &observation {
+                    Observation::Call(call) => calls.remember(call.sid(), call),
+                    Observation::Message(message) => messages.remember(message.sid(), message),
+                    Observation::Alert(alert) => alerts.remember(alert.sid(), alert),
+                    Observation::Number(_) => {}
+                }
+                engine.observe(at, &observation);
+            })
+            .await?;
+        if let Some(at) = polled(Source::Alerts).await? {
+            engine.catch_up(at);
+            tracing::info!(entries = engine.held(), until = %at, "took up where the last agent ended");
+        }
+        for (ix, n) in roster.numbers() {
+            for channel in Channel::ALL.into_iter().filter(|c| n.channels[c.index()]) {
+                metrics.phase(&roster, ix, channel, engine.channel(ix, channel).phase);
+            }
+        }
+
+        let status = watch::Sender::new(Arc::new(Status::of(&engine, now, earlier.clone())));
+        let active = watch::Sender::new(true);
+        let (execute, decisions) = mpsc::channel(DECISIONS);
+        let stop = CancellationToken::new();
+        let mut workers = JoinSet::new();
+        let watches = |channel: Channel| roster.numbers().any(|(_, n)| n.channels[channel.index()]);
+        // What our numbers point at is known before the first alert is judged.
+        let mut routing = RoutingPoller::new(shared.clone());
+        if let Err(error) = routing.poll().await {
+            let cure = error.cure().to_owned();
+            tracing::error!(source = "numbers", %error, cure, "cannot read our numbers yet");
+        }
+        let named = |name: &'static str, task: std::pin::Pin<Box<dyn Future<Output = ()> + Send>>| async move {
+            task.await;
+            name
+        };
+        clock.spawn(&mut workers, named("numbers", Box::pin(routing.run(stop.clone()))));
+        if watches(Channel::Voice) {
+            let task = calls.run(active.subscribe(), stop.clone());
+            clock.spawn(&mut workers, named(poll::Calls::SOURCE.label(), Box::pin(task)));
+        }
+        if watches(Channel::Messaging) {
+            let task = messages.run(active.subscribe(), stop.clone());
+            clock.spawn(&mut workers, named(poll::Messages::SOURCE.label(), Box::pin(task)));
+        }
+        let task = alerts.run(active.subscribe(), stop.clone());
+        clock.spawn(&mut workers, named(poll::Alerts::SOURCE.label(), Box::pin(task)));
+        clock.spawn(&mut workers, named("executor", Box::pin(executor.run(decisions, stop.clone()))));
+        let status_rx = status.subscribe();
+        let task = EngineTask::new(shared, engine, earlier, execute, active, status);
+        let mut engine = JoinSet::new();
+        let stop_engine = CancellationToken::new();
+        clock.spawn(&mut engine, named("engine", Box::pin(task.run(inbox_rx, stop_engine.clone()))));
+        Ok(Agent {
+            status: status_rx,
+            metrics,
+            roster,
+            inbox,
+            clock: clock.clone(),
+            store,
+            workers,
+            engine,
+            stop_workers: stop,
+            stop_engine,
+        })
+    }
+
+    /// Waits until a task ends, which none does unless it is stopped or broken. Says which.
+    pub async fn failed(&mut self) -> String {
+        let ended = async {
+            tokio::select! {
+                ended = self.workers.join_next() => ended,
+                ended = self.engine.join_next() => ended,
+            }
+        };
+        match self.clock.wait(None, ended).await.flatten() {
+            Some(Ok(name)) => format!("the task \"{name}\" ended early"),
+            Some(Err(error)) => format!("a task broke: {error}"),
+            None => "no task is left".to_owned(),
+        }
+    }
+
+    /// Stops every task, waits for them, and closes the state. True if all ended in time.
+    pub async fn stop(mut self) -> bool {
+        let deadline = Some(self.clock.now() + STOP_WITHIN);
+        let mut in_time = true;
+        for (tasks, stop) in [(&mut self.workers, &self.stop_workers), (&mut self.engine, &self.stop_engine)] {
+            stop.cancel();
+            let all = async { while tasks.join_next().await.is_some() {} };
+            in_time &= self.clock.wait(deadline, all).await.is_some();
+            if !tasks.is_empty() {
+                tracing::error!(left = tasks.len(), "some tasks did not end in time and are cut off");
+                tasks.abort_all();
+            }
+        }
+        self.store.close().await;
+        in_time
+    }
+}
+
+/// Puts the engine where the journal ends. Returns the latest decisions, newest first.
+fn take_up(engine: &mut Engine, journal: &[Record], metrics: &Metrics) -> Vec<Arc<Decision>> {
+    let mut decisions = Vec::new();
+    for record in journal {
+        match &record.entry {
+            Entry::Decision(decision) => {
+                engine.resume_after(decision.id);
+                decisions.push(Arc::new(decision.clone()));
+            }
+            Entry::Phase { channel, number, phase } => {
+                if let Some(ix) = engine.roster().find(*number) {
+                    engine.resume_phase(ix, *channel, *phase, record.at);
+                }
+            }
+            Entry::Result { channel, number, result: SwapResult::Written, .. } => {
+                if let Some(ix) = engine.roster().find(*number) {
+                    engine.rolled_back(record.at, ix, *channel);
+                    metrics.rolled_back(engine.roster(), ix, *channel, true);
+                }
+            }
+            Entry::Result { .. } | Entry::Snapshot { .. } | Entry::Intent { .. } => {}
+        }
+    }
+    decisions.reverse();
+    decisions.truncate(50);
+    decisions
+}
+
+/// Asks each endpoint once, so that a wrong token or a missing permission stops the start and not
+/// the port day. What may pass by itself does not: the agent starts blind and says so.
+async fn preflight(client: &Client, roster: &Roster, clock: &Clock) -> Result<(), StartError> {
+    let now = clock.now();
+    let voice = roster.numbers().any(|(_, n)| n.channels[Channel::Voice.index()]);
+    let messaging = roster.numbers().any(|(_, n)| n.channels[Channel::Messaging.index()]);
+    let mut results =
+        vec![client.numbers(1).next().await.map(drop), client.alerts(AlertLevel::Error, now, 1).next().await.map(drop)];
+    if voice {
+        results.push(client.calls(now, 1).next().await.map(drop));
+    }
+    if messaging {
+        results.push(client.messages(now, 1).next().await.map(drop));
+        results.push(client.services().await.map(drop));
+    }
+    for result in results {
+        match result {
+            Ok(()) => {}
+            Err(e) => match e.kind {
+                ErrorKind::Credentials | ErrorKind::Permission | ErrorKind::NotFound | ErrorKind::Refused => {
+                    return Err(StartError::Twilio(e));
+                }
+                ErrorKind::Busy
+                | ErrorKind::Server
+                | ErrorKind::Unreachable
+                | ErrorKind::TimedOut
+                | ErrorKind::CutOff
+                | ErrorKind::NotTwilio => {
+                    tracing::error!(error = %e, cure = e.cure(), "starting all the same, blind until Twilio answers");
+                    return Ok(());
+                }
+            },
+        }
+    }
+    poll::check_clock(client).map_err(StartError::ClockSkew)?;
+    Ok(())
+}

@@ -1,0 +1,464 @@
+//! Reading Twilio's logs so that nothing is missed and nothing is counted twice.
+//!
+//! Twilio's lists are newest first, lag by seconds to hours, and show the same entry again with a
+//! later state. So every poll reads again what it has read before and compares: an entry that is
+//! new or has changed goes on, the rest is known. Three walks of growing depth share the work:
+//!
+//! * a **quick** one at every poll stops at the first page with nothing new on it;
+//! * a **full** one, twice a minute, goes back through the whole overlap;
+//! * a **deep** one, every quarter of an hour, goes back [`DEEP`], for what came very late.
+//!
+//! Calls that are not over are in the list as long as they are young; older ones are fetched by
+//! SID until they end, and so is a call that the alert log names before the call log does.
+//!
+//! What a poll brings is committed with its cursor before the engine hears of it; if that fails,
+//! nothing happened and the next poll brings it again.
+
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::{Batch, Shared};
+use crate::config;
+use crate::core::engine::Source;
+use crate::core::id::CallSid;
+use crate::core::observation::{Alert, Call, Message, Observation, Resource};
+use crate::core::time::Time;
+use crate::metrics::RowResult;
+use crate::store::StoreError;
+use crate::twilio::wire::{self, BadRow, Listed, Row};
+use crate::twilio::{AlertLevel, Client, Entry, LARGEST_PAGE, Pager};
+
+/// How far back the deep walk goes: users report entries that came hours late.
+const DEEP: Duration = Duration::from_secs(4 * 3600);
+const DEEP_EVERY: Duration = Duration::from_secs(15 * 60);
+
+/// Page size of quick walks: enough for most polls, and quick for Twilio to make.
+const QUICK_PAGE: usize = 100;
+
+/// Fetches by SID in one poll; the others wait for the next.
+const FETCHES: usize = 20;
+
+/// Twilio's clock and ours may differ by this much before nothing can be said of "now".
+pub const MOST_SKEW: Duration = Duration::from_secs(60);
+
+/// Recent lags that the typical lag is the median of.
+const LAGS: usize = 101;
+
+/// One of the three logs: how it is listed and what its entries are.
+pub trait Log: Send + 'static {
+    type Listed: Listed<Item: Entry + Hash + Clone + Send> + Send + Sync;
+    const SOURCE: Source;
+    /// Every walk goes through the whole overlap: entries come late and out of order, and are few.
+    const ALWAYS_FULL: bool;
+    /// The lists that make up the log.
+    fn lists(client: &Client, since: Time, page_size: usize) -> Vec<Pager<'_, Self::Listed>>;
+    fn observation(item: <Self::Listed as Listed>::Item) -> Observation;
+    /// True if a later state is to be expected.
+    fn is_open(item: &<Self::Listed as Listed>::Item) -> bool;
+    /// When the entry could first have been in the log in its final state.
+    fn ended_at(item: &<Self::Listed as Listed>::Item) -> Option<Time>;
+    /// Fetches one entry, where that is possible.
+    fn fetch(client: &Client, sid: u128) -> impl Future<Output = Option<Fetched<Self>>> + Send;
+}
+
+type Item<G> = <<G as Log>::Listed as Listed>::Item;
+type Fetched<G> = Result<Row<Item<G>>, crate::twilio::Error>;
+
+pub struct Calls;
+
+impl Log for Calls {
+    type Listed = wire::Calls;
+    const SOURCE: Source = Source::Calls;
+    const ALWAYS_FULL: bool = false;
+
+    fn lists(client: &Client, since: Time, page_size: usize) -> Vec<Pager<'_, wire::Calls>> {
+        vec![client.calls(since, page_size)]
+    }
+
+    fn observation(call: Call) -> Observation {
+        Observation::Call(call)
+    }
+
+    fn is_open(call: &Call) -> bool {
+        !call.status.is_final()
+    }
+
+    fn ended_at(call: &Call) -> Option<Time> {
+        call.status.is_final().then_some(call.ended_at.unwrap_or(call.started_at))
+    }
+
+    async fn fetch(client: &Client, sid: u128) -> Option<Fetched<Calls>> {
+        Some(client.call(CallSid::from_u128(sid)).await)
+    }
+}
+
+pub struct Messages;
+
+impl Log for Messages {
+    type Listed = wire::Messages;
+    const SOURCE: Source = Source::Messages;
+    const ALWAYS_FULL: bool = false;
+
+    fn lists(client: &Client, since: Time, page_size: usize) -> Vec<Pager<'_, wire::Messages>> {
+        vec![client.messages(since, page_size)]
+    }
+
+    fn observation(message: Message) -> Observation {
+        Observation::Message(message)
+    }
+
+    fn is_open(message: &Message) -> bool {
+        !message.status.is_final()
+    }
+
+    fn ended_at(message: &Message) -> Option<Time> {
+        Some(message.sent_at)
+    }
+
+    async fn fetch(_: &Client, _: u128) -> Option<Fetched<Messages>> {
+        None
+    }
+}
+
+pub struct Alerts;
+
+impl Log for Alerts {
+    type Listed = wire::Alerts;
+    const SOURCE: Source = Source::Alerts;
+    const ALWAYS_FULL: bool = true;
+
+    fn lists(client: &Client, since: Time, page_size: usize) -> Vec<Pager<'_, wire::Alerts>> {
+        [AlertLevel::Error, AlertLevel::Warning].map(|level| client.alerts(level, since, page_size)).into()
+    }
+
+    fn observation(alert: Alert) -> Observation {
+        Observation::Alert(alert)
+    }
+
+    fn is_open(_: &Alert) -> bool {
+        false
+    }
+
+    fn ended_at(alert: &Alert) -> Option<Time> {
+        Some(alert.at)
+    }
+
+    async fn fetch(_: &Client, _: u128) -> Option<Fetched<Alerts>> {
+        None
+    }
+}
+
+/// Why a poll brought nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum PollError {
+    #[error(transparent)]
+    Twilio(#[from] crate::twilio::Error),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(
+        "Twilio's clock is {0} s ahead of ours: set this machine's clock (NTP), nothing can be said of \"now\" until \
+         they agree"
+    )]
+    ClockSkew(i64),
+}
+
+impl PollError {
+    pub fn cure(&self) -> &str {
+        match self {
+            PollError::Twilio(e) => e.cure(),
+            PollError::Store(e) => e.cure,
+            PollError::ClockSkew(_) => "check NTP on this machine",
+        }
+    }
+}
+
+/// Fails if Twilio's clock and ours disagree.
+pub fn check_clock(client: &Client) -> Result<(), PollError> {
+    match client.clock_skew_ms() {
+        Some(ms) if ms.unsigned_abs() > MOST_SKEW.as_millis() as u64 => Err(PollError::ClockSkew(ms / 1000)),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// What is remembered of an entry, so that it can be told whether it changed.
+#[derive(Clone, Copy)]
+struct Known {
+    digest: u64,
+    at: Time,
+    /// A later state is to be expected; when it was last looked at.
+    open: Option<Time>,
+}
+
+fn digest(item: &impl Hash) -> u64 {
+    let mut h = DefaultHasher::new();
+    item.hash(&mut h);
+    h.finish()
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Depth {
+    Quick,
+    Full,
+    Deep,
+}
+
+/// What one walk has found so far.
+struct Found<G: Log + ?Sized> {
+    fresh: Vec<(Time, Item<G>)>,
+    known: HashMap<u128, Known>,
+    counts: [usize; RowResult::ALL.len()],
+    bad: Vec<BadRow>,
+}
+
+/// Reads one log for as long as it runs.
+pub struct Poller<G: Log> {
+    shared: Shared,
+    poll: config::Poll,
+    known: HashMap<u128, Known>,
+    /// Entries older than this were there before Ringback was.
+    horizon: Option<Time>,
+    polled_at: Option<Time>,
+    next_full: Time,
+    next_deep: Time,
+    /// SIDs that another log has named and this one has not shown.
+    wanted: mpsc::Receiver<CallSid>,
+    lags: Vec<f64>,
+    kind: std::marker::PhantomData<fn() -> G>,
+}
+
+impl<G: Log> Poller<G> {
+    /// `polled_at`: when the log was last read in full, by the agent before this one.
+    pub fn new(
+        shared: Shared,
+        poll: config::Poll,
+        polled_at: Option<Time>,
+        wanted: mpsc::Receiver<CallSid>,
+    ) -> Poller<G> {
+        Poller {
+            shared,
+            poll,
+            known: HashMap::new(),
+            horizon: None,
+            polled_at,
+            next_full: Time::EPOCH,
+            next_deep: Time::EPOCH,
+            wanted,
+            lags: Vec::new(),
+            kind: std::marker::PhantomData,
+        }
+    }
+
+    /// Takes in an entry that was seen before a restart.
+    pub fn remember(&mut self, sid: u128, item: &Item<G>) {
+        let at = <G::Listed as Listed>::time(item).unwrap_or(Time::EPOCH);
+        let open = G::is_open(item).then_some(Time::EPOCH);
+        self.known.insert(sid, Known { digest: digest(item), at, open });
+    }
+
+    /// Polls until `stop`.
+    pub async fn run(mut self, mut active: watch::Receiver<bool>, stop: CancellationToken) {
+        let clock = self.shared.clock.clone();
+        let mut failures = 0u32;
+        while !stop.is_cancelled() {
+            let started = clock.now();
+            match self.poll().await {
+                Ok(()) => {
+                    if failures > 0 {
+                        tracing::info!(source = G::SOURCE.label(), failures, "reading this log again");
+                    }
+                    failures = 0;
+                }
+                Err(error) => {
+                    self.shared.metrics.poll_failed(G::SOURCE);
+                    failures += 1;
+                    // Once when it starts and now and then while it lasts; the metric has each.
+                    if failures == 1 || failures.is_multiple_of(20) {
+                        let cure = error.cure().to_owned();
+                        tracing::error!(source = G::SOURCE.label(), failures, %error, cure, "cannot read this log");
+                    }
+                }
+            }
+            let interval = if *active.borrow_and_update() { self.poll.active } else { self.poll.passive };
+            // Polls speed up at once when a number becomes active.
+            let event = async {
+                tokio::select! {
+                    () = stop.cancelled() => {}
+                    Ok(()) = active.changed() => {}
+                }
+            };
+            clock.wait(Some(started + interval), event).await;
+        }
+    }
+
+    /// Reads what is new and hands it on.
+    pub async fn poll(&mut self) -> Result<(), PollError> {
+        let Shared { clock, client, store, metrics, .. } = self.shared.clone();
+        let started = clock.now();
+        let overlap = self.polled_at.unwrap_or(started).min(started) - self.poll.overlap;
+        let depth = if started >= self.next_deep {
+            Depth::Deep
+        } else if G::ALWAYS_FULL || started >= self.next_full {
+            Depth::Full
+        } else {
+            Depth::Quick
+        };
+        let cutoff = if depth == Depth::Deep { overlap.min(started - DEEP) } else { overlap };
+        let horizon = *self.horizon.get_or_insert(overlap);
+        let mut found = Found::<G> { fresh: Vec::new(), known: HashMap::new(), counts: [0; 5], bad: Vec::new() };
+        let page_size = if depth == Depth::Quick { QUICK_PAGE } else { LARGEST_PAGE };
+        for mut pager in G::lists(&client, cutoff, page_size) {
+            while let Some(page) = pager.next().await? {
+                let news = found.fresh.len();
+                for row in page.rows {
+                    self.sort(row, clock.now(), horizon, &mut found);
+                }
+                let is_old = page.oldest.is_some_and(|t| t < cutoff);
+                let is_known = depth == Depth::Quick && found.fresh.len() == news;
+                if is_old || is_known {
+                    break;
+                }
+            }
+        }
+        check_clock(&client)?;
+        self.follow(&client, clock.now(), depth, horizon, &mut found).await;
+
+        // Oldest first, as they happened.
+        found.fresh.sort_by_key(|(_, item)| <G::Listed as Listed>::time(item));
+        let items: Vec<(Time, Observation)> =
+            found.fresh.iter().map(|(at, item)| (*at, G::observation(item.clone()))).collect();
+        // Without news only the cursor would be written: reading a little more after a restart is cheaper.
+        // But for the alerts', which says up to when outcomes were settled and counted.
+        if !items.is_empty() || G::SOURCE == Source::Alerts || self.polled_at.is_none() {
+            store.commit_poll(G::SOURCE, started, &items).await?;
+        }
+        self.measure(&found);
+        self.known.extend(found.known);
+        if depth >= Depth::Full {
+            self.next_full = started + self.poll.full;
+            self.known.retain(|_, k| k.at >= started - DEEP - self.poll.overlap || k.open.is_some());
+        }
+        if depth == Depth::Deep {
+            self.next_deep = started + DEEP_EVERY;
+        }
+        self.polled_at = Some(started);
+        metrics.polled(G::SOURCE, started);
+        self.shared.hand_on(Batch { source: G::SOURCE, polled_at: started, seen: items }).await;
+        Ok(())
+    }
+
+    /// Tells what a row is: new, changed, known, not ours, or not to be understood.
+    fn sort(&self, row: Result<Row<Item<G>>, BadRow>, now: Time, horizon: Time, found: &mut Found<G>) {
+        let result = match row {
+            Ok(Row::Foreign(_)) => RowResult::Foreign,
+            Err(bad) => {
+                found.bad.push(bad);
+                RowResult::Bad
+            }
+            Ok(Row::Ours(item)) => {
+                let sid = item.sid();
+                let at = <G::Listed as Listed>::time(&item).unwrap_or(now);
+                let open = G::is_open(&item).then_some(now);
+                let known = Known { digest: digest(&item), at, open };
+                match found.known.get(&sid).or_else(|| self.known.get(&sid)) {
+                    Some(before) if before.digest == known.digest => {
+                        found.known.insert(sid, known);
+                        RowResult::Known
+                    }
+                    // It was there before Ringback was: what became of it is nobody's business now.
+                    None if at < horizon && open.is_none() => RowResult::Known,
+                    before => {
+                        let result = if before.is_some() { RowResult::Changed } else { RowResult::New };
+                        found.known.insert(sid, known);
+                        found.fresh.push((now, item));
+                        result
+                    }
+                }
+            }
+        };
+        found.counts[result as usize] += 1;
+    }
+
+    /// Fetches by SID what the walk did not show: calls that are still up, calls that alerts name.
+    async fn follow(&mut self, client: &Client, now: Time, depth: Depth, horizon: Time, found: &mut Found<G>) {
+        let mut sids = Vec::new();
+        while let Ok(sid) = self.wanted.try_recv() {
+            let sid = sid.as_u128();
+            if !self.known.contains_key(&sid) && !found.known.contains_key(&sid) && !sids.contains(&sid) {
+                sids.push(sid);
+            }
+        }
+        if depth >= Depth::Full {
+            let unseen = |sid: &u128| !found.known.contains_key(sid);
+            let mut open: Vec<(Time, u128)> =
+                self.known.iter().filter_map(|(sid, k)| Some((k.open?, *sid))).filter(|(_, sid)| unseen(sid)).collect();
+            // Those not looked at for longest come first.
+            open.sort_unstable();
+            sids.extend(open.into_iter().map(|(_, sid)| sid));
+        }
+        for sid in sids.into_iter().take(FETCHES) {
+            let Some(answer) = G::fetch(client, sid).await else {
+                return;
+            };
+            match answer {
+                Ok(row @ Row::Ours(_)) => self.sort(Ok(row), now, horizon, found),
+                // Not ours, or gone: remembered so that nobody asks again.
+                Ok(Row::Foreign(_)) => {
+                    found.known.insert(sid, Known { digest: 0, at: now, open: None });
+                }
+                Err(e) if e.kind == crate::twilio::ErrorKind::NotFound => {
+                    found.known.insert(sid, Known { digest: 0, at: now, open: None });
+                }
+                Err(error) => {
+                    // The list was read: this one entry can wait for the next poll.
+                    tracing::debug!(source = G::SOURCE.label(), %error, "cannot fetch an entry");
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Exports what the poll showed of the log itself.
+    fn measure(&mut self, found: &Found<G>) {
+        let metrics = &self.shared.metrics;
+        for result in RowResult::ALL {
+            metrics.rows(G::SOURCE, result, found.counts[result as usize]);
+        }
+        for bad in found.bad.iter().take(3) {
+            tracing::warn!(source = G::SOURCE.label(), problem = %bad, raw = bad.raw, "a row cannot be understood");
+        }
+        let newest = found.known.values().map(|k| k.at).max();
+        if let Some(at) = newest {
+            metrics.newest_entry(G::SOURCE, at);
+        }
+        // What was there when we first looked says nothing of how late the log is.
+        if self.polled_at.is_some() {
+            for (seen_at, item) in &found.fresh {
+                let is_first_sight = !self.known.contains_key(&item.sid());
+                if let (true, Some(ended_at)) = (is_first_sight, G::ended_at(item)) {
+                    let lag = seen_at.since(ended_at).as_secs_f64();
+                    metrics.entry_lag(G::SOURCE, lag);
+                    if self.lags.len() == LAGS {
+                        self.lags.remove(0);
+                    }
+                    self.lags.push(lag);
+                }
+            }
+            let mut sorted = self.lags.clone();
+            sorted.sort_by(f64::total_cmp);
+            if let Some(median) = sorted.get(sorted.len() / 2) {
+                metrics.log_lag(G::SOURCE, *median);
+            }
+        }
+        for (_, item) in &found.fresh {
+            if let Observation::Alert(Alert { resource: Some(Resource::Call(sid)), .. }) = G::observation(item.clone())
+            {
+                // Full only when alerts come faster than calls can be fetched; the list has them soon.
+                let _ = self.shared.want_call.try_send(sid);
+            }
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! Reading who answers our numbers: records, applications and Messaging Services put together.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::poll::{PollError, check_clock};
+use super::{Batch, Shared};
+use crate::core::engine::Source;
+use crate::core::id::{ApplicationSid, Channel, NumberSid};
+use crate::core::observation::Observation;
+use crate::core::roster::{NumberIx, Roster};
+use crate::core::routing::{Application, NumberRecord, Service};
+use crate::core::time::Time;
+use crate::metrics::RowResult;
+use crate::twilio::wire::{NumberRead, Row};
+use crate::twilio::{Client, Error, LARGEST_PAGE};
+
+/// Between looks at the numbers: what they point at changes rarely, and matters within a minute.
+const EVERY: Duration = Duration::from_secs(60);
+
+/// Between looks at the Messaging Services, each of which costs a request.
+const SERVICES_EVERY: Duration = Duration::from_secs(300);
+
+/// Up to so many numbers are read one by one; more are read as a list, 1,000 in a request.
+const ONE_BY_ONE: usize = 10;
+
+/// Puts numbers together with what they refer to.
+pub struct RoutingReader {
+    client: Client,
+    needs_services: bool,
+    applications: HashMap<ApplicationSid, Application>,
+    services: HashMap<NumberSid, Service>,
+    services_at: Option<Time>,
+}
+
+impl RoutingReader {
+    pub fn new(client: Client, roster: &Roster) -> RoutingReader {
+        let needs_services = roster.numbers().any(|(_, n)| n.channels[Channel::Messaging.index()]);
+        RoutingReader {
+            client,
+            needs_services,
+            applications: HashMap::new(),
+            services: HashMap::new(),
+            services_at: None,
+        }
+    }
+
+    /// Every number of the roster that is in the account, and the count of rows that could not be read.
+    pub async fn read_all(&mut self, now: Time) -> Result<(Vec<NumberRead>, usize), Error> {
+        let (numbers, bad) = self.client.numbers(LARGEST_PAGE).all().await?;
+        for row in bad.iter().take(3) {
+            tracing::warn!(source = "numbers", problem = %row, raw = row.raw, "a row cannot be understood");
+        }
+        if self.services_at.is_none_or(|at| at + SERVICES_EVERY <= now) {
+            self.read_services().await?;
+            self.services_at = Some(now);
+        }
+        self.applications.clear();
+        Ok((self.complete(numbers).await?, bad.len()))
+    }
+
+    /// These numbers as they are now, nothing taken from memory.
+    pub async fn read(&mut self, sids: &[NumberSid], channel: Channel) -> Result<Vec<NumberRead>, Error> {
+        let mut numbers = Vec::with_capacity(sids.len());
+        if sids.len() <= ONE_BY_ONE {
+            for sid in sids {
+                numbers.push(self.client.number(*sid).await?);
+            }
+        } else {
+            let mut pager = self.client.numbers(LARGEST_PAGE);
+            while let Some(page) = pager.next().await? {
+                for row in page.rows {
+                    if let Ok(Row::Ours(read)) = row
+                        && sids.contains(&read.record.sid)
+                    {
+                        numbers.push(read);
+                    }
+                }
+            }
+        }
+        if channel == Channel::Messaging {
+            self.read_services().await?;
+        }
+        self.applications.clear();
+        self.complete(numbers).await
+    }
+
+    async fn read_services(&mut self) -> Result<(), Error> {
+        if !self.needs_services {
+            return Ok(());
+        }
+        let mut services = HashMap::new();
+        for service in self.client.services().await? {
+            for number in self.client.service_numbers(service.sid).await? {
+                services.insert(number, service.clone());
+            }
+        }
+        self.services = services;
+        Ok(())
+    }
+
+    async fn complete(&mut self, mut numbers: Vec<NumberRead>) -> Result<Vec<NumberRead>, Error> {
+        for n in &mut numbers {
+            let record = &mut n.record;
+            for app in [&mut record.voice_application, &mut record.sms_application].into_iter().flatten() {
+                if let Some(known) = self.applications.get(&app.sid) {
+                    *app = known.clone();
+                } else {
+                    *app = self.client.application(app.sid).await?;
+                    self.applications.insert(app.sid, app.clone());
+                }
+            }
+            record.service = self.services.get(&record.sid).cloned();
+        }
+        Ok(numbers)
+    }
+}
+
+/// Watches what our numbers point at.
+pub struct RoutingPoller {
+    shared: Shared,
+    reader: RoutingReader,
+    /// As last handed on, by number.
+    known: HashMap<NumberIx, NumberRecord>,
+    missing: Option<usize>,
+}
+
+impl RoutingPoller {
+    pub fn new(shared: Shared) -> RoutingPoller {
+        let reader = RoutingReader::new(shared.client.clone(), &shared.roster);
+        RoutingPoller { shared, reader, known: HashMap::new(), missing: None }
+    }
+
+    pub async fn run(mut self, stop: CancellationToken) {
+        let clock = self.shared.clock.clone();
+        let mut failures = 0u32;
+        while !stop.is_cancelled() {
+            let started = clock.now();
+            match self.poll().await {
+                Ok(()) => failures = 0,
+                Err(error) => {
+                    self.shared.metrics.poll_failed(Source::Numbers);
+                    failures += 1;
+                    if failures == 1 || failures.is_multiple_of(20) {
+                        let cure = error.cure().to_owned();
+                        tracing::error!(source = "numbers", failures, %error, cure, "cannot read our numbers");
+                    }
+                }
+            }
+            clock.wait(Some(started + EVERY), stop.cancelled()).await;
+        }
+    }
+
+    pub async fn poll(&mut self) -> Result<(), PollError> {
+        let started = self.shared.clock.now();
+        let (numbers, bad) = self.reader.read_all(started).await?;
+        check_clock(&self.shared.client)?;
+        let metrics = self.shared.metrics.clone();
+        metrics.rows(Source::Numbers, RowResult::Bad, bad);
+        let mut seen = Vec::new();
+        let mut present = 0;
+        for NumberRead { record, .. } in numbers {
+            let Some(ix) = self.shared.roster.find(record.number) else {
+                continue;
+            };
+            present += 1;
+            let before = self.known.get(&ix);
+            if before == Some(&record) {
+                metrics.rows(Source::Numbers, RowResult::Known, 1);
+                continue;
+            }
+            metrics.rows(Source::Numbers, if before.is_some() { RowResult::Changed } else { RowResult::New }, 1);
+            self.known.insert(ix, record.clone());
+            seen.push((started, Observation::Number(Box::new(record))));
+        }
+        self.note_missing(self.shared.roster.len() - present);
+        self.shared.store.commit_poll(Source::Numbers, started, &seen).await?;
+        metrics.polled(Source::Numbers, started);
+        self.shared.hand_on(Batch { source: Source::Numbers, polled_at: started, seen }).await;
+        Ok(())
+    }
+
+    /// Says how many of our numbers are not in the account, when that changes.
+    fn note_missing(&mut self, missing: usize) {
+        if self.missing.replace(missing) == Some(missing) {
+            return;
+        }
+        self.shared.metrics.numbers_missing.set(missing as i64);
+        let all = self.shared.roster.len();
+        if missing == all {
+            tracing::error!(
+                missing,
+                "none of our numbers is in this account: check the account SID, unless none has been ported yet"
+            );
+        } else if missing > 0 {
+            tracing::warn!(missing, of = all, "some of our numbers are not in this account, or not yet");
+        } else {
+            tracing::info!(numbers = all, "all our numbers are in this account");
+        }
+    }
+}

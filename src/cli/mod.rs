@@ -1,0 +1,103 @@
+//! The command line: the tree of commands, their exit codes, and how errors are printed.
+
+mod demo;
+mod log;
+mod run;
+mod sim;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::BadConfig;
+
+/// How a command ended, for scripts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    Done = 0,
+    /// It ran, and what it found is not good.
+    FoundTrouble = 1,
+    /// Bad usage or configuration.
+    BadUsage = 2,
+    /// It could not run.
+    CouldNotRun = 3,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> ExitCode {
+        ExitCode::from(exit as u8)
+    }
+}
+
+/// Stands watch on the day a company's phone numbers port to Twilio.
+#[derive(Debug, Parser)]
+#[command(name = "ringback", version, arg_required_else_help = true, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Plays a whole port day against an embedded pretend Twilio; no account, no network
+    #[command(after_help = "Example:\n  ringback demo\n  ringback demo --json | jq .summary")]
+    Demo(demo::Arguments),
+    /// Runs the agent
+    #[command(after_help = "Example:\n  TWILIO_AUTH_TOKEN=… ringback run --config ringback.toml")]
+    Run {
+        /// The configuration file
+        #[arg(long, value_name = "FILE", default_value = "ringback.toml")]
+        config: PathBuf,
+        /// How much to log: error, warn, info, debug or trace, also by module
+        #[arg(long, value_name = "LEVEL", env = "RINGBACK_LOG", default_value = "info")]
+        log: String,
+    },
+    /// Runs the pretend Twilio alone
+    #[command(after_help = "Example:\n  ringback sim --scenario day.toml --listen 127.0.0.1:4010")]
+    Sim(sim::Arguments),
+}
+
+/// Runs the command line.
+pub fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(e) => {
+            // Help and version come this way too. Nothing can be done about a closed terminal.
+            let _ = e.print();
+            return if e.use_stderr() { Exit::BadUsage } else { Exit::Done }.into();
+        }
+    };
+    let result = match arguments.command {
+        Command::Demo(arguments) => demo::demo(&arguments),
+        Command::Run { config, log } => run::run(&config, &log),
+        Command::Sim(arguments) => sim::sim(&arguments),
+    };
+    match result {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            if let Some(bad) = error.downcast_ref::<BadConfig>() {
+                complain(&bad.to_string());
+                return Exit::BadUsage.into();
+            }
+            complain(&format!("ringback: {error:#}"));
+            Exit::CouldNotRun.into()
+        }
+    }
+}
+
+/// To a person, on the error stream.
+#[expect(clippy::print_stderr, reason = "this is the edge")]
+fn complain(text: &str) {
+    eprintln!("{text}");
+}
+
+/// To a person or a pipe, on the output stream. A closed pipe is no error: `ringback … | head`.
+fn say(text: &str) -> std::io::Result<()> {
+    use std::io::Write;
+    let mut out = std::io::stdout().lock();
+    match writeln!(out, "{text}").and_then(|()| out.flush()) {
+        Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(0),
+        other => other,
+    }
+}

@@ -1,0 +1,116 @@
+//! `ringback run`: the agent, until a signal or a fault.
+
+use std::path::Path;
+
+use anyhow::Context;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::{Exit, complain, log};
+use crate::admin;
+use crate::agent::Agent;
+use crate::clock::Clock;
+use crate::config::{Config, ProcessEnv};
+
+pub fn run(config: &Path, filter: &str) -> anyhow::Result<Exit> {
+    let config = Config::load(config, &ProcessEnv)?;
+    log::start(filter)?;
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(agent(&config))
+}
+
+async fn agent(config: &Config) -> anyhow::Result<Exit> {
+    let mut signals = Signals::listen()?;
+    let listener = TcpListener::bind(config.agent.listen).await.with_context(|| {
+        format!(
+            "cannot listen on {}: is another agent running? name another address in agent.listen",
+            config.agent.listen
+        )
+    })?;
+    let clock = Clock::system();
+    let mut agent = tokio::select! {
+        agent = Agent::start(config, &clock) => agent?,
+        signal = signals.next() => {
+            tracing::info!(signal, "stopped before it had started");
+            return Ok(Exit::Done);
+        }
+    };
+    let address = listener.local_addr()?;
+    tracing::info!(
+        mode = config.engine.mode.label(), numbers = config.roster.len(), address = %address,
+        "watching; metrics at http://{address}/metrics, status at http://{address}/api/v1/status"
+    );
+    let stop = CancellationToken::new();
+    let mut server = JoinSet::new();
+    let router = admin::router(&agent, &clock, config.agent.token.clone());
+    clock.spawn(&mut server, admin::serve::serve(router, listener, stop.clone()));
+    let exit = tokio::select! {
+        biased;
+        signal = signals.next() => {
+            tracing::info!(signal, "stopping; a second signal forces");
+            Exit::Done
+        }
+        fault = agent.failed() => {
+            tracing::error!(fault, "the agent cannot go on");
+            Exit::CouldNotRun
+        }
+        Some(_) = server.join_next() => {
+            tracing::error!("the HTTP server ended early: the agent cannot go on");
+            Exit::CouldNotRun
+        }
+    };
+    let in_order = async {
+        let in_time = agent.stop().await;
+        stop.cancel();
+        while server.join_next().await.is_some() {}
+        in_time
+    };
+    tokio::select! {
+        in_time = in_order => {
+            tracing::info!("stopped");
+            Ok(if in_time { exit } else { Exit::CouldNotRun })
+        }
+        signal = signals.next() => {
+            // What was being written is settled by looking, at the next start.
+            complain(&format!("ringback: {signal} again: stopping at once"));
+            std::process::exit(Exit::CouldNotRun as i32)
+        }
+    }
+}
+
+/// The signals that ask a program to stop.
+pub struct Signals {
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    pub fn listen() -> std::io::Result<Signals> {
+        #[cfg(unix)]
+        {
+            use tokio::signal::unix::{SignalKind, signal};
+            Ok(Signals { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+        }
+        #[cfg(not(unix))]
+        Ok(Signals {})
+    }
+
+    /// Waits for the next signal and says which it was.
+    pub async fn next(&mut self) -> &'static str {
+        #[cfg(unix)]
+        {
+            tokio::select! {
+                _ = self.terminate.recv() => "SIGTERM",
+                _ = self.interrupt.recv() => "SIGINT",
+            }
+        }
+        #[cfg(not(unix))]
+        {
+            // Nothing can be done where the signal cannot be heard.
+            let _ = tokio::signal::ctrl_c().await;
+            "Ctrl-C"
+        }
+    }
+}

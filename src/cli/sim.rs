@@ -1,0 +1,87 @@
+//! `ringback sim`: the pretend Twilio alone, for agents and other clients of Twilio's API.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use anyhow::Context;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use super::run::Signals;
+use super::{Exit, complain, say};
+use crate::clock::{Clock, Pace};
+use crate::core::time::Time;
+use crate::sim::{Scenario, Sim};
+
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// The day to play; without it, the demo's
+    #[arg(long, value_name = "FILE")]
+    scenario: Option<PathBuf>,
+    /// Where to listen; port 0 picks a free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4010")]
+    listen: SocketAddr,
+    /// Another day of the same scenario
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Time stands still until `POST /_sim/clock` moves it
+    #[arg(long)]
+    manual: bool,
+}
+
+pub fn sim(arguments: &Arguments) -> anyhow::Result<Exit> {
+    let mut scenario = match &arguments.scenario {
+        None => Scenario::parse(super::demo::SCENARIO)?,
+        Some(path) => {
+            let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+            match Scenario::parse(&text) {
+                Ok(scenario) => scenario,
+                Err(e) => {
+                    complain(&format!("{}:{e}", path.display()));
+                    return Ok(Exit::BadUsage);
+                }
+            }
+        }
+    };
+    if let Some(seed) = arguments.seed {
+        scenario.seed = seed;
+    }
+    let clock = if arguments.manual {
+        let start = scenario.start.unwrap_or_else(|| Clock::system().now());
+        Clock::virtual_at(start)
+    } else {
+        // The day begins now: an agent beside it reads the machine's clock.
+        scenario.start = None;
+        Clock::system()
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(clock.drive(Pace::Free, serve(scenario, &clock, arguments)))
+}
+
+async fn serve(scenario: Scenario, clock: &Clock, arguments: &Arguments) -> anyhow::Result<Exit> {
+    let listener = TcpListener::bind(arguments.listen)
+        .await
+        .with_context(|| format!("cannot listen on {}: name another address with --listen", arguments.listen))?;
+    let address = listener.local_addr()?;
+    let account = scenario.account.clone();
+    let sim =
+        if arguments.manual { Sim::moved_by_hand(scenario, clock.clone()) } else { Sim::new(scenario, clock.clone()) }?;
+    say(&format!(
+        "A pretend Twilio at http://{address}, until Ctrl-C. In ringback.toml:\n\n  [twilio]\n  account_sid = \"{}\"\n  \
+         base_url    = \"http://{address}\"\n\nand in the environment: TWILIO_AUTH_TOKEN={}\nWhat really happens: \
+         http://{address}/_sim/truth",
+        account.sid, account.auth_token
+    ))?;
+    let stop = CancellationToken::new();
+    let mut signals = Signals::listen()?;
+    let server = sim.serve(listener, stop.clone());
+    tokio::pin!(server);
+    tokio::select! {
+        () = &mut server => {}
+        _ = clock.wait(None::<Time>, signals.next()) => {
+            stop.cancel();
+            server.await;
+        }
+    }
+    Ok(Exit::Done)
+}

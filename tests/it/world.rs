@@ -1,0 +1,200 @@
+//! An agent, a pretend Twilio, real HTTP between them, a real SQLite file, and time that is moved.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use ringback::admin;
+use ringback::agent::{Agent, StartError, status::ChannelStatus, status::Status};
+use ringback::clock::{Clock, Pace};
+use ringback::config::{BadConfig, Config};
+use ringback::core::id::{Channel, E164};
+use ringback::core::time::Time;
+use ringback::sim::{Scenario, Sim};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+/// The bin that every test's groups fall back to.
+pub const BIN: &str = "https://handler.twilio.com/twiml/EH00000000000000000000000000000001";
+
+/// A folder of its own for one test, removed when it passes.
+pub struct Folder(PathBuf);
+
+impl Folder {
+    pub fn new() -> Folder {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("ringback-it-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let path = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(&path).unwrap();
+        Folder(path)
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+}
+
+pub struct World {
+    pub clock: Clock,
+    pub sim: Sim,
+    pub folder: Folder,
+    pub base_url: String,
+    servers: JoinSet<()>,
+    stop: CancellationToken,
+    /// Added to the environment, or removed from it when empty.
+    pub env: HashMap<&'static str, &'static str>,
+    /// Lines of `[agent]`.
+    pub agent_section: String,
+}
+
+/// Plays `test` in the world of `scenario`, in virtual time.
+pub fn play<T>(scenario: &str, test: impl AsyncFnOnce(&mut World) -> T) -> T {
+    play_scenario(Scenario::parse(scenario).unwrap_or_else(|e| panic!("{e}")), test)
+}
+
+pub fn play_scenario<T>(mut scenario: Scenario, test: impl AsyncFnOnce(&mut World) -> T) -> T {
+    let start = *scenario.start.get_or_insert("2026-11-21T14:00:00Z".parse().unwrap());
+    let clock = Clock::virtual_at(start);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(clock.drive(Pace::Free, async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base_url = format!("http://{}", listener.local_addr().unwrap());
+        let sim = Sim::new(scenario, clock.clone()).unwrap();
+        let stop = CancellationToken::new();
+        let mut servers = JoinSet::new();
+        // The simulator works in the place of whoever asks it, so it is no participant.
+        servers.spawn(sim.clone().serve(listener, stop.clone()));
+        let mut world = World {
+            clock: clock.clone(),
+            sim,
+            folder: Folder::new(),
+            base_url,
+            servers,
+            stop,
+            env: HashMap::new(),
+            agent_section: "mode = \"auto\"\n".to_owned(),
+        };
+        let out = test(&mut world).await;
+        world.stop.cancel();
+        while world.servers.join_next().await.is_some() {}
+        out
+    }))
+}
+
+impl World {
+    /// The configuration of an agent that watches every group of the scenario that is not foreign.
+    pub fn config_text(&self) -> String {
+        let scenario = self.sim.scenario();
+        let mut text = format!(
+            "[twilio]\naccount_sid = \"{}\"\nbase_url = \"{}\"\n\n[agent]\nlisten = \"127.0.0.1:0\"\n{}",
+            scenario.account.sid, self.base_url, self.agent_section
+        );
+        for group in scenario.groups.iter().filter(|g| !g.foreign) {
+            let numbers: Vec<String> = group.all_numbers().map(|n| format!("\"{n}\"")).collect();
+            let messages = group.traffic.messages_per_hour > 0.0;
+            text += &format!(
+                "\n[[group]]\nname = \"{}\"\nnumbers = [{}]\nchannels = [{}]\n[group.fallback]\nvoice_url = \"{BIN}\"\nsms_url = \"{BIN}\"\n",
+                group.name,
+                numbers.join(", "),
+                if messages { "\"voice\", \"messaging\"" } else { "\"voice\"" },
+            );
+        }
+        text
+    }
+
+    pub fn config(&self) -> Result<Config, BadConfig> {
+        self.parse(&self.config_text())
+    }
+
+    pub fn parse(&self, text: &str) -> Result<Config, BadConfig> {
+        let token = self.sim.scenario().account.auth_token;
+        let mut env = HashMap::from([("TWILIO_AUTH_TOKEN", token.as_str())]);
+        env.extend(self.env.iter().filter(|(_, v)| !v.is_empty()));
+        for (name, _) in self.env.iter().filter(|(_, v)| v.is_empty()) {
+            env.remove(name);
+        }
+        Config::parse(&self.folder.path().join("ringback.toml"), text, &env)
+    }
+
+    pub async fn start(&self) -> Result<Running, StartError> {
+        let config = self.config().unwrap_or_else(|e| panic!("{e}"));
+        self.start_with(&config).await
+    }
+
+    pub async fn start_with(&self, config: &Config) -> Result<Running, StartError> {
+        let agent = Agent::start(config, &self.clock).await?;
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let stop = CancellationToken::new();
+        let mut server = JoinSet::new();
+        let router = admin::router(&agent, &self.clock, config.agent.token.clone());
+        server.spawn(admin::serve::serve(router, listener, stop.clone()));
+        Ok(Running { agent, url, server, stop })
+    }
+
+    pub async fn pass(&self, seconds: u64) {
+        self.clock.sleep(Duration::from_secs(seconds)).await;
+    }
+
+    pub fn now(&self) -> Time {
+        self.clock.now()
+    }
+}
+
+pub struct Running {
+    pub agent: Agent,
+    pub url: String,
+    server: JoinSet<()>,
+    stop: CancellationToken,
+}
+
+impl Running {
+    pub fn status(&self) -> Arc<Status> {
+        self.agent.status.borrow().clone()
+    }
+
+    pub fn channel(&self, number: E164, channel: Channel) -> ChannelStatus {
+        let status = self.status();
+        let (_, n) = status.numbers().find(|(_, n)| n.number == number).unwrap();
+        n.channels.iter().find(|c| c.channel == channel).unwrap().clone()
+    }
+
+    pub async fn get(&self, path: &str) -> (u16, String) {
+        let answer = reqwest::get(format!("{}{path}", self.url)).await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    }
+
+    /// The value of one sample of `/metrics`.
+    pub async fn metric(&self, sample: &str) -> Option<f64> {
+        let (_, text) = self.get("/metrics").await;
+        let line = text.lines().find(|l| l.strip_prefix(sample).is_some_and(|r| r.starts_with(' ')))?;
+        line.rsplit(' ').next()?.parse().ok()
+    }
+
+    /// The sum of all samples whose name and labels match.
+    pub async fn sum(&self, name: &str, labels: &[&str]) -> f64 {
+        let (_, text) = self.get("/metrics").await;
+        text.lines()
+            .filter(|l| l.starts_with(&format!("{name}{{")) && labels.iter().all(|want| l.contains(want)))
+            .filter_map(|l| l.rsplit(' ').next()?.parse::<f64>().ok())
+            .sum()
+    }
+
+    pub async fn stop(mut self) -> bool {
+        let in_time = self.agent.stop().await;
+        self.stop.cancel();
+        while self.server.join_next().await.is_some() {}
+        in_time
+    }
+}
