@@ -22,12 +22,12 @@ use crate::clock::Clock;
 use crate::core::id::AccountSid;
 use crate::metrics::Metrics;
 
-/// Tries of one request, the first included: with these delays some 15 s, after which the loops
+/// Tries of one request, the first included: with these delays some 8 s on average, after which the loops
 /// above know better what to do.
 const ATTEMPTS: u32 = 5;
 
 /// Longest wait before the first retry; doubles with each.
-const BACKOFF: Duration = Duration::from_millis(500);
+const BACKOFF: Duration = Duration::from_secs(1);
 
 /// No wait is longer than this, whatever `Retry-After` says.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);

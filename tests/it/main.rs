@@ -4,5 +4,6 @@
 
 mod agent;
 mod config;
+mod faults;
 mod layers;
 mod world;
