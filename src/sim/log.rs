@@ -65,12 +65,6 @@ impl<T: Row> Log<T> {
         self.rows.len()
     }
 
-    /// All rows, oldest first.
-    #[cfg(test)]
-    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &T> {
-        self.order.iter().map(|(_, i)| &self.rows[*i as usize])
-    }
-
     /// A page of the rows that `keep` keeps. `None`: there is no row to anchor it at.
     pub fn page(
         &self,

@@ -23,6 +23,7 @@ mod handler;
 mod http;
 mod log;
 mod number;
+mod path;
 mod queue;
 mod row;
 mod scenario;

@@ -14,15 +14,15 @@ use super::handler::Handlers;
 use super::http::error::ApiError;
 use super::http::route::Class;
 use super::log::Log;
-use super::number::{Known, MessageRoute, Number, Record, Update, VoiceRoute};
+use super::number::{Field, Known, Number, Record, Update};
 use super::queue::Queue;
 use super::row::{Actor, Alert, Audit, Call, Message, Subject};
-use super::scenario::{Edit, HandlerChange, HandlerState, Happening, Scenario, ScenarioError, Storm, StormEnd};
+use super::scenario::{Edit, Group, HandlerChange, HandlerState, Happening, Scenario, ScenarioError, Storm, StormEnd};
 use super::scenario::{Traffic, TrafficChange};
-use super::text::{Arrival, TextPath};
+use super::text::Arrival;
 use super::traffic::{self, Arrivals, Caller};
 use super::truth::{Ledger, Mark, Truth};
-use super::voice::{Dial, Fared, Fate, Served, Stage, VoicePath};
+use super::voice::{Dial, Fared, Fate, Served, Stage};
 use crate::core::id::{AlertSid, Channel, E164, NumberSid};
 use crate::core::time::Time;
 
@@ -128,60 +128,64 @@ impl World {
     }
 
     fn populate(&mut self, start: Time) {
-        const DAY: Duration = Duration::from_secs(86_400);
-        for (g, group) in self.scenario.groups.clone().into_iter().enumerate() {
-            let changes = self.scenario.events.iter().filter_map(|e| match &e.what {
-                Happening::Traffic(t) => Some(t),
-                Happening::Handler(_)
-                | Happening::Port(_)
-                | Happening::Storm(_)
-                | Happening::Fault(_)
-                | Happening::Edit(_) => None,
-            });
-            let own = changes.filter(|t| t.group == group.name.as_str());
-            let most = own.filter_map(|t| t.factor).fold(1.0, f64::max);
+        for (index, group) in self.scenario.groups.clone().into_iter().enumerate() {
+            let most = self.most_traffic(group.name.as_str());
             for (rank, e164) in group.all_numbers().enumerate() {
-                let index = self.numbers.len();
-                let (created, listed_from, ported) = match &group.port {
-                    None => (self.begin - DAY * 90, Some(self.begin), Some(self.begin)),
-                    Some(port) if port.listed_before => (self.begin - DAY * 7, Some(self.begin), None),
-                    Some(_) => (start, None, None),
-                };
-                if let Some(at) = group.port.as_ref().and_then(|p| p.at) {
-                    let every = group.port.as_ref().map_or(Duration::ZERO, |p| p.every);
-                    let at = start + at + every * u32::try_from(rank).unwrap_or(u32::MAX);
-                    self.queue.push(at, Next::Ports { number: index as u32, channel: Channel::Voice });
-                }
-                let t = &group.traffic;
-                let rates = [
-                    t.peak(t.calls_per_hour, t.floor_per_hour, rank) * most,
-                    t.peak(t.messages_per_hour, 0.0, rank) * most,
-                ];
-                let seed = self.scenario.seed;
-                let begin = self.begin;
-                self.arrivals.push([
-                    Arrivals::new(seed, Purpose::Calls, index, rates[0], begin),
-                    Arrivals::new(seed, Purpose::Messages, index, rates[1], begin),
-                ]);
-                let sid = NumberSid::from_u128(chance::sid("PN", &e164.to_string()));
-                self.by_e164.insert(e164, index as u32);
-                self.by_sid.insert(sid, index as u32);
-                self.numbers.push(Number {
-                    e164,
-                    sid,
-                    group: g,
-                    rank,
-                    record: Record::new(e164, &group.routing, created),
-                    listed_from,
-                    voice_ported: ported,
-                    messages_ported: ported,
-                    updating: false,
-                });
-                for channel in Channel::ALL {
-                    self.next_candidate(index as u32, channel);
-                }
+                self.move_in(e164, index, rank, &group, most, start);
             }
             self.groups.push(GroupState { traffic: group.traffic, factor: 1.0, most });
+        }
+    }
+
+    /// The highest factor that an event gives the group's traffic.
+    fn most_traffic(&self, group: &str) -> f64 {
+        let factor = |what: &Happening| match what {
+            Happening::Traffic(t) if t.group == group => t.factor,
+            Happening::Traffic(_)
+            | Happening::Handler(_)
+            | Happening::Port(_)
+            | Happening::Storm(_)
+            | Happening::Fault(_)
+            | Happening::Edit(_) => None,
+        };
+        self.scenario.events.iter().filter_map(|e| factor(&e.what)).fold(1.0, f64::max)
+    }
+
+    fn move_in(&mut self, e164: E164, group_index: usize, rank: usize, group: &Group, most: f64, start: Time) {
+        const DAY: Duration = Duration::from_secs(86_400);
+        let (seed, begin, index) = (self.scenario.seed, self.begin, self.numbers.len());
+        let number = index as u32;
+        let (created, listed_from, ported) = match &group.port {
+            None => (begin - DAY * 90, Some(begin), Some(begin)),
+            Some(port) if port.listed_before => (begin - DAY * 7, Some(begin), None),
+            Some(_) => (start, None, None),
+        };
+        if let Some(offset) = group.port.as_ref().and_then(|p| p.of_rank(rank)) {
+            self.queue.push(start + offset, Next::Ports { number, channel: Channel::Voice });
+        }
+        let t = &group.traffic;
+        let calls = t.peak(t.calls_per_hour, t.floor_per_hour, rank) * most;
+        let messages = t.peak(t.messages_per_hour, 0.0, rank) * most;
+        self.arrivals.push([
+            Arrivals::new(seed, Purpose::Calls, index, calls, begin),
+            Arrivals::new(seed, Purpose::Messages, index, messages, begin),
+        ]);
+        let sid = NumberSid::from_u128(chance::sid("PN", &e164.to_string()));
+        self.by_e164.insert(e164, number);
+        self.by_sid.insert(sid, number);
+        self.numbers.push(Number {
+            e164,
+            sid,
+            group: group_index,
+            rank,
+            record: Record::new(e164, &group.routing, created),
+            listed_from,
+            voice_ported: ported,
+            messages_ported: ported,
+            updating: false,
+        });
+        for channel in Channel::ALL {
+            self.next_candidate(number, channel);
         }
     }
 
@@ -265,7 +269,7 @@ impl World {
             carrier,
             number,
             to: n.e164,
-            status_callback: n.record.get(super::number::Field::StatusCallback),
+            status_callback: n.record.get(Field::StatusCallback),
             fate: attempt.fate,
         };
         let is_ours = |e: E164| self.number_of(e).is_some_and(|i| self.numbers[i as usize].voice_ported.is_some());
@@ -308,55 +312,6 @@ impl World {
         self.ledger.message(n.group, played.served);
         played.messages.into_iter().for_each(|m| self.messages.insert(m));
         played.alerts.into_iter().for_each(|a| self.alerts.insert(a));
-    }
-
-    fn voice_path(&self, n: &Number) -> VoicePath {
-        match n.record.voice_route() {
-            VoiceRoute::Fax => VoicePath::Fax,
-            VoiceRoute::Nobody => VoicePath::Nobody,
-            VoiceRoute::Urls { primary, fallback } => VoicePath::Urls { primary, fallback },
-            VoiceRoute::Application(sid) => match self.scenario.applications.iter().find(|a| a.sid == sid) {
-                Some(a) if !a.voice_url.is_empty() => {
-                    VoicePath::Urls { primary: a.voice_url.clone(), fallback: a.voice_fallback_url.clone() }
-                }
-                _ => VoicePath::Nobody,
-            },
-            VoiceRoute::Trunk(sid) => match self.scenario.trunks.iter().position(|t| t.sid == sid) {
-                Some(i) => VoicePath::Trunk {
-                    index: i as u16,
-                    url: self.scenario.trunks[i].origination_url.clone(),
-                    recovery: self.scenario.trunks[i].disaster_recovery_url.clone(),
-                },
-                None => VoicePath::Nobody,
-            },
-        }
-    }
-
-    /// A Messaging Service comes first, unless it defers to the number.
-    fn text_path(&self, n: &Number) -> TextPath {
-        let member_of = self.scenario.groups[n.group].routing.service;
-        let service = self.scenario.services.iter().position(|s| Some(s.sid) == member_of);
-        if let Some(i) = service.filter(|i| !self.scenario.services[*i].use_inbound_webhook_on_number) {
-            let s = &self.scenario.services[i];
-            return match &s.inbound_request_url {
-                None => TextPath::Vanishes,
-                Some(url) => TextPath::Urls {
-                    primary: url.clone(),
-                    fallback: s.fallback_url.clone().unwrap_or_default(),
-                    service: Some(i as u16),
-                },
-            };
-        }
-        match n.record.message_route() {
-            MessageRoute::Urls { primary, fallback } => TextPath::Urls { primary, fallback, service: None },
-            MessageRoute::Application(sid) => match self.scenario.applications.iter().find(|a| a.sid == sid) {
-                Some(a) if !a.sms_url.is_empty() => {
-                    TextPath::Urls { primary: a.sms_url.clone(), fallback: a.sms_fallback_url.clone(), service: None }
-                }
-                _ => TextPath::Nobody,
-            },
-            MessageRoute::Nobody => TextPath::Nobody,
-        }
     }
 
     fn ports(&mut self, number: u32, channel: Channel) {

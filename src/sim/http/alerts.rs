@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 
 use super::date::{Iso, Rfc2822};
-use super::page::{Body, Paging};
+use super::page::Body;
 use super::view::{Answer, Null, Phone, Text, View, one};
 use crate::core::id::{AccountSid, AlertSid, CallSid, NumberSid};
 use crate::sim::chance;
@@ -226,7 +226,7 @@ impl View<'_> {
     }
 
     pub fn alerts(&self) -> Answer {
-        let (paging, now) = (Paging::of(self.query)?, self.listed());
+        let (paging, now) = (self.paging()?, self.listed());
         let level = self.query.get("LogLevel");
         let wanted = |a: &Alert| a.listed <= now && level.is_none_or(|l| Level::of(a.code).label() == l);
         let between = self.inclusive("StartDate", "EndDate");
@@ -238,7 +238,7 @@ impl View<'_> {
     }
 
     pub fn notifications(&self) -> Answer {
-        let (paging, now) = (Paging::of(self.query)?, self.listed());
+        let (paging, now) = (self.paging()?, self.listed());
         let log = self.query.get("Log");
         let call = match self.route.parent {
             "" => None,
@@ -367,7 +367,7 @@ impl View<'_> {
     }
 
     pub fn events(&self) -> Answer {
-        let paging = Paging::of(self.query)?;
+        let paging = self.paging()?;
         let number = self.query.get("ResourceSid").map(|sid| sid.parse().ok().and_then(|s| self.world.number_with(s)));
         let (kind, actor) = (self.query.get("EventType"), self.query.get("ActorSid"));
         let wanted = |a: &Audit| {

@@ -11,6 +11,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 
+/// The connection is to close; what was given before must have left first.
+#[derive(Clone, Copy)]
+enum Break {
+    Soon,
+    Now,
+}
+
 /// A body that pauses before each piece, and may break off after the last.
 pub struct Trickle {
     clock: Clock,
@@ -18,7 +25,8 @@ pub struct Trickle {
     pause: Duration,
     pieces: VecDeque<Bytes>,
     promised: u64,
-    breaks_off: bool,
+    /// How it ends, if not well.
+    breaks_off: Option<Break>,
     waiting: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
@@ -29,14 +37,22 @@ impl Trickle {
         let (promised, body) = (body.len() as u64, Bytes::from(body));
         let size = body.len().div_ceil(DRIPS).max(1);
         let pieces = (0..body.len()).step_by(size).map(|i| body.slice(i..body.len().min(i + size))).collect();
-        Trickle { clock, stop, pause: takes / DRIPS as u32, pieces, promised, breaks_off: false, waiting: None }
+        Trickle { clock, stop, pause: takes / DRIPS as u32, pieces, promised, breaks_off: None, waiting: None }
     }
 
     /// The first half of `body`, and then nothing.
     pub fn cut(body: Vec<u8>, clock: Clock, stop: CancellationToken) -> Trickle {
         let half = Bytes::from(body.clone()).slice(..body.len() / 2);
         let promised = body.len() as u64;
-        Trickle { clock, stop, pause: Duration::ZERO, pieces: [half].into(), promised, breaks_off: true, waiting: None }
+        Trickle {
+            clock,
+            stop,
+            pause: Duration::ZERO,
+            pieces: [half].into(),
+            promised,
+            breaks_off: Some(Break::Soon),
+            waiting: None,
+        }
     }
 }
 
@@ -47,8 +63,19 @@ impl Body for Trickle {
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         let this = &mut *self;
         if this.pieces.is_empty() {
-            let broken = || io::Error::new(io::ErrorKind::ConnectionAborted, "the scenario cuts this answer");
-            return Poll::Ready(this.breaks_off.then(|| Err(broken())));
+            return match this.breaks_off {
+                None => Poll::Ready(None),
+                Some(Break::Soon) => {
+                    // An error would overtake what still waits to be written; a pause does not.
+                    this.breaks_off = Some(Break::Now);
+                    cx.waker().wake_by_ref();
+                    Poll::Pending
+                }
+                Some(Break::Now) => {
+                    let broken = io::Error::new(io::ErrorKind::ConnectionAborted, "the scenario cuts this answer");
+                    Poll::Ready(Some(Err(broken)))
+                }
+            };
         }
         if !this.pause.is_zero() {
             let waiting = this.waiting.get_or_insert_with(|| {

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::date::Rfc2822;
-use super::page::{Body, Paging};
+use super::page::Body;
 use super::view::{Answer, Below, Formatted, Null, Phone, Text, View, one};
 use crate::core::id::{AccountSid, CallSid, E164, MessageSid, NumberSid, ServiceSid, TrunkSid};
 use crate::core::time::Time;
@@ -112,7 +112,7 @@ impl View<'_> {
     }
 
     pub fn calls(&self) -> Answer {
-        let paging = Paging::of(self.query)?;
+        let paging = self.paging()?;
         let number = |name| self.query.get(name).map(|v| v.parse::<E164>().map_or(u64::MAX, E164::as_u64));
         let (to, from) = (number("To"), number("From"));
         let parent = self.query.get("ParentCallSid").map(|v| v.parse().unwrap_or(CallSid::from_u128(0)));
@@ -233,7 +233,7 @@ impl View<'_> {
     }
 
     pub fn messages(&self) -> Answer {
-        let paging = Paging::of(self.query)?;
+        let paging = self.paging()?;
         let number = |name| self.query.get(name).map(|v| v.parse::<E164>().map_or(u64::MAX, E164::as_u64));
         let (to, from, now) = (number("To"), number("From"), self.listed());
         let wanted = |m: &Message| {

@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 
 use super::date::Rfc2822;
-use super::page::{Body, Paging};
+use super::page::Body;
 use super::view::{Answer, Below, Null, Text, View, one};
 use crate::core::id::{AccountSid, E164, NumberSid};
 use crate::core::time::Time;
@@ -87,7 +87,7 @@ impl View<'_> {
     }
 
     pub fn numbers(&self) -> Answer {
-        let (paging, now) = (Paging::of(self.query)?, self.listed());
+        let (paging, now) = (self.paging()?, self.listed());
         let (pattern, name) = (self.query.get("PhoneNumber"), self.query.get("FriendlyName"));
         let origin = self.query.get("Origin");
         let wanted = |n: &&Number| {

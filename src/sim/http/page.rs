@@ -7,6 +7,7 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use super::error::ApiError;
 use crate::sim::log::{Anchor, Slice};
+use crate::sim::scenario::LargerPage;
 
 /// A request's query or form, in the order in which it came.
 pub struct Query(Vec<(String, String)>);
@@ -41,17 +42,18 @@ impl Paging {
     const DEFAULT: usize = 50;
     const MOST: usize = 1000;
 
-    pub fn of(query: &Query) -> Result<Paging, ApiError> {
+    pub fn of(query: &Query, larger: LargerPage) -> Result<Paging, ApiError> {
         let size = match query.get("PageSize").map(str::parse) {
             None => Paging::DEFAULT,
             Some(Ok(size)) if (1..=Paging::MOST).contains(&size) => size,
+            Some(Ok(1..)) if larger == LargerPage::Cut => Paging::MOST,
             Some(_) => return Err(ApiError::bad_request(20007, "Page size must be between 1 and 1000")),
         };
         let anchor = query.get("PageToken").map(anchor).transpose()?;
         let page = query.get("Page").and_then(|p| p.parse().ok()).unwrap_or(0);
         if page > 0 && anchor.is_none() {
             // Pages cannot be made up: only their tokens lead to them.
-            return Err(ApiError::bad_request(20006, "Page number out of range"));
+            return Err(ApiError::bad_request(70002, "Paged requests must include a PageToken"));
         }
         Ok(Paging { size, anchor, page })
     }

@@ -172,7 +172,7 @@ impl View<'_> {
     fn port_date(&self, n: &Number) -> Option<Time> {
         let port = self.world.scenario.groups[n.group].port.as_ref()?;
         let start = self.world.scenario.start.unwrap_or(Time::EPOCH);
-        port.at.map(|at| start + at + port.every * u32::try_from(n.rank).unwrap_or(u32::MAX)).or(n.voice_ported)
+        port.of_rank(n.rank).map(|offset| start + offset).or(n.voice_ported)
     }
 
     fn last_change(&self, group: usize) -> Time {

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::date::{Iso, Rfc2822};
 use super::error::ApiError;
-use super::page::{Body, Paging};
+use super::page::Body;
 use super::view::{Answer, Below, Null, View, one};
 use crate::core::id::{AccountSid, ApplicationSid, E164, NumberSid, ServiceSid, TrunkSid};
 use crate::sim::chance;
@@ -76,7 +76,7 @@ impl View<'_> {
     }
 
     pub fn applications(&self) -> Answer {
-        let paging = Paging::of(self.query)?;
+        let paging = self.paging()?;
         let name = self.query.get("FriendlyName");
         let rows = self.world.scenario.applications.iter().filter(|a| name.is_none_or(|n| a.friendly_name == n));
         let slice = log::slice(rows, |a| a.sid.as_u128(), paging.anchor, paging.size);
@@ -177,7 +177,7 @@ impl View<'_> {
 
     pub fn origination_urls(&self) -> Answer {
         let t = self.find_trunk(self.route.parent)?;
-        let paging = Paging::of(self.query)?;
+        let paging = self.paging()?;
         let date = self.iso(self.long_ago());
         let sid = chance::sid("OU", &t.sid.to_string());
         let slice = log::slice(t.origination_url.iter(), |_| sid, paging.anchor, paging.size);
@@ -295,7 +295,7 @@ impl View<'_> {
     }
 
     pub fn services(&self) -> Answer {
-        let paging = Paging::of(self.query)?;
+        let paging = self.paging()?;
         let slice = log::slice(self.world.scenario.services.iter(), |s| s.sid.as_u128(), paging.anchor, paging.size);
         self.list_v1("services", &paging, slice, |s| self.service(s))
     }
@@ -326,7 +326,7 @@ impl View<'_> {
 
     pub fn service_numbers(&self) -> Answer {
         let service = self.find_service(self.route.parent)?.sid;
-        let paging = Paging::of(self.query)?;
+        let paging = self.paging()?;
         let slice = log::slice(self.members(service), |n| n.sid.as_u128(), paging.anchor, paging.size);
         self.list_v1("phone_numbers", &paging, slice, |n| self.member(service, n))
     }

@@ -57,6 +57,11 @@ impl View<'_> {
         ApiError::not_found(self.path)
     }
 
+    /// The page that is asked for.
+    pub fn paging(&self) -> Result<Paging, ApiError> {
+        Paging::of(self.query, self.world.scenario.api.larger_page)
+    }
+
     /// A list of the 2010 API.
     pub fn list_2010<'r, T, B: Body>(
         &self,

@@ -195,7 +195,8 @@ impl TryFrom<RawState> for HandlerState {
             Becomes::NotTwiml => Condition::BadTwiml(raw.code.unwrap_or(12300)),
             Becomes::WrongTwiml => Condition::Wrong,
             Becomes::SpokenText => Condition::Spoken,
-            Becomes::DeadTarget => Condition::DeadTarget(raw.code),
+            // 0 for the targets that die without a word.
+            Becomes::DeadTarget => Condition::DeadTarget(Some(raw.code.unwrap_or(13224)).filter(|c| *c != 0)),
             Becomes::MixedTarget => Condition::MixedTarget,
         };
         let share = raw.share.unwrap_or(1.0);
@@ -247,7 +248,8 @@ impl TryFrom<RawHandlerChange> for HandlerChange {
 #[serde(deny_unknown_fields)]
 pub struct TrafficChange {
     pub group: String,
-    /// Times as many calls and messages; 0 is silence: nobody reaches Twilio.
+    /// Times as many calls and messages; 0 is silence: nobody reaches Twilio. What happens by hand
+    /// cannot exceed the highest factor among the scenario's events, or 1.
     #[serde(default)]
     pub factor: Option<f64>,
     /// A line that is busy, or that nobody answers.
@@ -258,6 +260,7 @@ pub struct TrafficChange {
     /// All replies fail with this code.
     #[serde(default)]
     pub reply_error: Option<u32>,
+    /// After so long the group is again as the file has it.
     #[serde(default, rename = "for", with = "span::option")]
     pub lasts: Option<Duration>,
 }

@@ -185,6 +185,14 @@ impl Default for Port {
     }
 }
 
+impl Port {
+    /// The offset at which the number of this rank (from 0) ports.
+    pub(in crate::sim) fn of_rank(&self, rank: usize) -> Option<Duration> {
+        let later = self.every * u32::try_from(rank).unwrap_or(u32::MAX);
+        self.at.map(|at| at + later)
+    }
+}
+
 fn utc_offset<'de, D: Deserializer<'de>>(d: D) -> Result<i32, D::Error> {
     let text = std::borrow::Cow::<str>::deserialize(d)?;
     let hours_minutes = |t: &str| {
