@@ -36,7 +36,7 @@ impl Truth {
     }
 }
 
-/// How callers fared. `calls` is the sum of the five fields after it.
+/// How callers fared. `calls` is the sum of the four `by_…` counts and `failed`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Tally {
     pub calls: u64,
@@ -45,6 +45,7 @@ pub struct Tally {
     pub by_own_fallback: u64,
     /// By a TwiML Bin that the number pointed at.
     pub by_bin: u64,
+    pub first_by_bin: Option<Time>,
     /// Not yet ported: by the old provider.
     pub by_losing_carrier: u64,
     pub failed: u64,
@@ -132,7 +133,10 @@ impl Ledger {
         match fared.served {
             Served::Primary => t.by_primary += 1,
             Served::OwnFallback => t.by_own_fallback += 1,
-            Served::Bin => t.by_bin += 1,
+            Served::Bin => {
+                t.by_bin += 1;
+                t.first_by_bin = t.first_by_bin.or(Some(at));
+            }
             Served::LosingCarrier => t.by_losing_carrier += 1,
             Served::Nobody => {
                 t.failed += 1;
@@ -181,6 +185,7 @@ impl Tally {
         self.by_primary += other.by_primary;
         self.by_own_fallback += other.by_own_fallback;
         self.by_bin += other.by_bin;
+        self.first_by_bin = [self.first_by_bin, other.first_by_bin].into_iter().flatten().min();
         self.by_losing_carrier += other.by_losing_carrier;
         self.failed += other.failed;
         self.failed_honestly += other.failed_honestly;

@@ -1,0 +1,356 @@
+//! What happened, told in order, and what it comes to.
+//!
+//! The story has two sources: what the agent says of itself, and what the pretend world knows to be
+//! true. The difference between them is what a port day is about.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::agent::status::{ChannelStatus, RollbackStatus, Status};
+use crate::core::id::{Channel, E164, GroupName};
+use crate::core::policy::{Action, DecisionId, Phase};
+use crate::core::roster::Roster;
+use crate::core::time::Time;
+use crate::core::verdict::Verdict;
+use crate::sim::{Condition, Mark, Sim, Tally, Truth};
+
+/// The demo's company is in New York; the story tells its local time.
+const ZONE: jiff::tz::Offset = jiff::tz::Offset::constant(-5);
+
+/// A line of the story.
+#[derive(Clone, Debug, Serialize)]
+pub struct Line {
+    pub at: Time,
+    pub kind: Kind,
+    pub text: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// A number's callers now reach Twilio.
+    Ported,
+    /// Something breaks, or looks as if.
+    Trouble,
+    /// What the agent has seen.
+    Seen,
+    /// What the agent does.
+    Decided,
+    /// The agent has looked at the result.
+    ReadBack,
+    /// Callers are served by the fallback.
+    Served,
+}
+
+/// How a number stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Light {
+    NotPorted,
+    /// Ported, and too few callers yet.
+    Unknown,
+    Served,
+    Suspect,
+    Failing,
+    Blind,
+    OnFallback,
+}
+
+/// One group, as a line of the view.
+#[derive(Clone, Debug)]
+pub struct GroupLine {
+    pub name: GroupName,
+    pub lights: Vec<Light>,
+    pub tally: Tally,
+}
+
+pub struct Story {
+    pub now: Time,
+    pub lines: Vec<Line>,
+    pub groups: Vec<GroupLine>,
+    /// The steps of the first rollback.
+    pub steps: Steps,
+    /// How much of the world's timeline has been told.
+    told: usize,
+    decisions: DecisionId,
+    read_back: HashMap<DecisionId, usize>,
+    /// Each number's record at the beginning.
+    before: BTreeMap<E164, serde_json::Value>,
+    group_of: HashMap<E164, GroupName>,
+}
+
+/// When the first rollback's steps happened.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Steps {
+    pub first_failing_call: Option<Time>,
+    pub first_suspicion: Option<Time>,
+    pub decided: Option<Time>,
+    pub read_back: Option<Time>,
+    pub first_served_by_fallback: Option<Time>,
+}
+
+impl Story {
+    pub fn new(sim: &Sim, roster: &Roster) -> Story {
+        let numbers = || roster.numbers().map(|(ix, n)| (n.e164, roster.group_of(ix).name.clone()));
+        Story {
+            now: Time::EPOCH,
+            lines: Vec::new(),
+            groups: Vec::new(),
+            steps: Steps::default(),
+            told: 0,
+            decisions: DecisionId(0),
+            read_back: HashMap::new(),
+            before: numbers().filter_map(|(n, _)| Some((n, sim.number(n)?))).collect(),
+            group_of: numbers().collect(),
+        }
+    }
+
+    /// Takes in how things stand now.
+    pub fn look(&mut self, now: Time, sim: &Sim, status: &Status) {
+        self.now = now;
+        let truth = sim.truth();
+        let first_new = self.lines.len();
+        for entry in &truth.timeline[self.told..] {
+            if let Some((kind, text)) = self.tell_world(&entry.what) {
+                self.lines.push(Line { at: entry.at, kind, text });
+            }
+        }
+        self.told = truth.timeline.len();
+        self.tell_agent(status, &truth);
+        self.lines[first_new..].sort_by_key(|l| l.at);
+        self.groups = status
+            .groups
+            .iter()
+            .map(|g| GroupLine {
+                name: g.group.clone(),
+                lights: g.numbers.iter().map(|n| light(&n.channels)).collect(),
+                tally: truth.groups.get(&g.group).cloned().unwrap_or_default(),
+            })
+            .collect();
+    }
+
+    fn tell_world(&self, mark: &Mark) -> Option<(Kind, String)> {
+        match mark {
+            Mark::Ported { number, channel: Channel::Voice } => {
+                let group = self.group_of.get(number)?;
+                Some((Kind::Ported, format!("{number} of {group} is ported: its callers now reach Twilio")))
+            }
+            Mark::Ported { number, channel: Channel::Messaging } => {
+                Some((Kind::Ported, format!("{number}: its texts now reach Twilio too")))
+            }
+            Mark::Handler { url, state } => Some((
+                Kind::Trouble,
+                match state.condition {
+                    Condition::Status(code) => {
+                        format!("(nobody knows yet) {url} starts answering HTTP {code}: callers hear an error")
+                    }
+                    other => format!("(nobody knows yet) {url}: {other:?}"),
+                },
+            )),
+            Mark::Traffic { group, change } => {
+                Some((Kind::Trouble, format!("(no fault) {group}: {change}, as lines honestly are at times")))
+            }
+            Mark::Storm { number, calls } => Some((
+                Kind::Trouble,
+                format!("(no fault) one caller with a problem of their own dials {number} {calls} times"),
+            )),
+            Mark::Fault { kind, .. } => Some((Kind::Trouble, format!("Twilio's API misbehaves: {kind:?}"))),
+            Mark::Ported { channel: Channel::Messaging, .. } | Mark::Updated(_) | Mark::Release { .. } => None,
+        }
+    }
+
+    fn tell_agent(&mut self, status: &Status, truth: &Truth) {
+        for decision in status.decisions.iter().rev().filter(|d| d.id > self.decisions).cloned().collect::<Vec<_>>() {
+            self.decisions = decision.id;
+            let e = &decision.evidence;
+            let why = e.reasons.first().map_or(String::new(), |r| {
+                let code = r.code.map_or(String::new(), |c| format!(" (Twilio error {c})"));
+                format!("{}{code}", r.reason.text())
+            });
+            let seen = format!(
+                "{}: {} of {} callers failed since {}: {why}",
+                decision.group,
+                e.failing,
+                e.callers,
+                e.since.map_or_else(String::new, local)
+            );
+            self.lines.push(Line { at: decision.at, kind: Kind::Seen, text: seen });
+            let text = match decision.action {
+                Action::Rollback => {
+                    self.steps.decided.get_or_insert(decision.at);
+                    self.steps.first_failing_call = self.steps.first_failing_call.or(e.since);
+                    let n = decision.numbers.len();
+                    self.read_back.insert(decision.id, n);
+                    format!("rollback: {n} number{} of {} to the fallback", plural(n), decision.group)
+                }
+                Action::Withheld { guard } => format!("no rollback: {}", guard.text()),
+                Action::Page { reason } => format!("a person is needed, a swap would not cure it: {}", reason.text()),
+            };
+            self.lines.push(Line { at: decision.at, kind: Kind::Decided, text });
+        }
+        let done: Vec<(E164, Time)> = status
+            .numbers()
+            .flat_map(|(_, n)| n.channels.iter().map(move |c| (n.number, c)))
+            .filter_map(|(n, c)| if let RollbackStatus::Done { since } = c.rollback { Some((n, since)) } else { None })
+            .collect();
+        let decided: Vec<_> = status.decisions.iter().filter(|d| self.read_back.contains_key(&d.id)).cloned().collect();
+        for decision in decided {
+            let of_it: Vec<Time> =
+                done.iter().filter(|(n, _)| decision.numbers.contains(n)).map(|(_, since)| *since).collect();
+            if of_it.len() == decision.numbers.len()
+                && let Some(last) = of_it.iter().max()
+            {
+                self.read_back.remove(&decision.id);
+                self.steps.read_back.get_or_insert(*last);
+                let n = of_it.len();
+                let text = format!("read back: the fallback answers {n} number{} of {}", plural(n), decision.group);
+                self.lines.push(Line { at: *last, kind: Kind::ReadBack, text });
+            }
+        }
+        let suspects = status.groups.iter().flat_map(|g| g.numbers.iter()).flat_map(|n| &n.channels);
+        if self.steps.decided.is_none()
+            && suspects.clone().any(|c| c.verdict >= Verdict::Suspect && c.verdict != Verdict::Blind)
+        {
+            self.steps.first_suspicion = self.steps.first_suspicion.or(Some(status.at));
+        } else if self.steps.decided.is_none() {
+            self.steps.first_suspicion = None;
+        }
+        if let (None, Some(first)) = (self.steps.first_served_by_fallback, truth.total.first_by_bin) {
+            self.steps.first_served_by_fallback = Some(first);
+            let text = "the first caller is served by the fallback".to_owned();
+            self.lines.push(Line { at: first, kind: Kind::Served, text });
+        }
+    }
+}
+
+fn plural(n: usize) -> &'static str {
+    if n == 1 { "" } else { "s" }
+}
+
+/// The worse of a number's channels.
+fn light(channels: &[ChannelStatus]) -> Light {
+    let one = |c: &ChannelStatus| {
+        if matches!(c.rollback, RollbackStatus::Done { .. }) {
+            return (6, Light::OnFallback);
+        }
+        match (c.phase, c.verdict) {
+            (Phase::Waiting, Verdict::Blind) | (_, Verdict::Blind) => (5, Light::Blind),
+            (Phase::Waiting, _) => (0, Light::NotPorted),
+            (_, Verdict::Failing) => (4, Light::Failing),
+            (_, Verdict::Suspect | Verdict::Silent) => (3, Light::Suspect),
+            (_, Verdict::Healthy) => (2, Light::Served),
+            (_, Verdict::Unknown) => (1, Light::Unknown),
+        }
+    };
+    channels.iter().map(one).max_by_key(|(rank, _)| *rank).map_or(Light::NotPorted, |(_, light)| light)
+}
+
+/// An instant on the company's wall clock.
+pub fn local(at: Time) -> String {
+    at.to_timestamp().to_zoned(jiff::tz::TimeZone::fixed(ZONE)).strftime("%H:%M:%S").to_string()
+}
+
+/// What the day comes to.
+#[derive(Debug, Serialize)]
+pub struct Summary {
+    pub is_as_expected: bool,
+    /// What was not, if anything.
+    pub problems: Vec<String>,
+    pub with_ringback: Count,
+    pub without_ringback: Count,
+    pub numbers_swapped: usize,
+    pub steps: Steps,
+}
+
+#[derive(Debug, Serialize)]
+pub struct Count {
+    pub calls: u64,
+    pub calls_failed: u64,
+    pub callers_who_met_an_error: u64,
+}
+
+impl Count {
+    fn of(t: &Tally) -> Count {
+        Count { calls: t.calls, calls_failed: t.failed, callers_who_met_an_error: t.callers_failed }
+    }
+}
+
+impl Summary {
+    pub fn new(story: &Story, sim: &Sim, without: &Truth) -> Summary {
+        let truth = sim.truth();
+        let scenario = sim.scenario();
+        let mut problems = Vec::new();
+        let broken: Vec<String> = truth
+            .timeline
+            .iter()
+            .filter_map(|e| if let Mark::Handler { url, .. } = &e.what { Some(url.clone()) } else { None })
+            .collect();
+        let bins: Vec<String> = scenario.bins.iter().map(crate::sim::Bin::url).collect();
+        let mut swapped = 0;
+        for (number, before) in &story.before {
+            let Some(now) = sim.number(*number) else { continue };
+            let url = |record: &serde_json::Value| record["voice_url"].as_str().unwrap_or_default().to_owned();
+            let should = broken.contains(&url(before));
+            let is = bins.contains(&url(&now));
+            swapped += usize::from(is);
+            match (should, is) {
+                (true, false) => problems.push(format!("{number} is broken and was not swapped")),
+                (false, true) => problems.push(format!("{number} was swapped and was not broken")),
+                (false, false) if now != *before => problems.push(format!("{number} was changed")),
+                (true, true) | (false, false) => {}
+            }
+        }
+        if truth.total.by_bin == 0 {
+            problems.push("nobody was served by the fallback".to_owned());
+        }
+        Summary {
+            is_as_expected: problems.is_empty(),
+            problems,
+            with_ringback: Count::of(&truth.total),
+            without_ringback: Count::of(&without.total),
+            numbers_swapped: swapped,
+            steps: story.steps.clone(),
+        }
+    }
+
+    pub fn json(&self, story: &Story) -> serde_json::Result<String> {
+        serde_json::to_string_pretty(&serde_json::json!({ "story": story.lines, "summary": self }))
+    }
+
+    pub fn text(&self, address: SocketAddr) -> String {
+        let row = |name: &str, with: u64, without: u64| format!("  {name:<28}{without:>10}{with:>16}\n");
+        let (with, without) = (&self.with_ringback, &self.without_ringback);
+        let mut text = format!("\n  {:<28}{:>10}{:>16}\n", "", "without", "with Ringback");
+        text += &row("calls", with.calls, without.calls);
+        text += &row("calls that failed", with.calls_failed, without.calls_failed);
+        text += &row("callers who met an error", with.callers_who_met_an_error, without.callers_who_met_an_error);
+        if let Some(first) = self.steps.first_failing_call {
+            text += "\n  after the first failing call\n";
+            let mut step = |name: &str, at: Option<Time>| {
+                if let Some(at) = at {
+                    text += &format!("  {:>8}  {name}\n", span(at.since(first)));
+                }
+            };
+            step("seen in Twilio's logs", self.steps.first_suspicion);
+            step("rollback decided", self.steps.decided);
+            step("written, and read back from Twilio", self.steps.read_back);
+            step("first caller served by the fallback", self.steps.first_served_by_fallback);
+        }
+        text += &format!("\n  {} numbers swapped. Metrics were at http://{address}/metrics", self.numbers_swapped);
+        text += "\n  (--keep-open keeps them up).\n";
+        if self.is_as_expected {
+            text += "\n  As it should be: the broken numbers are on the fallback, the others untouched.";
+        }
+        for problem in &self.problems {
+            text += &format!("\n  NOT as it should be: {problem}");
+        }
+        text
+    }
+}
+
+fn span(d: Duration) -> String {
+    let s = d.as_secs();
+    if s < 60 { format!("{s} s") } else { format!("{} m {:02} s", s / 60, s % 60) }
+}

@@ -1,0 +1,150 @@
+//! How the story is shown: a picture that moves on a terminal, lines otherwise.
+
+use std::fmt::Write as _;
+use std::io::{IsTerminal, Write};
+use std::net::SocketAddr;
+
+use super::story::{Kind, Light, Line, Story, local};
+use crate::cli::say;
+
+pub enum View {
+    /// Nothing until the end.
+    Silent,
+    /// A line for each thing that happened; how many were printed.
+    Plain(usize),
+    Screen(Screen),
+}
+
+pub struct Screen {
+    address: SocketAddr,
+    color: bool,
+}
+
+/// Lines of the story on the screen: the picture fits a terminal of 24 lines.
+const STORY_LINES: usize = 12;
+
+impl View {
+    pub fn start(json: bool, plain: bool, address: SocketAddr) -> std::io::Result<View> {
+        if json {
+            return Ok(View::Silent);
+        }
+        if plain || !std::io::stdout().is_terminal() {
+            say("A company ports 14 numbers to Twilio. Times are New York's; two hours in, something breaks.\n")?;
+            return Ok(View::Plain(0));
+        }
+        // The other screen, no cursor, no wrapping: long lines are cut by the terminal.
+        write(b"\x1b[?1049h\x1b[?25l\x1b[?7l")?;
+        Ok(View::Screen(Screen { address, color: std::env::var_os("NO_COLOR").is_none() }))
+    }
+
+    pub fn frame(&mut self, story: &Story) -> std::io::Result<()> {
+        match self {
+            View::Silent => Ok(()),
+            View::Plain(printed) => {
+                for line in &story.lines[*printed..] {
+                    say(&format!("{}  {:<9}  {}", local(line.at), word(line.kind), line.text))?;
+                }
+                *printed = story.lines.len();
+                Ok(())
+            }
+            View::Screen(screen) => write(screen.draw(story).as_bytes()),
+        }
+    }
+
+    /// Gives the terminal back.
+    pub fn end(&mut self) -> std::io::Result<()> {
+        match self {
+            View::Silent | View::Plain(_) => Ok(()),
+            View::Screen(_) => write(b"\x1b[?7h\x1b[?25h\x1b[?1049l"),
+        }
+    }
+}
+
+impl Drop for View {
+    fn drop(&mut self) {
+        // Whatever happened, the terminal is given back; giving it back twice does no harm.
+        let _ = self.end();
+    }
+}
+
+fn write(bytes: &[u8]) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(bytes)?;
+    out.flush()
+}
+
+const fn word(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Ported => "ported",
+        Kind::Trouble => "world",
+        Kind::Seen => "seen",
+        Kind::Decided => "DECIDED",
+        Kind::ReadBack => "READ BACK",
+        Kind::Served => "SERVED",
+    }
+}
+
+impl Screen {
+    fn paint(&self, code: &str, text: &str) -> String {
+        if self.color { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+    }
+
+    fn light(&self, light: Light) -> String {
+        // Told apart by shape as well as by colour.
+        match light {
+            Light::NotPorted => self.paint("90", "·"),
+            Light::Unknown => self.paint("37", "○"),
+            Light::Served => self.paint("32", "●"),
+            Light::Suspect => self.paint("33", "◐"),
+            Light::Failing => self.paint("31;1", "✗"),
+            Light::Blind => self.paint("35", "?"),
+            Light::OnFallback => self.paint("36;1", "◆"),
+        }
+    }
+
+    fn draw(&self, story: &Story) -> String {
+        let mut s = String::from("\x1b[H");
+        let mut line = |text: &str| {
+            let _ = write!(s, "{text}\x1b[K\r\n");
+        };
+        line(&format!(
+            " {}   {}   New York",
+            self.paint("1", "Ringback demo: a company ports 14 numbers to Twilio"),
+            self.paint("1", &local(story.now))
+        ));
+        line("");
+        line(&format!("  {:<12}{:<10}{:>8}{:>9}{:>13}", "group", "numbers", "calls", "failed", "by fallback"));
+        for g in &story.groups {
+            let lights: String = g.lights.iter().map(|l| self.light(*l)).collect();
+            let pad = " ".repeat(10usize.saturating_sub(g.lights.len()));
+            let failed = format!("{:>9}", g.tally.failed);
+            let failed = if g.tally.failed > 0 { self.paint("31", &failed) } else { failed };
+            line(&format!("  {:<12}{lights}{pad}{:>8}{failed}{:>13}", g.name.as_str(), g.tally.calls, g.tally.by_bin));
+        }
+        line("");
+        line(&self.paint("90", "  · not ported  ○ few callers yet  ● served  ◐ suspect  ✗ failing  ◆ on the fallback"));
+        line("");
+        for l in story.lines.iter().rev().take(STORY_LINES).rev() {
+            line(&self.told(l));
+        }
+        for _ in story.lines.len()..STORY_LINES {
+            line("");
+        }
+        line("");
+        line(&self.paint("90", &format!("  http://{}/metrics   Ctrl-C stops", self.address)));
+        s.push_str("\x1b[J");
+        s
+    }
+
+    fn told(&self, l: &Line) -> String {
+        let code = match l.kind {
+            Kind::Ported => "90",
+            Kind::Trouble => "33",
+            Kind::Seen => "37",
+            Kind::Decided => "31;1",
+            Kind::ReadBack => "36;1",
+            Kind::Served => "32;1",
+        };
+        format!("  {}  {}", self.paint("90", &local(l.at)), self.paint(code, &l.text))
+    }
+}
