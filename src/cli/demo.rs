@@ -95,7 +95,7 @@ async fn play(scenario: Scenario, clock: &Clock, arguments: &Arguments, folder: 
         story.look(clock.now(), &sim, &agent.status.borrow().clone());
         view.frame(&story)?;
     }
-    view.end()?;
+    view.end(&story)?;
     if stopped {
         say("stopped")?;
     } else {

@@ -137,24 +137,20 @@ impl Story {
                 let group = self.group_of.get(number)?;
                 Some((Kind::Ported, format!("{number} of {group} is ported: its callers now reach Twilio")))
             }
-            Mark::Ported { number, channel: Channel::Messaging } => {
-                Some((Kind::Ported, format!("{number}: its texts now reach Twilio too")))
-            }
             Mark::Handler { url, state } => Some((
                 Kind::Trouble,
-                match state.condition {
-                    Condition::Status(code) => {
-                        format!("(nobody knows yet) {url} starts answering HTTP {code}: callers hear an error")
-                    }
-                    other => format!("(nobody knows yet) {url}: {other:?}"),
+                if let Condition::Status(code) = state.condition {
+                    format!("{url} begins to answer HTTP {code}: callers hear an error, and nobody knows yet")
+                } else {
+                    format!("{url}: {:?}, and nobody knows yet", state.condition)
                 },
             )),
             Mark::Traffic { group, change } => {
-                Some((Kind::Trouble, format!("(no fault) {group}: {change}, as lines honestly are at times")))
+                Some((Kind::Trouble, format!("{group}: {change} (an honest day, no fault)")))
             }
             Mark::Storm { number, calls } => Some((
                 Kind::Trouble,
-                format!("(no fault) one caller with a problem of their own dials {number} {calls} times"),
+                format!("one caller with a problem of their own dials {number} {calls} times (no fault)"),
             )),
             Mark::Fault { kind, .. } => Some((Kind::Trouble, format!("Twilio's API misbehaves: {kind:?}"))),
             Mark::Ported { channel: Channel::Messaging, .. } | Mark::Updated(_) | Mark::Release { .. } => None,

@@ -23,6 +23,9 @@ pub struct Screen {
 /// Lines of the story on the screen: the picture fits a terminal of 24 lines.
 const STORY_LINES: usize = 12;
 
+/// Wrapping, the cursor, the first screen.
+const GIVE_BACK: &[u8] = b"\x1b[?7h\x1b[?25h\x1b[?1049l";
+
 impl View {
     pub fn start(json: bool, plain: bool, address: SocketAddr) -> std::io::Result<View> {
         if json {
@@ -51,19 +54,24 @@ impl View {
         }
     }
 
-    /// Gives the terminal back.
-    pub fn end(&mut self) -> std::io::Result<()> {
-        match self {
-            View::Silent | View::Plain(_) => Ok(()),
-            View::Screen(_) => write(b"\x1b[?7h\x1b[?25h\x1b[?1049l"),
+    /// Gives the terminal back, with the part of the story that matters left on it.
+    pub fn end(&mut self, story: &Story) -> std::io::Result<()> {
+        if let View::Screen(screen) = self {
+            write(GIVE_BACK)?;
+            for line in story.lines.iter().filter(|l| l.kind != Kind::Ported) {
+                say(&screen.told(line))?;
+            }
         }
+        Ok(())
     }
 }
 
 impl Drop for View {
     fn drop(&mut self) {
-        // Whatever happened, the terminal is given back; giving it back twice does no harm.
-        let _ = self.end();
+        if let View::Screen(_) = self {
+            // Whatever happened, the terminal is given back; giving it back twice does no harm.
+            let _ = write(GIVE_BACK);
+        }
     }
 }
 
