@@ -10,10 +10,12 @@ use tokio_util::sync::CancellationToken;
 use super::rollback::Swapped;
 use super::status::Status;
 use super::{Batch, Message, Shared};
-use crate::core::engine::{Engine, Event, PhaseChange};
+use crate::core::engine::{Engine, Event, PhaseChange, Source, needed};
+use crate::core::id::Channel;
 use crate::core::policy::{Action, Decision, Phase};
 use crate::core::roster::NumberIx;
 use crate::core::time::Time;
+use crate::core::verdict::Verdict;
 use crate::store::{Entry, SwapResult};
 
 /// Between ticks when nothing comes in: how late a decision that only time brings can be.
@@ -32,6 +34,8 @@ pub struct EngineTask {
     shared: Shared,
     engine: Engine,
     decisions: VecDeque<Arc<Decision>>,
+    /// Whether each channel could be seen at the last tick. Nothing has been read at the start.
+    blind: [bool; 2],
     execute: mpsc::Sender<Arc<Decision>>,
     active: watch::Sender<bool>,
     status: watch::Sender<Arc<Status>>,
@@ -46,7 +50,7 @@ impl EngineTask {
         active: watch::Sender<bool>,
         status: watch::Sender<Arc<Status>>,
     ) -> EngineTask {
-        EngineTask { shared, engine, decisions: earlier.into(), execute, active, status }
+        EngineTask { shared, engine, decisions: earlier.into(), blind: [true; 2], execute, active, status }
     }
 
     pub async fn run(mut self, mut inbox: mpsc::Receiver<Message>, stop: CancellationToken) {
@@ -118,11 +122,32 @@ impl EngineTask {
         for event in events {
             self.tell(now, event).await;
         }
+        self.tell_blindness(now);
         self.active.send_if_modified(|active| {
             let is = self.engine.is_active(now, SOON);
             std::mem::replace(active, is) != is
         });
         self.status.send_replace(Arc::new(Status::of(&self.engine, now, self.decisions.iter().cloned().collect())));
+    }
+
+    /// One line when a channel can no longer be seen, and one when it can again.
+    fn tell_blindness(&mut self, now: Time) {
+        for channel in Channel::ALL {
+            let stale: Vec<&str> =
+                needed(channel).into_iter().filter(|s| self.engine.is_stale(*s, now)).map(Source::label).collect();
+            let was_blind = std::mem::replace(&mut self.blind[channel.index()], !stale.is_empty());
+            if !self.engine.watches(channel) {
+                continue;
+            }
+            match (was_blind, stale.is_empty()) {
+                (false, false) => {
+                    let cannot_read = stale.join(", ");
+                    tracing::error!(%channel, cannot_read, "blind: nothing can be said or decided until this is over");
+                }
+                (true, true) => tracing::info!(%channel, "every log that is needed is fresh"),
+                (true, false) | (false, true) => {}
+            }
+        }
     }
 
     async fn tell(&mut self, now: Time, event: Event) {
@@ -151,6 +176,10 @@ impl EngineTask {
             }
             Event::Verdict { number, channel, from, to } => {
                 metrics.verdict(roster, number, channel, from, to);
+                if from == Verdict::Blind || to == Verdict::Blind {
+                    // Said once for all, below.
+                    return;
+                }
                 let e164 = roster.number(number).e164;
                 let e = &self.engine.channel(number, channel).evidence;
                 tracing::info!(
@@ -161,6 +190,9 @@ impl EngineTask {
             Event::GroupVerdict { group, channel, from, to } => {
                 let name = &roster.group(group).name;
                 metrics.group_verdict(name, channel, from, to);
+                if from == Verdict::Blind || to == Verdict::Blind {
+                    return;
+                }
                 tracing::info!(group = %name, %channel, from = from.label(), to = to.label(), "verdict");
             }
             Event::Decided(decision) => self.decided(now, Arc::new(decision)).await,

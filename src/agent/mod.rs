@@ -117,8 +117,8 @@ pub enum Message {
 /// Why the agent did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    #[error(transparent)]
-    Store(#[from] StoreError),
+    #[error("{text}")]
+    Store { text: String, source: Option<sqlx::Error> },
     #[error("the key for callers' numbers at {path} cannot be used")]
     Key { path: PathBuf, source: std::io::Error },
     #[error("{0}; {cure}", cure = .0.cure())]
@@ -129,6 +129,12 @@ pub enum StartError {
     Settle(#[from] SettleError),
     #[error("the HTTP client cannot be built: {0}")]
     Http(String),
+}
+
+impl From<StoreError> for StartError {
+    fn from(e: StoreError) -> StartError {
+        StartError::Store { text: format!("{e}; {}", e.cure), source: e.source }
+    }
 }
 
 /// An agent at work.

@@ -81,14 +81,12 @@ pub enum RollbackStatus {
 
 impl Status {
     pub fn of(engine: &Engine, now: Time, decisions: Vec<Arc<Decision>>) -> Status {
-        let blind_after = engine.settings().blind_after;
-        let watched = |c: &Channel| engine.roster().numbers().any(|(_, n)| n.channels[c.index()]);
-        let needed: Vec<Source> = Channel::ALL.into_iter().filter(watched).flat_map(needed).collect();
+        let needed: Vec<Source> = Channel::ALL.into_iter().filter(|c| engine.watches(*c)).flat_map(needed).collect();
         let sources = Source::ALL
             .into_iter()
             .map(|s| {
                 let polled_at = engine.polled_at(s);
-                let is_stale = polled_at.is_none_or(|at| at + blind_after < now);
+                let is_stale = engine.is_stale(s, now);
                 SourceStatus { source: s.label(), polled_at, is_stale, is_needed: needed.contains(&s) }
             })
             .collect();

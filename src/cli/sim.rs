@@ -47,6 +47,8 @@ pub fn sim(arguments: &Arguments) -> anyhow::Result<Exit> {
         scenario.seed = seed;
     }
     let clock = if arguments.manual {
+        // Answers take no time either, or it would not stand still.
+        scenario.api.latency = [std::time::Duration::ZERO; 2];
         let start = scenario.start.unwrap_or_else(|| Clock::system().now());
         Clock::virtual_at(start)
     } else {

@@ -260,6 +260,16 @@ impl Engine {
         numbers.iter().map(|ix| waits(*ix).count()).sum()
     }
 
+    /// True if `source` could not be read for too long.
+    pub fn is_stale(&self, source: Source, now: Time) -> bool {
+        self.polled[source.index()].is_none_or(|at| at + self.settings.blind_after < now)
+    }
+
+    /// True if any number's `channel` is watched.
+    pub fn watches(&self, channel: Channel) -> bool {
+        self.roster.numbers().any(|(_, n)| n.channels[channel.index()])
+    }
+
     /// Calls and messages held.
     pub fn held(&self) -> usize {
         self.ledger.len()
@@ -384,9 +394,7 @@ impl Engine {
             self.sweep(now);
         }
         for channel in Channel::ALL {
-            let blind = needed(channel)
-                .iter()
-                .any(|s| self.polled[s.index()].is_none_or(|at| at + self.settings.blind_after < now));
+            let blind = needed(channel).into_iter().any(|s| self.is_stale(s, now));
             let groups: Vec<GroupIx> = self.roster.groups().map(|(g, _)| g).collect();
             for group in groups {
                 let looked_at = self.dirty.remove(&(group, channel.index()));

@@ -68,7 +68,10 @@ const fn spec(field: Field, parameter: &'static str, property: &'static str, kin
     Spec { field, parameter, property, kind, unset }
 }
 
-const FIELDS: [Spec; 16] = {
+/// How many properties can change.
+const FIELD_COUNT: usize = 16;
+
+const FIELDS: [Spec; FIELD_COUNT] = {
     use Unset::{Empty, Null, Value};
     [
         spec(Field::FriendlyName, "FriendlyName", "friendly_name", Kind::Text, Empty),
@@ -103,7 +106,7 @@ pub type Change = (&'static str, String, String);
 #[derive(Clone, PartialEq, Eq)]
 pub struct Record {
     /// By [`FIELDS`]. `None`: never set. Empty: cleared.
-    values: [Option<String>; FIELDS.len()],
+    values: [Option<String>; FIELD_COUNT],
     pub created: Time,
     pub updated: Time,
 }

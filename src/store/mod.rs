@@ -100,7 +100,7 @@ pub struct Record {
 
 /// What the state file could not do, and what to do about it.
 #[derive(Debug, thiserror::Error)]
-#[error("{doing} ({path}): {problem}; {cure}")]
+#[error("{doing} ({path}): {problem}")]
 pub struct StoreError {
     pub doing: &'static str,
     pub path: String,

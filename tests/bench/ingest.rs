@@ -1,0 +1,236 @@
+use std::collections::HashMap;
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::header::CONTENT_TYPE;
+use ringback::clock::{Clock, Pace};
+use ringback::core::engine::{Engine, Event, Settings, Source};
+use ringback::core::observation::Observation;
+use ringback::core::policy::Mode;
+use ringback::core::roster::{Number, PortAt, Roster};
+use ringback::core::time::Time;
+use ringback::metrics::Metrics;
+use ringback::party::PartyKey;
+use ringback::sim::{Scenario, Sim};
+use ringback::twilio::credentials::{Credentials, Secret};
+use ringback::twilio::host::Hosts;
+use ringback::twilio::wire::Row;
+use ringback::twilio::{Client, Settings as TwilioSettings};
+use serde::Deserialize;
+use tokio::net::TcpListener;
+
+const DAY: &str = r#"
+name = "bench"
+seed = 1
+lasts = "12h"
+[[group]]
+name = "all"
+first = "+15005550000"
+count = 200
+traffic = { calls_per_hour = 60, floor_per_hour = 20, shape = "flat" }
+routing = { voice_url = "https://app.example.com/voice" }
+"#;
+
+/// The fields that we read, and nothing done with them: what parsing alone costs.
+#[derive(Deserialize)]
+#[allow(dead_code)]
+struct Fields<'a> {
+    sid: &'a str,
+    parent_call_sid: Option<&'a str>,
+    to: &'a str,
+    from: &'a str,
+    status: &'a str,
+    direction: &'a str,
+    start_time: Option<&'a str>,
+    end_time: Option<&'a str>,
+    date_created: Option<&'a str>,
+    duration: Option<&'a str>,
+}
+
+#[derive(Deserialize)]
+struct Parsed<'a> {
+    #[serde(borrow)]
+    calls: Vec<Fields<'a>>,
+}
+
+type Pages = HashMap<String, Vec<u8>>;
+
+/// All pages of a simulated day's call log, by path, and where they begin.
+fn pages(account: &str) -> (Pages, String, Roster) {
+    let scenario = Scenario::parse(DAY).unwrap();
+    let clock = Clock::virtual_at(Time::from_secs(1_795_000_000));
+    let mut roster = Roster::default();
+    let group = roster.add_group("all".parse().unwrap(), [None, None]);
+    for e164 in scenario.groups[0].all_numbers() {
+        let timezone = jiff::tz::TimeZone::UTC;
+        let port = PortAt::Done;
+        roster.add_number(Number { e164, label: String::new(), group, channels: [true, false], timezone, port });
+    }
+    let token = scenario.account.auth_token.clone();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (pages, first) = runtime.block_on(clock.drive(Pace::Free, async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        let sim = Sim::new(scenario, clock.clone()).unwrap();
+        let mut servers = tokio::task::JoinSet::new();
+        servers.spawn(sim.serve(listener, tokio_util::sync::CancellationToken::new()));
+        clock.sleep(Duration::from_secs(13 * 3600)).await;
+        let first = format!("/2010-04-01/Accounts/{account}/Calls.json?PageSize=1000");
+        let (mut pages, mut next) = (HashMap::new(), Some(first.clone()));
+        while let Some(path) = next {
+            let answer = reqwest::Client::new()
+                .get(format!("{base}{path}"))
+                .basic_auth(account, Some(&token))
+                .send()
+                .await
+                .unwrap();
+            let body = answer.bytes().await.unwrap().to_vec();
+            let page: serde_json::Value = serde_json::from_slice(&body).unwrap();
+            next = page["next_page_uri"].as_str().map(str::to_owned);
+            pages.insert(path, body);
+        }
+        (pages, first)
+    }));
+    (pages, first, roster)
+}
+
+async fn page(
+    State(pages): State<Arc<Pages>>,
+    request: Request,
+) -> ([(axum::http::HeaderName, &'static str); 1], Vec<u8>) {
+    let path = request.uri().path_and_query().map_or("", |p| p.as_str());
+    // Whoever asks with other filters gets the first page: the log has one day.
+    let first = || pages.iter().find(|(k, _)| !k.contains("PageToken")).unwrap().1;
+    let body = if path.contains("PageToken") { pages.get(path).unwrap_or_else(|| first()) } else { first() };
+    ([(CONTENT_TYPE, "application/json")], body.clone())
+}
+
+pub fn ingest() {
+    let account = Scenario::parse(DAY).unwrap().account.sid;
+    let (pages, first, roster) = pages(&account.to_string());
+    let bytes: usize = pages.values().map(Vec::len).sum();
+    let rows: usize = pages.values().map(|b| serde_json::from_slice::<Parsed<'_>>(b).unwrap().calls.len()).sum();
+    println!("  {rows} rows on {} pages, {} bytes a row", pages.len(), bytes / rows);
+
+    // The server has a core of its own.
+    let pages = Arc::new(pages);
+    let (tx, rx) = std::sync::mpsc::channel();
+    let served = pages.clone();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            tx.send(listener.local_addr().unwrap()).unwrap();
+            let router = Router::new().fallback(page).with_state(served);
+            ringback::admin::serve::serve(router, listener, Default::default()).await;
+        });
+    });
+    let base = format!("http://{}", rx.recv().unwrap());
+
+    let ours = best(|| run_ours(&base, account, &roster, rows));
+    let parse = best(|| {
+        let count: usize = pages.values().map(|b| serde_json::from_slice::<Parsed<'_>>(b).unwrap().calls.len()).sum();
+        assert_eq!(count, rows);
+    });
+    let floor = best(|| {
+        for body in pages.values() {
+            serde_json::from_slice::<serde::de::IgnoredAny>(body).unwrap();
+        }
+    });
+    let rate = |d: Duration| rows as f64 / d.as_secs_f64();
+    println!("  ringback, HTTP to settled outcome   {:>10.0} calls/s on one core", rate(ours));
+    println!(
+        "  parsing the fields alone            {:>10.0} calls/s: ringback takes {:.2} times that",
+        rate(parse),
+        ours.as_secs_f64() / parse.as_secs_f64()
+    );
+    println!("  skipping over the JSON alone        {:>10.0} calls/s", rate(floor));
+    match run_sdk(&base, &first, account) {
+        Some((count, seconds)) => {
+            let sdk = f64::from(count) / seconds;
+            println!(
+                "  Twilio's Python SDK, iterating      {sdk:>10.0} calls/s: ringback is {:.1} times as fast",
+                rate(ours) / sdk
+            );
+        }
+        None => println!("  Twilio's Python SDK: not there; run tests/all once"),
+    }
+}
+
+/// The best of a few: what the machine can do when nobody else wants it.
+fn best(mut f: impl FnMut()) -> Duration {
+    (0..5)
+        .map(|_| {
+            let start = Instant::now();
+            f();
+            start.elapsed()
+        })
+        .min()
+        .unwrap()
+}
+
+fn run_ours(base: &str, account: ringback::core::id::AccountSid, roster: &Roster, rows: usize) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let roster = Arc::new(roster.clone());
+        let settings = TwilioSettings {
+            credentials: Credentials { account, secret: Secret::AuthToken("x".to_owned().into()) },
+            hosts: Hosts::One(base.parse().unwrap()),
+            timeout: Duration::from_secs(20),
+            max_in_flight: 4,
+            seed: 1,
+        };
+        let metrics = Metrics::new(&Roster::default(), Mode::Observe);
+        let client = Client::new(settings, roster.clone(), PartyKey::public(), Clock::system(), metrics).unwrap();
+        let now = Time::from_secs(1_795_100_000);
+        let mut engine = Engine::new((*roster).clone(), Settings::default(), now);
+        let mut pager = client.calls(Time::from_secs(1_795_000_000), 1000);
+        let mut seen = 0;
+        while let Some(page) = pager.next().await.unwrap() {
+            for row in page.rows {
+                seen += 1;
+                if let Row::Ours(call) = row.unwrap() {
+                    engine.observe(now, &Observation::Call(call));
+                }
+            }
+        }
+        let later = now + Duration::from_secs(60);
+        engine.polled(Source::Alerts, later);
+        engine.polled(Source::Calls, later);
+        let settled = engine.tick(later).iter().filter(|e| matches!(e, Event::Settled(_))).count();
+        assert_eq!(seen, rows);
+        assert!(settled * 3 > rows, "{settled} of {rows}");
+    });
+}
+
+fn run_sdk(base: &str, first: &str, account: ringback::core::id::AccountSid) -> Option<(u32, f64)> {
+    let python = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tests/venv/bin/python");
+    let script = format!(
+        r#"
+import time
+from urllib.parse import urlsplit
+from twilio.http.http_client import TwilioHttpClient
+from twilio.rest import Client
+class Local(TwilioHttpClient):
+    def request(self, method, url, **more):
+        u = urlsplit(url)
+        return super().request(method, "{base}" + u.path + ("?" + u.query if u.query else ""), **more)
+client = Client("{account}", "x", http_client=Local())
+best = 1e9
+for _ in range(2):
+    start = time.perf_counter()
+    count = sum(1 for _ in client.calls.stream(page_size=1000))
+    best = min(best, time.perf_counter() - start)
+print(count, best)
+"#
+    );
+    let _ = first;
+    let out = Command::new(python).args(["-c", &script]).output().ok().filter(|o| o.status.success())?;
+    let text = String::from_utf8(out.stdout).ok()?;
+    let (count, seconds) = text.trim().split_once(' ')?;
+    Some((count.parse().ok()?, seconds.parse().ok()?))
+}

@@ -1,0 +1,91 @@
+use std::time::{Duration, Instant};
+
+use ringback::core::engine::{Engine, Settings, Source};
+use ringback::core::id::{CallSid, E164, GroupName};
+use ringback::core::observation::{Call, CallStatus, Leg, Observation, Party};
+use ringback::core::policy::Mode;
+use ringback::core::roster::{Number, PortAt, Roster};
+use ringback::core::time::Time;
+use ringback::metrics::Metrics;
+
+const NUMBERS: u32 = 10_000;
+const CALLS: u128 = 1_000_000;
+
+fn number(i: u32) -> E164 {
+    format!("+1500{:07}", 5_000_000 + i).parse().unwrap()
+}
+
+fn roster() -> Roster {
+    let mut roster = Roster::default();
+    for g in 0..100 {
+        let name: GroupName = format!("group-{g}").parse().unwrap();
+        let group = roster.add_group(name, [Some("https://f.example.com".into()), None]);
+        for i in 0..NUMBERS / 100 {
+            let e164 = number(g * (NUMBERS / 100) + i);
+            let timezone = jiff::tz::TimeZone::UTC;
+            let channels = [true, true];
+            roster.add_number(Number { e164, label: String::new(), group, channels, timezone, port: PortAt::Done });
+        }
+    }
+    roster
+}
+
+/// Resident memory of this process, in MB.
+fn resident() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|l| l.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1024.0
+}
+
+pub fn memory() {
+    let before = resident();
+    let start = Time::from_secs(1_795_000_000);
+    let mut engine = Engine::new(roster(), Settings::default(), start);
+    println!("  {:>6.0} MB for {NUMBERS} numbers", resident() - before);
+    let began = Instant::now();
+    let mut slowest = Duration::ZERO;
+    // Five hours, so that all of them are in the window.
+    let step = Duration::from_secs(5 * 3600).div_f64(CALLS as f64);
+    let mut now = start;
+    for i in 0..CALLS {
+        now = start + step.mul_f64(i as f64);
+        let caller = Party { hash: (i % 700_000) as u64, last_two: Some(42), is_prober: false };
+        let call = Call {
+            sid: CallSid::from_u128(i.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835)),
+            leg: Leg::Inbound { number: number((i % u128::from(NUMBERS)) as u32), caller },
+            status: CallStatus::Completed,
+            started_at: now - Duration::from_secs(90),
+            ended_at: Some(now),
+            duration: Some(80),
+        };
+        engine.observe(now, &Observation::Call(call));
+        if i % 1000 == 0 {
+            for source in Source::ALL {
+                engine.polled(source, now);
+            }
+            let tick = Instant::now();
+            engine.tick(now);
+            slowest = slowest.max(tick.elapsed());
+        }
+    }
+    let took = began.elapsed();
+    engine.tick(now);
+    println!("  {:>6.0} MB with {} calls in the window", resident() - before, engine.held());
+    println!(
+        "  {:>6.0} calls/s through the engine, slowest tick {:.0} ms",
+        CALLS as f64 / took.as_secs_f64(),
+        slowest.as_secs_f64() * 1e3
+    );
+}
+
+pub fn scrape() {
+    let metrics = Metrics::new(&roster(), Mode::Auto);
+    let mut size = 0;
+    let mut best = Duration::MAX;
+    for _ in 0..5 {
+        let start = Instant::now();
+        size = metrics.render().unwrap().len();
+        best = best.min(start.elapsed());
+    }
+    println!("  {:.0} ms and {:.1} MB at {NUMBERS} numbers", best.as_secs_f64() * 1e3, size as f64 / 1e6);
+}
