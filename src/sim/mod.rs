@@ -48,7 +48,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use fault::{Fault, FaultKind, Scope};
 pub use http::route::Class;
-pub use number::Update;
+pub use number::{Effect, Update};
 pub use row::Actor;
 pub use scenario::*;
 pub use stats::Stats;
@@ -84,7 +84,11 @@ impl Sim {
     }
 
     /// The same, and whoever asks may move the clock: for a simulator in a process of its own, on a
-    /// virtual clock that is driven with [`Pace::Free`](crate::clock::Pace::Free).
+    /// virtual clock. Time then stands still between requests, but for what an answer takes:
+    ///
+    /// ```ignore
+    /// clock.drive(Pace::Free, clock.wait(None, sim.serve(listener, stop))).await
+    /// ```
     pub fn moved_by_hand(scenario: Scenario, clock: Clock) -> Result<Sim, ScenarioError> {
         Sim::build(scenario, clock, true)
     }
@@ -176,7 +180,7 @@ impl Sim {
 
     /// Counts a request in, until the seat is dropped.
     fn enter(&self) -> Seat {
-        Seat { sim: self.clone(), others: self.0.in_flight.fetch_add(1, Ordering::Relaxed) + 1 }
+        Seat { sim: self.clone(), at_once: self.0.in_flight.fetch_add(1, Ordering::Relaxed) + 1 }
     }
 }
 
@@ -184,7 +188,7 @@ impl Sim {
 struct Seat {
     sim: Sim,
     /// How many there are with it.
-    others: usize,
+    at_once: usize,
 }
 
 impl Drop for Seat {

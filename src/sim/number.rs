@@ -7,7 +7,8 @@
 
 use std::collections::BTreeMap;
 
-use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde::Serialize;
+use serde::ser::{SerializeMap, Serializer};
 
 use super::http::error::ApiError;
 use super::row::Actor;
@@ -325,13 +326,21 @@ impl Number {
     }
 }
 
+/// Whether an update does what its answer says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Effect {
+    Real,
+    /// Answered as if it had happened.
+    Pretended,
+}
+
 /// What an update did, for the timeline.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Update {
     pub number: E164,
     pub by: Actor,
-    /// False: answered as if it had happened.
-    pub effective: bool,
+    pub effect: Effect,
     pub changes: Vec<Change>,
 }
 
@@ -350,7 +359,7 @@ impl Serialize for Update {
         let mut map = s.serialize_map(Some(4))?;
         map.serialize_entry("number", &self.number)?;
         map.serialize_entry("by", &self.by)?;
-        map.serialize_entry("effective", &self.effective)?;
+        map.serialize_entry("effect", &self.effect)?;
         map.serialize_entry("changes", &Changes(&self.changes))?;
         map.end()
     }

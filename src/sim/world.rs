@@ -14,7 +14,7 @@ use super::handler::Handlers;
 use super::http::error::ApiError;
 use super::http::route::Class;
 use super::log::Log;
-use super::number::{Field, Known, Number, Record, Update};
+use super::number::{Effect, Field, Known, Number, Record, Update};
 use super::queue::Queue;
 use super::row::{Actor, Alert, Audit, Call, Message, Subject};
 use super::scenario::{Edit, Group, HandlerChange, HandlerState, Happening, Scenario, ScenarioError, Storm, StormEnd};
@@ -369,7 +369,7 @@ impl World {
             Happening::Edit(Edit { number, set }) => {
                 if let Some(i) = self.number_of(number) {
                     // A person's mistake is the person's: Twilio refuses it, and nothing has happened.
-                    let _refused = self.update(i, &set, Actor::Person, true);
+                    let _refused = self.update(i, &set, Actor::Person, Effect::Real);
                 }
             }
         }
@@ -459,7 +459,7 @@ impl World {
         number: u32,
         set: &BTreeMap<String, String>,
         by: Actor,
-        effective: bool,
+        effect: Effect,
     ) -> Result<Record, ApiError> {
         let applications: Vec<_> = self.scenario.applications.iter().map(|a| a.sid).collect();
         let trunks: Vec<_> = self.scenario.trunks.iter().map(|t| t.sid).collect();
@@ -467,13 +467,13 @@ impl World {
         let n = &mut self.numbers[number as usize];
         let mut record = n.record.clone();
         let changes = record.update(set, &known, self.now)?;
-        if effective {
+        if effect == Effect::Real {
             n.record = record.clone();
             let name = format!("{} {} {}", n.e164, self.now, self.audits.len());
             let sid = chance::sid("AE", &name);
             self.audits.insert(Audit { sid, at: self.now, number, changes: changes.clone(), by });
         }
-        self.ledger.mark(self.now, Mark::Updated(Update { number: n.e164, by, effective, changes }));
+        self.ledger.mark(self.now, Mark::Updated(Update { number: n.e164, by, effect, changes }));
         Ok(record)
     }
 

@@ -2,6 +2,9 @@
 
 use serde::Serialize;
 
+/// As Twilio's hosts label what they send.
+pub const JSON: &str = "application/json;charset=utf-8";
+
 /// A request that is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApiError {
@@ -13,6 +16,11 @@ pub struct ApiError {
 impl ApiError {
     pub fn new(status: u16, code: u32, message: &str) -> ApiError {
         ApiError { status, code, message: message.to_owned() }
+    }
+
+    /// Not Twilio's own words, but something's on the way: `body` as it is.
+    pub fn foreign(status: u16, body: &str) -> ApiError {
+        ApiError::new(status, 0, body)
     }
 
     pub fn bad_request(code: u32, message: &str) -> ApiError {
@@ -35,8 +43,11 @@ impl ApiError {
         ApiError::new(405, 20004, "Method not allowed")
     }
 
-    /// The body that goes with it.
-    pub fn json(&self) -> Vec<u8> {
+    /// The content type and body that go with it.
+    pub fn body(&self) -> (&'static str, Vec<u8>) {
+        if self.code == 0 {
+            return ("text/html", self.message.clone().into_bytes());
+        }
         #[derive(Serialize)]
         struct Body<'a> {
             code: u32,
@@ -46,6 +57,6 @@ impl ApiError {
         }
         let more_info = format!("https://www.twilio.com/docs/errors/{}", self.code);
         let body = Body { code: self.code, message: &self.message, more_info, status: self.status };
-        serde_json::to_vec(&body).expect("strings and numbers can be written")
+        (JSON, serde_json::to_vec(&body).expect("strings and numbers can be written"))
     }
 }

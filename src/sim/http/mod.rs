@@ -16,8 +16,10 @@ mod page;
 mod porting;
 pub(super) mod route;
 mod targets;
+mod trouble;
 mod view;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use axum::Router;
@@ -29,12 +31,14 @@ use axum::routing::{get, post};
 use tokio_util::sync::CancellationToken;
 
 use self::body::Trickle;
-use self::error::ApiError;
+use self::error::{ApiError, JSON};
 use self::page::Query;
 use self::route::{Class, Route};
+use self::trouble::{Delivery, Trouble};
 use self::view::{Answer, View};
-use super::chance::{self, Chance, Purpose};
+use super::chance::{self, Purpose};
 use super::fault::FaultKind;
+use super::number::{Effect, Record};
 use super::row::{Actor, Subject};
 use super::{Sim, World};
 use crate::core::id::E164;
@@ -42,9 +46,6 @@ use crate::core::time::Time;
 
 /// No request of Twilio's API is larger.
 const LARGEST: usize = 64 * 1024;
-
-/// How far Twilio's clock goes wrong, when it does.
-const SKEW: Duration = Duration::from_secs(3600);
 
 /// Ends whatever an answer still waits for; the server puts it into each request.
 #[derive(Clone, Default)]
@@ -76,15 +77,6 @@ struct Decision {
     holds: Option<u32>,
 }
 
-enum Delivery {
-    Whole,
-    Never(Duration),
-    Cut,
-    Slow(Duration),
-    /// Not even a status line.
-    Abort,
-}
-
 async fn twilio(State(sim): State<Sim>, request: Request) -> Response {
     let started = sim.clock().now();
     let seat = sim.enter();
@@ -93,7 +85,7 @@ async fn twilio(State(sim): State<Sim>, request: Request) -> Response {
     let Ok(body) = axum::body::to_bytes(body, LARGEST).await else {
         return plain(StatusCode::PAYLOAD_TOO_LARGE);
     };
-    let decision = decide(&sim, &parts, &body, seat.others);
+    let decision = decide(&sim, &parts, &body, seat.at_once);
     // Ends the update whenever this request ends, also if the client goes away.
     let _held = decision.holds.map(|number| Held(sim.clone(), number));
     let clock = sim.clock();
@@ -117,7 +109,7 @@ async fn twilio(State(sim): State<Sim>, request: Request) -> Response {
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(decision.content_type));
     put(headers, "date", &date::http_date(decision.date));
     put(headers, "twilio-request-id", &format!("RQ{:032x}", decision.request_id));
-    put(headers, "twilio-concurrent-requests", &seat.others.to_string());
+    put(headers, "twilio-concurrent-requests", &seat.at_once.to_string());
     put(headers, "twilio-request-duration", &format!("{took:.3}"));
     put(headers, "x-home-region", "us1");
     put(headers, "x-api-domain", "api.twilio.com");
@@ -154,11 +146,9 @@ impl Drop for Held {
     }
 }
 
-/// Decides a request, whole: faults, limit, credentials, effect and answer.
+/// Decides a request, whole: trouble, limit, credentials, effect and answer.
 fn decide(sim: &Sim, parts: &request::Parts, body: &[u8], at_once: usize) -> Decision {
-    let mut state = sim.lock();
-    let state = &mut *state;
-    state.world.advance(sim.clock().now());
+    let state = &mut *sim.present();
     state.requests += 1;
     let mut luck = chance::stream(state.world.scenario.seed, Purpose::Request, state.requests, 0);
     let request_id = luck.digits();
@@ -167,130 +157,98 @@ fn decide(sim: &Sim, parts: &request::Parts, body: &[u8], at_once: usize) -> Dec
     let path = parts.uri.path();
     let parsed = Route::parse(parts.method.as_str(), path);
     let (Ok(route) | Err(route)) = parsed;
-    let faults = faults_met(&state.world, route.class, &mut luck);
-    let has = |kind| faults.iter().any(|(k, _)| *k == kind);
-    let takes = |kind| faults.iter().find(|(k, _)| *k == kind).map(|(_, d)| *d);
+    let trouble = Trouble::of(&state.world, route.class, &mut luck);
 
-    let mut d = Decision {
-        status: 200,
-        content_type: "application/json;charset=utf-8",
-        body: Vec::new(),
-        delivery: Delivery::Whole,
-        latency,
-        date: state.world.now + if has(FaultKind::Skew) { SKEW } else { Duration::ZERO },
-        request_id,
-        holds: None,
+    let crowded = (at_once > state.world.scenario.api.concurrency).then(ApiError::too_many);
+    let (answer, holds) = match crowded.or_else(|| trouble.refusal()) {
+        Some(refusal) => (Err(refusal), None),
+        None => process(&mut state.world, parts, body, parsed, &trouble),
     };
-    // Faults that keep a request from being processed come first.
-    let refused = if has(FaultKind::Drop) {
-        d.delivery = Delivery::Abort;
-        Some(ApiError::new(503, 0, ""))
-    } else if at_once > state.world.scenario.api.concurrency || has(FaultKind::TooMany) {
-        d.latency = Duration::ZERO;
-        Some(ApiError::too_many())
-    } else if has(FaultKind::ServerError) {
-        Some(ApiError::new(500, 20500, "An internal server error has occurred"))
-    } else if has(FaultKind::BadGateway) {
-        d.content_type = "text/html";
-        Some(ApiError::new(502, 0, "<html><head><title>502 Bad Gateway</title></head></html>"))
-    } else if has(FaultKind::Unavailable) {
-        Some(ApiError::new(503, 0, ""))
-    } else if has(FaultKind::Unauthorized) {
-        Some(ApiError::authenticate())
-    } else {
-        None
-    };
-    let answer = match refused {
-        Some(error) => Err(error),
-        None => {
-            process(&mut state.world, &mut d, parts, body, parsed, has(FaultKind::Ineffective), has(FaultKind::Skew))
+    let (status, (content_type, body)) = match answer {
+        Ok(mut json) => {
+            trouble.spoil(&mut json, &mut luck);
+            (200, (JSON, json))
         }
-    };
-    match answer {
-        Ok(json) => d.body = json,
         Err(error) => {
-            d.status = error.status;
-            d.body = if error.code == 0 { error.message.into_bytes() } else { error.json() };
-            if route.class.writes() && matches!(error.status, 400..=499) && !matches!(error.status, 401 | 429) {
+            let is_ours = matches!(error.status, 400..=499) && !matches!(error.status, 401 | 429);
+            if route.class.writes() && is_ours {
                 let url = format!("https://api.twilio.com{path}");
                 state.world.alert(luck.digits(), error.code, Subject::Request, &url, 0);
             }
+            (error.status, error.body())
         }
-    }
-    if d.status == 200 {
-        if has(FaultKind::BadRow) || has(FaultKind::Unknown) {
-            spoil(&mut d.body, has(FaultKind::BadRow), &mut luck);
-        }
-        if has(FaultKind::Truncated) {
-            d.body.truncate(d.body.len() / 2);
-        }
-    }
-    if !matches!(d.delivery, Delivery::Abort) {
-        if let Some(takes) = takes(FaultKind::Hang) {
-            d.delivery = Delivery::Never(takes);
-        } else if has(FaultKind::Cut) {
-            d.delivery = Delivery::Cut;
-        } else if let Some(takes) = takes(FaultKind::Slow) {
-            d.delivery = Delivery::Slow(takes);
-        }
-    }
-    let outcome = match d.delivery {
-        Delivery::Whole | Delivery::Slow(_) => d.status.to_string(),
+    };
+    let delivery = trouble.delivery();
+    let outcome = match delivery {
+        Delivery::Whole | Delivery::Slow(_) => status.to_string(),
         Delivery::Never(_) => "hang".into(),
         Delivery::Cut => "cut".into(),
         Delivery::Abort => "drop".into(),
     };
     state.stats.count(parts.method.as_str(), route.class, outcome, at_once);
-    d
+    // Turned away at the door.
+    let latency = if status == 429 { Duration::ZERO } else { latency };
+    let date = state.world.now + trouble.skew();
+    Decision { status, content_type, body, delivery, latency, date, request_id, holds }
 }
 
-/// The faults that this request meets, with how long they take.
-fn faults_met(world: &World, class: Class, luck: &mut Chance) -> Vec<(FaultKind, Duration)> {
-    let at_work = world.faults.iter().filter(|f| f.fault.on.meets(class) && f.at_work(world.now));
-    at_work.filter(|f| luck.hits(f.fault.share)).map(|f| (f.fault.kind, f.fault.takes)).collect()
-}
-
+/// Processes a request that gets as far as that. Beside the answer, the number whose update it opens.
 fn process(
     world: &mut World,
-    decision: &mut Decision,
     parts: &request::Parts,
     body: &[u8],
     parsed: Result<Route<'_>, Route<'_>>,
-    is_ineffective: bool,
-    is_skewed: bool,
-) -> Answer {
-    let (path, headers) = (parts.uri.path(), &parts.headers);
+    trouble: &Trouble,
+) -> (Answer, Option<u32>) {
     let (Ok(route) | Err(route)) = parsed;
+    let (path, headers) = (parts.uri.path(), &parts.headers);
     let authorization = headers.get(header::AUTHORIZATION).and_then(|v| v.to_str().ok());
-    auth::check(&world.scenario.account, authorization, &route, path)?;
-    let route = parsed.map_err(|_| ApiError::method_not_allowed())?;
+    if let Err(refusal) = auth::check(&world.scenario.account, authorization, &route, path) {
+        return (Err(refusal), None);
+    }
+    if parsed.is_err() {
+        return (Err(ApiError::method_not_allowed()), None);
+    }
     let query = Query::parse(parts.uri.query().unwrap_or_default().as_bytes());
     let base = base_of(headers);
-    let skew = if is_skewed { SKEW } else { Duration::ZERO };
-    let view = View { world, route, path, query: &query, base: &base, skew };
-    match route.class {
-        Class::NumberUpdate => {
-            let number = view.number_of_path().ok_or_else(|| view.not_found())?;
-            if view.world.numbers[number as usize].updating {
-                let message = "The resource is being updated by another request";
-                return Err(ApiError::new(409, 20162, message));
-            }
-            let set: std::collections::BTreeMap<_, _> = Query::parse(body).into_pairs().collect();
-            if set.contains_key("AccountSid") {
-                // It would move the number to another account. Nobody here may.
-                return Err(ApiError::new(403, 20403, "Moving a number is forbidden"));
-            }
-            let record = world.update(number, &set, Actor::Api, !is_ineffective)?;
-            world.numbers[number as usize].updating = true;
-            decision.holds = Some(number);
-            let view = View { world, route, path, query: &query, base: &base, skew };
-            view::one(&view.number(&view.world.numbers[number as usize], &record))
+    let view = View { world, route, path, query: &query, base: &base, skew: trouble.skew() };
+    let Some(number) = route.class.writes().then(|| view.number_of_path()) else {
+        return (read(&view), None);
+    };
+    let Some(number) = number else {
+        return (Err(view.not_found()), None);
+    };
+    match write(world, route.class, number, body, trouble) {
+        Err(refusal) => (Err(refusal), None),
+        Ok(record) => {
+            let view = View { world, route, path, query: &query, base: &base, skew: trouble.skew() };
+            (view::one(&view.number(&view.world.numbers[number as usize], &record)), Some(number))
         }
-        Class::NumberDelete => {
-            let number = view.number_of_path().ok_or_else(|| view.not_found())?;
-            world.release(number);
-            Err(ApiError::new(403, 20403, "Releasing a number is forbidden"))
-        }
+    }
+}
+
+/// Changes a number, and opens an update that lasts until it is answered. Gives the record to answer with.
+fn write(world: &mut World, class: Class, number: u32, body: &[u8], trouble: &Trouble) -> Result<Record, ApiError> {
+    if class == Class::NumberDelete {
+        world.release(number);
+        return Err(ApiError::new(403, 20403, "Releasing a number is forbidden"));
+    }
+    if world.numbers[number as usize].updating {
+        return Err(ApiError::new(409, 20162, "The resource is being updated by another request"));
+    }
+    let set: BTreeMap<String, String> = Query::parse(body).into_pairs().collect();
+    if set.contains_key("AccountSid") {
+        // It would move the number to another account. Nobody here may.
+        return Err(ApiError::new(403, 20403, "Moving a number is forbidden"));
+    }
+    let effect = if trouble.has(FaultKind::Ineffective) { Effect::Pretended } else { Effect::Real };
+    let record = world.update(number, &set, Actor::Api, effect)?;
+    world.numbers[number as usize].updating = true;
+    Ok(record)
+}
+
+fn read(view: &View<'_>) -> Answer {
+    match view.route.class {
         Class::Account => view.account_itself(),
         Class::Calls => view.calls(),
         Class::Call => view.call_by_sid(),
@@ -315,7 +273,8 @@ fn process(
         Class::Trunk => view.trunk(),
         Class::OriginationUrls => view.origination_urls(),
         Class::Region => view.region(),
-        Class::Other => Err(view.not_found()),
+        // Writes are not read.
+        Class::NumberUpdate | Class::NumberDelete | Class::Other => Err(view.not_found()),
     }
 }
 
@@ -334,33 +293,4 @@ pub(super) fn number_record(world: &World, number: E164) -> Option<serde_json::V
     let view = View { world, route, path: "", query: &Query::parse(b""), base: "", skew: Duration::ZERO };
     let record = serde_json::to_value(view.number(n, &n.record)).ok()?;
     n.is_listed(world.now).then_some(record)
-}
-
-/// Makes one row of a page, or the one resource, such as nobody expects.
-fn spoil(body: &mut Vec<u8>, is_malformed: bool, luck: &mut Chance) {
-    let Ok(mut json) = serde_json::from_slice::<serde_json::Value>(body) else { return };
-    let Some(map) = json.as_object_mut() else { return };
-    let page = map.values_mut().find_map(|v| v.as_array_mut());
-    let row = match page {
-        Some(rows) => {
-            let count = rows.len() as u64;
-            rows.get_mut(luck.below(count) as usize).and_then(|r| r.as_object_mut())
-        }
-        None => Some(map),
-    };
-    let Some(row) = row else { return };
-    if is_malformed {
-        row.insert("sid".into(), serde_json::Value::Null);
-        row.insert("date_created".into(), "yesterday".into());
-    } else {
-        row.insert("brand_new_field".into(), serde_json::json!({ "depth": 1 }));
-        for name in ["status", "log_level", "log", "port_in_request_status"] {
-            if row.contains_key(name) {
-                row.insert(name.into(), "quantum".into());
-            }
-        }
-    }
-    if let Ok(spoilt) = serde_json::to_vec(&json) {
-        *body = spoilt;
-    }
 }

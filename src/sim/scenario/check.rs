@@ -99,6 +99,28 @@ impl Scenario {
         if self.groups.is_empty() {
             return wrong(path![], "there are no numbers; add a [[group]]".into());
         }
+        let lag = &self.lag;
+        for (key, [from, to]) in
+            [("range_s", lag.range_s), ("late_s", lag.late_s), ("alert_s", lag.alert_s), ("price_s", lag.price_s)]
+        {
+            if from > to || from.is_nan() || to.is_nan() {
+                return wrong(path!["lag", key], format!("{key} runs backwards; write the smaller number first"));
+            }
+        }
+        for (table, key, share) in [
+            ("lag", "late", lag.late),
+            ("lag", "early", lag.early),
+            ("lag", "corrected", lag.corrected),
+            ("twilio", "callback_warnings", self.twilio.callback_warnings),
+            ("twilio", "anonymous", self.twilio.anonymous),
+        ] {
+            if !(0.0..=1.0).contains(&share) {
+                return wrong(
+                    path![table, key],
+                    format!("{key} is a share, between 0 and 1; write 0.25 for a quarter"),
+                );
+            }
+        }
         self.check_groups()?;
         for (i, bin) in self.bins.iter().enumerate() {
             let digits =

@@ -105,6 +105,7 @@ fn more_requests_at_once_than_allowed_are_refused_unprocessed() {
         let statuses = [a.status, b.status, c.status];
         assert_eq!(statuses, [200, 200, 429]);
         assert_eq!((c.error().1, c.headers["twilio-concurrent-requests"].to_str().unwrap()), (20429, "3"));
+        assert_eq!(c.headers["twilio-request-duration"].to_str().unwrap(), "0.000", "turned away at the door");
         let stats = door.sim.stats();
         assert_eq!((stats.most_at_once, stats.too_many, stats.of("GET calls", "200")), (3, 1, 2));
         assert_eq!(get().await.status, 200);

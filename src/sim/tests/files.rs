@@ -62,6 +62,8 @@ fn faults_of_a_file_are_found_with_their_place_and_cure() {
             "write one of any, reads, writes, account, calls",
         ),
         (format!("{group}[[bin]]\nsid = \"EH1\"\ndoes = \"answer\"\n"), "line 6, column 7", "EH and 32"),
+        (format!("{group}[lag]\nalert_s = [30, -4]\n"), "line 6, column 11", "the smaller number first"),
+        (format!("{group}[lag]\nearly = 25\n"), "line 6, column 9", "write 0.25 for a quarter"),
         ("name = \"x\"\nseed = -1\n".to_owned(), "line 2, column 8", "expected u64"),
         ("name = ".to_owned(), "line 1, column 8", ""),
     ] {

@@ -1,0 +1,130 @@
+//! The API's own faults as one request meets them.
+
+use std::time::Duration;
+
+use super::error::ApiError;
+use super::route::Class;
+use crate::sim::chance::Chance;
+use crate::sim::fault::FaultKind;
+use crate::sim::world::World;
+
+/// How far Twilio's clock goes wrong, when it does.
+const SKEW: Duration = Duration::from_secs(3600);
+
+/// The faults that a request meets, and how long each takes.
+pub struct Trouble(Vec<(FaultKind, Duration)>);
+
+/// How an answer reaches the client.
+pub enum Delivery {
+    Whole,
+    /// Not within this time.
+    Never(Duration),
+    Cut,
+    Slow(Duration),
+    /// Not even a status line.
+    Abort,
+}
+
+impl Trouble {
+    pub fn of(world: &World, class: Class, luck: &mut Chance) -> Trouble {
+        let at_work = world.faults.iter().filter(|f| f.fault.on.meets(class) && f.at_work(world.now));
+        Trouble(at_work.filter(|f| luck.hits(f.fault.share)).map(|f| (f.fault.kind, f.fault.takes)).collect())
+    }
+
+    pub fn has(&self, kind: FaultKind) -> bool {
+        self.takes(kind).is_some()
+    }
+
+    fn takes(&self, kind: FaultKind) -> Option<Duration> {
+        self.0.iter().find(|(k, _)| *k == kind).map(|(_, takes)| *takes)
+    }
+
+    /// Why the request is not processed at all, if it is not.
+    pub fn refusal(&self) -> Option<ApiError> {
+        let refuse = |kind| {
+            Some(match kind {
+                FaultKind::Drop | FaultKind::Unavailable => ApiError::foreign(503, ""),
+                FaultKind::TooMany => ApiError::too_many(),
+                FaultKind::ServerError => ApiError::new(500, 20500, "An internal server error has occurred"),
+                FaultKind::BadGateway => {
+                    ApiError::foreign(502, "<html><head><title>502 Bad Gateway</title></head></html>")
+                }
+                FaultKind::Unauthorized => ApiError::authenticate(),
+                FaultKind::Hang
+                | FaultKind::Cut
+                | FaultKind::Slow
+                | FaultKind::Truncated
+                | FaultKind::BadRow
+                | FaultKind::Unknown
+                | FaultKind::Stall
+                | FaultKind::Skew
+                | FaultKind::Ineffective => return None,
+            })
+        };
+        self.0.iter().find_map(|(kind, _)| refuse(*kind))
+    }
+
+    /// What becomes of the answer on its way.
+    pub fn delivery(&self) -> Delivery {
+        if self.has(FaultKind::Drop) {
+            Delivery::Abort
+        } else if let Some(takes) = self.takes(FaultKind::Hang) {
+            Delivery::Never(takes)
+        } else if self.has(FaultKind::Cut) {
+            Delivery::Cut
+        } else if let Some(takes) = self.takes(FaultKind::Slow) {
+            Delivery::Slow(takes)
+        } else {
+            Delivery::Whole
+        }
+    }
+
+    /// By how much Twilio's clock is ahead.
+    pub fn skew(&self) -> Duration {
+        if self.has(FaultKind::Skew) { SKEW } else { Duration::ZERO }
+    }
+
+    /// Makes of a good answer the one that is sent.
+    pub fn spoil(&self, body: &mut Vec<u8>, luck: &mut Chance) {
+        if self.has(FaultKind::BadRow) {
+            change_a_row(body, luck, |row| {
+                row.insert("sid".into(), serde_json::Value::Null);
+                row.insert("date_created".into(), "yesterday".into());
+            });
+        }
+        if self.has(FaultKind::Unknown) {
+            change_a_row(body, luck, |row| {
+                row.insert("brand_new_field".into(), serde_json::json!({ "depth": 1 }));
+                for name in ["status", "log_level", "log", "port_in_request_status"] {
+                    if row.contains_key(name) {
+                        row.insert(name.into(), "quantum".into());
+                    }
+                }
+            });
+        }
+        if self.has(FaultKind::Truncated) {
+            body.truncate(body.len() / 2);
+        }
+    }
+}
+
+type JsonMap = serde_json::Map<String, serde_json::Value>;
+
+/// Changes one row of a page, or the one resource.
+fn change_a_row(body: &mut Vec<u8>, luck: &mut Chance, change: impl FnOnce(&mut JsonMap)) {
+    let Ok(mut json) = serde_json::from_slice::<serde_json::Value>(body) else { return };
+    let Some(map) = json.as_object_mut() else { return };
+    let row = match map.values_mut().find_map(|v| v.as_array_mut()) {
+        Some(rows) => {
+            let count = rows.len() as u64;
+            rows.get_mut(luck.below(count) as usize).and_then(|r| r.as_object_mut())
+        }
+        None => Some(map),
+    };
+    if let Some(row) = row {
+        change(row);
+    }
+    if let Ok(changed) = serde_json::to_vec(&json) {
+        *body = changed;
+    }
+}
