@@ -162,7 +162,7 @@ pub fn time_zone(name: &str) -> Result<TimeZone, String> {
 
 fn read_port_at(s: &mut Section<'_>) -> PortAt {
     let Some(text) = s.text("port_at") else {
-        return PortAt::Unknown;
+        return PortAt::Done;
     };
     match text.value.as_str() {
         "done" => PortAt::Done,

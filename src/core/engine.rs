@@ -165,6 +165,8 @@ pub struct ChannelState {
     not_before: Option<Time>,
     /// Paged for trouble that a swap would not cure, and not yet over.
     paged: bool,
+    /// Somebody has called or written.
+    was_used: bool,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -209,6 +211,7 @@ impl Engine {
                     decided: false,
                     not_before: None,
                     paged: false,
+                    was_used: false,
                 })
             })
             .collect();
@@ -422,9 +425,13 @@ impl Engine {
     }
 
     fn sighted(&mut self, sighting: Option<Sighting>) {
-        if let Some(s) = sighting
-            && self.channel(s.number, s.channel).phase == Phase::Waiting
-        {
+        let Some(s) = sighting else {
+            return;
+        };
+        let state = &mut self.channels[s.number.0 as usize][s.channel.index()];
+        let is_first = !std::mem::replace(&mut state.was_used, true);
+        // Whatever was announced: with its first live caller a number's day begins.
+        if is_first && state.phase != Phase::Active {
             self.enter(s.at, s.number, s.channel, Phase::Active, PhaseChange::FirstCaller);
         }
     }
@@ -497,10 +504,6 @@ impl Engine {
             if from != verdict {
                 self.events.push(Event::Verdict { number: *ix, channel, from, to: verdict });
             }
-            match verdict {
-                Verdict::Unknown | Verdict::Healthy => state.decided = false,
-                Verdict::Suspect | Verdict::Failing | Verdict::Silent | Verdict::Blind => {}
-            }
         }
         // Numbers on the fallback say nothing of the handler that the group shares.
         let on_primary: Vec<NumberIx> =
@@ -517,6 +520,12 @@ impl Engine {
         }
         if blind {
             return;
+        }
+        // What is over may be decided again: over for the number, and for the group that it is in.
+        let is_over = |v: Verdict| matches!(v, Verdict::Unknown | Verdict::Healthy);
+        for ix in &members {
+            let state = &mut self.channels[ix.0 as usize][channel.index()];
+            state.decided &= !(is_over(state.verdict) && is_over(verdict));
         }
         if verdict == Verdict::Failing && is_shared {
             self.decide(now, group, channel, &on_primary, pooled);

@@ -47,7 +47,7 @@ pub struct Number {
 /// When a number's port is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PortAt {
-    /// It is on Twilio already.
+    /// It is on Twilio already, or may be any moment.
     Done,
     /// At this instant, as far as anybody has been told.
     At(Time),

@@ -110,6 +110,8 @@ async fn page(
 }
 
 pub fn ingest() {
+    // The client that fetches the pages asks for it.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let account = Scenario::parse(DAY).unwrap().account.sid;
     let (pages, first, roster) = pages(&account.to_string());
     let bytes: usize = pages.values().map(Vec::len).sum();

@@ -56,7 +56,7 @@ pub fn swap() {
         while last.is_none() {
             clock.sleep(Duration::from_millis(500)).await;
             let status = agent.status.borrow().clone();
-            first = first.or(status.decisions.first().map(|d| d.at));
+            first = status.decisions.iter().max_by_key(|d| d.numbers.len()).map(|d| (d.at, d.numbers.len())).or(first);
             let done = |n: &ringback::agent::status::NumberStatus| match n.channels[0].rollback {
                 RollbackStatus::Done { since } => Some(since),
                 RollbackStatus::None | RollbackStatus::Pending => None,
@@ -64,7 +64,8 @@ pub fn swap() {
             let all: Option<Vec<Time>> = status.numbers().map(|(_, n)| done(n)).collect();
             last = all.and_then(|all| all.into_iter().max());
         }
-        let took = last.unwrap().since(first.unwrap()).as_secs_f64();
+        let (decided_at, numbers) = first.unwrap();
+        let took = last.unwrap().since(decided_at).as_secs_f64();
         let text = agent.metrics.render().unwrap();
         let count = |code: &str| {
             let prefix = "ringback_twilio_requests_total{";

@@ -169,7 +169,8 @@ fn observe_writes_nothing() {
 fn phases_follow_the_first_caller_and_the_clock() {
     play(DAY, async |w| {
         w.agent_section = "mode = \"auto\"\nactive_for = \"45m\"\n".into();
-        let agent = w.start().await.unwrap();
+        let text = w.config_text().replace("name = \"support\"\n", "name = \"support\"\nport_at = \"unknown\"\n");
+        let agent = w.start_with(&w.parse(&text).unwrap()).await.unwrap();
         let phase = |agent: &crate::world::Running| agent.channel(support()[0], Channel::Voice).phase;
         assert_eq!(phase(&agent), Phase::Waiting);
         w.pass(600).await;
@@ -178,6 +179,20 @@ fn phases_follow_the_first_caller_and_the_clock() {
         assert_eq!(phase(&agent), Phase::Passive);
         let passive = r#"ringback_phase{channel="voice",group="support",number="+15005550100",phase="passive"}"#;
         assert_eq!(agent.metric(passive).await, Some(1.0));
+        agent.stop().await;
+    });
+}
+
+#[test]
+fn what_is_withheld_is_said_once() {
+    play(DAY, async |w| {
+        w.agent_section = "mode = \"observe\"\n".into();
+        let agent = w.start().await.unwrap();
+        w.pass(600).await;
+        w.sim.set_handler(APP, HandlerState::all(Condition::Status(500))).unwrap();
+        w.pass(3 * 3600).await;
+        let decisions = agent.status().decisions.len();
+        assert!((1..=4).contains(&decisions), "{decisions} decisions on one fault of three numbers");
         agent.stop().await;
     });
 }
