@@ -13,6 +13,7 @@
 //! Memory: one entry a call, kept until [`Ledger::prune`] is told that nothing older will come.
 
 use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasherDefault, Hasher};
 use std::time::Duration;
 
 use super::code::Code;
@@ -57,14 +58,38 @@ pub struct Effect {
     pub change: Option<Change>,
 }
 
+/// By the digits of a SID. Those are random already, so that hashing them would only cost: every
+/// call is looked up several times.
+type BySid<T> = HashMap<u128, T, BuildHasherDefault<Digits>>;
+
+#[derive(Default)]
+struct Digits(u64);
+
+impl Hasher for Digits {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for b in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*b);
+        }
+    }
+
+    fn write_u128(&mut self, digits: u128) {
+        // Both halves, for simulators count upwards.
+        self.0 = ((digits as u64) ^ ((digits >> 64) as u64)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+}
+
 #[derive(Debug)]
 pub struct Ledger {
     grace: Duration,
-    entries: [HashMap<u128, Entry>; 2],
+    entries: [BySid<Entry>; 2],
     /// Status of each child leg, so that its parent's counts can follow.
-    children: HashMap<u128, ChildLeg>,
+    children: BySid<ChildLeg>,
     /// Alerts and legs of calls that have not been seen.
-    orphans: HashMap<u128, Orphan>,
+    orphans: BySid<Orphan>,
     /// Entries that ended, in the order in which we saw them end.
     ended: VecDeque<(Time, Resource)>,
     /// Numbers whose handler was seen to dial out.
@@ -120,9 +145,9 @@ impl Ledger {
     pub fn new(roster: &Roster, grace: Duration) -> Ledger {
         Ledger {
             grace,
-            entries: [HashMap::new(), HashMap::new()],
-            children: HashMap::new(),
-            orphans: HashMap::new(),
+            entries: Default::default(),
+            children: HashMap::default(),
+            orphans: HashMap::default(),
             ended: VecDeque::new(),
             forwards: vec![false; roster.len()],
             open: vec![[0; 2]; roster.len()],

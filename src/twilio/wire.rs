@@ -152,31 +152,23 @@ pub struct NotAPage {
 
 /// Reads a page. Bad rows are in it as errors; a body that is no page at all is an error itself.
 pub fn page<L: Listed>(body: &[u8], reader: Reader<'_>) -> Result<Page<L::Item>, NotAPage> {
-    match envelope::<L, L::Raw<'_>>(body) {
-        Ok(Envelope { rows, next }) => {
-            let rows: Vec<_> = rows.iter().map(|raw| L::convert(raw, reader)).collect();
-            if rows.iter().all(Result::is_ok) {
-                return Ok(finish::<L>(rows, next));
-            }
-            // The raw text of the bad ones is wanted.
-            row_by_row::<L>(body, reader)
-        }
-        Err(_) => row_by_row::<L>(body, reader),
+    let not_a_page = |problem: String| NotAPage { key: L::KEY, problem };
+    // Checked once for the whole page, not once for each string in it.
+    let text = std::str::from_utf8(body).map_err(|e| not_a_page(e.to_string()))?;
+    let fast = envelope::<L, L::Raw<'_>, _>(text, |raw| L::convert(&raw, reader));
+    if let Ok(Envelope { rows, next }) = fast
+        && rows.iter().all(Result::is_ok)
+    {
+        return Ok(finish::<L>(rows, next));
     }
-}
-
-fn row_by_row<L: Listed>(body: &[u8], reader: Reader<'_>) -> Result<Page<L::Item>, NotAPage> {
-    let Envelope { rows, next } =
-        envelope::<L, &RawValue>(body).map_err(|e| NotAPage { key: L::KEY, problem: e.to_string() })?;
-    let rows = rows
-        .into_iter()
-        .map(|raw| {
-            serde_json::from_str::<L::Raw<'_>>(raw.get())
-                .map_err(|e| BadRow::new("row", e))
-                .and_then(|row| L::convert(&row, reader))
-                .map_err(|bad| BadRow { raw: masked(raw.get()), ..bad })
-        })
-        .collect();
+    // Some row is bad, or all of it is: taken apart, with the raw text of what is bad.
+    let Envelope { rows, next } = envelope::<L, &RawValue, _>(text, |raw| {
+        serde_json::from_str::<L::Raw<'_>>(raw.get())
+            .map_err(|e| BadRow::new("row", e))
+            .and_then(|row| L::convert(&row, reader))
+            .map_err(|bad| BadRow { raw: masked(raw.get()), ..bad })
+    })
+    .map_err(|e| not_a_page(e.to_string()))?;
     Ok(finish::<L>(rows, next))
 }
 
@@ -213,43 +205,48 @@ fn masked(raw: &str) -> String {
     out
 }
 
-struct Envelope<R> {
-    rows: Vec<R>,
+struct Envelope<T> {
+    rows: Vec<T>,
     next: Option<String>,
 }
 
-fn envelope<'a, L: Listed, R: Deserialize<'a>>(body: &'a [u8]) -> Result<Envelope<R>, serde_json::Error> {
-    struct V<L, R>(PhantomData<(L, R)>);
-    struct Rows<R>(PhantomData<R>);
+/// Reads a list's envelope, turning each row of type `R` into a `T` as it comes: a page's rows are
+/// never all there in raw form.
+fn envelope<'a, L: Listed, R: Deserialize<'a>, T>(
+    body: &'a str,
+    convert: impl FnMut(R) -> T,
+) -> Result<Envelope<T>, serde_json::Error> {
+    struct V<L, R, F>(F, PhantomData<(L, R)>);
+    struct Rows<R, F>(F, PhantomData<R>);
 
-    impl<'de, R: Deserialize<'de>> DeserializeSeed<'de> for Rows<R> {
-        type Value = Vec<R>;
-        fn deserialize<D: Deserializer<'de>>(self, d: D) -> Result<Vec<R>, D::Error> {
+    impl<'de, R: Deserialize<'de>, T, F: FnMut(R) -> T> DeserializeSeed<'de> for Rows<R, F> {
+        type Value = Vec<T>;
+        fn deserialize<D: Deserializer<'de>>(self, d: D) -> Result<Vec<T>, D::Error> {
             d.deserialize_seq(self)
         }
     }
 
-    impl<'de, R: Deserialize<'de>> Visitor<'de> for Rows<R> {
-        type Value = Vec<R>;
+    impl<'de, R: Deserialize<'de>, T, F: FnMut(R) -> T> Visitor<'de> for Rows<R, F> {
+        type Value = Vec<T>;
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             f.write_str("an array of rows")
         }
-        fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Vec<R>, A::Error> {
+        fn visit_seq<A: SeqAccess<'de>>(mut self, mut seq: A) -> Result<Vec<T>, A::Error> {
             // A page has at most 1,000 rows.
             let mut rows = Vec::with_capacity(64);
             while let Some(row) = seq.next_element()? {
-                rows.push(row);
+                rows.push((self.0)(row));
             }
             Ok(rows)
         }
     }
 
-    impl<'de, L: Listed, R: Deserialize<'de>> Visitor<'de> for V<L, R> {
-        type Value = Envelope<R>;
+    impl<'de, L: Listed, R: Deserialize<'de>, T, F: FnMut(R) -> T> Visitor<'de> for V<L, R, F> {
+        type Value = Envelope<T>;
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             write!(f, "an object with {:?}", L::KEY)
         }
-        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Envelope<R>, A::Error> {
+        fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Envelope<T>, A::Error> {
             #[derive(Deserialize)]
             struct Meta<'a> {
                 #[serde(borrow, default)]
@@ -259,7 +256,7 @@ fn envelope<'a, L: Listed, R: Deserialize<'a>>(body: &'a [u8]) -> Result<Envelop
             let mut next = None;
             while let Some(key) = map.next_key::<Cow<'de, str>>()? {
                 if key == L::KEY {
-                    rows = Some(map.next_value_seed(Rows(PhantomData))?);
+                    rows = Some(map.next_value_seed(Rows(&mut self.0, PhantomData))?);
                 } else if key == "next_page_uri" {
                     next = map.next_value::<Text<'de>>()?.owned();
                 } else if key == "meta" {
@@ -273,8 +270,8 @@ fn envelope<'a, L: Listed, R: Deserialize<'a>>(body: &'a [u8]) -> Result<Envelop
         }
     }
 
-    let mut d = serde_json::Deserializer::from_slice(body);
-    let envelope = d.deserialize_map(V::<L, R>(PhantomData))?;
+    let mut d = serde_json::Deserializer::from_str(body);
+    let envelope = d.deserialize_map(V::<L, R, _>(convert, PhantomData))?;
     d.end()?;
     Ok(envelope)
 }

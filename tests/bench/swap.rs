@@ -76,7 +76,7 @@ pub fn swap() {
         };
         let refused = count("code=\"429\"");
         println!(
-            "  {took:.1} s from the decision to the last read-back: {:.2} times the ideal 5 s for the writes alone",
+            "  {took:.1} s from the decision on {numbers} numbers to the last read-back: {:.2} times the ideal 5 s for the writes alone",
             took / 5.0
         );
         println!("  {refused} of {} updates met a 429, {:.1} %", count("code"), 100.0 * refused / count("code"));
