@@ -44,7 +44,7 @@
 //! 3. [`core::engine`] takes it. [`core::ledger`] joins the call with its alerts and child legs in
 //!    whatever order they come, and settles it once alerts have had time to arrive.
 //! 4. [`core::outcome`] says what became of the caller: `ok`, `failed(reason)`, `ignored(why)`.
-//! 5. [`core::window`] counts distinct callers of the number and of its group, and a
+//! 5. [`core::detect`] weighs it with the other calls of the number and of its group, and a
 //!    [`core::verdict`] follows. Too little data and data that cannot be read are verdicts of their
 //!    own.
 //! 6. [`core::policy`] makes of it a decision: act, or the first guard that says no. Both are news.
@@ -57,7 +57,8 @@
 //!
 //! Everything waits on [`clock::Clock`]. `run` has the machine's; the demo and the tests have one
 //! that jumps from deadline to deadline, with the same agent, the real HTTP client and a real SQLite
-//! file on top. A port day then takes seconds and is the same every time.
+//! file on top. A port day then takes seconds and is the same every time. [`replay`] has no clock at
+//! all: a recorded log brings its own time, and the same engine decides.
 //!
 //! # Deliberately absent
 //!
@@ -72,6 +73,7 @@ pub mod config;
 pub mod core;
 pub mod metrics;
 pub mod party;
+pub mod replay;
 pub mod sim;
 pub mod store;
 pub mod twilio;

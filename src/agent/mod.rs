@@ -194,20 +194,25 @@ impl Agent {
             Poller::<poll::Messages>::new(shared.clone(), config.poll.clone(), polled(Source::Messages).await?, none());
         let mut alerts =
             Poller::<poll::Alerts>::new(shared.clone(), config.poll.clone(), polled(Source::Alerts).await?, none());
+        // What the last agent had counted: whatever had settled when it last read the alerts.
+        let counted = polled(Source::Alerts).await?;
         store
             .observations(now - config.engine.remember, |at, observation| {
                 match &observation {
                     Observation::Call(call) => calls.remember(call.sid(), call),
                     Observation::Message(message) => messages.remember(message.sid(), message),
                     Observation::Alert(alert) => alerts.remember(alert.sid(), alert),
-                    Observation::Number(_) => {}
+                    Observation::Probe(_) | Observation::Number(_) => {}
+                }
+                if let Some(until) = counted {
+                    engine.catch_up(at.min(until));
                 }
                 engine.observe(at, &observation);
             })
             .await?;
-        if let Some(at) = polled(Source::Alerts).await? {
-            engine.catch_up(at);
-            tracing::info!(entries = engine.held(), until = %at, "took up where the last agent ended");
+        if let Some(until) = counted {
+            engine.catch_up(until);
+            tracing::info!(entries = engine.held(), %until, "took up where the last agent ended");
         }
         for (ix, n) in roster.numbers() {
             for channel in Channel::ALL.into_iter().filter(|c| n.channels[c.index()]) {

@@ -128,7 +128,7 @@ impl NumberStatus {
                     phase: c.phase,
                     verdict: c.verdict,
                     evidence: c.evidence.clone(),
-                    unsettled: c.open,
+                    unsettled: engine.open(ix, channel),
                     handler: record.map(|r| r.handler(channel)),
                     rollback: match c.rollback {
                         Rollback::None => RollbackStatus::None,

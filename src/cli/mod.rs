@@ -2,6 +2,7 @@
 
 mod demo;
 mod log;
+mod replay;
 mod run;
 mod sim;
 
@@ -53,6 +54,12 @@ enum Command {
         #[arg(long, value_name = "LEVEL", env = "RINGBACK_LOG", default_value = "info")]
         log: String,
     },
+    /// Runs the detector over a recorded log, offline, in the log's own time
+    #[command(
+        after_help = "Example:\n  ringback replay --config ringback.toml --events log.jsonl --decisions out.jsonl\n  \
+        ringback replay --config ringback.toml --events log.jsonl --compare stricter.toml"
+    )]
+    Replay(replay::Arguments),
     /// Runs the pretend Twilio alone
     #[command(after_help = "Example:\n  ringback sim --scenario day.toml --listen 127.0.0.1:4010")]
     Sim(sim::Arguments),
@@ -71,6 +78,7 @@ pub fn main() -> ExitCode {
     let result = match arguments.command {
         Command::Demo(arguments) => demo::demo(&arguments),
         Command::Run { config, log } => run::run(&config, &log),
+        Command::Replay(arguments) => replay::replay(&arguments),
         Command::Sim(arguments) => sim::sim(&arguments),
     };
     match result {

@@ -115,31 +115,55 @@ const DAY: Duration = Duration::from_secs(86_400);
 impl Config {
     /// Reads `path` and what it names.
     pub fn load(path: &Path, env: &dyn Env) -> Result<Config, BadConfig> {
-        match std::fs::read_to_string(path) {
-            Ok(text) => Config::parse(path, &text, env),
-            Err(e) => {
-                let text = format!("cannot be read: {e}; name the file with --config");
-                Err(BadConfig(vec![Fault { file: path.to_owned(), place: None, text }]))
-            }
-        }
+        let text = read_file(path)?;
+        Config::parse(path, &text, env)
     }
 
     /// Reads the text of a file at `path`.
     pub fn parse(path: &Path, text: &str, env: &dyn Env) -> Result<Config, BadConfig> {
-        let faults = Faults::new(path, text);
-        let (table, errors) = DeTable::parse_recoverable(text);
-        for e in &errors {
-            faults.at(e.span().unwrap_or(0..0), format!("not TOML: {}", e.message()));
-        }
-        if !errors.is_empty() {
-            // What could be read of it would only lead to faults that are none.
-            return Err(BadConfig(faults.into_sorted()));
-        }
-        let config = read(Section::new("", &table, &faults), path, env);
-        match config {
-            Some(config) if faults.is_empty() => Ok(config),
-            _ => Err(BadConfig(faults.into_sorted())),
-        }
+        parse(path, text, |top| read(top, path, env))
+    }
+}
+
+/// What the file says of whom we watch and how we decide: all that work without an account needs.
+/// Credentials are not asked for; whatever else is wrong with the file is a fault all the same.
+#[derive(Debug, Clone)]
+pub struct Rules {
+    pub engine: engine::Settings,
+    pub roster: Roster,
+}
+
+impl Rules {
+    pub fn load(path: &Path) -> Result<Rules, BadConfig> {
+        let text = read_file(path)?;
+        Rules::parse(path, &text)
+    }
+
+    pub fn parse(path: &Path, text: &str) -> Result<Rules, BadConfig> {
+        parse(path, text, |top| read_rules(top, path))
+    }
+}
+
+fn read_file(path: &Path) -> Result<String, BadConfig> {
+    std::fs::read_to_string(path).map_err(|e| {
+        let text = format!("cannot be read: {e}; name the file with --config");
+        BadConfig(vec![Fault { file: path.to_owned(), place: None, text }])
+    })
+}
+
+fn parse<T>(path: &Path, text: &str, read: impl FnOnce(Section<'_>) -> Option<T>) -> Result<T, BadConfig> {
+    let faults = Faults::new(path, text);
+    let (table, errors) = DeTable::parse_recoverable(text);
+    for e in &errors {
+        faults.at(e.span().unwrap_or(0..0), format!("not TOML: {}", e.message()));
+    }
+    if !errors.is_empty() {
+        // What could be read of it would only lead to faults that are none.
+        return Err(BadConfig(faults.into_sorted()));
+    }
+    match read(Section::new("", &table, &faults)) {
+        Some(read) if faults.is_empty() => Ok(read),
+        _ => Err(BadConfig(faults.into_sorted())),
     }
 }
 
@@ -148,6 +172,20 @@ fn read(mut top: Section<'_>, path: &Path, env: &dyn Env) -> Option<Config> {
     let faults = top.faults();
     top.require("twilio", "name the account: [twilio] account_sid = \"AC…\"");
     let twilio = top.section("twilio").and_then(|s| read_twilio(s, dir, env, faults));
+    let (agent, poll, rules) = read_rest(top, dir, env);
+    Some(Config { twilio: twilio?, agent: agent?, poll, engine: rules.engine, roster: rules.roster })
+}
+
+fn read_rules(mut top: Section<'_>, path: &Path) -> Option<Rules> {
+    let dir = path.parent().unwrap_or_else(|| Path::new(""));
+    // Without an account there is nothing to check in it.
+    top.section("twilio");
+    let (_, _, rules) = read_rest(top, dir, &HashMap::new());
+    Some(rules)
+}
+
+/// All but the account.
+fn read_rest(mut top: Section<'_>, dir: &Path, env: &dyn Env) -> (Option<Agent>, Poll, Rules) {
     let mut engine = engine::Settings::default();
     let agent = match top.section("agent") {
         Some(s) => read_agent(s, dir, env, &mut engine),
@@ -160,7 +198,7 @@ fn read(mut top: Section<'_>, path: &Path, env: &dyn Env) -> Option<Config> {
         groups.read(group, dir);
     }
     top.finish();
-    Some(Config { twilio: twilio?, agent: agent?, poll, engine, roster: groups.roster })
+    (agent, poll, Rules { engine, roster: groups.roster })
 }
 
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9466);

@@ -2,14 +2,15 @@
 //! no logging.
 //!
 //! An entry of a log goes through these files in order: [`observation`] (what came in), [`ledger`]
-//! (joined with its alerts and legs), [`outcome`] (was the caller served?), [`window`] (the recent
-//! ones of a number), [`verdict`] (what that says), [`policy`] (what to do about it). [`engine`] is
+//! (joined with its alerts and legs), [`outcome`] (was the caller served?), [`detect`] (do these say
+//! that something broke?), [`verdict`] (in one word), [`policy`] (what to do about it). [`engine`] is
 //! the only way in. [`roster`] is whom we watch, [`routes`] and [`routing`] who answers them.
 //!
 //! Nothing here may fail on what comes from outside: bad input was turned away at the rim. A test
 //! (`tests/it/layers.rs`) fails on an import that would break the first paragraph.
 
 pub mod code;
+pub mod detect;
 pub mod engine;
 pub mod id;
 pub mod ledger;
@@ -21,4 +22,3 @@ pub mod routes;
 pub mod routing;
 pub mod time;
 pub mod verdict;
-pub mod window;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::code::Code;
 use super::id::{AlertSid, CallSid, Channel, E164, MessageSid, ServiceSid};
+use super::outcome::Reason;
 use super::routing::NumberRecord;
 use super::time::Time;
 
@@ -18,6 +19,7 @@ pub enum Observation {
     Call(Call),
     Message(Message),
     Alert(Alert),
+    Probe(Probe),
     Number(Box<NumberRecord>),
 }
 
@@ -189,6 +191,31 @@ impl MessageStatus {
             | MessageStatus::Canceled => true,
         }
     }
+}
+
+/// A test call or message of ours to one of our numbers, and what came of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Probe {
+    pub number: E164,
+    pub channel: Channel,
+    pub started_at: Time,
+    /// Hash of whence it came: one origin is one witness that things are well.
+    pub origin: u64,
+    /// The leg or message that arrived at the number, where it is known.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub entry: Option<Resource>,
+    pub result: ProbeResult,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProbeResult {
+    /// The right thing answered.
+    Success,
+    /// A caller would not have been served.
+    Failure(Reason),
+    /// It could not be measured: our own trouble, which says nothing of the number.
+    Error,
 }
 
 /// An entry of Twilio's debugger.

@@ -132,5 +132,59 @@ pub enum Action {
     /// The evidence asks for a rollback; this guard says no.
     Withheld { guard: Guard },
     /// Trouble that a swap would not cure: a person is needed.
-    Page { reason: Reason },
+    Page { reason: PageReason },
+}
+
+/// Why a person is needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub enum PageReason {
+    /// Callers fail for this, and a swap would not help them, or a rule says to ask.
+    Failing(Reason),
+    /// Calls that should be coming do not come.
+    Silence,
+    /// All calls are busy or unanswered.
+    Unreached,
+    /// Calls break before any TwiML runs, on several numbers at once.
+    Outage,
+}
+
+impl PageReason {
+    pub const fn label(self) -> &'static str {
+        match self {
+            PageReason::Failing(reason) => reason.label(),
+            PageReason::Silence => "silence",
+            PageReason::Unreached => "unreached",
+            PageReason::Outage => "outage",
+        }
+    }
+
+    pub const fn text(self) -> &'static str {
+        match self {
+            PageReason::Failing(reason) => reason.text(),
+            PageReason::Silence => "calls that should be coming do not come: they never reach Twilio",
+            PageReason::Unreached => "every call is busy or unanswered",
+            PageReason::Outage => "calls on several numbers break before any TwiML runs: Twilio or the carriers",
+        }
+    }
+}
+
+impl From<PageReason> for String {
+    fn from(reason: PageReason) -> String {
+        reason.label().to_owned()
+    }
+}
+
+impl TryFrom<String> for PageReason {
+    type Error = String;
+
+    fn try_from(label: String) -> Result<PageReason, String> {
+        let others = [PageReason::Silence, PageReason::Unreached, PageReason::Outage];
+        Reason::ALL
+            .into_iter()
+            .map(PageReason::Failing)
+            .chain(others)
+            .find(|r| r.label() == label)
+            .ok_or_else(|| format!("{label:?} is no reason for a page"))
+    }
 }

@@ -42,31 +42,56 @@ impl Verdict {
     }
 }
 
+/// How much is said against a number or a group, and how much would be enough. Natural logarithms:
+/// each unit is a factor of 2.7 in how much likelier a fault has become.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Score {
+    pub statistic: f64,
+    pub threshold: f64,
+}
+
+impl Score {
+    pub fn is_enough(self) -> bool {
+        self.statistic >= self.threshold
+    }
+}
+
 /// What a verdict rests on. All counts are of distinct callers: eight redials are one witness.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Evidence {
-    /// Callers whose calls settled as served or as curable failures.
+    /// Callers since then who were served or met a curable failure.
     pub callers: u32,
     /// Callers of these who met a curable failure.
     pub failing: u32,
-    /// Start of the first failing call that counts.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// When the fault best supposed began: the start of the first call that counts.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub since: Option<Time>,
-    /// `failing / callers`; absent without callers.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub ratio: Option<f64>,
-    /// Callers by reason and code, most first.
+    /// Share of callers that the fault best supposed hits.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub share: Option<f64>,
+    /// Absent where no statistic decided.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub score: Option<Score>,
+    /// Failing callers by reason and code, most first.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub reasons: Vec<ReasonCount>,
     /// Up to three of the calls or messages that failed, newest first.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub samples: Vec<Resource>,
-    /// Numbers among which the failures are spread.
+    /// Numbers on which callers failed, and numbers of the group that could have.
+    pub failing_numbers: u32,
     pub numbers: u32,
+    /// Calls or messages whose outcome is not known yet.
+    pub unsettled: u32,
+    /// Seconds since the stalest log that counts was read.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub stale_for: Option<f64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReasonCount {
     pub reason: Reason,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub code: Option<Code>,
     pub callers: u32,
 }

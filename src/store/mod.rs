@@ -358,6 +358,7 @@ async fn insert_observations(
             Observation::Call(_) => "call",
             Observation::Message(_) => "message",
             Observation::Alert(_) => "alert",
+            Observation::Probe(_) => "probe",
             Observation::Number(_) => "number",
         };
         row.push_bind(first + i as i64).push_bind(at.as_millis()).push_bind(kind).push_bind(body);

@@ -1,9 +1,10 @@
 //! The laws that hold for any detector, through the engine's own door.
 
 use super::*;
-use crate::core::id::{AlertSid, CallSid};
+use crate::core::id::{AlertSid, CallSid, E164};
 use crate::core::observation::{Alert, Call, CallStatus, Leg, Level, Party, Resource};
 use crate::core::outcome::{Outcome, Reason};
+use crate::core::policy::{Action, Guard, PageReason};
 use crate::core::roster::Number;
 use crate::core::{code::Code, routing};
 
@@ -102,16 +103,17 @@ impl Port {
 }
 
 #[test]
-fn three_distinct_failing_callers_roll_a_number_back_once() {
+fn four_distinct_failing_callers_roll_a_number_back_once() {
     let mut p = Port::new(Mode::Auto, 1, PortAt::Done);
     p.pass(1);
-    for caller in 0..3 {
+    for caller in 0..4 {
+        assert_eq!(p.decisions(), [], "{caller} callers are not enough");
         p.call(0, caller, Some(11200));
         p.pass(5);
     }
     assert_eq!(p.decisions(), [(Action::Rollback, 1)]);
     let Some(Event::Decided(d)) = p.events.iter().find(|e| matches!(e, Event::Decided(_))) else { panic!() };
-    assert_eq!((d.evidence.callers, d.evidence.failing, d.evidence.samples.len()), (3, 3, 3));
+    assert_eq!((d.evidence.callers, d.evidence.failing, d.evidence.samples.len()), (4, 4, 3));
     assert_eq!(d.evidence.reasons[0].code, Some(Code(11200)));
     p.call(0, 9, Some(11200));
     p.pass(60);
@@ -122,7 +124,7 @@ fn three_distinct_failing_callers_roll_a_number_back_once() {
 fn a_shared_fault_rolls_the_whole_group_back() {
     let mut p = Port::new(Mode::Auto, 5, PortAt::Done);
     p.pass(1);
-    for i in 0..3 {
+    for i in 0..4 {
         p.call(i, u64::from(i), Some(11200));
     }
     p.pass(2);
@@ -137,7 +139,7 @@ fn what_a_swap_cannot_cure_only_pages() {
         p.call(0, caller, Some(10001));
     }
     p.pass(60);
-    assert_eq!(p.decisions(), [(Action::Page { reason: Reason::Account }, 1)]);
+    assert_eq!(p.decisions(), [(Action::Page { reason: PageReason::Failing(Reason::Account) }, 1)]);
 }
 
 #[test]
@@ -154,12 +156,12 @@ fn stale_data_is_blind_and_decides_nothing() {
     assert!(p.engine.tick(p.now).iter().any(|e| matches!(e, Event::Verdict { to: Verdict::Blind, .. })));
     p.pass(1);
     assert_eq!(p.verdict(0), Verdict::Unknown);
-    for caller in 0..5 {
-        p.call(0, caller, Some(11200));
-    }
     // The alert log stops answering: calls keep coming, nothing is decided on them.
     p.now = p.now + Duration::from_secs(120);
     p.engine.polled(Source::Calls, p.now);
+    for caller in 0..5 {
+        p.call(0, caller, Some(11200));
+    }
     let events = p.engine.tick(p.now);
     assert!(!events.iter().any(|e| matches!(e, Event::Decided(_))));
     assert_eq!(p.verdict(0), Verdict::Blind);
@@ -193,7 +195,7 @@ fn a_call_without_alerts_is_served_only_after_alerts_could_have_come() {
 fn a_late_alert_revises_the_outcome() {
     let mut p = Port::new(Mode::Auto, 1, PortAt::Done);
     p.pass(1);
-    let calls: Vec<_> = (0..3).map(|caller| p.call(0, caller, None)).collect();
+    let calls: Vec<_> = (0..4).map(|caller| p.call(0, caller, None)).collect();
     p.pass(60);
     assert_eq!(p.verdict(0), Verdict::Healthy);
     for call in calls {
@@ -204,7 +206,7 @@ fn a_late_alert_revises_the_outcome() {
         matches!(e, Event::Settled(c)
             if c.was == Some(Outcome::Ok) && c.is == Outcome::Failed(Reason::Webhook))
     });
-    assert_eq!(revised.count(), 3);
+    assert_eq!(revised.count(), 4);
     assert_eq!(p.decisions(), [(Action::Rollback, 1)]);
 }
 
@@ -212,7 +214,7 @@ fn a_late_alert_revises_the_outcome() {
 fn observe_decides_the_same_and_says_what_stopped_it() {
     let mut p = Port::new(Mode::Observe, 1, PortAt::Done);
     p.pass(1);
-    for caller in 0..4 {
+    for caller in 0..5 {
         p.call(0, caller, Some(11200));
         p.pass(5);
     }
@@ -238,7 +240,7 @@ fn a_waiting_number_becomes_active_when_due_or_when_somebody_calls() {
 fn calls_from_before_the_rollback_say_nothing_of_the_fallback() {
     let mut p = Port::new(Mode::Auto, 1, PortAt::Done);
     p.pass(1);
-    for caller in 0..3 {
+    for caller in 0..4 {
         p.call(0, caller, Some(11200));
     }
     p.pass(1);

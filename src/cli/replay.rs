@@ -1,0 +1,248 @@
+//! `ringback replay`: the detector over a recorded log, and two configurations side by side.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, BufReader, BufWriter, IsTerminal, Read, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use serde::Serialize;
+
+use super::{Exit, complain, say};
+use crate::config::Rules;
+use crate::core::id::{Channel, E164};
+use crate::core::policy::{Action, Decision};
+use crate::core::time::Time;
+use crate::replay::{Remark, Summary, play};
+
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// The configuration file; no credentials are needed
+    #[arg(long, value_name = "FILE", default_value = "ringback.toml")]
+    config: PathBuf,
+    /// The recorded log, JSON Lines; - reads the input stream
+    #[arg(long, value_name = "FILE")]
+    events: PathBuf,
+    /// Where decisions are written, JSON Lines; - writes them to the output stream, and nothing else
+    #[arg(long, value_name = "FILE")]
+    decisions: Option<PathBuf>,
+    /// Another configuration, played beside the first; what differs is shown
+    #[arg(long, value_name = "FILE", conflicts_with = "decisions")]
+    compare: Option<PathBuf>,
+    /// Print the summary as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Bad lines that are told one by one; the others are counted.
+const TOLD: u64 = 20;
+
+/// Bytes between two signs of progress.
+const PROGRESS: u64 = 16 << 20;
+
+pub fn replay(arguments: &Arguments) -> anyhow::Result<Exit> {
+    let rules = Rules::load(&arguments.config)?;
+    match &arguments.compare {
+        Some(other) => compare(arguments, &rules, &Rules::load(other)?, other),
+        None => one(arguments, &rules),
+    }
+}
+
+fn one(arguments: &Arguments, rules: &Rules) -> anyhow::Result<Exit> {
+    let is_stdout = arguments.decisions.as_deref() == Some(Path::new("-"));
+    let mut out: Option<Box<dyn Write>> = match &arguments.decisions {
+        None => None,
+        Some(_) if is_stdout => Some(Box::new(BufWriter::new(io::stdout().lock()))),
+        Some(path) => {
+            let file = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
+            Some(Box::new(BufWriter::new(file)))
+        }
+    };
+    let mut lines = Vec::new();
+    let summary = run(&arguments.events, rules, true, &mut |decision| {
+        if let Some(out) = &mut out {
+            serde_json::to_writer(&mut *out, decision)?;
+            out.write_all(b"\n")?;
+        } else if !arguments.json {
+            lines.push(line(decision));
+        }
+        Ok(())
+    })?;
+    if let Some(out) = &mut out {
+        out.flush().context("cannot write the decisions")?;
+    }
+    drop(out);
+    match (is_stdout, arguments.json) {
+        (true, _) => complain(&text(&summary)),
+        (false, true) => say(&serde_json::to_string_pretty(&summary)?)?,
+        (false, false) => {
+            for line in lines {
+                say(&line)?;
+            }
+            say(&text(&summary))?;
+        }
+    }
+    Ok(Exit::Done)
+}
+
+/// Plays the file once.
+fn run(
+    events: &Path,
+    rules: &Rules,
+    is_first: bool,
+    decided: &mut impl FnMut(&Decision) -> io::Result<()>,
+) -> anyhow::Result<Summary> {
+    let name = events.display();
+    let (input, size): (Box<dyn Read>, Option<u64>) = if events == Path::new("-") {
+        (Box::new(io::stdin().lock()), None)
+    } else {
+        let file = File::open(events).with_context(|| format!("cannot read {name}"))?;
+        let size = file.metadata().ok().filter(std::fs::Metadata::is_file).map(|m| m.len());
+        (Box::new(file), size)
+    };
+    let mut told = 0;
+    let mut remark = |remark: Remark| match remark {
+        _ if !is_first => {}
+        Remark::Bad(bad) => {
+            told += 1;
+            if told <= TOLD {
+                complain(&format!("{name}: {bad}; skipped"));
+            }
+        }
+        Remark::Unsorted(line) => complain(&format!(
+            "{name}: line {line}: seen before the line above it; taken in at that line's time. Sort the file by seen_at"
+        )),
+    };
+    let shows = io::stderr().is_terminal();
+    let mut shown = 0;
+    let mut progress = |bytes: u64| {
+        if shows && bytes >= shown + PROGRESS {
+            shown = bytes;
+            let of = size.map_or(String::new(), |size| format!(" of {} MB", size >> 20));
+            // Nothing can be done about a closed terminal.
+            let _ = write!(io::stderr(), "\r{} MB{of} ", bytes >> 20);
+        }
+    };
+    let input = BufReader::with_capacity(1 << 16, input);
+    let summary = play(input, &rules.roster, &rules.engine, &mut remark, &mut progress, decided);
+    if shown > 0 {
+        let _ = write!(io::stderr(), "\r\x1b[K");
+    }
+    let summary = summary.with_context(|| format!("replaying {name}"))?;
+    if told > TOLD {
+        complain(&format!("{name}: {} more bad lines", told - TOLD));
+    }
+    if is_first && summary.out_of_order > 1 {
+        complain(&format!("{name}: {} lines in all were seen before the line above them", summary.out_of_order));
+    }
+    Ok(summary)
+}
+
+fn line(d: &Decision) -> String {
+    let what = match d.action {
+        Action::Rollback => "rollback".to_owned(),
+        Action::Page { reason } => format!("page ({})", reason.label()),
+        Action::Withheld { guard } => format!("withheld ({})", guard.label()),
+    };
+    let numbers = match d.numbers.as_slice() {
+        [one] => one.to_string(),
+        many => format!("{} numbers", many.len()),
+    };
+    format!("{}  {what:<22} {} {} {numbers}: {}", d.at, d.group, d.channel, d.rule)
+}
+
+fn text(s: &Summary) -> String {
+    let span = match (s.from, s.until) {
+        (Some(from), Some(until)) => format!(" from {from} to {until}"),
+        _ => String::new(),
+    };
+    let mut text = format!(
+        "{} lines{span}: {} calls, {} messages, {} alerts, {} probes, {} of other numbers, {} bad\n{} rollbacks of {} \
+         numbers, {} pages",
+        s.lines,
+        s.calls,
+        s.messages,
+        s.alerts,
+        s.probes,
+        s.foreign,
+        s.bad_lines,
+        s.rollbacks,
+        s.numbers_rolled_back,
+        s.pages
+    );
+    if s.out_of_order > 0 {
+        text += &format!("\n{} lines were out of order", s.out_of_order);
+    }
+    text
+}
+
+/// When each configuration rolled a number back.
+#[derive(Debug, Default, Serialize)]
+struct Pair {
+    first: Option<Time>,
+    other: Option<Time>,
+}
+
+type Rollbacks = BTreeMap<(E164, Channel), Time>;
+
+fn compare(arguments: &Arguments, first: &Rules, other: &Rules, other_path: &Path) -> anyhow::Result<Exit> {
+    anyhow::ensure!(
+        arguments.events != Path::new("-"),
+        "--compare reads the recording twice: name a file with --events, not -"
+    );
+    let rollbacks = |rules: &Rules, is_first: bool| -> anyhow::Result<(Summary, Rollbacks)> {
+        let mut rollbacks = Rollbacks::new();
+        let summary = run(&arguments.events, rules, is_first, &mut |d| {
+            if d.action == Action::Rollback {
+                for n in &d.numbers {
+                    rollbacks.entry((*n, d.channel)).or_insert(d.at);
+                }
+            }
+            Ok(())
+        })?;
+        Ok((summary, rollbacks))
+    };
+    let (first_summary, a) = rollbacks(first, true)?;
+    let (other_summary, b) = rollbacks(other, false)?;
+    let mut pairs: BTreeMap<(E164, Channel), Pair> = BTreeMap::new();
+    for (key, at) in &a {
+        pairs.entry(*key).or_default().first = Some(*at);
+    }
+    for (key, at) in &b {
+        pairs.entry(*key).or_default().other = Some(*at);
+    }
+    if arguments.json {
+        let differences: Vec<_> = pairs
+            .iter()
+            .filter(|(_, p)| p.first != p.other)
+            .map(|((number, channel), p)| {
+                serde_json::json!({
+                    "number": number, "channel": channel, "first": p.first, "other": p.other
+                })
+            })
+            .collect();
+        let all = serde_json::json!({ "first": first_summary, "other": other_summary, "differences": differences });
+        say(&serde_json::to_string_pretty(&all)?)?;
+        return Ok(Exit::Done);
+    }
+    let row = |name: &str, a: u64, b: u64| say(&format!("{name:<24}{a:>16}{b:>16}"));
+    say(&format!("{:<24}{:>16}{:>16}", "", short(&arguments.config), short(other_path)))?;
+    row("rollbacks", first_summary.rollbacks, other_summary.rollbacks)?;
+    row("numbers rolled back", first_summary.numbers_rolled_back, other_summary.numbers_rolled_back)?;
+    row("pages", first_summary.pages, other_summary.pages)?;
+    let when = |at: Option<Time>| at.map_or_else(|| "never".to_owned(), |at| at.to_string());
+    for ((number, channel), p) in pairs.iter().filter(|(_, p)| p.first != p.other) {
+        let by = match (p.first, p.other) {
+            (Some(a), Some(b)) if b < a => format!("{} s sooner", a.since(b).as_secs()),
+            (Some(a), Some(b)) => format!("{} s later", b.since(a).as_secs()),
+            (Some(_), None) => "no longer".to_owned(),
+            (None, _) => "newly".to_owned(),
+        };
+        say(&format!("{number} {channel}: {} / {}: {by}", when(p.first), when(p.other)))?;
+    }
+    Ok(Exit::Done)
+}
+
+fn short(path: &Path) -> String {
+    path.file_name().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned())
+}

@@ -1,0 +1,41 @@
+//! From the entries that were weighed to what a person is told of them.
+
+use std::collections::{BTreeMap, HashSet};
+
+use super::stream::{Entry, Kind};
+use crate::core::verdict::{Evidence, ReasonCount};
+
+/// Calls that failed and are named.
+const SAMPLES: usize = 3;
+
+/// Counts what entries say, distinct callers throughout.
+pub fn gather<'a>(entries: impl Iterator<Item = &'a Entry>) -> Evidence {
+    let mut evidence = Evidence::default();
+    let mut callers = HashSet::new();
+    let mut numbers = HashSet::new();
+    let mut reasons: BTreeMap<_, u32> = BTreeMap::new();
+    let mut failures = Vec::new();
+    for e in entries {
+        if matches!(e.kind, Kind::Served | Kind::Failed) {
+            evidence.since = evidence.since.or(Some(e.started_at));
+            callers.insert((e.number, e.caller));
+        }
+        if e.kind == Kind::Failed {
+            evidence.failing += 1;
+            numbers.insert(e.number);
+            if let Some(failure) = e.failure {
+                *reasons.entry(failure).or_default() += 1;
+            }
+        }
+        if matches!(e.kind, Kind::Failed | Kind::Repeated) {
+            failures.extend(e.resource);
+        }
+    }
+    evidence.callers = callers.len() as u32;
+    evidence.failing_numbers = numbers.len() as u32;
+    evidence.samples = failures.into_iter().rev().take(SAMPLES).collect();
+    evidence.reasons =
+        reasons.into_iter().map(|((reason, code), callers)| ReasonCount { reason, code, callers }).collect();
+    evidence.reasons.sort_by_key(|r| std::cmp::Reverse(r.callers));
+    evidence
+}

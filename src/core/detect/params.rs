@@ -1,0 +1,153 @@
+//! The detector's parameters: what each is, in which unit, within which bounds, and where its value
+//! comes from. An engineer sets one of them, the budget; the others are for those who measure.
+
+use std::time::Duration;
+
+/// How often a healthy number may be rolled back: once in this many number-days.
+///
+/// The thresholds follow from it. They bound the false alarms of one number to one in a tenth of the
+/// budget whatever the traffic (Shiryaev-Roberts with e-values: Shin, Ramdas and Rinaldo 2022); that
+/// evidence arrives in steps of three to four nats makes the true rate more than ten times lower,
+/// which `simulate` measures for the configuration in force.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Budget {
+    pub number_days: f64,
+}
+
+impl Budget {
+    /// A company with 2,000 numbers has one false rollback in five days, which a person undoes.
+    pub const DEFAULT: Budget = Budget { number_days: 10_000.0 };
+    pub const LEAST: f64 = 100.0;
+    pub const MOST: f64 = 10_000_000.0;
+
+    /// Nominal number-days between false alarms of one number.
+    fn number(self) -> f64 {
+        self.number_days / 10.0
+    }
+
+    /// Nominal group-days: one false group rollback costs many numbers.
+    fn group(self) -> f64 {
+        self.number() * 3.0
+    }
+}
+
+impl std::fmt::Display for Budget {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "1 false rollback per {} number-days", self.number_days)
+    }
+}
+
+impl std::str::FromStr for Budget {
+    type Err = String;
+
+    /// `1 false rollback per 10000 number-days`.
+    fn from_str(text: &str) -> Result<Budget, String> {
+        let words: Vec<&str> = text.split_whitespace().collect();
+        let number = |w: &str| w.replace(['_', ','], "").parse::<f64>().ok().filter(|n| n.is_finite() && *n > 0.0);
+        let days = match words.as_slice() {
+            [count, "false", "rollback" | "rollbacks", "per", days, "number-days" | "number-day"] => {
+                number(days).zip(number(count)).map(|(days, count)| days / count)
+            }
+            _ => None,
+        };
+        match days {
+            Some(days) if (Budget::LEAST..=Budget::MOST).contains(&days) => Ok(Budget { number_days: days }),
+            Some(_) => Err(format!(
+                "must be between 1 false rollback per {} and per {} number-days",
+                Budget::LEAST,
+                Budget::MOST
+            )),
+            None => Err("write it as \"1 false rollback per 10000 number-days\"".to_owned()),
+        }
+    }
+}
+
+/// What a fault may look like: shares of callers that it hits, with how likely each is beforehand.
+pub type Grid = [(f64, f64); 4];
+
+/// Everything that the statistics rest on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Params {
+    /// Off: only the user's own thresholds roll back.
+    pub is_on: bool,
+    pub budget: Budget,
+    /// Honest failure rate expected of a number before it has callers: beta prior, failures and
+    /// successes as if seen. Mean 2.3 %: numbers honestly fail 0.5 to 5 % of their callers.
+    pub prior: (f64, f64),
+    /// No number is believed to fail less often than this: two honest failures in a row happen.
+    pub floor: f64,
+    /// No number is believed to fail honestly more often than this: above it, it is a fault whatever
+    /// its history. Without a cap a fault from the first call would teach itself to be normal.
+    pub cap: f64,
+    /// How likely a failed caller's redial fails again for the same honest cause (0.6 to 0.9).
+    pub redial_fails: f64,
+    /// How often a test call fails although a caller would be served: our own network, mostly. Half a
+    /// percent is what a prober that repeats a failed call measures of itself.
+    pub probe_fails: f64,
+    /// A caller is one witness for this long after their last failure.
+    pub witness_for: Duration,
+    /// Faults of one number. The smallest is what a single carrier's callers make.
+    pub grid: Grid,
+    /// Faults shared by a group's numbers.
+    pub group_grid: Grid,
+    /// A fault from the very first call is this much likelier than one from any later call.
+    pub head: f64,
+    pub group_head: f64,
+    /// Calls of a number that are looked back on; of a group.
+    pub keep: usize,
+    pub group_keep: usize,
+    /// A group's numbers are believed to fail this much more often than they have shown…
+    pub group_inflation: f64,
+    /// …and never less often than this.
+    pub group_floor: f64,
+    /// Numbers of a group that must have failed before the group is blamed.
+    pub breadth: usize,
+    /// Evidence in nats that must be left when the number that speaks loudest is not heard.
+    pub without_loudest: f64,
+    /// Age at which a failing call is in the log, from its start.
+    pub failure_age: Duration,
+    /// The same for a served call, until it is learnt.
+    pub served_age: Duration,
+    /// Half-life of recent traffic.
+    pub rate_half_life: Duration,
+}
+
+impl Default for Params {
+    fn default() -> Params {
+        Params {
+            is_on: true,
+            budget: Budget::DEFAULT,
+            prior: (1.0, 42.0),
+            floor: 0.010,
+            cap: 0.060,
+            redial_fails: 0.90,
+            probe_fails: 0.005,
+            witness_for: Duration::from_secs(3600),
+            grid: [(0.20, 0.15), (0.35, 0.20), (0.60, 0.20), (0.95, 0.45)],
+            group_grid: [(0.15, 0.15), (0.30, 0.20), (0.60, 0.25), (0.95, 0.40)],
+            head: 6.0,
+            group_head: 2.0,
+            keep: 200,
+            group_keep: 600,
+            group_inflation: 1.25,
+            group_floor: 0.020,
+            breadth: 3,
+            without_loudest: 5.5,
+            failure_age: Duration::from_secs(25),
+            served_age: Duration::from_secs(130),
+            rate_half_life: Duration::from_secs(1200),
+        }
+    }
+}
+
+impl Params {
+    /// What a number's statistic must reach, at so many distinct callers a day.
+    pub fn number_threshold(&self, callers_a_day: f64) -> f64 {
+        self.budget.number() * callers_a_day.max(10.0)
+    }
+
+    /// What a group's statistic must reach.
+    pub fn group_threshold(&self, callers_a_day: f64) -> f64 {
+        self.budget.group() * callers_a_day.max(50.0)
+    }
+}

@@ -1,0 +1,40 @@
+//! Calls that break before any TwiML runs, on several numbers at once: Twilio or the carriers.
+//!
+//! The fallback bins live on the same platform, so a swap would cure nothing.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::time::Duration;
+
+use crate::core::roster::NumberIx;
+use crate::core::time::Time;
+
+const WITHIN: Duration = Duration::from_secs(300);
+const LEAST_NUMBERS: usize = 4;
+const LEAST_CALLS: usize = 5;
+
+/// It is told again only after this long.
+const TELL_EVERY: Duration = Duration::from_secs(1800);
+
+#[derive(Debug, Default)]
+pub struct Platform {
+    broken: VecDeque<(Time, NumberIx)>,
+    told_at: Option<Time>,
+}
+
+impl Platform {
+    /// Takes in a call that broke before any TwiML ran. The numbers concerned, if a person should be
+    /// told.
+    pub fn add(&mut self, now: Time, number: NumberIx) -> Option<Vec<NumberIx>> {
+        self.broken.push_back((now, number));
+        while self.broken.front().is_some_and(|(at, _)| *at < now - WITHIN) {
+            self.broken.pop_front();
+        }
+        let numbers: BTreeSet<NumberIx> = self.broken.iter().map(|(_, n)| *n).collect();
+        let is_due = self.told_at.is_none_or(|at| at + TELL_EVERY < now);
+        if numbers.len() < LEAST_NUMBERS || self.broken.len() < LEAST_CALLS || !is_due {
+            return None;
+        }
+        self.told_at = Some(now);
+        Some(numbers.into_iter().collect())
+    }
+}

@@ -1,0 +1,209 @@
+//! Callers who stopped coming: measured on the clock of everybody else's calls.
+//!
+//! A gap means little by the wall clock: nights, lunches, and hours in which Twilio's log shows
+//! nothing. So a number's gap is measured in calls that the account's *other* numbers had meanwhile:
+//! the day's shape and outages of the log cancel, and while nothing becomes visible the clock stands
+//! still. If the number's share of the traffic was a of a+b lately, and the others made M calls since
+//! its last, a healthy number stays silent with probability (1 + M/b)^-(a + 1/2).
+//!
+//! Some lines honestly close for lunch or for the day. That is part of what a healthy number does: a
+//! small share of days it loses some of its traffic in the core of the day and most of it around its
+//! edges.
+//!
+//! Silence is no evidence for a rollback: a call that never reached Twilio is the carrier's, the
+//! port's or the caller's. It pages, and a test call tells more.
+
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+
+use crate::core::roster::{GroupIx, NumberIx, Roster};
+use crate::core::time::Time;
+
+use super::rate::Rate;
+
+/// What silence is measured with.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SilenceParams {
+    /// Number-days between false pages, nominally.
+    pub number_days: f64,
+    /// Calls that a number must have had before its silence means anything.
+    pub least_calls: u32,
+    /// Half-life of its share of the traffic.
+    pub half_life: Duration,
+    /// How likely a lull is, what is left of the traffic in it in the core of the day, and around
+    /// lunch and closing.
+    pub lull: (f64, f64, f64),
+}
+
+impl Default for SilenceParams {
+    fn default() -> SilenceParams {
+        SilenceParams {
+            number_days: 1000.0,
+            least_calls: 8,
+            half_life: Duration::from_secs(5400),
+            lull: (0.05, 0.60, 0.08),
+        }
+    }
+}
+
+/// How often gaps are looked at: silence takes minutes at least.
+const EVERY: Duration = Duration::from_secs(30);
+
+/// Something that can fall silent: a number or a group.
+#[derive(Clone, Debug, Default)]
+struct Line {
+    rate: Rate,
+    calls: u64,
+    /// The others' recent calls when it was last heard.
+    others: f64,
+    /// All calls of the others until then, and those of them around the edges of its day.
+    others_total: u64,
+    edge_total: u64,
+    is_silent: bool,
+    /// Nobody asks.
+    is_ignored: bool,
+}
+
+/// Who is silent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Silent {
+    Number(NumberIx),
+    Group(GroupIx),
+}
+
+#[derive(Debug)]
+pub struct Silence {
+    params: SilenceParams,
+    start: Time,
+    next: Time,
+    total: Rate,
+    calls: u64,
+    zones: Vec<TimeZone>,
+    /// Calls around the edges of the day, by zone.
+    edge: Vec<u64>,
+    numbers: Vec<Line>,
+    zone_of: Vec<usize>,
+    groups: Vec<Line>,
+}
+
+impl Silence {
+    pub fn new(roster: &Roster, params: SilenceParams, start: Time) -> Silence {
+        let mut zones: Vec<TimeZone> = Vec::new();
+        let mut zone_of = Vec::new();
+        for (_, n) in roster.numbers() {
+            let at = zones.iter().position(|z| *z == n.timezone).unwrap_or_else(|| {
+                zones.push(n.timezone.clone());
+                zones.len() - 1
+            });
+            zone_of.push(at);
+        }
+        Silence {
+            params,
+            start,
+            next: start,
+            total: Rate::default(),
+            calls: 0,
+            edge: vec![0; zones.len()],
+            zones,
+            numbers: vec![Line::default(); roster.len()],
+            zone_of,
+            groups: roster.groups().map(|_| Line::default()).collect(),
+        }
+    }
+
+    /// A call became visible.
+    pub fn heard(&mut self, now: Time, number: NumberIx, group: GroupIx) {
+        let half_life = self.params.half_life;
+        self.total.add(now, half_life);
+        self.calls += 1;
+        let total = self.total.count(now, half_life);
+        for (zone, edge) in self.zones.iter().zip(&mut self.edge) {
+            *edge += u64::from(is_edge(zone, now));
+        }
+        let edge_total = self.edge[self.zone_of[number.0 as usize]];
+        for line in [&mut self.numbers[number.0 as usize], &mut self.groups[group.0 as usize]] {
+            line.rate.add(now, half_life);
+            line.calls += 1;
+            line.others = total - line.rate.count(now, half_life);
+            line.others_total = self.calls - line.calls;
+            line.edge_total = edge_total;
+            line.is_silent = false;
+        }
+    }
+
+    /// Asks no more about a number, or again.
+    pub fn ignore(&mut self, number: NumberIx, is_ignored: bool) {
+        self.numbers[number.0 as usize].is_ignored = is_ignored;
+        self.numbers[number.0 as usize].is_silent = false;
+    }
+
+    pub fn is_silent(&self, number: NumberIx) -> bool {
+        self.numbers[number.0 as usize].is_silent
+    }
+
+    pub fn is_group_silent(&self, group: GroupIx) -> bool {
+        self.groups[group.0 as usize].is_silent
+    }
+
+    /// Who has fallen silent since the last look.
+    pub fn look(&mut self, now: Time, roster: &Roster) -> Vec<Silent> {
+        let mut silent = Vec::new();
+        if now < self.next {
+            return silent;
+        }
+        self.next = now + EVERY;
+        for (ix, group) in roster.groups() {
+            let zone = group.numbers.first().map_or(0, |n| self.zone_of[n.0 as usize]);
+            if self.has_fallen_silent(now, &self.groups[ix.0 as usize], zone, 50.0) {
+                self.groups[ix.0 as usize].is_silent = true;
+                for n in &group.numbers {
+                    let line = &mut self.numbers[n.0 as usize];
+                    line.is_silent = !line.is_ignored;
+                }
+                silent.push(Silent::Group(ix));
+            }
+        }
+        for (ix, _) in roster.numbers() {
+            let i = ix.0 as usize;
+            if self.has_fallen_silent(now, &self.numbers[i], self.zone_of[i], 10.0) {
+                self.numbers[i].is_silent = true;
+                silent.push(Silent::Number(ix));
+            }
+        }
+        silent
+    }
+
+    fn has_fallen_silent(&self, now: Time, line: &Line, zone: usize, least_a_day: f64) -> bool {
+        if line.is_silent || line.is_ignored || line.calls < u64::from(self.params.least_calls) {
+            return false;
+        }
+        let missed = (self.calls - line.calls - line.others_total) as f64;
+        let own = line.rate.count_then();
+        // Not worth the arithmetic: fewer than some six calls of its own would have been due.
+        if missed <= 3.0 || own * missed <= 6.0 * (line.others + 1.0) {
+            return false;
+        }
+        let hours = now.since(self.start).as_secs_f64() / 3600.0;
+        let a_day = (24.0 * (line.calls as f64 + 0.5) / (hours + 1.0)).max(least_a_day);
+        let missed_at_edges = ((self.edge[zone] - line.edge_total) as f64).min(missed);
+        self.chance(own, line.others, missed, missed_at_edges) * self.params.number_days * a_day < 1.0
+    }
+
+    /// How likely a healthy line is silent while the others make `missed` calls, so many of them
+    /// around the edges of its day.
+    fn chance(&self, own: f64, others: f64, missed: f64, at_edges: f64) -> f64 {
+        let (a, b) = (own + 0.5, others + 1.0);
+        let (lull, core, edge) = self.params.lull;
+        let in_lull = core * (missed - at_edges) + edge * at_edges;
+        (1.0 - lull) * (-a * (missed / b).ln_1p()).exp() + lull * (-a * (in_lull / b).ln_1p()).exp()
+    }
+}
+
+/// Hours in which a line's traffic may honestly stop: outside the core of the day, and lunch.
+fn is_edge(zone: &TimeZone, at: Time) -> bool {
+    let at = at.to_timestamp();
+    let local = (at.as_second() + i64::from(zone.to_offset(at).seconds())).rem_euclid(86_400);
+    let hour = local as f64 / 3600.0;
+    hour < 9.5 || (11.5..13.5).contains(&hour) || hour >= 16.0
+}

@@ -1,0 +1,190 @@
+//! The calls of one number, or of a group, in the order in which they began, and the evidence in them
+//! that something broke.
+//!
+//! The statistic is a sum over all moments at which a fault may have begun, and over how many callers
+//! it hits: each term is how much likelier the calls since then are under that fault than under what
+//! is usual for the number (a mixture Shiryaev-Roberts e-detector, limited to the newest calls). Under
+//! honest traffic its expectation rises by one a call and no faster, whatever the number's true rate
+//! below its believed one, so reaching a threshold of A takes A calls or more on average.
+//!
+//! Two corrections. Failing calls are short and show up soon, good ones last minutes: among the calls
+//! since the fault began, the good ones are still invisible, and their absence is charged for. And a
+//! failed caller's redial fails anyway, so it says nothing; getting through speaks against a fault.
+
+use std::time::Duration;
+
+use super::params::Grid;
+use crate::core::code::Code;
+use crate::core::id::Channel;
+use crate::core::observation::Resource;
+use crate::core::outcome::Reason;
+use crate::core::roster::NumberIx;
+use crate::core::time::Time;
+
+/// What a call says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A caller was served.
+    Served,
+    /// A caller met a curable failure, for the first time in an hour.
+    Failed,
+    /// A failed caller failed again.
+    Repeated,
+    /// A failed caller got through.
+    GotThrough,
+    /// Its outcome was revised to one that says nothing.
+    Void,
+}
+
+/// One call, with what was believed of its number when it was first seen.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry {
+    pub started_at: Time,
+    /// Absent for a test call whose SID nobody knows.
+    pub resource: Option<Resource>,
+    pub number: NumberIx,
+    /// Keyed hash of the other party.
+    pub caller: u64,
+    pub kind: Kind,
+    /// One of our own test calls or messages.
+    pub is_probe: bool,
+    pub failure: Option<(Reason, Option<Code>)>,
+    /// Natural logarithms of the believed failure rate and of its complement.
+    pub ln_fails: f64,
+    pub ln_served: f64,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Stream {
+    entries: Vec<Entry>,
+    /// Distinct callers so far, and those of them that failed: what the belief rests on.
+    pub callers: f64,
+    pub failures: f64,
+    /// Entries have been dropped: a fault from the very first call is no longer among them.
+    is_full: bool,
+    /// Seconds from a served call's start until it was in the log, summed, and how many.
+    ages: f64,
+    aged: f64,
+}
+
+/// What the statistic is computed with.
+pub struct Weighing<'a> {
+    pub grid: &'a Grid,
+    pub head: f64,
+    pub redial_fails: f64,
+    /// Seconds.
+    pub failure_age: f64,
+    pub served_age: f64,
+    pub now: Time,
+    /// Recent calls a second.
+    pub rate: f64,
+    /// Numbers whose entries do not count, by channel.
+    pub is_muted: &'a [[bool; 2]],
+    pub channel: Channel,
+}
+
+/// What came of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Weight {
+    /// The sum itself.
+    pub statistic: f64,
+    /// Natural logarithm of its largest term.
+    pub best: f64,
+    /// Which share of callers that term supposes to fail, by position in the grid.
+    pub share: usize,
+    /// Where that term supposes the fault to have begun: position among the entries.
+    pub since: usize,
+}
+
+/// Terms smaller than exp(-12) are left out: 300 of them would not make one thousandth.
+const NEGLIGIBLE: f64 = -12.0;
+
+/// What is usual, for the charge on calls in flight: the surplus of failures is what is missing.
+const USUAL: f64 = 0.02;
+
+/// Served calls of a prior that the learnt age starts from.
+const AGE_PRIOR: f64 = 5.0;
+
+impl Stream {
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// Puts an entry in its place, keeping the newest `keep`.
+    pub fn insert(&mut self, entry: Entry, keep: usize) {
+        let at = self.entries.iter().rposition(|e| e.started_at <= entry.started_at).map_or(0, |i| i + 1);
+        self.entries.insert(at, entry);
+        // Dropped by halves, so that dropping costs nothing on average.
+        if self.entries.len() > keep + keep / 2 {
+            self.entries.drain(..self.entries.len() - keep);
+            self.is_full = true;
+        }
+    }
+
+    pub fn find(&mut self, resource: Resource) -> Option<&mut Entry> {
+        self.entries.iter_mut().rev().find(|e| e.resource == Some(resource))
+    }
+
+    pub fn has_failures(&self) -> bool {
+        self.entries.iter().rev().any(|e| e.kind == Kind::Failed)
+    }
+
+    /// Takes back what the last successful probe of a number from one origin said.
+    pub fn void_success_of_probe(&mut self, number: NumberIx, origin: u64) {
+        let is_it = |e: &&mut Entry| e.is_probe && e.number == number && e.caller == origin && e.kind == Kind::Served;
+        if let Some(e) = self.entries.iter_mut().rev().find(is_it) {
+            e.kind = Kind::Void;
+        }
+    }
+
+    /// Takes in how long a served call took to show up.
+    pub fn learn_age(&mut self, age: Duration) {
+        self.ages += age.as_secs_f64().clamp(1.0, 900.0);
+        self.aged += 1.0;
+    }
+
+    /// Weighs the calls: how much speaks for a fault?
+    pub fn weigh(&self, w: &Weighing<'_>) -> Weight {
+        let served_age = (AGE_PRIOR * w.served_age + self.ages) / (AGE_PRIOR + self.aged);
+        let ln_redial_served = (1.0 - w.redial_fails).ln();
+        let mut out = Weight { best: f64::NEG_INFINITY, ..Weight::default() };
+        for (share, (x, prior)) in w.grid.iter().enumerate() {
+            let (ln_x, ln_not_x) = (x.ln(), (1.0 - x).ln());
+            let surplus = w.rate * (x - USUAL);
+            let (mut llr, mut sum, mut missing) = (0.0, 0.0, 0.0);
+            let mut reached_the_first = true;
+            for (i, e) in self.entries.iter().enumerate().rev() {
+                if w.is_muted[e.number.0 as usize][w.channel.index()] {
+                    continue;
+                }
+                match e.kind {
+                    Kind::Served => llr += ln_not_x - e.ln_served,
+                    Kind::Failed => llr += ln_x - e.ln_fails,
+                    Kind::GotThrough if *x >= w.redial_fails => {
+                        llr += ln_not_x - ln_redial_served;
+                        continue;
+                    }
+                    // It says nothing, and a fault does not begin with it.
+                    Kind::GotThrough | Kind::Repeated | Kind::Void => continue,
+                }
+                if llr < NEGLIGIBLE {
+                    reached_the_first = false;
+                    break;
+                }
+                let age = w.now.since(e.started_at).as_secs_f64();
+                let hidden = |visible_after: f64| visible_after * (1.0 - (-age / visible_after).exp());
+                missing = surplus * (hidden(served_age) - hidden(w.failure_age));
+                let term = llr - missing;
+                if term > out.best {
+                    out = Weight { best: term, share, since: i, ..out };
+                }
+                sum += term.exp();
+            }
+            if reached_the_first && !self.is_full {
+                sum += w.head * (llr - missing).exp();
+            }
+            out.statistic += prior * sum;
+        }
+        out
+    }
+}

@@ -1,0 +1,225 @@
+//! A recorded log, played through the engine in its own time.
+//!
+//! No network, no clock, no chance: the same recording and configuration give the same decisions,
+//! byte for byte. The engine is the one that `run` drives. A recording shows what pollers saw, so
+//! every source is fresh throughout; and since it cannot show what a fallback would have done, what
+//! follows on a channel that was rolled back is ignored. The memory does not grow with the recording.
+
+mod read;
+
+use std::io::{self, BufRead};
+use std::time::Duration;
+
+use serde::Serialize;
+
+pub use read::{BadLine, Line, Lines, parse};
+
+use crate::core::engine::{Engine, Event, Rollback, Settings, Source};
+use crate::core::id::E164;
+use crate::core::observation::Observation;
+use crate::core::policy::{Action, Decision, Guard, Mode, PageReason};
+use crate::core::roster::Roster;
+use crate::core::time::Time;
+use crate::party::PartyKey;
+use crate::twilio::wire::Reader;
+
+/// Between ticks, as in the agent.
+const TICK: Duration = Duration::from_secs(1);
+
+/// What a recording held, and what came of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Summary {
+    pub lines: u64,
+    pub calls: u64,
+    pub messages: u64,
+    pub alerts: u64,
+    pub probes: u64,
+    /// Entries of numbers that are not in the configuration.
+    pub foreign: u64,
+    pub bad_lines: u64,
+    /// Lines that were seen before the line above them.
+    pub out_of_order: u64,
+    pub from: Option<Time>,
+    pub until: Option<Time>,
+    pub rollbacks: u64,
+    pub numbers_rolled_back: u64,
+    pub pages: u64,
+}
+
+/// Something about the recording that a person should know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Remark {
+    Bad(BadLine),
+    /// The first line that was seen before the one above it. The others are counted.
+    Unsorted(u64),
+}
+
+/// The engine, driven by a recording's own time.
+pub struct Player {
+    engine: Engine,
+    /// The next tick; none before the first entry.
+    next: Option<Time>,
+    settings: Settings,
+    roster: Roster,
+}
+
+impl Player {
+    /// The mode is `auto` whatever the configuration says.
+    pub fn new(roster: Roster, settings: Settings) -> Player {
+        let settings = Settings { mode: Mode::Auto, ..settings };
+        let engine = Engine::new(roster.clone(), settings.clone(), Time::EPOCH);
+        Player { engine, next: None, settings, roster }
+    }
+
+    /// Takes in one entry; `at` never goes back. `decided` is given what was decided before it.
+    pub fn observe(&mut self, at: Time, observation: &Observation, decided: &mut impl FnMut(Decision)) {
+        self.advance(at, decided);
+        self.refresh(at);
+        self.engine.observe(at, observation);
+    }
+
+    /// Lets the time pass until `at`.
+    pub fn advance(&mut self, at: Time, decided: &mut impl FnMut(Decision)) {
+        let remember = self.settings.remember;
+        let mut next = *self.next.get_or_insert_with(|| {
+            // Phases and rates begin with the recording.
+            self.engine = Engine::new(self.roster.clone(), self.settings.clone(), at);
+            at
+        });
+        if at.since(next) > remember * 2 {
+            // Nothing is left that could happen in between.
+            next = at - remember;
+        }
+        while next <= at {
+            self.refresh(next);
+            let events = self.engine.tick(next);
+            for event in events {
+                if let Event::Decided(decision) = event {
+                    self.decide(decision, decided);
+                }
+            }
+            next = next + TICK;
+        }
+        self.next = Some(next);
+    }
+
+    fn refresh(&mut self, at: Time) {
+        for source in Source::ALL {
+            self.engine.polled(source, at);
+        }
+    }
+
+    fn decide(&mut self, mut decision: Decision, decided: &mut impl FnMut(Decision)) {
+        // Of a fallback a recording knows nothing.
+        let is_on_primary = |n: &E164| {
+            self.engine
+                .roster()
+                .find(*n)
+                .is_none_or(|ix| !matches!(self.engine.channel(ix, decision.channel).rollback, Rollback::Done(_)))
+        };
+        decision.numbers.retain(is_on_primary);
+        if decision.numbers.is_empty() {
+            return;
+        }
+        let action = match decision.action {
+            Action::Rollback | Action::Page { .. } => decision.action,
+            // A recording need not say what its numbers point at.
+            Action::Withheld { guard: Guard::NotInAccount | Guard::Mode } => Action::Rollback,
+            Action::Withheld { guard: Guard::NoFallback | Guard::OnFallback } => {
+                let Some(leading) = decision.evidence.reasons.first() else {
+                    return;
+                };
+                Action::Page { reason: PageReason::Failing(leading.reason) }
+            }
+            Action::Withheld { guard: Guard::Phase } => return,
+        };
+        if action == Action::Rollback {
+            for number in &decision.numbers {
+                if let Some(ix) = self.engine.roster().find(*number) {
+                    self.engine.rolled_back(decision.at, ix, decision.channel);
+                }
+            }
+        }
+        decided(Decision { action, ..decision });
+    }
+}
+
+/// Plays a whole recording. `remark` is told what is wrong with it, `progress` how many bytes were
+/// read, `decided` each decision.
+pub fn play(
+    input: impl BufRead,
+    roster: &Roster,
+    settings: &Settings,
+    remark: &mut impl FnMut(Remark),
+    progress: &mut impl FnMut(u64),
+    decided: &mut impl FnMut(&Decision) -> io::Result<()>,
+) -> io::Result<Summary> {
+    let key = PartyKey::public();
+    let reader = Reader { roster, key: &key };
+    let mut lines = Lines::new(input);
+    let mut player = Player::new(roster.clone(), settings.clone());
+    let mut summary = Summary::default();
+    let mut failure = None;
+    let mut rolled_back = std::collections::HashSet::new();
+    let mut tally = Summary::default();
+    let mut tell = |decision: Decision| {
+        match decision.action {
+            Action::Rollback => {
+                tally.rollbacks += 1;
+                rolled_back.extend(decision.numbers.iter().copied());
+            }
+            Action::Page { .. } => tally.pages += 1,
+            Action::Withheld { .. } => {}
+        }
+        if failure.is_none() {
+            failure = decided(&decision).err();
+        }
+    };
+    while let Some(line) = lines.next(reader)? {
+        let line = match line {
+            Ok(line) => line,
+            Err(bad) => {
+                summary.bad_lines += 1;
+                remark(Remark::Bad(bad));
+                continue;
+            }
+        };
+        let (Line::Seen(at, _) | Line::Foreign(at)) = &line;
+        if summary.until.is_some_and(|until| *at < until) {
+            summary.out_of_order += 1;
+            if summary.out_of_order == 1 {
+                remark(Remark::Unsorted(lines.line));
+            }
+        }
+        // Time does not go back: what was seen earlier is taken in now.
+        let at = summary.until.map_or(*at, |until| until.max(*at));
+        summary.from.get_or_insert(at);
+        summary.until = Some(at);
+        match line {
+            Line::Seen(_, observation) => {
+                match &*observation {
+                    Observation::Call(_) => summary.calls += 1,
+                    Observation::Message(_) => summary.messages += 1,
+                    Observation::Alert(_) => summary.alerts += 1,
+                    Observation::Probe(_) => summary.probes += 1,
+                    Observation::Number(_) => {}
+                }
+                player.observe(at, &observation, &mut tell);
+            }
+            Line::Foreign(_) => {
+                summary.foreign += 1;
+                player.advance(at, &mut tell);
+            }
+        }
+        progress(lines.bytes);
+    }
+    // What the last entries come to shows within their grace.
+    if let Some(until) = summary.until {
+        player.advance(until + settings.settle_grace + TICK * 2, &mut tell);
+    }
+    summary.lines = lines.line;
+    summary.rollbacks = tally.rollbacks;
+    summary.pages = tally.pages;
+    summary.numbers_rolled_back = rolled_back.len() as u64;
+    failure.map_or(Ok(summary), Err)
+}
