@@ -3,12 +3,14 @@
 use std::collections::HashMap;
 use std::ops::Range;
 use std::path::Path;
+use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use url::Url;
 
 use super::section::{Fault, Faults, Section};
-use super::{DAY, SECOND, numbers};
+use super::{DAY, SECOND, detection, numbers};
+use crate::core::detect::Detection;
 use crate::core::id::{Channel, E164, GroupName};
 use crate::core::roster::{Number, PortAt, Roster};
 use crate::core::time::Time;
@@ -17,6 +19,8 @@ use crate::core::time::Time;
 #[derive(Default)]
 pub struct Groups {
     pub roster: Roster,
+    /// How each group's trouble is found, by group.
+    pub detection: Vec<Detection>,
     /// Where each number was named, for the fault of naming it twice.
     named: HashMap<E164, String>,
 }
@@ -29,8 +33,8 @@ enum Place<'a> {
 
 impl Groups {
     /// Reads one group. What is wrong with it is noted; what is right is kept, so that its numbers
-    /// are known when the next group names them again.
-    pub fn read(&mut self, mut s: Section<'_>, dir: &Path) {
+    /// are known when the next group names them again. `passive`: the longest time between two polls.
+    pub fn read(&mut self, mut s: Section<'_>, dir: &Path, passive: Duration) {
         let faults = s.faults();
         s.require("name", "every group needs a name");
         let name = s.parse::<GroupName>("name");
@@ -46,6 +50,7 @@ impl Groups {
         if let Some(handler) = s.section("handler") {
             read_handler(handler);
         }
+        let detection = detection::read(&mut s, on, passive);
         let prober = s.section("probe").and_then(read_probe);
         let listed = s.list::<E164>("numbers");
         let file = s.text("numbers_file");
@@ -62,6 +67,7 @@ impl Groups {
         let Some(group) = name.map(|name| self.roster.add_group(name, fallback)) else {
             return;
         };
+        self.detection.push(detection);
         for n in listed.iter().flatten() {
             let number =
                 Number { e164: n.value, label: String::new(), group, channels: on, timezone: timezone.clone(), port };

@@ -6,6 +6,7 @@
 //!
 //! Relative paths are relative to the configuration file.
 
+mod detection;
 mod group;
 mod numbers;
 mod section;
@@ -195,9 +196,10 @@ fn read_rest(mut top: Section<'_>, dir: &Path, env: &dyn Env) -> (Option<Agent>,
     top.require("group", "list your numbers: [[group]] name = \"…\" numbers = [\"+1…\"]");
     let mut groups = group::Groups::default();
     for group in top.sections("group") {
-        groups.read(group, dir);
+        groups.read(group, dir, poll.passive);
     }
     top.finish();
+    engine.detection = groups.detection;
     (agent, poll, Rules { engine, roster: groups.roster })
 }
 

@@ -194,6 +194,25 @@ impl<'a> Section<'a> {
         .map(|l| l.value)
     }
 
+    /// A number, whole or not.
+    pub fn number(&mut self, key: &'static str, least: f64, most: f64) -> Option<Located<f64>> {
+        self.parsed(key, |v| {
+            let text = match (v.as_float(), v.as_integer()) {
+                (Some(float), _) => float.as_str(),
+                (None, Some(integer)) if integer.radix() == 10 => integer.as_str(),
+                (None, _) => return Err(not("a number", v)),
+            };
+            text.parse()
+                .ok()
+                .filter(|n| (least..=most).contains(n))
+                .ok_or_else(|| format!("must be between {least} and {most}"))
+        })
+    }
+
+    pub fn boolean(&mut self, key: &'static str) -> Option<bool> {
+        self.parsed(key, |v| v.as_bool().ok_or_else(|| not("true or false", v))).map(|l| l.value)
+    }
+
     /// Every text of an array, parsed.
     pub fn list<T: FromStr<Err: fmt::Display>>(&mut self, key: &'static str) -> Option<Vec<Located<T>>> {
         let array = self.parsed(key, |v| v.as_array().cloned().ok_or_else(|| not("a list in brackets", v)))?;

@@ -138,6 +138,17 @@ impl Reason {
     }
 }
 
+impl std::str::FromStr for Reason {
+    type Err = String;
+
+    fn from_str(label: &str) -> Result<Reason, String> {
+        Reason::ALL
+            .into_iter()
+            .find(|r| r.label() == label)
+            .ok_or_else(|| format!("{label:?} is no reason; use {}", Reason::ALL.map(Reason::label).join(", ")))
+    }
+}
+
 /// Why an entry says nothing about the handler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -13,7 +13,6 @@ use serde_json::value::RawValue;
 
 use crate::core::id::{CallSid, Channel, E164, MessageSid};
 use crate::core::observation::{Observation, Probe, ProbeResult, Resource};
-use crate::core::outcome::Reason;
 use crate::core::time::Time;
 use crate::twilio::wire::{self, Listed, Reader, Row};
 
@@ -251,15 +250,12 @@ struct RawProbe<'a> {
 
 impl RawProbe<'_> {
     fn convert(&self, seen_at: Time) -> Result<Probe, String> {
-        let reason = |label: &str| {
-            Reason::ALL.into_iter().find(|r| r.label() == label).ok_or_else(|| {
-                format!("resource.reason = {label:?} is no reason; {}", Reason::ALL.map(Reason::label).join(", "))
-            })
-        };
         let result = match (self.result.as_ref(), &self.reason) {
             ("success", _) => ProbeResult::Success,
             ("error", _) => ProbeResult::Error,
-            ("failure", Some(label)) => ProbeResult::Failure(reason(label)?),
+            ("failure", Some(label)) => {
+                ProbeResult::Failure(label.parse().map_err(|e| format!("resource.reason: {e}"))?)
+            }
             ("failure", None) => return Err("resource.reason is missing: why did the probe fail?".to_owned()),
             (other, _) => return Err(format!("resource.result = {other:?}: must be success, failure or error")),
         };

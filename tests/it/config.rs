@@ -8,7 +8,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ringback::config::Config;
+use ringback::core::detect::Detection;
+use ringback::core::detect::threshold::RuleAction;
 use ringback::core::id::Channel;
+use ringback::core::outcome::Reason;
 use ringback::core::policy::Mode;
 use ringback::core::roster::PortAt;
 
@@ -87,6 +90,18 @@ fn every_setting_reaches_its_place() {
     assert_eq!(n.timezone.iana_name(), Some("Europe/Zurich"));
     assert_eq!(c.roster.group_of(ix).fallback(Channel::Messaging), None);
     assert!(matches!(n.port, PortAt::At(t) if t.to_string() == "2026-11-21T14:00:00.000Z"));
+    let support = &c.engine.detection[0];
+    assert_eq!((support.params.budget.number_days, support.params.cap), (2000.0, 0.08));
+    let rules: Vec<_> =
+        support.rules.iter().map(|r| (r.channel, r.callers, r.ratio, r.within.as_secs(), r.action)).collect();
+    let expected = [
+        (Channel::Voice, 5, 0.8, 900, RuleAction::Rollback),
+        (Channel::Voice, 3, 0.5, 3600, RuleAction::Page),
+        (Channel::Messaging, 3, 0.5, 3600, RuleAction::Page),
+    ];
+    assert_eq!(rules, expected, "the user's page rules stand in for the built-in ones");
+    assert_eq!(support.rules[0].reasons, [Reason::Webhook, Reason::Content]);
+    assert_eq!(c.engine.detection[1], Detection::default());
     assert!(c.roster.is_prober("+15005550199".parse().unwrap()));
 }
 

@@ -112,6 +112,10 @@ pub struct Params {
     pub rate_half_life: Duration,
 }
 
+/// What [`Params::cap`] may be set to: below 2 % an ordinary number is a broken one, and above 30 % a
+/// fault that hits every fifth caller would go unseen for ever.
+pub const CAP: (f64, f64) = (0.02, 0.3);
+
 impl Default for Params {
     fn default() -> Params {
         Params {
