@@ -48,10 +48,12 @@
 //!    [`core::verdict`] follows. Too little data and data that cannot be read are verdicts of their
 //!    own.
 //! 6. [`core::policy`] makes of it a decision: act, or the first guard that says no. Both are news.
-//! 7. [`agent::engine`] journals the decision, and [`agent::rollback`] carries it out: snapshot and
-//!    intent to the disk, the write, and a look at who answers now. [`core::routing`] knows Twilio's
-//!    precedence; 200 alone is no success.
-//! 8. After a crash, an intent without a result means: look at the number first.
+//! 7. [`core::hands`] holds it against the [`core::guard`]s. What passes becomes an order, journaled
+//!    by [`agent::desk`], and [`agent::executor`] carries it out: snapshot and intent to the disk, the
+//!    write, and a look at who answers now. [`core::routing`] knows Twilio's precedence; 200 alone is
+//!    no success. A person's word ([`core::operator`]) takes the same way.
+//! 8. After a crash the journal is folded through the same functions ([`core::saga`]), and an intent
+//!    without a result means: look at the number first.
 //!
 //! # Time
 //!

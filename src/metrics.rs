@@ -6,6 +6,8 @@
 //! numbers and their groups; the other party's number is in none. Known label sets start at 0, so
 //! that the first failure is seen by `rate()`.
 
+use std::time::Duration;
+
 use prometheus::{
     Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
     TextEncoder,
@@ -13,10 +15,12 @@ use prometheus::{
 
 use crate::core::code::Code;
 use crate::core::engine::Source;
+use crate::core::guard::Guard;
 use crate::core::id::{Channel, E164, GroupName};
+use crate::core::journal::{End, FallbackState, Hold, Of};
 use crate::core::ledger::Change;
 use crate::core::outcome::Outcome;
-use crate::core::policy::{Guard, Mode, Phase};
+use crate::core::policy::{Mode, Phase};
 use crate::core::roster::{NumberIx, Roster};
 use crate::core::time::Time;
 use crate::core::verdict::Verdict;
@@ -35,6 +39,10 @@ pub struct Metrics {
     rolled_back: IntGaugeVec,
     unsettled: IntGaugeVec,
     rollbacks: IntCounterVec,
+    restores: IntCounterVec,
+    drift: IntGaugeVec,
+    fallback: IntGaugeVec,
+    held: IntGaugeVec,
     pub rollback_duration: Histogram,
     suppressed: IntCounterVec,
     last_poll: GaugeVec,
@@ -75,33 +83,6 @@ impl RowResult {
             RowResult::Known => "known",
             RowResult::Foreign => "foreign",
             RowResult::Bad => "bad",
-        }
-    }
-}
-
-/// How a rollback ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RollbackResult {
-    /// Written, and the effective handler is the fallback.
-    Written,
-    /// Twilio accepted the write and somebody else still answers.
-    Unproven,
-    /// Not written.
-    Failed,
-    /// Writing would not help, or must not be done.
-    Refused,
-}
-
-impl RollbackResult {
-    pub const ALL: [RollbackResult; 4] =
-        [RollbackResult::Written, RollbackResult::Unproven, RollbackResult::Failed, RollbackResult::Refused];
-
-    pub const fn label(self) -> &'static str {
-        match self {
-            RollbackResult::Written => "written",
-            RollbackResult::Unproven => "unproven",
-            RollbackResult::Failed => "failed",
-            RollbackResult::Refused => "refused",
         }
     }
 }
@@ -185,6 +166,26 @@ impl Metrics {
                 "ringback_rollbacks_total",
                 "Rollbacks of a number's channel by what asked for them and how they ended.",
                 &["group", "channel", "trigger", "result"],
+            )?,
+            restores: counter(
+                "ringback_restores_total",
+                "Restores of a number's channel by how they ended.",
+                &["group", "channel", "result"],
+            )?,
+            held: int_gauge(
+                "ringback_held",
+                "Holds in force, by what they cover: all numbers, a group, or a number.",
+                &["scope"],
+            )?,
+            fallback: int_gauge(
+                "ringback_fallback",
+                "1 for what is known of the group's fallback, 0 for the others.",
+                &["group", "channel", "state"],
+            )?,
+            drift: int_gauge(
+                "ringback_config_drift",
+                "1 once somebody else has changed this number's routing, until we swap it again.",
+                &CHANNEL,
             )?,
             rollback_duration: add(
                 registry,
@@ -279,6 +280,7 @@ impl Metrics {
                     self.outcomes(channel).with_label_values(&[group, number, o.label(), o.reason_label()]);
                 }
                 self.rolled_back.with_label_values(&[group, number, ch]);
+                self.drift.with_label_values(&[group, number, ch]);
                 self.unsettled.with_label_values(&[group, number, ch]);
                 for v in Verdict::ALL {
                     let on = i64::from(v == Verdict::Unknown);
@@ -295,13 +297,12 @@ impl Metrics {
                     let on = i64::from(v == Verdict::Unknown);
                     self.group_verdict.with_label_values(&[group.name.as_str(), channel.label(), v.label()]).set(on);
                 }
-                for result in RollbackResult::ALL {
-                    self.rollbacks.with_label_values(&[
-                        group.name.as_str(),
-                        channel.label(),
-                        "automatic",
-                        result.label(),
-                    ]);
+                for end in End::ALL {
+                    let [group, channel, end] = [group.name.as_str(), channel.label(), end.label()];
+                    for trigger in ["automatic", "operator"] {
+                        self.rollbacks.with_label_values(&[group, channel, trigger, end]);
+                    }
+                    self.restores.with_label_values(&[group, channel, end]);
                 }
             }
         }
@@ -316,9 +317,8 @@ impl Metrics {
                 self.rows.with_label_values(&[source.label(), result.label()]);
             }
         }
-        for m in Mode::ALL {
-            self.mode.with_label_values(&[m.label()]).set(i64::from(m == mode));
-        }
+        self.set_mode(mode);
+        self.held(std::iter::empty());
     }
 
     fn outcomes(&self, channel: Channel) -> &IntCounterVec {
@@ -381,8 +381,49 @@ impl Metrics {
         self.unsettled.with_label_values(&[group.as_str(), &number, channel.label()]).set(i64::from(open));
     }
 
-    pub fn rollback(&self, group: &GroupName, channel: Channel, trigger: &str, result: RollbackResult) {
-        self.rollbacks.with_label_values(&[group.as_str(), channel.label(), trigger, result.label()]).inc();
+    /// One number's rollback has ended, so long after it was ordered.
+    pub fn rollback(&self, group: &GroupName, channel: Channel, trigger: &str, end: End, took: Duration) {
+        self.rollbacks.with_label_values(&[group.as_str(), channel.label(), trigger, end.label()]).inc();
+        self.rollback_duration.observe(took.as_secs_f64());
+    }
+
+    pub fn restore(&self, group: &GroupName, channel: Channel, end: End) {
+        self.restores.with_label_values(&[group.as_str(), channel.label(), end.label()]).inc();
+    }
+
+    /// What is known of a group's fallback.
+    pub fn fallback(&self, group: &GroupName, channel: Channel, state: FallbackState) {
+        for s in FallbackState::ALL {
+            let labels = [group.as_str(), channel.label(), s.label()];
+            self.fallback.with_label_values(&labels).set(i64::from(s == state));
+        }
+    }
+
+    /// Whether somebody else has changed this number since we last swapped it.
+    pub fn drift(&self, roster: &Roster, number: NumberIx, channel: Channel, on: bool) {
+        let (group, number) = labels(roster, number);
+        self.drift.with_label_values(&[group.as_str(), &number, channel.label()]).set(i64::from(on));
+    }
+
+    /// Holds in force.
+    pub fn held<'a>(&self, holds: impl Iterator<Item = &'a Hold>) {
+        let mut counts = [0i64; 3];
+        for hold in holds {
+            counts[match hold.scope.of {
+                Of::All => 0,
+                Of::Group(_) => 1,
+                Of::Number(_) => 2,
+            }] += 1;
+        }
+        for (scope, count) in ["all", "group", "number"].into_iter().zip(counts) {
+            self.held.with_label_values(&[scope]).set(count);
+        }
+    }
+
+    pub fn set_mode(&self, mode: Mode) {
+        for m in Mode::ALL {
+            self.mode.with_label_values(&[m.label()]).set(i64::from(m == mode));
+        }
     }
 
     pub fn suppressed(&self, guard: Guard) {

@@ -6,33 +6,39 @@
 //! | `GET /-/healthy` | 200 while the engine ticks |
 //! | `GET /-/ready` | 200 while every source is fresh, else 503 with the stale ones |
 //! | `GET /api/v1/status` | the state of everything, as JSON |
-//! | `POST /api/v1/ported` | says that numbers are ported; needs the bearer token and a reason |
+//! | `GET /api/v1/numbers`, `/decisions`, `/decisions/{id}`, `/orders/{id}` | parts of it, and what the journal says |
+//! | `POST /api/v1/…` | a person's word ([`operate`]); needs the bearer token and a reason |
+//! | `GET /api/v1/openapi.json` | all this, described from the code |
 //!
-//! Reads take published snapshots and never wait on the engine. Writes are authenticated, carry a
-//! reason, and go to the engine's inbox. Listens on loopback only.
+//! Reads take published snapshots or the journal, and never wait on the engine. Writes are
+//! authenticated ([`auth`]), carry a reason, are logged, and go to the engine's inbox. Listens on
+//! loopback only. No other site's page may read or write here: there are no CORS headers.
 
+pub mod auth;
+pub mod describe;
+pub mod operate;
 pub mod serve;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::rejection::JsonRejection;
-use axum::extract::{DefaultBodyLimit, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, Serialize};
-use tokio::sync::{mpsc, oneshot, watch};
+use secrecy::SecretString;
+
+use tokio::sync::{mpsc, watch};
 use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::timeout::TimeoutLayer;
 
-use crate::agent::status::Status;
+use crate::agent::explain::{Explanation, Line, Memory};
+use crate::agent::status::{NumberStatus, OrderStatus, Status};
 use crate::agent::{Agent, Message};
 use crate::clock::Clock;
-use crate::core::id::{E164, GroupName};
-use crate::core::roster::{NumberIx, Roster};
+use crate::core::policy::DecisionId;
+use crate::core::roster::Roster;
 use crate::metrics::Metrics;
 
 /// Largest body of a request; ours are a few hundred bytes.
@@ -45,13 +51,14 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 const TICKS_WITHIN: Duration = Duration::from_secs(30);
 
 #[derive(Clone)]
-struct Admin {
+pub struct Admin {
     clock: Clock,
     metrics: Metrics,
     status: watch::Receiver<Arc<Status>>,
     roster: Arc<Roster>,
     inbox: mpsc::Sender<Message>,
-    token: Option<Arc<SecretString>>,
+    memory: Memory,
+    door: auth::Door,
 }
 
 /// The routes of a running agent.
@@ -62,7 +69,8 @@ pub fn router(agent: &Agent, clock: &Clock, token: Option<SecretString>) -> Rout
         status: agent.status.clone(),
         roster: agent.roster.clone(),
         inbox: agent.inbox.clone(),
-        token: token.map(Arc::new),
+        memory: agent.memory.clone(),
+        door: auth::Door::new(token, clock.clone()),
     };
     let fixed = |name, value| SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value));
     Router::new()
@@ -70,20 +78,33 @@ pub fn router(agent: &Agent, clock: &Clock, token: Option<SecretString>) -> Rout
         .route("/-/healthy", get(healthy))
         .route("/-/ready", get(ready))
         .route("/api/v1/status", get(status))
-        .route("/api/v1/ported", post(ported))
+        .route("/api/v1/numbers", get(numbers))
+        .route("/api/v1/decisions", get(decisions))
+        .route("/api/v1/decisions/{id}", get(decision))
+        .route("/api/v1/orders/{id}", get(order))
+        .route("/api/v1/openapi.json", get(describe::openapi))
+        .route("/api/v1/rollback", post(operate::rollback))
+        .route("/api/v1/restore", post(operate::restore))
+        .route("/api/v1/hold", post(operate::hold))
+        .route("/api/v1/release", post(operate::release))
+        .route("/api/v1/approve", post(operate::approve))
+        .route("/api/v1/mode", post(operate::mode))
+        .route("/api/v1/ported", post(operate::ported))
         .fallback(|| async { Problem::new(StatusCode::NOT_FOUND, "no such page") })
         .method_not_allowed_fallback(|| async { Problem::new(StatusCode::METHOD_NOT_ALLOWED, "not with this method") })
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
         .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, TIMEOUT))
         .layer(fixed(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .layer(fixed(header::CACHE_CONTROL, "no-store"))
+        .layer(fixed(header::REFERRER_POLICY, "no-referrer"))
+        .layer(fixed(header::X_FRAME_OPTIONS, "DENY"))
         .layer(fixed(header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"))
         .with_state(admin)
 }
 
 /// An answer that says what was wrong.
 #[derive(Debug)]
-struct Problem {
+pub struct Problem {
     status: StatusCode,
     error: String,
 }
@@ -96,13 +117,12 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        #[derive(Serialize)]
-        struct Body {
-            error: String,
-        }
-        let mut response = (self.status, Json(Body { error: self.error })).into_response();
+        let mut response = (self.status, Json(describe::Error { error: self.error })).into_response();
+        let headers = response.headers_mut();
         if self.status == StatusCode::UNAUTHORIZED {
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        } else if self.status == StatusCode::TOO_MANY_REQUESTS {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("60"));
         }
         response
     }
@@ -138,84 +158,39 @@ async fn status(State(admin): State<Admin>) -> Json<Arc<Status>> {
     Json(admin.status.borrow().clone())
 }
 
-/// Which numbers, and why.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Ported {
-    group: Option<GroupName>,
-    #[serde(default)]
-    numbers: Vec<E164>,
-    reason: String,
+async fn numbers(State(admin): State<Admin>) -> Json<Vec<NumberStatus>> {
+    Json(admin.status.borrow().numbers().map(|(_, n)| n.clone()).collect())
 }
 
-#[derive(Debug, Serialize)]
-struct PortedAnswer {
-    /// Channels that were waiting and are active now.
-    activated: usize,
+/// Decisions and orders that one answer lists.
+const DECISIONS: usize = 100;
+
+async fn decisions(State(admin): State<Admin>) -> Result<Json<Vec<Line>>, Problem> {
+    admin.memory.latest(DECISIONS).await.map(Json).map_err(unreadable)
 }
 
-async fn ported(
-    State(admin): State<Admin>,
-    headers: HeaderMap,
-    body: Result<Json<Ported>, JsonRejection>,
-) -> Result<Json<PortedAnswer>, Problem> {
-    authenticate(&admin, &headers)?;
-    let Json(asked) = body.map_err(|e| Problem::new(e.status(), e.body_text()))?;
-    let reason = asked.reason.trim();
-    if reason.is_empty() {
-        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "reason is empty: say why, it is kept"));
-    }
-    let numbers = select(&admin.roster, asked.group.as_ref(), &asked.numbers)?;
-    tracing::info!(numbers = numbers.len(), reason, "an operator says that numbers are ported");
-    let (reply, answer) = oneshot::channel();
-    let gone = |_| Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the agent is stopping");
-    admin.inbox.send(Message::Ported { numbers, reply }).await.map_err(|_| gone(()))?;
-    let activated = answer.await.map_err(|_| gone(()))?;
-    Ok(Json(PortedAnswer { activated }))
+async fn decision(State(admin): State<Admin>, Path(id): Path<String>) -> Result<Json<Explanation>, Problem> {
+    let id = id_of(&id)?;
+    let found = admin.memory.explain(id).await.map_err(unreadable)?;
+    found.map(Json).ok_or_else(|| no_such(id))
 }
 
-/// The numbers that a request names, each of which must be ours.
-fn select(roster: &Roster, group: Option<&GroupName>, numbers: &[E164]) -> Result<Vec<NumberIx>, Problem> {
-    let unknown = |what: String| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, format!("{what} is not ours"));
-    let mut selected = Vec::new();
-    if let Some(name) = group {
-        match roster.groups().find(|(_, g)| g.name == *name) {
-            Some((_, g)) => selected.extend(&g.numbers),
-            None => return Err(unknown(format!("group {name}"))),
-        }
-    }
-    for number in numbers {
-        selected.push(roster.find(*number).ok_or_else(|| unknown(number.to_string()))?);
-    }
-    if selected.is_empty() {
-        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "name a group or numbers"));
-    }
-    selected.sort_unstable();
-    selected.dedup();
-    Ok(selected)
+async fn order(State(admin): State<Admin>, Path(id): Path<String>) -> Result<Json<OrderStatus>, Problem> {
+    let id = id_of(&id)?;
+    let status = admin.status.borrow().clone();
+    let found = status.orders.iter().find(|o| o.order.id == id);
+    found.cloned().map(Json).ok_or_else(|| no_such(id))
 }
 
-fn authenticate(admin: &Admin, headers: &HeaderMap) -> Result<(), Problem> {
-    let Some(token) = &admin.token else {
-        let text = "writes are off: set RINGBACK_TOKEN or agent.token_file and restart the agent";
-        return Err(Problem::new(StatusCode::FORBIDDEN, text));
-    };
-    let given = headers
-        .get(header::AUTHORIZATION)
-        .and_then(|v| v.to_str().ok())
-        .and_then(|v| v.strip_prefix("Bearer "))
-        .unwrap_or_default();
-    if same(given.as_bytes(), token.expose_secret().as_bytes()) {
-        return Ok(());
-    }
-    Err(Problem::new(StatusCode::UNAUTHORIZED, "the bearer token is missing or wrong"))
+fn id_of(text: &str) -> Result<DecisionId, Problem> {
+    text.parse().map_err(|e: crate::core::id::BadId| Problem::new(StatusCode::NOT_FOUND, e.to_string()))
 }
 
-/// Compares without telling by its duration where the difference is.
-fn same(a: &[u8], b: &[u8]) -> bool {
-    let mut difference = a.len() ^ b.len();
-    for (i, x) in a.iter().enumerate() {
-        difference |= usize::from(x ^ b.get(i).unwrap_or(&0));
-    }
-    difference == 0
+fn no_such(id: DecisionId) -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, format!("{id} is not known"))
+}
+
+fn unreadable(error: crate::agent::MemoryError) -> Problem {
+    tracing::error!(%error, "the journal cannot be read");
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
 }

@@ -7,25 +7,22 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::rollback::Swapped;
+use super::desk::Desk;
 use super::status::Status;
 use super::{Batch, Message, Shared};
 use crate::core::engine::{Engine, Event, PhaseChange, Source, needed};
 use crate::core::id::Channel;
+use crate::core::journal::Entry;
 use crate::core::policy::{Action, Decision, Phase};
 use crate::core::roster::NumberIx;
 use crate::core::time::Time;
 use crate::core::verdict::Verdict;
-use crate::store::{Entry, SwapResult};
 
 /// Between ticks when nothing comes in: how late a decision that only time brings can be.
 const TICK: Duration = Duration::from_secs(1);
 
 /// Polls speed up this long before a port is due.
 const SOON: Duration = Duration::from_secs(120);
-
-/// A failed rollback is tried again after this, not at once: Twilio was asked five times already.
-const RETRY_AFTER: Duration = Duration::from_secs(60);
 
 /// Decisions kept for the status.
 const DECISIONS: usize = 50;
@@ -36,7 +33,7 @@ pub struct EngineTask {
     decisions: VecDeque<Arc<Decision>>,
     /// Whether each channel could be seen at the last tick. Nothing has been read at the start.
     blind: [bool; 2],
-    execute: mpsc::Sender<Arc<Decision>>,
+    desk: Desk,
     active: watch::Sender<bool>,
     status: watch::Sender<Arc<Status>>,
 }
@@ -46,11 +43,11 @@ impl EngineTask {
         shared: Shared,
         engine: Engine,
         earlier: Vec<Arc<Decision>>,
-        execute: mpsc::Sender<Arc<Decision>>,
+        desk: Desk,
         active: watch::Sender<bool>,
         status: watch::Sender<Arc<Status>>,
     ) -> EngineTask {
-        EngineTask { shared, engine, decisions: earlier.into(), blind: [true; 2], execute, active, status }
+        EngineTask { shared, engine, decisions: earlier.into(), blind: [true; 2], desk, active, status }
     }
 
     pub async fn run(mut self, mut inbox: mpsc::Receiver<Message>, stop: CancellationToken) {
@@ -66,23 +63,35 @@ impl EngineTask {
             };
             match clock.wait(Some(clock.now() + TICK), next).await {
                 Some(None) => break,
-                Some(Some(message)) => self.handle(message),
+                Some(Some(message)) => self.handle(message).await,
                 None => {}
             }
             self.tick().await;
+            if self.desk.fault.is_some() {
+                return;
+            }
         }
         // The pollers have ended; what they committed is counted before we go.
         while let Ok(message) = inbox.try_recv() {
-            self.handle(message);
+            self.handle(message).await;
             self.tick().await;
         }
     }
 
-    fn handle(&mut self, message: Message) {
+    async fn handle(&mut self, message: Message) {
+        let now = self.shared.clock.now();
         match message {
             Message::Batch(batch) => self.take(batch),
-            Message::Swapped(swapped) => self.swapped(&swapped),
+            Message::Looked { at, numbers } => self.desk.looked(at, numbers),
+            Message::Journaled(journaled) => self.desk.journaled(&mut self.engine, journaled),
+            Message::Drifted(drifted) => self.desk.drifted(&mut self.engine, now, drifted).await,
+            Message::Fallback(looked) => self.desk.fallback(now, looked).await,
             Message::Ported { numbers, reply } => self.ported(&numbers, reply),
+            Message::Word { word, is_meant, reply } => {
+                let answer = self.desk.word(&mut self.engine, now, word, is_meant).await;
+                // Whoever asked may have gone away.
+                let _ = reply.send(answer);
+            }
         }
     }
 
@@ -91,21 +100,6 @@ impl EngineTask {
             self.engine.observe(*at, observation);
         }
         self.engine.polled(batch.source, batch.polled_at);
-    }
-
-    fn swapped(&mut self, swapped: &Swapped) {
-        let Some(ix) = self.shared.roster.find(swapped.number) else {
-            return;
-        };
-        match swapped.result {
-            SwapResult::Written => {
-                self.engine.rolled_back(swapped.at, ix, swapped.channel);
-                self.shared.metrics.rolled_back(&self.shared.roster, ix, swapped.channel, true);
-            }
-            SwapResult::Unproven | SwapResult::Failed | SwapResult::Refused => {
-                self.engine.not_rolled_back(ix, swapped.channel, swapped.at + RETRY_AFTER);
-            }
-        }
     }
 
     fn ported(&mut self, numbers: &[NumberIx], reply: oneshot::Sender<usize>) {
@@ -122,12 +116,14 @@ impl EngineTask {
         for event in events {
             self.tell(now, event).await;
         }
+        self.desk.step(&mut self.engine, now).await;
         self.tell_blindness(now);
         self.active.send_if_modified(|active| {
             let is = self.engine.is_active(now, SOON);
             std::mem::replace(active, is) != is
         });
-        self.status.send_replace(Arc::new(Status::of(&self.engine, now, self.decisions.iter().cloned().collect())));
+        let decisions = self.decisions.iter().cloned().collect();
+        self.status.send_replace(Arc::new(Status::of(&self.engine, &self.desk.hands, now, decisions)));
     }
 
     /// One line when a channel can no longer be seen, and one when it can again.
@@ -154,7 +150,10 @@ impl EngineTask {
         let roster = &self.shared.roster;
         let metrics = &self.shared.metrics;
         match event {
-            Event::Settled(change) => metrics.settled(roster, &change),
+            Event::Settled(change) => {
+                metrics.settled(roster, &change);
+                self.desk.settled(&change);
+            }
             Event::Alert { number, code } => metrics.alert(roster, number, code),
             Event::Phase { number, channel, from, to, why } => {
                 metrics.phase(roster, number, channel, to);
@@ -195,30 +194,24 @@ impl EngineTask {
                 }
                 tracing::info!(group = %name, %channel, from = from.label(), to = to.label(), "verdict");
             }
-            Event::Decided(decision) => self.decided(now, Arc::new(decision)).await,
+            Event::Decided(decision) => self.decided(now, decision).await,
         }
     }
 
-    async fn decided(&mut self, now: Time, decision: Arc<Decision>) {
-        let journaled = self.shared.store.append(now, &[Entry::Decision((*decision).clone())]).await;
+    async fn decided(&mut self, now: Time, decision: Decision) {
+        let Some(decision) = self.desk.decided(&mut self.engine, now, decision).await else {
+            return;
+        };
         let (id, group, channel) = (decision.id, decision.group.to_string(), decision.channel);
         let numbers = decision.numbers.len();
         let leading = decision.evidence.reasons.first().map_or("", |r| r.reason.text());
         match decision.action {
-            Action::Rollback => {
-                tracing::warn!(
-                    decision = %id, group, %channel, numbers, callers = decision.evidence.failing,
-                    "rolling back: {}: {leading}", decision.rule
-                );
-                match journaled {
-                    Ok(()) if self.execute.try_send(decision.clone()).is_ok() => {}
-                    Ok(()) => self.give_back(now, &decision, "too many rollbacks are under way"),
-                    // Law 1: what is not in the journal is not done.
-                    Err(error) => self.give_back(now, &decision, &error.to_string()),
-                }
-            }
+            Action::Rollback => tracing::warn!(
+                decision = %id, group, %channel, numbers, callers = decision.evidence.failing,
+                "callers are not served: {}: {leading}", decision.rule
+            ),
             Action::Withheld { guard } => {
-                self.shared.metrics.suppressed(guard);
+                self.shared.metrics.suppressed(guard.into());
                 tracing::warn!(
                     decision = %id, group, %channel, numbers, guard = guard.label(),
                     "would have rolled back, but {}: {}: {leading}", guard.text(), decision.rule
@@ -233,14 +226,5 @@ impl EngineTask {
         }
         self.decisions.push_front(decision);
         self.decisions.truncate(DECISIONS);
-    }
-
-    fn give_back(&mut self, now: Time, decision: &Decision, why: &str) {
-        tracing::error!(decision = %decision.id, why, "this rollback cannot be made now");
-        for number in &decision.numbers {
-            if let Some(ix) = self.shared.roster.find(*number) {
-                self.engine.not_rolled_back(ix, decision.channel, now + RETRY_AFTER);
-            }
-        }
     }
 }

@@ -4,7 +4,8 @@
 //!
 //! * one **poller** a log ([`poll`]), and one for our numbers ([`routing`]): the time;
 //! * the **engine** ([`engine`]): what pollers bring, results of swaps, requests, and the time;
-//! * the **executor** ([`rollback`]): decisions to carry out;
+//! * the **executor** ([`executor`]): orders to carry out, each write past the [`gate`];
+//! * the **lease** ([`leader`]) and the **fallbacks** ([`fallback`]): the time;
 //! * the **admin server**, started beside them by whoever starts the agent.
 //!
 //! State has one owner, the engine's task. Others read what it publishes and ask through its
@@ -16,11 +17,18 @@
 //! longer than [`STOP_WITHIN`] is cut off; what was being written then is settled by looking at the
 //! next start.
 
+pub mod desk;
 pub mod engine;
+pub mod executor;
+pub mod explain;
+pub mod fallback;
+pub mod gate;
+pub mod leader;
 pub mod poll;
-pub mod rollback;
 pub mod routing;
 pub mod status;
+pub mod view;
+pub mod write;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -34,19 +42,25 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::core::engine::{Engine, Source};
+use crate::core::hands::Hands;
 use crate::core::id::{CallSid, Channel, NumberSid};
+use crate::core::journal::Entry;
 use crate::core::observation::Observation;
-use crate::core::policy::Decision;
+use crate::core::policy::{Decision, Mode};
 use crate::core::roster::{NumberIx, Roster};
+use crate::core::saga::Illegal;
 use crate::core::time::Time;
 use crate::metrics::Metrics;
 use crate::party::PartyKey;
-use crate::store::{Entry, Record, Store, StoreError, SwapResult};
+use crate::store::{Record, Store, StoreError};
 use crate::twilio::{self, AlertLevel, Client, Entry as _, ErrorKind};
 
+use desk::{Answer, Desk, Drifted, Looked, Refusal, Word};
 use engine::EngineTask;
+use executor::{Executor, Journaled};
+use explain::Memory;
+use gate::Gate;
 use poll::{Log, Poller};
-use rollback::{Executor, SettleError, Swapped};
 use routing::RoutingPoller;
 use status::Status;
 
@@ -56,8 +70,11 @@ const STOP_WITHIN: Duration = Duration::from_secs(20);
 /// Messages to the engine that may wait: some polls of every source.
 const INBOX: usize = 64;
 
-/// Rollbacks that may wait to be carried out.
-const DECISIONS: usize = 256;
+/// Orders that may wait to be carried out.
+const ORDERS: usize = 256;
+
+/// The state file could not be read. What others than the agent need not know more of.
+pub type MemoryError = StoreError;
 
 /// What every task has.
 #[derive(Clone)]
@@ -106,7 +123,21 @@ pub struct Batch {
 #[derive(Debug)]
 pub enum Message {
     Batch(Batch),
-    Swapped(Swapped),
+    /// The routing of our numbers, as read from `at` on.
+    Looked {
+        at: Time,
+        numbers: Vec<Looked>,
+    },
+    Journaled(Journaled),
+    Drifted(Drifted),
+    /// A fallback was looked at.
+    Fallback(fallback::Looked),
+    /// A person's word; it is only planned unless it is meant.
+    Word {
+        word: Word,
+        is_meant: bool,
+        reply: oneshot::Sender<Result<Answer, Refusal>>,
+    },
     /// An operator says that these numbers are ported; the answer is how many channels were waiting.
     Ported {
         numbers: Vec<NumberIx>,
@@ -125,8 +156,10 @@ pub enum StartError {
     Twilio(twilio::Error),
     #[error(transparent)]
     ClockSkew(poll::PollError),
-    #[error(transparent)]
-    Settle(#[from] SettleError),
+    #[error("the journal contradicts itself at record {seq}; restore the state file from a backup")]
+    Journal { seq: i64, source: Illegal },
+    #[error("the journal has another agent's lease: {by} leads until {until}; stop it, or wait for it to end")]
+    Led { by: String, until: Time },
     #[error("the HTTP client cannot be built: {0}")]
     Http(String),
 }
@@ -143,6 +176,7 @@ pub struct Agent {
     pub metrics: Metrics,
     pub roster: Arc<Roster>,
     pub inbox: mpsc::Sender<Message>,
+    pub memory: Memory,
     clock: Clock,
     store: Store,
     /// Pollers and the executor: they end first.
@@ -152,10 +186,26 @@ pub struct Agent {
     stop_engine: CancellationToken,
 }
 
+/// What an agent is started for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// To watch and to act.
+    Watch,
+    /// For one person's word, while no agent runs: no logs are read and no decisions made.
+    Operator,
+}
+
 impl Agent {
-    /// Opens the state, checks the credentials, takes up where the last agent ended, and starts.
+    /// An agent that watches and acts.
     pub async fn start(config: &Config, clock: &Clock) -> Result<Agent, StartError> {
+        Agent::start_as(Role::Watch, config, clock).await
+    }
+
+    /// Opens the state, checks the credentials, takes up where the last agent ended, and starts.
+    pub async fn start_as(role: Role, config: &Config, clock: &Clock) -> Result<Agent, StartError> {
         let store = Store::open(&config.agent.state).await?;
+        store.verify().await?;
+        leader::lead(role, &store, clock).await?;
         let key_path = config.agent.state.with_extension("key");
         let key =
             PartyKey::load_or_create(&key_path).map_err(|source| StartError::Key { path: key_path.clone(), source })?;
@@ -163,7 +213,9 @@ impl Agent {
         let metrics = Metrics::new(&roster, config.engine.mode);
         let client = Client::new(config.twilio.clone(), roster.clone(), key, clock.clone(), metrics.clone())
             .map_err(|e| StartError::Http(e.to_string()))?;
-        preflight(&client, &roster, clock).await?;
+        if role == Role::Watch {
+            preflight(&client, &roster, clock).await?;
+        }
 
         let (inbox, inbox_rx) = mpsc::channel(INBOX);
         let (want_call, wanted) = mpsc::channel(INBOX * 16);
@@ -178,12 +230,14 @@ impl Agent {
             sids: Arc::default(),
         };
 
-        let mut executor = Executor::new(shared.clone(), inbox.clone());
-        executor.settle(rollback::interrupted(&store.journal().await?)).await?;
         let journal = store.journal().await?;
         let now = clock.now();
-        let mut engine = Engine::new(config.roster.clone(), config.engine.clone(), now);
-        let earlier = take_up(&mut engine, &journal, &metrics);
+        // The mode is asked by the guards, which a change of it reaches at once.
+        let settings = crate::core::engine::Settings { mode: Mode::Auto, ..config.engine.clone() };
+        let mut engine = Engine::new(config.roster.clone(), settings, now);
+        let mut hands = Hands::new(config.hands.clone());
+        let earlier = take_up(&mut engine, &mut hands, &journal, &metrics)?;
+        metrics.set_mode(hands.mode());
 
         // The logs of the last hours, as they were seen.
         let polled = |source| shared.store.cursor(source);
@@ -220,10 +274,13 @@ impl Agent {
             }
         }
 
-        let status = watch::Sender::new(Arc::new(Status::of(&engine, now, earlier.clone())));
+        let status = watch::Sender::new(Arc::new(Status::of(&engine, &hands, now, earlier.clone())));
         let active = watch::Sender::new(true);
-        let (execute, decisions) = mpsc::channel(DECISIONS);
+        let (execute, work) = mpsc::channel(ORDERS);
         let stop = CancellationToken::new();
+        let gate = Gate::new(clock.clone(), store.clone());
+        let executor = Executor::new(shared.clone(), gate.clone(), inbox.clone(), stop.clone());
+        let desk = Desk::new(shared.clone(), role, hands, gate, execute);
         let mut workers = JoinSet::new();
         let watches = |channel: Channel| roster.numbers().any(|(_, n)| n.channels[channel.index()]);
         // What our numbers point at is known before the first alert is judged.
@@ -236,20 +293,27 @@ impl Agent {
             task.await;
             name
         };
-        clock.spawn(&mut workers, named("numbers", Box::pin(routing.run(stop.clone()))));
-        if watches(Channel::Voice) {
+        if role == Role::Watch {
+            clock.spawn(&mut workers, named("fallbacks", Box::pin(fallback::run(shared.clone(), stop.clone()))));
+            clock.spawn(&mut workers, named("numbers", Box::pin(routing.run(stop.clone()))));
+        }
+        if role == Role::Watch && watches(Channel::Voice) {
             let task = calls.run(active.subscribe(), stop.clone());
             clock.spawn(&mut workers, named(poll::Calls::SOURCE.label(), Box::pin(task)));
         }
-        if watches(Channel::Messaging) {
+        if role == Role::Watch && watches(Channel::Messaging) {
             let task = messages.run(active.subscribe(), stop.clone());
             clock.spawn(&mut workers, named(poll::Messages::SOURCE.label(), Box::pin(task)));
         }
-        let task = alerts.run(active.subscribe(), stop.clone());
-        clock.spawn(&mut workers, named(poll::Alerts::SOURCE.label(), Box::pin(task)));
-        clock.spawn(&mut workers, named("executor", Box::pin(executor.run(decisions, stop.clone()))));
+        if role == Role::Watch {
+            let task = alerts.run(active.subscribe(), stop.clone());
+            clock.spawn(&mut workers, named(poll::Alerts::SOURCE.label(), Box::pin(task)));
+        }
+        clock.spawn(&mut workers, named("executor", Box::pin(executor.run(work))));
+        let lease = leader::keep(store.clone(), clock.clone(), stop.clone());
+        clock.spawn(&mut workers, named("lease", Box::pin(lease)));
         let status_rx = status.subscribe();
-        let task = EngineTask::new(shared, engine, earlier, execute, active, status);
+        let task = EngineTask::new(shared, engine, earlier, desk, active, status);
         let mut engine = JoinSet::new();
         let stop_engine = CancellationToken::new();
         clock.spawn(&mut engine, named("engine", Box::pin(task.run(inbox_rx, stop_engine.clone()))));
@@ -258,6 +322,7 @@ impl Agent {
             metrics,
             roster,
             inbox,
+            memory: Memory::new(store.clone()),
             clock: clock.clone(),
             store,
             workers,
@@ -295,37 +360,42 @@ impl Agent {
                 tasks.abort_all();
             }
         }
+        if let Err(error) = self.store.resign().await {
+            tracing::warn!(%error, "the lease is not given back; it ends by itself");
+        }
         self.store.close().await;
         in_time
     }
 }
 
-/// Puts the engine where the journal ends. Returns the latest decisions, newest first.
-fn take_up(engine: &mut Engine, journal: &[Record], metrics: &Metrics) -> Vec<Arc<Decision>> {
+/// Puts the engine and the hands where the journal ends. Returns the latest decisions, newest first.
+fn take_up(
+    engine: &mut Engine,
+    hands: &mut Hands,
+    journal: &[Record],
+    metrics: &Metrics,
+) -> Result<Vec<Arc<Decision>>, StartError> {
     let mut decisions = Vec::new();
     for record in journal {
-        match &record.entry {
-            Entry::Decision(decision) => {
-                engine.resume_after(decision.id);
-                decisions.push(Arc::new(decision.clone()));
-            }
-            Entry::Phase { channel, number, phase } => {
-                if let Some(ix) = engine.roster().find(*number) {
-                    engine.resume_phase(ix, *channel, *phase, record.at);
-                }
-            }
-            Entry::Result { channel, number, result: SwapResult::Written, .. } => {
-                if let Some(ix) = engine.roster().find(*number) {
-                    engine.rolled_back(record.at, ix, *channel);
-                    metrics.rolled_back(engine.roster(), ix, *channel, true);
-                }
-            }
-            Entry::Result { .. } | Entry::Snapshot { .. } | Entry::Intent { .. } => {}
+        hands.fold(record.at, &record.entry).map_err(|source| StartError::Journal { seq: record.seq, source })?;
+        if let Entry::Decision(decision) = &record.entry {
+            decisions.push(Arc::new(decision.clone()));
+        } else if let Entry::Phase { channel, number, phase } = &record.entry
+            && let Some(ix) = engine.roster().find(*number)
+        {
+            engine.resume_phase(ix, *channel, *phase, record.at);
+        }
+    }
+    engine.resume_after(hands.last_id());
+    for (number, channel, saga) in hands.sagas().filter(|(_, _, s)| s.state.is_on_fallback()) {
+        if let Some(ix) = engine.roster().find(number) {
+            engine.rolled_back(saga.since.unwrap_or(Time::EPOCH), ix, channel);
+            metrics.rolled_back(engine.roster(), ix, channel, true);
         }
     }
     decisions.reverse();
     decisions.truncate(50);
-    decisions
+    Ok(decisions)
 }
 
 /// Asks each endpoint once, so that a wrong token or a missing permission stops the start and not
@@ -351,6 +421,7 @@ async fn preflight(client: &Client, roster: &Roster, clock: &Clock) -> Result<()
                     return Err(StartError::Twilio(e));
                 }
                 ErrorKind::Busy
+                | ErrorKind::Conflict
                 | ErrorKind::Server
                 | ErrorKind::Unreachable
                 | ErrorKind::TimedOut

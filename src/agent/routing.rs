@@ -6,10 +6,11 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::poll::{PollError, check_clock};
-use super::{Batch, Shared};
+use super::{Batch, Message, Shared};
 use crate::core::engine::Source;
 use crate::core::id::{ApplicationSid, Channel, NumberSid};
 use crate::core::observation::Observation;
+use crate::core::restore::Values;
 use crate::core::roster::{NumberIx, Roster};
 use crate::core::routing::{Application, NumberRecord, Service};
 use crate::core::time::Time;
@@ -160,12 +161,19 @@ impl RoutingPoller {
         let metrics = self.shared.metrics.clone();
         metrics.rows(Source::Numbers, RowResult::Bad, bad);
         let mut seen = Vec::new();
+        let mut looked = Vec::new();
         let mut present = 0;
-        for NumberRead { record, .. } in numbers {
+        for NumberRead { record, raw } in numbers {
             let Some(ix) = self.shared.roster.find(record.number) else {
                 continue;
             };
             present += 1;
+            match (Values::read(&raw, Channel::Voice), Values::read(&raw, Channel::Messaging)) {
+                (Ok(voice), Ok(messaging)) => looked.push((record.number, record.sid, [voice, messaging])),
+                (Err(bad), _) | (_, Err(bad)) => {
+                    tracing::warn!(number = %record.number, %bad, "cannot tell whether somebody changed it");
+                }
+            }
             let before = self.known.get(&ix);
             if before == Some(&record) {
                 metrics.rows(Source::Numbers, RowResult::Known, 1);
@@ -179,6 +187,9 @@ impl RoutingPoller {
         self.shared.store.commit_poll(Source::Numbers, started, &seen).await?;
         metrics.polled(Source::Numbers, started);
         self.shared.hand_on(Batch { source: Source::Numbers, polled_at: started, seen }).await;
+        let message = Message::Looked { at: started, numbers: looked };
+        // The inbox closes only when the agent stops.
+        let _ = self.shared.clock.wait(None, self.shared.inbox.send(message)).await;
         Ok(())
     }
 

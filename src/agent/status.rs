@@ -4,13 +4,19 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::core::engine::{Engine, Rollback, Source, needed};
+use crate::core::engine::{Engine, Source, needed};
+use crate::core::guard::Guard;
+use crate::core::hands::{Demand, Hands, Progress};
 use crate::core::id::{Channel, E164, GroupName};
-use crate::core::policy::{Decision, Mode, Phase};
+use crate::core::journal::{End, Hold, Order};
+use crate::core::policy::{Decision, DecisionId, Mode, Phase};
 use crate::core::roster::NumberIx;
 use crate::core::routing::Handler;
 use crate::core::time::Time;
 use crate::core::verdict::{Evidence, Verdict};
+
+/// Orders kept for the status.
+const ORDERS: usize = 50;
 
 /// The state of everything at one instant.
 #[derive(Clone, Debug, Serialize)]
@@ -21,6 +27,69 @@ pub struct Status {
     pub groups: Vec<GroupStatus>,
     /// The latest decisions, newest first.
     pub decisions: Vec<Arc<Decision>>,
+    /// Rollbacks that the evidence asks for and that are not made, or not yet.
+    pub waiting: Vec<Waiting>,
+    /// The latest orders, newest first.
+    pub orders: Vec<OrderStatus>,
+    /// Holds in force.
+    pub holds: Vec<Hold>,
+}
+
+/// A decision that stands and is not carried out.
+#[derive(Clone, Debug, Serialize)]
+pub struct Waiting {
+    pub decision: DecisionId,
+    pub channel: Channel,
+    pub numbers: Vec<E164>,
+    /// What stands against it.
+    pub guards: Vec<Guard>,
+    /// When it lapses, if it waits for approval.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<Time>,
+}
+
+impl Waiting {
+    fn of(demand: &Demand) -> Waiting {
+        Waiting {
+            decision: demand.decision.id,
+            channel: demand.decision.channel,
+            numbers: demand.waiting.iter().copied().collect(),
+            guards: demand.guards(),
+            until: demand.until,
+        }
+    }
+}
+
+/// An order with its progress.
+#[derive(Clone, Debug, Serialize)]
+pub struct OrderStatus {
+    #[serde(flatten)]
+    pub order: Order,
+    pub is_over: bool,
+    pub ended: Vec<Ended>,
+}
+
+/// How one number's part of an order ended.
+#[derive(Clone, Debug, Serialize)]
+pub struct Ended {
+    pub number: E164,
+    pub result: End,
+    pub detail: String,
+}
+
+impl OrderStatus {
+    pub fn of(progress: &Progress) -> OrderStatus {
+        let ended = |(number, (result, detail)): (&E164, &(End, String))| Ended {
+            number: *number,
+            result: *result,
+            detail: detail.clone(),
+        };
+        OrderStatus {
+            order: progress.order.clone(),
+            is_over: progress.is_over(),
+            ended: progress.ended.iter().map(ended).collect(),
+        }
+    }
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -69,6 +138,8 @@ pub struct ChannelStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub handler: Option<Handler>,
     pub rollback: RollbackStatus,
+    /// How far the latest swap of the channel has come, in the words of [`crate::core::saga::State`].
+    pub saga: &'static str,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -79,8 +150,22 @@ pub enum RollbackStatus {
     Done { since: Time },
 }
 
+impl RollbackStatus {
+    fn of(hands: &Hands, number: E164, channel: Channel) -> RollbackStatus {
+        let state = hands.state(number, channel);
+        if state.is_under_way() || hands.ordered(number, channel).is_some() {
+            RollbackStatus::Pending
+        } else if state.is_on_fallback() {
+            let since = hands.saga(number, channel).and_then(|s| s.since);
+            RollbackStatus::Done { since: since.unwrap_or(Time::EPOCH) }
+        } else {
+            RollbackStatus::None
+        }
+    }
+}
+
 impl Status {
-    pub fn of(engine: &Engine, now: Time, decisions: Vec<Arc<Decision>>) -> Status {
+    pub fn of(engine: &Engine, hands: &Hands, now: Time, decisions: Vec<Arc<Decision>>) -> Status {
         let needed: Vec<Source> = Channel::ALL.into_iter().filter(|c| engine.watches(*c)).flat_map(needed).collect();
         let sources = Source::ALL
             .into_iter()
@@ -102,10 +187,13 @@ impl Status {
                         GroupChannel { channel, verdict, evidence: evidence.clone() }
                     })
                     .collect(),
-                numbers: group.numbers.iter().map(|n| NumberStatus::of(engine, *n)).collect(),
+                numbers: group.numbers.iter().map(|n| NumberStatus::of(engine, hands, *n)).collect(),
             })
             .collect();
-        Status { at: now, mode: engine.settings().mode, sources, groups, decisions }
+        let holds = hands.holds(now).cloned().collect();
+        let waiting = hands.demands().map(Waiting::of).collect();
+        let orders = hands.latest_orders().take(ORDERS).map(OrderStatus::of).collect();
+        Status { at: now, mode: hands.mode(), sources, groups, decisions, waiting, orders, holds }
     }
 
     /// Every number with its group.
@@ -115,7 +203,7 @@ impl Status {
 }
 
 impl NumberStatus {
-    fn of(engine: &Engine, ix: NumberIx) -> NumberStatus {
+    fn of(engine: &Engine, hands: &Hands, ix: NumberIx) -> NumberStatus {
         let n = engine.roster().number(ix);
         let record = engine.record(ix);
         let channels = Channel::ALL
@@ -130,11 +218,8 @@ impl NumberStatus {
                     evidence: c.evidence.clone(),
                     unsettled: engine.open(ix, channel),
                     handler: record.map(|r| r.handler(channel)),
-                    rollback: match c.rollback {
-                        Rollback::None => RollbackStatus::None,
-                        Rollback::Pending => RollbackStatus::Pending,
-                        Rollback::Done(since) => RollbackStatus::Done { since },
-                    },
+                    rollback: RollbackStatus::of(hands, n.e164, channel),
+                    saga: hands.state(n.e164, channel).label(),
                 }
             })
             .collect();

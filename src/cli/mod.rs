@@ -2,6 +2,7 @@
 
 mod demo;
 mod log;
+mod operate;
 mod replay;
 mod run;
 mod sim;
@@ -60,6 +61,56 @@ enum Command {
         ringback replay --config ringback.toml --events log.jsonl --compare stricter.toml"
     )]
     Replay(replay::Arguments),
+    /// Swaps numbers to their fallback
+    #[command(after_help = "Example:\n  ringback rollback --group support --reason 'app is down'")]
+    Rollback(operate::Rollback),
+    /// Puts numbers back to what they were before their rollback
+    #[command(after_help = "Example:\n  ringback restore --group support --reason 'app is back'")]
+    Restore(operate::Restore),
+    /// Stops automation on numbers for a while
+    #[command(after_help = "Example:\n  ringback hold --all --for 30m --reason 'we are looking'")]
+    Hold(operate::HoldArguments),
+    /// Ends a hold
+    #[command(after_help = "Example:\n  ringback release --all --reason 'done looking'")]
+    Release(operate::Release),
+    /// Says yes to a decision that waits
+    #[command(after_help = "Example:\n  ringback approve D12 --reason 'seen it'")]
+    Approve(operate::ApproveArguments),
+    /// Changes what the agent may do: observe, confirm or auto
+    #[command(after_help = "Example:\n  ringback mode confirm --reason 'port day'")]
+    Mode(operate::ModeArguments),
+    /// Shows how everything stands; exits 1 while the agent is blind
+    #[command(after_help = "Example:\n  ringback status\n  ringback status --json | jq .waiting")]
+    Status {
+        /// The configuration file
+        #[arg(long, value_name = "FILE", default_value = "ringback.toml")]
+        config: PathBuf,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Says why something was decided and what was done, from what is stored
+    #[command(after_help = "Example:\n  ringback explain D12")]
+    Explain {
+        /// The decision or order, such as D12
+        id: String,
+        /// The configuration file
+        #[arg(long, value_name = "FILE", default_value = "ringback.toml")]
+        config: PathBuf,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Verifies that the journal is whole
+    #[command(after_help = "Example:\n  ringback journal --verify")]
+    Journal {
+        /// Follow the chain of hashes from the first record to the last
+        #[arg(long, required = true)]
+        verify: bool,
+        /// The configuration file
+        #[arg(long, value_name = "FILE", default_value = "ringback.toml")]
+        config: PathBuf,
+    },
     /// Runs the pretend Twilio alone
     #[command(after_help = "Example:\n  ringback sim --scenario day.toml --listen 127.0.0.1:4010")]
     Sim(sim::Arguments),
@@ -79,6 +130,15 @@ pub fn main() -> ExitCode {
         Command::Demo(arguments) => demo::demo(&arguments),
         Command::Run { config, log } => run::run(&config, &log),
         Command::Replay(arguments) => replay::replay(&arguments),
+        Command::Rollback(arguments) => operate::rollback(arguments),
+        Command::Restore(arguments) => operate::restore(arguments),
+        Command::Hold(arguments) => operate::hold(arguments),
+        Command::Release(arguments) => operate::release(arguments),
+        Command::Approve(arguments) => operate::approve(arguments),
+        Command::Mode(arguments) => operate::set_mode(arguments),
+        Command::Status { config, json } => operate::status(&config, json),
+        Command::Explain { id, config, json } => operate::explain(&config, &id, json),
+        Command::Journal { config, .. } => operate::verify(&config),
         Command::Sim(arguments) => sim::sim(&arguments),
     };
     match result {

@@ -1,6 +1,6 @@
 //! `[[group]]`: numbers that share a handler, a fallback and a policy.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::path::Path;
 use std::time::Duration;
@@ -19,6 +19,8 @@ use crate::core::time::Time;
 #[derive(Default)]
 pub struct Groups {
     pub roster: Roster,
+    /// Share of each group that may be on the fallback without approval, in percent.
+    pub caps: BTreeMap<GroupName, u8>,
     /// How each group's trouble is found, by group.
     pub detection: Vec<Detection>,
     /// Where each number was named, for the fault of naming it twice.
@@ -49,6 +51,9 @@ impl Groups {
         let fallback = s.section("fallback").map_or([None, None], read_fallback);
         if let Some(handler) = s.section("handler") {
             read_handler(handler);
+        }
+        if let (Some(cap), Some(name)) = (s.integer("cap", 1, 100), &name) {
+            self.caps.insert(name.value.clone(), u8::try_from(cap).unwrap_or(100));
         }
         let detection = detection::read(&mut s, on, passive);
         let prober = s.section("probe").and_then(read_probe);

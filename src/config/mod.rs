@@ -21,6 +21,7 @@ use toml::de::DeTable;
 use url::Url;
 
 use crate::core::engine;
+use crate::core::hands;
 use crate::core::id::AccountSid;
 use crate::core::policy::Mode;
 use crate::core::roster::Roster;
@@ -38,6 +39,7 @@ pub struct Config {
     pub agent: Agent,
     pub poll: Poll,
     pub engine: engine::Settings,
+    pub hands: hands::Settings,
     pub roster: Roster,
 }
 
@@ -131,6 +133,7 @@ impl Config {
 #[derive(Debug, Clone)]
 pub struct Rules {
     pub engine: engine::Settings,
+    pub hands: hands::Settings,
     pub roster: Roster,
 }
 
@@ -174,7 +177,8 @@ fn read(mut top: Section<'_>, path: &Path, env: &dyn Env) -> Option<Config> {
     top.require("twilio", "name the account: [twilio] account_sid = \"AC…\"");
     let twilio = top.section("twilio").and_then(|s| read_twilio(s, dir, env, faults));
     let (agent, poll, rules) = read_rest(top, dir, env);
-    Some(Config { twilio: twilio?, agent: agent?, poll, engine: rules.engine, roster: rules.roster })
+    let Rules { engine, hands, roster } = rules;
+    Some(Config { twilio: twilio?, agent: agent?, poll, engine, hands, roster })
 }
 
 fn read_rules(mut top: Section<'_>, path: &Path) -> Option<Rules> {
@@ -188,8 +192,9 @@ fn read_rules(mut top: Section<'_>, path: &Path) -> Option<Rules> {
 /// All but the account.
 fn read_rest(mut top: Section<'_>, dir: &Path, env: &dyn Env) -> (Option<Agent>, Poll, Rules) {
     let mut engine = engine::Settings::default();
+    let mut hands = hands::Settings::default();
     let agent = match top.section("agent") {
-        Some(s) => read_agent(s, dir, env, &mut engine),
+        Some(s) => read_agent(s, dir, env, &mut engine, &mut hands),
         None => Some(Agent { listen: DEFAULT_LISTEN, state: dir.join(DEFAULT_STATE), token: None }),
     };
     let poll = top.section("poll").map_or_else(Poll::default, |s| read_poll(s, &mut engine));
@@ -200,7 +205,8 @@ fn read_rest(mut top: Section<'_>, dir: &Path, env: &dyn Env) -> (Option<Agent>,
     }
     top.finish();
     engine.detection = groups.detection;
-    (agent, poll, Rules { engine, roster: groups.roster })
+    hands.caps = groups.caps;
+    (agent, poll, Rules { engine, hands, roster: groups.roster })
 }
 
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9466);
@@ -352,10 +358,23 @@ fn secret_file(path: &Path, fault: impl Fn(String)) -> Option<SecretString> {
     }
 }
 
-fn read_agent(mut s: Section<'_>, dir: &Path, env: &dyn Env, engine: &mut engine::Settings) -> Option<Agent> {
+fn read_agent(
+    mut s: Section<'_>,
+    dir: &Path,
+    env: &dyn Env,
+    engine: &mut engine::Settings,
+    hands: &mut hands::Settings,
+) -> Option<Agent> {
     let faults = s.faults();
     let modes = Mode::ALL.map(|m| (m.label(), m));
     engine.mode = s.choice("mode", &modes).unwrap_or(engine.mode);
+    hands.mode = engine.mode;
+    if let Some(d) = s.duration("approve_within", MINUTE, DAY) {
+        hands.approve_within = d.value;
+    }
+    if let Some(d) = s.duration("veto", Duration::ZERO, HOUR) {
+        hands.veto = d.value;
+    }
     let listen = s.parse::<SocketAddr>("listen");
     if let Some(listen) = listen.as_ref().filter(|l| !l.value.ip().is_loopback()) {
         faults.at(

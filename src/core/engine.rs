@@ -426,6 +426,20 @@ impl Engine {
         self.hot.insert((number, channel));
     }
 
+    /// A number's channel is on its own handler again since `at`: it is watched as if it were new.
+    pub fn restored(&mut self, at: Time, number: NumberIx, channel: Channel) {
+        self.detector.forget(number, channel);
+        self.detector.unmute(number, channel);
+        let state = self.channel_mut(number, channel);
+        state.rollback = Rollback::None;
+        state.decided = false;
+        state.not_before = None;
+        state.window.clear();
+        state.served = Served::default();
+        state.met.clear();
+        self.renew_number(at, number, channel);
+    }
+
     /// Moves time on: settles outcomes, renews verdicts, decides. Returns all that has happened
     /// since the last tick, in order.
     pub fn tick(&mut self, now: Time) -> Vec<Event> {

@@ -19,7 +19,7 @@ pub struct BadId {
 }
 
 impl BadId {
-    fn new(value: &str, want: &'static str) -> BadId {
+    pub(super) fn new(value: &str, want: &'static str) -> BadId {
         // Hostile input must not fill the log.
         BadId { value: value.chars().take(80).collect(), want }
     }

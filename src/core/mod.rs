@@ -6,19 +6,29 @@
 //! that something broke?), [`verdict`] (in one word), [`policy`] (what to do about it). [`engine`] is
 //! the only way in. [`roster`] is whom we watch, [`routes`] and [`routing`] who answers them.
 //!
+//! What is then done about it: [`hands`] holds decisions against the [`guard`]s and keeps each
+//! number's [`saga`]; [`restore`] puts snapshots back; [`journal`] is what is kept of all this.
+//!
 //! Nothing here may fail on what comes from outside: bad input was turned away at the rim. A test
 //! (`tests/it/layers.rs`) fails on an import that would break the first paragraph.
 
 pub mod code;
 pub mod detect;
 pub mod engine;
+pub mod guard;
+pub mod hands;
 pub mod id;
+pub mod journal;
 pub mod ledger;
 pub mod observation;
+pub mod operator;
 pub mod outcome;
 pub mod policy;
+pub mod restore;
 pub mod roster;
 pub mod routes;
 pub mod routing;
+pub mod saga;
 pub mod time;
+pub mod twiml;
 pub mod verdict;

@@ -70,12 +70,15 @@ pub enum Guard {
     NoFallback,
     /// The number was not found in the account, so nobody knows what it points at.
     NotInAccount,
+    /// Our numbers could not be read yet, so nobody knows what it points at.
+    NotRead,
     /// The number points at the fallback already.
     OnFallback,
 }
 
 impl Guard {
-    pub const ALL: [Guard; 5] = [Guard::Mode, Guard::Phase, Guard::NoFallback, Guard::NotInAccount, Guard::OnFallback];
+    pub const ALL: [Guard; 6] =
+        [Guard::Mode, Guard::Phase, Guard::NoFallback, Guard::NotInAccount, Guard::NotRead, Guard::OnFallback];
 
     pub const fn label(self) -> &'static str {
         match self {
@@ -83,6 +86,7 @@ impl Guard {
             Guard::Phase => "phase",
             Guard::NoFallback => "no_fallback",
             Guard::NotInAccount => "not_in_account",
+            Guard::NotRead => "not_read",
             Guard::OnFallback => "on_fallback",
         }
     }
@@ -93,6 +97,7 @@ impl Guard {
             Guard::Phase => "the number has not been ported",
             Guard::NoFallback => "the group has no fallback for this channel",
             Guard::NotInAccount => "the number was not found in the account",
+            Guard::NotRead => "our numbers could not be read yet",
             Guard::OnFallback => "the number points at the fallback already",
         }
     }

@@ -70,12 +70,40 @@ pub enum Handler {
     Nobody,
 }
 
+impl Handler {
+    /// True if this is the webhook at `url`, however Twilio spells it.
+    pub fn is_url(&self, url: &str) -> bool {
+        match self {
+            Handler::Url(own) => own == url || is_same_webhook(own, url) && query(own) == query(url),
+            Handler::Trunk(_) | Handler::Application(_) | Handler::Service(_) | Handler::Fax | Handler::Nobody => false,
+        }
+    }
+}
+
+/// A URL's query, which a bin's template may need.
+fn query(url: &str) -> Option<&str> {
+    url.split('#').next().and_then(|u| u.split_once('?')).map(|(_, q)| q)
+}
+
+/// A URL as it may be shown: its query, fragment and user may hold secrets.
+pub fn bare(url: &str) -> String {
+    let end = url.find(['?', '#']).unwrap_or(url.len());
+    let url = &url[..end];
+    match url.split_once("://") {
+        Some((scheme, rest)) => {
+            let (host, path) = rest.find('/').map_or((rest, ""), |i| rest.split_at(i));
+            format!("{scheme}://{}{path}", host.rsplit('@').next().unwrap_or(host))
+        }
+        None => url.to_owned(),
+    }
+}
+
 impl fmt::Display for Handler {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Handler::Trunk(sid) => write!(f, "trunk {sid}"),
             Handler::Application(sid) => write!(f, "application {sid}"),
-            Handler::Url(url) => f.write_str(url),
+            Handler::Url(url) => f.write_str(&bare(url)),
             Handler::Service(sid) => write!(f, "messaging service {sid}"),
             Handler::Fax => f.write_str("fax"),
             Handler::Nobody => f.write_str("nobody"),

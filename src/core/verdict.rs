@@ -63,6 +63,9 @@ pub struct Evidence {
     pub callers: u32,
     /// Callers of these who met a curable failure.
     pub failing: u32,
+    /// Of those who failed, test calls and messages of ours.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub failing_probes: u32,
     /// When the fault best supposed began: the start of the first call that counts.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub since: Option<Time>,
@@ -86,6 +89,11 @@ pub struct Evidence {
     /// Seconds since the stalest log that counts was read.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub stale_for: Option<f64>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+const fn is_zero(n: &u32) -> bool {
+    *n == 0
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -124,7 +124,7 @@ impl Player {
         let action = match decision.action {
             Action::Rollback | Action::Page { .. } => decision.action,
             // A recording need not say what its numbers point at.
-            Action::Withheld { guard: Guard::NotInAccount | Guard::Mode } => Action::Rollback,
+            Action::Withheld { guard: Guard::NotInAccount | Guard::NotRead | Guard::Mode } => Action::Rollback,
             Action::Withheld { guard: Guard::NoFallback | Guard::OnFallback } => {
                 let Some(leading) = decision.evidence.reasons.first() else {
                     return;

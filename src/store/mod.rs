@@ -4,98 +4,42 @@
 //! are plain SQL that PostgreSQL takes too, and everything else about the database stays in this
 //! folder.
 //!
+//! * [`journal`]: what was decided and done, each record chained to the one before;
+//! * [`lease`]: who may act. Every write carries its fence, and a deposed holder's is refused.
+//!
 //! Promises: a poll's observations and its cursor are committed together or not at all, so a
 //! restart neither misses nor repeats anything. The journal is only ever appended to. Failures say
 //! what an operator can do about them.
 
+pub mod journal;
+pub mod lease;
+
+use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicI64;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{QueryBuilder, Row, Sqlite, Transaction};
 
 use crate::core::engine::Source;
-use crate::core::id::{Channel, E164, NumberSid};
 use crate::core::observation::Observation;
-use crate::core::policy::{Decision, DecisionId, Phase};
 use crate::core::time::Time;
+
+pub use journal::{Record, Whole};
 
 /// An open state file. Cheap to clone.
 #[derive(Clone)]
 pub struct Store {
     pool: SqlitePool,
     path: PathBuf,
-}
-
-/// One line of the journal.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Entry {
-    Decision(Decision),
-    /// The whole record of a number before it is written to, as Twilio returned it.
-    Snapshot {
-        decision: DecisionId,
-        channel: Channel,
-        number: E164,
-        sid: NumberSid,
-        record: String,
-    },
-    /// About to write this.
-    Intent {
-        decision: DecisionId,
-        channel: Channel,
-        number: E164,
-        sid: NumberSid,
-        form: Vec<(String, String)>,
-    },
-    /// What became of the intent, or why there was none.
-    Result {
-        decision: DecisionId,
-        channel: Channel,
-        number: E164,
-        result: SwapResult,
-        detail: String,
-    },
-    Phase {
-        channel: Channel,
-        number: E164,
-        phase: Phase,
-    },
-}
-
-/// How a swap ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SwapResult {
-    /// Read back: the effective handler is the fallback.
-    Written,
-    /// Twilio took the write, and the effective handler is another.
-    Unproven,
-    /// Not written.
-    Failed,
-    /// Not tried, since it would not help.
-    Refused,
-}
-
-impl Entry {
-    const fn kind(&self) -> &'static str {
-        match self {
-            Entry::Decision(_) => "decision",
-            Entry::Snapshot { .. } => "snapshot",
-            Entry::Intent { .. } => "intent",
-            Entry::Result { .. } => "result",
-            Entry::Phase { .. } => "phase",
-        }
-    }
-}
-
-/// A line of the journal with its place and time.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Record {
-    pub seq: i64,
-    pub at: Time,
-    pub entry: Entry,
+    /// Of the lease under which we write; 0 without one.
+    fence: Arc<AtomicI64>,
+    /// Milliseconds since the epoch until which the lease is ours.
+    lease_until: Arc<AtomicI64>,
+    /// Held while we lead.
+    lock: Arc<Mutex<Option<File>>>,
 }
 
 /// What the state file could not do, and what to do about it.
@@ -120,6 +64,12 @@ pub enum Problem {
     ReadOnly,
     #[error("the state file is damaged")]
     Damaged,
+    #[error("the journal is broken at record {0}")]
+    BrokenAt(i64),
+    #[error("another agent has taken over")]
+    Deposed,
+    #[error("the state file is a newer Ringback's")]
+    Newer,
     #[error("the state file is not Ringback's")]
     NotOurs,
     #[error("the state file cannot be opened")]
@@ -136,10 +86,12 @@ impl Problem {
             Problem::Locked => "stop the other process, or give this agent a state file of its own",
             Problem::Full => "free some space; nothing is decided meanwhile",
             Problem::ReadOnly => "give the agent's user write permission on the file and its folder",
-            Problem::Damaged => {
+            Problem::Deposed => "nothing to do: this agent stops, the other one acts",
+            Problem::Damaged | Problem::BrokenAt(_) => {
                 "restore it from a backup, or move it away: the agent then starts without memory, and what it swapped \
                  before must be restored by hand"
             }
+            Problem::Newer => "start the newer version, or name another file in agent.state",
             Problem::NotOurs => "name another file in agent.state",
             Problem::CannotOpen => "check that the folder exists and may be entered",
             Problem::Io => "check the disk and the file system",
@@ -151,8 +103,9 @@ impl Problem {
         let mut code = None;
         if let sqlx::Error::Database(e) = e {
             code = e.code().and_then(|c| c.parse::<i32>().ok());
-        } else if let sqlx::Error::Migrate(_) = e {
-            return Problem::NotOurs;
+        } else if let sqlx::Error::Migrate(e) = e {
+            let is_newer = matches!(**e, sqlx::migrate::MigrateError::VersionMissing(_));
+            return if is_newer { Problem::Newer } else { Problem::NotOurs };
         } else if let sqlx::Error::Io(e) = e {
             return if e.kind() == std::io::ErrorKind::StorageFull { Problem::Full } else { Problem::Io };
         }
@@ -170,8 +123,9 @@ impl Problem {
     }
 }
 
-/// How long another process may hold the file before we give up.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long another process may hold the file before we give up: whatever cannot be written is tried
+/// again anyway, and must not keep the lease from being renewed.
+const BUSY_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Rows in one INSERT: with four values each, far below SQLite's 32,766 and PostgreSQL's 65,535.
 const ROWS_PER_INSERT: usize = 1000;
@@ -189,7 +143,13 @@ impl Store {
             .foreign_keys(true);
         // One connection: the agent is the only writer and writes little, and so never waits for itself.
         let pool = SqlitePoolOptions::new().max_connections(1).connect_lazy_with(options);
-        let store = Store { pool, path: path.to_owned() };
+        let store = Store {
+            pool,
+            path: path.to_owned(),
+            fence: Arc::default(),
+            lease_until: Arc::default(),
+            lock: Arc::default(),
+        };
         let check: String = sqlx::query_scalar("PRAGMA quick_check(1)")
             .fetch_one(&store.pool)
             .await
@@ -201,6 +161,7 @@ impl Store {
             .run(&store.pool)
             .await
             .map_err(|e| store.error("preparing the state file", e.into()))?;
+        store.chain_old_records().await.map_err(|e| store.error("preparing the state file", e))?;
         Ok(store)
     }
 
@@ -221,8 +182,13 @@ impl Store {
         seen: &[(Time, Observation)],
     ) -> Result<(), StoreError> {
         let doing = "writing what a poll brought";
+        let fence = self.fence();
         let run = async {
+            // A poll that meets a lock is repeated; it does not wait for it.
             let mut tx = self.pool.begin().await?;
+            if !journal::is_leading(&mut tx, fence).await? {
+                return Ok(false);
+            }
             let next: i64 =
                 sqlx::query_scalar("SELECT COALESCE(MAX(seq), 0) + 1 FROM observation").fetch_one(&mut *tx).await?;
             for (i, chunk) in seen.chunks(ROWS_PER_INSERT).enumerate() {
@@ -237,9 +203,14 @@ impl Store {
             .bind(polled_at.as_millis())
             .execute(&mut *tx)
             .await?;
-            tx.commit().await
+            tx.commit().await?;
+            Ok(true)
         };
-        run.await.map_err(|e| self.error(doing, e))
+        match run.await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(self.fault(doing, Problem::Deposed, None)),
+            Err(e) => Err(self.error(doing, e)),
+        }
     }
 
     /// When `source` was last read in full; `None` if never.
@@ -285,45 +256,6 @@ impl Store {
                 }
             }
         }
-    }
-
-    /// Appends to the journal, all or nothing.
-    pub async fn append(&self, at: Time, entries: &[Entry]) -> Result<(), StoreError> {
-        let doing = "writing the journal";
-        let run = async {
-            let mut tx = self.pool.begin().await?;
-            let mut seq: i64 =
-                sqlx::query_scalar("SELECT COALESCE(MAX(seq), 0) FROM journal").fetch_one(&mut *tx).await?;
-            for entry in entries {
-                seq += 1;
-                let body = serde_json::to_string(entry).map_err(|e| sqlx::Error::Encode(e.into()))?;
-                sqlx::query("INSERT INTO journal (seq, at_ms, kind, body) VALUES ($1, $2, $3, $4)")
-                    .bind(seq)
-                    .bind(at.as_millis())
-                    .bind(entry.kind())
-                    .bind(body)
-                    .execute(&mut *tx)
-                    .await?;
-            }
-            tx.commit().await
-        };
-        run.await.map_err(|e| self.error(doing, e))
-    }
-
-    /// The whole journal, oldest first.
-    pub async fn journal(&self) -> Result<Vec<Record>, StoreError> {
-        let doing = "reading the journal";
-        let rows = sqlx::query("SELECT seq, at_ms, body FROM journal ORDER BY seq")
-            .fetch_all(&self.pool)
-            .await
-            .map_err(|e| self.error(doing, e))?;
-        rows.iter()
-            .map(|row| {
-                let entry = serde_json::from_str(row.get(2))
-                    .map_err(|e| self.fault(doing, Problem::Damaged, Some(sqlx::Error::Decode(e.into()))))?;
-                Ok(Record { seq: row.get(0), at: Time::from_millis(row.get(1)), entry })
-            })
-            .collect()
     }
 
     /// Forgets observations seen before `before`.

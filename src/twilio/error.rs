@@ -32,6 +32,8 @@ pub enum ErrorKind {
     NotFound,
     /// Another 4xx: Twilio understood and refused.
     Refused,
+    /// Code 20162: another update of the same number is in flight. This one was not processed.
+    Conflict,
     /// 429: too many requests at once. Not processed.
     Busy,
     /// 5xx.
@@ -51,6 +53,7 @@ impl Error {
     pub const fn is_passing(&self) -> bool {
         match self.kind {
             ErrorKind::Busy
+            | ErrorKind::Conflict
             | ErrorKind::Server
             | ErrorKind::Unreachable
             | ErrorKind::TimedOut
@@ -65,6 +68,7 @@ impl Error {
         match self.kind {
             ErrorKind::Server | ErrorKind::TimedOut | ErrorKind::CutOff | ErrorKind::NotTwilio => true,
             ErrorKind::Busy
+            | ErrorKind::Conflict
             | ErrorKind::Unreachable
             | ErrorKind::Credentials
             | ErrorKind::Permission
@@ -83,6 +87,7 @@ impl Error {
             ErrorKind::Permission => "give the API key this permission in the Twilio console, or use a standard key",
             ErrorKind::NotFound => "check the account SID, and that the number is in this account",
             ErrorKind::Refused => "read Twilio's message; https://www.twilio.com/docs/api/errors/ lists the codes",
+            ErrorKind::Conflict => "nothing to do: we wait and look; something else on this account updates the number",
             ErrorKind::Busy => "nothing to do: we slow down; other software on this account may be busy",
             ErrorKind::Server | ErrorKind::CutOff | ErrorKind::TimedOut => {
                 "nothing to do: we ask again; see https://status.twilio.com if it lasts"
@@ -103,6 +108,7 @@ impl Error {
             | ErrorKind::Permission
             | ErrorKind::NotFound
             | ErrorKind::Refused
+            | ErrorKind::Conflict
             | ErrorKind::Busy
             | ErrorKind::Server => "http",
         }
@@ -116,6 +122,7 @@ impl fmt::Display for Error {
             ErrorKind::Permission => "the API key lacks a permission",
             ErrorKind::NotFound => "Twilio has no such thing",
             ErrorKind::Refused => "Twilio refused",
+            ErrorKind::Conflict => "another update of it is under way",
             ErrorKind::Busy => "Twilio has too many requests at once",
             ErrorKind::Server => "Twilio failed",
             ErrorKind::Unreachable => "cannot reach Twilio",

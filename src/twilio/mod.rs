@@ -8,10 +8,12 @@
 //! * [`limit`]: how many requests at once, found by trying.
 //! * [`request`]: one request with its timeout, and retries where they are safe.
 //! * [`wire`]: Twilio's JSON and what it becomes.
+//! * [`webhook`]: asking for TwiML as Twilio does;
 //! * [`error`]: what can go wrong, by what to do about it.
 //!
 //! Promises: credentials go to the configured hosts and nowhere else, redirects are not followed.
-//! Reads and number updates are repeated on network trouble, 429 and 5xx; nothing else is. There
+//! Reads are repeated on network trouble, 429 and 5xx; number updates only where they were surely not
+//! processed. There
 //! is no way in this module to release a number (law 12), nor to name the account's other resources.
 
 pub mod credentials;
@@ -19,6 +21,7 @@ pub mod error;
 pub mod host;
 pub mod limit;
 mod request;
+pub mod webhook;
 pub mod wire;
 
 use std::sync::Arc;
@@ -73,6 +76,7 @@ pub mod endpoint {
     pub const FETCH_NUMBER: &str = "fetch_number";
     pub const UPDATE_NUMBER: &str = "update_number";
     pub const FETCH_APPLICATION: &str = "fetch_application";
+    pub const LIST_EVENTS: &str = "list_events";
     pub const LIST_SERVICES: &str = "list_services";
     pub const LIST_SERVICE_NUMBERS: &str = "list_service_numbers";
 }
@@ -221,11 +225,26 @@ impl Client {
         self.transport.read(endpoint::FETCH_NUMBER, Product::Api, &path, read_number).await
     }
 
-    /// Changes a number's configuration. Repeated on passing trouble: the same values twice are the
-    /// same as once. Returns the record that Twilio says it has now.
+    /// Changes a number's configuration. Returns the record that Twilio says it has now. An error that
+    /// [`Error::is_ambiguous`] leaves open whether it happened: read the number.
     pub async fn update_number(&self, sid: NumberSid, form: &[(&'static str, String)]) -> Result<NumberRead, Error> {
         let path = self.account_path(&format!("IncomingPhoneNumbers/{sid}.json"));
         self.transport.update(endpoint::UPDATE_NUMBER, Product::Api, &path, form, read_number).await
+    }
+
+    /// Who changed this number since `since`, latest first, as Twilio's audit log has it.
+    pub async fn changes(&self, sid: NumberSid, since: Time) -> Result<Vec<String>, Error> {
+        let since = since.floor_to_second().to_timestamp().to_string();
+        let sid = sid.to_string();
+        let query = query(&[("ResourceSid", &sid), ("StartDate", &since), ("PageSize", "20")]);
+        let mut pager: Pager<'_, wire::Events> =
+            self.pager(endpoint::LIST_EVENTS, Product::Monitor, format!("/v1/Events?{query}"));
+        let page = pager.next().await?;
+        let ours = |row| match row {
+            Ok(Row::Ours(actor)) => Some(actor),
+            Ok(Row::Foreign(_)) | Err(_) => None,
+        };
+        Ok(page.into_iter().flat_map(|p| p.rows).filter_map(ours).collect())
     }
 
     pub async fn application(&self, sid: ApplicationSid) -> Result<Application, Error> {

@@ -55,8 +55,18 @@ pub struct Transport {
 enum Ask<'a> {
     /// Repeated on any passing trouble.
     Read,
-    /// The same values twice are the same as once: repeated like a read.
+    /// Repeated only if it was surely not processed. Whoever asked has to look otherwise: somebody
+    /// else may have written in between.
     Update(&'a [(&'static str, String)]),
+}
+
+impl Ask<'_> {
+    fn may_repeat(&self, error: &Error) -> bool {
+        match self {
+            Ask::Read => true,
+            Ask::Update(_) => !error.is_ambiguous() && error.kind != ErrorKind::Conflict,
+        }
+    }
 }
 
 impl Transport {
@@ -83,6 +93,11 @@ impl Transport {
             skew_ms: AtomicI64::new(NO_SKEW),
             settings,
         })
+    }
+
+    /// What a request to another host than the API's needs.
+    pub const fn parts(&self) -> (&Settings, &reqwest::Client, &Clock) {
+        (&self.settings, &self.http, &self.clock)
     }
 
     pub const fn account(&self) -> AccountSid {
@@ -135,7 +150,7 @@ impl Transport {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
-            if !error.is_passing() || attempt == ATTEMPTS {
+            if !error.is_passing() || !ask.may_repeat(&error) || attempt == ATTEMPTS {
                 return Err(error);
             }
             let wait = self.wait_before(attempt, error.retry_after);
@@ -239,8 +254,7 @@ impl Transport {
             (401, _) => ErrorKind::Credentials,
             (404, _) => ErrorKind::NotFound,
             (429, _) | (_, Some(20_429)) => ErrorKind::Busy,
-            // Another update of the same number is in flight: it will be over soon.
-            (_, Some(20_162)) => ErrorKind::Server,
+            (_, Some(20_162)) => ErrorKind::Conflict,
             (400..=499, _) => ErrorKind::Refused,
             (500..=599, _) => ErrorKind::Server,
             _ => ErrorKind::NotTwilio,

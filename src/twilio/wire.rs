@@ -648,6 +648,34 @@ impl Listed for Services {
 }
 
 #[derive(Deserialize)]
+pub struct RawEvent<'a> {
+    #[serde(borrow, default)]
+    actor_type: Text<'a>,
+    #[serde(borrow, default)]
+    actor_sid: Text<'a>,
+    #[serde(borrow, default)]
+    source: Text<'a>,
+}
+
+/// Entries of the audit log, as who made them: `user US… by web`.
+pub struct Events;
+
+impl Listed for Events {
+    const KEY: &'static str = "events";
+    type Raw<'a> = RawEvent<'a>;
+    type Item = String;
+
+    fn convert(raw: &RawEvent<'_>, _: Reader<'_>) -> Result<Row<String>, BadRow> {
+        let text = |t: &Text<'_>| t.get().unwrap_or("unknown").to_owned();
+        Ok(Row::Ours(format!("{} {} by {}", text(&raw.actor_type), text(&raw.actor_sid), text(&raw.source))))
+    }
+
+    fn time(_: &String) -> Option<Time> {
+        None
+    }
+}
+
+#[derive(Deserialize)]
 pub struct RawServiceNumber<'a> {
     #[serde(borrow)]
     sid: Text<'a>,

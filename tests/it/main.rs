@@ -5,6 +5,8 @@
 mod agent;
 mod config;
 mod faults;
+mod hands;
+mod kill;
 mod layers;
 mod prism;
 mod world;

@@ -99,6 +99,14 @@ def main(folder, out):
         for key, value in schemas.items():
             whole["components"]["schemas"].setdefault(key, value)
         whole["components"]["securitySchemes"].update(part["components"]["securitySchemes"])
+    # TwiML Bins have a host of their own and no description.
+    whole["paths"]["/twiml/{Sid}"] = {
+        "get": {
+            "security": [],
+            "parameters": [{"name": "Sid", "in": "path", "required": True, "schema": {"type": "string"}}],
+            "responses": {"200": {"description": "TwiML", "content": {"text/xml": {"schema": {"type": "string"}}}}},
+        }
+    }
     with open(out, "w") as f:
         json.dump(whole, f)
     print(f"{len(whole['paths'])} paths")

@@ -22,6 +22,7 @@ pub fn gather<'a>(entries: impl Iterator<Item = &'a Entry>) -> Evidence {
         }
         if e.kind == Kind::Failed {
             evidence.failing += 1;
+            evidence.failing_probes += u32::from(e.is_probe);
             numbers.insert(e.number);
             if let Some(failure) = e.failure {
                 *reasons.entry(failure).or_default() += 1;

@@ -493,6 +493,16 @@ impl Detector {
         }
     }
 
+    /// The handler was restored: what was seen of the number before says nothing of it now. What is
+    /// usual for the number stays known.
+    pub fn forget(&mut self, number: NumberIx, channel: Channel) {
+        self.streams[number.0 as usize][channel.index()].forget(number);
+        for stream in &mut self.group_streams {
+            stream[channel.index()].forget(number);
+        }
+        self.witnesses.retain(|(n, c, _), _| (*n, *c) != (number, channel));
+    }
+
     /// It still has that handler after all.
     pub fn unmute(&mut self, number: NumberIx, channel: Channel) {
         self.is_muted[number.0 as usize][channel.index()] = false;

@@ -125,6 +125,13 @@ impl Stream {
         self.entries.iter_mut().rev().find(|e| e.resource == Some(resource))
     }
 
+    /// What was seen of a number so far says nothing any more.
+    pub fn forget(&mut self, number: NumberIx) {
+        for e in self.entries.iter_mut().filter(|e| e.number == number) {
+            e.kind = Kind::Void;
+        }
+    }
+
     pub fn has_failures(&self) -> bool {
         self.entries.iter().rev().any(|e| e.kind == Kind::Failed)
     }

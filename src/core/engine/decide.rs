@@ -1,12 +1,11 @@
 //! From what was found to a decision: act, or the first guard that says no; or tell a person.
 
-use super::{Engine, Event, Rollback};
+use super::{Engine, Event, Rollback, Source};
 use crate::core::detect::threshold::{Rule, RuleAction, Window};
 use crate::core::detect::{Finding, Found};
 use crate::core::id::Channel;
 use crate::core::policy::{Action, Decision, DecisionId, Guard, Mode, PageReason, Phase};
 use crate::core::roster::{GroupIx, NumberIx};
-use crate::core::routing::Handler;
 use crate::core::time::Time;
 use crate::core::verdict::Evidence;
 
@@ -229,9 +228,10 @@ impl Engine {
             return Some(Guard::NoFallback);
         };
         let Some(handler) = self.routes.handler(number, channel) else {
-            return Some(Guard::NotInAccount);
+            let is_read = self.polled_at(Source::Numbers).is_some();
+            return Some(if is_read { Guard::NotInAccount } else { Guard::NotRead });
         };
-        (handler == Handler::Url(fallback.to_owned())).then_some(Guard::OnFallback)
+        handler.is_url(fallback).then_some(Guard::OnFallback)
     }
 
     fn decided(&mut self, now: Time, action: Action, numbers: &[NumberIx], case: &Case<'_>) {

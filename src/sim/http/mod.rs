@@ -6,6 +6,7 @@
 
 mod alerts;
 mod auth;
+mod bins;
 mod body;
 mod calls;
 mod control;
@@ -59,6 +60,7 @@ pub(super) fn router(sim: Sim) -> Router {
     Router::new()
         .route("/_sim/{what}", get(control::look).merge(post(control::act)))
         .route("/_sim/numbers/{number}", get(control::number))
+        .route("/twiml/{sid}", get(bins::answer))
         .fallback(twilio)
         .with_state(sim)
 }

@@ -1,0 +1,474 @@
+//! A person's word on the command line: `rollback`, `restore`, `hold`, `release`, `approve`, `mode`.
+//!
+//! Each goes to the running agent over its API. When no agent runs, this process takes the lease and
+//! acts itself, through the very same code behind the same API, on an address of its own. A swap is
+//! shown first and done once it is confirmed; then its results are waited for and printed.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::{Exit, complain, log, say};
+use crate::admin;
+use crate::admin::describe::Line;
+use crate::admin::operate::{Approve, Done, Hold, Planned, SetMode, Swap};
+use crate::agent::{Agent, Role};
+use crate::clock::Clock;
+use crate::config::{Config, ProcessEnv};
+use crate::core::id::{Channel, E164, GroupName};
+use crate::core::policy::Mode;
+
+/// Which numbers.
+#[derive(Debug, clap::Args)]
+pub struct Selection {
+    /// Numbers in E.164
+    #[arg(value_name = "NUMBER")]
+    numbers: Vec<E164>,
+    /// Every number of this group
+    #[arg(long, value_name = "NAME")]
+    group: Option<GroupName>,
+    /// Every number
+    #[arg(long)]
+    all: bool,
+    /// Only this channel: voice or messaging
+    #[arg(long, value_name = "CHANNEL")]
+    channel: Option<Channel>,
+}
+
+/// What every word has.
+#[derive(Debug, clap::Args)]
+pub struct Common {
+    /// Why; it is kept in the journal
+    #[arg(long, value_name = "TEXT")]
+    reason: String,
+    /// Who says so
+    #[arg(long, value_name = "NAME", env = "USER", default_value = "operator")]
+    author: String,
+    /// The configuration file
+    #[arg(long, value_name = "FILE", default_value = "ringback.toml")]
+    config: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Rollback {
+    #[command(flatten)]
+    selection: Selection,
+    #[command(flatten)]
+    common: Common,
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Restore {
+    #[command(flatten)]
+    selection: Selection,
+    #[command(flatten)]
+    common: Common,
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
+    /// Over what somebody else has changed since, and before the hold-off after a relapse is over
+    #[arg(long)]
+    force: bool,
+    /// All numbers at once, without a canary
+    #[arg(long)]
+    at_once: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct HoldArguments {
+    #[command(flatten)]
+    selection: Selection,
+    #[command(flatten)]
+    common: Common,
+    /// How long, such as 30m or 4h
+    #[arg(long = "for", value_name = "SPAN", default_value = "4h", value_parser = span)]
+    lasts: Duration,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Release {
+    #[command(flatten)]
+    selection: Selection,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct ApproveArguments {
+    /// The decision, such as D12
+    decision: String,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct ModeArguments {
+    /// observe, confirm or auto
+    #[arg(value_parser = mode)]
+    mode: Mode,
+    #[command(flatten)]
+    common: Common,
+}
+
+fn span(text: &str) -> Result<Duration, String> {
+    let span: jiff::SignedDuration = text.parse().map_err(|_| format!("{text:?} is not a span such as 30m or 4h"))?;
+    Duration::try_from(span).map_err(|_| "a span of time cannot be negative".to_owned())
+}
+
+fn mode(text: &str) -> Result<Mode, String> {
+    let found = Mode::ALL.into_iter().find(|m| m.label() == text);
+    found.ok_or_else(|| format!("{text:?} is not a mode: observe, confirm or auto"))
+}
+
+pub fn rollback(arguments: Rollback) -> anyhow::Result<Exit> {
+    let Rollback { selection, common, yes } = arguments;
+    let asked = swap(&selection, &common, false, false);
+    operate(&common, async |desk| desk.swap("rollback", &asked, yes, common.json).await)
+}
+
+pub fn restore(arguments: Restore) -> anyhow::Result<Exit> {
+    let Restore { selection, common, yes, force, at_once } = arguments;
+    let asked = swap(&selection, &common, force, at_once);
+    operate(&common, async |desk| desk.swap("restore", &asked, yes, common.json).await)
+}
+
+fn swap(selection: &Selection, common: &Common, force: bool, at_once: bool) -> Swap {
+    Swap {
+        all: selection.all,
+        group: selection.group.clone(),
+        numbers: selection.numbers.clone(),
+        channel: selection.channel,
+        reason: common.reason.clone(),
+        author: common.author.clone(),
+        dry_run: true,
+        force,
+        at_once,
+    }
+}
+
+pub fn hold(arguments: HoldArguments) -> anyhow::Result<Exit> {
+    let HoldArguments { selection, common, lasts } = arguments;
+    let asked = scope(selection, &common, Some(u32::try_from(lasts.as_secs()).unwrap_or(u32::MAX)));
+    operate(&common, async |desk| desk.word("hold", &asked, common.json).await)
+}
+
+pub fn release(arguments: Release) -> anyhow::Result<Exit> {
+    let Release { selection, common } = arguments;
+    let asked = scope(selection, &common, None);
+    operate(&common, async |desk| desk.word("release", &asked, common.json).await)
+}
+
+fn scope(selection: Selection, common: &Common, seconds: Option<u32>) -> Hold {
+    let Selection { numbers, group, all, channel } = selection;
+    let (reason, author) = (common.reason.clone(), common.author.clone());
+    Hold { all, group, numbers, channel, reason, author, seconds }
+}
+
+pub fn approve(arguments: ApproveArguments) -> anyhow::Result<Exit> {
+    let ApproveArguments { decision, common } = arguments;
+    let asked = Approve { decision, reason: common.reason.clone(), author: common.author.clone() };
+    operate(&common, async |desk| desk.word("approve", &asked, common.json).await)
+}
+
+pub fn set_mode(arguments: ModeArguments) -> anyhow::Result<Exit> {
+    let ModeArguments { mode, common } = arguments;
+    let asked = SetMode { mode, reason: common.reason.clone(), author: common.author.clone() };
+    operate(&common, async |desk| desk.word("mode", &asked, common.json).await)
+}
+
+/// Finds the agent, or becomes one for the length of `word`.
+fn operate(common: &Common, word: impl AsyncFn(&Desk) -> anyhow::Result<Exit>) -> anyhow::Result<Exit> {
+    let config = Config::load(&common.config, &ProcessEnv)?;
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+        let http = reqwest_client()?;
+        let url = format!("http://{}", config.agent.listen);
+        if http.get(format!("{url}/-/healthy")).send().await.is_ok() {
+            let Some(token) = config.agent.token.clone() else {
+                bail!("the agent at {url} takes no word without its token: set RINGBACK_TOKEN, or agent.token_file");
+            };
+            return word(&Desk { http, url, token, is_alone: false }).await;
+        }
+        complain("no agent is running: taking the lease");
+        log::start("warn")?;
+        let (clock, stop) = (Clock::system(), CancellationToken::new());
+        let agent = Agent::start_as(Role::Operator, &config, &clock).await?;
+        let listener = TcpListener::bind("127.0.0.1:0").await.context("cannot listen on the loopback interface")?;
+        let url = format!("http://{}", listener.local_addr()?);
+        // Nobody else is to speak to this one.
+        let token = SecretString::from(one_time_token()?);
+        let mut server = JoinSet::new();
+        let router = admin::router(&agent, &clock, Some(token.clone()));
+        clock.spawn(&mut server, admin::serve::serve(router, listener, stop.clone()));
+        let exit = word(&Desk { http, url, token, is_alone: true }).await;
+        let in_time = agent.stop().await;
+        stop.cancel();
+        while server.join_next().await.is_some() {}
+        exit.map(|exit| if in_time { exit } else { Exit::CouldNotRun })
+    })
+}
+
+fn reqwest_client() -> anyhow::Result<reqwest::Client> {
+    // Installing it twice is no fault.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(15));
+    client.build().context("the HTTP client cannot be built")
+}
+
+fn one_time_token() -> anyhow::Result<String> {
+    let mut bytes = [0u8; 32];
+    std::io::Read::read_exact(&mut std::fs::File::open("/dev/urandom")?, &mut bytes)?;
+    Ok(bytes.iter().map(|b| format!("{b:02x}")).collect())
+}
+
+/// Between looks at how far an order has come.
+const LOOK_AFTER: Duration = Duration::from_millis(300);
+
+/// A staged restore is not waited for longer than this: callers take their time.
+const WAIT_FOR: Duration = Duration::from_secs(15 * 60);
+
+/// Where words are given.
+struct Desk {
+    http: reqwest::Client,
+    url: String,
+    token: SecretString,
+    /// No agent watches beside us.
+    is_alone: bool,
+}
+
+impl Desk {
+    /// The agent's answer, or `None` after its complaint was printed.
+    async fn post<T: DeserializeOwned>(&self, verb: &str, body: &impl Serialize) -> anyhow::Result<Option<T>> {
+        let request = self
+            .http
+            .post(format!("{}/api/v1/{verb}", self.url))
+            .bearer_auth(self.token.expose_secret())
+            .header("content-type", "application/json")
+            .body(serde_json::to_vec(body)?);
+        let answer = request.send().await.context("the agent does not answer")?;
+        let status = answer.status();
+        let body: Value = serde_json::from_slice(&answer.bytes().await?).context("the agent's answer is not JSON")?;
+        if !status.is_success() {
+            complain(&format!("ringback: {}", body["error"].as_str().unwrap_or("the agent refused")));
+            return Ok(None);
+        }
+        Ok(Some(serde_json::from_value(body)?))
+    }
+
+    async fn word(&self, verb: &str, body: &impl Serialize, json: bool) -> anyhow::Result<Exit> {
+        let Some(done) = self.post::<Done>(verb, body).await? else {
+            return Ok(Exit::FoundTrouble);
+        };
+        say(&if json { serde_json::to_string(&done)? } else { done.done })?;
+        Ok(Exit::Done)
+    }
+
+    async fn swap(&self, verb: &str, asked: &Swap, yes: bool, json: bool) -> anyhow::Result<Exit> {
+        let Some(plan) = self.post::<Planned>(verb, asked).await? else {
+            return Ok(Exit::FoundTrouble);
+        };
+        let will: Vec<&Line> = plan.lines.iter().filter(|l| l.will == "rollback" || l.will == "restore").collect();
+        if self.is_alone && verb == "restore" && will.len() > 1 && !asked.at_once {
+            complain(
+                "ringback: no agent is running, so nobody can tell whether a canary's callers are served: start the \
+                 agent, or restore all with --at-once",
+            );
+            return Ok(Exit::FoundTrouble);
+        }
+        if !json {
+            for line in &plan.lines {
+                say(&format!("{} {}: {}: {}", line.number, line.channel, line.will, line.detail))?;
+            }
+        }
+        if !will.is_empty() && !yes && !confirmed(verb, will.len())? {
+            complain("ringback: nothing was done");
+            return Ok(Exit::FoundTrouble);
+        }
+        let meant = serde_json::to_value(asked).map(|mut body| {
+            body["dry_run"] = Value::Bool(false);
+            body
+        })?;
+        let Some(plan) = self.post::<Planned>(verb, &meant).await? else {
+            return Ok(Exit::FoundTrouble);
+        };
+        let ended = self.follow(&plan.orders).await?;
+        self.tell(&plan, &ended, json)
+    }
+
+    /// Waits for orders to end; gives the result and its detail by number and channel.
+    async fn follow(&self, orders: &[String]) -> anyhow::Result<BTreeMap<(String, String), (String, String)>> {
+        let clock = Clock::system();
+        let give_up = clock.now() + WAIT_FOR;
+        let mut ended = BTreeMap::new();
+        for id in orders {
+            loop {
+                let answer = self.http.get(format!("{}/api/v1/orders/{id}", self.url)).send().await?;
+                let order: Value = serde_json::from_slice(&answer.bytes().await?).unwrap_or_default();
+                let text = |v: &Value| v.as_str().unwrap_or_default().to_owned();
+                for e in order["ended"].as_array().into_iter().flatten() {
+                    let key = (text(&e["number"]), text(&order["channel"]));
+                    ended.insert(key, (text(&e["result"]), text(&e["detail"])));
+                }
+                if order["is_over"] == true || clock.now() >= give_up {
+                    break;
+                }
+                clock.sleep(LOOK_AFTER).await;
+            }
+        }
+        Ok(ended)
+    }
+
+    fn tell(
+        &self,
+        plan: &Planned,
+        ended: &BTreeMap<(String, String), (String, String)>,
+        json: bool,
+    ) -> anyhow::Result<Exit> {
+        let mut all_well = true;
+        let mut results = Vec::new();
+        for line in &plan.lines {
+            let (result, detail) = match line.will.as_str() {
+                "nothing" => ("as_asked", line.detail.as_str()),
+                "refuse" => ("refused", line.detail.as_str()),
+                _ => match ended.get(&(line.number.clone(), line.channel.clone())) {
+                    Some((result, detail)) => (result.as_str(), detail.as_str()),
+                    None => ("not_ended", "it has not ended; see `ringback status`"),
+                },
+            };
+            all_well &= matches!(result, "as_asked" | "written" | "proven" | "restored");
+            results.push(serde_json::json!({
+                "number": line.number, "channel": line.channel, "result": result, "detail": detail,
+            }));
+            if !json {
+                say(&format!("{} {}: {result}: {detail}", line.number, line.channel))?;
+            }
+        }
+        if json {
+            say(&serde_json::json!({ "orders": plan.orders, "results": results }).to_string())?;
+        }
+        Ok(if all_well { Exit::Done } else { Exit::FoundTrouble })
+    }
+}
+
+fn confirmed(verb: &str, numbers: usize) -> anyhow::Result<bool> {
+    complain(&format!("{verb} {numbers} of these? [y/N]"));
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line)?;
+    Ok(matches!(line.trim(), "y" | "Y" | "yes"))
+}
+
+/// `ringback status`: how everything stands, as the running agent says.
+pub fn status(config: &Path, json: bool) -> anyhow::Result<Exit> {
+    let config = Config::load(config, &ProcessEnv)?;
+    let url = format!("http://{}/api/v1/status", config.agent.listen);
+    let status: Value = tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+        let answer = reqwest_client()?.get(&url).send().await.context("no agent is running here")?;
+        serde_json::from_slice(&answer.bytes().await?).context("the agent's answer is not JSON")
+    })?;
+    if json {
+        say(&status.to_string())?;
+        return Ok(Exit::Done);
+    }
+    let text = |v: &Value| v.as_str().unwrap_or_default().to_owned();
+    let list = |v: &Value| v.as_array().cloned().unwrap_or_default();
+    say(&format!("{} mode {}", text(&status["at"]), text(&status["mode"])))?;
+    for group in list(&status["groups"]) {
+        for number in list(&group["numbers"]) {
+            for c in list(&number["channels"]) {
+                let [channel, phase, verdict, saga] = ["channel", "phase", "verdict", "saga"].map(|k| text(&c[k]));
+                let (group, number) = (text(&group["group"]), text(&number["number"]));
+                say(&format!("{group} {number} {channel}: {phase}, {verdict}, {saga}"))?;
+            }
+        }
+    }
+    for waiting in list(&status["waiting"]) {
+        say(&format!("waiting: {} {}: {}", text(&waiting["channel"]), waiting["decision"], waiting["guards"]))?;
+    }
+    for hold in list(&status["holds"]) {
+        say(&format!("held until {}: {}: {}", text(&hold["until"]), hold["scope"], text(&hold["by"]["reason"])))?;
+    }
+    let stale = list(&status["sources"]).iter().any(|s| s["is_stale"] == true && s["is_needed"] == true);
+    Ok(if stale { Exit::FoundTrouble } else { Exit::Done })
+}
+
+/// `ringback explain`: what the journal says of a decision, and whether it still follows.
+pub fn explain(config: &Path, id: &str, json: bool) -> anyhow::Result<Exit> {
+    use crate::agent::explain::{Memory, Recomputed};
+    use crate::store::Store;
+    let config = Config::load(config, &ProcessEnv)?;
+    let id = match id.parse() {
+        Ok(id) => id,
+        Err(bad) => {
+            complain(&format!("ringback: {bad}"));
+            return Ok(Exit::BadUsage);
+        }
+    };
+    let found = tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+        let store = Store::open(&config.agent.state).await?;
+        Memory::new(store).explain(id).await
+    })?;
+    let Some(explanation) = found else {
+        complain(&format!("ringback: {id} is not in the journal"));
+        return Ok(Exit::FoundTrouble);
+    };
+    if json {
+        say(&serde_json::to_string(&explanation)?)?;
+    } else {
+        for line in &explanation.entries {
+            say(&format!("{} {}: {}", line.at, line.entry.kind(), brief(&serde_json::to_value(&line.entry)?)))?;
+        }
+    }
+    let (text, exit) = match explanation.recomputed {
+        None => ("an operator's order: there is no evidence to weigh", Exit::Done),
+        Some(Recomputed::Follows) => ("recomputed: the stored evidence is enough, so it still follows", Exit::Done),
+        Some(Recomputed::ByRule) => ("decided by the rule above, not by a statistic", Exit::Done),
+        Some(Recomputed::Differs) => ("recomputed: the stored evidence is not enough for it", Exit::FoundTrouble),
+    };
+    if !json {
+        say(text)?;
+    }
+    Ok(exit)
+}
+
+/// An entry in one line, the snapshot's record left out.
+fn brief(entry: &Value) -> String {
+    let mut entry = entry.clone();
+    if let Some(map) = entry.as_object_mut() {
+        map.remove("kind");
+        map.remove("record");
+    }
+    entry.to_string()
+}
+
+/// `ringback journal --verify`: follows the chain of hashes.
+pub fn verify(config: &Path) -> anyhow::Result<Exit> {
+    let config = Config::load(config, &ProcessEnv)?;
+    let whole = tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+        let store = crate::store::Store::open(&config.agent.state).await?;
+        store.verify().await
+    });
+    match whole {
+        Ok(whole) => {
+            say(&format!("{} records, whole; the last one's hash is {}", whole.records, whole.head))?;
+            Ok(Exit::Done)
+        }
+        Err(error) => {
+            complain(&format!("ringback: {error}; {}", error.cure));
+            Ok(Exit::FoundTrouble)
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! TwiML Bins: what the host `handler.twilio.com` answers, to whoever signs as Twilio does.
+
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::response::Response;
+use base64::Engine as _;
+use hmac::{Hmac, KeyInit, Mac};
+use sha1::Sha1;
+
+use crate::sim::Sim;
+use crate::sim::scenario::{Bin, BinKind};
+
+pub async fn answer(State(sim): State<Sim>, Path(sid): Path<String>, uri: Uri, headers: HeaderMap) -> Response {
+    let scenario = sim.scenario();
+    let query = uri.query().map_or(String::new(), |q| format!("?{q}"));
+    let signed = format!("{}{sid}{query}", Bin::BASE);
+    let given = headers.get("x-twilio-signature").and_then(|v| v.to_str().ok());
+    if given != Some(signature(&scenario.account.auth_token, &signed).as_str()) {
+        return response(StatusCode::FORBIDDEN, "text/plain", "Not Authorized".to_owned());
+    }
+    let Some(bin) = scenario.bins.iter().find(|b| b.sid == sid) else {
+        return response(StatusCode::NOT_FOUND, "text/plain", "Not Found".to_owned());
+    };
+    let twiml = match (bin.does, bin.to) {
+        (BinKind::Broken, _) => "{{#if".to_owned(),
+        (BinKind::Forward, Some(to)) => format!("<Response><Dial>{to}</Dial></Response>"),
+        (BinKind::Answer | BinKind::Forward, _) => {
+            "<Response><Say>We will call you back.</Say><Record/></Response>".to_owned()
+        }
+    };
+    response(StatusCode::OK, "text/xml", twiml)
+}
+
+fn signature(token: &str, url: &str) -> String {
+    let Ok(mut mac) = Hmac::<Sha1>::new_from_slice(token.as_bytes()) else { return String::new() };
+    mac.update(url.as_bytes());
+    base64::engine::general_purpose::STANDARD.encode(mac.finalize().into_bytes())
+}
+
+fn response(status: StatusCode, kind: &'static str, body: String) -> Response {
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static(kind));
+    response
+}

@@ -1,0 +1,590 @@
+//! Rollback and restore by an operator's word and by the detector's, and whatever comes in between.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use ringback::core::guard::Guard;
+use ringback::core::id::{Channel, E164};
+use ringback::core::journal::Entry;
+use ringback::sim::{Condition, Fault, FaultKind, HandlerState, Happening, Mark, Scope};
+use serde_json::{Value, json};
+
+use crate::agent::DAY;
+use crate::world::{BIN, Running, World, play};
+
+const APP: &str = "https://app.example.com/voice";
+
+fn e164(s: &str) -> E164 {
+    s.parse().unwrap()
+}
+
+fn support() -> [E164; 3] {
+    ["+15005550100", "+15005550101", "+15005550102"].map(e164)
+}
+
+fn url(w: &World, number: E164) -> String {
+    w.sim.number(number).unwrap()["voice_url"].as_str().unwrap_or_default().to_owned()
+}
+
+/// How often each number was really written.
+fn writes(w: &World) -> BTreeMap<E164, usize> {
+    let mut writes = BTreeMap::new();
+    for entry in &w.sim.truth().timeline {
+        if let Mark::Updated(update) = &entry.what
+            && update.by == ringback::sim::Actor::Api
+        {
+            *writes.entry(update.number).or_default() += 1;
+        }
+    }
+    writes
+}
+
+impl Running {
+    async fn post(&self, verb: &str, body: Value) -> (u16, Value) {
+        let answer = reqwest::Client::new()
+            .post(format!("{}/api/v1/{verb}", self.url))
+            .bearer_auth("open sesame")
+            .header("content-type", "application/json")
+            .body(body.to_string())
+            .send()
+            .await
+            .unwrap();
+        let status = answer.status().as_u16();
+        (status, serde_json::from_str(&answer.text().await.unwrap()).unwrap())
+    }
+
+    fn saga(&self, number: E164) -> &'static str {
+        self.channel(number, Channel::Voice).saga
+    }
+}
+
+fn with_token(w: &mut World) {
+    w.env.insert("RINGBACK_TOKEN", "open sesame");
+}
+
+fn break_app(w: &World) {
+    w.sim.set_handler(APP, HandlerState::all(Condition::Status(500))).unwrap();
+}
+
+/// A number's record without what every update changes.
+fn record(w: &World, number: E164) -> Value {
+    let mut record = w.sim.number(number).unwrap();
+    record.as_object_mut().unwrap().remove("date_updated");
+    record
+}
+
+#[test]
+fn an_operators_rollback_and_restore_leave_every_field_as_it_was() {
+    play(DAY, async |w| {
+        with_token(w);
+        let agent = w.start().await.unwrap();
+        w.pass(60).await;
+        let before: Vec<Value> = support().map(|n| record(w, n)).into();
+        let ask = json!({"group": "support", "channel": "voice", "reason": "drill"});
+        let (status, plan) = agent.post("rollback", ask.clone()).await;
+        assert_eq!((status, plan["lines"].as_array().unwrap().len()), (200, 3), "{plan}");
+        w.pass(30).await;
+        for n in support() {
+            assert_eq!((url(w, n).as_str(), agent.saga(n)), (BIN, "read_back"));
+        }
+        // Again: nothing is left to do.
+        let (_, again) = agent.post("rollback", ask.clone()).await;
+        assert!(again["lines"].as_array().unwrap().iter().all(|l| l["will"] == "nothing"), "{again}");
+        assert_eq!(again["orders"], json!([]));
+        let mut back = ask.clone();
+        back["at_once"] = json!(true);
+        agent.post("restore", back).await;
+        w.pass(30).await;
+        let after: Vec<Value> = support().map(|n| record(w, n)).into();
+        assert_eq!(before, after);
+        assert_eq!(agent.saga(support()[0]), "restored");
+        assert!(writes(w).values().all(|n| *n == 2), "{:?}", writes(w));
+        agent.stop().await;
+    });
+}
+
+#[test]
+fn a_staged_restore_waits_for_callers_and_goes_on() {
+    play(DAY, async |w| {
+        with_token(w);
+        let agent = w.start().await.unwrap();
+        w.pass(300).await;
+        agent.post("rollback", json!({"group": "support", "channel": "voice", "reason": "drill"})).await;
+        w.pass(60).await;
+        agent.post("restore", json!({"group": "support", "channel": "voice", "reason": "over"})).await;
+        w.pass(30).await;
+        let on_app = |w: &World| support().into_iter().filter(|n| url(w, *n) == APP).count();
+        assert_eq!(on_app(w), 1, "the canary first");
+        w.pass(2400).await;
+        assert_eq!(on_app(w), 3, "and the others once its callers were served");
+        agent.stop().await;
+    });
+}
+
+#[test]
+fn a_relapse_takes_the_canary_back_and_the_next_restore_has_to_wait() {
+    play(DAY, async |w| {
+        with_token(w);
+        let agent = w.start().await.unwrap();
+        w.pass(600).await;
+        break_app(w);
+        w.pass(900).await;
+        assert_eq!(url(w, support()[0]), BIN);
+        let ask = json!({"group": "support", "channel": "voice", "reason": "looks fine"});
+        agent.post("restore", ask.clone()).await;
+        w.pass(3600).await;
+        for n in support() {
+            assert_eq!(url(w, n), BIN, "rolled back again");
+        }
+        let total: usize = writes(w).values().sum();
+        assert_eq!(total, 3 + 2, "three numbers, and the canary there and back: {:?}", writes(w));
+        let (_, plan) = agent.post("restore", ask.clone()).await;
+        let refused = plan["lines"][0]["detail"].as_str().unwrap_or_default().to_owned();
+        w.pass(60).await;
+        assert!(refused.contains("relapsed") || writes(w).values().sum::<usize>() > total, "{plan}");
+        agent.stop().await;
+    });
+}
+
+#[test]
+fn a_hold_wins_over_automation_and_its_end_is_enough() {
+    play(DAY, async |w| {
+        with_token(w);
+        let agent = w.start().await.unwrap();
+        w.pass(600).await;
+        let hold = json!({"numbers": ["+15005550100"], "reason": "we are looking", "seconds": 1800});
+        assert_eq!(agent.post("hold", hold).await.0, 200);
+        break_app(w);
+        w.pass(1200).await;
+        assert_eq!(url(w, support()[0]), APP, "held");
+        assert_eq!(url(w, support()[1]), BIN);
+        let guards: Vec<Guard> = agent.status().waiting.iter().flat_map(|d| d.guards.clone()).collect();
+        assert_eq!(guards, [Guard::Hold]);
+        let (_, plan) = agent.post("rollback", json!({"numbers": ["+15005550100"], "reason": "now"})).await;
+        assert_eq!(plan["lines"][0]["will"], "refuse", "a hold stops operators too: {plan}");
+        agent.post("release", json!({"numbers": ["+15005550100"], "reason": "done"})).await;
+        w.pass(60).await;
+        assert_eq!(url(w, support()[0]), BIN);
+        agent.stop().await;
+    });
+}
+
+#[test]
+fn confirm_asks_acts_on_approval_and_says_when_it_lapsed() {
+    play(DAY, async |w| {
+        with_token(w);
+        w.agent_section = "mode = \"confirm\"\n".into();
+        let agent = w.start().await.unwrap();
+        w.pass(600).await;
+        break_app(w);
+        w.pass(300).await;
+        let waiting = agent.status().waiting.clone();
+        assert!(!waiting.is_empty() && waiting.iter().all(|d| d.guards == [Guard::Mode]), "{waiting:?}");
+        assert_eq!(writes(w), BTreeMap::new());
+        w.pass(700).await;
+        let lapsed = agent.memory_entries(waiting[0].decision).await;
+        assert!(lapsed.iter().any(|e| matches!(e, Entry::Lapsed { .. })), "{lapsed:?}");
+        w.pass(120).await;
+        let waiting = agent.status().waiting.clone();
+        for d in &waiting {
+            let (status, said) =
+                agent.post("approve", json!({"decision": d.decision.to_string(), "reason": "seen it"})).await;
+            assert_eq!(status, 200, "{said}");
+        }
+        w.pass(60).await;
+        assert!(support().iter().any(|n| url(w, *n) == BIN));
+        agent.stop().await;
+    });
+}
+
+impl Running {
+    async fn memory_entries(&self, id: ringback::core::policy::DecisionId) -> Vec<Entry> {
+        let found = self.agent.memory.explain(id).await.unwrap().unwrap();
+        found.entries.into_iter().map(|l| l.entry).collect()
+    }
+}
+
+#[test]
+fn what_somebody_else_changed_is_reported_and_not_overwritten() {
+    play(DAY, async |w| {
+        with_token(w);
+        let agent = w.start().await.unwrap();
+        w.pass(120).await;
+        let ask = json!({"numbers": ["+15005550100"], "channel": "voice", "reason": "drill"});
+        agent.post("rollback", ask.clone()).await;
+        w.pass(30).await;
+        let theirs = "https://theirs.example.com/voice";
+        let set = [("VoiceUrl".to_owned(), theirs.to_owned())].into();
+        w.sim.happen(Happening::Edit(ringback::sim::Edit { number: support()[0], set })).unwrap();
+        w.pass(180).await;
+        assert_eq!(agent.saga(support()[0]), "superseded");
+        let drift = r#"ringback_config_drift{channel="voice",group="support",number="+15005550100"}"#;
+        assert_eq!(agent.metric(drift).await, Some(1.0));
+        agent.post("restore", ask.clone()).await;
+        w.pass(30).await;
+        assert_eq!(url(w, support()[0]), theirs, "never overwritten unasked");
+        let mut force = ask;
+        force["force"] = json!(true);
+        agent.post("restore", force).await;
+        w.pass(30).await;
+        assert_eq!(url(w, support()[0]), APP);
+        agent.stop().await;
+    });
+}
+
+#[test]
+fn an_answer_that_is_lost_is_settled_by_looking() {
+    let kinds = [FaultKind::Hang, FaultKind::Cut, FaultKind::Truncated, FaultKind::ServerError, FaultKind::BadGateway];
+    for kind in kinds {
+        play(DAY, async |w| {
+            with_token(w);
+            let agent = w.start().await.unwrap();
+            w.pass(60).await;
+            w.sim.fault(Fault::new(kind, Scope::Writes).lasts(Duration::from_secs(3))).unwrap();
+            agent.post("rollback", json!({"group": "support", "channel": "voice", "reason": "drill"})).await;
+            w.pass(240).await;
+            for n in support() {
+                assert_eq!((url(w, n).as_str(), agent.saga(n)), (BIN, "read_back"), "{kind:?}");
+            }
+            assert!(writes(w).values().all(|n| *n == 1), "{kind:?}: written once: {:?}", writes(w));
+            agent.stop().await;
+        });
+    }
+}
+
+#[test]
+fn a_write_without_effect_is_unproven_and_tried_ever_more_rarely() {
+    play(DAY, async |w| {
+        let agent = w.start().await.unwrap();
+        w.pass(600).await;
+        w.sim.fault(Fault::new(FaultKind::Ineffective, Scope::Writes)).unwrap();
+        break_app(w);
+        w.pass(4 * 3600).await;
+        let most = writes(w).into_values().max().unwrap();
+        assert!((2..=10).contains(&most), "{most} writes of one number within four hours");
+        assert_eq!(agent.saga(support()[0]), "unproven");
+        w.sim.calm();
+        w.pass(2 * 3600).await;
+        assert_eq!(agent.saga(support()[0]), "read_back");
+        agent.stop().await;
+    });
+}
+
+#[test]
+fn a_second_agent_stands_by_and_takes_over() {
+    play(DAY, async |w| {
+        let config = w.config().unwrap();
+        let first = w.start().await.unwrap();
+        let (clock, other) = (w.clock.clone(), config.clone());
+        let mut tasks = tokio::task::JoinSet::new();
+        let own = clock.clone();
+        clock.spawn(&mut tasks, async move { ringback::agent::Agent::start(&other, &own).await });
+        w.pass(600).await;
+        assert!(tasks.try_join_next().is_none(), "it stands by");
+        break_app(w);
+        // The first dies in the middle of what it does.
+        while writes(w).is_empty() {
+            w.pass(1).await;
+        }
+        drop(first);
+        w.pass(40).await;
+        let second = tasks.try_join_next().expect("it took over within the lease's time").unwrap().unwrap();
+        w.pass(600).await;
+        for n in support() {
+            assert_eq!(url(w, n), BIN);
+        }
+        assert!(writes(w).values().all(|n| *n == 1), "{:?}", writes(w));
+        second.stop().await;
+    });
+}
+
+#[test]
+fn a_restart_at_any_request_ends_in_the_same_state() {
+    let mut points = 0;
+    for after in 0.. {
+        let is_over = play(DAY, async |w| {
+            with_token(w);
+            let agent = w.start().await.unwrap();
+            w.pass(60).await;
+            agent.post("rollback", json!({"group": "support", "channel": "voice", "reason": "drill"})).await;
+            // Each latency of the pretend Twilio is some hundred milliseconds: a point for each step.
+            w.clock.sleep(Duration::from_millis(25 * after)).await;
+            let is_over = support().iter().all(|n| agent.saga(*n) == "read_back");
+            drop(agent);
+            w.pass(40).await;
+            let agent = w.start().await.unwrap();
+            w.pass(120).await;
+            for n in support() {
+                assert_eq!((url(w, n).as_str(), agent.saga(n)), (BIN, "read_back"), "killed after {after}");
+            }
+            assert!(writes(w).values().all(|n| *n == 1), "killed after {after}: {:?}", writes(w));
+            agent.stop().await;
+            is_over
+        });
+        points += 1;
+        if is_over {
+            break;
+        }
+    }
+    assert!(points > 5, "{points} points");
+    println!("{points} points");
+}
+
+/// Two groups whose numbers have everything that a number can have.
+fn combinations() -> String {
+    let mut day = String::from(
+        r#"
+name = "combinations"
+seed = 1
+lasts = "1h"
+history = "0s"
+
+[[bin]]
+sid = "EH00000000000000000000000000000001"
+does = "answer"
+
+[[application]]
+sid = "AP00000000000000000000000000000001"
+friendly_name = "Support"
+voice_url = "https://app.example.com/voice"
+sms_url = "https://app.example.com/sms"
+
+[[service]]
+sid = "MG00000000000000000000000000000001"
+friendly_name = "Reminders"
+use_inbound_webhook_on_number = true
+
+[[trunk]]
+sid = "TK00000000000000000000000000000001"
+friendly_name = "Desk"
+origination_url = "sip:desk.example.com"
+"#,
+    );
+    let mut index = 0;
+    // Twilio has no number with a trunk and an application, nor with a fallback URL and no URL.
+    for over in [
+        "",
+        "trunk = \"TK00000000000000000000000000000001\", ",
+        "application = \"AP00000000000000000000000000000001\", ",
+    ] {
+        for (voice, fallback) in [(false, false), (true, false), (true, true)] {
+            for sms in 0..4 {
+                for service in [false, true] {
+                    if over.is_empty() && !voice {
+                        continue;
+                    }
+                    let mut routing = over.to_owned();
+                    if voice {
+                        routing += "voice_url = \"https://app.example.com/voice?a=1#rc=0\", ";
+                    }
+                    if fallback {
+                        routing += "voice_fallback_url = \"https://app.example.com/fallback\", ";
+                    }
+                    if sms & 1 == 1 {
+                        routing += "sms_url = \"https://app.example.com/sms\", sms_fallback_url = \"https://app.example.com/sms2\", ";
+                    }
+                    if sms & 2 == 2 {
+                        routing += "sms_application = \"AP00000000000000000000000000000001\", ";
+                    }
+                    if service {
+                        routing += "service = \"MG00000000000000000000000000000001\", ";
+                    }
+                    let routing = routing.trim_end_matches(", ");
+                    day += &format!(
+                        "\n[[group]]\nname = \"g{index}\"\nfirst = \"+1500555{:04}\"\ncount = {COUNT}\ntraffic = {{ calls_per_hour = 1, messages_per_hour = 1, shape = \"flat\" }}\nrouting = {{ {routing} }}\n",
+                        1000 + index * COUNT
+                    );
+                    index += 1;
+                }
+            }
+        }
+    }
+    day
+}
+
+/// Numbers of each combination: 64 of these make more than a thousand numbers.
+const COUNT: usize = 16;
+
+#[test]
+fn a_thousand_numbers_of_every_kind_are_byte_for_byte_as_they_were() {
+    play(&combinations(), async |w| {
+        with_token(w);
+        // The detector would rightly swap those that have no handler at all.
+        w.agent_section = "mode = \"confirm\"\n".into();
+        let numbers: Vec<E164> =
+            w.sim.scenario().groups.iter().flat_map(|g| g.all_numbers().collect::<Vec<_>>()).collect();
+        let before: Vec<String> = numbers.iter().map(|n| bytes(&record(w, *n))).collect();
+        // One group of ours, whatever each number is.
+        let text = w.config_text();
+        let (head, _) = text.split_once("[[group]]").unwrap();
+        let all: Vec<String> = numbers.iter().map(|n| format!("\"{n}\"")).collect();
+        let group = format!(
+            "{head}[[group]]\nname = \"all\"\nnumbers = [{}]\n[group.fallback]\nvoice_url = \"{BIN}\"\nsms_url = \"{BIN}\"\n",
+            all.join(", ")
+        );
+        let agent = w.start_with(&w.parse(&group).unwrap()).await.unwrap();
+        let ask = json!({"all": true, "at_once": false, "reason": "drill"});
+        agent.post("rollback", ask.clone()).await;
+        w.pass(600).await;
+        let is = |n: &E164, saga| Channel::ALL.iter().all(|c| agent.channel(*n, *c).saga == saga);
+        assert!(numbers.iter().all(|n| is(n, "read_back")));
+        let mut back = ask;
+        back["at_once"] = json!(true);
+        agent.post("restore", back).await;
+        w.pass(600).await;
+        for (n, before) in numbers.iter().zip(before) {
+            assert!(is(n, "restored"), "{n}");
+            assert_eq!(bytes(&record(w, *n)), before, "{n}");
+        }
+        println!("{} numbers", numbers.len());
+        assert!(numbers.len() >= 1000);
+        agent.stop().await;
+    });
+}
+
+/// The record as text. A URL that was never set is `null`, and Twilio's API can only clear it to `""`.
+fn bytes(record: &Value) -> String {
+    record.to_string().replace("\"voice_url\":null", "\"voice_url\":\"\"")
+}
+
+#[test]
+fn nothing_is_swapped_to_a_fallback_that_is_broken() {
+    let day = DAY.replace("does = \"answer\"", "does = \"broken\"");
+    play(&day, async |w| {
+        with_token(w);
+        let agent = w.start().await.unwrap();
+        w.pass(600).await;
+        let broken = r#"ringback_fallback{channel="voice",group="support",state="broken"}"#;
+        assert_eq!(agent.metric(broken).await, Some(1.0));
+        break_app(w);
+        w.pass(900).await;
+        assert_eq!(writes(w), BTreeMap::new());
+        assert!(agent.status().waiting.iter().all(|d| d.guards == [Guard::Fallback]));
+        let (_, plan) = agent.post("rollback", json!({"group": "support", "reason": "now"})).await;
+        assert!(plan["lines"][0]["detail"].as_str().unwrap().contains("is broken"), "{plan}");
+        agent.stop().await;
+    });
+}
+
+#[test]
+fn a_flipped_byte_of_the_journal_is_named_and_refuses_the_start() {
+    play(DAY, async |w| {
+        with_token(w);
+        let agent = w.start().await.unwrap();
+        w.pass(60).await;
+        agent.post("rollback", json!({"numbers": ["+15005550100"], "channel": "voice", "reason": "drill"})).await;
+        w.pass(60).await;
+        agent.stop().await;
+        let path = w.folder.path().join("ringback.db");
+        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&path);
+        let mut db = <sqlx::SqliteConnection as sqlx::Connection>::connect_with(&options).await.unwrap();
+        let seq: i64 =
+            sqlx::query_scalar("SELECT seq FROM journal WHERE kind = 'intent'").fetch_one(&mut db).await.unwrap();
+        sqlx::query("UPDATE journal SET body = replace(body, 'EH0000', 'EH0001') WHERE seq = $1")
+            .bind(seq)
+            .execute(&mut db)
+            .await
+            .unwrap();
+        sqlx::Connection::close(db).await.unwrap();
+        let Err(error) = w.start().await else { panic!("it starts") };
+        assert!(error.to_string().contains(&format!("the journal is broken at record {seq}")), "{error}");
+    });
+}
+
+#[test]
+fn writes_need_the_token_and_guessing_is_limited() {
+    play(DAY, async |w| {
+        with_token(w);
+        let agent = w.start().await.unwrap();
+        let try_with = async |token: &str| {
+            let answer = reqwest::Client::new()
+                .post(format!("{}/api/v1/hold", agent.url))
+                .bearer_auth(token)
+                .header("content-type", "application/json")
+                .body(json!({"all": true, "reason": "x"}).to_string())
+                .send()
+                .await
+                .unwrap();
+            answer.status().as_u16()
+        };
+        for _ in 0..10 {
+            assert_eq!(try_with("guess").await, 401);
+        }
+        assert_eq!(try_with("guess").await, 429);
+        assert_eq!(try_with("open sesame").await, 429, "the door is closed");
+        w.pass(61).await;
+        assert_eq!(try_with("open sesame").await, 200);
+        assert_eq!(agent.post("hold", json!({"all": true, "reason": "  "})).await.0, 422);
+        agent.stop().await;
+    });
+}
+
+#[test]
+fn a_decision_is_explained_from_what_is_stored() {
+    use ringback::agent::explain::Recomputed;
+    play(DAY, async |w| {
+        let agent = w.start().await.unwrap();
+        w.pass(600).await;
+        break_app(w);
+        w.pass(900).await;
+        let decision = agent.status().decisions.last().unwrap().id;
+        let explained = agent.agent.memory.explain(decision).await.unwrap().unwrap();
+        assert_eq!(explained.recomputed, Some(Recomputed::Follows));
+        let kinds: Vec<&str> = explained.entries.iter().map(|l| l.entry.kind()).collect();
+        for kind in ["decision", "order", "snapshot", "checked", "intent", "written", "result"] {
+            assert!(kinds.contains(&kind), "{kinds:?}");
+        }
+        agent.stop().await;
+    });
+}
+
+#[test]
+fn no_secret_and_no_callers_number_is_in_the_state_the_metrics_or_the_api() {
+    play(DAY, async |w| {
+        with_token(w);
+        let agent = w.start().await.unwrap();
+        w.pass(600).await;
+        break_app(w);
+        w.pass(900).await;
+        agent.post("restore", json!({"group": "support", "at_once": true, "reason": "drill"})).await;
+        w.pass(60).await;
+        let mut all = String::new();
+        for path in ["/metrics", "/api/v1/status", "/api/v1/numbers", "/api/v1/decisions", "/api/v1/decisions/D1"] {
+            all += &agent.get(path).await.1;
+        }
+        // Callers as Twilio's log has them.
+        let account = &w.sim.scenario().account;
+        let calls = reqwest::Client::new()
+            .get(format!("{}/2010-04-01/Accounts/{}/Calls.json?PageSize=1000", w.base_url, account.sid))
+            .basic_auth(account.sid.to_string(), Some(&account.auth_token))
+            .send()
+            .await
+            .unwrap()
+            .text()
+            .await
+            .unwrap();
+        let calls: Value = serde_json::from_str(&calls).unwrap();
+        let ours: Vec<String> = agent.status().numbers().map(|(_, n)| n.number.to_string()).collect();
+        let callers: Vec<String> = calls["calls"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .flat_map(|c| [c["from"].as_str(), c["to"].as_str()])
+            .flatten()
+            .filter(|n| n.starts_with('+') && !ours.iter().any(|o| o == n))
+            .map(str::to_owned)
+            .collect();
+        assert!(callers.len() > 20);
+        agent.stop().await;
+        let mut bytes = all.into_bytes();
+        for file in std::fs::read_dir(w.folder.path()).unwrap() {
+            bytes.extend(std::fs::read(file.unwrap().path()).unwrap());
+        }
+        let found = |what: &str| bytes.windows(what.len()).any(|w| w == what.as_bytes());
+        assert!(found("+15005550100"), "ours are there");
+        for caller in callers.iter().take(200) {
+            assert!(!found(&caller[1..]), "{caller}");
+        }
+        assert!(!found(&account.auth_token) && !found("open sesame"));
+    });
+}

@@ -1,0 +1,267 @@
+//! The real program, really killed: at every request to Twilio, with and without its effect, and
+//! after every write that reached the disk. Started again, it ends where it would have ended.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::response::Response;
+use ringback::clock::Clock;
+use ringback::core::id::E164;
+use ringback::sim::{Actor, Mark, Scenario, Sim};
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::world::{BIN, Folder};
+
+const DAY: &str = r#"
+name = "kill"
+seed = 7
+lasts = "1h"
+history = "0s"
+[api]
+latency = ["0s", "0s"]
+[[bin]]
+sid = "EH00000000000000000000000000000001"
+does = "answer"
+[[trunk]]
+sid = "TK00000000000000000000000000000001"
+friendly_name = "Desk"
+origination_url = "sip:desk.example.com"
+[[group]]
+name = "support"
+numbers = ["+15005550100", "+15005550101"]
+traffic = { calls_per_hour = 1, shape = "flat" }
+routing = { voice_url = "https://app.example.com/voice#rc=0", voice_fallback_url = "https://app.example.com/f" }
+[[group]]
+name = "desk"
+numbers = ["+15005550200"]
+traffic = { calls_per_hour = 1, shape = "flat" }
+routing = { trunk = "TK00000000000000000000000000000001" }
+"#;
+
+/// Where the program dies.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Point {
+    Never,
+    /// When it sends this request, which has no effect.
+    Before(usize),
+    /// When it has sent this request, which has its effect and is never answered.
+    After(usize),
+    /// After this write has reached the disk.
+    Disk(usize),
+}
+
+/// Between the program and the pretend Twilio.
+#[derive(Clone)]
+struct Middle {
+    upstream: String,
+    point: Point,
+    seen: Arc<Mutex<usize>>,
+    child: Arc<Mutex<Option<std::process::Child>>>,
+    http: reqwest::Client,
+}
+
+async fn pass(State(middle): State<Middle>, request: Request) -> Response {
+    let nth = {
+        let mut seen = middle.seen.lock().unwrap();
+        *seen += 1;
+        *seen
+    };
+    let kill = || {
+        if let Some(child) = middle.child.lock().unwrap().as_mut() {
+            // SIGKILL.
+            child.kill().unwrap();
+        }
+    };
+    let (parts, body) = request.into_parts();
+    let body = axum::body::to_bytes(body, 1 << 20).await.unwrap();
+    if middle.point == Point::Before(nth) {
+        kill();
+        return Response::builder().status(500).body(Body::empty()).unwrap();
+    }
+    let url = format!("{}{}", middle.upstream, parts.uri);
+    let mut headers = parts.headers;
+    headers.remove("host");
+    let answer = middle.http.request(parts.method, url).headers(headers).body(body).send().await.unwrap();
+    if middle.point == Point::After(nth) {
+        kill();
+    }
+    let mut response = Response::builder().status(answer.status());
+    for (name, value) in answer.headers() {
+        if name != "content-length" && name != "transfer-encoding" {
+            response = response.header(name, value);
+        }
+    }
+    response.body(Body::from(answer.bytes().await.unwrap())).unwrap()
+}
+
+/// A world of its own for each point.
+struct Scene {
+    sim: Sim,
+    folder: Folder,
+    base: String,
+}
+
+impl Scene {
+    async fn new() -> Scene {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        let sim = Sim::new(Scenario::parse(DAY).unwrap(), Clock::system()).unwrap();
+        let serving = sim.clone().serve(listener, CancellationToken::new());
+        std::thread::spawn(move || {
+            tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(serving);
+        });
+        Scene { sim, folder: Folder::new(), base }
+    }
+
+    /// Runs the program with `verb` until it ends or dies. Gives its exit code and its requests.
+    async fn run(&self, verb: &str, point: Point) -> (Option<i32>, usize) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let middle = Middle {
+            upstream: self.base.clone(),
+            point,
+            seen: Arc::default(),
+            child: Arc::default(),
+            http: reqwest::Client::new(),
+        };
+        self.write_config(&format!("http://{}", listener.local_addr().unwrap()));
+        let router = Router::new().fallback(pass).with_state(middle.clone());
+        let mut servers = tokio::task::JoinSet::new();
+        servers.spawn(ringback::admin::serve::serve(router, listener, CancellationToken::new()));
+        let program = env!("CARGO_BIN_EXE_ringback");
+        let mut command = match point {
+            Point::Disk(n) => {
+                let mut command = Command::new("strace");
+                let inject = format!("inject=fsync,fdatasync:signal=SIGKILL:when={n}");
+                command.args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=fsync,fdatasync", "-e", &inject, program]);
+                command
+            }
+            Point::Never | Point::Before(_) | Point::After(_) => Command::new(program),
+        };
+        let config = self.folder.path().join("ringback.toml");
+        command
+            .args([verb, "--all", "--yes", "--reason", "test", "--config"])
+            .arg(config)
+            .env("TWILIO_AUTH_TOKEN", self.sim.scenario().account.auth_token)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        if verb == "restore" {
+            command.arg("--at-once");
+        }
+        *middle.child.lock().unwrap() = Some(command.spawn().unwrap());
+        let code = loop {
+            // A real process: there is nothing to do but ask until it ends.
+            let ended = middle.child.lock().unwrap().as_mut().unwrap().try_wait().unwrap();
+            if let Some(status) = ended {
+                break status.code();
+            }
+            Clock::system().sleep(std::time::Duration::from_millis(10)).await;
+        };
+        let seen = *middle.seen.lock().unwrap();
+        (code, seen)
+    }
+
+    fn write_config(&self, base: &str) {
+        let account = self.sim.scenario().account.sid;
+        let text = format!(
+            "[twilio]\naccount_sid = \"{account}\"\nbase_url = \"{base}\"\n[agent]\nmode = \"auto\"\nlisten = \"127.0.0.1:1\"\n\
+             [[group]]\nname = \"support\"\nchannels = [\"voice\"]\nnumbers = [\"+15005550100\", \"+15005550101\"]\n\
+             [group.fallback]\nvoice_url = \"{BIN}\"\n\
+             [[group]]\nname = \"desk\"\nchannels = [\"voice\"]\nnumbers = [\"+15005550200\"]\n\
+             [group.fallback]\nvoice_url = \"{BIN}\"\n"
+        );
+        std::fs::write(self.folder.path().join("ringback.toml"), text).unwrap();
+    }
+
+    fn records(&self) -> Vec<Value> {
+        let numbers = ["+15005550100", "+15005550101", "+15005550200"].map(|n| n.parse::<E164>().unwrap());
+        let record = |n| {
+            let mut record = self.sim.number(n).unwrap();
+            for name in ["date_created", "date_updated"] {
+                record.as_object_mut().unwrap().remove(name);
+            }
+            // A URL that was never set can be cleared and not unset.
+            if record["voice_url"].is_null() {
+                record["voice_url"] = "".into();
+            }
+            record
+        };
+        numbers.map(record).into()
+    }
+
+    fn writes(&self) -> BTreeMap<E164, usize> {
+        let mut writes = BTreeMap::new();
+        for entry in &self.sim.truth().timeline {
+            if let Mark::Updated(update) = &entry.what
+                && update.by == Actor::Api
+            {
+                *writes.entry(update.number).or_default() += 1;
+            }
+        }
+        writes
+    }
+}
+
+fn has_strace() -> bool {
+    Path::new("/usr/bin/strace").exists()
+}
+
+#[test]
+fn killed_anywhere_it_ends_in_the_same_state() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    // Installing it twice is no fault.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    runtime.block_on(async {
+        let whole = Scene::new().await;
+        let before = whole.records();
+        let (code, rollback_requests) = whole.run("rollback", Point::Never).await;
+        assert_eq!(code, Some(0));
+        let rolled_back = whole.records();
+        assert!(rolled_back.iter().all(|r| r["voice_url"] == BIN));
+        let (code, restore_requests) = whole.run("restore", Point::Never).await;
+        assert_eq!((code, whole.records()), (Some(0), before.clone()));
+
+        let mut points = BTreeMap::<&str, usize>::new();
+        for (verb, requests, end) in
+            [("rollback", rollback_requests, &rolled_back), ("restore", restore_requests, &before)]
+        {
+            let at_requests = (1..=requests).flat_map(|n| [Point::Before(n), Point::After(n)]);
+            // Until the program ends by itself.
+            let at_disk = (1..).map(Point::Disk).take_while(|_| has_strace());
+            let mut disk_is_over = false;
+            for point in at_requests.chain(at_disk) {
+                if disk_is_over {
+                    break;
+                }
+                let scene = Scene::new().await;
+                if verb == "restore" {
+                    assert_eq!(scene.run("rollback", Point::Never).await.0, Some(0));
+                }
+                let (code, _) = scene.run(verb, point).await;
+                if matches!(point, Point::Disk(_)) {
+                    disk_is_over = code == Some(0);
+                }
+                let (code, _) = scene.run(verb, Point::Never).await;
+                assert_eq!(code, Some(0), "{verb} after {point:?}");
+                assert_eq!(&scene.records(), end, "{verb} killed at {point:?}");
+                let once = if verb == "rollback" { 1 } else { 2 };
+                assert!(scene.writes().values().all(|n| *n == once), "{verb} {point:?}: {:?}", scene.writes());
+                let kind = match point {
+                    Point::Never => "never",
+                    Point::Before(_) => "requests without effect",
+                    Point::After(_) => "requests whose answer was lost",
+                    Point::Disk(_) => "writes to the disk",
+                };
+                // A run that ended by itself was not killed.
+                *points.entry(kind).or_default() += usize::from(!disk_is_over);
+            }
+        }
+        println!("killed at {points:?}");
+    });
+}
