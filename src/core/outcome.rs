@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::code::{Class, Code};
 use super::observation::{Alert, CallStatus, Direction, Level, MessageStatus};
-use super::routing::is_same_webhook;
+use super::routing::{is_same_webhook, origin};
 
 /// What became of one call or message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -303,13 +303,6 @@ pub fn mark(alert: &Alert, webhooks: Webhooks<'_>) -> Option<Mark> {
         | Class::Log
         | Class::Unknown => None,
     }
-}
-
-/// Scheme and host of a URL, in lower case.
-fn origin(url: &str) -> String {
-    let host = url.find("://").map_or(0, |i| i + 3);
-    let end = url[host..].find(['/', '?', '#']).map_or(url.len(), |i| host + i);
-    url[..end].to_ascii_lowercase()
 }
 
 /// How many child legs of a call stand where.
