@@ -376,7 +376,8 @@ pub fn judge_call(f: &CallFacts) -> Option<Outcome> {
         // Sequential dialling: somebody took the call in the end.
         return Some(Outcome::Ok);
     }
-    if c.open > 0 {
+    // While the call is up, the handler may dial somebody else.
+    if c.open > 0 || (c.any() && !f.status.is_final()) {
         return None;
     }
     if c.failed > 0 && c.busy + c.no_answer + c.canceled == 0 {
