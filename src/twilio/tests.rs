@@ -159,6 +159,13 @@ fn bytes_that_are_no_text_spoil_a_field_and_not_the_page() {
 }
 
 #[test]
+fn a_date_that_is_nonsense_does_not_end_a_walk() {
+    let old = call(r#"{"sid":"CA00000000000000000000000000000002","start_time":"Thu, 01 Jan 1970 00:00:00 +0000"}"#);
+    let newest = page::<wire::Calls>(&calls(&[call("{}"), old])).newest;
+    assert_eq!(newest.unwrap().to_string(), "2026-11-21T09:00:00.000Z");
+}
+
+#[test]
 fn a_body_that_is_no_page_is_an_error() {
     for bad in ["", "[]", "{}", "<html>502</html>", r#"{"calls":17}"#, r#"{"calls":[]"#, r#"{"calls":[]} x"#] {
         assert!(try_page::<wire::Calls>(bad).is_err(), "{bad}");

@@ -136,8 +136,8 @@ pub trait Listed {
 #[derive(Debug)]
 pub struct Page<T> {
     pub rows: Vec<Result<Row<T>, BadRow>>,
-    /// Oldest time among all rows that have one, ours or not.
-    pub oldest: Option<Time>,
+    /// Newest time among all rows that have one, ours or not.
+    pub newest: Option<Time>,
     /// `next_page_uri`, or `meta.next_page_url`.
     pub next: Option<String>,
 }
@@ -177,15 +177,15 @@ pub fn row<L: Listed>(raw: &RawValue, reader: Reader<'_>) -> Result<Row<L::Item>
 }
 
 fn finish<L: Listed>(rows: Vec<Result<Row<L::Item>, BadRow>>, next: Option<String>) -> Page<L::Item> {
-    let oldest = rows
+    let newest = rows
         .iter()
         .filter_map(|r| match r {
             Ok(Row::Ours(item)) => L::time(item),
             Ok(Row::Foreign(at)) => *at,
             Err(_) => None,
         })
-        .min();
-    Page { rows, oldest, next }
+        .max();
+    Page { rows, newest, next }
 }
 
 /// How much of a bad row is kept.
