@@ -119,6 +119,16 @@ enum Body {
     Message { direction: Direction, status: MessageStatus, error: Option<Code> },
 }
 
+impl Body {
+    const fn is_over(&self) -> bool {
+        match self {
+            Body::Call { status, .. } => status.is_final(),
+            // What was sent may still be delivered; that nobody asks after hours.
+            Body::Message { status, .. } => status.is_final() || matches!(status, MessageStatus::Sent),
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy)]
 struct ChildLeg {
     parent: u128,
@@ -220,9 +230,15 @@ impl Ledger {
         if ended {
             self.ended.push_back((at, Resource::Call(call.sid)));
         }
-        let sighting = (!known).then(|| {
+        if !known {
             self.adopt(Resource::Call(call.sid), key, cx);
-            Sighting { number, channel: Channel::Voice, started_at: call.started_at, at }
+        }
+        // Our own test call is no caller: it can reach a number whose port has not happened.
+        let sighting = (!known && !caller.is_prober).then_some(Sighting {
+            number,
+            channel: Channel::Voice,
+            started_at: call.started_at,
+            at,
         });
         Effect { sighting, change: self.judge(at, Resource::Call(call.sid), cx) }
     }
@@ -300,7 +316,8 @@ impl Ledger {
         if !known {
             self.adopt(entry, key, cx);
         }
-        let sighting = (!known && message.direction == Direction::Inbound).then_some(Sighting {
+        let is_live = message.direction == Direction::Inbound && !message.party.is_prober;
+        let sighting = (!known && is_live).then_some(Sighting {
             number,
             channel: Channel::Messaging,
             started_at: message.sent_at,
@@ -381,10 +398,12 @@ impl Ledger {
     /// Forgets ended entries that started before `before`. Told again of them, it would take them
     /// for new, so whoever reads the logs must not go back that far.
     pub fn prune(&mut self, before: Time) {
+        let given_up = before - LONGEST;
         let open = &mut self.open;
         for (map, channel) in self.entries.iter_mut().zip(Channel::ALL) {
             map.retain(|_, e| {
-                // Nothing waits for ever: an entry that never ended is given up after the same time.
+                // Nothing waits for ever, but what is not over is still to come.
+                let before = if e.body.is_over() { before } else { given_up };
                 let keep = e.started_at >= before || e.seen_at >= before;
                 if !keep && e.outcome.is_none() {
                     let open = &mut open[e.number.0 as usize][channel.index()];
@@ -456,6 +475,10 @@ impl Ledger {
     }
 }
 
+/// An entry that is not over so long after the others are forgotten is forgotten too: no call of
+/// Twilio's lasts longer than a day.
+const LONGEST: Duration = Duration::from_secs(24 * 3600);
+
 /// Alerts kept for one call that has not been seen; one call rarely has more than two.
 const ALERTS_PER_ORPHAN: usize = 16;
 
@@ -465,3 +488,6 @@ fn key(resource: Resource) -> u128 {
         Resource::Message(sid) => sid.as_u128(),
     }
 }
+
+#[cfg(test)]
+mod tests;

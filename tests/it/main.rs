@@ -6,5 +6,7 @@ mod agent;
 mod config;
 mod faults;
 mod layers;
+mod polling;
 mod prism;
+mod privacy;
 mod world;
