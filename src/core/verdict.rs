@@ -63,6 +63,11 @@ pub struct Evidence {
     pub callers: u32,
     /// Callers of these who met a curable failure.
     pub failing: u32,
+    /// Test calls and messages of ours since then, and those of them that failed.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub probes: u32,
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub failing_probes: u32,
     /// When the fault best supposed began: the start of the first call that counts.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub since: Option<Time>,
@@ -94,4 +99,9 @@ pub struct ReasonCount {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub code: Option<Code>,
     pub callers: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+fn is_zero(n: &u32) -> bool {
+    *n == 0
 }

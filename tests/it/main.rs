@@ -4,9 +4,11 @@
 
 mod agent;
 mod config;
+mod detector;
 mod faults;
 mod layers;
 mod polling;
 mod prism;
 mod privacy;
+mod replay;
 mod world;

@@ -22,6 +22,11 @@ pub struct Platform {
 }
 
 impl Platform {
+    /// A person has been told lately.
+    pub fn is_told(&self, now: Time) -> bool {
+        self.told_at.is_some_and(|at| at + TELL_EVERY >= now)
+    }
+
     /// Takes in a call that broke before any TwiML ran. The numbers concerned, if a person should be
     /// told.
     pub fn add(&mut self, now: Time, number: NumberIx) -> Option<Vec<NumberIx>> {
@@ -30,8 +35,7 @@ impl Platform {
             self.broken.pop_front();
         }
         let numbers: BTreeSet<NumberIx> = self.broken.iter().map(|(_, n)| *n).collect();
-        let is_due = self.told_at.is_none_or(|at| at + TELL_EVERY < now);
-        if numbers.len() < LEAST_NUMBERS || self.broken.len() < LEAST_CALLS || !is_due {
+        if numbers.len() < LEAST_NUMBERS || self.broken.len() < LEAST_CALLS || self.is_told(now) {
             return None;
         }
         self.told_at = Some(now);

@@ -99,7 +99,8 @@ impl Engine {
             self.found(now, finding);
         }
         if is_failure {
-            self.apply_rules(now, number, channel);
+            // Decided at the next tick, when all of a poll has been seen.
+            self.weigh_again.insert((number, channel));
         }
         // Served callers make nothing worse; whatever they mend shows in the next sweep.
         if is_failure || self.channel(number, channel).verdict == Verdict::Unknown {
@@ -113,9 +114,8 @@ impl Engine {
         let Some(number) = self.roster.find(probe.number) else {
             return;
         };
-        if let Some(finding) = self.detector.probed(&self.roster, at, number, probe) {
-            self.found(at, finding);
-        }
+        self.detector.probed(&self.roster, number, probe);
+        self.weigh_again.insert((number, probe.channel));
         self.renew_number(at, number, probe.channel);
         self.renew_group(at, self.roster.number(number).group, probe.channel);
     }
