@@ -13,10 +13,10 @@
 //! Memory: one entry a call, kept until [`Ledger::prune`] is told that nothing older will come.
 
 use std::collections::{HashMap, VecDeque};
-use std::hash::{BuildHasherDefault, Hasher};
 use std::time::Duration;
 
 use super::code::Code;
+use super::digits::ByDigits;
 use super::id::{CallSid, Channel};
 use super::observation::{Alert, Call, CallStatus, Direction, Leg, Message, MessageStatus, Party, Resource};
 use super::outcome::{CallFacts, Children, Marks, MessageFacts, Outcome, judge_call, judge_message, mark};
@@ -58,38 +58,14 @@ pub struct Effect {
     pub change: Option<Change>,
 }
 
-/// By the digits of a SID. Those are random already, so that hashing them would only cost: every
-/// call is looked up several times.
-type BySid<T> = HashMap<u128, T, BuildHasherDefault<Digits>>;
-
-#[derive(Default)]
-struct Digits(u64);
-
-impl Hasher for Digits {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for b in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(*b);
-        }
-    }
-
-    fn write_u128(&mut self, digits: u128) {
-        // Both halves, for simulators count upwards.
-        self.0 = ((digits as u64) ^ ((digits >> 64) as u64)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    }
-}
-
 #[derive(Debug)]
 pub struct Ledger {
     grace: Duration,
-    entries: [BySid<Entry>; 2],
+    entries: [ByDigits<u128, Entry>; 2],
     /// Status of each child leg, so that its parent's counts can follow.
-    children: BySid<ChildLeg>,
+    children: ByDigits<u128, ChildLeg>,
     /// Alerts and legs of calls that have not been seen.
-    orphans: BySid<Orphan>,
+    orphans: ByDigits<u128, Orphan>,
     /// Entries that ended, in the order in which we saw them end.
     ended: VecDeque<(Time, Resource)>,
     /// Numbers whose handler was seen to dial out.

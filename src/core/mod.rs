@@ -11,6 +11,7 @@
 
 pub mod code;
 pub mod detect;
+pub mod digits;
 pub mod engine;
 pub mod id;
 pub mod ledger;

@@ -88,8 +88,8 @@ impl Detector {
     }
 
     /// Distinct callers a day, from those so far.
-    fn a_day(&self, callers: f64, now: Time) -> f64 {
-        24.0 * (callers + 0.5) / (now.since(self.start).as_secs_f64() / 3600.0 + 1.0)
+    fn a_day(&self, callers: u32, now: Time) -> f64 {
+        24.0 * (f64::from(callers) + 0.5) / (now.since(self.start).as_secs_f64() / 3600.0 + 1.0)
     }
 
     /// Does the evidence against a group survive without its loudest number, and come from several?

@@ -130,6 +130,7 @@ impl Detector {
         self.group_rates[group.0 as usize][s.channel.index()].add(s.at, half_life);
         if s.channel == Channel::Voice {
             self.silence.heard(s.at, s.number, group);
+            self.platform.heard(s.at);
         }
     }
 

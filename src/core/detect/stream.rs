@@ -11,6 +11,7 @@
 //! since the fault began, the good ones are still invisible, and their absence is charged for. And a
 //! failed caller's redial fails anyway, so it says nothing; getting through speaks against a fault.
 
+use std::cmp::Ordering;
 use std::time::Duration;
 
 use super::params::{Grid, Params};
@@ -90,8 +91,8 @@ impl Entry {
     fn after(&self) -> Count {
         let counts = self.kind.is_witness() && !self.is_probe;
         Count {
-            callers: self.before.callers + f64::from(u8::from(counts)),
-            failures: self.before.failures + f64::from(u8::from(counts && self.kind == Kind::Failed)),
+            callers: self.before.callers + u32::from(counts),
+            failures: self.before.failures + u32::from(counts && self.kind == Kind::Failed),
         }
     }
 
@@ -103,15 +104,16 @@ impl Entry {
 /// Distinct callers, and those of them that failed: what beliefs rest on.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Count {
-    pub callers: f64,
-    pub failures: f64,
+    pub callers: u32,
+    pub failures: u32,
 }
 
 impl Count {
     /// The failure rate that is to be expected.
     pub fn fails(self, params: &Params) -> f64 {
         let (failures, successes) = params.prior;
-        ((failures + self.failures) / (failures + successes + self.callers)).clamp(params.floor, params.cap)
+        ((failures + f64::from(self.failures)) / (failures + successes + f64::from(self.callers)))
+            .clamp(params.floor, params.cap)
     }
 }
 
@@ -157,6 +159,9 @@ pub struct Weight {
 /// Terms smaller than exp(-12) are left out: 300 of them would not make one thousandth.
 const NEGLIGIBLE: f64 = -12.0;
 
+/// Entries from the end that are looked at one by one.
+const NEAR: usize = 24;
+
 /// What is usual, for the charge on calls in flight: the surplus of failures is what is missing.
 const USUAL: f64 = 0.02;
 
@@ -179,10 +184,6 @@ impl Stream {
         }
     }
 
-    pub fn find(&mut self, resource: Resource) -> Option<&mut Entry> {
-        self.entries.iter_mut().rev().find(|e| e.resource == Some(resource))
-    }
-
     pub fn has_failures(&self) -> bool {
         self.entries.iter().rev().any(|e| e.kind == Kind::Failed)
     }
@@ -192,9 +193,22 @@ impl Stream {
         self.entries.last().map_or_else(Count::default, |e| e.after())
     }
 
+    /// Where an entry is, or belongs: mostly near the end, so that is looked at first.
+    fn find(&self, key: (Time, Option<Resource>)) -> Result<usize, usize> {
+        let tail = self.entries.len().saturating_sub(NEAR);
+        for (i, e) in self.entries.iter().enumerate().skip(tail).rev() {
+            match e.key().cmp(&key) {
+                Ordering::Less => return Err(i + 1),
+                Ordering::Equal => return Ok(i),
+                Ordering::Greater => {}
+            }
+        }
+        self.entries[..tail].binary_search_by_key(&key, Entry::key)
+    }
+
     /// Puts an entry in its place among the others, or in that of the same call. Returns the place.
     pub fn put(&mut self, entry: Entry, keep: usize) -> usize {
-        let mut at = match self.entries.binary_search_by_key(&entry.key(), Entry::key) {
+        let mut at = match self.find(entry.key()) {
             Ok(at) if entry.resource.is_some() => {
                 self.entries[at] = Entry { before: self.entries[at].before, ..entry };
                 self.count_from(at);
@@ -221,12 +235,12 @@ impl Stream {
 
     /// True if the call has an entry.
     pub fn has(&self, started_at: Time, resource: Resource) -> bool {
-        self.entries.binary_search_by_key(&(started_at, Some(resource)), Entry::key).is_ok()
+        self.find((started_at, Some(resource))).is_ok()
     }
 
     /// Takes an entry out, if it is there.
     pub fn remove(&mut self, entry: &Entry) {
-        if let Ok(at) = self.entries.binary_search_by_key(&entry.key(), Entry::key) {
+        if let Ok(at) = self.find(entry.key()) {
             let removed = self.entries.remove(at);
             if let Some(next) = self.entries.get_mut(at) {
                 next.before = removed.before;
