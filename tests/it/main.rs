@@ -7,4 +7,5 @@ mod config;
 mod faults;
 mod layers;
 mod prism;
+mod simulate;
 mod world;
