@@ -5,6 +5,7 @@ mod log;
 mod replay;
 mod run;
 mod sim;
+mod simulate;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -60,6 +61,11 @@ enum Command {
         ringback replay --config ringback.toml --events log.jsonl --compare stricter.toml"
     )]
     Replay(replay::Arguments),
+    /// Says what the rules in force would do: false rollbacks on quiet days, and how soon faults are seen
+    #[command(
+        after_help = "Example:\n  ringback simulate --config ringback.toml\n  ringback simulate --days 50000 --seed 7 --json"
+    )]
+    Simulate(simulate::Arguments),
     /// Runs the pretend Twilio alone
     #[command(after_help = "Example:\n  ringback sim --scenario day.toml --listen 127.0.0.1:4010")]
     Sim(sim::Arguments),
@@ -79,6 +85,7 @@ pub fn main() -> ExitCode {
         Command::Demo(arguments) => demo::demo(&arguments),
         Command::Run { config, log } => run::run(&config, &log),
         Command::Replay(arguments) => replay::replay(&arguments),
+        Command::Simulate(arguments) => simulate::simulate(&arguments),
         Command::Sim(arguments) => sim::sim(&arguments),
     };
     match result {

@@ -11,4 +11,5 @@ mod polling;
 mod prism;
 mod privacy;
 mod replay;
+mod simulate;
 mod world;
