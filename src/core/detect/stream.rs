@@ -305,12 +305,20 @@ impl Stream {
         let served_age = (AGE_PRIOR * w.served_age + ages) / (AGE_PRIOR + f64::from(self.aged));
         let ln_redial_served = (1.0 - w.redial_fails).ln();
         let mut out = Weight { best: f64::NEG_INFINITY, ..Weight::default() };
+        // Seconds' worth of good calls that cannot be seen yet, by entry from the end: the same for
+        // every share.
+        let mut unseen: Vec<f64> = Vec::new();
         for (share, (x, prior)) in w.grid.iter().enumerate() {
             let (ln_x, ln_not_x) = (x.ln(), (1.0 - x).ln());
             let surplus = w.rate * (x - USUAL);
             let (mut llr, mut sum, mut missing) = (0.0, 0.0, 0.0);
             let mut reached_the_first = true;
-            for (i, e) in self.entries.iter().enumerate().rev() {
+            for (back, (i, e)) in self.entries.iter().enumerate().rev().enumerate() {
+                if unseen.len() == back {
+                    let age = w.now.since(e.started_at).as_secs_f64();
+                    let hidden = |visible_after: f64| visible_after * (1.0 - (-age / visible_after).exp());
+                    unseen.push(hidden(served_age) - hidden(w.failure_age));
+                }
                 if w.is_muted[e.number.0 as usize][w.channel.index()] {
                     continue;
                 }
@@ -328,9 +336,7 @@ impl Stream {
                     reached_the_first = false;
                     break;
                 }
-                let age = w.now.since(e.started_at).as_secs_f64();
-                let hidden = |visible_after: f64| visible_after * (1.0 - (-age / visible_after).exp());
-                missing = surplus * (hidden(served_age) - hidden(w.failure_age));
+                missing = surplus * unseen[back];
                 let term = llr - missing;
                 if term > out.best {
                     out = Weight { best: term, share, since: i, ..out };
