@@ -19,6 +19,7 @@
 //! | [`clock`] | time, real or virtual; nothing else reads it or waits for it |
 //! | [`party`] | how the other party's number is made unrecognisable |
 //! | [`sim`] | a pretend Twilio with callers, for the demo, the tests and `ringback sim` |
+//! | [`simulate`] | days of traffic without a Twilio: what the rules in force would do |
 //! | [`cli`] | commands, exit codes, what a person sees |
 //!
 //! # Who may use whom
@@ -77,5 +78,6 @@ pub mod metrics;
 pub mod party;
 pub mod replay;
 pub mod sim;
+pub mod simulate;
 pub mod store;
 pub mod twilio;

@@ -239,34 +239,48 @@ impl Agent {
         let earlier = take_up(&mut engine, &mut hands, &journal, &metrics)?;
         metrics.set_mode(hands.mode());
 
-        // The logs of the last hours, as they were seen.
-        let polled = |source| shared.store.cursor(source);
-        let mut calls =
-            Poller::<poll::Calls>::new(shared.clone(), config.poll.clone(), polled(Source::Calls).await?, wanted);
+        // The logs as they were seen by the agent before: of the last hours, and of as long before it
+        // was stopped as the pollers will now read again. Twilio's clock may be ahead of ours.
+        let [polled_calls, polled_messages, polled_alerts] = [
+            store.cursor(Source::Calls).await?,
+            store.cursor(Source::Messages).await?,
+            store.cursor(Source::Alerts).await?,
+        ];
+        let again = [polled_calls, polled_messages, polled_alerts].into_iter().flatten().min();
+        let again = again.map_or(now, |at| at - config.poll.overlap - poll::MOST_SKEW);
+        let since = again.min(now - config.engine.remember);
         let none = || mpsc::channel(1).1;
-        let mut messages =
-            Poller::<poll::Messages>::new(shared.clone(), config.poll.clone(), polled(Source::Messages).await?, none());
-        let mut alerts =
-            Poller::<poll::Alerts>::new(shared.clone(), config.poll.clone(), polled(Source::Alerts).await?, none());
-        // What the last agent had counted: whatever had settled when it last read the alerts.
-        let counted = polled(Source::Alerts).await?;
+        let poll = || config.poll.clone();
+        let mut calls = Poller::<poll::Calls>::new(shared.clone(), poll(), polled_calls, wanted);
+        let mut messages = Poller::<poll::Messages>::new(shared.clone(), poll(), polled_messages, none());
+        let mut alerts = Poller::<poll::Alerts>::new(shared.clone(), poll(), polled_alerts, none());
+        let mut first = None;
         store
-            .observations(now - config.engine.remember, |at, observation| {
+            .observations(since, |at, observation| {
+                first.get_or_insert(at);
                 match &observation {
                     Observation::Call(call) => calls.remember(call.sid(), call),
                     Observation::Message(message) => messages.remember(message.sid(), message),
                     Observation::Alert(alert) => alerts.remember(alert.sid(), alert),
                     Observation::Probe(_) | Observation::Number(_) => {}
                 }
-                if let Some(until) = counted {
+                // What had settled when the alerts were last read was counted then.
+                if let Some(until) = polled_alerts {
                     engine.catch_up(at.min(until));
                 }
                 engine.observe(at, &observation);
             })
             .await?;
-        if let Some(until) = counted {
-            engine.catch_up(until);
-            tracing::info!(entries = engine.held(), %until, "took up where the last agent ended");
+        if let Some(first) = first {
+            // The agent before may be younger: what was over when it began was not its business either.
+            let horizon = since.max(first - config.poll.overlap);
+            calls.remembers_since(horizon);
+            messages.remembers_since(horizon);
+            alerts.remembers_since(horizon);
+        }
+        if let Some(at) = polled_alerts {
+            engine.catch_up(at);
+            tracing::info!(entries = engine.held(), until = %at, "took up where the last agent ended");
         }
         for (ix, n) in roster.numbers() {
             for channel in Channel::ALL.into_iter().filter(|c| n.channels[c.index()]) {

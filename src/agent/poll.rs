@@ -11,10 +11,14 @@
 //! Calls that are not over are in the list as long as they are young; older ones are fetched by
 //! SID until they end, and so is a call that the alert log names before the call log does.
 //!
+//! A page shows more than was asked for: Twilio's filters have the precision of a day. Entries older
+//! than the walk is deep are passed over, since what was seen of them is remembered no longer and
+//! they would be taken for new.
+//!
 //! What a poll brings is committed with its cursor before the engine hears of it; if that fails,
 //! nothing happened and the next poll brings it again.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
@@ -39,8 +43,18 @@ const DEEP_EVERY: Duration = Duration::from_secs(15 * 60);
 /// Page size of quick walks: enough for most polls, and quick for Twilio to make.
 const QUICK_PAGE: usize = 100;
 
-/// Fetches by SID in one poll; the others wait for the next.
+/// Fetches by SID in one poll, of calls that are still up and of calls that alerts name alike; the
+/// others wait for the next.
 const FETCHES: usize = 20;
+
+/// Calls named by alerts that may wait to be fetched. Beyond that the list has to show them.
+const MOST_NAMED: usize = 1000;
+
+/// An entry that is still not over after this is given up: no call of Twilio's lasts longer.
+const LONGEST: Duration = Duration::from_secs(24 * 3600);
+
+/// How long observations are kept on the disk: the port day and the week after it.
+const KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// Twilio's clock and ours may differ by this much before nothing can be said of "now".
 pub const MOST_SKEW: Duration = Duration::from_secs(60);
@@ -66,7 +80,7 @@ pub trait Log: Send + 'static {
 }
 
 type Item<G> = <<G as Log>::Listed as Listed>::Item;
-type Fetched<G> = Result<Row<Item<G>>, crate::twilio::Error>;
+type Fetched<G> = Result<Result<Row<Item<G>>, BadRow>, crate::twilio::Error>;
 
 pub struct Calls;
 
@@ -210,8 +224,19 @@ enum Depth {
 struct Found<G: Log + ?Sized> {
     fresh: Vec<(Time, Item<G>)>,
     known: HashMap<u128, Known>,
+    /// When the newest entry happened.
+    newest: Option<Time>,
     counts: [usize; RowResult::ALL.len()],
     bad: Vec<BadRow>,
+}
+
+/// How far back entries are news.
+#[derive(Clone, Copy)]
+struct Reach {
+    /// What was over before this was there before Ringback was.
+    horizon: Time,
+    /// What is older than this is remembered no longer, so that nobody can say whether it is new.
+    floor: Time,
 }
 
 /// Reads one log for as long as it runs.
@@ -224,8 +249,10 @@ pub struct Poller<G: Log> {
     polled_at: Option<Time>,
     next_full: Time,
     next_deep: Time,
-    /// SIDs that another log has named and this one has not shown.
+    /// SIDs that another log has named.
     wanted: mpsc::Receiver<CallSid>,
+    /// Those of them that this log has not shown.
+    named: VecDeque<u128>,
     lags: Vec<f64>,
     kind: std::marker::PhantomData<fn() -> G>,
 }
@@ -247,6 +274,7 @@ impl<G: Log> Poller<G> {
             next_full: Time::EPOCH,
             next_deep: Time::EPOCH,
             wanted,
+            named: VecDeque::new(),
             lags: Vec::new(),
             kind: std::marker::PhantomData,
         }
@@ -257,6 +285,12 @@ impl<G: Log> Poller<G> {
         let at = <G::Listed as Listed>::time(item).unwrap_or(Time::EPOCH);
         let open = G::is_open(item).then_some(Time::EPOCH);
         self.known.insert(sid, Known { digest: digest(item), at, open });
+    }
+
+    /// Everything that happened since `horizon` and was seen has been remembered: whatever else
+    /// comes of it is new, however late.
+    pub fn remembers_since(&mut self, horizon: Time) {
+        self.horizon = Some(horizon);
     }
 
     /// Polls until `stop`.
@@ -308,15 +342,18 @@ impl<G: Log> Poller<G> {
         };
         let cutoff = if depth == Depth::Deep { overlap.min(started - DEEP) } else { overlap };
         let horizon = *self.horizon.get_or_insert(overlap);
-        let mut found = Found::<G> { fresh: Vec::new(), known: HashMap::new(), counts: [0; 5], bad: Vec::new() };
+        let reach = Reach { horizon, floor: overlap.min(started - DEEP) };
+        let mut found =
+            Found::<G> { fresh: Vec::new(), known: HashMap::new(), newest: None, counts: [0; 5], bad: Vec::new() };
         let page_size = if depth == Depth::Quick { QUICK_PAGE } else { LARGEST_PAGE };
         for mut pager in G::lists(&client, cutoff, page_size) {
             while let Some(page) = pager.next().await? {
                 let news = found.fresh.len();
                 for row in page.rows {
-                    self.sort(row, clock.now(), horizon, &mut found);
+                    self.sort(row, clock.now(), reach, &mut found);
                 }
-                let is_old = page.oldest.is_some_and(|t| t < cutoff);
+                // Of all its rows: one that is out of order, or whose date is nonsense, ends no walk.
+                let is_old = page.newest.is_some_and(|t| t < cutoff);
                 let is_known = depth == Depth::Quick && found.fresh.len() == news;
                 if is_old || is_known {
                     break;
@@ -324,7 +361,7 @@ impl<G: Log> Poller<G> {
             }
         }
         check_clock(&client)?;
-        self.follow(&client, clock.now(), depth, horizon, &mut found).await;
+        self.follow(&client, clock.now(), depth, reach, &mut found).await;
 
         // Oldest first, as they happened.
         found.fresh.sort_by_key(|(_, item)| <G::Listed as Listed>::time(item));
@@ -339,7 +376,8 @@ impl<G: Log> Poller<G> {
         self.known.extend(found.known);
         if depth >= Depth::Full {
             self.next_full = started + self.poll.full;
-            self.known.retain(|_, k| k.at >= started - DEEP - self.poll.overlap || k.open.is_some());
+            let [seen, open] = [started - DEEP - self.poll.overlap, started - LONGEST];
+            self.known.retain(|_, k| k.at >= if k.open.is_some() { open } else { seen });
         }
         if depth == Depth::Deep {
             self.next_deep = started + DEEP_EVERY;
@@ -347,11 +385,18 @@ impl<G: Log> Poller<G> {
         self.polled_at = Some(started);
         metrics.polled(G::SOURCE, started);
         self.shared.hand_on(Batch { source: G::SOURCE, polled_at: started, seen: items }).await;
+        // One source does it for all.
+        if depth == Depth::Deep
+            && G::SOURCE == Source::Alerts
+            && let Err(error) = store.prune(started - KEPT).await
+        {
+            tracing::warn!(%error, cure = error.cure, "old observations stay on the disk for now");
+        }
         Ok(())
     }
 
     /// Tells what a row is: new, changed, known, not ours, or not to be understood.
-    fn sort(&self, row: Result<Row<Item<G>>, BadRow>, now: Time, horizon: Time, found: &mut Found<G>) {
+    fn sort(&self, row: Result<Row<Item<G>>, BadRow>, now: Time, reach: Reach, found: &mut Found<G>) {
         let result = match row {
             Ok(Row::Foreign(_)) => RowResult::Foreign,
             Err(bad) => {
@@ -363,13 +408,15 @@ impl<G: Log> Poller<G> {
                 let at = <G::Listed as Listed>::time(&item).unwrap_or(now);
                 let open = G::is_open(&item).then_some(now);
                 let known = Known { digest: digest(&item), at, open };
+                found.newest = found.newest.max(Some(at));
                 match found.known.get(&sid).or_else(|| self.known.get(&sid)) {
                     Some(before) if before.digest == known.digest => {
                         found.known.insert(sid, known);
                         RowResult::Known
                     }
                     // It was there before Ringback was: what became of it is nobody's business now.
-                    None if at < horizon && open.is_none() => RowResult::Known,
+                    None if at < reach.horizon && open.is_none() => RowResult::Known,
+                    None if at < reach.floor => RowResult::Known,
                     before => {
                         let result = if before.is_some() { RowResult::Changed } else { RowResult::New };
                         found.known.insert(sid, known);
@@ -383,41 +430,55 @@ impl<G: Log> Poller<G> {
     }
 
     /// Fetches by SID what the walk did not show: calls that are still up, calls that alerts name.
-    async fn follow(&mut self, client: &Client, now: Time, depth: Depth, horizon: Time, found: &mut Found<G>) {
-        let mut sids = Vec::new();
+    async fn follow(&mut self, client: &Client, now: Time, depth: Depth, reach: Reach, found: &mut Found<G>) {
         while let Ok(sid) = self.wanted.try_recv() {
             let sid = sid.as_u128();
-            if !self.known.contains_key(&sid) && !found.known.contains_key(&sid) && !sids.contains(&sid) {
-                sids.push(sid);
+            if self.named.len() < MOST_NAMED && !self.named.contains(&sid) {
+                self.named.push_back(sid);
             }
         }
+        self.named.retain(|sid| !self.known.contains_key(sid) && !found.known.contains_key(sid));
+        let mut sids: Vec<u128> = self.named.iter().copied().take(FETCHES).collect();
         if depth >= Depth::Full {
             let unseen = |sid: &u128| !found.known.contains_key(sid);
             let mut open: Vec<(Time, u128)> =
                 self.known.iter().filter_map(|(sid, k)| Some((k.open?, *sid))).filter(|(_, sid)| unseen(sid)).collect();
             // Those not looked at for longest come first.
             open.sort_unstable();
-            sids.extend(open.into_iter().map(|(_, sid)| sid));
+            sids.extend(open.into_iter().map(|(_, sid)| sid).take(FETCHES));
         }
-        for sid in sids.into_iter().take(FETCHES) {
+        for sid in sids {
             let Some(answer) = G::fetch(client, sid).await else {
                 return;
             };
             match answer {
-                Ok(row @ Row::Ours(_)) => self.sort(Ok(row), now, horizon, found),
-                // Not ours, or gone: remembered so that nobody asks again.
-                Ok(Row::Foreign(_)) => {
-                    found.known.insert(sid, Known { digest: 0, at: now, open: None });
-                }
-                Err(e) if e.kind == crate::twilio::ErrorKind::NotFound => {
-                    found.known.insert(sid, Known { digest: 0, at: now, open: None });
-                }
+                Ok(Ok(Row::Foreign(_))) => self.forget(sid, now, found),
+                Ok(row) => self.sort(row, now, reach, found),
+                Err(e) if e.kind == crate::twilio::ErrorKind::NotFound => self.forget(sid, now, found),
                 Err(error) => {
-                    // The list was read: this one entry can wait for the next poll.
+                    // The list was read: this one entry can wait for the next poll, behind the others.
                     tracing::debug!(source = G::SOURCE.label(), %error, "cannot fetch an entry");
+                    self.look_later(sid, now);
                     return;
                 }
             }
+            self.look_later(sid, now);
+        }
+    }
+
+    /// An entry that is not ours, or gone, is remembered so that nobody asks again.
+    fn forget(&self, sid: u128, now: Time, found: &mut Found<G>) {
+        found.known.insert(sid, Known { digest: 0, at: now, open: None });
+    }
+
+    /// Lets the other entries that are to be fetched come before this one.
+    fn look_later(&mut self, sid: u128, now: Time) {
+        if let Some(open) = self.known.get_mut(&sid).and_then(|k| k.open.as_mut()) {
+            *open = now;
+        }
+        if let Some(i) = self.named.iter().position(|named| *named == sid) {
+            self.named.remove(i);
+            self.named.push_back(sid);
         }
     }
 
@@ -430,8 +491,7 @@ impl<G: Log> Poller<G> {
         for bad in found.bad.iter().take(3) {
             tracing::warn!(source = G::SOURCE.label(), problem = %bad, raw = bad.raw, "a row cannot be understood");
         }
-        let newest = found.known.values().map(|k| k.at).max();
-        if let Some(at) = newest {
+        if let Some(at) = found.newest {
             metrics.newest_entry(G::SOURCE, at);
         }
         // What was there when we first looked says nothing of how late the log is.

@@ -1,6 +1,6 @@
 //! Reading who answers our numbers: records, applications and Messaging Services put together.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -16,7 +16,7 @@ use crate::core::routing::{Application, NumberRecord, Service};
 use crate::core::time::Time;
 use crate::metrics::RowResult;
 use crate::twilio::wire::{NumberRead, Row};
-use crate::twilio::{Client, Error, LARGEST_PAGE};
+use crate::twilio::{Client, Error, ErrorKind, LARGEST_PAGE};
 
 /// Between looks at the numbers: what they point at changes rarely, and matters within a minute.
 const EVERY: Duration = Duration::from_secs(60);
@@ -109,7 +109,16 @@ impl RoutingReader {
                 if let Some(known) = self.applications.get(&app.sid) {
                     *app = known.clone();
                 } else {
-                    *app = self.client.application(app.sid).await?;
+                    match self.client.application(app.sid).await {
+                        Ok(read) => *app = read,
+                        // Deleted under the number, or another account's: that is this number's trouble
+                        // alone, and without URLs it is known as far as it can be.
+                        Err(e) if matches!(e.kind, ErrorKind::NotFound | ErrorKind::Permission) => {
+                            tracing::warn!(number = %record.number, application = %app.sid, error = %e,
+                                "a number's application cannot be read");
+                        }
+                        Err(e) => return Err(e),
+                    }
                     self.applications.insert(app.sid, app.clone());
                 }
             }
@@ -162,12 +171,15 @@ impl RoutingPoller {
         metrics.rows(Source::Numbers, RowResult::Bad, bad);
         let mut seen = Vec::new();
         let mut looked = Vec::new();
-        let mut present = 0;
+        // A number can be listed twice when others come or go between two pages.
+        let mut present = HashSet::new();
         for NumberRead { record, raw } in numbers {
             let Some(ix) = self.shared.roster.find(record.number) else {
                 continue;
             };
-            present += 1;
+            if !present.insert(ix) {
+                continue;
+            }
             match (Values::read(&raw, Channel::Voice), Values::read(&raw, Channel::Messaging)) {
                 (Ok(voice), Ok(messaging)) => looked.push((record.number, record.sid, [voice, messaging])),
                 (Err(bad), _) | (_, Err(bad)) => {
@@ -183,7 +195,7 @@ impl RoutingPoller {
             self.known.insert(ix, record.clone());
             seen.push((started, Observation::Number(Box::new(record))));
         }
-        self.note_missing(self.shared.roster.len() - present);
+        self.note_missing(self.shared.roster.len() - present.len());
         self.shared.store.commit_poll(Source::Numbers, started, &seen).await?;
         metrics.polled(Source::Numbers, started);
         self.shared.hand_on(Batch { source: Source::Numbers, polled_at: started, seen }).await;

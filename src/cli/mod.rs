@@ -6,6 +6,7 @@ mod operate;
 mod replay;
 mod run;
 mod sim;
+mod simulate;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -111,6 +112,11 @@ enum Command {
         #[arg(long, value_name = "FILE", default_value = "ringback.toml")]
         config: PathBuf,
     },
+    /// Says what the rules in force would do: false rollbacks on quiet days, and how soon faults are seen
+    #[command(
+        after_help = "Example:\n  ringback simulate --config ringback.toml\n  ringback simulate --days 50000 --seed 7 --json"
+    )]
+    Simulate(simulate::Arguments),
     /// Runs the pretend Twilio alone
     #[command(after_help = "Example:\n  ringback sim --scenario day.toml --listen 127.0.0.1:4010")]
     Sim(sim::Arguments),
@@ -139,6 +145,7 @@ pub fn main() -> ExitCode {
         Command::Status { config, json } => operate::status(&config, json),
         Command::Explain { id, config, json } => operate::explain(&config, &id, json),
         Command::Journal { config, .. } => operate::verify(&config),
+        Command::Simulate(arguments) => simulate::simulate(&arguments),
         Command::Sim(arguments) => sim::sim(&arguments),
     };
     match result {

@@ -157,8 +157,8 @@ fn text(s: &Summary) -> String {
         _ => String::new(),
     };
     let mut text = format!(
-        "{} lines{span}: {} calls, {} messages, {} alerts, {} probes, {} of other numbers, {} bad\n{} rollbacks of {} \
-         numbers, {} pages",
+        "{} lines{span}: {} calls, {} messages, {} alerts, {} probes, {} of other numbers, {} bad\nrollbacks: {} \
+         (numbers: {}), pages: {}",
         s.lines,
         s.calls,
         s.messages,

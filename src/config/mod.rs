@@ -267,8 +267,13 @@ fn read_twilio(mut s: Section<'_>, dir: &Path, env: &dyn Env, faults: &Faults) -
 fn read_account(s: &mut Section<'_>, env: &dyn Env, faults: &Faults) -> Option<AccountSid> {
     let from_env = env.var("TWILIO_ACCOUNT_SID").and_then(|text| match text.parse::<AccountSid>() {
         Ok(sid) => Some(sid),
-        Err(e) => {
-            faults.nowhere(format!("environment: TWILIO_ACCOUNT_SID: {e}"));
+        Err(_) => {
+            // SID and token are easily swapped: whatever stands there may be the token.
+            faults.nowhere(format!(
+                "environment: TWILIO_ACCOUNT_SID ({} characters, not shown) is not a SID: AC and 32 hexadecimal digits; \
+                 are SID and token swapped?",
+                text.chars().count()
+            ));
             None
         }
     });
@@ -318,7 +323,12 @@ fn read_secret(s: &mut Section<'_>, dir: &Path, env: &dyn Env, faults: &Faults) 
         (Some(sid), Some(secret), _) => {
             let digits = sid.strip_prefix("SK").unwrap_or_default();
             if digits.len() != 32 || !digits.bytes().all(|c| c.is_ascii_hexdigit()) {
-                faults.nowhere(format!("the API key {sid:?} is not a SID: SK and 32 hexadecimal digits"));
+                // Key and secret are easily swapped: whatever stands there may be the secret.
+                faults.nowhere(format!(
+                    "the API key ({} characters, not shown) is not a SID: SK and 32 hexadecimal digits; are key and \
+                     secret swapped?",
+                    sid.chars().count()
+                ));
                 return None;
             }
             Some(Secret::ApiKey { sid, secret })

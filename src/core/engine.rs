@@ -218,10 +218,10 @@ pub struct Engine {
 }
 
 /// How often verdicts that only time ends are looked at.
-const SWEEP: Duration = Duration::from_secs(10);
+const SWEEP: Duration = Duration::from_secs(30);
 
-/// How often every number is looked at, and old entries are dropped.
-const PASS: Duration = Duration::from_secs(60);
+/// How often every number is looked at, and old entries are dropped: both end after hours.
+const PASS: Duration = Duration::from_secs(600);
 
 impl Engine {
     pub fn new(roster: Roster, settings: Settings, now: Time) -> Engine {
@@ -467,9 +467,7 @@ impl Engine {
         }
         if now >= self.next_pass {
             self.next_pass = now + PASS;
-            for channel in Channel::ALL {
-                self.renew_all(now, channel);
-            }
+            self.end_health(now);
             self.ledger.prune(now - self.settings.remember);
         }
         std::mem::take(&mut self.events)

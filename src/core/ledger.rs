@@ -13,10 +13,10 @@
 //! Memory: one entry a call, kept until [`Ledger::prune`] is told that nothing older will come.
 
 use std::collections::{HashMap, VecDeque};
-use std::hash::{BuildHasherDefault, Hasher};
 use std::time::Duration;
 
 use super::code::Code;
+use super::digits::ByDigits;
 use super::id::{CallSid, Channel};
 use super::observation::{Alert, Call, CallStatus, Direction, Leg, Message, MessageStatus, Party, Resource};
 use super::outcome::{CallFacts, Children, Marks, MessageFacts, Outcome, judge_call, judge_message, mark};
@@ -58,38 +58,14 @@ pub struct Effect {
     pub change: Option<Change>,
 }
 
-/// By the digits of a SID. Those are random already, so that hashing them would only cost: every
-/// call is looked up several times.
-type BySid<T> = HashMap<u128, T, BuildHasherDefault<Digits>>;
-
-#[derive(Default)]
-struct Digits(u64);
-
-impl Hasher for Digits {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for b in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(*b);
-        }
-    }
-
-    fn write_u128(&mut self, digits: u128) {
-        // Both halves, for simulators count upwards.
-        self.0 = ((digits as u64) ^ ((digits >> 64) as u64)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    }
-}
-
 #[derive(Debug)]
 pub struct Ledger {
     grace: Duration,
-    entries: [BySid<Entry>; 2],
+    entries: [ByDigits<u128, Entry>; 2],
     /// Status of each child leg, so that its parent's counts can follow.
-    children: BySid<ChildLeg>,
+    children: ByDigits<u128, ChildLeg>,
     /// Alerts and legs of calls that have not been seen.
-    orphans: BySid<Orphan>,
+    orphans: ByDigits<u128, Orphan>,
     /// Entries that ended, in the order in which we saw them end.
     ended: VecDeque<(Time, Resource)>,
     /// Numbers whose handler was seen to dial out.
@@ -117,6 +93,16 @@ struct Entry {
 enum Body {
     Call { status: CallStatus, duration: Option<u32>, children: Children },
     Message { direction: Direction, status: MessageStatus, error: Option<Code> },
+}
+
+impl Body {
+    const fn is_over(&self) -> bool {
+        match self {
+            Body::Call { status, .. } => status.is_final(),
+            // What was sent may still be delivered; that nobody asks after hours.
+            Body::Message { status, .. } => status.is_final() || matches!(status, MessageStatus::Sent),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -220,9 +206,15 @@ impl Ledger {
         if ended {
             self.ended.push_back((at, Resource::Call(call.sid)));
         }
-        let sighting = (!known).then(|| {
+        if !known {
             self.adopt(Resource::Call(call.sid), key, cx);
-            Sighting { number, channel: Channel::Voice, started_at: call.started_at, at }
+        }
+        // Our own test call is no caller: it can reach a number whose port has not happened.
+        let sighting = (!known && !caller.is_prober).then_some(Sighting {
+            number,
+            channel: Channel::Voice,
+            started_at: call.started_at,
+            at,
         });
         Effect { sighting, change: self.judge(at, Resource::Call(call.sid), cx) }
     }
@@ -300,7 +292,8 @@ impl Ledger {
         if !known {
             self.adopt(entry, key, cx);
         }
-        let sighting = (!known && message.direction == Direction::Inbound).then_some(Sighting {
+        let is_live = message.direction == Direction::Inbound && !message.party.is_prober;
+        let sighting = (!known && is_live).then_some(Sighting {
             number,
             channel: Channel::Messaging,
             started_at: message.sent_at,
@@ -381,10 +374,12 @@ impl Ledger {
     /// Forgets ended entries that started before `before`. Told again of them, it would take them
     /// for new, so whoever reads the logs must not go back that far.
     pub fn prune(&mut self, before: Time) {
+        let given_up = before - LONGEST;
         let open = &mut self.open;
         for (map, channel) in self.entries.iter_mut().zip(Channel::ALL) {
             map.retain(|_, e| {
-                // Nothing waits for ever: an entry that never ended is given up after the same time.
+                // Nothing waits for ever, but what is not over is still to come.
+                let before = if e.body.is_over() { before } else { given_up };
                 let keep = e.started_at >= before || e.seen_at >= before;
                 if !keep && e.outcome.is_none() {
                     let open = &mut open[e.number.0 as usize][channel.index()];
@@ -456,6 +451,10 @@ impl Ledger {
     }
 }
 
+/// An entry that is not over so long after the others are forgotten is forgotten too: no call of
+/// Twilio's lasts longer than a day.
+const LONGEST: Duration = Duration::from_secs(24 * 3600);
+
 /// Alerts kept for one call that has not been seen; one call rarely has more than two.
 const ALERTS_PER_ORPHAN: usize = 16;
 
@@ -465,3 +464,6 @@ fn key(resource: Resource) -> u128 {
         Resource::Message(sid) => sid.as_u128(),
     }
 }
+
+#[cfg(test)]
+mod tests;

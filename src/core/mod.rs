@@ -14,6 +14,7 @@
 
 pub mod code;
 pub mod detect;
+pub mod digits;
 pub mod engine;
 pub mod guard;
 pub mod hands;

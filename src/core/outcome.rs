@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::code::{Class, Code};
 use super::observation::{Alert, CallStatus, Direction, Level, MessageStatus};
-use super::routing::is_same_webhook;
+use super::routing::{is_same_webhook, origin};
 
 /// What became of one call or message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -316,13 +316,6 @@ pub fn mark(alert: &Alert, webhooks: Webhooks<'_>) -> Option<Mark> {
     }
 }
 
-/// Scheme and host of a URL, in lower case.
-fn origin(url: &str) -> String {
-    let host = url.find("://").map_or(0, |i| i + 3);
-    let end = url[host..].find(['/', '?', '#']).map_or(url.len(), |i| host + i);
-    url[..end].to_ascii_lowercase()
-}
-
 /// How many child legs of a call stand where.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Children {
@@ -394,7 +387,8 @@ pub fn judge_call(f: &CallFacts) -> Option<Outcome> {
         // Sequential dialling: somebody took the call in the end.
         return Some(Outcome::Ok);
     }
-    if c.open > 0 {
+    // While the call is up, the handler may dial somebody else.
+    if c.open > 0 || (c.any() && !f.status.is_final()) {
         return None;
     }
     if c.failed > 0 && c.busy + c.no_answer + c.canceled == 0 {

@@ -3,10 +3,11 @@
 //! Built once at the rim and never changed. Inside the core a number is a [`NumberIx`], a group a
 //! [`GroupIx`]: positions in these lists, so that per-number state is a plain vector.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use jiff::tz::TimeZone;
 
+use super::digits::ByDigits;
 use super::id::{Channel, E164, GroupName};
 use super::time::Time;
 
@@ -59,7 +60,7 @@ pub enum PortAt {
 pub struct Roster {
     groups: Vec<Group>,
     numbers: Vec<Number>,
-    by_e164: HashMap<E164, NumberIx>,
+    by_e164: ByDigits<E164, NumberIx>,
     /// Numbers that our own test calls and messages come from.
     probers: HashSet<E164>,
 }

@@ -57,13 +57,13 @@ pub struct Service {
     pub defers_to_number: bool,
 }
 
-/// What serves a channel.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// What serves a channel. Shown and serialized without what may be secret in a URL.
+#[derive(Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Handler {
     Trunk(TrunkSid),
     Application(ApplicationSid),
-    Url(String),
+    Url(#[serde(serialize_with = "serialize_shown")] String),
     Service(ServiceSid),
     Fax,
     /// Nobody: calls fail at once and leave no diagnostics, messages are lost.
@@ -85,29 +85,22 @@ fn query(url: &str) -> Option<&str> {
     url.split('#').next().and_then(|u| u.split_once('?')).map(|(_, q)| q)
 }
 
-/// A URL as it may be shown: its query, fragment and user may hold secrets.
-pub fn bare(url: &str) -> String {
-    let end = url.find(['?', '#']).unwrap_or(url.len());
-    let url = &url[..end];
-    match url.split_once("://") {
-        Some((scheme, rest)) => {
-            let (host, path) = rest.find('/').map_or((rest, ""), |i| rest.split_at(i));
-            format!("{scheme}://{}{path}", host.rsplit('@').next().unwrap_or(host))
-        }
-        None => url.to_owned(),
-    }
-}
-
 impl fmt::Display for Handler {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Handler::Trunk(sid) => write!(f, "trunk {sid}"),
             Handler::Application(sid) => write!(f, "application {sid}"),
-            Handler::Url(url) => f.write_str(&bare(url)),
+            Handler::Url(url) => f.write_str(&shown(url)),
             Handler::Service(sid) => write!(f, "messaging service {sid}"),
             Handler::Fax => f.write_str("fax"),
             Handler::Nobody => f.write_str("nobody"),
         }
+    }
+}
+
+impl fmt::Debug for Handler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 
@@ -199,19 +192,53 @@ impl NumberRecord {
     }
 }
 
+/// Scheme and host of a URL in lower case, and its path. Left out is what may be secret or a
+/// caller's number, or differs between two writings of one address: user and password, the port that
+/// goes without saying, query and fragment.
+fn parts(url: &str) -> (String, &str) {
+    let url = url.split(['?', '#']).next().unwrap_or_default();
+    let (scheme, rest) = url.split_at(url.find("://").map_or(0, |i| i + 3));
+    let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let host = host.rsplit_once('@').map_or(host, |(_, host)| host).to_ascii_lowercase();
+    let scheme = scheme.to_ascii_lowercase();
+    let port = match scheme.as_str() {
+        "https://" => ":443",
+        "http://" => ":80",
+        _ => "",
+    };
+    (scheme + host.strip_suffix(port).unwrap_or(&host), path)
+}
+
+/// Scheme and host of a URL.
+pub fn origin(url: &str) -> String {
+    parts(url).0
+}
+
+/// A URL without what may be secret or a caller's number.
+pub fn bare(url: &str) -> String {
+    let (origin, path) = parts(url);
+    origin + path
+}
+
+/// A URL for people: bare, and whether it has a query. The fragment is Twilio's, and no secret.
+fn shown(url: &str) -> String {
+    let (rest, fragment) = url.split_at(url.find('#').unwrap_or(url.len()));
+    format!("{}{}{fragment}", bare(rest), if rest.contains('?') { "?…" } else { "" })
+}
+
+fn serialize_shown<S: serde::Serializer>(url: &str, s: S) -> Result<S::Ok, S::Error> {
+    s.serialize_str(&shown(url))
+}
+
 /// True if Twilio's request to `requested` was one to the webhook `configured`.
 ///
 /// The query is left out: on GET Twilio appends the call's parameters to it. The fragment holds
-/// Twilio's connection overrides, which never reach the server. Scheme and host compare without
-/// case.
+/// Twilio's connection overrides, which never reach the server. User and password are sent as a
+/// header. Scheme and host compare without case.
 pub fn is_same_webhook(configured: &str, requested: &str) -> bool {
     let base = |url: &str| {
-        let end = url.find(['?', '#']).unwrap_or(url.len());
-        let url = &url[..end];
-        let path = url.find("://").map_or(0, |i| i + 3);
-        let path = url[path..].find('/').map_or(url.len(), |i| path + i);
-        let (host, rest) = url.split_at(path);
-        (host.to_ascii_lowercase(), rest.trim_end_matches('/').to_owned())
+        let (origin, path) = parts(url);
+        (origin, path.trim_end_matches('/').to_owned())
     };
     base(configured) == base(requested)
 }
@@ -302,5 +329,19 @@ pub(super) mod tests {
         for other in ["http://a.example.com/voice", "https://a.example.com/Voice", "https://a.example.com/status", ""] {
             assert!(!is_same_webhook("https://a.example.com/voice", other), "{other}");
         }
+        let secured = "https://user:p@ss@a.example.com:443/voice?token=t0ken#rc=0";
+        assert!(is_same_webhook(secured, "https://a.example.com/voice"));
+        assert!(is_same_webhook("http://a.example.com/voice", "http://a.example.com:80/voice"));
+        assert!(!is_same_webhook("https://a.example.com/voice", "https://a.example.com:8443/voice"));
+    }
+
+    #[test]
+    fn a_handler_is_shown_without_its_secrets() {
+        let url = Handler::Url("https://user:p@ss@A.example.com/voice?token=t0ken#rc=0".into());
+        let shown = "https://a.example.com/voice?…#rc=0";
+        assert_eq!(url.to_string(), shown);
+        assert_eq!(format!("{url:?}"), shown);
+        assert_eq!(serde_json::to_value(&url).unwrap(), serde_json::json!({ "url": shown }));
+        assert_eq!(Handler::Url("not a url".into()).to_string(), "not a url");
     }
 }

@@ -63,7 +63,9 @@ pub struct Evidence {
     pub callers: u32,
     /// Callers of these who met a curable failure.
     pub failing: u32,
-    /// Of those who failed, test calls and messages of ours.
+    /// Test calls and messages of ours since then, and those of them that failed.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub probes: u32,
     #[serde(skip_serializing_if = "is_zero", default)]
     pub failing_probes: u32,
     /// When the fault best supposed began: the start of the first call that counts.
@@ -91,15 +93,15 @@ pub struct Evidence {
     pub stale_for: Option<f64>,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
-const fn is_zero(n: &u32) -> bool {
-    *n == 0
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReasonCount {
     pub reason: Reason,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub code: Option<Code>,
     pub callers: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+fn is_zero(n: &u32) -> bool {
+    *n == 0
 }

@@ -197,7 +197,7 @@ pub fn play(
         summary.until = Some(at);
         match line {
             Line::Seen(_, observation) => {
-                match &*observation {
+                match &observation {
                     Observation::Call(_) => summary.calls += 1,
                     Observation::Message(_) => summary.messages += 1,
                     Observation::Alert(_) => summary.alerts += 1,

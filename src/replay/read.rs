@@ -33,7 +33,7 @@ impl fmt::Display for BadLine {
 /// A line as it was understood.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Line {
-    Seen(Time, Box<Observation>),
+    Seen(Time, Observation),
     /// Of a number that is not in the configuration, or of a kind of call that says nothing.
     Foreign(Time),
 }
@@ -101,7 +101,7 @@ pub fn parse(line: &[u8], reader: Reader<'_>) -> Result<Line, String> {
         }
         Body::Raw(_) => None,
     };
-    Ok(row.map_or(Line::Foreign(at), |observation| Line::Seen(at, Box::new(observation))))
+    Ok(row.map_or(Line::Foreign(at), |observation| Line::Seen(at, observation)))
 }
 
 fn convert<L: Listed>(raw: &L::Raw<'_>, reader: Reader<'_>) -> Result<Option<L::Item>, String> {

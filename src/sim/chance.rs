@@ -28,6 +28,10 @@ pub enum Purpose {
     Noise = 7,
     /// What one request meets.
     Request = 8,
+    /// A quiet day of `ringback simulate`.
+    Quiet = 9,
+    /// A day with a fault of it.
+    Trial = 10,
 }
 
 /// A generator of its own for (`purpose`, `whom`, `which`).

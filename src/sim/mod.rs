@@ -17,7 +17,7 @@
 //!
 //! Absent: creating calls and messages, recordings, XML, and whatever the agent never asks for.
 
-mod chance;
+pub(crate) mod chance;
 mod fault;
 mod handler;
 mod http;

@@ -186,13 +186,13 @@ impl Client {
         self.pager(endpoint::LIST_CALLS, Product::Api, self.account_path(&format!("Calls.json?{query}")))
     }
 
-    /// One call leg as it stands now.
-    pub async fn call(&self, sid: CallSid) -> Result<Row<Call>, Error> {
+    /// One call leg as it stands now, if it can be understood.
+    pub async fn call(&self, sid: CallSid) -> Result<Result<Row<Call>, BadRow>, Error> {
         let path = self.account_path(&format!("Calls/{sid}.json"));
         self.transport
             .read(endpoint::FETCH_CALL, Product::Api, &path, |body| {
-                let raw = serde_json::from_slice(body).map_err(|e| e.to_string())?;
-                wire::Calls::convert(&raw, self.reader()).map_err(|e| e.to_string())
+                let raw: &RawValue = serde_json::from_slice(body).map_err(|e| e.to_string())?;
+                Ok(wire::row::<wire::Calls>(raw, self.reader()))
             })
             .await
     }

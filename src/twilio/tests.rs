@@ -132,7 +132,37 @@ fn a_bad_row_is_set_aside_and_the_page_goes_on() {
     assert_eq!(good, [true, false, false, false, false, true]);
     let bad = page.rows[1].as_ref().unwrap_err();
     assert_eq!(bad.to_string(), r#"sid: "CA1" is not a SID: CA and 32 hexadecimal digits"#);
-    assert!(bad.raw.contains(r#""from":"+1**********""#), "a caller's number is kept: {}", bad.raw);
+    assert!(
+        bad.raw.contains(r#""sid":"CA1""#) && bad.raw.contains(r#""start_time":"Sat, 21 Nov 2026 09:00:00 +0000""#)
+    );
+}
+
+#[test]
+fn of_a_bad_row_only_the_outline_is_kept() {
+    let private = r#"{"sid":"CA1","from_formatted":"(212) 555-0142","caller_name":"JANE ROE","duration":"+12125550142",
+        "forwarded_from":"12125550142","tomorrow":{"from":"+12125550142"},"end_time":"by +12125550142"}"#;
+    let bad = page::<wire::Calls>(&calls(&[call(private)])).rows.remove(0).unwrap_err();
+    for said in [&bad.raw, &bad.problem] {
+        assert!(!said.contains("2125550142") && !said.contains("555-0142") && !said.contains("JANE"), "{said}");
+    }
+    let text = page::<wire::Calls>(r#"{"calls":["call me at +12125550142"]}"#).rows.remove(0).unwrap_err();
+    assert_eq!(text.raw, "25 bytes that are no object");
+    assert!(!text.problem.contains("2125550142"), "{}", text.problem);
+}
+
+#[test]
+fn bytes_that_are_no_text_spoil_a_field_and_not_the_page() {
+    let body = calls(&[call(r#"{"caller_name":"Zoe"}"#), call("{}")]).replace("Zoe", "Zo\u{fe}");
+    let body: Vec<u8> = body.chars().map(|c| c as u8).collect();
+    let page = wire::page::<wire::Calls>(&body, Reader { roster: &roster(), key: &PartyKey::public() }).unwrap();
+    assert!(page.rows.iter().all(|r| matches!(r, Ok(Row::Ours(_)))));
+}
+
+#[test]
+fn a_date_that_is_nonsense_does_not_end_a_walk() {
+    let old = call(r#"{"sid":"CA00000000000000000000000000000002","start_time":"Thu, 01 Jan 1970 00:00:00 +0000"}"#);
+    let newest = page::<wire::Calls>(&calls(&[call("{}"), old])).newest;
+    assert_eq!(newest.unwrap().to_string(), "2026-11-21T09:00:00.000Z");
 }
 
 #[test]

@@ -24,7 +24,7 @@ use crate::core::observation::{
     Alert, Call, CallStatus, Direction, Leg, Level, Message, MessageStatus, Party, Resource,
 };
 use crate::core::roster::Roster;
-use crate::core::routing::{Application, NumberRecord, Service};
+use crate::core::routing::{Application, NumberRecord, Service, bare};
 use crate::core::time::Time;
 use crate::party::PartyKey;
 
@@ -79,7 +79,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
 pub struct BadRow {
     pub field: &'static str,
     pub problem: String,
-    /// The row as Twilio wrote it, cut short, with the parties' numbers masked.
+    /// The row's outline: what may say more than it should is left out.
     pub raw: String,
 }
 
@@ -136,8 +136,8 @@ pub trait Listed {
 #[derive(Debug)]
 pub struct Page<T> {
     pub rows: Vec<Result<Row<T>, BadRow>>,
-    /// Oldest time among all rows that have one, ours or not.
-    pub oldest: Option<Time>,
+    /// Newest time among all rows that have one, ours or not.
+    pub newest: Option<Time>,
     /// `next_page_uri`, or `meta.next_page_url`.
     pub next: Option<String>,
 }
@@ -153,54 +153,85 @@ pub struct NotAPage {
 /// Reads a page. Bad rows are in it as errors; a body that is no page at all is an error itself.
 pub fn page<L: Listed>(body: &[u8], reader: Reader<'_>) -> Result<Page<L::Item>, NotAPage> {
     let not_a_page = |problem: String| NotAPage { key: L::KEY, problem };
-    // Checked once for the whole page, not once for each string in it.
-    let text = std::str::from_utf8(body).map_err(|e| not_a_page(e.to_string()))?;
-    let fast = envelope::<L, L::Raw<'_>, _>(text, |raw| L::convert(&raw, reader));
+    // Checked once for the whole page, not once for each string in it. What is not UTF-8 spoils one
+    // field, a caller's name perhaps, and not the page.
+    let text = String::from_utf8_lossy(body);
+    let fast = envelope::<L, L::Raw<'_>, _>(&text, |raw| L::convert(&raw, reader));
     if let Ok(Envelope { rows, next }) = fast
         && rows.iter().all(Result::is_ok)
     {
         return Ok(finish::<L>(rows, next));
     }
     // Some row is bad, or all of it is: taken apart, with the raw text of what is bad.
-    let Envelope { rows, next } = envelope::<L, &RawValue, _>(text, |raw| {
-        serde_json::from_str::<L::Raw<'_>>(raw.get())
-            .map_err(|e| BadRow::new("row", e))
-            .and_then(|row| L::convert(&row, reader))
-            .map_err(|bad| BadRow { raw: masked(raw.get()), ..bad })
-    })
-    .map_err(|e| not_a_page(e.to_string()))?;
+    let Envelope { rows, next } =
+        envelope::<L, &RawValue, _>(&text, |raw| row::<L>(raw, reader)).map_err(|e| not_a_page(e.to_string()))?;
     Ok(finish::<L>(rows, next))
 }
 
+/// Reads one row on its own; a bad one is kept for diagnosis.
+pub fn row<L: Listed>(raw: &RawValue, reader: Reader<'_>) -> Result<Row<L::Item>, BadRow> {
+    serde_json::from_str::<L::Raw<'_>>(raw.get())
+        .map_err(|e| BadRow::new("row", e))
+        .and_then(|row| L::convert(&row, reader))
+        .map_err(|bad| BadRow { raw: outline(raw.get()), problem: masked(&bad.problem), ..bad })
+}
+
 fn finish<L: Listed>(rows: Vec<Result<Row<L::Item>, BadRow>>, next: Option<String>) -> Page<L::Item> {
-    let oldest = rows
+    let newest = rows
         .iter()
         .filter_map(|r| match r {
             Ok(Row::Ours(item)) => L::time(item),
             Ok(Row::Foreign(at)) => *at,
             Err(_) => None,
         })
-        .min();
-    Page { rows, oldest, next }
+        .max();
+    Page { rows, newest, next }
 }
 
 /// How much of a bad row is kept.
 const RAW_KEPT: usize = 2000;
 
-/// A row's text for diagnosis: digits of telephone numbers are replaced, the rest is kept.
+/// A row for diagnosis: ids, states, dates and counts as they are, of everything else only its kind
+/// and size. A message's text, a caller's name and numbers in all their dresses are not ours to log.
+fn outline(raw: &str) -> String {
+    let Ok(serde_json::Value::Object(row)) = serde_json::from_str::<serde_json::Value>(raw) else {
+        return format!("{} bytes that are no object", raw.len());
+    };
+    let is_plain = |key: &str| {
+        key == "sid"
+            || ["_sid", "_time", "_code", "_level"].iter().any(|end| key.ends_with(end))
+            || ["date_", "num_"].iter().any(|start| key.starts_with(start))
+            || ["status", "direction", "duration", "origin", "type"].contains(&key)
+    };
+    let outlined: serde_json::Map<String, serde_json::Value> = row
+        .into_iter()
+        .map(|(key, value)| {
+            let shown = match value {
+                serde_json::Value::String(text) if is_plain(&key) => masked(&text),
+                serde_json::Value::String(text) => format!("{} characters", text.chars().count()),
+                serde_json::Value::Array(list) => format!("a list of {}", list.len()),
+                serde_json::Value::Object(map) => format!("an object of {}", map.len()),
+                serde_json::Value::Number(_) if !is_plain(&key) => "a number".to_owned(),
+                plain @ (serde_json::Value::Null | serde_json::Value::Bool(_) | serde_json::Value::Number(_)) => {
+                    return (key, plain);
+                }
+            };
+            (key, shown.into())
+        })
+        .collect();
+    serde_json::Value::Object(outlined).to_string().chars().take(RAW_KEPT).collect()
+}
+
+/// Text with the digits of telephone numbers replaced.
 fn masked(raw: &str) -> String {
-    let mut out = String::with_capacity(raw.len().min(RAW_KEPT));
-    let mut digits = 0;
-    let mut after_plus = false;
-    for c in raw.chars().take(RAW_KEPT) {
-        if c == '+' {
-            (after_plus, digits) = (true, 0);
-        } else if !c.is_ascii_digit() {
-            after_plus = false;
-        } else {
-            digits += 1;
-        }
-        out.push(if after_plus && digits > 1 && c.is_ascii_digit() { '*' } else { c });
+    let raw: String = raw.chars().take(RAW_KEPT).collect();
+    let mut parts = raw.split('+');
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let digits = part.bytes().take_while(u8::is_ascii_digit).count();
+        // Fewer digits are a date's offset from UTC.
+        let hidden = if digits >= 7 { digits } else { 0 };
+        out = out + "+" + &"*".repeat(hidden) + &part[hidden..];
     }
     out
 }
@@ -478,7 +509,8 @@ impl Listed for Alerts {
             resource,
             code: Code(code.parse().map_err(|_| BadRow::new("error_code", format!("{code:?} is not a number")))?),
             level: Level::from_wire(raw.log_level.get().unwrap_or("")),
-            url: raw.request_url.get().map(without_query),
+            // On GET the query has the caller's number in it, and user and password are nobody's business.
+            url: raw.request_url.get().map(bare),
             at: generated_at
                 .or(optional_date("date_created", &raw.date_created)?)
                 .ok_or_else(|| BadRow::new("date_created", "neither date_generated nor date_created is set"))?,
@@ -488,11 +520,6 @@ impl Listed for Alerts {
     fn time(alert: &Alert) -> Option<Time> {
         Some(alert.at)
     }
-}
-
-/// A URL without its query and fragment: on GET the query has the caller's number in it.
-fn without_query(url: &str) -> String {
-    url.split(['?', '#']).next().unwrap_or_default().to_owned()
 }
 
 /// A number's record: what we understand of it, and the whole of it as Twilio wrote it.
@@ -532,37 +559,34 @@ struct RawNumber<'a> {
 
 /// Reads one number's record.
 pub fn number(raw: &RawValue) -> Result<NumberRead, BadRow> {
-    let keep = |bad: BadRow| BadRow { raw: raw.get().chars().take(RAW_KEPT).collect(), ..bad };
-    let n: RawNumber<'_> = serde_json::from_str(raw.get()).map_err(|e| keep(BadRow::new("row", e)))?;
-    let read = || {
-        let application = |field, text| {
-            optional_sid::<ApplicationSid>(field, text).map(|sid| {
-                sid.map(|sid| Application {
-                    sid,
-                    voice_url: None,
-                    voice_fallback_url: None,
-                    sms_url: None,
-                    sms_fallback_url: None,
-                    status_callback: None,
-                })
+    let n: RawNumber<'_> = serde_json::from_str(raw.get()).map_err(|e| BadRow::new("row", e))?;
+    let application = |field, text| {
+        optional_sid::<ApplicationSid>(field, text).map(|sid| {
+            sid.map(|sid| Application {
+                sid,
+                voice_url: None,
+                voice_fallback_url: None,
+                sms_url: None,
+                sms_fallback_url: None,
+                status_callback: None,
             })
-        };
-        Ok(NumberRecord {
-            sid: sid("sid", &n.sid)?,
-            number: sid("phone_number", &n.phone_number)?,
-            trunk: optional_sid("trunk_sid", &n.trunk_sid)?,
-            voice_application: application("voice_application_sid", &n.voice_application_sid)?,
-            voice_url: n.voice_url.owned(),
-            voice_fallback_url: n.voice_fallback_url.owned(),
-            fax: n.voice_receive_mode.get() == Some("fax"),
-            sms_application: application("sms_application_sid", &n.sms_application_sid)?,
-            sms_url: n.sms_url.owned(),
-            sms_fallback_url: n.sms_fallback_url.owned(),
-            status_callback: n.status_callback.owned(),
-            service: None,
         })
     };
-    Ok(NumberRead { record: read().map_err(keep)?, raw: raw.get().to_owned() })
+    let record = NumberRecord {
+        sid: sid("sid", &n.sid)?,
+        number: sid("phone_number", &n.phone_number)?,
+        trunk: optional_sid("trunk_sid", &n.trunk_sid)?,
+        voice_application: application("voice_application_sid", &n.voice_application_sid)?,
+        voice_url: n.voice_url.owned(),
+        voice_fallback_url: n.voice_fallback_url.owned(),
+        fax: n.voice_receive_mode.get() == Some("fax"),
+        sms_application: application("sms_application_sid", &n.sms_application_sid)?,
+        sms_url: n.sms_url.owned(),
+        sms_fallback_url: n.sms_fallback_url.owned(),
+        status_callback: n.status_callback.owned(),
+        service: None,
+    };
+    Ok(NumberRead { record, raw: raw.get().to_owned() })
 }
 
 pub struct Numbers;

@@ -4,6 +4,7 @@
 //!   pages from the same server, and beside parsing the same bytes and nothing else.
 //! * `memory`: 10,000 numbers and 1,000,000 calls in the window.
 //! * `scrape`: `/metrics` at 10,000 numbers.
+//! * `replay`: a recorded log of 2,000 numbers, beside parsing it and nothing else, short and long.
 //! * `swap`: 1,000 numbers against 100 ms latency and a hidden limit of 20 requests at once, in
 //!   virtual time, beside the ideal 5 s.
 //!
@@ -12,13 +13,19 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // A bench that panics has failed, and it prints.
 
 mod ingest;
+mod replay;
 mod scale;
 mod swap;
 
 fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
-    let all: [(&str, fn()); 4] =
-        [("ingest", ingest::ingest), ("memory", scale::memory), ("scrape", scale::scrape), ("swap", swap::swap)];
+    let all: [(&str, fn()); 5] = [
+        ("ingest", ingest::ingest),
+        ("replay", replay::replay),
+        ("memory", scale::memory),
+        ("scrape", scale::scrape),
+        ("swap", swap::swap),
+    ];
     for (name, bench) in all {
         if wanted.is_empty() || wanted.iter().any(|w| w == name) {
             println!("\n{name}");

@@ -62,6 +62,28 @@ fn a_key_without_a_permission_refuses_the_start() {
 }
 
 #[test]
+fn an_application_that_cannot_be_read_hides_no_number() {
+    let day = DAY.replace(
+        "routing = { voice_url = \"https://sales.example.com/voice\" }",
+        "routing = { application = \"AP00000000000000000000000000000001\" }",
+    ) + "\n[[application]]\nsid = \"AP00000000000000000000000000000001\"\nfriendly_name = \"IVR\"\nvoice_url = \"https://sales.example.com/voice\"\n\
+         \n[account]\nkey = [{ sid = \"SK0123456789abcdef0123456789abcdef\", secret = \"s3cret\", kind = \
+         \"restricted\", permissions = [\"numbers\", \"number\", \"number-update\", \"calls\", \"call\", \"alerts\"] }]\n";
+    play(&day, async |w| {
+        w.env.insert("TWILIO_AUTH_TOKEN", "");
+        w.env.insert("TWILIO_API_KEY", "SK0123456789abcdef0123456789abcdef");
+        w.env.insert("TWILIO_API_SECRET", "s3cret");
+        let agent = w.start().await.unwrap();
+        w.pass(60).await;
+        let handler =
+            |number: &str| agent.channel(number.parse().unwrap(), Channel::Voice).handler.map(|h| h.to_string());
+        assert_eq!(handler("+15005550100").as_deref(), Some("https://app.example.com/voice"));
+        assert_eq!(handler("+15005550200").as_deref(), Some("application AP00000000000000000000000000000001"));
+        agent.stop().await;
+    });
+}
+
+#[test]
 fn an_account_that_is_not_ours_refuses_the_start() {
     play(DAY, async |w| {
         let text =

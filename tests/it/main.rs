@@ -4,9 +4,14 @@
 
 mod agent;
 mod config;
+mod detector;
 mod faults;
 mod hands;
 mod kill;
 mod layers;
+mod polling;
 mod prism;
+mod privacy;
+mod replay;
+mod simulate;
 mod world;

@@ -16,13 +16,18 @@ pub fn gather<'a>(entries: impl Iterator<Item = &'a Entry>) -> Evidence {
     let mut reasons: BTreeMap<_, u32> = BTreeMap::new();
     let mut failures = Vec::new();
     for e in entries {
-        if matches!(e.kind, Kind::Served | Kind::Failed) {
+        let failed = u32::from(e.kind == Kind::Failed);
+        if e.kind.is_witness() {
             evidence.since = evidence.since.or(Some(e.started_at));
-            callers.insert((e.number, e.caller));
+            if e.is_probe {
+                evidence.probes += 1;
+                evidence.failing_probes += failed;
+            } else {
+                callers.insert((e.number, e.caller));
+                evidence.failing += failed;
+            }
         }
         if e.kind == Kind::Failed {
-            evidence.failing += 1;
-            evidence.failing_probes += u32::from(e.is_probe);
             numbers.insert(e.number);
             if let Some(failure) = e.failure {
                 *reasons.entry(failure).or_default() += 1;

@@ -5,12 +5,17 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
+use super::rate::Rate;
 use crate::core::roster::NumberIx;
 use crate::core::time::Time;
 
 const WITHIN: Duration = Duration::from_secs(300);
 const LEAST_NUMBERS: usize = 4;
 const LEAST_CALLS: usize = 5;
+
+/// Share of the account's calls that must break: one in six hundred does so honestly, and a large
+/// account has thousands in five minutes.
+const LEAST_SHARE: f64 = 0.1;
 
 /// It is told again only after this long.
 const TELL_EVERY: Duration = Duration::from_secs(1800);
@@ -19,9 +24,21 @@ const TELL_EVERY: Duration = Duration::from_secs(1800);
 pub struct Platform {
     broken: VecDeque<(Time, NumberIx)>,
     told_at: Option<Time>,
+    /// All calls lately.
+    calls: Rate,
 }
 
 impl Platform {
+    /// A person has been told lately.
+    pub fn is_told(&self, now: Time) -> bool {
+        self.told_at.is_some_and(|at| at + TELL_EVERY >= now)
+    }
+
+    /// A call became visible, of whatever outcome.
+    pub fn heard(&mut self, now: Time) {
+        self.calls.add(now, WITHIN);
+    }
+
     /// Takes in a call that broke before any TwiML ran. The numbers concerned, if a person should be
     /// told.
     pub fn add(&mut self, now: Time, number: NumberIx) -> Option<Vec<NumberIx>> {
@@ -30,8 +47,8 @@ impl Platform {
             self.broken.pop_front();
         }
         let numbers: BTreeSet<NumberIx> = self.broken.iter().map(|(_, n)| *n).collect();
-        let is_due = self.told_at.is_none_or(|at| at + TELL_EVERY < now);
-        if numbers.len() < LEAST_NUMBERS || self.broken.len() < LEAST_CALLS || !is_due {
+        let is_share = self.broken.len() as f64 >= LEAST_SHARE * self.calls.count(now, WITHIN);
+        if numbers.len() < LEAST_NUMBERS || self.broken.len() < LEAST_CALLS || !is_share || self.is_told(now) {
             return None;
         }
         self.told_at = Some(now);

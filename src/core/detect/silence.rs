@@ -31,9 +31,13 @@ pub struct SilenceParams {
     pub least_calls: u32,
     /// Half-life of its share of the traffic.
     pub half_life: Duration,
-    /// How likely a lull is, what is left of the traffic in it in the core of the day, and around
-    /// lunch and closing.
-    pub lull: (f64, f64, f64),
+    /// How likely a number has a lull on a day.
+    pub lull: f64,
+    /// What is left of its traffic in it: in the core of the day, around lunch, around opening and
+    /// closing. Busy lines do not close for lunch; most lines close in the evening.
+    pub core: f64,
+    pub lunch: f64,
+    pub edge: f64,
 }
 
 impl Default for SilenceParams {
@@ -42,7 +46,10 @@ impl Default for SilenceParams {
             number_days: 1000.0,
             least_calls: 8,
             half_life: Duration::from_secs(5400),
-            lull: (0.05, 0.60, 0.08),
+            lull: 0.05,
+            core: 0.60,
+            lunch: 0.30,
+            edge: 0.08,
         }
     }
 }
@@ -57,9 +64,10 @@ struct Line {
     calls: u64,
     /// The others' recent calls when it was last heard.
     others: f64,
-    /// All calls of the others until then, and those of them around the edges of its day.
+    /// All calls of the others until then.
     others_total: u64,
-    edge_total: u64,
+    /// All calls until then, as many as there would have been in a lull.
+    in_lull: f64,
     is_silent: bool,
     /// Nobody asks.
     is_ignored: bool,
@@ -80,8 +88,8 @@ pub struct Silence {
     total: Rate,
     calls: u64,
     zones: Vec<TimeZone>,
-    /// Calls around the edges of the day, by zone.
-    edge: Vec<u64>,
+    /// Calls, as many as there would have been in a lull, by zone.
+    in_lull: Vec<f64>,
     numbers: Vec<Line>,
     zone_of: Vec<usize>,
     groups: Vec<Line>,
@@ -104,7 +112,7 @@ impl Silence {
             next: start,
             total: Rate::default(),
             calls: 0,
-            edge: vec![0; zones.len()],
+            in_lull: vec![0.0; zones.len()],
             zones,
             numbers: vec![Line::default(); roster.len()],
             zone_of,
@@ -118,16 +126,16 @@ impl Silence {
         self.total.add(now, half_life);
         self.calls += 1;
         let total = self.total.count(now, half_life);
-        for (zone, edge) in self.zones.iter().zip(&mut self.edge) {
-            *edge += u64::from(is_edge(zone, now));
+        for (zone, in_lull) in self.zones.iter().zip(&mut self.in_lull) {
+            *in_lull += self.params.left_in_lull(zone, now);
         }
-        let edge_total = self.edge[self.zone_of[number.0 as usize]];
+        let in_lull = self.in_lull[self.zone_of[number.0 as usize]];
         for line in [&mut self.numbers[number.0 as usize], &mut self.groups[group.0 as usize]] {
             line.rate.add(now, half_life);
             line.calls += 1;
             line.others = total - line.rate.count(now, half_life);
             line.others_total = self.calls - line.calls;
-            line.edge_total = edge_total;
+            line.in_lull = in_lull;
             line.is_silent = false;
         }
     }
@@ -186,24 +194,31 @@ impl Silence {
         }
         let hours = now.since(self.start).as_secs_f64() / 3600.0;
         let a_day = (24.0 * (line.calls as f64 + 0.5) / (hours + 1.0)).max(least_a_day);
-        let missed_at_edges = ((self.edge[zone] - line.edge_total) as f64).min(missed);
-        self.chance(own, line.others, missed, missed_at_edges) * self.params.number_days * a_day < 1.0
+        let in_lull = (self.in_lull[zone] - line.in_lull).min(missed);
+        self.chance(own, line.others, missed, in_lull) * self.params.number_days * a_day < 1.0
     }
 
-    /// How likely a healthy line is silent while the others make `missed` calls, so many of them
-    /// around the edges of its day.
-    fn chance(&self, own: f64, others: f64, missed: f64, at_edges: f64) -> f64 {
+    /// How likely a healthy line is silent while the others make `missed` calls, which in a lull of its
+    /// own count as `in_lull`.
+    fn chance(&self, own: f64, others: f64, missed: f64, in_lull: f64) -> f64 {
         let (a, b) = (own + 0.5, others + 1.0);
-        let (lull, core, edge) = self.params.lull;
-        let in_lull = core * (missed - at_edges) + edge * at_edges;
+        let lull = self.params.lull;
         (1.0 - lull) * (-a * (missed / b).ln_1p()).exp() + lull * (-a * (in_lull / b).ln_1p()).exp()
     }
 }
 
-/// Hours in which a line's traffic may honestly stop: outside the core of the day, and lunch.
-fn is_edge(zone: &TimeZone, at: Time) -> bool {
-    let at = at.to_timestamp();
-    let local = (at.as_second() + i64::from(zone.to_offset(at).seconds())).rem_euclid(86_400);
-    let hour = local as f64 / 3600.0;
-    hour < 9.5 || (11.5..13.5).contains(&hour) || hour >= 16.0
+impl SilenceParams {
+    /// What is left of a line's traffic in a lull at this time of its day.
+    fn left_in_lull(&self, zone: &TimeZone, at: Time) -> f64 {
+        let at = at.to_timestamp();
+        let local = (at.as_second() + i64::from(zone.to_offset(at).seconds())).rem_euclid(86_400);
+        let hour = local as f64 / 3600.0;
+        if (11.5..13.5).contains(&hour) {
+            self.lunch
+        } else if (9.5..16.0).contains(&hour) {
+            self.core
+        } else {
+            self.edge
+        }
+    }
 }

@@ -11,9 +11,10 @@
 //! since the fault began, the good ones are still invisible, and their absence is charged for. And a
 //! failed caller's redial fails anyway, so it says nothing; getting through speaks against a fault.
 
+use std::cmp::Ordering;
 use std::time::Duration;
 
-use super::params::Grid;
+use super::params::{Grid, Params};
 use crate::core::code::Code;
 use crate::core::id::Channel;
 use crate::core::observation::Resource;
@@ -21,7 +22,7 @@ use crate::core::outcome::Reason;
 use crate::core::roster::NumberIx;
 use crate::core::time::Time;
 
-/// What a call says.
+/// What a call says, beside the calls before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// A caller was served.
@@ -36,8 +37,15 @@ pub enum Kind {
     Void,
 }
 
-/// One call, with what was believed of its number when it was first seen.
-#[derive(Clone, Copy, Debug)]
+impl Kind {
+    /// It comes from a caller of whom nothing was known.
+    pub const fn is_witness(self) -> bool {
+        matches!(self, Kind::Served | Kind::Failed)
+    }
+}
+
+/// One call, with what was believed of its number from the calls before it.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Entry {
     pub started_at: Time,
     /// Absent for a test call whose SID nobody knows.
@@ -52,19 +60,71 @@ pub struct Entry {
     /// Natural logarithms of the believed failure rate and of its complement.
     pub ln_fails: f64,
     pub ln_served: f64,
+    /// Callers before it.
+    before: Count,
+}
+
+impl Entry {
+    /// An entry whose kind is yet to be read from those before it.
+    pub fn new(started_at: Time, resource: Option<Resource>, number: NumberIx, caller: u64) -> Entry {
+        Entry {
+            started_at,
+            resource,
+            number,
+            caller,
+            kind: Kind::Served,
+            is_probe: false,
+            failure: None,
+            ln_fails: 0.0,
+            ln_served: 0.0,
+            before: Count::default(),
+        }
+    }
+
+    /// Believes that the number fails this share of its callers.
+    pub fn believe(&mut self, fails: f64) {
+        self.ln_fails = fails.ln();
+        self.ln_served = (1.0 - fails).ln();
+    }
+
+    /// Callers up to and with it.
+    fn after(&self) -> Count {
+        let counts = self.kind.is_witness() && !self.is_probe;
+        Count {
+            callers: self.before.callers + u32::from(counts),
+            failures: self.before.failures + u32::from(counts && self.kind == Kind::Failed),
+        }
+    }
+
+    fn key(&self) -> (Time, Option<Resource>) {
+        (self.started_at, self.resource)
+    }
+}
+
+/// Distinct callers, and those of them that failed: what beliefs rest on.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Count {
+    pub callers: u32,
+    pub failures: u32,
+}
+
+impl Count {
+    /// The failure rate that is to be expected.
+    pub fn fails(self, params: &Params) -> f64 {
+        let (failures, successes) = params.prior;
+        ((failures + f64::from(self.failures)) / (failures + successes + f64::from(self.callers)))
+            .clamp(params.floor, params.cap)
+    }
 }
 
 #[derive(Clone, Debug, Default)]
 pub struct Stream {
     entries: Vec<Entry>,
-    /// Distinct callers so far, and those of them that failed: what the belief rests on.
-    pub callers: f64,
-    pub failures: f64,
     /// Entries have been dropped: a fault from the very first call is no longer among them.
     is_full: bool,
-    /// Seconds from a served call's start until it was in the log, summed, and how many.
-    ages: f64,
-    aged: f64,
+    /// Milliseconds from a served call's start until it was in the log, summed, and how many.
+    ages: u64,
+    aged: u32,
 }
 
 /// What the statistic is computed with.
@@ -99,6 +159,9 @@ pub struct Weight {
 /// Terms smaller than exp(-12) are left out: 300 of them would not make one thousandth.
 const NEGLIGIBLE: f64 = -12.0;
 
+/// Entries from the end that are looked at one by one.
+const NEAR: usize = 24;
+
 /// What is usual, for the charge on calls in flight: the surplus of failures is what is missing.
 const USUAL: f64 = 0.02;
 
@@ -121,11 +184,8 @@ impl Stream {
         }
     }
 
-    pub fn find(&mut self, resource: Resource) -> Option<&mut Entry> {
-        self.entries.iter_mut().rev().find(|e| e.resource == Some(resource))
-    }
-
-    /// What was seen of a number so far says nothing any more.
+    /// What was seen of a number so far says nothing any more. What is usual for it stays: the count
+    /// before each later entry goes on from there.
     pub fn forget(&mut self, number: NumberIx) {
         for e in self.entries.iter_mut().filter(|e| e.number == number) {
             e.kind = Kind::Void;
@@ -134,6 +194,103 @@ impl Stream {
 
     pub fn has_failures(&self) -> bool {
         self.entries.iter().rev().any(|e| e.kind == Kind::Failed)
+    }
+
+    /// All callers so far.
+    pub fn count(&self) -> Count {
+        self.entries.last().map_or_else(Count::default, |e| e.after())
+    }
+
+    /// Where an entry is, or belongs: mostly near the end, so that is looked at first.
+    fn find(&self, key: (Time, Option<Resource>)) -> Result<usize, usize> {
+        let tail = self.entries.len().saturating_sub(NEAR);
+        for (i, e) in self.entries.iter().enumerate().skip(tail).rev() {
+            match e.key().cmp(&key) {
+                Ordering::Less => return Err(i + 1),
+                Ordering::Equal => return Ok(i),
+                Ordering::Greater => {}
+            }
+        }
+        self.entries[..tail].binary_search_by_key(&key, Entry::key)
+    }
+
+    /// Puts an entry in its place among the others, or in that of the same call. Returns the place.
+    pub fn put(&mut self, entry: Entry, keep: usize) -> usize {
+        let mut at = match self.find(entry.key()) {
+            Ok(at) if entry.resource.is_some() => {
+                self.entries[at] = Entry { before: self.entries[at].before, ..entry };
+                self.count_from(at);
+                return at;
+            }
+            Ok(at) | Err(at) => at,
+        };
+        let before = if at > 0 {
+            self.entries[at - 1].after()
+        } else {
+            self.entries.first().map(|e| e.before).unwrap_or_default()
+        };
+        self.entries.insert(at, Entry { before, ..entry });
+        self.count_from(at);
+        // Dropped by halves, so that dropping costs nothing on average.
+        if self.entries.len() > keep + keep / 2 {
+            let dropped = self.entries.len() - keep;
+            self.entries.drain(..dropped);
+            self.is_full = true;
+            at = at.saturating_sub(dropped);
+        }
+        at
+    }
+
+    /// True if the call has an entry.
+    pub fn has(&self, started_at: Time, resource: Resource) -> bool {
+        self.find((started_at, Some(resource))).is_ok()
+    }
+
+    /// Takes an entry out, if it is there.
+    pub fn remove(&mut self, entry: &Entry) {
+        if let Ok(at) = self.find(entry.key()) {
+            let removed = self.entries.remove(at);
+            if let Some(next) = self.entries.get_mut(at) {
+                next.before = removed.before;
+            }
+            self.count_from(at);
+        }
+    }
+
+    /// Counts the callers before each entry after the one at `first`.
+    fn count_from(&mut self, first: usize) {
+        for i in first + 1..self.entries.len() {
+            self.entries[i].before = self.entries[i - 1].after();
+        }
+    }
+
+    /// Reads the entries from `first` on again: who is a witness, and what is believed, follow from
+    /// the calls before each, in the order in which the calls began. Whatever the order in which they
+    /// were seen, the same is read.
+    pub fn read(&mut self, first: usize, params: &Params) {
+        for i in first..self.entries.len() {
+            let (before, rest) = self.entries.split_at_mut(i);
+            let e = &mut rest[0];
+            if let Some(last) = before.last() {
+                e.before = last.after();
+            }
+            if e.is_probe || e.kind == Kind::Void {
+                continue;
+            }
+            let horizon = e.started_at - params.witness_for;
+            let is_known = before
+                .iter()
+                .rev()
+                .take_while(|b| b.started_at >= horizon)
+                .any(|b| b.caller == e.caller && matches!(b.kind, Kind::Failed | Kind::Repeated));
+            e.kind = match (is_known, e.failure.is_some()) {
+                (false, false) => Kind::Served,
+                (false, true) => Kind::Failed,
+                (true, true) => Kind::Repeated,
+                (true, false) => Kind::GotThrough,
+            };
+            e.believe(e.before.fails(params));
+        }
     }
 
     /// Takes back what the last successful probe of a number from one origin said.
@@ -146,21 +303,30 @@ impl Stream {
 
     /// Takes in how long a served call took to show up.
     pub fn learn_age(&mut self, age: Duration) {
-        self.ages += age.as_secs_f64().clamp(1.0, 900.0);
-        self.aged += 1.0;
+        self.ages += age.as_millis().clamp(1000, 900_000) as u64;
+        self.aged += 1;
     }
 
     /// Weighs the calls: how much speaks for a fault?
     pub fn weigh(&self, w: &Weighing<'_>) -> Weight {
-        let served_age = (AGE_PRIOR * w.served_age + self.ages) / (AGE_PRIOR + self.aged);
+        let ages = self.ages as f64 / 1000.0;
+        let served_age = (AGE_PRIOR * w.served_age + ages) / (AGE_PRIOR + f64::from(self.aged));
         let ln_redial_served = (1.0 - w.redial_fails).ln();
         let mut out = Weight { best: f64::NEG_INFINITY, ..Weight::default() };
+        // Seconds' worth of good calls that cannot be seen yet, by entry from the end: the same for
+        // every share.
+        let mut unseen: Vec<f64> = Vec::new();
         for (share, (x, prior)) in w.grid.iter().enumerate() {
             let (ln_x, ln_not_x) = (x.ln(), (1.0 - x).ln());
             let surplus = w.rate * (x - USUAL);
             let (mut llr, mut sum, mut missing) = (0.0, 0.0, 0.0);
             let mut reached_the_first = true;
-            for (i, e) in self.entries.iter().enumerate().rev() {
+            for (back, (i, e)) in self.entries.iter().enumerate().rev().enumerate() {
+                if unseen.len() == back {
+                    let age = w.now.since(e.started_at).as_secs_f64();
+                    let hidden = |visible_after: f64| visible_after * (1.0 - (-age / visible_after).exp());
+                    unseen.push(hidden(served_age) - hidden(w.failure_age));
+                }
                 if w.is_muted[e.number.0 as usize][w.channel.index()] {
                     continue;
                 }
@@ -178,9 +344,7 @@ impl Stream {
                     reached_the_first = false;
                     break;
                 }
-                let age = w.now.since(e.started_at).as_secs_f64();
-                let hidden = |visible_after: f64| visible_after * (1.0 - (-age / visible_after).exp());
-                missing = surplus * (hidden(served_age) - hidden(w.failure_age));
+                missing = surplus * unseen[back];
                 let term = llr - missing;
                 if term > out.best {
                     out = Weight { best: term, share, since: i, ..out };

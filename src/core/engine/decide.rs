@@ -4,6 +4,7 @@ use super::{Engine, Event, Rollback, Source};
 use crate::core::detect::threshold::{Rule, RuleAction, Window};
 use crate::core::detect::{Finding, Found};
 use crate::core::id::Channel;
+use crate::core::outcome::Reason;
 use crate::core::policy::{Action, Decision, DecisionId, Guard, Mode, PageReason, Phase};
 use crate::core::roster::{GroupIx, NumberIx};
 use crate::core::time::Time;
@@ -93,8 +94,12 @@ impl Engine {
     /// The detector's finding in words.
     fn detector_text(&self, group: GroupIx, e: &Evidence) -> String {
         let (statistic, threshold) = e.score.map_or((0.0, 0.0), |s| (s.statistic.exp(), s.threshold.exp()));
+        let probes = match e.probes {
+            0 => String::new(),
+            n => format!(" and {} of {n} test calls", e.failing_probes),
+        };
         format!(
-            "detector: {} of {} callers failed, evidence {statistic:.2e} where {threshold:.2e} suffices ({})",
+            "detector: {} of {} callers{probes} failed, evidence {statistic:.2e} where {threshold:.2e} suffices ({})",
             e.failing, e.callers, self.detection[group.0 as usize].params.budget
         )
     }
@@ -136,7 +141,10 @@ impl Engine {
         match rule.action {
             RuleAction::Rollback => self.decide(now, case),
             RuleAction::Page if is_new => {
-                if let Some(leading) = case.evidence.reasons.first() {
+                if let Some(leading) = case.evidence.reasons.first()
+                    // An outage has been told of for all numbers together.
+                    && !(leading.reason == Reason::Carrier && self.detector.is_outage(now))
+                {
                     let reason = PageReason::Failing(leading.reason);
                     self.decided(now, Action::Page { reason }, case.numbers, case);
                 }

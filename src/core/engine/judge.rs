@@ -99,11 +99,16 @@ impl Engine {
             self.found(now, finding);
         }
         if is_failure {
-            self.apply_rules(now, number, channel);
+            // Decided at the next tick, when all of a poll has been seen.
+            self.weigh_again.insert((number, channel));
         }
         // Served callers make nothing worse; whatever they mend shows in the next sweep.
-        if is_failure || self.channel(number, channel).verdict == Verdict::Unknown {
+        let state = self.channel(number, channel);
+        if is_failure || state.verdict == Verdict::Unknown && state.served.is_healthy(now) {
             self.renew_number(now, number, channel);
+        }
+        let state = &self.groups[group.0 as usize][channel.index()];
+        if is_failure || state.verdict == Verdict::Unknown && state.served.is_healthy(now) {
             self.renew_group(now, group, channel);
         }
     }
@@ -113,9 +118,8 @@ impl Engine {
         let Some(number) = self.roster.find(probe.number) else {
             return;
         };
-        if let Some(finding) = self.detector.probed(&self.roster, at, number, probe) {
-            self.found(at, finding);
-        }
+        self.detector.probed(&self.roster, number, probe);
+        self.weigh_again.insert((number, probe.channel));
         self.renew_number(at, number, probe.channel);
         self.renew_group(at, self.roster.number(number).group, probe.channel);
     }
@@ -142,6 +146,25 @@ impl Engine {
         let groups = self.roster.groups().len();
         for i in 0..groups {
             self.renew_group(now, GroupIx(i as u32), channel);
+        }
+    }
+
+    /// Looks at every number and group that was healthy: of yesterday's callers nobody wants to know.
+    pub(super) fn end_health(&mut self, now: Time) {
+        let is_over = |verdict, served: Served| verdict == Verdict::Healthy && !served.is_healthy(now);
+        for channel in Channel::ALL {
+            for i in 0..self.channels.len() {
+                let state = &self.channels[i][channel.index()];
+                if is_over(state.verdict, state.served) {
+                    self.renew_number(now, NumberIx(i as u32), channel);
+                }
+            }
+            for i in 0..self.groups.len() {
+                let state = &self.groups[i][channel.index()];
+                if is_over(state.verdict, state.served) {
+                    self.renew_group(now, GroupIx(i as u32), channel);
+                }
+            }
         }
     }
 

@@ -1,0 +1,87 @@
+//! `ringback replay`, the real binary, over recordings whose decisions are known.
+//!
+//! Each folder of tests/recordings has a configuration whose first line says what happens, a log,
+//! what was decided, and what was said. `RINGBACK_BLESS=1` writes the last two again; read the
+//! difference before committing.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/recordings")
+}
+
+fn replay(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_ringback")).arg("replay").args(arguments).output().unwrap()
+}
+
+/// Plays a recording, writing its decisions to the output stream.
+fn play(recording: &Path, events: &str) -> (String, String) {
+    let config = recording.join("ringback.toml");
+    let events = recording.join(events);
+    let out = replay(&["--config", config.to_str().unwrap(), "--events", events.to_str().unwrap(), "--decisions", "-"]);
+    assert_eq!(out.status.code(), Some(0), "{}", String::from_utf8_lossy(&out.stderr));
+    let said = String::from_utf8(out.stderr).unwrap().replace(&format!("{}/", recording.display()), "");
+    (String::from_utf8(out.stdout).unwrap(), said)
+}
+
+#[test]
+fn recordings_give_the_decisions_that_are_known() {
+    let mut folders: Vec<PathBuf> = fs::read_dir(folder()).unwrap().map(|e| e.unwrap().path()).collect();
+    folders.sort();
+    assert!(folders.len() >= 10);
+    for recording in folders {
+        let (decisions, said) = play(&recording, "events.jsonl");
+        for (given, file) in [(decisions, "decisions.jsonl"), (said, "said.txt")] {
+            let expected = recording.join(file);
+            if std::env::var_os("RINGBACK_BLESS").is_some() {
+                fs::write(&expected, &given).unwrap();
+            }
+            assert_eq!(given, fs::read_to_string(&expected).unwrap_or_default(), "{}", expected.display());
+        }
+    }
+}
+
+#[test]
+fn the_same_bytes_come_from_a_file_and_from_a_pipe() {
+    let recording = folder().join("group-fails");
+    let config = recording.join("ringback.toml");
+    let events = fs::File::open(recording.join("events.jsonl")).unwrap();
+    let out = Command::new(env!("CARGO_BIN_EXE_ringback"))
+        .args(["replay", "--config", config.to_str().unwrap(), "--events", "-", "--decisions", "-"])
+        .stdin(events)
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8(out.stdout).unwrap(), play(&recording, "events.jsonl").0);
+}
+
+#[test]
+fn two_configurations_are_shown_side_by_side() {
+    let recording = folder().join("one-number-fails");
+    let other = folder().join("own-threshold/ringback.toml");
+    let arguments = [
+        "--config",
+        &recording.join("ringback.toml").display().to_string(),
+        "--events",
+        &recording.join("events.jsonl").display().to_string(),
+        "--compare",
+        &other.display().to_string(),
+    ];
+    let text = String::from_utf8(replay(&arguments).stdout).unwrap();
+    assert!(text.lines().any(|l| l.starts_with("+15005550100 voice: ") && l.ends_with("s sooner")), "{text}");
+    let json: serde_json::Value =
+        serde_json::from_slice(&replay(&[&arguments[..], &["--json"]].concat()).stdout).unwrap();
+    assert_eq!(json["differences"].as_array().unwrap().len(), 1, "{json}");
+    assert_eq!(json["first"]["rollbacks"], 1);
+}
+
+#[test]
+fn what_cannot_be_read_is_told_by_name() {
+    let config = folder().join("probes/ringback.toml");
+    let missing = replay(&["--config", config.to_str().unwrap(), "--events", "no-such-file.jsonl"]);
+    assert_eq!(missing.status.code(), Some(3));
+    assert!(String::from_utf8_lossy(&missing.stderr).contains("cannot read no-such-file.jsonl"));
+    let no_config = replay(&["--config", "no-such-file.toml", "--events", "-"]);
+    assert_eq!(no_config.status.code(), Some(2));
+}
