@@ -75,7 +75,8 @@ async fn play(scenario: Scenario, clock: &Clock, arguments: &Arguments, folder: 
     let text = configuration(&scenario, &format!("http://{}", twilio.local_addr()?));
     let token = scenario.account.auth_token.clone();
     let env = HashMap::from([("TWILIO_AUTH_TOKEN", token.as_str())]);
-    let config = Config::parse(&folder.join("ringback.toml"), &text, &env)?;
+    let mut config = Config::parse(&folder.join("ringback.toml"), &text, &env)?;
+    config.twilio.seed = arguments.seed;
 
     let sim = Sim::new(scenario, clock.clone())?;
     let stop = CancellationToken::new();

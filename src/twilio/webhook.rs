@@ -6,7 +6,7 @@
 //! Neither token nor password is sent.
 
 use base64::Engine as _;
-use hmac::{Hmac, KeyInit, Mac};
+use hmac::{Hmac, Mac};
 use secrecy::ExposeSecret;
 use sha1::Sha1;
 use url::Url;

@@ -155,8 +155,8 @@ fn a_minute_of_429_is_survived() {
     during("too-many", 60, async |_, agent| {
         let busy = agent.sum("ringback_twilio_requests_total", &[r#"code="429""#]).await;
         assert!(busy > 0.0);
-        // A storm would be hundreds: three logs at five seconds, each asked again with growing waits.
-        assert!(busy < 100.0, "{busy} requests met a 429 within a minute");
+        // A storm would be hundreds: three logs and the numbers, each asked again with growing waits.
+        assert!(busy < 150.0, "{busy} requests met a 429 within a minute");
         assert_eq!(verdict(agent), Verdict::Healthy, "a minute is not yet blindness");
     });
 }
