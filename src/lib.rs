@@ -19,13 +19,15 @@
 //! | [`clock`] | time, real or virtual; nothing else reads it or waits for it |
 //! | [`party`] | how the other party's number is made unrecognisable |
 //! | [`sim`] | a pretend Twilio with callers, for the demo, the tests and `ringback sim` |
+//! | [`replay`] | a recorded log, played through the engine in its own time |
 //! | [`simulate`] | days of traffic without a Twilio: what the rules in force would do |
 //! | [`cli`] | commands, exit codes, what a person sees |
 //!
 //! # Who may use whom
 //!
 //! ```text
-//! main -> cli -> agent, admin, sim, config
+//! main -> cli -> agent, admin, sim, config, replay, simulate
+//!                replay -> twilio's JSON, party;  simulate -> replay
 //!                agent -> twilio, store, metrics, clock, config
 //!                admin -> what the agent publishes, and its inbox
 //!                everyone -> core -> nothing of ours
