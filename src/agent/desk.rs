@@ -85,7 +85,7 @@ impl Desk {
 
     /// Writes entries and takes them in.
     async fn record(&mut self, now: Time, entries: Vec<Entry>) -> Result<(), StoreError> {
-        self.shared.store.append(now, &entries).await?;
+        self.shared.append(now, &entries).await?;
         self.fold(now, &entries);
         Ok(())
     }
@@ -155,9 +155,8 @@ impl Desk {
         }
         let Some(ix) = roster.find(number) else { return };
         let state = self.hands.state(number, channel);
-        metrics.rolled_back(roster, ix, channel, state.is_on_fallback());
         if end.is_as_asked() {
-            metrics.drift(roster, ix, channel, false);
+            metrics.drift(ix, channel, false);
         }
         if state.is_on_fallback() {
             if order.act == Act::Rollback {
@@ -236,6 +235,7 @@ impl Desk {
         }
         self.gate.set(self.hands.mode(), self.hands.holds(now).cloned().collect());
         self.shared.metrics.held(self.hands.holds(now));
+        self.shared.metrics.leading(self.gate.is_leading());
         self.dispatch(sight);
         while self.asking.try_join_next().is_some() {}
     }

@@ -114,9 +114,8 @@ impl Desk {
         self.know(now, vec![(number, values)]).await;
         tracing::error!(%number, %channel, who, "somebody else changed this number: {}", what.join("; "));
         let Some(ix) = self.shared.roster.find(number) else { return };
-        self.shared.metrics.drift(&self.shared.roster, ix, channel, true);
+        self.shared.metrics.drift(ix, channel, true);
         if was_ours {
-            self.shared.metrics.rolled_back(&self.shared.roster, ix, channel, false);
             engine.restored(now, ix, channel);
         }
     }
