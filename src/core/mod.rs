@@ -25,6 +25,7 @@ pub mod observation;
 pub mod operator;
 pub mod outcome;
 pub mod policy;
+pub mod probe;
 pub mod restore;
 pub mod roster;
 pub mod routes;
