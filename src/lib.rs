@@ -14,7 +14,7 @@
 //! | [`store`] | what survives a restart: what was seen, what was decided, what was done |
 //! | [`agent`] | the tasks: pollers, the engine's owner, the executor of rollbacks |
 //! | [`admin`] | the agent's own HTTP face |
-//! | [`metrics`] | every metric, its labels and help text |
+//! | [`metrics`] | every metric: its definition, and what is counted |
 //! | [`config`] | the file as meant: every value valid, or all faults at once |
 //! | [`clock`] | time, real or virtual; nothing else reads it or waits for it |
 //! | [`party`] | how the other party's number is made unrecognisable |

@@ -129,8 +129,10 @@ impl IntoResponse for Problem {
 }
 
 async fn metrics(State(admin): State<Admin>) -> Response {
-    match admin.metrics.render() {
-        Ok(text) => ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),
+    // With thousands of numbers it takes a while, in which no task should have to wait for this thread.
+    match tokio::task::spawn_blocking(move || admin.metrics.render()).await {
+        Ok(Ok(text)) => ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),
+        Ok(Err(e)) => Problem::new(StatusCode::INTERNAL_SERVER_ERROR, e.to_string()).into_response(),
         Err(e) => Problem::new(StatusCode::INTERNAL_SERVER_ERROR, e.to_string()).into_response(),
     }
 }

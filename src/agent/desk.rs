@@ -4,6 +4,9 @@
 //! that is in the journal first. Whether an order is the detector's, an operator's, or one that an
 //! earlier agent left half done, it is sent to the executor at one place, [`Desk::dispatch`].
 
+mod drift;
+mod word;
+
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,63 +21,22 @@ use super::{Message, Role, Shared, fallback};
 use crate::core::engine::Engine;
 use crate::core::guard::Sight;
 use crate::core::hands::{Hands, Watch};
-use crate::core::id::{Channel, E164, GroupName, NumberSid};
-use crate::core::journal::{Act, Author, By, End, Entry, FallbackState, Hold, Scope};
+use crate::core::id::{Channel, E164, GroupName};
+use crate::core::journal::{Act, By, End, Entry, FallbackState};
 use crate::core::ledger::Change;
-use crate::core::operator::{Plan, Request};
-use crate::core::policy::{Action, Decision, DecisionId, Mode};
-use crate::core::restore::{Difference, Values};
+use crate::core::policy::{Action, Decision, DecisionId};
+use crate::core::restore::Values;
 use crate::core::time::Time;
 use crate::store::StoreError;
+
+pub use drift::{Drifted, Looked};
+pub use word::{Answer, Refusal, Word};
 
 /// What cannot be journaled or dispatched is tried again after this.
 const AGAIN: Duration = Duration::from_secs(60);
 
 /// As far as the detector is concerned: while a demand stands, it need not ask again.
 const NEVER: Time = Time::from_secs(i64::MAX / 2000);
-
-/// Entries of Twilio's audit log are this late at the most when we ask who changed a number.
-const AUDIT_BACK: Duration = Duration::from_secs(600);
-
-/// A number as the routing poller saw it, by [`Channel::index`].
-pub type Looked = (E164, NumberSid, [Values; 2]);
-
-/// Somebody else changed a number.
-#[derive(Debug)]
-pub struct Drifted {
-    pub number: E164,
-    pub channel: Channel,
-    pub differences: Vec<Difference>,
-    pub now: Values,
-    pub actor: Option<String>,
-}
-
-/// A person's word.
-#[derive(Debug, Clone)]
-pub enum Word {
-    Swap(Request),
-    Hold { scopes: Vec<Scope>, until: Time, by: Author },
-    Release { scopes: Vec<Scope>, by: Author },
-    Approve { decision: DecisionId, by: Author },
-    Mode { mode: Mode, by: Author },
-}
-
-/// What became of a person's word.
-#[derive(Debug, Clone)]
-pub enum Answer {
-    /// Planned, and if it was meant, begun.
-    Swap(Plan),
-    Done(String),
-}
-
-/// Why a person's word was not taken.
-#[derive(Debug, thiserror::Error)]
-pub enum Refusal {
-    #[error("{0}")]
-    Conflict(String),
-    #[error("{0}; {cure}", cure = .0.cure)]
-    Store(StoreError),
-}
 
 pub struct Desk {
     shared: Shared,
@@ -126,7 +88,7 @@ impl Desk {
 
     /// Writes entries and takes them in.
     async fn record(&mut self, now: Time, entries: Vec<Entry>) -> Result<(), StoreError> {
-        self.shared.store.append(now, &entries).await?;
+        self.shared.append(now, &entries).await?;
         self.fold(now, &entries);
         Ok(())
     }
@@ -194,9 +156,8 @@ impl Desk {
         }
         let Some(ix) = roster.find(number) else { return };
         let state = self.hands.state(number, channel);
-        metrics.rolled_back(roster, ix, channel, state.is_on_fallback());
         if end.is_as_asked() {
-            metrics.drift(roster, ix, channel, false);
+            metrics.drift(ix, channel, false);
         }
         if state.is_on_fallback() {
             if order.act == Act::Rollback {
@@ -275,6 +236,7 @@ impl Desk {
         }
         self.gate.set(self.hands.mode(), self.hands.holds(now).cloned().collect());
         self.shared.metrics.held(self.hands.holds(now));
+        self.shared.metrics.leading(self.gate.is_leading());
         self.dispatch(sight);
         while self.asking.try_join_next().is_some() {}
     }
@@ -354,60 +316,6 @@ impl Desk {
         }
     }
 
-    /// Takes a person's word. With `is_meant` it is done, without it is only planned.
-    pub async fn word(
-        &mut self,
-        engine: &mut Engine,
-        now: Time,
-        word: Word,
-        is_meant: bool,
-    ) -> Result<Answer, Refusal> {
-        let (entries, answer) = match word {
-            Word::Swap(request) => {
-                let plan = self.hands.plan(now, &self.shared.roster, self.gate.is_leading(), &request);
-                (plan.orders.iter().cloned().map(Entry::Order).collect(), Answer::Swap(plan))
-            }
-            Word::Hold { scopes, until, by } => {
-                let said = format!("held until {until}");
-                (
-                    scopes.into_iter().map(|scope| Entry::Hold(Hold { scope, by: by.clone(), until })).collect(),
-                    Answer::Done(said),
-                )
-            }
-            Word::Release { scopes, by } => {
-                let held = |s: &Scope| self.hands.holds(now).any(|h| h.scope == *s);
-                let (on, off): (Vec<Scope>, Vec<Scope>) = scopes.into_iter().partition(held);
-                let mut said: Vec<String> = on.iter().map(|s| format!("released: {s}")).collect();
-                said.extend(off.iter().map(|s| format!("not held: {s}")));
-                let release = |scope| Entry::Release { scope, by: by.clone() };
-                (on.into_iter().map(release).collect(), Answer::Done(said.join("; ")))
-            }
-            Word::Approve { decision, by } => {
-                let is_asked = self.hands.demands().any(|d| d.decision.id == decision)
-                    || self.hands.open_orders().any(|p| p.order.id == decision && p.order.staged);
-                if !is_asked {
-                    return Err(Refusal::Conflict(format!(
-                        "{decision} does not wait for approval: it is over, or lapsed"
-                    )));
-                }
-                (vec![Entry::Approved { decision, by }], Answer::Done(format!("{decision} is approved")))
-            }
-            Word::Mode { mode, by } => {
-                (vec![Entry::Mode { mode, by }], Answer::Done(format!("the mode is {}", mode.label())))
-            }
-        };
-        if is_meant {
-            if let Answer::Swap(plan) = &answer {
-                self.adopted.extend(&plan.carried_on);
-            }
-            self.record(now, entries).await.map_err(Refusal::Store)?;
-            engine.resume_after(self.hands.last_id());
-            self.shared.metrics.set_mode(self.hands.mode());
-            self.step(engine, now).await;
-        }
-        Ok(answer)
-    }
-
     /// A fallback was looked at.
     pub async fn fallback(&mut self, now: Time, looked: fallback::Looked) {
         let fallback::Looked { group, channel, state, detail } = looked;
@@ -427,74 +335,6 @@ impl Desk {
             if let Err(error) = self.record(now, vec![entry]).await {
                 tracing::error!(%error, cure = error.cure, "what was found of a fallback is not in the journal");
             }
-        }
-    }
-
-    /// The routing poller has read our numbers, beginning at `at`.
-    pub fn looked(&mut self, at: Time, numbers: Vec<Looked>) {
-        for (number, sid, values) in numbers {
-            for channel in Channel::ALL {
-                let key = (number, channel);
-                let state = self.hands.state(number, channel);
-                let is_later = self.hands.saga(number, channel).is_none_or(|s| s.since.is_none_or(|t| t < at));
-                if state.is_under_way() || self.hands.ordered(number, channel).is_some() || !is_later {
-                    continue;
-                }
-                let before = state.swap().and_then(|s| Values::read(&s.before.record, channel).ok());
-                let ours = state.swap().filter(|_| state.is_on_fallback()).zip(before.as_ref());
-                let expected = ours.map(|(s, before)| before.after(&s.wrote)).or_else(|| self.known.get(&key).cloned());
-                let now = values[channel.index()].clone();
-                let Some(expected) = expected else {
-                    self.known.insert(key, now);
-                    continue;
-                };
-                let differences = Values::differences(before.as_ref().unwrap_or(&expected), &expected, &now);
-                if !differences.is_empty() && self.asked.insert(key) {
-                    self.ask_who(at, sid, Drifted { number, channel, differences, now, actor: None });
-                }
-            }
-        }
-    }
-
-    /// Asks Twilio's audit log who it was, and then tells the engine's task.
-    fn ask_who(&mut self, at: Time, sid: NumberSid, mut drifted: Drifted) {
-        let (client, clock, inbox) = (self.shared.client.clone(), self.shared.clock.clone(), self.inbox.clone());
-        let own = clock.clone();
-        clock.spawn(&mut self.asking, async move {
-            match client.changes(sid, at - AUDIT_BACK).await {
-                Ok(changes) => drifted.actor = changes.into_iter().next(),
-                Err(error) => tracing::warn!(number = %drifted.number, %error, "cannot ask who changed it"),
-            }
-            if let Some(inbox) = inbox.upgrade() {
-                // The agent may be stopping; the next one sees the same difference.
-                let _ = own.wait(None, inbox.send(Message::Drifted(drifted))).await;
-            }
-        });
-    }
-
-    /// Somebody else changed a number, and we know who, or that it cannot be known.
-    pub async fn drifted(&mut self, engine: &mut Engine, now: Time, drifted: Drifted) {
-        let Drifted { number, channel, differences, now: values, actor } = drifted;
-        self.asked.remove(&(number, channel));
-        if self.hands.state(number, channel).is_under_way() || self.hands.ordered(number, channel).is_some() {
-            // An order has begun meanwhile, and compares for itself.
-            return;
-        }
-        let was_ours = self.hands.state(number, channel).is_on_fallback();
-        let what: Vec<String> = differences.iter().map(ToString::to_string).collect();
-        let who = actor.clone().unwrap_or_else(|| "unknown".to_owned());
-        let entry = Entry::Drift { number, channel, differences, actor };
-        if let Err(error) = self.record(now, vec![entry]).await {
-            tracing::error!(%number, %channel, %error, cure = error.cure, "a change that is not ours is not in the journal");
-            return;
-        }
-        self.known.insert((number, channel), values);
-        tracing::error!(%number, %channel, who, "somebody else changed this number: {}", what.join("; "));
-        let Some(ix) = self.shared.roster.find(number) else { return };
-        self.shared.metrics.drift(&self.shared.roster, ix, channel, true);
-        if was_ours {
-            self.shared.metrics.rolled_back(&self.shared.roster, ix, channel, false);
-            engine.restored(now, ix, channel);
         }
     }
 }

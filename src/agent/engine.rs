@@ -151,12 +151,11 @@ impl EngineTask {
         let metrics = &self.shared.metrics;
         match event {
             Event::Settled(change) => {
-                metrics.settled(roster, &change);
+                metrics.settled(&change);
                 self.desk.settled(&change);
             }
-            Event::Alert { number, code } => metrics.alert(roster, number, code),
+            Event::Alert { number, code } => metrics.alert(number, code),
             Event::Phase { number, channel, from, to, why } => {
-                metrics.phase(roster, number, channel, to);
                 let e164 = roster.number(number).e164;
                 let why = match (to, why) {
                     (Phase::Passive, _) => "watched closely for long enough",
@@ -169,12 +168,11 @@ impl EngineTask {
                     tracing::info!(number = %e164, %channel, "polls are slower from here on; decisions and alerts go on");
                 }
                 let entry = Entry::Phase { channel, number: e164, phase: to };
-                if let Err(error) = self.shared.store.append(now, &[entry]).await {
+                if let Err(error) = self.shared.append(now, &[entry]).await {
                     tracing::error!(%error, cure = error.cure, "this phase is not in the journal");
                 }
             }
             Event::Verdict { number, channel, from, to } => {
-                metrics.verdict(roster, number, channel, from, to);
                 if from == Verdict::Blind || to == Verdict::Blind {
                     // Said once for all, below.
                     return;
@@ -188,7 +186,6 @@ impl EngineTask {
             }
             Event::GroupVerdict { group, channel, from, to } => {
                 let name = &roster.group(group).name;
-                metrics.group_verdict(name, channel, from, to);
                 if from == Verdict::Blind || to == Verdict::Blind {
                     return;
                 }
@@ -202,6 +199,7 @@ impl EngineTask {
         let Some(decision) = self.desk.decided(&mut self.engine, now, decision).await else {
             return;
         };
+        self.shared.metrics.decided(&decision);
         let (id, group, channel) = (decision.id, decision.group.to_string(), decision.channel);
         let numbers = decision.numbers.len();
         let leading = decision.evidence.reasons.first().map_or("", |r| r.reason.text());

@@ -162,7 +162,7 @@ impl Executor {
         let missing = |n: &E164| (*n, End::Refused, "it is not in the account".to_owned());
         ends.extend(states.keys().map(missing));
         // Law 1: on the disk before anything is written.
-        if let Err(error) = self.shared.store.append(self.shared.clock.now(), &entries).await {
+        if let Err(error) = self.shared.append(self.shared.clock.now(), &entries).await {
             return self.cannot_begin(work, &error).await;
         }
         self.tell(entries).await;
@@ -280,7 +280,7 @@ impl Executor {
             planned.push(Planned { job, sid, fallback: None, is_intended, is_written });
         }
         ends.extend(states.keys().map(|n| (*n, End::Failed, "it is not in the account".to_owned())));
-        if let Err(error) = self.shared.store.append(self.shared.clock.now(), &entries).await {
+        if let Err(error) = self.shared.append(self.shared.clock.now(), &entries).await {
             return self.cannot_begin(work, &error).await;
         }
         self.tell(entries).await;
@@ -407,7 +407,7 @@ impl Executor {
     /// Writes what has happened to the journal, however long that takes.
     async fn journal(&mut self, entries: Vec<Entry>) -> Result<(), Abandoned> {
         let clock = self.shared.clock.clone();
-        while let Err(error) = self.shared.store.append(clock.now(), &entries).await {
+        while let Err(error) = self.shared.append(clock.now(), &entries).await {
             tracing::error!(%error, cure = error.cure, "what was done is not in the journal yet");
             let is_over = clock.wait(Some(clock.now() + JOURNAL_AGAIN), self.stop.cancelled()).await.is_some();
             if is_over || error.problem == Problem::Deposed {

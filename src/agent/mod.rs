@@ -21,6 +21,7 @@ pub mod desk;
 pub mod engine;
 pub mod executor;
 pub mod explain;
+pub mod exposition;
 pub mod fallback;
 pub mod gate;
 pub mod leader;
@@ -59,6 +60,7 @@ use desk::{Answer, Desk, Drifted, Looked, Refusal, Word};
 use engine::EngineTask;
 use executor::{Executor, Journaled};
 use explain::Memory;
+use exposition::Exposition;
 use gate::Gate;
 use poll::{Log, Poller};
 use routing::RoutingPoller;
@@ -103,6 +105,13 @@ impl Shared {
         }
         // The inbox closes only when the agent stops; what was committed is read back at the next start.
         let _ = self.clock.wait(None, self.inbox.send(Message::Batch(batch))).await;
+    }
+
+    /// Writes to the journal. What is not in it is not done (law 1).
+    async fn append(&self, at: Time, entries: &[Entry]) -> Result<(), StoreError> {
+        let result = self.store.append(at, entries).await;
+        self.metrics.journaled(result.is_ok());
+        result
     }
 
     fn number_sid(&self, ix: NumberIx) -> Option<NumberSid> {
@@ -236,7 +245,7 @@ impl Agent {
         let settings = crate::core::engine::Settings { mode: Mode::Auto, ..config.engine.clone() };
         let mut engine = Engine::new(config.roster.clone(), settings, now);
         let mut hands = Hands::new(config.hands.clone());
-        let earlier = take_up(&mut engine, &mut hands, &journal, &metrics)?;
+        let earlier = take_up(&mut engine, &mut hands, &journal)?;
         metrics.set_mode(hands.mode());
 
         // The logs as they were seen by the agent before: of the last hours, and of as long before it
@@ -282,13 +291,15 @@ impl Agent {
             engine.catch_up(at);
             tracing::info!(entries = engine.held(), until = %at, "took up where the last agent ended");
         }
-        for (ix, n) in roster.numbers() {
-            for channel in Channel::ALL.into_iter().filter(|c| n.channels[c.index()]) {
-                metrics.phase(&roster, ix, channel, engine.channel(ix, channel).phase);
-            }
-        }
 
         let status = watch::Sender::new(Arc::new(Status::of(&engine, &hands, now, earlier.clone())));
+        metrics.publish(Box::new(Exposition::new(
+            roster.clone(),
+            metrics.tally().clone(),
+            status.subscribe(),
+            inbox.downgrade(),
+            config.per_number,
+        )));
         let active = watch::Sender::new(true);
         let (execute, work) = mpsc::channel(ORDERS);
         let stop = CancellationToken::new();
@@ -383,12 +394,7 @@ impl Agent {
 }
 
 /// Puts the engine and the hands where the journal ends. Returns the latest decisions, newest first.
-fn take_up(
-    engine: &mut Engine,
-    hands: &mut Hands,
-    journal: &[Record],
-    metrics: &Metrics,
-) -> Result<Vec<Arc<Decision>>, StartError> {
+fn take_up(engine: &mut Engine, hands: &mut Hands, journal: &[Record]) -> Result<Vec<Arc<Decision>>, StartError> {
     let mut decisions = Vec::new();
     for record in journal {
         hands.fold(record.at, &record.entry).map_err(|source| StartError::Journal { seq: record.seq, source })?;
@@ -404,7 +410,6 @@ fn take_up(
     for (number, channel, saga) in hands.sagas().filter(|(_, _, s)| s.state.is_on_fallback()) {
         if let Some(ix) = engine.roster().find(number) {
             engine.rolled_back(saga.since.unwrap_or(Time::EPOCH), ix, channel);
-            metrics.rolled_back(engine.roster(), ix, channel, true);
         }
     }
     decisions.reverse();

@@ -138,6 +138,8 @@ pub struct ChannelStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub handler: Option<Handler>,
     pub rollback: RollbackStatus,
+    /// True while the channel points at the fallback because we swapped it, also while it is to be restored.
+    pub is_on_fallback: bool,
     /// How far the latest swap of the channel has come, in the words of [`crate::core::saga::State`].
     pub saga: &'static str,
 }
@@ -219,6 +221,7 @@ impl NumberStatus {
                     unsettled: engine.open(ix, channel),
                     handler: record.map(|r| r.handler(channel)),
                     rollback: RollbackStatus::of(hands, n.e164, channel),
+                    is_on_fallback: hands.state(n.e164, channel).is_on_fallback(),
                     saga: hands.state(n.e164, channel).label(),
                 }
             })

@@ -25,6 +25,7 @@ use crate::core::hands;
 use crate::core::id::AccountSid;
 use crate::core::policy::Mode;
 use crate::core::roster::Roster;
+use crate::metrics::PerNumber;
 use crate::twilio;
 use crate::twilio::credentials::{Credentials, Secret};
 use crate::twilio::host::Hosts;
@@ -41,6 +42,7 @@ pub struct Config {
     pub engine: engine::Settings,
     pub hands: hands::Settings,
     pub roster: Roster,
+    pub per_number: PerNumber,
 }
 
 #[derive(Debug, Clone)]
@@ -176,15 +178,17 @@ fn read(mut top: Section<'_>, path: &Path, env: &dyn Env) -> Option<Config> {
     let faults = top.faults();
     top.require("twilio", "name the account: [twilio] account_sid = \"AC…\"");
     let twilio = top.section("twilio").and_then(|s| read_twilio(s, dir, env, faults));
+    let per_number = top.section("metrics").map_or_else(PerNumber::default, read_metrics);
     let (agent, poll, rules) = read_rest(top, dir, env);
     let Rules { engine, hands, roster } = rules;
-    Some(Config { twilio: twilio?, agent: agent?, poll, engine, hands, roster })
+    Some(Config { twilio: twilio?, agent: agent?, poll, engine, hands, roster, per_number })
 }
 
 fn read_rules(mut top: Section<'_>, path: &Path) -> Option<Rules> {
     let dir = path.parent().unwrap_or_else(|| Path::new(""));
     // Without an account there is nothing to check in it.
     top.section("twilio");
+    top.section("metrics").map(read_metrics);
     let (_, _, rules) = read_rest(top, dir, &HashMap::new());
     Some(rules)
 }
@@ -429,6 +433,13 @@ fn read_agent(
     };
     s.finish();
     Some(Agent { listen: listen.map_or(DEFAULT_LISTEN, |l| l.value), state, token })
+}
+
+fn read_metrics(mut s: Section<'_>) -> PerNumber {
+    let choices = [("auto", PerNumber::Auto), ("all", PerNumber::All), ("unhealthy", PerNumber::Unhealthy)];
+    let per_number = s.choice("per_number", &choices).unwrap_or_default();
+    s.finish();
+    per_number
 }
 
 fn read_poll(mut s: Section<'_>, engine: &mut engine::Settings) -> Poll {

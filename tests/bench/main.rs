@@ -3,7 +3,7 @@
 //! * `ingest`: calls a second from HTTP to settled outcome, beside Twilio's own Python SDK on the same
 //!   pages from the same server, and beside parsing the same bytes and nothing else.
 //! * `memory`: 10,000 numbers and 1,000,000 calls in the window.
-//! * `scrape`: `/metrics` at 10,000 numbers.
+//! * `scrape`: `/metrics` at 10,000 numbers, and what a scrape every second does to the engine's tick.
 //! * `replay`: a recorded log of 2,000 numbers, beside parsing it and nothing else, short and long.
 //! * `swap`: 1,000 numbers against 100 ms latency and a hidden limit of 20 requests at once, in
 //!   virtual time, beside the ideal 5 s.

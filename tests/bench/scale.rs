@@ -1,12 +1,18 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use ringback::agent::exposition::Exposition;
+use ringback::agent::status::Status;
 use ringback::core::engine::{Engine, Settings, Source};
+use ringback::core::hands::Hands;
 use ringback::core::id::{CallSid, E164, GroupName};
 use ringback::core::observation::{Call, CallStatus, Leg, Observation, Party};
 use ringback::core::policy::Mode;
 use ringback::core::roster::{Number, PortAt, Roster};
 use ringback::core::time::Time;
-use ringback::metrics::Metrics;
+use ringback::metrics::{Metrics, PerNumber};
+use tokio::sync::watch;
 
 const NUMBERS: u32 = 10_000;
 const CALLS: u128 = 1_000_000;
@@ -78,14 +84,77 @@ pub fn memory() {
     );
 }
 
+/// The agent's exposition of `roster`, as it publishes it, with the status as it is now.
+fn exposition(engine: &Engine, per_number: PerNumber, now: Time) -> (Metrics, watch::Sender<Arc<Status>>) {
+    let roster = Arc::new(engine.roster().clone());
+    let metrics = Metrics::new(&roster, Mode::Auto);
+    let hands = Hands::new(ringback::core::hands::Settings::default());
+    let status = watch::Sender::new(Arc::new(Status::of(engine, &hands, now, Vec::new())));
+    let inbox = tokio::sync::mpsc::channel(1).0.downgrade();
+    let tally = metrics.tally().clone();
+    metrics.publish(Box::new(Exposition::new(roster, tally, status.subscribe(), inbox, per_number)));
+    (metrics, status)
+}
+
 pub fn scrape() {
-    let metrics = Metrics::new(&roster(), Mode::Auto);
-    let mut size = 0;
-    let mut best = Duration::MAX;
-    for _ in 0..5 {
-        let start = Instant::now();
-        size = metrics.render().unwrap().len();
-        best = best.min(start.elapsed());
+    let start = Time::from_secs(1_795_000_000);
+    let mut engine = Engine::new(roster(), Settings::default(), start);
+    let hands = Hands::new(ringback::core::hands::Settings::default());
+    for (name, per_number) in [("auto, which names those in trouble", PerNumber::Auto), ("all", PerNumber::All)] {
+        let (metrics, _status) = exposition(&engine, per_number, start);
+        let mut size = 0;
+        let mut best = Duration::MAX;
+        for _ in 0..5 {
+            let start = Instant::now();
+            size = metrics.render().unwrap().len();
+            best = best.min(start.elapsed());
+        }
+        println!(
+            "  {:>5.0} ms and {:>4.1} MB at {NUMBERS} numbers, per_number = {name}",
+            best.as_secs_f64() * 1e3,
+            size as f64 / 1e6
+        );
     }
-    println!("  {:.0} ms and {:.1} MB at {NUMBERS} numbers", best.as_secs_f64() * 1e3, size as f64 / 1e6);
+    // The engine at work, with what its task does at every tick, and a scrape every second beside it.
+    let (metrics, status) = exposition(&engine, PerNumber::Auto, start);
+    let mut at = start;
+    for scraped in [false, true] {
+        let stop = Arc::new(AtomicBool::new(false));
+        let scraper = scraped.then(|| {
+            let (metrics, stop) = (metrics.clone(), stop.clone());
+            std::thread::spawn(move || {
+                let mut count = 0;
+                while !stop.load(Ordering::Relaxed) {
+                    metrics.render().unwrap();
+                    count += 1;
+                    std::thread::sleep(Duration::from_secs(1));
+                }
+                count
+            })
+        });
+        let mut ticks = Vec::new();
+        let began = Instant::now();
+        while began.elapsed() < Duration::from_secs(10) {
+            at = at + Duration::from_secs(1);
+            for source in Source::ALL {
+                engine.polled(source, at);
+            }
+            let tick = Instant::now();
+            engine.tick(at);
+            status.send_replace(Arc::new(Status::of(&engine, &hands, at, Vec::new())));
+            ticks.push(tick.elapsed());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        stop.store(true, Ordering::Relaxed);
+        let scrapes = scraper.map_or(0, |s| s.join().unwrap());
+        ticks.sort();
+        let ms = |share: f64| ticks[((ticks.len() - 1) as f64 * share) as usize].as_secs_f64() * 1e3;
+        println!(
+            "  tick and publish: median {:.1} ms, 99 % {:.1} ms, slowest {:.1} ms of {} with {scrapes} scrapes",
+            ms(0.5),
+            ms(0.99),
+            ms(1.0),
+            ticks.len()
+        );
+    }
 }

@@ -14,6 +14,7 @@ use ringback::core::id::Channel;
 use ringback::core::outcome::Reason;
 use ringback::core::policy::Mode;
 use ringback::core::roster::PortAt;
+use ringback::metrics::PerNumber;
 
 fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/config").join(name)
@@ -75,6 +76,7 @@ fn every_setting_reaches_its_place() {
     let text = fs::read_to_string(&path).unwrap();
     let c = Config::load(&path, &env(&text)).unwrap();
     assert_eq!(c.engine.mode, Mode::Auto);
+    assert_eq!(c.per_number, PerNumber::Unhealthy);
     assert_eq!(c.engine.active_for, Duration::from_secs(3600));
     assert_eq!(c.engine.blind_after, Duration::from_secs(120));
     assert_eq!(c.agent.listen.to_string(), "127.0.0.1:9999");

@@ -9,6 +9,7 @@ mod faults;
 mod hands;
 mod kill;
 mod layers;
+mod metrics;
 mod polling;
 mod prism;
 mod privacy;

@@ -1,0 +1,178 @@
+//! What is counted a number: outcomes, revisions, test calls, alerts; and drift, which is no count.
+//!
+//! A plain table by position, since a number's forty counters under ten thousand numbers are looked
+//! up for every call and read as a whole by every scrape. A group's counts are the sums of its
+//! numbers', made when they are read, so they rise as those do.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
+
+use crate::core::code::Code;
+use crate::core::id::Channel;
+use crate::core::ledger::Change;
+use crate::core::outcome::{Outcome, Reason, Why};
+use crate::core::roster::{NumberIx, Roster};
+
+const OUTCOMES: usize = 1 + Reason::ALL.len() + Why::ALL.len();
+
+/// How a test call or message ended, as a label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProbeEnd {
+    Success,
+    Failure,
+    /// It could not be measured.
+    Error,
+}
+
+impl ProbeEnd {
+    pub const ALL: [ProbeEnd; 3] = [ProbeEnd::Success, ProbeEnd::Failure, ProbeEnd::Error];
+
+    pub const fn label(self) -> &'static str {
+        match self {
+            ProbeEnd::Success => "success",
+            ProbeEnd::Failure => "failure",
+            ProbeEnd::Error => "error",
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Counts {
+    settled: [AtomicU64; OUTCOMES],
+    revised: [AtomicU64; OUTCOMES],
+    probes: [AtomicU64; 3],
+    drifted: AtomicBool,
+}
+
+impl Default for Counts {
+    fn default() -> Counts {
+        let zeros = || std::array::from_fn(|_| AtomicU64::new(0));
+        Counts { settled: zeros(), revised: zeros(), probes: Default::default(), drifted: AtomicBool::new(false) }
+    }
+}
+
+/// Counts of every number's channels. Written by the agent's tasks, read by scrapes, without locks
+/// but for the alerts' codes, of which nobody knows the list.
+#[derive(Debug)]
+pub struct Tally {
+    numbers: Vec<[Counts; 2]>,
+    alerts: Mutex<BTreeMap<(NumberIx, Code), u64>>,
+}
+
+impl Tally {
+    pub fn new(roster: &Roster) -> Tally {
+        Tally { numbers: roster.numbers().map(|_| Default::default()).collect(), alerts: Mutex::default() }
+    }
+
+    fn counts(&self, number: NumberIx, channel: Channel) -> &Counts {
+        &self.numbers[number.0 as usize][channel.index()]
+    }
+
+    /// Counts a settled outcome, once a SID; later ones as revisions.
+    pub fn settled(&self, change: &Change) {
+        let counts = self.counts(change.number, change.channel);
+        let of = if change.was.is_none() { &counts.settled } else { &counts.revised };
+        of[index(change.is)].fetch_add(1, Relaxed);
+    }
+
+    pub fn alert(&self, number: NumberIx, code: Code) {
+        *self.alerts.lock().unwrap_or_else(PoisonError::into_inner).entry((number, code)).or_default() += 1;
+    }
+
+    pub fn probed(&self, number: NumberIx, channel: Channel, end: ProbeEnd) {
+        self.counts(number, channel).probes[end as usize].fetch_add(1, Relaxed);
+    }
+
+    pub fn drifted(&self, number: NumberIx, channel: Channel, on: bool) {
+        self.counts(number, channel).drifted.store(on, Relaxed);
+    }
+
+    pub fn is_drifted(&self, number: NumberIx, channel: Channel) -> bool {
+        self.counts(number, channel).drifted.load(Relaxed)
+    }
+
+    /// Every outcome that the channel can have, and whatever else was counted.
+    pub fn outcomes(&self, number: NumberIx, channel: Channel) -> impl Iterator<Item = (Outcome, u64)> {
+        read(&self.counts(number, channel).settled).filter(move |(o, n)| *n > 0 || is_known(channel, *o))
+    }
+
+    /// Revisions that happened.
+    pub fn revisions(&self, number: NumberIx, channel: Channel) -> impl Iterator<Item = (Outcome, u64)> {
+        read(&self.counts(number, channel).revised).filter(|(_, n)| *n > 0)
+    }
+
+    pub fn probes(&self, number: NumberIx, channel: Channel) -> impl Iterator<Item = (ProbeEnd, u64)> {
+        ProbeEnd::ALL.into_iter().zip(self.counts(number, channel).probes.iter().map(|n| n.load(Relaxed)))
+    }
+
+    /// Outcomes of several numbers together.
+    pub fn group_outcomes(&self, numbers: &[NumberIx], channel: Channel) -> impl Iterator<Item = (Outcome, u64)> {
+        let mut sums = [0; OUTCOMES];
+        for number in numbers {
+            for (sum, n) in sums.iter_mut().zip(&self.counts(*number, channel).settled) {
+                *sum += n.load(Relaxed);
+            }
+        }
+        Outcome::all().zip(sums).filter(move |(o, n)| *n > 0 || is_known(channel, *o))
+    }
+
+    /// Test calls or messages of several numbers together.
+    pub fn group_probes(&self, numbers: &[NumberIx], channel: Channel) -> impl Iterator<Item = (ProbeEnd, u64)> {
+        let mut sums = [0; 3];
+        for number in numbers {
+            for (end, n) in self.probes(*number, channel) {
+                sums[end as usize] += n;
+            }
+        }
+        ProbeEnd::ALL.into_iter().zip(sums)
+    }
+
+    /// Alerts by number and code.
+    pub fn alerts(&self) -> BTreeMap<(NumberIx, Code), u64> {
+        self.alerts.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Position among [`Outcome::all`].
+const fn index(outcome: Outcome) -> usize {
+    match outcome {
+        Outcome::Ok => 0,
+        Outcome::Failed(reason) => 1 + reason as usize,
+        Outcome::Ignored(why) => 1 + Reason::ALL.len() + why as usize,
+    }
+}
+
+fn read(counts: &[AtomicU64; OUTCOMES]) -> impl Iterator<Item = (Outcome, u64)> {
+    Outcome::all().zip(counts.iter().map(|n| n.load(Relaxed)))
+}
+
+/// False for what cannot happen on the channel: a label set that is never used would only be paid for.
+const fn is_known(channel: Channel, outcome: Outcome) -> bool {
+    let of_messages =
+        matches!(outcome, Outcome::Failed(Reason::Registration | Reason::Delivery) | Outcome::Ignored(Why::Recipient));
+    let of_calls = matches!(
+        outcome,
+        Outcome::Failed(Reason::Forward | Reason::Trunk) | Outcome::Ignored(Why::Busy | Why::NoAnswer)
+    );
+    match channel {
+        Channel::Voice => !of_messages,
+        Channel::Messaging => !of_calls,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_outcome_has_a_counter_of_its_own() {
+        for (i, outcome) in Outcome::all().enumerate() {
+            assert_eq!(index(outcome), i, "{outcome:?}");
+        }
+        assert_eq!(Outcome::all().count(), OUTCOMES);
+        for (i, end) in ProbeEnd::ALL.into_iter().enumerate() {
+            assert_eq!(end as usize, i);
+        }
+    }
+}
