@@ -26,6 +26,7 @@ pub mod observation;
 pub mod operator;
 pub mod outcome;
 pub mod policy;
+pub mod probe;
 pub mod recompute;
 pub mod restore;
 pub mod roster;

@@ -256,7 +256,7 @@ pub fn is_same_webhook(configured: &str, requested: &str) -> bool {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(in crate::core) mod tests {
     use super::*;
 
     pub fn record() -> NumberRecord {
