@@ -4,6 +4,9 @@
 //! that is in the journal first. Whether an order is the detector's, an operator's, or one that an
 //! earlier agent left half done, it is sent to the executor at one place, [`Desk::dispatch`].
 
+mod drift;
+mod word;
+
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,63 +21,19 @@ use super::{Message, Role, Shared, fallback};
 use crate::core::engine::Engine;
 use crate::core::guard::Sight;
 use crate::core::hands::{Hands, Watch};
-use crate::core::id::{Channel, E164, GroupName, NumberSid};
-use crate::core::journal::{Act, Author, By, End, Entry, FallbackState, Hold, Scope};
+use crate::core::id::{Channel, E164, GroupName};
+use crate::core::journal::{Act, By, End, Entry, FallbackState};
 use crate::core::ledger::Change;
-use crate::core::operator::{Plan, Request};
-use crate::core::policy::{Action, Decision, DecisionId, Mode};
-use crate::core::restore::{Difference, Values};
+use crate::core::policy::{Action, Decision, DecisionId};
+use crate::core::restore::Values;
 use crate::core::time::Time;
 use crate::store::StoreError;
 
+pub use drift::{Drifted, Looked};
+pub use word::{Answer, Refusal, Word};
+
 /// What cannot be journaled or dispatched is tried again after this.
 const AGAIN: Duration = Duration::from_secs(60);
-
-/// As far as the detector is concerned: while a demand stands, it need not ask again.
-const NEVER: Time = Time::from_secs(i64::MAX / 2000);
-
-/// Entries of Twilio's audit log are this late at the most when we ask who changed a number.
-const AUDIT_BACK: Duration = Duration::from_secs(600);
-
-/// A number as the routing poller saw it, by [`Channel::index`].
-pub type Looked = (E164, NumberSid, [Values; 2]);
-
-/// Somebody else changed a number.
-#[derive(Debug)]
-pub struct Drifted {
-    pub number: E164,
-    pub channel: Channel,
-    pub differences: Vec<Difference>,
-    pub now: Values,
-    pub actor: Option<String>,
-}
-
-/// A person's word.
-#[derive(Debug, Clone)]
-pub enum Word {
-    Swap(Request),
-    Hold { scopes: Vec<Scope>, until: Time, by: Author },
-    Release { scopes: Vec<Scope>, by: Author },
-    Approve { decision: DecisionId, by: Author },
-    Mode { mode: Mode, by: Author },
-}
-
-/// What became of a person's word.
-#[derive(Debug, Clone)]
-pub enum Answer {
-    /// Planned, and if it was meant, begun.
-    Swap(Plan),
-    Done(String),
-}
-
-/// Why a person's word was not taken.
-#[derive(Debug, thiserror::Error)]
-pub enum Refusal {
-    #[error("{0}")]
-    Conflict(String),
-    #[error("{0}; {cure}", cure = .0.cure)]
-    Store(StoreError),
-}
 
 pub struct Desk {
     shared: Shared,
@@ -141,12 +100,13 @@ impl Desk {
     }
 
     /// The executor has written entries.
-    pub fn journaled(&mut self, engine: &mut Engine, journaled: Journaled) {
+    pub async fn journaled(&mut self, engine: &mut Engine, journaled: Journaled) {
+        let mut known = Vec::new();
         for entry in &journaled.entries {
             if let Entry::Result { number, channel, result, .. } = entry {
                 // What cannot be proven is not what the number should look like either.
                 let expected = self.expected(*number, *channel).filter(|_| result.is_as_asked());
-                self.known.extend(expected.map(|v| ((*number, *channel), v)));
+                known.extend(expected.map(|v| (*number, v)));
             }
             self.fold(journaled.at, std::slice::from_ref(entry));
             if let Entry::Result { decision, channel, number, result, detail } = entry {
@@ -154,6 +114,7 @@ impl Desk {
                 self.ended(engine, &journaled, *decision, *channel, *number, *result, detail);
             }
         }
+        self.know(journaled.at, known).await;
     }
 
     /// The routing that an order under way will leave.
@@ -228,8 +189,8 @@ impl Desk {
             tracing::error!(decision = %decision.id, %error, cure = error.cure, "this decision is not in the journal");
             give_back(engine, &decision.numbers, decision.channel, now + AGAIN);
         } else if decision.action == Action::Rollback {
-            // The demand stands; meanwhile the detector goes on watching.
-            give_back(engine, &decision.numbers, decision.channel, NEVER);
+            // The demand stands and need not be asked for again; meanwhile the detector goes on watching.
+            give_back(engine, &decision.numbers, decision.channel, Time::NEVER);
         }
         Some(Arc::new(decision))
     }
@@ -350,62 +311,9 @@ impl Desk {
             | Entry::Release { .. }
             | Entry::Mode { .. }
             | Entry::Drift { .. }
+            | Entry::Started { .. }
             | Entry::Fallback { .. } => {}
         }
-    }
-
-    /// Takes a person's word. With `is_meant` it is done, without it is only planned.
-    pub async fn word(
-        &mut self,
-        engine: &mut Engine,
-        now: Time,
-        word: Word,
-        is_meant: bool,
-    ) -> Result<Answer, Refusal> {
-        let (entries, answer) = match word {
-            Word::Swap(request) => {
-                let plan = self.hands.plan(now, &self.shared.roster, self.gate.is_leading(), &request);
-                (plan.orders.iter().cloned().map(Entry::Order).collect(), Answer::Swap(plan))
-            }
-            Word::Hold { scopes, until, by } => {
-                let said = format!("held until {until}");
-                (
-                    scopes.into_iter().map(|scope| Entry::Hold(Hold { scope, by: by.clone(), until })).collect(),
-                    Answer::Done(said),
-                )
-            }
-            Word::Release { scopes, by } => {
-                let held = |s: &Scope| self.hands.holds(now).any(|h| h.scope == *s);
-                let (on, off): (Vec<Scope>, Vec<Scope>) = scopes.into_iter().partition(held);
-                let mut said: Vec<String> = on.iter().map(|s| format!("released: {s}")).collect();
-                said.extend(off.iter().map(|s| format!("not held: {s}")));
-                let release = |scope| Entry::Release { scope, by: by.clone() };
-                (on.into_iter().map(release).collect(), Answer::Done(said.join("; ")))
-            }
-            Word::Approve { decision, by } => {
-                let is_asked = self.hands.demands().any(|d| d.decision.id == decision)
-                    || self.hands.open_orders().any(|p| p.order.id == decision && p.order.staged);
-                if !is_asked {
-                    return Err(Refusal::Conflict(format!(
-                        "{decision} does not wait for approval: it is over, or lapsed"
-                    )));
-                }
-                (vec![Entry::Approved { decision, by }], Answer::Done(format!("{decision} is approved")))
-            }
-            Word::Mode { mode, by } => {
-                (vec![Entry::Mode { mode, by }], Answer::Done(format!("the mode is {}", mode.label())))
-            }
-        };
-        if is_meant {
-            if let Answer::Swap(plan) = &answer {
-                self.adopted.extend(&plan.carried_on);
-            }
-            self.record(now, entries).await.map_err(Refusal::Store)?;
-            engine.resume_after(self.hands.last_id());
-            self.shared.metrics.set_mode(self.hands.mode());
-            self.step(engine, now).await;
-        }
-        Ok(answer)
     }
 
     /// A fallback was looked at.
@@ -427,73 +335,6 @@ impl Desk {
             if let Err(error) = self.record(now, vec![entry]).await {
                 tracing::error!(%error, cure = error.cure, "what was found of a fallback is not in the journal");
             }
-        }
-    }
-
-    /// The routing poller has read our numbers, beginning at `at`.
-    pub fn looked(&mut self, at: Time, numbers: Vec<Looked>) {
-        for (number, sid, values) in numbers {
-            for channel in Channel::ALL {
-                let key = (number, channel);
-                let state = self.hands.state(number, channel);
-                let is_later = self.hands.saga(number, channel).is_none_or(|s| s.since.is_none_or(|t| t < at));
-                if state.is_under_way() || self.hands.ordered(number, channel).is_some() || !is_later {
-                    continue;
-                }
-                let before = state.swap().and_then(|s| Values::read(&s.before.record, channel).ok());
-                let ours = state.swap().filter(|_| state.is_on_fallback()).zip(before.as_ref());
-                let expected = ours.map(|(s, before)| before.after(&s.wrote)).or_else(|| self.known.get(&key).cloned());
-                let now = values[channel.index()].clone();
-                let Some(expected) = expected else {
-                    self.known.insert(key, now);
-                    continue;
-                };
-                let differences = Values::differences(before.as_ref().unwrap_or(&expected), &expected, &now);
-                if !differences.is_empty() && self.asked.insert(key) {
-                    self.ask_who(at, sid, Drifted { number, channel, differences, now, actor: None });
-                }
-            }
-        }
-    }
-
-    /// Asks Twilio's audit log who it was, and then tells the engine's task.
-    fn ask_who(&mut self, at: Time, sid: NumberSid, mut drifted: Drifted) {
-        let (client, clock, inbox) = (self.shared.client.clone(), self.shared.clock.clone(), self.inbox.clone());
-        let own = clock.clone();
-        clock.spawn(&mut self.asking, async move {
-            match client.changes(sid, at - AUDIT_BACK).await {
-                Ok(changes) => drifted.actor = changes.into_iter().next(),
-                Err(error) => tracing::warn!(number = %drifted.number, %error, "cannot ask who changed it"),
-            }
-            if let Some(inbox) = inbox.upgrade() {
-                // The agent may be stopping; the next one sees the same difference.
-                let _ = own.wait(None, inbox.send(Message::Drifted(drifted))).await;
-            }
-        });
-    }
-
-    /// Somebody else changed a number, and we know who, or that it cannot be known.
-    pub async fn drifted(&mut self, engine: &mut Engine, now: Time, drifted: Drifted) {
-        let Drifted { number, channel, differences, now: values, actor } = drifted;
-        self.asked.remove(&(number, channel));
-        if self.hands.state(number, channel).is_under_way() || self.hands.ordered(number, channel).is_some() {
-            // An order has begun meanwhile, and compares for itself.
-            return;
-        }
-        let was_ours = self.hands.state(number, channel).is_on_fallback();
-        let what: Vec<String> = differences.iter().map(ToString::to_string).collect();
-        let who = actor.clone().unwrap_or_else(|| "unknown".to_owned());
-        let entry = Entry::Drift { number, channel, differences, actor };
-        if let Err(error) = self.record(now, vec![entry]).await {
-            tracing::error!(%number, %channel, %error, cure = error.cure, "a change that is not ours is not in the journal");
-            return;
-        }
-        self.known.insert((number, channel), values);
-        tracing::error!(%number, %channel, who, "somebody else changed this number: {}", what.join("; "));
-        let Some(ix) = self.shared.roster.find(number) else { return };
-        self.shared.metrics.drift(ix, channel, true);
-        if was_ours {
-            engine.restored(now, ix, channel);
         }
     }
 }

@@ -32,6 +32,8 @@ pub enum Purpose {
     Quiet = 9,
     /// A day with a fault of it.
     Trial = 10,
+    /// What a call or message meets that a request has made.
+    Placed = 11,
 }
 
 /// A generator of its own for (`purpose`, `whom`, `which`).

@@ -27,12 +27,15 @@ pub struct Fault {
     /// Of `hang` and `slow`: how long an answer takes.
     #[serde(default = "minute", with = "span")]
     pub takes: Duration,
+    /// Of `refuse`: Twilio's error code.
+    #[serde(default = "forbidden")]
+    pub code: u32,
 }
 
 impl Fault {
     /// Every request in scope meets `kind`, until the end.
     pub fn new(kind: FaultKind, on: Scope) -> Fault {
-        Fault { kind, on, share: one(), lasts: None, takes: minute() }
+        Fault { kind, on, share: one(), lasts: None, takes: minute(), code: forbidden() }
     }
 
     pub fn lasts(self, span: Duration) -> Fault {
@@ -46,6 +49,11 @@ impl Fault {
 
 fn one() -> f64 {
     1.0
+}
+
+/// No permission to call there.
+fn forbidden() -> u32 {
+    21215
 }
 
 fn minute() -> Duration {
@@ -65,6 +73,8 @@ pub enum FaultKind {
     Unavailable,
     /// 401, code 20003, whatever the credentials.
     Unauthorized,
+    /// 400 with the fault's `code`: no permission, no credit. Not processed.
+    Refuse,
     /// The connection closes before anything is processed.
     Drop,
     /// Processed, but the answer does not come.

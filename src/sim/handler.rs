@@ -34,6 +34,10 @@ pub enum Does {
     Wrong,
     /// Text where TwiML was wanted: spoken to a caller, sent to who texts.
     Speaks,
+    /// Answers, and says nothing.
+    Silent,
+    /// Answers with the tones and the words of a number that is not in service.
+    OutOfService,
     /// Forwards (this share) to where nobody is.
     Dead { forward: f64, warning: Option<u32> },
     /// Forwards (this share) to where no call ends well.
@@ -134,6 +138,8 @@ impl Handlers {
             Condition::BadTwiml(code) => Fetched::Failed { after: 0.2, code, http: Some(200) },
             Condition::Wrong => served(0.2, Does::Wrong),
             Condition::Spoken => served(0.2, Does::Speaks),
+            Condition::Silent => served(0.2, Does::Silent),
+            Condition::OutOfService => served(0.2, Does::OutOfService),
             Condition::DeadTarget(warning) => served(0.2, Does::Dead { forward, warning }),
             Condition::MixedTarget => served(0.2, Does::Mixed { forward }),
         }

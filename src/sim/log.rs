@@ -61,6 +61,11 @@ impl<T: Row> Log<T> {
         self.by_sid.get(&digits).map(|i| &self.rows[*i as usize])
     }
 
+    /// A row to be changed, in anything but its time and SID.
+    pub fn get_mut(&mut self, digits: u128) -> Option<&mut T> {
+        self.by_sid.get(&digits).map(|i| &mut self.rows[*i as usize])
+    }
+
     pub fn len(&self) -> usize {
         self.rows.len()
     }

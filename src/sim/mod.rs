@@ -15,7 +15,7 @@
 //! It shares ids and instants with `core` and nothing with the client, so that a field misspelt there is
 //! found here.
 //!
-//! Absent: creating calls and messages, recordings, XML, and whatever the agent never asks for.
+//! Absent: recordings, XML, and whatever the agent never asks for.
 
 pub(crate) mod chance;
 mod fault;
@@ -24,6 +24,7 @@ mod http;
 mod log;
 mod number;
 mod path;
+mod place;
 mod queue;
 mod row;
 mod scenario;
@@ -49,13 +50,16 @@ use tokio_util::sync::CancellationToken;
 pub use fault::{Fault, FaultKind, Scope};
 pub use http::route::Class;
 pub use number::{Effect, Update};
+pub use place::PlacedCall;
 pub use row::Actor;
 pub use scenario::*;
 pub use stats::Stats;
 pub use truth::{Entry, Mark, Tally, Truth};
+pub use voice::Sound;
 
 use crate::clock::Clock;
 use crate::core::id::E164;
+use crate::core::time::Time;
 use world::World;
 
 /// The simulator. Clones share one world.
@@ -122,6 +126,14 @@ impl Sim {
 
     pub fn stats(&self) -> Stats {
         self.lock().stats.clone()
+    }
+
+    /// The calls that requests have made so far, each with when it was over.
+    pub fn placed_calls(&self) -> Vec<(PlacedCall, Time)> {
+        let state = self.present();
+        let world = &state.world;
+        let over = |sid: &u128| world.calls.get(*sid).map_or(Time::EPOCH, row::Call::end);
+        world.outbound.calls.iter().map(|(sid, call)| (call.clone(), over(sid))).collect()
     }
 
     /// The full record of a number as Twilio would answer it now; `None` if it is not in the account.

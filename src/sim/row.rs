@@ -35,6 +35,13 @@ impl After {
         self.0 / 1000
     }
 
+    pub fn secs_since(self, earlier: After) -> f64 {
+        match self {
+            After::NEVER => 0.0,
+            After(ms) => f64::from(ms.saturating_sub(earlier.0)) / 1000.0,
+        }
+    }
+
     pub fn from(self, start: Time) -> Time {
         match self {
             After::NEVER => Time::from_millis(i64::MAX),
@@ -45,6 +52,7 @@ impl After {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CallStatus {
+    Queued,
     Ringing,
     InProgress,
     Completed,
@@ -57,6 +65,7 @@ pub enum CallStatus {
 impl CallStatus {
     pub const fn label(self) -> &'static str {
         match self {
+            CallStatus::Queued => "queued",
             CallStatus::Ringing => "ringing",
             CallStatus::InProgress => "in-progress",
             CallStatus::Completed => "completed",
@@ -72,6 +81,8 @@ impl CallStatus {
 pub enum CallDirection {
     Inbound,
     OutboundDial,
+    /// Made by a request.
+    OutboundApi,
     TrunkingOriginating,
 }
 
@@ -80,6 +91,7 @@ impl CallDirection {
         match self {
             CallDirection::Inbound => "inbound",
             CallDirection::OutboundDial => "outbound-dial",
+            CallDirection::OutboundApi => "outbound-api",
             CallDirection::TrunkingOriginating => "trunking-originating",
         }
     }
@@ -103,6 +115,10 @@ pub struct Call {
     pub status: CallStatus,
     /// Whole seconds of talk.
     pub duration: u32,
+    /// Queued until then.
+    pub dialled: After,
+    /// It rings until then.
+    pub answered: After,
     pub ended: After,
     /// Listed while it lasts, from then on.
     pub early: After,
@@ -127,6 +143,8 @@ impl Call {
             direction: CallDirection::Inbound,
             status,
             duration: if status == CallStatus::Completed { ended.whole_secs() } else { 0 },
+            dialled: After::ms(0.0),
+            answered: if status == CallStatus::Completed { After::ms(0.0) } else { After::NEVER },
             ended,
             early: After::NEVER,
             listed: ended,
@@ -144,6 +162,34 @@ impl Call {
         (self.parent.as_u128() != 0).then_some(self.parent)
     }
 
+    /// A call that waited for its turn has had it: how it goes, counted from that turn, and how many
+    /// seconds after its end the lists show it.
+    pub fn finish(&mut self, status: CallStatus, answered: After, ended: After, shown_after: f64) {
+        let since_turn = |at: After| if at == After::NEVER { at } else { self.dialled.plus(at.secs_since(After(0))) };
+        (self.answered, self.ended) = (since_turn(answered), since_turn(ended));
+        (self.status, self.wrong) = (status, status);
+        self.listed = self.ended.plus(shown_after);
+        if status == CallStatus::Completed {
+            self.duration = self.ended.secs_since(self.answered) as u32;
+            self.priced = self.listed;
+        }
+    }
+
+    /// The call is cut off, `at` after it began, unless it is over by then.
+    pub fn cut(&mut self, at: After) {
+        if self.ended <= at {
+            return;
+        }
+        let shown_after = self.listed.secs_since(self.ended);
+        let is_answered = self.answered <= at;
+        self.status = if is_answered { CallStatus::Completed } else { CallStatus::Canceled };
+        self.wrong = self.status;
+        self.duration = if is_answered { at.secs_since(self.answered) as u32 } else { 0 };
+        self.ended = at;
+        self.listed = at.plus(shown_after);
+        self.priced = if is_answered { self.listed } else { After::NEVER };
+    }
+
     pub fn end(&self) -> Time {
         self.ended.from(self.start)
     }
@@ -154,7 +200,8 @@ impl Call {
         }
         let over = t >= self.end();
         let status = match over {
-            false if self.status == CallStatus::Completed => CallStatus::InProgress,
+            false if t < self.dialled.from(self.start) => CallStatus::Queued,
+            false if t >= self.answered.from(self.start) => CallStatus::InProgress,
             false => CallStatus::Ringing,
             true if t < self.corrected.from(self.start) => self.wrong,
             true => self.status,
@@ -211,6 +258,24 @@ impl MessageStatus {
     }
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MessageDirection {
+    Inbound,
+    Reply,
+    /// Sent by a request.
+    Api,
+}
+
+impl MessageDirection {
+    pub const fn label(self) -> &'static str {
+        match self {
+            MessageDirection::Inbound => "inbound",
+            MessageDirection::Reply => "outbound-reply",
+            MessageDirection::Api => "outbound-api",
+        }
+    }
+}
+
 /// A message, in or out.
 #[derive(Clone, Debug)]
 pub struct Message {
@@ -220,7 +285,9 @@ pub struct Message {
     /// Index of the Messaging Service that handled it.
     pub service: Option<u16>,
     pub at: Time,
-    pub is_reply: bool,
+    pub direction: MessageDirection,
+    /// What it says, where somebody wrote it on purpose.
+    pub body: Option<Arc<str>>,
     /// In the end.
     pub status: MessageStatus,
     /// Before the end.

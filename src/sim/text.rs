@@ -2,7 +2,7 @@
 
 use super::chance::Chance;
 use super::handler::{Does, Fetched};
-use super::row::{After, Alert, Message, MessageStatus, Subject};
+use super::row::{After, Alert, Message, MessageDirection, MessageStatus, Subject};
 use super::traffic::Caller;
 use super::voice::{Served, Stage, listing_lag};
 use crate::core::id::{AlertSid, E164, MessageSid};
@@ -63,7 +63,8 @@ impl Stage<'_> {
             to: arrival.to.as_u64(),
             service,
             at: arrival.at,
-            is_reply: false,
+            direction: MessageDirection::Inbound,
+            body: None,
             status: MessageStatus::Received,
             before: MessageStatus::Receiving,
             error: None,
@@ -106,7 +107,7 @@ impl Stage<'_> {
                     Fetched::Served { after, does: d } => {
                         elapsed += after;
                         out.served = match (i, d) {
-                            (_, Does::Wrong) => Served::Nobody,
+                            (_, Does::Wrong | Does::Silent | Does::OutOfService) => Served::Nobody,
                             (0, Does::Answers | Does::Forwards { .. }) => Served::Bin,
                             (0, _) => Served::Primary,
                             _ => Served::OwnFallback,
@@ -120,7 +121,7 @@ impl Stage<'_> {
         }
 
         let answers = match does {
-            None | Some(Does::Wrong) => false,
+            None | Some(Does::Wrong | Does::Silent | Does::OutOfService) => false,
             Some(Does::Answers | Does::Forwards { .. } | Does::Speaks) => true,
             Some(Does::Serves { .. } | Does::Dead { .. } | Does::Mixed { .. }) => replies < self.traffic.replies,
         };
@@ -141,7 +142,8 @@ impl Stage<'_> {
                     _ => inbound.from,
                 },
                 at: After::secs(elapsed + reply_after).from(arrival.at),
-                is_reply: true,
+                direction: MessageDirection::Reply,
+                body: None,
                 status,
                 before: MessageStatus::Sent,
                 error,

@@ -61,12 +61,38 @@ pub struct Fared {
     pub honest: bool,
 }
 
+/// What a caller hears once a call is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sound {
+    /// It was not answered.
+    Nothing,
+    /// Twilio's own words: an application error has occurred.
+    Announcement,
+    /// What the company wants to be heard.
+    Handler,
+    /// The number's own fallback URL, or the trunk's.
+    OwnFallback,
+    Bin,
+    /// Valid TwiML that is somebody else's.
+    Wrong,
+    /// Plain text, read aloud.
+    Text,
+    Silence,
+    /// The special information tones and words of a number that is not in service.
+    OutOfService,
+    /// Somebody at the other end of a forward, or the ringing there.
+    Forward,
+    /// Whoever answers at the old provider.
+    LosingCarrier,
+}
+
 /// A call that has been made.
 pub struct Played {
     pub legs: Vec<Call>,
     pub alerts: Vec<Alert>,
     pub fared: Fared,
     pub over: Time,
+    pub sound: Sound,
 }
 
 /// Everything about a call that is chance.
@@ -139,7 +165,7 @@ pub struct Stage<'a> {
 impl Stage<'_> {
     pub fn play(&self, dial: &Dial<'_>, path: &VoicePath, chance: &mut Chance) -> Played {
         let luck = Luck::draw(chance, &self.scenario.lag, self.traffic);
-        let mut take = Take { stage: self, dial, luck, alerts: Vec::new(), elapsed: 0.0 };
+        let mut take = Take { stage: self, dial, luck, alerts: Vec::new(), elapsed: 0.0, sound: Sound::Nothing };
         take.elapsed = take.luck.setup;
         match path {
             VoicePath::Nobody => take.end(CallStatus::Failed, 0.0, Served::Nobody),
@@ -158,6 +184,7 @@ struct Take<'a> {
     alerts: Vec<(u32, Arc<str>, Option<u16>, f64)>,
     /// Seconds since the call began.
     elapsed: f64,
+    sound: Sound,
 }
 
 impl Take<'_> {
@@ -196,6 +223,7 @@ impl Take<'_> {
         }
         let mut played = match self.stage.scenario.twilio.broken_webhook {
             BrokenWebhook::Completed => {
+                self.sound = Sound::Announcement;
                 let announcement = 1.2 + 4.3 * self.luck.slack;
                 self.end(CallStatus::Completed, announcement, Served::Nobody)
             }
@@ -210,6 +238,7 @@ impl Take<'_> {
         let mut played = match url.map(|u| (u, self.stage.handlers.fetch(u, self.luck.hit, self.dial.carrier))) {
             Some((_, Fetched::Served { .. })) if !self.fails_honestly() => {
                 let talk = self.luck.talk.max(3.0);
+                self.sound = Sound::Forward;
                 self.end(CallStatus::Completed, talk, Served::Primary)
             }
             Some((_, Fetched::Served { .. })) => self.honest_failure(CallStatus::Failed, 2.0),
@@ -238,6 +267,16 @@ impl Take<'_> {
     }
 
     fn serve(mut self, does: Does, by: Served, url: &str, target_fails: bool) -> Played {
+        self.sound = match (does, by) {
+            (Does::Wrong, _) => Sound::Wrong,
+            (Does::Speaks, _) => Sound::Text,
+            (Does::Silent, _) => Sound::Silence,
+            (Does::OutOfService, _) => Sound::OutOfService,
+            (Does::Answers, _) => Sound::Bin,
+            (Does::Forwards { .. }, _) => Sound::Forward,
+            (Does::Serves { .. } | Does::Dead { .. } | Does::Mixed { .. }, Served::OwnFallback) => Sound::OwnFallback,
+            (Does::Serves { .. } | Does::Dead { .. } | Does::Mixed { .. }, _) => Sound::Handler,
+        };
         let (forward, dead) = match does {
             Does::Serves { forward } => (forward, None),
             Does::Dead { forward, warning } => {
@@ -254,7 +293,7 @@ impl Take<'_> {
                 };
                 (forward, Some(status))
             }
-            Does::Wrong | Does::Speaks => {
+            Does::Wrong | Does::Speaks | Does::Silent | Does::OutOfService => {
                 let listens = 4.0 + 8.0 * self.luck.slack;
                 return self.end(CallStatus::Completed, listens, Served::Nobody);
             }
@@ -326,7 +365,8 @@ impl Take<'_> {
     }
 
     /// The call goes on to `to`, where it ends as `status`.
-    fn dial(self, to: E164, status: CallStatus, served: Served, unanswered: bool) -> Played {
+    fn dial(mut self, to: E164, status: CallStatus, served: Served, unanswered: bool) -> Played {
+        self.sound = Sound::Forward;
         let l = &self.luck;
         let begins = self.elapsed + 0.3;
         let rings = match status {
@@ -334,7 +374,9 @@ impl Take<'_> {
             CallStatus::Busy => 1.5 + 4.5 * l.ring,
             CallStatus::NoAnswer => 15.0 + 20.0 * l.ring,
             CallStatus::Canceled => 2.0 + 18.0 * l.ring,
-            CallStatus::Completed | CallStatus::Ringing | CallStatus::InProgress => 3.0 + 15.0 * l.ring,
+            CallStatus::Completed | CallStatus::Queued | CallStatus::Ringing | CallStatus::InProgress => {
+                3.0 + 15.0 * l.ring
+            }
         };
         let talk = if status == CallStatus::Completed { l.talk.max(3.0) } else { 0.0 };
         let slack = match status {
@@ -342,6 +384,7 @@ impl Take<'_> {
             CallStatus::Busy
             | CallStatus::Failed
             | CallStatus::NoAnswer
+            | CallStatus::Queued
             | CallStatus::Ringing
             | CallStatus::InProgress => 1.0 + 7.0 * l.slack,
         };
@@ -353,6 +396,7 @@ impl Take<'_> {
         child.from = parent.from;
         child.to = to.as_u64();
         child.duration = talk as u32;
+        child.answered = if status == CallStatus::Completed { After::secs(rings) } else { After::NEVER };
         child.listed = ended.plus(lag);
         if status == CallStatus::Completed {
             child.priced = ended.plus(self.luck.priced);
@@ -373,6 +417,7 @@ impl Take<'_> {
         leg.to = self.dial.to.as_u64();
         leg.listed = ended.plus(l.lags[0]);
         if status == CallStatus::Completed {
+            leg.answered = After::secs(self.elapsed);
             leg.priced = ended.plus(l.priced);
         }
         if ended > After::secs(12.0) && l.early.0 < self.stage.scenario.lag.early {
@@ -410,7 +455,8 @@ impl Take<'_> {
                 }
             })
             .collect();
-        Played { legs, alerts, fared: Fared { served, unanswered, honest: false }, over }
+        let sound = if legs[0].status == CallStatus::Completed { self.sound } else { Sound::Nothing };
+        Played { legs, alerts, fared: Fared { served, unanswered, honest: false }, over, sound }
     }
 }
 

@@ -15,6 +15,7 @@ use super::http::error::ApiError;
 use super::http::route::Class;
 use super::log::Log;
 use super::number::{Effect, Field, Known, Number, Record, Update};
+use super::place::{Outbound, Placed};
 use super::queue::Queue;
 use super::row::{Actor, Alert, Audit, Call, Message, Subject};
 use super::scenario::{Edit, Group, HandlerChange, HandlerState, Happening, Scenario, ScenarioError, Storm, StormEnd};
@@ -43,21 +44,23 @@ pub struct World {
     end: Time,
     by_e164: HashMap<E164, u32>,
     by_sid: HashMap<NumberSid, u32>,
-    groups: Vec<GroupState>,
-    handlers: Handlers,
+    pub(super) groups: Vec<GroupState>,
+    pub(super) handlers: Handlers,
     arrivals: Vec<[Arrivals; 2]>,
-    queue: Queue<Next>,
+    pub(super) queue: Queue<Next>,
+    /// What requests have made.
+    pub(super) outbound: Outbound,
 }
 
 /// How a group's callers behave at present.
-struct GroupState {
-    traffic: Traffic,
+pub(super) struct GroupState {
+    pub(super) traffic: Traffic,
     factor: f64,
     /// The highest factor of the day, by which arrivals are drawn.
     most: f64,
 }
 
-enum Next {
+pub(super) enum Next {
     /// Somebody might call or text.
     Candidate {
         number: u32,
@@ -82,10 +85,12 @@ enum Next {
     /// A change of traffic is over.
     Calms(usize),
     Noise(u64),
+    /// A call or message that a request has made has its turn.
+    Placed(Placed),
 }
 
 /// One attempt of one caller.
-struct Attempt {
+pub(super) struct Attempt {
     caller: Option<Caller>,
     ordinal: u64,
     depth: u8,
@@ -115,6 +120,7 @@ impl World {
             handlers: Handlers::new(&scenario),
             arrivals: Vec::new(),
             queue: Queue::new(),
+            outbound: Outbound::default(),
             scenario,
         };
         world.populate(start);
@@ -236,6 +242,7 @@ impl World {
                 self.ledger.mark(self.now, Mark::Traffic { group: name, change: "as usual".into() });
             }
             Next::Noise(n) => self.noise(n),
+            Next::Placed(placed) => self.placed(&placed),
         }
     }
 

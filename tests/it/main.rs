@@ -6,6 +6,7 @@ mod agent;
 mod alerts;
 mod config;
 mod detector;
+mod explain;
 mod faults;
 mod hands;
 mod kill;

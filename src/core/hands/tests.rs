@@ -10,10 +10,11 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::core::id::NumberSid;
-use crate::core::journal::{Author, Of, Scope};
+use crate::core::journal::{Act, Author, By, Entry, Of, Scope};
 use crate::core::operator::Request;
+use crate::core::policy::Action;
 use crate::core::restore::Values;
-use crate::core::roster::{Number, NumberIx, PortAt};
+use crate::core::roster::{Number, NumberIx, PortAt, Roster};
 use crate::core::verdict::Evidence;
 
 const VOICE: Channel = Channel::Voice;

@@ -8,7 +8,9 @@ use super::view::{Answer, Below, Formatted, Null, Phone, Text, View, one};
 use crate::core::id::{AccountSid, CallSid, E164, MessageSid, NumberSid, ServiceSid, TrunkSid};
 use crate::core::time::Time;
 use crate::sim::log::Slice;
-use crate::sim::row::{Call, CallDirection, CallState, Message, MessageState, MessageStatus};
+use crate::sim::row::{
+    Call, CallDirection, CallState, CallStatus, Message, MessageDirection, MessageState, MessageStatus,
+};
 
 const CALL_PARTS: [(&str, &str); 9] = [
     ("notifications", "/Notifications.json"),
@@ -35,7 +37,7 @@ struct CallBody<'a> {
     from_formatted: Formatted,
     phone_number_sid: NumberSid,
     status: &'static str,
-    start_time: Rfc2822,
+    start_time: Option<Rfc2822>,
     end_time: Option<Rfc2822>,
     duration: Option<Text<u32>>,
     price: Option<Text<String>>,
@@ -46,7 +48,7 @@ struct CallBody<'a> {
     forwarded_from: Null,
     group_sid: Null,
     caller_name: Option<&'static str>,
-    queue_time: &'static str,
+    queue_time: Text<u64>,
     trunk_sid: Option<TrunkSid>,
     uri: String,
     subresource_uris: Below<'a>,
@@ -62,7 +64,7 @@ impl Body for CallBody<'_> {
 fn minute_rate(direction: CallDirection) -> u32 {
     match direction {
         CallDirection::Inbound => 850,
-        CallDirection::OutboundDial => 1400,
+        CallDirection::OutboundDial | CallDirection::OutboundApi => 1400,
         CallDirection::TrunkingOriginating => 450,
     }
 }
@@ -79,6 +81,7 @@ impl View<'_> {
             (true, false) => call.end(),
             (true, true) => call.priced.from(call.start),
         };
+        let dialled = call.dialled.from(call.start);
         let minutes = call.duration.div_ceil(60).max(1);
         let price = dollars(minutes * minute_rate(call.direction));
         CallBody {
@@ -93,7 +96,7 @@ impl View<'_> {
             from_formatted: Formatted(call.from),
             phone_number_sid: self.world.numbers[call.number as usize].sid,
             status: state.status.label(),
-            start_time: self.rfc2822(call.start),
+            start_time: (state.status != CallStatus::Queued).then(|| self.rfc2822(dialled)),
             end_time: state.over.then(|| self.rfc2822(call.end())),
             duration: state.over.then_some(Text(if state.status == call.status { call.duration } else { 0 })),
             price: state.priced.then_some(Text(price)),
@@ -103,8 +106,9 @@ impl View<'_> {
             api_version: "2010-04-01",
             forwarded_from: Null,
             group_sid: Null,
-            caller_name: (call.direction != CallDirection::OutboundDial).then_some(""),
-            queue_time: "0",
+            caller_name: (!matches!(call.direction, CallDirection::OutboundDial | CallDirection::OutboundApi))
+                .then_some(""),
+            queue_time: Text(dialled.since(call.start).as_millis() as u64),
             trunk_sid: call.trunk.map(|i| self.world.scenario.trunks[i as usize].sid),
             uri: format!("{stem}.json"),
             subresource_uris: Below { stem, names: &CALL_PARTS },
@@ -138,6 +142,12 @@ impl View<'_> {
         })
     }
 
+    /// A call as Twilio itself knows it.
+    pub fn call_now(&self, sid: CallSid) -> Answer {
+        let found = self.world.calls.get(sid.as_u128()).and_then(|c| Some((c, c.known_at(self.world.now)?)));
+        found.map_or_else(|| Err(self.not_found()), |(call, state)| one(&self.call(call, state)))
+    }
+
     pub fn call_by_sid(&self) -> Answer {
         let call = self.route.sid.parse::<CallSid>().ok().and_then(|sid| self.world.calls.get(sid.as_u128()));
         let state = |call: &Call| match self.is_fetched_at_once() {
@@ -153,7 +163,7 @@ const MESSAGE_PARTS: [(&str, &str); 2] = [("media", "/Media.json"), ("feedback",
 
 #[derive(Serialize)]
 struct MessageBody<'a> {
-    body: &'static str,
+    body: &'a str,
     num_segments: &'static str,
     direction: &'static str,
     from: Phone,
@@ -182,11 +192,15 @@ impl Body for MessageBody<'_> {
 }
 
 /// What people write, and what they are answered.
-fn words(message: &Message) -> &'static str {
+fn words(message: &Message) -> &str {
     const ASKED: [&str; 5] = ["Hi, are you open today?", "STATUS", "Where is my order?", "Please call me back", "Y"];
     const TOLD: [&str; 3] = ["Thanks, we will be in touch.", "We are open until six.", "Got it."];
     let pick = message.sid.as_u128();
-    if message.is_reply { TOLD[(pick % 3) as usize] } else { ASKED[(pick % 5) as usize] }
+    match (&message.body, message.direction) {
+        (Some(body), _) => body,
+        (None, MessageDirection::Reply) => TOLD[(pick % 3) as usize],
+        (None, MessageDirection::Inbound | MessageDirection::Api) => ASKED[(pick % 5) as usize],
+    }
 }
 
 /// What Twilio's dictionary calls the codes of messages that do not arrive.
@@ -204,14 +218,14 @@ fn error_message(code: u32) -> &'static str {
 }
 
 impl View<'_> {
-    fn message(&self, m: &Message, state: MessageState) -> MessageBody<'static> {
+    fn message<'m>(&self, m: &'m Message, state: MessageState) -> MessageBody<'m> {
         let stem = format!("/2010-04-01/Accounts/{}/Messages/{}", self.account(), m.sid);
         let changed = if state.done { m.done.from(m.at) } else { m.at };
         let error = m.error.filter(|_| state.done);
         MessageBody {
             body: words(m),
             num_segments: "1",
-            direction: if m.is_reply { "outbound-reply" } else { "inbound" },
+            direction: m.direction.label(),
             from: Phone(m.from),
             to: Phone(m.to),
             date_updated: self.rfc2822(changed),
@@ -243,6 +257,12 @@ impl View<'_> {
         self.list_2010("messages", &paging, slice, |m| {
             self.message(m, m.listed_at(now).expect("the filter has kept listed rows"))
         })
+    }
+
+    /// A message as Twilio itself knows it.
+    pub fn message_now(&self, sid: MessageSid) -> Answer {
+        let found = self.world.messages.get(sid.as_u128()).and_then(|m| Some((m, m.known_at(self.world.now)?)));
+        found.map_or_else(|| Err(self.not_found()), |(m, state)| one(&self.message(m, state)))
     }
 
     pub fn message_by_sid(&self) -> Answer {

@@ -10,6 +10,7 @@ mod bins;
 mod body;
 mod calls;
 mod control;
+mod create;
 mod date;
 pub(super) mod error;
 mod numbers;
@@ -161,6 +162,7 @@ fn decide(sim: &Sim, parts: &request::Parts, body: &[u8], at_once: usize) -> Dec
     let (Ok(route) | Err(route)) = parsed;
     let trouble = Trouble::of(&state.world, route.class, &mut luck);
 
+    let creates = matches!(route.class, Class::CallCreate | Class::MessageCreate);
     let crowded = (at_once > state.world.scenario.api.concurrency).then(ApiError::too_many);
     let (answer, holds) = match crowded.or_else(|| trouble.refusal()) {
         Some(refusal) => (Err(refusal), None),
@@ -169,7 +171,7 @@ fn decide(sim: &Sim, parts: &request::Parts, body: &[u8], at_once: usize) -> Dec
     let (status, (content_type, body)) = match answer {
         Ok(mut json) => {
             trouble.spoil(&mut json, &mut luck);
-            (200, (JSON, json))
+            (if creates { 201 } else { 200 }, (JSON, json))
         }
         Err(error) => {
             let is_ours = matches!(error.status, 400..=499) && !matches!(error.status, 401 | 429);
@@ -213,6 +215,11 @@ fn process(
     }
     let query = Query::parse(parts.uri.query().unwrap_or_default().as_bytes());
     let base = base_of(headers);
+    if route.class.is_of_calls() {
+        let done = create::act(world, route, path, &Query::parse(body));
+        let view = View { world, route, path, query: &query, base: &base, skew: trouble.skew() };
+        return (done.and_then(|done| view.done(done)), None);
+    }
     let view = View { world, route, path, query: &query, base: &base, skew: trouble.skew() };
     let Some(number) = route.class.writes().then(|| view.number_of_path()) else {
         return (read(&view), None);
@@ -276,7 +283,12 @@ fn read(view: &View<'_>) -> Answer {
         Class::OriginationUrls => view.origination_urls(),
         Class::Region => view.region(),
         // Writes are not read.
-        Class::NumberUpdate | Class::NumberDelete | Class::Other => Err(view.not_found()),
+        Class::NumberUpdate
+        | Class::NumberDelete
+        | Class::CallCreate
+        | Class::CallUpdate
+        | Class::MessageCreate
+        | Class::Other => Err(view.not_found()),
     }
 }
 

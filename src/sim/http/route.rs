@@ -10,8 +10,11 @@ pub enum Class {
     Calls,
     Call,
     CallNotifications,
+    CallCreate,
+    CallUpdate,
     Messages,
     Message,
+    MessageCreate,
     Numbers,
     Number,
     NumberUpdate,
@@ -38,13 +41,16 @@ pub enum Class {
 }
 
 impl Class {
-    pub const ALL: [Class; 28] = [
+    pub const ALL: [Class; 31] = [
         Class::Account,
         Class::Calls,
         Class::Call,
         Class::CallNotifications,
+        Class::CallCreate,
+        Class::CallUpdate,
         Class::Messages,
         Class::Message,
+        Class::MessageCreate,
         Class::Numbers,
         Class::Number,
         Class::NumberUpdate,
@@ -75,8 +81,11 @@ impl Class {
             Class::Calls => "calls",
             Class::Call => "call",
             Class::CallNotifications => "call-notifications",
+            Class::CallCreate => "call-create",
+            Class::CallUpdate => "call-update",
             Class::Messages => "messages",
             Class::Message => "message",
+            Class::MessageCreate => "message-create",
             Class::Numbers => "numbers",
             Class::Number => "number",
             Class::NumberUpdate => "number-update",
@@ -103,7 +112,12 @@ impl Class {
     }
 
     pub const fn writes(self) -> bool {
-        matches!(self, Class::NumberUpdate | Class::NumberDelete)
+        matches!(self, Class::NumberUpdate | Class::NumberDelete) || self.is_of_calls()
+    }
+
+    /// Calls and messages that a request makes or ends.
+    pub const fn is_of_calls(self) -> bool {
+        matches!(self, Class::CallCreate | Class::CallUpdate | Class::MessageCreate)
     }
 }
 
@@ -130,6 +144,8 @@ impl<'p> Route<'p> {
                 None => route(Class::Other, "", ""),
             },
             ["2010-04-01", "Accounts", account, list] => match list {
+                "Calls.json" if method == "POST" => of(account, Class::CallCreate, "", ""),
+                "Messages.json" if method == "POST" => of(account, Class::MessageCreate, "", ""),
                 "Calls.json" => of(account, Class::Calls, "", ""),
                 "Messages.json" => of(account, Class::Messages, "", ""),
                 "IncomingPhoneNumbers.json" => of(account, Class::Numbers, "", ""),
@@ -138,6 +154,7 @@ impl<'p> Route<'p> {
                 _ => of(account, Class::Other, "", ""),
             },
             ["2010-04-01", "Accounts", account, list, file] => match (list, file.strip_suffix(".json")) {
+                ("Calls", Some(sid)) if method == "POST" => of(account, Class::CallUpdate, "", sid),
                 ("Calls", Some(sid)) => of(account, Class::Call, "", sid),
                 ("Messages", Some(sid)) => of(account, Class::Message, "", sid),
                 ("IncomingPhoneNumbers", Some(sid)) => match method {
@@ -192,7 +209,8 @@ mod tests {
         assert_eq!(class("POST", number), Ok((Class::NumberUpdate, "PNx")));
         assert_eq!(class("DELETE", number), Ok((Class::NumberDelete, "PNx")));
         assert_eq!(class("GET", "/2010-04-01/Accounts/ACx/Calls"), Ok((Class::Other, "")), "XML is not spoken here");
-        assert_eq!(class("POST", "/2010-04-01/Accounts/ACx/Calls.json"), Err(Class::Calls));
+        assert_eq!(class("POST", "/2010-04-01/Accounts/ACx/Calls.json"), Ok((Class::CallCreate, "")));
+        assert_eq!(class("DELETE", "/2010-04-01/Accounts/ACx/Calls.json"), Err(Class::Calls));
         assert_eq!(class("GET", "/v2/PhoneNumbers/+15005550100"), Ok((Class::Region, "+15005550100")));
         let nested = Route::parse("GET", "/2010-04-01/Accounts/ACx/Calls/CAx/Notifications.json").unwrap();
         assert_eq!((nested.class, nested.account, nested.parent), (Class::CallNotifications, Some("ACx"), "CAx"));

@@ -11,8 +11,8 @@ use crate::sim::world::World;
 /// How far Twilio's clock goes wrong, when it does.
 const SKEW: Duration = Duration::from_secs(3600);
 
-/// The faults that a request meets, and how long each takes.
-pub struct Trouble(Vec<(FaultKind, Duration)>);
+/// The faults that a request meets, how long each takes, and its code.
+pub struct Trouble(Vec<(FaultKind, Duration, u32)>);
 
 /// How an answer reaches the client.
 pub enum Delivery {
@@ -28,7 +28,9 @@ pub enum Delivery {
 impl Trouble {
     pub fn of(world: &World, class: Class, luck: &mut Chance) -> Trouble {
         let at_work = world.faults.iter().filter(|f| f.fault.on.meets(class) && f.at_work(world.now));
-        Trouble(at_work.filter(|f| luck.hits(f.fault.share)).map(|f| (f.fault.kind, f.fault.takes)).collect())
+        Trouble(
+            at_work.filter(|f| luck.hits(f.fault.share)).map(|f| (f.fault.kind, f.fault.takes, f.fault.code)).collect(),
+        )
     }
 
     pub fn has(&self, kind: FaultKind) -> bool {
@@ -36,12 +38,12 @@ impl Trouble {
     }
 
     fn takes(&self, kind: FaultKind) -> Option<Duration> {
-        self.0.iter().find(|(k, _)| *k == kind).map(|(_, takes)| *takes)
+        self.0.iter().find(|(k, ..)| *k == kind).map(|(_, takes, _)| *takes)
     }
 
     /// Why the request is not processed at all, if it is not.
     pub fn refusal(&self) -> Option<ApiError> {
-        let refuse = |kind| {
+        let refuse = |kind, code| {
             Some(match kind {
                 FaultKind::Drop | FaultKind::Unavailable => ApiError::foreign(503, ""),
                 FaultKind::TooMany => ApiError::too_many(),
@@ -50,6 +52,7 @@ impl Trouble {
                     ApiError::foreign(502, "<html><head><title>502 Bad Gateway</title></head></html>")
                 }
                 FaultKind::Unauthorized => ApiError::authenticate(),
+                FaultKind::Refuse => ApiError::bad_request(code, "This account may not do that"),
                 FaultKind::Hang
                 | FaultKind::Cut
                 | FaultKind::Slow
@@ -61,7 +64,7 @@ impl Trouble {
                 | FaultKind::Ineffective => return None,
             })
         };
-        self.0.iter().find_map(|(kind, _)| refuse(*kind))
+        self.0.iter().find_map(|(kind, _, code)| refuse(*kind, *code))
     }
 
     /// What becomes of the answer on its way.

@@ -113,6 +113,10 @@ pub enum Condition {
     Wrong,
     /// Plain text, which is read aloud to the caller. No trace.
     Spoken,
+    /// Valid TwiML that answers and says nothing. No trace.
+    Silent,
+    /// Valid TwiML that plays the tones of a number not in service. No trace.
+    OutOfService,
     /// Forwards to where nobody is: child legs `failed`, with this warning if any.
     DeadTarget(Option<u32>),
     /// Forwards to where calls end `failed`, `busy` or `no-answer`, and never well.
@@ -129,6 +133,8 @@ impl fmt::Display for HandlerState {
             Condition::BadTwiml(code) => write!(f, "answers unusable TwiML ({code})"),
             Condition::Wrong => f.write_str("answers the wrong TwiML"),
             Condition::Spoken => f.write_str("answers plain text"),
+            Condition::Silent => f.write_str("answers and says nothing"),
+            Condition::OutOfService => f.write_str("plays \"not in service\""),
             Condition::DeadTarget(_) => f.write_str("forwards to a dead target"),
             Condition::MixedTarget => f.write_str("forwards to a target that never answers well"),
         }?;
@@ -160,6 +166,8 @@ enum Becomes {
     NotTwiml,
     WrongTwiml,
     SpokenText,
+    Silent,
+    OutOfService,
     DeadTarget,
     MixedTarget,
 }
@@ -195,6 +203,8 @@ impl TryFrom<RawState> for HandlerState {
             Becomes::NotTwiml => Condition::BadTwiml(raw.code.unwrap_or(12300)),
             Becomes::WrongTwiml => Condition::Wrong,
             Becomes::SpokenText => Condition::Spoken,
+            Becomes::Silent => Condition::Silent,
+            Becomes::OutOfService => Condition::OutOfService,
             // 0 for the targets that die without a word.
             Becomes::DeadTarget => Condition::DeadTarget(Some(raw.code.unwrap_or(13224)).filter(|c| *c != 0)),
             Becomes::MixedTarget => Condition::MixedTarget,

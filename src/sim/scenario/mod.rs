@@ -181,6 +181,8 @@ pub struct Behaviour {
     pub anonymous: f64,
     /// Alerts 82004 and 82005 of the account's Functions, an hour.
     pub functions_log_per_hour: f64,
+    /// Calls that requests may begin in a second; the others are queued.
+    pub calls_per_second: f64,
 }
 
 impl Default for Behaviour {
@@ -190,6 +192,7 @@ impl Default for Behaviour {
             callback_warnings: 0.01,
             anonymous: 0.01,
             functions_log_per_hour: 0.0,
+            calls_per_second: 1.0,
         }
     }
 }

@@ -75,7 +75,7 @@ fn what_is_not_there_is_404_in_json_and_what_cannot_be_done_405() {
         ] {
             assert_eq!(door.get(path).await.error(), (404, 20404), "{path}");
         }
-        assert_eq!(door.post("Calls.json", &[("To", "+15005550006")]).await.error(), (405, 20004));
+        assert_eq!(door.post("Applications.json", &[("FriendlyName", "x")]).await.error(), (405, 20004));
     });
 }
 

@@ -8,6 +8,7 @@ mod faults;
 mod files;
 mod lists;
 mod numbers;
+mod place;
 mod truth;
 mod wire;
 mod world;

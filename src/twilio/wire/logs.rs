@@ -1,0 +1,223 @@
+//! Entries of Twilio's logs: calls, messages, alerts, and who changed what.
+
+use serde::Deserialize;
+
+use super::{BadRow, Listed, Reader, Row, Text, optional_date, optional_sid, sid};
+use crate::core::code::Code;
+use crate::core::observation::{Alert, Call, CallStatus, Direction, Leg, Level, Message, MessageStatus, Resource};
+use crate::core::routing::bare;
+use crate::core::time::Time;
+
+#[derive(Deserialize)]
+pub struct RawCall<'a> {
+    #[serde(borrow)]
+    sid: Text<'a>,
+    #[serde(borrow, default)]
+    parent_call_sid: Text<'a>,
+    #[serde(borrow, default)]
+    to: Text<'a>,
+    #[serde(borrow, default)]
+    from: Text<'a>,
+    #[serde(borrow, default)]
+    status: Text<'a>,
+    #[serde(borrow, default)]
+    direction: Text<'a>,
+    #[serde(borrow, default)]
+    start_time: Text<'a>,
+    #[serde(borrow, default)]
+    end_time: Text<'a>,
+    #[serde(borrow, default)]
+    date_created: Text<'a>,
+    #[serde(borrow, default)]
+    duration: Text<'a>,
+}
+
+pub struct Calls;
+
+impl Listed for Calls {
+    const KEY: &'static str = "calls";
+    type Raw<'a> = RawCall<'a>;
+    type Item = Call;
+
+    fn convert(raw: &RawCall<'_>, reader: Reader<'_>) -> Result<Row<Call>, BadRow> {
+        let sid = sid("sid", &raw.sid)?;
+        let started_at = match optional_date("start_time", &raw.start_time)? {
+            Some(at) => Some(at),
+            None => optional_date("date_created", &raw.date_created)?,
+        };
+        let leg = match raw.direction.get() {
+            Some("inbound" | "trunking-originating") => match reader.ours(&raw.to) {
+                Some(number) => Leg::Inbound { number, caller: reader.party(&raw.from) },
+                None => return Ok(Row::Foreign(started_at)),
+            },
+            Some("outbound-dial") => match optional_sid("parent_call_sid", &raw.parent_call_sid)? {
+                Some(parent) => Leg::Child { parent },
+                None => return Ok(Row::Foreign(started_at)),
+            },
+            // API calls and whatever else: nobody called us.
+            _ => return Ok(Row::Foreign(started_at)),
+        };
+        let started_at =
+            started_at.ok_or_else(|| BadRow::new("start_time", "neither start_time nor date_created is set"))?;
+        let duration = raw
+            .duration
+            .get()
+            .map(|d| d.parse().map_err(|_| BadRow::new("duration", format!("{d:?} is not a number of seconds"))))
+            .transpose()?;
+        Ok(Row::Ours(Call {
+            sid,
+            leg,
+            status: CallStatus::from_wire(raw.status.get().unwrap_or("")),
+            started_at,
+            ended_at: optional_date("end_time", &raw.end_time)?,
+            duration,
+        }))
+    }
+
+    fn time(call: &Call) -> Option<Time> {
+        Some(call.started_at)
+    }
+}
+
+#[derive(Deserialize)]
+pub struct RawMessage<'a> {
+    #[serde(borrow)]
+    sid: Text<'a>,
+    #[serde(borrow, default)]
+    to: Text<'a>,
+    #[serde(borrow, default)]
+    from: Text<'a>,
+    #[serde(borrow, default)]
+    status: Text<'a>,
+    #[serde(borrow, default)]
+    direction: Text<'a>,
+    #[serde(borrow, default)]
+    date_sent: Text<'a>,
+    #[serde(borrow, default)]
+    date_created: Text<'a>,
+    #[serde(borrow, default)]
+    error_code: Text<'a>,
+    #[serde(borrow, default)]
+    messaging_service_sid: Text<'a>,
+}
+
+pub struct Messages;
+
+impl Listed for Messages {
+    const KEY: &'static str = "messages";
+    type Raw<'a> = RawMessage<'a>;
+    type Item = Message;
+
+    fn convert(raw: &RawMessage<'_>, reader: Reader<'_>) -> Result<Row<Message>, BadRow> {
+        let sid = sid("sid", &raw.sid)?;
+        let (direction, ours, other) = match raw.direction.get() {
+            Some("inbound") => (Direction::Inbound, &raw.to, &raw.from),
+            Some("outbound-reply") => (Direction::Reply, &raw.from, &raw.to),
+            Some(_) => (Direction::Outbound, &raw.from, &raw.to),
+            None => return Err(BadRow::new("direction", "is missing")),
+        };
+        let sent_at = match optional_date("date_sent", &raw.date_sent)? {
+            Some(at) => Some(at),
+            None => optional_date("date_created", &raw.date_created)?,
+        };
+        let Some(number) = reader.ours(ours) else {
+            return Ok(Row::Foreign(sent_at));
+        };
+        let sent_at = sent_at.ok_or_else(|| BadRow::new("date_sent", "neither date_sent nor date_created is set"))?;
+        Ok(Row::Ours(Message {
+            sid,
+            number,
+            party: reader.party(other),
+            direction,
+            status: MessageStatus::from_wire(raw.status.get().unwrap_or("")),
+            sent_at,
+            error: raw.error_code.get().and_then(|c| c.parse().ok()).filter(|c| *c != 0).map(Code),
+            service: optional_sid("messaging_service_sid", &raw.messaging_service_sid)?,
+        }))
+    }
+
+    fn time(message: &Message) -> Option<Time> {
+        Some(message.sent_at)
+    }
+}
+
+#[derive(Deserialize)]
+pub struct RawAlert<'a> {
+    #[serde(borrow)]
+    sid: Text<'a>,
+    #[serde(borrow, default)]
+    resource_sid: Text<'a>,
+    #[serde(borrow, default)]
+    error_code: Text<'a>,
+    #[serde(borrow, default)]
+    log_level: Text<'a>,
+    #[serde(borrow, default)]
+    request_url: Text<'a>,
+    #[serde(borrow, default)]
+    date_generated: Text<'a>,
+    #[serde(borrow, default)]
+    date_created: Text<'a>,
+}
+
+pub struct Alerts;
+
+impl Listed for Alerts {
+    const KEY: &'static str = "alerts";
+    type Raw<'a> = RawAlert<'a>;
+    type Item = Alert;
+
+    fn convert(raw: &RawAlert<'_>, _: Reader<'_>) -> Result<Row<Alert>, BadRow> {
+        let resource = match raw.resource_sid.get() {
+            Some(s) if s.starts_with("CA") => Some(Resource::Call(sid("resource_sid", &raw.resource_sid)?)),
+            Some(s) if s.starts_with("SM") || s.starts_with("MM") => {
+                Some(Resource::Message(sid("resource_sid", &raw.resource_sid)?))
+            }
+            _ => None,
+        };
+        let code = raw.error_code.get().unwrap_or("");
+        let generated_at = optional_date("date_generated", &raw.date_generated)?;
+        Ok(Row::Ours(Alert {
+            sid: sid("sid", &raw.sid)?,
+            resource,
+            code: Code(code.parse().map_err(|_| BadRow::new("error_code", format!("{code:?} is not a number")))?),
+            level: Level::from_wire(raw.log_level.get().unwrap_or("")),
+            // On GET the query has the caller's number in it, and user and password are nobody's business.
+            url: raw.request_url.get().map(bare),
+            at: generated_at
+                .or(optional_date("date_created", &raw.date_created)?)
+                .ok_or_else(|| BadRow::new("date_created", "neither date_generated nor date_created is set"))?,
+        }))
+    }
+
+    fn time(alert: &Alert) -> Option<Time> {
+        Some(alert.at)
+    }
+}
+
+#[derive(Deserialize)]
+pub struct RawEvent<'a> {
+    #[serde(borrow, default)]
+    actor_type: Text<'a>,
+    #[serde(borrow, default)]
+    actor_sid: Text<'a>,
+    #[serde(borrow, default)]
+    source: Text<'a>,
+}
+
+/// Entries of the audit log, as who made them: `user US… by web`.
+pub struct Events;
+
+impl Listed for Events {
+    const KEY: &'static str = "events";
+    type Raw<'a> = RawEvent<'a>;
+    type Item = String;
+
+    fn convert(raw: &RawEvent<'_>, _: Reader<'_>) -> Result<Row<String>, BadRow> {
+        let text = |t: &Text<'_>| t.get().unwrap_or("unknown").to_owned();
+        Ok(Row::Ours(format!("{} {} by {}", text(&raw.actor_type), text(&raw.actor_sid), text(&raw.source))))
+    }
+
+    fn time(_: &String) -> Option<Time> {
+        None
+    }
+}

@@ -1,0 +1,196 @@
+//! Numbers, and what they refer to: applications and Messaging Services.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::{BadRow, Listed, Reader, Row, Text, optional_sid, sid};
+use crate::core::id::{ApplicationSid, NumberSid, ServiceSid};
+use crate::core::routing::{Application, NumberRecord, Service};
+use crate::core::time::Time;
+
+/// A number's record: what we understand of it, and the whole of it as Twilio wrote it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NumberRead {
+    /// Applications carry their SIDs only, and no Messaging Service is known yet.
+    pub record: NumberRecord,
+    /// Every field, for the snapshot.
+    pub raw: String,
+}
+
+#[derive(Deserialize)]
+struct RawNumber<'a> {
+    #[serde(borrow)]
+    sid: Text<'a>,
+    #[serde(borrow)]
+    phone_number: Text<'a>,
+    #[serde(borrow, default)]
+    trunk_sid: Text<'a>,
+    #[serde(borrow, default)]
+    voice_application_sid: Text<'a>,
+    #[serde(borrow, default)]
+    voice_url: Text<'a>,
+    #[serde(borrow, default)]
+    voice_fallback_url: Text<'a>,
+    #[serde(borrow, default)]
+    voice_receive_mode: Text<'a>,
+    #[serde(borrow, default)]
+    sms_application_sid: Text<'a>,
+    #[serde(borrow, default)]
+    sms_url: Text<'a>,
+    #[serde(borrow, default)]
+    sms_fallback_url: Text<'a>,
+    #[serde(borrow, default)]
+    status_callback: Text<'a>,
+}
+
+/// Reads one number's record.
+pub fn number(raw: &RawValue) -> Result<NumberRead, BadRow> {
+    let n: RawNumber<'_> = serde_json::from_str(raw.get()).map_err(|e| BadRow::new("row", e))?;
+    let application = |field, text| {
+        optional_sid::<ApplicationSid>(field, text).map(|sid| {
+            sid.map(|sid| Application {
+                sid,
+                voice_url: None,
+                voice_fallback_url: None,
+                sms_url: None,
+                sms_fallback_url: None,
+                status_callback: None,
+            })
+        })
+    };
+    let record = NumberRecord {
+        sid: sid("sid", &n.sid)?,
+        number: sid("phone_number", &n.phone_number)?,
+        trunk: optional_sid("trunk_sid", &n.trunk_sid)?,
+        voice_application: application("voice_application_sid", &n.voice_application_sid)?,
+        voice_url: n.voice_url.owned(),
+        voice_fallback_url: n.voice_fallback_url.owned(),
+        fax: n.voice_receive_mode.get() == Some("fax"),
+        sms_application: application("sms_application_sid", &n.sms_application_sid)?,
+        sms_url: n.sms_url.owned(),
+        sms_fallback_url: n.sms_fallback_url.owned(),
+        status_callback: n.status_callback.owned(),
+        service: None,
+        voice_elsewhere: None,
+    };
+    Ok(NumberRead { record, raw: raw.get().to_owned() })
+}
+
+pub struct Numbers;
+
+impl Listed for Numbers {
+    const KEY: &'static str = "incoming_phone_numbers";
+    type Raw<'a> = &'a RawValue;
+    type Item = NumberRead;
+
+    fn convert(raw: &&RawValue, reader: Reader<'_>) -> Result<Row<NumberRead>, BadRow> {
+        let read = number(raw)?;
+        Ok(match reader.roster.find(read.record.number) {
+            Some(_) => Row::Ours(read),
+            None => Row::Foreign(None),
+        })
+    }
+
+    fn time(_: &NumberRead) -> Option<Time> {
+        None
+    }
+}
+
+/// Which region processes a number's calls.
+#[derive(Deserialize)]
+pub struct RawRegion<'a> {
+    #[serde(borrow, default)]
+    voice_region: Text<'a>,
+}
+
+impl RawRegion<'_> {
+    /// None: it is not said, which is the account's home.
+    pub fn voice(&self) -> Option<String> {
+        self.voice_region.owned()
+    }
+}
+
+#[derive(Deserialize)]
+pub struct RawApplication<'a> {
+    #[serde(borrow)]
+    sid: Text<'a>,
+    #[serde(borrow, default)]
+    voice_url: Text<'a>,
+    #[serde(borrow, default)]
+    voice_fallback_url: Text<'a>,
+    #[serde(borrow, default)]
+    sms_url: Text<'a>,
+    #[serde(borrow, default)]
+    sms_fallback_url: Text<'a>,
+    #[serde(borrow, default)]
+    status_callback: Text<'a>,
+}
+
+impl RawApplication<'_> {
+    pub fn convert(&self) -> Result<Application, BadRow> {
+        Ok(Application {
+            sid: sid("sid", &self.sid)?,
+            voice_url: self.voice_url.owned(),
+            voice_fallback_url: self.voice_fallback_url.owned(),
+            sms_url: self.sms_url.owned(),
+            sms_fallback_url: self.sms_fallback_url.owned(),
+            status_callback: self.status_callback.owned(),
+        })
+    }
+}
+
+#[derive(Deserialize)]
+pub struct RawService<'a> {
+    #[serde(borrow)]
+    sid: Text<'a>,
+    #[serde(borrow, default)]
+    inbound_request_url: Text<'a>,
+    #[serde(borrow, default)]
+    fallback_url: Text<'a>,
+    #[serde(default)]
+    use_inbound_webhook_on_number: Option<bool>,
+}
+
+pub struct Services;
+
+impl Listed for Services {
+    const KEY: &'static str = "services";
+    type Raw<'a> = RawService<'a>;
+    type Item = Service;
+
+    fn convert(raw: &RawService<'_>, _: Reader<'_>) -> Result<Row<Service>, BadRow> {
+        Ok(Row::Ours(Service {
+            sid: sid::<ServiceSid>("sid", &raw.sid)?,
+            inbound_url: raw.inbound_request_url.owned(),
+            fallback_url: raw.fallback_url.owned(),
+            defers_to_number: raw.use_inbound_webhook_on_number.unwrap_or(false),
+        }))
+    }
+
+    fn time(_: &Service) -> Option<Time> {
+        None
+    }
+}
+
+#[derive(Deserialize)]
+pub struct RawServiceNumber<'a> {
+    #[serde(borrow)]
+    sid: Text<'a>,
+}
+
+/// Numbers of a Messaging Service.
+pub struct ServiceNumbers;
+
+impl Listed for ServiceNumbers {
+    const KEY: &'static str = "phone_numbers";
+    type Raw<'a> = RawServiceNumber<'a>;
+    type Item = NumberSid;
+
+    fn convert(raw: &RawServiceNumber<'_>, _: Reader<'_>) -> Result<Row<NumberSid>, BadRow> {
+        Ok(Row::Ours(sid("sid", &raw.sid)?))
+    }
+
+    fn time(_: &NumberSid) -> Option<Time> {
+        None
+    }
+}

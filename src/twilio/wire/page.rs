@@ -1,0 +1,188 @@
+//! One page of a list: parsed in one pass into borrowed rows, and taken apart row by row only when
+//! that fails, to find the bad ones.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+
+use super::{BadRow, Listed, Reader, Row, Text};
+use crate::core::time::Time;
+
+/// One page of a list.
+#[derive(Debug)]
+pub struct Page<T> {
+    pub rows: Vec<Result<Row<T>, BadRow>>,
+    /// Newest time among all rows that have one, ours or not.
+    pub newest: Option<Time>,
+    /// `next_page_uri`, or `meta.next_page_url`.
+    pub next: Option<String>,
+}
+
+/// A body that is not a page of this list.
+#[derive(Debug, PartialEq, thiserror::Error)]
+#[error("not a page of {key}: {problem}")]
+pub struct NotAPage {
+    pub key: &'static str,
+    pub problem: String,
+}
+
+/// Reads a page. Bad rows are in it as errors; a body that is no page at all is an error itself.
+pub fn page<L: Listed>(body: &[u8], reader: Reader<'_>) -> Result<Page<L::Item>, NotAPage> {
+    let not_a_page = |problem: String| NotAPage { key: L::KEY, problem };
+    // Checked once for the whole page, not once for each string in it. What is not UTF-8 spoils one
+    // field, a caller's name perhaps, and not the page.
+    let text = String::from_utf8_lossy(body);
+    let fast = envelope::<L, L::Raw<'_>, _>(&text, |raw| L::convert(&raw, reader));
+    if let Ok(Envelope { rows, next }) = fast
+        && rows.iter().all(Result::is_ok)
+    {
+        return Ok(finish::<L>(rows, next));
+    }
+    // Some row is bad, or all of it is: taken apart, with the raw text of what is bad.
+    let Envelope { rows, next } =
+        envelope::<L, &RawValue, _>(&text, |raw| row::<L>(raw, reader)).map_err(|e| not_a_page(e.to_string()))?;
+    Ok(finish::<L>(rows, next))
+}
+
+/// Reads one row on its own; a bad one is kept for diagnosis.
+pub fn row<L: Listed>(raw: &RawValue, reader: Reader<'_>) -> Result<Row<L::Item>, BadRow> {
+    serde_json::from_str::<L::Raw<'_>>(raw.get())
+        .map_err(|e| BadRow::new("row", e))
+        .and_then(|row| L::convert(&row, reader))
+        .map_err(|bad| BadRow { raw: outline(raw.get()), problem: masked(&bad.problem), ..bad })
+}
+
+fn finish<L: Listed>(rows: Vec<Result<Row<L::Item>, BadRow>>, next: Option<String>) -> Page<L::Item> {
+    let newest = rows
+        .iter()
+        .filter_map(|r| match r {
+            Ok(Row::Ours(item)) => L::time(item),
+            Ok(Row::Foreign(at)) => *at,
+            Err(_) => None,
+        })
+        .max();
+    Page { rows, newest, next }
+}
+
+/// How much of a bad row is kept.
+const RAW_KEPT: usize = 2000;
+
+/// A row for diagnosis: ids, states, dates and counts as they are, of everything else only its kind
+/// and size. A message's text, a caller's name and numbers in all their dresses are not ours to log.
+fn outline(raw: &str) -> String {
+    let Ok(serde_json::Value::Object(row)) = serde_json::from_str::<serde_json::Value>(raw) else {
+        return format!("{} bytes that are no object", raw.len());
+    };
+    let is_plain = |key: &str| {
+        key == "sid"
+            || ["_sid", "_time", "_code", "_level"].iter().any(|end| key.ends_with(end))
+            || ["date_", "num_"].iter().any(|start| key.starts_with(start))
+            || ["status", "direction", "duration", "origin", "type"].contains(&key)
+    };
+    let outlined: serde_json::Map<String, serde_json::Value> = row
+        .into_iter()
+        .map(|(key, value)| {
+            let shown = match value {
+                serde_json::Value::String(text) if is_plain(&key) => masked(&text),
+                serde_json::Value::String(text) => format!("{} characters", text.chars().count()),
+                serde_json::Value::Array(list) => format!("a list of {}", list.len()),
+                serde_json::Value::Object(map) => format!("an object of {}", map.len()),
+                serde_json::Value::Number(_) if !is_plain(&key) => "a number".to_owned(),
+                plain @ (serde_json::Value::Null | serde_json::Value::Bool(_) | serde_json::Value::Number(_)) => {
+                    return (key, plain);
+                }
+            };
+            (key, shown.into())
+        })
+        .collect();
+    serde_json::Value::Object(outlined).to_string().chars().take(RAW_KEPT).collect()
+}
+
+/// Text with the digits of telephone numbers replaced.
+fn masked(raw: &str) -> String {
+    let raw: String = raw.chars().take(RAW_KEPT).collect();
+    let mut parts = raw.split('+');
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let digits = part.bytes().take_while(u8::is_ascii_digit).count();
+        // Fewer digits are a date's offset from UTC.
+        let hidden = if digits >= 7 { digits } else { 0 };
+        out = out + "+" + &"*".repeat(hidden) + &part[hidden..];
+    }
+    out
+}
+
+struct Envelope<T> {
+    rows: Vec<T>,
+    next: Option<String>,
+}
+
+/// Reads a list's envelope, turning each row of type `R` into a `T` as it comes: a page's rows are
+/// never all there in raw form.
+fn envelope<'a, L: Listed, R: Deserialize<'a>, T>(
+    body: &'a str,
+    convert: impl FnMut(R) -> T,
+) -> Result<Envelope<T>, serde_json::Error> {
+    struct V<L, R, F>(F, PhantomData<(L, R)>);
+    struct Rows<R, F>(F, PhantomData<R>);
+
+    impl<'de, R: Deserialize<'de>, T, F: FnMut(R) -> T> DeserializeSeed<'de> for Rows<R, F> {
+        type Value = Vec<T>;
+        fn deserialize<D: Deserializer<'de>>(self, d: D) -> Result<Vec<T>, D::Error> {
+            d.deserialize_seq(self)
+        }
+    }
+
+    impl<'de, R: Deserialize<'de>, T, F: FnMut(R) -> T> Visitor<'de> for Rows<R, F> {
+        type Value = Vec<T>;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an array of rows")
+        }
+        fn visit_seq<A: SeqAccess<'de>>(mut self, mut seq: A) -> Result<Vec<T>, A::Error> {
+            // A page has at most 1,000 rows.
+            let mut rows = Vec::with_capacity(64);
+            while let Some(row) = seq.next_element()? {
+                rows.push((self.0)(row));
+            }
+            Ok(rows)
+        }
+    }
+
+    impl<'de, L: Listed, R: Deserialize<'de>, T, F: FnMut(R) -> T> Visitor<'de> for V<L, R, F> {
+        type Value = Envelope<T>;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "an object with {:?}", L::KEY)
+        }
+        fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Envelope<T>, A::Error> {
+            #[derive(Deserialize)]
+            struct Meta<'a> {
+                #[serde(borrow, default)]
+                next_page_url: Text<'a>,
+            }
+            let mut rows = None;
+            let mut next = None;
+            while let Some(key) = map.next_key::<Cow<'de, str>>()? {
+                if key == L::KEY {
+                    rows = Some(map.next_value_seed(Rows(&mut self.0, PhantomData))?);
+                } else if key == "next_page_uri" {
+                    next = map.next_value::<Text<'de>>()?.owned();
+                } else if key == "meta" {
+                    next = map.next_value::<Meta<'de>>()?.next_page_url.owned();
+                } else {
+                    map.next_value::<IgnoredAny>()?;
+                }
+            }
+            let rows = rows.ok_or_else(|| serde::de::Error::missing_field(L::KEY))?;
+            Ok(Envelope { rows, next })
+        }
+    }
+
+    let mut d = serde_json::Deserializer::from_str(body);
+    let envelope = d.deserialize_map(V::<L, R, _>(convert, PhantomData))?;
+    d.end()?;
+    Ok(envelope)
+}
