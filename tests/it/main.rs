@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)] // A test that panics has failed, as it should.
 
 mod agent;
+mod audio;
 mod config;
 mod detector;
 mod faults;
