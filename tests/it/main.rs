@@ -14,6 +14,7 @@ mod metrics;
 mod polling;
 mod prism;
 mod privacy;
+mod recordings;
 mod replay;
 mod simulate;
 mod world;
