@@ -4,6 +4,7 @@
 
 mod agent;
 mod alerts;
+mod audio;
 mod config;
 mod detector;
 mod explain;
@@ -15,6 +16,7 @@ mod metrics;
 mod polling;
 mod prism;
 mod privacy;
+mod recordings;
 mod replay;
 mod simulate;
 mod world;
