@@ -5,6 +5,7 @@
 mod agent;
 mod alerts;
 mod config;
+mod day;
 mod detector;
 mod explain;
 mod faults;
