@@ -7,7 +7,8 @@
 //! the only way in. [`roster`] is whom we watch, [`routes`] and [`routing`] who answers them.
 //!
 //! What is then done about it: [`hands`] holds decisions against the [`guard`]s and keeps each
-//! number's [`saga`]; [`restore`] puts snapshots back; [`journal`] is what is kept of all this.
+//! number's [`saga`]; [`restore`] puts snapshots back; [`journal`] is what is kept of all this, and
+//! [`recompute`] decides once more from it.
 //!
 //! Nothing here may fail on what comes from outside: bad input was turned away at the rim. A test
 //! (`tests/it/layers.rs`) fails on an import that would break the first paragraph.
@@ -26,6 +27,8 @@ pub mod observation;
 pub mod operator;
 pub mod outcome;
 pub mod policy;
+pub mod probe;
+pub mod recompute;
 pub mod restore;
 pub mod roster;
 pub mod routes;

@@ -3,9 +3,11 @@
 #![allow(clippy::unwrap_used)] // A test that panics has failed, as it should.
 
 mod agent;
+mod alerts;
 mod audio;
 mod config;
 mod detector;
+mod explain;
 mod faults;
 mod hands;
 mod kill;
