@@ -82,9 +82,12 @@ impl Handler {
     pub fn is_url(&self, url: &str) -> bool {
         match self {
             Handler::Url(own) => own == url || is_same_webhook(own, url) && query(own) == query(url),
-            Handler::Trunk(_) | Handler::Application(_) | Handler::Service(_) | Handler::Region(_) | Handler::Fax | Handler::Nobody => {
-                false
-            },
+            Handler::Trunk(_)
+            | Handler::Application(_)
+            | Handler::Service(_)
+            | Handler::Region(_)
+            | Handler::Fax
+            | Handler::Nobody => false,
         }
     }
 }

@@ -9,6 +9,7 @@
 //! * [`request`]: one request with its timeout, and retries where they are safe.
 //! * [`wire`]: Twilio's JSON and what it becomes.
 //! * [`webhook`]: asking for TwiML as Twilio does;
+//! * [`probe`]: test calls and messages: made, followed by their SIDs, ended;
 //! * [`error`]: what can go wrong, by what to do about it.
 //!
 //! Promises: credentials go to the configured hosts and nowhere else, redirects are not followed.
@@ -20,6 +21,7 @@ pub mod credentials;
 pub mod error;
 pub mod host;
 pub mod limit;
+pub mod probe;
 mod request;
 pub mod webhook;
 pub mod wire;

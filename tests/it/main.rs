@@ -14,6 +14,8 @@ mod metrics;
 mod polling;
 mod prism;
 mod privacy;
+mod probes;
+mod rehearse;
 mod replay;
 mod simulate;
 mod world;
