@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used)] // A test that panics has failed, as it should.
 
 mod agent;
+mod alerts;
+mod audio;
 mod config;
 mod detector;
 mod explain;
@@ -16,6 +18,7 @@ mod prism;
 mod privacy;
 mod probes;
 mod rehearse;
+mod recordings;
 mod replay;
 mod simulate;
 mod world;
