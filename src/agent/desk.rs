@@ -5,6 +5,7 @@
 //! earlier agent left half done, it is sent to the executor at one place, [`Desk::dispatch`].
 
 mod drift;
+mod proof;
 mod word;
 
 use std::collections::{BTreeSet, HashMap};
@@ -16,6 +17,7 @@ use tokio::task::JoinSet;
 
 use super::executor::{Journaled, Work};
 use super::gate::Gate;
+use super::probe::Ask;
 use super::view::View;
 use super::{Message, Role, Shared, fallback};
 use crate::core::engine::Engine;
@@ -25,6 +27,7 @@ use crate::core::id::{Channel, E164, GroupName};
 use crate::core::journal::{Act, By, End, Entry, FallbackState};
 use crate::core::ledger::Change;
 use crate::core::policy::{Action, Decision, DecisionId};
+use crate::core::probe::Settings;
 use crate::core::restore::Values;
 use crate::core::time::Time;
 use crate::store::StoreError;
@@ -57,6 +60,11 @@ pub struct Desk {
     adopted: BTreeSet<DecisionId>,
     /// Stages that were said to wait.
     said: BTreeSet<DecisionId>,
+    /// Where test calls are asked for, and how each group is probed.
+    prober: Option<mpsc::Sender<Ask>>,
+    probes: Vec<Option<Settings>>,
+    /// Swaps that were put to the test, by when they were made; when the test could not be measured.
+    proofs: HashMap<(E164, Channel), (Option<Time>, Option<Time>)>,
     inbox: mpsc::WeakSender<Message>,
     /// The journal could not be written: not again before this.
     journal_again: Time,
@@ -65,7 +73,15 @@ pub struct Desk {
 }
 
 impl Desk {
-    pub fn new(shared: Shared, role: Role, hands: Hands, gate: Gate, execute: mpsc::Sender<Work>) -> Desk {
+    pub fn new(
+        shared: Shared,
+        role: Role,
+        hands: Hands,
+        gate: Gate,
+        execute: mpsc::Sender<Work>,
+        prober: Option<mpsc::Sender<Ask>>,
+        probes: Vec<Option<Settings>>,
+    ) -> Desk {
         let inbox = shared.inbox.downgrade();
         Desk {
             shared,
@@ -80,6 +96,9 @@ impl Desk {
             told: HashMap::new(),
             adopted: BTreeSet::new(),
             said: BTreeSet::new(),
+            prober,
+            probes,
+            proofs: HashMap::new(),
             inbox,
             journal_again: Time::EPOCH,
             fault: None,
@@ -147,12 +166,16 @@ impl Desk {
         let order = &progress.order;
         let took = journaled.at.since(progress.at);
         match order.act {
+            // Counted once: when its test is over, if there is to be one.
+            Act::Rollback if end == End::Written && self.can_prove(number, channel) => {}
             Act::Rollback => metrics.rollback(&order.group, channel, order.by.label(), end, took),
             Act::Restore => metrics.restore(&order.group, channel, end),
         }
         let act = order.act.label();
         if end.is_as_asked() {
-            tracing::info!(%decision, %number, %channel, "{act}: {}: {detail}", end.label());
+            let unproven =
+                self.unprovable(order.act, end, number, channel).map_or(String::new(), |why| format!("; {why}"));
+            tracing::info!(%decision, %number, %channel, "{act}: {}: {detail}{unproven}", end.label());
         } else {
             tracing::error!(%decision, %number, %channel, result = end.label(), "{act} did not end as asked: {detail}");
         }
@@ -240,6 +263,7 @@ impl Desk {
         self.shared.metrics.held(self.hands.holds(now));
         self.shared.metrics.leading(self.gate.is_leading());
         self.dispatch(sight);
+        self.prove(now);
         while self.asking.try_join_next().is_some() {}
     }
 

@@ -10,11 +10,14 @@ use crate::core::guard::Guard;
 use crate::core::hands::{Demand, Hands, Progress};
 use crate::core::id::{Channel, E164, GroupName};
 use crate::core::journal::{End, Hold, Order};
+use crate::core::observation::{Probe, ProbeResult};
 use crate::core::policy::{Decision, DecisionId, Mode, Phase};
+use crate::core::probe::Origin;
 use crate::core::roster::NumberIx;
 use crate::core::routing::Handler;
 use crate::core::time::Time;
 use crate::core::verdict::{Evidence, Verdict};
+use crate::party::PartyKey;
 
 /// Orders kept for the status.
 const ORDERS: usize = 50;
@@ -165,9 +168,35 @@ pub struct ChannelStatus {
     pub rollback: RollbackStatus,
     /// True while the channel points at the fallback because we swapped it, also while it is to be restored.
     pub is_on_fallback: bool,
+    /// The latest test call or message.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_probe: Option<LastProbe>,
     /// How far the latest swap of the channel has come, in the words of [`crate::core::saga::State`].
     #[schema(value_type = String)]
     pub saga: &'static str,
+}
+
+/// What the latest test call or message showed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct LastProbe {
+    #[schema(value_type = String)]
+    pub started_at: Time,
+    #[schema(value_type = Value)]
+    pub result: ProbeResult,
+    /// What it does not prove.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub caution: Option<&'static str>,
+}
+
+/// Of every probe from a number on Twilio.
+const ON_NET: &str =
+    "from Twilio to Twilio: it may never have left Twilio's network, and proves nothing about the port";
+
+impl LastProbe {
+    fn of(probe: &Probe) -> LastProbe {
+        let is_on_net = probe.origin == PartyKey::public().hash(&Origin::Twilio.name());
+        LastProbe { started_at: probe.started_at, result: probe.result, caution: is_on_net.then_some(ON_NET) }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -251,6 +280,7 @@ impl NumberStatus {
                     handler: record.map(|r| r.handler(channel)),
                     rollback: RollbackStatus::of(hands, n.e164, channel),
                     is_on_fallback: hands.state(n.e164, channel).is_on_fallback(),
+                    last_probe: c.last_probe.as_ref().map(LastProbe::of),
                     saga: hands.state(n.e164, channel).label(),
                 }
             })

@@ -109,6 +109,9 @@ impl Handlers {
             return match self.bins.get(sid) {
                 None => Fetched::Failed { after: 0.1, code: 11200, http: Some(404) },
                 Some((nth, bin)) => match (bin.does, bin.to) {
+                    (BinKind::Dead, _) => {
+                        Fetched::Served { after: 0.1, does: Does::Dead { forward: 1.0, warning: None } }
+                    }
                     (BinKind::Broken, _) => Fetched::Failed { after: 0.1, code: 11310, http: Some(200) },
                     (BinKind::Forward, Some(to)) => Fetched::Served { after: 0.1, does: Does::Forwards { to } },
                     (BinKind::Answer | BinKind::Forward, _) => {

@@ -9,6 +9,7 @@
 //! * [`request`]: one request with its timeout, and retries where they are safe.
 //! * [`wire`]: Twilio's JSON and what it becomes.
 //! * [`webhook`]: asking for TwiML as Twilio does;
+//! * [`probe`]: test calls and messages: made, followed by their SIDs, ended;
 //! * [`recording`]: what a test call sounded like, and its deletion;
 //! * [`error`]: what can go wrong, by what to do about it.
 //!
@@ -22,6 +23,7 @@ pub mod credentials;
 pub mod error;
 pub mod host;
 pub mod limit;
+pub mod probe;
 pub mod recording;
 mod request;
 pub mod webhook;

@@ -329,7 +329,7 @@ fn stored_at(endpoint: &'static str, asked: &url::Url, headers: &HeaderMap) -> R
     }
 }
 
-fn is_loopback(url: &url::Url) -> bool {
+pub fn is_loopback(url: &url::Url) -> bool {
     match url.host() {
         Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
         Some(url::Host::Ipv6(ip)) => ip.is_loopback(),

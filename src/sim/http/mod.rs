@@ -13,6 +13,7 @@ mod control;
 mod create;
 mod date;
 pub(super) mod error;
+mod handlers;
 mod numbers;
 mod page;
 mod porting;
@@ -63,6 +64,7 @@ pub(super) fn router(sim: Sim) -> Router {
         .route("/_sim/{what}", get(control::look).merge(post(control::act)))
         .route("/_sim/numbers/{number}", get(control::number))
         .route("/twiml/{sid}", get(bins::answer))
+        .route("/handlers/{*path}", post(handlers::answer))
         .fallback(twilio)
         .with_state(sim)
 }

@@ -303,6 +303,8 @@ pub enum BinKind {
     Forward,
     /// Its template is broken: 11310.
     Broken,
+    /// Looks well, and dials where nobody is.
+    Dead,
 }
 
 #[derive(Clone, Debug, Deserialize)]
