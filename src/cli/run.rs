@@ -37,6 +37,10 @@ fn forbid_core_dump() {
 }
 
 async fn agent(config: &Config) -> anyhow::Result<Exit> {
+    if let Some(note) = crate::rehearse::cut_off(config) {
+        let note = note.display();
+        tracing::error!(%note, "a fire drill was cut off: put its number back with `ringback rehearse --put-back`");
+    }
     let mut signals = Signals::listen()?;
     let listener = TcpListener::bind(config.agent.listen).await.with_context(|| {
         format!(

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use super::section::{Section, span_text};
 use super::{DAY, HOUR, MINUTE, SECOND};
+use crate::core::hearing::Marker;
 use crate::core::id::E164;
 use crate::core::probe::plan::{Budget, Limits};
-use crate::core::probe::{External, Settings};
+use crate::core::probe::{External, Hear, Settings};
 
 /// Everything that the file says of probes.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -72,6 +73,7 @@ pub fn read(mut s: Section<'_>) -> Settings {
         time_limit: limit.map_or(default.time_limit.max(least), |l| l.value),
         listen,
         min_duration: min_duration.map_or(default.min_duration.min(listen), |m| m.value),
+        hear: s.section("hear").map_or_else(Hear::default, read_hear),
         on_suspicion: s.boolean("on_suspicion").unwrap_or(default.on_suspicion),
         handler_request: s.boolean("handler_request").unwrap_or(default.handler_request),
         expects_reply: s.boolean("expects_reply").unwrap_or(default.expects_reply),
@@ -79,6 +81,17 @@ pub fn read(mut s: Section<'_>) -> Settings {
     };
     s.finish();
     settings
+}
+
+fn read_hear(mut s: Section<'_>) -> Hear {
+    let hear = Hear {
+        speech: s.boolean("speech").unwrap_or(false),
+        marker: s.parse::<Marker>("marker").map(|m| m.value),
+        fallback_marker: s.parse::<Marker>("fallback_marker").map(|m| m.value),
+        keep: s.boolean("keep").unwrap_or(false),
+    };
+    s.finish();
+    hear
 }
 
 fn read_external(mut s: Section<'_>) -> Option<External> {

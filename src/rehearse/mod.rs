@@ -203,6 +203,15 @@ impl Drill {
     }
 }
 
+/// The note of a drill that was cut off and not put back, if there is one beside this configuration's state.
+pub fn cut_off(config: &Config) -> Option<PathBuf> {
+    let note = config.agent.state.with_file_name(STATE).with_extension("note.json");
+    note.exists().then_some(note)
+}
+
+/// The drill's own state file, beside the agent's.
+const STATE: &str = "rehearsal.db";
+
 /// What a drill cannot show.
 const CAUTION: &str = "Its test calls went from Twilio to Twilio: they may never have left Twilio's network, and prove nothing about a port.";
 
@@ -372,6 +381,6 @@ fn drill_config(config: &Config, rehearsal: &Rehearsal) -> Result<Config, String
     drill.engine.detection = vec![detection];
     drill.hands.mode = Mode::Auto;
     drill.hands.caps.clear();
-    drill.agent.state = config.agent.state.with_file_name("rehearsal.db");
+    drill.agent.state = config.agent.state.with_file_name(STATE);
     Ok(drill)
 }

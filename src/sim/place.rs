@@ -15,7 +15,7 @@ use super::http::error::ApiError;
 use super::number::Field;
 use super::row::{After, Call, CallDirection, CallStatus, Message, MessageDirection, MessageStatus};
 use super::text::{Arrival, TextPath};
-use super::voice::{Dial, Sound, Stage, listing_lag};
+use super::voice::{Dial, Sound, Stage, VoicePath, listing_lag};
 use super::world::{Next, World};
 use crate::core::id::{CallSid, E164, MessageSid, RecordingSid};
 use crate::core::time::Time;
@@ -58,6 +58,8 @@ pub struct PlacedCall {
     pub trims: bool,
     /// What the caller hears.
     pub sound: Sound,
+    /// Keys that the handler plays first.
+    pub keys: Option<String>,
     /// The legs at the other end, ours first.
     pub inbound: Vec<u128>,
 }
@@ -173,12 +175,20 @@ impl World {
         };
         let inbound: Vec<u128> = legs.iter().map(|l| l.sid.as_u128()).collect();
         legs.into_iter().for_each(|l| self.calls.insert(l));
+        let keys = at_twilio.and_then(|i| self.keys_of(i));
         if let Some(placed) = self.outbound.calls.get_mut(&leg) {
+            placed.keys = keys;
             (placed.inbound, placed.sound) = (inbound, sound);
         }
         if let Some(row) = self.calls.get_mut(leg) {
             row.finish(status, answered, ended, lag);
         }
+    }
+
+    /// What the handler of a number plays before it speaks.
+    fn keys_of(&self, number: u32) -> Option<String> {
+        let VoicePath::Urls { primary, .. } = self.voice_path(&self.numbers[number as usize]) else { return None };
+        self.scenario.handlers.iter().find(|h| h.url == primary)?.marker.clone()
     }
 
     fn play_placed(&mut self, call: &PlacedCall, number: u32, luck: &mut Chance) -> (Vec<Call>, Sound) {

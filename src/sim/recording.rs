@@ -111,7 +111,9 @@ impl World {
         // Reports differ on which channel is whose.
         let is_first = luck.hits(0.5);
         let bin = if let Sound::Bin(nth) = recorded.placed.sound { Some(usize::from(nth)) } else { None };
-        let marker = bin.and_then(|nth| self.scenario.bins.get(nth)).and_then(|b| b.marker.as_deref());
+        let of_bin = bin.and_then(|nth| self.scenario.bins.get(nth)).and_then(|b| b.marker.as_deref());
+        let is_handler = recorded.placed.sound == Sound::Handler;
+        let marker = if is_handler { recorded.placed.keys.as_deref() } else { of_bin };
         let theirs = audio::render(&recorded.parts(marker), recorded.seconds(), &mut luck);
         if channels == 1 {
             return audio::wav(&[theirs]);
@@ -136,13 +138,8 @@ impl Recorded<'_> {
         let speech = || vec![Part::Silence(0.4), Part::Speech(all)];
         match self.placed.sound {
             Sound::Nothing | Sound::Silence => Vec::new(),
-            Sound::Announcement
-            | Sound::Handler
-            | Sound::OwnFallback
-            | Sound::Wrong
-            | Sound::Text
-            | Sound::LosingCarrier => speech(),
-            Sound::Bin(_) => {
+            Sound::Announcement | Sound::OwnFallback | Sound::Wrong | Sound::Text | Sound::LosingCarrier => speech(),
+            Sound::Bin(_) | Sound::Handler => {
                 let mut parts = vec![Part::Silence(0.3)];
                 parts.extend(marker.map(|keys| Part::Keys(keys.to_owned())));
                 parts.extend(speech());

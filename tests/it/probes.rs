@@ -510,3 +510,53 @@ fn suspicion_measured() {
         );
     }
 }
+
+#[test]
+fn what_is_heard_tells_the_right_answer_from_any_other() {
+    let scenario = QUIET.replace("messages_per_hour = 0.01", "messages_per_hour = 0").replace(
+        "[[group]]\nname = \"support\"",
+        "[[handler]]\nurl = \"https://app.example.com/voice\"\nmarker = \"42\"\n\n[[group]]\nname = \"support\"",
+    );
+    let hear = "every = \"3m\"\nhear = { speech = true, marker = \"dtmf:42\" }";
+    let (reasons, verdict, _) = finds(|_| {}, &scenario, hear);
+    assert_eq!((reasons, verdict), (vec![], Verdict::Unknown), "the handler plays its marker");
+    for (condition, reason) in [
+        (Condition::Wrong, "wrong_answer"),
+        (Condition::Spoken, "wrong_answer"),
+        (Condition::OutOfService, "wrong_answer"),
+        (Condition::Silent, "silence"),
+    ] {
+        let broken = |w: &World| w.sim.set_handler(APP, HandlerState::all(condition)).unwrap();
+        let (reasons, verdict, _) = finds(broken, &scenario, hear);
+        assert_eq!((reasons, verdict), (vec![reason.to_owned()], Verdict::Failing), "{condition:?}");
+    }
+}
+
+#[test]
+fn a_fallback_is_proven_by_its_marker_and_no_recording_is_left() {
+    let marked = busy("").replace("does = \"answer\"", "does = \"answer\"\nmarker = \"88\"");
+    let ends = |marker: &str| {
+        play(&marked, async |w| {
+            let agent = start(w, &format!("every = \"10m\"\nhear = {{ fallback_marker = \"{marker}\" }}")).await;
+            w.pass(300).await;
+            w.sim.set_handler(APP, HandlerState::all(Condition::Status(500))).unwrap();
+            w.pass(1200).await;
+            let [proven, unproven] = ["proven", "unproven"].map(|r| format!("result=\"{r}\""));
+            let proven = agent.sum("ringback_rollbacks_total", &[&proven]).await;
+            let unproven = agent.sum("ringback_rollbacks_total", &[&unproven]).await;
+            let status = agent.status();
+            let heard =
+                status.orders.iter().flat_map(|o| &o.ended).filter(|e| e.detail.contains("its marker was heard"));
+            let heard = heard.count();
+            let stats = w.sim.stats();
+            let deleted: u64 = stats.requests.get("DELETE recording-delete").map_or(0, |by| by.values().sum());
+            agent.stop().await;
+            (proven, unproven, heard, deleted)
+        })
+    };
+    let (proven, unproven, heard, deleted) = ends("dtmf:88");
+    assert_eq!((proven, unproven, heard), (3.0, 0.0, 3));
+    assert!(deleted > 3, "{deleted}");
+    let (proven, unproven, heard, ..) = ends("dtmf:77");
+    assert!(proven == 0.0 && unproven >= 3.0 && heard == 0, "{proven} {unproven} {heard}");
+}

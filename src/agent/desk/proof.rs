@@ -99,9 +99,10 @@ impl Desk {
         let decision = swap.order;
         let how = format!("{} from {}", last.found.text(), last.origin.name());
         let (end, why) = match last.found {
-            Found::Success if probed.on_fallback => {
-                (End::Proven, format!("the fallback is the effective handler, and a test was answered: {how}"))
-            }
+            Found::Success if probed.on_fallback => (
+                End::Proven,
+                format!("the fallback is the effective handler, and a test was answered: {how}: {}", last.detail),
+            ),
             // Somebody else has it, or the fallback does: either way it is not what was written.
             Found::Success => (End::Unproven, "a test was answered, and not by the fallback".to_owned()),
             Found::Failure(_) => (End::Unproven, format!("the fallback fails a test: {how}: {}", last.detail)),

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::arrive::{Sought, follow};
-use super::{Context, Made, unmeasured};
+use super::{Context, Made, hear, unmeasured};
 use crate::agent::routing::RoutingReader;
 use crate::core::id::{Channel, NumberSid};
 use crate::core::observation::CallStatus;
@@ -60,7 +60,7 @@ pub async fn call(cx: &Context) -> Made {
         twiml: format!("<Response><Pause length=\"{keeps}\"/></Response>"),
         timeout: settings.timeout.as_secs(),
         time_limit: settings.time_limit.as_secs(),
-        record: false,
+        record: settings.hear.is_on(),
     };
     let (leg, answered_at, hung_up) = match place(cx, &form).await {
         Ended::Over { leg, answered_at, hung_up } => (leg, answered_at, hung_up),
@@ -74,8 +74,16 @@ pub async fn call(cx: &Context) -> Made {
     let sought = Sought { from, to, since: started_at, outbound: Some(&leg), hung_up };
     let followed = follow(cx, &sought, &expected).await;
     let answered_after = answered_at.map(|at| at.since(started_at));
-    let attempt = attempt(followed.found, followed.entry, answered_after, followed.detail);
-    Made { attempt, on_fallback: expected.is_on_fallback(Channel::Voice) }
+    let on_fallback = expected.is_on_fallback(Channel::Voice);
+    let (mut found, mut detail) = (followed.found, followed.detail);
+    if settings.hear.is_on() {
+        let heard = hear::hear(cx, leg.sid, on_fallback, found == Found::Success).await;
+        if let (Found::Success, Some((heard, said))) = (found, heard) {
+            found = heard;
+            detail = format!("{detail}; {said}");
+        }
+    }
+    Made { attempt: attempt(found, followed.entry, answered_after, detail), on_fallback }
 }
 
 /// The number's routing as it is now. One that is not in the account has none.

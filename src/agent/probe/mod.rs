@@ -6,6 +6,7 @@
 //! ends by its own TwiML.
 //!
 //! * [`call`]: through Twilio, from one of the account's numbers;
+//! * [`hear`]: what such a call sounded like;
 //! * [`message`]: the same for messages;
 //! * [`external`]: by a command of the user's;
 //! * [`request`]: the handler's URL, asked as Twilio asks it.
@@ -13,6 +14,7 @@
 mod arrive;
 pub mod call;
 pub mod external;
+mod hear;
 pub mod message;
 pub mod request;
 

@@ -81,6 +81,7 @@ fn call(world: &mut World, form: &Query) -> Result<Done, ApiError> {
         is_dual: form.get("RecordingChannels") == Some("dual"),
         trims: form.get("Trim") != Some("do-not-trim"),
         sound: Sound::Nothing,
+        keys: None,
         inbound: Vec::new(),
     };
     world.place_call(index, call).map(Done::Call)

@@ -270,6 +270,9 @@ pub struct Handler {
     /// Its state at the start; healthy if not given.
     #[serde(default)]
     pub state: HandlerState,
+    /// Keys that it plays before it speaks while it is healthy, so that it can be told by ear.
+    #[serde(default)]
+    pub marker: Option<String>,
 }
 
 /// A TwiML Bin at `https://handler.twilio.com/twiml/{sid}`.
