@@ -14,6 +14,7 @@
 //! | [`store`] | what survives a restart: what was seen, what was decided, what was done |
 //! | [`agent`] | the tasks: pollers, the engine's owner, the executor of rollbacks |
 //! | [`admin`] | the agent's own HTTP face |
+//! | [`notify`] | how a notice reaches people: a mapping for each channel, one sender |
 //! | [`metrics`] | every metric: its definition, and what is counted |
 //! | [`config`] | the file as meant: every value valid, or all faults at once |
 //! | [`clock`] | time, real or virtual; nothing else reads it or waits for it |
@@ -28,12 +29,13 @@
 //! ```text
 //! main -> cli -> agent, admin, sim, config, replay, simulate
 //!                replay -> twilio's JSON, party;  simulate -> replay
-//!                agent -> twilio, store, metrics, clock, config
+//!                agent -> twilio, store, notify, metrics, clock, config
+//!                config -> twilio's and notify's settings
 //!                admin -> what the agent publishes, and its inbox
 //!                everyone -> core -> nothing of ours
 //! ```
 //!
-//! `twilio`, `store` and `sim` do not know each other. `sim` shares ids and instants with `core` and
+//! `twilio`, `store`, `notify` and `sim` do not know each other. `sim` shares ids and instants with `core` and
 //! nothing with `twilio`: if both used the same structs, a misspelt field would pass every test.
 //! `tests/it/layers.rs` fails when this is no longer so.
 //!
@@ -55,7 +57,9 @@
 //!    by [`agent::desk`], and [`agent::executor`] carries it out: snapshot and intent to the disk, the
 //!    write, and a look at who answers now. [`core::routing`] knows Twilio's precedence; 200 alone is
 //!    no success. A person's word ([`core::operator`]) takes the same way.
-//! 8. After a crash the journal is folded through the same functions ([`core::saga`]), and an intent
+//! 8. [`core::news`] makes of the same entries what people should be told; [`agent::courier`] keeps it
+//!    until [`notify`] has delivered it. Nothing above waits for that.
+//! 9. After a crash the journal is folded through the same functions ([`core::saga`]), and an intent
 //!    without a result means: look at the number first.
 //!
 //! # Time
@@ -77,6 +81,7 @@ pub mod clock;
 pub mod config;
 pub mod core;
 pub mod metrics;
+pub mod notify;
 pub mod party;
 pub mod replay;
 pub mod sim;

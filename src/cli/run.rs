@@ -11,6 +11,7 @@ use super::{Exit, complain, log};
 use crate::admin;
 use crate::agent::Agent;
 use crate::clock::Clock;
+use crate::config::notify::law_13;
 use crate::config::{Config, ProcessEnv};
 
 pub fn run(config: &Path, filter: &str) -> anyhow::Result<Exit> {
@@ -35,6 +36,9 @@ async fn agent(config: &Config) -> anyhow::Result<Exit> {
             return Ok(Exit::Done);
         }
     };
+    if let Some(warning) = law_13(&config.notify) {
+        tracing::warn!("{warning}");
+    }
     let address = listener.local_addr()?;
     tracing::info!(
         mode = config.engine.mode.label(), numbers = config.roster.len(), address = %address,

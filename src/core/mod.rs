@@ -7,7 +7,8 @@
 //! the only way in. [`roster`] is whom we watch, [`routes`] and [`routing`] who answers them.
 //!
 //! What is then done about it: [`hands`] holds decisions against the [`guard`]s and keeps each
-//! number's [`saga`]; [`restore`] puts snapshots back; [`journal`] is what is kept of all this.
+//! number's [`saga`]; [`restore`] puts snapshots back; [`journal`] is what is kept of all this, and
+//! [`news`] what people are told of it, each time in a [`notice`].
 //!
 //! Nothing here may fail on what comes from outside: bad input was turned away at the rim. A test
 //! (`tests/it/layers.rs`) fails on an import that would break the first paragraph.
@@ -21,6 +22,8 @@ pub mod hands;
 pub mod id;
 pub mod journal;
 pub mod ledger;
+pub mod news;
+pub mod notice;
 pub mod observation;
 pub mod operator;
 pub mod outcome;

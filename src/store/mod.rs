@@ -5,6 +5,7 @@
 //! folder.
 //!
 //! * [`journal`]: what was decided and done, each record chained to the one before;
+//! * [`outbox`]: what people are told, until it is delivered and afterwards;
 //! * [`lease`]: who may act. Every write carries its fence, and a deposed holder's is refused.
 //!
 //! Promises: a poll's observations and its cursor are committed together or not at all, so a
@@ -13,6 +14,7 @@
 
 pub mod journal;
 pub mod lease;
+pub mod outbox;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};

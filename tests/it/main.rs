@@ -10,6 +10,7 @@ mod hands;
 mod kill;
 mod layers;
 mod metrics;
+mod notices;
 mod polling;
 mod prism;
 mod privacy;
