@@ -36,9 +36,6 @@ pub use word::{Answer, Refusal, Word};
 /// What cannot be journaled or dispatched is tried again after this.
 const AGAIN: Duration = Duration::from_secs(60);
 
-/// As far as the detector is concerned: while a demand stands, it need not ask again.
-const NEVER: Time = Time::from_secs(i64::MAX / 2000);
-
 pub struct Desk {
     shared: Shared,
     role: Role,
@@ -117,12 +114,13 @@ impl Desk {
     }
 
     /// The executor has written entries.
-    pub fn journaled(&mut self, engine: &mut Engine, journaled: Journaled) {
+    pub async fn journaled(&mut self, engine: &mut Engine, journaled: Journaled) {
+        let mut known = Vec::new();
         for entry in &journaled.entries {
             if let Entry::Result { number, channel, result, .. } = entry {
                 // What cannot be proven is not what the number should look like either.
                 let expected = self.expected(*number, *channel).filter(|_| result.is_as_asked());
-                self.known.extend(expected.map(|v| ((*number, *channel), v)));
+                known.extend(expected.map(|v| (*number, v)));
             }
             self.fold(journaled.at, std::slice::from_ref(entry));
             if let Entry::Result { decision, channel, number, result, detail } = entry {
@@ -130,6 +128,7 @@ impl Desk {
                 self.ended(engine, &journaled, *decision, *channel, *number, *result, detail);
             }
         }
+        self.know(journaled.at, known).await;
     }
 
     /// The routing that an order under way will leave.
@@ -204,8 +203,8 @@ impl Desk {
             tracing::error!(decision = %decision.id, %error, cure = error.cure, "this decision is not in the journal");
             give_back(engine, &decision.numbers, decision.channel, now + AGAIN);
         } else if decision.action == Action::Rollback {
-            // The demand stands; meanwhile the detector goes on watching.
-            give_back(engine, &decision.numbers, decision.channel, NEVER);
+            // The demand stands and need not be asked for again; meanwhile the detector goes on watching.
+            give_back(engine, &decision.numbers, decision.channel, Time::NEVER);
         }
         Some(Arc::new(decision))
     }
@@ -328,6 +327,7 @@ impl Desk {
             | Entry::Release { .. }
             | Entry::Mode { .. }
             | Entry::Drift { .. }
+            | Entry::Started { .. }
             | Entry::Fallback { .. } => {}
         }
     }

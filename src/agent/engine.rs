@@ -82,8 +82,8 @@ impl EngineTask {
         let now = self.shared.clock.now();
         match message {
             Message::Batch(batch) => self.take(batch),
-            Message::Looked { at, numbers } => self.desk.looked(at, numbers),
-            Message::Journaled(journaled) => self.desk.journaled(&mut self.engine, journaled),
+            Message::Looked { at, numbers } => self.desk.looked(at, numbers).await,
+            Message::Journaled(journaled) => self.desk.journaled(&mut self.engine, journaled).await,
             Message::Drifted(drifted) => self.desk.drifted(&mut self.engine, now, drifted).await,
             Message::Fallback(looked) => self.desk.fallback(now, looked).await,
             Message::Ported { numbers, reply } => self.ported(&numbers, reply),

@@ -360,7 +360,12 @@ impl Executor {
         let mut tries = 1;
         loop {
             match self.reader.read(sids, channel).await {
-                Ok(reads) => return Ok(reads),
+                Ok(mut reads) => {
+                    if channel == Channel::Voice {
+                        self.reader.add_regions(&self.shared.clock, &mut reads).await;
+                    }
+                    return Ok(reads);
+                }
                 Err(error) if tries == READ_BACK || !error.is_passing() => return Err(error),
                 Err(_) => self.shared.clock.sleep(READ_AGAIN).await,
             }

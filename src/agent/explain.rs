@@ -1,14 +1,24 @@
 //! Why something was decided and what was done about it, from what is stored alone.
 //!
-//! The journal has the decision with its evidence, and every step that followed. The verdict is drawn
-//! from that evidence once more, and the explanation says whether it still follows.
+//! The journal has the decision with its evidence, and every step that followed. The decision is made
+//! once more ([`crate::core::recompute`]) from the entries that are kept, under the rules that were in
+//! force when its agent began, and the explanation says whether it still follows. A journal whose
+//! chain is broken explains nothing.
+
+use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::poll;
+use crate::core::engine::Settings;
+use crate::core::hands::{self, Hands};
 use crate::core::journal::Entry;
 use crate::core::policy::{Action, Decision, DecisionId};
+use crate::core::recompute::{Again, Recomputed, Rules};
+use crate::core::roster::Roster;
 use crate::core::time::Time;
-use crate::store::{Store, StoreError};
+use crate::store::seen::Input;
+use crate::store::{Record, Store, StoreError};
 
 /// Everything that is known of one decision or order.
 #[derive(Clone, Debug, Serialize)]
@@ -16,9 +26,22 @@ pub struct Explanation {
     pub id: String,
     /// The journal's entries about it, oldest first.
     pub entries: Vec<Line>,
-    /// Whether the verdict follows from the stored evidence; absent for an operator's order.
+    /// Whether the decision follows from what is stored; absent for an operator's order.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recomputed: Option<Recomputed>,
+    /// By what it was decided; absent for an operator's order.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rules: Option<InForce>,
+}
+
+/// The rules that a decision was made by, and those of the configuration now.
+#[derive(Clone, Debug, Serialize)]
+pub struct InForce {
+    pub then: String,
+    pub now: String,
+    /// What the same entries come to by the rules of now, where these are others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by_those_of_now: Option<Recomputed>,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -28,37 +51,26 @@ pub struct Line {
     pub entry: Entry,
 }
 
-/// What the stored evidence comes to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Recomputed {
-    /// It is enough for what was decided.
-    Follows,
-    /// It is not.
-    Differs,
-    /// A rule in words decided, not the statistic.
-    ByRule,
-}
-
-impl Recomputed {
-    fn of(decision: &Decision) -> Recomputed {
-        match (decision.evidence.score, decision.action) {
-            (Some(score), Action::Rollback | Action::Withheld { .. }) if score.is_enough() => Recomputed::Follows,
-            (Some(_), Action::Rollback | Action::Withheld { .. }) => Recomputed::Differs,
-            (None, _) | (_, Action::Page { .. }) => Recomputed::ByRule,
-        }
-    }
-}
-
-/// Reads the journal. Cheap to clone.
+/// Reads what is stored. Cheap to clone.
 #[derive(Clone)]
 pub struct Memory {
     store: Store,
+    roster: Arc<Roster>,
+    settings: Arc<Settings>,
+    hands: hands::Settings,
+    overlap: std::time::Duration,
 }
 
 impl Memory {
-    pub const fn new(store: Store) -> Memory {
-        Memory { store }
+    /// `config`: what is configured now.
+    pub fn new(store: Store, config: &crate::config::Config) -> Memory {
+        Memory {
+            store,
+            roster: Arc::new(config.roster.clone()),
+            settings: Arc::new(config.engine.clone()),
+            hands: config.hands.clone(),
+            overlap: config.poll.overlap,
+        }
     }
 
     /// The latest decisions and orders, newest first.
@@ -70,18 +82,130 @@ impl Memory {
 
     /// All about one decision; `None` if there is none of this id.
     pub async fn explain(&self, id: DecisionId) -> Result<Option<Explanation>, StoreError> {
+        self.store.verify().await?;
         let journal = self.store.journal().await?;
         let entries: Vec<Line> = journal
-            .into_iter()
+            .iter()
             .filter(|r| r.entry.decision() == Some(id))
-            .map(|r| Line { at: r.at, entry: r.entry })
+            .map(|r| Line { at: r.at, entry: r.entry.clone() })
             .collect();
-        let decision =
-            entries.iter().find_map(|l| if let Entry::Decision(d) = &l.entry { Some(d.clone()) } else { None });
         if entries.is_empty() {
             return Ok(None);
         }
-        let recomputed = decision.as_ref().map(Recomputed::of);
-        Ok(Some(Explanation { id: id.to_string(), entries, recomputed }))
+        let decided = journal.iter().position(|r| matches!(&r.entry, Entry::Decision(d) if d.id == id));
+        let (recomputed, rules) = match decided.map(|i| (&journal[..i], &journal[i].entry)) {
+            Some((before, Entry::Decision(decision))) => {
+                let (recomputed, rules) = self.again(before, decision).await?;
+                (Some(recomputed), Some(rules))
+            }
+            Some(_) | None => (None, None),
+        };
+        Ok(Some(Explanation { id: id.to_string(), entries, recomputed, rules }))
     }
+
+    /// Makes a decision once more. `before`: the journal as it was then.
+    async fn again(&self, before: &[Record], decision: &Decision) -> Result<(Recomputed, InForce), StoreError> {
+        let now = Rules::of(&self.roster, &self.settings);
+        let is_start = |r: &&Record| matches!(r.entry, Entry::Started { .. });
+        let rules_then = before.iter().rev().find_map(|r| r.entry.rules()).cloned();
+        let started = before.iter().rev().find(is_start);
+        let Some((then, started)) = rules_then.zip(started) else {
+            let then = "not recorded by the version that decided".to_owned();
+            let rules = InForce { then, now: now.text(&decision.group), by_those_of_now: None };
+            return Ok((not_kept(decision), rules));
+        };
+        let mut both = vec![then.clone()];
+        if then != now {
+            both.push(now.clone());
+        }
+        let mut results = self.replay(before, started, decision, &both).await?.into_iter();
+        let recomputed = results.next().unwrap_or_else(|| not_kept(decision));
+        let rules = InForce {
+            then: then.text(&decision.group),
+            now: now.text(&decision.group),
+            by_those_of_now: results.next(),
+        };
+        Ok((recomputed, rules))
+    }
+
+    /// The same entries under each of these rules.
+    async fn replay(
+        &self,
+        before: &[Record],
+        started: &Record,
+        decision: &Decision,
+        rules: &[Rules],
+    ) -> Result<Vec<Recomputed>, StoreError> {
+        let (earlier, since_start): (Vec<&Record>, Vec<&Record>) = before.iter().partition(|r| r.seq < started.seq);
+        let mut hands = Hands::new(self.hands.clone());
+        for record in earlier {
+            // What contradicts itself has stopped the agent then.
+            let _ = hands.fold(record.at, &record.entry);
+        }
+        // What the agent read back at its start, by its own rules.
+        let remember = rules.first().map_or(self.settings.remember, |r| r.settings.remember);
+        let from = started.at - remember.max(self.overlap + poll::MOST_SKEW);
+        let kept_since = self.store.kept_since().await?;
+        let mut read_until = None;
+        let mut again: Vec<Again> =
+            rules.iter().map(|r| Again::new(&self.roster, r, hands.clone(), started.at, decision.clone())).collect();
+        let mut journal = since_start.into_iter().peekable();
+        let mut has_begun = false;
+        let mut earlier = Vec::new();
+        self.store
+            .inputs(from, decision.at, |at, input| {
+                if at < started.at {
+                    match input {
+                        Input::AlertsRead => read_until = Some(at),
+                        Input::Seen(observation) => earlier.push((at, observation)),
+                    }
+                    return;
+                }
+                if !std::mem::replace(&mut has_begun, true) {
+                    begin(&mut again, &mut earlier, read_until);
+                }
+                while let Some(record) = journal.next_if(|r| r.at <= at) {
+                    again.iter_mut().for_each(|a| a.journaled(record.at, &record.entry));
+                }
+                for a in &mut again {
+                    match &input {
+                        Input::AlertsRead => a.polled(at),
+                        Input::Seen(observation) => a.observe(at, observation),
+                    }
+                }
+            })
+            .await?;
+        if !has_begun {
+            begin(&mut again, &mut earlier, read_until);
+        }
+        for record in journal {
+            again.iter_mut().for_each(|a| a.journaled(record.at, &record.entry));
+        }
+        let is_whole = kept_since.is_none_or(|kept| kept <= from);
+        let conclude = |a: Again| match a.conclude() {
+            // Of what is gone nobody can say what it would have changed.
+            Recomputed::NoLonger { .. } if !is_whole => not_kept(decision),
+            told @ (Recomputed::Follows | Recomputed::NoLonger { .. } | Recomputed::NotKept { .. }) => told,
+        };
+        Ok(again.into_iter().map(conclude).collect())
+    }
+}
+
+/// What an agent takes in at its start.
+fn begin(again: &mut [Again], earlier: &mut Vec<(Time, crate::core::observation::Observation)>, until: Option<Time>) {
+    for (at, observation) in earlier.drain(..) {
+        for a in again.iter_mut() {
+            a.remembered(at, &observation, until.unwrap_or(Time::EPOCH));
+        }
+    }
+    if let Some(until) = until {
+        again.iter_mut().for_each(|a| a.begin(until));
+    }
+}
+
+/// The decision's own figures against each other.
+fn not_kept(decision: &Decision) -> Recomputed {
+    let is_rollback = matches!(decision.action, Action::Rollback | Action::Withheld { .. });
+    let is_enough = decision.evidence.score.is_none_or(|score| !is_rollback || score.is_enough());
+    Recomputed::NotKept { is_enough }
 }

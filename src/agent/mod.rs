@@ -53,6 +53,7 @@ use crate::core::journal::Entry;
 use crate::core::notice::make::Maker;
 use crate::core::observation::Observation;
 use crate::core::policy::{Decision, Mode};
+use crate::core::recompute::Rules;
 use crate::core::roster::{NumberIx, Roster};
 use crate::core::saga::Illegal;
 use crate::core::time::Time;
@@ -250,8 +251,11 @@ impl Agent {
             sids: Arc::default(),
         };
 
-        let journal = store.journal().await?;
         let now = clock.now();
+        if role == Role::Watch {
+            note_start(&store, config, now).await?;
+        }
+        let journal = store.journal().await?;
         // The mode is asked by the guards, which a change of it reaches at once.
         let settings = crate::core::engine::Settings { mode: Mode::Auto, ..config.engine.clone() };
         let mut engine = Engine::new(config.roster.clone(), settings, now);
@@ -347,7 +351,8 @@ impl Agent {
                 heartbeat::run(settings, sender, status.subscribe(), metrics.clone(), clock.clone(), stop.clone());
             clock.spawn(&mut workers, named("heartbeat", Box::pin(task)));
         }
-        let desk = Desk::new(shared.clone(), role, hands, newsroom, gate, execute);
+        let mut desk = Desk::new(shared.clone(), role, hands, newsroom, gate, execute);
+        desk.recall(store.routing().await?);
         let watches = |channel: Channel| roster.numbers().any(|(_, n)| n.channels[channel.index()]);
         // What our numbers point at is known before the first alert is judged.
         let mut routing = RoutingPoller::new(shared.clone());
@@ -384,7 +389,7 @@ impl Agent {
             metrics,
             roster,
             inbox,
-            memory: Memory::new(store.clone()),
+            memory: Memory::new(store.clone(), config),
             clock: clock.clone(),
             store,
             workers,
@@ -428,6 +433,16 @@ impl Agent {
         self.store.close().await;
         in_time
     }
+}
+
+/// Writes to the journal that an agent begins, and by which rules if these have changed.
+async fn note_start(store: &Store, config: &Config, now: Time) -> Result<(), StoreError> {
+    let rules = Rules::of(&config.roster, &config.engine);
+    let journal = store.journal().await?;
+    let last = journal.iter().rev().find_map(|r| r.entry.rules());
+    let rules = (last != Some(&rules)).then(|| Box::new(rules));
+    let version = env!("CARGO_PKG_VERSION").to_owned();
+    store.append(now, &[Entry::Started { version, rules }]).await
 }
 
 /// Puts the engine and the hands where the journal ends. Returns the latest decisions, newest first.

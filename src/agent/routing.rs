@@ -3,12 +3,14 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::poll::{PollError, check_clock};
 use super::{Batch, Message, Shared};
+use crate::clock::Clock;
 use crate::core::engine::Source;
-use crate::core::id::{ApplicationSid, Channel, NumberSid};
+use crate::core::id::{ApplicationSid, Channel, E164, NumberSid};
 use crate::core::observation::Observation;
 use crate::core::restore::Values;
 use crate::core::roster::{NumberIx, Roster};
@@ -24,8 +26,15 @@ const EVERY: Duration = Duration::from_secs(60);
 /// Between looks at the Messaging Services, each of which costs a request.
 const SERVICES_EVERY: Duration = Duration::from_secs(300);
 
+/// Records are written down again after so long even if nothing has changed: entries are kept for days,
+/// and what is kept must say what each number pointed at.
+const WRITTEN_EVERY: Duration = Duration::from_secs(24 * 3600);
+
 /// Up to so many numbers are read one by one; more are read as a list, 1,000 in a request.
 const ONE_BY_ONE: usize = 10;
+
+/// The region that processes a number's calls is asked for again after this.
+const REGION_FOR: Duration = Duration::from_secs(3600);
 
 /// Puts numbers together with what they refer to.
 pub struct RoutingReader {
@@ -34,6 +43,8 @@ pub struct RoutingReader {
     applications: HashMap<ApplicationSid, Application>,
     services: HashMap<NumberSid, Service>,
     services_at: Option<Time>,
+    /// The region, if another than ours, that processes a number's calls, and when that was read.
+    regions: HashMap<E164, (Time, Option<String>)>,
 }
 
 impl RoutingReader {
@@ -45,6 +56,7 @@ impl RoutingReader {
             applications: HashMap::new(),
             services: HashMap::new(),
             services_at: None,
+            regions: HashMap::new(),
         }
     }
 
@@ -86,6 +98,32 @@ impl RoutingReader {
         }
         self.applications.clear();
         self.complete(numbers).await
+    }
+
+    /// Adds in which region the calls of these numbers are processed. Where that cannot be read it is
+    /// taken for ours, and said: an API key need not have this permission.
+    pub async fn add_regions(&mut self, clock: &Clock, numbers: &mut [NumberRead]) {
+        let now = clock.now();
+        self.regions.retain(|_, (at, _)| *at + REGION_FOR > now);
+        let mut tasks = JoinSet::new();
+        for number in numbers.iter().map(|n| n.record.number).filter(|n| !self.regions.contains_key(n)) {
+            let client = self.client.clone();
+            clock.spawn(&mut tasks, async move { (number, client.voice_elsewhere(number).await) });
+        }
+        while let Some(Some(joined)) = clock.wait(None, tasks.join_next()).await {
+            match joined {
+                Ok((number, Ok(region))) => {
+                    self.regions.insert(number, (now, region));
+                }
+                Ok((number, Err(error))) => {
+                    tracing::warn!(%number, %error, "cannot tell which region processes its calls");
+                }
+                Err(_) => {}
+            }
+        }
+        for n in numbers {
+            n.record.voice_elsewhere = self.regions.get(&n.record.number).and_then(|(_, region)| region.clone());
+        }
     }
 
     async fn read_services(&mut self) -> Result<(), Error> {
@@ -135,12 +173,14 @@ pub struct RoutingPoller {
     /// As last handed on, by number.
     known: HashMap<NumberIx, NumberRecord>,
     missing: Option<usize>,
+    /// When all records were last written down.
+    written_at: Option<Time>,
 }
 
 impl RoutingPoller {
     pub fn new(shared: Shared) -> RoutingPoller {
         let reader = RoutingReader::new(shared.client.clone(), &shared.roster);
-        RoutingPoller { shared, reader, known: HashMap::new(), missing: None }
+        RoutingPoller { shared, reader, known: HashMap::new(), missing: None, written_at: None }
     }
 
     pub async fn run(mut self, stop: CancellationToken) {
@@ -173,6 +213,7 @@ impl RoutingPoller {
         let mut looked = Vec::new();
         // A number can be listed twice when others come or go between two pages.
         let mut present = HashSet::new();
+        let is_due = self.written_at.is_none_or(|at| at + WRITTEN_EVERY <= started);
         for NumberRead { record, raw } in numbers {
             let Some(ix) = self.shared.roster.find(record.number) else {
                 continue;
@@ -187,16 +228,23 @@ impl RoutingPoller {
                 }
             }
             let before = self.known.get(&ix);
-            if before == Some(&record) {
-                metrics.rows(Source::Numbers, RowResult::Known, 1);
+            let result = match before {
+                Some(known) if *known == record => RowResult::Known,
+                Some(_) => RowResult::Changed,
+                None => RowResult::New,
+            };
+            metrics.rows(Source::Numbers, result, 1);
+            if result == RowResult::Known && !is_due {
                 continue;
             }
-            metrics.rows(Source::Numbers, if before.is_some() { RowResult::Changed } else { RowResult::New }, 1);
             self.known.insert(ix, record.clone());
             seen.push((started, Observation::Number(Box::new(record))));
         }
         self.note_missing(self.shared.roster.len() - present.len());
         self.shared.store.commit_poll(Source::Numbers, started, &seen).await?;
+        if is_due {
+            self.written_at = Some(started);
+        }
         metrics.polled(Source::Numbers, started);
         self.shared.hand_on(Batch { source: Source::Numbers, polled_at: started, seen }).await;
         let message = Message::Looked { at: started, numbers: looked };

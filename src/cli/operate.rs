@@ -407,7 +407,8 @@ pub fn status(config: &Path, json: bool) -> anyhow::Result<Exit> {
 
 /// `ringback explain`: what the journal says of a decision, and whether it still follows.
 pub fn explain(config: &Path, id: &str, json: bool) -> anyhow::Result<Exit> {
-    use crate::agent::explain::{Memory, Recomputed};
+    use crate::agent::explain::Memory;
+    use crate::core::recompute::Recomputed;
     use crate::store::Store;
     let config = Config::load(config, &ProcessEnv)?;
     let id = match id.parse() {
@@ -419,7 +420,7 @@ pub fn explain(config: &Path, id: &str, json: bool) -> anyhow::Result<Exit> {
     };
     let found = tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
         let store = Store::open(&config.agent.state).await?;
-        Memory::new(store).explain(id).await
+        Memory::new(store, &config).explain(id).await
     })?;
     let Some(explanation) = found else {
         complain(&format!("ringback: {id} is not in the journal"));
@@ -432,16 +433,22 @@ pub fn explain(config: &Path, id: &str, json: bool) -> anyhow::Result<Exit> {
             say(&format!("{} {}: {}", line.at, line.entry.kind(), brief(&serde_json::to_value(&line.entry)?)))?;
         }
     }
-    let (text, exit) = match explanation.recomputed {
-        None => ("an operator's order: there is no evidence to weigh", Exit::Done),
-        Some(Recomputed::Follows) => ("recomputed: the stored evidence is enough, so it still follows", Exit::Done),
-        Some(Recomputed::ByRule) => ("decided by the rule above, not by a statistic", Exit::Done),
-        Some(Recomputed::Differs) => ("recomputed: the stored evidence is not enough for it", Exit::FoundTrouble),
-    };
+    let holds =
+        matches!(explanation.recomputed, None | Some(Recomputed::Follows | Recomputed::NotKept { is_enough: true }));
     if !json {
-        say(text)?;
+        match (&explanation.recomputed, &explanation.rules) {
+            (Some(recomputed), Some(rules)) => {
+                say(&format!("rules in force then: {}", rules.then))?;
+                say(&format!("recomputed: {}", recomputed.text()))?;
+                if let Some(now) = &rules.by_those_of_now {
+                    say(&format!("rules of the configuration now: {}", rules.now))?;
+                    say(&format!("recomputed by these: {}", now.text()))?;
+                }
+            }
+            _ => say("an operator's order: there is no evidence to weigh")?,
+        }
     }
-    Ok(exit)
+    Ok(if holds { Exit::Done } else { Exit::FoundTrouble })
 }
 
 /// An entry in one line, the snapshot's record left out.

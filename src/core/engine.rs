@@ -17,6 +17,8 @@ mod phase;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::code::Code;
 use super::detect::silence::SilenceParams;
 use super::detect::threshold::Window;
@@ -33,7 +35,8 @@ use super::verdict::{Evidence, Verdict};
 use judge::Served;
 
 /// What the engine is told once.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Settings {
     pub mode: Mode,
     /// How long a channel is watched closely after its port.
@@ -47,6 +50,7 @@ pub struct Settings {
     pub remember: Duration,
     pub silence: SilenceParams,
     /// How each group's trouble is found, by group; groups beyond the list have the default.
+    #[serde(skip)]
     pub detection: Vec<Detection>,
 }
 

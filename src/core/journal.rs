@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::guard::Guard;
 use super::id::{BadId, Channel, E164, GroupName, NumberSid};
 use super::policy::{Decision, DecisionId, Mode, Phase};
+use super::recompute::Rules;
 use super::restore::Difference;
 use super::time::Time;
 
@@ -123,6 +124,12 @@ pub enum Entry {
         /// Who, as far as Twilio's audit log tells.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         actor: Option<String>,
+    },
+    /// An agent began to watch. The rules are left out while they are as they were at the start before.
+    Started {
+        version: String,
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        rules: Option<Box<Rules>>,
     },
     /// What a group's fallback was found to be, when that changes.
     Fallback {
@@ -364,8 +371,14 @@ impl Entry {
             Entry::Release { .. } => "release",
             Entry::Mode { .. } => "mode",
             Entry::Drift { .. } => "drift",
+            Entry::Started { .. } => "started",
             Entry::Fallback { .. } => "fallback",
         }
+    }
+
+    /// The rules that a start found changed.
+    pub fn rules(&self) -> Option<&Rules> {
+        if let Entry::Started { rules, .. } = self { rules.as_deref() } else { None }
     }
 
     /// The decision or order that the entry belongs to.
@@ -388,6 +401,7 @@ impl Entry {
             | Entry::Release { .. }
             | Entry::Mode { .. }
             | Entry::Drift { .. }
+            | Entry::Started { .. }
             | Entry::Fallback { .. } => None,
         }
     }

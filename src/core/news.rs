@@ -171,7 +171,8 @@ impl News {
                 let is_news = *state == FallbackState::Broken || was == Some(FallbackState::Broken);
                 is_news.then(|| self.maker.fallback(at, group, *channel, *state, detail)).into_iter().collect()
             }
-            Entry::Stage { .. }
+            Entry::Started { .. }
+            | Entry::Stage { .. }
             | Entry::Approved { .. }
             | Entry::Snapshot { .. }
             | Entry::Checked { .. }

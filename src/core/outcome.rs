@@ -57,10 +57,16 @@ pub enum Reason {
     Registration,
     /// A message could not be delivered for another cause than the recipient's phone.
     Delivery,
+    /// Only a test call or message can tell: it never reached the number at Twilio.
+    NotArriving,
+    /// Only a test call can tell: answered, and nobody said anything.
+    Silence,
+    /// Only a test call or message can tell: something else than the expected handler answered.
+    WrongAnswer,
 }
 
 impl Reason {
-    pub const ALL: [Reason; 14] = [
+    pub const ALL: [Reason; 17] = [
         Reason::Webhook,
         Reason::Content,
         Reason::Rescued,
@@ -75,7 +81,15 @@ impl Reason {
         Reason::OtherUrl,
         Reason::Registration,
         Reason::Delivery,
+        Reason::NotArriving,
+        Reason::Silence,
+        Reason::WrongAnswer,
     ];
+
+    /// True if no log tells it, but only a test call or message of ours.
+    pub const fn is_probes_alone(self) -> bool {
+        matches!(self, Reason::NotArriving | Reason::Silence | Reason::WrongAnswer)
+    }
 
     /// Law 3: would pointing the number at a bin on Twilio have served the caller?
     pub const fn is_curable(self) -> bool {
@@ -85,7 +99,9 @@ impl Reason {
             | Reason::Rescued
             | Reason::Forward
             | Reason::NoHandler
-            | Reason::Trunk => true,
+            | Reason::Trunk
+            | Reason::Silence
+            | Reason::WrongAnswer => true,
             // The bin lives on the same account and platform, is itself what broke, or has no part in it.
             Reason::Fallback
             | Reason::Template
@@ -94,7 +110,8 @@ impl Reason {
             | Reason::Platform
             | Reason::OtherUrl
             | Reason::Registration
-            | Reason::Delivery => false,
+            | Reason::Delivery
+            | Reason::NotArriving => false,
         }
     }
 
@@ -114,6 +131,9 @@ impl Reason {
             Reason::OtherUrl => "other_url",
             Reason::Registration => "registration",
             Reason::Delivery => "delivery",
+            Reason::NotArriving => "not_arriving",
+            Reason::Silence => "silence",
+            Reason::WrongAnswer => "wrong_answer",
         }
     }
 
@@ -134,6 +154,9 @@ impl Reason {
             Reason::OtherUrl => "another URL of the handler failed",
             Reason::Registration => "messages are filtered or the sender is not registered",
             Reason::Delivery => "a message could not be delivered",
+            Reason::NotArriving => "it never reached the number at Twilio: the port or the carrier has not moved it",
+            Reason::Silence => "it was answered, and nothing was heard",
+            Reason::WrongAnswer => "something else than the expected handler answered",
         }
     }
 }
@@ -205,10 +228,11 @@ impl Outcome {
         }
     }
 
-    /// Every value, for tables that start at zero.
+    /// Every value that a caller's call or message can have, for tables that start at zero.
     pub fn all() -> impl Iterator<Item = Outcome> {
+        let of_callers = |r: &Reason| !r.is_probes_alone();
         std::iter::once(Outcome::Ok)
-            .chain(Reason::ALL.into_iter().map(Outcome::Failed))
+            .chain(Reason::ALL.into_iter().filter(of_callers).map(Outcome::Failed))
             .chain(Why::ALL.into_iter().map(Outcome::Ignored))
     }
 }

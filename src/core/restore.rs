@@ -80,6 +80,18 @@ impl Values {
         Ok(Values { channel, values: fields(channel).iter().map(value).collect::<Result<_, _>>()? })
     }
 
+    pub const fn channel(&self) -> Channel {
+        self.channel
+    }
+
+    /// These values as [`Values::read`] reads them back.
+    pub fn record(&self) -> String {
+        let pairs = fields(self.channel).iter().zip(&self.values);
+        let json: serde_json::Map<String, serde_json::Value> =
+            pairs.map(|(f, value)| (f.property.to_owned(), value.clone().into())).collect();
+        serde_json::Value::Object(json).to_string()
+    }
+
     fn of(&self, parameter: &str) -> Option<&str> {
         let i = fields(self.channel).iter().position(|f| f.parameter == parameter)?;
         Some(&self.values[i])

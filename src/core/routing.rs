@@ -5,7 +5,8 @@
 //! of the others returns 200 and changes nothing. So a swap clears what would win over it, and
 //! success is judged by the effective handler alone.
 //!
-//! Precedence (Twilio, IncomingPhoneNumber and Messaging Service resources): for voice the trunk,
+//! Precedence (Twilio, IncomingPhoneNumber, Messaging Service and Routes resources): for voice the
+//! region that processes the calls, which may be another with a configuration of its own; then the trunk,
 //! then the application, then the URL; for messages the Messaging Service unless it defers to the
 //! number, then the application, then the URL.
 
@@ -34,6 +35,10 @@ pub struct NumberRecord {
     pub status_callback: Option<String>,
     /// The Messaging Service the number is in.
     pub service: Option<Service>,
+    /// The region that processes the number's calls, if it is known to be another than the one whose
+    /// API we speak to: there this record has no say.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub voice_elsewhere: Option<String>,
 }
 
 /// A TwiML application, with its URLs once they were read.
@@ -65,6 +70,8 @@ pub enum Handler {
     Application(ApplicationSid),
     Url(#[serde(serialize_with = "serialize_shown")] String),
     Service(ServiceSid),
+    /// Whatever is set up in another region.
+    Region(String),
     Fax,
     /// Nobody: calls fail at once and leave no diagnostics, messages are lost.
     Nobody,
@@ -75,7 +82,12 @@ impl Handler {
     pub fn is_url(&self, url: &str) -> bool {
         match self {
             Handler::Url(own) => own == url || is_same_webhook(own, url) && query(own) == query(url),
-            Handler::Trunk(_) | Handler::Application(_) | Handler::Service(_) | Handler::Fax | Handler::Nobody => false,
+            Handler::Trunk(_)
+            | Handler::Application(_)
+            | Handler::Service(_)
+            | Handler::Region(_)
+            | Handler::Fax
+            | Handler::Nobody => false,
         }
     }
 }
@@ -92,6 +104,7 @@ impl fmt::Display for Handler {
             Handler::Application(sid) => write!(f, "application {sid}"),
             Handler::Url(url) => f.write_str(&shown(url)),
             Handler::Service(sid) => write!(f, "messaging service {sid}"),
+            Handler::Region(name) => write!(f, "region {name}"),
             Handler::Fax => f.write_str("fax"),
             Handler::Nobody => f.write_str("nobody"),
         }
@@ -121,7 +134,9 @@ impl NumberRecord {
     pub fn handler(&self, channel: Channel) -> Handler {
         match channel {
             Channel::Voice => {
-                if let Some(sid) = self.trunk {
+                if let Some(region) = &self.voice_elsewhere {
+                    Handler::Region(region.clone())
+                } else if let Some(sid) = self.trunk {
                     Handler::Trunk(sid)
                 } else if self.fax {
                     Handler::Fax
@@ -244,7 +259,7 @@ pub fn is_same_webhook(configured: &str, requested: &str) -> bool {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(in crate::core) mod tests {
     use super::*;
 
     pub fn record() -> NumberRecord {
@@ -261,6 +276,7 @@ pub(super) mod tests {
             sms_fallback_url: None,
             status_callback: None,
             service: None,
+            voice_elsewhere: None,
         }
     }
 
@@ -285,6 +301,8 @@ pub(super) mod tests {
         assert_eq!(n.handler(Channel::Voice), Handler::Fax);
         n.trunk = Some(TrunkSid::from_u128(9));
         assert_eq!(n.handler(Channel::Voice), Handler::Trunk(TrunkSid::from_u128(9)));
+        n.voice_elsewhere = Some("ie1".into());
+        assert_eq!(n.handler(Channel::Voice).to_string(), "region ie1", "there this record has no say");
         let mut empty = record();
         empty.voice_url = None;
         assert_eq!(empty.handler(Channel::Voice), Handler::Nobody);

@@ -19,6 +19,9 @@ impl Time {
     /// The beginning of time as far as this program is concerned: before any Twilio entry.
     pub const EPOCH: Time = Time(0);
 
+    /// Later than anything that is waited for, and still early enough to be reckoned with.
+    pub const NEVER: Time = Time(i64::MAX / 2);
+
     pub const fn from_millis(ms: i64) -> Time {
         Time(ms)
     }

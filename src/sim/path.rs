@@ -1,6 +1,6 @@
 //! From what a number's record names to the URLs that Twilio would ask, all references followed.
 
-use super::number::{MessageRoute, Number, VoiceRoute};
+use super::number::{MessageRoute, Number, Record, VoiceRoute};
 use super::text::TextPath;
 use super::voice::VoicePath;
 use super::world::World;
@@ -8,7 +8,14 @@ use super::world::World;
 impl World {
     /// Trunk, application or URL: whoever Twilio would ask about a call.
     pub fn voice_path(&self, n: &Number) -> VoicePath {
-        match n.record.voice_route() {
+        let routing = &self.scenario.groups[n.group].routing;
+        let record = if routing.voice_region == "us1" {
+            n.record.voice_route()
+        } else {
+            // What was set up in the other region, which this region's API does not change.
+            Record::new(n.e164, routing, n.record.created).voice_route()
+        };
+        match record {
             VoiceRoute::Fax => VoicePath::Fax,
             VoiceRoute::Nobody => VoicePath::Nobody,
             VoiceRoute::Urls { primary, fallback } => VoicePath::Urls { primary, fallback },

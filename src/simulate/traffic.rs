@@ -390,6 +390,7 @@ fn record(line: &Line, sid: u128) -> NumberRecord {
         sms_fallback_url: None,
         status_callback: None,
         service: None,
+        voice_elsewhere: None,
     }
 }
 

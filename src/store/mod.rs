@@ -4,6 +4,7 @@
 //! are plain SQL that PostgreSQL takes too, and everything else about the database stays in this
 //! folder.
 //!
+//! * [`seen`]: entries of the logs and our numbers, as they were seen;
 //! * [`journal`]: what was decided and done, each record chained to the one before;
 //! * [`outbox`]: what people are told, until it is delivered and afterwards;
 //! * [`lease`]: who may act. Every write carries its fence, and a deposed holder's is refused.
@@ -15,6 +16,7 @@
 pub mod journal;
 pub mod lease;
 pub mod outbox;
+pub mod seen;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -22,14 +24,8 @@ use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{QueryBuilder, Row, Sqlite, Transaction};
-
-use crate::core::engine::Source;
-use crate::core::observation::Observation;
-use crate::core::time::Time;
-
 pub use journal::{Record, Whole};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 
 /// An open state file. Cheap to clone.
 #[derive(Clone)]
@@ -176,127 +172,8 @@ impl Store {
         StoreError { doing, path, problem, cure: problem.cure(), source }
     }
 
-    /// Writes what a poll brought and how far it got, together.
-    pub async fn commit_poll(
-        &self,
-        source: Source,
-        polled_at: Time,
-        seen: &[(Time, Observation)],
-    ) -> Result<(), StoreError> {
-        let doing = "writing what a poll brought";
-        let fence = self.fence();
-        let run = async {
-            // A poll that meets a lock is repeated; it does not wait for it.
-            let mut tx = self.pool.begin().await?;
-            if !journal::is_leading(&mut tx, fence).await? {
-                return Ok(false);
-            }
-            let next: i64 =
-                sqlx::query_scalar("SELECT COALESCE(MAX(seq), 0) + 1 FROM observation").fetch_one(&mut *tx).await?;
-            for (i, chunk) in seen.chunks(ROWS_PER_INSERT).enumerate() {
-                let first = next + (i * ROWS_PER_INSERT) as i64;
-                insert_observations(&mut tx, first, chunk).await?;
-            }
-            sqlx::query(
-                "INSERT INTO cursor (source, polled_ms) VALUES ($1, $2)
-                 ON CONFLICT (source) DO UPDATE SET polled_ms = excluded.polled_ms",
-            )
-            .bind(source.label())
-            .bind(polled_at.as_millis())
-            .execute(&mut *tx)
-            .await?;
-            tx.commit().await?;
-            Ok(true)
-        };
-        match run.await {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(self.fault(doing, Problem::Deposed, None)),
-            Err(e) => Err(self.error(doing, e)),
-        }
-    }
-
-    /// When `source` was last read in full; `None` if never.
-    pub async fn cursor(&self, source: Source) -> Result<Option<Time>, StoreError> {
-        let ms: Option<i64> = sqlx::query_scalar("SELECT polled_ms FROM cursor WHERE source = $1")
-            .bind(source.label())
-            .fetch_optional(&self.pool)
-            .await
-            .map_err(|e| self.error("reading how far the logs were read", e))?;
-        Ok(ms.map(Time::from_millis))
-    }
-
-    /// Hands every observation seen since `since` to `take`, in the order in which they were seen.
-    /// A row that cannot be read is left out and counted in the result.
-    pub async fn observations(
-        &self,
-        since: Time,
-        mut take: impl FnMut(Time, Observation),
-    ) -> Result<usize, StoreError> {
-        let doing = "reading what was seen before";
-        let mut bad = 0;
-        let mut after = 0i64;
-        loop {
-            let rows = sqlx::query(
-                "SELECT seq, seen_ms, body FROM observation WHERE seen_ms >= $1 AND seq > $2 ORDER BY seq LIMIT 10000",
-            )
-            .bind(since.as_millis())
-            .bind(after)
-            .fetch_all(&self.pool)
-            .await
-            .map_err(|e| self.error(doing, e))?;
-            let Some(last) = rows.last() else {
-                return Ok(bad);
-            };
-            after = last.get(0);
-            for row in &rows {
-                match serde_json::from_str(row.get(2)) {
-                    Ok(observation) => take(Time::from_millis(row.get(1)), observation),
-                    Err(e) => {
-                        bad += 1;
-                        tracing::warn!(seq = row.get::<i64, _>(0), error = %e, "a stored observation cannot be read");
-                    }
-                }
-            }
-        }
-    }
-
-    /// Forgets observations seen before `before`.
-    pub async fn prune(&self, before: Time) -> Result<u64, StoreError> {
-        sqlx::query("DELETE FROM observation WHERE seen_ms < $1")
-            .bind(before.as_millis())
-            .execute(&self.pool)
-            .await
-            .map(|done| done.rows_affected())
-            .map_err(|e| self.error("forgetting old observations", e))
-    }
-
     /// Writes everything out and closes the file.
     pub async fn close(&self) {
         self.pool.close().await;
     }
-}
-
-async fn insert_observations(
-    tx: &mut Transaction<'_, Sqlite>,
-    first: i64,
-    seen: &[(Time, Observation)],
-) -> Result<(), sqlx::Error> {
-    let mut bodies = Vec::with_capacity(seen.len());
-    for (_, observation) in seen {
-        bodies.push(serde_json::to_string(observation).map_err(|e| sqlx::Error::Encode(e.into()))?);
-    }
-    let rows = seen.iter().zip(bodies).enumerate();
-    let mut insert = QueryBuilder::<Sqlite>::new("INSERT INTO observation (seq, seen_ms, kind, body) ");
-    insert.push_values(rows, |mut row, (i, ((at, observation), body))| {
-        let kind = match observation {
-            Observation::Call(_) => "call",
-            Observation::Message(_) => "message",
-            Observation::Alert(_) => "alert",
-            Observation::Probe(_) => "probe",
-            Observation::Number(_) => "number",
-        };
-        row.push_bind(first + i as i64).push_bind(at.as_millis()).push_bind(kind).push_bind(body);
-    });
-    // The statement's text depends on the number of rows: preparing each for reuse would fill the cache.
-    insert.build().persistent(false).execute(&mut **tx).await.map(|_| ())
 }

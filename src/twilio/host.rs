@@ -8,6 +8,7 @@ pub enum Product {
     Api,
     Monitor,
     Messaging,
+    Routes,
 }
 
 impl Product {
@@ -16,6 +17,7 @@ impl Product {
             Product::Api => "api",
             Product::Monitor => "monitor",
             Product::Messaging => "messaging",
+            Product::Routes => "routes",
         }
     }
 }
@@ -30,6 +32,14 @@ pub enum Hosts {
 }
 
 impl Hosts {
+    /// The region whose API this is.
+    pub fn region(&self) -> &str {
+        match self {
+            Hosts::Twilio { region: Some(region), .. } => region,
+            Hosts::Twilio { region: None, .. } | Hosts::One(_) => "us1",
+        }
+    }
+
     /// The URL of `path` (with its query, from the root) on `product`'s host.
     ///
     /// Only the path of what Twilio calls the next page is ever used: credentials go to the

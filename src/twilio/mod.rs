@@ -30,7 +30,7 @@ use std::time::Duration;
 use serde_json::value::RawValue;
 
 use crate::clock::Clock;
-use crate::core::id::{ApplicationSid, CallSid, NumberSid, ServiceSid};
+use crate::core::id::{ApplicationSid, CallSid, E164, NumberSid, ServiceSid};
 use crate::core::observation::{Alert, Call, Message};
 use crate::core::roster::Roster;
 use crate::core::routing::{Application, Service};
@@ -75,6 +75,7 @@ pub mod endpoint {
     pub const LIST_NUMBERS: &str = "list_numbers";
     pub const FETCH_NUMBER: &str = "fetch_number";
     pub const UPDATE_NUMBER: &str = "update_number";
+    pub const FETCH_REGION: &str = "fetch_region";
     pub const FETCH_APPLICATION: &str = "fetch_application";
     pub const LIST_EVENTS: &str = "list_events";
     pub const LIST_SERVICES: &str = "list_services";
@@ -245,6 +246,20 @@ impl Client {
             Ok(Row::Foreign(_)) | Err(_) => None,
         };
         Ok(page.into_iter().flat_map(|p| p.rows).filter_map(ours).collect())
+    }
+
+    /// The region that processes a number's calls, if it is another than the one whose API this is.
+    pub async fn voice_elsewhere(&self, number: E164) -> Result<Option<String>, Error> {
+        let path = format!("/v2/PhoneNumbers/%2B{}", number.to_string().trim_start_matches('+'));
+        let region = self
+            .transport
+            .read(endpoint::FETCH_REGION, Product::Routes, &path, |body| {
+                let raw: wire::RawRegion<'_> = serde_json::from_slice(body).map_err(|e| e.to_string())?;
+                Ok(raw.voice())
+            })
+            .await?;
+        let (settings, _, _) = self.transport.parts();
+        Ok(region.filter(|r| r != settings.hosts.region()))
     }
 
     pub async fn application(&self, sid: ApplicationSid) -> Result<Application, Error> {

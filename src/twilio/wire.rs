@@ -24,7 +24,7 @@ use crate::core::time::Time;
 use crate::party::PartyKey;
 
 pub use logs::{Alerts, Calls, Events, Messages, RawAlert, RawCall, RawMessage};
-pub use numbers::{NumberRead, Numbers, RawApplication, ServiceNumbers, Services, number};
+pub use numbers::{NumberRead, Numbers, RawApplication, RawRegion, ServiceNumbers, Services, number};
 pub use page::{NotAPage, Page, page, row};
 
 /// A field that may be text, a number, `null`, empty or absent.

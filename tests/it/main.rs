@@ -5,6 +5,7 @@
 mod agent;
 mod config;
 mod detector;
+mod explain;
 mod faults;
 mod hands;
 mod kill;

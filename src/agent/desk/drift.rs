@@ -29,7 +29,8 @@ pub struct Drifted {
 
 impl Desk {
     /// The routing poller has read our numbers, beginning at `at`.
-    pub fn looked(&mut self, at: Time, numbers: Vec<Looked>) {
+    pub async fn looked(&mut self, at: Time, numbers: Vec<Looked>) {
+        let mut known = Vec::new();
         for (number, sid, values) in numbers {
             for channel in Channel::ALL {
                 let key = (number, channel);
@@ -43,7 +44,7 @@ impl Desk {
                 let expected = ours.map(|(s, before)| before.after(&s.wrote)).or_else(|| self.known.get(&key).cloned());
                 let now = values[channel.index()].clone();
                 let Some(expected) = expected else {
-                    self.known.insert(key, now);
+                    known.push((number, now));
                     continue;
                 };
                 let differences = Values::differences(before.as_ref().unwrap_or(&expected), &expected, &now);
@@ -52,6 +53,30 @@ impl Desk {
                 }
             }
         }
+        self.know(at, known).await;
+    }
+
+    /// What numbers pointed at when the agent before stopped. A number that we changed later is not
+    /// what it was then.
+    pub fn recall(&mut self, known: Vec<(E164, Time, Values)>) {
+        for (number, at, values) in known {
+            let channel = values.channel();
+            let is_later = self.hands.saga(number, channel).is_none_or(|s| s.since.is_none_or(|t| t <= at));
+            if is_later {
+                self.known.insert((number, channel), values);
+            }
+        }
+    }
+
+    /// From now on numbers are expected to be so.
+    pub(super) async fn know(&mut self, at: Time, known: Vec<(E164, Values)>) {
+        if known.is_empty() {
+            return;
+        }
+        if let Err(error) = self.shared.store.remember_routing(at, &known).await {
+            tracing::warn!(%error, cure = error.cure, "what numbers point at is not written down: a change while no agent runs would go unnoticed");
+        }
+        self.known.extend(known.into_iter().map(|(number, values)| ((number, values.channel()), values)));
     }
 
     /// Asks Twilio's audit log who it was, and then tells the engine's task.
@@ -86,7 +111,7 @@ impl Desk {
             tracing::error!(%number, %channel, %error, cure = error.cure, "a change that is not ours is not in the journal");
             return;
         }
-        self.known.insert((number, channel), values);
+        self.know(now, vec![(number, values)]).await;
         tracing::error!(%number, %channel, who, "somebody else changed this number: {}", what.join("; "));
         let Some(ix) = self.shared.roster.find(number) else { return };
         self.shared.metrics.drift(ix, channel, true);

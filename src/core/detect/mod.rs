@@ -24,6 +24,8 @@ pub mod threshold;
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::id::Channel;
 use super::ledger::{Change, Sighting};
 use super::observation::{Probe, ProbeResult};
@@ -40,7 +42,7 @@ use stream::{Entry, Kind, Stream};
 use threshold::Rule;
 
 /// How a group's trouble is found.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Detection {
     pub params: Params,
     /// The user's own thresholds, and those that page for what a swap would not cure.

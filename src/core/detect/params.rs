@@ -3,13 +3,15 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// How often a healthy number may be rolled back: once in this many number-days.
 ///
 /// The thresholds follow from it. They bound the false alarms of one number to one in a tenth of the
 /// budget whatever the traffic (Shiryaev-Roberts with e-values: Shin, Ramdas and Rinaldo 2022); that
 /// evidence arrives in steps of three to four nats makes the true rate more than ten times lower,
 /// which `simulate` measures for the configuration in force.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Budget {
     pub number_days: f64,
 }
@@ -66,7 +68,8 @@ impl std::str::FromStr for Budget {
 pub type Grid = [(f64, f64); 4];
 
 /// Everything that the statistics rest on.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Params {
     /// Off: only the user's own thresholds roll back.
     pub is_on: bool,

@@ -16,6 +16,7 @@
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
+use serde::{Deserialize, Serialize};
 
 use crate::core::roster::{GroupIx, NumberIx, Roster};
 use crate::core::time::Time;
@@ -23,7 +24,8 @@ use crate::core::time::Time;
 use super::rate::Rate;
 
 /// What silence is measured with.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct SilenceParams {
     /// Number-days between false pages, nominally.
     pub number_days: f64,

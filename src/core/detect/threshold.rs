@@ -7,6 +7,8 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::core::code::Code;
 use crate::core::id::Channel;
 use crate::core::ledger::Change;
@@ -16,7 +18,7 @@ use crate::core::time::Time;
 use crate::core::verdict::{Evidence, ReasonCount};
 
 /// `[[group.threshold]]`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Rule {
     /// Distinct callers who must have failed.
     pub callers: u32,
@@ -29,7 +31,8 @@ pub struct Rule {
     pub action: RuleAction,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum RuleAction {
     Rollback,
     Page,

@@ -101,7 +101,7 @@ impl Hands {
             Entry::Fallback { group, channel, state, .. } => {
                 self.fallbacks.insert((group.clone(), *channel), *state);
             }
-            Entry::Phase { .. } => {}
+            Entry::Phase { .. } | Entry::Started { .. } => {}
         }
         Ok(())
     }

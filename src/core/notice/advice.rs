@@ -69,12 +69,15 @@ pub const fn repair(reason: Reason) -> &'static str {
         Reason::Forward => "Repair what the handler dials",
         Reason::NoHandler => "Configure the number's handler",
         Reason::Trunk => "Repair the SIP endpoint behind the trunk",
+        Reason::Silence => "Repair the handler: it answers and says nothing",
+        Reason::WrongAnswer => "Repair the handler: what it says is not what it should",
         Reason::Fallback
         | Reason::Template
         | Reason::Carrier
         | Reason::Account
         | Reason::Platform
         | Reason::OtherUrl
+        | Reason::NotArriving
         | Reason::Registration
         | Reason::Delivery => "Repair what failed",
     }
@@ -89,10 +92,16 @@ pub const fn instead(reason: PageReason) -> &'static str {
             | Reason::Rescued
             | Reason::Forward
             | Reason::NoHandler
+            | Reason::Silence
+            | Reason::WrongAnswer
             | Reason::Trunk => "Look at the handler. A swap would cure this; a rule of yours says to ask you first",
             Reason::Fallback => {
                 "Repair the fallback bin itself: callers reach it and it fails. If the old handler works again, \
                  restore the numbers"
+            }
+            Reason::NotArriving => {
+                "Call the number from a mobile phone: our test calls do not reach Twilio. If yours does not either, ask \
+                 Twilio's porting team and the losing carrier; a swap changes nothing before Twilio"
             }
             Reason::Template => "Repair the TwiML Bin's template in Twilio's Console",
             Reason::Carrier => {

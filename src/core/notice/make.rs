@@ -291,6 +291,9 @@ impl Maker {
                 | Reason::Forward
                 | Reason::NoHandler
                 | Reason::Trunk
+                | Reason::Silence
+                | Reason::WrongAnswer
+                | Reason::NotArriving
                 | Reason::Fallback
                 | Reason::Template
                 | Reason::Carrier

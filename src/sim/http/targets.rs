@@ -340,13 +340,13 @@ impl View<'_> {
     /// Which region handles the number's calls.
     pub fn region(&self) -> Answer {
         #[derive(Serialize)]
-        struct Region {
+        struct Region<'a> {
             phone_number: E164,
             url: String,
             sid: String,
             account_sid: AccountSid,
             friendly_name: String,
-            voice_region: &'static str,
+            voice_region: &'a str,
             date_created: Iso,
             date_updated: Iso,
         }
@@ -362,7 +362,7 @@ impl View<'_> {
             sid: format!("QQ{:032x}", chance::sid("QQ", &n.e164.to_string())),
             account_sid: self.account(),
             friendly_name: n.e164.to_string(),
-            voice_region: "us1",
+            voice_region: &self.world.scenario.groups[n.group].routing.voice_region,
             date_created: self.iso(n.record.created),
             date_updated: self.iso(n.record.created),
         })

@@ -132,6 +132,8 @@ pub struct Routing {
     pub sms_application: Option<ApplicationSid>,
     pub trunk: Option<TrunkSid>,
     pub service: Option<ServiceSid>,
+    /// Where the numbers' calls are processed. Elsewhere than in `us1` their records have no say.
+    pub voice_region: String,
     /// False: the handlers exist, but nobody has pointed the numbers at them yet.
     pub applied: bool,
 }
@@ -148,6 +150,7 @@ impl Default for Routing {
             sms_application: None,
             trunk: None,
             service: None,
+            voice_region: "us1".to_owned(),
             applied: true,
         }
     }

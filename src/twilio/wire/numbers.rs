@@ -71,6 +71,7 @@ pub fn number(raw: &RawValue) -> Result<NumberRead, BadRow> {
         sms_fallback_url: n.sms_fallback_url.owned(),
         status_callback: n.status_callback.owned(),
         service: None,
+        voice_elsewhere: None,
     };
     Ok(NumberRead { record, raw: raw.get().to_owned() })
 }
@@ -92,6 +93,20 @@ impl Listed for Numbers {
 
     fn time(_: &NumberRead) -> Option<Time> {
         None
+    }
+}
+
+/// Which region processes a number's calls.
+#[derive(Deserialize)]
+pub struct RawRegion<'a> {
+    #[serde(borrow, default)]
+    voice_region: Text<'a>,
+}
+
+impl RawRegion<'_> {
+    /// None: it is not said, which is the account's home.
+    pub fn voice(&self) -> Option<String> {
+        self.voice_region.owned()
     }
 }
 

@@ -1,0 +1,356 @@
+//! Test calls and test messages of our own: when to make them, what they showed, and what counts.
+//!
+//! Callers find a fault late, or never say so; some faults leave no trace in any log: an empty
+//! `voice_url`, the wrong TwiML, a number whose port has not happened. A probe is a call or message to
+//! one of our numbers from a number of ours, read as a caller's would be.
+//!
+//! * [`plan`]: which number is probed next, within what the account and the budget bear;
+//! * [`read`]: from the legs of a call, or a message's row, to a result;
+//! * [`lag`]: how late Twilio's logs are, which probes tell exactly.
+//!
+//! Promises: `success`, `failure` and `error` (could not be measured) never mix: our own API trouble, a
+//! queue, a missing permission say nothing of the number. A failure counts only when its repetition, from
+//! a second origin where there is one, fails too. A call between two numbers on Twilio may never leave
+//! Twilio's network and proves nothing about the port; each result says where it came from.
+
+pub mod lag;
+pub mod plan;
+pub mod read;
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::id::E164;
+use super::observation::Resource;
+use super::outcome::Reason;
+use super::time::Time;
+
+/// What a probe is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    Call,
+    Message,
+    /// A request to the handler's URL as Twilio would send it.
+    Request,
+}
+
+impl Kind {
+    pub const ALL: [Kind; 3] = [Kind::Call, Kind::Message, Kind::Request];
+
+    pub const fn label(self) -> &'static str {
+        match self {
+            Kind::Call => "call",
+            Kind::Message => "message",
+            Kind::Request => "request",
+        }
+    }
+}
+
+/// Where a probe came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    /// Another number of the account: the call may never leave Twilio's network.
+    Twilio,
+    /// A command of the user's, by its place in the list.
+    External(usize),
+    /// This agent's own host.
+    Agent,
+}
+
+impl Origin {
+    /// Metric label: external origins are one.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Origin::Twilio => "twilio",
+            Origin::External(_) => "external",
+            Origin::Agent => "agent",
+        }
+    }
+
+    /// Its name, by which the detector tells witnesses apart.
+    pub fn name(self) -> String {
+        match self {
+            Origin::Twilio | Origin::Agent => self.label().to_owned(),
+            Origin::External(i) => format!("external-{i}"),
+        }
+    }
+}
+
+/// Why nothing could be measured. A closed list: a metric label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unmeasured {
+    /// Twilio's API did not answer, or not usably.
+    Api,
+    /// Too many requests at once.
+    Busy,
+    /// The call waited in Twilio's queue for too long.
+    Queue,
+    /// The account may not call or write there, or from there.
+    Permission,
+    /// The account has no credit, or is suspended.
+    Credit,
+    /// The log does not show the probe itself: it is late.
+    LogLate,
+    /// Nobody picked up, or the line was busy: people, not a fault.
+    Unanswered,
+    /// The number's port is so young that messages may still go to the old provider.
+    Settling,
+    /// The external command failed, or said what cannot be understood.
+    Command,
+    /// It was cut off by the end of the agent.
+    Stopped,
+}
+
+impl Unmeasured {
+    pub const ALL: [Unmeasured; 10] = [
+        Unmeasured::Api,
+        Unmeasured::Busy,
+        Unmeasured::Queue,
+        Unmeasured::Permission,
+        Unmeasured::Credit,
+        Unmeasured::LogLate,
+        Unmeasured::Unanswered,
+        Unmeasured::Settling,
+        Unmeasured::Command,
+        Unmeasured::Stopped,
+    ];
+
+    pub const fn label(self) -> &'static str {
+        match self {
+            Unmeasured::Api => "api",
+            Unmeasured::Busy => "busy",
+            Unmeasured::Queue => "queue",
+            Unmeasured::Permission => "permission",
+            Unmeasured::Credit => "credit",
+            Unmeasured::LogLate => "log_late",
+            Unmeasured::Unanswered => "unanswered",
+            Unmeasured::Settling => "settling",
+            Unmeasured::Command => "command",
+            Unmeasured::Stopped => "stopped",
+        }
+    }
+
+    pub const fn text(self) -> &'static str {
+        match self {
+            Unmeasured::Api => "Twilio's API did not answer",
+            Unmeasured::Busy => "there were too many requests at once",
+            Unmeasured::Queue => "it waited too long in the account's queue of calls",
+            Unmeasured::Permission => "the account may not call or write from or to there",
+            Unmeasured::Credit => "the account is out of credit, or suspended",
+            Unmeasured::LogLate => "Twilio's log did not show it in time",
+            Unmeasured::Unanswered => "it reached a line on which nobody picked up",
+            Unmeasured::Settling => "messages may still go to the old provider",
+            Unmeasured::Command => "the external command failed",
+            Unmeasured::Stopped => "the agent was stopped",
+        }
+    }
+
+    /// What Twilio's refusal of a call or message means, by its error code.
+    pub const fn of_code(code: u32) -> Unmeasured {
+        match code {
+            // No permission for the country, the sender not owned or verified, the recipient blocked.
+            21202 | 21203 | 21205..=21219 | 21266 | 21408 | 21603..=21614 | 21659..=21661 | 13227 | 13225 => {
+                Unmeasured::Permission
+            }
+            10001 | 10002 | 10003 | 10005 | 20005 | 30002 | 30010 => Unmeasured::Credit,
+            10004 | 22005 => Unmeasured::Queue,
+            20429 => Unmeasured::Busy,
+            _ => Unmeasured::Api,
+        }
+    }
+}
+
+/// What a probe showed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found {
+    Success,
+    Failure(Reason),
+    Error(Unmeasured),
+}
+
+impl Found {
+    /// Metric label `result`.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Found::Success => "success",
+            Found::Failure(_) => "failure",
+            Found::Error(_) => "error",
+        }
+    }
+
+    /// Metric label `reason`, empty for a success.
+    pub const fn reason_label(self) -> &'static str {
+        match self {
+            Found::Success => "",
+            Found::Failure(reason) => reason.label(),
+            Found::Error(why) => why.label(),
+        }
+    }
+
+    pub const fn text(self) -> &'static str {
+        match self {
+            Found::Success => "it was answered as it should be",
+            Found::Failure(reason) => reason.text(),
+            Found::Error(why) => why.text(),
+        }
+    }
+}
+
+/// One probe, made and read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Attempt {
+    pub kind: Kind,
+    pub origin: Origin,
+    pub started_at: Time,
+    pub ended_at: Time,
+    pub found: Found,
+    /// The leg or message that arrived at the number, where it is known.
+    pub entry: Option<Resource>,
+    /// From the first ring, or the sending, to the answer, or the arrival.
+    pub answered_after: Option<Duration>,
+    /// For the log and the evidence: one sentence without the other party's number.
+    pub detail: String,
+}
+
+/// Which of the attempts on one number count, in the order in which they were made.
+///
+/// A failure counts if the last attempt failed too; a success last of all shows that what failed before
+/// passed by. Errors count for nothing, so a failure whose repetition could not be measured waits for the
+/// next probe.
+pub fn counted(attempts: &[Attempt]) -> Vec<&Attempt> {
+    let is_call = |a: &&Attempt| a.kind != Kind::Request;
+    match attempts.iter().rfind(is_call).map(|a| a.found) {
+        Some(Found::Success) => attempts.iter().rfind(is_call).into_iter().collect(),
+        Some(Found::Failure(_)) => {
+            let failures: Vec<&Attempt> = attempts.iter().filter(|a| matches!(a.found, Found::Failure(_))).collect();
+            if failures.len() >= 2 { failures } else { Vec::new() }
+        }
+        Some(Found::Error(_)) | None => Vec::new(),
+    }
+}
+
+/// Whether another attempt is needed before anything counts.
+pub fn is_unconfirmed(attempts: &[Attempt]) -> bool {
+    let calls = attempts.iter().filter(|a| a.kind != Kind::Request).count();
+    let failures = attempts.iter().filter(|a| matches!(a.found, Found::Failure(_))).count();
+    let last = attempts.last().map(|a| (a.kind, a.found));
+    calls < 2 && failures < 2 && matches!(last, Some((Kind::Call | Kind::Message, Found::Failure(_))))
+}
+
+/// How a group is probed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// The account's number that test calls and messages come from.
+    pub from: Option<E164>,
+    /// Commands that place calls otherwise, in the order in which they are tried.
+    pub externals: Vec<External>,
+    /// Between two probes of a channel in its active phase, and after it. Zero: none.
+    pub every: Duration,
+    pub passive_every: Duration,
+    /// How long it may ring.
+    pub timeout: Duration,
+    /// No call lasts longer.
+    pub time_limit: Duration,
+    /// How long is listened before hanging up; a call that ends itself before `min_duration` failed.
+    pub listen: Duration,
+    pub min_duration: Duration,
+    /// A number's first failing caller calls for a probe at once…
+    pub on_suspicion: bool,
+    /// …and before it for a request to the handler's URL.
+    pub handler_request: bool,
+    /// A message must be answered.
+    pub expects_reply: bool,
+    pub budget: plan::Budget,
+}
+
+/// A command that places a call from elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct External {
+    /// Program and arguments; no shell has a part in it.
+    pub command: Vec<String>,
+    /// The number that its calls come from, so that they are told from a caller's.
+    pub from: Option<E164>,
+    pub timeout: Duration,
+}
+
+/// Defaults, in seconds.
+impl Default for Settings {
+    fn default() -> Settings {
+        let s = Duration::from_secs;
+        Settings {
+            from: None,
+            externals: Vec::new(),
+            every: s(60),
+            passive_every: s(900),
+            timeout: s(25),
+            time_limit: s(45),
+            listen: s(10),
+            min_duration: s(2),
+            on_suspicion: true,
+            handler_request: false,
+            expects_reply: false,
+            budget: plan::Budget::default(),
+        }
+    }
+}
+
+impl Settings {
+    /// Where the n-th attempt on a number comes from: Twilio first, which tells most, then what the user
+    /// brings; `None` if there is nothing to call from.
+    pub fn origin(&self, attempt: usize) -> Option<Origin> {
+        let mut all: Vec<Origin> = self.from.iter().map(|_| Origin::Twilio).collect();
+        all.extend((0..self.externals.len()).map(Origin::External));
+        let n = all.len();
+        (n > 0).then(|| all[attempt % n])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn attempt(kind: Kind, found: Found) -> Attempt {
+        Attempt {
+            kind,
+            origin: Origin::Twilio,
+            started_at: Time::from_secs(1),
+            ended_at: Time::from_secs(9),
+            found,
+            entry: None,
+            answered_after: None,
+            detail: String::new(),
+        }
+    }
+
+    #[test]
+    fn a_failure_counts_only_when_its_repetition_fails_too() {
+        let fails = || attempt(Kind::Call, Found::Failure(Reason::Webhook));
+        let serves = || attempt(Kind::Call, Found::Success);
+        let unclear = || attempt(Kind::Call, Found::Error(Unmeasured::Busy));
+        let request = || attempt(Kind::Request, Found::Failure(Reason::Webhook));
+        assert!(is_unconfirmed(&[fails()]) && !is_unconfirmed(&[serves()]) && !is_unconfirmed(&[fails(), fails()]));
+        assert!(!is_unconfirmed(&[request(), fails()]), "a failed request is a second witness");
+        let count = |attempts: &[Attempt]| counted(attempts).iter().map(|a| a.found.label()).collect::<Vec<_>>();
+        assert_eq!(count(&[fails()]), [""; 0]);
+        assert_eq!(count(&[fails(), fails()]), ["failure", "failure"]);
+        assert_eq!(count(&[fails(), serves()]), ["success"]);
+        assert_eq!(count(&[fails(), unclear()]), [""; 0]);
+        assert_eq!(count(&[request(), fails()]), ["failure", "failure"]);
+        assert_eq!(count(&[request(), serves()]), ["success"], "we may be behind a wall that Twilio is not");
+        assert_eq!(count(&[request()]), [""; 0]);
+    }
+
+    #[test]
+    fn a_repetition_comes_from_elsewhere_if_it_can() {
+        let command = External { command: vec!["dial".into()], from: None, timeout: Duration::from_secs(60) };
+        let twilio = Settings { from: "+15005550199".parse().ok(), ..Settings::default() };
+        let both = Settings { externals: vec![command], ..twilio.clone() };
+        assert_eq!([twilio.origin(0), twilio.origin(1)], [Some(Origin::Twilio); 2]);
+        assert_eq!([both.origin(0), both.origin(1)], [Some(Origin::Twilio), Some(Origin::External(0))]);
+        assert_eq!(Settings::default().origin(0), None);
+    }
+}

@@ -1,0 +1,305 @@
+//! What a probe showed, read from the legs of its call or the row of its message.
+//!
+//! A probe is judged as a caller's call is ([`crate::core::outcome`]): alerts on the handler's own URL first,
+//! child legs second, the status last. Beyond that it knows what no caller's log tells: that a call was
+//! made, so that its absence is a fact. Absence is said only when the same log shows the probe's own
+//! outbound leg; a log that shows neither is late, and that is no failure (law 4).
+
+use std::time::Duration;
+
+use super::{Found, Unmeasured};
+use crate::core::code::Code;
+use crate::core::id::Channel;
+use crate::core::observation::{Alert, CallStatus, Direction, MessageStatus};
+use crate::core::outcome::{
+    CallFacts, Children, Marks, MessageFacts, Outcome, Reason, Webhooks, Why, judge_call, judge_message, mark,
+};
+use crate::core::routing::{Handler, NumberRecord, is_same_webhook};
+
+/// The far end of a probe's call, as far as it has been seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arrived {
+    pub status: CallStatus,
+    /// Whole seconds.
+    pub duration: Option<u32>,
+    pub children: Children,
+}
+
+/// All that is known of a probe's call.
+#[derive(Clone, Copy, Debug)]
+pub struct CallSeen<'a> {
+    /// Of the outbound leg; none for a call that another carrier placed.
+    pub outbound: Option<CallStatus>,
+    /// The log shows the outbound leg, or the call came from elsewhere and the log is known to be fresh.
+    pub is_logged: bool,
+    pub arrived: Option<Arrived>,
+    pub alerts: &'a [Alert],
+    /// Alerts and child legs have had time to come.
+    pub is_settled: bool,
+    /// We hung up ourselves, having listened long enough.
+    pub hung_up: bool,
+}
+
+/// What is expected of a call.
+#[derive(Clone, Copy, Debug)]
+pub struct Expected<'a> {
+    /// The number as read when it was probed.
+    pub record: &'a NumberRecord,
+    /// Where a rollback would point it.
+    pub our_fallback: Option<&'a str>,
+    /// A call that ends itself sooner was not served.
+    pub min_duration: Duration,
+}
+
+impl<'a> Expected<'a> {
+    /// Reads the marks that alerts leave.
+    fn marks(&self, channel: Channel, alerts: &[Alert]) -> Marks {
+        let [primary, own] = self.record.webhooks(channel);
+        let is_ours = |url: &str| self.our_fallback.is_some_and(|ours| is_same_webhook(ours, url));
+        let primary: Vec<String> = primary.filter(|url| !is_ours(url)).map(str::to_owned).into_iter().collect();
+        let webhooks = Webhooks {
+            primary: &primary,
+            own_fallback: own.filter(|url| !is_ours(url)),
+            our_fallback: self.our_fallback,
+            status_callback: self.record.status_callback.as_deref(),
+            has_trunk: channel == Channel::Voice && self.record.trunk.is_some(),
+        };
+        let mut marks = Marks::default();
+        for alert in alerts {
+            if let Some(m) = mark(alert, webhooks) {
+                marks.add(m, alert.code);
+            }
+        }
+        marks
+    }
+
+    fn has_own_fallback(&self, channel: Channel) -> bool {
+        self.record.webhooks(channel)[1].is_some_and(|url| !self.our_fallback.is_some_and(|o| is_same_webhook(o, url)))
+    }
+
+    /// True if the number points at our fallback.
+    pub fn is_on_fallback(&self, channel: Channel) -> bool {
+        self.our_fallback.is_some_and(|ours| self.record.handler(channel).is_url(ours))
+    }
+}
+
+/// What a call showed; `None` while it may still show something else.
+pub fn call(seen: &CallSeen<'_>, expected: &Expected<'_>) -> Option<(Found, Option<Code>)> {
+    let said = |found| Some((found, None));
+    let Some(arrived) = seen.arrived else {
+        // Nothing arrived. Is that so, or has the log not shown it?
+        return match (seen.is_settled, seen.is_logged) {
+            (false, _) => None,
+            (true, true) => said(Found::Failure(Reason::NotArriving)),
+            (true, false) => said(Found::Error(Unmeasured::LogLate)),
+        };
+    };
+    let marks = expected.marks(Channel::Voice, seen.alerts);
+    let facts = CallFacts {
+        status: arrived.status,
+        duration: arrived.duration,
+        children: arrived.children,
+        marks,
+        is_settled: seen.is_settled,
+        has_no_handler: expected.record.handler(Channel::Voice) == Handler::Nobody,
+        has_own_fallback: expected.has_own_fallback(Channel::Voice),
+        // Of this very call: a leg that we cut off while it rang has reached a line that rings.
+        forwards: arrived.children.any(),
+        is_probe: false,
+    };
+    let found = match judge_call(&facts)? {
+        Outcome::Ok => {
+            let is_short = arrived.duration.is_some_and(|d| Duration::from_secs(u64::from(d)) < expected.min_duration);
+            if is_short && !seen.hung_up { Found::Failure(Reason::WrongAnswer) } else { Found::Success }
+        }
+        Outcome::Failed(reason) => Found::Failure(reason),
+        // A line that rang until we hung up.
+        Outcome::Ignored(Why::HungUp) if seen.hung_up && seen.is_settled => Found::Success,
+        Outcome::Ignored(_) => Found::Error(Unmeasured::Unanswered),
+    };
+    Some((found, marks.code()))
+}
+
+/// All that is known of a probe's message.
+#[derive(Clone, Copy, Debug)]
+pub struct MessageSeen<'a> {
+    /// Of the outbound row, and its error.
+    pub outbound: MessageStatus,
+    pub error: Option<Code>,
+    /// The log shows the outbound row.
+    pub is_logged: bool,
+    /// Of the row that arrived with the probe's nonce.
+    pub arrived: Option<MessageStatus>,
+    /// An answer came back.
+    pub is_replied: bool,
+    pub alerts: &'a [Alert],
+    pub is_settled: bool,
+    /// The number's port is so young that messages may still go to the old provider.
+    pub is_settling: bool,
+}
+
+/// What a message showed; `None` while it may still show something else.
+pub fn message(seen: &MessageSeen<'_>, expected: &Expected<'_>, expects_reply: bool) -> Option<(Found, Option<Code>)> {
+    let said = |found| Some((found, None));
+    let Some(status) = seen.arrived else {
+        if matches!(seen.outbound, MessageStatus::Failed | MessageStatus::Undelivered) {
+            // It never left, or was turned away on its way: that is our sender's trouble.
+            return said(Found::Error(Unmeasured::Permission));
+        }
+        return match (seen.is_settled, seen.is_logged, seen.is_settling) {
+            (false, _, _) => None,
+            (true, false, _) => said(Found::Error(Unmeasured::LogLate)),
+            (true, true, true) => said(Found::Error(Unmeasured::Settling)),
+            (true, true, false) => said(Found::Failure(Reason::NotArriving)),
+        };
+    };
+    let marks = expected.marks(Channel::Messaging, seen.alerts);
+    let facts = MessageFacts {
+        direction: Direction::Inbound,
+        status,
+        error: seen.error,
+        marks,
+        is_settled: seen.is_settled,
+        has_no_handler: expected.record.handler(Channel::Messaging) == Handler::Nobody,
+        has_own_fallback: expected.has_own_fallback(Channel::Messaging),
+        is_probe: false,
+    };
+    let found = match judge_message(&facts)? {
+        Outcome::Ok if expects_reply && !seen.is_replied => Found::Failure(Reason::WrongAnswer),
+        Outcome::Ok => Found::Success,
+        Outcome::Failed(reason) => Found::Failure(reason),
+        Outcome::Ignored(_) => Found::Error(Unmeasured::Unanswered),
+    };
+    Some((found, marks.code()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::id::AlertSid;
+    use crate::core::observation::Level;
+    use crate::core::routing::tests::record;
+    use crate::core::time::Time;
+
+    const BIN: &str = "https://handler.twilio.com/twiml/EH00000000000000000000000000000001";
+
+    fn alert(url: &str) -> Alert {
+        let sid = AlertSid::from_u128(1);
+        Alert {
+            sid,
+            resource: None,
+            code: Code(11200),
+            level: Level::Error,
+            url: Some(url.into()),
+            at: Time::from_secs(1),
+        }
+    }
+
+    fn answered() -> Arrived {
+        Arrived { status: CallStatus::Completed, duration: Some(9), children: Children::default() }
+    }
+
+    fn look(arrived: Option<Arrived>, alerts: &[Alert], is_settled: bool) -> Option<Found> {
+        let record = record();
+        let seen = CallSeen {
+            outbound: Some(CallStatus::Completed),
+            is_logged: true,
+            arrived,
+            alerts,
+            is_settled,
+            hung_up: true,
+        };
+        let expected = Expected { record: &record, our_fallback: Some(BIN), min_duration: Duration::from_secs(2) };
+        call(&seen, &expected).map(|(found, _)| found)
+    }
+
+    #[test]
+    fn a_call_is_a_success_only_once_its_alerts_had_time() {
+        let own = [alert("https://app.example.com/voice")];
+        assert_eq!(look(Some(answered()), &[], false), None);
+        assert_eq!(look(Some(answered()), &[], true), Some(Found::Success));
+        assert_eq!(look(Some(answered()), &own, false), Some(Found::Failure(Reason::Webhook)), "at once");
+        assert_eq!(look(Some(answered()), &[alert(BIN)], false), Some(Found::Failure(Reason::Fallback)));
+        assert_eq!(look(Some(answered()), &[alert("https://elsewhere.example.com/x")], true), Some(Found::Success));
+    }
+
+    #[test]
+    fn absence_is_a_fact_only_where_the_log_shows_the_other_leg() {
+        assert_eq!(look(None, &[], false), None);
+        assert_eq!(look(None, &[], true), Some(Found::Failure(Reason::NotArriving)));
+        let record = record();
+        let expected = Expected { record: &record, our_fallback: None, min_duration: Duration::ZERO };
+        let seen = CallSeen {
+            outbound: Some(CallStatus::Completed),
+            is_logged: false,
+            arrived: None,
+            alerts: &[],
+            is_settled: true,
+            hung_up: false,
+        };
+        assert_eq!(call(&seen, &expected).unwrap().0, Found::Error(Unmeasured::LogLate));
+    }
+
+    #[test]
+    fn people_are_no_fault_and_a_dead_target_is() {
+        let forwarded = |children| Some(Arrived { children, ..answered() });
+        let legs = |status| {
+            let mut c = Children::default();
+            *c.slot(status) += 1;
+            c
+        };
+        assert_eq!(look(forwarded(legs(CallStatus::Failed)), &[], true), Some(Found::Failure(Reason::Forward)));
+        assert_eq!(look(forwarded(legs(CallStatus::Busy)), &[], true), Some(Found::Error(Unmeasured::Unanswered)));
+        assert_eq!(look(forwarded(legs(CallStatus::Canceled)), &[], true), Some(Found::Success), "it rang");
+        assert_eq!(look(forwarded(legs(CallStatus::Completed)), &[], true), Some(Found::Success));
+    }
+
+    #[test]
+    fn a_number_without_a_handler_and_a_call_that_ends_at_once_are_failures() {
+        let mut record = record();
+        let seen = |arrived| CallSeen {
+            outbound: Some(CallStatus::Failed),
+            is_logged: true,
+            arrived: Some(arrived),
+            alerts: &[],
+            is_settled: true,
+            hung_up: false,
+        };
+        let failed = Arrived { status: CallStatus::Failed, duration: None, children: Children::default() };
+        let short = Arrived { duration: Some(1), ..answered() };
+        let expect = |record: &NumberRecord, arrived| {
+            let expected = Expected { record, our_fallback: None, min_duration: Duration::from_secs(2) };
+            call(&seen(arrived), &expected).unwrap().0
+        };
+        assert_eq!(expect(&record, short), Found::Failure(Reason::WrongAnswer));
+        assert_eq!(expect(&record, failed), Found::Failure(Reason::Carrier));
+        record.voice_url = None;
+        assert_eq!(expect(&record, failed), Found::Failure(Reason::NoHandler));
+    }
+
+    #[test]
+    fn a_message_is_found_by_its_row_or_missed_by_it() {
+        let record = record();
+        let expected = Expected { record: &record, our_fallback: None, min_duration: Duration::ZERO };
+        let none = MessageSeen {
+            outbound: MessageStatus::Delivered,
+            error: None,
+            is_logged: true,
+            arrived: None,
+            is_replied: false,
+            alerts: &[],
+            is_settled: true,
+            is_settling: false,
+        };
+        let read = |seen: MessageSeen<'_>, reply| message(&seen, &expected, reply).map(|(found, _)| found);
+        assert_eq!(read(none, false), Some(Found::Failure(Reason::NotArriving)));
+        assert_eq!(read(MessageSeen { is_settling: true, ..none }, false), Some(Found::Error(Unmeasured::Settling)));
+        assert_eq!(read(MessageSeen { is_settled: false, ..none }, false), None);
+        let there = MessageSeen { arrived: Some(MessageStatus::Received), ..none };
+        assert_eq!(read(there, false), Some(Found::Success));
+        assert_eq!(read(there, true), Some(Found::Failure(Reason::WrongAnswer)));
+        assert_eq!(read(MessageSeen { is_replied: true, ..there }, true), Some(Found::Success));
+        let failed = [alert("https://app.example.com/sms")];
+        assert_eq!(read(MessageSeen { alerts: &failed, ..there }, false), Some(Found::Failure(Reason::Webhook)));
+    }
+}
