@@ -19,6 +19,7 @@
 //! | [`config`] | the file as meant: every value valid, or all faults at once |
 //! | [`clock`] | time, real or virtual; nothing else reads it or waits for it |
 //! | [`party`] | how the other party's number is made unrecognisable |
+//! | [`wav`] | recordings as files |
 //! | [`sim`] | a pretend Twilio with callers, for the demo, the tests and `ringback sim` |
 //! | [`replay`] | a recorded log, played through the engine in its own time |
 //! | [`simulate`] | days of traffic without a Twilio: what the rules in force would do |
@@ -88,3 +89,4 @@ pub mod sim;
 pub mod simulate;
 pub mod store;
 pub mod twilio;
+pub mod wav;

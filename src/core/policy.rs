@@ -155,6 +155,12 @@ pub enum PageReason {
 }
 
 impl PageReason {
+    /// Every value, for tables that start at zero.
+    pub fn all() -> impl Iterator<Item = PageReason> {
+        let others = [PageReason::Silence, PageReason::Unreached, PageReason::Outage];
+        Reason::ALL.into_iter().map(PageReason::Failing).chain(others)
+    }
+
     pub const fn label(self) -> &'static str {
         match self {
             PageReason::Failing(reason) => reason.label(),
@@ -184,12 +190,6 @@ impl TryFrom<String> for PageReason {
     type Error = String;
 
     fn try_from(label: String) -> Result<PageReason, String> {
-        let others = [PageReason::Silence, PageReason::Unreached, PageReason::Outage];
-        Reason::ALL
-            .into_iter()
-            .map(PageReason::Failing)
-            .chain(others)
-            .find(|r| r.label() == label)
-            .ok_or_else(|| format!("{label:?} is no reason for a page"))
+        PageReason::all().find(|r| r.label() == label).ok_or_else(|| format!("{label:?} is no reason for a page"))
     }
 }

@@ -29,7 +29,7 @@ use crate::core::guard::Guard;
 use crate::core::id::{Channel, GroupName};
 use crate::core::journal::{End, FallbackState, Hold, Of};
 use crate::core::ledger::Change;
-use crate::core::policy::{Action, Decision, Mode};
+use crate::core::policy::{Action, Decision, Mode, PageReason};
 use crate::core::roster::{NumberIx, Roster};
 use crate::core::time::Time;
 use define::Definition;
@@ -222,6 +222,9 @@ impl Metrics {
                         self.rollbacks.with_label_values(&[group, channel, trigger, end.label()]);
                     }
                     self.restores.with_label_values(&[group, channel, end.label()]);
+                }
+                for reason in PageReason::all() {
+                    self.pages.with_label_values(&[group, channel, reason.label()]);
                 }
                 for decision in ["rollback", "withheld", "page"] {
                     self.decisions.with_label_values(&[group, channel, decision]);

@@ -6,7 +6,7 @@
 //! is not at Twilio yet is answered by whoever has it. What such calls meet is no part of the
 //! [`super::Truth`], which is about callers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use super::row::{After, Call, CallDirection, CallStatus, Message, MessageDirecti
 use super::text::{Arrival, TextPath};
 use super::voice::{Dial, Sound, Stage, listing_lag};
 use super::world::{Next, World};
-use crate::core::id::{CallSid, E164, MessageSid};
+use crate::core::id::{CallSid, E164, MessageSid, RecordingSid};
 use crate::core::time::Time;
 
 /// Twilio queues calls for so long and then refuses them (22005).
@@ -37,6 +37,8 @@ pub struct Outbound {
     count: u64,
     /// By the digits of the outbound leg.
     pub calls: BTreeMap<u128, PlacedCall>,
+    /// Recordings that were.
+    pub deleted: BTreeSet<RecordingSid>,
 }
 
 /// A call, as its request asked for it and as it went.
@@ -51,6 +53,9 @@ pub struct PlacedCall {
     pub rings: f64,
     pub stays: f64,
     pub records: bool,
+    /// Its recording has both ends apart, and is cut where there is silence.
+    pub is_dual: bool,
+    pub trims: bool,
     /// What the caller hears.
     pub sound: Sound,
     /// The legs at the other end, ours first.

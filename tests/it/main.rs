@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used)] // A test that panics has failed, as it should.
 
 mod agent;
+mod alerts;
+mod audio;
 mod config;
 mod detector;
 mod explain;
@@ -15,6 +17,7 @@ mod notices;
 mod polling;
 mod prism;
 mod privacy;
+mod recordings;
 mod replay;
 mod simulate;
 mod world;

@@ -10,7 +10,7 @@ use ringback::core::guard::Guard;
 use ringback::core::id::Channel;
 use ringback::core::journal::{End, FallbackState};
 use ringback::core::outcome::{Reason, Why};
-use ringback::core::policy::{Mode, Phase};
+use ringback::core::policy::{Mode, PageReason, Phase};
 use ringback::core::verdict::Verdict;
 use ringback::metrics::define::{self, Definition, Kind};
 use ringback::metrics::tally::ProbeEnd;
@@ -23,7 +23,7 @@ use crate::world::play;
 const APP: &str = "https://app.example.com/voice";
 
 /// Values that a label can have, or what it holds.
-fn values(definition: &Definition, label: &str) -> String {
+pub fn values(definition: &Definition, label: &str) -> String {
     fn list<'a>(labels: impl IntoIterator<Item = &'a str>) -> String {
         labels.into_iter().map(|l| format!("`{l}`")).collect::<Vec<_>>().join(", ")
     }
@@ -56,7 +56,7 @@ fn values(definition: &Definition, label: &str) -> String {
         },
         "reason" => match definition.name {
             n if n.starts_with("ringback_rollbacks_") => list(Guard::ALL.map(Guard::label)),
-            "ringback_pages_total" => "why callers fail, or `silence`, `unreached`, `outage`".to_owned(),
+            "ringback_pages_total" => list(PageReason::all().map(PageReason::label)),
             "ringback_probe_failures_total" => "why it failed, or could not be measured".to_owned(),
             _ => format!(
                 "empty for `ok`; failed: {}; ignored: {}",
@@ -153,7 +153,6 @@ fn what_is_exported_is_what_is_defined() {
             "ringback_messages_total",
             "ringback_group_messages_total",
             "ringback_outcomes_revised_total",
-            "ringback_pages_total",
             "ringback_port_due_timestamp_seconds",
             "ringback_rollbacks_waiting",
             "ringback_probe_failures_total",

@@ -26,7 +26,8 @@ pub async fn answer(State(sim): State<Sim>, Path(sid): Path<String>, uri: Uri, h
         (BinKind::Broken, _) => "{{#if".to_owned(),
         (BinKind::Forward, Some(to)) => format!("<Response><Dial>{to}</Dial></Response>"),
         (BinKind::Answer | BinKind::Forward, _) => {
-            "<Response><Say>We will call you back.</Say><Record/></Response>".to_owned()
+            let play = bin.marker.as_ref().map_or(String::new(), |keys| format!("<Play digits=\"{keys}\"/>"));
+            format!("<Response>{play}<Say>We will call you back.</Say><Record/></Response>")
         }
     };
     response(StatusCode::OK, "text/xml", twiml)

@@ -282,6 +282,9 @@ pub struct Bin {
     /// Where it forwards to: a number at the old provider.
     #[serde(default)]
     pub to: Option<crate::core::id::E164>,
+    /// Keys that it plays before it speaks, so that it can be told by ear.
+    #[serde(default)]
+    pub marker: Option<String>,
 }
 
 impl Bin {
