@@ -33,6 +33,9 @@ use crate::store::StoreError;
 pub use drift::{Drifted, Looked};
 pub use word::{Answer, Refusal, Word};
 
+/// What our numbers point at is read anew within this.
+const READ_WITHIN: Duration = Duration::from_secs(180);
+
 /// What cannot be journaled or dispatched is tried again after this.
 const AGAIN: Duration = Duration::from_secs(60);
 
@@ -333,8 +336,12 @@ impl Desk {
     }
 
     /// A fallback was looked at.
-    pub async fn fallback(&mut self, now: Time, looked: fallback::Looked) {
-        let fallback::Looked { group, channel, state, detail } = looked;
+    pub async fn fallback(&mut self, engine: &Engine, now: Time, looked: fallback::Looked) {
+        let fallback::Looked { group, channel, mut state, mut detail } = looked;
+        if state != FallbackState::Broken && self.is_what_they_point_at(engine, now, &group, channel) {
+            state = FallbackState::Broken;
+            detail = "its numbers point at it already: a swap would change nothing".to_owned();
+        }
         self.shared.metrics.fallback(&group, channel, state);
         let is_new = self.told.insert((group.clone(), channel), state) != Some(state);
         if is_new {
@@ -352,6 +359,25 @@ impl Desk {
                 tracing::error!(%error, cure = error.cure, "what was found of a fallback is not in the journal");
             }
         }
+    }
+
+    /// True if a group's numbers are all on their fallback, and we did not put them there.
+    fn is_what_they_point_at(&self, engine: &Engine, now: Time, group: &GroupName, channel: Channel) -> bool {
+        let roster = engine.roster();
+        let Some((_, group)) = roster.groups().find(|(_, g)| g.name == *group) else { return false };
+        let Some(fallback) = group.fallback(channel) else { return false };
+        let mut handlers = group
+            .numbers
+            .iter()
+            .filter(|ix| {
+                // What we have just put back may not have been read since.
+                let saga = self.hands.saga(roster.number(**ix).e164, channel);
+                saga.is_none_or(|s| s.state.swap().is_none() && s.since.is_none_or(|t| t + READ_WITHIN <= now))
+            })
+            .filter_map(|ix| engine.record(*ix))
+            .map(|record| record.handler(channel))
+            .peekable();
+        handlers.peek().is_some() && handlers.all(|h| h.is_url(fallback))
     }
 }
 

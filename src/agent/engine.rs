@@ -85,7 +85,7 @@ impl EngineTask {
             Message::Looked { at, numbers } => self.desk.looked(at, numbers).await,
             Message::Journaled(journaled) => self.desk.journaled(&mut self.engine, journaled).await,
             Message::Drifted(drifted) => self.desk.drifted(&mut self.engine, now, drifted).await,
-            Message::Fallback(looked) => self.desk.fallback(now, looked).await,
+            Message::Fallback(looked) => self.desk.fallback(&self.engine, now, looked).await,
             Message::Ported { numbers, reply } => self.ported(&numbers, reply),
             Message::Word { word, is_meant, reply } => {
                 let answer = self.desk.word(&mut self.engine, now, word, is_meant).await;

@@ -70,6 +70,7 @@ use executor::{Executor, Journaled};
 use explain::Memory;
 use exposition::Exposition;
 use gate::Gate;
+use leader::Led;
 use news::Newsroom;
 use poll::{Log, Poller};
 use routing::RoutingPoller;
@@ -219,14 +220,20 @@ pub enum Role {
 impl Agent {
     /// An agent that watches and acts.
     pub async fn start(config: &Config, clock: &Clock) -> Result<Agent, StartError> {
-        Agent::start_as(Role::Watch, config, clock).await
+        Agent::start_as(Role::Watch, config, clock, &watch::Sender::new(None)).await
     }
 
     /// Opens the state, checks the credentials, takes up where the last agent ended, and starts.
-    pub async fn start_as(role: Role, config: &Config, clock: &Clock) -> Result<Agent, StartError> {
+    /// While another agent leads, `standby` says so.
+    pub async fn start_as(
+        role: Role,
+        config: &Config,
+        clock: &Clock,
+        standby: &watch::Sender<Option<Led>>,
+    ) -> Result<Agent, StartError> {
         let store = Store::open(&config.agent.state).await?;
         store.verify().await?;
-        leader::lead(role, &store, clock).await?;
+        leader::lead(role, &store, clock, standby).await?;
         let key_path = config.agent.state.with_extension("key");
         let key =
             PartyKey::load_or_create(&key_path).map_err(|source| StartError::Key { path: key_path.clone(), source })?;
@@ -279,6 +286,12 @@ impl Agent {
         let mut messages = Poller::<poll::Messages>::new(shared.clone(), poll(), polled_messages, none());
         let mut alerts = Poller::<poll::Alerts>::new(shared.clone(), poll(), polled_alerts, none());
         let mut first = None;
+        let mut back = hands.came_back().into_iter().peekable();
+        let restored = |engine: &mut Engine, (at, number, channel)| {
+            if let Some(ix) = engine.roster().find(number) {
+                engine.restored(at, ix, channel);
+            }
+        };
         store
             .observations(since, |at, observation| {
                 first.get_or_insert(at);
@@ -292,9 +305,13 @@ impl Agent {
                 if let Some(until) = polled_alerts {
                     engine.catch_up(at.min(until));
                 }
+                while let Some(one) = back.next_if(|(t, _, _)| *t <= at) {
+                    restored(&mut engine, one);
+                }
                 engine.observe(at, &observation);
             })
             .await?;
+        back.for_each(|one| restored(&mut engine, one));
         if let Some(first) = first {
             // The agent before may be younger: what was over when it began was not its business either.
             let horizon = since.max(first - config.poll.overlap);
@@ -380,10 +397,15 @@ impl Agent {
         let lease = leader::keep(store.clone(), clock.clone(), post, maker, stop.clone());
         clock.spawn(&mut workers, named("lease", Box::pin(lease)));
         let status_rx = status.subscribe();
+        let asking = shared.clone();
         let task = EngineTask::new(shared, engine, earlier, desk, active, status);
         let mut engine = JoinSet::new();
         let stop_engine = CancellationToken::new();
         clock.spawn(&mut engine, named("engine", Box::pin(task.run(inbox_rx, stop_engine.clone()))));
+        if role == Role::Operator {
+            // Before any word is taken: what comes first is told first.
+            fallback::once(&asking).await;
+        }
         Ok(Agent {
             status: status_rx,
             metrics,

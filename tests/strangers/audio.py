@@ -96,7 +96,7 @@ for i, voice in enumerate(voices):
 for name in ("hello", "closed"):
     sounds.append((f"speech-high-{name}", "speech", say(f"speech-high-{name}", "en-us+f4", 140, words[name])))
 for voice, text in {
-    "de": "Guten Tag. Bitte bleiben Sie am Apparat, Sie werden gleich verbunden.",
+    "de": "Guten Tag. Bitte einen Moment Geduld, der Anruf wird gleich verbunden.",
     "fr": "Bonjour. Veuillez patienter, un conseiller va vous répondre.",
     "es": "Gracias por llamar. Por favor, espere en la línea.",
     "cmn": "您好，请稍候。我们的客服人员会尽快为您服务。",

@@ -59,7 +59,7 @@ impl FromStr for Marker {
                 let at = hz as f32;
                 match u16::try_from(hz).ok().filter(|_| (300..=3400).contains(&hz)) {
                     None => Err(BadMarker::OffLine(hz)),
-                    Some(_) if (350.0 - OFF..=620.0 + OFF).contains(&at) => Err(BadMarker::Taken(hz)),
+                    Some(_) if at <= 620.0 + OFF => Err(BadMarker::Taken(hz)),
                     Some(_) if SPECIAL.iter().any(|s| (at - s).abs() <= SPECIAL_OFF) => Err(BadMarker::Taken(hz)),
                     Some(hz) => Ok(Marker::Tone(hz)),
                 }

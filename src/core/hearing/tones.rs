@@ -66,6 +66,10 @@ const RINGING_BURST: [u32; 2] = [ms(550), ms(2600)];
 const RINGING_PAUSE: u32 = ms(1900);
 /// A steady tone is one from here on: no vowel holds its pitch so long.
 const STEADY: u32 = ms(400);
+/// Below this, in Hz, lie the strong harmonics of voices, which a drawn-out vowel may hold for half a second.
+/// No marker lies there, and what is a tone lasts.
+const VOICED: f32 = 640.0;
+const STEADY_VOICED: u32 = ms(1000);
 
 const fn ms(ms: u32) -> u32 {
     ms * (RATE / 1000)
@@ -124,7 +128,7 @@ pub fn find(signal: &[f32]) -> Vec<(Kind, Span)> {
     found.extend(low_found);
     for burst in &bursts {
         if let Label::Single(hz) = burst.label
-            && burst.span.samples() >= STEADY
+            && burst.span.samples() >= if hz < VOICED { STEADY_VOICED } else { STEADY }
             && !covers(&found, burst.span)
         {
             found.push((Kind::Tone(hz), burst.span));
