@@ -14,6 +14,7 @@
 //! | [`store`] | what survives a restart: what was seen, what was decided, what was done |
 //! | [`agent`] | the tasks: pollers, the engine's owner, the executor of rollbacks |
 //! | [`admin`] | the agent's own HTTP face |
+//! | [`notify`] | how a notice reaches people: a mapping for each channel, one sender |
 //! | [`metrics`] | every metric: its definition, and what is counted |
 //! | [`config`] | the file as meant: every value valid, or all faults at once |
 //! | [`clock`] | time, real or virtual; nothing else reads it or waits for it |
@@ -30,12 +31,13 @@
 //! ```text
 //! main -> cli -> agent, admin, sim, config, replay, simulate, rehearse
 //!                replay -> twilio's JSON, party;  simulate -> replay;  rehearse -> agent, twilio, config
-//!                agent -> twilio, store, metrics, clock, config
+//!                agent -> twilio, store, notify, metrics, clock, config
+//!                config -> twilio's and notify's settings
 //!                admin -> what the agent publishes, and its inbox
 //!                everyone -> core -> nothing of ours
 //! ```
 //!
-//! `twilio`, `store` and `sim` do not know each other. `sim` shares ids and instants with `core` and
+//! `twilio`, `store`, `notify` and `sim` do not know each other. `sim` shares ids and instants with `core` and
 //! nothing with `twilio`: if both used the same structs, a misspelt field would pass every test.
 //! `tests/it/layers.rs` fails when this is no longer so.
 //!
@@ -59,7 +61,9 @@
 //!    no success. A person's word ([`core::operator`]) takes the same way.
 //! 8. Meanwhile [`agent::probe`] calls and texts the numbers itself, as [`core::probe`] plans and reads it:
 //!    on a schedule, at a first suspicion, and after a swap, which is proven by a test call or not at all.
-//! 9. After a crash the journal is folded through the same functions ([`core::saga`]), and an intent
+//! 9. [`core::news`] makes of the same entries what people should be told; [`agent::courier`] keeps it
+//!    until [`notify`] has delivered it. Nothing above waits for that.
+//! 10. After a crash the journal is folded through the same functions ([`core::saga`]), and an intent
 //!    without a result means: look at the number first.
 //!
 //! # Time
@@ -81,6 +85,7 @@ pub mod clock;
 pub mod config;
 pub mod core;
 pub mod metrics;
+pub mod notify;
 pub mod party;
 pub mod rehearse;
 pub mod replay;

@@ -17,6 +17,7 @@ use tokio::task::JoinSet;
 
 use super::executor::{Journaled, Work};
 use super::gate::Gate;
+use super::news::Newsroom;
 use super::probe::Ask;
 use super::view::View;
 use super::{Message, Role, Shared, fallback};
@@ -45,6 +46,8 @@ pub struct Desk {
     shared: Shared,
     role: Role,
     pub hands: Hands,
+    /// Told of every entry.
+    pub news: Newsroom,
     gate: Gate,
     execute: mpsc::Sender<Work>,
     /// Sent to the executor and not ended.
@@ -77,6 +80,7 @@ impl Desk {
         shared: Shared,
         role: Role,
         hands: Hands,
+        news: Newsroom,
         gate: Gate,
         execute: mpsc::Sender<Work>,
         prober: Option<mpsc::Sender<Ask>>,
@@ -87,6 +91,7 @@ impl Desk {
             shared,
             role,
             hands,
+            news,
             gate,
             execute,
             dispatched: BTreeSet::new(),
@@ -107,13 +112,16 @@ impl Desk {
 
     /// Writes entries and takes them in.
     async fn record(&mut self, now: Time, entries: Vec<Entry>) -> Result<(), StoreError> {
-        self.shared.append(now, &entries).await?;
+        let result = self.shared.append(now, &entries).await;
+        self.news.journaled(now, &result);
+        result?;
         self.fold(now, &entries);
         Ok(())
     }
 
     fn fold(&mut self, at: Time, entries: &[Entry]) {
         for entry in entries {
+            self.news.entry(at, entry);
             if let Err(illegal) = self.hands.fold(at, entry) {
                 tracing::error!(%illegal, "the journal contradicts itself: this agent stops");
                 self.fault = Some(illegal.to_string());
@@ -253,12 +261,14 @@ impl Desk {
         }
         for p in self.hands.unverified(now) {
             if self.said.insert(p.order.id) {
+                self.news.unverified(now, &p.order);
                 tracing::error!(
                     decision = %p.order.id, group = %p.order.group, channel = %p.order.channel,
                     "too few callers to tell whether the restored numbers serve: approve {} to go on", p.order.id
                 );
             }
         }
+        self.news.tick(now);
         self.gate.set(self.hands.mode(), self.hands.holds(now).cloned().collect());
         self.shared.metrics.held(self.hands.holds(now));
         self.shared.metrics.leading(self.gate.is_leading());

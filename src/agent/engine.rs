@@ -148,15 +148,16 @@ impl EngineTask {
     /// One line when a channel can no longer be seen, and one when it can again.
     fn tell_blindness(&mut self, now: Time) {
         for channel in Channel::ALL {
-            let stale: Vec<&str> =
-                needed(channel).into_iter().filter(|s| self.engine.is_stale(*s, now)).map(Source::label).collect();
+            let stale: Vec<Source> = needed(channel).into_iter().filter(|s| self.engine.is_stale(*s, now)).collect();
             let was_blind = std::mem::replace(&mut self.blind[channel.index()], !stale.is_empty());
             if !self.engine.watches(channel) {
                 continue;
             }
+            let read = stale.iter().filter_map(|s| self.engine.polled_at(*s)).min();
+            self.desk.news.sight(now, channel, was_blind, &stale, read);
             match (was_blind, stale.is_empty()) {
                 (false, false) => {
-                    let cannot_read = stale.join(", ");
+                    let cannot_read = stale.iter().map(|s| s.label()).collect::<Vec<_>>().join(", ");
                     tracing::error!(%channel, cannot_read, "blind: nothing can be said or decided until this is over");
                 }
                 (true, true) => tracing::info!(%channel, "every log that is needed is fresh"),
@@ -204,6 +205,7 @@ impl EngineTask {
                     return;
                 }
                 let e164 = roster.number(number).e164;
+                self.desk.news.verdict(now, e164, channel, to);
                 let e = &self.engine.channel(number, channel).evidence;
                 tracing::info!(
                     number = %e164, %channel, from = from.label(), to = to.label(), callers = e.callers,

@@ -8,8 +8,11 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::courier::Letterbox;
 use super::{Role, StartError};
 use crate::clock::Clock;
+use crate::core::notice::Standing;
+use crate::core::notice::make::{Condition, Maker};
 use crate::core::time::Time;
 use crate::store::Store;
 use crate::store::lease::{Asked, LEASE};
@@ -57,13 +60,15 @@ pub async fn lead(
 }
 
 /// Renews the lease at every third of its time, until `stop` or until it is lost.
-pub async fn keep(store: Store, clock: Clock, stop: CancellationToken) {
+pub async fn keep(store: Store, clock: Clock, post: Letterbox, maker: Maker, stop: CancellationToken) {
     let every: Duration = LEASE / 3;
     while clock.wait(Some(clock.now() + every), stop.cancelled()).await.is_none() {
         match store.renew(clock.now()).await {
             Ok(Some(_)) => {}
             Ok(None) => {
                 tracing::error!("another agent has taken over: this one stops");
+                let now = clock.now();
+                post.post(maker.condition(now, now, &Condition::LeaseLost, Standing::Once));
                 return;
             }
             // Until it is renewed, the time that is left decides what is still begun.

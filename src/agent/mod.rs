@@ -6,7 +6,8 @@
 //! * the **engine** ([`engine`]): what pollers bring, results of swaps, requests, and the time;
 //! * the **executor** ([`executor`]): orders to carry out, each write past the [`gate`];
 //! * the **prober** ([`probe`]), where a group is probed: the time, suspicions, and swaps to prove;
-//! * the **lease** ([`leader`]) and the **fallbacks** ([`fallback`]): the time;
+//! * the **clerk** and a **carrier** for each notifier ([`courier`]): notices, and the time for another try;
+//! * the **lease** ([`leader`]), the **fallbacks** ([`fallback`]) and the [`heartbeat`]: the time;
 //! * the **admin server**, started beside them by whoever starts the agent.
 //!
 //! State has one owner, the engine's task. Others read what it publishes and ask through its
@@ -18,6 +19,7 @@
 //! longer than [`STOP_WITHIN`] is cut off; what was being written then is settled by looking at the
 //! next start.
 
+pub mod courier;
 pub mod desk;
 pub mod engine;
 pub mod executor;
@@ -25,7 +27,9 @@ pub mod explain;
 pub mod exposition;
 pub mod fallback;
 pub mod gate;
+pub mod heartbeat;
 pub mod leader;
+pub mod news;
 pub mod poll;
 pub mod probe;
 pub mod routing;
@@ -49,6 +53,7 @@ use crate::core::engine::{Engine, Source};
 use crate::core::hands::Hands;
 use crate::core::id::{CallSid, Channel, NumberSid};
 use crate::core::journal::Entry;
+use crate::core::notice::make::Maker;
 use crate::core::observation::Observation;
 use crate::core::policy::{Decision, Mode};
 use crate::core::recompute::Rules;
@@ -56,10 +61,12 @@ use crate::core::roster::{NumberIx, Roster};
 use crate::core::saga::Illegal;
 use crate::core::time::Time;
 use crate::metrics::Metrics;
+use crate::notify;
 use crate::party::PartyKey;
 use crate::store::{Record, Store, StoreError};
 use crate::twilio::{self, AlertLevel, Client, Entry as _, ErrorKind};
 
+use courier::Letterbox;
 use desk::{Answer, Desk, Drifted, Looked, Refusal, Word};
 use engine::EngineTask;
 use executor::{Executor, Journaled};
@@ -67,6 +74,7 @@ use explain::Memory;
 use exposition::Exposition;
 use gate::Gate;
 use leader::Led;
+use news::Newsroom;
 use poll::{Log, Poller};
 use probe::Prober;
 use routing::RoutingPoller;
@@ -77,6 +85,9 @@ const STOP_WITHIN: Duration = Duration::from_secs(20);
 
 /// Messages to the engine that may wait: some polls of every source.
 const INBOX: usize = 64;
+
+/// What people were told within this time may still stand.
+const TOLD_SINCE: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// Orders that may wait to be carried out.
 const ORDERS: usize = 256;
@@ -344,9 +355,40 @@ impl Agent {
             }
         }
         let ask = is_probed.then_some(ask);
-        let mut desk = Desk::new(shared.clone(), role, hands, gate, execute, ask, config.probes.groups.clone());
-        desk.recall(store.routing().await?);
+        let named = |name: &'static str, task: std::pin::Pin<Box<dyn Future<Output = ()> + Send>>| async move {
+            task.await;
+            name
+        };
         let mut workers = JoinSet::new();
+        let maker = Maker { roster: roster.clone(), addresses: config.agent.addresses.clone() };
+        let sender = notify::Sender::new(clock.clone()).map_err(|e| StartError::Http(e.to_string()))?;
+        let told = store.deliveries(now - TOLD_SINCE).await?;
+        let (post, posted) = Letterbox::new();
+        // A person's word is carried out without anybody to tell: the next agent finds it in the journal.
+        let notifiers = if role == Role::Watch { config.notify.as_slice() } else { &[] };
+        let newsroom = Newsroom::new(maker.clone(), config.engine.mode, post.clone(), &journal, &told, now);
+        let parts = courier::Parts {
+            clock: clock.clone(),
+            store: store.clone(),
+            metrics: metrics.clone(),
+            maker: maker.clone(),
+            sender: sender.clone(),
+            letterbox: post.clone(),
+            seed: config.twilio.seed,
+        };
+        let (clerk, carriers) = courier::staff(parts, notifiers, posted, &told);
+        clock.spawn(&mut workers, named("clerk", Box::pin(clerk.run(stop.clone()))));
+        for carrier in carriers {
+            clock.spawn(&mut workers, named("carrier", Box::pin(carrier.run())));
+        }
+        if let (Role::Watch, Some(settings)) = (role, config.heartbeat.clone()) {
+            let task =
+                heartbeat::run(settings, sender, status.subscribe(), metrics.clone(), clock.clone(), stop.clone());
+            clock.spawn(&mut workers, named("heartbeat", Box::pin(task)));
+        }
+        let mut desk =
+            Desk::new(shared.clone(), role, hands, newsroom, gate, execute, ask, config.probes.groups.clone());
+        desk.recall(store.routing().await?);
         let watches = |channel: Channel| roster.numbers().any(|(_, n)| n.channels[channel.index()]);
         // What our numbers point at is known before the first alert is judged.
         let mut routing = RoutingPoller::new(shared.clone());
@@ -354,10 +396,6 @@ impl Agent {
             let cure = error.cure().to_owned();
             tracing::error!(source = "numbers", %error, cure, "cannot read our numbers yet");
         }
-        let named = |name: &'static str, task: std::pin::Pin<Box<dyn Future<Output = ()> + Send>>| async move {
-            task.await;
-            name
-        };
         if role == Role::Watch {
             clock.spawn(&mut workers, named("fallbacks", Box::pin(fallback::run(shared.clone(), stop.clone()))));
             clock.spawn(&mut workers, named("numbers", Box::pin(routing.run(stop.clone()))));
@@ -378,7 +416,7 @@ impl Agent {
             clock.spawn(&mut workers, named("prober", Box::pin(prober.run(asks, stop.clone()))));
         }
         clock.spawn(&mut workers, named("executor", Box::pin(executor.run(work))));
-        let lease = leader::keep(store.clone(), clock.clone(), stop.clone());
+        let lease = leader::keep(store.clone(), clock.clone(), post, maker, stop.clone());
         clock.spawn(&mut workers, named("lease", Box::pin(lease)));
         let status_rx = status.subscribe();
         let asking = shared.clone();

@@ -2,6 +2,7 @@
 
 mod demo;
 mod log;
+mod notify;
 mod operate;
 mod rehearse;
 mod replay;
@@ -108,6 +109,12 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Tries a notifier, shows notices before the day, or lists who was told what
+    #[command(
+        after_help = "Example:\n  ringback notify --test ops\n  ringback notify --render unproven --notifier ops\n  \
+        ringback notify --log"
+    )]
+    Notify(notify::Arguments),
     /// Verifies that the journal is whole
     #[command(after_help = "Example:\n  ringback journal --verify")]
     Journal {
@@ -151,6 +158,7 @@ pub fn main() -> ExitCode {
         Command::Mode(arguments) => operate::set_mode(arguments),
         Command::Status { config, json } => operate::status(&config, json),
         Command::Explain { id, config, json } => operate::explain(&config, &id, json),
+        Command::Notify(arguments) => notify::notify(&arguments),
         Command::Journal { config, .. } => operate::verify(&config),
         Command::Simulate(arguments) => simulate::simulate(&arguments),
         Command::Sim(arguments) => sim::sim(&arguments),

@@ -13,6 +13,7 @@ use crate::admin;
 use crate::admin::standby::Front;
 use crate::agent::{Agent, Role};
 use crate::clock::Clock;
+use crate::config::notify::law_13;
 use crate::config::{Config, ProcessEnv};
 
 pub fn run(config: &Path, filter: &str) -> anyhow::Result<Exit> {
@@ -63,6 +64,9 @@ async fn agent(config: &Config) -> anyhow::Result<Exit> {
             return Ok(Exit::Done);
         }
     };
+    if let Some(warning) = law_13(&config.notify) {
+        tracing::warn!("{warning}");
+    }
     front.set(admin::router(&agent, &clock, config.agent.token.clone()));
     tracing::info!(
         mode = config.engine.mode.label(), numbers = config.roster.len(), address = %address,

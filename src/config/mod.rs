@@ -8,6 +8,7 @@
 
 mod detection;
 mod group;
+pub mod notify;
 mod numbers;
 pub mod probe;
 mod rehearse;
@@ -25,9 +26,11 @@ use url::Url;
 use crate::core::engine;
 use crate::core::hands;
 use crate::core::id::AccountSid;
+use crate::core::notice::make::Addresses;
 use crate::core::policy::Mode;
 use crate::core::roster::Roster;
 use crate::metrics::PerNumber;
+use crate::notify::{Heartbeat, Notifier};
 use crate::twilio;
 use crate::twilio::credentials::{Credentials, Secret};
 use crate::twilio::host::Hosts;
@@ -50,6 +53,9 @@ pub struct Config {
     pub per_number: PerNumber,
     /// The fire drill, if one is prepared.
     pub rehearsal: Option<Rehearsal>,
+    /// Ways to people.
+    pub notify: Vec<Notifier>,
+    pub heartbeat: Option<Heartbeat>,
 }
 
 #[derive(Debug, Clone)]
@@ -59,6 +65,8 @@ pub struct Agent {
     pub state: PathBuf,
     /// Bearer token for writes over HTTP; without one there are none.
     pub token: Option<SecretString>,
+    /// What notices link to.
+    pub addresses: Addresses,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -188,15 +196,32 @@ fn read(mut top: Section<'_>, path: &Path, env: &dyn Env) -> Option<Config> {
     let twilio = top.section("twilio").and_then(|s| read_twilio(s, dir, env, faults));
     let per_number = top.section("metrics").map_or_else(PerNumber::default, read_metrics);
     let rehearsal = top.section("rehearsal").and_then(rehearse::read);
+    let notifiers = top.sections("notify");
+    let heartbeat = top.section("heartbeat").and_then(|s| notify::read_heartbeat(s, dir, env));
     let (agent, poll, rules) = read_rest(top, dir, env);
     let Rules { probes, engine, hands, roster } = rules;
-    Some(Config { twilio: twilio?, agent: agent?, poll, probes, engine, hands, roster, per_number, rehearsal })
+    let notify = notify::read(notifiers, &roster, dir, env);
+    Some(Config {
+        twilio: twilio?,
+        agent: agent?,
+        poll,
+        probes,
+        engine,
+        hands,
+        roster,
+        per_number,
+        rehearsal,
+        notify,
+        heartbeat,
+    })
 }
 
 fn read_rules(mut top: Section<'_>, path: &Path) -> Option<Rules> {
     let dir = path.parent().unwrap_or_else(|| Path::new(""));
-    // Without an account there is nothing to check in it.
+    // Without an account there is nothing to check in it, and nobody to tell.
     top.section("twilio");
+    top.sections("notify");
+    top.section("heartbeat");
     top.section("metrics").map(read_metrics);
     top.section("rehearsal").map(rehearse::read);
     let (_, _, rules) = read_rest(top, dir, &HashMap::new());
@@ -209,7 +234,12 @@ fn read_rest(mut top: Section<'_>, dir: &Path, env: &dyn Env) -> (Option<Agent>,
     let mut hands = hands::Settings::default();
     let agent = match top.section("agent") {
         Some(s) => read_agent(s, dir, env, &mut engine, &mut hands),
-        None => Some(Agent { listen: DEFAULT_LISTEN, state: dir.join(DEFAULT_STATE), token: None }),
+        None => Some(Agent {
+            listen: DEFAULT_LISTEN,
+            state: dir.join(DEFAULT_STATE),
+            token: None,
+            addresses: Addresses::default(),
+        }),
     };
     let poll = top.section("poll").map_or_else(Poll::default, |s| read_poll(s, &mut engine));
     top.require("group", "list your numbers: [[group]] name = \"…\" numbers = [\"+1…\"]");
@@ -443,8 +473,17 @@ fn read_agent(
             None
         }
     };
+    let address = |s: &mut Section<'_>, key| {
+        let url = s.parse::<Url>(key)?;
+        if !matches!(url.value.scheme(), "http" | "https") || url.value.host().is_none() {
+            let text = format!("{} = \"{}\": must be http:// or https:// and a host", s.key(key), url.value);
+            s.faults().at(url.span, text);
+        }
+        Some(url.value.as_str().trim_end_matches('/').to_owned())
+    };
+    let addresses = Addresses { agent: address(&mut s, "public_url"), dashboard: address(&mut s, "dashboard_url") };
     s.finish();
-    Some(Agent { listen: listen.map_or(DEFAULT_LISTEN, |l| l.value), state, token })
+    Some(Agent { listen: listen.map_or(DEFAULT_LISTEN, |l| l.value), state, token, addresses })
 }
 
 fn read_metrics(mut s: Section<'_>) -> PerNumber {

@@ -230,6 +230,11 @@ impl<'a> Section<'a> {
         Some(items)
     }
 
+    /// True if `key` is there, whatever it says.
+    pub fn has(&self, key: &str) -> bool {
+        self.table.contains_key(key)
+    }
+
     /// True if `key` is a list with nothing in it.
     pub fn is_empty_list(&self, key: &'static str) -> bool {
         self.table.get(key).and_then(|v| v.get_ref().as_array()).is_some_and(|a| a.is_empty())

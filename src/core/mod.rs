@@ -8,7 +8,8 @@
 //!
 //! What is then done about it: [`hands`] holds decisions against the [`guard`]s and keeps each
 //! number's [`saga`]; [`restore`] puts snapshots back; [`journal`] is what is kept of all this, and
-//! [`recompute`] decides once more from it.
+//! [`recompute`] decides once more from it; [`news`] is what people are told of it, each time in a
+//! [`notice`].
 //!
 //! Nothing here may fail on what comes from outside: bad input was turned away at the rim. A test
 //! (`tests/it/layers.rs`) fails on an import that would break the first paragraph.
@@ -23,6 +24,8 @@ pub mod hearing;
 pub mod id;
 pub mod journal;
 pub mod ledger;
+pub mod news;
+pub mod notice;
 pub mod observation;
 pub mod operator;
 pub mod outcome;

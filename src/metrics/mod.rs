@@ -120,7 +120,7 @@ impl RowResult {
 }
 
 /// What became of a notice: delivered, given up, or held back by a limit.
-pub const NOTICE_RESULTS: [&str; 3] = ["success", "failure", "dropped"];
+pub const NOTICE_RESULTS: [&str; 4] = ["success", "failure", "dropped", "held_back"];
 
 /// Seconds from 0.005 to 60: API requests and swaps.
 const SECONDS: [f64; 12] = [0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];

@@ -134,7 +134,7 @@ impl Tally {
     }
 }
 
-/// Position among [`Outcome::all`].
+/// The outcome's own place.
 const fn index(outcome: Outcome) -> usize {
     match outcome {
         Outcome::Ok => 0,
@@ -144,7 +144,8 @@ const fn index(outcome: Outcome) -> usize {
 }
 
 fn read(counts: &[AtomicU64; OUTCOMES]) -> impl Iterator<Item = (Outcome, u64)> {
-    Outcome::all().zip(counts.iter().map(|n| n.load(Relaxed)))
+    // Not every outcome is a call's or a message's: some only a test call can tell.
+    Outcome::all().map(|outcome| (outcome, counts[index(outcome)].load(Relaxed)))
 }
 
 /// False for what cannot happen on the channel: a label set that is never used would only be paid for.
@@ -172,10 +173,9 @@ mod tests {
 
     #[test]
     fn every_outcome_has_a_counter_of_its_own() {
-        for (i, outcome) in Outcome::all().enumerate() {
-            assert_eq!(index(outcome), i, "{outcome:?}");
-        }
-        assert_eq!(Outcome::all().count(), OUTCOMES);
+        let places: std::collections::BTreeSet<usize> = Outcome::all().map(index).collect();
+        assert_eq!(places.len(), Outcome::all().count());
+        assert!(places.iter().all(|i| *i < OUTCOMES));
         for (i, end) in ProbeEnd::ALL.into_iter().enumerate() {
             assert_eq!(end as usize, i);
         }

@@ -6,6 +6,7 @@
 //!
 //! * [`seen`]: entries of the logs and our numbers, as they were seen;
 //! * [`journal`]: what was decided and done, each record chained to the one before;
+//! * [`outbox`]: what people are told, until it is delivered and afterwards;
 //! * [`lease`]: who may act. Every write carries its fence, and a deposed holder's is refused.
 //!
 //! A database that several machines share would take the place of the file without a change elsewhere:
@@ -21,6 +22,7 @@
 
 pub mod journal;
 pub mod lease;
+pub mod outbox;
 pub mod seen;
 
 use std::fs::File;

@@ -92,6 +92,14 @@ fn every_setting_reaches_its_place() {
     assert_eq!(n.timezone.iana_name(), Some("Europe/Zurich"));
     assert_eq!(c.roster.group_of(ix).fallback(Channel::Messaging), None);
     assert!(matches!(n.port, PortAt::At(t) if t.to_string() == "2026-11-21T14:00:00.000Z"));
+    let kinds: Vec<_> = c.notify.iter().map(|n| (n.channel.label(), n.through_twilio)).collect();
+    let past = ["slack", "teams", "pagerduty", "opsgenie", "alertmanager", "email", "webhook", "command", "desktop"];
+    assert_eq!(kinds, past.map(|kind| (kind, Some(false))));
+    let ops = &c.notify[0];
+    assert_eq!((ops.per_minute, ops.timeout, ops.severities.len()), (10, Duration::from_secs(5), 2));
+    assert_eq!(ops.groups.iter().map(ToString::to_string).collect::<Vec<_>>(), ["support"]);
+    assert_eq!(c.heartbeat.as_ref().map(|h| h.every), Some(Duration::from_secs(60)));
+    assert_eq!(c.agent.addresses.agent.as_deref(), Some("https://ringback.example.com"));
     let support = &c.engine.detection[0];
     assert_eq!((support.params.budget.number_days, support.params.cap), (2000.0, 0.08));
     let rules: Vec<_> =
@@ -116,4 +124,26 @@ fn no_secret_is_printed() {
     let text = fs::read_to_string(&bad).unwrap();
     let said = Config::load(&bad, &env(&text)).unwrap_err().to_string();
     assert!(!said.contains("5ec2e7"), "{said}");
+}
+
+#[test]
+fn the_start_warns_unless_somebody_is_reached_past_twilio() {
+    use ringback::config::notify::law_13;
+    let path = folder("good").join("minimal.toml");
+    let text = fs::read_to_string(&path).unwrap();
+    let warning = |more: &str| {
+        let text = format!("{text}\n{more}");
+        let c = Config::parse(&path, &text, &env(&text)).unwrap_or_else(|e| panic!("{e}"));
+        law_13(&c.notify)
+    };
+    let webhook = |host: &str| {
+        format!("[[notify]]\nname = \"{}\"\nkind = \"webhook\"\nurl = \"https://{host}/x\"\n", host.replace('.', "-"))
+    };
+    let command = "[[notify]]\nname = \"c\"\nkind = \"command\"\nargv = [\"page\"]\n".to_owned();
+    assert!(warning("").unwrap().contains("no notifier is configured"));
+    assert!(warning(&webhook("studio.twilio.com")).unwrap().contains("every notifier passes through Twilio"));
+    assert!(warning(&(webhook("studio.twilio.com") + &command)).unwrap().contains("through_twilio = false"));
+    assert_eq!(warning(&(command + "through_twilio = false\n")), None);
+    assert_eq!(warning(&(webhook("studio.twilio.com") + &webhook("hooks.example.com"))), None);
+    assert!(warning(&webhook("nottwilio.com")).is_none(), "another domain that ends alike");
 }

@@ -17,6 +17,7 @@ mod kill;
 mod kill_run;
 mod layers;
 mod metrics;
+mod notices;
 mod polling;
 mod prism;
 mod privacy;

@@ -1,0 +1,159 @@
+//! What a code means and what a person can do: the knowledge that a page at night should bring along.
+
+use crate::core::code::{Class, Code};
+use crate::core::guard::Guard;
+use crate::core::outcome::Reason;
+use crate::core::policy::PageReason;
+
+/// What Twilio means by a code, in a few words; the class's words for codes that are not listed.
+/// Source: Twilio's error dictionary (<https://www.twilio.com/docs/api/errors>).
+pub const fn meaning(code: Code) -> &'static str {
+    match code.0 {
+        11_200 => "HTTP retrieval failure: the URL answered with an error",
+        11_205 => "HTTP connection failure: nobody answers at the URL",
+        11_206 => "HTTP protocol violation",
+        11_210 => "HTTP bad host name: the URL's name does not resolve",
+        11_215 => "HTTP too many redirects",
+        11_220 => "TLS handshake failed",
+        11_235 => "HTTP invalid URL format",
+        11_237 => "the certificate is invalid or not trusted",
+        11_240 => "the server's certificate has expired or cannot be verified",
+        11_750 => "the answer is larger than 64 kB",
+        12_100 => "the document cannot be parsed as XML",
+        12_101 => "<Response> is missing",
+        12_200 => "the TwiML breaks the schema",
+        12_300 => "invalid Content-Type",
+        12_400 => "internal failure at Twilio",
+        13_224 => "<Dial>: the number is not allowed or does not exist",
+        13_225 => "<Dial>: the number is blocked",
+        13_227 => "<Dial>: no permission for this country",
+        10_001 | 20_005 => "the account is not active",
+        10_004 => "too many calls at the same time for the account",
+        30_001 => "queue overflow",
+        30_002 => "the account is suspended",
+        30_003 => "the handset cannot be reached",
+        30_005 => "the handset is unknown",
+        30_006 => "a landline or a carrier that cannot be reached",
+        30_007 => "filtered by the carrier or by Twilio",
+        30_008 => "unknown error at the carrier",
+        30_032 => "the toll-free number is not verified",
+        30_034 => "the number is not registered for 10DLC",
+        32_011 => "SIP: no answer from the trunk's endpoint",
+        _ => match code.class() {
+            Class::Webhook => "the webhook could not be fetched",
+            Class::Content => "the webhook's answer is not usable TwiML",
+            Class::Template => "a TwiML Bin's template is broken",
+            Class::Dial => "a <Dial> went wrong",
+            Class::Origination => "the SIP endpoint behind the trunk could not be reached",
+            Class::Sip => "SIP trouble",
+            Class::Account => "the account is restricted",
+            Class::Platform => "Twilio's own failure",
+            Class::Recipient => "the recipient could not be reached",
+            Class::Registration => "filtered, or the sender is not registered",
+            Class::Delivery => "the message was not delivered",
+            Class::Request => "a mistake in a request",
+            Class::Callback => "a status callback failed",
+            Class::Media => "recording or media stream",
+            Class::Log => "output of a Function",
+            Class::Unknown => "not in Ringback's table: see Twilio's error dictionary",
+        },
+    }
+}
+
+/// What to repair, for a reason that a swap cures: the handler's own side.
+pub const fn repair(reason: Reason) -> &'static str {
+    match reason {
+        Reason::Webhook => "Repair the server behind the handler's URL",
+        Reason::Content => "Repair the TwiML that the handler answers",
+        Reason::Rescued => "Repair the handler; its own fallback URL is serving callers",
+        Reason::Forward => "Repair what the handler dials",
+        Reason::NoHandler => "Configure the number's handler",
+        Reason::Trunk => "Repair the SIP endpoint behind the trunk",
+        Reason::Silence => "Repair the handler: it answers and says nothing",
+        Reason::WrongAnswer => "Repair the handler: what it says is not what it should",
+        Reason::Fallback
+        | Reason::Template
+        | Reason::Carrier
+        | Reason::Account
+        | Reason::Platform
+        | Reason::OtherUrl
+        | Reason::NotArriving
+        | Reason::Registration
+        | Reason::Delivery => "Repair what failed",
+    }
+}
+
+/// What a person should do where a swap would not help.
+pub const fn instead(reason: PageReason) -> &'static str {
+    match reason {
+        PageReason::Failing(reason) => match reason {
+            Reason::Webhook
+            | Reason::Content
+            | Reason::Rescued
+            | Reason::Forward
+            | Reason::NoHandler
+            | Reason::Silence
+            | Reason::WrongAnswer
+            | Reason::Trunk => "Look at the handler. A swap would cure this; a rule of yours says to ask you first",
+            Reason::Fallback => {
+                "Repair the fallback bin itself: callers reach it and it fails. If the old handler works again, \
+                 restore the numbers"
+            }
+            Reason::NotArriving => {
+                "Call the number from a mobile phone: our test calls do not reach Twilio. If yours does not either, ask \
+                 Twilio's porting team and the losing carrier; a swap changes nothing before Twilio"
+            }
+            Reason::Template => "Repair the TwiML Bin's template in Twilio's Console",
+            Reason::Carrier => {
+                "Open a ticket with Twilio and with the losing carrier, with the samples: the call breaks before any \
+                 TwiML runs, so nothing that the number points at matters"
+            }
+            Reason::Account => {
+                "Look at the account's state and balance in Twilio's Console and call Twilio: the fallback lives on \
+                 the same account"
+            }
+            Reason::Platform => "Look at https://status.twilio.com and open a ticket with the samples",
+            Reason::OtherUrl => {
+                "Repair the URL that the alert names (a <Gather> action, a status callback): the handler itself answers"
+            }
+            Reason::Registration => {
+                "Check the 10DLC campaign or the toll-free verification in Twilio's Console: routing has no part in it"
+            }
+            Reason::Delivery => "Look at the messages' error codes in Twilio's Console: routing has no part in it",
+        },
+        PageReason::Silence => {
+            "Call the number from a mobile phone. If it rings elsewhere or not at all, the port is not through: ask \
+             Twilio's porting team and the losing carrier. Calls that never reach Twilio cannot be swapped"
+        }
+        PageReason::Unreached => {
+            "Look at who should pick up: the lines that the handler dials are busy or unanswered. A swap would not \
+             make anybody pick up"
+        }
+        PageReason::Outage => {
+            "Look at https://status.twilio.com and open a ticket with the samples: calls on several numbers break \
+             before any TwiML runs"
+        }
+    }
+}
+
+/// What a person should do about a guard that holds a rollback back. `None`: there is nothing to do.
+pub const fn about(guard: Guard) -> Option<&'static str> {
+    match guard {
+        Guard::Lease => Some("See whether another agent leads; it acts, or this one does once its lease is renewed"),
+        Guard::Mode => None,
+        Guard::Hold => Some("End the hold if its reason is over, and Ringback acts by itself"),
+        Guard::Phase => Some("If the number is ported, say so, and Ringback may act"),
+        Guard::Blind => Some("See why Twilio's logs cannot be read; Ringback acts once they can"),
+        Guard::Storm => Some("Look for a common cause first: a network, a certificate, a deployment"),
+        Guard::Fallback => Some("Repair the fallback: nothing is swapped to it while it is broken"),
+        Guard::Cooldown => Some("The next try comes by itself; see why the last one failed"),
+        Guard::Cap => None,
+        Guard::Veto => None,
+        Guard::NoFallback => Some("Name a fallback for this channel in [group.fallback], and restart the agent"),
+        Guard::NotInAccount => Some("See in Twilio's Console in which account the number is"),
+        Guard::NotRead => Some("See why our numbers cannot be read"),
+        Guard::OnFallback => {
+            Some("Callers reach the fallback already and it fails, or it was set by hand: look at the bin")
+        }
+    }
+}

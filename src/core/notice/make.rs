@@ -1,0 +1,545 @@
+//! Notices of single events and conditions. [`super::super::news`] knows when they are due.
+
+use std::sync::Arc;
+
+use super::advice::{about, instead, meaning, repair};
+use super::{Callers, Kind, Link, Moment, Notice, Sample, Severity, Standing, Step, Why};
+use crate::core::guard::Guard;
+use crate::core::id::{Channel, E164, GroupName};
+use crate::core::journal::{FallbackState, Hold, Of, Scope};
+use crate::core::outcome::Reason;
+use crate::core::policy::{Decision, Mode, PageReason};
+use crate::core::restore::Difference;
+use crate::core::roster::{Group, Roster};
+use crate::core::time::Time;
+
+/// Where a reader can see more.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Addresses {
+    /// The agent's own page as others reach it, without a slash at the end.
+    pub agent: Option<String>,
+    pub dashboard: Option<String>,
+}
+
+/// Makes notices for one roster.
+#[derive(Debug, Clone)]
+pub struct Maker {
+    pub roster: Arc<Roster>,
+    pub addresses: Addresses,
+}
+
+/// What a condition of the agent itself is; each has one notice while it stands and one when it is over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Condition {
+    /// These logs cannot be read, so nothing can be said of the channel.
+    Blind {
+        channel: Channel,
+        sources: Vec<&'static str>,
+    },
+    StoreUnwritable {
+        problem: String,
+        cure: String,
+    },
+    LeaseLost,
+    NotifierFailing {
+        name: String,
+        problem: String,
+    },
+}
+
+impl Condition {
+    /// The key of its notices.
+    pub fn key(&self) -> String {
+        match self {
+            Condition::Blind { channel, .. } => format!("blind/{channel}"),
+            Condition::StoreUnwritable { .. } => "store".to_owned(),
+            Condition::LeaseLost => "lease".to_owned(),
+            Condition::NotifierFailing { name, .. } => format!("notifier/{name}"),
+        }
+    }
+}
+
+/// At most this many numbers are written into a command; of more, the group is named.
+const IN_COMMAND: usize = 5;
+
+impl Maker {
+    pub fn blank(
+        &self,
+        at: Time,
+        key: impl Into<String>,
+        kind: Kind,
+        severity: Severity,
+        title: impl Into<String>,
+    ) -> Notice {
+        Notice {
+            key: key.into(),
+            kind,
+            severity,
+            standing: Standing::Stands,
+            title: title.into(),
+            at: Moment::new(at, None),
+            group: None,
+            channel: None,
+            numbers: Vec::new(),
+            since: None,
+            callers: None,
+            uncounted: None,
+            reasons: Vec::new(),
+            samples: Vec::new(),
+            cause: None,
+            did: String::new(),
+            proof: None,
+            next: Vec::new(),
+            decision: None,
+            links: self.dashboard(),
+        }
+    }
+
+    fn dashboard(&self) -> Vec<Link> {
+        let link = |name: &str, url: &str| Link { name: name.to_owned(), url: url.to_owned() };
+        let page = self.addresses.agent.iter().map(|url| link("status", url));
+        page.chain(self.addresses.dashboard.iter().map(|url| link("dashboard", url))).collect()
+    }
+
+    fn group(&self, name: &GroupName) -> Option<&Group> {
+        self.roster.groups().find(|(_, g)| g.name == *name).map(|(_, g)| g)
+    }
+
+    /// Where the callers of these numbers live.
+    fn zone(&self, numbers: &[E164]) -> Option<&jiff::tz::TimeZone> {
+        let ix = self.roster.find(*numbers.first()?)?;
+        Some(&self.roster.number(ix).timezone)
+    }
+
+    /// Whom the notice is about.
+    pub fn whose(&self, notice: Notice, group: &GroupName, channel: Channel, numbers: &[E164]) -> Notice {
+        Notice {
+            group: Some(group.clone()),
+            channel: Some(channel),
+            numbers: numbers.to_vec(),
+            at: Moment::new(notice.at.at, self.zone(numbers)),
+            ..notice
+        }
+    }
+
+    /// All that the decision's evidence says. A decision about numbers of several groups has one
+    /// notice a group.
+    pub fn evidence(&self, notice: Notice, decision: &Decision, numbers: &[E164]) -> Notice {
+        let e = &decision.evidence;
+        let mut notice = self.whose(notice, &decision.group, decision.channel, numbers);
+        notice.decision = Some(decision.id);
+        if let Some(url) = &self.addresses.agent {
+            let url = format!("{url}/api/v1/decisions/{}", decision.id);
+            notice.links.insert(0, Link { name: "evidence".to_owned(), url });
+        }
+        let zone = self.zone(numbers);
+        notice.since = Some(Moment::new(e.since.unwrap_or(decision.at), zone));
+        notice.callers =
+            (e.callers > 0 || e.failing > 0).then_some(Callers { failing: e.failing, of: e.callers.max(e.failing) });
+        notice.reasons = e
+            .reasons
+            .iter()
+            .take(3)
+            .map(|r| Why {
+                callers: r.callers,
+                reason: r.reason.label().to_owned(),
+                text: r.reason.text().to_owned(),
+                code: r.code.map(|c| c.0),
+                meaning: r.code.map(|c| meaning(c).to_owned()),
+            })
+            .collect();
+        notice.samples = e.samples.iter().take(3).copied().map(Sample::new).collect();
+        if notice.reasons.is_empty() {
+            notice.cause = Some(decision.rule.clone());
+        }
+        notice
+    }
+
+    /// The numbers as a command takes them.
+    pub fn selection(&self, group: &GroupName, channel: Channel, numbers: &[E164]) -> String {
+        let all = self.group(group).map_or(0, |g| g.numbers.len());
+        let which = if numbers.len() == all || numbers.len() > IN_COMMAND {
+            format!("--group {group}")
+        } else {
+            numbers.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+        };
+        format!("{which} --channel {channel}")
+    }
+
+    /// `support voice, +15005550100`, or how many.
+    pub fn name(&self, group: &GroupName, channel: Channel, numbers: &[E164]) -> String {
+        match numbers {
+            [one] => format!("{group} {channel}, {one}"),
+            _ => format!("{group} {channel}, {} numbers", numbers.len()),
+        }
+    }
+
+    /// How to repair and to put back what was swapped.
+    pub fn after_rollback(
+        &self,
+        decision: Option<&Decision>,
+        group: &GroupName,
+        channel: Channel,
+        numbers: &[E164],
+    ) -> Vec<Step> {
+        let leading = decision.and_then(|d| d.evidence.reasons.first());
+        let repair = leading.map_or("Repair the handler", |r| repair(r.reason));
+        let undo = format!("ringback restore {} --reason 'repaired'", self.selection(group, channel, numbers));
+        vec![Step::typing(format!("{repair}, then put the numbers back"), undo)]
+    }
+
+    /// What to do where a rollback was wanted and callers may not be served.
+    pub fn by_hand(&self, group: &GroupName, channel: Channel, numbers: &[E164]) -> Vec<Step> {
+        let url = self.group(group).and_then(|g| g.fallback(channel)).unwrap_or("the fallback's URL");
+        let again = format!("ringback rollback {} --reason 'by hand'", self.selection(group, channel, numbers));
+        vec![
+            Step::new(format!(
+                "Call the number. If callers are not served, set its {channel} URL to {url} in Twilio's Console \
+                 (https://console.twilio.com/us1/develop/phone-numbers/manage/incoming), and look for a trunk or an \
+                 application that takes precedence"
+            )),
+            Step::typing("Or let Ringback try again", again),
+        ]
+    }
+
+    /// A guard said no: what stands against it, and what a person can do.
+    pub fn held(
+        &self,
+        notice: Notice,
+        decision: &Decision,
+        numbers: &[E164],
+        guard: Guard,
+        holds: &[Hold],
+        mode: Mode,
+    ) -> Notice {
+        let Decision { id, channel, group, .. } = decision;
+        let mut notice = self.evidence(notice, decision, numbers);
+        let which = self.selection(group, *channel, numbers);
+        let hold = holds
+            .iter()
+            .find(|h| h.until > notice.at.at && numbers.iter().any(|n| h.scope.covers(group, *n, *channel)));
+        let why = match (guard, hold) {
+            (Guard::Hold, Some(h)) => {
+                format!("{} holds {} until {}: {}", h.by.name, h.scope, Moment::new(h.until, None).text, h.by.reason)
+            }
+            (Guard::Mode, _) => format!("the mode is {}", mode.label()),
+            (guard, _) => guard.text().to_owned(),
+        };
+        notice.did = format!("{id}: nothing was written. A rollback would serve callers, but {why}");
+        notice.next.extend(about(guard).map(Step::new));
+        let swap = Step::typing(
+            "To swap the numbers yourself",
+            format!("ringback rollback {which} --reason 'callers fail, {id}'"),
+        );
+        match guard {
+            Guard::Mode => notice.next.extend([
+                Step::typing(
+                    "Let Ringback write, asking you each time",
+                    "ringback mode confirm --reason 'callers fail'",
+                ),
+                Step::typing("Then say yes when it asks, or swap them yourself", swap.command.unwrap_or_default()),
+            ]),
+            Guard::Hold => {
+                let scope = hold.map_or_else(|| which.clone(), |h| scope_text(&h.scope));
+                notice
+                    .next
+                    .push(Step::typing("To end the hold", format!("ringback release {scope} --reason 'callers fail'")));
+            }
+            Guard::Storm | Guard::Cap | Guard::Veto | Guard::Cooldown => notice.next.push(swap),
+            Guard::Phase
+            | Guard::Lease
+            | Guard::Blind
+            | Guard::Fallback
+            | Guard::NoFallback
+            | Guard::NotInAccount
+            | Guard::NotRead
+            | Guard::OnFallback => {}
+        }
+        notice
+    }
+
+    /// A rollback waits.
+    pub fn asked(&self, notice: Notice, decision: &Decision, numbers: &[E164], guard: Guard, until: Time) -> Notice {
+        let Decision { id, channel, group, .. } = decision;
+        let mut notice = self.evidence(notice, decision, numbers);
+        let until = Moment::new(until, self.zone(numbers)).text;
+        let which = self.selection(group, *channel, numbers);
+        let hold = Step::typing("To stop it", format!("ringback hold {which} --for 1h --reason 'we are looking'"));
+        if guard == Guard::Veto {
+            notice.did =
+                format!("{id}: nothing is written yet. It swaps the numbers at {until} unless somebody objects");
+            notice.next = vec![hold];
+        } else {
+            notice.did = format!("{id}: nothing is written. It waits for your yes until {until}: {}", guard.text());
+            notice.next.extend(about(guard).map(Step::new));
+            notice.next.push(Step::typing("To swap the numbers", format!("ringback approve {id} --reason 'seen it'")));
+            notice.next.push(hold);
+        }
+        notice
+    }
+
+    /// Trouble that a swap would not cure.
+    pub fn not_curable(&self, at: Time, key: String, decision: &Decision, reason: PageReason) -> Notice {
+        let severity = match reason {
+            PageReason::Outage => Severity::Critical,
+            PageReason::Silence | PageReason::Unreached => Severity::Warning,
+            PageReason::Failing(reason) => match reason {
+                Reason::OtherUrl | Reason::Registration | Reason::Delivery => Severity::Warning,
+                Reason::Webhook
+                | Reason::Content
+                | Reason::Rescued
+                | Reason::Forward
+                | Reason::NoHandler
+                | Reason::Trunk
+                | Reason::Silence
+                | Reason::WrongAnswer
+                | Reason::NotArriving
+                | Reason::Fallback
+                | Reason::Template
+                | Reason::Carrier
+                | Reason::Account
+                | Reason::Platform => Severity::Critical,
+            },
+        };
+        let is_curable = matches!(reason, PageReason::Failing(r) if r.is_curable());
+        let whose = self.name(&decision.group, decision.channel, &decision.numbers);
+        let title = match reason {
+            PageReason::Failing(_) => format!("Callers fail: {whose}: {}", reason.text()),
+            PageReason::Silence | PageReason::Unreached | PageReason::Outage => format!("{whose}: {}", reason.text()),
+        };
+        let mut notice =
+            self.evidence(self.blank(at, key, Kind::NotCurable, severity, title), decision, &decision.numbers);
+        notice.cause = notice.reasons.is_empty().then(|| reason.text().to_owned());
+        notice.uncounted = match reason {
+            PageReason::Failing(_) => None,
+            PageReason::Silence => Some("none come, and who stays away cannot be counted".to_owned()),
+            PageReason::Unreached => {
+                Some("nearly every one lately; not counted, since a busy line is no failure of the number".to_owned())
+            }
+            PageReason::Outage => {
+                Some("some on each of these numbers; see the samples in Twilio's call log".to_owned())
+            }
+        };
+        notice.did = if is_curable {
+            format!("{}: nothing was written: a rule of yours says to ask ({})", decision.id, decision.rule)
+        } else {
+            format!("{}: nothing was written: a swap to the fallback would not cure this", decision.id)
+        };
+        notice.next = vec![Step::new(instead(reason))];
+        if is_curable {
+            let which = self.selection(&decision.group, decision.channel, &decision.numbers);
+            let swap = format!("ringback rollback {which} --reason 'callers fail, {}'", decision.id);
+            notice.next.push(Step::typing("To swap the numbers", swap));
+        }
+        notice
+    }
+
+    pub fn fallback(
+        &self,
+        at: Time,
+        group: &GroupName,
+        channel: Channel,
+        state: FallbackState,
+        detail: &str,
+    ) -> Notice {
+        let key = format!("fallback/{group}/{channel}");
+        let is_broken = state == FallbackState::Broken;
+        let title = if is_broken {
+            format!("Fallback broken: {group} {channel}")
+        } else {
+            format!("Fallback {}: {group} {channel}", state.label())
+        };
+        let mut notice = self.blank(at, key, Kind::FallbackBroken, Severity::Critical, title);
+        (notice.group, notice.channel) = (Some(group.clone()), Some(channel));
+        notice.cause = Some(detail.to_owned());
+        notice.since = Some(notice.at.clone());
+        let url = self.group(group).and_then(|g| g.fallback(channel)).unwrap_or_default();
+        if is_broken {
+            notice.did = format!("Nothing of this group is swapped to {url} while it is broken");
+            notice.next = vec![
+                Step::new("Repair the TwiML Bin in Twilio's Console; it is looked at every few minutes"),
+                Step::typing("To see who is on it now", "ringback status"),
+            ];
+        } else {
+            notice.did = format!("It looked at {url}: rollbacks of this group may go there");
+            notice.standing = Standing::Over;
+        }
+        notice
+    }
+
+    /// Somebody else changed a number.
+    pub fn drift(
+        &self,
+        at: Time,
+        number: E164,
+        channel: Channel,
+        differences: &[Difference],
+        actor: Option<&str>,
+        was_ours: bool,
+    ) -> Notice {
+        let severity = if was_ours { Severity::Critical } else { Severity::Warning };
+        let title = format!("Somebody else changed {number}, {channel}");
+        let notice = self.blank(at, format!("drift/{number}/{channel}"), Kind::Drift, severity, title);
+        let group = self.roster.find(number).map(|ix| self.roster.group_of(ix).name.clone());
+        let mut notice = match &group {
+            Some(group) => self.whose(notice, group, channel, &[number]),
+            None => notice,
+        };
+        notice.since = Some(notice.at.clone());
+        let what: Vec<String> = differences.iter().map(ToString::to_string).collect();
+        notice.cause = Some(format!(
+            "{}, by {}",
+            what.join("; "),
+            actor.unwrap_or("somebody whom Twilio's audit log does not name")
+        ));
+        notice.standing = Standing::Once;
+        notice.did = if was_ours {
+            "The number was on the fallback, and is theirs now. Ringback does not fight another writer".to_owned()
+        } else {
+            "Nothing was written: Ringback reports what others change and does not put it back".to_owned()
+        };
+        notice.next = vec![Step::typing("See that it was meant, and where the number points now", "ringback status")];
+        if was_ours {
+            notice.next.push(Step::typing(
+                "To put back what was before the rollback all the same",
+                format!("ringback restore {number} --channel {channel} --force --reason 'not meant'"),
+            ));
+        }
+        notice
+    }
+
+    /// A condition of the agent itself has begun, or is over.
+    pub fn condition(&self, at: Time, since: Time, condition: &Condition, standing: Standing) -> Notice {
+        let is_over = standing == Standing::Over;
+        let mut notice = match condition {
+            Condition::Blind { channel, sources } => {
+                let title = if is_over {
+                    format!("Ringback sees {channel} again")
+                } else {
+                    format!("Ringback is blind: {channel}")
+                };
+                let mut n = self.blank(at, condition.key(), Kind::Blind, Severity::Critical, title);
+                n.channel = Some(*channel);
+                let watched = self.roster.numbers().filter(|(_, n)| n.channels[channel.index()]);
+                n.numbers = watched.map(|(_, n)| n.e164).collect();
+                n.at = Moment::new(at, self.zone(&n.numbers));
+                if is_over {
+                    n.did = "Every log that is needed is fresh: verdicts and decisions go on".to_owned();
+                } else {
+                    n.uncounted = Some("unknown: nothing can be counted".to_owned());
+                    n.cause = Some(format!("Twilio's log of {} cannot be read", sources.join(" and of ")));
+                    n.did = "Nothing is decided and nothing is written on its own while this lasts".to_owned();
+                    n.next = vec![
+                        Step::typing("See which log is stale and why", "ringback status"),
+                        Step::new(
+                            "Call one of the numbers; look at https://status.twilio.com and at this machine's network \
+                             and credentials",
+                        ),
+                        Step::typing("If callers are not served", "ringback rollback --group NAME --reason 'blind'"),
+                    ];
+                }
+                n
+            }
+            Condition::StoreUnwritable { problem, cure } => {
+                let title =
+                    if is_over { "Ringback's state can be written again" } else { "Ringback cannot write its state" };
+                let mut n = self.blank(at, condition.key(), Kind::StoreUnwritable, Severity::Critical, title);
+                if is_over {
+                    n.did = "Decisions are journaled and carried out again".to_owned();
+                } else {
+                    n.cause = Some(problem.clone());
+                    n.did = "Nothing is swapped: what is not in the journal is not done".to_owned();
+                    n.next = vec![Step::new(cure.clone())];
+                }
+                n
+            }
+            Condition::LeaseLost => {
+                let mut n =
+                    self.blank(at, condition.key(), Kind::LeaseLost, Severity::Warning, "Another agent has taken over");
+                n.cause = Some("this agent's lease on the state has ended, and another holds it now".to_owned());
+                n.did = "This agent stops and writes nothing; the other one acts".to_owned();
+                n.next = vec![Step::typing("See that the other one is well", "ringback status")];
+                n
+            }
+            Condition::NotifierFailing { name, problem } => {
+                let title = if is_over {
+                    format!("Notifier {name} delivers again")
+                } else {
+                    format!("Notifier {name} does not deliver")
+                };
+                let mut n = self.blank(at, condition.key(), Kind::NotifierFailing, Severity::Warning, title);
+                if is_over {
+                    n.did = "What had waited for it was delivered".to_owned();
+                } else {
+                    n.cause = Some(problem.clone());
+                    n.did = "Its notices are kept and tried again; the other notifiers go on".to_owned();
+                    n.next = vec![
+                        Step::typing("See what it answers", format!("ringback notify --test {name}")),
+                        Step::typing("See what waits", "ringback notify --log"),
+                    ];
+                }
+                n
+            }
+        };
+        notice.since = Some(Moment::new(since, self.zone(&notice.numbers)));
+        notice.standing = if *condition == Condition::LeaseLost { Standing::Once } else { standing };
+        notice
+    }
+
+    /// The last word of a trouble.
+    pub fn over(&self, at: Time, told: Notice, did: &str) -> Notice {
+        Notice {
+            kind: if told.kind == Kind::NotCurable { told.kind } else { Kind::Lapsed },
+            standing: Standing::Over,
+            at: Moment::new(at, self.zone(&told.numbers)),
+            did: did.to_owned(),
+            proof: None,
+            next: Vec::new(),
+            samples: Vec::new(),
+            ..told
+        }
+    }
+
+    /// `ringback notify --test`.
+    pub fn test(&self, at: Time, name: &str) -> Notice {
+        let title = format!("Test of the notifier {name}");
+        let mut notice = self.blank(at, format!("test/{name}"), Kind::Test, Severity::Info, title);
+        notice.standing = Standing::Once;
+        notice.since = Some(notice.at.clone());
+        notice.cause = Some("somebody typed ringback notify --test".to_owned());
+        notice.did = "It sent this notice and did nothing else".to_owned();
+        notice.next = vec![Step::new("Nothing: if you can read this, notices reach you")];
+        notice
+    }
+
+    /// What was held back since the last word of a notifier, newest last.
+    pub fn summary(&self, at: Time, name: &str, held_back: &[(Severity, String)], lost: u64) -> Notice {
+        let worst = held_back.iter().map(|(s, _)| *s).max().unwrap_or(Severity::Warning);
+        let title = match (held_back.len(), lost) {
+            (n, 0) => format!("{n} more notices held back"),
+            (0, lost) => format!("{lost} notices lost: the queue was full"),
+            (n, lost) => format!("{n} more notices held back, {lost} lost"),
+        };
+        let mut notice = self.blank(at, format!("summary/{name}"), Kind::Summary, worst, title);
+        notice.standing = Standing::Once;
+        let mut titles: Vec<String> =
+            held_back.iter().rev().take(10).map(|(s, t)| format!("{} {t}", s.label().to_uppercase())).collect();
+        titles.reverse();
+        notice.cause = Some(titles.join("\n")).filter(|t| !t.is_empty());
+        notice.did = format!("More came than {name} takes in a minute; every one is in the delivery record");
+        notice.next = vec![
+            Step::typing("See how everything stands", "ringback status"),
+            Step::typing("Read what was held back", "ringback notify --log"),
+        ];
+        notice
+    }
+}
+
+fn scope_text(scope: &Scope) -> String {
+    let of = match &scope.of {
+        Of::All => "--all".to_owned(),
+        Of::Group(name) => format!("--group {name}"),
+        Of::Number(n) => n.to_string(),
+    };
+    scope.channel.map_or(of.clone(), |c| format!("{of} --channel {c}"))
+}

@@ -1,0 +1,152 @@
+//! One notice of every kind, about the numbers of a roster: to see them before the day.
+//!
+//! The events are made up; the notices are made of them by the same code as on the day.
+
+use std::time::Duration;
+
+use super::make::{Condition, Maker};
+use super::{Kind, Notice, Severity, Standing};
+use crate::core::code::Code;
+use crate::core::guard::Guard;
+use crate::core::id::{CallSid, Channel, E164, GroupName};
+use crate::core::journal::{Act, Author, By, End, Entry, FallbackState, Lapse, Order};
+use crate::core::news::News;
+use crate::core::observation::Resource;
+use crate::core::outcome::Reason;
+use crate::core::policy::{Action, Decision, DecisionId, Mode, PageReason};
+use crate::core::restore::Difference;
+use crate::core::time::Time;
+use crate::core::verdict::{Evidence, ReasonCount};
+
+/// A made-up decision about all numbers of a group.
+fn decision(
+    id: u64,
+    at: Time,
+    action: Action,
+    reason: Reason,
+    code: u32,
+    group: &GroupName,
+    numbers: &[E164],
+) -> Decision {
+    let sid = |n: u32| format!("CA{n:032x}").parse::<CallSid>().ok().map(Resource::Call);
+    Decision {
+        id: DecisionId(id),
+        at,
+        action,
+        channel: Channel::Voice,
+        group: group.clone(),
+        numbers: numbers.to_vec(),
+        rule: "detector: 12 of 14 callers failed, evidence 8.1e7 where 2.0e4 suffices".to_owned(),
+        evidence: Evidence {
+            callers: 14,
+            failing: 12,
+            since: Some(at - Duration::from_secs(95)),
+            reasons: vec![ReasonCount { reason, code: Some(Code(code)), callers: 12 }],
+            samples: (1..=3).filter_map(sid).collect(),
+            failing_numbers: numbers.len() as u32,
+            numbers: numbers.len() as u32,
+            ..Evidence::default()
+        },
+    }
+}
+
+/// A notice of every kind, as of `now`; empty for a roster without numbers.
+pub fn every_kind(maker: &Maker, now: Time) -> Vec<Notice> {
+    let Some((_, group)) = maker.roster.groups().find(|(_, g)| !g.numbers.is_empty()) else { return Vec::new() };
+    let name = group.name.clone();
+    let numbers: Vec<E164> = group.numbers.iter().take(3).map(|ix| maker.roster.number(*ix).e164).collect();
+    let channel = Channel::Voice;
+    let first = numbers[0];
+    let author = || Author { name: "maria".to_owned(), reason: "the app is back".to_owned() };
+    let order = |id: u64, act: Act, by: By| {
+        Entry::Order(Order {
+            id: DecisionId(id),
+            act,
+            channel,
+            group: name.clone(),
+            numbers: numbers.clone(),
+            by,
+            force: false,
+            staged: false,
+        })
+    };
+    let end = |id: u64, number: E164, result: End, detail: &str| Entry::Result {
+        decision: DecisionId(id),
+        channel,
+        number,
+        result,
+        detail: detail.to_owned(),
+    };
+    let all = |id: u64, result: End, detail: &str| -> Vec<Entry> {
+        numbers.iter().map(|n| end(id, *n, result, detail)).collect()
+    };
+    let rollback = |id: u64| {
+        let action = Action::Rollback;
+        Entry::Decision(decision(id, now, action, Reason::Webhook, 11_200, &name, &numbers))
+    };
+    let ids =
+        |id: u64, guard: Guard| Entry::Refused { decision: DecisionId(id), channel, numbers: numbers.clone(), guard };
+    let histories: Vec<Vec<Entry>> = vec![
+        [vec![rollback(1), order(1, Act::Rollback, By::Detector)], all(1, End::Proven, "")].concat(),
+        [vec![rollback(2), order(2, Act::Rollback, By::Detector)], all(2, End::Unproven, "a trunk answers")].concat(),
+        vec![rollback(3), ids(3, Guard::Hold)],
+        vec![
+            rollback(4),
+            Entry::Asked {
+                decision: DecisionId(4),
+                channel,
+                numbers: numbers.clone(),
+                guard: Guard::Cap,
+                until: now + Duration::from_secs(600),
+            },
+            Entry::Lapsed { decision: DecisionId(4), channel, numbers: numbers.clone(), why: Lapse::TimedOut },
+        ],
+        vec![Entry::Decision(decision(
+            5,
+            now,
+            Action::Page { reason: PageReason::Failing(Reason::Account) },
+            Reason::Account,
+            10_001,
+            &name,
+            &numbers,
+        ))],
+        [vec![order(6, Act::Restore, By::Operator(author()))], all(6, End::Restored, "")].concat(),
+        [vec![order(7, Act::Restore, By::Operator(author()))], all(7, End::Failed, "HTTP 500")].concat(),
+        vec![Entry::Fallback {
+            group: name.clone(),
+            channel,
+            state: FallbackState::Broken,
+            detail: "it answers HTTP 404".to_owned(),
+        }],
+        vec![Entry::Drift {
+            number: first,
+            channel,
+            differences: Vec::<Difference>::new(),
+            actor: Some("a user of the Console".to_owned()),
+        }],
+    ];
+    let mut notices = Vec::new();
+    for history in histories {
+        let mut news = News::new(maker.clone(), Mode::Auto);
+        notices.extend(history.iter().flat_map(|entry| news.fold(now, entry)));
+    }
+    let mut news = News::new(maker.clone(), Mode::Auto);
+    for entry in [rollback(8), order(8, Act::Rollback, By::Detector)] {
+        news.fold(now, &entry);
+    }
+    notices.extend(news.tick(now + Duration::from_secs(60)));
+    if let Entry::Order(order) = order(9, Act::Restore, By::Operator(author())) {
+        notices.push(news.unverified(now, &order));
+    }
+    let conditions = [
+        Condition::Blind { channel, sources: vec!["calls", "alerts"] },
+        Condition::StoreUnwritable { problem: "the disk is full".to_owned(), cure: "free some space".to_owned() },
+        Condition::LeaseLost,
+        Condition::NotifierFailing { name: "ops".to_owned(), problem: "HTTP 503".to_owned() },
+    ];
+    notices.extend(conditions.iter().map(|c| maker.condition(now, now, c, Standing::Stands)));
+    notices.push(maker.summary(now, "ops", &[(Severity::Warning, "one of them".to_owned())], 0));
+    notices.push(maker.test(now, "ops"));
+    notices.sort_by_key(|n| Kind::ALL.iter().position(|k| *k == n.kind));
+    notices
+}

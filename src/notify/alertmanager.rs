@@ -1,0 +1,72 @@
+//! Alertmanager's API v2.
+//!
+//! Shape: <https://github.com/prometheus/alertmanager/blob/main/api/v2/openapi.yaml>, `postableAlerts`: labels
+//! that identify the alert, annotations that explain it, `startsAt` and `endsAt`. An Alertmanager takes
+//! an alert for over when its `endsAt` has passed
+//! (<https://prometheus.io/docs/alerting/latest/alerts_api/>), so what stands is sent again every
+//! [`EVERY`] with an end some of these away, as Prometheus does; an agent that dies lets its alerts end.
+
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Map, Value, json};
+
+use crate::core::notice::{Notice, Standing};
+use crate::core::time::Time;
+
+/// Between two words of the same alert.
+pub const EVERY: Duration = Duration::from_secs(60);
+
+/// An alert that is not renewed ends after this: four missed words.
+const LASTS: Duration = Duration::from_secs(4 * 60);
+
+/// What cannot end stands for as long as somebody might need to see it.
+pub const ONCE_FOR: Duration = Duration::from_secs(3600);
+
+/// The address of the alerts below that of the Alertmanager.
+pub fn address(url: &SecretString) -> SecretString {
+    let base = url.expose_secret().trim_end_matches('/');
+    let path = "/api/v2/alerts";
+    SecretString::from(if base.ends_with(path) { base.to_owned() } else { format!("{base}{path}") })
+}
+
+pub fn body(notices: &[&Notice], now: Time) -> Value {
+    notices.iter().map(|n| alert(n, now)).collect()
+}
+
+fn alert(notice: &Notice, now: Time) -> Value {
+    let starts = notice.since.as_ref().map_or(notice.at.at, |m| m.at.min(notice.at.at));
+    let ends = match notice.standing {
+        Standing::Stands => now + LASTS,
+        Standing::Once => (notice.at.at + ONCE_FOR).min(now + LASTS),
+        Standing::Over => notice.at.at,
+    };
+    // What identifies it is the same in its last word as in its first: no title and no kind.
+    let mut labels = Map::new();
+    labels.insert("alertname".to_owned(), json!("RingbackNotice"));
+    labels.insert("key".to_owned(), json!(notice.key));
+    if let Some(group) = &notice.group {
+        labels.insert("group".to_owned(), json!(group));
+    }
+    if let Some(channel) = notice.channel {
+        labels.insert("channel".to_owned(), json!(channel.label()));
+    }
+    labels.insert("severity".to_owned(), json!(notice.severity.label()));
+    let mut annotations = Map::new();
+    annotations.insert("summary".to_owned(), json!(notice.title));
+    annotations.insert("kind".to_owned(), json!(notice.kind.label()));
+    for (name, text) in notice.lines() {
+        let earlier = annotations.get(&name.to_lowercase()).and_then(Value::as_str).map(|t| format!("{t}\n"));
+        annotations.insert(name.to_lowercase(), json!(earlier.unwrap_or_default() + &text));
+    }
+    let mut alert = json!({
+        "labels": labels,
+        "annotations": annotations,
+        "startsAt": starts.to_string(),
+        "endsAt": ends.to_string()
+    });
+    if let Some(link) = notice.links.first() {
+        alert["generatorURL"] = json!(link.url);
+    }
+    alert
+}

@@ -1,0 +1,326 @@
+//! How a notice reaches people: one file a channel, each a pure mapping from [`Notice`] to a request,
+//! and one sender for all of them.
+//!
+//! | file | reaches |
+//! |---|---|
+//! | [`slack`] | Slack and what takes its webhooks (Mattermost, Rocket.Chat) |
+//! | [`teams`] | Microsoft Teams, through a Workflow |
+//! | [`pagerduty`] | PagerDuty, Events API v2 |
+//! | [`opsgenie`] | Opsgenie, Alert API |
+//! | [`alertmanager`] | a Prometheus Alertmanager, API v2 |
+//! | [`email`] | mailboxes, over SMTP |
+//! | [`webhook`] | anything that takes JSON, signed |
+//! | [`command`] | a program of yours |
+//! | [`desktop`] | the screen of whoever runs the agent |
+//!
+//! What waits, is tried again and is written down about it is the agent's business; here is one try,
+//! and what its answer means. The mappings add no facts: what a channel cannot show, it leaves out.
+//!
+//! Promises: addresses and keys are secrets and stand in no error, log or `Debug` text. Redirects are
+//! not followed. An answer says whether another try may help, and when.
+
+pub mod alertmanager;
+pub mod command;
+pub mod desktop;
+pub mod email;
+pub mod opsgenie;
+pub mod pagerduty;
+pub mod slack;
+pub mod teams;
+pub mod webhook;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
+
+use crate::clock::Clock;
+use crate::core::id::GroupName;
+use crate::core::notice::{Kind, Notice, Severity};
+use crate::core::time::Time;
+
+/// One way to people, as the configuration names it.
+#[derive(Debug, Clone)]
+pub struct Notifier {
+    pub name: String,
+    pub channel: Channel,
+    /// Notices of these severities; a trouble that it was told of is also told to be over.
+    pub severities: BTreeSet<Severity>,
+    /// Notices of these groups, and those that are of none. All groups if empty.
+    pub groups: Vec<GroupName>,
+    /// Notices in a minute; what comes beyond them is summed up.
+    pub per_minute: u32,
+    /// For one try.
+    pub timeout: Duration,
+    /// Whether it passes through Twilio (law 13); `None` if nobody said.
+    pub through_twilio: Option<bool>,
+}
+
+/// A sign of life that a dead-man service waits for.
+#[derive(Debug, Clone)]
+pub struct Heartbeat {
+    pub url: SecretString,
+    pub every: Duration,
+}
+
+/// Where a notifier sends to, with what it needs for that.
+#[derive(Debug, Clone)]
+pub enum Channel {
+    Desktop,
+    Slack { url: SecretString },
+    Teams { url: SecretString },
+    PagerDuty { url: SecretString, key: SecretString },
+    Opsgenie { url: SecretString, key: SecretString },
+    Alertmanager { url: SecretString },
+    Email(email::Mailbox),
+    Webhook { url: SecretString, key: Option<SecretString> },
+    Command { argv: Vec<String> },
+}
+
+impl Channel {
+    pub const fn label(&self) -> &'static str {
+        match self {
+            Channel::Desktop => "desktop",
+            Channel::Slack { .. } => "slack",
+            Channel::Teams { .. } => "teams",
+            Channel::PagerDuty { .. } => "pagerduty",
+            Channel::Opsgenie { .. } => "opsgenie",
+            Channel::Alertmanager { .. } => "alertmanager",
+            Channel::Email(_) => "email",
+            Channel::Webhook { .. } => "webhook",
+            Channel::Command { .. } => "command",
+        }
+    }
+
+    /// True if the other side keeps an incident a key, and so is told of every end.
+    pub const fn keeps_incidents(&self) -> bool {
+        match self {
+            Channel::PagerDuty { .. } | Channel::Opsgenie { .. } | Channel::Alertmanager { .. } => true,
+            Channel::Desktop
+            | Channel::Slack { .. }
+            | Channel::Teams { .. }
+            | Channel::Email(_)
+            | Channel::Webhook { .. }
+            | Channel::Command { .. } => false,
+        }
+    }
+}
+
+impl Notifier {
+    /// Whether this notice is for it.
+    pub fn wants(&self, notice: &Notice) -> bool {
+        if notice.kind == Kind::NotifierFailing && notice.key == format!("notifier/{}", self.name) {
+            return false;
+        }
+        let of_group = notice.group.as_ref().is_none_or(|g| self.groups.is_empty() || self.groups.contains(g));
+        of_group && self.severities.contains(&notice.severity)
+    }
+
+    /// What would be sent, with its secrets left out: for a person to look at.
+    pub fn render(&self, notice: &Notice) -> Value {
+        match &self.channel {
+            Channel::Desktop => desktop::render(notice),
+            Channel::Slack { .. } => slack::body(notice),
+            Channel::Teams { .. } => teams::body(notice),
+            Channel::PagerDuty { .. } => pagerduty::body(notice, "********"),
+            Channel::Opsgenie { .. } => opsgenie::render(notice),
+            Channel::Alertmanager { .. } => alertmanager::body(&[notice], notice.at.at),
+            Channel::Email(mailbox) => email::render(mailbox, notice),
+            Channel::Webhook { .. } => webhook::body(notice),
+            Channel::Command { argv } => serde_json::json!({ "argv": argv, "stdin": webhook::body(notice) }),
+        }
+    }
+}
+
+/// An HTTP request that carries a notice.
+#[derive(Debug, Clone)]
+pub struct Request {
+    pub url: SecretString,
+    pub headers: Vec<(&'static str, SecretString)>,
+    pub body: String,
+}
+
+impl Request {
+    pub fn json(url: SecretString, body: &Value) -> Request {
+        Request { url, headers: Vec::new(), body: body.to_string() }
+    }
+}
+
+/// What a try came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// Delivered; what the other side said.
+    Delivered(String),
+    /// Another try may help.
+    Again { problem: String, after: Option<Duration> },
+    /// No other try will help.
+    Refused(String),
+}
+
+impl Answer {
+    pub fn text(&self) -> &str {
+        match self {
+            Answer::Delivered(text) | Answer::Refused(text) => text,
+            Answer::Again { problem, .. } => problem,
+        }
+    }
+
+    fn again(problem: impl Into<String>) -> Answer {
+        Answer::Again { problem: problem.into(), after: None }
+    }
+}
+
+/// Sends notices. Cheap to clone.
+#[derive(Clone)]
+pub struct Sender {
+    http: reqwest::Client,
+    /// For receivers on this machine, which are never behind the company's proxy.
+    local: reqwest::Client,
+    clock: Clock,
+}
+
+/// Most of an answer that is kept.
+const ANSWER_SHOWN: usize = 200;
+
+/// The longest that a receiver may make us wait.
+const AFTER_AT_MOST: Duration = Duration::from_secs(3600);
+
+impl Sender {
+    pub fn new(clock: Clock) -> reqwest::Result<Sender> {
+        // An error only means that this process has one already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let builder = || {
+            reqwest::Client::builder()
+                .user_agent(concat!("ringback/", env!("CARGO_PKG_VERSION")))
+                .redirect(reqwest::redirect::Policy::none())
+        };
+        Ok(Sender { http: builder().build()?, local: builder().no_proxy().build()?, clock })
+    }
+
+    fn client(&self, url: &SecretString) -> &reqwest::Client {
+        let url = url.expose_secret().parse::<url::Url>().ok();
+        let is_local = match url.as_ref().and_then(url::Url::host) {
+            Some(url::Host::Domain(name)) => name == "localhost",
+            Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
+            Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
+            None => false,
+        };
+        if is_local { &self.local } else { &self.http }
+    }
+
+    /// One try to deliver `notice`.
+    pub async fn send(&self, notifier: &Notifier, notice: &Notice) -> Answer {
+        let now = self.clock.now();
+        let limit = notifier.timeout;
+        let work = async {
+            match &notifier.channel {
+                Channel::Desktop => desktop::send(notice).await,
+                Channel::Slack { url } => self.post(Request::json(url.clone(), &slack::body(notice))).await,
+                Channel::Teams { url } => self.post(Request::json(url.clone(), &teams::body(notice))).await,
+                Channel::PagerDuty { url, key } => {
+                    self.post(Request::json(url.clone(), &pagerduty::body(notice, key.expose_secret()))).await
+                }
+                Channel::Opsgenie { url, key } => self.post(opsgenie::request(notice, url, key)).await,
+                Channel::Alertmanager { url } => {
+                    self.post(Request::json(url.clone(), &alertmanager::body(&[notice], now))).await
+                }
+                Channel::Email(mailbox) => email::send(mailbox, notice).await,
+                Channel::Webhook { url, key } => self.post(webhook::request(notice, url, key.as_ref(), now)).await,
+                Channel::Command { argv } => command::run(argv, notice).await,
+            }
+        };
+        match self.clock.timeout(limit, work).await {
+            Ok(answer) => answer,
+            Err(late) => Answer::again(late.to_string()),
+        }
+    }
+
+    /// Tells an Alertmanager again of all that stands.
+    pub async fn send_standing(&self, url: &SecretString, standing: &[&Notice], limit: Duration) -> Answer {
+        let body = alertmanager::body(standing, self.clock.now());
+        match self.clock.timeout(limit, self.post(Request::json(url.clone(), &body))).await {
+            Ok(answer) => answer,
+            Err(late) => Answer::again(late.to_string()),
+        }
+    }
+
+    /// Asks for a page and looks at nothing but whether it is there.
+    pub async fn ping(&self, url: &SecretString, limit: Duration) -> Result<(), String> {
+        let asked = async {
+            match self.client(url).get(url.expose_secret()).send().await {
+                Ok(answer) if answer.status().is_success() => Ok(()),
+                Ok(answer) => Err(format!("HTTP {}", answer.status().as_u16())),
+                Err(e) => Err(problem(e)),
+            }
+        };
+        self.clock.timeout(limit, asked).await.unwrap_or_else(|late| Err(late.to_string()))
+    }
+
+    async fn post(&self, request: Request) -> Answer {
+        let mut post =
+            self.client(&request.url).post(request.url.expose_secret()).header("content-type", "application/json");
+        for (name, value) in &request.headers {
+            post = post.header(*name, value.expose_secret());
+        }
+        let answer = match post.body(request.body).send().await {
+            Ok(answer) => answer,
+            Err(e) => return Answer::again(problem(e)),
+        };
+        let status = answer.status().as_u16();
+        let after = answer
+            .headers()
+            .get("retry-after")
+            .and_then(|v| v.to_str().ok())
+            .and_then(|text| retry_after(text, self.clock.now()));
+        let said = answer.text().await.unwrap_or_default();
+        let said: String = said.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(ANSWER_SHOWN).collect();
+        judge(status, after, &said)
+    }
+}
+
+/// What an HTTP answer means: 2xx is delivered; 408, 425, 429 and 5xx may be better next time; whatever
+/// else is refused for good.
+pub fn judge(status: u16, after: Option<Duration>, said: &str) -> Answer {
+    let text = if said.is_empty() { format!("HTTP {status}") } else { format!("HTTP {status}: {said}") };
+    match status {
+        200..=299 => Answer::Delivered(text),
+        408 | 425 | 429 | 500..=599 => Answer::Again { problem: text, after },
+        _ => Answer::Refused(text),
+    }
+}
+
+/// `Retry-After`: seconds, or a date (RFC 9110, section 10.2.3).
+fn retry_after(text: &str, now: Time) -> Option<Duration> {
+    let seconds = text.trim().parse().ok().map(Duration::from_secs);
+    let date = || jiff::fmt::rfc2822::parse(text.trim()).ok().map(|z| Time::from(z.timestamp()).since(now));
+    seconds.or_else(date).map(|d| d.min(AFTER_AT_MOST))
+}
+
+/// An error of the HTTP client without the address, which may be a secret.
+fn problem(e: reqwest::Error) -> String {
+    let what = if e.is_connect() {
+        "cannot connect"
+    } else if e.is_timeout() {
+        "timed out"
+    } else {
+        "the request failed"
+    };
+    let e = e.without_url();
+    let mut cause: &dyn std::error::Error = &e;
+    while let Some(next) = cause.source() {
+        cause = next;
+    }
+    format!("{what}: {cause}")
+}
+
+/// At most `most` characters of `text`, the cut shown.
+pub(crate) fn cut(text: &str, most: usize) -> String {
+    if text.chars().count() <= most {
+        return text.to_owned();
+    }
+    text.chars().take(most.saturating_sub(1)).chain(['…']).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,155 @@
+//! What people are told: kept until it is delivered, and afterwards the record of that.
+//!
+//! A row is one notice for one notifier. The same notice offered again, by an agent that has folded
+//! the same journal, is the same row: nothing is told twice, and nothing is lost between the journal
+//! and here. Rows are kept for as long as the record is of use; [`Store::prune_outbox`] forgets them.
+
+use sqlx::Row;
+
+use super::{Problem, Store, StoreError, journal};
+use crate::core::notice::{Notice, Standing};
+use crate::core::time::Time;
+
+/// What became of a notice for a notifier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fate {
+    Waiting,
+    Delivered,
+    /// Refused for good, or not delivered within its time.
+    Failed,
+    /// Summed up in a later one.
+    HeldBack,
+    /// There was no room for it.
+    Dropped,
+}
+
+impl Fate {
+    const ALL: [Fate; 5] = [Fate::Waiting, Fate::Delivered, Fate::Failed, Fate::HeldBack, Fate::Dropped];
+
+    pub const fn label(self) -> &'static str {
+        match self {
+            Fate::Waiting => "waiting",
+            Fate::Delivered => "delivered",
+            Fate::Failed => "failed",
+            Fate::HeldBack => "held_back",
+            Fate::Dropped => "dropped",
+        }
+    }
+}
+
+/// Who was told what, when, and what they answered.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct Delivery {
+    pub id: i64,
+    pub notifier: String,
+    pub fate: Fate,
+    /// Tries so far.
+    pub tries: u32,
+    /// When the last of them ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ended: Option<Time>,
+    /// What the other side said last.
+    pub answer: String,
+    pub notice: Notice,
+}
+
+const fn standing(s: Standing) -> &'static str {
+    match s {
+        Standing::Stands => "stands",
+        Standing::Once => "once",
+        Standing::Over => "over",
+    }
+}
+
+impl Store {
+    /// Keeps `notice` for `notifier`. `None` if it is kept already.
+    pub async fn keep_notice(&self, notifier: &str, notice: &Notice) -> Result<Option<i64>, StoreError> {
+        let doing = "keeping a notice";
+        let fence = self.fence();
+        let run = async {
+            let body = serde_json::to_string(notice).map_err(|e| sqlx::Error::Encode(e.into()))?;
+            let mut tx = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+            if !journal::is_leading(&mut tx, fence).await? {
+                return Ok(Err(Problem::Deposed));
+            }
+            let id: i64 = sqlx::query_scalar("SELECT COALESCE(MAX(id), 0) + 1 FROM outbox").fetch_one(&mut *tx).await?;
+            let done = sqlx::query(
+                "INSERT INTO outbox (id, notifier, notice_key, kind, standing, said_ms, body, state, tries, answer)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, 'waiting', 0, '') ON CONFLICT DO NOTHING",
+            )
+            .bind(id)
+            .bind(notifier)
+            .bind(&notice.key)
+            .bind(notice.kind.label())
+            .bind(standing(notice.standing))
+            .bind(notice.at.at.as_millis())
+            .bind(body)
+            .execute(&mut *tx)
+            .await?;
+            tx.commit().await?;
+            Ok(Ok((done.rows_affected() > 0).then_some(id)))
+        };
+        match run.await {
+            Ok(Ok(id)) => Ok(id),
+            Ok(Err(problem)) => Err(self.fault(doing, problem, None)),
+            Err(e) => Err(self.error(doing, e)),
+        }
+    }
+
+    /// Writes down what became of a notice, or of one try.
+    pub async fn note_delivery(
+        &self,
+        id: i64,
+        fate: Fate,
+        tries: u32,
+        ended: Time,
+        answer: &str,
+    ) -> Result<(), StoreError> {
+        sqlx::query("UPDATE outbox SET state = $1, tries = $2, ended_ms = $3, answer = $4 WHERE id = $5")
+            .bind(fate.label())
+            .bind(i64::from(tries))
+            .bind(ended.as_millis())
+            .bind(answer)
+            .bind(id)
+            .execute(&self.pool)
+            .await
+            .map(drop)
+            .map_err(|e| self.error("writing down a delivery", e))
+    }
+
+    /// Everything that was told since `since`, oldest first. A row that cannot be read is left out.
+    pub async fn deliveries(&self, since: Time) -> Result<Vec<Delivery>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT id, notifier, state, tries, ended_ms, answer, body FROM outbox
+             WHERE said_ms >= $1 OR state = 'waiting' ORDER BY id",
+        )
+        .bind(since.as_millis())
+        .fetch_all(&self.pool)
+        .await
+        .map_err(|e| self.error("reading what people were told", e))?;
+        let read = |row: &sqlx::sqlite::SqliteRow| {
+            let state: &str = row.get(2);
+            Some(Delivery {
+                id: row.get(0),
+                notifier: row.get(1),
+                fate: Fate::ALL.into_iter().find(|f| f.label() == state)?,
+                tries: u32::try_from(row.get::<i64, _>(3)).unwrap_or(u32::MAX),
+                ended: row.get::<Option<i64>, _>(4).map(Time::from_millis),
+                answer: row.get(5),
+                notice: serde_json::from_str(row.get(6)).ok()?,
+            })
+        };
+        Ok(rows.iter().filter_map(read).collect())
+    }
+
+    /// Forgets what was told before `before` and does not wait.
+    pub async fn prune_outbox(&self, before: Time) -> Result<u64, StoreError> {
+        sqlx::query("DELETE FROM outbox WHERE said_ms < $1 AND state <> 'waiting'")
+            .bind(before.as_millis())
+            .execute(&self.pool)
+            .await
+            .map(|done| done.rows_affected())
+            .map_err(|e| self.error("forgetting old notices", e))
+    }
+}
