@@ -18,16 +18,18 @@
 //! | [`config`] | the file as meant: every value valid, or all faults at once |
 //! | [`clock`] | time, real or virtual; nothing else reads it or waits for it |
 //! | [`party`] | how the other party's number is made unrecognisable |
+//! | [`wav`] | recordings as files |
 //! | [`sim`] | a pretend Twilio with callers, for the demo, the tests and `ringback sim` |
 //! | [`replay`] | a recorded log, played through the engine in its own time |
 //! | [`simulate`] | days of traffic without a Twilio: what the rules in force would do |
+//! | [`rehearse`] | the fire drill: the whole rollback on a spare number, and the way back |
 //! | [`cli`] | commands, exit codes, what a person sees |
 //!
 //! # Who may use whom
 //!
 //! ```text
-//! main -> cli -> agent, admin, sim, config, replay, simulate
-//!                replay -> twilio's JSON, party;  simulate -> replay
+//! main -> cli -> agent, admin, sim, config, replay, simulate, rehearse
+//!                replay -> twilio's JSON, party;  simulate -> replay;  rehearse -> agent, twilio, config
 //!                agent -> twilio, store, metrics, clock, config
 //!                admin -> what the agent publishes, and its inbox
 //!                everyone -> core -> nothing of ours
@@ -55,7 +57,9 @@
 //!    by [`agent::desk`], and [`agent::executor`] carries it out: snapshot and intent to the disk, the
 //!    write, and a look at who answers now. [`core::routing`] knows Twilio's precedence; 200 alone is
 //!    no success. A person's word ([`core::operator`]) takes the same way.
-//! 8. After a crash the journal is folded through the same functions ([`core::saga`]), and an intent
+//! 8. Meanwhile [`agent::probe`] calls and texts the numbers itself, as [`core::probe`] plans and reads it:
+//!    on a schedule, at a first suspicion, and after a swap, which is proven by a test call or not at all.
+//! 9. After a crash the journal is folded through the same functions ([`core::saga`]), and an intent
 //!    without a result means: look at the number first.
 //!
 //! # Time
@@ -78,8 +82,10 @@ pub mod config;
 pub mod core;
 pub mod metrics;
 pub mod party;
+pub mod rehearse;
 pub mod replay;
 pub mod sim;
 pub mod simulate;
 pub mod store;
 pub mod twilio;
+pub mod wav;

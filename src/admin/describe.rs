@@ -7,6 +7,8 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi, ToSchema};
 
 use super::operate;
+use crate::agent::explain;
+use crate::agent::status::{NumberStatus, OrderStatus, Status};
 use crate::core::operator;
 
 /// What was wrong.
@@ -94,29 +96,29 @@ fn healthy() {}
 fn ready() {}
 
 /// The state of everything.
-#[utoipa::path(get, path = "/api/v1/status", responses((status = 200, body = Object)))]
+#[utoipa::path(get, path = "/api/v1/status", responses((status = 200, body = Status)))]
 #[expect(dead_code, reason = "a description")]
 fn status() {}
 
 /// Every number.
-#[utoipa::path(get, path = "/api/v1/numbers", responses((status = 200, body = Vec<Object>)))]
+#[utoipa::path(get, path = "/api/v1/numbers", responses((status = 200, body = Vec<NumberStatus>)))]
 #[expect(dead_code, reason = "a description")]
 fn numbers() {}
 
 /// The latest decisions and orders, newest first.
 #[utoipa::path(get, path = "/api/v1/decisions",
-    responses((status = 200, body = Vec<Object>), (status = 503, body = Error)))]
+    responses((status = 200, body = Vec<explain::Line>), (status = 503, body = Error)))]
 #[expect(dead_code, reason = "a description")]
 fn decisions() {}
 
 /// Everything that is known of one decision, with its evidence recomputed.
 #[utoipa::path(get, path = "/api/v1/decisions/{id}", params(("id" = String, Path, description = "such as D12")),
-    responses((status = 200, body = Object), (status = "4XX", body = Error), (status = 503, body = Error)))]
+    responses((status = 200, body = explain::Explanation), (status = "4XX", body = Error), (status = 503, body = Error)))]
 #[expect(dead_code, reason = "a description")]
 fn decision() {}
 
 /// How far an order has come.
 #[utoipa::path(get, path = "/api/v1/orders/{id}", params(("id" = String, Path, description = "such as D12")),
-    responses((status = 200, body = Object), (status = "4XX", body = Error)))]
+    responses((status = 200, body = OrderStatus), (status = "4XX", body = Error)))]
 #[expect(dead_code, reason = "a description")]
 fn order() {}

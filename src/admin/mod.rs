@@ -12,12 +12,13 @@
 //!
 //! Reads take published snapshots or the journal, and never wait on the engine. Writes are
 //! authenticated ([`auth`]), carry a reason, are logged, and go to the engine's inbox. Listens on
-//! loopback only. No other site's page may read or write here: there are no CORS headers.
+//! loopback only. While another agent leads, [`standby`] answers instead. No other site's page may read or write here: there are no CORS headers.
 
 pub mod auth;
 pub mod describe;
 pub mod operate;
 pub mod serve;
+pub mod standby;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -114,6 +114,8 @@ pub struct Planned {
     pub orders: Vec<String>,
     /// One for each number and channel.
     pub lines: Vec<Line>,
+    /// A canary goes first, and the others once its callers were served.
+    pub is_staged: bool,
 }
 
 /// What was done.
@@ -158,6 +160,7 @@ async fn swap(a: &Admin, headers: &HeaderMap, body: Body<Swap>, act: Act) -> Res
         Answer::Swap(plan) => Ok(Json(Planned {
             orders: plan.carried_on.iter().chain(plan.orders.iter().map(|o| &o.id)).map(ToString::to_string).collect(),
             lines: plan.lines.iter().map(Line::of).collect(),
+            is_staged: plan.orders.iter().any(|o| o.staged),
         })),
         Answer::Done(_) => Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the agent answered something else")),
     }

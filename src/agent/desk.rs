@@ -5,6 +5,7 @@
 //! earlier agent left half done, it is sent to the executor at one place, [`Desk::dispatch`].
 
 mod drift;
+mod proof;
 mod word;
 
 use std::collections::{BTreeSet, HashMap};
@@ -16,6 +17,7 @@ use tokio::task::JoinSet;
 
 use super::executor::{Journaled, Work};
 use super::gate::Gate;
+use super::probe::Ask;
 use super::view::View;
 use super::{Message, Role, Shared, fallback};
 use crate::core::engine::Engine;
@@ -25,12 +27,16 @@ use crate::core::id::{Channel, E164, GroupName};
 use crate::core::journal::{Act, By, End, Entry, FallbackState};
 use crate::core::ledger::Change;
 use crate::core::policy::{Action, Decision, DecisionId};
+use crate::core::probe::Settings;
 use crate::core::restore::Values;
 use crate::core::time::Time;
 use crate::store::StoreError;
 
 pub use drift::{Drifted, Looked};
 pub use word::{Answer, Refusal, Word};
+
+/// What our numbers point at is read anew within this.
+const READ_WITHIN: Duration = Duration::from_secs(180);
 
 /// What cannot be journaled or dispatched is tried again after this.
 const AGAIN: Duration = Duration::from_secs(60);
@@ -54,6 +60,11 @@ pub struct Desk {
     adopted: BTreeSet<DecisionId>,
     /// Stages that were said to wait.
     said: BTreeSet<DecisionId>,
+    /// Where test calls are asked for, and how each group is probed.
+    prober: Option<mpsc::Sender<Ask>>,
+    probes: Vec<Option<Settings>>,
+    /// Swaps that were put to the test, by when they were made; when the test could not be measured.
+    proofs: HashMap<(E164, Channel), (Option<Time>, Option<Time>)>,
     inbox: mpsc::WeakSender<Message>,
     /// The journal could not be written: not again before this.
     journal_again: Time,
@@ -62,7 +73,15 @@ pub struct Desk {
 }
 
 impl Desk {
-    pub fn new(shared: Shared, role: Role, hands: Hands, gate: Gate, execute: mpsc::Sender<Work>) -> Desk {
+    pub fn new(
+        shared: Shared,
+        role: Role,
+        hands: Hands,
+        gate: Gate,
+        execute: mpsc::Sender<Work>,
+        prober: Option<mpsc::Sender<Ask>>,
+        probes: Vec<Option<Settings>>,
+    ) -> Desk {
         let inbox = shared.inbox.downgrade();
         Desk {
             shared,
@@ -77,6 +96,9 @@ impl Desk {
             told: HashMap::new(),
             adopted: BTreeSet::new(),
             said: BTreeSet::new(),
+            prober,
+            probes,
+            proofs: HashMap::new(),
             inbox,
             journal_again: Time::EPOCH,
             fault: None,
@@ -144,12 +166,16 @@ impl Desk {
         let order = &progress.order;
         let took = journaled.at.since(progress.at);
         match order.act {
+            // Counted once: when its test is over, if there is to be one.
+            Act::Rollback if end == End::Written && self.can_prove(number, channel) => {}
             Act::Rollback => metrics.rollback(&order.group, channel, order.by.label(), end, took),
             Act::Restore => metrics.restore(&order.group, channel, end),
         }
         let act = order.act.label();
         if end.is_as_asked() {
-            tracing::info!(%decision, %number, %channel, "{act}: {}: {detail}", end.label());
+            let unproven =
+                self.unprovable(order.act, end, number, channel).map_or(String::new(), |why| format!("; {why}"));
+            tracing::info!(%decision, %number, %channel, "{act}: {}: {detail}{unproven}", end.label());
         } else {
             tracing::error!(%decision, %number, %channel, result = end.label(), "{act} did not end as asked: {detail}");
         }
@@ -237,6 +263,7 @@ impl Desk {
         self.shared.metrics.held(self.hands.holds(now));
         self.shared.metrics.leading(self.gate.is_leading());
         self.dispatch(sight);
+        self.prove(now);
         while self.asking.try_join_next().is_some() {}
     }
 
@@ -317,8 +344,12 @@ impl Desk {
     }
 
     /// A fallback was looked at.
-    pub async fn fallback(&mut self, now: Time, looked: fallback::Looked) {
-        let fallback::Looked { group, channel, state, detail } = looked;
+    pub async fn fallback(&mut self, engine: &Engine, now: Time, looked: fallback::Looked) {
+        let fallback::Looked { group, channel, mut state, mut detail } = looked;
+        if state != FallbackState::Broken && self.is_what_they_point_at(engine, now, &group, channel) {
+            state = FallbackState::Broken;
+            detail = "its numbers point at it already: a swap would change nothing".to_owned();
+        }
         self.shared.metrics.fallback(&group, channel, state);
         let is_new = self.told.insert((group.clone(), channel), state) != Some(state);
         if is_new {
@@ -336,6 +367,25 @@ impl Desk {
                 tracing::error!(%error, cure = error.cure, "what was found of a fallback is not in the journal");
             }
         }
+    }
+
+    /// True if a group's numbers are all on their fallback, and we did not put them there.
+    fn is_what_they_point_at(&self, engine: &Engine, now: Time, group: &GroupName, channel: Channel) -> bool {
+        let roster = engine.roster();
+        let Some((_, group)) = roster.groups().find(|(_, g)| g.name == *group) else { return false };
+        let Some(fallback) = group.fallback(channel) else { return false };
+        let mut handlers = group
+            .numbers
+            .iter()
+            .filter(|ix| {
+                // What we have just put back may not have been read since.
+                let saga = self.hands.saga(roster.number(**ix).e164, channel);
+                saga.is_none_or(|s| s.state.swap().is_none() && s.since.is_none_or(|t| t + READ_WITHIN <= now))
+            })
+            .filter_map(|ix| engine.record(*ix))
+            .map(|record| record.handler(channel))
+            .peekable();
+        handlers.peek().is_some() && handlers.all(|h| h.is_url(fallback))
     }
 }
 

@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::desk::Desk;
+use super::probe::{Ask, Probed};
 use super::status::Status;
 use super::{Batch, Message, Shared};
 use crate::core::engine::{Engine, Event, PhaseChange, Source, needed};
@@ -23,6 +24,9 @@ const TICK: Duration = Duration::from_secs(1);
 
 /// Polls speed up this long before a port is due.
 const SOON: Duration = Duration::from_secs(120);
+
+/// Numbers of a group that are probed when the whole of it is suspected.
+const GROUP_PROBES: usize = 5;
 
 /// Decisions kept for the status.
 const DECISIONS: usize = 50;
@@ -85,7 +89,8 @@ impl EngineTask {
             Message::Looked { at, numbers } => self.desk.looked(at, numbers).await,
             Message::Journaled(journaled) => self.desk.journaled(&mut self.engine, journaled).await,
             Message::Drifted(drifted) => self.desk.drifted(&mut self.engine, now, drifted).await,
-            Message::Fallback(looked) => self.desk.fallback(now, looked).await,
+            Message::Fallback(looked) => self.desk.fallback(&self.engine, now, looked).await,
+            Message::Probed(probed) => self.probed(now, &probed).await,
             Message::Ported { numbers, reply } => self.ported(&numbers, reply),
             Message::Word { word, is_meant, reply } => {
                 let answer = self.desk.word(&mut self.engine, now, word, is_meant).await;
@@ -100,6 +105,20 @@ impl EngineTask {
             self.engine.observe(*at, observation);
         }
         self.engine.polled(batch.source, batch.polled_at);
+    }
+
+    async fn probed(&mut self, now: Time, probed: &Probed) {
+        for (at, observation) in &probed.seen {
+            self.engine.observe(*at, observation);
+        }
+        self.desk.probed(&mut self.engine, now, probed).await;
+    }
+
+    /// Asks for a test call where something might be wrong.
+    fn suspect(&self, numbers: impl Iterator<Item = NumberIx>, channel: Channel) {
+        for number in numbers {
+            self.desk.ask(Ask::Suspect { number, channel });
+        }
     }
 
     fn ported(&mut self, numbers: &[NumberIx], reply: oneshot::Sender<usize>) {
@@ -153,9 +172,13 @@ impl EngineTask {
             Event::Settled(change) => {
                 metrics.settled(&change);
                 self.desk.settled(&change);
+                if change.is_inbound && change.is.is_curable_failure() {
+                    self.suspect(std::iter::once(change.number), change.channel);
+                }
             }
             Event::Alert { number, code } => metrics.alert(number, code),
             Event::Phase { number, channel, from, to, why } => {
+                self.desk.ask(Ask::Phase { number, channel, phase: to });
                 let e164 = roster.number(number).e164;
                 let why = match (to, why) {
                     (Phase::Passive, _) => "watched closely for long enough",
@@ -173,6 +196,9 @@ impl EngineTask {
                 }
             }
             Event::Verdict { number, channel, from, to } => {
+                if to == Verdict::Silent {
+                    self.suspect(std::iter::once(number), channel);
+                }
                 if from == Verdict::Blind || to == Verdict::Blind {
                     // Said once for all, below.
                     return;
@@ -185,6 +211,9 @@ impl EngineTask {
                 );
             }
             Event::GroupVerdict { group, channel, from, to } => {
+                if matches!(to, Verdict::Silent | Verdict::Suspect) {
+                    self.suspect(roster.group(group).numbers.iter().copied().take(GROUP_PROBES), channel);
+                }
                 let name = &roster.group(group).name;
                 if from == Verdict::Blind || to == Verdict::Blind {
                     return;

@@ -8,6 +8,7 @@
 use std::sync::Arc;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::poll;
 use crate::core::engine::Settings;
@@ -21,13 +22,14 @@ use crate::store::seen::Input;
 use crate::store::{Record, Store, StoreError};
 
 /// Everything that is known of one decision or order.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Explanation {
     pub id: String,
     /// The journal's entries about it, oldest first.
     pub entries: Vec<Line>,
     /// Whether the decision follows from what is stored; absent for an operator's order.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
     pub recomputed: Option<Recomputed>,
     /// By what it was decided; absent for an operator's order.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -35,19 +37,23 @@ pub struct Explanation {
 }
 
 /// The rules that a decision was made by, and those of the configuration now.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct InForce {
     pub then: String,
     pub now: String,
     /// What the same entries come to by the rules of now, where these are others.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
     pub by_those_of_now: Option<Recomputed>,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Record)]
 pub struct Line {
+    #[schema(value_type = String)]
     pub at: Time,
     #[serde(flatten)]
+    #[schema(value_type = Object)]
     pub entry: Entry,
 }
 
@@ -198,9 +204,7 @@ fn begin(again: &mut [Again], earlier: &mut Vec<(Time, crate::core::observation:
             a.remembered(at, &observation, until.unwrap_or(Time::EPOCH));
         }
     }
-    if let Some(until) = until {
-        again.iter_mut().for_each(|a| a.begin(until));
-    }
+    again.iter_mut().for_each(|a| a.begin(until));
 }
 
 /// The decision's own figures against each other.

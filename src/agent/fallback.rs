@@ -38,26 +38,37 @@ pub async fn run(shared: Shared, stop: CancellationToken) {
     let clock = shared.clock.clone();
     let mut silent: HashMap<String, u32> = HashMap::new();
     while !stop.is_cancelled() {
-        let mut next = EVERY;
-        let mut found: HashMap<String, (FallbackState, String)> = HashMap::new();
-        for (_, group) in shared.roster.groups() {
-            for channel in Channel::ALL {
-                let Some(url) = group.fallback(channel) else { continue };
-                if !found.contains_key(url) {
-                    let looked = look(&shared, url, silent.entry(url.to_owned()).or_default()).await;
-                    found.insert(url.to_owned(), looked);
-                }
-                if silent.get(url).is_some_and(|n| *n > 0) {
-                    next = AGAIN;
-                }
-                let (state, detail) = found[url].clone();
-                let looked = Looked { group: group.name.clone(), channel, state, detail };
-                // The inbox closes only when the agent stops.
-                let _ = clock.wait(None, shared.inbox.send(Message::Fallback(looked))).await;
-            }
-        }
+        let next = round(&shared, &mut silent).await;
         clock.wait(Some(clock.now() + next), stop.cancelled()).await;
     }
+}
+
+/// Looks at every fallback once: for who acts at once and does not stay.
+pub async fn once(shared: &Shared) {
+    round(shared, &mut HashMap::new()).await;
+}
+
+/// Looks at every fallback and tells the engine's task. Gives how long until the next look.
+async fn round(shared: &Shared, silent: &mut HashMap<String, u32>) -> Duration {
+    let mut next = EVERY;
+    let mut found: HashMap<String, (FallbackState, String)> = HashMap::new();
+    for (_, group) in shared.roster.groups() {
+        for channel in Channel::ALL {
+            let Some(url) = group.fallback(channel) else { continue };
+            if !found.contains_key(url) {
+                let looked = look(shared, url, silent.entry(url.to_owned()).or_default()).await;
+                found.insert(url.to_owned(), looked);
+            }
+            if silent.get(url).is_some_and(|n| *n > 0) {
+                next = AGAIN;
+            }
+            let (state, detail) = found[url].clone();
+            let looked = Looked { group: group.name.clone(), channel, state, detail };
+            // The inbox closes only when the agent stops.
+            let _ = shared.clock.wait(None, shared.inbox.send(Message::Fallback(looked))).await;
+        }
+    }
+    next
 }
 
 async fn look(shared: &Shared, url: &str, silent: &mut u32) -> (FallbackState, String) {

@@ -5,10 +5,12 @@
 
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::{Role, StartError};
 use crate::clock::Clock;
+use crate::core::time::Time;
 use crate::store::Store;
 use crate::store::lease::{Asked, LEASE};
 
@@ -22,14 +24,28 @@ pub fn name() -> String {
 /// Between looks of an agent that stands by.
 const STAND_BY: Duration = Duration::from_secs(5);
 
-/// Waits until this agent leads. An operator does not wait.
-pub async fn lead(role: Role, store: &Store, clock: &Clock) -> Result<(), StartError> {
+/// Who leads instead of us.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Led {
+    pub by: String,
+    /// And until when at least.
+    pub until: Time,
+}
+
+/// Waits until this agent leads; meanwhile `standby` is told who does. An operator does not wait.
+pub async fn lead(
+    role: Role,
+    store: &Store,
+    clock: &Clock,
+    standby: &watch::Sender<Option<Led>>,
+) -> Result<(), StartError> {
     let mut said = String::new();
     loop {
         match store.lead(&name(), clock.now()).await? {
             Asked::Leading(_) => return Ok(()),
             Asked::Led { by, until } if role == Role::Operator => return Err(StartError::Led { by, until }),
             Asked::Led { by, until } => {
+                standby.send_replace(Some(Led { by: by.clone(), until }));
                 if said != by {
                     tracing::warn!(leader = by, %until, "standing by: another agent leads on this state");
                     said = by;

@@ -5,6 +5,7 @@
 //! * one **poller** a log ([`poll`]), and one for our numbers ([`routing`]): the time;
 //! * the **engine** ([`engine`]): what pollers bring, results of swaps, requests, and the time;
 //! * the **executor** ([`executor`]): orders to carry out, each write past the [`gate`];
+//! * the **prober** ([`probe`]), where a group is probed: the time, suspicions, and swaps to prove;
 //! * the **lease** ([`leader`]) and the **fallbacks** ([`fallback`]): the time;
 //! * the **admin server**, started beside them by whoever starts the agent.
 //!
@@ -26,6 +27,7 @@ pub mod fallback;
 pub mod gate;
 pub mod leader;
 pub mod poll;
+pub mod probe;
 pub mod routing;
 pub mod status;
 pub mod view;
@@ -33,6 +35,7 @@ pub mod write;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -63,7 +66,9 @@ use executor::{Executor, Journaled};
 use explain::Memory;
 use exposition::Exposition;
 use gate::Gate;
+use leader::Led;
 use poll::{Log, Poller};
+use probe::Prober;
 use routing::RoutingPoller;
 use status::Status;
 
@@ -91,6 +96,8 @@ pub struct Shared {
     inbox: mpsc::Sender<Message>,
     /// Calls that the alert log has named, for the poller of calls.
     want_call: mpsc::Sender<CallSid>,
+    /// Sources whose lag probes measure, by [`Source::index`]: better than a poll can.
+    is_measured: Arc<[AtomicBool; Source::ALL.len()]>,
     /// Twilio's SIDs of our numbers, as far as they are in the account.
     sids: Arc<RwLock<HashMap<NumberIx, NumberSid>>>,
 }
@@ -142,6 +149,8 @@ pub enum Message {
     Drifted(Drifted),
     /// A fallback was looked at.
     Fallback(fallback::Looked),
+    /// Test calls or messages to a number showed something.
+    Probed(probe::Probed),
     /// A person's word; it is only planned unless it is meant.
     Word {
         word: Word,
@@ -208,14 +217,20 @@ pub enum Role {
 impl Agent {
     /// An agent that watches and acts.
     pub async fn start(config: &Config, clock: &Clock) -> Result<Agent, StartError> {
-        Agent::start_as(Role::Watch, config, clock).await
+        Agent::start_as(Role::Watch, config, clock, &watch::Sender::new(None)).await
     }
 
     /// Opens the state, checks the credentials, takes up where the last agent ended, and starts.
-    pub async fn start_as(role: Role, config: &Config, clock: &Clock) -> Result<Agent, StartError> {
+    /// While another agent leads, `standby` says so.
+    pub async fn start_as(
+        role: Role,
+        config: &Config,
+        clock: &Clock,
+        standby: &watch::Sender<Option<Led>>,
+    ) -> Result<Agent, StartError> {
         let store = Store::open(&config.agent.state).await?;
         store.verify().await?;
-        leader::lead(role, &store, clock).await?;
+        leader::lead(role, &store, clock, standby).await?;
         let key_path = config.agent.state.with_extension("key");
         let key =
             PartyKey::load_or_create(&key_path).map_err(|source| StartError::Key { path: key_path.clone(), source })?;
@@ -237,6 +252,7 @@ impl Agent {
             roster: roster.clone(),
             inbox: inbox.clone(),
             want_call,
+            is_measured: Arc::default(),
             sids: Arc::default(),
         };
 
@@ -268,6 +284,12 @@ impl Agent {
         let mut messages = Poller::<poll::Messages>::new(shared.clone(), poll(), polled_messages, none());
         let mut alerts = Poller::<poll::Alerts>::new(shared.clone(), poll(), polled_alerts, none());
         let mut first = None;
+        let mut back = hands.came_back().into_iter().peekable();
+        let restored = |engine: &mut Engine, (at, number, channel)| {
+            if let Some(ix) = engine.roster().find(number) {
+                engine.restored(at, ix, channel);
+            }
+        };
         store
             .observations(since, |at, observation| {
                 first.get_or_insert(at);
@@ -281,9 +303,13 @@ impl Agent {
                 if let Some(until) = polled_alerts {
                     engine.catch_up(at.min(until));
                 }
+                while let Some(one) = back.next_if(|(t, _, _)| *t <= at) {
+                    restored(&mut engine, one);
+                }
                 engine.observe(at, &observation);
             })
             .await?;
+        back.for_each(|one| restored(&mut engine, one));
         if let Some(first) = first {
             // The agent before may be younger: what was over when it began was not its business either.
             let horizon = since.max(first - config.poll.overlap);
@@ -309,7 +335,16 @@ impl Agent {
         let stop = CancellationToken::new();
         let gate = Gate::new(clock.clone(), store.clone());
         let executor = Executor::new(shared.clone(), gate.clone(), inbox.clone(), stop.clone());
-        let mut desk = Desk::new(shared.clone(), role, hands, gate, execute);
+        let (ask, asks) = mpsc::channel(probe::ASKS.max(roster.len() * 2 + 1));
+        let is_probed = role == Role::Watch && config.probes.groups.iter().flatten().any(|s| s.origin(0).is_some());
+        let mut prober = Prober::new(shared.clone(), gate.clone(), config.probes.clone(), config.engine.settle_grace);
+        for (ix, _) in roster.numbers() {
+            for channel in Channel::ALL {
+                prober.set_phase(ix, channel, engine.channel(ix, channel).phase);
+            }
+        }
+        let ask = is_probed.then_some(ask);
+        let mut desk = Desk::new(shared.clone(), role, hands, gate, execute, ask, config.probes.groups.clone());
         desk.recall(store.routing().await?);
         let mut workers = JoinSet::new();
         let watches = |channel: Channel| roster.numbers().any(|(_, n)| n.channels[channel.index()]);
@@ -339,14 +374,22 @@ impl Agent {
             let task = alerts.run(active.subscribe(), stop.clone());
             clock.spawn(&mut workers, named(poll::Alerts::SOURCE.label(), Box::pin(task)));
         }
+        if is_probed {
+            clock.spawn(&mut workers, named("prober", Box::pin(prober.run(asks, stop.clone()))));
+        }
         clock.spawn(&mut workers, named("executor", Box::pin(executor.run(work))));
         let lease = leader::keep(store.clone(), clock.clone(), stop.clone());
         clock.spawn(&mut workers, named("lease", Box::pin(lease)));
         let status_rx = status.subscribe();
+        let asking = shared.clone();
         let task = EngineTask::new(shared, engine, earlier, desk, active, status);
         let mut engine = JoinSet::new();
         let stop_engine = CancellationToken::new();
         clock.spawn(&mut engine, named("engine", Box::pin(task.run(inbox_rx, stop_engine.clone()))));
+        if role == Role::Operator {
+            // Before any word is taken: what comes first is told first.
+            fallback::once(&asking).await;
+        }
         Ok(Agent {
             status: status_rx,
             metrics,

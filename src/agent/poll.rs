@@ -20,6 +20,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
@@ -509,7 +510,8 @@ impl<G: Log> Poller<G> {
             }
             let mut sorted = self.lags.clone();
             sorted.sort_by(f64::total_cmp);
-            if let Some(median) = sorted.get(sorted.len() / 2) {
+            let is_measured = self.shared.is_measured[G::SOURCE.index()].load(Ordering::Relaxed);
+            if let Some(median) = sorted.get(sorted.len() / 2).filter(|_| !is_measured) {
                 metrics.log_lag(G::SOURCE, *median);
             }
         }

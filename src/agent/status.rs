@@ -3,48 +3,61 @@
 use std::sync::Arc;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::core::engine::{Engine, Source, needed};
 use crate::core::guard::Guard;
 use crate::core::hands::{Demand, Hands, Progress};
 use crate::core::id::{Channel, E164, GroupName};
 use crate::core::journal::{End, Hold, Order};
+use crate::core::observation::{Probe, ProbeResult};
 use crate::core::policy::{Decision, DecisionId, Mode, Phase};
+use crate::core::probe::Origin;
 use crate::core::roster::NumberIx;
 use crate::core::routing::Handler;
 use crate::core::time::Time;
 use crate::core::verdict::{Evidence, Verdict};
+use crate::party::PartyKey;
 
 /// Orders kept for the status.
 const ORDERS: usize = 50;
 
 /// The state of everything at one instant.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Status {
+    #[schema(value_type = String)]
     pub at: Time,
+    #[schema(value_type = String)]
     pub mode: Mode,
     pub sources: Vec<SourceStatus>,
     pub groups: Vec<GroupStatus>,
     /// The latest decisions, newest first.
+    #[schema(value_type = Vec<Object>)]
     pub decisions: Vec<Arc<Decision>>,
     /// Rollbacks that the evidence asks for and that are not made, or not yet.
     pub waiting: Vec<Waiting>,
     /// The latest orders, newest first.
     pub orders: Vec<OrderStatus>,
     /// Holds in force.
+    #[schema(value_type = Vec<Object>)]
     pub holds: Vec<Hold>,
 }
 
 /// A decision that stands and is not carried out.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Waiting {
+    #[schema(value_type = u64)]
     pub decision: DecisionId,
+    #[schema(value_type = String)]
     pub channel: Channel,
+    #[schema(value_type = Vec<String>)]
     pub numbers: Vec<E164>,
     /// What stands against it.
+    #[schema(value_type = Vec<String>)]
     pub guards: Vec<Guard>,
     /// When it lapses, if it waits for approval.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     pub until: Option<Time>,
 }
 
@@ -61,18 +74,21 @@ impl Waiting {
 }
 
 /// An order with its progress.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct OrderStatus {
     #[serde(flatten)]
+    #[schema(value_type = Object)]
     pub order: Order,
     pub is_over: bool,
     pub ended: Vec<Ended>,
 }
 
 /// How one number's part of an order ended.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Ended {
+    #[schema(value_type = String)]
     pub number: E164,
+    #[schema(value_type = String)]
     pub result: End,
     pub detail: String,
 }
@@ -92,33 +108,40 @@ impl OrderStatus {
     }
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct SourceStatus {
+    #[schema(value_type = String)]
     pub source: &'static str,
     /// When it was last read; absent if never.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     pub polled_at: Option<Time>,
     pub is_stale: bool,
     /// Without it nothing can be said of a channel that is watched.
     pub is_needed: bool,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct GroupStatus {
+    #[schema(value_type = String)]
     pub group: GroupName,
     pub channels: Vec<GroupChannel>,
     pub numbers: Vec<NumberStatus>,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct GroupChannel {
+    #[schema(value_type = String)]
     pub channel: Channel,
+    #[schema(value_type = String)]
     pub verdict: Verdict,
+    #[schema(value_type = Object)]
     pub evidence: Evidence,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct NumberStatus {
+    #[schema(value_type = String)]
     pub number: E164,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub label: String,
@@ -126,30 +149,65 @@ pub struct NumberStatus {
     pub channels: Vec<ChannelStatus>,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct ChannelStatus {
+    #[schema(value_type = String)]
     pub channel: Channel,
+    #[schema(value_type = String)]
     pub phase: Phase,
+    #[schema(value_type = String)]
     pub verdict: Verdict,
+    #[schema(value_type = Object)]
     pub evidence: Evidence,
     /// Calls or messages without an outcome yet.
     pub unsettled: u32,
     /// Who answers, as last read.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Value>)]
     pub handler: Option<Handler>,
     pub rollback: RollbackStatus,
     /// True while the channel points at the fallback because we swapped it, also while it is to be restored.
     pub is_on_fallback: bool,
+    /// The latest test call or message.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_probe: Option<LastProbe>,
     /// How far the latest swap of the channel has come, in the words of [`crate::core::saga::State`].
+    #[schema(value_type = String)]
     pub saga: &'static str,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+/// What the latest test call or message showed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct LastProbe {
+    #[schema(value_type = String)]
+    pub started_at: Time,
+    #[schema(value_type = Value)]
+    pub result: ProbeResult,
+    /// What it does not prove.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub caution: Option<&'static str>,
+}
+
+/// Of every probe from a number on Twilio.
+const ON_NET: &str =
+    "from Twilio to Twilio: it may never have left Twilio's network, and proves nothing about the port";
+
+impl LastProbe {
+    fn of(probe: &Probe) -> LastProbe {
+        let is_on_net = probe.origin == PartyKey::public().hash(&Origin::Twilio.name());
+        LastProbe { started_at: probe.started_at, result: probe.result, caution: is_on_net.then_some(ON_NET) }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum RollbackStatus {
     None,
     Pending,
-    Done { since: Time },
+    Done {
+        #[schema(value_type = String)]
+        since: Time,
+    },
 }
 
 impl RollbackStatus {
@@ -222,6 +280,7 @@ impl NumberStatus {
                     handler: record.map(|r| r.handler(channel)),
                     rollback: RollbackStatus::of(hands, n.e164, channel),
                     is_on_fallback: hands.state(n.e164, channel).is_on_fallback(),
+                    last_probe: c.last_probe.as_ref().map(LastProbe::of),
                     saga: hands.state(n.e164, channel).label(),
                 }
             })

@@ -128,16 +128,21 @@ fn configuration(scenario: &Scenario, base_url: &str) -> String {
          \"127.0.0.1:0\"\n",
         scenario.account.sid
     );
-    for group in &scenario.groups {
+    let prober = scenario.groups.iter().find(|g| g.foreign).and_then(|g| g.all_numbers().next());
+    for group in scenario.groups.iter().filter(|g| !g.foreign) {
         let numbers: Vec<String> = group.all_numbers().map(|n| format!("\"{n}\"")).collect();
         let messages = group.traffic.messages_per_hour > 0.0;
         let channels = if messages { "\"voice\", \"messaging\"" } else { "\"voice\"" };
         text += &format!("\n[[group]]\nname = \"{}\"\nchannels = [{channels}]\n", group.name);
-        text += &format!("numbers = [{}]\n", numbers.join(", "));
+        text += &format!("numbers = [{}]\nport_at = \"unknown\"\n", numbers.join(", "));
         // Whoever forwards everything falls back to a bin that forwards.
         let forwards = group.traffic.forward >= 1.0;
         if let Some(bin) = bins.get(usize::from(forwards)).or(bins.first()) {
             text += &format!("[group.fallback]\nvoice_url = \"{bin}\"\nsms_url = \"{bin}\"\n");
+        }
+        if let Some(from) = prober {
+            // Enough callers: test calls look into suspicions, and prove what was swapped.
+            text += &format!("[group.probe]\nfrom = \"{from}\"\nevery = \"10m\"\npassive_every = \"1h\"\n");
         }
     }
     text

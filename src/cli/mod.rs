@@ -3,6 +3,7 @@
 mod demo;
 mod log;
 mod operate;
+mod rehearse;
 mod replay;
 mod run;
 mod sim;
@@ -62,6 +63,11 @@ enum Command {
         ringback replay --config ringback.toml --events log.jsonl --compare stricter.toml"
     )]
     Replay(replay::Arguments),
+    /// Fire drill on a spare number: break, detect, swap, prove, restore, with timings
+    #[command(
+        after_help = "Example:\n  ringback rehearse --config ringback.toml --record drill.md\n  ringback rehearse --put-back"
+    )]
+    Rehearse(rehearse::Arguments),
     /// Swaps numbers to their fallback
     #[command(after_help = "Example:\n  ringback rollback --group support --reason 'app is down'")]
     Rollback(operate::Rollback),
@@ -135,6 +141,7 @@ pub fn main() -> ExitCode {
     let result = match arguments.command {
         Command::Demo(arguments) => demo::demo(&arguments),
         Command::Run { config, log } => run::run(&config, &log),
+        Command::Rehearse(arguments) => rehearse::rehearse(&arguments),
         Command::Replay(arguments) => replay::replay(&arguments),
         Command::Rollback(arguments) => operate::rollback(arguments),
         Command::Restore(arguments) => operate::restore(arguments),

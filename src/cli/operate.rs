@@ -14,6 +14,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -206,7 +207,7 @@ fn operate(common: &Common, word: impl AsyncFn(&Desk) -> anyhow::Result<Exit>) -
         complain("no agent is running: taking the lease");
         log::start("warn")?;
         let (clock, stop) = (Clock::system(), CancellationToken::new());
-        let agent = Agent::start_as(Role::Operator, &config, &clock).await?;
+        let agent = Agent::start_as(Role::Operator, &config, &clock, &watch::Sender::new(None)).await?;
         let listener = TcpListener::bind("127.0.0.1:0").await.context("cannot listen on the loopback interface")?;
         let url = format!("http://{}", listener.local_addr()?);
         // Nobody else is to speak to this one.
@@ -282,7 +283,7 @@ impl Desk {
             return Ok(Exit::FoundTrouble);
         };
         let will: Vec<&Line> = plan.lines.iter().filter(|l| l.will == "rollback" || l.will == "restore").collect();
-        if self.is_alone && verb == "restore" && will.len() > 1 && !asked.at_once {
+        if self.is_alone && plan.is_staged {
             complain(
                 "ringback: no agent is running, so nobody can tell whether a canary's callers are served: start the \
                  agent, or restore all with --at-once",
@@ -384,6 +385,10 @@ pub fn status(config: &Path, json: bool) -> anyhow::Result<Exit> {
         return Ok(Exit::Done);
     }
     let text = |v: &Value| v.as_str().unwrap_or_default().to_owned();
+    if status["standby"] == true {
+        say(&format!("standby: {} leads until {} at least", text(&status["leader"]), text(&status["until"])))?;
+        return Ok(Exit::Done);
+    }
     let list = |v: &Value| v.as_array().cloned().unwrap_or_default();
     say(&format!("{} mode {}", text(&status["at"]), text(&status["mode"])))?;
     for group in list(&status["groups"]) {

@@ -4,22 +4,43 @@ use std::path::Path;
 
 use anyhow::Context;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::{Exit, complain, log};
 use crate::admin;
-use crate::agent::Agent;
+use crate::admin::standby::Front;
+use crate::agent::{Agent, Role};
 use crate::clock::Clock;
 use crate::config::{Config, ProcessEnv};
 
 pub fn run(config: &Path, filter: &str) -> anyhow::Result<Exit> {
     let config = Config::load(config, &ProcessEnv)?;
     log::start(filter)?;
+    forbid_core_dump();
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(agent(&config))
 }
 
+/// A core dump would hold what is never written elsewhere: secrets, and callers' numbers of the last
+/// answers. A limit of one byte leaves no file, and keeps the kernel from piping it to a collector too,
+/// which a limit of nothing does not (core(5)).
+fn forbid_core_dump() {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, Rlimit, setrlimit};
+        let limit = Rlimit { current: Some(1), maximum: Some(1) };
+        if let Err(error) = setrlimit(Resource::Core, limit) {
+            tracing::warn!(%error, "core dumps cannot be forbidden: one would hold secrets");
+        }
+    }
+}
+
 async fn agent(config: &Config) -> anyhow::Result<Exit> {
+    if let Some(note) = crate::rehearse::cut_off(config) {
+        let note = note.display();
+        tracing::error!(%note, "a fire drill was cut off: put its number back with `ringback rehearse --put-back`");
+    }
     let mut signals = Signals::listen()?;
     let listener = TcpListener::bind(config.agent.listen).await.with_context(|| {
         format!(
@@ -27,23 +48,26 @@ async fn agent(config: &Config) -> anyhow::Result<Exit> {
             config.agent.listen
         )
     })?;
+    let address = listener.local_addr()?;
     let clock = Clock::system();
+    // The address answers from the first moment on: who stands by is not dead.
+    let (standby, leader) = watch::channel(None);
+    let front = Front::new(admin::standby::router(leader));
+    let stop = CancellationToken::new();
+    let mut server = JoinSet::new();
+    clock.spawn(&mut server, admin::serve::serve(front.router(), listener, stop.clone()));
     let mut agent = tokio::select! {
-        agent = Agent::start(config, &clock) => agent?,
+        agent = Agent::start_as(Role::Watch, config, &clock, &standby) => agent?,
         signal = signals.next() => {
             tracing::info!(signal, "stopped before it had started");
             return Ok(Exit::Done);
         }
     };
-    let address = listener.local_addr()?;
+    front.set(admin::router(&agent, &clock, config.agent.token.clone()));
     tracing::info!(
         mode = config.engine.mode.label(), numbers = config.roster.len(), address = %address,
         "watching; metrics at http://{address}/metrics, status at http://{address}/api/v1/status"
     );
-    let stop = CancellationToken::new();
-    let mut server = JoinSet::new();
-    let router = admin::router(&agent, &clock, config.agent.token.clone());
-    clock.spawn(&mut server, admin::serve::serve(router, listener, stop.clone()));
     let exit = tokio::select! {
         biased;
         signal = signals.next() => {

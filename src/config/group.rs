@@ -9,9 +9,10 @@ use jiff::tz::TimeZone;
 use url::Url;
 
 use super::section::{Fault, Faults, Section};
-use super::{DAY, SECOND, detection, numbers};
+use super::{detection, numbers, probe};
 use crate::core::detect::Detection;
 use crate::core::id::{Channel, E164, GroupName};
+use crate::core::probe::Settings;
 use crate::core::roster::{Number, PortAt, Roster};
 use crate::core::time::Time;
 
@@ -23,9 +24,14 @@ pub struct Groups {
     pub caps: BTreeMap<GroupName, u8>,
     /// How each group's trouble is found, by group.
     pub detection: Vec<Detection>,
+    /// How each group is probed, by group.
+    pub probes: Vec<Option<Settings>>,
     /// Where each number was named, for the fault of naming it twice.
     named: HashMap<E164, String>,
 }
+
+/// Why a number cannot be both.
+const WATCHED_PROBER: &str = "test calls come from a number that is itself watched; use one that no caller knows";
 
 /// Where a number stands: in the TOML file, or in a line of a CSV file.
 enum Place<'a> {
@@ -38,6 +44,7 @@ impl Groups {
     /// are known when the next group names them again. `passive`: the longest time between two polls.
     pub fn read(&mut self, mut s: Section<'_>, dir: &Path, passive: Duration) {
         let faults = s.faults();
+        let place = s.span();
         s.require("name", "every group needs a name");
         let name = s.parse::<GroupName>("name");
         if let Some(name) = &name
@@ -56,7 +63,7 @@ impl Groups {
             self.caps.insert(name.value.clone(), u8::try_from(cap).unwrap_or(100));
         }
         let detection = detection::read(&mut s, on, passive);
-        let prober = s.section("probe").and_then(read_probe);
+        let probe = s.section("probe").map(probe::read);
         let listed = s.list::<E164>("numbers");
         let file = s.text("numbers_file");
         if listed.is_none() && file.is_none() {
@@ -92,13 +99,25 @@ impl Groups {
                 self.add(number, &Place::Csv(&path, row.line), faults);
             }
         }
-        if let Some(prober) = prober {
-            self.roster.add_prober(prober);
+        if let Some(from) = probe.as_ref().and_then(|p| p.from).filter(|n| self.named.contains_key(n)) {
+            faults.at(place, format!("group.probe.from = \"{from}\": {WATCHED_PROBER}"));
         }
+        let own = probe.iter().flat_map(|p| p.from.into_iter().chain(p.externals.iter().filter_map(|e| e.from)));
+        own.for_each(|number| self.roster.add_prober(number));
+        self.probes.push(probe);
     }
 
     fn add(&mut self, number: Number, place: &Place<'_>, faults: &Faults) {
         let e164 = number.e164;
+        if self.roster.is_prober(e164) {
+            let text = format!("{e164}: {WATCHED_PROBER}");
+            match place {
+                Place::Toml(span) => faults.at(span.clone(), text),
+                Place::Csv(path, line) => {
+                    faults.push(Fault { file: path.to_path_buf(), place: Some((*line, 1)), text });
+                }
+            }
+        }
         if let Some(first) = self.named.get(&e164) {
             let text = format!("{e164} is listed twice, the first time in {first}; a number has one group");
             match place {
@@ -208,7 +227,7 @@ fn read_handler(mut s: Section<'_>) {
 }
 
 /// A URL that Twilio can call, kept as written: its fragment holds connection overrides.
-fn read_webhook(s: &mut Section<'_>, key: &'static str) -> Option<String> {
+pub fn read_webhook(s: &mut Section<'_>, key: &'static str) -> Option<String> {
     let text = s.text(key)?;
     match webhook_problem(&text.value) {
         None => Some(text.value),
@@ -242,12 +261,4 @@ fn webhook_problem(text: &str) -> Option<String> {
         }
     }
     None
-}
-
-fn read_probe(mut s: Section<'_>) -> Option<E164> {
-    s.require("from", "name the number that test calls come from");
-    let from = s.parse::<E164>("from");
-    s.duration("every", 10 * SECOND, DAY);
-    s.finish();
-    from.map(|f| f.value)
 }

@@ -9,6 +9,8 @@
 mod detection;
 mod group;
 mod numbers;
+pub mod probe;
+mod rehearse;
 mod section;
 
 use std::collections::HashMap;
@@ -30,6 +32,8 @@ use crate::twilio;
 use crate::twilio::credentials::{Credentials, Secret};
 use crate::twilio::host::Hosts;
 
+pub use probe::Probes;
+pub use rehearse::Rehearsal;
 pub use section::{Fault, span_text};
 use section::{Faults, Section};
 
@@ -39,10 +43,13 @@ pub struct Config {
     pub twilio: twilio::Settings,
     pub agent: Agent,
     pub poll: Poll,
+    pub probes: Probes,
     pub engine: engine::Settings,
     pub hands: hands::Settings,
     pub roster: Roster,
     pub per_number: PerNumber,
+    /// The fire drill, if one is prepared.
+    pub rehearsal: Option<Rehearsal>,
 }
 
 #[derive(Debug, Clone)]
@@ -134,6 +141,7 @@ impl Config {
 /// Credentials are not asked for; whatever else is wrong with the file is a fault all the same.
 #[derive(Debug, Clone)]
 pub struct Rules {
+    pub probes: Probes,
     pub engine: engine::Settings,
     pub hands: hands::Settings,
     pub roster: Roster,
@@ -179,9 +187,10 @@ fn read(mut top: Section<'_>, path: &Path, env: &dyn Env) -> Option<Config> {
     top.require("twilio", "name the account: [twilio] account_sid = \"AC…\"");
     let twilio = top.section("twilio").and_then(|s| read_twilio(s, dir, env, faults));
     let per_number = top.section("metrics").map_or_else(PerNumber::default, read_metrics);
+    let rehearsal = top.section("rehearsal").and_then(rehearse::read);
     let (agent, poll, rules) = read_rest(top, dir, env);
-    let Rules { engine, hands, roster } = rules;
-    Some(Config { twilio: twilio?, agent: agent?, poll, engine, hands, roster, per_number })
+    let Rules { probes, engine, hands, roster } = rules;
+    Some(Config { twilio: twilio?, agent: agent?, poll, probes, engine, hands, roster, per_number, rehearsal })
 }
 
 fn read_rules(mut top: Section<'_>, path: &Path) -> Option<Rules> {
@@ -189,6 +198,7 @@ fn read_rules(mut top: Section<'_>, path: &Path) -> Option<Rules> {
     // Without an account there is nothing to check in it.
     top.section("twilio");
     top.section("metrics").map(read_metrics);
+    top.section("rehearsal").map(rehearse::read);
     let (_, _, rules) = read_rest(top, dir, &HashMap::new());
     Some(rules)
 }
@@ -207,10 +217,12 @@ fn read_rest(mut top: Section<'_>, dir: &Path, env: &dyn Env) -> (Option<Agent>,
     for group in top.sections("group") {
         groups.read(group, dir, poll.passive);
     }
+    let limits = top.section("probes").map_or_else(Default::default, probe::read_limits);
     top.finish();
     engine.detection = groups.detection;
     hands.caps = groups.caps;
-    (agent, poll, Rules { engine, hands, roster: groups.roster })
+    let probes = Probes { groups: groups.probes, limits };
+    (agent, poll, Rules { probes, engine, hands, roster: groups.roster })
 }
 
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9466);

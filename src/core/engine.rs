@@ -25,7 +25,7 @@ use super::detect::threshold::Window;
 use super::detect::{Detection, Detector, Finding};
 use super::id::Channel;
 use super::ledger::{Change, Context, Ledger, Sighting};
-use super::observation::Observation;
+use super::observation::{Observation, Probe};
 use super::policy::{Decision, DecisionId, Mode, Phase};
 use super::roster::{GroupIx, NumberIx, PortAt, Roster};
 use super::routes::Routes;
@@ -180,6 +180,10 @@ pub struct ChannelState {
     not_before: Option<Time>,
     /// Somebody has called or written.
     was_used: bool,
+    /// What the latest probe showed.
+    pub last_probe: Option<Probe>,
+    /// A person was told what probes find and a swap would not cure.
+    probe_told: bool,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -262,6 +266,8 @@ impl Engine {
                         decided: false,
                         not_before: None,
                         was_used: false,
+                        last_probe: None,
+                        probe_told: false,
                     }
                 })
             })
@@ -384,7 +390,13 @@ impl Engine {
             Observation::Alert(alert) => self.ledger.alert(at, alert, cx),
             Observation::Probe(probe) => {
                 self.probed(at, probe);
-                None
+                if let Some(seconds) = probe.grace {
+                    self.ledger.set_grace(Duration::from_secs(u64::from(seconds)));
+                }
+                // Whatever number it seems to come from: it is no caller's.
+                probe.entry.and_then(|entry| {
+                    self.ledger.is_ours(at, entry, Context { roster: &self.roster, routes: &self.routes })
+                })
             }
             Observation::Number(record) => {
                 if let Some(ix) = self.roster.find(record.number) {

@@ -239,6 +239,16 @@ impl Hands {
         self.sagas.iter().map(|((n, c), s)| (*n, *c, s))
     }
 
+    /// Numbers that came back to a handler of their own, by when, earliest first. What was seen of them
+    /// before then says nothing of that handler, and must not be weighed again after a restart.
+    pub fn came_back(&self) -> Vec<(Time, E164, Channel)> {
+        let is_back = |s: &Saga| matches!(s.state, State::Restored(_) | State::Superseded { .. });
+        let mut back: Vec<_> =
+            self.sagas().filter(|(_, _, s)| is_back(s)).filter_map(|(n, c, s)| Some((s.since?, n, c))).collect();
+        back.sort_unstable();
+        back
+    }
+
     pub fn demands(&self) -> impl Iterator<Item = &Demand> {
         self.demands.values()
     }

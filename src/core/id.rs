@@ -131,6 +131,11 @@ sid!(
     ServiceSid, "MG"
 );
 
+sid!(
+    /// A recording of a call.
+    RecordingSid, "RE"
+);
+
 /// A message: `SM`, or `MM` when it carries media.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MessageSid {

@@ -117,6 +117,7 @@ struct Orphan {
     since: Time,
     alerts: Vec<Alert>,
     children: Children,
+    is_probe: bool,
 }
 
 /// What the ledger needs to know of the world to judge.
@@ -138,6 +139,25 @@ impl Ledger {
             forwards: vec![false; roster.len()],
             open: vec![[0; 2]; roster.len()],
             attached: Vec::new(),
+        }
+    }
+
+    /// From now on alerts and child legs may come so long after an entry is seen to have ended.
+    pub fn set_grace(&mut self, grace: Duration) {
+        self.grace = grace;
+    }
+
+    /// A call or message turns out to be our own probe's, now or as soon as it is seen.
+    pub fn is_ours(&mut self, at: Time, entry: Resource, cx: Context<'_>) -> Option<Change> {
+        match self.entries[entry.channel().index()].get_mut(&key(entry)) {
+            Some(held) => {
+                held.is_probe = true;
+                self.judge(at, entry, cx)
+            }
+            None => {
+                self.orphan(key(entry), at).is_probe = true;
+                None
+            }
         }
     }
 
@@ -210,7 +230,8 @@ impl Ledger {
             self.adopt(Resource::Call(call.sid), key, cx);
         }
         // Our own test call is no caller: it can reach a number whose port has not happened.
-        let sighting = (!known && !caller.is_prober).then_some(Sighting {
+        let is_probe = self.entries[0].get(&key).is_some_and(|e| e.is_probe);
+        let sighting = (!known && !is_probe).then_some(Sighting {
             number,
             channel: Channel::Voice,
             started_at: call.started_at,
@@ -292,7 +313,8 @@ impl Ledger {
         if !known {
             self.adopt(entry, key, cx);
         }
-        let is_live = message.direction == Direction::Inbound && !message.party.is_prober;
+        let is_probe = self.entries[1].get(&key).is_some_and(|e| e.is_probe);
+        let is_live = message.direction == Direction::Inbound && !is_probe;
         let sighting = (!known && is_live).then_some(Sighting {
             number,
             channel: Channel::Messaging,
@@ -337,6 +359,9 @@ impl Ledger {
         for alert in &orphan.alerts {
             self.add_mark(resource, alert, cx);
         }
+        if let Some(entry) = self.entries[resource.channel().index()].get_mut(&key).filter(|_| orphan.is_probe) {
+            entry.is_probe = true;
+        }
         if let Some(Entry { number, body: Body::Call { children, .. }, .. }) = self.entries[0].get_mut(&key)
             && orphan.children.any()
         {
@@ -350,6 +375,7 @@ impl Ledger {
             since: at,
             alerts: Vec::new(),
             children: Children::default(),
+            is_probe: false,
         })
     }
 

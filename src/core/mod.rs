@@ -19,6 +19,7 @@ pub mod digits;
 pub mod engine;
 pub mod guard;
 pub mod hands;
+pub mod hearing;
 pub mod id;
 pub mod journal;
 pub mod ledger;

@@ -205,6 +205,9 @@ pub struct Probe {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub entry: Option<Resource>,
     pub result: ProbeResult,
+    /// Seconds that outcomes wait for their alerts from now on, as far as probes have measured them.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub grace: Option<u16>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

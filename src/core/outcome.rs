@@ -228,11 +228,10 @@ impl Outcome {
         }
     }
 
-    /// Every value that a caller's call or message can have, for tables that start at zero.
+    /// Every value, for tables that start at zero.
     pub fn all() -> impl Iterator<Item = Outcome> {
-        let of_callers = |r: &Reason| !r.is_probes_alone();
         std::iter::once(Outcome::Ok)
-            .chain(Reason::ALL.into_iter().filter(of_callers).map(Outcome::Failed))
+            .chain(Reason::ALL.into_iter().map(Outcome::Failed))
             .chain(Why::ALL.into_iter().map(Outcome::Ignored))
     }
 }

@@ -15,7 +15,7 @@ use super::detect::Detection;
 use super::detect::threshold::RuleAction;
 use super::engine::{Engine, Event, Settings, Source};
 use super::hands::Hands;
-use super::id::GroupName;
+use super::id::{Channel, E164, GroupName};
 use super::journal::{Act, Entry, Lapse};
 use super::observation::Observation;
 use super::policy::{Action, Decision, Mode};
@@ -147,6 +147,8 @@ pub struct Again {
     /// What has been decided on the way, of which the target may be one.
     decided: Vec<Decision>,
     now: Time,
+    /// What had come back before the agent began, and is not told to the engine yet.
+    back: std::collections::VecDeque<(Time, E164, Channel)>,
     /// What came in since the last tick.
     is_behind: bool,
 }
@@ -160,19 +162,32 @@ impl Again {
                 engine.rolled_back(saga.since.unwrap_or(Time::EPOCH), ix, channel);
             }
         }
-        Again { engine, hands, target, decided: Vec::new(), now: start, is_behind: false }
+        let back = hands.came_back().into();
+        Again { engine, hands, target, decided: Vec::new(), now: start, back, is_behind: false }
     }
 
     /// Something that was seen before the agent began, which it took in then. `until`: up to when
     /// alerts had been read.
     pub fn remembered(&mut self, at: Time, observation: &Observation, until: Time) {
         self.engine.catch_up(at.min(until));
+        self.come_back(at);
         self.engine.observe(at, observation);
     }
 
+    fn come_back(&mut self, until: Time) {
+        while let Some((at, number, channel)) = self.back.pop_front_if(|(at, _, _)| *at <= until) {
+            if let Some(ix) = self.engine.roster().find(number) {
+                self.engine.restored(at, ix, channel);
+            }
+        }
+    }
+
     /// All that the agent took in at its start.
-    pub fn begin(&mut self, until: Time) {
-        self.engine.catch_up(until);
+    pub fn begin(&mut self, until: Option<Time>) {
+        self.come_back(Time::NEVER);
+        if let Some(until) = until {
+            self.engine.catch_up(until);
+        }
     }
 
     pub fn observe(&mut self, at: Time, observation: &Observation) {

@@ -149,6 +149,11 @@ fn read(counts: &[AtomicU64; OUTCOMES]) -> impl Iterator<Item = (Outcome, u64)> 
 
 /// False for what cannot happen on the channel: a label set that is never used would only be paid for.
 const fn is_known(channel: Channel, outcome: Outcome) -> bool {
+    if let Outcome::Failed(reason) = outcome
+        && reason.is_probes_alone()
+    {
+        return false;
+    }
     let of_messages =
         matches!(outcome, Outcome::Failed(Reason::Registration | Reason::Delivery) | Outcome::Ignored(Why::Recipient));
     let of_calls = matches!(

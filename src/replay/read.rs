@@ -278,6 +278,7 @@ impl RawProbe<'_> {
             origin,
             entry,
             result,
+            grace: None,
         })
     }
 }

@@ -34,6 +34,8 @@ pub enum Purpose {
     Trial = 10,
     /// What a call or message meets that a request has made.
     Placed = 11,
+    /// What a call sounds like.
+    Sound = 12,
 }
 
 /// A generator of its own for (`purpose`, `whom`, `which`).

@@ -10,7 +10,7 @@ use crate::core::id::E164;
 /// All handlers and bins.
 pub struct Handlers {
     by_url: BTreeMap<Arc<str>, Handler>,
-    bins: BTreeMap<String, Bin>,
+    bins: BTreeMap<String, (u16, Bin)>,
 }
 
 struct Handler {
@@ -43,7 +43,7 @@ pub enum Does {
     /// Forwards (this share) to where no call ends well.
     Mixed { forward: f64 },
     /// A bin that answers.
-    Answers,
+    Answers { bin: u16 },
     /// A bin that forwards.
     Forwards { to: E164 },
 }
@@ -56,7 +56,7 @@ const CONNECT: f64 = 10.0;
 impl Handlers {
     /// The scenario's handlers: those it declares, and healthy ones at every other URL it names.
     pub fn new(scenario: &Scenario) -> Handlers {
-        let bins = scenario.bins.iter().map(|b| (b.sid.clone(), b.clone())).collect();
+        let bins = scenario.bins.iter().zip(0..).map(|(b, nth)| (b.sid.clone(), (nth, b.clone()))).collect();
         let mut all = Handlers { by_url: BTreeMap::new(), bins };
         for h in &scenario.handlers {
             all.by_url.insert(h.url.as_str().into(), Handler { forward: h.forward, state: h.state.clone() });
@@ -108,10 +108,15 @@ impl Handlers {
             let sid = rest.split('?').next().unwrap_or(rest);
             return match self.bins.get(sid) {
                 None => Fetched::Failed { after: 0.1, code: 11200, http: Some(404) },
-                Some(bin) => match (bin.does, bin.to) {
+                Some((nth, bin)) => match (bin.does, bin.to) {
+                    (BinKind::Dead, _) => {
+                        Fetched::Served { after: 0.1, does: Does::Dead { forward: 1.0, warning: None } }
+                    }
                     (BinKind::Broken, _) => Fetched::Failed { after: 0.1, code: 11310, http: Some(200) },
                     (BinKind::Forward, Some(to)) => Fetched::Served { after: 0.1, does: Does::Forwards { to } },
-                    (BinKind::Answer | BinKind::Forward, _) => Fetched::Served { after: 0.1, does: Does::Answers },
+                    (BinKind::Answer | BinKind::Forward, _) => {
+                        Fetched::Served { after: 0.1, does: Does::Answers { bin: *nth } }
+                    }
                 },
             };
         }

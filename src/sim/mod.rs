@@ -15,8 +15,9 @@
 //! It shares ids and instants with `core` and nothing with the client, so that a field misspelt there is
 //! found here.
 //!
-//! Absent: recordings, XML, and whatever the agent never asks for.
+//! Absent: MP3, XML, and whatever the agent never asks for.
 
+mod audio;
 pub(crate) mod chance;
 mod fault;
 mod handler;
@@ -26,6 +27,7 @@ mod number;
 mod path;
 mod place;
 mod queue;
+mod recording;
 mod row;
 mod scenario;
 mod serve;

@@ -6,7 +6,7 @@
 //! is not at Twilio yet is answered by whoever has it. What such calls meet is no part of the
 //! [`super::Truth`], which is about callers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,9 +15,9 @@ use super::http::error::ApiError;
 use super::number::Field;
 use super::row::{After, Call, CallDirection, CallStatus, Message, MessageDirection, MessageStatus};
 use super::text::{Arrival, TextPath};
-use super::voice::{Dial, Sound, Stage, listing_lag};
+use super::voice::{Dial, Sound, Stage, VoicePath, listing_lag};
 use super::world::{Next, World};
-use crate::core::id::{CallSid, E164, MessageSid};
+use crate::core::id::{CallSid, E164, MessageSid, RecordingSid};
 use crate::core::time::Time;
 
 /// Twilio queues calls for so long and then refuses them (22005).
@@ -37,6 +37,8 @@ pub struct Outbound {
     count: u64,
     /// By the digits of the outbound leg.
     pub calls: BTreeMap<u128, PlacedCall>,
+    /// Recordings that were.
+    pub deleted: BTreeSet<RecordingSid>,
 }
 
 /// A call, as its request asked for it and as it went.
@@ -51,8 +53,13 @@ pub struct PlacedCall {
     pub rings: f64,
     pub stays: f64,
     pub records: bool,
+    /// Its recording has both ends apart, and is cut where there is silence.
+    pub is_dual: bool,
+    pub trims: bool,
     /// What the caller hears.
     pub sound: Sound,
+    /// Keys that the handler plays first.
+    pub keys: Option<String>,
     /// The legs at the other end, ours first.
     pub inbound: Vec<u128>,
 }
@@ -168,12 +175,20 @@ impl World {
         };
         let inbound: Vec<u128> = legs.iter().map(|l| l.sid.as_u128()).collect();
         legs.into_iter().for_each(|l| self.calls.insert(l));
+        let keys = at_twilio.and_then(|i| self.keys_of(i));
         if let Some(placed) = self.outbound.calls.get_mut(&leg) {
+            placed.keys = keys;
             (placed.inbound, placed.sound) = (inbound, sound);
         }
         if let Some(row) = self.calls.get_mut(leg) {
             row.finish(status, answered, ended, lag);
         }
+    }
+
+    /// What the handler of a number plays before it speaks.
+    fn keys_of(&self, number: u32) -> Option<String> {
+        let VoicePath::Urls { primary, .. } = self.voice_path(&self.numbers[number as usize]) else { return None };
+        self.scenario.handlers.iter().find(|h| h.url == primary)?.marker.clone()
     }
 
     fn play_placed(&mut self, call: &PlacedCall, number: u32, luck: &mut Chance) -> (Vec<Call>, Sound) {

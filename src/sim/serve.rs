@@ -28,8 +28,12 @@ pub async fn serve(router: Router, listener: TcpListener, stop: CancellationToke
             accepted = listener.accept() => accepted,
             Some(_) = connections.join_next() => continue,
         };
-        // A client that is gone before it is accepted concerns nobody else.
-        let Ok((stream, _)) = stream else { continue };
+        let Ok((stream, _)) = stream else {
+            // A client that is gone before it is accepted concerns nobody else. A runtime that shuts
+            // down fails every accept at once, and can end this task only where it waits.
+            tokio::task::yield_now().await;
+            continue;
+        };
         // Small answers must not wait for acknowledgements.
         let _unimportant = stream.set_nodelay(true);
         let (router, stop) = (router.clone(), Stop(stop.clone()));

@@ -15,6 +15,8 @@ pub struct Stats {
     pub most_at_once: usize,
     /// Answers of 429.
     pub too_many: u64,
+    /// Requests to the company's own webhooks, signed as Twilio's.
+    pub handler_requests: u64,
     /// Attempts to release a number. Must be zero, always.
     pub releases: u64,
 }

@@ -108,7 +108,7 @@ impl Stage<'_> {
                         elapsed += after;
                         out.served = match (i, d) {
                             (_, Does::Wrong | Does::Silent | Does::OutOfService) => Served::Nobody,
-                            (0, Does::Answers | Does::Forwards { .. }) => Served::Bin,
+                            (0, Does::Answers { .. } | Does::Forwards { .. }) => Served::Bin,
                             (0, _) => Served::Primary,
                             _ => Served::OwnFallback,
                         };
@@ -122,7 +122,7 @@ impl Stage<'_> {
 
         let answers = match does {
             None | Some(Does::Wrong | Does::Silent | Does::OutOfService) => false,
-            Some(Does::Answers | Does::Forwards { .. } | Does::Speaks) => true,
+            Some(Does::Answers { .. } | Does::Forwards { .. } | Does::Speaks) => true,
             Some(Does::Serves { .. } | Does::Dead { .. } | Does::Mixed { .. }) => replies < self.traffic.replies,
         };
         if answers {

@@ -72,7 +72,8 @@ pub enum Sound {
     Handler,
     /// The number's own fallback URL, or the trunk's.
     OwnFallback,
-    Bin,
+    /// A bin, by its place in the scenario.
+    Bin(u16),
     /// Valid TwiML that is somebody else's.
     Wrong,
     /// Plain text, read aloud.
@@ -213,7 +214,7 @@ impl Take<'_> {
                 Fetched::Served { after, does } => {
                     self.elapsed += after;
                     let by = match (i, does) {
-                        (0, Does::Answers | Does::Forwards { .. }) if first == Served::Primary => Served::Bin,
+                        (0, Does::Answers { .. } | Does::Forwards { .. }) if first == Served::Primary => Served::Bin,
                         (0, _) => first,
                         _ => Served::OwnFallback,
                     };
@@ -272,7 +273,7 @@ impl Take<'_> {
             (Does::Speaks, _) => Sound::Text,
             (Does::Silent, _) => Sound::Silence,
             (Does::OutOfService, _) => Sound::OutOfService,
-            (Does::Answers, _) => Sound::Bin,
+            (Does::Answers { bin }, _) => Sound::Bin(bin),
             (Does::Forwards { .. }, _) => Sound::Forward,
             (Does::Serves { .. } | Does::Dead { .. } | Does::Mixed { .. }, Served::OwnFallback) => Sound::OwnFallback,
             (Does::Serves { .. } | Does::Dead { .. } | Does::Mixed { .. }, _) => Sound::Handler,
@@ -297,7 +298,7 @@ impl Take<'_> {
                 let listens = 4.0 + 8.0 * self.luck.slack;
                 return self.end(CallStatus::Completed, listens, Served::Nobody);
             }
-            Does::Answers => {
+            Does::Answers { .. } => {
                 let listens = 6.0 + 14.0 * self.luck.slack;
                 return self.end(CallStatus::Completed, listens, by);
             }

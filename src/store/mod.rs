@@ -8,6 +8,13 @@
 //! * [`journal`]: what was decided and done, each record chained to the one before;
 //! * [`lease`]: who may act. Every write carries its fence, and a deposed holder's is refused.
 //!
+//! A database that several machines share would take the place of the file without a change elsewhere:
+//! [`Store`]'s methods are its whole interface, none hands out a connection or a transaction, the lease is
+//! a row with a fence that every write checks in its own transaction, and each table has a key that orders
+//! it. What would differ is in [`Store::open`] (the pool, and `quick_check`), in `BEGIN IMMEDIATE`
+//! (there `SELECT … FOR UPDATE` of the lease's row), and in [`lease`], whose lock on a file only says
+//! sooner what the lease's time says anyway.
+//!
 //! Promises: a poll's observations and its cursor are committed together or not at all, so a
 //! restart neither misses nor repeats anything. The journal is only ever appended to. Failures say
 //! what an operator can do about them.

@@ -70,6 +70,30 @@ impl Store {
         }
     }
 
+    /// Writes what was seen otherwise than by a poll.
+    pub async fn commit_seen(&self, seen: &[(Time, Observation)]) -> Result<(), StoreError> {
+        let doing = "writing what a probe showed";
+        let fence = self.fence();
+        let run = async {
+            let mut tx = self.pool.begin().await?;
+            if !journal::is_leading(&mut tx, fence).await? {
+                return Ok(false);
+            }
+            let next: i64 =
+                sqlx::query_scalar("SELECT COALESCE(MAX(seq), 0) + 1 FROM observation").fetch_one(&mut *tx).await?;
+            if !seen.is_empty() {
+                insert_observations(&mut tx, next, seen).await?;
+            }
+            tx.commit().await?;
+            Ok(true)
+        };
+        match run.await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(self.fault(doing, Problem::Deposed, None)),
+            Err(e) => Err(self.error(doing, e)),
+        }
+    }
+
     /// When `source` was last read in full; `None` if never.
     pub async fn cursor(&self, source: Source) -> Result<Option<Time>, StoreError> {
         self.polled(source.label()).await

@@ -9,17 +9,22 @@
 //! * [`request`]: one request with its timeout, and retries where they are safe.
 //! * [`wire`]: Twilio's JSON and what it becomes.
 //! * [`webhook`]: asking for TwiML as Twilio does;
+//! * [`probe`]: test calls and messages: made, followed by their SIDs, ended;
+//! * [`recording`]: what a test call sounded like, and its deletion;
 //! * [`error`]: what can go wrong, by what to do about it.
 //!
-//! Promises: credentials go to the configured hosts and nowhere else, redirects are not followed.
+//! Promises: credentials go to the configured hosts and nowhere else; redirects are not followed, but for
+//! a recording's file, and without credentials.
 //! Reads are repeated on network trouble, 429 and 5xx; number updates only where they were surely not
-//! processed. There
-//! is no way in this module to release a number (law 12), nor to name the account's other resources.
+//! processed. There is no way in this module to release a number (law 12), nor to name the account's other
+//! resources; all that can be deleted is a test call's recording.
 
 pub mod credentials;
 pub mod error;
 pub mod host;
 pub mod limit;
+pub mod probe;
+pub mod recording;
 mod request;
 pub mod webhook;
 pub mod wire;
@@ -80,6 +85,10 @@ pub mod endpoint {
     pub const LIST_EVENTS: &str = "list_events";
     pub const LIST_SERVICES: &str = "list_services";
     pub const LIST_SERVICE_NUMBERS: &str = "list_service_numbers";
+    pub const FETCH_MAKER: &str = "fetch_maker";
+    pub const LIST_RECORDINGS: &str = "list_recordings";
+    pub const FETCH_RECORDING: &str = "fetch_recording";
+    pub const DELETE_RECORDING: &str = "delete_recording";
 }
 
 /// Which alerts to list. Warnings matter: a failed `<Dial>` is one.

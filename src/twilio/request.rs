@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, RETRY_AFTER};
+use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, LOCATION, RETRY_AFTER};
 use secrecy::ExposeSecret;
 
 use super::Settings;
@@ -19,7 +19,7 @@ use super::error::{Error, ErrorBody, ErrorKind, clip};
 use super::host::{Hosts, Product};
 use super::limit::Limit;
 use crate::clock::Clock;
-use crate::core::id::AccountSid;
+use crate::core::id::{AccountSid, RecordingSid};
 use crate::metrics::Metrics;
 
 /// Tries of one request, the first included: with these delays some 8 s on average, after which the loops
@@ -58,12 +58,16 @@ enum Ask<'a> {
     /// Repeated only if it was surely not processed. Whoever asked has to look otherwise: somebody
     /// else may have written in between.
     Update(&'a [(&'static str, String)]),
+    /// A file: not JSON, and perhaps at another address. Repeated as a read is.
+    Media,
+    /// Of a recording, and of nothing else (law 12). Twice is as good as once.
+    DeleteRecording,
 }
 
 impl Ask<'_> {
     fn may_repeat(&self, error: &Error) -> bool {
         match self {
-            Ask::Read => true,
+            Ask::Read | Ask::Media | Ask::DeleteRecording => true,
             Ask::Update(_) => !error.is_ambiguous() && error.kind != ErrorKind::Conflict,
         }
     }
@@ -133,6 +137,17 @@ impl Transport {
         parse: impl Fn(&[u8]) -> Result<T, String>,
     ) -> Result<T, Error> {
         self.repeat(endpoint, product, path, &Ask::Update(form), parse).await
+    }
+
+    /// GETs a file, as it is.
+    pub async fn media(&self, endpoint: &'static str, product: Product, path: &str) -> Result<Vec<u8>, Error> {
+        self.repeat(endpoint, product, path, &Ask::Media, |body| Ok(body.to_vec())).await
+    }
+
+    /// Deletes a recording. There is no way to name anything else here.
+    pub async fn delete_recording(&self, endpoint: &'static str, sid: RecordingSid) -> Result<(), Error> {
+        let path = format!("/2010-04-01/Accounts/{}/Recordings/{sid}.json", self.account());
+        self.repeat(endpoint, Product::Api, &path, &Ask::DeleteRecording, |_| Ok(())).await
     }
 
     async fn repeat<T>(
@@ -217,8 +232,9 @@ impl Transport {
             .url(product, path)
             .map_err(|e| failure(endpoint, ErrorKind::Unreachable, format!("{path:?} makes no URL: {e}")))?;
         let request = match ask {
-            Ask::Read => self.http.get(url),
-            Ask::Update(form) => self.http.post(url).form(form),
+            Ask::Read | Ask::Media => self.http.get(url.clone()),
+            Ask::Update(form) => self.http.post(url.clone()).form(form),
+            Ask::DeleteRecording => self.http.delete(url.clone()),
         };
         let credentials = &self.settings.credentials;
         let mut response = request
@@ -226,6 +242,11 @@ impl Transport {
             .send()
             .await
             .map_err(|e| network(endpoint, &e))?;
+        if matches!(ask, Ask::Media) && response.status().is_redirection() {
+            let there = stored_at(endpoint, &url, response.headers())?;
+            // Somebody else's storage: the credentials stay here, and it may not send us on.
+            response = self.http.get(there).send().await.map_err(|e| network(endpoint, &e))?;
+        }
         self.note_skew(response.headers());
         let status = response.status().as_u16();
         let request_id = header(response.headers(), "twilio-request-id");
@@ -240,8 +261,8 @@ impl Transport {
             body.extend_from_slice(&chunk);
         }
         tracing::trace!(endpoint, status, request_id, bytes = body.len(), "answered");
-        if status == 200 || status == 201 {
-            if is_json {
+        if status == 200 || status == 201 || status == 204 && matches!(ask, Ask::DeleteRecording) {
+            if is_json && status != 204 || matches!(ask, Ask::Media | Ask::DeleteRecording) {
                 return Ok(Answer { status, body, request_id });
             }
             let said = ErrorBody::parse(&body).message;
@@ -295,7 +316,20 @@ struct Answer {
     request_id: Option<String>,
 }
 
-fn is_loopback(url: &url::Url) -> bool {
+/// Where a file is kept, as an answer says that names another place for it.
+fn stored_at(endpoint: &'static str, asked: &url::Url, headers: &HeaderMap) -> Result<url::Url, Error> {
+    let bad = |problem: String| failure(endpoint, ErrorKind::NotTwilio, problem);
+    let text =
+        header(headers, LOCATION.as_str()).ok_or_else(|| bad("sent elsewhere, and not told where".to_owned()))?;
+    let there = asked.join(&text).map_err(|e| bad(format!("sent to what is no URL: {e}")))?;
+    if there.scheme() == "https" || is_loopback(asked) && is_loopback(&there) {
+        Ok(there)
+    } else {
+        Err(bad(format!("sent to {}://, where a file would travel in the clear", there.scheme())))
+    }
+}
+
+pub fn is_loopback(url: &url::Url) -> bool {
     match url.host() {
         Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
         Some(url::Host::Ipv6(ip)) => ip.is_loopback(),

@@ -5,6 +5,8 @@
 //! (<https://www.twilio.com/docs/usage/security>). With an API key there is nothing to sign with.
 //! Neither token nor password is sent.
 
+use std::time::Duration;
+
 use base64::Engine as _;
 use hmac::{Hmac, Mac};
 use secrecy::ExposeSecret;
@@ -36,6 +38,9 @@ pub enum Unasked {
 /// Largest TwiML document that Twilio takes (error 11750).
 const LARGEST: usize = 64 << 10;
 
+/// How long Twilio waits for a webhook (error 11205).
+const PATIENCE: Duration = Duration::from_secs(15);
+
 const BINS: &str = "handler.twilio.com";
 
 /// The signature of a GET of `url`, or of a POST of `form`, under `token`.
@@ -53,9 +58,28 @@ pub fn signature(token: &str, url: &str, form: &[(&str, &str)]) -> String {
 }
 
 impl Client {
+    /// What the company's own webhook at `address` answers to a POST of `form` as Twilio would send it.
+    ///
+    /// Where one address stands for all of Twilio, only a webhook on this machine is asked.
+    pub async fn post_webhook(&self, address: &str, form: &[(&str, String)]) -> Result<Answered, Unasked> {
+        let (settings, http, _) = self.transport.parts();
+        let Secret::AuthToken(token) = &settings.credentials.secret else { return Err(Unasked::NoToken) };
+        let mut url = Url::parse(address).map_err(|e| Unasked::Silent(e.to_string()))?;
+        url.set_fragment(None);
+        if matches!(settings.hosts, Hosts::One(_)) && !super::request::is_loopback(&url) {
+            return Err(Unasked::NotTwilio);
+        }
+        let account = settings.credentials.account.to_string();
+        let mut form: Vec<(&str, &str)> = form.iter().map(|(k, v)| (*k, v.as_str())).collect();
+        form.push(("AccountSid", &account));
+        let signature = signature(token.expose_secret(), url.as_str(), &form);
+        let request = http.post(url).header("X-Twilio-Signature", signature).form(&form);
+        self.answer(request, PATIENCE).await
+    }
+
     /// What the webhook at `address` answers to Twilio.
     pub async fn ask_webhook(&self, address: &str) -> Result<Answered, Unasked> {
-        let (settings, http, clock) = self.transport.parts();
+        let (settings, http, _) = self.transport.parts();
         let Secret::AuthToken(token) = &settings.credentials.secret else { return Err(Unasked::NoToken) };
         let silent = |e: String| Unasked::Silent(e);
         let mut url = Url::parse(address).map_err(|e| silent(e.to_string()))?;
@@ -73,8 +97,13 @@ impl Client {
             }
             Hosts::One(_) => return Err(Unasked::NotTwilio),
         };
+        self.answer(http.get(target).header("X-Twilio-Signature", signature), settings.timeout).await
+    }
+
+    async fn answer(&self, request: reqwest::RequestBuilder, within: Duration) -> Result<Answered, Unasked> {
+        let silent = |e: String| Unasked::Silent(e);
         let ask = async {
-            let mut answer = http.get(target).header("X-Twilio-Signature", signature).send().await?;
+            let mut answer = request.send().await?;
             let status = answer.status().as_u16();
             let mut body = Vec::new();
             while let Some(chunk) = answer.chunk().await? {
@@ -85,7 +114,8 @@ impl Client {
             }
             Ok::<_, reqwest::Error>(Answered { status, body: String::from_utf8_lossy(&body).into_owned() })
         };
-        match clock.timeout(settings.timeout, ask).await {
+        let (_, _, clock) = self.transport.parts();
+        match clock.timeout(within, ask).await {
             Ok(Ok(answered)) => Ok(answered),
             // The URL in the error's own text may hold secrets in its query.
             Ok(Err(error)) => Err(silent(error.without_url().to_string())),

@@ -18,16 +18,16 @@ fn e164(s: &str) -> E164 {
     s.parse().unwrap()
 }
 
-fn support() -> [E164; 3] {
+pub fn support() -> [E164; 3] {
     ["+15005550100", "+15005550101", "+15005550102"].map(e164)
 }
 
-fn url(w: &World, number: E164) -> String {
+pub fn url(w: &World, number: E164) -> String {
     w.sim.number(number).unwrap()["voice_url"].as_str().unwrap_or_default().to_owned()
 }
 
 /// How often each number was really written.
-fn writes(w: &World) -> BTreeMap<E164, usize> {
+pub fn writes(w: &World) -> BTreeMap<E164, usize> {
     let mut writes = BTreeMap::new();
     for entry in &w.sim.truth().timeline {
         if let Mark::Updated(update) = &entry.what
@@ -53,16 +53,16 @@ impl Running {
         (status, serde_json::from_str(&answer.text().await.unwrap()).unwrap())
     }
 
-    fn saga(&self, number: E164) -> &'static str {
+    pub fn saga(&self, number: E164) -> &'static str {
         self.channel(number, Channel::Voice).saga
     }
 }
 
-fn with_token(w: &mut World) {
+pub fn with_token(w: &mut World) {
     w.env.insert("RINGBACK_TOKEN", "open sesame");
 }
 
-fn break_app(w: &World) {
+pub fn break_app(w: &World) {
     w.sim.set_handler(APP, HandlerState::all(Condition::Status(500))).unwrap();
 }
 
@@ -328,6 +328,30 @@ fn a_restart_at_any_request_ends_in_the_same_state() {
     }
     assert!(points > 5, "{points} points");
     println!("{points} points");
+}
+
+#[test]
+fn a_restart_after_a_restore_does_not_weigh_what_was_seen_before_it() {
+    play(DAY, async |w| {
+        with_token(w);
+        let agent = w.start().await.unwrap();
+        w.pass(600).await;
+        break_app(w);
+        w.pass(900).await;
+        w.sim.set_handler(APP, HandlerState::all(Condition::Healthy)).unwrap();
+        agent
+            .post("restore", json!({"group": "support", "channel": "voice", "reason": "mended", "at_once": true}))
+            .await;
+        w.pass(20).await;
+        let (decisions, before) = (agent.status().decisions.len(), writes(w));
+        assert!(support().iter().all(|n| agent.saga(*n) == "restored"));
+        drop(agent);
+        w.pass(40).await;
+        let agent = w.start().await.unwrap();
+        w.pass(600).await;
+        assert_eq!((agent.status().decisions.len(), writes(w)), (decisions, before));
+        agent.stop().await;
+    });
 }
 
 /// Two groups whose numbers have everything that a number can have.

@@ -46,7 +46,7 @@ routing = { trunk = "TK00000000000000000000000000000001" }
 
 /// Where the program dies.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Point {
+pub enum Point {
     Never,
     /// When it sends this request, which has no effect.
     Before(usize),
@@ -58,19 +58,23 @@ enum Point {
 
 /// Between the program and the pretend Twilio.
 #[derive(Clone)]
-struct Middle {
-    upstream: String,
-    point: Point,
-    seen: Arc<Mutex<usize>>,
-    child: Arc<Mutex<Option<std::process::Child>>>,
-    http: reqwest::Client,
+pub struct Middle {
+    pub upstream: String,
+    pub point: Point,
+    /// Requests that count: by their path.
+    pub counts: fn(&str) -> bool,
+    pub seen: Arc<Mutex<usize>>,
+    pub child: Arc<Mutex<Option<std::process::Child>>>,
+    pub http: reqwest::Client,
 }
 
-async fn pass(State(middle): State<Middle>, request: Request) -> Response {
+pub async fn pass(State(middle): State<Middle>, request: Request) -> Response {
     let nth = {
         let mut seen = middle.seen.lock().unwrap();
-        *seen += 1;
-        *seen
+        let counts = (middle.counts)(request.uri().path());
+        *seen += usize::from(counts);
+        // The first request is 1: what does not count is no point.
+        if counts { *seen } else { 0 }
     };
     let kill = || {
         if let Some(child) = middle.child.lock().unwrap().as_mut() {
@@ -87,7 +91,9 @@ async fn pass(State(middle): State<Middle>, request: Request) -> Response {
     let url = format!("{}{}", middle.upstream, parts.uri);
     let mut headers = parts.headers;
     headers.remove("host");
-    let answer = middle.http.request(parts.method, url).headers(headers).body(body).send().await.unwrap();
+    let Ok(answer) = middle.http.request(parts.method, url).headers(headers).body(body).send().await else {
+        return Response::builder().status(502).body(Body::empty()).unwrap();
+    };
     if middle.point == Point::After(nth) {
         kill();
     }
@@ -97,7 +103,7 @@ async fn pass(State(middle): State<Middle>, request: Request) -> Response {
             response = response.header(name, value);
         }
     }
-    response.body(Body::from(answer.bytes().await.unwrap())).unwrap()
+    response.body(Body::from(answer.bytes().await.unwrap_or_default())).unwrap()
 }
 
 /// A world of its own for each point.
@@ -125,6 +131,7 @@ impl Scene {
         let middle = Middle {
             upstream: self.base.clone(),
             point,
+            counts: |_| true,
             seen: Arc::default(),
             child: Arc::default(),
             http: reqwest::Client::new(),
@@ -208,7 +215,7 @@ impl Scene {
 }
 
 /// Not every machine has it, and not every container may trace.
-fn can_trace() -> bool {
+pub fn can_trace() -> bool {
     let traced = Command::new("strace").args(["-f", "-qq", "-o", "/dev/null", "true"]).stderr(Stdio::null()).status();
     traced.is_ok_and(|s| s.success())
 }

@@ -96,3 +96,12 @@ fn neighbours_do_not_know_each_other() {
         }
     }
 }
+
+/// Law 12: a number can be released by a DELETE alone, and the one that can be sent names a recording.
+#[test]
+fn nothing_but_a_recording_can_be_deleted_at_twilio() {
+    let deletes: Vec<String> =
+        ["twilio", "agent", "cli"].iter().flat_map(|dir| mentions(dir, &[".delete(", "Method::DELETE"])).collect();
+    assert_eq!(deletes.len(), 1, "{deletes:?}");
+    assert!(deletes[0].contains("twilio/request.rs"), "{deletes:?}");
+}

@@ -4,18 +4,27 @@
 
 mod agent;
 mod alerts;
+mod audio;
 mod config;
 mod day;
 mod detector;
 mod explain;
 mod faults;
+mod guards;
 mod hands;
+mod histories;
 mod kill;
+mod kill_run;
 mod layers;
 mod metrics;
 mod polling;
 mod prism;
 mod privacy;
+mod probes;
+mod recordings;
+mod rehearse;
 mod replay;
 mod simulate;
+mod store;
+mod words;
 mod world;

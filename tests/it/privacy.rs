@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use base64::Engine as _;
 use ringback::sim::{Condition, HandlerState};
+use serde_json::json;
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::agent::DAY;
@@ -76,7 +77,64 @@ fn nothing_that_is_read_has_a_secret_or_a_callers_number() {
         w.pass(1800).await;
         let [status, metrics] = [agent.get("/api/v1/status").await.1, agent.get("/metrics").await.1];
         assert!(status.contains(crate::world::BIN), "it was swapped");
+        // Every word of an operator, what they come to, and what is said to those who err.
+        let mut said = String::new();
+        let on = |extra: serde_json::Value| {
+            let mut ask = json!({"group": "support", "channel": "voice", "reason": "drill"});
+            ask.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+            ask
+        };
+        for (verb, ask) in [
+            ("hold", json!({"numbers": ["+15005550101"], "reason": "look", "seconds": 60})),
+            ("release", json!({"numbers": ["+15005550101"], "reason": "looked"})),
+            ("restore", on(json!({"dry_run": true}))),
+            ("restore", on(json!({"at_once": true, "force": true}))),
+            ("rollback", on(json!({}))),
+            ("mode", json!({"mode": "confirm", "reason": "careful"})),
+            ("approve", json!({"decision": "D1", "reason": "yes"})),
+            ("ported", json!({"group": "support", "reason": "it is"})),
+            ("rollback", json!({"group": "nobody", "reason": "typo"})),
+            ("rollback", json!({"numbers": ["+1212"], "reason": "typo"})),
+        ] {
+            let answer = reqwest::Client::new()
+                .post(format!("{}/api/v1/{verb}", agent.url))
+                .bearer_auth("adm1nt0ken")
+                .header("content-type", "application/json")
+                .body(ask.to_string());
+            said += &answer.send().await.unwrap().text().await.unwrap();
+            w.pass(60).await;
+        }
+        let wrong = reqwest::Client::new().post(format!("{}/api/v1/hold", agent.url)).bearer_auth("adm1nt0keN");
+        said += &wrong.send().await.unwrap().text().await.unwrap();
+        for path in ["/", "/-/ready", "/api/v1/numbers", "/api/v1/decisions", "/api/v1/openapi.json", "/metrics"] {
+            said += &agent.get(path).await.1;
+        }
+        for id in 1..12 {
+            for what in ["decisions", "orders"] {
+                said += &agent.get(&format!("/api/v1/{what}/D{id}")).await.1;
+            }
+        }
+        assert!(said.contains("\"restored\"") && said.contains("held until"), "{said}");
+        let said = &said;
+        let is_decided = said.contains("\"verdict\":\"follows\"");
+        assert!(is_decided, "a decision was explained");
         agent.stop().await;
+        // The command line, as a process.
+        std::fs::write(w.folder.path().join("ringback.toml"), w.config_text()).unwrap();
+        let mut printed = String::new();
+        for words in [&["explain", "D1"][..], &["explain", "D1", "--json"], &["journal", "--verify"], &["status"]] {
+            let out = std::process::Command::new(env!("CARGO_BIN_EXE_ringback"))
+                .args(words)
+                .arg("--config")
+                .arg(w.folder.path().join("ringback.toml"))
+                .env("TWILIO_AUTH_TOKEN", &w.sim.scenario().account.auth_token)
+                .env("RINGBACK_TOKEN", "adm1nt0ken")
+                .output()
+                .unwrap();
+            printed += &(String::from_utf8_lossy(&out.stdout) + String::from_utf8_lossy(&out.stderr));
+        }
+        assert!(printed.contains("records, whole"), "{printed}");
+        std::fs::remove_file(w.folder.path().join("ringback.toml")).unwrap();
         let mut state = String::new();
         for file in std::fs::read_dir(w.folder.path()).unwrap() {
             state += &String::from_utf8_lossy(&std::fs::read(file.unwrap().path()).unwrap());
@@ -90,9 +148,15 @@ fn nothing_that_is_read_has_a_secret_or_a_callers_number() {
         let log = String::from_utf8_lossy(&log.0.lock().unwrap()).into_owned();
         assert!(log.contains("a row cannot be understood") && log.contains("rolling back"));
         // The journal has the number's whole record, or it could not be restored.
-        for (name, text, has_urls) in
-            [("log", &log, false), ("status", &status, false), ("metrics", &metrics, false), ("state", &state, true)]
-        {
+        for (name, text, has_urls) in [
+            ("log", &log, false),
+            ("status", &status, false),
+            ("metrics", &metrics, false),
+            ("state", &state, true),
+            // A decision's explanation has the snapshot and what was written, which are the number's own.
+            ("API", said, true),
+            ("command line", &printed, true),
+        ] {
             let urls = in_urls.into_iter().filter(|_| !has_urls);
             for secret in secrets.into_iter().chain(urls).chain(strangers.iter().map(String::as_str)) {
                 if let Some(i) = text.find(secret) {
@@ -103,4 +167,36 @@ fn nothing_that_is_read_has_a_secret_or_a_callers_number() {
         }
     });
     drop(guard);
+}
+
+/// A core dump would have all that is in memory: what an agent was told of callers within the last
+/// answers, and the token. So none is written, whatever the shell allows.
+#[cfg(target_os = "linux")]
+#[test]
+fn an_agent_leaves_no_core_dump() {
+    let folder = crate::world::Folder::new();
+    let config = folder.path().join("ringback.toml");
+    let listen = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    // Nobody answers there for long: the agent starts blind, and lives.
+    let text = format!(
+        "[twilio]\naccount_sid = \"AC00000000000000000000000000000001\"\nbase_url = \"http://{}\"\ntimeout = \"1s\"\n\
+         [agent]\nlisten = \"127.0.0.1:0\"\n[[group]]\nname = \"a\"\nnumbers = [\"+15005550100\"]\n",
+        listen.local_addr().unwrap()
+    );
+    std::fs::write(&config, text).unwrap();
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_ringback"))
+        .args(["run", "--config"])
+        .arg(&config)
+        .env("TWILIO_AUTH_TOKEN", "0123456789abcdef0123456789abcdef")
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    // Its first line: from then on.
+    let mut line = String::new();
+    io::BufRead::read_line(&mut io::BufReader::new(child.stderr.take().unwrap()), &mut line).unwrap();
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", child.id())).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let core = limits.lines().find(|l| l.starts_with("Max core file size")).unwrap();
+    assert_eq!(core.split_whitespace().skip(4).take(2).collect::<Vec<_>>(), ["1", "1"], "{core}");
 }

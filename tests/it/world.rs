@@ -63,12 +63,29 @@ pub fn play<T>(scenario: &str, test: impl AsyncFnOnce(&mut World) -> T) -> T {
     play_scenario(Scenario::parse(scenario).unwrap_or_else(|e| panic!("{e}")), test)
 }
 
-pub fn play_scenario<T>(mut scenario: Scenario, test: impl AsyncFnOnce(&mut World) -> T) -> T {
+pub fn play_scenario<T>(scenario: Scenario, test: impl AsyncFnOnce(&mut World) -> T) -> T {
+    play_at(bind(), scenario, test)
+}
+
+/// The same, with `{base}` in the scenario standing for the simulator's own address.
+pub fn play_based<T>(scenario: &str, test: impl AsyncFnOnce(&mut World) -> T) -> T {
+    let listener = bind();
+    let text = scenario.replace("{base}", &format!("http://{}", listener.local_addr().unwrap()));
+    play_at(listener, Scenario::parse(&text).unwrap_or_else(|e| panic!("{e}")), test)
+}
+
+fn bind() -> std::net::TcpListener {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    listener
+}
+
+fn play_at<T>(listener: std::net::TcpListener, mut scenario: Scenario, test: impl AsyncFnOnce(&mut World) -> T) -> T {
     let start = *scenario.start.get_or_insert("2026-11-21T14:00:00Z".parse().unwrap());
     let clock = Clock::virtual_at(start);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(clock.drive(Pace::Free, async {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = TcpListener::from_std(listener).unwrap();
         let base_url = format!("http://{}", listener.local_addr().unwrap());
         let sim = Sim::new(scenario, clock.clone()).unwrap();
         let stop = CancellationToken::new();

@@ -41,6 +41,8 @@ pub enum Kind {
     Decided,
     /// The agent has looked at the result.
     ReadBack,
+    /// A test call has heard the result.
+    Proven,
     /// Callers are served by the fallback.
     Served,
 }
@@ -88,6 +90,7 @@ pub struct Steps {
     pub first_suspicion: Option<Time>,
     pub decided: Option<Time>,
     pub read_back: Option<Time>,
+    pub proven: Option<Time>,
     pub first_served_by_fallback: Option<Time>,
 }
 
@@ -204,6 +207,14 @@ impl Story {
                 let text = format!("read back: the fallback answers {n} number{} of {}", plural(n), decision.group);
                 self.lines.push(Line { at: *last, kind: Kind::ReadBack, text });
             }
+        }
+        let saga = |n: &E164| status.numbers().find(|(_, s)| s.number == *n).map_or("", |(_, s)| s.channels[0].saga);
+        let swapped: Vec<E164> = done.iter().map(|(n, _)| *n).collect();
+        if self.steps.proven.is_none() && !swapped.is_empty() && swapped.iter().all(|n| saga(n) == "proven") {
+            self.steps.proven = Some(status.at);
+            let n = swapped.len();
+            let text = format!("test calls heard the fallback answer on {n} number{}: proven", plural(n));
+            self.lines.push(Line { at: status.at, kind: Kind::Proven, text });
         }
         let suspects = status.groups.iter().flat_map(|g| g.numbers.iter()).flat_map(|n| &n.channels);
         if self.steps.decided.is_none()
@@ -332,6 +343,7 @@ impl Summary {
             step("seen in Twilio's logs", self.steps.first_suspicion);
             step("rollback decided", self.steps.decided);
             step("written, and read back from Twilio", self.steps.read_back);
+            step("all proven by test calls", self.steps.proven);
             step("first caller served by the fallback", self.steps.first_served_by_fallback);
         }
         text += &format!("\n  {} numbers swapped. Metrics were at http://{address}/metrics", self.numbers_swapped);

@@ -88,6 +88,7 @@ const fn word(kind: Kind) -> &'static str {
         Kind::Seen => "seen",
         Kind::Decided => "DECIDED",
         Kind::ReadBack => "READ BACK",
+        Kind::Proven => "PROVEN",
         Kind::Served => "SERVED",
     }
 }
@@ -150,7 +151,7 @@ impl Screen {
             Kind::Trouble => "33",
             Kind::Seen => "37",
             Kind::Decided => "31;1",
-            Kind::ReadBack => "36;1",
+            Kind::ReadBack | Kind::Proven => "36;1",
             Kind::Served => "32;1",
         };
         format!("  {}  {}", self.paint("90", &local(l.at)), self.paint(code, &l.text))

@@ -133,6 +133,15 @@ impl Engine {
         }
     }
 
+    /// Test calls fail for a reason that a swap would not cure.
+    pub(super) fn page_for_probe(&mut self, now: Time, number: NumberIx, channel: Channel, reason: Reason) {
+        let group = self.roster.number(number).group;
+        let evidence = Evidence { probes: 2, failing_probes: 2, failing_numbers: 1, numbers: 1, ..Evidence::default() };
+        let rule = "probes: two in a row failed".to_owned();
+        let case = Case { group, channel, numbers: &[number], evidence: &evidence, rule };
+        self.decided(now, Action::Page { reason: PageReason::Failing(reason) }, case.numbers, &case);
+    }
+
     fn act_on_rule(&mut self, now: Time, rule: &Rule, case: &Case<'_>, is_new: bool) {
         if self.is_blind(case.channel, now) {
             self.weigh_again.extend(case.numbers.iter().map(|n| (*n, case.channel)));

@@ -10,7 +10,7 @@ use super::{Engine, Event};
 use crate::core::detect::threshold::Window;
 use crate::core::id::Channel;
 use crate::core::ledger::Change;
-use crate::core::observation::Probe;
+use crate::core::observation::{Probe, ProbeResult};
 use crate::core::outcome::Outcome;
 use crate::core::roster::{GroupIx, NumberIx};
 use crate::core::time::Time;
@@ -119,9 +119,28 @@ impl Engine {
             return;
         };
         self.detector.probed(&self.roster, number, probe);
+        self.tell_of_probe(at, number, probe);
         self.weigh_again.insert((number, probe.channel));
         self.renew_number(at, number, probe.channel);
         self.renew_group(at, self.roster.number(number).group, probe.channel);
+    }
+
+    /// What a swap would not cure is no part of a verdict; a person hears of it, once until a probe succeeds.
+    fn tell_of_probe(&mut self, at: Time, number: NumberIx, probe: &Probe) {
+        let channel = probe.channel;
+        let is_blind = self.is_blind(channel, at);
+        let state = self.channel_mut(number, channel);
+        let is_again = state.last_probe.is_some_and(|last| last.result == probe.result);
+        state.last_probe = Some(*probe);
+        match probe.result {
+            ProbeResult::Success => state.probe_told = false,
+            // Two in a row: one may be the network's.
+            ProbeResult::Failure(reason) if !reason.is_curable() && is_again && !state.probe_told && !is_blind => {
+                state.probe_told = true;
+                self.page_for_probe(at, number, channel, reason);
+            }
+            ProbeResult::Failure(_) | ProbeResult::Error => {}
+        }
     }
 
     /// Looks at whatever only time ends.

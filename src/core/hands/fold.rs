@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Backoff, Demand, Hands, Progress, RELAPSE_WITHIN, RETRY_AFTER};
 use crate::core::guard::Guard;
 use crate::core::id::{Channel, E164};
-use crate::core::journal::{Act, End, Entry, FallbackState, Order};
+use crate::core::journal::{Act, By, End, Entry, FallbackState, Order};
 use crate::core::outcome::Outcome;
 use crate::core::policy::{Action, DecisionId};
 use crate::core::saga::{Event, Illegal, Snapshot};
@@ -176,6 +176,7 @@ impl Hands {
         let progress = self.orders.get_mut(&order);
         let act = progress.as_ref().map_or(Act::Rollback, |p| p.order.act);
         let group = progress.as_ref().map(|p| p.order.group.clone());
+        let is_detectors = progress.as_ref().is_some_and(|p| p.order.by == By::Detector);
         if let Some(p) = progress {
             p.ended.insert(number, (end, detail.to_owned()));
             p.is_over = p.ended.len() >= p.order.numbers.len();
@@ -189,7 +190,8 @@ impl Hands {
             (Act::Rollback, End::Written | End::Proven) => {
                 saga.failures = Backoff::default();
                 let relapsed = saga.restored_at.take().is_some_and(|t| at.since(t) < RELAPSE_WITHIN);
-                if let (true, Some(group)) = (relapsed, group) {
+                // Whom a person rolls back has not relapsed: drills are no evidence.
+                if let (true, Some(group)) = (relapsed && is_detectors, group) {
                     let backoff = self.relapses.entry((group, channel)).or_default();
                     // The numbers of one relapse count once.
                     if backoff.last.is_none_or(|t| at.since(t) >= RETRY_AFTER) {

@@ -68,6 +68,8 @@ enum Step {
     Fallback(u8),
     Verdict(u8, bool),
     Pass(u32),
+    /// The machine's clock is set back.
+    Back(u32),
     /// The executor works on what is dispatched, until so many steps are taken; then the agent dies.
     Work {
         stop_after: Option<u8>,
@@ -92,6 +94,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => (0..3u8).prop_map(Step::Fallback),
         2 => (0..4u8, any::<bool>()).prop_map(|(n, bad)| Step::Verdict(n, bad)),
         2 => (1..5000u32).prop_map(Step::Pass),
+        1 => (1..5000u32).prop_map(Step::Back),
         6 => (proptest::option::of(0..12u8), 0..6u8).prop_map(|(stop_after, fault)| Step::Work { stop_after, fault }),
     ];
     proptest::collection::vec(step, 1..40)
@@ -433,6 +436,7 @@ impl World {
                 self.verdicts.insert(number(usize::from(*i) % count), verdict);
             }
             Step::Pass(seconds) => self.now = self.now + Duration::from_secs(u64::from(*seconds)),
+            Step::Back(seconds) => self.now = self.now - Duration::from_secs(u64::from(*seconds)),
             Step::Work { stop_after, fault } => {
                 if self.work(*stop_after, *fault).is_err() {
                     self.restart();

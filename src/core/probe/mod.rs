@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::hearing::{Expectation, HeardFault, Marker};
 use super::id::E164;
 use super::observation::Resource;
 use super::outcome::Reason;
@@ -99,6 +100,8 @@ pub enum Unmeasured {
     Unanswered,
     /// The number's port is so young that messages may still go to the old provider.
     Settling,
+    /// What was heard could not be had.
+    Recording,
     /// The external command failed, or said what cannot be understood.
     Command,
     /// It was cut off by the end of the agent.
@@ -106,7 +109,7 @@ pub enum Unmeasured {
 }
 
 impl Unmeasured {
-    pub const ALL: [Unmeasured; 10] = [
+    pub const ALL: [Unmeasured; 11] = [
         Unmeasured::Api,
         Unmeasured::Busy,
         Unmeasured::Queue,
@@ -115,6 +118,7 @@ impl Unmeasured {
         Unmeasured::LogLate,
         Unmeasured::Unanswered,
         Unmeasured::Settling,
+        Unmeasured::Recording,
         Unmeasured::Command,
         Unmeasured::Stopped,
     ];
@@ -129,6 +133,7 @@ impl Unmeasured {
             Unmeasured::LogLate => "log_late",
             Unmeasured::Unanswered => "unanswered",
             Unmeasured::Settling => "settling",
+            Unmeasured::Recording => "recording",
             Unmeasured::Command => "command",
             Unmeasured::Stopped => "stopped",
         }
@@ -144,6 +149,7 @@ impl Unmeasured {
             Unmeasured::LogLate => "Twilio's log did not show it in time",
             Unmeasured::Unanswered => "it reached a line on which nobody picked up",
             Unmeasured::Settling => "messages may still go to the old provider",
+            Unmeasured::Recording => "its recording could not be had",
             Unmeasured::Command => "the external command failed",
             Unmeasured::Stopped => "the agent was stopped",
         }
@@ -258,6 +264,8 @@ pub struct Settings {
     /// How long is listened before hanging up; a call that ends itself before `min_duration` failed.
     pub listen: Duration,
     pub min_duration: Duration,
+    /// What must be heard.
+    pub hear: Hear,
     /// A number's first failing caller calls for a probe at once…
     pub on_suspicion: bool,
     /// …and before it for a request to the handler's URL.
@@ -265,6 +273,46 @@ pub struct Settings {
     /// A message must be answered.
     pub expects_reply: bool,
     pub budget: plan::Budget,
+}
+
+/// What a test call must sound like. Nothing asked for, nothing is recorded.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Hear {
+    /// Somebody, or something, speaks.
+    pub speech: bool,
+    /// What the handler plays, so that it can be told from any other.
+    pub marker: Option<Marker>,
+    /// The same for the fallback: with it, a rollback is proven by ear.
+    pub fallback_marker: Option<Marker>,
+    /// Recordings are left at Twilio.
+    pub keep: bool,
+}
+
+impl Hear {
+    pub const fn is_on(&self) -> bool {
+        self.speech || self.marker.is_some() || self.fallback_marker.is_some()
+    }
+
+    /// What is expected of whoever answers.
+    pub fn expected(&self, on_fallback: bool) -> Expectation {
+        let marker = if on_fallback { &self.fallback_marker } else { &self.marker };
+        Expectation { min_duration: None, speech: self.speech, marker: marker.clone() }
+    }
+}
+
+/// What it means for a caller that a recording fell short.
+pub const fn of_heard(fault: HeardFault) -> Reason {
+    match fault {
+        HeardFault::DeadAir => Reason::Silence,
+        HeardFault::RingbackOnly
+        | HeardFault::BusyTone
+        | HeardFault::ReorderTone
+        | HeardFault::NotInService
+        | HeardFault::WrongMarker
+        | HeardFault::NoMarker
+        | HeardFault::NoSpeech
+        | HeardFault::TooShort => Reason::WrongAnswer,
+    }
 }
 
 /// A command that places a call from elsewhere.
@@ -290,6 +338,7 @@ impl Default for Settings {
             time_limit: s(45),
             listen: s(10),
             min_duration: s(2),
+            hear: Hear::default(),
             on_suspicion: true,
             handler_request: false,
             expects_reply: false,

@@ -192,12 +192,13 @@ impl Plan {
     fn every(&self, number: NumberIx, channel: Channel) -> Option<Duration> {
         let s = self.settings(number)?;
         let every = match self.phases[number.0 as usize][channel.index()] {
-            Phase::Waiting => Duration::ZERO,
+            // What is not ported is not at Twilio, and no probe of ours would reach it.
+            Phase::Waiting => return None,
             Phase::Active => s.every,
             Phase::Passive => s.passive_every,
         };
         let every = if channel == Channel::Messaging { every.max(MESSAGES_APART) } else { every };
-        (!every.is_zero() && s.origin(0).is_some()).then_some(every)
+        s.origin(0).is_some().then_some(every)
     }
 
     /// When a line is due; none if it is not probed now.
@@ -350,6 +351,17 @@ mod tests {
         assert_eq!(plan.next(now + Duration::from_secs(2)), Some((NumberIx(3), Channel::Voice, Why::Suspicion)));
         plan.ended(NumberIx(3), Channel::Voice);
         assert!(!plan.ask(now + Duration::from_secs(60), NumberIx(3), Channel::Voice, Why::Suspicion), "so soon");
+    }
+
+    #[test]
+    fn a_number_that_waits_for_its_port_is_left_alone() {
+        let mut plan = plan(4, Limits { at_once: 100, ..Limits::default() });
+        for i in 0..4 {
+            for c in Channel::ALL {
+                plan.set_phase(NumberIx(i), c, Phase::Waiting);
+            }
+        }
+        assert!((0..600).all(|s| plan.next(Time::from_secs(1000 + s)).is_none()));
     }
 
     proptest! {

@@ -1,5 +1,7 @@
 //! TwiML Bins: what the host `handler.twilio.com` answers, to whoever signs as Twilio does.
 
+use std::collections::BTreeMap;
+
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, Uri, header};
@@ -16,7 +18,7 @@ pub async fn answer(State(sim): State<Sim>, Path(sid): Path<String>, uri: Uri, h
     let query = uri.query().map_or(String::new(), |q| format!("?{q}"));
     let signed = format!("{}{sid}{query}", Bin::BASE);
     let given = headers.get("x-twilio-signature").and_then(|v| v.to_str().ok());
-    if given != Some(signature(&scenario.account.auth_token, &signed).as_str()) {
+    if given != Some(signature(&scenario.account.auth_token, &signed, &BTreeMap::new()).as_str()) {
         return response(StatusCode::FORBIDDEN, "text/plain", "Not Authorized".to_owned());
     }
     let Some(bin) = scenario.bins.iter().find(|b| b.sid == sid) else {
@@ -24,21 +26,28 @@ pub async fn answer(State(sim): State<Sim>, Path(sid): Path<String>, uri: Uri, h
     };
     let twiml = match (bin.does, bin.to) {
         (BinKind::Broken, _) => "{{#if".to_owned(),
+        (BinKind::Dead, _) => "<Response><Dial>+442079460999</Dial></Response>".to_owned(),
         (BinKind::Forward, Some(to)) => format!("<Response><Dial>{to}</Dial></Response>"),
         (BinKind::Answer | BinKind::Forward, _) => {
-            "<Response><Say>We will call you back.</Say><Record/></Response>".to_owned()
+            let play = bin.marker.as_ref().map_or(String::new(), |keys| format!("<Play digits=\"{keys}\"/>"));
+            format!("<Response>{play}<Say>We will call you back.</Say><Record/></Response>")
         }
     };
     response(StatusCode::OK, "text/xml", twiml)
 }
 
-fn signature(token: &str, url: &str) -> String {
+/// Twilio's: over the address and the parameters in the order of their names.
+pub(super) fn signature(token: &str, url: &str, form: &BTreeMap<String, String>) -> String {
     let Ok(mut mac) = Hmac::<Sha1>::new_from_slice(token.as_bytes()) else { return String::new() };
     mac.update(url.as_bytes());
+    for (name, value) in form {
+        mac.update(name.as_bytes());
+        mac.update(value.as_bytes());
+    }
     base64::engine::general_purpose::STANDARD.encode(mac.finalize().into_bytes())
 }
 
-fn response(status: StatusCode, kind: &'static str, body: String) -> Response {
+pub(super) fn response(status: StatusCode, kind: &'static str, body: String) -> Response {
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static(kind));

@@ -69,7 +69,7 @@ fn minute_rate(direction: CallDirection) -> u32 {
     }
 }
 
-fn dollars(hundred_thousandths: u32) -> String {
+pub fn dollars(hundred_thousandths: u32) -> String {
     format!("-{}.{:05}", hundred_thousandths / 100_000, hundred_thousandths % 100_000)
 }
 

@@ -78,7 +78,10 @@ fn call(world: &mut World, form: &Query) -> Result<Done, ApiError> {
         rings,
         stays: stays(twiml).min(longest),
         records: form.get("Record") == Some("true"),
+        is_dual: form.get("RecordingChannels") == Some("dual"),
+        trims: form.get("Trim") != Some("do-not-trim"),
         sound: Sound::Nothing,
+        keys: None,
         inbound: Vec::new(),
     };
     world.place_call(index, call).map(Done::Call)

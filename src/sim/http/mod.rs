@@ -13,9 +13,11 @@ mod control;
 mod create;
 mod date;
 pub(super) mod error;
+mod handlers;
 mod numbers;
 mod page;
 mod porting;
+mod recordings;
 pub(super) mod route;
 mod targets;
 mod trouble;
@@ -62,6 +64,7 @@ pub(super) fn router(sim: Sim) -> Router {
         .route("/_sim/{what}", get(control::look).merge(post(control::act)))
         .route("/_sim/numbers/{number}", get(control::number))
         .route("/twiml/{sid}", get(bins::answer))
+        .route("/handlers/{*path}", post(handlers::answer))
         .fallback(twilio)
         .with_state(sim)
 }
@@ -171,7 +174,12 @@ fn decide(sim: &Sim, parts: &request::Parts, body: &[u8], at_once: usize) -> Dec
     let (status, (content_type, body)) = match answer {
         Ok(mut json) => {
             trouble.spoil(&mut json, &mut luck);
-            (if creates { 201 } else { 200 }, (JSON, json))
+            let status = match route.class == Class::RecordingDelete {
+                true => 204,
+                false if creates => 201,
+                false => 200,
+            };
+            (status, (if route.class == Class::RecordingMedia { recordings::WAV } else { JSON }, json))
         }
         Err(error) => {
             let is_ours = matches!(error.status, 400..=499) && !matches!(error.status, 401 | 429);
@@ -219,6 +227,9 @@ fn process(
         let done = create::act(world, route, path, &Query::parse(body));
         let view = View { world, route, path, query: &query, base: &base, skew: trouble.skew() };
         return (done.and_then(|done| view.done(done)), None);
+    }
+    if route.class == Class::RecordingDelete {
+        return (recordings::delete(world, route, path), None);
     }
     let view = View { world, route, path, query: &query, base: &base, skew: trouble.skew() };
     let Some(number) = route.class.writes().then(|| view.number_of_path()) else {
@@ -282,12 +293,16 @@ fn read(view: &View<'_>) -> Answer {
         Class::Trunk => view.trunk(),
         Class::OriginationUrls => view.origination_urls(),
         Class::Region => view.region(),
+        Class::CallRecordings => view.recordings_of_call(),
+        Class::Recording => view.recording_by_sid(),
+        Class::RecordingMedia => view.recording_media(),
         // Writes are not read.
         Class::NumberUpdate
         | Class::NumberDelete
         | Class::CallCreate
         | Class::CallUpdate
         | Class::MessageCreate
+        | Class::RecordingDelete
         | Class::Other => Err(view.not_found()),
     }
 }

@@ -12,6 +12,10 @@ pub enum Class {
     CallNotifications,
     CallCreate,
     CallUpdate,
+    CallRecordings,
+    Recording,
+    RecordingMedia,
+    RecordingDelete,
     Messages,
     Message,
     MessageCreate,
@@ -41,13 +45,17 @@ pub enum Class {
 }
 
 impl Class {
-    pub const ALL: [Class; 31] = [
+    pub const ALL: [Class; 35] = [
         Class::Account,
         Class::Calls,
         Class::Call,
         Class::CallNotifications,
         Class::CallCreate,
         Class::CallUpdate,
+        Class::CallRecordings,
+        Class::Recording,
+        Class::RecordingMedia,
+        Class::RecordingDelete,
         Class::Messages,
         Class::Message,
         Class::MessageCreate,
@@ -83,6 +91,10 @@ impl Class {
             Class::CallNotifications => "call-notifications",
             Class::CallCreate => "call-create",
             Class::CallUpdate => "call-update",
+            Class::CallRecordings => "call-recordings",
+            Class::Recording => "recording",
+            Class::RecordingMedia => "recording-media",
+            Class::RecordingDelete => "recording-delete",
             Class::Messages => "messages",
             Class::Message => "message",
             Class::MessageCreate => "message-create",
@@ -112,7 +124,7 @@ impl Class {
     }
 
     pub const fn writes(self) -> bool {
-        matches!(self, Class::NumberUpdate | Class::NumberDelete) || self.is_of_calls()
+        matches!(self, Class::NumberUpdate | Class::NumberDelete | Class::RecordingDelete) || self.is_of_calls()
     }
 
     /// Calls and messages that a request makes or ends.
@@ -153,6 +165,13 @@ impl<'p> Route<'p> {
                 "Notifications.json" => of(account, Class::Notifications, "", ""),
                 _ => of(account, Class::Other, "", ""),
             },
+            ["2010-04-01", "Accounts", account, "Recordings", file] => match file.split_once('.') {
+                Some((sid, "json")) if method == "DELETE" => of(account, Class::RecordingDelete, "", sid),
+                Some((sid, "json")) => of(account, Class::Recording, "", sid),
+                Some((sid, "wav")) => of(account, Class::RecordingMedia, "", sid),
+                // No MP3 is made here, and metadata have their ending.
+                Some(_) | None => of(account, Class::Other, "", ""),
+            },
             ["2010-04-01", "Accounts", account, list, file] => match (list, file.strip_suffix(".json")) {
                 ("Calls", Some(sid)) if method == "POST" => of(account, Class::CallUpdate, "", sid),
                 ("Calls", Some(sid)) => of(account, Class::Call, "", sid),
@@ -168,6 +187,9 @@ impl<'p> Route<'p> {
             },
             ["2010-04-01", "Accounts", account, "Calls", sid, "Notifications.json"] => {
                 of(account, Class::CallNotifications, sid, "")
+            }
+            ["2010-04-01", "Accounts", account, "Calls", sid, "Recordings.json"] => {
+                of(account, Class::CallRecordings, sid, "")
             }
             ["v1", "Alerts"] => route(Class::Alerts, "", ""),
             ["v1", "Alerts", sid] => route(Class::Alert, "", sid),

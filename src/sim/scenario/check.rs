@@ -131,6 +131,10 @@ impl Scenario {
                     format!("{:?} is no bin's SID; write EH and 32 hexadecimal digits", bin.sid),
                 );
             }
+            let is_key = |c: char| "0123456789*#ABCD".contains(c);
+            if let Some(keys) = bin.marker.as_ref().filter(|keys| keys.is_empty() || !keys.chars().all(is_key)) {
+                return wrong(path!["bin", i, "marker"], format!("{keys:?} are no keys; write some of 0-9*#A-D"));
+            }
             if (bin.does == BinKind::Forward) != bin.to.is_some() {
                 return wrong(
                     path!["bin", i],

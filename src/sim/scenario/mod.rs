@@ -270,6 +270,9 @@ pub struct Handler {
     /// Its state at the start; healthy if not given.
     #[serde(default)]
     pub state: HandlerState,
+    /// Keys that it plays before it speaks while it is healthy, so that it can be told by ear.
+    #[serde(default)]
+    pub marker: Option<String>,
 }
 
 /// A TwiML Bin at `https://handler.twilio.com/twiml/{sid}`.
@@ -282,6 +285,9 @@ pub struct Bin {
     /// Where it forwards to: a number at the old provider.
     #[serde(default)]
     pub to: Option<crate::core::id::E164>,
+    /// Keys that it plays before it speaks, so that it can be told by ear.
+    #[serde(default)]
+    pub marker: Option<String>,
 }
 
 impl Bin {
@@ -300,6 +306,8 @@ pub enum BinKind {
     Forward,
     /// Its template is broken: 11310.
     Broken,
+    /// Looks well, and dials where nobody is.
+    Dead,
 }
 
 #[derive(Clone, Debug, Deserialize)]

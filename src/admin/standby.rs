@@ -1,0 +1,81 @@
+//! The face of an agent that stands by: alive, not ready, and who leads.
+//!
+//! The address answers from the first moment on. Until the agent leads, [`Front`] gives these answers;
+//! then the agent's own routes take their place, on the same connections.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use axum::extract::{Request, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use tokio::sync::watch;
+use tower::ServiceExt;
+
+use super::Problem;
+use crate::agent::leader::Led;
+
+/// Routes that can be exchanged while they are served.
+#[derive(Clone)]
+pub struct Front(Arc<RwLock<Router>>);
+
+impl Front {
+    pub fn new(first: Router) -> Front {
+        Front(Arc::new(RwLock::new(first)))
+    }
+
+    /// From now on these answer.
+    pub fn set(&self, router: Router) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = router;
+    }
+
+    /// What a server serves.
+    pub fn router(&self) -> Router {
+        let front = self.clone();
+        Router::new().fallback(move |request: Request| {
+            let now = front.0.read().unwrap_or_else(PoisonError::into_inner).clone();
+            now.oneshot(request)
+        })
+    }
+}
+
+type Leader = watch::Receiver<Option<Led>>;
+
+/// The routes of an agent that does not lead yet.
+pub fn router(leader: Leader) -> Router {
+    Router::new()
+        .route("/-/healthy", get(|| async { "healthy\n" }))
+        .route("/metrics", get(metrics))
+        .route("/api/v1/status", get(status))
+        .fallback(|State(leader): State<Leader>| async move {
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, text(leader.borrow().as_ref()))
+        })
+        .with_state(leader)
+}
+
+fn text(leader: Option<&Led>) -> String {
+    match leader {
+        Some(Led { by, until }) => format!("standby: {by} leads until {until} at least"),
+        None => "starting".to_owned(),
+    }
+}
+
+async fn metrics() -> Response {
+    let version = env!("CARGO_PKG_VERSION");
+    let text = format!(
+        "# HELP ringback_build_info Version of this agent; always 1.\n# TYPE ringback_build_info gauge\n\
+         ringback_build_info{{version=\"{version}\"}} 1\n\
+         # HELP ringback_leading 1 while this agent holds the lease, without which nothing is written.\n\
+         # TYPE ringback_leading gauge\nringback_leading 0\n"
+    );
+    ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response()
+}
+
+async fn status(State(leader): State<Leader>) -> Json<serde_json::Value> {
+    let led = leader.borrow().clone();
+    Json(match led {
+        Some(Led { by, until }) => serde_json::json!({ "standby": true, "leader": by, "until": until }),
+        None => serde_json::json!({ "standby": true }),
+    })
+}

@@ -1,0 +1,173 @@
+//! A test call through Twilio, from one of the account's numbers.
+//!
+//! Its own end does nothing but keep the line, and always ends by itself: `Timeout` and `TimeLimit` are set,
+//! and its TwiML pauses a little longer than we listen. It is hung up when enough was heard.
+
+use std::time::Duration;
+
+use super::arrive::{Sought, follow};
+use super::{Context, Made, hear, unmeasured};
+use crate::agent::routing::RoutingReader;
+use crate::core::id::{Channel, NumberSid};
+use crate::core::observation::CallStatus;
+use crate::core::probe::read::Expected;
+use crate::core::probe::{Attempt, Found, Kind, Origin, Unmeasured};
+use crate::core::routing::NumberRecord;
+use crate::core::time::Time;
+use crate::twilio::Error;
+use crate::twilio::probe::{CallForm, CallLeg};
+
+/// Between looks at the call while it is up.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// A call that waits for its turn for so long measures the queue and not the number.
+const QUEUED: Duration = Duration::from_secs(30);
+
+/// Our end keeps the line for so long beyond what we listen, should nobody hang up.
+const BEYOND: Duration = Duration::from_secs(5);
+
+/// What became of the call itself.
+enum Ended {
+    Over { leg: CallLeg, answered_at: Option<Time>, hung_up: bool },
+    Unmeasured(Unmeasured, String),
+}
+
+/// Makes a call and reads what it shows.
+pub async fn call(cx: &Context) -> Made {
+    let started_at = cx.shared.clock.now();
+    let attempt = |found, entry, answered_after, detail| Attempt {
+        kind: Kind::Call,
+        origin: Origin::Twilio,
+        started_at,
+        ended_at: cx.shared.clock.now(),
+        found,
+        entry,
+        answered_after,
+        detail,
+    };
+    let error = |why, detail| Made { attempt: attempt(Found::Error(why), None, None, detail), on_fallback: false };
+    let record = match record(cx, Channel::Voice).await {
+        Ok(record) => record,
+        Err(e) => return error(unmeasured(&e), e.to_string()),
+    };
+    let Some(from) = cx.settings.from else { return error(Unmeasured::Permission, String::new()) };
+    let to = cx.shared.roster.number(cx.number).e164;
+    let settings = &cx.settings;
+    let keeps = (settings.listen + BEYOND).as_secs();
+    let form = CallForm {
+        from,
+        to,
+        twiml: format!("<Response><Pause length=\"{keeps}\"/></Response>"),
+        timeout: settings.timeout.as_secs(),
+        time_limit: settings.time_limit.as_secs(),
+        record: settings.hear.is_on(),
+    };
+    let (leg, answered_at, hung_up) = match place(cx, &form).await {
+        Ended::Over { leg, answered_at, hung_up } => (leg, answered_at, hung_up),
+        Ended::Unmeasured(why, detail) => return error(why, detail),
+    };
+    let expected = Expected {
+        record: &record,
+        our_fallback: cx.shared.roster.group_of(cx.number).fallback(Channel::Voice),
+        min_duration: settings.min_duration,
+    };
+    let sought = Sought { from, to, since: started_at, outbound: Some(&leg), hung_up };
+    let followed = follow(cx, &sought, &expected).await;
+    let answered_after = answered_at.map(|at| at.since(started_at));
+    let on_fallback = expected.is_on_fallback(Channel::Voice);
+    let (mut found, mut detail) = (followed.found, followed.detail);
+    if settings.hear.is_on() {
+        let heard = hear::hear(cx, leg.sid, on_fallback, found == Found::Success).await;
+        if let (Found::Success, Some((heard, said))) = (found, heard) {
+            found = heard;
+            detail = format!("{detail}; {said}");
+        }
+    }
+    Made { attempt: attempt(found, followed.entry, answered_after, detail), on_fallback }
+}
+
+/// The number's routing as it is now. One that is not in the account has none.
+pub async fn record(cx: &Context, channel: Channel) -> Result<NumberRecord, Error> {
+    let number = cx.shared.roster.number(cx.number).e164;
+    let nowhere = NumberRecord {
+        sid: NumberSid::from_u128(0),
+        number,
+        trunk: None,
+        voice_application: None,
+        voice_url: None,
+        voice_fallback_url: None,
+        fax: false,
+        voice_elsewhere: None,
+        sms_application: None,
+        sms_url: None,
+        sms_fallback_url: None,
+        status_callback: None,
+        service: None,
+    };
+    let Some(sid) = cx.shared.number_sid(cx.number) else { return Ok(nowhere) };
+    let mut reader = RoutingReader::new(cx.shared.client.clone(), &cx.shared.roster);
+    let read = reader.read(&[sid], channel).await?;
+    Ok(read.into_iter().next().map_or(nowhere, |r| r.record))
+}
+
+/// Makes the call, and stays with it until it is over.
+async fn place(cx: &Context, form: &CallForm) -> Ended {
+    let (clock, client, settings) = (&cx.shared.clock, &cx.shared.client, &cx.settings);
+    let longest = settings.timeout + settings.time_limit;
+    let asked_at = clock.now();
+    let made = match client.create_call(form).await {
+        Ok(leg) => leg,
+        Err(e) => {
+            if e.is_ambiguous() {
+                // It may be up: the number is left alone until it cannot be any more.
+                clock.sleep(longest).await;
+            }
+            return Ended::Unmeasured(unmeasured(&e), e.to_string());
+        }
+    };
+    let mut answered_at = None;
+    let mut hung_up = false;
+    loop {
+        clock.sleep(LOOK).await;
+        let now = clock.now();
+        let is_overdue = now >= asked_at + QUEUED + longest + BEYOND;
+        let leg = match client.leg(made.sid).await {
+            Ok(leg) => leg,
+            Err(e) if is_overdue => return Ended::Unmeasured(unmeasured(&e), e.to_string()),
+            Err(_) => continue,
+        };
+        if leg.status.is_final() {
+            return Ended::Over { leg, answered_at, hung_up };
+        }
+        let wants_end = match leg.status {
+            CallStatus::Queued if now >= asked_at + QUEUED => {
+                return give_up(cx, &made, Unmeasured::Queue).await;
+            }
+            CallStatus::InProgress => *answered_at.get_or_insert(now) + settings.listen <= now,
+            CallStatus::Queued
+            | CallStatus::Ringing
+            | CallStatus::Unknown
+            | CallStatus::Completed
+            | CallStatus::Busy
+            | CallStatus::Failed
+            | CallStatus::NoAnswer
+            | CallStatus::Canceled => false,
+        };
+        if is_overdue {
+            return give_up(cx, &made, Unmeasured::Api).await;
+        }
+        if wants_end {
+            // Refused if the other end was quicker, which the next look shows.
+            hung_up |= client.end_call(made.sid).await.is_ok();
+        }
+    }
+}
+
+async fn give_up(cx: &Context, leg: &CallLeg, why: Unmeasured) -> Ended {
+    let ended = cx.shared.client.end_call(leg.sid).await;
+    let detail = match ended {
+        Ok(_) => format!("{} was cancelled", leg.sid),
+        Err(e) => format!("{} could not be cancelled: {e}", leg.sid),
+    };
+    Ended::Unmeasured(why, detail)
+}

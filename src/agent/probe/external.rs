@@ -1,0 +1,216 @@
+//! A test call that a command of the user's places, from another carrier perhaps.
+//!
+//! The command is an argument vector; no shell reads it. `{number}` and `{nonce}` in its arguments stand for
+//! the number to call and a word that is new each time; both are in `RINGBACK_NUMBER` and `RINGBACK_NONCE`
+//! too. It writes one JSON object to its standard output:
+//!
+//! ```json
+//! {"result":"success","started_at":"2026-11-21T09:00:03Z","answered_after_s":1.4}
+//! {"result":"failure","reason":"not_arriving"}
+//! {"result":"error","reason":"no route"}
+//! ```
+//!
+//! `result` is `success`, `failure` (a caller would not have been served) or `error` (could not be measured).
+//! A failure's `reason` is one of the core's reasons; without one, it is `not_arriving`. `started_at` and
+//! `answered_after_s` may be left out. Whatever else it does is an error, never a failure. It is killed when
+//! its time is over.
+//!
+//! If the command's own number is configured (`from`), what it says is not taken on trust: the call must be
+//! in Twilio's log, and is judged there.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use serde::Deserialize;
+use tokio::io::AsyncReadExt;
+use tokio::process::Command;
+
+use super::arrive::{Sought, follow};
+use super::call::record;
+use super::{Context, Made, unmeasured};
+use crate::core::id::{Channel, E164};
+use crate::core::outcome::Reason;
+use crate::core::probe::read::Expected;
+use crate::core::probe::{Attempt, External, Found, Kind, Origin, Unmeasured};
+use crate::core::time::Time;
+
+/// Most of what a command may say.
+const LARGEST: u64 = 64 << 10;
+
+/// What a command says of its call.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Said {
+    pub found: Found,
+    pub started_at: Option<Time>,
+    pub answered_after: Option<Duration>,
+    pub detail: String,
+}
+
+impl Said {
+    fn error(detail: String) -> Said {
+        Said { found: Found::Error(Unmeasured::Command), started_at: None, answered_after: None, detail }
+    }
+
+    /// Reads what a command wrote.
+    pub fn parse(output: &[u8]) -> Said {
+        #[derive(Deserialize)]
+        struct Raw {
+            result: String,
+            #[serde(default)]
+            reason: Option<String>,
+            #[serde(default)]
+            started_at: Option<String>,
+            #[serde(default)]
+            answered_after_s: Option<f64>,
+        }
+        let raw: Raw = match serde_json::from_slice(output) {
+            Ok(raw) => raw,
+            Err(e) => return Said::error(format!("what it wrote is no result: {e}")),
+        };
+        let reason = raw.reason.as_deref().unwrap_or("");
+        let found = match (raw.result.as_str(), reason) {
+            ("success", _) => Found::Success,
+            ("failure", "") => Found::Failure(Reason::NotArriving),
+            ("failure", reason) => match reason.parse::<Reason>() {
+                Ok(reason) => Found::Failure(reason),
+                Err(e) => return Said::error(e),
+            },
+            ("error", _) => Found::Error(Unmeasured::Command),
+            (other, _) => return Said::error(format!("its result is {other:?}; use success, failure or error")),
+        };
+        let after = raw.answered_after_s.filter(|s| s.is_finite() && *s >= 0.0);
+        Said {
+            found,
+            started_at: raw.started_at.and_then(|t| t.parse().ok()),
+            answered_after: after.and_then(|s| Duration::try_from_secs_f64(s).ok()),
+            detail: format!("the command says {} {}", raw.result, clip(reason)).trim_end().to_owned(),
+        }
+    }
+}
+
+/// A reason as it may stand in a log: a few words, and no telephone number.
+fn clip(reason: &str) -> String {
+    let plain = reason.chars().take(80).map(|c| if c.is_ascii_digit() || c.is_control() { '#' } else { c });
+    plain.collect()
+}
+
+/// Runs the command to its end.
+pub async fn run(clock: &crate::clock::Clock, external: &External, number: E164, nonce: &str) -> Said {
+    let fill = |arg: &String| arg.replace("{number}", &number.to_string()).replace("{nonce}", nonce);
+    let mut argv = external.command.iter().map(fill);
+    let Some(program) = argv.next() else { return Said::error("there is no command".to_owned()) };
+    let mut command = Command::new(&program);
+    command
+        .args(argv)
+        .env("RINGBACK_NUMBER", number.to_string())
+        .env("RINGBACK_NONCE", nonce)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .kill_on_drop(true);
+    // Ours are not its business.
+    for secret in ["TWILIO_AUTH_TOKEN", "TWILIO_API_SECRET", "RINGBACK_TOKEN"] {
+        command.env_remove(secret);
+    }
+    let mut child = match command.spawn() {
+        Ok(child) => child,
+        Err(e) => return Said::error(format!("{program} cannot be run: {e}")),
+    };
+    let talk = async {
+        let mut output = Vec::new();
+        if let Some(stdout) = child.stdout.take() {
+            stdout.take(LARGEST).read_to_end(&mut output).await?;
+        }
+        let status = child.wait().await?;
+        Ok::<_, std::io::Error>((status, output))
+    };
+    match clock.timeout(external.timeout, talk).await {
+        Ok(Ok((status, output))) if status.success() => Said::parse(&output),
+        Ok(Ok((status, _))) => Said::error(format!("it ended with {status}")),
+        Ok(Err(e)) => Said::error(format!("it cannot be read: {e}")),
+        // Dropping the child kills it.
+        Err(timed_out) => Said::error(format!("it {timed_out}")),
+    }
+}
+
+/// Has the command place a call, and looks for it in Twilio's log where its number is known.
+pub async fn call(cx: &Context, index: usize, nonce: &str) -> Made {
+    let clock = &cx.shared.clock;
+    let asked_at = clock.now();
+    let external = &cx.settings.externals[index];
+    let to = cx.shared.roster.number(cx.number).e164;
+    let record = record(cx, Channel::Voice).await;
+    let said = run(clock, external, to, nonce).await;
+    let started_at = said.started_at.filter(|t| *t >= asked_at && *t <= clock.now()).unwrap_or(asked_at);
+    let made = |found, entry, on_fallback, detail| {
+        let (kind, origin, ended_at) = (Kind::Call, Origin::External(index), clock.now());
+        let answered_after = said.answered_after;
+        let attempt = Attempt { kind, origin, started_at, ended_at, found, entry, answered_after, detail };
+        Made { attempt, on_fallback }
+    };
+    let record = match record {
+        Ok(record) => record,
+        Err(e) => return made(Found::Error(unmeasured(&e)), None, false, e.to_string()),
+    };
+    let expected = Expected {
+        record: &record,
+        our_fallback: cx.shared.roster.group_of(cx.number).fallback(Channel::Voice),
+        min_duration: Duration::ZERO,
+    };
+    let on_fallback = expected.is_on_fallback(Channel::Voice);
+    match (external.from, said.found) {
+        // The command heard that nobody was served, or could not tell: the log would add nothing.
+        (_, Found::Error(_)) | (None, _) => made(said.found, None, on_fallback, said.detail.clone()),
+        (Some(from), _) => {
+            let sought = Sought { from, to, since: asked_at, outbound: None, hung_up: true };
+            let followed = follow(cx, &sought, &expected).await;
+            let found = match (said.found, followed.found) {
+                (Found::Failure(reason), Found::Success) => Found::Failure(reason),
+                (_, found) => found,
+            };
+            made(found, followed.entry, on_fallback, format!("{}; {}", said.detail, followed.detail))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+
+    fn external(command: &[&str], seconds: u64) -> External {
+        let command = command.iter().map(|c| (*c).to_owned()).collect();
+        External { command, from: None, timeout: Duration::from_secs(seconds) }
+    }
+
+    fn say(command: &[&str], millis: u64) -> Said {
+        let rt = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let external = External { timeout: Duration::from_millis(millis), ..external(command, 1) };
+        rt.block_on(run(&Clock::system(), &external, "+15005550100".parse().unwrap(), "ab12"))
+    }
+
+    #[test]
+    fn a_result_is_read_and_nothing_else_is_a_failure() {
+        let found = |text: &str| Said::parse(text.as_bytes()).found;
+        let said = Said::parse(br#"{"result":"success","started_at":"2026-11-21T09:00:03Z","answered_after_s":1.5}"#);
+        assert_eq!((said.found, said.answered_after), (Found::Success, Some(Duration::from_millis(1500))));
+        assert_eq!(said.started_at, "2026-11-21T09:00:03Z".parse().ok());
+        assert_eq!(found(r#"{"result":"failure","reason":"silence"}"#), Found::Failure(Reason::Silence));
+        assert_eq!(found(r#"{"result":"failure"}"#), Found::Failure(Reason::NotArriving));
+        for odd in ["", "{}", r#"{"result":"fine"}"#, r#"{"result":"failure","reason":"x"}"#, r#"{"result":"error"}"#] {
+            assert_eq!(found(odd), Found::Error(Unmeasured::Command), "{odd}");
+        }
+        let said = Said::parse(br#"{"result":"error","reason":"no route to +12025550123"}"#);
+        assert!(!said.detail.contains("202"), "{}", said.detail);
+    }
+
+    #[test]
+    fn a_command_gets_the_number_and_no_secret_and_is_killed_in_time() {
+        let echo = r#"printf '{"result":"failure","reason":"%s"}' "$([ "$1$RINGBACK_NUMBER$RINGBACK_NONCE" = "+15005550100+15005550100ab12" ] && echo silence)""#;
+        assert_eq!(say(&["/bin/sh", "-c", echo, "sh", "{number}"], 5000).found, Found::Failure(Reason::Silence));
+        let said = say(&["/bin/sh", "-c", "sleep 60"], 50);
+        assert!(said.detail.contains("timed out"), "{}", said.detail);
+        assert!(say(&["/nowhere/at/all"], 1000).detail.contains("cannot be run"));
+        assert!(say(&["/bin/sh", "-c", "exit 3"], 5000).detail.contains("ended with"));
+    }
+}

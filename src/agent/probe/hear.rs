@@ -1,0 +1,68 @@
+//! What a test call sounded like: its recording is waited for, fetched, listened to and deleted.
+//!
+//! Only our own recordings can be named here ([`crate::twilio::recording`]). They are deleted whatever the
+//! call showed, unless they are to be kept; what cannot be deleted is said.
+
+use std::time::Duration;
+
+use super::Context;
+use crate::core::hearing::{judge, listen};
+use crate::core::id::CallSid;
+use crate::core::outcome::Reason;
+use crate::core::probe::{Found, Unmeasured, of_heard};
+use crate::twilio::recording::{OwnRecording, RecordingState};
+
+/// Between looks, and how long a recording is waited for.
+const LOOK: Duration = Duration::from_secs(3);
+const WITHIN: Duration = Duration::from_secs(90);
+
+/// Twilio's code of a recording that holds no sound.
+const SILENT: u32 = 16_102;
+
+/// What was heard of a call, and in words; `None` if it was not to be listened to.
+pub async fn hear(cx: &Context, call: CallSid, on_fallback: bool, listens: bool) -> Option<(Found, String)> {
+    let client = &cx.shared.client;
+    let recording = wait(cx, call).await;
+    let heard = match &recording {
+        _ if !listens => None,
+        Some(own) if own.state() == RecordingState::Completed => Some(match client.fetch_recording(own).await {
+            Ok(sound) => {
+                let heard = listen(&sound);
+                let expected = cx.settings.hear.expected(on_fallback);
+                match judge(&heard, &expected) {
+                    Ok(()) if expected.marker.is_some() => (Found::Success, "its marker was heard".to_owned()),
+                    Ok(()) => (Found::Success, "it was heard as expected".to_owned()),
+                    Err(fault) => (Found::Failure(of_heard(fault)), format!("heard: {}", fault.label())),
+                }
+            }
+            Err(e) => (Found::Error(Unmeasured::Recording), e.to_string()),
+        }),
+        Some(own) if own.state() == RecordingState::Absent(Some(SILENT)) => {
+            Some((Found::Failure(Reason::Silence), "heard: nothing, says Twilio".to_owned()))
+        }
+        Some(_) | None => Some((Found::Error(Unmeasured::Recording), "there is no recording".to_owned())),
+    };
+    if let Some(own) = recording.filter(|own| own.state() == RecordingState::Completed && !cx.settings.hear.keep)
+        && let Err(error) = client.delete_recording(&own).await
+    {
+        tracing::warn!(recording = %own.sid(), %error, "a test call's recording is left at Twilio");
+    }
+    heard
+}
+
+/// The call's recording once it is whole, or known to be absent.
+async fn wait(cx: &Context, call: CallSid) -> Option<OwnRecording> {
+    let clock = &cx.shared.clock;
+    let until = clock.now() + WITHIN;
+    loop {
+        if let Ok(all) = cx.shared.client.recordings(call).await
+            && let Some(own) = all.into_iter().find(|r| r.state() != RecordingState::Pending)
+        {
+            return Some(own);
+        }
+        if clock.now() >= until {
+            return None;
+        }
+        clock.sleep(LOOK).await;
+    }
+}

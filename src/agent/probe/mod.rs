@@ -1,0 +1,371 @@
+//! Test calls and messages: the task that makes them, repeats what failed, and reports what counts.
+//!
+//! When to probe is [`Plan`]'s, what came of it [`read`](crate::core::probe::read)'s; here is the waiting and
+//! the asking. What counts is committed to the store before the engine hears of it, as a poll is. Only the
+//! agent that leads probes: two agents would spend twice. A call that is left behind when the agent stops
+//! ends by its own TwiML.
+//!
+//! * [`call`]: through Twilio, from one of the account's numbers;
+//! * [`hear`]: what such a call sounded like;
+//! * [`message`]: the same for messages;
+//! * [`external`]: by a command of the user's;
+//! * [`request`]: the handler's URL, asked as Twilio asks it.
+
+mod arrive;
+pub mod call;
+pub mod external;
+mod hear;
+pub mod message;
+pub mod request;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::gate::Gate;
+use super::{Message, Shared};
+use crate::config::Probes;
+use crate::core::engine::Source;
+use crate::core::id::Channel;
+use crate::core::observation::{Observation, Probe, ProbeResult};
+use crate::core::policy::Phase;
+use crate::core::probe::lag::Lags;
+use crate::core::probe::plan::{Plan, Why};
+use crate::core::probe::{Attempt, Found, Kind, Origin, Settings, Unmeasured, counted, is_unconfirmed};
+use crate::core::roster::NumberIx;
+use crate::core::time::Time;
+use crate::metrics::tally::ProbeEnd;
+use crate::party::PartyKey;
+use crate::twilio::{Error, ErrorKind};
+
+/// What the prober is told or asked.
+#[derive(Debug, Clone, Copy)]
+pub enum Ask {
+    Phase {
+        number: NumberIx,
+        channel: Channel,
+        phase: Phase,
+    },
+    /// A caller met a failure.
+    Suspect {
+        number: NumberIx,
+        channel: Channel,
+    },
+    /// Does the fallback answer now, or the handler?
+    Prove {
+        number: NumberIx,
+        channel: Channel,
+    },
+}
+
+/// Asks that may wait; beyond that suspicions are lost, and the schedule has to find what they would have.
+pub const ASKS: usize = 4096;
+
+/// What a round of probes on one number came to.
+#[derive(Debug, Clone)]
+pub struct Probed {
+    pub number: NumberIx,
+    pub channel: Channel,
+    pub why: Why,
+    pub attempts: Vec<Attempt>,
+    /// What counts, with the moment at which it was known.
+    pub seen: Vec<(Time, Observation)>,
+    /// The number pointed at our fallback when it was probed.
+    pub on_fallback: bool,
+}
+
+/// One attempt, and what was read of the number on its way.
+pub struct Made {
+    pub attempt: Attempt,
+    pub on_fallback: bool,
+}
+
+/// What every attempt has.
+#[derive(Clone)]
+pub struct Context {
+    pub shared: Shared,
+    pub settings: Arc<Settings>,
+    pub number: NumberIx,
+    pub lags: Arc<Mutex<Lags>>,
+    /// How long outcomes wait for their alerts as long as probes do not tell better.
+    pub grace: Duration,
+    pub port_settles_until: Option<Time>,
+}
+
+impl Context {
+    fn lags(&self) -> std::sync::MutexGuard<'_, Lags> {
+        // Plain numbers: valid after any panic.
+        self.lags.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes how late an entry of ours was in a log.
+    fn measured(&self, source: Source, lag: Duration) {
+        let median = {
+            let mut lags = self.lags();
+            lags.add(source, lag);
+            lags.median(source)
+        };
+        self.shared.metrics.entry_lag(source, lag.as_secs_f64());
+        if let Some(median) = median {
+            self.shared.is_measured[source.index()].store(true, std::sync::atomic::Ordering::Relaxed);
+            self.shared.metrics.log_lag(source, median.as_secs_f64());
+        }
+    }
+
+    fn grace(&self) -> Duration {
+        self.lags().grace().unwrap_or(self.grace)
+    }
+
+    fn search(&self, source: Source) -> Duration {
+        self.lags().search(source)
+    }
+}
+
+/// What a failing request means for a probe: never that the number failed.
+pub fn unmeasured(error: &Error) -> Unmeasured {
+    match error.kind {
+        ErrorKind::Busy => Unmeasured::Busy,
+        ErrorKind::Credentials | ErrorKind::Permission => Unmeasured::Permission,
+        ErrorKind::Refused | ErrorKind::NotFound => error.code.map_or(Unmeasured::Api, Unmeasured::of_code),
+        ErrorKind::Conflict
+        | ErrorKind::Server
+        | ErrorKind::Unreachable
+        | ErrorKind::TimedOut
+        | ErrorKind::CutOff
+        | ErrorKind::NotTwilio => Unmeasured::Api,
+    }
+}
+
+/// A round of attempts on one number.
+struct Run {
+    why: Why,
+    attempts: Vec<Attempt>,
+    on_fallback: bool,
+    /// Another attempt is wanted, since when.
+    again: Option<Time>,
+}
+
+/// A repetition that is not allowed for so long is given up.
+const REPEAT_WITHIN: Duration = Duration::from_secs(120);
+
+/// Between looks at what is due.
+const TICK: Duration = Duration::from_secs(1);
+
+/// Messages of a freshly ported local number may still go to the old provider for so long.
+const SETTLES: Duration = Duration::from_secs(2 * 3600);
+
+type Line = (NumberIx, Channel);
+
+pub struct Prober {
+    shared: Shared,
+    gate: Gate,
+    plan: Plan,
+    runs: BTreeMap<Line, Run>,
+    tasks: JoinSet<(Line, Vec<Made>)>,
+    lags: Arc<Mutex<Lags>>,
+    grace: Duration,
+    /// Number of the next nonce.
+    made: u64,
+}
+
+impl Prober {
+    /// `grace`: how long outcomes wait for their alerts by default.
+    pub fn new(shared: Shared, gate: Gate, probes: Probes, grace: Duration) -> Prober {
+        let now = shared.clock.now();
+        let plan = Plan::new(&shared.roster, probes.groups, probes.limits, now);
+        Prober {
+            shared,
+            gate,
+            plan,
+            runs: BTreeMap::new(),
+            tasks: JoinSet::new(),
+            lags: Arc::default(),
+            grace,
+            made: 0,
+        }
+    }
+
+    pub fn set_phase(&mut self, number: NumberIx, channel: Channel, phase: Phase) {
+        self.plan.set_phase(number, channel, phase);
+    }
+
+    /// Probes until `stop`.
+    pub async fn run(mut self, mut asks: mpsc::Receiver<Ask>, stop: CancellationToken) {
+        let clock = self.shared.clock.clone();
+        while !stop.is_cancelled() {
+            self.begin();
+            let next = async {
+                tokio::select! {
+                    biased;
+                    () = stop.cancelled() => Next::Stop,
+                    Some(done) = self.tasks.join_next() => Next::Made(done.ok()),
+                    Some(ask) = asks.recv() => Next::Asked(ask),
+                }
+            };
+            match clock.wait(Some(clock.now() + TICK), next).await {
+                None | Some(Next::Made(None)) => {}
+                Some(Next::Stop) => return,
+                Some(Next::Asked(ask)) => self.asked(ask),
+                Some(Next::Made(Some((line, made)))) => self.made(line, made).await,
+            }
+        }
+    }
+
+    fn asked(&mut self, ask: Ask) {
+        let now = self.shared.clock.now();
+        match ask {
+            Ask::Phase { number, channel, phase } => self.plan.set_phase(number, channel, phase),
+            Ask::Suspect { number, channel } => {
+                if self.plan.settings(number).is_some_and(|s| s.on_suspicion) {
+                    self.plan.ask(now, number, channel, Why::Suspicion);
+                }
+            }
+            Ask::Prove { number, channel } => {
+                self.plan.ask(now, number, channel, Why::Proof);
+            }
+        }
+    }
+
+    /// Begins what may begin now.
+    fn begin(&mut self) {
+        let now = self.shared.clock.now();
+        if !self.gate.is_leading() {
+            return;
+        }
+        // What failed is repeated before anything else is begun.
+        let again: Vec<Line> = self.runs.iter().filter(|(_, r)| r.again.is_some()).map(|(line, _)| *line).collect();
+        for line in again {
+            if self.plan.repeat(now, line.0, line.1) {
+                self.attempt(line);
+            }
+        }
+        while let Some((number, channel, why)) = self.plan.next(now) {
+            self.runs.insert((number, channel), Run { why, attempts: Vec::new(), on_fallback: false, again: None });
+            self.attempt((number, channel));
+        }
+        let given_up: Vec<Line> = self
+            .runs
+            .iter()
+            .filter(|(_, r)| r.again.is_some_and(|since| since + REPEAT_WITHIN <= now))
+            .map(|(line, _)| *line)
+            .collect();
+        for line in given_up {
+            self.runs.remove(&line);
+            self.plan.ended(line.0, line.1);
+        }
+    }
+
+    /// Begins the next attempt of a run.
+    fn attempt(&mut self, line: Line) {
+        let (number, channel) = line;
+        let Some(settings) = self.plan.settings(number).cloned().map(Arc::new) else { return };
+        let Some(run) = self.runs.get_mut(&line) else { return };
+        run.again = None;
+        let tries = run.attempts.iter().filter(|a| a.kind != Kind::Request).count();
+        let Some(origin) = settings.origin(tries) else { return };
+        let asks_first = run.why == Why::Suspicion && tries == 0 && settings.handler_request;
+        self.made += 1;
+        let nonce = format!("{:06x}{:04x}", self.shared.clock.now().as_millis() & 0xff_ffff, self.made & 0xffff);
+        let number_is = self.shared.roster.number(number);
+        let port_settles_until = match number_is.port {
+            crate::core::roster::PortAt::At(at) => Some(at + SETTLES),
+            crate::core::roster::PortAt::Done | crate::core::roster::PortAt::Unknown => None,
+        };
+        let cx = Context {
+            shared: self.shared.clone(),
+            settings,
+            number,
+            lags: self.lags.clone(),
+            grace: self.grace,
+            port_settles_until,
+        };
+        let clock = self.shared.clock.clone();
+        clock.spawn(&mut self.tasks, async move {
+            let mut made = Vec::new();
+            if asks_first && channel == Channel::Voice {
+                made.extend(request::ask(&cx, &nonce).await);
+            }
+            made.push(match (channel, origin) {
+                (Channel::Voice, Origin::External(i)) => external::call(&cx, i, &nonce).await,
+                (Channel::Voice, _) => call::call(&cx).await,
+                (Channel::Messaging, _) => message::send(&cx, &nonce).await,
+            });
+            (line, made)
+        });
+    }
+
+    async fn made(&mut self, line: Line, made: Vec<Made>) {
+        let now = self.shared.clock.now();
+        let Some(run) = self.runs.get_mut(&line) else { return };
+        for Made { attempt, on_fallback } in made {
+            run.on_fallback = on_fallback;
+            count(&self.shared, line, &attempt);
+            run.attempts.push(attempt);
+        }
+        if is_unconfirmed(&run.attempts) {
+            run.again = Some(now);
+            return;
+        }
+        let Some(run) = self.runs.remove(&line) else { return };
+        self.plan.ended(line.0, line.1);
+        let number = self.shared.roster.number(line.0).e164;
+        let grace = self.lags.lock().unwrap_or_else(PoisonError::into_inner).grace();
+        let grace = grace.and_then(|g| u16::try_from(g.as_secs()).ok());
+        let observe = |a: &Attempt, result| {
+            let origin = PartyKey::public().hash(&a.origin.name());
+            let (channel, started_at, entry) = (line.1, a.started_at, a.entry);
+            (now, Observation::Probe(Probe { number, channel, started_at, origin, entry, result, grace }))
+        };
+        let mut seen: Vec<(Time, Observation)> = counted(&run.attempts)
+            .into_iter()
+            .map(|a| match a.found {
+                Found::Success => observe(a, ProbeResult::Success),
+                Found::Failure(reason) => observe(a, ProbeResult::Failure(reason)),
+                Found::Error(_) => observe(a, ProbeResult::Error),
+            })
+            .collect();
+        if let (true, Some(last)) = (seen.is_empty(), run.attempts.last()) {
+            // That nothing could be measured is kept too; no verdict rests on it.
+            seen.push(observe(last, ProbeResult::Error));
+        }
+        if let Err(error) = self.shared.store.commit_seen(&seen).await {
+            // The next round brings the same again.
+            tracing::warn!(%number, %error, cure = error.cure, "what a probe showed cannot be kept");
+            return;
+        }
+        let Run { why, attempts, on_fallback, .. } = run;
+        let probed = Probed { number: line.0, channel: line.1, why, attempts, seen, on_fallback };
+        // The inbox closes only when the agent stops.
+        let _ = self.shared.clock.wait(None, self.shared.inbox.send(Message::Probed(probed))).await;
+    }
+}
+
+enum Next {
+    Stop,
+    Made(Option<(Line, Vec<Made>)>),
+    Asked(Ask),
+}
+
+/// Counts an attempt and says what is worth a line.
+fn count(shared: &Shared, (number, channel): Line, a: &Attempt) {
+    let end = match a.found {
+        Found::Success => ProbeEnd::Success,
+        Found::Failure(_) => ProbeEnd::Failure,
+        Found::Error(_) => ProbeEnd::Error,
+    };
+    if a.kind != Kind::Request {
+        shared.metrics.probed(number, channel, end, a.ended_at.since(a.started_at));
+    }
+    let (e164, origin, detail) = (shared.roster.number(number).e164, a.origin.label(), &a.detail);
+    if a.found == Found::Success {
+        tracing::debug!(number = %e164, %channel, origin, "probe: {}: {detail}", a.found.text());
+        return;
+    }
+    shared.metrics.probe_failed(&shared.roster.group_of(number).name, channel, origin, a.found.reason_label());
+    let result = a.found.label();
+    tracing::warn!(number = %e164, %channel, origin, result, "probe: {}: {detail}", a.found.text());
+}

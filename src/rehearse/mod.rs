@@ -1,0 +1,386 @@
+//! The fire drill: the whole rollback on a spare number, the day before.
+//!
+//! An agent of its own, with a state file of its own, watches one number that no caller knows. The drill
+//! gives the number a good handler, breaks it, and looks on: test calls find it, the detector decides, the
+//! number is swapped, a test call proves the fallback, the number is restored, and another test call proves
+//! the handler. Nothing in that chain is played: it is the code of the port day against the real account.
+//! Only the person is: on test calls alone a group of one is never swapped without approval, which the drill
+//! gives.
+//!
+//! Promises: a number with live callers, or of a group, is refused unless forced. Before anything is written
+//! the number's whole record is on the disk ([`note`]), and whatever ends the drill, the number is put back:
+//! at its end, at a signal or an error, and after a crash at the next start.
+
+pub mod note;
+pub mod report;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use crate::agent::desk::{Answer, Refusal, Word};
+use crate::agent::status::{ChannelStatus, Status};
+use crate::agent::{Agent, Message, StartError};
+use crate::clock::Clock;
+use crate::config::{Config, Probes, Rehearsal};
+use crate::core::id::{Channel, E164, NumberSid};
+use crate::core::journal::{Act, Author};
+use crate::core::observation::{Leg, ProbeResult};
+use crate::core::operator::Request;
+use crate::core::policy::{Action, Mode};
+use crate::core::restore::Values;
+use crate::core::roster::{Number, NumberIx, PortAt, Roster};
+use crate::core::time::Time;
+use crate::metrics::Metrics;
+use crate::party::PartyKey;
+use crate::twilio::wire::{NumberRead, Row};
+use crate::twilio::{Client, Error, LARGEST_PAGE};
+
+use note::Note;
+use report::{Report, Stage, StageReport, Variant, VariantReport};
+
+/// Callers of so long ago make a number a live one.
+const LIVE: Duration = Duration::from_secs(24 * 3600);
+
+/// Between test calls of the drill.
+const EVERY: Duration = Duration::from_secs(15);
+
+/// A stage that takes longer has failed.
+const STAGE: Duration = Duration::from_secs(600);
+
+/// Between looks at the agent.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// Why there was no drill, or none to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum DrillError {
+    #[error("{0}")]
+    Refused(String),
+    #[error("{0}; {cure}", cure = .0.cure())]
+    Twilio(#[from] Error),
+    #[error(transparent)]
+    Start(#[from] StartError),
+    #[error("the drill's note {path}: {source}; nothing was changed")]
+    Note { path: PathBuf, source: std::io::Error },
+    #[error("{0} could not be put back: {1}; run the drill again, or restore it by hand from {2}")]
+    NotPutBack(E164, String, PathBuf),
+    #[error("the HTTP client cannot be built: {0}")]
+    Http(String),
+}
+
+/// A drill that has been prepared and checked.
+pub struct Drill {
+    config: Config,
+    rehearsal: Rehearsal,
+    clock: Clock,
+    client: Client,
+    note: PathBuf,
+}
+
+impl Drill {
+    /// Prepares a drill on `rehearsal.number`.
+    pub fn new(config: &Config, rehearsal: Rehearsal, clock: &Clock) -> Result<Drill, DrillError> {
+        let config = drill_config(config, &rehearsal).map_err(DrillError::Refused)?;
+        let roster = Arc::new(config.roster.clone());
+        let metrics = Metrics::new(&roster, Mode::Auto);
+        let client = Client::new(config.twilio.clone(), roster, PartyKey::public(), clock.clone(), metrics)
+            .map_err(|e| DrillError::Http(e.to_string()))?;
+        let note = config.agent.state.with_extension("note.json");
+        Ok(Drill { config, rehearsal, clock: clock.clone(), client, note })
+    }
+
+    /// Puts back what an earlier drill left, if it did. Says which number that was.
+    pub async fn recover(&self) -> Result<Option<E164>, DrillError> {
+        let failed = |source| DrillError::Note { path: self.note.clone(), source };
+        let Some(note) = Note::read(&self.note).map_err(failed)? else { return Ok(None) };
+        self.put_back(&note).await?;
+        Ok(Some(note.number))
+    }
+
+    /// Writes the routing of the note over whatever the number has now, and looks whether it is there.
+    async fn put_back(&self, note: &Note) -> Result<(), DrillError> {
+        let not_put_back = |why: String| DrillError::NotPutBack(note.number, why, self.note.clone());
+        let before = Values::read(&note.record, Channel::Voice).map_err(|e| not_put_back(e.to_string()))?;
+        let mut said = String::new();
+        for _ in 0..5 {
+            match self.client.number(note.sid).await {
+                Ok(read) => {
+                    let now = Values::read(&read.raw, Channel::Voice).map_err(|e| not_put_back(e.to_string()))?;
+                    if now == before {
+                        Note::remove(&self.note)
+                            .map_err(|source| DrillError::Note { path: self.note.clone(), source })?;
+                        return Ok(());
+                    }
+                    if let Err(e) = self.client.update_number(note.sid, &note::back(&before, &now)).await {
+                        said = e.to_string();
+                    }
+                }
+                Err(e) => said = e.to_string(),
+            }
+            self.clock.sleep(Duration::from_secs(1)).await;
+        }
+        Err(not_put_back(said))
+    }
+
+    /// Plays every variant that has a handler, and puts the number back.
+    pub async fn run(&self, force: bool) -> Result<Report, DrillError> {
+        self.recover().await?;
+        let started_at = self.clock.now();
+        let number = self.rehearsal.number;
+        let read = self.find().await?;
+        if !force {
+            self.refuse_live(number).await?;
+        }
+        let note = Note { number, sid: read.record.sid, record: read.raw.clone() };
+        note.write(&self.note).map_err(|source| DrillError::Note { path: self.note.clone(), source })?;
+        let mut variants = Vec::new();
+        for (variant, url) in &self.rehearsal.broken {
+            variants.push(self.variant(*variant, url, &read).await?);
+        }
+        let began = self.clock.now();
+        let put_back = match self.put_back(&note).await {
+            Ok(()) => StageReport::passed(Stage::PutBack, began, self.clock.now(), "its record is what it was"),
+            Err(e) => StageReport::failed(Stage::PutBack, began, self.clock.now(), &e.to_string()),
+        };
+        let cautions = vec![CAUTION.to_owned()];
+        Ok(Report { number, started_at, ended_at: self.clock.now(), variants, put_back, cautions })
+    }
+
+    /// Points the number at a handler and at nothing else, as a person would.
+    async fn point_at(&self, sid: NumberSid, url: &str) -> Result<(), DrillError> {
+        let now = self.client.number(sid).await?;
+        let mut form = now.record.swap(Channel::Voice, url).map_err(|e| DrillError::Refused(e.to_string()))?;
+        // A fallback URL of its own would serve the callers of a broken handler.
+        form.push(("VoiceFallbackUrl", String::new()));
+        self.client.update_number(sid, &form).await?;
+        Ok(())
+    }
+
+    async fn find(&self) -> Result<NumberRead, DrillError> {
+        let (numbers, _) = self.client.numbers(LARGEST_PAGE).all().await?;
+        let number = self.rehearsal.number;
+        let found = numbers.into_iter().find(|n| n.record.number == number);
+        found.ok_or_else(|| DrillError::Refused(format!("{number} is not in this account; buy a spare number first")))
+    }
+
+    /// Refuses a number that somebody has called lately.
+    async fn refuse_live(&self, number: E164) -> Result<(), DrillError> {
+        let since = self.clock.now() - LIVE;
+        let mut pager = self.client.calls(since, LARGEST_PAGE);
+        while let Some(page) = pager.next().await? {
+            let is_live = page.rows.iter().any(|row| match row {
+                Ok(Row::Ours(call)) => {
+                    call.started_at >= since && matches!(call.leg, Leg::Inbound { caller, .. } if !caller.is_prober)
+                }
+                Ok(Row::Foreign(_)) | Err(_) => false,
+            });
+            if is_live {
+                return Err(DrillError::Refused(format!(
+                    "{number} had live callers within a day; use a spare number, or --force"
+                )));
+            }
+            if page.newest.is_some_and(|t| t < since) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// One variant: from a good handler to a proven fallback and back.
+    async fn variant(&self, variant: Variant, broken: &str, read: &NumberRead) -> Result<VariantReport, DrillError> {
+        // Nothing is remembered from one drill to the next.
+        note::forget(&self.config.agent.state);
+        self.point_at(read.record.sid, &self.rehearsal.good).await?;
+        let agent = Agent::start(&self.config, &self.clock).await?;
+        let mut play = Play { drill: self, agent: &agent, read, stages: Vec::new() };
+        let outcome = play.all(broken).await;
+        let stages = play.stages;
+        agent.stop().await;
+        outcome?;
+        Ok(VariantReport { variant, stages })
+    }
+}
+
+/// The note of a drill that was cut off and not put back, if there is one beside this configuration's state.
+pub fn cut_off(config: &Config) -> Option<PathBuf> {
+    let note = config.agent.state.with_file_name(STATE).with_extension("note.json");
+    note.exists().then_some(note)
+}
+
+/// The drill's own state file, beside the agent's.
+const STATE: &str = "rehearsal.db";
+
+/// What a drill cannot show.
+const CAUTION: &str = "Its test calls went from Twilio to Twilio: they may never have left Twilio's network, and prove nothing about a port.";
+
+/// A variant under way.
+struct Play<'a> {
+    drill: &'a Drill,
+    agent: &'a Agent,
+    read: &'a NumberRead,
+    stages: Vec<StageReport>,
+}
+
+impl Play<'_> {
+    fn now(&self) -> Time {
+        self.drill.clock.now()
+    }
+
+    /// Every stage until one fails.
+    async fn all(&mut self, broken: &str) -> Result<(), DrillError> {
+        let since = self.now();
+        if !self.stage(Stage::Good, |s, c| served(c, since).then(|| said(s, "a test call was answered"))).await {
+            return Ok(());
+        }
+        let sid = self.read.record.sid;
+        self.drill.point_at(sid, broken).await?;
+        let broken_at = self.now();
+        let found = |s: &Status, _: &ChannelStatus| {
+            let d = s.decisions.iter().find(|d| d.action == Action::Rollback && d.at >= broken_at)?;
+            let why = d.evidence.reasons.first().map_or("", |r| r.reason.text());
+            Some(format!("{} test calls failed: {why}", d.evidence.failing_probes))
+        };
+        if !self.stage(Stage::Found, found).await {
+            return Ok(());
+        }
+        self.approve().await;
+        let swapped = |_: &Status, c: &ChannelStatus| {
+            matches!(c.saga, "read_back" | "proven" | "unproven")
+                .then(|| "the fallback is the effective handler".to_owned())
+        };
+        if !self.stage(Stage::Swapped, swapped).await {
+            return Ok(());
+        }
+        let proven = |s: &Status, c: &ChannelStatus| {
+            let detail = s.orders.first().and_then(|o| o.ended.first()).map_or("", |e| e.detail.as_str());
+            (c.saga == "proven").then(|| detail.to_owned())
+        };
+        if !self.stage(Stage::Proven, proven).await {
+            return Ok(());
+        }
+        self.restore().await;
+        let restored =
+            |_: &Status, c: &ChannelStatus| (c.saga == "restored").then(|| "the snapshot is back".to_owned());
+        if !self.stage(Stage::Restored, restored).await {
+            return Ok(());
+        }
+        self.drill.point_at(sid, &self.drill.rehearsal.good).await?;
+        let since = self.now();
+        self.stage(Stage::Healed, |s, c| served(c, since).then(|| said(s, "a test call was answered"))).await;
+        Ok(())
+    }
+
+    /// Waits for a stage's end, which `look` tells, and notes how it went.
+    async fn stage(&mut self, stage: Stage, look: impl Fn(&Status, &ChannelStatus) -> Option<String>) -> bool {
+        let began = self.now();
+        loop {
+            let status = self.agent.status.borrow().clone();
+            let channel = status.numbers().flat_map(|(_, n)| &n.channels).next();
+            if let Some(detail) = channel.and_then(|c| look(&status, c)) {
+                self.stages.push(StageReport::passed(stage, began, self.now(), &detail));
+                return true;
+            }
+            if began + STAGE <= self.now() {
+                self.stages.push(StageReport::failed(stage, began, self.now(), stage.failure()));
+                return false;
+            }
+            self.drill.clock.sleep(LOOK).await;
+        }
+    }
+
+    fn author() -> Author {
+        Author { name: "rehearsal".to_owned(), reason: "fire drill on a spare number".to_owned() }
+    }
+
+    /// On test calls alone one number is never swapped without a person's word: the drill gives it.
+    async fn approve(&self) {
+        let waiting = || self.agent.status.borrow().waiting.first().map(|w| w.decision);
+        for _ in 0..20 {
+            if let Some(decision) = waiting() {
+                self.say(Word::Approve { decision, by: Play::author() }).await;
+                return;
+            }
+            self.drill.clock.sleep(LOOK).await;
+        }
+    }
+
+    async fn restore(&self) {
+        let request = Request {
+            act: Act::Restore,
+            numbers: vec![NumberIx(0)],
+            channel: Some(Channel::Voice),
+            by: Play::author(),
+            force: true,
+            at_once: true,
+        };
+        self.say(Word::Swap(request)).await;
+    }
+
+    async fn say(&self, word: Word) {
+        let (reply, answer) = oneshot::channel::<Result<Answer, Refusal>>();
+        let clock = &self.drill.clock;
+        let message = Message::Word { word, is_meant: true, reply };
+        // Should it be refused, the stage that waits for it says so.
+        if clock.wait(None, self.agent.inbox.send(message)).await.is_some_and(|sent| sent.is_ok()) {
+            let _ = clock.wait(None, answer).await;
+        }
+    }
+}
+
+/// A test call since then was answered.
+fn served(channel: &ChannelStatus, since: Time) -> bool {
+    channel.last_probe.as_ref().is_some_and(|p| p.started_at >= since && p.result == ProbeResult::Success)
+}
+
+fn said(_: &Status, what: &str) -> String {
+    what.to_owned()
+}
+
+/// The configuration of an agent for one spare number, made from that of the group it stands for.
+fn drill_config(config: &Config, rehearsal: &Rehearsal) -> Result<Config, String> {
+    let number = rehearsal.number;
+    if config.roster.find(number).is_some() {
+        return Err(format!("{number} is watched; the drill needs a spare number that is in no group"));
+    }
+    let (ix, group) = match &rehearsal.group {
+        Some(name) => config.roster.groups().find(|(_, g)| g.name == *name),
+        None => config
+            .roster
+            .groups()
+            .find(|(ix, g)| g.fallback(Channel::Voice).is_some() && config.probes.groups[ix.0 as usize].is_some()),
+    }
+    .ok_or("no group to rehearse has a fallback and [group.probe]; name one with rehearsal.group")?;
+    let fallback = group.fallback(Channel::Voice).map(str::to_owned);
+    let fallback = fallback.ok_or_else(|| format!("group {} has no fallback.voice_url to rehearse", group.name))?;
+    let probe = config.probes.groups[ix.0 as usize].clone();
+    let mut probe = probe.ok_or_else(|| format!("group {} has no [group.probe] to rehearse", group.name))?;
+    if probe.from == Some(number) {
+        return Err(format!("{number} is the number that test calls come from; the drill needs another"));
+    }
+    (probe.every, probe.passive_every) = (EVERY, EVERY);
+    let mut roster = Roster::default();
+    let name = "rehearsal".parse().map_err(|e: crate::core::id::BadId| e.to_string())?;
+    let group = roster.add_group(name, [Some(fallback), None]);
+    roster.add_number(Number {
+        e164: number,
+        label: String::new(),
+        group,
+        channels: [true, false],
+        timezone: jiff::tz::TimeZone::UTC,
+        port: PortAt::Done,
+    });
+    let probers = probe.from.into_iter().chain(probe.externals.iter().filter_map(|e| e.from));
+    probers.for_each(|n| roster.add_prober(n));
+    let detection = config.engine.detection.get(ix.0 as usize).cloned().unwrap_or_default();
+    let mut drill = config.clone();
+    drill.roster = roster;
+    drill.probes = Probes { groups: vec![Some(probe)], limits: config.probes.limits };
+    drill.engine.mode = Mode::Auto;
+    drill.engine.detection = vec![detection];
+    drill.hands.mode = Mode::Auto;
+    drill.hands.caps.clear();
+    drill.agent.state = config.agent.state.with_file_name(STATE);
+    Ok(drill)
+}

@@ -1,0 +1,79 @@
+//! What a drill must not forget: the number's whole record from before it came.
+//!
+//! A file of its own beside the state, written and synced before the first change, removed when the number
+//! was seen to be as it was. While it is there, a drill is under way or was cut off.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::core::id::{Channel, E164, NumberSid};
+use crate::core::restore::{Values, fields};
+
+/// The number of a drill, before it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Note {
+    pub number: E164,
+    pub sid: NumberSid,
+    /// As Twilio returned it.
+    pub record: String,
+}
+
+impl Note {
+    /// The note that an earlier drill left; `None` if none did.
+    pub fn read(path: &Path) -> io::Result<Option<Note>> {
+        match std::fs::read(path) {
+            Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(io::Error::from),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Writes the note so that it survives a crash, whole or not at all.
+    pub fn write(&self, path: &Path) -> io::Result<()> {
+        let new = path.with_extension("new");
+        let mut file = File::create(&new)?;
+        file.write_all(&serde_json::to_vec(self)?)?;
+        file.sync_all()?;
+        std::fs::rename(&new, path)?;
+        sync_folder(path)
+    }
+
+    pub fn remove(path: &Path) -> io::Result<()> {
+        match std::fs::remove_file(path) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
+            Ok(()) | Err(_) => sync_folder(path),
+        }
+    }
+}
+
+fn sync_folder(path: &Path) -> io::Result<()> {
+    match path.parent().filter(|p| !p.as_os_str().is_empty()) {
+        Some(folder) => File::open(folder)?.sync_all(),
+        None => File::open(".")?.sync_all(),
+    }
+}
+
+/// The update that makes `now` what was `before`: every field that differs.
+pub fn back(before: &Values, now: &Values) -> Vec<(&'static str, String)> {
+    let differences = Values::differences(before, before, now);
+    fields(Channel::Voice)
+        .iter()
+        .filter_map(|f| {
+            let difference = differences.iter().find(|d| d.field == f.property)?;
+            Some((f.parameter, difference.snapshot.clone()))
+        })
+        .collect()
+}
+
+/// Forgets an earlier drill's state file, with what the database keeps beside it.
+pub fn forget(state: &Path) {
+    for suffix in ["", "-wal", "-shm"] {
+        let mut name = state.as_os_str().to_owned();
+        name.push(suffix);
+        // Whatever cannot be removed is found when the state is opened.
+        let _ = std::fs::remove_file(name);
+    }
+}

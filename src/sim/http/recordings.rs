@@ -1,0 +1,121 @@
+//! Recordings: list those of a call, fetch one and its sound, delete it.
+
+use serde::Serialize;
+
+use super::calls::dollars;
+use super::date::Rfc2822;
+use super::error::ApiError;
+use super::page::Body;
+use super::route::Route;
+use super::view::{Answer, Below, Null, Text, View, one};
+use crate::core::id::{AccountSid, CallSid, RecordingSid};
+use crate::sim::log::Slice;
+use crate::sim::recording::{Recorded, RecordingState};
+use crate::sim::world::World;
+
+/// As Twilio labels a WAV file.
+pub const WAV: &str = "audio/x-wav";
+
+const PARTS: [(&str, &str); 2] = [("add_on_results", "/AddOnResults.json"), ("transcriptions", "/Transcriptions.json")];
+
+#[derive(Serialize)]
+struct RecordingBody<'a> {
+    account_sid: AccountSid,
+    api_version: &'static str,
+    call_sid: CallSid,
+    conference_sid: Null,
+    date_created: Rfc2822,
+    date_updated: Rfc2822,
+    start_time: Rfc2822,
+    /// Seconds; −1 until it is known.
+    duration: Text<i64>,
+    sid: RecordingSid,
+    price: Option<Text<String>>,
+    price_unit: &'static str,
+    status: &'static str,
+    channels: u32,
+    source: &'static str,
+    error_code: Option<u32>,
+    uri: String,
+    encryption_details: Null,
+    subresource_uris: Below<'a>,
+    media_url: String,
+}
+
+impl Body for RecordingBody<'_> {
+    fn sid(&self) -> String {
+        self.sid.to_string()
+    }
+}
+
+pub fn delete(world: &mut World, route: Route<'_>, path: &str) -> Answer {
+    let is_done = route.sid.parse().is_ok_and(|sid: RecordingSid| world.delete_recording(sid));
+    if is_done { Ok(Vec::new()) } else { Err(ApiError::not_found(path)) }
+}
+
+impl View<'_> {
+    fn recording(&self, r: &Recorded<'_>) -> RecordingBody<'static> {
+        let stem = format!("/2010-04-01/Accounts/{}/Recordings/{}", self.account(), r.sid);
+        let is_whole = matches!(r.state, RecordingState::Completed | RecordingState::Absent(_));
+        let minutes = (r.seconds() / 60.0).ceil() as u32;
+        RecordingBody {
+            account_sid: self.account(),
+            api_version: "2010-04-01",
+            call_sid: r.call,
+            conference_sid: Null,
+            date_created: self.rfc2822(r.begins),
+            date_updated: self.rfc2822(if is_whole { r.ends } else { r.begins }),
+            start_time: self.rfc2822(r.begins),
+            duration: Text(if is_whole { r.seconds() as i64 } else { -1 }),
+            sid: r.sid,
+            price: is_whole.then(|| Text(dollars(minutes * 250))),
+            price_unit: "USD",
+            status: r.state.label(),
+            channels: if r.is_dual { 2 } else { 1 },
+            source: "OutboundAPI",
+            error_code: match r.state {
+                RecordingState::Absent(code) => Some(code),
+                RecordingState::InProgress
+                | RecordingState::Processing
+                | RecordingState::Completed
+                | RecordingState::Deleted => None,
+            },
+            uri: format!("{stem}.json"),
+            encryption_details: Null,
+            media_url: format!("https://api.twilio.com{stem}"),
+            subresource_uris: Below { stem, names: &PARTS },
+        }
+    }
+
+    /// Those of one call: one or none.
+    pub fn recordings_of_call(&self) -> Answer {
+        let paging = self.paging()?;
+        let call: CallSid = self.route.parent.parse().map_err(|_| self.not_found())?;
+        if self.world.calls.get(call.as_u128()).is_none() {
+            return Err(self.not_found());
+        }
+        let found = self.world.recording_of(call).filter(|r| r.state != RecordingState::Deleted);
+        let rows = found.iter().collect();
+        self.list_2010("recordings", &paging, Some(Slice { rows, more: false }), |r| self.recording(r))
+    }
+
+    fn recorded(&self) -> Option<Recorded<'_>> {
+        let found = self.world.recording(self.route.sid.parse().ok()?)?;
+        (found.state != RecordingState::Deleted).then_some(found)
+    }
+
+    pub fn recording_by_sid(&self) -> Answer {
+        self.recorded().map_or_else(|| Err(self.not_found()), |r| one(&self.recording(&r)))
+    }
+
+    /// The file: 404 until it is there.
+    pub fn recording_media(&self) -> Answer {
+        let found = self.recorded().filter(|r| r.state == RecordingState::Completed);
+        let recorded = found.ok_or_else(|| self.not_found())?;
+        match self.query.get("RequestedChannels") {
+            None | Some("1") => Ok(self.world.media(&recorded, 1)),
+            Some("2") if recorded.is_dual => Ok(self.world.media(&recorded, 2)),
+            Some(_) => Err(ApiError::bad_request(16113, "Requested channels are not available")),
+        }
+    }
+}

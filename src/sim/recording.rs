@@ -1,0 +1,169 @@
+//! Recordings of calls that a request made with `Record=true`.
+//!
+//! Nothing is kept: a recording follows from its call's rows, and its sound from what answered. Only that
+//! it was deleted is remembered.
+
+use std::time::Duration;
+
+use super::audio::{self, Part};
+use super::chance::{self, Purpose};
+use super::place::PlacedCall;
+use super::row::{Call, CallStatus};
+use super::voice::Sound;
+use super::world::World;
+use crate::core::id::{CallSid, RecordingSid};
+use crate::core::time::Time;
+
+/// From the end of a call until its recording can be fetched.
+const PROCESSING: Duration = Duration::from_secs(3);
+
+/// A recording shorter than this is absent (16101).
+const SHORTEST: f64 = 0.1;
+
+/// Turns a call's digits into its recording's, and back.
+const DIGITS: u128 = 0x5245_0000_5245_0000_5245_0000_5245_0000;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecordingState {
+    InProgress,
+    Processing,
+    Completed,
+    /// With Twilio's code.
+    Absent(u32),
+    Deleted,
+}
+
+impl RecordingState {
+    pub const fn label(self) -> &'static str {
+        match self {
+            RecordingState::InProgress => "in-progress",
+            RecordingState::Processing => "processing",
+            RecordingState::Completed => "completed",
+            RecordingState::Absent(_) => "absent",
+            RecordingState::Deleted => "deleted",
+        }
+    }
+}
+
+/// A recording as it stands.
+pub struct Recorded<'w> {
+    pub sid: RecordingSid,
+    pub call: CallSid,
+    pub begins: Time,
+    pub ends: Time,
+    pub state: RecordingState,
+    pub is_dual: bool,
+    placed: &'w PlacedCall,
+    /// The leg that the other end dialled on, if it did.
+    child: Option<&'w Call>,
+}
+
+impl World {
+    pub fn recording(&self, sid: RecordingSid) -> Option<Recorded<'_>> {
+        self.recording_of(CallSid::from_u128(sid.as_u128() ^ DIGITS))
+    }
+
+    /// The recording of a call, once it was answered.
+    pub fn recording_of(&self, call: CallSid) -> Option<Recorded<'_>> {
+        let placed = self.outbound.calls.get(&call.as_u128()).filter(|p| p.records)?;
+        let row = self.calls.get(call.as_u128())?;
+        let (begins, ends) = (row.answered.from(row.start), row.end());
+        if self.now < begins || row.status != CallStatus::Completed {
+            return None;
+        }
+        let sid = RecordingSid::from_u128(call.as_u128() ^ DIGITS);
+        let child = placed.inbound.iter().filter_map(|leg| self.calls.get(*leg)).find(|leg| leg.parent().is_some());
+        let mut recorded = Recorded {
+            sid,
+            call,
+            begins,
+            ends,
+            state: RecordingState::Completed,
+            is_dual: placed.is_dual,
+            placed,
+            child,
+        };
+        recorded.state = if self.outbound.deleted.contains(&sid) {
+            RecordingState::Deleted
+        } else if self.now < ends {
+            RecordingState::InProgress
+        } else if self.now < ends + PROCESSING {
+            RecordingState::Processing
+        } else if recorded.seconds() < SHORTEST {
+            RecordingState::Absent(16101)
+        } else if placed.trims && !recorded.has_sound() {
+            RecordingState::Absent(16102)
+        } else {
+            RecordingState::Completed
+        };
+        Some(recorded)
+    }
+
+    /// Deletes a recording; false if there is none.
+    pub fn delete_recording(&mut self, sid: RecordingSid) -> bool {
+        let is_there = self.recording(sid).is_some_and(|r| r.state != RecordingState::Deleted);
+        is_there && self.outbound.deleted.insert(sid)
+    }
+
+    /// The file of a recording: both ends apart, or together.
+    pub fn media(&self, recorded: &Recorded<'_>, channels: usize) -> Vec<u8> {
+        let mut luck = chance::stream(self.scenario.seed, Purpose::Sound, recorded.call.as_u128() as u64, 0);
+        // Reports differ on which channel is whose.
+        let is_first = luck.hits(0.5);
+        let bin = if let Sound::Bin(nth) = recorded.placed.sound { Some(usize::from(nth)) } else { None };
+        let of_bin = bin.and_then(|nth| self.scenario.bins.get(nth)).and_then(|b| b.marker.as_deref());
+        let is_handler = recorded.placed.sound == Sound::Handler;
+        let marker = if is_handler { recorded.placed.keys.as_deref() } else { of_bin };
+        let theirs = audio::render(&recorded.parts(marker), recorded.seconds(), &mut luck);
+        if channels == 1 {
+            return audio::wav(&[theirs]);
+        }
+        let ours = audio::render(&[], recorded.seconds(), &mut luck);
+        audio::wav(&if is_first { [theirs, ours] } else { [ours, theirs] })
+    }
+}
+
+impl Recorded<'_> {
+    pub fn seconds(&self) -> f64 {
+        self.ends.since(self.begins).as_secs_f64()
+    }
+
+    fn has_sound(&self) -> bool {
+        !matches!(self.placed.sound, Sound::Silence | Sound::Nothing)
+    }
+
+    /// What the caller hears, from the answer on.
+    fn parts(&self, marker: Option<&str>) -> Vec<Part> {
+        let all = self.seconds();
+        let speech = || vec![Part::Silence(0.4), Part::Speech(all)];
+        match self.placed.sound {
+            Sound::Nothing | Sound::Silence => Vec::new(),
+            Sound::Announcement | Sound::OwnFallback | Sound::Wrong | Sound::Text | Sound::LosingCarrier => speech(),
+            Sound::Bin(_) | Sound::Handler => {
+                let mut parts = vec![Part::Silence(0.3)];
+                parts.extend(marker.map(|keys| Part::Keys(keys.to_owned())));
+                parts.extend(speech());
+                parts
+            }
+            Sound::OutOfService => {
+                let once =
+                    [Part::Silence(0.3), Part::Special, Part::Silence(0.2), Part::Speech(3.5), Part::Silence(1.0)];
+                once.iter().cycle().take(once.len() * (1 + all as usize / 6)).cloned().collect()
+            }
+            Sound::Forward => match self.child {
+                None => speech(),
+                Some(child) => {
+                    let rang = child.answered.from(child.start).min(child.end()).since(self.begins).as_secs_f64();
+                    match child.status {
+                        CallStatus::Busy => vec![Part::Silence(1.0), Part::Busy(all)],
+                        CallStatus::Failed => vec![Part::Silence(1.0), Part::Reorder(all)],
+                        CallStatus::NoAnswer | CallStatus::Canceled => vec![Part::Ringing(all)],
+                        CallStatus::Completed | CallStatus::Queued | CallStatus::Ringing | CallStatus::InProgress => {
+                            vec![Part::Ringing(rang), Part::Silence(0.3), Part::Speech(all)]
+                        }
+                    }
+                }
+            },
+        }
+    }
+}

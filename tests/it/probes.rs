@@ -1,0 +1,562 @@
+//! Test calls and messages: what no log tells is found, with the right reason; what we cannot measure
+//! changes nothing; swaps are proven.
+
+use ringback::core::id::{Channel, E164};
+use ringback::core::policy::Action;
+use ringback::core::verdict::Verdict;
+use ringback::sim::{Class, Condition, Edit, Fault, FaultKind, HandlerState, Happening, Scope};
+
+use crate::world::{BIN, Running, World, play, play_based};
+
+const APP: &str = "https://app.example.com/voice";
+const PROBER: &str = "+15005550199";
+
+/// Two groups, of which one is probed; nobody calls.
+const QUIET: &str = r#"
+name = "quiet"
+seed = 11
+lasts = "12h"
+history = "0s"
+
+[[bin]]
+sid = "EH00000000000000000000000000000001"
+does = "answer"
+
+[[bin]]
+sid = "EH00000000000000000000000000000002"
+does = "dead"
+
+[[group]]
+name = "support"
+numbers = ["+15005550100"]
+traffic = { calls_per_hour = 0, floor_per_hour = 0, failure = 0.0, messages_per_hour = 0.01 }
+routing = { voice_url = "https://app.example.com/voice", sms_url = "https://app.example.com/sms" }
+
+[[group]]
+name = "prober"
+numbers = ["+15005550199"]
+foreign = true
+traffic = { calls_per_hour = 0, floor_per_hour = 0 }
+"#;
+
+fn number() -> E164 {
+    "+15005550100".parse().unwrap()
+}
+
+/// The configuration, with lines of `[group.probe]`.
+fn probing(w: &World, more: &str) -> String {
+    w.config_text() + &format!("[group.probe]\nfrom = \"{PROBER}\"\n{more}\n")
+}
+
+async fn start(w: &World, more: &str) -> Running {
+    w.start_with(&w.parse(&probing(w, more)).unwrap()).await.unwrap()
+}
+
+async fn attempts(agent: &Running, result: &str) -> f64 {
+    agent.sum("ringback_probe_attempts_total", &[&format!("result=\"{result}\"")]).await
+}
+
+async fn reasons(agent: &Running) -> Vec<String> {
+    let (_, text) = agent.get("/metrics").await;
+    let mut all: Vec<String> = text
+        .lines()
+        .filter(|l| l.starts_with("ringback_probe_failures_total{") && !l.ends_with(" 0"))
+        .filter_map(|l| Some(l.split("reason=\"").nth(1)?.split('"').next()?.to_owned()))
+        .collect();
+    all.sort();
+    all.dedup();
+    all
+}
+
+#[test]
+fn a_quiet_number_is_probed_and_nothing_is_wrong() {
+    play(QUIET, async |w| {
+        let agent = start(w, "every = \"2m\"").await;
+        w.pass(1200).await;
+        let served = attempts(&agent, "success").await;
+        assert!((12.0..=24.0).contains(&served), "{served} of voice and messaging in 20 minutes");
+        assert_eq!((attempts(&agent, "failure").await, attempts(&agent, "error").await), (0.0, 0.0));
+        assert_eq!(agent.sum("ringback_calls_total", &[r#"outcome="ok""#]).await, 0.0, "no caller was counted");
+        assert!(agent.metric(r#"ringback_log_lag_seconds{source="calls"}"#).await.unwrap() > 0.0);
+        agent.stop().await;
+    });
+}
+
+/// What is wrong, and the reason that probes give for it; nobody calls.
+fn finds(break_it: impl Fn(&World), scenario: &str, more: &str) -> (Vec<String>, Verdict, Vec<String>) {
+    play(scenario, async |w| {
+        break_it(w);
+        let agent = start(w, more).await;
+        w.pass(1500).await;
+        let reasons = reasons(&agent).await;
+        let verdict = agent.channel(number(), Channel::Voice).verdict;
+        let status = agent.status();
+        let pages = status.decisions.iter().filter_map(|d| match d.action {
+            Action::Page { reason } => Some(reason.label().to_owned()),
+            Action::Rollback | Action::Withheld { .. } => None,
+        });
+        let pages = pages.collect();
+        agent.stop().await;
+        (reasons, verdict, pages)
+    })
+}
+
+const VOICE_ONLY: &str = "every = \"3m\"";
+
+#[test]
+fn faults_that_leave_no_trace_are_found_with_the_right_reason() {
+    let quiet = QUIET.replace("messages_per_hour = 0.01", "messages_per_hour = 0");
+    let empty = |w: &World| {
+        let edit = Edit { number: number(), set: [("VoiceUrl".to_owned(), String::new())].into() };
+        w.sim.happen(Happening::Edit(edit)).unwrap();
+    };
+    let (reasons, verdict, _) = finds(empty, &quiet, VOICE_ONLY);
+    assert_eq!(reasons, ["no_handler"]);
+    assert_eq!(verdict, Verdict::Failing);
+
+    let not_ported = quiet.replace("routing = {", "port = { }\nrouting = {");
+    let (reasons, verdict, pages) = finds(|_| {}, &not_ported, VOICE_ONLY);
+    assert_eq!(reasons, ["not_arriving"]);
+    assert_eq!(verdict, Verdict::Unknown, "a swap would not cure it");
+    assert_eq!(pages, ["not_arriving"], "a person is told, once");
+
+    let (reasons, verdict, _) =
+        finds(|w| w.sim.set_handler(APP, HandlerState::all(Condition::Status(500))).unwrap(), &quiet, VOICE_ONLY);
+    assert_eq!((reasons, verdict), (vec!["webhook".to_owned()], Verdict::Failing));
+
+    let own = quiet.replace("sms_url = ", "voice_fallback_url = \"https://app.example.com/spare\", sms_url = ");
+    let (reasons, verdict, _) =
+        finds(|w| w.sim.set_handler(APP, HandlerState::all(Condition::Status(500))).unwrap(), &own, VOICE_ONLY);
+    assert_eq!((reasons, verdict), (vec!["rescued".to_owned()], Verdict::Failing));
+
+    let forwards = quiet.replace("failure = 0.0,", "failure = 0.0, forward = 1.0,");
+    let dead = |w: &World| w.sim.set_handler(APP, HandlerState::all(Condition::DeadTarget(None))).unwrap();
+    let (reasons, verdict, _) = finds(dead, &forwards, VOICE_ONLY);
+    assert_eq!((reasons, verdict), (vec!["forward".to_owned()], Verdict::Failing));
+}
+
+#[test]
+fn messages_that_stay_with_the_losing_carrier_are_found() {
+    let scenario = QUIET.replace("routing = {", "port = { at = \"0s\", messages_after = \"10h\" }\nrouting = {");
+    let (reasons, _, pages) = finds(|_| {}, &scenario, "every = \"2m\"");
+    assert_eq!((reasons, pages), (vec!["not_arriving".to_owned()], vec!["not_arriving".to_owned()]));
+    // In the first hours after a port that is how it is.
+    play(&scenario, async |w| {
+        let text = probing(w, "every = \"2m\"")
+            .replace("name = \"support\"\n", "name = \"support\"\nport_at = \"2026-11-21T14:00:00Z\"\n");
+        let agent = w.start_with(&w.parse(&text).unwrap()).await.unwrap();
+        w.pass(1500).await;
+        assert_eq!(self::reasons(&agent).await, ["settling"]);
+        assert_eq!(agent.status().decisions, []);
+        agent.stop().await;
+    });
+}
+
+#[test]
+fn probes_own_trouble_is_no_verdict() {
+    let troubles: [(&str, fn(&World)); 4] = [
+        ("busy", |w| {
+            w.sim.fault(Fault::new(FaultKind::TooMany, Scope::Class(Class::CallCreate))).unwrap();
+        }),
+        ("permission", |w| {
+            let fault = Fault::new(FaultKind::Refuse, Scope::Class(Class::CallCreate));
+            w.sim.fault(Fault { code: 21215, ..fault }).unwrap();
+        }),
+        ("credit", |w| {
+            let fault = Fault::new(FaultKind::Refuse, Scope::Class(Class::CallCreate));
+            w.sim.fault(Fault { code: 10001, ..fault }).unwrap();
+        }),
+        // The log shows neither leg: it is late, and nothing else is known.
+        ("log_late", |w| {
+            w.sim.fault(Fault::new(FaultKind::Stall, Scope::Class(Class::Calls))).unwrap();
+        }),
+    ];
+    let quiet = QUIET.replace("messages_per_hour = 0.01", "messages_per_hour = 0");
+    for (reason, trouble) in troubles {
+        let (reasons, verdict, pages) = finds(trouble, &quiet, VOICE_ONLY);
+        assert_eq!(reasons, [reason]);
+        assert!(matches!(verdict, Verdict::Unknown | Verdict::Blind), "{reason}: {verdict:?}");
+        assert_eq!(pages, [""; 0], "{reason}");
+    }
+    // A queue that others fill.
+    let slow = quiet.replace(
+        "[[bin]]\nsid = \"EH00000000000000000000000000000001\"",
+        "[twilio]\ncalls_per_second = 0.005\n[[bin]]\nsid = \"EH00000000000000000000000000000001\"",
+    );
+    let (reasons, verdict, _) = finds(|_| {}, &slow, VOICE_ONLY);
+    assert_eq!((reasons, verdict), (vec!["queue".to_owned()], Verdict::Unknown));
+    // A number that is not ours to call from.
+    play(&quiet, async |w| {
+        let text = probing(w, VOICE_ONLY).replace(PROBER, "+15005550198");
+        let agent = w.start_with(&w.parse(&text).unwrap()).await.unwrap();
+        w.pass(600).await;
+        assert_eq!(self::reasons(&agent).await, ["permission"]);
+        assert_eq!(agent.channel(number(), Channel::Voice).verdict, Verdict::Unknown);
+        agent.stop().await;
+    });
+}
+
+#[test]
+fn two_failing_probes_swap_a_number_in_five_only() {
+    // One number: a person is asked. Five: one may be swapped on probes alone.
+    let five = QUIET.replace("messages_per_hour = 0.01", "messages_per_hour = 0").replace(
+        "[\"+15005550100\"]",
+        "[\"+15005550100\", \"+15005550101\", \"+15005550102\", \"+15005550103\", \"+15005550104\"]",
+    );
+    play(&five, async |w| {
+        w.agent_section = "mode = \"auto\"\n".into();
+        let agent = start(w, "every = \"1m\"").await;
+        w.pass(300).await;
+        w.sim.set_handler(APP, HandlerState::all(Condition::Status(500))).unwrap();
+        w.pass(900).await;
+        let swapped = (100..105).filter(|n| {
+            let number = format!("+15005550{n}").parse().unwrap();
+            w.sim.number(number).unwrap()["voice_url"] == BIN
+        });
+        assert_eq!(swapped.count(), 1);
+        assert!(!agent.status().waiting.is_empty(), "for the others a person is asked");
+        let proven = agent.sum("ringback_rollbacks_total", &[r#"result="proven""#]).await;
+        assert_eq!(proven, 1.0);
+        agent.stop().await;
+    });
+}
+
+/// A group with callers, which is probed.
+fn busy(more: &str) -> String {
+    format!(
+        r#"
+name = "busy"
+seed = 7
+lasts = "6h"
+history = "0s"
+{more}
+[[bin]]
+sid = "EH00000000000000000000000000000001"
+does = "answer"
+
+[[group]]
+name = "support"
+numbers = ["+15005550100", "+15005550101", "+15005550102"]
+traffic = {{ calls_per_hour = 60, shape = "flat", skew = 0.3, failure = 0.0 }}
+routing = {{ voice_url = "https://app.example.com/voice" }}
+
+[[group]]
+name = "prober"
+numbers = ["+15005550199"]
+foreign = true
+traffic = {{ calls_per_hour = 0, floor_per_hour = 0 }}
+"#
+    )
+}
+
+#[test]
+fn a_swap_is_proven_and_a_restore_is_tested() {
+    play(&busy(""), async |w| {
+        let agent = start(w, "every = \"5m\"").await;
+        w.pass(600).await;
+        w.sim.set_handler(APP, HandlerState::all(Condition::Status(500))).unwrap();
+        w.pass(900).await;
+        let labels = [r#"group="support""#, r#"result="proven""#];
+        assert_eq!(agent.sum("ringback_rollbacks_total", &labels).await, 3.0);
+        assert_eq!(agent.sum("ringback_rollbacks_total", &[r#"result="written""#]).await, 0.0, "counted once");
+        let status = agent.status();
+        let ended: Vec<_> = status.orders.iter().flat_map(|o| &o.ended).collect();
+        assert!(ended.iter().all(|e| e.detail.contains("a test was answered")), "{ended:?}");
+        assert_eq!(agent.channel(number(), Channel::Voice).saga, "proven");
+        agent.stop().await;
+        // A restart proves nothing twice.
+        let calls = w.sim.placed_calls().len();
+        let agent = start(w, "every = \"24h\"\npassive_every = \"24h\"").await;
+        w.pass(300).await;
+        assert!(w.sim.placed_calls().len() <= calls + 1, "but for the first of the day's round");
+        assert_eq!(agent.sum("ringback_rollbacks_total", &[]).await, 0.0);
+        assert_eq!(agent.channel(number(), Channel::Voice).saga, "proven");
+        agent.stop().await;
+    });
+}
+
+#[test]
+fn a_fallback_that_does_not_answer_is_never_proven() {
+    let scenario = busy("").replace("does = \"answer\"", "does = \"dead\"");
+    play(&scenario, async |w| {
+        let agent = start(w, "every = \"10m\"").await;
+        w.pass(300).await;
+        w.sim.set_handler(APP, HandlerState::all(Condition::Status(500))).unwrap();
+        w.pass(1200).await;
+        assert_eq!(agent.sum("ringback_rollbacks_total", &[r#"result="proven""#]).await, 0.0);
+        assert!(agent.sum("ringback_rollbacks_total", &[r#"result="unproven""#]).await >= 1.0);
+        agent.stop().await;
+    });
+}
+
+#[test]
+fn without_a_prober_a_swap_is_written_and_says_why() {
+    play(&busy(""), async |w| {
+        let agent = w.start().await.unwrap();
+        w.pass(600).await;
+        w.sim.set_handler(APP, HandlerState::all(Condition::Status(500))).unwrap();
+        w.pass(600).await;
+        assert_eq!(agent.sum("ringback_rollbacks_total", &[r#"result="written""#]).await, 3.0);
+        agent.stop().await;
+    });
+}
+
+#[test]
+fn failing_probes_leave_the_customers_ratios_as_they_are() {
+    // The same day, with and without probes, of which some fail.
+    let day = |probes: bool| {
+        play(&busy("").replace("lasts = \"6h\"", "lasts = \"75m\""), async move |w| {
+            w.agent_section = "mode = \"observe\"\n".into();
+            let text = if probes { probing(w, "every = \"30s\"") } else { w.config_text() };
+            let agent = w.start_with(&w.parse(&text).unwrap()).await.unwrap();
+            w.pass(1200).await;
+            w.sim.set_handler(APP, HandlerState::all(Condition::Status(500))).unwrap();
+            w.pass(1200).await;
+            w.sim.set_handler(APP, HandlerState::healthy()).unwrap();
+            w.pass(3600).await;
+            let failures = agent.sum("ringback_probe_attempts_total", &[r#"result="failure""#]).await;
+            let (_, text) = agent.get("/metrics").await;
+            let is_customers = |l: &&str| l.starts_with("ringback_calls_total{") && !l.contains("ignored");
+            let lines: Vec<String> = text.lines().filter(is_customers).map(str::to_owned).collect();
+            agent.stop().await;
+            (lines, failures)
+        })
+    };
+    let ((with, failures), (without, none)) = (day(true), day(false));
+    assert!(failures > 10.0 && none == 0.0, "{failures}");
+    assert_eq!(with, without);
+}
+
+#[test]
+fn a_suspicion_is_looked_into_at_once() {
+    // A call every few hours: without probes, the second and third failing caller take the rest of the day.
+    let scenario = r#"
+name = "rare"
+seed = 3
+lasts = "24h"
+history = "0s"
+[[bin]]
+sid = "EH00000000000000000000000000000001"
+does = "answer"
+[[group]]
+name = "support"
+numbers = ["+15005550100"]
+traffic = { calls_per_hour = 1, floor_per_hour = 1, shape = "flat", failure = 0.0, redial = 0.0 }
+routing = { voice_url = "{base}/handlers/voice" }
+[[group]]
+name = "prober"
+numbers = ["+15005550199"]
+foreign = true
+traffic = { calls_per_hour = 0, floor_per_hour = 0 }
+"#;
+    let decided = |more: &str| {
+        play_based(scenario, async |w| {
+            let text = match more {
+                "" => w.config_text(),
+                more => probing(w, more),
+            };
+            let url = format!("{}/handlers/voice", w.base_url);
+            let agent = w.start_with(&w.parse(&text).unwrap()).await.unwrap();
+            w.pass(3600).await;
+            w.sim.set_handler(&url, HandlerState::all(Condition::Status(500))).unwrap();
+            let broken = w.now();
+            for _ in 0..1200 {
+                w.pass(30).await;
+                let status = agent.status();
+                if let Some(d) = status.decisions.iter().find(|d| d.action == Action::Rollback) {
+                    let first = d.evidence.since.unwrap();
+                    assert!(first >= broken);
+                    let requests = w.sim.stats().handler_requests;
+                    let took = d.at.since(first).as_secs();
+                    agent.stop().await;
+                    return (took, requests);
+                }
+            }
+            agent.stop().await;
+            (u64::MAX, 0)
+        })
+    };
+    const SLOW: &str = "every = \"24h\"\npassive_every = \"24h\"\n";
+    let (without, _) = decided("");
+    let (with, requests) = decided(SLOW);
+    assert!(with < 300, "{with} s after the first failing caller");
+    assert!(without > 20 * with, "{without} s without probes");
+    assert_eq!(requests, 0, "nobody asked for requests to the handler");
+    let (asking, requests) = decided(&format!("{SLOW}handler_request = true"));
+    assert!(asking < with && requests >= 1, "{asking} s, {requests} requests");
+}
+
+#[test]
+fn two_thousand_numbers_for_an_hour_exceed_no_limit() {
+    let scenario = QUIET
+        .replace("numbers = [\"+15005550100\"]", "first = \"+15005560000\"\ncount = 2000")
+        .replace("messages_per_hour = 0.01", "messages_per_hour = 0");
+    play(&scenario, async |w| {
+        let text = probing(w, "every = \"1m\"\nper_hour = 150").replace(
+            "[agent]\n",
+            "[probes]\ncalls_per_second = 1.0\nreserve = 0.25\nat_once = 5\nper_hour = 200\nper_day = 300\n[agent]\n",
+        );
+        w.agent_section = "mode = \"observe\"\n".into();
+        let agent = w.start_with(&w.parse(&text).unwrap()).await.unwrap();
+        w.pass(300).await;
+        // Trouble, so that probes are repeated and asked for beyond their schedule.
+        w.sim.set_handler(APP, HandlerState::all(Condition::Status(500))).unwrap();
+        w.pass(3900).await;
+        agent.stop().await;
+        let calls = w.sim.placed_calls();
+        let mut asked: Vec<_> = calls.iter().map(|(c, _)| c.asked_at).collect();
+        asked.sort();
+        assert!(asked.len() > 100, "{}", asked.len());
+        for (i, t) in asked.iter().enumerate() {
+            let within = |s: u64| asked[i..].iter().take_while(|u| u.since(*t).as_secs_f64() < s as f64).count();
+            assert!(within(1) <= 1, "calls a second");
+            assert!(within(3590) <= 150, "calls an hour: {}", within(3590));
+        }
+        for (call, _) in &calls {
+            let up = calls.iter().filter(|(c, end)| c.asked_at <= call.asked_at && *end > call.asked_at);
+            assert!(up.clone().count() <= 5, "at the same time");
+            assert!(up.filter(|(c, _)| c.to == call.to).count() <= 1, "its last probe is up");
+        }
+    });
+}
+
+/// One number with so many calls a day, on which everything fails from the second hour on: seconds from the
+/// first failing caller to the decision, and how many numbers were swapped for nothing where nothing fails.
+fn outage(per_day: f64, seed: u64, probes: bool, breaks: bool, days: u64) -> Option<u64> {
+    let per_hour = per_day / 24.0;
+    let scenario = format!(
+        r#"
+name = "rare"
+seed = {seed}
+lasts = "{}h"
+history = "0s"
+[[bin]]
+sid = "EH00000000000000000000000000000001"
+does = "answer"
+[[group]]
+name = "support"
+numbers = ["+15005550100"]
+traffic = {{ calls_per_hour = {per_hour}, floor_per_hour = {per_hour}, shape = "flat", failure = 0.02 }}
+routing = {{ voice_url = "{{base}}/handlers/voice" }}
+[[group]]
+name = "prober"
+numbers = ["+15005550199"]
+foreign = true
+traffic = {{ calls_per_hour = 0, floor_per_hour = 0 }}
+"#,
+        24 * days
+    );
+    play_based(&scenario, async |w| {
+        const SLOW: &str = "every = \"24h\"\npassive_every = \"24h\"\nhandler_request = true\n";
+        let text = if probes { probing(w, SLOW) } else { w.config_text() };
+        let text = text + "[poll]\npassive = \"1m\"\nfull = \"5m\"\n";
+        let url = format!("{}/handlers/voice", w.base_url);
+        let agent = w.start_with(&w.parse(&text).unwrap()).await.unwrap();
+        w.pass(3600).await;
+        if breaks {
+            w.sim.set_handler(&url, HandlerState::all(Condition::Status(500))).unwrap();
+        }
+        for _ in 0..days * 24 * 60 - 60 {
+            w.pass(60).await;
+            let status = agent.status();
+            if let Some(d) = status.decisions.iter().find(|d| d.action == Action::Rollback) {
+                let took = d.at.since(d.evidence.since.unwrap()).as_secs();
+                agent.stop().await;
+                return Some(took);
+            }
+        }
+        agent.stop().await;
+        None
+    })
+}
+
+/// Prints a table: `cargo test --test it -- --ignored suspicion_measured --nocapture`. Takes minutes.
+#[test]
+#[ignore = "a measurement, not a check"]
+#[allow(clippy::print_stdout, reason = "it prints what it measures")]
+fn suspicion_measured() {
+    const SEEDS: u64 = 5;
+    let shown = |times: &mut Vec<Option<u64>>| {
+        times.sort_by_key(|t| t.unwrap_or(u64::MAX));
+        let hm = |s: u64| {
+            if s < 3600 { format!("{} m {:02} s", s / 60, s % 60) } else { format!("{:.1} h", s as f64 / 3600.0) }
+        };
+        times[times.len() / 2].map_or("more than a week".to_owned(), hm)
+    };
+    println!("{:<16}{:>18}{:>14}", "calls", "without probes", "with");
+    for (name, per_day) in [
+        ("1 a day", 1.0),
+        ("5 a day", 5.0),
+        ("20 a day", 20.0),
+        ("1 an hour", 24.0),
+        ("5 an hour", 120.0),
+        ("20 an hour", 480.0),
+    ] {
+        let mut times = [Vec::new(), Vec::new()];
+        for seed in 0..SEEDS {
+            for (i, probes) in [false, true].into_iter().enumerate() {
+                times[i].push(outage(per_day, 100 + seed, probes, true, 8));
+            }
+        }
+        let [without, with] = &mut times;
+        println!("{name:<16}{:>18}{:>14}", shown(without), shown(with));
+    }
+    for (name, per_day) in [("20 a day", 20.0), ("20 an hour", 480.0)] {
+        let falsely = |probes| (0..SEEDS).filter(|s| outage(per_day, 200 + s, probes, false, 2).is_some()).count();
+        println!(
+            "nothing fails, {name}: swapped for nothing {} without, {} with, of {SEEDS}",
+            falsely(false),
+            falsely(true)
+        );
+    }
+}
+
+#[test]
+fn what_is_heard_tells_the_right_answer_from_any_other() {
+    let scenario = QUIET.replace("messages_per_hour = 0.01", "messages_per_hour = 0").replace(
+        "[[group]]\nname = \"support\"",
+        "[[handler]]\nurl = \"https://app.example.com/voice\"\nmarker = \"42\"\n\n[[group]]\nname = \"support\"",
+    );
+    let hear = "every = \"3m\"\nhear = { speech = true, marker = \"dtmf:42\" }";
+    let (reasons, verdict, _) = finds(|_| {}, &scenario, hear);
+    assert_eq!((reasons, verdict), (vec![], Verdict::Unknown), "the handler plays its marker");
+    for (condition, reason) in [
+        (Condition::Wrong, "wrong_answer"),
+        (Condition::Spoken, "wrong_answer"),
+        (Condition::OutOfService, "wrong_answer"),
+        (Condition::Silent, "silence"),
+    ] {
+        let broken = |w: &World| w.sim.set_handler(APP, HandlerState::all(condition)).unwrap();
+        let (reasons, verdict, _) = finds(broken, &scenario, hear);
+        assert_eq!((reasons, verdict), (vec![reason.to_owned()], Verdict::Failing), "{condition:?}");
+    }
+}
+
+#[test]
+fn a_fallback_is_proven_by_its_marker_and_no_recording_is_left() {
+    let marked = busy("").replace("does = \"answer\"", "does = \"answer\"\nmarker = \"88\"");
+    let ends = |marker: &str| {
+        play(&marked, async |w| {
+            let agent = start(w, &format!("every = \"10m\"\nhear = {{ fallback_marker = \"{marker}\" }}")).await;
+            w.pass(300).await;
+            w.sim.set_handler(APP, HandlerState::all(Condition::Status(500))).unwrap();
+            w.pass(1200).await;
+            let [proven, unproven] = ["proven", "unproven"].map(|r| format!("result=\"{r}\""));
+            let proven = agent.sum("ringback_rollbacks_total", &[&proven]).await;
+            let unproven = agent.sum("ringback_rollbacks_total", &[&unproven]).await;
+            let status = agent.status();
+            let heard =
+                status.orders.iter().flat_map(|o| &o.ended).filter(|e| e.detail.contains("its marker was heard"));
+            let heard = heard.count();
+            let stats = w.sim.stats();
+            let deleted: u64 = stats.requests.get("DELETE recording-delete").map_or(0, |by| by.values().sum());
+            agent.stop().await;
+            (proven, unproven, heard, deleted)
+        })
+    };
+    let (proven, unproven, heard, deleted) = ends("dtmf:88");
+    assert_eq!((proven, unproven, heard), (3.0, 0.0, 3));
+    assert!(deleted > 3, "{deleted}");
+    let (proven, unproven, heard, ..) = ends("dtmf:77");
+    assert!(proven == 0.0 && unproven >= 3.0 && heard == 0, "{proven} {unproven} {heard}");
+}

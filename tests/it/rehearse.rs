@@ -1,0 +1,155 @@
+//! The fire drill: every stage in pretend time, and the number as it was, wherever the drill is cut off.
+
+use std::time::Duration;
+
+use ringback::config::Config;
+use ringback::core::id::E164;
+use ringback::rehearse::report::{Report, Stage, Variant};
+use ringback::rehearse::{Drill, DrillError};
+use serde_json::Value;
+
+use crate::world::{World, play};
+
+const DAY: &str = r#"
+name = "drill"
+seed = 5
+lasts = "12h"
+history = "0s"
+
+[[bin]]
+sid = "EH00000000000000000000000000000001"
+does = "answer"
+
+[[group]]
+name = "support"
+numbers = ["+15005550100"]
+traffic = { calls_per_hour = 0, floor_per_hour = 0 }
+routing = { voice_url = "https://app.example.com/voice" }
+
+[[group]]
+name = "spare"
+numbers = ["+15005550190"]
+foreign = true
+traffic = { calls_per_hour = 0, floor_per_hour = 0 }
+routing = { voice_url = "https://spare.example.com/voice", voice_fallback_url = "https://spare.example.com/fallback" }
+
+[[group]]
+name = "prober"
+numbers = ["+15005550199"]
+foreign = true
+traffic = { calls_per_hour = 0, floor_per_hour = 0 }
+
+[[handler]]
+url = "https://drill.example.com/good"
+marker = "42"
+[[handler]]
+url = "https://drill.example.com/wrong"
+state = { becomes = "wrong-twiml" }
+[[handler]]
+url = "https://drill.example.com/error"
+state = { becomes = "error", status = 500 }
+[[handler]]
+url = "https://drill.example.com/slow"
+state = { becomes = "slow", after = "20s" }
+"#;
+
+fn spare() -> E164 {
+    "+15005550190".parse().unwrap()
+}
+
+fn config(w: &World) -> Config {
+    let text = w.config_text()
+        + "[group.probe]\nfrom = \"+15005550199\"\nhear = { marker = \"dtmf:42\" }\n[rehearsal]\nnumber = \"+15005550190\"\n\
+           good_url = \"https://drill.example.com/good\"\nerror_url = \"https://drill.example.com/error\"\n\
+           timeout_url = \"https://drill.example.com/slow\"\nwrong_url = \"https://drill.example.com/wrong\"\n";
+    w.parse(&text).unwrap_or_else(|e| panic!("{e}"))
+}
+
+fn drill(w: &World) -> Drill {
+    let config = config(w);
+    Drill::new(&config, config.rehearsal.clone().unwrap(), &w.clock).unwrap()
+}
+
+/// The number's record, but for when it was last changed.
+fn record(w: &World) -> Value {
+    let mut record = w.sim.number(spare()).unwrap();
+    record.as_object_mut().unwrap().remove("date_updated");
+    record
+}
+
+#[test]
+fn every_stage_passes_and_the_number_is_what_it_was() {
+    play(DAY, async |w| {
+        let before = record(w);
+        let report: Report = drill(w).run(false).await.unwrap();
+        assert!(report.is_passed(), "{}", report.text());
+        assert_eq!(record(w), before);
+        assert_eq!(report.variants.iter().map(|v| v.variant).collect::<Vec<_>>(), Variant::ALL);
+        for v in &report.variants {
+            let seconds = |stage| v.stages.iter().find(|s| s.stage == stage).unwrap().seconds;
+            // Two calls, their rows and their alerts; then the proof, after the call that is up, with 45 s for alerts.
+            assert!((20.0..240.0).contains(&seconds(Stage::Found)), "{}", report.text());
+            assert!(seconds(Stage::Swapped) < 15.0, "{}", report.text());
+            assert!((40.0..300.0).contains(&seconds(Stage::Proven)), "{}", report.text());
+            assert!(seconds(Stage::Restored) < 15.0, "{}", report.text());
+        }
+        let text = report.markdown();
+        assert!(
+            text.contains("| fallback proven by a test call | pass |") && text.contains("prove nothing about a port")
+        );
+    });
+}
+
+#[test]
+fn cut_off_anywhere_the_number_is_put_back() {
+    // Where each stage ends in a drill that nobody disturbs.
+    let ends = play(DAY, async |w| {
+        let began = w.now();
+        let report = drill(w).run(false).await.unwrap();
+        let mut at = 0.0;
+        let mut ends: Vec<f64> = Vec::new();
+        for s in &report.variants[0].stages {
+            at += s.seconds;
+            ends.push(at);
+        }
+        assert!(w.now().since(began).as_secs_f64() > at);
+        ends
+    });
+    for end in ends {
+        for moment in [end - 0.3, end + 0.2, end + 2.0] {
+            play(DAY, async |w| {
+                let before = record(w);
+                let drill = drill(w);
+                // As a signal does it, or a crash: what runs is gone.
+                let cut = w.clock.timeout(Duration::from_secs_f64(moment.max(0.1)), drill.run(false)).await;
+                assert!(cut.is_err(), "it was cut off");
+                w.pass(30).await;
+                let again = self::drill(w);
+                assert_eq!(again.recover().await.unwrap(), Some(spare()), "at {moment} s");
+                assert_eq!(record(w), before, "at {moment} s");
+                assert_eq!(again.recover().await.unwrap(), None);
+            });
+        }
+    }
+}
+
+#[test]
+fn a_live_or_a_watched_number_is_refused() {
+    let live = DAY.replace(
+        "foreign = true\ntraffic = { calls_per_hour = 0, floor_per_hour = 0 }\nrouting = { voice_url = \"https://spare",
+        "foreign = true\ntraffic = { calls_per_hour = 60, shape = \"flat\" }\nrouting = { voice_url = \"https://spare",
+    );
+    assert_ne!(live, DAY);
+    play(&live, async |w| {
+        w.pass(1800).await;
+        let before = record(w);
+        let refused = drill(w).run(false).await;
+        assert!(matches!(&refused, Err(DrillError::Refused(why)) if why.contains("live callers")), "{refused:?}");
+        assert_eq!(record(w), before);
+        let config = config(w);
+        let mut rehearsal = config.rehearsal.clone().unwrap();
+        rehearsal.number = "+15005550100".parse().unwrap();
+        let refused = Drill::new(&config, rehearsal, &w.clock).err().unwrap();
+        assert!(refused.to_string().contains("is watched"), "{refused}");
+    });
+}

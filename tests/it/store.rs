@@ -1,0 +1,170 @@
+//! Faults of the state file under an agent at work: never a write to a number without its record in the
+//! journal, and an error that names the file and the cure.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ringback::sim::{Condition, HandlerState};
+use serde_json::json;
+use sqlx::Connection;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+
+use crate::agent::DAY;
+use crate::hands::{support, url, with_token, writes};
+use crate::world::{BIN, World, play};
+
+const APP: &str = "https://app.example.com/voice";
+
+fn file(w: &World) -> PathBuf {
+    w.folder.path().join("ringback.db")
+}
+
+async fn open(w: &World) -> SqliteConnection {
+    SqliteConnection::connect_with(&SqliteConnectOptions::new().filename(file(w))).await.unwrap()
+}
+
+/// Every number that was written to, whose intent and snapshot are not in the journal.
+async fn without_record(w: &World) -> Vec<String> {
+    let mut db = open(w).await;
+    let mut missing = Vec::new();
+    for number in writes(w).keys() {
+        for kind in ["snapshot", "intent"] {
+            let found: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM journal WHERE kind = $1 AND body LIKE $2")
+                .bind(kind)
+                .bind(format!("%{number}%"))
+                .fetch_one(&mut db)
+                .await
+                .unwrap();
+            if found == 0 {
+                missing.push(format!("{number}: no {kind}"));
+            }
+        }
+    }
+    db.close().await.unwrap();
+    missing
+}
+
+async fn refused(w: &World) -> String {
+    let Err(error) = w.start().await else { panic!("it starts") };
+    let said = error.to_string();
+    assert!(said.contains(file(w).to_str().unwrap()), "it names the file: {said}");
+    said
+}
+
+/// The journal turns read-only under a running agent: by a trigger, which is what every user but root
+/// would meet as a file without write permission.
+#[test]
+fn a_journal_that_takes_nothing_stops_every_write_and_its_end_is_enough() {
+    play(DAY, async |w| {
+        with_token(w);
+        let agent = w.start().await.unwrap();
+        w.pass(600).await;
+        let mut db = open(w).await;
+        for statement in
+            ["CREATE TRIGGER no_journal BEFORE INSERT ON journal BEGIN SELECT RAISE(ABORT, 'read-only'); END"]
+        {
+            sqlx::query(statement).execute(&mut db).await.unwrap();
+        }
+        w.sim.set_handler(APP, HandlerState::all(Condition::Status(500))).unwrap();
+        w.pass(900).await;
+        assert!(writes(w).is_empty(), "nothing is written without the journal: {:?}", writes(w));
+        let ask = json!({"numbers": [support()[0].to_string()], "channel": "voice", "reason": "now"});
+        let (status, said) = agent.post("rollback", ask).await;
+        assert_eq!(status, 503, "{said}");
+        assert!(said["error"].as_str().unwrap().contains("ringback.db"), "{said}");
+        assert!(writes(w).is_empty());
+        sqlx::query("DROP TRIGGER no_journal").execute(&mut db).await.unwrap();
+        db.close().await.unwrap();
+        w.pass(600).await;
+        assert!(support().iter().all(|n| url(w, *n) == BIN), "it goes on where it was");
+        assert_eq!(without_record(w).await, Vec::<String>::new());
+        agent.stop().await;
+    });
+}
+
+/// The journal fails in the middle of a rollback: after the intents, before what became of them.
+#[test]
+fn a_journal_that_fails_after_the_intent_is_settled_by_looking() {
+    play(DAY, async |w| {
+        with_token(w);
+        let agent = w.start().await.unwrap();
+        w.pass(60).await;
+        let mut db = open(w).await;
+        let trigger = "CREATE TRIGGER no_result BEFORE INSERT ON journal WHEN NEW.kind IN ('written', 'result')
+                       BEGIN SELECT RAISE(ABORT, 'read-only'); END";
+        sqlx::query(trigger).execute(&mut db).await.unwrap();
+        let ask = json!({"group": "support", "channel": "voice", "reason": "drill"});
+        agent.post("rollback", ask).await;
+        w.pass(60).await;
+        assert_eq!(without_record(w).await, Vec::<String>::new());
+        assert!(writes(w).values().all(|n| *n == 1) && writes(w).len() == 3);
+        // It dies so, and the next one looks.
+        drop(agent);
+        w.pass(40).await;
+        sqlx::query("DROP TRIGGER no_result").execute(&mut db).await.unwrap();
+        db.close().await.unwrap();
+        let agent = w.start().await.unwrap();
+        w.pass(120).await;
+        assert!(support().iter().all(|n| agent.saga(*n) == "read_back"));
+        assert!(writes(w).values().all(|n| *n == 1), "and writes nothing again: {:?}", writes(w));
+        agent.stop().await;
+    });
+}
+
+#[test]
+fn a_read_only_file_is_named_with_its_cure() {
+    play(DAY, async |w| {
+        let agent = w.start().await.unwrap();
+        agent.stop().await;
+        // Root writes where nobody may. A folder that is none is beyond root too.
+        let mut permissions = std::fs::metadata(file(w)).unwrap().permissions();
+        permissions.set_readonly(true);
+        std::fs::set_permissions(file(w), permissions).unwrap();
+        let is_root = std::fs::File::options().write(true).open(file(w)).is_ok();
+        if !is_root {
+            let said = refused(w).await;
+            assert!(said.contains("cannot be written") && said.contains("write permission"), "{said}");
+        }
+        assert!(writes(w).is_empty());
+    });
+}
+
+#[test]
+fn a_truncated_file_and_a_newer_one_refuse_the_start_and_say_the_cure() {
+    play(DAY, async |w| {
+        with_token(w);
+        let agent = w.start().await.unwrap();
+        w.pass(300).await;
+        agent.post("rollback", json!({"group": "support", "channel": "voice", "reason": "drill"})).await;
+        w.pass(60).await;
+        agent.stop().await;
+        let whole = std::fs::read(file(w)).unwrap();
+        let before = writes(w);
+        for share in [9, 6, 3] {
+            std::fs::write(file(w), &whole[..whole.len() * share / 10]).unwrap();
+            let said = refused(w).await;
+            assert!(said.contains("is damaged") && said.contains("restore it from a backup"), "{share}: {said}");
+        }
+        // Cut at a place where it is still a database, but one without its latest records.
+        std::fs::write(file(w), &whole).unwrap();
+        let mut db = open(w).await;
+        sqlx::query("DELETE FROM journal WHERE seq = (SELECT MAX(seq) FROM journal)").execute(&mut db).await.unwrap();
+        db.close().await.unwrap();
+        let said = refused(w).await;
+        assert!(said.contains("the journal is broken at record"), "{said}");
+        std::fs::write(file(w), &whole).unwrap();
+        let mut db = open(w).await;
+        sqlx::query(
+            "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+             VALUES (9999, 'of tomorrow', 1, x'00', 0)",
+        )
+        .execute(&mut db)
+        .await
+        .unwrap();
+        db.close().await.unwrap();
+        let said = refused(w).await;
+        assert!(said.contains("is a newer Ringback's") && said.contains("start the newer version"), "{said}");
+        assert_eq!(writes(w), before, "none of them wrote");
+        w.clock.sleep(Duration::from_secs(1)).await;
+    });
+}
