@@ -50,10 +50,6 @@ fn a_port_day_for_prometheus() {
     play_scenario(Scenario::parse(DAY).unwrap(), async |w| {
         w.env = [("RINGBACK_TOKEN", "open sesame")].into();
         let text = w.config_text().replace(BIN, BIN_OF_DAY).replace("channels =", "port_at = \"unknown\"\nchannels =");
-        let from = w.sim.scenario().groups.iter().find(|g| g.foreign).and_then(|g| g.all_numbers().next()).unwrap();
-        let probe = format!("[group.probe]\nfrom = \"{from}\"\nevery = \"5m\"\npassive_every = \"10m\"\n");
-        let end_of_group = format!("sms_url = \"{BIN_OF_DAY}\"\n");
-        let text = text.replace(&end_of_group, &format!("{end_of_group}{probe}"));
         let agent = w.start_with(&w.parse(&text).unwrap()).await.unwrap();
         let out = std::io::BufWriter::new(std::fs::File::create(path).unwrap());
         let mut day = Recorder { out, agent: &agent, world: w };
