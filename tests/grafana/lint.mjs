@@ -85,9 +85,9 @@ for (const file of process.argv.slice(2)) {
   for (const fault of lint(d)) { console.log(`${file}: ${fault}`); bad += 1; }
   // A linter that finds nothing in what is broken has found nothing here either.
   const broken = [
-    (x) => { x.panels[1].typo = 1; }, (x) => { x.panels[1].gridPos.w = 30; }, (x) => { x.templating.list[0].type = 'querry'; },
+    (x) => { x.panels[1].typo = 1; }, (x) => { x.panels[1].gridPos.w = 30; }, (x) => { x.templating.list[0].type = 'question'; },
     (x) => { x.panels.find((p) => p.type === 'timeseries').fieldConfig.defaults.custom.drawStyle = 'wiggle'; },
-    (x) => { x.panels.find((p) => p.type === 'timeseries').options.legend.displayMode = 'lits'; },
+    (x) => { x.panels.find((p) => p.type === 'timeseries').options.legend.displayMode = 'heap'; },
     (x) => { x.panels[1].targets[0].exprr = 'x'; }, (x) => { x.panels[1].description = ''; }, (x) => { x.schemaVersion = 'x'; },
   ];
   broken.forEach((breakIt, i) => { const x = structuredClone(d); breakIt(x); if (!lint(x).length) { console.log(`mutation ${i} was not seen`); bad += 1; } });

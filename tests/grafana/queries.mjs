@@ -5,6 +5,7 @@ import fs from 'node:fs';
 
 const [prometheus, from, to, ...files] = process.argv.slice(2);
 const EMPTY = {
+  'Test calls and messages': 'the day has no test calls',
   'Why test calls fail': 'the day has no test calls',
   'How long test calls take': 'the day has no test calls',
   'Notices': 'the day has no notifier',

@@ -8,7 +8,7 @@ import { chromium } from 'playwright-core';
 
 const [prometheus, from, to, pictures, ...files] = process.argv.slice(2);
 // Panels that say something else than data, since the day has no cause for it.
-const QUIET = new Set(['Why test calls fail', 'How long test calls take', 'Notices', 'Numbers in trouble']);
+const QUIET = new Set(['Why test calls fail', 'How long test calls take', 'Notices', 'Test calls and messages']);
 const types = { '.js': 'text/javascript', '.html': 'text/html', '.css': 'text/css', '.json': 'application/json' };
 const server = http.createServer((request, response) => {
   const name = request.url.split('?')[0];
@@ -35,13 +35,14 @@ for (const file of files) {
   await page.waitForTimeout(4000);
   const seen = await page.evaluate(() => [...document.querySelectorAll('[data-testid^="data-testid Panel header"]')].map((e) => ({
     title: e.getAttribute('data-testid').replace('data-testid Panel header ', ''),
-    kind: e.querySelector('.nodata')?.dataset.kind, text: e.querySelector('.nodata')?.textContent, drawn: !!e.querySelector('canvas, .lane, [role=table], table, .rdg') || e.innerText.length > 0,
+    kind: e.querySelector('.nodata')?.dataset.kind, text: e.querySelector('.nodata')?.textContent, all: e.innerText, drawn: !!e.querySelector('canvas, .lane, [role=table], table, .rdg') || e.innerText.length > 0,
   })));
   for (const p of panels) {
     const is = seen.find((s) => s.title === p.title);
     if (!is) fault(`${board}: "${p.title}" is not on the page`);
     else if (is.kind === 'error' || !is.drawn || /^No data$/.test(is.text ?? '')) fault(`${board}: "${p.title}": ${is.text ?? 'nothing drawn'}`);
     else if (is.kind === 'nodata' && !QUIET.has(p.title)) fault(`${board}: "${p.title}" has no data: ${is.text}`);
+    else if (p.type === 'table' && ['Group', 'Failing callers', 'Callers', 'On the fallback', 'Proven', '+1', 'yes'].some((word) => !is.all.includes(word))) fault(`${board}: "${p.title}" lacks a column: ${is.all}`);
     else if (is.kind === 'nodata' && is.text !== p.fieldConfig.defaults.noValue) fault(`${board}: "${p.title}" says ${is.text}`);
   }
   await page.screenshot({ path: path.join(pictures, `${board}.png`), fullPage: true });

@@ -28,7 +28,7 @@ Object.assign(rt.config, { theme2: theme, theme: theme.v1, buildInfo: { version:
 const property = (id: string, more = {}) => ({ id, path: id, name: id, editor: () => null, override: () => null, process: (v: any) => v, shouldApply: () => true, settings: {}, category: ['Standard options'], description: '', ...more });
 standardFieldConfigEditorRegistry.setInit(() => any(['unit', 'min', 'max', 'decimals', 'displayName', 'color', 'thresholds', 'mappings', 'noValue', 'links'].map((id) => property(id))));
 standardEditorsRegistry.setInit(() => []);
-standardTransformersRegistry.setInit(() => any([...new Map(Object.values(standardTransformers).map((t: any) => [t.id, { id: t.id, name: t.name, editor: () => null, transformation: t }])).values()]));
+standardTransformersRegistry.setInit(() => any([...new Map(Object.values(standardTransformers).map((t: any) => [t.id, { id: t.id, name: t.name, editor: () => null, transformation: () => t }])).values()]));
 any(rt).setAppEvents?.(new EventBusSrv());
 
 // ---- the data source: ranges and instants over Prometheus' HTTP API, as frames
@@ -51,6 +51,8 @@ class Prometheus extends RuntimeDataSource {
       any(window).asked.push({ expr, count: answer.data?.result?.length ?? 0, error: answer.error });
       if (answer.status !== 'success') { error = { message: answer.error }; continue; }
       const found = answer.data.result;
+      // As Grafana's data source: no rows, no fields.
+      if (!found.length) continue;
       if (t.format === 'table') {
         const labels = [...new Set<string>(found.flatMap((r: any) => Object.keys(r.metric)))].filter((l) => l !== '__name__');
         data.push(toDataFrame({ refId: t.refId, fields: [
@@ -61,7 +63,7 @@ class Prometheus extends RuntimeDataSource {
       }
       for (const r of found) {
         // Grafana shows gaps where Prometheus has none: every step gets its place.
-        const at = new Map<number, number>(r.values.map((v: any) => [v[0], Number(v[1])]));
+        const at = new Map<number, number>(r.values.filter((v: any) => v[1] !== 'NaN').map((v: any) => [v[0], Number(v[1])]));
         const times: number[] = [];
         for (let s = start; s <= end; s += step) times.push(s);
         const name = (t.legendFormat || '').replace(/\{\{\s*(\w+)\s*\}\}/g, (_: string, l: string) => r.metric[l] ?? '');
@@ -102,7 +104,7 @@ const Stat = (p: any) => {
   const values = getFieldDisplayValues({ fieldConfig: p.fieldConfig, reduceOptions: p.options.reduceOptions, replaceVariables: p.replaceVariables, theme, data: p.data.series, timeZone: 'utc' });
   return <div style={{ display: 'flex', gap: 4 }}>{values.map((v: any, i: number) => {
     const display = p.options.textMode === 'name' ? { ...v.display, text: v.display.title, title: '' } : p.options.textMode === 'value_and_name' || values.length > 1 ? v.display : { ...v.display, title: '' };
-    return <BigValue key={i} value={display} colorMode={p.options.colorMode} graphMode={p.options.graphMode} textMode={any('auto')} width={p.width / values.length - 4} height={p.height} theme={theme} />;
+    return <BigValue key={i} value={display} colorMode={p.options.colorMode} graphMode={p.options.graphMode} textMode={any(p.options.textMode === 'value_and_name' ? 'value_and_name' : 'auto')} width={p.width / values.length - 4} height={p.height} theme={theme} />;
   })}</div>;
 };
 const Grid = (p: any) => <Table data={p.data.series[0]} width={p.width} height={p.height} initialSortBy={p.options.sortBy} />;
