@@ -64,7 +64,7 @@
 //! 9. [`core::news`] makes of the same entries what people should be told; [`agent::courier`] keeps it
 //!    until [`notify`] has delivered it. Nothing above waits for that.
 //! 10. After a crash the journal is folded through the same functions ([`core::saga`]), and an intent
-//!    without a result means: look at the number first.
+//!     without a result means: look at the number first.
 //!
 //! # Time
 //!

@@ -42,6 +42,14 @@ const READ_WITHIN: Duration = Duration::from_secs(180);
 /// What cannot be journaled or dispatched is tried again after this.
 const AGAIN: Duration = Duration::from_secs(60);
 
+/// How swaps are put to the test.
+pub struct Probing {
+    /// Where test calls are asked for; without it there are none.
+    pub ask: Option<mpsc::Sender<Ask>>,
+    /// How each group is probed.
+    pub groups: Vec<Option<Settings>>,
+}
+
 pub struct Desk {
     shared: Shared,
     role: Role,
@@ -83,8 +91,7 @@ impl Desk {
         news: Newsroom,
         gate: Gate,
         execute: mpsc::Sender<Work>,
-        prober: Option<mpsc::Sender<Ask>>,
-        probes: Vec<Option<Settings>>,
+        probing: Probing,
     ) -> Desk {
         let inbox = shared.inbox.downgrade();
         Desk {
@@ -101,8 +108,8 @@ impl Desk {
             told: HashMap::new(),
             adopted: BTreeSet::new(),
             said: BTreeSet::new(),
-            prober,
-            probes,
+            prober: probing.ask,
+            probes: probing.groups,
             proofs: HashMap::new(),
             inbox,
             journal_again: Time::EPOCH,

@@ -67,7 +67,7 @@ use crate::store::{Record, Store, StoreError};
 use crate::twilio::{self, AlertLevel, Client, Entry as _, ErrorKind};
 
 use courier::Letterbox;
-use desk::{Answer, Desk, Drifted, Looked, Refusal, Word};
+use desk::{Answer, Desk, Drifted, Looked, Probing, Refusal, Word};
 use engine::EngineTask;
 use executor::{Executor, Journaled};
 use explain::Memory;
@@ -386,8 +386,8 @@ impl Agent {
                 heartbeat::run(settings, sender, status.subscribe(), metrics.clone(), clock.clone(), stop.clone());
             clock.spawn(&mut workers, named("heartbeat", Box::pin(task)));
         }
-        let mut desk =
-            Desk::new(shared.clone(), role, hands, newsroom, gate, execute, ask, config.probes.groups.clone());
+        let probing = Probing { ask, groups: config.probes.groups.clone() };
+        let mut desk = Desk::new(shared.clone(), role, hands, newsroom, gate, execute, probing);
         desk.recall(store.routing().await?);
         let watches = |channel: Channel| roster.numbers().any(|(_, n)| n.channels[channel.index()]);
         // What our numbers point at is known before the first alert is judged.
