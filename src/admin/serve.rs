@@ -38,6 +38,8 @@ pub async fn serve(router: Router, listener: TcpListener, stop: CancellationToke
         };
         let stream = match accepted {
             Ok((stream, _)) => stream,
+            // The listener's runtime has ended: it fails every accept from now on.
+            Err(error) if error.raw_os_error().is_none() => break,
             Err(error) => {
                 // Out of file descriptors, or a client that went away: the next one may do better.
                 tracing::warn!(%error, "cannot accept a connection");

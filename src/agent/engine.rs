@@ -183,7 +183,10 @@ impl EngineTask {
                 let e164 = roster.number(number).e164;
                 let why = match (to, why) {
                     (Phase::Passive, _) => "watched closely for long enough",
+                    (Phase::Active, PhaseChange::Due) => "it had a day to settle",
                     (_, PhaseChange::Due) => "its port was due",
+                    (_, PhaseChange::Served) => "its first caller was served",
+                    (_, PhaseChange::Probed) => "a test reached it and was served",
                     (_, PhaseChange::FirstCaller) => "its first caller arrived",
                     (_, PhaseChange::Operator) => "an operator said so",
                 };

@@ -112,6 +112,7 @@ impl Executor {
     }
 
     /// Carries out one order. What cannot be journaled is left for the next start.
+    #[tracing::instrument(skip_all, fields(decision = %work.order.id, group = %work.order.group, channel = %work.order.channel))]
     pub async fn carry_out(&mut self, work: &Work) {
         self.began = self.shared.clock.now();
         // Where work is abandoned, the log has said why.

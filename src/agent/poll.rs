@@ -330,6 +330,7 @@ impl<G: Log> Poller<G> {
     }
 
     /// Reads what is new and hands it on.
+    #[tracing::instrument(skip_all, fields(source = G::SOURCE.label()))]
     pub async fn poll(&mut self) -> Result<(), PollError> {
         let Shared { clock, client, store, metrics, .. } = self.shared.clone();
         let started = clock.now();

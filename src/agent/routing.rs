@@ -203,6 +203,7 @@ impl RoutingPoller {
         }
     }
 
+    #[tracing::instrument(skip_all, fields(source = "numbers"))]
     pub async fn poll(&mut self) -> Result<(), PollError> {
         let started = self.shared.clock.now();
         let (numbers, bad) = self.reader.read_all(started).await?;

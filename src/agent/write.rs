@@ -76,6 +76,7 @@ impl Job {
 }
 
 /// Writes, if nothing stands against it.
+#[tracing::instrument(skip_all, fields(number = %job.number, channel = %job.channel))]
 pub async fn write(client: &Client, clock: &Clock, gate: &Gate, job: &Job) -> Wrote {
     let form: Vec<(&'static str, String)> = crate::core::restore::fields(job.channel)
         .iter()

@@ -18,7 +18,7 @@ use crate::config::{Config, ProcessEnv};
 
 pub fn run(config: &Path, filter: &str) -> anyhow::Result<Exit> {
     let config = Config::load(config, &ProcessEnv)?;
-    log::start(filter)?;
+    let _traces = log::start_with_traces(filter)?;
     forbid_core_dump();
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(agent(&config))
 }

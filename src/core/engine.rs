@@ -146,6 +146,10 @@ pub enum PhaseChange {
     Due,
     /// A live caller arrived.
     FirstCaller,
+    /// A live caller was served.
+    Served,
+    /// A probe of ours was.
+    Probed,
     /// An operator said so.
     Operator,
 }
@@ -165,8 +169,8 @@ pub enum Rollback {
 #[derive(Clone, Debug)]
 pub struct ChannelState {
     pub phase: Phase,
-    /// When it became active.
-    pub active_since: Option<Time>,
+    /// When its phase ends by itself, if nothing else ends it.
+    phase_ends: Option<Time>,
     pub verdict: Verdict,
     pub evidence: Evidence,
     pub rollback: Rollback,
@@ -256,7 +260,7 @@ impl Engine {
                     }
                     ChannelState {
                         phase: if is_done { Phase::Active } else { Phase::Waiting },
-                        active_since: is_done.then_some(now),
+                        phase_ends: is_done.then_some(now + settings.active_for),
                         verdict: Verdict::Unknown,
                         evidence: Evidence::default(),
                         rollback: Rollback::None,
@@ -497,8 +501,12 @@ impl Engine {
         let state = self.channel_mut(s.number, s.channel);
         let is_first = !std::mem::replace(&mut state.was_used, true);
         // Whatever was announced: with its first live caller a number's day begins.
-        if is_first && state.phase != Phase::Active {
-            self.enter(s.at, s.number, s.channel, Phase::Active, PhaseChange::FirstCaller);
+        if is_first {
+            match state.phase {
+                Phase::Waiting => self.enter(s.at, s.number, s.channel, Phase::Settling, PhaseChange::FirstCaller),
+                Phase::Passive => self.enter(s.at, s.number, s.channel, Phase::Active, PhaseChange::FirstCaller),
+                Phase::Settling | Phase::Active => {}
+            }
         }
     }
 

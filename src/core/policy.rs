@@ -40,6 +40,8 @@ impl Mode {
 pub enum Phase {
     /// Not ported: nothing is written.
     Waiting,
+    /// Ported, and nobody has been served yet: log and routing are not to be relied on. Fast polls.
+    Settling,
     /// Live callers are arriving for the first time: fast polls.
     Active,
     /// Ported and quiet: slow polls. Decisions and alerts go on.
@@ -47,11 +49,12 @@ pub enum Phase {
 }
 
 impl Phase {
-    pub const ALL: [Phase; 3] = [Phase::Waiting, Phase::Active, Phase::Passive];
+    pub const ALL: [Phase; 4] = [Phase::Waiting, Phase::Settling, Phase::Active, Phase::Passive];
 
     pub const fn label(self) -> &'static str {
         match self {
             Phase::Waiting => "waiting",
+            Phase::Settling => "settling",
             Phase::Active => "active",
             Phase::Passive => "passive",
         }

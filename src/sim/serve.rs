@@ -28,11 +28,15 @@ pub async fn serve(router: Router, listener: TcpListener, stop: CancellationToke
             accepted = listener.accept() => accepted,
             Some(_) = connections.join_next() => continue,
         };
-        let Ok((stream, _)) = stream else {
-            // A client that is gone before it is accepted concerns nobody else. A runtime that shuts
-            // down fails every accept at once, and can end this task only where it waits.
-            tokio::task::yield_now().await;
-            continue;
+        let stream = match stream {
+            Ok((stream, _)) => stream,
+            // A client that is gone before it is accepted concerns nobody else.
+            Err(error) if error.raw_os_error().is_some() => {
+                tokio::task::yield_now().await;
+                continue;
+            }
+            // The listener's runtime has ended: it fails every accept from now on.
+            Err(_) => break,
         };
         // Small answers must not wait for acknowledgements.
         let _unimportant = stream.set_nodelay(true);

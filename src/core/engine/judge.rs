@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::{Engine, Event};
+use super::{Engine, Event, PhaseChange};
 use crate::core::detect::threshold::Window;
 use crate::core::id::Channel;
 use crate::core::ledger::Change;
@@ -94,6 +94,7 @@ impl Engine {
         if change.is == Outcome::Ok {
             state.served.add(change.started_at);
             self.groups[group.0 as usize][channel.index()].served.add(change.started_at);
+            self.settle(now, number, channel, PhaseChange::Served);
         }
         for finding in self.detector.settled(&self.roster, change) {
             self.found(now, finding);
@@ -133,7 +134,10 @@ impl Engine {
         let is_again = state.last_probe.is_some_and(|last| last.result == probe.result);
         state.last_probe = Some(*probe);
         match probe.result {
-            ProbeResult::Success => state.probe_told = false,
+            ProbeResult::Success => {
+                state.probe_told = false;
+                self.settle(at, number, channel, PhaseChange::Probed);
+            }
             // Two in a row: one may be the network's.
             ProbeResult::Failure(reason) if !reason.is_curable() && is_again && !state.probe_told && !is_blind => {
                 state.probe_told = true;

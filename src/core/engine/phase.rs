@@ -1,5 +1,12 @@
-//! How closely each number's channel is watched, and what ends that: its port's time, its first
-//! caller, an operator, or half an hour without news.
+//! How closely each number's channel is watched, and what ends that.
+//!
+//! ```text
+//! waiting → settling → active → passive
+//! ```
+//!
+//! A port's time, a first caller or an operator ends the waiting; the first caller who is served, or
+//! the first probe that succeeds, ends the settling; half an hour later the number is passive, until
+//! its first caller.
 
 use std::time::Duration;
 
@@ -9,6 +16,10 @@ use crate::core::policy::Phase;
 use crate::core::roster::NumberIx;
 use crate::core::time::Time;
 
+/// A number whose callers and probes say nothing is settled after this all the same: carriers take up to
+/// a day to route a ported number everywhere.
+const SETTLED_AFTER: Duration = Duration::from_secs(24 * 3600);
+
 impl Engine {
     /// How many watched channels of these numbers wait for their port.
     pub fn waiting(&self, numbers: &[NumberIx]) -> usize {
@@ -16,7 +27,7 @@ impl Engine {
         numbers.iter().map(|ix| waits(*ix).count()).sum()
     }
 
-    /// True while any channel is in its active phase, or about to be within `soon`.
+    /// True while any channel is settling or in its active phase, or about to be within `soon`.
     pub fn is_active(&self, now: Time, soon: Duration) -> bool {
         let until = now + soon;
         let is_port = |(_, ix, c): &(Time, NumberIx, Channel)| self.channel(*ix, *c).phase == Phase::Waiting;
@@ -35,9 +46,16 @@ impl Engine {
         for ix in numbers {
             for channel in self.watched(*ix) {
                 if self.channel(*ix, channel).phase == Phase::Waiting {
-                    self.enter(now, *ix, channel, Phase::Active, PhaseChange::Operator);
+                    self.enter(now, *ix, channel, Phase::Settling, PhaseChange::Operator);
                 }
             }
+        }
+    }
+
+    /// Somebody, or a probe of ours, was served.
+    pub(super) fn settle(&mut self, now: Time, number: NumberIx, channel: Channel, why: PhaseChange) {
+        if self.channel(number, channel).phase == Phase::Settling {
+            self.enter(now, number, channel, Phase::Active, why);
         }
     }
 
@@ -48,15 +66,18 @@ impl Engine {
     }
 
     fn set_phase(&mut self, since: Time, number: NumberIx, channel: Channel, to: Phase) {
-        let active_for = self.settings.active_for;
+        let is_close = |phase| matches!(phase, Phase::Settling | Phase::Active);
+        let ends = match to {
+            Phase::Waiting | Phase::Passive => None,
+            Phase::Settling => Some(since + SETTLED_AFTER),
+            Phase::Active => Some(since + self.settings.active_for),
+        };
         let state = &mut self.channels[number.0 as usize][channel.index()];
         let from = std::mem::replace(&mut state.phase, to);
-        self.active -= usize::from(from == Phase::Active);
-        self.active += usize::from(to == Phase::Active);
-        state.active_since = (to == Phase::Active).then_some(since);
-        if to == Phase::Active {
-            self.due.insert((since + active_for, number, channel));
-        }
+        state.phase_ends = ends;
+        self.active -= usize::from(is_close(from));
+        self.active += usize::from(is_close(to));
+        self.due.extend(ends.map(|at| (at, number, channel)));
     }
 
     /// Ends phases whose time has come.
@@ -66,13 +87,13 @@ impl Engine {
         {
             self.due.pop_first();
             let state = self.channel(number, channel);
-            match (state.phase, state.active_since) {
-                (Phase::Waiting, _) => self.enter(now, number, channel, Phase::Active, PhaseChange::Due),
-                (Phase::Active, Some(since)) if since + self.settings.active_for <= now => {
-                    self.enter(now, number, channel, Phase::Passive, PhaseChange::Due);
-                }
-                // It became active otherwise, and has a later end.
-                (Phase::Active | Phase::Passive, _) => {}
+            let is_over = state.phase_ends.is_some_and(|at| at <= now);
+            match state.phase {
+                Phase::Waiting => self.enter(now, number, channel, Phase::Settling, PhaseChange::Due),
+                Phase::Settling if is_over => self.enter(now, number, channel, Phase::Active, PhaseChange::Due),
+                Phase::Active if is_over => self.enter(now, number, channel, Phase::Passive, PhaseChange::Due),
+                // It came into its phase otherwise, and has a later end.
+                Phase::Settling | Phase::Active | Phase::Passive => {}
             }
         }
     }

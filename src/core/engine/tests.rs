@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::core::id::{AlertSid, CallSid, E164};
-use crate::core::observation::{Alert, Call, CallStatus, Leg, Level, Party, Resource};
+use crate::core::observation::{Alert, Call, CallStatus, Leg, Level, Party, Probe, ProbeResult, Resource};
 use crate::core::outcome::{Outcome, Reason};
 use crate::core::policy::{Action, Guard, PageReason};
 use crate::core::roster::Number;
@@ -88,6 +88,14 @@ impl Port {
             let events = self.engine.tick(self.now);
             self.events.extend(events);
         }
+    }
+
+    /// A test call's result.
+    fn probe(&mut self, i: u32, result: ProbeResult) {
+        let channel = Channel::Voice;
+        let probe =
+            Probe { number: number(i), channel, started_at: self.now, origin: 1, entry: None, result, grace: None };
+        self.engine.observe(self.now, &Observation::Probe(probe));
     }
 
     fn decisions(&self) -> Vec<(Action, usize)> {
@@ -222,17 +230,27 @@ fn observe_decides_the_same_and_says_what_stopped_it() {
 }
 
 #[test]
-fn a_waiting_number_becomes_active_when_due_or_when_somebody_calls() {
+fn a_waiting_number_settles_when_due_or_when_somebody_calls_and_is_active_once_somebody_is_served() {
     let due = Time::from_secs(1_000_060);
     let mut p = Port::new(Mode::Auto, 2, PortAt::At(due));
     p.pass(30);
     assert_eq!(p.engine.channel(NumberIx(0), Channel::Voice).phase, Phase::Waiting);
     p.call(1, 1, None);
-    assert_eq!(p.engine.channel(NumberIx(1), Channel::Voice).phase, Phase::Active);
-    p.pass(31);
-    assert_eq!(p.engine.channel(NumberIx(0), Channel::Voice).phase, Phase::Active);
+    assert_eq!(p.engine.channel(NumberIx(1), Channel::Voice).phase, Phase::Settling);
+    p.pass(100);
+    let phase = |p: &Port, ix| p.engine.channel(NumberIx(ix), Channel::Voice).phase;
+    assert_eq!([phase(&p, 0), phase(&p, 1)], [Phase::Settling, Phase::Active], "only one was served");
     p.pass(30 * 60);
-    assert_eq!(p.engine.channel(NumberIx(0), Channel::Voice).phase, Phase::Passive);
+    assert_eq!([phase(&p, 0), phase(&p, 1)], [Phase::Settling, Phase::Passive]);
+    assert!(p.engine.is_active(p.now, Duration::ZERO));
+    p.probe(0, ProbeResult::Failure(Reason::Webhook));
+    p.pass(1);
+    assert_eq!(phase(&p, 0), Phase::Settling, "a test call that was not served settles nothing");
+    p.probe(0, ProbeResult::Success);
+    p.pass(1);
+    assert_eq!(phase(&p, 0), Phase::Active);
+    p.pass(30 * 60);
+    assert_eq!(phase(&p, 0), Phase::Passive);
     assert!(!p.engine.is_active(p.now, Duration::ZERO));
 }
 

@@ -194,7 +194,7 @@ impl Plan {
         let every = match self.phases[number.0 as usize][channel.index()] {
             // What is not ported is not at Twilio, and no probe of ours would reach it.
             Phase::Waiting => return None,
-            Phase::Active => s.every,
+            Phase::Settling | Phase::Active => s.every,
             Phase::Passive => s.passive_every,
         };
         let every = if channel == Channel::Messaging { every.max(MESSAGES_APART) } else { every };
