@@ -5,10 +5,6 @@ import fs from 'node:fs';
 
 const [prometheus, from, to, ...files] = process.argv.slice(2);
 const EMPTY = {
-  'Test calls and messages': 'the day has no test calls',
-  'Why test calls fail': 'the day has no test calls',
-  'How long test calls take': 'the day has no test calls',
-  'Notices': 'the day has no notifier',
   'annotation: Starts': 'the agent is started before it begins',
   'annotation: A person is needed': 'all that fails on this day is cured by a swap',
 };

@@ -6,11 +6,16 @@ use std::io::Write as _;
 
 use ringback::sim::{Condition, Fault, FaultKind, HandlerState, Scenario, Scope};
 use serde_json::json;
+use tokio::task::JoinSet;
 
+use crate::notices::{Receiver, webhook};
 use crate::world::{BIN, Running, World, play_scenario};
 
 const DAY: &str = include_str!("../scenarios/port-day.toml");
 const BIN_OF_DAY: &str = "https://handler.twilio.com/twiml/EH5e1f0000000000000000000000000001";
+
+/// Support is probed, seldom enough that its callers are what decides.
+const PROBE: &str = "[group.probe]\nfrom = \"+12125550199\"\nevery = \"5m\"\n";
 
 /// Seconds between scrapes.
 const EVERY: u64 = 15;
@@ -48,8 +53,12 @@ impl Recorder<'_> {
 fn a_port_day_for_prometheus() {
     let path = std::env::var("RINGBACK_DAY").expect("RINGBACK_DAY names the file");
     play_scenario(Scenario::parse(DAY).unwrap(), async |w| {
-        w.env = [("RINGBACK_TOKEN", "open sesame")].into();
+        w.env = [("RINGBACK_TOKEN", "open sesame"), ("HOOK_KEY", "a key")].into();
+        let mut servers = JoinSet::new();
+        let hook = Receiver::listen(w, &mut servers).await;
         let text = w.config_text().replace(BIN, BIN_OF_DAY).replace("channels =", "port_at = \"unknown\"\nchannels =");
+        let (support, others) = text.split_once("\n[[group]]\nname = \"sales\"").unwrap();
+        let text = format!("{support}{PROBE}\n[[group]]\nname = \"sales\"{others}{}", webhook("on-call", &hook));
         let agent = w.start_with(&w.parse(&text).unwrap()).await.unwrap();
         let out = std::io::BufWriter::new(std::fs::File::create(path).unwrap());
         let mut day = Recorder { out, agent: &agent, world: w };

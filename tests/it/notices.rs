@@ -47,7 +47,7 @@ struct Got {
 
 /// Something that notices are posted to.
 #[derive(Clone)]
-struct Receiver {
+pub struct Receiver {
     clock: Clock,
     manner: Arc<Mutex<Manner>>,
     got: Arc<Mutex<Vec<Got>>>,
@@ -55,7 +55,7 @@ struct Receiver {
 }
 
 impl Receiver {
-    async fn listen(w: &World, servers: &mut JoinSet<()>) -> Receiver {
+    pub async fn listen(w: &World, servers: &mut JoinSet<()>) -> Receiver {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let receiver = Receiver {
             clock: w.clock.clone(),
@@ -118,7 +118,8 @@ fn break_app(w: &World) {
     w.sim.set_handler(APP, HandlerState::all(Condition::Status(500))).unwrap();
 }
 
-fn webhook(name: &str, receiver: &Receiver) -> String {
+/// A notifier that posts there, with its key in `HOOK_KEY`.
+pub fn webhook(name: &str, receiver: &Receiver) -> String {
     format!("\n[[notify]]\nname = \"{name}\"\nkind = \"webhook\"\nurl = \"{}\"\nkey_env = \"HOOK_KEY\"\n", receiver.url)
 }
 
