@@ -360,7 +360,11 @@ impl News {
             notice.cause = Some(format!("{} asked for it: {}", author.name, author.reason));
         }
         let counts = format!("{} of {} numbers", good.len(), order.numbers.len());
-        let mut did = vec![format!("{id}: swapped {counts} to the fallback")];
+        let mut did = vec![if kind == Kind::RolledBack {
+            format!("{id}: swapped {counts} to the fallback")
+        } else {
+            format!("{id}: {counts} are known to be on the fallback")
+        }];
         did.extend(bad.iter().take(3).map(|(n, e, detail)| format!("{n} {}: {detail}", e.label())));
         for (guard, n) in count(story.guards.iter().filter(|(n, _)| !order.numbers.contains(n)).map(|(_, g)| *g)) {
             did.push(format!("left {n} alone: {}", guard.text()));

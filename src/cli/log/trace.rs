@@ -43,7 +43,9 @@ where
     let tracer: Tracer = provider.tracer(env!("CARGO_PKG_NAME"));
     // Our own spans, and not those of the exporter's own requests.
     let ours = filter_fn(|metadata| {
-        metadata.is_span() && metadata.target().starts_with(env!("CARGO_PKG_NAME")) && *metadata.level() <= LevelFilter::INFO
+        metadata.is_span()
+            && metadata.target().starts_with(env!("CARGO_PKG_NAME"))
+            && *metadata.level() <= LevelFilter::INFO
     });
     Ok(Some((tracing_opentelemetry::layer().with_tracer(tracer).with_filter(ours), Traces(provider))))
 }

@@ -194,9 +194,9 @@ impl Maker {
         let again = format!("ringback rollback {} --reason 'by hand'", self.selection(group, channel, numbers));
         vec![
             Step::new(format!(
-                "Call the number. If callers are not served, set its {channel} URL to {url} in Twilio's Console \
-                 (https://console.twilio.com/us1/develop/phone-numbers/manage/incoming), and look for a trunk or an \
-                 application that takes precedence"
+                "Call the number. If callers are not served, open it in Twilio's Console \
+                 (https://console.twilio.com/us1/develop/phone-numbers/manage/incoming): take off a trunk or an \
+                 application, which Twilio asks before any URL, and set its {channel} URL to {url}"
             )),
             Step::typing("Or let Ringback try again", again),
         ]
@@ -241,9 +241,10 @@ impl Maker {
             ]),
             Guard::Hold => {
                 let scope = hold.map_or_else(|| which.clone(), |h| scope_text(&h.scope));
-                notice
-                    .next
-                    .push(Step::typing("To end the hold", format!("ringback release {scope} --reason 'callers fail'")));
+                notice.next.push(Step::typing(
+                    "To end the hold",
+                    format!("ringback release {scope} --reason 'the hold is over'"),
+                ));
             }
             Guard::Storm | Guard::Cap | Guard::Veto | Guard::Cooldown => notice.next.push(swap),
             Guard::Phase
@@ -428,15 +429,21 @@ impl Maker {
                 } else {
                     n.uncounted = Some("unknown: nothing can be counted".to_owned());
                     n.cause = Some(format!("Twilio's log of {} cannot be read", sources.join(" and of ")));
-                    n.did = "Nothing is decided and nothing is written on its own while this lasts".to_owned();
+                    n.did = "Ringback decides nothing and swaps nothing by itself while this lasts; your words are carried out".to_owned();
                     n.next = vec![
                         Step::typing("See which log is stale and why", "ringback status"),
                         Step::new(
                             "Call one of the numbers; look at https://status.twilio.com and at this machine's network \
                              and credentials",
                         ),
-                        Step::typing("If callers are not served", "ringback rollback --group NAME --reason 'blind'"),
                     ];
+                    let groups = self.roster.groups().filter(|(_, g)| g.fallback(*channel).is_some());
+                    n.next.extend(groups.map(|(_, g)| {
+                        Step::typing(
+                            format!("If callers of {} are not served", g.name),
+                            format!("ringback rollback --group {} --channel {channel} --reason 'blind'", g.name),
+                        )
+                    }));
                 }
                 n
             }

@@ -9,7 +9,7 @@ use super::{Kind, Notice, Severity, Standing};
 use crate::core::code::Code;
 use crate::core::guard::Guard;
 use crate::core::id::{CallSid, Channel, E164, GroupName};
-use crate::core::journal::{Act, Author, By, End, Entry, FallbackState, Lapse, Order};
+use crate::core::journal::{Act, Author, By, End, Entry, FallbackState, Hold, Lapse, Of, Order, Scope};
 use crate::core::news::News;
 use crate::core::observation::Resource;
 use crate::core::outcome::Reason;
@@ -86,10 +86,15 @@ pub fn every_kind(maker: &Maker, now: Time) -> Vec<Notice> {
     };
     let ids =
         |id: u64, guard: Guard| Entry::Refused { decision: DecisionId(id), channel, numbers: numbers.clone(), guard };
+    let hold = Entry::Hold(Hold {
+        scope: Scope { of: Of::Group(name.clone()), channel: Some(channel) },
+        by: Author { name: "maria".to_owned(), reason: "a deployment is under way".to_owned() },
+        until: now + Duration::from_secs(1800),
+    });
     let histories: Vec<Vec<Entry>> = vec![
         [vec![rollback(1), order(1, Act::Rollback, By::Detector)], all(1, End::Proven, "")].concat(),
         [vec![rollback(2), order(2, Act::Rollback, By::Detector)], all(2, End::Unproven, "a trunk answers")].concat(),
-        vec![rollback(3), ids(3, Guard::Hold)],
+        vec![hold, rollback(3), ids(3, Guard::Hold)],
         vec![
             rollback(4),
             Entry::Asked {
