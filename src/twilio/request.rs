@@ -225,7 +225,7 @@ impl Transport {
         result
     }
 
-    #[tracing::instrument(skip_all, fields(endpoint))]
+    #[tracing::instrument(skip_all, fields(endpoint = endpoint))]
     async fn send(&self, endpoint: &'static str, product: Product, path: &str, ask: &Ask<'_>) -> Result<Answer, Error> {
         let url = self
             .settings
