@@ -27,6 +27,7 @@ use crate::core::hands::{Hands, Watch};
 use crate::core::id::{Channel, E164, GroupName};
 use crate::core::journal::{Act, By, End, Entry, FallbackState};
 use crate::core::ledger::Change;
+use crate::core::outcome::Outcome;
 use crate::core::policy::{Action, Decision, DecisionId};
 use crate::core::probe::Settings;
 use crate::core::restore::Values;
@@ -74,8 +75,8 @@ pub struct Desk {
     /// Where test calls are asked for, and how each group is probed.
     prober: Option<mpsc::Sender<Ask>>,
     probes: Vec<Option<Settings>>,
-    /// Swaps that were put to the test, by when they were made; when the test could not be measured.
-    proofs: HashMap<(E164, Channel), (Option<Time>, Option<Time>)>,
+    /// Swaps that were put to the test.
+    proofs: HashMap<(E164, Channel), proof::Asked>,
     inbox: mpsc::WeakSender<Message>,
     /// The journal could not be written: not again before this.
     journal_again: Time,
@@ -238,8 +239,8 @@ impl Desk {
 
     pub fn settled(&mut self, change: &Change) {
         let number = self.shared.roster.number(change.number).e164;
-        if change.is_inbound {
-            self.hands.settled(number, change.channel, change.started_at, change.is);
+        if change.is_inbound && change.is == Outcome::Ok {
+            self.hands.served(number, change.channel, change.started_at);
         }
     }
 
@@ -271,7 +272,7 @@ impl Desk {
                 self.news.unverified(now, &p.order);
                 tracing::error!(
                     decision = %p.order.id, group = %p.order.group, channel = %p.order.channel,
-                    "too few callers to tell whether the restored numbers serve: approve {} to go on", p.order.id
+                    "too few callers and tests to tell whether the restored numbers serve: approve {} to go on", p.order.id
                 );
             }
         }

@@ -397,6 +397,9 @@ impl Engine {
                 if let Some(seconds) = probe.grace {
                     self.ledger.set_grace(Duration::from_secs(u64::from(seconds)));
                 }
+                if let Some(seconds) = probe.unseen {
+                    self.detector.set_unseen(Duration::from_secs(u64::from(seconds)));
+                }
                 // Whatever number it seems to come from: it is no caller's.
                 probe.entry.and_then(|entry| {
                     self.ledger.is_ours(at, entry, Context { roster: &self.roster, routes: &self.routes })

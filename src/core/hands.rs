@@ -66,7 +66,7 @@ const FORGIVEN_AFTER: Duration = Duration::from_secs(24 * 3600);
 /// A rollback within this time of a restore is a relapse.
 const RELAPSE_WITHIN: Duration = Duration::from_secs(24 * 3600);
 
-/// Callers whom a stage's numbers must have served before the next stage begins.
+/// Callers and test calls that a stage's numbers must have served before the next stage begins.
 const VERIFIED_BY: u32 = 3;
 
 /// A stage without enough callers after this time waits for a person's word.

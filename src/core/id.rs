@@ -190,6 +190,11 @@ impl E164 {
     pub const fn as_u64(self) -> u64 {
         self.0
     }
+
+    /// True of the toll-free numbers of North America: +1 800, 833, 844, 855, 866, 877 and 888.
+    pub const fn is_toll_free(self) -> bool {
+        matches!(self.0 / 10_000_000, 1800 | 1833 | 1844 | 1855 | 1866 | 1877 | 1888)
+    }
 }
 
 impl FromStr for E164 {
@@ -298,6 +303,13 @@ mod tests {
         let mms = "MM00000000000000000000000000000001";
         assert_eq!(mms.parse::<MessageSid>().unwrap().to_string(), mms);
         assert_ne!(mms.parse(), Ok(MessageSid::from_u128(1)));
+    }
+
+    #[test]
+    fn toll_free_numbers_are_told_from_others() {
+        let is = |text: &str| text.parse::<E164>().unwrap().is_toll_free();
+        assert!(is("+18005550100") && is("+18885550100") && is("+18335550100"));
+        assert!(!is("+18015550100") && !is("+15005550100") && !is("+448005550100") && !is("+1800555010"));
     }
 
     #[test]

@@ -515,18 +515,21 @@ impl News {
         Some(self.maker.condition(now, since, &condition, Standing::Over))
     }
 
-    /// A stage of a staged restore has had too few callers to be verified.
+    /// A stage of a staged restore has had too few callers and tests to be verified.
     pub fn unverified(&self, now: Time, order: &Order) -> Notice {
         let Order { id, group, channel, numbers, .. } = order;
-        let title = format!("Too few callers to verify the restore: {}", self.maker.name(group, *channel, numbers));
+        let title =
+            format!("Too few callers and tests to verify the restore: {}", self.maker.name(group, *channel, numbers));
         let blank = self.maker.blank(now, format!("{id}/unverified"), Kind::Unverified, Severity::Warning, title);
         let mut notice = self.maker.whose(blank, group, *channel, numbers);
         notice.standing = Standing::Once;
         notice.decision = Some(*id);
         notice.since = Some(notice.at.clone());
-        notice.cause = Some("fewer than three callers have reached the numbers that were put back first".to_owned());
+        notice.cause = Some(
+            "fewer than three callers and test calls were served by the numbers that were put back first".to_owned(),
+        );
         notice.did = format!("{id}: the other numbers stay on the fallback until you say so");
-        notice.proof = Some("no: live callers would be the proof, and too few came".to_owned());
+        notice.proof = Some("no: three served calls would be the proof, and too few came".to_owned());
         notice.next = vec![
             Step::new("Call a number that was put back"),
             Step::typing("If it is answered, go on", format!("ringback approve {id} --reason 'called it myself'")),

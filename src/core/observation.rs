@@ -208,6 +208,9 @@ pub struct Probe {
     /// Seconds that outcomes wait for their alerts from now on, as far as probes have measured them.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub grace: Option<u16>,
+    /// Seconds for which a caller's call may have been made and not be seen, from now on, measured likewise.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub unseen: Option<u16>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -4,6 +4,7 @@
 //! [`GroupIx`]: positions in these lists, so that per-number state is a plain vector.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
@@ -43,6 +44,14 @@ pub struct Number {
     /// Where its callers live: opening hours shape what silence means.
     pub timezone: TimeZone,
     pub port: PortAt,
+}
+
+impl Number {
+    /// For how long after its port the number's messages may still go to the old provider: two hours, and of a
+    /// toll-free number at times two days (Twilio's support, article 229986247).
+    pub fn messages_settle_within(&self) -> Duration {
+        Duration::from_secs(if self.e164.is_toll_free() { 2 * 86_400 } else { 2 * 3600 })
+    }
 }
 
 /// When a number's port is due.

@@ -279,6 +279,7 @@ impl RawProbe<'_> {
             entry,
             result,
             grace: None,
+            unseen: None,
         })
     }
 }

@@ -27,5 +27,6 @@ mod rehearse;
 mod replay;
 mod simulate;
 mod store;
+mod suspicion;
 mod words;
 mod world;

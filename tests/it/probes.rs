@@ -6,7 +6,10 @@ use ringback::core::policy::Action;
 use ringback::core::verdict::Verdict;
 use ringback::sim::{Class, Condition, Edit, Fault, FaultKind, HandlerState, Happening, Scope};
 
-use crate::world::{BIN, Running, World, play, play_based};
+use serde_json::json;
+
+use crate::hands::{support, url, with_token};
+use crate::world::{BIN, Running, World, play};
 
 const APP: &str = "https://app.example.com/voice";
 const PROBER: &str = "+15005550199";
@@ -44,7 +47,7 @@ fn number() -> E164 {
 }
 
 /// The configuration, with lines of `[group.probe]`.
-fn probing(w: &World, more: &str) -> String {
+pub fn probing(w: &World, more: &str) -> String {
     w.config_text() + &format!("[group.probe]\nfrom = \"{PROBER}\"\n{more}\n")
 }
 
@@ -150,6 +153,34 @@ fn messages_that_stay_with_the_losing_carrier_are_found() {
         assert_eq!(agent.status().decisions, []);
         agent.stop().await;
     });
+}
+
+#[test]
+fn a_toll_free_numbers_messages_may_take_two_days_and_an_unknown_port_is_one_too() {
+    let scenario = QUIET.replace("routing = {", "port = { at = \"0s\", messages_after = \"10h\" }\nrouting = {");
+    let told = |scenario: &str, port: &str, toll_free: bool| {
+        play(scenario, async |w| {
+            with_token(w);
+            let text =
+                probing(w, "every = \"2m\"").replace("name = \"support\"\n", &format!("name = \"support\"\n{port}\n"));
+            let agent = w.start_with(&w.parse(&text).unwrap()).await.unwrap();
+            if port.contains("unknown") {
+                let number = if toll_free { TOLL_FREE } else { LOCAL };
+                let (status, _) = agent.post("ported", json!({"numbers": [number], "reason": "they said so"})).await;
+                assert_eq!(status, 200);
+            }
+            w.pass(1500).await;
+            let told = reasons(&agent).await;
+            agent.stop().await;
+            told
+        })
+    };
+    const LOCAL: &str = "+15005550100";
+    const TOLL_FREE: &str = "+18005550100";
+    let long_ago = "port_at = \"2026-11-21T05:00:00Z\"";
+    assert_eq!(told(&scenario, long_ago, false), ["not_arriving"], "two hours are long over");
+    assert_eq!(told(&scenario.replace(LOCAL, TOLL_FREE), long_ago, true), ["settling"]);
+    assert_eq!(told(&scenario, "port_at = \"unknown\"", false), ["settling"], "ported a moment ago, they say");
 }
 
 #[test]
@@ -290,6 +321,34 @@ fn a_fallback_that_does_not_answer_is_never_proven() {
 }
 
 #[test]
+fn a_staged_restore_of_numbers_that_nobody_calls_is_verified_by_tests() {
+    let quiet = QUIET
+        .replace("[\"+15005550100\"]", "[\"+15005550100\", \"+15005550101\", \"+15005550102\"]")
+        .replace("messages_per_hour = 0.01", "messages_per_hour = 0");
+    // How many numbers are on their handler again after a while.
+    let restored = |does: HandlerState| {
+        play(&quiet, async move |w| {
+            with_token(w);
+            let agent = start(w, "every = \"24h\"\npassive_every = \"24h\"").await;
+            w.pass(300).await;
+            agent.post("rollback", json!({"group": "support", "channel": "voice", "reason": "drill"})).await;
+            w.pass(600).await;
+            w.sim.set_handler(APP, does).unwrap();
+            agent.post("restore", json!({"group": "support", "channel": "voice", "reason": "over"})).await;
+            w.pass(1500).await;
+            agent.stop().await;
+            support().into_iter().filter(|n| url(w, *n) == APP).count()
+        })
+    };
+    assert_eq!(restored(HandlerState::healthy()), 3);
+    assert_eq!(
+        restored(HandlerState::all(Condition::Status(500))),
+        1,
+        "the canary fails its tests: a person decides on it"
+    );
+}
+
+#[test]
 fn without_a_prober_a_swap_is_written_and_says_why() {
     play(&busy(""), async |w| {
         let agent = w.start().await.unwrap();
@@ -328,65 +387,6 @@ fn failing_probes_leave_the_customers_ratios_as_they_are() {
 }
 
 #[test]
-fn a_suspicion_is_looked_into_at_once() {
-    // A call every few hours: without probes, the second and third failing caller take the rest of the day.
-    let scenario = r#"
-name = "rare"
-seed = 3
-lasts = "24h"
-history = "0s"
-[[bin]]
-sid = "EH00000000000000000000000000000001"
-does = "answer"
-[[group]]
-name = "support"
-numbers = ["+15005550100"]
-traffic = { calls_per_hour = 1, floor_per_hour = 1, shape = "flat", failure = 0.0, redial = 0.0 }
-routing = { voice_url = "{base}/handlers/voice" }
-[[group]]
-name = "prober"
-numbers = ["+15005550199"]
-foreign = true
-traffic = { calls_per_hour = 0, floor_per_hour = 0 }
-"#;
-    let decided = |more: &str| {
-        play_based(scenario, async |w| {
-            let text = match more {
-                "" => w.config_text(),
-                more => probing(w, more),
-            };
-            let url = format!("{}/handlers/voice", w.base_url);
-            let agent = w.start_with(&w.parse(&text).unwrap()).await.unwrap();
-            w.pass(3600).await;
-            w.sim.set_handler(&url, HandlerState::all(Condition::Status(500))).unwrap();
-            let broken = w.now();
-            for _ in 0..1200 {
-                w.pass(30).await;
-                let status = agent.status();
-                if let Some(d) = status.decisions.iter().find(|d| d.action == Action::Rollback) {
-                    let first = d.evidence.since.unwrap();
-                    assert!(first >= broken);
-                    let requests = w.sim.stats().handler_requests;
-                    let took = d.at.since(first).as_secs();
-                    agent.stop().await;
-                    return (took, requests);
-                }
-            }
-            agent.stop().await;
-            (u64::MAX, 0)
-        })
-    };
-    const SLOW: &str = "every = \"24h\"\npassive_every = \"24h\"\n";
-    let (without, _) = decided("");
-    let (with, requests) = decided(SLOW);
-    assert!(with < 300, "{with} s after the first failing caller");
-    assert!(without > 20 * with, "{without} s without probes");
-    assert_eq!(requests, 0, "nobody asked for requests to the handler");
-    let (asking, requests) = decided(&format!("{SLOW}handler_request = true"));
-    assert!(asking < with && requests >= 1, "{asking} s, {requests} requests");
-}
-
-#[test]
 fn two_thousand_numbers_for_an_hour_exceed_no_limit() {
     let scenario = QUIET
         .replace("numbers = [\"+15005550100\"]", "first = \"+15005560000\"\ncount = 2000")
@@ -418,97 +418,6 @@ fn two_thousand_numbers_for_an_hour_exceed_no_limit() {
             assert!(up.filter(|(c, _)| c.to == call.to).count() <= 1, "its last probe is up");
         }
     });
-}
-
-/// One number with so many calls a day, on which everything fails from the second hour on: seconds from the
-/// first failing caller to the decision, and how many numbers were swapped for nothing where nothing fails.
-fn outage(per_day: f64, seed: u64, probes: bool, breaks: bool, days: u64) -> Option<u64> {
-    let per_hour = per_day / 24.0;
-    let scenario = format!(
-        r#"
-name = "rare"
-seed = {seed}
-lasts = "{}h"
-history = "0s"
-[[bin]]
-sid = "EH00000000000000000000000000000001"
-does = "answer"
-[[group]]
-name = "support"
-numbers = ["+15005550100"]
-traffic = {{ calls_per_hour = {per_hour}, floor_per_hour = {per_hour}, shape = "flat", failure = 0.02 }}
-routing = {{ voice_url = "{{base}}/handlers/voice" }}
-[[group]]
-name = "prober"
-numbers = ["+15005550199"]
-foreign = true
-traffic = {{ calls_per_hour = 0, floor_per_hour = 0 }}
-"#,
-        24 * days
-    );
-    play_based(&scenario, async |w| {
-        const SLOW: &str = "every = \"24h\"\npassive_every = \"24h\"\nhandler_request = true\n";
-        let text = if probes { probing(w, SLOW) } else { w.config_text() };
-        let text = text + "[poll]\npassive = \"1m\"\nfull = \"5m\"\n";
-        let url = format!("{}/handlers/voice", w.base_url);
-        let agent = w.start_with(&w.parse(&text).unwrap()).await.unwrap();
-        w.pass(3600).await;
-        if breaks {
-            w.sim.set_handler(&url, HandlerState::all(Condition::Status(500))).unwrap();
-        }
-        for _ in 0..days * 24 * 60 - 60 {
-            w.pass(60).await;
-            let status = agent.status();
-            if let Some(d) = status.decisions.iter().find(|d| d.action == Action::Rollback) {
-                let took = d.at.since(d.evidence.since.unwrap()).as_secs();
-                agent.stop().await;
-                return Some(took);
-            }
-        }
-        agent.stop().await;
-        None
-    })
-}
-
-/// Prints a table: `cargo test --test it -- --ignored suspicion_measured --nocapture`. Takes minutes.
-#[test]
-#[ignore = "a measurement, not a check"]
-#[allow(clippy::print_stdout, reason = "it prints what it measures")]
-fn suspicion_measured() {
-    const SEEDS: u64 = 3;
-    let shown = |times: &mut Vec<Option<u64>>| {
-        times.sort_by_key(|t| t.unwrap_or(u64::MAX));
-        let hm = |s: u64| {
-            if s < 3600 { format!("{} m {:02} s", s / 60, s % 60) } else { format!("{:.1} h", s as f64 / 3600.0) }
-        };
-        times[times.len() / 2].map_or("more than a week".to_owned(), hm)
-    };
-    println!("{:<16}{:>18}{:>14}", "calls", "without probes", "with");
-    for (name, per_day) in [
-        ("20 an hour", 480.0),
-        ("5 an hour", 120.0),
-        ("1 an hour", 24.0),
-        ("20 a day", 20.0),
-        ("5 a day", 5.0),
-        ("1 a day", 1.0),
-    ] {
-        let mut times = [Vec::new(), Vec::new()];
-        for seed in 0..SEEDS {
-            for (i, probes) in [false, true].into_iter().enumerate() {
-                times[i].push(outage(per_day, 100 + seed, probes, true, 8));
-            }
-        }
-        let [without, with] = &mut times;
-        println!("{name:<16}{:>18}{:>14}", shown(without), shown(with));
-    }
-    for (name, per_day) in [("20 a day", 20.0), ("20 an hour", 480.0)] {
-        let falsely = |probes| (0..SEEDS).filter(|s| outage(per_day, 200 + s, probes, false, 2).is_some()).count();
-        println!(
-            "nothing fails, {name}: swapped for nothing {} without, {} with, of {SEEDS}",
-            falsely(false),
-            falsely(true)
-        );
-    }
 }
 
 #[test]

@@ -3,8 +3,8 @@
 //! A rollback that was read back is `written`. Whatever stands there, after a restart too, is put to the
 //! test: a probe is asked for, and its result becomes the order's. A fallback that does not answer is
 //! `unproven`, which is not as asked and pages. Trouble of the probe's own leaves it `written`, with the
-//! reason, and it is asked for again. So is a handler after a restore, whose probe speaks for itself in the
-//! verdict.
+//! reason, and it is asked for again. So is a handler after a restore, until the stage is verified; a test that
+//! fails speaks for itself in the verdict.
 
 use std::time::Duration;
 
@@ -22,11 +22,23 @@ use crate::core::time::Time;
 /// A proof that could not be measured is asked for again after this.
 const PROVE_AGAIN: Duration = Duration::from_secs(300);
 
+/// Between the end of one test of a restored number and the next, as long as its restore is to be verified.
+const VERIFY_AGAIN: Duration = Duration::from_secs(15);
+
 /// How the detail of a swap begins whose proof could not be measured.
 const NOT_YET: &str = "not proven yet";
 
 /// Swaps of so long ago are no longer put to the test: their callers have.
 const LATELY: Duration = Duration::from_secs(6 * 3600);
+
+/// A swap that is put to the test.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked {
+    /// When it was made.
+    of: Option<Time>,
+    /// When to ask once more; none while a test is under way, or when it has said what there is to say.
+    again: Option<Time>,
+}
 
 impl Desk {
     /// Tells or asks the prober something, if there is one.
@@ -62,13 +74,13 @@ impl Desk {
             let is_wanted = matches!(saga.state, State::ReadBack(_) | State::Restored(_));
             let is_late = saga.since.is_none_or(|t| t + LATELY < now);
             let asked = self.proofs.get(&(number, channel));
-            let is_due = asked.is_none_or(|(of, at)| *of != saga.since || at.is_some_and(|at| at + PROVE_AGAIN <= now));
+            let is_due = asked.is_none_or(|a| a.of != saga.since || a.again.is_some_and(|at| at <= now));
             if is_wanted && !is_late && is_due && self.can_prove(number, channel) {
                 wanted.push((number, channel, saga.since));
             }
         }
         for (number, channel, since) in wanted {
-            self.proofs.insert((number, channel), (since, None));
+            self.proofs.insert((number, channel), Asked { of: since, again: None });
             if let Some(number) = self.shared.roster.find(number) {
                 self.ask(Ask::Prove { number, channel });
             }
@@ -79,20 +91,26 @@ impl Desk {
     pub async fn probed(&mut self, engine: &mut Engine, now: Time, probed: &Probed) {
         let (channel, number) = (probed.channel, self.shared.roster.number(probed.number).e164);
         let Some(last) = probed.attempts.last() else { return };
+        if last.found == Found::Success {
+            self.hands.served(number, channel, last.started_at);
+        }
         let Some(saga) = self.hands.saga(number, channel) else { return };
         // What was begun before the swap says nothing of what came after it.
         let Some(since) = saga.since.filter(|t| *t <= probed.attempts[0].started_at) else { return };
         if let (State::Restored(_), Why::Proof) = (&saga.state, probed.why) {
             let detail = &last.detail;
-            match last.found {
-                Found::Success => tracing::info!(%number, %channel, "the restored handler answers a test: {detail}"),
+            let again = match last.found {
+                Found::Success => {
+                    tracing::info!(%number, %channel, "the restored handler answers a test: {detail}");
+                    self.hands.is_verifying(number, channel).then_some(now + VERIFY_AGAIN)
+                }
                 Found::Failure(reason) => {
                     tracing::error!(%number, %channel, "the restored handler fails a test: {}: {detail}", reason.text());
+                    None
                 }
-                Found::Error(_) => {
-                    self.proofs.insert((number, channel), (Some(since), Some(now)));
-                }
-            }
+                Found::Error(_) => Some(now + PROVE_AGAIN),
+            };
+            self.proofs.insert((number, channel), Asked { of: Some(since), again });
             return;
         }
         let State::ReadBack(swap) = &saga.state else { return };
@@ -108,24 +126,24 @@ impl Desk {
             Found::Failure(_) => (End::Unproven, format!("the fallback fails a test: {how}: {}", last.detail)),
             Found::Error(_) => (End::Written, format!("{NOT_YET}: {how}: {}", last.detail)),
         };
-        let again = (end == End::Written).then_some(now);
+        let again = (end == End::Written).then_some(now + PROVE_AGAIN);
         // Said once, however often it is tried.
         let said = self.hands.order(decision).and_then(|p| p.ended.get(&number)).map(|(_, detail)| detail.as_str());
         let is_said = said.is_some_and(|s| s.starts_with(NOT_YET));
-        self.proofs.insert((number, channel), (Some(since), again));
+        self.proofs.insert((number, channel), Asked { of: Some(since), again });
         if end == End::Written && is_said {
             return;
         }
         let entry = Entry::Result { decision, channel, number, result: end, detail: why.clone() };
         if let Err(error) = self.record(now, vec![entry]).await {
             tracing::error!(%number, %channel, %error, cure = error.cure, "a proof is not in the journal");
-            self.proofs.insert((number, channel), (Some(since), Some(now)));
+            self.proofs.insert((number, channel), Asked { of: Some(since), again: Some(now + PROVE_AGAIN) });
             return;
         }
         // Written again keeps its place in time: it is the same swap, looked at once more.
         let since = self.hands.saga(number, channel).and_then(|s| s.since);
-        if let Some((of, _)) = self.proofs.get_mut(&(number, channel)) {
-            *of = since;
+        if let Some(asked) = self.proofs.get_mut(&(number, channel)) {
+            asked.of = since;
         }
         if end != End::Written {
             let journaled = Journaled { at: now, entries: Vec::new(), began: now };

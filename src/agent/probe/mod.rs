@@ -36,7 +36,7 @@ use crate::core::policy::Phase;
 use crate::core::probe::lag::Lags;
 use crate::core::probe::plan::{Plan, Why};
 use crate::core::probe::{Attempt, Found, Kind, Origin, Settings, Unmeasured, counted, is_unconfirmed};
-use crate::core::roster::NumberIx;
+use crate::core::roster::{NumberIx, PortAt};
 use crate::core::time::Time;
 use crate::metrics::tally::ProbeEnd;
 use crate::party::PartyKey;
@@ -155,9 +155,6 @@ const REPEAT_WITHIN: Duration = Duration::from_secs(120);
 /// Between looks at what is due.
 const TICK: Duration = Duration::from_secs(1);
 
-/// Messages of a freshly ported local number may still go to the old provider for so long.
-const SETTLES: Duration = Duration::from_secs(2 * 3600);
-
 type Line = (NumberIx, Channel);
 
 pub struct Prober {
@@ -190,7 +187,7 @@ impl Prober {
     }
 
     pub fn set_phase(&mut self, number: NumberIx, channel: Channel, phase: Phase) {
-        self.plan.set_phase(number, channel, phase);
+        self.plan.set_phase(self.shared.clock.now(), number, channel, phase);
     }
 
     /// Probes until `stop`.
@@ -218,7 +215,7 @@ impl Prober {
     fn asked(&mut self, ask: Ask) {
         let now = self.shared.clock.now();
         match ask {
-            Ask::Phase { number, channel, phase } => self.plan.set_phase(number, channel, phase),
+            Ask::Phase { number, channel, phase } => self.plan.set_phase(now, number, channel, phase),
             Ask::Suspect { number, channel } => {
                 if self.plan.settings(number).is_some_and(|s| s.on_suspicion) {
                     self.plan.ask(now, number, channel, Why::Suspicion);
@@ -271,9 +268,11 @@ impl Prober {
         self.made += 1;
         let nonce = format!("{:06x}{:04x}", self.shared.clock.now().as_millis() & 0xff_ffff, self.made & 0xffff);
         let number_is = self.shared.roster.number(number);
-        let port_settles_until = match number_is.port {
-            crate::core::roster::PortAt::At(at) => Some(at + SETTLES),
-            crate::core::roster::PortAt::Done | crate::core::roster::PortAt::Unknown => None,
+        let ported_at = match number_is.port {
+            PortAt::At(at) => Some(at),
+            // Its first caller or an operator said so, and until something was served it settles.
+            PortAt::Unknown => self.plan.settling_since(number, channel),
+            PortAt::Done => None,
         };
         let cx = Context {
             shared: self.shared.clone(),
@@ -281,7 +280,7 @@ impl Prober {
             number,
             lags: self.lags.clone(),
             grace: self.grace,
-            port_settles_until,
+            port_settles_until: ported_at.map(|at| at + number_is.messages_settle_within()),
         };
         let clock = self.shared.clock.clone();
         clock.spawn(&mut self.tasks, async move {
@@ -313,12 +312,15 @@ impl Prober {
         let Some(run) = self.runs.remove(&line) else { return };
         self.plan.ended(line.0, line.1);
         let number = self.shared.roster.number(line.0).e164;
-        let grace = self.lags.lock().unwrap_or_else(PoisonError::into_inner).grace();
-        let grace = grace.and_then(|g| u16::try_from(g.as_secs()).ok());
+        let (grace, unseen) = {
+            let lags = self.lags.lock().unwrap_or_else(PoisonError::into_inner);
+            let seconds = |d: Duration| u16::try_from(d.as_secs()).ok();
+            (lags.grace().and_then(seconds), lags.unseen().and_then(seconds))
+        };
         let observe = |a: &Attempt, result| {
             let origin = PartyKey::public().hash(&a.origin.name());
             let (channel, started_at, entry) = (line.1, a.started_at, a.entry);
-            (now, Observation::Probe(Probe { number, channel, started_at, origin, entry, result, grace }))
+            (now, Observation::Probe(Probe { number, channel, started_at, origin, entry, result, grace, unseen }))
         };
         let mut seen: Vec<(Time, Observation)> = counted(&run.attempts)
             .into_iter()

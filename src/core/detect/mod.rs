@@ -263,6 +263,11 @@ impl Detector {
         self.platform.is_told(now)
     }
 
+    /// A call may have been made and not be seen for so long.
+    pub fn set_unseen(&mut self, unseen: Duration) {
+        self.silence.set_unseen(unseen);
+    }
+
     pub fn is_silent(&self, number: NumberIx) -> bool {
         self.silence.is_silent(number)
     }

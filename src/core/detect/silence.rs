@@ -10,6 +10,9 @@
 //! small share of days it loses some of its traffic in the core of the day and most of it around its
 //! edges.
 //!
+//! A row of the number's own may be late where the others' are not. So a gap that is long enough is silence
+//! only when it stays one for as long as a call may go unseen, which test calls measure.
+//!
 //! Silence is no evidence for a rollback: a call that never reached Twilio is the carrier's, the
 //! port's or the caller's. It pages, and a test call tells more.
 
@@ -40,6 +43,8 @@ pub struct SilenceParams {
     pub core: f64,
     pub lunch: f64,
     pub edge: f64,
+    /// How long a call may go unseen, as long as nobody has measured it.
+    pub unseen: Duration,
 }
 
 impl Default for SilenceParams {
@@ -52,6 +57,7 @@ impl Default for SilenceParams {
             core: 0.60,
             lunch: 0.30,
             edge: 0.08,
+            unseen: Duration::from_secs(60),
         }
     }
 }
@@ -71,6 +77,8 @@ struct Line {
     /// All calls until then, as many as there would have been in a lull.
     in_lull: f64,
     is_silent: bool,
+    /// Since when its gap is too long for a healthy line.
+    since: Option<Time>,
     /// Nobody asks.
     is_ignored: bool,
 }
@@ -139,13 +147,21 @@ impl Silence {
             line.others_total = self.calls - line.calls;
             line.in_lull = in_lull;
             line.is_silent = false;
+            line.since = None;
         }
     }
 
     /// Asks no more about a number, or again.
     pub fn ignore(&mut self, number: NumberIx, is_ignored: bool) {
-        self.numbers[number.0 as usize].is_ignored = is_ignored;
-        self.numbers[number.0 as usize].is_silent = false;
+        let line = &mut self.numbers[number.0 as usize];
+        line.is_ignored = is_ignored;
+        line.is_silent = false;
+        line.since = None;
+    }
+
+    /// A call may have been made and not be seen for so long.
+    pub fn set_unseen(&mut self, unseen: Duration) {
+        self.params.unseen = unseen;
     }
 
     pub fn is_silent(&self, number: NumberIx) -> bool {
@@ -165,7 +181,8 @@ impl Silence {
         self.next = now + EVERY;
         for (ix, group) in roster.groups() {
             let zone = group.numbers.first().map_or(0, |n| self.zone_of[n.0 as usize]);
-            if self.has_fallen_silent(now, &self.groups[ix.0 as usize], zone, 50.0) {
+            self.groups[ix.0 as usize].since = self.too_long_since(now, &self.groups[ix.0 as usize], zone, 50.0);
+            if self.groups[ix.0 as usize].since.is_some_and(|t| t + self.params.unseen <= now) {
                 self.groups[ix.0 as usize].is_silent = true;
                 for n in &group.numbers {
                     let line = &mut self.numbers[n.0 as usize];
@@ -176,7 +193,8 @@ impl Silence {
         }
         for (ix, _) in roster.numbers() {
             let i = ix.0 as usize;
-            if self.has_fallen_silent(now, &self.numbers[i], self.zone_of[i], 10.0) {
+            self.numbers[i].since = self.too_long_since(now, &self.numbers[i], self.zone_of[i], 10.0);
+            if self.numbers[i].since.is_some_and(|t| t + self.params.unseen <= now) {
                 self.numbers[i].is_silent = true;
                 silent.push(Silent::Number(ix));
             }
@@ -184,7 +202,12 @@ impl Silence {
         silent
     }
 
-    fn has_fallen_silent(&self, now: Time, line: &Line, zone: usize, least_a_day: f64) -> bool {
+    /// Since when the line's gap is too long for a healthy one; `None`: it is not, or has been told of.
+    fn too_long_since(&self, now: Time, line: &Line, zone: usize, least_a_day: f64) -> Option<Time> {
+        self.is_too_long(now, line, zone, least_a_day).then(|| line.since.unwrap_or(now))
+    }
+
+    fn is_too_long(&self, now: Time, line: &Line, zone: usize, least_a_day: f64) -> bool {
         if line.is_silent || line.is_ignored || line.calls < u64::from(self.params.least_calls) {
             return false;
         }
@@ -222,5 +245,50 @@ impl SilenceParams {
         } else {
             self.edge
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::roster::{Number, PortAt};
+
+    /// Seconds after its last call at which one of four equal numbers is called silent, while the others go on.
+    fn silent_after(unseen: Option<u64>) -> i64 {
+        let mut roster = Roster::default();
+        let group = roster.add_group("support".parse().unwrap(), [None, None]);
+        for i in 0..4 {
+            roster.add_number(Number {
+                e164: format!("+1500555010{i}").parse().unwrap(),
+                label: String::new(),
+                group,
+                channels: [true, false],
+                timezone: TimeZone::UTC,
+                port: PortAt::Done,
+            });
+        }
+        let noon = 15 * 3600;
+        let mut silence = Silence::new(&roster, SilenceParams::default(), Time::from_secs(noon));
+        if let Some(seconds) = unseen {
+            silence.set_unseen(Duration::from_secs(seconds));
+        }
+        for s in (0..86_400).step_by(15) {
+            let now = Time::from_secs(noon + s);
+            let number = (s / 15 % 4) as u32;
+            if number != 0 || s < 3600 {
+                silence.heard(now, NumberIx(number), group);
+            }
+            if silence.look(now, &roster).contains(&Silent::Number(NumberIx(0))) {
+                return s - (3600 - 60);
+            }
+        }
+        unreachable!("it is silent at last")
+    }
+
+    #[test]
+    fn a_gap_is_silence_once_no_late_row_can_fill_it() {
+        let at_once = silent_after(Some(0));
+        assert_eq!(silent_after(None), at_once + 60, "unmeasured");
+        assert_eq!(silent_after(Some(600)), at_once + 600);
     }
 }

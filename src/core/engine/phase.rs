@@ -69,7 +69,7 @@ impl Engine {
         let is_close = |phase| matches!(phase, Phase::Settling | Phase::Active);
         let ends = match to {
             Phase::Waiting | Phase::Passive => None,
-            Phase::Settling => Some(since + SETTLED_AFTER),
+            Phase::Settling => Some(since + self.settled_after(number, channel)),
             Phase::Active => Some(since + self.settings.active_for),
         };
         let state = &mut self.channels[number.0 as usize][channel.index()];
@@ -78,6 +78,13 @@ impl Engine {
         self.active -= usize::from(is_close(from));
         self.active += usize::from(is_close(to));
         self.due.extend(ends.map(|at| (at, number, channel)));
+    }
+
+    fn settled_after(&self, number: NumberIx, channel: Channel) -> Duration {
+        match channel {
+            Channel::Voice => SETTLED_AFTER,
+            Channel::Messaging => SETTLED_AFTER.max(self.roster.number(number).messages_settle_within()),
+        }
     }
 
     /// Ends phases whose time has come.

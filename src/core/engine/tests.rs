@@ -93,8 +93,16 @@ impl Port {
     /// A test call's result.
     fn probe(&mut self, i: u32, result: ProbeResult) {
         let channel = Channel::Voice;
-        let probe =
-            Probe { number: number(i), channel, started_at: self.now, origin: 1, entry: None, result, grace: None };
+        let probe = Probe {
+            number: number(i),
+            channel,
+            started_at: self.now,
+            origin: 1,
+            entry: None,
+            result,
+            grace: None,
+            unseen: None,
+        };
         self.engine.observe(self.now, &Observation::Probe(probe));
     }
 

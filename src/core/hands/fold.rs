@@ -6,7 +6,6 @@ use super::{Backoff, Demand, Hands, Progress, RELAPSE_WITHIN, RETRY_AFTER};
 use crate::core::guard::Guard;
 use crate::core::id::{Channel, E164};
 use crate::core::journal::{Act, By, End, Entry, FallbackState, Order};
-use crate::core::outcome::Outcome;
 use crate::core::policy::{Action, DecisionId};
 use crate::core::saga::{Event, Illegal, Snapshot};
 use crate::core::time::Time;
@@ -206,10 +205,10 @@ impl Hands {
         Ok(())
     }
 
-    /// A call or message of a number that is being restored has an outcome.
-    pub fn settled(&mut self, number: E164, channel: Channel, started_at: Time, outcome: Outcome) {
+    /// A caller of a number that is being restored was served, or a test of ours was.
+    pub fn served(&mut self, number: E164, channel: Channel, started_at: Time) {
         for p in self.orders.values_mut().filter(|p| p.order.channel == channel && p.ended.contains_key(&number)) {
-            if let (Some((since, served)), Outcome::Ok) = (&mut p.verifying, outcome)
+            if let Some((since, served)) = &mut p.verifying
                 && started_at >= *since
             {
                 *served += 1;

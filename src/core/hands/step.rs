@@ -136,7 +136,8 @@ impl Hands {
         }
     }
 
-    /// The next stage of a staged restore, once the one before was verified by live callers.
+    /// The next stage of a staged restore, once the one before was verified: by live callers, and by test calls
+    /// where there are any.
     fn step_restore(&self, watch: &impl Watch, p: &Progress, entries: &mut Vec<Entry>) {
         let Order { id: decision, channel, .. } = p.order;
         if !p.left().is_empty() || self.mode == Mode::Observe || !watch.is_leading() {
@@ -168,7 +169,15 @@ impl Hands {
         }
     }
 
-    /// Orders whose current stage has had too few callers and waits for a person's word.
+    /// True if a number's restore waits to be verified.
+    pub fn is_verifying(&self, number: E164, channel: Channel) -> bool {
+        let is_it = |p: &&Progress| p.order.channel == channel && p.ended.contains_key(&number);
+        self.open_orders()
+            .filter(is_it)
+            .any(|p| p.verifying.is_some_and(|(_, served)| !p.is_vouched && served < VERIFIED_BY))
+    }
+
+    /// Orders whose current stage has had too few callers and tests, and waits for a person's word.
     pub fn unverified(&self, now: Time) -> impl Iterator<Item = &Progress> {
         self.open_orders().filter(move |p| {
             p.verifying

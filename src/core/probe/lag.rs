@@ -1,8 +1,8 @@
 //! How late Twilio's logs are, measured by entries whose time we know: our own.
 //!
 //! Twilio promises no bound. A probe's row and alert tell when they happened and when they could be read;
-//! from the recent ones follow how long an outcome waits for its alerts, and how long a call that cannot
-//! be found is searched for. Both stay within bounds, since a log that was quick for an hour may be slow
+//! from the recent ones follow how long an outcome waits for its alerts, how long a call that cannot be
+//! found is searched for, and how long a number must be silent for it to mean anything. All stay within bounds, since a log that was quick for an hour may be slow
 //! the next minute.
 
 use std::time::Duration;
@@ -21,6 +21,9 @@ const GRACE: (Duration, Duration) = (Duration::from_secs(35), Duration::from_sec
 
 /// A call that is not in the log is searched for so long at least and at most.
 const SEARCH: (Duration, Duration) = (Duration::from_secs(90), Duration::from_secs(600));
+
+/// A caller's call may go unseen for so long at least and at most.
+const UNSEEN: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(600));
 
 /// Lags of each source, in seconds, in the order in which they were measured.
 #[derive(Clone, Debug, Default)]
@@ -57,6 +60,12 @@ impl Lags {
         Some((slow + slow / 2).clamp(GRACE.0, GRACE.1))
     }
 
+    /// For how long a caller's call may have been made and not be seen: twice what the slow ones of ours took.
+    /// `None`: too little is known.
+    pub fn unseen(&self) -> Option<Duration> {
+        Some((self.quantile(Source::Calls, 0.95)? * 2).clamp(UNSEEN.0, UNSEEN.1))
+    }
+
     /// How long a call or message that should be in `source` is searched for.
     pub fn search(&self, source: Source) -> Duration {
         let slow = self.quantile(source, 0.95).unwrap_or_default();
@@ -71,7 +80,7 @@ mod tests {
     #[test]
     fn what_is_waited_follows_the_log_within_bounds() {
         let mut lags = Lags::default();
-        assert_eq!((lags.grace(), lags.search(Source::Calls)), (None, SEARCH.0));
+        assert_eq!((lags.grace(), lags.unseen(), lags.search(Source::Calls)), (None, None, SEARCH.0));
         for s in [1, 2, 3, 4, 50] {
             lags.add(Source::Alerts, Duration::from_secs(s));
             lags.add(Source::Calls, Duration::from_secs(s));
@@ -79,11 +88,12 @@ mod tests {
         assert_eq!(lags.median(Source::Alerts), Some(Duration::from_secs(3)));
         assert_eq!(lags.grace(), Some(Duration::from_secs(75)));
         assert_eq!(lags.search(Source::Calls), Duration::from_secs(200));
+        assert_eq!(lags.unseen(), Some(Duration::from_secs(100)));
         for _ in 0..KEPT {
             lags.add(Source::Alerts, Duration::from_secs(1));
             lags.add(Source::Calls, Duration::from_secs(3600));
         }
         assert_eq!(lags.grace(), Some(GRACE.0), "old measurements are forgotten");
-        assert_eq!(lags.search(Source::Calls), SEARCH.1);
+        assert_eq!((lags.search(Source::Calls), lags.unseen()), (SEARCH.1, Some(UNSEEN.1)));
     }
 }

@@ -116,7 +116,8 @@ pub struct Plan {
     groups: Vec<Option<Settings>>,
     group_of: Vec<usize>,
     channels: Vec<[bool; 2]>,
-    phases: Vec<[Phase; 2]>,
+    /// With the moment at which it began, as far as is known.
+    phases: Vec<[(Phase, Time); 2]>,
     lines: Vec<[Line; 2]>,
     asked: Vec<(Why, NumberIx, Channel)>,
     spent: Spent,
@@ -142,7 +143,7 @@ impl Plan {
             limits,
             group_of: roster.numbers().map(|(_, n)| n.group.0 as usize).collect(),
             channels: roster.numbers().map(|(_, n)| n.channels).collect(),
-            phases: vec![[Phase::Waiting; 2]; roster.len()],
+            phases: vec![[(Phase::Waiting, now); 2]; roster.len()],
             lines: lines.collect(),
             asked: Vec::new(),
             spent: Spent::default(),
@@ -158,8 +159,17 @@ impl Plan {
         self.groups.get(*self.group_of.get(number.0 as usize)?)?.as_ref()
     }
 
-    pub fn set_phase(&mut self, number: NumberIx, channel: Channel, phase: Phase) {
-        self.phases[number.0 as usize][channel.index()] = phase;
+    pub fn set_phase(&mut self, now: Time, number: NumberIx, channel: Channel, phase: Phase) {
+        let state = &mut self.phases[number.0 as usize][channel.index()];
+        if state.0 != phase {
+            *state = (phase, now);
+        }
+    }
+
+    /// Since when a channel settles; none if it does not.
+    pub fn settling_since(&self, number: NumberIx, channel: Channel) -> Option<Time> {
+        let (phase, since) = self.phases[number.0 as usize][channel.index()];
+        (phase == Phase::Settling).then_some(since)
     }
 
     /// Asks for a probe beyond the schedule. False if there is nothing to probe with, or none is needed.
@@ -191,7 +201,7 @@ impl Plan {
 
     fn every(&self, number: NumberIx, channel: Channel) -> Option<Duration> {
         let s = self.settings(number)?;
-        let every = match self.phases[number.0 as usize][channel.index()] {
+        let every = match self.phases[number.0 as usize][channel.index()].0 {
             // What is not ported is not at Twilio, and no probe of ours would reach it.
             Phase::Waiting => return None,
             Phase::Settling | Phase::Active => s.every,
@@ -322,7 +332,7 @@ mod tests {
         let mut plan = Plan::new(&roster(numbers), vec![Some(settings)], limits, Time::from_secs(1000));
         for i in 0..numbers {
             for c in Channel::ALL {
-                plan.set_phase(NumberIx(i), c, Phase::Active);
+                plan.set_phase(Time::from_secs(1000), NumberIx(i), c, Phase::Active);
             }
         }
         plan
@@ -358,7 +368,7 @@ mod tests {
         let mut plan = plan(4, Limits { at_once: 100, ..Limits::default() });
         for i in 0..4 {
             for c in Channel::ALL {
-                plan.set_phase(NumberIx(i), c, Phase::Waiting);
+                plan.set_phase(Time::from_secs(1000), NumberIx(i), c, Phase::Waiting);
             }
         }
         assert!((0..600).all(|s| plan.next(Time::from_secs(1000 + s)).is_none()));
