@@ -22,7 +22,8 @@ use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::core::notice::make::{Condition, Maker};
+use crate::core::notice::condition::Condition;
+use crate::core::notice::make::Maker;
 use crate::core::notice::{Kind, Notice, Severity, Standing};
 use crate::core::time::Time;
 use crate::metrics::Metrics;

@@ -18,6 +18,8 @@
 //! What a poll brings is committed with its cursor before the engine hears of it; if that fails,
 //! nothing happened and the next poll brings it again.
 
+mod log;
+
 use std::collections::{HashMap, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::Ordering;
@@ -30,12 +32,14 @@ use super::{Batch, Shared};
 use crate::config;
 use crate::core::engine::Source;
 use crate::core::id::CallSid;
-use crate::core::observation::{Alert, Call, Message, Observation, Resource};
+use crate::core::observation::{Alert, Observation, Resource};
 use crate::core::time::Time;
 use crate::metrics::RowResult;
 use crate::store::StoreError;
-use crate::twilio::wire::{self, BadRow, Listed, Row};
-use crate::twilio::{AlertLevel, Client, Entry, LARGEST_PAGE, Pager};
+use crate::twilio::wire::{BadRow, Listed, Row};
+use crate::twilio::{Client, Entry, LARGEST_PAGE};
+use log::Item;
+pub use log::{Alerts, Calls, Log, Messages};
 
 /// How far back the deep walk goes: users report entries that came hours late.
 const DEEP: Duration = Duration::from_secs(4 * 3600);
@@ -62,110 +66,6 @@ pub const MOST_SKEW: Duration = Duration::from_secs(60);
 
 /// Recent lags that the typical lag is the median of.
 const LAGS: usize = 101;
-
-/// One of the three logs: how it is listed and what its entries are.
-pub trait Log: Send + 'static {
-    type Listed: Listed<Item: Entry + Hash + Clone + Send> + Send + Sync;
-    const SOURCE: Source;
-    /// Every walk goes through the whole overlap: entries come late and out of order, and are few.
-    const ALWAYS_FULL: bool;
-    /// The lists that make up the log.
-    fn lists(client: &Client, since: Time, page_size: usize) -> Vec<Pager<'_, Self::Listed>>;
-    fn observation(item: <Self::Listed as Listed>::Item) -> Observation;
-    /// True if a later state is to be expected.
-    fn is_open(item: &<Self::Listed as Listed>::Item) -> bool;
-    /// When the entry could first have been in the log in its final state.
-    fn ended_at(item: &<Self::Listed as Listed>::Item) -> Option<Time>;
-    /// Fetches one entry, where that is possible.
-    fn fetch(client: &Client, sid: u128) -> impl Future<Output = Option<Fetched<Self>>> + Send;
-}
-
-type Item<G> = <<G as Log>::Listed as Listed>::Item;
-type Fetched<G> = Result<Result<Row<Item<G>>, BadRow>, crate::twilio::Error>;
-
-pub struct Calls;
-
-impl Log for Calls {
-    type Listed = wire::Calls;
-    const SOURCE: Source = Source::Calls;
-    const ALWAYS_FULL: bool = false;
-
-    fn lists(client: &Client, since: Time, page_size: usize) -> Vec<Pager<'_, wire::Calls>> {
-        vec![client.calls(since, page_size)]
-    }
-
-    fn observation(call: Call) -> Observation {
-        Observation::Call(call)
-    }
-
-    fn is_open(call: &Call) -> bool {
-        !call.status.is_final()
-    }
-
-    fn ended_at(call: &Call) -> Option<Time> {
-        call.status.is_final().then_some(call.ended_at.unwrap_or(call.started_at))
-    }
-
-    async fn fetch(client: &Client, sid: u128) -> Option<Fetched<Calls>> {
-        Some(client.call(CallSid::from_u128(sid)).await)
-    }
-}
-
-pub struct Messages;
-
-impl Log for Messages {
-    type Listed = wire::Messages;
-    const SOURCE: Source = Source::Messages;
-    const ALWAYS_FULL: bool = false;
-
-    fn lists(client: &Client, since: Time, page_size: usize) -> Vec<Pager<'_, wire::Messages>> {
-        vec![client.messages(since, page_size)]
-    }
-
-    fn observation(message: Message) -> Observation {
-        Observation::Message(message)
-    }
-
-    fn is_open(message: &Message) -> bool {
-        !message.status.is_final()
-    }
-
-    fn ended_at(message: &Message) -> Option<Time> {
-        Some(message.sent_at)
-    }
-
-    async fn fetch(_: &Client, _: u128) -> Option<Fetched<Messages>> {
-        None
-    }
-}
-
-pub struct Alerts;
-
-impl Log for Alerts {
-    type Listed = wire::Alerts;
-    const SOURCE: Source = Source::Alerts;
-    const ALWAYS_FULL: bool = true;
-
-    fn lists(client: &Client, since: Time, page_size: usize) -> Vec<Pager<'_, wire::Alerts>> {
-        [AlertLevel::Error, AlertLevel::Warning].map(|level| client.alerts(level, since, page_size)).into()
-    }
-
-    fn observation(alert: Alert) -> Observation {
-        Observation::Alert(alert)
-    }
-
-    fn is_open(_: &Alert) -> bool {
-        false
-    }
-
-    fn ended_at(alert: &Alert) -> Option<Time> {
-        Some(alert.at)
-    }
-
-    async fn fetch(_: &Client, _: u128) -> Option<Fetched<Alerts>> {
-        None
-    }
-}
 
 /// Why a poll brought nothing.
 #[derive(Debug, thiserror::Error)]

@@ -6,6 +6,7 @@
 //!
 //! Relative paths are relative to the configuration file.
 
+mod account;
 mod detection;
 mod group;
 pub mod notify;
@@ -25,16 +26,14 @@ use url::Url;
 
 use crate::core::engine;
 use crate::core::hands;
-use crate::core::id::AccountSid;
 use crate::core::notice::make::Addresses;
 use crate::core::policy::Mode;
 use crate::core::roster::Roster;
 use crate::metrics::PerNumber;
 use crate::notify::{Heartbeat, Notifier};
 use crate::twilio;
-use crate::twilio::credentials::{Credentials, Secret};
-use crate::twilio::host::Hosts;
 
+use account::{read_twilio, secret_file};
 pub use probe::Probes;
 pub use rehearse::Rehearsal;
 pub use section::{Fault, span_text};
@@ -257,162 +256,6 @@ fn read_rest(mut top: Section<'_>, dir: &Path, env: &dyn Env) -> (Option<Agent>,
 
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9466);
 const DEFAULT_STATE: &str = "ringback.db";
-
-fn read_twilio(mut s: Section<'_>, dir: &Path, env: &dyn Env, faults: &Faults) -> Option<twilio::Settings> {
-    let account = read_account(&mut s, env, faults);
-    let secret = read_secret(&mut s, dir, env, faults);
-    let base_url = s.parse::<Url>("base_url");
-    if let Some(url) = &base_url {
-        let u = &url.value;
-        if !matches!(u.scheme(), "http" | "https") || u.host().is_none() || u.query().is_some() {
-            faults.at(url.span.clone(), format!("twilio.base_url = \"{u}\": must be http:// or https:// and a host"));
-        } else if !u.username().is_empty() || u.password().is_some() {
-            faults.at(url.span.clone(), "twilio.base_url: credentials do not belong in it; use the environment");
-        }
-    }
-    let label = |s: &mut Section<'_>, key| {
-        let text = s.text(key)?;
-        let fits = !text.value.is_empty() && text.value.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-');
-        if !fits {
-            s.faults().at(
-                text.span.clone(),
-                format!("{} = {:?}: must be a name such as \"dublin\" or \"ie1\"", s.key(key), text.value),
-            );
-        }
-        fits.then_some(text)
-    };
-    let edge = label(&mut s, "edge");
-    let region = label(&mut s, "region");
-    if let (Some(url), true) = (&base_url, edge.is_some() || region.is_some()) {
-        faults.at(url.span.clone(), "twilio.base_url stands for every host: remove edge and region, or base_url");
-    }
-    for name in ["TWILIO_EDGE", "TWILIO_REGION"] {
-        if env.var(name).is_some() && edge.is_none() && region.is_none() && base_url.is_none() {
-            faults.nowhere(format!(
-                "environment: {name} is set, which would silently send requests elsewhere: write edge and region into \
-                 [twilio], or unset it"
-            ));
-        }
-    }
-    let timeout = s.duration("timeout", SECOND, 5 * MINUTE).map_or(Duration::from_secs(20), |t| t.value);
-    let max_in_flight = s.integer("max_in_flight", 1, 100).unwrap_or(32);
-    s.finish();
-    let hosts = match base_url {
-        Some(url) => Hosts::One(url.value),
-        None => Hosts::Twilio { edge: edge.map(|e| e.value), region: region.map(|r| r.value) },
-    };
-    Some(twilio::Settings {
-        credentials: Credentials { account: account?, secret: secret? },
-        hosts,
-        timeout,
-        max_in_flight: max_in_flight as usize,
-        seed: u64::from(std::process::id()),
-    })
-}
-
-fn read_account(s: &mut Section<'_>, env: &dyn Env, faults: &Faults) -> Option<AccountSid> {
-    let from_env = env.var("TWILIO_ACCOUNT_SID").and_then(|text| match text.parse::<AccountSid>() {
-        Ok(sid) => Some(sid),
-        Err(_) => {
-            // SID and token are easily swapped: whatever stands there may be the token.
-            faults.nowhere(format!(
-                "environment: TWILIO_ACCOUNT_SID ({} characters, not shown) is not a SID: AC and 32 hexadecimal digits; \
-                 are SID and token swapped?",
-                text.chars().count()
-            ));
-            None
-        }
-    });
-    let in_file = s.parse::<AccountSid>("account_sid");
-    match (in_file, from_env) {
-        (Some(file), Some(env)) if file.value != env => {
-            faults.at(
-                file.span,
-                format!(
-                    "twilio.account_sid = \"{}\": TWILIO_ACCOUNT_SID says {env}; make them agree, or unset one",
-                    file.value
-                ),
-            );
-            None
-        }
-        (Some(file), _) => Some(file.value),
-        (None, Some(env)) => Some(env),
-        (None, None) => {
-            s.require("account_sid", "write it here, or set TWILIO_ACCOUNT_SID");
-            None
-        }
-    }
-}
-
-fn read_secret(s: &mut Section<'_>, dir: &Path, env: &dyn Env, faults: &Faults) -> Option<Secret> {
-    s.forbid("auth_token", "set TWILIO_AUTH_TOKEN, or name a file with auth_token_file");
-    s.forbid("api_secret", "set TWILIO_API_SECRET, or name a file with api_secret_file");
-    let from = |s: &mut Section<'_>, key: &'static str, variable: &str| {
-        let file = s.text(key);
-        match (env.var(variable), file) {
-            (Some(value), None) => Some(SecretString::from(value)),
-            (Some(_), Some(file)) => {
-                faults.at(file.span, format!("{}: {variable} is set too; use one of them", s.key(key)));
-                None
-            }
-            (None, Some(file)) => secret_file(&dir.join(&file.value), |problem| {
-                faults.at(file.span.clone(), format!("{} = {:?}: {problem}", s.key(key), file.value));
-            }),
-            (None, None) => None,
-        }
-    };
-    let before = faults.is_empty();
-    let token = from(s, "auth_token_file", "TWILIO_AUTH_TOKEN");
-    let key_secret = from(s, "api_secret_file", "TWILIO_API_SECRET");
-    let key = s.text("api_key").map(|k| k.value).or_else(|| env.var("TWILIO_API_KEY"));
-    match (key, key_secret, token) {
-        (Some(sid), Some(secret), _) => {
-            let digits = sid.strip_prefix("SK").unwrap_or_default();
-            if digits.len() != 32 || !digits.bytes().all(|c| c.is_ascii_hexdigit()) {
-                // Key and secret are easily swapped: whatever stands there may be the secret.
-                faults.nowhere(format!(
-                    "the API key ({} characters, not shown) is not a SID: SK and 32 hexadecimal digits; are key and \
-                     secret swapped?",
-                    sid.chars().count()
-                ));
-                return None;
-            }
-            Some(Secret::ApiKey { sid, secret })
-        }
-        (Some(_), None, None) => {
-            faults.nowhere("there is an API key without its secret: set TWILIO_API_SECRET, or name api_secret_file");
-            None
-        }
-        (None, Some(_), None) => {
-            faults.nowhere("there is an API secret without its key: set TWILIO_API_KEY, or write twilio.api_key");
-            None
-        }
-        (_, _, Some(token)) => Some(Secret::AuthToken(token)),
-        (None, None, None) => {
-            if before == faults.is_empty() {
-                faults.nowhere(
-                    "environment: no credentials: set TWILIO_AUTH_TOKEN, or TWILIO_API_KEY and TWILIO_API_SECRET",
-                );
-            }
-            None
-        }
-    }
-}
-
-/// The content of a file that holds one secret, without the line end that editors add.
-fn secret_file(path: &Path, fault: impl Fn(String)) -> Option<SecretString> {
-    match std::fs::read_to_string(path) {
-        Ok(text) if text.trim().is_empty() => {
-            fault("the file is empty".to_owned());
-            None
-        }
-        Ok(text) => Some(SecretString::from(text.trim().to_owned())),
-        Err(e) => {
-            fault(format!("cannot be read: {e}"));
-            None
-        }
-    }
-}
 
 fn read_agent(
     mut s: Section<'_>,

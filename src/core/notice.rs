@@ -15,6 +15,7 @@
 //! word from a second trouble; the last of them is over.
 
 pub mod advice;
+pub mod condition;
 pub mod make;
 pub mod sample;
 

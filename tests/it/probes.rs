@@ -12,7 +12,7 @@ use crate::hands::{support, url, with_token};
 use crate::world::{BIN, Running, World, play};
 
 const APP: &str = "https://app.example.com/voice";
-const PROBER: &str = "+15005550199";
+pub const PROBER: &str = "+15005550199";
 
 /// Two groups, of which one is probed; nobody calls.
 const QUIET: &str = r#"

@@ -4,7 +4,8 @@
 
 use std::time::Duration;
 
-use super::make::{Condition, Maker};
+use super::condition::Condition;
+use super::make::Maker;
 use super::{Kind, Notice, Severity, Standing};
 use crate::core::code::Code;
 use crate::core::guard::Guard;

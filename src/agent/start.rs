@@ -1,0 +1,392 @@
+//! How an agent starts: its state opened and verified, its credentials tried, what the agent before saw and did
+//! taken up, and every task begun.
+//!
+//! Promises: whatever would stop the port day stops the start, with its cure. Nothing is decided before the
+//! logs are where the last agent left them, and no alert is judged before our numbers' routing is known.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::courier;
+use super::desk::{Desk, Probing};
+use super::engine::EngineTask;
+use super::executor::Executor;
+use super::explain::Memory;
+use super::exposition::Exposition;
+use super::gate::Gate;
+use super::leader::{self, Led};
+use super::news::Newsroom;
+use super::poll::{self, Alerts, Calls, Log, Messages, Poller};
+use super::probe::{self, Prober};
+use super::routing::RoutingPoller;
+use super::status::Status;
+use super::{Agent, Role, Shared, fallback, heartbeat};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::core::engine::{Engine, Source};
+use crate::core::hands::Hands;
+use crate::core::id::{CallSid, Channel};
+use crate::core::journal::Entry;
+use crate::core::notice::make::Maker;
+use crate::core::observation::Observation;
+use crate::core::policy::{Decision, Mode};
+use crate::core::recompute::Rules;
+use crate::core::roster::Roster;
+use crate::core::saga::Illegal;
+use crate::core::time::Time;
+use crate::metrics::Metrics;
+use crate::notify;
+use crate::party::PartyKey;
+use crate::store::{Record, Store, StoreError};
+use crate::twilio::{self, AlertLevel, Client, Entry as _, ErrorKind};
+
+use courier::Letterbox;
+
+/// Messages to the engine that may wait: some polls of every source.
+const INBOX: usize = 64;
+
+/// What people were told within this time may still stand.
+const TOLD_SINCE: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// Orders that may wait to be carried out.
+const ORDERS: usize = 256;
+
+/// Why the agent did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("{text}")]
+    Store { text: String, source: Option<sqlx::Error> },
+    #[error("the key for callers' numbers at {path} cannot be used")]
+    Key { path: PathBuf, source: std::io::Error },
+    #[error("{0}; {cure}", cure = .0.cure())]
+    Twilio(twilio::Error),
+    #[error(transparent)]
+    ClockSkew(poll::PollError),
+    #[error("the journal contradicts itself at record {seq}; restore the state file from a backup")]
+    Journal { seq: i64, source: Illegal },
+    #[error("the journal has another agent's lease: {by} leads until {until}; stop it, or wait for it to end")]
+    Led { by: String, until: Time },
+    #[error("the HTTP client cannot be built: {0}")]
+    Http(String),
+}
+
+impl From<StoreError> for StartError {
+    fn from(e: StoreError) -> StartError {
+        StartError::Store { text: format!("{e}; {}", e.cure), source: e.source }
+    }
+}
+
+impl Agent {
+    /// An agent that watches and acts.
+    pub async fn start(config: &Config, clock: &Clock) -> Result<Agent, StartError> {
+        Agent::start_as(Role::Watch, config, clock, &watch::Sender::new(None)).await
+    }
+
+    /// Opens the state, checks the credentials, takes up where the last agent ended, and starts.
+    /// While another agent leads, `standby` says so.
+    pub async fn start_as(
+        role: Role,
+        config: &Config,
+        clock: &Clock,
+        standby: &watch::Sender<Option<Led>>,
+    ) -> Result<Agent, StartError> {
+        let store = Store::open(&config.agent.state).await?;
+        store.verify().await?;
+        leader::lead(role, &store, clock, standby).await?;
+        let key_path = config.agent.state.with_extension("key");
+        let key =
+            PartyKey::load_or_create(&key_path).map_err(|source| StartError::Key { path: key_path.clone(), source })?;
+        let roster = Arc::new(config.roster.clone());
+        let metrics = Metrics::new(&roster, config.engine.mode);
+        let client = Client::new(config.twilio.clone(), roster.clone(), key, clock.clone(), metrics.clone())
+            .map_err(|e| StartError::Http(e.to_string()))?;
+        if role == Role::Watch {
+            preflight(&client, &roster, clock).await?;
+        }
+
+        let (inbox, inbox_rx) = mpsc::channel(INBOX);
+        let (want_call, wanted) = mpsc::channel(INBOX * 16);
+        let shared = Shared {
+            clock: clock.clone(),
+            client,
+            store: store.clone(),
+            metrics: metrics.clone(),
+            roster: roster.clone(),
+            inbox: inbox.clone(),
+            want_call,
+            is_measured: Arc::default(),
+            sids: Arc::default(),
+        };
+
+        let now = clock.now();
+        if role == Role::Watch {
+            note_start(&store, config, now).await?;
+        }
+        let journal = store.journal().await?;
+        // The mode is asked by the guards, which a change of it reaches at once.
+        let settings = crate::core::engine::Settings { mode: Mode::Auto, ..config.engine.clone() };
+        let mut engine = Engine::new(config.roster.clone(), settings, now);
+        let mut hands = Hands::new(config.hands.clone());
+        let earlier = take_up(&mut engine, &mut hands, &journal)?;
+        metrics.set_mode(hands.mode());
+
+        let Pollers { calls, messages, alerts } = catch_up(&shared, config, &mut engine, &hands, wanted).await?;
+        let status = watch::Sender::new(Arc::new(Status::of(&engine, &hands, now, earlier.clone())));
+        metrics.publish(Box::new(Exposition::new(
+            roster.clone(),
+            metrics.tally().clone(),
+            status.subscribe(),
+            inbox.downgrade(),
+            config.per_number,
+        )));
+        let active = watch::Sender::new(true);
+        let (execute, work) = mpsc::channel(ORDERS);
+        let stop = CancellationToken::new();
+        let gate = Gate::new(clock.clone(), store.clone());
+        let executor = Executor::new(shared.clone(), gate.clone(), inbox.clone(), stop.clone());
+        let (ask, asks) = mpsc::channel(probe::ASKS.max(roster.len() * 2 + 1));
+        let is_probed = role == Role::Watch && config.probes.groups.iter().flatten().any(|s| s.origin(0).is_some());
+        let mut prober = Prober::new(shared.clone(), gate.clone(), config.probes.clone(), config.engine.settle_grace);
+        for (ix, _) in roster.numbers() {
+            for channel in Channel::ALL {
+                prober.set_phase(ix, channel, engine.channel(ix, channel).phase);
+            }
+        }
+        let ask = is_probed.then_some(ask);
+        let named = |name: &'static str, task: std::pin::Pin<Box<dyn Future<Output = ()> + Send>>| async move {
+            task.await;
+            name
+        };
+        let mut workers = JoinSet::new();
+        let maker = Maker { roster: roster.clone(), addresses: config.agent.addresses.clone() };
+        let sender = notify::Sender::new(clock.clone()).map_err(|e| StartError::Http(e.to_string()))?;
+        let told = store.deliveries(now - TOLD_SINCE).await?;
+        let (post, posted) = Letterbox::new();
+        // A person's word is carried out without anybody to tell: the next agent finds it in the journal.
+        let notifiers = if role == Role::Watch { config.notify.as_slice() } else { &[] };
+        let newsroom = Newsroom::new(maker.clone(), config.engine.mode, post.clone(), &journal, &told, now);
+        let parts = courier::Parts {
+            clock: clock.clone(),
+            store: store.clone(),
+            metrics: metrics.clone(),
+            maker: maker.clone(),
+            sender: sender.clone(),
+            letterbox: post.clone(),
+            seed: config.twilio.seed,
+        };
+        let (clerk, carriers) = courier::staff(parts, notifiers, posted, &told);
+        clock.spawn(&mut workers, named("clerk", Box::pin(clerk.run(stop.clone()))));
+        for carrier in carriers {
+            clock.spawn(&mut workers, named("carrier", Box::pin(carrier.run())));
+        }
+        if let (Role::Watch, Some(settings)) = (role, config.heartbeat.clone()) {
+            let task =
+                heartbeat::run(settings, sender, status.subscribe(), metrics.clone(), clock.clone(), stop.clone());
+            clock.spawn(&mut workers, named("heartbeat", Box::pin(task)));
+        }
+        let probing = Probing { ask, groups: config.probes.groups.clone() };
+        let mut desk = Desk::new(shared.clone(), role, hands, newsroom, gate, execute, probing);
+        desk.recall(store.routing().await?);
+        let watches = |channel: Channel| roster.numbers().any(|(_, n)| n.channels[channel.index()]);
+        // What our numbers point at is known before the first alert is judged.
+        let mut routing = RoutingPoller::new(shared.clone());
+        if let Err(error) = routing.poll().await {
+            let cure = error.cure().to_owned();
+            tracing::error!(source = "numbers", %error, cure, "cannot read our numbers yet");
+        }
+        if role == Role::Watch {
+            clock.spawn(&mut workers, named("fallbacks", Box::pin(fallback::run(shared.clone(), stop.clone()))));
+            clock.spawn(&mut workers, named("numbers", Box::pin(routing.run(stop.clone()))));
+        }
+        if role == Role::Watch && watches(Channel::Voice) {
+            let task = calls.run(active.subscribe(), stop.clone());
+            clock.spawn(&mut workers, named(Calls::SOURCE.label(), Box::pin(task)));
+        }
+        if role == Role::Watch && watches(Channel::Messaging) {
+            let task = messages.run(active.subscribe(), stop.clone());
+            clock.spawn(&mut workers, named(Messages::SOURCE.label(), Box::pin(task)));
+        }
+        if role == Role::Watch {
+            let task = alerts.run(active.subscribe(), stop.clone());
+            clock.spawn(&mut workers, named(Alerts::SOURCE.label(), Box::pin(task)));
+        }
+        if is_probed {
+            clock.spawn(&mut workers, named("prober", Box::pin(prober.run(asks, stop.clone()))));
+        }
+        clock.spawn(&mut workers, named("executor", Box::pin(executor.run(work))));
+        let lease = leader::keep(store.clone(), clock.clone(), post, maker, stop.clone());
+        clock.spawn(&mut workers, named("lease", Box::pin(lease)));
+        let status_rx = status.subscribe();
+        let asking = shared.clone();
+        let task = EngineTask::new(shared, engine, earlier, desk, active, status);
+        let mut engine = JoinSet::new();
+        let stop_engine = CancellationToken::new();
+        clock.spawn(&mut engine, named("engine", Box::pin(task.run(inbox_rx, stop_engine.clone()))));
+        if role == Role::Operator {
+            // Before any word is taken: what comes first is told first.
+            fallback::once(&asking).await;
+        }
+        Ok(Agent {
+            status: status_rx,
+            metrics,
+            roster,
+            inbox,
+            memory: Memory::new(store.clone(), config),
+            clock: clock.clone(),
+            store,
+            workers,
+            engine,
+            stop_workers: stop,
+            stop_engine,
+        })
+    }
+}
+
+/// One poller a log.
+struct Pollers {
+    calls: Poller<Calls>,
+    messages: Poller<Messages>,
+    alerts: Poller<Alerts>,
+}
+
+/// Takes in the logs as they were seen by the agent before: of the last hours, and of as long before it was
+/// stopped as the pollers will now read again. Twilio's clock may be ahead of ours.
+async fn catch_up(
+    shared: &Shared,
+    config: &Config,
+    engine: &mut Engine,
+    hands: &Hands,
+    wanted: mpsc::Receiver<CallSid>,
+) -> Result<Pollers, StartError> {
+    let (store, now) = (&shared.store, shared.clock.now());
+    let [polled_calls, polled_messages, polled_alerts] = [
+        store.cursor(Source::Calls).await?,
+        store.cursor(Source::Messages).await?,
+        store.cursor(Source::Alerts).await?,
+    ];
+    let again = [polled_calls, polled_messages, polled_alerts].into_iter().flatten().min();
+    let again = again.map_or(now, |at| at - config.poll.overlap - poll::MOST_SKEW);
+    let since = again.min(now - config.engine.remember);
+    let none = || mpsc::channel(1).1;
+    let poll = || config.poll.clone();
+    let mut calls = Poller::<Calls>::new(shared.clone(), poll(), polled_calls, wanted);
+    let mut messages = Poller::<Messages>::new(shared.clone(), poll(), polled_messages, none());
+    let mut alerts = Poller::<Alerts>::new(shared.clone(), poll(), polled_alerts, none());
+    let mut first = None;
+    let mut back = hands.came_back().into_iter().peekable();
+    let restored = |engine: &mut Engine, (at, number, channel)| {
+        if let Some(ix) = engine.roster().find(number) {
+            engine.restored(at, ix, channel);
+        }
+    };
+    store
+        .observations(since, |at, observation| {
+            first.get_or_insert(at);
+            match &observation {
+                Observation::Call(call) => calls.remember(call.sid(), call),
+                Observation::Message(message) => messages.remember(message.sid(), message),
+                Observation::Alert(alert) => alerts.remember(alert.sid(), alert),
+                Observation::Probe(_) | Observation::Number(_) => {}
+            }
+            // What had settled when the alerts were last read was counted then.
+            if let Some(until) = polled_alerts {
+                engine.catch_up(at.min(until));
+            }
+            while let Some(one) = back.next_if(|(t, _, _)| *t <= at) {
+                restored(engine, one);
+            }
+            engine.observe(at, &observation);
+        })
+        .await?;
+    back.for_each(|one| restored(engine, one));
+    if let Some(first) = first {
+        // The agent before may be younger: what was over when it began was not its business either.
+        let horizon = since.max(first - config.poll.overlap);
+        calls.remembers_since(horizon);
+        messages.remembers_since(horizon);
+        alerts.remembers_since(horizon);
+    }
+    if let Some(at) = polled_alerts {
+        engine.catch_up(at);
+        tracing::info!(entries = engine.held(), until = %at, "took up where the last agent ended");
+    }
+    Ok(Pollers { calls, messages, alerts })
+}
+
+/// Writes to the journal that an agent begins, and by which rules if these have changed.
+async fn note_start(store: &Store, config: &Config, now: Time) -> Result<(), StoreError> {
+    let rules = Rules::of(&config.roster, &config.engine);
+    let journal = store.journal().await?;
+    let last = journal.iter().rev().find_map(|r| r.entry.rules());
+    let rules = (last != Some(&rules)).then(|| Box::new(rules));
+    let version = env!("CARGO_PKG_VERSION").to_owned();
+    store.append(now, &[Entry::Started { version, rules }]).await
+}
+
+/// Puts the engine and the hands where the journal ends. Returns the latest decisions, newest first.
+fn take_up(engine: &mut Engine, hands: &mut Hands, journal: &[Record]) -> Result<Vec<Arc<Decision>>, StartError> {
+    let mut decisions = Vec::new();
+    for record in journal {
+        hands.fold(record.at, &record.entry).map_err(|source| StartError::Journal { seq: record.seq, source })?;
+        if let Entry::Decision(decision) = &record.entry {
+            decisions.push(Arc::new(decision.clone()));
+        } else if let Entry::Phase { channel, number, phase } = &record.entry
+            && let Some(ix) = engine.roster().find(*number)
+        {
+            engine.resume_phase(ix, *channel, *phase, record.at);
+        }
+    }
+    engine.resume_after(hands.last_id());
+    for (number, channel, saga) in hands.sagas().filter(|(_, _, s)| s.state.is_on_fallback()) {
+        if let Some(ix) = engine.roster().find(number) {
+            engine.rolled_back(saga.since.unwrap_or(Time::EPOCH), ix, channel);
+        }
+    }
+    decisions.reverse();
+    decisions.truncate(50);
+    Ok(decisions)
+}
+
+/// Asks each endpoint once, so that a wrong token or a missing permission stops the start and not
+/// the port day. What may pass by itself does not: the agent starts blind and says so.
+async fn preflight(client: &Client, roster: &Roster, clock: &Clock) -> Result<(), StartError> {
+    let now = clock.now();
+    let voice = roster.numbers().any(|(_, n)| n.channels[Channel::Voice.index()]);
+    let messaging = roster.numbers().any(|(_, n)| n.channels[Channel::Messaging.index()]);
+    let mut results =
+        vec![client.numbers(1).next().await.map(drop), client.alerts(AlertLevel::Error, now, 1).next().await.map(drop)];
+    if voice {
+        results.push(client.calls(now, 1).next().await.map(drop));
+    }
+    if messaging {
+        results.push(client.messages(now, 1).next().await.map(drop));
+        results.push(client.services().await.map(drop));
+    }
+    for result in results {
+        match result {
+            Ok(()) => {}
+            Err(e) => match e.kind {
+                ErrorKind::Credentials | ErrorKind::Permission | ErrorKind::NotFound | ErrorKind::Refused => {
+                    return Err(StartError::Twilio(e));
+                }
+                ErrorKind::Busy
+                | ErrorKind::Conflict
+                | ErrorKind::Server
+                | ErrorKind::Unreachable
+                | ErrorKind::TimedOut
+                | ErrorKind::CutOff
+                | ErrorKind::NotTwilio => {
+                    tracing::error!(error = %e, cure = e.cure(), "starting all the same, blind until Twilio answers");
+                    return Ok(());
+                }
+            },
+        }
+    }
+    poll::check_clock(client).map_err(StartError::ClockSkew)?;
+    Ok(())
+}

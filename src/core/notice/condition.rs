@@ -1,0 +1,123 @@
+//! Notices of the agent's own conditions: what is wrong with Ringback itself.
+
+use super::make::Maker;
+use super::{Kind, Moment, Notice, Severity, Standing, Step};
+use crate::core::id::Channel;
+use crate::core::time::Time;
+
+/// What a condition of the agent itself is; each has one notice while it stands and one when it is over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Condition {
+    /// These logs cannot be read, so nothing can be said of the channel.
+    Blind {
+        channel: Channel,
+        sources: Vec<&'static str>,
+    },
+    StoreUnwritable {
+        problem: String,
+        cure: String,
+    },
+    LeaseLost,
+    NotifierFailing {
+        name: String,
+        problem: String,
+    },
+}
+
+impl Condition {
+    /// The key of its notices.
+    pub fn key(&self) -> String {
+        match self {
+            Condition::Blind { channel, .. } => format!("blind/{channel}"),
+            Condition::StoreUnwritable { .. } => "store".to_owned(),
+            Condition::LeaseLost => "lease".to_owned(),
+            Condition::NotifierFailing { name, .. } => format!("notifier/{name}"),
+        }
+    }
+}
+
+impl Maker {
+    /// A condition of the agent itself has begun, or is over.
+    pub fn condition(&self, at: Time, since: Time, condition: &Condition, standing: Standing) -> Notice {
+        let is_over = standing == Standing::Over;
+        let mut notice = match condition {
+            Condition::Blind { channel, sources } => {
+                let title = if is_over {
+                    format!("Ringback sees {channel} again")
+                } else {
+                    format!("Ringback is blind: {channel}")
+                };
+                let mut n = self.blank(at, condition.key(), Kind::Blind, Severity::Critical, title);
+                n.channel = Some(*channel);
+                let watched = self.roster.numbers().filter(|(_, n)| n.channels[channel.index()]);
+                n.numbers = watched.map(|(_, n)| n.e164).collect();
+                n.at = Moment::new(at, self.zone(&n.numbers));
+                if is_over {
+                    n.did = "Every log that is needed is fresh: verdicts and decisions go on".to_owned();
+                } else {
+                    n.uncounted = Some("unknown: nothing can be counted".to_owned());
+                    n.cause = Some(format!("Twilio's log of {} cannot be read", sources.join(" and of ")));
+                    n.did = "Ringback decides nothing and swaps nothing by itself while this lasts; your words are carried out".to_owned();
+                    n.next = vec![
+                        Step::typing("See which log is stale and why", "ringback status"),
+                        Step::new(
+                            "Call one of the numbers; look at https://status.twilio.com and at this machine's network \
+                             and credentials",
+                        ),
+                    ];
+                    let groups = self.roster.groups().filter(|(_, g)| g.fallback(*channel).is_some());
+                    n.next.extend(groups.map(|(_, g)| {
+                        Step::typing(
+                            format!("If callers of {} are not served", g.name),
+                            format!("ringback rollback --group {} --channel {channel} --reason 'blind'", g.name),
+                        )
+                    }));
+                }
+                n
+            }
+            Condition::StoreUnwritable { problem, cure } => {
+                let title =
+                    if is_over { "Ringback's state can be written again" } else { "Ringback cannot write its state" };
+                let mut n = self.blank(at, condition.key(), Kind::StoreUnwritable, Severity::Critical, title);
+                if is_over {
+                    n.did = "Decisions are journaled and carried out again".to_owned();
+                } else {
+                    n.cause = Some(problem.clone());
+                    n.did = "Nothing is swapped: what is not in the journal is not done".to_owned();
+                    n.next = vec![Step::new(cure.clone())];
+                }
+                n
+            }
+            Condition::LeaseLost => {
+                let mut n =
+                    self.blank(at, condition.key(), Kind::LeaseLost, Severity::Warning, "Another agent has taken over");
+                n.cause = Some("this agent's lease on the state has ended, and another holds it now".to_owned());
+                n.did = "This agent stops and writes nothing; the other one acts".to_owned();
+                n.next = vec![Step::typing("See that the other one is well", "ringback status")];
+                n
+            }
+            Condition::NotifierFailing { name, problem } => {
+                let title = if is_over {
+                    format!("Notifier {name} delivers again")
+                } else {
+                    format!("Notifier {name} does not deliver")
+                };
+                let mut n = self.blank(at, condition.key(), Kind::NotifierFailing, Severity::Warning, title);
+                if is_over {
+                    n.did = "What had waited for it was delivered".to_owned();
+                } else {
+                    n.cause = Some(problem.clone());
+                    n.did = "Its notices are kept and tried again; the other notifiers go on".to_owned();
+                    n.next = vec![
+                        Step::typing("See what it answers", format!("ringback notify --test {name}")),
+                        Step::typing("See what waits", "ringback notify --log"),
+                    ];
+                }
+                n
+            }
+        };
+        notice.since = Some(Moment::new(since, self.zone(&notice.numbers)));
+        notice.standing = if *condition == Condition::LeaseLost { Standing::Once } else { standing };
+        notice
+    }
+}
