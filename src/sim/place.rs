@@ -114,7 +114,7 @@ impl World {
             direction: MessageDirection::Api,
             body: Some(body.clone()),
             status: MessageStatus::Delivered,
-            before: MessageStatus::Sent,
+            before: MessageStatus::Queued,
             error: None,
             listed: After::secs(lag),
             done: After::secs(travels + 0.5),

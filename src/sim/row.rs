@@ -239,6 +239,8 @@ impl Row for Call {
 pub enum MessageStatus {
     Receiving,
     Received,
+    /// Taken, and not sent yet.
+    Queued,
     Sent,
     Delivered,
     Undelivered,
@@ -250,6 +252,7 @@ impl MessageStatus {
         match self {
             MessageStatus::Receiving => "receiving",
             MessageStatus::Received => "received",
+            MessageStatus::Queued => "queued",
             MessageStatus::Sent => "sent",
             MessageStatus::Delivered => "delivered",
             MessageStatus::Undelivered => "undelivered",

@@ -12,6 +12,7 @@
 use sha2::{Digest, Sha256};
 use sqlx::{Row, Sqlite, Transaction};
 
+use super::lease::Patience;
 use super::{Problem, Store, StoreError};
 use crate::core::journal::Entry;
 use crate::core::time::Time;
@@ -52,16 +53,11 @@ fn link(before: &str, seq: i64, at_ms: i64, fence: i64, kind: &str, body: &str) 
 impl Store {
     /// Appends to the journal, all or nothing, if the lease is still ours.
     pub async fn append(&self, at: Time, entries: &[Entry]) -> Result<(), StoreError> {
-        let doing = "writing the journal";
         if entries.is_empty() {
             return Ok(());
         }
-        let fence = self.fence();
         let run = async {
-            let mut tx = self.pool.begin_with("BEGIN IMMEDIATE").await?;
-            if !is_leading(&mut tx, fence).await? {
-                return Ok(false);
-            }
+            let (mut tx, fence) = self.begin(Patience::Waits).await?;
             let (mut seq, mut hash) = head(&mut tx).await?;
             for entry in entries {
                 seq += 1;
@@ -80,14 +76,9 @@ impl Store {
                 .await?;
             }
             set_head(&mut tx, seq, &hash).await?;
-            tx.commit().await?;
-            Ok(true)
+            Ok(tx.commit().await?)
         };
-        match run.await {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(self.fault(doing, Problem::Deposed, None)),
-            Err(e) => Err(self.error(doing, e)),
-        }
+        run.await.map_err(|e| self.unwritten("writing the journal", e))
     }
 
     /// The whole journal, oldest first.
@@ -171,12 +162,6 @@ impl Store {
         }
         tx.commit().await
     }
-}
-
-/// True if the lease is the one that `fence` belongs to.
-pub(super) async fn is_leading(tx: &mut Transaction<'_, Sqlite>, fence: i64) -> Result<bool, sqlx::Error> {
-    let now: Option<i64> = sqlx::query_scalar("SELECT fence FROM lease WHERE id = 1").fetch_optional(&mut **tx).await?;
-    Ok(fence > 0 && now == Some(fence))
 }
 
 async fn head(tx: &mut Transaction<'_, Sqlite>) -> Result<(i64, String), sqlx::Error> {

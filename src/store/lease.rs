@@ -14,7 +14,9 @@ use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::{Store, StoreError};
+use sqlx::{Sqlite, Transaction};
+
+use super::{Problem, Store, StoreError};
 use crate::core::time::Time;
 
 /// How long a lease is good for. Renewed at every third of it.
@@ -29,7 +31,53 @@ pub enum Asked {
     Led { by: String, until: Time },
 }
 
+/// What a write does about another process that holds the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Patience {
+    /// Waits for its turn before it reads anything.
+    Waits,
+    /// Fails: it is repeated anyway.
+    Repeats,
+}
+
+impl Patience {
+    const fn begin(self) -> &'static str {
+        match self {
+            Patience::Waits => "BEGIN IMMEDIATE",
+            Patience::Repeats => "BEGIN",
+        }
+    }
+}
+
+/// Why nothing was written.
+pub(super) enum Unwritten {
+    Deposed,
+    Failed(sqlx::Error),
+}
+
+impl From<sqlx::Error> for Unwritten {
+    fn from(e: sqlx::Error) -> Unwritten {
+        Unwritten::Failed(e)
+    }
+}
+
 impl Store {
+    /// A transaction that writes, and the fence under which it does: if the lease is still ours.
+    pub(super) async fn begin(&self, patience: Patience) -> Result<(Transaction<'static, Sqlite>, i64), Unwritten> {
+        let fence = self.fence();
+        let mut tx = self.pool.begin_with(patience.begin()).await?;
+        let now: Option<i64> =
+            sqlx::query_scalar("SELECT fence FROM lease WHERE id = 1").fetch_optional(&mut *tx).await?;
+        if fence > 0 && now == Some(fence) { Ok((tx, fence)) } else { Err(Unwritten::Deposed) }
+    }
+
+    pub(super) fn unwritten(&self, doing: &'static str, why: Unwritten) -> StoreError {
+        match why {
+            Unwritten::Deposed => self.fault(doing, Problem::Deposed, None),
+            Unwritten::Failed(e) => self.error(doing, e),
+        }
+    }
+
     /// Asks for the lease in the name of `holder`.
     pub async fn lead(&self, holder: &str, now: Time) -> Result<Asked, StoreError> {
         let doing = "taking the lease";

@@ -6,7 +6,8 @@
 
 use sqlx::Row;
 
-use super::{Problem, Store, StoreError, journal};
+use super::lease::Patience;
+use super::{Store, StoreError};
 use crate::core::notice::{Notice, Standing};
 use crate::core::time::Time;
 
@@ -65,14 +66,9 @@ const fn standing(s: Standing) -> &'static str {
 impl Store {
     /// Keeps `notice` for `notifier`. `None` if it is kept already.
     pub async fn keep_notice(&self, notifier: &str, notice: &Notice) -> Result<Option<i64>, StoreError> {
-        let doing = "keeping a notice";
-        let fence = self.fence();
         let run = async {
             let body = serde_json::to_string(notice).map_err(|e| sqlx::Error::Encode(e.into()))?;
-            let mut tx = self.pool.begin_with("BEGIN IMMEDIATE").await?;
-            if !journal::is_leading(&mut tx, fence).await? {
-                return Ok(Err(Problem::Deposed));
-            }
+            let (mut tx, _) = self.begin(Patience::Waits).await?;
             let id: i64 = sqlx::query_scalar("SELECT COALESCE(MAX(id), 0) + 1 FROM outbox").fetch_one(&mut *tx).await?;
             let done = sqlx::query(
                 "INSERT INTO outbox (id, notifier, notice_key, kind, standing, said_ms, body, state, tries, answer)
@@ -88,13 +84,9 @@ impl Store {
             .execute(&mut *tx)
             .await?;
             tx.commit().await?;
-            Ok(Ok((done.rows_affected() > 0).then_some(id)))
+            Ok((done.rows_affected() > 0).then_some(id))
         };
-        match run.await {
-            Ok(Ok(id)) => Ok(id),
-            Ok(Err(problem)) => Err(self.fault(doing, problem, None)),
-            Err(e) => Err(self.error(doing, e)),
-        }
+        run.await.map_err(|e| self.unwritten("keeping a notice", e))
     }
 
     /// Writes down what became of a notice, or of one try.

@@ -5,7 +5,8 @@
 
 use sqlx::{QueryBuilder, Row, Sqlite, Transaction};
 
-use super::{Problem, ROWS_PER_INSERT, Store, StoreError, journal};
+use super::lease::Patience;
+use super::{ROWS_PER_INSERT, Store, StoreError};
 use crate::core::engine::Source;
 use crate::core::id::E164;
 use crate::core::observation::Observation;
@@ -31,67 +32,30 @@ impl Store {
         polled_at: Time,
         seen: &[(Time, Observation)],
     ) -> Result<(), StoreError> {
-        let doing = "writing what a poll brought";
-        let fence = self.fence();
         let run = async {
-            // A poll that meets a lock is repeated; it does not wait for it.
-            let mut tx = self.pool.begin().await?;
-            if !journal::is_leading(&mut tx, fence).await? {
-                return Ok(false);
-            }
-            let next: i64 =
-                sqlx::query_scalar("SELECT COALESCE(MAX(seq), 0) + 1 FROM observation").fetch_one(&mut *tx).await?;
-            for (i, chunk) in seen.chunks(ROWS_PER_INSERT).enumerate() {
-                let first = next + (i * ROWS_PER_INSERT) as i64;
-                insert_observations(&mut tx, first, chunk).await?;
-            }
-            sqlx::query(
-                "INSERT INTO cursor (source, polled_ms) VALUES ($1, $2)
-                 ON CONFLICT (source) DO UPDATE SET polled_ms = excluded.polled_ms",
-            )
-            .bind(source.label())
-            .bind(polled_at.as_millis())
-            .execute(&mut *tx)
-            .await?;
+            let (mut tx, _) = self.begin(Patience::Repeats).await?;
+            let last = insert_observations(&mut tx, seen).await?;
+            set_cursor(&mut tx, source.label(), polled_at.as_millis()).await?;
             if source == Source::Alerts {
                 sqlx::query("INSERT INTO alerts_read (after_seq, polled_ms) VALUES ($1, $2) ON CONFLICT DO NOTHING")
-                    .bind(next + seen.len() as i64 - 1)
+                    .bind(last)
                     .bind(polled_at.as_millis())
                     .execute(&mut *tx)
                     .await?;
             }
-            tx.commit().await?;
-            Ok(true)
+            Ok(tx.commit().await?)
         };
-        match run.await {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(self.fault(doing, Problem::Deposed, None)),
-            Err(e) => Err(self.error(doing, e)),
-        }
+        run.await.map_err(|e| self.unwritten("writing what a poll brought", e))
     }
 
     /// Writes what was seen otherwise than by a poll.
     pub async fn commit_seen(&self, seen: &[(Time, Observation)]) -> Result<(), StoreError> {
-        let doing = "writing what a probe showed";
-        let fence = self.fence();
         let run = async {
-            let mut tx = self.pool.begin().await?;
-            if !journal::is_leading(&mut tx, fence).await? {
-                return Ok(false);
-            }
-            let next: i64 =
-                sqlx::query_scalar("SELECT COALESCE(MAX(seq), 0) + 1 FROM observation").fetch_one(&mut *tx).await?;
-            if !seen.is_empty() {
-                insert_observations(&mut tx, next, seen).await?;
-            }
-            tx.commit().await?;
-            Ok(true)
+            let (mut tx, _) = self.begin(Patience::Repeats).await?;
+            insert_observations(&mut tx, seen).await?;
+            Ok(tx.commit().await?)
         };
-        match run.await {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(self.fault(doing, Problem::Deposed, None)),
-            Err(e) => Err(self.error(doing, e)),
-        }
+        run.await.map_err(|e| self.unwritten("writing what a probe showed", e))
     }
 
     /// When `source` was last read in full; `None` if never.
@@ -151,14 +115,7 @@ impl Store {
             let gone = sqlx::query("DELETE FROM observation WHERE seen_ms < $1").bind(ms).execute(&mut *tx).await?;
             sqlx::query("DELETE FROM alerts_read WHERE polled_ms < $1").bind(ms).execute(&mut *tx).await?;
             if gone.rows_affected() > 0 {
-                sqlx::query(
-                    "INSERT INTO cursor (source, polled_ms) VALUES ($1, $2)
-                     ON CONFLICT (source) DO UPDATE SET polled_ms = excluded.polled_ms",
-                )
-                .bind(KEPT)
-                .bind(ms)
-                .execute(&mut *tx)
-                .await?;
+                set_cursor(&mut tx, KEPT, ms).await?;
             }
             tx.commit().await
         };
@@ -208,13 +165,8 @@ impl Store {
 
     /// Writes down what numbers point at, as known at `at`.
     pub async fn remember_routing(&self, at: Time, known: &[(E164, Values)]) -> Result<(), StoreError> {
-        let doing = "writing down what our numbers point at";
-        let fence = self.fence();
         let run = async {
-            let mut tx = self.pool.begin().await?;
-            if !journal::is_leading(&mut tx, fence).await? {
-                return Ok(false);
-            }
+            let (mut tx, _) = self.begin(Patience::Repeats).await?;
             for (number, values) in known {
                 sqlx::query(
                     "INSERT INTO routing (number, channel, known_ms, record) VALUES ($1, $2, $3, $4)
@@ -227,14 +179,9 @@ impl Store {
                 .execute(&mut *tx)
                 .await?;
             }
-            tx.commit().await?;
-            Ok(true)
+            Ok(tx.commit().await?)
         };
-        match run.await {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(self.fault(doing, Problem::Deposed, None)),
-            Err(e) => Err(self.error(doing, e)),
-        }
+        run.await.map_err(|e| self.unwritten("writing down what our numbers point at", e))
     }
 
     /// What each number was known to point at, and since when.
@@ -253,27 +200,45 @@ impl Store {
     }
 }
 
+async fn set_cursor(tx: &mut Transaction<'_, Sqlite>, source: &str, polled_ms: i64) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "INSERT INTO cursor (source, polled_ms) VALUES ($1, $2)
+         ON CONFLICT (source) DO UPDATE SET polled_ms = excluded.polled_ms",
+    )
+    .bind(source)
+    .bind(polled_ms)
+    .execute(&mut **tx)
+    .await
+    .map(drop)
+}
+
+/// Appends what was seen. Gives the place of the last observation there is.
 async fn insert_observations(
     tx: &mut Transaction<'_, Sqlite>,
-    first: i64,
     seen: &[(Time, Observation)],
-) -> Result<(), sqlx::Error> {
-    let mut bodies = Vec::with_capacity(seen.len());
-    for (_, observation) in seen {
-        bodies.push(serde_json::to_string(observation).map_err(|e| sqlx::Error::Encode(e.into()))?);
+) -> Result<i64, sqlx::Error> {
+    let mut last: i64 =
+        sqlx::query_scalar("SELECT COALESCE(MAX(seq), 0) FROM observation").fetch_one(&mut **tx).await?;
+    for chunk in seen.chunks(ROWS_PER_INSERT) {
+        let mut bodies = Vec::with_capacity(chunk.len());
+        for (_, observation) in chunk {
+            bodies.push(serde_json::to_string(observation).map_err(|e| sqlx::Error::Encode(e.into()))?);
+        }
+        let rows = (last + 1..).zip(chunk.iter().zip(bodies));
+        let mut insert = QueryBuilder::<Sqlite>::new("INSERT INTO observation (seq, seen_ms, kind, body) ");
+        insert.push_values(rows, |mut row, (seq, ((at, observation), body))| {
+            let kind = match observation {
+                Observation::Call(_) => "call",
+                Observation::Message(_) => "message",
+                Observation::Alert(_) => "alert",
+                Observation::Probe(_) => "probe",
+                Observation::Number(_) => "number",
+            };
+            row.push_bind(seq).push_bind(at.as_millis()).push_bind(kind).push_bind(body);
+        });
+        // The statement's text depends on the number of rows: preparing each for reuse would fill the cache.
+        insert.build().persistent(false).execute(&mut **tx).await?;
+        last += chunk.len() as i64;
     }
-    let rows = seen.iter().zip(bodies).enumerate();
-    let mut insert = QueryBuilder::<Sqlite>::new("INSERT INTO observation (seq, seen_ms, kind, body) ");
-    insert.push_values(rows, |mut row, (i, ((at, observation), body))| {
-        let kind = match observation {
-            Observation::Call(_) => "call",
-            Observation::Message(_) => "message",
-            Observation::Alert(_) => "alert",
-            Observation::Probe(_) => "probe",
-            Observation::Number(_) => "number",
-        };
-        row.push_bind(first + i as i64).push_bind(at.as_millis()).push_bind(kind).push_bind(body);
-    });
-    // The statement's text depends on the number of rows: preparing each for reuse would fill the cache.
-    insert.build().persistent(false).execute(&mut **tx).await.map(|_| ())
+    Ok(last)
 }

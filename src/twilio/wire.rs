@@ -128,7 +128,9 @@ pub trait Listed {
     type Item;
     fn convert(raw: &Self::Raw<'_>, reader: Reader<'_>) -> Result<Row<Self::Item>, BadRow>;
     /// When the entry happened, by which lists are ordered and cut off; `None` where they are not.
-    fn time(item: &Self::Item) -> Option<Time>;
+    fn time(_: &Self::Item) -> Option<Time> {
+        None
+    }
 }
 
 /// Either of Twilio's date formats.
@@ -147,6 +149,14 @@ fn not_a_date(text: &str) -> String {
 
 fn optional_date(field: &'static str, text: &Text<'_>) -> Result<Option<Time>, BadRow> {
     text.get().map(date).transpose().map_err(|e| BadRow::new(field, e))
+}
+
+/// The first of an entry's two dates that is set: one that has not begun has only the second.
+fn first_date(
+    (field, text): (&'static str, &Text<'_>),
+    (other, or): (&'static str, &Text<'_>),
+) -> Result<Option<Time>, BadRow> {
+    Ok(optional_date(field, text)?.or(optional_date(other, or)?))
 }
 
 fn sid<T: std::str::FromStr<Err: fmt::Display>>(field: &'static str, text: &Text<'_>) -> Result<T, BadRow> {

@@ -41,16 +41,20 @@ pub fn writes(w: &World) -> BTreeMap<E164, usize> {
 
 impl Running {
     pub async fn post(&self, verb: &str, body: Value) -> (u16, Value) {
+        let (status, said) = self.post_as("open sesame", verb, body).await;
+        (status, serde_json::from_str(&said).unwrap())
+    }
+
+    async fn post_as(&self, token: &str, verb: &str, body: Value) -> (u16, String) {
         let answer = reqwest::Client::new()
             .post(format!("{}/api/v1/{verb}", self.url))
-            .bearer_auth("open sesame")
+            .bearer_auth(token)
             .header("content-type", "application/json")
             .body(body.to_string())
             .send()
             .await
             .unwrap();
-        let status = answer.status().as_u16();
-        (status, serde_json::from_str(&answer.text().await.unwrap()).unwrap())
+        (answer.status().as_u16(), answer.text().await.unwrap())
     }
 
     pub fn saga(&self, number: E164) -> &'static str {
@@ -64,6 +68,21 @@ pub fn with_token(w: &mut World) {
 
 pub fn break_app(w: &World) {
     w.sim.set_handler(APP, HandlerState::all(Condition::Status(500))).unwrap();
+}
+
+/// What an operator asks of support's numbers.
+pub fn drill() -> Value {
+    json!({"group": "support", "channel": "voice", "reason": "drill"})
+}
+
+/// An agent that has watched support's app break, and has swapped its numbers.
+async fn after_a_failure(w: &mut World) -> Running {
+    with_token(w);
+    let agent = w.start().await.unwrap();
+    w.pass(600).await;
+    break_app(w);
+    w.pass(900).await;
+    agent
 }
 
 /// A number's record without what every update changes.
@@ -80,7 +99,7 @@ fn an_operators_rollback_and_restore_leave_every_field_as_it_was() {
         let agent = w.start().await.unwrap();
         w.pass(60).await;
         let before: Vec<Value> = support().map(|n| record(w, n)).into();
-        let ask = json!({"group": "support", "channel": "voice", "reason": "drill"});
+        let ask = drill();
         let (status, plan) = agent.post("rollback", ask.clone()).await;
         assert_eq!((status, plan["lines"].as_array().unwrap().len()), (200, 3), "{plan}");
         w.pass(30).await;
@@ -109,7 +128,7 @@ fn a_staged_restore_waits_for_callers_and_goes_on() {
         with_token(w);
         let agent = w.start().await.unwrap();
         w.pass(300).await;
-        agent.post("rollback", json!({"group": "support", "channel": "voice", "reason": "drill"})).await;
+        agent.post("rollback", drill()).await;
         w.pass(60).await;
         agent.post("restore", json!({"group": "support", "channel": "voice", "reason": "over"})).await;
         w.pass(30).await;
@@ -124,11 +143,7 @@ fn a_staged_restore_waits_for_callers_and_goes_on() {
 #[test]
 fn a_relapse_takes_the_canary_back_and_the_next_restore_has_to_wait() {
     play(DAY, async |w| {
-        with_token(w);
-        let agent = w.start().await.unwrap();
-        w.pass(600).await;
-        break_app(w);
-        w.pass(900).await;
+        let agent = after_a_failure(w).await;
         assert_eq!(url(w, support()[0]), BIN);
         let ask = json!({"group": "support", "channel": "voice", "reason": "looks fine"});
         agent.post("restore", ask.clone()).await;
@@ -241,7 +256,7 @@ fn an_answer_that_is_lost_is_settled_by_looking() {
             let agent = w.start().await.unwrap();
             w.pass(60).await;
             w.sim.fault(Fault::new(kind, Scope::Writes).lasts(Duration::from_secs(3))).unwrap();
-            agent.post("rollback", json!({"group": "support", "channel": "voice", "reason": "drill"})).await;
+            agent.post("rollback", drill()).await;
             w.pass(240).await;
             for n in support() {
                 assert_eq!((url(w, n).as_str(), agent.saga(n)), (BIN, "read_back"), "{kind:?}");
@@ -306,7 +321,7 @@ fn a_restart_at_any_request_ends_in_the_same_state() {
             with_token(w);
             let agent = w.start().await.unwrap();
             w.pass(60).await;
-            agent.post("rollback", json!({"group": "support", "channel": "voice", "reason": "drill"})).await;
+            agent.post("rollback", drill()).await;
             // Each latency of the pretend Twilio is some hundred milliseconds: a point for each step.
             w.clock.sleep(Duration::from_millis(25 * after)).await;
             let is_over = support().iter().all(|n| agent.saga(*n) == "read_back");
@@ -333,11 +348,7 @@ fn a_restart_at_any_request_ends_in_the_same_state() {
 #[test]
 fn a_restart_after_a_restore_does_not_weigh_what_was_seen_before_it() {
     play(DAY, async |w| {
-        with_token(w);
-        let agent = w.start().await.unwrap();
-        w.pass(600).await;
-        break_app(w);
-        w.pass(900).await;
+        let agent = after_a_failure(w).await;
         w.sim.set_handler(APP, HandlerState::all(Condition::Healthy)).unwrap();
         agent
             .post("restore", json!({"group": "support", "channel": "voice", "reason": "mended", "at_once": true}))
@@ -520,17 +531,7 @@ fn writes_need_the_token_and_guessing_is_limited() {
     play(DAY, async |w| {
         with_token(w);
         let agent = w.start().await.unwrap();
-        let try_with = async |token: &str| {
-            let answer = reqwest::Client::new()
-                .post(format!("{}/api/v1/hold", agent.url))
-                .bearer_auth(token)
-                .header("content-type", "application/json")
-                .body(json!({"all": true, "reason": "x"}).to_string())
-                .send()
-                .await
-                .unwrap();
-            answer.status().as_u16()
-        };
+        let try_with = async |token: &str| agent.post_as(token, "hold", json!({"all": true, "reason": "x"})).await.0;
         for _ in 0..10 {
             assert_eq!(try_with("guess").await, 401);
         }
@@ -546,11 +547,7 @@ fn writes_need_the_token_and_guessing_is_limited() {
 #[test]
 fn no_secret_and_no_callers_number_is_in_the_state_the_metrics_or_the_api() {
     play(DAY, async |w| {
-        with_token(w);
-        let agent = w.start().await.unwrap();
-        w.pass(600).await;
-        break_app(w);
-        w.pass(900).await;
+        let agent = after_a_failure(w).await;
         agent.post("restore", json!({"group": "support", "at_once": true, "reason": "drill"})).await;
         w.pass(60).await;
         let mut all = String::new();

@@ -16,7 +16,7 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::world::{BIN, Folder};
+use crate::world::{BIN, Folder, pass_on};
 
 const DAY: &str = r#"
 name = "kill"
@@ -82,28 +82,40 @@ pub async fn pass(State(middle): State<Middle>, request: Request) -> Response {
             child.kill().unwrap();
         }
     };
-    let (parts, body) = request.into_parts();
-    let body = axum::body::to_bytes(body, 1 << 20).await.unwrap();
     if middle.point == Point::Before(nth) {
         kill();
         return Response::builder().status(500).body(Body::empty()).unwrap();
     }
-    let url = format!("{}{}", middle.upstream, parts.uri);
-    let mut headers = parts.headers;
-    headers.remove("host");
-    let Ok(answer) = middle.http.request(parts.method, url).headers(headers).body(body).send().await else {
-        return Response::builder().status(502).body(Body::empty()).unwrap();
-    };
+    let answer = pass_on(&middle.http, &middle.upstream, request).await;
     if middle.point == Point::After(nth) {
         kill();
     }
-    let mut response = Response::builder().status(answer.status());
-    for (name, value) in answer.headers() {
-        if name != "content-length" && name != "transfer-encoding" {
-            response = response.header(name, value);
+    answer
+}
+
+/// The program, or strace that kills it at a write to the disk.
+pub fn program(point: Point) -> Command {
+    let program = env!("CARGO_BIN_EXE_ringback");
+    match point {
+        Point::Disk(n) => {
+            let mut command = Command::new("strace");
+            let inject = format!("inject=fsync,fdatasync:signal=SIGKILL:when={n}");
+            command.args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=fsync,fdatasync", "-e", &inject, program]);
+            command
         }
+        Point::Never | Point::Before(_) | Point::After(_) => Command::new(program),
     }
-    response.body(Body::from(answer.bytes().await.unwrap_or_default())).unwrap()
+}
+
+/// Serves a pretend Twilio in real time, from a thread of its own. Gives its address.
+pub async fn serve_apart(sim: &Sim) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base = format!("http://{}", listener.local_addr().unwrap());
+    let serving = sim.clone().serve(listener, CancellationToken::new());
+    std::thread::spawn(move || {
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(serving);
+    });
+    base
 }
 
 /// A world of its own for each point.
@@ -115,13 +127,8 @@ struct Scene {
 
 impl Scene {
     async fn new() -> Scene {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let base = format!("http://{}", listener.local_addr().unwrap());
         let sim = Sim::new(Scenario::parse(DAY).unwrap(), Clock::system()).unwrap();
-        let serving = sim.clone().serve(listener, CancellationToken::new());
-        std::thread::spawn(move || {
-            tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(serving);
-        });
+        let base = serve_apart(&sim).await;
         Scene { sim, folder: Folder::new(), base }
     }
 
@@ -140,16 +147,7 @@ impl Scene {
         let router = Router::new().fallback(pass).with_state(middle.clone());
         let mut servers = tokio::task::JoinSet::new();
         servers.spawn(ringback::admin::serve::serve(router, listener, CancellationToken::new()));
-        let program = env!("CARGO_BIN_EXE_ringback");
-        let mut command = match point {
-            Point::Disk(n) => {
-                let mut command = Command::new("strace");
-                let inject = format!("inject=fsync,fdatasync:signal=SIGKILL:when={n}");
-                command.args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=fsync,fdatasync", "-e", &inject, program]);
-                command
-            }
-            Point::Never | Point::Before(_) | Point::After(_) => Command::new(program),
-        };
+        let mut command = program(point);
         let config = self.folder.path().join("ringback.toml");
         command
             .args([verb, "--all", "--yes", "--reason", "test", "--config"])

@@ -19,7 +19,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::kill::{Middle, Point, can_trace, pass};
+use crate::kill::{Middle, Point, can_trace, pass, program, serve_apart};
 use crate::world::{BIN, Folder};
 
 const DAY: &str = r#"
@@ -67,12 +67,7 @@ impl Scene {
         let mut scenario = Scenario::parse(DAY).unwrap();
         scenario.start = Some(start);
         let sim = Sim::new(scenario, Clock::system()).unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let upstream = format!("http://{}", listener.local_addr().unwrap());
-        let serving = sim.clone().serve(listener, CancellationToken::new());
-        std::thread::spawn(move || {
-            tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(serving);
-        });
+        let upstream = serve_apart(&sim).await;
         // A port that nobody has: it is given back at once, and asked for again by the program.
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         Scene { sim, folder: Folder::new(), upstream, listen: free.to_string() }
@@ -92,16 +87,7 @@ impl Scene {
             numbers()[1]
         );
         std::fs::write(&config, text).unwrap();
-        let program = env!("CARGO_BIN_EXE_ringback");
-        let mut command = match point {
-            Point::Disk(n) => {
-                let mut command = Command::new("strace");
-                let inject = format!("inject=fsync,fdatasync:signal=SIGKILL:when={n}");
-                command.args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=fsync,fdatasync", "-e", &inject, program]);
-                command
-            }
-            Point::Never | Point::Before(_) | Point::After(_) => Command::new(program),
-        };
+        let mut command = program(point);
         command
             .args(words)
             .arg("--config")

@@ -9,12 +9,11 @@ use ringback::sim::{Class, Condition, Edit, Fault, FaultKind, HandlerState, Happ
 use serde_json::json;
 
 use crate::hands::{support, url, with_token};
-use crate::world::{BIN, Running, World, play};
+use crate::world::{BIN, PROBER, Running, World, play, with_prober};
 
 const APP: &str = "https://app.example.com/voice";
-pub const PROBER: &str = "+15005550199";
 
-/// Two groups, of which one is probed; nobody calls.
+/// A group that is probed; nobody calls.
 const QUIET: &str = r#"
 name = "quiet"
 seed = 11
@@ -32,15 +31,17 @@ does = "dead"
 [[group]]
 name = "support"
 numbers = ["+15005550100"]
-traffic = { calls_per_hour = 0, floor_per_hour = 0, failure = 0.0, messages_per_hour = 0.01 }
+traffic = { calls_per_hour = 0, floor_per_hour = 0, failure = 0.0, messages_per_hour = 0 }
 routing = { voice_url = "https://app.example.com/voice", sms_url = "https://app.example.com/sms" }
-
-[[group]]
-name = "prober"
-numbers = ["+15005550199"]
-foreign = true
-traffic = { calls_per_hour = 0, floor_per_hour = 0 }
 "#;
+
+fn quiet() -> String {
+    with_prober(QUIET)
+}
+
+fn quiet_with_messages() -> String {
+    quiet().replace("messages_per_hour = 0 ", "messages_per_hour = 0.01 ")
+}
 
 fn number() -> E164 {
     "+15005550100".parse().unwrap()
@@ -73,7 +74,7 @@ async fn reasons(agent: &Running) -> Vec<String> {
 
 #[test]
 fn a_quiet_number_is_probed_and_nothing_is_wrong() {
-    play(QUIET, async |w| {
+    play(&quiet_with_messages(), async |w| {
         let agent = start(w, "every = \"2m\"").await;
         w.pass(1200).await;
         let served = attempts(&agent, "success").await;
@@ -108,7 +109,7 @@ const VOICE_ONLY: &str = "every = \"3m\"";
 
 #[test]
 fn faults_that_leave_no_trace_are_found_with_the_right_reason() {
-    let quiet = QUIET.replace("messages_per_hour = 0.01", "messages_per_hour = 0");
+    let quiet = quiet();
     let empty = |w: &World| {
         let edit = Edit { number: number(), set: [("VoiceUrl".to_owned(), String::new())].into() };
         w.sim.happen(Happening::Edit(edit)).unwrap();
@@ -140,7 +141,8 @@ fn faults_that_leave_no_trace_are_found_with_the_right_reason() {
 
 #[test]
 fn messages_that_stay_with_the_losing_carrier_are_found() {
-    let scenario = QUIET.replace("routing = {", "port = { at = \"0s\", messages_after = \"10h\" }\nrouting = {");
+    let scenario =
+        quiet_with_messages().replace("routing = {", "port = { at = \"0s\", messages_after = \"10h\" }\nrouting = {");
     let (reasons, _, pages) = finds(|_| {}, &scenario, "every = \"2m\"");
     assert_eq!((reasons, pages), (vec!["not_arriving".to_owned()], vec!["not_arriving".to_owned()]));
     // In the first hours after a port that is how it is.
@@ -202,7 +204,7 @@ fn probes_own_trouble_is_no_verdict() {
             w.sim.fault(Fault::new(FaultKind::Stall, Scope::Class(Class::Calls))).unwrap();
         }),
     ];
-    let quiet = QUIET.replace("messages_per_hour = 0.01", "messages_per_hour = 0");
+    let quiet = quiet();
     for (reason, trouble) in troubles {
         let (reasons, verdict, pages) = finds(trouble, &quiet, VOICE_ONLY);
         assert_eq!(reasons, [reason]);
@@ -230,7 +232,7 @@ fn probes_own_trouble_is_no_verdict() {
 #[test]
 fn two_failing_probes_swap_a_number_in_five_only() {
     // One number: a person is asked. Five: one may be swapped on probes alone.
-    let five = QUIET.replace("messages_per_hour = 0.01", "messages_per_hour = 0").replace(
+    let five = quiet().replace(
         "[\"+15005550100\"]",
         "[\"+15005550100\", \"+15005550101\", \"+15005550102\", \"+15005550103\", \"+15005550104\"]",
     );
@@ -254,7 +256,7 @@ fn two_failing_probes_swap_a_number_in_five_only() {
 
 /// A group with callers, which is probed.
 fn busy(more: &str) -> String {
-    format!(
+    let day = format!(
         r#"
 name = "busy"
 seed = 7
@@ -270,14 +272,9 @@ name = "support"
 numbers = ["+15005550100", "+15005550101", "+15005550102"]
 traffic = {{ calls_per_hour = 60, shape = "flat", skew = 0.3, failure = 0.0 }}
 routing = {{ voice_url = "https://app.example.com/voice" }}
-
-[[group]]
-name = "prober"
-numbers = ["+15005550199"]
-foreign = true
-traffic = {{ calls_per_hour = 0, floor_per_hour = 0 }}
 "#
-    )
+    );
+    with_prober(&day)
 }
 
 #[test]
@@ -388,9 +385,7 @@ fn failing_probes_leave_the_customers_ratios_as_they_are() {
 
 #[test]
 fn two_thousand_numbers_for_an_hour_exceed_no_limit() {
-    let scenario = QUIET
-        .replace("numbers = [\"+15005550100\"]", "first = \"+15005560000\"\ncount = 2000")
-        .replace("messages_per_hour = 0.01", "messages_per_hour = 0");
+    let scenario = quiet().replace("numbers = [\"+15005550100\"]", "first = \"+15005560000\"\ncount = 2000");
     play(&scenario, async |w| {
         let text = probing(w, "every = \"1m\"\nper_hour = 150").replace(
             "[agent]\n",
@@ -422,7 +417,7 @@ fn two_thousand_numbers_for_an_hour_exceed_no_limit() {
 
 #[test]
 fn what_is_heard_tells_the_right_answer_from_any_other() {
-    let scenario = QUIET.replace("messages_per_hour = 0.01", "messages_per_hour = 0").replace(
+    let scenario = quiet().replace(
         "[[group]]\nname = \"support\"",
         "[[handler]]\nurl = \"https://app.example.com/voice\"\nmarker = \"42\"\n\n[[group]]\nname = \"support\"",
     );

@@ -11,9 +11,8 @@ use ringback::sim::{Condition, Edit, Fault, FaultKind, HandlerState, Happening, 
 use ringback::twilio::Client;
 use ringback::twilio::recording::{OwnRecording, RecordingState};
 
-use crate::world::{BIN, World, play};
+use crate::world::{BIN, PROBER, World, play, with_prober};
 
-const PROBER: &str = "+15005550199";
 const NUMBER: &str = "+15005550100";
 const VOICE: &str = "https://app.example.com/voice";
 
@@ -32,12 +31,6 @@ name = "support"
 numbers = ["+15005550100"]
 traffic = { calls_per_hour = 0, floor_per_hour = 0 }
 routing = { voice_url = "https://app.example.com/voice" }
-
-[[group]]
-name = "prober"
-numbers = ["+15005550199"]
-foreign = true
-traffic = { calls_per_hour = 0, floor_per_hour = 0 }
 "#;
 
 fn client(w: &World) -> Client {
@@ -82,7 +75,7 @@ async fn verdict(w: &World, client: &Client, expected: &Expectation) -> Result<(
 
 #[test]
 fn each_handler_is_heard_for_what_it_is() {
-    play(DAY, async |w| {
+    play(&with_prober(DAY), async |w| {
         let client = client(w);
         let speech = Expectation { speech: true, ..Expectation::default() };
         let marker = Expectation { marker: Some("dtmf:42".parse().unwrap()), ..Expectation::default() };
@@ -105,7 +98,7 @@ fn each_handler_is_heard_for_what_it_is() {
 
 #[test]
 fn a_recording_is_there_some_time_after_the_call_and_gone_when_deleted() {
-    play(DAY, async |w| {
+    play(&with_prober(DAY), async |w| {
         let client = client(w);
         let call = call(w, PROBER, RECORD).await;
         assert_eq!(client.recordings(call).await.unwrap(), [], "nobody has answered");
@@ -127,7 +120,7 @@ fn a_recording_is_there_some_time_after_the_call_and_gone_when_deleted() {
 
 #[test]
 fn mono_and_trimmed_recordings_are_what_they_are() {
-    play(DAY, async |w| {
+    play(&with_prober(DAY), async |w| {
         let client = client(w);
         let mono = recorded(w, &client, &[("Record", "true")]).await;
         assert_eq!(client.fetch_recording(&mono).await.unwrap().channels().len(), 1);
@@ -139,7 +132,7 @@ fn mono_and_trimmed_recordings_are_what_they_are() {
 
 #[test]
 fn the_customers_recordings_are_not_seen_and_so_not_touched() {
-    play(DAY, async |w| {
+    play(&with_prober(DAY), async |w| {
         let client = client(w);
         let theirs = call(w, NUMBER, RECORD).await;
         let inbound_only = call(w, PROBER, &[]).await;
@@ -151,7 +144,7 @@ fn the_customers_recordings_are_not_seen_and_so_not_touched() {
 
 #[test]
 fn a_recordings_trouble_is_an_error_and_no_verdict() {
-    play(DAY, async |w| {
+    play(&with_prober(DAY), async |w| {
         let client = client(w);
         let recording = recorded(w, &client, RECORD).await;
         w.sim.fault(Fault::new(FaultKind::Truncated, Scope::default())).unwrap();

@@ -4,16 +4,13 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use ringback::sim::{Condition, HandlerState};
 use serde_json::json;
 use sqlx::Connection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 
 use crate::agent::DAY;
-use crate::hands::{support, url, with_token, writes};
+use crate::hands::{break_app, drill, support, url, with_token, writes};
 use crate::world::{BIN, World, play};
-
-const APP: &str = "https://app.example.com/voice";
 
 fn file(w: &World) -> PathBuf {
     w.folder.path().join("ringback.db")
@@ -65,7 +62,7 @@ fn a_journal_that_takes_nothing_stops_every_write_and_its_end_is_enough() {
         {
             sqlx::query(statement).execute(&mut db).await.unwrap();
         }
-        w.sim.set_handler(APP, HandlerState::all(Condition::Status(500))).unwrap();
+        break_app(w);
         w.pass(900).await;
         assert!(writes(w).is_empty(), "nothing is written without the journal: {:?}", writes(w));
         let ask = json!({"numbers": [support()[0].to_string()], "channel": "voice", "reason": "now"});
@@ -93,8 +90,7 @@ fn a_journal_that_fails_after_the_intent_is_settled_by_looking() {
         let trigger = "CREATE TRIGGER no_result BEFORE INSERT ON journal WHEN NEW.kind IN ('written', 'result')
                        BEGIN SELECT RAISE(ABORT, 'read-only'); END";
         sqlx::query(trigger).execute(&mut db).await.unwrap();
-        let ask = json!({"group": "support", "channel": "voice", "reason": "drill"});
-        agent.post("rollback", ask).await;
+        agent.post("rollback", drill()).await;
         w.pass(60).await;
         assert_eq!(without_record(w).await, Vec::<String>::new());
         assert!(writes(w).values().all(|n| *n == 1) && writes(w).len() == 3);
@@ -135,7 +131,7 @@ fn a_truncated_file_and_a_newer_one_refuse_the_start_and_say_the_cure() {
         with_token(w);
         let agent = w.start().await.unwrap();
         w.pass(300).await;
-        agent.post("rollback", json!({"group": "support", "channel": "voice", "reason": "drill"})).await;
+        agent.post("rollback", drill()).await;
         w.pass(60).await;
         agent.stop().await;
         let whole = std::fs::read(file(w)).unwrap();

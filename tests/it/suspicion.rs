@@ -7,8 +7,8 @@ use ringback::core::id::E164;
 use ringback::core::policy::Action;
 use ringback::sim::{Condition, HandlerState};
 
-use crate::probes::{PROBER, probing};
-use crate::world::{BIN, World, play_based};
+use crate::probes::probing;
+use crate::world::{BIN, PROBER, World, play_based, with_prober};
 
 #[test]
 fn a_suspicion_is_looked_into_at_once() {
@@ -26,14 +26,10 @@ name = "support"
 numbers = ["+15005550100"]
 traffic = { calls_per_hour = 1, floor_per_hour = 1, shape = "flat", failure = 0.0, redial = 0.0 }
 routing = { voice_url = "{base}/handlers/voice" }
-[[group]]
-name = "prober"
-numbers = ["+15005550199"]
-foreign = true
-traffic = { calls_per_hour = 0, floor_per_hour = 0 }
 "#;
+    let scenario = with_prober(scenario);
     let decided = |more: &str| {
-        play_based(scenario, async |w| {
+        play_based(&scenario, async |w| {
             let text = match more {
                 "" => w.config_text(),
                 more => probing(w, more),
@@ -77,9 +73,7 @@ fn scenario(per_day: f64, seed: u64, hours: u64) -> String {
     let per_hour = per_day / 24.0;
     let mut text = format!(
         "name = \"rare\"\nseed = {seed}\nlasts = \"{hours}h\"\nhistory = \"0s\"\n\
-         [[bin]]\nsid = \"EH00000000000000000000000000000001\"\ndoes = \"answer\"\n\
-         [[group]]\nname = \"prober\"\nnumbers = [\"+15005550199\"]\nforeign = true\n\
-         traffic = {{ calls_per_hour = 0, floor_per_hour = 0 }}\n"
+         [[bin]]\nsid = \"EH00000000000000000000000000000001\"\ndoes = \"answer\"\n"
     );
     for n in 0..NUMBERS {
         text += &format!(
@@ -88,7 +82,7 @@ fn scenario(per_day: f64, seed: u64, hours: u64) -> String {
              routing = {{ voice_url = \"{{base}}/handlers/h{n:02}\" }}\n"
         );
     }
-    text
+    with_prober(&text)
 }
 
 /// How much is probed: not at all, or a suspicion only, so that the schedule finds nothing.

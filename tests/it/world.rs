@@ -6,6 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use axum::body::Body;
+use axum::extract::Request;
+use axum::response::Response;
 use ringback::admin;
 use ringback::agent::{Agent, StartError, status::ChannelStatus, status::Status};
 use ringback::clock::{Clock, Pace};
@@ -19,6 +22,17 @@ use tokio_util::sync::CancellationToken;
 
 /// The bin that every test's groups fall back to.
 pub const BIN: &str = "https://handler.twilio.com/twiml/EH00000000000000000000000000000001";
+
+/// The number that test calls come from.
+pub const PROBER: &str = "+15005550199";
+
+/// The day with that number in a group of its own, which nobody watches.
+pub fn with_prober(day: &str) -> String {
+    format!(
+        "{day}\n[[group]]\nname = \"prober\"\nnumbers = [\"{PROBER}\"]\nforeign = true\n\
+         traffic = {{ calls_per_hour = 0, floor_per_hour = 0 }}\n"
+    )
+}
 
 /// A folder of its own for one test, removed when it passes.
 pub struct Folder(PathBuf);
@@ -107,6 +121,25 @@ fn play_at<T>(listener: std::net::TcpListener, mut scenario: Scenario, test: imp
         while world.servers.join_next().await.is_some() {}
         out
     }))
+}
+
+/// Sends a request on to another server, and gives its answer as it is.
+pub async fn pass_on(http: &reqwest::Client, upstream: &str, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let body = axum::body::to_bytes(body, 1 << 20).await.unwrap();
+    let mut headers = parts.headers;
+    headers.remove("host");
+    let sent = http.request(parts.method, format!("{upstream}{}", parts.uri)).headers(headers).body(body).send().await;
+    let Ok(answer) = sent else {
+        return Response::builder().status(502).body(Body::empty()).unwrap();
+    };
+    let mut response = Response::builder().status(answer.status());
+    for (name, value) in answer.headers() {
+        if name != "content-length" && name != "transfer-encoding" {
+            response = response.header(name, value);
+        }
+    }
+    response.body(Body::from(answer.bytes().await.unwrap_or_default())).unwrap()
 }
 
 impl World {

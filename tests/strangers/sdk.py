@@ -1,23 +1,25 @@
 #!/usr/bin/env python3
-"""Twilio's official Python SDK against the simulator: it lists, pages, filters, fetches and updates.
+"""Twilio's official Python SDK against the simulator: it lists, pages, filters, fetches and updates, calls and texts.
 
     sdk.py RINGBACK
 
 The SDK knows nothing of us. What it gets must be what it would get from Twilio, so this checks the
 simulator; the agent is checked against the simulator elsewhere.
 """
-import contextlib
-import json
-import re
-import subprocess
+import io
 import sys
+import urllib.error
 import urllib.request
+import wave
+from base64 import b64encode
 from datetime import datetime, timedelta, timezone
 from urllib.parse import urlsplit
 
 from twilio.base.exceptions import TwilioRestException
 from twilio.http.http_client import TwilioHttpClient
 from twilio.rest import Client
+
+from serve import simulator
 
 BIN = "https://handler.twilio.com/twiml/EH5e1f0000000000000000000000000001"
 checks = 0
@@ -40,30 +42,6 @@ class Local(TwilioHttpClient):
     def request(self, method, url, **more):
         parts = urlsplit(url)
         return super().request(method, self.base + parts.path + (f"?{parts.query}" if parts.query else ""), **more)
-
-
-@contextlib.contextmanager
-def simulator(ringback):
-    """A simulator of the demo's day whose time stands still until it is moved."""
-    process = subprocess.Popen([ringback, "sim", "--manual", "--listen", "127.0.0.1:0"], stdout=subprocess.PIPE, text=True)
-    try:
-        said = ""
-        while "/_sim/truth" not in said:
-            line = process.stdout.readline()
-            if not line:
-                sys.exit(f"the simulator ended: {said}")
-            said += line
-        base = re.search(r"http://127\.0\.0\.1:\d+", said)[0]
-        yield base, re.search(r"AC[0-9a-f]{32}", said)[0], re.search(r"TWILIO_AUTH_TOKEN=(\w+)", said)[1]
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def control(base, path, body=None):
-    data = None if body is None else json.dumps(body).encode()
-    with urllib.request.urlopen(urllib.request.Request(f"{base}/_sim/{path}", data=data)) as answer:
-        return json.load(answer)
 
 
 def refused(call, status, code):
@@ -117,7 +95,7 @@ def reads(client, now):
     check("a messaging service and its numbers", sorted(members) == ["+12125550400", "+12125550401"])
 
 
-def writes(client, base):
+def writes(client, twilio):
     numbers = client.incoming_phone_numbers.list()
     check("all numbers", len(numbers) == 15)
     [one] = client.incoming_phone_numbers.list(phone_number="+12125550100")
@@ -133,22 +111,98 @@ def writes(client, base):
     refused(lambda: one.update(sms_url="", sms_fallback_url="https://x.example.com"), 400, 21406)
     refused(lambda: client.incoming_phone_numbers("PN" + "9" * 32).fetch(), 404, 20404)
     refused(lambda: client.calls("CA" + "9" * 32).fetch(), 404, 20404)
-    control(base, "clock", {"advance": "5m"})
-    check("callers are served by the bin", control(base, "truth")["groups"]["support"]["by_bin"] > 0)
+    twilio.control("clock", {"advance": "5m"})
+    check("callers are served by the bin", twilio.look("truth")["groups"]["support"]["by_bin"] > 0)
     fault = {"kind": "too-many", "on": "any", "for": "1m"}
-    control(base, "fault", fault)
+    twilio.control("fault", fault)
     refused(lambda: client.incoming_phone_numbers(one.sid).fetch(), 429, 20429)
 
 
+def media(twilio, path):
+    """The file at this path with the account's credentials, or the status of a refusal."""
+    request = urllib.request.Request(twilio.base + path)
+    request.add_header("Authorization", "Basic " + b64encode(f"{twilio.account}:{twilio.token}".encode()).decode())
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return answer.read()
+    except urllib.error.HTTPError as e:
+        return e.code
+
+
+def makes(client, twilio):
+    """Calls and messages that requests make: the ways of test calls."""
+    def passes(span):
+        twilio.control("clock", {"advance": span})
+
+    ours, there = "+12125550199", "+12125550400"
+    form = {"from_": ours, "to": there, "twiml": '<Response><Pause length="40"/></Response>', "timeout": 20, "time_limit": 60}
+    first = client.calls.create(**form)
+    check("a call is made", (first.status, first.direction, first.start_time, first.duration) == ("queued", "outbound-api", None, None))
+    second, third = client.calls.create(**form), client.calls.create(**form)
+    passes("600ms")
+    status = lambda call: client.calls(call.sid).fetch().status
+    check("one call a second begins", [status(c) for c in (first, second, third)] == ["ringing", "queued", "queued"])
+    check("a queued call is cancelled", client.calls(third.sid).update(status="canceled").status == "canceled")
+    passes("1s")
+    check("the next has its turn a second later", status(second) in ("ringing", "in-progress"))
+    waited = [int(client.calls(c.sid).fetch().queue_time) for c in (first, second)]
+    check("and says how long it waited", waited[0] < 500 and 1000 <= waited[1] < 1500)
+
+    call = client.calls.create(**form, record=True, recording_channels="dual", trim="do-not-trim")
+    check("nothing is recorded before the answer", client.calls(call.sid).recordings.list() == [])
+    passes("20s")
+    [recording] = client.calls(call.sid).recordings.list()
+    check("a recording in progress", (recording.status, recording.source, recording.track) == ("in-progress", "OutboundAPI", "both"))
+    url = urlsplit(client.recordings(recording.sid).fetch().media_url).path
+    check("has no file yet", media(twilio, f"{url}.wav") == 404)
+    ended = client.calls(call.sid).update(status="completed")
+    check("a call is hung up", ended.status == "completed" and 10 <= int(ended.duration) <= 20)
+    refused(lambda: client.calls(call.sid).update(status="completed"), 400, 21220)
+    passes("5s")
+    [recording] = client.calls(call.sid).recordings.list()
+    check("a recording is whole", (recording.status, recording.channels, recording.call_sid) == ("completed", 2, call.sid))
+    sound = wave.open(io.BytesIO(media(twilio, f"{url}.wav?RequestedChannels=2")))
+    check("PCM of 16 bits at 8 kHz, both ends apart", sound.getparams()[:3] == (2, 2, 8000))
+    check("as long as it says", abs(sound.getnframes() / 8000 - int(recording.duration)) < 1)
+    check("and not silent", any(sound.readframes(sound.getnframes())))
+    mixed = wave.open(io.BytesIO(media(twilio, f"{url}.wav")))
+    check("both ends together if asked for nothing else", (mixed.getnchannels(), mixed.getnframes()) == (1, sound.getnframes()))
+    check("a recording is deleted", client.recordings(recording.sid).delete())
+    check("and gone", client.calls(call.sid).recordings.list() == [] and media(twilio, f"{url}.wav") == 404)
+    refused(lambda: client.recordings(recording.sid).fetch(), 404, 20404)
+    refused(lambda: client.recordings(recording.sid).delete(), 404, 20404)
+    check("what was not to be recorded is not", client.calls(first.sid).recordings.list() == [])
+
+    words = "Ringback probe 4711"
+    sent = client.messages.create(from_=ours, to=there, body=words)
+    check("a message is queued", (sent.status, sent.direction, sent.date_sent, sent.body) == ("queued", "outbound-api", None, words))
+    passes("15m")
+    rows = {m.direction: m for m in client.messages.list(from_=ours, to=there)}
+    check("both ends of a message", set(rows) == {"outbound-api", "inbound"})
+    check("the sender's is the one that was made", (rows["outbound-api"].sid, rows["outbound-api"].status) == (sent.sid, "delivered"))
+    arrived = rows["inbound"]
+    check("the other's is another with the same words", arrived.sid != sent.sid and (arrived.status, arrived.body) == ("received", words))
+    legs = {}
+    for call in client.calls.list(from_=ours, to=there):
+        legs.setdefault(call.direction, []).append(call)
+    check("both ends of each call but of the cancelled one", {d: len(c) for d, c in legs.items()} == {"outbound-api": 4, "inbound": 3})
+    check("no leg is listed twice, nor linked", len({c.sid for c in sum(legs.values(), [])}) == 7 and not any(c.parent_call_sid for c in legs["inbound"]))
+    refused(lambda: client.calls.create(**{**form, "from_": "+12125559999"}), 400, 21210)
+    refused(lambda: client.calls.create(from_=ours, to=there), 400, 21205)
+    refused(lambda: client.messages.create(from_=ours, to=there), 400, 21602)
+
+
 def main(ringback):
-    with simulator(ringback) as (base, account, token):
-        control(base, "clock", {"advance": "2h 10m"})
-        now = datetime.fromisoformat(control(base, "clock")["now"].replace("Z", "+00:00")).astimezone(timezone.utc)
-        client = Client(account, token, http_client=Local(base))
+    with simulator(ringback, "--manual") as twilio:
+        twilio.control("clock", {"advance": "2h 10m"})
+        now = datetime.fromisoformat(twilio.look("clock")["now"].replace("Z", "+00:00")).astimezone(timezone.utc)
+        client = Client(twilio.account, twilio.token, http_client=Local(twilio.base))
         reads(client, now)
-        writes(client, base)
-        control(base, "calm", {})
-        refused(lambda: Client(account, "wrong", http_client=Local(base)).incoming_phone_numbers("PN" + "0" * 32).fetch(), 401, 20003)
+        makes(client, twilio)
+        writes(client, twilio)
+        twilio.control("calm", {})
+        wrong = Client(twilio.account, "wrong", http_client=Local(twilio.base))
+        refused(lambda: wrong.incoming_phone_numbers("PN" + "0" * 32).fetch(), 401, 20003)
     print(f"{checks} checks passed")
 
 

@@ -18,8 +18,9 @@ pub const WAV: &str = "audio/x-wav";
 
 const PARTS: [(&str, &str); 2] = [("add_on_results", "/AddOnResults.json"), ("transcriptions", "/Transcriptions.json")];
 
+/// What both ways to ask for a recording tell.
 #[derive(Serialize)]
-struct RecordingBody<'a> {
+struct RecordingBody {
     account_sid: AccountSid,
     api_version: &'static str,
     call_sid: CallSid,
@@ -38,13 +39,28 @@ struct RecordingBody<'a> {
     error_code: Option<u32>,
     uri: String,
     encryption_details: Null,
-    subresource_uris: Below<'a>,
+}
+
+/// A recording asked for by its SID.
+#[derive(Serialize)]
+struct RecordingItself {
+    #[serde(flatten)]
+    line: RecordingBody,
+    subresource_uris: Below<'static>,
     media_url: String,
 }
 
-impl Body for RecordingBody<'_> {
+/// A recording as the list of its call has it.
+#[derive(Serialize)]
+struct RecordingOfCall {
+    #[serde(flatten)]
+    line: RecordingBody,
+    track: &'static str,
+}
+
+impl Body for RecordingOfCall {
     fn sid(&self) -> String {
-        self.sid.to_string()
+        self.line.sid.to_string()
     }
 }
 
@@ -54,8 +70,8 @@ pub fn delete(world: &mut World, route: Route<'_>, path: &str) -> Answer {
 }
 
 impl View<'_> {
-    fn recording(&self, r: &Recorded<'_>) -> RecordingBody<'static> {
-        let stem = format!("/2010-04-01/Accounts/{}/Recordings/{}", self.account(), r.sid);
+    /// `stem`: its path without an ending.
+    fn recording(&self, r: &Recorded<'_>, stem: &str) -> RecordingBody {
         let is_whole = matches!(r.state, RecordingState::Completed | RecordingState::Absent(_));
         let minutes = (r.seconds() / 60.0).ceil() as u32;
         RecordingBody {
@@ -82,8 +98,6 @@ impl View<'_> {
             },
             uri: format!("{stem}.json"),
             encryption_details: Null,
-            media_url: format!("https://api.twilio.com{stem}"),
-            subresource_uris: Below { stem, names: &PARTS },
         }
     }
 
@@ -96,7 +110,10 @@ impl View<'_> {
         }
         let found = self.world.recording_of(call).filter(|r| r.state != RecordingState::Deleted);
         let rows = found.iter().collect();
-        self.list_2010("recordings", &paging, Some(Slice { rows, more: false }), |r| self.recording(r))
+        self.list_2010("recordings", &paging, Some(Slice { rows, more: false }), |r| {
+            let stem = format!("/2010-04-01/Accounts/{}/Calls/{}/Recordings/{}", self.account(), r.call, r.sid);
+            RecordingOfCall { line: self.recording(r, &stem), track: "both" }
+        })
     }
 
     fn recorded(&self) -> Option<Recorded<'_>> {
@@ -105,7 +122,15 @@ impl View<'_> {
     }
 
     pub fn recording_by_sid(&self) -> Answer {
-        self.recorded().map_or_else(|| Err(self.not_found()), |r| one(&self.recording(&r)))
+        let itself = |r: Recorded<'_>| {
+            let stem = format!("/2010-04-01/Accounts/{}/Recordings/{}", self.account(), r.sid);
+            one(&RecordingItself {
+                line: self.recording(&r, &stem),
+                media_url: format!("https://api.twilio.com{stem}"),
+                subresource_uris: Below { stem, names: &PARTS },
+            })
+        };
+        self.recorded().map_or_else(|| Err(self.not_found()), itself)
     }
 
     /// The file: 404 until it is there.

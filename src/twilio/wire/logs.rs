@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::{BadRow, Listed, Reader, Row, Text, optional_date, optional_sid, sid};
+use super::{BadRow, Listed, Reader, Row, Text, first_date, optional_date, optional_sid, sid};
 use crate::core::code::Code;
 use crate::core::observation::{Alert, Call, CallStatus, Direction, Leg, Level, Message, MessageStatus, Resource};
 use crate::core::routing::bare;
@@ -41,10 +41,7 @@ impl Listed for Calls {
 
     fn convert(raw: &RawCall<'_>, reader: Reader<'_>) -> Result<Row<Call>, BadRow> {
         let sid = sid("sid", &raw.sid)?;
-        let started_at = match optional_date("start_time", &raw.start_time)? {
-            Some(at) => Some(at),
-            None => optional_date("date_created", &raw.date_created)?,
-        };
+        let started_at = first_date(("start_time", &raw.start_time), ("date_created", &raw.date_created))?;
         let leg = match raw.direction.get() {
             Some("inbound" | "trunking-originating") => match reader.ours(&raw.to) {
                 Some(number) => Leg::Inbound { number, caller: reader.party(&raw.from) },
@@ -116,10 +113,7 @@ impl Listed for Messages {
             Some(_) => (Direction::Outbound, &raw.from, &raw.to),
             None => return Err(BadRow::new("direction", "is missing")),
         };
-        let sent_at = match optional_date("date_sent", &raw.date_sent)? {
-            Some(at) => Some(at),
-            None => optional_date("date_created", &raw.date_created)?,
-        };
+        let sent_at = first_date(("date_sent", &raw.date_sent), ("date_created", &raw.date_created))?;
         let Some(number) = reader.ours(ours) else {
             return Ok(Row::Foreign(sent_at));
         };
@@ -175,7 +169,7 @@ impl Listed for Alerts {
             _ => None,
         };
         let code = raw.error_code.get().unwrap_or("");
-        let generated_at = optional_date("date_generated", &raw.date_generated)?;
+        let at = first_date(("date_generated", &raw.date_generated), ("date_created", &raw.date_created))?;
         Ok(Row::Ours(Alert {
             sid: sid("sid", &raw.sid)?,
             resource,
@@ -183,9 +177,7 @@ impl Listed for Alerts {
             level: Level::from_wire(raw.log_level.get().unwrap_or("")),
             // On GET the query has the caller's number in it, and user and password are nobody's business.
             url: raw.request_url.get().map(bare),
-            at: generated_at
-                .or(optional_date("date_created", &raw.date_created)?)
-                .ok_or_else(|| BadRow::new("date_created", "neither date_generated nor date_created is set"))?,
+            at: at.ok_or_else(|| BadRow::new("date_created", "neither date_generated nor date_created is set"))?,
         }))
     }
 
@@ -215,9 +207,5 @@ impl Listed for Events {
     fn convert(raw: &RawEvent<'_>, _: Reader<'_>) -> Result<Row<String>, BadRow> {
         let text = |t: &Text<'_>| t.get().unwrap_or("unknown").to_owned();
         Ok(Row::Ours(format!("{} {} by {}", text(&raw.actor_type), text(&raw.actor_sid), text(&raw.source))))
-    }
-
-    fn time(_: &String) -> Option<Time> {
-        None
     }
 }

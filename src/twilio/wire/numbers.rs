@@ -6,7 +6,6 @@ use serde_json::value::RawValue;
 use super::{BadRow, Listed, Reader, Row, Text, optional_sid, sid};
 use crate::core::id::{ApplicationSid, NumberSid, ServiceSid};
 use crate::core::routing::{Application, NumberRecord, Service};
-use crate::core::time::Time;
 
 /// A number's record: what we understand of it, and the whole of it as Twilio wrote it.
 #[derive(Debug, Clone, PartialEq)]
@@ -90,10 +89,6 @@ impl Listed for Numbers {
             None => Row::Foreign(None),
         })
     }
-
-    fn time(_: &NumberRead) -> Option<Time> {
-        None
-    }
 }
 
 /// Which region processes a number's calls.
@@ -166,10 +161,6 @@ impl Listed for Services {
             defers_to_number: raw.use_inbound_webhook_on_number.unwrap_or(false),
         }))
     }
-
-    fn time(_: &Service) -> Option<Time> {
-        None
-    }
 }
 
 #[derive(Deserialize)]
@@ -188,9 +179,5 @@ impl Listed for ServiceNumbers {
 
     fn convert(raw: &RawServiceNumber<'_>, _: Reader<'_>) -> Result<Row<NumberSid>, BadRow> {
         Ok(Row::Ours(sid("sid", &raw.sid)?))
-    }
-
-    fn time(_: &NumberSid) -> Option<Time> {
-        None
     }
 }
