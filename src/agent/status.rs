@@ -183,6 +183,8 @@ pub struct LastProbe {
     pub started_at: Time,
     #[schema(value_type = Value)]
     pub result: ProbeResult,
+    /// Where it came from: `twilio`, another number of the account, or `external`, a command of the user's.
+    pub origin: &'static str,
     /// What it does not prove.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub caution: Option<&'static str>,
@@ -195,7 +197,13 @@ const ON_NET: &str =
 impl LastProbe {
     fn of(probe: &Probe) -> LastProbe {
         let is_on_net = probe.origin == PartyKey::public().hash(&Origin::Twilio.name());
-        LastProbe { started_at: probe.started_at, result: probe.result, caution: is_on_net.then_some(ON_NET) }
+        let origin = if is_on_net { Origin::Twilio } else { Origin::External(0) };
+        LastProbe {
+            started_at: probe.started_at,
+            result: probe.result,
+            origin: origin.label(),
+            caution: is_on_net.then_some(ON_NET),
+        }
     }
 }
 

@@ -82,6 +82,8 @@ fn a_quiet_number_is_probed_and_nothing_is_wrong() {
         assert_eq!((attempts(&agent, "failure").await, attempts(&agent, "error").await), (0.0, 0.0));
         assert_eq!(agent.sum("ringback_calls_total", &[r#"outcome="ok""#]).await, 0.0, "no caller was counted");
         assert!(agent.metric(r#"ringback_log_lag_seconds{source="calls"}"#).await.unwrap() > 0.0);
+        let last = agent.channel(number(), Channel::Voice).last_probe.unwrap();
+        assert_eq!((last.origin, last.caution.is_some()), ("twilio", true), "it proves nothing about the port");
         agent.stop().await;
     });
 }
@@ -159,7 +161,8 @@ fn messages_that_stay_with_the_losing_carrier_are_found() {
 
 #[test]
 fn a_toll_free_numbers_messages_may_take_two_days_and_an_unknown_port_is_one_too() {
-    let scenario = QUIET.replace("routing = {", "port = { at = \"0s\", messages_after = \"10h\" }\nrouting = {");
+    let scenario =
+        quiet_with_messages().replace("routing = {", "port = { at = \"0s\", messages_after = \"10h\" }\nrouting = {");
     let told = |scenario: &str, port: &str, toll_free: bool| {
         play(scenario, async |w| {
             with_token(w);
@@ -319,9 +322,7 @@ fn a_fallback_that_does_not_answer_is_never_proven() {
 
 #[test]
 fn a_staged_restore_of_numbers_that_nobody_calls_is_verified_by_tests() {
-    let quiet = QUIET
-        .replace("[\"+15005550100\"]", "[\"+15005550100\", \"+15005550101\", \"+15005550102\"]")
-        .replace("messages_per_hour = 0.01", "messages_per_hour = 0");
+    let quiet = quiet().replace("[\"+15005550100\"]", "[\"+15005550100\", \"+15005550101\", \"+15005550102\"]");
     // How many numbers are on their handler again after a while.
     let restored = |does: HandlerState| {
         play(&quiet, async move |w| {
@@ -463,4 +464,26 @@ fn a_fallback_is_proven_by_its_marker_and_no_recording_is_left() {
     assert!(deleted > 3, "{deleted}");
     let (proven, unproven, heard, ..) = ends("dtmf:77");
     assert!(proven == 0.0 && unproven >= 3.0 && heard == 0, "{proven} {unproven} {heard}");
+}
+
+#[test]
+fn the_fallbacks_marker_proves_it_as_soon_as_it_is_heard() {
+    let marked = quiet().replace("does = \"answer\"", "does = \"answer\"\nmarker = \"88\"");
+    let proven_after = |hear: &str| {
+        play(&marked, async |w| {
+            with_token(w);
+            let agent = start(w, &format!("every = \"24h\"\npassive_every = \"24h\"\n{hear}")).await;
+            w.pass(300).await;
+            agent.post("rollback", json!({"group": "support", "channel": "voice", "reason": "drill"})).await;
+            let began = w.now();
+            while agent.channel(number(), Channel::Voice).saga != "proven" && w.now().since(began).as_secs() < 600 {
+                w.pass(1).await;
+            }
+            agent.stop().await;
+            w.now().since(began).as_secs()
+        })
+    };
+    let (by_ear, by_logs) = (proven_after("hear = { fallback_marker = \"dtmf:88\" }"), proven_after(""));
+    assert!(by_ear < 40, "{by_ear} s: the call, what is listened to, and its recording");
+    assert!((by_ear + 30..120).contains(&by_logs), "{by_logs} s: its alerts must have had time");
 }

@@ -71,17 +71,23 @@ pub async fn call(cx: &Context) -> Made {
         our_fallback: cx.shared.roster.group_of(cx.number).fallback(Channel::Voice),
         min_duration: settings.min_duration,
     };
-    let sought = Sought { from, to, since: started_at, outbound: Some(&leg), hung_up };
-    let followed = follow(cx, &sought, &expected).await;
     let answered_after = answered_at.map(|at| at.since(started_at));
     let on_fallback = expected.is_on_fallback(Channel::Voice);
+    let heard = match settings.hear.is_on() {
+        true => Some(hear::hear(cx, leg.sid, on_fallback).await),
+        false => None,
+    };
+    if let (Some((Found::Success, said)), true) = (&heard, on_fallback && settings.hear.fallback_marker.is_some()) {
+        // Who heard the fallback's own marker need not wait for what the logs say of it.
+        let detail = format!("{} was answered; {said}", leg.sid);
+        return Made { attempt: attempt(Found::Success, None, answered_after, detail), on_fallback };
+    }
+    let sought = Sought { from, to, since: started_at, outbound: Some(&leg), hung_up };
+    let followed = follow(cx, &sought, &expected).await;
     let (mut found, mut detail) = (followed.found, followed.detail);
-    if settings.hear.is_on() {
-        let heard = hear::hear(cx, leg.sid, on_fallback, found == Found::Success).await;
-        if let (Found::Success, Some((heard, said))) = (found, heard) {
-            found = heard;
-            detail = format!("{detail}; {said}");
-        }
+    if let (Found::Success, Some((heard, said))) = (found, heard) {
+        found = heard;
+        detail = format!("{detail}; {said}");
     }
     Made { attempt: attempt(found, followed.entry, answered_after, detail), on_fallback }
 }

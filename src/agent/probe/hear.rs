@@ -19,13 +19,12 @@ const WITHIN: Duration = Duration::from_secs(90);
 /// Twilio's code of a recording that holds no sound.
 const SILENT: u32 = 16_102;
 
-/// What was heard of a call, and in words; `None` if it was not to be listened to.
-pub async fn hear(cx: &Context, call: CallSid, on_fallback: bool, listens: bool) -> Option<(Found, String)> {
+/// What was heard of a call, and in words.
+pub async fn hear(cx: &Context, call: CallSid, on_fallback: bool) -> (Found, String) {
     let client = &cx.shared.client;
     let recording = wait(cx, call).await;
     let heard = match &recording {
-        _ if !listens => None,
-        Some(own) if own.state() == RecordingState::Completed => Some(match client.fetch_recording(own).await {
+        Some(own) if own.state() == RecordingState::Completed => match client.fetch_recording(own).await {
             Ok(sound) => {
                 let heard = listen(&sound);
                 let expected = cx.settings.hear.expected(on_fallback);
@@ -36,11 +35,11 @@ pub async fn hear(cx: &Context, call: CallSid, on_fallback: bool, listens: bool)
                 }
             }
             Err(e) => (Found::Error(Unmeasured::Recording), e.to_string()),
-        }),
+        },
         Some(own) if own.state() == RecordingState::Absent(Some(SILENT)) => {
-            Some((Found::Failure(Reason::Silence), "heard: nothing, says Twilio".to_owned()))
+            (Found::Failure(Reason::Silence), "heard: nothing, says Twilio".to_owned())
         }
-        Some(_) | None => Some((Found::Error(Unmeasured::Recording), "there is no recording".to_owned())),
+        Some(_) | None => (Found::Error(Unmeasured::Recording), "there is no recording".to_owned()),
     };
     if let Some(own) = recording.filter(|own| own.state() == RecordingState::Completed && !cx.settings.hear.keep)
         && let Err(error) = client.delete_recording(&own).await
