@@ -22,7 +22,7 @@ use super::probe::Ask;
 use super::view::View;
 use super::{Message, Role, Shared, fallback};
 use crate::core::engine::Engine;
-use crate::core::guard::Sight;
+use crate::core::guard::{Sight, Strength};
 use crate::core::hands::{Hands, Watch};
 use crate::core::id::{Channel, E164, GroupName};
 use crate::core::journal::{Act, By, End, Entry, FallbackState};
@@ -220,7 +220,8 @@ impl Desk {
         if decision.action == Action::Rollback {
             let channel = decision.channel;
             // After a restart the detector asks again for what is being done.
-            decision.numbers.retain(|n| !self.hands.is_engaged(*n, channel));
+            let strength = Strength::of(&decision.evidence);
+            decision.numbers.retain(|n| !self.hands.is_asked_for(*n, channel, strength));
             if decision.numbers.is_empty() {
                 return None;
             }

@@ -76,6 +76,7 @@ pub fn read(mut s: Section<'_>) -> Settings {
         hear: s.section("hear").map_or_else(Hear::default, read_hear),
         on_suspicion: s.boolean("on_suspicion").unwrap_or(default.on_suspicion),
         handler_request: s.boolean("handler_request").unwrap_or(default.handler_request),
+        fails_for: time(&mut s, "fails_for", Duration::ZERO, 30 * MINUTE, default.fails_for),
         expects_reply: s.boolean("expects_reply").unwrap_or(default.expects_reply),
         budget: read_budget(&mut s, default.budget),
     };

@@ -145,6 +145,8 @@ pub struct ChannelState {
     decided: bool,
     /// A rollback failed: the next one not before this.
     not_before: Option<Time>,
+    /// What was last decided rests on test calls alone, which a failing caller outweighs.
+    on_hint: bool,
     /// Somebody has called or written.
     was_used: bool,
     /// What the latest probe showed.
@@ -231,6 +233,7 @@ impl Engine {
                         served: Served::default(),
                         met: Vec::new(),
                         decided: false,
+                        on_hint: false,
                         not_before: None,
                         was_used: false,
                         last_probe: None,

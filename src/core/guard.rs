@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use super::journal::FallbackState;
 use super::policy::{self, Mode, Phase};
 use super::time::Time;
+use super::verdict::Evidence;
 
 /// Why a rollback that the evidence asks for is not made, or not yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -186,12 +187,18 @@ pub fn rule(now: Time, facts: &Facts) -> Ruling {
 }
 
 /// On what a decision rests, as far as the cap cares.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Strength {
-    /// Real callers met a curable failure.
-    Callers,
     /// Silence, or test calls alone.
     Hint,
+    /// Real callers met a curable failure.
+    Callers,
+}
+
+impl Strength {
+    pub const fn of(evidence: &Evidence) -> Strength {
+        if evidence.failing > 0 { Strength::Callers } else { Strength::Hint }
+    }
 }
 
 /// How many of a group's `numbers` may be on the fallback without approval.

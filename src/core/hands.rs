@@ -20,7 +20,7 @@ mod step;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::guard::{Guard, Sight};
+use super::guard::{Guard, Sight, Strength};
 use super::id::{Channel, E164, GroupName};
 use super::journal::{End, FallbackState, Hold, Order};
 use super::policy::{Decision, DecisionId, Mode, Phase};
@@ -293,6 +293,16 @@ impl Hands {
     /// True while a demand or an order has this number.
     pub fn is_engaged(&self, number: E164, channel: Channel) -> bool {
         let demanded = |d: &Demand| d.decision.channel == channel && d.waiting.contains(&number);
+        self.demands.values().any(demanded) || self.ordered(number, channel).is_some()
+    }
+
+    /// True while a demand on evidence at least as strong, or an order, has this number.
+    pub fn is_asked_for(&self, number: E164, channel: Channel, strength: Strength) -> bool {
+        let demanded = |d: &Demand| {
+            d.decision.channel == channel
+                && d.waiting.contains(&number)
+                && (d.is_approved || Strength::of(&d.decision.evidence) >= strength)
+        };
         self.demands.values().any(demanded) || self.ordered(number, channel).is_some()
     }
 

@@ -487,3 +487,33 @@ fn the_fallbacks_marker_proves_it_as_soon_as_it_is_heard() {
     assert!(by_ear < 40, "{by_ear} s: the call, what is listened to, and its recording");
     assert!((by_ear + 30..120).contains(&by_logs), "{by_logs} s: its alerts must have had time");
 }
+
+#[test]
+fn a_failing_caller_outweighs_what_test_calls_only_asked_for() {
+    // A group of one, on which probes alone decide nothing: a person is asked. Then callers come.
+    let late = busy("").replace(
+        "numbers = [\"+15005550100\", \"+15005550101\", \"+15005550102\"]\ntraffic = { calls_per_hour = 60,",
+        "numbers = [\"+15005550100\"]\ntraffic = { calls_per_hour = 2, floor_per_hour = 2,",
+    );
+    assert_ne!(late, busy(""));
+    play(&late, async |w| {
+        let agent = start(w, "every = \"1m\"").await;
+        w.pass(120).await;
+        w.sim.set_handler(APP, HandlerState::all(Condition::Status(500))).unwrap();
+        let swapped = || w.sim.number(number()).unwrap()["voice_url"] == BIN;
+        let mut was_asked = false;
+        for _ in 0..120 {
+            w.pass(60).await;
+            was_asked |= !agent.status().waiting.is_empty();
+            if swapped() {
+                break;
+            }
+        }
+        let status = agent.status();
+        let decision = status.decisions.iter().find(|d| d.action == Action::Rollback).unwrap().clone();
+        agent.stop().await;
+        assert!(was_asked, "on test calls alone");
+        assert!(swapped() && decision.evidence.failing > 0, "{decision:?}");
+        assert!(status.waiting.is_empty(), "nobody needs to be asked any more");
+    });
+}

@@ -35,7 +35,7 @@ use crate::core::observation::{Observation, Probe, ProbeResult};
 use crate::core::policy::Phase;
 use crate::core::probe::lag::Lags;
 use crate::core::probe::plan::{Plan, Why};
-use crate::core::probe::{Attempt, Found, Kind, Origin, Settings, Unmeasured, counted, is_unconfirmed};
+use crate::core::probe::{Attempt, Found, Kind, Origin, Settings, Unmeasured, again_at, counted};
 use crate::core::roster::{NumberIx, PortAt};
 use crate::core::time::Time;
 use crate::metrics::tally::ProbeEnd;
@@ -145,7 +145,7 @@ struct Run {
     why: Why,
     attempts: Vec<Attempt>,
     on_fallback: bool,
-    /// Another attempt is wanted, since when.
+    /// When another attempt is to be made, before anything counts.
     again: Option<Time>,
 }
 
@@ -222,6 +222,11 @@ impl Prober {
                 }
             }
             Ask::Prove { number, channel } => {
+                // What waits to be repeated was found before the swap, and says nothing of what came after it.
+                if self.runs.get(&(number, channel)).is_some_and(|r| r.again.is_some()) {
+                    self.runs.remove(&(number, channel));
+                    self.plan.ended(number, channel);
+                }
                 self.plan.ask(now, number, channel, Why::Proof);
             }
         }
@@ -234,8 +239,9 @@ impl Prober {
             return;
         }
         // What failed is repeated before anything else is begun.
-        let again: Vec<Line> = self.runs.iter().filter(|(_, r)| r.again.is_some()).map(|(line, _)| *line).collect();
-        for line in again {
+        let is_due = |r: &Run| r.again.is_some_and(|at| at <= now);
+        let due: Vec<Line> = self.runs.iter().filter(|(_, r)| is_due(r)).map(|(line, _)| *line).collect();
+        for line in due {
             if self.plan.repeat(now, line.0, line.1) {
                 self.attempt(line);
             }
@@ -247,7 +253,7 @@ impl Prober {
         let given_up: Vec<Line> = self
             .runs
             .iter()
-            .filter(|(_, r)| r.again.is_some_and(|since| since + REPEAT_WITHIN <= now))
+            .filter(|(_, r)| r.again.is_some_and(|at| at + REPEAT_WITHIN <= now))
             .map(|(line, _)| *line)
             .collect();
         for line in given_up {
@@ -305,8 +311,13 @@ impl Prober {
             count(&self.shared, line, &attempt);
             run.attempts.push(attempt);
         }
-        if is_unconfirmed(&run.attempts) {
-            run.again = Some(now);
+        // Whether a swap is good is asked when it is made, and answered at once.
+        let settings = self.plan.settings(line.0).filter(|_| run.why != Why::Proof);
+        run.again = again_at(&run.attempts, settings.map_or(Duration::ZERO, |s| s.fails_for));
+        if let Some(at) = run.again.filter(|_| !self.plan.wants_proof(line.0, line.1)) {
+            if at > now {
+                self.plan.park(line.0, line.1);
+            }
             return;
         }
         let Some(run) = self.runs.remove(&line) else { return };

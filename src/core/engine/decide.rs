@@ -3,6 +3,7 @@
 use super::{Engine, Event, Rollback, Source};
 use crate::core::detect::threshold::{Rule, RuleAction, Window};
 use crate::core::detect::{Finding, Found};
+use crate::core::guard::Strength;
 use crate::core::id::Channel;
 use crate::core::outcome::Reason;
 use crate::core::policy::{Action, Decision, DecisionId, Guard, Mode, PageReason, Phase};
@@ -79,7 +80,8 @@ impl Engine {
             self.found(now, finding);
         }
         for (number, channel) in std::mem::take(&mut self.weigh_again) {
-            let is_early = self.channel(number, channel).not_before.is_some_and(|t| now < t);
+            let state = self.channel(number, channel);
+            let is_early = state.not_before.is_some_and(|t| now < t) && !state.on_hint;
             if is_early || self.is_blind(channel, now) {
                 self.weigh_again.insert((number, channel));
             } else {
@@ -202,10 +204,12 @@ impl Engine {
         let mut withheld: Vec<(Guard, Vec<NumberIx>)> = Vec::new();
         for ix in case.numbers {
             let state = self.channel(*ix, channel);
-            if state.decided || state.rollback != Rollback::None {
+            // A person may have been asked, and is not needed any more.
+            let is_stronger = state.on_hint && Strength::of(case.evidence) == Strength::Callers;
+            if state.rollback != Rollback::None || state.decided && !is_stronger {
                 continue;
             }
-            if state.not_before.is_some_and(|t| now < t) {
+            if state.not_before.is_some_and(|t| now < t) && !is_stronger {
                 self.weigh_again.insert((*ix, channel));
                 continue;
             }
@@ -216,7 +220,8 @@ impl Engine {
                     None => withheld.push((guard, vec![*ix])),
                 },
             }
-            self.channel_mut(*ix, channel).decided = true;
+            let state = self.channel_mut(*ix, channel);
+            (state.decided, state.on_hint) = (true, Strength::of(case.evidence) == Strength::Hint);
             self.hot.insert((*ix, channel));
         }
         for ix in &act {

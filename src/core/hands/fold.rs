@@ -6,7 +6,7 @@ use super::{Backoff, Demand, Hands, Progress, RELAPSE_WITHIN, RETRY_AFTER};
 use crate::core::guard::Guard;
 use crate::core::id::{Channel, E164};
 use crate::core::journal::{Act, By, End, Entry, FallbackState, Order};
-use crate::core::policy::{Action, DecisionId};
+use crate::core::policy::{Action, Decision, DecisionId};
 use crate::core::saga::{Event, Illegal, Snapshot};
 use crate::core::time::Time;
 
@@ -19,6 +19,7 @@ impl Hands {
         match entry {
             Entry::Decision(decision) => {
                 if decision.action == Action::Rollback {
+                    self.take_over(decision);
                     let waiting = decision.numbers.iter().copied().collect();
                     let demand = Demand {
                         decision: decision.clone(),
@@ -136,6 +137,14 @@ impl Hands {
             demand.said.extend(numbers.iter().map(|n| (*n, guard)));
             demand.until = demand.until.or(until);
         }
+    }
+
+    /// What is decided on better evidence takes the place of what still waits on less.
+    fn take_over(&mut self, decision: &Decision) {
+        for demand in self.demands.values_mut().filter(|d| d.decision.channel == decision.channel) {
+            demand.waiting.retain(|n| !decision.numbers.contains(n));
+        }
+        self.demands.retain(|_, d| !d.waiting.is_empty());
     }
 
     fn take_from_demand(&mut self, decision: DecisionId, numbers: &[E164]) {

@@ -42,8 +42,7 @@ impl Hands {
         let Decision { id: decision, channel, ref group, at, .. } = demand.decision;
         let members = roster.groups().find(|(_, g)| g.name == *group).map(|(_, g)| g.numbers.as_slice());
         let members: Vec<E164> = members.unwrap_or_default().iter().map(|ix| roster.number(*ix).e164).collect();
-        let evidence = &demand.decision.evidence;
-        let strength = if evidence.failing > 0 { Strength::Callers } else { Strength::Hint };
+        let strength = Strength::of(&demand.decision.evidence);
         let percent = self.settings.caps.get(group).copied().unwrap_or(100);
         let on_fallback = members.iter().filter(|n| {
             let state = self.state(**n, channel);

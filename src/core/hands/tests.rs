@@ -47,7 +47,7 @@ fn roster(numbers: usize) -> Roster {
 #[derive(Debug, Clone)]
 enum Step {
     /// The detector asks for these numbers, by bits.
-    Decide(u8),
+    Decide(u8, Strength),
     Hold(u8),
     Release(u8),
     Mode(u8),
@@ -79,7 +79,9 @@ enum Step {
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
-        4 => any::<u8>().prop_map(Step::Decide),
+        4 => (any::<u8>(), any::<bool>()).prop_map(|(mask, is_hint)| {
+            Step::Decide(mask, if is_hint { Strength::Hint } else { Strength::Callers })
+        }),
         1 => (0..4u8).prop_map(Step::Hold),
         1 => (0..4u8).prop_map(Step::Release),
         1 => (0..3u8).prop_map(Step::Mode),
@@ -373,11 +375,12 @@ impl World {
         let scope =
             |i: u8| Scope { of: if i == 0 { Of::All } else { Of::Number(number(usize::from(i) - 1)) }, channel: None };
         match step {
-            Step::Decide(mask) => {
+            Step::Decide(mask, strength) => {
                 let mut numbers = bits(*mask, count);
-                numbers.retain(|n| !self.hands.is_engaged(*n, VOICE));
+                numbers.retain(|n| !self.hands.is_asked_for(*n, VOICE, *strength));
                 if !numbers.is_empty() {
-                    let evidence = Evidence { callers: 5, failing: 5, ..Evidence::default() };
+                    let failing = if *strength == Strength::Callers { 5 } else { 0 };
+                    let evidence = Evidence { callers: failing, failing, ..Evidence::default() };
                     self.verdicts.extend(numbers.iter().map(|n| (*n, Verdict::Failing)));
                     self.write(Entry::Decision(Decision {
                         id: self.hands.next_id(),

@@ -10,8 +10,9 @@
 //!
 //! Promises: `success`, `failure` and `error` (could not be measured) never mix: our own API trouble, a
 //! queue, a missing permission say nothing of the number. A failure counts only when its repetition, from
-//! a second origin where there is one, fails too. A call between two numbers on Twilio may never leave
-//! Twilio's network and proves nothing about the port; each result says where it came from.
+//! a second origin where there is one, fails too, and when it has lasted ([`again_at`]). A call between two
+//! numbers on Twilio may never leave Twilio's network and proves nothing about the port; each result says
+//! where it came from.
 
 pub mod lag;
 pub mod plan;
@@ -239,12 +240,20 @@ pub fn counted(attempts: &[Attempt]) -> Vec<&Attempt> {
     }
 }
 
-/// Whether another attempt is needed before anything counts.
-pub fn is_unconfirmed(attempts: &[Attempt]) -> bool {
-    let calls = attempts.iter().filter(|a| a.kind != Kind::Request).count();
-    let failures = attempts.iter().filter(|a| matches!(a.found, Found::Failure(_))).count();
-    let last = attempts.last().map(|a| (a.kind, a.found));
-    calls < 2 && failures < 2 && matches!(last, Some((Kind::Call | Kind::Message, Found::Failure(_))))
+/// When another attempt is to be made before anything counts; `None`: what was found stands.
+///
+/// A failure is repeated at once, unless a request to the handler's URL was a second witness already. And it
+/// must last: only what still fails `fails_for` after it first did can count, for callers who meet a minute's
+/// trouble are few, and a swap for them would outlive it.
+pub fn again_at(attempts: &[Attempt], fails_for: Duration) -> Option<Time> {
+    let last = attempts.last().filter(|a| a.kind != Kind::Request && matches!(a.found, Found::Failure(_)))?;
+    let mut failures = attempts.iter().filter(|a| matches!(a.found, Found::Failure(_)));
+    let first = failures.next()?;
+    if failures.next().is_none() {
+        return Some(last.ended_at);
+    }
+    let lasting = first.started_at + fails_for;
+    (last.started_at < lasting).then_some(lasting.max(last.ended_at))
 }
 
 /// How a group is probed.
@@ -270,6 +279,8 @@ pub struct Settings {
     pub on_suspicion: bool,
     /// …and before it for a request to the handler's URL.
     pub handler_request: bool,
+    /// Only what still fails so long after it first did counts.
+    pub fails_for: Duration,
     /// A message must be answered.
     pub expects_reply: bool,
     pub budget: plan::Budget,
@@ -341,6 +352,7 @@ impl Default for Settings {
             hear: Hear::default(),
             on_suspicion: true,
             handler_request: false,
+            fails_for: s(120),
             expects_reply: false,
             budget: plan::Budget::default(),
         }
@@ -381,8 +393,10 @@ mod tests {
         let serves = || attempt(Kind::Call, Found::Success);
         let unclear = || attempt(Kind::Call, Found::Error(Unmeasured::Busy));
         let request = || attempt(Kind::Request, Found::Failure(Reason::Webhook));
-        assert!(is_unconfirmed(&[fails()]) && !is_unconfirmed(&[serves()]) && !is_unconfirmed(&[fails(), fails()]));
-        assert!(!is_unconfirmed(&[request(), fails()]), "a failed request is a second witness");
+        let again = |attempts: &[Attempt]| again_at(attempts, Duration::ZERO).is_some();
+        assert!(again(&[fails()]) && !again(&[serves()]) && !again(&[fails(), fails()]));
+        assert!(!again(&[request(), fails()]), "a failed request is a second witness");
+        assert!(!again(&[fails(), unclear()]));
         let count = |attempts: &[Attempt]| counted(attempts).iter().map(|a| a.found.label()).collect::<Vec<_>>();
         assert_eq!(count(&[fails()]), [""; 0]);
         assert_eq!(count(&[fails(), fails()]), ["failure", "failure"]);
@@ -391,6 +405,23 @@ mod tests {
         assert_eq!(count(&[request(), fails()]), ["failure", "failure"]);
         assert_eq!(count(&[request(), serves()]), ["success"], "we may be behind a wall that Twilio is not");
         assert_eq!(count(&[request()]), [""; 0]);
+    }
+
+    #[test]
+    fn what_passes_by_within_minutes_does_not_count() {
+        let call = |at: i64, found| Attempt {
+            started_at: Time::from_secs(at),
+            ended_at: Time::from_secs(at + 20),
+            ..attempt(Kind::Call, found)
+        };
+        let fails = |at| call(at, Found::Failure(Reason::Webhook));
+        let again = |attempts: &[Attempt]| again_at(attempts, Duration::from_secs(120));
+        let at = |s: i64| Some(Time::from_secs(s));
+        assert_eq!(again(&[fails(1000)]), at(1020), "at once");
+        assert_eq!(again(&[fails(1000), fails(1020)]), at(1120), "and once more");
+        assert_eq!(again(&[fails(1000), fails(1020), fails(1120)]), None);
+        assert_eq!(again(&[fails(1000), fails(1020), call(1120, Found::Success)]), None);
+        assert_eq!(again(&[fails(1000), fails(1110)]), at(1130), "never before the last one is over");
     }
 
     #[test]

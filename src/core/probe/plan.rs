@@ -85,7 +85,10 @@ struct Line {
     /// When its next one is due.
     due: Time,
     last_suspicion: Option<Time>,
+    /// A probe and its repetitions are not over.
     is_up: bool,
+    /// Between two of them, so long that others may probe meanwhile.
+    is_parked: bool,
 }
 
 /// The beginnings of the last day, oldest first.
@@ -194,9 +197,9 @@ impl Plan {
         true
     }
 
-    /// Takes back what was asked for.
-    pub fn unask(&mut self, number: NumberIx, channel: Channel) {
-        self.asked.retain(|(_, n, c)| (*n, *c) != (number, channel));
+    /// True if a proof is asked for and not begun.
+    pub fn wants_proof(&self, number: NumberIx, channel: Channel) -> bool {
+        self.asked.contains(&(Why::Proof, number, channel))
     }
 
     fn every(&self, number: NumberIx, channel: Channel) -> Option<Duration> {
@@ -279,11 +282,23 @@ impl Plan {
         self.spent_by[self.group_of[number.0 as usize]].add(now);
     }
 
+    /// A probe under way waits for its repetition: others may probe meanwhile, though not this line.
+    pub fn park(&mut self, number: NumberIx, channel: Channel) {
+        let line = &mut self.lines[number.0 as usize][channel.index()];
+        self.up -= usize::from(line.is_up && !line.is_parked);
+        line.is_parked = line.is_up;
+    }
+
     /// A probe under way wants to be repeated: true if the limits allow it now, and then it is counted.
     pub fn repeat(&mut self, now: Time, number: NumberIx, channel: Channel) -> bool {
-        let may = now >= self.free_at() && self.is_apart(now, number, channel) && !self.is_spent(now, number);
+        let is_parked = self.lines[number.0 as usize][channel.index()].is_parked;
+        let has_place = !is_parked || self.up < self.limits.at_once;
+        let may =
+            has_place && now >= self.free_at() && self.is_apart(now, number, channel) && !self.is_spent(now, number);
         if may {
-            self.lines[number.0 as usize][channel.index()].last = Some(now);
+            let line = &mut self.lines[number.0 as usize][channel.index()];
+            (line.last, line.is_parked) = (Some(now), false);
+            self.up += usize::from(is_parked);
             self.spend(now, number);
         }
         may
@@ -300,8 +315,8 @@ impl Plan {
     /// A probe and its repetitions are over.
     pub fn ended(&mut self, number: NumberIx, channel: Channel) {
         let line = &mut self.lines[number.0 as usize][channel.index()];
-        self.up -= usize::from(line.is_up);
-        line.is_up = false;
+        self.up -= usize::from(line.is_up && !line.is_parked);
+        (line.is_up, line.is_parked) = (false, false);
     }
 }
 
@@ -388,6 +403,7 @@ mod tests {
             let limits = Limits { at_once, budget, ..Limits::default() };
             let mut plan = plan(20, limits);
             let mut up: Vec<(NumberIx, Channel)> = Vec::new();
+            let mut parked: Vec<(NumberIx, Channel)> = Vec::new();
             let mut starts: Vec<Time> = Vec::new();
             let mut now = Time::from_secs(1000);
             for (wait, number, what) in steps {
@@ -397,12 +413,21 @@ mod tests {
                     0 => { plan.ask(now, n, Channel::Voice, Why::Suspicion); }
                     1 => { plan.ask(now, n, Channel::Messaging, Why::Proof); }
                     2 if !up.is_empty() => {
-                        let (n, c) = up.remove(0);
-                        plan.ended(n, c);
+                        let line = up.remove(0);
+                        parked.retain(|l| *l != line);
+                        plan.ended(line.0, line.1);
                     }
                     3 if !up.is_empty() => {
-                        let (n, c) = up[0];
-                        if plan.repeat(now, n, c) { starts.push(now); }
+                        let line = up[number as usize % up.len()];
+                        if plan.repeat(now, line.0, line.1) {
+                            starts.push(now);
+                            parked.retain(|l| *l != line);
+                        }
+                    }
+                    4 if !up.is_empty() => {
+                        let line = up[number as usize % up.len()];
+                        plan.park(line.0, line.1);
+                        if !parked.contains(&line) { parked.push(line); }
                     }
                     _ => {}
                 }
@@ -411,7 +436,7 @@ mod tests {
                     up.push((n, c));
                     starts.push(now);
                 }
-                prop_assert!(up.len() <= at_once);
+                prop_assert!(up.len() - parked.len() <= at_once);
             }
             for (i, t) in starts.iter().enumerate() {
                 let within = |d: Duration| starts[i..].iter().take_while(|u| **u < *t + d).count();
