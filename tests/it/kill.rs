@@ -6,8 +6,9 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
+use axum::http::request::Parts;
 use axum::response::Response;
 use ringback::clock::Clock;
 use ringback::core::id::E164;
@@ -88,15 +89,21 @@ pub async fn pass(State(middle): State<Middle>, request: Request) -> Response {
         kill();
         return Response::builder().status(500).body(Body::empty()).unwrap();
     }
-    let url = format!("{}{}", middle.upstream, parts.uri);
-    let mut headers = parts.headers;
-    headers.remove("host");
-    let Ok(answer) = middle.http.request(parts.method, url).headers(headers).body(body).send().await else {
-        return Response::builder().status(502).body(Body::empty()).unwrap();
-    };
+    let response = forward(&middle.http, &middle.upstream, parts, body).await;
     if middle.point == Point::After(nth) {
         kill();
     }
+    response
+}
+
+/// Hands a request on and brings its answer.
+pub async fn forward(http: &reqwest::Client, upstream: &str, parts: Parts, body: Bytes) -> Response {
+    let mut headers = parts.headers;
+    headers.remove("host");
+    let request = http.request(parts.method, format!("{upstream}{}", parts.uri)).headers(headers).body(body);
+    let Ok(answer) = request.send().await else {
+        return Response::builder().status(502).body(Body::empty()).unwrap();
+    };
     let mut response = Response::builder().status(answer.status());
     for (name, value) in answer.headers() {
         if name != "content-length" && name != "transfer-encoding" {
