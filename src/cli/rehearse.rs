@@ -31,6 +31,9 @@ pub struct Arguments {
     /// Print JSON
     #[arg(long)]
     json: bool,
+    /// Who holds the drill, for the record
+    #[arg(long, value_name = "NAME", env = "USER", default_value = "operator")]
+    author: String,
     /// Write a record for the change ticket, in Markdown
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
@@ -93,7 +96,7 @@ async fn work(arguments: &Arguments, config: &Config, stop: &CancellationToken) 
         return Ok(Exit::BadUsage);
     };
     rehearsal.number = arguments.number.unwrap_or(rehearsal.number);
-    let report = match Drill::new(config, rehearsal, &clock)?.run(arguments.force, stop).await {
+    let report = match Drill::new(config, rehearsal, &arguments.author, &clock)?.run(arguments.force, stop).await {
         Err(DrillError::Stopped) => {
             complain(&format!("ringback: {}", DrillError::Stopped));
             return Ok(Exit::FoundTrouble);

@@ -26,19 +26,20 @@ use crate::agent::status::{ChannelStatus, Status};
 use crate::agent::{Agent, Message, StartError};
 use crate::clock::Clock;
 use crate::config::{Config, Probes, Rehearsal};
-use crate::core::id::{Channel, E164, NumberSid};
+use crate::core::id::{Channel, E164, GroupName, NumberSid};
 use crate::core::journal::{Act, Author};
 use crate::core::observation::{Leg, ProbeResult};
 use crate::core::operator::Request;
 use crate::core::policy::{Action, Mode};
 use crate::core::roster::{Number, NumberIx, PortAt, Roster};
+use crate::core::routing::bare;
 use crate::core::time::Time;
 use crate::twilio::wire::{NumberRead, Row};
 use crate::twilio::{Error, LARGEST_PAGE};
 
 use back::WayBack;
 use note::Note;
-use report::{Report, Stage, StageReport, Variant, VariantReport};
+use report::{Report, Stage, StageReport, Subject, Variant, VariantReport};
 
 /// Callers of so long ago make a number a live one.
 const LIVE: Duration = Duration::from_secs(24 * 3600);
@@ -80,16 +81,29 @@ pub struct Drill {
     config: Config,
     rehearsal: Rehearsal,
     fallback: String,
+    subject: Subject,
     clock: Clock,
     back: WayBack,
 }
 
 impl Drill {
-    /// Prepares a drill on `rehearsal.number`.
-    pub fn new(config: &Config, rehearsal: Rehearsal, clock: &Clock) -> Result<Drill, DrillError> {
-        let (config, fallback) = drill_config(config, &rehearsal).map_err(DrillError::Refused)?;
+    /// Prepares a drill on `rehearsal.number`, which `by` holds.
+    pub fn new(config: &Config, rehearsal: Rehearsal, by: &str, clock: &Clock) -> Result<Drill, DrillError> {
+        let (config, fallback, group) = drill_config(config, &rehearsal).map_err(DrillError::Refused)?;
+        let probe = config.probes.groups.iter().flatten().next();
+        let prober = probe.and_then(|p| p.from).map(|from| format!("{from}, through Twilio"));
+        let commands = probe.into_iter().flat_map(|p| &p.externals);
+        let commands = commands.map(|e| format!("the command {}", e.command.first().map_or("", String::as_str)));
+        let subject = Subject {
+            number: rehearsal.number,
+            by: by.to_owned(),
+            group,
+            good: bare(&rehearsal.good),
+            fallback: bare(&fallback),
+            calls_from: prober.into_iter().chain(commands).collect(),
+        };
         let back = WayBack::new(&config, clock)?;
-        Ok(Drill { config, rehearsal, fallback, clock: clock.clone(), back })
+        Ok(Drill { config, rehearsal, fallback, subject, clock: clock.clone(), back })
     }
 
     /// Plays every variant that has a handler, until `stop`, and puts the number back, whatever happened.
@@ -112,8 +126,16 @@ impl Drill {
                 return Err(e);
             }
         };
-        let cautions = vec![CAUTION.to_owned()];
-        Ok(Report { number, started_at, ended_at: self.clock.now(), variants: played?, put_back, cautions })
+        let is_on_net = self.config.probes.groups.iter().flatten().any(|p| p.from.is_some());
+        let cautions = is_on_net.then_some(CAUTION).into_iter().collect();
+        Ok(Report {
+            subject: self.subject.clone(),
+            started_at,
+            ended_at: self.clock.now(),
+            variants: played?,
+            put_back,
+            cautions,
+        })
     }
 
     /// The number as it is, if a drill may be held on it.
@@ -191,7 +213,7 @@ impl Drill {
         // It ends what it is writing.
         agent.stop().await;
         outcome?;
-        Ok(VariantReport { variant, stages })
+        Ok(VariantReport { variant, url: bare(broken), stages })
     }
 }
 
@@ -211,7 +233,8 @@ async fn unless<T>(
 const STATE: &str = "rehearsal.db";
 
 /// What a drill cannot show.
-const CAUTION: &str = "Its test calls went from Twilio to Twilio: they may never have left Twilio's network, and prove nothing about a port.";
+const CAUTION: &str = "What it does not show: its test calls went from Twilio to Twilio. They may never have left Twilio's network, and \
+     prove nothing about a port.";
 
 /// A variant under way.
 struct Play<'a> {
@@ -248,7 +271,7 @@ impl Play<'_> {
         self.approve().await;
         let swapped = |_: &Status, c: &ChannelStatus| {
             matches!(c.saga, "read_back" | "proven" | "unproven")
-                .then(|| "the fallback is the effective handler".to_owned())
+                .then(|| "Twilio says that the fallback answers its calls now".to_owned())
         };
         if !self.stage(Stage::Swapped, swapped).await? {
             return Ok(());
@@ -261,8 +284,9 @@ impl Play<'_> {
             return Ok(());
         }
         self.restore().await;
-        let restored =
-            |_: &Status, c: &ChannelStatus| (c.saga == "restored").then(|| "the snapshot is back".to_owned());
+        let restored = |_: &Status, c: &ChannelStatus| {
+            (c.saga == "restored").then(|| "it has the handler from before the swap again".to_owned())
+        };
         if !self.stage(Stage::Restored, restored).await? {
             return Ok(());
         }
@@ -349,8 +373,8 @@ fn said(_: &Status, what: &str) -> String {
 }
 
 /// The configuration of an agent for one spare number, made from that of the group it stands for.
-/// With it, the fallback that is rehearsed.
-fn drill_config(config: &Config, rehearsal: &Rehearsal) -> Result<(Config, String), String> {
+/// With it, the fallback that is rehearsed, and the group's name.
+fn drill_config(config: &Config, rehearsal: &Rehearsal) -> Result<(Config, String, GroupName), String> {
     let number = rehearsal.number;
     if config.roster.find(number).is_some() {
         return Err(format!("{number} is watched; the drill needs a spare number that is in no group"));
@@ -363,6 +387,7 @@ fn drill_config(config: &Config, rehearsal: &Rehearsal) -> Result<(Config, Strin
             .find(|(ix, g)| g.fallback(Channel::Voice).is_some() && config.probes.groups[ix.0 as usize].is_some()),
     }
     .ok_or("no group to rehearse has a fallback and [group.probe]; name one with rehearsal.group")?;
+    let stands_for = group.name.clone();
     let fallback = group.fallback(Channel::Voice).map(str::to_owned);
     let fallback = fallback.ok_or_else(|| format!("group {} has no fallback.voice_url to rehearse", group.name))?;
     let probe = config.probes.groups[ix.0 as usize].clone();
@@ -394,5 +419,5 @@ fn drill_config(config: &Config, rehearsal: &Rehearsal) -> Result<(Config, Strin
     drill.hands.mode = Mode::Auto;
     drill.hands.caps.clear();
     drill.agent.state = config.agent.state.with_file_name(STATE);
-    Ok((drill, fallback))
+    Ok((drill, fallback, stands_for))
 }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::core::id::{Channel, E164, NumberSid};
 use crate::core::restore::{Values, fields};
+use crate::core::routing::bare;
 
 /// The number of a drill, before it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -49,7 +50,8 @@ impl Note {
         let is_ours = |value: &String| value.is_empty() || value == "voice" || self.urls.contains(value);
         let differences = Values::differences(before, before, now);
         let d = differences.iter().find(|d| !is_ours(&d.now))?;
-        Some(format!("{} was {:?} and is {:?}", d.field, d.snapshot, d.now))
+        let shown = |value: &str| if value.contains("://") { bare(value) } else { value.to_owned() };
+        Some(format!("{} was {:?} and is {:?}", d.field, shown(&d.snapshot), shown(&d.now)))
     }
 
     pub fn remove(path: &Path) -> io::Result<()> {

@@ -71,7 +71,7 @@ fn config(w: &World) -> Config {
 
 fn drill(w: &World) -> Drill {
     let config = config(w);
-    Drill::new(&config, config.rehearsal.clone().unwrap(), &w.clock).unwrap()
+    Drill::new(&config, config.rehearsal.clone().unwrap(), "ada", &w.clock).unwrap()
 }
 
 /// The number's record, but for when it was last changed.
@@ -98,9 +98,47 @@ fn every_stage_passes_and_the_number_is_what_it_was() {
             assert!(seconds(Stage::Restored) < 15.0, "{}", report.text());
         }
         let text = report.markdown();
-        assert!(
-            text.contains("| fallback proven by a test call | pass |") && text.contains("prove nothing about a port")
-        );
+        for part in [
+            "**Passed: every stage, and the number is what it was.**",
+            "| who | ada |",
+            "| when | 2026-11-21 14:00:00 UTC to 2026-11-21 14:",
+            "| good handler | https://drill.example.com/good |",
+            "| fallback | https://handler.twilio.com/twiml/EH00000000000000000000000000000001 |",
+            "| test calls from | +15005550199, through Twilio |",
+            "## Broken: the handler gives the wrong answer\n\nhttps://drill.example.com/wrong\n",
+            "| fallback proven by a test call | pass |",
+            "prove nothing about a port",
+        ] {
+            assert!(text.contains(part), "{part} is not in:\n{text}");
+        }
+    });
+}
+
+#[test]
+fn a_drill_that_fails_says_what_to_do() {
+    // Not broken at all, and with a secret in it.
+    let fine = "https://ada:s3cret@drill.example.com/fine?key=s3cret";
+    play(&format!("{DAY}[[handler]]\nurl = \"{fine}\"\nmarker = \"42\"\n"), async |w| {
+        let before = record(w);
+        let config = config(w);
+        let mut rehearsal = config.rehearsal.clone().unwrap();
+        rehearsal.broken = vec![(Variant::Error, fine.to_owned())];
+        let drill = Drill::new(&config, rehearsal, "ada", &w.clock).unwrap();
+        let report = drill.run(false, &CancellationToken::new()).await.unwrap();
+        assert!(!report.is_passed());
+        assert_eq!(record(w), before);
+        let text = report.markdown();
+        for part in [
+            "**FAILED: see the stages. The number is what it was.**",
+            "\n\nhttps://drill.example.com/fine\n\n",
+            "| handler broken: found, and a rollback decided | **FAIL** | 600.",
+            "test calls did not find the fault. **To do:** a wrong answer is heard only with group.probe.hear",
+            "| the number put back as it was | pass |",
+        ] {
+            assert!(text.contains(part), "{part} is not in:\n{text}");
+        }
+        let json = serde_json::to_string(&report).unwrap();
+        assert!(!(text + &report.text() + &json).contains("s3cret"), "{json}");
     });
 }
 
@@ -158,7 +196,7 @@ fn a_live_or_a_watched_number_is_refused() {
         let config = config(w);
         let mut rehearsal = config.rehearsal.clone().unwrap();
         rehearsal.number = "+15005550100".parse().unwrap();
-        let refused = Drill::new(&config, rehearsal, &w.clock).err().unwrap();
+        let refused = Drill::new(&config, rehearsal, "ada", &w.clock).err().unwrap();
         assert!(refused.to_string().contains("is watched"), "{refused}");
     });
 }
@@ -168,7 +206,7 @@ fn short(w: &World) -> Drill {
     let config = config(w);
     let mut rehearsal = config.rehearsal.clone().unwrap();
     rehearsal.broken.truncate(1);
-    Drill::new(&config, rehearsal, &w.clock).unwrap()
+    Drill::new(&config, rehearsal, "ada", &w.clock).unwrap()
 }
 
 /// A drill that is told to stop while its handler is broken, after `then`.
