@@ -8,7 +8,7 @@
 //! a request of ours that was cut off may still take effect after the first look. One drill at a time holds
 //! the lock, so that none puts back what another has just begun.
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,6 +32,9 @@ const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs
 
 /// Trouble that lasts longer needs a person.
 const PATIENCE: Duration = Duration::from_secs(300);
+
+/// Writes that Twilio takes and that change nothing, at the most.
+const WRITES: u32 = 12;
 
 /// What puts a number back.
 pub struct WayBack {
@@ -70,7 +73,7 @@ impl WayBack {
         let note = note_beside(&config.agent.state);
         let failed = |source| DrillError::Note { path: note.clone(), source };
         let lock = File::options().create(true).truncate(false).write(true).open(lock_of(&note)).map_err(failed)?;
-        if lock.try_lock().is_err() {
+        if is_taken(&lock) {
             let why = "another drill is under way on this machine; wait for its end, or stop it with Ctrl-C";
             return Err(DrillError::Refused(why.to_owned()));
         }
@@ -104,7 +107,7 @@ impl WayBack {
         let before = Values::read(&note.record, Channel::Voice).map_err(|e| failed(e.to_string()))?;
         let until = self.clock.now() + PATIENCE;
         let mut pause = PAUSE.0;
-        let mut was_seen = false;
+        let (mut was_seen, mut writes) = (false, 0);
         loop {
             let left = until.since(self.clock.now());
             match self.attempt(note, &before, force).await {
@@ -114,14 +117,16 @@ impl WayBack {
                     self.clock.sleep(LATE).await;
                     continue;
                 }
-                Ok(Try::Written) if !left.is_zero() => {}
-                Ok(Try::Written) => return Err(failed("it is written and does not stay as it was".to_owned())),
+                // Whatever the time: a write deserves a look.
+                Ok(Try::Written) if writes < WRITES => writes += 1,
+                Ok(Try::Written) => return Err(failed(format!("it was written {writes} times and is not as it was"))),
                 Err(Trouble::Passing(error)) if !left.is_zero() => {
                     let left = span_text(Duration::from_secs(left.as_secs()));
                     tracing::error!(number = %note.number, "not put back yet; trying for another {left}: {error}");
                 }
                 Err(Trouble::Passing(error)) => {
-                    return Err(failed(format!("{error}, for {}; {}", span_text(PATIENCE), error.cure())));
+                    let status = "see https://status.twilio.com, and whether this machine reaches it";
+                    return Err(failed(format!("{error}, for {} now; {status}", span_text(PATIENCE))));
                 }
                 Err(Trouble::Lasting(why)) => return Err(failed(why)),
             }
@@ -153,8 +158,13 @@ impl WayBack {
 /// A drill that is under way is none.
 pub fn cut_off(config: &Config) -> Option<PathBuf> {
     let note = note_beside(&config.agent.state);
-    let is_free = || File::open(lock_of(&note)).map_or(true, |lock| lock.try_lock().is_ok());
-    (note.exists() && is_free()).then_some(note)
+    let is_under_way = || File::open(lock_of(&note)).is_ok_and(|lock| is_taken(&lock));
+    (note.exists() && !is_under_way()).then_some(note)
+}
+
+/// Takes the lock unless somebody has it. A file system without locks stops no drill.
+fn is_taken(lock: &File) -> bool {
+    matches!(lock.try_lock(), Err(TryLockError::WouldBlock))
 }
 
 fn note_beside(state: &Path) -> PathBuf {

@@ -249,7 +249,9 @@ fn twilios_trouble_while_the_number_is_put_back_is_waited_out() {
 #[test]
 fn a_number_that_cannot_be_put_back_is_said_loudly_and_can_be_put_back_later() {
     // What passes is tried for five minutes, what does not is said at once.
-    for (kind, within) in [(FaultKind::Unavailable, 300..420), (FaultKind::Unauthorized, 0..30)] {
+    let faults =
+        [(FaultKind::Unavailable, 300..420), (FaultKind::Ineffective, 200..420), (FaultKind::Unauthorized, 0..30)];
+    for (kind, within) in faults {
         play(DAY, async |w| {
             let before = record(w);
             let began = w.now();
