@@ -1,14 +1,17 @@
 //! `ringback rehearse`: the fire drill, its report, and the way back from wherever it is stopped.
 
 use std::path::PathBuf;
+use std::pin::pin;
 
 use anyhow::Context;
+use tokio_util::sync::CancellationToken;
 
 use super::run::Signals;
 use super::{Exit, complain, log, say};
 use crate::clock::Clock;
 use crate::config::{Config, ProcessEnv};
 use crate::core::id::E164;
+use crate::rehearse::back::WayBack;
 use crate::rehearse::{Drill, DrillError};
 
 #[derive(Debug, clap::Args)]
@@ -19,7 +22,7 @@ pub struct Arguments {
     /// The spare number, instead of rehearsal.number
     #[arg(long, value_name = "NUMBER")]
     number: Option<E164>,
-    /// Also on a number that had live callers within a day
+    /// Also on a number that had live callers within a day, and put back over what somebody else changed
     #[arg(long)]
     force: bool,
     /// Only put back what a drill left that was cut off
@@ -28,60 +31,77 @@ pub struct Arguments {
     /// Print JSON
     #[arg(long)]
     json: bool,
+    /// Who holds the drill, for the record
+    #[arg(long, value_name = "NAME", env = "USER", default_value = "operator")]
+    author: String,
     /// Write a record for the change ticket, in Markdown
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
     /// How much to log
-    #[arg(long, value_name = "LEVEL", env = "RINGBACK_LOG", default_value = "error")]
+    #[arg(long, value_name = "LEVEL", env = "RINGBACK_LOG", default_value = "ringback::rehearse=info")]
     log: String,
 }
 
 pub fn rehearse(arguments: &Arguments) -> anyhow::Result<Exit> {
     let config = Config::load(&arguments.config, &ProcessEnv)?;
+    log::start(&arguments.log)?;
+    let exit = tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(run(arguments, &config));
+    match exit {
+        Err(e) if matches!(e.downcast_ref(), Some(DrillError::Refused(_))) => {
+            complain(&format!("ringback: {e}"));
+            Ok(Exit::BadUsage)
+        }
+        other => other,
+    }
+}
+
+async fn run(arguments: &Arguments, config: &Config) -> anyhow::Result<Exit> {
+    let mut signals = Signals::listen()?;
+    let stop = CancellationToken::new();
+    let mut work = pin!(work(arguments, config, &stop));
+    loop {
+        tokio::select! {
+            exit = &mut work => return exit,
+            signal = signals.next() => {
+                if stop.is_cancelled() {
+                    complain(&format!(
+                        "ringback: {signal} again: stopping at once. The number may not be put back: run `ringback rehearse \
+                         --put-back`"
+                    ));
+                    return Ok(Exit::CouldNotRun);
+                }
+                complain(&format!("ringback: {signal}: putting the number back; a second signal stops even that"));
+                stop.cancel();
+            }
+        }
+    }
+}
+
+async fn work(arguments: &Arguments, config: &Config, stop: &CancellationToken) -> anyhow::Result<Exit> {
+    let clock = Clock::system();
+    {
+        // Whatever else the configuration says by now, this must work.
+        let back = WayBack::new(config, &clock)?;
+        match back.recover(arguments.force).await? {
+            Some(number) => complain(&format!("ringback: an earlier drill was cut off: {number} is put back")),
+            None if arguments.put_back => complain("ringback: no drill was cut off: there is nothing to put back"),
+            None => {}
+        }
+    }
+    if arguments.put_back {
+        return Ok(Exit::Done);
+    }
     let Some(mut rehearsal) = config.rehearsal.clone() else {
         complain("ringback: there is no [rehearsal] in the configuration: name a spare number, good_url and error_url");
         return Ok(Exit::BadUsage);
     };
     rehearsal.number = arguments.number.unwrap_or(rehearsal.number);
-    log::start(&arguments.log)?;
-    let drill = match Drill::new(&config, rehearsal, &Clock::system()) {
-        Ok(drill) => drill,
-        Err(DrillError::Refused(why)) => {
-            complain(&format!("ringback: {why}"));
-            return Ok(Exit::BadUsage);
-        }
-        Err(e) => return Err(e.into()),
-    };
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(run(arguments, &drill))
-}
-
-async fn run(arguments: &Arguments, drill: &Drill) -> anyhow::Result<Exit> {
-    if let Some(number) = drill.recover().await? {
-        complain(&format!("ringback: an earlier drill was cut off: {number} is put back"));
-    }
-    if arguments.put_back {
-        return Ok(Exit::Done);
-    }
-    let mut signals = Signals::listen()?;
-    let report = tokio::select! {
-        report = drill.run(arguments.force) => report,
-        signal = signals.next() => {
-            complain(&format!("ringback: {signal}: putting the number back"));
-            drill.recover().await?;
+    let report = match Drill::new(config, rehearsal, &arguments.author, &clock)?.run(arguments.force, stop).await {
+        Err(DrillError::Stopped) => {
+            complain(&format!("ringback: {}", DrillError::Stopped));
             return Ok(Exit::FoundTrouble);
         }
-    };
-    let report = match report {
-        Ok(report) => report,
-        Err(DrillError::Refused(why)) => {
-            complain(&format!("ringback: {why}"));
-            drill.recover().await?;
-            return Ok(Exit::BadUsage);
-        }
-        Err(e) => {
-            drill.recover().await?;
-            return Err(e.into());
-        }
+        report => report?,
     };
     if let Some(path) = &arguments.record {
         std::fs::write(path, report.markdown()).with_context(|| format!("cannot write {}", path.display()))?;

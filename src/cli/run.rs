@@ -15,6 +15,8 @@ use crate::agent::{Agent, Role};
 use crate::clock::Clock;
 use crate::config::notify::law_13;
 use crate::config::{Config, ProcessEnv};
+use crate::rehearse;
+use crate::rehearse::note::Note;
 
 pub fn run(config: &Path, filter: &str) -> anyhow::Result<Exit> {
     let config = Config::load(config, &ProcessEnv)?;
@@ -38,9 +40,10 @@ fn forbid_core_dump() {
 }
 
 async fn agent(config: &Config) -> anyhow::Result<Exit> {
-    if let Some(note) = crate::rehearse::cut_off(config) {
-        let note = note.display();
-        tracing::error!(%note, "a fire drill was cut off: put its number back with `ringback rehearse --put-back`");
+    if let Some(path) = rehearse::back::cut_off(config) {
+        let number = Note::read(&path).ok().flatten().map_or_else(|| "its number".to_owned(), |n| n.number.to_string());
+        let note = path.display();
+        tracing::error!(%note, "a fire drill was cut off: put {number} back with `ringback rehearse --put-back`");
     }
     let mut signals = Signals::listen()?;
     let listener = TcpListener::bind(config.agent.listen).await.with_context(|| {

@@ -241,7 +241,7 @@ pub fn read_webhook(s: &mut Section<'_>, key: &'static str) -> Option<String> {
 fn webhook_problem(text: &str) -> Option<String> {
     let url = match Url::parse(text) {
         Ok(url) => url,
-        Err(e) => return Some(format!("not a URL: {e}")),
+        Err(e) => return Some(format!("not a URL: {e}; write it whole, from https:// on")),
     };
     let host = url.host_str().unwrap_or_default();
     if !matches!(url.scheme(), "http" | "https") || host.is_empty() {

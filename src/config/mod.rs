@@ -194,11 +194,12 @@ fn read(mut top: Section<'_>, path: &Path, env: &dyn Env) -> Option<Config> {
     top.require("twilio", "name the account: [twilio] account_sid = \"AC…\"");
     let twilio = top.section("twilio").and_then(|s| read_twilio(s, dir, env, faults));
     let per_number = top.section("metrics").map_or_else(PerNumber::default, read_metrics);
-    let rehearsal = top.section("rehearsal").and_then(rehearse::read);
+    let rehearsal = top.section("rehearsal");
     let notifiers = top.sections("notify");
     let heartbeat = top.section("heartbeat").and_then(|s| notify::read_heartbeat(s, dir, env));
     let (agent, poll, rules) = read_rest(top, dir, env);
     let Rules { probes, engine, hands, roster } = rules;
+    let rehearsal = rehearsal.and_then(|s| rehearse::read(s, &roster));
     let notify = notify::read(notifiers, &roster, dir, env);
     Some(Config {
         twilio: twilio?,
@@ -222,8 +223,9 @@ fn read_rules(mut top: Section<'_>, path: &Path) -> Option<Rules> {
     top.sections("notify");
     top.section("heartbeat");
     top.section("metrics").map(read_metrics);
-    top.section("rehearsal").map(rehearse::read);
+    let rehearsal = top.section("rehearsal");
     let (_, _, rules) = read_rest(top, dir, &HashMap::new());
+    rehearsal.map(|s| rehearse::read(s, &rules.roster));
     Some(rules)
 }
 

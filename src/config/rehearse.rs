@@ -3,6 +3,7 @@
 use super::group::read_webhook;
 use super::section::Section;
 use crate::core::id::{E164, GroupName};
+use crate::core::roster::Roster;
 use crate::rehearse::report::Variant;
 
 /// What a fire drill needs to know.
@@ -19,21 +20,34 @@ pub struct Rehearsal {
 }
 
 /// Reads `[rehearsal]`.
-pub fn read(mut s: Section<'_>) -> Option<Rehearsal> {
+pub fn read(mut s: Section<'_>, roster: &Roster) -> Option<Rehearsal> {
+    let faults = s.faults();
     s.require("number", "name a spare number of the account that no caller knows");
     s.require("good_url", "name a voice URL that works");
     let number = s.parse::<E164>("number");
-    let group = s.parse::<GroupName>("group").map(|g| g.value);
+    let group = s.parse::<GroupName>("group");
+    let known = |name: &GroupName| roster.groups().any(|(_, g)| g.name == *name);
+    if let Some(unknown) = group.as_ref().filter(|g| !known(&g.value)) {
+        let names: Vec<&str> = roster.groups().map(|(_, g)| g.name.as_str()).collect();
+        let problem = format!("there is no group of this name; known here: {}", names.join(", "));
+        faults.at(unknown.span.clone(), format!("{} = {:?}: {problem}", s.key("group"), unknown.value.as_str()));
+    }
     let good = read_webhook(&mut s, "good_url");
     let keys = [("error_url", Variant::Error), ("timeout_url", Variant::Timeout), ("wrong_url", Variant::WrongAnswer)];
-    let broken: Vec<(Variant, String)> =
-        keys.into_iter().filter_map(|(key, variant)| Some((variant, read_webhook(&mut s, key)?))).collect();
-    if broken.is_empty() {
+    if !keys.iter().any(|(key, _)| s.has(key)) {
         s.require(
             "error_url",
             "name a voice URL that answers HTTP 500; timeout_url and wrong_url are further variants",
         );
     }
+    let mut broken = Vec::new();
+    for (key, variant) in keys {
+        let Some(url) = read_webhook(&mut s, key) else { continue };
+        if Some(&url) == good.as_ref() {
+            faults.at(s.span(), format!("{} = {url:?}: is good_url as well; name one that is broken", s.key(key)));
+        }
+        broken.push((variant, url));
+    }
     s.finish();
-    Some(Rehearsal { number: number?.value, group, good: good?, broken })
+    Some(Rehearsal { number: number?.value, group: group.map(|g| g.value), good: good?, broken })
 }

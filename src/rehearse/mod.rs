@@ -8,43 +8,43 @@
 //! gives.
 //!
 //! Promises: a number with live callers, or of a group, is refused unless forced. Before anything is written
-//! the number's whole record is on the disk ([`note`]), and whatever ends the drill, the number is put back:
-//! at its end, at a signal or an error, and after a crash at the next start.
+//! the number's whole record is on the disk ([`note`]), and whatever ends the drill, the number is put back
+//! ([`back`]): at its end, at a signal or an error, and after a crash at the next start.
 
+pub mod back;
 pub mod note;
 pub mod report;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
 
 use crate::agent::desk::{Answer, Refusal, Word};
 use crate::agent::status::{ChannelStatus, Status};
 use crate::agent::{Agent, Message, StartError};
 use crate::clock::Clock;
 use crate::config::{Config, Probes, Rehearsal};
-use crate::core::id::{Channel, E164, NumberSid};
+use crate::core::id::{Channel, E164, GroupName, NumberSid};
 use crate::core::journal::{Act, Author};
 use crate::core::observation::{Leg, ProbeResult};
 use crate::core::operator::Request;
 use crate::core::policy::{Action, Mode};
-use crate::core::restore::Values;
 use crate::core::roster::{Number, NumberIx, PortAt, Roster};
+use crate::core::routing::bare;
 use crate::core::time::Time;
-use crate::metrics::Metrics;
-use crate::party::PartyKey;
 use crate::twilio::wire::{NumberRead, Row};
-use crate::twilio::{Client, Error, LARGEST_PAGE};
+use crate::twilio::{Error, LARGEST_PAGE};
 
+use back::WayBack;
 use note::Note;
-use report::{Report, Stage, StageReport, Variant, VariantReport};
+use report::{Report, Stage, StageReport, Subject, Variant, VariantReport};
 
 /// Callers of so long ago make a number a live one.
 const LIVE: Duration = Duration::from_secs(24 * 3600);
 
-/// Between test calls of the drill.
+/// Between test calls of the drill, unless the group's come more often.
 const EVERY: Duration = Duration::from_secs(15);
 
 /// A stage that takes longer has failed.
@@ -58,14 +58,20 @@ const LOOK: Duration = Duration::from_millis(500);
 pub enum DrillError {
     #[error("{0}")]
     Refused(String),
+    /// Nothing is left of it.
+    #[error("the drill was stopped before its end, and the number is what it was")]
+    Stopped,
     #[error("{0}; {cure}", cure = .0.cure())]
     Twilio(#[from] Error),
     #[error(transparent)]
     Start(#[from] StartError),
-    #[error("the drill's note {path}: {source}; nothing was changed")]
+    #[error("the drill's note {path}: {source}; check the folder's permissions and the space on the disk")]
     Note { path: PathBuf, source: std::io::Error },
-    #[error("{0} could not be put back: {1}; run the drill again, or restore it by hand from {2}")]
-    NotPutBack(E164, String, PathBuf),
+    #[error(
+        "{number} IS NOT PUT BACK and may still point at the drill's handlers: {why}. Once that is mended run \
+         `ringback rehearse --put-back`, or enter in the console what {note} says it was"
+    )]
+    NotPutBack { number: E164, why: String, note: PathBuf },
     #[error("the HTTP client cannot be built: {0}")]
     Http(String),
 }
@@ -74,92 +80,93 @@ pub enum DrillError {
 pub struct Drill {
     config: Config,
     rehearsal: Rehearsal,
+    fallback: String,
+    subject: Subject,
     clock: Clock,
-    client: Client,
-    note: PathBuf,
+    back: WayBack,
 }
 
 impl Drill {
-    /// Prepares a drill on `rehearsal.number`.
-    pub fn new(config: &Config, rehearsal: Rehearsal, clock: &Clock) -> Result<Drill, DrillError> {
-        let config = drill_config(config, &rehearsal).map_err(DrillError::Refused)?;
-        let roster = Arc::new(config.roster.clone());
-        let metrics = Metrics::new(&roster, Mode::Auto);
-        let client = Client::new(config.twilio.clone(), roster, PartyKey::public(), clock.clone(), metrics)
-            .map_err(|e| DrillError::Http(e.to_string()))?;
-        let note = config.agent.state.with_extension("note.json");
-        Ok(Drill { config, rehearsal, clock: clock.clone(), client, note })
+    /// Prepares a drill on `rehearsal.number`, which `by` holds.
+    pub fn new(config: &Config, rehearsal: Rehearsal, by: &str, clock: &Clock) -> Result<Drill, DrillError> {
+        let (config, fallback, group) = drill_config(config, &rehearsal).map_err(DrillError::Refused)?;
+        let probe = config.probes.groups.iter().flatten().next();
+        let prober = probe.and_then(|p| p.from).map(|from| format!("{from}, through Twilio"));
+        let commands = probe.into_iter().flat_map(|p| &p.externals);
+        let commands = commands.map(|e| format!("the command {}", e.command.first().map_or("", String::as_str)));
+        let subject = Subject {
+            number: rehearsal.number,
+            by: by.to_owned(),
+            group,
+            good: bare(&rehearsal.good),
+            fallback: bare(&fallback),
+            calls_from: prober.into_iter().chain(commands).collect(),
+        };
+        let back = WayBack::new(&config, clock)?;
+        Ok(Drill { config, rehearsal, fallback, subject, clock: clock.clone(), back })
     }
 
-    /// Puts back what an earlier drill left, if it did. Says which number that was.
-    pub async fn recover(&self) -> Result<Option<E164>, DrillError> {
-        let failed = |source| DrillError::Note { path: self.note.clone(), source };
-        let Some(note) = Note::read(&self.note).map_err(failed)? else { return Ok(None) };
-        self.put_back(&note).await?;
-        Ok(Some(note.number))
-    }
-
-    /// Writes the routing of the note over whatever the number has now, and looks whether it is there.
-    async fn put_back(&self, note: &Note) -> Result<(), DrillError> {
-        let not_put_back = |why: String| DrillError::NotPutBack(note.number, why, self.note.clone());
-        let before = Values::read(&note.record, Channel::Voice).map_err(|e| not_put_back(e.to_string()))?;
-        let mut said = String::new();
-        for _ in 0..5 {
-            match self.client.number(note.sid).await {
-                Ok(read) => {
-                    let now = Values::read(&read.raw, Channel::Voice).map_err(|e| not_put_back(e.to_string()))?;
-                    if now == before {
-                        Note::remove(&self.note)
-                            .map_err(|source| DrillError::Note { path: self.note.clone(), source })?;
-                        return Ok(());
-                    }
-                    if let Err(e) = self.client.update_number(note.sid, &note::back(&before, &now)).await {
-                        said = e.to_string();
-                    }
-                }
-                Err(e) => said = e.to_string(),
-            }
-            self.clock.sleep(Duration::from_secs(1)).await;
-        }
-        Err(not_put_back(said))
-    }
-
-    /// Plays every variant that has a handler, and puts the number back.
-    pub async fn run(&self, force: bool) -> Result<Report, DrillError> {
-        self.recover().await?;
+    /// Plays every variant that has a handler, until `stop`, and puts the number back, whatever happened.
+    pub async fn run(&self, force: bool, stop: &CancellationToken) -> Result<Report, DrillError> {
+        self.back.recover(force).await?;
         let started_at = self.clock.now();
+        let read = unless(stop, self.prepare(force)).await?;
         let number = self.rehearsal.number;
+        let handlers = self.rehearsal.broken.iter().map(|(_, url)| url).chain([&self.rehearsal.good, &self.fallback]);
+        let note = Note { number, sid: read.record.sid, record: read.raw.clone(), urls: handlers.cloned().collect() };
+        self.back.note(&note)?;
+        let played = self.variants(&read, stop).await;
+        let began = self.clock.now();
+        let back = self.back.put_back(&note, false).await;
+        let put_back = match (&played, back) {
+            (_, Ok(())) => StageReport::passed(Stage::PutBack, began, self.clock.now(), "its record is what it was"),
+            (Ok(_), Err(e)) => StageReport::failed(Stage::PutBack, began, self.clock.now(), &e.to_string()),
+            (Err(why), Err(e)) => {
+                tracing::error!("the drill ended early: {why}");
+                return Err(e);
+            }
+        };
+        let is_on_net = self.config.probes.groups.iter().flatten().any(|p| p.from.is_some());
+        let cautions = is_on_net.then_some(CAUTION).into_iter().collect();
+        Ok(Report {
+            subject: self.subject.clone(),
+            started_at,
+            ended_at: self.clock.now(),
+            variants: played?,
+            put_back,
+            cautions,
+        })
+    }
+
+    /// The number as it is, if a drill may be held on it.
+    async fn prepare(&self, force: bool) -> Result<NumberRead, DrillError> {
         let read = self.find().await?;
         if !force {
-            self.refuse_live(number).await?;
+            self.refuse_live(self.rehearsal.number).await?;
         }
-        let note = Note { number, sid: read.record.sid, record: read.raw.clone() };
-        note.write(&self.note).map_err(|source| DrillError::Note { path: self.note.clone(), source })?;
+        Ok(read)
+    }
+
+    async fn variants(&self, read: &NumberRead, stop: &CancellationToken) -> Result<Vec<VariantReport>, DrillError> {
         let mut variants = Vec::new();
         for (variant, url) in &self.rehearsal.broken {
-            variants.push(self.variant(*variant, url, &read).await?);
+            variants.push(self.variant(*variant, url, read, stop).await?);
         }
-        let began = self.clock.now();
-        let put_back = match self.put_back(&note).await {
-            Ok(()) => StageReport::passed(Stage::PutBack, began, self.clock.now(), "its record is what it was"),
-            Err(e) => StageReport::failed(Stage::PutBack, began, self.clock.now(), &e.to_string()),
-        };
-        let cautions = vec![CAUTION.to_owned()];
-        Ok(Report { number, started_at, ended_at: self.clock.now(), variants, put_back, cautions })
+        Ok(variants)
     }
 
     /// Points the number at a handler and at nothing else, as a person would.
     async fn point_at(&self, sid: NumberSid, url: &str) -> Result<(), DrillError> {
-        let now = self.client.number(sid).await?;
+        let now = self.back.client().number(sid).await?;
         let mut form = now.record.swap(Channel::Voice, url).map_err(|e| DrillError::Refused(e.to_string()))?;
         // A fallback URL of its own would serve the callers of a broken handler.
         form.push(("VoiceFallbackUrl", String::new()));
-        self.client.update_number(sid, &form).await?;
+        self.back.client().update_number(sid, &form).await?;
         Ok(())
     }
 
     async fn find(&self) -> Result<NumberRead, DrillError> {
-        let (numbers, _) = self.client.numbers(LARGEST_PAGE).all().await?;
+        let (numbers, _) = self.back.client().numbers(LARGEST_PAGE).all().await?;
         let number = self.rehearsal.number;
         let found = numbers.into_iter().find(|n| n.record.number == number);
         found.ok_or_else(|| DrillError::Refused(format!("{number} is not in this account; buy a spare number first")))
@@ -168,7 +175,7 @@ impl Drill {
     /// Refuses a number that somebody has called lately.
     async fn refuse_live(&self, number: E164) -> Result<(), DrillError> {
         let since = self.clock.now() - LIVE;
-        let mut pager = self.client.calls(since, LARGEST_PAGE);
+        let mut pager = self.back.client().calls(since, LARGEST_PAGE);
         while let Some(page) = pager.next().await? {
             let is_live = page.rows.iter().any(|row| match row {
                 Ok(Row::Ours(call)) => {
@@ -189,37 +196,53 @@ impl Drill {
     }
 
     /// One variant: from a good handler to a proven fallback and back.
-    async fn variant(&self, variant: Variant, broken: &str, read: &NumberRead) -> Result<VariantReport, DrillError> {
+    async fn variant(
+        &self,
+        variant: Variant,
+        broken: &str,
+        read: &NumberRead,
+        stop: &CancellationToken,
+    ) -> Result<VariantReport, DrillError> {
         // Nothing is remembered from one drill to the next.
         note::forget(&self.config.agent.state);
         self.point_at(read.record.sid, &self.rehearsal.good).await?;
-        let agent = Agent::start(&self.config, &self.clock).await?;
-        let mut play = Play { drill: self, agent: &agent, read, stages: Vec::new() };
+        let agent = unless(stop, async { Ok(Agent::start(&self.config, &self.clock).await?) }).await?;
+        let mut play = Play { drill: self, agent: &agent, variant, read, stop, stages: Vec::new() };
         let outcome = play.all(broken).await;
         let stages = play.stages;
+        // It ends what it is writing.
         agent.stop().await;
         outcome?;
-        Ok(VariantReport { variant, stages })
+        Ok(VariantReport { variant, url: bare(broken), stages })
     }
 }
 
-/// The note of a drill that was cut off and not put back, if there is one beside this configuration's state.
-pub fn cut_off(config: &Config) -> Option<PathBuf> {
-    let note = config.agent.state.with_file_name(STATE).with_extension("note.json");
-    note.exists().then_some(note)
+/// Work of which nothing is left if it is dropped, unless it is to stop.
+async fn unless<T>(
+    stop: &CancellationToken,
+    work: impl Future<Output = Result<T, DrillError>>,
+) -> Result<T, DrillError> {
+    tokio::select! {
+        biased;
+        () = stop.cancelled() => Err(DrillError::Stopped),
+        done = work => done,
+    }
 }
 
 /// The drill's own state file, beside the agent's.
 const STATE: &str = "rehearsal.db";
 
 /// What a drill cannot show.
-const CAUTION: &str = "Its test calls went from Twilio to Twilio: they may never have left Twilio's network, and prove nothing about a port.";
+const CAUTION: &str = "What it does not show: its test calls went from Twilio to Twilio. They may never have left Twilio's network, and \
+     prove nothing about a port.";
 
 /// A variant under way.
 struct Play<'a> {
     drill: &'a Drill,
     agent: &'a Agent,
+    variant: Variant,
     read: &'a NumberRead,
+    stop: &'a CancellationToken,
     stages: Vec<StageReport>,
 }
 
@@ -231,7 +254,7 @@ impl Play<'_> {
     /// Every stage until one fails.
     async fn all(&mut self, broken: &str) -> Result<(), DrillError> {
         let since = self.now();
-        if !self.stage(Stage::Good, |s, c| served(c, since).then(|| said(s, "a test call was answered"))).await {
+        if !self.stage(Stage::Good, |s, c| served(c, since).then(|| said(s, "a test call was answered"))).await? {
             return Ok(());
         }
         let sid = self.read.record.sid;
@@ -242,52 +265,63 @@ impl Play<'_> {
             let why = d.evidence.reasons.first().map_or("", |r| r.reason.text());
             Some(format!("{} test calls failed: {why}", d.evidence.failing_probes))
         };
-        if !self.stage(Stage::Found, found).await {
+        if !self.stage(Stage::Found, found).await? {
             return Ok(());
         }
         self.approve().await;
         let swapped = |_: &Status, c: &ChannelStatus| {
             matches!(c.saga, "read_back" | "proven" | "unproven")
-                .then(|| "the fallback is the effective handler".to_owned())
+                .then(|| "Twilio says that the fallback answers its calls now".to_owned())
         };
-        if !self.stage(Stage::Swapped, swapped).await {
+        if !self.stage(Stage::Swapped, swapped).await? {
             return Ok(());
         }
         let proven = |s: &Status, c: &ChannelStatus| {
             let detail = s.orders.first().and_then(|o| o.ended.first()).map_or("", |e| e.detail.as_str());
             (c.saga == "proven").then(|| detail.to_owned())
         };
-        if !self.stage(Stage::Proven, proven).await {
+        if !self.stage(Stage::Proven, proven).await? {
             return Ok(());
         }
         self.restore().await;
-        let restored =
-            |_: &Status, c: &ChannelStatus| (c.saga == "restored").then(|| "the snapshot is back".to_owned());
-        if !self.stage(Stage::Restored, restored).await {
+        let restored = |_: &Status, c: &ChannelStatus| {
+            (c.saga == "restored").then(|| "it has the handler from before the swap again".to_owned())
+        };
+        if !self.stage(Stage::Restored, restored).await? {
             return Ok(());
         }
         self.drill.point_at(sid, &self.drill.rehearsal.good).await?;
         let since = self.now();
-        self.stage(Stage::Healed, |s, c| served(c, since).then(|| said(s, "a test call was answered"))).await;
+        self.stage(Stage::Healed, |s, c| served(c, since).then(|| said(s, "a test call was answered"))).await?;
         Ok(())
     }
 
-    /// Waits for a stage's end, which `look` tells, and notes how it went.
-    async fn stage(&mut self, stage: Stage, look: impl Fn(&Status, &ChannelStatus) -> Option<String>) -> bool {
+    /// Waits for a stage's end, which `look` tells, and notes how it went. False if it failed.
+    async fn stage(
+        &mut self,
+        stage: Stage,
+        look: impl Fn(&Status, &ChannelStatus) -> Option<String>,
+    ) -> Result<bool, DrillError> {
         let began = self.now();
-        loop {
+        let report = loop {
+            if self.stop.is_cancelled() {
+                return Err(DrillError::Stopped);
+            }
             let status = self.agent.status.borrow().clone();
             let channel = status.numbers().flat_map(|(_, n)| &n.channels).next();
             if let Some(detail) = channel.and_then(|c| look(&status, c)) {
-                self.stages.push(StageReport::passed(stage, began, self.now(), &detail));
-                return true;
+                break StageReport::passed(stage, began, self.now(), &detail);
             }
             if began + STAGE <= self.now() {
-                self.stages.push(StageReport::failed(stage, began, self.now(), stage.failure()));
-                return false;
+                break StageReport::failed(stage, began, self.now(), stage.failure());
             }
             self.drill.clock.sleep(LOOK).await;
-        }
+        };
+        let StageReport { passed, seconds, .. } = report;
+        let result = if passed { "passed" } else { "FAILED" };
+        tracing::info!("{}: {} {result} after {seconds:.0} s", self.variant.text(), stage.text());
+        self.stages.push(report);
+        Ok(passed)
     }
 
     fn author() -> Author {
@@ -339,7 +373,8 @@ fn said(_: &Status, what: &str) -> String {
 }
 
 /// The configuration of an agent for one spare number, made from that of the group it stands for.
-fn drill_config(config: &Config, rehearsal: &Rehearsal) -> Result<Config, String> {
+/// With it, the fallback that is rehearsed, and the group's name.
+fn drill_config(config: &Config, rehearsal: &Rehearsal) -> Result<(Config, String, GroupName), String> {
     let number = rehearsal.number;
     if config.roster.find(number).is_some() {
         return Err(format!("{number} is watched; the drill needs a spare number that is in no group"));
@@ -352,6 +387,7 @@ fn drill_config(config: &Config, rehearsal: &Rehearsal) -> Result<Config, String
             .find(|(ix, g)| g.fallback(Channel::Voice).is_some() && config.probes.groups[ix.0 as usize].is_some()),
     }
     .ok_or("no group to rehearse has a fallback and [group.probe]; name one with rehearsal.group")?;
+    let stands_for = group.name.clone();
     let fallback = group.fallback(Channel::Voice).map(str::to_owned);
     let fallback = fallback.ok_or_else(|| format!("group {} has no fallback.voice_url to rehearse", group.name))?;
     let probe = config.probes.groups[ix.0 as usize].clone();
@@ -359,10 +395,11 @@ fn drill_config(config: &Config, rehearsal: &Rehearsal) -> Result<Config, String
     if probe.from == Some(number) {
         return Err(format!("{number} is the number that test calls come from; the drill needs another"));
     }
-    (probe.every, probe.passive_every) = (EVERY, EVERY);
+    let every = probe.every.min(EVERY);
+    (probe.every, probe.passive_every) = (every, every);
     let mut roster = Roster::default();
     let name = "rehearsal".parse().map_err(|e: crate::core::id::BadId| e.to_string())?;
-    let group = roster.add_group(name, [Some(fallback), None]);
+    let group = roster.add_group(name, [Some(fallback.clone()), None]);
     roster.add_number(Number {
         e164: number,
         label: String::new(),
@@ -382,5 +419,5 @@ fn drill_config(config: &Config, rehearsal: &Rehearsal) -> Result<Config, String
     drill.hands.mode = Mode::Auto;
     drill.hands.caps.clear();
     drill.agent.state = config.agent.state.with_file_name(STATE);
-    Ok(drill)
+    Ok((drill, fallback, stands_for))
 }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::core::id::{Channel, E164, NumberSid};
 use crate::core::restore::{Values, fields};
+use crate::core::routing::bare;
 
 /// The number of a drill, before it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -19,6 +20,8 @@ pub struct Note {
     pub sid: NumberSid,
     /// As Twilio returned it.
     pub record: String,
+    /// Every URL that the drill may point it at.
+    pub urls: Vec<String>,
 }
 
 impl Note {
@@ -39,6 +42,16 @@ impl Note {
         file.sync_all()?;
         std::fs::rename(&new, path)?;
         sync_folder(path)
+    }
+
+    /// What of `now` is neither as it was `before` nor a drill's doing.
+    pub fn foreign(&self, before: &Values, now: &Values) -> Option<String> {
+        // A drill clears what would win over the URL, and fax.
+        let is_ours = |value: &String| value.is_empty() || value == "voice" || self.urls.contains(value);
+        let differences = Values::differences(before, before, now);
+        let d = differences.iter().find(|d| !is_ours(&d.now))?;
+        let shown = |value: &str| if value.contains("://") { bare(value) } else { value.to_owned() };
+        Some(format!("{} was {:?} and is {:?}", d.field, shown(&d.snapshot), shown(&d.now)))
     }
 
     pub fn remove(path: &Path) -> io::Result<()> {

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use crate::core::id::E164;
+use crate::core::id::{E164, GroupName};
 use crate::core::time::Time;
 
 /// How the handler is broken.
@@ -47,13 +47,13 @@ pub enum Stage {
 impl Stage {
     pub const fn text(self) -> &'static str {
         match self {
-            Stage::Good => "good handler, test call",
-            Stage::Found => "broken, found and decided",
-            Stage::Swapped => "swapped and read back",
+            Stage::Good => "good handler: a test call is answered",
+            Stage::Found => "handler broken: found, and a rollback decided",
+            Stage::Swapped => "swapped to the fallback, and read back",
             Stage::Proven => "fallback proven by a test call",
-            Stage::Restored => "restored and read back",
-            Stage::Healed => "handler mended, test call",
-            Stage::PutBack => "number put back",
+            Stage::Restored => "restored to what it was before the swap, and read back",
+            Stage::Healed => "good handler again: a test call is answered",
+            Stage::PutBack => "the number put back as it was",
         }
     }
 
@@ -73,15 +73,19 @@ impl Stage {
     pub const fn cure(self) -> &'static str {
         match self {
             Stage::Good | Stage::Healed => {
-                "check rehearsal.good_url by hand, that group.probe.from may call the spare number, and the log's probes"
+                "check rehearsal.good_url by hand, and that group.probe.from may call the spare number; `--log warn` shows \
+                 what each test call met"
             }
             Stage::Found => {
                 "a wrong answer is heard only with group.probe.hear; for the others, check that the broken URL is what it \
-                 should be, and that alerts can be read"
+                 should be, and that alerts can be read; `--log warn` shows what each test call met"
             }
             Stage::Swapped => "check that the credentials may write numbers, and that the fallback is not broken",
             Stage::Proven => "call the spare number by hand while it is on the fallback; check the TwiML Bin",
-            Stage::Restored | Stage::PutBack => "look at the number in the console; run the drill again to put it back",
+            Stage::Restored => "run it with `--log warn`: somebody else may be changing the number",
+            Stage::PutBack => {
+                "once that is mended run `ringback rehearse --put-back`, and look at the number in the console"
+            }
         }
     }
 }
@@ -112,19 +116,37 @@ impl StageReport {
 #[derive(Debug, Clone, Serialize)]
 pub struct VariantReport {
     pub variant: Variant,
+    /// The broken handler, without what may be secret.
+    pub url: String,
     pub stages: Vec<StageReport>,
+}
+
+/// What was rehearsed, and by whom.
+#[derive(Debug, Clone, Serialize)]
+pub struct Subject {
+    pub number: E164,
+    /// Who held the drill.
+    pub by: String,
+    /// The group that the number stood for.
+    pub group: GroupName,
+    /// The good handler and the fallback, without what may be secret.
+    pub good: String,
+    pub fallback: String,
+    /// Where test calls came from.
+    pub calls_from: Vec<String>,
 }
 
 /// A drill from its beginning to its end.
 #[derive(Debug, Clone, Serialize)]
 pub struct Report {
-    pub number: E164,
+    #[serde(flatten)]
+    pub subject: Subject,
     pub started_at: Time,
     pub ended_at: Time,
     pub variants: Vec<VariantReport>,
     pub put_back: StageReport,
     /// What it does not show.
-    pub cautions: Vec<String>,
+    pub cautions: Vec<&'static str>,
 }
 
 impl Report {
@@ -139,7 +161,7 @@ impl Report {
 
     /// For a person at a terminal.
     pub fn text(&self) -> String {
-        let mut text = format!("Fire drill on {}, {}\n", self.number, self.started_at);
+        let mut text = format!("Fire drill on {}, {}\n", self.subject.number, self.started_at);
         let mut variant = "";
         for (of, s) in self.stages() {
             if of != variant {
@@ -160,30 +182,68 @@ impl Report {
     }
 
     fn result(&self) -> &'static str {
-        if self.is_passed() { "Passed: every stage, and the number is what it was." } else { "FAILED: see above." }
+        match (self.is_passed(), self.put_back.passed) {
+            (true, _) => "Passed: every stage, and the number is what it was.",
+            (false, true) => "FAILED: see the stages. The number is what it was.",
+            (false, false) => "FAILED, and THE NUMBER IS NOT PUT BACK: see the last stage.",
+        }
     }
 
-    /// For the change ticket.
+    /// For the change ticket: read by people who were not there.
     pub fn markdown(&self) -> String {
-        let mut text = format!(
-            "# Fire drill on {}\n\n{} to {}. **{}**\n\n| variant | stage | result | seconds | detail |\n|---|---|---|---|---|\n",
-            self.number,
-            self.started_at,
-            self.ended_at,
-            self.result()
-        );
-        for (of, s) in self.stages() {
-            let mark = if s.passed { "pass" } else { "**FAIL**" };
-            let detail = match s.cure {
-                Some(cure) => format!("{}: {cure}", s.detail),
-                None => s.detail.clone(),
-            };
-            let detail = detail.replace('|', "\\|");
-            let _ = writeln!(text, "| {of} | {} | {mark} | {:.1} | {detail} |", s.stage.text(), s.seconds);
+        let Subject { number, by, group, good, fallback, calls_from } = &self.subject;
+        let seconds = self.ended_at.since(self.started_at).as_secs();
+        let mut text = format!("# Fire drill on {number}\n\n**{}**\n\n", self.result());
+        let facts = [
+            (
+                "what",
+                format!(
+                    "The whole rollback of group {group}, on a spare number: its handler is broken, test calls find it, the number is swapped to the group's fallback, and back."
+                ),
+            ),
+            ("who", by.clone()),
+            (
+                "when",
+                format!("{} to {} ({} min {} s)", utc(self.started_at), utc(self.ended_at), seconds / 60, seconds % 60),
+            ),
+            ("good handler", good.clone()),
+            ("fallback", fallback.clone()),
+            ("test calls from", calls_from.join(", ")),
+            ("with", concat!("Ringback ", env!("CARGO_PKG_VERSION")).to_owned()),
+        ];
+        text.push_str("| | |\n|---|---|\n");
+        for (name, value) in facts {
+            let _ = writeln!(text, "| {name} | {} |", cell(&value));
         }
+        for v in &self.variants {
+            let _ = write!(text, "\n## Broken: {}\n\n{}\n\n{HEAD}", v.variant.text(), v.url);
+            v.stages.iter().for_each(|s| text.push_str(&row(s)));
+        }
+        let _ = write!(text, "\n## At the end\n\n{HEAD}{}", row(&self.put_back));
         for caution in &self.cautions {
             let _ = write!(text, "\n{caution}\n");
         }
         text
     }
+}
+
+const HEAD: &str = "| stage | result | took | what was seen |\n|---|---|---|---|\n";
+
+/// A stage as a line of a table.
+fn row(s: &StageReport) -> String {
+    let mark = if s.passed { "pass" } else { "**FAIL**" };
+    let mut detail = cell(&s.detail);
+    if let Some(cure) = s.cure {
+        let _ = write!(detail, ". **To do:** {}", cell(cure));
+    }
+    format!("| {} | {mark} | {:.1} s | {detail} |\n", s.stage.text(), s.seconds)
+}
+
+/// Text that stays within its cell.
+fn cell(text: &str) -> String {
+    text.replace('|', "\\|").replace('\n', " ")
+}
+
+fn utc(at: Time) -> String {
+    at.to_timestamp().strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
 }

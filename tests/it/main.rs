@@ -14,6 +14,7 @@ mod guards;
 mod hands;
 mod histories;
 mod kill;
+mod kill_drill;
 mod kill_run;
 mod layers;
 mod metrics;

@@ -135,6 +135,23 @@ fn faults_that_leave_no_trace_are_found_with_the_right_reason() {
         finds(|w| w.sim.set_handler(APP, HandlerState::all(Condition::Status(500))).unwrap(), &own, VOICE_ONLY);
     assert_eq!((reasons, verdict), (vec!["rescued".to_owned()], Verdict::Failing));
 
+    // Whom the number's own fallback URL put through to a person was served, and the handler failed all the same.
+    for own_url in
+        ["https://app.example.com/spare", "https://handler.twilio.com/twiml/EH00000000000000000000000000000003"]
+    {
+        let put_through = own.replace("failure = 0.0,", "failure = 0.0, forward = 1.0,");
+        let put_through = put_through.replace("https://app.example.com/spare", own_url).replace(
+            "[[group]]\nname = \"support\"",
+            "[[bin]]\nsid = \"EH00000000000000000000000000000003\"\ndoes = \"forward\"\nto = \"+15005550177\"\n\n[[group]]\nname = \"support\"",
+        );
+        let (reasons, verdict, _) = finds(
+            |w| w.sim.set_handler(APP, HandlerState::all(Condition::Status(500))).unwrap(),
+            &put_through,
+            VOICE_ONLY,
+        );
+        assert_eq!((reasons, verdict), (vec!["rescued".to_owned()], Verdict::Failing), "{own_url}");
+    }
+
     let forwards = quiet.replace("failure = 0.0,", "failure = 0.0, forward = 1.0,");
     let dead = |w: &World| w.sim.set_handler(APP, HandlerState::all(Condition::DeadTarget(None))).unwrap();
     let (reasons, verdict, _) = finds(dead, &forwards, VOICE_ONLY);

@@ -82,8 +82,10 @@ pub async fn follow(cx: &Context, sought: &Sought<'_>, expected: &Expected<'_>) 
             }
         }
         alerts = found_alerts;
+        // Where nothing but an alert could tell of a failure, it is waited for twice as long.
+        let grace = cx.grace() * if expected.may_be_rescued() { 2 } else { 1 };
         let is_settled = match (inbound, seen_at) {
-            (Some(_), Some(at)) => at + cx.grace() <= now,
+            (Some(_), Some(at)) => at + grace <= now,
             (Some(_), None) => false,
             (None, _) => began + cx.search(Source::Calls) <= now,
         };
@@ -104,7 +106,7 @@ pub async fn follow(cx: &Context, sought: &Sought<'_>, expected: &Expected<'_>) 
             };
             return Followed { found, entry, detail };
         }
-        if began + cx.search(Source::Calls) + cx.grace() + DEAF <= now {
+        if began + cx.search(Source::Calls) + grace + DEAF <= now {
             // A leg that never ends, or is never shown whole.
             let detail = "its end was not shown in time".to_owned();
             return Followed { found: Found::Error(Unmeasured::LogLate), entry: None, detail };

@@ -73,6 +73,11 @@ impl<'a> Expected<'a> {
         marks
     }
 
+    /// A second URL may have served a call that the handler failed, and nothing but an alert would tell.
+    pub fn may_be_rescued(&self) -> bool {
+        self.record.webhooks(Channel::Voice)[1].is_some()
+    }
+
     fn has_own_fallback(&self, channel: Channel) -> bool {
         self.record.webhooks(channel)[1].is_some_and(|url| !self.our_fallback.is_some_and(|o| is_same_webhook(o, url)))
     }
@@ -107,7 +112,13 @@ pub fn call(seen: &CallSeen<'_>, expected: &Expected<'_>) -> Option<(Found, Opti
         forwards: arrived.children.any(),
         is_probe: false,
     };
-    let found = match judge_call(&facts)? {
+    let outcome = judge_call(&facts)?;
+    // Whoever took the call may have been dialled by the number's own fallback URL: then the handler failed, and
+    // its alert is still to come. A caller's outcome is revised by it, a probe is read once.
+    if expected.may_be_rescued() && !seen.is_settled && !matches!(outcome, Outcome::Failed(_)) {
+        return None;
+    }
+    let found = match outcome {
         Outcome::Ok => {
             let is_short = arrived.duration.is_some_and(|d| Duration::from_secs(u64::from(d)) < expected.min_duration);
             if is_short && !seen.hung_up { Found::Failure(Reason::WrongAnswer) } else { Found::Success }
