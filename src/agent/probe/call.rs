@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::arrive::{Sought, follow};
 use super::{Context, Made, hear, unmeasured};
 use crate::agent::routing::RoutingReader;
-use crate::core::id::{Channel, NumberSid};
+use crate::core::id::Channel;
 use crate::core::observation::CallStatus;
 use crate::core::probe::read::Expected;
 use crate::core::probe::{Attempt, Found, Kind, Origin, Unmeasured};
@@ -67,14 +67,14 @@ pub async fn call(cx: &Context) -> Made {
         Ended::Unmeasured(why, detail) => return error(why, detail),
     };
     let expected = Expected {
-        record: &record,
+        record: record.as_ref(),
         our_fallback: cx.shared.roster.group_of(cx.number).fallback(Channel::Voice),
         min_duration: settings.min_duration,
     };
     let answered_after = answered_at.map(|at| at.since(started_at));
     let on_fallback = expected.is_on_fallback(Channel::Voice);
     let heard = match settings.hear.is_on() {
-        true => Some(hear::hear(cx, leg.sid, on_fallback).await),
+        true => Some(hear::hear(cx, &leg, on_fallback).await),
         false => None,
     };
     if let (Some((Found::Success, said)), true) = (&heard, on_fallback && settings.hear.fallback_marker.is_some()) {
@@ -82,7 +82,7 @@ pub async fn call(cx: &Context) -> Made {
         let detail = format!("{} was answered; {said}", leg.sid);
         return Made { attempt: attempt(Found::Success, None, answered_after, detail), on_fallback };
     }
-    let sought = Sought { from, to, since: started_at, outbound: Some(&leg), hung_up };
+    let sought = Sought::of_leg(from, to, &leg, hung_up);
     let followed = follow(cx, &sought, &expected).await;
     let (mut found, mut detail) = (followed.found, followed.detail);
     if let (Found::Success, Some((heard, said))) = (found, heard) {
@@ -92,28 +92,12 @@ pub async fn call(cx: &Context) -> Made {
     Made { attempt: attempt(found, followed.entry, answered_after, detail), on_fallback }
 }
 
-/// The number's routing as it is now. One that is not in the account has none.
-pub async fn record(cx: &Context, channel: Channel) -> Result<NumberRecord, Error> {
-    let number = cx.shared.roster.number(cx.number).e164;
-    let nowhere = NumberRecord {
-        sid: NumberSid::from_u128(0),
-        number,
-        trunk: None,
-        voice_application: None,
-        voice_url: None,
-        voice_fallback_url: None,
-        fax: false,
-        voice_elsewhere: None,
-        sms_application: None,
-        sms_url: None,
-        sms_fallback_url: None,
-        status_callback: None,
-        service: None,
-    };
-    let Some(sid) = cx.shared.number_sid(cx.number) else { return Ok(nowhere) };
+/// The number's routing as it is now; none of one that is not in the account, as far as is known.
+pub async fn record(cx: &Context, channel: Channel) -> Result<Option<NumberRecord>, Error> {
+    let Some(sid) = cx.shared.number_sid(cx.number) else { return Ok(None) };
     let mut reader = RoutingReader::new(cx.shared.client.clone(), &cx.shared.roster);
     let read = reader.read(&[sid], channel).await?;
-    Ok(read.into_iter().next().map_or(nowhere, |r| r.record))
+    Ok(read.into_iter().next().map(|r| r.record))
 }
 
 /// Makes the call, and stays with it until it is over.

@@ -141,6 +141,7 @@ pub async fn call(cx: &Context, index: usize, nonce: &str) -> Made {
     let to = cx.shared.roster.number(cx.number).e164;
     let record = record(cx, Channel::Voice).await;
     let said = run(clock, external, to, nonce).await;
+    let said_at = clock.now();
     let started_at = said.started_at.filter(|t| *t >= asked_at && *t <= clock.now()).unwrap_or(asked_at);
     let made = |found, entry, on_fallback, detail| {
         let (kind, origin, ended_at) = (Kind::Call, Origin::External(index), clock.now());
@@ -153,7 +154,7 @@ pub async fn call(cx: &Context, index: usize, nonce: &str) -> Made {
         Err(e) => return made(Found::Error(unmeasured(&e)), None, false, e.to_string()),
     };
     let expected = Expected {
-        record: &record,
+        record: record.as_ref(),
         our_fallback: cx.shared.roster.group_of(cx.number).fallback(Channel::Voice),
         min_duration: Duration::ZERO,
     };
@@ -162,7 +163,8 @@ pub async fn call(cx: &Context, index: usize, nonce: &str) -> Made {
         // The command heard that nobody was served, or could not tell: the log would add nothing.
         (_, Found::Error(_)) | (None, _) => made(said.found, None, on_fallback, said.detail.clone()),
         (Some(from), _) => {
-            let sought = Sought { from, to, since: asked_at, outbound: None, hung_up: true };
+            let [since, until] = [asked_at, said_at].map(|t| cx.shared.client.their_time(t));
+            let sought = Sought { from, to, since, until, outbound: None, hung_up: true };
             let followed = follow(cx, &sought, &expected).await;
             let found = match (said.found, followed.found) {
                 (Found::Failure(reason), Found::Success) => Found::Failure(reason),

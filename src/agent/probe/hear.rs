@@ -1,15 +1,18 @@
 //! What a test call sounded like: its recording is waited for, fetched, listened to and deleted.
 //!
+//! A recording that is not whole tells of Twilio and not of the number: it is no silence.
+//!
 //! Only our own recordings can be named here ([`crate::twilio::recording`]). They are deleted whatever the
 //! call showed, unless they are to be kept; what cannot be deleted is said.
 
 use std::time::Duration;
 
 use super::Context;
-use crate::core::hearing::{judge, listen};
+use crate::core::hearing::{Heard, judge, listen};
 use crate::core::id::CallSid;
-use crate::core::outcome::Reason;
+use crate::core::observation::CallStatus;
 use crate::core::probe::{Found, Unmeasured, of_heard};
+use crate::twilio::probe::CallLeg;
 use crate::twilio::recording::{OwnRecording, RecordingState};
 
 /// Between looks, and how long a recording is waited for.
@@ -19,25 +22,34 @@ const WITHIN: Duration = Duration::from_secs(90);
 /// Twilio's code of a recording that holds no sound.
 const SILENT: u32 = 16_102;
 
+/// A recording may be this much shorter than its call.
+const CUT: Duration = Duration::from_secs(3);
+
 /// What was heard of a call, and in words.
-pub async fn hear(cx: &Context, call: CallSid, on_fallback: bool) -> (Found, String) {
+pub async fn hear(cx: &Context, leg: &CallLeg, on_fallback: bool) -> (Found, String) {
     let client = &cx.shared.client;
-    let recording = wait(cx, call).await;
+    if leg.status != CallStatus::Completed {
+        return (Found::Error(Unmeasured::Recording), "it was not answered".to_owned());
+    }
+    let recording = wait(cx, leg.sid).await;
+    let expected = cx.settings.hear.expected(on_fallback);
+    let judged = |heard: &Heard| match judge(heard, &expected) {
+        Ok(()) if expected.marker.is_some() => (Found::Success, "its marker was heard".to_owned()),
+        Ok(()) => (Found::Success, "it was heard as expected".to_owned()),
+        Err(fault) => (of_heard(fault, &expected), format!("heard: {}", fault.label())),
+    };
+    let lasted = Duration::from_secs(leg.duration.unwrap_or_default().into());
     let heard = match &recording {
         Some(own) if own.state() == RecordingState::Completed => match client.fetch_recording(own).await {
-            Ok(sound) => {
-                let heard = listen(&sound);
-                let expected = cx.settings.hear.expected(on_fallback);
-                match judge(&heard, &expected) {
-                    Ok(()) if expected.marker.is_some() => (Found::Success, "its marker was heard".to_owned()),
-                    Ok(()) => (Found::Success, "it was heard as expected".to_owned()),
-                    Err(fault) => (Found::Failure(of_heard(fault)), format!("heard: {}", fault.label())),
-                }
+            Ok(sound) if sound.duration().is_zero() || sound.duration() + CUT < lasted => {
+                let detail = format!("of a call of {lasted:?}, {:?} are recorded", sound.duration());
+                (Found::Error(Unmeasured::Recording), detail)
             }
+            Ok(sound) => judged(&listen(&sound)),
             Err(e) => (Found::Error(Unmeasured::Recording), e.to_string()),
         },
         Some(own) if own.state() == RecordingState::Absent(Some(SILENT)) => {
-            (Found::Failure(Reason::Silence), "heard: nothing, says Twilio".to_owned())
+            judged(&Heard { duration: lasted, sounds: Vec::new() })
         }
         Some(_) | None => (Found::Error(Unmeasured::Recording), "there is no recording".to_owned()),
     };
