@@ -21,6 +21,7 @@ mod notices;
 mod polling;
 mod prism;
 mod privacy;
+mod probe_restart;
 mod probe_trouble;
 mod probes;
 mod recordings;

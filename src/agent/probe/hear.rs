@@ -3,11 +3,12 @@
 //! A recording that is not whole tells of Twilio and not of the number: it is no silence.
 //!
 //! Only our own recordings can be named here ([`crate::twilio::recording`]). They are deleted whatever the
-//! call showed, unless they are to be kept; what cannot be deleted is said.
+//! call showed, unless they are to be kept; what cannot be deleted now is tried again ([`super::left`]).
 
 use std::time::Duration;
 
 use super::Context;
+use super::call::noted;
 use crate::core::hearing::{Heard, judge, listen};
 use crate::core::id::CallSid;
 use crate::core::observation::CallStatus;
@@ -26,9 +27,10 @@ const SILENT: u32 = 16_102;
 const CUT: Duration = Duration::from_secs(3);
 
 /// What was heard of a call, and in words.
-pub async fn hear(cx: &Context, leg: &CallLeg, on_fallback: bool) -> (Found, String) {
+pub async fn hear(cx: &Context, leg: &CallLeg, note: i64, on_fallback: bool) -> (Found, String) {
     let client = &cx.shared.client;
     if leg.status != CallStatus::Completed {
+        noted(cx.shared.store.note_deleted(note).await);
         return (Found::Error(Unmeasured::Recording), "it was not answered".to_owned());
     }
     let recording = wait(cx, leg.sid).await;
@@ -53,10 +55,12 @@ pub async fn hear(cx: &Context, leg: &CallLeg, on_fallback: bool) -> (Found, Str
         }
         Some(_) | None => (Found::Error(Unmeasured::Recording), "there is no recording".to_owned()),
     };
-    if let Some(own) = recording.filter(|own| own.state() == RecordingState::Completed && !cx.settings.hear.keep)
-        && let Err(error) = client.delete_recording(&own).await
-    {
-        tracing::warn!(recording = %own.sid(), %error, "a test call's recording is left at Twilio");
+    if let Some(own) = recording.filter(|_| !cx.settings.hear.keep) {
+        let is_there = own.state() == RecordingState::Completed;
+        match if is_there { client.delete_recording(&own).await } else { Ok(()) } {
+            Ok(()) => noted(cx.shared.store.note_deleted(note).await),
+            Err(error) => tracing::info!(recording = %own.sid(), %error, "a test call's recording is deleted later"),
+        }
     }
     heard
 }

@@ -106,10 +106,12 @@ pub enum Unmeasured {
     Command,
     /// Somebody else ended it before it could show anything.
     Stopped,
+    /// It could not be noted, and so was not made.
+    State,
 }
 
 impl Unmeasured {
-    pub const ALL: [Unmeasured; 11] = [
+    pub const ALL: [Unmeasured; 12] = [
         Unmeasured::Api,
         Unmeasured::Busy,
         Unmeasured::Queue,
@@ -121,6 +123,7 @@ impl Unmeasured {
         Unmeasured::Recording,
         Unmeasured::Command,
         Unmeasured::Stopped,
+        Unmeasured::State,
     ];
 
     pub const fn label(self) -> &'static str {
@@ -136,6 +139,7 @@ impl Unmeasured {
             Unmeasured::Recording => "recording",
             Unmeasured::Command => "command",
             Unmeasured::Stopped => "stopped",
+            Unmeasured::State => "state",
         }
     }
 
@@ -152,6 +156,7 @@ impl Unmeasured {
             Unmeasured::Recording => "its recording could not be had",
             Unmeasured::Command => "the external command failed",
             Unmeasured::Stopped => "it was ended before it could show anything",
+            Unmeasured::State => "the state file could not be written",
         }
     }
 
