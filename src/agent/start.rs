@@ -151,7 +151,9 @@ impl Agent {
         let executor = Executor::new(shared.clone(), gate.clone(), inbox.clone(), stop.clone());
         let (ask, asks) = mpsc::channel(probe::ASKS.max(roster.len() * 2 + 1));
         let is_probed = role == Role::Watch && config.probes.groups.iter().flatten().any(|s| s.origin(0).is_some());
-        let mut prober = Prober::new(shared.clone(), gate.clone(), config.probes.clone(), config.engine.settle_grace);
+        let begun = store.probes(now - probe::BUDGETED).await?;
+        let grace = config.engine.settle_grace;
+        let mut prober = Prober::new(shared.clone(), gate.clone(), config.probes.clone(), grace, &begun);
         for (ix, _) in roster.numbers() {
             for channel in Channel::ALL {
                 prober.set_phase(ix, channel, engine.channel(ix, channel).phase);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::section::{Section, span_text};
-use super::{DAY, HOUR, MINUTE, SECOND};
+use super::{DAY, MINUTE, SECOND};
 use crate::core::hearing::Marker;
 use crate::core::id::E164;
 use crate::core::probe::plan::{Budget, Limits};
@@ -129,9 +129,4 @@ pub fn read_limits(mut s: Section<'_>) -> Limits {
     };
     s.finish();
     limits
-}
-
-/// The longest that a probe of these settings can be under way at Twilio.
-pub fn longest(settings: &Settings) -> Duration {
-    (settings.timeout + settings.time_limit).min(HOUR)
 }

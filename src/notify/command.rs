@@ -12,7 +12,7 @@ use super::{Answer, cut, webhook};
 use crate::core::notice::Notice;
 
 /// What of the agent's environment a program may need; no secret is among it.
-const PASSED_ON: [&str; 6] = ["HOME", "LANG", "LC_ALL", "PATH", "TZ", "USER"];
+pub const PASSED_ON: [&str; 6] = ["HOME", "LANG", "LC_ALL", "PATH", "TZ", "USER"];
 
 /// Runs it once. Whoever waits no longer has it killed.
 pub async fn run(argv: &[String], notice: &Notice) -> Answer {

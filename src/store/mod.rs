@@ -7,6 +7,7 @@
 //! * [`seen`]: entries of the logs and our numbers, as they were seen;
 //! * [`journal`]: what was decided and done, each record chained to the one before;
 //! * [`outbox`]: what people are told, until it is delivered and afterwards;
+//! * [`probe`]: test calls and messages, noted before they are made;
 //! * [`lease`]: who may act. Every write carries its fence, and a deposed holder's is refused.
 //!
 //! A database that several machines share would take the place of the file without a change elsewhere:
@@ -23,6 +24,7 @@
 pub mod journal;
 pub mod lease;
 pub mod outbox;
+pub mod probe;
 pub mod seen;
 
 use std::fs::File;

@@ -114,6 +114,7 @@ impl Store {
             let mut tx = self.pool.begin().await?;
             let gone = sqlx::query("DELETE FROM observation WHERE seen_ms < $1").bind(ms).execute(&mut *tx).await?;
             sqlx::query("DELETE FROM alerts_read WHERE polled_ms < $1").bind(ms).execute(&mut *tx).await?;
+            sqlx::query("DELETE FROM probe WHERE began_ms < $1 AND recorded = 0").bind(ms).execute(&mut *tx).await?;
             if gone.rows_affected() > 0 {
                 set_cursor(&mut tx, KEPT, ms).await?;
             }

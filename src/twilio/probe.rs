@@ -119,11 +119,18 @@ impl Client {
         self.transport.read(endpoint::FETCH_LEG, Product::Api, &path, leg).await
     }
 
-    /// The newest legs from one of our numbers to another since the UTC day of `since`, as the list shows
-    /// them by now.
+    /// The newest legs from one of our numbers to another since the UTC day of `since` by Twilio's clock, as the
+    /// list shows them by now.
     pub async fn legs_between(&self, from: E164, to: E164, since: Time) -> Result<Vec<CallLeg>, Error> {
         let [from, to, rows] = [from.to_string(), to.to_string(), ROWS.to_string()];
         self.legs(&[("From", &from), ("To", &to), ("StartTime>", &day(since)), ("PageSize", &rows)]).await
+    }
+
+    /// The newest leg of the account that the list shows by now, of those since the UTC day of `since`.
+    pub async fn newest_leg(&self, since: Time) -> Result<Option<CallLeg>, Error> {
+        let rows = [("StartTime>", day(since)), ("PageSize", "1".to_owned())];
+        let legs = self.legs(&rows.each_ref().map(|(name, value)| (*name, value.as_str()))).await?;
+        Ok(legs.into_iter().next())
     }
 
     /// The legs that were dialled for `parent`.

@@ -22,6 +22,8 @@ mod notices;
 mod polling;
 mod prism;
 mod privacy;
+mod probe_restart;
+mod probe_trouble;
 mod probes;
 mod recordings;
 mod rehearse;

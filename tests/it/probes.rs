@@ -14,7 +14,7 @@ use crate::world::{BIN, PROBER, Running, World, play, with_prober};
 const APP: &str = "https://app.example.com/voice";
 
 /// A group that is probed; nobody calls.
-const QUIET: &str = r#"
+pub const QUIET: &str = r#"
 name = "quiet"
 seed = 11
 lasts = "12h"
@@ -56,11 +56,11 @@ async fn start(w: &World, more: &str) -> Running {
     w.start_with(&w.parse(&probing(w, more)).unwrap()).await.unwrap()
 }
 
-async fn attempts(agent: &Running, result: &str) -> f64 {
+pub async fn attempts(agent: &Running, result: &str) -> f64 {
     agent.sum("ringback_probe_attempts_total", &[&format!("result=\"{result}\"")]).await
 }
 
-async fn reasons(agent: &Running) -> Vec<String> {
+pub async fn reasons(agent: &Running) -> Vec<String> {
     let (_, text) = agent.get("/metrics").await;
     let mut all: Vec<String> = text
         .lines()

@@ -1,19 +1,24 @@
 //! The far end of a call: found in the log by its two numbers, followed until it is settled.
 //!
 //! Twilio links the two legs of an own-network call by nothing that is documented, so the inbound one is
-//! the newest leg between the two numbers that began with the call. The list is asked more often at first
-//! and then less: most rows come within seconds.
+//! the leg between the two numbers that began with the call: with our own leg, or, where another carrier placed
+//! it, while it was placed. Both are told by Twilio's clock, which may differ from ours. The list is asked more
+//! often at first and then less: most rows come within seconds.
+//!
+//! That nothing arrived is said only of a log that shows something as young as the call: our own leg, or, where
+//! there is none, anybody's call.
 
 use std::time::Duration;
 
 use super::{Context, unmeasured};
 use crate::core::engine::Source;
-use crate::core::id::{CallSid, E164};
+use crate::core::id::E164;
 use crate::core::observation::{Alert, CallStatus, Resource};
 use crate::core::outcome::Children;
 use crate::core::probe::read::{self, Arrived, CallSeen, Expected};
 use crate::core::probe::{Found, Unmeasured};
 use crate::core::time::Time;
+use crate::twilio::Error;
 use crate::twilio::probe::{CallLeg, End};
 
 /// Between looks; the last one goes on.
@@ -22,18 +27,27 @@ const LOOKS: [u64; 4] = [2, 3, 5, 5];
 /// A log that cannot be read for so long ends the probe.
 const DEAF: Duration = Duration::from_secs(60);
 
-/// A leg may be stamped this much before the request that made it: Twilio's dates are whole seconds.
-const STAMPED_BEFORE: Duration = Duration::from_secs(2);
+/// Twilio's dates are whole seconds, and we know its clock no better: legs may be stamped this much too early or late.
+const STAMPED_OFF: Duration = Duration::from_secs(2);
 
 /// A call on its way to a number of ours.
 pub struct Sought<'a> {
     pub from: E164,
     pub to: E164,
-    /// When it was asked for.
+    /// Between when it began, by Twilio's clock.
     pub since: Time,
+    pub until: Time,
     /// The outbound leg in its end, if Twilio made it.
     pub outbound: Option<&'a CallLeg>,
     pub hung_up: bool,
+}
+
+impl<'a> Sought<'a> {
+    /// The far end of a call that Twilio made for us.
+    pub fn of_leg(from: E164, to: E164, leg: &'a CallLeg, hung_up: bool) -> Sought<'a> {
+        let until = leg.ended_at.unwrap_or(leg.created_at).max(leg.created_at);
+        Sought { from, to, since: leg.created_at, until, outbound: Some(leg), hung_up }
+    }
 }
 
 /// What was found.
@@ -48,7 +62,7 @@ pub async fn follow(cx: &Context, sought: &Sought<'_>, expected: &Expected<'_>) 
     let clock = &cx.shared.clock;
     let began = clock.now();
     let mut seen_at: Option<Time> = None;
-    let mut is_logged = sought.outbound.is_none();
+    let mut is_logged = false;
     let mut alerts: Vec<Alert> = Vec::new();
     let mut is_measured = false;
     let mut last_read = began;
@@ -56,20 +70,17 @@ pub async fn follow(cx: &Context, sought: &Sought<'_>, expected: &Expected<'_>) 
         clock.sleep(Duration::from_secs(LOOKS[look.min(LOOKS.len() - 1)])).await;
         let now = clock.now();
         let read = look_once(cx, sought).await;
-        let Ok((legs, children, found_alerts)) = read else {
-            if let Err(why) = read
+        let Ok(Looked { legs, children, alerts: found_alerts, is_fresh }) = read else {
+            if let Err(error) = read
                 && last_read + DEAF <= now
             {
-                return Followed {
-                    found: Found::Error(why),
-                    entry: None,
-                    detail: "the logs cannot be read".to_owned(),
-                };
+                let found = Found::Error(unmeasured(&error));
+                return Followed { found, entry: None, detail: format!("the logs cannot be read: {error}") };
             }
             continue;
         };
         last_read = now;
-        is_logged |= legs.iter().any(|l| sought.outbound.is_some_and(|o| l.sid == o.sid && l.status.is_final()));
+        is_logged |= is_fresh;
         let inbound = inbound(&legs, sought);
         if let Some(leg) = inbound.filter(|l| l.status.is_final() && !is_measured) {
             is_measured = true;
@@ -115,32 +126,51 @@ pub async fn follow(cx: &Context, sought: &Sought<'_>, expected: &Expected<'_>) 
     Followed { found: Found::Error(Unmeasured::LogLate), entry: None, detail: String::new() }
 }
 
+struct Looked {
+    legs: Vec<CallLeg>,
+    children: Children,
+    /// Of the leg that arrived, or of our own as long as none has.
+    alerts: Vec<Alert>,
+    /// The log shows something that is no older than the call.
+    is_fresh: bool,
+}
+
 /// One look at the legs, and at the children and alerts of the one that arrived.
-async fn look_once(cx: &Context, sought: &Sought<'_>) -> Result<(Vec<CallLeg>, Children, Vec<Alert>), Unmeasured> {
+async fn look_once(cx: &Context, sought: &Sought<'_>) -> Result<Looked, Error> {
     let client = &cx.shared.client;
-    let legs = client.legs_between(sought.from, sought.to, sought.since).await.map_err(|e| unmeasured(&e))?;
+    let since = sought.since - STAMPED_OFF;
+    let legs = client.legs_between(sought.from, sought.to, since).await?;
     let mut children = Children::default();
     let mut alerts = Vec::new();
+    let is_fresh = match sought.outbound {
+        Some(own) => legs.iter().any(|l| l.sid == own.sid && l.status.is_final()),
+        None => client.newest_leg(since).await?.is_some_and(|l| began(&l) >= sought.since),
+    };
     if let Some(leg) = inbound(&legs, sought) {
-        alerts = alerts_of(cx, leg.sid).await?;
-        for child in client.children(leg.sid).await.map_err(|e| unmeasured(&e))? {
+        alerts = client.call_alerts(leg.sid).await?;
+        for child in client.children(leg.sid).await? {
             let slot = children.slot(child.status);
             *slot = slot.saturating_add(1);
         }
+    } else if let Some(own) = sought.outbound {
+        alerts = client.call_alerts(own.sid).await?;
     }
-    Ok((legs, children, alerts))
+    Ok(Looked { legs, children, alerts, is_fresh })
 }
 
-async fn alerts_of(cx: &Context, sid: CallSid) -> Result<Vec<Alert>, Unmeasured> {
-    cx.shared.client.call_alerts(sid).await.map_err(|e| unmeasured(&e))
+fn began(leg: &CallLeg) -> Time {
+    leg.started_at.unwrap_or(leg.created_at)
 }
 
-/// The leg that arrived: the latest that began with the call.
+/// The leg that arrived: of those that began with the call the one that did so nearest to our own leg, or, where
+/// there is none, the last.
 fn inbound<'l>(legs: &'l [CallLeg], sought: &Sought<'_>) -> Option<&'l CallLeg> {
-    let since = sought.since.floor_to_second() - STAMPED_BEFORE;
-    legs.iter()
-        .filter(|l| l.end == End::Inbound && l.started_at.unwrap_or(l.created_at) >= since)
-        .max_by_key(|l| l.started_at.unwrap_or(l.created_at))
+    let [since, until] = [sought.since.floor_to_second() - STAMPED_OFF, sought.until + STAMPED_OFF];
+    let arrived = legs.iter().filter(|l| l.end == End::Inbound && (since..=until).contains(&began(l)));
+    match sought.outbound.map(began) {
+        Some(ours) => arrived.min_by_key(|l| began(l).since(ours).max(ours.since(began(l)))),
+        None => arrived.max_by_key(|l| began(l)),
+    }
 }
 
 const fn word(status: CallStatus) -> &'static str {

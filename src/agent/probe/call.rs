@@ -8,12 +8,13 @@ use std::time::Duration;
 use super::arrive::{Sought, follow};
 use super::{Context, Made, hear, unmeasured};
 use crate::agent::routing::RoutingReader;
-use crate::core::id::{Channel, NumberSid};
+use crate::core::id::Channel;
 use crate::core::observation::CallStatus;
 use crate::core::probe::read::Expected;
-use crate::core::probe::{Attempt, Found, Kind, Origin, Unmeasured};
+use crate::core::probe::{Attempt, Found, Kind, Origin, Settings, Unmeasured};
 use crate::core::routing::NumberRecord;
 use crate::core::time::Time;
+use crate::store::StoreError;
 use crate::twilio::Error;
 use crate::twilio::probe::{CallForm, CallLeg};
 
@@ -26,6 +27,11 @@ const QUEUED: Duration = Duration::from_secs(30);
 /// Our end keeps the line for so long beyond what we listen, should nobody hang up.
 const BEYOND: Duration = Duration::from_secs(5);
 
+/// A call of these settings can be up for so long after it was asked for.
+pub fn longest(settings: &Settings) -> Duration {
+    QUEUED + settings.timeout + settings.time_limit + BEYOND
+}
+
 /// What became of the call itself.
 enum Ended {
     Over { leg: CallLeg, answered_at: Option<Time>, hung_up: bool },
@@ -33,7 +39,7 @@ enum Ended {
 }
 
 /// Makes a call and reads what it shows.
-pub async fn call(cx: &Context) -> Made {
+pub async fn call(cx: &Context, note: i64) -> Made {
     let started_at = cx.shared.clock.now();
     let attempt = |found, entry, answered_after, detail| Attempt {
         kind: Kind::Call,
@@ -62,19 +68,19 @@ pub async fn call(cx: &Context) -> Made {
         time_limit: settings.time_limit.as_secs(),
         record: settings.hear.is_on(),
     };
-    let (leg, answered_at, hung_up) = match place(cx, &form).await {
+    let (leg, answered_at, hung_up) = match place(cx, &form, note).await {
         Ended::Over { leg, answered_at, hung_up } => (leg, answered_at, hung_up),
         Ended::Unmeasured(why, detail) => return error(why, detail),
     };
     let expected = Expected {
-        record: &record,
+        record: record.as_ref(),
         our_fallback: cx.shared.roster.group_of(cx.number).fallback(Channel::Voice),
         min_duration: settings.min_duration,
     };
     let answered_after = answered_at.map(|at| at.since(started_at));
     let on_fallback = expected.is_on_fallback(Channel::Voice);
     let heard = match settings.hear.is_on() {
-        true => Some(hear::hear(cx, leg.sid, on_fallback).await),
+        true => Some(hear::hear(cx, &leg, note, on_fallback).await),
         false => None,
     };
     if let (Some((Found::Success, said)), true) = (&heard, on_fallback && settings.hear.fallback_marker.is_some()) {
@@ -82,7 +88,7 @@ pub async fn call(cx: &Context) -> Made {
         let detail = format!("{} was answered; {said}", leg.sid);
         return Made { attempt: attempt(Found::Success, None, answered_after, detail), on_fallback };
     }
-    let sought = Sought { from, to, since: started_at, outbound: Some(&leg), hung_up };
+    let sought = Sought::of_leg(from, to, &leg, hung_up);
     let followed = follow(cx, &sought, &expected).await;
     let (mut found, mut detail) = (followed.found, followed.detail);
     if let (Found::Success, Some((heard, said))) = (found, heard) {
@@ -92,34 +98,18 @@ pub async fn call(cx: &Context) -> Made {
     Made { attempt: attempt(found, followed.entry, answered_after, detail), on_fallback }
 }
 
-/// The number's routing as it is now. One that is not in the account has none.
-pub async fn record(cx: &Context, channel: Channel) -> Result<NumberRecord, Error> {
-    let number = cx.shared.roster.number(cx.number).e164;
-    let nowhere = NumberRecord {
-        sid: NumberSid::from_u128(0),
-        number,
-        trunk: None,
-        voice_application: None,
-        voice_url: None,
-        voice_fallback_url: None,
-        fax: false,
-        voice_elsewhere: None,
-        sms_application: None,
-        sms_url: None,
-        sms_fallback_url: None,
-        status_callback: None,
-        service: None,
-    };
-    let Some(sid) = cx.shared.number_sid(cx.number) else { return Ok(nowhere) };
+/// The number's routing as it is now; none of one that is not in the account, as far as is known.
+pub async fn record(cx: &Context, channel: Channel) -> Result<Option<NumberRecord>, Error> {
+    let Some(sid) = cx.shared.number_sid(cx.number) else { return Ok(None) };
     let mut reader = RoutingReader::new(cx.shared.client.clone(), &cx.shared.roster);
     let read = reader.read(&[sid], channel).await?;
-    Ok(read.into_iter().next().map_or(nowhere, |r| r.record))
+    Ok(read.into_iter().next().map(|r| r.record))
 }
 
 /// Makes the call, and stays with it until it is over.
-async fn place(cx: &Context, form: &CallForm) -> Ended {
+async fn place(cx: &Context, form: &CallForm, note: i64) -> Ended {
     let (clock, client, settings) = (&cx.shared.clock, &cx.shared.client, &cx.settings);
-    let longest = settings.timeout + settings.time_limit;
+    let longest = longest(settings);
     let asked_at = clock.now();
     let made = match client.create_call(form).await {
         Ok(leg) => leg,
@@ -127,16 +117,19 @@ async fn place(cx: &Context, form: &CallForm) -> Ended {
             if e.is_ambiguous() {
                 // It may be up: the number is left alone until it cannot be any more.
                 clock.sleep(longest).await;
+            } else {
+                noted(cx.shared.store.note_deleted(note).await);
             }
             return Ended::Unmeasured(unmeasured(&e), e.to_string());
         }
     };
+    noted(cx.shared.store.note_call(note, made.sid).await);
     let mut answered_at = None;
     let mut hung_up = false;
     loop {
         clock.sleep(LOOK).await;
         let now = clock.now();
-        let is_overdue = now >= asked_at + QUEUED + longest + BEYOND;
+        let is_overdue = now >= asked_at + longest;
         let leg = match client.leg(made.sid).await {
             Ok(leg) => leg,
             Err(e) if is_overdue => return Ended::Unmeasured(unmeasured(&e), e.to_string()),
@@ -166,6 +159,13 @@ async fn place(cx: &Context, form: &CallForm) -> Ended {
             // Refused if the other end was quicker, which the next look shows.
             hung_up |= client.end_call(made.sid).await.is_ok();
         }
+    }
+}
+
+/// A note that is missing costs a look later on.
+pub fn noted(result: Result<(), StoreError>) {
+    if let Err(error) = result {
+        tracing::warn!(%error, cure = error.cure, "a test call's note is not kept");
     }
 }
 

@@ -12,8 +12,12 @@
 //!
 //! `result` is `success`, `failure` (a caller would not have been served) or `error` (could not be measured).
 //! A failure's `reason` is one of the core's reasons; without one, it is `not_arriving`. `started_at` and
-//! `answered_after_s` may be left out. Whatever else it does is an error, never a failure. It is killed when
-//! its time is over.
+//! `answered_after_s` may be left out. Whatever else it does is an error, never a failure. It sees none of the
+//! agent's secrets: its environment is its own. When it ends, or its time is over, it is killed with
+//! whatever it has started.
+//!
+//! Nothing of what it writes is repeated but its result and a few words of its reason, without digits: it may
+//! print telephone numbers and passwords.
 //!
 //! If the command's own number is configured (`from`), what it says is not taken on trust: the call must be
 //! in Twilio's log, and is judged there.
@@ -33,8 +37,9 @@ use crate::core::outcome::Reason;
 use crate::core::probe::read::Expected;
 use crate::core::probe::{Attempt, External, Found, Kind, Origin, Unmeasured};
 use crate::core::time::Time;
+use crate::notify::command::PASSED_ON;
 
-/// Most of what a command may say.
+/// Most of what a command may say. Beyond that nobody reads it any more.
 const LARGEST: u64 = 64 << 10;
 
 /// What a command says of its call.
@@ -65,7 +70,11 @@ impl Said {
         }
         let raw: Raw = match serde_json::from_slice(output) {
             Ok(raw) => raw,
-            Err(e) => return Said::error(format!("what it wrote is no result: {e}")),
+            // The reader's own words would quote what is there.
+            Err(e) => {
+                let (line, column) = (e.line(), e.column());
+                return Said::error(format!("what it wrote is no result (line {line}, column {column})"));
+            }
         };
         let reason = raw.reason.as_deref().unwrap_or("");
         let found = match (raw.result.as_str(), reason) {
@@ -73,10 +82,12 @@ impl Said {
             ("failure", "") => Found::Failure(Reason::NotArriving),
             ("failure", reason) => match reason.parse::<Reason>() {
                 Ok(reason) => Found::Failure(reason),
-                Err(e) => return Said::error(e),
+                Err(_) => return Said::error(format!("its reason is {:?}, which is none of ours", clip(reason))),
             },
             ("error", _) => Found::Error(Unmeasured::Command),
-            (other, _) => return Said::error(format!("its result is {other:?}; use success, failure or error")),
+            (other, _) => {
+                return Said::error(format!("its result is {:?}; use success, failure or error", clip(other)));
+            }
         };
         let after = raw.answered_after_s.filter(|s| s.is_finite() && *s >= 0.0);
         Said {
@@ -94,6 +105,28 @@ fn clip(reason: &str) -> String {
     plain.collect()
 }
 
+/// A process and all that it has started, killed when nobody waits for it any more.
+struct Family(Option<u32>);
+
+impl Family {
+    fn kill(&mut self) {
+        let first = self.0.take();
+        #[cfg(unix)]
+        if let Some(group) = first.and_then(|id| rustix::process::Pid::from_raw(id.try_into().ok()?)) {
+            // An error means that nobody is left.
+            let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+        }
+        #[cfg(not(unix))]
+        let _ = first;
+    }
+}
+
+impl Drop for Family {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
 /// Runs the command to its end.
 pub async fn run(clock: &crate::clock::Clock, external: &External, number: E164, nonce: &str) -> Said {
     let fill = |arg: &String| arg.replace("{number}", &number.to_string()).replace("{nonce}", nonce);
@@ -102,33 +135,43 @@ pub async fn run(clock: &crate::clock::Clock, external: &External, number: E164,
     let mut command = Command::new(&program);
     command
         .args(argv)
+        .env_clear()
+        .envs(PASSED_ON.iter().filter_map(|name| Some((*name, std::env::var_os(name)?))))
         .env("RINGBACK_NUMBER", number.to_string())
         .env("RINGBACK_NONCE", nonce)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .kill_on_drop(true);
-    // Ours are not its business.
-    for secret in ["TWILIO_AUTH_TOKEN", "TWILIO_API_SECRET", "RINGBACK_TOKEN"] {
-        command.env_remove(secret);
-    }
+    #[cfg(unix)]
+    command.process_group(0);
     let mut child = match command.spawn() {
         Ok(child) => child,
         Err(e) => return Said::error(format!("{program} cannot be run: {e}")),
     };
+    let mut family = Family(child.id());
+    let stdout = child.stdout.take();
     let talk = async {
-        let mut output = Vec::new();
-        if let Some(stdout) = child.stdout.take() {
-            stdout.take(LARGEST).read_to_end(&mut output).await?;
-        }
-        let status = child.wait().await?;
-        Ok::<_, std::io::Error>((status, output))
+        let read = async {
+            let mut output = Vec::new();
+            if let Some(stdout) = stdout {
+                stdout.take(LARGEST).read_to_end(&mut output).await?;
+            }
+            Ok::<_, std::io::Error>(output)
+        };
+        let end = async {
+            let status = child.wait().await;
+            // A child that it left behind would keep the pipe open.
+            family.kill();
+            status
+        };
+        let (output, status) = tokio::join!(read, end);
+        Ok::<_, std::io::Error>((status?, output?))
     };
     match clock.timeout(external.timeout, talk).await {
         Ok(Ok((status, output))) if status.success() => Said::parse(&output),
         Ok(Ok((status, _))) => Said::error(format!("it ended with {status}")),
         Ok(Err(e)) => Said::error(format!("it cannot be read: {e}")),
-        // Dropping the child kills it.
         Err(timed_out) => Said::error(format!("it {timed_out}")),
     }
 }
@@ -141,6 +184,7 @@ pub async fn call(cx: &Context, index: usize, nonce: &str) -> Made {
     let to = cx.shared.roster.number(cx.number).e164;
     let record = record(cx, Channel::Voice).await;
     let said = run(clock, external, to, nonce).await;
+    let said_at = clock.now();
     let started_at = said.started_at.filter(|t| *t >= asked_at && *t <= clock.now()).unwrap_or(asked_at);
     let made = |found, entry, on_fallback, detail| {
         let (kind, origin, ended_at) = (Kind::Call, Origin::External(index), clock.now());
@@ -153,7 +197,7 @@ pub async fn call(cx: &Context, index: usize, nonce: &str) -> Made {
         Err(e) => return made(Found::Error(unmeasured(&e)), None, false, e.to_string()),
     };
     let expected = Expected {
-        record: &record,
+        record: record.as_ref(),
         our_fallback: cx.shared.roster.group_of(cx.number).fallback(Channel::Voice),
         min_duration: Duration::ZERO,
     };
@@ -162,7 +206,8 @@ pub async fn call(cx: &Context, index: usize, nonce: &str) -> Made {
         // The command heard that nobody was served, or could not tell: the log would add nothing.
         (_, Found::Error(_)) | (None, _) => made(said.found, None, on_fallback, said.detail.clone()),
         (Some(from), _) => {
-            let sought = Sought { from, to, since: asked_at, outbound: None, hung_up: true };
+            let [since, until] = [asked_at, said_at].map(|t| cx.shared.client.their_time(t));
+            let sought = Sought { from, to, since, until, outbound: None, hung_up: true };
             let followed = follow(cx, &sought, &expected).await;
             let found = match (said.found, followed.found) {
                 (Found::Failure(reason), Found::Success) => Found::Failure(reason),
@@ -212,5 +257,52 @@ mod tests {
         assert!(said.detail.contains("timed out"), "{}", said.detail);
         assert!(say(&["/nowhere/at/all"], 1000).detail.contains("cannot be run"));
         assert!(say(&["/bin/sh", "-c", "exit 3"], 5000).detail.contains("ended with"));
+    }
+
+    #[test]
+    fn nothing_that_a_command_prints_is_repeated() {
+        for odd in [
+            r#"{"result":"hunter2 +12025550123"}"#,
+            r#"{"result":"failure","reason":"+12025550123"}"#,
+            r#"{"result":"success","answered_after_s":"+12025550123"}"#,
+            r#"{"result":["+12025550123"]}"#,
+            "sip:+12025550123@example.com refused",
+        ] {
+            let said = Said::parse(odd.as_bytes());
+            assert_eq!(said.found, Found::Error(Unmeasured::Command), "{odd}");
+            assert!(!said.detail.contains("2025550123") && said.detail.len() < 160, "{}", said.detail);
+        }
+        let long = format!(r#"{{"result":"{}"}}"#, "x".repeat(60_000));
+        assert!(Said::parse(long.as_bytes()).detail.len() < 160);
+        assert_eq!(Said::parse(b"{\"result\":\"\xff\xfe\"}").found, Found::Error(Unmeasured::Command));
+    }
+
+    #[test]
+    fn a_command_that_never_ends_its_output_or_its_children_is_done_with_in_time() {
+        let began = std::time::Instant::now();
+        // Megabytes, and then a result.
+        let much = "yes | head -c 9000000; echo '{\"result\":\"success\"}'";
+        assert_eq!(say(&["/bin/sh", "-c", much], 10_000).found, Found::Error(Unmeasured::Command));
+        // Children that keep the pipe open, one of a command that ends and one of a command that does not.
+        let file = std::env::temp_dir().join(format!("ringback-child-{}", std::process::id()));
+        let left = |then: &str| {
+            let child = "(trap '' TERM HUP; sleep 2; echo alive > \"$1\"; sleep 60) & ";
+            let script = format!("{child}printf '{{\"result\":\"success\"}}'{then}");
+            say(&["/bin/sh", "-c", &script, "sh", file.to_str().unwrap()], 1500)
+        };
+        assert_eq!(left("").found, Found::Success, "what it started does not hold it up");
+        assert!(left("; sleep 60").detail.contains("timed out"));
+        assert!(began.elapsed() < Duration::from_secs(8));
+        std::thread::sleep(Duration::from_millis(2500));
+        assert!(!file.exists(), "what it started outlived it");
+    }
+
+    #[test]
+    fn a_command_sees_no_variable_of_the_agents() {
+        // Cargo sets this one; a notifier's secret has whatever name the configuration gives it.
+        assert!(std::env::var_os("CARGO_MANIFEST_DIR").is_some());
+        let script = r#"printf '{"result":"failure","reason":"%s"}' "${CARGO_MANIFEST_DIR:-silence}""#;
+        assert_eq!(say(&["/bin/sh", "-c", script], 5000).found, Found::Failure(Reason::Silence));
+        assert!(say(&["/bin/sh", "-c", "exit 0", "a\0b"], 5000).detail.contains("cannot be run"));
     }
 }

@@ -1,15 +1,19 @@
 //! What a test call sounded like: its recording is waited for, fetched, listened to and deleted.
 //!
+//! A recording that is not whole tells of Twilio and not of the number: it is no silence.
+//!
 //! Only our own recordings can be named here ([`crate::twilio::recording`]). They are deleted whatever the
-//! call showed, unless they are to be kept; what cannot be deleted is said.
+//! call showed, unless they are to be kept; what cannot be deleted now is tried again ([`super::left`]).
 
 use std::time::Duration;
 
 use super::Context;
-use crate::core::hearing::{judge, listen};
+use super::call::noted;
+use crate::core::hearing::{Heard, judge, listen};
 use crate::core::id::CallSid;
-use crate::core::outcome::Reason;
+use crate::core::observation::CallStatus;
 use crate::core::probe::{Found, Unmeasured, of_heard};
+use crate::twilio::probe::CallLeg;
 use crate::twilio::recording::{OwnRecording, RecordingState};
 
 /// Between looks, and how long a recording is waited for.
@@ -19,32 +23,44 @@ const WITHIN: Duration = Duration::from_secs(90);
 /// Twilio's code of a recording that holds no sound.
 const SILENT: u32 = 16_102;
 
+/// A recording may be this much shorter than its call.
+const CUT: Duration = Duration::from_secs(3);
+
 /// What was heard of a call, and in words.
-pub async fn hear(cx: &Context, call: CallSid, on_fallback: bool) -> (Found, String) {
+pub async fn hear(cx: &Context, leg: &CallLeg, note: i64, on_fallback: bool) -> (Found, String) {
     let client = &cx.shared.client;
-    let recording = wait(cx, call).await;
+    if leg.status != CallStatus::Completed {
+        noted(cx.shared.store.note_deleted(note).await);
+        return (Found::Error(Unmeasured::Recording), "it was not answered".to_owned());
+    }
+    let recording = wait(cx, leg.sid).await;
+    let expected = cx.settings.hear.expected(on_fallback);
+    let judged = |heard: &Heard| match judge(heard, &expected) {
+        Ok(()) if expected.marker.is_some() => (Found::Success, "its marker was heard".to_owned()),
+        Ok(()) => (Found::Success, "it was heard as expected".to_owned()),
+        Err(fault) => (of_heard(fault, &expected), format!("heard: {}", fault.label())),
+    };
+    let lasted = Duration::from_secs(leg.duration.unwrap_or_default().into());
     let heard = match &recording {
         Some(own) if own.state() == RecordingState::Completed => match client.fetch_recording(own).await {
-            Ok(sound) => {
-                let heard = listen(&sound);
-                let expected = cx.settings.hear.expected(on_fallback);
-                match judge(&heard, &expected) {
-                    Ok(()) if expected.marker.is_some() => (Found::Success, "its marker was heard".to_owned()),
-                    Ok(()) => (Found::Success, "it was heard as expected".to_owned()),
-                    Err(fault) => (Found::Failure(of_heard(fault)), format!("heard: {}", fault.label())),
-                }
+            Ok(sound) if sound.duration().is_zero() || sound.duration() + CUT < lasted => {
+                let detail = format!("of a call of {lasted:?}, {:?} are recorded", sound.duration());
+                (Found::Error(Unmeasured::Recording), detail)
             }
+            Ok(sound) => judged(&listen(&sound)),
             Err(e) => (Found::Error(Unmeasured::Recording), e.to_string()),
         },
         Some(own) if own.state() == RecordingState::Absent(Some(SILENT)) => {
-            (Found::Failure(Reason::Silence), "heard: nothing, says Twilio".to_owned())
+            judged(&Heard { duration: lasted, sounds: Vec::new() })
         }
         Some(_) | None => (Found::Error(Unmeasured::Recording), "there is no recording".to_owned()),
     };
-    if let Some(own) = recording.filter(|own| own.state() == RecordingState::Completed && !cx.settings.hear.keep)
-        && let Err(error) = client.delete_recording(&own).await
-    {
-        tracing::warn!(recording = %own.sid(), %error, "a test call's recording is left at Twilio");
+    if let Some(own) = recording.filter(|_| !cx.settings.hear.keep) {
+        let is_there = own.state() == RecordingState::Completed;
+        match if is_there { client.delete_recording(&own).await } else { Ok(()) } {
+            Ok(()) => noted(cx.shared.store.note_deleted(note).await),
+            Err(error) => tracing::info!(recording = %own.sid(), %error, "a test call's recording is deleted later"),
+        }
     }
     heard
 }

@@ -34,7 +34,7 @@ pub async fn send(cx: &Context, nonce: &str) -> Made {
         Err(e) => return error(unmeasured(&e), e.to_string()),
     };
     let expected = Expected {
-        record: &record,
+        record: record.as_ref(),
         our_fallback: cx.shared.roster.group_of(cx.number).fallback(Channel::Messaging),
         min_duration: Duration::ZERO,
     };
@@ -48,9 +48,9 @@ pub async fn send(cx: &Context, nonce: &str) -> Made {
     loop {
         clock.sleep(LOOK).await;
         let now = clock.now();
-        let texts = client.texts_between(from, to, started_at, nonce).await;
+        let texts = client.texts_between(from, to, sent.sent_at, nonce).await;
         let replies = match cx.settings.expects_reply {
-            true => client.texts_between(to, from, started_at, nonce).await,
+            true => client.texts_between(to, from, sent.sent_at, nonce).await,
             false => Ok(Vec::new()),
         };
         let (texts, replies) = match (texts, replies) {
@@ -67,7 +67,7 @@ pub async fn send(cx: &Context, nonce: &str) -> Made {
                 seen_at = Some(now);
                 cx.measured(Source::Messages, now.since(row.sent_at));
             }
-            match client.message_alerts(row.sid, started_at - LOOK).await {
+            match client.message_alerts(row.sid, sent.sent_at - LOOK).await {
                 Ok(found) => alerts = found,
                 Err(e) if last_read + DEAF <= now => return error(unmeasured(&e), e.to_string()),
                 Err(_) => continue,
@@ -77,7 +77,11 @@ pub async fn send(cx: &Context, nonce: &str) -> Made {
             }
             known_alerts = alerts.iter().map(|a| a.sid).collect();
         }
+        let is_replied = replies.iter().any(|r| r.direction == Direction::Reply && r.sent_at >= sent.sent_at);
+        // A reply has a row of its own, which may be as late as any.
+        let is_awaited = cx.settings.expects_reply && !is_replied;
         let is_settled = match seen_at {
+            Some(at) if is_awaited => at + cx.search(Source::Messages) <= now,
             Some(at) => at + cx.grace() <= now,
             None => started_at + cx.search(Source::Messages) <= now,
         };
@@ -86,7 +90,7 @@ pub async fn send(cx: &Context, nonce: &str) -> Made {
             error: own.and_then(|t| t.error),
             is_logged: own.is_some(),
             arrived: arrived.map(|t| t.status),
-            is_replied: replies.iter().any(|r| r.direction == Direction::Reply && r.sent_at >= sent.sent_at),
+            is_replied,
             alerts: &alerts,
             is_settled,
             is_settling: cx.port_settles_until.is_some_and(|until| started_at < until),
@@ -101,7 +105,7 @@ pub async fn send(cx: &Context, nonce: &str) -> Made {
             let answered_after = arrived.map(|t| t.sent_at.since(sent.sent_at));
             return made(found, entry, answered_after, expected.is_on_fallback(Channel::Messaging), detail);
         }
-        if started_at + cx.search(Source::Messages) + cx.grace() + DEAF <= now {
+        if seen_at.unwrap_or(started_at) + cx.search(Source::Messages) + cx.grace() + DEAF <= now {
             return error(Unmeasured::LogLate, "its end was not shown in time".to_owned());
         }
     }

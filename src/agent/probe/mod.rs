@@ -1,12 +1,14 @@
 //! Test calls and messages: the task that makes them, repeats what failed, and reports what counts.
 //!
 //! When to probe is [`Plan`]'s, what came of it [`read`](crate::core::probe::read)'s; here is the waiting and
-//! the asking. What counts is committed to the store before the engine hears of it, as a poll is. Only the
-//! agent that leads probes: two agents would spend twice. A call that is left behind when the agent stops
-//! ends by its own TwiML.
+//! the asking. Each attempt is noted in the store before it is made, so that an agent that is stopped and
+//! started again and again spends no more than one that runs. What counts is committed there before the engine
+//! hears of it, as a poll is. Only the agent that leads probes: two agents would spend twice. A call that is
+//! left behind when the agent stops ends by its own TwiML, and its recording is deleted by the next one.
 //!
 //! * [`call`]: through Twilio, from one of the account's numbers;
 //! * [`hear`]: what such a call sounded like;
+//! * [`left`]: recordings that nobody has deleted;
 //! * [`message`]: the same for messages;
 //! * [`external`]: by a command of the user's;
 //! * [`request`]: the handler's URL, asked as Twilio asks it.
@@ -15,6 +17,7 @@ mod arrive;
 pub mod call;
 pub mod external;
 mod hear;
+mod left;
 pub mod message;
 pub mod request;
 
@@ -40,6 +43,7 @@ use crate::core::roster::{NumberIx, PortAt};
 use crate::core::time::Time;
 use crate::metrics::tally::ProbeEnd;
 use crate::party::PartyKey;
+use crate::store::probe::Begun;
 use crate::twilio::{Error, ErrorKind};
 
 /// What the prober is told or asked.
@@ -64,6 +68,9 @@ pub enum Ask {
 
 /// Asks that may wait; beyond that suspicions are lost, and the schedule has to find what they would have.
 pub const ASKS: usize = 4096;
+
+/// Probes of so long ago count for no budget any more.
+pub const BUDGETED: Duration = Duration::from_secs(86_400);
 
 /// What a round of probes on one number came to.
 #[derive(Debug, Clone)]
@@ -170,10 +177,16 @@ pub struct Prober {
 }
 
 impl Prober {
-    /// `grace`: how long outcomes wait for their alerts by default.
-    pub fn new(shared: Shared, gate: Gate, probes: Probes, grace: Duration) -> Prober {
+    /// `grace`: how long outcomes wait for their alerts by default. `begun`: the probes of the last day.
+    pub fn new(shared: Shared, gate: Gate, probes: Probes, grace: Duration, begun: &[Begun]) -> Prober {
         let now = shared.clock.now();
-        let plan = Plan::new(&shared.roster, probes.groups, probes.limits, now);
+        let mut plan = Plan::new(&shared.roster, probes.groups, probes.limits, now);
+        for probe in begun {
+            if let Some(ix) = shared.roster.find(probe.number) {
+                let up = plan.settings(ix).filter(|_| probe.channel == Channel::Voice).map(call::longest);
+                plan.resume(probe.at, ix, probe.channel, up.unwrap_or_default());
+            }
+        }
         Prober {
             shared,
             gate,
@@ -193,6 +206,8 @@ impl Prober {
     /// Probes until `stop`.
     pub async fn run(mut self, mut asks: mpsc::Receiver<Ask>, stop: CancellationToken) {
         let clock = self.shared.clock.clone();
+        let mut cleaner = JoinSet::new();
+        clock.spawn(&mut cleaner, left::run(self.shared.clone(), self.gate.clone(), stop.clone()));
         while !stop.is_cancelled() {
             self.begin();
             let next = async {
@@ -289,14 +304,31 @@ impl Prober {
             port_settles_until: ported_at.map(|at| at + number_is.messages_settle_within()),
         };
         let clock = self.shared.clock.clone();
+        let e164 = number_is.e164;
         clock.spawn(&mut self.tasks, async move {
             let mut made = Vec::new();
+            let (clock, hear) = (&cx.shared.clock, &cx.settings.hear);
+            let is_ours = origin == Origin::Twilio;
+            let records = is_ours && channel == Channel::Voice && hear.is_on() && !hear.keep;
+            let from = cx.settings.from.filter(|_| is_ours);
+            let started_at = clock.now();
+            let note = match cx.shared.store.begin_probe(started_at, e164, channel, from, records).await {
+                Ok(note) => note,
+                Err(error) => {
+                    let kind = if channel == Channel::Voice { Kind::Call } else { Kind::Message };
+                    let (found, detail) = (Found::Error(Unmeasured::State), error.to_string());
+                    let ended_at = clock.now();
+                    let (entry, answered_after) = (None, None);
+                    let attempt = Attempt { kind, origin, started_at, ended_at, found, entry, answered_after, detail };
+                    return (line, vec![Made { attempt, on_fallback: false }]);
+                }
+            };
             if asks_first && channel == Channel::Voice {
                 made.extend(request::ask(&cx, &nonce).await);
             }
             made.push(match (channel, origin) {
                 (Channel::Voice, Origin::External(i)) => external::call(&cx, i, &nonce).await,
-                (Channel::Voice, _) => call::call(&cx).await,
+                (Channel::Voice, _) => call::call(&cx, note).await,
                 (Channel::Messaging, _) => message::send(&cx, &nonce).await,
             });
             (line, made)

@@ -101,16 +101,18 @@ pub enum Unmeasured {
     Unanswered,
     /// The number's port is so young that messages may still go to the old provider.
     Settling,
-    /// What was heard could not be had.
+    /// What was heard could not be had, or not whole.
     Recording,
     /// The external command failed, or said what cannot be understood.
     Command,
-    /// It was cut off by the end of the agent.
+    /// Somebody else ended it before it could show anything.
     Stopped,
+    /// It could not be noted, and so was not made.
+    State,
 }
 
 impl Unmeasured {
-    pub const ALL: [Unmeasured; 11] = [
+    pub const ALL: [Unmeasured; 12] = [
         Unmeasured::Api,
         Unmeasured::Busy,
         Unmeasured::Queue,
@@ -122,6 +124,7 @@ impl Unmeasured {
         Unmeasured::Recording,
         Unmeasured::Command,
         Unmeasured::Stopped,
+        Unmeasured::State,
     ];
 
     pub const fn label(self) -> &'static str {
@@ -137,6 +140,7 @@ impl Unmeasured {
             Unmeasured::Recording => "recording",
             Unmeasured::Command => "command",
             Unmeasured::Stopped => "stopped",
+            Unmeasured::State => "state",
         }
     }
 
@@ -152,15 +156,17 @@ impl Unmeasured {
             Unmeasured::Settling => "messages may still go to the old provider",
             Unmeasured::Recording => "its recording could not be had",
             Unmeasured::Command => "the external command failed",
-            Unmeasured::Stopped => "the agent was stopped",
+            Unmeasured::Stopped => "it was ended before it could show anything",
+            Unmeasured::State => "the state file could not be written",
         }
     }
 
-    /// What Twilio's refusal of a call or message means, by its error code.
+    /// What Twilio's refusal of a call or message means, by its error code; also what Twilio says of the leg that
+    /// we made, if it could not be put through.
     pub const fn of_code(code: u32) -> Unmeasured {
         match code {
             // No permission for the country, the sender not owned or verified, the recipient blocked.
-            21202 | 21203 | 21205..=21219 | 21266 | 21408 | 21603..=21614 | 21659..=21661 | 13227 | 13225 => {
+            21202 | 21203 | 21205..=21219 | 21266 | 21408 | 21603..=21614 | 21659..=21661 | 13225 | 13227 | 32205 => {
                 Unmeasured::Permission
             }
             10001 | 10002 | 10003 | 10005 | 20005 | 30002 | 30010 => Unmeasured::Credit,
@@ -311,9 +317,13 @@ impl Hear {
     }
 }
 
-/// What it means for a caller that a recording fell short.
-pub const fn of_heard(fault: HeardFault) -> Reason {
-    match fault {
+/// What it means that a recording fell short. Where a line rings or is busy, people are elsewhere, and no swap is
+/// for that (law 3); but a marker comes before anything rings, and its absence is a fault.
+pub fn of_heard(fault: HeardFault, expected: &Expectation) -> Found {
+    Found::Failure(match fault {
+        HeardFault::RingbackOnly | HeardFault::BusyTone if expected.marker.is_none() => {
+            return Found::Error(Unmeasured::Unanswered);
+        }
         HeardFault::DeadAir => Reason::Silence,
         HeardFault::RingbackOnly
         | HeardFault::BusyTone
@@ -323,7 +333,7 @@ pub const fn of_heard(fault: HeardFault) -> Reason {
         | HeardFault::NoMarker
         | HeardFault::NoSpeech
         | HeardFault::TooShort => Reason::WrongAnswer,
-    }
+    })
 }
 
 /// A command that places a call from elsewhere.

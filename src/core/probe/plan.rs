@@ -4,7 +4,8 @@
 //! come more often in the active phase than after it, and stay below what the account bears less a reserve,
 //! below a number of probes at once, and below budgets an hour and a day; a part of each budget is kept for
 //! what cannot wait. What is asked for (a suspicion, a proof) comes before what is merely due, and what has
-//! waited longest before the rest. A number whose last probe is still up is not probed.
+//! waited longest before the rest. A number whose last probe is still up is not probed. What the agent before has
+//! begun counts as well ([`Plan::resume`]): a crash loop spends no more than an agent that runs.
 //!
 //! Promise: whatever is asked for, no limit is exceeded; a property test tries.
 
@@ -127,6 +128,8 @@ pub struct Plan {
     spent_by: Vec<Spent>,
     last_start: Option<Time>,
     up: usize,
+    /// Probes of the agent before, and until when each may still be up.
+    left: Vec<(Time, NumberIx, Channel)>,
 }
 
 impl Plan {
@@ -154,12 +157,20 @@ impl Plan {
             groups,
             last_start: None,
             up: 0,
+            left: Vec::new(),
         }
     }
 
     /// How a number is probed.
     pub fn settings(&self, number: NumberIx) -> Option<&Settings> {
         self.groups.get(*self.group_of.get(number.0 as usize)?)?.as_ref()
+    }
+
+    /// Takes in a probe that the agent before has begun, oldest first; it may be up for `longest`.
+    pub fn resume(&mut self, at: Time, number: NumberIx, channel: Channel, longest: Duration) {
+        self.lines[number.0 as usize][channel.index()].last = Some(at);
+        self.left.push((at + longest, number, channel));
+        self.spend(at, number);
     }
 
     pub fn set_phase(&mut self, now: Time, number: NumberIx, channel: Channel, phase: Phase) {
@@ -241,12 +252,14 @@ impl Plan {
     }
 
     fn is_up(&self, number: NumberIx, channel: Channel) -> bool {
-        self.lines[number.0 as usize][channel.index()].is_up
+        let is_left = self.left.iter().any(|(_, n, c)| (*n, *c) == (number, channel));
+        is_left || self.lines[number.0 as usize][channel.index()].is_up
     }
 
     /// The probe to begin now, if any; it is under way until [`Plan::ended`] is told.
     pub fn next(&mut self, now: Time) -> Option<(NumberIx, Channel, Why)> {
-        if self.up >= self.limits.at_once || now < self.free_at() {
+        self.left.retain(|(until, _, _)| now < *until);
+        if self.up + self.left.len() >= self.limits.at_once || now < self.free_at() {
             return None;
         }
         self.asked.sort_by_key(|(why, _, _)| *why);

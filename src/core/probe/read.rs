@@ -33,6 +33,7 @@ pub struct CallSeen<'a> {
     /// The log shows the outbound leg, or the call came from elsewhere and the log is known to be fresh.
     pub is_logged: bool,
     pub arrived: Option<Arrived>,
+    /// Of the leg that arrived; as long as none has, of the outbound one.
     pub alerts: &'a [Alert],
     /// Alerts and child legs have had time to come.
     pub is_settled: bool,
@@ -43,8 +44,8 @@ pub struct CallSeen<'a> {
 /// What is expected of a call.
 #[derive(Clone, Copy, Debug)]
 pub struct Expected<'a> {
-    /// The number as read when it was probed.
-    pub record: &'a NumberRecord,
+    /// The number as read when it was probed; none where it is not in the account, as far as is known.
+    pub record: Option<&'a NumberRecord>,
     /// Where a rollback would point it.
     pub our_fallback: Option<&'a str>,
     /// A call that ends itself sooner was not served.
@@ -54,15 +55,15 @@ pub struct Expected<'a> {
 impl<'a> Expected<'a> {
     /// Reads the marks that alerts leave.
     fn marks(&self, channel: Channel, alerts: &[Alert]) -> Marks {
-        let [primary, own] = self.record.webhooks(channel);
+        let [primary, own] = self.record.map_or([None, None], |r| r.webhooks(channel));
         let is_ours = |url: &str| self.our_fallback.is_some_and(|ours| is_same_webhook(ours, url));
         let primary: Vec<String> = primary.filter(|url| !is_ours(url)).map(str::to_owned).into_iter().collect();
         let webhooks = Webhooks {
             primary: &primary,
             own_fallback: own.filter(|url| !is_ours(url)),
             our_fallback: self.our_fallback,
-            status_callback: self.record.status_callback.as_deref(),
-            has_trunk: channel == Channel::Voice && self.record.trunk.is_some(),
+            status_callback: self.record.and_then(|r| r.status_callback.as_deref()),
+            has_trunk: channel == Channel::Voice && self.record.is_some_and(|r| r.trunk.is_some()),
         };
         let mut marks = Marks::default();
         for alert in alerts {
@@ -75,16 +76,23 @@ impl<'a> Expected<'a> {
 
     /// A second URL may have served a call that the handler failed, and nothing but an alert would tell.
     pub fn may_be_rescued(&self) -> bool {
-        self.record.webhooks(Channel::Voice)[1].is_some()
+        self.record.is_none_or(|r| r.webhooks(Channel::Voice)[1].is_some())
     }
 
     fn has_own_fallback(&self, channel: Channel) -> bool {
-        self.record.webhooks(channel)[1].is_some_and(|url| !self.our_fallback.is_some_and(|o| is_same_webhook(o, url)))
+        let own = self.record.and_then(|r| r.webhooks(channel)[1]);
+        own.is_some_and(|url| !self.our_fallback.is_some_and(|o| is_same_webhook(o, url)))
+    }
+
+    /// The number points at nothing. One that we cannot see may point anywhere.
+    fn has_no_handler(&self, channel: Channel) -> bool {
+        self.record.is_some_and(|r| r.handler(channel) == Handler::Nobody)
     }
 
     /// True if the number points at our fallback.
     pub fn is_on_fallback(&self, channel: Channel) -> bool {
-        self.our_fallback.is_some_and(|ours| self.record.handler(channel).is_url(ours))
+        let points_at = |url| self.record.is_some_and(|r| r.handler(channel).is_url(url));
+        self.our_fallback.is_some_and(points_at)
     }
 }
 
@@ -92,13 +100,24 @@ impl<'a> Expected<'a> {
 pub fn call(seen: &CallSeen<'_>, expected: &Expected<'_>) -> Option<(Found, Option<Code>)> {
     let said = |found| Some((found, None));
     let Some(arrived) = seen.arrived else {
-        // Nothing arrived. Is that so, or has the log not shown it?
+        // Nothing arrived. Is that so, or has the log not shown it? And if it is, did our own leg get that far?
         return match (seen.is_settled, seen.is_logged) {
             (false, _) => None,
-            (true, true) => said(Found::Failure(Reason::NotArriving)),
             (true, false) => said(Found::Error(Unmeasured::LogLate)),
+            (true, true) => said(match (our_trouble(seen.alerts), seen.outbound) {
+                (Some(why), _) => Found::Error(why),
+                (None, Some(CallStatus::Canceled)) => Found::Error(Unmeasured::Stopped),
+                (None, Some(CallStatus::Failed)) if expected.has_no_handler(Channel::Voice) => {
+                    Found::Failure(Reason::NoHandler)
+                }
+                (None, _) => Found::Failure(Reason::NotArriving),
+            }),
         };
     };
+    if expected.record.is_none() {
+        // It is there, and we cannot see what it points at.
+        return seen.is_settled.then_some((Found::Error(Unmeasured::Api), None));
+    }
     let marks = expected.marks(Channel::Voice, seen.alerts);
     let facts = CallFacts {
         status: arrived.status,
@@ -106,7 +125,7 @@ pub fn call(seen: &CallSeen<'_>, expected: &Expected<'_>) -> Option<(Found, Opti
         children: arrived.children,
         marks,
         is_settled: seen.is_settled,
-        has_no_handler: expected.record.handler(Channel::Voice) == Handler::Nobody,
+        has_no_handler: expected.has_no_handler(Channel::Voice),
         has_own_fallback: expected.has_own_fallback(Channel::Voice),
         // Of this very call: a leg that we cut off while it rang has reached a line that rings.
         forwards: arrived.children.any(),
@@ -130,6 +149,14 @@ pub fn call(seen: &CallSeen<'_>, expected: &Expected<'_>) -> Option<(Found, Opti
     };
     Some((found, marks.code()))
 }
+
+/// What Twilio says of a leg of our own, where that is why it got nowhere.
+fn our_trouble(alerts: &[Alert]) -> Option<Unmeasured> {
+    alerts.iter().map(|a| Unmeasured::of_code(a.code.0)).find(|why| *why != Unmeasured::Api)
+}
+
+/// Twilio takes messages between two numbers for a loop, and drops them.
+const LOOPS: [u32; 2] = [14_107, 30_039];
 
 /// All that is known of a probe's message.
 #[derive(Clone, Copy, Debug)]
@@ -155,15 +182,26 @@ pub fn message(seen: &MessageSeen<'_>, expected: &Expected<'_>, expects_reply: b
     let Some(status) = seen.arrived else {
         if matches!(seen.outbound, MessageStatus::Failed | MessageStatus::Undelivered) {
             // It never left, or was turned away on its way: that is our sender's trouble.
-            return said(Found::Error(Unmeasured::Permission));
+            return said(Found::Error(match seen.error.map(|code| Unmeasured::of_code(code.0)) {
+                None | Some(Unmeasured::Api) => Unmeasured::Permission,
+                Some(why) => why,
+            }));
         }
-        return match (seen.is_settled, seen.is_logged, seen.is_settling) {
+        return match (seen.is_settled, seen.is_logged, seen.outbound) {
             (false, _, _) => None,
             (true, false, _) => said(Found::Error(Unmeasured::LogLate)),
-            (true, true, true) => said(Found::Error(Unmeasured::Settling)),
-            (true, true, false) => said(Found::Failure(Reason::NotArriving)),
+            (true, true, MessageStatus::Open) => said(Found::Error(Unmeasured::Queue)),
+            (true, true, MessageStatus::Canceled) => said(Found::Error(Unmeasured::Stopped)),
+            (true, true, _) if seen.is_settling => said(Found::Error(Unmeasured::Settling)),
+            (true, true, _) => said(Found::Failure(Reason::NotArriving)),
         };
     };
+    if seen.alerts.iter().any(|a| LOOPS.contains(&a.code.0)) {
+        return said(Found::Error(Unmeasured::Busy));
+    }
+    if expected.record.is_none() {
+        return seen.is_settled.then_some((Found::Error(Unmeasured::Api), None));
+    }
     let marks = expected.marks(Channel::Messaging, seen.alerts);
     let facts = MessageFacts {
         direction: Direction::Inbound,
@@ -171,7 +209,7 @@ pub fn message(seen: &MessageSeen<'_>, expected: &Expected<'_>, expects_reply: b
         error: seen.error,
         marks,
         is_settled: seen.is_settled,
-        has_no_handler: expected.record.handler(Channel::Messaging) == Handler::Nobody,
+        has_no_handler: expected.has_no_handler(Channel::Messaging),
         has_own_fallback: expected.has_own_fallback(Channel::Messaging),
         is_probe: false,
     };
@@ -220,7 +258,8 @@ mod tests {
             is_settled,
             hung_up: true,
         };
-        let expected = Expected { record: &record, our_fallback: Some(BIN), min_duration: Duration::from_secs(2) };
+        let expected =
+            Expected { record: Some(&record), our_fallback: Some(BIN), min_duration: Duration::from_secs(2) };
         call(&seen, &expected).map(|(found, _)| found)
     }
 
@@ -239,7 +278,7 @@ mod tests {
         assert_eq!(look(None, &[], false), None);
         assert_eq!(look(None, &[], true), Some(Found::Failure(Reason::NotArriving)));
         let record = record();
-        let expected = Expected { record: &record, our_fallback: None, min_duration: Duration::ZERO };
+        let expected = Expected { record: Some(&record), our_fallback: None, min_duration: Duration::ZERO };
         let seen = CallSeen {
             outbound: Some(CallStatus::Completed),
             is_logged: false,
@@ -279,7 +318,7 @@ mod tests {
         let failed = Arrived { status: CallStatus::Failed, duration: None, children: Children::default() };
         let short = Arrived { duration: Some(1), ..answered() };
         let expect = |record: &NumberRecord, arrived| {
-            let expected = Expected { record, our_fallback: None, min_duration: Duration::from_secs(2) };
+            let expected = Expected { record: Some(record), our_fallback: None, min_duration: Duration::from_secs(2) };
             call(&seen(arrived), &expected).unwrap().0
         };
         assert_eq!(expect(&record, short), Found::Failure(Reason::WrongAnswer));
@@ -291,7 +330,7 @@ mod tests {
     #[test]
     fn a_message_is_found_by_its_row_or_missed_by_it() {
         let record = record();
-        let expected = Expected { record: &record, our_fallback: None, min_duration: Duration::ZERO };
+        let expected = Expected { record: Some(&record), our_fallback: None, min_duration: Duration::ZERO };
         let none = MessageSeen {
             outbound: MessageStatus::Delivered,
             error: None,
