@@ -22,7 +22,7 @@ pub struct Arguments {
     /// The spare number, instead of rehearsal.number
     #[arg(long, value_name = "NUMBER")]
     number: Option<E164>,
-    /// Also on a number that had live callers within a day, and put back over what somebody else changed
+    /// Also on a number that is watched or had live callers within a day, and put back over what somebody else changed
     #[arg(long)]
     force: bool,
     /// Only put back what a drill left that was cut off
@@ -96,7 +96,7 @@ async fn work(arguments: &Arguments, config: &Config, stop: &CancellationToken) 
         return Ok(Exit::BadUsage);
     };
     rehearsal.number = arguments.number.unwrap_or(rehearsal.number);
-    let report = match Drill::new(config, rehearsal, &arguments.author, &clock)?.run(arguments.force, stop).await {
+    let report = match Drill::new(config, rehearsal, &arguments.author, arguments.force, &clock)?.run(stop).await {
         Err(DrillError::Stopped) => {
             complain(&format!("ringback: {}", DrillError::Stopped));
             return Ok(Exit::FoundTrouble);

@@ -84,12 +84,21 @@ pub struct Drill {
     subject: Subject,
     clock: Clock,
     back: WayBack,
+    force: bool,
 }
 
 impl Drill {
     /// Prepares a drill on `rehearsal.number`, which `by` holds.
-    pub fn new(config: &Config, rehearsal: Rehearsal, by: &str, clock: &Clock) -> Result<Drill, DrillError> {
-        let (config, fallback, group) = drill_config(config, &rehearsal).map_err(DrillError::Refused)?;
+    ///
+    /// `force`: also on a number that is watched or has live callers, and over what somebody else changed.
+    pub fn new(
+        config: &Config,
+        rehearsal: Rehearsal,
+        by: &str,
+        force: bool,
+        clock: &Clock,
+    ) -> Result<Drill, DrillError> {
+        let (config, fallback, group) = drill_config(config, &rehearsal, force).map_err(DrillError::Refused)?;
         let probe = config.probes.groups.iter().flatten().next();
         let prober = probe.and_then(|p| p.from).map(|from| format!("{from}, through Twilio"));
         let commands = probe.into_iter().flat_map(|p| &p.externals);
@@ -103,14 +112,14 @@ impl Drill {
             calls_from: prober.into_iter().chain(commands).collect(),
         };
         let back = WayBack::new(&config, clock)?;
-        Ok(Drill { config, rehearsal, fallback, subject, clock: clock.clone(), back })
+        Ok(Drill { config, rehearsal, fallback, subject, clock: clock.clone(), back, force })
     }
 
     /// Plays every variant that has a handler, until `stop`, and puts the number back, whatever happened.
-    pub async fn run(&self, force: bool, stop: &CancellationToken) -> Result<Report, DrillError> {
-        self.back.recover(force).await?;
+    pub async fn run(&self, stop: &CancellationToken) -> Result<Report, DrillError> {
+        self.back.recover(self.force).await?;
         let started_at = self.clock.now();
-        let read = unless(stop, self.prepare(force)).await?;
+        let read = unless(stop, self.prepare()).await?;
         let number = self.rehearsal.number;
         let handlers = self.rehearsal.broken.iter().map(|(_, url)| url).chain([&self.rehearsal.good, &self.fallback]);
         let note = Note { number, sid: read.record.sid, record: read.raw.clone(), urls: handlers.cloned().collect() };
@@ -139,9 +148,9 @@ impl Drill {
     }
 
     /// The number as it is, if a drill may be held on it.
-    async fn prepare(&self, force: bool) -> Result<NumberRead, DrillError> {
+    async fn prepare(&self) -> Result<NumberRead, DrillError> {
         let read = self.find().await?;
-        if !force {
+        if !self.force {
             self.refuse_live(self.rehearsal.number).await?;
         }
         Ok(read)
@@ -374,10 +383,12 @@ fn said(_: &Status, what: &str) -> String {
 
 /// The configuration of an agent for one spare number, made from that of the group it stands for.
 /// With it, the fallback that is rehearsed, and the group's name.
-fn drill_config(config: &Config, rehearsal: &Rehearsal) -> Result<(Config, String, GroupName), String> {
+fn drill_config(config: &Config, rehearsal: &Rehearsal, force: bool) -> Result<(Config, String, GroupName), String> {
     let number = rehearsal.number;
-    if config.roster.find(number).is_some() {
-        return Err(format!("{number} is watched; the drill needs a spare number that is in no group"));
+    if !force && config.roster.find(number).is_some() {
+        return Err(format!(
+            "{number} is watched; use a spare number that is in no group, or hold it (`ringback hold {number}`) and --force"
+        ));
     }
     let (ix, group) = match &rehearsal.group {
         Some(name) => config.roster.groups().find(|(_, g)| g.name == *name),

@@ -71,7 +71,7 @@ fn config(w: &World) -> Config {
 
 fn drill(w: &World) -> Drill {
     let config = config(w);
-    Drill::new(&config, config.rehearsal.clone().unwrap(), "ada", &w.clock).unwrap()
+    Drill::new(&config, config.rehearsal.clone().unwrap(), "ada", false, &w.clock).unwrap()
 }
 
 /// The number's record, but for when it was last changed.
@@ -85,7 +85,7 @@ fn record(w: &World) -> Value {
 fn every_stage_passes_and_the_number_is_what_it_was() {
     play(DAY, async |w| {
         let before = record(w);
-        let report: Report = drill(w).run(false, &CancellationToken::new()).await.unwrap();
+        let report: Report = drill(w).run(&CancellationToken::new()).await.unwrap();
         assert!(report.is_passed(), "{}", report.text());
         assert_eq!(record(w), before);
         assert_eq!(report.variants.iter().map(|v| v.variant).collect::<Vec<_>>(), Variant::ALL);
@@ -123,8 +123,8 @@ fn a_drill_that_fails_says_what_to_do() {
         let config = config(w);
         let mut rehearsal = config.rehearsal.clone().unwrap();
         rehearsal.broken = vec![(Variant::Error, fine.to_owned())];
-        let drill = Drill::new(&config, rehearsal, "ada", &w.clock).unwrap();
-        let report = drill.run(false, &CancellationToken::new()).await.unwrap();
+        let drill = Drill::new(&config, rehearsal, "ada", false, &w.clock).unwrap();
+        let report = drill.run(&CancellationToken::new()).await.unwrap();
         assert!(!report.is_passed());
         assert_eq!(record(w), before);
         let text = report.markdown();
@@ -147,7 +147,7 @@ fn cut_off_anywhere_the_number_is_put_back() {
     // Where each stage ends in a drill that nobody disturbs.
     let ends = play(DAY, async |w| {
         let began = w.now();
-        let report = drill(w).run(false, &CancellationToken::new()).await.unwrap();
+        let report = drill(w).run(&CancellationToken::new()).await.unwrap();
         let mut at = 0.0;
         let mut ends: Vec<f64> = Vec::new();
         for s in &report.variants[0].stages {
@@ -165,7 +165,7 @@ fn cut_off_anywhere_the_number_is_put_back() {
                 // As a signal does it, or a crash: what runs is gone.
                 let cut = w
                     .clock
-                    .timeout(Duration::from_secs_f64(moment.max(0.1)), drill.run(false, &CancellationToken::new()))
+                    .timeout(Duration::from_secs_f64(moment.max(0.1)), drill.run(&CancellationToken::new()))
                     .await;
                 assert!(cut.is_err(), "it was cut off");
                 drop(drill);
@@ -190,14 +190,19 @@ fn a_live_or_a_watched_number_is_refused() {
     play(&live, async |w| {
         w.pass(1800).await;
         let before = record(w);
-        let refused = drill(w).run(false, &CancellationToken::new()).await;
+        let refused = drill(w).run(&CancellationToken::new()).await;
         assert!(matches!(&refused, Err(DrillError::Refused(why)) if why.contains("live callers")), "{refused:?}");
         assert_eq!(record(w), before);
         let config = config(w);
         let mut rehearsal = config.rehearsal.clone().unwrap();
         rehearsal.number = "+15005550100".parse().unwrap();
-        let refused = Drill::new(&config, rehearsal, "ada", &w.clock).err().unwrap();
+        let refused = Drill::new(&config, rehearsal.clone(), "ada", false, &w.clock).err().unwrap();
         assert!(refused.to_string().contains("is watched"), "{refused}");
+        let before = w.sim.number(rehearsal.number).unwrap()["voice_url"].clone();
+        let forced = Drill::new(&config, rehearsal.clone(), "ada", true, &w.clock).unwrap();
+        let report = forced.run(&CancellationToken::new()).await.unwrap();
+        assert!(report.is_passed(), "{}", report.text());
+        assert_eq!(w.sim.number(rehearsal.number).unwrap()["voice_url"], before);
     });
 }
 
@@ -206,7 +211,7 @@ fn short(w: &World) -> Drill {
     let config = config(w);
     let mut rehearsal = config.rehearsal.clone().unwrap();
     rehearsal.broken.truncate(1);
-    Drill::new(&config, rehearsal, "ada", &w.clock).unwrap()
+    Drill::new(&config, rehearsal, "ada", false, &w.clock).unwrap()
 }
 
 /// A drill that is told to stop while its handler is broken, after `then`.
@@ -214,7 +219,7 @@ async fn stopped(w: &World, then: impl FnOnce(&World)) -> Result<Report, DrillEr
     let (drill, stop) = (short(w), CancellationToken::new());
     let mut tasks = JoinSet::new();
     let its = stop.clone();
-    w.clock.spawn(&mut tasks, async move { drill.run(false, &its).await });
+    w.clock.spawn(&mut tasks, async move { drill.run(&its).await });
     w.pass(100).await;
     assert_eq!(record(w)["voice_url"], "https://drill.example.com/error");
     then(w);
@@ -296,7 +301,7 @@ fn one_drill_at_a_time() {
     play(DAY, async |w| {
         let drill = short(w);
         let mut tasks = JoinSet::new();
-        w.clock.spawn(&mut tasks, async move { drill.run(false, &CancellationToken::new()).await });
+        w.clock.spawn(&mut tasks, async move { drill.run(&CancellationToken::new()).await });
         w.pass(60).await;
         let config = config(w);
         let refused = WayBack::new(&config, &w.clock).err().unwrap();
