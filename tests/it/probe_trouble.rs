@@ -16,6 +16,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::hands::with_token;
 use crate::probes::{QUIET, attempts, probing, reasons};
 use crate::world::{Running, World, pass_on, play, with_prober};
 
@@ -314,4 +315,44 @@ fn a_log_that_stands_still_does_not_make_a_carriers_call_vanish() {
             });
         }
     }
+}
+
+/// How a rollback by an operator stands after so many hours.
+async fn rolled_back(w: &World, agent: &Running, hours: u64) -> String {
+    let (status, _) = agent.post("rollback", json!({"group": "support", "channel": "voice", "reason": "drill"})).await;
+    assert_eq!(status, 200);
+    w.pass(hours * 3600).await;
+    agent.channel(number(), Channel::Voice).saga.to_string()
+}
+
+#[test]
+fn a_commands_word_alone_proves_no_fallback() {
+    for from in ["", "from = \"+12025550188\"\n"] {
+        play(&quiet(), async |w| {
+            with_token(w);
+            let text = by_command(w, r#"{"result":"success"}"#).replace("from = \"+12025550188\"\n", from);
+            let agent = w.start_with(&w.parse(&text).unwrap()).await.unwrap();
+            w.pass(300).await;
+            assert_eq!(rolled_back(w, &agent, 1).await, "read_back", "{from:?}");
+            agent.stop().await;
+        });
+    }
+}
+
+#[test]
+fn a_proof_that_could_not_be_repeated_is_asked_for_again() {
+    play(&quiet().replace("does = \"answer\"", "does = \"dead\""), async |w| {
+        with_token(w);
+        // One for the day's round, one for the proof, none for its repetition.
+        let text = "every = \"24h\"\npassive_every = \"24h\"\nper_hour = 2";
+        let agent = start(w, text).await;
+        w.pass(300).await;
+        assert_eq!(rolled_back(w, &agent, 0).await, "idle", "not even begun");
+        w.pass(900).await;
+        assert_eq!(agent.channel(number(), Channel::Voice).saga, "read_back", "one failure is none");
+        assert_eq!(w.sim.placed_calls().len(), 2);
+        w.pass(7200).await;
+        assert!(w.sim.placed_calls().len() >= 4, "as the budget has room again");
+        agent.stop().await;
+    });
 }
