@@ -356,3 +356,38 @@ fn a_proof_that_could_not_be_repeated_is_asked_for_again() {
         agent.stop().await;
     });
 }
+
+#[test]
+fn a_commands_call_is_found_by_its_number_and_is_no_callers() {
+    const ELSEWHERE: &str = "+12025550188";
+    // As if another carrier's: of the account, so that the simulator lets it call.
+    let scenario = QUIET.to_owned()
+        + &format!(
+            "\n[[group]]\nname = \"elsewhere\"\nnumbers = [\"{ELSEWHERE}\"]\nforeign = true\ntraffic = {{ calls_per_hour = 0, floor_per_hour = 0 }}\n"
+        );
+    play(&scenario, async |w| {
+        let asked = w.folder.path().join("asked");
+        let says = format!("touch {}; printf '{{\\\"result\\\":\\\"success\\\"}}'", asked.display());
+        let text = w.config_text()
+            + &format!(
+                "[group.probe]\nevery = \"3m\"\n[[group.probe.external]]\ncommand = [\"/bin/sh\", \"-c\", \"{says}\"]\nfrom = \"{ELSEWHERE}\"\n"
+            );
+        let agent = w.start_with(&w.parse(&text).unwrap()).await.unwrap();
+        let account = w.sim.scenario().account;
+        let url = format!("{}/2010-04-01/Accounts/{}/Calls.json", w.base_url, account.sid);
+        for _ in 0..1200 {
+            w.pass(1).await;
+            if std::fs::remove_file(&asked).is_ok() {
+                let twiml = "<Response><Pause length=\"9\"/></Response>";
+                let form = [("To", "+15005550100"), ("From", ELSEWHERE), ("Twiml", twiml)];
+                let request = reqwest::Client::new().post(&url).basic_auth(account.sid, Some(&account.auth_token));
+                assert_eq!(request.form(&form).send().await.unwrap().status(), 201);
+            }
+        }
+        assert_eq!(reasons(&agent).await, NONE);
+        assert!(attempts(&agent, "success").await >= 4.0);
+        assert_eq!(agent.sum("ringback_calls_total", &["outcome=\"ok\""]).await, 0.0);
+        assert!(agent.sum("ringback_calls_total", &["reason=\"probe\""]).await >= 4.0, "known for what they are");
+        agent.stop().await;
+    });
+}
