@@ -56,10 +56,16 @@ pub fn read(bytes: &[u8]) -> Result<Recording, BadWav> {
     if promised > data.len() && promised < OPEN {
         return Err(BadWav::CutOff { there: data.len(), promised });
     }
-    let samples: Vec<i16> = match (tag, bits) {
-        (PCM, 16) => data.chunks_exact(2).map(|s| i16::from_le_bytes([s[0], s[1]])).collect(),
-        (MU_LAW, 8) => data.iter().map(|&s| from_mu_law(s)).collect(),
+    let width = match (tag, bits) {
+        (PCM, 16) => 2,
+        (MU_LAW, 8) => 1,
         _ => return Err(BadWav::Format { tag, bits }),
+    };
+    // Before anything is made of it.
+    Recording::check(rate, channels, data.len() / width / channels)?;
+    let samples: Vec<i16> = match width {
+        2 => data.chunks_exact(2).map(|s| i16::from_le_bytes([s[0], s[1]])).collect(),
+        _ => data.iter().map(|&s| from_mu_law(s)).collect(),
     };
     let of = |channel: usize| samples.iter().copied().skip(channel).step_by(channels).collect();
     Ok(Recording::new(rate, (0..channels).map(of).collect())?)

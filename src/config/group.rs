@@ -100,9 +100,13 @@ impl Groups {
             }
         }
         if let Some(from) = probe.as_ref().and_then(|p| p.from).filter(|n| self.named.contains_key(n)) {
-            faults.at(place, format!("group.probe.from = \"{from}\": {WATCHED_PROBER}"));
+            faults.at(place.clone(), format!("group.probe.from = \"{from}\": {WATCHED_PROBER}"));
         }
-        let own = probe.iter().flat_map(|p| p.from.into_iter().chain(p.externals.iter().filter_map(|e| e.from)));
+        let others = probe.iter().flat_map(|p| p.externals.iter().filter_map(|e| e.from));
+        for from in others.clone().filter(|n| self.named.contains_key(n)) {
+            faults.at(place.clone(), format!("group.probe.external.from = \"{from}\": {WATCHED_PROBER}"));
+        }
+        let own = probe.iter().filter_map(|p| p.from).chain(others);
         own.for_each(|number| self.roster.add_prober(number));
         self.probes.push(probe);
     }

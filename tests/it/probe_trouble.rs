@@ -16,6 +16,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::hands::with_token;
 use crate::probes::{QUIET, attempts, probing, reasons};
 use crate::world::{Running, World, pass_on, play, with_prober};
 
@@ -314,4 +315,79 @@ fn a_log_that_stands_still_does_not_make_a_carriers_call_vanish() {
             });
         }
     }
+}
+
+/// How a rollback by an operator stands after so many hours.
+async fn rolled_back(w: &World, agent: &Running, hours: u64) -> String {
+    let (status, _) = agent.post("rollback", json!({"group": "support", "channel": "voice", "reason": "drill"})).await;
+    assert_eq!(status, 200);
+    w.pass(hours * 3600).await;
+    agent.channel(number(), Channel::Voice).saga.to_string()
+}
+
+#[test]
+fn a_commands_word_alone_proves_no_fallback() {
+    for from in ["", "from = \"+12025550188\"\n"] {
+        play(&quiet(), async |w| {
+            with_token(w);
+            let text = by_command(w, r#"{"result":"success"}"#).replace("from = \"+12025550188\"\n", from);
+            let agent = w.start_with(&w.parse(&text).unwrap()).await.unwrap();
+            w.pass(300).await;
+            assert_eq!(rolled_back(w, &agent, 1).await, "read_back", "{from:?}");
+            agent.stop().await;
+        });
+    }
+}
+
+#[test]
+fn a_proof_that_could_not_be_repeated_is_asked_for_again() {
+    play(&quiet().replace("does = \"answer\"", "does = \"dead\""), async |w| {
+        with_token(w);
+        // One for the day's round, one for the proof, none for its repetition.
+        let text = "every = \"24h\"\npassive_every = \"24h\"\nper_hour = 2";
+        let agent = start(w, text).await;
+        w.pass(300).await;
+        assert_eq!(rolled_back(w, &agent, 0).await, "idle", "not even begun");
+        w.pass(900).await;
+        assert_eq!(agent.channel(number(), Channel::Voice).saga, "read_back", "one failure is none");
+        assert_eq!(w.sim.placed_calls().len(), 2);
+        w.pass(7200).await;
+        assert!(w.sim.placed_calls().len() >= 4, "as the budget has room again");
+        agent.stop().await;
+    });
+}
+
+#[test]
+fn a_commands_call_is_found_by_its_number_and_is_no_callers() {
+    const ELSEWHERE: &str = "+12025550188";
+    // As if another carrier's: of the account, so that the simulator lets it call.
+    let scenario = QUIET.to_owned()
+        + &format!(
+            "\n[[group]]\nname = \"elsewhere\"\nnumbers = [\"{ELSEWHERE}\"]\nforeign = true\ntraffic = {{ calls_per_hour = 0, floor_per_hour = 0 }}\n"
+        );
+    play(&scenario, async |w| {
+        let asked = w.folder.path().join("asked");
+        let says = format!("touch {}; printf '{{\\\"result\\\":\\\"success\\\"}}'", asked.display());
+        let text = w.config_text()
+            + &format!(
+                "[group.probe]\nevery = \"3m\"\n[[group.probe.external]]\ncommand = [\"/bin/sh\", \"-c\", \"{says}\"]\nfrom = \"{ELSEWHERE}\"\n"
+            );
+        let agent = w.start_with(&w.parse(&text).unwrap()).await.unwrap();
+        let account = w.sim.scenario().account;
+        let url = format!("{}/2010-04-01/Accounts/{}/Calls.json", w.base_url, account.sid);
+        for _ in 0..1200 {
+            w.pass(1).await;
+            if std::fs::remove_file(&asked).is_ok() {
+                let twiml = "<Response><Pause length=\"9\"/></Response>";
+                let form = [("To", "+15005550100"), ("From", ELSEWHERE), ("Twiml", twiml)];
+                let request = reqwest::Client::new().post(&url).basic_auth(account.sid, Some(&account.auth_token));
+                assert_eq!(request.form(&form).send().await.unwrap().status(), 201);
+            }
+        }
+        assert_eq!(reasons(&agent).await, NONE);
+        assert!(attempts(&agent, "success").await >= 4.0);
+        assert_eq!(agent.sum("ringback_calls_total", &["outcome=\"ok\""]).await, 0.0);
+        assert!(agent.sum("ringback_calls_total", &["reason=\"probe\""]).await >= 4.0, "known for what they are");
+        agent.stop().await;
+    });
 }

@@ -3,7 +3,8 @@
 //! A rollback that was read back is `written`. Whatever stands there, after a restart too, is put to the
 //! test: a probe is asked for, and its result becomes the order's. A fallback that does not answer is
 //! `unproven`, which is not as asked and pages. Trouble of the probe's own leaves it `written`, with the
-//! reason, and it is asked for again. So is a handler after a restore, until the stage is verified; a test that
+//! reason, and it is asked for again; so does a failure that could not be repeated, and a command's word that its
+//! call was answered, if that call is not in Twilio's log: who answered it, nobody has seen. So is a handler after a restore, until the stage is verified; a test that
 //! fails speaks for itself in the verdict.
 
 use std::time::Duration;
@@ -15,7 +16,7 @@ use crate::core::engine::Engine;
 use crate::core::id::{Channel, E164};
 use crate::core::journal::{Act, End, Entry};
 use crate::core::probe::plan::Why;
-use crate::core::probe::{Found, Settings};
+use crate::core::probe::{Found, Origin, Settings, Unmeasured, counted};
 use crate::core::saga::State;
 use crate::core::time::Time;
 
@@ -57,8 +58,9 @@ impl Desk {
     /// True if a test call or message can be made to this number.
     pub(super) fn can_prove(&self, number: E164, channel: Channel) -> bool {
         let is_watched = |ix| self.shared.roster.number(ix).channels[channel.index()];
-        // Commands place calls and no messages.
-        let can = |s: &Settings| s.from.is_some() || channel == Channel::Voice && s.origin(0).is_some();
+        // Commands place calls and no messages, and calls from who knows where are not found in the log.
+        let is_seen = |s: &Settings| s.externals.iter().any(|e| e.from.is_some());
+        let can = |s: &Settings| s.from.is_some() || channel == Channel::Voice && is_seen(s);
         self.prober.is_some()
             && self.shared.roster.find(number).is_some_and(is_watched)
             && self.settings(number).is_some_and(can)
@@ -95,11 +97,18 @@ impl Desk {
             self.hands.served(number, channel, last.started_at);
         }
         let Some(saga) = self.hands.saga(number, channel) else { return };
+        let found = match last.found {
+            Found::Failure(_) if counted(&probed.attempts).is_empty() => Found::Error(Unmeasured::Busy),
+            Found::Success if last.entry.is_none() && matches!(last.origin, Origin::External(_)) => {
+                Found::Error(Unmeasured::Unseen)
+            }
+            Found::Success | Found::Failure(_) | Found::Error(_) => last.found,
+        };
         // What was begun before the swap says nothing of what came after it.
         let Some(since) = saga.since.filter(|t| *t <= probed.attempts[0].started_at) else { return };
         if let (State::Restored(_), Why::Proof) = (&saga.state, probed.why) {
             let detail = &last.detail;
-            let again = match last.found {
+            let again = match found {
                 Found::Success => {
                     tracing::info!(%number, %channel, "the restored handler answers a test: {detail}");
                     self.hands.is_verifying(number, channel).then_some(now + VERIFY_AGAIN)
@@ -115,8 +124,8 @@ impl Desk {
         }
         let State::ReadBack(swap) = &saga.state else { return };
         let decision = swap.order;
-        let how = format!("{} from {}", last.found.text(), last.origin.name());
-        let (end, why) = match last.found {
+        let how = format!("{} from {}", found.text(), last.origin.name());
+        let (end, why) = match found {
             Found::Success if probed.on_fallback => (
                 End::Proven,
                 format!("the fallback is the effective handler, and a test was answered: {how}: {}", last.detail),

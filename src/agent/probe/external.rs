@@ -42,6 +42,9 @@ use crate::notify::command::PASSED_ON;
 /// Most of what a command may say. Beyond that nobody reads it any more.
 const LARGEST: u64 = 64 << 10;
 
+/// A command may end before its call begins.
+const LATER: Duration = Duration::from_secs(60);
+
 /// What a command says of its call.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Said {
@@ -206,7 +209,7 @@ pub async fn call(cx: &Context, index: usize, nonce: &str) -> Made {
         // The command heard that nobody was served, or could not tell: the log would add nothing.
         (_, Found::Error(_)) | (None, _) => made(said.found, None, on_fallback, said.detail.clone()),
         (Some(from), _) => {
-            let [since, until] = [asked_at, said_at].map(|t| cx.shared.client.their_time(t));
+            let [since, until] = [asked_at, said_at + LATER].map(|t| cx.shared.client.their_time(t));
             let sought = Sought { from, to, since, until, outbound: None, hung_up: true };
             let followed = follow(cx, &sought, &expected).await;
             let found = match (said.found, followed.found) {

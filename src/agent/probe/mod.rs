@@ -209,7 +209,7 @@ impl Prober {
         let mut cleaner = JoinSet::new();
         clock.spawn(&mut cleaner, left::run(self.shared.clone(), self.gate.clone(), stop.clone()));
         while !stop.is_cancelled() {
-            self.begin();
+            self.begin().await;
             let next = async {
                 tokio::select! {
                     biased;
@@ -219,8 +219,9 @@ impl Prober {
                 }
             };
             match clock.wait(Some(clock.now() + TICK), next).await {
-                None | Some(Next::Made(None)) => {}
-                Some(Next::Stop) => return,
+                None => {}
+                // An attempt broke, and its number would never be called again: the agent ends and says so.
+                Some(Next::Stop | Next::Made(None)) => return,
                 Some(Next::Asked(ask)) => self.asked(ask),
                 Some(Next::Made(Some((line, made)))) => self.made(line, made).await,
             }
@@ -248,10 +249,15 @@ impl Prober {
     }
 
     /// Begins what may begin now.
-    fn begin(&mut self) {
+    async fn begin(&mut self) {
         let now = self.shared.clock.now();
         if !self.gate.is_leading() {
             return;
+        }
+        let given_up = |r: &Run| r.again.is_some_and(|at| at + REPEAT_WITHIN <= now);
+        let given_up: Vec<Line> = self.runs.iter().filter(|(_, r)| given_up(r)).map(|(line, _)| *line).collect();
+        for line in given_up {
+            self.end(line).await;
         }
         // What failed is repeated before anything else is begun.
         let is_due = |r: &Run| r.again.is_some_and(|at| at <= now);
@@ -264,16 +270,6 @@ impl Prober {
         while let Some((number, channel, why)) = self.plan.next(now) {
             self.runs.insert((number, channel), Run { why, attempts: Vec::new(), on_fallback: false, again: None });
             self.attempt((number, channel));
-        }
-        let given_up: Vec<Line> = self
-            .runs
-            .iter()
-            .filter(|(_, r)| r.again.is_some_and(|at| at + REPEAT_WITHIN <= now))
-            .map(|(line, _)| *line)
-            .collect();
-        for line in given_up {
-            self.runs.remove(&line);
-            self.plan.ended(line.0, line.1);
         }
     }
 
@@ -352,6 +348,12 @@ impl Prober {
             }
             return;
         }
+        self.end(line).await;
+    }
+
+    /// A run is over: what counts is kept, and the engine is told.
+    async fn end(&mut self, line: Line) {
+        let now = self.shared.clock.now();
         let Some(run) = self.runs.remove(&line) else { return };
         self.plan.ended(line.0, line.1);
         let number = self.shared.roster.number(line.0).e164;
@@ -365,7 +367,9 @@ impl Prober {
             let (channel, started_at, entry) = (line.1, a.started_at, a.entry);
             (now, Observation::Probe(Probe { number, channel, started_at, origin, entry, result, grace, unseen }))
         };
-        let mut seen: Vec<(Time, Observation)> = counted(&run.attempts)
+        // What could not be repeated is not confirmed.
+        let counted = if run.again.is_some() { Vec::new() } else { counted(&run.attempts) };
+        let mut seen: Vec<(Time, Observation)> = counted
             .into_iter()
             .map(|a| match a.found {
                 Found::Success => observe(a, ProbeResult::Success),
@@ -377,12 +381,13 @@ impl Prober {
             // That nothing could be measured is kept too; no verdict rests on it.
             seen.push(observe(last, ProbeResult::Error));
         }
+        let Run { why, mut attempts, on_fallback, .. } = run;
         if let Err(error) = self.shared.store.commit_seen(&seen).await {
-            // The next round brings the same again.
+            // Nothing follows from what is not kept, but that it was not measured: whoever waits for it asks again.
             tracing::warn!(%number, %error, cure = error.cure, "what a probe showed cannot be kept");
-            return;
+            seen.clear();
+            attempts.iter_mut().for_each(|a| a.found = Found::Error(Unmeasured::State));
         }
-        let Run { why, attempts, on_fallback, .. } = run;
         let probed = Probed { number: line.0, channel: line.1, why, attempts, seen, on_fallback };
         // The inbox closes only when the agent stops.
         let _ = self.shared.clock.wait(None, self.shared.inbox.send(Message::Probed(probed))).await;

@@ -64,16 +64,23 @@ pub enum BadRecording {
 impl Recording {
     /// A recording of `channels` (one or two) at `rate` samples a second.
     pub fn new(rate: u32, channels: Vec<Vec<i16>>) -> Result<Recording, BadRecording> {
+        let samples = channels.iter().map(Vec::len).max().unwrap_or_default();
+        Recording::check(rate, channels.len(), samples)?;
+        Ok(Recording { channels })
+    }
+
+    /// Whether there can be such a recording, of so many samples a channel.
+    pub fn check(rate: u32, channels: usize, samples: usize) -> Result<(), BadRecording> {
         if rate != RATE {
             return Err(BadRecording::Rate(rate));
         }
-        if !matches!(channels.len(), 1 | 2) {
-            return Err(BadRecording::Channels(channels.len()));
+        if !matches!(channels, 1 | 2) {
+            return Err(BadRecording::Channels(channels));
         }
-        if channels.iter().any(|c| c.len() as u64 > LONGEST.as_secs() * u64::from(RATE)) {
+        if samples as u64 > LONGEST.as_secs() * u64::from(RATE) {
             return Err(BadRecording::TooLong);
         }
-        Ok(Recording { channels })
+        Ok(())
     }
 
     pub fn channels(&self) -> &[Vec<i16>] {

@@ -109,10 +109,12 @@ pub enum Unmeasured {
     Stopped,
     /// It could not be noted, and so was not made.
     State,
+    /// A command says that its call was answered, and Twilio's log does not have it.
+    Unseen,
 }
 
 impl Unmeasured {
-    pub const ALL: [Unmeasured; 12] = [
+    pub const ALL: [Unmeasured; 13] = [
         Unmeasured::Api,
         Unmeasured::Busy,
         Unmeasured::Queue,
@@ -125,6 +127,7 @@ impl Unmeasured {
         Unmeasured::Command,
         Unmeasured::Stopped,
         Unmeasured::State,
+        Unmeasured::Unseen,
     ];
 
     pub const fn label(self) -> &'static str {
@@ -141,6 +144,7 @@ impl Unmeasured {
             Unmeasured::Command => "command",
             Unmeasured::Stopped => "stopped",
             Unmeasured::State => "state",
+            Unmeasured::Unseen => "unseen",
         }
     }
 
@@ -158,6 +162,7 @@ impl Unmeasured {
             Unmeasured::Command => "the external command failed",
             Unmeasured::Stopped => "it was ended before it could show anything",
             Unmeasured::State => "the state file could not be written",
+            Unmeasured::Unseen => "nobody has seen in Twilio's log who answered",
         }
     }
 
@@ -233,17 +238,28 @@ pub struct Attempt {
 ///
 /// A failure counts if the last attempt failed too; a success last of all shows that what failed before
 /// passed by. Errors count for nothing, so a failure whose repetition could not be measured waits for the
-/// next probe.
+/// next probe. A request that failed is a witness only beside a call that met the same: from where we are the
+/// handler may always be out of reach.
 pub fn counted(attempts: &[Attempt]) -> Vec<&Attempt> {
     let is_call = |a: &&Attempt| a.kind != Kind::Request;
     match attempts.iter().rfind(is_call).map(|a| a.found) {
         Some(Found::Success) => attempts.iter().rfind(is_call).into_iter().collect(),
         Some(Found::Failure(_)) => {
-            let failures: Vec<&Attempt> = attempts.iter().filter(|a| matches!(a.found, Found::Failure(_))).collect();
+            let failures = failures(attempts);
             if failures.len() >= 2 { failures } else { Vec::new() }
         }
         Some(Found::Error(_)) | None => Vec::new(),
     }
+}
+
+/// Attempts that failed; of requests, those that a call confirms.
+fn failures(attempts: &[Attempt]) -> Vec<&Attempt> {
+    let is_of_web = |reason| matches!(reason, Reason::Webhook | Reason::Content | Reason::Rescued);
+    let met_the_web = attempts
+        .iter()
+        .any(|a| a.kind != Kind::Request && matches!(a.found, Found::Failure(reason) if is_of_web(reason)));
+    let is_heard = |a: &&Attempt| matches!(a.found, Found::Failure(_)) && (a.kind != Kind::Request || met_the_web);
+    attempts.iter().filter(is_heard).collect()
 }
 
 /// When another attempt is to be made before anything counts; `None`: what was found stands.
@@ -253,12 +269,11 @@ pub fn counted(attempts: &[Attempt]) -> Vec<&Attempt> {
 /// trouble are few, and a swap for them would outlive it.
 pub fn again_at(attempts: &[Attempt], fails_for: Duration) -> Option<Time> {
     let last = attempts.last().filter(|a| a.kind != Kind::Request && matches!(a.found, Found::Failure(_)))?;
-    let mut failures = attempts.iter().filter(|a| matches!(a.found, Found::Failure(_)));
-    let first = failures.next()?;
-    if failures.next().is_none() {
+    let failures = failures(attempts);
+    if failures.len() < 2 {
         return Some(last.ended_at);
     }
-    let lasting = first.started_at + fails_for;
+    let lasting = failures[0].started_at + fails_for;
     (last.started_at < lasting).then_some(lasting.max(last.ended_at))
 }
 
@@ -415,6 +430,10 @@ mod tests {
         assert_eq!(count(&[request(), fails()]), ["failure", "failure"]);
         assert_eq!(count(&[request(), serves()]), ["success"], "we may be behind a wall that Twilio is not");
         assert_eq!(count(&[request()]), [""; 0]);
+        let lost = || attempt(Kind::Call, Found::Failure(Reason::NotArriving));
+        assert!(again(&[request(), lost()]), "another trouble than the request met");
+        assert_eq!(count(&[request(), lost()]), [""; 0]);
+        assert_eq!(count(&[request(), lost(), lost()]).len(), 2, "the calls alone");
     }
 
     #[test]

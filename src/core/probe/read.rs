@@ -3,7 +3,11 @@
 //! A probe is judged as a caller's call is ([`crate::core::outcome`]): alerts on the handler's own URL first,
 //! child legs second, the status last. Beyond that it knows what no caller's log tells: that a call was
 //! made, so that its absence is a fact. Absence is said only when the same log shows the probe's own
-//! outbound leg; a log that shows neither is late, and that is no failure (law 4).
+//! outbound leg, or, of a call from elsewhere, any that is no older; a log that shows neither is late, and that is
+//! no failure (law 4). What our own leg met, for want of permission or credit, is no failure either.
+//!
+//! One thing cannot be told: alerts that do not come. While Twilio's log of them stands still, a call to a handler
+//! that fails is taken for answered, unless it is listened to and a marker is missed.
 
 use std::time::Duration;
 
@@ -30,7 +34,7 @@ pub struct Arrived {
 pub struct CallSeen<'a> {
     /// Of the outbound leg; none for a call that another carrier placed.
     pub outbound: Option<CallStatus>,
-    /// The log shows the outbound leg, or the call came from elsewhere and the log is known to be fresh.
+    /// The log shows the outbound leg, or, where the call came from elsewhere, one that is no older.
     pub is_logged: bool,
     pub arrived: Option<Arrived>,
     /// Of the leg that arrived; as long as none has, of the outbound one.
