@@ -220,7 +220,7 @@ impl Desk {
         if decision.action == Action::Rollback {
             let channel = decision.channel;
             // After a restart the detector asks again for what is being done.
-            let strength = Strength::of(&decision.evidence);
+            let strength = Strength::of(&decision.evidence, decision.numbers.len());
             decision.numbers.retain(|n| !self.hands.is_asked_for(*n, channel, strength));
             if decision.numbers.is_empty() {
                 return None;

@@ -196,8 +196,11 @@ pub enum Strength {
 }
 
 impl Strength {
-    pub const fn of(evidence: &Evidence) -> Strength {
-        if evidence.failing > 0 { Strength::Callers } else { Strength::Hint }
+    /// What a decision about so many numbers rests on. For one number a single caller is enough beside test
+    /// calls; several are not swapped because one caller met what callers meet on any day.
+    pub fn of(evidence: &Evidence, numbers: usize) -> Strength {
+        let callers = usize::try_from(evidence.failing).unwrap_or(usize::MAX);
+        if callers >= numbers.clamp(1, 2) { Strength::Callers } else { Strength::Hint }
     }
 }
 
@@ -268,6 +271,13 @@ mod tests {
         assert_eq!(rule(now, &facts), Ruling::Refuse(Guard::Mode));
         facts.is_leading = false;
         assert_eq!(rule(now, &facts), Ruling::Refuse(Guard::Lease));
+    }
+
+    #[test]
+    fn one_caller_speaks_for_one_number() {
+        let of = |failing, numbers| Strength::of(&Evidence { failing, ..Evidence::default() }, numbers);
+        assert_eq!([of(0, 1), of(1, 1), of(1, 2)], [Strength::Hint, Strength::Callers, Strength::Hint]);
+        assert_eq!([of(2, 2), of(2, 50)], [Strength::Callers; 2]);
     }
 
     #[test]

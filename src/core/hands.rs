@@ -139,6 +139,10 @@ pub struct Demand {
 }
 
 impl Demand {
+    fn strength(&self) -> Strength {
+        Strength::of(&self.decision.evidence, self.decision.numbers.len())
+    }
+
     /// What stands against it, each guard once.
     pub fn guards(&self) -> Vec<Guard> {
         let waiting = self.said.iter().filter(|(n, _)| self.waiting.contains(n));
@@ -299,9 +303,7 @@ impl Hands {
     /// True while a demand on evidence at least as strong, or an order, has this number.
     pub fn is_asked_for(&self, number: E164, channel: Channel, strength: Strength) -> bool {
         let demanded = |d: &Demand| {
-            d.decision.channel == channel
-                && d.waiting.contains(&number)
-                && (d.is_approved || Strength::of(&d.decision.evidence) >= strength)
+            d.decision.channel == channel && d.waiting.contains(&number) && (d.is_approved || d.strength() >= strength)
         };
         self.demands.values().any(demanded) || self.ordered(number, channel).is_some()
     }

@@ -328,7 +328,7 @@ impl Play<'_> {
         };
         let StageReport { passed, seconds, .. } = report;
         let result = if passed { "passed" } else { "FAILED" };
-        tracing::info!("{}: {} {result} after {seconds:.0} s", self.variant.text(), stage.text());
+        tracing::info!("{result} in {seconds:.0} s: {} ({})", stage.text(), self.variant.text());
         self.stages.push(report);
         Ok(passed)
     }

@@ -202,10 +202,11 @@ impl Engine {
         let channel = case.channel;
         let mut act = Vec::new();
         let mut withheld: Vec<(Guard, Vec<NumberIx>)> = Vec::new();
+        let strength = Strength::of(case.evidence, case.numbers.len());
         for ix in case.numbers {
             let state = self.channel(*ix, channel);
             // A person may have been asked, and is not needed any more.
-            let is_stronger = state.on_hint && Strength::of(case.evidence) == Strength::Callers;
+            let is_stronger = state.on_hint && strength == Strength::Callers;
             if state.rollback != Rollback::None || state.decided && !is_stronger {
                 continue;
             }
@@ -221,7 +222,7 @@ impl Engine {
                 },
             }
             let state = self.channel_mut(*ix, channel);
-            (state.decided, state.on_hint) = (true, Strength::of(case.evidence) == Strength::Hint);
+            (state.decided, state.on_hint) = (true, strength == Strength::Hint);
             self.hot.insert((*ix, channel));
         }
         for ix in &act {

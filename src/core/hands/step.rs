@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{Demand, Hands, Progress, QUIET_FOR, SETTLED_FOR, VERIFIED_BY, VERIFY_WITHIN, Watch};
-use crate::core::guard::{self, Facts, Guard, Ruling, Sight, Strength};
+use crate::core::guard::{self, Facts, Guard, Ruling, Sight};
 use crate::core::id::{Channel, E164, GroupName};
 use crate::core::journal::{Act, By, Entry, Lapse, Order};
 use crate::core::policy::{Decision, Mode};
@@ -42,7 +42,7 @@ impl Hands {
         let Decision { id: decision, channel, ref group, at, .. } = demand.decision;
         let members = roster.groups().find(|(_, g)| g.name == *group).map(|(_, g)| g.numbers.as_slice());
         let members: Vec<E164> = members.unwrap_or_default().iter().map(|ix| roster.number(*ix).e164).collect();
-        let strength = Strength::of(&demand.decision.evidence);
+        let strength = demand.strength();
         let percent = self.settings.caps.get(group).copied().unwrap_or(100);
         let on_fallback = members.iter().filter(|n| {
             let state = self.state(**n, channel);
