@@ -346,6 +346,7 @@ fn read_poll(mut s: Section<'_>, engine: &mut engine::Settings) -> Poll {
     let overlap = s.duration("overlap", MINUTE, 4 * HOUR).map_or(default.overlap, |d| d.value);
     let full = s.duration("full", SECOND, 10 * MINUTE).map_or(default.full, |d| d.value);
     let blind_after = s.duration("blind_after", 5 * SECOND, HOUR);
+    engine.settle_grace = s.duration("settle", 5 * SECOND, 10 * MINUTE).map_or(engine.settle_grace, |d| d.value);
     if let Some(p) = passive.as_ref().filter(|p| p.value < active) {
         let text = format!(
             "poll.passive = \"{}\": must not be shorter than poll.active, \"{}\"",

@@ -22,7 +22,8 @@ for old in out.glob("*"):
 
 
 def sox(*args):
-    subprocess.run(["sox", "-V1", *map(str, args)], check=True)
+    # -R: its noise is the same every time.
+    subprocess.run(["sox", "-V1", "-R", *map(str, args)], check=True)
 
 
 def piece(name, seconds, *hertz, volume=0.25):
