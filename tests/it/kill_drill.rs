@@ -2,7 +2,7 @@
 //! SIGKILL, SIGINT and SIGTERM, and by SIGKILL after each write of its note to the disk. A signal lets it put the
 //! number back itself; after SIGKILL the next `ringback rehearse` does.
 //!
-//! In real time: two minutes for forty-five points, which wait more than they work. Alerts are not late in this
+//! In real time: three minutes for forty-five points, which wait more than they work. Alerts are not late in this
 //! world, and little is waited for them.
 
 use std::io::{BufRead, BufReader};
@@ -80,7 +80,7 @@ const WITHIN: Duration = Duration::from_secs(400);
 const LANDS_AFTER: Duration = Duration::from_millis(1500);
 
 /// How many points are played at the same time.
-const AT_ONCE: usize = 24;
+const AT_ONCE: usize = 48;
 
 /// When the drill is struck.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -160,6 +160,7 @@ channels = ["voice"]
 fallback = {{ voice_url = "https://handler.twilio.com/twiml/{bin}" }}
 [group.probe]
 every = "10s"
+fails_for = "0s"
 [[group.probe.external]]
 command = {command}
 timeout = "60s"
