@@ -65,10 +65,22 @@ impl Store {
     /// A transaction that writes, and the fence under which it does: if the lease is still ours.
     pub(super) async fn begin(&self, patience: Patience) -> Result<(Transaction<'static, Sqlite>, i64), Unwritten> {
         let fence = self.fence();
-        let mut tx = self.pool.begin_with(patience.begin()).await?;
+        let mut tx = self.transaction(patience.begin()).await?;
         let now: Option<i64> =
             sqlx::query_scalar("SELECT fence FROM lease WHERE id = 1").fetch_optional(&mut *tx).await?;
         if fence > 0 && now == Some(fence) { Ok((tx, fence)) } else { Err(Unwritten::Deposed) }
+    }
+
+    /// A full disk makes SQLite end a transaction by itself, of which its connection here does not know: it
+    /// takes the next one for a nested one, and is replaced.
+    async fn transaction(&self, begin: &'static str) -> Result<Transaction<'static, Sqlite>, sqlx::Error> {
+        match self.pool.begin_with(begin).await {
+            Err(sqlx::Error::InvalidSavePointStatement) => {
+                self.pool.acquire().await?.close().await?;
+                self.pool.begin_with(begin).await
+            }
+            begun => begun,
+        }
     }
 
     pub(super) fn unwritten(&self, doing: &'static str, why: Unwritten) -> StoreError {
@@ -83,7 +95,7 @@ impl Store {
         let doing = "taking the lease";
         let is_alone = self.lock_file();
         let run = async {
-            let mut tx = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+            let mut tx = self.transaction("BEGIN IMMEDIATE").await?;
             let row: Option<(String, i64, i64)> =
                 sqlx::query_as("SELECT holder, fence, until_ms FROM lease WHERE id = 1")
                     .fetch_optional(&mut *tx)
