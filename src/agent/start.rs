@@ -43,7 +43,7 @@ use crate::metrics::Metrics;
 use crate::notify;
 use crate::party::PartyKey;
 use crate::store::{Record, Store, StoreError};
-use crate::twilio::{self, AlertLevel, Client, Entry as _, ErrorKind};
+use crate::twilio::{self, AlertLevel, Client, Entry as _};
 
 use courier::Letterbox;
 
@@ -372,21 +372,11 @@ async fn preflight(client: &Client, roster: &Roster, clock: &Clock) -> Result<()
     for result in results {
         match result {
             Ok(()) => {}
-            Err(e) => match e.kind {
-                ErrorKind::Credentials | ErrorKind::Permission | ErrorKind::NotFound | ErrorKind::Refused => {
-                    return Err(StartError::Twilio(e));
-                }
-                ErrorKind::Busy
-                | ErrorKind::Conflict
-                | ErrorKind::Server
-                | ErrorKind::Unreachable
-                | ErrorKind::TimedOut
-                | ErrorKind::CutOff
-                | ErrorKind::NotTwilio => {
-                    tracing::error!(error = %e, cure = e.cure(), "starting all the same, blind until Twilio answers");
-                    return Ok(());
-                }
-            },
+            Err(e) if e.is_passing() => {
+                tracing::error!(error = %e, cure = e.cure(), "starting all the same, blind until Twilio answers");
+                return Ok(());
+            }
+            Err(e) => return Err(StartError::Twilio(e)),
         }
     }
     poll::check_clock(client).map_err(StartError::ClockSkew)?;

@@ -12,7 +12,7 @@ use serde_json::Value;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::world::{World, play};
+use crate::world::{PROBER, World, play, with_prober};
 
 const DAY: &str = r#"
 name = "drill"
@@ -37,12 +37,6 @@ foreign = true
 traffic = { calls_per_hour = 0, floor_per_hour = 0 }
 routing = { voice_url = "https://spare.example.com/voice", voice_fallback_url = "https://spare.example.com/fallback" }
 
-[[group]]
-name = "prober"
-numbers = ["+15005550199"]
-foreign = true
-traffic = { calls_per_hour = 0, floor_per_hour = 0 }
-
 [[handler]]
 url = "https://drill.example.com/good"
 marker = "42"
@@ -57,13 +51,18 @@ url = "https://drill.example.com/slow"
 state = { becomes = "slow", after = "20s" }
 "#;
 
+fn day() -> String {
+    with_prober(DAY)
+}
+
 fn spare() -> E164 {
     "+15005550190".parse().unwrap()
 }
 
 fn config(w: &World) -> Config {
     let text = w.config_text()
-        + "[group.probe]\nfrom = \"+15005550199\"\nhear = { marker = \"dtmf:42\" }\n[rehearsal]\nnumber = \"+15005550190\"\n\
+        + &format!("[group.probe]\nfrom = \"{PROBER}\"\nhear = {{ marker = \"dtmf:42\" }}\n")
+        + "[rehearsal]\nnumber = \"+15005550190\"\n\
            good_url = \"https://drill.example.com/good\"\nerror_url = \"https://drill.example.com/error\"\n\
            timeout_url = \"https://drill.example.com/slow\"\nwrong_url = \"https://drill.example.com/wrong\"\n";
     w.parse(&text).unwrap_or_else(|e| panic!("{e}"))
@@ -83,7 +82,7 @@ fn record(w: &World) -> Value {
 
 #[test]
 fn every_stage_passes_and_the_number_is_what_it_was() {
-    play(DAY, async |w| {
+    play(&day(), async |w| {
         let before = record(w);
         let report: Report = drill(w).run(&CancellationToken::new()).await.unwrap();
         assert!(report.is_passed(), "{}", report.text());
@@ -118,7 +117,7 @@ fn every_stage_passes_and_the_number_is_what_it_was() {
 fn a_drill_that_fails_says_what_to_do() {
     // Not broken at all, and with a secret in it.
     let fine = "https://ada:s3cret@drill.example.com/fine?key=s3cret";
-    play(&format!("{DAY}[[handler]]\nurl = \"{fine}\"\nmarker = \"42\"\n"), async |w| {
+    play(&format!("{}[[handler]]\nurl = \"{fine}\"\nmarker = \"42\"\n", day()), async |w| {
         let before = record(w);
         let config = config(w);
         let mut rehearsal = config.rehearsal.clone().unwrap();
@@ -145,7 +144,7 @@ fn a_drill_that_fails_says_what_to_do() {
 #[test]
 fn cut_off_anywhere_the_number_is_put_back() {
     // Where each stage ends in a drill that nobody disturbs.
-    let ends = play(DAY, async |w| {
+    let ends = play(&day(), async |w| {
         let began = w.now();
         let report = drill(w).run(&CancellationToken::new()).await.unwrap();
         let mut at = 0.0;
@@ -159,7 +158,7 @@ fn cut_off_anywhere_the_number_is_put_back() {
     });
     for end in ends {
         for moment in [end - 0.3, end + 0.2, end + 2.0] {
-            play(DAY, async |w| {
+            play(&day(), async |w| {
                 let before = record(w);
                 let drill = drill(w);
                 // As a signal does it, or a crash: what runs is gone.
@@ -182,11 +181,11 @@ fn cut_off_anywhere_the_number_is_put_back() {
 
 #[test]
 fn a_live_or_a_watched_number_is_refused() {
-    let live = DAY.replace(
+    let live = day().replace(
         "foreign = true\ntraffic = { calls_per_hour = 0, floor_per_hour = 0 }\nrouting = { voice_url = \"https://spare",
         "foreign = true\ntraffic = { calls_per_hour = 60, shape = \"flat\" }\nrouting = { voice_url = \"https://spare",
     );
-    assert_ne!(live, DAY);
+    assert_ne!(live, day());
     play(&live, async |w| {
         w.pass(1800).await;
         let before = record(w);
@@ -240,7 +239,7 @@ fn twilios_trouble_while_the_number_is_put_back_is_waited_out() {
         (ServerError, Scope::Any, 240),
     ];
     for (kind, on, seconds) in faults {
-        play(DAY, async |w| {
+        play(&day(), async |w| {
             let before = record(w);
             let trouble = Fault::new(kind, on).lasts(Duration::from_secs(seconds));
             let ended = stopped(w, |w| w.sim.fault(trouble).unwrap()).await;
@@ -257,7 +256,7 @@ fn a_number_that_cannot_be_put_back_is_said_loudly_and_can_be_put_back_later() {
     let faults =
         [(FaultKind::Unavailable, 300..420), (FaultKind::Ineffective, 200..420), (FaultKind::Unauthorized, 0..30)];
     for (kind, within) in faults {
-        play(DAY, async |w| {
+        play(&day(), async |w| {
             let before = record(w);
             let began = w.now();
             let ended = stopped(w, |w| w.sim.fault(Fault::new(kind, Scope::Any)).unwrap()).await;
@@ -277,7 +276,7 @@ fn a_number_that_cannot_be_put_back_is_said_loudly_and_can_be_put_back_later() {
 
 #[test]
 fn what_somebody_else_changed_since_is_written_over_only_if_forced() {
-    play(DAY, async |w| {
+    play(&day(), async |w| {
         let before = record(w);
         let theirs = "https://new.example.com/voice";
         let edit = Edit { number: spare(), set: [("VoiceUrl".to_owned(), theirs.to_owned())].into() };
@@ -298,7 +297,7 @@ fn what_somebody_else_changed_since_is_written_over_only_if_forced() {
 
 #[test]
 fn one_drill_at_a_time() {
-    play(DAY, async |w| {
+    play(&day(), async |w| {
         let drill = short(w);
         let mut tasks = JoinSet::new();
         w.clock.spawn(&mut tasks, async move { drill.run(&CancellationToken::new()).await });

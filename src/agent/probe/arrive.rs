@@ -21,8 +21,8 @@ use crate::core::time::Time;
 use crate::twilio::Error;
 use crate::twilio::probe::{CallLeg, End};
 
-/// Between looks; the last one goes on.
-const LOOKS: [u64; 4] = [2, 3, 5, 5];
+/// Before the first look, the second, and each that follows.
+const LOOKS: [Duration; 3] = [Duration::from_secs(2), Duration::from_secs(3), Duration::from_secs(5)];
 
 /// A log that cannot be read for so long ends the probe.
 const DEAF: Duration = Duration::from_secs(60);
@@ -66,8 +66,9 @@ pub async fn follow(cx: &Context, sought: &Sought<'_>, expected: &Expected<'_>) 
     let mut alerts: Vec<Alert> = Vec::new();
     let mut is_measured = false;
     let mut last_read = began;
-    for look in 0.. {
-        clock.sleep(Duration::from_secs(LOOKS[look.min(LOOKS.len() - 1)])).await;
+    let mut looks = LOOKS.into_iter();
+    loop {
+        clock.sleep(looks.next().unwrap_or(LOOKS[2])).await;
         let now = clock.now();
         let read = look_once(cx, sought).await;
         let Ok(Looked { legs, children, alerts: found_alerts, is_fresh }) = read else {
@@ -123,7 +124,6 @@ pub async fn follow(cx: &Context, sought: &Sought<'_>, expected: &Expected<'_>) 
             return Followed { found: Found::Error(Unmeasured::LogLate), entry: None, detail };
         }
     }
-    Followed { found: Found::Error(Unmeasured::LogLate), entry: None, detail: String::new() }
 }
 
 struct Looked {

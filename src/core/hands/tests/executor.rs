@@ -1,0 +1,142 @@
+//! An executor that takes the steps of the real one, and can be stopped between any two of them.
+
+use super::*;
+
+/// A part of its work was cut off.
+pub(super) struct Killed;
+
+impl World {
+    /// The executor, one number at a time: the steps of the real one.
+    pub(super) fn work(&mut self, stop_after: Option<u8>, fault: u8) -> Result<(), Killed> {
+        let mut budget = stop_after.map_or(u32::MAX, u32::from);
+        let mut tick = || {
+            budget = budget.checked_sub(1).ok_or(Killed)?;
+            Ok(())
+        };
+        let work: Vec<(Order, Vec<E164>)> = self.hands.open_orders().map(|p| (p.order.clone(), p.left())).collect();
+        for (order, numbers) in work {
+            for n in numbers {
+                self.carry_out(&order, n, fault, &mut tick)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn may_write(&self, n: E164) -> bool {
+        self.is_leading
+            && self.hands.mode() != Mode::Observe
+            && self.hands.held_by(self.now, &group(), n, VOICE).is_none()
+    }
+
+    fn carry_out(
+        &mut self,
+        order: &Order,
+        n: E164,
+        fault: u8,
+        tick: &mut impl FnMut() -> Result<(), Killed>,
+    ) -> Result<(), Killed> {
+        let (decision, channel) = (order.id, VOICE);
+        let sid = NumberSid::from_u128(1);
+        let end = |w: &mut World, result| {
+            w.write(Entry::Result { decision, channel, number: n, result, detail: String::new() });
+        };
+        let read = |w: &World| Values::read(&record(&w.urls[&n]), VOICE).unwrap();
+        let state = self.hands.state(n, VOICE).clone();
+        let (form, unwritten) = match (order.act, &state) {
+            (Act::Rollback, s) if s.is_on_fallback() && !s.is_under_way() => {
+                end(self, End::Written);
+                return Ok(());
+            }
+            (Act::Rollback, State::Intended(swap) | State::Written(swap)) if swap.order == decision => {
+                (swap.wrote.clone(), Values::read(&swap.before.record, VOICE).unwrap())
+            }
+            (Act::Rollback, _) => {
+                tick()?;
+                let (record, form) = (record(&self.urls[&n]), vec![("VoiceUrl".to_owned(), "https://bin".to_owned())]);
+                let unwritten = read(self);
+                // One transaction: all three or none.
+                self.write(Entry::Snapshot { decision, channel, number: n, sid, record, sha256: "x".into() });
+                self.write(Entry::Checked { decision, channel, number: n, fallback: FallbackState::Good });
+                self.write(Entry::Intent { decision, channel, number: n, sid, act: Act::Rollback, form: form.clone() });
+                (form, unwritten)
+            }
+            (Act::Restore, s) => {
+                let Some(swap) = s.swap() else {
+                    end(self, End::Restored);
+                    return Ok(());
+                };
+                if matches!(s, State::Superseded { .. }) && !order.force {
+                    end(self, End::Superseded);
+                    return Ok(());
+                }
+                let before = Values::read(&swap.before.record, VOICE).unwrap();
+                let (ours, form) = (before.after(&swap.wrote), before.undo(&swap.wrote));
+                let is_intended = matches!(s, State::Restoring { order: o, .. } | State::RestoreWritten { order: o, .. } if *o == decision);
+                let now = read(self);
+                if !is_intended && !order.force && now != ours {
+                    end(self, End::Superseded);
+                    return Ok(());
+                }
+                if !is_intended {
+                    tick()?;
+                    self.write(Entry::Intent {
+                        decision,
+                        channel,
+                        number: n,
+                        sid,
+                        act: Act::Restore,
+                        form: form.clone(),
+                    });
+                }
+                (form, if order.force { now } else { ours })
+            }
+        };
+        tick()?;
+        let written = unwritten.after(&form);
+        let now = read(self);
+        if now != written {
+            if now != unwritten && !order.force {
+                end(self, End::Superseded);
+                return Ok(());
+            }
+            if !self.may_write(n) {
+                end(self, End::Refused);
+                return Ok(());
+            }
+            // Law 1: the intent is in the journal, and the snapshot before it.
+            let is_intended = |(_, e): &(Time, Entry)| matches!(e, Entry::Intent { decision: d, number, .. } if *d == decision && *number == n);
+            assert!(self.journal.iter().any(is_intended), "written without an intent");
+            let is_snapshot = |(_, e): &(Time, Entry)| matches!(e, Entry::Snapshot { number, .. } if *number == n);
+            assert!(self.journal.iter().any(is_snapshot), "written without a snapshot");
+            match fault {
+                // Refused by Twilio.
+                0 => {
+                    end(self, End::Failed);
+                    return Ok(());
+                }
+                // Answered, and without effect.
+                1 => {}
+                _ => {
+                    self.urls.insert(n, form[0].1.clone());
+                    let writes = self.writes.entry((decision, n)).or_default();
+                    *writes += 1;
+                    // Whoever forces writes over what others have written meanwhile
+                    assert!(*writes == 1 || order.force, "written twice for one decision");
+                }
+            }
+        }
+        tick()?;
+        self.write(Entry::Written { decision, channel, number: n });
+        tick()?;
+        let now = read(self);
+        let result = match order.act {
+            Act::Rollback if now == written => End::Written,
+            Act::Rollback => End::Unproven,
+            Act::Restore if now == written => End::Restored,
+            Act::Restore if now == unwritten => End::Failed,
+            Act::Restore => End::Superseded,
+        };
+        end(self, result);
+        Ok(())
+    }
+}
