@@ -19,8 +19,8 @@ use super::{Admin, Problem};
 use crate::agent::Message;
 use crate::agent::desk::{Answer, Refusal, Word};
 use crate::core::id::{Channel, E164, GroupName};
-use crate::core::journal::{Act, Author, Of, Scope};
 use crate::core::operator::Request;
+use crate::core::order::{Act, Author, Of, Scope};
 use crate::core::policy::{DecisionId, Mode};
 use crate::core::roster::{NumberIx, Roster};
 

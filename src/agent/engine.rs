@@ -11,11 +11,12 @@ use super::desk::Desk;
 use super::probe::{Ask, Probed};
 use super::status::Status;
 use super::{Batch, Message, Shared};
-use crate::core::engine::{Engine, Event, PhaseChange, Source, needed};
+use crate::core::engine::{Engine, Event, PhaseChange};
 use crate::core::id::Channel;
 use crate::core::journal::Entry;
 use crate::core::policy::{Action, Decision, Phase};
 use crate::core::roster::NumberIx;
+use crate::core::source::{Source, needed};
 use crate::core::time::Time;
 use crate::core::verdict::Verdict;
 

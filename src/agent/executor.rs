@@ -20,12 +20,13 @@ use super::gate::Gate;
 use super::routing::RoutingReader;
 use super::write::{Found, Job, Wrote, write};
 use super::{Message, Shared};
-use crate::core::guard::Guard;
 use crate::core::id::{Channel, E164, NumberSid};
-use crate::core::journal::{Act, End, Entry, FallbackState, Form, Order};
-use crate::core::restore::Values;
+use crate::core::journal::Entry;
+use crate::core::objection::Guard;
+use crate::core::order::{Act, End, FallbackState, Form, Order};
 use crate::core::saga::State;
 use crate::core::time::Time;
+use crate::core::values::Values;
 use crate::store::journal::sha256;
 use crate::store::{Problem, StoreError};
 use crate::twilio::Error;
@@ -173,7 +174,7 @@ impl Executor {
     fn plan_rollback(&self, work: &Work, read: &NumberRead, state: &State) -> Result<Planned, (End, String)> {
         let Order { id, channel, ref group, .. } = *work.order;
         let number = read.record.number;
-        let failed = |e: crate::core::restore::BadRecord| (End::Failed, e.to_string());
+        let failed = |e: crate::core::values::BadRecord| (End::Failed, e.to_string());
         let ix = self.shared.roster.find(number).ok_or((End::Refused, "it is not ours".to_owned()))?;
         let fallback = self.shared.roster.group_of(ix).fallback(channel).map(str::to_owned);
         let fallback = fallback.ok_or((End::Refused, "its group has no fallback for this channel".to_owned()))?;

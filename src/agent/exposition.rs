@@ -16,8 +16,8 @@ use tokio::sync::{mpsc, watch};
 use super::Message;
 use super::status::{ChannelStatus, GroupStatus, NumberStatus, RollbackStatus, Status};
 use crate::core::id::Channel;
-use crate::core::outcome::Outcome;
 use crate::core::policy::Phase;
+use crate::core::reason::Outcome;
 use crate::core::roster::{Group, NumberIx, PortAt, Roster};
 use crate::core::time::Time;
 use crate::core::verdict::{Evidence, Verdict};
@@ -197,7 +197,7 @@ impl Exposition {
             page.add(&d::STALE, &[source.source], on(source.is_needed && source.is_stale));
         }
         for channel in Channel::ALL.into_iter().filter(|c| self.roster.numbers().any(|(_, n)| n.channels[c.index()])) {
-            let needed = crate::core::engine::needed(channel).map(|s| s.label());
+            let needed = crate::core::source::needed(channel).map(|s| s.label());
             let is_blind = status.sources.iter().any(|s| s.is_stale && needed.contains(&s.source));
             page.add(&d::BLIND, &[channel.label()], on(is_blind));
         }

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Message, Shared};
 use crate::core::id::{Channel, GroupName};
-use crate::core::journal::FallbackState;
+use crate::core::order::FallbackState;
 use crate::core::twiml::examine;
 use crate::twilio::webhook::Unasked;
 

@@ -8,9 +8,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use crate::clock::Clock;
-use crate::core::guard::Guard;
 use crate::core::id::{Channel, E164, GroupName};
-use crate::core::journal::Hold;
+use crate::core::objection::Guard;
+use crate::core::order::Hold;
 use crate::core::policy::Mode;
 use crate::store::Store;
 

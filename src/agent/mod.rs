@@ -48,11 +48,11 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::core::engine::Source;
 use crate::core::id::{CallSid, NumberSid};
 use crate::core::journal::Entry;
 use crate::core::observation::Observation;
 use crate::core::roster::{NumberIx, Roster};
+use crate::core::source::Source;
 use crate::core::time::Time;
 use crate::metrics::Metrics;
 use crate::store::{Store, StoreError};

@@ -11,14 +11,15 @@
 use std::time::Duration;
 
 use super::courier::Letterbox;
-use crate::core::engine::Source;
 use crate::core::id::{Channel, E164};
-use crate::core::journal::{Entry, Order};
+use crate::core::journal::Entry;
 use crate::core::news::News;
 use crate::core::notice::condition::Condition;
 use crate::core::notice::make::Maker;
 use crate::core::notice::{Notice, Standing};
+use crate::core::order::Order;
 use crate::core::policy::Mode;
+use crate::core::source::Source;
 use crate::core::time::Time;
 use crate::core::verdict::Verdict;
 use crate::store::outbox::Delivery;

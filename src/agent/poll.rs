@@ -30,9 +30,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Batch, Shared};
 use crate::config;
-use crate::core::engine::Source;
 use crate::core::id::CallSid;
-use crate::core::observation::{Alert, Observation, Resource};
+use crate::core::id::Resource;
+use crate::core::observation::{Alert, Observation};
+use crate::core::source::Source;
 use crate::core::time::Time;
 use crate::metrics::RowResult;
 use crate::store::StoreError;

@@ -1,11 +1,12 @@
 //! What the detector knows, as the guards ask it.
 
 use super::gate::Gate;
-use crate::core::engine::{Engine, needed};
+use crate::core::engine::Engine;
 use crate::core::guard::Sight;
 use crate::core::hands::{Hands, Watch};
 use crate::core::id::{Channel, E164, GroupName};
 use crate::core::policy::Phase;
+use crate::core::source::needed;
 use crate::core::time::Time;
 use crate::core::verdict::Verdict;
 

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use super::gate::Gate;
 use crate::clock::Clock;
-use crate::core::guard::Guard;
 use crate::core::id::{Channel, E164, GroupName, NumberSid};
-use crate::core::journal::Form;
-use crate::core::restore::Values;
+use crate::core::objection::Guard;
+use crate::core::order::Form;
+use crate::core::values::Values;
 use crate::twilio::Client;
 
 /// Writes of one number for one order, at the most.
@@ -78,7 +78,7 @@ impl Job {
 /// Writes, if nothing stands against it.
 #[tracing::instrument(skip_all, fields(number = %job.number, channel = %job.channel))]
 pub async fn write(client: &Client, clock: &Clock, gate: &Gate, job: &Job) -> Wrote {
-    let form: Vec<(&'static str, String)> = crate::core::restore::fields(job.channel)
+    let form: Vec<(&'static str, String)> = crate::core::values::fields(job.channel)
         .iter()
         .filter_map(|f| {
             let (_, value) = job.form.iter().find(|(name, _)| name == f.parameter)?;

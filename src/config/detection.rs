@@ -8,7 +8,7 @@ use crate::core::detect::params::Params;
 use crate::core::detect::threshold::{Rule, RuleAction};
 use crate::core::detect::{Detection, params};
 use crate::core::id::Channel;
-use crate::core::outcome::Reason;
+use crate::core::reason::Reason;
 
 /// A call is in the log up to a minute after its end, and its alert up to half a minute later: a
 /// shorter window would have closed before what it is to count is seen. Twilio promises no bound;

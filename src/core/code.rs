@@ -3,7 +3,7 @@
 //! The table follows Twilio's error dictionary. New codes appear there without notice, so codes
 //! that are not in the table are classed by their range: an unknown 11xxx is still a webhook that
 //! could not be fetched. Whether a swap would cure the trouble is said in
-//! [`Reason::is_curable`](super::outcome::Reason::is_curable), which the classes here lead to.
+//! [`Reason::is_curable`](crate::core::reason::Reason::is_curable), which the classes here lead to.
 
 use serde::{Deserialize, Serialize};
 

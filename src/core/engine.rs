@@ -13,7 +13,6 @@
 mod decide;
 mod judge;
 mod phase;
-mod source;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -31,10 +30,10 @@ use super::policy::{Decision, DecisionId, Mode, Phase};
 use super::roster::{GroupIx, NumberIx, PortAt, Roster};
 use super::routes::Routes;
 use super::routing::NumberRecord;
+use super::source::{Source, needed};
 use super::time::Time;
 use super::verdict::{Evidence, Verdict};
 use judge::Served;
-pub use source::{Source, needed};
 
 /// What the engine is told once.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -20,13 +20,14 @@ mod step;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::guard::{Guard, Sight, Strength};
+use super::guard::Sight;
 use super::id::{Channel, E164, GroupName};
-use super::journal::{End, FallbackState, Hold, Order};
 use super::policy::{Decision, DecisionId, Mode, Phase};
 use super::saga::State;
 use super::time::Time;
 use super::verdict::Verdict;
+use crate::core::objection::{Guard, Strength};
+use crate::core::order::{End, FallbackState, Hold, Order};
 
 /// What the guards and the stages are measured by.
 #[derive(Debug, Clone, PartialEq, Eq)]

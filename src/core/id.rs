@@ -287,6 +287,23 @@ impl fmt::Display for GroupName {
 
 serde_as_text!(GroupName);
 
+/// An entry of the call or the message log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Resource {
+    Call(CallSid),
+    Message(MessageSid),
+}
+
+impl Resource {
+    pub const fn channel(self) -> Channel {
+        match self {
+            Resource::Call(_) => Channel::Voice,
+            Resource::Message(_) => Channel::Messaging,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -18,11 +18,13 @@ use std::time::Duration;
 use super::code::Code;
 use super::digits::ByDigits;
 use super::id::{CallSid, Channel};
-use super::observation::{Alert, Call, CallStatus, Direction, Leg, Message, MessageStatus, Party, Resource};
-use super::outcome::{CallFacts, Children, Marks, MessageFacts, Outcome, judge_call, judge_message, mark};
+use super::observation::{Alert, Call, CallStatus, Direction, Leg, Message, MessageStatus, Party};
+use super::outcome::{CallFacts, Children, Marks, MessageFacts, judge_call, judge_message, mark};
 use super::roster::{NumberIx, Roster};
 use super::routes::Routes;
 use super::time::Time;
+use crate::core::id::Resource;
+use crate::core::reason::Outcome;
 
 /// An outcome that is new or has changed.
 #[derive(Clone, Copy, Debug, PartialEq)]

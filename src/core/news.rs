@@ -17,15 +17,16 @@ mod ends;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::guard::Guard;
 use super::id::{Channel, E164, GroupName};
-use super::journal::{Act, End, Entry, FallbackState, Hold, Lapse, Order};
+use super::journal::Entry;
 use super::notice::condition::Condition;
 use super::notice::make::Maker;
 use super::notice::{Kind, Notice, Severity, Standing, Step};
 use super::policy::{Action, Decision, DecisionId, Mode};
 use super::time::Time;
 use super::verdict::Verdict;
+use crate::core::objection::Guard;
+use crate::core::order::{Act, End, FallbackState, Hold, Lapse, Order};
 
 /// A swap that has not ended after this is told of all the same.
 const END_WITHIN: Duration = Duration::from_secs(60);

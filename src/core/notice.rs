@@ -24,9 +24,9 @@ use std::fmt::Write as _;
 use serde::{Deserialize, Serialize};
 
 use super::id::{Channel, E164, GroupName};
-use super::observation::Resource;
 use super::policy::DecisionId;
 use super::time::Time;
+use crate::core::id::Resource;
 
 /// How much it matters. The words are Prometheus' and the pagers'.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

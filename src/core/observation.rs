@@ -7,10 +7,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::code::Code;
-use super::id::{AlertSid, CallSid, Channel, E164, MessageSid, ServiceSid};
-use super::outcome::Reason;
+use super::id::{AlertSid, CallSid, Channel, E164, MessageSid, Resource, ServiceSid};
 use super::routing::NumberRecord;
 use super::time::Time;
+use crate::core::reason::Reason;
 
 /// One entry of one of Twilio's logs, as it stood when we saw it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -237,22 +237,6 @@ pub struct Alert {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub url: Option<String>,
     pub at: Time,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Resource {
-    Call(CallSid),
-    Message(MessageSid),
-}
-
-impl Resource {
-    pub const fn channel(self) -> Channel {
-        match self {
-            Resource::Call(_) => Channel::Voice,
-            Resource::Message(_) => Channel::Messaging,
-        }
-    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -12,11 +12,11 @@ use serde::Serialize;
 
 use super::hands::Hands;
 use super::id::{Channel, E164};
-use super::journal::{Act, Author, By, FallbackState, Order};
 use super::policy::{DecisionId, Mode};
 use super::roster::{NumberIx, Roster};
 use super::routing::bare;
 use super::time::Time;
+use crate::core::order::{Act, Author, By, FallbackState, Order};
 
 /// A person's word on numbers.
 #[derive(Debug, Clone)]

@@ -9,12 +9,10 @@
 //! This module is one function for calls and one for messages, without state; what they need is
 //! gathered by [`super::ledger`]. `None` means: not settled, wait.
 
-mod reason;
-
-pub use reason::{Outcome, Reason, Why};
-
 use super::code::{Class, Code};
 use super::observation::{Alert, CallStatus, Direction, Level, MessageStatus};
+use super::reason::{Outcome, Reason, Why};
+use super::routes::Webhooks;
 use super::routing::{is_same_webhook, origin};
 
 /// Everything that alerts have said of one call or message so far. A set: the same alert twice, or
@@ -61,19 +59,6 @@ impl Marks {
     pub const fn code(self) -> Option<Code> {
         if self.set == 0 { None } else { Some(Code(self.code)) }
     }
-}
-
-/// The webhooks of one channel of one number, as far as they are known.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Webhooks<'a> {
-    /// URLs that have been the primary; several, since an alert may be older than a swap.
-    pub primary: &'a [String],
-    /// The number's own fallback URL.
-    pub own_fallback: Option<&'a str>,
-    /// What a rollback swaps to.
-    pub our_fallback: Option<&'a str>,
-    pub status_callback: Option<&'a str>,
-    pub has_trunk: bool,
 }
 
 /// What `alert` says of the entry it belongs to; `None` if the caller noticed nothing of it.

@@ -1,14 +1,16 @@
-//! From verdict to decision: act, or the first guard that said no. Both are news.
+//! What the detector decided: act, or the first guard that objected, or page a person; and the modes
+//! and phases under which it decides.
 //!
-//! Guards stand in a fixed order, from "we may never" to "not now", so that the reason given for
-//! not acting is always the weightiest one.
+//! Nouns without rules: [`super::engine`] decides, [`super::guard`] says what objects.
+
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::id::{Channel, E164, GroupName};
-use super::outcome::Reason;
+use super::id::{BadId, Channel, E164, GroupName};
 use super::time::Time;
 use super::verdict::Evidence;
+use crate::core::reason::Reason;
 
 /// What Ringback may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -114,6 +116,17 @@ pub struct DecisionId(pub u64);
 impl std::fmt::Display for DecisionId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "D{}", self.0)
+    }
+}
+
+impl FromStr for DecisionId {
+    type Err = BadId;
+
+    fn from_str(s: &str) -> Result<DecisionId, BadId> {
+        let digits = s.strip_prefix(['D', 'd']).unwrap_or(s);
+        let all_digits = !digits.is_empty() && digits.bytes().all(|c| c.is_ascii_digit());
+        let id = all_digits.then(|| digits.parse().ok()).flatten();
+        id.map(DecisionId).ok_or_else(|| BadId::new(s, "a decision's id, such as D12"))
     }
 }
 

@@ -4,9 +4,21 @@
 //! yesterday's primary is still a failure of the primary.
 
 use super::id::Channel;
-use super::outcome::Webhooks;
 use super::roster::{NumberIx, Roster};
 use super::routing::{Handler, NumberRecord, is_same_webhook};
+
+/// The webhooks of one channel of one number, as far as they are known.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Webhooks<'a> {
+    /// URLs that have been the primary; several, since an alert may be older than a swap.
+    pub primary: &'a [String],
+    /// The number's own fallback URL.
+    pub own_fallback: Option<&'a str>,
+    /// What a rollback swaps to.
+    pub our_fallback: Option<&'a str>,
+    pub status_callback: Option<&'a str>,
+    pub has_trunk: bool,
+}
 
 /// How many past primary URLs of a channel are remembered.
 const REMEMBERED: usize = 8;

@@ -20,8 +20,8 @@
 use std::sync::Arc;
 
 use super::id::NumberSid;
-use super::journal::{Act, End, FallbackState, Form};
 use super::policy::DecisionId;
+use crate::core::order::{Act, End, FallbackState, Form};
 
 /// A number's whole record before we wrote to it.
 #[derive(Debug, Clone, PartialEq, Eq)]

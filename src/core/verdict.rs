@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::code::Code;
-use super::observation::Resource;
-use super::outcome::Reason;
 use super::time::Time;
+use crate::core::id::Resource;
+use crate::core::reason::Reason;
 
 /// What the detector says. "No data" is neither failure nor health (law 4): too little is
 /// `Unknown`, data that we cannot see is `Blind`.

@@ -24,13 +24,13 @@ use prometheus::{
 };
 
 use crate::core::code::Code;
-use crate::core::engine::Source;
-use crate::core::guard::Guard;
 use crate::core::id::{Channel, GroupName};
-use crate::core::journal::{End, FallbackState, Hold, Of};
 use crate::core::ledger::Change;
+use crate::core::objection::Guard;
+use crate::core::order::{End, FallbackState, Hold, Of};
 use crate::core::policy::{Action, Decision, Mode, PageReason};
 use crate::core::roster::{NumberIx, Roster};
+use crate::core::source::Source;
 use crate::core::time::Time;
 use define::Definition;
 use tally::{ProbeEnd, Tally};

@@ -11,7 +11,7 @@ use std::sync::{Mutex, PoisonError};
 use crate::core::code::Code;
 use crate::core::id::Channel;
 use crate::core::ledger::Change;
-use crate::core::outcome::{Outcome, Reason, Why};
+use crate::core::reason::{Outcome, Reason, Why};
 use crate::core::roster::{NumberIx, Roster};
 
 const OUTCOMES: usize = 1 + Reason::ALL.len() + Why::ALL.len();

@@ -19,7 +19,7 @@ use crate::clock::Clock;
 use crate::config::{Config, span_text};
 use crate::core::id::{Channel, E164};
 use crate::core::policy::Mode;
-use crate::core::restore::Values;
+use crate::core::values::Values;
 use crate::metrics::Metrics;
 use crate::party::PartyKey;
 use crate::twilio::{Client, Error};

@@ -10,8 +10,8 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::core::id::{Channel, E164, NumberSid};
-use crate::core::restore::{Values, fields};
 use crate::core::routing::bare;
+use crate::core::values::{Values, fields};
 
 /// The number of a drill, before it.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -14,11 +14,12 @@ use serde::Serialize;
 
 pub use read::{BadLine, Line, Lines, parse};
 
-use crate::core::engine::{Engine, Event, Rollback, Settings, Source};
+use crate::core::engine::{Engine, Event, Rollback, Settings};
 use crate::core::id::E164;
 use crate::core::observation::Observation;
 use crate::core::policy::{Action, Decision, Guard, Mode, PageReason};
 use crate::core::roster::Roster;
+use crate::core::source::Source;
 use crate::core::time::Time;
 use crate::party::PartyKey;
 use crate::twilio::wire::Reader;

@@ -11,8 +11,9 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use crate::core::id::Resource;
 use crate::core::id::{CallSid, Channel, E164, MessageSid};
-use crate::core::observation::{Observation, Probe, ProbeResult, Resource};
+use crate::core::observation::{Observation, Probe, ProbeResult};
 use crate::core::time::Time;
 use crate::twilio::wire::{self, Listed, Reader, Row};
 

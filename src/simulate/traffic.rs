@@ -17,9 +17,10 @@ use std::time::Duration;
 
 use super::line::{Line, Manners};
 use crate::core::code::Code;
+use crate::core::id::Resource;
 use crate::core::id::{AlertSid, CallSid, Channel, MessageSid, NumberSid};
 use crate::core::observation::{
-    Alert, Call, CallStatus, Direction, Leg, Level, Message, MessageStatus, Observation, Party, Resource,
+    Alert, Call, CallStatus, Direction, Leg, Level, Message, MessageStatus, Observation, Party,
 };
 use crate::core::routing::NumberRecord;
 use crate::core::time::Time;

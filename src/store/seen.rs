@@ -7,11 +7,11 @@ use sqlx::{QueryBuilder, Row, Sqlite, Transaction};
 
 use super::lease::Patience;
 use super::{ROWS_PER_INSERT, Store, StoreError};
-use crate::core::engine::Source;
 use crate::core::id::E164;
 use crate::core::observation::Observation;
-use crate::core::restore::Values;
+use crate::core::source::Source;
 use crate::core::time::Time;
+use crate::core::values::Values;
 
 /// Something that an agent took in.
 #[derive(Debug, Clone, PartialEq)]

@@ -3,8 +3,9 @@
 
 use super::*;
 use crate::core::code::Code;
+use crate::core::id::Resource;
 use crate::core::id::{E164, MessageSid};
-use crate::core::observation::{CallStatus, Leg, MessageStatus, Resource};
+use crate::core::observation::{CallStatus, Leg, MessageStatus};
 use crate::core::roster::{Number, PortAt};
 
 const OURS: &str = "+15005550100";

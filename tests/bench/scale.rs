@@ -4,12 +4,13 @@ use std::time::{Duration, Instant};
 
 use ringback::agent::exposition::Exposition;
 use ringback::agent::status::Status;
-use ringback::core::engine::{Engine, Settings, Source};
+use ringback::core::engine::{Engine, Settings};
 use ringback::core::hands::Hands;
 use ringback::core::id::{CallSid, E164, GroupName};
 use ringback::core::observation::{Call, CallStatus, Leg, Observation, Party};
 use ringback::core::policy::Mode;
 use ringback::core::roster::{Number, PortAt, Roster};
+use ringback::core::source::Source;
 use ringback::core::time::Time;
 use ringback::metrics::{Metrics, PerNumber};
 use tokio::sync::watch;

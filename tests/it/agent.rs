@@ -1,7 +1,7 @@
 //! The agent against the simulator: what on-call would see.
 
-use ringback::core::guard::Guard;
 use ringback::core::id::{Channel, E164};
+use ringback::core::objection::Guard;
 use ringback::core::policy::{Action, Phase};
 use ringback::core::verdict::Verdict;
 use ringback::sim::{Condition, HandlerState};

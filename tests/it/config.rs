@@ -11,8 +11,8 @@ use ringback::config::Config;
 use ringback::core::detect::Detection;
 use ringback::core::detect::threshold::RuleAction;
 use ringback::core::id::Channel;
-use ringback::core::outcome::Reason;
 use ringback::core::policy::Mode;
+use ringback::core::reason::Reason;
 use ringback::core::roster::PortAt;
 use ringback::metrics::PerNumber;
 

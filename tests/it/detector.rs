@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
-use ringback::core::engine::{Engine, Event, Settings, Source};
+use ringback::core::engine::{Engine, Event, Settings};
 use ringback::core::id::Channel;
 use ringback::core::policy::{Action, Mode};
 use ringback::core::roster::{Number, NumberIx, PortAt, Roster};
+use ringback::core::source::Source;
 use ringback::core::time::Time;
 use ringback::core::verdict::{Score, Verdict};
 use ringback::party::PartyKey;

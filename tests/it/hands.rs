@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use ringback::core::guard::Guard;
 use ringback::core::id::{Channel, E164};
 use ringback::core::journal::Entry;
+use ringback::core::objection::Guard;
 use ringback::sim::{Condition, Fault, FaultKind, HandlerState, Happening, Mark, Scope};
 use serde_json::{Value, json};
 

@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
 
-use ringback::core::engine::Source;
-use ringback::core::guard::Guard;
 use ringback::core::id::Channel;
-use ringback::core::journal::{End, FallbackState};
-use ringback::core::outcome::{Reason, Why};
+use ringback::core::objection::Guard;
+use ringback::core::order::{End, FallbackState};
 use ringback::core::policy::{Mode, PageReason, Phase};
+use ringback::core::reason::{Reason, Why};
+use ringback::core::source::Source;
 use ringback::core::verdict::Verdict;
 use ringback::metrics::define::{self, Definition, Kind};
 use ringback::metrics::tally::ProbeEnd;

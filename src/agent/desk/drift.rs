@@ -8,8 +8,8 @@ use crate::agent::Message;
 use crate::core::engine::Engine;
 use crate::core::id::{Channel, E164, NumberSid};
 use crate::core::journal::Entry;
-use crate::core::restore::{Difference, Values};
 use crate::core::time::Time;
+use crate::core::values::{Difference, Values};
 
 /// Entries of Twilio's audit log are this late at the most when we ask who changed a number.
 const AUDIT_BACK: Duration = Duration::from_secs(600);

@@ -2,8 +2,9 @@
 
 use super::Desk;
 use crate::core::engine::Engine;
-use crate::core::journal::{Author, Entry, Hold, Scope};
+use crate::core::journal::Entry;
 use crate::core::operator::{Plan, Request};
+use crate::core::order::{Author, Hold, Scope};
 use crate::core::policy::{DecisionId, Mode};
 use crate::core::time::Time;
 use crate::store::StoreError;

@@ -2,9 +2,9 @@
 
 use std::hash::Hash;
 
-use crate::core::engine::Source;
 use crate::core::id::CallSid;
 use crate::core::observation::{Alert, Call, Message, Observation};
+use crate::core::source::Source;
 use crate::core::time::Time;
 use crate::twilio::wire::{self, BadRow, Listed, Row};
 use crate::twilio::{AlertLevel, Client, Entry, Pager};

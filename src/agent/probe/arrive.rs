@@ -11,12 +11,13 @@
 use std::time::Duration;
 
 use super::{Context, unmeasured};
-use crate::core::engine::Source;
 use crate::core::id::E164;
-use crate::core::observation::{Alert, CallStatus, Resource};
+use crate::core::id::Resource;
+use crate::core::observation::{Alert, CallStatus};
 use crate::core::outcome::Children;
 use crate::core::probe::read::{self, Arrived, CallSeen, Expected};
 use crate::core::probe::{Found, Unmeasured};
+use crate::core::source::Source;
 use crate::core::time::Time;
 use crate::twilio::Error;
 use crate::twilio::probe::{CallLeg, End};

@@ -33,9 +33,9 @@ use super::arrive::{Sought, follow};
 use super::call::record;
 use super::{Context, Made, unmeasured};
 use crate::core::id::{Channel, E164};
-use crate::core::outcome::Reason;
 use crate::core::probe::read::Expected;
 use crate::core::probe::{Attempt, External, Found, Kind, Origin, Unmeasured};
+use crate::core::reason::Reason;
 use crate::core::time::Time;
 use crate::notify::command::PASSED_ON;
 

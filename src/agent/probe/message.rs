@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use super::call::record;
 use super::{Context, Made, unmeasured};
-use crate::core::engine::Source;
 use crate::core::id::Channel;
-use crate::core::observation::{Direction, Resource};
+use crate::core::id::Resource;
+use crate::core::observation::Direction;
 use crate::core::probe::read::{self, Expected, MessageSeen};
 use crate::core::probe::{Attempt, Found, Kind, Origin, Unmeasured};
+use crate::core::source::Source;
 use crate::core::time::Time;
 
 /// Between looks.

@@ -8,8 +8,8 @@
 use super::call::record;
 use super::{Context, Made};
 use crate::core::id::{CallSid, Channel};
-use crate::core::outcome::Reason;
 use crate::core::probe::{Attempt, Found, Kind, Origin};
+use crate::core::reason::Reason;
 use crate::core::routing::Handler;
 use crate::core::twiml::{self, BadTwiml};
 use crate::twilio::webhook::Unasked;

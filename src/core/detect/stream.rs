@@ -17,8 +17,8 @@ use std::time::Duration;
 use super::params::{Grid, Params};
 use crate::core::code::Code;
 use crate::core::id::Channel;
-use crate::core::observation::Resource;
-use crate::core::outcome::Reason;
+use crate::core::id::Resource;
+use crate::core::reason::Reason;
 use crate::core::roster::NumberIx;
 use crate::core::time::Time;
 

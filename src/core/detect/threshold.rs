@@ -11,9 +11,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::core::code::Code;
 use crate::core::id::Channel;
+use crate::core::id::Resource;
 use crate::core::ledger::Change;
-use crate::core::observation::Resource;
-use crate::core::outcome::{Outcome, Reason};
+use crate::core::reason::{Outcome, Reason};
 use crate::core::time::Time;
 use crate::core::verdict::{Evidence, ReasonCount};
 
@@ -160,7 +160,7 @@ mod tests {
     use super::*;
     use crate::core::id::CallSid;
     use crate::core::observation::Party;
-    use crate::core::outcome::Why;
+    use crate::core::reason::Why;
     use crate::core::roster::NumberIx;
 
     fn change(call: u128, caller: u64, at: i64, was: Option<Outcome>, is: Outcome) -> Change {

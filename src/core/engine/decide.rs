@@ -1,13 +1,14 @@
 //! From what was found to a decision: act, or the first guard that says no; or tell a person.
 
-use super::{Engine, Event, Rollback, Source};
+use super::{Engine, Event, Rollback};
 use crate::core::detect::threshold::{Rule, RuleAction, Window};
 use crate::core::detect::{Finding, Found};
-use crate::core::guard::Strength;
 use crate::core::id::Channel;
-use crate::core::outcome::Reason;
+use crate::core::objection::Strength;
 use crate::core::policy::{Action, Decision, DecisionId, Guard, Mode, PageReason, Phase};
+use crate::core::reason::Reason;
 use crate::core::roster::{GroupIx, NumberIx};
+use crate::core::source::Source;
 use crate::core::time::Time;
 use crate::core::verdict::Evidence;
 

@@ -11,7 +11,7 @@ use crate::core::detect::threshold::Window;
 use crate::core::id::Channel;
 use crate::core::ledger::Change;
 use crate::core::observation::{Probe, ProbeResult};
-use crate::core::outcome::Outcome;
+use crate::core::reason::Outcome;
 use crate::core::roster::{GroupIx, NumberIx};
 use crate::core::time::Time;
 use crate::core::verdict::{Evidence, Score, Verdict};
@@ -274,7 +274,7 @@ impl Engine {
     /// Adds what cannot be seen.
     pub(super) fn complete(&self, now: Time, channel: Channel, numbers: &[NumberIx], e: Evidence) -> Evidence {
         let unsettled = numbers.iter().map(|n| self.open(*n, channel)).sum();
-        let read = super::needed(channel).into_iter().map(|s| self.polled_at(s)).min().flatten();
+        let read = crate::core::source::needed(channel).into_iter().map(|s| self.polled_at(s)).min().flatten();
         Evidence { unsettled, stale_for: read.map(|at| now.since(at).as_secs_f64()), ..e }
     }
 }

@@ -1,10 +1,11 @@
 //! The laws that hold for any detector, through the engine's own door.
 
 use super::*;
+use crate::core::id::Resource;
 use crate::core::id::{AlertSid, CallSid, E164};
-use crate::core::observation::{Alert, Call, CallStatus, Leg, Level, Party, Probe, ProbeResult, Resource};
-use crate::core::outcome::{Outcome, Reason};
+use crate::core::observation::{Alert, Call, CallStatus, Leg, Level, Party, Probe, ProbeResult};
 use crate::core::policy::{Action, Guard, PageReason};
+use crate::core::reason::{Outcome, Reason};
 use crate::core::roster::Number;
 use crate::core::{code::Code, routing};
 

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Backoff, Demand, Hands, Progress, RELAPSE_WITHIN, RETRY_AFTER};
-use crate::core::guard::Guard;
 use crate::core::id::{Channel, E164};
-use crate::core::journal::{Act, By, End, Entry, FallbackState, Order};
+use crate::core::journal::Entry;
+use crate::core::objection::Guard;
+use crate::core::order::{Act, By, End, FallbackState, Order};
 use crate::core::policy::{Action, Decision, DecisionId};
 use crate::core::saga::{Event, Illegal, Snapshot};
 use crate::core::time::Time;

@@ -5,9 +5,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{Demand, Hands, Progress, QUIET_FOR, SETTLED_FOR, VERIFIED_BY, VERIFY_WITHIN, Watch};
-use crate::core::guard::{self, Facts, Guard, Ruling, Sight};
+use crate::core::guard;
+use crate::core::guard::{Facts, Ruling, Sight};
 use crate::core::id::{Channel, E164, GroupName};
-use crate::core::journal::{Act, By, Entry, Lapse, Order};
+use crate::core::journal::Entry;
+use crate::core::objection::Guard;
+use crate::core::order::{Act, By, Lapse, Order};
 use crate::core::policy::{Decision, Mode};
 use crate::core::restore::stages;
 use crate::core::roster::Roster;

@@ -12,11 +12,12 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::core::id::NumberSid;
-use crate::core::journal::{Act, Author, By, Entry, Of, Scope};
+use crate::core::journal::Entry;
 use crate::core::operator::Request;
+use crate::core::order::{Act, Author, By, Of, Scope};
 use crate::core::policy::Action;
-use crate::core::restore::Values;
 use crate::core::roster::{Number, NumberIx, PortAt, Roster};
+use crate::core::values::Values;
 use crate::core::verdict::Evidence;
 
 const VOICE: Channel = Channel::Voice;

@@ -2,8 +2,8 @@
 
 use super::{News, Story};
 use crate::core::id::E164;
-use crate::core::journal::{By, End, Lapse};
 use crate::core::notice::{Kind, Notice, Severity, Standing, Step};
+use crate::core::order::{By, End, Lapse};
 use crate::core::policy::DecisionId;
 use crate::core::time::Time;
 

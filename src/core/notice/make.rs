@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use super::advice::{about, instead, meaning, repair};
 use super::{Callers, Kind, Link, Moment, Notice, Sample, Severity, Standing, Step, Why};
-use crate::core::guard::Guard;
 use crate::core::id::{Channel, E164, GroupName};
-use crate::core::journal::{FallbackState, Hold, Of, Scope};
-use crate::core::outcome::Reason;
+use crate::core::objection::Guard;
+use crate::core::order::{FallbackState, Hold, Of, Scope};
 use crate::core::policy::{Decision, Mode, PageReason};
-use crate::core::restore::Difference;
+use crate::core::reason::Reason;
 use crate::core::roster::{Group, Roster};
 use crate::core::time::Time;
+use crate::core::values::Difference;
 
 /// Where a reader can see more.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

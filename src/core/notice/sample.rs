@@ -8,15 +8,16 @@ use super::condition::Condition;
 use super::make::Maker;
 use super::{Kind, Notice, Severity, Standing};
 use crate::core::code::Code;
-use crate::core::guard::Guard;
+use crate::core::id::Resource;
 use crate::core::id::{CallSid, Channel, E164, GroupName};
-use crate::core::journal::{Act, Author, By, End, Entry, FallbackState, Hold, Lapse, Of, Order, Scope};
+use crate::core::journal::Entry;
 use crate::core::news::News;
-use crate::core::observation::Resource;
-use crate::core::outcome::Reason;
+use crate::core::objection::Guard;
+use crate::core::order::{Act, Author, By, End, FallbackState, Hold, Lapse, Of, Order, Scope};
 use crate::core::policy::{Action, Decision, DecisionId, Mode, PageReason};
-use crate::core::restore::Difference;
+use crate::core::reason::Reason;
 use crate::core::time::Time;
+use crate::core::values::Difference;
 use crate::core::verdict::{Evidence, ReasonCount};
 
 /// A made-up decision about all numbers of a group.

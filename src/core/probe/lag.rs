@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use crate::core::engine::Source;
+use crate::core::source::Source;
 
 /// Recent measurements that count, by source.
 const KEPT: usize = 101;

@@ -24,9 +24,9 @@ use serde::Serialize;
 
 use super::hearing::{Expectation, HeardFault, Marker};
 use super::id::E164;
-use super::observation::Resource;
-use super::outcome::Reason;
 use super::time::Time;
+use crate::core::id::Resource;
+use crate::core::reason::Reason;
 
 /// What a probe is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]

@@ -15,9 +15,9 @@ use super::{Found, Unmeasured};
 use crate::core::code::Code;
 use crate::core::id::Channel;
 use crate::core::observation::{Alert, CallStatus, Direction, MessageStatus};
-use crate::core::outcome::{
-    CallFacts, Children, Marks, MessageFacts, Outcome, Reason, Webhooks, Why, judge_call, judge_message, mark,
-};
+use crate::core::outcome::{CallFacts, Children, Marks, MessageFacts, judge_call, judge_message, mark};
+use crate::core::reason::{Outcome, Reason, Why};
+use crate::core::routes::Webhooks;
 use crate::core::routing::{Handler, NumberRecord, is_same_webhook};
 
 /// The far end of a probe's call, as far as it has been seen.

@@ -4,7 +4,8 @@ use serde::Deserialize;
 
 use super::{BadRow, Listed, Reader, Row, Text, first_date, optional_date, optional_sid, sid};
 use crate::core::code::Code;
-use crate::core::observation::{Alert, Call, CallStatus, Direction, Leg, Level, Message, MessageStatus, Resource};
+use crate::core::id::Resource;
+use crate::core::observation::{Alert, Call, CallStatus, Direction, Leg, Level, Message, MessageStatus};
 use crate::core::routing::bare;
 use crate::core::time::Time;
 
