@@ -29,7 +29,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
-use crate::core::time::Time;
+use crate::core::model::time::Time;
 
 /// Tells the time and waits. Cheap to clone; clones share one time.
 #[derive(Clone)]

@@ -18,7 +18,7 @@
 //! | [`metrics`] | every metric: its definition, and what is counted |
 //! | [`config`] | the file as meant: every value valid, or all faults at once |
 //! | [`clock`] | time, real or virtual; nothing else reads it or waits for it |
-//! | [`party`] | how the other party's number is made unrecognisable |
+//! | [`caller`] | how the other party's number is made unrecognisable |
 //! | [`wav`] | recordings as files |
 //! | [`sim`] | a pretend Twilio with callers, for the demo, the tests and `ringback sim` |
 //! | [`replay`] | a recorded log, played through the engine in its own time |
@@ -30,7 +30,7 @@
 //!
 //! ```text
 //! main -> cli -> agent, admin, sim, config, replay, simulate, rehearse
-//!                replay -> twilio's JSON, party;  simulate -> replay;  rehearse -> agent, twilio, config
+//!                replay -> twilio's JSON, caller;  simulate -> replay;  rehearse -> agent, twilio, config
 //!                agent -> twilio, store, notify, metrics, clock, config
 //!                config -> twilio's and notify's settings
 //!                admin -> what the agent publishes, and its inbox
@@ -44,26 +44,26 @@
 //! # The life of one call
 //!
 //! 1. [`twilio::wire`] reads a page of the call log and converts each row to a
-//!    [`core::observation::Call`]. The caller's number turns into a keyed hash there and goes no
+//!    [`core::detect::observation::Call`]. The caller's number turns into a keyed hash there and goes no
 //!    further. A row that cannot be understood is counted, kept for diagnosis and skipped.
 //! 2. [`agent::poll`] reads the recent past again at every poll, for entries come late and change;
 //!    what is new or has changed is committed to [`store`] together with the cursor, then handed on.
-//! 3. [`core::engine`] takes it. [`core::ledger`] joins the call with its alerts and child legs in
+//! 3. [`core::detect::engine`] takes it. [`core::detect::ledger`] joins the call with its alerts and child legs in
 //!    whatever order they come, and settles it once alerts have had time to arrive.
-//! 4. [`core::outcome`] says what became of the caller: `ok`, `failed(reason)`, `ignored(why)`.
-//! 5. [`core::detect`] weighs it with the other calls of the number and of its group, and a
-//!    [`core::verdict`] follows. Too little data and data that cannot be read are verdicts of their
+//! 4. [`core::detect::outcome`] says what became of the caller: `ok`, `failed(reason)`, `ignored(why)`.
+//! 5. [`core::detect::statistic`] weighs it with the other calls of the number and of its group, and a
+//!    [`core::model::verdict`] follows. Too little data and data that cannot be read are verdicts of their
 //!    own.
-//! 6. [`core::policy`] makes of it a decision: act, or the first guard that says no. Both are news.
-//! 7. [`core::hands`] holds it against the [`core::guard`]s. What passes becomes an order, journaled
-//!    by [`agent::desk`], and [`agent::executor`] carries it out: snapshot and intent to the disk, the
-//!    write, and a look at who answers now. [`core::routing`] knows Twilio's precedence; 200 alone is
-//!    no success. A person's word ([`core::operator`]) takes the same way.
+//! 6. [`core::model::decision`] makes of it a decision: act, or the first guard that says no. Both are news.
+//! 7. [`core::rollback::orders`] holds it against the [`core::rollback::guard`]s. What passes becomes an order, journaled
+//!    by [`agent::control`], and [`agent::execute`] carries it out: snapshot and intent to the disk, the
+//!    write, and a look at who answers now. [`core::routing::record`] knows Twilio's precedence; 200 alone is
+//!    no success. A person's word ([`core::rollback::operator`]) takes the same way.
 //! 8. Meanwhile [`agent::probe`] calls and texts the numbers itself, as [`core::probe`] plans and reads it:
 //!    on a schedule, at a first suspicion, and after a swap, which is proven by a test call or not at all.
-//! 9. [`core::news`] makes of the same entries what people should be told; [`agent::courier`] keeps it
+//! 9. [`core::notice::incidents`] makes of the same entries what people should be told; [`agent::deliver`] keeps it
 //!    until [`notify`] has delivered it. Nothing above waits for that.
-//! 10. After a crash the journal is folded through the same functions ([`core::saga`]), and an intent
+//! 10. After a crash the journal is folded through the same functions ([`core::rollback::saga`]), and an intent
 //!     without a result means: look at the number first.
 //!
 //! # Time
@@ -80,13 +80,13 @@
 
 pub mod admin;
 pub mod agent;
+pub mod caller;
 pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod core;
 pub mod metrics;
 pub mod notify;
-pub mod party;
 pub mod rehearse;
 pub mod replay;
 pub mod sim;

@@ -6,7 +6,7 @@
 //! an error. A file that was cut off is an error as well: half a recording would be judged for what it
 //! lacks. Where the writer left the length open, as streams do, what is there is taken.
 
-use crate::core::hearing::{BadRecording, Recording};
+use crate::core::probe::hearing::{BadRecording, Recording};
 
 /// Why a file is no recording that can be listened to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

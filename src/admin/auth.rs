@@ -13,7 +13,7 @@ use subtle::ConstantTimeEq;
 
 use super::Problem;
 use crate::clock::Clock;
-use crate::core::time::Time;
+use crate::core::model::time::Time;
 
 /// Wrong tokens within [`WITHIN`].
 const MOST_FAILURES: u32 = 10;

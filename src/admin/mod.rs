@@ -15,8 +15,8 @@
 //! loopback only. While another agent leads, [`standby`] answers instead. No other site's page may read or write here: there are no CORS headers.
 
 pub mod auth;
-pub mod describe;
-pub mod operate;
+pub mod commands;
+pub mod openapi;
 pub mod serve;
 pub mod standby;
 
@@ -34,12 +34,12 @@ use tokio::sync::{mpsc, watch};
 use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::timeout::TimeoutLayer;
 
-use crate::agent::explain::{Explanation, Line, Memory};
-use crate::agent::status::{NumberStatus, OrderStatus, Status};
+use crate::agent::publish::explain::{Explanation, Line, Memory};
+use crate::agent::publish::status::{NumberStatus, OrderStatus, Status};
 use crate::agent::{Agent, Message};
 use crate::clock::Clock;
-use crate::core::policy::DecisionId;
-use crate::core::roster::Roster;
+use crate::core::model::decision::DecisionId;
+use crate::core::model::roster::Roster;
 use crate::metrics::Metrics;
 
 /// Largest body of a request; ours are a few hundred bytes.
@@ -83,14 +83,14 @@ pub fn router(agent: &Agent, clock: &Clock, token: Option<SecretString>) -> Rout
         .route("/api/v1/decisions", get(decisions))
         .route("/api/v1/decisions/{id}", get(decision))
         .route("/api/v1/orders/{id}", get(order))
-        .route("/api/v1/openapi.json", get(describe::openapi))
-        .route("/api/v1/rollback", post(operate::rollback))
-        .route("/api/v1/restore", post(operate::restore))
-        .route("/api/v1/hold", post(operate::hold))
-        .route("/api/v1/release", post(operate::release))
-        .route("/api/v1/approve", post(operate::approve))
-        .route("/api/v1/mode", post(operate::mode))
-        .route("/api/v1/ported", post(operate::ported))
+        .route("/api/v1/openapi.json", get(openapi::openapi))
+        .route("/api/v1/rollback", post(commands::rollback))
+        .route("/api/v1/restore", post(commands::restore))
+        .route("/api/v1/hold", post(commands::hold))
+        .route("/api/v1/release", post(commands::release))
+        .route("/api/v1/approve", post(commands::approve))
+        .route("/api/v1/mode", post(commands::mode))
+        .route("/api/v1/ported", post(commands::ported))
         .fallback(|| async { Problem::new(StatusCode::NOT_FOUND, "no such page") })
         .method_not_allowed_fallback(|| async { Problem::new(StatusCode::METHOD_NOT_ALLOWED, "not with this method") })
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
@@ -118,7 +118,7 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let mut response = (self.status, Json(describe::Error { error: self.error })).into_response();
+        let mut response = (self.status, Json(openapi::Error { error: self.error })).into_response();
         let headers = response.headers_mut();
         if self.status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
@@ -186,7 +186,7 @@ async fn order(State(admin): State<Admin>, Path(id): Path<String>) -> Result<Jso
 }
 
 fn id_of(text: &str) -> Result<DecisionId, Problem> {
-    text.parse().map_err(|e: crate::core::id::BadId| Problem::new(StatusCode::NOT_FOUND, e.to_string()))
+    text.parse().map_err(|e: crate::core::model::id::BadId| Problem::new(StatusCode::NOT_FOUND, e.to_string()))
 }
 
 fn no_such(id: DecisionId) -> Problem {

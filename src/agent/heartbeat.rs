@@ -10,9 +10,9 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::status::Status;
+use crate::agent::publish::status::Status;
 use crate::clock::Clock;
-use crate::core::time::Time;
+use crate::core::model::time::Time;
 use crate::metrics::Metrics;
 use crate::notify::{Heartbeat, Sender};
 

@@ -8,13 +8,13 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::courier::Letterbox;
 use super::{Role, StartError};
+use crate::agent::deliver::Letterbox;
 use crate::clock::Clock;
+use crate::core::model::time::Time;
 use crate::core::notice::Standing;
 use crate::core::notice::condition::Condition;
 use crate::core::notice::make::Maker;
-use crate::core::time::Time;
 use crate::store::Store;
 use crate::store::lease::{Asked, LEASE};
 

@@ -19,24 +19,17 @@
 //! longer than [`STOP_WITHIN`] is cut off; what was being written then is settled by looking at the
 //! next start.
 
-pub mod courier;
-pub mod desk;
-pub mod engine;
-pub mod executor;
-pub mod explain;
-pub mod exposition;
-pub mod fallback;
-pub mod gate;
+pub mod control;
+pub mod deliver;
+pub mod execute;
 pub mod heartbeat;
+pub mod incidents;
 pub mod leader;
-pub mod news;
 pub mod poll;
 pub mod probe;
+pub mod publish;
 pub mod routing;
 pub mod start;
-pub mod status;
-pub mod view;
-pub mod write;
 
 use std::collections::HashMap;
 use std::sync::atomic::AtomicBool;
@@ -48,21 +41,21 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::core::id::{CallSid, NumberSid};
-use crate::core::journal::Entry;
-use crate::core::observation::Observation;
-use crate::core::roster::{NumberIx, Roster};
-use crate::core::source::Source;
-use crate::core::time::Time;
+use crate::core::detect::observation::Observation;
+use crate::core::model::id::{CallSid, NumberSid};
+use crate::core::model::roster::{NumberIx, Roster};
+use crate::core::model::source::Source;
+use crate::core::model::time::Time;
+use crate::core::rollback::entry::Entry;
 use crate::metrics::Metrics;
 use crate::store::{Store, StoreError};
 use crate::twilio::Client;
 
-use desk::{Answer, Drifted, Looked, Refusal, Word};
-use executor::Journaled;
-use explain::Memory;
+use control::{Answer, Drifted, Looked, Refusal, Word};
+use execute::Journaled;
+use publish::explain::Memory;
+use publish::status::Status;
 pub use start::StartError;
-use status::Status;
 
 /// How long the tasks may take to end.
 const STOP_WITHIN: Duration = Duration::from_secs(20);
@@ -134,7 +127,7 @@ pub enum Message {
     Journaled(Journaled),
     Drifted(Drifted),
     /// A fallback was looked at.
-    Fallback(fallback::Looked),
+    Fallback(poll::fallback::Looked),
     /// Test calls or messages to a number showed something.
     Probed(probe::Probed),
     /// A person's word; it is only planned unless it is meant.

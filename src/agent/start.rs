@@ -12,41 +12,42 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::courier;
-use super::desk::{Desk, Probing};
-use super::engine::EngineTask;
-use super::executor::Executor;
-use super::explain::Memory;
-use super::exposition::Exposition;
-use super::gate::Gate;
+use super::deliver;
 use super::leader::{self, Led};
-use super::news::Newsroom;
 use super::poll::{self, Alerts, Calls, Log, Messages, Poller};
 use super::probe::{self, Prober};
 use super::routing::RoutingPoller;
-use super::status::Status;
-use super::{Agent, Role, Shared, fallback, heartbeat};
+use super::{Agent, Role, Shared, heartbeat};
+use crate::agent::control::task::EngineTask;
+use crate::agent::control::write_guard::Gate;
+use crate::agent::control::{Desk, Probing};
+use crate::agent::execute::Executor;
+use crate::agent::incidents::Newsroom;
+use crate::agent::poll::fallback;
+use crate::agent::publish::explain::Memory;
+use crate::agent::publish::exposition::Exposition;
+use crate::agent::publish::status::Status;
+use crate::caller::PartyKey;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::core::engine::Engine;
-use crate::core::hands::Hands;
-use crate::core::id::{CallSid, Channel};
-use crate::core::journal::Entry;
+use crate::core::detect::engine::Engine;
+use crate::core::detect::observation::Observation;
+use crate::core::detect::rules::Rules;
+use crate::core::model::decision::{Decision, Mode};
+use crate::core::model::id::{CallSid, Channel};
+use crate::core::model::roster::Roster;
+use crate::core::model::source::Source;
+use crate::core::model::time::Time;
 use crate::core::notice::make::Maker;
-use crate::core::observation::Observation;
-use crate::core::policy::{Decision, Mode};
-use crate::core::roster::Roster;
-use crate::core::rules::Rules;
-use crate::core::saga::Illegal;
-use crate::core::source::Source;
-use crate::core::time::Time;
+use crate::core::rollback::entry::Entry;
+use crate::core::rollback::orders::Hands;
+use crate::core::rollback::saga::Illegal;
 use crate::metrics::Metrics;
 use crate::notify;
-use crate::party::PartyKey;
 use crate::store::{Record, Store, StoreError};
 use crate::twilio::{self, AlertLevel, Client, Entry as _};
 
-use courier::Letterbox;
+use deliver::Letterbox;
 
 /// Messages to the engine that may wait: some polls of every source.
 const INBOX: usize = 64;
@@ -130,7 +131,7 @@ impl Agent {
         }
         let journal = store.journal().await?;
         // The mode is asked by the guards, which a change of it reaches at once.
-        let settings = crate::core::engine::Settings { mode: Mode::Auto, ..config.engine.clone() };
+        let settings = crate::core::detect::engine::Settings { mode: Mode::Auto, ..config.engine.clone() };
         let mut engine = Engine::new(config.roster.clone(), settings, now);
         let mut hands = Hands::new(config.hands.clone());
         let earlier = take_up(&mut engine, &mut hands, &journal)?;
@@ -173,7 +174,7 @@ impl Agent {
         // A person's word is carried out without anybody to tell: the next agent finds it in the journal.
         let notifiers = if role == Role::Watch { config.notify.as_slice() } else { &[] };
         let newsroom = Newsroom::new(maker.clone(), config.engine.mode, post.clone(), &journal, &told, now);
-        let parts = courier::Parts {
+        let parts = deliver::Parts {
             clock: clock.clone(),
             store: store.clone(),
             metrics: metrics.clone(),
@@ -182,7 +183,7 @@ impl Agent {
             letterbox: post.clone(),
             seed: config.twilio.seed,
         };
-        let (clerk, carriers) = courier::staff(parts, notifiers, posted, &told);
+        let (clerk, carriers) = deliver::staff(parts, notifiers, posted, &told);
         clock.spawn(&mut workers, named("clerk", Box::pin(clerk.run(stop.clone()))));
         for carrier in carriers {
             clock.spawn(&mut workers, named("carrier", Box::pin(carrier.run())));

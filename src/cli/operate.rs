@@ -20,13 +20,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Exit, complain, log, say};
 use crate::admin;
-use crate::admin::describe::Line;
-use crate::admin::operate::{Approve, Done, Hold, Planned, SetMode, Swap};
+use crate::admin::commands::{Approve, Done, Hold, Planned, SetMode, Swap};
+use crate::admin::openapi::Line;
 use crate::agent::{Agent, Role};
 use crate::clock::Clock;
 use crate::config::{Config, ProcessEnv};
-use crate::core::id::{Channel, E164, GroupName};
-use crate::core::policy::Mode;
+use crate::core::model::decision::Mode;
+use crate::core::model::id::{Channel, E164, GroupName};
 
 /// Which numbers.
 #[derive(Debug, clap::Args)]
@@ -412,8 +412,8 @@ pub fn status(config: &Path, json: bool) -> anyhow::Result<Exit> {
 
 /// `ringback explain`: what the journal says of a decision, and whether it still follows.
 pub fn explain(config: &Path, id: &str, json: bool) -> anyhow::Result<Exit> {
-    use crate::agent::explain::Memory;
-    use crate::core::recompute::Recomputed;
+    use crate::agent::publish::explain::Memory;
+    use crate::core::explain::Recomputed;
     use crate::store::Store;
     let config = Config::load(config, &ProcessEnv)?;
     let id = match id.parse() {

@@ -10,7 +10,7 @@ use super::run::Signals;
 use super::{Exit, complain, log, say};
 use crate::clock::Clock;
 use crate::config::{Config, ProcessEnv};
-use crate::core::id::E164;
+use crate::core::model::id::E164;
 use crate::rehearse::back::WayBack;
 use crate::rehearse::{Drill, DrillError};
 

@@ -10,9 +10,9 @@ use serde::Serialize;
 
 use super::{Exit, complain, say};
 use crate::config::Rules;
-use crate::core::id::{Channel, E164};
-use crate::core::policy::{Action, Decision};
-use crate::core::time::Time;
+use crate::core::model::decision::{Action, Decision};
+use crate::core::model::id::{Channel, E164};
+use crate::core::model::time::Time;
 use crate::replay::{Remark, Summary, play};
 
 #[derive(Debug, clap::Args)]

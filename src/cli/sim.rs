@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::run::Signals;
 use super::{Exit, complain, say};
 use crate::clock::{Clock, Pace};
-use crate::core::time::Time;
+use crate::core::model::time::Time;
 use crate::sim::{Scenario, Sim};
 
 #[derive(Debug, clap::Args)]

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use super::{Exit, complain, say};
 use crate::config::Rules;
-use crate::core::id::GroupName;
+use crate::core::model::id::GroupName;
 use crate::simulate::report::{FaultKind, GroupReport, Report, Sight};
 use crate::simulate::{LEVELS, WATCHED_FOR, simulate as run};
 

@@ -8,7 +8,7 @@ use url::Url;
 
 use super::section::{Faults, Section};
 use super::{Env, MINUTE, SECOND};
-use crate::core::id::AccountSid;
+use crate::core::model::id::AccountSid;
 use crate::twilio;
 use crate::twilio::credentials::{Credentials, Secret};
 use crate::twilio::host::Hosts;

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use super::section::{Section, span_text};
 use super::{DAY, MINUTE};
-use crate::core::detect::params::Params;
-use crate::core::detect::threshold::{Rule, RuleAction};
-use crate::core::detect::{Detection, params};
-use crate::core::id::Channel;
-use crate::core::reason::Reason;
+use crate::core::detect::statistic::params::Params;
+use crate::core::detect::statistic::threshold::{Rule, RuleAction};
+use crate::core::detect::statistic::{Detection, params};
+use crate::core::model::id::Channel;
+use crate::core::model::reason::Reason;
 
 /// A call is in the log up to a minute after its end, and its alert up to half a minute later: a
 /// shorter window would have closed before what it is to count is seen. Twilio promises no bound;

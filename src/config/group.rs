@@ -10,11 +10,11 @@ use url::Url;
 
 use super::section::{Fault, Faults, Section};
 use super::{detection, numbers, probe};
-use crate::core::detect::Detection;
-use crate::core::id::{Channel, E164, GroupName};
+use crate::core::detect::statistic::Detection;
+use crate::core::model::id::{Channel, E164, GroupName};
+use crate::core::model::roster::{Number, PortAt, Roster};
+use crate::core::model::time::Time;
 use crate::core::probe::Settings;
-use crate::core::roster::{Number, PortAt, Roster};
-use crate::core::time::Time;
 
 /// The groups read so far.
 #[derive(Default)]
@@ -160,7 +160,7 @@ fn read_channels(s: &mut Section<'_>) -> [bool; 2] {
 pub fn channels<'a>(words: impl Iterator<Item = &'a str>) -> Result<[bool; 2], String> {
     let mut on = [false; 2];
     for word in words.filter(|w| !w.is_empty()) {
-        let channel: Channel = word.parse().map_err(|e: crate::core::id::BadId| e.to_string())?;
+        let channel: Channel = word.parse().map_err(|e: crate::core::model::id::BadId| e.to_string())?;
         on[channel.index()] = true;
     }
     Ok(on)

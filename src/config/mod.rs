@@ -24,11 +24,11 @@ use secrecy::SecretString;
 use toml::de::DeTable;
 use url::Url;
 
-use crate::core::engine;
-use crate::core::hands;
+use crate::core::detect::engine;
+use crate::core::model::decision::Mode;
+use crate::core::model::roster::Roster;
 use crate::core::notice::make::Addresses;
-use crate::core::policy::Mode;
-use crate::core::roster::Roster;
+use crate::core::rollback::orders;
 use crate::metrics::PerNumber;
 use crate::notify::{Heartbeat, Notifier};
 use crate::twilio;
@@ -47,7 +47,7 @@ pub struct Config {
     pub poll: Poll,
     pub probes: Probes,
     pub engine: engine::Settings,
-    pub hands: hands::Settings,
+    pub hands: orders::Settings,
     pub roster: Roster,
     pub per_number: PerNumber,
     /// The fire drill, if one is prepared.
@@ -150,7 +150,7 @@ impl Config {
 pub struct Rules {
     pub probes: Probes,
     pub engine: engine::Settings,
-    pub hands: hands::Settings,
+    pub hands: orders::Settings,
     pub roster: Roster,
 }
 
@@ -232,7 +232,7 @@ fn read_rules(mut top: Section<'_>, path: &Path) -> Option<Rules> {
 /// All but the account.
 fn read_rest(mut top: Section<'_>, dir: &Path, env: &dyn Env) -> (Option<Agent>, Poll, Rules) {
     let mut engine = engine::Settings::default();
-    let mut hands = hands::Settings::default();
+    let mut hands = orders::Settings::default();
     let agent = match top.section("agent") {
         Some(s) => read_agent(s, dir, env, &mut engine, &mut hands),
         None => Some(Agent {
@@ -264,7 +264,7 @@ fn read_agent(
     dir: &Path,
     env: &dyn Env,
     engine: &mut engine::Settings,
-    hands: &mut hands::Settings,
+    hands: &mut orders::Settings,
 ) -> Option<Agent> {
     let faults = s.faults();
     let modes = Mode::ALL.map(|m| (m.label(), m));

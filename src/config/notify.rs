@@ -11,9 +11,9 @@ use url::Url;
 
 use super::section::{Located, Section};
 use super::{Env, HOUR, MINUTE, SECOND, secret_file};
-use crate::core::id::GroupName;
+use crate::core::model::id::GroupName;
+use crate::core::model::roster::Roster;
 use crate::core::notice::Severity;
-use crate::core::roster::Roster;
 use crate::notify::{Channel, Heartbeat, Notifier, alertmanager, email, opsgenie, pagerduty};
 
 #[derive(Clone, Copy)]

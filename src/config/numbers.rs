@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 
 use super::group::{channels, time_zone};
 use super::section::{Fault, Faults};
-use crate::core::id::E164;
+use crate::core::model::id::E164;
 
 /// One row, as far as it says something.
 #[derive(Debug, Clone)]

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::section::{Section, span_text};
 use super::{DAY, MINUTE, SECOND};
-use crate::core::hearing::Marker;
-use crate::core::id::E164;
+use crate::core::model::id::E164;
+use crate::core::probe::hearing::Marker;
 use crate::core::probe::plan::{Budget, Limits};
 use crate::core::probe::{External, Hear, Settings};
 

@@ -2,8 +2,8 @@
 
 use super::group::read_webhook;
 use super::section::Section;
-use crate::core::id::{E164, GroupName};
-use crate::core::roster::Roster;
+use crate::core::model::id::{E164, GroupName};
+use crate::core::model::roster::Roster;
 use crate::rehearse::report::Variant;
 
 /// What a fire drill needs to know.

@@ -1,48 +1,28 @@
 //! The decision, pure: facts in, commands out. No async, no input or output, no clock, no chance,
 //! no logging.
 //!
-//! An entry of a log goes through these files in order: [`observation`] (what came in), [`ledger`]
-//! (joined with its alerts and legs), [`outcome`] (was the caller served?), [`detect`] (do these say
-//! that something broke?), [`verdict`] (in one word), [`policy`] (what to do about it). [`engine`] is
-//! the only way in. [`roster`] is whom we watch, [`routes`] and [`routing`] who answers them.
+//! The folders are floors, in the order of the journey from a fact to what people are told:
 //!
-//! What is then done about it: [`hands`] holds decisions against the [`guard`]s and keeps each
-//! number's [`saga`]; [`restore`] puts snapshots back; [`journal`] is what is kept of all this, and
-//! [`recompute`] decides once more from it; [`news`] is what people are told of it, each time in a
-//! [`notice`].
+//! | folder | is |
+//! |---|---|
+//! | [`model`] | the nouns that all share: numbers, instants, codes, decisions, orders, guards by name |
+//! | [`routing`] | who answers a number: Twilio's precedence, what a number pointed at before, what a write changes |
+//! | [`detect`] | from facts to a decision: the call ledger, outcomes, the statistic, the engine |
+//! | [`rollback`] | from a decision to permitted steps: guards, orders, each number's saga, restores, the operator |
+//! | [`probe`] | test calls: when to make them, what they showed, what was heard |
+//! | [`notice`] | what people are told: incidents, and the notices they give rise to |
+//! | [`explain`] | a decision made once more, from what is stored |
 //!
-//! Nothing here may fail on what comes from outside: bad input was turned away at the rim. A test
-//! (`tests/it/layers.rs`) fails on an import that would break the first paragraph.
+//! A file may use files of its own floor and of those above it in this table, and no others; no files
+//! form a circle. [`probe`] knows nothing of [`rollback`], and [`rollback`] nothing of [`notice`].
+//!
+//! Nothing here may fail on what comes from outside: bad input was turned away at the rim.
+//! `tests/it/layers.rs` fails on an import that would break one of these paragraphs.
 
-pub mod code;
 pub mod detect;
-pub mod digits;
-pub mod engine;
-pub mod guard;
-pub mod hands;
-pub mod hearing;
-pub mod id;
-pub mod journal;
-pub mod ledger;
-pub mod news;
+pub mod explain;
+pub mod model;
 pub mod notice;
-pub mod objection;
-pub mod observation;
-pub mod operator;
-pub mod order;
-pub mod outcome;
-pub mod policy;
 pub mod probe;
-pub mod reason;
-pub mod recompute;
-pub mod restore;
-pub mod roster;
-pub mod routes;
+pub mod rollback;
 pub mod routing;
-pub mod rules;
-pub mod saga;
-pub mod source;
-pub mod time;
-pub mod twiml;
-pub mod values;
-pub mod verdict;

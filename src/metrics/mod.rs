@@ -5,7 +5,7 @@
 //! `ringback_outcomes_revised_total` and changes no earlier count. Known label sets start at 0, so
 //! that the first failure is seen by `rate()`. What has a state rather than a count (verdicts,
 //! phases, evidence) is read from the published status at each scrape, by the collector in
-//! [`crate::agent::exposition`]: nobody has to keep a second copy true, and no scrape waits for the
+//! [`crate::agent::publish::exposition`]: nobody has to keep a second copy true, and no scrape waits for the
 //! engine.
 //!
 //! To add one: a line in [`define`], a handle and a method here, and the page is written anew by
@@ -23,15 +23,15 @@ use prometheus::{
     TextEncoder,
 };
 
-use crate::core::code::Code;
-use crate::core::id::{Channel, GroupName};
-use crate::core::ledger::Change;
-use crate::core::objection::Guard;
-use crate::core::order::{End, FallbackState, Hold, Of};
-use crate::core::policy::{Action, Decision, Mode, PageReason};
-use crate::core::roster::{NumberIx, Roster};
-use crate::core::source::Source;
-use crate::core::time::Time;
+use crate::core::detect::ledger::Change;
+use crate::core::model::code::Code;
+use crate::core::model::decision::{Action, Decision, Mode, PageReason};
+use crate::core::model::guard::Guard;
+use crate::core::model::id::{Channel, GroupName};
+use crate::core::model::order::{End, FallbackState, Hold, Of};
+use crate::core::model::roster::{NumberIx, Roster};
+use crate::core::model::source::Source;
+use crate::core::model::time::Time;
 use define::Definition;
 use tally::{ProbeEnd, Tally};
 

@@ -8,11 +8,11 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 
-use crate::core::code::Code;
-use crate::core::id::Channel;
-use crate::core::ledger::Change;
-use crate::core::reason::{Outcome, Reason, Why};
-use crate::core::roster::{NumberIx, Roster};
+use crate::core::detect::ledger::Change;
+use crate::core::model::code::Code;
+use crate::core::model::id::Channel;
+use crate::core::model::reason::{Outcome, Reason, Why};
+use crate::core::model::roster::{NumberIx, Roster};
 
 const OUTCOMES: usize = 1 + Reason::ALL.len() + Why::ALL.len();
 

@@ -11,8 +11,8 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value, json};
 
+use crate::core::model::time::Time;
 use crate::core::notice::{Notice, Standing};
-use crate::core::time::Time;
 
 /// Between two words of the same alert.
 pub const EVERY: Duration = Duration::from_secs(60);

@@ -29,7 +29,7 @@ fn thread(notice: &Notice) -> String {
 }
 
 fn message(mailbox: &Mailbox, notice: &Notice) -> Result<Message, String> {
-    let date = std::time::UNIX_EPOCH + notice.at.at.since(crate::core::time::Time::EPOCH);
+    let date = std::time::UNIX_EPOCH + notice.at.at.since(crate::core::model::time::Time::EPOCH);
     let mut message = Message::builder()
         .from(mailbox.from.clone())
         .date(date)

@@ -36,9 +36,9 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
 use crate::clock::Clock;
-use crate::core::id::GroupName;
+use crate::core::model::id::GroupName;
+use crate::core::model::time::Time;
 use crate::core::notice::{Kind, Notice, Severity};
-use crate::core::time::Time;
 
 /// One way to people, as the configuration names it.
 #[derive(Debug, Clone)]

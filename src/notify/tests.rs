@@ -7,11 +7,11 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
 use super::*;
-use crate::core::id::E164;
+use crate::core::model::id::E164;
+use crate::core::model::roster::{Number, PortAt, Roster};
 use crate::core::notice::Standing;
 use crate::core::notice::make::{Addresses, Maker};
 use crate::core::notice::sample::every_kind;
-use crate::core::roster::{Number, PortAt, Roster};
 
 fn notices() -> Vec<Notice> {
     let mut roster = Roster::default();

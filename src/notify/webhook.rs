@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 use sha2::Sha256;
 
 use super::Request;
+use crate::core::model::time::Time;
 use crate::core::notice::Notice;
-use crate::core::time::Time;
 
 pub fn body(notice: &Notice) -> Value {
     let mut body = json!(notice);

@@ -15,13 +15,13 @@ use std::time::Duration;
 
 use super::note::{self, Note};
 use super::{DrillError, STATE};
+use crate::caller::PartyKey;
 use crate::clock::Clock;
 use crate::config::{Config, span_text};
-use crate::core::id::{Channel, E164};
-use crate::core::policy::Mode;
-use crate::core::values::Values;
+use crate::core::model::decision::Mode;
+use crate::core::model::id::{Channel, E164};
+use crate::core::routing::values::Values;
 use crate::metrics::Metrics;
-use crate::party::PartyKey;
 use crate::twilio::{Client, Error};
 
 /// Before the second look.

@@ -21,19 +21,19 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use crate::agent::desk::{Answer, Refusal, Word};
-use crate::agent::status::{ChannelStatus, Status};
+use crate::agent::control::{Answer, Refusal, Word};
+use crate::agent::publish::status::{ChannelStatus, Status};
 use crate::agent::{Agent, Message, StartError};
 use crate::clock::Clock;
 use crate::config::{Config, Probes, Rehearsal};
-use crate::core::id::{Channel, E164, GroupName, NumberSid};
-use crate::core::observation::{Leg, ProbeResult};
-use crate::core::operator::Request;
-use crate::core::order::{Act, Author};
-use crate::core::policy::{Action, Mode};
-use crate::core::roster::{Number, NumberIx, PortAt, Roster};
-use crate::core::routing::bare;
-use crate::core::time::Time;
+use crate::core::detect::observation::{Leg, ProbeResult};
+use crate::core::model::decision::{Action, Mode};
+use crate::core::model::id::{Channel, E164, GroupName, NumberSid};
+use crate::core::model::order::{Act, Author};
+use crate::core::model::roster::{Number, NumberIx, PortAt, Roster};
+use crate::core::model::time::Time;
+use crate::core::rollback::operator::Request;
+use crate::core::routing::record::bare;
 use crate::twilio::wire::{NumberRead, Row};
 use crate::twilio::{Error, LARGEST_PAGE};
 
@@ -409,7 +409,7 @@ fn drill_config(config: &Config, rehearsal: &Rehearsal, force: bool) -> Result<(
     let every = probe.every.min(EVERY);
     (probe.every, probe.passive_every) = (every, every);
     let mut roster = Roster::default();
-    let name = "rehearsal".parse().map_err(|e: crate::core::id::BadId| e.to_string())?;
+    let name = "rehearsal".parse().map_err(|e: crate::core::model::id::BadId| e.to_string())?;
     let group = roster.add_group(name, [Some(fallback.clone()), None]);
     roster.add_number(Number {
         e164: number,

@@ -9,9 +9,9 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::core::id::{Channel, E164, NumberSid};
-use crate::core::routing::bare;
-use crate::core::values::{Values, fields};
+use crate::core::model::id::{Channel, E164, NumberSid};
+use crate::core::routing::record::bare;
+use crate::core::routing::values::{Values, fields};
 
 /// The number of a drill, before it.
 #[derive(Debug, Clone, Serialize, Deserialize)]

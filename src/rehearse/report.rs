@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use crate::core::id::{E164, GroupName};
-use crate::core::time::Time;
+use crate::core::model::id::{E164, GroupName};
+use crate::core::model::time::Time;
 
 /// How the handler is broken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]

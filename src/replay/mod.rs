@@ -14,14 +14,14 @@ use serde::Serialize;
 
 pub use read::{BadLine, Line, Lines, parse};
 
-use crate::core::engine::{Engine, Event, Rollback, Settings};
-use crate::core::id::E164;
-use crate::core::observation::Observation;
-use crate::core::policy::{Action, Decision, Guard, Mode, PageReason};
-use crate::core::roster::Roster;
-use crate::core::source::Source;
-use crate::core::time::Time;
-use crate::party::PartyKey;
+use crate::caller::PartyKey;
+use crate::core::detect::engine::{Engine, Event, Rollback, Settings};
+use crate::core::detect::observation::Observation;
+use crate::core::model::decision::{Action, Decision, Guard, Mode, PageReason};
+use crate::core::model::id::E164;
+use crate::core::model::roster::Roster;
+use crate::core::model::source::Source;
+use crate::core::model::time::Time;
 use crate::twilio::wire::Reader;
 
 /// Between ticks, as in the agent.

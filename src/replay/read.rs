@@ -11,10 +11,10 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::core::id::Resource;
-use crate::core::id::{CallSid, Channel, E164, MessageSid};
-use crate::core::observation::{Observation, Probe, ProbeResult};
-use crate::core::time::Time;
+use crate::core::detect::observation::{Observation, Probe, ProbeResult};
+use crate::core::model::id::Resource;
+use crate::core::model::id::{CallSid, Channel, E164, MessageSid};
+use crate::core::model::time::Time;
 use crate::twilio::wire::{self, Listed, Reader, Row};
 
 /// A line that cannot be used, and why.
@@ -271,7 +271,7 @@ impl RawProbe<'_> {
                 text.parse().map_err(|_| format!("resource.started_at = {text:?} is not an RFC 3339 instant"))?
             }
         };
-        let origin = crate::party::PartyKey::public().hash(self.origin.as_deref().unwrap_or("twilio"));
+        let origin = crate::caller::PartyKey::public().hash(self.origin.as_deref().unwrap_or("twilio"));
         Ok(Probe {
             number: self.number.parse::<E164>().map_err(told)?,
             channel: self.channel.parse::<Channel>().map_err(told)?,
@@ -285,6 +285,6 @@ impl RawProbe<'_> {
     }
 }
 
-fn told(e: crate::core::id::BadId) -> String {
+fn told(e: crate::core::model::id::BadId) -> String {
     format!("resource: {e}")
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::http::route::Class;
 use super::scenario::span;
-use crate::core::time::Time;
+use crate::core::model::time::Time;
 
 /// The API misbehaves for a while.
 #[derive(Clone, Debug, PartialEq, Deserialize)]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::scenario::{Bin, BinKind, Condition, HandlerState, Scenario};
-use crate::core::id::E164;
+use crate::core::model::id::E164;
 
 /// All handlers and bins.
 pub struct Handlers {

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use crate::core::time::Time;
+use crate::core::model::time::Time;
 
 /// Something that stands in a log.
 pub trait Row {

@@ -60,8 +60,8 @@ pub use truth::{Entry, Mark, Tally, Truth};
 pub use voice::Sound;
 
 use crate::clock::Clock;
-use crate::core::id::E164;
-use crate::core::time::Time;
+use crate::core::model::id::E164;
+use crate::core::model::time::Time;
 use world::World;
 
 /// The simulator. Clones share one world.

@@ -13,8 +13,8 @@ use serde::ser::{SerializeMap, Serializer};
 use super::http::error::ApiError;
 use super::row::Actor;
 use super::scenario::Routing;
-use crate::core::id::{ApplicationSid, E164, NumberSid, TrunkSid};
-use crate::core::time::Time;
+use crate::core::model::id::{ApplicationSid, E164, NumberSid, TrunkSid};
+use crate::core::model::time::Time;
 
 /// What can be set on a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -17,8 +17,8 @@ use super::row::{After, Call, CallDirection, CallStatus, Message, MessageDirecti
 use super::text::{Arrival, TextPath};
 use super::voice::{Dial, Sound, Stage, VoicePath, listing_lag};
 use super::world::{Next, World};
-use crate::core::id::{CallSid, E164, MessageSid, RecordingSid};
-use crate::core::time::Time;
+use crate::core::model::id::{CallSid, E164, MessageSid, RecordingSid};
+use crate::core::model::time::Time;
 
 /// Twilio queues calls for so long and then refuses them (22005).
 const LONGEST_QUEUE: Duration = Duration::from_secs(86_400);

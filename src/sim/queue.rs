@@ -3,7 +3,7 @@
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 
-use crate::core::time::Time;
+use crate::core::model::time::Time;
 
 pub struct Queue<T> {
     heap: BinaryHeap<Reverse<Due<T>>>,

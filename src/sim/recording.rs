@@ -11,8 +11,8 @@ use super::place::PlacedCall;
 use super::row::{Call, CallStatus};
 use super::voice::Sound;
 use super::world::World;
-use crate::core::id::{CallSid, RecordingSid};
-use crate::core::time::Time;
+use crate::core::model::id::{CallSid, RecordingSid};
+use crate::core::model::time::Time;
 
 /// From the end of a call until its recording can be fetched.
 const PROCESSING: Duration = Duration::from_secs(3);

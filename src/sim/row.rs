@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::log::Row;
-use crate::core::id::{AlertSid, CallSid, MessageSid};
-use crate::core::time::Time;
+use crate::core::model::id::{AlertSid, CallSid, MessageSid};
+use crate::core::model::time::Time;
 
 /// Milliseconds after a row's own beginning. Four bytes: there may be millions of rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

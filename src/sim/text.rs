@@ -5,8 +5,8 @@ use super::handler::{Does, Fetched};
 use super::row::{After, Alert, Message, MessageDirection, MessageStatus, Subject};
 use super::traffic::Caller;
 use super::voice::{Served, Stage, listing_lag};
-use crate::core::id::{AlertSid, E164, MessageSid};
-use crate::core::time::Time;
+use crate::core::model::id::{AlertSid, E164, MessageSid};
+use crate::core::model::time::Time;
 
 /// Where a message goes, all references followed.
 #[derive(Clone, Debug, PartialEq, Eq)]

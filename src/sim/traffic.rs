@@ -2,7 +2,7 @@
 
 use super::chance::{self, Chance, Purpose};
 use super::scenario::{Shape, Traffic};
-use crate::core::time::Time;
+use crate::core::model::time::Time;
 
 /// A person's telephone number, as digits; also who they are.
 pub type Caller = u64;
@@ -152,7 +152,7 @@ mod tests {
         assert!((1000..1700).contains(&distinct.len()), "{}", distinct.len());
         assert_eq!(distinct.iter().map(|c| carrier(**c, 5)).collect::<BTreeSet<_>>().len(), 5);
         for c in distinct {
-            format!("+{c}").parse::<crate::core::id::E164>().unwrap();
+            format!("+{c}").parse::<crate::core::model::id::E164>().unwrap();
         }
     }
 }

@@ -10,8 +10,8 @@ use super::scenario::{HandlerState, Scenario, ScenarioError};
 use super::traffic::Caller;
 use super::voice::{Fared, Served};
 use super::world::World;
-use crate::core::id::{Channel, E164, GroupName};
-use crate::core::time::Time;
+use crate::core::model::id::{Channel, E164, GroupName};
+use crate::core::model::time::Time;
 
 /// The day so far.
 #[derive(Clone, Debug, PartialEq, Serialize)]

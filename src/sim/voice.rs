@@ -10,8 +10,8 @@ use super::handler::{Does, Fetched, Handlers};
 use super::row::{After, Alert, Call, CallDirection, CallStatus, Subject};
 use super::scenario::{BrokenWebhook, Lag, Scenario, Traffic};
 use super::traffic::Caller;
-use crate::core::id::{AlertSid, E164};
-use crate::core::time::Time;
+use crate::core::model::id::{AlertSid, E164};
+use crate::core::model::time::Time;
 
 /// Where a call goes, all references followed.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -24,8 +24,8 @@ use super::text::Arrival;
 use super::traffic::{self, Arrivals, Caller};
 use super::truth::{Ledger, Mark, Truth};
 use super::voice::{Dial, Fared, Fate, Served, Stage};
-use crate::core::id::{AlertSid, Channel, E164, NumberSid};
-use crate::core::time::Time;
+use crate::core::model::id::{AlertSid, Channel, E164, NumberSid};
+use crate::core::model::time::Time;
 
 /// A caller tries at most this often.
 const ATTEMPTS: u8 = 6;

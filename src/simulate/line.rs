@@ -5,8 +5,8 @@
 //! 2 to 9 % meet a busy or an unanswered phone, on some lines up to 30 %, and people talk for one to
 //! two minutes. Real numbers outside these ranges are outside what is measured here.
 
-use crate::core::id::{Channel, E164};
-use crate::core::time::Time;
+use crate::core::model::id::{Channel, E164};
+use crate::core::model::time::Time;
 use crate::sim::chance::Chance;
 
 /// When people call: the share of a line's busiest hour, by local time.

@@ -17,12 +17,12 @@ pub mod traffic;
 
 use std::time::Duration;
 
-use crate::core::detect::Detection;
-use crate::core::engine::Settings;
-use crate::core::id::{Channel, E164, GroupName};
-use crate::core::policy::{Action, Decision};
-use crate::core::roster::{Number, PortAt, Roster};
-use crate::core::time::Time;
+use crate::core::detect::engine::Settings;
+use crate::core::detect::statistic::Detection;
+use crate::core::model::decision::{Action, Decision};
+use crate::core::model::id::{Channel, E164, GroupName};
+use crate::core::model::roster::{Number, PortAt, Roster};
+use crate::core::model::time::Time;
 use crate::replay::Player;
 use crate::sim::chance::{Chance, Purpose, stream};
 use line::{Line, peaks};

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::core::id::GroupName;
-use crate::core::policy::{Action, Decision, PageReason};
+use crate::core::model::decision::{Action, Decision, PageReason};
+use crate::core::model::id::GroupName;
 
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {

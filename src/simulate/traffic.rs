@@ -16,14 +16,14 @@ use std::collections::{BinaryHeap, HashSet};
 use std::time::Duration;
 
 use super::line::{Line, Manners};
-use crate::core::code::Code;
-use crate::core::id::Resource;
-use crate::core::id::{AlertSid, CallSid, Channel, MessageSid, NumberSid};
-use crate::core::observation::{
+use crate::core::detect::observation::{
     Alert, Call, CallStatus, Direction, Leg, Level, Message, MessageStatus, Observation, Party,
 };
-use crate::core::routing::NumberRecord;
-use crate::core::time::Time;
+use crate::core::model::code::Code;
+use crate::core::model::id::Resource;
+use crate::core::model::id::{AlertSid, CallSid, Channel, MessageSid, NumberSid};
+use crate::core::model::time::Time;
+use crate::core::routing::record::NumberRecord;
 use crate::sim::chance::Chance;
 
 /// The handler of every number.

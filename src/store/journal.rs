@@ -14,8 +14,8 @@ use sqlx::{Row, Sqlite, Transaction};
 
 use super::lease::Patience;
 use super::{Problem, Store, StoreError};
-use crate::core::journal::Entry;
-use crate::core::time::Time;
+use crate::core::model::time::Time;
+use crate::core::rollback::entry::Entry;
 
 /// A record of the journal: an entry with its place and time.
 #[derive(Debug, Clone, PartialEq)]

@@ -17,7 +17,7 @@ use std::time::Duration;
 use sqlx::{Sqlite, Transaction};
 
 use super::{Problem, Store, StoreError};
-use crate::core::time::Time;
+use crate::core::model::time::Time;
 
 /// How long a lease is good for. Renewed at every third of it.
 pub const LEASE: Duration = Duration::from_secs(30);

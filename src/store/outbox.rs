@@ -8,8 +8,8 @@ use sqlx::Row;
 
 use super::lease::Patience;
 use super::{Store, StoreError};
+use crate::core::model::time::Time;
 use crate::core::notice::{Notice, Standing};
-use crate::core::time::Time;
 
 /// What became of a notice for a notifier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]

@@ -7,8 +7,8 @@ use sqlx::Row;
 
 use super::lease::Patience;
 use super::{Store, StoreError};
-use crate::core::id::{CallSid, Channel, E164};
-use crate::core::time::Time;
+use crate::core::model::id::{CallSid, Channel, E164};
+use crate::core::model::time::Time;
 
 /// A test call or message that was begun, or was about to be.
 #[derive(Debug, Clone, PartialEq, Eq)]

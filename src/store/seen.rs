@@ -1,17 +1,17 @@
 //! What was seen: entries of the logs in the order in which they came, and our numbers as last read.
 //!
-//! Kept for days, so that a decision can be made again from it ([`crate::core::recompute`]), and read
+//! Kept for days, so that a decision can be made again from it ([`crate::core::explain`]), and read
 //! at a start, so that nothing is missed or counted twice.
 
 use sqlx::{QueryBuilder, Row, Sqlite, Transaction};
 
 use super::lease::Patience;
 use super::{ROWS_PER_INSERT, Store, StoreError};
-use crate::core::id::E164;
-use crate::core::observation::Observation;
-use crate::core::source::Source;
-use crate::core::time::Time;
-use crate::core::values::Values;
+use crate::core::detect::observation::Observation;
+use crate::core::model::id::E164;
+use crate::core::model::source::Source;
+use crate::core::model::time::Time;
+use crate::core::routing::values::Values;
 
 /// Something that an agent took in.
 #[derive(Debug, Clone, PartialEq)]

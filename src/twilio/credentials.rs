@@ -2,7 +2,7 @@
 
 use secrecy::SecretString;
 
-use crate::core::id::AccountSid;
+use crate::core::model::id::AccountSid;
 
 #[derive(Clone, Debug)]
 pub struct Credentials {

@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use crate::clock::Clock;
-use crate::core::time::Time;
+use crate::core::model::time::Time;
 
 /// What Ringback starts with: what its polls need, and little enough for any account.
 const START: f64 = 4.0;

@@ -34,14 +34,14 @@ use std::time::Duration;
 
 use serde_json::value::RawValue;
 
+use crate::caller::PartyKey;
 use crate::clock::Clock;
-use crate::core::id::{ApplicationSid, CallSid, E164, NumberSid, ServiceSid};
-use crate::core::observation::{Alert, Call, Message};
-use crate::core::roster::Roster;
-use crate::core::routing::{Application, Service};
-use crate::core::time::Time;
+use crate::core::detect::observation::{Alert, Call, Message};
+use crate::core::model::id::{ApplicationSid, CallSid, E164, NumberSid, ServiceSid};
+use crate::core::model::roster::Roster;
+use crate::core::model::time::Time;
+use crate::core::routing::record::{Application, Service};
 use crate::metrics::Metrics;
-use crate::party::PartyKey;
 
 use credentials::Credentials;
 pub use error::{Error, ErrorKind};

@@ -9,12 +9,12 @@ use serde::Deserialize;
 
 use super::wire::{self, Text};
 use super::{AlertLevel, Client, Error, LARGEST_PAGE, day, query};
-use crate::core::code::Code;
-use crate::core::id::Resource;
-use crate::core::id::{AlertSid, CallSid, E164, MessageSid};
-use crate::core::observation::{Alert, CallStatus, Direction, Level, MessageStatus};
-use crate::core::routing::bare;
-use crate::core::time::Time;
+use crate::core::detect::observation::{Alert, CallStatus, Direction, Level, MessageStatus};
+use crate::core::model::code::Code;
+use crate::core::model::id::Resource;
+use crate::core::model::id::{AlertSid, CallSid, E164, MessageSid};
+use crate::core::model::time::Time;
+use crate::core::routing::record::bare;
 use crate::twilio::host::Product;
 
 /// Rows looked at when the legs between two numbers are searched: the newest come first.

@@ -11,8 +11,8 @@ use serde::Deserialize;
 
 use super::wire::Text;
 use super::{Client, Error, ErrorKind, endpoint, host::Product};
-use crate::core::hearing::Recording;
-use crate::core::id::{CallSid, E164, RecordingSid};
+use crate::core::model::id::{CallSid, E164, RecordingSid};
+use crate::core::probe::hearing::Recording;
 use crate::wav;
 
 /// How often a file that is not there yet is asked for, and after how long: Twilio says "completed" a

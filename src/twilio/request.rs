@@ -19,7 +19,7 @@ use super::error::{Error, ErrorBody, ErrorKind, clip};
 use super::host::{Hosts, Product};
 use super::limit::Limit;
 use crate::clock::Clock;
-use crate::core::id::{AccountSid, RecordingSid};
+use crate::core::model::id::{AccountSid, RecordingSid};
 use crate::metrics::Metrics;
 
 /// Tries of one request, the first included: with these delays some 8 s on average, after which the loops

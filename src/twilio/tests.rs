@@ -2,11 +2,11 @@
 //! `tests/it`.
 
 use super::*;
-use crate::core::code::Code;
-use crate::core::id::Resource;
-use crate::core::id::{E164, MessageSid};
-use crate::core::observation::{CallStatus, Leg, MessageStatus};
-use crate::core::roster::{Number, PortAt};
+use crate::core::detect::observation::{CallStatus, Leg, MessageStatus};
+use crate::core::model::code::Code;
+use crate::core::model::id::Resource;
+use crate::core::model::id::{E164, MessageSid};
+use crate::core::model::roster::{Number, PortAt};
 
 const OURS: &str = "+15005550100";
 
@@ -113,7 +113,10 @@ fn the_leg_tells_who_was_called() {
     let parent = CallSid::from_u128(9);
     assert!(matches!(one_call(child), Ok(Row::Ours(Call { leg: Leg::Child { parent: p }, .. })) if p == parent));
     let Ok(Row::Ours(c)) = one_call(r#"{"from":"anonymous"}"#) else { panic!() };
-    assert!(matches!(c.leg, Leg::Inbound { caller: crate::core::observation::Party { last_two: None, .. }, .. }));
+    assert!(matches!(
+        c.leg,
+        Leg::Inbound { caller: crate::core::detect::observation::Party { last_two: None, .. }, .. }
+    ));
     let Ok(Row::Ours(c)) = one_call(r#"{"from":"+15005550199"}"#) else { panic!() };
     assert!(matches!(c.leg, Leg::Inbound { caller, .. } if caller.is_prober));
 }

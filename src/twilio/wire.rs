@@ -17,11 +17,11 @@ use std::fmt;
 use serde::de::Visitor;
 use serde::{Deserialize, Deserializer};
 
-use crate::core::id::E164;
-use crate::core::observation::Party;
-use crate::core::roster::Roster;
-use crate::core::time::Time;
-use crate::party::PartyKey;
+use crate::caller::PartyKey;
+use crate::core::detect::observation::Party;
+use crate::core::model::id::E164;
+use crate::core::model::roster::Roster;
+use crate::core::model::time::Time;
 
 pub use logs::{Alerts, Calls, Events, Messages, RawAlert, RawCall, RawMessage};
 pub use numbers::{NumberRead, Numbers, RawApplication, RawRegion, ServiceNumbers, Services, number};

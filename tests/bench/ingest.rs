@@ -6,15 +6,15 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::header::CONTENT_TYPE;
+use ringback::caller::PartyKey;
 use ringback::clock::{Clock, Pace};
-use ringback::core::engine::{Engine, Event, Settings};
-use ringback::core::observation::{Call, Observation};
-use ringback::core::policy::Mode;
-use ringback::core::roster::{Number, PortAt, Roster};
-use ringback::core::source::Source;
-use ringback::core::time::Time;
+use ringback::core::detect::engine::{Engine, Event, Settings};
+use ringback::core::detect::observation::{Call, Observation};
+use ringback::core::model::decision::Mode;
+use ringback::core::model::roster::{Number, PortAt, Roster};
+use ringback::core::model::source::Source;
+use ringback::core::model::time::Time;
 use ringback::metrics::Metrics;
-use ringback::party::PartyKey;
 use ringback::sim::{Scenario, Sim};
 use ringback::twilio::credentials::{Credentials, Secret};
 use ringback::twilio::host::Hosts;
@@ -179,7 +179,7 @@ fn best<const N: usize>(mut all: [&mut dyn FnMut(); N]) -> [Duration; N] {
     best
 }
 
-fn run_ours(base: &str, account: ringback::core::id::AccountSid, roster: &Roster, rows: usize) {
+fn run_ours(base: &str, account: ringback::core::model::id::AccountSid, roster: &Roster, rows: usize) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let roster = Arc::new(roster.clone());
@@ -229,7 +229,7 @@ fn take(engine: &mut Engine, calls: Vec<Row<Call>>, now: Time, rows: usize) {
     assert!(settled * 3 > rows, "{settled} of {rows}");
 }
 
-fn run_sdk(base: &str, account: ringback::core::id::AccountSid) -> Option<(u32, f64)> {
+fn run_sdk(base: &str, account: ringback::core::model::id::AccountSid) -> Option<(u32, f64)> {
     let python = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tests/venv/bin/python");
     let script = format!(
         r#"

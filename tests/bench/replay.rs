@@ -4,10 +4,10 @@
 use std::io::Cursor;
 use std::time::{Duration, Instant};
 
-use ringback::core::engine::Settings;
-use ringback::core::roster::{Number, PortAt, Roster};
-use ringback::core::time::Time;
-use ringback::party::PartyKey;
+use ringback::caller::PartyKey;
+use ringback::core::detect::engine::Settings;
+use ringback::core::model::roster::{Number, PortAt, Roster};
+use ringback::core::model::time::Time;
 use ringback::replay::{parse, play};
 use ringback::twilio::wire::Reader;
 

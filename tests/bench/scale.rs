@@ -2,16 +2,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use ringback::agent::exposition::Exposition;
-use ringback::agent::status::Status;
-use ringback::core::engine::{Engine, Settings};
-use ringback::core::hands::Hands;
-use ringback::core::id::{CallSid, E164, GroupName};
-use ringback::core::observation::{Call, CallStatus, Leg, Observation, Party};
-use ringback::core::policy::Mode;
-use ringback::core::roster::{Number, PortAt, Roster};
-use ringback::core::source::Source;
-use ringback::core::time::Time;
+use ringback::agent::publish::exposition::Exposition;
+use ringback::agent::publish::status::Status;
+use ringback::core::detect::engine::{Engine, Settings};
+use ringback::core::detect::observation::{Call, CallStatus, Leg, Observation, Party};
+use ringback::core::model::decision::Mode;
+use ringback::core::model::id::{CallSid, E164, GroupName};
+use ringback::core::model::roster::{Number, PortAt, Roster};
+use ringback::core::model::source::Source;
+use ringback::core::model::time::Time;
+use ringback::core::rollback::orders::Hands;
 use ringback::metrics::{Metrics, PerNumber};
 use tokio::sync::watch;
 
@@ -89,7 +89,7 @@ pub fn memory() {
 fn exposition(engine: &Engine, per_number: PerNumber, now: Time) -> (Metrics, watch::Sender<Arc<Status>>) {
     let roster = Arc::new(engine.roster().clone());
     let metrics = Metrics::new(&roster, Mode::Auto);
-    let hands = Hands::new(ringback::core::hands::Settings::default());
+    let hands = Hands::new(ringback::core::rollback::orders::Settings::default());
     let status = watch::Sender::new(Arc::new(Status::of(engine, &hands, now, Vec::new())));
     let inbox = tokio::sync::mpsc::channel(1).0.downgrade();
     let tally = metrics.tally().clone();
@@ -100,7 +100,7 @@ fn exposition(engine: &Engine, per_number: PerNumber, now: Time) -> (Metrics, wa
 pub fn scrape() {
     let start = Time::from_secs(1_795_000_000);
     let mut engine = Engine::new(roster(), Settings::default(), start);
-    let hands = Hands::new(ringback::core::hands::Settings::default());
+    let hands = Hands::new(ringback::core::rollback::orders::Settings::default());
     for (name, per_number) in [("auto, which names those in trouble", PerNumber::Auto), ("all", PerNumber::All)] {
         let (metrics, _status) = exposition(&engine, per_number, start);
         let mut size = 0;

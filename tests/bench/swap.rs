@@ -2,10 +2,10 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use ringback::agent::Agent;
-use ringback::agent::status::RollbackStatus;
+use ringback::agent::publish::status::RollbackStatus;
 use ringback::clock::{Clock, Pace};
 use ringback::config::Config;
-use ringback::core::time::Time;
+use ringback::core::model::time::Time;
 use ringback::sim::{Condition, HandlerState, Scenario, Sim};
 use tokio::net::TcpListener;
 
@@ -57,7 +57,7 @@ pub fn swap() {
             clock.sleep(Duration::from_millis(500)).await;
             let status = agent.status.borrow().clone();
             first = status.decisions.iter().max_by_key(|d| d.numbers.len()).map(|d| (d.at, d.numbers.len())).or(first);
-            let done = |n: &ringback::agent::status::NumberStatus| match n.channels[0].rollback {
+            let done = |n: &ringback::agent::publish::status::NumberStatus| match n.channels[0].rollback {
                 RollbackStatus::Done { since } => Some(since),
                 RollbackStatus::None | RollbackStatus::Pending => None,
             };

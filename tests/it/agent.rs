@@ -1,13 +1,13 @@
 //! The agent against the simulator: what on-call would see.
 
-use ringback::core::id::{Channel, E164};
-use ringback::core::objection::Guard;
-use ringback::core::policy::{Action, Phase};
-use ringback::core::verdict::Verdict;
+use ringback::core::model::decision::{Action, Phase};
+use ringback::core::model::guard::Guard;
+use ringback::core::model::id::{Channel, E164};
+use ringback::core::model::verdict::Verdict;
 use ringback::sim::{Condition, HandlerState};
 
 use crate::world::{BIN, World, play};
-use ringback::agent::status::RollbackStatus;
+use ringback::agent::publish::status::RollbackStatus;
 
 const APP: &str = "https://app.example.com/voice";
 

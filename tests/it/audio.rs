@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use ringback::core::hearing::{Heard, Kind, listen};
+use ringback::core::probe::hearing::{Heard, Kind, listen};
 
 /// What a clip holds, in one word: what it says first in the order of what explains most.
 fn class(heard: &Heard) -> String {

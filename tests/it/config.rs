@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ringback::config::Config;
-use ringback::core::detect::Detection;
-use ringback::core::detect::threshold::RuleAction;
-use ringback::core::id::Channel;
-use ringback::core::policy::Mode;
-use ringback::core::reason::Reason;
-use ringback::core::roster::PortAt;
+use ringback::core::detect::statistic::Detection;
+use ringback::core::detect::statistic::threshold::RuleAction;
+use ringback::core::model::decision::Mode;
+use ringback::core::model::id::Channel;
+use ringback::core::model::reason::Reason;
+use ringback::core::model::roster::PortAt;
 use ringback::metrics::PerNumber;
 
 fn folder(name: &str) -> PathBuf {

@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
-use ringback::core::engine::{Engine, Event, Settings};
-use ringback::core::id::Channel;
-use ringback::core::policy::{Action, Mode};
-use ringback::core::roster::{Number, NumberIx, PortAt, Roster};
-use ringback::core::source::Source;
-use ringback::core::time::Time;
-use ringback::core::verdict::{Score, Verdict};
-use ringback::party::PartyKey;
+use ringback::caller::PartyKey;
+use ringback::core::detect::engine::{Engine, Event, Settings};
+use ringback::core::model::decision::{Action, Mode};
+use ringback::core::model::id::Channel;
+use ringback::core::model::roster::{Number, NumberIx, PortAt, Roster};
+use ringback::core::model::source::Source;
+use ringback::core::model::time::Time;
+use ringback::core::model::verdict::{Score, Verdict};
 use ringback::replay::{Line as Seen, parse, play};
 use ringback::twilio::wire::Reader;
 

@@ -2,8 +2,8 @@
 
 use std::process::Command;
 
-use ringback::core::policy::{Action, DecisionId};
-use ringback::core::recompute::Recomputed;
+use ringback::core::explain::Recomputed;
+use ringback::core::model::decision::{Action, DecisionId};
 use ringback::sim::{Condition, HandlerState};
 use sqlx::Connection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
@@ -32,7 +32,7 @@ async fn decisions(w: &mut World) -> (Running, Vec<DecisionId>) {
     (agent, ids)
 }
 
-async fn explained(agent: &Running, id: DecisionId) -> ringback::agent::explain::Explanation {
+async fn explained(agent: &Running, id: DecisionId) -> ringback::agent::publish::explain::Explanation {
     agent.agent.memory.explain(id).await.unwrap().unwrap()
 }
 

@@ -5,8 +5,8 @@ use std::error::Error;
 use std::time::Duration;
 
 use ringback::agent::StartError;
-use ringback::core::id::{Channel, E164};
-use ringback::core::verdict::Verdict;
+use ringback::core::model::id::{Channel, E164};
+use ringback::core::model::verdict::Verdict;
 use ringback::sim::{Condition, HandlerState, Scenario};
 
 use crate::agent::DAY;

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use ringback::core::id::{Channel, E164};
-use ringback::core::journal::Entry;
-use ringback::core::objection::Guard;
+use ringback::core::model::guard::Guard;
+use ringback::core::model::id::{Channel, E164};
+use ringback::core::rollback::entry::Entry;
 use ringback::sim::{Condition, HandlerState};
 use serde_json::json;
 

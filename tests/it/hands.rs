@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use ringback::core::id::{Channel, E164};
-use ringback::core::journal::Entry;
-use ringback::core::objection::Guard;
+use ringback::core::model::guard::Guard;
+use ringback::core::model::id::{Channel, E164};
+use ringback::core::rollback::entry::Entry;
 use ringback::sim::{Condition, Fault, FaultKind, HandlerState, Happening, Mark, Scope};
 use serde_json::{Value, json};
 
@@ -213,7 +213,7 @@ fn confirm_asks_acts_on_approval_and_says_when_it_lapsed() {
 }
 
 impl Running {
-    async fn memory_entries(&self, id: ringback::core::policy::DecisionId) -> Vec<Entry> {
+    async fn memory_entries(&self, id: ringback::core::model::decision::DecisionId) -> Vec<Entry> {
         let found = self.agent.memory.explain(id).await.unwrap().unwrap();
         found.entries.into_iter().map(|l| l.entry).collect()
     }

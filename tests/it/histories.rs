@@ -10,11 +10,11 @@ use std::time::Duration;
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use ringback::core::id::{Channel, E164};
-use ringback::core::journal::Entry;
-use ringback::core::order::{Act, Scope as HoldScope};
-use ringback::core::policy::Mode;
-use ringback::core::time::Time;
+use ringback::core::model::decision::Mode;
+use ringback::core::model::id::{Channel, E164};
+use ringback::core::model::order::{Act, Scope as HoldScope};
+use ringback::core::model::time::Time;
+use ringback::core::rollback::entry::Entry;
 use ringback::sim::{Actor, Condition, Edit, Effect, Fault, FaultKind, HandlerState, Happening, Mark, Scope};
 use serde_json::{Value, json};
 

@@ -10,7 +10,7 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use ringback::clock::Clock;
-use ringback::core::id::E164;
+use ringback::core::model::id::E164;
 use ringback::sim::{Actor, Mark, Scenario, Sim};
 use serde_json::Value;
 use tokio::net::TcpListener;

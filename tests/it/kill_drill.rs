@@ -18,7 +18,7 @@ use axum::extract::{Request, State};
 use axum::http::Method;
 use axum::response::Response;
 use ringback::clock::Clock;
-use ringback::core::id::E164;
+use ringback::core::model::id::E164;
 use ringback::sim::{Scenario, Sim};
 use serde_json::Value;
 use tokio::net::TcpListener;

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use axum::Router;
 use ringback::clock::Clock;
-use ringback::core::id::E164;
-use ringback::core::time::Time;
+use ringback::core::model::id::E164;
+use ringback::core::model::time::Time;
 use ringback::sim::{Actor, Mark, Scenario, Sim};
 use serde_json::Value;
 use tokio::net::TcpListener;

@@ -1,6 +1,6 @@
 //! Agents that stop in the middle of test calls: what they spent counts, and what they left is tidied up.
 
-use ringback::core::id::E164;
+use ringback::core::model::id::E164;
 use ringback::sim::{Class, Fault, FaultKind, Scope};
 
 use crate::probes::{QUIET, probing};

@@ -1,9 +1,9 @@
 //! Test calls and messages: what no log tells is found, with the right reason; what we cannot measure
 //! changes nothing; swaps are proven.
 
-use ringback::core::id::{Channel, E164};
-use ringback::core::policy::Action;
-use ringback::core::verdict::Verdict;
+use ringback::core::model::decision::Action;
+use ringback::core::model::id::{Channel, E164};
+use ringback::core::model::verdict::Verdict;
 use ringback::sim::{Class, Condition, Edit, Fault, FaultKind, HandlerState, Happening, Scope};
 
 use serde_json::json;

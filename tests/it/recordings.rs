@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use ringback::core::hearing::{Expectation, HeardFault, judge, listen};
-use ringback::core::id::CallSid;
-use ringback::core::policy::Mode;
+use ringback::caller::PartyKey;
+use ringback::core::model::decision::Mode;
+use ringback::core::model::id::CallSid;
+use ringback::core::probe::hearing::{Expectation, HeardFault, judge, listen};
 use ringback::metrics::Metrics;
-use ringback::party::PartyKey;
 use ringback::sim::{Condition, Edit, Fault, FaultKind, HandlerState, Happening, Scope};
 use ringback::twilio::Client;
 use ringback::twilio::recording::{OwnRecording, RecordingState};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ringback::config::Config;
-use ringback::core::id::E164;
+use ringback::core::model::id::E164;
 use ringback::rehearse::back::{WayBack, cut_off};
 use ringback::rehearse::report::{Report, Stage, Variant};
 use ringback::rehearse::{Drill, DrillError};

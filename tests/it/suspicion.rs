@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use ringback::core::id::E164;
-use ringback::core::policy::Action;
+use ringback::core::model::decision::Action;
+use ringback::core::model::id::E164;
 use ringback::sim::{Condition, HandlerState};
 
 use crate::probes::probing;
@@ -116,7 +116,7 @@ fn decisions(
     hours: u64,
     probes: Probes,
     at: impl Fn(&World, u64),
-) -> Vec<std::sync::Arc<ringback::core::policy::Decision>> {
+) -> Vec<std::sync::Arc<ringback::core::model::decision::Decision>> {
     play_based(scenario, async |w| {
         // Nothing is written: numbers fail on, and blips come again.
         w.agent_section = "mode = \"observe\"\n".into();

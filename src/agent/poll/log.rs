@@ -2,10 +2,10 @@
 
 use std::hash::Hash;
 
-use crate::core::id::CallSid;
-use crate::core::observation::{Alert, Call, Message, Observation};
-use crate::core::source::Source;
-use crate::core::time::Time;
+use crate::core::detect::observation::{Alert, Call, Message, Observation};
+use crate::core::model::id::CallSid;
+use crate::core::model::source::Source;
+use crate::core::model::time::Time;
 use crate::twilio::wire::{self, BadRow, Listed, Row};
 use crate::twilio::{AlertLevel, Client, Entry, Pager};
 

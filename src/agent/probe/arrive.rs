@@ -11,14 +11,14 @@
 use std::time::Duration;
 
 use super::{Context, unmeasured};
-use crate::core::id::E164;
-use crate::core::id::Resource;
-use crate::core::observation::{Alert, CallStatus};
-use crate::core::outcome::Children;
+use crate::core::detect::observation::{Alert, CallStatus};
+use crate::core::detect::outcome::Children;
+use crate::core::model::id::E164;
+use crate::core::model::id::Resource;
+use crate::core::model::source::Source;
+use crate::core::model::time::Time;
 use crate::core::probe::read::{self, Arrived, CallSeen, Expected};
 use crate::core::probe::{Found, Unmeasured};
-use crate::core::source::Source;
-use crate::core::time::Time;
 use crate::twilio::Error;
 use crate::twilio::probe::{CallLeg, End};
 

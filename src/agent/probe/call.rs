@@ -6,14 +6,14 @@
 use std::time::Duration;
 
 use super::arrive::{Sought, follow};
-use super::{Context, Made, hear, unmeasured};
+use super::{Context, Made, listen, unmeasured};
 use crate::agent::routing::RoutingReader;
-use crate::core::id::Channel;
-use crate::core::observation::CallStatus;
+use crate::core::detect::observation::CallStatus;
+use crate::core::model::id::Channel;
+use crate::core::model::time::Time;
 use crate::core::probe::read::Expected;
 use crate::core::probe::{Attempt, Found, Kind, Origin, Settings, Unmeasured};
-use crate::core::routing::NumberRecord;
-use crate::core::time::Time;
+use crate::core::routing::record::NumberRecord;
 use crate::store::StoreError;
 use crate::twilio::Error;
 use crate::twilio::probe::{CallForm, CallLeg};
@@ -80,7 +80,7 @@ pub async fn call(cx: &Context, note: i64) -> Made {
     let answered_after = answered_at.map(|at| at.since(started_at));
     let on_fallback = expected.is_on_fallback(Channel::Voice);
     let heard = match settings.hear.is_on() {
-        true => Some(hear::hear(cx, &leg, note, on_fallback).await),
+        true => Some(listen::hear(cx, &leg, note, on_fallback).await),
         false => None,
     };
     if let (Some((Found::Success, said)), true) = (&heard, on_fallback && settings.hear.fallback_marker.is_some()) {

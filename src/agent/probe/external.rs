@@ -32,11 +32,11 @@ use tokio::process::Command;
 use super::arrive::{Sought, follow};
 use super::call::record;
 use super::{Context, Made, unmeasured};
-use crate::core::id::{Channel, E164};
+use crate::core::model::id::{Channel, E164};
+use crate::core::model::reason::Reason;
+use crate::core::model::time::Time;
 use crate::core::probe::read::Expected;
 use crate::core::probe::{Attempt, External, Found, Kind, Origin, Unmeasured};
-use crate::core::reason::Reason;
-use crate::core::time::Time;
 use crate::notify::command::PASSED_ON;
 
 /// Most of what a command may say. Beyond that nobody reads it any more.

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use super::call::record;
 use super::{Context, Made, unmeasured};
-use crate::core::id::Channel;
-use crate::core::id::Resource;
-use crate::core::observation::Direction;
+use crate::core::detect::observation::Direction;
+use crate::core::model::id::Channel;
+use crate::core::model::id::Resource;
+use crate::core::model::source::Source;
+use crate::core::model::time::Time;
 use crate::core::probe::read::{self, Expected, MessageSeen};
 use crate::core::probe::{Attempt, Found, Kind, Origin, Unmeasured};
-use crate::core::source::Source;
-use crate::core::time::Time;
 
 /// Between looks.
 const LOOK: Duration = Duration::from_secs(5);

@@ -15,9 +15,9 @@
 
 mod arrive;
 pub mod call;
+mod cleanup;
 pub mod external;
-mod hear;
-mod left;
+mod listen;
 pub mod message;
 pub mod request;
 
@@ -29,20 +29,20 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::gate::Gate;
 use super::{Message, Shared};
+use crate::agent::control::write_guard::Gate;
+use crate::caller::PartyKey;
 use crate::config::Probes;
-use crate::core::id::Channel;
-use crate::core::observation::{Observation, Probe, ProbeResult};
-use crate::core::policy::Phase;
+use crate::core::detect::observation::{Observation, Probe, ProbeResult};
+use crate::core::model::decision::Phase;
+use crate::core::model::id::Channel;
+use crate::core::model::roster::{NumberIx, PortAt};
+use crate::core::model::source::Source;
+use crate::core::model::time::Time;
 use crate::core::probe::lag::Lags;
 use crate::core::probe::plan::{Plan, Why};
 use crate::core::probe::{Attempt, Found, Kind, Origin, Settings, Unmeasured, again_at, counted};
-use crate::core::roster::{NumberIx, PortAt};
-use crate::core::source::Source;
-use crate::core::time::Time;
 use crate::metrics::tally::ProbeEnd;
-use crate::party::PartyKey;
 use crate::store::probe::Begun;
 use crate::twilio::{Error, ErrorKind};
 
@@ -207,7 +207,7 @@ impl Prober {
     pub async fn run(mut self, mut asks: mpsc::Receiver<Ask>, stop: CancellationToken) {
         let clock = self.shared.clock.clone();
         let mut cleaner = JoinSet::new();
-        clock.spawn(&mut cleaner, left::run(self.shared.clone(), self.gate.clone(), stop.clone()));
+        clock.spawn(&mut cleaner, cleanup::run(self.shared.clone(), self.gate.clone(), stop.clone()));
         while !stop.is_cancelled() {
             self.begin().await;
             let next = async {

@@ -7,11 +7,12 @@
 
 use super::call::record;
 use super::{Context, Made};
-use crate::core::id::{CallSid, Channel};
+use crate::core::model::id::{CallSid, Channel};
+use crate::core::model::reason::Reason;
 use crate::core::probe::{Attempt, Found, Kind, Origin};
-use crate::core::reason::Reason;
-use crate::core::routing::Handler;
-use crate::core::twiml::{self, BadTwiml};
+use crate::core::routing::record::Handler;
+use crate::core::routing::twiml;
+use crate::core::routing::twiml::BadTwiml;
 use crate::twilio::webhook::Unasked;
 
 /// Asks; `None` where there is no URL to ask, or nothing to sign with, or no failure to tell of.
@@ -26,7 +27,7 @@ pub async fn ask(cx: &Context, nonce: &str) -> Option<Made> {
     let [url, _] = record.webhooks(Channel::Voice);
     let from = cx.settings.from.unwrap_or(number);
     // The SID of no call: nothing at Twilio has it.
-    let sid = CallSid::from_u128(u128::from(crate::party::PartyKey::public().hash(nonce)));
+    let sid = CallSid::from_u128(u128::from(crate::caller::PartyKey::public().hash(nonce)));
     let form = [
         ("CallSid", sid.to_string()),
         ("From", from.to_string()),

@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::agent::status::{ChannelStatus, RollbackStatus, Status};
-use crate::core::id::{Channel, E164, GroupName};
-use crate::core::policy::{Action, DecisionId, Phase};
-use crate::core::roster::Roster;
-use crate::core::time::Time;
-use crate::core::verdict::Verdict;
+use crate::agent::publish::status::{ChannelStatus, RollbackStatus, Status};
+use crate::core::model::decision::{Action, DecisionId, Phase};
+use crate::core::model::id::{Channel, E164, GroupName};
+use crate::core::model::roster::Roster;
+use crate::core::model::time::Time;
+use crate::core::model::verdict::Verdict;
 use crate::sim::{Condition, Mark, Sim, Tally, Truth};
 
 /// The demo's company is in New York; the story tells its local time.

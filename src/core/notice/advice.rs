@@ -1,9 +1,9 @@
 //! What a code means and what a person can do: the knowledge that a page at night should bring along.
 
-use crate::core::code::{Class, Code};
-use crate::core::objection::Guard;
-use crate::core::policy::PageReason;
-use crate::core::reason::Reason;
+use crate::core::model::code::{Class, Code};
+use crate::core::model::decision::PageReason;
+use crate::core::model::guard::Guard;
+use crate::core::model::reason::Reason;
 
 /// What Twilio means by a code, in a few words; the class's words for codes that are not listed.
 /// Source: Twilio's error dictionary (<https://www.twilio.com/docs/api/errors>).

@@ -2,8 +2,8 @@
 
 use super::make::Maker;
 use super::{Kind, Moment, Notice, Severity, Standing, Step};
-use crate::core::id::Channel;
-use crate::core::time::Time;
+use crate::core::model::id::Channel;
+use crate::core::model::time::Time;
 
 /// What a condition of the agent itself is; each has one notice while it stands and one when it is over.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,17 +1,17 @@
-//! Notices of single events and conditions. [`super::super::news`] knows when they are due.
+//! Notices of single events and conditions. [`crate::core::notice::incidents`] knows when they are due.
 
 use std::sync::Arc;
 
 use super::advice::{about, instead, meaning, repair};
 use super::{Callers, Kind, Link, Moment, Notice, Sample, Severity, Standing, Step, Why};
-use crate::core::id::{Channel, E164, GroupName};
-use crate::core::objection::Guard;
-use crate::core::order::{FallbackState, Hold, Of, Scope};
-use crate::core::policy::{Decision, Mode, PageReason};
-use crate::core::reason::Reason;
-use crate::core::roster::{Group, Roster};
-use crate::core::time::Time;
-use crate::core::values::Difference;
+use crate::core::model::decision::{Decision, Mode, PageReason};
+use crate::core::model::guard::Guard;
+use crate::core::model::id::{Channel, E164, GroupName};
+use crate::core::model::order::{FallbackState, Hold, Of, Scope};
+use crate::core::model::reason::Reason;
+use crate::core::model::roster::{Group, Roster};
+use crate::core::model::time::Time;
+use crate::core::routing::values::Difference;
 
 /// Where a reader can see more.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -5,20 +5,20 @@
 use std::time::Duration;
 
 use super::condition::Condition;
+use super::incidents::News;
 use super::make::Maker;
 use super::{Kind, Notice, Severity, Standing};
-use crate::core::code::Code;
-use crate::core::id::Resource;
-use crate::core::id::{CallSid, Channel, E164, GroupName};
-use crate::core::journal::Entry;
-use crate::core::news::News;
-use crate::core::objection::Guard;
-use crate::core::order::{Act, Author, By, End, FallbackState, Hold, Lapse, Of, Order, Scope};
-use crate::core::policy::{Action, Decision, DecisionId, Mode, PageReason};
-use crate::core::reason::Reason;
-use crate::core::time::Time;
-use crate::core::values::Difference;
-use crate::core::verdict::{Evidence, ReasonCount};
+use crate::core::model::code::Code;
+use crate::core::model::decision::{Action, Decision, DecisionId, Mode, PageReason};
+use crate::core::model::guard::Guard;
+use crate::core::model::id::Resource;
+use crate::core::model::id::{CallSid, Channel, E164, GroupName};
+use crate::core::model::order::{Act, Author, By, End, FallbackState, Hold, Lapse, Of, Order, Scope};
+use crate::core::model::reason::Reason;
+use crate::core::model::time::Time;
+use crate::core::model::verdict::{Evidence, ReasonCount};
+use crate::core::rollback::entry::Entry;
+use crate::core::routing::values::Difference;
 
 /// A made-up decision about all numbers of a group.
 fn decision(

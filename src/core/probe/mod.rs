@@ -14,6 +14,7 @@
 //! numbers on Twilio may never leave Twilio's network and proves nothing about the port; each result says
 //! where it came from.
 
+pub mod hearing;
 pub mod lag;
 pub mod plan;
 pub mod read;
@@ -22,11 +23,11 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::hearing::{Expectation, HeardFault, Marker};
-use super::id::E164;
-use super::time::Time;
-use crate::core::id::Resource;
-use crate::core::reason::Reason;
+use crate::core::model::id::E164;
+use crate::core::model::id::Resource;
+use crate::core::model::reason::Reason;
+use crate::core::model::time::Time;
+use crate::core::probe::hearing::{Expectation, HeardFault, Marker};
 
 /// What a probe is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]

@@ -13,10 +13,10 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::Settings;
-use crate::core::id::Channel;
-use crate::core::policy::Phase;
-use crate::core::roster::{NumberIx, Roster};
-use crate::core::time::Time;
+use crate::core::model::decision::Phase;
+use crate::core::model::id::Channel;
+use crate::core::model::roster::{NumberIx, Roster};
+use crate::core::model::time::Time;
 
 /// Probes that may begin in any hour and in any day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -336,7 +336,7 @@ impl Plan {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::roster::{Number, PortAt};
+    use crate::core::model::roster::{Number, PortAt};
     use proptest::prelude::*;
 
     fn roster(numbers: u32) -> Roster {

@@ -1,6 +1,6 @@
 //! What a probe showed, read from the legs of its call or the row of its message.
 //!
-//! A probe is judged as a caller's call is ([`crate::core::outcome`]): alerts on the handler's own URL first,
+//! A probe is judged as a caller's call is ([`crate::core::detect::outcome`]): alerts on the handler's own URL first,
 //! child legs second, the status last. Beyond that it knows what no caller's log tells: that a call was
 //! made, so that its absence is a fact. Absence is said only when the same log shows the probe's own
 //! outbound leg, or, of a call from elsewhere, any that is no older; a log that shows neither is late, and that is
@@ -12,13 +12,13 @@
 use std::time::Duration;
 
 use super::{Found, Unmeasured};
-use crate::core::code::Code;
-use crate::core::id::Channel;
-use crate::core::observation::{Alert, CallStatus, Direction, MessageStatus};
-use crate::core::outcome::{CallFacts, Children, Marks, MessageFacts, judge_call, judge_message, mark};
-use crate::core::reason::{Outcome, Reason, Why};
-use crate::core::routes::Webhooks;
-use crate::core::routing::{Handler, NumberRecord, is_same_webhook};
+use crate::core::detect::observation::{Alert, CallStatus, Direction, MessageStatus};
+use crate::core::detect::outcome::{CallFacts, Children, Marks, MessageFacts, judge_call, judge_message, mark};
+use crate::core::model::code::Code;
+use crate::core::model::id::Channel;
+use crate::core::model::reason::{Outcome, Reason, Why};
+use crate::core::routing::history::Webhooks;
+use crate::core::routing::record::{Handler, NumberRecord, is_same_webhook};
 
 /// The far end of a probe's call, as far as it has been seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -229,10 +229,10 @@ pub fn message(seen: &MessageSeen<'_>, expected: &Expected<'_>, expects_reply: b
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::id::AlertSid;
-    use crate::core::observation::Level;
-    use crate::core::routing::tests::record;
-    use crate::core::time::Time;
+    use crate::core::detect::observation::Level;
+    use crate::core::model::id::AlertSid;
+    use crate::core::model::time::Time;
+    use crate::core::routing::record::tests::record;
 
     const BIN: &str = "https://handler.twilio.com/twiml/EH00000000000000000000000000000001";
 

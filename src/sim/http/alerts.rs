@@ -6,7 +6,7 @@ use serde::ser::{SerializeMap, Serializer};
 use super::date::{Iso, Rfc2822};
 use super::page::Body;
 use super::view::{Answer, Null, Phone, Text, View, one};
-use crate::core::id::{AccountSid, AlertSid, CallSid, NumberSid};
+use crate::core::model::id::{AccountSid, AlertSid, CallSid, NumberSid};
 use crate::sim::chance;
 use crate::sim::row::{Actor, Alert, Audit, Level, Subject};
 

@@ -5,8 +5,8 @@ use serde::Serialize;
 use super::date::Rfc2822;
 use super::page::Body;
 use super::view::{Answer, Below, Formatted, Null, Phone, Text, View, one};
-use crate::core::id::{AccountSid, CallSid, E164, MessageSid, NumberSid, ServiceSid, TrunkSid};
-use crate::core::time::Time;
+use crate::core::model::id::{AccountSid, CallSid, E164, MessageSid, NumberSid, ServiceSid, TrunkSid};
+use crate::core::model::time::Time;
 use crate::sim::log::Slice;
 use crate::sim::row::{
     Call, CallDirection, CallState, CallStatus, Message, MessageDirection, MessageState, MessageStatus,

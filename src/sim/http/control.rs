@@ -15,7 +15,7 @@ use axum::http::{StatusCode, header};
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 
-use crate::core::id::E164;
+use crate::core::model::id::E164;
 use crate::sim::scenario::{Happening, span};
 use crate::sim::{Sim, Truth};
 

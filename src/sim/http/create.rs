@@ -6,7 +6,7 @@ use super::error::ApiError;
 use super::page::Query;
 use super::route::{Class, Route};
 use super::view::{Answer, View};
-use crate::core::id::{CallSid, E164, MessageSid};
+use crate::core::model::id::{CallSid, E164, MessageSid};
 use crate::sim::place::PlacedCall;
 use crate::sim::voice::Sound;
 use crate::sim::world::World;

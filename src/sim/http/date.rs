@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-use crate::core::time::Time;
+use crate::core::model::time::Time;
 
 /// The 2010 API's: `Fri, 18 Oct 2019 17:00:00 +0000`.
 #[derive(Clone, Copy)]

@@ -45,8 +45,8 @@ use super::fault::FaultKind;
 use super::number::{Effect, Record};
 use super::row::{Actor, Subject};
 use super::{Sim, World};
-use crate::core::id::E164;
-use crate::core::time::Time;
+use crate::core::model::id::E164;
+use crate::core::model::time::Time;
 
 /// No request of Twilio's API is larger.
 const LARGEST: usize = 64 * 1024;

@@ -6,8 +6,8 @@ use serde::ser::{SerializeMap, Serializer};
 use super::date::Rfc2822;
 use super::page::Body;
 use super::view::{Answer, Below, Null, Text, View, one};
-use crate::core::id::{AccountSid, E164, NumberSid};
-use crate::core::time::Time;
+use crate::core::model::id::{AccountSid, E164, NumberSid};
+use crate::core::model::time::Time;
 use crate::sim::log;
 use crate::sim::number::{Field, Number, Record};
 

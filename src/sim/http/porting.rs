@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use super::error::ApiError;
 use super::view::{Answer, Null, View, one};
-use crate::core::id::{AccountSid, E164};
-use crate::core::time::Time;
+use crate::core::model::id::{AccountSid, E164};
+use crate::core::model::time::Time;
 use crate::sim::chance;
 use crate::sim::number::Number;
 use crate::sim::scenario::Group;

@@ -8,7 +8,7 @@ use super::error::ApiError;
 use super::page::Body;
 use super::route::Route;
 use super::view::{Answer, Below, Null, Text, View, one};
-use crate::core::id::{AccountSid, CallSid, RecordingSid};
+use crate::core::model::id::{AccountSid, CallSid, RecordingSid};
 use crate::sim::log::Slice;
 use crate::sim::recording::{Recorded, RecordingState};
 use crate::sim::world::World;

@@ -6,7 +6,7 @@ use super::date::{Iso, Rfc2822};
 use super::error::ApiError;
 use super::page::Body;
 use super::view::{Answer, Below, Null, View, one};
-use crate::core::id::{AccountSid, ApplicationSid, E164, NumberSid, ServiceSid, TrunkSid};
+use crate::core::model::id::{AccountSid, ApplicationSid, E164, NumberSid, ServiceSid, TrunkSid};
 use crate::sim::chance;
 use crate::sim::log;
 use crate::sim::number::Number;

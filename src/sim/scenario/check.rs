@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use super::{Bin, BinKind, Happening, Scenario};
-use crate::core::id::E164;
+use crate::core::model::id::E164;
 use crate::sim::http::route::Class;
 
 /// A scenario that cannot be played.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::span;
-use crate::core::id::E164;
+use crate::core::model::id::E164;
 use crate::sim::fault::Fault;
 
 /// Something that happens at an offset from the start: `{ at = "2h", handler = { … } }`.

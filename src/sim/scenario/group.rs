@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer};
 
 use super::span;
-use crate::core::id::{ApplicationSid, E164, GroupName, ServiceSid, TrunkSid};
+use crate::core::model::id::{ApplicationSid, E164, GroupName, ServiceSid, TrunkSid};
 
 /// A group of numbers.
 #[derive(Clone, Debug, Deserialize)]

@@ -20,8 +20,8 @@ pub use check::ScenarioError;
 pub use event::{Condition, Edit, Event, HandlerChange, HandlerState, Happening, Storm, StormEnd, TrafficChange};
 pub use group::{Group, Port, Routing, Shape, Traffic};
 
-use crate::core::id::{AccountSid, ApplicationSid, ServiceSid, TrunkSid};
-use crate::core::time::Time;
+use crate::core::model::id::{AccountSid, ApplicationSid, ServiceSid, TrunkSid};
+use crate::core::model::time::Time;
 
 /// One seeded day.
 #[derive(Clone, Debug, Deserialize)]
@@ -284,7 +284,7 @@ pub struct Bin {
     pub does: BinKind,
     /// Where it forwards to: a number at the old provider.
     #[serde(default)]
-    pub to: Option<crate::core::id::E164>,
+    pub to: Option<crate::core::model::id::E164>,
     /// Keys that it plays before it speaks, so that it can be told by ear.
     #[serde(default)]
     pub marker: Option<String>,

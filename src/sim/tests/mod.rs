@@ -23,7 +23,7 @@ use tower::ServiceExt;
 
 use super::{Scenario, Sim};
 use crate::clock::{Clock, Pace};
-use crate::core::time::Time;
+use crate::core::model::time::Time;
 
 /// One group of one number, reached at once and listed at once; `more` follows.
 fn one_number(more: &str) -> Scenario {

@@ -3,11 +3,11 @@
 use serde::Deserialize;
 
 use super::{BadRow, Listed, Reader, Row, Text, first_date, optional_date, optional_sid, sid};
-use crate::core::code::Code;
-use crate::core::id::Resource;
-use crate::core::observation::{Alert, Call, CallStatus, Direction, Leg, Level, Message, MessageStatus};
-use crate::core::routing::bare;
-use crate::core::time::Time;
+use crate::core::detect::observation::{Alert, Call, CallStatus, Direction, Leg, Level, Message, MessageStatus};
+use crate::core::model::code::Code;
+use crate::core::model::id::Resource;
+use crate::core::model::time::Time;
+use crate::core::routing::record::bare;
 
 #[derive(Deserialize)]
 pub struct RawCall<'a> {

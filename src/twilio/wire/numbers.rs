@@ -4,8 +4,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{BadRow, Listed, Reader, Row, Text, optional_sid, sid};
-use crate::core::id::{ApplicationSid, NumberSid, ServiceSid};
-use crate::core::routing::{Application, NumberRecord, Service};
+use crate::core::model::id::{ApplicationSid, NumberSid, ServiceSid};
+use crate::core::routing::record::{Application, NumberRecord, Service};
 
 /// A number's record: what we understand of it, and the whole of it as Twilio wrote it.
 #[derive(Debug, Clone, PartialEq)]

@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::{BadRow, Listed, Reader, Row, Text};
-use crate::core::time::Time;
+use crate::core::model::time::Time;
 
 /// One page of a list.
 #[derive(Debug)]

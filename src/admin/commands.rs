@@ -1,0 +1,315 @@
+//! A person's word over HTTP: parsed, checked for a reason, given to the engine's task.
+//!
+//! Every word is logged with its author and reason, and is in the journal before it has an effect.
+//! `dry_run` says what would be done. All are safe to repeat.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use axum::extract::rejection::JsonRejection;
+use axum::http::{HeaderMap, StatusCode};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
+use utoipa::ToSchema;
+
+use super::{Admin, Problem};
+use crate::admin::openapi::{Error, Line};
+use crate::agent::Message;
+use crate::agent::control::{Answer, Refusal, Word};
+use crate::core::model::decision::{DecisionId, Mode};
+use crate::core::model::id::{Channel, E164, GroupName};
+use crate::core::model::order::{Act, Author, Of, Scope};
+use crate::core::model::roster::{NumberIx, Roster};
+use crate::core::rollback::operator::Request;
+
+/// Longest reason and name that are kept.
+const LONGEST: usize = 500;
+
+/// A hold without a span lasts this long.
+const HOLD_FOR: u32 = 4 * 3600;
+
+/// Which numbers to swap, and why.
+#[derive(Debug, Deserialize, Serialize, Default, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Swap {
+    /// All numbers.
+    pub all: bool,
+    /// All numbers of this group.
+    #[schema(value_type = Option<String>)]
+    pub group: Option<GroupName>,
+    /// These numbers, in E.164.
+    #[schema(value_type = Vec<String>)]
+    pub numbers: Vec<E164>,
+    /// Both channels if absent.
+    #[schema(value_type = Option<String>)]
+    pub channel: Option<Channel>,
+    pub reason: String,
+    pub author: String,
+    /// Only say what would be done.
+    pub dry_run: bool,
+    /// Restore over what somebody else changed, and before the hold-off after a relapse is over.
+    pub force: bool,
+    /// Restore all at once, without a canary.
+    pub at_once: bool,
+}
+
+/// Which numbers to hold or to release, and why.
+#[derive(Debug, Deserialize, Serialize, Default, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Hold {
+    pub all: bool,
+    #[schema(value_type = Option<String>)]
+    pub group: Option<GroupName>,
+    #[schema(value_type = Vec<String>)]
+    pub numbers: Vec<E164>,
+    #[schema(value_type = Option<String>)]
+    pub channel: Option<Channel>,
+    pub reason: String,
+    pub author: String,
+    /// How long the hold lasts; four hours if absent. Not for a release.
+    #[schema(minimum = 1, maximum = 2592000)]
+    pub seconds: Option<u32>,
+}
+
+/// Which decision to approve, and why.
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Approve {
+    /// Such as `D12`.
+    pub decision: String,
+    pub reason: String,
+    #[serde(default)]
+    pub author: String,
+}
+
+/// The mode from now on, and why.
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SetMode {
+    /// `observe`, `confirm` or `auto`.
+    #[schema(value_type = String)]
+    pub mode: Mode,
+    pub reason: String,
+    #[serde(default)]
+    pub author: String,
+}
+
+/// Which numbers are ported, and why.
+#[derive(Debug, Deserialize, Serialize, Default, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Ported {
+    #[schema(value_type = Option<String>)]
+    pub group: Option<GroupName>,
+    #[schema(value_type = Vec<String>)]
+    pub numbers: Vec<E164>,
+    pub reason: String,
+}
+
+/// What will be done.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Planned {
+    /// Orders that carry it out, such as `D12`; their progress is at `/api/v1/orders/{id}`.
+    pub orders: Vec<String>,
+    /// One for each number and channel.
+    pub lines: Vec<Line>,
+    /// A canary goes first, and the others once its callers were served.
+    pub is_staged: bool,
+}
+
+/// What was done.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Done {
+    pub done: String,
+}
+
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct PortedAnswer {
+    /// Channels that were waiting and are active now.
+    #[schema(minimum = 0)]
+    pub activated: usize,
+}
+
+type Body<T> = Result<Json<T>, JsonRejection>;
+
+/// Swaps numbers to their fallback.
+#[utoipa::path(post, path = "/api/v1/rollback", request_body = Swap, security(("token" = [])),
+    responses((status = 200, body = Planned), (status = "4XX", body = Error), (status = 503, body = Error)))]
+pub async fn rollback(State(a): State<Admin>, headers: HeaderMap, body: Body<Swap>) -> Result<Json<Planned>, Problem> {
+    swap(&a, &headers, body, Act::Rollback).await
+}
+
+/// Puts numbers back to what they were before the rollback.
+#[utoipa::path(post, path = "/api/v1/restore", request_body = Swap, security(("token" = [])),
+    responses((status = 200, body = Planned), (status = "4XX", body = Error), (status = 503, body = Error)))]
+pub async fn restore(State(a): State<Admin>, headers: HeaderMap, body: Body<Swap>) -> Result<Json<Planned>, Problem> {
+    swap(&a, &headers, body, Act::Restore).await
+}
+
+async fn swap(a: &Admin, headers: &HeaderMap, body: Body<Swap>, act: Act) -> Result<Json<Planned>, Problem> {
+    let asked = open(a, headers, body)?;
+    if act == Act::Rollback && (asked.force || asked.at_once) {
+        return Err(unprocessable("force and at_once belong to a restore"));
+    }
+    let by = author(&asked.author, &asked.reason)?;
+    let numbers = select(&a.roster, asked.all, asked.group.as_ref(), &asked.numbers)?;
+    let (force, at_once, channel) = (asked.force, asked.at_once, asked.channel);
+    let request = Request { act, numbers, channel, by, force, at_once };
+    match say(a, act.label(), Word::Swap(request), !asked.dry_run).await? {
+        Answer::Swap(plan) => Ok(Json(Planned {
+            orders: plan.carried_on.iter().chain(plan.orders.iter().map(|o| &o.id)).map(ToString::to_string).collect(),
+            lines: plan.lines.iter().map(Line::of).collect(),
+            is_staged: plan.orders.iter().any(|o| o.staged),
+        })),
+        Answer::Done(_) => Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the agent answered something else")),
+    }
+}
+
+/// Stops all automation on numbers, until the hold ends or is released.
+#[utoipa::path(post, path = "/api/v1/hold", request_body = Hold, security(("token" = [])),
+    responses((status = 200, body = Done), (status = "4XX", body = Error), (status = 503, body = Error)))]
+pub async fn hold(State(a): State<Admin>, headers: HeaderMap, body: Body<Hold>) -> Result<Json<Done>, Problem> {
+    let asked = open(&a, &headers, body)?;
+    let by = author(&asked.author, &asked.reason)?;
+    let seconds = asked.seconds.unwrap_or(HOLD_FOR);
+    if !(1..=30 * 86_400).contains(&seconds) {
+        return Err(unprocessable("seconds must be from 1 to 2592000, which is 30 days"));
+    }
+    let until = a.clock.now() + Duration::from_secs(seconds.into());
+    let scopes = scopes(&a.roster, &asked)?;
+    done(say(&a, "hold", Word::Hold { scopes, until, by }, true).await?)
+}
+
+/// Ends holds.
+#[utoipa::path(post, path = "/api/v1/release", request_body = Hold, security(("token" = [])),
+    responses((status = 200, body = Done), (status = "4XX", body = Error), (status = 503, body = Error)))]
+pub async fn release(State(a): State<Admin>, headers: HeaderMap, body: Body<Hold>) -> Result<Json<Done>, Problem> {
+    let asked = open(&a, &headers, body)?;
+    if asked.seconds.is_some() {
+        return Err(unprocessable("seconds belong to a hold"));
+    }
+    let by = author(&asked.author, &asked.reason)?;
+    let scopes = scopes(&a.roster, &asked)?;
+    done(say(&a, "release", Word::Release { scopes, by }, true).await?)
+}
+
+/// Says yes to a decision that waits, or to the next stage of a restore.
+#[utoipa::path(post, path = "/api/v1/approve", request_body = Approve, security(("token" = [])),
+    responses((status = 200, body = Done), (status = "4XX", body = Error), (status = 503, body = Error)))]
+pub async fn approve(State(a): State<Admin>, headers: HeaderMap, body: Body<Approve>) -> Result<Json<Done>, Problem> {
+    let asked = open(&a, &headers, body)?;
+    let by = author(&asked.author, &asked.reason)?;
+    let decision: DecisionId =
+        asked.decision.parse().map_err(|e: crate::core::model::id::BadId| unprocessable(e.to_string()))?;
+    done(say(&a, "approve", Word::Approve { decision, by }, true).await?)
+}
+
+/// Changes what the agent may do.
+#[utoipa::path(post, path = "/api/v1/mode", request_body = SetMode, security(("token" = [])),
+    responses((status = 200, body = Done), (status = "4XX", body = Error), (status = 503, body = Error)))]
+pub async fn mode(State(a): State<Admin>, headers: HeaderMap, body: Body<SetMode>) -> Result<Json<Done>, Problem> {
+    let asked = open(&a, &headers, body)?;
+    let by = author(&asked.author, &asked.reason)?;
+    done(say(&a, "mode", Word::Mode { mode: asked.mode, by }, true).await?)
+}
+
+/// Says that numbers are ported: their phase is no longer `waiting`.
+#[utoipa::path(post, path = "/api/v1/ported", request_body = Ported, security(("token" = [])),
+    responses((status = 200, body = PortedAnswer), (status = "4XX", body = Error), (status = 503, body = Error)))]
+pub async fn ported(
+    State(a): State<Admin>,
+    headers: HeaderMap,
+    body: Body<Ported>,
+) -> Result<Json<PortedAnswer>, Problem> {
+    let asked = open(&a, &headers, body)?;
+    let by = author("", &asked.reason)?;
+    let numbers = select(&a.roster, false, asked.group.as_ref(), &asked.numbers)?;
+    tracing::info!(numbers = numbers.len(), reason = by.reason, "an operator says that numbers are ported");
+    let (reply, answer) = oneshot::channel();
+    a.inbox.send(Message::Ported { numbers, reply }).await.map_err(|_| stopping())?;
+    let activated = answer.await.map_err(|_| stopping())?;
+    Ok(Json(PortedAnswer { activated }))
+}
+
+/// The body of a request that may be made.
+fn open<T: DeserializeOwned>(a: &Admin, headers: &HeaderMap, body: Body<T>) -> Result<T, Problem> {
+    // Who may not write does not hear what is wrong with the request either.
+    a.door.pass(headers)?;
+    body.map(|Json(asked)| asked).map_err(|e| Problem::new(e.status(), e.body_text()))
+}
+
+fn author(name: &str, reason: &str) -> Result<Author, Problem> {
+    let (name, reason) = (name.trim(), reason.trim());
+    if reason.is_empty() {
+        return Err(unprocessable("reason is empty: say why, it is kept"));
+    }
+    if reason.chars().count() > LONGEST || name.chars().count() > LONGEST {
+        return Err(unprocessable(format!("reason and author have at most {LONGEST} characters")));
+    }
+    if reason.chars().chain(name.chars()).any(char::is_control) {
+        return Err(unprocessable("reason and author are one line of text each"));
+    }
+    let name = if name.is_empty() { "operator" } else { name };
+    Ok(Author { name: name.to_owned(), reason: reason.to_owned() })
+}
+
+async fn say(a: &Admin, verb: &'static str, word: Word, is_meant: bool) -> Result<Answer, Problem> {
+    if is_meant {
+        tracing::info!(verb, word = ?word, "an operator's word");
+    }
+    let (reply, answer) = oneshot::channel();
+    a.inbox.send(Message::Word { word, is_meant, reply }).await.map_err(|_| stopping())?;
+    answer.await.map_err(|_| stopping())?.map_err(|refusal| match refusal {
+        Refusal::Conflict(text) => Problem::new(StatusCode::CONFLICT, text),
+        Refusal::Store(_) => Problem::new(StatusCode::SERVICE_UNAVAILABLE, refusal.to_string()),
+    })
+}
+
+fn done(answer: Answer) -> Result<Json<Done>, Problem> {
+    match answer {
+        Answer::Done(done) => Ok(Json(Done { done })),
+        Answer::Swap(_) => Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the agent answered something else")),
+    }
+}
+
+fn stopping() -> Problem {
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the agent is stopping")
+}
+
+fn unprocessable(text: impl Into<String>) -> Problem {
+    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, text)
+}
+
+/// The numbers that a request names, each of which must be ours.
+fn select(roster: &Roster, all: bool, group: Option<&GroupName>, numbers: &[E164]) -> Result<Vec<NumberIx>, Problem> {
+    let unknown = |what: String| unprocessable(format!("{what} is not ours"));
+    let mut selected: Vec<NumberIx> = Vec::new();
+    if all {
+        selected.extend(roster.numbers().map(|(ix, _)| ix));
+    }
+    if let Some(name) = group {
+        match roster.groups().find(|(_, g)| g.name == *name) {
+            Some((_, g)) => selected.extend(&g.numbers),
+            None => return Err(unknown(format!("group {name}"))),
+        }
+    }
+    for number in numbers {
+        selected.push(roster.find(*number).ok_or_else(|| unknown(number.to_string()))?);
+    }
+    if selected.is_empty() {
+        return Err(unprocessable("name a group, numbers or all"));
+    }
+    selected.sort_unstable();
+    selected.dedup();
+    Ok(selected)
+}
+
+fn scopes(roster: &Roster, asked: &Hold) -> Result<Vec<Scope>, Problem> {
+    // What is not ours is a mistake here too.
+    select(roster, asked.all, asked.group.as_ref(), &asked.numbers)?;
+    let all = asked.all.then_some(Of::All);
+    let group = asked.group.clone().map(Of::Group);
+    let of = all.into_iter().chain(group).chain(asked.numbers.iter().copied().map(Of::Number));
+    Ok(of.map(|of| Scope { of, channel: asked.channel }).collect())
+}

@@ -1,0 +1,122 @@
+//! Changes that are not ours: noticed in what the routing poller reads, asked about in Twilio's audit
+//! log, reported, and never undone.
+
+use std::time::Duration;
+
+use super::Desk;
+use crate::agent::Message;
+use crate::core::detect::engine::Engine;
+use crate::core::model::id::{Channel, E164, NumberSid};
+use crate::core::model::time::Time;
+use crate::core::rollback::entry::Entry;
+use crate::core::routing::values::{Difference, Values};
+
+/// Entries of Twilio's audit log are this late at the most when we ask who changed a number.
+const AUDIT_BACK: Duration = Duration::from_secs(600);
+
+/// A number as the routing poller saw it, by [`Channel::index`].
+pub type Looked = (E164, NumberSid, [Values; 2]);
+
+/// Somebody else changed a number.
+#[derive(Debug)]
+pub struct Drifted {
+    pub number: E164,
+    pub channel: Channel,
+    pub differences: Vec<Difference>,
+    pub now: Values,
+    pub actor: Option<String>,
+}
+
+impl Desk {
+    /// The routing poller has read our numbers, beginning at `at`.
+    pub async fn looked(&mut self, at: Time, numbers: Vec<Looked>) {
+        let mut known = Vec::new();
+        for (number, sid, values) in numbers {
+            for channel in Channel::ALL {
+                let key = (number, channel);
+                let state = self.hands.state(number, channel);
+                let is_later = self.hands.saga(number, channel).is_none_or(|s| s.since.is_none_or(|t| t < at));
+                if state.is_under_way() || self.hands.ordered(number, channel).is_some() || !is_later {
+                    continue;
+                }
+                let before = state.swap().and_then(|s| Values::read(&s.before.record, channel).ok());
+                let ours = state.swap().filter(|_| state.is_on_fallback()).zip(before.as_ref());
+                let expected = ours.map(|(s, before)| before.after(&s.wrote)).or_else(|| self.known.get(&key).cloned());
+                let now = values[channel.index()].clone();
+                let Some(expected) = expected else {
+                    known.push((number, now));
+                    continue;
+                };
+                let differences = Values::differences(before.as_ref().unwrap_or(&expected), &expected, &now);
+                if !differences.is_empty() && self.asked.insert(key) {
+                    self.ask_who(at, sid, Drifted { number, channel, differences, now, actor: None });
+                }
+            }
+        }
+        self.know(at, known).await;
+    }
+
+    /// What numbers pointed at when the agent before stopped. A number that we changed later is not
+    /// what it was then.
+    pub fn recall(&mut self, known: Vec<(E164, Time, Values)>) {
+        for (number, at, values) in known {
+            let channel = values.channel();
+            let is_later = self.hands.saga(number, channel).is_none_or(|s| s.since.is_none_or(|t| t <= at));
+            if is_later {
+                self.known.insert((number, channel), values);
+            }
+        }
+    }
+
+    /// From now on numbers are expected to be so.
+    pub(super) async fn know(&mut self, at: Time, known: Vec<(E164, Values)>) {
+        if known.is_empty() {
+            return;
+        }
+        if let Err(error) = self.shared.store.remember_routing(at, &known).await {
+            tracing::warn!(%error, cure = error.cure, "what numbers point at is not written down: a change while no agent runs would go unnoticed");
+        }
+        self.known.extend(known.into_iter().map(|(number, values)| ((number, values.channel()), values)));
+    }
+
+    /// Asks Twilio's audit log who it was, and then tells the engine's task.
+    fn ask_who(&mut self, at: Time, sid: NumberSid, mut drifted: Drifted) {
+        let (client, clock, inbox) = (self.shared.client.clone(), self.shared.clock.clone(), self.inbox.clone());
+        let own = clock.clone();
+        clock.spawn(&mut self.asking, async move {
+            match client.changes(sid, at - AUDIT_BACK).await {
+                Ok(changes) => drifted.actor = changes.into_iter().next(),
+                Err(error) => tracing::warn!(number = %drifted.number, %error, "cannot ask who changed it"),
+            }
+            if let Some(inbox) = inbox.upgrade() {
+                // The agent may be stopping; the next one sees the same difference.
+                let _ = own.wait(None, inbox.send(Message::Drifted(drifted))).await;
+            }
+        });
+    }
+
+    /// Somebody else changed a number, and we know who, or that it cannot be known.
+    pub async fn drifted(&mut self, engine: &mut Engine, now: Time, drifted: Drifted) {
+        let Drifted { number, channel, differences, now: values, actor } = drifted;
+        self.asked.remove(&(number, channel));
+        if self.hands.state(number, channel).is_under_way() || self.hands.ordered(number, channel).is_some() {
+            // An order has begun meanwhile, and compares for itself.
+            return;
+        }
+        let was_ours = self.hands.state(number, channel).is_on_fallback();
+        let what: Vec<String> = differences.iter().map(ToString::to_string).collect();
+        let who = actor.clone().unwrap_or_else(|| "unknown".to_owned());
+        let entry = Entry::Drift { number, channel, differences, actor };
+        if let Err(error) = self.record(now, vec![entry]).await {
+            tracing::error!(%number, %channel, %error, cure = error.cure, "a change that is not ours is not in the journal");
+            return;
+        }
+        self.know(now, vec![(number, values)]).await;
+        tracing::error!(%number, %channel, who, "somebody else changed this number: {}", what.join("; "));
+        let Some(ix) = self.shared.roster.find(number) else { return };
+        self.shared.metrics.drift(ix, channel, true);
+        if was_ours {
+            engine.restored(now, ix, channel);
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! Does what we swapped to answer? Law 5: nothing is called proven before a test call said so.
+//!
+//! A rollback that was read back is `written`. Whatever stands there, after a restart too, is put to the
+//! test: a probe is asked for, and its result becomes the order's. A fallback that does not answer is
+//! `unproven`, which is not as asked and pages. Trouble of the probe's own leaves it `written`, with the
+//! reason, and it is asked for again; so does a failure that could not be repeated, and a command's word that its
+//! call was answered, if that call is not in Twilio's log: who answered it, nobody has seen. So is a handler after a restore, until the stage is verified; a test that
+//! fails speaks for itself in the verdict.
+
+use std::time::Duration;
+
+use super::Desk;
+use crate::agent::execute::Journaled;
+use crate::agent::probe::{Ask, Probed};
+use crate::core::detect::engine::Engine;
+use crate::core::model::id::{Channel, E164};
+use crate::core::model::order::{Act, End};
+use crate::core::model::time::Time;
+use crate::core::probe::plan::Why;
+use crate::core::probe::{Found, Origin, Settings, Unmeasured, counted};
+use crate::core::rollback::entry::Entry;
+use crate::core::rollback::saga::State;
+
+/// A proof that could not be measured is asked for again after this.
+const PROVE_AGAIN: Duration = Duration::from_secs(300);
+
+/// Between the end of one test of a restored number and the next, as long as its restore is to be verified.
+const VERIFY_AGAIN: Duration = Duration::from_secs(15);
+
+/// How the detail of a swap begins whose proof could not be measured.
+const NOT_YET: &str = "not proven yet";
+
+/// Swaps of so long ago are no longer put to the test: their callers have.
+const LATELY: Duration = Duration::from_secs(6 * 3600);
+
+/// A swap that is put to the test.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked {
+    /// When it was made.
+    of: Option<Time>,
+    /// When to ask once more; none while a test is under way, or when it has said what there is to say.
+    again: Option<Time>,
+}
+
+impl Desk {
+    /// Tells or asks the prober something, if there is one.
+    pub fn ask(&self, ask: Ask) {
+        if let Some(prober) = &self.prober {
+            // Full only if the prober is stuck: the schedule finds what is lost here.
+            let _ = prober.try_send(ask);
+        }
+    }
+
+    fn settings(&self, number: E164) -> Option<&Settings> {
+        let ix = self.shared.roster.find(number)?;
+        self.probes.get(self.shared.roster.number(ix).group.0 as usize)?.as_ref()
+    }
+
+    /// True if a test call or message can be made to this number.
+    pub(super) fn can_prove(&self, number: E164, channel: Channel) -> bool {
+        let is_watched = |ix| self.shared.roster.number(ix).channels[channel.index()];
+        // Commands place calls and no messages, and calls from who knows where are not found in the log.
+        let is_seen = |s: &Settings| s.externals.iter().any(|e| e.from.is_some());
+        let can = |s: &Settings| s.from.is_some() || channel == Channel::Voice && is_seen(s);
+        self.prober.is_some()
+            && self.shared.roster.find(number).is_some_and(is_watched)
+            && self.settings(number).is_some_and(can)
+    }
+
+    /// Puts swaps to the test that have not been.
+    pub(super) fn prove(&mut self, now: Time) {
+        if self.prober.is_none() {
+            return;
+        }
+        let mut wanted = Vec::new();
+        for (number, channel, saga) in self.hands.sagas() {
+            let is_wanted = matches!(saga.state, State::ReadBack(_) | State::Restored(_));
+            let is_late = saga.since.is_none_or(|t| t + LATELY < now);
+            let asked = self.proofs.get(&(number, channel));
+            let is_due = asked.is_none_or(|a| a.of != saga.since || a.again.is_some_and(|at| at <= now));
+            if is_wanted && !is_late && is_due && self.can_prove(number, channel) {
+                wanted.push((number, channel, saga.since));
+            }
+        }
+        for (number, channel, since) in wanted {
+            self.proofs.insert((number, channel), Asked { of: since, again: None });
+            if let Some(number) = self.shared.roster.find(number) {
+                self.ask(Ask::Prove { number, channel });
+            }
+        }
+    }
+
+    /// A probe showed something: of a number that was swapped, it is the proof.
+    pub async fn probed(&mut self, engine: &mut Engine, now: Time, probed: &Probed) {
+        let (channel, number) = (probed.channel, self.shared.roster.number(probed.number).e164);
+        let Some(last) = probed.attempts.last() else { return };
+        if last.found == Found::Success {
+            self.hands.served(number, channel, last.started_at);
+        }
+        let Some(saga) = self.hands.saga(number, channel) else { return };
+        let found = match last.found {
+            Found::Failure(_) if counted(&probed.attempts).is_empty() => Found::Error(Unmeasured::Busy),
+            Found::Success if last.entry.is_none() && matches!(last.origin, Origin::External(_)) => {
+                Found::Error(Unmeasured::Unseen)
+            }
+            Found::Success | Found::Failure(_) | Found::Error(_) => last.found,
+        };
+        // What was begun before the swap says nothing of what came after it.
+        let Some(since) = saga.since.filter(|t| *t <= probed.attempts[0].started_at) else { return };
+        if let (State::Restored(_), Why::Proof) = (&saga.state, probed.why) {
+            let detail = &last.detail;
+            let again = match found {
+                Found::Success => {
+                    tracing::info!(%number, %channel, "the restored handler answers a test: {detail}");
+                    self.hands.is_verifying(number, channel).then_some(now + VERIFY_AGAIN)
+                }
+                Found::Failure(reason) => {
+                    tracing::error!(%number, %channel, "the restored handler fails a test: {}: {detail}", reason.text());
+                    None
+                }
+                Found::Error(_) => Some(now + PROVE_AGAIN),
+            };
+            self.proofs.insert((number, channel), Asked { of: Some(since), again });
+            return;
+        }
+        let State::ReadBack(swap) = &saga.state else { return };
+        let decision = swap.order;
+        let how = format!("{} from {}", found.text(), last.origin.name());
+        let (end, why) = match found {
+            Found::Success if probed.on_fallback => (
+                End::Proven,
+                format!("the fallback is the effective handler, and a test was answered: {how}: {}", last.detail),
+            ),
+            // Somebody else has it, or the fallback does: either way it is not what was written.
+            Found::Success => (End::Unproven, "a test was answered, and not by the fallback".to_owned()),
+            Found::Failure(_) => (End::Unproven, format!("the fallback fails a test: {how}: {}", last.detail)),
+            Found::Error(_) => (End::Written, format!("{NOT_YET}: {how}: {}", last.detail)),
+        };
+        let again = (end == End::Written).then_some(now + PROVE_AGAIN);
+        // Said once, however often it is tried.
+        let said = self.hands.order(decision).and_then(|p| p.ended.get(&number)).map(|(_, detail)| detail.as_str());
+        let is_said = said.is_some_and(|s| s.starts_with(NOT_YET));
+        self.proofs.insert((number, channel), Asked { of: Some(since), again });
+        if end == End::Written && is_said {
+            return;
+        }
+        let entry = Entry::Result { decision, channel, number, result: end, detail: why.clone() };
+        if let Err(error) = self.record(now, vec![entry]).await {
+            tracing::error!(%number, %channel, %error, cure = error.cure, "a proof is not in the journal");
+            self.proofs.insert((number, channel), Asked { of: Some(since), again: Some(now + PROVE_AGAIN) });
+            return;
+        }
+        // Written again keeps its place in time: it is the same swap, looked at once more.
+        let since = self.hands.saga(number, channel).and_then(|s| s.since);
+        if let Some(asked) = self.proofs.get_mut(&(number, channel)) {
+            asked.of = since;
+        }
+        if end != End::Written {
+            let journaled = Journaled { at: now, entries: Vec::new(), began: now };
+            self.ended(engine, &journaled, decision, channel, number, end, &why);
+        }
+    }
+
+    /// Why a rollback that was read back is not proven, where it cannot be.
+    pub(super) fn unprovable(&self, act: Act, end: End, number: E164, channel: Channel) -> Option<&'static str> {
+        let is_it = act == Act::Rollback && end == End::Written && !self.can_prove(number, channel);
+        is_it.then_some("not proven: no test call is configured ([group.probe] from)")
+    }
+}

@@ -1,0 +1,263 @@
+//! The task that owns the engine: feeds it, moves its time on, and tells the world what it said.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::Desk;
+use crate::agent::probe::{Ask, Probed};
+use crate::agent::publish::status::Status;
+use crate::agent::{Batch, Message, Shared};
+use crate::core::detect::engine::{Engine, Event, PhaseChange};
+use crate::core::model::decision::{Action, Decision, Phase};
+use crate::core::model::id::Channel;
+use crate::core::model::roster::NumberIx;
+use crate::core::model::source::{Source, needed};
+use crate::core::model::time::Time;
+use crate::core::model::verdict::Verdict;
+use crate::core::rollback::entry::Entry;
+
+/// Between ticks when nothing comes in: how late a decision that only time brings can be.
+const TICK: Duration = Duration::from_secs(1);
+
+/// Polls speed up this long before a port is due.
+const SOON: Duration = Duration::from_secs(120);
+
+/// Numbers of a group that are probed when the whole of it is suspected.
+const GROUP_PROBES: usize = 5;
+
+/// Decisions kept for the status.
+const DECISIONS: usize = 50;
+
+pub struct EngineTask {
+    shared: Shared,
+    engine: Engine,
+    decisions: VecDeque<Arc<Decision>>,
+    /// Whether each channel could be seen at the last tick. Nothing has been read at the start.
+    blind: [bool; 2],
+    desk: Desk,
+    active: watch::Sender<bool>,
+    status: watch::Sender<Arc<Status>>,
+}
+
+impl EngineTask {
+    pub fn new(
+        shared: Shared,
+        engine: Engine,
+        earlier: Vec<Arc<Decision>>,
+        desk: Desk,
+        active: watch::Sender<bool>,
+        status: watch::Sender<Arc<Status>>,
+    ) -> EngineTask {
+        EngineTask { shared, engine, decisions: earlier.into(), blind: [true; 2], desk, active, status }
+    }
+
+    pub async fn run(mut self, mut inbox: mpsc::Receiver<Message>, stop: CancellationToken) {
+        let clock = self.shared.clock.clone();
+        self.tick().await;
+        loop {
+            let next = async {
+                tokio::select! {
+                    biased;
+                    () = stop.cancelled() => None,
+                    message = inbox.recv() => message,
+                }
+            };
+            match clock.wait(Some(clock.now() + TICK), next).await {
+                Some(None) => break,
+                Some(Some(message)) => self.handle(message).await,
+                None => {}
+            }
+            self.tick().await;
+            if self.desk.fault.is_some() {
+                return;
+            }
+        }
+        // The pollers have ended; what they committed is counted before we go.
+        while let Ok(message) = inbox.try_recv() {
+            self.handle(message).await;
+            self.tick().await;
+        }
+    }
+
+    async fn handle(&mut self, message: Message) {
+        let now = self.shared.clock.now();
+        match message {
+            Message::Batch(batch) => self.take(batch),
+            Message::Looked { at, numbers } => self.desk.looked(at, numbers).await,
+            Message::Journaled(journaled) => self.desk.journaled(&mut self.engine, journaled).await,
+            Message::Drifted(drifted) => self.desk.drifted(&mut self.engine, now, drifted).await,
+            Message::Fallback(looked) => self.desk.fallback(&self.engine, now, looked).await,
+            Message::Probed(probed) => self.probed(now, &probed).await,
+            Message::Ported { numbers, reply } => self.ported(&numbers, reply),
+            Message::Word { word, is_meant, reply } => {
+                let answer = self.desk.word(&mut self.engine, now, word, is_meant).await;
+                // Whoever asked may have gone away.
+                let _ = reply.send(answer);
+            }
+        }
+    }
+
+    fn take(&mut self, batch: Batch) {
+        for (at, observation) in &batch.seen {
+            self.engine.observe(*at, observation);
+        }
+        self.engine.polled(batch.source, batch.polled_at);
+    }
+
+    async fn probed(&mut self, now: Time, probed: &Probed) {
+        for (at, observation) in &probed.seen {
+            self.engine.observe(*at, observation);
+        }
+        self.desk.probed(&mut self.engine, now, probed).await;
+    }
+
+    /// Asks for a test call where something might be wrong.
+    fn suspect(&self, numbers: impl Iterator<Item = NumberIx>, channel: Channel) {
+        for number in numbers {
+            self.desk.ask(Ask::Suspect { number, channel });
+        }
+    }
+
+    fn ported(&mut self, numbers: &[NumberIx], reply: oneshot::Sender<usize>) {
+        let waiting = |engine: &Engine| engine.waiting(numbers);
+        let before = waiting(&self.engine);
+        self.engine.ported(self.shared.clock.now(), numbers);
+        // Whoever asked may have gone away.
+        let _ = reply.send(before - waiting(&self.engine));
+    }
+
+    async fn tick(&mut self) {
+        let now = self.shared.clock.now();
+        let events = self.engine.tick(now);
+        for event in events {
+            self.tell(now, event).await;
+        }
+        self.desk.step(&mut self.engine, now).await;
+        self.tell_blindness(now);
+        self.active.send_if_modified(|active| {
+            let is = self.engine.is_active(now, SOON);
+            std::mem::replace(active, is) != is
+        });
+        let decisions = self.decisions.iter().cloned().collect();
+        self.status.send_replace(Arc::new(Status::of(&self.engine, &self.desk.hands, now, decisions)));
+    }
+
+    /// One line when a channel can no longer be seen, and one when it can again.
+    fn tell_blindness(&mut self, now: Time) {
+        for channel in Channel::ALL {
+            let stale: Vec<Source> = needed(channel).into_iter().filter(|s| self.engine.is_stale(*s, now)).collect();
+            let was_blind = std::mem::replace(&mut self.blind[channel.index()], !stale.is_empty());
+            if !self.engine.watches(channel) {
+                continue;
+            }
+            let read = stale.iter().filter_map(|s| self.engine.polled_at(*s)).min();
+            self.desk.news.sight(now, channel, was_blind, &stale, read);
+            match (was_blind, stale.is_empty()) {
+                (false, false) => {
+                    let cannot_read = stale.iter().map(|s| s.label()).collect::<Vec<_>>().join(", ");
+                    tracing::error!(%channel, cannot_read, "blind: nothing can be said or decided until this is over");
+                }
+                (true, true) => tracing::info!(%channel, "every log that is needed is fresh"),
+                (true, false) | (false, true) => {}
+            }
+        }
+    }
+
+    async fn tell(&mut self, now: Time, event: Event) {
+        let roster = &self.shared.roster;
+        let metrics = &self.shared.metrics;
+        match event {
+            Event::Settled(change) => {
+                metrics.settled(&change);
+                self.desk.settled(&change);
+                if change.is_inbound && change.is.is_curable_failure() {
+                    self.suspect(std::iter::once(change.number), change.channel);
+                }
+            }
+            Event::Alert { number, code } => metrics.alert(number, code),
+            Event::Phase { number, channel, from, to, why } => {
+                self.desk.ask(Ask::Phase { number, channel, phase: to });
+                let e164 = roster.number(number).e164;
+                let why = match (to, why) {
+                    (Phase::Passive, _) => "watched closely for long enough",
+                    (Phase::Active, PhaseChange::Due) => "it had a day to settle",
+                    (_, PhaseChange::Due) => "its port was due",
+                    (_, PhaseChange::Served) => "its first caller was served",
+                    (_, PhaseChange::Probed) => "a test reached it and was served",
+                    (_, PhaseChange::FirstCaller) => "its first caller arrived",
+                    (_, PhaseChange::Operator) => "an operator said so",
+                };
+                tracing::info!(number = %e164, %channel, from = from.label(), to = to.label(), "phase: {why}");
+                if to == Phase::Passive {
+                    tracing::info!(number = %e164, %channel, "polls are slower from here on; decisions and alerts go on");
+                }
+                let entry = Entry::Phase { channel, number: e164, phase: to };
+                if let Err(error) = self.shared.append(now, &[entry]).await {
+                    tracing::error!(%error, cure = error.cure, "this phase is not in the journal");
+                }
+            }
+            Event::Verdict { number, channel, from, to } => {
+                if to == Verdict::Silent {
+                    self.suspect(std::iter::once(number), channel);
+                }
+                if from == Verdict::Blind || to == Verdict::Blind {
+                    // Said once for all, below.
+                    return;
+                }
+                let e164 = roster.number(number).e164;
+                self.desk.news.verdict(now, e164, channel, to);
+                let e = &self.engine.channel(number, channel).evidence;
+                tracing::info!(
+                    number = %e164, %channel, from = from.label(), to = to.label(), callers = e.callers,
+                    failing = e.failing, "verdict"
+                );
+            }
+            Event::GroupVerdict { group, channel, from, to } => {
+                if matches!(to, Verdict::Silent | Verdict::Suspect) {
+                    self.suspect(roster.group(group).numbers.iter().copied().take(GROUP_PROBES), channel);
+                }
+                let name = &roster.group(group).name;
+                if from == Verdict::Blind || to == Verdict::Blind {
+                    return;
+                }
+                tracing::info!(group = %name, %channel, from = from.label(), to = to.label(), "verdict");
+            }
+            Event::Decided(decision) => self.decided(now, decision).await,
+        }
+    }
+
+    async fn decided(&mut self, now: Time, decision: Decision) {
+        let Some(decision) = self.desk.decided(&mut self.engine, now, decision).await else {
+            return;
+        };
+        self.shared.metrics.decided(&decision);
+        let (id, group, channel) = (decision.id, decision.group.to_string(), decision.channel);
+        let numbers = decision.numbers.len();
+        let leading = decision.evidence.reasons.first().map_or("", |r| r.reason.text());
+        match decision.action {
+            Action::Rollback => tracing::warn!(
+                decision = %id, group, %channel, numbers, callers = decision.evidence.failing,
+                "callers are not served: {}: {leading}", decision.rule
+            ),
+            Action::Withheld { guard } => {
+                self.shared.metrics.suppressed(guard.into());
+                tracing::warn!(
+                    decision = %id, group, %channel, numbers, guard = guard.label(),
+                    "would have rolled back, but {}: {}: {leading}", guard.text(), decision.rule
+                );
+            }
+            Action::Page { reason } => {
+                tracing::error!(
+                    decision = %id, group, %channel, numbers, reason = reason.label(),
+                    "trouble that a swap would not cure: {}: {}", reason.text(), decision.rule
+                );
+            }
+        }
+        self.decisions.push_front(decision);
+        self.decisions.truncate(DECISIONS);
+    }
+}

@@ -1,0 +1,96 @@
+//! What the detector knows, as the guards ask it.
+
+use super::write_guard::Gate;
+use crate::core::detect::engine::Engine;
+use crate::core::model::decision::Phase;
+use crate::core::model::id::{Channel, E164, GroupName};
+use crate::core::model::source::needed;
+use crate::core::model::time::Time;
+use crate::core::model::verdict::Verdict;
+use crate::core::rollback::guard::Sight;
+use crate::core::rollback::orders::{Hands, Watch};
+
+/// The state of detection at one instant.
+pub struct View<'a> {
+    engine: &'a Engine,
+    is_leading: bool,
+    sight: [Sight; 2],
+    is_storm: [bool; 2],
+}
+
+impl<'a> View<'a> {
+    pub fn of(engine: &'a Engine, hands: &Hands, gate: &Gate, now: Time) -> View<'a> {
+        View {
+            engine,
+            is_leading: gate.is_leading(),
+            sight: Channel::ALL.map(|c| sight(engine, now, c)),
+            is_storm: Channel::ALL.map(|c| is_storm(engine, hands, now, c)),
+        }
+    }
+}
+
+/// How fresh everything is that `channel` needs.
+fn sight(engine: &Engine, now: Time, channel: Channel) -> Sight {
+    let blind_after = engine.settings().blind_after;
+    let one = |source| match engine.polled_at(source) {
+        _ if engine.is_stale(source, now) => Sight::Blind,
+        Some(at) if at + blind_after / 2 < now => Sight::Sick,
+        Some(_) | None => Sight::Clear,
+    };
+    needed(channel).into_iter().map(one).max().unwrap_or_default()
+}
+
+/// True if in most groups most numbers fail. With one group there is nothing to compare.
+fn is_storm(engine: &Engine, hands: &Hands, now: Time, channel: Channel) -> bool {
+    let roster = engine.roster();
+    let fails = |number: E164, verdict: Verdict| {
+        let swapped_lately = hands
+            .saga(number, channel)
+            .is_some_and(|s| s.state.is_on_fallback() && s.since.is_some_and(|t| t + LATELY > now));
+        verdict == Verdict::Failing || hands.is_engaged(number, channel) || swapped_lately
+    };
+    let (mut groups, mut failing) = (0, 0);
+    for (_, group) in roster.groups() {
+        let watched = || group.numbers.iter().filter(|ix| roster.number(**ix).channels[channel.index()]);
+        if watched().next().is_none() {
+            continue;
+        }
+        groups += 1;
+        let bad = watched().filter(|ix| fails(roster.number(**ix).e164, engine.channel(**ix, channel).verdict)).count();
+        failing += usize::from(bad * 2 > watched().count());
+    }
+    groups >= 2 && failing * 2 > groups
+}
+
+/// Rollbacks of so long ago still tell of the same storm.
+const LATELY: std::time::Duration = std::time::Duration::from_secs(600);
+
+impl Watch for View<'_> {
+    fn is_leading(&self) -> bool {
+        self.is_leading
+    }
+
+    fn phase(&self, number: E164, channel: Channel) -> Phase {
+        // A number that is no longer configured is not watched, and nothing is written to it.
+        let found = self.engine.roster().find(number);
+        found.map_or(Phase::Waiting, |ix| self.engine.channel(ix, channel).phase)
+    }
+
+    fn verdict(&self, number: E164, channel: Channel) -> Verdict {
+        let found = self.engine.roster().find(number);
+        found.map_or(Verdict::Unknown, |ix| self.engine.channel(ix, channel).verdict)
+    }
+
+    fn group_verdict(&self, group: &GroupName, channel: Channel) -> Verdict {
+        let found = self.engine.roster().groups().find(|(_, g)| g.name == *group);
+        found.map_or(Verdict::Unknown, |(ix, _)| self.engine.group_verdict(ix, channel).0)
+    }
+
+    fn sight(&self, channel: Channel) -> Sight {
+        self.sight[channel.index()]
+    }
+
+    fn is_storm(&self, channel: Channel) -> bool {
+        self.is_storm[channel.index()]
+    }
+}

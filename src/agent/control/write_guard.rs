@@ -1,0 +1,65 @@
+//! What may stop a write at the last moment: a hold, a mode, a lease that runs out.
+//!
+//! A group's rollback takes a while. Whoever sets a hold in the middle of it means the numbers that
+//! are still to come, so the executor asks here right before each of its writes. The engine's task
+//! keeps this up to date; both look at the same words.
+
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use crate::clock::Clock;
+use crate::core::model::decision::Mode;
+use crate::core::model::guard::Guard;
+use crate::core::model::id::{Channel, E164, GroupName};
+use crate::core::model::order::Hold;
+use crate::store::Store;
+
+/// Less than this left of the lease, and nothing new is begun under it.
+const LEAST: Duration = Duration::from_secs(5);
+
+/// This much of the lease is left untouched by work under it: clocks and disks take their time.
+const MARGIN: Duration = Duration::from_secs(2);
+
+#[derive(Clone)]
+pub struct Gate {
+    clock: Clock,
+    store: Store,
+    words: Arc<RwLock<Words>>,
+}
+
+struct Words {
+    mode: Mode,
+    holds: Vec<Hold>,
+}
+
+impl Gate {
+    pub fn new(clock: Clock, store: Store) -> Gate {
+        // Closed until somebody says otherwise.
+        let words = Words { mode: Mode::Observe, holds: Vec::new() };
+        Gate { clock, store, words: Arc::new(RwLock::new(words)) }
+    }
+
+    pub fn set(&self, mode: Mode, holds: Vec<Hold>) {
+        *self.words.write().unwrap_or_else(PoisonError::into_inner) = Words { mode, holds };
+    }
+
+    /// True while this agent may act at all.
+    pub fn is_leading(&self) -> bool {
+        self.store.lease_left(self.clock.now()) >= LEAST
+    }
+
+    /// How long the next piece of work may take, or what stands against it.
+    pub fn pass(&self, group: &GroupName, number: E164, channel: Channel) -> Result<Duration, Guard> {
+        let now = self.clock.now();
+        let words = self.words.read().unwrap_or_else(PoisonError::into_inner);
+        if !self.is_leading() {
+            Err(Guard::Lease)
+        } else if words.mode == Mode::Observe {
+            Err(Guard::Mode)
+        } else if words.holds.iter().any(|h| now < h.until && h.scope.covers(group, number, channel)) {
+            Err(Guard::Hold)
+        } else {
+            Ok(self.store.lease_left(now).saturating_sub(MARGIN))
+        }
+    }
+}

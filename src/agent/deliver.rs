@@ -1,0 +1,462 @@
+//! Carries notices to people: keeps each until it is delivered, tries again, and writes down what was
+//! answered.
+//!
+//! A **clerk** takes what is posted, keeps it in the store for every notifier that wants it, and puts
+//! it into that notifier's queue. One **carrier** a notifier takes its queue in order and sends: one that
+//! is slow or down delays nobody else. What it cannot deliver it tries again, ever more rarely with some
+//! jitter, or when the other side says (`Retry-After`), for as long as [`GIVE_UP_AFTER`]. More than a
+//! notifier takes in a minute is held back and summed up in one notice. What stood in a queue when the agent
+//! ended is in the store, and the next agent's clerk takes it up.
+//!
+//! Promises: posting never waits, and what finds no room is counted and told. A notifier that does not
+//! deliver is itself news for the others. Every notice's fate is in the store.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rand::{RngExt as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
+use tokio::sync::{Notify, mpsc};
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::core::model::time::Time;
+use crate::core::notice::condition::Condition;
+use crate::core::notice::make::Maker;
+use crate::core::notice::{Kind, Notice, Severity, Standing};
+use crate::metrics::Metrics;
+use crate::notify::{Answer, Channel, Notifier, Sender, alertmanager};
+use crate::store::Store;
+use crate::store::outbox::{Delivery, Fate};
+
+/// Notices that may wait for the clerk: a storm of a thousand numbers, twice.
+const LETTERBOX: usize = 2048;
+
+/// Notices that may wait for one carrier.
+const QUEUE: usize = 2048;
+
+/// After this a notice is no longer of use.
+const GIVE_UP_AFTER: Duration = Duration::from_secs(24 * 3600);
+
+/// Before the second try; twice as long before each further one.
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+const LONGEST_WAIT: Duration = Duration::from_secs(300);
+
+/// Tries in a row without success after which the others are told.
+const FAILING: u32 = 3;
+
+/// The span in which `per_minute` is counted.
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// Records of deliveries are kept so long.
+const KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// Where notices are posted. Cheap to clone.
+#[derive(Clone)]
+pub struct Letterbox {
+    clerk: mpsc::Sender<Notice>,
+    lost: Arc<AtomicU64>,
+}
+
+impl Letterbox {
+    pub fn new() -> (Letterbox, mpsc::Receiver<Notice>) {
+        let (clerk, posted) = mpsc::channel(LETTERBOX);
+        (Letterbox { clerk, lost: Arc::default() }, posted)
+    }
+
+    /// Hands a notice on, or counts it as lost. An agent that is stopping takes no more: the next one
+    /// finds them in the journal.
+    pub fn post(&self, notice: Notice) {
+        if let Err(mpsc::error::TrySendError::Full(notice)) = self.clerk.try_send(notice) {
+            tracing::error!(key = notice.key, "no room for a notice: {}", notice.title);
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// A notice on its way.
+#[derive(Debug, Clone)]
+struct Letter {
+    /// Its row, unless the store could not keep it.
+    id: Option<i64>,
+    notice: Notice,
+    tries: u32,
+    due: Time,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    state: Mutex<QueueState>,
+    woken: Notify,
+}
+
+#[derive(Debug, Default)]
+struct QueueState {
+    letters: VecDeque<Letter>,
+    lost: u64,
+    is_closed: bool,
+}
+
+impl Queue {
+    fn lock(&self) -> MutexGuard<'_, QueueState> {
+        // Plain data, valid after any panic.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What all the courier's tasks have.
+#[derive(Clone)]
+pub struct Courier {
+    clock: Clock,
+    store: Store,
+    metrics: Metrics,
+    maker: Maker,
+    sender: Sender,
+    letterbox: Letterbox,
+    /// Seeds the jitter.
+    seed: u64,
+}
+
+/// Puts notices into queues.
+pub struct Clerk {
+    courier: Courier,
+    carriers: Vec<(Arc<Notifier>, Arc<Queue>)>,
+    posted: mpsc::Receiver<Notice>,
+}
+
+/// Takes one queue to one notifier.
+pub struct Carrier {
+    courier: Courier,
+    notifier: Arc<Notifier>,
+    queue: Arc<Queue>,
+    /// When it sent, within the last minute.
+    sent: VecDeque<Time>,
+    held_back: Vec<(Severity, String)>,
+    /// Tries in a row that did not succeed.
+    failures: u32,
+    /// Since when the others know that it does not deliver.
+    failing: Option<(Time, Condition)>,
+    /// What an Alertmanager was told and stands.
+    standing: BTreeMap<String, Notice>,
+    next_word: Time,
+    jitter: ChaCha8Rng,
+}
+
+/// Everything that the tasks are made of.
+pub struct Parts {
+    pub clock: Clock,
+    pub store: Store,
+    pub metrics: Metrics,
+    pub maker: Maker,
+    pub sender: Sender,
+    pub letterbox: Letterbox,
+    pub seed: u64,
+}
+
+/// The clerk and a carrier for each notifier, with what was left by the agent before.
+pub fn staff(
+    parts: Parts,
+    notifiers: &[Notifier],
+    posted: mpsc::Receiver<Notice>,
+    told: &[Delivery],
+) -> (Clerk, Vec<Carrier>) {
+    let Parts { clock, store, metrics, maker, sender, letterbox, seed } = parts;
+    metrics.notifiers(notifiers.iter().map(|n| n.name.as_str()));
+    let courier = Courier { clock, store, metrics, maker, sender, letterbox, seed };
+    let now = courier.clock.now();
+    let mut clerk = Clerk { courier: courier.clone(), carriers: Vec::new(), posted };
+    let mut carriers = Vec::new();
+    for notifier in notifiers {
+        let notifier = Arc::new(notifier.clone());
+        let ours = || told.iter().filter(|d| d.notifier == notifier.name);
+        let queue = Arc::new(Queue::default());
+        queue.lock().letters = ours()
+            .filter(|d| d.fate == Fate::Waiting)
+            .map(|d| Letter { id: Some(d.id), notice: d.notice.clone(), tries: d.tries, due: now })
+            .collect();
+        clerk.carriers.push((notifier.clone(), queue.clone()));
+        let mut carrier = Carrier {
+            jitter: ChaCha8Rng::seed_from_u64(courier.seed ^ carriers.len() as u64),
+            courier: courier.clone(),
+            queue,
+            sent: VecDeque::new(),
+            held_back: Vec::new(),
+            failures: 0,
+            failing: None,
+            standing: BTreeMap::new(),
+            next_word: now,
+            notifier: notifier.clone(),
+        };
+        for d in ours().filter(|d| d.fate == Fate::Delivered) {
+            carrier.stands(&d.notice);
+        }
+        let key = format!("notifier/{}", carrier.notifier.name);
+        if let Some(last) = told.iter().rfind(|d| d.notice.key == key).filter(|d| d.notice.standing == Standing::Stands)
+        {
+            let condition = Condition::NotifierFailing { name: carrier.notifier.name.clone(), problem: String::new() };
+            carrier.failing = Some((last.notice.at.at, condition));
+        }
+        carriers.push(carrier);
+    }
+    (clerk, carriers)
+}
+
+impl Clerk {
+    /// Works until it is stopped; what was posted by then is kept.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let clock = self.courier.clock.clone();
+        if let Err(error) = self.courier.store.prune_outbox(clock.now() - KEPT).await {
+            tracing::warn!(%error, cure = error.cure, "old notices are not forgotten");
+        }
+        loop {
+            let next = async {
+                tokio::select! {
+                    biased;
+                    () = stop.cancelled() => None,
+                    notice = self.posted.recv() => notice,
+                }
+            };
+            match clock.wait(None, next).await.flatten() {
+                Some(notice) => self.take(notice).await,
+                None => break,
+            }
+        }
+        while let Ok(notice) = self.posted.try_recv() {
+            self.take(notice).await;
+        }
+        for (_, queue) in &self.carriers {
+            queue.lock().is_closed = true;
+            queue.woken.notify_one();
+        }
+    }
+
+    async fn take(&self, notice: Notice) {
+        let lost = self.courier.letterbox.lost.swap(0, Ordering::Relaxed);
+        for (notifier, queue) in &self.carriers {
+            if lost > 0 {
+                queue.lock().lost += lost;
+                (0..lost).for_each(|_| self.courier.metrics.notified(&notifier.name, "dropped"));
+            }
+            if !notifier.wants(&notice) {
+                continue;
+            }
+            let id = match self.courier.store.keep_notice(&notifier.name, &notice).await {
+                Ok(Some(id)) => Some(id),
+                // Told already, before a restart.
+                Ok(None) => continue,
+                Err(error) => {
+                    tracing::warn!(%error, cure = error.cure, "a notice is sent without being kept");
+                    None
+                }
+            };
+            let letter = Letter { id, notice: notice.clone(), tries: 0, due: self.courier.clock.now() };
+            let has_room = {
+                let mut state = queue.lock();
+                let has_room = state.letters.len() < QUEUE;
+                if has_room {
+                    state.letters.push_back(letter);
+                } else {
+                    state.lost += 1;
+                }
+                has_room
+            };
+            if !has_room {
+                self.courier.metrics.notified(&notifier.name, "dropped");
+                self.courier.note(id, Fate::Dropped, 0, "no room in the queue").await;
+            }
+            queue.woken.notify_one();
+        }
+    }
+}
+
+impl Courier {
+    async fn note(&self, id: Option<i64>, fate: Fate, tries: u32, answer: &str) {
+        let Some(id) = id else { return };
+        if let Err(error) = self.store.note_delivery(id, fate, tries, self.clock.now(), answer).await {
+            tracing::warn!(%error, cure = error.cure, "what became of a notice is not written down");
+        }
+    }
+}
+
+impl Carrier {
+    pub fn name(&self) -> &str {
+        &self.notifier.name
+    }
+
+    /// Works until the clerk has closed its queue.
+    pub async fn run(mut self) {
+        let clock = self.courier.clock.clone();
+        loop {
+            let now = clock.now();
+            self.say_what_stands(now).await;
+            self.sum_up(now).await;
+            let letter = self.next(now);
+            if let Some(letter) = letter {
+                self.carry(letter).await;
+                continue;
+            }
+            if self.queue.lock().is_closed {
+                return;
+            }
+            let queue = self.queue.clone();
+            clock.wait(self.wake_at(), queue.woken.notified()).await;
+        }
+    }
+
+    /// The letter that is to be sent now. When the agent stops, only what nobody else would send.
+    fn next(&self, now: Time) -> Option<Letter> {
+        let mut state = self.queue.lock();
+        if state.is_closed {
+            let ix = state.letters.iter().position(|l| l.id.is_none() && l.tries == 0)?;
+            return state.letters.remove(ix);
+        }
+        // In order: an end must not overtake its beginning.
+        state.letters.front().filter(|l| l.due <= now)?;
+        state.letters.pop_front()
+    }
+
+    fn wake_at(&self) -> Option<Time> {
+        let due = self.queue.lock().letters.front().map(|l| l.due);
+        let word = (!self.standing.is_empty()).then_some(self.next_word);
+        let free = self.sent.front().filter(|_| !self.held_back.is_empty()).map(|t| *t + MINUTE);
+        [due, word, free].into_iter().flatten().min()
+    }
+
+    /// True if another notice may go out in this minute.
+    fn is_free(&mut self, now: Time) -> bool {
+        while self.sent.front().is_some_and(|t| *t + MINUTE <= now) {
+            self.sent.pop_front();
+        }
+        self.sent.len() < self.notifier.per_minute as usize
+    }
+
+    async fn carry(&mut self, mut letter: Letter) {
+        let now = self.courier.clock.now();
+        let is_end = letter.notice.standing == Standing::Over && self.notifier.channel.keeps_incidents();
+        // A letter that was tried has its place in the minute already; an end that a pager waits for has no need of one.
+        if letter.tries == 0 && !is_end {
+            if !self.is_free(now) {
+                self.held_back.push((letter.notice.severity, letter.notice.title.clone()));
+                self.courier.metrics.notified(&self.notifier.name, "held_back");
+                let said = "more than per_minute: summed up in a later notice";
+                self.courier.note(letter.id, Fate::HeldBack, 0, said).await;
+                return;
+            }
+            self.sent.push_back(now);
+        }
+        let answer = self.courier.sender.send(&self.notifier, &letter.notice).await;
+        letter.tries = letter.tries.saturating_add(1);
+        let now = self.courier.clock.now();
+        match &answer {
+            Answer::Delivered(said) => {
+                self.courier.metrics.notified(&self.notifier.name, "success");
+                self.courier.note(letter.id, Fate::Delivered, letter.tries, said).await;
+                self.stands(&letter.notice);
+                self.next_word = now + alertmanager::EVERY;
+                self.works(now);
+            }
+            Answer::Refused(problem) => {
+                self.courier.metrics.notified(&self.notifier.name, "failure");
+                tracing::error!(notifier = self.notifier.name, key = letter.notice.key, "refused: {problem}");
+                self.courier.note(letter.id, Fate::Failed, letter.tries, problem).await;
+                self.fails(now, FAILING, problem);
+            }
+            Answer::Again { problem, after } => {
+                self.courier.metrics.notified(&self.notifier.name, "failure");
+                tracing::warn!(
+                    notifier = self.notifier.name,
+                    key = letter.notice.key,
+                    tries = letter.tries,
+                    "{problem}"
+                );
+                let is_old = letter.notice.at.at + GIVE_UP_AFTER <= now;
+                let fate = if is_old { Fate::Failed } else { Fate::Waiting };
+                self.courier.note(letter.id, fate, letter.tries, problem).await;
+                if !is_old {
+                    letter.due = now + after.unwrap_or_else(|| self.wait(letter.tries));
+                    self.queue.lock().letters.push_front(letter);
+                }
+                self.fails(now, 1, problem);
+            }
+        }
+    }
+
+    /// Before the next try: half of a bound that doubles, and up to the other half by chance.
+    fn wait(&mut self, tries: u32) -> Duration {
+        let bound = FIRST_WAIT.saturating_mul(1 << tries.saturating_sub(1).min(20)).min(LONGEST_WAIT);
+        let share: f64 = self.jitter.random();
+        bound / 2 + bound.mul_f64(share / 2.0)
+    }
+
+    fn works(&mut self, now: Time) {
+        self.failures = 0;
+        if let Some((since, condition)) = self.failing.take() {
+            let notice = self.courier.maker.condition(now, since, &condition, Standing::Over);
+            self.courier.letterbox.post(notice);
+        }
+    }
+
+    fn fails(&mut self, now: Time, weight: u32, problem: &str) {
+        self.failures = self.failures.saturating_add(weight);
+        if self.failures >= FAILING && self.failing.is_none() {
+            tracing::error!(notifier = self.notifier.name, "it does not deliver: {problem}");
+            let condition =
+                Condition::NotifierFailing { name: self.notifier.name.clone(), problem: problem.to_owned() };
+            let notice = self.courier.maker.condition(now, now, &condition, Standing::Stands);
+            self.failing = Some((now, condition));
+            self.courier.letterbox.post(notice);
+        }
+    }
+
+    /// One notice for all that was held back, as soon as there is room for it.
+    async fn sum_up(&mut self, now: Time) {
+        let is_closed = self.queue.lock().is_closed;
+        if is_closed || self.failures > 0 || !self.is_free(now) {
+            return;
+        }
+        let lost = std::mem::take(&mut self.queue.lock().lost);
+        if self.held_back.is_empty() && lost == 0 {
+            return;
+        }
+        let held_back = std::mem::take(&mut self.held_back);
+        let notice = self.courier.maker.summary(now, &self.notifier.name, &held_back, lost);
+        let id = self.courier.store.keep_notice(&self.notifier.name, &notice).await.ok().flatten();
+        self.queue.lock().letters.push_front(Letter { id, notice, tries: 0, due: now });
+    }
+
+    fn stands(&mut self, notice: &Notice) {
+        if !matches!(self.notifier.channel, Channel::Alertmanager { .. }) {
+            return;
+        }
+        match notice.standing {
+            Standing::Stands | Standing::Once if notice.kind != Kind::Test => {
+                self.standing.insert(notice.key.clone(), notice.clone());
+            }
+            Standing::Stands | Standing::Once => {}
+            Standing::Over => {
+                self.standing.remove(&notice.key);
+            }
+        }
+    }
+
+    /// Tells an Alertmanager again of what stands: it takes what it does not hear of for over.
+    async fn say_what_stands(&mut self, now: Time) {
+        let Channel::Alertmanager { url } = &self.notifier.channel else { return };
+        self.standing.retain(|_, n| n.standing == Standing::Stands || now < n.at.at + alertmanager::ONCE_FOR);
+        if self.standing.is_empty() || now < self.next_word || self.queue.lock().is_closed {
+            return;
+        }
+        self.next_word = now + alertmanager::EVERY;
+        let standing: Vec<&Notice> = self.standing.values().collect();
+        let answer = self.courier.sender.send_standing(url, &standing, self.notifier.timeout).await;
+        match answer {
+            Answer::Delivered(_) => self.works(now),
+            Answer::Again { problem, .. } | Answer::Refused(problem) => {
+                self.courier.metrics.notified(&self.notifier.name, "failure");
+                self.fails(now, 1, &problem);
+            }
+        }
+    }
+}

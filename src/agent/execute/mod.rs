@@ -1,0 +1,469 @@
+//! Carrying out orders: snapshot, intent, write, read back, and the journal at each step.
+//!
+//! Nothing is written to a number before its whole record and the intent are on the disk (law 1).
+//! Success is not Twilio's 200 but the effective handler as read back afterwards. The numbers of one
+//! order are written at the same time, as many at once as Twilio bears; each asks the [`Gate`] right
+//! before its write. What was journaled is reported to the engine's task, which folds it.
+//!
+//! An order that an earlier agent began is carried on by the same code: a number whose intent is in
+//! the journal is looked at first, and is written only if it is still as it was.
+
+pub mod write;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::routing::RoutingReader;
+use super::{Message, Shared};
+use crate::agent::control::write_guard::Gate;
+use crate::agent::execute::write::{Found, Job, Wrote, write};
+use crate::core::model::guard::Guard;
+use crate::core::model::id::{Channel, E164, NumberSid};
+use crate::core::model::order::{Act, End, FallbackState, Form, Order};
+use crate::core::model::time::Time;
+use crate::core::rollback::entry::Entry;
+use crate::core::rollback::saga::State;
+use crate::core::routing::values::Values;
+use crate::store::journal::sha256;
+use crate::store::{Problem, StoreError};
+use crate::twilio::Error;
+use crate::twilio::wire::NumberRead;
+
+/// Between tries to write the journal: nothing else is done meanwhile.
+const JOURNAL_AGAIN: Duration = Duration::from_secs(5);
+
+/// Tries to read numbers back; each is itself several requests.
+const READ_BACK: u32 = 3;
+
+/// Between them.
+const READ_AGAIN: Duration = Duration::from_secs(5);
+
+/// Numbers of an order to be carried out now.
+#[derive(Debug, Clone)]
+pub struct Work {
+    pub order: Arc<Order>,
+    /// Each with its state as the journal has it.
+    pub numbers: Vec<(E164, State)>,
+    pub fallback: FallbackState,
+}
+
+/// Entries that are in the journal now.
+#[derive(Debug)]
+pub struct Journaled {
+    pub at: Time,
+    pub entries: Vec<Entry>,
+    /// When the order's work had begun.
+    pub began: Time,
+}
+
+/// The journal can no longer be written by us, or the agent stops: the work is left as it is.
+struct Abandoned;
+
+pub struct Executor {
+    shared: Shared,
+    gate: Gate,
+    reader: RoutingReader,
+    /// Where results go.
+    report: mpsc::Sender<Message>,
+    stop: CancellationToken,
+    began: Time,
+}
+
+/// A number with what is to be written to it.
+struct Planned {
+    job: Job,
+    sid: NumberSid,
+    /// Of a rollback.
+    fallback: Option<String>,
+    /// Its intent is in the journal already.
+    is_intended: bool,
+    /// And a look shows that it was carried out.
+    is_written: bool,
+}
+
+type Ends = Vec<(E164, End, String)>;
+
+impl Executor {
+    pub fn new(shared: Shared, gate: Gate, report: mpsc::Sender<Message>, stop: CancellationToken) -> Executor {
+        let reader = RoutingReader::new(shared.client.clone(), &shared.roster);
+        let began = shared.clock.now();
+        Executor { shared, gate, reader, report, stop, began }
+    }
+
+    /// Carries out orders until it is stopped; the one under way is finished.
+    pub async fn run(mut self, mut work: mpsc::Receiver<Work>) {
+        let clock = self.shared.clock.clone();
+        let stop = self.stop.clone();
+        loop {
+            let next = async {
+                tokio::select! {
+                    biased;
+                    () = stop.cancelled() => None,
+                    work = work.recv() => work,
+                }
+            };
+            let Some(Some(work)) = clock.wait(None, next).await else {
+                return;
+            };
+            self.carry_out(&work).await;
+        }
+    }
+
+    /// Carries out one order. What cannot be journaled is left for the next start.
+    #[tracing::instrument(skip_all, fields(decision = %work.order.id, group = %work.order.group, channel = %work.order.channel))]
+    pub async fn carry_out(&mut self, work: &Work) {
+        self.began = self.shared.clock.now();
+        // Where work is abandoned, the log has said why.
+        let _ = match work.order.act {
+            Act::Rollback => self.roll_back(work).await,
+            Act::Restore => self.restore(work).await,
+        };
+    }
+
+    async fn roll_back(&mut self, work: &Work) -> Result<(), Abandoned> {
+        let Order { id: decision, channel, .. } = *work.order;
+        let mut ends = Ends::new();
+        let mut states = BTreeMap::new();
+        for (number, state) in &work.numbers {
+            if state.is_on_fallback() && !state.is_under_way() {
+                ends.push((*number, End::Written, "it is on the fallback already".to_owned()));
+            } else {
+                states.insert(*number, state);
+            }
+        }
+        let reads = match self.read(&mut states, channel, &mut ends).await {
+            Ok(reads) => reads,
+            Err(error) => {
+                ends.extend(states.keys().map(|n| (*n, End::Failed, error.to_string())));
+                return self.end(work, ends).await;
+            }
+        };
+        let mut planned = Vec::new();
+        let mut entries = Vec::new();
+        for read in &reads {
+            let number = read.record.number;
+            let Some(state) = states.remove(&number) else { continue };
+            match self.plan_rollback(work, read, state) {
+                Ok(plan) => {
+                    if !plan.is_intended {
+                        let (sid, record) = (plan.sid, read.raw.clone());
+                        let sha256 = sha256(record.as_bytes());
+                        entries.push(Entry::Snapshot { decision, channel, number, sid, record, sha256 });
+                        entries.push(Entry::Checked { decision, channel, number, fallback: work.fallback });
+                        let form = plan.job.form.clone();
+                        entries.push(Entry::Intent { decision, channel, number, sid, act: Act::Rollback, form });
+                    }
+                    planned.push(plan);
+                }
+                Err((end, why)) => ends.push((number, end, why)),
+            }
+        }
+        let missing = |n: &E164| (*n, End::Refused, "it is not in the account".to_owned());
+        ends.extend(states.keys().map(missing));
+        // Law 1: on the disk before anything is written.
+        if let Err(error) = self.shared.append(self.shared.clock.now(), &entries).await {
+            return self.cannot_begin(work, &error).await;
+        }
+        self.tell(entries).await;
+        self.write_and_read_back(work, planned, ends).await
+    }
+
+    fn plan_rollback(&self, work: &Work, read: &NumberRead, state: &State) -> Result<Planned, (End, String)> {
+        let Order { id, channel, ref group, .. } = *work.order;
+        let number = read.record.number;
+        let failed = |e: crate::core::routing::values::BadRecord| (End::Failed, e.to_string());
+        let ix = self.shared.roster.find(number).ok_or((End::Refused, "it is not ours".to_owned()))?;
+        let fallback = self.shared.roster.group_of(ix).fallback(channel).map(str::to_owned);
+        let fallback = fallback.ok_or((End::Refused, "its group has no fallback for this channel".to_owned()))?;
+        let now = Values::read(&read.raw, channel).map_err(failed)?;
+        let job = |form: Form, unwritten: Values| {
+            let written = unwritten.after(&form);
+            let (group, sid) = (group.clone(), read.record.sid);
+            Job { group, number, channel, sid, form, unwritten, written, force: false }
+        };
+        let sid = read.record.sid;
+        let planned = |job, is_intended, is_written| Planned {
+            job,
+            sid,
+            fallback: Some(fallback.clone()),
+            is_intended,
+            is_written,
+        };
+        match state {
+            State::Intended(swap) | State::Written(swap) if swap.order == id => {
+                let before = Values::read(&swap.before.record, channel).map_err(failed)?;
+                let job = job(swap.wrote.clone(), before);
+                match job.found(&read.raw).map_err(|e| (End::Failed, e))? {
+                    Found::Written => Ok(planned(job, true, true)),
+                    Found::Unwritten => Ok(planned(job, true, false)),
+                    Found::Foreign(_) => Err((End::Superseded, differences(&job, &now))),
+                }
+            }
+            State::Idle
+            | State::Snapshotted { .. }
+            | State::Checked { .. }
+            | State::Intended(_)
+            | State::Written(_)
+            | State::ReadBack(_)
+            | State::Proven(_)
+            | State::Unproven(_)
+            | State::Restoring { .. }
+            | State::RestoreWritten { .. }
+            | State::Restored(_)
+            | State::Failed(_)
+            | State::Refused(_)
+            | State::Superseded { .. } => {
+                let form = read.record.swap(channel, &fallback).map_err(|why| (End::Refused, why.to_string()))?;
+                let form = form.into_iter().map(|(k, v)| (k.to_owned(), v)).collect();
+                Ok(planned(job(form, now), false, false))
+            }
+        }
+    }
+
+    async fn restore(&mut self, work: &Work) -> Result<(), Abandoned> {
+        let Order { id: decision, channel, force, ref group, .. } = *work.order;
+        let mut ends = Ends::new();
+        let mut states = BTreeMap::new();
+        for (number, state) in &work.numbers {
+            match state.swap() {
+                Some(_) if matches!(state, State::Superseded { .. }) && !force => {
+                    let why = "somebody else changed it after the rollback; restore it with --force, or leave it";
+                    ends.push((*number, End::Superseded, why.to_owned()));
+                }
+                Some(_) => {
+                    states.insert(*number, state);
+                }
+                None => ends.push((*number, End::Restored, "it is on its own handler".to_owned())),
+            }
+        }
+        let reads = match self.read(&mut states, channel, &mut ends).await {
+            Ok(reads) => reads,
+            Err(error) => {
+                ends.extend(states.keys().map(|n| (*n, End::Failed, error.to_string())));
+                return self.end(work, ends).await;
+            }
+        };
+        let mut planned = Vec::new();
+        let mut entries = Vec::new();
+        for read in &reads {
+            let number = read.record.number;
+            let Some((state, swap)) = states.remove(&number).and_then(|s| Some((s, s.swap()?))) else { continue };
+            let values =
+                Values::read(&swap.before.record, channel).and_then(|b| Ok((b, Values::read(&read.raw, channel)?)));
+            let (before, now) = match values {
+                Ok(values) => values,
+                Err(bad) => {
+                    ends.push((number, End::Failed, bad.to_string()));
+                    continue;
+                }
+            };
+            let ours = before.after(&swap.wrote);
+            let is_intended = matches!(state, State::Restoring { order, .. } | State::RestoreWritten { order, .. } if *order == decision);
+            let form = before.undo(&swap.wrote);
+            let unwritten = if force && !is_intended { now.clone() } else { ours.clone() };
+            let written = unwritten.after(&form);
+            let sid = read.record.sid;
+            let job = Job { group: group.clone(), number, channel, sid, form, unwritten, written, force };
+            let is_written = is_intended && now == job.written;
+            if !is_written && !force && now != ours {
+                // Compare and set: it is no longer what the rollback left.
+                let all: Vec<String> =
+                    Values::differences(&before, &ours, &now).iter().map(ToString::to_string).collect();
+                ends.push((number, End::Superseded, format!("somebody else changed it: {}", all.join("; "))));
+                continue;
+            }
+            if !is_intended {
+                let form = job.form.clone();
+                entries.push(Entry::Intent { decision, channel, number, sid, act: Act::Restore, form });
+            }
+            planned.push(Planned { job, sid, fallback: None, is_intended, is_written });
+        }
+        ends.extend(states.keys().map(|n| (*n, End::Failed, "it is not in the account".to_owned())));
+        if let Err(error) = self.shared.append(self.shared.clock.now(), &entries).await {
+            return self.cannot_begin(work, &error).await;
+        }
+        self.tell(entries).await;
+        self.write_and_read_back(work, planned, ends).await
+    }
+
+    /// Reads the numbers of `states`; those whose SID nobody knows are taken out and end.
+    async fn read(
+        &mut self,
+        states: &mut BTreeMap<E164, &State>,
+        channel: Channel,
+        ends: &mut Ends,
+    ) -> Result<Vec<NumberRead>, Error> {
+        let mut sids = Vec::new();
+        states.retain(|number, state| {
+            let known = self.shared.roster.find(*number).and_then(|ix| self.shared.number_sid(ix));
+            match known.or(state.swap().map(|s| s.before.sid)) {
+                Some(sid) => {
+                    sids.push(sid);
+                    true
+                }
+                None => {
+                    ends.push((*number, End::Refused, "it is not in the account".to_owned()));
+                    false
+                }
+            }
+        });
+        if sids.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.reader.read(&sids, channel).await
+    }
+
+    async fn write_and_read_back(
+        &mut self,
+        work: &Work,
+        planned: Vec<Planned>,
+        mut ends: Ends,
+    ) -> Result<(), Abandoned> {
+        let Order { id: decision, channel, .. } = *work.order;
+        let mut wrote = self.write(&planned).await;
+        let mut taken = Vec::new();
+        for plan in planned {
+            let number = plan.job.number;
+            match wrote.remove(&plan.sid).unwrap_or(Wrote::Taken) {
+                Wrote::Taken => taken.push(plan),
+                Wrote::Stopped(guard) => ends.push((number, End::Refused, stopped(guard))),
+                Wrote::Failed(why) => ends.push((number, End::Failed, why)),
+                Wrote::Foreign(now) => ends.push((number, End::Superseded, differences(&plan.job, &now))),
+                Wrote::Unknown(why) => {
+                    // It may have happened: nothing less may be said.
+                    ends.push((number, End::Unproven, why));
+                }
+            }
+        }
+        let written = taken.iter().map(|p| Entry::Written { decision, channel, number: p.job.number }).collect();
+        self.journal(written).await?;
+        let sids: Vec<NumberSid> = taken.iter().map(|p| p.sid).collect();
+        let reads = self.read_back(&sids, channel).await;
+        for plan in &taken {
+            let (end, detail) = match &reads {
+                Ok(reads) => verdict(plan, reads.iter().find(|r| r.record.sid == plan.sid)),
+                Err(error) if plan.fallback.is_some() => {
+                    (End::Unproven, format!("written, but it cannot be read back: {error}"))
+                }
+                Err(error) => (End::Unproven, format!("restored, but it cannot be read back: {error}")),
+            };
+            ends.push((plan.job.number, end, detail));
+        }
+        self.end(work, ends).await
+    }
+
+    async fn read_back(&mut self, sids: &[NumberSid], channel: Channel) -> Result<Vec<NumberRead>, Error> {
+        if sids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut tries = 1;
+        loop {
+            match self.reader.read(sids, channel).await {
+                Ok(mut reads) => {
+                    if channel == Channel::Voice {
+                        self.reader.add_regions(&self.shared.clock, &mut reads).await;
+                    }
+                    return Ok(reads);
+                }
+                Err(error) if tries == READ_BACK || !error.is_passing() => return Err(error),
+                Err(_) => self.shared.clock.sleep(READ_AGAIN).await,
+            }
+            tries += 1;
+        }
+    }
+
+    /// Writes all at the same time, except what is written already.
+    async fn write(&self, planned: &[Planned]) -> BTreeMap<NumberSid, Wrote> {
+        let clock = &self.shared.clock;
+        let mut tasks = JoinSet::new();
+        let mut wrote = BTreeMap::new();
+        for plan in planned.iter().filter(|p| !p.is_written) {
+            let (client, gate, job, own) =
+                (self.shared.client.clone(), self.gate.clone(), plan.job.clone(), clock.clone());
+            // Should the task break, what it did cannot be told.
+            wrote.insert(plan.sid, Wrote::Unknown("the task that wrote it broke".to_owned()));
+            clock.spawn(&mut tasks, async move { (job.sid, write(&client, &own, &gate, &job).await) });
+        }
+        while let Some(Some(joined)) = clock.wait(None, tasks.join_next()).await {
+            if let Ok((sid, end)) = joined {
+                wrote.insert(sid, end);
+            }
+        }
+        wrote
+    }
+
+    async fn cannot_begin(&mut self, work: &Work, error: &StoreError) -> Result<(), Abandoned> {
+        let why = format!("nothing was written, since the journal cannot be: {error}");
+        tracing::error!(decision = %work.order.id, cure = error.cure, "{why}");
+        if error.problem == Problem::Deposed {
+            return Err(Abandoned);
+        }
+        let ends = work.numbers.iter().map(|(n, _)| (*n, End::Failed, why.clone())).collect();
+        self.end(work, ends).await
+    }
+
+    async fn end(&mut self, work: &Work, ends: Ends) -> Result<(), Abandoned> {
+        let Order { id: decision, channel, .. } = *work.order;
+        let entry = |(number, result, detail)| Entry::Result { decision, channel, number, result, detail };
+        self.journal(ends.into_iter().map(entry).collect()).await
+    }
+
+    /// Writes what has happened to the journal, however long that takes.
+    async fn journal(&mut self, entries: Vec<Entry>) -> Result<(), Abandoned> {
+        let clock = self.shared.clock.clone();
+        while let Err(error) = self.shared.append(clock.now(), &entries).await {
+            tracing::error!(%error, cure = error.cure, "what was done is not in the journal yet");
+            let is_over = clock.wait(Some(clock.now() + JOURNAL_AGAIN), self.stop.cancelled()).await.is_some();
+            if is_over || error.problem == Problem::Deposed {
+                // At the next start the intents are found open and settled by looking.
+                return Err(Abandoned);
+            }
+        }
+        self.tell(entries).await;
+        Ok(())
+    }
+
+    async fn tell(&self, entries: Vec<Entry>) {
+        if !entries.is_empty() {
+            let at = self.shared.clock.now();
+            let message = Message::Journaled(Journaled { at, entries, began: self.began });
+            // The engine may have ended; the journal has it.
+            let _ = self.shared.clock.wait(None, self.report.send(message)).await;
+        }
+    }
+}
+
+fn stopped(guard: Guard) -> String {
+    format!("not written: {}", guard.text())
+}
+
+fn differences(job: &Job, now: &Values) -> String {
+    let all: Vec<String> =
+        Values::differences(&job.unwritten, &job.written, now).iter().map(ToString::to_string).collect();
+    format!("somebody else changed it meanwhile: {}", all.join("; "))
+}
+
+/// What became of a write, from what was read back, which has the last word.
+fn verdict(plan: &Planned, read: Option<&NumberRead>) -> (End, String) {
+    let Some(read) = read else {
+        return (End::Unproven, "it is no longer in the account".to_owned());
+    };
+    let handler = read.record.handler(plan.job.channel);
+    match &plan.fallback {
+        Some(fallback) if handler.is_url(fallback) => (End::Written, format!("now answered by {handler}")),
+        Some(_) => (End::Unproven, format!("Twilio took the write, but {handler} still answers")),
+        None => match Values::read(&read.raw, plan.job.channel) {
+            Ok(now) if now == plan.job.written => (End::Restored, format!("now answered by {handler}")),
+            Ok(now) if now == plan.job.unwritten => {
+                (End::Failed, format!("Twilio took the write, but {handler} still answers"))
+            }
+            Ok(now) => (End::Superseded, differences(&plan.job, &now)),
+            Err(bad) => (End::Unproven, bad.to_string()),
+        },
+    }
+}

@@ -1,0 +1,121 @@
+//! From what happens in the agent to what people are told: the one place that all news passes.
+//!
+//! Owned by the [`crate::agent::control`], which folds every entry of the journal here too. What comes of it is
+//! posted to the [`crate::agent::deliver`] and forgotten: posting never waits, so no notifier, however slow,
+//! delays a decision or a swap.
+//!
+//! After a restart the journal is folded once more, and what was news within [`RETOLD`] is posted
+//! again; the courier knows what it has kept already. So nothing is lost between the journal's commit
+//! and the courier's.
+
+use std::time::Duration;
+
+use crate::agent::deliver::Letterbox;
+use crate::core::model::decision::Mode;
+use crate::core::model::id::{Channel, E164};
+use crate::core::model::order::Order;
+use crate::core::model::source::Source;
+use crate::core::model::time::Time;
+use crate::core::model::verdict::Verdict;
+use crate::core::notice::condition::Condition;
+use crate::core::notice::incidents::News;
+use crate::core::notice::make::Maker;
+use crate::core::notice::{Notice, Standing};
+use crate::core::rollback::entry::Entry;
+use crate::store::outbox::Delivery;
+use crate::store::{Problem, Record, StoreError};
+
+/// News older than this are not told after a restart: who was not told then knows by now.
+const RETOLD: Duration = Duration::from_secs(3600);
+
+/// An agent that has never seen a channel says so after this.
+const SIGHT_WITHIN: Duration = Duration::from_secs(60);
+
+pub struct Newsroom {
+    news: News,
+    post: Letterbox,
+    began: Time,
+}
+
+impl Newsroom {
+    /// Takes up where the journal ends. `told` is what the courier has kept.
+    pub fn new(
+        maker: Maker,
+        mode: Mode,
+        post: Letterbox,
+        journal: &[Record],
+        told: &[Delivery],
+        now: Time,
+    ) -> Newsroom {
+        let mut news = News::new(maker, mode);
+        for record in journal {
+            let late = news.tick(record.at);
+            let fresh = news.fold(record.at, &record.entry);
+            for notice in late.into_iter().chain(fresh).filter(|n| n.at.at + RETOLD >= now) {
+                post.post(notice);
+            }
+        }
+        let mut latest = std::collections::BTreeMap::new();
+        for delivery in told {
+            latest.insert(delivery.notice.key.as_str(), &delivery.notice);
+        }
+        for notice in latest.into_values() {
+            match notice.standing {
+                Standing::Over => news.close(&notice.key),
+                Standing::Stands => news.resume(notice),
+                Standing::Once => {}
+            }
+        }
+        Newsroom { news, post, began: now }
+    }
+
+    fn post(&self, notices: impl IntoIterator<Item = Notice>) {
+        notices.into_iter().for_each(|n| self.post.post(n));
+    }
+
+    /// An entry is in the journal.
+    pub fn entry(&mut self, at: Time, entry: &Entry) {
+        let notices = self.news.fold(at, entry);
+        self.post(notices);
+    }
+
+    /// The journal was written, or could not be.
+    pub fn journaled(&mut self, now: Time, result: &Result<(), StoreError>) {
+        let notice = match result {
+            Ok(()) => self.news.ends(now, "store"),
+            Err(e) if e.problem == Problem::Deposed => self.news.begins(now, now, Condition::LeaseLost),
+            Err(e) => {
+                let (problem, cure) = (e.to_string(), e.cure.to_owned());
+                self.news.begins(now, now, Condition::StoreUnwritable { problem, cure })
+            }
+        };
+        self.post(notice);
+    }
+
+    pub fn verdict(&mut self, now: Time, number: E164, channel: Channel, to: Verdict) {
+        let notices = self.news.verdict(now, number, channel, to);
+        self.post(notices);
+    }
+
+    /// What of a channel cannot be read, and when it was last.
+    pub fn sight(&mut self, now: Time, channel: Channel, was_blind: bool, stale: &[Source], read: Option<Time>) {
+        let notice = if stale.is_empty() {
+            self.news.ends(now, &format!("blind/{channel}"))
+        } else if !was_blind || self.began + SIGHT_WITHIN <= now {
+            let sources = stale.iter().map(|s| s.label()).collect();
+            self.news.begins(now, read.unwrap_or(self.began), Condition::Blind { channel, sources })
+        } else {
+            None
+        };
+        self.post(notice);
+    }
+
+    pub fn unverified(&mut self, now: Time, order: &Order) {
+        self.post([self.news.unverified(now, order)]);
+    }
+
+    pub fn tick(&mut self, now: Time) {
+        let notices = self.news.tick(now);
+        self.post(notices);
+    }
+}

@@ -1,0 +1,429 @@
+//! Reading Twilio's logs so that nothing is missed and nothing is counted twice.
+//!
+//! Twilio's lists are newest first, lag by seconds to hours, and show the same entry again with a
+//! later state. So every poll reads again what it has read before and compares: an entry that is
+//! new or has changed goes on, the rest is known. Three walks of growing depth share the work:
+//!
+//! * a **quick** one at every poll stops at the first page with nothing new on it;
+//! * a **full** one, twice a minute, goes back through the whole overlap;
+//! * a **deep** one, every quarter of an hour, goes back [`DEEP`], for what came very late.
+//!
+//! Calls that are not over are in the list as long as they are young; older ones are fetched by
+//! SID until they end, and so is a call that the alert log names before the call log does.
+//!
+//! A page shows more than was asked for: Twilio's filters have the precision of a day. Entries older
+//! than the walk is deep are passed over, since what was seen of them is remembered no longer and
+//! they would be taken for new.
+//!
+//! What a poll brings is committed with its cursor before the engine hears of it; if that fails,
+//! nothing happened and the next poll brings it again.
+
+pub mod fallback;
+mod log;
+
+use std::collections::{HashMap, VecDeque};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::{Batch, Shared};
+use crate::config;
+use crate::core::detect::observation::{Alert, Observation};
+use crate::core::model::id::CallSid;
+use crate::core::model::id::Resource;
+use crate::core::model::source::Source;
+use crate::core::model::time::Time;
+use crate::metrics::RowResult;
+use crate::store::StoreError;
+use crate::twilio::wire::{BadRow, Listed, Row};
+use crate::twilio::{Client, Entry, LARGEST_PAGE};
+use log::Item;
+pub use log::{Alerts, Calls, Log, Messages};
+
+/// How far back the deep walk goes: users report entries that came hours late.
+const DEEP: Duration = Duration::from_secs(4 * 3600);
+const DEEP_EVERY: Duration = Duration::from_secs(15 * 60);
+
+/// Page size of quick walks: enough for most polls, and quick for Twilio to make.
+const QUICK_PAGE: usize = 100;
+
+/// Fetches by SID in one poll, of calls that are still up and of calls that alerts name alike; the
+/// others wait for the next.
+const FETCHES: usize = 20;
+
+/// Calls named by alerts that may wait to be fetched. Beyond that the list has to show them.
+const MOST_NAMED: usize = 1000;
+
+/// An entry that is still not over after this is given up: no call of Twilio's lasts longer.
+const LONGEST: Duration = Duration::from_secs(24 * 3600);
+
+/// How long observations are kept on the disk: the port day and the week after it.
+const KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// Twilio's clock and ours may differ by this much before nothing can be said of "now".
+pub const MOST_SKEW: Duration = Duration::from_secs(60);
+
+/// Recent lags that the typical lag is the median of.
+const LAGS: usize = 101;
+
+/// Why a poll brought nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum PollError {
+    #[error(transparent)]
+    Twilio(#[from] crate::twilio::Error),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(
+        "Twilio's clock is {0} s ahead of ours: set this machine's clock (NTP), nothing can be said of \"now\" until \
+         they agree"
+    )]
+    ClockSkew(i64),
+}
+
+impl PollError {
+    pub fn cure(&self) -> &str {
+        match self {
+            PollError::Twilio(e) => e.cure(),
+            PollError::Store(e) => e.cure,
+            PollError::ClockSkew(_) => "check NTP on this machine",
+        }
+    }
+}
+
+/// Fails if Twilio's clock and ours disagree.
+pub fn check_clock(client: &Client) -> Result<(), PollError> {
+    match client.clock_skew_ms() {
+        Some(ms) if ms.unsigned_abs() > MOST_SKEW.as_millis() as u64 => Err(PollError::ClockSkew(ms / 1000)),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// What is remembered of an entry, so that it can be told whether it changed.
+#[derive(Clone, Copy)]
+struct Known {
+    digest: u64,
+    at: Time,
+    /// A later state is to be expected; when it was last looked at.
+    open: Option<Time>,
+}
+
+fn digest(item: &impl Hash) -> u64 {
+    let mut h = DefaultHasher::new();
+    item.hash(&mut h);
+    h.finish()
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Depth {
+    Quick,
+    Full,
+    Deep,
+}
+
+/// What one walk has found so far.
+struct Found<G: Log + ?Sized> {
+    fresh: Vec<(Time, Item<G>)>,
+    known: HashMap<u128, Known>,
+    /// When the newest entry happened.
+    newest: Option<Time>,
+    counts: [usize; RowResult::ALL.len()],
+    bad: Vec<BadRow>,
+}
+
+/// How far back entries are news.
+#[derive(Clone, Copy)]
+struct Reach {
+    /// What was over before this was there before Ringback was.
+    horizon: Time,
+    /// What is older than this is remembered no longer, so that nobody can say whether it is new.
+    floor: Time,
+}
+
+/// Reads one log for as long as it runs.
+pub struct Poller<G: Log> {
+    shared: Shared,
+    poll: config::Poll,
+    known: HashMap<u128, Known>,
+    /// Entries older than this were there before Ringback was.
+    horizon: Option<Time>,
+    polled_at: Option<Time>,
+    next_full: Time,
+    next_deep: Time,
+    /// SIDs that another log has named.
+    wanted: mpsc::Receiver<CallSid>,
+    /// Those of them that this log has not shown.
+    named: VecDeque<u128>,
+    lags: Vec<f64>,
+    kind: std::marker::PhantomData<fn() -> G>,
+}
+
+impl<G: Log> Poller<G> {
+    /// `polled_at`: when the log was last read in full, by the agent before this one.
+    pub fn new(
+        shared: Shared,
+        poll: config::Poll,
+        polled_at: Option<Time>,
+        wanted: mpsc::Receiver<CallSid>,
+    ) -> Poller<G> {
+        Poller {
+            shared,
+            poll,
+            known: HashMap::new(),
+            horizon: None,
+            polled_at,
+            next_full: Time::EPOCH,
+            next_deep: Time::EPOCH,
+            wanted,
+            named: VecDeque::new(),
+            lags: Vec::new(),
+            kind: std::marker::PhantomData,
+        }
+    }
+
+    /// Takes in an entry that was seen before a restart.
+    pub fn remember(&mut self, sid: u128, item: &Item<G>) {
+        let at = <G::Listed as Listed>::time(item).unwrap_or(Time::EPOCH);
+        let open = G::is_open(item).then_some(Time::EPOCH);
+        self.known.insert(sid, Known { digest: digest(item), at, open });
+    }
+
+    /// Everything that happened since `horizon` and was seen has been remembered: whatever else
+    /// comes of it is new, however late.
+    pub fn remembers_since(&mut self, horizon: Time) {
+        self.horizon = Some(horizon);
+    }
+
+    /// Polls until `stop`.
+    pub async fn run(mut self, mut active: watch::Receiver<bool>, stop: CancellationToken) {
+        let clock = self.shared.clock.clone();
+        let mut failures = 0u32;
+        while !stop.is_cancelled() {
+            let started = clock.now();
+            match self.poll().await {
+                Ok(()) => {
+                    if failures > 0 {
+                        tracing::info!(source = G::SOURCE.label(), failures, "reading this log again");
+                    }
+                    failures = 0;
+                }
+                Err(error) => {
+                    self.shared.metrics.poll_failed(G::SOURCE);
+                    failures += 1;
+                    // Once when it starts and now and then while it lasts; the metric has each.
+                    if failures == 1 || failures.is_multiple_of(20) {
+                        let cure = error.cure().to_owned();
+                        tracing::error!(source = G::SOURCE.label(), failures, %error, cure, "cannot read this log");
+                    }
+                }
+            }
+            let interval = if *active.borrow_and_update() { self.poll.active } else { self.poll.passive };
+            // Polls speed up at once when a number becomes active.
+            let event = async {
+                tokio::select! {
+                    () = stop.cancelled() => {}
+                    Ok(()) = active.changed() => {}
+                }
+            };
+            clock.wait(Some(started + interval), event).await;
+        }
+    }
+
+    /// Reads what is new and hands it on.
+    #[tracing::instrument(skip_all, fields(source = G::SOURCE.label()))]
+    pub async fn poll(&mut self) -> Result<(), PollError> {
+        let Shared { clock, client, store, metrics, .. } = self.shared.clone();
+        let started = clock.now();
+        let overlap = self.polled_at.unwrap_or(started).min(started) - self.poll.overlap;
+        let depth = if started >= self.next_deep {
+            Depth::Deep
+        } else if G::ALWAYS_FULL || started >= self.next_full {
+            Depth::Full
+        } else {
+            Depth::Quick
+        };
+        let cutoff = if depth == Depth::Deep { overlap.min(started - DEEP) } else { overlap };
+        let horizon = *self.horizon.get_or_insert(overlap);
+        let reach = Reach { horizon, floor: overlap.min(started - DEEP) };
+        let mut found =
+            Found::<G> { fresh: Vec::new(), known: HashMap::new(), newest: None, counts: [0; 5], bad: Vec::new() };
+        let page_size = if depth == Depth::Quick { QUICK_PAGE } else { LARGEST_PAGE };
+        for mut pager in G::lists(&client, cutoff, page_size) {
+            while let Some(page) = pager.next().await? {
+                let news = found.fresh.len();
+                for row in page.rows {
+                    self.sort(row, clock.now(), reach, &mut found);
+                }
+                // Of all its rows: one that is out of order, or whose date is nonsense, ends no walk.
+                let is_old = page.newest.is_some_and(|t| t < cutoff);
+                let is_known = depth == Depth::Quick && found.fresh.len() == news;
+                if is_old || is_known {
+                    break;
+                }
+            }
+        }
+        check_clock(&client)?;
+        self.follow(&client, clock.now(), depth, reach, &mut found).await;
+
+        // Oldest first, as they happened.
+        found.fresh.sort_by_key(|(_, item)| <G::Listed as Listed>::time(item));
+        let items: Vec<(Time, Observation)> =
+            found.fresh.iter().map(|(at, item)| (*at, G::observation(item.clone()))).collect();
+        // Without news only the cursor would be written: reading a little more after a restart is cheaper.
+        // But for the alerts', which says up to when outcomes were settled and counted.
+        if !items.is_empty() || G::SOURCE == Source::Alerts || self.polled_at.is_none() {
+            store.commit_poll(G::SOURCE, started, &items).await?;
+        }
+        self.measure(&found);
+        self.known.extend(found.known);
+        if depth >= Depth::Full {
+            self.next_full = started + self.poll.full;
+            let [seen, open] = [started - DEEP - self.poll.overlap, started - LONGEST];
+            self.known.retain(|_, k| k.at >= if k.open.is_some() { open } else { seen });
+        }
+        if depth == Depth::Deep {
+            self.next_deep = started + DEEP_EVERY;
+        }
+        self.polled_at = Some(started);
+        metrics.polled(G::SOURCE, started);
+        self.shared.hand_on(Batch { source: G::SOURCE, polled_at: started, seen: items }).await;
+        // One source does it for all.
+        if depth == Depth::Deep
+            && G::SOURCE == Source::Alerts
+            && let Err(error) = store.prune(started - KEPT).await
+        {
+            tracing::warn!(%error, cure = error.cure, "old observations stay on the disk for now");
+        }
+        Ok(())
+    }
+
+    /// Tells what a row is: new, changed, known, not ours, or not to be understood.
+    fn sort(&self, row: Result<Row<Item<G>>, BadRow>, now: Time, reach: Reach, found: &mut Found<G>) {
+        let result = match row {
+            Ok(Row::Foreign(_)) => RowResult::Foreign,
+            Err(bad) => {
+                found.bad.push(bad);
+                RowResult::Bad
+            }
+            Ok(Row::Ours(item)) => {
+                let sid = item.sid();
+                let at = <G::Listed as Listed>::time(&item).unwrap_or(now);
+                let open = G::is_open(&item).then_some(now);
+                let known = Known { digest: digest(&item), at, open };
+                found.newest = found.newest.max(Some(at));
+                match found.known.get(&sid).or_else(|| self.known.get(&sid)) {
+                    Some(before) if before.digest == known.digest => {
+                        found.known.insert(sid, known);
+                        RowResult::Known
+                    }
+                    // It was there before Ringback was: what became of it is nobody's business now.
+                    None if at < reach.horizon && open.is_none() => RowResult::Known,
+                    None if at < reach.floor => RowResult::Known,
+                    before => {
+                        let result = if before.is_some() { RowResult::Changed } else { RowResult::New };
+                        found.known.insert(sid, known);
+                        found.fresh.push((now, item));
+                        result
+                    }
+                }
+            }
+        };
+        found.counts[result as usize] += 1;
+    }
+
+    /// Fetches by SID what the walk did not show: calls that are still up, calls that alerts name.
+    async fn follow(&mut self, client: &Client, now: Time, depth: Depth, reach: Reach, found: &mut Found<G>) {
+        while let Ok(sid) = self.wanted.try_recv() {
+            let sid = sid.as_u128();
+            if self.named.len() < MOST_NAMED && !self.named.contains(&sid) {
+                self.named.push_back(sid);
+            }
+        }
+        self.named.retain(|sid| !self.known.contains_key(sid) && !found.known.contains_key(sid));
+        let mut sids: Vec<u128> = self.named.iter().copied().take(FETCHES).collect();
+        if depth >= Depth::Full {
+            let unseen = |sid: &u128| !found.known.contains_key(sid);
+            let mut open: Vec<(Time, u128)> =
+                self.known.iter().filter_map(|(sid, k)| Some((k.open?, *sid))).filter(|(_, sid)| unseen(sid)).collect();
+            // Those not looked at for longest come first.
+            open.sort_unstable();
+            sids.extend(open.into_iter().map(|(_, sid)| sid).take(FETCHES));
+        }
+        for sid in sids {
+            let Some(answer) = G::fetch(client, sid).await else {
+                return;
+            };
+            match answer {
+                Ok(Ok(Row::Foreign(_))) => self.forget(sid, now, found),
+                Ok(row) => self.sort(row, now, reach, found),
+                Err(e) if e.kind == crate::twilio::ErrorKind::NotFound => self.forget(sid, now, found),
+                Err(error) => {
+                    // The list was read: this one entry can wait for the next poll, behind the others.
+                    tracing::debug!(source = G::SOURCE.label(), %error, "cannot fetch an entry");
+                    self.look_later(sid, now);
+                    return;
+                }
+            }
+            self.look_later(sid, now);
+        }
+    }
+
+    /// An entry that is not ours, or gone, is remembered so that nobody asks again.
+    fn forget(&self, sid: u128, now: Time, found: &mut Found<G>) {
+        found.known.insert(sid, Known { digest: 0, at: now, open: None });
+    }
+
+    /// Lets the other entries that are to be fetched come before this one.
+    fn look_later(&mut self, sid: u128, now: Time) {
+        if let Some(open) = self.known.get_mut(&sid).and_then(|k| k.open.as_mut()) {
+            *open = now;
+        }
+        if let Some(i) = self.named.iter().position(|named| *named == sid) {
+            self.named.remove(i);
+            self.named.push_back(sid);
+        }
+    }
+
+    /// Exports what the poll showed of the log itself.
+    fn measure(&mut self, found: &Found<G>) {
+        let metrics = &self.shared.metrics;
+        for result in RowResult::ALL {
+            metrics.rows(G::SOURCE, result, found.counts[result as usize]);
+        }
+        for bad in found.bad.iter().take(3) {
+            tracing::warn!(source = G::SOURCE.label(), problem = %bad, raw = bad.raw, "a row cannot be understood");
+        }
+        if let Some(at) = found.newest {
+            metrics.newest_entry(G::SOURCE, at);
+        }
+        // What was there when we first looked says nothing of how late the log is.
+        if self.polled_at.is_some() {
+            for (seen_at, item) in &found.fresh {
+                let is_first_sight = !self.known.contains_key(&item.sid());
+                if let (true, Some(ended_at)) = (is_first_sight, G::ended_at(item)) {
+                    let lag = seen_at.since(ended_at).as_secs_f64();
+                    metrics.entry_lag(G::SOURCE, lag);
+                    if self.lags.len() == LAGS {
+                        self.lags.remove(0);
+                    }
+                    self.lags.push(lag);
+                }
+            }
+            let mut sorted = self.lags.clone();
+            sorted.sort_by(f64::total_cmp);
+            let is_measured = self.shared.is_measured[G::SOURCE.index()].load(Ordering::Relaxed);
+            if let Some(median) = sorted.get(sorted.len() / 2).filter(|_| !is_measured) {
+                metrics.log_lag(G::SOURCE, *median);
+            }
+        }
+        for (_, item) in &found.fresh {
+            if let Observation::Alert(Alert { resource: Some(Resource::Call(sid)), .. }) = G::observation(item.clone())
+            {
+                // Full only when alerts come faster than calls can be fetched; the list has them soon.
+                let _ = self.shared.want_call.try_send(sid);
+            }
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! What a test call sounded like: its recording is waited for, fetched, listened to and deleted.
+//!
+//! A recording that is not whole tells of Twilio and not of the number: it is no silence.
+//!
+//! Only our own recordings can be named here ([`crate::twilio::recording`]). They are deleted whatever the
+//! call showed, unless they are to be kept; what cannot be deleted now is tried again ([`crate::agent::probe::cleanup`]).
+
+use std::time::Duration;
+
+use super::Context;
+use super::call::noted;
+use crate::core::detect::observation::CallStatus;
+use crate::core::model::id::CallSid;
+use crate::core::probe::hearing::{Heard, judge, listen};
+use crate::core::probe::{Found, Unmeasured, of_heard};
+use crate::twilio::probe::CallLeg;
+use crate::twilio::recording::{OwnRecording, RecordingState};
+
+/// Between looks, and how long a recording is waited for.
+const LOOK: Duration = Duration::from_secs(3);
+const WITHIN: Duration = Duration::from_secs(90);
+
+/// Twilio's code of a recording that holds no sound.
+const SILENT: u32 = 16_102;
+
+/// A recording may be this much shorter than its call.
+const CUT: Duration = Duration::from_secs(3);
+
+/// What was heard of a call, and in words.
+pub async fn hear(cx: &Context, leg: &CallLeg, note: i64, on_fallback: bool) -> (Found, String) {
+    let client = &cx.shared.client;
+    if leg.status != CallStatus::Completed {
+        noted(cx.shared.store.note_deleted(note).await);
+        return (Found::Error(Unmeasured::Recording), "it was not answered".to_owned());
+    }
+    let recording = wait(cx, leg.sid).await;
+    let expected = cx.settings.hear.expected(on_fallback);
+    let judged = |heard: &Heard| match judge(heard, &expected) {
+        Ok(()) if expected.marker.is_some() => (Found::Success, "its marker was heard".to_owned()),
+        Ok(()) => (Found::Success, "it was heard as expected".to_owned()),
+        Err(fault) => (of_heard(fault, &expected), format!("heard: {}", fault.label())),
+    };
+    let lasted = Duration::from_secs(leg.duration.unwrap_or_default().into());
+    let heard = match &recording {
+        Some(own) if own.state() == RecordingState::Completed => match client.fetch_recording(own).await {
+            Ok(sound) if sound.duration().is_zero() || sound.duration() + CUT < lasted => {
+                let detail = format!("of a call of {lasted:?}, {:?} are recorded", sound.duration());
+                (Found::Error(Unmeasured::Recording), detail)
+            }
+            Ok(sound) => judged(&listen(&sound)),
+            Err(e) => (Found::Error(Unmeasured::Recording), e.to_string()),
+        },
+        Some(own) if own.state() == RecordingState::Absent(Some(SILENT)) => {
+            judged(&Heard { duration: lasted, sounds: Vec::new() })
+        }
+        Some(_) | None => (Found::Error(Unmeasured::Recording), "there is no recording".to_owned()),
+    };
+    if let Some(own) = recording.filter(|_| !cx.settings.hear.keep) {
+        let is_there = own.state() == RecordingState::Completed;
+        match if is_there { client.delete_recording(&own).await } else { Ok(()) } {
+            Ok(()) => noted(cx.shared.store.note_deleted(note).await),
+            Err(error) => tracing::info!(recording = %own.sid(), %error, "a test call's recording is deleted later"),
+        }
+    }
+    heard
+}
+
+/// The call's recording once it is whole, or known to be absent.
+async fn wait(cx: &Context, call: CallSid) -> Option<OwnRecording> {
+    let clock = &cx.shared.clock;
+    let until = clock.now() + WITHIN;
+    loop {
+        if let Ok(all) = cx.shared.client.recordings(call).await
+            && let Some(own) = all.into_iter().find(|r| r.state() != RecordingState::Pending)
+        {
+            return Some(own);
+        }
+        if clock.now() >= until {
+            return None;
+        }
+        clock.sleep(LOOK).await;
+    }
+}

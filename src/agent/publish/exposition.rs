@@ -1,0 +1,314 @@
+//! What a scrape reads: the published status and the counts, as metrics.
+//!
+//! A scrape takes the latest status, as any reader of the API does, and never waits on the engine or
+//! holds it up. Up to some thousand numbers each has its own metrics. Above that the groups have
+//! theirs, with counts over all of their numbers, and a number has its own from the moment it is in
+//! trouble until [`STAY`] after; its counters go on being counted meanwhile.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use prometheus::core::{Collector, Desc};
+use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType};
+use tokio::sync::{mpsc, watch};
+
+use super::status::{ChannelStatus, GroupStatus, NumberStatus, RollbackStatus, Status};
+use crate::agent::Message;
+use crate::core::model::decision::Phase;
+use crate::core::model::id::Channel;
+use crate::core::model::reason::Outcome;
+use crate::core::model::roster::{Group, NumberIx, PortAt, Roster};
+use crate::core::model::time::Time;
+use crate::core::model::verdict::{Evidence, Verdict};
+use crate::metrics::PerNumber;
+use crate::metrics::define::{self as d, Definition, Kind};
+use crate::metrics::tally::Tally;
+
+/// How long a number keeps its metrics after its trouble is over: a graph should show the end of it.
+const STAY: Duration = Duration::from_secs(3600);
+
+/// What is read at each scrape.
+pub struct Exposition {
+    roster: Arc<Roster>,
+    tally: Arc<Tally>,
+    status: watch::Receiver<Arc<Status>>,
+    /// The engine's inbox; not kept open by being looked at.
+    inbox: mpsc::WeakSender<Message>,
+    per_number: PerNumber,
+    descs: Vec<Desc>,
+    /// When each number that has been in trouble last was.
+    troubled: Mutex<HashMap<NumberIx, Time>>,
+}
+
+impl Exposition {
+    pub fn new(
+        roster: Arc<Roster>,
+        tally: Arc<Tally>,
+        status: watch::Receiver<Arc<Status>>,
+        inbox: mpsc::WeakSender<Message>,
+        per_number: PerNumber,
+    ) -> Exposition {
+        let desc = |d: &Definition| {
+            let labels = d.labels.iter().map(|l| (*l).to_owned()).collect();
+            Desc::new(d.name.to_owned(), d.help.to_owned(), labels, HashMap::new())
+        };
+        // One name is enough to tell collectors apart.
+        let descs = vec![desc(&d::VERDICT).expect("the name is valid, as a test shows")];
+        Exposition { roster, tally, status, inbox, per_number, descs, troubled: Mutex::default() }
+    }
+
+    /// The numbers that have metrics of their own now, by position.
+    fn chosen(&self, status: &Status) -> Vec<bool> {
+        if self.per_number.is_all(self.roster.len()) {
+            return vec![true; self.roster.len()];
+        }
+        let mut troubled = self.troubled.lock().unwrap_or_else(PoisonError::into_inner);
+        for (ix, number) in self.numbers(status) {
+            if number.channels.iter().any(|c| is_troubled(c) || self.tally.is_drifted(ix, c.channel)) {
+                troubled.insert(ix, status.at);
+            }
+        }
+        troubled.retain(|_, at| *at + STAY >= status.at);
+        let mut latest: Vec<(Time, NumberIx)> = troubled.iter().map(|(ix, at)| (*at, *ix)).collect();
+        // When everything is in trouble, a bounded page says so as well as an unbounded one.
+        latest.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
+        let mut chosen = vec![false; self.roster.len()];
+        for (_, ix) in latest.into_iter().take(PerNumber::MOST) {
+            chosen[ix.0 as usize] = true;
+        }
+        chosen
+    }
+
+    fn numbers<'a>(&'a self, status: &'a Status) -> impl Iterator<Item = (NumberIx, &'a NumberStatus)> {
+        let groups = self.roster.groups().zip(&status.groups);
+        groups.flat_map(|((_, group), s)| group.numbers.iter().copied().zip(&s.numbers))
+    }
+
+    fn group(&self, page: &mut Page, group: &Group, status: &GroupStatus) {
+        let name = group.name.as_str();
+        for c in &status.channels {
+            let channel = c.channel;
+            let watched: Vec<NumberIx> =
+                group.numbers.iter().copied().filter(|n| self.roster.number(*n).channels[channel.index()]).collect();
+            if watched.is_empty() {
+                continue;
+            }
+            let labels = [name, channel.label()];
+            let ours = || status.numbers.iter().flat_map(|n| &n.channels).filter(|s| s.channel == channel);
+            for v in Verdict::ALL {
+                let labels = [name, channel.label(), v.label()];
+                page.add(&d::GROUP_VERDICT, &labels, on(c.verdict == v));
+                page.add(&d::GROUP_NUMBERS, &labels, count(ours().filter(|s| s.verdict == v)));
+            }
+            for p in Phase::ALL {
+                page.add(&d::GROUP_PHASE, &[name, channel.label(), p.label()], count(ours().filter(|s| s.phase == p)));
+            }
+            page.add(&d::GROUP_ROLLED_BACK, &labels, count(ours().filter(|s| s.is_on_fallback)));
+            let names = [&d::GROUP_STATISTIC, &d::GROUP_THRESHOLD, &d::GROUP_CALLERS, &d::GROUP_FAILING];
+            page.evidence(names, &labels, &c.evidence);
+            for (outcome, n) in self.tally.group_outcomes(&watched, channel) {
+                let of = outcomes(channel, [&d::GROUP_CALLS, &d::GROUP_MESSAGES]);
+                page.add(of, &[name, outcome.label(), outcome.reason_label()], n as f64);
+            }
+            for (end, n) in self.tally.group_probes(&watched, channel) {
+                page.add(&d::GROUP_PROBES, &[name, channel.label(), end.label()], n as f64);
+            }
+        }
+        page.add(&d::NUMBERS, &[name], group.numbers.len() as f64);
+        let is_waiting = |(_, s): &(&NumberIx, &NumberStatus)| s.channels.iter().any(|c| c.phase == Phase::Waiting);
+        let waiting = group.numbers.iter().zip(&status.numbers).filter(is_waiting);
+        let due = waiting.filter_map(|(ix, _)| match self.roster.number(*ix).port {
+            PortAt::At(at) => Some(at),
+            PortAt::Done | PortAt::Unknown => None,
+        });
+        if let Some(at) = due.min() {
+            page.add(&d::PORT_DUE, &[name], at.as_secs_f64());
+        }
+    }
+
+    fn number(&self, page: &mut Page, group: &str, ix: NumberIx, status: &NumberStatus) {
+        let number = status.number.to_string();
+        let number = number.as_str();
+        for c in &status.channels {
+            let labels = [group, number, c.channel.label()];
+            let [_, _, channel] = labels;
+            for (outcome, n) in self.tally.outcomes(ix, c.channel) {
+                let of = outcomes(c.channel, [&d::CALLS, &d::MESSAGES]);
+                page.add(of, &[group, number, outcome.label(), outcome.reason_label()], n as f64);
+            }
+            for (Revised(outcome, reason), n) in self.tally.revisions(ix, c.channel).map(|(o, n)| (Revised::of(o), n)) {
+                page.add(&d::REVISED, &[group, number, channel, outcome, reason], n as f64);
+            }
+            for (end, n) in self.tally.probes(ix, c.channel) {
+                page.add(&d::PROBES, &[group, number, channel, end.label()], n as f64);
+            }
+            for v in Verdict::ALL {
+                page.add(&d::VERDICT, &[group, number, channel, v.label()], on(c.verdict == v));
+            }
+            for p in Phase::ALL {
+                page.add(&d::PHASE, &[group, number, channel, p.label()], on(c.phase == p));
+            }
+            page.add(&d::UNSETTLED, &labels, f64::from(c.unsettled));
+            page.evidence([&d::STATISTIC, &d::THRESHOLD, &d::CALLERS, &d::FAILING], &labels, &c.evidence);
+            if let Some(since) = c.evidence.since.filter(|_| is_troubled(c)) {
+                page.add(&d::SINCE, &labels, since.as_secs_f64());
+            }
+            page.add(&d::ROLLED_BACK, &labels, on(c.is_on_fallback));
+            page.add(&d::PROVEN, &labels, on(c.is_on_fallback && c.saga == "proven"));
+            page.add(&d::UNPROVEN, &labels, on(c.saga == "unproven"));
+            page.add(&d::DRIFT, &labels, on(self.tally.is_drifted(ix, c.channel)));
+        }
+    }
+
+    fn waiting(&self, page: &mut Page, status: &Status) {
+        let mut sums: HashMap<(&str, Channel, &str), f64> = HashMap::new();
+        for waiting in &status.waiting {
+            let Some(guard) = waiting.guards.first() else { continue };
+            for ix in waiting.numbers.iter().filter_map(|n| self.roster.find(*n)) {
+                let group = self.roster.group_of(ix).name.as_str();
+                *sums.entry((group, waiting.channel, guard.label())).or_default() += 1.0;
+            }
+        }
+        for ((group, channel, guard), n) in sums {
+            page.add(&d::WAITING, &[group, channel.label(), guard], n);
+        }
+    }
+
+    fn alerts(&self, page: &mut Page, chosen: &[bool]) {
+        let mut sums: HashMap<(&str, u32), f64> = HashMap::new();
+        for ((ix, code), n) in self.tally.alerts() {
+            let group = self.roster.group_of(ix).name.as_str();
+            *sums.entry((group, code.0)).or_default() += n as f64;
+            if chosen[ix.0 as usize] {
+                let number = self.roster.number(ix).e164.to_string();
+                page.add(&d::ALERTS, &[group, &number, &code.to_string()], n as f64);
+            }
+        }
+        for ((group, code), n) in sums {
+            page.add(&d::GROUP_ALERTS, &[group, &code.to_string()], n);
+        }
+    }
+
+    fn itself(&self, page: &mut Page, status: &Status, exported: usize) {
+        page.add(&d::EXPORTED, &[], exported as f64);
+        page.add(&d::TICK, &[], status.at.as_secs_f64());
+        for source in &status.sources {
+            page.add(&d::STALE, &[source.source], on(source.is_needed && source.is_stale));
+        }
+        for channel in Channel::ALL.into_iter().filter(|c| self.roster.numbers().any(|(_, n)| n.channels[c.index()])) {
+            let needed = crate::core::model::source::needed(channel).map(|s| s.label());
+            let is_blind = status.sources.iter().any(|s| s.is_stale && needed.contains(&s.source));
+            page.add(&d::BLIND, &[channel.label()], on(is_blind));
+        }
+        if let Some(inbox) = self.inbox.upgrade() {
+            page.add(&d::QUEUE, &["engine"], (inbox.max_capacity() - inbox.capacity()) as f64);
+            page.add(&d::QUEUE_ROOM, &["engine"], inbox.max_capacity() as f64);
+        }
+    }
+}
+
+impl Collector for Exposition {
+    fn desc(&self) -> Vec<&Desc> {
+        self.descs.iter().collect()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        let status = self.status.borrow().clone();
+        let chosen = self.chosen(&status);
+        let mut page = Page::default();
+        for ((_, group), s) in self.roster.groups().zip(&status.groups) {
+            self.group(&mut page, group, s);
+            for (ix, number) in group.numbers.iter().zip(&s.numbers).filter(|(ix, _)| chosen[ix.0 as usize]) {
+                self.number(&mut page, group.name.as_str(), *ix, number);
+            }
+        }
+        self.waiting(&mut page, &status);
+        self.alerts(&mut page, &chosen);
+        self.itself(&mut page, &status, chosen.iter().filter(|c| **c).count());
+        page.families.into_values().map(|(_, family)| family).collect()
+    }
+}
+
+/// The labels of a revised outcome.
+struct Revised(&'static str, &'static str);
+
+impl Revised {
+    const fn of(outcome: Outcome) -> Revised {
+        Revised(outcome.label(), outcome.reason_label())
+    }
+}
+
+fn is_troubled(c: &ChannelStatus) -> bool {
+    // Blindness is everybody's trouble at once and says nothing of a number.
+    matches!(c.verdict, Verdict::Suspect | Verdict::Failing | Verdict::Silent)
+        || c.rollback != RollbackStatus::None
+        || matches!(c.saga, "unproven" | "failed" | "superseded")
+}
+
+const fn outcomes(channel: Channel, of: [&'static Definition; 2]) -> &'static Definition {
+    of[channel.index()]
+}
+
+fn on(is: bool) -> f64 {
+    f64::from(u8::from(is))
+}
+
+fn count<T>(all: impl Iterator<Item = T>) -> f64 {
+    all.count() as f64
+}
+
+/// Families under way.
+#[derive(Default)]
+struct Page {
+    /// With the order in which labels are printed: by name, as the other collectors do.
+    families: HashMap<&'static str, (Vec<usize>, MetricFamily)>,
+}
+
+impl Page {
+    /// `labels` in the order of the definition.
+    fn add(&mut self, definition: &'static Definition, labels: &[&str], value: f64) {
+        debug_assert_eq!(labels.len(), definition.labels.len(), "{}", definition.name);
+        let (order, family) = self.families.entry(definition.name).or_insert_with(|| start(definition));
+        let pairs = order.iter().map(|i| {
+            let mut pair = LabelPair::default();
+            pair.set_name(definition.labels[*i].to_owned());
+            pair.set_value(labels[*i].to_owned());
+            pair
+        });
+        let mut metric = Metric::from_label(pairs.collect());
+        if definition.kind == Kind::Counter {
+            let mut counter = Counter::default();
+            counter.set_value(value);
+            metric.set_counter(counter);
+        } else {
+            let mut gauge = Gauge::default();
+            gauge.set_value(value);
+            metric.set_gauge(gauge);
+        }
+        family.mut_metric().push(metric);
+    }
+
+    /// What a decision goes by: statistic, threshold, callers, failing callers.
+    fn evidence(&mut self, of: [&'static Definition; 4], labels: &[&str], e: &Evidence) {
+        let [statistic, threshold, callers, failing] = of;
+        // The statistic of a stream without failures is minus infinity: nothing speaks for a fault.
+        let score = e.score.filter(|s| s.statistic.is_finite() && s.threshold.is_finite());
+        self.add(statistic, labels, score.map_or(0.0, |s| s.statistic.max(0.0)));
+        if let Some(score) = score {
+            self.add(threshold, labels, score.threshold);
+        }
+        self.add(callers, labels, f64::from(e.callers));
+        self.add(failing, labels, f64::from(e.failing));
+    }
+}
+
+fn start(definition: &Definition) -> (Vec<usize>, MetricFamily) {
+    let mut order: Vec<usize> = (0..definition.labels.len()).collect();
+    order.sort_by_key(|i| definition.labels[*i]);
+    let mut family = MetricFamily::default();
+    family.set_name(definition.name.to_owned());
+    family.set_help(definition.help.to_owned());
+    family.set_field_type(if definition.kind == Kind::Counter { MetricType::COUNTER } else { MetricType::GAUGE });
+    (order, family)
+}

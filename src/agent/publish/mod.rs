@@ -1,0 +1,5 @@
+//! What others may read of the agent: its status, its metrics' exposition, and the explanation of a decision.
+
+pub mod explain;
+pub mod exposition;
+pub mod status;

@@ -1,0 +1,299 @@
+//! What the agent says of itself: published after every change, read by the API and the demo.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::caller::PartyKey;
+use crate::core::detect::engine::Engine;
+use crate::core::detect::observation::{Probe, ProbeResult};
+use crate::core::model::decision::{Decision, DecisionId, Mode, Phase};
+use crate::core::model::guard::Guard;
+use crate::core::model::id::{Channel, E164, GroupName};
+use crate::core::model::order::{End, Hold, Order};
+use crate::core::model::roster::NumberIx;
+use crate::core::model::source::{Source, needed};
+use crate::core::model::time::Time;
+use crate::core::model::verdict::{Evidence, Verdict};
+use crate::core::probe::Origin;
+use crate::core::rollback::orders::{Demand, Hands, Progress};
+use crate::core::routing::record::Handler;
+
+/// Orders kept for the status.
+const ORDERS: usize = 50;
+
+/// The state of everything at one instant.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Status {
+    #[schema(value_type = String)]
+    pub at: Time,
+    #[schema(value_type = String)]
+    pub mode: Mode,
+    pub sources: Vec<SourceStatus>,
+    pub groups: Vec<GroupStatus>,
+    /// The latest decisions, newest first.
+    #[schema(value_type = Vec<Object>)]
+    pub decisions: Vec<Arc<Decision>>,
+    /// Rollbacks that the evidence asks for and that are not made, or not yet.
+    pub waiting: Vec<Waiting>,
+    /// The latest orders, newest first.
+    pub orders: Vec<OrderStatus>,
+    /// Holds in force.
+    #[schema(value_type = Vec<Object>)]
+    pub holds: Vec<Hold>,
+}
+
+/// A decision that stands and is not carried out.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Waiting {
+    #[schema(value_type = u64)]
+    pub decision: DecisionId,
+    #[schema(value_type = String)]
+    pub channel: Channel,
+    #[schema(value_type = Vec<String>)]
+    pub numbers: Vec<E164>,
+    /// What stands against it.
+    #[schema(value_type = Vec<String>)]
+    pub guards: Vec<Guard>,
+    /// When it lapses, if it waits for approval.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub until: Option<Time>,
+}
+
+impl Waiting {
+    fn of(demand: &Demand) -> Waiting {
+        Waiting {
+            decision: demand.decision.id,
+            channel: demand.decision.channel,
+            numbers: demand.waiting.iter().copied().collect(),
+            guards: demand.guards(),
+            until: demand.until,
+        }
+    }
+}
+
+/// An order with its progress.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct OrderStatus {
+    #[serde(flatten)]
+    #[schema(value_type = Object)]
+    pub order: Order,
+    pub is_over: bool,
+    pub ended: Vec<Ended>,
+}
+
+/// How one number's part of an order ended.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Ended {
+    #[schema(value_type = String)]
+    pub number: E164,
+    #[schema(value_type = String)]
+    pub result: End,
+    pub detail: String,
+}
+
+impl OrderStatus {
+    pub fn of(progress: &Progress) -> OrderStatus {
+        let ended = |(number, (result, detail)): (&E164, &(End, String))| Ended {
+            number: *number,
+            result: *result,
+            detail: detail.clone(),
+        };
+        OrderStatus {
+            order: progress.order.clone(),
+            is_over: progress.is_over(),
+            ended: progress.ended.iter().map(ended).collect(),
+        }
+    }
+}
+
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct SourceStatus {
+    #[schema(value_type = String)]
+    pub source: &'static str,
+    /// When it was last read; absent if never.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub polled_at: Option<Time>,
+    pub is_stale: bool,
+    /// Without it nothing can be said of a channel that is watched.
+    pub is_needed: bool,
+}
+
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct GroupStatus {
+    #[schema(value_type = String)]
+    pub group: GroupName,
+    pub channels: Vec<GroupChannel>,
+    pub numbers: Vec<NumberStatus>,
+}
+
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct GroupChannel {
+    #[schema(value_type = String)]
+    pub channel: Channel,
+    #[schema(value_type = String)]
+    pub verdict: Verdict,
+    #[schema(value_type = Object)]
+    pub evidence: Evidence,
+}
+
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct NumberStatus {
+    #[schema(value_type = String)]
+    pub number: E164,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub label: String,
+    pub is_in_account: bool,
+    pub channels: Vec<ChannelStatus>,
+}
+
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct ChannelStatus {
+    #[schema(value_type = String)]
+    pub channel: Channel,
+    #[schema(value_type = String)]
+    pub phase: Phase,
+    #[schema(value_type = String)]
+    pub verdict: Verdict,
+    #[schema(value_type = Object)]
+    pub evidence: Evidence,
+    /// Calls or messages without an outcome yet.
+    pub unsettled: u32,
+    /// Who answers, as last read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Value>)]
+    pub handler: Option<Handler>,
+    pub rollback: RollbackStatus,
+    /// True while the channel points at the fallback because we swapped it, also while it is to be restored.
+    pub is_on_fallback: bool,
+    /// The latest test call or message.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_probe: Option<LastProbe>,
+    /// How far the latest swap of the channel has come, in the words of [`crate::core::rollback::saga::State`].
+    #[schema(value_type = String)]
+    pub saga: &'static str,
+}
+
+/// What the latest test call or message showed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct LastProbe {
+    #[schema(value_type = String)]
+    pub started_at: Time,
+    #[schema(value_type = Value)]
+    pub result: ProbeResult,
+    /// Where it came from: `twilio`, another number of the account, or `external`, a command of the user's.
+    pub origin: &'static str,
+    /// What it does not prove.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub caution: Option<&'static str>,
+}
+
+/// Of every probe from a number on Twilio.
+const ON_NET: &str =
+    "from Twilio to Twilio: it may never have left Twilio's network, and proves nothing about the port";
+
+impl LastProbe {
+    fn of(probe: &Probe) -> LastProbe {
+        let is_on_net = probe.origin == PartyKey::public().hash(&Origin::Twilio.name());
+        let origin = if is_on_net { Origin::Twilio } else { Origin::External(0) };
+        LastProbe {
+            started_at: probe.started_at,
+            result: probe.result,
+            origin: origin.label(),
+            caution: is_on_net.then_some(ON_NET),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum RollbackStatus {
+    None,
+    Pending,
+    Done {
+        #[schema(value_type = String)]
+        since: Time,
+    },
+}
+
+impl RollbackStatus {
+    fn of(hands: &Hands, number: E164, channel: Channel) -> RollbackStatus {
+        let state = hands.state(number, channel);
+        if state.is_under_way() || hands.ordered(number, channel).is_some() {
+            RollbackStatus::Pending
+        } else if state.is_on_fallback() {
+            let since = hands.saga(number, channel).and_then(|s| s.since);
+            RollbackStatus::Done { since: since.unwrap_or(Time::EPOCH) }
+        } else {
+            RollbackStatus::None
+        }
+    }
+}
+
+impl Status {
+    pub fn of(engine: &Engine, hands: &Hands, now: Time, decisions: Vec<Arc<Decision>>) -> Status {
+        let needed: Vec<Source> = Channel::ALL.into_iter().filter(|c| engine.watches(*c)).flat_map(needed).collect();
+        let sources = Source::ALL
+            .into_iter()
+            .map(|s| {
+                let polled_at = engine.polled_at(s);
+                let is_stale = engine.is_stale(s, now);
+                SourceStatus { source: s.label(), polled_at, is_stale, is_needed: needed.contains(&s) }
+            })
+            .collect();
+        let groups = engine
+            .roster()
+            .groups()
+            .map(|(ix, group)| GroupStatus {
+                group: group.name.clone(),
+                channels: Channel::ALL
+                    .into_iter()
+                    .map(|channel| {
+                        let (verdict, evidence) = engine.group_verdict(ix, channel);
+                        GroupChannel { channel, verdict, evidence: evidence.clone() }
+                    })
+                    .collect(),
+                numbers: group.numbers.iter().map(|n| NumberStatus::of(engine, hands, *n)).collect(),
+            })
+            .collect();
+        let holds = hands.holds(now).cloned().collect();
+        let waiting = hands.demands().map(Waiting::of).collect();
+        let orders = hands.latest_orders().take(ORDERS).map(OrderStatus::of).collect();
+        Status { at: now, mode: hands.mode(), sources, groups, decisions, waiting, orders, holds }
+    }
+
+    /// Every number with its group.
+    pub fn numbers(&self) -> impl Iterator<Item = (&GroupName, &NumberStatus)> {
+        self.groups.iter().flat_map(|g| g.numbers.iter().map(move |n| (&g.group, n)))
+    }
+}
+
+impl NumberStatus {
+    fn of(engine: &Engine, hands: &Hands, ix: NumberIx) -> NumberStatus {
+        let n = engine.roster().number(ix);
+        let record = engine.record(ix);
+        let channels = Channel::ALL
+            .into_iter()
+            .filter(|c| n.channels[c.index()])
+            .map(|channel| {
+                let c = engine.channel(ix, channel);
+                ChannelStatus {
+                    channel,
+                    phase: c.phase,
+                    verdict: c.verdict,
+                    evidence: c.evidence.clone(),
+                    unsettled: engine.open(ix, channel),
+                    handler: record.map(|r| r.handler(channel)),
+                    rollback: RollbackStatus::of(hands, n.e164, channel),
+                    is_on_fallback: hands.state(n.e164, channel).is_on_fallback(),
+                    last_probe: c.last_probe.as_ref().map(LastProbe::of),
+                    saga: hands.state(n.e164, channel).label(),
+                }
+            })
+            .collect();
+        NumberStatus { number: n.e164, label: n.label.clone(), is_in_account: record.is_some(), channels }
+    }
+}

@@ -1,0 +1,490 @@
+//! The only way into the core: observations and the time go in, events come out.
+//!
+//! The engine owns all state that decisions rest on. It never waits and never asks: whoever drives
+//! it tells it what was seen ([`Engine::observe`]), which logs could be read ([`Engine::polled`]),
+//! what became of swaps ([`Engine::rolled_back`], [`Engine::not_rolled_back`]) and what time it is
+//! ([`Engine::tick`]). `run`, `demo`, `replay` and the tests drive this same engine.
+//!
+//! Promises: the same inputs give the same events, byte for byte. Settled outcomes are the only
+//! evidence. While a source that a channel needs is stale, the channel's verdict is `blind` and
+//! nothing is decided for it. A number and channel is decided once; it is decided again only after
+//! its trouble was over or its rollback failed.
+
+mod decide;
+mod judge;
+mod phase;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::ledger::{Change, Context, Ledger, Sighting};
+use super::observation::{Observation, Probe};
+use super::statistic::silence::SilenceParams;
+use super::statistic::threshold::Window;
+use super::statistic::{Detection, Detector, Finding};
+use crate::core::model::code::Code;
+use crate::core::model::decision::{Decision, DecisionId, Mode, Phase};
+use crate::core::model::id::Channel;
+use crate::core::model::roster::{GroupIx, NumberIx, PortAt, Roster};
+use crate::core::model::source::{Source, needed};
+use crate::core::model::time::Time;
+use crate::core::model::verdict::{Evidence, Verdict};
+use crate::core::routing::history::Routes;
+use crate::core::routing::record::NumberRecord;
+use judge::Served;
+
+/// What the engine is told once.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Settings {
+    pub mode: Mode,
+    /// How long a channel is watched closely after its port.
+    pub active_for: Duration,
+    /// A source that could not be read for this long is stale.
+    pub blind_after: Duration,
+    /// How long after an entry ended its alerts and child legs may come. An alert comes up to 30 s
+    /// after its call is in the log; 45 s leaves room.
+    pub settle_grace: Duration,
+    /// Entries older than this are forgotten. Must exceed what pollers read again.
+    pub remember: Duration,
+    pub silence: SilenceParams,
+    /// How each group's trouble is found, by group; groups beyond the list have the default.
+    #[serde(skip)]
+    pub detection: Vec<Detection>,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            mode: Mode::Observe,
+            active_for: Duration::from_secs(30 * 60),
+            blind_after: Duration::from_secs(90),
+            settle_grace: Duration::from_secs(45),
+            remember: Duration::from_secs(6 * 3600),
+            silence: SilenceParams::default(),
+            detection: Vec::new(),
+        }
+    }
+}
+
+/// Something that happened in the core and that the world should know.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// An outcome is known, or known better.
+    Settled(Change),
+    /// An alert belongs to a call or message of this number.
+    Alert {
+        number: NumberIx,
+        code: Code,
+    },
+    Phase {
+        number: NumberIx,
+        channel: Channel,
+        from: Phase,
+        to: Phase,
+        why: PhaseChange,
+    },
+    Verdict {
+        number: NumberIx,
+        channel: Channel,
+        from: Verdict,
+        to: Verdict,
+    },
+    GroupVerdict {
+        group: GroupIx,
+        channel: Channel,
+        from: Verdict,
+        to: Verdict,
+    },
+    Decided(Decision),
+}
+
+/// Why a phase ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PhaseChange {
+    /// Its time had come.
+    Due,
+    /// A live caller arrived.
+    FirstCaller,
+    /// A live caller was served.
+    Served,
+    /// A probe of ours was.
+    Probed,
+    /// An operator said so.
+    Operator,
+}
+
+/// Where a channel's rollback stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Rollback {
+    #[default]
+    None,
+    /// Decided, not yet answered for.
+    Pending,
+    /// On the fallback since.
+    Done(Time),
+}
+
+/// All that is known of one channel of one number.
+#[derive(Clone, Debug)]
+pub struct ChannelState {
+    pub phase: Phase,
+    /// When its phase ends by itself, if nothing else ends it.
+    phase_ends: Option<Time>,
+    pub verdict: Verdict,
+    pub evidence: Evidence,
+    pub rollback: Rollback,
+    window: Window,
+    served: Served,
+    /// Rules of the user that are met, by position.
+    met: Vec<bool>,
+    /// Decided and not yet over, so that it is not decided again.
+    decided: bool,
+    /// A rollback failed: the next one not before this.
+    not_before: Option<Time>,
+    /// What was last decided rests on test calls alone, which a failing caller outweighs.
+    on_hint: bool,
+    /// Somebody has called or written.
+    was_used: bool,
+    /// What the latest probe showed.
+    pub last_probe: Option<Probe>,
+    /// A person was told what probes find and a swap would not cure.
+    probe_told: bool,
+}
+
+#[derive(Clone, Debug, Default)]
+struct GroupState {
+    verdict: Verdict,
+    evidence: Evidence,
+    served: Served,
+    met: Vec<bool>,
+}
+
+#[derive(Debug)]
+pub struct Engine {
+    roster: Roster,
+    settings: Settings,
+    routes: Routes,
+    ledger: Ledger,
+    detector: Detector,
+    detection: Vec<Detection>,
+    channels: Vec<[ChannelState; 2]>,
+    groups: Vec<[GroupState; 2]>,
+    /// When each source was last read in full, by [`Source::index`].
+    polled: [Option<Time>; 4],
+    /// Channels of which nothing could be said at the last tick.
+    was_blind: [bool; 2],
+    /// Numbers whose verdict only time ends: looked at in each sweep.
+    hot: BTreeSet<(NumberIx, Channel)>,
+    hot_groups: BTreeSet<(GroupIx, Channel)>,
+    /// What was found while it could not be decided.
+    held_back: Vec<Finding>,
+    /// Numbers whose evidence is to be weighed again at the next tick that can decide.
+    weigh_again: BTreeSet<(NumberIx, Channel)>,
+    /// Phases that end at a known time.
+    due: BTreeSet<(Time, NumberIx, Channel)>,
+    /// Watched channels in their active phase.
+    active: usize,
+    events: Vec<Event>,
+    next_decision: u64,
+    next_sweep: Time,
+    next_pass: Time,
+}
+
+/// How often verdicts that only time ends are looked at.
+const SWEEP: Duration = Duration::from_secs(30);
+
+/// How often every number is looked at, and old entries are dropped: both end after hours.
+const PASS: Duration = Duration::from_secs(600);
+
+impl Engine {
+    pub fn new(roster: Roster, settings: Settings, now: Time) -> Engine {
+        let mut detection = settings.detection.clone();
+        detection.resize_with(roster.groups().len(), Detection::default);
+        let mut due = BTreeSet::new();
+        let mut active = 0;
+        let channels = roster
+            .numbers()
+            .map(|(ix, n)| {
+                Channel::ALL.map(|c| {
+                    let is_done = n.port == PortAt::Done;
+                    if n.channels[c.index()] {
+                        active += usize::from(is_done);
+                        match n.port {
+                            PortAt::Done => {
+                                due.insert((now + settings.active_for, ix, c));
+                            }
+                            PortAt::At(at) => {
+                                due.insert((at, ix, c));
+                            }
+                            PortAt::Unknown => {}
+                        }
+                    }
+                    ChannelState {
+                        phase: if is_done { Phase::Active } else { Phase::Waiting },
+                        phase_ends: is_done.then_some(now + settings.active_for),
+                        verdict: Verdict::Unknown,
+                        evidence: Evidence::default(),
+                        rollback: Rollback::None,
+                        window: Window::default(),
+                        served: Served::default(),
+                        met: Vec::new(),
+                        decided: false,
+                        on_hint: false,
+                        not_before: None,
+                        was_used: false,
+                        last_probe: None,
+                        probe_told: false,
+                    }
+                })
+            })
+            .collect();
+        let groups = roster.groups().map(|_| Default::default()).collect();
+        let params = detection.iter().map(|d| d.params.clone()).collect();
+        Engine {
+            routes: Routes::new(&roster),
+            ledger: Ledger::new(&roster, settings.settle_grace),
+            detector: Detector::new(&roster, params, settings.silence.clone(), now),
+            detection,
+            groups,
+            channels,
+            polled: [None; 4],
+            was_blind: [false; 2],
+            hot: BTreeSet::new(),
+            hot_groups: BTreeSet::new(),
+            held_back: Vec::new(),
+            weigh_again: BTreeSet::new(),
+            due,
+            active,
+            events: Vec::new(),
+            next_decision: 1,
+            next_sweep: now,
+            next_pass: now + PASS,
+            roster,
+            settings,
+        }
+    }
+
+    pub fn roster(&self) -> &Roster {
+        &self.roster
+    }
+
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    pub fn channel(&self, number: NumberIx, channel: Channel) -> &ChannelState {
+        &self.channels[number.0 as usize][channel.index()]
+    }
+
+    fn channel_mut(&mut self, number: NumberIx, channel: Channel) -> &mut ChannelState {
+        &mut self.channels[number.0 as usize][channel.index()]
+    }
+
+    pub fn group_verdict(&self, group: GroupIx, channel: Channel) -> (Verdict, &Evidence) {
+        let g = &self.groups[group.0 as usize][channel.index()];
+        (g.verdict, &g.evidence)
+    }
+
+    pub fn record(&self, number: NumberIx) -> Option<&NumberRecord> {
+        self.routes.record(number)
+    }
+
+    /// Calls or messages of a number that have no outcome yet.
+    pub fn open(&self, number: NumberIx, channel: Channel) -> u32 {
+        self.ledger.open(number, channel)
+    }
+
+    /// When `source` was last read in full.
+    pub fn polled_at(&self, source: Source) -> Option<Time> {
+        self.polled[source.index()]
+    }
+
+    /// True if `source` could not be read for too long.
+    pub fn is_stale(&self, source: Source, now: Time) -> bool {
+        self.polled[source.index()].is_none_or(|at| at + self.settings.blind_after < now)
+    }
+
+    fn is_blind(&self, channel: Channel, now: Time) -> bool {
+        needed(channel).into_iter().any(|s| self.is_stale(s, now))
+    }
+
+    /// True if any number's `channel` is watched.
+    pub fn watches(&self, channel: Channel) -> bool {
+        self.roster.numbers().any(|(_, n)| n.channels[channel.index()])
+    }
+
+    /// Calls and messages held.
+    pub fn held(&self) -> usize {
+        self.ledger.len()
+    }
+
+    fn watched(&self, ix: NumberIx) -> impl Iterator<Item = Channel> + use<> {
+        let channels = self.roster.number(ix).channels;
+        Channel::ALL.into_iter().filter(move |c| channels[c.index()])
+    }
+
+    /// Decisions are numbered from the one after `last`, which is in the journal.
+    pub fn resume_after(&mut self, last: DecisionId) {
+        self.next_decision = self.next_decision.max(last.0 + 1);
+    }
+
+    /// Ends the replay of what was seen before a restart: whatever had settled by `at` was news
+    /// then and is none now. What had not settled is still to come.
+    pub fn catch_up(&mut self, at: Time) {
+        let cx = Context { roster: &self.roster, routes: &self.routes };
+        for change in self.ledger.settle(at, at, cx) {
+            self.settled(change);
+        }
+        // Verdicts are not counted but stand: whoever shows them must know.
+        self.events.retain(|e| matches!(e, Event::Verdict { .. } | Event::GroupVerdict { .. }));
+    }
+
+    /// Takes in an entry of a log, as seen at `at`.
+    pub fn observe(&mut self, at: Time, observation: &Observation) {
+        let cx = Context { roster: &self.roster, routes: &self.routes };
+        let change = match observation {
+            Observation::Call(call) => {
+                let effect = self.ledger.call(at, call, cx);
+                self.sighted(effect.sighting);
+                effect.change
+            }
+            Observation::Message(message) => {
+                let effect = self.ledger.message(at, message, cx);
+                self.sighted(effect.sighting);
+                effect.change
+            }
+            Observation::Alert(alert) => self.ledger.alert(at, alert, cx),
+            Observation::Probe(probe) => {
+                self.probed(at, probe);
+                if let Some(seconds) = probe.grace {
+                    self.ledger.set_grace(Duration::from_secs(u64::from(seconds)));
+                }
+                if let Some(seconds) = probe.unseen {
+                    self.detector.set_unseen(Duration::from_secs(u64::from(seconds)));
+                }
+                // Whatever number it seems to come from: it is no caller's.
+                probe.entry.and_then(|entry| {
+                    self.ledger.is_ours(at, entry, Context { roster: &self.roster, routes: &self.routes })
+                })
+            }
+            Observation::Number(record) => {
+                if let Some(ix) = self.roster.find(record.number) {
+                    self.routes.learn(&self.roster, ix, (**record).clone());
+                }
+                None
+            }
+        };
+        let attached = self.ledger.take_attached();
+        self.events.extend(attached.map(|(number, code)| Event::Alert { number, code }));
+        if let Some(change) = change {
+            self.settled(change);
+        }
+    }
+
+    /// Everything that `source` showed at `at` has been taken in.
+    pub fn polled(&mut self, source: Source, at: Time) {
+        let last = &mut self.polled[source.index()];
+        *last = Some(last.map_or(at, |t| t.max(at)));
+    }
+
+    /// A number's channel is on the fallback, as decided or as found in the journal.
+    pub fn rolled_back(&mut self, at: Time, number: NumberIx, channel: Channel) {
+        self.detector.mute(number, channel);
+        let state = self.channel_mut(number, channel);
+        state.rollback = Rollback::Done(at);
+        state.decided = false;
+        // What spoke against the old handler says nothing of the fallback.
+        state.window.clear();
+        state.served = Served::default();
+        state.met.clear();
+        self.renew_number(at, number, channel);
+    }
+
+    /// The rollback that was decided did not come about. It may be decided again from `retry_at` on.
+    pub fn not_rolled_back(&mut self, number: NumberIx, channel: Channel, retry_at: Time) {
+        self.detector.unmute(number, channel);
+        let state = self.channel_mut(number, channel);
+        state.rollback = Rollback::None;
+        state.decided = false;
+        state.not_before = Some(retry_at);
+        self.weigh_again.insert((number, channel));
+        self.hot.insert((number, channel));
+    }
+
+    /// A number's channel is on its own handler again since `at`: it is watched as if it were new.
+    pub fn restored(&mut self, at: Time, number: NumberIx, channel: Channel) {
+        self.detector.forget(number, channel);
+        self.detector.unmute(number, channel);
+        let state = self.channel_mut(number, channel);
+        state.rollback = Rollback::None;
+        state.decided = false;
+        state.not_before = None;
+        state.window.clear();
+        state.served = Served::default();
+        state.met.clear();
+        self.renew_number(at, number, channel);
+    }
+
+    /// Moves time on: settles outcomes, renews verdicts, decides. Returns all that has happened
+    /// since the last tick, in order.
+    pub fn tick(&mut self, now: Time) -> Vec<Event> {
+        self.move_phases(now);
+        let alerts_until = self.polled[Source::Alerts.index()].unwrap_or(Time::EPOCH);
+        let cx = Context { roster: &self.roster, routes: &self.routes };
+        for change in self.ledger.settle(now, alerts_until, cx) {
+            self.settled(change);
+        }
+        for channel in Channel::ALL {
+            let blind = self.is_blind(channel, now);
+            if std::mem::replace(&mut self.was_blind[channel.index()], blind) != blind {
+                self.renew_all(now, channel);
+            }
+        }
+        self.decide_held_back(now);
+        if !self.is_blind(Channel::Voice, now) {
+            for finding in self.detector.tick(&self.roster, now) {
+                self.found(now, finding);
+            }
+        }
+        if now >= self.next_sweep {
+            self.next_sweep = now + SWEEP;
+            self.sweep(now);
+        }
+        if now >= self.next_pass {
+            self.next_pass = now + PASS;
+            self.end_health(now);
+            self.ledger.prune(now - self.settings.remember);
+        }
+        std::mem::take(&mut self.events)
+    }
+
+    fn sighted(&mut self, sighting: Option<Sighting>) {
+        let Some(s) = sighting else {
+            return;
+        };
+        self.detector.sighted(&self.roster, &s);
+        let state = self.channel_mut(s.number, s.channel);
+        let is_first = !std::mem::replace(&mut state.was_used, true);
+        // Whatever was announced: with its first live caller a number's day begins.
+        if is_first {
+            match state.phase {
+                Phase::Waiting => self.enter(s.at, s.number, s.channel, Phase::Settling, PhaseChange::FirstCaller),
+                Phase::Passive => self.enter(s.at, s.number, s.channel, Phase::Active, PhaseChange::FirstCaller),
+                Phase::Settling | Phase::Active => {}
+            }
+        }
+    }
+
+    fn settled(&mut self, change: Change) {
+        self.events.push(Event::Settled(change));
+        if change.is_inbound {
+            self.learn(&change);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

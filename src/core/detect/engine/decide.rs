@@ -1,0 +1,284 @@
+//! From what was found to a decision: act, or the first guard that says no; or tell a person.
+
+use super::{Engine, Event, Rollback};
+use crate::core::detect::statistic::threshold::{Rule, RuleAction, Window};
+use crate::core::detect::statistic::{Finding, Found};
+use crate::core::model::decision::{Action, Decision, DecisionId, Guard, Mode, PageReason, Phase};
+use crate::core::model::guard::Strength;
+use crate::core::model::id::Channel;
+use crate::core::model::reason::Reason;
+use crate::core::model::roster::{GroupIx, NumberIx};
+use crate::core::model::source::Source;
+use crate::core::model::time::Time;
+use crate::core::model::verdict::Evidence;
+
+/// What is to be decided.
+struct Case<'a> {
+    group: GroupIx,
+    channel: Channel,
+    numbers: &'a [NumberIx],
+    evidence: &'a Evidence,
+    /// What says so, in words.
+    rule: String,
+}
+
+impl Engine {
+    /// Decides about a finding, or keeps it until something can be decided.
+    pub(super) fn found(&mut self, now: Time, finding: Finding) {
+        if self.is_blind(finding.channel, now) {
+            match finding.what {
+                // Until then the evidence may have changed.
+                Found::NumberFault | Found::GroupFault => {
+                    self.weigh_again.extend(finding.numbers.iter().map(|n| (*n, finding.channel)));
+                }
+                Found::Silence | Found::Unreached | Found::Outage => self.held_back.push(finding),
+            }
+            return;
+        }
+        let channel = finding.channel;
+        let watched = |n: &NumberIx| self.roster.number(*n).channels[channel.index()];
+        let numbers: Vec<NumberIx> = finding.numbers.into_iter().filter(watched).collect();
+        let Some(group) = numbers.first().map(|n| self.roster.number(*n).group) else {
+            return;
+        };
+        let reason = match finding.what {
+            Found::NumberFault | Found::GroupFault => {
+                let rule = self.detector_text(group, &finding.evidence);
+                let case = Case { group, channel, numbers: &numbers, evidence: &finding.evidence, rule };
+                return self.decide(now, &case);
+            }
+            Found::Silence => PageReason::Silence,
+            Found::Unreached => PageReason::Unreached,
+            Found::Outage => PageReason::Outage,
+        };
+        for (group, numbers) in self.by_group(&numbers) {
+            let rule = format!("detector: {}", reason.text());
+            let case = Case { group, channel, numbers: &numbers, evidence: &finding.evidence, rule };
+            self.decided(now, Action::Page { reason }, &numbers, &case);
+        }
+        for number in numbers {
+            self.renew_number(now, number, channel);
+            self.renew_group(now, self.roster.number(number).group, channel);
+        }
+    }
+
+    /// Numbers by their group, in order.
+    fn by_group(&self, numbers: &[NumberIx]) -> Vec<(GroupIx, Vec<NumberIx>)> {
+        let mut by_group: Vec<(GroupIx, Vec<NumberIx>)> = Vec::new();
+        for n in numbers {
+            let group = self.roster.number(*n).group;
+            match by_group.iter_mut().find(|(g, _)| *g == group) {
+                Some((_, list)) => list.push(*n),
+                None => by_group.push((group, vec![*n])),
+            }
+        }
+        by_group
+    }
+
+    /// What could not be decided when it was found.
+    pub(super) fn decide_held_back(&mut self, now: Time) {
+        for finding in std::mem::take(&mut self.held_back) {
+            self.found(now, finding);
+        }
+        for (number, channel) in std::mem::take(&mut self.weigh_again) {
+            let state = self.channel(number, channel);
+            let is_early = state.not_before.is_some_and(|t| now < t) && !state.on_hint;
+            if is_early || self.is_blind(channel, now) {
+                self.weigh_again.insert((number, channel));
+            } else {
+                if let Some(finding) = self.detector.decide(&self.roster, now, number, channel) {
+                    self.found(now, finding);
+                }
+                self.apply_rules(now, number, channel);
+            }
+        }
+    }
+
+    /// The detector's finding in words.
+    fn detector_text(&self, group: GroupIx, e: &Evidence) -> String {
+        let (statistic, threshold) = e.score.map_or((0.0, 0.0), |s| (s.statistic.exp(), s.threshold.exp()));
+        let probes = match e.probes {
+            0 => String::new(),
+            n => format!(" and {} of {n} test calls", e.failing_probes),
+        };
+        format!(
+            "detector: {} of {} callers{probes} failed, evidence {statistic:.2e} where {threshold:.2e} suffices ({})",
+            e.failing, e.callers, self.detection[group.0 as usize].params.budget
+        )
+    }
+
+    /// Which of the user's rules a number's latest failure meets, for the number and for its group.
+    pub(super) fn apply_rules(&mut self, now: Time, number: NumberIx, channel: Channel) {
+        let group = self.roster.number(number).group;
+        for i in 0..self.detection[group.0 as usize].rules.len() {
+            let rule = self.detection[group.0 as usize].rules[i].clone();
+            if rule.channel != channel {
+                continue;
+            }
+            let (evidence, numbers) = self.group_windows(group, channel, &rule, now);
+            let is_shared = evidence.failing_numbers >= 2 && rule.is_met(&evidence);
+            if is_shared {
+                let is_new = meet(&mut self.groups[group.0 as usize][channel.index()].met, i);
+                self.hot_groups.insert((group, channel));
+                let rule_text = rule.text(&evidence);
+                let case = Case { group, channel, numbers: &numbers, evidence: &evidence, rule: rule_text };
+                self.act_on_rule(now, &rule, &case, is_new);
+            }
+            let evidence = Window::gather([&self.channel(number, channel).window].into_iter(), &rule, now);
+            if rule.is_met(&evidence) {
+                let is_new = meet(&mut self.channel_mut(number, channel).met, i);
+                self.hot.insert((number, channel));
+                let rule_text = rule.text(&evidence);
+                let case = Case { group, channel, numbers: &[number], evidence: &evidence, rule: rule_text };
+                // The group's page has told of it already.
+                self.act_on_rule(now, &rule, &case, is_new && !is_shared);
+            }
+        }
+    }
+
+    /// Test calls fail for a reason that a swap would not cure.
+    pub(super) fn page_for_probe(&mut self, now: Time, number: NumberIx, channel: Channel, reason: Reason) {
+        let group = self.roster.number(number).group;
+        let evidence = Evidence { probes: 2, failing_probes: 2, failing_numbers: 1, numbers: 1, ..Evidence::default() };
+        let rule = "probes: two in a row failed".to_owned();
+        let case = Case { group, channel, numbers: &[number], evidence: &evidence, rule };
+        self.decided(now, Action::Page { reason: PageReason::Failing(reason) }, case.numbers, &case);
+    }
+
+    fn act_on_rule(&mut self, now: Time, rule: &Rule, case: &Case<'_>, is_new: bool) {
+        if self.is_blind(case.channel, now) {
+            self.weigh_again.extend(case.numbers.iter().map(|n| (*n, case.channel)));
+            return;
+        }
+        match rule.action {
+            RuleAction::Rollback => self.decide(now, case),
+            RuleAction::Page if is_new => {
+                if let Some(leading) = case.evidence.reasons.first()
+                    // An outage has been told of for all numbers together.
+                    && !(leading.reason == Reason::Carrier && self.detector.is_outage(now))
+                {
+                    let reason = PageReason::Failing(leading.reason);
+                    self.decided(now, Action::Page { reason }, case.numbers, case);
+                }
+            }
+            RuleAction::Page => {}
+        }
+    }
+
+    /// What a rule sees of a group's numbers that are on their own handler.
+    fn group_windows(&self, group: GroupIx, channel: Channel, rule: &Rule, now: Time) -> (Evidence, Vec<NumberIx>) {
+        let numbers: Vec<NumberIx> = self
+            .roster
+            .group(group)
+            .numbers
+            .iter()
+            .copied()
+            .filter(|n| {
+                self.roster.number(*n).channels[channel.index()] && self.channel(*n, channel).rollback == Rollback::None
+            })
+            .collect();
+        let windows = numbers.iter().map(|n| &self.channel(*n, channel).window);
+        (Window::gather(windows, rule, now), numbers)
+    }
+
+    /// Which rules a number no longer meets.
+    pub(super) fn unmeet_rules(&mut self, now: Time, number: NumberIx, channel: Channel) {
+        let rules = &self.detection[self.roster.number(number).group.0 as usize].rules;
+        let state = &mut self.channels[number.0 as usize][channel.index()];
+        for (met, rule) in state.met.iter_mut().zip(rules) {
+            *met = *met && rule.is_met(&Window::gather([&state.window].into_iter(), rule, now));
+        }
+    }
+
+    pub(super) fn unmeet_group_rules(&mut self, now: Time, group: GroupIx, channel: Channel) {
+        let mut met = std::mem::take(&mut self.groups[group.0 as usize][channel.index()].met);
+        for (met, rule) in met.iter_mut().zip(&self.detection[group.0 as usize].rules) {
+            *met = *met && rule.is_met(&self.group_windows(group, channel, rule, now).0);
+        }
+        self.groups[group.0 as usize][channel.index()].met = met;
+    }
+
+    /// Decides what the evidence asks for: a rollback, unless a guard says no.
+    fn decide(&mut self, now: Time, case: &Case<'_>) {
+        let channel = case.channel;
+        let mut act = Vec::new();
+        let mut withheld: Vec<(Guard, Vec<NumberIx>)> = Vec::new();
+        let strength = Strength::of(case.evidence, case.numbers.len());
+        for ix in case.numbers {
+            let state = self.channel(*ix, channel);
+            // A person may have been asked, and is not needed any more.
+            let is_stronger = state.on_hint && strength == Strength::Callers;
+            if state.rollback != Rollback::None || state.decided && !is_stronger {
+                continue;
+            }
+            if state.not_before.is_some_and(|t| now < t) && !is_stronger {
+                self.weigh_again.insert((*ix, channel));
+                continue;
+            }
+            match self.guard(*ix, channel) {
+                None => act.push(*ix),
+                Some(guard) => match withheld.iter_mut().find(|(g, _)| *g == guard) {
+                    Some((_, list)) => list.push(*ix),
+                    None => withheld.push((guard, vec![*ix])),
+                },
+            }
+            let state = self.channel_mut(*ix, channel);
+            (state.decided, state.on_hint) = (true, strength == Strength::Hint);
+            self.hot.insert((*ix, channel));
+        }
+        for ix in &act {
+            self.channel_mut(*ix, channel).rollback = Rollback::Pending;
+            self.detector.mute(*ix, channel);
+        }
+        if !act.is_empty() {
+            self.decided(now, Action::Rollback, &act, case);
+        }
+        for (guard, numbers) in withheld {
+            self.decided(now, Action::Withheld { guard }, &numbers, case);
+        }
+    }
+
+    /// The first guard that says no.
+    fn guard(&self, number: NumberIx, channel: Channel) -> Option<Guard> {
+        let state = self.channel(number, channel);
+        let group = self.roster.group_of(number);
+        if self.settings.mode != Mode::Auto {
+            return Some(Guard::Mode);
+        }
+        if state.phase == Phase::Waiting {
+            return Some(Guard::Phase);
+        }
+        let Some(fallback) = group.fallback(channel) else {
+            return Some(Guard::NoFallback);
+        };
+        let Some(handler) = self.routes.handler(number, channel) else {
+            let is_read = self.polled_at(Source::Numbers).is_some();
+            return Some(if is_read { Guard::NotInAccount } else { Guard::NotRead });
+        };
+        handler.is_url(fallback).then_some(Guard::OnFallback)
+    }
+
+    fn decided(&mut self, now: Time, action: Action, numbers: &[NumberIx], case: &Case<'_>) {
+        let evidence = self.complete(now, case.channel, numbers, case.evidence.clone());
+        let id = DecisionId(self.next_decision);
+        self.next_decision += 1;
+        self.events.push(Event::Decided(Decision {
+            id,
+            at: now,
+            action,
+            channel: case.channel,
+            group: self.roster.group(case.group).name.clone(),
+            numbers: numbers.iter().map(|ix| self.roster.number(*ix).e164).collect(),
+            rule: case.rule.clone(),
+            evidence,
+        }));
+    }
+}
+
+/// Notes that a rule is met; true if it was not before.
+fn meet(met: &mut Vec<bool>, rule: usize) -> bool {
+    if met.len() <= rule {
+        met.resize(rule + 1, false);
+    }
+    !std::mem::replace(&mut met[rule], true)
+}

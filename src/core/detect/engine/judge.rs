@@ -1,0 +1,280 @@
+//! From what is known of a number or a group to its verdict.
+//!
+//! Verdicts have hysteresis: one that was earned is kept until the evidence is well below what
+//! earned it, so that a number on the edge does not flap on a dashboard. They are renewed when a
+//! failure comes in, and by the clock while they are other than unknown and healthy.
+
+use std::time::Duration;
+
+use super::{Engine, Event, PhaseChange};
+use crate::core::detect::ledger::Change;
+use crate::core::detect::observation::{Probe, ProbeResult};
+use crate::core::detect::statistic::threshold::Window;
+use crate::core::model::id::Channel;
+use crate::core::model::reason::Outcome;
+use crate::core::model::roster::{GroupIx, NumberIx};
+use crate::core::model::time::Time;
+use crate::core::model::verdict::{Evidence, Score, Verdict};
+
+/// Callers that must have been served before a number is called healthy: fewer say too little.
+const HEALTHY_CALLERS: usize = 3;
+
+/// …and how lately: of yesterday's callers nobody wants to know.
+const HEALTHY_FOR: Duration = Duration::from_secs(2 * 3600);
+
+/// Share of the threshold, in nats, at which a number is suspect, and below which it no longer is.
+const SUSPECT: (f64, f64) = (0.5, 0.25);
+
+/// Nats below the threshold at which a failing number no longer fails: odds a hundred times smaller.
+const NO_LONGER_FAILING: f64 = 4.6;
+
+/// The latest callers who were served, by the start of their call.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Served([Option<Time>; HEALTHY_CALLERS]);
+
+impl Served {
+    fn add(&mut self, at: Time) {
+        if let Some(oldest) = self.0.iter_mut().min()
+            && oldest.is_none_or(|t| t < at)
+        {
+            *oldest = Some(at);
+        }
+    }
+
+    fn is_healthy(self, now: Time) -> bool {
+        self.0.iter().all(|t| t.is_some_and(|t| t + HEALTHY_FOR >= now))
+    }
+}
+
+/// What a verdict is made of.
+struct Signs {
+    is_blind: bool,
+    score: Option<Score>,
+    is_rule_met: bool,
+    is_silent: bool,
+    is_served: bool,
+}
+
+fn judge(last: Verdict, signs: &Signs) -> Verdict {
+    let was_failing = last == Verdict::Failing;
+    let was_suspect = was_failing || last == Verdict::Suspect;
+    let is_above = |threshold: fn(f64) -> f64| signs.score.is_some_and(|s| s.statistic >= threshold(s.threshold));
+    if signs.is_blind {
+        Verdict::Blind
+    } else if signs.is_rule_met || is_above(|t| t) || was_failing && is_above(|t| t - NO_LONGER_FAILING) {
+        Verdict::Failing
+    } else if signs.is_silent {
+        Verdict::Silent
+    } else if is_above(|t| t * SUSPECT.0) || was_suspect && is_above(|t| t * SUSPECT.1) {
+        Verdict::Suspect
+    } else if signs.is_served {
+        Verdict::Healthy
+    } else {
+        Verdict::Unknown
+    }
+}
+
+const fn is_over(verdict: Verdict) -> bool {
+    matches!(verdict, Verdict::Unknown | Verdict::Healthy)
+}
+
+impl Engine {
+    /// Takes in an inbound outcome: what is known of its number and group, and what follows.
+    pub(super) fn learn(&mut self, change: &Change) {
+        let (number, channel, now) = (change.number, change.channel, change.at);
+        let group = self.roster.number(number).group;
+        let horizon = self.detection[group.0 as usize].horizon(channel);
+        let state = &mut self.channels[number.0 as usize][channel.index()];
+        // On the fallback, only calls that reached the fallback count.
+        if matches!(state.rollback, super::Rollback::Done(at) if change.started_at < at) {
+            return;
+        }
+        state.window.apply(change, horizon);
+        let is_failure = matches!(change.is, Outcome::Failed(_));
+        if change.is == Outcome::Ok {
+            state.served.add(change.started_at);
+            self.groups[group.0 as usize][channel.index()].served.add(change.started_at);
+            self.settle(now, number, channel, PhaseChange::Served);
+        }
+        for finding in self.detector.settled(&self.roster, change) {
+            self.found(now, finding);
+        }
+        if is_failure {
+            // Decided at the next tick, when all of a poll has been seen.
+            self.weigh_again.insert((number, channel));
+        }
+        // Served callers make nothing worse; whatever they mend shows in the next sweep.
+        let state = self.channel(number, channel);
+        if is_failure || state.verdict == Verdict::Unknown && state.served.is_healthy(now) {
+            self.renew_number(now, number, channel);
+        }
+        let state = &self.groups[group.0 as usize][channel.index()];
+        if is_failure || state.verdict == Verdict::Unknown && state.served.is_healthy(now) {
+            self.renew_group(now, group, channel);
+        }
+    }
+
+    /// Takes in the result of a test call or message of ours.
+    pub(super) fn probed(&mut self, at: Time, probe: &Probe) {
+        let Some(number) = self.roster.find(probe.number) else {
+            return;
+        };
+        self.detector.probed(&self.roster, number, probe);
+        self.tell_of_probe(at, number, probe);
+        self.weigh_again.insert((number, probe.channel));
+        self.renew_number(at, number, probe.channel);
+        self.renew_group(at, self.roster.number(number).group, probe.channel);
+    }
+
+    /// What a swap would not cure is no part of a verdict; a person hears of it, once until a probe succeeds.
+    fn tell_of_probe(&mut self, at: Time, number: NumberIx, probe: &Probe) {
+        let channel = probe.channel;
+        let is_blind = self.is_blind(channel, at);
+        let state = self.channel_mut(number, channel);
+        let is_again = state.last_probe.is_some_and(|last| last.result == probe.result);
+        state.last_probe = Some(*probe);
+        match probe.result {
+            ProbeResult::Success => {
+                state.probe_told = false;
+                self.settle(at, number, channel, PhaseChange::Probed);
+            }
+            // Two in a row: one may be the network's.
+            ProbeResult::Failure(reason) if !reason.is_curable() && is_again && !state.probe_told && !is_blind => {
+                state.probe_told = true;
+                self.page_for_probe(at, number, channel, reason);
+            }
+            ProbeResult::Failure(_) | ProbeResult::Error => {}
+        }
+    }
+
+    /// Looks at whatever only time ends.
+    pub(super) fn sweep(&mut self, now: Time) {
+        for (number, channel) in std::mem::take(&mut self.hot) {
+            self.unmeet_rules(now, number, channel);
+            self.renew_number(now, number, channel);
+        }
+        for (group, channel) in std::mem::take(&mut self.hot_groups) {
+            self.unmeet_group_rules(now, group, channel);
+            self.renew_group(now, group, channel);
+        }
+    }
+
+    pub(super) fn renew_all(&mut self, now: Time, channel: Channel) {
+        for i in 0..self.roster.len() {
+            let number = NumberIx(i as u32);
+            if self.roster.number(number).channels[channel.index()] {
+                self.renew_number(now, number, channel);
+            }
+        }
+        let groups = self.roster.groups().len();
+        for i in 0..groups {
+            self.renew_group(now, GroupIx(i as u32), channel);
+        }
+    }
+
+    /// Looks at every number and group that was healthy: of yesterday's callers nobody wants to know.
+    pub(super) fn end_health(&mut self, now: Time) {
+        let is_over = |verdict, served: Served| verdict == Verdict::Healthy && !served.is_healthy(now);
+        for channel in Channel::ALL {
+            for i in 0..self.channels.len() {
+                let state = &self.channels[i][channel.index()];
+                if is_over(state.verdict, state.served) {
+                    self.renew_number(now, NumberIx(i as u32), channel);
+                }
+            }
+            for i in 0..self.groups.len() {
+                let state = &self.groups[i][channel.index()];
+                if is_over(state.verdict, state.served) {
+                    self.renew_group(now, GroupIx(i as u32), channel);
+                }
+            }
+        }
+    }
+
+    pub(super) fn renew_number(&mut self, now: Time, number: NumberIx, channel: Channel) {
+        let is_blind = self.is_blind(channel, now);
+        let state = self.channel(number, channel);
+        let (last, is_rule_met) = (state.verdict, state.met.contains(&true));
+        // A stream without failures has nothing to weigh, and most have none.
+        let looked = self
+            .detector
+            .has_failures(number, channel)
+            .then(|| self.detector.look_at_number(&self.roster, number, channel, now));
+        let signs = Signs {
+            is_blind,
+            score: looked.as_ref().map(|(score, _)| *score),
+            is_rule_met,
+            is_silent: channel == Channel::Voice && self.detector.is_silent(number),
+            is_served: state.served.is_healthy(now),
+        };
+        let verdict = judge(last, &signs);
+        let evidence = match looked {
+            Some((_, evidence)) if !is_rule_met || signs.score.is_some_and(Score::is_enough) => evidence,
+            _ => self.rule_evidence(now, number, channel),
+        };
+        let evidence = self.complete(now, channel, &[number], evidence);
+        let group_verdict = self.groups[self.roster.number(number).group.0 as usize][channel.index()].verdict;
+        let state = self.channel_mut(number, channel);
+        state.evidence = evidence;
+        state.verdict = verdict;
+        // What is over may be decided again: over for the number, and for the group that it is in.
+        state.decided &= !(is_over(verdict) && is_over(group_verdict));
+        let is_hot = state.decided || is_rule_met || !(is_over(verdict) || verdict == Verdict::Blind);
+        if is_hot {
+            self.hot.insert((number, channel));
+        }
+        if last != verdict {
+            self.events.push(Event::Verdict { number, channel, from: last, to: verdict });
+        }
+    }
+
+    pub(super) fn renew_group(&mut self, now: Time, group: GroupIx, channel: Channel) {
+        let is_blind = self.is_blind(channel, now);
+        let state = &self.groups[group.0 as usize][channel.index()];
+        let (last, is_rule_met) = (state.verdict, state.met.contains(&true));
+        let is_served = state.served.is_healthy(now);
+        let (score, is_broad, evidence) = if self.detector.group_has_failures(group, channel) {
+            let (score, is_broad, evidence) = self.detector.look_at_group(&self.roster, group, channel, now);
+            (Some(score), is_broad, evidence)
+        } else {
+            (None, false, Evidence::default())
+        };
+        // However loud one number is, it does not make its group fail.
+        let score = score.map(|s| Score {
+            statistic: if is_broad { s.statistic } else { s.statistic.min(s.threshold - 1e-9) },
+            ..s
+        });
+        let is_silent = channel == Channel::Voice && self.detector.is_group_silent(group);
+        let verdict = judge(last, &Signs { is_blind, score, is_rule_met, is_silent, is_served });
+        let members = self.roster.group(group).numbers.clone();
+        let evidence = self.complete(now, channel, &members, evidence);
+        let state = &mut self.groups[group.0 as usize][channel.index()];
+        state.evidence = evidence;
+        state.verdict = verdict;
+        if is_rule_met || !(is_over(verdict) || verdict == Verdict::Blind) {
+            self.hot_groups.insert((group, channel));
+        }
+        if last != verdict {
+            self.events.push(Event::GroupVerdict { group, channel, from: last, to: verdict });
+        }
+    }
+
+    /// What the callers of the last minutes met, for want of a statistic.
+    fn rule_evidence(&self, now: Time, number: NumberIx, channel: Channel) -> Evidence {
+        let group = self.roster.number(number).group;
+        let state = self.channel(number, channel);
+        let rules = &self.detection[group.0 as usize].rules;
+        let met = state.met.iter().position(|met| *met).and_then(|i| rules.get(i));
+        match met.or_else(|| rules.iter().find(|r| r.channel == channel)) {
+            Some(rule) => Window::gather([&state.window].into_iter(), rule, now),
+            None => Evidence::default(),
+        }
+    }
+
+    /// Adds what cannot be seen.
+    pub(super) fn complete(&self, now: Time, channel: Channel, numbers: &[NumberIx], e: Evidence) -> Evidence {
+        let unsettled = numbers.iter().map(|n| self.open(*n, channel)).sum();
+        let read = crate::core::model::source::needed(channel).into_iter().map(|s| self.polled_at(s)).min().flatten();
+        Evidence { unsettled, stale_for: read.map(|at| now.since(at).as_secs_f64()), ..e }
+    }
+}

@@ -1,0 +1,282 @@
+//! The laws that hold for any detector, through the engine's own door.
+
+use super::*;
+use crate::core::detect::observation::{Alert, Call, CallStatus, Leg, Level, Party, Probe, ProbeResult};
+use crate::core::model::code::Code;
+use crate::core::model::decision::{Action, Guard, PageReason};
+use crate::core::model::id::Resource;
+use crate::core::model::id::{AlertSid, CallSid, E164};
+use crate::core::model::reason::{Outcome, Reason};
+use crate::core::model::roster::Number;
+use crate::core::routing::record;
+
+const FALLBACK: &str = "https://handler.twilio.com/twiml/EH00000000000000000000000000000001";
+
+fn number(i: u32) -> E164 {
+    format!("+1500555{i:04}").parse().unwrap()
+}
+
+/// A group of numbers on their primary handler, and an engine that has just read everything.
+struct Port {
+    engine: Engine,
+    now: Time,
+    calls: u128,
+    events: Vec<Event>,
+}
+
+impl Port {
+    fn new(mode: Mode, numbers: u32, port: PortAt) -> Port {
+        let mut roster = Roster::default();
+        let group = roster.add_group("support".parse().unwrap(), [Some(FALLBACK.into()), None]);
+        for i in 0..numbers {
+            let n = Number {
+                e164: number(i),
+                label: String::new(),
+                timezone: jiff::tz::TimeZone::UTC,
+                group,
+                channels: [true, false],
+                port,
+            };
+            roster.add_number(n).unwrap();
+        }
+        let now = Time::from_secs(1_000_000);
+        let mut engine = Engine::new(roster, Settings { mode, ..Settings::default() }, now);
+        for i in 0..numbers {
+            let record = NumberRecord { number: number(i), ..record::tests::record() };
+            engine.observe(now, &Observation::Number(Box::new(record)));
+        }
+        Port { engine, now, calls: 0, events: Vec::new() }
+    }
+
+    /// One inbound call that has just ended, with an alert on the handler's URL if it failed.
+    fn call(&mut self, i: u32, caller: u64, alert: Option<u32>) -> CallSid {
+        self.calls += 1;
+        let sid = CallSid::from_u128(self.calls);
+        let party = Party { hash: caller, last_two: None, is_prober: false };
+        let call = Call {
+            sid,
+            leg: Leg::Inbound { number: number(i), caller: party },
+            status: CallStatus::Completed,
+            started_at: self.now - Duration::from_secs(5),
+            ended_at: Some(self.now),
+            duration: Some(5),
+        };
+        self.engine.observe(self.now, &Observation::Call(call));
+        if let Some(code) = alert {
+            self.alert(sid, code);
+        }
+        sid
+    }
+
+    fn alert(&mut self, call: CallSid, code: u32) {
+        let alert = Alert {
+            sid: AlertSid::from_u128(call.as_u128()),
+            resource: Some(Resource::Call(call)),
+            code: Code(code),
+            level: Level::Error,
+            url: Some("https://app.example.com/voice".into()),
+            at: self.now,
+        };
+        self.engine.observe(self.now, &Observation::Alert(alert));
+    }
+
+    /// Lets time pass with every source read each second.
+    fn pass(&mut self, seconds: u64) {
+        for _ in 0..seconds {
+            self.now = self.now + Duration::from_secs(1);
+            for source in Source::ALL {
+                self.engine.polled(source, self.now);
+            }
+            let events = self.engine.tick(self.now);
+            self.events.extend(events);
+        }
+    }
+
+    /// A test call's result.
+    fn probe(&mut self, i: u32, result: ProbeResult) {
+        let channel = Channel::Voice;
+        let probe = Probe {
+            number: number(i),
+            channel,
+            started_at: self.now,
+            origin: 1,
+            entry: None,
+            result,
+            grace: None,
+            unseen: None,
+        };
+        self.engine.observe(self.now, &Observation::Probe(probe));
+    }
+
+    fn decisions(&self) -> Vec<(Action, usize)> {
+        self.events
+            .iter()
+            .filter_map(|e| if let Event::Decided(d) = e { Some((d.action, d.numbers.len())) } else { None })
+            .collect()
+    }
+
+    fn verdict(&self, i: u32) -> Verdict {
+        self.engine.channel(NumberIx(i), Channel::Voice).verdict
+    }
+}
+
+#[test]
+fn four_distinct_failing_callers_roll_a_number_back_once() {
+    let mut p = Port::new(Mode::Auto, 1, PortAt::Done);
+    p.pass(1);
+    for caller in 0..4 {
+        assert_eq!(p.decisions(), [], "{caller} callers are not enough");
+        p.call(0, caller, Some(11200));
+        p.pass(5);
+    }
+    assert_eq!(p.decisions(), [(Action::Rollback, 1)]);
+    let Some(Event::Decided(d)) = p.events.iter().find(|e| matches!(e, Event::Decided(_))) else { panic!() };
+    assert_eq!((d.evidence.callers, d.evidence.failing, d.evidence.samples.len()), (4, 4, 3));
+    assert_eq!(d.evidence.reasons[0].code, Some(Code(11200)));
+    p.call(0, 9, Some(11200));
+    p.pass(60);
+    assert_eq!(p.decisions().len(), 1, "a rollback under way is not decided again");
+}
+
+#[test]
+fn a_shared_fault_rolls_the_whole_group_back() {
+    let mut p = Port::new(Mode::Auto, 5, PortAt::Done);
+    p.pass(1);
+    for i in 0..4 {
+        p.call(i, u64::from(i), Some(11200));
+    }
+    p.pass(2);
+    assert_eq!(p.decisions(), [(Action::Rollback, 5)]);
+}
+
+#[test]
+fn what_a_swap_cannot_cure_only_pages() {
+    let mut p = Port::new(Mode::Auto, 1, PortAt::Done);
+    p.pass(1);
+    for caller in 0..6 {
+        p.call(0, caller, Some(10001));
+    }
+    p.pass(60);
+    assert_eq!(p.decisions(), [(Action::Page { reason: PageReason::Failing(Reason::Account) }, 1)]);
+}
+
+#[test]
+fn no_data_is_neither_failure_nor_health() {
+    let mut p = Port::new(Mode::Auto, 1, PortAt::Done);
+    p.pass(600);
+    assert_eq!(p.verdict(0), Verdict::Unknown);
+    assert_eq!(p.decisions(), []);
+}
+
+#[test]
+fn stale_data_is_blind_and_decides_nothing() {
+    let mut p = Port::new(Mode::Auto, 1, PortAt::Done);
+    assert!(p.engine.tick(p.now).iter().any(|e| matches!(e, Event::Verdict { to: Verdict::Blind, .. })));
+    p.pass(1);
+    assert_eq!(p.verdict(0), Verdict::Unknown);
+    // The alert log stops answering: calls keep coming, nothing is decided on them.
+    p.now = p.now + Duration::from_secs(120);
+    p.engine.polled(Source::Calls, p.now);
+    for caller in 0..5 {
+        p.call(0, caller, Some(11200));
+    }
+    let events = p.engine.tick(p.now);
+    assert!(!events.iter().any(|e| matches!(e, Event::Decided(_))));
+    assert_eq!(p.verdict(0), Verdict::Blind);
+    // It answers again, and what is still true is decided.
+    p.pass(1);
+    assert_eq!(p.decisions(), [(Action::Rollback, 1)]);
+}
+
+#[test]
+fn a_call_without_alerts_is_served_only_after_alerts_could_have_come() {
+    let mut p = Port::new(Mode::Auto, 1, PortAt::Done);
+    p.pass(1);
+    p.call(0, 1, None);
+    p.pass(44);
+    assert!(!p.events.iter().any(|e| matches!(e, Event::Settled(_))));
+    p.pass(2);
+    let settled = |p: &Port| p.events.iter().filter(|e| matches!(e, Event::Settled(c) if c.is == Outcome::Ok)).count();
+    assert_eq!(settled(&p), 1);
+    // While alerts cannot be read, time alone does not make a call a good one.
+    p.call(0, 2, None);
+    for _ in 0..120 {
+        p.now = p.now + Duration::from_secs(1);
+        p.engine.polled(Source::Calls, p.now);
+        let events = p.engine.tick(p.now);
+        p.events.extend(events);
+    }
+    assert_eq!(settled(&p), 1);
+}
+
+#[test]
+fn a_late_alert_revises_the_outcome() {
+    let mut p = Port::new(Mode::Auto, 1, PortAt::Done);
+    p.pass(1);
+    let calls: Vec<_> = (0..4).map(|caller| p.call(0, caller, None)).collect();
+    p.pass(60);
+    assert_eq!(p.verdict(0), Verdict::Healthy);
+    for call in calls {
+        p.alert(call, 11200);
+    }
+    p.pass(1);
+    let revised = p.events.iter().filter(|e| {
+        matches!(e, Event::Settled(c)
+            if c.was == Some(Outcome::Ok) && c.is == Outcome::Failed(Reason::Webhook))
+    });
+    assert_eq!(revised.count(), 4);
+    assert_eq!(p.decisions(), [(Action::Rollback, 1)]);
+}
+
+#[test]
+fn observe_decides_the_same_and_says_what_stopped_it() {
+    let mut p = Port::new(Mode::Observe, 1, PortAt::Done);
+    p.pass(1);
+    for caller in 0..5 {
+        p.call(0, caller, Some(11200));
+        p.pass(5);
+    }
+    assert_eq!(p.decisions(), [(Action::Withheld { guard: Guard::Mode }, 1)]);
+}
+
+#[test]
+fn a_waiting_number_settles_when_due_or_when_somebody_calls_and_is_active_once_somebody_is_served() {
+    let due = Time::from_secs(1_000_060);
+    let mut p = Port::new(Mode::Auto, 2, PortAt::At(due));
+    p.pass(30);
+    assert_eq!(p.engine.channel(NumberIx(0), Channel::Voice).phase, Phase::Waiting);
+    p.call(1, 1, None);
+    assert_eq!(p.engine.channel(NumberIx(1), Channel::Voice).phase, Phase::Settling);
+    p.pass(100);
+    let phase = |p: &Port, ix| p.engine.channel(NumberIx(ix), Channel::Voice).phase;
+    assert_eq!([phase(&p, 0), phase(&p, 1)], [Phase::Settling, Phase::Active], "only one was served");
+    p.pass(30 * 60);
+    assert_eq!([phase(&p, 0), phase(&p, 1)], [Phase::Settling, Phase::Passive]);
+    assert!(p.engine.is_active(p.now, Duration::ZERO));
+    p.probe(0, ProbeResult::Failure(Reason::Webhook));
+    p.pass(1);
+    assert_eq!(phase(&p, 0), Phase::Settling, "a test call that was not served settles nothing");
+    p.probe(0, ProbeResult::Success);
+    p.pass(1);
+    assert_eq!(phase(&p, 0), Phase::Active);
+    p.pass(30 * 60);
+    assert_eq!(phase(&p, 0), Phase::Passive);
+    assert!(!p.engine.is_active(p.now, Duration::ZERO));
+}
+
+#[test]
+fn calls_from_before_the_rollback_say_nothing_of_the_fallback() {
+    let mut p = Port::new(Mode::Auto, 1, PortAt::Done);
+    p.pass(1);
+    for caller in 0..4 {
+        p.call(0, caller, Some(11200));
+    }
+    p.pass(1);
+    p.engine.rolled_back(p.now, NumberIx(0), Channel::Voice);
+    for caller in 10..15 {
+        p.call(0, caller, Some(11200));
+    }
+    p.pass(1);
+    assert_eq!(p.verdict(0), Verdict::Unknown);
+    assert_eq!(p.decisions().len(), 1);
+}

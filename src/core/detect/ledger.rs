@@ -1,0 +1,497 @@
+//! The book of calls and messages: joins each with its alerts and child legs, and says when its
+//! outcome is settled or revised.
+//!
+//! Entries come late, twice, out of order and in several states. The ledger takes them as they
+//! come: a state never goes back from final to unfinished, the same entry twice changes nothing,
+//! and alerts or child legs that precede their call wait for it. So the outcome depends on what
+//! was said and not on the order in which it was said.
+//!
+//! A completed call without alerts counts as served only when alerts have had time to arrive, and
+//! that time is counted on the alert log's own freshness: while that log cannot be read nothing
+//! settles, for no alerts seen is not no alerts (law 4).
+//!
+//! Memory: one entry a call, kept until [`Ledger::prune`] is told that nothing older will come.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+
+use super::observation::{Alert, Call, CallStatus, Direction, Leg, Message, MessageStatus, Party};
+use super::outcome::{CallFacts, Children, Marks, MessageFacts, judge_call, judge_message, mark};
+use crate::core::model::code::Code;
+use crate::core::model::digits::ByDigits;
+use crate::core::model::id::Resource;
+use crate::core::model::id::{CallSid, Channel};
+use crate::core::model::reason::Outcome;
+use crate::core::model::roster::{NumberIx, Roster};
+use crate::core::model::time::Time;
+use crate::core::routing::history::Routes;
+
+/// An outcome that is new or has changed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Change {
+    pub entry: Resource,
+    pub number: NumberIx,
+    pub channel: Channel,
+    pub party: Party,
+    /// Inbound calls and messages tell of the handler; replies only of delivery.
+    pub is_inbound: bool,
+    pub started_at: Time,
+    /// When this outcome became known.
+    pub at: Time,
+    pub was: Option<Outcome>,
+    pub is: Outcome,
+    /// The code behind a failure, where there is one.
+    pub code: Option<Code>,
+}
+
+/// The first sight of an inbound call or message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sighting {
+    pub number: NumberIx,
+    pub channel: Channel,
+    pub started_at: Time,
+    pub at: Time,
+}
+
+/// What an observation brought about.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Effect {
+    pub sighting: Option<Sighting>,
+    pub change: Option<Change>,
+}
+
+#[derive(Debug)]
+pub struct Ledger {
+    grace: Duration,
+    entries: [ByDigits<u128, Entry>; 2],
+    /// Status of each child leg, so that its parent's counts can follow.
+    children: ByDigits<u128, ChildLeg>,
+    /// Alerts and legs of calls that have not been seen.
+    orphans: ByDigits<u128, Orphan>,
+    /// Entries that ended, in the order in which we saw them end.
+    ended: VecDeque<(Time, Resource)>,
+    /// Numbers whose handler was seen to dial out.
+    forwards: Vec<bool>,
+    /// Entries without an outcome, by number and channel.
+    open: Vec<[u32; 2]>,
+    /// Alerts that have found their call or message since they were last asked for.
+    attached: Vec<(NumberIx, Code)>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    number: NumberIx,
+    party: Party,
+    started_at: Time,
+    seen_at: Time,
+    marks: Marks,
+    is_settled: bool,
+    is_probe: bool,
+    outcome: Option<Outcome>,
+    body: Body,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Body {
+    Call { status: CallStatus, duration: Option<u32>, children: Children },
+    Message { direction: Direction, status: MessageStatus, error: Option<Code> },
+}
+
+impl Body {
+    const fn is_over(&self) -> bool {
+        match self {
+            Body::Call { status, .. } => status.is_final(),
+            // What was sent may still be delivered; that nobody asks after hours.
+            Body::Message { status, .. } => status.is_final() || matches!(status, MessageStatus::Sent),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct ChildLeg {
+    parent: u128,
+    status: CallStatus,
+    seen_at: Time,
+}
+
+#[derive(Debug)]
+struct Orphan {
+    since: Time,
+    alerts: Vec<Alert>,
+    children: Children,
+    is_probe: bool,
+}
+
+/// What the ledger needs to know of the world to judge.
+#[derive(Clone, Copy)]
+pub struct Context<'a> {
+    pub roster: &'a Roster,
+    pub routes: &'a Routes,
+}
+
+impl Ledger {
+    /// `grace`: how long after an entry is seen to have ended its alerts and child legs may come.
+    pub fn new(roster: &Roster, grace: Duration) -> Ledger {
+        Ledger {
+            grace,
+            entries: Default::default(),
+            children: HashMap::default(),
+            orphans: HashMap::default(),
+            ended: VecDeque::new(),
+            forwards: vec![false; roster.len()],
+            open: vec![[0; 2]; roster.len()],
+            attached: Vec::new(),
+        }
+    }
+
+    /// From now on alerts and child legs may come so long after an entry is seen to have ended.
+    pub fn set_grace(&mut self, grace: Duration) {
+        self.grace = grace;
+    }
+
+    /// A call or message turns out to be our own probe's, now or as soon as it is seen.
+    pub fn is_ours(&mut self, at: Time, entry: Resource, cx: Context<'_>) -> Option<Change> {
+        match self.entries[entry.channel().index()].get_mut(&key(entry)) {
+            Some(held) => {
+                held.is_probe = true;
+                self.judge(at, entry, cx)
+            }
+            None => {
+                self.orphan(key(entry), at).is_probe = true;
+                None
+            }
+        }
+    }
+
+    /// Calls or messages of a number that have no outcome yet.
+    pub fn open(&self, number: NumberIx, channel: Channel) -> u32 {
+        self.open[number.0 as usize][channel.index()]
+    }
+
+    /// Entries held, of both channels.
+    pub fn len(&self) -> usize {
+        self.entries[0].len() + self.entries[1].len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Alerts that have found their call or message since this was last called.
+    pub fn take_attached(&mut self) -> impl Iterator<Item = (NumberIx, Code)> {
+        std::mem::take(&mut self.attached).into_iter()
+    }
+
+    /// Takes in a leg of a call. `number` is ours, for an inbound leg.
+    pub fn call(&mut self, at: Time, call: &Call, cx: Context<'_>) -> Effect {
+        match call.leg {
+            Leg::Inbound { number, caller } => match cx.roster.find(number) {
+                Some(number) => self.inbound_call(at, call, number, caller, cx),
+                None => Effect::default(),
+            },
+            Leg::Child { parent } => {
+                Effect { sighting: None, change: self.child(at, call.sid.as_u128(), parent, call.status, cx) }
+            }
+        }
+    }
+
+    fn inbound_call(&mut self, at: Time, call: &Call, number: NumberIx, caller: Party, cx: Context<'_>) -> Effect {
+        let key = call.sid.as_u128();
+        let known = self.entries[0].contains_key(&key);
+        let mut ended = false;
+        match self.entries[0].get_mut(&key) {
+            Some(Entry { body: Body::Call { status, duration, .. }, .. }) => {
+                if call.status.is_final() || !status.is_final() {
+                    ended = call.status.is_final() && !status.is_final();
+                    *status = call.status;
+                    *duration = call.duration.or(*duration);
+                }
+            }
+            Some(_) => {}
+            None => {
+                ended = call.status.is_final();
+                let entry = Entry {
+                    number,
+                    party: caller,
+                    started_at: call.started_at,
+                    seen_at: at,
+                    marks: Marks::default(),
+                    is_settled: false,
+                    is_probe: caller.is_prober,
+                    outcome: None,
+                    body: Body::Call { status: call.status, duration: call.duration, children: Children::default() },
+                };
+                self.entries[0].insert(key, entry);
+                self.open[number.0 as usize][0] += 1;
+            }
+        }
+        if ended {
+            self.ended.push_back((at, Resource::Call(call.sid)));
+        }
+        if !known {
+            self.adopt(Resource::Call(call.sid), key, cx);
+        }
+        // Our own test call is no caller: it can reach a number whose port has not happened.
+        let is_probe = self.entries[0].get(&key).is_some_and(|e| e.is_probe);
+        let sighting = (!known && !is_probe).then_some(Sighting {
+            number,
+            channel: Channel::Voice,
+            started_at: call.started_at,
+            at,
+        });
+        Effect { sighting, change: self.judge(at, Resource::Call(call.sid), cx) }
+    }
+
+    fn child(&mut self, at: Time, key: u128, parent: CallSid, status: CallStatus, cx: Context<'_>) -> Option<Change> {
+        let before = match self.children.get_mut(&key) {
+            Some(leg) if leg.status.is_final() && !status.is_final() => return None,
+            Some(leg) => Some(std::mem::replace(&mut leg.status, status)),
+            None => {
+                self.children.insert(key, ChildLeg { parent: parent.as_u128(), status, seen_at: at });
+                None
+            }
+        };
+        let count = |children: &mut Children| {
+            if let Some(before) = before {
+                let slot = children.slot(before);
+                *slot = slot.saturating_sub(1);
+            }
+            let slot = children.slot(status);
+            *slot = slot.saturating_add(1);
+        };
+        match self.entries[0].get_mut(&parent.as_u128()) {
+            Some(Entry { number, body: Body::Call { children, .. }, .. }) => {
+                count(children);
+                self.forwards[number.0 as usize] = true;
+                self.judge(at, Resource::Call(parent), cx)
+            }
+            Some(_) => None,
+            None => {
+                count(&mut self.orphan(parent.as_u128(), at).children);
+                None
+            }
+        }
+    }
+
+    pub fn message(&mut self, at: Time, message: &Message, cx: Context<'_>) -> Effect {
+        let Some(number) = cx.roster.find(message.number) else {
+            return Effect::default();
+        };
+        let entry = Resource::Message(message.sid);
+        let key = message.sid.as_u128();
+        let known = self.entries[1].contains_key(&key);
+        let settles = |s: MessageStatus| s.is_final() || s == MessageStatus::Sent;
+        let mut ended = false;
+        match self.entries[1].get_mut(&key) {
+            Some(Entry { body: Body::Message { status, error, .. }, .. }) => {
+                if message.status.is_final() || !status.is_final() {
+                    ended = settles(message.status) && !settles(*status);
+                    *status = message.status;
+                    *error = message.error.or(*error);
+                }
+            }
+            Some(_) => {}
+            None => {
+                ended = settles(message.status);
+                let body = Body::Message { direction: message.direction, status: message.status, error: message.error };
+                let held = Entry {
+                    number,
+                    party: message.party,
+                    started_at: message.sent_at,
+                    seen_at: at,
+                    marks: Marks::default(),
+                    is_settled: false,
+                    is_probe: message.party.is_prober,
+                    outcome: None,
+                    body,
+                };
+                self.entries[1].insert(key, held);
+                self.open[number.0 as usize][1] += 1;
+            }
+        }
+        if ended {
+            self.ended.push_back((at, entry));
+        }
+        if !known {
+            self.adopt(entry, key, cx);
+        }
+        let is_probe = self.entries[1].get(&key).is_some_and(|e| e.is_probe);
+        let is_live = message.direction == Direction::Inbound && !is_probe;
+        let sighting = (!known && is_live).then_some(Sighting {
+            number,
+            channel: Channel::Messaging,
+            started_at: message.sent_at,
+            at,
+        });
+        Effect { sighting, change: self.judge(at, entry, cx) }
+    }
+
+    pub fn alert(&mut self, at: Time, alert: &Alert, cx: Context<'_>) -> Option<Change> {
+        let resource = alert.resource?;
+        if self.add_mark(resource, alert, cx) {
+            return self.judge(at, resource, cx);
+        }
+        let key = key(resource);
+        // A call can be in the alert log long before it is in the call log.
+        let orphan = self.orphan(key, at);
+        if orphan.alerts.len() < ALERTS_PER_ORPHAN && !orphan.alerts.iter().any(|a| a.sid == alert.sid) {
+            orphan.alerts.push(alert.clone());
+        }
+        None
+    }
+
+    /// Adds what `alert` says to its entry; false if there is no such entry.
+    fn add_mark(&mut self, resource: Resource, alert: &Alert, cx: Context<'_>) -> bool {
+        let channel = resource.channel();
+        let Some(entry) = self.entries[channel.index()].get_mut(&key(resource)) else {
+            return false;
+        };
+        if let Some(mark) = mark(alert, cx.routes.webhooks(cx.roster, entry.number, channel)) {
+            entry.marks.add(mark, alert.code);
+        }
+        self.attached.push((entry.number, alert.code));
+        true
+    }
+
+    /// Gives a new entry the alerts and legs that were there before it.
+    fn adopt(&mut self, resource: Resource, key: u128, cx: Context<'_>) {
+        let Some(orphan) = self.orphans.remove(&key) else {
+            return;
+        };
+        for alert in &orphan.alerts {
+            self.add_mark(resource, alert, cx);
+        }
+        if let Some(entry) = self.entries[resource.channel().index()].get_mut(&key).filter(|_| orphan.is_probe) {
+            entry.is_probe = true;
+        }
+        if let Some(Entry { number, body: Body::Call { children, .. }, .. }) = self.entries[0].get_mut(&key)
+            && orphan.children.any()
+        {
+            *children = orphan.children;
+            self.forwards[number.0 as usize] = true;
+        }
+    }
+
+    fn orphan(&mut self, key: u128, at: Time) -> &mut Orphan {
+        self.orphans.entry(key).or_insert_with(|| Orphan {
+            since: at,
+            alerts: Vec::new(),
+            children: Children::default(),
+            is_probe: false,
+        })
+    }
+
+    /// Settles what has had its grace. `alerts_until`: everything that the alert log showed at this
+    /// instant has been taken in.
+    pub fn settle(&mut self, now: Time, alerts_until: Time, cx: Context<'_>) -> Vec<Change> {
+        let until = now.min(alerts_until);
+        let mut changes = Vec::new();
+        while let Some((seen_at, resource)) = self.ended.front().copied() {
+            if seen_at + self.grace > until {
+                break;
+            }
+            self.ended.pop_front();
+            if let Some(entry) = self.entries[resource.channel().index()].get_mut(&key(resource)) {
+                entry.is_settled = true;
+                changes.extend(self.judge(now, resource, cx));
+            }
+        }
+        changes
+    }
+
+    /// Forgets ended entries that started before `before`. Told again of them, it would take them
+    /// for new, so whoever reads the logs must not go back that far.
+    pub fn prune(&mut self, before: Time) {
+        let given_up = before - LONGEST;
+        let open = &mut self.open;
+        for (map, channel) in self.entries.iter_mut().zip(Channel::ALL) {
+            map.retain(|_, e| {
+                // Nothing waits for ever, but what is not over is still to come.
+                let before = if e.body.is_over() { before } else { given_up };
+                let keep = e.started_at >= before || e.seen_at >= before;
+                if !keep && e.outcome.is_none() {
+                    let open = &mut open[e.number.0 as usize][channel.index()];
+                    *open = open.saturating_sub(1);
+                }
+                keep
+            });
+        }
+        let calls = &self.entries[0];
+        self.children.retain(|_, leg| leg.seen_at >= before || calls.contains_key(&leg.parent));
+        self.orphans.retain(|_, o| o.since >= before);
+    }
+
+    fn judge(&mut self, at: Time, resource: Resource, cx: Context<'_>) -> Option<Change> {
+        let channel = resource.channel();
+        let entry = self.entries[channel.index()].get_mut(&key(resource))?;
+        let has_no_handler = cx.routes.has_no_handler(entry.number, channel);
+        let has_own_fallback = !entry.marks.is_empty() && cx.routes.has_own_fallback(cx.roster, entry.number, channel);
+        let (is, is_inbound, code) = match entry.body {
+            Body::Call { status, duration, children } => {
+                let facts = CallFacts {
+                    status,
+                    duration,
+                    children,
+                    marks: entry.marks,
+                    is_settled: entry.is_settled,
+                    has_no_handler,
+                    has_own_fallback,
+                    forwards: self.forwards[entry.number.0 as usize],
+                    is_probe: entry.is_probe,
+                };
+                (judge_call(&facts)?, true, entry.marks.code())
+            }
+            Body::Message { direction, status, error } => {
+                let facts = MessageFacts {
+                    direction,
+                    status,
+                    error,
+                    marks: entry.marks,
+                    is_settled: entry.is_settled,
+                    has_no_handler,
+                    has_own_fallback,
+                    is_probe: entry.is_probe,
+                };
+                (judge_message(&facts)?, direction == Direction::Inbound, entry.marks.code().or(error))
+            }
+        };
+        let was = entry.outcome;
+        if was == Some(is) {
+            return None;
+        }
+        entry.outcome = Some(is);
+        if was.is_none() {
+            let open = &mut self.open[entry.number.0 as usize][channel.index()];
+            *open = open.saturating_sub(1);
+        }
+        Some(Change {
+            entry: resource,
+            number: entry.number,
+            channel,
+            party: entry.party,
+            is_inbound,
+            started_at: entry.started_at,
+            at,
+            was,
+            is,
+            code,
+        })
+    }
+}
+
+/// An entry that is not over so long after the others are forgotten is forgotten too: no call of
+/// Twilio's lasts longer than a day.
+const LONGEST: Duration = Duration::from_secs(24 * 3600);
+
+/// Alerts kept for one call that has not been seen; one call rarely has more than two.
+const ALERTS_PER_ORPHAN: usize = 16;
+
+fn key(resource: Resource) -> u128 {
+    match resource {
+        Resource::Call(sid) => sid.as_u128(),
+        Resource::Message(sid) => sid.as_u128(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,70 @@
+//! What the ledger holds, for whom, and for how long.
+
+use super::*;
+use crate::core::model::roster::{Number, PortAt};
+
+fn roster() -> Roster {
+    let mut roster = Roster::default();
+    let group = roster.add_group("support".parse().unwrap(), [None, None]);
+    let number = Number {
+        e164: "+15005550100".parse().unwrap(),
+        label: String::new(),
+        timezone: jiff::tz::TimeZone::UTC,
+        group,
+        channels: [true; 2],
+        port: PortAt::Unknown,
+    };
+    roster.add_number(number).unwrap();
+    roster
+}
+
+fn call(status: CallStatus, is_prober: bool) -> Call {
+    let caller = Party { hash: 1, last_two: None, is_prober };
+    Call {
+        sid: CallSid::from_u128(1),
+        leg: Leg::Inbound { number: "+15005550100".parse().unwrap(), caller },
+        status,
+        started_at: Time::EPOCH,
+        ended_at: None,
+        duration: None,
+    }
+}
+
+#[test]
+fn our_own_test_call_is_no_first_caller() {
+    let roster = roster();
+    let routes = Routes::new(&roster);
+    let cx = Context { roster: &roster, routes: &routes };
+    for is_prober in [false, true] {
+        let mut ledger = Ledger::new(&roster, Duration::from_secs(45));
+        let seen = ledger.call(Time::EPOCH, &call(CallStatus::Ringing, is_prober), cx);
+        assert_eq!(seen.sighting.is_none(), is_prober);
+    }
+}
+
+#[test]
+fn a_call_that_lasts_for_hours_has_one_outcome() {
+    let roster = roster();
+    let routes = Routes::new(&roster);
+    let cx = Context { roster: &roster, routes: &routes };
+    let mut ledger = Ledger::new(&roster, Duration::from_secs(45));
+    let hours = |h: u64| Time::EPOCH + Duration::from_secs(h * 3600);
+    ledger.call(hours(0), &call(CallStatus::InProgress, false), cx);
+    // Somebody answered, so the caller was served: settled while the call is still up.
+    let leg = Call {
+        sid: CallSid::from_u128(2),
+        leg: Leg::Child { parent: CallSid::from_u128(1) },
+        ..call(CallStatus::Completed, false)
+    };
+    assert!(ledger.call(hours(1), &leg, cx).change.is_some());
+    ledger.prune(hours(7));
+    assert_eq!(ledger.call(hours(8), &call(CallStatus::Completed, false), cx), Effect::default());
+    assert_eq!(ledger.settle(hours(9), hours(9), cx), []);
+    ledger.prune(hours(9));
+    assert!(ledger.is_empty());
+
+    // One whose end never comes is given up a day later.
+    ledger.call(hours(0), &call(CallStatus::InProgress, false), cx);
+    ledger.prune(hours(25));
+    assert!(ledger.is_empty() && ledger.open(NumberIx(0), Channel::Voice) == 0);
+}

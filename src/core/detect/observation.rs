@@ -1,0 +1,259 @@
+//! What came in, in our own words: calls, messages, alerts, and numbers as last read.
+//!
+//! These are the only inputs from the outside that the core knows. They hold what a decision may
+//! need and nothing more: above all not the other party's number, of which a keyed hash and the
+//! last two digits remain (law 11), and no query string of a webhook, which may carry it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::core::model::code::Code;
+use crate::core::model::id::{AlertSid, CallSid, Channel, E164, MessageSid, Resource, ServiceSid};
+use crate::core::model::reason::Reason;
+use crate::core::model::time::Time;
+use crate::core::routing::record::NumberRecord;
+
+/// One entry of one of Twilio's logs, as it stood when we saw it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Observation {
+    Call(Call),
+    Message(Message),
+    Alert(Alert),
+    Probe(Probe),
+    Number(Box<NumberRecord>),
+}
+
+/// The other party of a call or message: enough to tell callers apart, too little to call them.
+///
+/// Withheld numbers all have the same hash: many anonymous callers are one witness, which errs
+/// towards not acting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Party {
+    /// Keyed hash of the number.
+    pub hash: u64,
+    /// The number's last two digits, absent when it was withheld.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub last_two: Option<u8>,
+    /// It is the number that our own test calls and messages come from.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub is_prober: bool,
+}
+
+/// One leg of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Call {
+    pub sid: CallSid,
+    pub leg: Leg,
+    pub status: CallStatus,
+    /// When it started; when it was created if Twilio does not say. One second of resolution.
+    pub started_at: Time,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub ended_at: Option<Time>,
+    /// Whole seconds, absent while the call is up and for calls that were not answered.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub duration: Option<u32>,
+}
+
+/// Which leg of a call this is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Leg {
+    /// A caller reached one of our numbers: `inbound`, or `trunking-originating` on a trunk.
+    Inbound { number: E164, caller: Party },
+    /// A leg that the handler dialled for the call `parent`: `outbound-dial`.
+    Child { parent: CallSid },
+}
+
+/// Twilio's eight call statuses, and whatever it may invent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CallStatus {
+    Queued,
+    Ringing,
+    InProgress,
+    Completed,
+    Busy,
+    Failed,
+    NoAnswer,
+    Canceled,
+    /// A status that Twilio had not invented when this was written. Taken for unfinished.
+    Unknown,
+}
+
+impl CallStatus {
+    pub const ALL: [CallStatus; 9] = [
+        CallStatus::Queued,
+        CallStatus::Ringing,
+        CallStatus::InProgress,
+        CallStatus::Completed,
+        CallStatus::Busy,
+        CallStatus::Failed,
+        CallStatus::NoAnswer,
+        CallStatus::Canceled,
+        CallStatus::Unknown,
+    ];
+
+    /// Reads Twilio's word; a word we do not know is [`CallStatus::Unknown`].
+    pub fn from_wire(s: &str) -> CallStatus {
+        match s {
+            "queued" => CallStatus::Queued,
+            "ringing" => CallStatus::Ringing,
+            "in-progress" => CallStatus::InProgress,
+            "completed" => CallStatus::Completed,
+            "busy" => CallStatus::Busy,
+            "failed" => CallStatus::Failed,
+            "no-answer" => CallStatus::NoAnswer,
+            "canceled" => CallStatus::Canceled,
+            _ => CallStatus::Unknown,
+        }
+    }
+
+    /// True once the call is over: the status will not become an unfinished one again.
+    pub const fn is_final(self) -> bool {
+        match self {
+            CallStatus::Queued | CallStatus::Ringing | CallStatus::InProgress | CallStatus::Unknown => false,
+            CallStatus::Completed
+            | CallStatus::Busy
+            | CallStatus::Failed
+            | CallStatus::NoAnswer
+            | CallStatus::Canceled => true,
+        }
+    }
+}
+
+/// A text message of one of our numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Message {
+    pub sid: MessageSid,
+    /// Ours.
+    pub number: E164,
+    pub party: Party,
+    pub direction: Direction,
+    pub status: MessageStatus,
+    /// When it was sent or received; when it was created if Twilio does not say.
+    pub sent_at: Time,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub error: Option<Code>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub service: Option<ServiceSid>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Direction {
+    Inbound,
+    /// `outbound-reply`: the answer that the webhook gave to a message.
+    Reply,
+    /// `outbound-api` and `outbound-call`.
+    Outbound,
+}
+
+/// Twilio's message statuses, as far as they differ for us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MessageStatus {
+    /// `receiving`, `queued`, `accepted`, `scheduled`, `sending`: not over.
+    Open,
+    Received,
+    /// `sent`: final where carriers give no receipt.
+    Sent,
+    /// `delivered`, `read`, `partially_delivered`.
+    Delivered,
+    Undelivered,
+    Failed,
+    Canceled,
+    /// A word that Twilio had not invented when this was written. Taken for unfinished.
+    Unknown,
+}
+
+impl MessageStatus {
+    pub fn from_wire(s: &str) -> MessageStatus {
+        match s {
+            "receiving" | "queued" | "accepted" | "scheduled" | "sending" => MessageStatus::Open,
+            "received" => MessageStatus::Received,
+            "sent" => MessageStatus::Sent,
+            "delivered" | "read" | "partially_delivered" => MessageStatus::Delivered,
+            "undelivered" => MessageStatus::Undelivered,
+            "failed" => MessageStatus::Failed,
+            "canceled" => MessageStatus::Canceled,
+            _ => MessageStatus::Unknown,
+        }
+    }
+
+    /// True once nothing more is to be expected. `sent` may still become `delivered`.
+    pub const fn is_final(self) -> bool {
+        match self {
+            MessageStatus::Open | MessageStatus::Unknown | MessageStatus::Sent => false,
+            MessageStatus::Received
+            | MessageStatus::Delivered
+            | MessageStatus::Undelivered
+            | MessageStatus::Failed
+            | MessageStatus::Canceled => true,
+        }
+    }
+}
+
+/// A test call or message of ours to one of our numbers, and what came of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Probe {
+    pub number: E164,
+    pub channel: Channel,
+    pub started_at: Time,
+    /// Hash of whence it came: one origin is one witness that things are well.
+    pub origin: u64,
+    /// The leg or message that arrived at the number, where it is known.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub entry: Option<Resource>,
+    pub result: ProbeResult,
+    /// Seconds that outcomes wait for their alerts from now on, as far as probes have measured them.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub grace: Option<u16>,
+    /// Seconds for which a caller's call may have been made and not be seen, from now on, measured likewise.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub unseen: Option<u16>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProbeResult {
+    /// The right thing answered.
+    Success,
+    /// A caller would not have been served.
+    Failure(Reason),
+    /// It could not be measured: our own trouble, which says nothing of the number.
+    Error,
+}
+
+/// An entry of Twilio's debugger.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Alert {
+    pub sid: AlertSid,
+    /// The call or message it belongs to, if it names one that we can tell.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub resource: Option<Resource>,
+    pub code: Code,
+    pub level: Level,
+    /// Where Twilio's request went, without its query.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub url: Option<String>,
+    pub at: Time,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Level {
+    Error,
+    Warning,
+    /// `notice`, `debug`, and whatever else Twilio may invent.
+    Notice,
+}
+
+impl Level {
+    pub fn from_wire(s: &str) -> Level {
+        match s {
+            "error" => Level::Error,
+            "warning" => Level::Warning,
+            _ => Level::Notice,
+        }
+    }
+}

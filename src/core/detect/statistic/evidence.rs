@@ -1,0 +1,47 @@
+//! From the entries that were weighed to what a person is told of them.
+
+use std::collections::{BTreeMap, HashSet};
+
+use super::stream::{Entry, Kind};
+use crate::core::model::verdict::{Evidence, ReasonCount};
+
+/// Calls that failed and are named.
+const SAMPLES: usize = 3;
+
+/// Counts what entries say, distinct callers throughout.
+pub fn gather<'a>(entries: impl Iterator<Item = &'a Entry>) -> Evidence {
+    let mut evidence = Evidence::default();
+    let mut callers = HashSet::new();
+    let mut numbers = HashSet::new();
+    let mut reasons: BTreeMap<_, u32> = BTreeMap::new();
+    let mut failures = Vec::new();
+    for e in entries {
+        let failed = u32::from(e.kind == Kind::Failed);
+        if e.kind.is_witness() {
+            evidence.since = evidence.since.or(Some(e.started_at));
+            if e.is_probe {
+                evidence.probes += 1;
+                evidence.failing_probes += failed;
+            } else {
+                callers.insert((e.number, e.caller));
+                evidence.failing += failed;
+            }
+        }
+        if e.kind == Kind::Failed {
+            numbers.insert(e.number);
+            if let Some(failure) = e.failure {
+                *reasons.entry(failure).or_default() += 1;
+            }
+        }
+        if matches!(e.kind, Kind::Failed | Kind::Repeated) {
+            failures.extend(e.resource);
+        }
+    }
+    evidence.callers = callers.len() as u32;
+    evidence.failing_numbers = numbers.len() as u32;
+    evidence.samples = failures.into_iter().rev().take(SAMPLES).collect();
+    evidence.reasons =
+        reasons.into_iter().map(|((reason, code), callers)| ReasonCount { reason, code, callers }).collect();
+    evidence.reasons.sort_by_key(|r| std::cmp::Reverse(r.callers));
+    evidence
+}

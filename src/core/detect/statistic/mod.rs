@@ -1,0 +1,322 @@
+//! The detector: from outcomes to findings.
+//!
+//! A port day's traffic is sparse, noisy and late: a rule of the kind "more than 10 % failed" either
+//! fires on honest days or waits for ever. Here each number and each group has a statistic that says
+//! how much its calls speak for a fault, with a threshold that bounds how often a healthy one reaches
+//! it; a handful of distinct failing callers is enough for a total failure, which is what theory
+//! allows ([`stream`]). Beside it stand the user's own thresholds ([`threshold`]), silence on the clock
+//! of the other numbers' traffic ([`silence`]), lines on which nobody is reached any more ([`unreached`]),
+//! and Twilio's own outages ([`platform`]).
+//!
+//! Promises: what is not curable never enters a rollback's statistic. One caller is one witness. The
+//! cost of an outcome does not depend on how long the log is. Order and repetition of entries do not
+//! matter beyond when they were seen.
+
+mod decide;
+pub mod evidence;
+pub mod params;
+pub mod platform;
+pub mod rate;
+pub mod silence;
+pub mod stream;
+pub mod threshold;
+pub mod unreached;
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::ledger::{Change, Sighting};
+use super::observation::{Probe, ProbeResult};
+use crate::core::model::id::Channel;
+use crate::core::model::reason::{Outcome, Reason, Why};
+use crate::core::model::roster::{GroupIx, NumberIx, Roster};
+use crate::core::model::time::Time;
+use crate::core::model::verdict::Evidence;
+use params::Params;
+use platform::Platform;
+use rate::Rate;
+use silence::{Silence, SilenceParams, Silent};
+use stream::{Entry, Kind, Stream};
+use threshold::Rule;
+use unreached::Soft;
+
+/// How a group's trouble is found.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Detection {
+    pub params: Params,
+    /// The user's own thresholds, and those that page for what a swap would not cure.
+    pub rules: Vec<Rule>,
+}
+
+impl Default for Detection {
+    fn default() -> Detection {
+        Detection { params: Params::default(), rules: Channel::ALL.map(Rule::not_curable).to_vec() }
+    }
+}
+
+impl Detection {
+    /// How far back a channel's rules look.
+    pub fn horizon(&self, channel: Channel) -> Duration {
+        self.rules.iter().filter(|r| r.channel == channel).map(|r| r.within).max().unwrap_or_default()
+    }
+}
+
+/// Something that the detector says happened.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Finding {
+    pub what: Found,
+    pub channel: Channel,
+    /// The group that is concerned, or that of the number; none when it is the whole account.
+    pub group: Option<GroupIx>,
+    pub numbers: Vec<NumberIx>,
+    pub evidence: Evidence,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// Callers are not served, for a reason that a swap would cure: one number.
+    NumberFault,
+    /// The same for what the group's numbers share.
+    GroupFault,
+    /// Calls that should be coming do not come.
+    Silence,
+    /// Calls reach nobody: all busy, all unanswered.
+    Unreached,
+    /// Calls break before any TwiML runs, on several numbers.
+    Outage,
+}
+
+#[derive(Debug)]
+pub struct Detector {
+    /// By group.
+    params: Vec<Params>,
+    start: Time,
+    streams: Vec<[Stream; 2]>,
+    group_streams: Vec<[Stream; 2]>,
+    rates: Vec<[Rate; 2]>,
+    group_rates: Vec<[Rate; 2]>,
+    /// Channels whose calls say nothing of the handler: on the fallback, or about to be.
+    is_muted: Vec<[bool; 2]>,
+    silence: Silence,
+    soft: Vec<Soft>,
+    platform: Platform,
+}
+
+impl Detector {
+    /// `params`: by group.
+    pub fn new(roster: &Roster, params: Vec<Params>, silence: SilenceParams, start: Time) -> Detector {
+        let numbers = roster.len();
+        let groups = roster.groups().len();
+        Detector {
+            params,
+            start,
+            streams: (0..numbers).map(|_| Default::default()).collect(),
+            group_streams: (0..groups).map(|_| Default::default()).collect(),
+            rates: vec![Default::default(); numbers],
+            group_rates: vec![Default::default(); groups],
+            is_muted: vec![[false; 2]; numbers],
+            silence: Silence::new(roster, silence, start),
+            soft: vec![Soft::default(); numbers],
+            platform: Platform::default(),
+        }
+    }
+
+    /// A call or message became visible.
+    pub fn sighted(&mut self, roster: &Roster, s: &Sighting) {
+        // After a restart, what was seen before it comes first.
+        self.start = self.start.min(s.at);
+        let group = roster.number(s.number).group;
+        let half_life = self.params[group.0 as usize].rate_half_life;
+        self.rates[s.number.0 as usize][s.channel.index()].add(s.at, half_life);
+        self.group_rates[group.0 as usize][s.channel.index()].add(s.at, half_life);
+        if s.channel == Channel::Voice {
+            self.silence.heard(s.at, s.number, group);
+            self.platform.heard(s.at);
+        }
+    }
+
+    /// An inbound outcome is known, or known better. What follows from it.
+    pub fn settled(&mut self, roster: &Roster, change: &Change) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        let number = change.number;
+        if self.is_muted[number.0 as usize][change.channel.index()] {
+            return findings;
+        }
+        if change.is == Outcome::Failed(Reason::Carrier)
+            && let Some(numbers) = self.platform.add(change.at, number)
+        {
+            findings.push(Finding {
+                what: Found::Outage,
+                channel: change.channel,
+                group: None,
+                numbers,
+                evidence: Evidence::default(),
+            });
+        }
+        let is_unreached = matches!(change.is, Outcome::Ignored(Why::Busy | Why::NoAnswer));
+        if change.channel == Channel::Voice
+            && change.was.is_none()
+            && (is_unreached || change.is == Outcome::Ok)
+            && self.soft[number.0 as usize].add(is_unreached, change.at, self.start)
+        {
+            findings.push(Finding {
+                what: Found::Unreached,
+                channel: change.channel,
+                group: Some(roster.number(number).group),
+                numbers: vec![number],
+                evidence: Evidence::default(),
+            });
+        }
+        if !self.params[roster.number(number).group.0 as usize].is_on {
+            return findings;
+        }
+        let says = match change.is {
+            Outcome::Ok => Some(false),
+            Outcome::Failed(reason) if reason.is_curable() => Some(true),
+            Outcome::Failed(_) | Outcome::Ignored(_) => None,
+        };
+        let stream = &self.streams[number.0 as usize][change.channel.index()];
+        if says.is_some() || stream.has(change.started_at, change.entry) {
+            self.take(roster, change, says);
+        }
+        findings
+    }
+
+    /// A test call or message of ours ended.
+    ///
+    /// It is a witness with an honest error rate of its own, far below a caller's: two failures in a row
+    /// suffice for most numbers. However often one origin gets through, it is one witness that things
+    /// are well, since a fault may spare it.
+    pub fn probed(&mut self, roster: &Roster, number: NumberIx, probe: &Probe) {
+        let failure = match probe.result {
+            ProbeResult::Success => None,
+            ProbeResult::Failure(reason) if reason.is_curable() => Some((reason, None)),
+            ProbeResult::Failure(_) | ProbeResult::Error => return,
+        };
+        let channel = probe.channel;
+        let group = roster.number(number).group;
+        let params = &self.params[group.0 as usize];
+        if self.is_muted[number.0 as usize][channel.index()] || !params.is_on {
+            return;
+        }
+        let mut entry = Entry::new(probe.started_at, probe.entry, number, probe.origin);
+        entry.kind = if failure.is_some() { Kind::Failed } else { Kind::Served };
+        entry.failure = failure;
+        entry.is_probe = true;
+        entry.believe(params.probe_fails);
+        let group_stream = &mut self.group_streams[group.0 as usize][channel.index()];
+        let stream = &mut self.streams[number.0 as usize][channel.index()];
+        for (stream, keep) in [(stream, params.keep), (group_stream, params.group_keep)] {
+            if failure.is_none() {
+                stream.void_success_of_probe(number, probe.origin);
+            }
+            stream.put(entry, keep);
+        }
+    }
+
+    /// Takes in what a call says of the handler; nothing, if it was revised so.
+    fn take(&mut self, roster: &Roster, change: &Change, says: Option<bool>) {
+        let (number, channel) = (change.number, change.channel);
+        let group = roster.number(number).group;
+        let params = &self.params[group.0 as usize];
+        let stream = &mut self.streams[number.0 as usize][channel.index()];
+        let group_stream = &mut self.group_streams[group.0 as usize][channel.index()];
+        let mut entry = Entry::new(change.started_at, Some(change.entry), number, change.party.hash);
+        match (says, change.is) {
+            (None, _) => entry.kind = Kind::Void,
+            (Some(true), Outcome::Failed(reason)) => entry.failure = Some((reason, change.code)),
+            (Some(_), _) => {}
+        }
+        let first = stream.put(entry, params.keep);
+        stream.read(first, params);
+        // The group hears of witnesses only, and believes less good of its numbers.
+        for e in stream.entries()[first..].iter().filter(|e| !e.is_probe) {
+            if e.kind.is_witness() {
+                let mut of_group = *e;
+                let q = e.ln_fails.exp() * params.group_inflation;
+                of_group.believe(q.clamp(params.group_floor, params.cap.max(params.group_floor)));
+                group_stream.put(of_group, params.group_keep);
+            } else {
+                group_stream.remove(e);
+            }
+        }
+        if says == Some(false) && change.was.is_none() {
+            let age = change.at.since(change.started_at);
+            stream.learn_age(age);
+            group_stream.learn_age(age);
+        }
+    }
+
+    /// False if there is nothing to weigh.
+    pub fn has_failures(&self, number: NumberIx, channel: Channel) -> bool {
+        self.streams[number.0 as usize][channel.index()].has_failures()
+            && !self.is_muted[number.0 as usize][channel.index()]
+    }
+
+    pub fn group_has_failures(&self, group: GroupIx, channel: Channel) -> bool {
+        self.group_streams[group.0 as usize][channel.index()].has_failures()
+    }
+
+    /// Calls on several numbers break before any TwiML runs, and a person has been told.
+    pub fn is_outage(&self, now: Time) -> bool {
+        self.platform.is_told(now)
+    }
+
+    /// A call may have been made and not be seen for so long.
+    pub fn set_unseen(&mut self, unseen: Duration) {
+        self.silence.set_unseen(unseen);
+    }
+
+    pub fn is_silent(&self, number: NumberIx) -> bool {
+        self.silence.is_silent(number)
+    }
+
+    pub fn is_group_silent(&self, group: GroupIx) -> bool {
+        self.silence.is_group_silent(group)
+    }
+
+    /// From now on the channel's calls say nothing of the handler that it had.
+    pub fn mute(&mut self, number: NumberIx, channel: Channel) {
+        self.is_muted[number.0 as usize][channel.index()] = true;
+        if channel == Channel::Voice {
+            self.silence.ignore(number, true);
+        }
+    }
+
+    /// The handler was restored: what was seen of the number before says nothing of it now. What is
+    /// usual for the number stays known.
+    pub fn forget(&mut self, number: NumberIx, channel: Channel) {
+        self.streams[number.0 as usize][channel.index()].forget(number);
+        for stream in &mut self.group_streams {
+            stream[channel.index()].forget(number);
+        }
+    }
+
+    /// It still has that handler after all.
+    pub fn unmute(&mut self, number: NumberIx, channel: Channel) {
+        self.is_muted[number.0 as usize][channel.index()] = false;
+        if channel == Channel::Voice {
+            self.silence.ignore(number, false);
+        }
+    }
+
+    /// What only the time brings.
+    pub fn tick(&mut self, roster: &Roster, now: Time) -> Vec<Finding> {
+        let silent = self.silence.look(now, roster);
+        let finding = |silent| {
+            let (group, numbers) = match silent {
+                Silent::Number(n) => (roster.number(n).group, vec![n]),
+                Silent::Group(g) => (g, roster.group(g).numbers.clone()),
+            };
+            Finding {
+                what: Found::Silence,
+                channel: Channel::Voice,
+                group: Some(group),
+                numbers,
+                evidence: Evidence::default(),
+            }
+        };
+        silent.into_iter().map(finding).collect()
+    }
+}

@@ -1,0 +1,294 @@
+//! Callers who stopped coming: measured on the clock of everybody else's calls.
+//!
+//! A gap means little by the wall clock: nights, lunches, and hours in which Twilio's log shows
+//! nothing. So a number's gap is measured in calls that the account's *other* numbers had meanwhile:
+//! the day's shape and outages of the log cancel, and while nothing becomes visible the clock stands
+//! still. If the number's share of the traffic was a of a+b lately, and the others made M calls since
+//! its last, a healthy number stays silent with probability (1 + M/b)^-(a + 1/2).
+//!
+//! Some lines honestly close for lunch or for the day. That is part of what a healthy number does: a
+//! small share of days it loses some of its traffic in the core of the day and most of it around its
+//! edges.
+//!
+//! A row of the number's own may be late where the others' are not. So a gap that is long enough is silence
+//! only when it stays one for as long as a call may go unseen, which test calls measure.
+//!
+//! Silence is no evidence for a rollback: a call that never reached Twilio is the carrier's, the
+//! port's or the caller's. It pages, and a test call tells more.
+
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+use serde::{Deserialize, Serialize};
+
+use crate::core::model::roster::{GroupIx, NumberIx, Roster};
+use crate::core::model::time::Time;
+
+use super::rate::Rate;
+
+/// What silence is measured with.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SilenceParams {
+    /// Number-days between false pages, nominally.
+    pub number_days: f64,
+    /// Calls that a number must have had before its silence means anything.
+    pub least_calls: u32,
+    /// Half-life of its share of the traffic.
+    pub half_life: Duration,
+    /// How likely a number has a lull on a day.
+    pub lull: f64,
+    /// What is left of its traffic in it: in the core of the day, around lunch, around opening and
+    /// closing. Busy lines do not close for lunch; most lines close in the evening.
+    pub core: f64,
+    pub lunch: f64,
+    pub edge: f64,
+    /// How long a call may go unseen, as long as nobody has measured it.
+    pub unseen: Duration,
+}
+
+impl Default for SilenceParams {
+    fn default() -> SilenceParams {
+        SilenceParams {
+            number_days: 1000.0,
+            least_calls: 8,
+            half_life: Duration::from_secs(5400),
+            lull: 0.05,
+            core: 0.60,
+            lunch: 0.30,
+            edge: 0.08,
+            unseen: Duration::from_secs(60),
+        }
+    }
+}
+
+/// How often gaps are looked at: silence takes minutes at least.
+const EVERY: Duration = Duration::from_secs(30);
+
+/// Something that can fall silent: a number or a group.
+#[derive(Clone, Debug, Default)]
+struct Line {
+    rate: Rate,
+    calls: u64,
+    /// The others' recent calls when it was last heard.
+    others: f64,
+    /// All calls of the others until then.
+    others_total: u64,
+    /// All calls until then, as many as there would have been in a lull.
+    in_lull: f64,
+    is_silent: bool,
+    /// Since when its gap is too long for a healthy line.
+    since: Option<Time>,
+    /// Nobody asks.
+    is_ignored: bool,
+}
+
+/// Who is silent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Silent {
+    Number(NumberIx),
+    Group(GroupIx),
+}
+
+#[derive(Debug)]
+pub struct Silence {
+    params: SilenceParams,
+    start: Time,
+    next: Time,
+    total: Rate,
+    calls: u64,
+    zones: Vec<TimeZone>,
+    /// Calls, as many as there would have been in a lull, by zone.
+    in_lull: Vec<f64>,
+    numbers: Vec<Line>,
+    zone_of: Vec<usize>,
+    groups: Vec<Line>,
+}
+
+impl Silence {
+    pub fn new(roster: &Roster, params: SilenceParams, start: Time) -> Silence {
+        let mut zones: Vec<TimeZone> = Vec::new();
+        let mut zone_of = Vec::new();
+        for (_, n) in roster.numbers() {
+            let at = zones.iter().position(|z| *z == n.timezone).unwrap_or_else(|| {
+                zones.push(n.timezone.clone());
+                zones.len() - 1
+            });
+            zone_of.push(at);
+        }
+        Silence {
+            params,
+            start,
+            next: start,
+            total: Rate::default(),
+            calls: 0,
+            in_lull: vec![0.0; zones.len()],
+            zones,
+            numbers: vec![Line::default(); roster.len()],
+            zone_of,
+            groups: roster.groups().map(|_| Line::default()).collect(),
+        }
+    }
+
+    /// A call became visible.
+    pub fn heard(&mut self, now: Time, number: NumberIx, group: GroupIx) {
+        let half_life = self.params.half_life;
+        self.total.add(now, half_life);
+        self.calls += 1;
+        let total = self.total.count(now, half_life);
+        for (zone, in_lull) in self.zones.iter().zip(&mut self.in_lull) {
+            *in_lull += self.params.left_in_lull(zone, now);
+        }
+        let in_lull = self.in_lull[self.zone_of[number.0 as usize]];
+        for line in [&mut self.numbers[number.0 as usize], &mut self.groups[group.0 as usize]] {
+            line.rate.add(now, half_life);
+            line.calls += 1;
+            line.others = total - line.rate.count(now, half_life);
+            line.others_total = self.calls - line.calls;
+            line.in_lull = in_lull;
+            line.is_silent = false;
+            line.since = None;
+        }
+    }
+
+    /// Asks no more about a number, or again.
+    pub fn ignore(&mut self, number: NumberIx, is_ignored: bool) {
+        let line = &mut self.numbers[number.0 as usize];
+        line.is_ignored = is_ignored;
+        line.is_silent = false;
+        line.since = None;
+    }
+
+    /// A call may have been made and not be seen for so long.
+    pub fn set_unseen(&mut self, unseen: Duration) {
+        self.params.unseen = unseen;
+    }
+
+    pub fn is_silent(&self, number: NumberIx) -> bool {
+        self.numbers[number.0 as usize].is_silent
+    }
+
+    pub fn is_group_silent(&self, group: GroupIx) -> bool {
+        self.groups[group.0 as usize].is_silent
+    }
+
+    /// Who has fallen silent since the last look.
+    pub fn look(&mut self, now: Time, roster: &Roster) -> Vec<Silent> {
+        let mut silent = Vec::new();
+        if now < self.next {
+            return silent;
+        }
+        self.next = now + EVERY;
+        for (ix, group) in roster.groups() {
+            let zone = group.numbers.first().map_or(0, |n| self.zone_of[n.0 as usize]);
+            self.groups[ix.0 as usize].since = self.too_long_since(now, &self.groups[ix.0 as usize], zone, 50.0);
+            if self.groups[ix.0 as usize].since.is_some_and(|t| t + self.params.unseen <= now) {
+                self.groups[ix.0 as usize].is_silent = true;
+                for n in &group.numbers {
+                    let line = &mut self.numbers[n.0 as usize];
+                    line.is_silent = !line.is_ignored;
+                }
+                silent.push(Silent::Group(ix));
+            }
+        }
+        for (ix, _) in roster.numbers() {
+            let i = ix.0 as usize;
+            self.numbers[i].since = self.too_long_since(now, &self.numbers[i], self.zone_of[i], 10.0);
+            if self.numbers[i].since.is_some_and(|t| t + self.params.unseen <= now) {
+                self.numbers[i].is_silent = true;
+                silent.push(Silent::Number(ix));
+            }
+        }
+        silent
+    }
+
+    /// Since when the line's gap is too long for a healthy one; `None`: it is not, or has been told of.
+    fn too_long_since(&self, now: Time, line: &Line, zone: usize, least_a_day: f64) -> Option<Time> {
+        self.is_too_long(now, line, zone, least_a_day).then(|| line.since.unwrap_or(now))
+    }
+
+    fn is_too_long(&self, now: Time, line: &Line, zone: usize, least_a_day: f64) -> bool {
+        if line.is_silent || line.is_ignored || line.calls < u64::from(self.params.least_calls) {
+            return false;
+        }
+        let missed = (self.calls - line.calls - line.others_total) as f64;
+        let own = line.rate.count_then();
+        // Not worth the arithmetic: fewer than some six calls of its own would have been due.
+        if missed <= 3.0 || own * missed <= 6.0 * (line.others + 1.0) {
+            return false;
+        }
+        let hours = now.since(self.start).as_secs_f64() / 3600.0;
+        let a_day = (24.0 * (line.calls as f64 + 0.5) / (hours + 1.0)).max(least_a_day);
+        let in_lull = (self.in_lull[zone] - line.in_lull).min(missed);
+        self.chance(own, line.others, missed, in_lull) * self.params.number_days * a_day < 1.0
+    }
+
+    /// How likely a healthy line is silent while the others make `missed` calls, which in a lull of its
+    /// own count as `in_lull`.
+    fn chance(&self, own: f64, others: f64, missed: f64, in_lull: f64) -> f64 {
+        let (a, b) = (own + 0.5, others + 1.0);
+        let lull = self.params.lull;
+        (1.0 - lull) * (-a * (missed / b).ln_1p()).exp() + lull * (-a * (in_lull / b).ln_1p()).exp()
+    }
+}
+
+impl SilenceParams {
+    /// What is left of a line's traffic in a lull at this time of its day.
+    fn left_in_lull(&self, zone: &TimeZone, at: Time) -> f64 {
+        let at = at.to_timestamp();
+        let local = (at.as_second() + i64::from(zone.to_offset(at).seconds())).rem_euclid(86_400);
+        let hour = local as f64 / 3600.0;
+        if (11.5..13.5).contains(&hour) {
+            self.lunch
+        } else if (9.5..16.0).contains(&hour) {
+            self.core
+        } else {
+            self.edge
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::model::roster::{Number, PortAt};
+
+    /// Seconds after its last call at which one of four equal numbers is called silent, while the others go on.
+    fn silent_after(unseen: Option<u64>) -> i64 {
+        let mut roster = Roster::default();
+        let group = roster.add_group("support".parse().unwrap(), [None, None]);
+        for i in 0..4 {
+            roster.add_number(Number {
+                e164: format!("+1500555010{i}").parse().unwrap(),
+                label: String::new(),
+                group,
+                channels: [true, false],
+                timezone: TimeZone::UTC,
+                port: PortAt::Done,
+            });
+        }
+        let noon = 15 * 3600;
+        let mut silence = Silence::new(&roster, SilenceParams::default(), Time::from_secs(noon));
+        if let Some(seconds) = unseen {
+            silence.set_unseen(Duration::from_secs(seconds));
+        }
+        for s in (0..86_400).step_by(15) {
+            let now = Time::from_secs(noon + s);
+            let number = (s / 15 % 4) as u32;
+            if number != 0 || s < 3600 {
+                silence.heard(now, NumberIx(number), group);
+            }
+            if silence.look(now, &roster).contains(&Silent::Number(NumberIx(0))) {
+                return s - (3600 - 60);
+            }
+        }
+        unreachable!("it is silent at last")
+    }
+
+    #[test]
+    fn a_gap_is_silence_once_no_late_row_can_fill_it() {
+        let at_once = silent_after(Some(0));
+        assert_eq!(silent_after(None), at_once + 60, "unmeasured");
+        assert_eq!(silent_after(Some(600)), at_once + 600);
+    }
+}

@@ -1,0 +1,211 @@
+//! What the detector decided: act, or the first guard that objected, or page a person; and the modes
+//! and phases under which it decides.
+//!
+//! Nouns without rules: [`crate::core::detect::engine`] decides, [`crate::core::rollback::guard`] says what objects.
+
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::id::{BadId, Channel, E164, GroupName};
+use super::reason::Reason;
+use super::time::Time;
+use super::verdict::Evidence;
+
+/// What Ringback may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// Decide and record, never write.
+    Observe,
+    /// Ask, and act on approval.
+    Confirm,
+    /// Act.
+    Auto,
+}
+
+impl Mode {
+    pub const ALL: [Mode; 3] = [Mode::Observe, Mode::Confirm, Mode::Auto];
+
+    pub const fn label(self) -> &'static str {
+        match self {
+            Mode::Observe => "observe",
+            Mode::Confirm => "confirm",
+            Mode::Auto => "auto",
+        }
+    }
+}
+
+/// How closely a number's channel is watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Not ported: nothing is written.
+    Waiting,
+    /// Ported, and nobody has been served yet: log and routing are not to be relied on. Fast polls.
+    Settling,
+    /// Live callers are arriving for the first time: fast polls.
+    Active,
+    /// Ported and quiet: slow polls. Decisions and alerts go on.
+    Passive,
+}
+
+impl Phase {
+    pub const ALL: [Phase; 4] = [Phase::Waiting, Phase::Settling, Phase::Active, Phase::Passive];
+
+    pub const fn label(self) -> &'static str {
+        match self {
+            Phase::Waiting => "waiting",
+            Phase::Settling => "settling",
+            Phase::Active => "active",
+            Phase::Passive => "passive",
+        }
+    }
+}
+
+/// Why a rollback that the evidence asks for is not made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Guard {
+    /// The mode allows no writes.
+    Mode,
+    /// The number has not been ported.
+    Phase,
+    /// The group has no fallback for this channel.
+    NoFallback,
+    /// The number was not found in the account, so nobody knows what it points at.
+    NotInAccount,
+    /// Our numbers could not be read yet, so nobody knows what it points at.
+    NotRead,
+    /// The number points at the fallback already.
+    OnFallback,
+}
+
+impl Guard {
+    pub const ALL: [Guard; 6] =
+        [Guard::Mode, Guard::Phase, Guard::NoFallback, Guard::NotInAccount, Guard::NotRead, Guard::OnFallback];
+
+    pub const fn label(self) -> &'static str {
+        match self {
+            Guard::Mode => "mode",
+            Guard::Phase => "phase",
+            Guard::NoFallback => "no_fallback",
+            Guard::NotInAccount => "not_in_account",
+            Guard::NotRead => "not_read",
+            Guard::OnFallback => "on_fallback",
+        }
+    }
+
+    pub const fn text(self) -> &'static str {
+        match self {
+            Guard::Mode => "the mode allows no writes",
+            Guard::Phase => "the number has not been ported",
+            Guard::NoFallback => "the group has no fallback for this channel",
+            Guard::NotInAccount => "the number was not found in the account",
+            Guard::NotRead => "our numbers could not be read yet",
+            Guard::OnFallback => "the number points at the fallback already",
+        }
+    }
+}
+
+/// Numbers one decision; rises by one with each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct DecisionId(pub u64);
+
+impl std::fmt::Display for DecisionId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "D{}", self.0)
+    }
+}
+
+impl FromStr for DecisionId {
+    type Err = BadId;
+
+    fn from_str(s: &str) -> Result<DecisionId, BadId> {
+        let digits = s.strip_prefix(['D', 'd']).unwrap_or(s);
+        let all_digits = !digits.is_empty() && digits.bytes().all(|c| c.is_ascii_digit());
+        let id = all_digits.then(|| digits.parse().ok()).flatten();
+        id.map(DecisionId).ok_or_else(|| BadId::new(s, "a decision's id, such as D12"))
+    }
+}
+
+/// What was made of a verdict, with all that is needed to explain it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Decision {
+    pub id: DecisionId,
+    pub at: Time,
+    #[serde(flatten)]
+    pub action: Action,
+    pub channel: Channel,
+    pub group: GroupName,
+    pub numbers: Vec<E164>,
+    /// The rule that was met, in words.
+    pub rule: String,
+    pub evidence: Evidence,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "decision", rename_all = "snake_case")]
+pub enum Action {
+    /// Swap the numbers to the fallback.
+    Rollback,
+    /// The evidence asks for a rollback; this guard says no.
+    Withheld { guard: Guard },
+    /// Trouble that a swap would not cure: a person is needed.
+    Page { reason: PageReason },
+}
+
+/// Why a person is needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub enum PageReason {
+    /// Callers fail for this, and a swap would not help them, or a rule says to ask.
+    Failing(Reason),
+    /// Calls that should be coming do not come.
+    Silence,
+    /// All calls are busy or unanswered.
+    Unreached,
+    /// Calls break before any TwiML runs, on several numbers at once.
+    Outage,
+}
+
+impl PageReason {
+    /// Every value, for tables that start at zero.
+    pub fn all() -> impl Iterator<Item = PageReason> {
+        let others = [PageReason::Silence, PageReason::Unreached, PageReason::Outage];
+        Reason::ALL.into_iter().map(PageReason::Failing).chain(others)
+    }
+
+    pub const fn label(self) -> &'static str {
+        match self {
+            PageReason::Failing(reason) => reason.label(),
+            PageReason::Silence => "silence",
+            PageReason::Unreached => "unreached",
+            PageReason::Outage => "outage",
+        }
+    }
+
+    pub const fn text(self) -> &'static str {
+        match self {
+            PageReason::Failing(reason) => reason.text(),
+            PageReason::Silence => "calls that should be coming do not come: they never reach Twilio",
+            PageReason::Unreached => "every call is busy or unanswered",
+            PageReason::Outage => "calls on several numbers break before any TwiML runs: Twilio or the carriers",
+        }
+    }
+}
+
+impl From<PageReason> for String {
+    fn from(reason: PageReason) -> String {
+        reason.label().to_owned()
+    }
+}
+
+impl TryFrom<String> for PageReason {
+    type Error = String;
+
+    fn try_from(label: String) -> Result<PageReason, String> {
+        PageReason::all().find(|r| r.label() == label).ok_or_else(|| format!("{label:?} is no reason for a page"))
+    }
+}

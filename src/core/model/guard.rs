@@ -1,0 +1,117 @@
+//! What may object to a rollback, by name, and how strong the evidence for it is.
+//!
+//! Nouns without rules: in which order guards are asked, and what they say, is in [`crate::core::rollback::guard`].
+
+use serde::{Deserialize, Serialize};
+
+use super::decision;
+use super::verdict::Evidence;
+
+/// Why a rollback that the evidence asks for is not made, or not yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Guard {
+    Lease,
+    Mode,
+    Hold,
+    Phase,
+    Blind,
+    Storm,
+    Fallback,
+    Cooldown,
+    Cap,
+    Veto,
+    NoFallback,
+    NotInAccount,
+    NotRead,
+    OnFallback,
+}
+
+impl Guard {
+    /// In the order in which they are asked; the last four are the detector's own.
+    pub const ALL: [Guard; 14] = [
+        Guard::Lease,
+        Guard::Mode,
+        Guard::Hold,
+        Guard::Phase,
+        Guard::Blind,
+        Guard::Storm,
+        Guard::Fallback,
+        Guard::Cooldown,
+        Guard::Cap,
+        Guard::Veto,
+        Guard::NoFallback,
+        Guard::NotInAccount,
+        Guard::NotRead,
+        Guard::OnFallback,
+    ];
+
+    pub const fn label(self) -> &'static str {
+        match self {
+            Guard::Lease => "lease",
+            Guard::Mode => "mode",
+            Guard::Hold => "hold",
+            Guard::Phase => "phase",
+            Guard::Blind => "blind",
+            Guard::Storm => "storm",
+            Guard::Fallback => "fallback",
+            Guard::Cooldown => "cooldown",
+            Guard::Cap => "cap",
+            Guard::Veto => "veto",
+            Guard::NoFallback => "no_fallback",
+            Guard::NotInAccount => "not_in_account",
+            Guard::NotRead => "not_read",
+            Guard::OnFallback => "on_fallback",
+        }
+    }
+
+    pub const fn text(self) -> &'static str {
+        match self {
+            Guard::Lease => "this agent does not lead, or its lease is running out",
+            Guard::Mode => "the mode asks for it",
+            Guard::Hold => "a person holds it",
+            Guard::Phase => "the number has not been ported",
+            Guard::Blind => "our own data is stale, or getting so",
+            Guard::Storm => "most numbers of most groups fail at once, which one fallback is rarely the answer to",
+            Guard::Fallback => "the fallback is broken",
+            Guard::Cooldown => "the last attempt failed a short while ago",
+            Guard::Cap => "more of the group would be on the fallback than may be without approval",
+            Guard::Veto => "there is time for a veto",
+            Guard::NoFallback => "the group has no fallback for this channel",
+            Guard::NotInAccount => "the number was not found in the account",
+            Guard::NotRead => "our numbers could not be read yet",
+            Guard::OnFallback => "the number points at the fallback already",
+        }
+    }
+}
+
+impl From<decision::Guard> for Guard {
+    fn from(guard: decision::Guard) -> Guard {
+        match guard {
+            decision::Guard::Mode => Guard::Mode,
+            decision::Guard::Phase => Guard::Phase,
+            decision::Guard::NoFallback => Guard::NoFallback,
+            decision::Guard::NotInAccount => Guard::NotInAccount,
+            decision::Guard::NotRead => Guard::NotRead,
+            decision::Guard::OnFallback => Guard::OnFallback,
+        }
+    }
+}
+
+/// On what a decision rests, as far as the cap cares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Strength {
+    /// Silence, or test calls alone.
+    Hint,
+    /// Real callers met a curable failure.
+    Callers,
+}
+
+impl Strength {
+    /// What a decision about so many numbers rests on. For one number a single caller is enough beside test
+    /// calls; several are not swapped because one caller met what callers meet on any day.
+    pub fn of(evidence: &Evidence, numbers: usize) -> Strength {
+        let callers = usize::try_from(evidence.failing).unwrap_or(usize::MAX);
+        if callers >= numbers.clamp(1, 2) { Strength::Callers } else { Strength::Hint }
+    }
+}

@@ -1,0 +1,14 @@
+//! The nouns that every floor of the core shares. No rules: what may be done with them is said by the
+//! floors below.
+
+pub mod code;
+pub mod decision;
+pub mod digits;
+pub mod guard;
+pub mod id;
+pub mod order;
+pub mod reason;
+pub mod roster;
+pub mod source;
+pub mod time;
+pub mod verdict;

@@ -1,0 +1,222 @@
+//! What is asked for, by whom, about which numbers, and how it ended: the words that orders, the journal,
+//! the guards, the notices and the operator's commands share.
+//!
+//! Nouns without rules. What may be done with them is said in [`crate::core::rollback::guard`] and [`crate::core::rollback::orders`].
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::decision::DecisionId;
+use super::id::{Channel, E164, GroupName};
+use super::time::Time;
+
+/// Parameters of an update of a number.
+pub type Form = Vec<(String, String)>;
+
+/// Which way a number is swapped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Act {
+    /// To the fallback.
+    #[default]
+    Rollback,
+    /// Back to the snapshot.
+    Restore,
+}
+
+impl Act {
+    pub const fn label(self) -> &'static str {
+        match self {
+            Act::Rollback => "rollback",
+            Act::Restore => "restore",
+        }
+    }
+}
+
+/// Numbers to swap. It has the id of the decision it carries out; an operator's order has its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Order {
+    pub id: DecisionId,
+    pub act: Act,
+    pub channel: Channel,
+    pub group: GroupName,
+    pub numbers: Vec<E164>,
+    pub by: By,
+    /// Restore over what somebody else changed.
+    #[serde(default)]
+    pub force: bool,
+    /// Restore a canary first, then a share, then the rest.
+    #[serde(default)]
+    pub staged: bool,
+}
+
+/// By whose word.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum By {
+    Detector,
+    Operator(Author),
+}
+
+impl By {
+    /// Label of `ringback_rollbacks_total{trigger}`.
+    pub const fn label(&self) -> &'static str {
+        match self {
+            By::Detector => "automatic",
+            By::Operator(_) => "operator",
+        }
+    }
+}
+
+/// Who said so, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Author {
+    pub name: String,
+    pub reason: String,
+}
+
+impl fmt::Display for Author {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.name, self.reason)
+    }
+}
+
+/// How one number's part of an order ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum End {
+    /// Read back: the effective handler is the fallback. No test call has heard it yet.
+    Written,
+    /// A test call was answered by the fallback.
+    Proven,
+    /// Twilio took the write, and the effective handler is another; or it cannot be read.
+    Unproven,
+    /// Not written.
+    Failed,
+    /// Not tried, since it may not be or would not help.
+    Refused,
+    /// Somebody else has changed the number: it is theirs now.
+    Superseded,
+    /// Read back: the effective handler is the one of the snapshot.
+    Restored,
+}
+
+impl End {
+    pub const ALL: [End; 7] =
+        [End::Written, End::Proven, End::Unproven, End::Failed, End::Refused, End::Superseded, End::Restored];
+
+    pub const fn label(self) -> &'static str {
+        match self {
+            End::Written => "written",
+            End::Proven => "proven",
+            End::Unproven => "unproven",
+            End::Failed => "failed",
+            End::Refused => "refused",
+            End::Superseded => "superseded",
+            End::Restored => "restored",
+        }
+    }
+
+    /// True if the order got what it asked for.
+    pub const fn is_as_asked(self) -> bool {
+        match self {
+            End::Written | End::Proven | End::Restored => true,
+            End::Unproven | End::Failed | End::Refused | End::Superseded => false,
+        }
+    }
+}
+
+/// Why a decision no longer stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Lapse {
+    /// Its time is over, and nobody approved or the guard still says no.
+    TimedOut,
+    /// Callers are served again.
+    Recovered,
+    /// An earlier stage of the restore did not go well.
+    Relapsed,
+}
+
+impl Lapse {
+    pub const fn text(self) -> &'static str {
+        match self {
+            Lapse::TimedOut => "its time is over",
+            Lapse::Recovered => "callers are served again",
+            Lapse::Relapsed => "an earlier stage of the restore did not go well",
+        }
+    }
+}
+
+/// A person's stop, with an end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hold {
+    pub scope: Scope,
+    pub by: Author,
+    pub until: Time,
+}
+
+/// What a person's word is about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Scope {
+    pub of: Of,
+    /// Both channels if absent.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub channel: Option<Channel>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Of {
+    All,
+    Group(GroupName),
+    Number(E164),
+}
+
+impl Scope {
+    pub fn covers(&self, group: &GroupName, number: E164, channel: Channel) -> bool {
+        let of = match &self.of {
+            Of::All => true,
+            Of::Group(name) => name == group,
+            Of::Number(n) => *n == number,
+        };
+        of && self.channel.is_none_or(|c| c == channel)
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.of {
+            Of::All => f.write_str("all numbers")?,
+            Of::Group(name) => write!(f, "group {name}")?,
+            Of::Number(n) => write!(f, "{n}")?,
+        }
+        self.channel.map_or(Ok(()), |c| write!(f, ", {c}"))
+    }
+}
+
+/// What is known of a fallback.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FallbackState {
+    /// Nobody could look: there is no Auth Token to sign the request with, or nobody has yet.
+    #[default]
+    Unchecked,
+    /// It answers valid TwiML.
+    Good,
+    /// It would not serve callers.
+    Broken,
+}
+
+impl FallbackState {
+    pub const ALL: [FallbackState; 3] = [FallbackState::Unchecked, FallbackState::Good, FallbackState::Broken];
+
+    pub const fn label(self) -> &'static str {
+        match self {
+            FallbackState::Unchecked => "unchecked",
+            FallbackState::Good => "good",
+            FallbackState::Broken => "broken",
+        }
+    }
+}

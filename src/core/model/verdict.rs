@@ -1,0 +1,107 @@
+//! What is said of a number, a channel or a group, and on what evidence.
+
+use serde::{Deserialize, Serialize};
+
+use super::code::Code;
+use super::id::Resource;
+use super::reason::Reason;
+use super::time::Time;
+
+/// What the detector says. "No data" is neither failure nor health (law 4): too little is
+/// `Unknown`, data that we cannot see is `Blind`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// Too few callers to say anything.
+    #[default]
+    Unknown,
+    Healthy,
+    /// Some callers fail; not enough to act on.
+    Suspect,
+    /// Callers are not being served.
+    Failing,
+    /// Callers stopped coming although they should.
+    Silent,
+    /// Our own data is stale.
+    Blind,
+}
+
+impl Verdict {
+    pub const ALL: [Verdict; 6] =
+        [Verdict::Unknown, Verdict::Healthy, Verdict::Suspect, Verdict::Failing, Verdict::Silent, Verdict::Blind];
+
+    pub const fn label(self) -> &'static str {
+        match self {
+            Verdict::Unknown => "unknown",
+            Verdict::Healthy => "healthy",
+            Verdict::Suspect => "suspect",
+            Verdict::Failing => "failing",
+            Verdict::Silent => "silent",
+            Verdict::Blind => "blind",
+        }
+    }
+}
+
+/// How much is said against a number or a group, and how much would be enough. Natural logarithms:
+/// each unit is a factor of 2.7 in how much likelier a fault has become.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Score {
+    pub statistic: f64,
+    pub threshold: f64,
+}
+
+impl Score {
+    pub fn is_enough(self) -> bool {
+        self.statistic >= self.threshold
+    }
+}
+
+/// What a verdict rests on. All counts are of distinct callers: eight redials are one witness.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// Callers since then who were served or met a curable failure.
+    pub callers: u32,
+    /// Callers of these who met a curable failure.
+    pub failing: u32,
+    /// Test calls and messages of ours since then, and those of them that failed.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub probes: u32,
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub failing_probes: u32,
+    /// When the fault best supposed began: the start of the first call that counts.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub since: Option<Time>,
+    /// Share of callers that the fault best supposed hits.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub share: Option<f64>,
+    /// Absent where no statistic decided.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub score: Option<Score>,
+    /// Failing callers by reason and code, most first.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub reasons: Vec<ReasonCount>,
+    /// Up to three of the calls or messages that failed, newest first.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub samples: Vec<Resource>,
+    /// Numbers on which callers failed, and numbers of the group that could have.
+    pub failing_numbers: u32,
+    pub numbers: u32,
+    /// Calls or messages whose outcome is not known yet.
+    pub unsettled: u32,
+    /// Seconds since the stalest log that counts was read.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub stale_for: Option<f64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReasonCount {
+    pub reason: Reason,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub code: Option<Code>,
+    pub callers: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+fn is_zero(n: &u32) -> bool {
+    *n == 0
+}

@@ -1,0 +1,441 @@
+//! Which events are news: a fold over the journal that gives the notices people should have.
+//!
+//! One trouble is one *story*: a decision, or an order of a person's, with everything that follows.
+//! People are told once when its end is known, which takes seconds, and earlier only if it takes
+//! longer or a guard stands against it. The story is over when its numbers are on their own handler
+//! again, or callers are served again.
+//!
+//! Because it is a fold, a restart comes to the same notices with the same keys and times; which of
+//! them were delivered, the outbox knows. What is not in the journal, the agent's own conditions and
+//! the detector's verdicts, is told to [`News`] as it happens.
+//!
+//! Promises: what has been said and has not changed is not said again. No notice is made of a
+//! person's own words: they know.
+
+mod ends;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::condition::Condition;
+use super::make::Maker;
+use super::{Kind, Notice, Severity, Standing, Step};
+use crate::core::model::decision::{Action, Decision, DecisionId, Mode};
+use crate::core::model::guard::Guard;
+use crate::core::model::id::{Channel, E164, GroupName};
+use crate::core::model::order::{Act, End, FallbackState, Hold, Lapse, Order};
+use crate::core::model::time::Time;
+use crate::core::model::verdict::Verdict;
+use crate::core::rollback::entry::Entry;
+
+/// A swap that has not ended after this is told of all the same.
+const END_WITHIN: Duration = Duration::from_secs(60);
+
+/// Trouble that no verdict shows is over when the detector has not said it again for so long.
+const QUIET_FOR: Duration = Duration::from_secs(3600);
+
+/// One trouble.
+#[derive(Debug, Default)]
+struct Story {
+    decision: Option<Decision>,
+    order: Option<Order>,
+    ended: BTreeMap<E164, (End, String)>,
+    /// What was said of numbers that were not swapped.
+    guards: BTreeMap<E164, Guard>,
+    /// People are told by then, whatever is known.
+    due: Option<Time>,
+    /// Numbers of which the trouble is over.
+    gone: BTreeSet<E164>,
+    /// The key of an earlier story that this one goes on.
+    key: Option<String>,
+    /// The latest notice, if it stands.
+    told: Option<Notice>,
+    /// When the detector said so last.
+    seen: Time,
+}
+
+impl Story {
+    fn whose(&self) -> Option<(GroupName, Channel, Vec<E164>)> {
+        match (&self.decision, &self.order) {
+            (Some(d), _) => Some((d.group.clone(), d.channel, d.numbers.clone())),
+            (None, Some(o)) => Some((o.group.clone(), o.channel, o.numbers.clone())),
+            (None, None) => None,
+        }
+    }
+
+    /// What its notices have in common.
+    fn key(&self, id: DecisionId) -> String {
+        self.key.clone().unwrap_or_else(|| id.to_string())
+    }
+
+    fn is_of(&self, number: E164, channel: Channel) -> bool {
+        self.whose().is_some_and(|(_, c, numbers)| c == channel && numbers.contains(&number))
+    }
+
+    fn is_restore(&self) -> bool {
+        self.order.as_ref().is_some_and(|o| o.act == Act::Restore)
+    }
+
+    /// Swapped, and not put back since.
+    fn on_fallback(&self) -> impl Iterator<Item = E164> {
+        let swapped = self.ended.iter().filter(|(n, (end, _))| end.is_as_asked() && !self.gone.contains(n));
+        swapped.map(|(n, _)| *n)
+    }
+}
+
+/// Everything that is going on, as people were told.
+#[derive(Debug)]
+pub struct News {
+    maker: Maker,
+    mode: Mode,
+    holds: Vec<Hold>,
+    stories: BTreeMap<DecisionId, Story>,
+    fallbacks: BTreeMap<(GroupName, Channel), FallbackState>,
+    /// Conditions that stand, by key, and since when.
+    conditions: BTreeMap<String, (Time, Condition)>,
+}
+
+impl News {
+    pub fn new(maker: Maker, mode: Mode) -> News {
+        News {
+            maker,
+            mode,
+            holds: Vec::new(),
+            stories: BTreeMap::new(),
+            fallbacks: BTreeMap::new(),
+            conditions: BTreeMap::new(),
+        }
+    }
+
+    pub const fn maker(&self) -> &Maker {
+        &self.maker
+    }
+
+    /// The trouble with this key was said to be over before a restart.
+    pub fn close(&mut self, key: &str) {
+        for story in self.stories.values_mut() {
+            if story.told.as_ref().is_some_and(|n| n.key == key) {
+                story.told = None;
+            }
+        }
+    }
+
+    /// This was said to stand before a restart. What the journal does not tell is taken up from it.
+    pub fn resume(&mut self, told: &Notice) {
+        let since = told.since.as_ref().map_or(told.at.at, |m| m.at);
+        let condition = match (told.kind, told.channel) {
+            (Kind::Blind, Some(channel)) => Condition::Blind { channel, sources: Vec::new() },
+            (Kind::StoreUnwritable, _) => Condition::StoreUnwritable { problem: String::new(), cure: String::new() },
+            _ => return,
+        };
+        self.conditions.insert(told.key.clone(), (since, condition));
+    }
+
+    /// Takes in one entry of the journal and gives the notices that follow from it.
+    pub fn fold(&mut self, at: Time, entry: &Entry) -> Vec<Notice> {
+        match entry {
+            Entry::Decision(decision) => self.decided(at, decision),
+            Entry::Order(order) => {
+                let story = self.stories.entry(order.id).or_default();
+                match &mut story.order {
+                    Some(earlier) => earlier.numbers.extend(&order.numbers),
+                    None => story.order = Some(order.clone()),
+                }
+                story.due = Some(at + END_WITHIN);
+                Vec::new()
+            }
+            Entry::Refused { decision, numbers, guard, .. } => self.refused(at, *decision, numbers, *guard),
+            Entry::Asked { decision, numbers, guard, until, .. } => self.asked(at, *decision, numbers, *guard, *until),
+            Entry::Lapsed { decision, numbers, why, .. } => self.lapsed(at, *decision, numbers, *why),
+            Entry::Result { decision, channel, number, result, detail } => {
+                self.ended(at, *decision, *channel, *number, *result, detail)
+            }
+            Entry::Hold(hold) => {
+                self.holds.retain(|h| h.scope != hold.scope);
+                self.holds.push(hold.clone());
+                Vec::new()
+            }
+            Entry::Release { scope, .. } => {
+                self.holds.retain(|h| h.scope != *scope);
+                Vec::new()
+            }
+            Entry::Mode { mode, .. } => {
+                self.mode = *mode;
+                Vec::new()
+            }
+            Entry::Drift { number, channel, differences, actor } => {
+                let ours =
+                    self.stories.values().any(|s| s.is_of(*number, *channel) && s.on_fallback().any(|n| n == *number));
+                let mut notices = vec![self.maker.drift(at, *number, *channel, differences, actor.as_deref(), ours)];
+                notices.extend(self.gone(at, *channel, &[*number], DecisionId(0), "somebody else has the numbers now"));
+                notices
+            }
+            Entry::Fallback { group, channel, state, detail } => {
+                let was = self.fallbacks.insert((group.clone(), *channel), *state);
+                let is_news = *state == FallbackState::Broken || was == Some(FallbackState::Broken);
+                is_news.then(|| self.maker.fallback(at, group, *channel, *state, detail)).into_iter().collect()
+            }
+            Entry::Started { .. }
+            | Entry::Stage { .. }
+            | Entry::Approved { .. }
+            | Entry::Snapshot { .. }
+            | Entry::Checked { .. }
+            | Entry::Intent { .. }
+            | Entry::Written { .. }
+            | Entry::Phase { .. } => Vec::new(),
+        }
+    }
+
+    fn decided(&mut self, at: Time, decision: &Decision) -> Vec<Notice> {
+        let Decision { id, channel, ref group, ref numbers, .. } = *decision;
+        let mut story = Story { decision: Some(decision.clone()), seen: at, ..Story::default() };
+        let mut notices = Vec::new();
+        match decision.action {
+            Action::Rollback => {
+                story.due = Some(at + END_WITHIN);
+                story.key = self.inherit(channel, numbers);
+                notices.extend(self.gone(at, channel, numbers, id, &format!("it goes on as {id}")));
+            }
+            Action::Withheld { guard } => {
+                story.key = self.inherit(channel, numbers);
+                notices.extend(self.gone(at, channel, numbers, id, &format!("it goes on as {id}")));
+                let title = format!("Could be cured, but is held: {}", self.maker.name(group, channel, numbers));
+                let blank = self.maker.blank(at, story.key(id), Kind::Held, Severity::Critical, title);
+                let notice = self.maker.held(blank, decision, numbers, guard.into(), &self.holds, self.mode);
+                story.told = Some(notice.clone());
+                notices.push(notice);
+            }
+            Action::Page { reason } => {
+                let first = numbers.first().map(ToString::to_string).unwrap_or_default();
+                let key = format!("{group}/{channel}/{}/{first}+{}", reason.label(), numbers.len().saturating_sub(1));
+                let standing = self.stories.values_mut().find(|s| s.told.as_ref().is_some_and(|n| n.key == key));
+                if let Some(same) = standing {
+                    // Said already; it goes on.
+                    same.seen = at;
+                    return notices;
+                }
+                let notice = self.maker.not_curable(at, key, decision, reason);
+                story.told = Some(notice.clone());
+                notices.push(notice);
+            }
+        }
+        self.stories.insert(id, story);
+        notices
+    }
+
+    /// The key of a trouble that stands and is about just these numbers: a pager keeps one incident
+    /// however often a swap is tried.
+    fn inherit(&mut self, channel: Channel, numbers: &[E164]) -> Option<String> {
+        for story in self.stories.values_mut() {
+            let is_page = story.decision.as_ref().is_some_and(|d| matches!(d.action, Action::Page { .. }));
+            let Some((_, c, all)) = story.whose().filter(|_| !is_page && !story.is_restore()) else { continue };
+            let left: BTreeSet<E164> = all.into_iter().filter(|n| !story.gone.contains(n)).collect();
+            if c == channel
+                && left.iter().eq(numbers.iter().collect::<BTreeSet<_>>())
+                && let Some(told) = story.told.take()
+            {
+                return Some(told.key);
+            }
+        }
+        None
+    }
+
+    fn refused(&mut self, at: Time, id: DecisionId, numbers: &[E164], guard: Guard) -> Vec<Notice> {
+        let Some(story) = self.stories.get_mut(&id) else { return Vec::new() };
+        story.guards.extend(numbers.iter().map(|n| (*n, guard)));
+        let key = story.key(id);
+        let Some(decision) = story.decision.clone() else { return Vec::new() };
+        let title =
+            format!("Could be cured, but is held: {}", self.maker.name(&decision.group, decision.channel, numbers));
+        let blank = self.maker.blank(at, key, Kind::Held, Severity::Critical, title);
+        let notice = self.maker.held(blank, &decision, numbers, guard, &self.holds, self.mode);
+        self.tell(id, notice)
+    }
+
+    fn asked(&mut self, at: Time, id: DecisionId, numbers: &[E164], guard: Guard, until: Time) -> Vec<Notice> {
+        let Some(story) = self.stories.get_mut(&id) else { return Vec::new() };
+        story.guards.extend(numbers.iter().map(|n| (*n, guard)));
+        let key = story.key(id);
+        let Some(decision) = story.decision.clone() else { return Vec::new() };
+        let whose = self.maker.name(&decision.group, decision.channel, numbers);
+        let what = if guard == Guard::Veto { "About to roll back" } else { "Waits for your yes" };
+        let title = format!("{what}: {whose}");
+        let blank = self.maker.blank(at, key, Kind::Asked, Severity::Critical, title);
+        let notice = self.maker.asked(blank, &decision, numbers, guard, until);
+        self.tell(id, notice)
+    }
+
+    /// Says a story's latest, unless it was said.
+    fn tell(&mut self, id: DecisionId, notice: Notice) -> Vec<Notice> {
+        let Some(story) = self.stories.get_mut(&id) else { return Vec::new() };
+        story.due = None;
+        let is_same = |n: &Notice| n.kind == notice.kind && n.title == notice.title && n.did == notice.did;
+        if story.told.as_ref().is_some_and(is_same) {
+            return Vec::new();
+        }
+        story.told = (notice.standing == Standing::Stands).then(|| notice.clone());
+        vec![notice]
+    }
+
+    fn lapsed(&mut self, at: Time, id: DecisionId, numbers: &[E164], why: Lapse) -> Vec<Notice> {
+        let Some(story) = self.stories.get_mut(&id) else { return Vec::new() };
+        if why == Lapse::Relapsed {
+            return self.restore_ended(at, id, Some(numbers));
+        }
+        story.gone.extend(numbers);
+        let left = story.whose().is_some_and(|(_, _, all)| all.iter().any(|n| !story.gone.contains(n)));
+        if left {
+            return Vec::new();
+        }
+        story.due = None;
+        let Some(told) = story.told.take() else { return Vec::new() };
+        let did = match why {
+            Lapse::TimedOut => {
+                format!("{id} is over: nobody said yes in time. It asks again if callers still fail")
+            }
+            Lapse::Recovered | Lapse::Relapsed => format!("{id} is over: {}. Nothing was written", why.text()),
+        };
+        vec![self.maker.over(at, told, &did)]
+    }
+
+    fn ended(
+        &mut self,
+        at: Time,
+        id: DecisionId,
+        channel: Channel,
+        number: E164,
+        end: End,
+        detail: &str,
+    ) -> Vec<Notice> {
+        let Some(story) = self.stories.get_mut(&id) else { return Vec::new() };
+        story.ended.insert(number, (end, detail.to_owned()));
+        let ordered = story.order.as_ref().map(|o| o.numbers.clone()).unwrap_or_default();
+        let is_over = ordered.iter().all(|n| story.ended.contains_key(n));
+        let mut notices = Vec::new();
+        if story.is_restore() {
+            if is_over {
+                notices.extend(self.restore_ended(at, id, None));
+            }
+            if end == End::Restored {
+                notices.extend(self.gone(at, channel, &[number], id, &format!("the numbers were restored by {id}")));
+            }
+        } else if is_over && let Some(notice) = self.rollback(at, id) {
+            notices.extend(self.tell(id, notice));
+        }
+        notices
+    }
+
+    /// The trouble of these numbers is over, or goes on under another name than in all stories but `but`.
+    fn gone(&mut self, at: Time, channel: Channel, numbers: &[E164], but: DecisionId, why: &str) -> Vec<Notice> {
+        let mut notices = Vec::new();
+        for (id, story) in &mut self.stories {
+            let is_page = story.decision.as_ref().is_some_and(|d| matches!(d.action, Action::Page { .. }));
+            if *id == but || is_page || story.is_restore() {
+                continue;
+            }
+            let Some((_, c, all)) = story.whose() else { continue };
+            let ours: Vec<E164> = numbers.iter().copied().filter(|n| c == channel && all.contains(n)).collect();
+            if ours.is_empty() {
+                continue;
+            }
+            story.gone.extend(ours);
+            if all.iter().all(|n| story.gone.contains(n)) {
+                story.due = None;
+                if let Some(told) = story.told.take() {
+                    notices.push(self.maker.over(at, told, &format!("{id} is over: {why}")));
+                }
+            }
+        }
+        notices
+    }
+
+    /// The detector says something else of a number: trouble may be over without a swap.
+    pub fn verdict(&mut self, at: Time, number: E164, channel: Channel, to: Verdict) -> Vec<Notice> {
+        if to != Verdict::Healthy {
+            return Vec::new();
+        }
+        let mut notices = Vec::new();
+        for (id, story) in &mut self.stories {
+            let waits = story.told.as_ref().is_some_and(|n| matches!(n.kind, Kind::NotCurable | Kind::Held));
+            if !waits || !story.is_of(number, channel) || story.on_fallback().next().is_some() {
+                continue;
+            }
+            // A refused demand has its own end in the journal.
+            if story.decision.as_ref().is_some_and(|d| d.action == Action::Rollback) {
+                continue;
+            }
+            story.gone.insert(number);
+            let all_gone = story.whose().is_some_and(|(_, _, all)| all.iter().all(|n| story.gone.contains(n)));
+            if all_gone && let Some(told) = story.told.take() {
+                notices.push(self.maker.over(at, told, &format!("{id} is over: callers are served again")));
+            }
+        }
+        notices
+    }
+
+    /// What only the passing of time makes news.
+    pub fn tick(&mut self, now: Time) -> Vec<Notice> {
+        let mut notices = Vec::new();
+        let due: Vec<(DecisionId, Time)> =
+            self.stories.iter().filter_map(|(id, s)| s.due.filter(|t| *t <= now).map(|t| (*id, t))).collect();
+        for (id, at) in due {
+            if let Some(story) = self.stories.get_mut(&id) {
+                story.due = None;
+            }
+            let is_restore = self.stories.get(&id).is_some_and(Story::is_restore);
+            if !is_restore && let Some(notice) = self.rollback(at, id) {
+                notices.extend(self.tell(id, notice));
+            }
+        }
+        for (id, story) in &mut self.stories {
+            let is_page = story.decision.as_ref().is_some_and(|d| matches!(d.action, Action::Page { .. }));
+            if is_page
+                && story.told.is_some()
+                && story.seen + QUIET_FOR <= now
+                && let Some(told) = story.told.take()
+            {
+                let did = format!("{id} is over: nothing more of it was seen for an hour");
+                notices.push(self.maker.over(story.seen + QUIET_FOR, told, &did));
+            }
+        }
+        notices
+    }
+
+    /// A condition of the agent itself stands since `since`; `None` if that is known.
+    pub fn begins(&mut self, now: Time, since: Time, condition: Condition) -> Option<Notice> {
+        if self.conditions.contains_key(&condition.key()) {
+            return None;
+        }
+        let notice = self.maker.condition(now, since, &condition, Standing::Stands);
+        self.conditions.insert(condition.key(), (since, condition));
+        Some(notice)
+    }
+
+    /// The condition with this key stands no longer; `None` if it did not.
+    pub fn ends(&mut self, now: Time, key: &str) -> Option<Notice> {
+        let (since, condition) = self.conditions.remove(key)?;
+        Some(self.maker.condition(now, since, &condition, Standing::Over))
+    }
+
+    /// A stage of a staged restore has had too few callers and tests to be verified.
+    pub fn unverified(&self, now: Time, order: &Order) -> Notice {
+        let Order { id, group, channel, numbers, .. } = order;
+        let title =
+            format!("Too few callers and tests to verify the restore: {}", self.maker.name(group, *channel, numbers));
+        let blank = self.maker.blank(now, format!("{id}/unverified"), Kind::Unverified, Severity::Warning, title);
+        let mut notice = self.maker.whose(blank, group, *channel, numbers);
+        notice.standing = Standing::Once;
+        notice.decision = Some(*id);
+        notice.since = Some(notice.at.clone());
+        notice.cause = Some(
+            "fewer than three callers and test calls were served by the numbers that were put back first".to_owned(),
+        );
+        notice.did = format!("{id}: the other numbers stay on the fallback until you say so");
+        notice.proof = Some("no: three served calls would be the proof, and too few came".to_owned());
+        notice.next = vec![
+            Step::new("Call a number that was put back"),
+            Step::typing("If it is answered, go on", format!("ringback approve {id} --reason 'called it myself'")),
+        ];
+        notice
+    }
+}

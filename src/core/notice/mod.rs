@@ -1,0 +1,419 @@
+//! What a person is told: one neutral message, before any channel gives it a shape of its own.
+//!
+//! Whoever is woken by it knows nothing yet. A [`Notice`] therefore answers six questions, in this
+//! order: which numbers, since when, how many callers, why, what Ringback did or refused to do and
+//! whether that is proven, and what to type next. [`Notice::lines`] gives the answers with their
+//! names; every channel in [`crate::notify`] is a mapping of them and adds nothing.
+//!
+//! * [`advice`]: what a code means, and what a person should do where a swap may not or would not help;
+//! * [`make`]: notices of single events;
+//! * [`sample`]: one of every kind, to look at;
+//! * [`crate::core::notice::incidents`]: which events are news.
+//!
+//! Promises: a notice holds our own numbers and Twilio's SIDs, and nothing of the other party. Times
+//! are quoted with their zone. Notices of one trouble have one key, so that a pager can tell a second
+//! word from a second trouble; the last of them is over.
+
+pub mod advice;
+pub mod condition;
+pub mod incidents;
+pub mod make;
+pub mod sample;
+
+use std::fmt::Write as _;
+
+use serde::{Deserialize, Serialize};
+
+use crate::core::model::decision::DecisionId;
+use crate::core::model::id::Resource;
+use crate::core::model::id::{Channel, E164, GroupName};
+use crate::core::model::time::Time;
+
+/// How much it matters. The words are Prometheus' and the pagers'.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    Info,
+    Warning,
+    /// Callers are not served, or nobody can tell: wake somebody.
+    Critical,
+}
+
+impl Severity {
+    pub const ALL: [Severity; 3] = [Severity::Critical, Severity::Warning, Severity::Info];
+
+    pub const fn label(self) -> &'static str {
+        match self {
+            Severity::Critical => "critical",
+            Severity::Warning => "warning",
+            Severity::Info => "info",
+        }
+    }
+}
+
+/// What a notice tells of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// Numbers were swapped to the fallback, as asked.
+    RolledBack,
+    /// A rollback was written, or should have been, and the fallback does not answer.
+    Unproven,
+    /// A rollback takes longer than it should.
+    Underway,
+    /// A swap would help, and a guard says no.
+    Held,
+    /// A swap would help, and waits for a person's word or for a veto.
+    Asked,
+    /// A question or decision is no longer open.
+    Lapsed,
+    /// Callers fail for a reason that a swap would not cure.
+    NotCurable,
+    Restored,
+    RestoreFailed,
+    /// Too few callers to tell whether restored numbers serve.
+    Unverified,
+    FallbackBroken,
+    /// Somebody else changed a number.
+    Drift,
+    /// Our own data is stale.
+    Blind,
+    /// The state file cannot be written.
+    StoreUnwritable,
+    /// Another agent has taken over.
+    LeaseLost,
+    /// A notifier cannot deliver.
+    NotifierFailing,
+    /// Notices that were held back or lost.
+    Summary,
+    /// `ringback notify --test`.
+    Test,
+}
+
+impl Kind {
+    pub const ALL: [Kind; 18] = [
+        Kind::RolledBack,
+        Kind::Unproven,
+        Kind::Underway,
+        Kind::Held,
+        Kind::Asked,
+        Kind::Lapsed,
+        Kind::NotCurable,
+        Kind::Restored,
+        Kind::RestoreFailed,
+        Kind::Unverified,
+        Kind::FallbackBroken,
+        Kind::Drift,
+        Kind::Blind,
+        Kind::StoreUnwritable,
+        Kind::LeaseLost,
+        Kind::NotifierFailing,
+        Kind::Summary,
+        Kind::Test,
+    ];
+
+    pub const fn label(self) -> &'static str {
+        match self {
+            Kind::RolledBack => "rolled_back",
+            Kind::Unproven => "unproven",
+            Kind::Underway => "underway",
+            Kind::Held => "held",
+            Kind::Asked => "asked",
+            Kind::Lapsed => "lapsed",
+            Kind::NotCurable => "not_curable",
+            Kind::Restored => "restored",
+            Kind::RestoreFailed => "restore_failed",
+            Kind::Unverified => "unverified",
+            Kind::FallbackBroken => "fallback_broken",
+            Kind::Drift => "drift",
+            Kind::Blind => "blind",
+            Kind::StoreUnwritable => "store_unwritable",
+            Kind::LeaseLost => "lease_lost",
+            Kind::NotifierFailing => "notifier_failing",
+            Kind::Summary => "summary",
+            Kind::Test => "test",
+        }
+    }
+
+    /// The name that an Alertmanager groups and routes by.
+    pub const fn alert_name(self) -> &'static str {
+        match self {
+            Kind::RolledBack => "RingbackNoticeRolledBack",
+            Kind::Unproven => "RingbackNoticeUnproven",
+            Kind::Underway => "RingbackNoticeUnderway",
+            Kind::Held => "RingbackNoticeHeld",
+            Kind::Asked => "RingbackNoticeAsked",
+            Kind::Lapsed => "RingbackNoticeLapsed",
+            Kind::NotCurable => "RingbackNoticeNotCurable",
+            Kind::Restored => "RingbackNoticeRestored",
+            Kind::RestoreFailed => "RingbackNoticeRestoreFailed",
+            Kind::Unverified => "RingbackNoticeUnverified",
+            Kind::FallbackBroken => "RingbackNoticeFallbackBroken",
+            Kind::Drift => "RingbackNoticeDrift",
+            Kind::Blind => "RingbackNoticeBlind",
+            Kind::StoreUnwritable => "RingbackNoticeStoreUnwritable",
+            Kind::LeaseLost => "RingbackNoticeLeaseLost",
+            Kind::NotifierFailing => "RingbackNoticeNotifierFailing",
+            Kind::Summary => "RingbackNoticeSummary",
+            Kind::Test => "RingbackNoticeTest",
+        }
+    }
+}
+
+/// Whether the trouble goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Standing {
+    /// It stands until a notice with the same key says that it is over.
+    Stands,
+    /// It happened; there is nothing that could end.
+    Once,
+    Over,
+}
+
+/// An instant with the words for it: UTC first, then where the callers live.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Moment {
+    pub at: Time,
+    pub text: String,
+}
+
+impl Moment {
+    pub fn new(at: Time, zone: Option<&jiff::tz::TimeZone>) -> Moment {
+        let utc = at.to_timestamp().strftime("%Y-%m-%d %H:%M:%S UTC").to_string();
+        let local = zone.filter(|z| !z.is_unknown() && **z != jiff::tz::TimeZone::UTC);
+        let local = local.map(|zone| {
+            let there = at.to_timestamp().to_zoned(zone.clone());
+            let name = zone.iana_name().map_or_else(|| there.strftime("%:z").to_string(), str::to_owned);
+            format!(" ({} {name})", there.strftime("%H:%M:%S"))
+        });
+        Moment { at, text: utc + &local.unwrap_or_default() }
+    }
+}
+
+/// Callers whom the trouble met, and callers since then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Callers {
+    pub failing: u32,
+    pub of: u32,
+}
+
+/// One reason with how many callers met it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Why {
+    pub callers: u32,
+    pub reason: String,
+    pub text: String,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub code: Option<u32>,
+    /// What Twilio means by the code.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub meaning: Option<String>,
+}
+
+/// A call or message that failed, to look at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sample {
+    pub sid: String,
+    pub url: String,
+}
+
+impl Sample {
+    /// With its page in Twilio's Console. Splunk's documentation gives the form for calls
+    /// (<https://docs.splunk.com/observability/en/sp-oncall/spoc-integrations/twilio-live-call-routing-guide.html>);
+    /// the Console forwards it to wherever the page is today.
+    pub fn new(resource: Resource) -> Sample {
+        let (sid, kind) = match resource {
+            Resource::Call(sid) => (sid.to_string(), "voice/calls"),
+            Resource::Message(sid) => (sid.to_string(), "sms"),
+        };
+        let url = format!("https://www.twilio.com/console/{kind}/logs/{sid}");
+        Sample { sid, url }
+    }
+}
+
+/// Something for the reader to do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    pub text: String,
+    /// To be typed as it stands.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub command: Option<String>,
+}
+
+impl Step {
+    pub fn new(text: impl Into<String>) -> Step {
+        Step { text: text.into(), command: None }
+    }
+
+    pub fn typing(text: impl Into<String>, command: impl Into<String>) -> Step {
+        Step { text: text.into(), command: Some(command.into()) }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Link {
+    pub name: String,
+    pub url: String,
+}
+
+/// One message to people.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notice {
+    /// The same for all notices of one trouble.
+    pub key: String,
+    pub kind: Kind,
+    pub severity: Severity,
+    pub standing: Standing,
+    /// One line that says it all to somebody who reads no further.
+    pub title: String,
+    /// When it was said.
+    pub at: Moment,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub group: Option<GroupName>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub channel: Option<Channel>,
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub numbers: Vec<E164>,
+    /// When the trouble began.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub since: Option<Moment>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub callers: Option<Callers>,
+    /// Why they are not counted, where they are not.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub uncounted: Option<String>,
+    /// Most callers first.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub reasons: Vec<Why>,
+    /// Up to three.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub samples: Vec<Sample>,
+    /// Why, where no callers' reasons say it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub cause: Option<String>,
+    /// What Ringback did, or refused to do and why.
+    pub did: String,
+    /// Whether it is proven that what was done serves callers.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub proof: Option<String>,
+    /// What a person should do now.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub next: Vec<Step>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub decision: Option<DecisionId>,
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub links: Vec<Link>,
+}
+
+/// Numbers that are spelt out; of more the count is said.
+const NUMBERS_SHOWN: usize = 10;
+
+impl Notice {
+    /// `CRITICAL`, `WARNING`, `INFO`, or `OVER` once it is: what a subject line begins with.
+    pub const fn flag(&self) -> &'static str {
+        match (self.standing, self.severity) {
+            (Standing::Over, _) => "OVER",
+            (_, Severity::Critical) => "CRITICAL",
+            (_, Severity::Warning) => "WARNING",
+            (_, Severity::Info) => "INFO",
+        }
+    }
+
+    /// The subject: flag and title.
+    pub fn subject(&self) -> String {
+        format!("{} {}", self.flag(), self.title)
+    }
+
+    fn numbers_text(&self) -> Option<String> {
+        if self.numbers.is_empty() {
+            return None;
+        }
+        let shown: Vec<String> = self.numbers.iter().take(NUMBERS_SHOWN).map(ToString::to_string).collect();
+        let mut text = shown.join(", ");
+        if self.numbers.len() > NUMBERS_SHOWN {
+            let _ = write!(text, " and {} more", self.numbers.len() - NUMBERS_SHOWN);
+        }
+        Some(text)
+    }
+
+    fn whose_text(&self) -> Option<String> {
+        let channel = self.channel.map(|c| c.label().to_owned());
+        let group = self.group.as_ref().map(|g| format!("group {g}"));
+        let of: Vec<String> = [group, channel].into_iter().flatten().collect();
+        let of = of.join(", ");
+        match self.numbers_text() {
+            Some(numbers) if of.is_empty() => Some(numbers),
+            Some(numbers) => Some(format!("{numbers} ({of})")),
+            None => (!of.is_empty()).then_some(of),
+        }
+    }
+
+    /// The reasons, each in a line.
+    pub fn reasons_text(&self) -> Vec<String> {
+        let line = |w: &Why| {
+            let code = match (w.code, &w.meaning) {
+                (Some(code), Some(meaning)) => format!(" ({code}: {meaning})"),
+                (Some(code), None) => format!(" ({code})"),
+                (None, _) => String::new(),
+            };
+            format!("{}: {}{code}", callers_text(w.callers), w.text)
+        };
+        self.reasons.iter().map(line).collect()
+    }
+
+    /// The answers with their names, in the order in which they are asked. An answer may have
+    /// several lines.
+    pub fn lines(&self) -> Vec<(&'static str, String)> {
+        let mut lines = Vec::new();
+        let mut add = |name, text: Option<String>| {
+            if let Some(text) = text.filter(|t| !t.is_empty()) {
+                lines.push((name, text));
+            }
+        };
+        add("Numbers", self.whose_text());
+        add("Since", self.since.as_ref().map(|m| m.text.clone()));
+        let counted = self.callers.map(|c| format!("{} of {} failed", c.failing, c.of));
+        add("Callers", counted.or_else(|| self.uncounted.clone()));
+        let why: Vec<String> = self.cause.iter().cloned().chain(self.reasons_text()).collect();
+        add("Why", Some(why.join("\n")));
+        let samples: Vec<String> = self.samples.iter().map(|s| format!("{} {}", s.sid, s.url)).collect();
+        add("Samples", Some(samples.join("\n")));
+        add("Ringback", Some(self.did.clone()));
+        add("Proven", self.proof.clone());
+        let next: Vec<String> = self
+            .next
+            .iter()
+            .map(|s| match &s.command {
+                Some(command) => format!("{}:\n$ {command}", s.text),
+                None => s.text.clone(),
+            })
+            .collect();
+        add("Next", Some(next.join("\n")));
+        for link in &self.links {
+            lines.push(("See", format!("{}: {}", link.name, link.url)));
+        }
+        lines.push(("Said", self.at.text.clone()));
+        lines
+    }
+
+    /// The whole notice as plain text, the subject first.
+    pub fn text(&self) -> String {
+        format!("{}\n{}", self.subject(), self.body())
+    }
+
+    /// The answers as plain text.
+    pub fn body(&self) -> String {
+        let mut out = String::new();
+        for (name, text) in self.lines() {
+            for (i, line) in text.lines().enumerate() {
+                let _ = writeln!(out, "{:<9}{line}", if i == 0 { name } else { "" });
+            }
+        }
+        out
+    }
+}
+
+fn callers_text(n: u32) -> String {
+    if n == 1 { "1 caller".to_owned() } else { format!("{n} callers") }
+}

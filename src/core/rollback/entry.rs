@@ -1,0 +1,196 @@
+//! What is kept for ever: each decision, each step of each swap, each word of an operator.
+//!
+//! The journal is the agent's memory of what it did. Its entries are folded through
+//! [`crate::core::rollback::orders::Hands::fold`] while the agent lives and again after a restart, so recovery is no
+//! second way through the code. An entry says what has been decided or seen to be so; entries that
+//! announce a write ([`Entry::Intent`]) are on the disk before the write happens.
+
+use serde::{Deserialize, Serialize};
+
+use crate::core::detect::rules::Rules;
+use crate::core::model::decision::{Decision, DecisionId, Mode, Phase};
+use crate::core::model::guard::Guard;
+use crate::core::model::id::{Channel, E164, GroupName, NumberSid};
+use crate::core::model::order::{Act, Author, End, FallbackState, Form, Hold, Lapse, Order, Scope};
+use crate::core::model::time::Time;
+use crate::core::routing::values::Difference;
+
+/// One entry of the journal.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Entry {
+    /// What the detector made of its evidence.
+    Decision(Decision),
+    /// What is to be done, by whose word.
+    Order(Order),
+    /// These numbers of a staged restore are its next stage.
+    Stage {
+        decision: DecisionId,
+        channel: Channel,
+        numbers: Vec<E164>,
+    },
+    /// A guard said no to these numbers of a decision.
+    Refused {
+        decision: DecisionId,
+        channel: Channel,
+        numbers: Vec<E164>,
+        guard: Guard,
+    },
+    /// These numbers of a decision wait: for a person's word, or for a veto that does not come.
+    Asked {
+        decision: DecisionId,
+        channel: Channel,
+        numbers: Vec<E164>,
+        guard: Guard,
+        until: Time,
+    },
+    /// A person said yes.
+    Approved {
+        decision: DecisionId,
+        by: Author,
+    },
+    /// The decision no longer stands for these numbers: nobody approved, or callers are served again.
+    Lapsed {
+        decision: DecisionId,
+        channel: Channel,
+        numbers: Vec<E164>,
+        why: Lapse,
+    },
+    /// The whole record of a number before it is written to, as Twilio returned it.
+    Snapshot {
+        decision: DecisionId,
+        channel: Channel,
+        number: E164,
+        sid: NumberSid,
+        record: String,
+        /// SHA-256 of `record`, in hexadecimal digits. Empty in journals of the first version.
+        #[serde(default)]
+        sha256: String,
+    },
+    /// What was known of the fallback when it was needed.
+    Checked {
+        decision: DecisionId,
+        channel: Channel,
+        number: E164,
+        fallback: FallbackState,
+    },
+    /// About to write this.
+    Intent {
+        decision: DecisionId,
+        channel: Channel,
+        number: E164,
+        sid: NumberSid,
+        #[serde(default)]
+        act: Act,
+        form: Form,
+    },
+    /// Twilio took the write, or a look shows that it did.
+    Written {
+        decision: DecisionId,
+        channel: Channel,
+        number: E164,
+    },
+    /// What became of the intent, or why there was none.
+    Result {
+        decision: DecisionId,
+        channel: Channel,
+        number: E164,
+        result: End,
+        detail: String,
+    },
+    Phase {
+        channel: Channel,
+        number: E164,
+        phase: Phase,
+    },
+    /// A person's stop.
+    Hold(Hold),
+    /// The end of every hold on exactly this scope.
+    Release {
+        scope: Scope,
+        by: Author,
+    },
+    Mode {
+        mode: Mode,
+        by: Author,
+    },
+    /// Somebody else changed a number.
+    Drift {
+        number: E164,
+        channel: Channel,
+        differences: Vec<Difference>,
+        /// Who, as far as Twilio's audit log tells.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        actor: Option<String>,
+    },
+    /// An agent began to watch. The rules are left out while they are as they were at the start before.
+    Started {
+        version: String,
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        rules: Option<Box<Rules>>,
+    },
+    /// What a group's fallback was found to be, when that changes.
+    Fallback {
+        group: GroupName,
+        channel: Channel,
+        state: FallbackState,
+        detail: String,
+    },
+}
+
+impl Entry {
+    /// The entry's kind as the journal names it.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Entry::Decision(_) => "decision",
+            Entry::Order(_) => "order",
+            Entry::Stage { .. } => "stage",
+            Entry::Refused { .. } => "refused",
+            Entry::Asked { .. } => "asked",
+            Entry::Approved { .. } => "approved",
+            Entry::Lapsed { .. } => "lapsed",
+            Entry::Snapshot { .. } => "snapshot",
+            Entry::Checked { .. } => "checked",
+            Entry::Intent { .. } => "intent",
+            Entry::Written { .. } => "written",
+            Entry::Result { .. } => "result",
+            Entry::Phase { .. } => "phase",
+            Entry::Hold(_) => "hold",
+            Entry::Release { .. } => "release",
+            Entry::Mode { .. } => "mode",
+            Entry::Drift { .. } => "drift",
+            Entry::Started { .. } => "started",
+            Entry::Fallback { .. } => "fallback",
+        }
+    }
+
+    /// The rules that a start found changed.
+    pub fn rules(&self) -> Option<&Rules> {
+        if let Entry::Started { rules, .. } = self { rules.as_deref() } else { None }
+    }
+
+    /// The decision or order that the entry belongs to.
+    pub const fn decision(&self) -> Option<DecisionId> {
+        match self {
+            Entry::Decision(d) => Some(d.id),
+            Entry::Order(o) => Some(o.id),
+            Entry::Stage { decision, .. }
+            | Entry::Refused { decision, .. }
+            | Entry::Asked { decision, .. }
+            | Entry::Approved { decision, .. }
+            | Entry::Lapsed { decision, .. }
+            | Entry::Snapshot { decision, .. }
+            | Entry::Checked { decision, .. }
+            | Entry::Intent { decision, .. }
+            | Entry::Written { decision, .. }
+            | Entry::Result { decision, .. } => Some(*decision),
+            Entry::Phase { .. }
+            | Entry::Hold(_)
+            | Entry::Release { .. }
+            | Entry::Mode { .. }
+            | Entry::Drift { .. }
+            | Entry::Started { .. }
+            | Entry::Fallback { .. } => None,
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! What stands between a decision and a write, in a fixed order, from "we may never" to "not now".
+//!
+//! The first guard that does not let pass is the one that is named, so the reason given is always
+//! the weightiest one. A guard refuses, or asks for a person's word, or lets time pass; it never
+//! makes anything happen. An approval answers what asks, and passes no guard that refuses.
+//!
+//! | guard | refuses | asks |
+//! |---|---|---|
+//! | lease | another agent leads, or too little time is left | |
+//! | mode | `observe` | `confirm` |
+//! | hold | a person's hold covers the number | |
+//! | phase | the number has not been ported | |
+//! | blind | the data is stale | the data is getting stale |
+//! | storm | | most numbers of most groups fail at once |
+//! | fallback | the fallback is known to be broken | |
+//! | cooldown | the last attempt failed, and its hold-off has not passed | |
+//! | cap | | too many of the group would be on the fallback |
+//! | veto | | until its time has passed |
+
+use crate::core::model::decision::{Mode, Phase};
+use crate::core::model::guard::{Guard, Strength};
+use crate::core::model::order::FallbackState;
+use crate::core::model::time::Time;
+
+/// What the guards make of one number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ruling {
+    Act,
+    /// A person has to say yes.
+    Ask(Guard),
+    /// Nobody objected so far: at this time it is done.
+    Wait(Time),
+    Refuse(Guard),
+}
+
+/// Freshness of what a decision rests on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Sight {
+    #[default]
+    Clear,
+    /// Polls fail or are late; not for long yet.
+    Sick,
+    Blind,
+}
+
+/// What the guards ask about.
+#[derive(Clone, Copy, Debug)]
+pub struct Facts {
+    pub is_leading: bool,
+    pub mode: Mode,
+    pub is_held: bool,
+    pub phase: Phase,
+    pub sight: Sight,
+    pub is_storm: bool,
+    pub fallback: FallbackState,
+    /// No attempt before this.
+    pub not_before: Option<Time>,
+    /// Of the group's numbers on this channel: all of them, how many would be on the fallback after
+    /// this one, and how many may be.
+    pub after: usize,
+    pub allowed: usize,
+    pub is_approved: bool,
+    /// Until when a veto may come.
+    pub veto_until: Option<Time>,
+}
+
+/// The ruling on one number, by the first guard that does not let it pass.
+pub fn rule(now: Time, facts: &Facts) -> Ruling {
+    let ask = |guard| if facts.is_approved { None } else { Some(Ruling::Ask(guard)) };
+    let refuse = |guard| Some(Ruling::Refuse(guard));
+    let guards = [
+        if facts.is_leading { None } else { refuse(Guard::Lease) },
+        match facts.mode {
+            Mode::Observe => refuse(Guard::Mode),
+            // What follows may refuse: only what nothing else stands against is asked.
+            Mode::Confirm | Mode::Auto => None,
+        },
+        if facts.is_held { refuse(Guard::Hold) } else { None },
+        if facts.phase == Phase::Waiting { refuse(Guard::Phase) } else { None },
+        if facts.sight == Sight::Blind { refuse(Guard::Blind) } else { None },
+        if facts.fallback == FallbackState::Broken { refuse(Guard::Fallback) } else { None },
+        if facts.not_before.is_some_and(|t| now < t) { refuse(Guard::Cooldown) } else { None },
+        // From here on a person's word is enough.
+        if facts.mode == Mode::Confirm { ask(Guard::Mode) } else { None },
+        if facts.sight == Sight::Sick { ask(Guard::Blind) } else { None },
+        if facts.is_storm { ask(Guard::Storm) } else { None },
+        if facts.after > facts.allowed { ask(Guard::Cap) } else { None },
+        match facts.veto_until {
+            Some(t) if now < t && !facts.is_approved => Some(Ruling::Wait(t)),
+            Some(_) | None => None,
+        },
+    ];
+    guards.into_iter().flatten().next().unwrap_or(Ruling::Act)
+}
+
+/// How many of a group's `numbers` may be on the fallback without approval.
+///
+/// Real callers' failures: `percent` of the group, and never less than one number, so with less
+/// than 100 a group of one or two may lose one number, and one of three one (below 67 %) or two.
+/// Anything less than real callers: one number in five and no more, so in a group of up to four a
+/// person is always asked.
+pub fn allowed(strength: Strength, numbers: usize, percent: u8) -> usize {
+    match strength {
+        Strength::Callers => (numbers * usize::from(percent) / 100).max(1),
+        Strength::Hint => numbers / 5,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn clear() -> Facts {
+        Facts {
+            is_leading: true,
+            mode: Mode::Auto,
+            is_held: false,
+            phase: Phase::Active,
+            sight: Sight::Clear,
+            is_storm: false,
+            fallback: FallbackState::Good,
+            not_before: None,
+            after: 1,
+            allowed: 3,
+            is_approved: false,
+            veto_until: None,
+        }
+    }
+
+    #[test]
+    fn the_first_guard_in_order_is_the_one_named() {
+        let now = Time::from_secs(100);
+        let mut facts = clear();
+        assert_eq!(rule(now, &facts), Ruling::Act);
+        // Each worse than all before it: the ruling is always the newest.
+        facts.veto_until = Some(Time::from_secs(160));
+        assert_eq!(rule(now, &facts), Ruling::Wait(Time::from_secs(160)));
+        assert_eq!(rule(Time::from_secs(160), &facts), Ruling::Act, "nobody objected");
+        facts.after = 4;
+        assert_eq!(rule(now, &facts), Ruling::Ask(Guard::Cap));
+        facts.is_storm = true;
+        assert_eq!(rule(now, &facts), Ruling::Ask(Guard::Storm));
+        facts.sight = Sight::Sick;
+        assert_eq!(rule(now, &facts), Ruling::Ask(Guard::Blind));
+        facts.mode = Mode::Confirm;
+        assert_eq!(rule(now, &facts), Ruling::Ask(Guard::Mode));
+        facts.is_approved = true;
+        assert_eq!(rule(now, &facts), Ruling::Act, "a person's word answers all that asks");
+        facts.not_before = Some(Time::from_secs(101));
+        assert_eq!(rule(now, &facts), Ruling::Refuse(Guard::Cooldown), "and passes nothing that refuses");
+        facts.fallback = FallbackState::Broken;
+        assert_eq!(rule(now, &facts), Ruling::Refuse(Guard::Fallback));
+        facts.sight = Sight::Blind;
+        assert_eq!(rule(now, &facts), Ruling::Refuse(Guard::Blind));
+        facts.phase = Phase::Waiting;
+        assert_eq!(rule(now, &facts), Ruling::Refuse(Guard::Phase));
+        facts.is_held = true;
+        assert_eq!(rule(now, &facts), Ruling::Refuse(Guard::Hold));
+        facts.mode = Mode::Observe;
+        assert_eq!(rule(now, &facts), Ruling::Refuse(Guard::Mode));
+        facts.is_leading = false;
+        assert_eq!(rule(now, &facts), Ruling::Refuse(Guard::Lease));
+    }
+
+    #[test]
+    fn one_caller_speaks_for_one_number() {
+        use crate::core::model::verdict::Evidence;
+        let of = |failing, numbers| Strength::of(&Evidence { failing, ..Evidence::default() }, numbers);
+        assert_eq!([of(0, 1), of(1, 1), of(1, 2)], [Strength::Hint, Strength::Callers, Strength::Hint]);
+        assert_eq!([of(2, 2), of(2, 50)], [Strength::Callers; 2]);
+    }
+
+    #[test]
+    fn the_cap_of_small_groups_is_as_said() {
+        let callers = |n, percent| allowed(Strength::Callers, n, percent);
+        assert_eq!([callers(1, 100), callers(2, 100), callers(3, 100)], [1, 2, 3]);
+        assert_eq!([callers(1, 50), callers(2, 50), callers(3, 50), callers(3, 67), callers(10, 50)], [1, 1, 1, 2, 5]);
+        let hint = |n| allowed(Strength::Hint, n, 100);
+        assert_eq!([hint(1), hint(2), hint(3), hint(4), hint(5), hint(9), hint(10)], [0, 0, 0, 0, 1, 1, 2]);
+    }
+}

@@ -1,0 +1,319 @@
+//! What is done with decisions: held against the guards, ordered, followed to their ends.
+//!
+//! A rollback that the detector asks for is a *demand*. It stands until it is carried out, its
+//! callers are served again, or nobody approved in time; while it stands, the guards are asked at
+//! every step, so that the end of a hold or a change of mode is enough and nothing has to be
+//! decided again. What passes becomes an *order*, whose numbers each live through a [`super::saga`].
+//!
+//! [`Hands`] is a fold over the journal: [`Hands::fold`] is the only thing that changes it, but for
+//! the tallies of a restore, which live callers make. [`Hands::step`] reads it and says which
+//! entries should be written next; whoever drives it writes them, folds them and carries them out.
+//! A restart folds the same entries, and so ends where the last agent was.
+//!
+//! Promises: nothing is ordered twice for one decision; a number has one order at a time; a refusal
+//! is said once; what fails is tried again ever more rarely; a handler that flaps causes a bounded
+//! number of writes, for after each relapse the next restore has to wait longer.
+
+mod fold;
+mod step;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::guard::Sight;
+use super::saga::State;
+use crate::core::model::decision::{Decision, DecisionId, Mode, Phase};
+use crate::core::model::guard::{Guard, Strength};
+use crate::core::model::id::{Channel, E164, GroupName};
+use crate::core::model::order::{End, FallbackState, Hold, Order};
+use crate::core::model::time::Time;
+use crate::core::model::verdict::Verdict;
+
+/// What the guards and the stages are measured by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// The mode at the very first start; later ones are in the journal.
+    pub mode: Mode,
+    /// How long a decision waits for approval.
+    pub approve_within: Duration,
+    /// How long in `auto` somebody may object before it is done.
+    pub veto: Duration,
+    /// Share of a group that may be on the fallback without approval, in percent; 100 if absent.
+    pub caps: BTreeMap<GroupName, u8>,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            mode: Mode::Observe,
+            approve_within: Duration::from_secs(600),
+            veto: Duration::ZERO,
+            caps: BTreeMap::new(),
+        }
+    }
+}
+
+/// After a failed attempt the next one waits this long, and twice as long after each further one.
+const RETRY_AFTER: Duration = Duration::from_secs(60);
+const RETRY_AT_MOST: Duration = Duration::from_secs(3600);
+
+/// After a relapse the next restore waits this long, and twice as long after each further one.
+const RESTORE_AFTER: Duration = Duration::from_secs(30 * 60);
+const RESTORE_AT_MOST: Duration = Duration::from_secs(24 * 3600);
+
+/// A day without trouble takes one failure or relapse off the count.
+const FORGIVEN_AFTER: Duration = Duration::from_secs(24 * 3600);
+
+/// A rollback within this time of a restore is a relapse.
+const RELAPSE_WITHIN: Duration = Duration::from_secs(24 * 3600);
+
+/// Callers and test calls that a stage's numbers must have served before the next stage begins.
+const VERIFIED_BY: u32 = 3;
+
+/// A stage without enough callers after this time waits for a person's word.
+const VERIFY_WITHIN: Duration = Duration::from_secs(15 * 60);
+
+/// A demand is not over before this, whatever is said of its numbers: what was just decided is not
+/// yet looked at anew.
+const SETTLED_FOR: Duration = Duration::from_secs(60);
+
+/// A demand of this age is over once nothing speaks against its numbers any more.
+const QUIET_FOR: Duration = Duration::from_secs(600);
+
+/// What the detector knows and the guards ask.
+pub trait Watch {
+    fn is_leading(&self) -> bool;
+    fn phase(&self, number: E164, channel: Channel) -> Phase;
+    fn verdict(&self, number: E164, channel: Channel) -> Verdict;
+    /// The verdict on the number's whole group.
+    fn group_verdict(&self, group: &GroupName, channel: Channel) -> Verdict;
+    fn sight(&self, channel: Channel) -> Sight;
+    /// Most numbers of most groups fail at once.
+    fn is_storm(&self, channel: Channel) -> bool;
+}
+
+/// A waiting time that doubles with each failure and is forgiven day by day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Backoff {
+    count: u32,
+    last: Option<Time>,
+}
+
+impl Backoff {
+    fn failed(&mut self, at: Time) {
+        self.count = self.counted(at).saturating_add(1);
+        self.last = Some(at);
+    }
+
+    fn counted(&self, at: Time) -> u32 {
+        let days = self.last.map_or(0, |last| at.since(last).as_secs() / FORGIVEN_AFTER.as_secs());
+        self.count.saturating_sub(u32::try_from(days).unwrap_or(u32::MAX))
+    }
+
+    fn until(&self, first: Duration, most: Duration) -> Option<Time> {
+        let last = self.last.filter(|_| self.count > 0)?;
+        Some(last + first.saturating_mul(1 << (self.count - 1).min(20)).min(most))
+    }
+}
+
+/// One channel of one number.
+#[derive(Debug, Clone, Default)]
+pub struct Saga {
+    pub state: State,
+    /// Since when it is in this state.
+    pub since: Option<Time>,
+    failures: Backoff,
+    restored_at: Option<Time>,
+}
+
+/// A rollback that the detector asks for.
+#[derive(Debug, Clone)]
+pub struct Demand {
+    pub decision: Decision,
+    /// Not ordered yet.
+    pub waiting: BTreeSet<E164>,
+    pub is_approved: bool,
+    /// When the question, if one was asked, is no longer open.
+    pub until: Option<Time>,
+    /// What was said of each number last.
+    said: BTreeMap<E164, Guard>,
+}
+
+impl Demand {
+    fn strength(&self) -> Strength {
+        Strength::of(&self.decision.evidence, self.decision.numbers.len())
+    }
+
+    /// What stands against it, each guard once.
+    pub fn guards(&self) -> Vec<Guard> {
+        let waiting = self.said.iter().filter(|(n, _)| self.waiting.contains(n));
+        waiting.map(|(_, g)| *g).collect::<BTreeSet<_>>().into_iter().collect()
+    }
+}
+
+/// An order with what became of it.
+#[derive(Debug, Clone)]
+pub struct Progress {
+    pub order: Order,
+    pub at: Time,
+    /// Numbers that may be carried out; of a staged restore, those of the stages so far.
+    pub released: BTreeSet<E164>,
+    pub ended: BTreeMap<E164, (End, String)>,
+    /// A person vouched for the stage that is being verified.
+    is_vouched: bool,
+    /// Since when the last stage waits to be verified, and who was served since.
+    verifying: Option<(Time, u32)>,
+    is_over: bool,
+}
+
+impl Progress {
+    pub const fn is_over(&self) -> bool {
+        self.is_over
+    }
+
+    /// Numbers that are released and have not ended.
+    pub fn left(&self) -> Vec<E164> {
+        self.order
+            .numbers
+            .iter()
+            .copied()
+            .filter(|n| self.released.contains(n) && !self.ended.contains_key(n))
+            .collect()
+    }
+}
+
+/// Everything that the journal says of what was done.
+#[derive(Debug, Clone)]
+pub struct Hands {
+    settings: Settings,
+    mode: Mode,
+    sagas: BTreeMap<(E164, Channel), Saga>,
+    demands: BTreeMap<DecisionId, Demand>,
+    /// Which open order has a number.
+    ordered: BTreeMap<(E164, Channel), DecisionId>,
+    orders: BTreeMap<DecisionId, Progress>,
+    holds: Vec<Hold>,
+    relapses: BTreeMap<(GroupName, Channel), Backoff>,
+    fallbacks: BTreeMap<(GroupName, Channel), FallbackState>,
+    last_id: DecisionId,
+}
+
+impl Hands {
+    pub fn new(settings: Settings) -> Hands {
+        Hands {
+            mode: settings.mode,
+            settings,
+            sagas: BTreeMap::new(),
+            demands: BTreeMap::new(),
+            ordered: BTreeMap::new(),
+            orders: BTreeMap::new(),
+            holds: Vec::new(),
+            relapses: BTreeMap::new(),
+            fallbacks: BTreeMap::new(),
+            last_id: DecisionId(0),
+        }
+    }
+
+    pub const fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The id for the next decision or order.
+    pub const fn next_id(&self) -> DecisionId {
+        DecisionId(self.last_id.0 + 1)
+    }
+
+    pub const fn last_id(&self) -> DecisionId {
+        self.last_id
+    }
+
+    pub fn state(&self, number: E164, channel: Channel) -> &State {
+        const IDLE: &State = &State::Idle;
+        self.sagas.get(&(number, channel)).map_or(IDLE, |s| &s.state)
+    }
+
+    pub fn saga(&self, number: E164, channel: Channel) -> Option<&Saga> {
+        self.sagas.get(&(number, channel))
+    }
+
+    pub fn sagas(&self) -> impl Iterator<Item = (E164, Channel, &Saga)> {
+        self.sagas.iter().map(|((n, c), s)| (*n, *c, s))
+    }
+
+    /// Numbers that came back to a handler of their own, by when, earliest first. What was seen of them
+    /// before then says nothing of that handler, and must not be weighed again after a restart.
+    pub fn came_back(&self) -> Vec<(Time, E164, Channel)> {
+        let is_back = |s: &Saga| matches!(s.state, State::Restored(_) | State::Superseded { .. });
+        let mut back: Vec<_> =
+            self.sagas().filter(|(_, _, s)| is_back(s)).filter_map(|(n, c, s)| Some((s.since?, n, c))).collect();
+        back.sort_unstable();
+        back
+    }
+
+    pub fn demands(&self) -> impl Iterator<Item = &Demand> {
+        self.demands.values()
+    }
+
+    pub fn order(&self, id: DecisionId) -> Option<&Progress> {
+        self.orders.get(&id)
+    }
+
+    /// Orders that have not ended, oldest first.
+    pub fn open_orders(&self) -> impl Iterator<Item = &Progress> {
+        self.orders.values().filter(|p| !p.is_over())
+    }
+
+    /// The latest orders, newest first.
+    pub fn latest_orders(&self) -> impl Iterator<Item = &Progress> {
+        self.orders.values().rev()
+    }
+
+    /// Holds that are in force.
+    pub fn holds(&self, now: Time) -> impl Iterator<Item = &Hold> {
+        self.holds.iter().filter(move |h| now < h.until)
+    }
+
+    pub fn held_by(&self, now: Time, group: &GroupName, number: E164, channel: Channel) -> Option<&Hold> {
+        self.holds(now).find(|h| h.scope.covers(group, number, channel))
+    }
+
+    pub fn fallback(&self, group: &GroupName, channel: Channel) -> FallbackState {
+        self.fallbacks.get(&(group.clone(), channel)).copied().unwrap_or_default()
+    }
+
+    /// No attempt at a rollback before this, after failures.
+    pub fn not_before(&self, number: E164, channel: Channel) -> Option<Time> {
+        self.sagas.get(&(number, channel))?.failures.until(RETRY_AFTER, RETRY_AT_MOST)
+    }
+
+    /// No restore before this, after relapses.
+    pub fn no_restore_before(&self, group: &GroupName, channel: Channel) -> Option<Time> {
+        self.relapses.get(&(group.clone(), channel))?.until(RESTORE_AFTER, RESTORE_AT_MOST)
+    }
+
+    /// True while a demand or an order has this number.
+    pub fn is_engaged(&self, number: E164, channel: Channel) -> bool {
+        let demanded = |d: &Demand| d.decision.channel == channel && d.waiting.contains(&number);
+        self.demands.values().any(demanded) || self.ordered(number, channel).is_some()
+    }
+
+    /// True while a demand on evidence at least as strong, or an order, has this number.
+    pub fn is_asked_for(&self, number: E164, channel: Channel, strength: Strength) -> bool {
+        let demanded = |d: &Demand| {
+            d.decision.channel == channel && d.waiting.contains(&number) && (d.is_approved || d.strength() >= strength)
+        };
+        self.demands.values().any(demanded) || self.ordered(number, channel).is_some()
+    }
+
+    /// The open order that has this number.
+    pub fn ordered(&self, number: E164, channel: Channel) -> Option<DecisionId> {
+        self.ordered.get(&(number, channel)).copied()
+    }
+}
+
+#[cfg(test)]
+mod tests;

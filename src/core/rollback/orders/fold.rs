@@ -1,0 +1,228 @@
+//! What each entry of the journal changes. The only place at which [`Hands`] does.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Backoff, Demand, Hands, Progress, RELAPSE_WITHIN, RETRY_AFTER};
+use crate::core::model::decision::{Action, Decision, DecisionId};
+use crate::core::model::guard::Guard;
+use crate::core::model::id::{Channel, E164};
+use crate::core::model::order::{Act, By, End, FallbackState, Order};
+use crate::core::model::time::Time;
+use crate::core::rollback::entry::Entry;
+use crate::core::rollback::saga::{Event, Illegal, Snapshot};
+
+impl Hands {
+    /// Takes in one entry, as it was written at `at`.
+    pub fn fold(&mut self, at: Time, entry: &Entry) -> Result<(), Illegal> {
+        if let Some(id) = entry.decision() {
+            self.last_id = self.last_id.max(id);
+        }
+        match entry {
+            Entry::Decision(decision) => {
+                if decision.action == Action::Rollback {
+                    self.take_over(decision);
+                    let waiting = decision.numbers.iter().copied().collect();
+                    let demand = Demand {
+                        decision: decision.clone(),
+                        waiting,
+                        is_approved: false,
+                        until: None,
+                        said: BTreeMap::new(),
+                    };
+                    self.demands.insert(decision.id, demand);
+                }
+            }
+            Entry::Order(order) => self.fold_order(at, order),
+            Entry::Stage { decision, numbers, .. } => {
+                if let Some(p) = self.orders.get_mut(decision) {
+                    p.released.extend(numbers);
+                    p.verifying = None;
+                    p.is_vouched = false;
+                }
+            }
+            Entry::Refused { decision, numbers, guard, .. } => self.fold_said(*decision, numbers, *guard, None),
+            Entry::Asked { decision, numbers, guard, until, .. } => {
+                self.fold_said(*decision, numbers, *guard, Some(*until));
+            }
+            Entry::Approved { decision, .. } => {
+                if let Some(demand) = self.demands.get_mut(decision) {
+                    demand.is_approved = true;
+                }
+                if let Some(p) = self.orders.get_mut(decision) {
+                    p.is_vouched = true;
+                }
+            }
+            Entry::Lapsed { decision, numbers, .. } => {
+                self.take_from_demand(*decision, numbers);
+                // Of a rollback only what was not ordered lapses; a restore ends with the stages it had.
+                if let Some(p) = self.orders.get_mut(decision).filter(|p| p.order.staged) {
+                    p.is_over = true;
+                    self.ordered.retain(|_, id| id != decision);
+                }
+            }
+            Entry::Snapshot { decision, channel, number, sid, record, sha256 } => {
+                // The first version wrote no orders.
+                self.take_from_demand(*decision, &[*number]);
+                let snapshot = Snapshot { sid: *sid, record: record.as_str().into() };
+                self.advance(at, *decision, *number, *channel, Event::Snapshotted(snapshot))?;
+                if sha256.is_empty() {
+                    // The first version did not look at the fallback.
+                    self.advance(at, *decision, *number, *channel, Event::Checked(FallbackState::Unchecked))?;
+                }
+            }
+            Entry::Checked { decision, channel, number, fallback } => {
+                self.advance(at, *decision, *number, *channel, Event::Checked(*fallback))?;
+            }
+            Entry::Intent { decision, channel, number, act, form, .. } => {
+                self.advance(at, *decision, *number, *channel, Event::Intended(*act, form.clone()))?;
+            }
+            Entry::Written { decision, channel, number } => {
+                self.advance(at, *decision, *number, *channel, Event::Written)?;
+            }
+            Entry::Result { decision, channel, number, result, detail } => {
+                self.fold_result(at, *decision, *number, *channel, *result, detail)?;
+            }
+            Entry::Hold(hold) => {
+                // A later word on the same scope replaces the earlier one.
+                self.holds.retain(|h| h.scope != hold.scope);
+                self.holds.push(hold.clone());
+            }
+            Entry::Release { scope, .. } => self.holds.retain(|h| h.scope != *scope),
+            Entry::Mode { mode, .. } => self.mode = *mode,
+            Entry::Drift { number, channel, .. } => {
+                let key = (*number, *channel);
+                let saga = self.sagas.entry(key).or_default();
+                let order = saga.state.order().unwrap_or(DecisionId(0));
+                let was = saga.state.label();
+                saga.state = std::mem::take(&mut saga.state).next(order, Event::Drifted)?;
+                if saga.state.label() != was {
+                    saga.since = Some(at);
+                }
+            }
+            Entry::Fallback { group, channel, state, .. } => {
+                self.fallbacks.insert((group.clone(), *channel), *state);
+            }
+            Entry::Phase { .. } | Entry::Started { .. } => {}
+        }
+        Ok(())
+    }
+
+    fn fold_order(&mut self, at: Time, order: &Order) {
+        self.take_from_demand(order.id, &order.numbers);
+        self.ordered.extend(order.numbers.iter().map(|n| ((*n, order.channel), order.id)));
+        let released = if order.staged { BTreeSet::new() } else { order.numbers.iter().copied().collect() };
+        match self.orders.get_mut(&order.id) {
+            // More numbers of the same decision, let through later.
+            Some(p) => {
+                p.order.numbers.extend(&order.numbers);
+                p.released.extend(released);
+                p.is_over = false;
+            }
+            None => {
+                let progress = Progress {
+                    order: order.clone(),
+                    at,
+                    released,
+                    ended: BTreeMap::new(),
+                    is_vouched: false,
+                    verifying: None,
+                    is_over: false,
+                };
+                self.orders.insert(order.id, progress);
+            }
+        }
+    }
+
+    fn fold_said(&mut self, decision: DecisionId, numbers: &[E164], guard: Guard, until: Option<Time>) {
+        if let Some(demand) = self.demands.get_mut(&decision) {
+            demand.said.extend(numbers.iter().map(|n| (*n, guard)));
+            demand.until = demand.until.or(until);
+        }
+    }
+
+    /// What is decided on better evidence takes the place of what still waits on less.
+    fn take_over(&mut self, decision: &Decision) {
+        for demand in self.demands.values_mut().filter(|d| d.decision.channel == decision.channel) {
+            demand.waiting.retain(|n| !decision.numbers.contains(n));
+        }
+        self.demands.retain(|_, d| !d.waiting.is_empty());
+    }
+
+    fn take_from_demand(&mut self, decision: DecisionId, numbers: &[E164]) {
+        if let Some(demand) = self.demands.get_mut(&decision) {
+            demand.waiting.retain(|n| !numbers.contains(n));
+            if demand.waiting.is_empty() {
+                self.demands.remove(&decision);
+            }
+        }
+    }
+
+    fn advance(
+        &mut self,
+        at: Time,
+        order: DecisionId,
+        number: E164,
+        channel: Channel,
+        event: Event,
+    ) -> Result<(), Illegal> {
+        let saga = self.sagas.entry((number, channel)).or_default();
+        // An illegal step leaves the state as it was.
+        saga.state = saga.state.clone().next(order, event)?;
+        saga.since = Some(at);
+        Ok(())
+    }
+
+    fn fold_result(
+        &mut self,
+        at: Time,
+        order: DecisionId,
+        number: E164,
+        channel: Channel,
+        end: End,
+        detail: &str,
+    ) -> Result<(), Illegal> {
+        self.advance(at, order, number, channel, Event::Ended(end))?;
+        let progress = self.orders.get_mut(&order);
+        let act = progress.as_ref().map_or(Act::Rollback, |p| p.order.act);
+        let group = progress.as_ref().map(|p| p.order.group.clone());
+        let is_detectors = progress.as_ref().is_some_and(|p| p.order.by == By::Detector);
+        if let Some(p) = progress {
+            p.ended.insert(number, (end, detail.to_owned()));
+            p.is_over = p.ended.len() >= p.order.numbers.len();
+            self.ordered.remove(&(number, channel));
+            if p.order.staged && p.left().is_empty() {
+                p.verifying = Some((at, 0));
+            }
+        }
+        let saga = self.sagas.entry((number, channel)).or_default();
+        match (act, end) {
+            (Act::Rollback, End::Written | End::Proven) => {
+                saga.failures = Backoff::default();
+                let relapsed = saga.restored_at.take().is_some_and(|t| at.since(t) < RELAPSE_WITHIN);
+                // Whom a person rolls back has not relapsed: drills are no evidence.
+                if let (true, Some(group)) = (relapsed && is_detectors, group) {
+                    let backoff = self.relapses.entry((group, channel)).or_default();
+                    // The numbers of one relapse count once.
+                    if backoff.last.is_none_or(|t| at.since(t) >= RETRY_AFTER) {
+                        backoff.failed(at);
+                    }
+                }
+            }
+            (Act::Rollback, End::Failed | End::Unproven | End::Refused) => saga.failures.failed(at),
+            (Act::Restore, End::Restored) => saga.restored_at = Some(at),
+            (Act::Rollback, End::Superseded | End::Restored) | (Act::Restore, _) => {}
+        }
+        Ok(())
+    }
+
+    /// A caller of a number that is being restored was served, or a test of ours was.
+    pub fn served(&mut self, number: E164, channel: Channel, started_at: Time) {
+        for p in self.orders.values_mut().filter(|p| p.order.channel == channel && p.ended.contains_key(&number)) {
+            if let Some((since, served)) = &mut p.verifying
+                && started_at >= *since
+            {
+                *served += 1;
+            }
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! What should be written next: the guards asked about each demand, and the stages of each restore.
+//! Changes nothing; the same state at the same time says the same.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::{Demand, Hands, Progress, QUIET_FOR, SETTLED_FOR, VERIFIED_BY, VERIFY_WITHIN, Watch};
+use crate::core::model::decision::{Decision, Mode};
+use crate::core::model::guard::Guard;
+use crate::core::model::id::{Channel, E164, GroupName};
+use crate::core::model::order::{Act, By, Lapse, Order};
+use crate::core::model::roster::Roster;
+use crate::core::model::time::Time;
+use crate::core::model::verdict::Verdict;
+use crate::core::rollback::entry::Entry;
+use crate::core::rollback::guard;
+use crate::core::rollback::guard::{Facts, Ruling, Sight};
+use crate::core::rollback::restore::stages;
+use crate::core::rollback::saga::State;
+
+impl Hands {
+    /// The entries that should be written next, in order.
+    pub fn step(&self, now: Time, roster: &Roster, watch: &impl Watch) -> Vec<Entry> {
+        let mut entries = Vec::new();
+        // Numbers that this step orders count for the cap of those that follow.
+        let mut ordered: BTreeMap<(GroupName, Channel), usize> = BTreeMap::new();
+        for demand in self.demands.values() {
+            self.step_demand(now, roster, watch, demand, &mut ordered, &mut entries);
+        }
+        for progress in self.open_orders().filter(|p| p.order.staged) {
+            self.step_restore(watch, progress, &mut entries);
+        }
+        entries
+    }
+
+    fn step_demand(
+        &self,
+        now: Time,
+        roster: &Roster,
+        watch: &impl Watch,
+        demand: &Demand,
+        ordered: &mut BTreeMap<(GroupName, Channel), usize>,
+        entries: &mut Vec<Entry>,
+    ) {
+        let Decision { id: decision, channel, ref group, at, .. } = demand.decision;
+        let members = roster.groups().find(|(_, g)| g.name == *group).map(|(_, g)| g.numbers.as_slice());
+        let members: Vec<E164> = members.unwrap_or_default().iter().map(|ix| roster.number(*ix).e164).collect();
+        let strength = demand.strength();
+        let percent = self.settings.caps.get(group).copied().unwrap_or(100);
+        let on_fallback = members.iter().filter(|n| {
+            let state = self.state(**n, channel);
+            state.is_on_fallback() || state.is_under_way() || self.ordered(**n, channel).is_some()
+        });
+        let on_fallback = on_fallback.count();
+
+        let (mut act, mut recovered, mut timed_out) = (Vec::new(), Vec::new(), Vec::new());
+        let mut refused: BTreeMap<Guard, Vec<E164>> = BTreeMap::new();
+        let mut asked: BTreeMap<(Guard, Time), Vec<E164>> = BTreeMap::new();
+        for number in demand.waiting.iter().copied() {
+            if self.ordered(number, channel).is_some() {
+                continue;
+            }
+            if self.state(number, channel).is_on_fallback() {
+                recovered.push(number);
+                continue;
+            }
+            let verdicts = [watch.verdict(number, channel), watch.group_verdict(group, channel)];
+            let is_calm = verdicts.iter().all(|v| matches!(v, Verdict::Healthy | Verdict::Unknown));
+            let calm_for = if verdicts[0] == Verdict::Healthy { SETTLED_FOR } else { QUIET_FOR };
+            let is_over = is_calm && at + calm_for <= now;
+            if watch.sight(channel) != Sight::Blind && is_over {
+                recovered.push(number);
+                continue;
+            }
+            let earlier = ordered.get(&(group.clone(), channel)).copied().unwrap_or(0);
+            let facts = Facts {
+                is_leading: watch.is_leading(),
+                mode: self.mode,
+                is_held: self.held_by(now, group, number, channel).is_some(),
+                phase: watch.phase(number, channel),
+                sight: watch.sight(channel),
+                is_storm: watch.is_storm(channel),
+                fallback: self.fallback(group, channel),
+                not_before: self.not_before(number, channel),
+                after: on_fallback + earlier + 1,
+                allowed: guard::allowed(strength, members.len(), percent),
+                is_approved: demand.is_approved,
+                veto_until: (self.settings.veto > Duration::ZERO).then(|| at + self.settings.veto),
+            };
+            let said = demand.said.get(&number);
+            match guard::rule(now, &facts) {
+                Ruling::Act => {
+                    act.push(number);
+                    *ordered.entry((group.clone(), channel)).or_default() += 1;
+                }
+                Ruling::Refuse(guard) if said != Some(&guard) => refused.entry(guard).or_default().push(number),
+                Ruling::Refuse(_) => {}
+                Ruling::Ask(_) if demand.until.is_some_and(|t| t <= now) => timed_out.push(number),
+                Ruling::Ask(guard) if said != Some(&guard) => {
+                    let until = demand.until.unwrap_or(now + self.settings.approve_within);
+                    asked.entry((guard, until)).or_default().push(number);
+                }
+                Ruling::Wait(until) if said != Some(&Guard::Veto) => {
+                    asked.entry((Guard::Veto, until)).or_default().push(number);
+                }
+                Ruling::Ask(_) | Ruling::Wait(_) => {}
+            }
+        }
+        if !act.is_empty() {
+            entries.push(Entry::Order(Order {
+                id: decision,
+                act: Act::Rollback,
+                channel,
+                group: group.clone(),
+                numbers: act,
+                by: By::Detector,
+                force: false,
+                staged: false,
+            }));
+        }
+        entries.extend(refused.into_iter().map(|(guard, numbers)| Entry::Refused {
+            decision,
+            channel,
+            numbers,
+            guard,
+        }));
+        entries.extend(asked.into_iter().map(|((guard, until), numbers)| Entry::Asked {
+            decision,
+            channel,
+            numbers,
+            guard,
+            until,
+        }));
+        for (numbers, why) in [(recovered, Lapse::Recovered), (timed_out, Lapse::TimedOut)] {
+            if !numbers.is_empty() {
+                entries.push(Entry::Lapsed { decision, channel, numbers, why });
+            }
+        }
+    }
+
+    /// The next stage of a staged restore, once the one before was verified: by live callers, and by test calls
+    /// where there are any.
+    fn step_restore(&self, watch: &impl Watch, p: &Progress, entries: &mut Vec<Entry>) {
+        let Order { id: decision, channel, .. } = p.order;
+        if !p.left().is_empty() || self.mode == Mode::Observe || !watch.is_leading() {
+            return;
+        }
+        let is_bad = |n: &E164| {
+            !matches!(self.state(*n, channel), State::Restored(order) if *order == decision)
+                || matches!(watch.verdict(*n, channel), Verdict::Failing | Verdict::Suspect)
+                || self.is_engaged(*n, channel)
+        };
+        let waiting: Vec<E164> = p.order.numbers.iter().copied().filter(|n| !p.released.contains(n)).collect();
+        if p.ended.keys().any(is_bad) {
+            entries.push(Entry::Lapsed { decision, channel, numbers: waiting, why: Lapse::Relapsed });
+            return;
+        }
+        let is_verified = match p.verifying {
+            None => p.released.is_empty(),
+            Some((_, served)) => p.is_vouched || served >= VERIFIED_BY,
+        };
+        if is_verified {
+            let sizes = stages(p.order.numbers.len());
+            let mut begun = 0;
+            let next = sizes.into_iter().find(|size| {
+                begun += size;
+                begun > p.released.len()
+            });
+            let numbers = waiting.into_iter().take(next.unwrap_or(usize::MAX)).collect();
+            entries.push(Entry::Stage { decision, channel, numbers });
+        }
+    }
+
+    /// True if a number's restore waits to be verified.
+    pub fn is_verifying(&self, number: E164, channel: Channel) -> bool {
+        let is_it = |p: &&Progress| p.order.channel == channel && p.ended.contains_key(&number);
+        self.open_orders()
+            .filter(is_it)
+            .any(|p| p.verifying.is_some_and(|(_, served)| !p.is_vouched && served < VERIFIED_BY))
+    }
+
+    /// Orders whose current stage has had too few callers and tests, and waits for a person's word.
+    pub fn unverified(&self, now: Time) -> impl Iterator<Item = &Progress> {
+        self.open_orders().filter(move |p| {
+            p.verifying
+                .is_some_and(|(since, served)| !p.is_vouched && served < VERIFIED_BY && since + VERIFY_WITHIN <= now)
+        })
+    }
+}

@@ -1,0 +1,383 @@
+//! Random histories: decisions, words of operators, faults, crashes, other writers, and the laws.
+//!
+//! The world here is small: a few numbers whose only field is the webhook, and an executor that
+//! takes the steps of the real one and can be stopped between any two of them. `PROPTEST_CASES`
+//! says how many histories are played; a failing one is minimised and its seed printed.
+
+mod executor;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::core::model::decision::Action;
+use crate::core::model::id::NumberSid;
+use crate::core::model::order::{Act, Author, By, Of, Scope};
+use crate::core::model::roster::{Number, NumberIx, PortAt, Roster};
+use crate::core::model::verdict::Evidence;
+use crate::core::rollback::entry::Entry;
+use crate::core::rollback::operator::Request;
+use crate::core::routing::values::Values;
+
+const VOICE: Channel = Channel::Voice;
+
+fn group() -> GroupName {
+    "support".parse().unwrap()
+}
+
+fn number(i: usize) -> E164 {
+    format!("+1500555010{i}").parse().unwrap()
+}
+
+fn roster(numbers: usize) -> Roster {
+    let mut roster = Roster::default();
+    let ix = roster.add_group(group(), [Some("https://bin".to_owned()), None]);
+    for i in 0..numbers {
+        roster.add_number(Number {
+            e164: number(i),
+            label: String::new(),
+            group: ix,
+            channels: [true, false],
+            timezone: jiff::tz::TimeZone::UTC,
+            port: PortAt::Done,
+        });
+    }
+    roster
+}
+
+/// One thing that happens.
+#[derive(Debug, Clone)]
+enum Step {
+    /// The detector asks for these numbers, by bits.
+    Decide(u8, Strength),
+    Hold(u8),
+    Release(u8),
+    Mode(u8),
+    /// Approve the oldest demand or restore.
+    Approve,
+    Rollback(u8),
+    Restore {
+        numbers: u8,
+        force: bool,
+        at_once: bool,
+    },
+    /// Somebody else writes to a number.
+    Edit(u8),
+    /// The drift is noticed.
+    Look,
+    Sight(u8),
+    Lead(bool),
+    Fallback(u8),
+    Verdict(u8, bool),
+    Pass(u32),
+    /// The machine's clock is set back.
+    Back(u32),
+    /// The executor works on what is dispatched, until so many steps are taken; then the agent dies.
+    Work {
+        stop_after: Option<u8>,
+        fault: u8,
+    },
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        4 => (any::<u8>(), any::<bool>()).prop_map(|(mask, is_hint)| {
+            Step::Decide(mask, if is_hint { Strength::Hint } else { Strength::Callers })
+        }),
+        1 => (0..4u8).prop_map(Step::Hold),
+        1 => (0..4u8).prop_map(Step::Release),
+        1 => (0..3u8).prop_map(Step::Mode),
+        2 => Just(Step::Approve),
+        2 => any::<u8>().prop_map(Step::Rollback),
+        3 => (any::<u8>(), any::<bool>(), any::<bool>())
+            .prop_map(|(numbers, force, at_once)| Step::Restore { numbers, force, at_once }),
+        1 => (0..4u8).prop_map(Step::Edit),
+        1 => Just(Step::Look),
+        1 => (0..3u8).prop_map(Step::Sight),
+        1 => any::<bool>().prop_map(Step::Lead),
+        1 => (0..3u8).prop_map(Step::Fallback),
+        2 => (0..4u8, any::<bool>()).prop_map(|(n, bad)| Step::Verdict(n, bad)),
+        2 => (1..5000u32).prop_map(Step::Pass),
+        1 => (1..5000u32).prop_map(Step::Back),
+        6 => (proptest::option::of(0..12u8), 0..6u8).prop_map(|(stop_after, fault)| Step::Work { stop_after, fault }),
+    ];
+    proptest::collection::vec(step, 1..40)
+}
+
+/// The world as it really is, and what the detector thinks of it.
+struct World {
+    roster: Roster,
+    now: Time,
+    urls: BTreeMap<E164, String>,
+    journal: Vec<(Time, Entry)>,
+    hands: Hands,
+    is_leading: bool,
+    sight: Sight,
+    verdicts: BTreeMap<E164, Verdict>,
+    /// Every pair that was ever ordered for the detector, and every write.
+    ordered: BTreeSet<(DecisionId, E164)>,
+    writes: BTreeMap<(DecisionId, E164), u32>,
+}
+
+struct Eyes<'a>(&'a World);
+
+impl Watch for Eyes<'_> {
+    fn is_leading(&self) -> bool {
+        self.0.is_leading
+    }
+    fn phase(&self, _: E164, _: Channel) -> Phase {
+        Phase::Active
+    }
+    fn verdict(&self, number: E164, _: Channel) -> Verdict {
+        self.0.verdicts.get(&number).copied().unwrap_or_default()
+    }
+    fn group_verdict(&self, _: &GroupName, _: Channel) -> Verdict {
+        Verdict::Failing
+    }
+    fn sight(&self, _: Channel) -> Sight {
+        self.0.sight
+    }
+    fn is_storm(&self, _: Channel) -> bool {
+        false
+    }
+}
+
+fn bits(mask: u8, numbers: usize) -> Vec<E164> {
+    (0..numbers).filter(|i| mask >> i & 1 == 1).map(number).collect()
+}
+
+fn by() -> Author {
+    Author { name: "on call".into(), reason: "because".into() }
+}
+
+fn record(url: &str) -> String {
+    serde_json::json!({ "voice_url": url }).to_string()
+}
+
+impl World {
+    fn new(numbers: usize) -> World {
+        let settings = Settings { mode: Mode::Auto, ..Settings::default() };
+        World {
+            roster: roster(numbers),
+            now: Time::from_secs(1_000_000),
+            urls: (0..numbers).map(|i| (number(i), format!("https://app/{i}"))).collect(),
+            journal: Vec::new(),
+            hands: Hands::new(settings),
+            is_leading: true,
+            sight: Sight::Clear,
+            verdicts: BTreeMap::new(),
+            ordered: BTreeSet::new(),
+            writes: BTreeMap::new(),
+        }
+    }
+
+    fn write(&mut self, entry: Entry) {
+        if let Entry::Order(order) = &entry {
+            self.check_order(order);
+        }
+        self.hands.fold(self.now, &entry).unwrap_or_else(|e| panic!("{e}: {entry:?}"));
+        self.journal.push((self.now, entry));
+    }
+
+    /// Laws 2 and 6 at the moment of an order.
+    fn check_order(&mut self, order: &Order) {
+        assert!(self.is_leading, "ordered without the lease");
+        assert_ne!(self.hands.mode(), Mode::Observe, "ordered in observe");
+        for n in &order.numbers {
+            assert!(self.hands.held_by(self.now, &order.group, *n, VOICE).is_none(), "ordered while held");
+            assert_eq!(self.hands.ordered(*n, VOICE), None, "two orders at a time");
+            assert!(self.ordered.insert((order.id, *n)), "twice for one decision");
+            if order.act == Act::Rollback {
+                assert_ne!(self.hands.fallback(&order.group, VOICE), FallbackState::Broken, "to a broken fallback");
+            }
+        }
+        if order.by == By::Detector {
+            assert_ne!(self.sight, Sight::Blind, "ordered while blind");
+            let demand = self.hands.demands.get(&order.id).expect("an order of the detector has a demand");
+            let needs_word = self.hands.mode() == Mode::Confirm || self.sight == Sight::Sick;
+            assert!(demand.is_approved || !needs_word, "ordered unasked");
+        }
+    }
+
+    fn step(&mut self) {
+        // What one step says may let another be said, and then there is silence.
+        for _ in 0..4 {
+            let entries = self.hands.step(self.now, &self.roster, &Eyes(self));
+            if entries.is_empty() {
+                return;
+            }
+            for entry in entries {
+                self.write(entry);
+            }
+        }
+        let again = self.hands.step(self.now, &self.roster, &Eyes(self));
+        assert!(again.is_empty(), "said again and again: {again:?}");
+    }
+
+    fn restart(&mut self) {
+        let mut hands = Hands::new(self.hands.settings().clone());
+        for (at, entry) in &self.journal {
+            hands.fold(*at, entry).unwrap_or_else(|e| panic!("after a restart: {e}: {entry:?}"));
+        }
+        let states = |h: &Hands| h.sagas().map(|(n, _, s)| (n, s.state.clone())).collect::<Vec<_>>();
+        assert_eq!(states(&hands), states(&self.hands), "a restart ends elsewhere");
+        let open = |h: &Hands| h.open_orders().map(|p| (p.order.id, p.left())).collect::<Vec<_>>();
+        assert_eq!(open(&hands), open(&self.hands));
+        self.hands = hands;
+    }
+
+    fn operator(&mut self, act: Act, numbers: &[E164], force: bool, at_once: bool) {
+        let numbers: Vec<NumberIx> = numbers.iter().filter_map(|n| self.roster.find(*n)).collect();
+        let request = Request { act, numbers, channel: Some(VOICE), by: by(), force, at_once };
+        let plan = self.hands.plan(self.now, &self.roster, self.is_leading, &request);
+        for order in plan.orders {
+            self.write(Entry::Order(order));
+        }
+    }
+
+    fn play(&mut self, step: &Step) {
+        let count = self.roster.len();
+        let scope =
+            |i: u8| Scope { of: if i == 0 { Of::All } else { Of::Number(number(usize::from(i) - 1)) }, channel: None };
+        match step {
+            Step::Decide(mask, strength) => {
+                let mut numbers = bits(*mask, count);
+                numbers.retain(|n| !self.hands.is_asked_for(*n, VOICE, *strength));
+                if !numbers.is_empty() {
+                    let failing = if *strength == Strength::Callers { 5 } else { 0 };
+                    let evidence = Evidence { callers: failing, failing, ..Evidence::default() };
+                    self.verdicts.extend(numbers.iter().map(|n| (*n, Verdict::Failing)));
+                    self.write(Entry::Decision(Decision {
+                        id: self.hands.next_id(),
+                        at: self.now,
+                        action: Action::Rollback,
+                        channel: VOICE,
+                        group: group(),
+                        numbers,
+                        rule: String::new(),
+                        evidence,
+                    }));
+                }
+            }
+            Step::Hold(i) => {
+                let until = self.now + Duration::from_secs(1800);
+                self.write(Entry::Hold(Hold { scope: scope(*i), by: by(), until }));
+            }
+            Step::Release(i) => self.write(Entry::Release { scope: scope(*i), by: by() }),
+            Step::Mode(i) => self.write(Entry::Mode { mode: Mode::ALL[usize::from(*i)], by: by() }),
+            Step::Approve => {
+                let demand = self.hands.demands().next().map(|d| d.decision.id);
+                let restore = self.hands.open_orders().find(|p| p.order.staged).map(|p| p.order.id);
+                if let Some(decision) = demand.or(restore) {
+                    self.write(Entry::Approved { decision, by: by() });
+                }
+            }
+            Step::Rollback(mask) => self.operator(Act::Rollback, &bits(*mask, count), false, false),
+            Step::Restore { numbers, force, at_once } => {
+                self.operator(Act::Restore, &bits(*numbers, count), *force, *at_once);
+            }
+            Step::Edit(i) => {
+                let n = number(usize::from(*i) % count);
+                self.urls.insert(n, "https://theirs".to_owned());
+                // Should that be what the snapshot has, it looks as if our write had never happened.
+                self.writes.retain(|(_, number), _| *number != n);
+            }
+            Step::Look => {
+                for n in (0..count).map(number) {
+                    let state = self.hands.state(n, VOICE);
+                    if state.is_on_fallback()
+                        && self.hands.ordered(n, VOICE).is_none()
+                        && self.urls[&n] != "https://bin"
+                    {
+                        self.write(Entry::Drift { number: n, channel: VOICE, differences: vec![], actor: None });
+                    }
+                }
+            }
+            Step::Sight(i) => self.sight = [Sight::Clear, Sight::Sick, Sight::Blind][usize::from(*i)],
+            Step::Lead(is) => self.is_leading = *is,
+            Step::Fallback(i) => {
+                let state = FallbackState::ALL[usize::from(*i)];
+                self.write(Entry::Fallback { group: group(), channel: VOICE, state, detail: String::new() });
+            }
+            Step::Verdict(i, bad) => {
+                let verdict = if *bad { Verdict::Failing } else { Verdict::Healthy };
+                self.verdicts.insert(number(usize::from(*i) % count), verdict);
+            }
+            Step::Pass(seconds) => self.now = self.now + Duration::from_secs(u64::from(*seconds)),
+            Step::Back(seconds) => self.now = self.now - Duration::from_secs(u64::from(*seconds)),
+            Step::Work { stop_after, fault } => {
+                if self.work(*stop_after, *fault).is_err() {
+                    self.restart();
+                }
+            }
+        }
+        self.step();
+        self.check();
+    }
+
+    /// What is true at all times.
+    fn check(&self) {
+        for n in (0..self.roster.len()).map(number) {
+            let is_ours = self.hands.state(n, VOICE).is_on_fallback() && self.hands.ordered(n, VOICE).is_none();
+            let url = &self.urls[&n];
+            assert!(!is_ours || url == "https://bin" || url == "https://theirs", "thought on the fallback: {url}");
+        }
+    }
+
+    /// With nothing in the way, everything comes to an end, and nothing is left of us but what was asked.
+    fn settle(&mut self) {
+        self.restart();
+        (self.is_leading, self.sight) = (true, Sight::Clear);
+        self.write(Entry::Mode { mode: Mode::Auto, by: by() });
+        self.write(Entry::Release { scope: Scope { of: Of::All, channel: None }, by: by() });
+        self.write(Entry::Fallback {
+            group: group(),
+            channel: VOICE,
+            state: FallbackState::Good,
+            detail: String::new(),
+        });
+        for _ in 0..10 {
+            self.now = self.now + Duration::from_secs(7200);
+            for p in self.hands.open_orders().map(|p| p.order.id).collect::<Vec<_>>() {
+                self.write(Entry::Approved { decision: p, by: by() });
+            }
+            self.step();
+            assert!(self.work(None, 5).is_ok());
+            self.step();
+        }
+        assert_eq!(self.hands.open_orders().count(), 0, "every order ends");
+        let under_way: Vec<_> = self.hands.sagas().filter(|(_, _, s)| s.state.is_under_way()).collect();
+        assert!(under_way.is_empty(), "{under_way:?}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_laws_hold_in_every_history(numbers in 1..4usize, steps in steps()) {
+        let mut world = World::new(numbers);
+        for step in &steps {
+            world.play(step);
+        }
+        world.settle();
+    }
+}
+
+#[test]
+fn failures_are_tried_ever_more_rarely_and_forgiven() {
+    let mut backoff = Backoff::default();
+    let mut at = Time::from_secs(0);
+    let mut waits = Vec::new();
+    for _ in 0..8 {
+        backoff.failed(at);
+        let until = backoff.until(RETRY_AFTER, RETRY_AT_MOST).unwrap();
+        waits.push(until.since(at).as_secs());
+        at = until;
+    }
+    assert_eq!(waits, [60, 120, 240, 480, 960, 1920, 3600, 3600]);
+    at = at + FORGIVEN_AFTER * 20;
+    backoff.failed(at);
+    assert_eq!(backoff.until(RETRY_AFTER, RETRY_AT_MOST).unwrap().since(at).as_secs(), 60);
+}

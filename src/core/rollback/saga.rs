@@ -1,0 +1,453 @@
+//! The life of one number's swap, as a state machine.
+//!
+//! ```text
+//! Idle → Snapshotted → Checked → Intended → Written → ReadBack → Proven
+//!                                              ↘ Unproven
+//!        ReadBack | Proven | Unproven → Restoring → RestoreWritten → Restored
+//! ```
+//!
+//! with `Failed` and `Refused` (nothing was written) and `Superseded` (somebody else has the number
+//! now) as further ends. A new rollback starts from any end, and from `Unproven`.
+//!
+//! All moves are in [`State::next`], which is total: a move that is not in the picture is an
+//! [`Illegal`], never a guess. The journal is folded through it, live and after a restart. Each
+//! state holds what is true in it: a number can be restored exactly in the states that know what to
+//! restore.
+//!
+//! Promises: the snapshot that a restore puts back is the one from before our first write, however
+//! often a rollback was tried. The same step twice is the same as once.
+
+use std::sync::Arc;
+
+use crate::core::model::decision::DecisionId;
+use crate::core::model::id::NumberSid;
+use crate::core::model::order::{Act, End, FallbackState, Form};
+
+/// A number's whole record before we wrote to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    pub sid: NumberSid,
+    /// As Twilio returned it.
+    pub record: Arc<str>,
+}
+
+/// What we wrote over what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Swap {
+    pub order: DecisionId,
+    /// From before our first write.
+    pub before: Snapshot,
+    /// Everything that we wrote since.
+    pub wrote: Form,
+    /// An earlier attempt wrote already, without effect.
+    pub is_retry: bool,
+}
+
+/// Where one channel of one number stands.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum State {
+    /// On its own handler; never touched.
+    #[default]
+    Idle,
+    Snapshotted {
+        order: DecisionId,
+        before: Snapshot,
+        /// What an earlier attempt wrote without effect.
+        earlier: Form,
+    },
+    Checked {
+        order: DecisionId,
+        before: Snapshot,
+        earlier: Form,
+        fallback: FallbackState,
+    },
+    /// The write may or may not have happened: look first.
+    Intended(Swap),
+    /// Twilio took the write.
+    Written(Swap),
+    /// The fallback is the effective handler.
+    ReadBack(Swap),
+    /// And a test call heard it.
+    Proven(Swap),
+    /// Written, and yet something else answers.
+    Unproven(Swap),
+    /// The write of the restore may or may not have happened: look first.
+    Restoring {
+        order: DecisionId,
+        swap: Swap,
+        form: Form,
+    },
+    RestoreWritten {
+        order: DecisionId,
+        swap: Swap,
+        form: Form,
+    },
+    /// On its own handler again.
+    Restored(DecisionId),
+    Failed(DecisionId),
+    Refused(DecisionId),
+    /// Somebody else changed it while it was on the fallback. What we had written is kept, so that
+    /// a forced restore knows what to put back.
+    Superseded {
+        order: DecisionId,
+        swap: Option<Swap>,
+    },
+}
+
+/// One step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    Snapshotted(Snapshot),
+    Checked(FallbackState),
+    Intended(Act, Form),
+    Written,
+    Ended(End),
+    /// Somebody else changed the number.
+    Drifted,
+}
+
+impl Event {
+    const fn label(&self) -> &'static str {
+        match self {
+            Event::Snapshotted(_) => "snapshotted",
+            Event::Checked(_) => "checked",
+            Event::Intended(Act::Rollback, _) => "intended",
+            Event::Intended(Act::Restore, _) => "restore intended",
+            Event::Written => "written",
+            Event::Ended(end) => end.label(),
+            Event::Drifted => "drifted",
+        }
+    }
+}
+
+/// A move that there is not.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{order}: a number that is {state} cannot become {event}")]
+pub struct Illegal {
+    pub order: DecisionId,
+    pub state: &'static str,
+    pub event: &'static str,
+}
+
+impl State {
+    pub const fn label(&self) -> &'static str {
+        match self {
+            State::Idle => "idle",
+            State::Snapshotted { .. } => "snapshotted",
+            State::Checked { .. } => "checked",
+            State::Intended(_) => "intended",
+            State::Written(_) => "written",
+            State::ReadBack(_) => "read_back",
+            State::Proven(_) => "proven",
+            State::Unproven(_) => "unproven",
+            State::Restoring { .. } => "restoring",
+            State::RestoreWritten { .. } => "restore_written",
+            State::Restored(_) => "restored",
+            State::Failed(_) => "failed",
+            State::Refused(_) => "refused",
+            State::Superseded { .. } => "superseded",
+        }
+    }
+
+    /// The order that brought it here; `None` if none ever did.
+    pub const fn order(&self) -> Option<DecisionId> {
+        match self {
+            State::Idle => None,
+            State::Snapshotted { order, .. }
+            | State::Checked { order, .. }
+            | State::Restoring { order, .. }
+            | State::RestoreWritten { order, .. }
+            | State::Superseded { order, .. }
+            | State::Restored(order)
+            | State::Failed(order)
+            | State::Refused(order) => Some(*order),
+            State::Intended(swap)
+            | State::Written(swap)
+            | State::ReadBack(swap)
+            | State::Proven(swap)
+            | State::Unproven(swap) => Some(swap.order),
+        }
+    }
+
+    /// True between the first step of an order and its end.
+    pub const fn is_under_way(&self) -> bool {
+        match self {
+            State::Snapshotted { .. }
+            | State::Checked { .. }
+            | State::Intended(_)
+            | State::Written(_)
+            | State::Restoring { .. }
+            | State::RestoreWritten { .. } => true,
+            State::Idle
+            | State::ReadBack(_)
+            | State::Proven(_)
+            | State::Unproven(_)
+            | State::Restored(_)
+            | State::Failed(_)
+            | State::Refused(_)
+            | State::Superseded { .. } => false,
+        }
+    }
+
+    /// True while the fallback answers because of us.
+    pub const fn is_on_fallback(&self) -> bool {
+        match self {
+            State::ReadBack(_) | State::Proven(_) | State::Restoring { .. } => true,
+            State::Idle
+            | State::Snapshotted { .. }
+            | State::Checked { .. }
+            | State::Intended(_)
+            | State::Written(_)
+            | State::Unproven(_)
+            | State::RestoreWritten { .. }
+            | State::Restored(_)
+            | State::Failed(_)
+            | State::Refused(_)
+            | State::Superseded { .. } => false,
+        }
+    }
+
+    /// What a restore would undo.
+    pub const fn swap(&self) -> Option<&Swap> {
+        match self {
+            State::Intended(swap)
+            | State::Written(swap)
+            | State::ReadBack(swap)
+            | State::Proven(swap)
+            | State::Unproven(swap)
+            | State::Restoring { swap, .. }
+            | State::RestoreWritten { swap, .. } => Some(swap),
+            State::Superseded { swap, .. } => swap.as_ref(),
+            State::Idle
+            | State::Snapshotted { .. }
+            | State::Checked { .. }
+            | State::Restored(_)
+            | State::Failed(_)
+            | State::Refused(_) => None,
+        }
+    }
+
+    /// The state after `event` of `order`.
+    pub fn next(self, order: DecisionId, event: Event) -> Result<State, Illegal> {
+        use State as S;
+        let illegal = Illegal { order, state: self.label(), event: event.label() };
+        let is_same = self.order() == Some(order);
+        match (self, event) {
+            // A rollback, from its first step to its end.
+            (
+                S::Idle | S::Restored(_) | S::Failed(_) | S::Refused(_) | S::Superseded { .. },
+                Event::Snapshotted(before),
+            ) => Ok(S::Snapshotted { order, before, earlier: Form::new() }),
+            // What an attempt without effect left is not what was there before us.
+            (S::Unproven(swap), Event::Snapshotted(_)) => {
+                Ok(S::Snapshotted { order, before: swap.before, earlier: swap.wrote })
+            }
+            // A step that was begun and not carried on is begun anew.
+            (
+                S::Snapshotted { before, earlier, .. } | S::Checked { before, earlier, .. },
+                Event::Snapshotted(again),
+            ) => {
+                let before = if earlier.is_empty() { again } else { before };
+                Ok(S::Snapshotted { order, before, earlier })
+            }
+            (S::Snapshotted { before, earlier, .. }, Event::Checked(fallback)) if is_same => {
+                Ok(S::Checked { order, before, earlier, fallback })
+            }
+            (S::Checked { before, earlier, .. }, Event::Intended(Act::Rollback, form)) if is_same => {
+                let is_retry = !earlier.is_empty();
+                Ok(S::Intended(Swap { order, before, wrote: merged(earlier, form), is_retry }))
+            }
+            (S::Intended(swap) | S::Written(swap), Event::Written) if is_same => Ok(S::Written(swap)),
+            // After a restart the look alone says so.
+            (S::Intended(swap) | S::Written(swap), Event::Ended(End::Written)) if is_same => Ok(S::ReadBack(swap)),
+            (S::ReadBack(swap) | S::Proven(swap), Event::Ended(End::Proven)) if is_same => Ok(S::Proven(swap)),
+            (
+                S::Intended(swap) | S::Written(swap) | S::ReadBack(swap) | S::Unproven(swap),
+                Event::Ended(End::Unproven),
+            ) if is_same => Ok(S::Unproven(swap)),
+            // Not written: as if it had never been tried, unless an earlier attempt left something.
+            // A look after a restart may show that what Twilio took is not there.
+            (S::Intended(swap) | S::Written(swap), Event::Ended(end @ (End::Failed | End::Refused))) if is_same => {
+                Ok(if swap.is_retry { S::Unproven(swap) } else { not_written(order, end) })
+            }
+            (
+                S::Idle | S::Restored(_) | S::Failed(_) | S::Refused(_) | S::Snapshotted { .. } | S::Checked { .. },
+                Event::Ended(end @ (End::Failed | End::Refused)),
+            ) => Ok(not_written(order, end)),
+            // Asked for again: it is so already.
+            (s @ (S::ReadBack(_) | S::Proven(_)), Event::Ended(End::Written)) => Ok(s),
+            (s @ (S::Idle | S::Restored(_) | S::Failed(_) | S::Refused(_)), Event::Ended(End::Restored)) => Ok(s),
+            // Refused or failed before anything was tried: it stays what it was.
+            (
+                s @ (S::ReadBack(_) | S::Proven(_) | S::Unproven(_) | S::Superseded { .. }),
+                Event::Ended(End::Failed | End::Refused),
+            ) => Ok(s),
+            (S::Intended(swap) | S::Written(swap), Event::Ended(End::Superseded)) if is_same => {
+                Ok(S::Superseded { order, swap: Some(swap) })
+            }
+
+            // A restore.
+            (S::ReadBack(swap) | S::Proven(swap) | S::Unproven(swap), Event::Intended(Act::Restore, form)) => {
+                Ok(S::Restoring { order, swap, form })
+            }
+            (S::Superseded { swap: Some(swap), .. }, Event::Intended(Act::Restore, form)) => {
+                Ok(S::Restoring { order, swap, form })
+            }
+            (S::Restoring { swap, form, .. } | S::RestoreWritten { swap, form, .. }, Event::Written) if is_same => {
+                Ok(S::RestoreWritten { order, swap, form })
+            }
+            (S::Restoring { .. } | S::RestoreWritten { .. }, Event::Ended(End::Restored)) if is_same => {
+                Ok(S::Restored(order))
+            }
+            // Looked at: what we wrote is still there.
+            (S::Restoring { swap, .. } | S::RestoreWritten { swap, .. }, Event::Ended(End::Failed | End::Refused))
+                if is_same =>
+            {
+                Ok(S::ReadBack(swap))
+            }
+            (S::Restoring { swap, .. } | S::RestoreWritten { swap, .. }, Event::Ended(End::Unproven)) if is_same => {
+                Ok(S::Unproven(swap))
+            }
+            (S::Restoring { swap, .. } | S::RestoreWritten { swap, .. }, Event::Ended(End::Superseded)) if is_same => {
+                Ok(S::Superseded { order, swap: Some(swap) })
+            }
+            // A restore that finds somebody else's work leaves it.
+            (S::ReadBack(swap) | S::Proven(swap) | S::Unproven(swap), Event::Ended(End::Superseded)) => {
+                Ok(S::Superseded { order, swap: Some(swap) })
+            }
+            (S::Superseded { swap, .. }, Event::Ended(End::Superseded)) => Ok(S::Superseded { order, swap }),
+
+            // Somebody else: never back.
+            (S::ReadBack(swap) | S::Proven(swap) | S::Unproven(swap), Event::Drifted) => {
+                Ok(S::Superseded { order: swap.order, swap: Some(swap) })
+            }
+            (s @ (S::Idle | S::Restored(_) | S::Failed(_) | S::Refused(_) | S::Superseded { .. }), Event::Drifted) => {
+                Ok(s)
+            }
+
+            (
+                S::Idle
+                | S::Snapshotted { .. }
+                | S::Checked { .. }
+                | S::Intended(_)
+                | S::Written(_)
+                | S::ReadBack(_)
+                | S::Proven(_)
+                | S::Unproven(_)
+                | S::Restoring { .. }
+                | S::RestoreWritten { .. }
+                | S::Restored(_)
+                | S::Failed(_)
+                | S::Refused(_)
+                | S::Superseded { .. },
+                Event::Snapshotted(_)
+                | Event::Checked(_)
+                | Event::Intended(..)
+                | Event::Written
+                | Event::Ended(_)
+                | Event::Drifted,
+            ) => Err(illegal),
+        }
+    }
+}
+
+fn not_written(order: DecisionId, end: End) -> State {
+    match end {
+        End::Refused => State::Refused(order),
+        End::Written | End::Proven | End::Unproven | End::Failed | End::Superseded | End::Restored => {
+            State::Failed(order)
+        }
+    }
+}
+
+/// Everything that either wrote, with the later one's values.
+fn merged(mut earlier: Form, later: Form) -> Form {
+    earlier.retain(|(name, _)| !later.iter().any(|(n, _)| n == name));
+    earlier.extend(later);
+    earlier
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn snapshot(n: u128) -> Snapshot {
+        Snapshot { sid: NumberSid::from_u128(n), record: "{}".into() }
+    }
+
+    fn form(value: &str) -> Form {
+        vec![("VoiceUrl".to_owned(), value.to_owned())]
+    }
+
+    fn walk(order: u64, events: &[Event]) -> Result<State, Illegal> {
+        events.iter().try_fold(State::Idle, |state, event| state.next(DecisionId(order), event.clone()))
+    }
+
+    fn rolled_back() -> Vec<Event> {
+        vec![
+            Event::Snapshotted(snapshot(1)),
+            Event::Checked(FallbackState::Good),
+            Event::Intended(Act::Rollback, form("bin")),
+            Event::Written,
+            Event::Ended(End::Written),
+        ]
+    }
+
+    #[test]
+    fn a_rollback_and_its_restore_walk_from_idle_to_restored() {
+        let mut events = rolled_back();
+        assert!(walk(1, &events).unwrap().is_on_fallback());
+        events.push(Event::Ended(End::Proven));
+        assert_eq!(walk(1, &events).unwrap().label(), "proven");
+        events.extend([Event::Intended(Act::Restore, form("")), Event::Written, Event::Ended(End::Restored)]);
+        assert_eq!(walk(1, &events), Ok(State::Restored(DecisionId(1))));
+    }
+
+    #[test]
+    fn nothing_is_intended_before_it_was_snapshotted_and_checked() {
+        let intent = Event::Intended(Act::Rollback, form("bin"));
+        assert_eq!(walk(1, std::slice::from_ref(&intent)).unwrap_err().state, "idle");
+        assert_eq!(walk(1, &[Event::Snapshotted(snapshot(1)), intent]).unwrap_err().state, "snapshotted");
+        assert_eq!(walk(1, &[Event::Written]).unwrap_err().event, "written");
+        let restore = walk(1, &[Event::Intended(Act::Restore, form(""))]);
+        assert_eq!(restore.unwrap_err().to_string(), "D1: a number that is idle cannot become restore intended");
+    }
+
+    #[test]
+    fn the_snapshot_is_the_one_from_before_the_first_write() {
+        let mut state = walk(1, &rolled_back()[..4]).unwrap().next(DecisionId(1), Event::Ended(End::Unproven)).unwrap();
+        for event in [
+            Event::Snapshotted(snapshot(2)),
+            Event::Checked(FallbackState::Good),
+            Event::Intended(Act::Rollback, vec![("TrunkSid".to_owned(), String::new())]),
+        ] {
+            state = state.next(DecisionId(2), event).unwrap();
+        }
+        let swap = state.swap().unwrap();
+        assert_eq!(swap.before, snapshot(1), "what the first attempt left is not what was there before us");
+        assert_eq!(swap.wrote.len(), 2, "and both attempts are undone");
+        let failed = state.next(DecisionId(2), Event::Ended(End::Failed)).unwrap();
+        assert_eq!(failed.label(), "unproven", "the first attempt may still have left something");
+    }
+
+    #[test]
+    fn somebody_elses_number_never_comes_back_by_itself() {
+        let state = walk(1, &rolled_back()).unwrap().next(DecisionId(1), Event::Drifted).unwrap();
+        assert_eq!(state.label(), "superseded");
+        for event in [Event::Written, Event::Ended(End::Written), Event::Ended(End::Proven)] {
+            assert!(state.clone().next(DecisionId(1), event).is_err());
+        }
+        assert!(state.swap().is_some(), "but can be forced");
+    }
+
+    #[test]
+    fn the_same_step_twice_is_the_same_as_once() {
+        let mut state = State::Idle;
+        for event in rolled_back() {
+            state = state.next(DecisionId(1), event.clone()).unwrap();
+            if matches!(event, Event::Written | Event::Ended(_)) {
+                assert_eq!(state.clone().next(DecisionId(1), event).unwrap(), state);
+            }
+        }
+    }
+}

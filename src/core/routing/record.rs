@@ -1,0 +1,365 @@
+//! Who answers a number: Twilio's precedence, and the change that makes somebody else answer.
+//!
+//! A number's record has a trunk, two applications, several URLs and perhaps a Messaging Service,
+//! all at once. Only one of them counts ([`NumberRecord::handler`]), and a write that changes one
+//! of the others returns 200 and changes nothing. So a swap clears what would win over it, and
+//! success is judged by the effective handler alone.
+//!
+//! Precedence (Twilio, IncomingPhoneNumber, Messaging Service and Routes resources): for voice the
+//! region that processes the calls, which may be another with a configuration of its own; then the trunk,
+//! then the application, then the URL; for messages the Messaging Service unless it defers to the
+//! number, then the application, then the URL.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::core::model::id::{ApplicationSid, Channel, E164, NumberSid, ServiceSid, TrunkSid};
+
+/// A number's routing as last read: the part of its record that decides who answers.
+/// `""` and `null` are both `None`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NumberRecord {
+    pub sid: NumberSid,
+    pub number: E164,
+    pub trunk: Option<TrunkSid>,
+    pub voice_application: Option<Application>,
+    pub voice_url: Option<String>,
+    pub voice_fallback_url: Option<String>,
+    /// `voice_receive_mode` is `fax`: calls go to fax handling.
+    #[serde(default)]
+    pub fax: bool,
+    pub sms_application: Option<Application>,
+    pub sms_url: Option<String>,
+    pub sms_fallback_url: Option<String>,
+    pub status_callback: Option<String>,
+    /// The Messaging Service the number is in.
+    pub service: Option<Service>,
+    /// The region that processes the number's calls, if it is known to be another than the one whose
+    /// API we speak to: there this record has no say.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub voice_elsewhere: Option<String>,
+}
+
+/// A TwiML application, with its URLs once they were read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Application {
+    pub sid: ApplicationSid,
+    pub voice_url: Option<String>,
+    pub voice_fallback_url: Option<String>,
+    pub sms_url: Option<String>,
+    pub sms_fallback_url: Option<String>,
+    pub status_callback: Option<String>,
+}
+
+/// A Messaging Service, as far as it decides who gets a message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Service {
+    pub sid: ServiceSid,
+    pub inbound_url: Option<String>,
+    pub fallback_url: Option<String>,
+    /// `use_inbound_webhook_on_number`: the number's own URL is used.
+    pub defers_to_number: bool,
+}
+
+/// What serves a channel. Shown and serialized without what may be secret in a URL.
+#[derive(Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Handler {
+    Trunk(TrunkSid),
+    Application(ApplicationSid),
+    Url(#[serde(serialize_with = "serialize_shown")] String),
+    Service(ServiceSid),
+    /// Whatever is set up in another region.
+    Region(String),
+    Fax,
+    /// Nobody: calls fail at once and leave no diagnostics, messages are lost.
+    Nobody,
+}
+
+impl Handler {
+    /// True if this is the webhook at `url`, however Twilio spells it.
+    pub fn is_url(&self, url: &str) -> bool {
+        match self {
+            Handler::Url(own) => own == url || is_same_webhook(own, url) && query(own) == query(url),
+            Handler::Trunk(_)
+            | Handler::Application(_)
+            | Handler::Service(_)
+            | Handler::Region(_)
+            | Handler::Fax
+            | Handler::Nobody => false,
+        }
+    }
+}
+
+/// A URL's query, which a bin's template may need.
+fn query(url: &str) -> Option<&str> {
+    url.split('#').next().and_then(|u| u.split_once('?')).map(|(_, q)| q)
+}
+
+impl fmt::Display for Handler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Handler::Trunk(sid) => write!(f, "trunk {sid}"),
+            Handler::Application(sid) => write!(f, "application {sid}"),
+            Handler::Url(url) => f.write_str(&shown(url)),
+            Handler::Service(sid) => write!(f, "messaging service {sid}"),
+            Handler::Region(name) => write!(f, "region {name}"),
+            Handler::Fax => f.write_str("fax"),
+            Handler::Nobody => f.write_str("nobody"),
+        }
+    }
+}
+
+impl fmt::Debug for Handler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Why a channel's handler cannot be swapped by writing to the number.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CannotSwap {
+    #[error(
+        "{number} is in messaging service {service}, whose own webhook wins over the number's: set \
+         use_inbound_webhook_on_number on the service, which affects all its numbers, or change the service's \
+         inbound_request_url"
+    )]
+    ServiceWins { number: E164, service: ServiceSid },
+}
+
+impl NumberRecord {
+    /// Who answers `channel`.
+    pub fn handler(&self, channel: Channel) -> Handler {
+        match channel {
+            Channel::Voice => {
+                if let Some(region) = &self.voice_elsewhere {
+                    Handler::Region(region.clone())
+                } else if let Some(sid) = self.trunk {
+                    Handler::Trunk(sid)
+                } else if self.fax {
+                    Handler::Fax
+                } else if let Some(app) = &self.voice_application {
+                    Handler::Application(app.sid)
+                } else {
+                    self.voice_url.clone().map_or(Handler::Nobody, Handler::Url)
+                }
+            }
+            Channel::Messaging => {
+                if let Some(service) = self.service.as_ref().filter(|s| !s.defers_to_number) {
+                    Handler::Service(service.sid)
+                } else if let Some(app) = &self.sms_application {
+                    Handler::Application(app.sid)
+                } else {
+                    self.sms_url.clone().map_or(Handler::Nobody, Handler::Url)
+                }
+            }
+        }
+    }
+
+    /// The URLs whose failure is a failure of this channel: the first is the primary, the second
+    /// the number's own fallback.
+    pub fn webhooks(&self, channel: Channel) -> [Option<&str>; 2] {
+        match channel {
+            Channel::Voice => match &self.voice_application {
+                Some(app) => [app.voice_url.as_deref(), app.voice_fallback_url.as_deref()],
+                None => [self.voice_url.as_deref(), self.voice_fallback_url.as_deref()],
+            },
+            Channel::Messaging => match (&self.service, &self.sms_application) {
+                (Some(s), _) if !s.defers_to_number => [s.inbound_url.as_deref(), s.fallback_url.as_deref()],
+                (_, Some(app)) => [app.sms_url.as_deref(), app.sms_fallback_url.as_deref()],
+                (_, None) => [self.sms_url.as_deref(), self.sms_fallback_url.as_deref()],
+            },
+        }
+    }
+
+    /// The parameters of the update that makes `fallback` answer `channel`, in one request.
+    ///
+    /// Nothing is sent that need not change. What would win over the URL is cleared, which Twilio
+    /// spells as the empty string.
+    pub fn swap(&self, channel: Channel, fallback: &str) -> Result<Vec<(&'static str, String)>, CannotSwap> {
+        let mut form = Vec::new();
+        match channel {
+            Channel::Voice => {
+                if self.trunk.is_some() {
+                    form.push(("TrunkSid", String::new()));
+                }
+                if self.voice_application.is_some() {
+                    form.push(("VoiceApplicationSid", String::new()));
+                }
+                if self.fax {
+                    form.push(("VoiceReceiveMode", "voice".to_owned()));
+                }
+                form.push(("VoiceUrl", fallback.to_owned()));
+            }
+            Channel::Messaging => {
+                if let Handler::Service(service) = self.handler(channel) {
+                    return Err(CannotSwap::ServiceWins { number: self.number, service });
+                }
+                if self.sms_application.is_some() {
+                    form.push(("SmsApplicationSid", String::new()));
+                }
+                form.push(("SmsUrl", fallback.to_owned()));
+            }
+        }
+        Ok(form)
+    }
+}
+
+/// Scheme and host of a URL in lower case, and its path. Left out is what may be secret or a
+/// caller's number, or differs between two writings of one address: user and password, the port that
+/// goes without saying, query and fragment.
+fn parts(url: &str) -> (String, &str) {
+    let url = url.split(['?', '#']).next().unwrap_or_default();
+    let (scheme, rest) = url.split_at(url.find("://").map_or(0, |i| i + 3));
+    let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let host = host.rsplit_once('@').map_or(host, |(_, host)| host).to_ascii_lowercase();
+    let scheme = scheme.to_ascii_lowercase();
+    let port = match scheme.as_str() {
+        "https://" => ":443",
+        "http://" => ":80",
+        _ => "",
+    };
+    (scheme + host.strip_suffix(port).unwrap_or(&host), path)
+}
+
+/// Scheme and host of a URL.
+pub fn origin(url: &str) -> String {
+    parts(url).0
+}
+
+/// A URL without what may be secret or a caller's number.
+pub fn bare(url: &str) -> String {
+    let (origin, path) = parts(url);
+    origin + path
+}
+
+/// A URL for people: bare, and whether it has a query. The fragment is Twilio's, and no secret.
+fn shown(url: &str) -> String {
+    let (rest, fragment) = url.split_at(url.find('#').unwrap_or(url.len()));
+    format!("{}{}{fragment}", bare(rest), if rest.contains('?') { "?…" } else { "" })
+}
+
+fn serialize_shown<S: serde::Serializer>(url: &str, s: S) -> Result<S::Ok, S::Error> {
+    s.serialize_str(&shown(url))
+}
+
+/// True if Twilio's request to `requested` was one to the webhook `configured`.
+///
+/// The query is left out: on GET Twilio appends the call's parameters to it. The fragment holds
+/// Twilio's connection overrides, which never reach the server. User and password are sent as a
+/// header. Scheme and host compare without case.
+pub fn is_same_webhook(configured: &str, requested: &str) -> bool {
+    let base = |url: &str| {
+        let (origin, path) = parts(url);
+        (origin, path.trim_end_matches('/').to_owned())
+    };
+    base(configured) == base(requested)
+}
+
+#[cfg(test)]
+pub(in crate::core) mod tests {
+    use super::*;
+
+    pub fn record() -> NumberRecord {
+        NumberRecord {
+            sid: NumberSid::from_u128(1),
+            number: "+15005550100".parse().unwrap(),
+            trunk: None,
+            voice_application: None,
+            voice_url: Some("https://app.example.com/voice".into()),
+            voice_fallback_url: None,
+            fax: false,
+            sms_application: None,
+            sms_url: Some("https://app.example.com/sms".into()),
+            sms_fallback_url: None,
+            status_callback: None,
+            service: None,
+            voice_elsewhere: None,
+        }
+    }
+
+    fn app(n: u128) -> Application {
+        Application {
+            sid: ApplicationSid::from_u128(n),
+            voice_url: Some("https://app.example.com/app-voice".into()),
+            voice_fallback_url: None,
+            sms_url: None,
+            sms_fallback_url: None,
+            status_callback: None,
+        }
+    }
+
+    #[test]
+    fn the_first_of_trunk_fax_application_and_url_answers_calls() {
+        let mut n = record();
+        assert_eq!(n.handler(Channel::Voice).to_string(), "https://app.example.com/voice");
+        n.voice_application = Some(app(7));
+        assert_eq!(n.handler(Channel::Voice), Handler::Application(ApplicationSid::from_u128(7)));
+        n.fax = true;
+        assert_eq!(n.handler(Channel::Voice), Handler::Fax);
+        n.trunk = Some(TrunkSid::from_u128(9));
+        assert_eq!(n.handler(Channel::Voice), Handler::Trunk(TrunkSid::from_u128(9)));
+        n.voice_elsewhere = Some("ie1".into());
+        assert_eq!(n.handler(Channel::Voice).to_string(), "region ie1", "there this record has no say");
+        let mut empty = record();
+        empty.voice_url = None;
+        assert_eq!(empty.handler(Channel::Voice), Handler::Nobody);
+    }
+
+    #[test]
+    fn a_messaging_service_wins_unless_it_defers() {
+        let mut n = record();
+        n.sms_application = Some(app(7));
+        assert_eq!(n.handler(Channel::Messaging), Handler::Application(ApplicationSid::from_u128(7)));
+        let sid = ServiceSid::from_u128(3);
+        n.service = Some(Service { sid, inbound_url: None, fallback_url: None, defers_to_number: false });
+        assert_eq!(n.handler(Channel::Messaging), Handler::Service(sid));
+        assert!(n.swap(Channel::Messaging, "https://f").is_err());
+        n.service.as_mut().unwrap().defers_to_number = true;
+        assert_eq!(n.handler(Channel::Messaging), Handler::Application(ApplicationSid::from_u128(7)));
+    }
+
+    #[test]
+    fn a_swap_clears_what_would_win_and_touches_nothing_else() {
+        let mut n = record();
+        assert_eq!(n.swap(Channel::Voice, "https://f#rc=1").unwrap(), [("VoiceUrl", "https://f#rc=1".to_owned())]);
+        n.trunk = Some(TrunkSid::from_u128(9));
+        n.voice_application = Some(app(7));
+        n.fax = true;
+        let names: Vec<_> = n.swap(Channel::Voice, "https://f").unwrap().into_iter().map(|(k, _)| k).collect();
+        assert_eq!(names, ["TrunkSid", "VoiceApplicationSid", "VoiceReceiveMode", "VoiceUrl"]);
+        n.sms_application = Some(app(8));
+        assert_eq!(
+            n.swap(Channel::Messaging, "https://f").unwrap(),
+            [("SmsApplicationSid", String::new()), ("SmsUrl", "https://f".to_owned())]
+        );
+    }
+
+    #[test]
+    fn a_webhook_is_known_by_host_and_path() {
+        for same in
+            ["https://A.example.com/voice", "https://a.example.com/voice?CallSid=CA1", "https://a.example.com/voice/"]
+        {
+            assert!(is_same_webhook("https://a.example.com/voice#rc=0", same), "{same}");
+        }
+        for other in ["http://a.example.com/voice", "https://a.example.com/Voice", "https://a.example.com/status", ""] {
+            assert!(!is_same_webhook("https://a.example.com/voice", other), "{other}");
+        }
+        let secured = "https://user:p@ss@a.example.com:443/voice?token=t0ken#rc=0";
+        assert!(is_same_webhook(secured, "https://a.example.com/voice"));
+        assert!(is_same_webhook("http://a.example.com/voice", "http://a.example.com:80/voice"));
+        assert!(!is_same_webhook("https://a.example.com/voice", "https://a.example.com:8443/voice"));
+    }
+
+    #[test]
+    fn a_handler_is_shown_without_its_secrets() {
+        let url = Handler::Url("https://user:p@ss@A.example.com/voice?token=t0ken#rc=0".into());
+        let shown = "https://a.example.com/voice?…#rc=0";
+        assert_eq!(url.to_string(), shown);
+        assert_eq!(format!("{url:?}"), shown);
+        assert_eq!(serde_json::to_value(&url).unwrap(), serde_json::json!({ "url": shown }));
+        assert_eq!(Handler::Url("not a url".into()).to_string(), "not a url");
+    }
+}

@@ -1,0 +1,181 @@
+//! The fields of a number's record that decide who answers a channel, and how two readings of them differ.
+//!
+//! `null`, `""` and an absent field are one: Twilio's API can clear a field and cannot make it
+//! `null` again.
+
+use serde::{Deserialize, Serialize};
+
+use crate::core::model::id::Channel;
+use crate::core::model::order::Form;
+
+/// One field of a number: its parameter in an update, and its name in the record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Field {
+    pub parameter: &'static str,
+    pub property: &'static str,
+    /// The value that stands for "not set".
+    unset: &'static str,
+}
+
+const fn field(parameter: &'static str, property: &'static str) -> Field {
+    Field { parameter, property, unset: "" }
+}
+
+/// What decides who answers calls.
+const VOICE: [Field; 7] = [
+    field("TrunkSid", "trunk_sid"),
+    field("VoiceApplicationSid", "voice_application_sid"),
+    Field { parameter: "VoiceReceiveMode", property: "voice_receive_mode", unset: "voice" },
+    field("VoiceUrl", "voice_url"),
+    field("VoiceMethod", "voice_method"),
+    field("VoiceFallbackUrl", "voice_fallback_url"),
+    field("VoiceFallbackMethod", "voice_fallback_method"),
+];
+
+/// What decides who gets messages, on the number itself.
+const MESSAGING: [Field; 5] = [
+    field("SmsApplicationSid", "sms_application_sid"),
+    field("SmsUrl", "sms_url"),
+    field("SmsMethod", "sms_method"),
+    field("SmsFallbackUrl", "sms_fallback_url"),
+    field("SmsFallbackMethod", "sms_fallback_method"),
+];
+
+/// The fields of a channel.
+pub const fn fields(channel: Channel) -> &'static [Field] {
+    match channel {
+        Channel::Voice => &VOICE,
+        Channel::Messaging => &MESSAGING,
+    }
+}
+
+/// A record that cannot be compared.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a number's record cannot be read: {0}")]
+pub struct BadRecord(pub String);
+
+/// The routing of one channel, as a record of Twilio's has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Values {
+    channel: Channel,
+    values: Vec<String>,
+}
+
+impl Values {
+    /// Reads the whole record, as JSON.
+    pub fn read(record: &str, channel: Channel) -> Result<Values, BadRecord> {
+        let json: serde_json::Map<String, serde_json::Value> =
+            serde_json::from_str(record).map_err(|e| BadRecord(e.to_string()))?;
+        let value = |f: &Field| match json.get(f.property) {
+            None | Some(serde_json::Value::Null) => Ok(f.unset.to_owned()),
+            Some(serde_json::Value::String(s)) if s.is_empty() => Ok(f.unset.to_owned()),
+            Some(serde_json::Value::String(s)) => Ok(s.clone()),
+            Some(other) => Err(BadRecord(format!("{} is {other}", f.property))),
+        };
+        Ok(Values { channel, values: fields(channel).iter().map(value).collect::<Result<_, _>>()? })
+    }
+
+    pub const fn channel(&self) -> Channel {
+        self.channel
+    }
+
+    /// These values as [`Values::read`] reads them back.
+    pub fn record(&self) -> String {
+        let pairs = fields(self.channel).iter().zip(&self.values);
+        let json: serde_json::Map<String, serde_json::Value> =
+            pairs.map(|(f, value)| (f.property.to_owned(), value.clone().into())).collect();
+        serde_json::Value::Object(json).to_string()
+    }
+
+    fn of(&self, parameter: &str) -> Option<&str> {
+        let i = fields(self.channel).iter().position(|f| f.parameter == parameter)?;
+        Some(&self.values[i])
+    }
+
+    /// These values after an update with `form`.
+    #[must_use]
+    pub fn after(&self, form: &Form) -> Values {
+        let mut after = self.clone();
+        for (i, f) in fields(self.channel).iter().enumerate() {
+            if let Some((_, value)) = form.iter().find(|(name, _)| name == f.parameter) {
+                after.values[i] = if value.is_empty() { f.unset.to_owned() } else { value.clone() };
+            }
+        }
+        after
+    }
+
+    /// The update that undoes `form`: what it wrote gets the value that it had here.
+    pub fn undo(&self, form: &Form) -> Form {
+        form.iter().filter_map(|(name, _)| Some((name.clone(), self.of(name)?.to_owned()))).collect()
+    }
+
+    /// Where `now` is not `wrote`, in words that show all three.
+    pub fn differences(snapshot: &Values, wrote: &Values, now: &Values) -> Vec<Difference> {
+        fields(wrote.channel)
+            .iter()
+            .enumerate()
+            .filter(|(i, _)| wrote.values[*i] != now.values[*i])
+            .map(|(i, f)| Difference {
+                field: f.property.to_owned(),
+                snapshot: snapshot.values[i].clone(),
+                wrote: wrote.values[i].clone(),
+                now: now.values[i].clone(),
+            })
+            .collect()
+    }
+}
+
+/// One field that is not what we left.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Difference {
+    pub field: String,
+    /// Before we came.
+    pub snapshot: String,
+    /// As we left it.
+    pub wrote: String,
+    pub now: String,
+}
+
+impl std::fmt::Display for Difference {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Difference { field, snapshot, wrote, now } = self;
+        write!(f, "{field}: snapshot {snapshot:?}, we left {wrote:?}, now {now:?}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn form(pairs: &[(&str, &str)]) -> Form {
+        pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
+    }
+
+    const TRUNKED: &str = r#"{"sid":"PN1","trunk_sid":"TK1","voice_url":null,"voice_method":"POST","voice_fallback_url":"","voice_receive_mode":"voice"}"#;
+
+    #[test]
+    fn undoing_gives_back_what_was_there_and_nothing_else() {
+        let before = Values::read(TRUNKED, Channel::Voice).unwrap();
+        let wrote = form(&[("TrunkSid", ""), ("VoiceUrl", "https://bin#rc=0")]);
+        assert_eq!(before.undo(&wrote), form(&[("TrunkSid", "TK1"), ("VoiceUrl", "")]));
+        let after = before.after(&wrote);
+        assert_eq!(after.after(&before.undo(&wrote)), before);
+        assert_eq!(Values::differences(&before, &after, &after), []);
+    }
+
+    #[test]
+    fn a_difference_shows_all_three() {
+        let before = Values::read(TRUNKED, Channel::Voice).unwrap();
+        let wrote = before.after(&form(&[("TrunkSid", ""), ("VoiceUrl", "https://bin")]));
+        let now = wrote.after(&form(&[("VoiceUrl", "https://theirs")]));
+        let differences = Values::differences(&before, &wrote, &now);
+        let said: Vec<String> = differences.iter().map(ToString::to_string).collect();
+        assert_eq!(said, [r#"voice_url: snapshot "", we left "https://bin", now "https://theirs""#]);
+    }
+
+    #[test]
+    fn a_record_that_is_none_is_an_error_and_not_a_difference() {
+        assert!(Values::read("[]", Channel::Voice).is_err());
+        assert!(Values::read(r#"{"voice_url": 3}"#, Channel::Voice).is_err());
+    }
+}
