@@ -14,12 +14,12 @@ use siphasher::sip::SipHasher24;
 
 /// The key of one installation. `Debug` does not print it.
 #[derive(Clone)]
-pub struct PartyKey([u8; 16]);
+pub struct CallerKey([u8; 16]);
 
-impl PartyKey {
+impl CallerKey {
     /// A key that is no secret: for replays, which must give the same bytes every time.
-    pub const fn public() -> PartyKey {
-        PartyKey([0; 16])
+    pub const fn public() -> CallerKey {
+        CallerKey([0; 16])
     }
 
     pub fn hash(&self, number: &str) -> u64 {
@@ -29,9 +29,9 @@ impl PartyKey {
     }
 
     /// Reads the key at `path`, or makes one there that only its owner may read.
-    pub fn load_or_create(path: &Path) -> io::Result<PartyKey> {
+    pub fn load_or_create(path: &Path) -> io::Result<CallerKey> {
         match std::fs::read_to_string(path) {
-            Ok(text) => PartyKey::parse(text.trim()).ok_or_else(|| {
+            Ok(text) => CallerKey::parse(text.trim()).ok_or_else(|| {
                 io::Error::new(
                     io::ErrorKind::InvalidData,
                     "not 32 hexadecimal digits; restore the file from a backup, or remove it and lose the link to \
@@ -49,19 +49,19 @@ impl PartyKey {
                 let mut file = options.open(path)?;
                 io::Write::write_all(&mut file, text.as_bytes())?;
                 file.sync_all()?;
-                Ok(PartyKey(key))
+                Ok(CallerKey(key))
             }
             Err(e) => Err(e),
         }
     }
 
-    fn parse(text: &str) -> Option<PartyKey> {
+    fn parse(text: &str) -> Option<CallerKey> {
         let n = u128::from_str_radix(text, 16).ok().filter(|_| text.len() == 32)?;
-        Some(PartyKey(n.to_be_bytes()))
+        Some(CallerKey(n.to_be_bytes()))
     }
 }
 
-impl fmt::Debug for PartyKey {
+impl fmt::Debug for CallerKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("PartyKey([REDACTED])")
     }
@@ -76,10 +76,10 @@ mod tests {
         let dir = std::env::temp_dir().join(format!("ringback-key-{}", std::process::id()));
         std::fs::create_dir_all(&dir).unwrap();
         let path = dir.join("party.key");
-        let a = PartyKey::load_or_create(&path).unwrap();
-        let b = PartyKey::load_or_create(&path).unwrap();
+        let a = CallerKey::load_or_create(&path).unwrap();
+        let b = CallerKey::load_or_create(&path).unwrap();
         assert_eq!(a.hash("+15005550100"), b.hash("+15005550100"));
-        assert_ne!(a.hash("+15005550100"), PartyKey::public().hash("+15005550100"));
+        assert_ne!(a.hash("+15005550100"), CallerKey::public().hash("+15005550100"));
         assert_eq!(format!("{a:?}"), "PartyKey([REDACTED])");
         #[cfg(unix)]
         {
@@ -87,7 +87,7 @@ mod tests {
             assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         }
         std::fs::write(&path, "oops").unwrap();
-        assert_eq!(PartyKey::load_or_create(&path).unwrap_err().kind(), io::ErrorKind::InvalidData);
+        assert_eq!(CallerKey::load_or_create(&path).unwrap_err().kind(), io::ErrorKind::InvalidData);
         std::fs::remove_dir_all(&dir).unwrap();
     }
 }

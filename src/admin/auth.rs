@@ -11,7 +11,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
 
-use super::Problem;
+use super::ApiProblem;
 use crate::clock::Clock;
 use crate::core::model::time::Time;
 
@@ -22,24 +22,24 @@ const WITHIN: Duration = Duration::from_secs(60);
 
 /// The door to all writes.
 #[derive(Clone)]
-pub struct Door {
+pub struct Authenticator {
     token: Option<Arc<SecretString>>,
     clock: Clock,
     /// Since when failures are counted, and how many there were.
     failures: Arc<Mutex<(Time, u32)>>,
 }
 
-impl Door {
-    pub fn new(token: Option<SecretString>, clock: Clock) -> Door {
+impl Authenticator {
+    pub fn new(token: Option<SecretString>, clock: Clock) -> Authenticator {
         let failures = Arc::new(Mutex::new((clock.now(), 0)));
-        Door { token: token.map(Arc::new), clock, failures }
+        Authenticator { token: token.map(Arc::new), clock, failures }
     }
 
     /// Lets pass who has the token.
-    pub fn pass(&self, headers: &HeaderMap) -> Result<(), Problem> {
+    pub fn pass(&self, headers: &HeaderMap) -> Result<(), ApiProblem> {
         let Some(token) = &self.token else {
             let text = "writes are off: set RINGBACK_TOKEN or agent.token_file and restart the agent";
-            return Err(Problem::new(StatusCode::FORBIDDEN, text));
+            return Err(ApiProblem::new(StatusCode::FORBIDDEN, text));
         };
         let now = self.clock.now();
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
@@ -47,7 +47,7 @@ impl Door {
             *failures = (now, 0);
         }
         if failures.1 >= MOST_FAILURES {
-            return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, "too many wrong tokens: wait a minute"));
+            return Err(ApiProblem::new(StatusCode::TOO_MANY_REQUESTS, "too many wrong tokens: wait a minute"));
         }
         let given = headers
             .get(header::AUTHORIZATION)
@@ -59,6 +59,6 @@ impl Door {
         }
         failures.1 += 1;
         tracing::warn!(failures = failures.1, "a write with a wrong token, or without one, was refused");
-        Err(Problem::new(StatusCode::UNAUTHORIZED, "the bearer token is missing or wrong"))
+        Err(ApiProblem::new(StatusCode::UNAUTHORIZED, "the bearer token is missing or wrong"))
     }
 }

@@ -14,15 +14,15 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 use utoipa::ToSchema;
 
-use super::{Admin, Problem};
-use crate::admin::openapi::{Error, Line};
-use crate::agent::Message;
-use crate::agent::control::{Answer, Refusal, Word};
+use super::{Admin, ApiProblem};
+use crate::admin::openapi::{DecisionLine, ErrorBody};
+use crate::agent::ControlMessage;
+use crate::agent::control::{CommandAnswer, OperatorCommand, Refusal};
 use crate::core::model::decision::{DecisionId, Mode};
 use crate::core::model::id::{Channel, E164, GroupName};
-use crate::core::model::order::{Act, Author, Of, Scope};
+use crate::core::model::order::{Author, Operation, Scope, ScopeOf};
 use crate::core::model::roster::{NumberIx, Roster};
-use crate::core::rollback::operator::Request;
+use crate::core::rollback::operator::OperatorRequest;
 
 /// Longest reason and name that are kept.
 const LONGEST: usize = 500;
@@ -33,7 +33,7 @@ const HOLD_FOR: u32 = 4 * 3600;
 /// Which numbers to swap, and why.
 #[derive(Debug, Deserialize, Serialize, Default, ToSchema)]
 #[serde(deny_unknown_fields, default)]
-pub struct Swap {
+pub struct OrderRequest {
     /// All numbers.
     pub all: bool,
     /// All numbers of this group.
@@ -58,7 +58,7 @@ pub struct Swap {
 /// Which numbers to hold or to release, and why.
 #[derive(Debug, Deserialize, Serialize, Default, ToSchema)]
 #[serde(deny_unknown_fields, default)]
-pub struct Hold {
+pub struct HoldRequest {
     pub all: bool,
     #[schema(value_type = Option<String>)]
     pub group: Option<GroupName>,
@@ -113,14 +113,14 @@ pub struct Planned {
     /// Orders that carry it out, such as `D12`; their progress is at `/api/v1/orders/{id}`.
     pub orders: Vec<String>,
     /// One for each number and channel.
-    pub lines: Vec<Line>,
+    pub lines: Vec<DecisionLine>,
     /// A canary goes first, and the others once its callers were served.
     pub is_staged: bool,
 }
 
 /// What was done.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
-pub struct Done {
+pub struct CommandDone {
     pub done: String,
 }
 
@@ -134,42 +134,61 @@ pub struct PortedAnswer {
 type Body<T> = Result<Json<T>, JsonRejection>;
 
 /// Swaps numbers to their fallback.
-#[utoipa::path(post, path = "/api/v1/rollback", request_body = Swap, security(("token" = [])),
-    responses((status = 200, body = Planned), (status = "4XX", body = Error), (status = 503, body = Error)))]
-pub async fn rollback(State(a): State<Admin>, headers: HeaderMap, body: Body<Swap>) -> Result<Json<Planned>, Problem> {
-    swap(&a, &headers, body, Act::Rollback).await
+#[utoipa::path(post, path = "/api/v1/rollback", request_body = OrderRequest, security(("token" = [])),
+    responses((status = 200, body = Planned), (status = "4XX", body = ErrorBody), (status = 503, body = ErrorBody)))]
+pub async fn rollback(
+    State(a): State<Admin>,
+    headers: HeaderMap,
+    body: Body<OrderRequest>,
+) -> Result<Json<Planned>, ApiProblem> {
+    swap(&a, &headers, body, Operation::Rollback).await
 }
 
 /// Puts numbers back to what they were before the rollback.
-#[utoipa::path(post, path = "/api/v1/restore", request_body = Swap, security(("token" = [])),
-    responses((status = 200, body = Planned), (status = "4XX", body = Error), (status = 503, body = Error)))]
-pub async fn restore(State(a): State<Admin>, headers: HeaderMap, body: Body<Swap>) -> Result<Json<Planned>, Problem> {
-    swap(&a, &headers, body, Act::Restore).await
+#[utoipa::path(post, path = "/api/v1/restore", request_body = OrderRequest, security(("token" = [])),
+    responses((status = 200, body = Planned), (status = "4XX", body = ErrorBody), (status = 503, body = ErrorBody)))]
+pub async fn restore(
+    State(a): State<Admin>,
+    headers: HeaderMap,
+    body: Body<OrderRequest>,
+) -> Result<Json<Planned>, ApiProblem> {
+    swap(&a, &headers, body, Operation::Restore).await
 }
 
-async fn swap(a: &Admin, headers: &HeaderMap, body: Body<Swap>, act: Act) -> Result<Json<Planned>, Problem> {
+async fn swap(
+    a: &Admin,
+    headers: &HeaderMap,
+    body: Body<OrderRequest>,
+    act: Operation,
+) -> Result<Json<Planned>, ApiProblem> {
     let asked = open(a, headers, body)?;
-    if act == Act::Rollback && (asked.force || asked.at_once) {
+    if act == Operation::Rollback && (asked.force || asked.at_once) {
         return Err(unprocessable("force and at_once belong to a restore"));
     }
     let by = author(&asked.author, &asked.reason)?;
     let numbers = select(&a.roster, asked.all, asked.group.as_ref(), &asked.numbers)?;
     let (force, at_once, channel) = (asked.force, asked.at_once, asked.channel);
-    let request = Request { act, numbers, channel, by, force, at_once };
-    match say(a, act.label(), Word::Swap(request), !asked.dry_run).await? {
-        Answer::Swap(plan) => Ok(Json(Planned {
+    let request = OperatorRequest { act, numbers, channel, by, force, at_once };
+    match say(a, act.label(), OperatorCommand::Swap(request), !asked.dry_run).await? {
+        CommandAnswer::Swap(plan) => Ok(Json(Planned {
             orders: plan.carried_on.iter().chain(plan.orders.iter().map(|o| &o.id)).map(ToString::to_string).collect(),
-            lines: plan.lines.iter().map(Line::of).collect(),
+            lines: plan.lines.iter().map(DecisionLine::of).collect(),
             is_staged: plan.orders.iter().any(|o| o.staged),
         })),
-        Answer::Done(_) => Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the agent answered something else")),
+        CommandAnswer::Done(_) => {
+            Err(ApiProblem::new(StatusCode::SERVICE_UNAVAILABLE, "the agent answered something else"))
+        }
     }
 }
 
 /// Stops all automation on numbers, until the hold ends or is released.
-#[utoipa::path(post, path = "/api/v1/hold", request_body = Hold, security(("token" = [])),
-    responses((status = 200, body = Done), (status = "4XX", body = Error), (status = 503, body = Error)))]
-pub async fn hold(State(a): State<Admin>, headers: HeaderMap, body: Body<Hold>) -> Result<Json<Done>, Problem> {
+#[utoipa::path(post, path = "/api/v1/hold", request_body = HoldRequest, security(("token" = [])),
+    responses((status = 200, body = CommandDone), (status = "4XX", body = ErrorBody), (status = 503, body = ErrorBody)))]
+pub async fn hold(
+    State(a): State<Admin>,
+    headers: HeaderMap,
+    body: Body<HoldRequest>,
+) -> Result<Json<CommandDone>, ApiProblem> {
     let asked = open(&a, &headers, body)?;
     let by = author(&asked.author, &asked.reason)?;
     let seconds = asked.seconds.unwrap_or(HOLD_FOR);
@@ -178,68 +197,80 @@ pub async fn hold(State(a): State<Admin>, headers: HeaderMap, body: Body<Hold>) 
     }
     let until = a.clock.now() + Duration::from_secs(seconds.into());
     let scopes = scopes(&a.roster, &asked)?;
-    done(say(&a, "hold", Word::Hold { scopes, until, by }, true).await?)
+    done(say(&a, "hold", OperatorCommand::Hold { scopes, until, by }, true).await?)
 }
 
 /// Ends holds.
-#[utoipa::path(post, path = "/api/v1/release", request_body = Hold, security(("token" = [])),
-    responses((status = 200, body = Done), (status = "4XX", body = Error), (status = 503, body = Error)))]
-pub async fn release(State(a): State<Admin>, headers: HeaderMap, body: Body<Hold>) -> Result<Json<Done>, Problem> {
+#[utoipa::path(post, path = "/api/v1/release", request_body = HoldRequest, security(("token" = [])),
+    responses((status = 200, body = CommandDone), (status = "4XX", body = ErrorBody), (status = 503, body = ErrorBody)))]
+pub async fn release(
+    State(a): State<Admin>,
+    headers: HeaderMap,
+    body: Body<HoldRequest>,
+) -> Result<Json<CommandDone>, ApiProblem> {
     let asked = open(&a, &headers, body)?;
     if asked.seconds.is_some() {
         return Err(unprocessable("seconds belong to a hold"));
     }
     let by = author(&asked.author, &asked.reason)?;
     let scopes = scopes(&a.roster, &asked)?;
-    done(say(&a, "release", Word::Release { scopes, by }, true).await?)
+    done(say(&a, "release", OperatorCommand::Release { scopes, by }, true).await?)
 }
 
 /// Says yes to a decision that waits, or to the next stage of a restore.
 #[utoipa::path(post, path = "/api/v1/approve", request_body = Approve, security(("token" = [])),
-    responses((status = 200, body = Done), (status = "4XX", body = Error), (status = 503, body = Error)))]
-pub async fn approve(State(a): State<Admin>, headers: HeaderMap, body: Body<Approve>) -> Result<Json<Done>, Problem> {
+    responses((status = 200, body = CommandDone), (status = "4XX", body = ErrorBody), (status = 503, body = ErrorBody)))]
+pub async fn approve(
+    State(a): State<Admin>,
+    headers: HeaderMap,
+    body: Body<Approve>,
+) -> Result<Json<CommandDone>, ApiProblem> {
     let asked = open(&a, &headers, body)?;
     let by = author(&asked.author, &asked.reason)?;
     let decision: DecisionId =
         asked.decision.parse().map_err(|e: crate::core::model::id::BadId| unprocessable(e.to_string()))?;
-    done(say(&a, "approve", Word::Approve { decision, by }, true).await?)
+    done(say(&a, "approve", OperatorCommand::Approve { decision, by }, true).await?)
 }
 
 /// Changes what the agent may do.
 #[utoipa::path(post, path = "/api/v1/mode", request_body = SetMode, security(("token" = [])),
-    responses((status = 200, body = Done), (status = "4XX", body = Error), (status = 503, body = Error)))]
-pub async fn mode(State(a): State<Admin>, headers: HeaderMap, body: Body<SetMode>) -> Result<Json<Done>, Problem> {
+    responses((status = 200, body = CommandDone), (status = "4XX", body = ErrorBody), (status = 503, body = ErrorBody)))]
+pub async fn mode(
+    State(a): State<Admin>,
+    headers: HeaderMap,
+    body: Body<SetMode>,
+) -> Result<Json<CommandDone>, ApiProblem> {
     let asked = open(&a, &headers, body)?;
     let by = author(&asked.author, &asked.reason)?;
-    done(say(&a, "mode", Word::Mode { mode: asked.mode, by }, true).await?)
+    done(say(&a, "mode", OperatorCommand::Mode { mode: asked.mode, by }, true).await?)
 }
 
 /// Says that numbers are ported: their phase is no longer `waiting`.
 #[utoipa::path(post, path = "/api/v1/ported", request_body = Ported, security(("token" = [])),
-    responses((status = 200, body = PortedAnswer), (status = "4XX", body = Error), (status = 503, body = Error)))]
+    responses((status = 200, body = PortedAnswer), (status = "4XX", body = ErrorBody), (status = 503, body = ErrorBody)))]
 pub async fn ported(
     State(a): State<Admin>,
     headers: HeaderMap,
     body: Body<Ported>,
-) -> Result<Json<PortedAnswer>, Problem> {
+) -> Result<Json<PortedAnswer>, ApiProblem> {
     let asked = open(&a, &headers, body)?;
     let by = author("", &asked.reason)?;
     let numbers = select(&a.roster, false, asked.group.as_ref(), &asked.numbers)?;
     tracing::info!(numbers = numbers.len(), reason = by.reason, "an operator says that numbers are ported");
     let (reply, answer) = oneshot::channel();
-    a.inbox.send(Message::Ported { numbers, reply }).await.map_err(|_| stopping())?;
+    a.inbox.send(ControlMessage::Ported { numbers, reply }).await.map_err(|_| stopping())?;
     let activated = answer.await.map_err(|_| stopping())?;
     Ok(Json(PortedAnswer { activated }))
 }
 
 /// The body of a request that may be made.
-fn open<T: DeserializeOwned>(a: &Admin, headers: &HeaderMap, body: Body<T>) -> Result<T, Problem> {
+fn open<T: DeserializeOwned>(a: &Admin, headers: &HeaderMap, body: Body<T>) -> Result<T, ApiProblem> {
     // Who may not write does not hear what is wrong with the request either.
     a.door.pass(headers)?;
-    body.map(|Json(asked)| asked).map_err(|e| Problem::new(e.status(), e.body_text()))
+    body.map(|Json(asked)| asked).map_err(|e| ApiProblem::new(e.status(), e.body_text()))
 }
 
-fn author(name: &str, reason: &str) -> Result<Author, Problem> {
+fn author(name: &str, reason: &str) -> Result<Author, ApiProblem> {
     let (name, reason) = (name.trim(), reason.trim());
     if reason.is_empty() {
         return Err(unprocessable("reason is empty: say why, it is kept"));
@@ -254,35 +285,47 @@ fn author(name: &str, reason: &str) -> Result<Author, Problem> {
     Ok(Author { name: name.to_owned(), reason: reason.to_owned() })
 }
 
-async fn say(a: &Admin, verb: &'static str, word: Word, is_meant: bool) -> Result<Answer, Problem> {
+async fn say(
+    a: &Admin,
+    verb: &'static str,
+    word: OperatorCommand,
+    is_meant: bool,
+) -> Result<CommandAnswer, ApiProblem> {
     if is_meant {
         tracing::info!(verb, word = ?word, "an operator's word");
     }
     let (reply, answer) = oneshot::channel();
-    a.inbox.send(Message::Word { word, is_meant, reply }).await.map_err(|_| stopping())?;
+    a.inbox.send(ControlMessage::Word { word, is_meant, reply }).await.map_err(|_| stopping())?;
     answer.await.map_err(|_| stopping())?.map_err(|refusal| match refusal {
-        Refusal::Conflict(text) => Problem::new(StatusCode::CONFLICT, text),
-        Refusal::Store(_) => Problem::new(StatusCode::SERVICE_UNAVAILABLE, refusal.to_string()),
+        Refusal::Conflict(text) => ApiProblem::new(StatusCode::CONFLICT, text),
+        Refusal::Store(_) => ApiProblem::new(StatusCode::SERVICE_UNAVAILABLE, refusal.to_string()),
     })
 }
 
-fn done(answer: Answer) -> Result<Json<Done>, Problem> {
+fn done(answer: CommandAnswer) -> Result<Json<CommandDone>, ApiProblem> {
     match answer {
-        Answer::Done(done) => Ok(Json(Done { done })),
-        Answer::Swap(_) => Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the agent answered something else")),
+        CommandAnswer::Done(done) => Ok(Json(CommandDone { done })),
+        CommandAnswer::Swap(_) => {
+            Err(ApiProblem::new(StatusCode::SERVICE_UNAVAILABLE, "the agent answered something else"))
+        }
     }
 }
 
-fn stopping() -> Problem {
-    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the agent is stopping")
+fn stopping() -> ApiProblem {
+    ApiProblem::new(StatusCode::SERVICE_UNAVAILABLE, "the agent is stopping")
 }
 
-fn unprocessable(text: impl Into<String>) -> Problem {
-    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, text)
+fn unprocessable(text: impl Into<String>) -> ApiProblem {
+    ApiProblem::new(StatusCode::UNPROCESSABLE_ENTITY, text)
 }
 
 /// The numbers that a request names, each of which must be ours.
-fn select(roster: &Roster, all: bool, group: Option<&GroupName>, numbers: &[E164]) -> Result<Vec<NumberIx>, Problem> {
+fn select(
+    roster: &Roster,
+    all: bool,
+    group: Option<&GroupName>,
+    numbers: &[E164],
+) -> Result<Vec<NumberIx>, ApiProblem> {
     let unknown = |what: String| unprocessable(format!("{what} is not ours"));
     let mut selected: Vec<NumberIx> = Vec::new();
     if all {
@@ -305,11 +348,11 @@ fn select(roster: &Roster, all: bool, group: Option<&GroupName>, numbers: &[E164
     Ok(selected)
 }
 
-fn scopes(roster: &Roster, asked: &Hold) -> Result<Vec<Scope>, Problem> {
+fn scopes(roster: &Roster, asked: &HoldRequest) -> Result<Vec<Scope>, ApiProblem> {
     // What is not ours is a mistake here too.
     select(roster, asked.all, asked.group.as_ref(), &asked.numbers)?;
-    let all = asked.all.then_some(Of::All);
-    let group = asked.group.clone().map(Of::Group);
-    let of = all.into_iter().chain(group).chain(asked.numbers.iter().copied().map(Of::Number));
+    let all = asked.all.then_some(ScopeOf::All);
+    let group = asked.group.clone().map(ScopeOf::Group);
+    let of = all.into_iter().chain(group).chain(asked.numbers.iter().copied().map(ScopeOf::Number));
     Ok(of.map(|of| Scope { of, channel: asked.channel }).collect())
 }

@@ -34,9 +34,9 @@ use tokio::sync::{mpsc, watch};
 use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::timeout::TimeoutLayer;
 
-use crate::agent::publish::explain::{Explanation, Line, Memory};
+use crate::agent::publish::explain::{DecisionHistory, Explanation, RecordedEntry};
 use crate::agent::publish::status::{NumberStatus, OrderStatus, Status};
-use crate::agent::{Agent, Message};
+use crate::agent::{Agent, ControlMessage};
 use crate::clock::Clock;
 use crate::core::model::decision::DecisionId;
 use crate::core::model::roster::Roster;
@@ -57,9 +57,9 @@ pub struct Admin {
     metrics: Metrics,
     status: watch::Receiver<Arc<Status>>,
     roster: Arc<Roster>,
-    inbox: mpsc::Sender<Message>,
-    memory: Memory,
-    door: auth::Door,
+    inbox: mpsc::Sender<ControlMessage>,
+    memory: DecisionHistory,
+    door: auth::Authenticator,
 }
 
 /// The routes of a running agent.
@@ -71,7 +71,7 @@ pub fn router(agent: &Agent, clock: &Clock, token: Option<SecretString>) -> Rout
         roster: agent.roster.clone(),
         inbox: agent.inbox.clone(),
         memory: agent.memory.clone(),
-        door: auth::Door::new(token, clock.clone()),
+        door: auth::Authenticator::new(token, clock.clone()),
     };
     let fixed = |name, value| SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value));
     Router::new()
@@ -91,8 +91,10 @@ pub fn router(agent: &Agent, clock: &Clock, token: Option<SecretString>) -> Rout
         .route("/api/v1/approve", post(commands::approve))
         .route("/api/v1/mode", post(commands::mode))
         .route("/api/v1/ported", post(commands::ported))
-        .fallback(|| async { Problem::new(StatusCode::NOT_FOUND, "no such page") })
-        .method_not_allowed_fallback(|| async { Problem::new(StatusCode::METHOD_NOT_ALLOWED, "not with this method") })
+        .fallback(|| async { ApiProblem::new(StatusCode::NOT_FOUND, "no such page") })
+        .method_not_allowed_fallback(|| async {
+            ApiProblem::new(StatusCode::METHOD_NOT_ALLOWED, "not with this method")
+        })
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
         .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, TIMEOUT))
         .layer(fixed(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
@@ -105,20 +107,20 @@ pub fn router(agent: &Agent, clock: &Clock, token: Option<SecretString>) -> Rout
 
 /// An answer that says what was wrong.
 #[derive(Debug)]
-pub struct Problem {
+pub struct ApiProblem {
     status: StatusCode,
     error: String,
 }
 
-impl Problem {
-    fn new(status: StatusCode, error: impl Into<String>) -> Problem {
-        Problem { status, error: error.into() }
+impl ApiProblem {
+    fn new(status: StatusCode, error: impl Into<String>) -> ApiProblem {
+        ApiProblem { status, error: error.into() }
     }
 }
 
-impl IntoResponse for Problem {
+impl IntoResponse for ApiProblem {
     fn into_response(self) -> Response {
-        let mut response = (self.status, Json(openapi::Error { error: self.error })).into_response();
+        let mut response = (self.status, Json(openapi::ErrorBody { error: self.error })).into_response();
         let headers = response.headers_mut();
         if self.status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
@@ -133,28 +135,28 @@ async fn metrics(State(admin): State<Admin>) -> Response {
     // With thousands of numbers it takes a while, in which no task should have to wait for this thread.
     match tokio::task::spawn_blocking(move || admin.metrics.render()).await {
         Ok(Ok(text)) => ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),
-        Ok(Err(e)) => Problem::new(StatusCode::INTERNAL_SERVER_ERROR, e.to_string()).into_response(),
-        Err(e) => Problem::new(StatusCode::INTERNAL_SERVER_ERROR, e.to_string()).into_response(),
+        Ok(Err(e)) => ApiProblem::new(StatusCode::INTERNAL_SERVER_ERROR, e.to_string()).into_response(),
+        Err(e) => ApiProblem::new(StatusCode::INTERNAL_SERVER_ERROR, e.to_string()).into_response(),
     }
 }
 
-async fn healthy(State(admin): State<Admin>) -> Result<&'static str, Problem> {
+async fn healthy(State(admin): State<Admin>) -> Result<&'static str, ApiProblem> {
     let ticked = admin.status.borrow().at;
     if ticked + TICKS_WITHIN < admin.clock.now() {
         let text = format!("the engine has not ticked since {ticked}: restart the agent");
-        return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, text));
+        return Err(ApiProblem::new(StatusCode::SERVICE_UNAVAILABLE, text));
     }
     Ok("healthy\n")
 }
 
-async fn ready(State(admin): State<Admin>) -> Result<&'static str, Problem> {
+async fn ready(State(admin): State<Admin>) -> Result<&'static str, ApiProblem> {
     let status = admin.status.borrow().clone();
     let stale: Vec<&str> = status.sources.iter().filter(|s| s.is_needed && s.is_stale).map(|s| s.source).collect();
     if stale.is_empty() {
         return Ok("ready\n");
     }
     let text = format!("blind: cannot read {}; the log says why", stale.join(", "));
-    Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, text))
+    Err(ApiProblem::new(StatusCode::SERVICE_UNAVAILABLE, text))
 }
 
 async fn status(State(admin): State<Admin>) -> Json<Arc<Status>> {
@@ -168,32 +170,32 @@ async fn numbers(State(admin): State<Admin>) -> Json<Vec<NumberStatus>> {
 /// Decisions and orders that one answer lists.
 const DECISIONS: usize = 100;
 
-async fn decisions(State(admin): State<Admin>) -> Result<Json<Vec<Line>>, Problem> {
+async fn decisions(State(admin): State<Admin>) -> Result<Json<Vec<RecordedEntry>>, ApiProblem> {
     admin.memory.latest(DECISIONS).await.map(Json).map_err(unreadable)
 }
 
-async fn decision(State(admin): State<Admin>, Path(id): Path<String>) -> Result<Json<Explanation>, Problem> {
+async fn decision(State(admin): State<Admin>, Path(id): Path<String>) -> Result<Json<Explanation>, ApiProblem> {
     let id = id_of(&id)?;
     let found = admin.memory.explain(id).await.map_err(unreadable)?;
     found.map(Json).ok_or_else(|| no_such(id))
 }
 
-async fn order(State(admin): State<Admin>, Path(id): Path<String>) -> Result<Json<OrderStatus>, Problem> {
+async fn order(State(admin): State<Admin>, Path(id): Path<String>) -> Result<Json<OrderStatus>, ApiProblem> {
     let id = id_of(&id)?;
     let status = admin.status.borrow().clone();
     let found = status.orders.iter().find(|o| o.order.id == id);
     found.cloned().map(Json).ok_or_else(|| no_such(id))
 }
 
-fn id_of(text: &str) -> Result<DecisionId, Problem> {
-    text.parse().map_err(|e: crate::core::model::id::BadId| Problem::new(StatusCode::NOT_FOUND, e.to_string()))
+fn id_of(text: &str) -> Result<DecisionId, ApiProblem> {
+    text.parse().map_err(|e: crate::core::model::id::BadId| ApiProblem::new(StatusCode::NOT_FOUND, e.to_string()))
 }
 
-fn no_such(id: DecisionId) -> Problem {
-    Problem::new(StatusCode::NOT_FOUND, format!("{id} is not known"))
+fn no_such(id: DecisionId) -> ApiProblem {
+    ApiProblem::new(StatusCode::NOT_FOUND, format!("{id} is not known"))
 }
 
-fn unreadable(error: crate::agent::MemoryError) -> Problem {
+fn unreadable(error: crate::agent::MemoryError) -> ApiProblem {
     tracing::error!(%error, "the journal cannot be read");
-    Problem::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
+    ApiProblem::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
 }

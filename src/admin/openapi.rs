@@ -13,13 +13,13 @@ use crate::core::rollback::operator;
 
 /// What was wrong.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
-pub struct Error {
+pub struct ErrorBody {
     pub error: String,
 }
 
 /// What a person's word comes to for one number.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-pub struct Line {
+pub struct DecisionLine {
     pub number: String,
     pub channel: String,
     /// `rollback`, `restore`, `nothing` (it is as asked) or `refuse`.
@@ -27,15 +27,15 @@ pub struct Line {
     pub detail: String,
 }
 
-impl Line {
-    pub fn of(line: &operator::Line) -> Line {
+impl DecisionLine {
+    pub fn of(line: &operator::PreviewLine) -> DecisionLine {
         let will = match line.will {
             operator::Will::Rollback => "rollback",
             operator::Will::Restore => "restore",
             operator::Will::Nothing => "nothing",
             operator::Will::Refuse => "refuse",
         };
-        Line {
+        DecisionLine {
             number: line.number.to_string(),
             channel: line.channel.to_string(),
             will: will.to_owned(),
@@ -85,13 +85,13 @@ pub async fn openapi() -> Response {
 
 /// 200 while the engine ticks.
 #[utoipa::path(get, path = "/-/healthy",
-    responses((status = 200, body = String, content_type = "text/plain"), (status = 503, body = Error)))]
+    responses((status = 200, body = String, content_type = "text/plain"), (status = 503, body = ErrorBody)))]
 #[expect(dead_code, reason = "a description")]
 fn healthy() {}
 
 /// 200 while every source is fresh.
 #[utoipa::path(get, path = "/-/ready",
-    responses((status = 200, body = String, content_type = "text/plain"), (status = 503, body = Error)))]
+    responses((status = 200, body = String, content_type = "text/plain"), (status = 503, body = ErrorBody)))]
 #[expect(dead_code, reason = "a description")]
 fn ready() {}
 
@@ -107,18 +107,18 @@ fn numbers() {}
 
 /// The latest decisions and orders, newest first.
 #[utoipa::path(get, path = "/api/v1/decisions",
-    responses((status = 200, body = Vec<explain::Line>), (status = 503, body = Error)))]
+    responses((status = 200, body = Vec<explain::RecordedEntry>), (status = 503, body = ErrorBody)))]
 #[expect(dead_code, reason = "a description")]
 fn decisions() {}
 
 /// Everything that is known of one decision, with its evidence recomputed.
 #[utoipa::path(get, path = "/api/v1/decisions/{id}", params(("id" = String, Path, description = "such as D12")),
-    responses((status = 200, body = explain::Explanation), (status = "4XX", body = Error), (status = 503, body = Error)))]
+    responses((status = 200, body = explain::Explanation), (status = "4XX", body = ErrorBody), (status = 503, body = ErrorBody)))]
 #[expect(dead_code, reason = "a description")]
 fn decision() {}
 
 /// How far an order has come.
 #[utoipa::path(get, path = "/api/v1/orders/{id}", params(("id" = String, Path, description = "such as D12")),
-    responses((status = 200, body = OrderStatus), (status = "4XX", body = Error)))]
+    responses((status = 200, body = OrderStatus), (status = "4XX", body = ErrorBody)))]
 #[expect(dead_code, reason = "a description")]
 fn order() {}

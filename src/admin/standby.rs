@@ -1,6 +1,6 @@
 //! The face of an agent that stands by: alive, not ready, and who leads.
 //!
-//! The address answers from the first moment on. Until the agent leads, [`Front`] gives these answers;
+//! The address answers from the first moment on. Until the agent leads, [`SwappableRouter`] gives these answers;
 //! then the agent's own routes take their place, on the same connections.
 
 use std::sync::{Arc, PoisonError, RwLock};
@@ -13,16 +13,16 @@ use axum::{Json, Router};
 use tokio::sync::watch;
 use tower::ServiceExt;
 
-use super::Problem;
-use crate::agent::leader::Led;
+use super::ApiProblem;
+use crate::agent::leader::LeaseHolder;
 
 /// Routes that can be exchanged while they are served.
 #[derive(Clone)]
-pub struct Front(Arc<RwLock<Router>>);
+pub struct SwappableRouter(Arc<RwLock<Router>>);
 
-impl Front {
-    pub fn new(first: Router) -> Front {
-        Front(Arc::new(RwLock::new(first)))
+impl SwappableRouter {
+    pub fn new(first: Router) -> SwappableRouter {
+        SwappableRouter(Arc::new(RwLock::new(first)))
     }
 
     /// From now on these answer.
@@ -40,7 +40,7 @@ impl Front {
     }
 }
 
-type Leader = watch::Receiver<Option<Led>>;
+type Leader = watch::Receiver<Option<LeaseHolder>>;
 
 /// The routes of an agent that does not lead yet.
 pub fn router(leader: Leader) -> Router {
@@ -49,14 +49,14 @@ pub fn router(leader: Leader) -> Router {
         .route("/metrics", get(metrics))
         .route("/api/v1/status", get(status))
         .fallback(|State(leader): State<Leader>| async move {
-            Problem::new(StatusCode::SERVICE_UNAVAILABLE, text(leader.borrow().as_ref()))
+            ApiProblem::new(StatusCode::SERVICE_UNAVAILABLE, text(leader.borrow().as_ref()))
         })
         .with_state(leader)
 }
 
-fn text(leader: Option<&Led>) -> String {
+fn text(leader: Option<&LeaseHolder>) -> String {
     match leader {
-        Some(Led { by, until }) => format!("standby: {by} leads until {until} at least"),
+        Some(LeaseHolder { by, until }) => format!("standby: {by} leads until {until} at least"),
         None => "starting".to_owned(),
     }
 }
@@ -75,7 +75,7 @@ async fn metrics() -> Response {
 async fn status(State(leader): State<Leader>) -> Json<serde_json::Value> {
     let led = leader.borrow().clone();
     Json(match led {
-        Some(Led { by, until }) => serde_json::json!({ "standby": true, "leader": by, "until": until }),
+        Some(LeaseHolder { by, until }) => serde_json::json!({ "standby": true, "leader": by, "until": until }),
         None => serde_json::json!({ "standby": true }),
     })
 }

@@ -23,13 +23,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::core::model::time::Time;
-use crate::core::notice::condition::Condition;
-use crate::core::notice::make::Maker;
-use crate::core::notice::{Kind, Notice, Severity, Standing};
+use crate::core::notice::condition::AgentCondition;
+use crate::core::notice::make::NoticeBuilder;
+use crate::core::notice::{Notice, NoticeKind, NoticeStatus, Severity};
 use crate::metrics::Metrics;
-use crate::notify::{Answer, Channel, Notifier, Sender, alertmanager};
+use crate::notify::{Notifier, NotifierReply, NotifyChannel, Sender, alertmanager};
 use crate::store::Store;
-use crate::store::outbox::{Delivery, Fate};
+use crate::store::outbox::{Delivery, DeliveryStatus};
 
 /// Notices that may wait for the clerk: a storm of a thousand numbers, twice.
 const LETTERBOX: usize = 2048;
@@ -55,15 +55,15 @@ const KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// Where notices are posted. Cheap to clone.
 #[derive(Clone)]
-pub struct Letterbox {
+pub struct Outbox {
     clerk: mpsc::Sender<Notice>,
     lost: Arc<AtomicU64>,
 }
 
-impl Letterbox {
-    pub fn new() -> (Letterbox, mpsc::Receiver<Notice>) {
+impl Outbox {
+    pub fn new() -> (Outbox, mpsc::Receiver<Notice>) {
         let (clerk, posted) = mpsc::channel(LETTERBOX);
-        (Letterbox { clerk, lost: Arc::default() }, posted)
+        (Outbox { clerk, lost: Arc::default() }, posted)
     }
 
     /// Hands a notice on, or counts it as lost. An agent that is stopping takes no more: the next one
@@ -78,7 +78,7 @@ impl Letterbox {
 
 /// A notice on its way.
 #[derive(Debug, Clone)]
-struct Letter {
+struct QueuedNotice {
     /// Its row, unless the store could not keep it.
     id: Option<i64>,
     notice: Notice,
@@ -94,7 +94,7 @@ struct Queue {
 
 #[derive(Debug, Default)]
 struct QueueState {
-    letters: VecDeque<Letter>,
+    letters: VecDeque<QueuedNotice>,
     lost: u64,
     is_closed: bool,
 }
@@ -108,27 +108,27 @@ impl Queue {
 
 /// What all the courier's tasks have.
 #[derive(Clone)]
-pub struct Courier {
+pub struct Delivering {
     clock: Clock,
     store: Store,
     metrics: Metrics,
-    maker: Maker,
+    maker: NoticeBuilder,
     sender: Sender,
-    letterbox: Letterbox,
+    letterbox: Outbox,
     /// Seeds the jitter.
     seed: u64,
 }
 
 /// Puts notices into queues.
-pub struct Clerk {
-    courier: Courier,
+pub struct Dispatcher {
+    courier: Delivering,
     carriers: Vec<(Arc<Notifier>, Arc<Queue>)>,
     posted: mpsc::Receiver<Notice>,
 }
 
 /// Takes one queue to one notifier.
-pub struct Carrier {
-    courier: Courier,
+pub struct DeliveryWorker {
+    courier: Delivering,
     notifier: Arc<Notifier>,
     queue: Arc<Queue>,
     /// When it sent, within the last minute.
@@ -137,7 +137,7 @@ pub struct Carrier {
     /// Tries in a row that did not succeed.
     failures: u32,
     /// Since when the others know that it does not deliver.
-    failing: Option<(Time, Condition)>,
+    failing: Option<(Time, AgentCondition)>,
     /// What an Alertmanager was told and stands.
     standing: BTreeMap<String, Notice>,
     next_word: Time,
@@ -149,9 +149,9 @@ pub struct Parts {
     pub clock: Clock,
     pub store: Store,
     pub metrics: Metrics,
-    pub maker: Maker,
+    pub maker: NoticeBuilder,
     pub sender: Sender,
-    pub letterbox: Letterbox,
+    pub letterbox: Outbox,
     pub seed: u64,
 }
 
@@ -161,23 +161,23 @@ pub fn staff(
     notifiers: &[Notifier],
     posted: mpsc::Receiver<Notice>,
     told: &[Delivery],
-) -> (Clerk, Vec<Carrier>) {
+) -> (Dispatcher, Vec<DeliveryWorker>) {
     let Parts { clock, store, metrics, maker, sender, letterbox, seed } = parts;
     metrics.notifiers(notifiers.iter().map(|n| n.name.as_str()));
-    let courier = Courier { clock, store, metrics, maker, sender, letterbox, seed };
+    let courier = Delivering { clock, store, metrics, maker, sender, letterbox, seed };
     let now = courier.clock.now();
-    let mut clerk = Clerk { courier: courier.clone(), carriers: Vec::new(), posted };
+    let mut clerk = Dispatcher { courier: courier.clone(), carriers: Vec::new(), posted };
     let mut carriers = Vec::new();
     for notifier in notifiers {
         let notifier = Arc::new(notifier.clone());
         let ours = || told.iter().filter(|d| d.notifier == notifier.name);
         let queue = Arc::new(Queue::default());
         queue.lock().letters = ours()
-            .filter(|d| d.fate == Fate::Waiting)
-            .map(|d| Letter { id: Some(d.id), notice: d.notice.clone(), tries: d.tries, due: now })
+            .filter(|d| d.fate == DeliveryStatus::Waiting)
+            .map(|d| QueuedNotice { id: Some(d.id), notice: d.notice.clone(), tries: d.tries, due: now })
             .collect();
         clerk.carriers.push((notifier.clone(), queue.clone()));
-        let mut carrier = Carrier {
+        let mut carrier = DeliveryWorker {
             jitter: ChaCha8Rng::seed_from_u64(courier.seed ^ carriers.len() as u64),
             courier: courier.clone(),
             queue,
@@ -189,13 +189,15 @@ pub fn staff(
             next_word: now,
             notifier: notifier.clone(),
         };
-        for d in ours().filter(|d| d.fate == Fate::Delivered) {
+        for d in ours().filter(|d| d.fate == DeliveryStatus::Delivered) {
             carrier.stands(&d.notice);
         }
         let key = format!("notifier/{}", carrier.notifier.name);
-        if let Some(last) = told.iter().rfind(|d| d.notice.key == key).filter(|d| d.notice.standing == Standing::Stands)
+        if let Some(last) =
+            told.iter().rfind(|d| d.notice.key == key).filter(|d| d.notice.standing == NoticeStatus::Stands)
         {
-            let condition = Condition::NotifierFailing { name: carrier.notifier.name.clone(), problem: String::new() };
+            let condition =
+                AgentCondition::NotifierFailing { name: carrier.notifier.name.clone(), problem: String::new() };
             carrier.failing = Some((last.notice.at.at, condition));
         }
         carriers.push(carrier);
@@ -203,7 +205,7 @@ pub fn staff(
     (clerk, carriers)
 }
 
-impl Clerk {
+impl Dispatcher {
     /// Works until it is stopped; what was posted by then is kept.
     pub async fn run(mut self, stop: CancellationToken) {
         let clock = self.courier.clock.clone();
@@ -251,7 +253,7 @@ impl Clerk {
                     None
                 }
             };
-            let letter = Letter { id, notice: notice.clone(), tries: 0, due: self.courier.clock.now() };
+            let letter = QueuedNotice { id, notice: notice.clone(), tries: 0, due: self.courier.clock.now() };
             let has_room = {
                 let mut state = queue.lock();
                 let has_room = state.letters.len() < QUEUE;
@@ -264,15 +266,15 @@ impl Clerk {
             };
             if !has_room {
                 self.courier.metrics.notified(&notifier.name, "dropped");
-                self.courier.note(id, Fate::Dropped, 0, "no room in the queue").await;
+                self.courier.note(id, DeliveryStatus::Dropped, 0, "no room in the queue").await;
             }
             queue.woken.notify_one();
         }
     }
 }
 
-impl Courier {
-    async fn note(&self, id: Option<i64>, fate: Fate, tries: u32, answer: &str) {
+impl Delivering {
+    async fn note(&self, id: Option<i64>, fate: DeliveryStatus, tries: u32, answer: &str) {
         let Some(id) = id else { return };
         if let Err(error) = self.store.note_delivery(id, fate, tries, self.clock.now(), answer).await {
             tracing::warn!(%error, cure = error.cure, "what became of a notice is not written down");
@@ -280,7 +282,7 @@ impl Courier {
     }
 }
 
-impl Carrier {
+impl DeliveryWorker {
     pub fn name(&self) -> &str {
         &self.notifier.name
     }
@@ -306,7 +308,7 @@ impl Carrier {
     }
 
     /// The letter that is to be sent now. When the agent stops, only what nobody else would send.
-    fn next(&self, now: Time) -> Option<Letter> {
+    fn next(&self, now: Time) -> Option<QueuedNotice> {
         let mut state = self.queue.lock();
         if state.is_closed {
             let ix = state.letters.iter().position(|l| l.id.is_none() && l.tries == 0)?;
@@ -332,16 +334,16 @@ impl Carrier {
         self.sent.len() < self.notifier.per_minute as usize
     }
 
-    async fn carry(&mut self, mut letter: Letter) {
+    async fn carry(&mut self, mut letter: QueuedNotice) {
         let now = self.courier.clock.now();
-        let is_end = letter.notice.standing == Standing::Over && self.notifier.channel.keeps_incidents();
+        let is_end = letter.notice.standing == NoticeStatus::Over && self.notifier.channel.keeps_incidents();
         // A letter that was tried has its place in the minute already; an end that a pager waits for has no need of one.
         if letter.tries == 0 && !is_end {
             if !self.is_free(now) {
                 self.held_back.push((letter.notice.severity, letter.notice.title.clone()));
                 self.courier.metrics.notified(&self.notifier.name, "held_back");
                 let said = "more than per_minute: summed up in a later notice";
-                self.courier.note(letter.id, Fate::HeldBack, 0, said).await;
+                self.courier.note(letter.id, DeliveryStatus::HeldBack, 0, said).await;
                 return;
             }
             self.sent.push_back(now);
@@ -350,20 +352,20 @@ impl Carrier {
         letter.tries = letter.tries.saturating_add(1);
         let now = self.courier.clock.now();
         match &answer {
-            Answer::Delivered(said) => {
+            NotifierReply::Delivered(said) => {
                 self.courier.metrics.notified(&self.notifier.name, "success");
-                self.courier.note(letter.id, Fate::Delivered, letter.tries, said).await;
+                self.courier.note(letter.id, DeliveryStatus::Delivered, letter.tries, said).await;
                 self.stands(&letter.notice);
                 self.next_word = now + alertmanager::EVERY;
                 self.works(now);
             }
-            Answer::Refused(problem) => {
+            NotifierReply::Refused(problem) => {
                 self.courier.metrics.notified(&self.notifier.name, "failure");
                 tracing::error!(notifier = self.notifier.name, key = letter.notice.key, "refused: {problem}");
-                self.courier.note(letter.id, Fate::Failed, letter.tries, problem).await;
+                self.courier.note(letter.id, DeliveryStatus::Failed, letter.tries, problem).await;
                 self.fails(now, FAILING, problem);
             }
-            Answer::Again { problem, after } => {
+            NotifierReply::Again { problem, after } => {
                 self.courier.metrics.notified(&self.notifier.name, "failure");
                 tracing::warn!(
                     notifier = self.notifier.name,
@@ -372,7 +374,7 @@ impl Carrier {
                     "{problem}"
                 );
                 let is_old = letter.notice.at.at + GIVE_UP_AFTER <= now;
-                let fate = if is_old { Fate::Failed } else { Fate::Waiting };
+                let fate = if is_old { DeliveryStatus::Failed } else { DeliveryStatus::Waiting };
                 self.courier.note(letter.id, fate, letter.tries, problem).await;
                 if !is_old {
                     letter.due = now + after.unwrap_or_else(|| self.wait(letter.tries));
@@ -393,7 +395,7 @@ impl Carrier {
     fn works(&mut self, now: Time) {
         self.failures = 0;
         if let Some((since, condition)) = self.failing.take() {
-            let notice = self.courier.maker.condition(now, since, &condition, Standing::Over);
+            let notice = self.courier.maker.condition(now, since, &condition, NoticeStatus::Over);
             self.courier.letterbox.post(notice);
         }
     }
@@ -403,8 +405,8 @@ impl Carrier {
         if self.failures >= FAILING && self.failing.is_none() {
             tracing::error!(notifier = self.notifier.name, "it does not deliver: {problem}");
             let condition =
-                Condition::NotifierFailing { name: self.notifier.name.clone(), problem: problem.to_owned() };
-            let notice = self.courier.maker.condition(now, now, &condition, Standing::Stands);
+                AgentCondition::NotifierFailing { name: self.notifier.name.clone(), problem: problem.to_owned() };
+            let notice = self.courier.maker.condition(now, now, &condition, NoticeStatus::Stands);
             self.failing = Some((now, condition));
             self.courier.letterbox.post(notice);
         }
@@ -423,19 +425,19 @@ impl Carrier {
         let held_back = std::mem::take(&mut self.held_back);
         let notice = self.courier.maker.summary(now, &self.notifier.name, &held_back, lost);
         let id = self.courier.store.keep_notice(&self.notifier.name, &notice).await.ok().flatten();
-        self.queue.lock().letters.push_front(Letter { id, notice, tries: 0, due: now });
+        self.queue.lock().letters.push_front(QueuedNotice { id, notice, tries: 0, due: now });
     }
 
     fn stands(&mut self, notice: &Notice) {
-        if !matches!(self.notifier.channel, Channel::Alertmanager { .. }) {
+        if !matches!(self.notifier.channel, NotifyChannel::Alertmanager { .. }) {
             return;
         }
         match notice.standing {
-            Standing::Stands | Standing::Once if notice.kind != Kind::Test => {
+            NoticeStatus::Stands | NoticeStatus::Once if notice.kind != NoticeKind::Test => {
                 self.standing.insert(notice.key.clone(), notice.clone());
             }
-            Standing::Stands | Standing::Once => {}
-            Standing::Over => {
+            NoticeStatus::Stands | NoticeStatus::Once => {}
+            NoticeStatus::Over => {
                 self.standing.remove(&notice.key);
             }
         }
@@ -443,8 +445,8 @@ impl Carrier {
 
     /// Tells an Alertmanager again of what stands: it takes what it does not hear of for over.
     async fn say_what_stands(&mut self, now: Time) {
-        let Channel::Alertmanager { url } = &self.notifier.channel else { return };
-        self.standing.retain(|_, n| n.standing == Standing::Stands || now < n.at.at + alertmanager::ONCE_FOR);
+        let NotifyChannel::Alertmanager { url } = &self.notifier.channel else { return };
+        self.standing.retain(|_, n| n.standing == NoticeStatus::Stands || now < n.at.at + alertmanager::ONCE_FOR);
         if self.standing.is_empty() || now < self.next_word || self.queue.lock().is_closed {
             return;
         }
@@ -452,8 +454,8 @@ impl Carrier {
         let standing: Vec<&Notice> = self.standing.values().collect();
         let answer = self.courier.sender.send_standing(url, &standing, self.notifier.timeout).await;
         match answer {
-            Answer::Delivered(_) => self.works(now),
-            Answer::Again { problem, .. } | Answer::Refused(problem) => {
+            NotifierReply::Delivered(_) => self.works(now),
+            NotifierReply::Again { problem, .. } | NotifierReply::Refused(problem) => {
                 self.courier.metrics.notified(&self.notifier.name, "failure");
                 self.fails(now, 1, &problem);
             }

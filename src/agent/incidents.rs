@@ -10,20 +10,20 @@
 
 use std::time::Duration;
 
-use crate::agent::deliver::Letterbox;
+use crate::agent::deliver::Outbox;
 use crate::core::model::decision::Mode;
 use crate::core::model::id::{Channel, E164};
 use crate::core::model::order::Order;
 use crate::core::model::source::Source;
 use crate::core::model::time::Time;
 use crate::core::model::verdict::Verdict;
-use crate::core::notice::condition::Condition;
-use crate::core::notice::incidents::News;
-use crate::core::notice::make::Maker;
-use crate::core::notice::{Notice, Standing};
+use crate::core::notice::condition::AgentCondition;
+use crate::core::notice::incidents::Incidents;
+use crate::core::notice::make::NoticeBuilder;
+use crate::core::notice::{Notice, NoticeStatus};
 use crate::core::rollback::entry::Entry;
 use crate::store::outbox::Delivery;
-use crate::store::{Problem, Record, StoreError};
+use crate::store::{JournalRecord, StoreError, StoreProblem};
 
 /// News older than this are not told after a restart: who was not told then knows by now.
 const RETOLD: Duration = Duration::from_secs(3600);
@@ -31,23 +31,23 @@ const RETOLD: Duration = Duration::from_secs(3600);
 /// An agent that has never seen a channel says so after this.
 const SIGHT_WITHIN: Duration = Duration::from_secs(60);
 
-pub struct Newsroom {
-    news: News,
-    post: Letterbox,
+pub struct IncidentTracker {
+    news: Incidents,
+    post: Outbox,
     began: Time,
 }
 
-impl Newsroom {
+impl IncidentTracker {
     /// Takes up where the journal ends. `told` is what the courier has kept.
     pub fn new(
-        maker: Maker,
+        maker: NoticeBuilder,
         mode: Mode,
-        post: Letterbox,
-        journal: &[Record],
+        post: Outbox,
+        journal: &[JournalRecord],
         told: &[Delivery],
         now: Time,
-    ) -> Newsroom {
-        let mut news = News::new(maker, mode);
+    ) -> IncidentTracker {
+        let mut news = Incidents::new(maker, mode);
         for record in journal {
             let late = news.tick(record.at);
             let fresh = news.fold(record.at, &record.entry);
@@ -61,12 +61,12 @@ impl Newsroom {
         }
         for notice in latest.into_values() {
             match notice.standing {
-                Standing::Over => news.close(&notice.key),
-                Standing::Stands => news.resume(notice),
-                Standing::Once => {}
+                NoticeStatus::Over => news.close(&notice.key),
+                NoticeStatus::Stands => news.resume(notice),
+                NoticeStatus::Once => {}
             }
         }
-        Newsroom { news, post, began: now }
+        IncidentTracker { news, post, began: now }
     }
 
     fn post(&self, notices: impl IntoIterator<Item = Notice>) {
@@ -83,10 +83,10 @@ impl Newsroom {
     pub fn journaled(&mut self, now: Time, result: &Result<(), StoreError>) {
         let notice = match result {
             Ok(()) => self.news.ends(now, "store"),
-            Err(e) if e.problem == Problem::Deposed => self.news.begins(now, now, Condition::LeaseLost),
+            Err(e) if e.problem == StoreProblem::Deposed => self.news.begins(now, now, AgentCondition::LeaseLost),
             Err(e) => {
                 let (problem, cure) = (e.to_string(), e.cure.to_owned());
-                self.news.begins(now, now, Condition::StoreUnwritable { problem, cure })
+                self.news.begins(now, now, AgentCondition::StoreUnwritable { problem, cure })
             }
         };
         self.post(notice);
@@ -103,7 +103,7 @@ impl Newsroom {
             self.news.ends(now, &format!("blind/{channel}"))
         } else if !was_blind || self.began + SIGHT_WITHIN <= now {
             let sources = stale.iter().map(|s| s.label()).collect();
-            self.news.begins(now, read.unwrap_or(self.began), Condition::Blind { channel, sources })
+            self.news.begins(now, read.unwrap_or(self.began), AgentCondition::Blind { channel, sources })
         } else {
             None
         };

@@ -9,14 +9,14 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::{Role, StartError};
-use crate::agent::deliver::Letterbox;
+use crate::agent::deliver::Outbox;
 use crate::clock::Clock;
 use crate::core::model::time::Time;
-use crate::core::notice::Standing;
-use crate::core::notice::condition::Condition;
-use crate::core::notice::make::Maker;
+use crate::core::notice::NoticeStatus;
+use crate::core::notice::condition::AgentCondition;
+use crate::core::notice::make::NoticeBuilder;
 use crate::store::Store;
-use crate::store::lease::{Asked, LEASE};
+use crate::store::lease::{LEASE, LeaseReply};
 
 /// The holder's name as others read it: enough to find the process.
 pub fn name() -> String {
@@ -30,7 +30,7 @@ const STAND_BY: Duration = Duration::from_secs(5);
 
 /// Who leads instead of us.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Led {
+pub struct LeaseHolder {
     pub by: String,
     /// And until when at least.
     pub until: Time,
@@ -41,15 +41,15 @@ pub async fn lead(
     role: Role,
     store: &Store,
     clock: &Clock,
-    standby: &watch::Sender<Option<Led>>,
+    standby: &watch::Sender<Option<LeaseHolder>>,
 ) -> Result<(), StartError> {
     let mut said = String::new();
     loop {
         match store.lead(&name(), clock.now()).await? {
-            Asked::Leading(_) => return Ok(()),
-            Asked::Led { by, until } if role == Role::Operator => return Err(StartError::Led { by, until }),
-            Asked::Led { by, until } => {
-                standby.send_replace(Some(Led { by: by.clone(), until }));
+            LeaseReply::Leading(_) => return Ok(()),
+            LeaseReply::Led { by, until } if role == Role::Operator => return Err(StartError::Led { by, until }),
+            LeaseReply::Led { by, until } => {
+                standby.send_replace(Some(LeaseHolder { by: by.clone(), until }));
                 if said != by {
                     tracing::warn!(leader = by, %until, "standing by: another agent leads on this state");
                     said = by;
@@ -61,7 +61,7 @@ pub async fn lead(
 }
 
 /// Renews the lease at every third of its time, until `stop` or until it is lost.
-pub async fn keep(store: Store, clock: Clock, post: Letterbox, maker: Maker, stop: CancellationToken) {
+pub async fn keep(store: Store, clock: Clock, post: Outbox, maker: NoticeBuilder, stop: CancellationToken) {
     let every: Duration = LEASE / 3;
     while clock.wait(Some(clock.now() + every), stop.cancelled()).await.is_none() {
         match store.renew(clock.now()).await {
@@ -69,7 +69,7 @@ pub async fn keep(store: Store, clock: Clock, post: Letterbox, maker: Maker, sto
             Ok(None) => {
                 tracing::error!("another agent has taken over: this one stops");
                 let now = clock.now();
-                post.post(maker.condition(now, now, &Condition::LeaseLost, Standing::Once));
+                post.post(maker.condition(now, now, &AgentCondition::LeaseLost, NoticeStatus::Once));
                 return;
             }
             // Until it is renewed, the time that is left decides what is still begun.

@@ -51,9 +51,9 @@ use crate::metrics::Metrics;
 use crate::store::{Store, StoreError};
 use crate::twilio::Client;
 
-use control::{Answer, Drifted, Looked, Refusal, Word};
+use control::{CommandAnswer, Drifted, ObservedRouting, OperatorCommand, Refusal};
 use execute::Journaled;
-use publish::explain::Memory;
+use publish::explain::DecisionHistory;
 use publish::status::Status;
 pub use start::StartError;
 
@@ -72,7 +72,7 @@ pub struct Shared {
     pub metrics: Metrics,
     pub roster: Arc<Roster>,
     /// The engine's inbox.
-    inbox: mpsc::Sender<Message>,
+    inbox: mpsc::Sender<ControlMessage>,
     /// Calls that the alert log has named, for the poller of calls.
     want_call: mpsc::Sender<CallSid>,
     /// Sources whose lag probes measure, by [`Source::index`]: better than a poll can.
@@ -91,7 +91,7 @@ impl Shared {
             }
         }
         // The inbox closes only when the agent stops; what was committed is read back at the next start.
-        let _ = self.clock.wait(None, self.inbox.send(Message::Batch(batch))).await;
+        let _ = self.clock.wait(None, self.inbox.send(ControlMessage::Batch(batch))).await;
     }
 
     /// Writes to the journal. What is not in it is not done (law 1).
@@ -117,24 +117,24 @@ pub struct Batch {
 
 /// What the engine's task is told or asked.
 #[derive(Debug)]
-pub enum Message {
+pub enum ControlMessage {
     Batch(Batch),
     /// The routing of our numbers, as read from `at` on.
     Looked {
         at: Time,
-        numbers: Vec<Looked>,
+        numbers: Vec<ObservedRouting>,
     },
     Journaled(Journaled),
     Drifted(Drifted),
     /// A fallback was looked at.
-    Fallback(poll::fallback::Looked),
+    Fallback(poll::fallback::FallbackChecked),
     /// Test calls or messages to a number showed something.
     Probed(probe::Probed),
     /// A person's word; it is only planned unless it is meant.
     Word {
-        word: Word,
+        word: OperatorCommand,
         is_meant: bool,
-        reply: oneshot::Sender<Result<Answer, Refusal>>,
+        reply: oneshot::Sender<Result<CommandAnswer, Refusal>>,
     },
     /// An operator says that these numbers are ported; the answer is how many channels were waiting.
     Ported {
@@ -148,8 +148,8 @@ pub struct Agent {
     pub status: watch::Receiver<Arc<Status>>,
     pub metrics: Metrics,
     pub roster: Arc<Roster>,
-    pub inbox: mpsc::Sender<Message>,
-    pub memory: Memory,
+    pub inbox: mpsc::Sender<ControlMessage>,
+    pub memory: DecisionHistory,
     clock: Clock,
     store: Store,
     /// Pollers and the executor: they end first.

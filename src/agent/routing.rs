@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::poll::{PollError, check_clock};
-use super::{Batch, Message, Shared};
+use super::{Batch, ControlMessage, Shared};
 use crate::clock::Clock;
 use crate::core::detect::observation::Observation;
 use crate::core::model::id::{ApplicationSid, Channel, E164, NumberSid};
@@ -15,9 +15,9 @@ use crate::core::model::roster::{NumberIx, Roster};
 use crate::core::model::source::Source;
 use crate::core::model::time::Time;
 use crate::core::routing::record::{Application, NumberRecord, Service};
-use crate::core::routing::values::Values;
+use crate::core::routing::values::RoutingValues;
 use crate::metrics::RowResult;
-use crate::twilio::wire::{NumberRead, Row};
+use crate::twilio::wire::{NumberRead, WireRow};
 use crate::twilio::{Client, Error, ErrorKind, LARGEST_PAGE};
 
 /// Between looks at the numbers: what they point at changes rarely, and matters within a minute.
@@ -85,7 +85,7 @@ impl RoutingReader {
             let mut pager = self.client.numbers(LARGEST_PAGE);
             while let Some(page) = pager.next().await? {
                 for row in page.rows {
-                    if let Ok(Row::Ours(read)) = row
+                    if let Ok(WireRow::Ours(read)) = row
                         && sids.contains(&read.record.sid)
                     {
                         numbers.push(read);
@@ -222,7 +222,7 @@ impl RoutingPoller {
             if !present.insert(ix) {
                 continue;
             }
-            match (Values::read(&raw, Channel::Voice), Values::read(&raw, Channel::Messaging)) {
+            match (RoutingValues::read(&raw, Channel::Voice), RoutingValues::read(&raw, Channel::Messaging)) {
                 (Ok(voice), Ok(messaging)) => looked.push((record.number, record.sid, [voice, messaging])),
                 (Err(bad), _) | (_, Err(bad)) => {
                     tracing::warn!(number = %record.number, %bad, "cannot tell whether somebody changed it");
@@ -248,7 +248,7 @@ impl RoutingPoller {
         }
         metrics.polled(Source::Numbers, started);
         self.shared.hand_on(Batch { source: Source::Numbers, polled_at: started, seen }).await;
-        let message = Message::Looked { at: started, numbers: looked };
+        let message = ControlMessage::Looked { at: started, numbers: looked };
         // The inbox closes only when the agent stops.
         let _ = self.shared.clock.wait(None, self.shared.inbox.send(message)).await;
         Ok(())

@@ -13,21 +13,21 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::deliver;
-use super::leader::{self, Led};
-use super::poll::{self, Alerts, Calls, Log, Messages, Poller};
+use super::leader::{self, LeaseHolder};
+use super::poll::{self, AlertLog, CallLog, MessageLog, Poller, TwilioLog};
 use super::probe::{self, Prober};
 use super::routing::RoutingPoller;
 use super::{Agent, Role, Shared, heartbeat};
-use crate::agent::control::task::EngineTask;
-use crate::agent::control::write_guard::Gate;
-use crate::agent::control::{Desk, Probing};
+use crate::agent::control::task::ControlTask;
+use crate::agent::control::write_guard::WriteGuard;
+use crate::agent::control::{Controller, Probing};
 use crate::agent::execute::Executor;
-use crate::agent::incidents::Newsroom;
+use crate::agent::incidents::IncidentTracker;
 use crate::agent::poll::fallback;
-use crate::agent::publish::explain::Memory;
+use crate::agent::publish::explain::DecisionHistory;
 use crate::agent::publish::exposition::Exposition;
 use crate::agent::publish::status::Status;
-use crate::caller::PartyKey;
+use crate::caller::CallerKey;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::core::detect::engine::Engine;
@@ -38,16 +38,16 @@ use crate::core::model::id::{CallSid, Channel};
 use crate::core::model::roster::Roster;
 use crate::core::model::source::Source;
 use crate::core::model::time::Time;
-use crate::core::notice::make::Maker;
+use crate::core::notice::make::NoticeBuilder;
 use crate::core::rollback::entry::Entry;
-use crate::core::rollback::orders::Hands;
+use crate::core::rollback::orders::Orders;
 use crate::core::rollback::saga::Illegal;
 use crate::metrics::Metrics;
 use crate::notify;
-use crate::store::{Record, Store, StoreError};
-use crate::twilio::{self, AlertLevel, Client, Entry as _};
+use crate::store::{JournalRecord, Store, StoreError};
+use crate::twilio::{self, AlertLevel, Client, LogEntry as _};
 
-use deliver::Letterbox;
+use deliver::Outbox;
 
 /// Messages to the engine that may wait: some polls of every source.
 const INBOX: usize = 64;
@@ -95,14 +95,14 @@ impl Agent {
         role: Role,
         config: &Config,
         clock: &Clock,
-        standby: &watch::Sender<Option<Led>>,
+        standby: &watch::Sender<Option<LeaseHolder>>,
     ) -> Result<Agent, StartError> {
         let store = Store::open(&config.agent.state).await?;
         store.verify().await?;
         leader::lead(role, &store, clock, standby).await?;
         let key_path = config.agent.state.with_extension("key");
-        let key =
-            PartyKey::load_or_create(&key_path).map_err(|source| StartError::Key { path: key_path.clone(), source })?;
+        let key = CallerKey::load_or_create(&key_path)
+            .map_err(|source| StartError::Key { path: key_path.clone(), source })?;
         let roster = Arc::new(config.roster.clone());
         let metrics = Metrics::new(&roster, config.engine.mode);
         let client = Client::new(config.twilio.clone(), roster.clone(), key, clock.clone(), metrics.clone())
@@ -131,9 +131,9 @@ impl Agent {
         }
         let journal = store.journal().await?;
         // The mode is asked by the guards, which a change of it reaches at once.
-        let settings = crate::core::detect::engine::Settings { mode: Mode::Auto, ..config.engine.clone() };
+        let settings = crate::core::detect::engine::EngineSettings { mode: Mode::Auto, ..config.engine.clone() };
         let mut engine = Engine::new(config.roster.clone(), settings, now);
-        let mut hands = Hands::new(config.hands.clone());
+        let mut hands = Orders::new(config.hands.clone());
         let earlier = take_up(&mut engine, &mut hands, &journal)?;
         metrics.set_mode(hands.mode());
 
@@ -149,7 +149,7 @@ impl Agent {
         let active = watch::Sender::new(true);
         let (execute, work) = mpsc::channel(ORDERS);
         let stop = CancellationToken::new();
-        let gate = Gate::new(clock.clone(), store.clone());
+        let gate = WriteGuard::new(clock.clone(), store.clone());
         let executor = Executor::new(shared.clone(), gate.clone(), inbox.clone(), stop.clone());
         let (ask, asks) = mpsc::channel(probe::ASKS.max(roster.len() * 2 + 1));
         let is_probed = role == Role::Watch && config.probes.groups.iter().flatten().any(|s| s.origin(0).is_some());
@@ -167,13 +167,13 @@ impl Agent {
             name
         };
         let mut workers = JoinSet::new();
-        let maker = Maker { roster: roster.clone(), addresses: config.agent.addresses.clone() };
+        let maker = NoticeBuilder { roster: roster.clone(), addresses: config.agent.addresses.clone() };
         let sender = notify::Sender::new(clock.clone()).map_err(|e| StartError::Http(e.to_string()))?;
         let told = store.deliveries(now - TOLD_SINCE).await?;
-        let (post, posted) = Letterbox::new();
+        let (post, posted) = Outbox::new();
         // A person's word is carried out without anybody to tell: the next agent finds it in the journal.
         let notifiers = if role == Role::Watch { config.notify.as_slice() } else { &[] };
-        let newsroom = Newsroom::new(maker.clone(), config.engine.mode, post.clone(), &journal, &told, now);
+        let newsroom = IncidentTracker::new(maker.clone(), config.engine.mode, post.clone(), &journal, &told, now);
         let parts = deliver::Parts {
             clock: clock.clone(),
             store: store.clone(),
@@ -194,7 +194,7 @@ impl Agent {
             clock.spawn(&mut workers, named("heartbeat", Box::pin(task)));
         }
         let probing = Probing { ask, groups: config.probes.groups.clone() };
-        let mut desk = Desk::new(shared.clone(), role, hands, newsroom, gate, execute, probing);
+        let mut desk = Controller::new(shared.clone(), role, hands, newsroom, gate, execute, probing);
         desk.recall(store.routing().await?);
         let watches = |channel: Channel| roster.numbers().any(|(_, n)| n.channels[channel.index()]);
         // What our numbers point at is known before the first alert is judged.
@@ -209,15 +209,15 @@ impl Agent {
         }
         if role == Role::Watch && watches(Channel::Voice) {
             let task = calls.run(active.subscribe(), stop.clone());
-            clock.spawn(&mut workers, named(Calls::SOURCE.label(), Box::pin(task)));
+            clock.spawn(&mut workers, named(CallLog::SOURCE.label(), Box::pin(task)));
         }
         if role == Role::Watch && watches(Channel::Messaging) {
             let task = messages.run(active.subscribe(), stop.clone());
-            clock.spawn(&mut workers, named(Messages::SOURCE.label(), Box::pin(task)));
+            clock.spawn(&mut workers, named(MessageLog::SOURCE.label(), Box::pin(task)));
         }
         if role == Role::Watch {
             let task = alerts.run(active.subscribe(), stop.clone());
-            clock.spawn(&mut workers, named(Alerts::SOURCE.label(), Box::pin(task)));
+            clock.spawn(&mut workers, named(AlertLog::SOURCE.label(), Box::pin(task)));
         }
         if is_probed {
             clock.spawn(&mut workers, named("prober", Box::pin(prober.run(asks, stop.clone()))));
@@ -227,7 +227,7 @@ impl Agent {
         clock.spawn(&mut workers, named("lease", Box::pin(lease)));
         let status_rx = status.subscribe();
         let asking = shared.clone();
-        let task = EngineTask::new(shared, engine, earlier, desk, active, status);
+        let task = ControlTask::new(shared, engine, earlier, desk, active, status);
         let mut engine = JoinSet::new();
         let stop_engine = CancellationToken::new();
         clock.spawn(&mut engine, named("engine", Box::pin(task.run(inbox_rx, stop_engine.clone()))));
@@ -240,7 +240,7 @@ impl Agent {
             metrics,
             roster,
             inbox,
-            memory: Memory::new(store.clone(), config),
+            memory: DecisionHistory::new(store.clone(), config),
             clock: clock.clone(),
             store,
             workers,
@@ -253,9 +253,9 @@ impl Agent {
 
 /// One poller a log.
 struct Pollers {
-    calls: Poller<Calls>,
-    messages: Poller<Messages>,
-    alerts: Poller<Alerts>,
+    calls: Poller<CallLog>,
+    messages: Poller<MessageLog>,
+    alerts: Poller<AlertLog>,
 }
 
 /// Takes in the logs as they were seen by the agent before: of the last hours, and of as long before it was
@@ -264,7 +264,7 @@ async fn catch_up(
     shared: &Shared,
     config: &Config,
     engine: &mut Engine,
-    hands: &Hands,
+    hands: &Orders,
     wanted: mpsc::Receiver<CallSid>,
 ) -> Result<Pollers, StartError> {
     let (store, now) = (&shared.store, shared.clock.now());
@@ -278,9 +278,9 @@ async fn catch_up(
     let since = again.min(now - config.engine.remember);
     let none = || mpsc::channel(1).1;
     let poll = || config.poll.clone();
-    let mut calls = Poller::<Calls>::new(shared.clone(), poll(), polled_calls, wanted);
-    let mut messages = Poller::<Messages>::new(shared.clone(), poll(), polled_messages, none());
-    let mut alerts = Poller::<Alerts>::new(shared.clone(), poll(), polled_alerts, none());
+    let mut calls = Poller::<CallLog>::new(shared.clone(), poll(), polled_calls, wanted);
+    let mut messages = Poller::<MessageLog>::new(shared.clone(), poll(), polled_messages, none());
+    let mut alerts = Poller::<AlertLog>::new(shared.clone(), poll(), polled_alerts, none());
     let mut first = None;
     let mut back = hands.came_back().into_iter().peekable();
     let restored = |engine: &mut Engine, (at, number, channel)| {
@@ -333,7 +333,11 @@ async fn note_start(store: &Store, config: &Config, now: Time) -> Result<(), Sto
 }
 
 /// Puts the engine and the hands where the journal ends. Returns the latest decisions, newest first.
-fn take_up(engine: &mut Engine, hands: &mut Hands, journal: &[Record]) -> Result<Vec<Arc<Decision>>, StartError> {
+fn take_up(
+    engine: &mut Engine,
+    hands: &mut Orders,
+    journal: &[JournalRecord],
+) -> Result<Vec<Arc<Decision>>, StartError> {
     let mut decisions = Vec::new();
     for record in journal {
         hands.fold(record.at, &record.entry).map_err(|source| StartError::Journal { seq: record.seq, source })?;

@@ -24,14 +24,14 @@ use crate::agent::Agent;
 use crate::clock::{Clock, Pace};
 use crate::config::Config;
 use crate::sim::{Scenario, Sim, Truth};
-use story::{Story, Summary};
-use view::View;
+use story::{DemoSummary, Story};
+use view::DemoView;
 
 /// The day that is played.
 pub const SCENARIO: &str = include_str!("../../tests/scenarios/port-day.toml");
 
 #[derive(Debug, clap::Args)]
-pub struct Arguments {
+pub struct DemoArguments {
     /// Another day of the same kind
     #[arg(long, default_value_t = 7)]
     seed: u64,
@@ -52,7 +52,7 @@ pub struct Arguments {
 /// What is looked at this often, in the day's own time.
 const FRAME: Duration = Duration::from_secs(15);
 
-pub fn demo(arguments: &Arguments) -> anyhow::Result<Exit> {
+pub fn demo(arguments: &DemoArguments) -> anyhow::Result<Exit> {
     let mut scenario = Scenario::parse(SCENARIO)?;
     scenario.seed = arguments.seed;
     let start = scenario.start.context("the demo's scenario has no start")?;
@@ -67,7 +67,7 @@ pub fn demo(arguments: &Arguments) -> anyhow::Result<Exit> {
     runtime.block_on(clock.drive(pace, play(scenario, &clock, arguments, &folder.0)))
 }
 
-async fn play(scenario: Scenario, clock: &Clock, arguments: &Arguments, folder: &Path) -> anyhow::Result<Exit> {
+async fn play(scenario: Scenario, clock: &Clock, arguments: &DemoArguments, folder: &Path) -> anyhow::Result<Exit> {
     let mut signals = Signals::listen()?;
     let without = Truth::without_help(&scenario)?;
     let until = clock.now() + scenario.lasts;
@@ -89,7 +89,7 @@ async fn play(scenario: Scenario, clock: &Clock, arguments: &Arguments, folder: 
     servers.spawn(admin::serve::serve(admin::router(&agent, clock, None), listener, stop.clone()));
 
     let mut story = Story::new(&sim, &config.roster);
-    let mut view = View::start(arguments.json, arguments.plain, address)?;
+    let mut view = DemoView::start(arguments.json, arguments.plain, address)?;
     let mut stopped = false;
     while !stopped && clock.now() < until {
         stopped = clock.wait(Some(clock.now() + FRAME), signals.next()).await.is_some();
@@ -100,7 +100,7 @@ async fn play(scenario: Scenario, clock: &Clock, arguments: &Arguments, folder: 
     if stopped {
         say("stopped")?;
     } else {
-        let summary = Summary::new(&story, &sim, &without);
+        let summary = DemoSummary::new(&story, &sim, &without);
         let text = if arguments.json { summary.json(&story)? } else { summary.text(address) };
         say(&text)?;
         if arguments.keep_open {

@@ -47,7 +47,7 @@ struct Arguments {
 enum Command {
     /// Plays a whole port day against an embedded pretend Twilio; no account, no network
     #[command(after_help = "Example:\n  ringback demo\n  ringback demo --json | jq .summary")]
-    Demo(demo::Arguments),
+    Demo(demo::DemoArguments),
     /// Runs the agent
     #[command(after_help = "Example:\n  TWILIO_AUTH_TOKEN=… ringback run --config ringback.toml")]
     Run {
@@ -63,12 +63,12 @@ enum Command {
         after_help = "Example:\n  ringback replay --config ringback.toml --events log.jsonl --decisions out.jsonl\n  \
         ringback replay --config ringback.toml --events log.jsonl --compare stricter.toml"
     )]
-    Replay(replay::Arguments),
+    Replay(replay::ReplayArguments),
     /// Fire drill on a spare number: break, detect, swap, prove, restore, with timings
     #[command(
         after_help = "Example:\n  ringback rehearse --config ringback.toml --record drill.md\n  ringback rehearse --put-back"
     )]
-    Rehearse(rehearse::Arguments),
+    Rehearse(rehearse::RehearseArguments),
     /// Swaps numbers to their fallback
     #[command(after_help = "Example:\n  ringback rollback --group support --reason 'app is down'")]
     Rollback(operate::Rollback),
@@ -114,7 +114,7 @@ enum Command {
         after_help = "Example:\n  ringback notify --test ops\n  ringback notify --render unproven --notifier ops\n  \
         ringback notify --log"
     )]
-    Notify(notify::Arguments),
+    Notify(notify::NotifyArguments),
     /// Verifies that the journal is whole
     #[command(after_help = "Example:\n  ringback journal --verify")]
     Journal {
@@ -129,10 +129,10 @@ enum Command {
     #[command(
         after_help = "Example:\n  ringback simulate --config ringback.toml\n  ringback simulate --days 50000 --seed 7 --json"
     )]
-    Simulate(simulate::Arguments),
+    Simulate(simulate::SimulateArguments),
     /// Runs the pretend Twilio alone
     #[command(after_help = "Example:\n  ringback sim --scenario day.toml --listen 127.0.0.1:4010")]
-    Sim(sim::Arguments),
+    Sim(sim::SimArguments),
 }
 
 /// Runs the command line.

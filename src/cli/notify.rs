@@ -9,15 +9,15 @@ use super::{Exit, complain, say};
 use crate::clock::Clock;
 use crate::config::{Config, ProcessEnv};
 use crate::core::model::time::Time;
-use crate::core::notice::make::Maker;
+use crate::core::notice::make::NoticeBuilder;
 use crate::core::notice::sample::every_kind;
-use crate::core::notice::{Kind, Notice};
-use crate::notify::{Answer, Notifier, Sender};
+use crate::core::notice::{Notice, NoticeKind};
+use crate::notify::{Notifier, NotifierReply, Sender};
 use crate::store::Store;
 use crate::store::outbox::Delivery;
 
 #[derive(Debug, clap::Args)]
-pub struct Arguments {
+pub struct NotifyArguments {
     /// Send a test notice to this notifier and print what it answers
     #[arg(long, value_name = "NAME", conflicts_with_all = ["render", "log"], required_unless_present_any = ["render", "log"])]
     test: Option<String>,
@@ -38,7 +38,7 @@ pub struct Arguments {
     json: bool,
 }
 
-pub fn notify(arguments: &Arguments) -> anyhow::Result<Exit> {
+pub fn notify(arguments: &NotifyArguments) -> anyhow::Result<Exit> {
     let config = Config::load(&arguments.config, &ProcessEnv)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     if let Some(name) = &arguments.test {
@@ -62,8 +62,8 @@ fn find<'c>(config: &'c Config, name: &str) -> Option<&'c Notifier> {
     found
 }
 
-fn maker(config: &Config) -> Maker {
-    Maker { roster: Arc::new(config.roster.clone()), addresses: config.agent.addresses.clone() }
+fn maker(config: &Config) -> NoticeBuilder {
+    NoticeBuilder { roster: Arc::new(config.roster.clone()), addresses: config.agent.addresses.clone() }
 }
 
 async fn test(config: &Config, name: &str, json: bool) -> anyhow::Result<Exit> {
@@ -72,9 +72,9 @@ async fn test(config: &Config, name: &str, json: bool) -> anyhow::Result<Exit> {
     let notice = maker(config).test(clock.now(), name);
     let answer = Sender::new(clock)?.send(notifier, &notice).await;
     let (result, exit) = match &answer {
-        Answer::Delivered(_) => ("delivered", Exit::Done),
-        Answer::Again { .. } => ("not delivered, another try may help", Exit::FoundTrouble),
-        Answer::Refused(_) => ("refused", Exit::FoundTrouble),
+        NotifierReply::Delivered(_) => ("delivered", Exit::Done),
+        NotifierReply::Again { .. } => ("not delivered, another try may help", Exit::FoundTrouble),
+        NotifierReply::Refused(_) => ("refused", Exit::FoundTrouble),
     };
     if json {
         say(&json!({ "notifier": name, "delivered": exit == Exit::Done, "answer": answer.text() }).to_string())?;
@@ -114,7 +114,7 @@ fn render(
     config: &Config,
     runtime: &tokio::runtime::Runtime,
     what: &str,
-    arguments: &Arguments,
+    arguments: &NotifyArguments,
 ) -> anyhow::Result<Exit> {
     let notifier = match &arguments.notifier {
         None => None,
@@ -124,7 +124,7 @@ fn render(
         },
     };
     let mut notices: Vec<Notice> = Vec::new();
-    if what.is_empty() || Kind::ALL.iter().any(|k| k.label() == what) {
+    if what.is_empty() || NoticeKind::ALL.iter().any(|k| k.label() == what) {
         let every = every_kind(&maker(config), Clock::system().now());
         notices.extend(every.into_iter().filter(|n| what.is_empty() || n.kind.label() == what));
     } else {
@@ -137,7 +137,7 @@ fn render(
             }
         }
         if notices.is_empty() {
-            let kinds: Vec<&str> = Kind::ALL.iter().map(|k| k.label()).collect();
+            let kinds: Vec<&str> = NoticeKind::ALL.iter().map(|k| k.label()).collect();
             complain(&format!(
                 "ringback: {what:?} is no kind of notice, and nothing of that name was told; kinds are {}",
                 kinds.join(", ")

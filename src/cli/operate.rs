@@ -20,8 +20,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Exit, complain, log, say};
 use crate::admin;
-use crate::admin::commands::{Approve, Done, Hold, Planned, SetMode, Swap};
-use crate::admin::openapi::Line;
+use crate::admin::commands::{Approve, CommandDone, HoldRequest, OrderRequest, Planned, SetMode};
+use crate::admin::openapi::DecisionLine;
 use crate::agent::{Agent, Role};
 use crate::clock::Clock;
 use crate::config::{Config, ProcessEnv};
@@ -148,8 +148,8 @@ pub fn restore(arguments: Restore) -> anyhow::Result<Exit> {
     operate(&common, async |desk| desk.swap("restore", &asked, yes, common.json).await)
 }
 
-fn swap(selection: &Selection, common: &Common, force: bool, at_once: bool) -> Swap {
-    Swap {
+fn swap(selection: &Selection, common: &Common, force: bool, at_once: bool) -> OrderRequest {
+    OrderRequest {
         all: selection.all,
         group: selection.group.clone(),
         numbers: selection.numbers.clone(),
@@ -174,10 +174,10 @@ pub fn release(arguments: Release) -> anyhow::Result<Exit> {
     operate(&common, async |desk| desk.word("release", &asked, common.json).await)
 }
 
-fn scope(selection: Selection, common: &Common, seconds: Option<u32>) -> Hold {
+fn scope(selection: Selection, common: &Common, seconds: Option<u32>) -> HoldRequest {
     let Selection { numbers, group, all, channel } = selection;
     let (reason, author) = (common.reason.clone(), common.author.clone());
-    Hold { all, group, numbers, channel, reason, author, seconds }
+    HoldRequest { all, group, numbers, channel, reason, author, seconds }
 }
 
 pub fn approve(arguments: ApproveArguments) -> anyhow::Result<Exit> {
@@ -193,7 +193,7 @@ pub fn set_mode(arguments: ModeArguments) -> anyhow::Result<Exit> {
 }
 
 /// Finds the agent, or becomes one for the length of `word`.
-fn operate(common: &Common, word: impl AsyncFn(&Desk) -> anyhow::Result<Exit>) -> anyhow::Result<Exit> {
+fn operate(common: &Common, word: impl AsyncFn(&ApiClient) -> anyhow::Result<Exit>) -> anyhow::Result<Exit> {
     let config = Config::load(&common.config, &ProcessEnv)?;
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
         let http = reqwest_client()?;
@@ -202,7 +202,7 @@ fn operate(common: &Common, word: impl AsyncFn(&Desk) -> anyhow::Result<Exit>) -
             let Some(token) = config.agent.token.clone() else {
                 bail!("the agent at {url} takes no word without its token: set RINGBACK_TOKEN, or agent.token_file");
             };
-            return word(&Desk { http, url, token, is_alone: false }).await;
+            return word(&ApiClient { http, url, token, is_alone: false }).await;
         }
         complain("no agent is running: taking the lease");
         log::start("warn")?;
@@ -215,7 +215,7 @@ fn operate(common: &Common, word: impl AsyncFn(&Desk) -> anyhow::Result<Exit>) -
         let mut server = JoinSet::new();
         let router = admin::router(&agent, &clock, Some(token.clone()));
         clock.spawn(&mut server, admin::serve::serve(router, listener, stop.clone()));
-        let exit = word(&Desk { http, url, token, is_alone: true }).await;
+        let exit = word(&ApiClient { http, url, token, is_alone: true }).await;
         let in_time = agent.stop().await;
         stop.cancel();
         while server.join_next().await.is_some() {}
@@ -243,7 +243,7 @@ const LOOK_AFTER: Duration = Duration::from_millis(300);
 const WAIT_FOR: Duration = Duration::from_secs(15 * 60);
 
 /// Where words are given.
-struct Desk {
+struct ApiClient {
     http: reqwest::Client,
     url: String,
     token: SecretString,
@@ -251,7 +251,7 @@ struct Desk {
     is_alone: bool,
 }
 
-impl Desk {
+impl ApiClient {
     /// The agent's answer, or `None` after its complaint was printed.
     async fn post<T: DeserializeOwned>(&self, verb: &str, body: &impl Serialize) -> anyhow::Result<Option<T>> {
         let request = self
@@ -271,18 +271,19 @@ impl Desk {
     }
 
     async fn word(&self, verb: &str, body: &impl Serialize, json: bool) -> anyhow::Result<Exit> {
-        let Some(done) = self.post::<Done>(verb, body).await? else {
+        let Some(done) = self.post::<CommandDone>(verb, body).await? else {
             return Ok(Exit::FoundTrouble);
         };
         say(&if json { serde_json::to_string(&done)? } else { done.done })?;
         Ok(Exit::Done)
     }
 
-    async fn swap(&self, verb: &str, asked: &Swap, yes: bool, json: bool) -> anyhow::Result<Exit> {
+    async fn swap(&self, verb: &str, asked: &OrderRequest, yes: bool, json: bool) -> anyhow::Result<Exit> {
         let Some(plan) = self.post::<Planned>(verb, asked).await? else {
             return Ok(Exit::FoundTrouble);
         };
-        let will: Vec<&Line> = plan.lines.iter().filter(|l| l.will == "rollback" || l.will == "restore").collect();
+        let will: Vec<&DecisionLine> =
+            plan.lines.iter().filter(|l| l.will == "rollback" || l.will == "restore").collect();
         if self.is_alone && plan.is_staged {
             complain(
                 "ringback: no agent is running, so nobody can tell whether a canary's callers are served: start the \
@@ -412,7 +413,7 @@ pub fn status(config: &Path, json: bool) -> anyhow::Result<Exit> {
 
 /// `ringback explain`: what the journal says of a decision, and whether it still follows.
 pub fn explain(config: &Path, id: &str, json: bool) -> anyhow::Result<Exit> {
-    use crate::agent::publish::explain::Memory;
+    use crate::agent::publish::explain::DecisionHistory;
     use crate::core::explain::Recomputed;
     use crate::store::Store;
     let config = Config::load(config, &ProcessEnv)?;
@@ -425,7 +426,7 @@ pub fn explain(config: &Path, id: &str, json: bool) -> anyhow::Result<Exit> {
     };
     let found = tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
         let store = Store::open(&config.agent.state).await?;
-        Memory::new(store, &config).explain(id).await
+        DecisionHistory::new(store, &config).explain(id).await
     })?;
     let Some(explanation) = found else {
         complain(&format!("ringback: {id} is not in the journal"));

@@ -11,11 +11,11 @@ use super::{Exit, complain, log, say};
 use crate::clock::Clock;
 use crate::config::{Config, ProcessEnv};
 use crate::core::model::id::E164;
-use crate::rehearse::back::WayBack;
+use crate::rehearse::back::RestoreGuard;
 use crate::rehearse::{Drill, DrillError};
 
 #[derive(Debug, clap::Args)]
-pub struct Arguments {
+pub struct RehearseArguments {
     /// The configuration file
     #[arg(long, value_name = "FILE", default_value = "ringback.toml")]
     config: PathBuf,
@@ -42,7 +42,7 @@ pub struct Arguments {
     log: String,
 }
 
-pub fn rehearse(arguments: &Arguments) -> anyhow::Result<Exit> {
+pub fn rehearse(arguments: &RehearseArguments) -> anyhow::Result<Exit> {
     let config = Config::load(&arguments.config, &ProcessEnv)?;
     log::start(&arguments.log)?;
     let exit = tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(run(arguments, &config));
@@ -55,7 +55,7 @@ pub fn rehearse(arguments: &Arguments) -> anyhow::Result<Exit> {
     }
 }
 
-async fn run(arguments: &Arguments, config: &Config) -> anyhow::Result<Exit> {
+async fn run(arguments: &RehearseArguments, config: &Config) -> anyhow::Result<Exit> {
     let mut signals = Signals::listen()?;
     let stop = CancellationToken::new();
     let mut work = pin!(work(arguments, config, &stop));
@@ -77,11 +77,11 @@ async fn run(arguments: &Arguments, config: &Config) -> anyhow::Result<Exit> {
     }
 }
 
-async fn work(arguments: &Arguments, config: &Config, stop: &CancellationToken) -> anyhow::Result<Exit> {
+async fn work(arguments: &RehearseArguments, config: &Config, stop: &CancellationToken) -> anyhow::Result<Exit> {
     let clock = Clock::system();
     {
         // Whatever else the configuration says by now, this must work.
-        let back = WayBack::new(config, &clock)?;
+        let back = RestoreGuard::new(config, &clock)?;
         match back.recover(arguments.force).await? {
             Some(number) => complain(&format!("ringback: an earlier drill was cut off: {number} is put back")),
             None if arguments.put_back => complain("ringback: no drill was cut off: there is nothing to put back"),

@@ -9,14 +9,14 @@ use anyhow::Context;
 use serde::Serialize;
 
 use super::{Exit, complain, say};
-use crate::config::Rules;
+use crate::config::AlertRules;
 use crate::core::model::decision::{Action, Decision};
 use crate::core::model::id::{Channel, E164};
 use crate::core::model::time::Time;
 use crate::replay::{Remark, Summary, play};
 
 #[derive(Debug, clap::Args)]
-pub struct Arguments {
+pub struct ReplayArguments {
     /// The configuration file; no credentials are needed
     #[arg(long, value_name = "FILE", default_value = "ringback.toml")]
     config: PathBuf,
@@ -40,15 +40,15 @@ const TOLD: u64 = 20;
 /// Bytes between two signs of progress.
 const PROGRESS: u64 = 16 << 20;
 
-pub fn replay(arguments: &Arguments) -> anyhow::Result<Exit> {
-    let rules = Rules::load(&arguments.config)?;
+pub fn replay(arguments: &ReplayArguments) -> anyhow::Result<Exit> {
+    let rules = AlertRules::load(&arguments.config)?;
     match &arguments.compare {
-        Some(other) => compare(arguments, &rules, &Rules::load(other)?, other),
+        Some(other) => compare(arguments, &rules, &AlertRules::load(other)?, other),
         None => one(arguments, &rules),
     }
 }
 
-fn one(arguments: &Arguments, rules: &Rules) -> anyhow::Result<Exit> {
+fn one(arguments: &ReplayArguments, rules: &AlertRules) -> anyhow::Result<Exit> {
     let is_stdout = arguments.decisions.as_deref() == Some(Path::new("-"));
     let mut out: Option<Box<dyn Write>> = match &arguments.decisions {
         None => None,
@@ -88,7 +88,7 @@ fn one(arguments: &Arguments, rules: &Rules) -> anyhow::Result<Exit> {
 /// Plays the file once.
 fn run(
     events: &Path,
-    rules: &Rules,
+    rules: &AlertRules,
     is_first: bool,
     decided: &mut impl FnMut(&Decision) -> io::Result<()>,
 ) -> anyhow::Result<Summary> {
@@ -185,12 +185,17 @@ struct Pair {
 
 type Rollbacks = BTreeMap<(E164, Channel), Time>;
 
-fn compare(arguments: &Arguments, first: &Rules, other: &Rules, other_path: &Path) -> anyhow::Result<Exit> {
+fn compare(
+    arguments: &ReplayArguments,
+    first: &AlertRules,
+    other: &AlertRules,
+    other_path: &Path,
+) -> anyhow::Result<Exit> {
     anyhow::ensure!(
         arguments.events != Path::new("-"),
         "--compare reads the recording twice: name a file with --events, not -"
     );
-    let rollbacks = |rules: &Rules, is_first: bool| -> anyhow::Result<(Summary, Rollbacks)> {
+    let rollbacks = |rules: &AlertRules, is_first: bool| -> anyhow::Result<(Summary, Rollbacks)> {
         let mut rollbacks = Rollbacks::new();
         let summary = run(&arguments.events, rules, is_first, &mut |d| {
             if d.action == Action::Rollback {

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Exit, complain, log};
 use crate::admin;
-use crate::admin::standby::Front;
+use crate::admin::standby::SwappableRouter;
 use crate::agent::{Agent, Role};
 use crate::clock::Clock;
 use crate::config::notify::law_13;
@@ -56,7 +56,7 @@ async fn agent(config: &Config) -> anyhow::Result<Exit> {
     let clock = Clock::system();
     // The address answers from the first moment on: who stands by is not dead.
     let (standby, leader) = watch::channel(None);
-    let front = Front::new(admin::standby::router(leader));
+    let front = SwappableRouter::new(admin::standby::router(leader));
     let stop = CancellationToken::new();
     let mut server = JoinSet::new();
     clock.spawn(&mut server, admin::serve::serve(front.router(), listener, stop.clone()));

@@ -14,7 +14,7 @@ use crate::core::model::time::Time;
 use crate::sim::{Scenario, Sim};
 
 #[derive(Debug, clap::Args)]
-pub struct Arguments {
+pub struct SimArguments {
     /// The day to play; without it, the demo's
     #[arg(long, value_name = "FILE")]
     scenario: Option<PathBuf>,
@@ -29,7 +29,7 @@ pub struct Arguments {
     manual: bool,
 }
 
-pub fn sim(arguments: &Arguments) -> anyhow::Result<Exit> {
+pub fn sim(arguments: &SimArguments) -> anyhow::Result<Exit> {
     let mut scenario = match &arguments.scenario {
         None => Scenario::parse(super::demo::SCENARIO)?,
         Some(path) => {
@@ -60,7 +60,7 @@ pub fn sim(arguments: &Arguments) -> anyhow::Result<Exit> {
     runtime.block_on(clock.drive(Pace::Free, serve(scenario, &clock, arguments)))
 }
 
-async fn serve(scenario: Scenario, clock: &Clock, arguments: &Arguments) -> anyhow::Result<Exit> {
+async fn serve(scenario: Scenario, clock: &Clock, arguments: &SimArguments) -> anyhow::Result<Exit> {
     let listener = TcpListener::bind(arguments.listen)
         .await
         .with_context(|| format!("cannot listen on {}: name another address with --listen", arguments.listen))?;

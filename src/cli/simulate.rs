@@ -5,13 +5,13 @@ use std::io::{self, IsTerminal, Write as _};
 use std::path::PathBuf;
 
 use super::{Exit, complain, say};
-use crate::config::Rules;
+use crate::config::AlertRules;
 use crate::core::model::id::GroupName;
-use crate::simulate::report::{FaultKind, GroupReport, Report, Sight};
+use crate::simulate::report::{FaultShape, FaultSight, GroupReport, SimulationReport};
 use crate::simulate::{LEVELS, WATCHED_FOR, simulate as run};
 
 #[derive(Debug, clap::Args)]
-pub struct Arguments {
+pub struct SimulateArguments {
     /// The configuration file; no credentials are needed
     #[arg(long, value_name = "FILE", default_value = "ringback.toml")]
     config: PathBuf,
@@ -26,8 +26,8 @@ pub struct Arguments {
     json: bool,
 }
 
-pub fn simulate(arguments: &Arguments) -> anyhow::Result<Exit> {
-    let rules = Rules::load(&arguments.config)?;
+pub fn simulate(arguments: &SimulateArguments) -> anyhow::Result<Exit> {
+    let rules = AlertRules::load(&arguments.config)?;
     let shows = io::stderr().is_terminal();
     let mut shown = None;
     let mut progress = |done: f64| {
@@ -70,7 +70,7 @@ fn warning(g: &GroupReport) -> String {
     )
 }
 
-fn text(report: &Report) -> String {
+fn text(report: &SimulationReport) -> String {
     let groups: Vec<String> = report.groups.iter().map(group_text).collect();
     let mut text = format!("{}\n\n{NOTE}", groups.join("\n\n"));
     if let Some(days) = report.groups.iter().filter_map(GroupReport::wants_days).max() {
@@ -103,8 +103,8 @@ fn group_text(g: &GroupReport) -> String {
         figure(p.high),
         q.number_days
     );
-    let faults: Vec<FaultKind> =
-        FaultKind::ALL.into_iter().filter(|f| g.faults.iter().any(|s| s.fault == *f)).collect();
+    let faults: Vec<FaultShape> =
+        FaultShape::ALL.into_iter().filter(|f| g.faults.iter().any(|s| s.fault == *f)).collect();
     let row = |first: &str, cells: Vec<String>| {
         let cells: Vec<String> = cells.iter().map(|c| format!("{c:<29}")).collect();
         format!("\n  {first:<15}{}", cells.concat()).trim_end().to_owned()
@@ -112,14 +112,14 @@ fn group_text(g: &GroupReport) -> String {
     let line = |first: &str, cells| format!("\n{}", row(first, cells).trim_start_matches('\n'));
     text += &line("callers a day", faults.iter().map(|f| f.text().to_owned()).collect());
     for level in LEVELS {
-        let of = |f: &FaultKind| g.faults.iter().find(|s| s.fault == *f && s.callers_a_day == level);
+        let of = |f: &FaultShape| g.faults.iter().find(|s| s.fault == *f && s.callers_a_day == level);
         text += &line(&level.to_string(), faults.iter().map(|f| of(f).map_or_else(String::new, cell)).collect());
     }
     text
 }
 
 /// Callers and time: `4 (6), 12 min (31 min)`.
-fn cell(s: &Sight) -> String {
+fn cell(s: &FaultSight) -> String {
     if s.trials == 0 {
         return "rolled back before".to_owned();
     }

@@ -13,7 +13,12 @@ use crate::twilio;
 use crate::twilio::credentials::{Credentials, Secret};
 use crate::twilio::host::Hosts;
 
-pub(super) fn read_twilio(mut s: Section<'_>, dir: &Path, env: &dyn Env, faults: &Faults) -> Option<twilio::Settings> {
+pub(super) fn read_twilio(
+    mut s: Section<'_>,
+    dir: &Path,
+    env: &dyn Env,
+    faults: &Faults,
+) -> Option<twilio::ClientSettings> {
     let account = read_account(&mut s, env, faults);
     let secret = read_secret(&mut s, dir, env, faults);
     let base_url = s.parse::<Url>("base_url");
@@ -56,7 +61,7 @@ pub(super) fn read_twilio(mut s: Section<'_>, dir: &Path, env: &dyn Env, faults:
         Some(url) => Hosts::One(url.value),
         None => Hosts::Twilio { edge: edge.map(|e| e.value), region: region.map(|r| r.value) },
     };
-    Some(twilio::Settings {
+    Some(twilio::ClientSettings {
         credentials: Credentials { account: account?, secret: secret? },
         hosts,
         timeout,

@@ -38,7 +38,7 @@ pub fn read(s: &mut Section<'_>, channels: [bool; 2], passive: Duration) -> Dete
 fn read_detector(mut s: Section<'_>) -> Params {
     let default = Params::default();
     let is_on = s.boolean("enabled").unwrap_or(default.is_on);
-    let budget = s.parse::<params::Budget>("budget").map_or(default.budget, |b| b.value);
+    let budget = s.parse::<params::FalseAlarmBudget>("budget").map_or(default.budget, |b| b.value);
     let cap = s.number("usual_failures", params::CAP.0, params::CAP.1).map_or(default.cap, |n| n.value);
     s.finish();
     Params { is_on, budget, cap, ..default }

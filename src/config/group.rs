@@ -8,13 +8,13 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use url::Url;
 
-use super::section::{Fault, Faults, Section};
+use super::section::{ConfigFault, Faults, Section};
 use super::{detection, numbers, probe};
 use crate::core::detect::statistic::Detection;
 use crate::core::model::id::{Channel, E164, GroupName};
 use crate::core::model::roster::{Number, PortAt, Roster};
 use crate::core::model::time::Time;
-use crate::core::probe::Settings;
+use crate::core::probe::ProbeSettings;
 
 /// The groups read so far.
 #[derive(Default)]
@@ -25,7 +25,7 @@ pub struct Groups {
     /// How each group's trouble is found, by group.
     pub detection: Vec<Detection>,
     /// How each group is probed, by group.
-    pub probes: Vec<Option<Settings>>,
+    pub probes: Vec<Option<ProbeSettings>>,
     /// Where each number was named, for the fault of naming it twice.
     named: HashMap<E164, String>,
 }
@@ -118,7 +118,7 @@ impl Groups {
             match place {
                 Place::Toml(span) => faults.at(span.clone(), text),
                 Place::Csv(path, line) => {
-                    faults.push(Fault { file: path.to_path_buf(), place: Some((*line, 1)), text });
+                    faults.push(ConfigFault { file: path.to_path_buf(), place: Some((*line, 1)), text });
                 }
             }
         }
@@ -127,7 +127,7 @@ impl Groups {
             match place {
                 Place::Toml(span) => faults.at(span.clone(), text),
                 Place::Csv(path, line) => {
-                    faults.push(Fault { file: path.to_path_buf(), place: Some((*line, 1)), text });
+                    faults.push(ConfigFault { file: path.to_path_buf(), place: Some((*line, 1)), text });
                 }
             }
             return;

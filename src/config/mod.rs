@@ -36,18 +36,18 @@ use crate::twilio;
 use account::{read_twilio, secret_file};
 pub use probe::Probes;
 pub use rehearse::Rehearsal;
-pub use section::{Fault, span_text};
+pub use section::{ConfigFault, span_text};
 use section::{Faults, Section};
 
 /// Everything that was decided before the agent starts.
 #[derive(Debug, Clone)]
 pub struct Config {
-    pub twilio: twilio::Settings,
-    pub agent: Agent,
+    pub twilio: twilio::ClientSettings,
+    pub agent: AgentConfig,
     pub poll: Poll,
     pub probes: Probes,
-    pub engine: engine::Settings,
-    pub hands: orders::Settings,
+    pub engine: engine::EngineSettings,
+    pub hands: orders::RollbackSettings,
     pub roster: Roster,
     pub per_number: PerNumber,
     /// The fire drill, if one is prepared.
@@ -58,7 +58,7 @@ pub struct Config {
 }
 
 #[derive(Debug, Clone)]
-pub struct Agent {
+pub struct AgentConfig {
     pub listen: SocketAddr,
     /// The SQLite file.
     pub state: PathBuf,
@@ -113,7 +113,7 @@ impl Env for HashMap<&str, &str> {
 
 /// Everything that is wrong with a configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BadConfig(pub Vec<Fault>);
+pub struct BadConfig(pub Vec<ConfigFault>);
 
 impl std::fmt::Display for BadConfig {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -147,20 +147,20 @@ impl Config {
 /// What the file says of whom we watch and how we decide: all that work without an account needs.
 /// Credentials are not asked for; whatever else is wrong with the file is a fault all the same.
 #[derive(Debug, Clone)]
-pub struct Rules {
+pub struct AlertRules {
     pub probes: Probes,
-    pub engine: engine::Settings,
-    pub hands: orders::Settings,
+    pub engine: engine::EngineSettings,
+    pub hands: orders::RollbackSettings,
     pub roster: Roster,
 }
 
-impl Rules {
-    pub fn load(path: &Path) -> Result<Rules, BadConfig> {
+impl AlertRules {
+    pub fn load(path: &Path) -> Result<AlertRules, BadConfig> {
         let text = read_file(path)?;
-        Rules::parse(path, &text)
+        AlertRules::parse(path, &text)
     }
 
-    pub fn parse(path: &Path, text: &str) -> Result<Rules, BadConfig> {
+    pub fn parse(path: &Path, text: &str) -> Result<AlertRules, BadConfig> {
         parse(path, text, |top| read_rules(top, path))
     }
 }
@@ -168,7 +168,7 @@ impl Rules {
 fn read_file(path: &Path) -> Result<String, BadConfig> {
     std::fs::read_to_string(path).map_err(|e| {
         let text = format!("cannot be read: {e}; name the file with --config");
-        BadConfig(vec![Fault { file: path.to_owned(), place: None, text }])
+        BadConfig(vec![ConfigFault { file: path.to_owned(), place: None, text }])
     })
 }
 
@@ -198,7 +198,7 @@ fn read(mut top: Section<'_>, path: &Path, env: &dyn Env) -> Option<Config> {
     let notifiers = top.sections("notify");
     let heartbeat = top.section("heartbeat").and_then(|s| notify::read_heartbeat(s, dir, env));
     let (agent, poll, rules) = read_rest(top, dir, env);
-    let Rules { probes, engine, hands, roster } = rules;
+    let AlertRules { probes, engine, hands, roster } = rules;
     let rehearsal = rehearsal.and_then(|s| rehearse::read(s, &roster));
     let notify = notify::read(notifiers, &roster, dir, env);
     Some(Config {
@@ -216,7 +216,7 @@ fn read(mut top: Section<'_>, path: &Path, env: &dyn Env) -> Option<Config> {
     })
 }
 
-fn read_rules(mut top: Section<'_>, path: &Path) -> Option<Rules> {
+fn read_rules(mut top: Section<'_>, path: &Path) -> Option<AlertRules> {
     let dir = path.parent().unwrap_or_else(|| Path::new(""));
     // Without an account there is nothing to check in it, and nobody to tell.
     top.section("twilio");
@@ -230,12 +230,12 @@ fn read_rules(mut top: Section<'_>, path: &Path) -> Option<Rules> {
 }
 
 /// All but the account.
-fn read_rest(mut top: Section<'_>, dir: &Path, env: &dyn Env) -> (Option<Agent>, Poll, Rules) {
-    let mut engine = engine::Settings::default();
-    let mut hands = orders::Settings::default();
+fn read_rest(mut top: Section<'_>, dir: &Path, env: &dyn Env) -> (Option<AgentConfig>, Poll, AlertRules) {
+    let mut engine = engine::EngineSettings::default();
+    let mut hands = orders::RollbackSettings::default();
     let agent = match top.section("agent") {
         Some(s) => read_agent(s, dir, env, &mut engine, &mut hands),
-        None => Some(Agent {
+        None => Some(AgentConfig {
             listen: DEFAULT_LISTEN,
             state: dir.join(DEFAULT_STATE),
             token: None,
@@ -253,7 +253,7 @@ fn read_rest(mut top: Section<'_>, dir: &Path, env: &dyn Env) -> (Option<Agent>,
     engine.detection = groups.detection;
     hands.caps = groups.caps;
     let probes = Probes { groups: groups.probes, limits };
-    (agent, poll, Rules { probes, engine, hands, roster: groups.roster })
+    (agent, poll, AlertRules { probes, engine, hands, roster: groups.roster })
 }
 
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9466);
@@ -263,9 +263,9 @@ fn read_agent(
     mut s: Section<'_>,
     dir: &Path,
     env: &dyn Env,
-    engine: &mut engine::Settings,
-    hands: &mut orders::Settings,
-) -> Option<Agent> {
+    engine: &mut engine::EngineSettings,
+    hands: &mut orders::RollbackSettings,
+) -> Option<AgentConfig> {
     let faults = s.faults();
     let modes = Mode::ALL.map(|m| (m.label(), m));
     engine.mode = s.choice("mode", &modes).unwrap_or(engine.mode);
@@ -328,7 +328,7 @@ fn read_agent(
     };
     let addresses = Addresses { agent: address(&mut s, "public_url"), dashboard: address(&mut s, "dashboard_url") };
     s.finish();
-    Some(Agent { listen: listen.map_or(DEFAULT_LISTEN, |l| l.value), state, token, addresses })
+    Some(AgentConfig { listen: listen.map_or(DEFAULT_LISTEN, |l| l.value), state, token, addresses })
 }
 
 fn read_metrics(mut s: Section<'_>) -> PerNumber {
@@ -338,7 +338,7 @@ fn read_metrics(mut s: Section<'_>) -> PerNumber {
     per_number
 }
 
-fn read_poll(mut s: Section<'_>, engine: &mut engine::Settings) -> Poll {
+fn read_poll(mut s: Section<'_>, engine: &mut engine::EngineSettings) -> Poll {
     let faults = s.faults();
     let default = Poll::default();
     let active = s.duration("active", SECOND, 5 * MINUTE).map_or(default.active, |d| d.value);

@@ -14,7 +14,7 @@ use super::{Env, HOUR, MINUTE, SECOND, secret_file};
 use crate::core::model::id::GroupName;
 use crate::core::model::roster::Roster;
 use crate::core::notice::Severity;
-use crate::notify::{Channel, Heartbeat, Notifier, alertmanager, email, opsgenie, pagerduty};
+use crate::notify::{Heartbeat, Notifier, NotifyChannel, alertmanager, email, opsgenie, pagerduty};
 
 #[derive(Clone, Copy)]
 enum Kind {
@@ -152,7 +152,7 @@ pub fn read(sections: Vec<Section<'_>>, roster: &Roster, dir: &Path, env: &dyn E
             s.faults().at(s.span(), format!("{} is empty: nothing would be sent", s.key("severities")));
         }
         let groups = read_groups(&mut s, roster);
-        let is_pager = channel.as_ref().is_some_and(Channel::keeps_incidents);
+        let is_pager = channel.as_ref().is_some_and(NotifyChannel::keeps_incidents);
         let most = if is_pager { PER_MINUTE_PAGER } else { PER_MINUTE };
         let per_minute = s.integer("per_minute", 1, 1000).and_then(|n| u32::try_from(n).ok()).unwrap_or(most);
         let timeout = s.duration("timeout", SECOND, 15 * SECOND).map_or(10 * SECOND, |d| d.value);
@@ -187,7 +187,7 @@ fn read_groups(s: &mut Section<'_>, roster: &Roster) -> Vec<GroupName> {
     groups
 }
 
-fn read_channel(s: &mut Section<'_>, kind: Kind, from: &Sources<'_>) -> Option<Channel> {
+fn read_channel(s: &mut Section<'_>, kind: Kind, from: &Sources<'_>) -> Option<NotifyChannel> {
     const HTTP: [&str; 2] = ["http", "https"];
     let missing = |s: &Section<'_>, what: &str| s.faults().at(s.span(), format!("{} is missing: {what}", s.key("url")));
     let needed = |s: &mut Section<'_>, is_secret: bool, schemes: &[&str], what: &str| {
@@ -209,28 +209,28 @@ fn read_channel(s: &mut Section<'_>, kind: Kind, from: &Sources<'_>) -> Option<C
     };
     let or = |url: Option<SecretString>, default: &str| url.unwrap_or_else(|| SecretString::from(default.to_owned()));
     match kind {
-        Kind::Desktop => Some(Channel::Desktop),
+        Kind::Desktop => Some(NotifyChannel::Desktop),
         Kind::Slack => {
             let what = "the webhook's address, in url_file or url_env";
-            Some(Channel::Slack { url: needed(s, true, &HTTP, what)? })
+            Some(NotifyChannel::Slack { url: needed(s, true, &HTTP, what)? })
         }
         Kind::Teams => {
             let what = "the workflow's address, in url_file or url_env";
-            Some(Channel::Teams { url: needed(s, true, &HTTP, what)? })
+            Some(NotifyChannel::Teams { url: needed(s, true, &HTTP, what)? })
         }
         Kind::PagerDuty => {
             let url = or(from.address(s, false, &HTTP), pagerduty::URL);
             let key = key(s, "the integration key, in key_file or key_env")?;
-            Some(Channel::PagerDuty { url, key })
+            Some(NotifyChannel::PagerDuty { url, key })
         }
         Kind::Opsgenie => {
             let url = or(from.address(s, false, &HTTP), opsgenie::URL);
             let key = key(s, "the API key, in key_file or key_env")?;
-            Some(Channel::Opsgenie { url, key })
+            Some(NotifyChannel::Opsgenie { url, key })
         }
         Kind::Alertmanager => {
             let url = needed(s, false, &HTTP, "such as \"http://127.0.0.1:9093\"")?;
-            Some(Channel::Alertmanager { url: alertmanager::address(&url) })
+            Some(NotifyChannel::Alertmanager { url: alertmanager::address(&url) })
         }
         Kind::Email => {
             let url = needed(s, false, &["smtp", "smtps"], "such as \"smtp://mail.example.com:587?tls=required\"");
@@ -246,12 +246,12 @@ fn read_channel(s: &mut Section<'_>, kind: Kind, from: &Sources<'_>) -> Option<C
                 s.faults().at(s.span(), format!("{}: {problem}", s.key("url")));
             }
             let to = to.into_iter().map(|l| l.value.0).collect();
-            Some(Channel::Email(email::Mailbox { url, from: sender?.value.0, to }))
+            Some(NotifyChannel::Email(email::Mailbox { url, from: sender?.value.0, to }))
         }
         Kind::Webhook => {
             let url = needed(s, false, &HTTP, "where to post to");
             let key = key(s, "");
-            Some(Channel::Webhook { url: url?, key })
+            Some(NotifyChannel::Webhook { url: url?, key })
         }
         Kind::Command => {
             s.require("argv", "the program and its arguments: [\"/usr/local/bin/page\", \"ops\"]");
@@ -259,27 +259,27 @@ fn read_channel(s: &mut Section<'_>, kind: Kind, from: &Sources<'_>) -> Option<C
             if s.is_empty_list("argv") {
                 s.faults().at(s.span(), format!("{} is empty: name a program", s.key("argv")));
             }
-            Some(Channel::Command { argv })
+            Some(NotifyChannel::Command { argv })
         }
     }
 }
 
 /// Law 13, as far as it can be told from outside.
-fn passes_through_twilio(channel: &Channel) -> Option<bool> {
+fn passes_through_twilio(channel: &NotifyChannel) -> Option<bool> {
     match channel {
-        Channel::Command { .. } => None,
-        Channel::Webhook { url, .. } => {
+        NotifyChannel::Command { .. } => None,
+        NotifyChannel::Webhook { url, .. } => {
             let host = url.expose_secret().parse::<Url>().ok()?.host_str()?.to_ascii_lowercase();
             let of = |domain: &str| host == domain || host.ends_with(&format!(".{domain}"));
             Some(of("twilio.com") || of("twil.io") || of("sendgrid.com"))
         }
-        Channel::Desktop
-        | Channel::Slack { .. }
-        | Channel::Teams { .. }
-        | Channel::PagerDuty { .. }
-        | Channel::Opsgenie { .. }
-        | Channel::Alertmanager { .. }
-        | Channel::Email(_) => Some(false),
+        NotifyChannel::Desktop
+        | NotifyChannel::Slack { .. }
+        | NotifyChannel::Teams { .. }
+        | NotifyChannel::PagerDuty { .. }
+        | NotifyChannel::Opsgenie { .. }
+        | NotifyChannel::Alertmanager { .. }
+        | NotifyChannel::Email(_) => Some(false),
     }
 }
 

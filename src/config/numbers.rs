@@ -6,7 +6,7 @@ use std::path::Path;
 use jiff::tz::TimeZone;
 
 use super::group::{channels, time_zone};
-use super::section::{Fault, Faults};
+use super::section::{ConfigFault, Faults};
 use crate::core::model::id::E164;
 
 /// One row, as far as it says something.
@@ -25,7 +25,7 @@ const COLUMNS: [&str; 4] = ["number", "label", "channels", "timezone"];
 /// Reads the rows of `path`. Bad rows are noted by line and left out.
 pub fn read(path: &Path, faults: &Faults) -> Vec<NumberRow> {
     let fault = |line: usize, column: usize, text: String| {
-        faults.push(Fault { file: path.to_owned(), place: (line > 0).then_some((line, column)), text });
+        faults.push(ConfigFault { file: path.to_owned(), place: (line > 0).then_some((line, column)), text });
     };
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,

@@ -6,21 +6,21 @@ use super::section::{Section, span_text};
 use super::{DAY, MINUTE, SECOND};
 use crate::core::model::id::E164;
 use crate::core::probe::hearing::Marker;
-use crate::core::probe::plan::{Budget, Limits};
-use crate::core::probe::{External, Hear, Settings};
+use crate::core::probe::plan::{Limits, ProbeBudget};
+use crate::core::probe::{External, Hear, ProbeSettings};
 
 /// Everything that the file says of probes.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Probes {
     /// By group.
-    pub groups: Vec<Option<Settings>>,
+    pub groups: Vec<Option<ProbeSettings>>,
     pub limits: Limits,
 }
 
 /// Reads `[group.probe]`.
-pub fn read(mut s: Section<'_>) -> Settings {
+pub fn read(mut s: Section<'_>) -> ProbeSettings {
     let faults = s.faults();
-    let default = Settings::default();
+    let default = ProbeSettings::default();
     let from = s.parse::<E164>("from");
     let externals: Vec<External> = s.sections("external").into_iter().filter_map(read_external).collect();
     if from.is_none() && externals.is_empty() {
@@ -64,7 +64,7 @@ pub fn read(mut s: Section<'_>) -> Settings {
         );
         faults.at(min.span.clone(), problem);
     }
-    let settings = Settings {
+    let settings = ProbeSettings {
         from: from.map(|f| f.value),
         externals,
         every,
@@ -107,7 +107,7 @@ fn read_external(mut s: Section<'_>) -> Option<External> {
     command.filter(|c| !c.is_empty()).map(|command| External { command, from, timeout })
 }
 
-fn read_budget(s: &mut Section<'_>, default: Budget) -> Budget {
+fn read_budget(s: &mut Section<'_>, default: ProbeBudget) -> ProbeBudget {
     let budget = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
     let per_hour = s.integer("per_hour", 1, 100_000).map_or(default.per_hour, budget);
     let per_day = s.integer("per_day", 1, 1_000_000).map_or(default.per_day.max(per_hour), budget);
@@ -115,7 +115,7 @@ fn read_budget(s: &mut Section<'_>, default: Budget) -> Budget {
         let problem = format!("{} = {per_day}: is less than per_hour ({per_hour})", s.key("per_day"));
         s.faults().at(s.span(), problem);
     }
-    Budget { per_hour, per_day }
+    ProbeBudget { per_hour, per_day }
 }
 
 /// Reads `[probes]`: what all groups together may do.

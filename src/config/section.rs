@@ -16,7 +16,7 @@ use toml::de::{DeTable, DeValue};
 
 /// One thing that is wrong, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
+pub struct ConfigFault {
     pub file: PathBuf,
     /// Line and column, from 1; absent when the fault has no place in the file.
     pub place: Option<(usize, usize)>,
@@ -24,7 +24,7 @@ pub struct Fault {
     pub text: String,
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for ConfigFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:", self.file.display())?;
         if let Some((line, column)) = self.place {
@@ -38,7 +38,7 @@ impl fmt::Display for Fault {
 pub struct Faults {
     file: PathBuf,
     text: String,
-    found: RefCell<Vec<Fault>>,
+    found: RefCell<Vec<ConfigFault>>,
 }
 
 impl Faults {
@@ -51,15 +51,15 @@ impl Faults {
         let before = &self.text[..span.start.min(self.text.len())];
         let line = before.matches('\n').count() + 1;
         let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
-        self.push(Fault { file: self.file.clone(), place: Some((line, column)), text: text.into() });
+        self.push(ConfigFault { file: self.file.clone(), place: Some((line, column)), text: text.into() });
     }
 
     /// Notes a fault that is nowhere in the file, such as a missing variable.
     pub fn nowhere(&self, text: impl Into<String>) {
-        self.push(Fault { file: self.file.clone(), place: None, text: text.into() });
+        self.push(ConfigFault { file: self.file.clone(), place: None, text: text.into() });
     }
 
-    pub fn push(&self, fault: Fault) {
+    pub fn push(&self, fault: ConfigFault) {
         self.found.borrow_mut().push(fault);
     }
 
@@ -68,7 +68,7 @@ impl Faults {
     }
 
     /// All faults, in the order of the file.
-    pub fn into_sorted(self) -> Vec<Fault> {
+    pub fn into_sorted(self) -> Vec<ConfigFault> {
         let mut found = self.found.into_inner();
         found.sort_by_key(|f| f.place);
         found

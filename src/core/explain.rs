@@ -1,7 +1,7 @@
 //! A decision made once more, from what is stored.
 //!
 //! The store keeps every entry of the logs as it was seen, up to when alerts had been read, and what
-//! was done about it. [`Again`] gives them to the same engine in the same order, under the rules that
+//! was done about it. [`Recomputation`] gives them to the same engine in the same order, under the rules that
 //! were in force, up to the instant of the decision, and compares what comes out. Nothing of the
 //! decision itself goes in.
 //!
@@ -11,18 +11,18 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::core::detect::engine::{Engine, Event};
+use crate::core::detect::engine::{Engine, EngineEvent};
 use crate::core::detect::observation::Observation;
 use crate::core::detect::rules::Rules;
 use crate::core::model::decision::{Action, Decision};
 use crate::core::model::id::{Channel, E164};
-use crate::core::model::order::{Act, Lapse};
+use crate::core::model::order::{CloseReason, Operation};
 use crate::core::model::roster::Roster;
 use crate::core::model::source::Source;
 use crate::core::model::time::Time;
 use crate::core::model::verdict::Evidence;
 use crate::core::rollback::entry::Entry;
-use crate::core::rollback::orders::Hands;
+use crate::core::rollback::orders::Orders;
 
 use std::time::Duration;
 
@@ -81,9 +81,9 @@ pub struct Figure {
 }
 
 /// The engine, on its way to a decision for the second time.
-pub struct Again {
+pub struct Recomputation {
     engine: Engine,
-    hands: Hands,
+    hands: Orders,
     target: Decision,
     /// What has been decided on the way, of which the target may be one.
     decided: Vec<Decision>,
@@ -94,9 +94,9 @@ pub struct Again {
     is_behind: bool,
 }
 
-impl Again {
+impl Recomputation {
     /// `start`: when the agent that decided began; `hands`: what the journal held then.
-    pub fn new(roster: &Roster, rules: &Rules, hands: Hands, start: Time, target: Decision) -> Again {
+    pub fn new(roster: &Roster, rules: &Rules, hands: Orders, start: Time, target: Decision) -> Recomputation {
         let mut engine = Engine::new(roster.clone(), rules.settings(roster), start);
         for (number, channel, saga) in hands.sagas().filter(|(_, _, s)| s.state.is_on_fallback()) {
             if let Some(ix) = engine.roster().find(number) {
@@ -104,7 +104,7 @@ impl Again {
             }
         }
         let back = hands.came_back().into();
-        Again { engine, hands, target, decided: Vec::new(), now: start, back, is_behind: false }
+        Recomputation { engine, hands, target, decided: Vec::new(), now: start, back, is_behind: false }
     }
 
     /// Something that was seen before the agent began, which it took in then. `until`: up to when
@@ -156,16 +156,16 @@ impl Again {
                 let Some(ix) = self.engine.roster().find(*number) else { return };
                 let is_on_fallback = self.hands.state(*number, *channel).is_on_fallback();
                 match act {
-                    Some(Act::Rollback) if is_on_fallback => self.engine.rolled_back(at, ix, *channel),
-                    Some(Act::Rollback) => {
+                    Some(Operation::Rollback) if is_on_fallback => self.engine.rolled_back(at, ix, *channel),
+                    Some(Operation::Rollback) => {
                         let again = self.hands.not_before(*number, *channel).unwrap_or(at);
                         self.engine.not_rolled_back(ix, *channel, again);
                     }
-                    Some(Act::Restore) if !is_on_fallback => self.engine.restored(at, ix, *channel),
-                    Some(Act::Restore) | None => {}
+                    Some(Operation::Restore) if !is_on_fallback => self.engine.restored(at, ix, *channel),
+                    Some(Operation::Restore) | None => {}
                 }
             }
-            Entry::Lapsed { channel, numbers, why, .. } if *why != Lapse::Relapsed => {
+            Entry::Lapsed { channel, numbers, why, .. } if *why != CloseReason::Relapsed => {
                 for ix in numbers.iter().filter_map(|n| self.engine.roster().find(*n)).collect::<Vec<_>>() {
                     self.engine.not_rolled_back(ix, *channel, at + AGAIN);
                 }
@@ -174,7 +174,7 @@ impl Again {
                 if let Some(ix) = self.engine.roster().find(*number)
                     && matches!(
                         self.engine.channel(ix, *channel).rollback,
-                        crate::core::detect::engine::Rollback::Done(_)
+                        crate::core::detect::engine::RollbackProgress::Done(_)
                     )
                 {
                     self.engine.restored(at, ix, *channel);
@@ -256,7 +256,7 @@ impl Again {
             self.engine.polled(source, at);
         }
         for event in self.engine.tick(at) {
-            if let Event::Decided(decision) = event {
+            if let EngineEvent::Decided(decision) = event {
                 if decision.action == Action::Rollback {
                     // As the agent does: a decision stands until the journal says what became of it.
                     for n in &decision.numbers {

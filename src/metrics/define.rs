@@ -6,19 +6,19 @@
 
 /// What a metric's value may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum MetricKind {
     /// Only rises, by one an event.
     Counter,
     Gauge,
     Histogram,
 }
 
-impl Kind {
+impl MetricKind {
     pub const fn label(self) -> &'static str {
         match self {
-            Kind::Counter => "counter",
-            Kind::Gauge => "gauge",
-            Kind::Histogram => "histogram",
+            MetricKind::Counter => "counter",
+            MetricKind::Gauge => "gauge",
+            MetricKind::Histogram => "histogram",
         }
     }
 }
@@ -27,7 +27,7 @@ impl Kind {
 #[derive(Debug)]
 pub struct Definition {
     pub name: &'static str,
-    pub kind: Kind,
+    pub kind: MetricKind,
     pub labels: &'static [&'static str],
     /// One sentence, or two.
     pub help: &'static str,
@@ -42,7 +42,7 @@ impl Definition {
 
 /// Definitions that are read together.
 #[derive(Debug)]
-pub struct Section {
+pub struct MetricSection {
     pub title: &'static str,
     pub metrics: &'static [&'static Definition],
 }
@@ -51,12 +51,12 @@ macro_rules! define {
     ($( $title:literal { $( $id:ident: $kind:ident $name:literal [$($label:literal),*] $help:literal; )* } )*) => {
         $($( #[doc = $help] pub static $id: Definition = Definition {
             name: concat!("ringback_", $name),
-            kind: Kind::$kind,
+            kind: MetricKind::$kind,
             labels: &[$($label),*],
             help: $help,
         }; )*)*
         /// Everything, in the order in which a person would ask.
-        pub static SECTIONS: &[Section] = &[$(Section { title: $title, metrics: &[$(&$id),*] }),*];
+        pub static SECTIONS: &[MetricSection] = &[$(MetricSection { title: $title, metrics: &[$(&$id),*] }),*];
     };
 }
 

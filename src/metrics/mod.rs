@@ -23,12 +23,12 @@ use prometheus::{
     TextEncoder,
 };
 
-use crate::core::detect::ledger::Change;
+use crate::core::detect::ledger::OutcomeChange;
 use crate::core::model::code::Code;
 use crate::core::model::decision::{Action, Decision, Mode, PageReason};
 use crate::core::model::guard::Guard;
 use crate::core::model::id::{Channel, GroupName};
-use crate::core::model::order::{End, FallbackState, Hold, Of};
+use crate::core::model::order::{FallbackState, Hold, OrderResult, ScopeOf};
 use crate::core::model::roster::{NumberIx, Roster};
 use crate::core::model::source::Source;
 use crate::core::model::time::Time;
@@ -217,7 +217,7 @@ impl Metrics {
         for (_, group) in roster.groups() {
             for channel in Channel::ALL {
                 let [group, channel] = [group.name.as_str(), channel.label()];
-                for end in End::ALL {
+                for end in OrderResult::ALL {
                     for trigger in ["automatic", "operator"] {
                         self.rollbacks.with_label_values(&[group, channel, trigger, end.label()]);
                     }
@@ -263,7 +263,7 @@ impl Metrics {
     }
 
     /// Counts a settled outcome, once a SID; later ones as revisions.
-    pub fn settled(&self, change: &Change) {
+    pub fn settled(&self, change: &OutcomeChange) {
         self.tally.settled(change);
     }
 
@@ -285,12 +285,12 @@ impl Metrics {
     }
 
     /// One number's rollback has ended, so long after it was ordered.
-    pub fn rollback(&self, group: &GroupName, channel: Channel, trigger: &str, end: End, took: Duration) {
+    pub fn rollback(&self, group: &GroupName, channel: Channel, trigger: &str, end: OrderResult, took: Duration) {
         self.rollbacks.with_label_values(&[group.as_str(), channel.label(), trigger, end.label()]).inc();
         self.rollback_duration.observe(took.as_secs_f64());
     }
 
-    pub fn restore(&self, group: &GroupName, channel: Channel, end: End) {
+    pub fn restore(&self, group: &GroupName, channel: Channel, end: OrderResult) {
         self.restores.with_label_values(&[group.as_str(), channel.label(), end.label()]).inc();
     }
 
@@ -312,9 +312,9 @@ impl Metrics {
         let mut counts = [0i64; 3];
         for hold in holds {
             counts[match hold.scope.of {
-                Of::All => 0,
-                Of::Group(_) => 1,
-                Of::Number(_) => 2,
+                ScopeOf::All => 0,
+                ScopeOf::Group(_) => 1,
+                ScopeOf::Number(_) => 2,
             }] += 1;
         }
         for (scope, count) in ["all", "group", "number"].into_iter().zip(counts) {

@@ -8,13 +8,13 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 
-use crate::core::detect::ledger::Change;
+use crate::core::detect::ledger::OutcomeChange;
 use crate::core::model::code::Code;
 use crate::core::model::id::Channel;
-use crate::core::model::reason::{Outcome, Reason, Why};
+use crate::core::model::reason::{IgnoreReason, Outcome, Reason};
 use crate::core::model::roster::{NumberIx, Roster};
 
-const OUTCOMES: usize = 1 + Reason::ALL.len() + Why::ALL.len();
+const OUTCOMES: usize = 1 + Reason::ALL.len() + IgnoreReason::ALL.len();
 
 /// How a test call or message ended, as a label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,7 +70,7 @@ impl Tally {
     }
 
     /// Counts a settled outcome, once a SID; later ones as revisions.
-    pub fn settled(&self, change: &Change) {
+    pub fn settled(&self, change: &OutcomeChange) {
         let counts = self.counts(change.number, change.channel);
         let of = if change.was.is_none() { &counts.settled } else { &counts.revised };
         of[index(change.is)].fetch_add(1, Relaxed);
@@ -155,11 +155,14 @@ const fn is_known(channel: Channel, outcome: Outcome) -> bool {
     {
         return false;
     }
-    let of_messages =
-        matches!(outcome, Outcome::Failed(Reason::Registration | Reason::Delivery) | Outcome::Ignored(Why::Recipient));
+    let of_messages = matches!(
+        outcome,
+        Outcome::Failed(Reason::Registration | Reason::Delivery) | Outcome::Ignored(IgnoreReason::Recipient)
+    );
     let of_calls = matches!(
         outcome,
-        Outcome::Failed(Reason::Forward | Reason::Trunk) | Outcome::Ignored(Why::Busy | Why::NoAnswer)
+        Outcome::Failed(Reason::Forward | Reason::Trunk)
+            | Outcome::Ignored(IgnoreReason::Busy | IgnoreReason::NoAnswer)
     );
     match channel {
         Channel::Voice => !of_messages,

@@ -12,7 +12,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value, json};
 
 use crate::core::model::time::Time;
-use crate::core::notice::{Notice, Standing};
+use crate::core::notice::{Notice, NoticeStatus};
 
 /// Between two words of the same alert.
 pub const EVERY: Duration = Duration::from_secs(60);
@@ -37,9 +37,9 @@ pub fn body(notices: &[&Notice], now: Time) -> Value {
 fn alert(notice: &Notice, now: Time) -> Value {
     let starts = notice.since.as_ref().map_or(notice.at.at, |m| m.at.min(notice.at.at));
     let ends = match notice.standing {
-        Standing::Stands => now + LASTS,
-        Standing::Once => (notice.at.at + ONCE_FOR).min(now + LASTS),
-        Standing::Over => notice.at.at,
+        NoticeStatus::Stands => now + LASTS,
+        NoticeStatus::Once => (notice.at.at + ONCE_FOR).min(now + LASTS),
+        NoticeStatus::Over => notice.at.at,
     };
     // What identifies it is the same in its last word as in its first: no title and no kind.
     let mut labels = Map::new();

@@ -8,8 +8,8 @@
 use notify_rust::{Notification, Timeout, Urgency};
 use serde_json::{Value, json};
 
-use super::{Answer, cut};
-use crate::core::notice::{Notice, Severity, Standing};
+use super::{NotifierReply, cut};
+use crate::core::notice::{Notice, NoticeStatus, Severity};
 
 /// The answers that fit on a small piece of screen.
 const SHOWN: [&str; 6] = ["Numbers", "Callers", "Why", "Ringback", "Proven", "Next"];
@@ -22,7 +22,7 @@ fn body(notice: &Notice) -> String {
 
 fn urgency(notice: &Notice) -> Urgency {
     match (notice.standing, notice.severity) {
-        (Standing::Over, _) | (_, Severity::Info) => Urgency::Low,
+        (NoticeStatus::Over, _) | (_, Severity::Info) => Urgency::Low,
         (_, Severity::Warning) => Urgency::Normal,
         (_, Severity::Critical) => Urgency::Critical,
     }
@@ -32,7 +32,7 @@ pub fn render(notice: &Notice) -> Value {
     json!({ "summary": notice.subject(), "body": body(notice), "urgency": urgency(notice) as u8 })
 }
 
-pub async fn send(notice: &Notice) -> Answer {
+pub async fn send(notice: &Notice) -> NotifierReply {
     let mut notification = Notification::new();
     notification.appname("Ringback").summary(&notice.subject()).body(&body(notice));
     let urgency = urgency(notice);
@@ -41,13 +41,13 @@ pub async fn send(notice: &Notice) -> Answer {
     {
         notification.urgency(urgency);
         match notification.show_async().await {
-            Ok(shown) => Answer::Delivered(format!("shown as number {}", shown.id())),
-            Err(e) => Answer::again(format!("no desktop takes it: {e}")),
+            Ok(shown) => NotifierReply::Delivered(format!("shown as number {}", shown.id())),
+            Err(e) => NotifierReply::again(format!("no desktop takes it: {e}")),
         }
     }
     #[cfg(not(all(unix, not(target_os = "macos"))))]
     match notification.show() {
-        Ok(_) => Answer::Delivered("shown".to_owned()),
-        Err(e) => Answer::again(format!("no desktop takes it: {e}")),
+        Ok(_) => NotifierReply::Delivered("shown".to_owned()),
+        Err(e) => NotifierReply::again(format!("no desktop takes it: {e}")),
     }
 }

@@ -12,7 +12,7 @@ use lettre::{AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
-use super::Answer;
+use super::NotifierReply;
 use crate::core::notice::Notice;
 
 /// From whom to whom, through which server.
@@ -54,19 +54,21 @@ pub fn is_usable(url: &SecretString) -> Result<(), String> {
     AsyncSmtpTransport::<Tokio1Executor>::from_url(url.expose_secret()).map(drop).map_err(|e| e.to_string())
 }
 
-pub async fn send(mailbox: &Mailbox, notice: &Notice) -> Answer {
+pub async fn send(mailbox: &Mailbox, notice: &Notice) -> NotifierReply {
     let transport = match AsyncSmtpTransport::<Tokio1Executor>::from_url(mailbox.url.expose_secret()) {
         Ok(transport) => transport.build(),
-        Err(e) => return Answer::Refused(format!("the address cannot be used: {e}")),
+        Err(e) => return NotifierReply::Refused(format!("the address cannot be used: {e}")),
     };
     let message = match message(mailbox, notice) {
         Ok(message) => message,
-        Err(e) => return Answer::Refused(format!("the mail cannot be written: {e}")),
+        Err(e) => return NotifierReply::Refused(format!("the mail cannot be written: {e}")),
     };
     match transport.send(message).await {
-        Ok(said) => Answer::Delivered(format!("{}: {}", said.code(), said.message().collect::<Vec<_>>().join(" "))),
+        Ok(said) => {
+            NotifierReply::Delivered(format!("{}: {}", said.code(), said.message().collect::<Vec<_>>().join(" ")))
+        }
         // A server that refuses for good may have a full mailbox or a typing error in a name.
-        Err(e) if e.is_permanent() => Answer::Refused(e.to_string()),
-        Err(e) => Answer::again(e.to_string()),
+        Err(e) if e.is_permanent() => NotifierReply::Refused(e.to_string()),
+        Err(e) => NotifierReply::again(e.to_string()),
     }
 }

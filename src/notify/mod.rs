@@ -38,13 +38,13 @@ use serde_json::Value;
 use crate::clock::Clock;
 use crate::core::model::id::GroupName;
 use crate::core::model::time::Time;
-use crate::core::notice::{Kind, Notice, Severity};
+use crate::core::notice::{Notice, NoticeKind, Severity};
 
 /// One way to people, as the configuration names it.
 #[derive(Debug, Clone)]
 pub struct Notifier {
     pub name: String,
-    pub channel: Channel,
+    pub channel: NotifyChannel,
     /// Notices of these severities; a trouble that it was told of is also told to be over.
     pub severities: BTreeSet<Severity>,
     /// Notices of these groups, and those that are of none. All groups if empty.
@@ -66,7 +66,7 @@ pub struct Heartbeat {
 
 /// Where a notifier sends to, with what it needs for that.
 #[derive(Debug, Clone)]
-pub enum Channel {
+pub enum NotifyChannel {
     Desktop,
     Slack { url: SecretString },
     Teams { url: SecretString },
@@ -78,31 +78,33 @@ pub enum Channel {
     Command { argv: Vec<String> },
 }
 
-impl Channel {
+impl NotifyChannel {
     pub const fn label(&self) -> &'static str {
         match self {
-            Channel::Desktop => "desktop",
-            Channel::Slack { .. } => "slack",
-            Channel::Teams { .. } => "teams",
-            Channel::PagerDuty { .. } => "pagerduty",
-            Channel::Opsgenie { .. } => "opsgenie",
-            Channel::Alertmanager { .. } => "alertmanager",
-            Channel::Email(_) => "email",
-            Channel::Webhook { .. } => "webhook",
-            Channel::Command { .. } => "command",
+            NotifyChannel::Desktop => "desktop",
+            NotifyChannel::Slack { .. } => "slack",
+            NotifyChannel::Teams { .. } => "teams",
+            NotifyChannel::PagerDuty { .. } => "pagerduty",
+            NotifyChannel::Opsgenie { .. } => "opsgenie",
+            NotifyChannel::Alertmanager { .. } => "alertmanager",
+            NotifyChannel::Email(_) => "email",
+            NotifyChannel::Webhook { .. } => "webhook",
+            NotifyChannel::Command { .. } => "command",
         }
     }
 
     /// True if the other side keeps an incident a key, and so is told of every end.
     pub const fn keeps_incidents(&self) -> bool {
         match self {
-            Channel::PagerDuty { .. } | Channel::Opsgenie { .. } | Channel::Alertmanager { .. } => true,
-            Channel::Desktop
-            | Channel::Slack { .. }
-            | Channel::Teams { .. }
-            | Channel::Email(_)
-            | Channel::Webhook { .. }
-            | Channel::Command { .. } => false,
+            NotifyChannel::PagerDuty { .. } | NotifyChannel::Opsgenie { .. } | NotifyChannel::Alertmanager { .. } => {
+                true
+            }
+            NotifyChannel::Desktop
+            | NotifyChannel::Slack { .. }
+            | NotifyChannel::Teams { .. }
+            | NotifyChannel::Email(_)
+            | NotifyChannel::Webhook { .. }
+            | NotifyChannel::Command { .. } => false,
         }
     }
 }
@@ -110,7 +112,7 @@ impl Channel {
 impl Notifier {
     /// Whether this notice is for it.
     pub fn wants(&self, notice: &Notice) -> bool {
-        if notice.kind == Kind::NotifierFailing && notice.key == format!("notifier/{}", self.name) {
+        if notice.kind == NoticeKind::NotifierFailing && notice.key == format!("notifier/{}", self.name) {
             return false;
         }
         let of_group = notice.group.as_ref().is_none_or(|g| self.groups.is_empty() || self.groups.contains(g));
@@ -120,36 +122,36 @@ impl Notifier {
     /// What would be sent, with its secrets left out: for a person to look at.
     pub fn render(&self, notice: &Notice) -> Value {
         match &self.channel {
-            Channel::Desktop => desktop::render(notice),
-            Channel::Slack { .. } => slack::body(notice),
-            Channel::Teams { .. } => teams::body(notice),
-            Channel::PagerDuty { .. } => pagerduty::body(notice, "********"),
-            Channel::Opsgenie { .. } => opsgenie::render(notice),
-            Channel::Alertmanager { .. } => alertmanager::body(&[notice], notice.at.at),
-            Channel::Email(mailbox) => email::render(mailbox, notice),
-            Channel::Webhook { .. } => webhook::body(notice),
-            Channel::Command { argv } => serde_json::json!({ "argv": argv, "stdin": webhook::body(notice) }),
+            NotifyChannel::Desktop => desktop::render(notice),
+            NotifyChannel::Slack { .. } => slack::body(notice),
+            NotifyChannel::Teams { .. } => teams::body(notice),
+            NotifyChannel::PagerDuty { .. } => pagerduty::body(notice, "********"),
+            NotifyChannel::Opsgenie { .. } => opsgenie::render(notice),
+            NotifyChannel::Alertmanager { .. } => alertmanager::body(&[notice], notice.at.at),
+            NotifyChannel::Email(mailbox) => email::render(mailbox, notice),
+            NotifyChannel::Webhook { .. } => webhook::body(notice),
+            NotifyChannel::Command { argv } => serde_json::json!({ "argv": argv, "stdin": webhook::body(notice) }),
         }
     }
 }
 
 /// An HTTP request that carries a notice.
 #[derive(Debug, Clone)]
-pub struct Request {
+pub struct NotifyRequest {
     pub url: SecretString,
     pub headers: Vec<(&'static str, SecretString)>,
     pub body: String,
 }
 
-impl Request {
-    pub fn json(url: SecretString, body: &Value) -> Request {
-        Request { url, headers: Vec::new(), body: body.to_string() }
+impl NotifyRequest {
+    pub fn json(url: SecretString, body: &Value) -> NotifyRequest {
+        NotifyRequest { url, headers: Vec::new(), body: body.to_string() }
     }
 }
 
 /// What a try came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Answer {
+pub enum NotifierReply {
     /// Delivered; what the other side said.
     Delivered(String),
     /// Another try may help.
@@ -158,16 +160,16 @@ pub enum Answer {
     Refused(String),
 }
 
-impl Answer {
+impl NotifierReply {
     pub fn text(&self) -> &str {
         match self {
-            Answer::Delivered(text) | Answer::Refused(text) => text,
-            Answer::Again { problem, .. } => problem,
+            NotifierReply::Delivered(text) | NotifierReply::Refused(text) => text,
+            NotifierReply::Again { problem, .. } => problem,
         }
     }
 
-    fn again(problem: impl Into<String>) -> Answer {
-        Answer::Again { problem: problem.into(), after: None }
+    fn again(problem: impl Into<String>) -> NotifierReply {
+        NotifierReply::Again { problem: problem.into(), after: None }
     }
 }
 
@@ -210,38 +212,40 @@ impl Sender {
     }
 
     /// One try to deliver `notice`.
-    pub async fn send(&self, notifier: &Notifier, notice: &Notice) -> Answer {
+    pub async fn send(&self, notifier: &Notifier, notice: &Notice) -> NotifierReply {
         let now = self.clock.now();
         let limit = notifier.timeout;
         let work = async {
             match &notifier.channel {
-                Channel::Desktop => desktop::send(notice).await,
-                Channel::Slack { url } => self.post(Request::json(url.clone(), &slack::body(notice))).await,
-                Channel::Teams { url } => self.post(Request::json(url.clone(), &teams::body(notice))).await,
-                Channel::PagerDuty { url, key } => {
-                    self.post(Request::json(url.clone(), &pagerduty::body(notice, key.expose_secret()))).await
+                NotifyChannel::Desktop => desktop::send(notice).await,
+                NotifyChannel::Slack { url } => self.post(NotifyRequest::json(url.clone(), &slack::body(notice))).await,
+                NotifyChannel::Teams { url } => self.post(NotifyRequest::json(url.clone(), &teams::body(notice))).await,
+                NotifyChannel::PagerDuty { url, key } => {
+                    self.post(NotifyRequest::json(url.clone(), &pagerduty::body(notice, key.expose_secret()))).await
                 }
-                Channel::Opsgenie { url, key } => self.post(opsgenie::request(notice, url, key)).await,
-                Channel::Alertmanager { url } => {
-                    self.post(Request::json(url.clone(), &alertmanager::body(&[notice], now))).await
+                NotifyChannel::Opsgenie { url, key } => self.post(opsgenie::request(notice, url, key)).await,
+                NotifyChannel::Alertmanager { url } => {
+                    self.post(NotifyRequest::json(url.clone(), &alertmanager::body(&[notice], now))).await
                 }
-                Channel::Email(mailbox) => email::send(mailbox, notice).await,
-                Channel::Webhook { url, key } => self.post(webhook::request(notice, url, key.as_ref(), now)).await,
-                Channel::Command { argv } => command::run(argv, notice).await,
+                NotifyChannel::Email(mailbox) => email::send(mailbox, notice).await,
+                NotifyChannel::Webhook { url, key } => {
+                    self.post(webhook::request(notice, url, key.as_ref(), now)).await
+                }
+                NotifyChannel::Command { argv } => command::run(argv, notice).await,
             }
         };
         match self.clock.timeout(limit, work).await {
             Ok(answer) => answer,
-            Err(late) => Answer::again(late.to_string()),
+            Err(late) => NotifierReply::again(late.to_string()),
         }
     }
 
     /// Tells an Alertmanager again of all that stands.
-    pub async fn send_standing(&self, url: &SecretString, standing: &[&Notice], limit: Duration) -> Answer {
+    pub async fn send_standing(&self, url: &SecretString, standing: &[&Notice], limit: Duration) -> NotifierReply {
         let body = alertmanager::body(standing, self.clock.now());
-        match self.clock.timeout(limit, self.post(Request::json(url.clone(), &body))).await {
+        match self.clock.timeout(limit, self.post(NotifyRequest::json(url.clone(), &body))).await {
             Ok(answer) => answer,
-            Err(late) => Answer::again(late.to_string()),
+            Err(late) => NotifierReply::again(late.to_string()),
         }
     }
 
@@ -257,7 +261,7 @@ impl Sender {
         self.clock.timeout(limit, asked).await.unwrap_or_else(|late| Err(late.to_string()))
     }
 
-    async fn post(&self, request: Request) -> Answer {
+    async fn post(&self, request: NotifyRequest) -> NotifierReply {
         let mut post =
             self.client(&request.url).post(request.url.expose_secret()).header("content-type", "application/json");
         for (name, value) in &request.headers {
@@ -265,7 +269,7 @@ impl Sender {
         }
         let answer = match post.body(request.body).send().await {
             Ok(answer) => answer,
-            Err(e) => return Answer::again(problem(e)),
+            Err(e) => return NotifierReply::again(problem(e)),
         };
         let status = answer.status().as_u16();
         let after = answer
@@ -281,12 +285,12 @@ impl Sender {
 
 /// What an HTTP answer means: 2xx is delivered; 408, 425, 429 and 5xx may be better next time; whatever
 /// else is refused for good.
-pub fn judge(status: u16, after: Option<Duration>, said: &str) -> Answer {
+pub fn judge(status: u16, after: Option<Duration>, said: &str) -> NotifierReply {
     let text = if said.is_empty() { format!("HTTP {status}") } else { format!("HTTP {status}: {said}") };
     match status {
-        200..=299 => Answer::Delivered(text),
-        408 | 425 | 429 | 500..=599 => Answer::Again { problem: text, after },
-        _ => Answer::Refused(text),
+        200..=299 => NotifierReply::Delivered(text),
+        408 | 425 | 429 | 500..=599 => NotifierReply::Again { problem: text, after },
+        _ => NotifierReply::Refused(text),
     }
 }
 

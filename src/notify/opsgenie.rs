@@ -8,8 +8,8 @@
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
-use super::{Request, cut};
-use crate::core::notice::{Notice, Severity, Standing};
+use super::{NotifyRequest, cut};
+use crate::core::notice::{Notice, NoticeStatus, Severity};
 
 /// Where alerts go unless the configuration names another address, such as that of the EU.
 pub const URL: &str = "https://api.opsgenie.com";
@@ -25,7 +25,7 @@ fn parts(notice: &Notice) -> (String, Value) {
         Severity::Warning => "P3",
         Severity::Info => "P5",
     };
-    if notice.standing == Standing::Over {
+    if notice.standing == NoticeStatus::Over {
         let alias: String = url::form_urlencoded::byte_serialize(alias(notice).as_bytes()).collect();
         // A space would be written as a plus sign, which in a path is one; keys have none.
         let path = format!("/v2/alerts/{alias}/close?identifierType=alias");
@@ -52,10 +52,10 @@ pub fn render(notice: &Notice) -> Value {
     json!({ "path": path, "body": body })
 }
 
-pub fn request(notice: &Notice, url: &SecretString, key: &SecretString) -> Request {
+pub fn request(notice: &Notice, url: &SecretString, key: &SecretString) -> NotifyRequest {
     let (path, body) = parts(notice);
     let url = format!("{}{path}", url.expose_secret().trim_end_matches('/'));
-    let mut request = Request::json(SecretString::from(url), &body);
+    let mut request = NotifyRequest::json(SecretString::from(url), &body);
     request.headers.push(("authorization", SecretString::from(format!("GenieKey {}", key.expose_secret()))));
     request
 }

@@ -8,14 +8,14 @@
 use serde_json::{Map, Value, json};
 
 use super::cut;
-use crate::core::notice::{Notice, Standing};
+use crate::core::notice::{Notice, NoticeStatus};
 
 /// Where events go unless the configuration names another address.
 pub const URL: &str = "https://events.pagerduty.com/v2/enqueue";
 
 pub fn body(notice: &Notice, routing_key: &str) -> Value {
     let key = cut(&format!("ringback/{}", notice.key), 255);
-    if notice.standing == Standing::Over {
+    if notice.standing == NoticeStatus::Over {
         return json!({ "routing_key": routing_key, "event_action": "resolve", "dedup_key": key });
     }
     let details: Map<String, Value> =

@@ -8,14 +8,14 @@
 use serde_json::{Value, json};
 
 use super::cut;
-use crate::core::notice::{Notice, Severity, Standing};
+use crate::core::notice::{Notice, NoticeStatus, Severity};
 
 /// Of one text, so that a card stays far below the limit.
 const TEXT: usize = 2000;
 
 pub fn body(notice: &Notice) -> Value {
     let color = match (notice.standing, notice.severity) {
-        (Standing::Over, _) => "good",
+        (NoticeStatus::Over, _) => "good",
         (_, Severity::Critical) => "attention",
         (_, Severity::Warning) => "warning",
         (_, Severity::Info) => "default",

@@ -9,8 +9,8 @@ use serde_json::Value;
 use super::*;
 use crate::core::model::id::E164;
 use crate::core::model::roster::{Number, PortAt, Roster};
-use crate::core::notice::Standing;
-use crate::core::notice::make::{Addresses, Maker};
+use crate::core::notice::NoticeStatus;
+use crate::core::notice::make::{Addresses, NoticeBuilder};
 use crate::core::notice::sample::every_kind;
 
 fn notices() -> Vec<Notice> {
@@ -31,7 +31,7 @@ fn notices() -> Vec<Notice> {
         agent: Some("https://ringback.example.com".to_owned()),
         dashboard: Some("https://grafana.example.com/d/x".to_owned()),
     };
-    let maker = Maker { roster: Arc::new(roster), addresses };
+    let maker = NoticeBuilder { roster: Arc::new(roster), addresses };
     let now: Time = "2026-11-21T14:02:10Z".parse().unwrap();
     let mut notices = every_kind(&maker, now);
     // A text that breaks what is not escaped or cut.
@@ -60,10 +60,10 @@ fn text_of(value: &Value, most: usize) {
 #[test]
 fn there_is_a_notice_of_every_kind_and_each_has_its_answers() {
     let notices = notices();
-    for kind in Kind::ALL {
+    for kind in NoticeKind::ALL {
         let notice = notices.iter().find(|n| n.kind == kind).unwrap_or_else(|| panic!("none of {}", kind.label()));
         assert!(!notice.did.is_empty() && !notice.title.is_empty(), "{}", notice.text());
-        assert!(notice.standing == Standing::Over || !notice.next.is_empty(), "{}", notice.text());
+        assert!(notice.standing == NoticeStatus::Over || !notice.next.is_empty(), "{}", notice.text());
         assert!(notice.text().contains(" UTC"), "no zone: {}", notice.text());
     }
     let local = notices[0].since.as_ref().unwrap();
@@ -129,7 +129,7 @@ fn pagerduty_takes_every_notice() {
         let body = pagerduty::body(&notice, key);
         assert_eq!(body["routing_key"], key);
         text_of(&body["dedup_key"], 255);
-        if notice.standing == Standing::Over {
+        if notice.standing == NoticeStatus::Over {
             assert_eq!(keys(&body), ["dedup_key", "event_action", "routing_key"]);
             assert_eq!(body["event_action"], "resolve");
             continue;
@@ -159,7 +159,7 @@ fn opsgenie_takes_every_notice() {
         assert_eq!((*name, value.expose_secret()), ("authorization", "GenieKey k"));
         let address: url::Url = request.url.expose_secret().parse().unwrap();
         let body: Value = serde_json::from_str(&request.body).unwrap();
-        if notice.standing == Standing::Over {
+        if notice.standing == NoticeStatus::Over {
             assert!(
                 address.path().starts_with("/v2/alerts/ringback%2F") && address.path().ends_with("/close"),
                 "{address}"
@@ -207,7 +207,7 @@ fn alertmanager_takes_every_notice() {
         assert!(alert["labels"]["alertname"].is_string());
         let time = |key: &str| alert[key].as_str().unwrap().parse::<Time>().unwrap();
         assert!(time("startsAt") <= time("endsAt"));
-        assert_eq!(time("endsAt") <= notice.at.at, notice.standing == Standing::Over);
+        assert_eq!(time("endsAt") <= notice.at.at, notice.standing == NoticeStatus::Over);
     }
 }
 
@@ -240,8 +240,8 @@ fn a_receiver_can_check_the_signature_with_what_every_language_has() {
 
 #[test]
 fn answers_are_judged_by_whether_another_try_may_help() {
-    let again = |status| matches!(judge(status, None, ""), Answer::Again { .. });
-    assert!(matches!(judge(202, None, "ok"), Answer::Delivered(_)));
+    let again = |status| matches!(judge(status, None, ""), NotifierReply::Again { .. });
+    assert!(matches!(judge(202, None, "ok"), NotifierReply::Delivered(_)));
     assert!([408, 425, 429, 500, 502, 503, 599].into_iter().all(again));
     assert!(![200, 301, 400, 401, 403, 404, 410, 422].into_iter().any(again));
     let now: Time = "2026-11-21T14:00:00Z".parse().unwrap();
@@ -264,12 +264,12 @@ fn no_secret_is_in_what_can_be_printed() {
         through_twilio: None,
     };
     let channels = [
-        Channel::Slack { url: secret() },
-        Channel::Teams { url: secret() },
-        Channel::PagerDuty { url: secret(), key: secret() },
-        Channel::Opsgenie { url: secret(), key: secret() },
-        Channel::Webhook { url: secret(), key: Some(secret()) },
-        Channel::Alertmanager { url: secret() },
+        NotifyChannel::Slack { url: secret() },
+        NotifyChannel::Teams { url: secret() },
+        NotifyChannel::PagerDuty { url: secret(), key: secret() },
+        NotifyChannel::Opsgenie { url: secret(), key: secret() },
+        NotifyChannel::Webhook { url: secret(), key: Some(secret()) },
+        NotifyChannel::Alertmanager { url: secret() },
     ];
     for channel in channels {
         let notifier = notifier(channel);

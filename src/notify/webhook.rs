@@ -10,7 +10,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use sha2::Sha256;
 
-use super::Request;
+use super::NotifyRequest;
 use crate::core::model::time::Time;
 use crate::core::notice::Notice;
 
@@ -30,8 +30,8 @@ pub fn signature(key: &str, timestamp: i64, body: &str) -> String {
     format!("v1={hex}")
 }
 
-pub fn request(notice: &Notice, url: &SecretString, key: Option<&SecretString>, now: Time) -> Request {
-    let mut request = Request::json(url.clone(), &body(notice));
+pub fn request(notice: &Notice, url: &SecretString, key: Option<&SecretString>, now: Time) -> NotifyRequest {
+    let mut request = NotifyRequest::json(url.clone(), &body(notice));
     let timestamp = now.as_millis().div_euclid(1000);
     if let Some(key) = key {
         let signature = signature(key.expose_secret(), timestamp, &request.body);

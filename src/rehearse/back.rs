@@ -15,12 +15,12 @@ use std::time::Duration;
 
 use super::note::{self, Note};
 use super::{DrillError, STATE};
-use crate::caller::PartyKey;
+use crate::caller::CallerKey;
 use crate::clock::Clock;
 use crate::config::{Config, span_text};
 use crate::core::model::decision::Mode;
 use crate::core::model::id::{Channel, E164};
-use crate::core::routing::values::Values;
+use crate::core::routing::values::RoutingValues;
 use crate::metrics::Metrics;
 use crate::twilio::{Client, Error};
 
@@ -37,7 +37,7 @@ const PATIENCE: Duration = Duration::from_secs(300);
 const WRITES: u32 = 12;
 
 /// What puts a number back.
-pub struct WayBack {
+pub struct RestoreGuard {
     client: Client,
     clock: Clock,
     note: PathBuf,
@@ -67,9 +67,9 @@ impl From<Error> for Trouble {
     }
 }
 
-impl WayBack {
+impl RestoreGuard {
     /// Refused while another drill is under way.
-    pub fn new(config: &Config, clock: &Clock) -> Result<WayBack, DrillError> {
+    pub fn new(config: &Config, clock: &Clock) -> Result<RestoreGuard, DrillError> {
         let note = note_beside(&config.agent.state);
         let failed = |source| DrillError::Note { path: note.clone(), source };
         let lock = File::options().create(true).truncate(false).write(true).open(lock_of(&note)).map_err(failed)?;
@@ -79,9 +79,9 @@ impl WayBack {
         }
         let roster = Arc::new(config.roster.clone());
         let metrics = Metrics::new(&roster, Mode::Auto);
-        let client = Client::new(config.twilio.clone(), roster, PartyKey::public(), clock.clone(), metrics)
+        let client = Client::new(config.twilio.clone(), roster, CallerKey::public(), clock.clone(), metrics)
             .map_err(|e| DrillError::Http(e.to_string()))?;
-        Ok(WayBack { client, clock: clock.clone(), note, _alone: lock })
+        Ok(RestoreGuard { client, clock: clock.clone(), note, _alone: lock })
     }
 
     pub const fn client(&self) -> &Client {
@@ -104,7 +104,7 @@ impl WayBack {
     /// Gives the number the routing of the note, and looks until it is there to stay.
     pub async fn put_back(&self, note: &Note, force: bool) -> Result<(), DrillError> {
         let failed = |why| DrillError::NotPutBack { number: note.number, why, note: self.note.clone() };
-        let before = Values::read(&note.record, Channel::Voice).map_err(|e| failed(e.to_string()))?;
+        let before = RoutingValues::read(&note.record, Channel::Voice).map_err(|e| failed(e.to_string()))?;
         let until = self.clock.now() + PATIENCE;
         let mut pause = PAUSE.0;
         let (mut was_seen, mut writes) = (false, 0);
@@ -137,9 +137,9 @@ impl WayBack {
         Note::remove(&self.note).map_err(|source| DrillError::Note { path: self.note.clone(), source })
     }
 
-    async fn attempt(&self, note: &Note, before: &Values, force: bool) -> Result<Try, Trouble> {
+    async fn attempt(&self, note: &Note, before: &RoutingValues, force: bool) -> Result<Try, Trouble> {
         let read = self.client.number(note.sid).await?;
-        let now = Values::read(&read.raw, Channel::Voice).map_err(|e| Trouble::Lasting(e.to_string()))?;
+        let now = RoutingValues::read(&read.raw, Channel::Voice).map_err(|e| Trouble::Lasting(e.to_string()))?;
         if now == *before {
             return Ok(Try::AsBefore);
         }

@@ -21,25 +21,25 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use crate::agent::control::{Answer, Refusal, Word};
+use crate::agent::control::{CommandAnswer, OperatorCommand, Refusal};
 use crate::agent::publish::status::{ChannelStatus, Status};
-use crate::agent::{Agent, Message, StartError};
+use crate::agent::{Agent, ControlMessage, StartError};
 use crate::clock::Clock;
 use crate::config::{Config, Probes, Rehearsal};
 use crate::core::detect::observation::{Leg, ProbeResult};
 use crate::core::model::decision::{Action, Mode};
 use crate::core::model::id::{Channel, E164, GroupName, NumberSid};
-use crate::core::model::order::{Act, Author};
+use crate::core::model::order::{Author, Operation};
 use crate::core::model::roster::{Number, NumberIx, PortAt, Roster};
 use crate::core::model::time::Time;
-use crate::core::rollback::operator::Request;
+use crate::core::rollback::operator::OperatorRequest;
 use crate::core::routing::record::bare;
-use crate::twilio::wire::{NumberRead, Row};
+use crate::twilio::wire::{NumberRead, WireRow};
 use crate::twilio::{Error, LARGEST_PAGE};
 
-use back::WayBack;
+use back::RestoreGuard;
 use note::Note;
-use report::{Report, Stage, StageReport, Subject, Variant, VariantReport};
+use report::{DrillReport, DrillStage, DrillSubject, StageReport, Variant, VariantReport};
 
 /// Callers of so long ago make a number a live one.
 const LIVE: Duration = Duration::from_secs(24 * 3600);
@@ -81,9 +81,9 @@ pub struct Drill {
     config: Config,
     rehearsal: Rehearsal,
     fallback: String,
-    subject: Subject,
+    subject: DrillSubject,
     clock: Clock,
-    back: WayBack,
+    back: RestoreGuard,
     force: bool,
 }
 
@@ -103,7 +103,7 @@ impl Drill {
         let prober = probe.and_then(|p| p.from).map(|from| format!("{from}, through Twilio"));
         let commands = probe.into_iter().flat_map(|p| &p.externals);
         let commands = commands.map(|e| format!("the command {}", e.command.first().map_or("", String::as_str)));
-        let subject = Subject {
+        let subject = DrillSubject {
             number: rehearsal.number,
             by: by.to_owned(),
             group,
@@ -111,12 +111,12 @@ impl Drill {
             fallback: bare(&fallback),
             calls_from: prober.into_iter().chain(commands).collect(),
         };
-        let back = WayBack::new(&config, clock)?;
+        let back = RestoreGuard::new(&config, clock)?;
         Ok(Drill { config, rehearsal, fallback, subject, clock: clock.clone(), back, force })
     }
 
     /// Plays every variant that has a handler, until `stop`, and puts the number back, whatever happened.
-    pub async fn run(&self, stop: &CancellationToken) -> Result<Report, DrillError> {
+    pub async fn run(&self, stop: &CancellationToken) -> Result<DrillReport, DrillError> {
         self.back.recover(self.force).await?;
         let started_at = self.clock.now();
         let read = unless(stop, self.prepare()).await?;
@@ -128,8 +128,10 @@ impl Drill {
         let began = self.clock.now();
         let back = self.back.put_back(&note, false).await;
         let put_back = match (&played, back) {
-            (_, Ok(())) => StageReport::passed(Stage::PutBack, began, self.clock.now(), "its record is what it was"),
-            (Ok(_), Err(e)) => StageReport::failed(Stage::PutBack, began, self.clock.now(), &e.to_string()),
+            (_, Ok(())) => {
+                StageReport::passed(DrillStage::PutBack, began, self.clock.now(), "its record is what it was")
+            }
+            (Ok(_), Err(e)) => StageReport::failed(DrillStage::PutBack, began, self.clock.now(), &e.to_string()),
             (Err(why), Err(e)) => {
                 tracing::error!("the drill ended early: {why}");
                 return Err(e);
@@ -137,7 +139,7 @@ impl Drill {
         };
         let is_on_net = self.config.probes.groups.iter().flatten().any(|p| p.from.is_some());
         let cautions = is_on_net.then_some(CAUTION).into_iter().collect();
-        Ok(Report {
+        Ok(DrillReport {
             subject: self.subject.clone(),
             started_at,
             ended_at: self.clock.now(),
@@ -187,10 +189,10 @@ impl Drill {
         let mut pager = self.back.client().calls(since, LARGEST_PAGE);
         while let Some(page) = pager.next().await? {
             let is_live = page.rows.iter().any(|row| match row {
-                Ok(Row::Ours(call)) => {
+                Ok(WireRow::Ours(call)) => {
                     call.started_at >= since && matches!(call.leg, Leg::Inbound { caller, .. } if !caller.is_prober)
                 }
-                Ok(Row::Foreign(_)) | Err(_) => false,
+                Ok(WireRow::Foreign(_)) | Err(_) => false,
             });
             if is_live {
                 return Err(DrillError::Refused(format!(
@@ -263,7 +265,7 @@ impl Play<'_> {
     /// Every stage until one fails.
     async fn all(&mut self, broken: &str) -> Result<(), DrillError> {
         let since = self.now();
-        if !self.stage(Stage::Good, |s, c| served(c, since).then(|| said(s, "a test call was answered"))).await? {
+        if !self.stage(DrillStage::Good, |s, c| served(c, since).then(|| said(s, "a test call was answered"))).await? {
             return Ok(());
         }
         let sid = self.read.record.sid;
@@ -274,7 +276,7 @@ impl Play<'_> {
             let why = d.evidence.reasons.first().map_or("", |r| r.reason.text());
             Some(format!("{} test calls failed: {why}", d.evidence.failing_probes))
         };
-        if !self.stage(Stage::Found, found).await? {
+        if !self.stage(DrillStage::Found, found).await? {
             return Ok(());
         }
         self.approve().await;
@@ -282,33 +284,33 @@ impl Play<'_> {
             matches!(c.saga, "read_back" | "proven" | "unproven")
                 .then(|| "Twilio says that the fallback answers its calls now".to_owned())
         };
-        if !self.stage(Stage::Swapped, swapped).await? {
+        if !self.stage(DrillStage::Swapped, swapped).await? {
             return Ok(());
         }
         let proven = |s: &Status, c: &ChannelStatus| {
             let detail = s.orders.first().and_then(|o| o.ended.first()).map_or("", |e| e.detail.as_str());
             (c.saga == "proven").then(|| detail.to_owned())
         };
-        if !self.stage(Stage::Proven, proven).await? {
+        if !self.stage(DrillStage::Proven, proven).await? {
             return Ok(());
         }
         self.restore().await;
         let restored = |_: &Status, c: &ChannelStatus| {
             (c.saga == "restored").then(|| "it has the handler from before the swap again".to_owned())
         };
-        if !self.stage(Stage::Restored, restored).await? {
+        if !self.stage(DrillStage::Restored, restored).await? {
             return Ok(());
         }
         self.drill.point_at(sid, &self.drill.rehearsal.good).await?;
         let since = self.now();
-        self.stage(Stage::Healed, |s, c| served(c, since).then(|| said(s, "a test call was answered"))).await?;
+        self.stage(DrillStage::Healed, |s, c| served(c, since).then(|| said(s, "a test call was answered"))).await?;
         Ok(())
     }
 
     /// Waits for a stage's end, which `look` tells, and notes how it went. False if it failed.
     async fn stage(
         &mut self,
-        stage: Stage,
+        stage: DrillStage,
         look: impl Fn(&Status, &ChannelStatus) -> Option<String>,
     ) -> Result<bool, DrillError> {
         let began = self.now();
@@ -342,7 +344,7 @@ impl Play<'_> {
         let waiting = || self.agent.status.borrow().waiting.first().map(|w| w.decision);
         for _ in 0..20 {
             if let Some(decision) = waiting() {
-                self.say(Word::Approve { decision, by: Play::author() }).await;
+                self.say(OperatorCommand::Approve { decision, by: Play::author() }).await;
                 return;
             }
             self.drill.clock.sleep(LOOK).await;
@@ -350,21 +352,21 @@ impl Play<'_> {
     }
 
     async fn restore(&self) {
-        let request = Request {
-            act: Act::Restore,
+        let request = OperatorRequest {
+            act: Operation::Restore,
             numbers: vec![NumberIx(0)],
             channel: Some(Channel::Voice),
             by: Play::author(),
             force: true,
             at_once: true,
         };
-        self.say(Word::Swap(request)).await;
+        self.say(OperatorCommand::Swap(request)).await;
     }
 
-    async fn say(&self, word: Word) {
-        let (reply, answer) = oneshot::channel::<Result<Answer, Refusal>>();
+    async fn say(&self, word: OperatorCommand) {
+        let (reply, answer) = oneshot::channel::<Result<CommandAnswer, Refusal>>();
         let clock = &self.drill.clock;
-        let message = Message::Word { word, is_meant: true, reply };
+        let message = ControlMessage::Word { word, is_meant: true, reply };
         // Should it be refused, the stage that waits for it says so.
         if clock.wait(None, self.agent.inbox.send(message)).await.is_some_and(|sent| sent.is_ok()) {
             let _ = clock.wait(None, answer).await;

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::core::model::id::{Channel, E164, NumberSid};
 use crate::core::routing::record::bare;
-use crate::core::routing::values::{Values, fields};
+use crate::core::routing::values::{RoutingValues, fields};
 
 /// The number of a drill, before it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -45,10 +45,10 @@ impl Note {
     }
 
     /// What of `now` is neither as it was `before` nor a drill's doing.
-    pub fn foreign(&self, before: &Values, now: &Values) -> Option<String> {
+    pub fn foreign(&self, before: &RoutingValues, now: &RoutingValues) -> Option<String> {
         // A drill clears what would win over the URL, and fax.
         let is_ours = |value: &String| value.is_empty() || value == "voice" || self.urls.contains(value);
-        let differences = Values::differences(before, before, now);
+        let differences = RoutingValues::differences(before, before, now);
         let d = differences.iter().find(|d| !is_ours(&d.now))?;
         let shown = |value: &str| if value.contains("://") { bare(value) } else { value.to_owned() };
         Some(format!("{} was {:?} and is {:?}", d.field, shown(&d.snapshot), shown(&d.now)))
@@ -70,8 +70,8 @@ fn sync_folder(path: &Path) -> io::Result<()> {
 }
 
 /// The update that makes `now` what was `before`: every field that differs.
-pub fn back(before: &Values, now: &Values) -> Vec<(&'static str, String)> {
-    let differences = Values::differences(before, before, now);
+pub fn back(before: &RoutingValues, now: &RoutingValues) -> Vec<(&'static str, String)> {
+    let differences = RoutingValues::differences(before, before, now);
     fields(Channel::Voice)
         .iter()
         .filter_map(|f| {

@@ -34,7 +34,7 @@ impl Variant {
 /// A step of the drill.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Stage {
+pub enum DrillStage {
     Good,
     Found,
     Swapped,
@@ -44,46 +44,46 @@ pub enum Stage {
     PutBack,
 }
 
-impl Stage {
+impl DrillStage {
     pub const fn text(self) -> &'static str {
         match self {
-            Stage::Good => "good handler: a test call is answered",
-            Stage::Found => "handler broken: found, and a rollback decided",
-            Stage::Swapped => "swapped to the fallback, and read back",
-            Stage::Proven => "fallback proven by a test call",
-            Stage::Restored => "restored to what it was before the swap, and read back",
-            Stage::Healed => "good handler again: a test call is answered",
-            Stage::PutBack => "the number put back as it was",
+            DrillStage::Good => "good handler: a test call is answered",
+            DrillStage::Found => "handler broken: found, and a rollback decided",
+            DrillStage::Swapped => "swapped to the fallback, and read back",
+            DrillStage::Proven => "fallback proven by a test call",
+            DrillStage::Restored => "restored to what it was before the swap, and read back",
+            DrillStage::Healed => "good handler again: a test call is answered",
+            DrillStage::PutBack => "the number put back as it was",
         }
     }
 
     /// What it means that the stage did not end.
     pub const fn failure(self) -> &'static str {
         match self {
-            Stage::Good | Stage::Healed => "no test call was answered by the good handler",
-            Stage::Found => "test calls did not find the fault",
-            Stage::Swapped => "the number was not swapped",
-            Stage::Proven => "no test call was answered by the fallback",
-            Stage::Restored => "the number was not restored",
-            Stage::PutBack => "the number is not what it was",
+            DrillStage::Good | DrillStage::Healed => "no test call was answered by the good handler",
+            DrillStage::Found => "test calls did not find the fault",
+            DrillStage::Swapped => "the number was not swapped",
+            DrillStage::Proven => "no test call was answered by the fallback",
+            DrillStage::Restored => "the number was not restored",
+            DrillStage::PutBack => "the number is not what it was",
         }
     }
 
     /// What to do about it.
     pub const fn cure(self) -> &'static str {
         match self {
-            Stage::Good | Stage::Healed => {
+            DrillStage::Good | DrillStage::Healed => {
                 "check rehearsal.good_url by hand, and that group.probe.from may call the spare number; `--log warn` shows \
                  what each test call met"
             }
-            Stage::Found => {
+            DrillStage::Found => {
                 "a wrong answer is heard only with group.probe.hear; for the others, check that the broken URL is what it \
                  should be, and that alerts can be read; `--log warn` shows what each test call met"
             }
-            Stage::Swapped => "check that the credentials may write numbers, and that the fallback is not broken",
-            Stage::Proven => "call the spare number by hand while it is on the fallback; check the TwiML Bin",
-            Stage::Restored => "run it with `--log warn`: somebody else may be changing the number",
-            Stage::PutBack => {
+            DrillStage::Swapped => "check that the credentials may write numbers, and that the fallback is not broken",
+            DrillStage::Proven => "call the spare number by hand while it is on the fallback; check the TwiML Bin",
+            DrillStage::Restored => "run it with `--log warn`: somebody else may be changing the number",
+            DrillStage::PutBack => {
                 "once that is mended run `ringback rehearse --put-back`, and look at the number in the console"
             }
         }
@@ -92,7 +92,7 @@ impl Stage {
 
 #[derive(Debug, Clone, Serialize)]
 pub struct StageReport {
-    pub stage: Stage,
+    pub stage: DrillStage,
     pub passed: bool,
     /// From the stage's beginning.
     pub seconds: f64,
@@ -102,12 +102,12 @@ pub struct StageReport {
 }
 
 impl StageReport {
-    pub fn passed(stage: Stage, began: Time, ended: Time, detail: &str) -> StageReport {
+    pub fn passed(stage: DrillStage, began: Time, ended: Time, detail: &str) -> StageReport {
         let seconds = ended.since(began).as_secs_f64();
         StageReport { stage, passed: true, seconds, detail: detail.to_owned(), cure: None }
     }
 
-    pub fn failed(stage: Stage, began: Time, ended: Time, detail: &str) -> StageReport {
+    pub fn failed(stage: DrillStage, began: Time, ended: Time, detail: &str) -> StageReport {
         let seconds = ended.since(began).as_secs_f64();
         StageReport { stage, passed: false, seconds, detail: detail.to_owned(), cure: Some(stage.cure()) }
     }
@@ -123,7 +123,7 @@ pub struct VariantReport {
 
 /// What was rehearsed, and by whom.
 #[derive(Debug, Clone, Serialize)]
-pub struct Subject {
+pub struct DrillSubject {
     pub number: E164,
     /// Who held the drill.
     pub by: String,
@@ -138,9 +138,9 @@ pub struct Subject {
 
 /// A drill from its beginning to its end.
 #[derive(Debug, Clone, Serialize)]
-pub struct Report {
+pub struct DrillReport {
     #[serde(flatten)]
-    pub subject: Subject,
+    pub subject: DrillSubject,
     pub started_at: Time,
     pub ended_at: Time,
     pub variants: Vec<VariantReport>,
@@ -149,7 +149,7 @@ pub struct Report {
     pub cautions: Vec<&'static str>,
 }
 
-impl Report {
+impl DrillReport {
     pub fn is_passed(&self) -> bool {
         self.put_back.passed && self.variants.iter().all(|v| v.stages.iter().all(|s| s.passed))
     }
@@ -191,7 +191,7 @@ impl Report {
 
     /// For the change ticket: read by people who were not there.
     pub fn markdown(&self) -> String {
-        let Subject { number, by, group, good, fallback, calls_from } = &self.subject;
+        let DrillSubject { number, by, group, good, fallback, calls_from } = &self.subject;
         let seconds = self.ended_at.since(self.started_at).as_secs();
         let mut text = format!("# Fire drill on {number}\n\n**{}**\n\n", self.result());
         let facts = [

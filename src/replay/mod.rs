@@ -12,12 +12,12 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-pub use read::{BadLine, Line, Lines, parse};
+pub use read::{BadLine, Lines, RecordedLine, parse};
 
-use crate::caller::PartyKey;
-use crate::core::detect::engine::{Engine, Event, Rollback, Settings};
+use crate::caller::CallerKey;
+use crate::core::detect::engine::{Engine, EngineEvent, EngineSettings, RollbackProgress};
 use crate::core::detect::observation::Observation;
-use crate::core::model::decision::{Action, Decision, Guard, Mode, PageReason};
+use crate::core::model::decision::{Action, Decision, DetectorGuard, Mode, PageReason};
 use crate::core::model::id::E164;
 use crate::core::model::roster::Roster;
 use crate::core::model::source::Source;
@@ -60,14 +60,14 @@ pub struct Player {
     engine: Engine,
     /// The next tick; none before the first entry.
     next: Option<Time>,
-    settings: Settings,
+    settings: EngineSettings,
     roster: Roster,
 }
 
 impl Player {
     /// The mode is `auto` whatever the configuration says.
-    pub fn new(roster: Roster, settings: Settings) -> Player {
-        let settings = Settings { mode: Mode::Auto, ..settings };
+    pub fn new(roster: Roster, settings: EngineSettings) -> Player {
+        let settings = EngineSettings { mode: Mode::Auto, ..settings };
         let engine = Engine::new(roster.clone(), settings.clone(), Time::EPOCH);
         Player { engine, next: None, settings, roster }
     }
@@ -95,7 +95,7 @@ impl Player {
             self.refresh(next);
             let events = self.engine.tick(next);
             for event in events {
-                if let Event::Decided(decision) = event {
+                if let EngineEvent::Decided(decision) = event {
                     self.decide(decision, decided);
                 }
             }
@@ -113,10 +113,9 @@ impl Player {
     fn decide(&mut self, mut decision: Decision, decided: &mut impl FnMut(Decision)) {
         // Of a fallback a recording knows nothing.
         let is_on_primary = |n: &E164| {
-            self.engine
-                .roster()
-                .find(*n)
-                .is_none_or(|ix| !matches!(self.engine.channel(ix, decision.channel).rollback, Rollback::Done(_)))
+            self.engine.roster().find(*n).is_none_or(|ix| {
+                !matches!(self.engine.channel(ix, decision.channel).rollback, RollbackProgress::Done(_))
+            })
         };
         decision.numbers.retain(is_on_primary);
         if decision.numbers.is_empty() {
@@ -125,14 +124,16 @@ impl Player {
         let action = match decision.action {
             Action::Rollback | Action::Page { .. } => decision.action,
             // A recording need not say what its numbers point at.
-            Action::Withheld { guard: Guard::NotInAccount | Guard::NotRead | Guard::Mode } => Action::Rollback,
-            Action::Withheld { guard: Guard::NoFallback | Guard::OnFallback } => {
+            Action::Withheld { guard: DetectorGuard::NotInAccount | DetectorGuard::NotRead | DetectorGuard::Mode } => {
+                Action::Rollback
+            }
+            Action::Withheld { guard: DetectorGuard::NoFallback | DetectorGuard::OnFallback } => {
                 let Some(leading) = decision.evidence.reasons.first() else {
                     return;
                 };
                 Action::Page { reason: PageReason::Failing(leading.reason) }
             }
-            Action::Withheld { guard: Guard::Phase } => return,
+            Action::Withheld { guard: DetectorGuard::Phase } => return,
         };
         if action == Action::Rollback {
             for number in &decision.numbers {
@@ -150,12 +151,12 @@ impl Player {
 pub fn play(
     input: impl BufRead,
     roster: &Roster,
-    settings: &Settings,
+    settings: &EngineSettings,
     remark: &mut impl FnMut(Remark),
     progress: &mut impl FnMut(u64),
     decided: &mut impl FnMut(&Decision) -> io::Result<()>,
 ) -> io::Result<Summary> {
-    let key = PartyKey::public();
+    let key = CallerKey::public();
     let reader = Reader { roster, key: &key };
     let mut lines = Lines::new(input);
     let mut player = Player::new(roster.clone(), settings.clone());
@@ -185,7 +186,7 @@ pub fn play(
                 continue;
             }
         };
-        let (Line::Seen(at, _) | Line::Foreign(at)) = &line;
+        let (RecordedLine::Seen(at, _) | RecordedLine::Foreign(at)) = &line;
         if summary.until.is_some_and(|until| *at < until) {
             summary.out_of_order += 1;
             if summary.out_of_order == 1 {
@@ -197,7 +198,7 @@ pub fn play(
         summary.from.get_or_insert(at);
         summary.until = Some(at);
         match line {
-            Line::Seen(_, observation) => {
+            RecordedLine::Seen(_, observation) => {
                 match &observation {
                     Observation::Call(_) => summary.calls += 1,
                     Observation::Message(_) => summary.messages += 1,
@@ -207,7 +208,7 @@ pub fn play(
                 }
                 player.observe(at, &observation, &mut tell);
             }
-            Line::Foreign(_) => {
+            RecordedLine::Foreign(_) => {
                 summary.foreign += 1;
                 player.advance(at, &mut tell);
             }

@@ -15,7 +15,7 @@ use crate::core::detect::observation::{Observation, Probe, ProbeResult};
 use crate::core::model::id::Resource;
 use crate::core::model::id::{CallSid, Channel, E164, MessageSid};
 use crate::core::model::time::Time;
-use crate::twilio::wire::{self, Listed, Reader, Row};
+use crate::twilio::wire::{self, Listed, Reader, WireRow};
 
 /// A line that cannot be used, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,7 +33,7 @@ impl fmt::Display for BadLine {
 
 /// A line as it was understood.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Line {
+pub enum RecordedLine {
     Seen(Time, Observation),
     /// Of a number that is not in the configuration, or of a kind of call that says nothing.
     Foreign(Time),
@@ -55,7 +55,7 @@ impl<R: BufRead> Lines<R> {
     }
 
     /// The next line that is not empty; `None` at the end.
-    pub fn next(&mut self, reader: Reader<'_>) -> io::Result<Option<Result<Line, BadLine>>> {
+    pub fn next(&mut self, reader: Reader<'_>) -> io::Result<Option<Result<RecordedLine, BadLine>>> {
         loop {
             self.buffer.clear();
             let read = self.input.read_until(b'\n', &mut self.buffer)?;
@@ -78,7 +78,7 @@ impl<R: BufRead> Lines<R> {
 
 /// Understands one line. The error quotes nothing of the line but field names: lines hold callers'
 /// numbers.
-pub fn parse(line: &[u8], reader: Reader<'_>) -> Result<Line, String> {
+pub fn parse(line: &[u8], reader: Reader<'_>) -> Result<RecordedLine, String> {
     let text = std::str::from_utf8(line).map_err(|e| format!("not UTF-8: {e}"))?;
     let raw: RawLine<'_> = serde_json::from_str(text).map_err(|e| json_problem(&e))?;
     let seen_at = raw.seen_at.ok_or("seen_at is missing: when did a poller see this?")?;
@@ -102,13 +102,13 @@ pub fn parse(line: &[u8], reader: Reader<'_>) -> Result<Line, String> {
         }
         Body::Raw(_) => None,
     };
-    Ok(row.map_or(Line::Foreign(at), |observation| Line::Seen(at, observation)))
+    Ok(row.map_or(RecordedLine::Foreign(at), |observation| RecordedLine::Seen(at, observation)))
 }
 
 fn convert<L: Listed>(raw: &L::Raw<'_>, reader: Reader<'_>) -> Result<Option<L::Item>, String> {
     match L::convert(raw, reader) {
-        Ok(Row::Ours(item)) => Ok(Some(item)),
-        Ok(Row::Foreign(_)) => Ok(None),
+        Ok(WireRow::Ours(item)) => Ok(Some(item)),
+        Ok(WireRow::Foreign(_)) => Ok(None),
         Err(bad) => Err(format!("resource.{bad}")),
     }
 }
@@ -271,7 +271,7 @@ impl RawProbe<'_> {
                 text.parse().map_err(|_| format!("resource.started_at = {text:?} is not an RFC 3339 instant"))?
             }
         };
-        let origin = crate::caller::PartyKey::public().hash(self.origin.as_deref().unwrap_or("twilio"));
+        let origin = crate::caller::CallerKey::public().hash(self.origin.as_deref().unwrap_or("twilio"));
         Ok(Probe {
             number: self.number.parse::<E164>().map_err(told)?,
             channel: self.channel.parse::<Channel>().map_err(told)?,

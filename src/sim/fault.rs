@@ -6,18 +6,18 @@ use std::time::Duration;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::http::route::Class;
+use super::http::route::EndpointClass;
 use super::scenario::span;
 use crate::core::model::time::Time;
 
 /// The API misbehaves for a while.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Fault {
-    pub kind: FaultKind,
+pub struct ApiFault {
+    pub kind: ApiFaultKind,
     /// Which requests it meets.
     #[serde(default)]
-    pub on: Scope,
+    pub on: ApiFaultScope,
     /// Which share of them.
     #[serde(default = "one")]
     pub share: f64,
@@ -32,18 +32,18 @@ pub struct Fault {
     pub code: u32,
 }
 
-impl Fault {
+impl ApiFault {
     /// Every request in scope meets `kind`, until the end.
-    pub fn new(kind: FaultKind, on: Scope) -> Fault {
-        Fault { kind, on, share: one(), lasts: None, takes: minute(), code: forbidden() }
+    pub fn new(kind: ApiFaultKind, on: ApiFaultScope) -> ApiFault {
+        ApiFault { kind, on, share: one(), lasts: None, takes: minute(), code: forbidden() }
     }
 
-    pub fn lasts(self, span: Duration) -> Fault {
-        Fault { lasts: Some(span), ..self }
+    pub fn lasts(self, span: Duration) -> ApiFault {
+        ApiFault { lasts: Some(span), ..self }
     }
 
-    pub fn share(self, share: f64) -> Fault {
-        Fault { share, ..self }
+    pub fn share(self, share: f64) -> ApiFault {
+        ApiFault { share, ..self }
     }
 }
 
@@ -62,7 +62,7 @@ fn minute() -> Duration {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum FaultKind {
+pub enum ApiFaultKind {
     /// 429, code 20429. Not processed.
     TooMany,
     /// 500 with Twilio's JSON. Not processed.
@@ -99,40 +99,44 @@ pub enum FaultKind {
 
 /// Which requests a fault meets: all, those that only read, those that write, or one class.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Scope {
+pub enum ApiFaultScope {
     #[default]
     Any,
     Reads,
     Writes,
-    Class(Class),
+    Class(EndpointClass),
 }
 
-impl Scope {
-    pub fn meets(self, class: Class) -> bool {
+impl ApiFaultScope {
+    pub fn meets(self, class: EndpointClass) -> bool {
         match self {
-            Scope::Any => true,
-            Scope::Reads => !class.writes(),
-            Scope::Writes => class.writes(),
-            Scope::Class(c) => c == class,
+            ApiFaultScope::Any => true,
+            ApiFaultScope::Reads => !class.writes(),
+            ApiFaultScope::Writes => class.writes(),
+            ApiFaultScope::Class(c) => c == class,
         }
     }
 
     pub fn label(self) -> &'static str {
         match self {
-            Scope::Any => "any",
-            Scope::Reads => "reads",
-            Scope::Writes => "writes",
-            Scope::Class(c) => c.label(),
+            ApiFaultScope::Any => "any",
+            ApiFaultScope::Reads => "reads",
+            ApiFaultScope::Writes => "writes",
+            ApiFaultScope::Class(c) => c.label(),
         }
     }
 }
 
-impl<'de> Deserialize<'de> for Scope {
-    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Scope, D::Error> {
+impl<'de> Deserialize<'de> for ApiFaultScope {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<ApiFaultScope, D::Error> {
         let text = Cow::<str>::deserialize(d)?;
-        let all = || [Scope::Any, Scope::Reads, Scope::Writes].into_iter().chain(Class::ALL.map(Scope::Class));
+        let all = || {
+            [ApiFaultScope::Any, ApiFaultScope::Reads, ApiFaultScope::Writes]
+                .into_iter()
+                .chain(EndpointClass::ALL.map(ApiFaultScope::Class))
+        };
         all().find(|s| s.label() == text).ok_or_else(|| {
-            let labels: Vec<&str> = all().map(Scope::label).collect();
+            let labels: Vec<&str> = all().map(ApiFaultScope::label).collect();
             D::Error::custom(format!("{text:?} is no kind of request; write one of {}", labels.join(", ")))
         })
     }
@@ -141,7 +145,7 @@ impl<'de> Deserialize<'de> for Scope {
 /// A fault that is at work.
 #[derive(Clone, Debug)]
 pub(super) struct Active {
-    pub fault: Fault,
+    pub fault: ApiFault,
     pub since: Time,
 }
 

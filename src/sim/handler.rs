@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::scenario::{Bin, BinKind, Condition, HandlerState, Scenario};
+use super::scenario::{Bin, BinKind, HandlerCondition, HandlerState, Scenario};
 use crate::core::model::id::E164;
 
 /// All handlers and bins.
@@ -20,7 +20,7 @@ struct Handler {
 
 /// What came of a request to a URL, and after how many seconds.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Fetched {
+pub enum SimFetched {
     Served { after: f64, does: Does },
     Failed { after: f64, code: u32, http: Option<u16> },
 }
@@ -102,51 +102,51 @@ impl Handlers {
     }
 
     /// Twilio asks `url` on behalf of a caller of `carrier`; `luck` decides whether a partial fault hits.
-    pub fn fetch(&self, url: &str, luck: f64, carrier: &str) -> Fetched {
+    pub fn fetch(&self, url: &str, luck: f64, carrier: &str) -> SimFetched {
         let url = without_fragment(url);
         if let Some(rest) = url.strip_prefix(Bin::BASE) {
             let sid = rest.split('?').next().unwrap_or(rest);
             return match self.bins.get(sid) {
-                None => Fetched::Failed { after: 0.1, code: 11200, http: Some(404) },
+                None => SimFetched::Failed { after: 0.1, code: 11200, http: Some(404) },
                 Some((nth, bin)) => match (bin.does, bin.to) {
                     (BinKind::Dead, _) => {
-                        Fetched::Served { after: 0.1, does: Does::Dead { forward: 1.0, warning: None } }
+                        SimFetched::Served { after: 0.1, does: Does::Dead { forward: 1.0, warning: None } }
                     }
-                    (BinKind::Broken, _) => Fetched::Failed { after: 0.1, code: 11310, http: Some(200) },
-                    (BinKind::Forward, Some(to)) => Fetched::Served { after: 0.1, does: Does::Forwards { to } },
+                    (BinKind::Broken, _) => SimFetched::Failed { after: 0.1, code: 11310, http: Some(200) },
+                    (BinKind::Forward, Some(to)) => SimFetched::Served { after: 0.1, does: Does::Forwards { to } },
                     (BinKind::Answer | BinKind::Forward, _) => {
-                        Fetched::Served { after: 0.1, does: Does::Answers { bin: *nth } }
+                        SimFetched::Served { after: 0.1, does: Does::Answers { bin: *nth } }
                     }
                 },
             };
         }
         let Some(handler) = self.by_url.get(url) else {
             // Nobody has heard of this host.
-            return Fetched::Failed { after: 0.2, code: 11210, http: None };
+            return SimFetched::Failed { after: 0.2, code: 11210, http: None };
         };
         let state = &handler.state;
         let met = luck < state.share && state.carrier.as_deref().is_none_or(|c| c == carrier);
         let forward = handler.forward;
-        let served = |after, does| Fetched::Served { after, does };
+        let served = |after, does| SimFetched::Served { after, does };
         match state.condition {
             _ if !met => served(0.0, Does::Serves { forward }),
-            Condition::Healthy => served(0.0, Does::Serves { forward }),
-            Condition::Slow(d) if d > Duration::from_secs_f64(PATIENCE) => {
-                Fetched::Failed { after: PATIENCE, code: 11205, http: None }
+            HandlerCondition::Healthy => served(0.0, Does::Serves { forward }),
+            HandlerCondition::Slow(d) if d > Duration::from_secs_f64(PATIENCE) => {
+                SimFetched::Failed { after: PATIENCE, code: 11205, http: None }
             }
-            Condition::Slow(d) => served(d.as_secs_f64(), Does::Serves { forward }),
-            Condition::Status(status) => Fetched::Failed { after: 0.2, code: 11200, http: Some(status) },
-            Condition::Unreachable(code) => {
+            HandlerCondition::Slow(d) => served(d.as_secs_f64(), Does::Serves { forward }),
+            HandlerCondition::Status(status) => SimFetched::Failed { after: 0.2, code: 11200, http: Some(status) },
+            HandlerCondition::Unreachable(code) => {
                 let after = if matches!(code, 11201 | 11205) { CONNECT } else { 0.2 };
-                Fetched::Failed { after, code, http: None }
+                SimFetched::Failed { after, code, http: None }
             }
-            Condition::BadTwiml(code) => Fetched::Failed { after: 0.2, code, http: Some(200) },
-            Condition::Wrong => served(0.2, Does::Wrong),
-            Condition::Spoken => served(0.2, Does::Speaks),
-            Condition::Silent => served(0.2, Does::Silent),
-            Condition::OutOfService => served(0.2, Does::OutOfService),
-            Condition::DeadTarget(warning) => served(0.2, Does::Dead { forward, warning }),
-            Condition::MixedTarget => served(0.2, Does::Mixed { forward }),
+            HandlerCondition::BadTwiml(code) => SimFetched::Failed { after: 0.2, code, http: Some(200) },
+            HandlerCondition::Wrong => served(0.2, Does::Wrong),
+            HandlerCondition::Spoken => served(0.2, Does::Speaks),
+            HandlerCondition::Silent => served(0.2, Does::Silent),
+            HandlerCondition::OutOfService => served(0.2, Does::OutOfService),
+            HandlerCondition::DeadTarget(warning) => served(0.2, Does::Dead { forward, warning }),
+            HandlerCondition::MixedTarget => served(0.2, Does::Mixed { forward }),
         }
     }
 }
@@ -179,10 +179,10 @@ mod tests {
         Handlers::new(&Scenario::parse(&text).unwrap())
     }
 
-    fn fails(fetched: Fetched) -> Option<(u32, Option<u16>)> {
+    fn fails(fetched: SimFetched) -> Option<(u32, Option<u16>)> {
         match fetched {
-            Fetched::Failed { code, http, .. } => Some((code, http)),
-            Fetched::Served { .. } => None,
+            SimFetched::Failed { code, http, .. } => Some((code, http)),
+            SimFetched::Served { .. } => None,
         }
     }
 
@@ -193,12 +193,12 @@ mod tests {
             h.set(URL, HandlerState::all(condition));
             fails(h.fetch(&format!("{URL}#rc=1"), 0.5, "att"))
         };
-        assert_eq!(try_state(Condition::Status(503)), Some((11200, Some(503))));
-        assert_eq!(try_state(Condition::Unreachable(11237)), Some((11237, None)));
-        assert_eq!(try_state(Condition::BadTwiml(12300)), Some((12300, Some(200))));
-        assert_eq!(try_state(Condition::Slow(Duration::from_secs(16))), Some((11205, None)));
-        assert_eq!(try_state(Condition::Slow(Duration::from_secs(14))), None);
-        assert_eq!(try_state(Condition::Wrong), None);
+        assert_eq!(try_state(HandlerCondition::Status(503)), Some((11200, Some(503))));
+        assert_eq!(try_state(HandlerCondition::Unreachable(11237)), Some((11237, None)));
+        assert_eq!(try_state(HandlerCondition::BadTwiml(12300)), Some((12300, Some(200))));
+        assert_eq!(try_state(HandlerCondition::Slow(Duration::from_secs(16))), Some((11205, None)));
+        assert_eq!(try_state(HandlerCondition::Slow(Duration::from_secs(14))), None);
+        assert_eq!(try_state(HandlerCondition::Wrong), None);
         assert_eq!(fails(h.fetch("https://nobody.example/", 0.5, "att")), Some((11210, None)));
         let bin = |n| format!("{}EH{n:032x}", Bin::BASE);
         assert_eq!(fails(h.fetch(&bin(1), 0.5, "att")), Some((11310, Some(200))));
@@ -208,10 +208,10 @@ mod tests {
     #[test]
     fn a_partial_fault_meets_its_share_and_its_carrier() {
         let mut h = handlers();
-        h.set(URL, HandlerState { condition: Condition::Status(500), share: 0.25, carrier: Some("att".into()) });
+        h.set(URL, HandlerState { condition: HandlerCondition::Status(500), share: 0.25, carrier: Some("att".into()) });
         assert!(fails(h.fetch(URL, 0.2, "att")).is_some());
         assert!(fails(h.fetch(URL, 0.3, "att")).is_none());
         assert!(fails(h.fetch(URL, 0.2, "verizon")).is_none());
-        assert_eq!(h.fetch(URL, 0.3, "att"), Fetched::Served { after: 0.0, does: Does::Serves { forward: 0.5 } });
+        assert_eq!(h.fetch(URL, 0.3, "att"), SimFetched::Served { after: 0.0, does: Does::Serves { forward: 0.5 } });
     }
 }

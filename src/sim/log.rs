@@ -8,14 +8,14 @@ use std::collections::HashMap;
 use crate::core::model::time::Time;
 
 /// Something that stands in a log.
-pub trait Row {
+pub trait SimRow {
     /// When it happened, by which the log is sorted.
     fn at(&self) -> Time;
     /// The digits of its SID.
     fn digits(&self) -> u128;
 }
 
-pub struct Log<T> {
+pub struct SimLog<T> {
     rows: Vec<T>,
     /// Rows by (time, SID), oldest first.
     order: Vec<(Time, u32)>,
@@ -42,9 +42,9 @@ pub struct Slice<'a, T> {
     pub more: bool,
 }
 
-impl<T: Row> Log<T> {
-    pub fn new() -> Log<T> {
-        Log { rows: Vec::new(), order: Vec::new(), by_sid: HashMap::new() }
+impl<T: SimRow> SimLog<T> {
+    pub fn new() -> SimLog<T> {
+        SimLog { rows: Vec::new(), order: Vec::new(), by_sid: HashMap::new() }
     }
 
     pub fn insert(&mut self, row: T) {
@@ -135,7 +135,7 @@ mod tests {
 
     struct Plain(i64, u128);
 
-    impl Row for Plain {
+    impl SimRow for Plain {
         fn at(&self) -> Time {
             Time::from_secs(self.0)
         }
@@ -144,8 +144,8 @@ mod tests {
         }
     }
 
-    fn log(rows: &[(i64, u128)]) -> Log<Plain> {
-        let mut log = Log::new();
+    fn log(rows: &[(i64, u128)]) -> SimLog<Plain> {
+        let mut log = SimLog::new();
         for (at, sid) in rows {
             log.insert(Plain(*at, *sid));
         }

@@ -49,15 +49,15 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-pub use fault::{Fault, FaultKind, Scope};
-pub use http::route::Class;
-pub use number::{Effect, Update};
+pub use fault::{ApiFault, ApiFaultKind, ApiFaultScope};
+pub use http::route::EndpointClass;
+pub use number::{SimEffect, Update};
 pub use place::PlacedCall;
 pub use row::Actor;
 pub use scenario::*;
 pub use stats::Stats;
-pub use truth::{Entry, Mark, Tally, Truth};
-pub use voice::Sound;
+pub use truth::{TimelineMark, Truth, TruthEntry, TruthTally};
+pub use voice::SimSound;
 
 use crate::clock::Clock;
 use crate::core::model::id::E164;
@@ -134,7 +134,7 @@ impl Sim {
     pub fn placed_calls(&self) -> Vec<(PlacedCall, Time)> {
         let state = self.present();
         let world = &state.world;
-        let over = |sid: &u128| world.calls.get(*sid).map_or(Time::EPOCH, row::Call::end);
+        let over = |sid: &u128| world.calls.get(*sid).map_or(Time::EPOCH, row::SimCall::end);
         world.outbound.calls.iter().map(|(sid, call)| (call.clone(), over(sid))).collect()
     }
 
@@ -163,7 +163,7 @@ impl Sim {
     }
 
     /// The API misbehaves from now on.
-    pub fn fault(&self, fault: Fault) -> Result<(), ScenarioError> {
+    pub fn fault(&self, fault: ApiFault) -> Result<(), ScenarioError> {
         self.happen(Happening::Fault(fault))
     }
 

@@ -18,7 +18,7 @@ use crate::core::model::time::Time;
 
 /// What can be set on a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Field {
+pub enum SimField {
     FriendlyName,
     VoiceUrl,
     VoiceMethod,
@@ -58,14 +58,14 @@ enum Unset {
 }
 
 struct Spec {
-    field: Field,
+    field: SimField,
     parameter: &'static str,
     property: &'static str,
     kind: Kind,
     unset: Unset,
 }
 
-const fn spec(field: Field, parameter: &'static str, property: &'static str, kind: Kind, unset: Unset) -> Spec {
+const fn spec(field: SimField, parameter: &'static str, property: &'static str, kind: Kind, unset: Unset) -> Spec {
     Spec { field, parameter, property, kind, unset }
 }
 
@@ -75,37 +75,49 @@ const FIELD_COUNT: usize = 16;
 const FIELDS: [Spec; FIELD_COUNT] = {
     use Unset::{Empty, Null, Value};
     [
-        spec(Field::FriendlyName, "FriendlyName", "friendly_name", Kind::Text, Empty),
-        spec(Field::VoiceUrl, "VoiceUrl", "voice_url", Kind::Url, Null),
-        spec(Field::VoiceMethod, "VoiceMethod", "voice_method", Kind::Method, Value("POST")),
-        spec(Field::VoiceFallbackUrl, "VoiceFallbackUrl", "voice_fallback_url", Kind::Url, Null),
-        spec(Field::VoiceFallbackMethod, "VoiceFallbackMethod", "voice_fallback_method", Kind::Method, Value("POST")),
-        spec(Field::VoiceApplicationSid, "VoiceApplicationSid", "voice_application_sid", Kind::Application, Empty),
-        spec(Field::VoiceCallerIdLookup, "VoiceCallerIdLookup", "voice_caller_id_lookup", Kind::Flag, Value("false")),
-        spec(Field::VoiceReceiveMode, "VoiceReceiveMode", "voice_receive_mode", Kind::Mode, Value("voice")),
-        spec(Field::TrunkSid, "TrunkSid", "trunk_sid", Kind::Trunk, Null),
-        spec(Field::StatusCallback, "StatusCallback", "status_callback", Kind::Url, Empty),
+        spec(SimField::FriendlyName, "FriendlyName", "friendly_name", Kind::Text, Empty),
+        spec(SimField::VoiceUrl, "VoiceUrl", "voice_url", Kind::Url, Null),
+        spec(SimField::VoiceMethod, "VoiceMethod", "voice_method", Kind::Method, Value("POST")),
+        spec(SimField::VoiceFallbackUrl, "VoiceFallbackUrl", "voice_fallback_url", Kind::Url, Null),
         spec(
-            Field::StatusCallbackMethod,
+            SimField::VoiceFallbackMethod,
+            "VoiceFallbackMethod",
+            "voice_fallback_method",
+            Kind::Method,
+            Value("POST"),
+        ),
+        spec(SimField::VoiceApplicationSid, "VoiceApplicationSid", "voice_application_sid", Kind::Application, Empty),
+        spec(
+            SimField::VoiceCallerIdLookup,
+            "VoiceCallerIdLookup",
+            "voice_caller_id_lookup",
+            Kind::Flag,
+            Value("false"),
+        ),
+        spec(SimField::VoiceReceiveMode, "VoiceReceiveMode", "voice_receive_mode", Kind::Mode, Value("voice")),
+        spec(SimField::TrunkSid, "TrunkSid", "trunk_sid", Kind::Trunk, Null),
+        spec(SimField::StatusCallback, "StatusCallback", "status_callback", Kind::Url, Empty),
+        spec(
+            SimField::StatusCallbackMethod,
             "StatusCallbackMethod",
             "status_callback_method",
             Kind::Method,
             Value("POST"),
         ),
-        spec(Field::SmsUrl, "SmsUrl", "sms_url", Kind::Url, Empty),
-        spec(Field::SmsMethod, "SmsMethod", "sms_method", Kind::Method, Value("POST")),
-        spec(Field::SmsFallbackUrl, "SmsFallbackUrl", "sms_fallback_url", Kind::Url, Empty),
-        spec(Field::SmsFallbackMethod, "SmsFallbackMethod", "sms_fallback_method", Kind::Method, Value("POST")),
-        spec(Field::SmsApplicationSid, "SmsApplicationSid", "sms_application_sid", Kind::Application, Empty),
+        spec(SimField::SmsUrl, "SmsUrl", "sms_url", Kind::Url, Empty),
+        spec(SimField::SmsMethod, "SmsMethod", "sms_method", Kind::Method, Value("POST")),
+        spec(SimField::SmsFallbackUrl, "SmsFallbackUrl", "sms_fallback_url", Kind::Url, Empty),
+        spec(SimField::SmsFallbackMethod, "SmsFallbackMethod", "sms_fallback_method", Kind::Method, Value("POST")),
+        spec(SimField::SmsApplicationSid, "SmsApplicationSid", "sms_application_sid", Kind::Application, Empty),
     ]
 };
 
 /// One property of one number: before and after.
-pub type Change = (&'static str, String, String);
+pub type SimChange = (&'static str, String, String);
 
 /// The part of a number's record that can change.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Record {
+pub struct SimNumberRecord {
     /// By [`FIELDS`]. `None`: never set. Empty: cleared.
     values: [Option<String>; FIELD_COUNT],
     pub created: Time,
@@ -140,21 +152,21 @@ pub struct Known<'a> {
     pub trunks: &'a [TrunkSid],
 }
 
-impl Record {
-    pub fn new(number: E164, routing: &Routing, created: Time) -> Record {
-        let mut record = Record { values: Default::default(), created, updated: created };
-        record.put(Field::FriendlyName, formatted(number));
+impl SimNumberRecord {
+    pub fn new(number: E164, routing: &Routing, created: Time) -> SimNumberRecord {
+        let mut record = SimNumberRecord { values: Default::default(), created, updated: created };
+        record.put(SimField::FriendlyName, formatted(number));
         if routing.applied {
             let sid = |s: Option<ApplicationSid>| s.map(|s| s.to_string()).unwrap_or_default();
             for (field, value) in [
-                (Field::VoiceUrl, routing.voice_url.clone()),
-                (Field::VoiceFallbackUrl, routing.voice_fallback_url.clone()),
-                (Field::VoiceApplicationSid, sid(routing.application)),
-                (Field::TrunkSid, routing.trunk.map(|t| t.to_string()).unwrap_or_default()),
-                (Field::StatusCallback, routing.status_callback.clone()),
-                (Field::SmsUrl, routing.sms_url.clone()),
-                (Field::SmsFallbackUrl, routing.sms_fallback_url.clone()),
-                (Field::SmsApplicationSid, sid(routing.sms_application)),
+                (SimField::VoiceUrl, routing.voice_url.clone()),
+                (SimField::VoiceFallbackUrl, routing.voice_fallback_url.clone()),
+                (SimField::VoiceApplicationSid, sid(routing.application)),
+                (SimField::TrunkSid, routing.trunk.map(|t| t.to_string()).unwrap_or_default()),
+                (SimField::StatusCallback, routing.status_callback.clone()),
+                (SimField::SmsUrl, routing.sms_url.clone()),
+                (SimField::SmsFallbackUrl, routing.sms_fallback_url.clone()),
+                (SimField::SmsApplicationSid, sid(routing.sms_application)),
             ] {
                 if !value.is_empty() {
                     record.put(field, value);
@@ -164,12 +176,12 @@ impl Record {
         record
     }
 
-    fn put(&mut self, field: Field, value: String) {
+    fn put(&mut self, field: SimField, value: String) {
         self.values[field as usize] = Some(value);
     }
 
     /// The field's value; empty if unset.
-    pub fn get(&self, field: Field) -> &str {
+    pub fn get(&self, field: SimField) -> &str {
         let spec = &FIELDS[field as usize];
         match (&self.values[field as usize], spec.unset) {
             (Some(value), Unset::Value(default)) if value.is_empty() => default,
@@ -179,34 +191,38 @@ impl Record {
         }
     }
 
-    fn is_set(&self, field: Field) -> bool {
+    fn is_set(&self, field: SimField) -> bool {
         !self.get(field).is_empty()
     }
 
     /// Twilio's precedence: trunk, application, URL.
     pub fn voice_route(&self) -> VoiceRoute {
-        if let Ok(trunk) = self.get(Field::TrunkSid).parse() {
+        if let Ok(trunk) = self.get(SimField::TrunkSid).parse() {
             return VoiceRoute::Trunk(trunk);
         }
-        if self.get(Field::VoiceReceiveMode) == "fax" {
+        if self.get(SimField::VoiceReceiveMode) == "fax" {
             return VoiceRoute::Fax;
         }
-        if let Ok(application) = self.get(Field::VoiceApplicationSid).parse() {
+        if let Ok(application) = self.get(SimField::VoiceApplicationSid).parse() {
             return VoiceRoute::Application(application);
         }
-        match self.get(Field::VoiceUrl) {
+        match self.get(SimField::VoiceUrl) {
             "" => VoiceRoute::Nobody,
-            primary => VoiceRoute::Urls { primary: primary.into(), fallback: self.get(Field::VoiceFallbackUrl).into() },
+            primary => {
+                VoiceRoute::Urls { primary: primary.into(), fallback: self.get(SimField::VoiceFallbackUrl).into() }
+            }
         }
     }
 
     pub fn message_route(&self) -> MessageRoute {
-        if let Ok(application) = self.get(Field::SmsApplicationSid).parse() {
+        if let Ok(application) = self.get(SimField::SmsApplicationSid).parse() {
             return MessageRoute::Application(application);
         }
-        match self.get(Field::SmsUrl) {
+        match self.get(SimField::SmsUrl) {
             "" => MessageRoute::Nobody,
-            primary => MessageRoute::Urls { primary: primary.into(), fallback: self.get(Field::SmsFallbackUrl).into() },
+            primary => {
+                MessageRoute::Urls { primary: primary.into(), fallback: self.get(SimField::SmsFallbackUrl).into() }
+            }
         }
     }
 
@@ -218,7 +234,7 @@ impl Record {
         parameters: &BTreeMap<String, String>,
         known: &Known<'_>,
         now: Time,
-    ) -> Result<Vec<Change>, ApiError> {
+    ) -> Result<Vec<SimChange>, ApiError> {
         let mut next = self.clone();
         for spec in &FIELDS {
             if let Some(value) = parameters.get(spec.parameter) {
@@ -229,14 +245,14 @@ impl Record {
         // The two exclude each other; the one that was sent wins.
         let sent = |p: &str| parameters.get(p).is_some_and(|v| !v.is_empty());
         if sent("TrunkSid") {
-            next.put(Field::VoiceApplicationSid, String::new());
+            next.put(SimField::VoiceApplicationSid, String::new());
         } else if sent("VoiceApplicationSid") {
-            next.put(Field::TrunkSid, String::new());
+            next.put(SimField::TrunkSid, String::new());
         }
-        if next.is_set(Field::VoiceFallbackUrl) && !next.is_set(Field::VoiceUrl) {
+        if next.is_set(SimField::VoiceFallbackUrl) && !next.is_set(SimField::VoiceUrl) {
             return Err(ApiError::bad_request(21405, "VoiceFallbackUrl requires a VoiceUrl"));
         }
-        if next.is_set(Field::SmsFallbackUrl) && !next.is_set(Field::SmsUrl) {
+        if next.is_set(SimField::SmsFallbackUrl) && !next.is_set(SimField::SmsUrl) {
             return Err(ApiError::bad_request(21406, "SmsFallbackUrl requires an SmsUrl"));
         }
         let changes = FIELDS
@@ -288,7 +304,7 @@ pub fn formatted(number: E164) -> String {
 }
 
 /// The record's own properties, for the map of a whole number.
-impl Record {
+impl SimNumberRecord {
     pub fn serialize_into<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
         for spec in &FIELDS {
             let value = self.get(spec.field);
@@ -305,13 +321,13 @@ impl Record {
 }
 
 /// One of the account's numbers.
-pub struct Number {
+pub struct SimNumber {
     pub e164: E164,
     pub sid: NumberSid,
     /// Index of its group, and its rank in it from 0.
     pub group: usize,
     pub rank: usize,
-    pub record: Record,
+    pub record: SimNumberRecord,
     /// From when it is in the account.
     pub listed_from: Option<Time>,
     pub voice_ported: Option<Time>,
@@ -320,7 +336,7 @@ pub struct Number {
     pub updating: bool,
 }
 
-impl Number {
+impl SimNumber {
     pub fn is_listed(&self, now: Time) -> bool {
         self.listed_from.is_some_and(|t| t <= now)
     }
@@ -329,7 +345,7 @@ impl Number {
 /// Whether an update does what its answer says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Effect {
+pub enum SimEffect {
     Real,
     /// Answered as if it had happened.
     Pretended,
@@ -340,13 +356,13 @@ pub enum Effect {
 pub struct Update {
     pub number: E164,
     pub by: Actor,
-    pub effect: Effect,
-    pub changes: Vec<Change>,
+    pub effect: SimEffect,
+    pub changes: Vec<SimChange>,
 }
 
 impl Serialize for Update {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        struct Changes<'a>(&'a [Change]);
+        struct Changes<'a>(&'a [SimChange]);
         impl Serialize for Changes<'_> {
             fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
                 s.collect_map(
@@ -372,19 +388,19 @@ mod tests {
     const APP: &str = "AP000000000000000000000000000000aa";
     const TRUNK: &str = "TK000000000000000000000000000000bb";
 
-    fn record() -> Record {
+    fn record() -> SimNumberRecord {
         let routing = Routing { voice_url: "https://a.example/voice".into(), ..Routing::default() };
-        Record::new("+15005550100".parse().unwrap(), &routing, Time::EPOCH)
+        SimNumberRecord::new("+15005550100".parse().unwrap(), &routing, Time::EPOCH)
     }
 
-    fn update(record: &mut Record, parameters: &[(&str, &str)]) -> Result<Vec<Change>, u32> {
+    fn update(record: &mut SimNumberRecord, parameters: &[(&str, &str)]) -> Result<Vec<SimChange>, u32> {
         let known = Known { applications: &[APP.parse().unwrap()], trunks: &[TRUNK.parse().unwrap()] };
         let map = parameters.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect();
         record.update(&map, &known, Time::from_secs(9)).map_err(|e| e.code)
     }
 
-    fn json(record: &Record) -> serde_json::Value {
-        struct Whole<'a>(&'a Record);
+    fn json(record: &SimNumberRecord) -> serde_json::Value {
+        struct Whole<'a>(&'a SimNumberRecord);
         impl Serialize for Whole<'_> {
             fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
                 let mut map = s.serialize_map(None)?;
@@ -410,11 +426,11 @@ mod tests {
         assert_eq!(r.voice_route(), VoiceRoute::Application(APP.parse().unwrap()));
         update(&mut r, &[("TrunkSid", TRUNK)]).unwrap();
         assert_eq!(r.voice_route(), VoiceRoute::Trunk(TRUNK.parse().unwrap()));
-        assert_eq!(r.get(Field::VoiceApplicationSid), "", "a trunk removes the application");
+        assert_eq!(r.get(SimField::VoiceApplicationSid), "", "a trunk removes the application");
         update(&mut r, &[("VoiceUrl", "https://b.example/")]).unwrap();
         assert!(matches!(r.voice_route(), VoiceRoute::Trunk(_)), "a URL alone changes nothing");
         update(&mut r, &[("VoiceApplicationSid", APP)]).unwrap();
-        assert_eq!(r.get(Field::TrunkSid), "", "an application removes the trunk");
+        assert_eq!(r.get(SimField::TrunkSid), "", "an application removes the trunk");
         update(&mut r, &[("VoiceApplicationSid", ""), ("VoiceUrl", "")]).unwrap();
         assert_eq!(r.voice_route(), VoiceRoute::Nobody);
     }

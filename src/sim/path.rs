@@ -1,19 +1,19 @@
 //! From what a number's record names to the URLs that Twilio would ask, all references followed.
 
-use super::number::{MessageRoute, Number, Record, VoiceRoute};
+use super::number::{MessageRoute, SimNumber, SimNumberRecord, VoiceRoute};
 use super::text::TextPath;
 use super::voice::VoicePath;
 use super::world::World;
 
 impl World {
     /// Trunk, application or URL: whoever Twilio would ask about a call.
-    pub fn voice_path(&self, n: &Number) -> VoicePath {
+    pub fn voice_path(&self, n: &SimNumber) -> VoicePath {
         let routing = &self.scenario.groups[n.group].routing;
         let record = if routing.voice_region == "us1" {
             n.record.voice_route()
         } else {
             // What was set up in the other region, which this region's API does not change.
-            Record::new(n.e164, routing, n.record.created).voice_route()
+            SimNumberRecord::new(n.e164, routing, n.record.created).voice_route()
         };
         match record {
             VoiceRoute::Fax => VoicePath::Fax,
@@ -37,7 +37,7 @@ impl World {
     }
 
     /// A Messaging Service comes first, unless it defers to the number.
-    pub fn text_path(&self, n: &Number) -> TextPath {
+    pub fn text_path(&self, n: &SimNumber) -> TextPath {
         let member_of = self.scenario.groups[n.group].routing.service;
         let service = self.scenario.services.iter().position(|s| Some(s.sid) == member_of);
         if let Some(i) = service.filter(|i| !self.scenario.services[*i].use_inbound_webhook_on_number) {

@@ -12,10 +12,10 @@ use std::time::Duration;
 
 use super::chance::{self, Chance, Purpose};
 use super::http::error::ApiError;
-use super::number::Field;
-use super::row::{After, Call, CallDirection, CallStatus, Message, MessageDirection, MessageStatus};
+use super::number::SimField;
+use super::row::{After, CallDirection, MessageDirection, SimCall, SimCallStatus, SimMessage, SimMessageStatus};
 use super::text::{Arrival, TextPath};
-use super::voice::{Dial, Sound, Stage, VoicePath, listing_lag};
+use super::voice::{Dial, SimSound, SimStage, VoicePath, listing_lag};
 use super::world::{Next, World};
 use crate::core::model::id::{CallSid, E164, MessageSid, RecordingSid};
 use crate::core::model::time::Time;
@@ -57,7 +57,7 @@ pub struct PlacedCall {
     pub is_dual: bool,
     pub trims: bool,
     /// What the caller hears.
-    pub sound: Sound,
+    pub sound: SimSound,
     /// Keys that the handler plays first.
     pub keys: Option<String>,
     /// The legs at the other end, ours first.
@@ -86,7 +86,7 @@ impl World {
         self.outbound.turn = Some(turn + Duration::from_secs_f64(1.0 / self.scenario.twilio.calls_per_second));
         let turn = turn + SETUP;
         let (ordinal, mut luck) = self.luck_of_request();
-        let mut leg = Call::new(luck.digits(), now, from, CallStatus::Ringing, After::NEVER);
+        let mut leg = SimCall::new(luck.digits(), now, from, SimCallStatus::Ringing, After::NEVER);
         leg.direction = CallDirection::OutboundApi;
         (leg.from, leg.to) = (call.from.as_u64(), call.to.as_u64());
         leg.dialled = After::secs(turn.since(now).as_secs_f64());
@@ -105,7 +105,7 @@ impl World {
         let sid = MessageSid::from_u128(luck.digits());
         let travels = luck.between(0.5, 3.0);
         let lag = listing_lag(&mut luck, &self.scenario.lag);
-        self.messages.insert(Message {
+        self.messages.insert(SimMessage {
             sid,
             from: from.as_u64(),
             to: to.as_u64(),
@@ -113,8 +113,8 @@ impl World {
             at: now,
             direction: MessageDirection::Api,
             body: Some(body.clone()),
-            status: MessageStatus::Delivered,
-            before: MessageStatus::Queued,
+            status: SimMessageStatus::Delivered,
+            before: SimMessageStatus::Queued,
             error: None,
             listed: After::secs(lag),
             done: After::secs(travels + 0.5),
@@ -146,8 +146,8 @@ impl World {
         let (mut legs, sound) = match (at_twilio, number) {
             (Some(number), _) => self.play_placed(&call, number, &mut luck),
             // Whoever has it picks up.
-            (None, Some(_)) => (Vec::new(), Sound::LosingCarrier),
-            (None, None) => (Vec::new(), Sound::Nothing),
+            (None, Some(_)) => (Vec::new(), SimSound::LosingCarrier),
+            (None, None) => (Vec::new(), SimSound::Nothing),
         };
         for leg in &mut legs {
             let offset = leg.start.since(self.now).as_secs_f64();
@@ -162,16 +162,17 @@ impl World {
         }
         let (status, answered, ended) = match (legs.first(), sound) {
             (Some(inbound), _) => {
-                let status = if inbound.status == CallStatus::Canceled { CallStatus::NoAnswer } else { inbound.status };
+                let status =
+                    if inbound.status == SimCallStatus::Canceled { SimCallStatus::NoAnswer } else { inbound.status };
                 (status, inbound.answered, inbound.ended)
             }
-            (None, Sound::LosingCarrier) => {
+            (None, SimSound::LosingCarrier) => {
                 let picked_up = luck.between(3.0, 9.0);
                 let talks = luck.between(15.0, 40.0).min(call.stays);
                 let ended = After::secs(picked_up + talks);
-                (CallStatus::Completed, After::secs(picked_up), ended)
+                (SimCallStatus::Completed, After::secs(picked_up), ended)
             }
-            (None, _) => (CallStatus::Failed, After::NEVER, After::secs(3.0)),
+            (None, _) => (SimCallStatus::Failed, After::NEVER, After::secs(3.0)),
         };
         let inbound: Vec<u128> = legs.iter().map(|l| l.sid.as_u128()).collect();
         legs.into_iter().for_each(|l| self.calls.insert(l));
@@ -191,7 +192,7 @@ impl World {
         self.scenario.handlers.iter().find(|h| h.url == primary)?.marker.clone()
     }
 
-    fn play_placed(&mut self, call: &PlacedCall, number: u32, luck: &mut Chance) -> (Vec<Call>, Sound) {
+    fn play_placed(&mut self, call: &PlacedCall, number: u32, luck: &mut Chance) -> (Vec<SimCall>, SimSound) {
         let n = &self.numbers[number as usize];
         let dial = Dial {
             at: self.now,
@@ -199,12 +200,12 @@ impl World {
             carrier: ON_NET,
             number,
             to: n.e164,
-            status_callback: n.record.get(Field::StatusCallback),
+            status_callback: n.record.get(SimField::StatusCallback),
             fate: None,
         };
         let is_ours = |e: E164| self.number_of(e).is_some_and(|i| self.numbers[i as usize].voice_ported.is_some());
         let traffic = &self.groups[n.group].traffic;
-        let stage = Stage { scenario: &self.scenario, traffic, handlers: &self.handlers, is_ours: &is_ours };
+        let stage = SimStage { scenario: &self.scenario, traffic, handlers: &self.handlers, is_ours: &is_ours };
         let mut played = stage.play(&dial, &self.voice_path(n), luck);
         for leg in &mut played.legs {
             // A request's caller never withholds its number.
@@ -220,7 +221,7 @@ impl World {
         let call = self.outbound.calls.get(&leg.as_u128())?;
         let row = self.calls.get(leg.as_u128())?;
         let state = row.known_at(now)?;
-        if state.over || only_if_waiting && state.status == CallStatus::InProgress {
+        if state.over || only_if_waiting && state.status == SimCallStatus::InProgress {
             return Some(Err(ApiError::bad_request(21220, "Call is not in a state that allows this")));
         }
         for sid in std::iter::once(leg.as_u128()).chain(call.inbound.clone()) {
@@ -243,7 +244,7 @@ impl World {
         let traffic = &self.groups[n.group].traffic;
         let arrival =
             Arrival { at: self.now, sender: from.as_u64(), carrier: ON_NET, to, reply_error: traffic.reply_error };
-        let stage = Stage { scenario: &self.scenario, traffic, handlers: &self.handlers, is_ours: &|_| false };
+        let stage = SimStage { scenario: &self.scenario, traffic, handlers: &self.handlers, is_ours: &|_| false };
         let path: TextPath = self.text_path(n);
         let played = stage.play_text(&arrival, &path, &mut luck);
         for mut message in played.messages {
@@ -257,7 +258,7 @@ impl World {
 }
 
 /// Cuts whatever is still up at `end`.
-fn cut_all(legs: &mut [Call], end: Time) {
+fn cut_all(legs: &mut [SimCall], end: Time) {
     for leg in legs {
         leg.cut(After::secs(end.since(leg.start).as_secs_f64()));
     }

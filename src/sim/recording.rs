@@ -8,8 +8,8 @@ use std::time::Duration;
 use super::audio::{self, Part};
 use super::chance::{self, Purpose};
 use super::place::PlacedCall;
-use super::row::{Call, CallStatus};
-use super::voice::Sound;
+use super::row::{SimCall, SimCallStatus};
+use super::voice::SimSound;
 use super::world::World;
 use crate::core::model::id::{CallSid, RecordingSid};
 use crate::core::model::time::Time;
@@ -24,7 +24,7 @@ const SHORTEST: f64 = 0.1;
 const DIGITS: u128 = 0x5245_0000_5245_0000_5245_0000_5245_0000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RecordingState {
+pub enum SimRecordingState {
     InProgress,
     Processing,
     Completed,
@@ -33,14 +33,14 @@ pub enum RecordingState {
     Deleted,
 }
 
-impl RecordingState {
+impl SimRecordingState {
     pub const fn label(self) -> &'static str {
         match self {
-            RecordingState::InProgress => "in-progress",
-            RecordingState::Processing => "processing",
-            RecordingState::Completed => "completed",
-            RecordingState::Absent(_) => "absent",
-            RecordingState::Deleted => "deleted",
+            SimRecordingState::InProgress => "in-progress",
+            SimRecordingState::Processing => "processing",
+            SimRecordingState::Completed => "completed",
+            SimRecordingState::Absent(_) => "absent",
+            SimRecordingState::Deleted => "deleted",
         }
     }
 }
@@ -51,11 +51,11 @@ pub struct Recorded<'w> {
     pub call: CallSid,
     pub begins: Time,
     pub ends: Time,
-    pub state: RecordingState,
+    pub state: SimRecordingState,
     pub is_dual: bool,
     placed: &'w PlacedCall,
     /// The leg that the other end dialled on, if it did.
-    child: Option<&'w Call>,
+    child: Option<&'w SimCall>,
 }
 
 impl World {
@@ -68,7 +68,7 @@ impl World {
         let placed = self.outbound.calls.get(&call.as_u128()).filter(|p| p.records)?;
         let row = self.calls.get(call.as_u128())?;
         let (begins, ends) = (row.answered.from(row.start), row.end());
-        if self.now < begins || row.status != CallStatus::Completed {
+        if self.now < begins || row.status != SimCallStatus::Completed {
             return None;
         }
         let sid = RecordingSid::from_u128(call.as_u128() ^ DIGITS);
@@ -78,30 +78,30 @@ impl World {
             call,
             begins,
             ends,
-            state: RecordingState::Completed,
+            state: SimRecordingState::Completed,
             is_dual: placed.is_dual,
             placed,
             child,
         };
         recorded.state = if self.outbound.deleted.contains(&sid) {
-            RecordingState::Deleted
+            SimRecordingState::Deleted
         } else if self.now < ends {
-            RecordingState::InProgress
+            SimRecordingState::InProgress
         } else if self.now < ends + PROCESSING {
-            RecordingState::Processing
+            SimRecordingState::Processing
         } else if recorded.seconds() < SHORTEST {
-            RecordingState::Absent(16101)
+            SimRecordingState::Absent(16101)
         } else if placed.trims && !recorded.has_sound() {
-            RecordingState::Absent(16102)
+            SimRecordingState::Absent(16102)
         } else {
-            RecordingState::Completed
+            SimRecordingState::Completed
         };
         Some(recorded)
     }
 
     /// Deletes a recording; false if there is none.
     pub fn delete_recording(&mut self, sid: RecordingSid) -> bool {
-        let is_there = self.recording(sid).is_some_and(|r| r.state != RecordingState::Deleted);
+        let is_there = self.recording(sid).is_some_and(|r| r.state != SimRecordingState::Deleted);
         is_there && self.outbound.deleted.insert(sid)
     }
 
@@ -110,9 +110,9 @@ impl World {
         let mut luck = chance::stream(self.scenario.seed, Purpose::Sound, recorded.call.as_u128() as u64, 0);
         // Reports differ on which channel is whose.
         let is_first = luck.hits(0.5);
-        let bin = if let Sound::Bin(nth) = recorded.placed.sound { Some(usize::from(nth)) } else { None };
+        let bin = if let SimSound::Bin(nth) = recorded.placed.sound { Some(usize::from(nth)) } else { None };
         let of_bin = bin.and_then(|nth| self.scenario.bins.get(nth)).and_then(|b| b.marker.as_deref());
-        let is_handler = recorded.placed.sound == Sound::Handler;
+        let is_handler = recorded.placed.sound == SimSound::Handler;
         let marker = if is_handler { recorded.placed.keys.as_deref() } else { of_bin };
         let theirs = audio::render(&recorded.parts(marker), recorded.seconds(), &mut luck);
         if channels == 1 {
@@ -129,7 +129,7 @@ impl Recorded<'_> {
     }
 
     fn has_sound(&self) -> bool {
-        !matches!(self.placed.sound, Sound::Silence | Sound::Nothing)
+        !matches!(self.placed.sound, SimSound::Silence | SimSound::Nothing)
     }
 
     /// What the caller hears, from the answer on.
@@ -137,28 +137,35 @@ impl Recorded<'_> {
         let all = self.seconds();
         let speech = || vec![Part::Silence(0.4), Part::Speech(all)];
         match self.placed.sound {
-            Sound::Nothing | Sound::Silence => Vec::new(),
-            Sound::Announcement | Sound::OwnFallback | Sound::Wrong | Sound::Text | Sound::LosingCarrier => speech(),
-            Sound::Bin(_) | Sound::Handler => {
+            SimSound::Nothing | SimSound::Silence => Vec::new(),
+            SimSound::Announcement
+            | SimSound::OwnFallback
+            | SimSound::Wrong
+            | SimSound::Text
+            | SimSound::LosingCarrier => speech(),
+            SimSound::Bin(_) | SimSound::Handler => {
                 let mut parts = vec![Part::Silence(0.3)];
                 parts.extend(marker.map(|keys| Part::Keys(keys.to_owned())));
                 parts.extend(speech());
                 parts
             }
-            Sound::OutOfService => {
+            SimSound::OutOfService => {
                 let once =
                     [Part::Silence(0.3), Part::Special, Part::Silence(0.2), Part::Speech(3.5), Part::Silence(1.0)];
                 once.iter().cycle().take(once.len() * (1 + all as usize / 6)).cloned().collect()
             }
-            Sound::Forward => match self.child {
+            SimSound::Forward => match self.child {
                 None => speech(),
                 Some(child) => {
                     let rang = child.answered.from(child.start).min(child.end()).since(self.begins).as_secs_f64();
                     match child.status {
-                        CallStatus::Busy => vec![Part::Silence(1.0), Part::Busy(all)],
-                        CallStatus::Failed => vec![Part::Silence(1.0), Part::Reorder(all)],
-                        CallStatus::NoAnswer | CallStatus::Canceled => vec![Part::Ringing(all)],
-                        CallStatus::Completed | CallStatus::Queued | CallStatus::Ringing | CallStatus::InProgress => {
+                        SimCallStatus::Busy => vec![Part::Silence(1.0), Part::Busy(all)],
+                        SimCallStatus::Failed => vec![Part::Silence(1.0), Part::Reorder(all)],
+                        SimCallStatus::NoAnswer | SimCallStatus::Canceled => vec![Part::Ringing(all)],
+                        SimCallStatus::Completed
+                        | SimCallStatus::Queued
+                        | SimCallStatus::Ringing
+                        | SimCallStatus::InProgress => {
                             vec![Part::Ringing(rang), Part::Silence(0.3), Part::Speech(all)]
                         }
                     }

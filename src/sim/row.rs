@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::log::Row;
+use super::log::SimRow;
 use crate::core::model::id::{AlertSid, CallSid, MessageSid};
 use crate::core::model::time::Time;
 
@@ -51,7 +51,7 @@ impl After {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CallStatus {
+pub enum SimCallStatus {
     Queued,
     Ringing,
     InProgress,
@@ -62,17 +62,17 @@ pub enum CallStatus {
     Canceled,
 }
 
-impl CallStatus {
+impl SimCallStatus {
     pub const fn label(self) -> &'static str {
         match self {
-            CallStatus::Queued => "queued",
-            CallStatus::Ringing => "ringing",
-            CallStatus::InProgress => "in-progress",
-            CallStatus::Completed => "completed",
-            CallStatus::Busy => "busy",
-            CallStatus::Failed => "failed",
-            CallStatus::NoAnswer => "no-answer",
-            CallStatus::Canceled => "canceled",
+            SimCallStatus::Queued => "queued",
+            SimCallStatus::Ringing => "ringing",
+            SimCallStatus::InProgress => "in-progress",
+            SimCallStatus::Completed => "completed",
+            SimCallStatus::Busy => "busy",
+            SimCallStatus::Failed => "failed",
+            SimCallStatus::NoAnswer => "no-answer",
+            SimCallStatus::Canceled => "canceled",
         }
     }
 }
@@ -99,7 +99,7 @@ impl CallDirection {
 
 /// One leg of a call.
 #[derive(Clone, Debug)]
-pub struct Call {
+pub struct SimCall {
     pub sid: CallSid,
     /// The leg that dialled this one; all zeroes if none did.
     parent: CallSid,
@@ -112,7 +112,7 @@ pub struct Call {
     /// Index of the trunk that carried it.
     pub trunk: Option<u16>,
     pub direction: CallDirection,
-    pub status: CallStatus,
+    pub status: SimCallStatus,
     /// Whole seconds of talk.
     pub duration: u32,
     /// Queued until then.
@@ -126,13 +126,13 @@ pub struct Call {
     pub priced: After,
     /// Until then its final status is given wrongly, as `wrong`.
     pub corrected: After,
-    pub wrong: CallStatus,
+    pub wrong: SimCallStatus,
 }
 
-impl Call {
+impl SimCall {
     /// A leg that ends as `status`, `ended` after `start`; listed at once.
-    pub fn new(sid: u128, start: Time, number: u32, status: CallStatus, ended: After) -> Call {
-        Call {
+    pub fn new(sid: u128, start: Time, number: u32, status: SimCallStatus, ended: After) -> SimCall {
+        SimCall {
             sid: CallSid::from_u128(sid),
             parent: CallSid::from_u128(0),
             from: 0,
@@ -142,20 +142,20 @@ impl Call {
             trunk: None,
             direction: CallDirection::Inbound,
             status,
-            duration: if status == CallStatus::Completed { ended.whole_secs() } else { 0 },
+            duration: if status == SimCallStatus::Completed { ended.whole_secs() } else { 0 },
             dialled: After::ms(0.0),
-            answered: if status == CallStatus::Completed { After::ms(0.0) } else { After::NEVER },
+            answered: if status == SimCallStatus::Completed { After::ms(0.0) } else { After::NEVER },
             ended,
             early: After::NEVER,
             listed: ended,
-            priced: if status == CallStatus::Completed { ended } else { After::NEVER },
+            priced: if status == SimCallStatus::Completed { ended } else { After::NEVER },
             corrected: After::ms(0.0),
             wrong: status,
         }
     }
 
-    pub fn dialled_by(self, parent: CallSid) -> Call {
-        Call { parent, direction: CallDirection::OutboundDial, ..self }
+    pub fn dialled_by(self, parent: CallSid) -> SimCall {
+        SimCall { parent, direction: CallDirection::OutboundDial, ..self }
     }
 
     pub fn parent(&self) -> Option<CallSid> {
@@ -164,12 +164,12 @@ impl Call {
 
     /// A call that waited for its turn has had it: how it goes, counted from that turn, and how many
     /// seconds after its end the lists show it.
-    pub fn finish(&mut self, status: CallStatus, answered: After, ended: After, shown_after: f64) {
+    pub fn finish(&mut self, status: SimCallStatus, answered: After, ended: After, shown_after: f64) {
         let since_turn = |at: After| if at == After::NEVER { at } else { self.dialled.plus(at.secs_since(After(0))) };
         (self.answered, self.ended) = (since_turn(answered), since_turn(ended));
         (self.status, self.wrong) = (status, status);
         self.listed = self.ended.plus(shown_after);
-        if status == CallStatus::Completed {
+        if status == SimCallStatus::Completed {
             self.duration = self.ended.secs_since(self.answered) as u32;
             self.priced = self.listed;
         }
@@ -182,7 +182,7 @@ impl Call {
         }
         let shown_after = self.listed.secs_since(self.ended);
         let is_answered = self.answered <= at;
-        self.status = if is_answered { CallStatus::Completed } else { CallStatus::Canceled };
+        self.status = if is_answered { SimCallStatus::Completed } else { SimCallStatus::Canceled };
         self.wrong = self.status;
         self.duration = if is_answered { at.secs_since(self.answered) as u32 } else { 0 };
         self.ended = at;
@@ -200,9 +200,9 @@ impl Call {
         }
         let over = t >= self.end();
         let status = match over {
-            false if t < self.dialled.from(self.start) => CallStatus::Queued,
-            false if t >= self.answered.from(self.start) => CallStatus::InProgress,
-            false => CallStatus::Ringing,
+            false if t < self.dialled.from(self.start) => SimCallStatus::Queued,
+            false if t >= self.answered.from(self.start) => SimCallStatus::InProgress,
+            false => SimCallStatus::Ringing,
             true if t < self.corrected.from(self.start) => self.wrong,
             true => self.status,
         };
@@ -214,19 +214,19 @@ impl Call {
             return self.known_at(t);
         }
         let early = t >= self.early.from(self.start);
-        early.then_some(CallState { status: CallStatus::InProgress, over: false, priced: false })
+        early.then_some(CallState { status: SimCallStatus::InProgress, over: false, priced: false })
     }
 }
 
 /// A leg as one sees it at some time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CallState {
-    pub status: CallStatus,
+    pub status: SimCallStatus,
     pub over: bool,
     pub priced: bool,
 }
 
-impl Row for Call {
+impl SimRow for SimCall {
     fn at(&self) -> Time {
         self.start
     }
@@ -236,7 +236,7 @@ impl Row for Call {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MessageStatus {
+pub enum SimMessageStatus {
     Receiving,
     Received,
     /// Taken, and not sent yet.
@@ -247,16 +247,16 @@ pub enum MessageStatus {
     Failed,
 }
 
-impl MessageStatus {
+impl SimMessageStatus {
     pub const fn label(self) -> &'static str {
         match self {
-            MessageStatus::Receiving => "receiving",
-            MessageStatus::Received => "received",
-            MessageStatus::Queued => "queued",
-            MessageStatus::Sent => "sent",
-            MessageStatus::Delivered => "delivered",
-            MessageStatus::Undelivered => "undelivered",
-            MessageStatus::Failed => "failed",
+            SimMessageStatus::Receiving => "receiving",
+            SimMessageStatus::Received => "received",
+            SimMessageStatus::Queued => "queued",
+            SimMessageStatus::Sent => "sent",
+            SimMessageStatus::Delivered => "delivered",
+            SimMessageStatus::Undelivered => "undelivered",
+            SimMessageStatus::Failed => "failed",
         }
     }
 }
@@ -281,7 +281,7 @@ impl MessageDirection {
 
 /// A message, in or out.
 #[derive(Clone, Debug)]
-pub struct Message {
+pub struct SimMessage {
     pub sid: MessageSid,
     pub from: u64,
     pub to: u64,
@@ -292,9 +292,9 @@ pub struct Message {
     /// What it says, where somebody wrote it on purpose.
     pub body: Option<Arc<str>>,
     /// In the end.
-    pub status: MessageStatus,
+    pub status: SimMessageStatus,
     /// Before the end.
-    pub before: MessageStatus,
+    pub before: SimMessageStatus,
     pub error: Option<u32>,
     pub listed: After,
     /// The end.
@@ -302,7 +302,7 @@ pub struct Message {
     pub priced: After,
 }
 
-impl Message {
+impl SimMessage {
     pub fn known_at(&self, t: Time) -> Option<MessageState> {
         (t >= self.at).then(|| {
             let done = t >= self.done.from(self.at);
@@ -324,12 +324,12 @@ impl Message {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MessageState {
-    pub status: MessageStatus,
+    pub status: SimMessageStatus,
     pub done: bool,
     pub priced: bool,
 }
 
-impl Row for Message {
+impl SimRow for SimMessage {
     fn at(&self) -> Time {
         self.at
     }
@@ -340,7 +340,7 @@ impl Row for Message {
 
 /// What an alert is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Subject {
+pub enum SimSubject {
     Call(CallSid),
     Message(MessageSid),
     /// A request of ours that Twilio refused.
@@ -350,14 +350,14 @@ pub enum Subject {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Level {
+pub enum SimLevel {
     Error,
     Warning,
 }
 
-impl Level {
+impl SimLevel {
     /// What Twilio's dictionary says of this code.
-    pub fn of(code: u32) -> Level {
+    pub fn of(code: u32) -> SimLevel {
         match code {
             12200
             | 13201..=13246
@@ -373,33 +373,33 @@ impl Level {
             | 32016
             | 32017
             | 32021
-            | 82004 => Level::Warning,
-            _ => Level::Error,
+            | 82004 => SimLevel::Warning,
+            _ => SimLevel::Error,
         }
     }
 
     pub const fn label(self) -> &'static str {
         match self {
-            Level::Error => "error",
-            Level::Warning => "warning",
+            SimLevel::Error => "error",
+            SimLevel::Warning => "warning",
         }
     }
 
     /// As the older notifications put it.
     pub const fn digit(self) -> &'static str {
         match self {
-            Level::Error => "0",
-            Level::Warning => "1",
+            SimLevel::Error => "0",
+            SimLevel::Warning => "1",
         }
     }
 }
 
 /// A line of the account's debugger.
 #[derive(Clone, Debug)]
-pub struct Alert {
+pub struct SimAlert {
     pub sid: AlertSid,
     pub code: u32,
-    pub subject: Subject,
+    pub subject: SimSubject,
     pub generated: Time,
     pub created: Time,
     pub listed: Time,
@@ -411,7 +411,7 @@ pub struct Alert {
     pub from: u64,
 }
 
-impl Row for Alert {
+impl SimRow for SimAlert {
     fn at(&self) -> Time {
         self.created
     }
@@ -440,7 +440,7 @@ pub enum Actor {
     Person,
 }
 
-impl Row for Audit {
+impl SimRow for Audit {
     fn at(&self) -> Time {
         self.at
     }
@@ -456,17 +456,17 @@ mod tests {
     #[test]
     fn a_leg_is_known_before_it_is_listed_and_changes_afterwards() {
         let t = |s| Time::from_secs(s);
-        let call = Call {
+        let call = SimCall {
             early: After::secs(5.0),
             listed: After::secs(40.0),
             priced: After::secs(90.0),
             corrected: After::secs(60.0),
-            wrong: CallStatus::Busy,
-            ..Call::new(1, t(100), 0, CallStatus::Completed, After::secs(30.0))
+            wrong: SimCallStatus::Busy,
+            ..SimCall::new(1, t(100), 0, SimCallStatus::Completed, After::secs(30.0))
         };
         assert_eq!(call.known_at(t(99)), None);
-        assert_eq!(call.known_at(t(101)).unwrap().status, CallStatus::InProgress);
-        assert_eq!(call.known_at(t(131)).unwrap().status, CallStatus::Busy);
+        assert_eq!(call.known_at(t(101)).unwrap().status, SimCallStatus::InProgress);
+        assert_eq!(call.known_at(t(131)).unwrap().status, SimCallStatus::Busy);
         let listed = |s| call.listed_at(t(s)).map(|s| (s.status.label(), s.over, s.priced));
         assert_eq!(listed(104), None);
         assert_eq!(listed(105), Some(("in-progress", false, false)));

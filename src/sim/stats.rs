@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::http::route::Class;
+use super::http::route::EndpointClass;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Stats {
@@ -22,10 +22,10 @@ pub struct Stats {
 }
 
 impl Stats {
-    pub(super) fn count(&mut self, method: &str, class: Class, outcome: String, at_once: usize) {
+    pub(super) fn count(&mut self, method: &str, class: EndpointClass, outcome: String, at_once: usize) {
         self.most_at_once = self.most_at_once.max(at_once);
         self.too_many += u64::from(outcome == "429");
-        self.releases += u64::from(class == Class::NumberDelete);
+        self.releases += u64::from(class == EndpointClass::NumberDelete);
         let kind = format!("{method} {}", class.label());
         *self.requests.entry(kind).or_default().entry(outcome).or_default() += 1;
     }

@@ -1,10 +1,10 @@
 //! One message, played from its arrival to the fate of its reply.
 
 use super::chance::Chance;
-use super::handler::{Does, Fetched};
-use super::row::{After, Alert, Message, MessageDirection, MessageStatus, Subject};
+use super::handler::{Does, SimFetched};
+use super::row::{After, MessageDirection, SimAlert, SimMessage, SimMessageStatus, SimSubject};
 use super::traffic::Caller;
-use super::voice::{Served, Stage, listing_lag};
+use super::voice::{SimServed, SimStage, listing_lag};
 use crate::core::model::id::{AlertSid, E164, MessageSid};
 use crate::core::model::time::Time;
 
@@ -32,13 +32,13 @@ pub struct Arrival<'a> {
 }
 
 pub struct PlayedText {
-    pub messages: Vec<Message>,
-    pub alerts: Vec<Alert>,
-    pub served: Served,
+    pub messages: Vec<SimMessage>,
+    pub alerts: Vec<SimAlert>,
+    pub served: SimServed,
     pub honest: bool,
 }
 
-impl Stage<'_> {
+impl SimStage<'_> {
     pub fn play_text(&self, arrival: &Arrival<'_>, path: &TextPath, chance: &mut Chance) -> PlayedText {
         // All chance first, in a fixed order, as with calls.
         let sids = [chance.digits(), chance.digits()];
@@ -52,12 +52,17 @@ impl Stage<'_> {
 
         let service = match path {
             TextPath::Vanishes => {
-                return PlayedText { messages: Vec::new(), alerts: Vec::new(), served: Served::Nobody, honest: false };
+                return PlayedText {
+                    messages: Vec::new(),
+                    alerts: Vec::new(),
+                    served: SimServed::Nobody,
+                    honest: false,
+                };
             }
             TextPath::Urls { service, .. } => *service,
             TextPath::Nobody => None,
         };
-        let inbound = Message {
+        let inbound = SimMessage {
             sid: MessageSid::from_u128(sids[0]),
             from: arrival.sender,
             to: arrival.to.as_u64(),
@@ -65,21 +70,21 @@ impl Stage<'_> {
             at: arrival.at,
             direction: MessageDirection::Inbound,
             body: None,
-            status: MessageStatus::Received,
-            before: MessageStatus::Receiving,
+            status: SimMessageStatus::Received,
+            before: SimMessageStatus::Receiving,
             error: None,
             listed: After::secs(listed),
             done: After::secs(0.7),
             priced: After::secs(priced),
         };
-        let mut out = PlayedText { messages: Vec::new(), alerts: Vec::new(), served: Served::Nobody, honest: false };
+        let mut out = PlayedText { messages: Vec::new(), alerts: Vec::new(), served: SimServed::Nobody, honest: false };
         let mut alert = |code: u32, url: &str, http: Option<u16>, sid: MessageSid, after: f64, shown: f64| {
             let at = |s: f64| After::secs(s).from(arrival.at);
             let created = at(after + 1.0);
-            out.alerts.push(Alert {
+            out.alerts.push(SimAlert {
                 sid: AlertSid::from_u128(alert_sids[out.alerts.len().min(2)]),
                 code,
-                subject: Subject::Message(sid),
+                subject: SimSubject::Message(sid),
                 generated: at(after),
                 created,
                 listed: created.max(at(shown + alert_lag)),
@@ -96,21 +101,21 @@ impl Stage<'_> {
             let hiccup = honest < self.traffic.failure * 0.5;
             for (i, url) in [primary, fallback].into_iter().enumerate().filter(|(_, url)| !url.is_empty()) {
                 let fetched = match i {
-                    0 if hiccup => Fetched::Failed { after: 0.2, code: 11200, http: Some(502) },
+                    0 if hiccup => SimFetched::Failed { after: 0.2, code: 11200, http: Some(502) },
                     _ => self.handlers.fetch(url, hit, arrival.carrier),
                 };
                 match fetched {
-                    Fetched::Failed { after, code, http } => {
+                    SimFetched::Failed { after, code, http } => {
                         elapsed += after;
                         alert(code, url, http, inbound.sid, elapsed, listed);
                     }
-                    Fetched::Served { after, does: d } => {
+                    SimFetched::Served { after, does: d } => {
                         elapsed += after;
                         out.served = match (i, d) {
-                            (_, Does::Wrong | Does::Silent | Does::OutOfService) => Served::Nobody,
-                            (0, Does::Answers { .. } | Does::Forwards { .. }) => Served::Bin,
-                            (0, _) => Served::Primary,
-                            _ => Served::OwnFallback,
+                            (_, Does::Wrong | Does::Silent | Does::OutOfService) => SimServed::Nobody,
+                            (0, Does::Answers { .. } | Does::Forwards { .. }) => SimServed::Bin,
+                            (0, _) => SimServed::Primary,
+                            _ => SimServed::OwnFallback,
                         };
                         does = Some(d);
                         break;
@@ -128,13 +133,13 @@ impl Stage<'_> {
         if answers {
             let (status, error) =
                 match (arrival.reply_error, reply_fails / self.traffic.reply_failure.max(f64::MIN_POSITIVE)) {
-                    (Some(code), _) => (MessageStatus::Undelivered, Some(code)),
-                    (None, x) if x < 0.4 => (MessageStatus::Undelivered, Some(30003)),
-                    (None, x) if x < 0.8 => (MessageStatus::Undelivered, Some(30005)),
-                    (None, x) if x < 1.0 => (MessageStatus::Failed, Some(30006)),
-                    (None, _) => (MessageStatus::Delivered, None),
+                    (Some(code), _) => (SimMessageStatus::Undelivered, Some(code)),
+                    (None, x) if x < 0.4 => (SimMessageStatus::Undelivered, Some(30003)),
+                    (None, x) if x < 0.8 => (SimMessageStatus::Undelivered, Some(30005)),
+                    (None, x) if x < 1.0 => (SimMessageStatus::Failed, Some(30006)),
+                    (None, _) => (SimMessageStatus::Delivered, None),
                 };
-            let reply = Message {
+            let reply = SimMessage {
                 sid: MessageSid::from_u128(sids[1]),
                 from: inbound.to,
                 to: match does {
@@ -145,7 +150,7 @@ impl Stage<'_> {
                 direction: MessageDirection::Reply,
                 body: None,
                 status,
-                before: MessageStatus::Sent,
+                before: SimMessageStatus::Sent,
                 error,
                 listed: After::secs(reply_listed),
                 done: After::secs(done_after),

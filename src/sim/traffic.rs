@@ -1,7 +1,7 @@
 //! Who calls when: arrivals of a number over the day, and the people behind them.
 
 use super::chance::{self, Chance, Purpose};
-use super::scenario::{Shape, Traffic};
+use super::scenario::{ScenarioTraffic, Shape};
 use crate::core::model::time::Time;
 
 /// A person's telephone number, as digits; also who they are.
@@ -28,7 +28,7 @@ impl Shape {
     }
 }
 
-impl Traffic {
+impl ScenarioTraffic {
     /// What there is at `t` of the peak.
     pub(super) fn shape_at(&self, t: Time) -> f64 {
         let local = t.as_millis() + i64::from(self.utc_offset) * 1000;
@@ -86,7 +86,7 @@ impl Arrivals {
 }
 
 /// Who dials: one of the number's regulars, or somebody new.
-pub fn caller(seed: u64, number: usize, traffic: &Traffic, luck: &mut Chance) -> Caller {
+pub fn caller(seed: u64, number: usize, traffic: &ScenarioTraffic, luck: &mut Chance) -> Caller {
     let (regular, which, new) = (luck.unit() < traffic.regulars, luck.unit(), luck.digits());
     if !regular {
         return person(new);
@@ -138,14 +138,14 @@ mod tests {
                 assert!((0.0..=1.0).contains(&s), "{shape:?} at minute {minute}: {s}");
             }
         }
-        let office = Traffic { shape: Shape::Office, utc_offset: -5 * 3600, ..Traffic::default() };
+        let office = ScenarioTraffic { shape: Shape::Office, utc_offset: -5 * 3600, ..ScenarioTraffic::default() };
         let three = "2026-11-20T03:00:00-05:00".parse().unwrap();
         assert!(office.shape_at(three) < 0.1 && office.shape_at("2026-11-20T10:00:00-05:00".parse().unwrap()) == 1.0);
     }
 
     #[test]
     fn callers_are_valid_numbers_some_call_again_and_all_carriers_have_some() {
-        let traffic = Traffic { regulars: 0.5, ..Traffic::default() };
+        let traffic = ScenarioTraffic { regulars: 0.5, ..ScenarioTraffic::default() };
         let callers: Vec<Caller> =
             (0..2000).map(|k| caller(3, 0, &traffic, &mut chance::stream(3, Purpose::Call, 0, k))).collect();
         let distinct: BTreeSet<_> = callers.iter().collect();

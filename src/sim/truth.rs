@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use super::fault::Fault;
+use super::fault::ApiFault;
 use super::number::Update;
 use super::scenario::{HandlerState, Scenario, ScenarioError};
 use super::traffic::Caller;
-use super::voice::{Fared, Served};
+use super::voice::{Fared, SimServed};
 use super::world::World;
 use crate::core::model::id::{Channel, E164, GroupName};
 use crate::core::model::time::Time;
@@ -21,9 +21,9 @@ pub struct Truth {
     pub from: Time,
     pub until: Time,
     /// All groups but foreign ones.
-    pub total: Tally,
-    pub groups: BTreeMap<GroupName, Tally>,
-    pub timeline: Vec<Entry>,
+    pub total: TruthTally,
+    pub groups: BTreeMap<GroupName, TruthTally>,
+    pub timeline: Vec<TruthEntry>,
 }
 
 impl Truth {
@@ -38,7 +38,7 @@ impl Truth {
 
 /// How callers fared. `calls` is the sum of the four `by_…` counts and `failed`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct Tally {
+pub struct TruthTally {
     pub calls: u64,
     pub by_primary: u64,
     /// By the number's own fallback URL, its primary having failed.
@@ -67,15 +67,15 @@ pub struct Tally {
 
 /// A mark on the timeline.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Entry {
+pub struct TruthEntry {
     pub at: Time,
     #[serde(flatten)]
-    pub what: Mark,
+    pub what: TimelineMark,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "what", rename_all = "kebab-case")]
-pub enum Mark {
+pub enum TimelineMark {
     Ported {
         number: E164,
         channel: Channel,
@@ -93,7 +93,7 @@ pub enum Mark {
         calls: u32,
     },
     Fault {
-        kind: super::FaultKind,
+        kind: super::ApiFaultKind,
         on: &'static str,
         share: f64,
     },
@@ -104,26 +104,26 @@ pub enum Mark {
     },
 }
 
-impl Mark {
-    pub fn fault(f: &Fault) -> Mark {
-        Mark::Fault { kind: f.kind, on: f.on.label(), share: f.share }
+impl TimelineMark {
+    pub fn fault(f: &ApiFault) -> TimelineMark {
+        TimelineMark::Fault { kind: f.kind, on: f.on.label(), share: f.share }
     }
 }
 
 /// Truth in the making.
 #[derive(Default)]
-pub struct Ledger {
-    groups: Vec<(Tally, BTreeSet<(u32, Caller)>)>,
-    timeline: Vec<Entry>,
+pub struct TruthLedger {
+    groups: Vec<(TruthTally, BTreeSet<(u32, Caller)>)>,
+    timeline: Vec<TruthEntry>,
 }
 
-impl Ledger {
-    pub fn new(groups: usize) -> Ledger {
-        Ledger { groups: vec![Default::default(); groups], timeline: Vec::new() }
+impl TruthLedger {
+    pub fn new(groups: usize) -> TruthLedger {
+        TruthLedger { groups: vec![Default::default(); groups], timeline: Vec::new() }
     }
 
-    pub fn mark(&mut self, at: Time, what: Mark) {
-        self.timeline.push(Entry { at, what });
+    pub fn mark(&mut self, at: Time, what: TimelineMark) {
+        self.timeline.push(TruthEntry { at, what });
     }
 
     pub fn call(&mut self, group: usize, who: (u32, Caller), at: Time, fared: Fared) {
@@ -131,14 +131,14 @@ impl Ledger {
         t.calls += 1;
         t.unanswered += u64::from(fared.unanswered);
         match fared.served {
-            Served::Primary => t.by_primary += 1,
-            Served::OwnFallback => t.by_own_fallback += 1,
-            Served::Bin => {
+            SimServed::Primary => t.by_primary += 1,
+            SimServed::OwnFallback => t.by_own_fallback += 1,
+            SimServed::Bin => {
                 t.by_bin += 1;
                 t.first_by_bin = t.first_by_bin.or(Some(at));
             }
-            Served::LosingCarrier => t.by_losing_carrier += 1,
-            Served::Nobody => {
+            SimServed::LosingCarrier => t.by_losing_carrier += 1,
+            SimServed::Nobody => {
                 t.failed += 1;
                 t.failed_honestly += u64::from(fared.honest);
                 t.first_failed = t.first_failed.or(Some(at));
@@ -149,21 +149,21 @@ impl Ledger {
         }
     }
 
-    pub fn message(&mut self, group: usize, served: Served) {
+    pub fn message(&mut self, group: usize, served: SimServed) {
         let t = &mut self.groups[group].0;
         t.messages += 1;
         *match served {
-            Served::Primary => &mut t.messages_by_primary,
-            Served::OwnFallback => &mut t.messages_by_own_fallback,
-            Served::Bin => &mut t.messages_by_bin,
-            Served::LosingCarrier => &mut t.messages_by_losing_carrier,
-            Served::Nobody => &mut t.messages_lost,
+            SimServed::Primary => &mut t.messages_by_primary,
+            SimServed::OwnFallback => &mut t.messages_by_own_fallback,
+            SimServed::Bin => &mut t.messages_by_bin,
+            SimServed::LosingCarrier => &mut t.messages_by_losing_carrier,
+            SimServed::Nobody => &mut t.messages_lost,
         } += 1;
     }
 
     pub fn truth(&self, scenario: &Scenario, from: Time, until: Time) -> Truth {
         let named = || scenario.groups.iter().zip(&self.groups);
-        let mut total = Tally::default();
+        let mut total = TruthTally::default();
         for (_, (tally, _)) in named().filter(|(g, _)| !g.foreign) {
             total.add(tally);
         }
@@ -179,8 +179,8 @@ impl Ledger {
     }
 }
 
-impl Tally {
-    fn add(&mut self, other: &Tally) {
+impl TruthTally {
+    fn add(&mut self, other: &TruthTally) {
         self.calls += other.calls;
         self.by_primary += other.by_primary;
         self.by_own_fallback += other.by_own_fallback;

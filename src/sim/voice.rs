@@ -6,9 +6,9 @@
 use std::sync::Arc;
 
 use super::chance::Chance;
-use super::handler::{Does, Fetched, Handlers};
-use super::row::{After, Alert, Call, CallDirection, CallStatus, Subject};
-use super::scenario::{BrokenWebhook, Lag, Scenario, Traffic};
+use super::handler::{Does, Handlers, SimFetched};
+use super::row::{After, CallDirection, SimAlert, SimCall, SimCallStatus, SimSubject};
+use super::scenario::{BrokenWebhook, Lag, Scenario, ScenarioTraffic};
 use super::traffic::Caller;
 use crate::core::model::id::{AlertSid, E164};
 use crate::core::model::time::Time;
@@ -31,18 +31,18 @@ pub struct Dial<'a> {
     pub to: E164,
     pub status_callback: &'a str,
     /// Decided beforehand, for a caller with a problem of their own.
-    pub fate: Option<Fate>,
+    pub fate: Option<SimFate>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
+pub enum SimFate {
     Fails,
     Busy,
 }
 
 /// Who served a caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Served {
+pub enum SimServed {
     Primary,
     /// The number's own fallback URL, or the trunk's.
     OwnFallback,
@@ -54,7 +54,7 @@ pub enum Served {
 /// How a caller fared.
 #[derive(Clone, Copy, Debug)]
 pub struct Fared {
-    pub served: Served,
+    pub served: SimServed,
     /// Served, but nobody picked up, for honest reasons.
     pub unanswered: bool,
     /// Not served because of this caller or this attempt, not because anything is broken.
@@ -63,7 +63,7 @@ pub struct Fared {
 
 /// What a caller hears once a call is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sound {
+pub enum SimSound {
     /// It was not answered.
     Nothing,
     /// Twilio's own words: an application error has occurred.
@@ -89,11 +89,11 @@ pub enum Sound {
 
 /// A call that has been made.
 pub struct Played {
-    pub legs: Vec<Call>,
-    pub alerts: Vec<Alert>,
+    pub legs: Vec<SimCall>,
+    pub alerts: Vec<SimAlert>,
     pub fared: Fared,
     pub over: Time,
-    pub sound: Sound,
+    pub sound: SimSound,
 }
 
 /// Everything about a call that is chance.
@@ -121,7 +121,7 @@ struct Luck {
 }
 
 impl Luck {
-    fn draw(c: &mut Chance, lag: &Lag, traffic: &Traffic) -> Luck {
+    fn draw(c: &mut Chance, lag: &Lag, traffic: &ScenarioTraffic) -> Luck {
         Luck {
             sids: [c.digits(), c.digits()],
             alerts: [c.digits(), c.digits(), c.digits(), c.digits()],
@@ -155,68 +155,70 @@ pub fn listing_lag(c: &mut Chance, lag: &Lag) -> f64 {
 }
 
 /// What a play needs to know of the world.
-pub struct Stage<'a> {
+pub struct SimStage<'a> {
     pub scenario: &'a Scenario,
-    pub traffic: &'a Traffic,
+    pub traffic: &'a ScenarioTraffic,
     pub handlers: &'a Handlers,
     /// True of numbers whose voice is at Twilio: forwarding to one comes back here.
     pub is_ours: &'a dyn Fn(E164) -> bool,
 }
 
-impl Stage<'_> {
+impl SimStage<'_> {
     pub fn play(&self, dial: &Dial<'_>, path: &VoicePath, chance: &mut Chance) -> Played {
         let luck = Luck::draw(chance, &self.scenario.lag, self.traffic);
-        let mut take = Take { stage: self, dial, luck, alerts: Vec::new(), elapsed: 0.0, sound: Sound::Nothing };
+        let mut take = Take { stage: self, dial, luck, alerts: Vec::new(), elapsed: 0.0, sound: SimSound::Nothing };
         take.elapsed = take.luck.setup;
         match path {
-            VoicePath::Nobody => take.end(CallStatus::Failed, 0.0, Served::Nobody),
-            VoicePath::Fax => take.end(CallStatus::Completed, 8.0, Served::Nobody),
+            VoicePath::Nobody => take.end(SimCallStatus::Failed, 0.0, SimServed::Nobody),
+            VoicePath::Fax => take.end(SimCallStatus::Completed, 8.0, SimServed::Nobody),
             VoicePath::Trunk { index, url, recovery } => take.trunk(*index, url.as_deref(), recovery),
-            VoicePath::Urls { primary, fallback } => take.urls(&[primary, fallback], Served::Primary),
+            VoicePath::Urls { primary, fallback } => take.urls(&[primary, fallback], SimServed::Primary),
         }
     }
 }
 
 /// A play in progress.
 struct Take<'a> {
-    stage: &'a Stage<'a>,
+    stage: &'a SimStage<'a>,
     dial: &'a Dial<'a>,
     luck: Luck,
     alerts: Vec<(u32, Arc<str>, Option<u16>, f64)>,
     /// Seconds since the call began.
     elapsed: f64,
-    sound: Sound,
+    sound: SimSound,
 }
 
 impl Take<'_> {
     fn fails_honestly(&self) -> bool {
-        self.dial.fate == Some(Fate::Fails) || self.luck.honest < self.stage.traffic.failure
+        self.dial.fate == Some(SimFate::Fails) || self.luck.honest < self.stage.traffic.failure
     }
 
     /// Asks one URL after the other, until one has instructions.
-    fn urls(mut self, urls: &[&String], first: Served) -> Played {
+    fn urls(mut self, urls: &[&String], first: SimServed) -> Played {
         // An honest failure is the platform's (no trace), the target's, or a hiccup of the webhook.
-        let fails = first == Served::Primary && self.fails_honestly();
+        let fails = first == SimServed::Primary && self.fails_honestly();
         if fails && self.luck.how < 0.08 {
-            return self.honest_failure(CallStatus::Failed, 1.0);
+            return self.honest_failure(SimCallStatus::Failed, 1.0);
         }
         let hiccup = fails && self.luck.how >= 0.75;
         for (i, url) in urls.iter().enumerate().filter(|(_, url)| !url.is_empty()) {
             let fetched = match i {
-                0 if hiccup => Fetched::Failed { after: 0.2, code: 11200, http: Some(502) },
+                0 if hiccup => SimFetched::Failed { after: 0.2, code: 11200, http: Some(502) },
                 _ => self.stage.handlers.fetch(url, self.luck.hit, self.dial.carrier),
             };
             match fetched {
-                Fetched::Failed { after, code, http } => {
+                SimFetched::Failed { after, code, http } => {
                     self.elapsed += after;
                     self.alert(code, url, http);
                 }
-                Fetched::Served { after, does } => {
+                SimFetched::Served { after, does } => {
                     self.elapsed += after;
                     let by = match (i, does) {
-                        (0, Does::Answers { .. } | Does::Forwards { .. }) if first == Served::Primary => Served::Bin,
+                        (0, Does::Answers { .. } | Does::Forwards { .. }) if first == SimServed::Primary => {
+                            SimServed::Bin
+                        }
                         (0, _) => first,
-                        _ => Served::OwnFallback,
+                        _ => SimServed::OwnFallback,
                     };
                     return self.serve(does, by, url, fails && !hiccup);
                 }
@@ -224,11 +226,11 @@ impl Take<'_> {
         }
         let mut played = match self.stage.scenario.twilio.broken_webhook {
             BrokenWebhook::Completed => {
-                self.sound = Sound::Announcement;
+                self.sound = SimSound::Announcement;
                 let announcement = 1.2 + 4.3 * self.luck.slack;
-                self.end(CallStatus::Completed, announcement, Served::Nobody)
+                self.end(SimCallStatus::Completed, announcement, SimServed::Nobody)
             }
-            BrokenWebhook::Busy => self.end(CallStatus::Busy, 0.0, Served::Nobody),
+            BrokenWebhook::Busy => self.end(SimCallStatus::Busy, 0.0, SimServed::Nobody),
         };
         played.fared.honest = hiccup;
         played
@@ -237,13 +239,13 @@ impl Take<'_> {
     /// Origination to the company's own equipment; if that fails, the trunk's recovery URL.
     fn trunk(mut self, index: u16, url: Option<&str>, recovery: &String) -> Played {
         let mut played = match url.map(|u| (u, self.stage.handlers.fetch(u, self.luck.hit, self.dial.carrier))) {
-            Some((_, Fetched::Served { .. })) if !self.fails_honestly() => {
+            Some((_, SimFetched::Served { .. })) if !self.fails_honestly() => {
                 let talk = self.luck.talk.max(3.0);
-                self.sound = Sound::Forward;
-                self.end(CallStatus::Completed, talk, Served::Primary)
+                self.sound = SimSound::Forward;
+                self.end(SimCallStatus::Completed, talk, SimServed::Primary)
             }
-            Some((_, Fetched::Served { .. })) => self.honest_failure(CallStatus::Failed, 2.0),
-            Some((url, Fetched::Failed { after, .. })) => {
+            Some((_, SimFetched::Served { .. })) => self.honest_failure(SimCallStatus::Failed, 2.0),
+            Some((url, SimFetched::Failed { after, .. })) => {
                 self.elapsed += after;
                 self.alert(32011, url, None);
                 self.recover(recovery)
@@ -262,21 +264,23 @@ impl Take<'_> {
 
     fn recover(self, recovery: &String) -> Played {
         match recovery.is_empty() {
-            true => self.end(CallStatus::Failed, 0.0, Served::Nobody),
-            false => self.urls(&[recovery], Served::OwnFallback),
+            true => self.end(SimCallStatus::Failed, 0.0, SimServed::Nobody),
+            false => self.urls(&[recovery], SimServed::OwnFallback),
         }
     }
 
-    fn serve(mut self, does: Does, by: Served, url: &str, target_fails: bool) -> Played {
+    fn serve(mut self, does: Does, by: SimServed, url: &str, target_fails: bool) -> Played {
         self.sound = match (does, by) {
-            (Does::Wrong, _) => Sound::Wrong,
-            (Does::Speaks, _) => Sound::Text,
-            (Does::Silent, _) => Sound::Silence,
-            (Does::OutOfService, _) => Sound::OutOfService,
-            (Does::Answers { bin }, _) => Sound::Bin(bin),
-            (Does::Forwards { .. }, _) => Sound::Forward,
-            (Does::Serves { .. } | Does::Dead { .. } | Does::Mixed { .. }, Served::OwnFallback) => Sound::OwnFallback,
-            (Does::Serves { .. } | Does::Dead { .. } | Does::Mixed { .. }, _) => Sound::Handler,
+            (Does::Wrong, _) => SimSound::Wrong,
+            (Does::Speaks, _) => SimSound::Text,
+            (Does::Silent, _) => SimSound::Silence,
+            (Does::OutOfService, _) => SimSound::OutOfService,
+            (Does::Answers { bin }, _) => SimSound::Bin(bin),
+            (Does::Forwards { .. }, _) => SimSound::Forward,
+            (Does::Serves { .. } | Does::Dead { .. } | Does::Mixed { .. }, SimServed::OwnFallback) => {
+                SimSound::OwnFallback
+            }
+            (Does::Serves { .. } | Does::Dead { .. } | Does::Mixed { .. }, _) => SimSound::Handler,
         };
         let (forward, dead) = match does {
             Does::Serves { forward } => (forward, None),
@@ -284,67 +288,67 @@ impl Take<'_> {
                 if let Some(code) = warning.filter(|_| self.luck.forwards < forward) {
                     self.alert(code, url, None);
                 }
-                (forward, Some(CallStatus::Failed))
+                (forward, Some(SimCallStatus::Failed))
             }
             Does::Mixed { forward } => {
                 let status = match self.luck.split {
-                    x if x < 0.55 => CallStatus::Failed,
-                    x if x < 0.80 => CallStatus::Busy,
-                    _ => CallStatus::NoAnswer,
+                    x if x < 0.55 => SimCallStatus::Failed,
+                    x if x < 0.80 => SimCallStatus::Busy,
+                    _ => SimCallStatus::NoAnswer,
                 };
                 (forward, Some(status))
             }
             Does::Wrong | Does::Speaks | Does::Silent | Does::OutOfService => {
                 let listens = 4.0 + 8.0 * self.luck.slack;
-                return self.end(CallStatus::Completed, listens, Served::Nobody);
+                return self.end(SimCallStatus::Completed, listens, SimServed::Nobody);
             }
             Does::Answers { .. } => {
                 let listens = 6.0 + 14.0 * self.luck.slack;
-                return self.end(CallStatus::Completed, listens, by);
+                return self.end(SimCallStatus::Completed, listens, by);
             }
             Does::Forwards { to } if (self.stage.is_ours)(to) => {
-                return self.dial(to, CallStatus::Failed, Served::Nobody, false);
+                return self.dial(to, SimCallStatus::Failed, SimServed::Nobody, false);
             }
             Does::Forwards { to } => {
                 let soft = self.soft_outcome();
-                return self.dial(to, soft, by, soft != CallStatus::Completed);
+                return self.dial(to, soft, by, soft != SimCallStatus::Completed);
             }
         };
         if self.luck.forwards >= forward {
             if target_fails {
-                return self.honest_failure(CallStatus::Completed, 3.0);
+                return self.honest_failure(SimCallStatus::Completed, 3.0);
             }
             // Answered by a machine: some hang up at once.
             let talk =
                 if self.luck.brief < 0.08 { 1.5 + 6.0 * self.luck.slack } else { (self.luck.talk * 0.67).max(4.0) };
-            return self.end(CallStatus::Completed, talk, by);
+            return self.end(SimCallStatus::Completed, talk, by);
         }
         let target = target_of(self.dial.to);
         match (dead, target_fails) {
-            (Some(status), _) => self.dial(target, status, Served::Nobody, false),
+            (Some(status), _) => self.dial(target, status, SimServed::Nobody, false),
             (None, true) => {
-                let mut played = self.dial(target, CallStatus::Failed, Served::Nobody, false);
+                let mut played = self.dial(target, SimCallStatus::Failed, SimServed::Nobody, false);
                 played.fared.honest = true;
                 played
             }
             (None, false) => {
                 let soft = self.soft_outcome();
-                self.dial(target, soft, by, soft != CallStatus::Completed)
+                self.dial(target, soft, by, soft != SimCallStatus::Completed)
             }
         }
     }
 
     /// What people do: pick up, be busy, not answer, give up.
-    fn soft_outcome(&self) -> CallStatus {
+    fn soft_outcome(&self) -> SimCallStatus {
         let t = self.stage.traffic;
-        if self.dial.fate == Some(Fate::Busy) {
-            return CallStatus::Busy;
+        if self.dial.fate == Some(SimFate::Busy) {
+            return SimCallStatus::Busy;
         }
         match self.luck.soft {
-            x if x < t.hang_up => CallStatus::Canceled,
-            x if x < t.hang_up + t.busy => CallStatus::Busy,
-            x if x < t.hang_up + t.busy + t.no_answer => CallStatus::NoAnswer,
-            _ => CallStatus::Completed,
+            x if x < t.hang_up => SimCallStatus::Canceled,
+            x if x < t.hang_up + t.busy => SimCallStatus::Busy,
+            x if x < t.hang_up + t.busy + t.no_answer => SimCallStatus::NoAnswer,
+            _ => SimCallStatus::Completed,
         }
     }
 
@@ -352,72 +356,72 @@ impl Take<'_> {
         self.alerts.push((code, url.into(), http, self.elapsed));
     }
 
-    fn honest_failure(self, status: CallStatus, more: f64) -> Played {
-        let mut played = self.end(status, more, Served::Nobody);
+    fn honest_failure(self, status: SimCallStatus, more: f64) -> Played {
+        let mut played = self.end(status, more, SimServed::Nobody);
         played.fared.honest = true;
         played
     }
 
     /// The call ends without a second leg, `more` seconds from now.
-    fn end(self, status: CallStatus, more: f64, served: Served) -> Played {
-        let ended = After::secs(if status == CallStatus::Completed { self.elapsed + more } else { self.elapsed });
+    fn end(self, status: SimCallStatus, more: f64, served: SimServed) -> Played {
+        let ended = After::secs(if status == SimCallStatus::Completed { self.elapsed + more } else { self.elapsed });
         let leg = self.leg(ended, status);
         self.finish(vec![leg], served, false)
     }
 
     /// The call goes on to `to`, where it ends as `status`.
-    fn dial(mut self, to: E164, status: CallStatus, served: Served, unanswered: bool) -> Played {
-        self.sound = Sound::Forward;
+    fn dial(mut self, to: E164, status: SimCallStatus, served: SimServed, unanswered: bool) -> Played {
+        self.sound = SimSound::Forward;
         let l = &self.luck;
         let begins = self.elapsed + 0.3;
         let rings = match status {
-            CallStatus::Failed => 0.5 + 5.5 * l.ring,
-            CallStatus::Busy => 1.5 + 4.5 * l.ring,
-            CallStatus::NoAnswer => 15.0 + 20.0 * l.ring,
-            CallStatus::Canceled => 2.0 + 18.0 * l.ring,
-            CallStatus::Completed | CallStatus::Queued | CallStatus::Ringing | CallStatus::InProgress => {
+            SimCallStatus::Failed => 0.5 + 5.5 * l.ring,
+            SimCallStatus::Busy => 1.5 + 4.5 * l.ring,
+            SimCallStatus::NoAnswer => 15.0 + 20.0 * l.ring,
+            SimCallStatus::Canceled => 2.0 + 18.0 * l.ring,
+            SimCallStatus::Completed | SimCallStatus::Queued | SimCallStatus::Ringing | SimCallStatus::InProgress => {
                 3.0 + 15.0 * l.ring
             }
         };
-        let talk = if status == CallStatus::Completed { l.talk.max(3.0) } else { 0.0 };
+        let talk = if status == SimCallStatus::Completed { l.talk.max(3.0) } else { 0.0 };
         let slack = match status {
-            CallStatus::Completed | CallStatus::Canceled => 0.2 + 1.0 * l.slack,
-            CallStatus::Busy
-            | CallStatus::Failed
-            | CallStatus::NoAnswer
-            | CallStatus::Queued
-            | CallStatus::Ringing
-            | CallStatus::InProgress => 1.0 + 7.0 * l.slack,
+            SimCallStatus::Completed | SimCallStatus::Canceled => 0.2 + 1.0 * l.slack,
+            SimCallStatus::Busy
+            | SimCallStatus::Failed
+            | SimCallStatus::NoAnswer
+            | SimCallStatus::Queued
+            | SimCallStatus::Ringing
+            | SimCallStatus::InProgress => 1.0 + 7.0 * l.slack,
         };
-        let parent = self.leg(After::secs(begins + rings + talk + slack), CallStatus::Completed);
+        let parent = self.leg(After::secs(begins + rings + talk + slack), SimCallStatus::Completed);
         let start = self.dial.at + std::time::Duration::from_secs_f64(begins);
         let lag = self.luck.lags[1];
         let ended = After::secs(rings + talk);
-        let mut child = Call::new(self.luck.sids[1], start, self.dial.number, status, ended).dialled_by(parent.sid);
+        let mut child = SimCall::new(self.luck.sids[1], start, self.dial.number, status, ended).dialled_by(parent.sid);
         child.from = parent.from;
         child.to = to.as_u64();
         child.duration = talk as u32;
-        child.answered = if status == CallStatus::Completed { After::secs(rings) } else { After::NEVER };
+        child.answered = if status == SimCallStatus::Completed { After::secs(rings) } else { After::NEVER };
         child.listed = ended.plus(lag);
-        if status == CallStatus::Completed {
+        if status == SimCallStatus::Completed {
             child.priced = ended.plus(self.luck.priced);
             if self.luck.wrong.0 < self.stage.scenario.lag.corrected {
-                child.wrong =
-                    [CallStatus::Failed, CallStatus::Busy, CallStatus::NoAnswer][(self.luck.split * 3.0) as usize];
+                child.wrong = [SimCallStatus::Failed, SimCallStatus::Busy, SimCallStatus::NoAnswer]
+                    [(self.luck.split * 3.0) as usize];
                 child.corrected = child.listed.plus(self.luck.wrong.1);
             }
         }
         self.finish(vec![parent, child], served, unanswered)
     }
 
-    fn leg(&self, ended: After, status: CallStatus) -> Call {
+    fn leg(&self, ended: After, status: SimCallStatus) -> SimCall {
         let l = &self.luck;
         let withheld = l.anonymous < self.stage.scenario.twilio.anonymous;
-        let mut leg = Call::new(l.sids[0], self.dial.at, self.dial.number, status, ended);
+        let mut leg = SimCall::new(l.sids[0], self.dial.at, self.dial.number, status, ended);
         leg.from = if withheld { 0 } else { self.dial.caller };
         leg.to = self.dial.to.as_u64();
         leg.listed = ended.plus(l.lags[0]);
-        if status == CallStatus::Completed {
+        if status == SimCallStatus::Completed {
             leg.answered = After::secs(self.elapsed);
             leg.priced = ended.plus(l.priced);
         }
@@ -427,7 +431,7 @@ impl Take<'_> {
         leg
     }
 
-    fn finish(mut self, legs: Vec<Call>, served: Served, unanswered: bool) -> Played {
+    fn finish(mut self, legs: Vec<SimCall>, served: SimServed, unanswered: bool) -> Played {
         let first = &legs[0];
         let over = first.end();
         let listed = first.listed;
@@ -442,10 +446,10 @@ impl Take<'_> {
             .zip(&self.luck.alerts)
             .map(|((code, url, http, when), sid)| {
                 let created = at(when + 2.0 * self.luck.slack);
-                Alert {
+                SimAlert {
                     sid: AlertSid::from_u128(*sid),
                     code: *code,
-                    subject: Subject::Call(first.sid),
+                    subject: SimSubject::Call(first.sid),
                     generated: at(*when),
                     created,
                     listed: created.max(listed.plus(self.luck.alert_lag).from(self.dial.at)),
@@ -456,7 +460,7 @@ impl Take<'_> {
                 }
             })
             .collect();
-        let sound = if legs[0].status == CallStatus::Completed { self.sound } else { Sound::Nothing };
+        let sound = if legs[0].status == SimCallStatus::Completed { self.sound } else { SimSound::Nothing };
         Played { legs, alerts, fared: Fared { served, unanswered, honest: false }, over, sound }
     }
 }

@@ -9,21 +9,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::chance::{self, Purpose};
-use super::fault::{Active, Fault, FaultKind};
+use super::fault::{Active, ApiFault, ApiFaultKind};
 use super::handler::Handlers;
 use super::http::error::ApiError;
-use super::http::route::Class;
-use super::log::Log;
-use super::number::{Effect, Field, Known, Number, Record, Update};
+use super::http::route::EndpointClass;
+use super::log::SimLog;
+use super::number::{Known, SimEffect, SimField, SimNumber, SimNumberRecord, Update};
 use super::place::{Outbound, Placed};
 use super::queue::Queue;
-use super::row::{Actor, Alert, Audit, Call, Message, Subject};
-use super::scenario::{Edit, Group, HandlerChange, HandlerState, Happening, Scenario, ScenarioError, Storm, StormEnd};
-use super::scenario::{Traffic, TrafficChange};
+use super::row::{Actor, Audit, SimAlert, SimCall, SimMessage, SimSubject};
+use super::scenario::{
+    Edit, HandlerChange, HandlerState, Happening, Scenario, ScenarioError, ScenarioGroup, Storm, StormEnd,
+};
+use super::scenario::{ScenarioTraffic, TrafficChange};
 use super::text::Arrival;
 use super::traffic::{self, Arrivals, Caller};
-use super::truth::{Ledger, Mark, Truth};
-use super::voice::{Dial, Fared, Fate, Served, Stage};
+use super::truth::{TimelineMark, Truth, TruthLedger};
+use super::voice::{Dial, Fared, SimFate, SimServed, SimStage};
 use crate::core::model::id::{AlertSid, Channel, E164, NumberSid};
 use crate::core::model::time::Time;
 
@@ -33,13 +35,13 @@ const ATTEMPTS: u8 = 6;
 pub struct World {
     pub scenario: Scenario,
     pub now: Time,
-    pub numbers: Vec<Number>,
-    pub calls: Log<Call>,
-    pub messages: Log<Message>,
-    pub alerts: Log<Alert>,
-    pub audits: Log<Audit>,
+    pub numbers: Vec<SimNumber>,
+    pub calls: SimLog<SimCall>,
+    pub messages: SimLog<SimMessage>,
+    pub alerts: SimLog<SimAlert>,
+    pub audits: SimLog<Audit>,
     pub faults: Vec<Active>,
-    pub ledger: Ledger,
+    pub ledger: TruthLedger,
     begin: Time,
     end: Time,
     by_e164: HashMap<E164, u32>,
@@ -54,7 +56,7 @@ pub struct World {
 
 /// How a group's callers behave at present.
 pub(super) struct GroupState {
-    pub(super) traffic: Traffic,
+    pub(super) traffic: ScenarioTraffic,
     factor: f64,
     /// The highest factor of the day, by which arrivals are drawn.
     most: f64,
@@ -70,7 +72,7 @@ pub(super) enum Next {
     },
     Again {
         number: u32,
-        attempt: Attempt,
+        attempt: SimAttempt,
     },
     Storm {
         storm: Storm,
@@ -90,11 +92,11 @@ pub(super) enum Next {
 }
 
 /// One attempt of one caller.
-pub(super) struct Attempt {
+pub(super) struct SimAttempt {
     caller: Option<Caller>,
     ordinal: u64,
     depth: u8,
-    fate: Option<Fate>,
+    fate: Option<SimFate>,
 }
 
 impl World {
@@ -108,12 +110,12 @@ impl World {
             begin,
             end,
             numbers: Vec::new(),
-            calls: Log::new(),
-            messages: Log::new(),
-            alerts: Log::new(),
-            audits: Log::new(),
+            calls: SimLog::new(),
+            messages: SimLog::new(),
+            alerts: SimLog::new(),
+            audits: SimLog::new(),
             faults: Vec::new(),
-            ledger: Ledger::new(scenario.groups.len()),
+            ledger: TruthLedger::new(scenario.groups.len()),
             by_e164: HashMap::new(),
             by_sid: HashMap::new(),
             groups: Vec::new(),
@@ -157,7 +159,7 @@ impl World {
         self.scenario.events.iter().filter_map(|e| factor(&e.what)).fold(1.0, f64::max)
     }
 
-    fn move_in(&mut self, e164: E164, group_index: usize, rank: usize, group: &Group, most: f64, start: Time) {
+    fn move_in(&mut self, e164: E164, group_index: usize, rank: usize, group: &ScenarioGroup, most: f64, start: Time) {
         const DAY: Duration = Duration::from_secs(86_400);
         let (seed, begin, index) = (self.scenario.seed, self.begin, self.numbers.len());
         let number = index as u32;
@@ -179,12 +181,12 @@ impl World {
         let sid = NumberSid::from_u128(chance::sid("PN", &e164.to_string()));
         self.by_e164.insert(e164, number);
         self.by_sid.insert(sid, number);
-        self.numbers.push(Number {
+        self.numbers.push(SimNumber {
             e164,
             sid,
             group: group_index,
             rank,
-            record: Record::new(e164, &group.routing, created),
+            record: SimNumberRecord::new(e164, &group.routing, created),
             listed_from,
             voice_ported: ported,
             messages_ported: ported,
@@ -226,7 +228,7 @@ impl World {
                 }
                 match channel {
                     Channel::Voice => {
-                        self.dial(number, Attempt { caller: None, ordinal, depth: 0, fate: None }, Purpose::Call)
+                        self.dial(number, SimAttempt { caller: None, ordinal, depth: 0, fate: None }, Purpose::Call)
                     }
                     Channel::Messaging => self.text(number, ordinal),
                 }
@@ -239,7 +241,7 @@ impl World {
                 self.groups[group].traffic = self.scenario.groups[group].traffic.clone();
                 self.groups[group].factor = 1.0;
                 let name = self.scenario.groups[group].name.to_string();
-                self.ledger.mark(self.now, Mark::Traffic { group: name, change: "as usual".into() });
+                self.ledger.mark(self.now, TimelineMark::Traffic { group: name, change: "as usual".into() });
             }
             Next::Noise(n) => self.noise(n),
             Next::Placed(placed) => self.placed(&placed),
@@ -254,7 +256,7 @@ impl World {
     }
 
     /// One attempt to call `number`, now.
-    fn dial(&mut self, number: u32, attempt: Attempt, purpose: Purpose) {
+    fn dial(&mut self, number: u32, attempt: SimAttempt, purpose: Purpose) {
         let n = &self.numbers[number as usize];
         let group = &self.groups[n.group];
         let usual = &self.scenario.groups[n.group];
@@ -266,7 +268,7 @@ impl World {
         let carrier = &self.scenario.carriers[traffic::carrier(caller, self.scenario.carriers.len())];
         let lag = usual.port.as_ref().and_then(|p| p.carrier_lag.get(carrier)).copied().unwrap_or_default();
         if n.voice_ported.is_none_or(|t| self.now < t + lag) {
-            let fared = Fared { served: Served::LosingCarrier, unanswered: false, honest: false };
+            let fared = Fared { served: SimServed::LosingCarrier, unanswered: false, honest: false };
             self.ledger.call(n.group, (number, caller), self.now, fared);
             return;
         }
@@ -276,22 +278,22 @@ impl World {
             carrier,
             number,
             to: n.e164,
-            status_callback: n.record.get(Field::StatusCallback),
+            status_callback: n.record.get(SimField::StatusCallback),
             fate: attempt.fate,
         };
         let is_ours = |e: E164| self.number_of(e).is_some_and(|i| self.numbers[i as usize].voice_ported.is_some());
         let stage =
-            Stage { scenario: &self.scenario, traffic: &group.traffic, handlers: &self.handlers, is_ours: &is_ours };
+            SimStage { scenario: &self.scenario, traffic: &group.traffic, handlers: &self.handlers, is_ours: &is_ours };
         let played = stage.play(&dial, &self.voice_path(n), &mut luck);
-        let failed = played.fared.served == Served::Nobody;
+        let failed = played.fared.served == SimServed::Nobody;
         let again = group.traffic.redial * 0.75f64.powi(i32::from(attempt.depth));
-        let fate = (played.fared.honest && fails_again < group.traffic.redial_fails).then_some(Fate::Fails);
+        let fate = (played.fared.honest && fails_again < group.traffic.redial_fails).then_some(SimFate::Fails);
         self.ledger.call(n.group, (number, caller), self.now, played.fared);
         played.legs.into_iter().for_each(|leg| self.calls.insert(leg));
         played.alerts.into_iter().for_each(|alert| self.alerts.insert(alert));
         if failed && matches!(purpose, Purpose::Call) && attempt.depth < ATTEMPTS && redials < again {
             let at = played.over + Duration::from_secs_f64(redials_after);
-            let attempt = Attempt { caller: Some(caller), depth: attempt.depth + 1, fate, ..attempt };
+            let attempt = SimAttempt { caller: Some(caller), depth: attempt.depth + 1, fate, ..attempt };
             self.queue.push(at, Next::Again { number, attempt });
         }
     }
@@ -303,7 +305,7 @@ impl World {
         let usual = &self.scenario.groups[n.group].traffic;
         let sender = traffic::caller(self.scenario.seed, number as usize, usual, &mut luck);
         if n.messages_ported.is_none_or(|t| self.now < t) {
-            self.ledger.message(n.group, Served::LosingCarrier);
+            self.ledger.message(n.group, SimServed::LosingCarrier);
             return;
         }
         let arrival = Arrival {
@@ -313,8 +315,12 @@ impl World {
             to: n.e164,
             reply_error: group.traffic.reply_error,
         };
-        let stage =
-            Stage { scenario: &self.scenario, traffic: &group.traffic, handlers: &self.handlers, is_ours: &|_| false };
+        let stage = SimStage {
+            scenario: &self.scenario,
+            traffic: &group.traffic,
+            handlers: &self.handlers,
+            is_ours: &|_| false,
+        };
         let played = stage.play_text(&arrival, &self.text_path(n), &mut luck);
         self.ledger.message(n.group, played.served);
         played.messages.into_iter().for_each(|m| self.messages.insert(m));
@@ -339,7 +345,7 @@ impl World {
         }
         let (e164, port) = (n.e164, &self.scenario.groups[n.group].port);
         let messages_after = port.as_ref().map_or(Duration::ZERO, |p| p.messages_after);
-        self.ledger.mark(now, Mark::Ported { number: e164, channel });
+        self.ledger.mark(now, TimelineMark::Ported { number: e164, channel });
         if channel == Channel::Voice {
             self.queue.push(now + messages_after, Next::Ports { number, channel: Channel::Messaging });
         }
@@ -350,7 +356,7 @@ impl World {
         let now = self.now;
         match what {
             Happening::Handler(HandlerChange { url, state, lasts }) => {
-                self.ledger.mark(now, Mark::Handler { url: url.clone(), state: state.clone() });
+                self.ledger.mark(now, TimelineMark::Handler { url: url.clone(), state: state.clone() });
                 self.handlers.set(&url, state);
                 if let Some(span) = lasts {
                     let healthy = HandlerChange { url, state: HandlerState::healthy(), lasts: None };
@@ -367,7 +373,7 @@ impl World {
             }
             Happening::Traffic(change) => self.change_traffic(change),
             Happening::Storm(storm) => {
-                self.ledger.mark(now, Mark::Storm { number: storm.number, calls: storm.calls });
+                self.ledger.mark(now, TimelineMark::Storm { number: storm.number, calls: storm.calls });
                 let caller = 12_015_550_000
                     + chance::stream(self.scenario.seed, Purpose::Storm, storm.number.as_u64(), 0).below(100);
                 self.storm(storm, 0, caller);
@@ -376,14 +382,14 @@ impl World {
             Happening::Edit(Edit { number, set }) => {
                 if let Some(i) = self.number_of(number) {
                     // A person's mistake is the person's: Twilio refuses it, and nothing has happened.
-                    let _refused = self.update(i, &set, Actor::Person, Effect::Real);
+                    let _refused = self.update(i, &set, Actor::Person, SimEffect::Real);
                 }
             }
         }
     }
 
-    fn add_fault(&mut self, fault: Fault) {
-        self.ledger.mark(self.now, Mark::fault(&fault));
+    fn add_fault(&mut self, fault: ApiFault) {
+        self.ledger.mark(self.now, TimelineMark::fault(&fault));
         self.faults.push(Active { fault, since: self.now });
     }
 
@@ -407,7 +413,7 @@ impl World {
             group.traffic.reply_error = Some(code);
             words.push(format!("replies fail with {code}"));
         }
-        self.ledger.mark(self.now, Mark::Traffic { group: change.group, change: words.join(", ") });
+        self.ledger.mark(self.now, TimelineMark::Traffic { group: change.group, change: words.join(", ") });
         if let Some(span) = change.lasts {
             self.queue.push(self.now + span, Next::Calms(i));
         }
@@ -416,11 +422,11 @@ impl World {
     fn storm(&mut self, storm: Storm, call: u32, caller: Caller) {
         let Some(number) = self.number_of(storm.number).filter(|_| call < storm.calls) else { return };
         let fate = match storm.ends {
-            StormEnd::Failed => Fate::Fails,
-            StormEnd::Busy => Fate::Busy,
+            StormEnd::Failed => SimFate::Fails,
+            StormEnd::Busy => SimFate::Busy,
         };
         let ordinal = self.now.as_millis() as u64;
-        let attempt = Attempt { caller: Some(caller), ordinal, depth: 0, fate: Some(fate) };
+        let attempt = SimAttempt { caller: Some(caller), ordinal, depth: 0, fate: Some(fate) };
         self.dial(number, attempt, Purpose::Storm);
         let gap = chance::stream(self.scenario.seed, Purpose::Storm, u64::from(number), ordinal).between(12.0, 45.0);
         self.queue.push(self.now + Duration::from_secs_f64(gap), Next::Storm { storm, call: call + 1, caller });
@@ -433,7 +439,7 @@ impl World {
         let at = self.now + Duration::from_secs_f64(gap);
         if n > 0 {
             let code = if luck.hits(0.3) { 82005 } else { 82004 };
-            self.alert(luck.digits(), code, Subject::Function, "", 0);
+            self.alert(luck.digits(), code, SimSubject::Function, "", 0);
         }
         if at < self.end {
             self.queue.push(at, Next::Noise(n + 1));
@@ -441,11 +447,11 @@ impl World {
     }
 
     /// An alert that is about no call: listed within seconds.
-    pub fn alert(&mut self, sid: u128, code: u32, subject: Subject, url: &str, to: u64) {
+    pub fn alert(&mut self, sid: u128, code: u32, subject: SimSubject, url: &str, to: u64) {
         let (now, sid) = (self.now, AlertSid::from_u128(sid));
         let listed = now + Duration::from_millis(1500);
         let url: Arc<str> = url.into();
-        self.alerts.insert(Alert {
+        self.alerts.insert(SimAlert {
             sid,
             code,
             subject,
@@ -466,33 +472,34 @@ impl World {
         number: u32,
         set: &BTreeMap<String, String>,
         by: Actor,
-        effect: Effect,
-    ) -> Result<Record, ApiError> {
+        effect: SimEffect,
+    ) -> Result<SimNumberRecord, ApiError> {
         let applications: Vec<_> = self.scenario.applications.iter().map(|a| a.sid).collect();
         let trunks: Vec<_> = self.scenario.trunks.iter().map(|t| t.sid).collect();
         let known = Known { applications: &applications, trunks: &trunks };
         let n = &mut self.numbers[number as usize];
         let mut record = n.record.clone();
         let changes = record.update(set, &known, self.now)?;
-        if effect == Effect::Real {
+        if effect == SimEffect::Real {
             n.record = record.clone();
             let name = format!("{} {} {}", n.e164, self.now, self.audits.len());
             let sid = chance::sid("AE", &name);
             self.audits.insert(Audit { sid, at: self.now, number, changes: changes.clone(), by });
         }
-        self.ledger.mark(self.now, Mark::Updated(Update { number: n.e164, by, effect, changes }));
+        self.ledger.mark(self.now, TimelineMark::Updated(Update { number: n.e164, by, effect, changes }));
         Ok(record)
     }
 
     /// Somebody tries to release a number. It stays, and the attempt is on record.
     pub fn release(&mut self, number: u32) {
         let number = self.numbers[number as usize].e164;
-        self.ledger.mark(self.now, Mark::Release { number });
+        self.ledger.mark(self.now, TimelineMark::Release { number });
     }
 
     /// What the lists of `class` show: the present, or when they stalled.
-    pub fn view(&self, class: Class) -> Time {
-        let stalled = |f: &&Active| f.fault.kind == FaultKind::Stall && f.fault.on.meets(class) && f.at_work(self.now);
+    pub fn view(&self, class: EndpointClass) -> Time {
+        let stalled =
+            |f: &&Active| f.fault.kind == ApiFaultKind::Stall && f.fault.on.meets(class) && f.at_work(self.now);
         self.faults.iter().filter(stalled).map(|f| f.since).min().unwrap_or(self.now)
     }
 }

@@ -45,7 +45,7 @@ impl Day {
 
 /// One number and its callers.
 #[derive(Clone, Debug)]
-pub struct Line {
+pub struct TrafficLine {
     pub number: E164,
     /// Calls, and texts, in the busiest hour.
     pub peak: [f64; 2],
@@ -63,9 +63,9 @@ pub struct Line {
     pub talk: f64,
 }
 
-impl Line {
+impl TrafficLine {
     /// A line like others, with `peak` calls in its busiest hour.
-    pub fn draw(number: E164, peak: f64, chance: &mut Chance) -> Line {
+    pub fn draw(number: E164, peak: f64, chance: &mut Chance) -> TrafficLine {
         let soft = if chance.hits(0.15) { chance.between(0.20, 0.30) } else { chance.between(0.02, 0.09) };
         let busy = chance.between(0.2, 0.6);
         let forwards = chance.hits(0.65);
@@ -74,7 +74,7 @@ impl Line {
             x if x < 0.85 => Day::Office { closes: chance.between(16.5, 18.5) },
             _ => Day::Evening,
         };
-        Line {
+        TrafficLine {
             number,
             peak: [peak, peak * chance.between(0.2, 0.6)],
             day,
@@ -95,7 +95,7 @@ impl Line {
     }
 
     /// The same line with this many callers a day on `channel`, at the usual hours.
-    pub fn at_level(mut self, channel: Channel, callers_a_day: f64) -> Line {
+    pub fn at_level(mut self, channel: Channel, callers_a_day: f64) -> TrafficLine {
         self.day = Day::Round;
         self.peak = [0.0; 2];
         self.peak[channel.index()] = callers_a_day / (24.0 * self.day.mean());

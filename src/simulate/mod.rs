@@ -17,7 +17,7 @@ pub mod traffic;
 
 use std::time::Duration;
 
-use crate::core::detect::engine::Settings;
+use crate::core::detect::engine::EngineSettings;
 use crate::core::detect::statistic::Detection;
 use crate::core::model::decision::{Action, Decision};
 use crate::core::model::id::{Channel, E164, GroupName};
@@ -25,9 +25,9 @@ use crate::core::model::roster::{Number, PortAt, Roster};
 use crate::core::model::time::Time;
 use crate::replay::Player;
 use crate::sim::chance::{Chance, Purpose, stream};
-use line::{Line, peaks};
-use report::{FaultKind, GroupReport, Quiet, Report, Sight};
-use traffic::{Fault, Traffic};
+use line::{TrafficLine, peaks};
+use report::{FaultShape, FaultSight, GroupReport, Quiet, SimulationReport};
+use traffic::{TrafficFault, TrafficModel};
 
 /// Callers a day on each number, of the trials with a fault: from a number that is called once an hour
 /// to one that is called several times a minute.
@@ -76,11 +76,11 @@ impl Kind {
 /// the groups; each is played for a day at least. `progress` is told the share that is done, 0..=1.
 pub fn simulate(
     roster: &Roster,
-    settings: &Settings,
+    settings: &EngineSettings,
     seed: u64,
     number_days: u64,
     progress: &mut impl FnMut(f64),
-) -> Report {
+) -> SimulationReport {
     let kinds = kinds(roster, settings);
     let days = |kind: &Kind| (number_days / kinds.len() as u64).div_ceil(kind.together() as u64).max(1);
     let trials = |kind: &Kind| RUNS * (LEVELS.len() * faults(kind).len()) as u64;
@@ -101,7 +101,7 @@ pub fn simulate(
                     seen.extend(trial(kind, settings, fault, callers_a_day, chance));
                     step();
                 }
-                sights.push(Sight::new(fault, callers_a_day, &seen));
+                sights.push(FaultSight::new(fault, callers_a_day, &seen));
             }
         }
         GroupReport {
@@ -112,10 +112,10 @@ pub fn simulate(
             faults: sights,
         }
     };
-    Report { seed, groups: kinds.iter().map(report).collect() }
+    SimulationReport { seed, groups: kinds.iter().map(report).collect() }
 }
 
-fn kinds(roster: &Roster, settings: &Settings) -> Vec<Kind> {
+fn kinds(roster: &Roster, settings: &EngineSettings) -> Vec<Kind> {
     let mut kinds: Vec<Kind> = Vec::new();
     for (ix, group) in roster.groups().filter(|(_, g)| !g.numbers.is_empty()) {
         let mut channels: Vec<[bool; 2]> = group.numbers.iter().map(|n| roster.number(*n).channels).collect();
@@ -130,8 +130,8 @@ fn kinds(roster: &Roster, settings: &Settings) -> Vec<Kind> {
 }
 
 /// What can befall a group: one number has nothing to share a fault with.
-fn faults(kind: &Kind) -> &'static [FaultKind] {
-    if kind.channels.len() > 1 { &FaultKind::ALL } else { &FaultKind::OF_ONE }
+fn faults(kind: &Kind) -> &'static [FaultShape] {
+    if kind.channels.len() > 1 { &FaultShape::ALL } else { &FaultShape::OF_ONE }
 }
 
 /// The channel on which faults are tried.
@@ -141,7 +141,7 @@ fn channel(kind: &Kind) -> Channel {
 }
 
 /// So many groups of numbers with these channels, decided upon as the kind is.
-fn accounts(kind: &Kind, settings: &Settings, groups: usize, channels: &[[bool; 2]]) -> (Roster, Settings) {
+fn accounts(kind: &Kind, settings: &EngineSettings, groups: usize, channels: &[[bool; 2]]) -> (Roster, EngineSettings) {
     let mut roster = Roster::default();
     for g in 0..groups {
         let fallback = [(); 2].map(|()| Some("https://handler.twilio.com/twiml/EH".to_owned()));
@@ -153,7 +153,7 @@ fn accounts(kind: &Kind, settings: &Settings, groups: usize, channels: &[[bool; 
             roster.add_number(number);
         }
     }
-    (roster, Settings { detection: vec![kind.detection.clone(); groups], ..settings.clone() })
+    (roster, EngineSettings { detection: vec![kind.detection.clone(); groups], ..settings.clone() })
 }
 
 fn e164(i: usize) -> E164 {
@@ -162,14 +162,14 @@ fn e164(i: usize) -> E164 {
         .expect("eleven digits, the first of them 1, are in the form of E.164")
 }
 
-fn quiet(kind: &Kind, settings: &Settings, seed: u64, days: u64, step: &mut impl FnMut()) -> Quiet {
+fn quiet(kind: &Kind, settings: &EngineSettings, seed: u64, days: u64, step: &mut impl FnMut()) -> Quiet {
     let (roster, settings) = accounts(kind, settings, kind.copies(), &kind.channels);
     let mut quiet = Quiet::new(days * kind.together() as u64);
     for day in 0..days {
         let mut chance = stream(seed, Purpose::Quiet, 0, day);
         let peaks: Vec<f64> = (0..kind.copies()).flat_map(|_| peaks(kind.channels.len(), &mut chance)).collect();
         let drawn = roster.numbers().zip(peaks).map(|((_, number), peak)| {
-            let mut line = Line::draw(number.e164, peak, &mut chance);
+            let mut line = TrafficLine::draw(number.e164, peak, &mut chance);
             // Two numbers in five are also written to.
             let texts = f64::from(u8::from(chance.hits(0.4)));
             let on = number.channels.map(|on| f64::from(u8::from(on)));
@@ -177,7 +177,7 @@ fn quiet(kind: &Kind, settings: &Settings, seed: u64, days: u64, step: &mut impl
             line
         });
         let lines = drawn.collect();
-        let traffic = Traffic::new(lines, MORNING, MORNING + DAY, None, chance);
+        let traffic = TrafficModel::new(lines, MORNING, MORNING + DAY, None, chance);
         play(&roster, &settings, traffic, |decision, _| {
             quiet.decided(decision);
             false
@@ -191,28 +191,28 @@ fn quiet(kind: &Kind, settings: &Settings, seed: u64, days: u64, step: &mut impl
 /// back, and how many callers the fault had met by then; `None` if it was not.
 fn trial(
     kind: &Kind,
-    settings: &Settings,
-    fault: FaultKind,
+    settings: &EngineSettings,
+    fault: FaultShape,
     callers_a_day: u32,
     mut chance: Chance,
 ) -> Vec<Option<(Duration, usize)>> {
     let channel = channel(kind);
     let (groups, size) = match fault {
-        FaultKind::Group => (GROUP_TRIALS, kind.channels.len().min(GROUP_SIZE)),
-        FaultKind::Total | FaultKind::Half | FaultKind::Quarter => (TRIALS, 1),
+        FaultShape::Group => (GROUP_TRIALS, kind.channels.len().min(GROUP_SIZE)),
+        FaultShape::Total | FaultShape::Half | FaultShape::Quarter => (TRIALS, 1),
     };
     let (roster, settings) = accounts(kind, settings, groups, &vec![[true; 2]; size]);
-    let mut lines: Vec<Line> = roster
+    let mut lines: Vec<TrafficLine> = roster
         .numbers()
-        .map(|(_, n)| Line::draw(n.e164, 1.0, &mut chance).at_level(channel, f64::from(callers_a_day)))
+        .map(|(_, n)| TrafficLine::draw(n.e164, 1.0, &mut chance).at_level(channel, f64::from(callers_a_day)))
         .collect();
-    if fault == FaultKind::Group {
+    if fault == FaultShape::Group {
         // What a group shares is the webhook.
         lines.iter_mut().for_each(|l| l.breaks_at_forward = false);
     }
     let from = MORNING + FAULT_AFTER;
     let until = from + WATCHED_FOR;
-    let traffic = Traffic::new(lines, MORNING, until, Some(Fault { from, share: fault.share() }), chance);
+    let traffic = TrafficModel::new(lines, MORNING, until, Some(TrafficFault { from, share: fault.share() }), chance);
     let mut left = vec![size; groups];
     let mut seen = vec![None; groups];
     // Rolled back before there was a fault: says nothing of how soon faults are seen.
@@ -238,9 +238,9 @@ fn trial(
 /// Plays a day. `decided` is given each decision, and says whether that is enough.
 fn play(
     roster: &Roster,
-    settings: &Settings,
-    mut traffic: Traffic,
-    mut decided: impl FnMut(&Decision, &Traffic) -> bool,
+    settings: &EngineSettings,
+    mut traffic: TrafficModel,
+    mut decided: impl FnMut(&Decision, &TrafficModel) -> bool,
 ) {
     let mut player = Player::new(roster.clone(), settings.clone());
     let mut decisions = Vec::new();

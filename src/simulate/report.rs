@@ -8,7 +8,7 @@ use crate::core::model::decision::{Action, Decision, PageReason};
 use crate::core::model::id::GroupName;
 
 #[derive(Clone, Debug, Serialize)]
-pub struct Report {
+pub struct SimulationReport {
     pub seed: u64,
     pub groups: Vec<GroupReport>,
 }
@@ -23,7 +23,7 @@ pub struct GroupReport {
     pub budget: f64,
     pub quiet: Quiet,
     /// By fault and level.
-    pub faults: Vec<Sight>,
+    pub faults: Vec<FaultSight>,
 }
 
 impl GroupReport {
@@ -36,7 +36,7 @@ impl GroupReport {
     /// rolled back on them.
     pub fn wants_days(&self) -> Option<u64> {
         let is_open = !self.cries_wolf() && self.quiet.rollbacks_per_1000.high > self.budget;
-        is_open.then(|| (1000.0 * Rate::new(0, 0, 1000).high / self.budget).ceil() as u64)
+        is_open.then(|| (1000.0 * RateEstimate::new(0, 0, 1000).high / self.budget).ceil() as u64)
     }
 }
 
@@ -54,13 +54,13 @@ pub struct Quiet {
     /// Numbers' channels that were rolled back: a decision can take a whole group.
     pub rolled_back: u64,
     /// These per 1,000 number-days.
-    pub rollbacks_per_1000: Rate,
-    pub pages_per_1000: Rate,
+    pub rollbacks_per_1000: RateEstimate,
+    pub pages_per_1000: RateEstimate,
 }
 
 impl Quiet {
     pub(super) fn new(number_days: u64) -> Quiet {
-        let none = Rate::new(0, 0, number_days);
+        let none = RateEstimate::new(0, 0, number_days);
         Quiet {
             number_days,
             rollbacks: 0,
@@ -84,14 +84,14 @@ impl Quiet {
             // These rest on what the whole account does, and here is one group of it, or copies.
             Action::Page { reason: PageReason::Silence | PageReason::Outage } | Action::Withheld { .. } => {}
         }
-        self.rollbacks_per_1000 = Rate::new(self.rollbacks, self.rolled_back, self.number_days);
-        self.pages_per_1000 = Rate::new(self.pages, self.pages, self.number_days);
+        self.rollbacks_per_1000 = RateEstimate::new(self.rollbacks, self.rolled_back, self.number_days);
+        self.pages_per_1000 = RateEstimate::new(self.pages, self.pages, self.number_days);
     }
 }
 
 /// A rate with its 95 % interval.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Rate {
+pub struct RateEstimate {
     pub rate: f64,
     pub low: f64,
     pub high: f64,
@@ -100,25 +100,25 @@ pub struct Rate {
 /// Two-sided 95 % of the normal distribution.
 const Z: f64 = 1.96;
 
-impl Rate {
+impl RateEstimate {
     /// `events` came about independently and made `count` in all, in so many number-days. Per 1,000.
     ///
     /// The interval is the Poisson one in Byar's approximation (Breslow and Day 1987), within 1 % of the
     /// exact one above; below it errs towards no alarm.
-    fn new(events: u64, count: u64, number_days: u64) -> Rate {
+    fn new(events: u64, count: u64, number_days: u64) -> RateEstimate {
         let per_event = if events == 0 { 1.0 } else { count as f64 / events as f64 };
         let limit = |n: f64, z: f64| n * (1.0 - 1.0 / (9.0 * n) + z / (3.0 * n.sqrt())).max(0.0).powi(3);
         let low = if events == 0 { 0.0 } else { limit(events as f64, -Z) };
         let high = limit(events as f64 + 1.0, Z);
         let per_1000 = |n: f64| n * 1000.0 / number_days as f64;
-        Rate { rate: per_1000(count as f64), low: per_1000(low * per_event), high: per_1000(high * per_event) }
+        RateEstimate { rate: per_1000(count as f64), low: per_1000(low * per_event), high: per_1000(high * per_event) }
     }
 }
 
 /// What fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum FaultKind {
+pub enum FaultShape {
     /// Every caller of one number fails.
     Total,
     Half,
@@ -127,33 +127,33 @@ pub enum FaultKind {
     Group,
 }
 
-impl FaultKind {
-    pub const ALL: [FaultKind; 4] = [FaultKind::Total, FaultKind::Half, FaultKind::Quarter, FaultKind::Group];
-    pub const OF_ONE: [FaultKind; 3] = [FaultKind::Total, FaultKind::Half, FaultKind::Quarter];
+impl FaultShape {
+    pub const ALL: [FaultShape; 4] = [FaultShape::Total, FaultShape::Half, FaultShape::Quarter, FaultShape::Group];
+    pub const OF_ONE: [FaultShape; 3] = [FaultShape::Total, FaultShape::Half, FaultShape::Quarter];
 
     /// Share of callers who fail.
     pub const fn share(self) -> f64 {
         match self {
-            FaultKind::Total | FaultKind::Group => 1.0,
-            FaultKind::Half => 0.5,
-            FaultKind::Quarter => 0.25,
+            FaultShape::Total | FaultShape::Group => 1.0,
+            FaultShape::Half => 0.5,
+            FaultShape::Quarter => 0.25,
         }
     }
 
     pub const fn text(self) -> &'static str {
         match self {
-            FaultKind::Total => "all fail",
-            FaultKind::Half => "half fail",
-            FaultKind::Quarter => "a quarter fails",
-            FaultKind::Group => "whole group fails",
+            FaultShape::Total => "all fail",
+            FaultShape::Half => "half fail",
+            FaultShape::Quarter => "a quarter fails",
+            FaultShape::Group => "whole group fails",
         }
     }
 }
 
 /// How soon a fault is seen.
 #[derive(Clone, Debug, Serialize)]
-pub struct Sight {
-    pub fault: FaultKind,
+pub struct FaultSight {
+    pub fault: FaultShape,
     /// On each number.
     pub callers_a_day: u32,
     pub trials: usize,
@@ -181,10 +181,10 @@ impl<T: PartialOrd + Copy> Spread<T> {
     }
 }
 
-impl Sight {
-    pub(super) fn new(fault: FaultKind, callers_a_day: u32, seen: &[Option<(Duration, usize)>]) -> Sight {
+impl FaultSight {
+    pub(super) fn new(fault: FaultShape, callers_a_day: u32, seen: &[Option<(Duration, usize)>]) -> FaultSight {
         let decided: Vec<(Duration, usize)> = seen.iter().flatten().copied().collect();
-        Sight {
+        FaultSight {
             fault,
             callers_a_day,
             trials: seen.len(),
@@ -202,7 +202,7 @@ mod tests {
     #[test]
     fn intervals_are_those_of_the_poisson_distribution() {
         let near = |events, count, (low, high): (f64, f64)| {
-            let rate = Rate::new(events, count, 1000);
+            let rate = RateEstimate::new(events, count, 1000);
             assert!(rate.low <= low && rate.low >= low / 2.0, "{events}: {rate:?}");
             assert!((rate.high / high - 1.0).abs() < 0.01, "{events}: {rate:?}");
         };

@@ -15,9 +15,9 @@ use std::cmp::Ordering;
 use std::collections::{BinaryHeap, HashSet};
 use std::time::Duration;
 
-use super::line::{Line, Manners};
+use super::line::{Manners, TrafficLine};
 use crate::core::detect::observation::{
-    Alert, Call, CallStatus, Direction, Leg, Level, Message, MessageStatus, Observation, Party,
+    Alert, Call, CallStatus, Direction, Leg, Level, Message, MessageStatus, Observation, RemoteParty,
 };
 use crate::core::model::code::Code;
 use crate::core::model::id::Resource;
@@ -35,15 +35,15 @@ const REDIALS: u8 = 6;
 
 /// From `from` on, this share of the callers of every line is not served.
 #[derive(Clone, Copy, Debug)]
-pub struct Fault {
+pub struct TrafficFault {
     pub from: Time,
     pub share: f64,
 }
 
-pub struct Traffic {
-    lines: Vec<Line>,
+pub struct TrafficModel {
+    lines: Vec<TrafficLine>,
     manners: Manners,
-    fault: Option<Fault>,
+    fault: Option<TrafficFault>,
     until: Time,
     chance: Chance,
     queue: BinaryHeap<Next>,
@@ -104,13 +104,19 @@ impl Fate {
     }
 }
 
-impl Traffic {
+impl TrafficModel {
     /// The entries of these lines' calls and texts that start within `from..until`.
-    pub fn new(lines: Vec<Line>, from: Time, until: Time, fault: Option<Fault>, mut chance: Chance) -> Traffic {
+    pub fn new(
+        lines: Vec<TrafficLine>,
+        from: Time,
+        until: Time,
+        fault: Option<TrafficFault>,
+        mut chance: Chance,
+    ) -> TrafficModel {
         let manners = Manners::draw(&mut chance);
         let met = vec![Vec::new(); lines.len()];
         let mut traffic =
-            Traffic { lines, manners, fault, until, chance, queue: BinaryHeap::new(), order: 0, sids: 0, met };
+            TrafficModel { lines, manners, fault, until, chance, queue: BinaryHeap::new(), order: 0, sids: 0, met };
         for line in 0..traffic.lines.len() {
             let record = record(&traffic.lines[line], line as u128);
             traffic.push(from, What::Seen(Observation::Number(Box::new(record))));
@@ -133,7 +139,7 @@ impl Traffic {
 
     /// Puts the next call or text of a line after `now` into the queue.
     fn arrive(&mut self, line: usize, channel: Channel, now: Time) {
-        let Line { peak, day, .. } = self.lines[line];
+        let TrafficLine { peak, day, .. } = self.lines[line];
         if peak[channel.index()] <= 0.0 {
             return;
         }
@@ -197,7 +203,7 @@ impl Traffic {
 
     /// What becomes of a call that no fault meets.
     fn honest(&mut self, line: usize, attempt: Attempt) -> Fate {
-        let Line { fails, busy, no_answer, hangs_up, forwards, .. } = self.lines[line];
+        let TrafficLine { fails, busy, no_answer, hangs_up, forwards, .. } = self.lines[line];
         let fails = match attempt {
             Attempt::First => fails,
             Attempt::Again { was_honest: true, .. } => self.manners.fails_again,
@@ -221,9 +227,9 @@ impl Traffic {
 
     /// Puts what the logs will show of a call into the queue.
     fn call(&mut self, at: Time, line: usize, caller: u64, fate: Fate) {
-        let Line { number, forwards, talk, .. } = self.lines[line];
+        let TrafficLine { number, forwards, talk, .. } = self.lines[line];
         let sid = CallSid::from_u128(self.sid());
-        let leg = Leg::Inbound { number, caller: Party { hash: caller, last_two: None, is_prober: false } };
+        let leg = Leg::Inbound { number, caller: RemoteParty { hash: caller, last_two: None, is_prober: false } };
         let mut child = None;
         let mut webhook_failed = None;
         let c = &mut self.chance;
@@ -311,7 +317,7 @@ impl Traffic {
         let message = Message {
             sid,
             number: self.lines[line].number,
-            party: Party { hash: caller, last_two: None, is_prober: false },
+            party: RemoteParty { hash: caller, last_two: None, is_prober: false },
             direction: Direction::Inbound,
             status: MessageStatus::Received,
             sent_at: at.floor_to_second(),
@@ -357,7 +363,7 @@ impl Traffic {
     }
 }
 
-impl Iterator for Traffic {
+impl Iterator for TrafficModel {
     type Item = (Time, Observation);
 
     /// The next entry and when a poller sees it.
@@ -377,7 +383,7 @@ fn after(at: Time, seconds: f64) -> Time {
     at + Duration::from_millis((seconds * 1000.0) as u64)
 }
 
-fn record(line: &Line, sid: u128) -> NumberRecord {
+fn record(line: &TrafficLine, sid: u128) -> NumberRecord {
     NumberRecord {
         sid: NumberSid::from_u128(sid),
         number: line.number,

@@ -13,13 +13,13 @@ use sha2::{Digest, Sha256};
 use sqlx::{Row, Sqlite, Transaction};
 
 use super::lease::Patience;
-use super::{Problem, Store, StoreError};
+use super::{Store, StoreError, StoreProblem};
 use crate::core::model::time::Time;
 use crate::core::rollback::entry::Entry;
 
 /// A record of the journal: an entry with its place and time.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Record {
+pub struct JournalRecord {
     pub seq: i64,
     pub at: Time,
     pub entry: Entry,
@@ -82,7 +82,7 @@ impl Store {
     }
 
     /// The whole journal, oldest first.
-    pub async fn journal(&self) -> Result<Vec<Record>, StoreError> {
+    pub async fn journal(&self) -> Result<Vec<JournalRecord>, StoreError> {
         let doing = "reading the journal";
         let rows = sqlx::query("SELECT seq, at_ms, body FROM journal ORDER BY seq")
             .fetch_all(&self.pool)
@@ -92,8 +92,8 @@ impl Store {
             .map(|row| {
                 let seq: i64 = row.get(0);
                 let entry = serde_json::from_str(row.get(2))
-                    .map_err(|e| self.fault(doing, Problem::BrokenAt(seq), Some(sqlx::Error::Decode(e.into()))))?;
-                Ok(Record { seq, at: Time::from_millis(row.get(1)), entry })
+                    .map_err(|e| self.fault(doing, StoreProblem::BrokenAt(seq), Some(sqlx::Error::Decode(e.into()))))?;
+                Ok(JournalRecord { seq, at: Time::from_millis(row.get(1)), entry })
             })
             .collect()
     }
@@ -102,7 +102,7 @@ impl Store {
     /// does not fit.
     pub async fn verify(&self) -> Result<Whole, StoreError> {
         let doing = "verifying the journal";
-        let broken = |seq| self.fault(doing, Problem::BrokenAt(seq), None);
+        let broken = |seq| self.fault(doing, StoreProblem::BrokenAt(seq), None);
         let error = |e| self.error(doing, e);
         let mut whole = Whole { records: 0, head: String::new() };
         let mut last = 0i64;

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use sqlx::{Sqlite, Transaction};
 
-use super::{Problem, Store, StoreError};
+use super::{Store, StoreError, StoreProblem};
 use crate::core::model::time::Time;
 
 /// How long a lease is good for. Renewed at every third of it.
@@ -24,7 +24,7 @@ pub const LEASE: Duration = Duration::from_secs(30);
 
 /// What came of asking for the lease.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Asked {
+pub enum LeaseReply {
     /// We lead, until then.
     Leading(Time),
     /// Somebody else does.
@@ -85,13 +85,13 @@ impl Store {
 
     pub(super) fn unwritten(&self, doing: &'static str, why: Unwritten) -> StoreError {
         match why {
-            Unwritten::Deposed => self.fault(doing, Problem::Deposed, None),
+            Unwritten::Deposed => self.fault(doing, StoreProblem::Deposed, None),
             Unwritten::Failed(e) => self.error(doing, e),
         }
     }
 
     /// Asks for the lease in the name of `holder`.
-    pub async fn lead(&self, holder: &str, now: Time) -> Result<Asked, StoreError> {
+    pub async fn lead(&self, holder: &str, now: Time) -> Result<LeaseReply, StoreError> {
         let doing = "taking the lease";
         let is_alone = self.lock_file();
         let run = async {
@@ -102,7 +102,7 @@ impl Store {
                     .await?;
             let last = match row {
                 Some((by, _, until)) if until > now.as_millis() && !is_alone => {
-                    return Ok(Asked::Led { by, until: Time::from_millis(until) });
+                    return Ok(LeaseReply::Led { by, until: Time::from_millis(until) });
                 }
                 Some((_, fence, _)) => fence,
                 None => 0,
@@ -120,7 +120,7 @@ impl Store {
             tx.commit().await?;
             self.fence.store(last + 1, Ordering::Release);
             self.lease_until.store(until.as_millis(), Ordering::Release);
-            Ok(Asked::Leading(until))
+            Ok(LeaseReply::Leading(until))
         };
         run.await.map_err(|e| self.error(doing, e))
     }

@@ -33,7 +33,7 @@ use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-pub use journal::{Record, Whole};
+pub use journal::{JournalRecord, Whole};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 
 /// An open state file. Cheap to clone.
@@ -55,14 +55,14 @@ pub struct Store {
 pub struct StoreError {
     pub doing: &'static str,
     pub path: String,
-    pub problem: Problem,
+    pub problem: StoreProblem,
     pub cure: &'static str,
     #[source]
     pub source: Option<sqlx::Error>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Problem {
+pub enum StoreProblem {
     #[error("the state file is locked by another process")]
     Locked,
     #[error("the disk is full")]
@@ -87,45 +87,45 @@ pub enum Problem {
     Other,
 }
 
-impl Problem {
+impl StoreProblem {
     const fn cure(self) -> &'static str {
         match self {
-            Problem::Locked => "stop the other process, or give this agent a state file of its own",
-            Problem::Full => "free some space; nothing is decided meanwhile",
-            Problem::ReadOnly => "give the agent's user write permission on the file and its folder",
-            Problem::Deposed => "nothing to do: this agent stops, the other one acts",
-            Problem::Damaged | Problem::BrokenAt(_) => {
+            StoreProblem::Locked => "stop the other process, or give this agent a state file of its own",
+            StoreProblem::Full => "free some space; nothing is decided meanwhile",
+            StoreProblem::ReadOnly => "give the agent's user write permission on the file and its folder",
+            StoreProblem::Deposed => "nothing to do: this agent stops, the other one acts",
+            StoreProblem::Damaged | StoreProblem::BrokenAt(_) => {
                 "restore it from a backup, or move it away: the agent then starts without memory, and what it swapped \
                  before must be restored by hand"
             }
-            Problem::Newer => "start the newer version, or name another file in agent.state",
-            Problem::NotOurs => "name another file in agent.state",
-            Problem::CannotOpen => "check that the folder exists and may be entered",
-            Problem::Io => "check the disk and the file system",
-            Problem::Other => "see the cause below",
+            StoreProblem::Newer => "start the newer version, or name another file in agent.state",
+            StoreProblem::NotOurs => "name another file in agent.state",
+            StoreProblem::CannotOpen => "check that the folder exists and may be entered",
+            StoreProblem::Io => "check the disk and the file system",
+            StoreProblem::Other => "see the cause below",
         }
     }
 
-    fn of(e: &sqlx::Error) -> Problem {
+    fn of(e: &sqlx::Error) -> StoreProblem {
         let mut code = None;
         if let sqlx::Error::Database(e) = e {
             code = e.code().and_then(|c| c.parse::<i32>().ok());
         } else if let sqlx::Error::Migrate(e) = e {
             let is_newer = matches!(**e, sqlx::migrate::MigrateError::VersionMissing(_));
-            return if is_newer { Problem::Newer } else { Problem::NotOurs };
+            return if is_newer { StoreProblem::Newer } else { StoreProblem::NotOurs };
         } else if let sqlx::Error::Io(e) = e {
-            return if e.kind() == std::io::ErrorKind::StorageFull { Problem::Full } else { Problem::Io };
+            return if e.kind() == std::io::ErrorKind::StorageFull { StoreProblem::Full } else { StoreProblem::Io };
         }
         // The low byte is SQLite's primary result code: https://www.sqlite.org/rescode.html
         match code.map(|c| c & 0xff) {
-            Some(5 | 6) => Problem::Locked,
-            Some(13) => Problem::Full,
-            Some(8) => Problem::ReadOnly,
-            Some(11) => Problem::Damaged,
-            Some(26) => Problem::NotOurs,
-            Some(14) => Problem::CannotOpen,
-            Some(10) => Problem::Io,
-            _ => Problem::Other,
+            Some(5 | 6) => StoreProblem::Locked,
+            Some(13) => StoreProblem::Full,
+            Some(8) => StoreProblem::ReadOnly,
+            Some(11) => StoreProblem::Damaged,
+            Some(26) => StoreProblem::NotOurs,
+            Some(14) => StoreProblem::CannotOpen,
+            Some(10) => StoreProblem::Io,
+            _ => StoreProblem::Other,
         }
     }
 }
@@ -162,7 +162,7 @@ impl Store {
             .await
             .map_err(|e| store.error("opening the state file", e))?;
         if check != "ok" {
-            return Err(store.fault("opening the state file", Problem::Damaged, None));
+            return Err(store.fault("opening the state file", StoreProblem::Damaged, None));
         }
         sqlx::migrate!("src/store/migrations")
             .run(&store.pool)
@@ -173,10 +173,10 @@ impl Store {
     }
 
     fn error(&self, doing: &'static str, e: sqlx::Error) -> StoreError {
-        self.fault(doing, Problem::of(&e), Some(e))
+        self.fault(doing, StoreProblem::of(&e), Some(e))
     }
 
-    fn fault(&self, doing: &'static str, problem: Problem, source: Option<sqlx::Error>) -> StoreError {
+    fn fault(&self, doing: &'static str, problem: StoreProblem, source: Option<sqlx::Error>) -> StoreError {
         let path = self.path.display().to_string();
         StoreError { doing, path, problem, cure: problem.cure(), source }
     }

@@ -9,12 +9,12 @@ use sqlx::Row;
 use super::lease::Patience;
 use super::{Store, StoreError};
 use crate::core::model::time::Time;
-use crate::core::notice::{Notice, Standing};
+use crate::core::notice::{Notice, NoticeStatus};
 
 /// What became of a notice for a notifier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Fate {
+pub enum DeliveryStatus {
     Waiting,
     Delivered,
     /// Refused for good, or not delivered within its time.
@@ -25,16 +25,22 @@ pub enum Fate {
     Dropped,
 }
 
-impl Fate {
-    const ALL: [Fate; 5] = [Fate::Waiting, Fate::Delivered, Fate::Failed, Fate::HeldBack, Fate::Dropped];
+impl DeliveryStatus {
+    const ALL: [DeliveryStatus; 5] = [
+        DeliveryStatus::Waiting,
+        DeliveryStatus::Delivered,
+        DeliveryStatus::Failed,
+        DeliveryStatus::HeldBack,
+        DeliveryStatus::Dropped,
+    ];
 
     pub const fn label(self) -> &'static str {
         match self {
-            Fate::Waiting => "waiting",
-            Fate::Delivered => "delivered",
-            Fate::Failed => "failed",
-            Fate::HeldBack => "held_back",
-            Fate::Dropped => "dropped",
+            DeliveryStatus::Waiting => "waiting",
+            DeliveryStatus::Delivered => "delivered",
+            DeliveryStatus::Failed => "failed",
+            DeliveryStatus::HeldBack => "held_back",
+            DeliveryStatus::Dropped => "dropped",
         }
     }
 }
@@ -44,7 +50,7 @@ impl Fate {
 pub struct Delivery {
     pub id: i64,
     pub notifier: String,
-    pub fate: Fate,
+    pub fate: DeliveryStatus,
     /// Tries so far.
     pub tries: u32,
     /// When the last of them ended.
@@ -55,11 +61,11 @@ pub struct Delivery {
     pub notice: Notice,
 }
 
-const fn standing(s: Standing) -> &'static str {
+const fn standing(s: NoticeStatus) -> &'static str {
     match s {
-        Standing::Stands => "stands",
-        Standing::Once => "once",
-        Standing::Over => "over",
+        NoticeStatus::Stands => "stands",
+        NoticeStatus::Once => "once",
+        NoticeStatus::Over => "over",
     }
 }
 
@@ -93,7 +99,7 @@ impl Store {
     pub async fn note_delivery(
         &self,
         id: i64,
-        fate: Fate,
+        fate: DeliveryStatus,
         tries: u32,
         ended: Time,
         answer: &str,
@@ -125,7 +131,7 @@ impl Store {
             Some(Delivery {
                 id: row.get(0),
                 notifier: row.get(1),
-                fate: Fate::ALL.into_iter().find(|f| f.label() == state)?,
+                fate: DeliveryStatus::ALL.into_iter().find(|f| f.label() == state)?,
                 tries: u32::try_from(row.get::<i64, _>(3)).unwrap_or(u32::MAX),
                 ended: row.get::<Option<i64>, _>(4).map(Time::from_millis),
                 answer: row.get(5),

@@ -11,7 +11,7 @@ use crate::core::detect::observation::Observation;
 use crate::core::model::id::E164;
 use crate::core::model::source::Source;
 use crate::core::model::time::Time;
-use crate::core::routing::values::Values;
+use crate::core::routing::values::RoutingValues;
 
 /// Something that an agent took in.
 #[derive(Debug, Clone, PartialEq)]
@@ -165,7 +165,7 @@ impl Store {
     }
 
     /// Writes down what numbers point at, as known at `at`.
-    pub async fn remember_routing(&self, at: Time, known: &[(E164, Values)]) -> Result<(), StoreError> {
+    pub async fn remember_routing(&self, at: Time, known: &[(E164, RoutingValues)]) -> Result<(), StoreError> {
         let run = async {
             let (mut tx, _) = self.begin(Patience::Repeats).await?;
             for (number, values) in known {
@@ -186,14 +186,14 @@ impl Store {
     }
 
     /// What each number was known to point at, and since when.
-    pub async fn routing(&self) -> Result<Vec<(E164, Time, Values)>, StoreError> {
+    pub async fn routing(&self) -> Result<Vec<(E164, Time, RoutingValues)>, StoreError> {
         let rows: Vec<(String, String, i64, String)> =
             sqlx::query_as("SELECT number, channel, known_ms, record FROM routing")
                 .fetch_all(&self.pool)
                 .await
                 .map_err(|e| self.error("reading what our numbers pointed at", e))?;
         let read = |(number, channel, ms, record): (String, String, i64, String)| {
-            let values = Values::read(&record, channel.parse().ok()?).ok()?;
+            let values = RoutingValues::read(&record, channel.parse().ok()?).ok()?;
             Some((number.parse().ok()?, Time::from_millis(ms), values))
         };
         // A row of another version's is as good as none.

@@ -34,7 +34,7 @@ use std::time::Duration;
 
 use serde_json::value::RawValue;
 
-use crate::caller::PartyKey;
+use crate::caller::CallerKey;
 use crate::clock::Clock;
 use crate::core::detect::observation::{Alert, Call, Message};
 use crate::core::model::id::{ApplicationSid, CallSid, E164, NumberSid, ServiceSid};
@@ -48,11 +48,11 @@ pub use error::{Error, ErrorKind};
 use host::{Hosts, Product, next_path};
 use limit::Limit;
 use request::Transport;
-use wire::{BadRow, Listed, NumberRead, Page, Reader, Row};
+use wire::{BadRow, Listed, NumberRead, Page, Reader, WireRow};
 
 /// What a client is told once.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct ClientSettings {
     pub credentials: Credentials,
     pub hosts: Hosts,
     /// For one attempt, from the first byte sent to the last received.
@@ -68,7 +68,7 @@ pub struct Settings {
 pub struct Client {
     transport: Arc<Transport>,
     roster: Arc<Roster>,
-    key: PartyKey,
+    key: CallerKey,
 }
 
 /// The endpoints, as they are called in logs and metrics.
@@ -142,8 +142,8 @@ impl<L: Listed> Pager<'_, L> {
         while let Some(page) = self.next().await? {
             for row in page.rows {
                 match row {
-                    Ok(Row::Ours(item)) => items.push(item),
-                    Ok(Row::Foreign(_)) => {}
+                    Ok(WireRow::Ours(item)) => items.push(item),
+                    Ok(WireRow::Foreign(_)) => {}
                     Err(row) => bad.push(row),
                 }
             }
@@ -157,9 +157,9 @@ pub const LARGEST_PAGE: usize = 1000;
 
 impl Client {
     pub fn new(
-        settings: Settings,
+        settings: ClientSettings,
         roster: Arc<Roster>,
-        key: PartyKey,
+        key: CallerKey,
         clock: Clock,
         metrics: Metrics,
     ) -> anyhow::Result<Client> {
@@ -202,7 +202,7 @@ impl Client {
     }
 
     /// One call leg as it stands now, if it can be understood.
-    pub async fn call(&self, sid: CallSid) -> Result<Result<Row<Call>, BadRow>, Error> {
+    pub async fn call(&self, sid: CallSid) -> Result<Result<WireRow<Call>, BadRow>, Error> {
         let path = self.account_path(&format!("Calls/{sid}.json"));
         self.transport
             .read(endpoint::FETCH_CALL, Product::Api, &path, |body| {
@@ -229,7 +229,7 @@ impl Client {
         self.pager(endpoint::LIST_ALERTS, Product::Monitor, format!("/v1/Alerts?{query}"))
     }
 
-    /// The account's numbers, those of the roster as [`Row::Ours`].
+    /// The account's numbers, those of the roster as [`WireRow::Ours`].
     pub fn numbers(&self, page_size: usize) -> Pager<'_, wire::Numbers> {
         let path = self.account_path(&format!("IncomingPhoneNumbers.json?PageSize={page_size}"));
         self.pager(endpoint::LIST_NUMBERS, Product::Api, path)
@@ -256,8 +256,8 @@ impl Client {
             self.pager(endpoint::LIST_EVENTS, Product::Monitor, format!("/v1/Events?{query}"));
         let page = pager.next().await?;
         let ours = |row| match row {
-            Ok(Row::Ours(actor)) => Some(actor),
-            Ok(Row::Foreign(_)) | Err(_) => None,
+            Ok(WireRow::Ours(actor)) => Some(actor),
+            Ok(WireRow::Foreign(_)) | Err(_) => None,
         };
         Ok(page.into_iter().flat_map(|p| p.rows).filter_map(ours).collect())
     }
@@ -320,23 +320,23 @@ fn query(pairs: &[(&str, &str)]) -> String {
 }
 
 /// What one entry of a log is, to those who read all of them alike.
-pub trait Entry {
+pub trait LogEntry {
     fn sid(&self) -> u128;
 }
 
-impl Entry for Call {
+impl LogEntry for Call {
     fn sid(&self) -> u128 {
         self.sid.as_u128()
     }
 }
 
-impl Entry for Message {
+impl LogEntry for Message {
     fn sid(&self) -> u128 {
         self.sid.as_u128()
     }
 }
 
-impl Entry for Alert {
+impl LogEntry for Alert {
     fn sid(&self) -> u128 {
         self.sid.as_u128()
     }

@@ -22,7 +22,7 @@ const ROWS: usize = 20;
 
 /// Which end of a call a leg is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
+pub enum CallEnd {
     /// It arrived at the number.
     Inbound,
     /// The handler dialled it.
@@ -36,7 +36,7 @@ pub enum End {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CallLeg {
     pub sid: CallSid,
-    pub end: End,
+    pub end: CallEnd,
     pub status: CallStatus,
     pub created_at: Time,
     /// Absent until it was dialled.
@@ -207,10 +207,10 @@ impl RawLeg<'_> {
         let started_at = optional_date(&self.start_time)?;
         let created_at = optional_date(&self.date_created)?.or(started_at);
         let end = match self.direction.get() {
-            Some("inbound" | "trunking-originating") => End::Inbound,
-            Some("outbound-dial") => End::Child,
-            Some("outbound-api") => End::Outbound,
-            _ => End::Unknown,
+            Some("inbound" | "trunking-originating") => CallEnd::Inbound,
+            Some("outbound-dial") => CallEnd::Child,
+            Some("outbound-api") => CallEnd::Outbound,
+            _ => CallEnd::Unknown,
         };
         Ok(CallLeg {
             sid: sid(&self.sid)?,

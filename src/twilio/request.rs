@@ -14,7 +14,7 @@ use rand_chacha::ChaCha8Rng;
 use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, LOCATION, RETRY_AFTER};
 use secrecy::ExposeSecret;
 
-use super::Settings;
+use super::ClientSettings;
 use super::error::{Error, ErrorBody, ErrorKind, clip};
 use super::host::{Hosts, Product};
 use super::limit::Limit;
@@ -43,7 +43,7 @@ const NO_SKEW: i64 = i64::MIN;
 
 pub struct Transport {
     http: reqwest::Client,
-    settings: Settings,
+    settings: ClientSettings,
     limit: Limit,
     clock: Clock,
     metrics: Metrics,
@@ -74,7 +74,7 @@ impl Ask<'_> {
 }
 
 impl Transport {
-    pub fn new(settings: Settings, limit: Limit, clock: Clock, metrics: Metrics) -> anyhow::Result<Transport> {
+    pub fn new(settings: ClientSettings, limit: Limit, clock: Clock, metrics: Metrics) -> anyhow::Result<Transport> {
         // Installing it twice is no fault: tests and the demo have several clients.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder()
@@ -100,7 +100,7 @@ impl Transport {
     }
 
     /// What a request to another host than the API's needs.
-    pub const fn parts(&self) -> (&Settings, &reqwest::Client, &Clock) {
+    pub const fn parts(&self) -> (&ClientSettings, &reqwest::Client, &Clock) {
         (&self.settings, &self.http, &self.clock)
     }
 

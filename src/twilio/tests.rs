@@ -31,7 +31,7 @@ fn page<L: Listed>(body: &str) -> Page<L::Item> {
 }
 
 fn try_page<L: Listed>(body: &str) -> Result<Page<L::Item>, wire::NotAPage> {
-    wire::page::<L>(body.as_bytes(), Reader { roster: &roster(), key: &PartyKey::public() })
+    wire::page::<L>(body.as_bytes(), Reader { roster: &roster(), key: &CallerKey::public() })
 }
 
 fn call(changes: &str) -> String {
@@ -53,33 +53,33 @@ fn calls(rows: &[String]) -> String {
     format!(r#"{{"page":0,"calls":[{}],"next_page_uri":null,"end":0}}"#, rows.join(","))
 }
 
-fn one_call(changes: &str) -> Result<Row<Call>, BadRow> {
+fn one_call(changes: &str) -> Result<WireRow<Call>, BadRow> {
     page::<wire::Calls>(&calls(&[call(changes)])).rows.remove(0)
 }
 
 #[test]
 fn a_call_is_read_as_twilio_writes_it() {
-    let Ok(Row::Ours(c)) = one_call("{}") else { panic!() };
+    let Ok(WireRow::Ours(c)) = one_call("{}") else { panic!() };
     assert_eq!(c.started_at.to_string(), "2026-11-21T09:00:00.000Z");
     assert_eq!((c.status, c.duration), (CallStatus::Completed, Some(7)));
     let Leg::Inbound { number, caller } = c.leg else { panic!() };
     assert_eq!((number.to_string().as_str(), caller.last_two, caller.is_prober), (OURS, Some(42), false));
-    assert_eq!(caller.hash, PartyKey::public().hash("+12125550142"));
+    assert_eq!(caller.hash, CallerKey::public().hash("+12125550142"));
 }
 
 #[test]
 fn unset_is_null_or_empty_or_absent_and_numbers_may_be_text() {
     for duration in [r#"{"duration":7}"#, r#"{"duration":"7"}"#] {
-        assert!(matches!(one_call(duration), Ok(Row::Ours(Call { duration: Some(7), .. }))));
+        assert!(matches!(one_call(duration), Ok(WireRow::Ours(Call { duration: Some(7), .. }))));
     }
     for unset in [r#"{"duration":null,"end_time":""}"#, r#"{"duration":"","end_time":null}"#] {
-        assert!(matches!(one_call(unset), Ok(Row::Ours(Call { duration: None, ended_at: None, .. }))));
+        assert!(matches!(one_call(unset), Ok(WireRow::Ours(Call { duration: None, ended_at: None, .. }))));
     }
     let bare = r#"{"calls":[{"sid":"CA00000000000000000000000000000001","direction":"inbound","to":"+15005550100",
         "date_created":"2026-11-21T09:00:00Z","new_field":{"a":[1,2]}}]}"#;
     assert!(matches!(
         page::<wire::Calls>(bare).rows[0],
-        Ok(Row::Ours(Call { status: CallStatus::Unknown, duration: None, .. }))
+        Ok(WireRow::Ours(Call { status: CallStatus::Unknown, duration: None, .. }))
     ));
 }
 
@@ -95,29 +95,29 @@ fn both_date_formats_are_taken() {
 
 #[test]
 fn words_that_twilio_invents_are_survived() {
-    let Ok(Row::Ours(c)) = one_call(r#"{"status":"teleported"}"#) else { panic!() };
+    let Ok(WireRow::Ours(c)) = one_call(r#"{"status":"teleported"}"#) else { panic!() };
     assert_eq!(c.status, CallStatus::Unknown);
-    assert!(matches!(one_call(r#"{"direction":"sideways"}"#), Ok(Row::Foreign(Some(_)))));
+    assert!(matches!(one_call(r#"{"direction":"sideways"}"#), Ok(WireRow::Foreign(Some(_)))));
 }
 
 #[test]
 fn the_leg_tells_who_was_called() {
-    assert!(matches!(one_call(r#"{"to":"+15005550999"}"#), Ok(Row::Foreign(_))));
-    assert!(matches!(one_call(r#"{"to":"sip:a@b"}"#), Ok(Row::Foreign(_))));
-    assert!(matches!(one_call(r#"{"direction":"outbound-api"}"#), Ok(Row::Foreign(_))));
+    assert!(matches!(one_call(r#"{"to":"+15005550999"}"#), Ok(WireRow::Foreign(_))));
+    assert!(matches!(one_call(r#"{"to":"sip:a@b"}"#), Ok(WireRow::Foreign(_))));
+    assert!(matches!(one_call(r#"{"direction":"outbound-api"}"#), Ok(WireRow::Foreign(_))));
     assert!(matches!(
         one_call(r#"{"direction":"trunking-originating"}"#),
-        Ok(Row::Ours(Call { leg: Leg::Inbound { .. }, .. }))
+        Ok(WireRow::Ours(Call { leg: Leg::Inbound { .. }, .. }))
     ));
     let child = r#"{"direction":"outbound-dial","to":"+1999","parent_call_sid":"CA00000000000000000000000000000009"}"#;
     let parent = CallSid::from_u128(9);
-    assert!(matches!(one_call(child), Ok(Row::Ours(Call { leg: Leg::Child { parent: p }, .. })) if p == parent));
-    let Ok(Row::Ours(c)) = one_call(r#"{"from":"anonymous"}"#) else { panic!() };
+    assert!(matches!(one_call(child), Ok(WireRow::Ours(Call { leg: Leg::Child { parent: p }, .. })) if p == parent));
+    let Ok(WireRow::Ours(c)) = one_call(r#"{"from":"anonymous"}"#) else { panic!() };
     assert!(matches!(
         c.leg,
-        Leg::Inbound { caller: crate::core::detect::observation::Party { last_two: None, .. }, .. }
+        Leg::Inbound { caller: crate::core::detect::observation::RemoteParty { last_two: None, .. }, .. }
     ));
-    let Ok(Row::Ours(c)) = one_call(r#"{"from":"+15005550199"}"#) else { panic!() };
+    let Ok(WireRow::Ours(c)) = one_call(r#"{"from":"+15005550199"}"#) else { panic!() };
     assert!(matches!(c.leg, Leg::Inbound { caller, .. } if caller.is_prober));
 }
 
@@ -158,8 +158,8 @@ fn of_a_bad_row_only_the_outline_is_kept() {
 fn bytes_that_are_no_text_spoil_a_field_and_not_the_page() {
     let body = calls(&[call(r#"{"caller_name":"Zoe"}"#), call("{}")]).replace("Zoe", "Zo\u{fe}");
     let body: Vec<u8> = body.chars().map(|c| c as u8).collect();
-    let page = wire::page::<wire::Calls>(&body, Reader { roster: &roster(), key: &PartyKey::public() }).unwrap();
-    assert!(page.rows.iter().all(|r| matches!(r, Ok(Row::Ours(_)))));
+    let page = wire::page::<wire::Calls>(&body, Reader { roster: &roster(), key: &CallerKey::public() }).unwrap();
+    assert!(page.rows.iter().all(|r| matches!(r, Ok(WireRow::Ours(_)))));
 }
 
 #[test]
@@ -194,12 +194,12 @@ fn messages_and_alerts_are_read() {
     let message = r#"{"messages":[{"sid":"SM00000000000000000000000000000001","direction":"outbound-reply",
         "from":"+15005550100","to":"+12125550142","status":"undelivered","error_code":30003,"body":"secret",
         "date_sent":"Sat, 21 Nov 2026 09:00:00 +0000","messaging_service_sid":null}]}"#;
-    let Ok(Row::Ours(m)) = &page::<wire::Messages>(message).rows[0] else { panic!() };
+    let Ok(WireRow::Ours(m)) = &page::<wire::Messages>(message).rows[0] else { panic!() };
     assert_eq!((m.sid, m.status, m.error), (MessageSid::from_u128(1), MessageStatus::Undelivered, Some(Code(30003))));
     let alert = r#"{"alerts":[{"sid":"NO00000000000000000000000000000001","error_code":"11200","log_level":"error",
         "resource_sid":"CA00000000000000000000000000000007","date_generated":"2026-11-21T09:00:00Z",
         "request_url":"https://app.example.com/voice?From=%2B12125550142","alert_text":"Msg=x&ErrorCode=11200"}]}"#;
-    let Ok(Row::Ours(a)) = &page::<wire::Alerts>(alert).rows[0] else { panic!() };
+    let Ok(WireRow::Ours(a)) = &page::<wire::Alerts>(alert).rows[0] else { panic!() };
     assert_eq!((a.code, a.resource), (Code(11200), Some(Resource::Call(CallSid::from_u128(7)))));
     assert_eq!(a.url.as_deref(), Some("https://app.example.com/voice"), "the query may hold the caller's number");
 }
@@ -210,7 +210,7 @@ fn a_numbers_record_is_kept_whole() {
         "voice_application_sid":"AP00000000000000000000000000000002","voice_url":"","sms_url":null,"beta":false,
         "voice_receive_mode":"voice","unheard_of":[1]}"#;
     let body = format!(r#"{{"incoming_phone_numbers":[{raw}]}}"#);
-    let Ok(Row::Ours(n)) = &page::<wire::Numbers>(&body).rows[0] else { panic!() };
+    let Ok(WireRow::Ours(n)) = &page::<wire::Numbers>(&body).rows[0] else { panic!() };
     assert_eq!(n.raw, raw);
     assert_eq!((n.record.voice_url.as_deref(), n.record.fax), (None, false));
     assert_eq!(n.record.voice_application.as_ref().unwrap().sid, ApplicationSid::from_u128(2));

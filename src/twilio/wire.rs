@@ -5,7 +5,7 @@
 //! survived. What is not: a row without a SID, a date that is none. Such a row is set aside whole
 //! and the page goes on.
 //!
-//! Here the other party's number turns into a [`Party`] and goes no further (law 11).
+//! Here the other party's number turns into a [`RemoteParty`] and goes no further (law 11).
 
 mod logs;
 mod numbers;
@@ -17,8 +17,8 @@ use std::fmt;
 use serde::de::Visitor;
 use serde::{Deserialize, Deserializer};
 
-use crate::caller::PartyKey;
-use crate::core::detect::observation::Party;
+use crate::caller::CallerKey;
+use crate::core::detect::observation::RemoteParty;
 use crate::core::model::id::E164;
 use crate::core::model::roster::Roster;
 use crate::core::model::time::Time;
@@ -90,7 +90,7 @@ impl BadRow {
 
 /// What a row turned out to be.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Row<T> {
+pub enum WireRow<T> {
     Ours(T),
     /// Of a number that is not ours, or of a kind that says nothing to us; and when it happened.
     Foreign(Option<Time>),
@@ -100,14 +100,14 @@ pub enum Row<T> {
 #[derive(Clone, Copy)]
 pub struct Reader<'a> {
     pub roster: &'a Roster,
-    pub key: &'a PartyKey,
+    pub key: &'a CallerKey,
 }
 
 impl Reader<'_> {
-    fn party(&self, number: &Text<'_>) -> Party {
+    fn party(&self, number: &Text<'_>) -> RemoteParty {
         let text = number.get().unwrap_or("");
         let e164 = text.parse::<E164>().ok();
-        Party {
+        RemoteParty {
             hash: self.key.hash(text),
             last_two: e164.map(E164::last_two),
             is_prober: e164.is_some_and(|n| self.roster.is_prober(n)),
@@ -126,7 +126,7 @@ pub trait Listed {
     const KEY: &'static str;
     type Raw<'a>: Deserialize<'a>;
     type Item;
-    fn convert(raw: &Self::Raw<'_>, reader: Reader<'_>) -> Result<Row<Self::Item>, BadRow>;
+    fn convert(raw: &Self::Raw<'_>, reader: Reader<'_>) -> Result<WireRow<Self::Item>, BadRow>;
     /// When the entry happened, by which lists are ordered and cut off; `None` where they are not.
     fn time(_: &Self::Item) -> Option<Time> {
         None

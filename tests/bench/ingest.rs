@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::header::CONTENT_TYPE;
-use ringback::caller::PartyKey;
+use ringback::caller::CallerKey;
 use ringback::clock::{Clock, Pace};
-use ringback::core::detect::engine::{Engine, Event, Settings};
+use ringback::core::detect::engine::{Engine, EngineEvent, EngineSettings};
 use ringback::core::detect::observation::{Call, Observation};
 use ringback::core::model::decision::Mode;
 use ringback::core::model::roster::{Number, PortAt, Roster};
@@ -18,8 +18,8 @@ use ringback::metrics::Metrics;
 use ringback::sim::{Scenario, Sim};
 use ringback::twilio::credentials::{Credentials, Secret};
 use ringback::twilio::host::Hosts;
-use ringback::twilio::wire::{self, Reader, Row};
-use ringback::twilio::{Client, Settings as TwilioSettings};
+use ringback::twilio::wire::{self, Reader, WireRow};
+use ringback::twilio::{Client, ClientSettings as TwilioSettings};
 use serde::Deserialize;
 use tokio::net::TcpListener;
 
@@ -191,9 +191,9 @@ fn run_ours(base: &str, account: ringback::core::model::id::AccountSid, roster: 
             seed: 1,
         };
         let metrics = Metrics::new(&Roster::default(), Mode::Observe);
-        let client = Client::new(settings, roster.clone(), PartyKey::public(), Clock::system(), metrics).unwrap();
+        let client = Client::new(settings, roster.clone(), CallerKey::public(), Clock::system(), metrics).unwrap();
         let now = Time::from_secs(1_795_100_000);
-        let mut engine = Engine::new((*roster).clone(), Settings::default(), now);
+        let mut engine = Engine::new((*roster).clone(), EngineSettings::default(), now);
         let mut pager = client.calls(Time::from_secs(1_795_000_000), 1000);
         let mut calls = Vec::new();
         while let Some(page) = pager.next().await.unwrap() {
@@ -205,8 +205,8 @@ fn run_ours(base: &str, account: ringback::core::model::id::AccountSid, roster: 
 
 fn run_from_body(pages: &Pages, roster: &Roster, rows: usize) {
     let now = Time::from_secs(1_795_100_000);
-    let mut engine = Engine::new(roster.clone(), Settings::default(), now);
-    let reader = Reader { roster, key: &PartyKey::public() };
+    let mut engine = Engine::new(roster.clone(), EngineSettings::default(), now);
+    let reader = Reader { roster, key: &CallerKey::public() };
     let mut calls = Vec::new();
     for (_, body) in pages {
         calls.extend(wire::page::<wire::Calls>(body, reader).unwrap().rows.into_iter().map(Result::unwrap));
@@ -215,17 +215,17 @@ fn run_from_body(pages: &Pages, roster: &Roster, rows: usize) {
 }
 
 /// What the poller and the engine's task do with what was read: oldest first, until settled.
-fn take(engine: &mut Engine, calls: Vec<Row<Call>>, now: Time, rows: usize) {
+fn take(engine: &mut Engine, calls: Vec<WireRow<Call>>, now: Time, rows: usize) {
     assert_eq!(calls.len(), rows);
     for row in calls.into_iter().rev() {
-        if let Row::Ours(call) = row {
+        if let WireRow::Ours(call) = row {
             engine.observe(now, &Observation::Call(call));
         }
     }
     let later = now + Duration::from_secs(60);
     engine.polled(Source::Alerts, later);
     engine.polled(Source::Calls, later);
-    let settled = engine.tick(later).iter().filter(|e| matches!(e, Event::Settled(_))).count();
+    let settled = engine.tick(later).iter().filter(|e| matches!(e, EngineEvent::Settled(_))).count();
     assert!(settled * 3 > rows, "{settled} of {rows}");
 }
 

@@ -4,8 +4,8 @@
 use std::io::Cursor;
 use std::time::{Duration, Instant};
 
-use ringback::caller::PartyKey;
-use ringback::core::detect::engine::Settings;
+use ringback::caller::CallerKey;
+use ringback::core::detect::engine::EngineSettings;
 use ringback::core::model::roster::{Number, PortAt, Roster};
 use ringback::core::model::time::Time;
 use ringback::replay::{parse, play};
@@ -84,8 +84,8 @@ fn shortest(mut run: impl FnMut()) -> Duration {
 
 pub fn replay() {
     let roster = roster();
-    let key = PartyKey::public();
-    let settings = Settings::default();
+    let key = CallerKey::public();
+    let settings = EngineSettings::default();
     let mut per_entry = Vec::new();
     for calls in [50_000, 400_000] {
         let text = log(calls);

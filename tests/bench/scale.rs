@@ -4,14 +4,14 @@ use std::time::{Duration, Instant};
 
 use ringback::agent::publish::exposition::Exposition;
 use ringback::agent::publish::status::Status;
-use ringback::core::detect::engine::{Engine, Settings};
-use ringback::core::detect::observation::{Call, CallStatus, Leg, Observation, Party};
+use ringback::core::detect::engine::{Engine, EngineSettings};
+use ringback::core::detect::observation::{Call, CallStatus, Leg, Observation, RemoteParty};
 use ringback::core::model::decision::Mode;
 use ringback::core::model::id::{CallSid, E164, GroupName};
 use ringback::core::model::roster::{Number, PortAt, Roster};
 use ringback::core::model::source::Source;
 use ringback::core::model::time::Time;
-use ringback::core::rollback::orders::Hands;
+use ringback::core::rollback::orders::Orders;
 use ringback::metrics::{Metrics, PerNumber};
 use tokio::sync::watch;
 
@@ -47,7 +47,7 @@ fn resident() -> f64 {
 pub fn memory() {
     let before = resident();
     let start = Time::from_secs(1_795_000_000);
-    let mut engine = Engine::new(roster(), Settings::default(), start);
+    let mut engine = Engine::new(roster(), EngineSettings::default(), start);
     println!("  {:>6.0} MB for {NUMBERS} numbers", resident() - before);
     let began = Instant::now();
     let mut slowest = Duration::ZERO;
@@ -56,7 +56,7 @@ pub fn memory() {
     let mut now = start;
     for i in 0..CALLS {
         now = start + step.mul_f64(i as f64);
-        let caller = Party { hash: (i % 700_000) as u64, last_two: Some(42), is_prober: false };
+        let caller = RemoteParty { hash: (i % 700_000) as u64, last_two: Some(42), is_prober: false };
         let call = Call {
             sid: CallSid::from_u128(i.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835)),
             leg: Leg::Inbound { number: number((i % u128::from(NUMBERS)) as u32), caller },
@@ -89,7 +89,7 @@ pub fn memory() {
 fn exposition(engine: &Engine, per_number: PerNumber, now: Time) -> (Metrics, watch::Sender<Arc<Status>>) {
     let roster = Arc::new(engine.roster().clone());
     let metrics = Metrics::new(&roster, Mode::Auto);
-    let hands = Hands::new(ringback::core::rollback::orders::Settings::default());
+    let hands = Orders::new(ringback::core::rollback::orders::RollbackSettings::default());
     let status = watch::Sender::new(Arc::new(Status::of(engine, &hands, now, Vec::new())));
     let inbox = tokio::sync::mpsc::channel(1).0.downgrade();
     let tally = metrics.tally().clone();
@@ -99,8 +99,8 @@ fn exposition(engine: &Engine, per_number: PerNumber, now: Time) -> (Metrics, wa
 
 pub fn scrape() {
     let start = Time::from_secs(1_795_000_000);
-    let mut engine = Engine::new(roster(), Settings::default(), start);
-    let hands = Hands::new(ringback::core::rollback::orders::Settings::default());
+    let mut engine = Engine::new(roster(), EngineSettings::default(), start);
+    let hands = Orders::new(ringback::core::rollback::orders::RollbackSettings::default());
     for (name, per_number) in [("auto, which names those in trouble", PerNumber::Auto), ("all", PerNumber::All)] {
         let (metrics, _status) = exposition(&engine, per_number, start);
         let mut size = 0;

@@ -6,7 +6,7 @@ use ringback::agent::publish::status::RollbackStatus;
 use ringback::clock::{Clock, Pace};
 use ringback::config::Config;
 use ringback::core::model::time::Time;
-use ringback::sim::{Condition, HandlerState, Scenario, Sim};
+use ringback::sim::{HandlerCondition, HandlerState, Scenario, Sim};
 use tokio::net::TcpListener;
 
 const DAY: &str = r#"
@@ -51,7 +51,7 @@ pub fn swap() {
         servers.spawn(sim.clone().serve(listener, tokio_util::sync::CancellationToken::new()));
         let agent = Agent::start(&config, &clock).await.unwrap();
         clock.sleep(Duration::from_secs(300)).await;
-        sim.set_handler("https://app.example.com/voice", HandlerState::all(Condition::Status(500))).unwrap();
+        sim.set_handler("https://app.example.com/voice", HandlerState::all(HandlerCondition::Status(500))).unwrap();
         let (mut first, mut last) = (None, None);
         while last.is_none() {
             clock.sleep(Duration::from_millis(500)).await;

@@ -4,7 +4,7 @@ use ringback::core::model::decision::{Action, Phase};
 use ringback::core::model::guard::Guard;
 use ringback::core::model::id::{Channel, E164};
 use ringback::core::model::verdict::Verdict;
-use ringback::sim::{Condition, HandlerState};
+use ringback::sim::{HandlerCondition, HandlerState};
 
 use crate::world::{BIN, World, play};
 use ringback::agent::publish::status::RollbackStatus;
@@ -56,7 +56,7 @@ fn a_broken_webhook_is_seen_swapped_and_served_again() {
         for number in support() {
             assert_eq!(agent.channel(number, Channel::Voice).verdict, Verdict::Healthy);
         }
-        w.sim.set_handler(APP, HandlerState::all(Condition::Status(500))).unwrap();
+        w.sim.set_handler(APP, HandlerState::all(HandlerCondition::Status(500))).unwrap();
         let broken_at = w.now();
         w.pass(600).await;
         for number in support() {
@@ -131,7 +131,7 @@ fn a_rollback_is_remembered_across_a_restart() {
     play(DAY, async |w| {
         let agent = w.start().await.unwrap();
         w.pass(600).await;
-        w.sim.set_handler(APP, HandlerState::all(Condition::Status(500))).unwrap();
+        w.sim.set_handler(APP, HandlerState::all(HandlerCondition::Status(500))).unwrap();
         w.pass(900).await;
         let decisions = agent.status().decisions.len();
         agent.stop().await;
@@ -146,8 +146,8 @@ fn a_rollback_is_remembered_across_a_restart() {
 }
 
 fn updates(w: &World) -> usize {
-    use ringback::sim::Mark;
-    w.sim.truth().timeline.iter().filter(|e| matches!(e.what, Mark::Updated(_))).count()
+    use ringback::sim::TimelineMark;
+    w.sim.truth().timeline.iter().filter(|e| matches!(e.what, TimelineMark::Updated(_))).count()
 }
 
 #[test]
@@ -156,7 +156,7 @@ fn observe_writes_nothing() {
         w.agent_section = "mode = \"observe\"\n".into();
         let agent = w.start().await.unwrap();
         w.pass(600).await;
-        w.sim.set_handler(APP, HandlerState::all(Condition::Status(500))).unwrap();
+        w.sim.set_handler(APP, HandlerState::all(HandlerCondition::Status(500))).unwrap();
         w.pass(1800).await;
         assert_eq!(updates(w), 0);
         assert_eq!(voice_url(w, support()[0]), APP);
@@ -192,7 +192,7 @@ fn what_is_withheld_is_said_once() {
         w.agent_section = "mode = \"observe\"\n".into();
         let agent = w.start().await.unwrap();
         w.pass(600).await;
-        w.sim.set_handler(APP, HandlerState::all(Condition::Status(500))).unwrap();
+        w.sim.set_handler(APP, HandlerState::all(HandlerCondition::Status(500))).unwrap();
         w.pass(3 * 3600).await;
         let decisions = agent.status().decisions.len();
         assert!((1..=4).contains(&decisions), "{decisions} decisions on one fault of three numbers");

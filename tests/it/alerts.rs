@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use ringback::metrics::define::{self, Definition, Kind};
+use ringback::metrics::define::{self, Definition, MetricKind};
 
 use crate::metrics::values;
 
@@ -59,7 +59,7 @@ fn selectors(text: &str) -> Vec<(String, String)> {
 
 fn definition(name: &str) -> Option<&'static Definition> {
     let base = ["_bucket", "_sum", "_count"].iter().find_map(|s| name.strip_suffix(s)).unwrap_or(name);
-    define::all().find(|d| d.name == name || d.kind == Kind::Histogram && d.name == base)
+    define::all().find(|d| d.name == name || d.kind == MetricKind::Histogram && d.name == base)
 }
 
 /// What is wrong with the metrics, labels and values that a text names.

@@ -7,20 +7,20 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use ringback::core::probe::hearing::{Heard, Kind, listen};
+use ringback::core::probe::hearing::{Heard, SoundKind, listen};
 
 /// What a clip holds, in one word: what it says first in the order of what explains most.
 fn class(heard: &Heard) -> String {
     let digits: String = [0, 1].map(|c| heard.digits(c)).concat().iter().map(|d| d.as_char()).collect();
-    let first = |is: &dyn Fn(Kind) -> bool| heard.sounds.iter().map(|s| s.kind).find(|k| is(*k));
+    let first = |is: &dyn Fn(SoundKind) -> bool| heard.sounds.iter().map(|s| s.kind).find(|k| is(*k));
     let mut found = Vec::new();
-    for kind in [Kind::SpecialInformation, Kind::Busy, Kind::Reorder, Kind::Ringback] {
+    for kind in [SoundKind::SpecialInformation, SoundKind::Busy, SoundKind::Reorder, SoundKind::Ringback] {
         found.extend(first(&|k| k == kind).map(|k| k.label().to_owned()));
     }
     if !digits.is_empty() {
         found.push(format!("dtmf:{digits}"));
     }
-    if let Some(Kind::Tone(hz)) = first(&|k| matches!(k, Kind::Tone(_))) {
+    if let Some(SoundKind::Tone(hz)) = first(&|k| matches!(k, SoundKind::Tone(_))) {
         found.push(format!("tone:{}", (hz / 10.0).round() * 10.0));
     }
     if heard.speech().as_millis() >= 500 {

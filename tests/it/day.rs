@@ -4,7 +4,7 @@
 
 use std::io::Write as _;
 
-use ringback::sim::{Condition, Fault, FaultKind, HandlerState, Scenario, Scope};
+use ringback::sim::{ApiFault, ApiFaultKind, ApiFaultScope, HandlerCondition, HandlerState, Scenario};
 use serde_json::json;
 use tokio::task::JoinSet;
 
@@ -65,11 +65,11 @@ fn a_port_day_for_prometheus() {
         // Numbers port one by one; a storm, a busy lunch; two hours in, support's webhook breaks.
         day.pass(125).await;
         let handler = |url: &str, is| w.sim.set_handler(url, HandlerState::all(is)).unwrap();
-        handler("https://app.example.com/support/voice", Condition::Healthy);
+        handler("https://app.example.com/support/voice", HandlerCondition::Healthy);
         // Sales breaks while somebody holds it, until the hold is released.
         let hold = json!({"group": "sales", "seconds": 3600, "reason": "we are looking"});
         assert_eq!(agent.post("hold", hold).await.0, 200);
-        handler("https://app.example.com/sales/voice", Condition::Status(502));
+        handler("https://app.example.com/sales/voice", HandlerCondition::Status(502));
         day.pass(15).await;
         let back = json!({"group": "support", "at_once": true, "reason": "the app is back"});
         assert_eq!(agent.post("restore", back).await.0, 200);
@@ -77,7 +77,8 @@ fn a_port_day_for_prometheus() {
         assert_eq!(agent.post("release", json!({"group": "sales", "reason": "go on"})).await.0, 200);
         day.pass(15).await;
         // Twilio's API is gone for a while: nothing can be seen.
-        let gone = Fault::new(FaultKind::Unavailable, Scope::Reads).lasts(std::time::Duration::from_secs(300));
+        let gone =
+            ApiFault::new(ApiFaultKind::Unavailable, ApiFaultScope::Reads).lasts(std::time::Duration::from_secs(300));
         w.sim.fault(gone).unwrap();
         day.pass(20).await;
         writeln!(day.out, "# EOF").unwrap();

@@ -7,15 +7,15 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
-use ringback::caller::PartyKey;
-use ringback::core::detect::engine::{Engine, Event, Settings};
+use ringback::caller::CallerKey;
+use ringback::core::detect::engine::{Engine, EngineEvent, EngineSettings};
 use ringback::core::model::decision::{Action, Mode};
 use ringback::core::model::id::Channel;
 use ringback::core::model::roster::{Number, NumberIx, PortAt, Roster};
 use ringback::core::model::source::Source;
 use ringback::core::model::time::Time;
 use ringback::core::model::verdict::{Score, Verdict};
-use ringback::replay::{Line as Seen, parse, play};
+use ringback::replay::{RecordedLine as Seen, parse, play};
 use ringback::twilio::wire::Reader;
 
 const NUMBERS: u32 = 4;
@@ -160,7 +160,7 @@ fn decide(lines: &[Line], names: &Names) -> Decided {
     let summary = play(
         Cursor::new(text),
         &roster,
-        &Settings::default(),
+        &EngineSettings::default(),
         &mut |remark| panic!("{remark:?}"),
         &mut |_| {},
         &mut |d| {
@@ -277,11 +277,11 @@ proptest! {
         for (at, event) in &run.events {
             let is_late = at.as_millis() > blind_from;
             match event {
-                Event::Verdict { to, .. } | Event::GroupVerdict { to, .. } if is_late => {
+                EngineEvent::Verdict { to, .. } | EngineEvent::GroupVerdict { to, .. } if is_late => {
                     prop_assert!(!matches!(to, Verdict::Failing | Verdict::Silent), "{at} {to:?}");
                 }
-                Event::Decided(d) => prop_assert!(!is_late, "{d:?}"),
-                Event::Settled(_) | Event::Alert { .. } | Event::Phase { .. } | Event::Verdict { .. } | Event::GroupVerdict { .. } => {}
+                EngineEvent::Decided(d) => prop_assert!(!is_late, "{d:?}"),
+                EngineEvent::Settled(_) | EngineEvent::Alert { .. } | EngineEvent::Phase { .. } | EngineEvent::Verdict { .. } | EngineEvent::GroupVerdict { .. } => {}
             }
         }
         for i in 0..NUMBERS {
@@ -296,12 +296,12 @@ struct Run {
     now: i64,
     /// A source that cannot be read from an instant on.
     stall: Option<(Source, i64)>,
-    events: Vec<(Time, Event)>,
+    events: Vec<(Time, EngineEvent)>,
 }
 
 impl Run {
     fn new(mode: Mode) -> Run {
-        let settings = Settings { mode, ..Settings::default() };
+        let settings = EngineSettings { mode, ..EngineSettings::default() };
         let now = START * 1000;
         let engine = Engine::new(roster(&PLAIN), settings, Time::from_millis(now));
         Run { engine, now, stall: None, events: Vec::new() }
@@ -309,7 +309,7 @@ impl Run {
 
     fn play(&mut self, lines: &[Line]) {
         let roster = roster(&PLAIN);
-        let key = PartyKey::public();
+        let key = CallerKey::public();
         for (seen, text) in lines {
             self.pass_until(*seen);
             let line = format!("{{\"seen_at\":\"{}\",{text}}}", Time::from_millis(*seen));

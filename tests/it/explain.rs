@@ -4,7 +4,7 @@ use std::process::Command;
 
 use ringback::core::explain::Recomputed;
 use ringback::core::model::decision::{Action, DecisionId};
-use ringback::sim::{Condition, HandlerState};
+use ringback::sim::{HandlerCondition, HandlerState};
 use sqlx::Connection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 
@@ -26,7 +26,7 @@ async fn decisions(w: &mut World) -> (Running, Vec<DecisionId>) {
     w.env.insert("RINGBACK_TOKEN", "open sesame");
     let agent = w.start().await.unwrap();
     w.pass(1800).await;
-    w.sim.set_handler(APP, HandlerState::all(Condition::Status(500))).unwrap();
+    w.sim.set_handler(APP, HandlerState::all(HandlerCondition::Status(500))).unwrap();
     w.pass(900).await;
     let ids = agent.status().decisions.iter().map(|d| d.id).collect();
     (agent, ids)

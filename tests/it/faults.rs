@@ -7,7 +7,7 @@ use std::time::Duration;
 use ringback::agent::StartError;
 use ringback::core::model::id::{Channel, E164};
 use ringback::core::model::verdict::Verdict;
-use ringback::sim::{Condition, HandlerState, Scenario};
+use ringback::sim::{HandlerCondition, HandlerState, Scenario};
 
 use crate::agent::DAY;
 use crate::world::{Running, World, play, play_scenario};
@@ -260,7 +260,7 @@ fn without_a_journal_nothing_is_written() {
         let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&path);
         let mut other = <sqlx::SqliteConnection as sqlx::Connection>::connect_with(&options).await.unwrap();
         sqlx::query("BEGIN IMMEDIATE").execute(&mut other).await.unwrap();
-        w.sim.set_handler("https://app.example.com/voice", HandlerState::all(Condition::Status(500))).unwrap();
+        w.sim.set_handler("https://app.example.com/voice", HandlerState::all(HandlerCondition::Status(500))).unwrap();
         w.pass(300).await;
         assert_eq!(verdict(&agent), Verdict::Blind);
         let number = "+15005550100".parse().unwrap();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use ringback::core::model::guard::Guard;
 use ringback::core::model::id::{Channel, E164};
 use ringback::core::rollback::entry::Entry;
-use ringback::sim::{Condition, HandlerState};
+use ringback::sim::{HandlerCondition, HandlerState};
 use serde_json::json;
 
 use crate::agent::DAY;
@@ -63,7 +63,7 @@ fn when_most_of_everything_fails_at_once_a_person_is_asked() {
         let agent = w.start().await.unwrap();
         w.pass(600).await;
         break_app(w);
-        w.sim.set_handler("https://sales.example.com/voice", HandlerState::all(Condition::Status(500))).unwrap();
+        w.sim.set_handler("https://sales.example.com/voice", HandlerState::all(HandlerCondition::Status(500))).unwrap();
         // What failed first was alone and went; from then on it is a storm.
         let by = w.now() + Duration::from_secs(900);
         while !refusals(&agent).contains(&Guard::Storm) {
@@ -140,7 +140,7 @@ fn another_update_in_flight_is_waited_for() {
         let agent = w.start().await.unwrap();
         w.pass(60).await;
         // 409, code 20162, as Twilio answers while another update of the same resource is under way.
-        w.sim.fault(ringback::sim::Fault { code: 20162, ..fault(ringback::sim::FaultKind::Refuse) }).unwrap();
+        w.sim.fault(ringback::sim::ApiFault { code: 20162, ..fault(ringback::sim::ApiFaultKind::Refuse) }).unwrap();
         let ask = json!({"numbers": [support()[0].to_string()], "channel": "voice", "reason": "drill"});
         agent.post("rollback", ask).await;
         w.pass(300).await;
@@ -150,8 +150,8 @@ fn another_update_in_flight_is_waited_for() {
     });
 }
 
-fn fault(kind: ringback::sim::FaultKind) -> ringback::sim::Fault {
-    ringback::sim::Fault::new(kind, ringback::sim::Scope::Writes).lasts(Duration::from_secs(4))
+fn fault(kind: ringback::sim::ApiFaultKind) -> ringback::sim::ApiFault {
+    ringback::sim::ApiFault::new(kind, ringback::sim::ApiFaultScope::Writes).lasts(Duration::from_secs(4))
 }
 
 #[test]
@@ -212,7 +212,7 @@ fn a_number_whose_own_fallback_is_our_bin_is_swapped_and_put_back_whole() {
         // The bin serves the callers, and a primary that fails is a failure all the same.
         assert_eq!(url(w, support()[0]), BIN);
         assert!(entries(&agent).await.iter().any(|e| matches!(e, Entry::Decision(d) if d.evidence.failing >= 4)));
-        w.sim.set_handler(APP, HandlerState::all(Condition::Healthy)).unwrap();
+        w.sim.set_handler(APP, HandlerState::all(HandlerCondition::Healthy)).unwrap();
         let ask = json!({"group": "support", "channel": "voice", "reason": "mended", "at_once": true});
         agent.post("restore", ask).await;
         w.pass(60).await;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use ringback::core::model::guard::Guard;
 use ringback::core::model::id::{Channel, E164};
 use ringback::core::rollback::entry::Entry;
-use ringback::sim::{Condition, Fault, FaultKind, HandlerState, Happening, Mark, Scope};
+use ringback::sim::{ApiFault, ApiFaultKind, ApiFaultScope, HandlerCondition, HandlerState, Happening, TimelineMark};
 use serde_json::{Value, json};
 
 use crate::agent::DAY;
@@ -30,7 +30,7 @@ pub fn url(w: &World, number: E164) -> String {
 pub fn writes(w: &World) -> BTreeMap<E164, usize> {
     let mut writes = BTreeMap::new();
     for entry in &w.sim.truth().timeline {
-        if let Mark::Updated(update) = &entry.what
+        if let TimelineMark::Updated(update) = &entry.what
             && update.by == ringback::sim::Actor::Api
         {
             *writes.entry(update.number).or_default() += 1;
@@ -67,7 +67,7 @@ pub fn with_token(w: &mut World) {
 }
 
 pub fn break_app(w: &World) {
-    w.sim.set_handler(APP, HandlerState::all(Condition::Status(500))).unwrap();
+    w.sim.set_handler(APP, HandlerState::all(HandlerCondition::Status(500))).unwrap();
 }
 
 /// What an operator asks of support's numbers.
@@ -249,13 +249,19 @@ fn what_somebody_else_changed_is_reported_and_not_overwritten() {
 
 #[test]
 fn an_answer_that_is_lost_is_settled_by_looking() {
-    let kinds = [FaultKind::Hang, FaultKind::Cut, FaultKind::Truncated, FaultKind::ServerError, FaultKind::BadGateway];
+    let kinds = [
+        ApiFaultKind::Hang,
+        ApiFaultKind::Cut,
+        ApiFaultKind::Truncated,
+        ApiFaultKind::ServerError,
+        ApiFaultKind::BadGateway,
+    ];
     for kind in kinds {
         play(DAY, async |w| {
             with_token(w);
             let agent = w.start().await.unwrap();
             w.pass(60).await;
-            w.sim.fault(Fault::new(kind, Scope::Writes).lasts(Duration::from_secs(3))).unwrap();
+            w.sim.fault(ApiFault::new(kind, ApiFaultScope::Writes).lasts(Duration::from_secs(3))).unwrap();
             agent.post("rollback", drill()).await;
             w.pass(240).await;
             for n in support() {
@@ -272,7 +278,7 @@ fn a_write_without_effect_is_unproven_and_tried_ever_more_rarely() {
     play(DAY, async |w| {
         let agent = w.start().await.unwrap();
         w.pass(600).await;
-        w.sim.fault(Fault::new(FaultKind::Ineffective, Scope::Writes)).unwrap();
+        w.sim.fault(ApiFault::new(ApiFaultKind::Ineffective, ApiFaultScope::Writes)).unwrap();
         break_app(w);
         w.pass(4 * 3600).await;
         let most = writes(w).into_values().max().unwrap();
@@ -349,7 +355,7 @@ fn a_restart_at_any_request_ends_in_the_same_state() {
 fn a_restart_after_a_restore_does_not_weigh_what_was_seen_before_it() {
     play(DAY, async |w| {
         let agent = after_a_failure(w).await;
-        w.sim.set_handler(APP, HandlerState::all(Condition::Healthy)).unwrap();
+        w.sim.set_handler(APP, HandlerState::all(HandlerCondition::Healthy)).unwrap();
         agent
             .post("restore", json!({"group": "support", "channel": "voice", "reason": "mended", "at_once": true}))
             .await;

@@ -12,10 +12,13 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use ringback::core::model::decision::Mode;
 use ringback::core::model::id::{Channel, E164};
-use ringback::core::model::order::{Act, Scope as HoldScope};
+use ringback::core::model::order::{Operation, Scope as HoldScope};
 use ringback::core::model::time::Time;
 use ringback::core::rollback::entry::Entry;
-use ringback::sim::{Actor, Condition, Edit, Effect, Fault, FaultKind, HandlerState, Happening, Mark, Scope};
+use ringback::sim::{
+    Actor, ApiFault, ApiFaultKind, ApiFaultScope, Edit, HandlerCondition, HandlerState, Happening, SimEffect,
+    TimelineMark,
+};
 use serde_json::{Value, json};
 
 use crate::hands::{support, url, with_token};
@@ -53,7 +56,7 @@ enum Step {
     Heal,
     Say(&'static str, Value),
     Approve,
-    Fault(FaultKind, Scope, u64),
+    Fault(ApiFaultKind, ApiFaultScope, u64),
     Edit(usize),
     /// The agent dies, and the next one comes so many seconds later.
     Die(u64),
@@ -71,16 +74,16 @@ fn step(rng: &mut ChaCha8Rng) -> Step {
         ask
     };
     let kinds = [
-        FaultKind::TooMany,
-        FaultKind::ServerError,
-        FaultKind::BadGateway,
-        FaultKind::Unavailable,
-        FaultKind::Drop,
-        FaultKind::Hang,
-        FaultKind::Cut,
-        FaultKind::Truncated,
-        FaultKind::Ineffective,
-        FaultKind::Slow,
+        ApiFaultKind::TooMany,
+        ApiFaultKind::ServerError,
+        ApiFaultKind::BadGateway,
+        ApiFaultKind::Unavailable,
+        ApiFaultKind::Drop,
+        ApiFaultKind::Hang,
+        ApiFaultKind::Cut,
+        ApiFaultKind::Truncated,
+        ApiFaultKind::Ineffective,
+        ApiFaultKind::Slow,
     ];
     match rng.random_range(0..20) {
         0 | 1 => Step::Break,
@@ -97,7 +100,7 @@ fn step(rng: &mut ChaCha8Rng) -> Step {
         }
         11 => Step::Approve,
         12 | 13 => {
-            let on = if rng.random_bool(0.7) { Scope::Writes } else { Scope::Any };
+            let on = if rng.random_bool(0.7) { ApiFaultScope::Writes } else { ApiFaultScope::Any };
             Step::Fault(kinds[rng.random_range(0..kinds.len())], on, rng.random_range(2..90))
         }
         14 => Step::Edit(rng.random_range(0..3)),
@@ -119,8 +122,8 @@ async fn restart(w: &World) -> Running {
 async fn play_step(w: &World, agent: &mut Option<Running>, step: &Step) {
     let running = agent.as_ref().unwrap();
     match step {
-        Step::Break => w.sim.set_handler(APP, HandlerState::all(Condition::Status(500))).unwrap(),
-        Step::Heal => w.sim.set_handler(APP, HandlerState::all(Condition::Healthy)).unwrap(),
+        Step::Break => w.sim.set_handler(APP, HandlerState::all(HandlerCondition::Status(500))).unwrap(),
+        Step::Heal => w.sim.set_handler(APP, HandlerState::all(HandlerCondition::Healthy)).unwrap(),
         Step::Say(verb, ask) => {
             let (status, said) = running.post(verb, ask.clone()).await;
             assert!(status < 500, "{verb} {ask}: {status} {said}");
@@ -133,7 +136,7 @@ async fn play_step(w: &World, agent: &mut Option<Running>, step: &Step) {
             }
         }
         Step::Fault(kind, on, seconds) => {
-            w.sim.fault(Fault::new(*kind, *on).lasts(Duration::from_secs(*seconds))).unwrap();
+            w.sim.fault(ApiFault::new(*kind, *on).lasts(Duration::from_secs(*seconds))).unwrap();
         }
         Step::Edit(i) => {
             let set = [("VoiceUrl".to_owned(), THEIRS.to_owned())].into();
@@ -166,7 +169,7 @@ async fn check(w: &World) {
     let group = "support".parse().unwrap();
     let mut stops: Vec<Stop> = Vec::new();
     let mut observing: Option<Time> = None;
-    let mut intents: BTreeMap<E164, Vec<(Time, Act, bool)>> = BTreeMap::new();
+    let mut intents: BTreeMap<E164, Vec<(Time, Operation, bool)>> = BTreeMap::new();
     let mut snapshots: BTreeMap<E164, Time> = BTreeMap::new();
     let mut forced = std::collections::BTreeSet::new();
     for record in &journal {
@@ -213,17 +216,17 @@ async fn check(w: &World) {
     let mut edited: BTreeMap<E164, Time> = BTreeMap::new();
     let mut written: BTreeMap<E164, usize> = BTreeMap::new();
     for entry in &w.sim.truth().timeline {
-        assert!(!matches!(entry.what, Mark::Release { .. }), "law 12");
-        let Mark::Updated(update) = &entry.what else { continue };
+        assert!(!matches!(entry.what, TimelineMark::Release { .. }), "law 12");
+        let TimelineMark::Updated(update) = &entry.what else { continue };
         let n = update.number;
         if update.by == Actor::Person {
             edited.insert(n, entry.at);
             continue;
         }
         // What Twilio only pretended to take may be written again once a look shows that it is not there.
-        *written.entry(n).or_default() += usize::from(update.effect == Effect::Real);
+        *written.entry(n).or_default() += usize::from(update.effect == SimEffect::Real);
         let ours = intents.get(&n).map(Vec::as_slice).unwrap_or_default();
-        let earlier: Vec<&(Time, Act, bool)> = ours.iter().filter(|(at, _, _)| *at <= entry.at).collect();
+        let earlier: Vec<&(Time, Operation, bool)> = ours.iter().filter(|(at, _, _)| *at <= entry.at).collect();
         assert!(snapshots.get(&n).is_some_and(|at| *at <= entry.at), "law 1: {n} written without its snapshot");
         assert!(!earlier.is_empty(), "law 1: {n} written without its intent");
         for stop in &stops {
@@ -259,7 +262,7 @@ fn end(stops: &mut [Stop], at: Time, is: impl Fn(&HoldScope) -> bool) {
 /// With nothing in the way any more, everything comes to an end.
 async fn settle(w: &World, agent: &Running) {
     w.sim.calm();
-    w.sim.set_handler(APP, HandlerState::all(Condition::Healthy)).unwrap();
+    w.sim.set_handler(APP, HandlerState::all(HandlerCondition::Healthy)).unwrap();
     agent.post("mode", json!({"mode": "auto", "reason": "end"})).await;
     let named: Vec<String> = support().iter().map(ToString::to_string).collect();
     for scope in [
@@ -310,7 +313,7 @@ fn the_laws_hold_in_histories_of_the_real_agent() {
                 settle(w, agent.as_ref().unwrap()).await;
                 agent.take().unwrap().stop().await;
                 check(w).await;
-                w.sim.truth().timeline.iter().filter(|e| matches!(e.what, Mark::Updated(_))).count()
+                w.sim.truth().timeline.iter().filter(|e| matches!(e.what, TimelineMark::Updated(_))).count()
             })
         });
         match told {

@@ -8,14 +8,14 @@ use std::path::Path;
 use ringback::core::model::decision::{Mode, PageReason, Phase};
 use ringback::core::model::guard::Guard;
 use ringback::core::model::id::Channel;
-use ringback::core::model::order::{End, FallbackState};
-use ringback::core::model::reason::{Reason, Why};
+use ringback::core::model::order::{FallbackState, OrderResult};
+use ringback::core::model::reason::{IgnoreReason, Reason};
 use ringback::core::model::source::Source;
 use ringback::core::model::verdict::Verdict;
-use ringback::metrics::define::{self, Definition, Kind};
+use ringback::metrics::define::{self, Definition, MetricKind};
 use ringback::metrics::tally::ProbeEnd;
 use ringback::metrics::{NOTICE_RESULTS, RowResult};
-use ringback::sim::{Condition, HandlerState};
+use ringback::sim::{HandlerCondition, HandlerState};
 
 use crate::agent::DAY;
 use crate::world::play;
@@ -48,7 +48,7 @@ pub fn values(definition: &Definition, label: &str) -> String {
         "code" if definition.name.contains("requests") => "HTTP status, or what went wrong".to_owned(),
         "code" => "Twilio's error code".to_owned(),
         "result" => match definition.name {
-            "ringback_rollbacks_total" | "ringback_restores_total" => list(End::ALL.map(End::label)),
+            "ringback_rollbacks_total" | "ringback_restores_total" => list(OrderResult::ALL.map(OrderResult::label)),
             "ringback_rows_total" => list(RowResult::ALL.map(RowResult::label)),
             "ringback_notifications_total" => list(NOTICE_RESULTS),
             n if n.contains("probe") => list(ProbeEnd::ALL.map(ProbeEnd::label)),
@@ -61,7 +61,7 @@ pub fn values(definition: &Definition, label: &str) -> String {
             _ => format!(
                 "empty for `ok`; failed: {}; ignored: {}",
                 list(Reason::ALL.map(Reason::label)),
-                list(Why::ALL.map(Why::label))
+                list(IgnoreReason::ALL.map(IgnoreReason::label))
             ),
         },
         _ => panic!("the label {label} of {} is not explained", definition.name),
@@ -121,7 +121,7 @@ fn names_are_distinct_and_follow_the_rules() {
     let names: Vec<&str> = define::all().map(|d| d.name).collect();
     assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len());
     for d in define::all() {
-        assert_eq!(d.kind == Kind::Counter, d.name.ends_with("_total"), "{}", d.name);
+        assert_eq!(d.kind == MetricKind::Counter, d.name.ends_with("_total"), "{}", d.name);
         assert!(d.help.ends_with('.'), "{}", d.name);
     }
 }
@@ -136,7 +136,7 @@ fn what_is_exported_is_what_is_defined() {
     play(DAY, async |w| {
         let agent = w.start().await.unwrap();
         w.pass(600).await;
-        w.sim.set_handler(APP, HandlerState::all(Condition::Status(500))).unwrap();
+        w.sim.set_handler(APP, HandlerState::all(HandlerCondition::Status(500))).unwrap();
         w.pass(60).await;
         let mut seen = BTreeSet::new();
         // Some are there only while a fault is suspected.
@@ -195,7 +195,7 @@ fn with_many_numbers_those_in_trouble_are_named_and_groups_count_all() {
         let text = agent.get("/metrics").await.1;
         assert!(!text.contains("number="), "nothing is wrong yet");
         assert_eq!(agent.metric("ringback_numbers_exported").await, Some(0.0));
-        w.sim.set_handler(APP, HandlerState::all(Condition::Status(500))).unwrap();
+        w.sim.set_handler(APP, HandlerState::all(HandlerCondition::Status(500))).unwrap();
         w.pass(900).await;
         let text = agent.get("/metrics").await.1;
         for n in ["+15005550100", "+15005550101", "+15005550102"] {

@@ -13,7 +13,7 @@ use ringback::clock::Clock;
 use ringback::core::model::id::E164;
 use ringback::core::model::time::Time;
 use ringback::notify::webhook::signature;
-use ringback::sim::{Condition, Fault, FaultKind, HandlerState, Happening, Mark, Scope};
+use ringback::sim::{ApiFault, ApiFaultKind, ApiFaultScope, HandlerCondition, HandlerState, Happening, TimelineMark};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -115,7 +115,7 @@ async fn take(State(receiver): State<Receiver>, uri: axum::http::Uri, headers: H
 }
 
 fn break_app(w: &World) {
-    w.sim.set_handler(APP, HandlerState::all(Condition::Status(500))).unwrap();
+    w.sim.set_handler(APP, HandlerState::all(HandlerCondition::Status(500))).unwrap();
 }
 
 /// A notifier that posts there, with its key in `HOOK_KEY`.
@@ -138,7 +138,7 @@ async fn start(w: &mut World, notify: &str) -> Running {
 fn instants(w: &World, agent: &Running) -> (Vec<(E164, Time)>, Vec<(String, Time)>) {
     let mut writes = Vec::new();
     for entry in &w.sim.truth().timeline {
-        if let Mark::Updated(update) = &entry.what {
+        if let TimelineMark::Updated(update) = &entry.what {
             writes.push((update.number, entry.at));
         }
     }
@@ -299,7 +299,7 @@ fn a_pager_is_told_when_it_is_over() {
         w.pass(1200).await;
         break_app(w);
         w.pass(900).await;
-        w.sim.set_handler(APP, HandlerState::all(Condition::Healthy)).unwrap();
+        w.sim.set_handler(APP, HandlerState::all(HandlerCondition::Healthy)).unwrap();
         let ask = json!({"group": "support", "channel": "voice", "reason": "repaired", "at_once": true});
         let answer = reqwest::Client::new()
             .post(format!("{}/api/v1/restore", agent.url))
@@ -341,7 +341,7 @@ fn more_than_a_person_can_read_is_summed_up_and_kept() {
         let agent = start(w, &notify).await;
         w.pass(1200).await;
         break_app(w);
-        w.sim.set_handler("https://sales.example.com/voice", HandlerState::all(Condition::Status(500))).unwrap();
+        w.sim.set_handler("https://sales.example.com/voice", HandlerState::all(HandlerCondition::Status(500))).unwrap();
         w.pass(900).await;
         let taken = hook.taken();
         let summaries: Vec<&Got> = taken.iter().filter(|g| g.body["kind"] == "summary").collect();
@@ -388,7 +388,7 @@ fn an_alertmanager_hears_of_what_stands_until_it_is_over() {
         let notify = format!("\n[[notify]]\nname = \"am\"\nkind = \"alertmanager\"\nurl = \"{}\"\n", am.url);
         let agent = start(w, &notify).await;
         w.pass(1200).await;
-        let calm = Fault::new(FaultKind::Unavailable, Scope::Reads);
+        let calm = ApiFault::new(ApiFaultKind::Unavailable, ApiFaultScope::Reads);
         w.sim.fault(calm).unwrap();
         w.pass(900).await;
         let alert = |g: &Got| -> Value {
@@ -428,7 +428,7 @@ fn the_heartbeat_stops_while_anything_is_stale() {
         w.pass(630).await;
         let before = service.all().len();
         assert!((20..=21).contains(&before), "{before}");
-        w.sim.fault(Fault::new(FaultKind::Unavailable, Scope::Reads)).unwrap();
+        w.sim.fault(ApiFault::new(ApiFaultKind::Unavailable, ApiFaultScope::Reads)).unwrap();
         w.pass(180).await;
         let blind_at = service.all().len();
         w.pass(600).await;
@@ -470,10 +470,10 @@ fn five_incidents_answer_the_six_questions() {
             w.sim.happen(Happening::Traffic(serde_json::from_value(change).unwrap())).unwrap();
         }),
         ("blind", "mode = \"auto\"\n", "blind", |w| {
-            w.sim.fault(Fault::new(FaultKind::Unavailable, Scope::Reads)).unwrap();
+            w.sim.fault(ApiFault::new(ApiFaultKind::Unavailable, ApiFaultScope::Reads)).unwrap();
         }),
         ("unproven", "mode = \"auto\"\n", "unproven", |w| {
-            w.sim.fault(Fault::new(FaultKind::Ineffective, Scope::Writes)).unwrap();
+            w.sim.fault(ApiFault::new(ApiFaultKind::Ineffective, ApiFaultScope::Writes)).unwrap();
             break_app(w);
         }),
     ];

@@ -12,7 +12,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::Request;
 use ringback::admin::serve::serve;
-use ringback::sim::{Condition, Edit, HandlerState, Happening};
+use ringback::sim::{Edit, HandlerCondition, HandlerState, Happening};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -164,7 +164,7 @@ fn prism_finds_no_violation_in_either_direction() {
             w.config_text().replace(&w.base_url, &url).replace("[group.fallback]", &format!("{PROBE}[group.fallback]"));
         let agent = w.start_with(&w.parse(&text).unwrap()).await.unwrap();
         w.pass(300).await;
-        w.sim.set_handler("https://app.example.com/voice", HandlerState::all(Condition::Status(500))).unwrap();
+        w.sim.set_handler("https://app.example.com/voice", HandlerState::all(HandlerCondition::Status(500))).unwrap();
         w.pass(900).await;
         let number = "+15005550100".parse().unwrap();
         let swapped = w.sim.number(number).unwrap()["voice_url"].clone();

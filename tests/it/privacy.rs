@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use base64::Engine as _;
-use ringback::sim::{Condition, HandlerState};
+use ringback::sim::{HandlerCondition, HandlerState};
 use serde_json::json;
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -73,7 +73,7 @@ fn nothing_that_is_read_has_a_secret_or_a_callers_number() {
         w.env.insert("RINGBACK_TOKEN", "adm1nt0ken");
         let agent = w.start().await.unwrap();
         w.pass(1800).await;
-        w.sim.set_handler(url, HandlerState::all(Condition::Status(500))).unwrap();
+        w.sim.set_handler(url, HandlerState::all(HandlerCondition::Status(500))).unwrap();
         w.pass(1800).await;
         let [status, metrics] = [agent.get("/api/v1/status").await.1, agent.get("/metrics").await.1];
         assert!(status.contains(crate::world::BIN), "it was swapped");

@@ -1,7 +1,7 @@
 //! Agents that stop in the middle of test calls: what they spent counts, and what they left is tidied up.
 
 use ringback::core::model::id::E164;
-use ringback::sim::{Class, Fault, FaultKind, Scope};
+use ringback::sim::{ApiFault, ApiFaultKind, ApiFaultScope, EndpointClass};
 
 use crate::probes::{QUIET, probing};
 use crate::world::{PROBER, Running, World, play, with_prober};
@@ -113,9 +113,9 @@ fn recordings_that_are_to_be_kept_are_kept_by_every_agent() {
 
 #[test]
 fn the_recording_of_a_call_whose_answer_was_lost_is_found() {
-    for kind in [FaultKind::Cut, FaultKind::Hang, FaultKind::Truncated] {
+    for kind in [ApiFaultKind::Cut, ApiFaultKind::Hang, ApiFaultKind::Truncated] {
         play(&quiet(), async |w| {
-            w.sim.fault(Fault::new(kind, Scope::Class(Class::CallCreate))).unwrap();
+            w.sim.fault(ApiFault::new(kind, ApiFaultScope::Class(EndpointClass::CallCreate))).unwrap();
             let agent = start(w, &probing(w, ONE)).await;
             w.pass(1800).await;
             assert_eq!((w.sim.placed_calls().len(), deleted(w)), (1, 1), "{kind:?}");
@@ -124,7 +124,7 @@ fn the_recording_of_a_call_whose_answer_was_lost_is_found() {
     }
     // Another call that it could be: it is left to people.
     play(&quiet(), async |w| {
-        w.sim.fault(Fault::new(FaultKind::Cut, Scope::Class(Class::CallCreate))).unwrap();
+        w.sim.fault(ApiFault::new(ApiFaultKind::Cut, ApiFaultScope::Class(EndpointClass::CallCreate))).unwrap();
         let agent = start(w, &probing(w, ONE)).await;
         while w.sim.placed_calls().is_empty() {
             w.pass(1).await;
@@ -140,7 +140,7 @@ fn the_recording_of_a_call_whose_answer_was_lost_is_found() {
 #[test]
 fn a_recording_that_cannot_be_deleted_now_is_deleted_later() {
     play(&quiet(), async |w| {
-        let fault = Fault::new(FaultKind::Unavailable, Scope::Class(Class::RecordingDelete));
+        let fault = ApiFault::new(ApiFaultKind::Unavailable, ApiFaultScope::Class(EndpointClass::RecordingDelete));
         w.sim.fault(fault.lasts(std::time::Duration::from_secs(1800))).unwrap();
         let agent = start(w, &probing(w, HEAR)).await;
         w.pass(1700).await;

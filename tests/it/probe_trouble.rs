@@ -10,7 +10,7 @@ use axum::response::Response;
 use ringback::admin::serve::serve;
 use ringback::core::model::id::{Channel, E164};
 use ringback::core::model::verdict::Verdict;
-use ringback::sim::{Class, Fault, FaultKind, Scope};
+use ringback::sim::{ApiFault, ApiFaultKind, ApiFaultScope, EndpointClass};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -139,7 +139,7 @@ fn a_clock_of_ours_that_is_fast_does_not_make_calls_vanish() {
 #[test]
 fn a_number_whose_routing_cannot_be_read_is_not_said_to_have_none() {
     play(&with_messages(), async |w| {
-        w.sim.fault(Fault::new(FaultKind::ServerError, Scope::Class(Class::Numbers))).unwrap();
+        w.sim.fault(ApiFault::new(ApiFaultKind::ServerError, ApiFaultScope::Class(EndpointClass::Numbers))).unwrap();
         let agent = start(w, "every = \"2m\"").await;
         w.pass(1500).await;
         assert_eq!(reasons(&agent).await, ["api"]);
@@ -307,7 +307,9 @@ fn a_log_that_stands_still_does_not_make_a_carriers_call_vanish() {
                 w.agent_section = "mode = \"observe\"\n".into();
                 let agent = w.start_with(&w.parse(&by_command(w, says)).unwrap()).await.unwrap();
                 if stalls {
-                    w.sim.fault(Fault::new(FaultKind::Stall, Scope::Class(Class::Calls))).unwrap();
+                    w.sim
+                        .fault(ApiFault::new(ApiFaultKind::Stall, ApiFaultScope::Class(EndpointClass::Calls)))
+                        .unwrap();
                 }
                 w.pass(1200).await;
                 assert_eq!(reasons(&agent).await, [reason], "{says}");

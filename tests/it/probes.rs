@@ -4,7 +4,9 @@
 use ringback::core::model::decision::Action;
 use ringback::core::model::id::{Channel, E164};
 use ringback::core::model::verdict::Verdict;
-use ringback::sim::{Class, Condition, Edit, Fault, FaultKind, HandlerState, Happening, Scope};
+use ringback::sim::{
+    ApiFault, ApiFaultKind, ApiFaultScope, Edit, EndpointClass, HandlerCondition, HandlerState, Happening,
+};
 
 use serde_json::json;
 
@@ -126,13 +128,16 @@ fn faults_that_leave_no_trace_are_found_with_the_right_reason() {
     assert_eq!(verdict, Verdict::Unknown, "a swap would not cure it");
     assert_eq!(pages, ["not_arriving"], "a person is told, once");
 
-    let (reasons, verdict, _) =
-        finds(|w| w.sim.set_handler(APP, HandlerState::all(Condition::Status(500))).unwrap(), &quiet, VOICE_ONLY);
+    let (reasons, verdict, _) = finds(
+        |w| w.sim.set_handler(APP, HandlerState::all(HandlerCondition::Status(500))).unwrap(),
+        &quiet,
+        VOICE_ONLY,
+    );
     assert_eq!((reasons, verdict), (vec!["webhook".to_owned()], Verdict::Failing));
 
     let own = quiet.replace("sms_url = ", "voice_fallback_url = \"https://app.example.com/spare\", sms_url = ");
     let (reasons, verdict, _) =
-        finds(|w| w.sim.set_handler(APP, HandlerState::all(Condition::Status(500))).unwrap(), &own, VOICE_ONLY);
+        finds(|w| w.sim.set_handler(APP, HandlerState::all(HandlerCondition::Status(500))).unwrap(), &own, VOICE_ONLY);
     assert_eq!((reasons, verdict), (vec!["rescued".to_owned()], Verdict::Failing));
 
     // Whom the number's own fallback URL put through to a person was served, and the handler failed all the same.
@@ -145,7 +150,7 @@ fn faults_that_leave_no_trace_are_found_with_the_right_reason() {
             "[[bin]]\nsid = \"EH00000000000000000000000000000003\"\ndoes = \"forward\"\nto = \"+15005550177\"\n\n[[group]]\nname = \"support\"",
         );
         let (reasons, verdict, _) = finds(
-            |w| w.sim.set_handler(APP, HandlerState::all(Condition::Status(500))).unwrap(),
+            |w| w.sim.set_handler(APP, HandlerState::all(HandlerCondition::Status(500))).unwrap(),
             &put_through,
             VOICE_ONLY,
         );
@@ -153,7 +158,7 @@ fn faults_that_leave_no_trace_are_found_with_the_right_reason() {
     }
 
     let forwards = quiet.replace("failure = 0.0,", "failure = 0.0, forward = 1.0,");
-    let dead = |w: &World| w.sim.set_handler(APP, HandlerState::all(Condition::DeadTarget(None))).unwrap();
+    let dead = |w: &World| w.sim.set_handler(APP, HandlerState::all(HandlerCondition::DeadTarget(None))).unwrap();
     let (reasons, verdict, _) = finds(dead, &forwards, VOICE_ONLY);
     assert_eq!((reasons, verdict), (vec!["forward".to_owned()], Verdict::Failing));
 }
@@ -209,19 +214,19 @@ fn a_toll_free_numbers_messages_may_take_two_days_and_an_unknown_port_is_one_too
 fn probes_own_trouble_is_no_verdict() {
     let troubles: [(&str, fn(&World)); 4] = [
         ("busy", |w| {
-            w.sim.fault(Fault::new(FaultKind::TooMany, Scope::Class(Class::CallCreate))).unwrap();
+            w.sim.fault(ApiFault::new(ApiFaultKind::TooMany, ApiFaultScope::Class(EndpointClass::CallCreate))).unwrap();
         }),
         ("permission", |w| {
-            let fault = Fault::new(FaultKind::Refuse, Scope::Class(Class::CallCreate));
-            w.sim.fault(Fault { code: 21215, ..fault }).unwrap();
+            let fault = ApiFault::new(ApiFaultKind::Refuse, ApiFaultScope::Class(EndpointClass::CallCreate));
+            w.sim.fault(ApiFault { code: 21215, ..fault }).unwrap();
         }),
         ("credit", |w| {
-            let fault = Fault::new(FaultKind::Refuse, Scope::Class(Class::CallCreate));
-            w.sim.fault(Fault { code: 10001, ..fault }).unwrap();
+            let fault = ApiFault::new(ApiFaultKind::Refuse, ApiFaultScope::Class(EndpointClass::CallCreate));
+            w.sim.fault(ApiFault { code: 10001, ..fault }).unwrap();
         }),
         // The log shows neither leg: it is late, and nothing else is known.
         ("log_late", |w| {
-            w.sim.fault(Fault::new(FaultKind::Stall, Scope::Class(Class::Calls))).unwrap();
+            w.sim.fault(ApiFault::new(ApiFaultKind::Stall, ApiFaultScope::Class(EndpointClass::Calls))).unwrap();
         }),
     ];
     let quiet = quiet();
@@ -260,7 +265,7 @@ fn two_failing_probes_swap_a_number_in_five_only() {
         w.agent_section = "mode = \"auto\"\n".into();
         let agent = start(w, "every = \"1m\"").await;
         w.pass(300).await;
-        w.sim.set_handler(APP, HandlerState::all(Condition::Status(500))).unwrap();
+        w.sim.set_handler(APP, HandlerState::all(HandlerCondition::Status(500))).unwrap();
         w.pass(900).await;
         let swapped = (100..105).filter(|n| {
             let number = format!("+15005550{n}").parse().unwrap();
@@ -302,7 +307,7 @@ fn a_swap_is_proven_and_a_restore_is_tested() {
     play(&busy(""), async |w| {
         let agent = start(w, "every = \"5m\"").await;
         w.pass(600).await;
-        w.sim.set_handler(APP, HandlerState::all(Condition::Status(500))).unwrap();
+        w.sim.set_handler(APP, HandlerState::all(HandlerCondition::Status(500))).unwrap();
         w.pass(900).await;
         let labels = [r#"group="support""#, r#"result="proven""#];
         assert_eq!(agent.sum("ringback_rollbacks_total", &labels).await, 3.0);
@@ -329,7 +334,7 @@ fn a_fallback_that_does_not_answer_is_never_proven() {
     play(&scenario, async |w| {
         let agent = start(w, "every = \"10m\"").await;
         w.pass(300).await;
-        w.sim.set_handler(APP, HandlerState::all(Condition::Status(500))).unwrap();
+        w.sim.set_handler(APP, HandlerState::all(HandlerCondition::Status(500))).unwrap();
         w.pass(1200).await;
         assert_eq!(agent.sum("ringback_rollbacks_total", &[r#"result="proven""#]).await, 0.0);
         assert!(agent.sum("ringback_rollbacks_total", &[r#"result="unproven""#]).await >= 1.0);
@@ -357,7 +362,7 @@ fn a_staged_restore_of_numbers_that_nobody_calls_is_verified_by_tests() {
     };
     assert_eq!(restored(HandlerState::healthy()), 3);
     assert_eq!(
-        restored(HandlerState::all(Condition::Status(500))),
+        restored(HandlerState::all(HandlerCondition::Status(500))),
         1,
         "the canary fails its tests: a person decides on it"
     );
@@ -368,7 +373,7 @@ fn without_a_prober_a_swap_is_written_and_says_why() {
     play(&busy(""), async |w| {
         let agent = w.start().await.unwrap();
         w.pass(600).await;
-        w.sim.set_handler(APP, HandlerState::all(Condition::Status(500))).unwrap();
+        w.sim.set_handler(APP, HandlerState::all(HandlerCondition::Status(500))).unwrap();
         w.pass(600).await;
         assert_eq!(agent.sum("ringback_rollbacks_total", &[r#"result="written""#]).await, 3.0);
         agent.stop().await;
@@ -384,7 +389,7 @@ fn failing_probes_leave_the_customers_ratios_as_they_are() {
             let text = if probes { probing(w, "every = \"30s\"") } else { w.config_text() };
             let agent = w.start_with(&w.parse(&text).unwrap()).await.unwrap();
             w.pass(1200).await;
-            w.sim.set_handler(APP, HandlerState::all(Condition::Status(500))).unwrap();
+            w.sim.set_handler(APP, HandlerState::all(HandlerCondition::Status(500))).unwrap();
             w.pass(1200).await;
             w.sim.set_handler(APP, HandlerState::healthy()).unwrap();
             w.pass(3600).await;
@@ -413,7 +418,7 @@ fn two_thousand_numbers_for_an_hour_exceed_no_limit() {
         let agent = w.start_with(&w.parse(&text).unwrap()).await.unwrap();
         w.pass(300).await;
         // Trouble, so that probes are repeated and asked for beyond their schedule.
-        w.sim.set_handler(APP, HandlerState::all(Condition::Status(500))).unwrap();
+        w.sim.set_handler(APP, HandlerState::all(HandlerCondition::Status(500))).unwrap();
         w.pass(3900).await;
         agent.stop().await;
         let calls = w.sim.placed_calls();
@@ -443,10 +448,10 @@ fn what_is_heard_tells_the_right_answer_from_any_other() {
     let (reasons, verdict, _) = finds(|_| {}, &scenario, hear);
     assert_eq!((reasons, verdict), (vec![], Verdict::Unknown), "the handler plays its marker");
     for (condition, reason) in [
-        (Condition::Wrong, "wrong_answer"),
-        (Condition::Spoken, "wrong_answer"),
-        (Condition::OutOfService, "wrong_answer"),
-        (Condition::Silent, "silence"),
+        (HandlerCondition::Wrong, "wrong_answer"),
+        (HandlerCondition::Spoken, "wrong_answer"),
+        (HandlerCondition::OutOfService, "wrong_answer"),
+        (HandlerCondition::Silent, "silence"),
     ] {
         let broken = |w: &World| w.sim.set_handler(APP, HandlerState::all(condition)).unwrap();
         let (reasons, verdict, _) = finds(broken, &scenario, hear);
@@ -461,7 +466,7 @@ fn a_fallback_is_proven_by_its_marker_and_no_recording_is_left() {
         play(&marked, async |w| {
             let agent = start(w, &format!("every = \"10m\"\nhear = {{ fallback_marker = \"{marker}\" }}")).await;
             w.pass(300).await;
-            w.sim.set_handler(APP, HandlerState::all(Condition::Status(500))).unwrap();
+            w.sim.set_handler(APP, HandlerState::all(HandlerCondition::Status(500))).unwrap();
             w.pass(1200).await;
             let [proven, unproven] = ["proven", "unproven"].map(|r| format!("result=\"{r}\""));
             let proven = agent.sum("ringback_rollbacks_total", &[&proven]).await;
@@ -516,7 +521,7 @@ fn a_failing_caller_outweighs_what_test_calls_only_asked_for() {
     play(&late, async |w| {
         let agent = start(w, "every = \"1m\"").await;
         w.pass(120).await;
-        w.sim.set_handler(APP, HandlerState::all(Condition::Status(500))).unwrap();
+        w.sim.set_handler(APP, HandlerState::all(HandlerCondition::Status(500))).unwrap();
         let swapped = || w.sim.number(number()).unwrap()["voice_url"] == BIN;
         let mut was_asked = false;
         for _ in 0..120 {

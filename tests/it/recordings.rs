@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use ringback::caller::PartyKey;
+use ringback::caller::CallerKey;
 use ringback::core::model::decision::Mode;
 use ringback::core::model::id::CallSid;
 use ringback::core::probe::hearing::{Expectation, HeardFault, judge, listen};
 use ringback::metrics::Metrics;
-use ringback::sim::{Condition, Edit, Fault, FaultKind, HandlerState, Happening, Scope};
+use ringback::sim::{ApiFault, ApiFaultKind, ApiFaultScope, Edit, HandlerCondition, HandlerState, Happening};
 use ringback::twilio::Client;
 use ringback::twilio::recording::{OwnRecording, RecordingState};
 
@@ -37,7 +37,7 @@ fn client(w: &World) -> Client {
     let config = w.parse(&format!("{}[group.probe]\nfrom = \"{PROBER}\"\n", w.config_text())).unwrap();
     let roster = Arc::new(config.roster.clone());
     let metrics = Metrics::new(&roster, Mode::Observe);
-    Client::new(config.twilio.clone(), roster, PartyKey::public(), w.clock.clone(), metrics).unwrap()
+    Client::new(config.twilio.clone(), roster, CallerKey::public(), w.clock.clone(), metrics).unwrap()
 }
 
 /// A call from `from`, made as the customer's software may make one as well.
@@ -81,9 +81,10 @@ fn each_handler_is_heard_for_what_it_is() {
         let marker = Expectation { marker: Some("dtmf:42".parse().unwrap()), ..Expectation::default() };
         assert_eq!(verdict(w, &client, &speech).await, Ok(()));
         assert_eq!(verdict(w, &client, &marker).await, Err(HeardFault::NoMarker), "the handler is not the fallback");
-        for (condition, fault) in
-            [(Condition::Silent, HeardFault::DeadAir), (Condition::OutOfService, HeardFault::NotInService)]
-        {
+        for (condition, fault) in [
+            (HandlerCondition::Silent, HeardFault::DeadAir),
+            (HandlerCondition::OutOfService, HeardFault::NotInService),
+        ] {
             w.sim.set_handler(VOICE, HandlerState::all(condition)).unwrap();
             assert_eq!(verdict(w, &client, &speech).await, Err(fault));
             assert_eq!(verdict(w, &client, &marker).await, Err(fault));
@@ -124,7 +125,7 @@ fn mono_and_trimmed_recordings_are_what_they_are() {
         let client = client(w);
         let mono = recorded(w, &client, &[("Record", "true")]).await;
         assert_eq!(client.fetch_recording(&mono).await.unwrap().channels().len(), 1);
-        w.sim.set_handler(VOICE, HandlerState::all(Condition::Silent)).unwrap();
+        w.sim.set_handler(VOICE, HandlerState::all(HandlerCondition::Silent)).unwrap();
         let trimmed = recorded(w, &client, &[("Record", "true")]).await;
         assert_eq!(trimmed.state(), RecordingState::Absent(Some(16102)), "nothing is left of silence");
     });
@@ -147,10 +148,10 @@ fn a_recordings_trouble_is_an_error_and_no_verdict() {
     play(&with_prober(DAY), async |w| {
         let client = client(w);
         let recording = recorded(w, &client, RECORD).await;
-        w.sim.fault(Fault::new(FaultKind::Truncated, Scope::default())).unwrap();
+        w.sim.fault(ApiFault::new(ApiFaultKind::Truncated, ApiFaultScope::default())).unwrap();
         assert!(client.fetch_recording(&recording).await.is_err());
         w.sim.calm();
-        w.sim.fault(Fault::new(FaultKind::TooMany, Scope::default())).unwrap();
+        w.sim.fault(ApiFault::new(ApiFaultKind::TooMany, ApiFaultScope::default())).unwrap();
         assert!(client.delete_recording(&recording).await.is_err());
         w.sim.calm();
         assert!(client.fetch_recording(&recording).await.is_ok(), "it is still there");

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use ringback::config::Config;
 use ringback::core::model::id::E164;
-use ringback::rehearse::back::{WayBack, cut_off};
-use ringback::rehearse::report::{Report, Stage, Variant};
+use ringback::rehearse::back::{RestoreGuard, cut_off};
+use ringback::rehearse::report::{DrillReport, DrillStage, Variant};
 use ringback::rehearse::{Drill, DrillError};
-use ringback::sim::{Class, Edit, Fault, FaultKind, Happening, Scope};
+use ringback::sim::{ApiFault, ApiFaultKind, ApiFaultScope, Edit, EndpointClass, Happening};
 use serde_json::Value;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -84,17 +84,17 @@ fn record(w: &World) -> Value {
 fn every_stage_passes_and_the_number_is_what_it_was() {
     play(&day(), async |w| {
         let before = record(w);
-        let report: Report = drill(w).run(&CancellationToken::new()).await.unwrap();
+        let report: DrillReport = drill(w).run(&CancellationToken::new()).await.unwrap();
         assert!(report.is_passed(), "{}", report.text());
         assert_eq!(record(w), before);
         assert_eq!(report.variants.iter().map(|v| v.variant).collect::<Vec<_>>(), Variant::ALL);
         for v in &report.variants {
             let seconds = |stage| v.stages.iter().find(|s| s.stage == stage).unwrap().seconds;
             // Two calls, their rows and their alerts; then the proof, after the call that is up, with 45 s for alerts.
-            assert!((120.0..400.0).contains(&seconds(Stage::Found)), "{}", report.text());
-            assert!(seconds(Stage::Swapped) < 15.0, "{}", report.text());
-            assert!((40.0..300.0).contains(&seconds(Stage::Proven)), "{}", report.text());
-            assert!(seconds(Stage::Restored) < 15.0, "{}", report.text());
+            assert!((120.0..400.0).contains(&seconds(DrillStage::Found)), "{}", report.text());
+            assert!(seconds(DrillStage::Swapped) < 15.0, "{}", report.text());
+            assert!((40.0..300.0).contains(&seconds(DrillStage::Proven)), "{}", report.text());
+            assert!(seconds(DrillStage::Restored) < 15.0, "{}", report.text());
         }
         let text = report.markdown();
         for part in [
@@ -170,7 +170,7 @@ fn cut_off_anywhere_the_number_is_put_back() {
                 drop(drill);
                 w.pass(30).await;
                 assert!(cut_off(&config(w)).is_some());
-                let back = WayBack::new(&config(w), &w.clock).unwrap();
+                let back = RestoreGuard::new(&config(w), &w.clock).unwrap();
                 assert_eq!(back.recover(false).await.unwrap(), Some(spare()), "at {moment} s");
                 assert_eq!(record(w), before, "at {moment} s");
                 assert_eq!((back.recover(false).await.unwrap(), cut_off(&config(w))), (None, None));
@@ -214,7 +214,7 @@ fn short(w: &World) -> Drill {
 }
 
 /// A drill that is told to stop while its handler is broken, after `then`.
-async fn stopped(w: &World, then: impl FnOnce(&World)) -> Result<Report, DrillError> {
+async fn stopped(w: &World, then: impl FnOnce(&World)) -> Result<DrillReport, DrillError> {
     let (drill, stop) = (short(w), CancellationToken::new());
     let mut tasks = JoinSet::new();
     let its = stop.clone();
@@ -228,20 +228,20 @@ async fn stopped(w: &World, then: impl FnOnce(&World)) -> Result<Report, DrillEr
 
 #[test]
 fn twilios_trouble_while_the_number_is_put_back_is_waited_out() {
-    use FaultKind::{Cut, Hang, Ineffective, ServerError, Unavailable};
+    use ApiFaultKind::{Cut, Hang, Ineffective, ServerError, Unavailable};
     let faults = [
         // For a minute nothing is processed, or everything and nobody is told.
-        (ServerError, Scope::Class(Class::NumberUpdate), 60),
-        (Unavailable, Scope::Any, 60),
-        (Cut, Scope::Any, 60),
-        (Hang, Scope::Class(Class::NumberUpdate), 60),
-        (Ineffective, Scope::Writes, 60),
-        (ServerError, Scope::Any, 240),
+        (ServerError, ApiFaultScope::Class(EndpointClass::NumberUpdate), 60),
+        (Unavailable, ApiFaultScope::Any, 60),
+        (Cut, ApiFaultScope::Any, 60),
+        (Hang, ApiFaultScope::Class(EndpointClass::NumberUpdate), 60),
+        (Ineffective, ApiFaultScope::Writes, 60),
+        (ServerError, ApiFaultScope::Any, 240),
     ];
     for (kind, on, seconds) in faults {
         play(&day(), async |w| {
             let before = record(w);
-            let trouble = Fault::new(kind, on).lasts(Duration::from_secs(seconds));
+            let trouble = ApiFault::new(kind, on).lasts(Duration::from_secs(seconds));
             let ended = stopped(w, |w| w.sim.fault(trouble).unwrap()).await;
             assert!(matches!(ended, Err(DrillError::Stopped)), "{kind:?}: {ended:?}");
             assert_eq!(record(w), before, "{kind:?}");
@@ -253,13 +253,16 @@ fn twilios_trouble_while_the_number_is_put_back_is_waited_out() {
 #[test]
 fn a_number_that_cannot_be_put_back_is_said_loudly_and_can_be_put_back_later() {
     // What passes is tried for five minutes, what does not is said at once.
-    let faults =
-        [(FaultKind::Unavailable, 300..420), (FaultKind::Ineffective, 200..420), (FaultKind::Unauthorized, 0..30)];
+    let faults = [
+        (ApiFaultKind::Unavailable, 300..420),
+        (ApiFaultKind::Ineffective, 200..420),
+        (ApiFaultKind::Unauthorized, 0..30),
+    ];
     for (kind, within) in faults {
         play(&day(), async |w| {
             let before = record(w);
             let began = w.now();
-            let ended = stopped(w, |w| w.sim.fault(Fault::new(kind, Scope::Any)).unwrap()).await;
+            let ended = stopped(w, |w| w.sim.fault(ApiFault::new(kind, ApiFaultScope::Any)).unwrap()).await;
             let said = ended.unwrap_err().to_string();
             assert!(within.contains(&(w.now().since(began).as_secs() - 100)), "{said}");
             for part in ["+15005550190 IS NOT PUT BACK", "`ringback rehearse --put-back`", "rehearsal.note.json"] {
@@ -267,7 +270,7 @@ fn a_number_that_cannot_be_put_back_is_said_loudly_and_can_be_put_back_later() {
             }
             assert!(cut_off(&config(w)).is_some());
             w.sim.calm();
-            let back = WayBack::new(&config(w), &w.clock).unwrap();
+            let back = RestoreGuard::new(&config(w), &w.clock).unwrap();
             assert_eq!(back.recover(false).await.unwrap(), Some(spare()));
             assert_eq!(record(w), before);
         });
@@ -287,7 +290,7 @@ fn what_somebody_else_changed_since_is_written_over_only_if_forced() {
             "{said}"
         );
         assert_eq!(record(w)["voice_url"], theirs);
-        let back = WayBack::new(&config(w), &w.clock).unwrap();
+        let back = RestoreGuard::new(&config(w), &w.clock).unwrap();
         assert!(back.recover(false).await.is_err());
         assert_eq!(record(w)["voice_url"], theirs);
         assert_eq!(back.recover(true).await.unwrap(), Some(spare()));
@@ -303,7 +306,7 @@ fn one_drill_at_a_time() {
         w.clock.spawn(&mut tasks, async move { drill.run(&CancellationToken::new()).await });
         w.pass(60).await;
         let config = config(w);
-        let refused = WayBack::new(&config, &w.clock).err().unwrap();
+        let refused = RestoreGuard::new(&config, &w.clock).err().unwrap();
         assert!(refused.to_string().contains("another drill is under way"), "{refused}");
         assert_eq!(cut_off(&config), None, "it is under way");
         tasks.shutdown().await;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use ringback::core::model::decision::Action;
 use ringback::core::model::id::E164;
-use ringback::sim::{Condition, HandlerState};
+use ringback::sim::{HandlerCondition, HandlerState};
 
 use crate::probes::probing;
 use crate::world::{BIN, PROBER, World, play_based, with_prober};
@@ -37,7 +37,7 @@ routing = { voice_url = "{base}/handlers/voice" }
             let url = format!("{}/handlers/voice", w.base_url);
             let agent = w.start_with(&w.parse(&text).unwrap()).await.unwrap();
             w.pass(3600).await;
-            w.sim.set_handler(&url, HandlerState::all(Condition::Status(500))).unwrap();
+            w.sim.set_handler(&url, HandlerState::all(HandlerCondition::Status(500))).unwrap();
             let broken = w.now();
             for _ in 0..1200 {
                 w.pass(30).await;
@@ -144,7 +144,7 @@ fn outages(per_day: f64, seed: u64, probes: Probes, hours: u64) -> (Vec<u64>, us
     let found = decisions(&scenario(per_day, seed, hours), hours, probes, |w, minute| {
         let n = (minute.wrapping_sub(60)) / 10 * 2;
         if minute >= 60 && minute.is_multiple_of(10) && n < NUMBERS {
-            w.sim.set_handler(&handler(w, n), HandlerState::all(Condition::Status(500))).unwrap();
+            w.sim.set_handler(&handler(w, n), HandlerState::all(HandlerCondition::Status(500))).unwrap();
         }
     });
     let fails = |number: &E164| (number.as_u64() % 100).is_multiple_of(2);
@@ -166,7 +166,7 @@ fn blips(per_day: f64, seed: u64, probes: Probes, hours: u64, lasts: u64) -> usi
         const APART: u64 = 5;
         let number = |minute: u64| handler(w, minute / APART % NUMBERS);
         if minute >= 60 && minute.is_multiple_of(APART) {
-            w.sim.set_handler(&number(minute), HandlerState::all(Condition::Status(500))).unwrap();
+            w.sim.set_handler(&number(minute), HandlerState::all(HandlerCondition::Status(500))).unwrap();
         }
         if minute >= 60 + lasts && (minute - lasts).is_multiple_of(APART) {
             w.sim.set_handler(&number(minute - lasts), HandlerState::healthy()).unwrap();

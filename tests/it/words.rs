@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 
 use ringback::agent::{Agent, Role};
 use ringback::clock::Clock;
-use ringback::sim::{Fault, FaultKind, Scenario, Scope, Sim};
+use ringback::sim::{ApiFault, ApiFaultKind, ApiFaultScope, Scenario, Sim};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -73,7 +73,9 @@ fn every_verb_goes_through_the_running_agent() {
         assert_eq!(run(w, &["restore", &one, "--channel", "voice", "--yes"]).await.0, 0);
         assert_ne!(url(w, support()[0]), BIN);
         // One of three does not end as asked: the others do, and the exit code says so.
-        w.sim.fault(Fault { code: 21215, ..Fault::new(FaultKind::Refuse, Scope::Writes).share(0.5) }).unwrap();
+        w.sim
+            .fault(ApiFault { code: 21215, ..ApiFault::new(ApiFaultKind::Refuse, ApiFaultScope::Writes).share(0.5) })
+            .unwrap();
         let (code, said) = run(w, &["rollback", "--group", "support", "--channel", "voice", "--yes"]).await;
         let written = said.matches(": written: ").count();
         assert!(written < 3 && said.contains(": failed: "), "{said}");
@@ -177,7 +179,7 @@ fn who_stands_by_answers_and_says_who_leads() {
         let (standby, leader) = watch::channel(None);
         let mut tasks = JoinSet::new();
         clock.spawn(&mut tasks, async move { Agent::start_as(Role::Watch, &config, &own, &standby).await });
-        let front = ringback::admin::standby::Front::new(ringback::admin::standby::router(leader));
+        let front = ringback::admin::standby::SwappableRouter::new(ringback::admin::standby::router(leader));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         let mut server = JoinSet::new();

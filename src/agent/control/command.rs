@@ -1,18 +1,18 @@
 //! A person's word: planned, written to the journal, and done.
 
-use super::Desk;
+use super::Controller;
 use crate::core::detect::engine::Engine;
 use crate::core::model::decision::{DecisionId, Mode};
 use crate::core::model::order::{Author, Hold, Scope};
 use crate::core::model::time::Time;
 use crate::core::rollback::entry::Entry;
-use crate::core::rollback::operator::{Plan, Request};
+use crate::core::rollback::operator::{OperatorRequest, Preview};
 use crate::store::StoreError;
 
 /// A person's word.
 #[derive(Debug, Clone)]
-pub enum Word {
-    Swap(Request),
+pub enum OperatorCommand {
+    Swap(OperatorRequest),
     Hold { scopes: Vec<Scope>, until: Time, by: Author },
     Release { scopes: Vec<Scope>, by: Author },
     Approve { decision: DecisionId, by: Author },
@@ -21,9 +21,9 @@ pub enum Word {
 
 /// What became of a person's word.
 #[derive(Debug, Clone)]
-pub enum Answer {
+pub enum CommandAnswer {
     /// Planned, and if it was meant, begun.
-    Swap(Plan),
+    Swap(Preview),
     Done(String),
 }
 
@@ -36,36 +36,36 @@ pub enum Refusal {
     Store(StoreError),
 }
 
-impl Desk {
+impl Controller {
     /// Takes a person's word. With `is_meant` it is done, without it is only planned.
     pub async fn word(
         &mut self,
         engine: &mut Engine,
         now: Time,
-        word: Word,
+        word: OperatorCommand,
         is_meant: bool,
-    ) -> Result<Answer, Refusal> {
+    ) -> Result<CommandAnswer, Refusal> {
         let (entries, answer) = match word {
-            Word::Swap(request) => {
+            OperatorCommand::Swap(request) => {
                 let plan = self.hands.plan(now, &self.shared.roster, self.gate.is_leading(), &request);
-                (plan.orders.iter().cloned().map(Entry::Order).collect(), Answer::Swap(plan))
+                (plan.orders.iter().cloned().map(Entry::Order).collect(), CommandAnswer::Swap(plan))
             }
-            Word::Hold { scopes, until, by } => {
+            OperatorCommand::Hold { scopes, until, by } => {
                 let said = format!("held until {until}");
                 (
                     scopes.into_iter().map(|scope| Entry::Hold(Hold { scope, by: by.clone(), until })).collect(),
-                    Answer::Done(said),
+                    CommandAnswer::Done(said),
                 )
             }
-            Word::Release { scopes, by } => {
+            OperatorCommand::Release { scopes, by } => {
                 let held = |s: &Scope| self.hands.holds(now).any(|h| h.scope == *s);
                 let (on, off): (Vec<Scope>, Vec<Scope>) = scopes.into_iter().partition(held);
                 let mut said: Vec<String> = on.iter().map(|s| format!("released: {s}")).collect();
                 said.extend(off.iter().map(|s| format!("not held: {s}")));
                 let release = |scope| Entry::Release { scope, by: by.clone() };
-                (on.into_iter().map(release).collect(), Answer::Done(said.join("; ")))
+                (on.into_iter().map(release).collect(), CommandAnswer::Done(said.join("; ")))
             }
-            Word::Approve { decision, by } => {
+            OperatorCommand::Approve { decision, by } => {
                 let is_asked = self.hands.demands().any(|d| d.decision.id == decision)
                     || self.hands.open_orders().any(|p| p.order.id == decision && p.order.staged);
                 if !is_asked {
@@ -73,14 +73,14 @@ impl Desk {
                         "{decision} does not wait for approval: it is over, or lapsed"
                     )));
                 }
-                (vec![Entry::Approved { decision, by }], Answer::Done(format!("{decision} is approved")))
+                (vec![Entry::Approved { decision, by }], CommandAnswer::Done(format!("{decision} is approved")))
             }
-            Word::Mode { mode, by } => {
-                (vec![Entry::Mode { mode, by }], Answer::Done(format!("the mode is {}", mode.label())))
+            OperatorCommand::Mode { mode, by } => {
+                (vec![Entry::Mode { mode, by }], CommandAnswer::Done(format!("the mode is {}", mode.label())))
             }
         };
         if is_meant {
-            if let Answer::Swap(plan) = &answer {
+            if let CommandAnswer::Swap(plan) = &answer {
                 self.adopted.extend(&plan.carried_on);
             }
             self.record(now, entries).await.map_err(Refusal::Store)?;

@@ -3,19 +3,19 @@
 
 use std::time::Duration;
 
-use super::Desk;
-use crate::agent::Message;
+use super::Controller;
+use crate::agent::ControlMessage;
 use crate::core::detect::engine::Engine;
 use crate::core::model::id::{Channel, E164, NumberSid};
 use crate::core::model::time::Time;
 use crate::core::rollback::entry::Entry;
-use crate::core::routing::values::{Difference, Values};
+use crate::core::routing::values::{Difference, RoutingValues};
 
 /// Entries of Twilio's audit log are this late at the most when we ask who changed a number.
 const AUDIT_BACK: Duration = Duration::from_secs(600);
 
 /// A number as the routing poller saw it, by [`Channel::index`].
-pub type Looked = (E164, NumberSid, [Values; 2]);
+pub type ObservedRouting = (E164, NumberSid, [RoutingValues; 2]);
 
 /// Somebody else changed a number.
 #[derive(Debug)]
@@ -23,13 +23,13 @@ pub struct Drifted {
     pub number: E164,
     pub channel: Channel,
     pub differences: Vec<Difference>,
-    pub now: Values,
+    pub now: RoutingValues,
     pub actor: Option<String>,
 }
 
-impl Desk {
+impl Controller {
     /// The routing poller has read our numbers, beginning at `at`.
-    pub async fn looked(&mut self, at: Time, numbers: Vec<Looked>) {
+    pub async fn looked(&mut self, at: Time, numbers: Vec<ObservedRouting>) {
         let mut known = Vec::new();
         for (number, sid, values) in numbers {
             for channel in Channel::ALL {
@@ -39,7 +39,7 @@ impl Desk {
                 if state.is_under_way() || self.hands.ordered(number, channel).is_some() || !is_later {
                     continue;
                 }
-                let before = state.swap().and_then(|s| Values::read(&s.before.record, channel).ok());
+                let before = state.swap().and_then(|s| RoutingValues::read(&s.before.record, channel).ok());
                 let ours = state.swap().filter(|_| state.is_on_fallback()).zip(before.as_ref());
                 let expected = ours.map(|(s, before)| before.after(&s.wrote)).or_else(|| self.known.get(&key).cloned());
                 let now = values[channel.index()].clone();
@@ -47,7 +47,7 @@ impl Desk {
                     known.push((number, now));
                     continue;
                 };
-                let differences = Values::differences(before.as_ref().unwrap_or(&expected), &expected, &now);
+                let differences = RoutingValues::differences(before.as_ref().unwrap_or(&expected), &expected, &now);
                 if !differences.is_empty() && self.asked.insert(key) {
                     self.ask_who(at, sid, Drifted { number, channel, differences, now, actor: None });
                 }
@@ -58,7 +58,7 @@ impl Desk {
 
     /// What numbers pointed at when the agent before stopped. A number that we changed later is not
     /// what it was then.
-    pub fn recall(&mut self, known: Vec<(E164, Time, Values)>) {
+    pub fn recall(&mut self, known: Vec<(E164, Time, RoutingValues)>) {
         for (number, at, values) in known {
             let channel = values.channel();
             let is_later = self.hands.saga(number, channel).is_none_or(|s| s.since.is_none_or(|t| t <= at));
@@ -69,7 +69,7 @@ impl Desk {
     }
 
     /// From now on numbers are expected to be so.
-    pub(super) async fn know(&mut self, at: Time, known: Vec<(E164, Values)>) {
+    pub(super) async fn know(&mut self, at: Time, known: Vec<(E164, RoutingValues)>) {
         if known.is_empty() {
             return;
         }
@@ -90,7 +90,7 @@ impl Desk {
             }
             if let Some(inbox) = inbox.upgrade() {
                 // The agent may be stopping; the next one sees the same difference.
-                let _ = own.wait(None, inbox.send(Message::Drifted(drifted))).await;
+                let _ = own.wait(None, inbox.send(ControlMessage::Drifted(drifted))).await;
             }
         });
     }

@@ -1,8 +1,8 @@
-//! Where decisions and people's words become orders: the shell around [`Hands`].
+//! Where decisions and people's words become orders: the shell around [`Orders`].
 //!
-//! Part of the engine's task, and thus the only one that changes [`Hands`]. Every change is an entry
+//! Part of the engine's task, and thus the only one that changes [`Orders`]. Every change is an entry
 //! that is in the journal first. Whether an order is the detector's, an operator's, or one that an
-//! earlier agent left half done, it is sent to the executor at one place, [`Desk::dispatch`].
+//! earlier agent left half done, it is sent to the executor at one place, [`Controller::dispatch`].
 
 mod command;
 mod drift;
@@ -18,30 +18,30 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use super::probe::Ask;
-use super::{Message, Role, Shared};
-use crate::agent::control::view::View;
-use crate::agent::control::write_guard::Gate;
+use super::probe::ProbeRequest;
+use super::{ControlMessage, Role, Shared};
+use crate::agent::control::view::EngineView;
+use crate::agent::control::write_guard::WriteGuard;
 use crate::agent::execute::{Journaled, Work};
-use crate::agent::incidents::Newsroom;
+use crate::agent::incidents::IncidentTracker;
 use crate::agent::poll::fallback;
 use crate::core::detect::engine::Engine;
-use crate::core::detect::ledger::Change;
+use crate::core::detect::ledger::OutcomeChange;
 use crate::core::model::decision::{Action, Decision, DecisionId};
 use crate::core::model::guard::Strength;
 use crate::core::model::id::{Channel, E164, GroupName};
-use crate::core::model::order::{Act, By, End, FallbackState};
+use crate::core::model::order::{By, FallbackState, Operation, OrderResult};
 use crate::core::model::reason::Outcome;
 use crate::core::model::time::Time;
-use crate::core::probe::Settings;
+use crate::core::probe::ProbeSettings;
 use crate::core::rollback::entry::Entry;
-use crate::core::rollback::guard::Sight;
-use crate::core::rollback::orders::{Hands, Watch};
-use crate::core::routing::values::Values;
+use crate::core::rollback::guard::Freshness;
+use crate::core::rollback::orders::{Orders, Surroundings};
+use crate::core::routing::values::RoutingValues;
 use crate::store::StoreError;
 
-pub use command::{Answer, Refusal, Word};
-pub use drift::{Drifted, Looked};
+pub use command::{CommandAnswer, OperatorCommand, Refusal};
+pub use drift::{Drifted, ObservedRouting};
 
 /// What our numbers point at is read anew within this.
 const READ_WITHIN: Duration = Duration::from_secs(180);
@@ -52,23 +52,23 @@ const AGAIN: Duration = Duration::from_secs(60);
 /// How swaps are put to the test.
 pub struct Probing {
     /// Where test calls are asked for; without it there are none.
-    pub ask: Option<mpsc::Sender<Ask>>,
+    pub ask: Option<mpsc::Sender<ProbeRequest>>,
     /// How each group is probed.
-    pub groups: Vec<Option<Settings>>,
+    pub groups: Vec<Option<ProbeSettings>>,
 }
 
-pub struct Desk {
+pub struct Controller {
     shared: Shared,
     role: Role,
-    pub hands: Hands,
+    pub hands: Orders,
     /// Told of every entry.
-    pub news: Newsroom,
-    gate: Gate,
+    pub news: IncidentTracker,
+    gate: WriteGuard,
     execute: mpsc::Sender<Work>,
     /// Sent to the executor and not ended.
     dispatched: BTreeSet<(DecisionId, E164)>,
     /// Each number's routing as it should be.
-    known: HashMap<(E164, Channel), Values>,
+    known: HashMap<(E164, Channel), RoutingValues>,
     /// Asking who changed a number.
     asking: JoinSet<()>,
     asked: BTreeSet<(E164, Channel)>,
@@ -79,29 +79,29 @@ pub struct Desk {
     /// Stages that were said to wait.
     said: BTreeSet<DecisionId>,
     /// Where test calls are asked for, and how each group is probed.
-    prober: Option<mpsc::Sender<Ask>>,
-    probes: Vec<Option<Settings>>,
+    prober: Option<mpsc::Sender<ProbeRequest>>,
+    probes: Vec<Option<ProbeSettings>>,
     /// Swaps that were put to the test.
-    proofs: HashMap<(E164, Channel), proof::Asked>,
-    inbox: mpsc::WeakSender<Message>,
+    proofs: HashMap<(E164, Channel), proof::ProofAttempt>,
+    inbox: mpsc::WeakSender<ControlMessage>,
     /// The journal could not be written: not again before this.
     journal_again: Time,
     /// The journal contradicts itself: a fault of ours, after which nothing may be done.
     pub fault: Option<String>,
 }
 
-impl Desk {
+impl Controller {
     pub fn new(
         shared: Shared,
         role: Role,
-        hands: Hands,
-        news: Newsroom,
-        gate: Gate,
+        hands: Orders,
+        news: IncidentTracker,
+        gate: WriteGuard,
         execute: mpsc::Sender<Work>,
         probing: Probing,
-    ) -> Desk {
+    ) -> Controller {
         let inbox = shared.inbox.downgrade();
-        Desk {
+        Controller {
             shared,
             role,
             hands,
@@ -162,12 +162,12 @@ impl Desk {
     }
 
     /// The routing that an order under way will leave.
-    fn expected(&self, number: E164, channel: Channel) -> Option<Values> {
-        use crate::core::rollback::saga::State;
+    fn expected(&self, number: E164, channel: Channel) -> Option<RoutingValues> {
+        use crate::core::rollback::saga::SagaState;
         let state = self.hands.state(number, channel);
         let swap = state.swap()?;
-        let before = Values::read(&swap.before.record, channel).ok()?;
-        let is_restore = matches!(state, State::RestoreWritten { .. });
+        let before = RoutingValues::read(&swap.before.record, channel).ok()?;
+        let is_restore = matches!(state, SagaState::RestoreWritten { .. });
         Some(if is_restore { before } else { before.after(&swap.wrote) })
     }
 
@@ -179,7 +179,7 @@ impl Desk {
         decision: DecisionId,
         channel: Channel,
         number: E164,
-        end: End,
+        end: OrderResult,
         detail: &str,
     ) {
         let roster = &self.shared.roster;
@@ -189,9 +189,9 @@ impl Desk {
         let took = journaled.at.since(progress.at);
         match order.act {
             // Counted once: when its test is over, if there is to be one.
-            Act::Rollback if end == End::Written && self.can_prove(number, channel) => {}
-            Act::Rollback => metrics.rollback(&order.group, channel, order.by.label(), end, took),
-            Act::Restore => metrics.restore(&order.group, channel, end),
+            Operation::Rollback if end == OrderResult::Written && self.can_prove(number, channel) => {}
+            Operation::Rollback => metrics.rollback(&order.group, channel, order.by.label(), end, took),
+            Operation::Restore => metrics.restore(&order.group, channel, end),
         }
         let act = order.act.label();
         if end.is_as_asked() {
@@ -207,13 +207,13 @@ impl Desk {
             metrics.drift(ix, channel, false);
         }
         if state.is_on_fallback() {
-            if order.act == Act::Rollback {
+            if order.act == Operation::Rollback {
                 engine.rolled_back(journaled.at, ix, channel);
             }
         } else {
             match order.act {
-                Act::Restore => engine.restored(journaled.at, ix, channel),
-                Act::Rollback => {
+                Operation::Restore => engine.restored(journaled.at, ix, channel),
+                Operation::Rollback => {
                     let again = self.hands.not_before(number, channel).unwrap_or(journaled.at);
                     engine.not_rolled_back(ix, channel, again);
                 }
@@ -244,7 +244,7 @@ impl Desk {
         Some(Arc::new(decision))
     }
 
-    pub fn settled(&mut self, change: &Change) {
+    pub fn settled(&mut self, change: &OutcomeChange) {
         let number = self.shared.roster.number(change.number).e164;
         if change.is_inbound && change.is == Outcome::Ok {
             self.hands.served(number, change.channel, change.started_at);
@@ -254,7 +254,7 @@ impl Desk {
     /// Asks the guards, writes what follows, and sends what may be done to the executor.
     pub async fn step(&mut self, engine: &mut Engine, now: Time) {
         let (entries, sight) = {
-            let view = View::of(engine, &self.hands, &self.gate, now);
+            let view = EngineView::of(engine, &self.hands, &self.gate, now);
             let entries = match self.role {
                 Role::Watch => self.hands.step(now, &self.shared.roster, &view),
                 Role::Operator => Vec::new(),
@@ -294,14 +294,14 @@ impl Desk {
 
     /// Sends released numbers to the executor. The detector's orders wait while we are blind: after a
     /// restart nothing is carried on before the logs could be read.
-    fn dispatch(&mut self, sight: [Sight; 2]) {
+    fn dispatch(&mut self, sight: [Freshness; 2]) {
         if !self.gate.is_leading() {
             return;
         }
         let mut sent = Vec::new();
         for p in self.hands.open_orders() {
             let order = &p.order;
-            let is_watched = self.role == Role::Watch && sight[order.channel.index()] != Sight::Blind;
+            let is_watched = self.role == Role::Watch && sight[order.channel.index()] != Freshness::Blind;
             if order.by == By::Detector && !is_watched && !self.adopted.contains(&order.id) {
                 continue;
             }
@@ -369,8 +369,8 @@ impl Desk {
     }
 
     /// A fallback was looked at.
-    pub async fn fallback(&mut self, engine: &Engine, now: Time, looked: fallback::Looked) {
-        let fallback::Looked { group, channel, mut state, mut detail } = looked;
+    pub async fn fallback(&mut self, engine: &Engine, now: Time, looked: fallback::FallbackChecked) {
+        let fallback::FallbackChecked { group, channel, mut state, mut detail } = looked;
         if state != FallbackState::Broken && self.is_what_they_point_at(engine, now, &group, channel) {
             state = FallbackState::Broken;
             detail = "its numbers point at it already: a swap would change nothing".to_owned();

@@ -9,17 +9,17 @@
 
 use std::time::Duration;
 
-use super::Desk;
+use super::Controller;
 use crate::agent::execute::Journaled;
-use crate::agent::probe::{Ask, Probed};
+use crate::agent::probe::{ProbeRequest, Probed};
 use crate::core::detect::engine::Engine;
 use crate::core::model::id::{Channel, E164};
-use crate::core::model::order::{Act, End};
+use crate::core::model::order::{Operation, OrderResult};
 use crate::core::model::time::Time;
-use crate::core::probe::plan::Why;
-use crate::core::probe::{Found, Origin, Settings, Unmeasured, counted};
+use crate::core::probe::plan::ProbePurpose;
+use crate::core::probe::{Origin, ProbeFinding, ProbeSettings, Unmeasured, counted};
 use crate::core::rollback::entry::Entry;
-use crate::core::rollback::saga::State;
+use crate::core::rollback::saga::SagaState;
 
 /// A proof that could not be measured is asked for again after this.
 const PROVE_AGAIN: Duration = Duration::from_secs(300);
@@ -35,23 +35,23 @@ const LATELY: Duration = Duration::from_secs(6 * 3600);
 
 /// A swap that is put to the test.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Asked {
+pub(super) struct ProofAttempt {
     /// When it was made.
     of: Option<Time>,
     /// When to ask once more; none while a test is under way, or when it has said what there is to say.
     again: Option<Time>,
 }
 
-impl Desk {
+impl Controller {
     /// Tells or asks the prober something, if there is one.
-    pub fn ask(&self, ask: Ask) {
+    pub fn ask(&self, ask: ProbeRequest) {
         if let Some(prober) = &self.prober {
             // Full only if the prober is stuck: the schedule finds what is lost here.
             let _ = prober.try_send(ask);
         }
     }
 
-    fn settings(&self, number: E164) -> Option<&Settings> {
+    fn settings(&self, number: E164) -> Option<&ProbeSettings> {
         let ix = self.shared.roster.find(number)?;
         self.probes.get(self.shared.roster.number(ix).group.0 as usize)?.as_ref()
     }
@@ -60,8 +60,8 @@ impl Desk {
     pub(super) fn can_prove(&self, number: E164, channel: Channel) -> bool {
         let is_watched = |ix| self.shared.roster.number(ix).channels[channel.index()];
         // Commands place calls and no messages, and calls from who knows where are not found in the log.
-        let is_seen = |s: &Settings| s.externals.iter().any(|e| e.from.is_some());
-        let can = |s: &Settings| s.from.is_some() || channel == Channel::Voice && is_seen(s);
+        let is_seen = |s: &ProbeSettings| s.externals.iter().any(|e| e.from.is_some());
+        let can = |s: &ProbeSettings| s.from.is_some() || channel == Channel::Voice && is_seen(s);
         self.prober.is_some()
             && self.shared.roster.find(number).is_some_and(is_watched)
             && self.settings(number).is_some_and(can)
@@ -74,7 +74,7 @@ impl Desk {
         }
         let mut wanted = Vec::new();
         for (number, channel, saga) in self.hands.sagas() {
-            let is_wanted = matches!(saga.state, State::ReadBack(_) | State::Restored(_));
+            let is_wanted = matches!(saga.state, SagaState::ReadBack(_) | SagaState::Restored(_));
             let is_late = saga.since.is_none_or(|t| t + LATELY < now);
             let asked = self.proofs.get(&(number, channel));
             let is_due = asked.is_none_or(|a| a.of != saga.since || a.again.is_some_and(|at| at <= now));
@@ -83,9 +83,9 @@ impl Desk {
             }
         }
         for (number, channel, since) in wanted {
-            self.proofs.insert((number, channel), Asked { of: since, again: None });
+            self.proofs.insert((number, channel), ProofAttempt { of: since, again: None });
             if let Some(number) = self.shared.roster.find(number) {
-                self.ask(Ask::Prove { number, channel });
+                self.ask(ProbeRequest::Prove { number, channel });
             }
         }
     }
@@ -94,60 +94,62 @@ impl Desk {
     pub async fn probed(&mut self, engine: &mut Engine, now: Time, probed: &Probed) {
         let (channel, number) = (probed.channel, self.shared.roster.number(probed.number).e164);
         let Some(last) = probed.attempts.last() else { return };
-        if last.found == Found::Success {
+        if last.found == ProbeFinding::Success {
             self.hands.served(number, channel, last.started_at);
         }
         let Some(saga) = self.hands.saga(number, channel) else { return };
         let found = match last.found {
-            Found::Failure(_) if counted(&probed.attempts).is_empty() => Found::Error(Unmeasured::Busy),
-            Found::Success if last.entry.is_none() && matches!(last.origin, Origin::External(_)) => {
-                Found::Error(Unmeasured::Unseen)
+            ProbeFinding::Failure(_) if counted(&probed.attempts).is_empty() => ProbeFinding::Error(Unmeasured::Busy),
+            ProbeFinding::Success if last.entry.is_none() && matches!(last.origin, Origin::External(_)) => {
+                ProbeFinding::Error(Unmeasured::Unseen)
             }
-            Found::Success | Found::Failure(_) | Found::Error(_) => last.found,
+            ProbeFinding::Success | ProbeFinding::Failure(_) | ProbeFinding::Error(_) => last.found,
         };
         // What was begun before the swap says nothing of what came after it.
         let Some(since) = saga.since.filter(|t| *t <= probed.attempts[0].started_at) else { return };
-        if let (State::Restored(_), Why::Proof) = (&saga.state, probed.why) {
+        if let (SagaState::Restored(_), ProbePurpose::Proof) = (&saga.state, probed.why) {
             let detail = &last.detail;
             let again = match found {
-                Found::Success => {
+                ProbeFinding::Success => {
                     tracing::info!(%number, %channel, "the restored handler answers a test: {detail}");
                     self.hands.is_verifying(number, channel).then_some(now + VERIFY_AGAIN)
                 }
-                Found::Failure(reason) => {
+                ProbeFinding::Failure(reason) => {
                     tracing::error!(%number, %channel, "the restored handler fails a test: {}: {detail}", reason.text());
                     None
                 }
-                Found::Error(_) => Some(now + PROVE_AGAIN),
+                ProbeFinding::Error(_) => Some(now + PROVE_AGAIN),
             };
-            self.proofs.insert((number, channel), Asked { of: Some(since), again });
+            self.proofs.insert((number, channel), ProofAttempt { of: Some(since), again });
             return;
         }
-        let State::ReadBack(swap) = &saga.state else { return };
+        let SagaState::ReadBack(swap) = &saga.state else { return };
         let decision = swap.order;
         let how = format!("{} from {}", found.text(), last.origin.name());
         let (end, why) = match found {
-            Found::Success if probed.on_fallback => (
-                End::Proven,
+            ProbeFinding::Success if probed.on_fallback => (
+                OrderResult::Proven,
                 format!("the fallback is the effective handler, and a test was answered: {how}: {}", last.detail),
             ),
             // Somebody else has it, or the fallback does: either way it is not what was written.
-            Found::Success => (End::Unproven, "a test was answered, and not by the fallback".to_owned()),
-            Found::Failure(_) => (End::Unproven, format!("the fallback fails a test: {how}: {}", last.detail)),
-            Found::Error(_) => (End::Written, format!("{NOT_YET}: {how}: {}", last.detail)),
+            ProbeFinding::Success => (OrderResult::Unproven, "a test was answered, and not by the fallback".to_owned()),
+            ProbeFinding::Failure(_) => {
+                (OrderResult::Unproven, format!("the fallback fails a test: {how}: {}", last.detail))
+            }
+            ProbeFinding::Error(_) => (OrderResult::Written, format!("{NOT_YET}: {how}: {}", last.detail)),
         };
-        let again = (end == End::Written).then_some(now + PROVE_AGAIN);
+        let again = (end == OrderResult::Written).then_some(now + PROVE_AGAIN);
         // Said once, however often it is tried.
         let said = self.hands.order(decision).and_then(|p| p.ended.get(&number)).map(|(_, detail)| detail.as_str());
         let is_said = said.is_some_and(|s| s.starts_with(NOT_YET));
-        self.proofs.insert((number, channel), Asked { of: Some(since), again });
-        if end == End::Written && is_said {
+        self.proofs.insert((number, channel), ProofAttempt { of: Some(since), again });
+        if end == OrderResult::Written && is_said {
             return;
         }
         let entry = Entry::Result { decision, channel, number, result: end, detail: why.clone() };
         if let Err(error) = self.record(now, vec![entry]).await {
             tracing::error!(%number, %channel, %error, cure = error.cure, "a proof is not in the journal");
-            self.proofs.insert((number, channel), Asked { of: Some(since), again: Some(now + PROVE_AGAIN) });
+            self.proofs.insert((number, channel), ProofAttempt { of: Some(since), again: Some(now + PROVE_AGAIN) });
             return;
         }
         // Written again keeps its place in time: it is the same swap, looked at once more.
@@ -155,15 +157,21 @@ impl Desk {
         if let Some(asked) = self.proofs.get_mut(&(number, channel)) {
             asked.of = since;
         }
-        if end != End::Written {
+        if end != OrderResult::Written {
             let journaled = Journaled { at: now, entries: Vec::new(), began: now };
             self.ended(engine, &journaled, decision, channel, number, end, &why);
         }
     }
 
     /// Why a rollback that was read back is not proven, where it cannot be.
-    pub(super) fn unprovable(&self, act: Act, end: End, number: E164, channel: Channel) -> Option<&'static str> {
-        let is_it = act == Act::Rollback && end == End::Written && !self.can_prove(number, channel);
+    pub(super) fn unprovable(
+        &self,
+        act: Operation,
+        end: OrderResult,
+        number: E164,
+        channel: Channel,
+    ) -> Option<&'static str> {
+        let is_it = act == Operation::Rollback && end == OrderResult::Written && !self.can_prove(number, channel);
         is_it.then_some("not proven: no test call is configured ([group.probe] from)")
     }
 }

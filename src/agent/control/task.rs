@@ -7,11 +7,11 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::Desk;
-use crate::agent::probe::{Ask, Probed};
+use super::Controller;
+use crate::agent::probe::{ProbeRequest, Probed};
 use crate::agent::publish::status::Status;
-use crate::agent::{Batch, Message, Shared};
-use crate::core::detect::engine::{Engine, Event, PhaseChange};
+use crate::agent::{Batch, ControlMessage, Shared};
+use crate::core::detect::engine::{Engine, EngineEvent, PhaseChange};
 use crate::core::model::decision::{Action, Decision, Phase};
 use crate::core::model::id::Channel;
 use crate::core::model::roster::NumberIx;
@@ -32,30 +32,30 @@ const GROUP_PROBES: usize = 5;
 /// Decisions kept for the status.
 const DECISIONS: usize = 50;
 
-pub struct EngineTask {
+pub struct ControlTask {
     shared: Shared,
     engine: Engine,
     decisions: VecDeque<Arc<Decision>>,
     /// Whether each channel could be seen at the last tick. Nothing has been read at the start.
     blind: [bool; 2],
-    desk: Desk,
+    desk: Controller,
     active: watch::Sender<bool>,
     status: watch::Sender<Arc<Status>>,
 }
 
-impl EngineTask {
+impl ControlTask {
     pub fn new(
         shared: Shared,
         engine: Engine,
         earlier: Vec<Arc<Decision>>,
-        desk: Desk,
+        desk: Controller,
         active: watch::Sender<bool>,
         status: watch::Sender<Arc<Status>>,
-    ) -> EngineTask {
-        EngineTask { shared, engine, decisions: earlier.into(), blind: [true; 2], desk, active, status }
+    ) -> ControlTask {
+        ControlTask { shared, engine, decisions: earlier.into(), blind: [true; 2], desk, active, status }
     }
 
-    pub async fn run(mut self, mut inbox: mpsc::Receiver<Message>, stop: CancellationToken) {
+    pub async fn run(mut self, mut inbox: mpsc::Receiver<ControlMessage>, stop: CancellationToken) {
         let clock = self.shared.clock.clone();
         self.tick().await;
         loop {
@@ -83,17 +83,17 @@ impl EngineTask {
         }
     }
 
-    async fn handle(&mut self, message: Message) {
+    async fn handle(&mut self, message: ControlMessage) {
         let now = self.shared.clock.now();
         match message {
-            Message::Batch(batch) => self.take(batch),
-            Message::Looked { at, numbers } => self.desk.looked(at, numbers).await,
-            Message::Journaled(journaled) => self.desk.journaled(&mut self.engine, journaled).await,
-            Message::Drifted(drifted) => self.desk.drifted(&mut self.engine, now, drifted).await,
-            Message::Fallback(looked) => self.desk.fallback(&self.engine, now, looked).await,
-            Message::Probed(probed) => self.probed(now, &probed).await,
-            Message::Ported { numbers, reply } => self.ported(&numbers, reply),
-            Message::Word { word, is_meant, reply } => {
+            ControlMessage::Batch(batch) => self.take(batch),
+            ControlMessage::Looked { at, numbers } => self.desk.looked(at, numbers).await,
+            ControlMessage::Journaled(journaled) => self.desk.journaled(&mut self.engine, journaled).await,
+            ControlMessage::Drifted(drifted) => self.desk.drifted(&mut self.engine, now, drifted).await,
+            ControlMessage::Fallback(looked) => self.desk.fallback(&self.engine, now, looked).await,
+            ControlMessage::Probed(probed) => self.probed(now, &probed).await,
+            ControlMessage::Ported { numbers, reply } => self.ported(&numbers, reply),
+            ControlMessage::Word { word, is_meant, reply } => {
                 let answer = self.desk.word(&mut self.engine, now, word, is_meant).await;
                 // Whoever asked may have gone away.
                 let _ = reply.send(answer);
@@ -118,7 +118,7 @@ impl EngineTask {
     /// Asks for a test call where something might be wrong.
     fn suspect(&self, numbers: impl Iterator<Item = NumberIx>, channel: Channel) {
         for number in numbers {
-            self.desk.ask(Ask::Suspect { number, channel });
+            self.desk.ask(ProbeRequest::Suspect { number, channel });
         }
     }
 
@@ -167,20 +167,20 @@ impl EngineTask {
         }
     }
 
-    async fn tell(&mut self, now: Time, event: Event) {
+    async fn tell(&mut self, now: Time, event: EngineEvent) {
         let roster = &self.shared.roster;
         let metrics = &self.shared.metrics;
         match event {
-            Event::Settled(change) => {
+            EngineEvent::Settled(change) => {
                 metrics.settled(&change);
                 self.desk.settled(&change);
                 if change.is_inbound && change.is.is_curable_failure() {
                     self.suspect(std::iter::once(change.number), change.channel);
                 }
             }
-            Event::Alert { number, code } => metrics.alert(number, code),
-            Event::Phase { number, channel, from, to, why } => {
-                self.desk.ask(Ask::Phase { number, channel, phase: to });
+            EngineEvent::Alert { number, code } => metrics.alert(number, code),
+            EngineEvent::Phase { number, channel, from, to, why } => {
+                self.desk.ask(ProbeRequest::Phase { number, channel, phase: to });
                 let e164 = roster.number(number).e164;
                 let why = match (to, why) {
                     (Phase::Passive, _) => "watched closely for long enough",
@@ -200,7 +200,7 @@ impl EngineTask {
                     tracing::error!(%error, cure = error.cure, "this phase is not in the journal");
                 }
             }
-            Event::Verdict { number, channel, from, to } => {
+            EngineEvent::Verdict { number, channel, from, to } => {
                 if to == Verdict::Silent {
                     self.suspect(std::iter::once(number), channel);
                 }
@@ -216,7 +216,7 @@ impl EngineTask {
                     failing = e.failing, "verdict"
                 );
             }
-            Event::GroupVerdict { group, channel, from, to } => {
+            EngineEvent::GroupVerdict { group, channel, from, to } => {
                 if matches!(to, Verdict::Silent | Verdict::Suspect) {
                     self.suspect(roster.group(group).numbers.iter().copied().take(GROUP_PROBES), channel);
                 }
@@ -226,7 +226,7 @@ impl EngineTask {
                 }
                 tracing::info!(group = %name, %channel, from = from.label(), to = to.label(), "verdict");
             }
-            Event::Decided(decision) => self.decided(now, decision).await,
+            EngineEvent::Decided(decision) => self.decided(now, decision).await,
         }
     }
 

@@ -1,26 +1,26 @@
 //! What the detector knows, as the guards ask it.
 
-use super::write_guard::Gate;
+use super::write_guard::WriteGuard;
 use crate::core::detect::engine::Engine;
 use crate::core::model::decision::Phase;
 use crate::core::model::id::{Channel, E164, GroupName};
 use crate::core::model::source::needed;
 use crate::core::model::time::Time;
 use crate::core::model::verdict::Verdict;
-use crate::core::rollback::guard::Sight;
-use crate::core::rollback::orders::{Hands, Watch};
+use crate::core::rollback::guard::Freshness;
+use crate::core::rollback::orders::{Orders, Surroundings};
 
 /// The state of detection at one instant.
-pub struct View<'a> {
+pub struct EngineView<'a> {
     engine: &'a Engine,
     is_leading: bool,
-    sight: [Sight; 2],
+    sight: [Freshness; 2],
     is_storm: [bool; 2],
 }
 
-impl<'a> View<'a> {
-    pub fn of(engine: &'a Engine, hands: &Hands, gate: &Gate, now: Time) -> View<'a> {
-        View {
+impl<'a> EngineView<'a> {
+    pub fn of(engine: &'a Engine, hands: &Orders, gate: &WriteGuard, now: Time) -> EngineView<'a> {
+        EngineView {
             engine,
             is_leading: gate.is_leading(),
             sight: Channel::ALL.map(|c| sight(engine, now, c)),
@@ -30,18 +30,18 @@ impl<'a> View<'a> {
 }
 
 /// How fresh everything is that `channel` needs.
-fn sight(engine: &Engine, now: Time, channel: Channel) -> Sight {
+fn sight(engine: &Engine, now: Time, channel: Channel) -> Freshness {
     let blind_after = engine.settings().blind_after;
     let one = |source| match engine.polled_at(source) {
-        _ if engine.is_stale(source, now) => Sight::Blind,
-        Some(at) if at + blind_after / 2 < now => Sight::Sick,
-        Some(_) | None => Sight::Clear,
+        _ if engine.is_stale(source, now) => Freshness::Blind,
+        Some(at) if at + blind_after / 2 < now => Freshness::Sick,
+        Some(_) | None => Freshness::Clear,
     };
     needed(channel).into_iter().map(one).max().unwrap_or_default()
 }
 
 /// True if in most groups most numbers fail. With one group there is nothing to compare.
-fn is_storm(engine: &Engine, hands: &Hands, now: Time, channel: Channel) -> bool {
+fn is_storm(engine: &Engine, hands: &Orders, now: Time, channel: Channel) -> bool {
     let roster = engine.roster();
     let fails = |number: E164, verdict: Verdict| {
         let swapped_lately = hands
@@ -65,7 +65,7 @@ fn is_storm(engine: &Engine, hands: &Hands, now: Time, channel: Channel) -> bool
 /// Rollbacks of so long ago still tell of the same storm.
 const LATELY: std::time::Duration = std::time::Duration::from_secs(600);
 
-impl Watch for View<'_> {
+impl Surroundings for EngineView<'_> {
     fn is_leading(&self) -> bool {
         self.is_leading
     }
@@ -86,7 +86,7 @@ impl Watch for View<'_> {
         found.map_or(Verdict::Unknown, |(ix, _)| self.engine.group_verdict(ix, channel).0)
     }
 
-    fn sight(&self, channel: Channel) -> Sight {
+    fn sight(&self, channel: Channel) -> Freshness {
         self.sight[channel.index()]
     }
 

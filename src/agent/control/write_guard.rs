@@ -21,26 +21,26 @@ const LEAST: Duration = Duration::from_secs(5);
 const MARGIN: Duration = Duration::from_secs(2);
 
 #[derive(Clone)]
-pub struct Gate {
+pub struct WriteGuard {
     clock: Clock,
     store: Store,
-    words: Arc<RwLock<Words>>,
+    words: Arc<RwLock<WritePolicy>>,
 }
 
-struct Words {
+struct WritePolicy {
     mode: Mode,
     holds: Vec<Hold>,
 }
 
-impl Gate {
-    pub fn new(clock: Clock, store: Store) -> Gate {
+impl WriteGuard {
+    pub fn new(clock: Clock, store: Store) -> WriteGuard {
         // Closed until somebody says otherwise.
-        let words = Words { mode: Mode::Observe, holds: Vec::new() };
-        Gate { clock, store, words: Arc::new(RwLock::new(words)) }
+        let words = WritePolicy { mode: Mode::Observe, holds: Vec::new() };
+        WriteGuard { clock, store, words: Arc::new(RwLock::new(words)) }
     }
 
     pub fn set(&self, mode: Mode, holds: Vec<Hold>) {
-        *self.words.write().unwrap_or_else(PoisonError::into_inner) = Words { mode, holds };
+        *self.words.write().unwrap_or_else(PoisonError::into_inner) = WritePolicy { mode, holds };
     }
 
     /// True while this agent may act at all.

@@ -2,7 +2,7 @@
 //!
 //! Nothing is written to a number before its whole record and the intent are on the disk (law 1).
 //! Success is not Twilio's 200 but the effective handler as read back afterwards. The numbers of one
-//! order are written at the same time, as many at once as Twilio bears; each asks the [`Gate`] right
+//! order are written at the same time, as many at once as Twilio bears; each asks the [`WriteGuard`] right
 //! before its write. What was journaled is reported to the engine's task, which folds it.
 //!
 //! An order that an earlier agent began is carried on by the same code: a number whose intent is in
@@ -19,18 +19,18 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::routing::RoutingReader;
-use super::{Message, Shared};
-use crate::agent::control::write_guard::Gate;
-use crate::agent::execute::write::{Found, Job, Wrote, write};
+use super::{ControlMessage, Shared};
+use crate::agent::control::write_guard::WriteGuard;
+use crate::agent::execute::write::{WriteJob, WriteResult, WriteState, write};
 use crate::core::model::guard::Guard;
 use crate::core::model::id::{Channel, E164, NumberSid};
-use crate::core::model::order::{Act, End, FallbackState, Form, Order};
+use crate::core::model::order::{FallbackState, Operation, Order, OrderResult, UpdateParams};
 use crate::core::model::time::Time;
 use crate::core::rollback::entry::Entry;
-use crate::core::rollback::saga::State;
-use crate::core::routing::values::Values;
+use crate::core::rollback::saga::SagaState;
+use crate::core::routing::values::RoutingValues;
 use crate::store::journal::sha256;
-use crate::store::{Problem, StoreError};
+use crate::store::{StoreError, StoreProblem};
 use crate::twilio::Error;
 use crate::twilio::wire::NumberRead;
 
@@ -48,7 +48,7 @@ const READ_AGAIN: Duration = Duration::from_secs(5);
 pub struct Work {
     pub order: Arc<Order>,
     /// Each with its state as the journal has it.
-    pub numbers: Vec<(E164, State)>,
+    pub numbers: Vec<(E164, SagaState)>,
     pub fallback: FallbackState,
 }
 
@@ -66,17 +66,17 @@ struct Abandoned;
 
 pub struct Executor {
     shared: Shared,
-    gate: Gate,
+    gate: WriteGuard,
     reader: RoutingReader,
     /// Where results go.
-    report: mpsc::Sender<Message>,
+    report: mpsc::Sender<ControlMessage>,
     stop: CancellationToken,
     began: Time,
 }
 
 /// A number with what is to be written to it.
 struct Planned {
-    job: Job,
+    job: WriteJob,
     sid: NumberSid,
     /// Of a rollback.
     fallback: Option<String>,
@@ -86,10 +86,15 @@ struct Planned {
     is_written: bool,
 }
 
-type Ends = Vec<(E164, End, String)>;
+type Ends = Vec<(E164, OrderResult, String)>;
 
 impl Executor {
-    pub fn new(shared: Shared, gate: Gate, report: mpsc::Sender<Message>, stop: CancellationToken) -> Executor {
+    pub fn new(
+        shared: Shared,
+        gate: WriteGuard,
+        report: mpsc::Sender<ControlMessage>,
+        stop: CancellationToken,
+    ) -> Executor {
         let reader = RoutingReader::new(shared.client.clone(), &shared.roster);
         let began = shared.clock.now();
         Executor { shared, gate, reader, report, stop, began }
@@ -120,8 +125,8 @@ impl Executor {
         self.began = self.shared.clock.now();
         // Where work is abandoned, the log has said why.
         let _ = match work.order.act {
-            Act::Rollback => self.roll_back(work).await,
-            Act::Restore => self.restore(work).await,
+            Operation::Rollback => self.roll_back(work).await,
+            Operation::Restore => self.restore(work).await,
         };
     }
 
@@ -131,7 +136,7 @@ impl Executor {
         let mut states = BTreeMap::new();
         for (number, state) in &work.numbers {
             if state.is_on_fallback() && !state.is_under_way() {
-                ends.push((*number, End::Written, "it is on the fallback already".to_owned()));
+                ends.push((*number, OrderResult::Written, "it is on the fallback already".to_owned()));
             } else {
                 states.insert(*number, state);
             }
@@ -139,7 +144,7 @@ impl Executor {
         let reads = match self.read(&mut states, channel, &mut ends).await {
             Ok(reads) => reads,
             Err(error) => {
-                ends.extend(states.keys().map(|n| (*n, End::Failed, error.to_string())));
+                ends.extend(states.keys().map(|n| (*n, OrderResult::Failed, error.to_string())));
                 return self.end(work, ends).await;
             }
         };
@@ -156,14 +161,14 @@ impl Executor {
                         entries.push(Entry::Snapshot { decision, channel, number, sid, record, sha256 });
                         entries.push(Entry::Checked { decision, channel, number, fallback: work.fallback });
                         let form = plan.job.form.clone();
-                        entries.push(Entry::Intent { decision, channel, number, sid, act: Act::Rollback, form });
+                        entries.push(Entry::Intent { decision, channel, number, sid, act: Operation::Rollback, form });
                     }
                     planned.push(plan);
                 }
                 Err((end, why)) => ends.push((number, end, why)),
             }
         }
-        let missing = |n: &E164| (*n, End::Refused, "it is not in the account".to_owned());
+        let missing = |n: &E164| (*n, OrderResult::Refused, "it is not in the account".to_owned());
         ends.extend(states.keys().map(missing));
         // Law 1: on the disk before anything is written.
         if let Err(error) = self.shared.append(self.shared.clock.now(), &entries).await {
@@ -173,18 +178,24 @@ impl Executor {
         self.write_and_read_back(work, planned, ends).await
     }
 
-    fn plan_rollback(&self, work: &Work, read: &NumberRead, state: &State) -> Result<Planned, (End, String)> {
+    fn plan_rollback(
+        &self,
+        work: &Work,
+        read: &NumberRead,
+        state: &SagaState,
+    ) -> Result<Planned, (OrderResult, String)> {
         let Order { id, channel, ref group, .. } = *work.order;
         let number = read.record.number;
-        let failed = |e: crate::core::routing::values::BadRecord| (End::Failed, e.to_string());
-        let ix = self.shared.roster.find(number).ok_or((End::Refused, "it is not ours".to_owned()))?;
+        let failed = |e: crate::core::routing::values::BadRecord| (OrderResult::Failed, e.to_string());
+        let ix = self.shared.roster.find(number).ok_or((OrderResult::Refused, "it is not ours".to_owned()))?;
         let fallback = self.shared.roster.group_of(ix).fallback(channel).map(str::to_owned);
-        let fallback = fallback.ok_or((End::Refused, "its group has no fallback for this channel".to_owned()))?;
-        let now = Values::read(&read.raw, channel).map_err(failed)?;
-        let job = |form: Form, unwritten: Values| {
+        let fallback =
+            fallback.ok_or((OrderResult::Refused, "its group has no fallback for this channel".to_owned()))?;
+        let now = RoutingValues::read(&read.raw, channel).map_err(failed)?;
+        let job = |form: UpdateParams, unwritten: RoutingValues| {
             let written = unwritten.after(&form);
             let (group, sid) = (group.clone(), read.record.sid);
-            Job { group, number, channel, sid, form, unwritten, written, force: false }
+            WriteJob { group, number, channel, sid, form, unwritten, written, force: false }
         };
         let sid = read.record.sid;
         let planned = |job, is_intended, is_written| Planned {
@@ -195,30 +206,31 @@ impl Executor {
             is_written,
         };
         match state {
-            State::Intended(swap) | State::Written(swap) if swap.order == id => {
-                let before = Values::read(&swap.before.record, channel).map_err(failed)?;
+            SagaState::Intended(swap) | SagaState::Written(swap) if swap.order == id => {
+                let before = RoutingValues::read(&swap.before.record, channel).map_err(failed)?;
                 let job = job(swap.wrote.clone(), before);
-                match job.found(&read.raw).map_err(|e| (End::Failed, e))? {
-                    Found::Written => Ok(planned(job, true, true)),
-                    Found::Unwritten => Ok(planned(job, true, false)),
-                    Found::Foreign(_) => Err((End::Superseded, differences(&job, &now))),
+                match job.found(&read.raw).map_err(|e| (OrderResult::Failed, e))? {
+                    WriteState::Written => Ok(planned(job, true, true)),
+                    WriteState::Unwritten => Ok(planned(job, true, false)),
+                    WriteState::Foreign(_) => Err((OrderResult::Superseded, differences(&job, &now))),
                 }
             }
-            State::Idle
-            | State::Snapshotted { .. }
-            | State::Checked { .. }
-            | State::Intended(_)
-            | State::Written(_)
-            | State::ReadBack(_)
-            | State::Proven(_)
-            | State::Unproven(_)
-            | State::Restoring { .. }
-            | State::RestoreWritten { .. }
-            | State::Restored(_)
-            | State::Failed(_)
-            | State::Refused(_)
-            | State::Superseded { .. } => {
-                let form = read.record.swap(channel, &fallback).map_err(|why| (End::Refused, why.to_string()))?;
+            SagaState::Idle
+            | SagaState::Snapshotted { .. }
+            | SagaState::Checked { .. }
+            | SagaState::Intended(_)
+            | SagaState::Written(_)
+            | SagaState::ReadBack(_)
+            | SagaState::Proven(_)
+            | SagaState::Unproven(_)
+            | SagaState::Restoring { .. }
+            | SagaState::RestoreWritten { .. }
+            | SagaState::Restored(_)
+            | SagaState::Failed(_)
+            | SagaState::Refused(_)
+            | SagaState::Superseded { .. } => {
+                let form =
+                    read.record.swap(channel, &fallback).map_err(|why| (OrderResult::Refused, why.to_string()))?;
                 let form = form.into_iter().map(|(k, v)| (k.to_owned(), v)).collect();
                 Ok(planned(job(form, now), false, false))
             }
@@ -231,20 +243,20 @@ impl Executor {
         let mut states = BTreeMap::new();
         for (number, state) in &work.numbers {
             match state.swap() {
-                Some(_) if matches!(state, State::Superseded { .. }) && !force => {
+                Some(_) if matches!(state, SagaState::Superseded { .. }) && !force => {
                     let why = "somebody else changed it after the rollback; restore it with --force, or leave it";
-                    ends.push((*number, End::Superseded, why.to_owned()));
+                    ends.push((*number, OrderResult::Superseded, why.to_owned()));
                 }
                 Some(_) => {
                     states.insert(*number, state);
                 }
-                None => ends.push((*number, End::Restored, "it is on its own handler".to_owned())),
+                None => ends.push((*number, OrderResult::Restored, "it is on its own handler".to_owned())),
             }
         }
         let reads = match self.read(&mut states, channel, &mut ends).await {
             Ok(reads) => reads,
             Err(error) => {
-                ends.extend(states.keys().map(|n| (*n, End::Failed, error.to_string())));
+                ends.extend(states.keys().map(|n| (*n, OrderResult::Failed, error.to_string())));
                 return self.end(work, ends).await;
             }
         };
@@ -253,37 +265,37 @@ impl Executor {
         for read in &reads {
             let number = read.record.number;
             let Some((state, swap)) = states.remove(&number).and_then(|s| Some((s, s.swap()?))) else { continue };
-            let values =
-                Values::read(&swap.before.record, channel).and_then(|b| Ok((b, Values::read(&read.raw, channel)?)));
+            let values = RoutingValues::read(&swap.before.record, channel)
+                .and_then(|b| Ok((b, RoutingValues::read(&read.raw, channel)?)));
             let (before, now) = match values {
                 Ok(values) => values,
                 Err(bad) => {
-                    ends.push((number, End::Failed, bad.to_string()));
+                    ends.push((number, OrderResult::Failed, bad.to_string()));
                     continue;
                 }
             };
             let ours = before.after(&swap.wrote);
-            let is_intended = matches!(state, State::Restoring { order, .. } | State::RestoreWritten { order, .. } if *order == decision);
+            let is_intended = matches!(state, SagaState::Restoring { order, .. } | SagaState::RestoreWritten { order, .. } if *order == decision);
             let form = before.undo(&swap.wrote);
             let unwritten = if force && !is_intended { now.clone() } else { ours.clone() };
             let written = unwritten.after(&form);
             let sid = read.record.sid;
-            let job = Job { group: group.clone(), number, channel, sid, form, unwritten, written, force };
+            let job = WriteJob { group: group.clone(), number, channel, sid, form, unwritten, written, force };
             let is_written = is_intended && now == job.written;
             if !is_written && !force && now != ours {
                 // Compare and set: it is no longer what the rollback left.
                 let all: Vec<String> =
-                    Values::differences(&before, &ours, &now).iter().map(ToString::to_string).collect();
-                ends.push((number, End::Superseded, format!("somebody else changed it: {}", all.join("; "))));
+                    RoutingValues::differences(&before, &ours, &now).iter().map(ToString::to_string).collect();
+                ends.push((number, OrderResult::Superseded, format!("somebody else changed it: {}", all.join("; "))));
                 continue;
             }
             if !is_intended {
                 let form = job.form.clone();
-                entries.push(Entry::Intent { decision, channel, number, sid, act: Act::Restore, form });
+                entries.push(Entry::Intent { decision, channel, number, sid, act: Operation::Restore, form });
             }
             planned.push(Planned { job, sid, fallback: None, is_intended, is_written });
         }
-        ends.extend(states.keys().map(|n| (*n, End::Failed, "it is not in the account".to_owned())));
+        ends.extend(states.keys().map(|n| (*n, OrderResult::Failed, "it is not in the account".to_owned())));
         if let Err(error) = self.shared.append(self.shared.clock.now(), &entries).await {
             return self.cannot_begin(work, &error).await;
         }
@@ -294,7 +306,7 @@ impl Executor {
     /// Reads the numbers of `states`; those whose SID nobody knows are taken out and end.
     async fn read(
         &mut self,
-        states: &mut BTreeMap<E164, &State>,
+        states: &mut BTreeMap<E164, &SagaState>,
         channel: Channel,
         ends: &mut Ends,
     ) -> Result<Vec<NumberRead>, Error> {
@@ -307,7 +319,7 @@ impl Executor {
                     true
                 }
                 None => {
-                    ends.push((*number, End::Refused, "it is not in the account".to_owned()));
+                    ends.push((*number, OrderResult::Refused, "it is not in the account".to_owned()));
                     false
                 }
             }
@@ -329,14 +341,14 @@ impl Executor {
         let mut taken = Vec::new();
         for plan in planned {
             let number = plan.job.number;
-            match wrote.remove(&plan.sid).unwrap_or(Wrote::Taken) {
-                Wrote::Taken => taken.push(plan),
-                Wrote::Stopped(guard) => ends.push((number, End::Refused, stopped(guard))),
-                Wrote::Failed(why) => ends.push((number, End::Failed, why)),
-                Wrote::Foreign(now) => ends.push((number, End::Superseded, differences(&plan.job, &now))),
-                Wrote::Unknown(why) => {
+            match wrote.remove(&plan.sid).unwrap_or(WriteResult::Taken) {
+                WriteResult::Taken => taken.push(plan),
+                WriteResult::Stopped(guard) => ends.push((number, OrderResult::Refused, stopped(guard))),
+                WriteResult::Failed(why) => ends.push((number, OrderResult::Failed, why)),
+                WriteResult::Foreign(now) => ends.push((number, OrderResult::Superseded, differences(&plan.job, &now))),
+                WriteResult::Unknown(why) => {
                     // It may have happened: nothing less may be said.
-                    ends.push((number, End::Unproven, why));
+                    ends.push((number, OrderResult::Unproven, why));
                 }
             }
         }
@@ -348,9 +360,9 @@ impl Executor {
             let (end, detail) = match &reads {
                 Ok(reads) => verdict(plan, reads.iter().find(|r| r.record.sid == plan.sid)),
                 Err(error) if plan.fallback.is_some() => {
-                    (End::Unproven, format!("written, but it cannot be read back: {error}"))
+                    (OrderResult::Unproven, format!("written, but it cannot be read back: {error}"))
                 }
-                Err(error) => (End::Unproven, format!("restored, but it cannot be read back: {error}")),
+                Err(error) => (OrderResult::Unproven, format!("restored, but it cannot be read back: {error}")),
             };
             ends.push((plan.job.number, end, detail));
         }
@@ -378,7 +390,7 @@ impl Executor {
     }
 
     /// Writes all at the same time, except what is written already.
-    async fn write(&self, planned: &[Planned]) -> BTreeMap<NumberSid, Wrote> {
+    async fn write(&self, planned: &[Planned]) -> BTreeMap<NumberSid, WriteResult> {
         let clock = &self.shared.clock;
         let mut tasks = JoinSet::new();
         let mut wrote = BTreeMap::new();
@@ -386,7 +398,7 @@ impl Executor {
             let (client, gate, job, own) =
                 (self.shared.client.clone(), self.gate.clone(), plan.job.clone(), clock.clone());
             // Should the task break, what it did cannot be told.
-            wrote.insert(plan.sid, Wrote::Unknown("the task that wrote it broke".to_owned()));
+            wrote.insert(plan.sid, WriteResult::Unknown("the task that wrote it broke".to_owned()));
             clock.spawn(&mut tasks, async move { (job.sid, write(&client, &own, &gate, &job).await) });
         }
         while let Some(Some(joined)) = clock.wait(None, tasks.join_next()).await {
@@ -400,10 +412,10 @@ impl Executor {
     async fn cannot_begin(&mut self, work: &Work, error: &StoreError) -> Result<(), Abandoned> {
         let why = format!("nothing was written, since the journal cannot be: {error}");
         tracing::error!(decision = %work.order.id, cure = error.cure, "{why}");
-        if error.problem == Problem::Deposed {
+        if error.problem == StoreProblem::Deposed {
             return Err(Abandoned);
         }
-        let ends = work.numbers.iter().map(|(n, _)| (*n, End::Failed, why.clone())).collect();
+        let ends = work.numbers.iter().map(|(n, _)| (*n, OrderResult::Failed, why.clone())).collect();
         self.end(work, ends).await
     }
 
@@ -419,7 +431,7 @@ impl Executor {
         while let Err(error) = self.shared.append(clock.now(), &entries).await {
             tracing::error!(%error, cure = error.cure, "what was done is not in the journal yet");
             let is_over = clock.wait(Some(clock.now() + JOURNAL_AGAIN), self.stop.cancelled()).await.is_some();
-            if is_over || error.problem == Problem::Deposed {
+            if is_over || error.problem == StoreProblem::Deposed {
                 // At the next start the intents are found open and settled by looking.
                 return Err(Abandoned);
             }
@@ -431,7 +443,7 @@ impl Executor {
     async fn tell(&self, entries: Vec<Entry>) {
         if !entries.is_empty() {
             let at = self.shared.clock.now();
-            let message = Message::Journaled(Journaled { at, entries, began: self.began });
+            let message = ControlMessage::Journaled(Journaled { at, entries, began: self.began });
             // The engine may have ended; the journal has it.
             let _ = self.shared.clock.wait(None, self.report.send(message)).await;
         }
@@ -442,28 +454,28 @@ fn stopped(guard: Guard) -> String {
     format!("not written: {}", guard.text())
 }
 
-fn differences(job: &Job, now: &Values) -> String {
+fn differences(job: &WriteJob, now: &RoutingValues) -> String {
     let all: Vec<String> =
-        Values::differences(&job.unwritten, &job.written, now).iter().map(ToString::to_string).collect();
+        RoutingValues::differences(&job.unwritten, &job.written, now).iter().map(ToString::to_string).collect();
     format!("somebody else changed it meanwhile: {}", all.join("; "))
 }
 
 /// What became of a write, from what was read back, which has the last word.
-fn verdict(plan: &Planned, read: Option<&NumberRead>) -> (End, String) {
+fn verdict(plan: &Planned, read: Option<&NumberRead>) -> (OrderResult, String) {
     let Some(read) = read else {
-        return (End::Unproven, "it is no longer in the account".to_owned());
+        return (OrderResult::Unproven, "it is no longer in the account".to_owned());
     };
     let handler = read.record.handler(plan.job.channel);
     match &plan.fallback {
-        Some(fallback) if handler.is_url(fallback) => (End::Written, format!("now answered by {handler}")),
-        Some(_) => (End::Unproven, format!("Twilio took the write, but {handler} still answers")),
-        None => match Values::read(&read.raw, plan.job.channel) {
-            Ok(now) if now == plan.job.written => (End::Restored, format!("now answered by {handler}")),
+        Some(fallback) if handler.is_url(fallback) => (OrderResult::Written, format!("now answered by {handler}")),
+        Some(_) => (OrderResult::Unproven, format!("Twilio took the write, but {handler} still answers")),
+        None => match RoutingValues::read(&read.raw, plan.job.channel) {
+            Ok(now) if now == plan.job.written => (OrderResult::Restored, format!("now answered by {handler}")),
             Ok(now) if now == plan.job.unwritten => {
-                (End::Failed, format!("Twilio took the write, but {handler} still answers"))
+                (OrderResult::Failed, format!("Twilio took the write, but {handler} still answers"))
             }
-            Ok(now) => (End::Superseded, differences(&plan.job, &now)),
-            Err(bad) => (End::Unproven, bad.to_string()),
+            Ok(now) => (OrderResult::Superseded, differences(&plan.job, &now)),
+            Err(bad) => (OrderResult::Unproven, bad.to_string()),
         },
     }
 }

@@ -6,12 +6,12 @@
 
 use std::time::Duration;
 
-use crate::agent::control::write_guard::Gate;
+use crate::agent::control::write_guard::WriteGuard;
 use crate::clock::Clock;
 use crate::core::model::guard::Guard;
 use crate::core::model::id::{Channel, E164, GroupName, NumberSid};
-use crate::core::model::order::Form;
-use crate::core::routing::values::Values;
+use crate::core::model::order::UpdateParams;
+use crate::core::routing::values::RoutingValues;
 use crate::twilio::Client;
 
 /// Writes of one number for one order, at the most.
@@ -25,59 +25,59 @@ const LOOK_AFTER: Duration = Duration::from_secs(1);
 
 /// What is to be written, and how to tell whether it was.
 #[derive(Debug, Clone)]
-pub struct Job {
+pub struct WriteJob {
     pub group: GroupName,
     pub number: E164,
     pub channel: Channel,
     pub sid: NumberSid,
-    pub form: Form,
+    pub form: UpdateParams,
     /// The number's routing without the write.
-    pub unwritten: Values,
+    pub unwritten: RoutingValues,
     /// And with it.
-    pub written: Values,
+    pub written: RoutingValues,
     /// Write over what somebody else has changed.
     pub force: bool,
 }
 
 /// What was found when a number was looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Found {
+pub enum WriteState {
     Written,
     Unwritten,
     /// Somebody else changed it.
-    Foreign(Values),
+    Foreign(RoutingValues),
 }
 
 /// How a write ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Wrote {
+pub enum WriteResult {
     Taken,
     /// Nothing was written.
     Stopped(Guard),
     /// Nothing was written.
     Failed(String),
-    Foreign(Values),
+    Foreign(RoutingValues),
     /// It cannot be told.
     Unknown(String),
 }
 
-impl Job {
+impl WriteJob {
     /// Tells from a record what has happened.
-    pub fn found(&self, record: &str) -> Result<Found, String> {
-        let now = Values::read(record, self.channel).map_err(|e| e.to_string())?;
+    pub fn found(&self, record: &str) -> Result<WriteState, String> {
+        let now = RoutingValues::read(record, self.channel).map_err(|e| e.to_string())?;
         Ok(if now == self.written {
-            Found::Written
+            WriteState::Written
         } else if now == self.unwritten || self.force {
-            Found::Unwritten
+            WriteState::Unwritten
         } else {
-            Found::Foreign(now)
+            WriteState::Foreign(now)
         })
     }
 }
 
 /// Writes, if nothing stands against it.
 #[tracing::instrument(skip_all, fields(number = %job.number, channel = %job.channel))]
-pub async fn write(client: &Client, clock: &Clock, gate: &Gate, job: &Job) -> Wrote {
+pub async fn write(client: &Client, clock: &Clock, gate: &WriteGuard, job: &WriteJob) -> WriteResult {
     let form: Vec<(&'static str, String)> = crate::core::routing::values::fields(job.channel)
         .iter()
         .filter_map(|f| {
@@ -89,28 +89,28 @@ pub async fn write(client: &Client, clock: &Clock, gate: &Gate, job: &Job) -> Wr
     for attempt in 0..ATTEMPTS {
         let within = match gate.pass(&job.group, job.number, job.channel) {
             Ok(within) => within,
-            Err(guard) => return Wrote::Stopped(guard),
+            Err(guard) => return WriteResult::Stopped(guard),
         };
         match clock.timeout(within, client.update_number(job.sid, &form)).await {
-            Ok(Ok(_)) => return Wrote::Taken,
+            Ok(Ok(_)) => return WriteResult::Taken,
             // Whether or not it was processed: it is looked at before it is tried again.
             Ok(Err(error)) if error.is_passing() => said = error.to_string(),
-            Ok(Err(error)) => return Wrote::Failed(error.to_string()),
+            Ok(Err(error)) => return WriteResult::Failed(error.to_string()),
             Err(timed_out) => said = timed_out.to_string(),
         }
         tracing::warn!(number = %job.number, channel = %job.channel, said, "looking whether this write has happened");
         clock.sleep(LOOK_AFTER * (1 << attempt)).await;
         match look(client, clock, job).await {
-            Ok(Found::Written) => return Wrote::Taken,
-            Ok(Found::Foreign(now)) => return Wrote::Foreign(now),
-            Ok(Found::Unwritten) => {}
-            Err(unread) => return Wrote::Unknown(format!("{said}; and it cannot be read: {unread}")),
+            Ok(WriteState::Written) => return WriteResult::Taken,
+            Ok(WriteState::Foreign(now)) => return WriteResult::Foreign(now),
+            Ok(WriteState::Unwritten) => {}
+            Err(unread) => return WriteResult::Unknown(format!("{said}; and it cannot be read: {unread}")),
         }
     }
-    Wrote::Failed(said)
+    WriteResult::Failed(said)
 }
 
-async fn look(client: &Client, clock: &Clock, job: &Job) -> Result<Found, String> {
+async fn look(client: &Client, clock: &Clock, job: &WriteJob) -> Result<WriteState, String> {
     let mut said = String::new();
     for i in 0..LOOKS {
         if i > 0 {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::agent::{Message, Shared};
+use crate::agent::{ControlMessage, Shared};
 use crate::core::model::id::{Channel, GroupName};
 use crate::core::model::order::FallbackState;
 use crate::core::routing::twiml::examine;
@@ -27,7 +27,7 @@ const SILENT: u32 = 3;
 
 /// What was found of one fallback.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Looked {
+pub struct FallbackChecked {
     pub group: GroupName,
     pub channel: Channel,
     pub state: FallbackState,
@@ -63,9 +63,9 @@ async fn round(shared: &Shared, silent: &mut HashMap<String, u32>) -> Duration {
                 next = AGAIN;
             }
             let (state, detail) = found[url].clone();
-            let looked = Looked { group: group.name.clone(), channel, state, detail };
+            let looked = FallbackChecked { group: group.name.clone(), channel, state, detail };
             // The inbox closes only when the agent stops.
-            let _ = shared.clock.wait(None, shared.inbox.send(Message::Fallback(looked))).await;
+            let _ = shared.clock.wait(None, shared.inbox.send(ControlMessage::Fallback(looked))).await;
         }
     }
     next

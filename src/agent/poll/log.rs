@@ -6,12 +6,12 @@ use crate::core::detect::observation::{Alert, Call, Message, Observation};
 use crate::core::model::id::CallSid;
 use crate::core::model::source::Source;
 use crate::core::model::time::Time;
-use crate::twilio::wire::{self, BadRow, Listed, Row};
-use crate::twilio::{AlertLevel, Client, Entry, Pager};
+use crate::twilio::wire::{self, BadRow, Listed, WireRow};
+use crate::twilio::{AlertLevel, Client, LogEntry, Pager};
 
 /// One of the three logs: how it is listed and what its entries are.
-pub trait Log: Send + 'static {
-    type Listed: Listed<Item: Entry + Hash + Clone + Send> + Send + Sync;
+pub trait TwilioLog: Send + 'static {
+    type Listed: Listed<Item: LogEntry + Hash + Clone + Send> + Send + Sync;
     const SOURCE: Source;
     /// Every walk goes through the whole overlap: entries come late and out of order, and are few.
     const ALWAYS_FULL: bool;
@@ -23,15 +23,15 @@ pub trait Log: Send + 'static {
     /// When the entry could first have been in the log in its final state.
     fn ended_at(item: &<Self::Listed as Listed>::Item) -> Option<Time>;
     /// Fetches one entry, where that is possible.
-    fn fetch(client: &Client, sid: u128) -> impl Future<Output = Option<Fetched<Self>>> + Send;
+    fn fetch(client: &Client, sid: u128) -> impl Future<Output = Option<FetchedRows<Self>>> + Send;
 }
 
-pub type Item<G> = <<G as Log>::Listed as Listed>::Item;
-pub type Fetched<G> = Result<Result<Row<Item<G>>, BadRow>, crate::twilio::Error>;
+pub type Item<G> = <<G as TwilioLog>::Listed as Listed>::Item;
+pub type FetchedRows<G> = Result<Result<WireRow<Item<G>>, BadRow>, crate::twilio::Error>;
 
-pub struct Calls;
+pub struct CallLog;
 
-impl Log for Calls {
+impl TwilioLog for CallLog {
     type Listed = wire::Calls;
     const SOURCE: Source = Source::Calls;
     const ALWAYS_FULL: bool = false;
@@ -52,14 +52,14 @@ impl Log for Calls {
         call.status.is_final().then_some(call.ended_at.unwrap_or(call.started_at))
     }
 
-    async fn fetch(client: &Client, sid: u128) -> Option<Fetched<Calls>> {
+    async fn fetch(client: &Client, sid: u128) -> Option<FetchedRows<CallLog>> {
         Some(client.call(CallSid::from_u128(sid)).await)
     }
 }
 
-pub struct Messages;
+pub struct MessageLog;
 
-impl Log for Messages {
+impl TwilioLog for MessageLog {
     type Listed = wire::Messages;
     const SOURCE: Source = Source::Messages;
     const ALWAYS_FULL: bool = false;
@@ -80,14 +80,14 @@ impl Log for Messages {
         Some(message.sent_at)
     }
 
-    async fn fetch(_: &Client, _: u128) -> Option<Fetched<Messages>> {
+    async fn fetch(_: &Client, _: u128) -> Option<FetchedRows<MessageLog>> {
         None
     }
 }
 
-pub struct Alerts;
+pub struct AlertLog;
 
-impl Log for Alerts {
+impl TwilioLog for AlertLog {
     type Listed = wire::Alerts;
     const SOURCE: Source = Source::Alerts;
     const ALWAYS_FULL: bool = true;
@@ -108,7 +108,7 @@ impl Log for Alerts {
         Some(alert.at)
     }
 
-    async fn fetch(_: &Client, _: u128) -> Option<Fetched<Alerts>> {
+    async fn fetch(_: &Client, _: u128) -> Option<FetchedRows<AlertLog>> {
         None
     }
 }

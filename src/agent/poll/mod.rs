@@ -38,10 +38,10 @@ use crate::core::model::source::Source;
 use crate::core::model::time::Time;
 use crate::metrics::RowResult;
 use crate::store::StoreError;
-use crate::twilio::wire::{BadRow, Listed, Row};
-use crate::twilio::{Client, Entry, LARGEST_PAGE};
+use crate::twilio::wire::{BadRow, Listed, WireRow};
+use crate::twilio::{Client, LARGEST_PAGE, LogEntry};
 use log::Item;
-pub use log::{Alerts, Calls, Log, Messages};
+pub use log::{AlertLog, CallLog, MessageLog, TwilioLog};
 
 /// How far back the deep walk goes: users report entries that came hours late.
 const DEEP: Duration = Duration::from_secs(4 * 3600);
@@ -124,7 +124,7 @@ enum Depth {
 }
 
 /// What one walk has found so far.
-struct Found<G: Log + ?Sized> {
+struct Found<G: TwilioLog + ?Sized> {
     fresh: Vec<(Time, Item<G>)>,
     known: HashMap<u128, Known>,
     /// When the newest entry happened.
@@ -143,7 +143,7 @@ struct Reach {
 }
 
 /// Reads one log for as long as it runs.
-pub struct Poller<G: Log> {
+pub struct Poller<G: TwilioLog> {
     shared: Shared,
     poll: config::Poll,
     known: HashMap<u128, Known>,
@@ -160,7 +160,7 @@ pub struct Poller<G: Log> {
     kind: std::marker::PhantomData<fn() -> G>,
 }
 
-impl<G: Log> Poller<G> {
+impl<G: TwilioLog> Poller<G> {
     /// `polled_at`: when the log was last read in full, by the agent before this one.
     pub fn new(
         shared: Shared,
@@ -300,14 +300,14 @@ impl<G: Log> Poller<G> {
     }
 
     /// Tells what a row is: new, changed, known, not ours, or not to be understood.
-    fn sort(&self, row: Result<Row<Item<G>>, BadRow>, now: Time, reach: Reach, found: &mut Found<G>) {
+    fn sort(&self, row: Result<WireRow<Item<G>>, BadRow>, now: Time, reach: Reach, found: &mut Found<G>) {
         let result = match row {
-            Ok(Row::Foreign(_)) => RowResult::Foreign,
+            Ok(WireRow::Foreign(_)) => RowResult::Foreign,
             Err(bad) => {
                 found.bad.push(bad);
                 RowResult::Bad
             }
-            Ok(Row::Ours(item)) => {
+            Ok(WireRow::Ours(item)) => {
                 let sid = item.sid();
                 let at = <G::Listed as Listed>::time(&item).unwrap_or(now);
                 let open = G::is_open(&item).then_some(now);
@@ -356,7 +356,7 @@ impl<G: Log> Poller<G> {
                 return;
             };
             match answer {
-                Ok(Ok(Row::Foreign(_))) => self.forget(sid, now, found),
+                Ok(Ok(WireRow::Foreign(_))) => self.forget(sid, now, found),
                 Ok(row) => self.sort(row, now, reach, found),
                 Err(e) if e.kind == crate::twilio::ErrorKind::NotFound => self.forget(sid, now, found),
                 Err(error) => {

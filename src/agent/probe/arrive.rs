@@ -10,7 +10,7 @@
 
 use std::time::Duration;
 
-use super::{Context, unmeasured};
+use super::{ProbeContext, unmeasured};
 use crate::core::detect::observation::{Alert, CallStatus};
 use crate::core::detect::outcome::Children;
 use crate::core::model::id::E164;
@@ -18,9 +18,9 @@ use crate::core::model::id::Resource;
 use crate::core::model::source::Source;
 use crate::core::model::time::Time;
 use crate::core::probe::read::{self, Arrived, CallSeen, Expected};
-use crate::core::probe::{Found, Unmeasured};
+use crate::core::probe::{ProbeFinding, Unmeasured};
 use crate::twilio::Error;
-use crate::twilio::probe::{CallLeg, End};
+use crate::twilio::probe::{CallEnd, CallLeg};
 
 /// Before the first look, the second, and each that follows.
 const LOOKS: [Duration; 3] = [Duration::from_secs(2), Duration::from_secs(3), Duration::from_secs(5)];
@@ -53,13 +53,13 @@ impl<'a> Sought<'a> {
 
 /// What was found.
 pub struct Followed {
-    pub found: Found,
+    pub found: ProbeFinding,
     pub entry: Option<Resource>,
     pub detail: String,
 }
 
 /// Follows a call that is over until what it shows is settled.
-pub async fn follow(cx: &Context, sought: &Sought<'_>, expected: &Expected<'_>) -> Followed {
+pub async fn follow(cx: &ProbeContext, sought: &Sought<'_>, expected: &Expected<'_>) -> Followed {
     let clock = &cx.shared.clock;
     let began = clock.now();
     let mut seen_at: Option<Time> = None;
@@ -72,11 +72,11 @@ pub async fn follow(cx: &Context, sought: &Sought<'_>, expected: &Expected<'_>) 
         clock.sleep(looks.next().unwrap_or(LOOKS[2])).await;
         let now = clock.now();
         let read = look_once(cx, sought).await;
-        let Ok(Looked { legs, children, alerts: found_alerts, is_fresh }) = read else {
+        let Ok(LogsRead { legs, children, alerts: found_alerts, is_fresh }) = read else {
             if let Err(error) = read
                 && last_read + DEAF <= now
             {
-                let found = Found::Error(unmeasured(&error));
+                let found = ProbeFinding::Error(unmeasured(&error));
                 return Followed { found, entry: None, detail: format!("the logs cannot be read: {error}") };
             }
             continue;
@@ -122,12 +122,12 @@ pub async fn follow(cx: &Context, sought: &Sought<'_>, expected: &Expected<'_>) 
         if began + cx.search(Source::Calls) + grace + DEAF <= now {
             // A leg that never ends, or is never shown whole.
             let detail = "its end was not shown in time".to_owned();
-            return Followed { found: Found::Error(Unmeasured::LogLate), entry: None, detail };
+            return Followed { found: ProbeFinding::Error(Unmeasured::LogLate), entry: None, detail };
         }
     }
 }
 
-struct Looked {
+struct LogsRead {
     legs: Vec<CallLeg>,
     children: Children,
     /// Of the leg that arrived, or of our own as long as none has.
@@ -137,7 +137,7 @@ struct Looked {
 }
 
 /// One look at the legs, and at the children and alerts of the one that arrived.
-async fn look_once(cx: &Context, sought: &Sought<'_>) -> Result<Looked, Error> {
+async fn look_once(cx: &ProbeContext, sought: &Sought<'_>) -> Result<LogsRead, Error> {
     let client = &cx.shared.client;
     let since = sought.since - STAMPED_OFF;
     let legs = client.legs_between(sought.from, sought.to, since).await?;
@@ -156,7 +156,7 @@ async fn look_once(cx: &Context, sought: &Sought<'_>) -> Result<Looked, Error> {
     } else if let Some(own) = sought.outbound {
         alerts = client.call_alerts(own.sid).await?;
     }
-    Ok(Looked { legs, children, alerts, is_fresh })
+    Ok(LogsRead { legs, children, alerts, is_fresh })
 }
 
 fn began(leg: &CallLeg) -> Time {
@@ -167,7 +167,7 @@ fn began(leg: &CallLeg) -> Time {
 /// there is none, the last.
 fn inbound<'l>(legs: &'l [CallLeg], sought: &Sought<'_>) -> Option<&'l CallLeg> {
     let [since, until] = [sought.since.floor_to_second() - STAMPED_OFF, sought.until + STAMPED_OFF];
-    let arrived = legs.iter().filter(|l| l.end == End::Inbound && (since..=until).contains(&began(l)));
+    let arrived = legs.iter().filter(|l| l.end == CallEnd::Inbound && (since..=until).contains(&began(l)));
     match sought.outbound.map(began) {
         Some(ours) => arrived.min_by_key(|l| began(l).since(ours).max(ours.since(began(l)))),
         None => arrived.max_by_key(|l| began(l)),

@@ -6,13 +6,13 @@
 use std::time::Duration;
 
 use super::arrive::{Sought, follow};
-use super::{Context, Made, listen, unmeasured};
+use super::{Made, ProbeContext, listen, unmeasured};
 use crate::agent::routing::RoutingReader;
 use crate::core::detect::observation::CallStatus;
 use crate::core::model::id::Channel;
 use crate::core::model::time::Time;
 use crate::core::probe::read::Expected;
-use crate::core::probe::{Attempt, Found, Kind, Origin, Settings, Unmeasured};
+use crate::core::probe::{Origin, ProbeAttempt, ProbeFinding, ProbeKind, ProbeSettings, Unmeasured};
 use crate::core::routing::record::NumberRecord;
 use crate::store::StoreError;
 use crate::twilio::Error;
@@ -28,7 +28,7 @@ const QUEUED: Duration = Duration::from_secs(30);
 const BEYOND: Duration = Duration::from_secs(5);
 
 /// A call of these settings can be up for so long after it was asked for.
-pub fn longest(settings: &Settings) -> Duration {
+pub fn longest(settings: &ProbeSettings) -> Duration {
     QUEUED + settings.timeout + settings.time_limit + BEYOND
 }
 
@@ -39,10 +39,10 @@ enum Ended {
 }
 
 /// Makes a call and reads what it shows.
-pub async fn call(cx: &Context, note: i64) -> Made {
+pub async fn call(cx: &ProbeContext, note: i64) -> Made {
     let started_at = cx.shared.clock.now();
-    let attempt = |found, entry, answered_after, detail| Attempt {
-        kind: Kind::Call,
+    let attempt = |found, entry, answered_after, detail| ProbeAttempt {
+        kind: ProbeKind::Call,
         origin: Origin::Twilio,
         started_at,
         ended_at: cx.shared.clock.now(),
@@ -51,7 +51,8 @@ pub async fn call(cx: &Context, note: i64) -> Made {
         answered_after,
         detail,
     };
-    let error = |why, detail| Made { attempt: attempt(Found::Error(why), None, None, detail), on_fallback: false };
+    let error =
+        |why, detail| Made { attempt: attempt(ProbeFinding::Error(why), None, None, detail), on_fallback: false };
     let record = match record(cx, Channel::Voice).await {
         Ok(record) => record,
         Err(e) => return error(unmeasured(&e), e.to_string()),
@@ -83,15 +84,17 @@ pub async fn call(cx: &Context, note: i64) -> Made {
         true => Some(listen::hear(cx, &leg, note, on_fallback).await),
         false => None,
     };
-    if let (Some((Found::Success, said)), true) = (&heard, on_fallback && settings.hear.fallback_marker.is_some()) {
+    if let (Some((ProbeFinding::Success, said)), true) =
+        (&heard, on_fallback && settings.hear.fallback_marker.is_some())
+    {
         // Who heard the fallback's own marker need not wait for what the logs say of it.
         let detail = format!("{} was answered; {said}", leg.sid);
-        return Made { attempt: attempt(Found::Success, None, answered_after, detail), on_fallback };
+        return Made { attempt: attempt(ProbeFinding::Success, None, answered_after, detail), on_fallback };
     }
     let sought = Sought::of_leg(from, to, &leg, hung_up);
     let followed = follow(cx, &sought, &expected).await;
     let (mut found, mut detail) = (followed.found, followed.detail);
-    if let (Found::Success, Some((heard, said))) = (found, heard) {
+    if let (ProbeFinding::Success, Some((heard, said))) = (found, heard) {
         found = heard;
         detail = format!("{detail}; {said}");
     }
@@ -99,7 +102,7 @@ pub async fn call(cx: &Context, note: i64) -> Made {
 }
 
 /// The number's routing as it is now; none of one that is not in the account, as far as is known.
-pub async fn record(cx: &Context, channel: Channel) -> Result<Option<NumberRecord>, Error> {
+pub async fn record(cx: &ProbeContext, channel: Channel) -> Result<Option<NumberRecord>, Error> {
     let Some(sid) = cx.shared.number_sid(cx.number) else { return Ok(None) };
     let mut reader = RoutingReader::new(cx.shared.client.clone(), &cx.shared.roster);
     let read = reader.read(&[sid], channel).await?;
@@ -107,7 +110,7 @@ pub async fn record(cx: &Context, channel: Channel) -> Result<Option<NumberRecor
 }
 
 /// Makes the call, and stays with it until it is over.
-async fn place(cx: &Context, form: &CallForm, note: i64) -> Ended {
+async fn place(cx: &ProbeContext, form: &CallForm, note: i64) -> Ended {
     let (clock, client, settings) = (&cx.shared.clock, &cx.shared.client, &cx.settings);
     let longest = longest(settings);
     let asked_at = clock.now();
@@ -169,7 +172,7 @@ pub fn noted(result: Result<(), StoreError>) {
     }
 }
 
-async fn give_up(cx: &Context, leg: &CallLeg, why: Unmeasured) -> Ended {
+async fn give_up(cx: &ProbeContext, leg: &CallLeg, why: Unmeasured) -> Ended {
     let ended = cx.shared.client.end_call(leg.sid).await;
     let detail = match ended {
         Ok(_) => format!("{} was cancelled", leg.sid),

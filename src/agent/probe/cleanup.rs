@@ -9,13 +9,13 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::super::Shared;
-use crate::agent::control::write_guard::Gate;
+use crate::agent::control::write_guard::WriteGuard;
 use crate::core::model::id::CallSid;
 use crate::core::model::time::Time;
 use crate::store::StoreError;
 use crate::store::probe::Begun;
 use crate::twilio::Error;
-use crate::twilio::probe::End;
+use crate::twilio::probe::CallEnd;
 use crate::twilio::recording::RecordingState;
 
 /// Between looks.
@@ -37,7 +37,7 @@ const ASKED_WITHIN: Duration = Duration::from_secs(120);
 const STAMPED_OFF: Duration = Duration::from_secs(2);
 
 /// Looks now and again, until `stop`.
-pub async fn run(shared: Shared, gate: Gate, stop: CancellationToken) {
+pub async fn run(shared: Shared, gate: WriteGuard, stop: CancellationToken) {
     let clock = &shared.clock;
     let began = clock.now();
     loop {
@@ -101,7 +101,7 @@ async fn find(shared: &Shared, probe: &Begun) -> Result<Option<CallSid>, Error> 
     let legs = shared.client.legs_between(from, probe.number, since).await?;
     let mut calls = legs.iter().filter(|l| {
         let is_then = (since..=since + STAMPED_OFF + ASKED_WITHIN).contains(&l.created_at);
-        l.end == End::Outbound && is_then && !others.iter().any(|p| p.call == Some(l.sid))
+        l.end == CallEnd::Outbound && is_then && !others.iter().any(|p| p.call == Some(l.sid))
     });
     Ok(calls.next().filter(|_| calls.next().is_none()).map(|l| l.sid))
 }

@@ -31,12 +31,12 @@ use tokio::process::Command;
 
 use super::arrive::{Sought, follow};
 use super::call::record;
-use super::{Context, Made, unmeasured};
+use super::{Made, ProbeContext, unmeasured};
 use crate::core::model::id::{Channel, E164};
 use crate::core::model::reason::Reason;
 use crate::core::model::time::Time;
 use crate::core::probe::read::Expected;
-use crate::core::probe::{Attempt, External, Found, Kind, Origin, Unmeasured};
+use crate::core::probe::{External, Origin, ProbeAttempt, ProbeFinding, ProbeKind, Unmeasured};
 use crate::notify::command::PASSED_ON;
 
 /// Most of what a command may say. Beyond that nobody reads it any more.
@@ -48,7 +48,7 @@ const LATER: Duration = Duration::from_secs(60);
 /// What a command says of its call.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Said {
-    pub found: Found,
+    pub found: ProbeFinding,
     pub started_at: Option<Time>,
     pub answered_after: Option<Duration>,
     pub detail: String,
@@ -56,7 +56,7 @@ pub struct Said {
 
 impl Said {
     fn error(detail: String) -> Said {
-        Said { found: Found::Error(Unmeasured::Command), started_at: None, answered_after: None, detail }
+        Said { found: ProbeFinding::Error(Unmeasured::Command), started_at: None, answered_after: None, detail }
     }
 
     /// Reads what a command wrote.
@@ -81,13 +81,13 @@ impl Said {
         };
         let reason = raw.reason.as_deref().unwrap_or("");
         let found = match (raw.result.as_str(), reason) {
-            ("success", _) => Found::Success,
-            ("failure", "") => Found::Failure(Reason::NotArriving),
+            ("success", _) => ProbeFinding::Success,
+            ("failure", "") => ProbeFinding::Failure(Reason::NotArriving),
             ("failure", reason) => match reason.parse::<Reason>() {
-                Ok(reason) => Found::Failure(reason),
+                Ok(reason) => ProbeFinding::Failure(reason),
                 Err(_) => return Said::error(format!("its reason is {:?}, which is none of ours", clip(reason))),
             },
-            ("error", _) => Found::Error(Unmeasured::Command),
+            ("error", _) => ProbeFinding::Error(Unmeasured::Command),
             (other, _) => {
                 return Said::error(format!("its result is {:?}; use success, failure or error", clip(other)));
             }
@@ -180,7 +180,7 @@ pub async fn run(clock: &crate::clock::Clock, external: &External, number: E164,
 }
 
 /// Has the command place a call, and looks for it in Twilio's log where its number is known.
-pub async fn call(cx: &Context, index: usize, nonce: &str) -> Made {
+pub async fn call(cx: &ProbeContext, index: usize, nonce: &str) -> Made {
     let clock = &cx.shared.clock;
     let asked_at = clock.now();
     let external = &cx.settings.externals[index];
@@ -190,14 +190,14 @@ pub async fn call(cx: &Context, index: usize, nonce: &str) -> Made {
     let said_at = clock.now();
     let started_at = said.started_at.filter(|t| *t >= asked_at && *t <= clock.now()).unwrap_or(asked_at);
     let made = |found, entry, on_fallback, detail| {
-        let (kind, origin, ended_at) = (Kind::Call, Origin::External(index), clock.now());
+        let (kind, origin, ended_at) = (ProbeKind::Call, Origin::External(index), clock.now());
         let answered_after = said.answered_after;
-        let attempt = Attempt { kind, origin, started_at, ended_at, found, entry, answered_after, detail };
+        let attempt = ProbeAttempt { kind, origin, started_at, ended_at, found, entry, answered_after, detail };
         Made { attempt, on_fallback }
     };
     let record = match record {
         Ok(record) => record,
-        Err(e) => return made(Found::Error(unmeasured(&e)), None, false, e.to_string()),
+        Err(e) => return made(ProbeFinding::Error(unmeasured(&e)), None, false, e.to_string()),
     };
     let expected = Expected {
         record: record.as_ref(),
@@ -207,13 +207,13 @@ pub async fn call(cx: &Context, index: usize, nonce: &str) -> Made {
     let on_fallback = expected.is_on_fallback(Channel::Voice);
     match (external.from, said.found) {
         // The command heard that nobody was served, or could not tell: the log would add nothing.
-        (_, Found::Error(_)) | (None, _) => made(said.found, None, on_fallback, said.detail.clone()),
+        (_, ProbeFinding::Error(_)) | (None, _) => made(said.found, None, on_fallback, said.detail.clone()),
         (Some(from), _) => {
             let [since, until] = [asked_at, said_at + LATER].map(|t| cx.shared.client.their_time(t));
             let sought = Sought { from, to, since, until, outbound: None, hung_up: true };
             let followed = follow(cx, &sought, &expected).await;
             let found = match (said.found, followed.found) {
-                (Found::Failure(reason), Found::Success) => Found::Failure(reason),
+                (ProbeFinding::Failure(reason), ProbeFinding::Success) => ProbeFinding::Failure(reason),
                 (_, found) => found,
             };
             made(found, followed.entry, on_fallback, format!("{}; {}", said.detail, followed.detail))
@@ -241,12 +241,12 @@ mod tests {
     fn a_result_is_read_and_nothing_else_is_a_failure() {
         let found = |text: &str| Said::parse(text.as_bytes()).found;
         let said = Said::parse(br#"{"result":"success","started_at":"2026-11-21T09:00:03Z","answered_after_s":1.5}"#);
-        assert_eq!((said.found, said.answered_after), (Found::Success, Some(Duration::from_millis(1500))));
+        assert_eq!((said.found, said.answered_after), (ProbeFinding::Success, Some(Duration::from_millis(1500))));
         assert_eq!(said.started_at, "2026-11-21T09:00:03Z".parse().ok());
-        assert_eq!(found(r#"{"result":"failure","reason":"silence"}"#), Found::Failure(Reason::Silence));
-        assert_eq!(found(r#"{"result":"failure"}"#), Found::Failure(Reason::NotArriving));
+        assert_eq!(found(r#"{"result":"failure","reason":"silence"}"#), ProbeFinding::Failure(Reason::Silence));
+        assert_eq!(found(r#"{"result":"failure"}"#), ProbeFinding::Failure(Reason::NotArriving));
         for odd in ["", "{}", r#"{"result":"fine"}"#, r#"{"result":"failure","reason":"x"}"#, r#"{"result":"error"}"#] {
-            assert_eq!(found(odd), Found::Error(Unmeasured::Command), "{odd}");
+            assert_eq!(found(odd), ProbeFinding::Error(Unmeasured::Command), "{odd}");
         }
         let said = Said::parse(br#"{"result":"error","reason":"no route to +12025550123"}"#);
         assert!(!said.detail.contains("202"), "{}", said.detail);
@@ -255,7 +255,7 @@ mod tests {
     #[test]
     fn a_command_gets_the_number_and_no_secret_and_is_killed_in_time() {
         let echo = r#"printf '{"result":"failure","reason":"%s"}' "$([ "$1$RINGBACK_NUMBER$RINGBACK_NONCE" = "+15005550100+15005550100ab12" ] && echo silence)""#;
-        assert_eq!(say(&["/bin/sh", "-c", echo, "sh", "{number}"], 5000).found, Found::Failure(Reason::Silence));
+        assert_eq!(say(&["/bin/sh", "-c", echo, "sh", "{number}"], 5000).found, ProbeFinding::Failure(Reason::Silence));
         let said = say(&["/bin/sh", "-c", "sleep 60"], 50);
         assert!(said.detail.contains("timed out"), "{}", said.detail);
         assert!(say(&["/nowhere/at/all"], 1000).detail.contains("cannot be run"));
@@ -272,12 +272,12 @@ mod tests {
             "sip:+12025550123@example.com refused",
         ] {
             let said = Said::parse(odd.as_bytes());
-            assert_eq!(said.found, Found::Error(Unmeasured::Command), "{odd}");
+            assert_eq!(said.found, ProbeFinding::Error(Unmeasured::Command), "{odd}");
             assert!(!said.detail.contains("2025550123") && said.detail.len() < 160, "{}", said.detail);
         }
         let long = format!(r#"{{"result":"{}"}}"#, "x".repeat(60_000));
         assert!(Said::parse(long.as_bytes()).detail.len() < 160);
-        assert_eq!(Said::parse(b"{\"result\":\"\xff\xfe\"}").found, Found::Error(Unmeasured::Command));
+        assert_eq!(Said::parse(b"{\"result\":\"\xff\xfe\"}").found, ProbeFinding::Error(Unmeasured::Command));
     }
 
     #[test]
@@ -285,7 +285,7 @@ mod tests {
         let began = std::time::Instant::now();
         // Megabytes, and then a result.
         let much = "yes | head -c 9000000; echo '{\"result\":\"success\"}'";
-        assert_eq!(say(&["/bin/sh", "-c", much], 10_000).found, Found::Error(Unmeasured::Command));
+        assert_eq!(say(&["/bin/sh", "-c", much], 10_000).found, ProbeFinding::Error(Unmeasured::Command));
         // Children that keep the pipe open, one of a command that ends and one of a command that does not.
         let file = std::env::temp_dir().join(format!("ringback-child-{}", std::process::id()));
         let left = |then: &str| {
@@ -293,7 +293,7 @@ mod tests {
             let script = format!("{child}printf '{{\"result\":\"success\"}}'{then}");
             say(&["/bin/sh", "-c", &script, "sh", file.to_str().unwrap()], 1500)
         };
-        assert_eq!(left("").found, Found::Success, "what it started does not hold it up");
+        assert_eq!(left("").found, ProbeFinding::Success, "what it started does not hold it up");
         assert!(left("; sleep 60").detail.contains("timed out"));
         assert!(began.elapsed() < Duration::from_secs(8));
         std::thread::sleep(Duration::from_millis(2500));
@@ -305,7 +305,7 @@ mod tests {
         // Cargo sets this one; a notifier's secret has whatever name the configuration gives it.
         assert!(std::env::var_os("CARGO_MANIFEST_DIR").is_some());
         let script = r#"printf '{"result":"failure","reason":"%s"}' "${CARGO_MANIFEST_DIR:-silence}""#;
-        assert_eq!(say(&["/bin/sh", "-c", script], 5000).found, Found::Failure(Reason::Silence));
+        assert_eq!(say(&["/bin/sh", "-c", script], 5000).found, ProbeFinding::Failure(Reason::Silence));
         assert!(say(&["/bin/sh", "-c", "exit 0", "a\0b"], 5000).detail.contains("cannot be run"));
     }
 }

@@ -7,12 +7,12 @@
 
 use std::time::Duration;
 
-use super::Context;
+use super::ProbeContext;
 use super::call::noted;
 use crate::core::detect::observation::CallStatus;
 use crate::core::model::id::CallSid;
 use crate::core::probe::hearing::{Heard, judge, listen};
-use crate::core::probe::{Found, Unmeasured, of_heard};
+use crate::core::probe::{ProbeFinding, Unmeasured, of_heard};
 use crate::twilio::probe::CallLeg;
 use crate::twilio::recording::{OwnRecording, RecordingState};
 
@@ -27,17 +27,17 @@ const SILENT: u32 = 16_102;
 const CUT: Duration = Duration::from_secs(3);
 
 /// What was heard of a call, and in words.
-pub async fn hear(cx: &Context, leg: &CallLeg, note: i64, on_fallback: bool) -> (Found, String) {
+pub async fn hear(cx: &ProbeContext, leg: &CallLeg, note: i64, on_fallback: bool) -> (ProbeFinding, String) {
     let client = &cx.shared.client;
     if leg.status != CallStatus::Completed {
         noted(cx.shared.store.note_deleted(note).await);
-        return (Found::Error(Unmeasured::Recording), "it was not answered".to_owned());
+        return (ProbeFinding::Error(Unmeasured::Recording), "it was not answered".to_owned());
     }
     let recording = wait(cx, leg.sid).await;
     let expected = cx.settings.hear.expected(on_fallback);
     let judged = |heard: &Heard| match judge(heard, &expected) {
-        Ok(()) if expected.marker.is_some() => (Found::Success, "its marker was heard".to_owned()),
-        Ok(()) => (Found::Success, "it was heard as expected".to_owned()),
+        Ok(()) if expected.marker.is_some() => (ProbeFinding::Success, "its marker was heard".to_owned()),
+        Ok(()) => (ProbeFinding::Success, "it was heard as expected".to_owned()),
         Err(fault) => (of_heard(fault, &expected), format!("heard: {}", fault.label())),
     };
     let lasted = Duration::from_secs(leg.duration.unwrap_or_default().into());
@@ -45,15 +45,15 @@ pub async fn hear(cx: &Context, leg: &CallLeg, note: i64, on_fallback: bool) -> 
         Some(own) if own.state() == RecordingState::Completed => match client.fetch_recording(own).await {
             Ok(sound) if sound.duration().is_zero() || sound.duration() + CUT < lasted => {
                 let detail = format!("of a call of {lasted:?}, {:?} are recorded", sound.duration());
-                (Found::Error(Unmeasured::Recording), detail)
+                (ProbeFinding::Error(Unmeasured::Recording), detail)
             }
             Ok(sound) => judged(&listen(&sound)),
-            Err(e) => (Found::Error(Unmeasured::Recording), e.to_string()),
+            Err(e) => (ProbeFinding::Error(Unmeasured::Recording), e.to_string()),
         },
         Some(own) if own.state() == RecordingState::Absent(Some(SILENT)) => {
             judged(&Heard { duration: lasted, sounds: Vec::new() })
         }
-        Some(_) | None => (Found::Error(Unmeasured::Recording), "there is no recording".to_owned()),
+        Some(_) | None => (ProbeFinding::Error(Unmeasured::Recording), "there is no recording".to_owned()),
     };
     if let Some(own) = recording.filter(|_| !cx.settings.hear.keep) {
         let is_there = own.state() == RecordingState::Completed;
@@ -66,7 +66,7 @@ pub async fn hear(cx: &Context, leg: &CallLeg, note: i64, on_fallback: bool) -> 
 }
 
 /// The call's recording once it is whole, or known to be absent.
-async fn wait(cx: &Context, call: CallSid) -> Option<OwnRecording> {
+async fn wait(cx: &ProbeContext, call: CallSid) -> Option<OwnRecording> {
     let clock = &cx.shared.clock;
     let until = clock.now() + WITHIN;
     loop {

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use super::call::record;
-use super::{Context, Made, unmeasured};
+use super::{Made, ProbeContext, unmeasured};
 use crate::core::detect::observation::Direction;
 use crate::core::model::id::Channel;
 use crate::core::model::id::Resource;
 use crate::core::model::source::Source;
 use crate::core::model::time::Time;
 use crate::core::probe::read::{self, Expected, MessageSeen};
-use crate::core::probe::{Attempt, Found, Kind, Origin, Unmeasured};
+use crate::core::probe::{Origin, ProbeAttempt, ProbeFinding, ProbeKind, Unmeasured};
 
 /// Between looks.
 const LOOK: Duration = Duration::from_secs(5);
@@ -19,15 +19,15 @@ const LOOK: Duration = Duration::from_secs(5);
 const DEAF: Duration = Duration::from_secs(60);
 
 /// Sends a message and reads what it shows.
-pub async fn send(cx: &Context, nonce: &str) -> Made {
+pub async fn send(cx: &ProbeContext, nonce: &str) -> Made {
     let (clock, client) = (&cx.shared.clock, &cx.shared.client);
     let started_at = clock.now();
     let made = |found, entry, answered_after, on_fallback, detail| {
-        let (kind, origin, ended_at) = (Kind::Message, Origin::Twilio, clock.now());
-        let attempt = Attempt { kind, origin, started_at, ended_at, found, entry, answered_after, detail };
+        let (kind, origin, ended_at) = (ProbeKind::Message, Origin::Twilio, clock.now());
+        let attempt = ProbeAttempt { kind, origin, started_at, ended_at, found, entry, answered_after, detail };
         Made { attempt, on_fallback }
     };
-    let error = |why, detail| made(Found::Error(why), None, None, false, detail);
+    let error = |why, detail| made(ProbeFinding::Error(why), None, None, false, detail);
     let Some(from) = cx.settings.from else { return error(Unmeasured::Permission, String::new()) };
     let to = cx.shared.roster.number(cx.number).e164;
     let record = match record(cx, Channel::Messaging).await {

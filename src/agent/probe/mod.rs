@@ -1,6 +1,6 @@
 //! Test calls and messages: the task that makes them, repeats what failed, and reports what counts.
 //!
-//! When to probe is [`Plan`]'s, what came of it [`read`](crate::core::probe::read)'s; here is the waiting and
+//! When to probe is [`ProbeSchedule`]'s, what came of it [`read`](crate::core::probe::read)'s; here is the waiting and
 //! the asking. Each attempt is noted in the store before it is made, so that an agent that is stopped and
 //! started again and again spends no more than one that runs. What counts is committed there before the engine
 //! hears of it, as a poll is. Only the agent that leads probes: two agents would spend twice. A call that is
@@ -29,9 +29,9 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::{Message, Shared};
-use crate::agent::control::write_guard::Gate;
-use crate::caller::PartyKey;
+use super::{ControlMessage, Shared};
+use crate::agent::control::write_guard::WriteGuard;
+use crate::caller::CallerKey;
 use crate::config::Probes;
 use crate::core::detect::observation::{Observation, Probe, ProbeResult};
 use crate::core::model::decision::Phase;
@@ -40,15 +40,15 @@ use crate::core::model::roster::{NumberIx, PortAt};
 use crate::core::model::source::Source;
 use crate::core::model::time::Time;
 use crate::core::probe::lag::Lags;
-use crate::core::probe::plan::{Plan, Why};
-use crate::core::probe::{Attempt, Found, Kind, Origin, Settings, Unmeasured, again_at, counted};
+use crate::core::probe::plan::{ProbePurpose, ProbeSchedule};
+use crate::core::probe::{Origin, ProbeAttempt, ProbeFinding, ProbeKind, ProbeSettings, Unmeasured, again_at, counted};
 use crate::metrics::tally::ProbeEnd;
 use crate::store::probe::Begun;
 use crate::twilio::{Error, ErrorKind};
 
 /// What the prober is told or asked.
 #[derive(Debug, Clone, Copy)]
-pub enum Ask {
+pub enum ProbeRequest {
     Phase {
         number: NumberIx,
         channel: Channel,
@@ -77,8 +77,8 @@ pub const BUDGETED: Duration = Duration::from_secs(86_400);
 pub struct Probed {
     pub number: NumberIx,
     pub channel: Channel,
-    pub why: Why,
-    pub attempts: Vec<Attempt>,
+    pub why: ProbePurpose,
+    pub attempts: Vec<ProbeAttempt>,
     /// What counts, with the moment at which it was known.
     pub seen: Vec<(Time, Observation)>,
     /// The number pointed at our fallback when it was probed.
@@ -87,15 +87,15 @@ pub struct Probed {
 
 /// One attempt, and what was read of the number on its way.
 pub struct Made {
-    pub attempt: Attempt,
+    pub attempt: ProbeAttempt,
     pub on_fallback: bool,
 }
 
 /// What every attempt has.
 #[derive(Clone)]
-pub struct Context {
+pub struct ProbeContext {
     pub shared: Shared,
-    pub settings: Arc<Settings>,
+    pub settings: Arc<ProbeSettings>,
     pub number: NumberIx,
     pub lags: Arc<Mutex<Lags>>,
     /// How long outcomes wait for their alerts as long as probes do not tell better.
@@ -103,7 +103,7 @@ pub struct Context {
     pub port_settles_until: Option<Time>,
 }
 
-impl Context {
+impl ProbeContext {
     fn lags(&self) -> std::sync::MutexGuard<'_, Lags> {
         // Plain numbers: valid after any panic.
         self.lags.lock().unwrap_or_else(PoisonError::into_inner)
@@ -149,8 +149,8 @@ pub fn unmeasured(error: &Error) -> Unmeasured {
 
 /// A round of attempts on one number.
 struct Run {
-    why: Why,
-    attempts: Vec<Attempt>,
+    why: ProbePurpose,
+    attempts: Vec<ProbeAttempt>,
     on_fallback: bool,
     /// When another attempt is to be made, before anything counts.
     again: Option<Time>,
@@ -166,8 +166,8 @@ type Line = (NumberIx, Channel);
 
 pub struct Prober {
     shared: Shared,
-    gate: Gate,
-    plan: Plan,
+    gate: WriteGuard,
+    plan: ProbeSchedule,
     runs: BTreeMap<Line, Run>,
     tasks: JoinSet<(Line, Vec<Made>)>,
     lags: Arc<Mutex<Lags>>,
@@ -178,9 +178,9 @@ pub struct Prober {
 
 impl Prober {
     /// `grace`: how long outcomes wait for their alerts by default. `begun`: the probes of the last day.
-    pub fn new(shared: Shared, gate: Gate, probes: Probes, grace: Duration, begun: &[Begun]) -> Prober {
+    pub fn new(shared: Shared, gate: WriteGuard, probes: Probes, grace: Duration, begun: &[Begun]) -> Prober {
         let now = shared.clock.now();
-        let mut plan = Plan::new(&shared.roster, probes.groups, probes.limits, now);
+        let mut plan = ProbeSchedule::new(&shared.roster, probes.groups, probes.limits, now);
         for probe in begun {
             if let Some(ix) = shared.roster.find(probe.number) {
                 let up = plan.settings(ix).filter(|_| probe.channel == Channel::Voice).map(call::longest);
@@ -204,7 +204,7 @@ impl Prober {
     }
 
     /// Probes until `stop`.
-    pub async fn run(mut self, mut asks: mpsc::Receiver<Ask>, stop: CancellationToken) {
+    pub async fn run(mut self, mut asks: mpsc::Receiver<ProbeRequest>, stop: CancellationToken) {
         let clock = self.shared.clock.clone();
         let mut cleaner = JoinSet::new();
         clock.spawn(&mut cleaner, cleanup::run(self.shared.clone(), self.gate.clone(), stop.clone()));
@@ -228,22 +228,22 @@ impl Prober {
         }
     }
 
-    fn asked(&mut self, ask: Ask) {
+    fn asked(&mut self, ask: ProbeRequest) {
         let now = self.shared.clock.now();
         match ask {
-            Ask::Phase { number, channel, phase } => self.plan.set_phase(now, number, channel, phase),
-            Ask::Suspect { number, channel } => {
+            ProbeRequest::Phase { number, channel, phase } => self.plan.set_phase(now, number, channel, phase),
+            ProbeRequest::Suspect { number, channel } => {
                 if self.plan.settings(number).is_some_and(|s| s.on_suspicion) {
-                    self.plan.ask(now, number, channel, Why::Suspicion);
+                    self.plan.ask(now, number, channel, ProbePurpose::Suspicion);
                 }
             }
-            Ask::Prove { number, channel } => {
+            ProbeRequest::Prove { number, channel } => {
                 // What waits to be repeated was found before the swap, and says nothing of what came after it.
                 if self.runs.get(&(number, channel)).is_some_and(|r| r.again.is_some()) {
                     self.runs.remove(&(number, channel));
                     self.plan.ended(number, channel);
                 }
-                self.plan.ask(now, number, channel, Why::Proof);
+                self.plan.ask(now, number, channel, ProbePurpose::Proof);
             }
         }
     }
@@ -279,9 +279,9 @@ impl Prober {
         let Some(settings) = self.plan.settings(number).cloned().map(Arc::new) else { return };
         let Some(run) = self.runs.get_mut(&line) else { return };
         run.again = None;
-        let tries = run.attempts.iter().filter(|a| a.kind != Kind::Request).count();
+        let tries = run.attempts.iter().filter(|a| a.kind != ProbeKind::Request).count();
         let Some(origin) = settings.origin(tries) else { return };
-        let asks_first = run.why == Why::Suspicion && tries == 0 && settings.handler_request;
+        let asks_first = run.why == ProbePurpose::Suspicion && tries == 0 && settings.handler_request;
         self.made += 1;
         let nonce = format!("{:06x}{:04x}", self.shared.clock.now().as_millis() & 0xff_ffff, self.made & 0xffff);
         let number_is = self.shared.roster.number(number);
@@ -291,7 +291,7 @@ impl Prober {
             PortAt::Unknown => self.plan.settling_since(number, channel),
             PortAt::Done => None,
         };
-        let cx = Context {
+        let cx = ProbeContext {
             shared: self.shared.clone(),
             settings,
             number,
@@ -311,11 +311,12 @@ impl Prober {
             let note = match cx.shared.store.begin_probe(started_at, e164, channel, from, records).await {
                 Ok(note) => note,
                 Err(error) => {
-                    let kind = if channel == Channel::Voice { Kind::Call } else { Kind::Message };
-                    let (found, detail) = (Found::Error(Unmeasured::State), error.to_string());
+                    let kind = if channel == Channel::Voice { ProbeKind::Call } else { ProbeKind::Message };
+                    let (found, detail) = (ProbeFinding::Error(Unmeasured::State), error.to_string());
                     let ended_at = clock.now();
                     let (entry, answered_after) = (None, None);
-                    let attempt = Attempt { kind, origin, started_at, ended_at, found, entry, answered_after, detail };
+                    let attempt =
+                        ProbeAttempt { kind, origin, started_at, ended_at, found, entry, answered_after, detail };
                     return (line, vec![Made { attempt, on_fallback: false }]);
                 }
             };
@@ -340,7 +341,7 @@ impl Prober {
             run.attempts.push(attempt);
         }
         // Whether a swap is good is asked when it is made, and answered at once.
-        let settings = self.plan.settings(line.0).filter(|_| run.why != Why::Proof);
+        let settings = self.plan.settings(line.0).filter(|_| run.why != ProbePurpose::Proof);
         run.again = again_at(&run.attempts, settings.map_or(Duration::ZERO, |s| s.fails_for));
         if let Some(at) = run.again.filter(|_| !self.plan.wants_proof(line.0, line.1)) {
             if at > now {
@@ -362,8 +363,8 @@ impl Prober {
             let seconds = |d: Duration| u16::try_from(d.as_secs()).ok();
             (lags.grace().and_then(seconds), lags.unseen().and_then(seconds))
         };
-        let observe = |a: &Attempt, result| {
-            let origin = PartyKey::public().hash(&a.origin.name());
+        let observe = |a: &ProbeAttempt, result| {
+            let origin = CallerKey::public().hash(&a.origin.name());
             let (channel, started_at, entry) = (line.1, a.started_at, a.entry);
             (now, Observation::Probe(Probe { number, channel, started_at, origin, entry, result, grace, unseen }))
         };
@@ -372,9 +373,9 @@ impl Prober {
         let mut seen: Vec<(Time, Observation)> = counted
             .into_iter()
             .map(|a| match a.found {
-                Found::Success => observe(a, ProbeResult::Success),
-                Found::Failure(reason) => observe(a, ProbeResult::Failure(reason)),
-                Found::Error(_) => observe(a, ProbeResult::Error),
+                ProbeFinding::Success => observe(a, ProbeResult::Success),
+                ProbeFinding::Failure(reason) => observe(a, ProbeResult::Failure(reason)),
+                ProbeFinding::Error(_) => observe(a, ProbeResult::Error),
             })
             .collect();
         if let (true, Some(last)) = (seen.is_empty(), run.attempts.last()) {
@@ -386,32 +387,32 @@ impl Prober {
             // Nothing follows from what is not kept, but that it was not measured: whoever waits for it asks again.
             tracing::warn!(%number, %error, cure = error.cure, "what a probe showed cannot be kept");
             seen.clear();
-            attempts.iter_mut().for_each(|a| a.found = Found::Error(Unmeasured::State));
+            attempts.iter_mut().for_each(|a| a.found = ProbeFinding::Error(Unmeasured::State));
         }
         let probed = Probed { number: line.0, channel: line.1, why, attempts, seen, on_fallback };
         // The inbox closes only when the agent stops.
-        let _ = self.shared.clock.wait(None, self.shared.inbox.send(Message::Probed(probed))).await;
+        let _ = self.shared.clock.wait(None, self.shared.inbox.send(ControlMessage::Probed(probed))).await;
     }
 }
 
 enum Next {
     Stop,
     Made(Option<(Line, Vec<Made>)>),
-    Asked(Ask),
+    Asked(ProbeRequest),
 }
 
 /// Counts an attempt and says what is worth a line.
-fn count(shared: &Shared, (number, channel): Line, a: &Attempt) {
+fn count(shared: &Shared, (number, channel): Line, a: &ProbeAttempt) {
     let end = match a.found {
-        Found::Success => ProbeEnd::Success,
-        Found::Failure(_) => ProbeEnd::Failure,
-        Found::Error(_) => ProbeEnd::Error,
+        ProbeFinding::Success => ProbeEnd::Success,
+        ProbeFinding::Failure(_) => ProbeEnd::Failure,
+        ProbeFinding::Error(_) => ProbeEnd::Error,
     };
-    if a.kind != Kind::Request {
+    if a.kind != ProbeKind::Request {
         shared.metrics.probed(number, channel, end, a.ended_at.since(a.started_at));
     }
     let (e164, origin, detail) = (shared.roster.number(number).e164, a.origin.label(), &a.detail);
-    if a.found == Found::Success {
+    if a.found == ProbeFinding::Success {
         tracing::debug!(number = %e164, %channel, origin, "probe: {}: {detail}", a.found.text());
         return;
     }

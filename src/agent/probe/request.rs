@@ -6,17 +6,17 @@
 //! parameter `RingbackProbe`, for a handler may do more than answer, and is made only where configured.
 
 use super::call::record;
-use super::{Context, Made};
+use super::{Made, ProbeContext};
 use crate::core::model::id::{CallSid, Channel};
 use crate::core::model::reason::Reason;
-use crate::core::probe::{Attempt, Found, Kind, Origin};
+use crate::core::probe::{Origin, ProbeAttempt, ProbeFinding, ProbeKind};
 use crate::core::routing::record::Handler;
 use crate::core::routing::twiml;
 use crate::core::routing::twiml::BadTwiml;
 use crate::twilio::webhook::Unasked;
 
 /// Asks; `None` where there is no URL to ask, or nothing to sign with, or no failure to tell of.
-pub async fn ask(cx: &Context, nonce: &str) -> Option<Made> {
+pub async fn ask(cx: &ProbeContext, nonce: &str) -> Option<Made> {
     let clock = &cx.shared.clock;
     let started_at = clock.now();
     let number = cx.shared.roster.number(cx.number).e164;
@@ -27,7 +27,7 @@ pub async fn ask(cx: &Context, nonce: &str) -> Option<Made> {
     let [url, _] = record.webhooks(Channel::Voice);
     let from = cx.settings.from.unwrap_or(number);
     // The SID of no call: nothing at Twilio has it.
-    let sid = CallSid::from_u128(u128::from(crate::caller::PartyKey::public().hash(nonce)));
+    let sid = CallSid::from_u128(u128::from(crate::caller::CallerKey::public().hash(nonce)));
     let form = [
         ("CallSid", sid.to_string()),
         ("From", from.to_string()),
@@ -43,19 +43,19 @@ pub async fn ask(cx: &Context, nonce: &str) -> Option<Made> {
         // A redirect leads Twilio on; we do not follow and cannot tell.
         Ok(answer) if (300..400).contains(&answer.status) => return None,
         Ok(answer) if answer.status >= 400 => {
-            (Found::Failure(Reason::Webhook), format!("the handler's URL answers HTTP {}", answer.status))
+            (ProbeFinding::Failure(Reason::Webhook), format!("the handler's URL answers HTTP {}", answer.status))
         }
         Ok(answer) => match twiml::examine(&answer.body, |_| false) {
             // A handler may well have nothing to say, or turn a caller away.
             Ok(()) | Err(BadTwiml::Empty | BadTwiml::TurnsAway(_) | BadTwiml::Loop(_)) => return None,
             Err(bad @ (BadTwiml::NotXml(_) | BadTwiml::Root(_))) => {
-                (Found::Failure(Reason::Content), format!("the handler's answer: {bad}"))
+                (ProbeFinding::Failure(Reason::Content), format!("the handler's answer: {bad}"))
             }
         },
-        Err(Unasked::Silent(why)) => (Found::Failure(Reason::Webhook), format!("the handler's URL: {why}")),
+        Err(Unasked::Silent(why)) => (ProbeFinding::Failure(Reason::Webhook), format!("the handler's URL: {why}")),
         Err(Unasked::NoToken | Unasked::NotTwilio) => return None,
     };
-    let (kind, origin, ended_at) = (Kind::Request, Origin::Agent, clock.now());
-    let attempt = Attempt { kind, origin, started_at, ended_at, found, entry: None, answered_after: None, detail };
+    let (kind, origin, ended_at) = (ProbeKind::Request, Origin::Agent, clock.now());
+    let attempt = ProbeAttempt { kind, origin, started_at, ended_at, found, entry: None, answered_after: None, detail };
     Some(Made { attempt, on_fallback: false })
 }

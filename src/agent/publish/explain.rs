@@ -11,24 +11,24 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::agent::poll;
-use crate::core::detect::engine::Settings;
+use crate::core::detect::engine::EngineSettings;
 use crate::core::detect::rules::Rules;
-use crate::core::explain::{Again, Recomputed};
+use crate::core::explain::{Recomputation, Recomputed};
 use crate::core::model::decision::{Action, Decision, DecisionId};
 use crate::core::model::roster::Roster;
 use crate::core::model::time::Time;
 use crate::core::rollback::entry::Entry;
 use crate::core::rollback::orders;
-use crate::core::rollback::orders::Hands;
+use crate::core::rollback::orders::Orders;
 use crate::store::seen::Input;
-use crate::store::{Record, Store, StoreError};
+use crate::store::{JournalRecord, Store, StoreError};
 
 /// Everything that is known of one decision or order.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Explanation {
     pub id: String,
     /// The journal's entries about it, oldest first.
-    pub entries: Vec<Line>,
+    pub entries: Vec<RecordedEntry>,
     /// Whether the decision follows from what is stored; absent for an operator's order.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
@@ -50,8 +50,8 @@ pub struct InForce {
 }
 
 #[derive(Clone, Debug, Serialize, ToSchema)]
-#[schema(as = Record)]
-pub struct Line {
+#[schema(as = JournalRecord)]
+pub struct RecordedEntry {
     #[schema(value_type = String)]
     pub at: Time,
     #[serde(flatten)]
@@ -61,18 +61,18 @@ pub struct Line {
 
 /// Reads what is stored. Cheap to clone.
 #[derive(Clone)]
-pub struct Memory {
+pub struct DecisionHistory {
     store: Store,
     roster: Arc<Roster>,
-    settings: Arc<Settings>,
-    hands: orders::Settings,
+    settings: Arc<EngineSettings>,
+    hands: orders::RollbackSettings,
     overlap: std::time::Duration,
 }
 
-impl Memory {
+impl DecisionHistory {
     /// `config`: what is configured now.
-    pub fn new(store: Store, config: &crate::config::Config) -> Memory {
-        Memory {
+    pub fn new(store: Store, config: &crate::config::Config) -> DecisionHistory {
+        DecisionHistory {
             store,
             roster: Arc::new(config.roster.clone()),
             settings: Arc::new(config.engine.clone()),
@@ -82,20 +82,20 @@ impl Memory {
     }
 
     /// The latest decisions and orders, newest first.
-    pub async fn latest(&self, count: usize) -> Result<Vec<Line>, StoreError> {
+    pub async fn latest(&self, count: usize) -> Result<Vec<RecordedEntry>, StoreError> {
         let all = self.store.journal().await?.into_iter().rev();
         let wanted = all.filter(|r| matches!(r.entry, Entry::Decision(_) | Entry::Order(_)));
-        Ok(wanted.take(count).map(|r| Line { at: r.at, entry: r.entry }).collect())
+        Ok(wanted.take(count).map(|r| RecordedEntry { at: r.at, entry: r.entry }).collect())
     }
 
     /// All about one decision; `None` if there is none of this id.
     pub async fn explain(&self, id: DecisionId) -> Result<Option<Explanation>, StoreError> {
         self.store.verify().await?;
         let journal = self.store.journal().await?;
-        let entries: Vec<Line> = journal
+        let entries: Vec<RecordedEntry> = journal
             .iter()
             .filter(|r| r.entry.decision() == Some(id))
-            .map(|r| Line { at: r.at, entry: r.entry.clone() })
+            .map(|r| RecordedEntry { at: r.at, entry: r.entry.clone() })
             .collect();
         if entries.is_empty() {
             return Ok(None);
@@ -112,9 +112,9 @@ impl Memory {
     }
 
     /// Makes a decision once more. `before`: the journal as it was then.
-    async fn again(&self, before: &[Record], decision: &Decision) -> Result<(Recomputed, InForce), StoreError> {
+    async fn again(&self, before: &[JournalRecord], decision: &Decision) -> Result<(Recomputed, InForce), StoreError> {
         let now = Rules::of(&self.roster, &self.settings);
-        let is_start = |r: &&Record| matches!(r.entry, Entry::Started { .. });
+        let is_start = |r: &&JournalRecord| matches!(r.entry, Entry::Started { .. });
         let rules_then = before.iter().rev().find_map(|r| r.entry.rules()).cloned();
         let started = before.iter().rev().find(is_start);
         let Some((then, started)) = rules_then.zip(started) else {
@@ -139,13 +139,14 @@ impl Memory {
     /// The same entries under each of these rules.
     async fn replay(
         &self,
-        before: &[Record],
-        started: &Record,
+        before: &[JournalRecord],
+        started: &JournalRecord,
         decision: &Decision,
         rules: &[Rules],
     ) -> Result<Vec<Recomputed>, StoreError> {
-        let (earlier, since_start): (Vec<&Record>, Vec<&Record>) = before.iter().partition(|r| r.seq < started.seq);
-        let mut hands = Hands::new(self.hands.clone());
+        let (earlier, since_start): (Vec<&JournalRecord>, Vec<&JournalRecord>) =
+            before.iter().partition(|r| r.seq < started.seq);
+        let mut hands = Orders::new(self.hands.clone());
         for record in earlier {
             // What contradicts itself has stopped the agent then.
             let _ = hands.fold(record.at, &record.entry);
@@ -155,8 +156,10 @@ impl Memory {
         let from = started.at - remember.max(self.overlap + poll::MOST_SKEW);
         let kept_since = self.store.kept_since().await?;
         let mut read_until = None;
-        let mut again: Vec<Again> =
-            rules.iter().map(|r| Again::new(&self.roster, r, hands.clone(), started.at, decision.clone())).collect();
+        let mut again: Vec<Recomputation> = rules
+            .iter()
+            .map(|r| Recomputation::new(&self.roster, r, hands.clone(), started.at, decision.clone()))
+            .collect();
         let mut journal = since_start.into_iter().peekable();
         let mut has_begun = false;
         let mut earlier = Vec::new();
@@ -190,7 +193,7 @@ impl Memory {
             again.iter_mut().for_each(|a| a.journaled(record.at, &record.entry));
         }
         let is_whole = kept_since.is_none_or(|kept| kept <= from);
-        let conclude = |a: Again| match a.conclude() {
+        let conclude = |a: Recomputation| match a.conclude() {
             // Of what is gone nobody can say what it would have changed.
             Recomputed::NoLonger { .. } if !is_whole => not_kept(decision),
             told @ (Recomputed::Follows | Recomputed::NoLonger { .. } | Recomputed::NotKept { .. }) => told,
@@ -201,7 +204,7 @@ impl Memory {
 
 /// What an agent takes in at its start.
 fn begin(
-    again: &mut [Again],
+    again: &mut [Recomputation],
     earlier: &mut Vec<(Time, crate::core::detect::observation::Observation)>,
     until: Option<Time>,
 ) {

@@ -14,7 +14,7 @@ use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricT
 use tokio::sync::{mpsc, watch};
 
 use super::status::{ChannelStatus, GroupStatus, NumberStatus, RollbackStatus, Status};
-use crate::agent::Message;
+use crate::agent::ControlMessage;
 use crate::core::model::decision::Phase;
 use crate::core::model::id::Channel;
 use crate::core::model::reason::Outcome;
@@ -22,7 +22,8 @@ use crate::core::model::roster::{Group, NumberIx, PortAt, Roster};
 use crate::core::model::time::Time;
 use crate::core::model::verdict::{Evidence, Verdict};
 use crate::metrics::PerNumber;
-use crate::metrics::define::{self as d, Definition, Kind};
+use crate::metrics::define as d;
+use crate::metrics::define::{Definition, MetricKind};
 use crate::metrics::tally::Tally;
 
 /// How long a number keeps its metrics after its trouble is over: a graph should show the end of it.
@@ -34,7 +35,7 @@ pub struct Exposition {
     tally: Arc<Tally>,
     status: watch::Receiver<Arc<Status>>,
     /// The engine's inbox; not kept open by being looked at.
-    inbox: mpsc::WeakSender<Message>,
+    inbox: mpsc::WeakSender<ControlMessage>,
     per_number: PerNumber,
     descs: Vec<Desc>,
     /// When each number that has been in trouble last was.
@@ -46,7 +47,7 @@ impl Exposition {
         roster: Arc<Roster>,
         tally: Arc<Tally>,
         status: watch::Receiver<Arc<Status>>,
-        inbox: mpsc::WeakSender<Message>,
+        inbox: mpsc::WeakSender<ControlMessage>,
         per_number: PerNumber,
     ) -> Exposition {
         let desc = |d: &Definition| {
@@ -277,7 +278,7 @@ impl Page {
             pair
         });
         let mut metric = Metric::from_label(pairs.collect());
-        if definition.kind == Kind::Counter {
+        if definition.kind == MetricKind::Counter {
             let mut counter = Counter::default();
             counter.set_value(value);
             metric.set_counter(counter);
@@ -309,6 +310,6 @@ fn start(definition: &Definition) -> (Vec<usize>, MetricFamily) {
     let mut family = MetricFamily::default();
     family.set_name(definition.name.to_owned());
     family.set_help(definition.help.to_owned());
-    family.set_field_type(if definition.kind == Kind::Counter { MetricType::COUNTER } else { MetricType::GAUGE });
+    family.set_field_type(if definition.kind == MetricKind::Counter { MetricType::COUNTER } else { MetricType::GAUGE });
     (order, family)
 }

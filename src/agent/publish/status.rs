@@ -5,19 +5,19 @@ use std::sync::Arc;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::caller::PartyKey;
+use crate::caller::CallerKey;
 use crate::core::detect::engine::Engine;
 use crate::core::detect::observation::{Probe, ProbeResult};
 use crate::core::model::decision::{Decision, DecisionId, Mode, Phase};
 use crate::core::model::guard::Guard;
 use crate::core::model::id::{Channel, E164, GroupName};
-use crate::core::model::order::{End, Hold, Order};
+use crate::core::model::order::{Hold, Order, OrderResult};
 use crate::core::model::roster::NumberIx;
 use crate::core::model::source::{Source, needed};
 use crate::core::model::time::Time;
 use crate::core::model::verdict::{Evidence, Verdict};
 use crate::core::probe::Origin;
-use crate::core::rollback::orders::{Demand, Hands, Progress};
+use crate::core::rollback::orders::{OrderState, Orders, PendingRollback};
 use crate::core::routing::record::Handler;
 
 /// Orders kept for the status.
@@ -63,7 +63,7 @@ pub struct Waiting {
 }
 
 impl Waiting {
-    fn of(demand: &Demand) -> Waiting {
+    fn of(demand: &PendingRollback) -> Waiting {
         Waiting {
             decision: demand.decision.id,
             channel: demand.decision.channel,
@@ -90,13 +90,13 @@ pub struct Ended {
     #[schema(value_type = String)]
     pub number: E164,
     #[schema(value_type = String)]
-    pub result: End,
+    pub result: OrderResult,
     pub detail: String,
 }
 
 impl OrderStatus {
-    pub fn of(progress: &Progress) -> OrderStatus {
-        let ended = |(number, (result, detail)): (&E164, &(End, String))| Ended {
+    pub fn of(progress: &OrderState) -> OrderStatus {
+        let ended = |(number, (result, detail)): (&E164, &(OrderResult, String))| Ended {
             number: *number,
             result: *result,
             detail: detail.clone(),
@@ -172,7 +172,7 @@ pub struct ChannelStatus {
     /// The latest test call or message.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_probe: Option<LastProbe>,
-    /// How far the latest swap of the channel has come, in the words of [`crate::core::rollback::saga::State`].
+    /// How far the latest swap of the channel has come, in the words of [`crate::core::rollback::saga::SagaState`].
     #[schema(value_type = String)]
     pub saga: &'static str,
 }
@@ -197,7 +197,7 @@ const ON_NET: &str =
 
 impl LastProbe {
     fn of(probe: &Probe) -> LastProbe {
-        let is_on_net = probe.origin == PartyKey::public().hash(&Origin::Twilio.name());
+        let is_on_net = probe.origin == CallerKey::public().hash(&Origin::Twilio.name());
         let origin = if is_on_net { Origin::Twilio } else { Origin::External(0) };
         LastProbe {
             started_at: probe.started_at,
@@ -220,7 +220,7 @@ pub enum RollbackStatus {
 }
 
 impl RollbackStatus {
-    fn of(hands: &Hands, number: E164, channel: Channel) -> RollbackStatus {
+    fn of(hands: &Orders, number: E164, channel: Channel) -> RollbackStatus {
         let state = hands.state(number, channel);
         if state.is_under_way() || hands.ordered(number, channel).is_some() {
             RollbackStatus::Pending
@@ -234,7 +234,7 @@ impl RollbackStatus {
 }
 
 impl Status {
-    pub fn of(engine: &Engine, hands: &Hands, now: Time, decisions: Vec<Arc<Decision>>) -> Status {
+    pub fn of(engine: &Engine, hands: &Orders, now: Time, decisions: Vec<Arc<Decision>>) -> Status {
         let needed: Vec<Source> = Channel::ALL.into_iter().filter(|c| engine.watches(*c)).flat_map(needed).collect();
         let sources = Source::ALL
             .into_iter()
@@ -272,7 +272,7 @@ impl Status {
 }
 
 impl NumberStatus {
-    fn of(engine: &Engine, hands: &Hands, ix: NumberIx) -> NumberStatus {
+    fn of(engine: &Engine, hands: &Orders, ix: NumberIx) -> NumberStatus {
         let n = engine.roster().number(ix);
         let record = engine.record(ix);
         let channels = Channel::ALL

@@ -15,22 +15,22 @@ use crate::core::model::id::{Channel, E164, GroupName};
 use crate::core::model::roster::Roster;
 use crate::core::model::time::Time;
 use crate::core::model::verdict::Verdict;
-use crate::sim::{Condition, Mark, Sim, Tally, Truth};
+use crate::sim::{HandlerCondition, Sim, TimelineMark, Truth, TruthTally};
 
 /// The demo's company is in New York; the story tells its local time.
 const ZONE: jiff::tz::Offset = jiff::tz::Offset::constant(-5);
 
 /// A line of the story.
 #[derive(Clone, Debug, Serialize)]
-pub struct Line {
+pub struct StoryLine {
     pub at: Time,
-    pub kind: Kind,
+    pub kind: StoryKind,
     pub text: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Kind {
+pub enum StoryKind {
     /// A number's callers now reach Twilio.
     Ported,
     /// Something breaks, or looks as if.
@@ -65,12 +65,12 @@ pub enum Light {
 pub struct GroupLine {
     pub name: GroupName,
     pub lights: Vec<Light>,
-    pub tally: Tally,
+    pub tally: TruthTally,
 }
 
 pub struct Story {
     pub now: Time,
-    pub lines: Vec<Line>,
+    pub lines: Vec<StoryLine>,
     pub groups: Vec<GroupLine>,
     /// The steps of the first rollback.
     pub steps: Steps,
@@ -117,7 +117,7 @@ impl Story {
         let first_new = self.lines.len();
         for entry in &truth.timeline[self.told..] {
             if let Some((kind, text)) = self.tell_world(&entry.what) {
-                self.lines.push(Line { at: entry.at, kind, text });
+                self.lines.push(StoryLine { at: entry.at, kind, text });
             }
         }
         self.told = truth.timeline.len();
@@ -134,29 +134,33 @@ impl Story {
             .collect();
     }
 
-    fn tell_world(&self, mark: &Mark) -> Option<(Kind, String)> {
+    fn tell_world(&self, mark: &TimelineMark) -> Option<(StoryKind, String)> {
         match mark {
-            Mark::Ported { number, channel: Channel::Voice } => {
+            TimelineMark::Ported { number, channel: Channel::Voice } => {
                 let group = self.group_of.get(number)?;
-                Some((Kind::Ported, format!("{number} of {group} is ported: its callers now reach Twilio")))
+                Some((StoryKind::Ported, format!("{number} of {group} is ported: its callers now reach Twilio")))
             }
-            Mark::Handler { url, state } => Some((
-                Kind::Trouble,
-                if let Condition::Status(code) = state.condition {
+            TimelineMark::Handler { url, state } => Some((
+                StoryKind::Trouble,
+                if let HandlerCondition::Status(code) = state.condition {
                     format!("{url} begins to answer HTTP {code}: callers hear an error, and nobody knows yet")
                 } else {
                     format!("{url}: {:?}, and nobody knows yet", state.condition)
                 },
             )),
-            Mark::Traffic { group, change } => {
-                Some((Kind::Trouble, format!("{group}: {change} (an honest day, no fault)")))
+            TimelineMark::Traffic { group, change } => {
+                Some((StoryKind::Trouble, format!("{group}: {change} (an honest day, no fault)")))
             }
-            Mark::Storm { number, calls } => Some((
-                Kind::Trouble,
+            TimelineMark::Storm { number, calls } => Some((
+                StoryKind::Trouble,
                 format!("one caller with a problem of their own dials {number} {calls} times (no fault)"),
             )),
-            Mark::Fault { kind, .. } => Some((Kind::Trouble, format!("Twilio's API misbehaves: {kind:?}"))),
-            Mark::Ported { channel: Channel::Messaging, .. } | Mark::Updated(_) | Mark::Release { .. } => None,
+            TimelineMark::Fault { kind, .. } => {
+                Some((StoryKind::Trouble, format!("Twilio's API misbehaves: {kind:?}")))
+            }
+            TimelineMark::Ported { channel: Channel::Messaging, .. }
+            | TimelineMark::Updated(_)
+            | TimelineMark::Release { .. } => None,
         }
     }
 
@@ -175,7 +179,7 @@ impl Story {
                 e.callers,
                 e.since.map_or_else(String::new, local)
             );
-            self.lines.push(Line { at: decision.at, kind: Kind::Seen, text: seen });
+            self.lines.push(StoryLine { at: decision.at, kind: StoryKind::Seen, text: seen });
             let text = match decision.action {
                 Action::Rollback => {
                     self.steps.decided.get_or_insert(decision.at);
@@ -187,7 +191,7 @@ impl Story {
                 Action::Withheld { guard } => format!("no rollback: {}", guard.text()),
                 Action::Page { reason } => format!("a person is needed, a swap would not cure it: {}", reason.text()),
             };
-            self.lines.push(Line { at: decision.at, kind: Kind::Decided, text });
+            self.lines.push(StoryLine { at: decision.at, kind: StoryKind::Decided, text });
         }
         let done: Vec<(E164, Time)> = status
             .numbers()
@@ -205,7 +209,7 @@ impl Story {
                 self.steps.read_back.get_or_insert(*last);
                 let n = of_it.len();
                 let text = format!("read back: the fallback answers {n} number{} of {}", plural(n), decision.group);
-                self.lines.push(Line { at: *last, kind: Kind::ReadBack, text });
+                self.lines.push(StoryLine { at: *last, kind: StoryKind::ReadBack, text });
             }
         }
         let saga = |n: &E164| status.numbers().find(|(_, s)| s.number == *n).map_or("", |(_, s)| s.channels[0].saga);
@@ -214,7 +218,7 @@ impl Story {
             self.steps.proven = Some(status.at);
             let n = swapped.len();
             let text = format!("test calls heard the fallback answer on {n} number{}: proven", plural(n));
-            self.lines.push(Line { at: status.at, kind: Kind::Proven, text });
+            self.lines.push(StoryLine { at: status.at, kind: StoryKind::Proven, text });
         }
         let suspects = status.groups.iter().flat_map(|g| g.numbers.iter()).flat_map(|n| &n.channels);
         if self.steps.decided.is_none()
@@ -227,7 +231,7 @@ impl Story {
         if let (None, Some(first)) = (self.steps.first_served_by_fallback, truth.total.first_by_bin) {
             self.steps.first_served_by_fallback = Some(first);
             let text = "the first caller is served by the fallback".to_owned();
-            self.lines.push(Line { at: first, kind: Kind::Served, text });
+            self.lines.push(StoryLine { at: first, kind: StoryKind::Served, text });
         }
     }
 }
@@ -261,38 +265,38 @@ pub fn local(at: Time) -> String {
 
 /// What the day comes to.
 #[derive(Debug, Serialize)]
-pub struct Summary {
+pub struct DemoSummary {
     pub is_as_expected: bool,
     /// What was not, if anything.
     pub problems: Vec<String>,
-    pub with_ringback: Count,
-    pub without_ringback: Count,
+    pub with_ringback: StoryCount,
+    pub without_ringback: StoryCount,
     pub numbers_swapped: usize,
     pub steps: Steps,
 }
 
 #[derive(Debug, Serialize)]
-pub struct Count {
+pub struct StoryCount {
     pub calls: u64,
     pub calls_failed: u64,
     pub callers_who_met_an_error: u64,
 }
 
-impl Count {
-    fn of(t: &Tally) -> Count {
-        Count { calls: t.calls, calls_failed: t.failed, callers_who_met_an_error: t.callers_failed }
+impl StoryCount {
+    fn of(t: &TruthTally) -> StoryCount {
+        StoryCount { calls: t.calls, calls_failed: t.failed, callers_who_met_an_error: t.callers_failed }
     }
 }
 
-impl Summary {
-    pub fn new(story: &Story, sim: &Sim, without: &Truth) -> Summary {
+impl DemoSummary {
+    pub fn new(story: &Story, sim: &Sim, without: &Truth) -> DemoSummary {
         let truth = sim.truth();
         let scenario = sim.scenario();
         let mut problems = Vec::new();
         let broken: Vec<String> = truth
             .timeline
             .iter()
-            .filter_map(|e| if let Mark::Handler { url, .. } = &e.what { Some(url.clone()) } else { None })
+            .filter_map(|e| if let TimelineMark::Handler { url, .. } = &e.what { Some(url.clone()) } else { None })
             .collect();
         let bins: Vec<String> = scenario.bins.iter().map(crate::sim::Bin::url).collect();
         let mut swapped = 0;
@@ -312,11 +316,11 @@ impl Summary {
         if truth.total.by_bin == 0 {
             problems.push("nobody was served by the fallback".to_owned());
         }
-        Summary {
+        DemoSummary {
             is_as_expected: problems.is_empty(),
             problems,
-            with_ringback: Count::of(&truth.total),
-            without_ringback: Count::of(&without.total),
+            with_ringback: StoryCount::of(&truth.total),
+            without_ringback: StoryCount::of(&without.total),
             numbers_swapped: swapped,
             steps: story.steps.clone(),
         }

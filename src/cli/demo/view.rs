@@ -4,10 +4,10 @@ use std::fmt::Write as _;
 use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
 
-use super::story::{Kind, Light, Line, Story, local};
+use super::story::{Light, Story, StoryKind, StoryLine, local};
 use crate::cli::say;
 
-pub enum View {
+pub enum DemoView {
     /// Nothing until the end.
     Silent,
     /// A line for each thing that happened; how many were printed.
@@ -26,39 +26,39 @@ const STORY_LINES: usize = 12;
 /// Wrapping, the cursor, the first screen.
 const GIVE_BACK: &[u8] = b"\x1b[?7h\x1b[?25h\x1b[?1049l";
 
-impl View {
-    pub fn start(json: bool, plain: bool, address: SocketAddr) -> std::io::Result<View> {
+impl DemoView {
+    pub fn start(json: bool, plain: bool, address: SocketAddr) -> std::io::Result<DemoView> {
         if json {
-            return Ok(View::Silent);
+            return Ok(DemoView::Silent);
         }
         if plain || !std::io::stdout().is_terminal() {
             say("A company ports 14 numbers to Twilio. Times are New York's; two hours in, something breaks.\n")?;
-            return Ok(View::Plain(0));
+            return Ok(DemoView::Plain(0));
         }
         // The other screen, no cursor, no wrapping: long lines are cut by the terminal.
         write(b"\x1b[?1049h\x1b[?25l\x1b[?7l")?;
-        Ok(View::Screen(Screen { address, color: std::env::var_os("NO_COLOR").is_none() }))
+        Ok(DemoView::Screen(Screen { address, color: std::env::var_os("NO_COLOR").is_none() }))
     }
 
     pub fn frame(&mut self, story: &Story) -> std::io::Result<()> {
         match self {
-            View::Silent => Ok(()),
-            View::Plain(printed) => {
+            DemoView::Silent => Ok(()),
+            DemoView::Plain(printed) => {
                 for line in &story.lines[*printed..] {
                     say(&format!("{}  {:<9}  {}", local(line.at), word(line.kind), line.text))?;
                 }
                 *printed = story.lines.len();
                 Ok(())
             }
-            View::Screen(screen) => write(screen.draw(story).as_bytes()),
+            DemoView::Screen(screen) => write(screen.draw(story).as_bytes()),
         }
     }
 
     /// Gives the terminal back, with the part of the story that matters left on it.
     pub fn end(&mut self, story: &Story) -> std::io::Result<()> {
-        if let View::Screen(screen) = self {
+        if let DemoView::Screen(screen) = self {
             write(GIVE_BACK)?;
-            for line in story.lines.iter().filter(|l| l.kind != Kind::Ported) {
+            for line in story.lines.iter().filter(|l| l.kind != StoryKind::Ported) {
                 say(&screen.told(line))?;
             }
         }
@@ -66,9 +66,9 @@ impl View {
     }
 }
 
-impl Drop for View {
+impl Drop for DemoView {
     fn drop(&mut self) {
-        if let View::Screen(_) = self {
+        if let DemoView::Screen(_) = self {
             // Whatever happened, the terminal is given back; giving it back twice does no harm.
             let _ = write(GIVE_BACK);
         }
@@ -81,15 +81,15 @@ fn write(bytes: &[u8]) -> std::io::Result<()> {
     out.flush()
 }
 
-const fn word(kind: Kind) -> &'static str {
+const fn word(kind: StoryKind) -> &'static str {
     match kind {
-        Kind::Ported => "ported",
-        Kind::Trouble => "world",
-        Kind::Seen => "seen",
-        Kind::Decided => "DECIDED",
-        Kind::ReadBack => "READ BACK",
-        Kind::Proven => "PROVEN",
-        Kind::Served => "SERVED",
+        StoryKind::Ported => "ported",
+        StoryKind::Trouble => "world",
+        StoryKind::Seen => "seen",
+        StoryKind::Decided => "DECIDED",
+        StoryKind::ReadBack => "READ BACK",
+        StoryKind::Proven => "PROVEN",
+        StoryKind::Served => "SERVED",
     }
 }
 
@@ -145,14 +145,14 @@ impl Screen {
         s
     }
 
-    fn told(&self, l: &Line) -> String {
+    fn told(&self, l: &StoryLine) -> String {
         let code = match l.kind {
-            Kind::Ported => "90",
-            Kind::Trouble => "33",
-            Kind::Seen => "37",
-            Kind::Decided => "31;1",
-            Kind::ReadBack | Kind::Proven => "36;1",
-            Kind::Served => "32;1",
+            StoryKind::Ported => "90",
+            StoryKind::Trouble => "33",
+            StoryKind::Seen => "37",
+            StoryKind::Decided => "31;1",
+            StoryKind::ReadBack | StoryKind::Proven => "36;1",
+            StoryKind::Served => "32;1",
         };
         format!("  {}  {}", self.paint("90", &local(l.at)), self.paint(code, &l.text))
     }

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::ledger::{Change, Context, Ledger, Sighting};
+use super::ledger::{FirstSeen, Ledger, LedgerContext, OutcomeChange};
 use super::observation::{Observation, Probe};
 use super::statistic::silence::SilenceParams;
 use super::statistic::threshold::Window;
@@ -31,14 +31,14 @@ use crate::core::model::roster::{GroupIx, NumberIx, PortAt, Roster};
 use crate::core::model::source::{Source, needed};
 use crate::core::model::time::Time;
 use crate::core::model::verdict::{Evidence, Verdict};
-use crate::core::routing::history::Routes;
+use crate::core::routing::history::RoutingHistory;
 use crate::core::routing::record::NumberRecord;
-use judge::Served;
+use judge::ServedCallers;
 
 /// What the engine is told once.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Settings {
+pub struct EngineSettings {
     pub mode: Mode,
     /// How long a channel is watched closely after its port.
     pub active_for: Duration,
@@ -55,9 +55,9 @@ pub struct Settings {
     pub detection: Vec<Detection>,
 }
 
-impl Default for Settings {
-    fn default() -> Settings {
-        Settings {
+impl Default for EngineSettings {
+    fn default() -> EngineSettings {
+        EngineSettings {
             mode: Mode::Observe,
             active_for: Duration::from_secs(30 * 60),
             blind_after: Duration::from_secs(90),
@@ -71,9 +71,9 @@ impl Default for Settings {
 
 /// Something that happened in the core and that the world should know.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Event {
+pub enum EngineEvent {
     /// An outcome is known, or known better.
-    Settled(Change),
+    Settled(OutcomeChange),
     /// An alert belongs to a call or message of this number.
     Alert {
         number: NumberIx,
@@ -118,7 +118,7 @@ pub enum PhaseChange {
 
 /// Where a channel's rollback stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum Rollback {
+pub enum RollbackProgress {
     #[default]
     None,
     /// Decided, not yet answered for.
@@ -135,9 +135,9 @@ pub struct ChannelState {
     phase_ends: Option<Time>,
     pub verdict: Verdict,
     pub evidence: Evidence,
-    pub rollback: Rollback,
+    pub rollback: RollbackProgress,
     window: Window,
-    served: Served,
+    served: ServedCallers,
     /// Rules of the user that are met, by position.
     met: Vec<bool>,
     /// Decided and not yet over, so that it is not decided again.
@@ -158,15 +158,15 @@ pub struct ChannelState {
 struct GroupState {
     verdict: Verdict,
     evidence: Evidence,
-    served: Served,
+    served: ServedCallers,
     met: Vec<bool>,
 }
 
 #[derive(Debug)]
 pub struct Engine {
     roster: Roster,
-    settings: Settings,
-    routes: Routes,
+    settings: EngineSettings,
+    routes: RoutingHistory,
     ledger: Ledger,
     detector: Detector,
     detection: Vec<Detection>,
@@ -187,7 +187,7 @@ pub struct Engine {
     due: BTreeSet<(Time, NumberIx, Channel)>,
     /// Watched channels in their active phase.
     active: usize,
-    events: Vec<Event>,
+    events: Vec<EngineEvent>,
     next_decision: u64,
     next_sweep: Time,
     next_pass: Time,
@@ -200,7 +200,7 @@ const SWEEP: Duration = Duration::from_secs(30);
 const PASS: Duration = Duration::from_secs(600);
 
 impl Engine {
-    pub fn new(roster: Roster, settings: Settings, now: Time) -> Engine {
+    pub fn new(roster: Roster, settings: EngineSettings, now: Time) -> Engine {
         let mut detection = settings.detection.clone();
         detection.resize_with(roster.groups().len(), Detection::default);
         let mut due = BTreeSet::new();
@@ -227,9 +227,9 @@ impl Engine {
                         phase_ends: is_done.then_some(now + settings.active_for),
                         verdict: Verdict::Unknown,
                         evidence: Evidence::default(),
-                        rollback: Rollback::None,
+                        rollback: RollbackProgress::None,
                         window: Window::default(),
-                        served: Served::default(),
+                        served: ServedCallers::default(),
                         met: Vec::new(),
                         decided: false,
                         on_hint: false,
@@ -244,7 +244,7 @@ impl Engine {
         let groups = roster.groups().map(|_| Default::default()).collect();
         let params = detection.iter().map(|d| d.params.clone()).collect();
         Engine {
-            routes: Routes::new(&roster),
+            routes: RoutingHistory::new(&roster),
             ledger: Ledger::new(&roster, settings.settle_grace),
             detector: Detector::new(&roster, params, settings.silence.clone(), now),
             detection,
@@ -271,7 +271,7 @@ impl Engine {
         &self.roster
     }
 
-    pub fn settings(&self) -> &Settings {
+    pub fn settings(&self) -> &EngineSettings {
         &self.settings
     }
 
@@ -334,17 +334,17 @@ impl Engine {
     /// Ends the replay of what was seen before a restart: whatever had settled by `at` was news
     /// then and is none now. What had not settled is still to come.
     pub fn catch_up(&mut self, at: Time) {
-        let cx = Context { roster: &self.roster, routes: &self.routes };
+        let cx = LedgerContext { roster: &self.roster, routes: &self.routes };
         for change in self.ledger.settle(at, at, cx) {
             self.settled(change);
         }
         // Verdicts are not counted but stand: whoever shows them must know.
-        self.events.retain(|e| matches!(e, Event::Verdict { .. } | Event::GroupVerdict { .. }));
+        self.events.retain(|e| matches!(e, EngineEvent::Verdict { .. } | EngineEvent::GroupVerdict { .. }));
     }
 
     /// Takes in an entry of a log, as seen at `at`.
     pub fn observe(&mut self, at: Time, observation: &Observation) {
-        let cx = Context { roster: &self.roster, routes: &self.routes };
+        let cx = LedgerContext { roster: &self.roster, routes: &self.routes };
         let change = match observation {
             Observation::Call(call) => {
                 let effect = self.ledger.call(at, call, cx);
@@ -367,7 +367,7 @@ impl Engine {
                 }
                 // Whatever number it seems to come from: it is no caller's.
                 probe.entry.and_then(|entry| {
-                    self.ledger.is_ours(at, entry, Context { roster: &self.roster, routes: &self.routes })
+                    self.ledger.is_ours(at, entry, LedgerContext { roster: &self.roster, routes: &self.routes })
                 })
             }
             Observation::Number(record) => {
@@ -378,7 +378,7 @@ impl Engine {
             }
         };
         let attached = self.ledger.take_attached();
-        self.events.extend(attached.map(|(number, code)| Event::Alert { number, code }));
+        self.events.extend(attached.map(|(number, code)| EngineEvent::Alert { number, code }));
         if let Some(change) = change {
             self.settled(change);
         }
@@ -394,11 +394,11 @@ impl Engine {
     pub fn rolled_back(&mut self, at: Time, number: NumberIx, channel: Channel) {
         self.detector.mute(number, channel);
         let state = self.channel_mut(number, channel);
-        state.rollback = Rollback::Done(at);
+        state.rollback = RollbackProgress::Done(at);
         state.decided = false;
         // What spoke against the old handler says nothing of the fallback.
         state.window.clear();
-        state.served = Served::default();
+        state.served = ServedCallers::default();
         state.met.clear();
         self.renew_number(at, number, channel);
     }
@@ -407,7 +407,7 @@ impl Engine {
     pub fn not_rolled_back(&mut self, number: NumberIx, channel: Channel, retry_at: Time) {
         self.detector.unmute(number, channel);
         let state = self.channel_mut(number, channel);
-        state.rollback = Rollback::None;
+        state.rollback = RollbackProgress::None;
         state.decided = false;
         state.not_before = Some(retry_at);
         self.weigh_again.insert((number, channel));
@@ -419,21 +419,21 @@ impl Engine {
         self.detector.forget(number, channel);
         self.detector.unmute(number, channel);
         let state = self.channel_mut(number, channel);
-        state.rollback = Rollback::None;
+        state.rollback = RollbackProgress::None;
         state.decided = false;
         state.not_before = None;
         state.window.clear();
-        state.served = Served::default();
+        state.served = ServedCallers::default();
         state.met.clear();
         self.renew_number(at, number, channel);
     }
 
     /// Moves time on: settles outcomes, renews verdicts, decides. Returns all that has happened
     /// since the last tick, in order.
-    pub fn tick(&mut self, now: Time) -> Vec<Event> {
+    pub fn tick(&mut self, now: Time) -> Vec<EngineEvent> {
         self.move_phases(now);
         let alerts_until = self.polled[Source::Alerts.index()].unwrap_or(Time::EPOCH);
-        let cx = Context { roster: &self.roster, routes: &self.routes };
+        let cx = LedgerContext { roster: &self.roster, routes: &self.routes };
         for change in self.ledger.settle(now, alerts_until, cx) {
             self.settled(change);
         }
@@ -461,7 +461,7 @@ impl Engine {
         std::mem::take(&mut self.events)
     }
 
-    fn sighted(&mut self, sighting: Option<Sighting>) {
+    fn sighted(&mut self, sighting: Option<FirstSeen>) {
         let Some(s) = sighting else {
             return;
         };
@@ -478,8 +478,8 @@ impl Engine {
         }
     }
 
-    fn settled(&mut self, change: Change) {
-        self.events.push(Event::Settled(change));
+    fn settled(&mut self, change: OutcomeChange) {
+        self.events.push(EngineEvent::Settled(change));
         if change.is_inbound {
             self.learn(&change);
         }

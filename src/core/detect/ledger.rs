@@ -15,8 +15,8 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-use super::observation::{Alert, Call, CallStatus, Direction, Leg, Message, MessageStatus, Party};
-use super::outcome::{CallFacts, Children, Marks, MessageFacts, judge_call, judge_message, mark};
+use super::observation::{Alert, Call, CallStatus, Direction, Leg, Message, MessageStatus, RemoteParty};
+use super::outcome::{AlertFlags, CallFacts, Children, MessageFacts, judge_call, judge_message, mark};
 use crate::core::model::code::Code;
 use crate::core::model::digits::ByDigits;
 use crate::core::model::id::Resource;
@@ -24,15 +24,15 @@ use crate::core::model::id::{CallSid, Channel};
 use crate::core::model::reason::Outcome;
 use crate::core::model::roster::{NumberIx, Roster};
 use crate::core::model::time::Time;
-use crate::core::routing::history::Routes;
+use crate::core::routing::history::RoutingHistory;
 
 /// An outcome that is new or has changed.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Change {
+pub struct OutcomeChange {
     pub entry: Resource,
     pub number: NumberIx,
     pub channel: Channel,
-    pub party: Party,
+    pub party: RemoteParty,
     /// Inbound calls and messages tell of the handler; replies only of delivery.
     pub is_inbound: bool,
     pub started_at: Time,
@@ -46,7 +46,7 @@ pub struct Change {
 
 /// The first sight of an inbound call or message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sighting {
+pub struct FirstSeen {
     pub number: NumberIx,
     pub channel: Channel,
     pub started_at: Time,
@@ -55,9 +55,9 @@ pub struct Sighting {
 
 /// What an observation brought about.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Effect {
-    pub sighting: Option<Sighting>,
-    pub change: Option<Change>,
+pub struct LedgerEffect {
+    pub sighting: Option<FirstSeen>,
+    pub change: Option<OutcomeChange>,
 }
 
 #[derive(Debug)]
@@ -81,10 +81,10 @@ pub struct Ledger {
 #[derive(Debug, Clone, Copy)]
 struct Entry {
     number: NumberIx,
-    party: Party,
+    party: RemoteParty,
     started_at: Time,
     seen_at: Time,
-    marks: Marks,
+    marks: AlertFlags,
     is_settled: bool,
     is_probe: bool,
     outcome: Option<Outcome>,
@@ -124,9 +124,9 @@ struct Orphan {
 
 /// What the ledger needs to know of the world to judge.
 #[derive(Clone, Copy)]
-pub struct Context<'a> {
+pub struct LedgerContext<'a> {
     pub roster: &'a Roster,
-    pub routes: &'a Routes,
+    pub routes: &'a RoutingHistory,
 }
 
 impl Ledger {
@@ -150,7 +150,7 @@ impl Ledger {
     }
 
     /// A call or message turns out to be our own probe's, now or as soon as it is seen.
-    pub fn is_ours(&mut self, at: Time, entry: Resource, cx: Context<'_>) -> Option<Change> {
+    pub fn is_ours(&mut self, at: Time, entry: Resource, cx: LedgerContext<'_>) -> Option<OutcomeChange> {
         match self.entries[entry.channel().index()].get_mut(&key(entry)) {
             Some(held) => {
                 held.is_probe = true;
@@ -183,19 +183,26 @@ impl Ledger {
     }
 
     /// Takes in a leg of a call. `number` is ours, for an inbound leg.
-    pub fn call(&mut self, at: Time, call: &Call, cx: Context<'_>) -> Effect {
+    pub fn call(&mut self, at: Time, call: &Call, cx: LedgerContext<'_>) -> LedgerEffect {
         match call.leg {
             Leg::Inbound { number, caller } => match cx.roster.find(number) {
                 Some(number) => self.inbound_call(at, call, number, caller, cx),
-                None => Effect::default(),
+                None => LedgerEffect::default(),
             },
             Leg::Child { parent } => {
-                Effect { sighting: None, change: self.child(at, call.sid.as_u128(), parent, call.status, cx) }
+                LedgerEffect { sighting: None, change: self.child(at, call.sid.as_u128(), parent, call.status, cx) }
             }
         }
     }
 
-    fn inbound_call(&mut self, at: Time, call: &Call, number: NumberIx, caller: Party, cx: Context<'_>) -> Effect {
+    fn inbound_call(
+        &mut self,
+        at: Time,
+        call: &Call,
+        number: NumberIx,
+        caller: RemoteParty,
+        cx: LedgerContext<'_>,
+    ) -> LedgerEffect {
         let key = call.sid.as_u128();
         let known = self.entries[0].contains_key(&key);
         let mut ended = false;
@@ -215,7 +222,7 @@ impl Ledger {
                     party: caller,
                     started_at: call.started_at,
                     seen_at: at,
-                    marks: Marks::default(),
+                    marks: AlertFlags::default(),
                     is_settled: false,
                     is_probe: caller.is_prober,
                     outcome: None,
@@ -233,16 +240,23 @@ impl Ledger {
         }
         // Our own test call is no caller: it can reach a number whose port has not happened.
         let is_probe = self.entries[0].get(&key).is_some_and(|e| e.is_probe);
-        let sighting = (!known && !is_probe).then_some(Sighting {
+        let sighting = (!known && !is_probe).then_some(FirstSeen {
             number,
             channel: Channel::Voice,
             started_at: call.started_at,
             at,
         });
-        Effect { sighting, change: self.judge(at, Resource::Call(call.sid), cx) }
+        LedgerEffect { sighting, change: self.judge(at, Resource::Call(call.sid), cx) }
     }
 
-    fn child(&mut self, at: Time, key: u128, parent: CallSid, status: CallStatus, cx: Context<'_>) -> Option<Change> {
+    fn child(
+        &mut self,
+        at: Time,
+        key: u128,
+        parent: CallSid,
+        status: CallStatus,
+        cx: LedgerContext<'_>,
+    ) -> Option<OutcomeChange> {
         let before = match self.children.get_mut(&key) {
             Some(leg) if leg.status.is_final() && !status.is_final() => return None,
             Some(leg) => Some(std::mem::replace(&mut leg.status, status)),
@@ -273,9 +287,9 @@ impl Ledger {
         }
     }
 
-    pub fn message(&mut self, at: Time, message: &Message, cx: Context<'_>) -> Effect {
+    pub fn message(&mut self, at: Time, message: &Message, cx: LedgerContext<'_>) -> LedgerEffect {
         let Some(number) = cx.roster.find(message.number) else {
-            return Effect::default();
+            return LedgerEffect::default();
         };
         let entry = Resource::Message(message.sid);
         let key = message.sid.as_u128();
@@ -299,7 +313,7 @@ impl Ledger {
                     party: message.party,
                     started_at: message.sent_at,
                     seen_at: at,
-                    marks: Marks::default(),
+                    marks: AlertFlags::default(),
                     is_settled: false,
                     is_probe: message.party.is_prober,
                     outcome: None,
@@ -317,16 +331,16 @@ impl Ledger {
         }
         let is_probe = self.entries[1].get(&key).is_some_and(|e| e.is_probe);
         let is_live = message.direction == Direction::Inbound && !is_probe;
-        let sighting = (!known && is_live).then_some(Sighting {
+        let sighting = (!known && is_live).then_some(FirstSeen {
             number,
             channel: Channel::Messaging,
             started_at: message.sent_at,
             at,
         });
-        Effect { sighting, change: self.judge(at, entry, cx) }
+        LedgerEffect { sighting, change: self.judge(at, entry, cx) }
     }
 
-    pub fn alert(&mut self, at: Time, alert: &Alert, cx: Context<'_>) -> Option<Change> {
+    pub fn alert(&mut self, at: Time, alert: &Alert, cx: LedgerContext<'_>) -> Option<OutcomeChange> {
         let resource = alert.resource?;
         if self.add_mark(resource, alert, cx) {
             return self.judge(at, resource, cx);
@@ -341,7 +355,7 @@ impl Ledger {
     }
 
     /// Adds what `alert` says to its entry; false if there is no such entry.
-    fn add_mark(&mut self, resource: Resource, alert: &Alert, cx: Context<'_>) -> bool {
+    fn add_mark(&mut self, resource: Resource, alert: &Alert, cx: LedgerContext<'_>) -> bool {
         let channel = resource.channel();
         let Some(entry) = self.entries[channel.index()].get_mut(&key(resource)) else {
             return false;
@@ -354,7 +368,7 @@ impl Ledger {
     }
 
     /// Gives a new entry the alerts and legs that were there before it.
-    fn adopt(&mut self, resource: Resource, key: u128, cx: Context<'_>) {
+    fn adopt(&mut self, resource: Resource, key: u128, cx: LedgerContext<'_>) {
         let Some(orphan) = self.orphans.remove(&key) else {
             return;
         };
@@ -383,7 +397,7 @@ impl Ledger {
 
     /// Settles what has had its grace. `alerts_until`: everything that the alert log showed at this
     /// instant has been taken in.
-    pub fn settle(&mut self, now: Time, alerts_until: Time, cx: Context<'_>) -> Vec<Change> {
+    pub fn settle(&mut self, now: Time, alerts_until: Time, cx: LedgerContext<'_>) -> Vec<OutcomeChange> {
         let until = now.min(alerts_until);
         let mut changes = Vec::new();
         while let Some((seen_at, resource)) = self.ended.front().copied() {
@@ -421,7 +435,7 @@ impl Ledger {
         self.orphans.retain(|_, o| o.since >= before);
     }
 
-    fn judge(&mut self, at: Time, resource: Resource, cx: Context<'_>) -> Option<Change> {
+    fn judge(&mut self, at: Time, resource: Resource, cx: LedgerContext<'_>) -> Option<OutcomeChange> {
         let channel = resource.channel();
         let entry = self.entries[channel.index()].get_mut(&key(resource))?;
         let has_no_handler = cx.routes.has_no_handler(entry.number, channel);
@@ -464,7 +478,7 @@ impl Ledger {
             let open = &mut self.open[entry.number.0 as usize][channel.index()];
             *open = open.saturating_sub(1);
         }
-        Some(Change {
+        Some(OutcomeChange {
             entry: resource,
             number: entry.number,
             channel,

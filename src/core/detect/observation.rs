@@ -28,7 +28,7 @@ pub enum Observation {
 /// Withheld numbers all have the same hash: many anonymous callers are one witness, which errs
 /// towards not acting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Party {
+pub struct RemoteParty {
     /// Keyed hash of the number.
     pub hash: u64,
     /// The number's last two digits, absent when it was withheld.
@@ -59,7 +59,7 @@ pub struct Call {
 #[serde(rename_all = "snake_case")]
 pub enum Leg {
     /// A caller reached one of our numbers: `inbound`, or `trunking-originating` on a trunk.
-    Inbound { number: E164, caller: Party },
+    Inbound { number: E164, caller: RemoteParty },
     /// A leg that the handler dialled for the call `parent`: `outbound-dial`.
     Child { parent: CallSid },
 }
@@ -127,7 +127,7 @@ pub struct Message {
     pub sid: MessageSid,
     /// Ours.
     pub number: E164,
-    pub party: Party,
+    pub party: RemoteParty,
     pub direction: Direction,
     pub status: MessageStatus,
     /// When it was sent or received; when it was created if Twilio does not say.

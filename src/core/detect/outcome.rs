@@ -11,14 +11,14 @@
 
 use super::observation::{Alert, CallStatus, Direction, Level, MessageStatus};
 use crate::core::model::code::{Class, Code};
-use crate::core::model::reason::{Outcome, Reason, Why};
+use crate::core::model::reason::{IgnoreReason, Outcome, Reason};
 use crate::core::routing::history::Webhooks;
 use crate::core::routing::record::{is_same_webhook, origin};
 
 /// Everything that alerts have said of one call or message so far. A set: the same alert twice, or
 /// in another order, is the same.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Marks {
+pub struct AlertFlags {
     set: u16,
     /// The code of the strongest mark, for the evidence; 0 when there is none.
     code: u32,
@@ -26,7 +26,7 @@ pub struct Marks {
 
 /// What one alert says of the call or message it belongs to, weakest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Mark {
+pub enum AlertEffect {
     OtherUrl,
     Trunk,
     Platform,
@@ -38,8 +38,8 @@ pub enum Mark {
     PrimaryWebhook,
 }
 
-impl Marks {
-    pub fn add(&mut self, mark: Mark, code: Code) {
+impl AlertFlags {
+    pub fn add(&mut self, mark: AlertEffect, code: Code) {
         let bit = 1 << mark as u16;
         // The lower code among equals, so that the order of arrival does not show.
         if self.set < bit || (self.set < bit << 1 && code.0 < self.code) {
@@ -48,7 +48,7 @@ impl Marks {
         self.set |= bit;
     }
 
-    const fn has(self, mark: Mark) -> bool {
+    const fn has(self, mark: AlertEffect) -> bool {
         self.set & (1 << mark as u16) != 0
     }
 
@@ -62,11 +62,11 @@ impl Marks {
 }
 
 /// What `alert` says of the entry it belongs to; `None` if the caller noticed nothing of it.
-pub fn mark(alert: &Alert, webhooks: Webhooks<'_>) -> Option<Mark> {
+pub fn mark(alert: &Alert, webhooks: Webhooks<'_>) -> Option<AlertEffect> {
     let class = alert.code.class();
     // A trunk's unreachable endpoint is logged as a warning although nobody was served.
     if class == Class::Origination && webhooks.has_trunk {
-        return Some(Mark::Trunk);
+        return Some(AlertEffect::Trunk);
     }
     if alert.level != Level::Error {
         return None;
@@ -76,20 +76,20 @@ pub fn mark(alert: &Alert, webhooks: Webhooks<'_>) -> Option<Mark> {
             let url = alert.url.as_deref()?;
             let is = |configured: Option<&str>| configured.is_some_and(|c| is_same_webhook(c, url));
             if is(webhooks.our_fallback) {
-                Some(Mark::OurFallback)
+                Some(AlertEffect::OurFallback)
             } else if webhooks.primary.iter().any(|p| is_same_webhook(p, url)) {
-                Some(if class == Class::Webhook { Mark::PrimaryWebhook } else { Mark::PrimaryContent })
+                Some(if class == Class::Webhook { AlertEffect::PrimaryWebhook } else { AlertEffect::PrimaryContent })
             } else if is(webhooks.own_fallback) {
-                Some(Mark::OwnFallback)
+                Some(AlertEffect::OwnFallback)
             } else if is(webhooks.status_callback) {
                 None
             } else {
-                webhooks.primary.iter().any(|p| origin(p) == origin(url)).then_some(Mark::OtherUrl)
+                webhooks.primary.iter().any(|p| origin(p) == origin(url)).then_some(AlertEffect::OtherUrl)
             }
         }
-        Class::Template => Some(Mark::Template),
-        Class::Account => Some(Mark::Account),
-        Class::Platform => Some(Mark::Platform),
+        Class::Template => Some(AlertEffect::Template),
+        Class::Account => Some(AlertEffect::Account),
+        Class::Platform => Some(AlertEffect::Platform),
         // Child legs, message statuses, or nobody at all: said elsewhere or not noticed by a caller.
         Class::Dial
         | Class::Origination
@@ -146,7 +146,7 @@ pub struct CallFacts {
     pub status: CallStatus,
     pub duration: Option<u32>,
     pub children: Children,
-    pub marks: Marks,
+    pub marks: AlertFlags,
     /// Alerts and child legs have had time to arrive since the call was seen to have ended.
     pub is_settled: bool,
     /// The number points at nothing.
@@ -166,7 +166,7 @@ pub const SERVED_AFTER_SECONDS: u32 = 25;
 /// Settles a call, or `None` while it may still become something else.
 pub fn judge_call(f: &CallFacts) -> Option<Outcome> {
     if f.is_probe {
-        return f.status.is_final().then_some(Outcome::Ignored(Why::Probe));
+        return f.status.is_final().then_some(Outcome::Ignored(IgnoreReason::Probe));
     }
     if let Some(reason) = marked(f.marks, f.has_own_fallback) {
         return Some(Outcome::Failed(reason));
@@ -184,33 +184,33 @@ pub fn judge_call(f: &CallFacts) -> Option<Outcome> {
         return Some(Outcome::Failed(Reason::Forward));
     }
     if c.busy > 0 {
-        return Some(Outcome::Ignored(Why::Busy));
+        return Some(Outcome::Ignored(IgnoreReason::Busy));
     }
     if c.no_answer > 0 {
-        return Some(Outcome::Ignored(Why::NoAnswer));
+        return Some(Outcome::Ignored(IgnoreReason::NoAnswer));
     }
     if c.canceled > 0 {
-        return Some(Outcome::Ignored(Why::HungUp));
+        return Some(Outcome::Ignored(IgnoreReason::HungUp));
     }
     match f.status {
         CallStatus::Queued | CallStatus::Ringing | CallStatus::InProgress | CallStatus::Unknown => None,
         CallStatus::Completed => {
             let long = f.duration.is_some_and(|d| d >= SERVED_AFTER_SECONDS) && !f.forwards;
-            if f.marks.has(Mark::OtherUrl) && (long || f.is_settled) {
+            if f.marks.has(AlertEffect::OtherUrl) && (long || f.is_settled) {
                 Some(Outcome::Failed(Reason::OtherUrl))
             } else {
                 (long || f.is_settled).then_some(Outcome::Ok)
             }
         }
-        CallStatus::Failed | CallStatus::Busy | CallStatus::NoAnswer if f.marks.has(Mark::Trunk) => {
+        CallStatus::Failed | CallStatus::Busy | CallStatus::NoAnswer if f.marks.has(AlertEffect::Trunk) => {
             Some(Outcome::Failed(Reason::Trunk))
         }
         CallStatus::Failed if f.has_no_handler => Some(Outcome::Failed(Reason::NoHandler)),
         // An alert may still say that it was the webhook after all.
         CallStatus::Failed => f.is_settled.then_some(Outcome::Failed(Reason::Carrier)),
-        CallStatus::Busy => f.is_settled.then_some(Outcome::Ignored(Why::Busy)),
-        CallStatus::NoAnswer => f.is_settled.then_some(Outcome::Ignored(Why::NoAnswer)),
-        CallStatus::Canceled => f.is_settled.then_some(Outcome::Ignored(Why::HungUp)),
+        CallStatus::Busy => f.is_settled.then_some(Outcome::Ignored(IgnoreReason::Busy)),
+        CallStatus::NoAnswer => f.is_settled.then_some(Outcome::Ignored(IgnoreReason::NoAnswer)),
+        CallStatus::Canceled => f.is_settled.then_some(Outcome::Ignored(IgnoreReason::HungUp)),
     }
 }
 
@@ -220,7 +220,7 @@ pub struct MessageFacts {
     pub direction: Direction,
     pub status: MessageStatus,
     pub error: Option<Code>,
-    pub marks: Marks,
+    pub marks: AlertFlags,
     /// Alerts have had time to arrive since the message was seen.
     pub is_settled: bool,
     pub has_no_handler: bool,
@@ -231,7 +231,7 @@ pub struct MessageFacts {
 /// Settles a message, or `None` while it may still become something else.
 pub fn judge_message(f: &MessageFacts) -> Option<Outcome> {
     if f.is_probe {
-        return (f.status.is_final() || f.is_settled).then_some(Outcome::Ignored(Why::Probe));
+        return (f.status.is_final() || f.is_settled).then_some(Outcome::Ignored(IgnoreReason::Probe));
     }
     match f.direction {
         Direction::Inbound => {
@@ -247,7 +247,7 @@ pub fn judge_message(f: &MessageFacts) -> Option<Outcome> {
                 | MessageStatus::Failed
                 | MessageStatus::Canceled => f.is_settled.then_some(if f.has_no_handler {
                     Outcome::Failed(Reason::NoHandler)
-                } else if f.marks.has(Mark::OtherUrl) {
+                } else if f.marks.has(AlertEffect::OtherUrl) {
                     Outcome::Failed(Reason::OtherUrl)
                 } else {
                     Outcome::Ok
@@ -259,9 +259,9 @@ pub fn judge_message(f: &MessageFacts) -> Option<Outcome> {
             // Final where carriers give no receipt.
             MessageStatus::Sent => f.is_settled.then_some(Outcome::Ok),
             MessageStatus::Received | MessageStatus::Delivered => Some(Outcome::Ok),
-            MessageStatus::Canceled => Some(Outcome::Ignored(Why::HungUp)),
+            MessageStatus::Canceled => Some(Outcome::Ignored(IgnoreReason::HungUp)),
             MessageStatus::Undelivered | MessageStatus::Failed => Some(match f.error.map(Code::class) {
-                Some(Class::Recipient) => Outcome::Ignored(Why::Recipient),
+                Some(Class::Recipient) => Outcome::Ignored(IgnoreReason::Recipient),
                 Some(Class::Registration) => Outcome::Failed(Reason::Registration),
                 Some(Class::Account) => Outcome::Failed(Reason::Account),
                 _ => Outcome::Failed(Reason::Delivery),
@@ -271,22 +271,25 @@ pub fn judge_message(f: &MessageFacts) -> Option<Outcome> {
 }
 
 /// The failure that alerts alone establish, whatever the status says.
-fn marked(m: Marks, has_own_fallback: bool) -> Option<Reason> {
-    if m.has(Mark::OurFallback) {
+fn marked(m: AlertFlags, has_own_fallback: bool) -> Option<Reason> {
+    if m.has(AlertEffect::OurFallback) {
         Some(Reason::Fallback)
-    } else if m.has(Mark::PrimaryWebhook) || m.has(Mark::PrimaryContent) || m.has(Mark::OwnFallback) {
-        Some(if has_own_fallback && !m.has(Mark::OwnFallback) {
+    } else if m.has(AlertEffect::PrimaryWebhook)
+        || m.has(AlertEffect::PrimaryContent)
+        || m.has(AlertEffect::OwnFallback)
+    {
+        Some(if has_own_fallback && !m.has(AlertEffect::OwnFallback) {
             Reason::Rescued
-        } else if m.has(Mark::PrimaryContent) && !m.has(Mark::PrimaryWebhook) {
+        } else if m.has(AlertEffect::PrimaryContent) && !m.has(AlertEffect::PrimaryWebhook) {
             Reason::Content
         } else {
             Reason::Webhook
         })
-    } else if m.has(Mark::Template) {
+    } else if m.has(AlertEffect::Template) {
         Some(Reason::Template)
-    } else if m.has(Mark::Account) {
+    } else if m.has(AlertEffect::Account) {
         Some(Reason::Account)
-    } else if m.has(Mark::Platform) {
+    } else if m.has(AlertEffect::Platform) {
         Some(Reason::Platform)
     } else {
         None

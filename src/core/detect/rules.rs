@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::engine::Settings;
+use super::engine::EngineSettings;
 use super::statistic::Detection;
 use super::statistic::threshold::RuleAction;
 use crate::core::model::decision::Mode;
@@ -13,7 +13,7 @@ use crate::core::model::roster::Roster;
 /// By what an agent decides: all that the configuration says of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Rules {
-    pub settings: Settings,
+    pub settings: EngineSettings,
     pub groups: Vec<GroupRules>,
 }
 
@@ -24,20 +24,20 @@ pub struct GroupRules {
 }
 
 impl Rules {
-    pub fn of(roster: &Roster, settings: &Settings) -> Rules {
+    pub fn of(roster: &Roster, settings: &EngineSettings) -> Rules {
         let detection = |i: usize| settings.detection.get(i).cloned().unwrap_or_default();
         let groups = roster.groups().enumerate();
         Rules {
-            settings: Settings { mode: Mode::Auto, detection: Vec::new(), ..settings.clone() },
+            settings: EngineSettings { mode: Mode::Auto, detection: Vec::new(), ..settings.clone() },
             groups: groups.map(|(i, (_, g))| GroupRules { group: g.name.clone(), detection: detection(i) }).collect(),
         }
     }
 
     /// As the engine takes them; a group that had none has the defaults.
-    pub fn settings(&self, roster: &Roster) -> Settings {
+    pub fn settings(&self, roster: &Roster) -> EngineSettings {
         let of = |name: &GroupName| self.groups.iter().find(|g| g.group == *name).map(|g| g.detection.clone());
         let detection = roster.groups().map(|(_, g)| of(&g.name).unwrap_or_default()).collect();
-        Settings { detection, ..self.settings.clone() }
+        EngineSettings { detection, ..self.settings.clone() }
     }
 
     /// What holds for a group, in words.

@@ -66,7 +66,7 @@ impl Phase {
 /// Why a rollback that the evidence asks for is not made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Guard {
+pub enum DetectorGuard {
     /// The mode allows no writes.
     Mode,
     /// The number has not been ported.
@@ -81,29 +81,35 @@ pub enum Guard {
     OnFallback,
 }
 
-impl Guard {
-    pub const ALL: [Guard; 6] =
-        [Guard::Mode, Guard::Phase, Guard::NoFallback, Guard::NotInAccount, Guard::NotRead, Guard::OnFallback];
+impl DetectorGuard {
+    pub const ALL: [DetectorGuard; 6] = [
+        DetectorGuard::Mode,
+        DetectorGuard::Phase,
+        DetectorGuard::NoFallback,
+        DetectorGuard::NotInAccount,
+        DetectorGuard::NotRead,
+        DetectorGuard::OnFallback,
+    ];
 
     pub const fn label(self) -> &'static str {
         match self {
-            Guard::Mode => "mode",
-            Guard::Phase => "phase",
-            Guard::NoFallback => "no_fallback",
-            Guard::NotInAccount => "not_in_account",
-            Guard::NotRead => "not_read",
-            Guard::OnFallback => "on_fallback",
+            DetectorGuard::Mode => "mode",
+            DetectorGuard::Phase => "phase",
+            DetectorGuard::NoFallback => "no_fallback",
+            DetectorGuard::NotInAccount => "not_in_account",
+            DetectorGuard::NotRead => "not_read",
+            DetectorGuard::OnFallback => "on_fallback",
         }
     }
 
     pub const fn text(self) -> &'static str {
         match self {
-            Guard::Mode => "the mode allows no writes",
-            Guard::Phase => "the number has not been ported",
-            Guard::NoFallback => "the group has no fallback for this channel",
-            Guard::NotInAccount => "the number was not found in the account",
-            Guard::NotRead => "our numbers could not be read yet",
-            Guard::OnFallback => "the number points at the fallback already",
+            DetectorGuard::Mode => "the mode allows no writes",
+            DetectorGuard::Phase => "the number has not been ported",
+            DetectorGuard::NoFallback => "the group has no fallback for this channel",
+            DetectorGuard::NotInAccount => "the number was not found in the account",
+            DetectorGuard::NotRead => "our numbers could not be read yet",
+            DetectorGuard::OnFallback => "the number points at the fallback already",
         }
     }
 }
@@ -151,7 +157,7 @@ pub enum Action {
     /// Swap the numbers to the fallback.
     Rollback,
     /// The evidence asks for a rollback; this guard says no.
-    Withheld { guard: Guard },
+    Withheld { guard: DetectorGuard },
     /// Trouble that a swap would not cure: a person is needed.
     Page { reason: PageReason },
 }

@@ -85,15 +85,15 @@ impl Guard {
     }
 }
 
-impl From<decision::Guard> for Guard {
-    fn from(guard: decision::Guard) -> Guard {
+impl From<decision::DetectorGuard> for Guard {
+    fn from(guard: decision::DetectorGuard) -> Guard {
         match guard {
-            decision::Guard::Mode => Guard::Mode,
-            decision::Guard::Phase => Guard::Phase,
-            decision::Guard::NoFallback => Guard::NoFallback,
-            decision::Guard::NotInAccount => Guard::NotInAccount,
-            decision::Guard::NotRead => Guard::NotRead,
-            decision::Guard::OnFallback => Guard::OnFallback,
+            decision::DetectorGuard::Mode => Guard::Mode,
+            decision::DetectorGuard::Phase => Guard::Phase,
+            decision::DetectorGuard::NoFallback => Guard::NoFallback,
+            decision::DetectorGuard::NotInAccount => Guard::NotInAccount,
+            decision::DetectorGuard::NotRead => Guard::NotRead,
+            decision::DetectorGuard::OnFallback => Guard::OnFallback,
         }
     }
 }

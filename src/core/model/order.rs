@@ -12,12 +12,12 @@ use super::id::{Channel, E164, GroupName};
 use super::time::Time;
 
 /// Parameters of an update of a number.
-pub type Form = Vec<(String, String)>;
+pub type UpdateParams = Vec<(String, String)>;
 
 /// Which way a number is swapped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Act {
+pub enum Operation {
     /// To the fallback.
     #[default]
     Rollback,
@@ -25,11 +25,11 @@ pub enum Act {
     Restore,
 }
 
-impl Act {
+impl Operation {
     pub const fn label(self) -> &'static str {
         match self {
-            Act::Rollback => "rollback",
-            Act::Restore => "restore",
+            Operation::Rollback => "rollback",
+            Operation::Restore => "restore",
         }
     }
 }
@@ -38,7 +38,7 @@ impl Act {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Order {
     pub id: DecisionId,
-    pub act: Act,
+    pub act: Operation,
     pub channel: Channel,
     pub group: GroupName,
     pub numbers: Vec<E164>,
@@ -85,7 +85,7 @@ impl fmt::Display for Author {
 /// How one number's part of an order ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum End {
+pub enum OrderResult {
     /// Read back: the effective handler is the fallback. No test call has heard it yet.
     Written,
     /// A test call was answered by the fallback.
@@ -102,27 +102,34 @@ pub enum End {
     Restored,
 }
 
-impl End {
-    pub const ALL: [End; 7] =
-        [End::Written, End::Proven, End::Unproven, End::Failed, End::Refused, End::Superseded, End::Restored];
+impl OrderResult {
+    pub const ALL: [OrderResult; 7] = [
+        OrderResult::Written,
+        OrderResult::Proven,
+        OrderResult::Unproven,
+        OrderResult::Failed,
+        OrderResult::Refused,
+        OrderResult::Superseded,
+        OrderResult::Restored,
+    ];
 
     pub const fn label(self) -> &'static str {
         match self {
-            End::Written => "written",
-            End::Proven => "proven",
-            End::Unproven => "unproven",
-            End::Failed => "failed",
-            End::Refused => "refused",
-            End::Superseded => "superseded",
-            End::Restored => "restored",
+            OrderResult::Written => "written",
+            OrderResult::Proven => "proven",
+            OrderResult::Unproven => "unproven",
+            OrderResult::Failed => "failed",
+            OrderResult::Refused => "refused",
+            OrderResult::Superseded => "superseded",
+            OrderResult::Restored => "restored",
         }
     }
 
     /// True if the order got what it asked for.
     pub const fn is_as_asked(self) -> bool {
         match self {
-            End::Written | End::Proven | End::Restored => true,
-            End::Unproven | End::Failed | End::Refused | End::Superseded => false,
+            OrderResult::Written | OrderResult::Proven | OrderResult::Restored => true,
+            OrderResult::Unproven | OrderResult::Failed | OrderResult::Refused | OrderResult::Superseded => false,
         }
     }
 }
@@ -130,7 +137,7 @@ impl End {
 /// Why a decision no longer stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Lapse {
+pub enum CloseReason {
     /// Its time is over, and nobody approved or the guard still says no.
     TimedOut,
     /// Callers are served again.
@@ -139,12 +146,12 @@ pub enum Lapse {
     Relapsed,
 }
 
-impl Lapse {
+impl CloseReason {
     pub const fn text(self) -> &'static str {
         match self {
-            Lapse::TimedOut => "its time is over",
-            Lapse::Recovered => "callers are served again",
-            Lapse::Relapsed => "an earlier stage of the restore did not go well",
+            CloseReason::TimedOut => "its time is over",
+            CloseReason::Recovered => "callers are served again",
+            CloseReason::Relapsed => "an earlier stage of the restore did not go well",
         }
     }
 }
@@ -160,7 +167,7 @@ pub struct Hold {
 /// What a person's word is about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Scope {
-    pub of: Of,
+    pub of: ScopeOf,
     /// Both channels if absent.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub channel: Option<Channel>,
@@ -168,7 +175,7 @@ pub struct Scope {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Of {
+pub enum ScopeOf {
     All,
     Group(GroupName),
     Number(E164),
@@ -177,9 +184,9 @@ pub enum Of {
 impl Scope {
     pub fn covers(&self, group: &GroupName, number: E164, channel: Channel) -> bool {
         let of = match &self.of {
-            Of::All => true,
-            Of::Group(name) => name == group,
-            Of::Number(n) => *n == number,
+            ScopeOf::All => true,
+            ScopeOf::Group(name) => name == group,
+            ScopeOf::Number(n) => *n == number,
         };
         of && self.channel.is_none_or(|c| c == channel)
     }
@@ -188,9 +195,9 @@ impl Scope {
 impl fmt::Display for Scope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.of {
-            Of::All => f.write_str("all numbers")?,
-            Of::Group(name) => write!(f, "group {name}")?,
-            Of::Number(n) => write!(f, "{n}")?,
+            ScopeOf::All => f.write_str("all numbers")?,
+            ScopeOf::Group(name) => write!(f, "group {name}")?,
+            ScopeOf::Number(n) => write!(f, "{n}")?,
         }
         self.channel.map_or(Ok(()), |c| write!(f, ", {c}"))
     }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 pub enum Outcome {
     Ok,
     Failed(Reason),
-    Ignored(Why),
+    Ignored(IgnoreReason),
 }
 
 /// Why somebody was not served. A closed list: each is a metric label, and says whether pointing
@@ -162,7 +162,7 @@ impl std::str::FromStr for Reason {
 /// Why an entry says nothing about the handler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Why {
+pub enum IgnoreReason {
     /// The line was busy: a person, or an honest `<Reject>`.
     Busy,
     /// Nobody picked up.
@@ -175,16 +175,22 @@ pub enum Why {
     Recipient,
 }
 
-impl Why {
-    pub const ALL: [Why; 5] = [Why::Busy, Why::NoAnswer, Why::HungUp, Why::Probe, Why::Recipient];
+impl IgnoreReason {
+    pub const ALL: [IgnoreReason; 5] = [
+        IgnoreReason::Busy,
+        IgnoreReason::NoAnswer,
+        IgnoreReason::HungUp,
+        IgnoreReason::Probe,
+        IgnoreReason::Recipient,
+    ];
 
     pub const fn label(self) -> &'static str {
         match self {
-            Why::Busy => "busy",
-            Why::NoAnswer => "no_answer",
-            Why::HungUp => "hung_up",
-            Why::Probe => "probe",
-            Why::Recipient => "recipient",
+            IgnoreReason::Busy => "busy",
+            IgnoreReason::NoAnswer => "no_answer",
+            IgnoreReason::HungUp => "hung_up",
+            IgnoreReason::Probe => "probe",
+            IgnoreReason::Recipient => "recipient",
         }
     }
 }
@@ -219,6 +225,6 @@ impl Outcome {
     pub fn all() -> impl Iterator<Item = Outcome> {
         std::iter::once(Outcome::Ok)
             .chain(Reason::ALL.into_iter().map(Outcome::Failed))
-            .chain(Why::ALL.into_iter().map(Outcome::Ignored))
+            .chain(IgnoreReason::ALL.into_iter().map(Outcome::Ignored))
     }
 }

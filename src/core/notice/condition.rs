@@ -1,13 +1,13 @@
 //! Notices of the agent's own conditions: what is wrong with Ringback itself.
 
-use super::make::Maker;
-use super::{Kind, Moment, Notice, Severity, Standing, Step};
+use super::make::NoticeBuilder;
+use super::{Moment, Notice, NoticeKind, NoticeStatus, Severity, Step};
 use crate::core::model::id::Channel;
 use crate::core::model::time::Time;
 
 /// What a condition of the agent itself is; each has one notice while it stands and one when it is over.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Condition {
+pub enum AgentCondition {
     /// These logs cannot be read, so nothing can be said of the channel.
     Blind {
         channel: Channel,
@@ -24,30 +24,30 @@ pub enum Condition {
     },
 }
 
-impl Condition {
+impl AgentCondition {
     /// The key of its notices.
     pub fn key(&self) -> String {
         match self {
-            Condition::Blind { channel, .. } => format!("blind/{channel}"),
-            Condition::StoreUnwritable { .. } => "store".to_owned(),
-            Condition::LeaseLost => "lease".to_owned(),
-            Condition::NotifierFailing { name, .. } => format!("notifier/{name}"),
+            AgentCondition::Blind { channel, .. } => format!("blind/{channel}"),
+            AgentCondition::StoreUnwritable { .. } => "store".to_owned(),
+            AgentCondition::LeaseLost => "lease".to_owned(),
+            AgentCondition::NotifierFailing { name, .. } => format!("notifier/{name}"),
         }
     }
 }
 
-impl Maker {
+impl NoticeBuilder {
     /// A condition of the agent itself has begun, or is over.
-    pub fn condition(&self, at: Time, since: Time, condition: &Condition, standing: Standing) -> Notice {
-        let is_over = standing == Standing::Over;
+    pub fn condition(&self, at: Time, since: Time, condition: &AgentCondition, standing: NoticeStatus) -> Notice {
+        let is_over = standing == NoticeStatus::Over;
         let mut notice = match condition {
-            Condition::Blind { channel, sources } => {
+            AgentCondition::Blind { channel, sources } => {
                 let title = if is_over {
                     format!("Ringback sees {channel} again")
                 } else {
                     format!("Ringback is blind: {channel}")
                 };
-                let mut n = self.blank(at, condition.key(), Kind::Blind, Severity::Critical, title);
+                let mut n = self.blank(at, condition.key(), NoticeKind::Blind, Severity::Critical, title);
                 n.channel = Some(*channel);
                 let watched = self.roster.numbers().filter(|(_, n)| n.channels[channel.index()]);
                 n.numbers = watched.map(|(_, n)| n.e164).collect();
@@ -75,10 +75,10 @@ impl Maker {
                 }
                 n
             }
-            Condition::StoreUnwritable { problem, cure } => {
+            AgentCondition::StoreUnwritable { problem, cure } => {
                 let title =
                     if is_over { "Ringback's state can be written again" } else { "Ringback cannot write its state" };
-                let mut n = self.blank(at, condition.key(), Kind::StoreUnwritable, Severity::Critical, title);
+                let mut n = self.blank(at, condition.key(), NoticeKind::StoreUnwritable, Severity::Critical, title);
                 if is_over {
                     n.did = "Decisions are journaled and carried out again".to_owned();
                 } else {
@@ -88,21 +88,26 @@ impl Maker {
                 }
                 n
             }
-            Condition::LeaseLost => {
-                let mut n =
-                    self.blank(at, condition.key(), Kind::LeaseLost, Severity::Warning, "Another agent has taken over");
+            AgentCondition::LeaseLost => {
+                let mut n = self.blank(
+                    at,
+                    condition.key(),
+                    NoticeKind::LeaseLost,
+                    Severity::Warning,
+                    "Another agent has taken over",
+                );
                 n.cause = Some("this agent's lease on the state has ended, and another holds it now".to_owned());
                 n.did = "This agent stops and writes nothing; the other one acts".to_owned();
                 n.next = vec![Step::typing("See that the other one is well", "ringback status")];
                 n
             }
-            Condition::NotifierFailing { name, problem } => {
+            AgentCondition::NotifierFailing { name, problem } => {
                 let title = if is_over {
                     format!("Notifier {name} delivers again")
                 } else {
                     format!("Notifier {name} does not deliver")
                 };
-                let mut n = self.blank(at, condition.key(), Kind::NotifierFailing, Severity::Warning, title);
+                let mut n = self.blank(at, condition.key(), NoticeKind::NotifierFailing, Severity::Warning, title);
                 if is_over {
                     n.did = "What had waited for it was delivered".to_owned();
                 } else {
@@ -117,7 +122,7 @@ impl Maker {
             }
         };
         notice.since = Some(Moment::new(since, self.zone(&notice.numbers)));
-        notice.standing = if *condition == Condition::LeaseLost { Standing::Once } else { standing };
+        notice.standing = if *condition == AgentCondition::LeaseLost { NoticeStatus::Once } else { standing };
         notice
     }
 }

@@ -7,7 +7,7 @@
 //!
 //! Because it is a fold, a restart comes to the same notices with the same keys and times; which of
 //! them were delivered, the outbox knows. What is not in the journal, the agent's own conditions and
-//! the detector's verdicts, is told to [`News`] as it happens.
+//! the detector's verdicts, is told to [`Incidents`] as it happens.
 //!
 //! Promises: what has been said and has not changed is not said again. No notice is made of a
 //! person's own words: they know.
@@ -17,13 +17,13 @@ mod ends;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::condition::Condition;
-use super::make::Maker;
-use super::{Kind, Notice, Severity, Standing, Step};
+use super::condition::AgentCondition;
+use super::make::NoticeBuilder;
+use super::{Notice, NoticeKind, NoticeStatus, Severity, Step};
 use crate::core::model::decision::{Action, Decision, DecisionId, Mode};
 use crate::core::model::guard::Guard;
 use crate::core::model::id::{Channel, E164, GroupName};
-use crate::core::model::order::{Act, End, FallbackState, Hold, Lapse, Order};
+use crate::core::model::order::{CloseReason, FallbackState, Hold, Operation, Order, OrderResult};
 use crate::core::model::time::Time;
 use crate::core::model::verdict::Verdict;
 use crate::core::rollback::entry::Entry;
@@ -36,10 +36,10 @@ const QUIET_FOR: Duration = Duration::from_secs(3600);
 
 /// One trouble.
 #[derive(Debug, Default)]
-struct Story {
+struct Incident {
     decision: Option<Decision>,
     order: Option<Order>,
-    ended: BTreeMap<E164, (End, String)>,
+    ended: BTreeMap<E164, (OrderResult, String)>,
     /// What was said of numbers that were not swapped.
     guards: BTreeMap<E164, Guard>,
     /// People are told by then, whatever is known.
@@ -54,7 +54,7 @@ struct Story {
     seen: Time,
 }
 
-impl Story {
+impl Incident {
     fn whose(&self) -> Option<(GroupName, Channel, Vec<E164>)> {
         match (&self.decision, &self.order) {
             (Some(d), _) => Some((d.group.clone(), d.channel, d.numbers.clone())),
@@ -73,7 +73,7 @@ impl Story {
     }
 
     fn is_restore(&self) -> bool {
-        self.order.as_ref().is_some_and(|o| o.act == Act::Restore)
+        self.order.as_ref().is_some_and(|o| o.act == Operation::Restore)
     }
 
     /// Swapped, and not put back since.
@@ -85,19 +85,19 @@ impl Story {
 
 /// Everything that is going on, as people were told.
 #[derive(Debug)]
-pub struct News {
-    maker: Maker,
+pub struct Incidents {
+    maker: NoticeBuilder,
     mode: Mode,
     holds: Vec<Hold>,
-    stories: BTreeMap<DecisionId, Story>,
+    stories: BTreeMap<DecisionId, Incident>,
     fallbacks: BTreeMap<(GroupName, Channel), FallbackState>,
     /// Conditions that stand, by key, and since when.
-    conditions: BTreeMap<String, (Time, Condition)>,
+    conditions: BTreeMap<String, (Time, AgentCondition)>,
 }
 
-impl News {
-    pub fn new(maker: Maker, mode: Mode) -> News {
-        News {
+impl Incidents {
+    pub fn new(maker: NoticeBuilder, mode: Mode) -> Incidents {
+        Incidents {
             maker,
             mode,
             holds: Vec::new(),
@@ -107,7 +107,7 @@ impl News {
         }
     }
 
-    pub const fn maker(&self) -> &Maker {
+    pub const fn maker(&self) -> &NoticeBuilder {
         &self.maker
     }
 
@@ -124,8 +124,10 @@ impl News {
     pub fn resume(&mut self, told: &Notice) {
         let since = told.since.as_ref().map_or(told.at.at, |m| m.at);
         let condition = match (told.kind, told.channel) {
-            (Kind::Blind, Some(channel)) => Condition::Blind { channel, sources: Vec::new() },
-            (Kind::StoreUnwritable, _) => Condition::StoreUnwritable { problem: String::new(), cure: String::new() },
+            (NoticeKind::Blind, Some(channel)) => AgentCondition::Blind { channel, sources: Vec::new() },
+            (NoticeKind::StoreUnwritable, _) => {
+                AgentCondition::StoreUnwritable { problem: String::new(), cure: String::new() }
+            }
             _ => return,
         };
         self.conditions.insert(told.key.clone(), (since, condition));
@@ -188,7 +190,7 @@ impl News {
 
     fn decided(&mut self, at: Time, decision: &Decision) -> Vec<Notice> {
         let Decision { id, channel, ref group, ref numbers, .. } = *decision;
-        let mut story = Story { decision: Some(decision.clone()), seen: at, ..Story::default() };
+        let mut story = Incident { decision: Some(decision.clone()), seen: at, ..Incident::default() };
         let mut notices = Vec::new();
         match decision.action {
             Action::Rollback => {
@@ -200,7 +202,7 @@ impl News {
                 story.key = self.inherit(channel, numbers);
                 notices.extend(self.gone(at, channel, numbers, id, &format!("it goes on as {id}")));
                 let title = format!("Could be cured, but is held: {}", self.maker.name(group, channel, numbers));
-                let blank = self.maker.blank(at, story.key(id), Kind::Held, Severity::Critical, title);
+                let blank = self.maker.blank(at, story.key(id), NoticeKind::Held, Severity::Critical, title);
                 let notice = self.maker.held(blank, decision, numbers, guard.into(), &self.holds, self.mode);
                 story.told = Some(notice.clone());
                 notices.push(notice);
@@ -247,7 +249,7 @@ impl News {
         let Some(decision) = story.decision.clone() else { return Vec::new() };
         let title =
             format!("Could be cured, but is held: {}", self.maker.name(&decision.group, decision.channel, numbers));
-        let blank = self.maker.blank(at, key, Kind::Held, Severity::Critical, title);
+        let blank = self.maker.blank(at, key, NoticeKind::Held, Severity::Critical, title);
         let notice = self.maker.held(blank, &decision, numbers, guard, &self.holds, self.mode);
         self.tell(id, notice)
     }
@@ -260,7 +262,7 @@ impl News {
         let whose = self.maker.name(&decision.group, decision.channel, numbers);
         let what = if guard == Guard::Veto { "About to roll back" } else { "Waits for your yes" };
         let title = format!("{what}: {whose}");
-        let blank = self.maker.blank(at, key, Kind::Asked, Severity::Critical, title);
+        let blank = self.maker.blank(at, key, NoticeKind::Asked, Severity::Critical, title);
         let notice = self.maker.asked(blank, &decision, numbers, guard, until);
         self.tell(id, notice)
     }
@@ -273,13 +275,13 @@ impl News {
         if story.told.as_ref().is_some_and(is_same) {
             return Vec::new();
         }
-        story.told = (notice.standing == Standing::Stands).then(|| notice.clone());
+        story.told = (notice.standing == NoticeStatus::Stands).then(|| notice.clone());
         vec![notice]
     }
 
-    fn lapsed(&mut self, at: Time, id: DecisionId, numbers: &[E164], why: Lapse) -> Vec<Notice> {
+    fn lapsed(&mut self, at: Time, id: DecisionId, numbers: &[E164], why: CloseReason) -> Vec<Notice> {
         let Some(story) = self.stories.get_mut(&id) else { return Vec::new() };
-        if why == Lapse::Relapsed {
+        if why == CloseReason::Relapsed {
             return self.restore_ended(at, id, Some(numbers));
         }
         story.gone.extend(numbers);
@@ -290,10 +292,12 @@ impl News {
         story.due = None;
         let Some(told) = story.told.take() else { return Vec::new() };
         let did = match why {
-            Lapse::TimedOut => {
+            CloseReason::TimedOut => {
                 format!("{id} is over: nobody said yes in time. It asks again if callers still fail")
             }
-            Lapse::Recovered | Lapse::Relapsed => format!("{id} is over: {}. Nothing was written", why.text()),
+            CloseReason::Recovered | CloseReason::Relapsed => {
+                format!("{id} is over: {}. Nothing was written", why.text())
+            }
         };
         vec![self.maker.over(at, told, &did)]
     }
@@ -304,7 +308,7 @@ impl News {
         id: DecisionId,
         channel: Channel,
         number: E164,
-        end: End,
+        end: OrderResult,
         detail: &str,
     ) -> Vec<Notice> {
         let Some(story) = self.stories.get_mut(&id) else { return Vec::new() };
@@ -316,7 +320,7 @@ impl News {
             if is_over {
                 notices.extend(self.restore_ended(at, id, None));
             }
-            if end == End::Restored {
+            if end == OrderResult::Restored {
                 notices.extend(self.gone(at, channel, &[number], id, &format!("the numbers were restored by {id}")));
             }
         } else if is_over && let Some(notice) = self.rollback(at, id) {
@@ -356,7 +360,8 @@ impl News {
         }
         let mut notices = Vec::new();
         for (id, story) in &mut self.stories {
-            let waits = story.told.as_ref().is_some_and(|n| matches!(n.kind, Kind::NotCurable | Kind::Held));
+            let waits =
+                story.told.as_ref().is_some_and(|n| matches!(n.kind, NoticeKind::NotCurable | NoticeKind::Held));
             if !waits || !story.is_of(number, channel) || story.on_fallback().next().is_some() {
                 continue;
             }
@@ -382,7 +387,7 @@ impl News {
             if let Some(story) = self.stories.get_mut(&id) {
                 story.due = None;
             }
-            let is_restore = self.stories.get(&id).is_some_and(Story::is_restore);
+            let is_restore = self.stories.get(&id).is_some_and(Incident::is_restore);
             if !is_restore && let Some(notice) = self.rollback(at, id) {
                 notices.extend(self.tell(id, notice));
             }
@@ -402,11 +407,11 @@ impl News {
     }
 
     /// A condition of the agent itself stands since `since`; `None` if that is known.
-    pub fn begins(&mut self, now: Time, since: Time, condition: Condition) -> Option<Notice> {
+    pub fn begins(&mut self, now: Time, since: Time, condition: AgentCondition) -> Option<Notice> {
         if self.conditions.contains_key(&condition.key()) {
             return None;
         }
-        let notice = self.maker.condition(now, since, &condition, Standing::Stands);
+        let notice = self.maker.condition(now, since, &condition, NoticeStatus::Stands);
         self.conditions.insert(condition.key(), (since, condition));
         Some(notice)
     }
@@ -414,7 +419,7 @@ impl News {
     /// The condition with this key stands no longer; `None` if it did not.
     pub fn ends(&mut self, now: Time, key: &str) -> Option<Notice> {
         let (since, condition) = self.conditions.remove(key)?;
-        Some(self.maker.condition(now, since, &condition, Standing::Over))
+        Some(self.maker.condition(now, since, &condition, NoticeStatus::Over))
     }
 
     /// A stage of a staged restore has had too few callers and tests to be verified.
@@ -422,9 +427,9 @@ impl News {
         let Order { id, group, channel, numbers, .. } = order;
         let title =
             format!("Too few callers and tests to verify the restore: {}", self.maker.name(group, *channel, numbers));
-        let blank = self.maker.blank(now, format!("{id}/unverified"), Kind::Unverified, Severity::Warning, title);
+        let blank = self.maker.blank(now, format!("{id}/unverified"), NoticeKind::Unverified, Severity::Warning, title);
         let mut notice = self.maker.whose(blank, group, *channel, numbers);
-        notice.standing = Standing::Once;
+        notice.standing = NoticeStatus::Once;
         notice.decision = Some(*id);
         notice.since = Some(notice.at.clone());
         notice.cause = Some(

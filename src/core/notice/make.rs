@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use super::advice::{about, instead, meaning, repair};
-use super::{Callers, Kind, Link, Moment, Notice, Sample, Severity, Standing, Step, Why};
+use super::{Callers, Link, Moment, Notice, NoticeKind, NoticeReason, NoticeStatus, Sample, Severity, Step};
 use crate::core::model::decision::{Decision, Mode, PageReason};
 use crate::core::model::guard::Guard;
 use crate::core::model::id::{Channel, E164, GroupName};
-use crate::core::model::order::{FallbackState, Hold, Of, Scope};
+use crate::core::model::order::{FallbackState, Hold, Scope, ScopeOf};
 use crate::core::model::reason::Reason;
 use crate::core::model::roster::{Group, Roster};
 use crate::core::model::time::Time;
@@ -23,7 +23,7 @@ pub struct Addresses {
 
 /// Makes notices for one roster.
 #[derive(Debug, Clone)]
-pub struct Maker {
+pub struct NoticeBuilder {
     pub roster: Arc<Roster>,
     pub addresses: Addresses,
 }
@@ -31,12 +31,12 @@ pub struct Maker {
 /// At most this many numbers are written into a command; of more, the group is named.
 const IN_COMMAND: usize = 5;
 
-impl Maker {
+impl NoticeBuilder {
     pub fn blank(
         &self,
         at: Time,
         key: impl Into<String>,
-        kind: Kind,
+        kind: NoticeKind,
         severity: Severity,
         title: impl Into<String>,
     ) -> Notice {
@@ -44,7 +44,7 @@ impl Maker {
             key: key.into(),
             kind,
             severity,
-            standing: Standing::Stands,
+            standing: NoticeStatus::Stands,
             title: title.into(),
             at: Moment::new(at, None),
             group: None,
@@ -109,7 +109,7 @@ impl Maker {
             .reasons
             .iter()
             .take(3)
-            .map(|r| Why {
+            .map(|r| NoticeReason {
                 callers: r.callers,
                 reason: r.reason.label().to_owned(),
                 text: r.reason.text().to_owned(),
@@ -278,7 +278,7 @@ impl Maker {
             PageReason::Silence | PageReason::Unreached | PageReason::Outage => format!("{whose}: {}", reason.text()),
         };
         let mut notice =
-            self.evidence(self.blank(at, key, Kind::NotCurable, severity, title), decision, &decision.numbers);
+            self.evidence(self.blank(at, key, NoticeKind::NotCurable, severity, title), decision, &decision.numbers);
         notice.cause = notice.reasons.is_empty().then(|| reason.text().to_owned());
         notice.uncounted = match reason {
             PageReason::Failing(_) => None,
@@ -319,7 +319,7 @@ impl Maker {
         } else {
             format!("Fallback {}: {group} {channel}", state.label())
         };
-        let mut notice = self.blank(at, key, Kind::FallbackBroken, Severity::Critical, title);
+        let mut notice = self.blank(at, key, NoticeKind::FallbackBroken, Severity::Critical, title);
         (notice.group, notice.channel) = (Some(group.clone()), Some(channel));
         notice.cause = Some(detail.to_owned());
         notice.since = Some(notice.at.clone());
@@ -332,7 +332,7 @@ impl Maker {
             ];
         } else {
             notice.did = format!("It looked at {url}: rollbacks of this group may go there");
-            notice.standing = Standing::Over;
+            notice.standing = NoticeStatus::Over;
         }
         notice
     }
@@ -349,7 +349,7 @@ impl Maker {
     ) -> Notice {
         let severity = if was_ours { Severity::Critical } else { Severity::Warning };
         let title = format!("Somebody else changed {number}, {channel}");
-        let notice = self.blank(at, format!("drift/{number}/{channel}"), Kind::Drift, severity, title);
+        let notice = self.blank(at, format!("drift/{number}/{channel}"), NoticeKind::Drift, severity, title);
         let group = self.roster.find(number).map(|ix| self.roster.group_of(ix).name.clone());
         let mut notice = match &group {
             Some(group) => self.whose(notice, group, channel, &[number]),
@@ -362,7 +362,7 @@ impl Maker {
             what.join("; "),
             actor.unwrap_or("somebody whom Twilio's audit log does not name")
         ));
-        notice.standing = Standing::Once;
+        notice.standing = NoticeStatus::Once;
         notice.did = if was_ours {
             "The number was on the fallback, and is theirs now. Ringback does not fight another writer".to_owned()
         } else {
@@ -381,8 +381,8 @@ impl Maker {
     /// The last word of a trouble.
     pub fn over(&self, at: Time, told: Notice, did: &str) -> Notice {
         Notice {
-            kind: if told.kind == Kind::NotCurable { told.kind } else { Kind::Lapsed },
-            standing: Standing::Over,
+            kind: if told.kind == NoticeKind::NotCurable { told.kind } else { NoticeKind::Lapsed },
+            standing: NoticeStatus::Over,
             at: Moment::new(at, self.zone(&told.numbers)),
             did: did.to_owned(),
             proof: None,
@@ -395,8 +395,8 @@ impl Maker {
     /// `ringback notify --test`.
     pub fn test(&self, at: Time, name: &str) -> Notice {
         let title = format!("Test of the notifier {name}");
-        let mut notice = self.blank(at, format!("test/{name}"), Kind::Test, Severity::Info, title);
-        notice.standing = Standing::Once;
+        let mut notice = self.blank(at, format!("test/{name}"), NoticeKind::Test, Severity::Info, title);
+        notice.standing = NoticeStatus::Once;
         notice.since = Some(notice.at.clone());
         notice.cause = Some("somebody typed ringback notify --test".to_owned());
         notice.did = "It sent this notice and did nothing else".to_owned();
@@ -412,8 +412,8 @@ impl Maker {
             (0, lost) => format!("{lost} notices lost: the queue was full"),
             (n, lost) => format!("{n} more notices held back, {lost} lost"),
         };
-        let mut notice = self.blank(at, format!("summary/{name}"), Kind::Summary, worst, title);
-        notice.standing = Standing::Once;
+        let mut notice = self.blank(at, format!("summary/{name}"), NoticeKind::Summary, worst, title);
+        notice.standing = NoticeStatus::Once;
         let mut titles: Vec<String> =
             held_back.iter().rev().take(10).map(|(s, t)| format!("{} {t}", s.label().to_uppercase())).collect();
         titles.reverse();
@@ -429,9 +429,9 @@ impl Maker {
 
 fn scope_text(scope: &Scope) -> String {
     let of = match &scope.of {
-        Of::All => "--all".to_owned(),
-        Of::Group(name) => format!("--group {name}"),
-        Of::Number(n) => n.to_string(),
+        ScopeOf::All => "--all".to_owned(),
+        ScopeOf::Group(name) => format!("--group {name}"),
+        ScopeOf::Number(n) => n.to_string(),
     };
     scope.channel.map_or(of.clone(), |c| format!("{of} --channel {c}"))
 }

@@ -54,7 +54,7 @@ impl Severity {
 /// What a notice tells of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Kind {
+pub enum NoticeKind {
     /// Numbers were swapped to the fallback, as asked.
     RolledBack,
     /// A rollback was written, or should have been, and the fallback does not answer.
@@ -90,72 +90,72 @@ pub enum Kind {
     Test,
 }
 
-impl Kind {
-    pub const ALL: [Kind; 18] = [
-        Kind::RolledBack,
-        Kind::Unproven,
-        Kind::Underway,
-        Kind::Held,
-        Kind::Asked,
-        Kind::Lapsed,
-        Kind::NotCurable,
-        Kind::Restored,
-        Kind::RestoreFailed,
-        Kind::Unverified,
-        Kind::FallbackBroken,
-        Kind::Drift,
-        Kind::Blind,
-        Kind::StoreUnwritable,
-        Kind::LeaseLost,
-        Kind::NotifierFailing,
-        Kind::Summary,
-        Kind::Test,
+impl NoticeKind {
+    pub const ALL: [NoticeKind; 18] = [
+        NoticeKind::RolledBack,
+        NoticeKind::Unproven,
+        NoticeKind::Underway,
+        NoticeKind::Held,
+        NoticeKind::Asked,
+        NoticeKind::Lapsed,
+        NoticeKind::NotCurable,
+        NoticeKind::Restored,
+        NoticeKind::RestoreFailed,
+        NoticeKind::Unverified,
+        NoticeKind::FallbackBroken,
+        NoticeKind::Drift,
+        NoticeKind::Blind,
+        NoticeKind::StoreUnwritable,
+        NoticeKind::LeaseLost,
+        NoticeKind::NotifierFailing,
+        NoticeKind::Summary,
+        NoticeKind::Test,
     ];
 
     pub const fn label(self) -> &'static str {
         match self {
-            Kind::RolledBack => "rolled_back",
-            Kind::Unproven => "unproven",
-            Kind::Underway => "underway",
-            Kind::Held => "held",
-            Kind::Asked => "asked",
-            Kind::Lapsed => "lapsed",
-            Kind::NotCurable => "not_curable",
-            Kind::Restored => "restored",
-            Kind::RestoreFailed => "restore_failed",
-            Kind::Unverified => "unverified",
-            Kind::FallbackBroken => "fallback_broken",
-            Kind::Drift => "drift",
-            Kind::Blind => "blind",
-            Kind::StoreUnwritable => "store_unwritable",
-            Kind::LeaseLost => "lease_lost",
-            Kind::NotifierFailing => "notifier_failing",
-            Kind::Summary => "summary",
-            Kind::Test => "test",
+            NoticeKind::RolledBack => "rolled_back",
+            NoticeKind::Unproven => "unproven",
+            NoticeKind::Underway => "underway",
+            NoticeKind::Held => "held",
+            NoticeKind::Asked => "asked",
+            NoticeKind::Lapsed => "lapsed",
+            NoticeKind::NotCurable => "not_curable",
+            NoticeKind::Restored => "restored",
+            NoticeKind::RestoreFailed => "restore_failed",
+            NoticeKind::Unverified => "unverified",
+            NoticeKind::FallbackBroken => "fallback_broken",
+            NoticeKind::Drift => "drift",
+            NoticeKind::Blind => "blind",
+            NoticeKind::StoreUnwritable => "store_unwritable",
+            NoticeKind::LeaseLost => "lease_lost",
+            NoticeKind::NotifierFailing => "notifier_failing",
+            NoticeKind::Summary => "summary",
+            NoticeKind::Test => "test",
         }
     }
 
     /// The name that an Alertmanager groups and routes by.
     pub const fn alert_name(self) -> &'static str {
         match self {
-            Kind::RolledBack => "RingbackNoticeRolledBack",
-            Kind::Unproven => "RingbackNoticeUnproven",
-            Kind::Underway => "RingbackNoticeUnderway",
-            Kind::Held => "RingbackNoticeHeld",
-            Kind::Asked => "RingbackNoticeAsked",
-            Kind::Lapsed => "RingbackNoticeLapsed",
-            Kind::NotCurable => "RingbackNoticeNotCurable",
-            Kind::Restored => "RingbackNoticeRestored",
-            Kind::RestoreFailed => "RingbackNoticeRestoreFailed",
-            Kind::Unverified => "RingbackNoticeUnverified",
-            Kind::FallbackBroken => "RingbackNoticeFallbackBroken",
-            Kind::Drift => "RingbackNoticeDrift",
-            Kind::Blind => "RingbackNoticeBlind",
-            Kind::StoreUnwritable => "RingbackNoticeStoreUnwritable",
-            Kind::LeaseLost => "RingbackNoticeLeaseLost",
-            Kind::NotifierFailing => "RingbackNoticeNotifierFailing",
-            Kind::Summary => "RingbackNoticeSummary",
-            Kind::Test => "RingbackNoticeTest",
+            NoticeKind::RolledBack => "RingbackNoticeRolledBack",
+            NoticeKind::Unproven => "RingbackNoticeUnproven",
+            NoticeKind::Underway => "RingbackNoticeUnderway",
+            NoticeKind::Held => "RingbackNoticeHeld",
+            NoticeKind::Asked => "RingbackNoticeAsked",
+            NoticeKind::Lapsed => "RingbackNoticeLapsed",
+            NoticeKind::NotCurable => "RingbackNoticeNotCurable",
+            NoticeKind::Restored => "RingbackNoticeRestored",
+            NoticeKind::RestoreFailed => "RingbackNoticeRestoreFailed",
+            NoticeKind::Unverified => "RingbackNoticeUnverified",
+            NoticeKind::FallbackBroken => "RingbackNoticeFallbackBroken",
+            NoticeKind::Drift => "RingbackNoticeDrift",
+            NoticeKind::Blind => "RingbackNoticeBlind",
+            NoticeKind::StoreUnwritable => "RingbackNoticeStoreUnwritable",
+            NoticeKind::LeaseLost => "RingbackNoticeLeaseLost",
+            NoticeKind::NotifierFailing => "RingbackNoticeNotifierFailing",
+            NoticeKind::Summary => "RingbackNoticeSummary",
+            NoticeKind::Test => "RingbackNoticeTest",
         }
     }
 }
@@ -163,7 +163,7 @@ impl Kind {
 /// Whether the trouble goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Standing {
+pub enum NoticeStatus {
     /// It stands until a notice with the same key says that it is over.
     Stands,
     /// It happened; there is nothing that could end.
@@ -200,7 +200,7 @@ pub struct Callers {
 
 /// One reason with how many callers met it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Why {
+pub struct NoticeReason {
     pub callers: u32,
     pub reason: String,
     pub text: String,
@@ -262,9 +262,9 @@ pub struct Link {
 pub struct Notice {
     /// The same for all notices of one trouble.
     pub key: String,
-    pub kind: Kind,
+    pub kind: NoticeKind,
     pub severity: Severity,
-    pub standing: Standing,
+    pub standing: NoticeStatus,
     /// One line that says it all to somebody who reads no further.
     pub title: String,
     /// When it was said.
@@ -285,7 +285,7 @@ pub struct Notice {
     pub uncounted: Option<String>,
     /// Most callers first.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
-    pub reasons: Vec<Why>,
+    pub reasons: Vec<NoticeReason>,
     /// Up to three.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub samples: Vec<Sample>,
@@ -313,7 +313,7 @@ impl Notice {
     /// `CRITICAL`, `WARNING`, `INFO`, or `OVER` once it is: what a subject line begins with.
     pub const fn flag(&self) -> &'static str {
         match (self.standing, self.severity) {
-            (Standing::Over, _) => "OVER",
+            (NoticeStatus::Over, _) => "OVER",
             (_, Severity::Critical) => "CRITICAL",
             (_, Severity::Warning) => "WARNING",
             (_, Severity::Info) => "INFO",
@@ -351,7 +351,7 @@ impl Notice {
 
     /// The reasons, each in a line.
     pub fn reasons_text(&self) -> Vec<String> {
-        let line = |w: &Why| {
+        let line = |w: &NoticeReason| {
             let code = match (w.code, &w.meaning) {
                 (Some(code), Some(meaning)) => format!(" ({code}: {meaning})"),
                 (Some(code), None) => format!(" ({code})"),

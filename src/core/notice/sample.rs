@@ -4,16 +4,18 @@
 
 use std::time::Duration;
 
-use super::condition::Condition;
-use super::incidents::News;
-use super::make::Maker;
-use super::{Kind, Notice, Severity, Standing};
+use super::condition::AgentCondition;
+use super::incidents::Incidents;
+use super::make::NoticeBuilder;
+use super::{Notice, NoticeKind, NoticeStatus, Severity};
 use crate::core::model::code::Code;
 use crate::core::model::decision::{Action, Decision, DecisionId, Mode, PageReason};
 use crate::core::model::guard::Guard;
 use crate::core::model::id::Resource;
 use crate::core::model::id::{CallSid, Channel, E164, GroupName};
-use crate::core::model::order::{Act, Author, By, End, FallbackState, Hold, Lapse, Of, Order, Scope};
+use crate::core::model::order::{
+    Author, By, CloseReason, FallbackState, Hold, Operation, Order, OrderResult, Scope, ScopeOf,
+};
 use crate::core::model::reason::Reason;
 use crate::core::model::time::Time;
 use crate::core::model::verdict::{Evidence, ReasonCount};
@@ -53,14 +55,14 @@ fn decision(
 }
 
 /// A notice of every kind, as of `now`; empty for a roster without numbers.
-pub fn every_kind(maker: &Maker, now: Time) -> Vec<Notice> {
+pub fn every_kind(maker: &NoticeBuilder, now: Time) -> Vec<Notice> {
     let Some((_, group)) = maker.roster.groups().find(|(_, g)| !g.numbers.is_empty()) else { return Vec::new() };
     let name = group.name.clone();
     let numbers: Vec<E164> = group.numbers.iter().take(3).map(|ix| maker.roster.number(*ix).e164).collect();
     let channel = Channel::Voice;
     let first = numbers[0];
     let author = || Author { name: "maria".to_owned(), reason: "the app is back".to_owned() };
-    let order = |id: u64, act: Act, by: By| {
+    let order = |id: u64, act: Operation, by: By| {
         Entry::Order(Order {
             id: DecisionId(id),
             act,
@@ -72,14 +74,14 @@ pub fn every_kind(maker: &Maker, now: Time) -> Vec<Notice> {
             staged: false,
         })
     };
-    let end = |id: u64, number: E164, result: End, detail: &str| Entry::Result {
+    let end = |id: u64, number: E164, result: OrderResult, detail: &str| Entry::Result {
         decision: DecisionId(id),
         channel,
         number,
         result,
         detail: detail.to_owned(),
     };
-    let all = |id: u64, result: End, detail: &str| -> Vec<Entry> {
+    let all = |id: u64, result: OrderResult, detail: &str| -> Vec<Entry> {
         numbers.iter().map(|n| end(id, *n, result, detail)).collect()
     };
     let rollback = |id: u64| {
@@ -89,13 +91,17 @@ pub fn every_kind(maker: &Maker, now: Time) -> Vec<Notice> {
     let ids =
         |id: u64, guard: Guard| Entry::Refused { decision: DecisionId(id), channel, numbers: numbers.clone(), guard };
     let hold = Entry::Hold(Hold {
-        scope: Scope { of: Of::Group(name.clone()), channel: Some(channel) },
+        scope: Scope { of: ScopeOf::Group(name.clone()), channel: Some(channel) },
         by: Author { name: "maria".to_owned(), reason: "a deployment is under way".to_owned() },
         until: now + Duration::from_secs(1800),
     });
     let histories: Vec<Vec<Entry>> = vec![
-        [vec![rollback(1), order(1, Act::Rollback, By::Detector)], all(1, End::Proven, "")].concat(),
-        [vec![rollback(2), order(2, Act::Rollback, By::Detector)], all(2, End::Unproven, "a trunk answers")].concat(),
+        [vec![rollback(1), order(1, Operation::Rollback, By::Detector)], all(1, OrderResult::Proven, "")].concat(),
+        [
+            vec![rollback(2), order(2, Operation::Rollback, By::Detector)],
+            all(2, OrderResult::Unproven, "a trunk answers"),
+        ]
+        .concat(),
         vec![hold, rollback(3), ids(3, Guard::Hold)],
         vec![
             rollback(4),
@@ -106,7 +112,7 @@ pub fn every_kind(maker: &Maker, now: Time) -> Vec<Notice> {
                 guard: Guard::Cap,
                 until: now + Duration::from_secs(600),
             },
-            Entry::Lapsed { decision: DecisionId(4), channel, numbers: numbers.clone(), why: Lapse::TimedOut },
+            Entry::Lapsed { decision: DecisionId(4), channel, numbers: numbers.clone(), why: CloseReason::TimedOut },
         ],
         vec![Entry::Decision(decision(
             5,
@@ -117,8 +123,8 @@ pub fn every_kind(maker: &Maker, now: Time) -> Vec<Notice> {
             &name,
             &numbers,
         ))],
-        [vec![order(6, Act::Restore, By::Operator(author()))], all(6, End::Restored, "")].concat(),
-        [vec![order(7, Act::Restore, By::Operator(author()))], all(7, End::Failed, "HTTP 500")].concat(),
+        [vec![order(6, Operation::Restore, By::Operator(author()))], all(6, OrderResult::Restored, "")].concat(),
+        [vec![order(7, Operation::Restore, By::Operator(author()))], all(7, OrderResult::Failed, "HTTP 500")].concat(),
         vec![Entry::Fallback {
             group: name.clone(),
             channel,
@@ -134,26 +140,26 @@ pub fn every_kind(maker: &Maker, now: Time) -> Vec<Notice> {
     ];
     let mut notices = Vec::new();
     for history in histories {
-        let mut news = News::new(maker.clone(), Mode::Auto);
+        let mut news = Incidents::new(maker.clone(), Mode::Auto);
         notices.extend(history.iter().flat_map(|entry| news.fold(now, entry)));
     }
-    let mut news = News::new(maker.clone(), Mode::Auto);
-    for entry in [rollback(8), order(8, Act::Rollback, By::Detector)] {
+    let mut news = Incidents::new(maker.clone(), Mode::Auto);
+    for entry in [rollback(8), order(8, Operation::Rollback, By::Detector)] {
         news.fold(now, &entry);
     }
     notices.extend(news.tick(now + Duration::from_secs(60)));
-    if let Entry::Order(order) = order(9, Act::Restore, By::Operator(author())) {
+    if let Entry::Order(order) = order(9, Operation::Restore, By::Operator(author())) {
         notices.push(news.unverified(now, &order));
     }
     let conditions = [
-        Condition::Blind { channel, sources: vec!["calls", "alerts"] },
-        Condition::StoreUnwritable { problem: "the disk is full".to_owned(), cure: "free some space".to_owned() },
-        Condition::LeaseLost,
-        Condition::NotifierFailing { name: "ops".to_owned(), problem: "HTTP 503".to_owned() },
+        AgentCondition::Blind { channel, sources: vec!["calls", "alerts"] },
+        AgentCondition::StoreUnwritable { problem: "the disk is full".to_owned(), cure: "free some space".to_owned() },
+        AgentCondition::LeaseLost,
+        AgentCondition::NotifierFailing { name: "ops".to_owned(), problem: "HTTP 503".to_owned() },
     ];
-    notices.extend(conditions.iter().map(|c| maker.condition(now, now, c, Standing::Stands)));
+    notices.extend(conditions.iter().map(|c| maker.condition(now, now, c, NoticeStatus::Stands)));
     notices.push(maker.summary(now, "ops", &[(Severity::Warning, "one of them".to_owned())], 0));
     notices.push(maker.test(now, "ops"));
-    notices.sort_by_key(|n| Kind::ALL.iter().position(|k| *k == n.kind));
+    notices.sort_by_key(|n| NoticeKind::ALL.iter().position(|k| *k == n.kind));
     notices
 }

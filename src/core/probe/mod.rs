@@ -32,21 +32,21 @@ use crate::core::probe::hearing::{Expectation, HeardFault, Marker};
 /// What a probe is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Kind {
+pub enum ProbeKind {
     Call,
     Message,
     /// A request to the handler's URL as Twilio would send it.
     Request,
 }
 
-impl Kind {
-    pub const ALL: [Kind; 3] = [Kind::Call, Kind::Message, Kind::Request];
+impl ProbeKind {
+    pub const ALL: [ProbeKind; 3] = [ProbeKind::Call, ProbeKind::Message, ProbeKind::Request];
 
     pub const fn label(self) -> &'static str {
         match self {
-            Kind::Call => "call",
-            Kind::Message => "message",
-            Kind::Request => "request",
+            ProbeKind::Call => "call",
+            ProbeKind::Message => "message",
+            ProbeKind::Request => "request",
         }
     }
 }
@@ -185,48 +185,48 @@ impl Unmeasured {
 
 /// What a probe showed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Found {
+pub enum ProbeFinding {
     Success,
     Failure(Reason),
     Error(Unmeasured),
 }
 
-impl Found {
+impl ProbeFinding {
     /// Metric label `result`.
     pub const fn label(self) -> &'static str {
         match self {
-            Found::Success => "success",
-            Found::Failure(_) => "failure",
-            Found::Error(_) => "error",
+            ProbeFinding::Success => "success",
+            ProbeFinding::Failure(_) => "failure",
+            ProbeFinding::Error(_) => "error",
         }
     }
 
     /// Metric label `reason`, empty for a success.
     pub const fn reason_label(self) -> &'static str {
         match self {
-            Found::Success => "",
-            Found::Failure(reason) => reason.label(),
-            Found::Error(why) => why.label(),
+            ProbeFinding::Success => "",
+            ProbeFinding::Failure(reason) => reason.label(),
+            ProbeFinding::Error(why) => why.label(),
         }
     }
 
     pub const fn text(self) -> &'static str {
         match self {
-            Found::Success => "it was answered as it should be",
-            Found::Failure(reason) => reason.text(),
-            Found::Error(why) => why.text(),
+            ProbeFinding::Success => "it was answered as it should be",
+            ProbeFinding::Failure(reason) => reason.text(),
+            ProbeFinding::Error(why) => why.text(),
         }
     }
 }
 
 /// One probe, made and read.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Attempt {
-    pub kind: Kind,
+pub struct ProbeAttempt {
+    pub kind: ProbeKind,
     pub origin: Origin,
     pub started_at: Time,
     pub ended_at: Time,
-    pub found: Found,
+    pub found: ProbeFinding,
     /// The leg or message that arrived at the number, where it is known.
     pub entry: Option<Resource>,
     /// From the first ring, or the sending, to the answer, or the arrival.
@@ -241,25 +241,27 @@ pub struct Attempt {
 /// passed by. Errors count for nothing, so a failure whose repetition could not be measured waits for the
 /// next probe. A request that failed is a witness only beside a call that met the same: from where we are the
 /// handler may always be out of reach.
-pub fn counted(attempts: &[Attempt]) -> Vec<&Attempt> {
-    let is_call = |a: &&Attempt| a.kind != Kind::Request;
+pub fn counted(attempts: &[ProbeAttempt]) -> Vec<&ProbeAttempt> {
+    let is_call = |a: &&ProbeAttempt| a.kind != ProbeKind::Request;
     match attempts.iter().rfind(is_call).map(|a| a.found) {
-        Some(Found::Success) => attempts.iter().rfind(is_call).into_iter().collect(),
-        Some(Found::Failure(_)) => {
+        Some(ProbeFinding::Success) => attempts.iter().rfind(is_call).into_iter().collect(),
+        Some(ProbeFinding::Failure(_)) => {
             let failures = failures(attempts);
             if failures.len() >= 2 { failures } else { Vec::new() }
         }
-        Some(Found::Error(_)) | None => Vec::new(),
+        Some(ProbeFinding::Error(_)) | None => Vec::new(),
     }
 }
 
 /// Attempts that failed; of requests, those that a call confirms.
-fn failures(attempts: &[Attempt]) -> Vec<&Attempt> {
+fn failures(attempts: &[ProbeAttempt]) -> Vec<&ProbeAttempt> {
     let is_of_web = |reason| matches!(reason, Reason::Webhook | Reason::Content | Reason::Rescued);
     let met_the_web = attempts
         .iter()
-        .any(|a| a.kind != Kind::Request && matches!(a.found, Found::Failure(reason) if is_of_web(reason)));
-    let is_heard = |a: &&Attempt| matches!(a.found, Found::Failure(_)) && (a.kind != Kind::Request || met_the_web);
+        .any(|a| a.kind != ProbeKind::Request && matches!(a.found, ProbeFinding::Failure(reason) if is_of_web(reason)));
+    let is_heard = |a: &&ProbeAttempt| {
+        matches!(a.found, ProbeFinding::Failure(_)) && (a.kind != ProbeKind::Request || met_the_web)
+    };
     attempts.iter().filter(is_heard).collect()
 }
 
@@ -268,8 +270,9 @@ fn failures(attempts: &[Attempt]) -> Vec<&Attempt> {
 /// A failure is repeated at once, unless a request to the handler's URL was a second witness already. And it
 /// must last: only what still fails `fails_for` after it first did can count, for callers who meet a minute's
 /// trouble are few, and a swap for them would outlive it.
-pub fn again_at(attempts: &[Attempt], fails_for: Duration) -> Option<Time> {
-    let last = attempts.last().filter(|a| a.kind != Kind::Request && matches!(a.found, Found::Failure(_)))?;
+pub fn again_at(attempts: &[ProbeAttempt], fails_for: Duration) -> Option<Time> {
+    let last =
+        attempts.last().filter(|a| a.kind != ProbeKind::Request && matches!(a.found, ProbeFinding::Failure(_)))?;
     let failures = failures(attempts);
     if failures.len() < 2 {
         return Some(last.ended_at);
@@ -280,7 +283,7 @@ pub fn again_at(attempts: &[Attempt], fails_for: Duration) -> Option<Time> {
 
 /// How a group is probed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settings {
+pub struct ProbeSettings {
     /// The account's number that test calls and messages come from.
     pub from: Option<E164>,
     /// Commands that place calls otherwise, in the order in which they are tried.
@@ -305,7 +308,7 @@ pub struct Settings {
     pub fails_for: Duration,
     /// A message must be answered.
     pub expects_reply: bool,
-    pub budget: plan::Budget,
+    pub budget: plan::ProbeBudget,
 }
 
 /// What a test call must sound like. Nothing asked for, nothing is recorded.
@@ -335,10 +338,10 @@ impl Hear {
 
 /// What it means that a recording fell short. Where a line rings or is busy, people are elsewhere, and no swap is
 /// for that (law 3); but a marker comes before anything rings, and its absence is a fault.
-pub fn of_heard(fault: HeardFault, expected: &Expectation) -> Found {
-    Found::Failure(match fault {
+pub fn of_heard(fault: HeardFault, expected: &Expectation) -> ProbeFinding {
+    ProbeFinding::Failure(match fault {
         HeardFault::RingbackOnly | HeardFault::BusyTone if expected.marker.is_none() => {
-            return Found::Error(Unmeasured::Unanswered);
+            return ProbeFinding::Error(Unmeasured::Unanswered);
         }
         HeardFault::DeadAir => Reason::Silence,
         HeardFault::RingbackOnly
@@ -363,10 +366,10 @@ pub struct External {
 }
 
 /// Defaults, in seconds.
-impl Default for Settings {
-    fn default() -> Settings {
+impl Default for ProbeSettings {
+    fn default() -> ProbeSettings {
         let s = Duration::from_secs;
-        Settings {
+        ProbeSettings {
             from: None,
             externals: Vec::new(),
             every: s(60),
@@ -380,12 +383,12 @@ impl Default for Settings {
             handler_request: false,
             fails_for: s(120),
             expects_reply: false,
-            budget: plan::Budget::default(),
+            budget: plan::ProbeBudget::default(),
         }
     }
 }
 
-impl Settings {
+impl ProbeSettings {
     /// Where the n-th attempt on a number comes from: Twilio first, which tells most, then what the user
     /// brings; `None` if there is nothing to call from.
     pub fn origin(&self, attempt: usize) -> Option<Origin> {
@@ -400,8 +403,8 @@ impl Settings {
 mod tests {
     use super::*;
 
-    fn attempt(kind: Kind, found: Found) -> Attempt {
-        Attempt {
+    fn attempt(kind: ProbeKind, found: ProbeFinding) -> ProbeAttempt {
+        ProbeAttempt {
             kind,
             origin: Origin::Twilio,
             started_at: Time::from_secs(1),
@@ -415,15 +418,15 @@ mod tests {
 
     #[test]
     fn a_failure_counts_only_when_its_repetition_fails_too() {
-        let fails = || attempt(Kind::Call, Found::Failure(Reason::Webhook));
-        let serves = || attempt(Kind::Call, Found::Success);
-        let unclear = || attempt(Kind::Call, Found::Error(Unmeasured::Busy));
-        let request = || attempt(Kind::Request, Found::Failure(Reason::Webhook));
-        let again = |attempts: &[Attempt]| again_at(attempts, Duration::ZERO).is_some();
+        let fails = || attempt(ProbeKind::Call, ProbeFinding::Failure(Reason::Webhook));
+        let serves = || attempt(ProbeKind::Call, ProbeFinding::Success);
+        let unclear = || attempt(ProbeKind::Call, ProbeFinding::Error(Unmeasured::Busy));
+        let request = || attempt(ProbeKind::Request, ProbeFinding::Failure(Reason::Webhook));
+        let again = |attempts: &[ProbeAttempt]| again_at(attempts, Duration::ZERO).is_some();
         assert!(again(&[fails()]) && !again(&[serves()]) && !again(&[fails(), fails()]));
         assert!(!again(&[request(), fails()]), "a failed request is a second witness");
         assert!(!again(&[fails(), unclear()]));
-        let count = |attempts: &[Attempt]| counted(attempts).iter().map(|a| a.found.label()).collect::<Vec<_>>();
+        let count = |attempts: &[ProbeAttempt]| counted(attempts).iter().map(|a| a.found.label()).collect::<Vec<_>>();
         assert_eq!(count(&[fails()]), [""; 0]);
         assert_eq!(count(&[fails(), fails()]), ["failure", "failure"]);
         assert_eq!(count(&[fails(), serves()]), ["success"]);
@@ -431,7 +434,7 @@ mod tests {
         assert_eq!(count(&[request(), fails()]), ["failure", "failure"]);
         assert_eq!(count(&[request(), serves()]), ["success"], "we may be behind a wall that Twilio is not");
         assert_eq!(count(&[request()]), [""; 0]);
-        let lost = || attempt(Kind::Call, Found::Failure(Reason::NotArriving));
+        let lost = || attempt(ProbeKind::Call, ProbeFinding::Failure(Reason::NotArriving));
         assert!(again(&[request(), lost()]), "another trouble than the request met");
         assert_eq!(count(&[request(), lost()]), [""; 0]);
         assert_eq!(count(&[request(), lost(), lost()]).len(), 2, "the calls alone");
@@ -439,28 +442,28 @@ mod tests {
 
     #[test]
     fn what_passes_by_within_minutes_does_not_count() {
-        let call = |at: i64, found| Attempt {
+        let call = |at: i64, found| ProbeAttempt {
             started_at: Time::from_secs(at),
             ended_at: Time::from_secs(at + 20),
-            ..attempt(Kind::Call, found)
+            ..attempt(ProbeKind::Call, found)
         };
-        let fails = |at| call(at, Found::Failure(Reason::Webhook));
-        let again = |attempts: &[Attempt]| again_at(attempts, Duration::from_secs(120));
+        let fails = |at| call(at, ProbeFinding::Failure(Reason::Webhook));
+        let again = |attempts: &[ProbeAttempt]| again_at(attempts, Duration::from_secs(120));
         let at = |s: i64| Some(Time::from_secs(s));
         assert_eq!(again(&[fails(1000)]), at(1020), "at once");
         assert_eq!(again(&[fails(1000), fails(1020)]), at(1120), "and once more");
         assert_eq!(again(&[fails(1000), fails(1020), fails(1120)]), None);
-        assert_eq!(again(&[fails(1000), fails(1020), call(1120, Found::Success)]), None);
+        assert_eq!(again(&[fails(1000), fails(1020), call(1120, ProbeFinding::Success)]), None);
         assert_eq!(again(&[fails(1000), fails(1110)]), at(1130), "never before the last one is over");
     }
 
     #[test]
     fn a_repetition_comes_from_elsewhere_if_it_can() {
         let command = External { command: vec!["dial".into()], from: None, timeout: Duration::from_secs(60) };
-        let twilio = Settings { from: "+15005550199".parse().ok(), ..Settings::default() };
-        let both = Settings { externals: vec![command], ..twilio.clone() };
+        let twilio = ProbeSettings { from: "+15005550199".parse().ok(), ..ProbeSettings::default() };
+        let both = ProbeSettings { externals: vec![command], ..twilio.clone() };
         assert_eq!([twilio.origin(0), twilio.origin(1)], [Some(Origin::Twilio); 2]);
         assert_eq!([both.origin(0), both.origin(1)], [Some(Origin::Twilio), Some(Origin::External(0))]);
-        assert_eq!(Settings::default().origin(0), None);
+        assert_eq!(ProbeSettings::default().origin(0), None);
     }
 }

@@ -5,14 +5,14 @@
 //! below a number of probes at once, and below budgets an hour and a day; a part of each budget is kept for
 //! what cannot wait. What is asked for (a suspicion, a proof) comes before what is merely due, and what has
 //! waited longest before the rest. A number whose last probe is still up is not probed. What the agent before has
-//! begun counts as well ([`Plan::resume`]): a crash loop spends no more than an agent that runs.
+//! begun counts as well ([`ProbeSchedule::resume`]): a crash loop spends no more than an agent that runs.
 //!
 //! Promise: whatever is asked for, no limit is exceeded; a property test tries.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::Settings;
+use super::ProbeSettings;
 use crate::core::model::decision::Phase;
 use crate::core::model::id::Channel;
 use crate::core::model::roster::{NumberIx, Roster};
@@ -20,14 +20,14 @@ use crate::core::model::time::Time;
 
 /// Probes that may begin in any hour and in any day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Budget {
+pub struct ProbeBudget {
     pub per_hour: u32,
     pub per_day: u32,
 }
 
-impl Default for Budget {
-    fn default() -> Budget {
-        Budget { per_hour: 240, per_day: 2000 }
+impl Default for ProbeBudget {
+    fn default() -> ProbeBudget {
+        ProbeBudget { per_hour: 240, per_day: 2000 }
     }
 }
 
@@ -39,12 +39,12 @@ pub struct Limits {
     pub reserve: f64,
     /// Probes under way at the same time.
     pub at_once: usize,
-    pub budget: Budget,
+    pub budget: ProbeBudget,
 }
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits { calls_per_second: 1.0, reserve: 0.25, at_once: 4, budget: Budget::default() }
+        Limits { calls_per_second: 1.0, reserve: 0.25, at_once: 4, budget: ProbeBudget::default() }
     }
 }
 
@@ -57,7 +57,7 @@ impl Limits {
 
 /// Why a number is probed. What comes first is more urgent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Why {
+pub enum ProbePurpose {
     /// Does the fallback answer after a swap, or the handler after a restore?
     Proof,
     /// A probe failed, and is repeated before it counts.
@@ -97,8 +97,8 @@ struct Line {
 struct Spent(VecDeque<Time>);
 
 impl Spent {
-    fn allows(&self, now: Time, budget: Budget, why: Why) -> bool {
-        let share = if why == Why::Schedule { SCHEDULED } else { 1.0 };
+    fn allows(&self, now: Time, budget: ProbeBudget, why: ProbePurpose) -> bool {
+        let share = if why == ProbePurpose::Schedule { SCHEDULED } else { 1.0 };
         let most = |n: u32| (f64::from(n) * share).floor() as usize;
         let in_hour = self.0.iter().rev().take_while(|t| **t + HOUR > now).count();
         let in_day = self.0.iter().rev().take_while(|t| **t + DAY > now).count();
@@ -114,16 +114,16 @@ impl Spent {
 }
 
 #[derive(Clone, Debug)]
-pub struct Plan {
+pub struct ProbeSchedule {
     limits: Limits,
     /// By group; none where the group is not probed.
-    groups: Vec<Option<Settings>>,
+    groups: Vec<Option<ProbeSettings>>,
     group_of: Vec<usize>,
     channels: Vec<[bool; 2]>,
     /// With the moment at which it began, as far as is known.
     phases: Vec<[(Phase, Time); 2]>,
     lines: Vec<[Line; 2]>,
-    asked: Vec<(Why, NumberIx, Channel)>,
+    asked: Vec<(ProbePurpose, NumberIx, Channel)>,
     spent: Spent,
     spent_by: Vec<Spent>,
     last_start: Option<Time>,
@@ -132,9 +132,9 @@ pub struct Plan {
     left: Vec<(Time, NumberIx, Channel)>,
 }
 
-impl Plan {
+impl ProbeSchedule {
     /// `groups`: how each group is probed, by group.
-    pub fn new(roster: &Roster, groups: Vec<Option<Settings>>, limits: Limits, now: Time) -> Plan {
+    pub fn new(roster: &Roster, groups: Vec<Option<ProbeSettings>>, limits: Limits, now: Time) -> ProbeSchedule {
         let n = roster.len().max(1) as u32;
         let spread = |ix: NumberIx, c: Channel, group: usize| {
             let every =
@@ -145,7 +145,7 @@ impl Plan {
         let lines = roster.numbers().map(|(ix, number)| {
             Channel::ALL.map(|c| Line { due: spread(ix, c, number.group.0 as usize), ..Line::default() })
         });
-        Plan {
+        ProbeSchedule {
             limits,
             group_of: roster.numbers().map(|(_, n)| n.group.0 as usize).collect(),
             channels: roster.numbers().map(|(_, n)| n.channels).collect(),
@@ -162,7 +162,7 @@ impl Plan {
     }
 
     /// How a number is probed.
-    pub fn settings(&self, number: NumberIx) -> Option<&Settings> {
+    pub fn settings(&self, number: NumberIx) -> Option<&ProbeSettings> {
         self.groups.get(*self.group_of.get(number.0 as usize)?)?.as_ref()
     }
 
@@ -187,14 +187,14 @@ impl Plan {
     }
 
     /// Asks for a probe beyond the schedule. False if there is nothing to probe with, or none is needed.
-    pub fn ask(&mut self, now: Time, number: NumberIx, channel: Channel, why: Why) -> bool {
+    pub fn ask(&mut self, now: Time, number: NumberIx, channel: Channel, why: ProbePurpose) -> bool {
         let i = number.0 as usize;
         let can = self.settings(number).is_some_and(|s| s.origin(0).is_some()) && self.channels[i][channel.index()];
         let line = &mut self.lines[i][channel.index()];
         if !can {
             return false;
         }
-        if why == Why::Suspicion {
+        if why == ProbePurpose::Suspicion {
             if line.is_up || line.last_suspicion.is_some_and(|t| t + SUSPECT_AGAIN > now) {
                 return false;
             }
@@ -210,7 +210,7 @@ impl Plan {
 
     /// True if a proof is asked for and not begun.
     pub fn wants_proof(&self, number: NumberIx, channel: Channel) -> bool {
-        self.asked.contains(&(Why::Proof, number, channel))
+        self.asked.contains(&(ProbePurpose::Proof, number, channel))
     }
 
     fn every(&self, number: NumberIx, channel: Channel) -> Option<Duration> {
@@ -239,7 +239,7 @@ impl Plan {
     }
 
     /// Whether the budgets allow a probe now, by group.
-    fn budgets(&self, now: Time, why: Why) -> Vec<bool> {
+    fn budgets(&self, now: Time, why: ProbePurpose) -> Vec<bool> {
         let all = self.spent.allows(now, self.limits.budget, why);
         let groups = self.groups.iter().zip(&self.spent_by);
         groups.map(|(s, spent)| all && s.as_ref().is_some_and(|s| spent.allows(now, s.budget, why))).collect()
@@ -256,14 +256,14 @@ impl Plan {
         is_left || self.lines[number.0 as usize][channel.index()].is_up
     }
 
-    /// The probe to begin now, if any; it is under way until [`Plan::ended`] is told.
-    pub fn next(&mut self, now: Time) -> Option<(NumberIx, Channel, Why)> {
+    /// The probe to begin now, if any; it is under way until [`ProbeSchedule::ended`] is told.
+    pub fn next(&mut self, now: Time) -> Option<(NumberIx, Channel, ProbePurpose)> {
         self.left.retain(|(until, _, _)| now < *until);
         if self.up + self.left.len() >= self.limits.at_once || now < self.free_at() {
             return None;
         }
         self.asked.sort_by_key(|(why, _, _)| *why);
-        let urgent = if self.asked.is_empty() { Vec::new() } else { self.budgets(now, Why::Proof) };
+        let urgent = if self.asked.is_empty() { Vec::new() } else { self.budgets(now, ProbePurpose::Proof) };
         let may = |n: NumberIx, c: Channel, budgets: &[bool]| {
             budgets[self.group_of[n.0 as usize]] && !self.is_up(n, c) && self.is_apart(now, n, c)
         };
@@ -271,11 +271,11 @@ impl Plan {
         let (why, number, channel) = match asked {
             Some(i) => self.asked.remove(i),
             None => {
-                let budgets = self.budgets(now, Why::Schedule);
+                let budgets = self.budgets(now, ProbePurpose::Schedule);
                 let lines = (0..self.lines.len() as u32).flat_map(|i| Channel::ALL.map(|c| (NumberIx(i), c)));
                 let due = lines.filter_map(|(n, c)| Some((self.due(n, c).filter(|at| *at <= now)?, n, c)));
                 let (_, number, channel) = due.filter(|(_, n, c)| may(*n, *c, &budgets)).min()?;
-                (Why::Schedule, number, channel)
+                (ProbePurpose::Schedule, number, channel)
             }
         };
         self.begin(now, number, channel);
@@ -321,8 +321,8 @@ impl Plan {
     pub fn is_spent(&self, now: Time, number: NumberIx) -> bool {
         let group = self.group_of[number.0 as usize];
         let settings = self.settings(number);
-        !self.spent.allows(now, self.limits.budget, Why::Proof)
-            || settings.is_some_and(|s| !self.spent_by[group].allows(now, s.budget, Why::Proof))
+        !self.spent.allows(now, self.limits.budget, ProbePurpose::Proof)
+            || settings.is_some_and(|s| !self.spent_by[group].allows(now, s.budget, ProbePurpose::Proof))
     }
 
     /// A probe and its repetitions are over.
@@ -355,9 +355,9 @@ mod tests {
         roster
     }
 
-    fn plan(numbers: u32, limits: Limits) -> Plan {
-        let settings = Settings { from: "+15005550199".parse().ok(), ..Settings::default() };
-        let mut plan = Plan::new(&roster(numbers), vec![Some(settings)], limits, Time::from_secs(1000));
+    fn plan(numbers: u32, limits: Limits) -> ProbeSchedule {
+        let settings = ProbeSettings { from: "+15005550199".parse().ok(), ..ProbeSettings::default() };
+        let mut plan = ProbeSchedule::new(&roster(numbers), vec![Some(settings)], limits, Time::from_secs(1000));
         for i in 0..numbers {
             for c in Channel::ALL {
                 plan.set_phase(Time::from_secs(1000), NumberIx(i), c, Phase::Active);
@@ -373,7 +373,7 @@ mod tests {
         for s in 0..180 {
             let now = Time::from_secs(1000 + s);
             while let Some((n, c, why)) = plan.next(now) {
-                assert_eq!(why, Why::Schedule);
+                assert_eq!(why, ProbePurpose::Schedule);
                 *seen.entry((n, c)).or_default() += 1;
                 plan.ended(n, c);
             }
@@ -381,14 +381,20 @@ mod tests {
         assert_eq!(seen.len(), 15, "every line");
         assert!(seen.values().all(|n| (2..=4).contains(n)), "{seen:?}");
         let now = Time::from_secs(1200);
-        assert!(plan.ask(now, NumberIx(3), Channel::Voice, Why::Suspicion));
-        assert!(plan.ask(now, NumberIx(7), Channel::Voice, Why::Proof));
-        assert!(!plan.ask(now, NumberIx(3), Channel::Messaging, Why::Proof), "a channel that is not watched");
-        assert_eq!(plan.next(now), Some((NumberIx(7), Channel::Voice, Why::Proof)));
+        assert!(plan.ask(now, NumberIx(3), Channel::Voice, ProbePurpose::Suspicion));
+        assert!(plan.ask(now, NumberIx(7), Channel::Voice, ProbePurpose::Proof));
+        assert!(!plan.ask(now, NumberIx(3), Channel::Messaging, ProbePurpose::Proof), "a channel that is not watched");
+        assert_eq!(plan.next(now), Some((NumberIx(7), Channel::Voice, ProbePurpose::Proof)));
         assert_eq!(plan.next(now), None, "one call a second");
-        assert_eq!(plan.next(now + Duration::from_secs(2)), Some((NumberIx(3), Channel::Voice, Why::Suspicion)));
+        assert_eq!(
+            plan.next(now + Duration::from_secs(2)),
+            Some((NumberIx(3), Channel::Voice, ProbePurpose::Suspicion))
+        );
         plan.ended(NumberIx(3), Channel::Voice);
-        assert!(!plan.ask(now + Duration::from_secs(60), NumberIx(3), Channel::Voice, Why::Suspicion), "so soon");
+        assert!(
+            !plan.ask(now + Duration::from_secs(60), NumberIx(3), Channel::Voice, ProbePurpose::Suspicion),
+            "so soon"
+        );
     }
 
     #[test]
@@ -412,7 +418,7 @@ mod tests {
             per_hour in 1u32..120,
             at_once in 1usize..6,
         ) {
-            let budget = Budget { per_hour, per_day: per_hour * 2 };
+            let budget = ProbeBudget { per_hour, per_day: per_hour * 2 };
             let limits = Limits { at_once, budget, ..Limits::default() };
             let mut plan = plan(20, limits);
             let mut up: Vec<(NumberIx, Channel)> = Vec::new();
@@ -423,8 +429,8 @@ mod tests {
                 now = now + Duration::from_secs(wait * 9);
                 let n = NumberIx(number);
                 match what {
-                    0 => { plan.ask(now, n, Channel::Voice, Why::Suspicion); }
-                    1 => { plan.ask(now, n, Channel::Messaging, Why::Proof); }
+                    0 => { plan.ask(now, n, Channel::Voice, ProbePurpose::Suspicion); }
+                    1 => { plan.ask(now, n, Channel::Messaging, ProbePurpose::Proof); }
                     2 if !up.is_empty() => {
                         let line = up.remove(0);
                         parked.retain(|l| *l != line);

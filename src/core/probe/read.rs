@@ -11,12 +11,12 @@
 
 use std::time::Duration;
 
-use super::{Found, Unmeasured};
+use super::{ProbeFinding, Unmeasured};
 use crate::core::detect::observation::{Alert, CallStatus, Direction, MessageStatus};
-use crate::core::detect::outcome::{CallFacts, Children, Marks, MessageFacts, judge_call, judge_message, mark};
+use crate::core::detect::outcome::{AlertFlags, CallFacts, Children, MessageFacts, judge_call, judge_message, mark};
 use crate::core::model::code::Code;
 use crate::core::model::id::Channel;
-use crate::core::model::reason::{Outcome, Reason, Why};
+use crate::core::model::reason::{IgnoreReason, Outcome, Reason};
 use crate::core::routing::history::Webhooks;
 use crate::core::routing::record::{Handler, NumberRecord, is_same_webhook};
 
@@ -58,7 +58,7 @@ pub struct Expected<'a> {
 
 impl<'a> Expected<'a> {
     /// Reads the marks that alerts leave.
-    fn marks(&self, channel: Channel, alerts: &[Alert]) -> Marks {
+    fn marks(&self, channel: Channel, alerts: &[Alert]) -> AlertFlags {
         let [primary, own] = self.record.map_or([None, None], |r| r.webhooks(channel));
         let is_ours = |url: &str| self.our_fallback.is_some_and(|ours| is_same_webhook(ours, url));
         let primary: Vec<String> = primary.filter(|url| !is_ours(url)).map(str::to_owned).into_iter().collect();
@@ -69,7 +69,7 @@ impl<'a> Expected<'a> {
             status_callback: self.record.and_then(|r| r.status_callback.as_deref()),
             has_trunk: channel == Channel::Voice && self.record.is_some_and(|r| r.trunk.is_some()),
         };
-        let mut marks = Marks::default();
+        let mut marks = AlertFlags::default();
         for alert in alerts {
             if let Some(m) = mark(alert, webhooks) {
                 marks.add(m, alert.code);
@@ -101,26 +101,26 @@ impl<'a> Expected<'a> {
 }
 
 /// What a call showed; `None` while it may still show something else.
-pub fn call(seen: &CallSeen<'_>, expected: &Expected<'_>) -> Option<(Found, Option<Code>)> {
+pub fn call(seen: &CallSeen<'_>, expected: &Expected<'_>) -> Option<(ProbeFinding, Option<Code>)> {
     let said = |found| Some((found, None));
     let Some(arrived) = seen.arrived else {
         // Nothing arrived. Is that so, or has the log not shown it? And if it is, did our own leg get that far?
         return match (seen.is_settled, seen.is_logged) {
             (false, _) => None,
-            (true, false) => said(Found::Error(Unmeasured::LogLate)),
+            (true, false) => said(ProbeFinding::Error(Unmeasured::LogLate)),
             (true, true) => said(match (our_trouble(seen.alerts), seen.outbound) {
-                (Some(why), _) => Found::Error(why),
-                (None, Some(CallStatus::Canceled)) => Found::Error(Unmeasured::Stopped),
+                (Some(why), _) => ProbeFinding::Error(why),
+                (None, Some(CallStatus::Canceled)) => ProbeFinding::Error(Unmeasured::Stopped),
                 (None, Some(CallStatus::Failed)) if expected.has_no_handler(Channel::Voice) => {
-                    Found::Failure(Reason::NoHandler)
+                    ProbeFinding::Failure(Reason::NoHandler)
                 }
-                (None, _) => Found::Failure(Reason::NotArriving),
+                (None, _) => ProbeFinding::Failure(Reason::NotArriving),
             }),
         };
     };
     if expected.record.is_none() {
         // It is there, and we cannot see what it points at.
-        return seen.is_settled.then_some((Found::Error(Unmeasured::Api), None));
+        return seen.is_settled.then_some((ProbeFinding::Error(Unmeasured::Api), None));
     }
     let marks = expected.marks(Channel::Voice, seen.alerts);
     let facts = CallFacts {
@@ -144,12 +144,12 @@ pub fn call(seen: &CallSeen<'_>, expected: &Expected<'_>) -> Option<(Found, Opti
     let found = match outcome {
         Outcome::Ok => {
             let is_short = arrived.duration.is_some_and(|d| Duration::from_secs(u64::from(d)) < expected.min_duration);
-            if is_short && !seen.hung_up { Found::Failure(Reason::WrongAnswer) } else { Found::Success }
+            if is_short && !seen.hung_up { ProbeFinding::Failure(Reason::WrongAnswer) } else { ProbeFinding::Success }
         }
-        Outcome::Failed(reason) => Found::Failure(reason),
+        Outcome::Failed(reason) => ProbeFinding::Failure(reason),
         // A line that rang until we hung up.
-        Outcome::Ignored(Why::HungUp) if seen.hung_up && seen.is_settled => Found::Success,
-        Outcome::Ignored(_) => Found::Error(Unmeasured::Unanswered),
+        Outcome::Ignored(IgnoreReason::HungUp) if seen.hung_up && seen.is_settled => ProbeFinding::Success,
+        Outcome::Ignored(_) => ProbeFinding::Error(Unmeasured::Unanswered),
     };
     Some((found, marks.code()))
 }
@@ -181,30 +181,34 @@ pub struct MessageSeen<'a> {
 }
 
 /// What a message showed; `None` while it may still show something else.
-pub fn message(seen: &MessageSeen<'_>, expected: &Expected<'_>, expects_reply: bool) -> Option<(Found, Option<Code>)> {
+pub fn message(
+    seen: &MessageSeen<'_>,
+    expected: &Expected<'_>,
+    expects_reply: bool,
+) -> Option<(ProbeFinding, Option<Code>)> {
     let said = |found| Some((found, None));
     let Some(status) = seen.arrived else {
         if matches!(seen.outbound, MessageStatus::Failed | MessageStatus::Undelivered) {
             // It never left, or was turned away on its way: that is our sender's trouble.
-            return said(Found::Error(match seen.error.map(|code| Unmeasured::of_code(code.0)) {
+            return said(ProbeFinding::Error(match seen.error.map(|code| Unmeasured::of_code(code.0)) {
                 None | Some(Unmeasured::Api) => Unmeasured::Permission,
                 Some(why) => why,
             }));
         }
         return match (seen.is_settled, seen.is_logged, seen.outbound) {
             (false, _, _) => None,
-            (true, false, _) => said(Found::Error(Unmeasured::LogLate)),
-            (true, true, MessageStatus::Open) => said(Found::Error(Unmeasured::Queue)),
-            (true, true, MessageStatus::Canceled) => said(Found::Error(Unmeasured::Stopped)),
-            (true, true, _) if seen.is_settling => said(Found::Error(Unmeasured::Settling)),
-            (true, true, _) => said(Found::Failure(Reason::NotArriving)),
+            (true, false, _) => said(ProbeFinding::Error(Unmeasured::LogLate)),
+            (true, true, MessageStatus::Open) => said(ProbeFinding::Error(Unmeasured::Queue)),
+            (true, true, MessageStatus::Canceled) => said(ProbeFinding::Error(Unmeasured::Stopped)),
+            (true, true, _) if seen.is_settling => said(ProbeFinding::Error(Unmeasured::Settling)),
+            (true, true, _) => said(ProbeFinding::Failure(Reason::NotArriving)),
         };
     };
     if seen.alerts.iter().any(|a| LOOPS.contains(&a.code.0)) {
-        return said(Found::Error(Unmeasured::Busy));
+        return said(ProbeFinding::Error(Unmeasured::Busy));
     }
     if expected.record.is_none() {
-        return seen.is_settled.then_some((Found::Error(Unmeasured::Api), None));
+        return seen.is_settled.then_some((ProbeFinding::Error(Unmeasured::Api), None));
     }
     let marks = expected.marks(Channel::Messaging, seen.alerts);
     let facts = MessageFacts {
@@ -218,10 +222,10 @@ pub fn message(seen: &MessageSeen<'_>, expected: &Expected<'_>, expects_reply: b
         is_probe: false,
     };
     let found = match judge_message(&facts)? {
-        Outcome::Ok if expects_reply && !seen.is_replied => Found::Failure(Reason::WrongAnswer),
-        Outcome::Ok => Found::Success,
-        Outcome::Failed(reason) => Found::Failure(reason),
-        Outcome::Ignored(_) => Found::Error(Unmeasured::Unanswered),
+        Outcome::Ok if expects_reply && !seen.is_replied => ProbeFinding::Failure(Reason::WrongAnswer),
+        Outcome::Ok => ProbeFinding::Success,
+        Outcome::Failed(reason) => ProbeFinding::Failure(reason),
+        Outcome::Ignored(_) => ProbeFinding::Error(Unmeasured::Unanswered),
     };
     Some((found, marks.code()))
 }
@@ -252,7 +256,7 @@ mod tests {
         Arrived { status: CallStatus::Completed, duration: Some(9), children: Children::default() }
     }
 
-    fn look(arrived: Option<Arrived>, alerts: &[Alert], is_settled: bool) -> Option<Found> {
+    fn look(arrived: Option<Arrived>, alerts: &[Alert], is_settled: bool) -> Option<ProbeFinding> {
         let record = record();
         let seen = CallSeen {
             outbound: Some(CallStatus::Completed),
@@ -271,16 +275,19 @@ mod tests {
     fn a_call_is_a_success_only_once_its_alerts_had_time() {
         let own = [alert("https://app.example.com/voice")];
         assert_eq!(look(Some(answered()), &[], false), None);
-        assert_eq!(look(Some(answered()), &[], true), Some(Found::Success));
-        assert_eq!(look(Some(answered()), &own, false), Some(Found::Failure(Reason::Webhook)), "at once");
-        assert_eq!(look(Some(answered()), &[alert(BIN)], false), Some(Found::Failure(Reason::Fallback)));
-        assert_eq!(look(Some(answered()), &[alert("https://elsewhere.example.com/x")], true), Some(Found::Success));
+        assert_eq!(look(Some(answered()), &[], true), Some(ProbeFinding::Success));
+        assert_eq!(look(Some(answered()), &own, false), Some(ProbeFinding::Failure(Reason::Webhook)), "at once");
+        assert_eq!(look(Some(answered()), &[alert(BIN)], false), Some(ProbeFinding::Failure(Reason::Fallback)));
+        assert_eq!(
+            look(Some(answered()), &[alert("https://elsewhere.example.com/x")], true),
+            Some(ProbeFinding::Success)
+        );
     }
 
     #[test]
     fn absence_is_a_fact_only_where_the_log_shows_the_other_leg() {
         assert_eq!(look(None, &[], false), None);
-        assert_eq!(look(None, &[], true), Some(Found::Failure(Reason::NotArriving)));
+        assert_eq!(look(None, &[], true), Some(ProbeFinding::Failure(Reason::NotArriving)));
         let record = record();
         let expected = Expected { record: Some(&record), our_fallback: None, min_duration: Duration::ZERO };
         let seen = CallSeen {
@@ -291,7 +298,7 @@ mod tests {
             is_settled: true,
             hung_up: false,
         };
-        assert_eq!(call(&seen, &expected).unwrap().0, Found::Error(Unmeasured::LogLate));
+        assert_eq!(call(&seen, &expected).unwrap().0, ProbeFinding::Error(Unmeasured::LogLate));
     }
 
     #[test]
@@ -302,10 +309,13 @@ mod tests {
             *c.slot(status) += 1;
             c
         };
-        assert_eq!(look(forwarded(legs(CallStatus::Failed)), &[], true), Some(Found::Failure(Reason::Forward)));
-        assert_eq!(look(forwarded(legs(CallStatus::Busy)), &[], true), Some(Found::Error(Unmeasured::Unanswered)));
-        assert_eq!(look(forwarded(legs(CallStatus::Canceled)), &[], true), Some(Found::Success), "it rang");
-        assert_eq!(look(forwarded(legs(CallStatus::Completed)), &[], true), Some(Found::Success));
+        assert_eq!(look(forwarded(legs(CallStatus::Failed)), &[], true), Some(ProbeFinding::Failure(Reason::Forward)));
+        assert_eq!(
+            look(forwarded(legs(CallStatus::Busy)), &[], true),
+            Some(ProbeFinding::Error(Unmeasured::Unanswered))
+        );
+        assert_eq!(look(forwarded(legs(CallStatus::Canceled)), &[], true), Some(ProbeFinding::Success), "it rang");
+        assert_eq!(look(forwarded(legs(CallStatus::Completed)), &[], true), Some(ProbeFinding::Success));
     }
 
     #[test]
@@ -325,10 +335,10 @@ mod tests {
             let expected = Expected { record: Some(record), our_fallback: None, min_duration: Duration::from_secs(2) };
             call(&seen(arrived), &expected).unwrap().0
         };
-        assert_eq!(expect(&record, short), Found::Failure(Reason::WrongAnswer));
-        assert_eq!(expect(&record, failed), Found::Failure(Reason::Carrier));
+        assert_eq!(expect(&record, short), ProbeFinding::Failure(Reason::WrongAnswer));
+        assert_eq!(expect(&record, failed), ProbeFinding::Failure(Reason::Carrier));
         record.voice_url = None;
-        assert_eq!(expect(&record, failed), Found::Failure(Reason::NoHandler));
+        assert_eq!(expect(&record, failed), ProbeFinding::Failure(Reason::NoHandler));
     }
 
     #[test]
@@ -346,14 +356,17 @@ mod tests {
             is_settling: false,
         };
         let read = |seen: MessageSeen<'_>, reply| message(&seen, &expected, reply).map(|(found, _)| found);
-        assert_eq!(read(none, false), Some(Found::Failure(Reason::NotArriving)));
-        assert_eq!(read(MessageSeen { is_settling: true, ..none }, false), Some(Found::Error(Unmeasured::Settling)));
+        assert_eq!(read(none, false), Some(ProbeFinding::Failure(Reason::NotArriving)));
+        assert_eq!(
+            read(MessageSeen { is_settling: true, ..none }, false),
+            Some(ProbeFinding::Error(Unmeasured::Settling))
+        );
         assert_eq!(read(MessageSeen { is_settled: false, ..none }, false), None);
         let there = MessageSeen { arrived: Some(MessageStatus::Received), ..none };
-        assert_eq!(read(there, false), Some(Found::Success));
-        assert_eq!(read(there, true), Some(Found::Failure(Reason::WrongAnswer)));
-        assert_eq!(read(MessageSeen { is_replied: true, ..there }, true), Some(Found::Success));
+        assert_eq!(read(there, false), Some(ProbeFinding::Success));
+        assert_eq!(read(there, true), Some(ProbeFinding::Failure(Reason::WrongAnswer)));
+        assert_eq!(read(MessageSeen { is_replied: true, ..there }, true), Some(ProbeFinding::Success));
         let failed = [alert("https://app.example.com/sms")];
-        assert_eq!(read(MessageSeen { alerts: &failed, ..there }, false), Some(Found::Failure(Reason::Webhook)));
+        assert_eq!(read(MessageSeen { alerts: &failed, ..there }, false), Some(ProbeFinding::Failure(Reason::Webhook)));
     }
 }

@@ -1,7 +1,7 @@
 //! What is kept for ever: each decision, each step of each swap, each word of an operator.
 //!
 //! The journal is the agent's memory of what it did. Its entries are folded through
-//! [`crate::core::rollback::orders::Hands::fold`] while the agent lives and again after a restart, so recovery is no
+//! [`crate::core::rollback::orders::Orders::fold`] while the agent lives and again after a restart, so recovery is no
 //! second way through the code. An entry says what has been decided or seen to be so; entries that
 //! announce a write ([`Entry::Intent`]) are on the disk before the write happens.
 
@@ -11,7 +11,9 @@ use crate::core::detect::rules::Rules;
 use crate::core::model::decision::{Decision, DecisionId, Mode, Phase};
 use crate::core::model::guard::Guard;
 use crate::core::model::id::{Channel, E164, GroupName, NumberSid};
-use crate::core::model::order::{Act, Author, End, FallbackState, Form, Hold, Lapse, Order, Scope};
+use crate::core::model::order::{
+    Author, CloseReason, FallbackState, Hold, Operation, Order, OrderResult, Scope, UpdateParams,
+};
 use crate::core::model::time::Time;
 use crate::core::routing::values::Difference;
 
@@ -54,7 +56,7 @@ pub enum Entry {
         decision: DecisionId,
         channel: Channel,
         numbers: Vec<E164>,
-        why: Lapse,
+        why: CloseReason,
     },
     /// The whole record of a number before it is written to, as Twilio returned it.
     Snapshot {
@@ -81,8 +83,8 @@ pub enum Entry {
         number: E164,
         sid: NumberSid,
         #[serde(default)]
-        act: Act,
-        form: Form,
+        act: Operation,
+        form: UpdateParams,
     },
     /// Twilio took the write, or a look shows that it did.
     Written {
@@ -95,7 +97,7 @@ pub enum Entry {
         decision: DecisionId,
         channel: Channel,
         number: E164,
-        result: End,
+        result: OrderResult,
         detail: String,
     },
     Phase {

@@ -35,7 +35,7 @@ pub enum Ruling {
 
 /// Freshness of what a decision rests on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub enum Sight {
+pub enum Freshness {
     #[default]
     Clear,
     /// Polls fail or are late; not for long yet.
@@ -45,12 +45,12 @@ pub enum Sight {
 
 /// What the guards ask about.
 #[derive(Clone, Copy, Debug)]
-pub struct Facts {
+pub struct GuardInputs {
     pub is_leading: bool,
     pub mode: Mode,
     pub is_held: bool,
     pub phase: Phase,
-    pub sight: Sight,
+    pub sight: Freshness,
     pub is_storm: bool,
     pub fallback: FallbackState,
     /// No attempt before this.
@@ -65,7 +65,7 @@ pub struct Facts {
 }
 
 /// The ruling on one number, by the first guard that does not let it pass.
-pub fn rule(now: Time, facts: &Facts) -> Ruling {
+pub fn rule(now: Time, facts: &GuardInputs) -> Ruling {
     let ask = |guard| if facts.is_approved { None } else { Some(Ruling::Ask(guard)) };
     let refuse = |guard| Some(Ruling::Refuse(guard));
     let guards = [
@@ -77,12 +77,12 @@ pub fn rule(now: Time, facts: &Facts) -> Ruling {
         },
         if facts.is_held { refuse(Guard::Hold) } else { None },
         if facts.phase == Phase::Waiting { refuse(Guard::Phase) } else { None },
-        if facts.sight == Sight::Blind { refuse(Guard::Blind) } else { None },
+        if facts.sight == Freshness::Blind { refuse(Guard::Blind) } else { None },
         if facts.fallback == FallbackState::Broken { refuse(Guard::Fallback) } else { None },
         if facts.not_before.is_some_and(|t| now < t) { refuse(Guard::Cooldown) } else { None },
         // From here on a person's word is enough.
         if facts.mode == Mode::Confirm { ask(Guard::Mode) } else { None },
-        if facts.sight == Sight::Sick { ask(Guard::Blind) } else { None },
+        if facts.sight == Freshness::Sick { ask(Guard::Blind) } else { None },
         if facts.is_storm { ask(Guard::Storm) } else { None },
         if facts.after > facts.allowed { ask(Guard::Cap) } else { None },
         match facts.veto_until {
@@ -110,13 +110,13 @@ pub fn allowed(strength: Strength, numbers: usize, percent: u8) -> usize {
 mod tests {
     use super::*;
 
-    fn clear() -> Facts {
-        Facts {
+    fn clear() -> GuardInputs {
+        GuardInputs {
             is_leading: true,
             mode: Mode::Auto,
             is_held: false,
             phase: Phase::Active,
-            sight: Sight::Clear,
+            sight: Freshness::Clear,
             is_storm: false,
             fallback: FallbackState::Good,
             not_before: None,
@@ -140,7 +140,7 @@ mod tests {
         assert_eq!(rule(now, &facts), Ruling::Ask(Guard::Cap));
         facts.is_storm = true;
         assert_eq!(rule(now, &facts), Ruling::Ask(Guard::Storm));
-        facts.sight = Sight::Sick;
+        facts.sight = Freshness::Sick;
         assert_eq!(rule(now, &facts), Ruling::Ask(Guard::Blind));
         facts.mode = Mode::Confirm;
         assert_eq!(rule(now, &facts), Ruling::Ask(Guard::Mode));
@@ -150,7 +150,7 @@ mod tests {
         assert_eq!(rule(now, &facts), Ruling::Refuse(Guard::Cooldown), "and passes nothing that refuses");
         facts.fallback = FallbackState::Broken;
         assert_eq!(rule(now, &facts), Ruling::Refuse(Guard::Fallback));
-        facts.sight = Sight::Blind;
+        facts.sight = Freshness::Blind;
         assert_eq!(rule(now, &facts), Ruling::Refuse(Guard::Blind));
         facts.phase = Phase::Waiting;
         assert_eq!(rule(now, &facts), Ruling::Refuse(Guard::Phase));

@@ -10,18 +10,18 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use super::orders::Hands;
+use super::orders::Orders;
 use crate::core::model::decision::{DecisionId, Mode};
 use crate::core::model::id::{Channel, E164};
-use crate::core::model::order::{Act, Author, By, FallbackState, Order};
+use crate::core::model::order::{Author, By, FallbackState, Operation, Order};
 use crate::core::model::roster::{NumberIx, Roster};
 use crate::core::model::time::Time;
 use crate::core::routing::record::bare;
 
 /// A person's word on numbers.
 #[derive(Debug, Clone)]
-pub struct Request {
-    pub act: Act,
+pub struct OperatorRequest {
+    pub act: Operation,
     pub numbers: Vec<NumberIx>,
     /// Both if absent.
     pub channel: Option<Channel>,
@@ -34,7 +34,7 @@ pub struct Request {
 
 /// What would become of one number.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Line {
+pub struct PreviewLine {
     pub number: E164,
     pub channel: Channel,
     pub will: Will,
@@ -53,17 +53,17 @@ pub enum Will {
 
 /// All that the word comes to.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Plan {
-    pub lines: Vec<Line>,
+pub struct Preview {
+    pub lines: Vec<PreviewLine>,
     pub orders: Vec<Order>,
     /// Earlier orders that do what is asked and have not ended: they are carried on.
     pub carried_on: BTreeSet<DecisionId>,
 }
 
-impl Hands {
+impl Orders {
     /// What `request` comes to now.
-    pub fn plan(&self, now: Time, roster: &Roster, is_leading: bool, request: &Request) -> Plan {
-        let mut plan = Plan::default();
+    pub fn plan(&self, now: Time, roster: &Roster, is_leading: bool, request: &OperatorRequest) -> Preview {
+        let mut plan = Preview::default();
         for (group_ix, group) in roster.groups() {
             for channel in Channel::ALL.into_iter().filter(|c| request.channel.is_none_or(|want| want == *c)) {
                 let mut numbers = Vec::new();
@@ -87,7 +87,7 @@ impl Hands {
                         act: request.act,
                         channel,
                         group: group.name.clone(),
-                        staged: request.act == Act::Restore && !request.at_once && numbers.len() > 1,
+                        staged: request.act == Operation::Restore && !request.at_once && numbers.len() > 1,
                         numbers,
                         by: By::Operator(request.by.clone()),
                         force: request.force,
@@ -105,21 +105,21 @@ impl Hands {
         ix: NumberIx,
         channel: Channel,
         is_leading: bool,
-        request: &Request,
-    ) -> Line {
+        request: &OperatorRequest,
+    ) -> PreviewLine {
         let number = roster.number(ix).e164;
         let group = roster.group_of(ix);
         let state = self.state(number, channel);
-        let line = |will, detail: String| Line { number, channel, will, detail };
+        let line = |will, detail: String| PreviewLine { number, channel, will, detail };
         let refuse = |detail: String| line(Will::Refuse, detail);
         match request.act {
-            Act::Rollback if state.is_on_fallback() && !state.is_under_way() => {
+            Operation::Rollback if state.is_on_fallback() && !state.is_under_way() => {
                 return line(Will::Nothing, "it is on the fallback already".to_owned());
             }
-            Act::Restore if state.swap().is_none() && !state.is_under_way() => {
+            Operation::Restore if state.swap().is_none() && !state.is_under_way() => {
                 return line(Will::Nothing, "it is on its own handler".to_owned());
             }
-            Act::Rollback | Act::Restore => {}
+            Operation::Rollback | Operation::Restore => {}
         }
         if !is_leading {
             return refuse("this agent does not lead".to_owned());
@@ -135,13 +135,13 @@ impl Hands {
         if let Some(p) = self.ordered(number, channel).and_then(|id| self.order(id)) {
             let will = match p.order.act {
                 act if act != request.act => return refuse(format!("{}, a {}, is under way", p.order.id, act.label())),
-                Act::Rollback => Will::Rollback,
-                Act::Restore => Will::Restore,
+                Operation::Rollback => Will::Rollback,
+                Operation::Restore => Will::Restore,
             };
             return line(will, format!("{} is under way and carried on", p.order.id));
         }
         match request.act {
-            Act::Rollback => {
+            Operation::Rollback => {
                 let Some(fallback) = group.fallback(channel) else {
                     return refuse("its group has no fallback for this channel".to_owned());
                 };
@@ -150,7 +150,7 @@ impl Hands {
                 }
                 line(Will::Rollback, format!("to {}", bare(fallback)))
             }
-            Act::Restore => {
+            Operation::Restore => {
                 if let Some(t) = self.no_restore_before(&group.name, channel).filter(|t| now < *t && !request.force) {
                     return refuse(format!("the last restore relapsed: not before {t}, unless forced"));
                 }

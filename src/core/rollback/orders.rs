@@ -5,8 +5,8 @@
 //! every step, so that the end of a hold or a change of mode is enough and nothing has to be
 //! decided again. What passes becomes an *order*, whose numbers each live through a [`super::saga`].
 //!
-//! [`Hands`] is a fold over the journal: [`Hands::fold`] is the only thing that changes it, but for
-//! the tallies of a restore, which live callers make. [`Hands::step`] reads it and says which
+//! [`Orders`] is a fold over the journal: [`Orders::fold`] is the only thing that changes it, but for
+//! the tallies of a restore, which live callers make. [`Orders::step`] reads it and says which
 //! entries should be written next; whoever drives it writes them, folds them and carries them out.
 //! A restart folds the same entries, and so ends where the last agent was.
 //!
@@ -20,18 +20,18 @@ mod step;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::guard::Sight;
-use super::saga::State;
+use super::guard::Freshness;
+use super::saga::SagaState;
 use crate::core::model::decision::{Decision, DecisionId, Mode, Phase};
 use crate::core::model::guard::{Guard, Strength};
 use crate::core::model::id::{Channel, E164, GroupName};
-use crate::core::model::order::{End, FallbackState, Hold, Order};
+use crate::core::model::order::{FallbackState, Hold, Order, OrderResult};
 use crate::core::model::time::Time;
 use crate::core::model::verdict::Verdict;
 
 /// What the guards and the stages are measured by.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settings {
+pub struct RollbackSettings {
     /// The mode at the very first start; later ones are in the journal.
     pub mode: Mode,
     /// How long a decision waits for approval.
@@ -42,9 +42,9 @@ pub struct Settings {
     pub caps: BTreeMap<GroupName, u8>,
 }
 
-impl Default for Settings {
-    fn default() -> Settings {
-        Settings {
+impl Default for RollbackSettings {
+    fn default() -> RollbackSettings {
+        RollbackSettings {
             mode: Mode::Observe,
             approve_within: Duration::from_secs(600),
             veto: Duration::ZERO,
@@ -81,13 +81,13 @@ const SETTLED_FOR: Duration = Duration::from_secs(60);
 const QUIET_FOR: Duration = Duration::from_secs(600);
 
 /// What the detector knows and the guards ask.
-pub trait Watch {
+pub trait Surroundings {
     fn is_leading(&self) -> bool;
     fn phase(&self, number: E164, channel: Channel) -> Phase;
     fn verdict(&self, number: E164, channel: Channel) -> Verdict;
     /// The verdict on the number's whole group.
     fn group_verdict(&self, group: &GroupName, channel: Channel) -> Verdict;
-    fn sight(&self, channel: Channel) -> Sight;
+    fn sight(&self, channel: Channel) -> Freshness;
     /// Most numbers of most groups fail at once.
     fn is_storm(&self, channel: Channel) -> bool;
 }
@@ -119,7 +119,7 @@ impl Backoff {
 /// One channel of one number.
 #[derive(Debug, Clone, Default)]
 pub struct Saga {
-    pub state: State,
+    pub state: SagaState,
     /// Since when it is in this state.
     pub since: Option<Time>,
     failures: Backoff,
@@ -128,7 +128,7 @@ pub struct Saga {
 
 /// A rollback that the detector asks for.
 #[derive(Debug, Clone)]
-pub struct Demand {
+pub struct PendingRollback {
     pub decision: Decision,
     /// Not ordered yet.
     pub waiting: BTreeSet<E164>,
@@ -139,7 +139,7 @@ pub struct Demand {
     said: BTreeMap<E164, Guard>,
 }
 
-impl Demand {
+impl PendingRollback {
     fn strength(&self) -> Strength {
         Strength::of(&self.decision.evidence, self.decision.numbers.len())
     }
@@ -153,12 +153,12 @@ impl Demand {
 
 /// An order with what became of it.
 #[derive(Debug, Clone)]
-pub struct Progress {
+pub struct OrderState {
     pub order: Order,
     pub at: Time,
     /// Numbers that may be carried out; of a staged restore, those of the stages so far.
     pub released: BTreeSet<E164>,
-    pub ended: BTreeMap<E164, (End, String)>,
+    pub ended: BTreeMap<E164, (OrderResult, String)>,
     /// A person vouched for the stage that is being verified.
     is_vouched: bool,
     /// Since when the last stage waits to be verified, and who was served since.
@@ -166,7 +166,7 @@ pub struct Progress {
     is_over: bool,
 }
 
-impl Progress {
+impl OrderState {
     pub const fn is_over(&self) -> bool {
         self.is_over
     }
@@ -184,23 +184,23 @@ impl Progress {
 
 /// Everything that the journal says of what was done.
 #[derive(Debug, Clone)]
-pub struct Hands {
-    settings: Settings,
+pub struct Orders {
+    settings: RollbackSettings,
     mode: Mode,
     sagas: BTreeMap<(E164, Channel), Saga>,
-    demands: BTreeMap<DecisionId, Demand>,
+    demands: BTreeMap<DecisionId, PendingRollback>,
     /// Which open order has a number.
     ordered: BTreeMap<(E164, Channel), DecisionId>,
-    orders: BTreeMap<DecisionId, Progress>,
+    orders: BTreeMap<DecisionId, OrderState>,
     holds: Vec<Hold>,
     relapses: BTreeMap<(GroupName, Channel), Backoff>,
     fallbacks: BTreeMap<(GroupName, Channel), FallbackState>,
     last_id: DecisionId,
 }
 
-impl Hands {
-    pub fn new(settings: Settings) -> Hands {
-        Hands {
+impl Orders {
+    pub fn new(settings: RollbackSettings) -> Orders {
+        Orders {
             mode: settings.mode,
             settings,
             sagas: BTreeMap::new(),
@@ -218,7 +218,7 @@ impl Hands {
         self.mode
     }
 
-    pub fn settings(&self) -> &Settings {
+    pub fn settings(&self) -> &RollbackSettings {
         &self.settings
     }
 
@@ -231,8 +231,8 @@ impl Hands {
         self.last_id
     }
 
-    pub fn state(&self, number: E164, channel: Channel) -> &State {
-        const IDLE: &State = &State::Idle;
+    pub fn state(&self, number: E164, channel: Channel) -> &SagaState {
+        const IDLE: &SagaState = &SagaState::Idle;
         self.sagas.get(&(number, channel)).map_or(IDLE, |s| &s.state)
     }
 
@@ -247,28 +247,28 @@ impl Hands {
     /// Numbers that came back to a handler of their own, by when, earliest first. What was seen of them
     /// before then says nothing of that handler, and must not be weighed again after a restart.
     pub fn came_back(&self) -> Vec<(Time, E164, Channel)> {
-        let is_back = |s: &Saga| matches!(s.state, State::Restored(_) | State::Superseded { .. });
+        let is_back = |s: &Saga| matches!(s.state, SagaState::Restored(_) | SagaState::Superseded { .. });
         let mut back: Vec<_> =
             self.sagas().filter(|(_, _, s)| is_back(s)).filter_map(|(n, c, s)| Some((s.since?, n, c))).collect();
         back.sort_unstable();
         back
     }
 
-    pub fn demands(&self) -> impl Iterator<Item = &Demand> {
+    pub fn demands(&self) -> impl Iterator<Item = &PendingRollback> {
         self.demands.values()
     }
 
-    pub fn order(&self, id: DecisionId) -> Option<&Progress> {
+    pub fn order(&self, id: DecisionId) -> Option<&OrderState> {
         self.orders.get(&id)
     }
 
     /// Orders that have not ended, oldest first.
-    pub fn open_orders(&self) -> impl Iterator<Item = &Progress> {
+    pub fn open_orders(&self) -> impl Iterator<Item = &OrderState> {
         self.orders.values().filter(|p| !p.is_over())
     }
 
     /// The latest orders, newest first.
-    pub fn latest_orders(&self) -> impl Iterator<Item = &Progress> {
+    pub fn latest_orders(&self) -> impl Iterator<Item = &OrderState> {
         self.orders.values().rev()
     }
 
@@ -297,13 +297,13 @@ impl Hands {
 
     /// True while a demand or an order has this number.
     pub fn is_engaged(&self, number: E164, channel: Channel) -> bool {
-        let demanded = |d: &Demand| d.decision.channel == channel && d.waiting.contains(&number);
+        let demanded = |d: &PendingRollback| d.decision.channel == channel && d.waiting.contains(&number);
         self.demands.values().any(demanded) || self.ordered(number, channel).is_some()
     }
 
     /// True while a demand on evidence at least as strong, or an order, has this number.
     pub fn is_asked_for(&self, number: E164, channel: Channel, strength: Strength) -> bool {
-        let demanded = |d: &Demand| {
+        let demanded = |d: &PendingRollback| {
             d.decision.channel == channel && d.waiting.contains(&number) && (d.is_approved || d.strength() >= strength)
         };
         self.demands.values().any(demanded) || self.ordered(number, channel).is_some()

@@ -9,7 +9,7 @@
 //! with `Failed` and `Refused` (nothing was written) and `Superseded` (somebody else has the number
 //! now) as further ends. A new rollback starts from any end, and from `Unproven`.
 //!
-//! All moves are in [`State::next`], which is total: a move that is not in the picture is an
+//! All moves are in [`SagaState::next`], which is total: a move that is not in the picture is an
 //! [`Illegal`], never a guess. The journal is folded through it, live and after a restart. Each
 //! state holds what is true in it: a number can be restored exactly in the states that know what to
 //! restore.
@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 use crate::core::model::decision::DecisionId;
 use crate::core::model::id::NumberSid;
-use crate::core::model::order::{Act, End, FallbackState, Form};
+use crate::core::model::order::{FallbackState, Operation, OrderResult, UpdateParams};
 
 /// A number's whole record before we wrote to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,14 +38,14 @@ pub struct Swap {
     /// From before our first write.
     pub before: Snapshot,
     /// Everything that we wrote since.
-    pub wrote: Form,
+    pub wrote: UpdateParams,
     /// An earlier attempt wrote already, without effect.
     pub is_retry: bool,
 }
 
 /// Where one channel of one number stands.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum State {
+pub enum SagaState {
     /// On its own handler; never touched.
     #[default]
     Idle,
@@ -53,12 +53,12 @@ pub enum State {
         order: DecisionId,
         before: Snapshot,
         /// What an earlier attempt wrote without effect.
-        earlier: Form,
+        earlier: UpdateParams,
     },
     Checked {
         order: DecisionId,
         before: Snapshot,
-        earlier: Form,
+        earlier: UpdateParams,
         fallback: FallbackState,
     },
     /// The write may or may not have happened: look first.
@@ -75,12 +75,12 @@ pub enum State {
     Restoring {
         order: DecisionId,
         swap: Swap,
-        form: Form,
+        form: UpdateParams,
     },
     RestoreWritten {
         order: DecisionId,
         swap: Swap,
-        form: Form,
+        form: UpdateParams,
     },
     /// On its own handler again.
     Restored(DecisionId),
@@ -96,26 +96,26 @@ pub enum State {
 
 /// One step.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Event {
+pub enum SagaEvent {
     Snapshotted(Snapshot),
     Checked(FallbackState),
-    Intended(Act, Form),
+    Intended(Operation, UpdateParams),
     Written,
-    Ended(End),
+    Ended(OrderResult),
     /// Somebody else changed the number.
     Drifted,
 }
 
-impl Event {
+impl SagaEvent {
     const fn label(&self) -> &'static str {
         match self {
-            Event::Snapshotted(_) => "snapshotted",
-            Event::Checked(_) => "checked",
-            Event::Intended(Act::Rollback, _) => "intended",
-            Event::Intended(Act::Restore, _) => "restore intended",
-            Event::Written => "written",
-            Event::Ended(end) => end.label(),
-            Event::Drifted => "drifted",
+            SagaEvent::Snapshotted(_) => "snapshotted",
+            SagaEvent::Checked(_) => "checked",
+            SagaEvent::Intended(Operation::Rollback, _) => "intended",
+            SagaEvent::Intended(Operation::Restore, _) => "restore intended",
+            SagaEvent::Written => "written",
+            SagaEvent::Ended(end) => end.label(),
+            SagaEvent::Drifted => "drifted",
         }
     }
 }
@@ -129,201 +129,216 @@ pub struct Illegal {
     pub event: &'static str,
 }
 
-impl State {
+impl SagaState {
     pub const fn label(&self) -> &'static str {
         match self {
-            State::Idle => "idle",
-            State::Snapshotted { .. } => "snapshotted",
-            State::Checked { .. } => "checked",
-            State::Intended(_) => "intended",
-            State::Written(_) => "written",
-            State::ReadBack(_) => "read_back",
-            State::Proven(_) => "proven",
-            State::Unproven(_) => "unproven",
-            State::Restoring { .. } => "restoring",
-            State::RestoreWritten { .. } => "restore_written",
-            State::Restored(_) => "restored",
-            State::Failed(_) => "failed",
-            State::Refused(_) => "refused",
-            State::Superseded { .. } => "superseded",
+            SagaState::Idle => "idle",
+            SagaState::Snapshotted { .. } => "snapshotted",
+            SagaState::Checked { .. } => "checked",
+            SagaState::Intended(_) => "intended",
+            SagaState::Written(_) => "written",
+            SagaState::ReadBack(_) => "read_back",
+            SagaState::Proven(_) => "proven",
+            SagaState::Unproven(_) => "unproven",
+            SagaState::Restoring { .. } => "restoring",
+            SagaState::RestoreWritten { .. } => "restore_written",
+            SagaState::Restored(_) => "restored",
+            SagaState::Failed(_) => "failed",
+            SagaState::Refused(_) => "refused",
+            SagaState::Superseded { .. } => "superseded",
         }
     }
 
     /// The order that brought it here; `None` if none ever did.
     pub const fn order(&self) -> Option<DecisionId> {
         match self {
-            State::Idle => None,
-            State::Snapshotted { order, .. }
-            | State::Checked { order, .. }
-            | State::Restoring { order, .. }
-            | State::RestoreWritten { order, .. }
-            | State::Superseded { order, .. }
-            | State::Restored(order)
-            | State::Failed(order)
-            | State::Refused(order) => Some(*order),
-            State::Intended(swap)
-            | State::Written(swap)
-            | State::ReadBack(swap)
-            | State::Proven(swap)
-            | State::Unproven(swap) => Some(swap.order),
+            SagaState::Idle => None,
+            SagaState::Snapshotted { order, .. }
+            | SagaState::Checked { order, .. }
+            | SagaState::Restoring { order, .. }
+            | SagaState::RestoreWritten { order, .. }
+            | SagaState::Superseded { order, .. }
+            | SagaState::Restored(order)
+            | SagaState::Failed(order)
+            | SagaState::Refused(order) => Some(*order),
+            SagaState::Intended(swap)
+            | SagaState::Written(swap)
+            | SagaState::ReadBack(swap)
+            | SagaState::Proven(swap)
+            | SagaState::Unproven(swap) => Some(swap.order),
         }
     }
 
     /// True between the first step of an order and its end.
     pub const fn is_under_way(&self) -> bool {
         match self {
-            State::Snapshotted { .. }
-            | State::Checked { .. }
-            | State::Intended(_)
-            | State::Written(_)
-            | State::Restoring { .. }
-            | State::RestoreWritten { .. } => true,
-            State::Idle
-            | State::ReadBack(_)
-            | State::Proven(_)
-            | State::Unproven(_)
-            | State::Restored(_)
-            | State::Failed(_)
-            | State::Refused(_)
-            | State::Superseded { .. } => false,
+            SagaState::Snapshotted { .. }
+            | SagaState::Checked { .. }
+            | SagaState::Intended(_)
+            | SagaState::Written(_)
+            | SagaState::Restoring { .. }
+            | SagaState::RestoreWritten { .. } => true,
+            SagaState::Idle
+            | SagaState::ReadBack(_)
+            | SagaState::Proven(_)
+            | SagaState::Unproven(_)
+            | SagaState::Restored(_)
+            | SagaState::Failed(_)
+            | SagaState::Refused(_)
+            | SagaState::Superseded { .. } => false,
         }
     }
 
     /// True while the fallback answers because of us.
     pub const fn is_on_fallback(&self) -> bool {
         match self {
-            State::ReadBack(_) | State::Proven(_) | State::Restoring { .. } => true,
-            State::Idle
-            | State::Snapshotted { .. }
-            | State::Checked { .. }
-            | State::Intended(_)
-            | State::Written(_)
-            | State::Unproven(_)
-            | State::RestoreWritten { .. }
-            | State::Restored(_)
-            | State::Failed(_)
-            | State::Refused(_)
-            | State::Superseded { .. } => false,
+            SagaState::ReadBack(_) | SagaState::Proven(_) | SagaState::Restoring { .. } => true,
+            SagaState::Idle
+            | SagaState::Snapshotted { .. }
+            | SagaState::Checked { .. }
+            | SagaState::Intended(_)
+            | SagaState::Written(_)
+            | SagaState::Unproven(_)
+            | SagaState::RestoreWritten { .. }
+            | SagaState::Restored(_)
+            | SagaState::Failed(_)
+            | SagaState::Refused(_)
+            | SagaState::Superseded { .. } => false,
         }
     }
 
     /// What a restore would undo.
     pub const fn swap(&self) -> Option<&Swap> {
         match self {
-            State::Intended(swap)
-            | State::Written(swap)
-            | State::ReadBack(swap)
-            | State::Proven(swap)
-            | State::Unproven(swap)
-            | State::Restoring { swap, .. }
-            | State::RestoreWritten { swap, .. } => Some(swap),
-            State::Superseded { swap, .. } => swap.as_ref(),
-            State::Idle
-            | State::Snapshotted { .. }
-            | State::Checked { .. }
-            | State::Restored(_)
-            | State::Failed(_)
-            | State::Refused(_) => None,
+            SagaState::Intended(swap)
+            | SagaState::Written(swap)
+            | SagaState::ReadBack(swap)
+            | SagaState::Proven(swap)
+            | SagaState::Unproven(swap)
+            | SagaState::Restoring { swap, .. }
+            | SagaState::RestoreWritten { swap, .. } => Some(swap),
+            SagaState::Superseded { swap, .. } => swap.as_ref(),
+            SagaState::Idle
+            | SagaState::Snapshotted { .. }
+            | SagaState::Checked { .. }
+            | SagaState::Restored(_)
+            | SagaState::Failed(_)
+            | SagaState::Refused(_) => None,
         }
     }
 
     /// The state after `event` of `order`.
-    pub fn next(self, order: DecisionId, event: Event) -> Result<State, Illegal> {
-        use State as S;
+    pub fn next(self, order: DecisionId, event: SagaEvent) -> Result<SagaState, Illegal> {
+        use SagaState as S;
         let illegal = Illegal { order, state: self.label(), event: event.label() };
         let is_same = self.order() == Some(order);
         match (self, event) {
             // A rollback, from its first step to its end.
             (
                 S::Idle | S::Restored(_) | S::Failed(_) | S::Refused(_) | S::Superseded { .. },
-                Event::Snapshotted(before),
-            ) => Ok(S::Snapshotted { order, before, earlier: Form::new() }),
+                SagaEvent::Snapshotted(before),
+            ) => Ok(S::Snapshotted { order, before, earlier: UpdateParams::new() }),
             // What an attempt without effect left is not what was there before us.
-            (S::Unproven(swap), Event::Snapshotted(_)) => {
+            (S::Unproven(swap), SagaEvent::Snapshotted(_)) => {
                 Ok(S::Snapshotted { order, before: swap.before, earlier: swap.wrote })
             }
             // A step that was begun and not carried on is begun anew.
             (
                 S::Snapshotted { before, earlier, .. } | S::Checked { before, earlier, .. },
-                Event::Snapshotted(again),
+                SagaEvent::Snapshotted(again),
             ) => {
                 let before = if earlier.is_empty() { again } else { before };
                 Ok(S::Snapshotted { order, before, earlier })
             }
-            (S::Snapshotted { before, earlier, .. }, Event::Checked(fallback)) if is_same => {
+            (S::Snapshotted { before, earlier, .. }, SagaEvent::Checked(fallback)) if is_same => {
                 Ok(S::Checked { order, before, earlier, fallback })
             }
-            (S::Checked { before, earlier, .. }, Event::Intended(Act::Rollback, form)) if is_same => {
+            (S::Checked { before, earlier, .. }, SagaEvent::Intended(Operation::Rollback, form)) if is_same => {
                 let is_retry = !earlier.is_empty();
                 Ok(S::Intended(Swap { order, before, wrote: merged(earlier, form), is_retry }))
             }
-            (S::Intended(swap) | S::Written(swap), Event::Written) if is_same => Ok(S::Written(swap)),
+            (S::Intended(swap) | S::Written(swap), SagaEvent::Written) if is_same => Ok(S::Written(swap)),
             // After a restart the look alone says so.
-            (S::Intended(swap) | S::Written(swap), Event::Ended(End::Written)) if is_same => Ok(S::ReadBack(swap)),
-            (S::ReadBack(swap) | S::Proven(swap), Event::Ended(End::Proven)) if is_same => Ok(S::Proven(swap)),
+            (S::Intended(swap) | S::Written(swap), SagaEvent::Ended(OrderResult::Written)) if is_same => {
+                Ok(S::ReadBack(swap))
+            }
+            (S::ReadBack(swap) | S::Proven(swap), SagaEvent::Ended(OrderResult::Proven)) if is_same => {
+                Ok(S::Proven(swap))
+            }
             (
                 S::Intended(swap) | S::Written(swap) | S::ReadBack(swap) | S::Unproven(swap),
-                Event::Ended(End::Unproven),
+                SagaEvent::Ended(OrderResult::Unproven),
             ) if is_same => Ok(S::Unproven(swap)),
             // Not written: as if it had never been tried, unless an earlier attempt left something.
             // A look after a restart may show that what Twilio took is not there.
-            (S::Intended(swap) | S::Written(swap), Event::Ended(end @ (End::Failed | End::Refused))) if is_same => {
-                Ok(if swap.is_retry { S::Unproven(swap) } else { not_written(order, end) })
-            }
+            (
+                S::Intended(swap) | S::Written(swap),
+                SagaEvent::Ended(end @ (OrderResult::Failed | OrderResult::Refused)),
+            ) if is_same => Ok(if swap.is_retry { S::Unproven(swap) } else { not_written(order, end) }),
             (
                 S::Idle | S::Restored(_) | S::Failed(_) | S::Refused(_) | S::Snapshotted { .. } | S::Checked { .. },
-                Event::Ended(end @ (End::Failed | End::Refused)),
+                SagaEvent::Ended(end @ (OrderResult::Failed | OrderResult::Refused)),
             ) => Ok(not_written(order, end)),
             // Asked for again: it is so already.
-            (s @ (S::ReadBack(_) | S::Proven(_)), Event::Ended(End::Written)) => Ok(s),
-            (s @ (S::Idle | S::Restored(_) | S::Failed(_) | S::Refused(_)), Event::Ended(End::Restored)) => Ok(s),
+            (s @ (S::ReadBack(_) | S::Proven(_)), SagaEvent::Ended(OrderResult::Written)) => Ok(s),
+            (
+                s @ (S::Idle | S::Restored(_) | S::Failed(_) | S::Refused(_)),
+                SagaEvent::Ended(OrderResult::Restored),
+            ) => Ok(s),
             // Refused or failed before anything was tried: it stays what it was.
             (
                 s @ (S::ReadBack(_) | S::Proven(_) | S::Unproven(_) | S::Superseded { .. }),
-                Event::Ended(End::Failed | End::Refused),
+                SagaEvent::Ended(OrderResult::Failed | OrderResult::Refused),
             ) => Ok(s),
-            (S::Intended(swap) | S::Written(swap), Event::Ended(End::Superseded)) if is_same => {
+            (S::Intended(swap) | S::Written(swap), SagaEvent::Ended(OrderResult::Superseded)) if is_same => {
                 Ok(S::Superseded { order, swap: Some(swap) })
             }
 
             // A restore.
-            (S::ReadBack(swap) | S::Proven(swap) | S::Unproven(swap), Event::Intended(Act::Restore, form)) => {
+            (
+                S::ReadBack(swap) | S::Proven(swap) | S::Unproven(swap),
+                SagaEvent::Intended(Operation::Restore, form),
+            ) => Ok(S::Restoring { order, swap, form }),
+            (S::Superseded { swap: Some(swap), .. }, SagaEvent::Intended(Operation::Restore, form)) => {
                 Ok(S::Restoring { order, swap, form })
             }
-            (S::Superseded { swap: Some(swap), .. }, Event::Intended(Act::Restore, form)) => {
-                Ok(S::Restoring { order, swap, form })
-            }
-            (S::Restoring { swap, form, .. } | S::RestoreWritten { swap, form, .. }, Event::Written) if is_same => {
+            (S::Restoring { swap, form, .. } | S::RestoreWritten { swap, form, .. }, SagaEvent::Written) if is_same => {
                 Ok(S::RestoreWritten { order, swap, form })
             }
-            (S::Restoring { .. } | S::RestoreWritten { .. }, Event::Ended(End::Restored)) if is_same => {
+            (S::Restoring { .. } | S::RestoreWritten { .. }, SagaEvent::Ended(OrderResult::Restored)) if is_same => {
                 Ok(S::Restored(order))
             }
             // Looked at: what we wrote is still there.
-            (S::Restoring { swap, .. } | S::RestoreWritten { swap, .. }, Event::Ended(End::Failed | End::Refused))
+            (
+                S::Restoring { swap, .. } | S::RestoreWritten { swap, .. },
+                SagaEvent::Ended(OrderResult::Failed | OrderResult::Refused),
+            ) if is_same => Ok(S::ReadBack(swap)),
+            (S::Restoring { swap, .. } | S::RestoreWritten { swap, .. }, SagaEvent::Ended(OrderResult::Unproven))
                 if is_same =>
             {
-                Ok(S::ReadBack(swap))
-            }
-            (S::Restoring { swap, .. } | S::RestoreWritten { swap, .. }, Event::Ended(End::Unproven)) if is_same => {
                 Ok(S::Unproven(swap))
             }
-            (S::Restoring { swap, .. } | S::RestoreWritten { swap, .. }, Event::Ended(End::Superseded)) if is_same => {
+            (S::Restoring { swap, .. } | S::RestoreWritten { swap, .. }, SagaEvent::Ended(OrderResult::Superseded))
+                if is_same =>
+            {
                 Ok(S::Superseded { order, swap: Some(swap) })
             }
             // A restore that finds somebody else's work leaves it.
-            (S::ReadBack(swap) | S::Proven(swap) | S::Unproven(swap), Event::Ended(End::Superseded)) => {
+            (S::ReadBack(swap) | S::Proven(swap) | S::Unproven(swap), SagaEvent::Ended(OrderResult::Superseded)) => {
                 Ok(S::Superseded { order, swap: Some(swap) })
             }
-            (S::Superseded { swap, .. }, Event::Ended(End::Superseded)) => Ok(S::Superseded { order, swap }),
+            (S::Superseded { swap, .. }, SagaEvent::Ended(OrderResult::Superseded)) => {
+                Ok(S::Superseded { order, swap })
+            }
 
             // Somebody else: never back.
-            (S::ReadBack(swap) | S::Proven(swap) | S::Unproven(swap), Event::Drifted) => {
+            (S::ReadBack(swap) | S::Proven(swap) | S::Unproven(swap), SagaEvent::Drifted) => {
                 Ok(S::Superseded { order: swap.order, swap: Some(swap) })
             }
-            (s @ (S::Idle | S::Restored(_) | S::Failed(_) | S::Refused(_) | S::Superseded { .. }), Event::Drifted) => {
-                Ok(s)
-            }
+            (
+                s @ (S::Idle | S::Restored(_) | S::Failed(_) | S::Refused(_) | S::Superseded { .. }),
+                SagaEvent::Drifted,
+            ) => Ok(s),
 
             (
                 S::Idle
@@ -340,28 +355,31 @@ impl State {
                 | S::Failed(_)
                 | S::Refused(_)
                 | S::Superseded { .. },
-                Event::Snapshotted(_)
-                | Event::Checked(_)
-                | Event::Intended(..)
-                | Event::Written
-                | Event::Ended(_)
-                | Event::Drifted,
+                SagaEvent::Snapshotted(_)
+                | SagaEvent::Checked(_)
+                | SagaEvent::Intended(..)
+                | SagaEvent::Written
+                | SagaEvent::Ended(_)
+                | SagaEvent::Drifted,
             ) => Err(illegal),
         }
     }
 }
 
-fn not_written(order: DecisionId, end: End) -> State {
+fn not_written(order: DecisionId, end: OrderResult) -> SagaState {
     match end {
-        End::Refused => State::Refused(order),
-        End::Written | End::Proven | End::Unproven | End::Failed | End::Superseded | End::Restored => {
-            State::Failed(order)
-        }
+        OrderResult::Refused => SagaState::Refused(order),
+        OrderResult::Written
+        | OrderResult::Proven
+        | OrderResult::Unproven
+        | OrderResult::Failed
+        | OrderResult::Superseded
+        | OrderResult::Restored => SagaState::Failed(order),
     }
 }
 
 /// Everything that either wrote, with the later one's values.
-fn merged(mut earlier: Form, later: Form) -> Form {
+fn merged(mut earlier: UpdateParams, later: UpdateParams) -> UpdateParams {
     earlier.retain(|(name, _)| !later.iter().any(|(n, _)| n == name));
     earlier.extend(later);
     earlier
@@ -375,21 +393,21 @@ mod tests {
         Snapshot { sid: NumberSid::from_u128(n), record: "{}".into() }
     }
 
-    fn form(value: &str) -> Form {
+    fn form(value: &str) -> UpdateParams {
         vec![("VoiceUrl".to_owned(), value.to_owned())]
     }
 
-    fn walk(order: u64, events: &[Event]) -> Result<State, Illegal> {
-        events.iter().try_fold(State::Idle, |state, event| state.next(DecisionId(order), event.clone()))
+    fn walk(order: u64, events: &[SagaEvent]) -> Result<SagaState, Illegal> {
+        events.iter().try_fold(SagaState::Idle, |state, event| state.next(DecisionId(order), event.clone()))
     }
 
-    fn rolled_back() -> Vec<Event> {
+    fn rolled_back() -> Vec<SagaEvent> {
         vec![
-            Event::Snapshotted(snapshot(1)),
-            Event::Checked(FallbackState::Good),
-            Event::Intended(Act::Rollback, form("bin")),
-            Event::Written,
-            Event::Ended(End::Written),
+            SagaEvent::Snapshotted(snapshot(1)),
+            SagaEvent::Checked(FallbackState::Good),
+            SagaEvent::Intended(Operation::Rollback, form("bin")),
+            SagaEvent::Written,
+            SagaEvent::Ended(OrderResult::Written),
         ]
     }
 
@@ -397,44 +415,50 @@ mod tests {
     fn a_rollback_and_its_restore_walk_from_idle_to_restored() {
         let mut events = rolled_back();
         assert!(walk(1, &events).unwrap().is_on_fallback());
-        events.push(Event::Ended(End::Proven));
+        events.push(SagaEvent::Ended(OrderResult::Proven));
         assert_eq!(walk(1, &events).unwrap().label(), "proven");
-        events.extend([Event::Intended(Act::Restore, form("")), Event::Written, Event::Ended(End::Restored)]);
-        assert_eq!(walk(1, &events), Ok(State::Restored(DecisionId(1))));
+        events.extend([
+            SagaEvent::Intended(Operation::Restore, form("")),
+            SagaEvent::Written,
+            SagaEvent::Ended(OrderResult::Restored),
+        ]);
+        assert_eq!(walk(1, &events), Ok(SagaState::Restored(DecisionId(1))));
     }
 
     #[test]
     fn nothing_is_intended_before_it_was_snapshotted_and_checked() {
-        let intent = Event::Intended(Act::Rollback, form("bin"));
+        let intent = SagaEvent::Intended(Operation::Rollback, form("bin"));
         assert_eq!(walk(1, std::slice::from_ref(&intent)).unwrap_err().state, "idle");
-        assert_eq!(walk(1, &[Event::Snapshotted(snapshot(1)), intent]).unwrap_err().state, "snapshotted");
-        assert_eq!(walk(1, &[Event::Written]).unwrap_err().event, "written");
-        let restore = walk(1, &[Event::Intended(Act::Restore, form(""))]);
+        assert_eq!(walk(1, &[SagaEvent::Snapshotted(snapshot(1)), intent]).unwrap_err().state, "snapshotted");
+        assert_eq!(walk(1, &[SagaEvent::Written]).unwrap_err().event, "written");
+        let restore = walk(1, &[SagaEvent::Intended(Operation::Restore, form(""))]);
         assert_eq!(restore.unwrap_err().to_string(), "D1: a number that is idle cannot become restore intended");
     }
 
     #[test]
     fn the_snapshot_is_the_one_from_before_the_first_write() {
-        let mut state = walk(1, &rolled_back()[..4]).unwrap().next(DecisionId(1), Event::Ended(End::Unproven)).unwrap();
+        let mut state =
+            walk(1, &rolled_back()[..4]).unwrap().next(DecisionId(1), SagaEvent::Ended(OrderResult::Unproven)).unwrap();
         for event in [
-            Event::Snapshotted(snapshot(2)),
-            Event::Checked(FallbackState::Good),
-            Event::Intended(Act::Rollback, vec![("TrunkSid".to_owned(), String::new())]),
+            SagaEvent::Snapshotted(snapshot(2)),
+            SagaEvent::Checked(FallbackState::Good),
+            SagaEvent::Intended(Operation::Rollback, vec![("TrunkSid".to_owned(), String::new())]),
         ] {
             state = state.next(DecisionId(2), event).unwrap();
         }
         let swap = state.swap().unwrap();
         assert_eq!(swap.before, snapshot(1), "what the first attempt left is not what was there before us");
         assert_eq!(swap.wrote.len(), 2, "and both attempts are undone");
-        let failed = state.next(DecisionId(2), Event::Ended(End::Failed)).unwrap();
+        let failed = state.next(DecisionId(2), SagaEvent::Ended(OrderResult::Failed)).unwrap();
         assert_eq!(failed.label(), "unproven", "the first attempt may still have left something");
     }
 
     #[test]
     fn somebody_elses_number_never_comes_back_by_itself() {
-        let state = walk(1, &rolled_back()).unwrap().next(DecisionId(1), Event::Drifted).unwrap();
+        let state = walk(1, &rolled_back()).unwrap().next(DecisionId(1), SagaEvent::Drifted).unwrap();
         assert_eq!(state.label(), "superseded");
-        for event in [Event::Written, Event::Ended(End::Written), Event::Ended(End::Proven)] {
+        for event in [SagaEvent::Written, SagaEvent::Ended(OrderResult::Written), SagaEvent::Ended(OrderResult::Proven)]
+        {
             assert!(state.clone().next(DecisionId(1), event).is_err());
         }
         assert!(state.swap().is_some(), "but can be forced");
@@ -442,10 +466,10 @@ mod tests {
 
     #[test]
     fn the_same_step_twice_is_the_same_as_once() {
-        let mut state = State::Idle;
+        let mut state = SagaState::Idle;
         for event in rolled_back() {
             state = state.next(DecisionId(1), event.clone()).unwrap();
-            if matches!(event, Event::Written | Event::Ended(_)) {
+            if matches!(event, SagaEvent::Written | SagaEvent::Ended(_)) {
                 assert_eq!(state.clone().next(DecisionId(1), event).unwrap(), state);
             }
         }

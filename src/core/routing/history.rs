@@ -24,7 +24,7 @@ pub struct Webhooks<'a> {
 const REMEMBERED: usize = 8;
 
 #[derive(Clone, Debug, Default)]
-pub struct Routes {
+pub struct RoutingHistory {
     numbers: Vec<Known>,
 }
 
@@ -36,9 +36,9 @@ struct Known {
     unhandled: [bool; 2],
 }
 
-impl Routes {
-    pub fn new(roster: &Roster) -> Routes {
-        Routes { numbers: vec![Known::default(); roster.len()] }
+impl RoutingHistory {
+    pub fn new(roster: &Roster) -> RoutingHistory {
+        RoutingHistory { numbers: vec![Known::default(); roster.len()] }
     }
 
     /// Takes in a number's record as just read.

@@ -6,26 +6,26 @@
 use serde::{Deserialize, Serialize};
 
 use crate::core::model::id::Channel;
-use crate::core::model::order::Form;
+use crate::core::model::order::UpdateParams;
 
 /// One field of a number: its parameter in an update, and its name in the record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Field {
+pub struct RoutingField {
     pub parameter: &'static str,
     pub property: &'static str,
     /// The value that stands for "not set".
     unset: &'static str,
 }
 
-const fn field(parameter: &'static str, property: &'static str) -> Field {
-    Field { parameter, property, unset: "" }
+const fn field(parameter: &'static str, property: &'static str) -> RoutingField {
+    RoutingField { parameter, property, unset: "" }
 }
 
 /// What decides who answers calls.
-const VOICE: [Field; 7] = [
+const VOICE: [RoutingField; 7] = [
     field("TrunkSid", "trunk_sid"),
     field("VoiceApplicationSid", "voice_application_sid"),
-    Field { parameter: "VoiceReceiveMode", property: "voice_receive_mode", unset: "voice" },
+    RoutingField { parameter: "VoiceReceiveMode", property: "voice_receive_mode", unset: "voice" },
     field("VoiceUrl", "voice_url"),
     field("VoiceMethod", "voice_method"),
     field("VoiceFallbackUrl", "voice_fallback_url"),
@@ -33,7 +33,7 @@ const VOICE: [Field; 7] = [
 ];
 
 /// What decides who gets messages, on the number itself.
-const MESSAGING: [Field; 5] = [
+const MESSAGING: [RoutingField; 5] = [
     field("SmsApplicationSid", "sms_application_sid"),
     field("SmsUrl", "sms_url"),
     field("SmsMethod", "sms_method"),
@@ -42,7 +42,7 @@ const MESSAGING: [Field; 5] = [
 ];
 
 /// The fields of a channel.
-pub const fn fields(channel: Channel) -> &'static [Field] {
+pub const fn fields(channel: Channel) -> &'static [RoutingField] {
     match channel {
         Channel::Voice => &VOICE,
         Channel::Messaging => &MESSAGING,
@@ -56,30 +56,30 @@ pub struct BadRecord(pub String);
 
 /// The routing of one channel, as a record of Twilio's has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Values {
+pub struct RoutingValues {
     channel: Channel,
     values: Vec<String>,
 }
 
-impl Values {
+impl RoutingValues {
     /// Reads the whole record, as JSON.
-    pub fn read(record: &str, channel: Channel) -> Result<Values, BadRecord> {
+    pub fn read(record: &str, channel: Channel) -> Result<RoutingValues, BadRecord> {
         let json: serde_json::Map<String, serde_json::Value> =
             serde_json::from_str(record).map_err(|e| BadRecord(e.to_string()))?;
-        let value = |f: &Field| match json.get(f.property) {
+        let value = |f: &RoutingField| match json.get(f.property) {
             None | Some(serde_json::Value::Null) => Ok(f.unset.to_owned()),
             Some(serde_json::Value::String(s)) if s.is_empty() => Ok(f.unset.to_owned()),
             Some(serde_json::Value::String(s)) => Ok(s.clone()),
             Some(other) => Err(BadRecord(format!("{} is {other}", f.property))),
         };
-        Ok(Values { channel, values: fields(channel).iter().map(value).collect::<Result<_, _>>()? })
+        Ok(RoutingValues { channel, values: fields(channel).iter().map(value).collect::<Result<_, _>>()? })
     }
 
     pub const fn channel(&self) -> Channel {
         self.channel
     }
 
-    /// These values as [`Values::read`] reads them back.
+    /// These values as [`RoutingValues::read`] reads them back.
     pub fn record(&self) -> String {
         let pairs = fields(self.channel).iter().zip(&self.values);
         let json: serde_json::Map<String, serde_json::Value> =
@@ -94,7 +94,7 @@ impl Values {
 
     /// These values after an update with `form`.
     #[must_use]
-    pub fn after(&self, form: &Form) -> Values {
+    pub fn after(&self, form: &UpdateParams) -> RoutingValues {
         let mut after = self.clone();
         for (i, f) in fields(self.channel).iter().enumerate() {
             if let Some((_, value)) = form.iter().find(|(name, _)| name == f.parameter) {
@@ -105,12 +105,12 @@ impl Values {
     }
 
     /// The update that undoes `form`: what it wrote gets the value that it had here.
-    pub fn undo(&self, form: &Form) -> Form {
+    pub fn undo(&self, form: &UpdateParams) -> UpdateParams {
         form.iter().filter_map(|(name, _)| Some((name.clone(), self.of(name)?.to_owned()))).collect()
     }
 
     /// Where `now` is not `wrote`, in words that show all three.
-    pub fn differences(snapshot: &Values, wrote: &Values, now: &Values) -> Vec<Difference> {
+    pub fn differences(snapshot: &RoutingValues, wrote: &RoutingValues, now: &RoutingValues) -> Vec<Difference> {
         fields(wrote.channel)
             .iter()
             .enumerate()
@@ -147,7 +147,7 @@ impl std::fmt::Display for Difference {
 mod tests {
     use super::*;
 
-    fn form(pairs: &[(&str, &str)]) -> Form {
+    fn form(pairs: &[(&str, &str)]) -> UpdateParams {
         pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
     }
 
@@ -155,27 +155,27 @@ mod tests {
 
     #[test]
     fn undoing_gives_back_what_was_there_and_nothing_else() {
-        let before = Values::read(TRUNKED, Channel::Voice).unwrap();
+        let before = RoutingValues::read(TRUNKED, Channel::Voice).unwrap();
         let wrote = form(&[("TrunkSid", ""), ("VoiceUrl", "https://bin#rc=0")]);
         assert_eq!(before.undo(&wrote), form(&[("TrunkSid", "TK1"), ("VoiceUrl", "")]));
         let after = before.after(&wrote);
         assert_eq!(after.after(&before.undo(&wrote)), before);
-        assert_eq!(Values::differences(&before, &after, &after), []);
+        assert_eq!(RoutingValues::differences(&before, &after, &after), []);
     }
 
     #[test]
     fn a_difference_shows_all_three() {
-        let before = Values::read(TRUNKED, Channel::Voice).unwrap();
+        let before = RoutingValues::read(TRUNKED, Channel::Voice).unwrap();
         let wrote = before.after(&form(&[("TrunkSid", ""), ("VoiceUrl", "https://bin")]));
         let now = wrote.after(&form(&[("VoiceUrl", "https://theirs")]));
-        let differences = Values::differences(&before, &wrote, &now);
+        let differences = RoutingValues::differences(&before, &wrote, &now);
         let said: Vec<String> = differences.iter().map(ToString::to_string).collect();
         assert_eq!(said, [r#"voice_url: snapshot "", we left "https://bin", now "https://theirs""#]);
     }
 
     #[test]
     fn a_record_that_is_none_is_an_error_and_not_a_difference() {
-        assert!(Values::read("[]", Channel::Voice).is_err());
-        assert!(Values::read(r#"{"voice_url": 3}"#, Channel::Voice).is_err());
+        assert!(RoutingValues::read("[]", Channel::Voice).is_err());
+        assert!(RoutingValues::read(r#"{"voice_url": 3}"#, Channel::Voice).is_err());
     }
 }

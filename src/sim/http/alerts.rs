@@ -5,10 +5,10 @@ use serde::ser::{SerializeMap, Serializer};
 
 use super::date::{Iso, Rfc2822};
 use super::page::Body;
-use super::view::{Answer, Null, Phone, Text, View, one};
+use super::view::{Null, Phone, ResourceAnswer, ResourceText, ResourceView, one};
 use crate::core::model::id::{AccountSid, AlertSid, CallSid, NumberSid};
 use crate::sim::chance;
-use crate::sim::row::{Actor, Alert, Audit, Level, Subject};
+use crate::sim::row::{Actor, Audit, SimAlert, SimLevel, SimSubject};
 
 /// Twilio shows no more than this, however one pages.
 const MOST: usize = 10_000;
@@ -21,7 +21,7 @@ struct AlertBody {
     date_created: Iso,
     date_generated: Iso,
     date_updated: Iso,
-    error_code: Text<u32>,
+    error_code: ResourceText<u32>,
     log_level: &'static str,
     more_info: String,
     request_method: Option<&'static str>,
@@ -63,7 +63,7 @@ struct NotificationBody {
     call_sid: Option<CallSid>,
     date_created: Rfc2822,
     date_updated: Rfc2822,
-    error_code: Text<u32>,
+    error_code: ResourceText<u32>,
     log: &'static str,
     message_date: Rfc2822,
     message_text: String,
@@ -89,7 +89,7 @@ impl Body for NotificationBody {
 }
 
 /// What happened, in the words of Twilio's debugger.
-fn message(alert: &Alert) -> String {
+fn message(alert: &SimAlert) -> String {
     let url = &alert.url;
     match (alert.code, alert.http) {
         (11200 | 15003, Some(status)) => format!("Got HTTP {status} response to {url}"),
@@ -106,8 +106,8 @@ fn message(alert: &Alert) -> String {
     }
 }
 
-fn text(alert: &Alert) -> String {
-    let (code, level) = (alert.code.to_string(), Level::of(alert.code).label().to_ascii_uppercase());
+fn text(alert: &SimAlert) -> String {
+    let (code, level) = (alert.code.to_string(), SimLevel::of(alert.code).label().to_ascii_uppercase());
     let mut form = url::form_urlencoded::Serializer::new(String::new());
     form.append_pair("Msg", &message(alert));
     form.append_pair("EmailNotification", "false");
@@ -127,15 +127,15 @@ fn more_info(code: u32) -> String {
     format!("https://www.twilio.com/docs/errors/{code}")
 }
 
-fn call_of(alert: &Alert) -> Option<CallSid> {
+fn call_of(alert: &SimAlert) -> Option<CallSid> {
     match alert.subject {
-        Subject::Call(sid) => Some(sid),
-        Subject::Message(_) | Subject::Request | Subject::Function => None,
+        SimSubject::Call(sid) => Some(sid),
+        SimSubject::Message(_) | SimSubject::Request | SimSubject::Function => None,
     }
 }
 
-impl View<'_> {
-    fn alert(&self, a: &Alert) -> AlertBody {
+impl ResourceView<'_> {
+    fn alert(&self, a: &SimAlert) -> AlertBody {
         let asked = (!a.url.is_empty()).then(|| a.url.to_string());
         AlertBody {
             account_sid: self.account(),
@@ -144,16 +144,16 @@ impl View<'_> {
             date_created: self.iso(a.created),
             date_generated: self.iso(a.generated),
             date_updated: self.iso(a.created),
-            error_code: Text(a.code),
-            log_level: Level::of(a.code).label(),
+            error_code: ResourceText(a.code),
+            log_level: SimLevel::of(a.code).label(),
             more_info: more_info(a.code),
             request_method: asked.is_some().then_some("POST"),
             request_url: asked,
             resource_sid: match a.subject {
-                Subject::Call(sid) => Some(sid.to_string()),
-                Subject::Message(sid) => Some(sid.to_string()),
-                Subject::Request => None,
-                Subject::Function => Some(format!("ZF{:032x}", chance::sid("ZF", "function"))),
+                SimSubject::Call(sid) => Some(sid.to_string()),
+                SimSubject::Message(sid) => Some(sid.to_string()),
+                SimSubject::Request => None,
+                SimSubject::Function => Some(format!("ZF{:032x}", chance::sid("ZF", "function"))),
             },
             sid: a.sid,
             url: format!("{}/v1/Alerts/{}", self.base, a.sid),
@@ -161,13 +161,13 @@ impl View<'_> {
         }
     }
 
-    fn exchange(&self, a: &Alert) -> Exchange {
+    fn exchange(&self, a: &SimAlert) -> Exchange {
         let mut form = url::form_urlencoded::Serializer::new(String::new());
         let phone =
             |n| serde_json::to_value(Phone(n)).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default();
         form.append_pair("AccountSid", &self.account().to_string());
         match a.subject {
-            Subject::Call(sid) => {
+            SimSubject::Call(sid) => {
                 let (to, from) = (phone(a.to), phone(a.from));
                 for (name, value) in [
                     ("CallSid", sid.to_string().as_str()),
@@ -182,12 +182,12 @@ impl View<'_> {
                     form.append_pair(name, value);
                 }
             }
-            Subject::Message(sid) => {
+            SimSubject::Message(sid) => {
                 form.append_pair("MessageSid", &sid.to_string());
                 form.append_pair("To", &phone(a.to));
                 form.append_pair("From", &phone(a.from));
             }
-            Subject::Request | Subject::Function => {}
+            SimSubject::Request | SimSubject::Function => {}
         }
         let response_body = match a.http {
             Some(500..) => "Internal Server Error".into(),
@@ -201,7 +201,7 @@ impl View<'_> {
         Exchange { request_variables: form.finish(), response_headers, response_body }
     }
 
-    fn notification(&self, a: &Alert) -> NotificationBody {
+    fn notification(&self, a: &SimAlert) -> NotificationBody {
         let stem = format!("/2010-04-01/Accounts/{}", self.account());
         let stem = match call_of(a) {
             Some(call) if !self.route.parent.is_empty() => format!("{stem}/Calls/{call}"),
@@ -213,8 +213,8 @@ impl View<'_> {
             call_sid: call_of(a),
             date_created: self.rfc2822(a.created),
             date_updated: self.rfc2822(a.created),
-            error_code: Text(a.code),
-            log: Level::of(a.code).digit(),
+            error_code: ResourceText(a.code),
+            log: SimLevel::of(a.code).digit(),
             message_date: self.rfc2822(a.generated),
             message_text: text(a),
             more_info: more_info(a.code),
@@ -225,10 +225,10 @@ impl View<'_> {
         }
     }
 
-    pub fn alerts(&self) -> Answer {
+    pub fn alerts(&self) -> ResourceAnswer {
         let (paging, now) = (self.paging()?, self.listed());
         let level = self.query.get("LogLevel");
-        let wanted = |a: &Alert| a.listed <= now && level.is_none_or(|l| Level::of(a.code).label() == l);
+        let wanted = |a: &SimAlert| a.listed <= now && level.is_none_or(|l| SimLevel::of(a.code).label() == l);
         let between = self.inclusive("StartDate", "EndDate");
         let mut slice = self.world.alerts.page(between, paging.anchor, paging.size, wanted);
         if let Some(slice) = slice.as_mut().filter(|_| paging.seen() >= MOST) {
@@ -237,7 +237,7 @@ impl View<'_> {
         self.list_v1("alerts", &paging, slice, |a| self.alert(a))
     }
 
-    pub fn notifications(&self) -> Answer {
+    pub fn notifications(&self) -> ResourceAnswer {
         let (paging, now) = (self.paging()?, self.listed());
         let log = self.query.get("Log");
         let call = match self.route.parent {
@@ -247,28 +247,28 @@ impl View<'_> {
         if call.is_some_and(|sid| self.world.calls.get(sid.as_u128()).is_none_or(|c| c.known_at(now).is_none())) {
             return Err(self.not_found());
         }
-        let wanted = |a: &Alert| {
+        let wanted = |a: &SimAlert| {
             a.listed <= now
-                && !matches!(a.subject, Subject::Message(_))
+                && !matches!(a.subject, SimSubject::Message(_))
                 && call.is_none_or(|c| call_of(a) == Some(c))
-                && log.is_none_or(|l| Level::of(a.code).digit() == l)
+                && log.is_none_or(|l| SimLevel::of(a.code).digit() == l)
         };
         let slice = self.world.alerts.page(self.between("MessageDate"), paging.anchor, paging.size, wanted);
         self.list_2010("notifications", &paging, slice, |a| self.notification(a))
     }
 
-    fn alert_of_path(&self) -> Option<&Alert> {
-        let seen_from = |a: &Alert| if self.is_fetched_at_once() { a.created } else { a.listed };
+    fn alert_of_path(&self) -> Option<&SimAlert> {
+        let seen_from = |a: &SimAlert| if self.is_fetched_at_once() { a.created } else { a.listed };
         let sid = self.route.sid.parse::<AlertSid>().ok()?;
         self.world.alerts.get(sid.as_u128()).filter(|a| seen_from(a) <= self.world.now)
     }
 
-    pub fn alert_by_sid(&self) -> Answer {
+    pub fn alert_by_sid(&self) -> ResourceAnswer {
         let a = self.alert_of_path().ok_or_else(|| self.not_found())?;
         one(&AlertDetail { line: self.alert(a), exchange: self.exchange(a), request_headers: "" })
     }
 
-    pub fn notification_by_sid(&self) -> Answer {
+    pub fn notification_by_sid(&self) -> ResourceAnswer {
         let a = self.alert_of_path().ok_or_else(|| self.not_found())?;
         one(&NotificationDetail { line: self.notification(a), exchange: self.exchange(a) })
     }
@@ -337,7 +337,7 @@ fn actor_sid(by: Actor) -> String {
     format!("US{:032x}", chance::sid("US", name))
 }
 
-impl View<'_> {
+impl ResourceView<'_> {
     fn event<'a>(&self, audit: &'a Audit) -> EventBody<'a> {
         let number = &self.world.numbers[audit.number as usize];
         let sid = format!("AE{:032x}", audit.sid);
@@ -366,7 +366,7 @@ impl View<'_> {
         }
     }
 
-    pub fn events(&self) -> Answer {
+    pub fn events(&self) -> ResourceAnswer {
         let paging = self.paging()?;
         let number = self.query.get("ResourceSid").map(|sid| sid.parse().ok().and_then(|s| self.world.number_with(s)));
         let (kind, actor) = (self.query.get("EventType"), self.query.get("ActorSid"));

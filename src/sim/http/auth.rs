@@ -3,7 +3,7 @@
 use base64::Engine;
 
 use super::error::ApiError;
-use super::route::{Class, Route};
+use super::route::{EndpointClass, Route};
 use crate::sim::scenario::{Account, KeyKind};
 
 /// Lets the request pass, or says what Twilio would.
@@ -19,7 +19,7 @@ pub fn check(account: &Account, header: Option<&str>, route: &Route<'_>, path: &
         match key.kind {
             KeyKind::Main => {}
             // Looks like bad credentials, and is a matter of rights.
-            KeyKind::Standard if route.class == Class::Account => return Err(ApiError::authenticate()),
+            KeyKind::Standard if route.class == EndpointClass::Account => return Err(ApiError::authenticate()),
             KeyKind::Standard => {}
             KeyKind::Restricted if key.permissions.iter().any(|p| p == route.class.label()) => {}
             KeyKind::Restricted => {

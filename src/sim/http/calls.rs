@@ -4,12 +4,12 @@ use serde::Serialize;
 
 use super::date::Rfc2822;
 use super::page::Body;
-use super::view::{Answer, Below, Formatted, Null, Phone, Text, View, one};
+use super::view::{Below, Formatted, Null, Phone, ResourceAnswer, ResourceText, ResourceView, one};
 use crate::core::model::id::{AccountSid, CallSid, E164, MessageSid, NumberSid, ServiceSid, TrunkSid};
 use crate::core::model::time::Time;
 use crate::sim::log::Slice;
 use crate::sim::row::{
-    Call, CallDirection, CallState, CallStatus, Message, MessageDirection, MessageState, MessageStatus,
+    CallDirection, CallState, MessageDirection, MessageState, SimCall, SimCallStatus, SimMessage, SimMessageStatus,
 };
 
 const CALL_PARTS: [(&str, &str); 9] = [
@@ -39,8 +39,8 @@ struct CallBody<'a> {
     status: &'static str,
     start_time: Option<Rfc2822>,
     end_time: Option<Rfc2822>,
-    duration: Option<Text<u32>>,
-    price: Option<Text<String>>,
+    duration: Option<ResourceText<u32>>,
+    price: Option<ResourceText<String>>,
     price_unit: &'static str,
     direction: &'static str,
     answered_by: Null,
@@ -48,7 +48,7 @@ struct CallBody<'a> {
     forwarded_from: Null,
     group_sid: Null,
     caller_name: Option<&'static str>,
-    queue_time: Text<u64>,
+    queue_time: ResourceText<u64>,
     trunk_sid: Option<TrunkSid>,
     uri: String,
     subresource_uris: Below<'a>,
@@ -73,8 +73,8 @@ pub fn dollars(hundred_thousandths: u32) -> String {
     format!("-{}.{:05}", hundred_thousandths / 100_000, hundred_thousandths % 100_000)
 }
 
-impl View<'_> {
-    fn call(&self, call: &Call, state: CallState) -> CallBody<'static> {
+impl ResourceView<'_> {
+    fn call(&self, call: &SimCall, state: CallState) -> CallBody<'static> {
         let stem = format!("/2010-04-01/Accounts/{}/Calls/{}", self.account(), call.sid);
         let changed = match (state.over, state.priced) {
             (false, _) => call.start,
@@ -96,10 +96,10 @@ impl View<'_> {
             from_formatted: Formatted(call.from),
             phone_number_sid: self.world.numbers[call.number as usize].sid,
             status: state.status.label(),
-            start_time: (state.status != CallStatus::Queued).then(|| self.rfc2822(dialled)),
+            start_time: (state.status != SimCallStatus::Queued).then(|| self.rfc2822(dialled)),
             end_time: state.over.then(|| self.rfc2822(call.end())),
-            duration: state.over.then_some(Text(if state.status == call.status { call.duration } else { 0 })),
-            price: state.priced.then_some(Text(price)),
+            duration: state.over.then_some(ResourceText(if state.status == call.status { call.duration } else { 0 })),
+            price: state.priced.then_some(ResourceText(price)),
             price_unit: "USD",
             direction: call.direction.label(),
             answered_by: Null,
@@ -108,14 +108,14 @@ impl View<'_> {
             group_sid: Null,
             caller_name: (!matches!(call.direction, CallDirection::OutboundDial | CallDirection::OutboundApi))
                 .then_some(""),
-            queue_time: Text(dialled.since(call.start).as_millis() as u64),
+            queue_time: ResourceText(dialled.since(call.start).as_millis() as u64),
             trunk_sid: call.trunk.map(|i| self.world.scenario.trunks[i as usize].sid),
             uri: format!("{stem}.json"),
             subresource_uris: Below { stem, names: &CALL_PARTS },
         }
     }
 
-    pub fn calls(&self) -> Answer {
+    pub fn calls(&self) -> ResourceAnswer {
         let paging = self.paging()?;
         let number = |name| self.query.get(name).map(|v| v.parse::<E164>().map_or(u64::MAX, E164::as_u64));
         let (to, from) = (number("To"), number("From"));
@@ -124,10 +124,10 @@ impl View<'_> {
         if self.query.get("StartTime").is_some() && self.query.get("EndTime").is_some() {
             // Both as exact dates find nothing at all at Twilio.
             let nothing = Slice { rows: Vec::new(), more: false };
-            return self.list_2010("calls", &paging, Some(nothing), |(c, s): &(Call, CallState)| self.call(c, *s));
+            return self.list_2010("calls", &paging, Some(nothing), |(c, s): &(SimCall, CallState)| self.call(c, *s));
         }
         let within = |t: Time| ended.from.is_none_or(|f| t >= f) && ended.before.is_none_or(|b| t < b);
-        let wanted = |call: &Call| {
+        let wanted = |call: &SimCall| {
             to.is_none_or(|n| call.to == n)
                 && from.is_none_or(|n| call.from == n)
                 && parent.is_none_or(|p| call.parent() == Some(p))
@@ -143,14 +143,14 @@ impl View<'_> {
     }
 
     /// A call as Twilio itself knows it.
-    pub fn call_now(&self, sid: CallSid) -> Answer {
+    pub fn call_now(&self, sid: CallSid) -> ResourceAnswer {
         let found = self.world.calls.get(sid.as_u128()).and_then(|c| Some((c, c.known_at(self.world.now)?)));
         found.map_or_else(|| Err(self.not_found()), |(call, state)| one(&self.call(call, state)))
     }
 
-    pub fn call_by_sid(&self) -> Answer {
+    pub fn call_by_sid(&self) -> ResourceAnswer {
         let call = self.route.sid.parse::<CallSid>().ok().and_then(|sid| self.world.calls.get(sid.as_u128()));
-        let state = |call: &Call| match self.is_fetched_at_once() {
+        let state = |call: &SimCall| match self.is_fetched_at_once() {
             true => call.known_at(self.world.now),
             false => call.listed_at(self.listed()),
         };
@@ -192,7 +192,7 @@ impl Body for MessageBody<'_> {
 }
 
 /// What people write, and what they are answered.
-fn words(message: &Message) -> &str {
+fn words(message: &SimMessage) -> &str {
     const ASKED: [&str; 5] = ["Hi, are you open today?", "STATUS", "Where is my order?", "Please call me back", "Y"];
     const TOLD: [&str; 3] = ["Thanks, we will be in touch.", "We are open until six.", "Got it."];
     let pick = message.sid.as_u128();
@@ -217,8 +217,8 @@ fn error_message(code: u32) -> &'static str {
     }
 }
 
-impl View<'_> {
-    fn message<'m>(&self, m: &'m Message, state: MessageState) -> MessageBody<'m> {
+impl ResourceView<'_> {
+    fn message<'m>(&self, m: &'m SimMessage, state: MessageState) -> MessageBody<'m> {
         let stem = format!("/2010-04-01/Accounts/{}/Messages/{}", self.account(), m.sid);
         let changed = if state.done { m.done.from(m.at) } else { m.at };
         let error = m.error.filter(|_| state.done);
@@ -229,7 +229,7 @@ impl View<'_> {
             from: Phone(m.from),
             to: Phone(m.to),
             date_updated: self.rfc2822(changed),
-            price: (state.priced && state.status != MessageStatus::Failed).then_some("-0.00750"),
+            price: (state.priced && state.status != SimMessageStatus::Failed).then_some("-0.00750"),
             error_message: error.map(error_message),
             uri: format!("{stem}.json"),
             account_sid: self.account(),
@@ -237,7 +237,7 @@ impl View<'_> {
             status: state.status.label(),
             messaging_service_sid: m.service.map(|i| self.world.scenario.services[i as usize].sid),
             sid: m.sid,
-            date_sent: (state.status != MessageStatus::Queued).then(|| self.rfc2822(m.at)),
+            date_sent: (state.status != SimMessageStatus::Queued).then(|| self.rfc2822(m.at)),
             date_created: self.rfc2822(m.at),
             error_code: error,
             price_unit: "USD",
@@ -246,11 +246,11 @@ impl View<'_> {
         }
     }
 
-    pub fn messages(&self) -> Answer {
+    pub fn messages(&self) -> ResourceAnswer {
         let paging = self.paging()?;
         let number = |name| self.query.get(name).map(|v| v.parse::<E164>().map_or(u64::MAX, E164::as_u64));
         let (to, from, now) = (number("To"), number("From"), self.listed());
-        let wanted = |m: &Message| {
+        let wanted = |m: &SimMessage| {
             to.is_none_or(|n| m.to == n) && from.is_none_or(|n| m.from == n) && m.listed_at(now).is_some()
         };
         let slice = self.world.messages.page(self.between("DateSent"), paging.anchor, paging.size, wanted);
@@ -260,14 +260,14 @@ impl View<'_> {
     }
 
     /// A message as Twilio itself knows it.
-    pub fn message_now(&self, sid: MessageSid) -> Answer {
+    pub fn message_now(&self, sid: MessageSid) -> ResourceAnswer {
         let found = self.world.messages.get(sid.as_u128()).and_then(|m| Some((m, m.known_at(self.world.now)?)));
         found.map_or_else(|| Err(self.not_found()), |(m, state)| one(&self.message(m, state)))
     }
 
-    pub fn message_by_sid(&self) -> Answer {
+    pub fn message_by_sid(&self) -> ResourceAnswer {
         let message = self.route.sid.parse::<MessageSid>().ok().and_then(|sid| self.world.messages.get(sid.as_u128()));
-        let state = |m: &Message| match self.is_fetched_at_once() {
+        let state = |m: &SimMessage| match self.is_fetched_at_once() {
             true => m.known_at(self.world.now),
             false => m.listed_at(self.listed()),
         };

@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use super::error::ApiError;
 use super::page::Query;
-use super::route::{Class, Route};
-use super::view::{Answer, View};
+use super::route::{EndpointClass, Route};
+use super::view::{ResourceAnswer, ResourceView};
 use crate::core::model::id::{CallSid, E164, MessageSid};
 use crate::sim::place::PlacedCall;
-use crate::sim::voice::Sound;
+use crate::sim::voice::SimSound;
 use crate::sim::world::World;
 
 /// What a request has made or changed.
-pub enum Done {
+pub enum Created {
     Call(CallSid),
     Message(MessageSid),
 }
@@ -24,10 +24,10 @@ const LONGEST_CALL: f64 = 14_400.0;
 /// A message of this many characters is too long (21617).
 const LONGEST_MESSAGE: usize = 1600;
 
-pub fn act(world: &mut World, route: Route<'_>, path: &str, form: &Query) -> Result<Done, ApiError> {
-    if route.class == Class::CallCreate {
+pub fn act(world: &mut World, route: Route<'_>, path: &str, form: &Query) -> Result<Created, ApiError> {
+    if route.class == EndpointClass::CallCreate {
         call(world, form)
-    } else if route.class == Class::MessageCreate {
+    } else if route.class == EndpointClass::MessageCreate {
         message(world, form)
     } else {
         hang_up(world, route, path, form)
@@ -57,7 +57,7 @@ fn seconds(form: &Query, name: &str, most: f64, default: f64) -> Result<f64, Api
     }
 }
 
-fn call(world: &mut World, form: &Query) -> Result<Done, ApiError> {
+fn call(world: &mut World, form: &Query) -> Result<Created, ApiError> {
     let to = number(form, "To", 21201, 21211)?;
     let ours = number(form, "From", 21213, 21212)?;
     let index = from(world, ours, 21210)?;
@@ -80,11 +80,11 @@ fn call(world: &mut World, form: &Query) -> Result<Done, ApiError> {
         records: form.get("Record") == Some("true"),
         is_dual: form.get("RecordingChannels") == Some("dual"),
         trims: form.get("Trim") != Some("do-not-trim"),
-        sound: Sound::Nothing,
+        sound: SimSound::Nothing,
         keys: None,
         inbound: Vec::new(),
     };
-    world.place_call(index, call).map(Done::Call)
+    world.place_call(index, call).map(Created::Call)
 }
 
 /// For how many seconds the caller's own TwiML keeps the line: as long as it pauses. TwiML from elsewhere is
@@ -96,7 +96,7 @@ fn stays(twiml: &str) -> f64 {
     pauses.map(|n| n.attribute("length").and_then(|l| l.parse().ok()).unwrap_or(1.0)).sum()
 }
 
-fn message(world: &mut World, form: &Query) -> Result<Done, ApiError> {
+fn message(world: &mut World, form: &Query) -> Result<Created, ApiError> {
     let to = number(form, "To", 21604, 21211)?;
     let ours = number(form, "From", 21603, 21212)?;
     from(world, ours, 21606)?;
@@ -106,11 +106,11 @@ fn message(world: &mut World, form: &Query) -> Result<Done, ApiError> {
     match form.get("Body") {
         None => refuse(21602, "Message body is required"),
         Some(body) if body.chars().count() > LONGEST_MESSAGE => refuse(21617, "The message body is too long"),
-        Some(body) => Ok(Done::Message(world.place_message(ours, to, Arc::from(body)))),
+        Some(body) => Ok(Created::Message(world.place_message(ours, to, Arc::from(body)))),
     }
 }
 
-fn hang_up(world: &mut World, route: Route<'_>, path: &str, form: &Query) -> Result<Done, ApiError> {
+fn hang_up(world: &mut World, route: Route<'_>, path: &str, form: &Query) -> Result<Created, ApiError> {
     let sid: CallSid = route.sid.parse().map_err(|_| ApiError::not_found(path))?;
     let only_if_waiting = match form.get("Status") {
         Some("completed") => false,
@@ -118,15 +118,15 @@ fn hang_up(world: &mut World, route: Route<'_>, path: &str, form: &Query) -> Res
         Some(_) | None => return refuse(21218, "Only Status=completed and Status=canceled are spoken here"),
     };
     let done = world.hang_up(sid, only_if_waiting).unwrap_or_else(|| Err(ApiError::not_found(path)));
-    done.map(|()| Done::Call(sid))
+    done.map(|()| Created::Call(sid))
 }
 
-impl View<'_> {
+impl ResourceView<'_> {
     /// The resource that a request has made or changed, as it stands at once.
-    pub fn done(&self, done: Done) -> Answer {
+    pub fn done(&self, done: Created) -> ResourceAnswer {
         match done {
-            Done::Call(sid) => self.call_now(sid),
-            Done::Message(sid) => self.message_now(sid),
+            Created::Call(sid) => self.call_now(sid),
+            Created::Message(sid) => self.message_now(sid),
         }
     }
 }

@@ -58,37 +58,37 @@ pub fn http_date(t: Time) -> String {
 
 /// An instant or a day that a client asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Asked {
+pub enum DateAsked {
     Day(Time),
     Instant(Time),
 }
 
 pub const DAY: std::time::Duration = std::time::Duration::from_secs(86_400);
 
-impl Asked {
+impl DateAsked {
     /// Reads the forms that clients use. Twilio ignores what it cannot read, and so do we.
-    pub fn parse(text: &str) -> Option<Asked> {
+    pub fn parse(text: &str) -> Option<DateAsked> {
         let text = text.trim();
         let utc =
             |d: jiff::civil::DateTime| d.to_zoned(jiff::tz::TimeZone::UTC).ok().map(|z| Time::from(z.timestamp()));
         if text.len() == 10 {
             let date: jiff::civil::Date = text.parse().ok()?;
-            return utc(date.at(0, 0, 0, 0)).map(Asked::Day);
+            return utc(date.at(0, 0, 0, 0)).map(DateAsked::Day);
         }
         let with_zone = || text.parse::<jiff::Timestamp>().ok();
         let rfc2822 = || jiff::fmt::rfc2822::parse(text).ok().map(|z| z.timestamp());
         let without = || text.parse::<jiff::civil::DateTime>().ok().and_then(utc);
-        with_zone().or_else(rfc2822).map(Time::from).or_else(without).map(Asked::Instant)
+        with_zone().or_else(rfc2822).map(Time::from).or_else(without).map(DateAsked::Instant)
     }
 
     /// Midnight, UTC, at which this day begins.
     pub fn day(self) -> Time {
-        let (Asked::Day(t) | Asked::Instant(t)) = self;
+        let (DateAsked::Day(t) | DateAsked::Instant(t)) = self;
         Time::from_millis(t.as_millis().div_euclid(86_400_000) * 86_400_000)
     }
 
     pub fn instant(self) -> Time {
-        let (Asked::Day(t) | Asked::Instant(t)) = self;
+        let (DateAsked::Day(t) | DateAsked::Instant(t)) = self;
         t
     }
 }
@@ -114,11 +114,11 @@ mod tests {
             "2019-06-11 22:05:25.000",
             "Tue, 11 Jun 2019 22:05:25 -0000",
         ] {
-            assert_eq!(Asked::parse(text), Some(Asked::Instant(t)), "{text}");
+            assert_eq!(DateAsked::parse(text), Some(DateAsked::Instant(t)), "{text}");
         }
         let day = "2019-06-11T00:00:00Z".parse().unwrap();
-        assert_eq!(Asked::parse("2019-06-11"), Some(Asked::Day(day)));
-        assert_eq!(Asked::Instant(t).day(), day);
-        assert_eq!(Asked::parse("06/11/2019 22:05:25 MST"), None);
+        assert_eq!(DateAsked::parse("2019-06-11"), Some(DateAsked::Day(day)));
+        assert_eq!(DateAsked::Instant(t).day(), day);
+        assert_eq!(DateAsked::parse("06/11/2019 22:05:25 MST"), None);
     }
 }

@@ -13,7 +13,7 @@ use super::bins::{response, signature};
 use super::page::Query;
 use super::{abort, base_of};
 use crate::sim::Sim;
-use crate::sim::handler::{Does, Fetched};
+use crate::sim::handler::{Does, SimFetched};
 
 pub async fn answer(State(sim): State<Sim>, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
     let url = format!("{}{uri}", base_of(&headers));
@@ -28,18 +28,18 @@ pub async fn answer(State(sim): State<Sim>, uri: Uri, headers: HeaderMap, body: 
         state.stats.handler_requests += 1;
         state.world.handlers.fetch(&url, 0.0, "twilio")
     };
-    let (Fetched::Served { after, .. } | Fetched::Failed { after, .. }) = fetched;
+    let (SimFetched::Served { after, .. } | SimFetched::Failed { after, .. }) = fetched;
     sim.clock().sleep(Duration::from_secs_f64(after)).await;
     let twiml = |text: &str| response(StatusCode::OK, "text/xml", format!("<Response>{text}</Response>"));
     match fetched {
-        Fetched::Served { does: Does::Speaks, .. } => response(StatusCode::OK, "text/plain", "Hello".to_owned()),
-        Fetched::Served { does: Does::Silent, .. } => twiml("<Pause length=\"10\"/>"),
-        Fetched::Served { .. } => twiml("<Say>Hello</Say>"),
-        Fetched::Failed { http: Some(200), .. } => response(StatusCode::OK, "text/html", "<p>Oops".to_owned()),
-        Fetched::Failed { http: Some(status), .. } => {
+        SimFetched::Served { does: Does::Speaks, .. } => response(StatusCode::OK, "text/plain", "Hello".to_owned()),
+        SimFetched::Served { does: Does::Silent, .. } => twiml("<Pause length=\"10\"/>"),
+        SimFetched::Served { .. } => twiml("<Say>Hello</Say>"),
+        SimFetched::Failed { http: Some(200), .. } => response(StatusCode::OK, "text/html", "<p>Oops".to_owned()),
+        SimFetched::Failed { http: Some(status), .. } => {
             let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
             response(status, "text/plain", "it broke".to_owned())
         }
-        Fetched::Failed { http: None, .. } => abort(),
+        SimFetched::Failed { http: None, .. } => abort(),
     }
 }

@@ -37,13 +37,13 @@ use tokio_util::sync::CancellationToken;
 use self::body::Trickle;
 use self::error::{ApiError, JSON};
 use self::page::Query;
-use self::route::{Class, Route};
-use self::trouble::{Delivery, Trouble};
-use self::view::{Answer, View};
+use self::route::{EndpointClass, Route};
+use self::trouble::{Trouble, TroubledAnswer};
+use self::view::{ResourceAnswer, ResourceView};
 use super::chance::{self, Purpose};
-use super::fault::FaultKind;
-use super::number::{Effect, Record};
-use super::row::{Actor, Subject};
+use super::fault::ApiFaultKind;
+use super::number::{SimEffect, SimNumberRecord};
+use super::row::{Actor, SimSubject};
 use super::{Sim, World};
 use crate::core::model::id::E164;
 use crate::core::model::time::Time;
@@ -74,7 +74,7 @@ struct Decision {
     status: u16,
     content_type: &'static str,
     body: Vec<u8>,
-    delivery: Delivery,
+    delivery: TroubledAnswer,
     latency: Duration,
     /// What Twilio's clock shows.
     date: Time,
@@ -99,14 +99,14 @@ async fn twilio(State(sim): State<Sim>, request: Request) -> Response {
         clock.wait(Some(clock.now() + decision.latency), stop.cancelled()).await;
     }
     let body = match decision.delivery {
-        Delivery::Whole => Body::from(decision.body),
-        Delivery::Cut => Body::new(Trickle::cut(decision.body, clock.clone(), stop)),
-        Delivery::Slow(takes) => Body::new(Trickle::slow(decision.body, takes, clock.clone(), stop)),
-        Delivery::Never(takes) => {
+        TroubledAnswer::Whole => Body::from(decision.body),
+        TroubledAnswer::Cut => Body::new(Trickle::cut(decision.body, clock.clone(), stop)),
+        TroubledAnswer::Slow(takes) => Body::new(Trickle::slow(decision.body, takes, clock.clone(), stop)),
+        TroubledAnswer::Never(takes) => {
             clock.wait(Some(clock.now() + takes), stop.cancelled()).await;
             return abort();
         }
-        Delivery::Abort => return abort(),
+        TroubledAnswer::Abort => return abort(),
     };
     let mut response = Response::new(body);
     *response.status_mut() = StatusCode::from_u16(decision.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -165,7 +165,7 @@ fn decide(sim: &Sim, parts: &request::Parts, body: &[u8], at_once: usize) -> Dec
     let (Ok(route) | Err(route)) = parsed;
     let trouble = Trouble::of(&state.world, route.class, &mut luck);
 
-    let creates = matches!(route.class, Class::CallCreate | Class::MessageCreate);
+    let creates = matches!(route.class, EndpointClass::CallCreate | EndpointClass::MessageCreate);
     let crowded = (at_once > state.world.scenario.api.concurrency).then(ApiError::too_many);
     let (answer, holds) = match crowded.or_else(|| trouble.refusal()) {
         Some(refusal) => (Err(refusal), None),
@@ -174,28 +174,28 @@ fn decide(sim: &Sim, parts: &request::Parts, body: &[u8], at_once: usize) -> Dec
     let (status, (content_type, body)) = match answer {
         Ok(mut json) => {
             trouble.spoil(&mut json, &mut luck);
-            let status = match route.class == Class::RecordingDelete {
+            let status = match route.class == EndpointClass::RecordingDelete {
                 true => 204,
                 false if creates => 201,
                 false => 200,
             };
-            (status, (if route.class == Class::RecordingMedia { recordings::WAV } else { JSON }, json))
+            (status, (if route.class == EndpointClass::RecordingMedia { recordings::WAV } else { JSON }, json))
         }
         Err(error) => {
             let is_ours = matches!(error.status, 400..=499) && !matches!(error.status, 401 | 429);
             if route.class.writes() && is_ours {
                 let url = format!("https://api.twilio.com{path}");
-                state.world.alert(luck.digits(), error.code, Subject::Request, &url, 0);
+                state.world.alert(luck.digits(), error.code, SimSubject::Request, &url, 0);
             }
             (error.status, error.body())
         }
     };
     let delivery = trouble.delivery();
     let outcome = match delivery {
-        Delivery::Whole | Delivery::Slow(_) => status.to_string(),
-        Delivery::Never(_) => "hang".into(),
-        Delivery::Cut => "cut".into(),
-        Delivery::Abort => "drop".into(),
+        TroubledAnswer::Whole | TroubledAnswer::Slow(_) => status.to_string(),
+        TroubledAnswer::Never(_) => "hang".into(),
+        TroubledAnswer::Cut => "cut".into(),
+        TroubledAnswer::Abort => "drop".into(),
     };
     state.stats.count(parts.method.as_str(), route.class, outcome, at_once);
     // Turned away at the door.
@@ -211,7 +211,7 @@ fn process(
     body: &[u8],
     parsed: Result<Route<'_>, Route<'_>>,
     trouble: &Trouble,
-) -> (Answer, Option<u32>) {
+) -> (ResourceAnswer, Option<u32>) {
     let (Ok(route) | Err(route)) = parsed;
     let (path, headers) = (parts.uri.path(), &parts.headers);
     let authorization = headers.get(header::AUTHORIZATION).and_then(|v| v.to_str().ok());
@@ -225,13 +225,13 @@ fn process(
     let base = base_of(headers);
     if route.class.is_of_calls() {
         let done = create::act(world, route, path, &Query::parse(body));
-        let view = View { world, route, path, query: &query, base: &base, skew: trouble.skew() };
+        let view = ResourceView { world, route, path, query: &query, base: &base, skew: trouble.skew() };
         return (done.and_then(|done| view.done(done)), None);
     }
-    if route.class == Class::RecordingDelete {
+    if route.class == EndpointClass::RecordingDelete {
         return (recordings::delete(world, route, path), None);
     }
-    let view = View { world, route, path, query: &query, base: &base, skew: trouble.skew() };
+    let view = ResourceView { world, route, path, query: &query, base: &base, skew: trouble.skew() };
     let Some(number) = route.class.writes().then(|| view.number_of_path()) else {
         return (read(&view), None);
     };
@@ -241,15 +241,21 @@ fn process(
     match write(world, route.class, number, body, trouble) {
         Err(refusal) => (Err(refusal), None),
         Ok(record) => {
-            let view = View { world, route, path, query: &query, base: &base, skew: trouble.skew() };
+            let view = ResourceView { world, route, path, query: &query, base: &base, skew: trouble.skew() };
             (view::one(&view.number(&view.world.numbers[number as usize], &record)), Some(number))
         }
     }
 }
 
 /// Changes a number, and opens an update that lasts until it is answered. Gives the record to answer with.
-fn write(world: &mut World, class: Class, number: u32, body: &[u8], trouble: &Trouble) -> Result<Record, ApiError> {
-    if class == Class::NumberDelete {
+fn write(
+    world: &mut World,
+    class: EndpointClass,
+    number: u32,
+    body: &[u8],
+    trouble: &Trouble,
+) -> Result<SimNumberRecord, ApiError> {
+    if class == EndpointClass::NumberDelete {
         world.release(number);
         return Err(ApiError::new(403, 20403, "Releasing a number is forbidden"));
     }
@@ -261,49 +267,49 @@ fn write(world: &mut World, class: Class, number: u32, body: &[u8], trouble: &Tr
         // It would move the number to another account. Nobody here may.
         return Err(ApiError::new(403, 20403, "Moving a number is forbidden"));
     }
-    let effect = if trouble.has(FaultKind::Ineffective) { Effect::Pretended } else { Effect::Real };
+    let effect = if trouble.has(ApiFaultKind::Ineffective) { SimEffect::Pretended } else { SimEffect::Real };
     let record = world.update(number, &set, Actor::Api, effect)?;
     world.numbers[number as usize].updating = true;
     Ok(record)
 }
 
-fn read(view: &View<'_>) -> Answer {
+fn read(view: &ResourceView<'_>) -> ResourceAnswer {
     match view.route.class {
-        Class::Account => view.account_itself(),
-        Class::Calls => view.calls(),
-        Class::Call => view.call_by_sid(),
-        Class::CallNotifications | Class::Notifications => view.notifications(),
-        Class::Notification => view.notification_by_sid(),
-        Class::Messages => view.messages(),
-        Class::Message => view.message_by_sid(),
-        Class::Numbers => view.numbers(),
-        Class::Number => view.number_by_sid(),
-        Class::Applications => view.applications(),
-        Class::Application => view.application_by_sid(),
-        Class::Alerts => view.alerts(),
-        Class::Alert => view.alert_by_sid(),
-        Class::Events => view.events(),
-        Class::Services => view.services(),
-        Class::Service => view.service_by_sid(),
-        Class::ServiceNumbers => view.service_numbers(),
-        Class::ServiceNumber => view.service_number(),
-        Class::PortRequests => view.port_requests(),
-        Class::PortRequest => view.port_request(),
-        Class::PortNumber => view.port_number(),
-        Class::Trunk => view.trunk(),
-        Class::OriginationUrls => view.origination_urls(),
-        Class::Region => view.region(),
-        Class::CallRecordings => view.recordings_of_call(),
-        Class::Recording => view.recording_by_sid(),
-        Class::RecordingMedia => view.recording_media(),
+        EndpointClass::Account => view.account_itself(),
+        EndpointClass::Calls => view.calls(),
+        EndpointClass::Call => view.call_by_sid(),
+        EndpointClass::CallNotifications | EndpointClass::Notifications => view.notifications(),
+        EndpointClass::Notification => view.notification_by_sid(),
+        EndpointClass::Messages => view.messages(),
+        EndpointClass::Message => view.message_by_sid(),
+        EndpointClass::Numbers => view.numbers(),
+        EndpointClass::Number => view.number_by_sid(),
+        EndpointClass::Applications => view.applications(),
+        EndpointClass::Application => view.application_by_sid(),
+        EndpointClass::Alerts => view.alerts(),
+        EndpointClass::Alert => view.alert_by_sid(),
+        EndpointClass::Events => view.events(),
+        EndpointClass::Services => view.services(),
+        EndpointClass::Service => view.service_by_sid(),
+        EndpointClass::ServiceNumbers => view.service_numbers(),
+        EndpointClass::ServiceNumber => view.service_number(),
+        EndpointClass::PortRequests => view.port_requests(),
+        EndpointClass::PortRequest => view.port_request(),
+        EndpointClass::PortNumber => view.port_number(),
+        EndpointClass::Trunk => view.trunk(),
+        EndpointClass::OriginationUrls => view.origination_urls(),
+        EndpointClass::Region => view.region(),
+        EndpointClass::CallRecordings => view.recordings_of_call(),
+        EndpointClass::Recording => view.recording_by_sid(),
+        EndpointClass::RecordingMedia => view.recording_media(),
         // Writes are not read.
-        Class::NumberUpdate
-        | Class::NumberDelete
-        | Class::CallCreate
-        | Class::CallUpdate
-        | Class::MessageCreate
-        | Class::RecordingDelete
-        | Class::Other => Err(view.not_found()),
+        EndpointClass::NumberUpdate
+        | EndpointClass::NumberDelete
+        | EndpointClass::CallCreate
+        | EndpointClass::CallUpdate
+        | EndpointClass::MessageCreate
+        | EndpointClass::RecordingDelete
+        | EndpointClass::Other => Err(view.not_found()),
     }
 }
 
@@ -319,7 +325,7 @@ fn base_of(headers: &HeaderMap) -> String {
 pub(super) fn number_record(world: &World, number: E164) -> Option<serde_json::Value> {
     let n = &world.numbers[world.number_of(number)? as usize];
     let route = Route::parse("GET", "").unwrap_or_else(|route| route);
-    let view = View { world, route, path: "", query: &Query::parse(b""), base: "", skew: Duration::ZERO };
+    let view = ResourceView { world, route, path: "", query: &Query::parse(b""), base: "", skew: Duration::ZERO };
     let record = serde_json::to_value(view.number(n, &n.record)).ok()?;
     n.is_listed(world.now).then_some(record)
 }

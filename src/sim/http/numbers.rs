@@ -5,18 +5,18 @@ use serde::ser::{SerializeMap, Serializer};
 
 use super::date::Rfc2822;
 use super::page::Body;
-use super::view::{Answer, Below, Null, Text, View, one};
+use super::view::{Below, Null, ResourceAnswer, ResourceText, ResourceView, one};
 use crate::core::model::id::{AccountSid, E164, NumberSid};
 use crate::core::model::time::Time;
 use crate::sim::log;
-use crate::sim::number::{Field, Number, Record};
+use crate::sim::number::{SimField, SimNumber, SimNumberRecord};
 
 /// A number's whole record.
 pub struct NumberBody<'a> {
     account: AccountSid,
-    number: &'a Number,
+    number: &'a SimNumber,
     /// As kept, or as an update is answered.
-    record: &'a Record,
+    record: &'a SimNumberRecord,
     created: Rfc2822,
     updated: Rfc2822,
 }
@@ -75,8 +75,8 @@ fn matches(pattern: &str, number: E164) -> bool {
     !pattern.is_empty() && digits.as_bytes().windows(pattern.len()).any(fits)
 }
 
-impl View<'_> {
-    pub fn number<'n>(&self, number: &'n Number, record: &'n Record) -> NumberBody<'n> {
+impl ResourceView<'_> {
+    pub fn number<'n>(&self, number: &'n SimNumber, record: &'n SimNumberRecord) -> NumberBody<'n> {
         NumberBody {
             account: self.account(),
             number,
@@ -86,14 +86,14 @@ impl View<'_> {
         }
     }
 
-    pub fn numbers(&self) -> Answer {
+    pub fn numbers(&self) -> ResourceAnswer {
         let (paging, now) = (self.paging()?, self.listed());
         let (pattern, name) = (self.query.get("PhoneNumber"), self.query.get("FriendlyName"));
         let origin = self.query.get("Origin");
-        let wanted = |n: &&Number| {
+        let wanted = |n: &&SimNumber| {
             n.is_listed(now)
                 && pattern.is_none_or(|p| matches(p, n.e164))
-                && name.is_none_or(|f| n.record.get(Field::FriendlyName) == f)
+                && name.is_none_or(|f| n.record.get(SimField::FriendlyName) == f)
                 && origin.is_none_or(|o| o == "twilio")
         };
         let rows = self.world.numbers.iter().rev().filter(wanted);
@@ -101,7 +101,7 @@ impl View<'_> {
         self.list_2010("incoming_phone_numbers", &paging, slice, |n| self.number(n, &n.record))
     }
 
-    pub fn number_by_sid(&self) -> Answer {
+    pub fn number_by_sid(&self) -> ResourceAnswer {
         let n = &self.world.numbers[self.number_of_path().ok_or_else(|| self.not_found())? as usize];
         one(&self.number(n, &n.record))
     }
@@ -141,8 +141,8 @@ const ACCOUNT_PARTS: [(&str, &str); 20] = [
     ("balance", "/Balance.json"),
 ];
 
-impl View<'_> {
-    pub fn account_itself(&self) -> Answer {
+impl ResourceView<'_> {
+    pub fn account_itself(&self) -> ResourceAnswer {
         #[derive(Serialize)]
         struct AccountBody<'a> {
             auth_token: &'a str,
@@ -154,7 +154,7 @@ impl View<'_> {
             status: &'static str,
             subresource_uris: Below<'static>,
             r#type: &'static str,
-            uri: Text<String>,
+            uri: ResourceText<String>,
         }
         let (account, sid) = (&self.world.scenario.account, self.account());
         let date = self.rfc2822(self.long_ago());
@@ -167,7 +167,7 @@ impl View<'_> {
             owner_account_sid: sid,
             sid,
             status: "active",
-            uri: Text(format!("{stem}.json")),
+            uri: ResourceText(format!("{stem}.json")),
             subresource_uris: Below { stem, names: &ACCOUNT_PARTS },
             r#type: "Full",
         })

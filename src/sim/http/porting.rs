@@ -6,12 +6,12 @@
 use serde::Serialize;
 
 use super::error::ApiError;
-use super::view::{Answer, Null, View, one};
+use super::view::{Null, ResourceAnswer, ResourceView, one};
 use crate::core::model::id::{AccountSid, E164};
 use crate::core::model::time::Time;
 use crate::sim::chance;
-use crate::sim::number::Number;
-use crate::sim::scenario::Group;
+use crate::sim::number::SimNumber;
+use crate::sim::scenario::ScenarioGroup;
 
 use super::date::Iso;
 
@@ -139,21 +139,21 @@ struct NumberBody {
     port_date: Option<Iso>,
 }
 
-fn request_sid(group: &Group) -> String {
+fn request_sid(group: &ScenarioGroup) -> String {
     format!("KW{:032x}", chance::sid("KW", group.name.as_str()))
 }
 
-fn number_sid(number: &Number) -> String {
+fn number_sid(number: &SimNumber) -> String {
     format!("PU{:032x}", chance::sid("PU", &number.e164.to_string()))
 }
 
-impl View<'_> {
+impl ResourceView<'_> {
     /// The groups that port, with their index.
-    fn porting(&self) -> impl Iterator<Item = (usize, &Group)> {
+    fn porting(&self) -> impl Iterator<Item = (usize, &ScenarioGroup)> {
         self.world.scenario.groups.iter().enumerate().filter(|(_, g)| g.port.is_some())
     }
 
-    fn numbers_in(&self, group: usize) -> impl Iterator<Item = &Number> {
+    fn numbers_in(&self, group: usize) -> impl Iterator<Item = &SimNumber> {
         self.world.numbers.iter().filter(move |n| n.group == group)
     }
 
@@ -169,7 +169,7 @@ impl View<'_> {
     }
 
     /// The date that was agreed upon, if any: the scenario's, whatever has happened since.
-    fn port_date(&self, n: &Number) -> Option<Time> {
+    fn port_date(&self, n: &SimNumber) -> Option<Time> {
         let port = self.world.scenario.groups[n.group].port.as_ref()?;
         let start = self.world.scenario.start.unwrap_or(Time::EPOCH);
         port.of_rank(n.rank).map(|offset| start + offset).or(n.voice_ported)
@@ -179,7 +179,7 @@ impl View<'_> {
         self.numbers_in(group).filter_map(|n| n.voice_ported).max().unwrap_or_else(|| self.long_ago())
     }
 
-    pub fn port_requests(&self) -> Answer {
+    pub fn port_requests(&self) -> ResourceAnswer {
         #[derive(Serialize)]
         struct Meta {
             previous_token: Option<String>,
@@ -197,7 +197,7 @@ impl View<'_> {
         };
         let sids: Option<Vec<&str>> = self.query.get("PortInRequestSid").map(|s| s.split(',').collect());
         let status = self.query.get("PortInRequestStatus").map(|s| s.to_lowercase().replace([' ', '-'], "_"));
-        let all: Vec<(usize, &Group)> = self
+        let all: Vec<(usize, &ScenarioGroup)> = self
             .porting()
             .filter(|(_, g)| sids.as_ref().is_none_or(|sids| sids.contains(&request_sid(g).as_str())))
             .filter(|(i, _)| status.as_ref().is_none_or(|s| s == self.stage_of(*i).of_request(false)))
@@ -210,7 +210,7 @@ impl View<'_> {
                 .ok_or_else(|| ApiError::bad_request(20001, "Invalid Token"))?,
         };
         let token = |at: usize| all.get(at).map(|(_, g)| request_sid(g));
-        let line = |(i, g): &(usize, &Group)| RequestLine {
+        let line = |(i, g): &(usize, &ScenarioGroup)| RequestLine {
             port_in_request_sid: request_sid(g),
             port_in_request_status: self.stage_of(*i).of_request(true),
             status_last_updated_timestamp: self.iso(self.last_change(*i)),
@@ -227,15 +227,15 @@ impl View<'_> {
         })
     }
 
-    fn find_port(&self, sid: &str) -> Result<(usize, &Group), ApiError> {
+    fn find_port(&self, sid: &str) -> Result<(usize, &ScenarioGroup), ApiError> {
         self.porting().find(|(_, g)| request_sid(g) == sid).ok_or_else(|| self.not_found())
     }
 
-    pub fn port_request(&self) -> Answer {
+    pub fn port_request(&self) -> ResourceAnswer {
         let (index, group) = self.find_port(self.route.sid)?;
         let first = self.numbers_in(index).next().ok_or_else(|| self.not_found())?;
         let target = self.port_date(first);
-        let line = |n: &Number| NumberLine {
+        let line = |n: &SimNumber| NumberLine {
             not_portability_reason: Null,
             not_portability_reason_code: Null,
             number_type: "LOCAL",
@@ -291,7 +291,7 @@ impl View<'_> {
         })
     }
 
-    pub fn port_number(&self) -> Answer {
+    pub fn port_number(&self) -> ResourceAnswer {
         let (index, group) = self.find_port(self.route.parent)?;
         let found = self.numbers_in(index).find(|n| number_sid(n) == self.route.sid);
         let n = found.ok_or_else(|| self.not_found())?;
@@ -319,6 +319,6 @@ impl View<'_> {
     }
 }
 
-fn stage(n: &Number) -> Stage {
+fn stage(n: &SimNumber) -> Stage {
     if n.voice_ported.is_some() { Stage::Completed } else { Stage::UnderWay }
 }

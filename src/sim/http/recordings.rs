@@ -7,10 +7,10 @@ use super::date::Rfc2822;
 use super::error::ApiError;
 use super::page::Body;
 use super::route::Route;
-use super::view::{Answer, Below, Null, Text, View, one};
+use super::view::{Below, Null, ResourceAnswer, ResourceText, ResourceView, one};
 use crate::core::model::id::{AccountSid, CallSid, RecordingSid};
 use crate::sim::log::Slice;
-use crate::sim::recording::{Recorded, RecordingState};
+use crate::sim::recording::{Recorded, SimRecordingState};
 use crate::sim::world::World;
 
 /// As Twilio labels a WAV file.
@@ -29,9 +29,9 @@ struct RecordingBody {
     date_updated: Rfc2822,
     start_time: Rfc2822,
     /// Seconds; −1 until it is known.
-    duration: Text<i64>,
+    duration: ResourceText<i64>,
     sid: RecordingSid,
-    price: Option<Text<String>>,
+    price: Option<ResourceText<String>>,
     price_unit: &'static str,
     status: &'static str,
     channels: u32,
@@ -64,15 +64,15 @@ impl Body for RecordingOfCall {
     }
 }
 
-pub fn delete(world: &mut World, route: Route<'_>, path: &str) -> Answer {
+pub fn delete(world: &mut World, route: Route<'_>, path: &str) -> ResourceAnswer {
     let is_done = route.sid.parse().is_ok_and(|sid: RecordingSid| world.delete_recording(sid));
     if is_done { Ok(Vec::new()) } else { Err(ApiError::not_found(path)) }
 }
 
-impl View<'_> {
+impl ResourceView<'_> {
     /// `stem`: its path without an ending.
     fn recording(&self, r: &Recorded<'_>, stem: &str) -> RecordingBody {
-        let is_whole = matches!(r.state, RecordingState::Completed | RecordingState::Absent(_));
+        let is_whole = matches!(r.state, SimRecordingState::Completed | SimRecordingState::Absent(_));
         let minutes = (r.seconds() / 60.0).ceil() as u32;
         RecordingBody {
             account_sid: self.account(),
@@ -82,19 +82,19 @@ impl View<'_> {
             date_created: self.rfc2822(r.begins),
             date_updated: self.rfc2822(if is_whole { r.ends } else { r.begins }),
             start_time: self.rfc2822(r.begins),
-            duration: Text(if is_whole { r.seconds() as i64 } else { -1 }),
+            duration: ResourceText(if is_whole { r.seconds() as i64 } else { -1 }),
             sid: r.sid,
-            price: is_whole.then(|| Text(dollars(minutes * 250))),
+            price: is_whole.then(|| ResourceText(dollars(minutes * 250))),
             price_unit: "USD",
             status: r.state.label(),
             channels: if r.is_dual { 2 } else { 1 },
             source: "OutboundAPI",
             error_code: match r.state {
-                RecordingState::Absent(code) => Some(code),
-                RecordingState::InProgress
-                | RecordingState::Processing
-                | RecordingState::Completed
-                | RecordingState::Deleted => None,
+                SimRecordingState::Absent(code) => Some(code),
+                SimRecordingState::InProgress
+                | SimRecordingState::Processing
+                | SimRecordingState::Completed
+                | SimRecordingState::Deleted => None,
             },
             uri: format!("{stem}.json"),
             encryption_details: Null,
@@ -102,13 +102,13 @@ impl View<'_> {
     }
 
     /// Those of one call: one or none.
-    pub fn recordings_of_call(&self) -> Answer {
+    pub fn recordings_of_call(&self) -> ResourceAnswer {
         let paging = self.paging()?;
         let call: CallSid = self.route.parent.parse().map_err(|_| self.not_found())?;
         if self.world.calls.get(call.as_u128()).is_none() {
             return Err(self.not_found());
         }
-        let found = self.world.recording_of(call).filter(|r| r.state != RecordingState::Deleted);
+        let found = self.world.recording_of(call).filter(|r| r.state != SimRecordingState::Deleted);
         let rows = found.iter().collect();
         self.list_2010("recordings", &paging, Some(Slice { rows, more: false }), |r| {
             let stem = format!("/2010-04-01/Accounts/{}/Calls/{}/Recordings/{}", self.account(), r.call, r.sid);
@@ -118,10 +118,10 @@ impl View<'_> {
 
     fn recorded(&self) -> Option<Recorded<'_>> {
         let found = self.world.recording(self.route.sid.parse().ok()?)?;
-        (found.state != RecordingState::Deleted).then_some(found)
+        (found.state != SimRecordingState::Deleted).then_some(found)
     }
 
-    pub fn recording_by_sid(&self) -> Answer {
+    pub fn recording_by_sid(&self) -> ResourceAnswer {
         let itself = |r: Recorded<'_>| {
             let stem = format!("/2010-04-01/Accounts/{}/Recordings/{}", self.account(), r.sid);
             one(&RecordingItself {
@@ -134,8 +134,8 @@ impl View<'_> {
     }
 
     /// The file: 404 until it is there.
-    pub fn recording_media(&self) -> Answer {
-        let found = self.recorded().filter(|r| r.state == RecordingState::Completed);
+    pub fn recording_media(&self) -> ResourceAnswer {
+        let found = self.recorded().filter(|r| r.state == SimRecordingState::Completed);
         let recorded = found.ok_or_else(|| self.not_found())?;
         match self.query.get("RequestedChannels") {
             None | Some("1") => Ok(self.world.media(&recorded, 1)),

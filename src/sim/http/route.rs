@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// A kind of request: the unit of permissions, faults and statistics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Class {
+pub enum EndpointClass {
     Account,
     Calls,
     Call,
@@ -44,99 +44,100 @@ pub enum Class {
     Other,
 }
 
-impl Class {
-    pub const ALL: [Class; 35] = [
-        Class::Account,
-        Class::Calls,
-        Class::Call,
-        Class::CallNotifications,
-        Class::CallCreate,
-        Class::CallUpdate,
-        Class::CallRecordings,
-        Class::Recording,
-        Class::RecordingMedia,
-        Class::RecordingDelete,
-        Class::Messages,
-        Class::Message,
-        Class::MessageCreate,
-        Class::Numbers,
-        Class::Number,
-        Class::NumberUpdate,
-        Class::NumberDelete,
-        Class::Applications,
-        Class::Application,
-        Class::Notifications,
-        Class::Notification,
-        Class::Alerts,
-        Class::Alert,
-        Class::Events,
-        Class::Services,
-        Class::Service,
-        Class::ServiceNumbers,
-        Class::ServiceNumber,
-        Class::PortRequests,
-        Class::PortRequest,
-        Class::PortNumber,
-        Class::Trunk,
-        Class::OriginationUrls,
-        Class::Region,
-        Class::Other,
+impl EndpointClass {
+    pub const ALL: [EndpointClass; 35] = [
+        EndpointClass::Account,
+        EndpointClass::Calls,
+        EndpointClass::Call,
+        EndpointClass::CallNotifications,
+        EndpointClass::CallCreate,
+        EndpointClass::CallUpdate,
+        EndpointClass::CallRecordings,
+        EndpointClass::Recording,
+        EndpointClass::RecordingMedia,
+        EndpointClass::RecordingDelete,
+        EndpointClass::Messages,
+        EndpointClass::Message,
+        EndpointClass::MessageCreate,
+        EndpointClass::Numbers,
+        EndpointClass::Number,
+        EndpointClass::NumberUpdate,
+        EndpointClass::NumberDelete,
+        EndpointClass::Applications,
+        EndpointClass::Application,
+        EndpointClass::Notifications,
+        EndpointClass::Notification,
+        EndpointClass::Alerts,
+        EndpointClass::Alert,
+        EndpointClass::Events,
+        EndpointClass::Services,
+        EndpointClass::Service,
+        EndpointClass::ServiceNumbers,
+        EndpointClass::ServiceNumber,
+        EndpointClass::PortRequests,
+        EndpointClass::PortRequest,
+        EndpointClass::PortNumber,
+        EndpointClass::Trunk,
+        EndpointClass::OriginationUrls,
+        EndpointClass::Region,
+        EndpointClass::Other,
     ];
 
     pub const fn label(self) -> &'static str {
         match self {
-            Class::Account => "account",
-            Class::Calls => "calls",
-            Class::Call => "call",
-            Class::CallNotifications => "call-notifications",
-            Class::CallCreate => "call-create",
-            Class::CallUpdate => "call-update",
-            Class::CallRecordings => "call-recordings",
-            Class::Recording => "recording",
-            Class::RecordingMedia => "recording-media",
-            Class::RecordingDelete => "recording-delete",
-            Class::Messages => "messages",
-            Class::Message => "message",
-            Class::MessageCreate => "message-create",
-            Class::Numbers => "numbers",
-            Class::Number => "number",
-            Class::NumberUpdate => "number-update",
-            Class::NumberDelete => "number-delete",
-            Class::Applications => "applications",
-            Class::Application => "application",
-            Class::Notifications => "notifications",
-            Class::Notification => "notification",
-            Class::Alerts => "alerts",
-            Class::Alert => "alert",
-            Class::Events => "events",
-            Class::Services => "services",
-            Class::Service => "service",
-            Class::ServiceNumbers => "service-numbers",
-            Class::ServiceNumber => "service-number",
-            Class::PortRequests => "port-requests",
-            Class::PortRequest => "port-request",
-            Class::PortNumber => "port-number",
-            Class::Trunk => "trunk",
-            Class::OriginationUrls => "origination-urls",
-            Class::Region => "region",
-            Class::Other => "other",
+            EndpointClass::Account => "account",
+            EndpointClass::Calls => "calls",
+            EndpointClass::Call => "call",
+            EndpointClass::CallNotifications => "call-notifications",
+            EndpointClass::CallCreate => "call-create",
+            EndpointClass::CallUpdate => "call-update",
+            EndpointClass::CallRecordings => "call-recordings",
+            EndpointClass::Recording => "recording",
+            EndpointClass::RecordingMedia => "recording-media",
+            EndpointClass::RecordingDelete => "recording-delete",
+            EndpointClass::Messages => "messages",
+            EndpointClass::Message => "message",
+            EndpointClass::MessageCreate => "message-create",
+            EndpointClass::Numbers => "numbers",
+            EndpointClass::Number => "number",
+            EndpointClass::NumberUpdate => "number-update",
+            EndpointClass::NumberDelete => "number-delete",
+            EndpointClass::Applications => "applications",
+            EndpointClass::Application => "application",
+            EndpointClass::Notifications => "notifications",
+            EndpointClass::Notification => "notification",
+            EndpointClass::Alerts => "alerts",
+            EndpointClass::Alert => "alert",
+            EndpointClass::Events => "events",
+            EndpointClass::Services => "services",
+            EndpointClass::Service => "service",
+            EndpointClass::ServiceNumbers => "service-numbers",
+            EndpointClass::ServiceNumber => "service-number",
+            EndpointClass::PortRequests => "port-requests",
+            EndpointClass::PortRequest => "port-request",
+            EndpointClass::PortNumber => "port-number",
+            EndpointClass::Trunk => "trunk",
+            EndpointClass::OriginationUrls => "origination-urls",
+            EndpointClass::Region => "region",
+            EndpointClass::Other => "other",
         }
     }
 
     pub const fn writes(self) -> bool {
-        matches!(self, Class::NumberUpdate | Class::NumberDelete | Class::RecordingDelete) || self.is_of_calls()
+        matches!(self, EndpointClass::NumberUpdate | EndpointClass::NumberDelete | EndpointClass::RecordingDelete)
+            || self.is_of_calls()
     }
 
     /// Calls and messages that a request makes or ends.
     pub const fn is_of_calls(self) -> bool {
-        matches!(self, Class::CallCreate | Class::CallUpdate | Class::MessageCreate)
+        matches!(self, EndpointClass::CallCreate | EndpointClass::CallUpdate | EndpointClass::MessageCreate)
     }
 }
 
 /// A request's resource, with the SIDs of its path as they came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Route<'p> {
-    pub class: Class,
+    pub class: EndpointClass,
     /// Of paths that name an account.
     pub account: Option<&'p str>,
     /// The resource, and the one that it belongs to.
@@ -152,61 +153,61 @@ impl<'p> Route<'p> {
         let of = |account: &'p str, class, parent, sid| Route { class, account: Some(account), sid, parent };
         let found = match segments[..] {
             ["2010-04-01", "Accounts", file] => match file.strip_suffix(".json") {
-                Some(account) => of(account, Class::Account, "", account),
-                None => route(Class::Other, "", ""),
+                Some(account) => of(account, EndpointClass::Account, "", account),
+                None => route(EndpointClass::Other, "", ""),
             },
             ["2010-04-01", "Accounts", account, list] => match list {
-                "Calls.json" if method == "POST" => of(account, Class::CallCreate, "", ""),
-                "Messages.json" if method == "POST" => of(account, Class::MessageCreate, "", ""),
-                "Calls.json" => of(account, Class::Calls, "", ""),
-                "Messages.json" => of(account, Class::Messages, "", ""),
-                "IncomingPhoneNumbers.json" => of(account, Class::Numbers, "", ""),
-                "Applications.json" => of(account, Class::Applications, "", ""),
-                "Notifications.json" => of(account, Class::Notifications, "", ""),
-                _ => of(account, Class::Other, "", ""),
+                "Calls.json" if method == "POST" => of(account, EndpointClass::CallCreate, "", ""),
+                "Messages.json" if method == "POST" => of(account, EndpointClass::MessageCreate, "", ""),
+                "Calls.json" => of(account, EndpointClass::Calls, "", ""),
+                "Messages.json" => of(account, EndpointClass::Messages, "", ""),
+                "IncomingPhoneNumbers.json" => of(account, EndpointClass::Numbers, "", ""),
+                "Applications.json" => of(account, EndpointClass::Applications, "", ""),
+                "Notifications.json" => of(account, EndpointClass::Notifications, "", ""),
+                _ => of(account, EndpointClass::Other, "", ""),
             },
             ["2010-04-01", "Accounts", account, "Recordings", file] => match file.split_once('.') {
-                Some((sid, "json")) if method == "DELETE" => of(account, Class::RecordingDelete, "", sid),
-                Some((sid, "json")) => of(account, Class::Recording, "", sid),
-                Some((sid, "wav")) => of(account, Class::RecordingMedia, "", sid),
+                Some((sid, "json")) if method == "DELETE" => of(account, EndpointClass::RecordingDelete, "", sid),
+                Some((sid, "json")) => of(account, EndpointClass::Recording, "", sid),
+                Some((sid, "wav")) => of(account, EndpointClass::RecordingMedia, "", sid),
                 // No MP3 is made here, and metadata have their ending.
-                Some(_) | None => of(account, Class::Other, "", ""),
+                Some(_) | None => of(account, EndpointClass::Other, "", ""),
             },
             ["2010-04-01", "Accounts", account, list, file] => match (list, file.strip_suffix(".json")) {
-                ("Calls", Some(sid)) if method == "POST" => of(account, Class::CallUpdate, "", sid),
-                ("Calls", Some(sid)) => of(account, Class::Call, "", sid),
-                ("Messages", Some(sid)) => of(account, Class::Message, "", sid),
+                ("Calls", Some(sid)) if method == "POST" => of(account, EndpointClass::CallUpdate, "", sid),
+                ("Calls", Some(sid)) => of(account, EndpointClass::Call, "", sid),
+                ("Messages", Some(sid)) => of(account, EndpointClass::Message, "", sid),
                 ("IncomingPhoneNumbers", Some(sid)) => match method {
-                    "POST" => of(account, Class::NumberUpdate, "", sid),
-                    "DELETE" => of(account, Class::NumberDelete, "", sid),
-                    _ => of(account, Class::Number, "", sid),
+                    "POST" => of(account, EndpointClass::NumberUpdate, "", sid),
+                    "DELETE" => of(account, EndpointClass::NumberDelete, "", sid),
+                    _ => of(account, EndpointClass::Number, "", sid),
                 },
-                ("Applications", Some(sid)) => of(account, Class::Application, "", sid),
-                ("Notifications", Some(sid)) => of(account, Class::Notification, "", sid),
-                _ => of(account, Class::Other, "", ""),
+                ("Applications", Some(sid)) => of(account, EndpointClass::Application, "", sid),
+                ("Notifications", Some(sid)) => of(account, EndpointClass::Notification, "", sid),
+                _ => of(account, EndpointClass::Other, "", ""),
             },
             ["2010-04-01", "Accounts", account, "Calls", sid, "Notifications.json"] => {
-                of(account, Class::CallNotifications, sid, "")
+                of(account, EndpointClass::CallNotifications, sid, "")
             }
             ["2010-04-01", "Accounts", account, "Calls", sid, "Recordings.json"] => {
-                of(account, Class::CallRecordings, sid, "")
+                of(account, EndpointClass::CallRecordings, sid, "")
             }
-            ["v1", "Alerts"] => route(Class::Alerts, "", ""),
-            ["v1", "Alerts", sid] => route(Class::Alert, "", sid),
-            ["v1", "Events"] => route(Class::Events, "", ""),
-            ["v1", "Services"] => route(Class::Services, "", ""),
-            ["v1", "Services", sid] => route(Class::Service, "", sid),
-            ["v1", "Services", service, "PhoneNumbers"] => route(Class::ServiceNumbers, service, ""),
-            ["v1", "Services", service, "PhoneNumbers", sid] => route(Class::ServiceNumber, service, sid),
-            ["v1", "Porting", "PortIn", "PortInRequests"] => route(Class::PortRequests, "", ""),
-            ["v1", "Porting", "PortIn", sid] => route(Class::PortRequest, "", sid),
-            ["v1", "Porting", "PortIn", request, "PhoneNumber", sid] => route(Class::PortNumber, request, sid),
-            ["v1", "Trunks", sid] => route(Class::Trunk, "", sid),
-            ["v1", "Trunks", trunk, "OriginationUrls"] => route(Class::OriginationUrls, trunk, ""),
-            ["v2", "PhoneNumbers", number] => route(Class::Region, "", number),
-            _ => route(Class::Other, "", ""),
+            ["v1", "Alerts"] => route(EndpointClass::Alerts, "", ""),
+            ["v1", "Alerts", sid] => route(EndpointClass::Alert, "", sid),
+            ["v1", "Events"] => route(EndpointClass::Events, "", ""),
+            ["v1", "Services"] => route(EndpointClass::Services, "", ""),
+            ["v1", "Services", sid] => route(EndpointClass::Service, "", sid),
+            ["v1", "Services", service, "PhoneNumbers"] => route(EndpointClass::ServiceNumbers, service, ""),
+            ["v1", "Services", service, "PhoneNumbers", sid] => route(EndpointClass::ServiceNumber, service, sid),
+            ["v1", "Porting", "PortIn", "PortInRequests"] => route(EndpointClass::PortRequests, "", ""),
+            ["v1", "Porting", "PortIn", sid] => route(EndpointClass::PortRequest, "", sid),
+            ["v1", "Porting", "PortIn", request, "PhoneNumber", sid] => route(EndpointClass::PortNumber, request, sid),
+            ["v1", "Trunks", sid] => route(EndpointClass::Trunk, "", sid),
+            ["v1", "Trunks", trunk, "OriginationUrls"] => route(EndpointClass::OriginationUrls, trunk, ""),
+            ["v2", "PhoneNumbers", number] => route(EndpointClass::Region, "", number),
+            _ => route(EndpointClass::Other, "", ""),
         };
-        let allowed = method == "GET" || found.class.writes() || found.class == Class::Other;
+        let allowed = method == "GET" || found.class.writes() || found.class == EndpointClass::Other;
         if allowed { Ok(found) } else { Err(found) }
     }
 }
@@ -217,9 +218,9 @@ mod tests {
 
     #[test]
     fn labels_are_distinct_and_serde_agrees() {
-        for class in Class::ALL {
+        for class in EndpointClass::ALL {
             assert_eq!(serde_json::to_value(class).unwrap(), class.label());
-            assert_eq!(Class::ALL.iter().filter(|c| c.label() == class.label()).count(), 1);
+            assert_eq!(EndpointClass::ALL.iter().filter(|c| c.label() == class.label()).count(), 1);
         }
     }
 
@@ -227,14 +228,21 @@ mod tests {
     fn paths_find_their_resource() {
         let class = |method, path| Route::parse(method, path).map(|r| (r.class, r.sid)).map_err(|r| r.class);
         let number = "/2010-04-01/Accounts/ACx/IncomingPhoneNumbers/PNx.json";
-        assert_eq!(class("GET", number), Ok((Class::Number, "PNx")));
-        assert_eq!(class("POST", number), Ok((Class::NumberUpdate, "PNx")));
-        assert_eq!(class("DELETE", number), Ok((Class::NumberDelete, "PNx")));
-        assert_eq!(class("GET", "/2010-04-01/Accounts/ACx/Calls"), Ok((Class::Other, "")), "XML is not spoken here");
-        assert_eq!(class("POST", "/2010-04-01/Accounts/ACx/Calls.json"), Ok((Class::CallCreate, "")));
-        assert_eq!(class("DELETE", "/2010-04-01/Accounts/ACx/Calls.json"), Err(Class::Calls));
-        assert_eq!(class("GET", "/v2/PhoneNumbers/+15005550100"), Ok((Class::Region, "+15005550100")));
+        assert_eq!(class("GET", number), Ok((EndpointClass::Number, "PNx")));
+        assert_eq!(class("POST", number), Ok((EndpointClass::NumberUpdate, "PNx")));
+        assert_eq!(class("DELETE", number), Ok((EndpointClass::NumberDelete, "PNx")));
+        assert_eq!(
+            class("GET", "/2010-04-01/Accounts/ACx/Calls"),
+            Ok((EndpointClass::Other, "")),
+            "XML is not spoken here"
+        );
+        assert_eq!(class("POST", "/2010-04-01/Accounts/ACx/Calls.json"), Ok((EndpointClass::CallCreate, "")));
+        assert_eq!(class("DELETE", "/2010-04-01/Accounts/ACx/Calls.json"), Err(EndpointClass::Calls));
+        assert_eq!(class("GET", "/v2/PhoneNumbers/+15005550100"), Ok((EndpointClass::Region, "+15005550100")));
         let nested = Route::parse("GET", "/2010-04-01/Accounts/ACx/Calls/CAx/Notifications.json").unwrap();
-        assert_eq!((nested.class, nested.account, nested.parent), (Class::CallNotifications, Some("ACx"), "CAx"));
+        assert_eq!(
+            (nested.class, nested.account, nested.parent),
+            (EndpointClass::CallNotifications, Some("ACx"), "CAx")
+        );
     }
 }

@@ -5,12 +5,12 @@ use serde::Serialize;
 use super::date::{Iso, Rfc2822};
 use super::error::ApiError;
 use super::page::Body;
-use super::view::{Answer, Below, Null, View, one};
+use super::view::{Below, Null, ResourceAnswer, ResourceView, one};
 use crate::core::model::id::{AccountSid, ApplicationSid, E164, NumberSid, ServiceSid, TrunkSid};
 use crate::sim::chance;
 use crate::sim::log;
-use crate::sim::number::Number;
-use crate::sim::scenario::{Application, Service, Trunk};
+use crate::sim::number::SimNumber;
+use crate::sim::scenario::{ScenarioApplication, ScenarioService, Trunk};
 
 #[derive(Serialize)]
 struct ApplicationBody<'a> {
@@ -47,8 +47,8 @@ fn set(text: &str) -> Option<&str> {
     (!text.is_empty()).then_some(text)
 }
 
-impl View<'_> {
-    fn application<'s>(&self, a: &'s Application) -> ApplicationBody<'s> {
+impl ResourceView<'_> {
+    fn application<'s>(&self, a: &'s ScenarioApplication) -> ApplicationBody<'s> {
         let date = self.rfc2822(self.long_ago());
         ApplicationBody {
             account_sid: self.account(),
@@ -75,7 +75,7 @@ impl View<'_> {
         }
     }
 
-    pub fn applications(&self) -> Answer {
+    pub fn applications(&self) -> ResourceAnswer {
         let paging = self.paging()?;
         let name = self.query.get("FriendlyName");
         let rows = self.world.scenario.applications.iter().filter(|a| name.is_none_or(|n| a.friendly_name == n));
@@ -83,7 +83,7 @@ impl View<'_> {
         self.list_2010("applications", &paging, slice, |a| self.application(a))
     }
 
-    pub fn application_by_sid(&self) -> Answer {
+    pub fn application_by_sid(&self) -> ResourceAnswer {
         let found = self.world.scenario.applications.iter().find(|a| self.route.sid.parse() == Ok(a.sid));
         one(&self.application(found.ok_or_else(|| self.not_found())?))
     }
@@ -145,12 +145,12 @@ impl Body for OriginationBody<'_> {
     }
 }
 
-impl View<'_> {
+impl ResourceView<'_> {
     fn find_trunk(&self, sid: &str) -> Result<&Trunk, ApiError> {
         self.world.scenario.trunks.iter().find(|t| sid.parse() == Ok(t.sid)).ok_or_else(|| self.not_found())
     }
 
-    pub fn trunk(&self) -> Answer {
+    pub fn trunk(&self) -> ResourceAnswer {
         let t = self.find_trunk(self.route.sid)?;
         let (date, url) = (self.iso(self.long_ago()), format!("{}/v1/Trunks/{}", self.base, t.sid));
         one(&TrunkBody {
@@ -175,7 +175,7 @@ impl View<'_> {
         })
     }
 
-    pub fn origination_urls(&self) -> Answer {
+    pub fn origination_urls(&self) -> ResourceAnswer {
         let t = self.find_trunk(self.route.parent)?;
         let paging = self.paging()?;
         let date = self.iso(self.long_ago());
@@ -260,8 +260,8 @@ impl Body for MemberBody {
     }
 }
 
-impl View<'_> {
-    fn service<'s>(&self, s: &'s Service) -> ServiceBody<'s> {
+impl ResourceView<'_> {
+    fn service<'s>(&self, s: &'s ScenarioService) -> ServiceBody<'s> {
         let (date, url) = (self.iso(self.long_ago()), format!("{}/v1/Services/{}", self.base, s.sid));
         ServiceBody {
             sid: s.sid,
@@ -290,27 +290,27 @@ impl View<'_> {
         }
     }
 
-    fn find_service(&self, sid: &str) -> Result<&Service, ApiError> {
+    fn find_service(&self, sid: &str) -> Result<&ScenarioService, ApiError> {
         self.world.scenario.services.iter().find(|s| sid.parse() == Ok(s.sid)).ok_or_else(|| self.not_found())
     }
 
-    pub fn services(&self) -> Answer {
+    pub fn services(&self) -> ResourceAnswer {
         let paging = self.paging()?;
         let slice = log::slice(self.world.scenario.services.iter(), |s| s.sid.as_u128(), paging.anchor, paging.size);
         self.list_v1("services", &paging, slice, |s| self.service(s))
     }
 
-    pub fn service_by_sid(&self) -> Answer {
+    pub fn service_by_sid(&self) -> ResourceAnswer {
         one(&self.service(self.find_service(self.route.sid)?))
     }
 
-    fn members(&self, service: ServiceSid) -> impl Iterator<Item = &Number> {
+    fn members(&self, service: ServiceSid) -> impl Iterator<Item = &SimNumber> {
         let (now, groups) = (self.world.now, &self.world.scenario.groups);
         let numbers = self.world.numbers.iter().rev();
         numbers.filter(move |n| n.is_listed(now) && groups[n.group].routing.service == Some(service))
     }
 
-    fn member(&self, service: ServiceSid, n: &Number) -> MemberBody {
+    fn member(&self, service: ServiceSid, n: &SimNumber) -> MemberBody {
         MemberBody {
             sid: n.sid,
             account_sid: self.account(),
@@ -324,21 +324,21 @@ impl View<'_> {
         }
     }
 
-    pub fn service_numbers(&self) -> Answer {
+    pub fn service_numbers(&self) -> ResourceAnswer {
         let service = self.find_service(self.route.parent)?.sid;
         let paging = self.paging()?;
         let slice = log::slice(self.members(service), |n| n.sid.as_u128(), paging.anchor, paging.size);
         self.list_v1("phone_numbers", &paging, slice, |n| self.member(service, n))
     }
 
-    pub fn service_number(&self) -> Answer {
+    pub fn service_number(&self) -> ResourceAnswer {
         let service = self.find_service(self.route.parent)?.sid;
         let found = self.members(service).find(|n| self.route.sid.parse() == Ok(n.sid));
         one(&self.member(service, found.ok_or_else(|| self.not_found())?))
     }
 
     /// Which region handles the number's calls.
-    pub fn region(&self) -> Answer {
+    pub fn region(&self) -> ResourceAnswer {
         #[derive(Serialize)]
         struct Region<'a> {
             phone_number: E164,

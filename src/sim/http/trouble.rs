@@ -3,19 +3,19 @@
 use std::time::Duration;
 
 use super::error::ApiError;
-use super::route::Class;
+use super::route::EndpointClass;
 use crate::sim::chance::Chance;
-use crate::sim::fault::FaultKind;
+use crate::sim::fault::ApiFaultKind;
 use crate::sim::world::World;
 
 /// How far Twilio's clock goes wrong, when it does.
 const SKEW: Duration = Duration::from_secs(3600);
 
 /// The faults that a request meets, how long each takes, and its code.
-pub struct Trouble(Vec<(FaultKind, Duration, u32)>);
+pub struct Trouble(Vec<(ApiFaultKind, Duration, u32)>);
 
 /// How an answer reaches the client.
-pub enum Delivery {
+pub enum TroubledAnswer {
     Whole,
     /// Not within this time.
     Never(Duration),
@@ -26,18 +26,18 @@ pub enum Delivery {
 }
 
 impl Trouble {
-    pub fn of(world: &World, class: Class, luck: &mut Chance) -> Trouble {
+    pub fn of(world: &World, class: EndpointClass, luck: &mut Chance) -> Trouble {
         let at_work = world.faults.iter().filter(|f| f.fault.on.meets(class) && f.at_work(world.now));
         Trouble(
             at_work.filter(|f| luck.hits(f.fault.share)).map(|f| (f.fault.kind, f.fault.takes, f.fault.code)).collect(),
         )
     }
 
-    pub fn has(&self, kind: FaultKind) -> bool {
+    pub fn has(&self, kind: ApiFaultKind) -> bool {
         self.takes(kind).is_some()
     }
 
-    fn takes(&self, kind: FaultKind) -> Option<Duration> {
+    fn takes(&self, kind: ApiFaultKind) -> Option<Duration> {
         self.0.iter().find(|(k, ..)| *k == kind).map(|(_, takes, _)| *takes)
     }
 
@@ -45,57 +45,57 @@ impl Trouble {
     pub fn refusal(&self) -> Option<ApiError> {
         let refuse = |kind, code| {
             Some(match kind {
-                FaultKind::Drop | FaultKind::Unavailable => ApiError::foreign(503, ""),
-                FaultKind::TooMany => ApiError::too_many(),
-                FaultKind::ServerError => ApiError::new(500, 20500, "An internal server error has occurred"),
-                FaultKind::BadGateway => {
+                ApiFaultKind::Drop | ApiFaultKind::Unavailable => ApiError::foreign(503, ""),
+                ApiFaultKind::TooMany => ApiError::too_many(),
+                ApiFaultKind::ServerError => ApiError::new(500, 20500, "An internal server error has occurred"),
+                ApiFaultKind::BadGateway => {
                     ApiError::foreign(502, "<html><head><title>502 Bad Gateway</title></head></html>")
                 }
-                FaultKind::Unauthorized => ApiError::authenticate(),
-                FaultKind::Refuse => ApiError::bad_request(code, "This account may not do that"),
-                FaultKind::Hang
-                | FaultKind::Cut
-                | FaultKind::Slow
-                | FaultKind::Truncated
-                | FaultKind::BadRow
-                | FaultKind::Unknown
-                | FaultKind::Stall
-                | FaultKind::Skew
-                | FaultKind::Ineffective => return None,
+                ApiFaultKind::Unauthorized => ApiError::authenticate(),
+                ApiFaultKind::Refuse => ApiError::bad_request(code, "This account may not do that"),
+                ApiFaultKind::Hang
+                | ApiFaultKind::Cut
+                | ApiFaultKind::Slow
+                | ApiFaultKind::Truncated
+                | ApiFaultKind::BadRow
+                | ApiFaultKind::Unknown
+                | ApiFaultKind::Stall
+                | ApiFaultKind::Skew
+                | ApiFaultKind::Ineffective => return None,
             })
         };
         self.0.iter().find_map(|(kind, _, code)| refuse(*kind, *code))
     }
 
     /// What becomes of the answer on its way.
-    pub fn delivery(&self) -> Delivery {
-        if self.has(FaultKind::Drop) {
-            Delivery::Abort
-        } else if let Some(takes) = self.takes(FaultKind::Hang) {
-            Delivery::Never(takes)
-        } else if self.has(FaultKind::Cut) {
-            Delivery::Cut
-        } else if let Some(takes) = self.takes(FaultKind::Slow) {
-            Delivery::Slow(takes)
+    pub fn delivery(&self) -> TroubledAnswer {
+        if self.has(ApiFaultKind::Drop) {
+            TroubledAnswer::Abort
+        } else if let Some(takes) = self.takes(ApiFaultKind::Hang) {
+            TroubledAnswer::Never(takes)
+        } else if self.has(ApiFaultKind::Cut) {
+            TroubledAnswer::Cut
+        } else if let Some(takes) = self.takes(ApiFaultKind::Slow) {
+            TroubledAnswer::Slow(takes)
         } else {
-            Delivery::Whole
+            TroubledAnswer::Whole
         }
     }
 
     /// By how much Twilio's clock is ahead.
     pub fn skew(&self) -> Duration {
-        if self.has(FaultKind::Skew) { SKEW } else { Duration::ZERO }
+        if self.has(ApiFaultKind::Skew) { SKEW } else { Duration::ZERO }
     }
 
     /// Makes of a good answer the one that is sent.
     pub fn spoil(&self, body: &mut Vec<u8>, luck: &mut Chance) {
-        if self.has(FaultKind::BadRow) {
+        if self.has(ApiFaultKind::BadRow) {
             change_a_row(body, luck, |row| {
                 row.insert("sid".into(), serde_json::Value::Null);
                 row.insert("date_created".into(), "yesterday".into());
             });
         }
-        if self.has(FaultKind::Unknown) {
+        if self.has(ApiFaultKind::Unknown) {
             change_a_row(body, luck, |row| {
                 row.insert("brand_new_field".into(), serde_json::json!({ "depth": 1 }));
                 for name in ["status", "log_level", "log", "port_in_request_status"] {
@@ -105,7 +105,7 @@ impl Trouble {
                 }
             });
         }
-        if self.has(FaultKind::Truncated) {
+        if self.has(ApiFaultKind::Truncated) {
             body.truncate(body.len() / 2);
         }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
-use super::date::{Asked, DAY, Iso, Rfc2822};
+use super::date::{DAY, DateAsked, Iso, Rfc2822};
 use super::error::ApiError;
 use super::page::{Body, Envelope, Paging, Query, bad_token};
 use super::route::Route;
@@ -16,10 +16,10 @@ use crate::sim::scenario::DateFilters;
 use crate::sim::world::World;
 
 /// The answer's body, or Twilio's refusal.
-pub type Answer = Result<Vec<u8>, ApiError>;
+pub type ResourceAnswer = Result<Vec<u8>, ApiError>;
 
 /// A request and the world it looks at.
-pub struct View<'a> {
+pub struct ResourceView<'a> {
     pub world: &'a World,
     pub route: Route<'a>,
     pub path: &'a str,
@@ -30,7 +30,7 @@ pub struct View<'a> {
     pub skew: Duration,
 }
 
-impl View<'_> {
+impl ResourceView<'_> {
     pub fn account(&self) -> AccountSid {
         self.world.scenario.account.sid
     }
@@ -69,7 +69,7 @@ impl View<'_> {
         paging: &Paging,
         slice: Option<Slice<'r, T>>,
         body: impl Fn(&'r T) -> B,
-    ) -> Answer {
+    ) -> ResourceAnswer {
         self.list(key, None, paging, slice, body)
     }
 
@@ -80,7 +80,7 @@ impl View<'_> {
         paging: &Paging,
         slice: Option<Slice<'r, T>>,
         body: impl Fn(&'r T) -> B,
-    ) -> Answer {
+    ) -> ResourceAnswer {
         self.list(key, Some(self.base), paging, slice, body)
     }
 
@@ -91,13 +91,13 @@ impl View<'_> {
         paging: &Paging,
         slice: Option<Slice<'r, T>>,
         body: impl Fn(&'r T) -> B,
-    ) -> Answer {
+    ) -> ResourceAnswer {
         let slice = slice.ok_or_else(bad_token)?;
         Ok(Envelope { key, base, path: self.path, query: self.query, paging }.render(&slice, body))
     }
 
-    fn asked(&self, name: &str) -> Option<Asked> {
-        self.query.get(name).and_then(Asked::parse)
+    fn asked(&self, name: &str) -> Option<DateAsked> {
+        self.query.get(name).and_then(DateAsked::parse)
     }
 
     /// The span of time that `name`, `name>` and `name<` ask for.
@@ -108,9 +108,9 @@ impl View<'_> {
         let (on, from, to) = (self.asked(name), self.asked(&format!("{name}>")), self.asked(&format!("{name}<")));
         let just_after = |t: Time| t + Duration::from_millis(1);
         let mut between = match self.world.scenario.api.date_filters {
-            DateFilters::Day => Between { from: from.map(Asked::day), before: to.map(|t| just_after(t.day())) },
+            DateFilters::Day => Between { from: from.map(DateAsked::day), before: to.map(|t| just_after(t.day())) },
             DateFilters::Exact => {
-                Between { from: from.map(Asked::instant), before: to.map(|t| just_after(t.instant())) }
+                Between { from: from.map(DateAsked::instant), before: to.map(|t| just_after(t.instant())) }
             }
         };
         if let Some(on) = on {
@@ -123,22 +123,22 @@ impl View<'_> {
     /// The span between two bounds that both count, to the second.
     pub fn inclusive(&self, from: &str, to: &str) -> Between {
         let end = |asked| match asked {
-            Asked::Day(t) => t + DAY,
-            Asked::Instant(t) => t.floor_to_second() + Duration::from_secs(1),
+            DateAsked::Day(t) => t + DAY,
+            DateAsked::Instant(t) => t.floor_to_second() + Duration::from_secs(1),
         };
-        Between { from: self.asked(from).map(Asked::instant), before: self.asked(to).map(end) }
+        Between { from: self.asked(from).map(DateAsked::instant), before: self.asked(to).map(end) }
     }
 }
 
 /// One resource as JSON.
-pub fn one(body: &impl Serialize) -> Answer {
+pub fn one(body: &impl Serialize) -> ResourceAnswer {
     Ok(serde_json::to_vec(body).expect("resources are strings, numbers and maps with string keys"))
 }
 
 /// Anything that prints, as a JSON string.
-pub struct Text<T>(pub T);
+pub struct ResourceText<T>(pub T);
 
-impl<T: fmt::Display> Serialize for Text<T> {
+impl<T: fmt::Display> Serialize for ResourceText<T> {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
         s.collect_str(&self.0)
     }
@@ -182,7 +182,7 @@ impl Serialize for Below<'_> {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
         let mut map = s.serialize_map(Some(self.names.len()))?;
         for (name, file) in self.names {
-            map.serialize_entry(name, &Text(format_args!("{}{file}", self.stem)))?;
+            map.serialize_entry(name, &ResourceText(format_args!("{}{file}", self.stem)))?;
         }
         map.end()
     }

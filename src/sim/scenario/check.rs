@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::{Bin, BinKind, Happening, Scenario};
 use crate::core::model::id::E164;
-use crate::sim::http::route::Class;
+use crate::sim::http::route::EndpointClass;
 
 /// A scenario that cannot be played.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -143,9 +143,9 @@ impl Scenario {
             }
         }
         for (i, key) in self.account.keys.iter().enumerate() {
-            let known = |p: &&String| Class::ALL.iter().all(|c| c.label() != p.as_str());
+            let known = |p: &&String| EndpointClass::ALL.iter().all(|c| c.label() != p.as_str());
             if let Some(unknown) = key.permissions.iter().find(known) {
-                let labels: Vec<&str> = Class::ALL.iter().map(|c| c.label()).collect();
+                let labels: Vec<&str> = EndpointClass::ALL.iter().map(|c| c.label()).collect();
                 return wrong(
                     path!["account", "key", i, "permissions"],
                     format!("{unknown:?} is no kind of request; write some of {}", labels.join(", ")),

@@ -8,12 +8,12 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use super::span;
 use crate::core::model::id::E164;
-use crate::sim::fault::Fault;
+use crate::sim::fault::ApiFault;
 
 /// Something that happens at an offset from the start: `{ at = "2h", handler = { … } }`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(try_from = "RawEvent")]
-pub struct Event {
+pub struct ScenarioEvent {
     pub at: Duration,
     pub what: Happening,
 }
@@ -31,7 +31,7 @@ pub enum Happening {
     /// One caller with a problem of their own calls again and again.
     Storm(Storm),
     /// The API misbehaves.
-    Fault(Fault),
+    Fault(ApiFault),
     /// Somebody else changes a number.
     Edit(Edit),
 }
@@ -45,14 +45,14 @@ struct RawEvent {
     port: Option<String>,
     traffic: Option<TrafficChange>,
     storm: Option<Storm>,
-    fault: Option<Fault>,
+    fault: Option<ApiFault>,
     edit: Option<Edit>,
 }
 
-impl TryFrom<RawEvent> for Event {
+impl TryFrom<RawEvent> for ScenarioEvent {
     type Error = &'static str;
 
-    fn try_from(raw: RawEvent) -> Result<Event, &'static str> {
+    fn try_from(raw: RawEvent) -> Result<ScenarioEvent, &'static str> {
         let all = [
             raw.handler.map(Happening::Handler),
             raw.port.map(Happening::Port),
@@ -63,7 +63,7 @@ impl TryFrom<RawEvent> for Event {
         ];
         let mut given = all.into_iter().flatten();
         match (given.next(), given.next()) {
-            (Some(what), None) => Ok(Event { at: raw.at, what }),
+            (Some(what), None) => Ok(ScenarioEvent { at: raw.at, what }),
             _ => Err("an event is exactly one of handler, port, traffic, storm, fault, edit; split it into several"),
         }
     }
@@ -73,7 +73,7 @@ impl TryFrom<RawEvent> for Event {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(try_from = "RawState")]
 pub struct HandlerState {
-    pub condition: Condition,
+    pub condition: HandlerCondition,
     /// Share of calls that meet this condition; the others are served.
     pub share: f64,
     /// Only callers of this carrier meet it.
@@ -82,11 +82,11 @@ pub struct HandlerState {
 
 impl HandlerState {
     pub fn healthy() -> HandlerState {
-        HandlerState::all(Condition::Healthy)
+        HandlerState::all(HandlerCondition::Healthy)
     }
 
     /// Every call meets `condition`.
-    pub fn all(condition: Condition) -> HandlerState {
+    pub fn all(condition: HandlerCondition) -> HandlerState {
         HandlerState { condition, share: 1.0, carrier: None }
     }
 }
@@ -99,7 +99,7 @@ impl Default for HandlerState {
 
 /// What a handler does to a call or message.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Condition {
+pub enum HandlerCondition {
     Healthy,
     /// Answers after so long; beyond 15 s Twilio gives up (11205).
     Slow(Duration),
@@ -126,17 +126,17 @@ pub enum Condition {
 impl fmt::Display for HandlerState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.condition {
-            Condition::Healthy => f.write_str("healthy"),
-            Condition::Slow(d) => write!(f, "answers after {} s", d.as_secs_f64()),
-            Condition::Status(s) => write!(f, "answers HTTP {s}"),
-            Condition::Unreachable(code) => write!(f, "unreachable ({code})"),
-            Condition::BadTwiml(code) => write!(f, "answers unusable TwiML ({code})"),
-            Condition::Wrong => f.write_str("answers the wrong TwiML"),
-            Condition::Spoken => f.write_str("answers plain text"),
-            Condition::Silent => f.write_str("answers and says nothing"),
-            Condition::OutOfService => f.write_str("plays \"not in service\""),
-            Condition::DeadTarget(_) => f.write_str("forwards to a dead target"),
-            Condition::MixedTarget => f.write_str("forwards to a target that never answers well"),
+            HandlerCondition::Healthy => f.write_str("healthy"),
+            HandlerCondition::Slow(d) => write!(f, "answers after {} s", d.as_secs_f64()),
+            HandlerCondition::Status(s) => write!(f, "answers HTTP {s}"),
+            HandlerCondition::Unreachable(code) => write!(f, "unreachable ({code})"),
+            HandlerCondition::BadTwiml(code) => write!(f, "answers unusable TwiML ({code})"),
+            HandlerCondition::Wrong => f.write_str("answers the wrong TwiML"),
+            HandlerCondition::Spoken => f.write_str("answers plain text"),
+            HandlerCondition::Silent => f.write_str("answers and says nothing"),
+            HandlerCondition::OutOfService => f.write_str("plays \"not in service\""),
+            HandlerCondition::DeadTarget(_) => f.write_str("forwards to a dead target"),
+            HandlerCondition::MixedTarget => f.write_str("forwards to a target that never answers well"),
         }?;
         if self.share < 1.0 {
             write!(f, ", for {:.0} % of calls", self.share * 100.0)?;
@@ -154,7 +154,7 @@ impl Serialize for HandlerState {
     }
 }
 
-/// The words of the file for [`Condition`].
+/// The words of the file for [`HandlerCondition`].
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum Becomes {
@@ -195,19 +195,19 @@ impl TryFrom<RawState> for HandlerState {
             return Err("after belongs to becomes = \"slow\"; remove it");
         }
         let condition = match raw.becomes {
-            Becomes::Healthy => Condition::Healthy,
-            Becomes::Slow => Condition::Slow(raw.after.ok_or("how slow? add after = \"8s\"")?),
-            Becomes::Error => Condition::Status(raw.status.unwrap_or(500)),
-            Becomes::Unreachable => Condition::Unreachable(raw.code.unwrap_or(11205)),
-            Becomes::BadTwiml => Condition::BadTwiml(raw.code.unwrap_or(12100)),
-            Becomes::NotTwiml => Condition::BadTwiml(raw.code.unwrap_or(12300)),
-            Becomes::WrongTwiml => Condition::Wrong,
-            Becomes::SpokenText => Condition::Spoken,
-            Becomes::Silent => Condition::Silent,
-            Becomes::OutOfService => Condition::OutOfService,
+            Becomes::Healthy => HandlerCondition::Healthy,
+            Becomes::Slow => HandlerCondition::Slow(raw.after.ok_or("how slow? add after = \"8s\"")?),
+            Becomes::Error => HandlerCondition::Status(raw.status.unwrap_or(500)),
+            Becomes::Unreachable => HandlerCondition::Unreachable(raw.code.unwrap_or(11205)),
+            Becomes::BadTwiml => HandlerCondition::BadTwiml(raw.code.unwrap_or(12100)),
+            Becomes::NotTwiml => HandlerCondition::BadTwiml(raw.code.unwrap_or(12300)),
+            Becomes::WrongTwiml => HandlerCondition::Wrong,
+            Becomes::SpokenText => HandlerCondition::Spoken,
+            Becomes::Silent => HandlerCondition::Silent,
+            Becomes::OutOfService => HandlerCondition::OutOfService,
             // 0 for the targets that die without a word.
-            Becomes::DeadTarget => Condition::DeadTarget(Some(raw.code.unwrap_or(13224)).filter(|c| *c != 0)),
-            Becomes::MixedTarget => Condition::MixedTarget,
+            Becomes::DeadTarget => HandlerCondition::DeadTarget(Some(raw.code.unwrap_or(13224)).filter(|c| *c != 0)),
+            Becomes::MixedTarget => HandlerCondition::MixedTarget,
         };
         let share = raw.share.unwrap_or(1.0);
         if !(0.0..=1.0).contains(&share) {

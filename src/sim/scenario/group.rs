@@ -11,7 +11,7 @@ use crate::core::model::id::{ApplicationSid, E164, GroupName, ServiceSid, TrunkS
 /// A group of numbers.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Group {
+pub struct ScenarioGroup {
     pub name: GroupName,
     /// The busiest first.
     #[serde(default)]
@@ -25,7 +25,7 @@ pub struct Group {
     #[serde(default)]
     pub foreign: bool,
     #[serde(default)]
-    pub traffic: Traffic,
+    pub traffic: ScenarioTraffic,
     #[serde(default)]
     pub routing: Routing,
     /// None: ported long ago.
@@ -33,7 +33,7 @@ pub struct Group {
     pub port: Option<Port>,
 }
 
-impl Group {
+impl ScenarioGroup {
     /// Every number of the group, the busiest first.
     pub fn all_numbers(&self) -> impl Iterator<Item = E164> + '_ {
         let first = self.first.map_or(0, E164::as_u64);
@@ -45,7 +45,7 @@ impl Group {
 /// How callers behave.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Traffic {
+pub struct ScenarioTraffic {
     /// Of the group's busiest number at its busiest hour.
     pub calls_per_hour: f64,
     pub messages_per_hour: f64,
@@ -81,9 +81,9 @@ pub struct Traffic {
     pub reply_error: Option<u32>,
 }
 
-impl Default for Traffic {
-    fn default() -> Traffic {
-        Traffic {
+impl Default for ScenarioTraffic {
+    fn default() -> ScenarioTraffic {
+        ScenarioTraffic {
             calls_per_hour: 60.0,
             messages_per_hour: 0.0,
             skew: 1.0,

@@ -17,8 +17,10 @@ use std::time::Duration;
 use serde::Deserialize;
 
 pub use check::ScenarioError;
-pub use event::{Condition, Edit, Event, HandlerChange, HandlerState, Happening, Storm, StormEnd, TrafficChange};
-pub use group::{Group, Port, Routing, Shape, Traffic};
+pub use event::{
+    Edit, HandlerChange, HandlerCondition, HandlerState, Happening, ScenarioEvent, Storm, StormEnd, TrafficChange,
+};
+pub use group::{Port, Routing, ScenarioGroup, ScenarioTraffic, Shape};
 
 use crate::core::model::id::{AccountSid, ApplicationSid, ServiceSid, TrunkSid};
 use crate::core::model::time::Time;
@@ -52,20 +54,20 @@ pub struct Scenario {
     #[serde(default)]
     pub lag: Lag,
     #[serde(default, rename = "group")]
-    pub groups: Vec<Group>,
+    pub groups: Vec<ScenarioGroup>,
     /// Handlers beyond those that the groups' routing names, or with a state at the start.
     #[serde(default, rename = "handler")]
-    pub handlers: Vec<Handler>,
+    pub handlers: Vec<ScenarioHandler>,
     #[serde(default, rename = "bin")]
     pub bins: Vec<Bin>,
     #[serde(default, rename = "application")]
-    pub applications: Vec<Application>,
+    pub applications: Vec<ScenarioApplication>,
     #[serde(default, rename = "trunk")]
     pub trunks: Vec<Trunk>,
     #[serde(default, rename = "service")]
-    pub services: Vec<Service>,
+    pub services: Vec<ScenarioService>,
     #[serde(default, rename = "event")]
-    pub events: Vec<Event>,
+    pub events: Vec<ScenarioEvent>,
 }
 
 impl Scenario {
@@ -77,7 +79,7 @@ impl Scenario {
     }
 
     /// The group of this name, to be changed before the day is played.
-    pub fn group_mut(&mut self, name: &str) -> Option<&mut Group> {
+    pub fn group_mut(&mut self, name: &str) -> Option<&mut ScenarioGroup> {
         self.groups.iter_mut().find(|g| g.name.as_str() == name)
     }
 }
@@ -262,7 +264,7 @@ impl Lag {
 /// A webhook of the company's.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Handler {
+pub struct ScenarioHandler {
     pub url: String,
     /// Share of calls that it forwards; the rest it answers itself.
     #[serde(default)]
@@ -312,7 +314,7 @@ pub enum BinKind {
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Application {
+pub struct ScenarioApplication {
     pub sid: ApplicationSid,
     pub friendly_name: String,
     #[serde(default)]
@@ -342,7 +344,7 @@ pub struct Trunk {
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Service {
+pub struct ScenarioService {
     pub sid: ServiceSid,
     pub friendly_name: String,
     /// None, and not deferring to the number: inbound messages vanish without a trace.

@@ -1,7 +1,7 @@
 //! The door itself: credentials, paths, headers, shapes, the control API.
 
 use super::*;
-use crate::sim::{Condition, HandlerState};
+use crate::sim::{HandlerCondition, HandlerState};
 
 const KEYS: &str = r#"
 [[account.key]]
@@ -195,7 +195,9 @@ fn messages_take_the_services_url_unless_it_defers() {
         scenario.groups[0].routing.sms_url = "https://app.example.com/sms".into();
         scenario.groups[0].routing.service = Some("MG00000000000000000000000000000001".parse().unwrap());
         play(scenario, async |door| {
-            door.sim.set_handler("https://app.example.com/sms", HandlerState::all(Condition::BadTwiml(12300))).unwrap();
+            door.sim
+                .set_handler("https://app.example.com/sms", HandlerState::all(HandlerCondition::BadTwiml(12300)))
+                .unwrap();
             door.at(min(60)).await;
             let messages = door.all("Messages.json?PageSize=100", "messages").await;
             let members =

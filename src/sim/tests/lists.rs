@@ -1,7 +1,7 @@
 //! Paging, filters and dates of the lists.
 
 use super::*;
-use crate::sim::{Condition, DateFilters, HandlerState, LargerPage};
+use crate::sim::{DateFilters, HandlerCondition, HandlerState, LargerPage};
 
 fn sids(rows: &[Value]) -> Vec<String> {
     rows.iter().map(|r| r["sid"].as_str().unwrap().to_owned()).collect()
@@ -154,7 +154,9 @@ fn alerts_filter_to_the_second_and_by_level() {
     scenario.twilio.callback_warnings = 0.5;
     scenario.twilio.functions_log_per_hour = 20.0;
     play(scenario, async |door| {
-        door.sim.set_handler(VOICE, HandlerState { share: 0.3, ..HandlerState::all(Condition::Status(500)) }).unwrap();
+        door.sim
+            .set_handler(VOICE, HandlerState { share: 0.3, ..HandlerState::all(HandlerCondition::Status(500)) })
+            .unwrap();
         door.at(min(60)).await;
         let all = door.alerts().await;
         let of = async |query: &str| door.all(&format!("/v1/Alerts?PageSize=20&{query}"), "alerts").await;
@@ -175,7 +177,7 @@ fn alerts_filter_to_the_second_and_by_level() {
 #[test]
 fn notifications_are_the_alerts_of_calls() {
     play(one_number(""), async |door| {
-        door.sim.set_handler(VOICE, HandlerState::all(Condition::Status(500))).unwrap();
+        door.sim.set_handler(VOICE, HandlerState::all(HandlerCondition::Status(500))).unwrap();
         door.at(min(30)).await;
         let alerts = door.alerts().await;
         let notifications = door.all("Notifications.json?PageSize=9&Log=0", "notifications").await;
@@ -203,7 +205,7 @@ fn notifications_are_the_alerts_of_calls() {
 #[test]
 fn later_apis_page_by_absolute_urls_of_the_host_that_was_asked() {
     play(one_number(""), async |door| {
-        door.sim.set_handler(VOICE, HandlerState::all(Condition::Status(500))).unwrap();
+        door.sim.set_handler(VOICE, HandlerState::all(HandlerCondition::Status(500))).unwrap();
         door.at(min(30)).await;
         let meta = door.get("/v1/Alerts?PageSize=5&LogLevel=error").await.json()["meta"].clone();
         assert_eq!((&meta["key"], &meta["page_size"]), (&"alerts".into(), &5.into()));
@@ -226,7 +228,7 @@ fn the_account_shows_at_most_ten_thousand_alerts() {
     scenario.groups[0].traffic.calls_per_hour = 12_000.0;
     scenario.groups[0].traffic.redial = 0.0;
     play(scenario, async |door| {
-        door.sim.set_handler(VOICE, HandlerState::all(Condition::Status(500))).unwrap();
+        door.sim.set_handler(VOICE, HandlerState::all(HandlerCondition::Status(500))).unwrap();
         door.at(min(65)).await;
         assert_eq!(door.all("/v1/Alerts?PageSize=1000", "alerts").await.len(), 10_000);
     });

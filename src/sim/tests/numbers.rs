@@ -1,7 +1,7 @@
 //! Updates: what they are answered, and what they do.
 
 use super::*;
-use crate::sim::{Condition, Fault, FaultKind, HandlerState, Scope};
+use crate::sim::{ApiFault, ApiFaultKind, ApiFaultScope, HandlerCondition, HandlerState};
 
 fn with_bin() -> Scenario {
     one_number("[[bin]]\nsid = \"EH00000000000000000000000000000001\"\ndoes = \"answer\"\n")
@@ -10,7 +10,7 @@ fn with_bin() -> Scenario {
 #[test]
 fn an_update_helps_from_that_instant() {
     play(with_bin(), async |door| {
-        door.sim.set_handler(VOICE, HandlerState::all(Condition::Status(500))).unwrap();
+        door.sim.set_handler(VOICE, HandlerState::all(HandlerCondition::Status(500))).unwrap();
         door.at(min(30)).await;
         let reply = door.update(&[("VoiceUrl", BIN), ("VoiceFallbackUrl", ""), ("TrunkSid", "")]).await;
         assert_eq!((reply.status, &reply.json()["voice_url"]), (200, &BIN.into()));
@@ -83,7 +83,9 @@ fn a_number_cannot_be_released() {
 #[test]
 fn an_update_may_be_answered_and_do_nothing() {
     play(with_bin(), async |door| {
-        let fault = Fault::new(FaultKind::Ineffective, Scope::Class(crate::sim::Class::NumberUpdate)).lasts(min(5));
+        let fault =
+            ApiFault::new(ApiFaultKind::Ineffective, ApiFaultScope::Class(crate::sim::EndpointClass::NumberUpdate))
+                .lasts(min(5));
         door.sim.fault(fault).unwrap();
         let reply = door.update(&[("VoiceUrl", BIN)]).await;
         assert_eq!((reply.status, &reply.json()["voice_url"]), (200, &BIN.into()));

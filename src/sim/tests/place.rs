@@ -1,7 +1,7 @@
 //! Calls and messages that a request makes.
 
 use super::*;
-use crate::sim::{Condition, Fault, FaultKind, HandlerState, Scope};
+use crate::sim::{ApiFault, ApiFaultKind, ApiFaultScope, HandlerCondition, HandlerState};
 
 const PROBER: &str = "+12125550199";
 const STAY: &str = "<Response><Pause length=\"12\"/></Response>";
@@ -108,8 +108,8 @@ fn what_twilio_refuses_is_refused() {
         ] {
             assert_eq!(door.post("Messages.json", form).await.error(), (400, code), "{form:?}");
         }
-        let scope = Scope::Class(crate::sim::Class::CallCreate);
-        door.sim.fault(Fault { code: 21215, ..Fault::new(FaultKind::Refuse, scope) }).unwrap();
+        let scope = ApiFaultScope::Class(crate::sim::EndpointClass::CallCreate);
+        door.sim.fault(ApiFault { code: 21215, ..ApiFault::new(ApiFaultKind::Refuse, scope) }).unwrap();
         let form = [("To", NUMBER), ("From", PROBER), ("Twiml", STAY)];
         assert_eq!(door.post("Calls.json", &form).await.error(), (400, 21215));
     });
@@ -132,10 +132,10 @@ fn both_legs_fare_as_the_handler_has_it() {
             (outbound, inbound, alerts)
         })
     };
-    let broken: fn(&Sim) = |sim| sim.set_handler(VOICE, HandlerState::all(Condition::Status(500))).unwrap();
+    let broken: fn(&Sim) = |sim| sim.set_handler(VOICE, HandlerState::all(HandlerCondition::Status(500))).unwrap();
     assert_eq!(legs(broken, false), ("completed".into(), "completed".into(), 1));
     assert_eq!(legs(broken, true), ("busy".into(), "busy".into(), 1));
-    let silent: fn(&Sim) = |sim| sim.set_handler(VOICE, HandlerState::all(Condition::Silent)).unwrap();
+    let silent: fn(&Sim) = |sim| sim.set_handler(VOICE, HandlerState::all(HandlerCondition::Silent)).unwrap();
     assert_eq!(legs(silent, false), ("completed".into(), "completed".into(), 0), "no trace");
     let nothing: fn(&Sim) = |sim| {
         let edit =

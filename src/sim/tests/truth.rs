@@ -1,7 +1,7 @@
 //! Determinism, and the day without help.
 
 use super::*;
-use crate::sim::{Condition, HandlerState, Truth};
+use crate::sim::{HandlerCondition, HandlerState, Truth};
 
 fn busy_day() -> Scenario {
     let mut scenario = one_number("");
@@ -94,7 +94,9 @@ fn every_call_is_served_by_somebody_or_failed() {
     scenario.groups[1].foreign = true;
     let truth = play(scenario, async |door| {
         door.at(min(60)).await;
-        door.sim.set_handler(VOICE, HandlerState { share: 0.5, ..HandlerState::all(Condition::Status(500)) }).unwrap();
+        door.sim
+            .set_handler(VOICE, HandlerState { share: 0.5, ..HandlerState::all(HandlerCondition::Status(500)) })
+            .unwrap();
         door.at(min(180)).await;
         door.sim.truth()
     });
@@ -116,7 +118,7 @@ fn a_failed_caller_dials_again_a_few_times_at_most() {
     scenario.groups[0].traffic.redial = 1.0;
     scenario.groups[0].traffic.regulars = 0.0;
     let calls = play(scenario, async |door| {
-        door.sim.set_handler(VOICE, HandlerState::all(Condition::Status(500))).unwrap();
+        door.sim.set_handler(VOICE, HandlerState::all(HandlerCondition::Status(500))).unwrap();
         door.at(min(180)).await;
         door.calls().await
     });

@@ -1,7 +1,7 @@
 //! Over a socket: what becomes of the connection, and of virtual time meanwhile.
 
 use super::*;
-use crate::sim::{Class, Fault, FaultKind, Scope};
+use crate::sim::{ApiFault, ApiFaultKind, ApiFaultScope, EndpointClass};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -61,18 +61,20 @@ fn a_day_is_served_over_a_socket_without_costing_one() {
 
 #[test]
 fn an_answer_may_be_lost_though_the_request_was_processed() {
-    for (kind, answer) in [(FaultKind::Hang, "timed out"), (FaultKind::Cut, "HTTP/1.1 200 OK"), (FaultKind::Drop, "")] {
+    for (kind, answer) in
+        [(ApiFaultKind::Hang, "timed out"), (ApiFaultKind::Cut, "HTTP/1.1 200 OK"), (ApiFaultKind::Drop, "")]
+    {
         served(async |door, address| {
-            door.sim.fault(Fault::new(kind, Scope::Class(Class::NumberUpdate))).unwrap();
+            door.sim.fault(ApiFault::new(kind, ApiFaultScope::Class(EndpointClass::NumberUpdate))).unwrap();
             let before = door.clock.now();
             let request = door.request("POST", &door.number_path(NUMBER), &[("VoiceUrl", BIN)]);
             let got = raw(&door, address, request).await;
             assert!(got.starts_with(answer) && (answer.is_empty() == got.is_empty()), "{kind:?}: {got}");
             assert!(!got.ends_with('}'), "{kind:?}: {got}");
             let waited = door.clock.now().since(before).as_secs();
-            assert_eq!(waited, if kind == FaultKind::Hang { 30 } else { 0 }, "{kind:?}");
+            assert_eq!(waited, if kind == ApiFaultKind::Hang { 30 } else { 0 }, "{kind:?}");
             let url = door.sim.number(NUMBER.parse().unwrap()).unwrap()["voice_url"].clone();
-            assert_eq!(url, if kind == FaultKind::Drop { VOICE } else { BIN }, "{kind:?}");
+            assert_eq!(url, if kind == ApiFaultKind::Drop { VOICE } else { BIN }, "{kind:?}");
             // The connection's end also ends the update, so that the next one is accepted.
             door.sim.calm();
             door.clock.sleep(min(2)).await;
@@ -89,7 +91,8 @@ fn a_slow_body_arrives_whole_in_its_own_time() {
         let path = "Calls.json?PageSize=20&StartTime%3C=2026-11-21";
         let get = || raw(&door, address, door.request("GET", path, &[]));
         let quick = get().await;
-        let fault = Fault { takes: Duration::from_secs(20), ..Fault::new(FaultKind::Slow, Scope::Reads) };
+        let fault =
+            ApiFault { takes: Duration::from_secs(20), ..ApiFault::new(ApiFaultKind::Slow, ApiFaultScope::Reads) };
         door.sim.fault(fault).unwrap();
         let before = door.clock.now();
         let slow = get().await;
@@ -103,7 +106,7 @@ fn a_slow_body_arrives_whole_in_its_own_time() {
 #[test]
 fn stopping_ends_what_hangs() {
     let took = served(async |door, address| {
-        door.sim.fault(Fault { takes: min(600), ..Fault::new(FaultKind::Hang, Scope::Any) }).unwrap();
+        door.sim.fault(ApiFault { takes: min(600), ..ApiFault::new(ApiFaultKind::Hang, ApiFaultScope::Any) }).unwrap();
         let mut stream = TcpStream::connect(address).await.unwrap();
         stream.write_all(b"GET /v1/Alerts HTTP/1.1\r\nhost: sim.test\r\n\r\n").await.unwrap();
         while door.sim.stats().of("GET alerts", "hang") == 0 {

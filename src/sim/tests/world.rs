@@ -1,14 +1,14 @@
 //! What callers meet, and what the log then shows.
 
 use super::*;
-use crate::sim::{BrokenWebhook, Condition, HandlerState};
+use crate::sim::{BrokenWebhook, HandlerCondition, HandlerState};
 
 fn bin(does: &str) -> String {
     format!("[[bin]]\nsid = \"EH00000000000000000000000000000001\"\n{does}")
 }
 
 /// Plays an hour with the handler in this state throughout; gives calls and alerts.
-fn hour(mut scenario: Scenario, state: Condition) -> (Vec<Value>, Vec<Value>, crate::sim::Tally) {
+fn hour(mut scenario: Scenario, state: HandlerCondition) -> (Vec<Value>, Vec<Value>, crate::sim::TruthTally) {
     scenario.twilio.callback_warnings = 0.0;
     scenario.groups[0].traffic.redial = 0.0;
     scenario.lasts = min(60);
@@ -27,7 +27,7 @@ fn duration(call: &Value) -> u64 {
 fn a_healthy_handler_answers_or_forwards_by_its_share() {
     let mut scenario = one_number("");
     scenario.groups[0].traffic.forward = 0.5;
-    let (calls, alerts, truth) = hour(scenario, Condition::Healthy);
+    let (calls, alerts, truth) = hour(scenario, HandlerCondition::Healthy);
     let (inbound, children) = (count(&calls, "direction", "inbound"), count(&calls, "direction", "outbound-dial"));
     assert!((90..150).contains(&inbound), "{inbound}");
     assert!((40..80).contains(&children), "{children}");
@@ -43,12 +43,12 @@ fn a_healthy_handler_answers_or_forwards_by_its_share() {
 #[test]
 fn a_broken_webhook_is_a_short_completed_call_and_an_alert() {
     for (condition, code) in [
-        (Condition::Status(503), "11200"),
-        (Condition::Unreachable(11205), "11205"),
-        (Condition::Unreachable(11210), "11210"),
-        (Condition::BadTwiml(12100), "12100"),
-        (Condition::BadTwiml(12300), "12300"),
-        (Condition::Slow(Duration::from_secs(16)), "11205"),
+        (HandlerCondition::Status(503), "11200"),
+        (HandlerCondition::Unreachable(11205), "11205"),
+        (HandlerCondition::Unreachable(11210), "11210"),
+        (HandlerCondition::BadTwiml(12100), "12100"),
+        (HandlerCondition::BadTwiml(12300), "12300"),
+        (HandlerCondition::Slow(Duration::from_secs(16)), "11205"),
     ] {
         let (calls, alerts, truth) = hour(one_number(""), condition);
         assert!(calls.len() > 80);
@@ -65,14 +65,14 @@ fn a_broken_webhook_is_a_short_completed_call_and_an_alert() {
 fn a_broken_webhook_may_also_look_busy() {
     let mut scenario = one_number("");
     scenario.twilio.broken_webhook = BrokenWebhook::Busy;
-    let (calls, alerts, _) = hour(scenario, Condition::Status(403));
+    let (calls, alerts, _) = hour(scenario, HandlerCondition::Status(403));
     assert_eq!((count(&calls, "status", "busy"), count(&calls, "duration", "0")), (calls.len(), calls.len()));
     assert_eq!(alerts.len(), calls.len());
 }
 
 #[test]
 fn some_failures_leave_no_trace() {
-    for condition in [Condition::Wrong, Condition::Spoken] {
+    for condition in [HandlerCondition::Wrong, HandlerCondition::Spoken] {
         let (calls, alerts, truth) = hour(one_number(""), condition);
         assert_eq!((count(&calls, "status", "completed"), alerts.len()), (calls.len(), 0), "{condition:?}");
         assert_eq!(truth.failed, calls.len() as u64);
@@ -83,7 +83,7 @@ fn some_failures_leave_no_trace() {
 fn an_empty_voice_url_fails_at_once_without_an_alert() {
     let mut scenario = one_number("");
     scenario.groups[0].routing.voice_url.clear();
-    let (calls, alerts, truth) = hour(scenario, Condition::Healthy);
+    let (calls, alerts, truth) = hour(scenario, HandlerCondition::Healthy);
     assert_eq!((count(&calls, "status", "failed"), count(&calls, "duration", "0")), (calls.len(), calls.len()));
     assert!(alerts.is_empty() && truth.failed == calls.len() as u64);
 }
@@ -92,7 +92,7 @@ fn an_empty_voice_url_fails_at_once_without_an_alert() {
 fn a_dead_target_shows_in_the_child_leg() {
     let mut scenario = one_number("");
     scenario.groups[0].traffic.forward = 1.0;
-    let (calls, alerts, truth) = hour(scenario.clone(), Condition::DeadTarget(Some(13224)));
+    let (calls, alerts, truth) = hour(scenario.clone(), HandlerCondition::DeadTarget(Some(13224)));
     let inbound: Vec<_> = calls.iter().filter(|c| c["direction"] == "inbound").cloned().collect();
     assert_eq!((inbound.len() * 2, count(&inbound, "status", "completed")), (calls.len(), inbound.len()));
     assert_eq!(count(&calls, "status", "failed"), inbound.len());
@@ -101,7 +101,7 @@ fn a_dead_target_shows_in_the_child_leg() {
         (inbound.len(), alerts.len())
     );
     assert_eq!(truth.failed, inbound.len() as u64);
-    let (calls, alerts, _) = hour(scenario, Condition::MixedTarget);
+    let (calls, alerts, _) = hour(scenario, HandlerCondition::MixedTarget);
     let mixed = ["failed", "busy", "no-answer"].map(|s| count(&calls, "status", s));
     assert!(mixed.iter().all(|n| *n > 10) && mixed.iter().sum::<usize>() * 2 == calls.len(), "{mixed:?}");
     assert!(alerts.is_empty());
@@ -111,7 +111,7 @@ fn a_dead_target_shows_in_the_child_leg() {
 fn the_numbers_own_fallback_serves_and_the_alert_stays() {
     let mut scenario = one_number(&bin("does = \"answer\""));
     scenario.groups[0].routing.voice_fallback_url = BIN.into();
-    let (calls, alerts, truth) = hour(scenario, Condition::Status(500));
+    let (calls, alerts, truth) = hour(scenario, HandlerCondition::Status(500));
     assert_eq!(alerts.len(), calls.len());
     assert_eq!((truth.by_own_fallback, truth.by_bin, truth.failed), (calls.len() as u64, 0, 0));
 }
@@ -121,7 +121,7 @@ fn a_bin_answers_forwards_loops_or_is_broken() {
     let played = |does: &str| {
         let mut scenario = one_number(&bin(does));
         scenario.groups[0].routing.voice_url = BIN.into();
-        hour(scenario, Condition::Status(500))
+        hour(scenario, HandlerCondition::Status(500))
     };
     let (calls, alerts, truth) = played("does = \"answer\"");
     assert_eq!((truth.by_bin, alerts.len(), count(&calls, "direction", "inbound")), (truth.calls, 0, calls.len()));
@@ -149,18 +149,18 @@ fn a_trunk_has_its_own_direction_alerts_and_recovery() {
         })
     };
     let origination = format!("origination_url = \"{SIP}\"\n");
-    let (calls, alerts, truth) = played(&origination, Condition::Healthy);
+    let (calls, alerts, truth) = played(&origination, HandlerCondition::Healthy);
     assert_eq!(count(&calls, "direction", "trunking-originating"), calls.len());
     assert!(calls.iter().all(|c| c["trunk_sid"] == "TK00000000000000000000000000000001"));
     assert_eq!((alerts.len(), truth.by_primary), (0, truth.calls));
-    let (calls, alerts, _) = played(&origination, Condition::Unreachable(32011));
+    let (calls, alerts, _) = played(&origination, HandlerCondition::Unreachable(32011));
     assert_eq!((count(&calls, "status", "failed"), count(&calls, "duration", "0")), (calls.len(), calls.len()));
     assert!(alerts.iter().all(|a| a["error_code"] == "32011" && a["log_level"] == "warning"));
-    let (_, alerts, truth) = played("", Condition::Healthy);
+    let (_, alerts, truth) = played("", HandlerCondition::Healthy);
     assert!(alerts.iter().all(|a| a["error_code"] == "32010" && a["log_level"] == "error"));
     assert_eq!(truth.failed, truth.calls);
     let recovery = format!("{origination}disaster_recovery_url = \"https://dr.example.com/\"\n");
-    let (_, alerts, truth) = played(&recovery, Condition::Unreachable(32011));
+    let (_, alerts, truth) = played(&recovery, HandlerCondition::Unreachable(32011));
     assert_eq!((truth.by_own_fallback, alerts.len()), (truth.calls, truth.calls as usize));
 }
 
@@ -170,7 +170,7 @@ fn an_application_serves_before_the_url() {
         "[[application]]\nsid = \"AP00000000000000000000000000000001\"\nfriendly_name = \"IVR\"\nvoice_url = \"https://ivr.example.com/\"\n",
     );
     scenario.groups[0].routing.application = Some("AP00000000000000000000000000000001".parse().unwrap());
-    let (_, alerts, truth) = hour(scenario, Condition::Status(500));
+    let (_, alerts, truth) = hour(scenario, HandlerCondition::Status(500));
     assert_eq!((truth.by_primary, alerts.len()), (truth.calls, 0), "the URL that is broken is not asked");
 }
 
@@ -179,7 +179,7 @@ fn a_fault_of_one_carrier_meets_its_callers_alone() {
     let mut scenario = one_number("carriers = [\"east\", \"west\"]");
     scenario.groups[0].traffic.redial = 0.0;
     let failing = play(scenario, async |door| {
-        let state = HandlerState { condition: Condition::Status(500), share: 1.0, carrier: Some("west".into()) };
+        let state = HandlerState { condition: HandlerCondition::Status(500), share: 1.0, carrier: Some("west".into()) };
         door.sim.set_handler(VOICE, state).unwrap();
         door.at(min(120)).await;
         let failed: Vec<Value> = door.alerts().await.iter().map(|a| a["resource_sid"].clone()).collect();

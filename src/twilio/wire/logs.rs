@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::{BadRow, Listed, Reader, Row, Text, first_date, optional_date, optional_sid, sid};
+use super::{BadRow, Listed, Reader, Text, WireRow, first_date, optional_date, optional_sid, sid};
 use crate::core::detect::observation::{Alert, Call, CallStatus, Direction, Leg, Level, Message, MessageStatus};
 use crate::core::model::code::Code;
 use crate::core::model::id::Resource;
@@ -40,20 +40,20 @@ impl Listed for Calls {
     type Raw<'a> = RawCall<'a>;
     type Item = Call;
 
-    fn convert(raw: &RawCall<'_>, reader: Reader<'_>) -> Result<Row<Call>, BadRow> {
+    fn convert(raw: &RawCall<'_>, reader: Reader<'_>) -> Result<WireRow<Call>, BadRow> {
         let sid = sid("sid", &raw.sid)?;
         let started_at = first_date(("start_time", &raw.start_time), ("date_created", &raw.date_created))?;
         let leg = match raw.direction.get() {
             Some("inbound" | "trunking-originating") => match reader.ours(&raw.to) {
                 Some(number) => Leg::Inbound { number, caller: reader.party(&raw.from) },
-                None => return Ok(Row::Foreign(started_at)),
+                None => return Ok(WireRow::Foreign(started_at)),
             },
             Some("outbound-dial") => match optional_sid("parent_call_sid", &raw.parent_call_sid)? {
                 Some(parent) => Leg::Child { parent },
-                None => return Ok(Row::Foreign(started_at)),
+                None => return Ok(WireRow::Foreign(started_at)),
             },
             // API calls and whatever else: nobody called us.
-            _ => return Ok(Row::Foreign(started_at)),
+            _ => return Ok(WireRow::Foreign(started_at)),
         };
         let started_at =
             started_at.ok_or_else(|| BadRow::new("start_time", "neither start_time nor date_created is set"))?;
@@ -62,7 +62,7 @@ impl Listed for Calls {
             .get()
             .map(|d| d.parse().map_err(|_| BadRow::new("duration", format!("{d:?} is not a number of seconds"))))
             .transpose()?;
-        Ok(Row::Ours(Call {
+        Ok(WireRow::Ours(Call {
             sid,
             leg,
             status: CallStatus::from_wire(raw.status.get().unwrap_or("")),
@@ -106,7 +106,7 @@ impl Listed for Messages {
     type Raw<'a> = RawMessage<'a>;
     type Item = Message;
 
-    fn convert(raw: &RawMessage<'_>, reader: Reader<'_>) -> Result<Row<Message>, BadRow> {
+    fn convert(raw: &RawMessage<'_>, reader: Reader<'_>) -> Result<WireRow<Message>, BadRow> {
         let sid = sid("sid", &raw.sid)?;
         let (direction, ours, other) = match raw.direction.get() {
             Some("inbound") => (Direction::Inbound, &raw.to, &raw.from),
@@ -116,10 +116,10 @@ impl Listed for Messages {
         };
         let sent_at = first_date(("date_sent", &raw.date_sent), ("date_created", &raw.date_created))?;
         let Some(number) = reader.ours(ours) else {
-            return Ok(Row::Foreign(sent_at));
+            return Ok(WireRow::Foreign(sent_at));
         };
         let sent_at = sent_at.ok_or_else(|| BadRow::new("date_sent", "neither date_sent nor date_created is set"))?;
-        Ok(Row::Ours(Message {
+        Ok(WireRow::Ours(Message {
             sid,
             number,
             party: reader.party(other),
@@ -161,7 +161,7 @@ impl Listed for Alerts {
     type Raw<'a> = RawAlert<'a>;
     type Item = Alert;
 
-    fn convert(raw: &RawAlert<'_>, _: Reader<'_>) -> Result<Row<Alert>, BadRow> {
+    fn convert(raw: &RawAlert<'_>, _: Reader<'_>) -> Result<WireRow<Alert>, BadRow> {
         let resource = match raw.resource_sid.get() {
             Some(s) if s.starts_with("CA") => Some(Resource::Call(sid("resource_sid", &raw.resource_sid)?)),
             Some(s) if s.starts_with("SM") || s.starts_with("MM") => {
@@ -171,7 +171,7 @@ impl Listed for Alerts {
         };
         let code = raw.error_code.get().unwrap_or("");
         let at = first_date(("date_generated", &raw.date_generated), ("date_created", &raw.date_created))?;
-        Ok(Row::Ours(Alert {
+        Ok(WireRow::Ours(Alert {
             sid: sid("sid", &raw.sid)?,
             resource,
             code: Code(code.parse().map_err(|_| BadRow::new("error_code", format!("{code:?} is not a number")))?),
@@ -205,8 +205,8 @@ impl Listed for Events {
     type Raw<'a> = RawEvent<'a>;
     type Item = String;
 
-    fn convert(raw: &RawEvent<'_>, _: Reader<'_>) -> Result<Row<String>, BadRow> {
+    fn convert(raw: &RawEvent<'_>, _: Reader<'_>) -> Result<WireRow<String>, BadRow> {
         let text = |t: &Text<'_>| t.get().unwrap_or("unknown").to_owned();
-        Ok(Row::Ours(format!("{} {} by {}", text(&raw.actor_type), text(&raw.actor_sid), text(&raw.source))))
+        Ok(WireRow::Ours(format!("{} {} by {}", text(&raw.actor_type), text(&raw.actor_sid), text(&raw.source))))
     }
 }

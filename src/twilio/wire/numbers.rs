@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{BadRow, Listed, Reader, Row, Text, optional_sid, sid};
+use super::{BadRow, Listed, Reader, Text, WireRow, optional_sid, sid};
 use crate::core::model::id::{ApplicationSid, NumberSid, ServiceSid};
 use crate::core::routing::record::{Application, NumberRecord, Service};
 
@@ -82,11 +82,11 @@ impl Listed for Numbers {
     type Raw<'a> = &'a RawValue;
     type Item = NumberRead;
 
-    fn convert(raw: &&RawValue, reader: Reader<'_>) -> Result<Row<NumberRead>, BadRow> {
+    fn convert(raw: &&RawValue, reader: Reader<'_>) -> Result<WireRow<NumberRead>, BadRow> {
         let read = number(raw)?;
         Ok(match reader.roster.find(read.record.number) {
-            Some(_) => Row::Ours(read),
-            None => Row::Foreign(None),
+            Some(_) => WireRow::Ours(read),
+            None => WireRow::Foreign(None),
         })
     }
 }
@@ -153,8 +153,8 @@ impl Listed for Services {
     type Raw<'a> = RawService<'a>;
     type Item = Service;
 
-    fn convert(raw: &RawService<'_>, _: Reader<'_>) -> Result<Row<Service>, BadRow> {
-        Ok(Row::Ours(Service {
+    fn convert(raw: &RawService<'_>, _: Reader<'_>) -> Result<WireRow<Service>, BadRow> {
+        Ok(WireRow::Ours(Service {
             sid: sid::<ServiceSid>("sid", &raw.sid)?,
             inbound_url: raw.inbound_request_url.owned(),
             fallback_url: raw.fallback_url.owned(),
@@ -177,7 +177,7 @@ impl Listed for ServiceNumbers {
     type Raw<'a> = RawServiceNumber<'a>;
     type Item = NumberSid;
 
-    fn convert(raw: &RawServiceNumber<'_>, _: Reader<'_>) -> Result<Row<NumberSid>, BadRow> {
-        Ok(Row::Ours(sid("sid", &raw.sid)?))
+    fn convert(raw: &RawServiceNumber<'_>, _: Reader<'_>) -> Result<WireRow<NumberSid>, BadRow> {
+        Ok(WireRow::Ours(sid("sid", &raw.sid)?))
     }
 }

@@ -9,13 +9,13 @@ use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use super::{BadRow, Listed, Reader, Row, Text};
+use super::{BadRow, Listed, Reader, Text, WireRow};
 use crate::core::model::time::Time;
 
 /// One page of a list.
 #[derive(Debug)]
 pub struct Page<T> {
-    pub rows: Vec<Result<Row<T>, BadRow>>,
+    pub rows: Vec<Result<WireRow<T>, BadRow>>,
     /// Newest time among all rows that have one, ours or not.
     pub newest: Option<Time>,
     /// `next_page_uri`, or `meta.next_page_url`.
@@ -49,19 +49,19 @@ pub fn page<L: Listed>(body: &[u8], reader: Reader<'_>) -> Result<Page<L::Item>,
 }
 
 /// Reads one row on its own; a bad one is kept for diagnosis.
-pub fn row<L: Listed>(raw: &RawValue, reader: Reader<'_>) -> Result<Row<L::Item>, BadRow> {
+pub fn row<L: Listed>(raw: &RawValue, reader: Reader<'_>) -> Result<WireRow<L::Item>, BadRow> {
     serde_json::from_str::<L::Raw<'_>>(raw.get())
         .map_err(|e| BadRow::new("row", e))
         .and_then(|row| L::convert(&row, reader))
         .map_err(|bad| BadRow { raw: outline(raw.get()), problem: masked(&bad.problem), ..bad })
 }
 
-fn finish<L: Listed>(rows: Vec<Result<Row<L::Item>, BadRow>>, next: Option<String>) -> Page<L::Item> {
+fn finish<L: Listed>(rows: Vec<Result<WireRow<L::Item>, BadRow>>, next: Option<String>) -> Page<L::Item> {
     let newest = rows
         .iter()
         .filter_map(|r| match r {
-            Ok(Row::Ours(item)) => L::time(item),
-            Ok(Row::Foreign(at)) => *at,
+            Ok(WireRow::Ours(item)) => L::time(item),
+            Ok(WireRow::Foreign(at)) => *at,
             Err(_) => None,
         })
         .max();

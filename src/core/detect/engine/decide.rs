@@ -1,9 +1,9 @@
 //! From what was found to a decision: act, or the first guard that says no; or tell a person.
 
-use super::{Engine, Event, Rollback};
+use super::{Engine, EngineEvent, RollbackProgress};
 use crate::core::detect::statistic::threshold::{Rule, RuleAction, Window};
-use crate::core::detect::statistic::{Finding, Found};
-use crate::core::model::decision::{Action, Decision, DecisionId, Guard, Mode, PageReason, Phase};
+use crate::core::detect::statistic::{Finding, FindingKind};
+use crate::core::model::decision::{Action, Decision, DecisionId, DetectorGuard, Mode, PageReason, Phase};
 use crate::core::model::guard::Strength;
 use crate::core::model::id::Channel;
 use crate::core::model::reason::Reason;
@@ -28,10 +28,10 @@ impl Engine {
         if self.is_blind(finding.channel, now) {
             match finding.what {
                 // Until then the evidence may have changed.
-                Found::NumberFault | Found::GroupFault => {
+                FindingKind::NumberFault | FindingKind::GroupFault => {
                     self.weigh_again.extend(finding.numbers.iter().map(|n| (*n, finding.channel)));
                 }
-                Found::Silence | Found::Unreached | Found::Outage => self.held_back.push(finding),
+                FindingKind::Silence | FindingKind::Unreached | FindingKind::Outage => self.held_back.push(finding),
             }
             return;
         }
@@ -42,14 +42,14 @@ impl Engine {
             return;
         };
         let reason = match finding.what {
-            Found::NumberFault | Found::GroupFault => {
+            FindingKind::NumberFault | FindingKind::GroupFault => {
                 let rule = self.detector_text(group, &finding.evidence);
                 let case = Case { group, channel, numbers: &numbers, evidence: &finding.evidence, rule };
                 return self.decide(now, &case);
             }
-            Found::Silence => PageReason::Silence,
-            Found::Unreached => PageReason::Unreached,
-            Found::Outage => PageReason::Outage,
+            FindingKind::Silence => PageReason::Silence,
+            FindingKind::Unreached => PageReason::Unreached,
+            FindingKind::Outage => PageReason::Outage,
         };
         for (group, numbers) in self.by_group(&numbers) {
             let rule = format!("detector: {}", reason.text());
@@ -174,7 +174,8 @@ impl Engine {
             .iter()
             .copied()
             .filter(|n| {
-                self.roster.number(*n).channels[channel.index()] && self.channel(*n, channel).rollback == Rollback::None
+                self.roster.number(*n).channels[channel.index()]
+                    && self.channel(*n, channel).rollback == RollbackProgress::None
             })
             .collect();
         let windows = numbers.iter().map(|n| &self.channel(*n, channel).window);
@@ -202,13 +203,13 @@ impl Engine {
     fn decide(&mut self, now: Time, case: &Case<'_>) {
         let channel = case.channel;
         let mut act = Vec::new();
-        let mut withheld: Vec<(Guard, Vec<NumberIx>)> = Vec::new();
+        let mut withheld: Vec<(DetectorGuard, Vec<NumberIx>)> = Vec::new();
         let strength = Strength::of(case.evidence, case.numbers.len());
         for ix in case.numbers {
             let state = self.channel(*ix, channel);
             // A person may have been asked, and is not needed any more.
             let is_stronger = state.on_hint && strength == Strength::Callers;
-            if state.rollback != Rollback::None || state.decided && !is_stronger {
+            if state.rollback != RollbackProgress::None || state.decided && !is_stronger {
                 continue;
             }
             if state.not_before.is_some_and(|t| now < t) && !is_stronger {
@@ -227,7 +228,7 @@ impl Engine {
             self.hot.insert((*ix, channel));
         }
         for ix in &act {
-            self.channel_mut(*ix, channel).rollback = Rollback::Pending;
+            self.channel_mut(*ix, channel).rollback = RollbackProgress::Pending;
             self.detector.mute(*ix, channel);
         }
         if !act.is_empty() {
@@ -239,30 +240,30 @@ impl Engine {
     }
 
     /// The first guard that says no.
-    fn guard(&self, number: NumberIx, channel: Channel) -> Option<Guard> {
+    fn guard(&self, number: NumberIx, channel: Channel) -> Option<DetectorGuard> {
         let state = self.channel(number, channel);
         let group = self.roster.group_of(number);
         if self.settings.mode != Mode::Auto {
-            return Some(Guard::Mode);
+            return Some(DetectorGuard::Mode);
         }
         if state.phase == Phase::Waiting {
-            return Some(Guard::Phase);
+            return Some(DetectorGuard::Phase);
         }
         let Some(fallback) = group.fallback(channel) else {
-            return Some(Guard::NoFallback);
+            return Some(DetectorGuard::NoFallback);
         };
         let Some(handler) = self.routes.handler(number, channel) else {
             let is_read = self.polled_at(Source::Numbers).is_some();
-            return Some(if is_read { Guard::NotInAccount } else { Guard::NotRead });
+            return Some(if is_read { DetectorGuard::NotInAccount } else { DetectorGuard::NotRead });
         };
-        handler.is_url(fallback).then_some(Guard::OnFallback)
+        handler.is_url(fallback).then_some(DetectorGuard::OnFallback)
     }
 
     fn decided(&mut self, now: Time, action: Action, numbers: &[NumberIx], case: &Case<'_>) {
         let evidence = self.complete(now, case.channel, numbers, case.evidence.clone());
         let id = DecisionId(self.next_decision);
         self.next_decision += 1;
-        self.events.push(Event::Decided(Decision {
+        self.events.push(EngineEvent::Decided(Decision {
             id,
             at: now,
             action,

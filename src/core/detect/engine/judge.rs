@@ -6,8 +6,8 @@
 
 use std::time::Duration;
 
-use super::{Engine, Event, PhaseChange};
-use crate::core::detect::ledger::Change;
+use super::{Engine, EngineEvent, PhaseChange};
+use crate::core::detect::ledger::OutcomeChange;
 use crate::core::detect::observation::{Probe, ProbeResult};
 use crate::core::detect::statistic::threshold::Window;
 use crate::core::model::id::Channel;
@@ -30,9 +30,9 @@ const NO_LONGER_FAILING: f64 = 4.6;
 
 /// The latest callers who were served, by the start of their call.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Served([Option<Time>; HEALTHY_CALLERS]);
+pub(super) struct ServedCallers([Option<Time>; HEALTHY_CALLERS]);
 
-impl Served {
+impl ServedCallers {
     fn add(&mut self, at: Time) {
         if let Some(oldest) = self.0.iter_mut().min()
             && oldest.is_none_or(|t| t < at)
@@ -80,13 +80,13 @@ const fn is_over(verdict: Verdict) -> bool {
 
 impl Engine {
     /// Takes in an inbound outcome: what is known of its number and group, and what follows.
-    pub(super) fn learn(&mut self, change: &Change) {
+    pub(super) fn learn(&mut self, change: &OutcomeChange) {
         let (number, channel, now) = (change.number, change.channel, change.at);
         let group = self.roster.number(number).group;
         let horizon = self.detection[group.0 as usize].horizon(channel);
         let state = &mut self.channels[number.0 as usize][channel.index()];
         // On the fallback, only calls that reached the fallback count.
-        if matches!(state.rollback, super::Rollback::Done(at) if change.started_at < at) {
+        if matches!(state.rollback, super::RollbackProgress::Done(at) if change.started_at < at) {
             return;
         }
         state.window.apply(change, horizon);
@@ -174,7 +174,7 @@ impl Engine {
 
     /// Looks at every number and group that was healthy: of yesterday's callers nobody wants to know.
     pub(super) fn end_health(&mut self, now: Time) {
-        let is_over = |verdict, served: Served| verdict == Verdict::Healthy && !served.is_healthy(now);
+        let is_over = |verdict, served: ServedCallers| verdict == Verdict::Healthy && !served.is_healthy(now);
         for channel in Channel::ALL {
             for i in 0..self.channels.len() {
                 let state = &self.channels[i][channel.index()];
@@ -224,7 +224,7 @@ impl Engine {
             self.hot.insert((number, channel));
         }
         if last != verdict {
-            self.events.push(Event::Verdict { number, channel, from: last, to: verdict });
+            self.events.push(EngineEvent::Verdict { number, channel, from: last, to: verdict });
         }
     }
 
@@ -255,7 +255,7 @@ impl Engine {
             self.hot_groups.insert((group, channel));
         }
         if last != verdict {
-            self.events.push(Event::GroupVerdict { group, channel, from: last, to: verdict });
+            self.events.push(EngineEvent::GroupVerdict { group, channel, from: last, to: verdict });
         }
     }
 

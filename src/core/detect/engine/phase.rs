@@ -10,7 +10,7 @@
 
 use std::time::Duration;
 
-use super::{Engine, Event, PhaseChange};
+use super::{Engine, EngineEvent, PhaseChange};
 use crate::core::model::decision::Phase;
 use crate::core::model::id::Channel;
 use crate::core::model::roster::NumberIx;
@@ -62,7 +62,7 @@ impl Engine {
     pub(super) fn enter(&mut self, now: Time, number: NumberIx, channel: Channel, to: Phase, why: PhaseChange) {
         let from = self.channel(number, channel).phase;
         self.set_phase(now, number, channel, to);
-        self.events.push(Event::Phase { number, channel, from, to, why });
+        self.events.push(EngineEvent::Phase { number, channel, from, to, why });
     }
 
     fn set_phase(&mut self, since: Time, number: NumberIx, channel: Channel, to: Phase) {

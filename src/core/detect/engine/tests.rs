@@ -1,9 +1,9 @@
 //! The laws that hold for any detector, through the engine's own door.
 
 use super::*;
-use crate::core::detect::observation::{Alert, Call, CallStatus, Leg, Level, Party, Probe, ProbeResult};
+use crate::core::detect::observation::{Alert, Call, CallStatus, Leg, Level, Probe, ProbeResult, RemoteParty};
 use crate::core::model::code::Code;
-use crate::core::model::decision::{Action, Guard, PageReason};
+use crate::core::model::decision::{Action, DetectorGuard, PageReason};
 use crate::core::model::id::Resource;
 use crate::core::model::id::{AlertSid, CallSid, E164};
 use crate::core::model::reason::{Outcome, Reason};
@@ -21,7 +21,7 @@ struct Port {
     engine: Engine,
     now: Time,
     calls: u128,
-    events: Vec<Event>,
+    events: Vec<EngineEvent>,
 }
 
 impl Port {
@@ -40,7 +40,7 @@ impl Port {
             roster.add_number(n).unwrap();
         }
         let now = Time::from_secs(1_000_000);
-        let mut engine = Engine::new(roster, Settings { mode, ..Settings::default() }, now);
+        let mut engine = Engine::new(roster, EngineSettings { mode, ..EngineSettings::default() }, now);
         for i in 0..numbers {
             let record = NumberRecord { number: number(i), ..record::tests::record() };
             engine.observe(now, &Observation::Number(Box::new(record)));
@@ -52,7 +52,7 @@ impl Port {
     fn call(&mut self, i: u32, caller: u64, alert: Option<u32>) -> CallSid {
         self.calls += 1;
         let sid = CallSid::from_u128(self.calls);
-        let party = Party { hash: caller, last_two: None, is_prober: false };
+        let party = RemoteParty { hash: caller, last_two: None, is_prober: false };
         let call = Call {
             sid,
             leg: Leg::Inbound { number: number(i), caller: party },
@@ -111,7 +111,7 @@ impl Port {
     fn decisions(&self) -> Vec<(Action, usize)> {
         self.events
             .iter()
-            .filter_map(|e| if let Event::Decided(d) = e { Some((d.action, d.numbers.len())) } else { None })
+            .filter_map(|e| if let EngineEvent::Decided(d) = e { Some((d.action, d.numbers.len())) } else { None })
             .collect()
     }
 
@@ -130,7 +130,9 @@ fn four_distinct_failing_callers_roll_a_number_back_once() {
         p.pass(5);
     }
     assert_eq!(p.decisions(), [(Action::Rollback, 1)]);
-    let Some(Event::Decided(d)) = p.events.iter().find(|e| matches!(e, Event::Decided(_))) else { panic!() };
+    let Some(EngineEvent::Decided(d)) = p.events.iter().find(|e| matches!(e, EngineEvent::Decided(_))) else {
+        panic!()
+    };
     assert_eq!((d.evidence.callers, d.evidence.failing, d.evidence.samples.len()), (4, 4, 3));
     assert_eq!(d.evidence.reasons[0].code, Some(Code(11200)));
     p.call(0, 9, Some(11200));
@@ -171,7 +173,7 @@ fn no_data_is_neither_failure_nor_health() {
 #[test]
 fn stale_data_is_blind_and_decides_nothing() {
     let mut p = Port::new(Mode::Auto, 1, PortAt::Done);
-    assert!(p.engine.tick(p.now).iter().any(|e| matches!(e, Event::Verdict { to: Verdict::Blind, .. })));
+    assert!(p.engine.tick(p.now).iter().any(|e| matches!(e, EngineEvent::Verdict { to: Verdict::Blind, .. })));
     p.pass(1);
     assert_eq!(p.verdict(0), Verdict::Unknown);
     // The alert log stops answering: calls keep coming, nothing is decided on them.
@@ -181,7 +183,7 @@ fn stale_data_is_blind_and_decides_nothing() {
         p.call(0, caller, Some(11200));
     }
     let events = p.engine.tick(p.now);
-    assert!(!events.iter().any(|e| matches!(e, Event::Decided(_))));
+    assert!(!events.iter().any(|e| matches!(e, EngineEvent::Decided(_))));
     assert_eq!(p.verdict(0), Verdict::Blind);
     // It answers again, and what is still true is decided.
     p.pass(1);
@@ -194,9 +196,10 @@ fn a_call_without_alerts_is_served_only_after_alerts_could_have_come() {
     p.pass(1);
     p.call(0, 1, None);
     p.pass(44);
-    assert!(!p.events.iter().any(|e| matches!(e, Event::Settled(_))));
+    assert!(!p.events.iter().any(|e| matches!(e, EngineEvent::Settled(_))));
     p.pass(2);
-    let settled = |p: &Port| p.events.iter().filter(|e| matches!(e, Event::Settled(c) if c.is == Outcome::Ok)).count();
+    let settled =
+        |p: &Port| p.events.iter().filter(|e| matches!(e, EngineEvent::Settled(c) if c.is == Outcome::Ok)).count();
     assert_eq!(settled(&p), 1);
     // While alerts cannot be read, time alone does not make a call a good one.
     p.call(0, 2, None);
@@ -221,7 +224,7 @@ fn a_late_alert_revises_the_outcome() {
     }
     p.pass(1);
     let revised = p.events.iter().filter(|e| {
-        matches!(e, Event::Settled(c)
+        matches!(e, EngineEvent::Settled(c)
             if c.was == Some(Outcome::Ok) && c.is == Outcome::Failed(Reason::Webhook))
     });
     assert_eq!(revised.count(), 4);
@@ -236,7 +239,7 @@ fn observe_decides_the_same_and_says_what_stopped_it() {
         p.call(0, caller, Some(11200));
         p.pass(5);
     }
-    assert_eq!(p.decisions(), [(Action::Withheld { guard: Guard::Mode }, 1)]);
+    assert_eq!(p.decisions(), [(Action::Withheld { guard: DetectorGuard::Mode }, 1)]);
 }
 
 #[test]

@@ -19,7 +19,7 @@ fn roster() -> Roster {
 }
 
 fn call(status: CallStatus, is_prober: bool) -> Call {
-    let caller = Party { hash: 1, last_two: None, is_prober };
+    let caller = RemoteParty { hash: 1, last_two: None, is_prober };
     Call {
         sid: CallSid::from_u128(1),
         leg: Leg::Inbound { number: "+15005550100".parse().unwrap(), caller },
@@ -33,8 +33,8 @@ fn call(status: CallStatus, is_prober: bool) -> Call {
 #[test]
 fn our_own_test_call_is_no_first_caller() {
     let roster = roster();
-    let routes = Routes::new(&roster);
-    let cx = Context { roster: &roster, routes: &routes };
+    let routes = RoutingHistory::new(&roster);
+    let cx = LedgerContext { roster: &roster, routes: &routes };
     for is_prober in [false, true] {
         let mut ledger = Ledger::new(&roster, Duration::from_secs(45));
         let seen = ledger.call(Time::EPOCH, &call(CallStatus::Ringing, is_prober), cx);
@@ -45,8 +45,8 @@ fn our_own_test_call_is_no_first_caller() {
 #[test]
 fn a_call_that_lasts_for_hours_has_one_outcome() {
     let roster = roster();
-    let routes = Routes::new(&roster);
-    let cx = Context { roster: &roster, routes: &routes };
+    let routes = RoutingHistory::new(&roster);
+    let cx = LedgerContext { roster: &roster, routes: &routes };
     let mut ledger = Ledger::new(&roster, Duration::from_secs(45));
     let hours = |h: u64| Time::EPOCH + Duration::from_secs(h * 3600);
     ledger.call(hours(0), &call(CallStatus::InProgress, false), cx);
@@ -58,7 +58,7 @@ fn a_call_that_lasts_for_hours_has_one_outcome() {
     };
     assert!(ledger.call(hours(1), &leg, cx).change.is_some());
     ledger.prune(hours(7));
-    assert_eq!(ledger.call(hours(8), &call(CallStatus::Completed, false), cx), Effect::default());
+    assert_eq!(ledger.call(hours(8), &call(CallStatus::Completed, false), cx), LedgerEffect::default());
     assert_eq!(ledger.settle(hours(9), hours(9), cx), []);
     ledger.prune(hours(9));
     assert!(ledger.is_empty());

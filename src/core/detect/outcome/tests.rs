@@ -20,7 +20,7 @@ fn alert(code: u32, level: Level, url: Option<&str>) -> Alert {
     }
 }
 
-fn said(code: u32, level: Level, url: Option<&str>, has_trunk: bool) -> Option<Mark> {
+fn said(code: u32, level: Level, url: Option<&str>, has_trunk: bool) -> Option<AlertEffect> {
     let primary = [PRIMARY.to_owned()];
     mark(
         &alert(code, level, url),
@@ -37,16 +37,16 @@ fn said(code: u32, level: Level, url: Option<&str>, has_trunk: bool) -> Option<M
 #[test]
 fn what_an_alert_says_depends_on_whose_url_failed() {
     use Level::{Error, Notice, Warning};
-    let table: &[(u32, Level, Option<&str>, bool, Option<Mark>)] = &[
-        (11200, Error, Some(PRIMARY), false, Some(Mark::PrimaryWebhook)),
-        (11205, Error, Some("https://APP.example.com/voice?CallSid=CA1"), false, Some(Mark::PrimaryWebhook)),
-        (12100, Error, Some(PRIMARY), false, Some(Mark::PrimaryContent)),
-        (11750, Error, Some(PRIMARY), false, Some(Mark::PrimaryContent)),
-        (11200, Error, Some(OWN_FALLBACK), false, Some(Mark::OwnFallback)),
-        (11200, Error, Some(OURS), false, Some(Mark::OurFallback)),
-        (11300, Error, Some(OURS), false, Some(Mark::Template)),
+    let table: &[(u32, Level, Option<&str>, bool, Option<AlertEffect>)] = &[
+        (11200, Error, Some(PRIMARY), false, Some(AlertEffect::PrimaryWebhook)),
+        (11205, Error, Some("https://APP.example.com/voice?CallSid=CA1"), false, Some(AlertEffect::PrimaryWebhook)),
+        (12100, Error, Some(PRIMARY), false, Some(AlertEffect::PrimaryContent)),
+        (11750, Error, Some(PRIMARY), false, Some(AlertEffect::PrimaryContent)),
+        (11200, Error, Some(OWN_FALLBACK), false, Some(AlertEffect::OwnFallback)),
+        (11200, Error, Some(OURS), false, Some(AlertEffect::OurFallback)),
+        (11300, Error, Some(OURS), false, Some(AlertEffect::Template)),
         (11200, Error, Some(CALLBACK), false, None),
-        (11200, Error, Some("https://app.example.com/menu/2"), false, Some(Mark::OtherUrl)),
+        (11200, Error, Some("https://app.example.com/menu/2"), false, Some(AlertEffect::OtherUrl)),
         (11200, Error, Some("https://stats.example.com/x"), false, None),
         (11200, Error, None, false, None),
         (11200, Warning, Some(PRIMARY), false, None),
@@ -54,12 +54,12 @@ fn what_an_alert_says_depends_on_whose_url_failed() {
         (15003, Warning, Some(CALLBACK), false, None),
         (13224, Warning, Some(PRIMARY), false, None),
         (13201, Error, Some(PRIMARY), false, None),
-        (32011, Warning, None, true, Some(Mark::Trunk)),
+        (32011, Warning, None, true, Some(AlertEffect::Trunk)),
         (32011, Warning, None, false, None),
-        (32010, Error, None, true, Some(Mark::Trunk)),
+        (32010, Error, None, true, Some(AlertEffect::Trunk)),
         (32001, Error, None, true, None),
-        (10001, Error, None, false, Some(Mark::Account)),
-        (12400, Error, None, false, Some(Mark::Platform)),
+        (10001, Error, None, false, Some(AlertEffect::Account)),
+        (12400, Error, None, false, Some(AlertEffect::Platform)),
         (20429, Error, Some("https://api.twilio.com/2010-04-01"), false, None),
         (21402, Error, Some("https://api.twilio.com/2010-04-01"), false, None),
         (82005, Error, Some(PRIMARY), false, None),
@@ -76,7 +76,7 @@ fn call(status: CallStatus) -> CallFacts {
         status,
         duration: None,
         children: Children::default(),
-        marks: Marks::default(),
+        marks: AlertFlags::default(),
         is_settled: true,
         has_no_handler: false,
         has_own_fallback: false,
@@ -85,8 +85,8 @@ fn call(status: CallStatus) -> CallFacts {
     }
 }
 
-fn marks(list: &[(Mark, u32)]) -> Marks {
-    let mut m = Marks::default();
+fn marks(list: &[(AlertEffect, u32)]) -> AlertFlags {
+    let mut m = AlertFlags::default();
     for (mark, code) in list {
         m.add(*mark, Code(*code));
     }
@@ -100,9 +100,9 @@ fn a_status_alone_never_makes_a_person_a_failure() {
         let want = match status {
             CallStatus::Queued | CallStatus::Ringing | CallStatus::InProgress | CallStatus::Unknown => None,
             CallStatus::Completed => Some(Outcome::Ok),
-            CallStatus::Busy => Some(Outcome::Ignored(Why::Busy)),
-            CallStatus::NoAnswer => Some(Outcome::Ignored(Why::NoAnswer)),
-            CallStatus::Canceled => Some(Outcome::Ignored(Why::HungUp)),
+            CallStatus::Busy => Some(Outcome::Ignored(IgnoreReason::Busy)),
+            CallStatus::NoAnswer => Some(Outcome::Ignored(IgnoreReason::NoAnswer)),
+            CallStatus::Canceled => Some(Outcome::Ignored(IgnoreReason::HungUp)),
             CallStatus::Failed => Some(Outcome::Failed(Reason::Carrier)),
         };
         assert_eq!(settled, want, "{status:?}");
@@ -115,21 +115,21 @@ fn a_status_alone_never_makes_a_person_a_failure() {
 #[test]
 fn an_alert_on_the_handlers_own_url_is_a_failure_whatever_the_status() {
     for status in CallStatus::ALL {
-        let m = marks(&[(Mark::PrimaryWebhook, 11200)]);
+        let m = marks(&[(AlertEffect::PrimaryWebhook, 11200)]);
         let f = CallFacts { marks: m, is_settled: false, ..call(status) };
         assert_eq!(judge_call(&f), Some(Outcome::Failed(Reason::Webhook)), "{status:?}");
         let f = CallFacts { has_own_fallback: true, ..f };
         assert_eq!(judge_call(&f), Some(Outcome::Failed(Reason::Rescued)), "{status:?}");
-        let both = marks(&[(Mark::PrimaryWebhook, 11200), (Mark::OwnFallback, 11205)]);
+        let both = marks(&[(AlertEffect::PrimaryWebhook, 11200), (AlertEffect::OwnFallback, 11205)]);
         assert_eq!(judge_call(&CallFacts { marks: both, ..f }), Some(Outcome::Failed(Reason::Webhook)), "{status:?}");
     }
     let table = [
-        (Mark::PrimaryContent, Reason::Content),
-        (Mark::OurFallback, Reason::Fallback),
-        (Mark::Template, Reason::Template),
-        (Mark::Account, Reason::Account),
-        (Mark::Platform, Reason::Platform),
-        (Mark::OtherUrl, Reason::OtherUrl),
+        (AlertEffect::PrimaryContent, Reason::Content),
+        (AlertEffect::OurFallback, Reason::Fallback),
+        (AlertEffect::Template, Reason::Template),
+        (AlertEffect::Account, Reason::Account),
+        (AlertEffect::Platform, Reason::Platform),
+        (AlertEffect::OtherUrl, Reason::OtherUrl),
     ];
     for (mark, reason) in table {
         let f = CallFacts { marks: marks(&[(mark, 1)]), ..call(CallStatus::Completed) };
@@ -139,13 +139,17 @@ fn an_alert_on_the_handlers_own_url_is_a_failure_whatever_the_status() {
 
 #[test]
 fn marks_do_not_depend_on_order_or_repetition() {
-    let list = [(Mark::OtherUrl, 11200), (Mark::PrimaryWebhook, 11205), (Mark::PrimaryWebhook, 11200)];
+    let list =
+        [(AlertEffect::OtherUrl, 11200), (AlertEffect::PrimaryWebhook, 11205), (AlertEffect::PrimaryWebhook, 11200)];
     let mut reversed = list;
     reversed.reverse();
     assert_eq!(marks(&list), marks(&reversed));
     assert_eq!(marks(&list), marks(&[list[0], list[1], list[2], list[1], list[0]]));
     assert_eq!(marks(&list).code(), Some(Code(11200)));
-    assert_eq!(marks(&[(Mark::PrimaryContent, 12100), (Mark::OtherUrl, 11200)]).code(), Some(Code(12100)));
+    assert_eq!(
+        marks(&[(AlertEffect::PrimaryContent, 12100), (AlertEffect::OtherUrl, 11200)]).code(),
+        Some(Code(12100))
+    );
 }
 
 #[test]
@@ -164,11 +168,11 @@ fn child_legs_decide_a_forward() {
         (legs(0, 0, 1, 0, 0, 0), Some(Outcome::Failed(Reason::Forward))),
         (legs(0, 0, 2, 0, 0, 0), Some(Outcome::Failed(Reason::Forward))),
         (legs(1, 0, 1, 0, 0, 0), None),
-        (legs(0, 0, 1, 1, 0, 0), Some(Outcome::Ignored(Why::Busy))),
-        (legs(0, 0, 1, 0, 1, 0), Some(Outcome::Ignored(Why::NoAnswer))),
-        (legs(0, 0, 0, 1, 0, 0), Some(Outcome::Ignored(Why::Busy))),
-        (legs(0, 0, 0, 0, 1, 0), Some(Outcome::Ignored(Why::NoAnswer))),
-        (legs(0, 0, 0, 0, 0, 1), Some(Outcome::Ignored(Why::HungUp))),
+        (legs(0, 0, 1, 1, 0, 0), Some(Outcome::Ignored(IgnoreReason::Busy))),
+        (legs(0, 0, 1, 0, 1, 0), Some(Outcome::Ignored(IgnoreReason::NoAnswer))),
+        (legs(0, 0, 0, 1, 0, 0), Some(Outcome::Ignored(IgnoreReason::Busy))),
+        (legs(0, 0, 0, 0, 1, 0), Some(Outcome::Ignored(IgnoreReason::NoAnswer))),
+        (legs(0, 0, 0, 0, 0, 1), Some(Outcome::Ignored(IgnoreReason::HungUp))),
     ];
     for (children, want) in table {
         for is_settled in [false, true] {
@@ -199,17 +203,21 @@ fn a_number_that_points_at_nothing_or_at_a_dead_trunk_is_curable() {
         (CallStatus::NoAnswer, Outcome::Failed(Reason::Trunk)),
         // A second origination URL took it.
         (CallStatus::Completed, Outcome::Ok),
-        (CallStatus::Canceled, Outcome::Ignored(Why::HungUp)),
+        (CallStatus::Canceled, Outcome::Ignored(IgnoreReason::HungUp)),
     ] {
-        let f = CallFacts { marks: marks(&[(Mark::Trunk, 32011)]), ..call(status) };
+        let f = CallFacts { marks: marks(&[(AlertEffect::Trunk, 32011)]), ..call(status) };
         assert_eq!(judge_call(&f), Some(want), "{status:?}");
     }
 }
 
 #[test]
 fn our_own_probes_are_apart() {
-    let f = CallFacts { is_probe: true, marks: marks(&[(Mark::PrimaryWebhook, 11200)]), ..call(CallStatus::Completed) };
-    assert_eq!(judge_call(&f), Some(Outcome::Ignored(Why::Probe)));
+    let f = CallFacts {
+        is_probe: true,
+        marks: marks(&[(AlertEffect::PrimaryWebhook, 11200)]),
+        ..call(CallStatus::Completed)
+    };
+    assert_eq!(judge_call(&f), Some(Outcome::Ignored(IgnoreReason::Probe)));
 }
 
 fn message(direction: Direction, status: MessageStatus) -> MessageFacts {
@@ -217,7 +225,7 @@ fn message(direction: Direction, status: MessageStatus) -> MessageFacts {
         direction,
         status,
         error: None,
-        marks: Marks::default(),
+        marks: AlertFlags::default(),
         is_settled: true,
         has_no_handler: false,
         has_own_fallback: false,
@@ -231,7 +239,7 @@ fn an_inbound_text_is_lost_when_its_webhook_fails() {
     assert_eq!(judge_message(&f), Some(Outcome::Ok));
     assert_eq!(judge_message(&MessageFacts { is_settled: false, ..f }), None);
     assert_eq!(judge_message(&MessageFacts { status: MessageStatus::Open, ..f }), None);
-    let m = marks(&[(Mark::PrimaryWebhook, 11200)]);
+    let m = marks(&[(AlertEffect::PrimaryWebhook, 11200)]);
     let lost = MessageFacts { marks: m, is_settled: false, ..f };
     assert_eq!(judge_message(&lost), Some(Outcome::Failed(Reason::Webhook)));
     assert_eq!(judge_message(&MessageFacts { has_no_handler: true, ..f }), Some(Outcome::Failed(Reason::NoHandler)));
@@ -240,9 +248,9 @@ fn an_inbound_text_is_lost_when_its_webhook_fails() {
 #[test]
 fn an_undelivered_reply_is_never_the_webhooks_fault() {
     let table = [
-        (Some(30003), Outcome::Ignored(Why::Recipient)),
-        (Some(30005), Outcome::Ignored(Why::Recipient)),
-        (Some(30006), Outcome::Ignored(Why::Recipient)),
+        (Some(30003), Outcome::Ignored(IgnoreReason::Recipient)),
+        (Some(30005), Outcome::Ignored(IgnoreReason::Recipient)),
+        (Some(30006), Outcome::Ignored(IgnoreReason::Recipient)),
         (Some(30007), Outcome::Failed(Reason::Registration)),
         (Some(30034), Outcome::Failed(Reason::Registration)),
         (Some(30032), Outcome::Failed(Reason::Registration)),

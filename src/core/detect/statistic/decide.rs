@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use super::params::Params;
-use super::stream::{Kind, Stream, Weighing, Weight};
-use super::{Detector, Finding, Found, evidence};
+use super::stream::{Stream, StreamEntryKind, Weighing, Weight};
+use super::{Detector, Finding, FindingKind, evidence};
 use crate::core::model::id::Channel;
 use crate::core::model::roster::{GroupIx, NumberIx, Roster};
 use crate::core::model::time::Time;
@@ -25,7 +25,7 @@ impl Detector {
             let share = self.params[group.0 as usize].group_grid[weight.share].0;
             let mut evidence = self.evidence(stream, channel, &weight, share, score);
             evidence.numbers = numbers.len() as u32;
-            return Some(Finding { what: Found::GroupFault, channel, group: Some(group), numbers, evidence });
+            return Some(Finding { what: FindingKind::GroupFault, channel, group: Some(group), numbers, evidence });
         }
         let (weight, score) = self.weigh_number(roster, number, channel, now);
         if score.is_enough() {
@@ -33,7 +33,7 @@ impl Detector {
             let share = self.params[group.0 as usize].grid[weight.share].0;
             let evidence = Evidence { numbers: 1, ..self.evidence(stream, channel, &weight, share, score) };
             return Some(Finding {
-                what: Found::NumberFault,
+                what: FindingKind::NumberFault,
                 channel,
                 group: Some(group),
                 numbers: vec![number],
@@ -102,9 +102,9 @@ impl Detector {
                 continue;
             }
             let (llr, failed) = match e.kind {
-                Kind::Served => ((1.0 - x).ln() - e.ln_served, false),
-                Kind::Failed => (x.ln() - e.ln_fails, true),
-                Kind::Repeated | Kind::GotThrough | Kind::Void => continue,
+                StreamEntryKind::Served => ((1.0 - x).ln() - e.ln_served, false),
+                StreamEntryKind::Failed => (x.ln() - e.ln_fails, true),
+                StreamEntryKind::Repeated | StreamEntryKind::GotThrough | StreamEntryKind::Void => continue,
             };
             let of = by_number.entry(e.number).or_default();
             of.0 += llr;

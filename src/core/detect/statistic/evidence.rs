@@ -2,21 +2,21 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::stream::{Entry, Kind};
+use super::stream::{StreamEntry, StreamEntryKind};
 use crate::core::model::verdict::{Evidence, ReasonCount};
 
 /// Calls that failed and are named.
 const SAMPLES: usize = 3;
 
 /// Counts what entries say, distinct callers throughout.
-pub fn gather<'a>(entries: impl Iterator<Item = &'a Entry>) -> Evidence {
+pub fn gather<'a>(entries: impl Iterator<Item = &'a StreamEntry>) -> Evidence {
     let mut evidence = Evidence::default();
     let mut callers = HashSet::new();
     let mut numbers = HashSet::new();
     let mut reasons: BTreeMap<_, u32> = BTreeMap::new();
     let mut failures = Vec::new();
     for e in entries {
-        let failed = u32::from(e.kind == Kind::Failed);
+        let failed = u32::from(e.kind == StreamEntryKind::Failed);
         if e.kind.is_witness() {
             evidence.since = evidence.since.or(Some(e.started_at));
             if e.is_probe {
@@ -27,13 +27,13 @@ pub fn gather<'a>(entries: impl Iterator<Item = &'a Entry>) -> Evidence {
                 evidence.failing += failed;
             }
         }
-        if e.kind == Kind::Failed {
+        if e.kind == StreamEntryKind::Failed {
             numbers.insert(e.number);
             if let Some(failure) = e.failure {
                 *reasons.entry(failure).or_default() += 1;
             }
         }
-        if matches!(e.kind, Kind::Failed | Kind::Repeated) {
+        if matches!(e.kind, StreamEntryKind::Failed | StreamEntryKind::Repeated) {
             failures.extend(e.resource);
         }
     }

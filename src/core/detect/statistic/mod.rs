@@ -26,20 +26,20 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::ledger::{Change, Sighting};
+use super::ledger::{FirstSeen, OutcomeChange};
 use super::observation::{Probe, ProbeResult};
 use crate::core::model::id::Channel;
-use crate::core::model::reason::{Outcome, Reason, Why};
+use crate::core::model::reason::{IgnoreReason, Outcome, Reason};
 use crate::core::model::roster::{GroupIx, NumberIx, Roster};
 use crate::core::model::time::Time;
 use crate::core::model::verdict::Evidence;
 use params::Params;
 use platform::Platform;
-use rate::Rate;
+use rate::ArrivalRate;
 use silence::{Silence, SilenceParams, Silent};
-use stream::{Entry, Kind, Stream};
+use stream::{Stream, StreamEntry, StreamEntryKind};
 use threshold::Rule;
-use unreached::Soft;
+use unreached::Unreached;
 
 /// How a group's trouble is found.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -65,7 +65,7 @@ impl Detection {
 /// Something that the detector says happened.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Finding {
-    pub what: Found,
+    pub what: FindingKind,
     pub channel: Channel,
     /// The group that is concerned, or that of the number; none when it is the whole account.
     pub group: Option<GroupIx>,
@@ -74,7 +74,7 @@ pub struct Finding {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Found {
+pub enum FindingKind {
     /// Callers are not served, for a reason that a swap would cure: one number.
     NumberFault,
     /// The same for what the group's numbers share.
@@ -94,12 +94,12 @@ pub struct Detector {
     start: Time,
     streams: Vec<[Stream; 2]>,
     group_streams: Vec<[Stream; 2]>,
-    rates: Vec<[Rate; 2]>,
-    group_rates: Vec<[Rate; 2]>,
+    rates: Vec<[ArrivalRate; 2]>,
+    group_rates: Vec<[ArrivalRate; 2]>,
     /// Channels whose calls say nothing of the handler: on the fallback, or about to be.
     is_muted: Vec<[bool; 2]>,
     silence: Silence,
-    soft: Vec<Soft>,
+    soft: Vec<Unreached>,
     platform: Platform,
 }
 
@@ -117,13 +117,13 @@ impl Detector {
             group_rates: vec![Default::default(); groups],
             is_muted: vec![[false; 2]; numbers],
             silence: Silence::new(roster, silence, start),
-            soft: vec![Soft::default(); numbers],
+            soft: vec![Unreached::default(); numbers],
             platform: Platform::default(),
         }
     }
 
     /// A call or message became visible.
-    pub fn sighted(&mut self, roster: &Roster, s: &Sighting) {
+    pub fn sighted(&mut self, roster: &Roster, s: &FirstSeen) {
         // After a restart, what was seen before it comes first.
         self.start = self.start.min(s.at);
         let group = roster.number(s.number).group;
@@ -137,7 +137,7 @@ impl Detector {
     }
 
     /// An inbound outcome is known, or known better. What follows from it.
-    pub fn settled(&mut self, roster: &Roster, change: &Change) -> Vec<Finding> {
+    pub fn settled(&mut self, roster: &Roster, change: &OutcomeChange) -> Vec<Finding> {
         let mut findings = Vec::new();
         let number = change.number;
         if self.is_muted[number.0 as usize][change.channel.index()] {
@@ -147,21 +147,21 @@ impl Detector {
             && let Some(numbers) = self.platform.add(change.at, number)
         {
             findings.push(Finding {
-                what: Found::Outage,
+                what: FindingKind::Outage,
                 channel: change.channel,
                 group: None,
                 numbers,
                 evidence: Evidence::default(),
             });
         }
-        let is_unreached = matches!(change.is, Outcome::Ignored(Why::Busy | Why::NoAnswer));
+        let is_unreached = matches!(change.is, Outcome::Ignored(IgnoreReason::Busy | IgnoreReason::NoAnswer));
         if change.channel == Channel::Voice
             && change.was.is_none()
             && (is_unreached || change.is == Outcome::Ok)
             && self.soft[number.0 as usize].add(is_unreached, change.at, self.start)
         {
             findings.push(Finding {
-                what: Found::Unreached,
+                what: FindingKind::Unreached,
                 channel: change.channel,
                 group: Some(roster.number(number).group),
                 numbers: vec![number],
@@ -200,8 +200,8 @@ impl Detector {
         if self.is_muted[number.0 as usize][channel.index()] || !params.is_on {
             return;
         }
-        let mut entry = Entry::new(probe.started_at, probe.entry, number, probe.origin);
-        entry.kind = if failure.is_some() { Kind::Failed } else { Kind::Served };
+        let mut entry = StreamEntry::new(probe.started_at, probe.entry, number, probe.origin);
+        entry.kind = if failure.is_some() { StreamEntryKind::Failed } else { StreamEntryKind::Served };
         entry.failure = failure;
         entry.is_probe = true;
         entry.believe(params.probe_fails);
@@ -216,15 +216,15 @@ impl Detector {
     }
 
     /// Takes in what a call says of the handler; nothing, if it was revised so.
-    fn take(&mut self, roster: &Roster, change: &Change, says: Option<bool>) {
+    fn take(&mut self, roster: &Roster, change: &OutcomeChange, says: Option<bool>) {
         let (number, channel) = (change.number, change.channel);
         let group = roster.number(number).group;
         let params = &self.params[group.0 as usize];
         let stream = &mut self.streams[number.0 as usize][channel.index()];
         let group_stream = &mut self.group_streams[group.0 as usize][channel.index()];
-        let mut entry = Entry::new(change.started_at, Some(change.entry), number, change.party.hash);
+        let mut entry = StreamEntry::new(change.started_at, Some(change.entry), number, change.party.hash);
         match (says, change.is) {
-            (None, _) => entry.kind = Kind::Void,
+            (None, _) => entry.kind = StreamEntryKind::Void,
             (Some(true), Outcome::Failed(reason)) => entry.failure = Some((reason, change.code)),
             (Some(_), _) => {}
         }
@@ -310,7 +310,7 @@ impl Detector {
                 Silent::Group(g) => (g, roster.group(g).numbers.clone()),
             };
             Finding {
-                what: Found::Silence,
+                what: FindingKind::Silence,
                 channel: Channel::Voice,
                 group: Some(group),
                 numbers,

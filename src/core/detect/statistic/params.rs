@@ -12,13 +12,13 @@ use serde::{Deserialize, Serialize};
 /// evidence arrives in steps of three to four nats makes the true rate more than ten times lower,
 /// which `simulate` measures for the configuration in force.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Budget {
+pub struct FalseAlarmBudget {
     pub number_days: f64,
 }
 
-impl Budget {
+impl FalseAlarmBudget {
     /// A company with 2,000 numbers has one false rollback in five days, which a person undoes.
-    pub const DEFAULT: Budget = Budget { number_days: 10_000.0 };
+    pub const DEFAULT: FalseAlarmBudget = FalseAlarmBudget { number_days: 10_000.0 };
     pub const LEAST: f64 = 100.0;
     pub const MOST: f64 = 10_000_000.0;
 
@@ -33,17 +33,17 @@ impl Budget {
     }
 }
 
-impl std::fmt::Display for Budget {
+impl std::fmt::Display for FalseAlarmBudget {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "1 false rollback per {} number-days", self.number_days)
     }
 }
 
-impl std::str::FromStr for Budget {
+impl std::str::FromStr for FalseAlarmBudget {
     type Err = String;
 
     /// `1 false rollback per 10000 number-days`.
-    fn from_str(text: &str) -> Result<Budget, String> {
+    fn from_str(text: &str) -> Result<FalseAlarmBudget, String> {
         let words: Vec<&str> = text.split_whitespace().collect();
         let number = |w: &str| w.replace(['_', ','], "").parse::<f64>().ok().filter(|n| n.is_finite() && *n > 0.0);
         let days = match words.as_slice() {
@@ -53,11 +53,13 @@ impl std::str::FromStr for Budget {
             _ => None,
         };
         match days {
-            Some(days) if (Budget::LEAST..=Budget::MOST).contains(&days) => Ok(Budget { number_days: days }),
+            Some(days) if (FalseAlarmBudget::LEAST..=FalseAlarmBudget::MOST).contains(&days) => {
+                Ok(FalseAlarmBudget { number_days: days })
+            }
             Some(_) => Err(format!(
                 "must be between 1 false rollback per {} and per {} number-days",
-                Budget::LEAST,
-                Budget::MOST
+                FalseAlarmBudget::LEAST,
+                FalseAlarmBudget::MOST
             )),
             None => Err("write it as \"1 false rollback per 10000 number-days\"".to_owned()),
         }
@@ -73,7 +75,7 @@ pub type Grid = [(f64, f64); 4];
 pub struct Params {
     /// Off: only the user's own thresholds roll back.
     pub is_on: bool,
-    pub budget: Budget,
+    pub budget: FalseAlarmBudget,
     /// Honest failure rate expected of a number before it has callers: beta prior, failures and
     /// successes as if seen. Mean 2.3 %: numbers honestly fail 0.5 to 5 % of their callers.
     pub prior: (f64, f64),
@@ -123,7 +125,7 @@ impl Default for Params {
     fn default() -> Params {
         Params {
             is_on: true,
-            budget: Budget::DEFAULT,
+            budget: FalseAlarmBudget::DEFAULT,
             prior: (1.0, 42.0),
             floor: 0.010,
             cap: 0.060,

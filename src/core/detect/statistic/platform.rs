@@ -5,7 +5,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
-use super::rate::Rate;
+use super::rate::ArrivalRate;
 use crate::core::model::roster::NumberIx;
 use crate::core::model::time::Time;
 
@@ -25,7 +25,7 @@ pub struct Platform {
     broken: VecDeque<(Time, NumberIx)>,
     told_at: Option<Time>,
     /// All calls lately.
-    calls: Rate,
+    calls: ArrivalRate,
 }
 
 impl Platform {

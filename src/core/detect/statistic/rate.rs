@@ -6,12 +6,12 @@ use crate::core::model::time::Time;
 
 /// A count in which what happened a half-life ago counts half.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Rate {
+pub struct ArrivalRate {
     count: f64,
     at: Option<Time>,
 }
 
-impl Rate {
+impl ArrivalRate {
     pub fn add(&mut self, now: Time, half_life: Duration) {
         self.count = self.count(now, half_life) + 1.0;
         self.at = Some(self.at.map_or(now, |at| at.max(now)));
@@ -31,7 +31,7 @@ impl Rate {
     }
 }
 
-impl Rate {
+impl ArrivalRate {
     /// The count as it stood when something last happened.
     pub const fn count_then(&self) -> f64 {
         self.count

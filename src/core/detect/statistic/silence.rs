@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 use crate::core::model::roster::{GroupIx, NumberIx, Roster};
 use crate::core::model::time::Time;
 
-use super::rate::Rate;
+use super::rate::ArrivalRate;
 
 /// What silence is measured with.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -68,7 +68,7 @@ const EVERY: Duration = Duration::from_secs(30);
 /// Something that can fall silent: a number or a group.
 #[derive(Clone, Debug, Default)]
 struct Line {
-    rate: Rate,
+    rate: ArrivalRate,
     calls: u64,
     /// The others' recent calls when it was last heard.
     others: f64,
@@ -95,7 +95,7 @@ pub struct Silence {
     params: SilenceParams,
     start: Time,
     next: Time,
-    total: Rate,
+    total: ArrivalRate,
     calls: u64,
     zones: Vec<TimeZone>,
     /// Calls, as many as there would have been in a lull, by zone.
@@ -120,7 +120,7 @@ impl Silence {
             params,
             start,
             next: start,
-            total: Rate::default(),
+            total: ArrivalRate::default(),
             calls: 0,
             in_lull: vec![0.0; zones.len()],
             zones,

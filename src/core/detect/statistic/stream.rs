@@ -24,7 +24,7 @@ use crate::core::model::time::Time;
 
 /// What a call says, beside the calls before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum StreamEntryKind {
     /// A caller was served.
     Served,
     /// A caller met a curable failure, for the first time in an hour.
@@ -37,23 +37,23 @@ pub enum Kind {
     Void,
 }
 
-impl Kind {
+impl StreamEntryKind {
     /// It comes from a caller of whom nothing was known.
     pub const fn is_witness(self) -> bool {
-        matches!(self, Kind::Served | Kind::Failed)
+        matches!(self, StreamEntryKind::Served | StreamEntryKind::Failed)
     }
 }
 
 /// One call, with what was believed of its number from the calls before it.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Entry {
+pub struct StreamEntry {
     pub started_at: Time,
     /// Absent for a test call whose SID nobody knows.
     pub resource: Option<Resource>,
     pub number: NumberIx,
     /// Keyed hash of the other party.
     pub caller: u64,
-    pub kind: Kind,
+    pub kind: StreamEntryKind,
     /// One of our own test calls or messages.
     pub is_probe: bool,
     pub failure: Option<(Reason, Option<Code>)>,
@@ -61,23 +61,23 @@ pub struct Entry {
     pub ln_fails: f64,
     pub ln_served: f64,
     /// Callers before it.
-    before: Count,
+    before: CallerCount,
 }
 
-impl Entry {
+impl StreamEntry {
     /// An entry whose kind is yet to be read from those before it.
-    pub fn new(started_at: Time, resource: Option<Resource>, number: NumberIx, caller: u64) -> Entry {
-        Entry {
+    pub fn new(started_at: Time, resource: Option<Resource>, number: NumberIx, caller: u64) -> StreamEntry {
+        StreamEntry {
             started_at,
             resource,
             number,
             caller,
-            kind: Kind::Served,
+            kind: StreamEntryKind::Served,
             is_probe: false,
             failure: None,
             ln_fails: 0.0,
             ln_served: 0.0,
-            before: Count::default(),
+            before: CallerCount::default(),
         }
     }
 
@@ -88,11 +88,11 @@ impl Entry {
     }
 
     /// Callers up to and with it.
-    fn after(&self) -> Count {
+    fn after(&self) -> CallerCount {
         let counts = self.kind.is_witness() && !self.is_probe;
-        Count {
+        CallerCount {
             callers: self.before.callers + u32::from(counts),
-            failures: self.before.failures + u32::from(counts && self.kind == Kind::Failed),
+            failures: self.before.failures + u32::from(counts && self.kind == StreamEntryKind::Failed),
         }
     }
 
@@ -103,12 +103,12 @@ impl Entry {
 
 /// Distinct callers, and those of them that failed: what beliefs rest on.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Count {
+pub struct CallerCount {
     pub callers: u32,
     pub failures: u32,
 }
 
-impl Count {
+impl CallerCount {
     /// The failure rate that is to be expected.
     pub fn fails(self, params: &Params) -> f64 {
         let (failures, successes) = params.prior;
@@ -119,7 +119,7 @@ impl Count {
 
 #[derive(Clone, Debug, Default)]
 pub struct Stream {
-    entries: Vec<Entry>,
+    entries: Vec<StreamEntry>,
     /// Entries have been dropped: a fault from the very first call is no longer among them.
     is_full: bool,
     /// Milliseconds from a served call's start until it was in the log, summed, and how many.
@@ -169,12 +169,12 @@ const USUAL: f64 = 0.02;
 const AGE_PRIOR: f64 = 5.0;
 
 impl Stream {
-    pub fn entries(&self) -> &[Entry] {
+    pub fn entries(&self) -> &[StreamEntry] {
         &self.entries
     }
 
     /// Puts an entry in its place, keeping the newest `keep`.
-    pub fn insert(&mut self, entry: Entry, keep: usize) {
+    pub fn insert(&mut self, entry: StreamEntry, keep: usize) {
         let at = self.entries.iter().rposition(|e| e.started_at <= entry.started_at).map_or(0, |i| i + 1);
         self.entries.insert(at, entry);
         // Dropped by halves, so that dropping costs nothing on average.
@@ -188,17 +188,17 @@ impl Stream {
     /// before each later entry goes on from there.
     pub fn forget(&mut self, number: NumberIx) {
         for e in self.entries.iter_mut().filter(|e| e.number == number) {
-            e.kind = Kind::Void;
+            e.kind = StreamEntryKind::Void;
         }
     }
 
     pub fn has_failures(&self) -> bool {
-        self.entries.iter().rev().any(|e| e.kind == Kind::Failed)
+        self.entries.iter().rev().any(|e| e.kind == StreamEntryKind::Failed)
     }
 
     /// All callers so far.
-    pub fn count(&self) -> Count {
-        self.entries.last().map_or_else(Count::default, |e| e.after())
+    pub fn count(&self) -> CallerCount {
+        self.entries.last().map_or_else(CallerCount::default, |e| e.after())
     }
 
     /// Where an entry is, or belongs: mostly near the end, so that is looked at first.
@@ -211,14 +211,14 @@ impl Stream {
                 Ordering::Greater => {}
             }
         }
-        self.entries[..tail].binary_search_by_key(&key, Entry::key)
+        self.entries[..tail].binary_search_by_key(&key, StreamEntry::key)
     }
 
     /// Puts an entry in its place among the others, or in that of the same call. Returns the place.
-    pub fn put(&mut self, entry: Entry, keep: usize) -> usize {
+    pub fn put(&mut self, entry: StreamEntry, keep: usize) -> usize {
         let mut at = match self.find(entry.key()) {
             Ok(at) if entry.resource.is_some() => {
-                self.entries[at] = Entry { before: self.entries[at].before, ..entry };
+                self.entries[at] = StreamEntry { before: self.entries[at].before, ..entry };
                 self.count_from(at);
                 return at;
             }
@@ -229,7 +229,7 @@ impl Stream {
         } else {
             self.entries.first().map(|e| e.before).unwrap_or_default()
         };
-        self.entries.insert(at, Entry { before, ..entry });
+        self.entries.insert(at, StreamEntry { before, ..entry });
         self.count_from(at);
         // Dropped by halves, so that dropping costs nothing on average.
         if self.entries.len() > keep + keep / 2 {
@@ -247,7 +247,7 @@ impl Stream {
     }
 
     /// Takes an entry out, if it is there.
-    pub fn remove(&mut self, entry: &Entry) {
+    pub fn remove(&mut self, entry: &StreamEntry) {
         if let Ok(at) = self.find(entry.key()) {
             let removed = self.entries.remove(at);
             if let Some(next) = self.entries.get_mut(at) {
@@ -274,20 +274,19 @@ impl Stream {
             if let Some(last) = before.last() {
                 e.before = last.after();
             }
-            if e.is_probe || e.kind == Kind::Void {
+            if e.is_probe || e.kind == StreamEntryKind::Void {
                 continue;
             }
             let horizon = e.started_at - params.witness_for;
-            let is_known = before
-                .iter()
-                .rev()
-                .take_while(|b| b.started_at >= horizon)
-                .any(|b| b.caller == e.caller && matches!(b.kind, Kind::Failed | Kind::Repeated));
+            let is_known =
+                before.iter().rev().take_while(|b| b.started_at >= horizon).any(|b| {
+                    b.caller == e.caller && matches!(b.kind, StreamEntryKind::Failed | StreamEntryKind::Repeated)
+                });
             e.kind = match (is_known, e.failure.is_some()) {
-                (false, false) => Kind::Served,
-                (false, true) => Kind::Failed,
-                (true, true) => Kind::Repeated,
-                (true, false) => Kind::GotThrough,
+                (false, false) => StreamEntryKind::Served,
+                (false, true) => StreamEntryKind::Failed,
+                (true, true) => StreamEntryKind::Repeated,
+                (true, false) => StreamEntryKind::GotThrough,
             };
             e.believe(e.before.fails(params));
         }
@@ -295,9 +294,11 @@ impl Stream {
 
     /// Takes back what the last successful probe of a number from one origin said.
     pub fn void_success_of_probe(&mut self, number: NumberIx, origin: u64) {
-        let is_it = |e: &&mut Entry| e.is_probe && e.number == number && e.caller == origin && e.kind == Kind::Served;
+        let is_it = |e: &&mut StreamEntry| {
+            e.is_probe && e.number == number && e.caller == origin && e.kind == StreamEntryKind::Served
+        };
         if let Some(e) = self.entries.iter_mut().rev().find(is_it) {
-            e.kind = Kind::Void;
+            e.kind = StreamEntryKind::Void;
         }
     }
 
@@ -331,14 +332,14 @@ impl Stream {
                     continue;
                 }
                 match e.kind {
-                    Kind::Served => llr += ln_not_x - e.ln_served,
-                    Kind::Failed => llr += ln_x - e.ln_fails,
-                    Kind::GotThrough if *x >= w.redial_fails => {
+                    StreamEntryKind::Served => llr += ln_not_x - e.ln_served,
+                    StreamEntryKind::Failed => llr += ln_x - e.ln_fails,
+                    StreamEntryKind::GotThrough if *x >= w.redial_fails => {
                         llr += ln_not_x - ln_redial_served;
                         continue;
                     }
                     // It says nothing, and a fault does not begin with it.
-                    Kind::GotThrough | Kind::Repeated | Kind::Void => continue,
+                    StreamEntryKind::GotThrough | StreamEntryKind::Repeated | StreamEntryKind::Void => continue,
                 }
                 if llr < NEGLIGIBLE {
                     reached_the_first = false;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::core::detect::ledger::Change;
+use crate::core::detect::ledger::OutcomeChange;
 use crate::core::model::code::Code;
 use crate::core::model::id::Channel;
 use crate::core::model::id::Resource;
@@ -86,7 +86,7 @@ struct Entry {
 
 impl Window {
     /// Takes in a settled or revised outcome, and drops what is older than `keep`.
-    pub fn apply(&mut self, change: &Change, keep: Duration) {
+    pub fn apply(&mut self, change: &OutcomeChange, keep: Duration) {
         let before = change.at - keep;
         while self.entries.front().is_some_and(|e| e.started_at < before) {
             self.entries.pop_front();
@@ -158,17 +158,17 @@ impl Window {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::detect::observation::Party;
+    use crate::core::detect::observation::RemoteParty;
     use crate::core::model::id::CallSid;
-    use crate::core::model::reason::Why;
+    use crate::core::model::reason::IgnoreReason;
     use crate::core::model::roster::NumberIx;
 
-    fn change(call: u128, caller: u64, at: i64, was: Option<Outcome>, is: Outcome) -> Change {
-        Change {
+    fn change(call: u128, caller: u64, at: i64, was: Option<Outcome>, is: Outcome) -> OutcomeChange {
+        OutcomeChange {
             entry: Resource::Call(CallSid::from_u128(call)),
             number: NumberIx(0),
             channel: Channel::Voice,
-            party: Party { hash: caller, last_two: None, is_prober: false },
+            party: RemoteParty { hash: caller, last_two: None, is_prober: false },
             is_inbound: true,
             started_at: Time::from_secs(at),
             at: Time::from_secs(at + 30),
@@ -212,7 +212,7 @@ mod tests {
         w.apply(&change(1, 1, 1, None, Outcome::Ok), KEEP);
         w.apply(&change(1, 1, 1, Some(Outcome::Ok), BROKEN), KEEP);
         assert_eq!((curable(&w, 9, 99).callers, curable(&w, 9, 99).failing), (1, 1));
-        w.apply(&change(1, 1, 1, Some(BROKEN), Outcome::Ignored(Why::Busy)), KEEP);
+        w.apply(&change(1, 1, 1, Some(BROKEN), Outcome::Ignored(IgnoreReason::Busy)), KEEP);
         assert_eq!(curable(&w, 9, 99).callers, 0);
     }
 

@@ -18,20 +18,20 @@ const FAULT: f64 = 0.95;
 
 /// One number's calls that reached somebody or nobody.
 #[derive(Clone, Copy, Debug)]
-pub struct Soft {
+pub struct Unreached {
     calls: f64,
     unreached: f64,
     statistic: f64,
     is_told: bool,
 }
 
-impl Default for Soft {
-    fn default() -> Soft {
-        Soft { calls: 0.0, unreached: 0.0, statistic: 1.0, is_told: false }
+impl Default for Unreached {
+    fn default() -> Unreached {
+        Unreached { calls: 0.0, unreached: 0.0, statistic: 1.0, is_told: false }
     }
 }
 
-impl Soft {
+impl Unreached {
     /// Takes in a call. True if a person should be told, once.
     pub fn add(&mut self, is_unreached: bool, now: Time, start: Time) -> bool {
         let (failures, calls) = PRIOR;

@@ -1,43 +1,47 @@
 //! What there is to say when a rollback or a restore has ended, well or not.
 
-use super::{News, Story};
+use super::{Incident, Incidents};
 use crate::core::model::decision::DecisionId;
 use crate::core::model::id::E164;
-use crate::core::model::order::{By, End, Lapse};
+use crate::core::model::order::{By, CloseReason, OrderResult};
 use crate::core::model::time::Time;
-use crate::core::notice::{Kind, Notice, Severity, Standing, Step};
+use crate::core::notice::{Notice, NoticeKind, NoticeStatus, Severity, Step};
 
-impl News {
+impl Incidents {
     /// What there is to say of a rollback whose swaps have ended, or take too long.
     pub(super) fn rollback(&self, at: Time, id: DecisionId) -> Option<Notice> {
         let story = self.stories.get(&id)?;
         let order = story.order.as_ref()?;
         let (group, channel) = (&order.group, order.channel);
-        let bad: Vec<(E164, End, &str)> =
+        let bad: Vec<(E164, OrderResult, &str)> =
             story.ended.iter().filter(|(_, (e, _))| !e.is_as_asked()).map(|(n, (e, d))| (*n, *e, d.as_str())).collect();
         let good: Vec<E164> = story.on_fallback().collect();
         let is_open = order.numbers.iter().any(|n| !story.ended.contains_key(n));
         let (kind, title, about) = if let Some((_, end, _)) = bad.first() {
             let numbers: Vec<E164> = bad.iter().map(|(n, ..)| *n).collect();
             let what = match end {
-                End::Unproven => "Rollback UNPROVEN",
-                End::Superseded => "Rollback given up, somebody else changed the number",
-                End::Failed | End::Refused | End::Written | End::Proven | End::Restored => "Rollback FAILED",
+                OrderResult::Unproven => "Rollback UNPROVEN",
+                OrderResult::Superseded => "Rollback given up, somebody else changed the number",
+                OrderResult::Failed
+                | OrderResult::Refused
+                | OrderResult::Written
+                | OrderResult::Proven
+                | OrderResult::Restored => "Rollback FAILED",
             };
-            (Kind::Unproven, format!("{what}: {}", self.maker.name(group, channel, &numbers)), numbers)
+            (NoticeKind::Unproven, format!("{what}: {}", self.maker.name(group, channel, &numbers)), numbers)
         } else if is_open {
             (
-                Kind::Underway,
+                NoticeKind::Underway,
                 format!("Rollback takes long: {}", self.maker.name(group, channel, &order.numbers)),
                 order.numbers.clone(),
             )
         } else {
-            let is_proven = story.ended.values().all(|(e, _)| *e == End::Proven);
+            let is_proven = story.ended.values().all(|(e, _)| *e == OrderResult::Proven);
             let what = if is_proven { "Rolled back and proven" } else { "Rolled back" };
-            (Kind::RolledBack, format!("{what}: {}", self.maker.name(group, channel, &good)), good.clone())
+            (NoticeKind::RolledBack, format!("{what}: {}", self.maker.name(group, channel, &good)), good.clone())
         };
         let by_person = matches!(order.by, By::Operator(_));
-        let severity = if by_person && kind == Kind::RolledBack { Severity::Info } else { Severity::Critical };
+        let severity = if by_person && kind == NoticeKind::RolledBack { Severity::Info } else { Severity::Critical };
         let blank = self.maker.blank(at, story.key(id), kind, severity, title);
         let mut notice = match &story.decision {
             Some(decision) => self.maker.evidence(blank, decision, &about),
@@ -47,7 +51,7 @@ impl News {
             notice.cause = Some(format!("{} asked for it: {}", author.name, author.reason));
         }
         let counts = format!("{} of {} numbers", good.len(), order.numbers.len());
-        let mut did = vec![if kind == Kind::RolledBack {
+        let mut did = vec![if kind == NoticeKind::RolledBack {
             format!("{id}: swapped {counts} to the fallback")
         } else {
             format!("{id}: {counts} are known to be on the fallback")
@@ -58,12 +62,12 @@ impl News {
         }
         notice.did = did.join("\n");
         notice.proof = Some(proof(story));
-        notice.next = if kind == Kind::RolledBack {
+        notice.next = if kind == NoticeKind::RolledBack {
             self.maker.after_rollback(story.decision.as_ref(), group, channel, &good)
         } else {
             self.maker.by_hand(group, channel, &about)
         };
-        if kind != Kind::RolledBack && !good.is_empty() {
+        if kind != NoticeKind::RolledBack && !good.is_empty() {
             notice.next.extend(self.maker.after_rollback(story.decision.as_ref(), group, channel, &good));
         }
         Some(notice)
@@ -73,19 +77,19 @@ impl News {
     pub(super) fn restore_ended(&mut self, at: Time, id: DecisionId, left: Option<&[E164]>) -> Vec<Notice> {
         let Some(story) = self.stories.get(&id) else { return Vec::new() };
         let Some(order) = story.order.clone() else { return Vec::new() };
-        let bad: Vec<(E164, End, &str)> =
+        let bad: Vec<(E164, OrderResult, &str)> =
             story.ended.iter().filter(|(_, (e, _))| !e.is_as_asked()).map(|(n, (e, d))| (*n, *e, d.as_str())).collect();
         let done: Vec<E164> = story.ended.iter().filter(|(_, (e, _))| e.is_as_asked()).map(|(n, _)| *n).collect();
         let is_good = bad.is_empty() && left.is_none();
         let whose = self.maker.name(&order.group, order.channel, &order.numbers);
         let (kind, severity, title) = if is_good {
-            (Kind::Restored, Severity::Info, format!("Restored: {whose}"))
+            (NoticeKind::Restored, Severity::Info, format!("Restored: {whose}"))
         } else {
-            (Kind::RestoreFailed, Severity::Critical, format!("Restore not finished: {whose}"))
+            (NoticeKind::RestoreFailed, Severity::Critical, format!("Restore not finished: {whose}"))
         };
         let blank = self.maker.blank(at, id.to_string(), kind, severity, title);
         let mut notice = self.maker.whose(blank, &order.group, order.channel, &order.numbers);
-        notice.standing = Standing::Once;
+        notice.standing = NoticeStatus::Once;
         notice.decision = Some(id);
         notice.since = Some(notice.at.clone());
         if let By::Operator(author) = &order.by {
@@ -94,7 +98,7 @@ impl News {
         let mut did = vec![format!("{id}: put {} of {} numbers back", done.len(), order.numbers.len())];
         did.extend(bad.iter().take(3).map(|(n, e, detail)| format!("{n} {}: {detail}", e.label())));
         if let Some(left) = left {
-            did.push(format!("{} stay on the fallback: {}", left.len(), Lapse::Relapsed.text()));
+            did.push(format!("{} stay on the fallback: {}", left.len(), CloseReason::Relapsed.text()));
         }
         notice.did = did.join("\n");
         let which = self.maker.selection(&order.group, order.channel, &order.numbers);
@@ -111,19 +115,21 @@ impl News {
     }
 }
 
-fn proof(story: &Story) -> String {
+fn proof(story: &Incident) -> String {
     let mut lines = Vec::new();
     let ends = story.ended.values().map(|(e, _)| *e);
     let total = story.ended.len();
     for (end, n) in count(ends) {
         let text = match end {
-            End::Proven => "yes: the number was read back, and a test call was answered by the fallback",
-            End::Written => "in part: read back, the fallback is the effective handler; no test call has heard it",
-            End::Unproven => "NO: Twilio took the write, and yet the fallback is not known to answer",
-            End::Failed => "NO: nothing was written",
-            End::Refused => "NO: it was not tried",
-            End::Superseded => "NO: somebody else changed the number",
-            End::Restored => "no: on its own handler",
+            OrderResult::Proven => "yes: the number was read back, and a test call was answered by the fallback",
+            OrderResult::Written => {
+                "in part: read back, the fallback is the effective handler; no test call has heard it"
+            }
+            OrderResult::Unproven => "NO: Twilio took the write, and yet the fallback is not known to answer",
+            OrderResult::Failed => "NO: nothing was written",
+            OrderResult::Refused => "NO: it was not tried",
+            OrderResult::Superseded => "NO: somebody else changed the number",
+            OrderResult::Restored => "no: on its own handler",
         };
         lines.push(if n == total { text.to_owned() } else { format!("{n} of {total}: {text}") });
     }

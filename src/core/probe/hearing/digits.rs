@@ -6,7 +6,7 @@
 use std::fmt;
 
 use super::window::{Outline, Spectra};
-use super::{Kind, RATE, Span};
+use super::{RATE, SoundKind, Span};
 
 /// 30 ms: two windows fit between the digits of the fastest sender.
 const WINDOW: usize = 240;
@@ -54,7 +54,7 @@ impl fmt::Debug for Digit {
 }
 
 /// The digits of a channel.
-pub fn find(signal: &[f32]) -> Vec<(Kind, Span)> {
+pub fn find(signal: &[f32]) -> Vec<(SoundKind, Span)> {
     let mut spectra = Spectra::new(WINDOW, 0);
     let mut found = Vec::new();
     // Windows that agree on a digit: number and power.
@@ -79,7 +79,7 @@ pub fn find(signal: &[f32]) -> Vec<(Kind, Span)> {
 
 /// The stretches of a row in which the digit was held: where its power falls to a quarter and less, the
 /// window is more than half out of it, and what follows is the same key pressed again.
-fn spans(digit: Digit, row: &[(usize, f32)]) -> Vec<(Kind, Span)> {
+fn spans(digit: Digit, row: &[(usize, f32)]) -> Vec<(SoundKind, Span)> {
     let full = row.iter().map(|w| w.1).fold(0.0, f32::max);
     let loud: Vec<usize> = row.iter().filter(|w| w.1 >= 0.25 * full).map(|w| w.0).collect();
     loud.chunk_by(|a, b| b - a <= 2)
@@ -88,7 +88,7 @@ fn spans(digit: Digit, row: &[(usize, f32)]) -> Vec<(Kind, Span)> {
             // The middles of the first and the last window are its ends.
             let half = WINDOW / 2;
             let span = Span { from: (held[0] * HOP + half) as u32, to: (held[held.len() - 1] * HOP + half + 1) as u32 };
-            (Kind::Digit(digit), span)
+            (SoundKind::Digit(digit), span)
         })
         .collect()
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::tones::{E180, SPECIAL, SPECIAL_OFF};
-use super::{Digit, Heard, Kind};
+use super::{Digit, Heard, SoundKind};
 
 /// Speech is present from here on: a word or two.
 const LEAST_SPEECH: Duration = Duration::from_millis(500);
@@ -159,13 +159,15 @@ impl Heard {
                 let digits = self.digits(c);
                 digits.windows(wanted.len()).any(|w| w == wanted.as_slice())
             }),
-            Marker::Tone(wanted) => self.has(|k| matches!(k, Kind::Tone(hz) if (hz - f32::from(*wanted)).abs() <= OFF)),
+            Marker::Tone(wanted) => {
+                self.has(|k| matches!(k, SoundKind::Tone(hz) if (hz - f32::from(*wanted)).abs() <= OFF))
+            }
         }
     }
 
     fn has_any_marker(&self) -> bool {
         let is_low = |hz: f32| (E180[0] - OFF..=E180[1] + OFF).contains(&hz);
-        self.has(|k| matches!(k, Kind::Digit(_)) || matches!(k, Kind::Tone(hz) if !is_low(hz)))
+        self.has(|k| matches!(k, SoundKind::Digit(_)) || matches!(k, SoundKind::Tone(hz) if !is_low(hz)))
     }
 }
 
@@ -176,20 +178,20 @@ pub fn judge(heard: &Heard, expected: &Expectation) -> Result<(), HeardFault> {
         Some(least) if heard.duration < least => Err(HeardFault::TooShort),
         Some(_) | None => Ok(()),
     };
-    let network = if heard.has(|k| k == Kind::SpecialInformation) {
+    let network = if heard.has(|k| k == SoundKind::SpecialInformation) {
         Some(HeardFault::NotInService)
     } else if speaks {
         None
-    } else if heard.has(|k| k == Kind::Busy) {
+    } else if heard.has(|k| k == SoundKind::Busy) {
         Some(HeardFault::BusyTone)
-    } else if heard.has(|k| k == Kind::Reorder) {
+    } else if heard.has(|k| k == SoundKind::Reorder) {
         Some(HeardFault::ReorderTone)
-    } else if heard.has(|k| k == Kind::Ringback) {
+    } else if heard.has(|k| k == SoundKind::Ringback) {
         Some(HeardFault::RingbackOnly)
     } else {
         None
     };
-    let is_silent = !heard.has(|k| k != Kind::Silence);
+    let is_silent = !heard.has(|k| k != SoundKind::Silence);
     if let Some(marker) = &expected.marker {
         if !heard.has_marker(marker) {
             let absent = if heard.has_any_marker() {

@@ -110,7 +110,7 @@ pub struct Heard {
 /// A sound, on one channel.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sound {
-    pub kind: Kind,
+    pub kind: SoundKind,
     /// From 0.
     pub channel: usize,
     pub span: Span,
@@ -118,7 +118,7 @@ pub struct Sound {
 
 /// Kinds of sound.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Kind {
+pub enum SoundKind {
     /// Nothing, or a hiss, for at least a second.
     Silence,
     Ringback,
@@ -133,17 +133,17 @@ pub enum Kind {
     Speech,
 }
 
-impl Kind {
+impl SoundKind {
     pub const fn label(self) -> &'static str {
         match self {
-            Kind::Silence => "silence",
-            Kind::Ringback => "ringback",
-            Kind::Busy => "busy",
-            Kind::Reorder => "reorder",
-            Kind::SpecialInformation => "special_information",
-            Kind::Digit(_) => "digit",
-            Kind::Tone(_) => "tone",
-            Kind::Speech => "speech",
+            SoundKind::Silence => "silence",
+            SoundKind::Ringback => "ringback",
+            SoundKind::Busy => "busy",
+            SoundKind::Reorder => "reorder",
+            SoundKind::SpecialInformation => "special_information",
+            SoundKind::Digit(_) => "digit",
+            SoundKind::Tone(_) => "tone",
+            SoundKind::Speech => "speech",
         }
     }
 }
@@ -168,7 +168,7 @@ impl Span {
 
 impl Heard {
     /// Whether there is a sound of this kind.
-    fn has(&self, is: impl Fn(Kind) -> bool) -> bool {
+    fn has(&self, is: impl Fn(SoundKind) -> bool) -> bool {
         self.sounds.iter().any(|s| is(s.kind))
     }
 
@@ -177,7 +177,7 @@ impl Heard {
         let of = |channel| {
             self.sounds
                 .iter()
-                .filter(|s| s.channel == channel && s.kind == Kind::Speech)
+                .filter(|s| s.channel == channel && s.kind == SoundKind::Speech)
                 .map(|s| s.span.duration())
                 .sum()
         };
@@ -187,15 +187,15 @@ impl Heard {
     /// The digits of a channel, in their order.
     pub fn digits(&self, channel: usize) -> Vec<Digit> {
         let digit = |s: &Sound| match s.kind {
-            Kind::Digit(digit) if s.channel == channel => Some(digit),
-            Kind::Digit(_)
-            | Kind::Silence
-            | Kind::Ringback
-            | Kind::Busy
-            | Kind::Reorder
-            | Kind::SpecialInformation
-            | Kind::Tone(_)
-            | Kind::Speech => None,
+            SoundKind::Digit(digit) if s.channel == channel => Some(digit),
+            SoundKind::Digit(_)
+            | SoundKind::Silence
+            | SoundKind::Ringback
+            | SoundKind::Busy
+            | SoundKind::Reorder
+            | SoundKind::SpecialInformation
+            | SoundKind::Tone(_)
+            | SoundKind::Speech => None,
         };
         self.sounds.iter().filter_map(digit).collect()
     }
@@ -220,14 +220,14 @@ pub fn listen(recording: &Recording) -> Heard {
 }
 
 /// What lies between the sounds, given in the order of their beginnings.
-fn silences(length: u32, sounds: &[(Kind, Span)]) -> Vec<(Kind, Span)> {
+fn silences(length: u32, sounds: &[(SoundKind, Span)]) -> Vec<(SoundKind, Span)> {
     let end = Span { from: length, to: length };
     let mut at = 0;
     let mut found = Vec::new();
     for span in sounds.iter().map(|(_, span)| *span).chain([end]) {
         let gap = Span { from: at, to: span.from };
         if gap.samples() >= SHORTEST_SILENCE {
-            found.push((Kind::Silence, gap));
+            found.push((SoundKind::Silence, gap));
         }
         at = at.max(span.to);
     }

@@ -5,7 +5,7 @@
 //! a voice never does, for longer than a moment. Whispering has no pitch and is not found.
 
 use super::window::Spectra;
-use super::{Kind, QUIETEST, RATE, Span};
+use super::{QUIETEST, RATE, SoundKind, Span};
 
 /// 50 ms: some periods of the lowest voice.
 const WINDOW: usize = 400;
@@ -35,7 +35,7 @@ const UTTERANCE: usize = 12;
 const MARGIN: u32 = RATE / 16;
 
 /// The speech of a channel, beside what was `found` there already.
-pub fn find(signal: &[f32], found: &[(Kind, Span)]) -> Vec<(Kind, Span)> {
+pub fn find(signal: &[f32], found: &[(SoundKind, Span)]) -> Vec<(SoundKind, Span)> {
     let mut stretches: Vec<(usize, Span)> = Vec::new();
     let mut row: Vec<(usize, f32)> = Vec::new();
     for (nth, pitch) in pitches(signal).into_iter().enumerate() {
@@ -56,7 +56,7 @@ pub fn find(signal: &[f32], found: &[(Kind, Span)]) -> Vec<(Kind, Span)> {
     stretches
         .chunk_by(|a, b| b.1.from.saturating_sub(a.1.to) <= PAUSE)
         .filter(|words| words.iter().map(|w| w.0).sum::<usize>() >= UTTERANCE)
-        .map(|words| (Kind::Speech, Span { from: words[0].1.from, to: words[words.len() - 1].1.to }))
+        .map(|words| (SoundKind::Speech, Span { from: words[0].1.from, to: words[words.len() - 1].1.to }))
         .collect()
 }
 

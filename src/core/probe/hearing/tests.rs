@@ -30,9 +30,9 @@ fn marker(text: &str) -> Expectation {
     Expectation { marker: Some(text.parse().unwrap()), ..Expectation::default() }
 }
 
-fn heard_as(sounds: &[(Kind, u32)]) -> Heard {
+fn heard_as(sounds: &[(SoundKind, u32)]) -> Heard {
     let mut at = 0;
-    let sound = |(kind, ms): &(Kind, u32)| {
+    let sound = |(kind, ms): &(SoundKind, u32)| {
         let span = Span { from: at, to: at + ms * 8 };
         at = span.to;
         Sound { kind: *kind, channel: 0, span }
@@ -46,9 +46,9 @@ fn a_digit_is_heard_on_whichever_channel_with_its_place() {
     for (channel, channels) in [(0, vec![five()]), (0, vec![five(), vec![0; 16_000]]), (1, vec![vec![0; 9000], five()])]
     {
         let heard = heard(channels);
-        let digits: Vec<&Sound> = heard.sounds.iter().filter(|s| matches!(s.kind, Kind::Digit(_))).collect();
+        let digits: Vec<&Sound> = heard.sounds.iter().filter(|s| matches!(s.kind, SoundKind::Digit(_))).collect();
         assert_eq!(digits.len(), 1);
-        assert_eq!((digits[0].kind, digits[0].channel), (Kind::Digit(Digit::from_char('5').unwrap()), channel));
+        assert_eq!((digits[0].kind, digits[0].channel), (SoundKind::Digit(Digit::from_char('5').unwrap()), channel));
         let span = digits[0].span;
         assert!(span.from.abs_diff(2400) < 160 && span.to.abs_diff(3200) < 160, "{span:?}");
         assert_eq!(judge(&heard, &marker("dtmf:5")), Ok(()));
@@ -94,9 +94,10 @@ fn silence_is_dead_air_only_if_sound_was_wanted() {
 #[test]
 fn what_explains_most_is_the_reason() {
     use HeardFault::*;
-    let speech = (Kind::Speech, 3000);
-    let five = (Kind::Digit(Digit::from_char('5').unwrap()), 100);
-    let (busy, ringing, special) = ((Kind::Busy, 3000), (Kind::Ringback, 2000), (Kind::SpecialInformation, 1000));
+    let speech = (SoundKind::Speech, 3000);
+    let five = (SoundKind::Digit(Digit::from_char('5').unwrap()), 100);
+    let (busy, ringing, special) =
+        ((SoundKind::Busy, 3000), (SoundKind::Ringback, 2000), (SoundKind::SpecialInformation, 1000));
     let speaks = Expectation { speech: true, ..Expectation::default() };
     let both = Expectation { speech: true, ..marker("dtmf:5") };
     for (sounds, expected, verdict) in [
@@ -106,18 +107,18 @@ fn what_explains_most_is_the_reason() {
         (&[special, speech], &speaks, Err(NotInService)),
         (&[busy], &speaks, Err(BusyTone)),
         (&[ringing, busy], &speaks, Err(BusyTone)),
-        (&[(Kind::Reorder, 3000)], &speaks, Err(ReorderTone)),
+        (&[(SoundKind::Reorder, 3000)], &speaks, Err(ReorderTone)),
         (&[ringing], &speaks, Err(RingbackOnly)),
         (&[ringing], &Expectation::default(), Err(RingbackOnly)),
-        (&[(Kind::Tone(1100.0), 800)], &speaks, Err(NoSpeech)),
-        (&[(Kind::Speech, 300)], &speaks, Err(NoSpeech)),
+        (&[(SoundKind::Tone(1100.0), 800)], &speaks, Err(NoSpeech)),
+        (&[(SoundKind::Speech, 300)], &speaks, Err(NoSpeech)),
         (&[five, speech], &both, Ok(())),
         (&[five], &both, Err(NoSpeech)),
         (&[speech], &both, Err(NoMarker)),
-        (&[(Kind::Tone(1100.0), 800), speech], &both, Err(WrongMarker)),
+        (&[(SoundKind::Tone(1100.0), 800), speech], &both, Err(WrongMarker)),
         (&[special, speech], &both, Err(NotInService)),
         (&[five, special, speech], &marker("dtmf:5"), Ok(())),
-        (&[(Kind::Silence, 9000)], &both, Err(DeadAir)),
+        (&[(SoundKind::Silence, 9000)], &both, Err(DeadAir)),
         (&[], &both, Err(DeadAir)),
     ] {
         assert_eq!(judge(&heard_as(sounds), expected), verdict, "{sounds:?} for {expected:?}");

@@ -9,7 +9,7 @@
 //! 440+480, busy and reorder 480+620); BT SIN 350 for the United Kingdom (ringing 400+450).
 
 use super::window::{Outline, Spectra};
-use super::{Kind, QUIETEST, RATE, Span};
+use super::{QUIETEST, RATE, SoundKind, Span};
 
 /// 100 ms: 440 and 480 Hz are two peaks then, and a pause of reorder (250 ms) is still one.
 const WINDOW: usize = 800;
@@ -101,16 +101,16 @@ struct Burst {
 }
 
 /// The tones of a channel.
-pub fn find(signal: &[f32]) -> Vec<(Kind, Span)> {
+pub fn find(signal: &[f32]) -> Vec<(SoundKind, Span)> {
     let bursts = bursts(signal);
     let end = signal.len() as u32;
     let mut found = special(&bursts);
     let of =
         |is: &dyn Fn(Label) -> bool| -> Vec<Span> { bursts.iter().filter(|b| is(b.label)).map(|b| b.span).collect() };
-    found.extend(of(&|l| l == Label::Ringing).into_iter().map(|span| (Kind::Ringback, span)));
+    found.extend(of(&|l| l == Label::Ringing).into_iter().map(|span| (SoundKind::Ringback, span)));
     // Dial tone: what a line gives that expects digits. Nobody answered there either, but it is steady.
     found.extend(
-        of(&|l| l == Label::Dial).into_iter().filter(|s| s.samples() >= STEADY).map(|s| (Kind::Tone(440.0), s)),
+        of(&|l| l == Label::Dial).into_iter().filter(|s| s.samples() >= STEADY).map(|s| (SoundKind::Tone(440.0), s)),
     );
     found.extend(busy(&of(&|l| l == Label::Busy), 2));
     let low = of(&|l| matches!(l, Label::Single(hz) if (E180[0] - OFF..=E180[1] + OFF).contains(&hz)));
@@ -122,7 +122,7 @@ pub fn find(signal: &[f32]) -> Vec<(Kind, Span)> {
         let is_last = i + 1 == low.len();
         let long = (RINGING_BURST[0]..=RINGING_BURST[1]).contains(&span.samples());
         if long && (is_last || pause >= RINGING_PAUSE) && !covers(&low_found, *span) {
-            low_found.push((Kind::Ringback, *span));
+            low_found.push((SoundKind::Ringback, *span));
         }
     }
     found.extend(low_found);
@@ -131,18 +131,18 @@ pub fn find(signal: &[f32]) -> Vec<(Kind, Span)> {
             && burst.span.samples() >= if hz < VOICED { STEADY_VOICED } else { STEADY }
             && !covers(&found, burst.span)
         {
-            found.push((Kind::Tone(hz), burst.span));
+            found.push((SoundKind::Tone(hz), burst.span));
         }
     }
     found
 }
 
-fn covers(found: &[(Kind, Span)], span: Span) -> bool {
+fn covers(found: &[(SoundKind, Span)], span: Span) -> bool {
     found.iter().any(|(_, f)| f.from <= span.from && span.to <= f.to)
 }
 
 /// Bursts in a row with the cycle of busy or reorder, so many at the least.
-fn busy(bursts: &[Span], least: usize) -> Vec<(Kind, Span)> {
+fn busy(bursts: &[Span], least: usize) -> Vec<(SoundKind, Span)> {
     let short: Vec<Span> =
         bursts.iter().copied().filter(|s| (BUSY_BURST[0]..=BUSY_BURST[1]).contains(&s.samples())).collect();
     let mut found = Vec::new();
@@ -157,7 +157,7 @@ fn busy(bursts: &[Span], least: usize) -> Vec<(Kind, Span)> {
         if cycles.len() + 1 < least || cycles.iter().any(|c| c.abs_diff(middle) as f32 > REGULAR * middle as f32) {
             continue;
         }
-        let kind = if middle > FAST { Kind::Busy } else { Kind::Reorder };
+        let kind = if middle > FAST { SoundKind::Busy } else { SoundKind::Reorder };
         let to = these.last().map_or(first.to, |last| last.to);
         found.push((kind, Span { from: first.from, to }));
     }
@@ -165,7 +165,7 @@ fn busy(bursts: &[Span], least: usize) -> Vec<(Kind, Span)> {
 }
 
 /// Three bursts that rise as the special information tones do.
-fn special(bursts: &[Burst]) -> Vec<(Kind, Span)> {
+fn special(bursts: &[Burst]) -> Vec<(SoundKind, Span)> {
     let is = |burst: &Burst, nth: usize| {
         matches!(burst.label, Label::Single(hz) if (hz - SPECIAL[nth]).abs() <= SPECIAL_OFF)
             && (SPECIAL_LASTS[0]..=SPECIAL_LASTS[1]).contains(&burst.span.samples())
@@ -174,7 +174,7 @@ fn special(bursts: &[Burst]) -> Vec<(Kind, Span)> {
     bursts
         .windows(3)
         .filter(|w| (0..3).all(|nth| is(&w[nth], nth)) && close(&w[0], &w[1]) && close(&w[1], &w[2]))
-        .map(|w| (Kind::SpecialInformation, Span { from: w[0].span.from, to: w[2].span.to }))
+        .map(|w| (SoundKind::SpecialInformation, Span { from: w[0].span.from, to: w[2].span.to }))
         .collect()
 }
 

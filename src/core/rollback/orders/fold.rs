@@ -1,17 +1,17 @@
-//! What each entry of the journal changes. The only place at which [`Hands`] does.
+//! What each entry of the journal changes. The only place at which [`Orders`] does.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Backoff, Demand, Hands, Progress, RELAPSE_WITHIN, RETRY_AFTER};
+use super::{Backoff, OrderState, Orders, PendingRollback, RELAPSE_WITHIN, RETRY_AFTER};
 use crate::core::model::decision::{Action, Decision, DecisionId};
 use crate::core::model::guard::Guard;
 use crate::core::model::id::{Channel, E164};
-use crate::core::model::order::{Act, By, End, FallbackState, Order};
+use crate::core::model::order::{By, FallbackState, Operation, Order, OrderResult};
 use crate::core::model::time::Time;
 use crate::core::rollback::entry::Entry;
-use crate::core::rollback::saga::{Event, Illegal, Snapshot};
+use crate::core::rollback::saga::{Illegal, SagaEvent, Snapshot};
 
-impl Hands {
+impl Orders {
     /// Takes in one entry, as it was written at `at`.
     pub fn fold(&mut self, at: Time, entry: &Entry) -> Result<(), Illegal> {
         if let Some(id) = entry.decision() {
@@ -22,7 +22,7 @@ impl Hands {
                 if decision.action == Action::Rollback {
                     self.take_over(decision);
                     let waiting = decision.numbers.iter().copied().collect();
-                    let demand = Demand {
+                    let demand = PendingRollback {
                         decision: decision.clone(),
                         waiting,
                         is_approved: false,
@@ -64,20 +64,20 @@ impl Hands {
                 // The first version wrote no orders.
                 self.take_from_demand(*decision, &[*number]);
                 let snapshot = Snapshot { sid: *sid, record: record.as_str().into() };
-                self.advance(at, *decision, *number, *channel, Event::Snapshotted(snapshot))?;
+                self.advance(at, *decision, *number, *channel, SagaEvent::Snapshotted(snapshot))?;
                 if sha256.is_empty() {
                     // The first version did not look at the fallback.
-                    self.advance(at, *decision, *number, *channel, Event::Checked(FallbackState::Unchecked))?;
+                    self.advance(at, *decision, *number, *channel, SagaEvent::Checked(FallbackState::Unchecked))?;
                 }
             }
             Entry::Checked { decision, channel, number, fallback } => {
-                self.advance(at, *decision, *number, *channel, Event::Checked(*fallback))?;
+                self.advance(at, *decision, *number, *channel, SagaEvent::Checked(*fallback))?;
             }
             Entry::Intent { decision, channel, number, act, form, .. } => {
-                self.advance(at, *decision, *number, *channel, Event::Intended(*act, form.clone()))?;
+                self.advance(at, *decision, *number, *channel, SagaEvent::Intended(*act, form.clone()))?;
             }
             Entry::Written { decision, channel, number } => {
-                self.advance(at, *decision, *number, *channel, Event::Written)?;
+                self.advance(at, *decision, *number, *channel, SagaEvent::Written)?;
             }
             Entry::Result { decision, channel, number, result, detail } => {
                 self.fold_result(at, *decision, *number, *channel, *result, detail)?;
@@ -94,7 +94,7 @@ impl Hands {
                 let saga = self.sagas.entry(key).or_default();
                 let order = saga.state.order().unwrap_or(DecisionId(0));
                 let was = saga.state.label();
-                saga.state = std::mem::take(&mut saga.state).next(order, Event::Drifted)?;
+                saga.state = std::mem::take(&mut saga.state).next(order, SagaEvent::Drifted)?;
                 if saga.state.label() != was {
                     saga.since = Some(at);
                 }
@@ -119,7 +119,7 @@ impl Hands {
                 p.is_over = false;
             }
             None => {
-                let progress = Progress {
+                let progress = OrderState {
                     order: order.clone(),
                     at,
                     released,
@@ -163,7 +163,7 @@ impl Hands {
         order: DecisionId,
         number: E164,
         channel: Channel,
-        event: Event,
+        event: SagaEvent,
     ) -> Result<(), Illegal> {
         let saga = self.sagas.entry((number, channel)).or_default();
         // An illegal step leaves the state as it was.
@@ -178,12 +178,12 @@ impl Hands {
         order: DecisionId,
         number: E164,
         channel: Channel,
-        end: End,
+        end: OrderResult,
         detail: &str,
     ) -> Result<(), Illegal> {
-        self.advance(at, order, number, channel, Event::Ended(end))?;
+        self.advance(at, order, number, channel, SagaEvent::Ended(end))?;
         let progress = self.orders.get_mut(&order);
-        let act = progress.as_ref().map_or(Act::Rollback, |p| p.order.act);
+        let act = progress.as_ref().map_or(Operation::Rollback, |p| p.order.act);
         let group = progress.as_ref().map(|p| p.order.group.clone());
         let is_detectors = progress.as_ref().is_some_and(|p| p.order.by == By::Detector);
         if let Some(p) = progress {
@@ -196,7 +196,7 @@ impl Hands {
         }
         let saga = self.sagas.entry((number, channel)).or_default();
         match (act, end) {
-            (Act::Rollback, End::Written | End::Proven) => {
+            (Operation::Rollback, OrderResult::Written | OrderResult::Proven) => {
                 saga.failures = Backoff::default();
                 let relapsed = saga.restored_at.take().is_some_and(|t| at.since(t) < RELAPSE_WITHIN);
                 // Whom a person rolls back has not relapsed: drills are no evidence.
@@ -208,9 +208,11 @@ impl Hands {
                     }
                 }
             }
-            (Act::Rollback, End::Failed | End::Unproven | End::Refused) => saga.failures.failed(at),
-            (Act::Restore, End::Restored) => saga.restored_at = Some(at),
-            (Act::Rollback, End::Superseded | End::Restored) | (Act::Restore, _) => {}
+            (Operation::Rollback, OrderResult::Failed | OrderResult::Unproven | OrderResult::Refused) => {
+                saga.failures.failed(at)
+            }
+            (Operation::Restore, OrderResult::Restored) => saga.restored_at = Some(at),
+            (Operation::Rollback, OrderResult::Superseded | OrderResult::Restored) | (Operation::Restore, _) => {}
         }
         Ok(())
     }

@@ -4,23 +4,23 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{Demand, Hands, Progress, QUIET_FOR, SETTLED_FOR, VERIFIED_BY, VERIFY_WITHIN, Watch};
+use super::{OrderState, Orders, PendingRollback, QUIET_FOR, SETTLED_FOR, Surroundings, VERIFIED_BY, VERIFY_WITHIN};
 use crate::core::model::decision::{Decision, Mode};
 use crate::core::model::guard::Guard;
 use crate::core::model::id::{Channel, E164, GroupName};
-use crate::core::model::order::{Act, By, Lapse, Order};
+use crate::core::model::order::{By, CloseReason, Operation, Order};
 use crate::core::model::roster::Roster;
 use crate::core::model::time::Time;
 use crate::core::model::verdict::Verdict;
 use crate::core::rollback::entry::Entry;
 use crate::core::rollback::guard;
-use crate::core::rollback::guard::{Facts, Ruling, Sight};
+use crate::core::rollback::guard::{Freshness, GuardInputs, Ruling};
 use crate::core::rollback::restore::stages;
-use crate::core::rollback::saga::State;
+use crate::core::rollback::saga::SagaState;
 
-impl Hands {
+impl Orders {
     /// The entries that should be written next, in order.
-    pub fn step(&self, now: Time, roster: &Roster, watch: &impl Watch) -> Vec<Entry> {
+    pub fn step(&self, now: Time, roster: &Roster, watch: &impl Surroundings) -> Vec<Entry> {
         let mut entries = Vec::new();
         // Numbers that this step orders count for the cap of those that follow.
         let mut ordered: BTreeMap<(GroupName, Channel), usize> = BTreeMap::new();
@@ -37,8 +37,8 @@ impl Hands {
         &self,
         now: Time,
         roster: &Roster,
-        watch: &impl Watch,
-        demand: &Demand,
+        watch: &impl Surroundings,
+        demand: &PendingRollback,
         ordered: &mut BTreeMap<(GroupName, Channel), usize>,
         entries: &mut Vec<Entry>,
     ) {
@@ -68,12 +68,12 @@ impl Hands {
             let is_calm = verdicts.iter().all(|v| matches!(v, Verdict::Healthy | Verdict::Unknown));
             let calm_for = if verdicts[0] == Verdict::Healthy { SETTLED_FOR } else { QUIET_FOR };
             let is_over = is_calm && at + calm_for <= now;
-            if watch.sight(channel) != Sight::Blind && is_over {
+            if watch.sight(channel) != Freshness::Blind && is_over {
                 recovered.push(number);
                 continue;
             }
             let earlier = ordered.get(&(group.clone(), channel)).copied().unwrap_or(0);
-            let facts = Facts {
+            let facts = GuardInputs {
                 is_leading: watch.is_leading(),
                 mode: self.mode,
                 is_held: self.held_by(now, group, number, channel).is_some(),
@@ -109,7 +109,7 @@ impl Hands {
         if !act.is_empty() {
             entries.push(Entry::Order(Order {
                 id: decision,
-                act: Act::Rollback,
+                act: Operation::Rollback,
                 channel,
                 group: group.clone(),
                 numbers: act,
@@ -131,7 +131,7 @@ impl Hands {
             guard,
             until,
         }));
-        for (numbers, why) in [(recovered, Lapse::Recovered), (timed_out, Lapse::TimedOut)] {
+        for (numbers, why) in [(recovered, CloseReason::Recovered), (timed_out, CloseReason::TimedOut)] {
             if !numbers.is_empty() {
                 entries.push(Entry::Lapsed { decision, channel, numbers, why });
             }
@@ -140,19 +140,19 @@ impl Hands {
 
     /// The next stage of a staged restore, once the one before was verified: by live callers, and by test calls
     /// where there are any.
-    fn step_restore(&self, watch: &impl Watch, p: &Progress, entries: &mut Vec<Entry>) {
+    fn step_restore(&self, watch: &impl Surroundings, p: &OrderState, entries: &mut Vec<Entry>) {
         let Order { id: decision, channel, .. } = p.order;
         if !p.left().is_empty() || self.mode == Mode::Observe || !watch.is_leading() {
             return;
         }
         let is_bad = |n: &E164| {
-            !matches!(self.state(*n, channel), State::Restored(order) if *order == decision)
+            !matches!(self.state(*n, channel), SagaState::Restored(order) if *order == decision)
                 || matches!(watch.verdict(*n, channel), Verdict::Failing | Verdict::Suspect)
                 || self.is_engaged(*n, channel)
         };
         let waiting: Vec<E164> = p.order.numbers.iter().copied().filter(|n| !p.released.contains(n)).collect();
         if p.ended.keys().any(is_bad) {
-            entries.push(Entry::Lapsed { decision, channel, numbers: waiting, why: Lapse::Relapsed });
+            entries.push(Entry::Lapsed { decision, channel, numbers: waiting, why: CloseReason::Relapsed });
             return;
         }
         let is_verified = match p.verifying {
@@ -173,14 +173,14 @@ impl Hands {
 
     /// True if a number's restore waits to be verified.
     pub fn is_verifying(&self, number: E164, channel: Channel) -> bool {
-        let is_it = |p: &&Progress| p.order.channel == channel && p.ended.contains_key(&number);
+        let is_it = |p: &&OrderState| p.order.channel == channel && p.ended.contains_key(&number);
         self.open_orders()
             .filter(is_it)
             .any(|p| p.verifying.is_some_and(|(_, served)| !p.is_vouched && served < VERIFIED_BY))
     }
 
     /// Orders whose current stage has had too few callers and tests, and waits for a person's word.
-    pub fn unverified(&self, now: Time) -> impl Iterator<Item = &Progress> {
+    pub fn unverified(&self, now: Time) -> impl Iterator<Item = &OrderState> {
         self.open_orders().filter(move |p| {
             p.verifying
                 .is_some_and(|(since, served)| !p.is_vouched && served < VERIFIED_BY && since + VERIFY_WITHIN <= now)

@@ -13,12 +13,12 @@ use proptest::prelude::*;
 use super::*;
 use crate::core::model::decision::Action;
 use crate::core::model::id::NumberSid;
-use crate::core::model::order::{Act, Author, By, Of, Scope};
+use crate::core::model::order::{Author, By, Operation, Scope, ScopeOf};
 use crate::core::model::roster::{Number, NumberIx, PortAt, Roster};
 use crate::core::model::verdict::Evidence;
 use crate::core::rollback::entry::Entry;
-use crate::core::rollback::operator::Request;
-use crate::core::routing::values::Values;
+use crate::core::rollback::operator::OperatorRequest;
+use crate::core::routing::values::RoutingValues;
 
 const VOICE: Channel = Channel::Voice;
 
@@ -111,9 +111,9 @@ struct World {
     now: Time,
     urls: BTreeMap<E164, String>,
     journal: Vec<(Time, Entry)>,
-    hands: Hands,
+    hands: Orders,
     is_leading: bool,
-    sight: Sight,
+    sight: Freshness,
     verdicts: BTreeMap<E164, Verdict>,
     /// Every pair that was ever ordered for the detector, and every write.
     ordered: BTreeSet<(DecisionId, E164)>,
@@ -122,7 +122,7 @@ struct World {
 
 struct Eyes<'a>(&'a World);
 
-impl Watch for Eyes<'_> {
+impl Surroundings for Eyes<'_> {
     fn is_leading(&self) -> bool {
         self.0.is_leading
     }
@@ -135,7 +135,7 @@ impl Watch for Eyes<'_> {
     fn group_verdict(&self, _: &GroupName, _: Channel) -> Verdict {
         Verdict::Failing
     }
-    fn sight(&self, _: Channel) -> Sight {
+    fn sight(&self, _: Channel) -> Freshness {
         self.0.sight
     }
     fn is_storm(&self, _: Channel) -> bool {
@@ -157,15 +157,15 @@ fn record(url: &str) -> String {
 
 impl World {
     fn new(numbers: usize) -> World {
-        let settings = Settings { mode: Mode::Auto, ..Settings::default() };
+        let settings = RollbackSettings { mode: Mode::Auto, ..RollbackSettings::default() };
         World {
             roster: roster(numbers),
             now: Time::from_secs(1_000_000),
             urls: (0..numbers).map(|i| (number(i), format!("https://app/{i}"))).collect(),
             journal: Vec::new(),
-            hands: Hands::new(settings),
+            hands: Orders::new(settings),
             is_leading: true,
-            sight: Sight::Clear,
+            sight: Freshness::Clear,
             verdicts: BTreeMap::new(),
             ordered: BTreeSet::new(),
             writes: BTreeMap::new(),
@@ -188,14 +188,14 @@ impl World {
             assert!(self.hands.held_by(self.now, &order.group, *n, VOICE).is_none(), "ordered while held");
             assert_eq!(self.hands.ordered(*n, VOICE), None, "two orders at a time");
             assert!(self.ordered.insert((order.id, *n)), "twice for one decision");
-            if order.act == Act::Rollback {
+            if order.act == Operation::Rollback {
                 assert_ne!(self.hands.fallback(&order.group, VOICE), FallbackState::Broken, "to a broken fallback");
             }
         }
         if order.by == By::Detector {
-            assert_ne!(self.sight, Sight::Blind, "ordered while blind");
+            assert_ne!(self.sight, Freshness::Blind, "ordered while blind");
             let demand = self.hands.demands.get(&order.id).expect("an order of the detector has a demand");
-            let needs_word = self.hands.mode() == Mode::Confirm || self.sight == Sight::Sick;
+            let needs_word = self.hands.mode() == Mode::Confirm || self.sight == Freshness::Sick;
             assert!(demand.is_approved || !needs_word, "ordered unasked");
         }
     }
@@ -216,20 +216,20 @@ impl World {
     }
 
     fn restart(&mut self) {
-        let mut hands = Hands::new(self.hands.settings().clone());
+        let mut hands = Orders::new(self.hands.settings().clone());
         for (at, entry) in &self.journal {
             hands.fold(*at, entry).unwrap_or_else(|e| panic!("after a restart: {e}: {entry:?}"));
         }
-        let states = |h: &Hands| h.sagas().map(|(n, _, s)| (n, s.state.clone())).collect::<Vec<_>>();
+        let states = |h: &Orders| h.sagas().map(|(n, _, s)| (n, s.state.clone())).collect::<Vec<_>>();
         assert_eq!(states(&hands), states(&self.hands), "a restart ends elsewhere");
-        let open = |h: &Hands| h.open_orders().map(|p| (p.order.id, p.left())).collect::<Vec<_>>();
+        let open = |h: &Orders| h.open_orders().map(|p| (p.order.id, p.left())).collect::<Vec<_>>();
         assert_eq!(open(&hands), open(&self.hands));
         self.hands = hands;
     }
 
-    fn operator(&mut self, act: Act, numbers: &[E164], force: bool, at_once: bool) {
+    fn operator(&mut self, act: Operation, numbers: &[E164], force: bool, at_once: bool) {
         let numbers: Vec<NumberIx> = numbers.iter().filter_map(|n| self.roster.find(*n)).collect();
-        let request = Request { act, numbers, channel: Some(VOICE), by: by(), force, at_once };
+        let request = OperatorRequest { act, numbers, channel: Some(VOICE), by: by(), force, at_once };
         let plan = self.hands.plan(self.now, &self.roster, self.is_leading, &request);
         for order in plan.orders {
             self.write(Entry::Order(order));
@@ -238,8 +238,10 @@ impl World {
 
     fn play(&mut self, step: &Step) {
         let count = self.roster.len();
-        let scope =
-            |i: u8| Scope { of: if i == 0 { Of::All } else { Of::Number(number(usize::from(i) - 1)) }, channel: None };
+        let scope = |i: u8| Scope {
+            of: if i == 0 { ScopeOf::All } else { ScopeOf::Number(number(usize::from(i) - 1)) },
+            channel: None,
+        };
         match step {
             Step::Decide(mask, strength) => {
                 let mut numbers = bits(*mask, count);
@@ -273,9 +275,9 @@ impl World {
                     self.write(Entry::Approved { decision, by: by() });
                 }
             }
-            Step::Rollback(mask) => self.operator(Act::Rollback, &bits(*mask, count), false, false),
+            Step::Rollback(mask) => self.operator(Operation::Rollback, &bits(*mask, count), false, false),
             Step::Restore { numbers, force, at_once } => {
-                self.operator(Act::Restore, &bits(*numbers, count), *force, *at_once);
+                self.operator(Operation::Restore, &bits(*numbers, count), *force, *at_once);
             }
             Step::Edit(i) => {
                 let n = number(usize::from(*i) % count);
@@ -294,7 +296,7 @@ impl World {
                     }
                 }
             }
-            Step::Sight(i) => self.sight = [Sight::Clear, Sight::Sick, Sight::Blind][usize::from(*i)],
+            Step::Sight(i) => self.sight = [Freshness::Clear, Freshness::Sick, Freshness::Blind][usize::from(*i)],
             Step::Lead(is) => self.is_leading = *is,
             Step::Fallback(i) => {
                 let state = FallbackState::ALL[usize::from(*i)];
@@ -328,9 +330,9 @@ impl World {
     /// With nothing in the way, everything comes to an end, and nothing is left of us but what was asked.
     fn settle(&mut self) {
         self.restart();
-        (self.is_leading, self.sight) = (true, Sight::Clear);
+        (self.is_leading, self.sight) = (true, Freshness::Clear);
         self.write(Entry::Mode { mode: Mode::Auto, by: by() });
-        self.write(Entry::Release { scope: Scope { of: Of::All, channel: None }, by: by() });
+        self.write(Entry::Release { scope: Scope { of: ScopeOf::All, channel: None }, by: by() });
         self.write(Entry::Fallback {
             group: group(),
             channel: VOICE,

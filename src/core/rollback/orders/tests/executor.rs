@@ -40,41 +40,48 @@ impl World {
         let end = |w: &mut World, result| {
             w.write(Entry::Result { decision, channel, number: n, result, detail: String::new() });
         };
-        let read = |w: &World| Values::read(&record(&w.urls[&n]), VOICE).unwrap();
+        let read = |w: &World| RoutingValues::read(&record(&w.urls[&n]), VOICE).unwrap();
         let state = self.hands.state(n, VOICE).clone();
         let (form, unwritten) = match (order.act, &state) {
-            (Act::Rollback, s) if s.is_on_fallback() && !s.is_under_way() => {
-                end(self, End::Written);
+            (Operation::Rollback, s) if s.is_on_fallback() && !s.is_under_way() => {
+                end(self, OrderResult::Written);
                 return Ok(());
             }
-            (Act::Rollback, State::Intended(swap) | State::Written(swap)) if swap.order == decision => {
-                (swap.wrote.clone(), Values::read(&swap.before.record, VOICE).unwrap())
+            (Operation::Rollback, SagaState::Intended(swap) | SagaState::Written(swap)) if swap.order == decision => {
+                (swap.wrote.clone(), RoutingValues::read(&swap.before.record, VOICE).unwrap())
             }
-            (Act::Rollback, _) => {
+            (Operation::Rollback, _) => {
                 tick()?;
                 let (record, form) = (record(&self.urls[&n]), vec![("VoiceUrl".to_owned(), "https://bin".to_owned())]);
                 let unwritten = read(self);
                 // One transaction: all three or none.
                 self.write(Entry::Snapshot { decision, channel, number: n, sid, record, sha256: "x".into() });
                 self.write(Entry::Checked { decision, channel, number: n, fallback: FallbackState::Good });
-                self.write(Entry::Intent { decision, channel, number: n, sid, act: Act::Rollback, form: form.clone() });
+                self.write(Entry::Intent {
+                    decision,
+                    channel,
+                    number: n,
+                    sid,
+                    act: Operation::Rollback,
+                    form: form.clone(),
+                });
                 (form, unwritten)
             }
-            (Act::Restore, s) => {
+            (Operation::Restore, s) => {
                 let Some(swap) = s.swap() else {
-                    end(self, End::Restored);
+                    end(self, OrderResult::Restored);
                     return Ok(());
                 };
-                if matches!(s, State::Superseded { .. }) && !order.force {
-                    end(self, End::Superseded);
+                if matches!(s, SagaState::Superseded { .. }) && !order.force {
+                    end(self, OrderResult::Superseded);
                     return Ok(());
                 }
-                let before = Values::read(&swap.before.record, VOICE).unwrap();
+                let before = RoutingValues::read(&swap.before.record, VOICE).unwrap();
                 let (ours, form) = (before.after(&swap.wrote), before.undo(&swap.wrote));
-                let is_intended = matches!(s, State::Restoring { order: o, .. } | State::RestoreWritten { order: o, .. } if *o == decision);
+                let is_intended = matches!(s, SagaState::Restoring { order: o, .. } | SagaState::RestoreWritten { order: o, .. } if *o == decision);
                 let now = read(self);
                 if !is_intended && !order.force && now != ours {
-                    end(self, End::Superseded);
+                    end(self, OrderResult::Superseded);
                     return Ok(());
                 }
                 if !is_intended {
@@ -84,7 +91,7 @@ impl World {
                         channel,
                         number: n,
                         sid,
-                        act: Act::Restore,
+                        act: Operation::Restore,
                         form: form.clone(),
                     });
                 }
@@ -96,11 +103,11 @@ impl World {
         let now = read(self);
         if now != written {
             if now != unwritten && !order.force {
-                end(self, End::Superseded);
+                end(self, OrderResult::Superseded);
                 return Ok(());
             }
             if !self.may_write(n) {
-                end(self, End::Refused);
+                end(self, OrderResult::Refused);
                 return Ok(());
             }
             // Law 1: the intent is in the journal, and the snapshot before it.
@@ -111,7 +118,7 @@ impl World {
             match fault {
                 // Refused by Twilio.
                 0 => {
-                    end(self, End::Failed);
+                    end(self, OrderResult::Failed);
                     return Ok(());
                 }
                 // Answered, and without effect.
@@ -130,11 +137,11 @@ impl World {
         tick()?;
         let now = read(self);
         let result = match order.act {
-            Act::Rollback if now == written => End::Written,
-            Act::Rollback => End::Unproven,
-            Act::Restore if now == written => End::Restored,
-            Act::Restore if now == unwritten => End::Failed,
-            Act::Restore => End::Superseded,
+            Operation::Rollback if now == written => OrderResult::Written,
+            Operation::Rollback => OrderResult::Unproven,
+            Operation::Restore if now == written => OrderResult::Restored,
+            Operation::Restore if now == unwritten => OrderResult::Failed,
+            Operation::Restore => OrderResult::Superseded,
         };
         end(self, result);
         Ok(())
