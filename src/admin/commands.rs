@@ -169,8 +169,8 @@ async fn swap(
     let numbers = select(&a.roster, asked.all, asked.group.as_ref(), &asked.numbers)?;
     let (force, at_once, channel) = (asked.force, asked.at_once, asked.channel);
     let request = OperatorRequest { act, numbers, channel, by, force, at_once };
-    match say(a, act.label(), OperatorCommand::Swap(request), !asked.dry_run).await? {
-        CommandAnswer::Swap(plan) => Ok(Json(Planned {
+    match say(a, act.label(), OperatorCommand::Orders(request), !asked.dry_run).await? {
+        CommandAnswer::Orders(plan) => Ok(Json(Planned {
             orders: plan.carried_on.iter().chain(plan.orders.iter().map(|o| &o.id)).map(ToString::to_string).collect(),
             lines: plan.lines.iter().map(DecisionLine::of).collect(),
             is_staged: plan.orders.iter().any(|o| o.staged),
@@ -305,7 +305,7 @@ async fn say(
 fn done(answer: CommandAnswer) -> Result<Json<CommandDone>, ApiProblem> {
     match answer {
         CommandAnswer::Done(done) => Ok(Json(CommandDone { done })),
-        CommandAnswer::Swap(_) => {
+        CommandAnswer::Orders(_) => {
             Err(ApiProblem::new(StatusCode::SERVICE_UNAVAILABLE, "the agent answered something else"))
         }
     }

@@ -56,20 +56,20 @@ const KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
 /// Where notices are posted. Cheap to clone.
 #[derive(Clone)]
 pub struct Outbox {
-    clerk: mpsc::Sender<Notice>,
+    dispatcher: mpsc::Sender<Notice>,
     lost: Arc<AtomicU64>,
 }
 
 impl Outbox {
     pub fn new() -> (Outbox, mpsc::Receiver<Notice>) {
-        let (clerk, posted) = mpsc::channel(LETTERBOX);
-        (Outbox { clerk, lost: Arc::default() }, posted)
+        let (dispatcher, posted) = mpsc::channel(LETTERBOX);
+        (Outbox { dispatcher, lost: Arc::default() }, posted)
     }
 
     /// Hands a notice on, or counts it as lost. An agent that is stopping takes no more: the next one
     /// finds them in the journal.
     pub fn post(&self, notice: Notice) {
-        if let Err(mpsc::error::TrySendError::Full(notice)) = self.clerk.try_send(notice) {
+        if let Err(mpsc::error::TrySendError::Full(notice)) = self.dispatcher.try_send(notice) {
             tracing::error!(key = notice.key, "no room for a notice: {}", notice.title);
             self.lost.fetch_add(1, Ordering::Relaxed);
         }
@@ -94,7 +94,7 @@ struct Queue {
 
 #[derive(Debug, Default)]
 struct QueueState {
-    letters: VecDeque<QueuedNotice>,
+    queued: VecDeque<QueuedNotice>,
     lost: u64,
     is_closed: bool,
 }
@@ -112,28 +112,28 @@ pub struct Delivering {
     clock: Clock,
     store: Store,
     metrics: Metrics,
-    maker: NoticeBuilder,
+    builder: NoticeBuilder,
     sender: Sender,
-    letterbox: Outbox,
+    outbox: Outbox,
     /// Seeds the jitter.
     seed: u64,
 }
 
 /// Puts notices into queues.
 pub struct Dispatcher {
-    courier: Delivering,
-    carriers: Vec<(Arc<Notifier>, Arc<Queue>)>,
+    delivering: Delivering,
+    delivery_workers: Vec<(Arc<Notifier>, Arc<Queue>)>,
     posted: mpsc::Receiver<Notice>,
 }
 
 /// Takes one queue to one notifier.
 pub struct DeliveryWorker {
-    courier: Delivering,
+    delivering: Delivering,
     notifier: Arc<Notifier>,
     queue: Arc<Queue>,
     /// When it sent, within the last minute.
     sent: VecDeque<Time>,
-    held_back: Vec<(Severity, String)>,
+    rate_limited: Vec<(Severity, String)>,
     /// Tries in a row that did not succeed.
     failures: u32,
     /// Since when the others know that it does not deliver.
@@ -149,9 +149,9 @@ pub struct Parts {
     pub clock: Clock,
     pub store: Store,
     pub metrics: Metrics,
-    pub maker: NoticeBuilder,
+    pub builder: NoticeBuilder,
     pub sender: Sender,
-    pub letterbox: Outbox,
+    pub outbox: Outbox,
     pub seed: u64,
 }
 
@@ -162,54 +162,54 @@ pub fn staff(
     posted: mpsc::Receiver<Notice>,
     told: &[Delivery],
 ) -> (Dispatcher, Vec<DeliveryWorker>) {
-    let Parts { clock, store, metrics, maker, sender, letterbox, seed } = parts;
+    let Parts { clock, store, metrics, builder, sender, outbox, seed } = parts;
     metrics.notifiers(notifiers.iter().map(|n| n.name.as_str()));
-    let courier = Delivering { clock, store, metrics, maker, sender, letterbox, seed };
-    let now = courier.clock.now();
-    let mut clerk = Dispatcher { courier: courier.clone(), carriers: Vec::new(), posted };
-    let mut carriers = Vec::new();
+    let delivering = Delivering { clock, store, metrics, builder, sender, outbox, seed };
+    let now = delivering.clock.now();
+    let mut dispatcher = Dispatcher { delivering: delivering.clone(), delivery_workers: Vec::new(), posted };
+    let mut delivery_workers = Vec::new();
     for notifier in notifiers {
         let notifier = Arc::new(notifier.clone());
         let ours = || told.iter().filter(|d| d.notifier == notifier.name);
         let queue = Arc::new(Queue::default());
-        queue.lock().letters = ours()
-            .filter(|d| d.fate == DeliveryStatus::Waiting)
+        queue.lock().queued = ours()
+            .filter(|d| d.status == DeliveryStatus::Waiting)
             .map(|d| QueuedNotice { id: Some(d.id), notice: d.notice.clone(), tries: d.tries, due: now })
             .collect();
-        clerk.carriers.push((notifier.clone(), queue.clone()));
-        let mut carrier = DeliveryWorker {
-            jitter: ChaCha8Rng::seed_from_u64(courier.seed ^ carriers.len() as u64),
-            courier: courier.clone(),
+        dispatcher.delivery_workers.push((notifier.clone(), queue.clone()));
+        let mut worker = DeliveryWorker {
+            jitter: ChaCha8Rng::seed_from_u64(delivering.seed ^ delivery_workers.len() as u64),
+            delivering: delivering.clone(),
             queue,
             sent: VecDeque::new(),
-            held_back: Vec::new(),
+            rate_limited: Vec::new(),
             failures: 0,
             failing: None,
             standing: BTreeMap::new(),
             next_word: now,
             notifier: notifier.clone(),
         };
-        for d in ours().filter(|d| d.fate == DeliveryStatus::Delivered) {
-            carrier.stands(&d.notice);
+        for d in ours().filter(|d| d.status == DeliveryStatus::Delivered) {
+            worker.stands(&d.notice);
         }
-        let key = format!("notifier/{}", carrier.notifier.name);
+        let key = format!("notifier/{}", worker.notifier.name);
         if let Some(last) =
-            told.iter().rfind(|d| d.notice.key == key).filter(|d| d.notice.standing == NoticeStatus::Stands)
+            told.iter().rfind(|d| d.notice.key == key).filter(|d| d.notice.status == NoticeStatus::Firing)
         {
             let condition =
-                AgentCondition::NotifierFailing { name: carrier.notifier.name.clone(), problem: String::new() };
-            carrier.failing = Some((last.notice.at.at, condition));
+                AgentCondition::NotifierFailing { name: worker.notifier.name.clone(), problem: String::new() };
+            worker.failing = Some((last.notice.at.at, condition));
         }
-        carriers.push(carrier);
+        delivery_workers.push(worker);
     }
-    (clerk, carriers)
+    (dispatcher, delivery_workers)
 }
 
 impl Dispatcher {
     /// Works until it is stopped; what was posted by then is kept.
     pub async fn run(mut self, stop: CancellationToken) {
-        let clock = self.courier.clock.clone();
-        if let Err(error) = self.courier.store.prune_outbox(clock.now() - KEPT).await {
+        let clock = self.delivering.clock.clone();
+        if let Err(error) = self.delivering.store.prune_outbox(clock.now() - KEPT).await {
             tracing::warn!(%error, cure = error.cure, "old notices are not forgotten");
         }
         loop {
@@ -228,23 +228,23 @@ impl Dispatcher {
         while let Ok(notice) = self.posted.try_recv() {
             self.take(notice).await;
         }
-        for (_, queue) in &self.carriers {
+        for (_, queue) in &self.delivery_workers {
             queue.lock().is_closed = true;
             queue.woken.notify_one();
         }
     }
 
     async fn take(&self, notice: Notice) {
-        let lost = self.courier.letterbox.lost.swap(0, Ordering::Relaxed);
-        for (notifier, queue) in &self.carriers {
+        let lost = self.delivering.outbox.lost.swap(0, Ordering::Relaxed);
+        for (notifier, queue) in &self.delivery_workers {
             if lost > 0 {
                 queue.lock().lost += lost;
-                (0..lost).for_each(|_| self.courier.metrics.notified(&notifier.name, "dropped"));
+                (0..lost).for_each(|_| self.delivering.metrics.notified(&notifier.name, "dropped"));
             }
             if !notifier.wants(&notice) {
                 continue;
             }
-            let id = match self.courier.store.keep_notice(&notifier.name, &notice).await {
+            let id = match self.delivering.store.keep_notice(&notifier.name, &notice).await {
                 Ok(Some(id)) => Some(id),
                 // Told already, before a restart.
                 Ok(None) => continue,
@@ -253,20 +253,20 @@ impl Dispatcher {
                     None
                 }
             };
-            let letter = QueuedNotice { id, notice: notice.clone(), tries: 0, due: self.courier.clock.now() };
+            let queued = QueuedNotice { id, notice: notice.clone(), tries: 0, due: self.delivering.clock.now() };
             let has_room = {
                 let mut state = queue.lock();
-                let has_room = state.letters.len() < QUEUE;
+                let has_room = state.queued.len() < QUEUE;
                 if has_room {
-                    state.letters.push_back(letter);
+                    state.queued.push_back(queued);
                 } else {
                     state.lost += 1;
                 }
                 has_room
             };
             if !has_room {
-                self.courier.metrics.notified(&notifier.name, "dropped");
-                self.courier.note(id, DeliveryStatus::Dropped, 0, "no room in the queue").await;
+                self.delivering.metrics.notified(&notifier.name, "dropped");
+                self.delivering.note(id, DeliveryStatus::Dropped, 0, "no room in the queue").await;
             }
             queue.woken.notify_one();
         }
@@ -274,9 +274,9 @@ impl Dispatcher {
 }
 
 impl Delivering {
-    async fn note(&self, id: Option<i64>, fate: DeliveryStatus, tries: u32, answer: &str) {
+    async fn note(&self, id: Option<i64>, status: DeliveryStatus, tries: u32, answer: &str) {
         let Some(id) = id else { return };
-        if let Err(error) = self.store.note_delivery(id, fate, tries, self.clock.now(), answer).await {
+        if let Err(error) = self.store.note_delivery(id, status, tries, self.clock.now(), answer).await {
             tracing::warn!(%error, cure = error.cure, "what became of a notice is not written down");
         }
     }
@@ -289,14 +289,14 @@ impl DeliveryWorker {
 
     /// Works until the clerk has closed its queue.
     pub async fn run(mut self) {
-        let clock = self.courier.clock.clone();
+        let clock = self.delivering.clock.clone();
         loop {
             let now = clock.now();
             self.say_what_stands(now).await;
             self.sum_up(now).await;
-            let letter = self.next(now);
-            if let Some(letter) = letter {
-                self.carry(letter).await;
+            let queued = self.next(now);
+            if let Some(queued) = queued {
+                self.carry(queued).await;
                 continue;
             }
             if self.queue.lock().is_closed {
@@ -311,18 +311,18 @@ impl DeliveryWorker {
     fn next(&self, now: Time) -> Option<QueuedNotice> {
         let mut state = self.queue.lock();
         if state.is_closed {
-            let ix = state.letters.iter().position(|l| l.id.is_none() && l.tries == 0)?;
-            return state.letters.remove(ix);
+            let ix = state.queued.iter().position(|l| l.id.is_none() && l.tries == 0)?;
+            return state.queued.remove(ix);
         }
         // In order: an end must not overtake its beginning.
-        state.letters.front().filter(|l| l.due <= now)?;
-        state.letters.pop_front()
+        state.queued.front().filter(|l| l.due <= now)?;
+        state.queued.pop_front()
     }
 
     fn wake_at(&self) -> Option<Time> {
-        let due = self.queue.lock().letters.front().map(|l| l.due);
+        let due = self.queue.lock().queued.front().map(|l| l.due);
         let word = (!self.standing.is_empty()).then_some(self.next_word);
-        let free = self.sent.front().filter(|_| !self.held_back.is_empty()).map(|t| *t + MINUTE);
+        let free = self.sent.front().filter(|_| !self.rate_limited.is_empty()).map(|t| *t + MINUTE);
         [due, word, free].into_iter().flatten().min()
     }
 
@@ -334,51 +334,51 @@ impl DeliveryWorker {
         self.sent.len() < self.notifier.per_minute as usize
     }
 
-    async fn carry(&mut self, mut letter: QueuedNotice) {
-        let now = self.courier.clock.now();
-        let is_end = letter.notice.standing == NoticeStatus::Over && self.notifier.channel.keeps_incidents();
+    async fn carry(&mut self, mut queued: QueuedNotice) {
+        let now = self.delivering.clock.now();
+        let is_end = queued.notice.status == NoticeStatus::Resolved && self.notifier.channel.keeps_incidents();
         // A letter that was tried has its place in the minute already; an end that a pager waits for has no need of one.
-        if letter.tries == 0 && !is_end {
+        if queued.tries == 0 && !is_end {
             if !self.is_free(now) {
-                self.held_back.push((letter.notice.severity, letter.notice.title.clone()));
-                self.courier.metrics.notified(&self.notifier.name, "held_back");
+                self.rate_limited.push((queued.notice.severity, queued.notice.title.clone()));
+                self.delivering.metrics.notified(&self.notifier.name, "held_back");
                 let said = "more than per_minute: summed up in a later notice";
-                self.courier.note(letter.id, DeliveryStatus::HeldBack, 0, said).await;
+                self.delivering.note(queued.id, DeliveryStatus::HeldBack, 0, said).await;
                 return;
             }
             self.sent.push_back(now);
         }
-        let answer = self.courier.sender.send(&self.notifier, &letter.notice).await;
-        letter.tries = letter.tries.saturating_add(1);
-        let now = self.courier.clock.now();
+        let answer = self.delivering.sender.send(&self.notifier, &queued.notice).await;
+        queued.tries = queued.tries.saturating_add(1);
+        let now = self.delivering.clock.now();
         match &answer {
             NotifierReply::Delivered(said) => {
-                self.courier.metrics.notified(&self.notifier.name, "success");
-                self.courier.note(letter.id, DeliveryStatus::Delivered, letter.tries, said).await;
-                self.stands(&letter.notice);
+                self.delivering.metrics.notified(&self.notifier.name, "success");
+                self.delivering.note(queued.id, DeliveryStatus::Delivered, queued.tries, said).await;
+                self.stands(&queued.notice);
                 self.next_word = now + alertmanager::EVERY;
                 self.works(now);
             }
             NotifierReply::Refused(problem) => {
-                self.courier.metrics.notified(&self.notifier.name, "failure");
-                tracing::error!(notifier = self.notifier.name, key = letter.notice.key, "refused: {problem}");
-                self.courier.note(letter.id, DeliveryStatus::Failed, letter.tries, problem).await;
+                self.delivering.metrics.notified(&self.notifier.name, "failure");
+                tracing::error!(notifier = self.notifier.name, key = queued.notice.key, "refused: {problem}");
+                self.delivering.note(queued.id, DeliveryStatus::Failed, queued.tries, problem).await;
                 self.fails(now, FAILING, problem);
             }
             NotifierReply::Again { problem, after } => {
-                self.courier.metrics.notified(&self.notifier.name, "failure");
+                self.delivering.metrics.notified(&self.notifier.name, "failure");
                 tracing::warn!(
                     notifier = self.notifier.name,
-                    key = letter.notice.key,
-                    tries = letter.tries,
+                    key = queued.notice.key,
+                    tries = queued.tries,
                     "{problem}"
                 );
-                let is_old = letter.notice.at.at + GIVE_UP_AFTER <= now;
-                let fate = if is_old { DeliveryStatus::Failed } else { DeliveryStatus::Waiting };
-                self.courier.note(letter.id, fate, letter.tries, problem).await;
+                let is_old = queued.notice.at.at + GIVE_UP_AFTER <= now;
+                let status = if is_old { DeliveryStatus::Failed } else { DeliveryStatus::Waiting };
+                self.delivering.note(queued.id, status, queued.tries, problem).await;
                 if !is_old {
-                    letter.due = now + after.unwrap_or_else(|| self.wait(letter.tries));
-                    self.queue.lock().letters.push_front(letter);
+                    queued.due = now + after.unwrap_or_else(|| self.wait(queued.tries));
+                    self.queue.lock().queued.push_front(queued);
                 }
                 self.fails(now, 1, problem);
             }
@@ -395,8 +395,8 @@ impl DeliveryWorker {
     fn works(&mut self, now: Time) {
         self.failures = 0;
         if let Some((since, condition)) = self.failing.take() {
-            let notice = self.courier.maker.condition(now, since, &condition, NoticeStatus::Over);
-            self.courier.letterbox.post(notice);
+            let notice = self.delivering.builder.condition(now, since, &condition, NoticeStatus::Resolved);
+            self.delivering.outbox.post(notice);
         }
     }
 
@@ -406,9 +406,9 @@ impl DeliveryWorker {
             tracing::error!(notifier = self.notifier.name, "it does not deliver: {problem}");
             let condition =
                 AgentCondition::NotifierFailing { name: self.notifier.name.clone(), problem: problem.to_owned() };
-            let notice = self.courier.maker.condition(now, now, &condition, NoticeStatus::Stands);
+            let notice = self.delivering.builder.condition(now, now, &condition, NoticeStatus::Firing);
             self.failing = Some((now, condition));
-            self.courier.letterbox.post(notice);
+            self.delivering.outbox.post(notice);
         }
     }
 
@@ -419,25 +419,25 @@ impl DeliveryWorker {
             return;
         }
         let lost = std::mem::take(&mut self.queue.lock().lost);
-        if self.held_back.is_empty() && lost == 0 {
+        if self.rate_limited.is_empty() && lost == 0 {
             return;
         }
-        let held_back = std::mem::take(&mut self.held_back);
-        let notice = self.courier.maker.summary(now, &self.notifier.name, &held_back, lost);
-        let id = self.courier.store.keep_notice(&self.notifier.name, &notice).await.ok().flatten();
-        self.queue.lock().letters.push_front(QueuedNotice { id, notice, tries: 0, due: now });
+        let rate_limited = std::mem::take(&mut self.rate_limited);
+        let notice = self.delivering.builder.summary(now, &self.notifier.name, &rate_limited, lost);
+        let id = self.delivering.store.keep_notice(&self.notifier.name, &notice).await.ok().flatten();
+        self.queue.lock().queued.push_front(QueuedNotice { id, notice, tries: 0, due: now });
     }
 
     fn stands(&mut self, notice: &Notice) {
         if !matches!(self.notifier.channel, NotifyChannel::Alertmanager { .. }) {
             return;
         }
-        match notice.standing {
-            NoticeStatus::Stands | NoticeStatus::Once if notice.kind != NoticeKind::Test => {
+        match notice.status {
+            NoticeStatus::Firing | NoticeStatus::Event if notice.kind != NoticeKind::Test => {
                 self.standing.insert(notice.key.clone(), notice.clone());
             }
-            NoticeStatus::Stands | NoticeStatus::Once => {}
-            NoticeStatus::Over => {
+            NoticeStatus::Firing | NoticeStatus::Event => {}
+            NoticeStatus::Resolved => {
                 self.standing.remove(&notice.key);
             }
         }
@@ -446,17 +446,17 @@ impl DeliveryWorker {
     /// Tells an Alertmanager again of what stands: it takes what it does not hear of for over.
     async fn say_what_stands(&mut self, now: Time) {
         let NotifyChannel::Alertmanager { url } = &self.notifier.channel else { return };
-        self.standing.retain(|_, n| n.standing == NoticeStatus::Stands || now < n.at.at + alertmanager::ONCE_FOR);
+        self.standing.retain(|_, n| n.status == NoticeStatus::Firing || now < n.at.at + alertmanager::ONCE_FOR);
         if self.standing.is_empty() || now < self.next_word || self.queue.lock().is_closed {
             return;
         }
         self.next_word = now + alertmanager::EVERY;
         let standing: Vec<&Notice> = self.standing.values().collect();
-        let answer = self.courier.sender.send_standing(url, &standing, self.notifier.timeout).await;
+        let answer = self.delivering.sender.send_standing(url, &standing, self.notifier.timeout).await;
         match answer {
             NotifierReply::Delivered(_) => self.works(now),
             NotifierReply::Again { problem, .. } | NotifierReply::Refused(problem) => {
-                self.courier.metrics.notified(&self.notifier.name, "failure");
+                self.delivering.metrics.notified(&self.notifier.name, "failure");
                 self.fails(now, 1, &problem);
             }
         }

@@ -32,7 +32,7 @@ const RETOLD: Duration = Duration::from_secs(3600);
 const SIGHT_WITHIN: Duration = Duration::from_secs(60);
 
 pub struct IncidentTracker {
-    news: Incidents,
+    incidents: Incidents,
     post: Outbox,
     began: Time,
 }
@@ -40,17 +40,17 @@ pub struct IncidentTracker {
 impl IncidentTracker {
     /// Takes up where the journal ends. `told` is what the courier has kept.
     pub fn new(
-        maker: NoticeBuilder,
+        builder: NoticeBuilder,
         mode: Mode,
         post: Outbox,
         journal: &[JournalRecord],
         told: &[Delivery],
         now: Time,
     ) -> IncidentTracker {
-        let mut news = Incidents::new(maker, mode);
+        let mut incidents = Incidents::new(builder, mode);
         for record in journal {
-            let late = news.tick(record.at);
-            let fresh = news.fold(record.at, &record.entry);
+            let late = incidents.tick(record.at);
+            let fresh = incidents.fold(record.at, &record.entry);
             for notice in late.into_iter().chain(fresh).filter(|n| n.at.at + RETOLD >= now) {
                 post.post(notice);
             }
@@ -60,13 +60,13 @@ impl IncidentTracker {
             latest.insert(delivery.notice.key.as_str(), &delivery.notice);
         }
         for notice in latest.into_values() {
-            match notice.standing {
-                NoticeStatus::Over => news.close(&notice.key),
-                NoticeStatus::Stands => news.resume(notice),
-                NoticeStatus::Once => {}
+            match notice.status {
+                NoticeStatus::Resolved => incidents.close(&notice.key),
+                NoticeStatus::Firing => incidents.resume(notice),
+                NoticeStatus::Event => {}
             }
         }
-        IncidentTracker { news, post, began: now }
+        IncidentTracker { incidents, post, began: now }
     }
 
     fn post(&self, notices: impl IntoIterator<Item = Notice>) {
@@ -75,35 +75,37 @@ impl IncidentTracker {
 
     /// An entry is in the journal.
     pub fn entry(&mut self, at: Time, entry: &Entry) {
-        let notices = self.news.fold(at, entry);
+        let notices = self.incidents.fold(at, entry);
         self.post(notices);
     }
 
     /// The journal was written, or could not be.
     pub fn journaled(&mut self, now: Time, result: &Result<(), StoreError>) {
         let notice = match result {
-            Ok(()) => self.news.ends(now, "store"),
-            Err(e) if e.problem == StoreProblem::Deposed => self.news.begins(now, now, AgentCondition::LeaseLost),
+            Ok(()) => self.incidents.ends(now, "store"),
+            Err(e) if e.problem == StoreProblem::LeaseLost => {
+                self.incidents.begins(now, now, AgentCondition::LeaseLost)
+            }
             Err(e) => {
                 let (problem, cure) = (e.to_string(), e.cure.to_owned());
-                self.news.begins(now, now, AgentCondition::StoreUnwritable { problem, cure })
+                self.incidents.begins(now, now, AgentCondition::StoreUnwritable { problem, cure })
             }
         };
         self.post(notice);
     }
 
     pub fn verdict(&mut self, now: Time, number: E164, channel: Channel, to: Verdict) {
-        let notices = self.news.verdict(now, number, channel, to);
+        let notices = self.incidents.verdict(now, number, channel, to);
         self.post(notices);
     }
 
     /// What of a channel cannot be read, and when it was last.
-    pub fn sight(&mut self, now: Time, channel: Channel, was_blind: bool, stale: &[Source], read: Option<Time>) {
+    pub fn freshness(&mut self, now: Time, channel: Channel, was_blind: bool, stale: &[Source], read: Option<Time>) {
         let notice = if stale.is_empty() {
-            self.news.ends(now, &format!("blind/{channel}"))
+            self.incidents.ends(now, &format!("blind/{channel}"))
         } else if !was_blind || self.began + SIGHT_WITHIN <= now {
             let sources = stale.iter().map(|s| s.label()).collect();
-            self.news.begins(now, read.unwrap_or(self.began), AgentCondition::Blind { channel, sources })
+            self.incidents.begins(now, read.unwrap_or(self.began), AgentCondition::Blind { channel, sources })
         } else {
             None
         };
@@ -111,11 +113,11 @@ impl IncidentTracker {
     }
 
     pub fn unverified(&mut self, now: Time, order: &Order) {
-        self.post([self.news.unverified(now, order)]);
+        self.post([self.incidents.unverified(now, order)]);
     }
 
     pub fn tick(&mut self, now: Time) {
-        let notices = self.news.tick(now);
+        let notices = self.incidents.tick(now);
         self.post(notices);
     }
 }

@@ -46,9 +46,9 @@ pub async fn lead(
     let mut said = String::new();
     loop {
         match store.lead(&name(), clock.now()).await? {
-            LeaseReply::Leading(_) => return Ok(()),
-            LeaseReply::Led { by, until } if role == Role::Operator => return Err(StartError::Led { by, until }),
-            LeaseReply::Led { by, until } => {
+            LeaseReply::Acquired(_) => return Ok(()),
+            LeaseReply::HeldBy { by, until } if role == Role::Operator => return Err(StartError::HeldBy { by, until }),
+            LeaseReply::HeldBy { by, until } => {
                 standby.send_replace(Some(LeaseHolder { by: by.clone(), until }));
                 if said != by {
                     tracing::warn!(leader = by, %until, "standing by: another agent leads on this state");
@@ -61,7 +61,7 @@ pub async fn lead(
 }
 
 /// Renews the lease at every third of its time, until `stop` or until it is lost.
-pub async fn keep(store: Store, clock: Clock, post: Outbox, maker: NoticeBuilder, stop: CancellationToken) {
+pub async fn keep(store: Store, clock: Clock, post: Outbox, builder: NoticeBuilder, stop: CancellationToken) {
     let every: Duration = LEASE / 3;
     while clock.wait(Some(clock.now() + every), stop.cancelled()).await.is_none() {
         match store.renew(clock.now()).await {
@@ -69,7 +69,7 @@ pub async fn keep(store: Store, clock: Clock, post: Outbox, maker: NoticeBuilder
             Ok(None) => {
                 tracing::error!("another agent has taken over: this one stops");
                 let now = clock.now();
-                post.post(maker.condition(now, now, &AgentCondition::LeaseLost, NoticeStatus::Once));
+                post.post(builder.condition(now, now, &AgentCondition::LeaseLost, NoticeStatus::Event));
                 return;
             }
             // Until it is renewed, the time that is left decides what is still begun.

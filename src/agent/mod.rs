@@ -4,7 +4,7 @@
 //!
 //! * one **poller** a log ([`poll`]), and one for our numbers ([`routing`]): the time;
 //! * the **engine** ([`engine`]): what pollers bring, results of swaps, requests, and the time;
-//! * the **executor** ([`executor`]): orders to carry out, each write past the [`gate`];
+//! * the **executor** ([`executor`]): orders to carry out, each write past the [`write_guard`];
 //! * the **prober** ([`probe`]), where a group is probed: the time, suspicions, and swaps to prove;
 //! * the **clerk** and a **carrier** for each notifier ([`courier`]): notices, and the time for another try;
 //! * the **lease** ([`leader`]), the **fallbacks** ([`fallback`]) and the [`heartbeat`]: the time;
@@ -120,7 +120,7 @@ pub struct Batch {
 pub enum ControlMessage {
     Batch(Batch),
     /// The routing of our numbers, as read from `at` on.
-    Looked {
+    Routing {
         at: Time,
         numbers: Vec<ObservedRouting>,
     },
@@ -197,7 +197,7 @@ impl Agent {
                 tasks.abort_all();
             }
         }
-        if let Err(error) = self.store.resign().await {
+        if let Err(error) = self.store.release().await {
             tracing::warn!(%error, "the lease is not given back; it ends by itself");
         }
         self.store.close().await;

@@ -248,7 +248,7 @@ impl RoutingPoller {
         }
         metrics.polled(Source::Numbers, started);
         self.shared.hand_on(Batch { source: Source::Numbers, polled_at: started, seen }).await;
-        let message = ControlMessage::Looked { at: started, numbers: looked };
+        let message = ControlMessage::Routing { at: started, numbers: looked };
         // The inbox closes only when the agent stops.
         let _ = self.shared.clock.wait(None, self.shared.inbox.send(message)).await;
         Ok(())

@@ -72,7 +72,7 @@ pub enum StartError {
     #[error("the journal contradicts itself at record {seq}; restore the state file from a backup")]
     Journal { seq: i64, source: Illegal },
     #[error("the journal has another agent's lease: {by} leads until {until}; stop it, or wait for it to end")]
-    Led { by: String, until: Time },
+    HeldBy { by: String, until: Time },
     #[error("the HTTP client cannot be built: {0}")]
     Http(String),
 }
@@ -133,12 +133,12 @@ impl Agent {
         // The mode is asked by the guards, which a change of it reaches at once.
         let settings = crate::core::detect::engine::EngineSettings { mode: Mode::Auto, ..config.engine.clone() };
         let mut engine = Engine::new(config.roster.clone(), settings, now);
-        let mut hands = Orders::new(config.hands.clone());
-        let earlier = take_up(&mut engine, &mut hands, &journal)?;
-        metrics.set_mode(hands.mode());
+        let mut orders = Orders::new(config.rollback.clone());
+        let earlier = take_up(&mut engine, &mut orders, &journal)?;
+        metrics.set_mode(orders.mode());
 
-        let Pollers { calls, messages, alerts } = catch_up(&shared, config, &mut engine, &hands, wanted).await?;
-        let status = watch::Sender::new(Arc::new(Status::of(&engine, &hands, now, earlier.clone())));
+        let Pollers { calls, messages, alerts } = catch_up(&shared, config, &mut engine, &orders, wanted).await?;
+        let status = watch::Sender::new(Arc::new(Status::of(&engine, &orders, now, earlier.clone())));
         metrics.publish(Box::new(Exposition::new(
             roster.clone(),
             metrics.tally().clone(),
@@ -149,13 +149,13 @@ impl Agent {
         let active = watch::Sender::new(true);
         let (execute, work) = mpsc::channel(ORDERS);
         let stop = CancellationToken::new();
-        let gate = WriteGuard::new(clock.clone(), store.clone());
-        let executor = Executor::new(shared.clone(), gate.clone(), inbox.clone(), stop.clone());
+        let write_guard = WriteGuard::new(clock.clone(), store.clone());
+        let executor = Executor::new(shared.clone(), write_guard.clone(), inbox.clone(), stop.clone());
         let (ask, asks) = mpsc::channel(probe::ASKS.max(roster.len() * 2 + 1));
         let is_probed = role == Role::Watch && config.probes.groups.iter().flatten().any(|s| s.origin(0).is_some());
         let begun = store.probes(now - probe::BUDGETED).await?;
         let grace = config.engine.settle_grace;
-        let mut prober = Prober::new(shared.clone(), gate.clone(), config.probes.clone(), grace, &begun);
+        let mut prober = Prober::new(shared.clone(), write_guard.clone(), config.probes.clone(), grace, &begun);
         for (ix, _) in roster.numbers() {
             for channel in Channel::ALL {
                 prober.set_phase(ix, channel, engine.channel(ix, channel).phase);
@@ -167,26 +167,26 @@ impl Agent {
             name
         };
         let mut workers = JoinSet::new();
-        let maker = NoticeBuilder { roster: roster.clone(), addresses: config.agent.addresses.clone() };
+        let builder = NoticeBuilder { roster: roster.clone(), addresses: config.agent.addresses.clone() };
         let sender = notify::Sender::new(clock.clone()).map_err(|e| StartError::Http(e.to_string()))?;
         let told = store.deliveries(now - TOLD_SINCE).await?;
         let (post, posted) = Outbox::new();
         // A person's word is carried out without anybody to tell: the next agent finds it in the journal.
         let notifiers = if role == Role::Watch { config.notify.as_slice() } else { &[] };
-        let newsroom = IncidentTracker::new(maker.clone(), config.engine.mode, post.clone(), &journal, &told, now);
+        let incidents = IncidentTracker::new(builder.clone(), config.engine.mode, post.clone(), &journal, &told, now);
         let parts = deliver::Parts {
             clock: clock.clone(),
             store: store.clone(),
             metrics: metrics.clone(),
-            maker: maker.clone(),
+            builder: builder.clone(),
             sender: sender.clone(),
-            letterbox: post.clone(),
+            outbox: post.clone(),
             seed: config.twilio.seed,
         };
-        let (clerk, carriers) = deliver::staff(parts, notifiers, posted, &told);
-        clock.spawn(&mut workers, named("clerk", Box::pin(clerk.run(stop.clone()))));
-        for carrier in carriers {
-            clock.spawn(&mut workers, named("carrier", Box::pin(carrier.run())));
+        let (dispatcher, delivery_workers) = deliver::staff(parts, notifiers, posted, &told);
+        clock.spawn(&mut workers, named("clerk", Box::pin(dispatcher.run(stop.clone()))));
+        for worker in delivery_workers {
+            clock.spawn(&mut workers, named("carrier", Box::pin(worker.run())));
         }
         if let (Role::Watch, Some(settings)) = (role, config.heartbeat.clone()) {
             let task =
@@ -194,8 +194,8 @@ impl Agent {
             clock.spawn(&mut workers, named("heartbeat", Box::pin(task)));
         }
         let probing = Probing { ask, groups: config.probes.groups.clone() };
-        let mut desk = Controller::new(shared.clone(), role, hands, newsroom, gate, execute, probing);
-        desk.recall(store.routing().await?);
+        let mut controller = Controller::new(shared.clone(), role, orders, incidents, write_guard, execute, probing);
+        controller.load_baseline(store.routing().await?);
         let watches = |channel: Channel| roster.numbers().any(|(_, n)| n.channels[channel.index()]);
         // What our numbers point at is known before the first alert is judged.
         let mut routing = RoutingPoller::new(shared.clone());
@@ -223,11 +223,11 @@ impl Agent {
             clock.spawn(&mut workers, named("prober", Box::pin(prober.run(asks, stop.clone()))));
         }
         clock.spawn(&mut workers, named("executor", Box::pin(executor.run(work))));
-        let lease = leader::keep(store.clone(), clock.clone(), post, maker, stop.clone());
+        let lease = leader::keep(store.clone(), clock.clone(), post, builder, stop.clone());
         clock.spawn(&mut workers, named("lease", Box::pin(lease)));
         let status_rx = status.subscribe();
         let asking = shared.clone();
-        let task = ControlTask::new(shared, engine, earlier, desk, active, status);
+        let task = ControlTask::new(shared, engine, earlier, controller, active, status);
         let mut engine = JoinSet::new();
         let stop_engine = CancellationToken::new();
         clock.spawn(&mut engine, named("engine", Box::pin(task.run(inbox_rx, stop_engine.clone()))));
@@ -264,7 +264,7 @@ async fn catch_up(
     shared: &Shared,
     config: &Config,
     engine: &mut Engine,
-    hands: &Orders,
+    orders: &Orders,
     wanted: mpsc::Receiver<CallSid>,
 ) -> Result<Pollers, StartError> {
     let (store, now) = (&shared.store, shared.clock.now());
@@ -282,7 +282,7 @@ async fn catch_up(
     let mut messages = Poller::<MessageLog>::new(shared.clone(), poll(), polled_messages, none());
     let mut alerts = Poller::<AlertLog>::new(shared.clone(), poll(), polled_alerts, none());
     let mut first = None;
-    let mut back = hands.came_back().into_iter().peekable();
+    let mut back = orders.returned_to_handler().into_iter().peekable();
     let restored = |engine: &mut Engine, (at, number, channel)| {
         if let Some(ix) = engine.roster().find(number) {
             engine.restored(at, ix, channel);
@@ -335,12 +335,12 @@ async fn note_start(store: &Store, config: &Config, now: Time) -> Result<(), Sto
 /// Puts the engine and the hands where the journal ends. Returns the latest decisions, newest first.
 fn take_up(
     engine: &mut Engine,
-    hands: &mut Orders,
+    orders: &mut Orders,
     journal: &[JournalRecord],
 ) -> Result<Vec<Arc<Decision>>, StartError> {
     let mut decisions = Vec::new();
     for record in journal {
-        hands.fold(record.at, &record.entry).map_err(|source| StartError::Journal { seq: record.seq, source })?;
+        orders.fold(record.at, &record.entry).map_err(|source| StartError::Journal { seq: record.seq, source })?;
         if let Entry::Decision(decision) = &record.entry {
             decisions.push(Arc::new(decision.clone()));
         } else if let Entry::Phase { channel, number, phase } = &record.entry
@@ -349,8 +349,8 @@ fn take_up(
             engine.resume_phase(ix, *channel, *phase, record.at);
         }
     }
-    engine.resume_after(hands.last_id());
-    for (number, channel, saga) in hands.sagas().filter(|(_, _, s)| s.state.is_on_fallback()) {
+    engine.resume_after(orders.last_id());
+    for (number, channel, saga) in orders.sagas().filter(|(_, _, s)| s.state.is_on_fallback()) {
         if let Some(ix) = engine.roster().find(number) {
             engine.rolled_back(saga.since.unwrap_or(Time::EPOCH), ix, channel);
         }

@@ -62,14 +62,14 @@ fn find<'c>(config: &'c Config, name: &str) -> Option<&'c Notifier> {
     found
 }
 
-fn maker(config: &Config) -> NoticeBuilder {
+fn builder(config: &Config) -> NoticeBuilder {
     NoticeBuilder { roster: Arc::new(config.roster.clone()), addresses: config.agent.addresses.clone() }
 }
 
 async fn test(config: &Config, name: &str, json: bool) -> anyhow::Result<Exit> {
     let Some(notifier) = find(config, name) else { return Ok(Exit::BadUsage) };
     let clock = Clock::system();
-    let notice = maker(config).test(clock.now(), name);
+    let notice = builder(config).test(clock.now(), name);
     let answer = Sender::new(clock)?.send(notifier, &notice).await;
     let (result, exit) = match &answer {
         NotifierReply::Delivered(_) => ("delivered", Exit::Done),
@@ -103,7 +103,7 @@ fn list(deliveries: &[Delivery], json: bool) -> anyhow::Result<Exit> {
             d.notice.key,
             d.notice.kind.label(),
             d.notice.subject(),
-            d.fate.label(),
+            d.status.label(),
             d.tries
         ))?;
     }
@@ -125,7 +125,7 @@ fn render(
     };
     let mut notices: Vec<Notice> = Vec::new();
     if what.is_empty() || NoticeKind::ALL.iter().any(|k| k.label() == what) {
-        let every = every_kind(&maker(config), Clock::system().now());
+        let every = every_kind(&builder(config), Clock::system().now());
         notices.extend(every.into_iter().filter(|n| what.is_empty() || n.kind.label() == what));
     } else {
         for delivery in runtime.block_on(deliveries(config))? {

@@ -139,13 +139,13 @@ fn mode(text: &str) -> Result<Mode, String> {
 pub fn rollback(arguments: Rollback) -> anyhow::Result<Exit> {
     let Rollback { selection, common, yes } = arguments;
     let asked = swap(&selection, &common, false, false);
-    operate(&common, async |desk| desk.swap("rollback", &asked, yes, common.json).await)
+    operate(&common, async |client| client.swap("rollback", &asked, yes, common.json).await)
 }
 
 pub fn restore(arguments: Restore) -> anyhow::Result<Exit> {
     let Restore { selection, common, yes, force, at_once } = arguments;
     let asked = swap(&selection, &common, force, at_once);
-    operate(&common, async |desk| desk.swap("restore", &asked, yes, common.json).await)
+    operate(&common, async |client| client.swap("restore", &asked, yes, common.json).await)
 }
 
 fn swap(selection: &Selection, common: &Common, force: bool, at_once: bool) -> OrderRequest {
@@ -165,13 +165,13 @@ fn swap(selection: &Selection, common: &Common, force: bool, at_once: bool) -> O
 pub fn hold(arguments: HoldArguments) -> anyhow::Result<Exit> {
     let HoldArguments { selection, common, lasts } = arguments;
     let asked = scope(selection, &common, Some(u32::try_from(lasts.as_secs()).unwrap_or(u32::MAX)));
-    operate(&common, async |desk| desk.word("hold", &asked, common.json).await)
+    operate(&common, async |client| client.word("hold", &asked, common.json).await)
 }
 
 pub fn release(arguments: Release) -> anyhow::Result<Exit> {
     let Release { selection, common } = arguments;
     let asked = scope(selection, &common, None);
-    operate(&common, async |desk| desk.word("release", &asked, common.json).await)
+    operate(&common, async |client| client.word("release", &asked, common.json).await)
 }
 
 fn scope(selection: Selection, common: &Common, seconds: Option<u32>) -> HoldRequest {
@@ -183,13 +183,13 @@ fn scope(selection: Selection, common: &Common, seconds: Option<u32>) -> HoldReq
 pub fn approve(arguments: ApproveArguments) -> anyhow::Result<Exit> {
     let ApproveArguments { decision, common } = arguments;
     let asked = Approve { decision, reason: common.reason.clone(), author: common.author.clone() };
-    operate(&common, async |desk| desk.word("approve", &asked, common.json).await)
+    operate(&common, async |client| client.word("approve", &asked, common.json).await)
 }
 
 pub fn set_mode(arguments: ModeArguments) -> anyhow::Result<Exit> {
     let ModeArguments { mode, common } = arguments;
     let asked = SetMode { mode, reason: common.reason.clone(), author: common.author.clone() };
-    operate(&common, async |desk| desk.word("mode", &asked, common.json).await)
+    operate(&common, async |client| client.word("mode", &asked, common.json).await)
 }
 
 /// Finds the agent, or becomes one for the length of `word`.

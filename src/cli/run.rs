@@ -13,7 +13,7 @@ use crate::admin;
 use crate::admin::standby::SwappableRouter;
 use crate::agent::{Agent, Role};
 use crate::clock::Clock;
-use crate::config::notify::law_13;
+use crate::config::notify::warn_if_only_through_twilio;
 use crate::config::{Config, ProcessEnv};
 use crate::rehearse;
 use crate::rehearse::note::Note;
@@ -67,7 +67,7 @@ async fn agent(config: &Config) -> anyhow::Result<Exit> {
             return Ok(Exit::Done);
         }
     };
-    if let Some(warning) = law_13(&config.notify) {
+    if let Some(warning) = warn_if_only_through_twilio(&config.notify) {
         tracing::warn!("{warning}");
     }
     front.set(admin::router(&agent, &clock, config.agent.token.clone()));

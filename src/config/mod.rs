@@ -47,7 +47,7 @@ pub struct Config {
     pub poll: Poll,
     pub probes: Probes,
     pub engine: engine::EngineSettings,
-    pub hands: orders::RollbackSettings,
+    pub rollback: orders::RollbackSettings,
     pub roster: Roster,
     pub per_number: PerNumber,
     /// The fire drill, if one is prepared.
@@ -150,7 +150,7 @@ impl Config {
 pub struct AlertRules {
     pub probes: Probes,
     pub engine: engine::EngineSettings,
-    pub hands: orders::RollbackSettings,
+    pub rollback: orders::RollbackSettings,
     pub roster: Roster,
 }
 
@@ -198,7 +198,7 @@ fn read(mut top: Section<'_>, path: &Path, env: &dyn Env) -> Option<Config> {
     let notifiers = top.sections("notify");
     let heartbeat = top.section("heartbeat").and_then(|s| notify::read_heartbeat(s, dir, env));
     let (agent, poll, rules) = read_rest(top, dir, env);
-    let AlertRules { probes, engine, hands, roster } = rules;
+    let AlertRules { probes, engine, rollback, roster } = rules;
     let rehearsal = rehearsal.and_then(|s| rehearse::read(s, &roster));
     let notify = notify::read(notifiers, &roster, dir, env);
     Some(Config {
@@ -207,7 +207,7 @@ fn read(mut top: Section<'_>, path: &Path, env: &dyn Env) -> Option<Config> {
         poll,
         probes,
         engine,
-        hands,
+        rollback,
         roster,
         per_number,
         rehearsal,
@@ -232,9 +232,9 @@ fn read_rules(mut top: Section<'_>, path: &Path) -> Option<AlertRules> {
 /// All but the account.
 fn read_rest(mut top: Section<'_>, dir: &Path, env: &dyn Env) -> (Option<AgentConfig>, Poll, AlertRules) {
     let mut engine = engine::EngineSettings::default();
-    let mut hands = orders::RollbackSettings::default();
+    let mut rollback = orders::RollbackSettings::default();
     let agent = match top.section("agent") {
-        Some(s) => read_agent(s, dir, env, &mut engine, &mut hands),
+        Some(s) => read_agent(s, dir, env, &mut engine, &mut rollback),
         None => Some(AgentConfig {
             listen: DEFAULT_LISTEN,
             state: dir.join(DEFAULT_STATE),
@@ -251,9 +251,9 @@ fn read_rest(mut top: Section<'_>, dir: &Path, env: &dyn Env) -> (Option<AgentCo
     let limits = top.section("probes").map_or_else(Default::default, probe::read_limits);
     top.finish();
     engine.detection = groups.detection;
-    hands.caps = groups.caps;
+    rollback.caps = groups.caps;
     let probes = Probes { groups: groups.probes, limits };
-    (agent, poll, AlertRules { probes, engine, hands, roster: groups.roster })
+    (agent, poll, AlertRules { probes, engine, rollback, roster: groups.roster })
 }
 
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9466);
@@ -264,17 +264,17 @@ fn read_agent(
     dir: &Path,
     env: &dyn Env,
     engine: &mut engine::EngineSettings,
-    hands: &mut orders::RollbackSettings,
+    rollback: &mut orders::RollbackSettings,
 ) -> Option<AgentConfig> {
     let faults = s.faults();
     let modes = Mode::ALL.map(|m| (m.label(), m));
     engine.mode = s.choice("mode", &modes).unwrap_or(engine.mode);
-    hands.mode = engine.mode;
+    rollback.mode = engine.mode;
     if let Some(d) = s.duration("approve_within", MINUTE, DAY) {
-        hands.approve_within = d.value;
+        rollback.approve_within = d.value;
     }
     if let Some(d) = s.duration("veto", Duration::ZERO, HOUR) {
-        hands.veto = d.value;
+        rollback.veto = d.value;
     }
     let listen = s.parse::<SocketAddr>("listen");
     if let Some(listen) = listen.as_ref().filter(|l| !l.value.ip().is_loopback()) {

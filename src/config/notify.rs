@@ -320,7 +320,7 @@ impl std::str::FromStr for SeverityName {
 }
 
 /// What an operator should hear at the start (law 13); `None` if there is nothing to say.
-pub fn law_13(notifiers: &[Notifier]) -> Option<String> {
+pub fn warn_if_only_through_twilio(notifiers: &[Notifier]) -> Option<String> {
     if notifiers.is_empty() {
         return Some("no notifier is configured: nobody is told of anything; add a [[notify]]".to_owned());
     }

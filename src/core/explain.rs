@@ -83,7 +83,7 @@ pub struct Figure {
 /// The engine, on its way to a decision for the second time.
 pub struct Recomputation {
     engine: Engine,
-    hands: Orders,
+    orders: Orders,
     target: Decision,
     /// What has been decided on the way, of which the target may be one.
     decided: Vec<Decision>,
@@ -96,15 +96,15 @@ pub struct Recomputation {
 
 impl Recomputation {
     /// `start`: when the agent that decided began; `hands`: what the journal held then.
-    pub fn new(roster: &Roster, rules: &Rules, hands: Orders, start: Time, target: Decision) -> Recomputation {
+    pub fn new(roster: &Roster, rules: &Rules, orders: Orders, start: Time, target: Decision) -> Recomputation {
         let mut engine = Engine::new(roster.clone(), rules.settings(roster), start);
-        for (number, channel, saga) in hands.sagas().filter(|(_, _, s)| s.state.is_on_fallback()) {
+        for (number, channel, saga) in orders.sagas().filter(|(_, _, s)| s.state.is_on_fallback()) {
             if let Some(ix) = engine.roster().find(number) {
                 engine.rolled_back(saga.since.unwrap_or(Time::EPOCH), ix, channel);
             }
         }
-        let back = hands.came_back().into();
-        Recomputation { engine, hands, target, decided: Vec::new(), now: start, back, is_behind: false }
+        let back = orders.returned_to_handler().into();
+        Recomputation { engine, orders, target, decided: Vec::new(), now: start, back, is_behind: false }
     }
 
     /// Something that was seen before the agent began, which it took in then. `until`: up to when
@@ -147,25 +147,25 @@ impl Recomputation {
     /// What the agent wrote to its journal.
     pub fn journaled(&mut self, at: Time, entry: &Entry) {
         self.advance(at);
-        if self.hands.fold(at, entry).is_err() {
+        if self.orders.fold(at, entry).is_err() {
             return;
         }
         match entry {
             Entry::Result { decision, channel, number, .. } => {
-                let act = self.hands.order(*decision).map(|p| p.order.act);
+                let act = self.orders.order(*decision).map(|p| p.order.act);
                 let Some(ix) = self.engine.roster().find(*number) else { return };
-                let is_on_fallback = self.hands.state(*number, *channel).is_on_fallback();
+                let is_on_fallback = self.orders.state(*number, *channel).is_on_fallback();
                 match act {
                     Some(Operation::Rollback) if is_on_fallback => self.engine.rolled_back(at, ix, *channel),
                     Some(Operation::Rollback) => {
-                        let again = self.hands.not_before(*number, *channel).unwrap_or(at);
+                        let again = self.orders.not_before(*number, *channel).unwrap_or(at);
                         self.engine.not_rolled_back(ix, *channel, again);
                     }
                     Some(Operation::Restore) if !is_on_fallback => self.engine.restored(at, ix, *channel),
                     Some(Operation::Restore) | None => {}
                 }
             }
-            Entry::Lapsed { channel, numbers, why, .. } if *why != CloseReason::Relapsed => {
+            Entry::Closed { channel, numbers, why, .. } if *why != CloseReason::Relapsed => {
                 for ix in numbers.iter().filter_map(|n| self.engine.roster().find(*n)).collect::<Vec<_>>() {
                     self.engine.not_rolled_back(ix, *channel, at + AGAIN);
                 }
@@ -193,7 +193,7 @@ impl Recomputation {
             | Entry::Refused { .. }
             | Entry::Asked { .. }
             | Entry::Approved { .. }
-            | Entry::Lapsed { .. }
+            | Entry::Closed { .. }
             | Entry::Snapshot { .. }
             | Entry::Checked { .. }
             | Entry::Intent { .. }

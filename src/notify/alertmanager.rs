@@ -36,10 +36,10 @@ pub fn body(notices: &[&Notice], now: Time) -> Value {
 
 fn alert(notice: &Notice, now: Time) -> Value {
     let starts = notice.since.as_ref().map_or(notice.at.at, |m| m.at.min(notice.at.at));
-    let ends = match notice.standing {
-        NoticeStatus::Stands => now + LASTS,
-        NoticeStatus::Once => (notice.at.at + ONCE_FOR).min(now + LASTS),
-        NoticeStatus::Over => notice.at.at,
+    let ends = match notice.status {
+        NoticeStatus::Firing => now + LASTS,
+        NoticeStatus::Event => (notice.at.at + ONCE_FOR).min(now + LASTS),
+        NoticeStatus::Resolved => notice.at.at,
     };
     // What identifies it is the same in its last word as in its first: no title and no kind.
     let mut labels = Map::new();

@@ -21,8 +21,8 @@ fn body(notice: &Notice) -> String {
 }
 
 fn urgency(notice: &Notice) -> Urgency {
-    match (notice.standing, notice.severity) {
-        (NoticeStatus::Over, _) | (_, Severity::Info) => Urgency::Low,
+    match (notice.status, notice.severity) {
+        (NoticeStatus::Resolved, _) | (_, Severity::Info) => Urgency::Low,
         (_, Severity::Warning) => Urgency::Normal,
         (_, Severity::Critical) => Urgency::Critical,
     }

@@ -25,7 +25,7 @@ fn parts(notice: &Notice) -> (String, Value) {
         Severity::Warning => "P3",
         Severity::Info => "P5",
     };
-    if notice.standing == NoticeStatus::Over {
+    if notice.status == NoticeStatus::Resolved {
         let alias: String = url::form_urlencoded::byte_serialize(alias(notice).as_bytes()).collect();
         // A space would be written as a plus sign, which in a path is one; keys have none.
         let path = format!("/v2/alerts/{alias}/close?identifierType=alias");

@@ -15,7 +15,7 @@ pub const URL: &str = "https://events.pagerduty.com/v2/enqueue";
 
 pub fn body(notice: &Notice, routing_key: &str) -> Value {
     let key = cut(&format!("ringback/{}", notice.key), 255);
-    if notice.standing == NoticeStatus::Over {
+    if notice.status == NoticeStatus::Resolved {
         return json!({ "routing_key": routing_key, "event_action": "resolve", "dedup_key": key });
     }
     let details: Map<String, Value> =

@@ -14,8 +14,8 @@ use crate::core::notice::{Notice, NoticeStatus, Severity};
 const TEXT: usize = 2000;
 
 pub fn body(notice: &Notice) -> Value {
-    let color = match (notice.standing, notice.severity) {
-        (NoticeStatus::Over, _) => "good",
+    let color = match (notice.status, notice.severity) {
+        (NoticeStatus::Resolved, _) => "good",
         (_, Severity::Critical) => "attention",
         (_, Severity::Warning) => "warning",
         (_, Severity::Info) => "default",

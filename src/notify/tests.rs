@@ -31,9 +31,9 @@ fn notices() -> Vec<Notice> {
         agent: Some("https://ringback.example.com".to_owned()),
         dashboard: Some("https://grafana.example.com/d/x".to_owned()),
     };
-    let maker = NoticeBuilder { roster: Arc::new(roster), addresses };
+    let builder = NoticeBuilder { roster: Arc::new(roster), addresses };
     let now: Time = "2026-11-21T14:02:10Z".parse().unwrap();
-    let mut notices = every_kind(&maker, now);
+    let mut notices = every_kind(&builder, now);
     // A text that breaks what is not escaped or cut.
     let mut hostile = notices[0].clone();
     hostile.title = format!("<b>&\"'\n{}", "x".repeat(20_000));
@@ -63,7 +63,7 @@ fn there_is_a_notice_of_every_kind_and_each_has_its_answers() {
     for kind in NoticeKind::ALL {
         let notice = notices.iter().find(|n| n.kind == kind).unwrap_or_else(|| panic!("none of {}", kind.label()));
         assert!(!notice.did.is_empty() && !notice.title.is_empty(), "{}", notice.text());
-        assert!(notice.standing == NoticeStatus::Over || !notice.next.is_empty(), "{}", notice.text());
+        assert!(notice.status == NoticeStatus::Resolved || !notice.next.is_empty(), "{}", notice.text());
         assert!(notice.text().contains(" UTC"), "no zone: {}", notice.text());
     }
     let local = notices[0].since.as_ref().unwrap();
@@ -129,7 +129,7 @@ fn pagerduty_takes_every_notice() {
         let body = pagerduty::body(&notice, key);
         assert_eq!(body["routing_key"], key);
         text_of(&body["dedup_key"], 255);
-        if notice.standing == NoticeStatus::Over {
+        if notice.status == NoticeStatus::Resolved {
             assert_eq!(keys(&body), ["dedup_key", "event_action", "routing_key"]);
             assert_eq!(body["event_action"], "resolve");
             continue;
@@ -159,7 +159,7 @@ fn opsgenie_takes_every_notice() {
         assert_eq!((*name, value.expose_secret()), ("authorization", "GenieKey k"));
         let address: url::Url = request.url.expose_secret().parse().unwrap();
         let body: Value = serde_json::from_str(&request.body).unwrap();
-        if notice.standing == NoticeStatus::Over {
+        if notice.status == NoticeStatus::Resolved {
             assert!(
                 address.path().starts_with("/v2/alerts/ringback%2F") && address.path().ends_with("/close"),
                 "{address}"
@@ -207,7 +207,7 @@ fn alertmanager_takes_every_notice() {
         assert!(alert["labels"]["alertname"].is_string());
         let time = |key: &str| alert[key].as_str().unwrap().parse::<Time>().unwrap();
         assert!(time("startsAt") <= time("endsAt"));
-        assert_eq!(time("endsAt") <= notice.at.at, notice.standing == NoticeStatus::Over);
+        assert_eq!(time("endsAt") <= notice.at.at, notice.status == NoticeStatus::Resolved);
     }
 }
 

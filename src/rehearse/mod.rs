@@ -192,7 +192,7 @@ impl Drill {
                 Ok(WireRow::Ours(call)) => {
                     call.started_at >= since && matches!(call.leg, Leg::Inbound { caller, .. } if !caller.is_prober)
                 }
-                Ok(WireRow::Foreign(_)) | Err(_) => false,
+                Ok(WireRow::NotOurs(_)) | Err(_) => false,
             });
             if is_live {
                 return Err(DrillError::Refused(format!(
@@ -360,7 +360,7 @@ impl Play<'_> {
             force: true,
             at_once: true,
         };
-        self.say(OperatorCommand::Swap(request)).await;
+        self.say(OperatorCommand::Orders(request)).await;
     }
 
     async fn say(&self, word: OperatorCommand) {
@@ -429,8 +429,8 @@ fn drill_config(config: &Config, rehearsal: &Rehearsal, force: bool) -> Result<(
     drill.probes = Probes { groups: vec![Some(probe)], limits: config.probes.limits };
     drill.engine.mode = Mode::Auto;
     drill.engine.detection = vec![detection];
-    drill.hands.mode = Mode::Auto;
-    drill.hands.caps.clear();
+    drill.rollback.mode = Mode::Auto;
+    drill.rollback.caps.clear();
     drill.agent.state = config.agent.state.with_file_name(STATE);
     Ok((drill, fallback, stands_for))
 }

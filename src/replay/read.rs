@@ -108,7 +108,7 @@ pub fn parse(line: &[u8], reader: Reader<'_>) -> Result<RecordedLine, String> {
 fn convert<L: Listed>(raw: &L::Raw<'_>, reader: Reader<'_>) -> Result<Option<L::Item>, String> {
     match L::convert(raw, reader) {
         Ok(WireRow::Ours(item)) => Ok(Some(item)),
-        Ok(WireRow::Foreign(_)) => Ok(None),
+        Ok(WireRow::NotOurs(_)) => Ok(None),
         Err(bad) => Err(format!("resource.{bad}")),
     }
 }

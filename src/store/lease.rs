@@ -26,9 +26,9 @@ pub const LEASE: Duration = Duration::from_secs(30);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LeaseReply {
     /// We lead, until then.
-    Leading(Time),
+    Acquired(Time),
     /// Somebody else does.
-    Led { by: String, until: Time },
+    HeldBy { by: String, until: Time },
 }
 
 /// What a write does about another process that holds the file.
@@ -85,7 +85,7 @@ impl Store {
 
     pub(super) fn unwritten(&self, doing: &'static str, why: Unwritten) -> StoreError {
         match why {
-            Unwritten::Deposed => self.fault(doing, StoreProblem::Deposed, None),
+            Unwritten::Deposed => self.fault(doing, StoreProblem::LeaseLost, None),
             Unwritten::Failed(e) => self.error(doing, e),
         }
     }
@@ -102,7 +102,7 @@ impl Store {
                     .await?;
             let last = match row {
                 Some((by, _, until)) if until > now.as_millis() && !is_alone => {
-                    return Ok(LeaseReply::Led { by, until: Time::from_millis(until) });
+                    return Ok(LeaseReply::HeldBy { by, until: Time::from_millis(until) });
                 }
                 Some((_, fence, _)) => fence,
                 None => 0,
@@ -120,7 +120,7 @@ impl Store {
             tx.commit().await?;
             self.fence.store(last + 1, Ordering::Release);
             self.lease_until.store(until.as_millis(), Ordering::Release);
-            Ok(LeaseReply::Leading(until))
+            Ok(LeaseReply::Acquired(until))
         };
         run.await.map_err(|e| self.error(doing, e))
     }
@@ -143,7 +143,7 @@ impl Store {
     }
 
     /// Gives the lease back, so that the next holder need not wait.
-    pub async fn resign(&self) -> Result<(), StoreError> {
+    pub async fn release(&self) -> Result<(), StoreError> {
         self.lease_until.store(0, Ordering::Release);
         sqlx::query("UPDATE lease SET until_ms = 0 WHERE id = 1 AND fence = $1")
             .bind(self.fence())

@@ -74,7 +74,7 @@ pub enum StoreProblem {
     #[error("the journal is broken at record {0}")]
     BrokenAt(i64),
     #[error("another agent has taken over")]
-    Deposed,
+    LeaseLost,
     #[error("the state file is a newer Ringback's")]
     Newer,
     #[error("the state file is not Ringback's")]
@@ -93,7 +93,7 @@ impl StoreProblem {
             StoreProblem::Locked => "stop the other process, or give this agent a state file of its own",
             StoreProblem::Full => "free some space; nothing is decided meanwhile",
             StoreProblem::ReadOnly => "give the agent's user write permission on the file and its folder",
-            StoreProblem::Deposed => "nothing to do: this agent stops, the other one acts",
+            StoreProblem::LeaseLost => "nothing to do: this agent stops, the other one acts",
             StoreProblem::Damaged | StoreProblem::BrokenAt(_) => {
                 "restore it from a backup, or move it away: the agent then starts without memory, and what it swapped \
                  before must be restored by hand"

@@ -50,7 +50,7 @@ impl DeliveryStatus {
 pub struct Delivery {
     pub id: i64,
     pub notifier: String,
-    pub fate: DeliveryStatus,
+    pub status: DeliveryStatus,
     /// Tries so far.
     pub tries: u32,
     /// When the last of them ended.
@@ -63,9 +63,9 @@ pub struct Delivery {
 
 const fn standing(s: NoticeStatus) -> &'static str {
     match s {
-        NoticeStatus::Stands => "stands",
-        NoticeStatus::Once => "once",
-        NoticeStatus::Over => "over",
+        NoticeStatus::Firing => "stands",
+        NoticeStatus::Event => "once",
+        NoticeStatus::Resolved => "over",
     }
 }
 
@@ -84,7 +84,7 @@ impl Store {
             .bind(notifier)
             .bind(&notice.key)
             .bind(notice.kind.label())
-            .bind(standing(notice.standing))
+            .bind(standing(notice.status))
             .bind(notice.at.at.as_millis())
             .bind(body)
             .execute(&mut *tx)
@@ -99,13 +99,13 @@ impl Store {
     pub async fn note_delivery(
         &self,
         id: i64,
-        fate: DeliveryStatus,
+        status: DeliveryStatus,
         tries: u32,
         ended: Time,
         answer: &str,
     ) -> Result<(), StoreError> {
         sqlx::query("UPDATE outbox SET state = $1, tries = $2, ended_ms = $3, answer = $4 WHERE id = $5")
-            .bind(fate.label())
+            .bind(status.label())
             .bind(i64::from(tries))
             .bind(ended.as_millis())
             .bind(answer)
@@ -131,7 +131,7 @@ impl Store {
             Some(Delivery {
                 id: row.get(0),
                 notifier: row.get(1),
-                fate: DeliveryStatus::ALL.into_iter().find(|f| f.label() == state)?,
+                status: DeliveryStatus::ALL.into_iter().find(|f| f.label() == state)?,
                 tries: u32::try_from(row.get::<i64, _>(3)).unwrap_or(u32::MAX),
                 ended: row.get::<Option<i64>, _>(4).map(Time::from_millis),
                 answer: row.get(5),

@@ -143,7 +143,7 @@ impl<L: Listed> Pager<'_, L> {
             for row in page.rows {
                 match row {
                     Ok(WireRow::Ours(item)) => items.push(item),
-                    Ok(WireRow::Foreign(_)) => {}
+                    Ok(WireRow::NotOurs(_)) => {}
                     Err(row) => bad.push(row),
                 }
             }
@@ -257,7 +257,7 @@ impl Client {
         let page = pager.next().await?;
         let ours = |row| match row {
             Ok(WireRow::Ours(actor)) => Some(actor),
-            Ok(WireRow::Foreign(_)) | Err(_) => None,
+            Ok(WireRow::NotOurs(_)) | Err(_) => None,
         };
         Ok(page.into_iter().flat_map(|p| p.rows).filter_map(ours).collect())
     }

@@ -97,14 +97,14 @@ fn both_date_formats_are_taken() {
 fn words_that_twilio_invents_are_survived() {
     let Ok(WireRow::Ours(c)) = one_call(r#"{"status":"teleported"}"#) else { panic!() };
     assert_eq!(c.status, CallStatus::Unknown);
-    assert!(matches!(one_call(r#"{"direction":"sideways"}"#), Ok(WireRow::Foreign(Some(_)))));
+    assert!(matches!(one_call(r#"{"direction":"sideways"}"#), Ok(WireRow::NotOurs(Some(_)))));
 }
 
 #[test]
 fn the_leg_tells_who_was_called() {
-    assert!(matches!(one_call(r#"{"to":"+15005550999"}"#), Ok(WireRow::Foreign(_))));
-    assert!(matches!(one_call(r#"{"to":"sip:a@b"}"#), Ok(WireRow::Foreign(_))));
-    assert!(matches!(one_call(r#"{"direction":"outbound-api"}"#), Ok(WireRow::Foreign(_))));
+    assert!(matches!(one_call(r#"{"to":"+15005550999"}"#), Ok(WireRow::NotOurs(_))));
+    assert!(matches!(one_call(r#"{"to":"sip:a@b"}"#), Ok(WireRow::NotOurs(_))));
+    assert!(matches!(one_call(r#"{"direction":"outbound-api"}"#), Ok(WireRow::NotOurs(_))));
     assert!(matches!(
         one_call(r#"{"direction":"trunking-originating"}"#),
         Ok(WireRow::Ours(Call { leg: Leg::Inbound { .. }, .. }))

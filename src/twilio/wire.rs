@@ -93,7 +93,7 @@ impl BadRow {
 pub enum WireRow<T> {
     Ours(T),
     /// Of a number that is not ours, or of a kind that says nothing to us; and when it happened.
-    Foreign(Option<Time>),
+    NotOurs(Option<Time>),
 }
 
 /// What is needed to read rows: which numbers are ours, and how callers are made unrecognisable.

@@ -89,8 +89,8 @@ pub fn memory() {
 fn exposition(engine: &Engine, per_number: PerNumber, now: Time) -> (Metrics, watch::Sender<Arc<Status>>) {
     let roster = Arc::new(engine.roster().clone());
     let metrics = Metrics::new(&roster, Mode::Auto);
-    let hands = Orders::new(ringback::core::rollback::orders::RollbackSettings::default());
-    let status = watch::Sender::new(Arc::new(Status::of(engine, &hands, now, Vec::new())));
+    let orders = Orders::new(ringback::core::rollback::orders::RollbackSettings::default());
+    let status = watch::Sender::new(Arc::new(Status::of(engine, &orders, now, Vec::new())));
     let inbox = tokio::sync::mpsc::channel(1).0.downgrade();
     let tally = metrics.tally().clone();
     metrics.publish(Box::new(Exposition::new(roster, tally, status.subscribe(), inbox, per_number)));
@@ -100,7 +100,7 @@ fn exposition(engine: &Engine, per_number: PerNumber, now: Time) -> (Metrics, wa
 pub fn scrape() {
     let start = Time::from_secs(1_795_000_000);
     let mut engine = Engine::new(roster(), EngineSettings::default(), start);
-    let hands = Orders::new(ringback::core::rollback::orders::RollbackSettings::default());
+    let orders = Orders::new(ringback::core::rollback::orders::RollbackSettings::default());
     for (name, per_number) in [("auto, which names those in trouble", PerNumber::Auto), ("all", PerNumber::All)] {
         let (metrics, _status) = exposition(&engine, per_number, start);
         let mut size = 0;
@@ -142,7 +142,7 @@ pub fn scrape() {
             }
             let tick = Instant::now();
             engine.tick(at);
-            status.send_replace(Arc::new(Status::of(&engine, &hands, at, Vec::new())));
+            status.send_replace(Arc::new(Status::of(&engine, &orders, at, Vec::new())));
             ticks.push(tick.elapsed());
             std::thread::sleep(Duration::from_millis(20));
         }

@@ -128,13 +128,13 @@ fn no_secret_is_printed() {
 
 #[test]
 fn the_start_warns_unless_somebody_is_reached_past_twilio() {
-    use ringback::config::notify::law_13;
+    use ringback::config::notify::warn_if_only_through_twilio;
     let path = folder("good").join("minimal.toml");
     let text = fs::read_to_string(&path).unwrap();
     let warning = |more: &str| {
         let text = format!("{text}\n{more}");
         let c = Config::parse(&path, &text, &env(&text)).unwrap_or_else(|e| panic!("{e}"));
-        law_13(&c.notify)
+        warn_if_only_through_twilio(&c.notify)
     };
     let webhook = |host: &str| {
         format!("[[notify]]\nname = \"{}\"\nkind = \"webhook\"\nurl = \"https://{host}/x\"\n", host.replace('.', "-"))

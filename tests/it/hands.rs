@@ -198,7 +198,7 @@ fn confirm_asks_acts_on_approval_and_says_when_it_lapsed() {
         assert_eq!(writes(w), BTreeMap::new());
         w.pass(700).await;
         let lapsed = agent.memory_entries(waiting[0].decision).await;
-        assert!(lapsed.iter().any(|e| matches!(e, Entry::Lapsed { .. })), "{lapsed:?}");
+        assert!(lapsed.iter().any(|e| matches!(e, Entry::Closed { .. })), "{lapsed:?}");
         w.pass(120).await;
         let waiting = agent.status().waiting.clone();
         for d in &waiting {

@@ -200,7 +200,7 @@ async fn check(w: &World) {
             | Entry::Refused { .. }
             | Entry::Asked { .. }
             | Entry::Approved { .. }
-            | Entry::Lapsed { .. }
+            | Entry::Closed { .. }
             | Entry::Checked { .. }
             | Entry::Written { .. }
             | Entry::Result { .. }

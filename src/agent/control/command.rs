@@ -12,7 +12,7 @@ use crate::store::StoreError;
 /// A person's word.
 #[derive(Debug, Clone)]
 pub enum OperatorCommand {
-    Swap(OperatorRequest),
+    Orders(OperatorRequest),
     Hold { scopes: Vec<Scope>, until: Time, by: Author },
     Release { scopes: Vec<Scope>, by: Author },
     Approve { decision: DecisionId, by: Author },
@@ -23,7 +23,7 @@ pub enum OperatorCommand {
 #[derive(Debug, Clone)]
 pub enum CommandAnswer {
     /// Planned, and if it was meant, begun.
-    Swap(Preview),
+    Orders(Preview),
     Done(String),
 }
 
@@ -46,9 +46,9 @@ impl Controller {
         is_meant: bool,
     ) -> Result<CommandAnswer, Refusal> {
         let (entries, answer) = match word {
-            OperatorCommand::Swap(request) => {
-                let plan = self.hands.plan(now, &self.shared.roster, self.gate.is_leading(), &request);
-                (plan.orders.iter().cloned().map(Entry::Order).collect(), CommandAnswer::Swap(plan))
+            OperatorCommand::Orders(request) => {
+                let plan = self.orders.plan(now, &self.shared.roster, self.write_guard.is_leading(), &request);
+                (plan.orders.iter().cloned().map(Entry::Order).collect(), CommandAnswer::Orders(plan))
             }
             OperatorCommand::Hold { scopes, until, by } => {
                 let said = format!("held until {until}");
@@ -58,7 +58,7 @@ impl Controller {
                 )
             }
             OperatorCommand::Release { scopes, by } => {
-                let held = |s: &Scope| self.hands.holds(now).any(|h| h.scope == *s);
+                let held = |s: &Scope| self.orders.holds(now).any(|h| h.scope == *s);
                 let (on, off): (Vec<Scope>, Vec<Scope>) = scopes.into_iter().partition(held);
                 let mut said: Vec<String> = on.iter().map(|s| format!("released: {s}")).collect();
                 said.extend(off.iter().map(|s| format!("not held: {s}")));
@@ -66,8 +66,8 @@ impl Controller {
                 (on.into_iter().map(release).collect(), CommandAnswer::Done(said.join("; ")))
             }
             OperatorCommand::Approve { decision, by } => {
-                let is_asked = self.hands.demands().any(|d| d.decision.id == decision)
-                    || self.hands.open_orders().any(|p| p.order.id == decision && p.order.staged);
+                let is_asked = self.orders.pending().any(|d| d.decision.id == decision)
+                    || self.orders.open_orders().any(|p| p.order.id == decision && p.order.staged);
                 if !is_asked {
                     return Err(Refusal::Conflict(format!(
                         "{decision} does not wait for approval: it is over, or lapsed"
@@ -80,12 +80,12 @@ impl Controller {
             }
         };
         if is_meant {
-            if let CommandAnswer::Swap(plan) = &answer {
+            if let CommandAnswer::Orders(plan) = &answer {
                 self.adopted.extend(&plan.carried_on);
             }
             self.record(now, entries).await.map_err(Refusal::Store)?;
-            engine.resume_after(self.hands.last_id());
-            self.shared.metrics.set_mode(self.hands.mode());
+            engine.resume_after(self.orders.last_id());
+            self.shared.metrics.set_mode(self.orders.mode());
             self.step(engine, now).await;
         }
         Ok(answer)

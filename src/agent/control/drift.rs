@@ -30,21 +30,22 @@ pub struct Drifted {
 impl Controller {
     /// The routing poller has read our numbers, beginning at `at`.
     pub async fn looked(&mut self, at: Time, numbers: Vec<ObservedRouting>) {
-        let mut known = Vec::new();
+        let mut baseline = Vec::new();
         for (number, sid, values) in numbers {
             for channel in Channel::ALL {
                 let key = (number, channel);
-                let state = self.hands.state(number, channel);
-                let is_later = self.hands.saga(number, channel).is_none_or(|s| s.since.is_none_or(|t| t < at));
-                if state.is_under_way() || self.hands.ordered(number, channel).is_some() || !is_later {
+                let state = self.orders.state(number, channel);
+                let is_later = self.orders.saga(number, channel).is_none_or(|s| s.since.is_none_or(|t| t < at));
+                if state.is_under_way() || self.orders.ordered(number, channel).is_some() || !is_later {
                     continue;
                 }
                 let before = state.swap().and_then(|s| RoutingValues::read(&s.before.record, channel).ok());
                 let ours = state.swap().filter(|_| state.is_on_fallback()).zip(before.as_ref());
-                let expected = ours.map(|(s, before)| before.after(&s.wrote)).or_else(|| self.known.get(&key).cloned());
+                let expected =
+                    ours.map(|(s, before)| before.after(&s.wrote)).or_else(|| self.baseline.get(&key).cloned());
                 let now = values[channel.index()].clone();
                 let Some(expected) = expected else {
-                    known.push((number, now));
+                    baseline.push((number, now));
                     continue;
                 };
                 let differences = RoutingValues::differences(before.as_ref().unwrap_or(&expected), &expected, &now);
@@ -53,30 +54,30 @@ impl Controller {
                 }
             }
         }
-        self.know(at, known).await;
+        self.set_baseline(at, baseline).await;
     }
 
     /// What numbers pointed at when the agent before stopped. A number that we changed later is not
     /// what it was then.
-    pub fn recall(&mut self, known: Vec<(E164, Time, RoutingValues)>) {
-        for (number, at, values) in known {
+    pub fn load_baseline(&mut self, baseline: Vec<(E164, Time, RoutingValues)>) {
+        for (number, at, values) in baseline {
             let channel = values.channel();
-            let is_later = self.hands.saga(number, channel).is_none_or(|s| s.since.is_none_or(|t| t <= at));
+            let is_later = self.orders.saga(number, channel).is_none_or(|s| s.since.is_none_or(|t| t <= at));
             if is_later {
-                self.known.insert((number, channel), values);
+                self.baseline.insert((number, channel), values);
             }
         }
     }
 
     /// From now on numbers are expected to be so.
-    pub(super) async fn know(&mut self, at: Time, known: Vec<(E164, RoutingValues)>) {
-        if known.is_empty() {
+    pub(super) async fn set_baseline(&mut self, at: Time, baseline: Vec<(E164, RoutingValues)>) {
+        if baseline.is_empty() {
             return;
         }
-        if let Err(error) = self.shared.store.remember_routing(at, &known).await {
+        if let Err(error) = self.shared.store.remember_routing(at, &baseline).await {
             tracing::warn!(%error, cure = error.cure, "what numbers point at is not written down: a change while no agent runs would go unnoticed");
         }
-        self.known.extend(known.into_iter().map(|(number, values)| ((number, values.channel()), values)));
+        self.baseline.extend(baseline.into_iter().map(|(number, values)| ((number, values.channel()), values)));
     }
 
     /// Asks Twilio's audit log who it was, and then tells the engine's task.
@@ -99,11 +100,11 @@ impl Controller {
     pub async fn drifted(&mut self, engine: &mut Engine, now: Time, drifted: Drifted) {
         let Drifted { number, channel, differences, now: values, actor } = drifted;
         self.asked.remove(&(number, channel));
-        if self.hands.state(number, channel).is_under_way() || self.hands.ordered(number, channel).is_some() {
+        if self.orders.state(number, channel).is_under_way() || self.orders.ordered(number, channel).is_some() {
             // An order has begun meanwhile, and compares for itself.
             return;
         }
-        let was_ours = self.hands.state(number, channel).is_on_fallback();
+        let was_ours = self.orders.state(number, channel).is_on_fallback();
         let what: Vec<String> = differences.iter().map(ToString::to_string).collect();
         let who = actor.clone().unwrap_or_else(|| "unknown".to_owned());
         let entry = Entry::Drift { number, channel, differences, actor };
@@ -111,7 +112,7 @@ impl Controller {
             tracing::error!(%number, %channel, %error, cure = error.cure, "a change that is not ours is not in the journal");
             return;
         }
-        self.know(now, vec![(number, values)]).await;
+        self.set_baseline(now, vec![(number, values)]).await;
         tracing::error!(%number, %channel, who, "somebody else changed this number: {}", what.join("; "));
         let Some(ix) = self.shared.roster.find(number) else { return };
         self.shared.metrics.drift(ix, channel, true);

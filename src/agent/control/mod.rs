@@ -60,20 +60,20 @@ pub struct Probing {
 pub struct Controller {
     shared: Shared,
     role: Role,
-    pub hands: Orders,
+    pub orders: Orders,
     /// Told of every entry.
-    pub news: IncidentTracker,
-    gate: WriteGuard,
+    pub incidents: IncidentTracker,
+    write_guard: WriteGuard,
     execute: mpsc::Sender<Work>,
     /// Sent to the executor and not ended.
     dispatched: BTreeSet<(DecisionId, E164)>,
     /// Each number's routing as it should be.
-    known: HashMap<(E164, Channel), RoutingValues>,
+    baseline: HashMap<(E164, Channel), RoutingValues>,
     /// Asking who changed a number.
     asking: JoinSet<()>,
     asked: BTreeSet<(E164, Channel)>,
     /// What was last said of each fallback.
-    told: HashMap<(GroupName, Channel), FallbackState>,
+    reported: HashMap<(GroupName, Channel), FallbackState>,
     /// Orders of the detector that an operator has asked for too.
     adopted: BTreeSet<DecisionId>,
     /// Stages that were said to wait.
@@ -94,9 +94,9 @@ impl Controller {
     pub fn new(
         shared: Shared,
         role: Role,
-        hands: Orders,
-        news: IncidentTracker,
-        gate: WriteGuard,
+        orders: Orders,
+        incidents: IncidentTracker,
+        write_guard: WriteGuard,
         execute: mpsc::Sender<Work>,
         probing: Probing,
     ) -> Controller {
@@ -104,15 +104,15 @@ impl Controller {
         Controller {
             shared,
             role,
-            hands,
-            news,
-            gate,
+            orders,
+            incidents,
+            write_guard,
             execute,
             dispatched: BTreeSet::new(),
-            known: HashMap::new(),
+            baseline: HashMap::new(),
             asking: JoinSet::new(),
             asked: BTreeSet::new(),
-            told: HashMap::new(),
+            reported: HashMap::new(),
             adopted: BTreeSet::new(),
             said: BTreeSet::new(),
             prober: probing.ask,
@@ -127,7 +127,7 @@ impl Controller {
     /// Writes entries and takes them in.
     async fn record(&mut self, now: Time, entries: Vec<Entry>) -> Result<(), StoreError> {
         let result = self.shared.append(now, &entries).await;
-        self.news.journaled(now, &result);
+        self.incidents.journaled(now, &result);
         result?;
         self.fold(now, &entries);
         Ok(())
@@ -135,8 +135,8 @@ impl Controller {
 
     fn fold(&mut self, at: Time, entries: &[Entry]) {
         for entry in entries {
-            self.news.entry(at, entry);
-            if let Err(illegal) = self.hands.fold(at, entry) {
+            self.incidents.entry(at, entry);
+            if let Err(illegal) = self.orders.fold(at, entry) {
                 tracing::error!(%illegal, "the journal contradicts itself: this agent stops");
                 self.fault = Some(illegal.to_string());
             }
@@ -145,12 +145,12 @@ impl Controller {
 
     /// The executor has written entries.
     pub async fn journaled(&mut self, engine: &mut Engine, journaled: Journaled) {
-        let mut known = Vec::new();
+        let mut baseline = Vec::new();
         for entry in &journaled.entries {
             if let Entry::Result { number, channel, result, .. } = entry {
                 // What cannot be proven is not what the number should look like either.
                 let expected = self.expected(*number, *channel).filter(|_| result.is_as_asked());
-                known.extend(expected.map(|v| (*number, v)));
+                baseline.extend(expected.map(|v| (*number, v)));
             }
             self.fold(journaled.at, std::slice::from_ref(entry));
             if let Entry::Result { decision, channel, number, result, detail } = entry {
@@ -158,13 +158,13 @@ impl Controller {
                 self.ended(engine, &journaled, *decision, *channel, *number, *result, detail);
             }
         }
-        self.know(journaled.at, known).await;
+        self.set_baseline(journaled.at, baseline).await;
     }
 
     /// The routing that an order under way will leave.
     fn expected(&self, number: E164, channel: Channel) -> Option<RoutingValues> {
         use crate::core::rollback::saga::SagaState;
-        let state = self.hands.state(number, channel);
+        let state = self.orders.state(number, channel);
         let swap = state.swap()?;
         let before = RoutingValues::read(&swap.before.record, channel).ok()?;
         let is_restore = matches!(state, SagaState::RestoreWritten { .. });
@@ -184,7 +184,7 @@ impl Controller {
     ) {
         let roster = &self.shared.roster;
         let metrics = &self.shared.metrics;
-        let Some(progress) = self.hands.order(decision) else { return };
+        let Some(progress) = self.orders.order(decision) else { return };
         let order = &progress.order;
         let took = journaled.at.since(progress.at);
         match order.act {
@@ -202,7 +202,7 @@ impl Controller {
             tracing::error!(%decision, %number, %channel, result = end.label(), "{act} did not end as asked: {detail}");
         }
         let Some(ix) = roster.find(number) else { return };
-        let state = self.hands.state(number, channel);
+        let state = self.orders.state(number, channel);
         if end.is_as_asked() {
             metrics.drift(ix, channel, false);
         }
@@ -214,7 +214,7 @@ impl Controller {
             match order.act {
                 Operation::Restore => engine.restored(journaled.at, ix, channel),
                 Operation::Rollback => {
-                    let again = self.hands.not_before(number, channel).unwrap_or(journaled.at);
+                    let again = self.orders.not_before(number, channel).unwrap_or(journaled.at);
                     engine.not_rolled_back(ix, channel, again);
                 }
             }
@@ -227,7 +227,7 @@ impl Controller {
             let channel = decision.channel;
             // After a restart the detector asks again for what is being done.
             let strength = Strength::of(&decision.evidence, decision.numbers.len());
-            decision.numbers.retain(|n| !self.hands.is_asked_for(*n, channel, strength));
+            decision.numbers.retain(|n| !self.orders.is_asked_for(*n, channel, strength));
             if decision.numbers.is_empty() {
                 return None;
             }
@@ -247,19 +247,19 @@ impl Controller {
     pub fn settled(&mut self, change: &OutcomeChange) {
         let number = self.shared.roster.number(change.number).e164;
         if change.is_inbound && change.is == Outcome::Ok {
-            self.hands.served(number, change.channel, change.started_at);
+            self.orders.served(number, change.channel, change.started_at);
         }
     }
 
     /// Asks the guards, writes what follows, and sends what may be done to the executor.
     pub async fn step(&mut self, engine: &mut Engine, now: Time) {
-        let (entries, sight) = {
-            let view = EngineView::of(engine, &self.hands, &self.gate, now);
+        let (entries, freshness) = {
+            let view = EngineView::of(engine, &self.orders, &self.write_guard, now);
             let entries = match self.role {
-                Role::Watch => self.hands.step(now, &self.shared.roster, &view),
+                Role::Watch => self.orders.step(now, &self.shared.roster, &view),
                 Role::Operator => Vec::new(),
             };
-            (entries, Channel::ALL.map(|c| view.sight(c)))
+            (entries, Channel::ALL.map(|c| view.freshness(c)))
         };
         if !entries.is_empty() && self.journal_again <= now {
             match self.record(now, entries.clone()).await {
@@ -274,34 +274,34 @@ impl Controller {
                 }
             }
         }
-        for p in self.hands.unverified(now) {
+        for p in self.orders.unverified(now) {
             if self.said.insert(p.order.id) {
-                self.news.unverified(now, &p.order);
+                self.incidents.unverified(now, &p.order);
                 tracing::error!(
                     decision = %p.order.id, group = %p.order.group, channel = %p.order.channel,
                     "too few callers and tests to tell whether the restored numbers serve: approve {} to go on", p.order.id
                 );
             }
         }
-        self.news.tick(now);
-        self.gate.set(self.hands.mode(), self.hands.holds(now).cloned().collect());
-        self.shared.metrics.held(self.hands.holds(now));
-        self.shared.metrics.leading(self.gate.is_leading());
-        self.dispatch(sight);
+        self.incidents.tick(now);
+        self.write_guard.set(self.orders.mode(), self.orders.holds(now).cloned().collect());
+        self.shared.metrics.held(self.orders.holds(now));
+        self.shared.metrics.leading(self.write_guard.is_leading());
+        self.dispatch(freshness);
         self.prove(now);
         while self.asking.try_join_next().is_some() {}
     }
 
     /// Sends released numbers to the executor. The detector's orders wait while we are blind: after a
     /// restart nothing is carried on before the logs could be read.
-    fn dispatch(&mut self, sight: [Freshness; 2]) {
-        if !self.gate.is_leading() {
+    fn dispatch(&mut self, freshness: [Freshness; 2]) {
+        if !self.write_guard.is_leading() {
             return;
         }
         let mut sent = Vec::new();
-        for p in self.hands.open_orders() {
+        for p in self.orders.open_orders() {
             let order = &p.order;
-            let is_watched = self.role == Role::Watch && sight[order.channel.index()] != Freshness::Blind;
+            let is_watched = self.role == Role::Watch && freshness[order.channel.index()] != Freshness::Stale;
             if order.by == By::Detector && !is_watched && !self.adopted.contains(&order.id) {
                 continue;
             }
@@ -312,8 +312,8 @@ impl Controller {
             }
             let work = Work {
                 order: Arc::new(order.clone()),
-                numbers: numbers.iter().map(|n| (*n, self.hands.state(*n, order.channel).clone())).collect(),
-                fallback: self.hands.fallback(&order.group, order.channel),
+                numbers: numbers.iter().map(|n| (*n, self.orders.state(*n, order.channel).clone())).collect(),
+                fallback: self.orders.fallback(&order.group, order.channel),
             };
             if self.execute.try_send(work).is_ok() {
                 sent.extend(numbers.into_iter().map(|n| (order.id, n)));
@@ -344,7 +344,7 @@ impl Controller {
                     "a rollback waits: {}: approve {decision}, or hold the numbers", guard.text()
                 );
             }
-            Entry::Lapsed { decision, channel, numbers, why } => {
+            Entry::Closed { decision, channel, numbers, why } => {
                 tracing::warn!(%decision, %channel, numbers = numbers.len(), "no longer stands: {}", why.text());
                 give_back(engine, numbers, *channel, now + AGAIN);
             }
@@ -376,7 +376,7 @@ impl Controller {
             detail = "its numbers point at it already: a swap would change nothing".to_owned();
         }
         self.shared.metrics.fallback(&group, channel, state);
-        let is_new = self.told.insert((group.clone(), channel), state) != Some(state);
+        let is_new = self.reported.insert((group.clone(), channel), state) != Some(state);
         if is_new {
             match state {
                 FallbackState::Good => tracing::info!(%group, %channel, "the fallback works: {detail}"),
@@ -386,7 +386,7 @@ impl Controller {
                 ),
             }
         }
-        if self.hands.fallback(&group, channel) != state {
+        if self.orders.fallback(&group, channel) != state {
             let entry = Entry::Fallback { group, channel, state, detail };
             if let Err(error) = self.record(now, vec![entry]).await {
                 tracing::error!(%error, cure = error.cure, "what was found of a fallback is not in the journal");
@@ -404,7 +404,7 @@ impl Controller {
             .iter()
             .filter(|ix| {
                 // What we have just put back may not have been read since.
-                let saga = self.hands.saga(roster.number(**ix).e164, channel);
+                let saga = self.orders.saga(roster.number(**ix).e164, channel);
                 saga.is_none_or(|s| s.state.swap().is_none() && s.since.is_none_or(|t| t + READ_WITHIN <= now))
             })
             .filter_map(|ix| engine.record(*ix))

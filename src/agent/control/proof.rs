@@ -73,7 +73,7 @@ impl Controller {
             return;
         }
         let mut wanted = Vec::new();
-        for (number, channel, saga) in self.hands.sagas() {
+        for (number, channel, saga) in self.orders.sagas() {
             let is_wanted = matches!(saga.state, SagaState::ReadBack(_) | SagaState::Restored(_));
             let is_late = saga.since.is_none_or(|t| t + LATELY < now);
             let asked = self.proofs.get(&(number, channel));
@@ -85,7 +85,7 @@ impl Controller {
         for (number, channel, since) in wanted {
             self.proofs.insert((number, channel), ProofAttempt { of: since, again: None });
             if let Some(number) = self.shared.roster.find(number) {
-                self.ask(ProbeRequest::Prove { number, channel });
+                self.ask(ProbeRequest::Verify { number, channel });
             }
         }
     }
@@ -95,9 +95,9 @@ impl Controller {
         let (channel, number) = (probed.channel, self.shared.roster.number(probed.number).e164);
         let Some(last) = probed.attempts.last() else { return };
         if last.found == ProbeFinding::Success {
-            self.hands.served(number, channel, last.started_at);
+            self.orders.served(number, channel, last.started_at);
         }
-        let Some(saga) = self.hands.saga(number, channel) else { return };
+        let Some(saga) = self.orders.saga(number, channel) else { return };
         let found = match last.found {
             ProbeFinding::Failure(_) if counted(&probed.attempts).is_empty() => ProbeFinding::Error(Unmeasured::Busy),
             ProbeFinding::Success if last.entry.is_none() && matches!(last.origin, Origin::External(_)) => {
@@ -112,7 +112,7 @@ impl Controller {
             let again = match found {
                 ProbeFinding::Success => {
                     tracing::info!(%number, %channel, "the restored handler answers a test: {detail}");
-                    self.hands.is_verifying(number, channel).then_some(now + VERIFY_AGAIN)
+                    self.orders.is_verifying(number, channel).then_some(now + VERIFY_AGAIN)
                 }
                 ProbeFinding::Failure(reason) => {
                     tracing::error!(%number, %channel, "the restored handler fails a test: {}: {detail}", reason.text());
@@ -140,10 +140,10 @@ impl Controller {
         };
         let again = (end == OrderResult::Written).then_some(now + PROVE_AGAIN);
         // Said once, however often it is tried.
-        let said = self.hands.order(decision).and_then(|p| p.ended.get(&number)).map(|(_, detail)| detail.as_str());
-        let is_said = said.is_some_and(|s| s.starts_with(NOT_YET));
+        let said = self.orders.order(decision).and_then(|p| p.ended.get(&number)).map(|(_, detail)| detail.as_str());
+        let is_reported = said.is_some_and(|s| s.starts_with(NOT_YET));
         self.proofs.insert((number, channel), ProofAttempt { of: Some(since), again });
-        if end == OrderResult::Written && is_said {
+        if end == OrderResult::Written && is_reported {
             return;
         }
         let entry = Entry::Result { decision, channel, number, result: end, detail: why.clone() };
@@ -153,7 +153,7 @@ impl Controller {
             return;
         }
         // Written again keeps its place in time: it is the same swap, looked at once more.
-        let since = self.hands.saga(number, channel).and_then(|s| s.since);
+        let since = self.orders.saga(number, channel).and_then(|s| s.since);
         if let Some(asked) = self.proofs.get_mut(&(number, channel)) {
             asked.of = since;
         }

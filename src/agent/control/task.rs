@@ -38,7 +38,7 @@ pub struct ControlTask {
     decisions: VecDeque<Arc<Decision>>,
     /// Whether each channel could be seen at the last tick. Nothing has been read at the start.
     blind: [bool; 2],
-    desk: Controller,
+    controller: Controller,
     active: watch::Sender<bool>,
     status: watch::Sender<Arc<Status>>,
 }
@@ -48,11 +48,11 @@ impl ControlTask {
         shared: Shared,
         engine: Engine,
         earlier: Vec<Arc<Decision>>,
-        desk: Controller,
+        controller: Controller,
         active: watch::Sender<bool>,
         status: watch::Sender<Arc<Status>>,
     ) -> ControlTask {
-        ControlTask { shared, engine, decisions: earlier.into(), blind: [true; 2], desk, active, status }
+        ControlTask { shared, engine, decisions: earlier.into(), blind: [true; 2], controller, active, status }
     }
 
     pub async fn run(mut self, mut inbox: mpsc::Receiver<ControlMessage>, stop: CancellationToken) {
@@ -72,7 +72,7 @@ impl ControlTask {
                 None => {}
             }
             self.tick().await;
-            if self.desk.fault.is_some() {
+            if self.controller.fault.is_some() {
                 return;
             }
         }
@@ -87,14 +87,14 @@ impl ControlTask {
         let now = self.shared.clock.now();
         match message {
             ControlMessage::Batch(batch) => self.take(batch),
-            ControlMessage::Looked { at, numbers } => self.desk.looked(at, numbers).await,
-            ControlMessage::Journaled(journaled) => self.desk.journaled(&mut self.engine, journaled).await,
-            ControlMessage::Drifted(drifted) => self.desk.drifted(&mut self.engine, now, drifted).await,
-            ControlMessage::Fallback(looked) => self.desk.fallback(&self.engine, now, looked).await,
+            ControlMessage::Routing { at, numbers } => self.controller.looked(at, numbers).await,
+            ControlMessage::Journaled(journaled) => self.controller.journaled(&mut self.engine, journaled).await,
+            ControlMessage::Drifted(drifted) => self.controller.drifted(&mut self.engine, now, drifted).await,
+            ControlMessage::Fallback(looked) => self.controller.fallback(&self.engine, now, looked).await,
             ControlMessage::Probed(probed) => self.probed(now, &probed).await,
             ControlMessage::Ported { numbers, reply } => self.ported(&numbers, reply),
             ControlMessage::Word { word, is_meant, reply } => {
-                let answer = self.desk.word(&mut self.engine, now, word, is_meant).await;
+                let answer = self.controller.word(&mut self.engine, now, word, is_meant).await;
                 // Whoever asked may have gone away.
                 let _ = reply.send(answer);
             }
@@ -112,13 +112,13 @@ impl ControlTask {
         for (at, observation) in &probed.seen {
             self.engine.observe(*at, observation);
         }
-        self.desk.probed(&mut self.engine, now, probed).await;
+        self.controller.probed(&mut self.engine, now, probed).await;
     }
 
     /// Asks for a test call where something might be wrong.
     fn suspect(&self, numbers: impl Iterator<Item = NumberIx>, channel: Channel) {
         for number in numbers {
-            self.desk.ask(ProbeRequest::Suspect { number, channel });
+            self.controller.ask(ProbeRequest::Suspicion { number, channel });
         }
     }
 
@@ -136,14 +136,14 @@ impl ControlTask {
         for event in events {
             self.tell(now, event).await;
         }
-        self.desk.step(&mut self.engine, now).await;
+        self.controller.step(&mut self.engine, now).await;
         self.tell_blindness(now);
         self.active.send_if_modified(|active| {
             let is = self.engine.is_active(now, SOON);
             std::mem::replace(active, is) != is
         });
         let decisions = self.decisions.iter().cloned().collect();
-        self.status.send_replace(Arc::new(Status::of(&self.engine, &self.desk.hands, now, decisions)));
+        self.status.send_replace(Arc::new(Status::of(&self.engine, &self.controller.orders, now, decisions)));
     }
 
     /// One line when a channel can no longer be seen, and one when it can again.
@@ -155,7 +155,7 @@ impl ControlTask {
                 continue;
             }
             let read = stale.iter().filter_map(|s| self.engine.polled_at(*s)).min();
-            self.desk.news.sight(now, channel, was_blind, &stale, read);
+            self.controller.incidents.freshness(now, channel, was_blind, &stale, read);
             match (was_blind, stale.is_empty()) {
                 (false, false) => {
                     let cannot_read = stale.iter().map(|s| s.label()).collect::<Vec<_>>().join(", ");
@@ -173,14 +173,14 @@ impl ControlTask {
         match event {
             EngineEvent::Settled(change) => {
                 metrics.settled(&change);
-                self.desk.settled(&change);
+                self.controller.settled(&change);
                 if change.is_inbound && change.is.is_curable_failure() {
                     self.suspect(std::iter::once(change.number), change.channel);
                 }
             }
             EngineEvent::Alert { number, code } => metrics.alert(number, code),
             EngineEvent::Phase { number, channel, from, to, why } => {
-                self.desk.ask(ProbeRequest::Phase { number, channel, phase: to });
+                self.controller.ask(ProbeRequest::Phase { number, channel, phase: to });
                 let e164 = roster.number(number).e164;
                 let why = match (to, why) {
                     (Phase::Passive, _) => "watched closely for long enough",
@@ -209,7 +209,7 @@ impl ControlTask {
                     return;
                 }
                 let e164 = roster.number(number).e164;
-                self.desk.news.verdict(now, e164, channel, to);
+                self.controller.incidents.verdict(now, e164, channel, to);
                 let e = &self.engine.channel(number, channel).evidence;
                 tracing::info!(
                     number = %e164, %channel, from = from.label(), to = to.label(), callers = e.callers,
@@ -231,7 +231,7 @@ impl ControlTask {
     }
 
     async fn decided(&mut self, now: Time, decision: Decision) {
-        let Some(decision) = self.desk.decided(&mut self.engine, now, decision).await else {
+        let Some(decision) = self.controller.decided(&mut self.engine, now, decision).await else {
             return;
         };
         self.shared.metrics.decided(&decision);

@@ -14,40 +14,40 @@ use crate::core::rollback::orders::{Orders, Surroundings};
 pub struct EngineView<'a> {
     engine: &'a Engine,
     is_leading: bool,
-    sight: [Freshness; 2],
+    freshness: [Freshness; 2],
     is_storm: [bool; 2],
 }
 
 impl<'a> EngineView<'a> {
-    pub fn of(engine: &'a Engine, hands: &Orders, gate: &WriteGuard, now: Time) -> EngineView<'a> {
+    pub fn of(engine: &'a Engine, orders: &Orders, write_guard: &WriteGuard, now: Time) -> EngineView<'a> {
         EngineView {
             engine,
-            is_leading: gate.is_leading(),
-            sight: Channel::ALL.map(|c| sight(engine, now, c)),
-            is_storm: Channel::ALL.map(|c| is_storm(engine, hands, now, c)),
+            is_leading: write_guard.is_leading(),
+            freshness: Channel::ALL.map(|c| freshness(engine, now, c)),
+            is_storm: Channel::ALL.map(|c| is_storm(engine, orders, now, c)),
         }
     }
 }
 
 /// How fresh everything is that `channel` needs.
-fn sight(engine: &Engine, now: Time, channel: Channel) -> Freshness {
+fn freshness(engine: &Engine, now: Time, channel: Channel) -> Freshness {
     let blind_after = engine.settings().blind_after;
     let one = |source| match engine.polled_at(source) {
-        _ if engine.is_stale(source, now) => Freshness::Blind,
-        Some(at) if at + blind_after / 2 < now => Freshness::Sick,
-        Some(_) | None => Freshness::Clear,
+        _ if engine.is_stale(source, now) => Freshness::Stale,
+        Some(at) if at + blind_after / 2 < now => Freshness::Degraded,
+        Some(_) | None => Freshness::Fresh,
     };
     needed(channel).into_iter().map(one).max().unwrap_or_default()
 }
 
 /// True if in most groups most numbers fail. With one group there is nothing to compare.
-fn is_storm(engine: &Engine, hands: &Orders, now: Time, channel: Channel) -> bool {
+fn is_storm(engine: &Engine, orders: &Orders, now: Time, channel: Channel) -> bool {
     let roster = engine.roster();
     let fails = |number: E164, verdict: Verdict| {
-        let swapped_lately = hands
+        let swapped_lately = orders
             .saga(number, channel)
             .is_some_and(|s| s.state.is_on_fallback() && s.since.is_some_and(|t| t + LATELY > now));
-        verdict == Verdict::Failing || hands.is_engaged(number, channel) || swapped_lately
+        verdict == Verdict::Failing || orders.is_engaged(number, channel) || swapped_lately
     };
     let (mut groups, mut failing) = (0, 0);
     for (_, group) in roster.groups() {
@@ -86,8 +86,8 @@ impl Surroundings for EngineView<'_> {
         found.map_or(Verdict::Unknown, |(ix, _)| self.engine.group_verdict(ix, channel).0)
     }
 
-    fn sight(&self, channel: Channel) -> Freshness {
-        self.sight[channel.index()]
+    fn freshness(&self, channel: Channel) -> Freshness {
+        self.freshness[channel.index()]
     }
 
     fn is_storm(&self, channel: Channel) -> bool {

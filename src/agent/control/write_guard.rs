@@ -24,7 +24,7 @@ const MARGIN: Duration = Duration::from_secs(2);
 pub struct WriteGuard {
     clock: Clock,
     store: Store,
-    words: Arc<RwLock<WritePolicy>>,
+    policy: Arc<RwLock<WritePolicy>>,
 }
 
 struct WritePolicy {
@@ -35,12 +35,12 @@ struct WritePolicy {
 impl WriteGuard {
     pub fn new(clock: Clock, store: Store) -> WriteGuard {
         // Closed until somebody says otherwise.
-        let words = WritePolicy { mode: Mode::Observe, holds: Vec::new() };
-        WriteGuard { clock, store, words: Arc::new(RwLock::new(words)) }
+        let policy = WritePolicy { mode: Mode::Observe, holds: Vec::new() };
+        WriteGuard { clock, store, policy: Arc::new(RwLock::new(policy)) }
     }
 
     pub fn set(&self, mode: Mode, holds: Vec<Hold>) {
-        *self.words.write().unwrap_or_else(PoisonError::into_inner) = WritePolicy { mode, holds };
+        *self.policy.write().unwrap_or_else(PoisonError::into_inner) = WritePolicy { mode, holds };
     }
 
     /// True while this agent may act at all.
@@ -51,12 +51,12 @@ impl WriteGuard {
     /// How long the next piece of work may take, or what stands against it.
     pub fn pass(&self, group: &GroupName, number: E164, channel: Channel) -> Result<Duration, Guard> {
         let now = self.clock.now();
-        let words = self.words.read().unwrap_or_else(PoisonError::into_inner);
+        let policy = self.policy.read().unwrap_or_else(PoisonError::into_inner);
         if !self.is_leading() {
             Err(Guard::Lease)
-        } else if words.mode == Mode::Observe {
+        } else if policy.mode == Mode::Observe {
             Err(Guard::Mode)
-        } else if words.holds.iter().any(|h| now < h.until && h.scope.covers(group, number, channel)) {
+        } else if policy.holds.iter().any(|h| now < h.until && h.scope.covers(group, number, channel)) {
             Err(Guard::Hold)
         } else {
             Ok(self.store.lease_left(now).saturating_sub(MARGIN))

@@ -66,7 +66,7 @@ struct Abandoned;
 
 pub struct Executor {
     shared: Shared,
-    gate: WriteGuard,
+    write_guard: WriteGuard,
     reader: RoutingReader,
     /// Where results go.
     report: mpsc::Sender<ControlMessage>,
@@ -91,13 +91,13 @@ type Ends = Vec<(E164, OrderResult, String)>;
 impl Executor {
     pub fn new(
         shared: Shared,
-        gate: WriteGuard,
+        write_guard: WriteGuard,
         report: mpsc::Sender<ControlMessage>,
         stop: CancellationToken,
     ) -> Executor {
         let reader = RoutingReader::new(shared.client.clone(), &shared.roster);
         let began = shared.clock.now();
-        Executor { shared, gate, reader, report, stop, began }
+        Executor { shared, write_guard, reader, report, stop, began }
     }
 
     /// Carries out orders until it is stopped; the one under way is finished.
@@ -395,11 +395,11 @@ impl Executor {
         let mut tasks = JoinSet::new();
         let mut wrote = BTreeMap::new();
         for plan in planned.iter().filter(|p| !p.is_written) {
-            let (client, gate, job, own) =
-                (self.shared.client.clone(), self.gate.clone(), plan.job.clone(), clock.clone());
+            let (client, write_guard, job, own) =
+                (self.shared.client.clone(), self.write_guard.clone(), plan.job.clone(), clock.clone());
             // Should the task break, what it did cannot be told.
             wrote.insert(plan.sid, WriteResult::Unknown("the task that wrote it broke".to_owned()));
-            clock.spawn(&mut tasks, async move { (job.sid, write(&client, &own, &gate, &job).await) });
+            clock.spawn(&mut tasks, async move { (job.sid, write(&client, &own, &write_guard, &job).await) });
         }
         while let Some(Some(joined)) = clock.wait(None, tasks.join_next()).await {
             if let Ok((sid, end)) = joined {
@@ -412,7 +412,7 @@ impl Executor {
     async fn cannot_begin(&mut self, work: &Work, error: &StoreError) -> Result<(), Abandoned> {
         let why = format!("nothing was written, since the journal cannot be: {error}");
         tracing::error!(decision = %work.order.id, cure = error.cure, "{why}");
-        if error.problem == StoreProblem::Deposed {
+        if error.problem == StoreProblem::LeaseLost {
             return Err(Abandoned);
         }
         let ends = work.numbers.iter().map(|(n, _)| (*n, OrderResult::Failed, why.clone())).collect();
@@ -431,7 +431,7 @@ impl Executor {
         while let Err(error) = self.shared.append(clock.now(), &entries).await {
             tracing::error!(%error, cure = error.cure, "what was done is not in the journal yet");
             let is_over = clock.wait(Some(clock.now() + JOURNAL_AGAIN), self.stop.cancelled()).await.is_some();
-            if is_over || error.problem == StoreProblem::Deposed {
+            if is_over || error.problem == StoreProblem::LeaseLost {
                 // At the next start the intents are found open and settled by looking.
                 return Err(Abandoned);
             }

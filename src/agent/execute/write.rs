@@ -77,7 +77,7 @@ impl WriteJob {
 
 /// Writes, if nothing stands against it.
 #[tracing::instrument(skip_all, fields(number = %job.number, channel = %job.channel))]
-pub async fn write(client: &Client, clock: &Clock, gate: &WriteGuard, job: &WriteJob) -> WriteResult {
+pub async fn write(client: &Client, clock: &Clock, write_guard: &WriteGuard, job: &WriteJob) -> WriteResult {
     let form: Vec<(&'static str, String)> = crate::core::routing::values::fields(job.channel)
         .iter()
         .filter_map(|f| {
@@ -87,7 +87,7 @@ pub async fn write(client: &Client, clock: &Clock, gate: &WriteGuard, job: &Writ
         .collect();
     let mut said = String::new();
     for attempt in 0..ATTEMPTS {
-        let within = match gate.pass(&job.group, job.number, job.channel) {
+        let within = match write_guard.pass(&job.group, job.number, job.channel) {
             Ok(within) => within,
             Err(guard) => return WriteResult::Stopped(guard),
         };

@@ -302,7 +302,7 @@ impl<G: TwilioLog> Poller<G> {
     /// Tells what a row is: new, changed, known, not ours, or not to be understood.
     fn sort(&self, row: Result<WireRow<Item<G>>, BadRow>, now: Time, reach: Reach, found: &mut Found<G>) {
         let result = match row {
-            Ok(WireRow::Foreign(_)) => RowResult::Foreign,
+            Ok(WireRow::NotOurs(_)) => RowResult::Foreign,
             Err(bad) => {
                 found.bad.push(bad);
                 RowResult::Bad
@@ -356,7 +356,7 @@ impl<G: TwilioLog> Poller<G> {
                 return;
             };
             match answer {
-                Ok(Ok(WireRow::Foreign(_))) => self.forget(sid, now, found),
+                Ok(Ok(WireRow::NotOurs(_))) => self.forget(sid, now, found),
                 Ok(row) => self.sort(row, now, reach, found),
                 Err(e) if e.kind == crate::twilio::ErrorKind::NotFound => self.forget(sid, now, found),
                 Err(error) => {

@@ -37,11 +37,11 @@ const ASKED_WITHIN: Duration = Duration::from_secs(120);
 const STAMPED_OFF: Duration = Duration::from_secs(2);
 
 /// Looks now and again, until `stop`.
-pub async fn run(shared: Shared, gate: WriteGuard, stop: CancellationToken) {
+pub async fn run(shared: Shared, write_guard: WriteGuard, stop: CancellationToken) {
     let clock = &shared.clock;
     let began = clock.now();
     loop {
-        if gate.is_leading()
+        if write_guard.is_leading()
             && let Err(error) = sweep(&shared, began).await
         {
             tracing::warn!(%error, cure = error.cure, "cannot tell which recordings of test calls are left");

@@ -55,12 +55,12 @@ pub enum ProbeRequest {
         phase: Phase,
     },
     /// A caller met a failure.
-    Suspect {
+    Suspicion {
         number: NumberIx,
         channel: Channel,
     },
     /// Does the fallback answer now, or the handler?
-    Prove {
+    Verify {
         number: NumberIx,
         channel: Channel,
     },
@@ -166,7 +166,7 @@ type Line = (NumberIx, Channel);
 
 pub struct Prober {
     shared: Shared,
-    gate: WriteGuard,
+    write_guard: WriteGuard,
     plan: ProbeSchedule,
     runs: BTreeMap<Line, Run>,
     tasks: JoinSet<(Line, Vec<Made>)>,
@@ -178,7 +178,7 @@ pub struct Prober {
 
 impl Prober {
     /// `grace`: how long outcomes wait for their alerts by default. `begun`: the probes of the last day.
-    pub fn new(shared: Shared, gate: WriteGuard, probes: Probes, grace: Duration, begun: &[Begun]) -> Prober {
+    pub fn new(shared: Shared, write_guard: WriteGuard, probes: Probes, grace: Duration, begun: &[Begun]) -> Prober {
         let now = shared.clock.now();
         let mut plan = ProbeSchedule::new(&shared.roster, probes.groups, probes.limits, now);
         for probe in begun {
@@ -189,7 +189,7 @@ impl Prober {
         }
         Prober {
             shared,
-            gate,
+            write_guard,
             plan,
             runs: BTreeMap::new(),
             tasks: JoinSet::new(),
@@ -207,7 +207,7 @@ impl Prober {
     pub async fn run(mut self, mut asks: mpsc::Receiver<ProbeRequest>, stop: CancellationToken) {
         let clock = self.shared.clock.clone();
         let mut cleaner = JoinSet::new();
-        clock.spawn(&mut cleaner, cleanup::run(self.shared.clone(), self.gate.clone(), stop.clone()));
+        clock.spawn(&mut cleaner, cleanup::run(self.shared.clone(), self.write_guard.clone(), stop.clone()));
         while !stop.is_cancelled() {
             self.begin().await;
             let next = async {
@@ -232,12 +232,12 @@ impl Prober {
         let now = self.shared.clock.now();
         match ask {
             ProbeRequest::Phase { number, channel, phase } => self.plan.set_phase(now, number, channel, phase),
-            ProbeRequest::Suspect { number, channel } => {
+            ProbeRequest::Suspicion { number, channel } => {
                 if self.plan.settings(number).is_some_and(|s| s.on_suspicion) {
                     self.plan.ask(now, number, channel, ProbePurpose::Suspicion);
                 }
             }
-            ProbeRequest::Prove { number, channel } => {
+            ProbeRequest::Verify { number, channel } => {
                 // What waits to be repeated was found before the swap, and says nothing of what came after it.
                 if self.runs.get(&(number, channel)).is_some_and(|r| r.again.is_some()) {
                     self.runs.remove(&(number, channel));
@@ -251,7 +251,7 @@ impl Prober {
     /// Begins what may begin now.
     async fn begin(&mut self) {
         let now = self.shared.clock.now();
-        if !self.gate.is_leading() {
+        if !self.write_guard.is_leading() {
             return;
         }
         let given_up = |r: &Run| r.again.is_some_and(|at| at + REPEAT_WITHIN <= now);

@@ -65,7 +65,7 @@ pub struct DecisionHistory {
     store: Store,
     roster: Arc<Roster>,
     settings: Arc<EngineSettings>,
-    hands: orders::RollbackSettings,
+    rollback: orders::RollbackSettings,
     overlap: std::time::Duration,
 }
 
@@ -76,7 +76,7 @@ impl DecisionHistory {
             store,
             roster: Arc::new(config.roster.clone()),
             settings: Arc::new(config.engine.clone()),
-            hands: config.hands.clone(),
+            rollback: config.rollback.clone(),
             overlap: config.poll.overlap,
         }
     }
@@ -146,10 +146,10 @@ impl DecisionHistory {
     ) -> Result<Vec<Recomputed>, StoreError> {
         let (earlier, since_start): (Vec<&JournalRecord>, Vec<&JournalRecord>) =
             before.iter().partition(|r| r.seq < started.seq);
-        let mut hands = Orders::new(self.hands.clone());
+        let mut orders = Orders::new(self.rollback.clone());
         for record in earlier {
             // What contradicts itself has stopped the agent then.
-            let _ = hands.fold(record.at, &record.entry);
+            let _ = orders.fold(record.at, &record.entry);
         }
         // What the agent read back at its start, by its own rules.
         let remember = rules.first().map_or(self.settings.remember, |r| r.settings.remember);
@@ -158,7 +158,7 @@ impl DecisionHistory {
         let mut read_until = None;
         let mut again: Vec<Recomputation> = rules
             .iter()
-            .map(|r| Recomputation::new(&self.roster, r, hands.clone(), started.at, decision.clone()))
+            .map(|r| Recomputation::new(&self.roster, r, orders.clone(), started.at, decision.clone()))
             .collect();
         let mut journal = since_start.into_iter().peekable();
         let mut has_begun = false;

@@ -63,13 +63,13 @@ pub struct Waiting {
 }
 
 impl Waiting {
-    fn of(demand: &PendingRollback) -> Waiting {
+    fn of(pending: &PendingRollback) -> Waiting {
         Waiting {
-            decision: demand.decision.id,
-            channel: demand.decision.channel,
-            numbers: demand.waiting.iter().copied().collect(),
-            guards: demand.guards(),
-            until: demand.until,
+            decision: pending.decision.id,
+            channel: pending.decision.channel,
+            numbers: pending.waiting.iter().copied().collect(),
+            guards: pending.guards(),
+            until: pending.until,
         }
     }
 }
@@ -220,12 +220,12 @@ pub enum RollbackStatus {
 }
 
 impl RollbackStatus {
-    fn of(hands: &Orders, number: E164, channel: Channel) -> RollbackStatus {
-        let state = hands.state(number, channel);
-        if state.is_under_way() || hands.ordered(number, channel).is_some() {
+    fn of(orders: &Orders, number: E164, channel: Channel) -> RollbackStatus {
+        let state = orders.state(number, channel);
+        if state.is_under_way() || orders.ordered(number, channel).is_some() {
             RollbackStatus::Pending
         } else if state.is_on_fallback() {
-            let since = hands.saga(number, channel).and_then(|s| s.since);
+            let since = orders.saga(number, channel).and_then(|s| s.since);
             RollbackStatus::Done { since: since.unwrap_or(Time::EPOCH) }
         } else {
             RollbackStatus::None
@@ -234,7 +234,7 @@ impl RollbackStatus {
 }
 
 impl Status {
-    pub fn of(engine: &Engine, hands: &Orders, now: Time, decisions: Vec<Arc<Decision>>) -> Status {
+    pub fn of(engine: &Engine, orders: &Orders, now: Time, decisions: Vec<Arc<Decision>>) -> Status {
         let needed: Vec<Source> = Channel::ALL.into_iter().filter(|c| engine.watches(*c)).flat_map(needed).collect();
         let sources = Source::ALL
             .into_iter()
@@ -256,13 +256,13 @@ impl Status {
                         GroupChannel { channel, verdict, evidence: evidence.clone() }
                     })
                     .collect(),
-                numbers: group.numbers.iter().map(|n| NumberStatus::of(engine, hands, *n)).collect(),
+                numbers: group.numbers.iter().map(|n| NumberStatus::of(engine, orders, *n)).collect(),
             })
             .collect();
-        let holds = hands.holds(now).cloned().collect();
-        let waiting = hands.demands().map(Waiting::of).collect();
-        let orders = hands.latest_orders().take(ORDERS).map(OrderStatus::of).collect();
-        Status { at: now, mode: hands.mode(), sources, groups, decisions, waiting, orders, holds }
+        let holds = orders.holds(now).cloned().collect();
+        let waiting = orders.pending().map(Waiting::of).collect();
+        let latest = orders.latest_orders().take(ORDERS).map(OrderStatus::of).collect();
+        Status { at: now, mode: orders.mode(), sources, groups, decisions, waiting, orders: latest, holds }
     }
 
     /// Every number with its group.
@@ -272,7 +272,7 @@ impl Status {
 }
 
 impl NumberStatus {
-    fn of(engine: &Engine, hands: &Orders, ix: NumberIx) -> NumberStatus {
+    fn of(engine: &Engine, orders: &Orders, ix: NumberIx) -> NumberStatus {
         let n = engine.roster().number(ix);
         let record = engine.record(ix);
         let channels = Channel::ALL
@@ -287,10 +287,10 @@ impl NumberStatus {
                     evidence: c.evidence.clone(),
                     unsettled: engine.open(ix, channel),
                     handler: record.map(|r| r.handler(channel)),
-                    rollback: RollbackStatus::of(hands, n.e164, channel),
-                    is_on_fallback: hands.state(n.e164, channel).is_on_fallback(),
+                    rollback: RollbackStatus::of(orders, n.e164, channel),
+                    is_on_fallback: orders.state(n.e164, channel).is_on_fallback(),
                     last_probe: c.last_probe.as_ref().map(LastProbe::of),
-                    saga: hands.state(n.e164, channel).label(),
+                    saga: orders.state(n.e164, channel).label(),
                 }
             })
             .collect();

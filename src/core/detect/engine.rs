@@ -177,27 +177,27 @@ pub struct Engine {
     /// Channels of which nothing could be said at the last tick.
     was_blind: [bool; 2],
     /// Numbers whose verdict only time ends: looked at in each sweep.
-    hot: BTreeSet<(NumberIx, Channel)>,
-    hot_groups: BTreeSet<(GroupIx, Channel)>,
+    dirty: BTreeSet<(NumberIx, Channel)>,
+    dirty_groups: BTreeSet<(GroupIx, Channel)>,
     /// What was found while it could not be decided.
-    held_back: Vec<Finding>,
+    deferred: Vec<Finding>,
     /// Numbers whose evidence is to be weighed again at the next tick that can decide.
-    weigh_again: BTreeSet<(NumberIx, Channel)>,
+    recheck: BTreeSet<(NumberIx, Channel)>,
     /// Phases that end at a known time.
     due: BTreeSet<(Time, NumberIx, Channel)>,
     /// Watched channels in their active phase.
     active: usize,
     events: Vec<EngineEvent>,
     next_decision: u64,
-    next_sweep: Time,
-    next_pass: Time,
+    next_refresh: Time,
+    next_prune: Time,
 }
 
 /// How often verdicts that only time ends are looked at.
-const SWEEP: Duration = Duration::from_secs(30);
+const REFRESH_EVERY: Duration = Duration::from_secs(30);
 
 /// How often every number is looked at, and old entries are dropped: both end after hours.
-const PASS: Duration = Duration::from_secs(600);
+const PRUNE_EVERY: Duration = Duration::from_secs(600);
 
 impl Engine {
     pub fn new(roster: Roster, settings: EngineSettings, now: Time) -> Engine {
@@ -252,16 +252,16 @@ impl Engine {
             channels,
             polled: [None; 4],
             was_blind: [false; 2],
-            hot: BTreeSet::new(),
-            hot_groups: BTreeSet::new(),
-            held_back: Vec::new(),
-            weigh_again: BTreeSet::new(),
+            dirty: BTreeSet::new(),
+            dirty_groups: BTreeSet::new(),
+            deferred: Vec::new(),
+            recheck: BTreeSet::new(),
             due,
             active,
             events: Vec::new(),
             next_decision: 1,
-            next_sweep: now,
-            next_pass: now + PASS,
+            next_refresh: now,
+            next_prune: now + PRUNE_EVERY,
             roster,
             settings,
         }
@@ -410,8 +410,8 @@ impl Engine {
         state.rollback = RollbackProgress::None;
         state.decided = false;
         state.not_before = Some(retry_at);
-        self.weigh_again.insert((number, channel));
-        self.hot.insert((number, channel));
+        self.recheck.insert((number, channel));
+        self.dirty.insert((number, channel));
     }
 
     /// A number's channel is on its own handler again since `at`: it is watched as if it were new.
@@ -443,18 +443,18 @@ impl Engine {
                 self.renew_all(now, channel);
             }
         }
-        self.decide_held_back(now);
+        self.decide_deferred(now);
         if !self.is_blind(Channel::Voice, now) {
             for finding in self.detector.tick(&self.roster, now) {
                 self.found(now, finding);
             }
         }
-        if now >= self.next_sweep {
-            self.next_sweep = now + SWEEP;
-            self.sweep(now);
+        if now >= self.next_refresh {
+            self.next_refresh = now + REFRESH_EVERY;
+            self.refresh(now);
         }
-        if now >= self.next_pass {
-            self.next_pass = now + PASS;
+        if now >= self.next_prune {
+            self.next_prune = now + PRUNE_EVERY;
             self.end_health(now);
             self.ledger.prune(now - self.settings.remember);
         }

@@ -38,8 +38,8 @@ impl AgentCondition {
 
 impl NoticeBuilder {
     /// A condition of the agent itself has begun, or is over.
-    pub fn condition(&self, at: Time, since: Time, condition: &AgentCondition, standing: NoticeStatus) -> Notice {
-        let is_over = standing == NoticeStatus::Over;
+    pub fn condition(&self, at: Time, since: Time, condition: &AgentCondition, status: NoticeStatus) -> Notice {
+        let is_over = status == NoticeStatus::Resolved;
         let mut notice = match condition {
             AgentCondition::Blind { channel, sources } => {
                 let title = if is_over {
@@ -122,7 +122,7 @@ impl NoticeBuilder {
             }
         };
         notice.since = Some(Moment::new(since, self.zone(&notice.numbers)));
-        notice.standing = if *condition == AgentCondition::LeaseLost { NoticeStatus::Once } else { standing };
+        notice.status = if *condition == AgentCondition::LeaseLost { NoticeStatus::Event } else { status };
         notice
     }
 }

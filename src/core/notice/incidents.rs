@@ -86,36 +86,36 @@ impl Incident {
 /// Everything that is going on, as people were told.
 #[derive(Debug)]
 pub struct Incidents {
-    maker: NoticeBuilder,
+    builder: NoticeBuilder,
     mode: Mode,
     holds: Vec<Hold>,
-    stories: BTreeMap<DecisionId, Incident>,
+    incidents: BTreeMap<DecisionId, Incident>,
     fallbacks: BTreeMap<(GroupName, Channel), FallbackState>,
     /// Conditions that stand, by key, and since when.
     conditions: BTreeMap<String, (Time, AgentCondition)>,
 }
 
 impl Incidents {
-    pub fn new(maker: NoticeBuilder, mode: Mode) -> Incidents {
+    pub fn new(builder: NoticeBuilder, mode: Mode) -> Incidents {
         Incidents {
-            maker,
+            builder,
             mode,
             holds: Vec::new(),
-            stories: BTreeMap::new(),
+            incidents: BTreeMap::new(),
             fallbacks: BTreeMap::new(),
             conditions: BTreeMap::new(),
         }
     }
 
-    pub const fn maker(&self) -> &NoticeBuilder {
-        &self.maker
+    pub const fn builder(&self) -> &NoticeBuilder {
+        &self.builder
     }
 
     /// The trouble with this key was said to be over before a restart.
     pub fn close(&mut self, key: &str) {
-        for story in self.stories.values_mut() {
-            if story.told.as_ref().is_some_and(|n| n.key == key) {
-                story.told = None;
+        for incident in self.incidents.values_mut() {
+            if incident.told.as_ref().is_some_and(|n| n.key == key) {
+                incident.told = None;
             }
         }
     }
@@ -138,17 +138,17 @@ impl Incidents {
         match entry {
             Entry::Decision(decision) => self.decided(at, decision),
             Entry::Order(order) => {
-                let story = self.stories.entry(order.id).or_default();
-                match &mut story.order {
+                let incident = self.incidents.entry(order.id).or_default();
+                match &mut incident.order {
                     Some(earlier) => earlier.numbers.extend(&order.numbers),
-                    None => story.order = Some(order.clone()),
+                    None => incident.order = Some(order.clone()),
                 }
-                story.due = Some(at + END_WITHIN);
+                incident.due = Some(at + END_WITHIN);
                 Vec::new()
             }
             Entry::Refused { decision, numbers, guard, .. } => self.refused(at, *decision, numbers, *guard),
             Entry::Asked { decision, numbers, guard, until, .. } => self.asked(at, *decision, numbers, *guard, *until),
-            Entry::Lapsed { decision, numbers, why, .. } => self.lapsed(at, *decision, numbers, *why),
+            Entry::Closed { decision, numbers, why, .. } => self.lapsed(at, *decision, numbers, *why),
             Entry::Result { decision, channel, number, result, detail } => {
                 self.ended(at, *decision, *channel, *number, *result, detail)
             }
@@ -166,16 +166,18 @@ impl Incidents {
                 Vec::new()
             }
             Entry::Drift { number, channel, differences, actor } => {
-                let ours =
-                    self.stories.values().any(|s| s.is_of(*number, *channel) && s.on_fallback().any(|n| n == *number));
-                let mut notices = vec![self.maker.drift(at, *number, *channel, differences, actor.as_deref(), ours)];
+                let ours = self
+                    .incidents
+                    .values()
+                    .any(|s| s.is_of(*number, *channel) && s.on_fallback().any(|n| n == *number));
+                let mut notices = vec![self.builder.drift(at, *number, *channel, differences, actor.as_deref(), ours)];
                 notices.extend(self.gone(at, *channel, &[*number], DecisionId(0), "somebody else has the numbers now"));
                 notices
             }
             Entry::Fallback { group, channel, state, detail } => {
                 let was = self.fallbacks.insert((group.clone(), *channel), *state);
                 let is_news = *state == FallbackState::Broken || was == Some(FallbackState::Broken);
-                is_news.then(|| self.maker.fallback(at, group, *channel, *state, detail)).into_iter().collect()
+                is_news.then(|| self.builder.fallback(at, group, *channel, *state, detail)).into_iter().collect()
             }
             Entry::Started { .. }
             | Entry::Stage { .. }
@@ -190,51 +192,51 @@ impl Incidents {
 
     fn decided(&mut self, at: Time, decision: &Decision) -> Vec<Notice> {
         let Decision { id, channel, ref group, ref numbers, .. } = *decision;
-        let mut story = Incident { decision: Some(decision.clone()), seen: at, ..Incident::default() };
+        let mut incident = Incident { decision: Some(decision.clone()), seen: at, ..Incident::default() };
         let mut notices = Vec::new();
         match decision.action {
             Action::Rollback => {
-                story.due = Some(at + END_WITHIN);
-                story.key = self.inherit(channel, numbers);
+                incident.due = Some(at + END_WITHIN);
+                incident.key = self.inherit(channel, numbers);
                 notices.extend(self.gone(at, channel, numbers, id, &format!("it goes on as {id}")));
             }
             Action::Withheld { guard } => {
-                story.key = self.inherit(channel, numbers);
+                incident.key = self.inherit(channel, numbers);
                 notices.extend(self.gone(at, channel, numbers, id, &format!("it goes on as {id}")));
-                let title = format!("Could be cured, but is held: {}", self.maker.name(group, channel, numbers));
-                let blank = self.maker.blank(at, story.key(id), NoticeKind::Held, Severity::Critical, title);
-                let notice = self.maker.held(blank, decision, numbers, guard.into(), &self.holds, self.mode);
-                story.told = Some(notice.clone());
+                let title = format!("Could be cured, but is held: {}", self.builder.name(group, channel, numbers));
+                let blank = self.builder.blank(at, incident.key(id), NoticeKind::Held, Severity::Critical, title);
+                let notice = self.builder.held(blank, decision, numbers, guard.into(), &self.holds, self.mode);
+                incident.told = Some(notice.clone());
                 notices.push(notice);
             }
             Action::Page { reason } => {
                 let first = numbers.first().map(ToString::to_string).unwrap_or_default();
                 let key = format!("{group}/{channel}/{}/{first}+{}", reason.label(), numbers.len().saturating_sub(1));
-                let standing = self.stories.values_mut().find(|s| s.told.as_ref().is_some_and(|n| n.key == key));
+                let standing = self.incidents.values_mut().find(|s| s.told.as_ref().is_some_and(|n| n.key == key));
                 if let Some(same) = standing {
                     // Said already; it goes on.
                     same.seen = at;
                     return notices;
                 }
-                let notice = self.maker.not_curable(at, key, decision, reason);
-                story.told = Some(notice.clone());
+                let notice = self.builder.not_curable(at, key, decision, reason);
+                incident.told = Some(notice.clone());
                 notices.push(notice);
             }
         }
-        self.stories.insert(id, story);
+        self.incidents.insert(id, incident);
         notices
     }
 
     /// The key of a trouble that stands and is about just these numbers: a pager keeps one incident
     /// however often a swap is tried.
     fn inherit(&mut self, channel: Channel, numbers: &[E164]) -> Option<String> {
-        for story in self.stories.values_mut() {
-            let is_page = story.decision.as_ref().is_some_and(|d| matches!(d.action, Action::Page { .. }));
-            let Some((_, c, all)) = story.whose().filter(|_| !is_page && !story.is_restore()) else { continue };
-            let left: BTreeSet<E164> = all.into_iter().filter(|n| !story.gone.contains(n)).collect();
+        for incident in self.incidents.values_mut() {
+            let is_page = incident.decision.as_ref().is_some_and(|d| matches!(d.action, Action::Page { .. }));
+            let Some((_, c, all)) = incident.whose().filter(|_| !is_page && !incident.is_restore()) else { continue };
+            let left: BTreeSet<E164> = all.into_iter().filter(|n| !incident.gone.contains(n)).collect();
             if c == channel
                 && left.iter().eq(numbers.iter().collect::<BTreeSet<_>>())
-                && let Some(told) = story.told.take()
+                && let Some(told) = incident.told.take()
             {
                 return Some(told.key);
             }
@@ -243,54 +245,54 @@ impl Incidents {
     }
 
     fn refused(&mut self, at: Time, id: DecisionId, numbers: &[E164], guard: Guard) -> Vec<Notice> {
-        let Some(story) = self.stories.get_mut(&id) else { return Vec::new() };
-        story.guards.extend(numbers.iter().map(|n| (*n, guard)));
-        let key = story.key(id);
-        let Some(decision) = story.decision.clone() else { return Vec::new() };
+        let Some(incident) = self.incidents.get_mut(&id) else { return Vec::new() };
+        incident.guards.extend(numbers.iter().map(|n| (*n, guard)));
+        let key = incident.key(id);
+        let Some(decision) = incident.decision.clone() else { return Vec::new() };
         let title =
-            format!("Could be cured, but is held: {}", self.maker.name(&decision.group, decision.channel, numbers));
-        let blank = self.maker.blank(at, key, NoticeKind::Held, Severity::Critical, title);
-        let notice = self.maker.held(blank, &decision, numbers, guard, &self.holds, self.mode);
+            format!("Could be cured, but is held: {}", self.builder.name(&decision.group, decision.channel, numbers));
+        let blank = self.builder.blank(at, key, NoticeKind::Held, Severity::Critical, title);
+        let notice = self.builder.held(blank, &decision, numbers, guard, &self.holds, self.mode);
         self.tell(id, notice)
     }
 
     fn asked(&mut self, at: Time, id: DecisionId, numbers: &[E164], guard: Guard, until: Time) -> Vec<Notice> {
-        let Some(story) = self.stories.get_mut(&id) else { return Vec::new() };
-        story.guards.extend(numbers.iter().map(|n| (*n, guard)));
-        let key = story.key(id);
-        let Some(decision) = story.decision.clone() else { return Vec::new() };
-        let whose = self.maker.name(&decision.group, decision.channel, numbers);
+        let Some(incident) = self.incidents.get_mut(&id) else { return Vec::new() };
+        incident.guards.extend(numbers.iter().map(|n| (*n, guard)));
+        let key = incident.key(id);
+        let Some(decision) = incident.decision.clone() else { return Vec::new() };
+        let whose = self.builder.name(&decision.group, decision.channel, numbers);
         let what = if guard == Guard::Veto { "About to roll back" } else { "Waits for your yes" };
         let title = format!("{what}: {whose}");
-        let blank = self.maker.blank(at, key, NoticeKind::Asked, Severity::Critical, title);
-        let notice = self.maker.asked(blank, &decision, numbers, guard, until);
+        let blank = self.builder.blank(at, key, NoticeKind::Asked, Severity::Critical, title);
+        let notice = self.builder.asked(blank, &decision, numbers, guard, until);
         self.tell(id, notice)
     }
 
     /// Says a story's latest, unless it was said.
     fn tell(&mut self, id: DecisionId, notice: Notice) -> Vec<Notice> {
-        let Some(story) = self.stories.get_mut(&id) else { return Vec::new() };
-        story.due = None;
+        let Some(incident) = self.incidents.get_mut(&id) else { return Vec::new() };
+        incident.due = None;
         let is_same = |n: &Notice| n.kind == notice.kind && n.title == notice.title && n.did == notice.did;
-        if story.told.as_ref().is_some_and(is_same) {
+        if incident.told.as_ref().is_some_and(is_same) {
             return Vec::new();
         }
-        story.told = (notice.standing == NoticeStatus::Stands).then(|| notice.clone());
+        incident.told = (notice.status == NoticeStatus::Firing).then(|| notice.clone());
         vec![notice]
     }
 
     fn lapsed(&mut self, at: Time, id: DecisionId, numbers: &[E164], why: CloseReason) -> Vec<Notice> {
-        let Some(story) = self.stories.get_mut(&id) else { return Vec::new() };
+        let Some(incident) = self.incidents.get_mut(&id) else { return Vec::new() };
         if why == CloseReason::Relapsed {
             return self.restore_ended(at, id, Some(numbers));
         }
-        story.gone.extend(numbers);
-        let left = story.whose().is_some_and(|(_, _, all)| all.iter().any(|n| !story.gone.contains(n)));
+        incident.gone.extend(numbers);
+        let left = incident.whose().is_some_and(|(_, _, all)| all.iter().any(|n| !incident.gone.contains(n)));
         if left {
             return Vec::new();
         }
-        story.due = None;
-        let Some(told) = story.told.take() else { return Vec::new() };
+        incident.due = None;
+        let Some(told) = incident.told.take() else { return Vec::new() };
         let did = match why {
             CloseReason::TimedOut => {
                 format!("{id} is over: nobody said yes in time. It asks again if callers still fail")
@@ -299,7 +301,7 @@ impl Incidents {
                 format!("{id} is over: {}. Nothing was written", why.text())
             }
         };
-        vec![self.maker.over(at, told, &did)]
+        vec![self.builder.over(at, told, &did)]
     }
 
     fn ended(
@@ -311,12 +313,12 @@ impl Incidents {
         end: OrderResult,
         detail: &str,
     ) -> Vec<Notice> {
-        let Some(story) = self.stories.get_mut(&id) else { return Vec::new() };
-        story.ended.insert(number, (end, detail.to_owned()));
-        let ordered = story.order.as_ref().map(|o| o.numbers.clone()).unwrap_or_default();
-        let is_over = ordered.iter().all(|n| story.ended.contains_key(n));
+        let Some(incident) = self.incidents.get_mut(&id) else { return Vec::new() };
+        incident.ended.insert(number, (end, detail.to_owned()));
+        let ordered = incident.order.as_ref().map(|o| o.numbers.clone()).unwrap_or_default();
+        let is_over = ordered.iter().all(|n| incident.ended.contains_key(n));
         let mut notices = Vec::new();
-        if story.is_restore() {
+        if incident.is_restore() {
             if is_over {
                 notices.extend(self.restore_ended(at, id, None));
             }
@@ -332,21 +334,21 @@ impl Incidents {
     /// The trouble of these numbers is over, or goes on under another name than in all stories but `but`.
     fn gone(&mut self, at: Time, channel: Channel, numbers: &[E164], but: DecisionId, why: &str) -> Vec<Notice> {
         let mut notices = Vec::new();
-        for (id, story) in &mut self.stories {
-            let is_page = story.decision.as_ref().is_some_and(|d| matches!(d.action, Action::Page { .. }));
-            if *id == but || is_page || story.is_restore() {
+        for (id, incident) in &mut self.incidents {
+            let is_page = incident.decision.as_ref().is_some_and(|d| matches!(d.action, Action::Page { .. }));
+            if *id == but || is_page || incident.is_restore() {
                 continue;
             }
-            let Some((_, c, all)) = story.whose() else { continue };
+            let Some((_, c, all)) = incident.whose() else { continue };
             let ours: Vec<E164> = numbers.iter().copied().filter(|n| c == channel && all.contains(n)).collect();
             if ours.is_empty() {
                 continue;
             }
-            story.gone.extend(ours);
-            if all.iter().all(|n| story.gone.contains(n)) {
-                story.due = None;
-                if let Some(told) = story.told.take() {
-                    notices.push(self.maker.over(at, told, &format!("{id} is over: {why}")));
+            incident.gone.extend(ours);
+            if all.iter().all(|n| incident.gone.contains(n)) {
+                incident.due = None;
+                if let Some(told) = incident.told.take() {
+                    notices.push(self.builder.over(at, told, &format!("{id} is over: {why}")));
                 }
             }
         }
@@ -359,20 +361,20 @@ impl Incidents {
             return Vec::new();
         }
         let mut notices = Vec::new();
-        for (id, story) in &mut self.stories {
+        for (id, incident) in &mut self.incidents {
             let waits =
-                story.told.as_ref().is_some_and(|n| matches!(n.kind, NoticeKind::NotCurable | NoticeKind::Held));
-            if !waits || !story.is_of(number, channel) || story.on_fallback().next().is_some() {
+                incident.told.as_ref().is_some_and(|n| matches!(n.kind, NoticeKind::NotCurable | NoticeKind::Held));
+            if !waits || !incident.is_of(number, channel) || incident.on_fallback().next().is_some() {
                 continue;
             }
             // A refused demand has its own end in the journal.
-            if story.decision.as_ref().is_some_and(|d| d.action == Action::Rollback) {
+            if incident.decision.as_ref().is_some_and(|d| d.action == Action::Rollback) {
                 continue;
             }
-            story.gone.insert(number);
-            let all_gone = story.whose().is_some_and(|(_, _, all)| all.iter().all(|n| story.gone.contains(n)));
-            if all_gone && let Some(told) = story.told.take() {
-                notices.push(self.maker.over(at, told, &format!("{id} is over: callers are served again")));
+            incident.gone.insert(number);
+            let all_gone = incident.whose().is_some_and(|(_, _, all)| all.iter().all(|n| incident.gone.contains(n)));
+            if all_gone && let Some(told) = incident.told.take() {
+                notices.push(self.builder.over(at, told, &format!("{id} is over: callers are served again")));
             }
         }
         notices
@@ -382,25 +384,25 @@ impl Incidents {
     pub fn tick(&mut self, now: Time) -> Vec<Notice> {
         let mut notices = Vec::new();
         let due: Vec<(DecisionId, Time)> =
-            self.stories.iter().filter_map(|(id, s)| s.due.filter(|t| *t <= now).map(|t| (*id, t))).collect();
+            self.incidents.iter().filter_map(|(id, s)| s.due.filter(|t| *t <= now).map(|t| (*id, t))).collect();
         for (id, at) in due {
-            if let Some(story) = self.stories.get_mut(&id) {
-                story.due = None;
+            if let Some(incident) = self.incidents.get_mut(&id) {
+                incident.due = None;
             }
-            let is_restore = self.stories.get(&id).is_some_and(Incident::is_restore);
+            let is_restore = self.incidents.get(&id).is_some_and(Incident::is_restore);
             if !is_restore && let Some(notice) = self.rollback(at, id) {
                 notices.extend(self.tell(id, notice));
             }
         }
-        for (id, story) in &mut self.stories {
-            let is_page = story.decision.as_ref().is_some_and(|d| matches!(d.action, Action::Page { .. }));
+        for (id, incident) in &mut self.incidents {
+            let is_page = incident.decision.as_ref().is_some_and(|d| matches!(d.action, Action::Page { .. }));
             if is_page
-                && story.told.is_some()
-                && story.seen + QUIET_FOR <= now
-                && let Some(told) = story.told.take()
+                && incident.told.is_some()
+                && incident.seen + QUIET_FOR <= now
+                && let Some(told) = incident.told.take()
             {
                 let did = format!("{id} is over: nothing more of it was seen for an hour");
-                notices.push(self.maker.over(story.seen + QUIET_FOR, told, &did));
+                notices.push(self.builder.over(incident.seen + QUIET_FOR, told, &did));
             }
         }
         notices
@@ -411,7 +413,7 @@ impl Incidents {
         if self.conditions.contains_key(&condition.key()) {
             return None;
         }
-        let notice = self.maker.condition(now, since, &condition, NoticeStatus::Stands);
+        let notice = self.builder.condition(now, since, &condition, NoticeStatus::Firing);
         self.conditions.insert(condition.key(), (since, condition));
         Some(notice)
     }
@@ -419,17 +421,18 @@ impl Incidents {
     /// The condition with this key stands no longer; `None` if it did not.
     pub fn ends(&mut self, now: Time, key: &str) -> Option<Notice> {
         let (since, condition) = self.conditions.remove(key)?;
-        Some(self.maker.condition(now, since, &condition, NoticeStatus::Over))
+        Some(self.builder.condition(now, since, &condition, NoticeStatus::Resolved))
     }
 
     /// A stage of a staged restore has had too few callers and tests to be verified.
     pub fn unverified(&self, now: Time, order: &Order) -> Notice {
         let Order { id, group, channel, numbers, .. } = order;
         let title =
-            format!("Too few callers and tests to verify the restore: {}", self.maker.name(group, *channel, numbers));
-        let blank = self.maker.blank(now, format!("{id}/unverified"), NoticeKind::Unverified, Severity::Warning, title);
-        let mut notice = self.maker.whose(blank, group, *channel, numbers);
-        notice.standing = NoticeStatus::Once;
+            format!("Too few callers and tests to verify the restore: {}", self.builder.name(group, *channel, numbers));
+        let blank =
+            self.builder.blank(now, format!("{id}/unverified"), NoticeKind::Unverified, Severity::Warning, title);
+        let mut notice = self.builder.whose(blank, group, *channel, numbers);
+        notice.status = NoticeStatus::Event;
         notice.decision = Some(*id);
         notice.since = Some(notice.at.clone());
         notice.cause = Some(

@@ -44,7 +44,7 @@ impl NoticeBuilder {
             key: key.into(),
             kind,
             severity,
-            standing: NoticeStatus::Stands,
+            status: NoticeStatus::Firing,
             title: title.into(),
             at: Moment::new(at, None),
             group: None,
@@ -332,7 +332,7 @@ impl NoticeBuilder {
             ];
         } else {
             notice.did = format!("It looked at {url}: rollbacks of this group may go there");
-            notice.standing = NoticeStatus::Over;
+            notice.status = NoticeStatus::Resolved;
         }
         notice
     }
@@ -362,7 +362,7 @@ impl NoticeBuilder {
             what.join("; "),
             actor.unwrap_or("somebody whom Twilio's audit log does not name")
         ));
-        notice.standing = NoticeStatus::Once;
+        notice.status = NoticeStatus::Event;
         notice.did = if was_ours {
             "The number was on the fallback, and is theirs now. Ringback does not fight another writer".to_owned()
         } else {
@@ -382,7 +382,7 @@ impl NoticeBuilder {
     pub fn over(&self, at: Time, told: Notice, did: &str) -> Notice {
         Notice {
             kind: if told.kind == NoticeKind::NotCurable { told.kind } else { NoticeKind::Lapsed },
-            standing: NoticeStatus::Over,
+            status: NoticeStatus::Resolved,
             at: Moment::new(at, self.zone(&told.numbers)),
             did: did.to_owned(),
             proof: None,
@@ -396,7 +396,7 @@ impl NoticeBuilder {
     pub fn test(&self, at: Time, name: &str) -> Notice {
         let title = format!("Test of the notifier {name}");
         let mut notice = self.blank(at, format!("test/{name}"), NoticeKind::Test, Severity::Info, title);
-        notice.standing = NoticeStatus::Once;
+        notice.status = NoticeStatus::Event;
         notice.since = Some(notice.at.clone());
         notice.cause = Some("somebody typed ringback notify --test".to_owned());
         notice.did = "It sent this notice and did nothing else".to_owned();
@@ -413,7 +413,7 @@ impl NoticeBuilder {
             (n, lost) => format!("{n} more notices held back, {lost} lost"),
         };
         let mut notice = self.blank(at, format!("summary/{name}"), NoticeKind::Summary, worst, title);
-        notice.standing = NoticeStatus::Once;
+        notice.status = NoticeStatus::Event;
         let mut titles: Vec<String> =
             held_back.iter().rev().take(10).map(|(s, t)| format!("{} {t}", s.label().to_uppercase())).collect();
         titles.reverse();

@@ -165,10 +165,10 @@ impl NoticeKind {
 #[serde(rename_all = "snake_case")]
 pub enum NoticeStatus {
     /// It stands until a notice with the same key says that it is over.
-    Stands,
+    Firing,
     /// It happened; there is nothing that could end.
-    Once,
-    Over,
+    Event,
+    Resolved,
 }
 
 /// An instant with the words for it: UTC first, then where the callers live.
@@ -264,7 +264,7 @@ pub struct Notice {
     pub key: String,
     pub kind: NoticeKind,
     pub severity: Severity,
-    pub standing: NoticeStatus,
+    pub status: NoticeStatus,
     /// One line that says it all to somebody who reads no further.
     pub title: String,
     /// When it was said.
@@ -312,8 +312,8 @@ const NUMBERS_SHOWN: usize = 10;
 impl Notice {
     /// `CRITICAL`, `WARNING`, `INFO`, or `OVER` once it is: what a subject line begins with.
     pub const fn flag(&self) -> &'static str {
-        match (self.standing, self.severity) {
-            (NoticeStatus::Over, _) => "OVER",
+        match (self.status, self.severity) {
+            (NoticeStatus::Resolved, _) => "OVER",
             (_, Severity::Critical) => "CRITICAL",
             (_, Severity::Warning) => "WARNING",
             (_, Severity::Info) => "INFO",

@@ -55,10 +55,10 @@ fn decision(
 }
 
 /// A notice of every kind, as of `now`; empty for a roster without numbers.
-pub fn every_kind(maker: &NoticeBuilder, now: Time) -> Vec<Notice> {
-    let Some((_, group)) = maker.roster.groups().find(|(_, g)| !g.numbers.is_empty()) else { return Vec::new() };
+pub fn every_kind(builder: &NoticeBuilder, now: Time) -> Vec<Notice> {
+    let Some((_, group)) = builder.roster.groups().find(|(_, g)| !g.numbers.is_empty()) else { return Vec::new() };
     let name = group.name.clone();
-    let numbers: Vec<E164> = group.numbers.iter().take(3).map(|ix| maker.roster.number(*ix).e164).collect();
+    let numbers: Vec<E164> = group.numbers.iter().take(3).map(|ix| builder.roster.number(*ix).e164).collect();
     let channel = Channel::Voice;
     let first = numbers[0];
     let author = || Author { name: "maria".to_owned(), reason: "the app is back".to_owned() };
@@ -112,7 +112,7 @@ pub fn every_kind(maker: &NoticeBuilder, now: Time) -> Vec<Notice> {
                 guard: Guard::Cap,
                 until: now + Duration::from_secs(600),
             },
-            Entry::Lapsed { decision: DecisionId(4), channel, numbers: numbers.clone(), why: CloseReason::TimedOut },
+            Entry::Closed { decision: DecisionId(4), channel, numbers: numbers.clone(), why: CloseReason::TimedOut },
         ],
         vec![Entry::Decision(decision(
             5,
@@ -140,16 +140,16 @@ pub fn every_kind(maker: &NoticeBuilder, now: Time) -> Vec<Notice> {
     ];
     let mut notices = Vec::new();
     for history in histories {
-        let mut news = Incidents::new(maker.clone(), Mode::Auto);
-        notices.extend(history.iter().flat_map(|entry| news.fold(now, entry)));
+        let mut incidents = Incidents::new(builder.clone(), Mode::Auto);
+        notices.extend(history.iter().flat_map(|entry| incidents.fold(now, entry)));
     }
-    let mut news = Incidents::new(maker.clone(), Mode::Auto);
+    let mut incidents = Incidents::new(builder.clone(), Mode::Auto);
     for entry in [rollback(8), order(8, Operation::Rollback, By::Detector)] {
-        news.fold(now, &entry);
+        incidents.fold(now, &entry);
     }
-    notices.extend(news.tick(now + Duration::from_secs(60)));
+    notices.extend(incidents.tick(now + Duration::from_secs(60)));
     if let Entry::Order(order) = order(9, Operation::Restore, By::Operator(author())) {
-        notices.push(news.unverified(now, &order));
+        notices.push(incidents.unverified(now, &order));
     }
     let conditions = [
         AgentCondition::Blind { channel, sources: vec!["calls", "alerts"] },
@@ -157,9 +157,9 @@ pub fn every_kind(maker: &NoticeBuilder, now: Time) -> Vec<Notice> {
         AgentCondition::LeaseLost,
         AgentCondition::NotifierFailing { name: "ops".to_owned(), problem: "HTTP 503".to_owned() },
     ];
-    notices.extend(conditions.iter().map(|c| maker.condition(now, now, c, NoticeStatus::Stands)));
-    notices.push(maker.summary(now, "ops", &[(Severity::Warning, "one of them".to_owned())], 0));
-    notices.push(maker.test(now, "ops"));
+    notices.extend(conditions.iter().map(|c| builder.condition(now, now, c, NoticeStatus::Firing)));
+    notices.push(builder.summary(now, "ops", &[(Severity::Warning, "one of them".to_owned())], 0));
+    notices.push(builder.test(now, "ops"));
     notices.sort_by_key(|n| NoticeKind::ALL.iter().position(|k| *k == n.kind));
     notices
 }

@@ -52,7 +52,7 @@ pub enum Entry {
         by: Author,
     },
     /// The decision no longer stands for these numbers: nobody approved, or callers are served again.
-    Lapsed {
+    Closed {
         decision: DecisionId,
         channel: Channel,
         numbers: Vec<E164>,
@@ -150,7 +150,7 @@ impl Entry {
             Entry::Refused { .. } => "refused",
             Entry::Asked { .. } => "asked",
             Entry::Approved { .. } => "approved",
-            Entry::Lapsed { .. } => "lapsed",
+            Entry::Closed { .. } => "closed",
             Entry::Snapshot { .. } => "snapshot",
             Entry::Checked { .. } => "checked",
             Entry::Intent { .. } => "intent",
@@ -180,7 +180,7 @@ impl Entry {
             | Entry::Refused { decision, .. }
             | Entry::Asked { decision, .. }
             | Entry::Approved { decision, .. }
-            | Entry::Lapsed { decision, .. }
+            | Entry::Closed { decision, .. }
             | Entry::Snapshot { decision, .. }
             | Entry::Checked { decision, .. }
             | Entry::Intent { decision, .. }

@@ -37,10 +37,10 @@ pub enum Ruling {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Freshness {
     #[default]
-    Clear,
+    Fresh,
     /// Polls fail or are late; not for long yet.
-    Sick,
-    Blind,
+    Degraded,
+    Stale,
 }
 
 /// What the guards ask about.
@@ -50,7 +50,7 @@ pub struct GuardInputs {
     pub mode: Mode,
     pub is_held: bool,
     pub phase: Phase,
-    pub sight: Freshness,
+    pub freshness: Freshness,
     pub is_storm: bool,
     pub fallback: FallbackState,
     /// No attempt before this.
@@ -77,12 +77,12 @@ pub fn rule(now: Time, facts: &GuardInputs) -> Ruling {
         },
         if facts.is_held { refuse(Guard::Hold) } else { None },
         if facts.phase == Phase::Waiting { refuse(Guard::Phase) } else { None },
-        if facts.sight == Freshness::Blind { refuse(Guard::Blind) } else { None },
+        if facts.freshness == Freshness::Stale { refuse(Guard::Blind) } else { None },
         if facts.fallback == FallbackState::Broken { refuse(Guard::Fallback) } else { None },
         if facts.not_before.is_some_and(|t| now < t) { refuse(Guard::Cooldown) } else { None },
         // From here on a person's word is enough.
         if facts.mode == Mode::Confirm { ask(Guard::Mode) } else { None },
-        if facts.sight == Freshness::Sick { ask(Guard::Blind) } else { None },
+        if facts.freshness == Freshness::Degraded { ask(Guard::Blind) } else { None },
         if facts.is_storm { ask(Guard::Storm) } else { None },
         if facts.after > facts.allowed { ask(Guard::Cap) } else { None },
         match facts.veto_until {
@@ -116,7 +116,7 @@ mod tests {
             mode: Mode::Auto,
             is_held: false,
             phase: Phase::Active,
-            sight: Freshness::Clear,
+            freshness: Freshness::Fresh,
             is_storm: false,
             fallback: FallbackState::Good,
             not_before: None,
@@ -140,7 +140,7 @@ mod tests {
         assert_eq!(rule(now, &facts), Ruling::Ask(Guard::Cap));
         facts.is_storm = true;
         assert_eq!(rule(now, &facts), Ruling::Ask(Guard::Storm));
-        facts.sight = Freshness::Sick;
+        facts.freshness = Freshness::Degraded;
         assert_eq!(rule(now, &facts), Ruling::Ask(Guard::Blind));
         facts.mode = Mode::Confirm;
         assert_eq!(rule(now, &facts), Ruling::Ask(Guard::Mode));
@@ -150,7 +150,7 @@ mod tests {
         assert_eq!(rule(now, &facts), Ruling::Refuse(Guard::Cooldown), "and passes nothing that refuses");
         facts.fallback = FallbackState::Broken;
         assert_eq!(rule(now, &facts), Ruling::Refuse(Guard::Fallback));
-        facts.sight = Freshness::Blind;
+        facts.freshness = Freshness::Stale;
         assert_eq!(rule(now, &facts), Ruling::Refuse(Guard::Blind));
         facts.phase = Phase::Waiting;
         assert_eq!(rule(now, &facts), Ruling::Refuse(Guard::Phase));

@@ -87,7 +87,7 @@ pub trait Surroundings {
     fn verdict(&self, number: E164, channel: Channel) -> Verdict;
     /// The verdict on the number's whole group.
     fn group_verdict(&self, group: &GroupName, channel: Channel) -> Verdict;
-    fn sight(&self, channel: Channel) -> Freshness;
+    fn freshness(&self, channel: Channel) -> Freshness;
     /// Most numbers of most groups fail at once.
     fn is_storm(&self, channel: Channel) -> bool;
 }
@@ -136,7 +136,7 @@ pub struct PendingRollback {
     /// When the question, if one was asked, is no longer open.
     pub until: Option<Time>,
     /// What was said of each number last.
-    said: BTreeMap<E164, Guard>,
+    reported: BTreeMap<E164, Guard>,
 }
 
 impl PendingRollback {
@@ -146,7 +146,7 @@ impl PendingRollback {
 
     /// What stands against it, each guard once.
     pub fn guards(&self) -> Vec<Guard> {
-        let waiting = self.said.iter().filter(|(n, _)| self.waiting.contains(n));
+        let waiting = self.reported.iter().filter(|(n, _)| self.waiting.contains(n));
         waiting.map(|(_, g)| *g).collect::<BTreeSet<_>>().into_iter().collect()
     }
 }
@@ -188,7 +188,7 @@ pub struct Orders {
     settings: RollbackSettings,
     mode: Mode,
     sagas: BTreeMap<(E164, Channel), Saga>,
-    demands: BTreeMap<DecisionId, PendingRollback>,
+    pending: BTreeMap<DecisionId, PendingRollback>,
     /// Which open order has a number.
     ordered: BTreeMap<(E164, Channel), DecisionId>,
     orders: BTreeMap<DecisionId, OrderState>,
@@ -204,7 +204,7 @@ impl Orders {
             mode: settings.mode,
             settings,
             sagas: BTreeMap::new(),
-            demands: BTreeMap::new(),
+            pending: BTreeMap::new(),
             ordered: BTreeMap::new(),
             orders: BTreeMap::new(),
             holds: Vec::new(),
@@ -246,7 +246,7 @@ impl Orders {
 
     /// Numbers that came back to a handler of their own, by when, earliest first. What was seen of them
     /// before then says nothing of that handler, and must not be weighed again after a restart.
-    pub fn came_back(&self) -> Vec<(Time, E164, Channel)> {
+    pub fn returned_to_handler(&self) -> Vec<(Time, E164, Channel)> {
         let is_back = |s: &Saga| matches!(s.state, SagaState::Restored(_) | SagaState::Superseded { .. });
         let mut back: Vec<_> =
             self.sagas().filter(|(_, _, s)| is_back(s)).filter_map(|(n, c, s)| Some((s.since?, n, c))).collect();
@@ -254,8 +254,8 @@ impl Orders {
         back
     }
 
-    pub fn demands(&self) -> impl Iterator<Item = &PendingRollback> {
-        self.demands.values()
+    pub fn pending(&self) -> impl Iterator<Item = &PendingRollback> {
+        self.pending.values()
     }
 
     pub fn order(&self, id: DecisionId) -> Option<&OrderState> {
@@ -298,7 +298,7 @@ impl Orders {
     /// True while a demand or an order has this number.
     pub fn is_engaged(&self, number: E164, channel: Channel) -> bool {
         let demanded = |d: &PendingRollback| d.decision.channel == channel && d.waiting.contains(&number);
-        self.demands.values().any(demanded) || self.ordered(number, channel).is_some()
+        self.pending.values().any(demanded) || self.ordered(number, channel).is_some()
     }
 
     /// True while a demand on evidence at least as strong, or an order, has this number.
@@ -306,7 +306,7 @@ impl Orders {
         let demanded = |d: &PendingRollback| {
             d.decision.channel == channel && d.waiting.contains(&number) && (d.is_approved || d.strength() >= strength)
         };
-        self.demands.values().any(demanded) || self.ordered(number, channel).is_some()
+        self.pending.values().any(demanded) || self.ordered(number, channel).is_some()
     }
 
     /// The open order that has this number.

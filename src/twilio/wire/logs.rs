@@ -46,14 +46,14 @@ impl Listed for Calls {
         let leg = match raw.direction.get() {
             Some("inbound" | "trunking-originating") => match reader.ours(&raw.to) {
                 Some(number) => Leg::Inbound { number, caller: reader.party(&raw.from) },
-                None => return Ok(WireRow::Foreign(started_at)),
+                None => return Ok(WireRow::NotOurs(started_at)),
             },
             Some("outbound-dial") => match optional_sid("parent_call_sid", &raw.parent_call_sid)? {
                 Some(parent) => Leg::Child { parent },
-                None => return Ok(WireRow::Foreign(started_at)),
+                None => return Ok(WireRow::NotOurs(started_at)),
             },
             // API calls and whatever else: nobody called us.
-            _ => return Ok(WireRow::Foreign(started_at)),
+            _ => return Ok(WireRow::NotOurs(started_at)),
         };
         let started_at =
             started_at.ok_or_else(|| BadRow::new("start_time", "neither start_time nor date_created is set"))?;
@@ -116,7 +116,7 @@ impl Listed for Messages {
         };
         let sent_at = first_date(("date_sent", &raw.date_sent), ("date_created", &raw.date_created))?;
         let Some(number) = reader.ours(ours) else {
-            return Ok(WireRow::Foreign(sent_at));
+            return Ok(WireRow::NotOurs(sent_at));
         };
         let sent_at = sent_at.ok_or_else(|| BadRow::new("date_sent", "neither date_sent nor date_created is set"))?;
         Ok(WireRow::Ours(Message {

@@ -86,7 +86,7 @@ impl Listed for Numbers {
         let read = number(raw)?;
         Ok(match reader.roster.find(read.record.number) {
             Some(_) => WireRow::Ours(read),
-            None => WireRow::Foreign(None),
+            None => WireRow::NotOurs(None),
         })
     }
 }

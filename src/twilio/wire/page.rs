@@ -61,7 +61,7 @@ fn finish<L: Listed>(rows: Vec<Result<WireRow<L::Item>, BadRow>>, next: Option<S
         .iter()
         .filter_map(|r| match r {
             Ok(WireRow::Ours(item)) => L::time(item),
-            Ok(WireRow::Foreign(at)) => *at,
+            Ok(WireRow::NotOurs(at)) => *at,
             Err(_) => None,
         })
         .max();

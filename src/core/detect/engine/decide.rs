@@ -29,9 +29,9 @@ impl Engine {
             match finding.what {
                 // Until then the evidence may have changed.
                 FindingKind::NumberFault | FindingKind::GroupFault => {
-                    self.weigh_again.extend(finding.numbers.iter().map(|n| (*n, finding.channel)));
+                    self.recheck.extend(finding.numbers.iter().map(|n| (*n, finding.channel)));
                 }
-                FindingKind::Silence | FindingKind::Unreached | FindingKind::Outage => self.held_back.push(finding),
+                FindingKind::Silence | FindingKind::Unreached | FindingKind::Outage => self.deferred.push(finding),
             }
             return;
         }
@@ -76,15 +76,15 @@ impl Engine {
     }
 
     /// What could not be decided when it was found.
-    pub(super) fn decide_held_back(&mut self, now: Time) {
-        for finding in std::mem::take(&mut self.held_back) {
+    pub(super) fn decide_deferred(&mut self, now: Time) {
+        for finding in std::mem::take(&mut self.deferred) {
             self.found(now, finding);
         }
-        for (number, channel) in std::mem::take(&mut self.weigh_again) {
+        for (number, channel) in std::mem::take(&mut self.recheck) {
             let state = self.channel(number, channel);
             let is_early = state.not_before.is_some_and(|t| now < t) && !state.on_hint;
             if is_early || self.is_blind(channel, now) {
-                self.weigh_again.insert((number, channel));
+                self.recheck.insert((number, channel));
             } else {
                 if let Some(finding) = self.detector.decide(&self.roster, now, number, channel) {
                     self.found(now, finding);
@@ -119,7 +119,7 @@ impl Engine {
             let is_shared = evidence.failing_numbers >= 2 && rule.is_met(&evidence);
             if is_shared {
                 let is_new = meet(&mut self.groups[group.0 as usize][channel.index()].met, i);
-                self.hot_groups.insert((group, channel));
+                self.dirty_groups.insert((group, channel));
                 let rule_text = rule.text(&evidence);
                 let case = Case { group, channel, numbers: &numbers, evidence: &evidence, rule: rule_text };
                 self.act_on_rule(now, &rule, &case, is_new);
@@ -127,7 +127,7 @@ impl Engine {
             let evidence = Window::gather([&self.channel(number, channel).window].into_iter(), &rule, now);
             if rule.is_met(&evidence) {
                 let is_new = meet(&mut self.channel_mut(number, channel).met, i);
-                self.hot.insert((number, channel));
+                self.dirty.insert((number, channel));
                 let rule_text = rule.text(&evidence);
                 let case = Case { group, channel, numbers: &[number], evidence: &evidence, rule: rule_text };
                 // The group's page has told of it already.
@@ -147,7 +147,7 @@ impl Engine {
 
     fn act_on_rule(&mut self, now: Time, rule: &Rule, case: &Case<'_>, is_new: bool) {
         if self.is_blind(case.channel, now) {
-            self.weigh_again.extend(case.numbers.iter().map(|n| (*n, case.channel)));
+            self.recheck.extend(case.numbers.iter().map(|n| (*n, case.channel)));
             return;
         }
         match rule.action {
@@ -213,7 +213,7 @@ impl Engine {
                 continue;
             }
             if state.not_before.is_some_and(|t| now < t) && !is_stronger {
-                self.weigh_again.insert((*ix, channel));
+                self.recheck.insert((*ix, channel));
                 continue;
             }
             match self.guard(*ix, channel) {
@@ -225,7 +225,7 @@ impl Engine {
             }
             let state = self.channel_mut(*ix, channel);
             (state.decided, state.on_hint) = (true, strength == Strength::Hint);
-            self.hot.insert((*ix, channel));
+            self.dirty.insert((*ix, channel));
         }
         for ix in &act {
             self.channel_mut(*ix, channel).rollback = RollbackProgress::Pending;

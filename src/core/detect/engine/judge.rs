@@ -101,7 +101,7 @@ impl Engine {
         }
         if is_failure {
             // Decided at the next tick, when all of a poll has been seen.
-            self.weigh_again.insert((number, channel));
+            self.recheck.insert((number, channel));
         }
         // Served callers make nothing worse; whatever they mend shows in the next sweep.
         let state = self.channel(number, channel);
@@ -121,7 +121,7 @@ impl Engine {
         };
         self.detector.probed(&self.roster, number, probe);
         self.tell_of_probe(at, number, probe);
-        self.weigh_again.insert((number, probe.channel));
+        self.recheck.insert((number, probe.channel));
         self.renew_number(at, number, probe.channel);
         self.renew_group(at, self.roster.number(number).group, probe.channel);
     }
@@ -148,12 +148,12 @@ impl Engine {
     }
 
     /// Looks at whatever only time ends.
-    pub(super) fn sweep(&mut self, now: Time) {
-        for (number, channel) in std::mem::take(&mut self.hot) {
+    pub(super) fn refresh(&mut self, now: Time) {
+        for (number, channel) in std::mem::take(&mut self.dirty) {
             self.unmeet_rules(now, number, channel);
             self.renew_number(now, number, channel);
         }
-        for (group, channel) in std::mem::take(&mut self.hot_groups) {
+        for (group, channel) in std::mem::take(&mut self.dirty_groups) {
             self.unmeet_group_rules(now, group, channel);
             self.renew_group(now, group, channel);
         }
@@ -221,7 +221,7 @@ impl Engine {
         state.decided &= !(is_over(verdict) && is_over(group_verdict));
         let is_hot = state.decided || is_rule_met || !(is_over(verdict) || verdict == Verdict::Blind);
         if is_hot {
-            self.hot.insert((number, channel));
+            self.dirty.insert((number, channel));
         }
         if last != verdict {
             self.events.push(EngineEvent::Verdict { number, channel, from: last, to: verdict });
@@ -252,7 +252,7 @@ impl Engine {
         state.evidence = evidence;
         state.verdict = verdict;
         if is_rule_met || !(is_over(verdict) || verdict == Verdict::Blind) {
-            self.hot_groups.insert((group, channel));
+            self.dirty_groups.insert((group, channel));
         }
         if last != verdict {
             self.events.push(EngineEvent::GroupVerdict { group, channel, from: last, to: verdict });

@@ -10,13 +10,17 @@ use crate::core::notice::{Notice, NoticeKind, NoticeStatus, Severity, Step};
 impl Incidents {
     /// What there is to say of a rollback whose swaps have ended, or take too long.
     pub(super) fn rollback(&self, at: Time, id: DecisionId) -> Option<Notice> {
-        let story = self.stories.get(&id)?;
-        let order = story.order.as_ref()?;
+        let incident = self.incidents.get(&id)?;
+        let order = incident.order.as_ref()?;
         let (group, channel) = (&order.group, order.channel);
-        let bad: Vec<(E164, OrderResult, &str)> =
-            story.ended.iter().filter(|(_, (e, _))| !e.is_as_asked()).map(|(n, (e, d))| (*n, *e, d.as_str())).collect();
-        let good: Vec<E164> = story.on_fallback().collect();
-        let is_open = order.numbers.iter().any(|n| !story.ended.contains_key(n));
+        let bad: Vec<(E164, OrderResult, &str)> = incident
+            .ended
+            .iter()
+            .filter(|(_, (e, _))| !e.is_as_asked())
+            .map(|(n, (e, d))| (*n, *e, d.as_str()))
+            .collect();
+        let good: Vec<E164> = incident.on_fallback().collect();
+        let is_open = order.numbers.iter().any(|n| !incident.ended.contains_key(n));
         let (kind, title, about) = if let Some((_, end, _)) = bad.first() {
             let numbers: Vec<E164> = bad.iter().map(|(n, ..)| *n).collect();
             let what = match end {
@@ -28,24 +32,24 @@ impl Incidents {
                 | OrderResult::Proven
                 | OrderResult::Restored => "Rollback FAILED",
             };
-            (NoticeKind::Unproven, format!("{what}: {}", self.maker.name(group, channel, &numbers)), numbers)
+            (NoticeKind::Unproven, format!("{what}: {}", self.builder.name(group, channel, &numbers)), numbers)
         } else if is_open {
             (
                 NoticeKind::Underway,
-                format!("Rollback takes long: {}", self.maker.name(group, channel, &order.numbers)),
+                format!("Rollback takes long: {}", self.builder.name(group, channel, &order.numbers)),
                 order.numbers.clone(),
             )
         } else {
-            let is_proven = story.ended.values().all(|(e, _)| *e == OrderResult::Proven);
+            let is_proven = incident.ended.values().all(|(e, _)| *e == OrderResult::Proven);
             let what = if is_proven { "Rolled back and proven" } else { "Rolled back" };
-            (NoticeKind::RolledBack, format!("{what}: {}", self.maker.name(group, channel, &good)), good.clone())
+            (NoticeKind::RolledBack, format!("{what}: {}", self.builder.name(group, channel, &good)), good.clone())
         };
         let by_person = matches!(order.by, By::Operator(_));
         let severity = if by_person && kind == NoticeKind::RolledBack { Severity::Info } else { Severity::Critical };
-        let blank = self.maker.blank(at, story.key(id), kind, severity, title);
-        let mut notice = match &story.decision {
-            Some(decision) => self.maker.evidence(blank, decision, &about),
-            None => Notice { decision: Some(id), ..self.maker.whose(blank, group, channel, &about) },
+        let blank = self.builder.blank(at, incident.key(id), kind, severity, title);
+        let mut notice = match &incident.decision {
+            Some(decision) => self.builder.evidence(blank, decision, &about),
+            None => Notice { decision: Some(id), ..self.builder.whose(blank, group, channel, &about) },
         };
         if let By::Operator(author) = &order.by {
             notice.cause = Some(format!("{} asked for it: {}", author.name, author.reason));
@@ -57,39 +61,43 @@ impl Incidents {
             format!("{id}: {counts} are known to be on the fallback")
         }];
         did.extend(bad.iter().take(3).map(|(n, e, detail)| format!("{n} {}: {detail}", e.label())));
-        for (guard, n) in count(story.guards.iter().filter(|(n, _)| !order.numbers.contains(n)).map(|(_, g)| *g)) {
+        for (guard, n) in count(incident.guards.iter().filter(|(n, _)| !order.numbers.contains(n)).map(|(_, g)| *g)) {
             did.push(format!("left {n} alone: {}", guard.text()));
         }
         notice.did = did.join("\n");
-        notice.proof = Some(proof(story));
+        notice.proof = Some(proof(incident));
         notice.next = if kind == NoticeKind::RolledBack {
-            self.maker.after_rollback(story.decision.as_ref(), group, channel, &good)
+            self.builder.after_rollback(incident.decision.as_ref(), group, channel, &good)
         } else {
-            self.maker.by_hand(group, channel, &about)
+            self.builder.by_hand(group, channel, &about)
         };
         if kind != NoticeKind::RolledBack && !good.is_empty() {
-            notice.next.extend(self.maker.after_rollback(story.decision.as_ref(), group, channel, &good));
+            notice.next.extend(self.builder.after_rollback(incident.decision.as_ref(), group, channel, &good));
         }
         Some(notice)
     }
 
     /// A restore is over. With `left`, its later stages were given up.
     pub(super) fn restore_ended(&mut self, at: Time, id: DecisionId, left: Option<&[E164]>) -> Vec<Notice> {
-        let Some(story) = self.stories.get(&id) else { return Vec::new() };
-        let Some(order) = story.order.clone() else { return Vec::new() };
-        let bad: Vec<(E164, OrderResult, &str)> =
-            story.ended.iter().filter(|(_, (e, _))| !e.is_as_asked()).map(|(n, (e, d))| (*n, *e, d.as_str())).collect();
-        let done: Vec<E164> = story.ended.iter().filter(|(_, (e, _))| e.is_as_asked()).map(|(n, _)| *n).collect();
+        let Some(incident) = self.incidents.get(&id) else { return Vec::new() };
+        let Some(order) = incident.order.clone() else { return Vec::new() };
+        let bad: Vec<(E164, OrderResult, &str)> = incident
+            .ended
+            .iter()
+            .filter(|(_, (e, _))| !e.is_as_asked())
+            .map(|(n, (e, d))| (*n, *e, d.as_str()))
+            .collect();
+        let done: Vec<E164> = incident.ended.iter().filter(|(_, (e, _))| e.is_as_asked()).map(|(n, _)| *n).collect();
         let is_good = bad.is_empty() && left.is_none();
-        let whose = self.maker.name(&order.group, order.channel, &order.numbers);
+        let whose = self.builder.name(&order.group, order.channel, &order.numbers);
         let (kind, severity, title) = if is_good {
             (NoticeKind::Restored, Severity::Info, format!("Restored: {whose}"))
         } else {
             (NoticeKind::RestoreFailed, Severity::Critical, format!("Restore not finished: {whose}"))
         };
-        let blank = self.maker.blank(at, id.to_string(), kind, severity, title);
-        let mut notice = self.maker.whose(blank, &order.group, order.channel, &order.numbers);
-        notice.standing = NoticeStatus::Once;
+        let blank = self.builder.blank(at, id.to_string(), kind, severity, title);
+        let mut notice = self.builder.whose(blank, &order.group, order.channel, &order.numbers);
+        notice.status = NoticeStatus::Event;
         notice.decision = Some(id);
         notice.since = Some(notice.at.clone());
         if let By::Operator(author) = &order.by {
@@ -101,7 +109,7 @@ impl Incidents {
             did.push(format!("{} stay on the fallback: {}", left.len(), CloseReason::Relapsed.text()));
         }
         notice.did = did.join("\n");
-        let which = self.maker.selection(&order.group, order.channel, &order.numbers);
+        let which = self.builder.selection(&order.group, order.channel, &order.numbers);
         notice.proof = is_good.then(|| "read back: the numbers' own handler is the effective one".to_owned());
         notice.next = if is_good {
             vec![Step::typing("Watch them; if callers fail again, Ringback swaps again", "ringback status")]
@@ -115,10 +123,10 @@ impl Incidents {
     }
 }
 
-fn proof(story: &Incident) -> String {
+fn proof(incident: &Incident) -> String {
     let mut lines = Vec::new();
-    let ends = story.ended.values().map(|(e, _)| *e);
-    let total = story.ended.len();
+    let ends = incident.ended.values().map(|(e, _)| *e);
+    let total = incident.ended.len();
     for (end, n) in count(ends) {
         let text = match end {
             OrderResult::Proven => "yes: the number was read back, and a test call was answered by the fallback",

@@ -22,14 +22,14 @@ impl Orders {
                 if decision.action == Action::Rollback {
                     self.take_over(decision);
                     let waiting = decision.numbers.iter().copied().collect();
-                    let demand = PendingRollback {
+                    let pending = PendingRollback {
                         decision: decision.clone(),
                         waiting,
                         is_approved: false,
                         until: None,
-                        said: BTreeMap::new(),
+                        reported: BTreeMap::new(),
                     };
-                    self.demands.insert(decision.id, demand);
+                    self.pending.insert(decision.id, pending);
                 }
             }
             Entry::Order(order) => self.fold_order(at, order),
@@ -40,19 +40,19 @@ impl Orders {
                     p.is_vouched = false;
                 }
             }
-            Entry::Refused { decision, numbers, guard, .. } => self.fold_said(*decision, numbers, *guard, None),
+            Entry::Refused { decision, numbers, guard, .. } => self.fold_reported(*decision, numbers, *guard, None),
             Entry::Asked { decision, numbers, guard, until, .. } => {
-                self.fold_said(*decision, numbers, *guard, Some(*until));
+                self.fold_reported(*decision, numbers, *guard, Some(*until));
             }
             Entry::Approved { decision, .. } => {
-                if let Some(demand) = self.demands.get_mut(decision) {
-                    demand.is_approved = true;
+                if let Some(pending) = self.pending.get_mut(decision) {
+                    pending.is_approved = true;
                 }
                 if let Some(p) = self.orders.get_mut(decision) {
                     p.is_vouched = true;
                 }
             }
-            Entry::Lapsed { decision, numbers, .. } => {
+            Entry::Closed { decision, numbers, .. } => {
                 self.take_from_demand(*decision, numbers);
                 // Of a rollback only what was not ordered lapses; a restore ends with the stages it had.
                 if let Some(p) = self.orders.get_mut(decision).filter(|p| p.order.staged) {
@@ -133,26 +133,26 @@ impl Orders {
         }
     }
 
-    fn fold_said(&mut self, decision: DecisionId, numbers: &[E164], guard: Guard, until: Option<Time>) {
-        if let Some(demand) = self.demands.get_mut(&decision) {
-            demand.said.extend(numbers.iter().map(|n| (*n, guard)));
-            demand.until = demand.until.or(until);
+    fn fold_reported(&mut self, decision: DecisionId, numbers: &[E164], guard: Guard, until: Option<Time>) {
+        if let Some(pending) = self.pending.get_mut(&decision) {
+            pending.reported.extend(numbers.iter().map(|n| (*n, guard)));
+            pending.until = pending.until.or(until);
         }
     }
 
     /// What is decided on better evidence takes the place of what still waits on less.
     fn take_over(&mut self, decision: &Decision) {
-        for demand in self.demands.values_mut().filter(|d| d.decision.channel == decision.channel) {
-            demand.waiting.retain(|n| !decision.numbers.contains(n));
+        for pending in self.pending.values_mut().filter(|d| d.decision.channel == decision.channel) {
+            pending.waiting.retain(|n| !decision.numbers.contains(n));
         }
-        self.demands.retain(|_, d| !d.waiting.is_empty());
+        self.pending.retain(|_, d| !d.waiting.is_empty());
     }
 
     fn take_from_demand(&mut self, decision: DecisionId, numbers: &[E164]) {
-        if let Some(demand) = self.demands.get_mut(&decision) {
-            demand.waiting.retain(|n| !numbers.contains(n));
-            if demand.waiting.is_empty() {
-                self.demands.remove(&decision);
+        if let Some(pending) = self.pending.get_mut(&decision) {
+            pending.waiting.retain(|n| !numbers.contains(n));
+            if pending.waiting.is_empty() {
+                self.pending.remove(&decision);
             }
         }
     }

@@ -24,8 +24,8 @@ impl Orders {
         let mut entries = Vec::new();
         // Numbers that this step orders count for the cap of those that follow.
         let mut ordered: BTreeMap<(GroupName, Channel), usize> = BTreeMap::new();
-        for demand in self.demands.values() {
-            self.step_demand(now, roster, watch, demand, &mut ordered, &mut entries);
+        for pending in self.pending.values() {
+            self.step_demand(now, roster, watch, pending, &mut ordered, &mut entries);
         }
         for progress in self.open_orders().filter(|p| p.order.staged) {
             self.step_restore(watch, progress, &mut entries);
@@ -38,14 +38,14 @@ impl Orders {
         now: Time,
         roster: &Roster,
         watch: &impl Surroundings,
-        demand: &PendingRollback,
+        pending: &PendingRollback,
         ordered: &mut BTreeMap<(GroupName, Channel), usize>,
         entries: &mut Vec<Entry>,
     ) {
-        let Decision { id: decision, channel, ref group, at, .. } = demand.decision;
+        let Decision { id: decision, channel, ref group, at, .. } = pending.decision;
         let members = roster.groups().find(|(_, g)| g.name == *group).map(|(_, g)| g.numbers.as_slice());
         let members: Vec<E164> = members.unwrap_or_default().iter().map(|ix| roster.number(*ix).e164).collect();
-        let strength = demand.strength();
+        let strength = pending.strength();
         let percent = self.settings.caps.get(group).copied().unwrap_or(100);
         let on_fallback = members.iter().filter(|n| {
             let state = self.state(**n, channel);
@@ -56,7 +56,7 @@ impl Orders {
         let (mut act, mut recovered, mut timed_out) = (Vec::new(), Vec::new(), Vec::new());
         let mut refused: BTreeMap<Guard, Vec<E164>> = BTreeMap::new();
         let mut asked: BTreeMap<(Guard, Time), Vec<E164>> = BTreeMap::new();
-        for number in demand.waiting.iter().copied() {
+        for number in pending.waiting.iter().copied() {
             if self.ordered(number, channel).is_some() {
                 continue;
             }
@@ -68,7 +68,7 @@ impl Orders {
             let is_calm = verdicts.iter().all(|v| matches!(v, Verdict::Healthy | Verdict::Unknown));
             let calm_for = if verdicts[0] == Verdict::Healthy { SETTLED_FOR } else { QUIET_FOR };
             let is_over = is_calm && at + calm_for <= now;
-            if watch.sight(channel) != Freshness::Blind && is_over {
+            if watch.freshness(channel) != Freshness::Stale && is_over {
                 recovered.push(number);
                 continue;
             }
@@ -78,29 +78,29 @@ impl Orders {
                 mode: self.mode,
                 is_held: self.held_by(now, group, number, channel).is_some(),
                 phase: watch.phase(number, channel),
-                sight: watch.sight(channel),
+                freshness: watch.freshness(channel),
                 is_storm: watch.is_storm(channel),
                 fallback: self.fallback(group, channel),
                 not_before: self.not_before(number, channel),
                 after: on_fallback + earlier + 1,
                 allowed: guard::allowed(strength, members.len(), percent),
-                is_approved: demand.is_approved,
+                is_approved: pending.is_approved,
                 veto_until: (self.settings.veto > Duration::ZERO).then(|| at + self.settings.veto),
             };
-            let said = demand.said.get(&number);
+            let reported = pending.reported.get(&number);
             match guard::rule(now, &facts) {
                 Ruling::Act => {
                     act.push(number);
                     *ordered.entry((group.clone(), channel)).or_default() += 1;
                 }
-                Ruling::Refuse(guard) if said != Some(&guard) => refused.entry(guard).or_default().push(number),
+                Ruling::Refuse(guard) if reported != Some(&guard) => refused.entry(guard).or_default().push(number),
                 Ruling::Refuse(_) => {}
-                Ruling::Ask(_) if demand.until.is_some_and(|t| t <= now) => timed_out.push(number),
-                Ruling::Ask(guard) if said != Some(&guard) => {
-                    let until = demand.until.unwrap_or(now + self.settings.approve_within);
+                Ruling::Ask(_) if pending.until.is_some_and(|t| t <= now) => timed_out.push(number),
+                Ruling::Ask(guard) if reported != Some(&guard) => {
+                    let until = pending.until.unwrap_or(now + self.settings.approve_within);
                     asked.entry((guard, until)).or_default().push(number);
                 }
-                Ruling::Wait(until) if said != Some(&Guard::Veto) => {
+                Ruling::Wait(until) if reported != Some(&Guard::Veto) => {
                     asked.entry((Guard::Veto, until)).or_default().push(number);
                 }
                 Ruling::Ask(_) | Ruling::Wait(_) => {}
@@ -133,7 +133,7 @@ impl Orders {
         }));
         for (numbers, why) in [(recovered, CloseReason::Recovered), (timed_out, CloseReason::TimedOut)] {
             if !numbers.is_empty() {
-                entries.push(Entry::Lapsed { decision, channel, numbers, why });
+                entries.push(Entry::Closed { decision, channel, numbers, why });
             }
         }
     }
@@ -152,7 +152,7 @@ impl Orders {
         };
         let waiting: Vec<E164> = p.order.numbers.iter().copied().filter(|n| !p.released.contains(n)).collect();
         if p.ended.keys().any(is_bad) {
-            entries.push(Entry::Lapsed { decision, channel, numbers: waiting, why: CloseReason::Relapsed });
+            entries.push(Entry::Closed { decision, channel, numbers: waiting, why: CloseReason::Relapsed });
             return;
         }
         let is_verified = match p.verifying {

@@ -66,7 +66,7 @@ enum Step {
     Edit(u8),
     /// The drift is noticed.
     Look,
-    Sight(u8),
+    Freshness(u8),
     Lead(bool),
     Fallback(u8),
     Verdict(u8, bool),
@@ -94,7 +94,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
             .prop_map(|(numbers, force, at_once)| Step::Restore { numbers, force, at_once }),
         1 => (0..4u8).prop_map(Step::Edit),
         1 => Just(Step::Look),
-        1 => (0..3u8).prop_map(Step::Sight),
+        1 => (0..3u8).prop_map(Step::Freshness),
         1 => any::<bool>().prop_map(Step::Lead),
         1 => (0..3u8).prop_map(Step::Fallback),
         2 => (0..4u8, any::<bool>()).prop_map(|(n, bad)| Step::Verdict(n, bad)),
@@ -111,9 +111,9 @@ struct World {
     now: Time,
     urls: BTreeMap<E164, String>,
     journal: Vec<(Time, Entry)>,
-    hands: Orders,
+    orders: Orders,
     is_leading: bool,
-    sight: Freshness,
+    freshness: Freshness,
     verdicts: BTreeMap<E164, Verdict>,
     /// Every pair that was ever ordered for the detector, and every write.
     ordered: BTreeSet<(DecisionId, E164)>,
@@ -135,8 +135,8 @@ impl Surroundings for Eyes<'_> {
     fn group_verdict(&self, _: &GroupName, _: Channel) -> Verdict {
         Verdict::Failing
     }
-    fn sight(&self, _: Channel) -> Freshness {
-        self.0.sight
+    fn freshness(&self, _: Channel) -> Freshness {
+        self.0.freshness
     }
     fn is_storm(&self, _: Channel) -> bool {
         false
@@ -163,9 +163,9 @@ impl World {
             now: Time::from_secs(1_000_000),
             urls: (0..numbers).map(|i| (number(i), format!("https://app/{i}"))).collect(),
             journal: Vec::new(),
-            hands: Orders::new(settings),
+            orders: Orders::new(settings),
             is_leading: true,
-            sight: Freshness::Clear,
+            freshness: Freshness::Fresh,
             verdicts: BTreeMap::new(),
             ordered: BTreeSet::new(),
             writes: BTreeMap::new(),
@@ -176,34 +176,34 @@ impl World {
         if let Entry::Order(order) = &entry {
             self.check_order(order);
         }
-        self.hands.fold(self.now, &entry).unwrap_or_else(|e| panic!("{e}: {entry:?}"));
+        self.orders.fold(self.now, &entry).unwrap_or_else(|e| panic!("{e}: {entry:?}"));
         self.journal.push((self.now, entry));
     }
 
     /// Laws 2 and 6 at the moment of an order.
     fn check_order(&mut self, order: &Order) {
         assert!(self.is_leading, "ordered without the lease");
-        assert_ne!(self.hands.mode(), Mode::Observe, "ordered in observe");
+        assert_ne!(self.orders.mode(), Mode::Observe, "ordered in observe");
         for n in &order.numbers {
-            assert!(self.hands.held_by(self.now, &order.group, *n, VOICE).is_none(), "ordered while held");
-            assert_eq!(self.hands.ordered(*n, VOICE), None, "two orders at a time");
+            assert!(self.orders.held_by(self.now, &order.group, *n, VOICE).is_none(), "ordered while held");
+            assert_eq!(self.orders.ordered(*n, VOICE), None, "two orders at a time");
             assert!(self.ordered.insert((order.id, *n)), "twice for one decision");
             if order.act == Operation::Rollback {
-                assert_ne!(self.hands.fallback(&order.group, VOICE), FallbackState::Broken, "to a broken fallback");
+                assert_ne!(self.orders.fallback(&order.group, VOICE), FallbackState::Broken, "to a broken fallback");
             }
         }
         if order.by == By::Detector {
-            assert_ne!(self.sight, Freshness::Blind, "ordered while blind");
-            let demand = self.hands.demands.get(&order.id).expect("an order of the detector has a demand");
-            let needs_word = self.hands.mode() == Mode::Confirm || self.sight == Freshness::Sick;
-            assert!(demand.is_approved || !needs_word, "ordered unasked");
+            assert_ne!(self.freshness, Freshness::Stale, "ordered while blind");
+            let pending = self.orders.pending.get(&order.id).expect("an order of the detector has a demand");
+            let needs_word = self.orders.mode() == Mode::Confirm || self.freshness == Freshness::Degraded;
+            assert!(pending.is_approved || !needs_word, "ordered unasked");
         }
     }
 
     fn step(&mut self) {
         // What one step says may let another be said, and then there is silence.
         for _ in 0..4 {
-            let entries = self.hands.step(self.now, &self.roster, &Eyes(self));
+            let entries = self.orders.step(self.now, &self.roster, &Eyes(self));
             if entries.is_empty() {
                 return;
             }
@@ -211,26 +211,26 @@ impl World {
                 self.write(entry);
             }
         }
-        let again = self.hands.step(self.now, &self.roster, &Eyes(self));
+        let again = self.orders.step(self.now, &self.roster, &Eyes(self));
         assert!(again.is_empty(), "said again and again: {again:?}");
     }
 
     fn restart(&mut self) {
-        let mut hands = Orders::new(self.hands.settings().clone());
+        let mut orders = Orders::new(self.orders.settings().clone());
         for (at, entry) in &self.journal {
-            hands.fold(*at, entry).unwrap_or_else(|e| panic!("after a restart: {e}: {entry:?}"));
+            orders.fold(*at, entry).unwrap_or_else(|e| panic!("after a restart: {e}: {entry:?}"));
         }
         let states = |h: &Orders| h.sagas().map(|(n, _, s)| (n, s.state.clone())).collect::<Vec<_>>();
-        assert_eq!(states(&hands), states(&self.hands), "a restart ends elsewhere");
+        assert_eq!(states(&orders), states(&self.orders), "a restart ends elsewhere");
         let open = |h: &Orders| h.open_orders().map(|p| (p.order.id, p.left())).collect::<Vec<_>>();
-        assert_eq!(open(&hands), open(&self.hands));
-        self.hands = hands;
+        assert_eq!(open(&orders), open(&self.orders));
+        self.orders = orders;
     }
 
     fn operator(&mut self, act: Operation, numbers: &[E164], force: bool, at_once: bool) {
         let numbers: Vec<NumberIx> = numbers.iter().filter_map(|n| self.roster.find(*n)).collect();
         let request = OperatorRequest { act, numbers, channel: Some(VOICE), by: by(), force, at_once };
-        let plan = self.hands.plan(self.now, &self.roster, self.is_leading, &request);
+        let plan = self.orders.plan(self.now, &self.roster, self.is_leading, &request);
         for order in plan.orders {
             self.write(Entry::Order(order));
         }
@@ -245,13 +245,13 @@ impl World {
         match step {
             Step::Decide(mask, strength) => {
                 let mut numbers = bits(*mask, count);
-                numbers.retain(|n| !self.hands.is_asked_for(*n, VOICE, *strength));
+                numbers.retain(|n| !self.orders.is_asked_for(*n, VOICE, *strength));
                 if !numbers.is_empty() {
                     let failing = if *strength == Strength::Callers { 5 } else { 0 };
                     let evidence = Evidence { callers: failing, failing, ..Evidence::default() };
                     self.verdicts.extend(numbers.iter().map(|n| (*n, Verdict::Failing)));
                     self.write(Entry::Decision(Decision {
-                        id: self.hands.next_id(),
+                        id: self.orders.next_id(),
                         at: self.now,
                         action: Action::Rollback,
                         channel: VOICE,
@@ -269,9 +269,9 @@ impl World {
             Step::Release(i) => self.write(Entry::Release { scope: scope(*i), by: by() }),
             Step::Mode(i) => self.write(Entry::Mode { mode: Mode::ALL[usize::from(*i)], by: by() }),
             Step::Approve => {
-                let demand = self.hands.demands().next().map(|d| d.decision.id);
-                let restore = self.hands.open_orders().find(|p| p.order.staged).map(|p| p.order.id);
-                if let Some(decision) = demand.or(restore) {
+                let pending = self.orders.pending().next().map(|d| d.decision.id);
+                let restore = self.orders.open_orders().find(|p| p.order.staged).map(|p| p.order.id);
+                if let Some(decision) = pending.or(restore) {
                     self.write(Entry::Approved { decision, by: by() });
                 }
             }
@@ -287,16 +287,18 @@ impl World {
             }
             Step::Look => {
                 for n in (0..count).map(number) {
-                    let state = self.hands.state(n, VOICE);
+                    let state = self.orders.state(n, VOICE);
                     if state.is_on_fallback()
-                        && self.hands.ordered(n, VOICE).is_none()
+                        && self.orders.ordered(n, VOICE).is_none()
                         && self.urls[&n] != "https://bin"
                     {
                         self.write(Entry::Drift { number: n, channel: VOICE, differences: vec![], actor: None });
                     }
                 }
             }
-            Step::Sight(i) => self.sight = [Freshness::Clear, Freshness::Sick, Freshness::Blind][usize::from(*i)],
+            Step::Freshness(i) => {
+                self.freshness = [Freshness::Fresh, Freshness::Degraded, Freshness::Stale][usize::from(*i)]
+            }
             Step::Lead(is) => self.is_leading = *is,
             Step::Fallback(i) => {
                 let state = FallbackState::ALL[usize::from(*i)];
@@ -321,7 +323,7 @@ impl World {
     /// What is true at all times.
     fn check(&self) {
         for n in (0..self.roster.len()).map(number) {
-            let is_ours = self.hands.state(n, VOICE).is_on_fallback() && self.hands.ordered(n, VOICE).is_none();
+            let is_ours = self.orders.state(n, VOICE).is_on_fallback() && self.orders.ordered(n, VOICE).is_none();
             let url = &self.urls[&n];
             assert!(!is_ours || url == "https://bin" || url == "https://theirs", "thought on the fallback: {url}");
         }
@@ -330,7 +332,7 @@ impl World {
     /// With nothing in the way, everything comes to an end, and nothing is left of us but what was asked.
     fn settle(&mut self) {
         self.restart();
-        (self.is_leading, self.sight) = (true, Freshness::Clear);
+        (self.is_leading, self.freshness) = (true, Freshness::Fresh);
         self.write(Entry::Mode { mode: Mode::Auto, by: by() });
         self.write(Entry::Release { scope: Scope { of: ScopeOf::All, channel: None }, by: by() });
         self.write(Entry::Fallback {
@@ -341,15 +343,15 @@ impl World {
         });
         for _ in 0..10 {
             self.now = self.now + Duration::from_secs(7200);
-            for p in self.hands.open_orders().map(|p| p.order.id).collect::<Vec<_>>() {
+            for p in self.orders.open_orders().map(|p| p.order.id).collect::<Vec<_>>() {
                 self.write(Entry::Approved { decision: p, by: by() });
             }
             self.step();
             assert!(self.work(None, 5).is_ok());
             self.step();
         }
-        assert_eq!(self.hands.open_orders().count(), 0, "every order ends");
-        let under_way: Vec<_> = self.hands.sagas().filter(|(_, _, s)| s.state.is_under_way()).collect();
+        assert_eq!(self.orders.open_orders().count(), 0, "every order ends");
+        let under_way: Vec<_> = self.orders.sagas().filter(|(_, _, s)| s.state.is_under_way()).collect();
         assert!(under_way.is_empty(), "{under_way:?}");
     }
 }

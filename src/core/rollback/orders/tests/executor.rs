@@ -13,7 +13,7 @@ impl World {
             budget = budget.checked_sub(1).ok_or(Killed)?;
             Ok(())
         };
-        let work: Vec<(Order, Vec<E164>)> = self.hands.open_orders().map(|p| (p.order.clone(), p.left())).collect();
+        let work: Vec<(Order, Vec<E164>)> = self.orders.open_orders().map(|p| (p.order.clone(), p.left())).collect();
         for (order, numbers) in work {
             for n in numbers {
                 self.carry_out(&order, n, fault, &mut tick)?;
@@ -24,8 +24,8 @@ impl World {
 
     fn may_write(&self, n: E164) -> bool {
         self.is_leading
-            && self.hands.mode() != Mode::Observe
-            && self.hands.held_by(self.now, &group(), n, VOICE).is_none()
+            && self.orders.mode() != Mode::Observe
+            && self.orders.held_by(self.now, &group(), n, VOICE).is_none()
     }
 
     fn carry_out(
@@ -41,7 +41,7 @@ impl World {
             w.write(Entry::Result { decision, channel, number: n, result, detail: String::new() });
         };
         let read = |w: &World| RoutingValues::read(&record(&w.urls[&n]), VOICE).unwrap();
-        let state = self.hands.state(n, VOICE).clone();
+        let state = self.orders.state(n, VOICE).clone();
         let (form, unwritten) = match (order.act, &state) {
             (Operation::Rollback, s) if s.is_on_fallback() && !s.is_under_way() => {
                 end(self, OrderResult::Written);
