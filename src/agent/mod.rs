@@ -23,7 +23,6 @@ pub mod control;
 pub mod deliver;
 pub mod execute;
 pub mod heartbeat;
-pub mod incidents;
 pub mod leader;
 pub mod poll;
 pub mod probe;
@@ -46,13 +45,12 @@ use crate::core::model::id::{CallSid, NumberSid};
 use crate::core::model::roster::{NumberIx, Roster};
 use crate::core::model::source::Source;
 use crate::core::model::time::Time;
-use crate::core::rollback::entry::Entry;
 use crate::metrics::Metrics;
 use crate::store::{Store, StoreError};
 use crate::twilio::Client;
 
+use control::journal::Journal;
 use control::{CommandAnswer, Drifted, ObservedRouting, OperatorCommand, Refusal};
-use execute::Journaled;
 use publish::explain::DecisionHistory;
 use publish::status::Status;
 pub use start::StartError;
@@ -71,7 +69,9 @@ pub struct Shared {
     pub store: Store,
     pub metrics: Metrics,
     pub roster: Arc<Roster>,
-    /// The engine's inbox.
+    /// Where the control task is asked to write the journal. What is not in it is not done (law 1).
+    journal: Journal,
+    /// The control task's inbox.
     inbox: mpsc::Sender<ControlMessage>,
     /// Calls that the alert log has named, for the poller of calls.
     want_call: mpsc::Sender<CallSid>,
@@ -92,13 +92,6 @@ impl Shared {
         }
         // The inbox closes only when the agent stops; what was committed is read back at the next start.
         let _ = self.clock.wait(None, self.inbox.send(ControlMessage::Batch(batch))).await;
-    }
-
-    /// Writes to the journal. What is not in it is not done (law 1).
-    async fn append(&self, at: Time, entries: &[Entry]) -> Result<(), StoreError> {
-        let result = self.store.append(at, entries).await;
-        self.metrics.journaled(result.is_ok());
-        result
     }
 
     fn number_sid(&self, ix: NumberIx) -> Option<NumberSid> {
@@ -124,7 +117,6 @@ pub enum ControlMessage {
         at: Time,
         numbers: Vec<ObservedRouting>,
     },
-    Journaled(Journaled),
     Drifted(Drifted),
     /// A fallback was looked at.
     Fallback(poll::fallback::FallbackChecked),

@@ -18,11 +18,12 @@ use super::poll::{self, AlertLog, CallLog, MessageLog, Poller, TwilioLog};
 use super::probe::{self, Prober};
 use super::routing::RoutingPoller;
 use super::{Agent, Role, Shared, heartbeat};
-use crate::agent::control::task::ControlTask;
+use crate::agent::control::journal::Journal;
+use crate::agent::control::resume;
+use crate::agent::control::task::{self, ControlTask};
 use crate::agent::control::write_guard::WriteGuard;
 use crate::agent::control::{Controller, Probing};
 use crate::agent::execute::Executor;
-use crate::agent::incidents::IncidentTracker;
 use crate::agent::poll::fallback;
 use crate::agent::publish::explain::DecisionHistory;
 use crate::agent::publish::exposition::Exposition;
@@ -30,6 +31,7 @@ use crate::agent::publish::status::Status;
 use crate::caller::CallerKey;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::core::control::{Contradiction, Control, Recovery};
 use crate::core::detect::engine::Engine;
 use crate::core::detect::observation::Observation;
 use crate::core::detect::rules::Rules;
@@ -38,6 +40,8 @@ use crate::core::model::id::{CallSid, Channel};
 use crate::core::model::roster::Roster;
 use crate::core::model::source::Source;
 use crate::core::model::time::Time;
+use crate::core::notice::Notice;
+use crate::core::notice::incidents::Incidents;
 use crate::core::notice::make::NoticeBuilder;
 use crate::core::rollback::entry::Entry;
 use crate::core::rollback::orders::Orders;
@@ -77,6 +81,12 @@ pub enum StartError {
     Http(String),
 }
 
+impl From<Contradiction> for StartError {
+    fn from(c: Contradiction) -> StartError {
+        StartError::Journal { seq: c.seq, source: c.source }
+    }
+}
+
 impl From<StoreError> for StartError {
     fn from(e: StoreError) -> StartError {
         StartError::Store { text: format!("{e}; {}", e.cure), source: e.source }
@@ -113,12 +123,14 @@ impl Agent {
 
         let (inbox, inbox_rx) = mpsc::channel(INBOX);
         let (want_call, wanted) = mpsc::channel(INBOX * 16);
+        let (journal_of, requests) = Journal::new(clock.clone());
         let shared = Shared {
             clock: clock.clone(),
             client,
             store: store.clone(),
             metrics: metrics.clone(),
             roster: roster.clone(),
+            journal: journal_of,
             inbox: inbox.clone(),
             want_call,
             is_measured: Arc::default(),
@@ -132,13 +144,17 @@ impl Agent {
         let journal = store.journal().await?;
         // The mode is asked by the guards, which a change of it reaches at once.
         let settings = crate::core::detect::engine::EngineSettings { mode: Mode::Auto, ..config.engine.clone() };
-        let mut engine = Engine::new(config.roster.clone(), settings, now);
-        let mut orders = Orders::new(config.rollback.clone());
-        let earlier = take_up(&mut engine, &mut orders, &journal)?;
-        metrics.set_mode(orders.mode());
-
-        let Pollers { calls, messages, alerts } = catch_up(&shared, config, &mut engine, &orders, wanted).await?;
-        let status = watch::Sender::new(Arc::new(Status::of(&engine, &orders, now, earlier.clone())));
+        let builder = NoticeBuilder { roster: roster.clone(), addresses: config.agent.addresses.clone() };
+        let control = Control::new(
+            Engine::new(config.roster.clone(), settings, now),
+            Orders::new(config.rollback.clone()),
+            Incidents::new(builder.clone(), config.engine.mode),
+        );
+        let earlier = latest_decisions(&journal);
+        let Recovered { mut control, notices, pollers } = recover(&shared, config, control, journal, wanted).await?;
+        let Pollers { calls, messages, alerts } = pollers;
+        metrics.set_mode(control.orders().mode());
+        let status = watch::Sender::new(Arc::new(Status::of(control.engine(), control.orders(), now, earlier.clone())));
         metrics.publish(Box::new(Exposition::new(
             roster.clone(),
             metrics.tally().clone(),
@@ -150,7 +166,7 @@ impl Agent {
         let (execute, work) = mpsc::channel(ORDERS);
         let stop = CancellationToken::new();
         let write_guard = WriteGuard::new(clock.clone(), store.clone());
-        let executor = Executor::new(shared.clone(), write_guard.clone(), inbox.clone(), stop.clone());
+        let executor = Executor::new(shared.clone(), write_guard.clone(), stop.clone());
         let (ask, asks) = mpsc::channel(probe::ASKS.max(roster.len() * 2 + 1));
         let is_probed = role == Role::Watch && config.probes.groups.iter().flatten().any(|s| s.origin(0).is_some());
         let begun = store.probes(now - probe::BUDGETED).await?;
@@ -158,7 +174,7 @@ impl Agent {
         let mut prober = Prober::new(shared.clone(), write_guard.clone(), config.probes.clone(), grace, &begun);
         for (ix, _) in roster.numbers() {
             for channel in Channel::ALL {
-                prober.set_phase(ix, channel, engine.channel(ix, channel).phase);
+                prober.set_phase(ix, channel, control.engine().channel(ix, channel).phase);
             }
         }
         let ask = is_probed.then_some(ask);
@@ -167,13 +183,12 @@ impl Agent {
             name
         };
         let mut workers = JoinSet::new();
-        let builder = NoticeBuilder { roster: roster.clone(), addresses: config.agent.addresses.clone() };
         let sender = notify::Sender::new(clock.clone()).map_err(|e| StartError::Http(e.to_string()))?;
         let told = store.deliveries(now - TOLD_SINCE).await?;
         let (post, posted) = Outbox::new();
         // A person's word is carried out without anybody to tell: the next agent finds it in the journal.
         let notifiers = if role == Role::Watch { config.notify.as_slice() } else { &[] };
-        let incidents = IncidentTracker::new(builder.clone(), config.engine.mode, post.clone(), &journal, &told, now);
+        resume::resume(control.incidents_mut(), notices, &told, &post, now);
         let parts = deliver::Parts {
             clock: clock.clone(),
             store: store.clone(),
@@ -184,9 +199,9 @@ impl Agent {
             seed: config.twilio.seed,
         };
         let (dispatcher, delivery_workers) = deliver::staff(parts, notifiers, posted, &told);
-        clock.spawn(&mut workers, named("clerk", Box::pin(dispatcher.run(stop.clone()))));
+        clock.spawn(&mut workers, named("dispatcher", Box::pin(dispatcher.run(stop.clone()))));
         for worker in delivery_workers {
-            clock.spawn(&mut workers, named("carrier", Box::pin(worker.run())));
+            clock.spawn(&mut workers, named("delivery", Box::pin(worker.run())));
         }
         if let (Role::Watch, Some(settings)) = (role, config.heartbeat.clone()) {
             let task =
@@ -194,7 +209,8 @@ impl Agent {
             clock.spawn(&mut workers, named("heartbeat", Box::pin(task)));
         }
         let probing = Probing { ask, groups: config.probes.groups.clone() };
-        let mut controller = Controller::new(shared.clone(), role, orders, incidents, write_guard, execute, probing);
+        let mut controller =
+            Controller::new(shared.clone(), role, control, post.clone(), write_guard, execute, probing);
         controller.load_baseline(store.routing().await?);
         let watches = |channel: Channel| roster.numbers().any(|(_, n)| n.channels[channel.index()]);
         // What our numbers point at is known before the first alert is judged.
@@ -227,10 +243,10 @@ impl Agent {
         clock.spawn(&mut workers, named("lease", Box::pin(lease)));
         let status_rx = status.subscribe();
         let asking = shared.clone();
-        let task = ControlTask::new(shared, engine, earlier, controller, active, status);
+        let task = ControlTask::new(shared, earlier, controller, active, status);
         let mut engine = JoinSet::new();
         let stop_engine = CancellationToken::new();
-        clock.spawn(&mut engine, named("engine", Box::pin(task.run(inbox_rx, stop_engine.clone()))));
+        clock.spawn(&mut engine, named("control", Box::pin(task.run(inbox_rx, requests, stop_engine.clone()))));
         if role == Role::Operator {
             // Before any word is taken: what comes first is told first.
             fallback::once(&asking).await;
@@ -258,15 +274,23 @@ struct Pollers {
     alerts: Poller<AlertLog>,
 }
 
-/// Takes in the logs as they were seen by the agent before: of the last hours, and of as long before it was
-/// stopped as the pollers will now read again. Twilio's clock may be ahead of ours.
-async fn catch_up(
+/// Where the agent before ended.
+struct Recovered {
+    control: Control,
+    /// What follows from the whole journal.
+    notices: Vec<Notice>,
+    pollers: Pollers,
+}
+
+/// Takes in the journal, and the logs as they were seen by the agent before: of the last hours, and of as long before
+/// it was stopped as the pollers will now read again. Twilio's clock may be ahead of ours.
+async fn recover(
     shared: &Shared,
     config: &Config,
-    engine: &mut Engine,
-    orders: &Orders,
+    control: Control,
+    journal: Vec<JournalRecord>,
     wanted: mpsc::Receiver<CallSid>,
-) -> Result<Pollers, StartError> {
+) -> Result<Recovered, StartError> {
     let (store, now) = (&shared.store, shared.clock.now());
     let [polled_calls, polled_messages, polled_alerts] = [
         store.cursor(Source::Calls).await?,
@@ -282,12 +306,9 @@ async fn catch_up(
     let mut messages = Poller::<MessageLog>::new(shared.clone(), poll(), polled_messages, none());
     let mut alerts = Poller::<AlertLog>::new(shared.clone(), poll(), polled_alerts, none());
     let mut first = None;
-    let mut back = orders.returned_to_handler().into_iter().peekable();
-    let restored = |engine: &mut Engine, (at, number, channel)| {
-        if let Some(ix) = engine.roster().find(number) {
-            engine.restored(at, ix, channel);
-        }
-    };
+    let entries = journal.into_iter().map(|r| (r.seq, r.at, r.entry));
+    let mut recovery = Recovery::new(control, entries, polled_alerts);
+    let mut contradiction = None;
     store
         .observations(since, |at, observation| {
             first.get_or_insert(at);
@@ -297,17 +318,15 @@ async fn catch_up(
                 Observation::Alert(alert) => alerts.remember(alert.sid(), alert),
                 Observation::Probe(_) | Observation::Number(_) => {}
             }
-            // What had settled when the alerts were last read was counted then.
-            if let Some(until) = polled_alerts {
-                engine.catch_up(at.min(until));
+            if contradiction.is_none() {
+                contradiction = recovery.observe(at, &observation).err();
             }
-            while let Some(one) = back.next_if(|(t, _, _)| *t <= at) {
-                restored(engine, one);
-            }
-            engine.observe(at, &observation);
         })
         .await?;
-    back.for_each(|one| restored(engine, one));
+    if let Some(contradiction) = contradiction {
+        return Err(contradiction.into());
+    }
+    let (control, notices) = recovery.finish()?;
     if let Some(first) = first {
         // The agent before may be younger: what was over when it began was not its business either.
         let horizon = since.max(first - config.poll.overlap);
@@ -316,10 +335,9 @@ async fn catch_up(
         alerts.remembers_since(horizon);
     }
     if let Some(at) = polled_alerts {
-        engine.catch_up(at);
-        tracing::info!(entries = engine.held(), until = %at, "took up where the last agent ended");
+        tracing::info!(entries = control.engine().held(), until = %at, "took up where the last agent ended");
     }
-    Ok(Pollers { calls, messages, alerts })
+    Ok(Recovered { control, notices, pollers: Pollers { calls, messages, alerts } })
 }
 
 /// Writes to the journal that an agent begins, and by which rules if these have changed.
@@ -332,32 +350,10 @@ async fn note_start(store: &Store, config: &Config, now: Time) -> Result<(), Sto
     store.append(now, &[Entry::Started { version, rules }]).await
 }
 
-/// Puts the engine and the hands where the journal ends. Returns the latest decisions, newest first.
-fn take_up(
-    engine: &mut Engine,
-    orders: &mut Orders,
-    journal: &[JournalRecord],
-) -> Result<Vec<Arc<Decision>>, StartError> {
-    let mut decisions = Vec::new();
-    for record in journal {
-        orders.fold(record.at, &record.entry).map_err(|source| StartError::Journal { seq: record.seq, source })?;
-        if let Entry::Decision(decision) = &record.entry {
-            decisions.push(Arc::new(decision.clone()));
-        } else if let Entry::Phase { channel, number, phase } = &record.entry
-            && let Some(ix) = engine.roster().find(*number)
-        {
-            engine.resume_phase(ix, *channel, *phase, record.at);
-        }
-    }
-    engine.resume_after(orders.last_id());
-    for (number, channel, saga) in orders.sagas().filter(|(_, _, s)| s.state.is_on_fallback()) {
-        if let Some(ix) = engine.roster().find(number) {
-            engine.rolled_back(saga.since.unwrap_or(Time::EPOCH), ix, channel);
-        }
-    }
-    decisions.reverse();
-    decisions.truncate(50);
-    Ok(decisions)
+/// The latest decisions, newest first.
+fn latest_decisions(journal: &[JournalRecord]) -> Vec<Arc<Decision>> {
+    let decision = |r: &JournalRecord| if let Entry::Decision(d) = &r.entry { Some(Arc::new(d.clone())) } else { None };
+    journal.iter().rev().filter_map(decision).take(task::DECISIONS).collect()
 }
 
 /// Asks each endpoint once, so that a wrong token or a missing permission stops the start and not

@@ -1,7 +1,7 @@
 //! A decision made once more, from what is stored.
 //!
 //! The store keeps every entry of the logs as it was seen, up to when alerts had been read, and what
-//! was done about it. [`Recomputation`] gives them to the same engine in the same order, under the rules that
+//! was done about it. [`Recomputation`] gives them to the same [`Control`] in the same order, under the rules that
 //! were in force, up to the instant of the decision, and compares what comes out. Nothing of the
 //! decision itself goes in.
 //!
@@ -11,18 +11,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::core::detect::engine::{Engine, EngineEvent};
+use crate::core::control::Control;
+use crate::core::detect::engine::EngineEvent;
 use crate::core::detect::observation::Observation;
-use crate::core::detect::rules::Rules;
 use crate::core::model::decision::{Action, Decision};
-use crate::core::model::id::{Channel, E164};
-use crate::core::model::order::{CloseReason, Operation};
-use crate::core::model::roster::Roster;
 use crate::core::model::source::Source;
 use crate::core::model::time::Time;
 use crate::core::model::verdict::Evidence;
 use crate::core::rollback::entry::Entry;
-use crate::core::rollback::orders::Orders;
 
 use std::time::Duration;
 
@@ -35,9 +31,6 @@ const CLOSELY: Duration = Duration::from_secs(60);
 
 /// Between an agent's ticks.
 const TICK: Duration = Duration::from_secs(1);
-
-/// As an agent's: what nobody decided anew is asked for again after this.
-const AGAIN: Duration = Duration::from_secs(60);
 
 /// Whether a decision follows from what is stored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -80,130 +73,41 @@ pub struct Figure {
     pub recomputed: String,
 }
 
-/// The engine, on its way to a decision for the second time.
+/// A control on its way to a decision for the second time.
 pub struct Recomputation {
-    engine: Engine,
-    orders: Orders,
+    control: Control,
     target: Decision,
     /// What has been decided on the way, of which the target may be one.
     decided: Vec<Decision>,
     now: Time,
-    /// What had come back before the agent began, and is not told to the engine yet.
-    back: std::collections::VecDeque<(Time, E164, Channel)>,
     /// What came in since the last tick.
     is_behind: bool,
 }
 
 impl Recomputation {
-    /// `start`: when the agent that decided began; `hands`: what the journal held then.
-    pub fn new(roster: &Roster, rules: &Rules, orders: Orders, start: Time, target: Decision) -> Recomputation {
-        let mut engine = Engine::new(roster.clone(), rules.settings(roster), start);
-        for (number, channel, saga) in orders.sagas().filter(|(_, _, s)| s.state.is_on_fallback()) {
-            if let Some(ix) = engine.roster().find(number) {
-                engine.rolled_back(saga.since.unwrap_or(Time::EPOCH), ix, channel);
-            }
-        }
-        let back = orders.returned_to_handler().into();
-        Recomputation { engine, orders, target, decided: Vec::new(), now: start, back, is_behind: false }
-    }
-
-    /// Something that was seen before the agent began, which it took in then. `until`: up to when
-    /// alerts had been read.
-    pub fn remembered(&mut self, at: Time, observation: &Observation, until: Time) {
-        self.engine.catch_up(at.min(until));
-        self.come_back(at);
-        self.engine.observe(at, observation);
-    }
-
-    fn come_back(&mut self, until: Time) {
-        while let Some((at, number, channel)) = self.back.pop_front_if(|(at, _, _)| *at <= until) {
-            if let Some(ix) = self.engine.roster().find(number) {
-                self.engine.restored(at, ix, channel);
-            }
-        }
-    }
-
-    /// All that the agent took in at its start.
-    pub fn begin(&mut self, until: Option<Time>) {
-        self.come_back(Time::NEVER);
-        if let Some(until) = until {
-            self.engine.catch_up(until);
-        }
+    /// `control`: where the journal and what was seen put the agent that decided when it began, at `start`.
+    pub const fn new(control: Control, start: Time, target: Decision) -> Recomputation {
+        Recomputation { control, target, decided: Vec::new(), now: start, is_behind: false }
     }
 
     pub fn observe(&mut self, at: Time, observation: &Observation) {
         self.advance(at);
-        self.engine.observe(at, observation);
+        self.control.engine_mut().observe(at, observation);
         self.is_behind = true;
     }
 
     /// The alerts had been read up to `at`.
     pub fn polled(&mut self, at: Time) {
         self.advance(at);
-        self.engine.polled(Source::Alerts, at);
+        self.control.engine_mut().polled(Source::Alerts, at);
         self.is_behind = true;
     }
 
     /// What the agent wrote to its journal.
     pub fn journaled(&mut self, at: Time, entry: &Entry) {
         self.advance(at);
-        if self.orders.fold(at, entry).is_err() {
-            return;
-        }
-        match entry {
-            Entry::Result { decision, channel, number, .. } => {
-                let act = self.orders.order(*decision).map(|p| p.order.act);
-                let Some(ix) = self.engine.roster().find(*number) else { return };
-                let is_on_fallback = self.orders.state(*number, *channel).is_on_fallback();
-                match act {
-                    Some(Operation::Rollback) if is_on_fallback => self.engine.rolled_back(at, ix, *channel),
-                    Some(Operation::Rollback) => {
-                        let again = self.orders.not_before(*number, *channel).unwrap_or(at);
-                        self.engine.not_rolled_back(ix, *channel, again);
-                    }
-                    Some(Operation::Restore) if !is_on_fallback => self.engine.restored(at, ix, *channel),
-                    Some(Operation::Restore) | None => {}
-                }
-            }
-            Entry::Closed { channel, numbers, why, .. } if *why != CloseReason::Relapsed => {
-                for ix in numbers.iter().filter_map(|n| self.engine.roster().find(*n)).collect::<Vec<_>>() {
-                    self.engine.not_rolled_back(ix, *channel, at + AGAIN);
-                }
-            }
-            Entry::Drift { number, channel, .. } => {
-                if let Some(ix) = self.engine.roster().find(*number)
-                    && matches!(
-                        self.engine.channel(ix, *channel).rollback,
-                        crate::core::detect::engine::RollbackProgress::Done(_)
-                    )
-                {
-                    self.engine.restored(at, ix, *channel);
-                }
-            }
-            Entry::Phase { channel, number, phase } => {
-                if let Some(ix) = self.engine.roster().find(*number)
-                    && self.engine.channel(ix, *channel).phase != *phase
-                {
-                    self.engine.resume_phase(ix, *channel, *phase, at);
-                }
-            }
-            Entry::Decision(_)
-            | Entry::Order(_)
-            | Entry::Stage { .. }
-            | Entry::Refused { .. }
-            | Entry::Asked { .. }
-            | Entry::Approved { .. }
-            | Entry::Closed { .. }
-            | Entry::Snapshot { .. }
-            | Entry::Checked { .. }
-            | Entry::Intent { .. }
-            | Entry::Written { .. }
-            | Entry::Hold(_)
-            | Entry::Release { .. }
-            | Entry::Mode { .. }
-            | Entry::Started { .. }
-            | Entry::Fallback { .. } => {}
-        }
+        // What contradicts itself has stopped the agent then; people were told then.
+        let _ = self.control.apply(at, entry);
     }
 
     /// What comes of it at the instant of the decision.
@@ -229,8 +133,12 @@ impl Recomputation {
             }
             None => {
                 differences.push(figure("decision", &said(&target.action), "none"));
-                if let Some(ix) = target.numbers.first().and_then(|n| self.engine.roster().find(*n)) {
-                    compare(&target.evidence, &self.engine.channel(ix, target.channel).evidence, &mut differences);
+                if let Some(ix) = target.numbers.first().and_then(|n| self.control.engine().roster().find(*n)) {
+                    compare(
+                        &target.evidence,
+                        &self.control.engine().channel(ix, target.channel).evidence,
+                        &mut differences,
+                    );
                 }
             }
         }
@@ -253,18 +161,12 @@ impl Recomputation {
         self.is_behind = false;
         // The agent saw, or it would not have decided.
         for source in [Source::Calls, Source::Messages, Source::Numbers] {
-            self.engine.polled(source, at);
+            self.control.engine_mut().polled(source, at);
         }
-        for event in self.engine.tick(at) {
+        for event in self.control.engine_mut().tick(at) {
             if let EngineEvent::Decided(decision) = event {
-                if decision.action == Action::Rollback {
-                    // As the agent does: a decision stands until the journal says what became of it.
-                    for n in &decision.numbers {
-                        if let Some(ix) = self.engine.roster().find(*n) {
-                            self.engine.not_rolled_back(ix, decision.channel, Time::NEVER);
-                        }
-                    }
-                }
+                // As it does in the agent, until the journal says what became of it.
+                self.control.decision_stands(&decision);
                 self.decided.push(decision);
             }
         }

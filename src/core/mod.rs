@@ -11,6 +11,7 @@
 //! | [`rollback`] | from a decision to permitted steps: guards, orders, each number's saga, restores, the operator |
 //! | [`probe`] | test calls: when to make them, what they showed, what was heard |
 //! | [`notice`] | what people are told: incidents, and the notices they give rise to |
+//! | [`control`] | the one object that owns engine, orders and incidents: what an entry of the journal changes |
 //! | [`explain`] | a decision made once more, from what is stored |
 //!
 //! A file may use files of its own floor and of those above it in this table, and no others; no files
@@ -19,6 +20,7 @@
 //! Nothing here may fail on what comes from outside: bad input was turned away at the rim.
 //! `tests/it/layers.rs` fails on an import that would break one of these paragraphs.
 
+pub mod control;
 pub mod detect;
 pub mod explain;
 pub mod model;

@@ -1,7 +1,6 @@
 //! A person's word: planned, written to the journal, and done.
 
 use super::Controller;
-use crate::core::detect::engine::Engine;
 use crate::core::model::decision::{DecisionId, Mode};
 use crate::core::model::order::{Author, Hold, Scope};
 use crate::core::model::time::Time;
@@ -38,16 +37,10 @@ pub enum Refusal {
 
 impl Controller {
     /// Takes a person's word. With `is_meant` it is done, without it is only planned.
-    pub async fn word(
-        &mut self,
-        engine: &mut Engine,
-        now: Time,
-        word: OperatorCommand,
-        is_meant: bool,
-    ) -> Result<CommandAnswer, Refusal> {
+    pub async fn word(&mut self, now: Time, word: OperatorCommand, is_meant: bool) -> Result<CommandAnswer, Refusal> {
         let (entries, answer) = match word {
             OperatorCommand::Orders(request) => {
-                let plan = self.orders.plan(now, &self.shared.roster, self.write_guard.is_leading(), &request);
+                let plan = self.orders().plan(now, &self.shared.roster, self.write_guard.is_leading(), &request);
                 (plan.orders.iter().cloned().map(Entry::Order).collect(), CommandAnswer::Orders(plan))
             }
             OperatorCommand::Hold { scopes, until, by } => {
@@ -58,7 +51,7 @@ impl Controller {
                 )
             }
             OperatorCommand::Release { scopes, by } => {
-                let held = |s: &Scope| self.orders.holds(now).any(|h| h.scope == *s);
+                let held = |s: &Scope| self.orders().holds(now).any(|h| h.scope == *s);
                 let (on, off): (Vec<Scope>, Vec<Scope>) = scopes.into_iter().partition(held);
                 let mut said: Vec<String> = on.iter().map(|s| format!("released: {s}")).collect();
                 said.extend(off.iter().map(|s| format!("not held: {s}")));
@@ -66,8 +59,8 @@ impl Controller {
                 (on.into_iter().map(release).collect(), CommandAnswer::Done(said.join("; ")))
             }
             OperatorCommand::Approve { decision, by } => {
-                let is_asked = self.orders.pending().any(|d| d.decision.id == decision)
-                    || self.orders.open_orders().any(|p| p.order.id == decision && p.order.staged);
+                let is_asked = self.orders().pending().any(|d| d.decision.id == decision)
+                    || self.orders().open_orders().any(|p| p.order.id == decision && p.order.staged);
                 if !is_asked {
                     return Err(Refusal::Conflict(format!(
                         "{decision} does not wait for approval: it is over, or lapsed"
@@ -83,10 +76,10 @@ impl Controller {
             if let CommandAnswer::Orders(plan) = &answer {
                 self.adopted.extend(&plan.carried_on);
             }
-            self.record(now, entries).await.map_err(Refusal::Store)?;
-            engine.resume_after(self.orders.last_id());
-            self.shared.metrics.set_mode(self.orders.mode());
-            self.step(engine, now).await;
+            if !entries.is_empty() {
+                self.commit(entries).await.map_err(Refusal::Store)?;
+            }
+            self.step(now).await;
         }
         Ok(answer)
     }

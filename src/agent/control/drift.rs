@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use super::Controller;
 use crate::agent::ControlMessage;
-use crate::core::detect::engine::Engine;
 use crate::core::model::id::{Channel, E164, NumberSid};
 use crate::core::model::time::Time;
 use crate::core::rollback::entry::Entry;
+use crate::core::rollback::saga::SagaState;
 use crate::core::routing::values::{Difference, RoutingValues};
 
 /// Entries of Twilio's audit log are this late at the most when we ask who changed a number.
@@ -34,9 +34,9 @@ impl Controller {
         for (number, sid, values) in numbers {
             for channel in Channel::ALL {
                 let key = (number, channel);
-                let state = self.orders.state(number, channel);
-                let is_later = self.orders.saga(number, channel).is_none_or(|s| s.since.is_none_or(|t| t < at));
-                if state.is_under_way() || self.orders.ordered(number, channel).is_some() || !is_later {
+                let state = self.orders().state(number, channel);
+                let is_later = self.orders().saga(number, channel).is_none_or(|s| s.since.is_none_or(|t| t < at));
+                if state.is_under_way() || self.orders().ordered(number, channel).is_some() || !is_later {
                     continue;
                 }
                 let before = state.swap().and_then(|s| RoutingValues::read(&s.before.record, channel).ok());
@@ -62,11 +62,25 @@ impl Controller {
     pub fn load_baseline(&mut self, baseline: Vec<(E164, Time, RoutingValues)>) {
         for (number, at, values) in baseline {
             let channel = values.channel();
-            let is_later = self.orders.saga(number, channel).is_none_or(|s| s.since.is_none_or(|t| t <= at));
+            let is_later = self.orders().saga(number, channel).is_none_or(|s| s.since.is_none_or(|t| t <= at));
             if is_later {
                 self.baseline.insert((number, channel), values);
             }
         }
+    }
+
+    /// The routing that orders which end as asked with these entries will have left.
+    pub(super) fn expected(&self, entries: &[Entry]) -> Vec<(E164, RoutingValues)> {
+        let one = |entry: &Entry| {
+            let Entry::Result { number, channel, result, .. } = entry else { return None };
+            let state = self.orders().state(*number, *channel);
+            // What cannot be proven is not what the number should look like either.
+            let swap = state.swap().filter(|_| result.is_as_asked())?;
+            let before = RoutingValues::read(&swap.before.record, *channel).ok()?;
+            let is_restore = matches!(state, SagaState::RestoreWritten { .. });
+            Some((*number, if is_restore { before } else { before.after(&swap.wrote) }))
+        };
+        entries.iter().filter_map(one).collect()
     }
 
     /// From now on numbers are expected to be so.
@@ -97,18 +111,17 @@ impl Controller {
     }
 
     /// Somebody else changed a number, and we know who, or that it cannot be known.
-    pub async fn drifted(&mut self, engine: &mut Engine, now: Time, drifted: Drifted) {
+    pub async fn drifted(&mut self, now: Time, drifted: Drifted) {
         let Drifted { number, channel, differences, now: values, actor } = drifted;
         self.asked.remove(&(number, channel));
-        if self.orders.state(number, channel).is_under_way() || self.orders.ordered(number, channel).is_some() {
+        if self.orders().state(number, channel).is_under_way() || self.orders().ordered(number, channel).is_some() {
             // An order has begun meanwhile, and compares for itself.
             return;
         }
-        let was_ours = self.orders.state(number, channel).is_on_fallback();
         let what: Vec<String> = differences.iter().map(ToString::to_string).collect();
         let who = actor.clone().unwrap_or_else(|| "unknown".to_owned());
         let entry = Entry::Drift { number, channel, differences, actor };
-        if let Err(error) = self.record(now, vec![entry]).await {
+        if let Err(error) = self.commit(vec![entry]).await {
             tracing::error!(%number, %channel, %error, cure = error.cure, "a change that is not ours is not in the journal");
             return;
         }
@@ -116,8 +129,5 @@ impl Controller {
         tracing::error!(%number, %channel, who, "somebody else changed this number: {}", what.join("; "));
         let Some(ix) = self.shared.roster.find(number) else { return };
         self.shared.metrics.drift(ix, channel, true);
-        if was_ours {
-            engine.restored(now, ix, channel);
-        }
     }
 }

@@ -1,17 +1,33 @@
-//! Where decisions and people's words become orders: the shell around [`Orders`].
+//! The control task: owns [`Control`], and is the only writer of the journal.
 //!
-//! Part of the engine's task, and thus the only one that changes [`Orders`]. Every change is an entry
-//! that is in the journal first. Whether an order is the detector's, an operator's, or one that an
-//! earlier agent left half done, it is sent to the executor at one place, [`Controller::dispatch`].
+//! Every change of what is decided and done is an entry. An entry is appended to the journal first
+//! ([`Controller::commit`]) and applied afterwards, with the time that was written, in the order in which it was
+//! written. Other tasks hand their entries in through [`journal`] and wait for the receipt. What an entry means
+//! outside of memory, metrics and log lines, is in one place too ([`report`]).
+//!
+//! | file | is |
+//! |---|---|
+//! | [`task`] | the loop: feeds the engine, moves its time on, publishes the status |
+//! | [`journal`] | how other tasks write |
+//! | [`command`] | what an operator asks |
+//! | [`proof`] | whether what was rolled back to answers |
+//! | [`drift`] | changes that are not ours |
+//! | [`report`] | metrics and log lines of what was written |
+//! | [`write_guard`] | what may stop a write at the last moment |
+//!
+//! Whether an order is the detector's, an operator's, or one that an earlier agent left half done, it is sent to the
+//! executor at one place, [`Controller::dispatch`].
 
 mod command;
 mod drift;
+pub mod journal;
 mod proof;
+mod report;
+pub mod resume;
 pub mod task;
-pub mod view;
 pub mod write_guard;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,25 +36,29 @@ use tokio::task::JoinSet;
 
 use super::probe::ProbeRequest;
 use super::{ControlMessage, Role, Shared};
-use crate::agent::control::view::EngineView;
+use crate::agent::control::journal::AppendRequest;
 use crate::agent::control::write_guard::WriteGuard;
-use crate::agent::execute::{Journaled, Work};
-use crate::agent::incidents::IncidentTracker;
+use crate::agent::deliver::Outbox;
+use crate::agent::execute::Work;
 use crate::agent::poll::fallback;
-use crate::core::detect::engine::Engine;
+use crate::core::control::{Control, DECIDE_AGAIN, EngineView};
 use crate::core::detect::ledger::OutcomeChange;
 use crate::core::model::decision::{Action, Decision, DecisionId};
 use crate::core::model::guard::Strength;
 use crate::core::model::id::{Channel, E164, GroupName};
-use crate::core::model::order::{By, FallbackState, Operation, OrderResult};
+use crate::core::model::order::{By, FallbackState};
 use crate::core::model::reason::Outcome;
+use crate::core::model::source::Source;
 use crate::core::model::time::Time;
+use crate::core::model::verdict::Verdict;
+use crate::core::notice::Notice;
+use crate::core::notice::condition::AgentCondition;
 use crate::core::probe::ProbeSettings;
 use crate::core::rollback::entry::Entry;
 use crate::core::rollback::guard::Freshness;
 use crate::core::rollback::orders::{Orders, Surroundings};
 use crate::core::routing::values::RoutingValues;
-use crate::store::StoreError;
+use crate::store::{StoreError, StoreProblem};
 
 pub use command::{CommandAnswer, OperatorCommand, Refusal};
 pub use drift::{Drifted, ObservedRouting};
@@ -49,7 +69,13 @@ const READ_WITHIN: Duration = Duration::from_secs(180);
 /// What cannot be journaled or dispatched is tried again after this.
 const AGAIN: Duration = Duration::from_secs(60);
 
-/// How swaps are put to the test.
+/// An agent that has never seen a channel says so after this.
+const SIGHT_WITHIN: Duration = Duration::from_secs(60);
+
+/// Entries that could not be written and are tried again, at the most; the oldest give way.
+const BACKLOG: usize = 1000;
+
+/// How rollbacks are put to the test.
 pub struct Probing {
     /// Where test calls are asked for; without it there are none.
     pub ask: Option<mpsc::Sender<ProbeRequest>>,
@@ -60,9 +86,9 @@ pub struct Probing {
 pub struct Controller {
     shared: Shared,
     role: Role,
-    pub orders: Orders,
-    /// Told of every entry.
-    pub incidents: IncidentTracker,
+    control: Control,
+    outbox: Outbox,
+    began: Time,
     write_guard: WriteGuard,
     execute: mpsc::Sender<Work>,
     /// Sent to the executor and not ended.
@@ -72,40 +98,48 @@ pub struct Controller {
     /// Asking who changed a number.
     asking: JoinSet<()>,
     asked: BTreeSet<(E164, Channel)>,
-    /// What was last said of each fallback.
+    /// What was last logged of each fallback.
     reported: HashMap<(GroupName, Channel), FallbackState>,
     /// Orders of the detector that an operator has asked for too.
     adopted: BTreeSet<DecisionId>,
-    /// Stages that were said to wait.
-    said: BTreeSet<DecisionId>,
+    /// Restores whose stage was logged to wait.
+    unverified: BTreeSet<DecisionId>,
     /// Where test calls are asked for, and how each group is probed.
     prober: Option<mpsc::Sender<ProbeRequest>>,
     probes: Vec<Option<ProbeSettings>>,
-    /// Swaps that were put to the test.
+    /// Rollbacks that were put to the test.
     proofs: HashMap<(E164, Channel), proof::ProofAttempt>,
+    /// Rollbacks that are counted once their proof is known, and until when it is waited for.
+    uncounted: BTreeMap<(DecisionId, E164, Channel), Time>,
+    /// And those that are counted.
+    counted: BTreeSet<(DecisionId, E164, Channel)>,
     inbox: mpsc::WeakSender<ControlMessage>,
     /// The journal could not be written: not again before this.
     journal_again: Time,
+    /// What has happened and is not written yet.
+    backlog: VecDeque<Entry>,
     /// The journal contradicts itself: a fault of ours, after which nothing may be done.
-    pub fault: Option<String>,
+    fault: Option<String>,
 }
 
 impl Controller {
     pub fn new(
         shared: Shared,
         role: Role,
-        orders: Orders,
-        incidents: IncidentTracker,
+        control: Control,
+        outbox: Outbox,
         write_guard: WriteGuard,
         execute: mpsc::Sender<Work>,
         probing: Probing,
     ) -> Controller {
         let inbox = shared.inbox.downgrade();
+        let began = shared.clock.now();
         Controller {
             shared,
             role,
-            orders,
-            incidents,
+            control,
+            outbox,
+            began,
             write_guard,
             execute,
             dispatched: BTreeSet::new(),
@@ -114,132 +148,158 @@ impl Controller {
             asked: BTreeSet::new(),
             reported: HashMap::new(),
             adopted: BTreeSet::new(),
-            said: BTreeSet::new(),
+            unverified: BTreeSet::new(),
             prober: probing.ask,
             probes: probing.groups,
             proofs: HashMap::new(),
+            uncounted: BTreeMap::new(),
+            counted: BTreeSet::new(),
             inbox,
             journal_again: Time::EPOCH,
+            backlog: VecDeque::new(),
             fault: None,
         }
     }
 
-    /// Writes entries and takes them in.
-    async fn record(&mut self, now: Time, entries: Vec<Entry>) -> Result<(), StoreError> {
-        let result = self.shared.append(now, &entries).await;
-        self.incidents.journaled(now, &result);
+    pub const fn control(&self) -> &Control {
+        &self.control
+    }
+
+    pub const fn control_mut(&mut self) -> &mut Control {
+        &mut self.control
+    }
+
+    pub const fn orders(&self) -> &Orders {
+        self.control.orders()
+    }
+
+    /// Why nothing more may be done, if so.
+    pub fn fault(&self) -> Option<&str> {
+        self.fault.as_deref()
+    }
+
+    /// Writes entries, all or nothing, and applies them. The one place at which the journal is written.
+    async fn commit(&mut self, entries: Vec<Entry>) -> Result<(), StoreError> {
+        let at = self.shared.clock.now();
+        let result = self.shared.store.append(at, &entries).await;
+        self.shared.metrics.journaled(result.is_ok());
+        self.journal_written(at, &result);
         result?;
-        self.fold(now, &entries);
+        for entry in &entries {
+            self.apply(at, entry);
+        }
         Ok(())
     }
 
-    fn fold(&mut self, at: Time, entries: &[Entry]) {
-        for entry in entries {
-            self.incidents.entry(at, entry);
-            if let Err(illegal) = self.orders.fold(at, entry) {
+    fn apply(&mut self, at: Time, entry: &Entry) {
+        match self.control.apply(at, entry) {
+            Ok(notices) => {
+                self.post(notices);
+                self.report(at, entry);
+            }
+            Err(illegal) => {
                 tracing::error!(%illegal, "the journal contradicts itself: this agent stops");
                 self.fault = Some(illegal.to_string());
             }
         }
     }
 
-    /// The executor has written entries.
-    pub async fn journaled(&mut self, engine: &mut Engine, journaled: Journaled) {
-        let mut baseline = Vec::new();
-        for entry in &journaled.entries {
-            if let Entry::Result { number, channel, result, .. } = entry {
-                // What cannot be proven is not what the number should look like either.
-                let expected = self.expected(*number, *channel).filter(|_| result.is_as_asked());
-                baseline.extend(expected.map(|v| (*number, v)));
-            }
-            self.fold(journaled.at, std::slice::from_ref(entry));
-            if let Entry::Result { decision, channel, number, result, detail } = entry {
-                self.dispatched.remove(&(*decision, *number));
-                self.ended(engine, &journaled, *decision, *channel, *number, *result, detail);
-            }
+    /// Another task has something to write.
+    pub async fn append(&mut self, request: AppendRequest) {
+        let AppendRequest { entries, receipt } = request;
+        let expected = self.expected(&entries);
+        let result = self.commit(entries).await;
+        if result.is_ok() {
+            self.set_baseline(self.shared.clock.now(), expected).await;
         }
-        self.set_baseline(journaled.at, baseline).await;
+        // Whoever asked may have gone away.
+        let _ = receipt.send(result);
     }
 
-    /// The routing that an order under way will leave.
-    fn expected(&self, number: E164, channel: Channel) -> Option<RoutingValues> {
-        use crate::core::rollback::saga::SagaState;
-        let state = self.orders.state(number, channel);
-        let swap = state.swap()?;
-        let before = RoutingValues::read(&swap.before.record, channel).ok()?;
-        let is_restore = matches!(state, SagaState::RestoreWritten { .. });
-        Some(if is_restore { before } else { before.after(&swap.wrote) })
+    /// What has happened is written sooner or later: now, or with the next try.
+    async fn commit_or_keep(&mut self, entry: Entry, what: &str) {
+        if self.backlog.is_empty() && self.journal_again <= self.shared.clock.now() {
+            let Err(error) = self.commit(vec![entry.clone()]).await else { return };
+            self.journal_again = self.shared.clock.now() + AGAIN;
+            tracing::error!(%error, cure = error.cure, "{what} is not in the journal yet");
+        }
+        if self.backlog.len() == BACKLOG {
+            self.backlog.pop_front();
+        }
+        self.backlog.push_back(entry);
     }
 
-    #[expect(clippy::too_many_arguments, reason = "one entry, taken apart once")]
-    fn ended(
-        &self,
-        engine: &mut Engine,
-        journaled: &Journaled,
-        decision: DecisionId,
-        channel: Channel,
-        number: E164,
-        end: OrderResult,
-        detail: &str,
-    ) {
-        let roster = &self.shared.roster;
-        let metrics = &self.shared.metrics;
-        let Some(progress) = self.orders.order(decision) else { return };
-        let order = &progress.order;
-        let took = journaled.at.since(progress.at);
-        match order.act {
-            // Counted once: when its test is over, if there is to be one.
-            Operation::Rollback if end == OrderResult::Written && self.can_prove(number, channel) => {}
-            Operation::Rollback => metrics.rollback(&order.group, channel, order.by.label(), end, took),
-            Operation::Restore => metrics.restore(&order.group, channel, end),
+    async fn write_backlog(&mut self) {
+        if self.backlog.is_empty() || self.shared.clock.now() < self.journal_again {
+            return;
         }
-        let act = order.act.label();
-        if end.is_as_asked() {
-            let unproven =
-                self.unprovable(order.act, end, number, channel).map_or(String::new(), |why| format!("; {why}"));
-            tracing::info!(%decision, %number, %channel, "{act}: {}: {detail}{unproven}", end.label());
-        } else {
-            tracing::error!(%decision, %number, %channel, result = end.label(), "{act} did not end as asked: {detail}");
+        let entries: Vec<Entry> = self.backlog.iter().cloned().collect();
+        match self.commit(entries).await {
+            Ok(()) => self.backlog.clear(),
+            Err(_) => self.journal_again = self.shared.clock.now() + AGAIN,
         }
-        let Some(ix) = roster.find(number) else { return };
-        let state = self.orders.state(number, channel);
-        if end.is_as_asked() {
-            metrics.drift(ix, channel, false);
-        }
-        if state.is_on_fallback() {
-            if order.act == Operation::Rollback {
-                engine.rolled_back(journaled.at, ix, channel);
+    }
+
+    fn post(&self, notices: impl IntoIterator<Item = Notice>) {
+        notices.into_iter().for_each(|n| self.outbox.post(n));
+    }
+
+    /// The journal was written, or could not be.
+    fn journal_written(&mut self, now: Time, result: &Result<(), StoreError>) {
+        let incidents = self.control.incidents_mut();
+        let notice = match result {
+            Ok(()) => incidents.ends(now, "store"),
+            Err(e) if e.problem == StoreProblem::LeaseLost => incidents.begins(now, now, AgentCondition::LeaseLost),
+            Err(e) => {
+                let (problem, cure) = (e.to_string(), e.cure.to_owned());
+                incidents.begins(now, now, AgentCondition::StoreUnwritable { problem, cure })
             }
+        };
+        self.post(notice);
+    }
+
+    /// The detector says something else of a number.
+    pub fn verdict(&mut self, now: Time, number: E164, channel: Channel, to: Verdict) {
+        let notices = self.control.incidents_mut().verdict(now, number, channel, to);
+        self.post(notices);
+    }
+
+    /// What of a channel cannot be read, and when it was last.
+    pub fn freshness(&mut self, now: Time, channel: Channel, was_blind: bool, stale: &[Source], read: Option<Time>) {
+        let began = self.began;
+        let incidents = self.control.incidents_mut();
+        let notice = if stale.is_empty() {
+            incidents.ends(now, &format!("blind/{channel}"))
+        } else if !was_blind || began + SIGHT_WITHIN <= now {
+            let sources = stale.iter().map(|s| s.label()).collect();
+            incidents.begins(now, read.unwrap_or(began), AgentCondition::Blind { channel, sources })
         } else {
-            match order.act {
-                Operation::Restore => engine.restored(journaled.at, ix, channel),
-                Operation::Rollback => {
-                    let again = self.orders.not_before(number, channel).unwrap_or(journaled.at);
-                    engine.not_rolled_back(ix, channel, again);
-                }
-            }
-        }
+            None
+        };
+        self.post(notice);
     }
 
     /// The detector has decided. Gives back what is to be told of it, `None` if it is no news.
-    pub async fn decided(&mut self, engine: &mut Engine, now: Time, mut decision: Decision) -> Option<Arc<Decision>> {
-        if decision.action == Action::Rollback {
-            let channel = decision.channel;
-            // After a restart the detector asks again for what is being done.
-            let strength = Strength::of(&decision.evidence, decision.numbers.len());
-            decision.numbers.retain(|n| !self.orders.is_asked_for(*n, channel, strength));
-            if decision.numbers.is_empty() {
-                return None;
-            }
+    pub async fn decided(&mut self, mut decision: Decision) -> Option<Arc<Decision>> {
+        let channel = decision.channel;
+        if decision.action != Action::Rollback {
+            self.commit_or_keep(Entry::Decision(decision.clone()), "a decision").await;
+            return Some(Arc::new(decision));
         }
-        let entry = Entry::Decision(decision.clone());
-        if let Err(error) = self.record(now, vec![entry]).await {
+        // The detector asks for what stands already when it has learnt more.
+        let strength = Strength::of(&decision.evidence, decision.numbers.len());
+        let asked_for = |n: &E164| self.orders().is_asked_for(*n, channel, strength);
+        let (standing, new): (Vec<E164>, Vec<E164>) = decision.numbers.iter().copied().partition(asked_for);
+        self.control.may_decide_again(&standing, channel, Time::NEVER);
+        if new.is_empty() {
+            return None;
+        }
+        decision.numbers = new;
+        if let Err(error) = self.commit(vec![Entry::Decision(decision.clone())]).await {
             // Law 1: what is not in the journal is not done.
             tracing::error!(decision = %decision.id, %error, cure = error.cure, "this decision is not in the journal");
-            give_back(engine, &decision.numbers, decision.channel, now + AGAIN);
-        } else if decision.action == Action::Rollback {
-            // The demand stands and need not be asked for again; meanwhile the detector goes on watching.
-            give_back(engine, &decision.numbers, decision.channel, Time::NEVER);
+            let not_before = self.shared.clock.now() + DECIDE_AGAIN;
+            self.control.may_decide_again(&decision.numbers, channel, not_before);
         }
         Some(Arc::new(decision))
     }
@@ -247,59 +307,56 @@ impl Controller {
     pub fn settled(&mut self, change: &OutcomeChange) {
         let number = self.shared.roster.number(change.number).e164;
         if change.is_inbound && change.is == Outcome::Ok {
-            self.orders.served(number, change.channel, change.started_at);
+            self.control.served(number, change.channel, change.started_at);
         }
     }
 
     /// Asks the guards, writes what follows, and sends what may be done to the executor.
-    pub async fn step(&mut self, engine: &mut Engine, now: Time) {
-        let (entries, freshness) = {
-            let view = EngineView::of(engine, &self.orders, &self.write_guard, now);
-            let entries = match self.role {
-                Role::Watch => self.orders.step(now, &self.shared.roster, &view),
-                Role::Operator => Vec::new(),
-            };
-            (entries, Channel::ALL.map(|c| view.freshness(c)))
+    pub async fn step(&mut self, now: Time) {
+        self.write_backlog().await;
+        let is_leading = self.write_guard.is_leading();
+        let entries = match self.role {
+            Role::Watch if self.journal_again <= now => self.control.step(now, is_leading),
+            Role::Watch | Role::Operator => Vec::new(),
         };
-        if !entries.is_empty() && self.journal_again <= now {
-            match self.record(now, entries.clone()).await {
-                Ok(()) => {
-                    for entry in &entries {
-                        self.say(engine, now, entry);
-                    }
-                }
-                Err(error) => {
-                    self.journal_again = now + AGAIN;
-                    tracing::error!(%error, cure = error.cure, "the journal cannot be written: nothing is done");
-                }
-            }
+        if !entries.is_empty()
+            && let Err(error) = self.commit(entries).await
+        {
+            self.journal_again = now + AGAIN;
+            tracing::error!(%error, cure = error.cure, "the journal cannot be written: nothing is done");
         }
-        for p in self.orders.unverified(now) {
-            if self.said.insert(p.order.id) {
-                self.incidents.unverified(now, &p.order);
+        let unverified: Vec<_> = self.orders().unverified(now).map(|p| p.order.clone()).collect();
+        for order in unverified {
+            if self.unverified.insert(order.id) {
+                let notice = self.control.incidents_mut().unverified(now, &order);
+                self.post([notice]);
                 tracing::error!(
-                    decision = %p.order.id, group = %p.order.group, channel = %p.order.channel,
-                    "too few callers and tests to tell whether the restored numbers serve: approve {} to go on", p.order.id
+                    decision = %order.id, group = %order.group, channel = %order.channel,
+                    "too few callers and tests to tell whether the restored numbers serve: approve {} to go on", order.id
                 );
             }
         }
-        self.incidents.tick(now);
-        self.write_guard.set(self.orders.mode(), self.orders.holds(now).cloned().collect());
-        self.shared.metrics.held(self.orders.holds(now));
-        self.shared.metrics.leading(self.write_guard.is_leading());
-        self.dispatch(freshness);
+        let notices = self.control.incidents_mut().tick(now);
+        self.post(notices);
+        self.write_guard.set(self.orders().mode(), self.orders().holds(now).cloned().collect());
+        self.shared.metrics.held(self.orders().holds(now));
+        self.shared.metrics.leading(is_leading);
+        self.dispatch(now, is_leading);
+        self.count_unmeasured(now, None);
         self.prove(now);
         while self.asking.try_join_next().is_some() {}
     }
 
     /// Sends released numbers to the executor. The detector's orders wait while we are blind: after a
     /// restart nothing is carried on before the logs could be read.
-    fn dispatch(&mut self, freshness: [Freshness; 2]) {
-        if !self.write_guard.is_leading() {
+    fn dispatch(&mut self, now: Time, is_leading: bool) {
+        if !is_leading {
             return;
         }
+        let view = EngineView::of(self.control.engine(), self.orders(), is_leading, now);
+        let freshness = Channel::ALL.map(|c| view.freshness(c));
         let mut sent = Vec::new();
-        for p in self.orders.open_orders() {
+        for p in self.orders().open_orders() {
             let order = &p.order;
             let is_watched = self.role == Role::Watch && freshness[order.channel.index()] != Freshness::Stale;
             if order.by == By::Detector && !is_watched && !self.adopted.contains(&order.id) {
@@ -312,8 +369,8 @@ impl Controller {
             }
             let work = Work {
                 order: Arc::new(order.clone()),
-                numbers: numbers.iter().map(|n| (*n, self.orders.state(*n, order.channel).clone())).collect(),
-                fallback: self.orders.fallback(&order.group, order.channel),
+                numbers: numbers.iter().map(|n| (*n, self.orders().state(*n, order.channel).clone())).collect(),
+                fallback: self.orders().fallback(&order.group, order.channel),
             };
             if self.execute.try_send(work).is_ok() {
                 sent.extend(numbers.into_iter().map(|n| (order.id, n)));
@@ -322,56 +379,14 @@ impl Controller {
         self.dispatched.extend(sent);
     }
 
-    fn say(&self, engine: &mut Engine, now: Time, entry: &Entry) {
-        match entry {
-            Entry::Order(order) => {
-                let (id, group, channel) = (order.id, &order.group, order.channel);
-                tracing::warn!(decision = %id, %group, %channel, numbers = order.numbers.len(), "rolling back");
-            }
-            Entry::Refused { decision, channel, numbers, guard } => {
-                for _ in numbers {
-                    self.shared.metrics.suppressed(*guard);
-                }
-                tracing::warn!(
-                    %decision, %channel, numbers = numbers.len(), guard = guard.label(),
-                    "would have rolled back, but {}", guard.text()
-                );
-            }
-            Entry::Asked { decision, channel, numbers, guard, until } => {
-                self.shared.metrics.suppressed(*guard);
-                tracing::error!(
-                    %decision, %channel, numbers = numbers.len(), guard = guard.label(), %until,
-                    "a rollback waits: {}: approve {decision}, or hold the numbers", guard.text()
-                );
-            }
-            Entry::Closed { decision, channel, numbers, why } => {
-                tracing::warn!(%decision, %channel, numbers = numbers.len(), "no longer stands: {}", why.text());
-                give_back(engine, numbers, *channel, now + AGAIN);
-            }
-            Entry::Stage { decision, channel, numbers } => {
-                tracing::warn!(%decision, %channel, numbers = numbers.len(), "restoring the next stage");
-            }
-            Entry::Decision(_)
-            | Entry::Approved { .. }
-            | Entry::Snapshot { .. }
-            | Entry::Checked { .. }
-            | Entry::Intent { .. }
-            | Entry::Written { .. }
-            | Entry::Result { .. }
-            | Entry::Phase { .. }
-            | Entry::Hold(_)
-            | Entry::Release { .. }
-            | Entry::Mode { .. }
-            | Entry::Drift { .. }
-            | Entry::Started { .. }
-            | Entry::Fallback { .. } => {}
-        }
-    }
-
     /// A fallback was looked at.
-    pub async fn fallback(&mut self, engine: &Engine, now: Time, looked: fallback::FallbackChecked) {
-        let fallback::FallbackChecked { group, channel, mut state, mut detail } = looked;
-        if state != FallbackState::Broken && self.is_what_they_point_at(engine, now, &group, channel) {
+    pub async fn fallback(&mut self, now: Time, looked: fallback::FallbackChecked) {
+        let fallback::FallbackChecked { group, channel, mut state, is_silent, mut detail } = looked;
+        // Law 6: what was broken is broken until it answers.
+        if is_silent && self.orders().fallback(&group, channel) == FallbackState::Broken {
+            state = FallbackState::Broken;
+        }
+        if state != FallbackState::Broken && self.is_what_they_point_at(now, &group, channel) {
             state = FallbackState::Broken;
             detail = "its numbers point at it already: a swap would change nothing".to_owned();
         }
@@ -386,16 +401,17 @@ impl Controller {
                 ),
             }
         }
-        if self.orders.fallback(&group, channel) != state {
+        if self.orders().fallback(&group, channel) != state {
             let entry = Entry::Fallback { group, channel, state, detail };
-            if let Err(error) = self.record(now, vec![entry]).await {
+            if let Err(error) = self.commit(vec![entry]).await {
                 tracing::error!(%error, cure = error.cure, "what was found of a fallback is not in the journal");
             }
         }
     }
 
     /// True if a group's numbers are all on their fallback, and we did not put them there.
-    fn is_what_they_point_at(&self, engine: &Engine, now: Time, group: &GroupName, channel: Channel) -> bool {
+    fn is_what_they_point_at(&self, now: Time, group: &GroupName, channel: Channel) -> bool {
+        let engine = self.control.engine();
         let roster = engine.roster();
         let Some((_, group)) = roster.groups().find(|(_, g)| g.name == *group) else { return false };
         let Some(fallback) = group.fallback(channel) else { return false };
@@ -404,20 +420,12 @@ impl Controller {
             .iter()
             .filter(|ix| {
                 // What we have just put back may not have been read since.
-                let saga = self.orders.saga(roster.number(**ix).e164, channel);
+                let saga = self.orders().saga(roster.number(**ix).e164, channel);
                 saga.is_none_or(|s| s.state.swap().is_none() && s.since.is_none_or(|t| t + READ_WITHIN <= now))
             })
             .filter_map(|ix| engine.record(*ix))
             .map(|record| record.handler(channel))
             .peekable();
         handlers.peek().is_some() && handlers.all(|h| h.is_url(fallback))
-    }
-}
-
-fn give_back(engine: &mut Engine, numbers: &[E164], channel: Channel, at: Time) {
-    for number in numbers {
-        if let Some(ix) = engine.roster().find(*number) {
-            engine.not_rolled_back(ix, channel, at);
-        }
     }
 }

@@ -10,9 +10,7 @@
 use std::time::Duration;
 
 use super::Controller;
-use crate::agent::execute::Journaled;
 use crate::agent::probe::{ProbeRequest, Probed};
-use crate::core::detect::engine::Engine;
 use crate::core::model::id::{Channel, E164};
 use crate::core::model::order::{Operation, OrderResult};
 use crate::core::model::time::Time;
@@ -73,7 +71,7 @@ impl Controller {
             return;
         }
         let mut wanted = Vec::new();
-        for (number, channel, saga) in self.orders.sagas() {
+        for (number, channel, saga) in self.orders().sagas() {
             let is_wanted = matches!(saga.state, SagaState::ReadBack(_) | SagaState::Restored(_));
             let is_late = saga.since.is_none_or(|t| t + LATELY < now);
             let asked = self.proofs.get(&(number, channel));
@@ -91,13 +89,13 @@ impl Controller {
     }
 
     /// A probe showed something: of a number that was swapped, it is the proof.
-    pub async fn probed(&mut self, engine: &mut Engine, now: Time, probed: &Probed) {
+    pub async fn probed(&mut self, now: Time, probed: &Probed) {
         let (channel, number) = (probed.channel, self.shared.roster.number(probed.number).e164);
         let Some(last) = probed.attempts.last() else { return };
         if last.found == ProbeFinding::Success {
-            self.orders.served(number, channel, last.started_at);
+            self.control.served(number, channel, last.started_at);
         }
-        let Some(saga) = self.orders.saga(number, channel) else { return };
+        let Some(saga) = self.orders().saga(number, channel) else { return };
         let found = match last.found {
             ProbeFinding::Failure(_) if counted(&probed.attempts).is_empty() => ProbeFinding::Error(Unmeasured::Busy),
             ProbeFinding::Success if last.entry.is_none() && matches!(last.origin, Origin::External(_)) => {
@@ -112,7 +110,7 @@ impl Controller {
             let again = match found {
                 ProbeFinding::Success => {
                     tracing::info!(%number, %channel, "the restored handler answers a test: {detail}");
-                    self.orders.is_verifying(number, channel).then_some(now + VERIFY_AGAIN)
+                    self.orders().is_verifying(number, channel).then_some(now + VERIFY_AGAIN)
                 }
                 ProbeFinding::Failure(reason) => {
                     tracing::error!(%number, %channel, "the restored handler fails a test: {}: {detail}", reason.text());
@@ -124,6 +122,10 @@ impl Controller {
             return;
         }
         let SagaState::ReadBack(swap) = &saga.state else { return };
+        if self.orders().ordered(number, channel).is_some() {
+            // Another order has the number now, and ends with its own proof.
+            return;
+        }
         let decision = swap.order;
         let how = format!("{} from {}", found.text(), last.origin.name());
         let (end, why) = match found {
@@ -140,26 +142,25 @@ impl Controller {
         };
         let again = (end == OrderResult::Written).then_some(now + PROVE_AGAIN);
         // Said once, however often it is tried.
-        let said = self.orders.order(decision).and_then(|p| p.ended.get(&number)).map(|(_, detail)| detail.as_str());
+        let said = self.orders().order(decision).and_then(|p| p.ended.get(&number)).map(|(_, detail)| detail.as_str());
         let is_reported = said.is_some_and(|s| s.starts_with(NOT_YET));
         self.proofs.insert((number, channel), ProofAttempt { of: Some(since), again });
         if end == OrderResult::Written && is_reported {
             return;
         }
-        let entry = Entry::Result { decision, channel, number, result: end, detail: why.clone() };
-        if let Err(error) = self.record(now, vec![entry]).await {
+        let entry = Entry::Result { decision, channel, number, result: end, detail: why };
+        if let Err(error) = self.commit(vec![entry]).await {
             tracing::error!(%number, %channel, %error, cure = error.cure, "a proof is not in the journal");
             self.proofs.insert((number, channel), ProofAttempt { of: Some(since), again: Some(now + PROVE_AGAIN) });
             return;
         }
         // Written again keeps its place in time: it is the same swap, looked at once more.
-        let since = self.orders.saga(number, channel).and_then(|s| s.since);
+        let since = self.orders().saga(number, channel).and_then(|s| s.since);
         if let Some(asked) = self.proofs.get_mut(&(number, channel)) {
             asked.of = since;
         }
-        if end != OrderResult::Written {
-            let journaled = Journaled { at: now, entries: Vec::new(), began: now };
-            self.ended(engine, &journaled, decision, channel, number, end, &why);
+        if end == OrderResult::Written {
+            self.count_unmeasured(now, Some((decision, number, channel)));
         }
     }
 

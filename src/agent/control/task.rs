@@ -1,4 +1,6 @@
-//! The task that owns the engine: feeds it, moves its time on, and tells the world what it said.
+//! The loop of the control task: feeds the engine, moves its time on, and says what came of it.
+//!
+//! Requests to write the journal go before everything else: whoever asks stands in the middle of a rollback.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -8,9 +10,11 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::Controller;
+use super::journal::AppendRequest;
 use crate::agent::probe::{ProbeRequest, Probed};
 use crate::agent::publish::status::Status;
 use crate::agent::{Batch, ControlMessage, Shared};
+use crate::core::control::Control;
 use crate::core::detect::engine::{Engine, EngineEvent, PhaseChange};
 use crate::core::model::decision::{Action, Decision, Phase};
 use crate::core::model::id::Channel;
@@ -30,11 +34,10 @@ const SOON: Duration = Duration::from_secs(120);
 const GROUP_PROBES: usize = 5;
 
 /// Decisions kept for the status.
-const DECISIONS: usize = 50;
+pub const DECISIONS: usize = 50;
 
 pub struct ControlTask {
     shared: Shared,
-    engine: Engine,
     decisions: VecDeque<Arc<Decision>>,
     /// Whether each channel could be seen at the last tick. Nothing has been read at the start.
     blind: [bool; 2],
@@ -46,33 +49,43 @@ pub struct ControlTask {
 impl ControlTask {
     pub fn new(
         shared: Shared,
-        engine: Engine,
         earlier: Vec<Arc<Decision>>,
         controller: Controller,
         active: watch::Sender<bool>,
         status: watch::Sender<Arc<Status>>,
     ) -> ControlTask {
-        ControlTask { shared, engine, decisions: earlier.into(), blind: [true; 2], controller, active, status }
+        ControlTask { shared, decisions: earlier.into(), blind: [true; 2], controller, active, status }
     }
 
-    pub async fn run(mut self, mut inbox: mpsc::Receiver<ControlMessage>, stop: CancellationToken) {
+    pub async fn run(
+        mut self,
+        mut inbox: mpsc::Receiver<ControlMessage>,
+        mut requests: mpsc::Receiver<AppendRequest>,
+        stop: CancellationToken,
+    ) {
+        enum Next {
+            Append(AppendRequest),
+            Message(ControlMessage),
+        }
         let clock = self.shared.clock.clone();
         self.tick().await;
         loop {
             let next = async {
                 tokio::select! {
                     biased;
+                    Some(request) = requests.recv() => Some(Next::Append(request)),
                     () = stop.cancelled() => None,
-                    message = inbox.recv() => message,
+                    message = inbox.recv() => message.map(Next::Message),
                 }
             };
             match clock.wait(Some(clock.now() + TICK), next).await {
                 Some(None) => break,
-                Some(Some(message)) => self.handle(message).await,
+                Some(Some(Next::Append(request))) => self.controller.append(request).await,
+                Some(Some(Next::Message(message))) => self.handle(message).await,
                 None => {}
             }
             self.tick().await;
-            if self.controller.fault.is_some() {
+            if self.controller.fault().is_some() {
                 return;
             }
         }
@@ -88,31 +101,42 @@ impl ControlTask {
         match message {
             ControlMessage::Batch(batch) => self.take(batch),
             ControlMessage::Routing { at, numbers } => self.controller.looked(at, numbers).await,
-            ControlMessage::Journaled(journaled) => self.controller.journaled(&mut self.engine, journaled).await,
-            ControlMessage::Drifted(drifted) => self.controller.drifted(&mut self.engine, now, drifted).await,
-            ControlMessage::Fallback(looked) => self.controller.fallback(&self.engine, now, looked).await,
+            ControlMessage::Drifted(drifted) => self.controller.drifted(now, drifted).await,
+            ControlMessage::Fallback(looked) => self.controller.fallback(now, looked).await,
             ControlMessage::Probed(probed) => self.probed(now, &probed).await,
             ControlMessage::Ported { numbers, reply } => self.ported(&numbers, reply),
             ControlMessage::Word { word, is_meant, reply } => {
-                let answer = self.controller.word(&mut self.engine, now, word, is_meant).await;
+                let answer = self.controller.word(now, word, is_meant).await;
                 // Whoever asked may have gone away.
                 let _ = reply.send(answer);
             }
         }
     }
 
+    const fn control(&self) -> &Control {
+        self.controller.control()
+    }
+
+    const fn engine(&self) -> &Engine {
+        self.controller.control().engine()
+    }
+
+    const fn engine_mut(&mut self) -> &mut Engine {
+        self.controller.control_mut().engine_mut()
+    }
+
     fn take(&mut self, batch: Batch) {
         for (at, observation) in &batch.seen {
-            self.engine.observe(*at, observation);
+            self.engine_mut().observe(*at, observation);
         }
-        self.engine.polled(batch.source, batch.polled_at);
+        self.engine_mut().polled(batch.source, batch.polled_at);
     }
 
     async fn probed(&mut self, now: Time, probed: &Probed) {
         for (at, observation) in &probed.seen {
-            self.engine.observe(*at, observation);
+            self.engine_mut().observe(*at, observation);
         }
-        self.controller.probed(&mut self.engine, now, probed).await;
+        self.controller.probed(now, probed).await;
     }
 
     /// Asks for a test call where something might be wrong.
@@ -124,38 +148,39 @@ impl ControlTask {
 
     fn ported(&mut self, numbers: &[NumberIx], reply: oneshot::Sender<usize>) {
         let waiting = |engine: &Engine| engine.waiting(numbers);
-        let before = waiting(&self.engine);
-        self.engine.ported(self.shared.clock.now(), numbers);
+        let before = waiting(self.engine());
+        let now = self.shared.clock.now();
+        self.engine_mut().ported(now, numbers);
         // Whoever asked may have gone away.
-        let _ = reply.send(before - waiting(&self.engine));
+        let _ = reply.send(before - waiting(self.engine()));
     }
 
     async fn tick(&mut self) {
         let now = self.shared.clock.now();
-        let events = self.engine.tick(now);
+        let events = self.engine_mut().tick(now);
         for event in events {
             self.tell(now, event).await;
         }
-        self.controller.step(&mut self.engine, now).await;
+        self.controller.step(now).await;
         self.tell_blindness(now);
         self.active.send_if_modified(|active| {
-            let is = self.engine.is_active(now, SOON);
+            let is = self.engine().is_active(now, SOON);
             std::mem::replace(active, is) != is
         });
         let decisions = self.decisions.iter().cloned().collect();
-        self.status.send_replace(Arc::new(Status::of(&self.engine, &self.controller.orders, now, decisions)));
+        self.status.send_replace(Arc::new(Status::of(self.engine(), self.control().orders(), now, decisions)));
     }
 
     /// One line when a channel can no longer be seen, and one when it can again.
     fn tell_blindness(&mut self, now: Time) {
         for channel in Channel::ALL {
-            let stale: Vec<Source> = needed(channel).into_iter().filter(|s| self.engine.is_stale(*s, now)).collect();
+            let stale: Vec<Source> = needed(channel).into_iter().filter(|s| self.engine().is_stale(*s, now)).collect();
             let was_blind = std::mem::replace(&mut self.blind[channel.index()], !stale.is_empty());
-            if !self.engine.watches(channel) {
+            if !self.engine().watches(channel) {
                 continue;
             }
-            let read = stale.iter().filter_map(|s| self.engine.polled_at(*s)).min();
-            self.controller.incidents.freshness(now, channel, was_blind, &stale, read);
+            let read = stale.iter().filter_map(|s| self.engine().polled_at(*s)).min();
+            self.controller.freshness(now, channel, was_blind, &stale, read);
             match (was_blind, stale.is_empty()) {
                 (false, false) => {
                     let cannot_read = stale.iter().map(|s| s.label()).collect::<Vec<_>>().join(", ");
@@ -196,9 +221,7 @@ impl ControlTask {
                     tracing::info!(number = %e164, %channel, "polls are slower from here on; decisions and alerts go on");
                 }
                 let entry = Entry::Phase { channel, number: e164, phase: to };
-                if let Err(error) = self.shared.append(now, &[entry]).await {
-                    tracing::error!(%error, cure = error.cure, "this phase is not in the journal");
-                }
+                self.controller.commit_or_keep(entry, "a phase").await;
             }
             EngineEvent::Verdict { number, channel, from, to } => {
                 if to == Verdict::Silent {
@@ -209,8 +232,8 @@ impl ControlTask {
                     return;
                 }
                 let e164 = roster.number(number).e164;
-                self.controller.incidents.verdict(now, e164, channel, to);
-                let e = &self.engine.channel(number, channel).evidence;
+                self.controller.verdict(now, e164, channel, to);
+                let e = &self.engine().channel(number, channel).evidence;
                 tracing::info!(
                     number = %e164, %channel, from = from.label(), to = to.label(), callers = e.callers,
                     failing = e.failing, "verdict"
@@ -226,12 +249,12 @@ impl ControlTask {
                 }
                 tracing::info!(group = %name, %channel, from = from.label(), to = to.label(), "verdict");
             }
-            EngineEvent::Decided(decision) => self.decided(now, decision).await,
+            EngineEvent::Decided(decision) => self.decided(decision).await,
         }
     }
 
-    async fn decided(&mut self, now: Time, decision: Decision) {
-        let Some(decision) = self.controller.decided(&mut self.engine, now, decision).await else {
+    async fn decided(&mut self, decision: Decision) {
+        let Some(decision) = self.controller.decided(decision).await else {
             return;
         };
         self.shared.metrics.decided(&decision);

@@ -3,7 +3,8 @@
 //! Nothing is written to a number before its whole record and the intent are on the disk (law 1).
 //! Success is not Twilio's 200 but the effective handler as read back afterwards. The numbers of one
 //! order are written at the same time, as many at once as Twilio bears; each asks the [`WriteGuard`] right
-//! before its write. What was journaled is reported to the engine's task, which folds it.
+//! before its write. The control task writes the journal ([`crate::agent::control::journal`]), and each step waits for its receipt. Each order
+//! has a task of its own: no group's rollback waits for another's.
 //!
 //! An order that an earlier agent began is carried on by the same code: a number whose intent is in
 //! the journal is looked at first, and is written only if it is still as it was.
@@ -18,19 +19,19 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::Shared;
 use super::routing::RoutingReader;
-use super::{ControlMessage, Shared};
+use crate::agent::control::journal::AppendError;
 use crate::agent::control::write_guard::WriteGuard;
 use crate::agent::execute::write::{WriteJob, WriteResult, WriteState, write};
 use crate::core::model::guard::Guard;
 use crate::core::model::id::{Channel, E164, NumberSid};
 use crate::core::model::order::{FallbackState, Operation, Order, OrderResult, UpdateParams};
-use crate::core::model::time::Time;
 use crate::core::rollback::entry::Entry;
 use crate::core::rollback::saga::SagaState;
 use crate::core::routing::values::RoutingValues;
+use crate::store::StoreProblem;
 use crate::store::journal::sha256;
-use crate::store::{StoreError, StoreProblem};
 use crate::twilio::Error;
 use crate::twilio::wire::NumberRead;
 
@@ -52,26 +53,22 @@ pub struct Work {
     pub fallback: FallbackState,
 }
 
-/// Entries that are in the journal now.
-#[derive(Debug)]
-pub struct Journaled {
-    pub at: Time,
-    pub entries: Vec<Entry>,
-    /// When the order's work had begun.
-    pub began: Time,
-}
-
 /// The journal can no longer be written by us, or the agent stops: the work is left as it is.
 struct Abandoned;
 
+/// Takes orders and carries out each in a task of its own, so that no group waits for another.
 pub struct Executor {
     shared: Shared,
     write_guard: WriteGuard,
-    reader: RoutingReader,
-    /// Where results go.
-    report: mpsc::Sender<ControlMessage>,
     stop: CancellationToken,
-    began: Time,
+}
+
+/// One order being carried out.
+struct Execution {
+    shared: Shared,
+    write_guard: WriteGuard,
+    reader: RoutingReader,
+    stop: CancellationToken,
 }
 
 /// A number with what is to be written to it.
@@ -89,44 +86,57 @@ struct Planned {
 type Ends = Vec<(E164, OrderResult, String)>;
 
 impl Executor {
-    pub fn new(
-        shared: Shared,
-        write_guard: WriteGuard,
-        report: mpsc::Sender<ControlMessage>,
-        stop: CancellationToken,
-    ) -> Executor {
-        let reader = RoutingReader::new(shared.client.clone(), &shared.roster);
-        let began = shared.clock.now();
-        Executor { shared, write_guard, reader, report, stop, began }
+    pub const fn new(shared: Shared, write_guard: WriteGuard, stop: CancellationToken) -> Executor {
+        Executor { shared, write_guard, stop }
     }
 
-    /// Carries out orders until it is stopped; the one under way is finished.
-    pub async fn run(mut self, mut work: mpsc::Receiver<Work>) {
+    /// Carries out orders until it is stopped; those under way are finished. Ends early if one breaks.
+    pub async fn run(self, mut work: mpsc::Receiver<Work>) {
         let clock = self.shared.clock.clone();
-        let stop = self.stop.clone();
+        let mut executions = JoinSet::new();
         loop {
             let next = async {
                 tokio::select! {
                     biased;
-                    () = stop.cancelled() => None,
-                    work = work.recv() => work,
+                    () = self.stop.cancelled() => None,
+                    Some(ended) = executions.join_next() => Some(Err(ended)),
+                    work = work.recv() => work.map(Ok),
                 }
             };
-            let Some(Some(work)) = clock.wait(None, next).await else {
-                return;
-            };
-            self.carry_out(&work).await;
+            match clock.wait(None, next).await.flatten() {
+                Some(Ok(work)) => {
+                    let execution = self.execution();
+                    clock.spawn(&mut executions, execution.carry_out(work));
+                }
+                Some(Err(Ok(()))) => {}
+                Some(Err(Err(broken))) => {
+                    tracing::error!(%broken, "an order's task broke: this agent stops");
+                    return;
+                }
+                None => break,
+            }
         }
+        while let Some(Some(_)) = clock.wait(None, executions.join_next()).await {}
     }
 
+    fn execution(&self) -> Execution {
+        Execution {
+            shared: self.shared.clone(),
+            write_guard: self.write_guard.clone(),
+            reader: RoutingReader::new(self.shared.client.clone(), &self.shared.roster),
+            stop: self.stop.clone(),
+        }
+    }
+}
+
+impl Execution {
     /// Carries out one order. What cannot be journaled is left for the next start.
     #[tracing::instrument(skip_all, fields(decision = %work.order.id, group = %work.order.group, channel = %work.order.channel))]
-    pub async fn carry_out(&mut self, work: &Work) {
-        self.began = self.shared.clock.now();
+    async fn carry_out(mut self, work: Work) {
         // Where work is abandoned, the log has said why.
         let _ = match work.order.act {
-            Operation::Rollback => self.roll_back(work).await,
-            Operation::Restore => self.restore(work).await,
+            Operation::Rollback => self.roll_back(&work).await,
+            Operation::Restore => self.restore(&work).await,
         };
     }
 
@@ -171,10 +181,9 @@ impl Executor {
         let missing = |n: &E164| (*n, OrderResult::Refused, "it is not in the account".to_owned());
         ends.extend(states.keys().map(missing));
         // Law 1: on the disk before anything is written.
-        if let Err(error) = self.shared.append(self.shared.clock.now(), &entries).await {
-            return self.cannot_begin(work, &error).await;
+        if let Err(error) = self.shared.journal.append(entries).await {
+            return self.cannot_begin(work, ends, planned, error).await;
         }
-        self.tell(entries).await;
         self.write_and_read_back(work, planned, ends).await
     }
 
@@ -296,10 +305,9 @@ impl Executor {
             planned.push(Planned { job, sid, fallback: None, is_intended, is_written });
         }
         ends.extend(states.keys().map(|n| (*n, OrderResult::Failed, "it is not in the account".to_owned())));
-        if let Err(error) = self.shared.append(self.shared.clock.now(), &entries).await {
-            return self.cannot_begin(work, &error).await;
+        if let Err(error) = self.shared.journal.append(entries).await {
+            return self.cannot_begin(work, ends, planned, error).await;
         }
-        self.tell(entries).await;
         self.write_and_read_back(work, planned, ends).await
     }
 
@@ -409,14 +417,23 @@ impl Executor {
         wrote
     }
 
-    async fn cannot_begin(&mut self, work: &Work, error: &StoreError) -> Result<(), Abandoned> {
-        let why = format!("nothing was written, since the journal cannot be: {error}");
+    /// Nothing more may be written. What was found to be so, or was intended before, is as it was found.
+    async fn cannot_begin(
+        &mut self,
+        work: &Work,
+        mut ends: Ends,
+        planned: Vec<Planned>,
+        error: AppendError,
+    ) -> Result<(), Abandoned> {
+        let error = match error {
+            AppendError::Store(error) if error.problem != StoreProblem::LeaseLost => error,
+            AppendError::Store(_) | AppendError::Ended => return Err(Abandoned),
+        };
+        let why = format!("nothing was written, because the journal cannot be: {error}");
         tracing::error!(decision = %work.order.id, cure = error.cure, "{why}");
-        if error.problem == StoreProblem::LeaseLost {
-            return Err(Abandoned);
-        }
-        let ends = work.numbers.iter().map(|(n, _)| (*n, OrderResult::Failed, why.clone())).collect();
-        self.end(work, ends).await
+        let (intended, new): (Vec<Planned>, Vec<Planned>) = planned.into_iter().partition(|p| p.is_intended);
+        ends.extend(new.into_iter().map(|p| (p.job.number, OrderResult::Failed, why.clone())));
+        self.write_and_read_back(work, intended, ends).await
     }
 
     async fn end(&mut self, work: &Work, ends: Ends) -> Result<(), Abandoned> {
@@ -428,24 +445,18 @@ impl Executor {
     /// Writes what has happened to the journal, however long that takes.
     async fn journal(&mut self, entries: Vec<Entry>) -> Result<(), Abandoned> {
         let clock = self.shared.clock.clone();
-        while let Err(error) = self.shared.append(clock.now(), &entries).await {
+        loop {
+            let error = match self.shared.journal.append(entries.clone()).await {
+                Ok(()) => return Ok(()),
+                Err(AppendError::Store(error)) => error,
+                // At the next start the intents are found open and settled by looking.
+                Err(AppendError::Ended) => return Err(Abandoned),
+            };
             tracing::error!(%error, cure = error.cure, "what was done is not in the journal yet");
             let is_over = clock.wait(Some(clock.now() + JOURNAL_AGAIN), self.stop.cancelled()).await.is_some();
             if is_over || error.problem == StoreProblem::LeaseLost {
-                // At the next start the intents are found open and settled by looking.
                 return Err(Abandoned);
             }
-        }
-        self.tell(entries).await;
-        Ok(())
-    }
-
-    async fn tell(&self, entries: Vec<Entry>) {
-        if !entries.is_empty() {
-            let at = self.shared.clock.now();
-            let message = ControlMessage::Journaled(Journaled { at, entries, began: self.began });
-            // The engine may have ended; the journal has it.
-            let _ = self.shared.clock.wait(None, self.report.send(message)).await;
         }
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! Each is asked for its TwiML as Twilio would ask. What answers and would not serve a caller is
 //! broken at once; what does not answer is broken after three looks, since one lost request must not
-//! take the fallback away from a failing number. Where nothing can be signed, it is unchecked, and
+//! take the fallback away from a failing number; one that is known to be broken stays so until it answers.
+//! Where nothing can be signed, it is unchecked, and
 //! that is said.
 
 use std::collections::HashMap;
@@ -31,6 +32,8 @@ pub struct FallbackChecked {
     pub group: GroupName,
     pub channel: Channel,
     pub state: FallbackState,
+    /// It did not answer: that says nothing good of one that was broken.
+    pub is_silent: bool,
     pub detail: String,
 }
 
@@ -51,7 +54,7 @@ pub async fn once(shared: &Shared) {
 /// Looks at every fallback and tells the engine's task. Gives how long until the next look.
 async fn round(shared: &Shared, silent: &mut HashMap<String, u32>) -> Duration {
     let mut next = EVERY;
-    let mut found: HashMap<String, (FallbackState, String)> = HashMap::new();
+    let mut found: HashMap<String, (FallbackState, bool, String)> = HashMap::new();
     for (_, group) in shared.roster.groups() {
         for channel in Channel::ALL {
             let Some(url) = group.fallback(channel) else { continue };
@@ -62,8 +65,8 @@ async fn round(shared: &Shared, silent: &mut HashMap<String, u32>) -> Duration {
             if silent.get(url).is_some_and(|n| *n > 0) {
                 next = AGAIN;
             }
-            let (state, detail) = found[url].clone();
-            let looked = FallbackChecked { group: group.name.clone(), channel, state, detail };
+            let (state, is_silent, detail) = found[url].clone();
+            let looked = FallbackChecked { group: group.name.clone(), channel, state, is_silent, detail };
             // The inbox closes only when the agent stops.
             let _ = shared.clock.wait(None, shared.inbox.send(ControlMessage::Fallback(looked))).await;
         }
@@ -71,8 +74,8 @@ async fn round(shared: &Shared, silent: &mut HashMap<String, u32>) -> Duration {
     next
 }
 
-async fn look(shared: &Shared, url: &str, silent: &mut u32) -> (FallbackState, String) {
-    let broken = |why: String| (FallbackState::Broken, why);
+async fn look(shared: &Shared, url: &str, silent: &mut u32) -> (FallbackState, bool, String) {
+    let broken = |why: String| (FallbackState::Broken, false, why);
     match shared.client.ask_webhook(url).await {
         Ok(answer) if (500..600).contains(&answer.status) => unanswered(silent, &format!("HTTP {}", answer.status)),
         Ok(answer) => {
@@ -81,17 +84,19 @@ async fn look(shared: &Shared, url: &str, silent: &mut u32) -> (FallbackState, S
                 return broken(format!("it answers HTTP {}", answer.status));
             }
             match examine(&answer.body, |n| shared.roster.find(n).is_some()) {
-                Ok(()) => (FallbackState::Good, "it answers valid TwiML".to_owned()),
+                Ok(()) => (FallbackState::Good, false, "it answers valid TwiML".to_owned()),
                 Err(bad) => broken(bad.to_string()),
             }
         }
         Err(Unasked::Silent(why)) => unanswered(silent, &why),
-        Err(unasked @ (Unasked::NoToken | Unasked::NotTwilio)) => (FallbackState::Unchecked, unasked.to_string()),
+        Err(unasked @ (Unasked::NoToken | Unasked::NotTwilio)) => {
+            (FallbackState::Unchecked, false, unasked.to_string())
+        }
     }
 }
 
-fn unanswered(silent: &mut u32, why: &str) -> (FallbackState, String) {
+fn unanswered(silent: &mut u32, why: &str) -> (FallbackState, bool, String) {
     *silent = silent.saturating_add(1);
     let state = if *silent >= SILENT { FallbackState::Broken } else { FallbackState::Unchecked };
-    (state, format!("it does not answer: {why}"))
+    (state, true, format!("it does not answer: {why}"))
 }

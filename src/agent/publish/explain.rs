@@ -11,12 +11,16 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::agent::poll;
-use crate::core::detect::engine::EngineSettings;
+use crate::core::control::{Contradiction, Control, Recovery};
+use crate::core::detect::engine::{Engine, EngineSettings};
+use crate::core::detect::observation::Observation;
 use crate::core::detect::rules::Rules;
 use crate::core::explain::{Recomputation, Recomputed};
 use crate::core::model::decision::{Action, Decision, DecisionId};
 use crate::core::model::roster::Roster;
 use crate::core::model::time::Time;
+use crate::core::notice::incidents::Incidents;
+use crate::core::notice::make::{Addresses, NoticeBuilder};
 use crate::core::rollback::entry::Entry;
 use crate::core::rollback::orders;
 use crate::core::rollback::orders::Orders;
@@ -146,39 +150,34 @@ impl DecisionHistory {
     ) -> Result<Vec<Recomputed>, StoreError> {
         let (earlier, since_start): (Vec<&JournalRecord>, Vec<&JournalRecord>) =
             before.iter().partition(|r| r.seq < started.seq);
-        let mut orders = Orders::new(self.rollback.clone());
-        for record in earlier {
-            // What contradicts itself has stopped the agent then.
-            let _ = orders.fold(record.at, &record.entry);
-        }
         // What the agent read back at its start, by its own rules.
         let remember = rules.first().map_or(self.settings.remember, |r| r.settings.remember);
         let from = started.at - remember.max(self.overlap + poll::MOST_SKEW);
         let kept_since = self.store.kept_since().await?;
         let mut read_until = None;
-        let mut again: Vec<Recomputation> = rules
-            .iter()
-            .map(|r| Recomputation::new(&self.roster, r, orders.clone(), started.at, decision.clone()))
-            .collect();
+        let mut seen_before = Vec::new();
+        let mut again: Option<Vec<Recomputation>> = None;
         let mut journal = since_start.into_iter().peekable();
-        let mut has_begun = false;
-        let mut earlier = Vec::new();
+        let recover = |read_until: Option<Time>, seen_before: &[(Time, Observation)]| {
+            let one = |r: &Rules| self.recover(r, &earlier, started.at, read_until, seen_before);
+            let controls = rules.iter().map(one).collect::<Result<Vec<Control>, Contradiction>>()?;
+            let begin = |control| Recomputation::new(control, started.at, decision.clone());
+            Ok::<Vec<Recomputation>, Contradiction>(controls.into_iter().map(begin).collect())
+        };
         self.store
             .inputs(from, decision.at, |at, input| {
                 if at < started.at {
                     match input {
                         Input::AlertsRead => read_until = Some(at),
-                        Input::Seen(observation) => earlier.push((at, observation)),
+                        Input::Seen(observation) => seen_before.push((at, observation)),
                     }
                     return;
                 }
-                if !std::mem::replace(&mut has_begun, true) {
-                    begin(&mut again, &mut earlier, read_until);
-                }
+                let again = again.get_or_insert_with(|| recover(read_until, &seen_before).unwrap_or_default());
                 while let Some(record) = journal.next_if(|r| r.at <= at) {
                     again.iter_mut().for_each(|a| a.journaled(record.at, &record.entry));
                 }
-                for a in &mut again {
+                for a in again {
                     match &input {
                         Input::AlertsRead => a.polled(at),
                         Input::Seen(observation) => a.observe(at, observation),
@@ -186,9 +185,7 @@ impl DecisionHistory {
                 }
             })
             .await?;
-        if !has_begun {
-            begin(&mut again, &mut earlier, read_until);
-        }
+        let mut again = again.unwrap_or_else(|| recover(read_until, &seen_before).unwrap_or_default());
         for record in journal {
             again.iter_mut().for_each(|a| a.journaled(record.at, &record.entry));
         }
@@ -200,20 +197,29 @@ impl DecisionHistory {
         };
         Ok(again.into_iter().map(conclude).collect())
     }
-}
 
-/// What an agent takes in at its start.
-fn begin(
-    again: &mut [Recomputation],
-    earlier: &mut Vec<(Time, crate::core::detect::observation::Observation)>,
-    until: Option<Time>,
-) {
-    for (at, observation) in earlier.drain(..) {
-        for a in again.iter_mut() {
-            a.remembered(at, &observation, until.unwrap_or(Time::EPOCH));
+    /// Where the agent that began at `start` began, by these rules.
+    fn recover(
+        &self,
+        rules: &Rules,
+        earlier: &[&JournalRecord],
+        start: Time,
+        read_until: Option<Time>,
+        seen_before: &[(Time, Observation)],
+    ) -> Result<Control, Contradiction> {
+        let builder = NoticeBuilder { roster: self.roster.clone(), addresses: Addresses::default() };
+        let control = Control::new(
+            Engine::new((*self.roster).clone(), rules.settings(&self.roster), start),
+            Orders::new(self.rollback.clone()),
+            Incidents::new(builder, self.rollback.mode),
+        );
+        let journal = earlier.iter().map(|r| (r.seq, r.at, r.entry.clone()));
+        let mut recovery = Recovery::new(control, journal, read_until);
+        for (at, observation) in seen_before {
+            recovery.observe(*at, observation)?;
         }
+        Ok(recovery.finish()?.0)
     }
-    again.iter_mut().for_each(|a| a.begin(until));
 }
 
 /// The decision's own figures against each other.

@@ -26,6 +26,7 @@ use super::statistic::threshold::Window;
 use super::statistic::{Detection, Detector, Finding};
 use crate::core::model::code::Code;
 use crate::core::model::decision::{Decision, DecisionId, Mode, Phase};
+use crate::core::model::guard::Strength;
 use crate::core::model::id::Channel;
 use crate::core::model::roster::{GroupIx, NumberIx, PortAt, Roster};
 use crate::core::model::source::{Source, needed};
@@ -338,7 +339,12 @@ impl Engine {
         for change in self.ledger.settle(at, at, cx) {
             self.settled(change);
         }
-        // Verdicts are not counted but stand: whoever shows them must know.
+        self.forget_news();
+    }
+
+    /// What has happened so far was news to an agent before. Verdicts are not counted but stand: whoever shows them
+    /// must know.
+    pub fn forget_news(&mut self) {
         self.events.retain(|e| matches!(e, EngineEvent::Verdict { .. } | EngineEvent::GroupVerdict { .. }));
     }
 
@@ -412,6 +418,13 @@ impl Engine {
         state.not_before = Some(retry_at);
         self.recheck.insert((number, channel));
         self.dirty.insert((number, channel));
+    }
+
+    /// A rollback of it has been decided and stands: it need not be asked for again, unless callers say what so far
+    /// only test calls said.
+    pub fn asked(&mut self, number: NumberIx, channel: Channel, strength: Strength) {
+        self.not_rolled_back(number, channel, Time::NEVER);
+        self.channel_mut(number, channel).on_hint = strength == Strength::Hint;
     }
 
     /// A number's channel is on its own handler again since `at`: it is watched as if it were new.

@@ -1,6 +1,5 @@
 //! What the detector knows, as the guards ask it.
 
-use super::write_guard::WriteGuard;
 use crate::core::detect::engine::Engine;
 use crate::core::model::decision::Phase;
 use crate::core::model::id::{Channel, E164, GroupName};
@@ -19,10 +18,10 @@ pub struct EngineView<'a> {
 }
 
 impl<'a> EngineView<'a> {
-    pub fn of(engine: &'a Engine, orders: &Orders, write_guard: &WriteGuard, now: Time) -> EngineView<'a> {
+    pub fn of(engine: &'a Engine, orders: &Orders, is_leading: bool, now: Time) -> EngineView<'a> {
         EngineView {
             engine,
-            is_leading: write_guard.is_leading(),
+            is_leading,
             freshness: Channel::ALL.map(|c| freshness(engine, now, c)),
             is_storm: Channel::ALL.map(|c| is_storm(engine, orders, now, c)),
         }

@@ -1,0 +1,172 @@
+//! What is decided, written and remembered agree: one pure object owns the engine, the orders and the
+//! incidents, and one function says what an entry of the journal changes in them.
+//!
+//! [`Control::apply`] is that function. The running agent calls it for each entry once the entry is in the
+//! journal, an agent that starts calls it for what the agent before wrote ([`Recovery`]), and
+//! [`super::explain`] calls it for what was written before a decision. There is no second way, so memory is
+//! what the journal says, in the journal's order.
+//!
+//! What is not in the journal is no entry's business: observations and the time go to the engine
+//! ([`Control::engine`]), the agent's own conditions to the incidents ([`Control::incidents`]).
+//!
+//! Promises: total over entries; an entry that contradicts the ones before it is an [`Illegal`] and changes
+//! nothing of the engine or the incidents. Whoever drives it writes an entry before applying it, in the order in
+//! which entries are written, and applies it with the time that was written.
+
+mod recovery;
+mod view;
+
+use std::time::Duration;
+
+use super::detect::engine::{Engine, RollbackProgress};
+use super::model::decision::{Action, Decision, DecisionId};
+use super::model::guard::Strength;
+use super::model::id::{Channel, E164};
+use super::model::order::{Operation, OrderResult};
+use super::model::time::Time;
+use super::notice::Notice;
+use super::notice::incidents::Incidents;
+use super::rollback::entry::Entry;
+use super::rollback::orders::Orders;
+use super::rollback::saga::Illegal;
+
+pub use recovery::{Contradiction, Recovery};
+pub use view::EngineView;
+
+/// A rollback that no longer stands, or could not be journaled, may be decided again after this.
+pub const DECIDE_AGAIN: Duration = Duration::from_secs(60);
+
+/// The engine, the orders and the incidents, as far as the journal goes.
+#[derive(Debug)]
+pub struct Control {
+    engine: Engine,
+    orders: Orders,
+    incidents: Incidents,
+}
+
+impl Control {
+    pub const fn new(engine: Engine, orders: Orders, incidents: Incidents) -> Control {
+        Control { engine, orders, incidents }
+    }
+
+    pub const fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// For what is not in the journal: observations, polls and the time.
+    pub const fn engine_mut(&mut self) -> &mut Engine {
+        &mut self.engine
+    }
+
+    pub const fn orders(&self) -> &Orders {
+        &self.orders
+    }
+
+    /// For what is not in the journal: the agent's own conditions, and the time.
+    pub const fn incidents_mut(&mut self) -> &mut Incidents {
+        &mut self.incidents
+    }
+
+    /// Takes in an entry that was written to the journal at `at`. Gives what people are to be told of it.
+    pub fn apply(&mut self, at: Time, entry: &Entry) -> Result<Vec<Notice>, Illegal> {
+        let was_on_fallback = if let Entry::Drift { number, channel, .. } = entry {
+            self.orders.state(*number, *channel).is_on_fallback()
+        } else {
+            false
+        };
+        self.orders.fold(at, entry)?;
+        let notices = self.incidents.fold(at, entry);
+        match entry {
+            Entry::Decision(decision) => self.decision_stands(decision),
+            Entry::Result { decision, channel, number, result, .. } => {
+                self.ended(at, *decision, *number, *channel, *result);
+            }
+            Entry::Closed { channel, numbers, .. } => self.may_decide_again(numbers, *channel, at + DECIDE_AGAIN),
+            Entry::Drift { number, channel, .. } => {
+                if let (true, Some(ix)) = (was_on_fallback, self.engine.roster().find(*number)) {
+                    self.engine.restored(at, ix, *channel);
+                }
+            }
+            Entry::Phase { channel, number, phase } => {
+                if let Some(ix) = self.engine.roster().find(*number)
+                    && self.engine.channel(ix, *channel).phase != *phase
+                {
+                    self.engine.resume_phase(ix, *channel, *phase, at);
+                }
+            }
+            Entry::Order(_)
+            | Entry::Stage { .. }
+            | Entry::Refused { .. }
+            | Entry::Asked { .. }
+            | Entry::Approved { .. }
+            | Entry::Snapshot { .. }
+            | Entry::Checked { .. }
+            | Entry::Intent { .. }
+            | Entry::Written { .. }
+            | Entry::Hold(_)
+            | Entry::Release { .. }
+            | Entry::Mode { .. }
+            | Entry::Started { .. }
+            | Entry::Fallback { .. } => {}
+        }
+        self.engine.resume_after(self.orders.last_id());
+        Ok(notices)
+    }
+
+    /// A caller of a number that is being restored was served, or a test of ours was.
+    pub fn served(&mut self, number: E164, channel: Channel, started_at: Time) {
+        self.orders.served(number, channel, started_at);
+    }
+
+    /// What should be written next: the guards asked about each pending rollback, the stages of each restore.
+    pub fn step(&self, now: Time, is_leading: bool) -> Vec<Entry> {
+        self.orders.step(now, self.engine.roster(), &EngineView::of(&self.engine, &self.orders, is_leading, now))
+    }
+
+    /// The detector need not ask for these again, and goes on watching: callers may still speak more loudly.
+    pub fn decision_stands(&mut self, decision: &Decision) {
+        if decision.action != Action::Rollback {
+            return;
+        }
+        let strength = Strength::of(&decision.evidence, decision.numbers.len());
+        for ix in decision.numbers.iter().filter_map(|n| self.engine.roster().find(*n)).collect::<Vec<_>>() {
+            self.engine.asked(ix, decision.channel, strength);
+        }
+    }
+
+    /// These numbers may be decided about again from `not_before` on, unless the fallback has them.
+    pub fn may_decide_again(&mut self, numbers: &[E164], channel: Channel, not_before: Time) {
+        for number in numbers {
+            if !self.orders.state(*number, channel).is_on_fallback()
+                && self.orders.ordered(*number, channel).is_none()
+                && let Some(ix) = self.engine.roster().find(*number)
+            {
+                self.engine.not_rolled_back(ix, channel, not_before);
+            }
+        }
+    }
+
+    /// One number's part of an order has ended.
+    fn ended(&mut self, at: Time, decision: DecisionId, number: E164, channel: Channel, result: OrderResult) {
+        let Some(ix) = self.engine.roster().find(number) else { return };
+        let Some(operation) = self.orders.order(decision).map(|o| o.order.act) else { return };
+        let is_on_fallback = self.orders.state(number, channel).is_on_fallback();
+        match (operation, result) {
+            (Operation::Rollback, _) if is_on_fallback => {
+                // A proof says more of the same rollback, and begins no new one.
+                if !matches!(self.engine.channel(ix, channel).rollback, RollbackProgress::Done(_)) {
+                    self.engine.rolled_back(at, ix, channel);
+                }
+            }
+            (Operation::Rollback, _) => {
+                let not_before = self.orders.not_before(number, channel).unwrap_or(at);
+                self.engine.not_rolled_back(ix, channel, not_before);
+            }
+            (Operation::Restore, OrderResult::Restored | OrderResult::Superseded) if !is_on_fallback => {
+                self.engine.restored(at, ix, channel);
+            }
+            // Nothing was written: the number is what it was.
+            (Operation::Restore, _) => {}
+        }
+    }
+}
