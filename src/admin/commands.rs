@@ -105,6 +105,7 @@ pub struct Ported {
     #[schema(value_type = Vec<String>)]
     pub numbers: Vec<E164>,
     pub reason: String,
+    pub author: String,
 }
 
 /// What will be done.
@@ -254,12 +255,12 @@ pub async fn ported(
     body: Body<Ported>,
 ) -> Result<Json<PortedAnswer>, ApiProblem> {
     let asked = open(&a, &headers, body)?;
-    let by = author("", &asked.reason)?;
+    let by = author(&asked.author, &asked.reason)?;
     let numbers = select(&a.roster, false, asked.group.as_ref(), &asked.numbers)?;
-    tracing::info!(numbers = numbers.len(), reason = by.reason, "an operator says that numbers are ported");
+    tracing::info!(numbers = numbers.len(), %by, "an operator says that numbers are ported");
     let (reply, answer) = oneshot::channel();
-    a.inbox.send(ControlMessage::Ported { numbers, reply }).await.map_err(|_| stopping())?;
-    let activated = answer.await.map_err(|_| stopping())?;
+    a.inbox.send(ControlMessage::Ported { numbers, by, reply }).await.map_err(|_| stopping())?;
+    let activated = answer.await.map_err(|_| stopping())?.map_err(refused)?;
     Ok(Json(PortedAnswer { activated }))
 }
 
@@ -296,10 +297,14 @@ async fn say(
     }
     let (reply, answer) = oneshot::channel();
     a.inbox.send(ControlMessage::Word { word, is_meant, reply }).await.map_err(|_| stopping())?;
-    answer.await.map_err(|_| stopping())?.map_err(|refusal| match refusal {
+    answer.await.map_err(|_| stopping())?.map_err(refused)
+}
+
+fn refused(refusal: Refusal) -> ApiProblem {
+    match refusal {
         Refusal::Conflict(text) => ApiProblem::new(StatusCode::CONFLICT, text),
         Refusal::Store(_) => ApiProblem::new(StatusCode::SERVICE_UNAVAILABLE, refusal.to_string()),
-    })
+    }
 }
 
 fn done(answer: CommandAnswer) -> Result<Json<CommandDone>, ApiProblem> {

@@ -3,7 +3,7 @@
 //! | path | answers |
 //! |---|---|
 //! | `GET /metrics` | Prometheus' text format |
-//! | `GET /-/healthy` | 200 while the engine ticks |
+//! | `GET /-/healthy` | 200 while the engine ticks; with `?nonce=` also a proof that it is this agent ([`identity`]) |
 //! | `GET /-/ready` | 200 while every source is fresh, else 503 with the stale ones |
 //! | `GET /api/v1/status` | the state of everything, as JSON |
 //! | `GET /api/v1/numbers`, `/decisions`, `/decisions/{id}`, `/orders/{id}` | parts of it, and what the journal says |
@@ -16,6 +16,7 @@
 
 pub mod auth;
 pub mod commands;
+pub mod identity;
 pub mod openapi;
 pub mod serve;
 pub mod standby;
@@ -60,6 +61,7 @@ pub struct Admin {
     inbox: mpsc::Sender<ControlMessage>,
     memory: DecisionHistory,
     door: auth::Authenticator,
+    identity: identity::Identity,
 }
 
 /// The routes of a running agent.
@@ -71,7 +73,8 @@ pub fn router(agent: &Agent, clock: &Clock, token: Option<SecretString>) -> Rout
         roster: agent.roster.clone(),
         inbox: agent.inbox.clone(),
         memory: agent.memory.clone(),
-        door: auth::Authenticator::new(token, clock.clone()),
+        door: auth::Authenticator::new(token.clone(), clock.clone()),
+        identity: identity::Identity::new(token),
     };
     let fixed = |name, value| SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value));
     Router::new()
@@ -140,13 +143,13 @@ async fn metrics(State(admin): State<Admin>) -> Response {
     }
 }
 
-async fn healthy(State(admin): State<Admin>) -> Result<&'static str, ApiProblem> {
+async fn healthy(State(admin): State<Admin>, challenge: identity::Challenge) -> Result<Response, ApiProblem> {
     let ticked = admin.status.borrow().at;
     if ticked + TICKS_WITHIN < admin.clock.now() {
         let text = format!("the engine has not ticked since {ticked}: restart the agent");
         return Err(ApiProblem::new(StatusCode::SERVICE_UNAVAILABLE, text));
     }
-    Ok("healthy\n")
+    Ok(admin.identity.answer(&challenge).await)
 }
 
 async fn ready(State(admin): State<Admin>) -> Result<&'static str, ApiProblem> {
@@ -183,8 +186,11 @@ async fn decision(State(admin): State<Admin>, Path(id): Path<String>) -> Result<
 async fn order(State(admin): State<Admin>, Path(id): Path<String>) -> Result<Json<OrderStatus>, ApiProblem> {
     let id = id_of(&id)?;
     let status = admin.status.borrow().clone();
-    let found = status.orders.iter().find(|o| o.order.id == id);
-    found.cloned().map(Json).ok_or_else(|| no_such(id))
+    if let Some(found) = status.orders.iter().find(|o| o.order.id == id) {
+        return Ok(Json(found.clone()));
+    }
+    // The status has the latest ones; the journal has every one.
+    admin.memory.order(id).await.map_err(unreadable)?.map(Json).ok_or_else(|| no_such(id))
 }
 
 fn id_of(text: &str) -> Result<DecisionId, ApiProblem> {

@@ -83,9 +83,10 @@ pub async fn openapi() -> Response {
 
 // Descriptions of what is answered in mod.rs: the bodies are the status's own types.
 
-/// 200 while the engine ticks.
+/// 200 while the engine ticks. With a nonce, the header `ringback-proof` proves that the agent has the token.
 #[utoipa::path(get, path = "/-/healthy",
-    responses((status = 200, body = String, content_type = "text/plain"), (status = 503, body = ErrorBody)))]
+    params(("nonce" = Option<String>, Query, description = "64 hexadecimal digits", pattern = "^[0-9a-fA-F]{64}$")),
+    responses((status = 400, body = ErrorBody), (status = 200, body = String, content_type = "text/plain"), (status = 503, body = ErrorBody)))]
 #[expect(dead_code, reason = "a description")]
 fn healthy() {}
 

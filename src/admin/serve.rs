@@ -13,6 +13,8 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
+use super::identity::ListenAddress;
+
 /// How long a client may take to send its request's head.
 const HEAD_WITHIN: Duration = Duration::from_secs(5);
 
@@ -47,10 +49,14 @@ pub async fn serve(router: Router, listener: TcpListener, stop: CancellationToke
                 continue;
             }
         };
+        // Where the client has found us: a proof of who we are holds for no other address.
+        let Ok(address) = stream.local_addr() else { continue };
         let router = router.clone();
         let service = service_fn(move |request: hyper::Request<Incoming>| {
             let router = router.clone();
-            async move { router.oneshot(request.map(Body::new)).await }
+            let mut request = request.map(Body::new);
+            request.extensions_mut().insert(ListenAddress(address));
+            async move { router.oneshot(request).await }
         });
         let connection = hyper::server::conn::http1::Builder::new()
             .timer(TokioTimer::new())

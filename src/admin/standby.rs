@@ -10,10 +10,12 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use secrecy::SecretString;
 use tokio::sync::watch;
 use tower::ServiceExt;
 
 use super::ApiProblem;
+use super::identity::{Challenge, Identity};
 use crate::agent::leader::LeaseHolder;
 
 /// Routes that can be exchanged while they are served.
@@ -43,9 +45,10 @@ impl SwappableRouter {
 type Leader = watch::Receiver<Option<LeaseHolder>>;
 
 /// The routes of an agent that does not lead yet.
-pub fn router(leader: Leader) -> Router {
+pub fn router(leader: Leader, token: Option<SecretString>) -> Router {
+    let identity = Identity::new(token);
     Router::new()
-        .route("/-/healthy", get(|| async { "healthy\n" }))
+        .route("/-/healthy", get(|challenge: Challenge| async move { identity.answer(&challenge).await }))
         .route("/metrics", get(metrics))
         .route("/api/v1/status", get(status))
         .fallback(|State(leader): State<Leader>| async move {

@@ -42,6 +42,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::core::detect::observation::Observation;
 use crate::core::model::id::{CallSid, NumberSid};
+use crate::core::model::order::Author;
 use crate::core::model::roster::{NumberIx, Roster};
 use crate::core::model::source::Source;
 use crate::core::model::time::Time;
@@ -131,7 +132,8 @@ pub enum ControlMessage {
     /// An operator says that these numbers are ported; the answer is how many channels were waiting.
     Ported {
         numbers: Vec<NumberIx>,
-        reply: oneshot::Sender<usize>,
+        by: Author,
+        reply: oneshot::Sender<Result<usize, Refusal>>,
     },
 }
 

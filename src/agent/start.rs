@@ -25,6 +25,7 @@ use crate::agent::control::write_guard::WriteGuard;
 use crate::agent::control::{Controller, Probing};
 use crate::agent::execute::Executor;
 use crate::agent::poll::fallback;
+use crate::agent::publish::explain;
 use crate::agent::publish::explain::DecisionHistory;
 use crate::agent::publish::exposition::Exposition;
 use crate::agent::publish::status::Status;
@@ -48,7 +49,7 @@ use crate::core::rollback::orders::Orders;
 use crate::core::rollback::saga::Illegal;
 use crate::metrics::Metrics;
 use crate::notify;
-use crate::store::{JournalRecord, Store, StoreError};
+use crate::store::{CommitCost, JournalRecord, Store, StoreError};
 use crate::twilio::{self, AlertLevel, Client, LogEntry as _};
 
 use deliver::Outbox;
@@ -107,7 +108,8 @@ impl Agent {
         clock: &Clock,
         standby: &watch::Sender<Option<LeaseHolder>>,
     ) -> Result<Agent, StartError> {
-        let store = Store::open(&config.agent.state).await?;
+        let commits = CommitCost::new(clock.clone(), config.agent.commit_cost);
+        let store = Store::open_with(&config.agent.state, commits).await?;
         store.verify().await?;
         leader::lead(role, &store, clock, standby).await?;
         let key_path = config.agent.state.with_extension("key");
@@ -306,8 +308,8 @@ async fn recover(
     let mut messages = Poller::<MessageLog>::new(shared.clone(), poll(), polled_messages, none());
     let mut alerts = Poller::<AlertLog>::new(shared.clone(), poll(), polled_alerts, none());
     let mut first = None;
-    let entries = journal.into_iter().map(|r| (r.seq, r.at, r.entry));
-    let mut recovery = Recovery::new(control, entries, polled_alerts);
+    let mut recovery = Recovery::new(control, polled_alerts);
+    let mut journal = journal.into_iter().peekable();
     let mut contradiction = None;
     store
         .observations(since, |at, observation| {
@@ -318,15 +320,19 @@ async fn recover(
                 Observation::Alert(alert) => alerts.remember(alert.sid(), alert),
                 Observation::Probe(_) | Observation::Number(_) => {}
             }
-            if contradiction.is_none() {
-                contradiction = recovery.observe(at, &observation).err();
+            while let (None, Some(r)) = (&contradiction, journal.next_if(|r| r.at <= at)) {
+                contradiction = recovery.journaled(r.seq, r.at, &r.entry).err();
             }
+            recovery.observe(at, &observation);
         })
         .await?;
     if let Some(contradiction) = contradiction {
         return Err(contradiction.into());
     }
-    let (control, notices) = recovery.finish()?;
+    for r in journal {
+        recovery.journaled(r.seq, r.at, &r.entry)?;
+    }
+    let (control, notices) = recovery.finish();
     if let Some(first) = first {
         // The agent before may be younger: what was over when it began was not its business either.
         let horizon = since.max(first - config.poll.overlap);
@@ -343,9 +349,8 @@ async fn recover(
 /// Writes to the journal that an agent begins, and by which rules if these have changed.
 async fn note_start(store: &Store, config: &Config, now: Time) -> Result<(), StoreError> {
     let rules = Rules::of(&config.roster, &config.engine);
-    let journal = store.journal().await?;
-    let last = journal.iter().rev().find_map(|r| r.entry.rules());
-    let rules = (last != Some(&rules)).then(|| Box::new(rules));
+    let last = explain::rules_before(store, i64::MAX).await?;
+    let rules = (last.as_ref() != Some(&rules)).then(|| Box::new(rules));
     let version = env!("CARGO_PKG_VERSION").to_owned();
     store.append(now, &[Entry::Started { version, rules }]).await
 }

@@ -1,5 +1,6 @@
 //! The command line: the tree of commands, their exit codes, and how errors are printed.
 
+mod challenge;
 mod demo;
 mod log;
 mod notify;
@@ -87,6 +88,9 @@ enum Command {
     /// Changes what the agent may do: observe, confirm or auto
     #[command(after_help = "Example:\n  ringback mode confirm --reason 'port day'")]
     Mode(operate::ModeArguments),
+    /// Says that numbers are ported, so that their callers are watched from now on
+    #[command(after_help = "Example:\n  ringback ported --group support --reason 'the carrier called'")]
+    Ported(operate::PortedArguments),
     /// Shows how everything stands; exits 1 while the agent is blind
     #[command(after_help = "Example:\n  ringback status\n  ringback status --json | jq .waiting")]
     Status {
@@ -156,6 +160,7 @@ pub fn main() -> ExitCode {
         Command::Release(arguments) => operate::release(arguments),
         Command::Approve(arguments) => operate::approve(arguments),
         Command::Mode(arguments) => operate::set_mode(arguments),
+        Command::Ported(arguments) => operate::ported(arguments),
         Command::Status { config, json } => operate::status(&config, json),
         Command::Explain { id, config, json } => operate::explain(&config, &id, json),
         Command::Notify(arguments) => notify::notify(&arguments),

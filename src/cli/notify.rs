@@ -85,7 +85,7 @@ async fn test(config: &Config, name: &str, json: bool) -> anyhow::Result<Exit> {
 }
 
 async fn deliveries(config: &Config) -> anyhow::Result<Vec<Delivery>> {
-    Ok(Store::open(&config.agent.state).await?.deliveries(Time::EPOCH).await?)
+    Ok(Store::open_read_only(&config.agent.state).await?.deliveries(Time::EPOCH).await?)
 }
 
 fn list(deliveries: &[Delivery], json: bool) -> anyhow::Result<Exit> {

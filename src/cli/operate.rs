@@ -1,10 +1,12 @@
-//! A person's word on the command line: `rollback`, `restore`, `hold`, `release`, `approve`, `mode`.
+//! A person's word on the command line: `rollback`, `restore`, `hold`, `release`, `approve`, `mode`, `ported`.
 //!
-//! Each goes to the running agent over its API. When no agent runs, this process takes the lease and
+//! Each goes to the running agent over its API, once whatever listens there has proven to be this agent
+//! ([`admin::identity`]): the token goes to nobody else. When no agent runs, this process takes the lease and
 //! acts itself, through the very same code behind the same API, on an address of its own. A swap is
 //! shown first and done once it is confirmed; then its results are waited for and printed.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -18,9 +20,11 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::challenge::{challenge, one_time_token, reqwest_client};
 use super::{Exit, complain, log, say};
 use crate::admin;
-use crate::admin::commands::{Approve, CommandDone, HoldRequest, OrderRequest, Planned, SetMode};
+use crate::admin::commands::{Approve, CommandDone, HoldRequest, OrderRequest, Planned, Ported, PortedAnswer, SetMode};
+use crate::admin::identity::Identity;
 use crate::admin::openapi::DecisionLine;
 use crate::agent::{Agent, Role};
 use crate::clock::Clock;
@@ -126,6 +130,18 @@ pub struct ModeArguments {
     common: Common,
 }
 
+#[derive(Debug, clap::Args)]
+pub struct PortedArguments {
+    /// Numbers in E.164
+    #[arg(value_name = "NUMBER")]
+    numbers: Vec<E164>,
+    /// Every number of this group
+    #[arg(long, value_name = "NAME")]
+    group: Option<GroupName>,
+    #[command(flatten)]
+    common: Common,
+}
+
 fn span(text: &str) -> Result<Duration, String> {
     let span: jiff::SignedDuration = text.parse().map_err(|_| format!("{text:?} is not a span such as 30m or 4h"))?;
     Duration::try_from(span).map_err(|_| "a span of time cannot be negative".to_owned())
@@ -192,48 +208,50 @@ pub fn set_mode(arguments: ModeArguments) -> anyhow::Result<Exit> {
     operate(&common, async |client| client.word("mode", &asked, common.json).await)
 }
 
+pub fn ported(arguments: PortedArguments) -> anyhow::Result<Exit> {
+    let PortedArguments { numbers, group, common } = arguments;
+    let (reason, author) = (common.reason.clone(), common.author.clone());
+    let asked = Ported { group, numbers, reason, author };
+    operate(&common, async |client| {
+        let Some(answer) = client.post::<PortedAnswer>("ported", &asked).await? else {
+            return Ok(Exit::FoundTrouble);
+        };
+        let text = format!("ported: {} channels were waiting and are watched now", answer.activated);
+        say(&if common.json { serde_json::to_string(&answer)? } else { text })?;
+        Ok(Exit::Done)
+    })
+}
+
 /// Finds the agent, or becomes one for the length of `word`.
 fn operate(common: &Common, word: impl AsyncFn(&ApiClient) -> anyhow::Result<Exit>) -> anyhow::Result<Exit> {
     let config = Config::load(&common.config, &ProcessEnv)?;
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
         let http = reqwest_client()?;
-        let url = format!("http://{}", config.agent.listen);
+        let address = config.agent.listen;
+        let url = format!("http://{address}");
         if http.get(format!("{url}/-/healthy")).send().await.is_ok() {
             let Some(token) = config.agent.token.clone() else {
                 bail!("the agent at {url} takes no word without its token: set RINGBACK_TOKEN, or agent.token_file");
             };
-            return word(&ApiClient { http, url, token, is_alone: false }).await;
+            return word(&ApiClient::new(http, address, token, false)).await;
         }
         complain("no agent is running: taking the lease");
         log::start("warn")?;
         let (clock, stop) = (Clock::system(), CancellationToken::new());
         let agent = Agent::start_as(Role::Operator, &config, &clock, &watch::Sender::new(None)).await?;
         let listener = TcpListener::bind("127.0.0.1:0").await.context("cannot listen on the loopback interface")?;
-        let url = format!("http://{}", listener.local_addr()?);
+        let address = listener.local_addr()?;
         // Nobody else is to speak to this one.
         let token = SecretString::from(one_time_token()?);
         let mut server = JoinSet::new();
         let router = admin::router(&agent, &clock, Some(token.clone()));
         clock.spawn(&mut server, admin::serve::serve(router, listener, stop.clone()));
-        let exit = word(&ApiClient { http, url, token, is_alone: true }).await;
+        let exit = word(&ApiClient::new(http, address, token, true)).await;
         let in_time = agent.stop().await;
         stop.cancel();
         while server.join_next().await.is_some() {}
         exit.map(|exit| if in_time { exit } else { Exit::CouldNotRun })
     })
-}
-
-fn reqwest_client() -> anyhow::Result<reqwest::Client> {
-    // Installing it twice is no fault.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(15));
-    client.build().context("the HTTP client cannot be built")
-}
-
-fn one_time_token() -> anyhow::Result<String> {
-    let mut bytes = [0u8; 32];
-    std::io::Read::read_exact(&mut std::fs::File::open("/dev/urandom")?, &mut bytes)?;
-    Ok(bytes.iter().map(|b| format!("{b:02x}")).collect())
 }
 
 /// Between looks at how far an order has come.
@@ -245,15 +263,23 @@ const WAIT_FOR: Duration = Duration::from_secs(15 * 60);
 /// Where words are given.
 struct ApiClient {
     http: reqwest::Client,
+    address: SocketAddr,
     url: String,
     token: SecretString,
+    identity: Identity,
     /// No agent watches beside us.
     is_alone: bool,
 }
 
 impl ApiClient {
+    fn new(http: reqwest::Client, address: SocketAddr, token: SecretString, is_alone: bool) -> ApiClient {
+        let identity = Identity::new(Some(token.clone()));
+        ApiClient { http, address, url: format!("http://{address}"), token, identity, is_alone }
+    }
+
     /// The agent's answer, or `None` after its complaint was printed.
     async fn post<T: DeserializeOwned>(&self, verb: &str, body: &impl Serialize) -> anyhow::Result<Option<T>> {
+        challenge(&self.http, self.address, &self.identity).await?;
         let request = self
             .http
             .post(format!("{}/api/v1/{verb}", self.url))
@@ -319,6 +345,11 @@ impl ApiClient {
         for id in orders {
             loop {
                 let answer = self.http.get(format!("{}/api/v1/orders/{id}", self.url)).send().await?;
+                if answer.status() == reqwest::StatusCode::NOT_FOUND {
+                    // Waiting does not make it known.
+                    complain(&format!("ringback: the agent does not know {id}"));
+                    break;
+                }
                 let order: Value = serde_json::from_slice(&answer.bytes().await?).unwrap_or_default();
                 let text = |v: &Value| v.as_str().unwrap_or_default().to_owned();
                 for e in order["ended"].as_array().into_iter().flatten() {
@@ -425,7 +456,7 @@ pub fn explain(config: &Path, id: &str, json: bool) -> anyhow::Result<Exit> {
         }
     };
     let found = tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
-        let store = Store::open(&config.agent.state).await?;
+        let store = Store::open_read_only(&config.agent.state).await?;
         DecisionHistory::new(store, &config).explain(id).await
     })?;
     let Some(explanation) = found else {
@@ -471,7 +502,7 @@ fn brief(entry: &Value) -> String {
 pub fn verify(config: &Path) -> anyhow::Result<Exit> {
     let config = Config::load(config, &ProcessEnv)?;
     let whole = tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
-        let store = crate::store::Store::open(&config.agent.state).await?;
+        let store = crate::store::Store::open_read_only(&config.agent.state).await?;
         store.verify().await
     });
     match whole {

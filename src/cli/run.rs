@@ -56,7 +56,7 @@ async fn agent(config: &Config) -> anyhow::Result<Exit> {
     let clock = Clock::system();
     // The address answers from the first moment on: who stands by is not dead.
     let (standby, leader) = watch::channel(None);
-    let front = SwappableRouter::new(admin::standby::router(leader));
+    let front = SwappableRouter::new(admin::standby::router(leader, config.agent.token.clone()));
     let stop = CancellationToken::new();
     let mut server = JoinSet::new();
     clock.spawn(&mut server, admin::serve::serve(front.router(), listener, stop.clone()));

@@ -66,6 +66,9 @@ pub struct AgentConfig {
     pub token: Option<SecretString>,
     /// What notices link to.
     pub addresses: Addresses,
+    /// Time that each commit of the journal takes beside the disk's own; for tests, whose time the disk's does not
+    /// move.
+    pub commit_cost: Duration,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -240,6 +243,7 @@ fn read_rest(mut top: Section<'_>, dir: &Path, env: &dyn Env) -> (Option<AgentCo
             state: dir.join(DEFAULT_STATE),
             token: None,
             addresses: Addresses::default(),
+            commit_cost: Duration::ZERO,
         }),
     };
     let poll = top.section("poll").map_or_else(Poll::default, |s| read_poll(s, &mut engine));
@@ -328,7 +332,8 @@ fn read_agent(
     };
     let addresses = Addresses { agent: address(&mut s, "public_url"), dashboard: address(&mut s, "dashboard_url") };
     s.finish();
-    Some(AgentConfig { listen: listen.map_or(DEFAULT_LISTEN, |l| l.value), state, token, addresses })
+    let listen = listen.map_or(DEFAULT_LISTEN, |l| l.value);
+    Some(AgentConfig { listen, state, token, addresses, commit_cost: Duration::ZERO })
 }
 
 fn read_metrics(mut s: Section<'_>) -> PerNumber {

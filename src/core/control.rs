@@ -94,6 +94,10 @@ impl Control {
                     self.engine.resume_phase(ix, *channel, *phase, at);
                 }
             }
+            Entry::Ported { numbers, .. } => {
+                let numbers: Vec<_> = numbers.iter().filter_map(|n| self.engine.roster().find(*n)).collect();
+                self.engine.ported(at, &numbers);
+            }
             Entry::Order(_)
             | Entry::Stage { .. }
             | Entry::Refused { .. }

@@ -9,11 +9,15 @@
 //! Every append carries the fence of the lease under which it is made. The store compares it with
 //! the lease's in the same transaction and refuses a holder who was deposed.
 
+use std::collections::VecDeque;
+
 use sha2::{Digest, Sha256};
+use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, Sqlite, Transaction};
 
 use super::lease::Patience;
 use super::{Store, StoreError, StoreProblem};
+use crate::core::model::decision::DecisionId;
 use crate::core::model::time::Time;
 use crate::core::rollback::entry::Entry;
 
@@ -42,13 +46,36 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
-fn link(before: &str, seq: i64, at_ms: i64, fence: i64, kind: &str, body: &str) -> String {
-    let mut hash = Sha256::new();
-    // Lengths first: no two records have the same bytes.
-    hash.update(format!("{before}\n{seq}\n{at_ms}\n{fence}\n{}\n{kind}\n", kind.len()));
-    hash.update(body);
-    hex(&hash.finalize())
+/// A record as it is stored, without its hash.
+struct Raw<'a> {
+    seq: i64,
+    at_ms: i64,
+    fence: i64,
+    kind: &'a str,
+    decision: Option<i64>,
+    body: &'a str,
 }
+
+impl Raw<'_> {
+    /// The record's hash, after that of the record before it.
+    fn link(&self, before: &str) -> String {
+        let Raw { seq, at_ms, fence, kind, decision, body } = self;
+        let decision = decision.map(|d| d.to_string()).unwrap_or_default();
+        let mut hash = Sha256::new();
+        // Lengths first: no two records have the same bytes.
+        hash.update(format!("{before}\n{seq}\n{at_ms}\n{fence}\n{decision}\n{}\n{kind}\n", kind.len()));
+        hash.update(body);
+        hex(&hash.finalize())
+    }
+}
+
+/// A decision's id as a column.
+fn column(id: DecisionId) -> i64 {
+    i64::try_from(id.0).unwrap_or(i64::MAX)
+}
+
+/// Records that are read at a time.
+const PAGE: i64 = 500;
 
 impl Store {
     /// Appends to the journal, all or nothing, if the lease is still ours.
@@ -56,20 +83,24 @@ impl Store {
         if entries.is_empty() {
             return Ok(());
         }
+        let turn = self.commits.begin().await;
         let run = async {
             let (mut tx, fence) = self.begin(Patience::Waits).await?;
             let (mut seq, mut hash) = head(&mut tx).await?;
             for entry in entries {
                 seq += 1;
                 let body = serde_json::to_string(entry).map_err(|e| sqlx::Error::Encode(e.into()))?;
-                hash = link(&hash, seq, at.as_millis(), fence, entry.kind(), &body);
+                let (at_ms, kind, decision) = (at.as_millis(), entry.kind(), entry.decision().map(column));
+                hash = Raw { seq, at_ms, fence, kind, decision, body: &body }.link(&hash);
                 sqlx::query(
-                    "INSERT INTO journal (seq, at_ms, fence, kind, body, hash) VALUES ($1, $2, $3, $4, $5, $6)",
+                    "INSERT INTO journal (seq, at_ms, fence, kind, decision, body, hash)
+                     VALUES ($1, $2, $3, $4, $5, $6, $7)",
                 )
                 .bind(seq)
-                .bind(at.as_millis())
+                .bind(at_ms)
                 .bind(fence)
-                .bind(entry.kind())
+                .bind(kind)
+                .bind(decision)
                 .bind(body)
                 .bind(&hash)
                 .execute(&mut *tx)
@@ -78,59 +109,96 @@ impl Store {
             set_head(&mut tx, seq, &hash).await?;
             Ok(tx.commit().await?)
         };
-        run.await.map_err(|e| self.unwritten("writing the journal", e))
+        let written = run.await.map_err(|e| self.unwritten("writing the journal", e));
+        self.commits.pay(turn).await;
+        written
     }
 
     /// The whole journal, oldest first.
     pub async fn journal(&self) -> Result<Vec<JournalRecord>, StoreError> {
-        let doing = "reading the journal";
-        let rows = sqlx::query("SELECT seq, at_ms, body FROM journal ORDER BY seq")
-            .fetch_all(&self.pool)
-            .await
-            .map_err(|e| self.error(doing, e))?;
-        rows.iter()
-            .map(|row| {
-                let seq: i64 = row.get(0);
-                let entry = serde_json::from_str(row.get(2))
-                    .map_err(|e| self.fault(doing, StoreProblem::BrokenAt(seq), Some(sqlx::Error::Decode(e.into()))))?;
-                Ok(JournalRecord { seq, at: Time::from_millis(row.get(1)), entry })
-            })
-            .collect()
+        let mut pages = self.journal_pages(0, i64::MAX);
+        let mut all = Vec::new();
+        while let Some(record) = pages.next_by(Time::NEVER).await? {
+            all.push(record);
+        }
+        Ok(all)
     }
 
-    /// Follows the chain from the first record to the last. The error names the first record that
-    /// does not fit.
+    /// The journal after the record `after` and up to the record `last`, read page by page.
+    pub fn journal_pages(&self, after: i64, last: i64) -> JournalPages {
+        JournalPages { store: self.clone(), page: VecDeque::new(), after, last }
+    }
+
+    /// What the journal says of one decision or order, oldest first.
+    pub async fn journal_of(&self, id: DecisionId) -> Result<Vec<JournalRecord>, StoreError> {
+        let rows = sqlx::query("SELECT seq, at_ms, body FROM journal WHERE decision = $1 ORDER BY seq")
+            .bind(column(id))
+            .fetch_all(&self.readers)
+            .await;
+        rows.map_err(|e| self.error(READING, e))?.iter().map(|row| self.record(row)).collect()
+    }
+
+    /// The last `count` records of this kind before the record `before`, newest first.
+    pub async fn latest(&self, kind: &str, before: i64, count: usize) -> Result<Vec<JournalRecord>, StoreError> {
+        let rows =
+            sqlx::query("SELECT seq, at_ms, body FROM journal WHERE kind = $1 AND seq < $2 ORDER BY seq DESC LIMIT $3")
+                .bind(kind)
+                .bind(before)
+                .bind(i64::try_from(count).unwrap_or(i64::MAX))
+                .fetch_all(&self.readers)
+                .await;
+        rows.map_err(|e| self.error(READING, e))?.iter().map(|row| self.record(row)).collect()
+    }
+
+    fn record(&self, row: &SqliteRow) -> Result<JournalRecord, StoreError> {
+        let seq: i64 = row.get(0);
+        let entry = serde_json::from_str(row.get(2))
+            .map_err(|e| self.fault(READING, StoreProblem::BrokenAt(seq), Some(sqlx::Error::Decode(e.into()))))?;
+        Ok(JournalRecord { seq, at: Time::from_millis(row.get(1)), entry })
+    }
+
+    /// Follows the chain from the first record to the last, as they are at one instant. The error names the
+    /// first record that does not fit.
     pub async fn verify(&self) -> Result<Whole, StoreError> {
         let doing = "verifying the journal";
         let broken = |seq| self.fault(doing, StoreProblem::BrokenAt(seq), None);
         let error = |e| self.error(doing, e);
         let mut whole = Whole { records: 0, head: String::new() };
         let mut last = 0i64;
+        // One snapshot for all: a record that is appended meanwhile is missing in every part of it alike.
+        let mut tx = self.readers.begin().await.map_err(error)?;
         loop {
             let rows = sqlx::query(
-                "SELECT seq, at_ms, fence, kind, body, hash FROM journal WHERE seq > $1 ORDER BY seq LIMIT 1000",
+                "SELECT seq, at_ms, fence, kind, decision, body, hash FROM journal WHERE seq > $1
+                 ORDER BY seq LIMIT $2",
             )
             .bind(last)
-            .fetch_all(&self.pool)
+            .bind(PAGE)
+            .fetch_all(&mut *tx)
             .await
             .map_err(error)?;
             if rows.is_empty() {
                 break;
             }
             for row in rows {
-                let seq: i64 = row.try_get(0).map_err(error)?;
-                let (kind, body): (&str, &str) = (row.try_get(3).map_err(error)?, row.try_get(4).map_err(error)?);
-                let (at, fence) = (row.try_get(1).map_err(error)?, row.try_get(2).map_err(error)?);
-                let hash = link(&whole.head, seq, at, fence, kind, body);
-                if seq != last + 1 || hash != row.try_get::<&str, _>(5).map_err(error)? {
+                let raw = Raw {
+                    seq: row.try_get(0).map_err(error)?,
+                    at_ms: row.try_get(1).map_err(error)?,
+                    fence: row.try_get(2).map_err(error)?,
+                    kind: row.try_get(3).map_err(error)?,
+                    decision: row.try_get(4).map_err(error)?,
+                    body: row.try_get(5).map_err(error)?,
+                };
+                let hash = raw.link(&whole.head);
+                if raw.seq != last + 1 || hash != row.try_get::<&str, _>(6).map_err(error)? {
                     return Err(broken(last + 1));
                 }
                 whole = Whole { records: whole.records + 1, head: hash };
-                last = seq;
+                last += 1;
             }
         }
         let kept: Option<(i64, String)> = sqlx::query_as("SELECT seq, hash FROM journal_head WHERE id = 1")
-            .fetch_optional(&self.pool)
+            .fetch_optional(&mut *tx)
             .await
             .map_err(error)?;
         match kept {
@@ -140,27 +208,36 @@ impl Store {
             Some(_) | None => Err(broken(last + 1)),
         }
     }
+}
 
-    /// Chains the records of the first version, which had no chain.
-    pub(super) async fn chain_old_records(&self) -> Result<(), sqlx::Error> {
-        let mut tx = self.pool.begin_with("BEGIN IMMEDIATE").await?;
-        let (heads,): (i64,) = sqlx::query_as("SELECT COUNT(*) FROM journal_head").fetch_one(&mut *tx).await?;
-        let (chained,): (i64,) =
-            sqlx::query_as("SELECT COUNT(*) FROM journal WHERE hash <> ''").fetch_one(&mut *tx).await?;
-        if heads > 0 || chained > 0 {
-            return Ok(());
+const READING: &str = "reading the journal";
+
+/// A part of the journal, of which one page is in memory.
+pub struct JournalPages {
+    store: Store,
+    page: VecDeque<JournalRecord>,
+    after: i64,
+    last: i64,
+}
+
+impl JournalPages {
+    /// The next record, if it was written by `until`.
+    pub async fn next_by(&mut self, until: Time) -> Result<Option<JournalRecord>, StoreError> {
+        if self.page.is_empty() && self.after < self.last {
+            let rows =
+                sqlx::query("SELECT seq, at_ms, body FROM journal WHERE seq > $1 AND seq <= $2 ORDER BY seq LIMIT $3")
+                    .bind(self.after)
+                    .bind(self.last)
+                    .bind(PAGE)
+                    .fetch_all(&self.store.readers)
+                    .await
+                    .map_err(|e| self.store.error(READING, e))?;
+            for row in &rows {
+                self.page.push_back(self.store.record(row)?);
+            }
+            self.after = self.page.back().map_or(self.last, |r| r.seq);
         }
-        let rows = sqlx::query("SELECT seq, at_ms, kind, body FROM journal ORDER BY seq").fetch_all(&mut *tx).await?;
-        let (mut seq, mut hash) = (0, String::new());
-        for row in rows {
-            seq = row.get(0);
-            hash = link(&hash, seq, row.get(1), 0, row.get(2), row.get(3));
-            sqlx::query("UPDATE journal SET hash = $1 WHERE seq = $2").bind(&hash).bind(seq).execute(&mut *tx).await?;
-        }
-        if seq > 0 {
-            set_head(&mut tx, seq, &hash).await?;
-        }
-        tx.commit().await
+        Ok(self.page.pop_front_if(|r| r.at <= until))
     }
 }
 

@@ -74,10 +74,10 @@ impl Store {
     /// A full disk makes SQLite end a transaction by itself, of which its connection here does not know: it
     /// takes the next one for a nested one, and is replaced.
     async fn transaction(&self, begin: &'static str) -> Result<Transaction<'static, Sqlite>, sqlx::Error> {
-        match self.pool.begin_with(begin).await {
+        match self.writer.begin_with(begin).await {
             Err(sqlx::Error::InvalidSavePointStatement) => {
-                self.pool.acquire().await?.close().await?;
-                self.pool.begin_with(begin).await
+                self.writer.acquire().await?.close().await?;
+                self.writer.begin_with(begin).await
             }
             begun => begun,
         }
@@ -97,7 +97,7 @@ impl Store {
         let run = async {
             let mut tx = self.transaction("BEGIN IMMEDIATE").await?;
             let row: Option<(String, i64, i64)> =
-                sqlx::query_as("SELECT holder, fence, until_ms FROM lease WHERE id = 1")
+                sqlx::query_as("SELECT holder, fence, expires_ms FROM lease WHERE id = 1")
                     .fetch_optional(&mut *tx)
                     .await?;
             let last = match row {
@@ -109,8 +109,8 @@ impl Store {
             };
             let until = now + LEASE;
             sqlx::query(
-                "INSERT INTO lease (id, holder, fence, until_ms) VALUES (1, $1, $2, $3)
-                 ON CONFLICT (id) DO UPDATE SET holder = excluded.holder, fence = excluded.fence, until_ms = excluded.until_ms",
+                "INSERT INTO lease (id, holder, fence, expires_ms) VALUES (1, $1, $2, $3)
+                 ON CONFLICT (id) DO UPDATE SET holder = excluded.holder, fence = excluded.fence, expires_ms = excluded.expires_ms",
             )
             .bind(holder)
             .bind(last + 1)
@@ -128,10 +128,10 @@ impl Store {
     /// Prolongs the lease. `None` if it is no longer ours.
     pub async fn renew(&self, now: Time) -> Result<Option<Time>, StoreError> {
         let until = now + LEASE;
-        let done = sqlx::query("UPDATE lease SET until_ms = $1 WHERE id = 1 AND fence = $2")
+        let done = sqlx::query("UPDATE lease SET expires_ms = $1 WHERE id = 1 AND fence = $2")
             .bind(until.as_millis())
             .bind(self.fence())
-            .execute(&self.pool)
+            .execute(&self.writer)
             .await
             .map_err(|e| self.error("renewing the lease", e))?;
         if done.rows_affected() == 0 {
@@ -145,9 +145,9 @@ impl Store {
     /// Gives the lease back, so that the next holder need not wait.
     pub async fn release(&self) -> Result<(), StoreError> {
         self.lease_until.store(0, Ordering::Release);
-        sqlx::query("UPDATE lease SET until_ms = 0 WHERE id = 1 AND fence = $1")
+        sqlx::query("UPDATE lease SET expires_ms = 0 WHERE id = 1 AND fence = $1")
             .bind(self.fence())
-            .execute(&self.pool)
+            .execute(&self.writer)
             .await
             .map_err(|e| self.error("giving the lease back", e))?;
         self.lock.lock().unwrap_or_else(PoisonError::into_inner).take();

@@ -10,10 +10,14 @@
 //! * [`probe`]: test calls and messages, noted before they are made;
 //! * [`lease`]: who may act. Every write carries its fence, and a deposed holder's is refused.
 //!
+//! One connection writes. A few others only read, each statement from a snapshot of its own, so that a long
+//! question never stands in the way of a write, nor a slow write in the way of a question. Long tables are read
+//! in pages along their key.
+//!
 //! A database that several machines share would take the place of the file without a change elsewhere:
 //! [`Store`]'s methods are its whole interface, none hands out a connection or a transaction, the lease is
 //! a row with a fence that every write checks in its own transaction, and each table has a key that orders
-//! it. What would differ is in [`Store::open`] (the pool, and `quick_check`), in `BEGIN IMMEDIATE`
+//! it. What would differ is in [`Store::open`] (the pools, and `quick_check`), in `BEGIN IMMEDIATE`
 //! (there `SELECT … FOR UPDATE` of the lease's row), and in [`lease`], whose lock on a file only says
 //! sooner what the lease's time says anyway.
 //!
@@ -34,12 +38,23 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 pub use journal::{JournalRecord, Whole};
+use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use tokio::sync::{Mutex as Turn, MutexGuard};
+
+use crate::clock::Clock;
+
+/// The tables. There is one version of them.
+static SCHEMA: Migrator = sqlx::migrate!("src/store/migrations");
 
 /// An open state file. Cheap to clone.
 #[derive(Clone)]
 pub struct Store {
-    pool: SqlitePool,
+    /// One connection: the agent is the only writer and writes little.
+    writer: SqlitePool,
+    /// For whatever only reads: it waits for no write, and no write waits for it.
+    readers: SqlitePool,
+    commits: CommitCost,
     path: PathBuf,
     /// Of the lease under which we write; 0 without one.
     fence: Arc<AtomicI64>,
@@ -47,6 +62,40 @@ pub struct Store {
     lease_until: Arc<AtomicI64>,
     /// Held while we lead.
     lock: Arc<Mutex<Option<File>>>,
+}
+
+/// How long the journal takes to commit, on a clock that does not see the disk work.
+///
+/// In virtual time a commit is over in the instant in which it began, so an order of events that only a slow disk
+/// brings about would never be met. With a cost, commits take turns as they do on one disk, each is durable when
+/// its turn begins, and whoever asked for it hears so when the turn is over.
+#[derive(Clone)]
+pub struct CommitCost {
+    clock: Clock,
+    each: Duration,
+    turn: Arc<Turn<()>>,
+}
+
+impl CommitCost {
+    pub fn new(clock: Clock, each: Duration) -> CommitCost {
+        CommitCost { clock, each, turn: Arc::default() }
+    }
+
+    /// What the disk takes and nothing more.
+    pub fn none() -> CommitCost {
+        CommitCost::new(Clock::system(), Duration::ZERO)
+    }
+
+    /// Waits for the commits before this one; `None` where commits cost nothing.
+    async fn begin(&self) -> Option<MutexGuard<'_, ()>> {
+        if self.each.is_zero() { None } else { self.clock.wait(None, self.turn.lock()).await }
+    }
+
+    async fn pay(&self, turn: Option<MutexGuard<'_, ()>>) {
+        if turn.is_some() {
+            self.clock.sleep(self.each).await;
+        }
+    }
 }
 
 /// What the state file could not do, and what to do about it.
@@ -75,8 +124,8 @@ pub enum StoreProblem {
     BrokenAt(i64),
     #[error("another agent has taken over")]
     LeaseLost,
-    #[error("the state file is a newer Ringback's")]
-    Newer,
+    #[error("the state file was written by another version of Ringback")]
+    OtherVersion,
     #[error("the state file is not Ringback's")]
     NotOurs,
     #[error("the state file cannot be opened")]
@@ -98,7 +147,10 @@ impl StoreProblem {
                 "restore it from a backup, or move it away: the agent then starts without memory, and what it swapped \
                  before must be restored by hand"
             }
-            StoreProblem::Newer => "start the newer version, or name another file in agent.state",
+            StoreProblem::OtherVersion => {
+                "start the version that wrote it; or restore with it what is still swapped, and then name another file \
+                 in agent.state"
+            }
             StoreProblem::NotOurs => "name another file in agent.state",
             StoreProblem::CannotOpen => "check that the folder exists and may be entered",
             StoreProblem::Io => "check the disk and the file system",
@@ -111,8 +163,9 @@ impl StoreProblem {
         if let sqlx::Error::Database(e) = e {
             code = e.code().and_then(|c| c.parse::<i32>().ok());
         } else if let sqlx::Error::Migrate(e) = e {
-            let is_newer = matches!(**e, sqlx::migrate::MigrateError::VersionMissing(_));
-            return if is_newer { StoreProblem::Newer } else { StoreProblem::NotOurs };
+            use sqlx::migrate::MigrateError::{VersionMismatch, VersionMissing};
+            let is_other = matches!(**e, VersionMissing(_) | VersionMismatch(_));
+            return if is_other { StoreProblem::OtherVersion } else { StoreProblem::NotOurs };
         } else if let sqlx::Error::Io(e) = e {
             return if e.kind() == std::io::ErrorKind::StorageFull { StoreProblem::Full } else { StoreProblem::Io };
         }
@@ -137,10 +190,17 @@ const BUSY_TIMEOUT: Duration = Duration::from_millis(500);
 /// Rows in one INSERT: with four values each, far below SQLite's 32,766 and PostgreSQL's 65,535.
 const ROWS_PER_INSERT: usize = 1000;
 
+/// Connections that read: one for a long question, one for the short ones beside it.
+const READERS: u32 = 2;
+
 impl Store {
-    /// Opens the file at `path`, making it if needed, checks that it is whole and brings its
-    /// tables up to date.
+    /// Opens the file at `path`, making it if needed, and checks that it is whole and its tables are ours.
     pub async fn open(path: &Path) -> Result<Store, StoreError> {
+        Store::open_with(path, CommitCost::none()).await
+    }
+
+    /// The same, with a journal whose commits take time on a clock.
+    pub async fn open_with(path: &Path, commits: CommitCost) -> Result<Store, StoreError> {
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)
@@ -148,28 +208,71 @@ impl Store {
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(BUSY_TIMEOUT)
             .foreign_keys(true);
-        // One connection: the agent is the only writer and writes little, and so never waits for itself.
-        let pool = SqlitePoolOptions::new().max_connections(1).connect_lazy_with(options);
-        let store = Store {
-            pool,
-            path: path.to_owned(),
-            fence: Arc::default(),
-            lease_until: Arc::default(),
-            lock: Arc::default(),
-        };
-        let check: String = sqlx::query_scalar("PRAGMA quick_check(1)")
-            .fetch_one(&store.pool)
-            .await
-            .map_err(|e| store.error("opening the state file", e))?;
-        if check != "ok" {
-            return Err(store.fault("opening the state file", StoreProblem::Damaged, None));
+        let writer = SqlitePoolOptions::new().max_connections(1).connect_lazy_with(options);
+        let store = Store::of(path, writer, Store::readers(path), commits);
+        store.check(&store.writer).await?;
+        let doing = "preparing the state file";
+        // An agent may have been stopped between making the list of versions and the tables themselves.
+        let tables: i64 = sqlx::query_scalar(
+            "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name <> '_sqlx_migrations'",
+        )
+        .fetch_one(&store.writer)
+        .await
+        .map_err(|e| store.error(doing, e))?;
+        if tables > 0 {
+            return store.check_schema(&store.writer).await.map(|()| store);
         }
-        sqlx::migrate!("src/store/migrations")
-            .run(&store.pool)
-            .await
-            .map_err(|e| store.error("preparing the state file", e.into()))?;
-        store.chain_old_records().await.map_err(|e| store.error("preparing the state file", e))?;
+        SCHEMA.run(&store.writer).await.map_err(|e| store.error(doing, e.into()))?;
         Ok(store)
+    }
+
+    /// Opens a file that is there to read it, beside an agent or without one. Nothing can be written.
+    pub async fn open_read_only(path: &Path) -> Result<Store, StoreError> {
+        let readers = Store::readers(path);
+        let store = Store::of(path, readers.clone(), readers, CommitCost::none());
+        store.check(&store.readers).await?;
+        store.check_schema(&store.readers).await?;
+        Ok(store)
+    }
+
+    fn readers(path: &Path) -> SqlitePool {
+        let options = SqliteConnectOptions::new().filename(path).read_only(true).busy_timeout(BUSY_TIMEOUT);
+        SqlitePoolOptions::new().max_connections(READERS).connect_lazy_with(options)
+    }
+
+    fn of(path: &Path, writer: SqlitePool, readers: SqlitePool, commits: CommitCost) -> Store {
+        let path = path.to_owned();
+        let (fence, lease_until, lock) = (Arc::default(), Arc::default(), Arc::default());
+        Store { writer, readers, commits, path, fence, lease_until, lock }
+    }
+
+    async fn check(&self, pool: &SqlitePool) -> Result<(), StoreError> {
+        let doing = "opening the state file";
+        let check: String =
+            sqlx::query_scalar("PRAGMA quick_check(1)").fetch_one(pool).await.map_err(|e| self.error(doing, e))?;
+        if check == "ok" { Ok(()) } else { Err(self.fault(doing, StoreProblem::Damaged, None)) }
+    }
+
+    /// The tables are those of this version, to the letter.
+    async fn check_schema(&self, pool: &SqlitePool) -> Result<(), StoreError> {
+        let doing = "opening the state file";
+        let ledger: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM sqlite_master WHERE name = '_sqlx_migrations'")
+            .fetch_one(pool)
+            .await
+            .map_err(|e| self.error(doing, e))?;
+        if ledger == 0 {
+            return Err(self.fault(doing, StoreProblem::NotOurs, None));
+        }
+        let has: Vec<(i64, Vec<u8>)> =
+            sqlx::query_as("SELECT version, checksum FROM _sqlx_migrations WHERE success ORDER BY version")
+                .fetch_all(pool)
+                .await
+                .map_err(|e| self.error(doing, e))?;
+        let ours = SCHEMA.iter().map(|m| (m.version, m.checksum.as_ref()));
+        if ours.eq(has.iter().map(|(version, checksum)| (*version, checksum.as_slice()))) {
+            return Ok(());
+        }
+        Err(self.fault(doing, StoreProblem::OtherVersion, None))
     }
 
     fn error(&self, doing: &'static str, e: sqlx::Error) -> StoreError {
@@ -183,6 +286,11 @@ impl Store {
 
     /// Writes everything out and closes the file.
     pub async fn close(&self) {
-        self.pool.close().await;
+        // The writer last: with the last connection SQLite takes the write-ahead log into the file.
+        self.readers.close().await;
+        self.writer.close().await;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -63,9 +63,9 @@ pub struct Delivery {
 
 const fn standing(s: NoticeStatus) -> &'static str {
     match s {
-        NoticeStatus::Firing => "stands",
-        NoticeStatus::Event => "once",
-        NoticeStatus::Resolved => "over",
+        NoticeStatus::Firing => "firing",
+        NoticeStatus::Event => "event",
+        NoticeStatus::Resolved => "resolved",
     }
 }
 
@@ -77,7 +77,7 @@ impl Store {
             let (mut tx, _) = self.begin(Patience::Waits).await?;
             let id: i64 = sqlx::query_scalar("SELECT COALESCE(MAX(id), 0) + 1 FROM outbox").fetch_one(&mut *tx).await?;
             let done = sqlx::query(
-                "INSERT INTO outbox (id, notifier, notice_key, kind, standing, said_ms, body, state, tries, answer)
+                "INSERT INTO outbox (id, notifier, dedup_key, kind, status, created_ms, body, delivery, attempts, response)
                  VALUES ($1, $2, $3, $4, $5, $6, $7, 'waiting', 0, '') ON CONFLICT DO NOTHING",
             )
             .bind(id)
@@ -104,13 +104,13 @@ impl Store {
         ended: Time,
         answer: &str,
     ) -> Result<(), StoreError> {
-        sqlx::query("UPDATE outbox SET state = $1, tries = $2, ended_ms = $3, answer = $4 WHERE id = $5")
+        sqlx::query("UPDATE outbox SET delivery = $1, attempts = $2, attempted_ms = $3, response = $4 WHERE id = $5")
             .bind(status.label())
             .bind(i64::from(tries))
             .bind(ended.as_millis())
             .bind(answer)
             .bind(id)
-            .execute(&self.pool)
+            .execute(&self.writer)
             .await
             .map(drop)
             .map_err(|e| self.error("writing down a delivery", e))
@@ -119,11 +119,11 @@ impl Store {
     /// Everything that was told since `since`, oldest first. A row that cannot be read is left out.
     pub async fn deliveries(&self, since: Time) -> Result<Vec<Delivery>, StoreError> {
         let rows = sqlx::query(
-            "SELECT id, notifier, state, tries, ended_ms, answer, body FROM outbox
-             WHERE said_ms >= $1 OR state = 'waiting' ORDER BY id",
+            "SELECT id, notifier, delivery, attempts, attempted_ms, response, body FROM outbox
+             WHERE created_ms >= $1 OR delivery = 'waiting' ORDER BY id",
         )
         .bind(since.as_millis())
-        .fetch_all(&self.pool)
+        .fetch_all(&self.readers)
         .await
         .map_err(|e| self.error("reading what people were told", e))?;
         let read = |row: &sqlx::sqlite::SqliteRow| {
@@ -143,9 +143,9 @@ impl Store {
 
     /// Forgets what was told before `before` and does not wait.
     pub async fn prune_outbox(&self, before: Time) -> Result<u64, StoreError> {
-        sqlx::query("DELETE FROM outbox WHERE said_ms < $1 AND state <> 'waiting'")
+        sqlx::query("DELETE FROM outbox WHERE created_ms < $1 AND delivery <> 'waiting'")
             .bind(before.as_millis())
-            .execute(&self.pool)
+            .execute(&self.writer)
             .await
             .map(|done| done.rows_affected())
             .map_err(|e| self.error("forgetting old notices", e))

@@ -37,7 +37,7 @@ impl Store {
             let (mut tx, _) = self.begin(Patience::Repeats).await?;
             let id: i64 = sqlx::query_scalar("SELECT COALESCE(MAX(id), 0) + 1 FROM probe").fetch_one(&mut *tx).await?;
             sqlx::query(
-                "INSERT INTO probe (id, began_ms, number, channel, sender, call_sid, recorded)
+                "INSERT INTO probe (id, started_ms, number, channel, sender, call_sid, has_recording)
                  VALUES ($1, $2, $3, $4, $5, '', $6)",
             )
             .bind(id)
@@ -59,7 +59,7 @@ impl Store {
         sqlx::query("UPDATE probe SET call_sid = $1 WHERE id = $2")
             .bind(call.to_string())
             .bind(id)
-            .execute(&self.pool)
+            .execute(&self.writer)
             .await
             .map(drop)
             .map_err(|e| self.error("noting a probe's call", e))
@@ -67,9 +67,9 @@ impl Store {
 
     /// No recording of this probe is left at Twilio.
     pub async fn note_deleted(&self, id: i64) -> Result<(), StoreError> {
-        sqlx::query("UPDATE probe SET recorded = 0 WHERE id = $1")
+        sqlx::query("UPDATE probe SET has_recording = 0 WHERE id = $1")
             .bind(id)
-            .execute(&self.pool)
+            .execute(&self.writer)
             .await
             .map(drop)
             .map_err(|e| self.error("noting that a recording is deleted", e))
@@ -78,10 +78,10 @@ impl Store {
     /// Probes that were begun since `since`, in their order.
     pub async fn probes(&self, since: Time) -> Result<Vec<Begun>, StoreError> {
         let rows = sqlx::query(
-            "SELECT id, began_ms, number, channel, sender, call_sid FROM probe WHERE began_ms >= $1 ORDER BY began_ms, id",
+            "SELECT id, started_ms, number, channel, sender, call_sid FROM probe WHERE started_ms >= $1 ORDER BY started_ms, id",
         )
         .bind(since.as_millis())
-        .fetch_all(&self.pool)
+        .fetch_all(&self.readers)
         .await
         .map_err(|e| self.error("reading which probes were made", e))?;
         Ok(rows.iter().filter_map(begun).collect())
@@ -90,16 +90,16 @@ impl Store {
     /// Probes of which a recording may be left at Twilio.
     pub async fn recorded(&self) -> Result<Vec<Begun>, StoreError> {
         let rows = sqlx::query(
-            "SELECT id, began_ms, number, channel, sender, call_sid FROM probe WHERE recorded = 1 ORDER BY id",
+            "SELECT id, started_ms, number, channel, sender, call_sid FROM probe WHERE has_recording = 1 ORDER BY id",
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&self.readers)
         .await
         .map_err(|e| self.error("reading which recordings are left", e))?;
         Ok(rows.iter().filter_map(begun).collect())
     }
 }
 
-/// A row of another version's is as good as none.
+/// A row that cannot be read is as good as none.
 fn begun(row: &sqlx::sqlite::SqliteRow) -> Option<Begun> {
     Some(Begun {
         id: row.get(0),

@@ -3,7 +3,9 @@
 //! Kept for days, so that a decision can be made again from it ([`crate::core::explain`]), and read
 //! at a start, so that nothing is missed or counted twice.
 
-use sqlx::{QueryBuilder, Row, Sqlite, Transaction};
+use std::collections::VecDeque;
+
+use sqlx::{QueryBuilder, Sqlite, Transaction};
 
 use super::lease::Patience;
 use super::{ROWS_PER_INSERT, Store, StoreError};
@@ -37,11 +39,13 @@ impl Store {
             let last = insert_observations(&mut tx, seen).await?;
             set_cursor(&mut tx, source.label(), polled_at.as_millis()).await?;
             if source == Source::Alerts {
-                sqlx::query("INSERT INTO alerts_read (after_seq, polled_ms) VALUES ($1, $2) ON CONFLICT DO NOTHING")
-                    .bind(last)
-                    .bind(polled_at.as_millis())
-                    .execute(&mut *tx)
-                    .await?;
+                sqlx::query(
+                    "INSERT INTO alert_watermark (after_seq, polled_ms) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+                )
+                .bind(last)
+                .bind(polled_at.as_millis())
+                .execute(&mut *tx)
+                .await?;
             }
             Ok(tx.commit().await?)
         };
@@ -66,7 +70,7 @@ impl Store {
     async fn polled(&self, source: &'static str) -> Result<Option<Time>, StoreError> {
         let ms: Option<i64> = sqlx::query_scalar("SELECT polled_ms FROM cursor WHERE source = $1")
             .bind(source)
-            .fetch_optional(&self.pool)
+            .fetch_optional(&self.readers)
             .await
             .map_err(|e| self.error("reading how far the logs were read", e))?;
         Ok(ms.map(Time::from_millis))
@@ -79,42 +83,31 @@ impl Store {
         since: Time,
         mut take: impl FnMut(Time, Observation),
     ) -> Result<usize, StoreError> {
-        let doing = "reading what was seen before";
         let mut bad = 0;
-        let mut after = 0i64;
-        loop {
-            let rows = sqlx::query(
-                "SELECT seq, seen_ms, body FROM observation WHERE seen_ms >= $1 AND seq > $2 ORDER BY seq LIMIT 10000",
-            )
-            .bind(since.as_millis())
-            .bind(after)
-            .fetch_all(&self.pool)
-            .await
-            .map_err(|e| self.error(doing, e))?;
-            let Some(last) = rows.last() else {
-                return Ok(bad);
-            };
-            after = last.get(0);
-            for row in &rows {
-                match serde_json::from_str(row.get(2)) {
-                    Ok(observation) => take(Time::from_millis(row.get(1)), observation),
-                    Err(e) => {
-                        bad += 1;
-                        tracing::warn!(seq = row.get::<i64, _>(0), error = %e, "a stored observation cannot be read");
-                    }
+        let mut pages = self.inputs(since, Time::NEVER).await?;
+        while let Some((at, input)) = pages.next_observation().await? {
+            match serde_json::from_str(&input) {
+                Ok(observation) => take(at, observation),
+                Err(error) => {
+                    bad += 1;
+                    tracing::warn!(seen_at = %at, %error, "a stored observation cannot be read");
                 }
             }
         }
+        Ok(bad)
     }
 
     /// Forgets what was seen before `before`.
     pub async fn prune(&self, before: Time) -> Result<(), StoreError> {
         let ms = before.as_millis();
         let run = async {
-            let mut tx = self.pool.begin().await?;
+            let mut tx = self.writer.begin().await?;
             let gone = sqlx::query("DELETE FROM observation WHERE seen_ms < $1").bind(ms).execute(&mut *tx).await?;
-            sqlx::query("DELETE FROM alerts_read WHERE polled_ms < $1").bind(ms).execute(&mut *tx).await?;
-            sqlx::query("DELETE FROM probe WHERE began_ms < $1 AND recorded = 0").bind(ms).execute(&mut *tx).await?;
+            sqlx::query("DELETE FROM alert_watermark WHERE polled_ms < $1").bind(ms).execute(&mut *tx).await?;
+            sqlx::query("DELETE FROM probe WHERE started_ms < $1 AND has_recording = 0")
+                .bind(ms)
+                .execute(&mut *tx)
+                .await?;
             if gone.rows_affected() > 0 {
                 set_cursor(&mut tx, KEPT, ms).await?;
             }
@@ -128,40 +121,46 @@ impl Store {
         self.polled(KEPT).await
     }
 
-    /// Hands everything that was taken in from `since` to `until` to `take`, in order.
-    pub async fn inputs(&self, since: Time, until: Time, mut take: impl FnMut(Time, Input)) -> Result<(), StoreError> {
-        let doing = "reading what was seen before";
-        let mut after = (0i64, 0i64, 0i64);
-        loop {
-            let rows = sqlx::query(
-                "SELECT seq, mark, ms, body FROM (
-                     SELECT seq, 0 AS mark, seen_ms AS ms, body FROM observation WHERE seen_ms BETWEEN $1 AND $2
-                     UNION ALL
-                     SELECT after_seq, 1, polled_ms, '' FROM alerts_read WHERE polled_ms BETWEEN $1 AND $2
-                 ) AS input
-                 WHERE (seq, mark, ms) > ($3, $4, $5) ORDER BY seq, mark, ms LIMIT 10000",
-            )
-            .bind(since.as_millis())
-            .bind(until.as_millis())
-            .bind(after.0)
-            .bind(after.1)
-            .bind(after.2)
-            .fetch_all(&self.pool)
-            .await
-            .map_err(|e| self.error(doing, e))?;
-            let Some(last) = rows.last() else {
-                return Ok(());
-            };
-            after = (last.get(0), last.get(1), last.get(2));
-            for row in &rows {
-                let at = Time::from_millis(row.get(2));
-                if row.get::<i64, _>(1) == 1 {
-                    take(at, Input::AlertsRead);
-                } else if let Ok(observation) = serde_json::from_str(row.get(3)) {
-                    take(at, Input::Seen(observation));
-                }
-            }
-        }
+    /// Everything that was taken in from `since` to `until`, in order, read page by page.
+    pub async fn inputs(&self, since: Time, until: Time) -> Result<Inputs, StoreError> {
+        let (since, until) = (since.as_millis(), until.as_millis());
+        // A span of time is looked up once; from there on the rows are read along their key.
+        let (first, last): (Option<i64>, Option<i64>) =
+            sqlx::query_as("SELECT MIN(seq), MAX(seq) FROM observation WHERE seen_ms BETWEEN $1 AND $2")
+                .bind(since)
+                .bind(until)
+                .fetch_one(&self.readers)
+                .await
+                .map_err(|e| self.error(READING, e))?;
+        let watermark: Option<i64> =
+            sqlx::query_scalar("SELECT MIN(after_seq) FROM alert_watermark WHERE polled_ms BETWEEN $1 AND $2")
+                .bind(since)
+                .bind(until)
+                .fetch_one(&self.readers)
+                .await
+                .map_err(|e| self.error(READING, e))?;
+        Ok(Inputs {
+            store: self.clone(),
+            since,
+            until,
+            observations: VecDeque::new(),
+            after: first.map_or(0, |first| first - 1),
+            last: last.unwrap_or(0),
+            watermarks: VecDeque::new(),
+            after_watermark: watermark.map(|after| (after - 1, i64::MAX)),
+        })
+    }
+
+    /// Up to when the alert log had been read, of what was noted from `since` on and before `before`.
+    pub async fn alerts_read_before(&self, since: Time, before: Time) -> Result<Option<Time>, StoreError> {
+        let ms: Option<i64> =
+            sqlx::query_scalar("SELECT MAX(polled_ms) FROM alert_watermark WHERE polled_ms >= $1 AND polled_ms < $2")
+                .bind(since.as_millis())
+                .bind(before.as_millis())
+                .fetch_one(&self.readers)
+                .await
+                .map_err(|e| self.error(READING, e))?;
+        Ok(ms.map(Time::from_millis))
     }
 
     /// Writes down what numbers point at, as known at `at`.
@@ -170,8 +169,8 @@ impl Store {
             let (mut tx, _) = self.begin(Patience::Repeats).await?;
             for (number, values) in known {
                 sqlx::query(
-                    "INSERT INTO routing (number, channel, known_ms, record) VALUES ($1, $2, $3, $4)
-                     ON CONFLICT (number, channel) DO UPDATE SET known_ms = excluded.known_ms, record = excluded.record",
+                    "INSERT INTO baseline (number, channel, recorded_ms, record) VALUES ($1, $2, $3, $4)
+                     ON CONFLICT (number, channel) DO UPDATE SET recorded_ms = excluded.recorded_ms, record = excluded.record",
                 )
                 .bind(number.to_string())
                 .bind(values.channel().to_string())
@@ -188,16 +187,102 @@ impl Store {
     /// What each number was known to point at, and since when.
     pub async fn routing(&self) -> Result<Vec<(E164, Time, RoutingValues)>, StoreError> {
         let rows: Vec<(String, String, i64, String)> =
-            sqlx::query_as("SELECT number, channel, known_ms, record FROM routing")
-                .fetch_all(&self.pool)
+            sqlx::query_as("SELECT number, channel, recorded_ms, record FROM baseline")
+                .fetch_all(&self.readers)
                 .await
                 .map_err(|e| self.error("reading what our numbers pointed at", e))?;
         let read = |(number, channel, ms, record): (String, String, i64, String)| {
             let values = RoutingValues::read(&record, channel.parse().ok()?).ok()?;
             Some((number.parse().ok()?, Time::from_millis(ms), values))
         };
-        // A row of another version's is as good as none.
+        // A row that cannot be read is as good as none.
         Ok(rows.into_iter().filter_map(read).collect())
+    }
+}
+
+const READING: &str = "reading what was seen before";
+
+/// Rows that are read at a time.
+const PAGE: i64 = 2000;
+
+/// What an agent took in within a span of time, of which one page is in memory.
+pub struct Inputs {
+    store: Store,
+    since: i64,
+    until: i64,
+    /// Place, instant and body of each.
+    observations: VecDeque<(i64, i64, String)>,
+    after: i64,
+    last: i64,
+    /// The place after which the alert log had been read, and up to when.
+    watermarks: VecDeque<(i64, i64)>,
+    /// `None` once all were read.
+    after_watermark: Option<(i64, i64)>,
+}
+
+impl Inputs {
+    /// The next one. What cannot be read any more is left out.
+    pub async fn next(&mut self) -> Result<Option<(Time, Input)>, StoreError> {
+        loop {
+            self.fill_observations().await?;
+            self.fill_watermarks().await?;
+            let seen = self.observations.front().map(|(seq, ..)| *seq);
+            let read = self.watermarks.front().map(|(after, _)| *after);
+            if read.is_some_and(|after| seen.is_none_or(|seq| after < seq)) {
+                let polled = self.watermarks.pop_front();
+                return Ok(polled.map(|(_, ms)| (Time::from_millis(ms), Input::AlertsRead)));
+            }
+            let Some((_, ms, body)) = self.observations.pop_front() else { return Ok(None) };
+            if let Ok(observation) = serde_json::from_str(&body) {
+                return Ok(Some((Time::from_millis(ms), Input::Seen(observation))));
+            }
+        }
+    }
+
+    /// The next observation as it is stored, whatever else there is.
+    async fn next_observation(&mut self) -> Result<Option<(Time, String)>, StoreError> {
+        self.fill_observations().await?;
+        Ok(self.observations.pop_front().map(|(_, ms, body)| (Time::from_millis(ms), body)))
+    }
+
+    async fn fill_observations(&mut self) -> Result<(), StoreError> {
+        while self.observations.is_empty() && self.after < self.last {
+            let rows: Vec<(i64, i64, String)> = sqlx::query_as(
+                "SELECT seq, seen_ms, body FROM observation WHERE seq > $1 AND seq <= $2 ORDER BY seq LIMIT $3",
+            )
+            .bind(self.after)
+            .bind(self.last)
+            .bind(PAGE)
+            .fetch_all(&self.store.readers)
+            .await
+            .map_err(|e| self.store.error(READING, e))?;
+            self.after = rows.last().map_or(self.last, |(seq, ..)| *seq);
+            // Neighbours by place may lie outside of the span by a few seconds.
+            let span = self.since..=self.until;
+            self.observations.extend(rows.into_iter().filter(|(_, ms, _)| span.contains(ms)));
+        }
+        Ok(())
+    }
+
+    async fn fill_watermarks(&mut self) -> Result<(), StoreError> {
+        while let Some((after, ms)) = self.after_watermark.filter(|_| self.watermarks.is_empty()) {
+            let rows: Vec<(i64, i64)> = sqlx::query_as(
+                "SELECT after_seq, polled_ms FROM alert_watermark
+                 WHERE (after_seq, polled_ms) > ($1, $2) ORDER BY after_seq, polled_ms LIMIT $3",
+            )
+            .bind(after)
+            .bind(ms)
+            .bind(PAGE)
+            .fetch_all(&self.store.readers)
+            .await
+            .map_err(|e| self.store.error(READING, e))?;
+            let last = rows.last().copied();
+            // They rise together: past the span there is nothing more of it.
+            self.after_watermark = last.filter(|(_, ms)| *ms <= self.until);
+            let span = self.since..=self.until;
+            self.watermarks.extend(rows.into_iter().filter(|(_, ms)| span.contains(ms)));
+        }
+        Ok(())
     }
 }
 

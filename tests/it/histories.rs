@@ -206,6 +206,7 @@ async fn check(w: &World) {
             | Entry::Result { .. }
             | Entry::Phase { .. }
             | Entry::Drift { .. }
+            | Entry::Ported { .. }
             | Entry::Started { .. }
             | Entry::Fallback { .. } => {}
         }

@@ -19,6 +19,7 @@ mod kill_run;
 mod layers;
 mod metrics;
 mod notices;
+mod orders;
 mod polling;
 mod prism;
 mod privacy;

@@ -4,6 +4,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ringback::core::model::decision::DecisionId;
+use ringback::core::model::id::Channel;
+use ringback::core::model::time::Time;
+use ringback::store::{CommitCost, Store};
 use serde_json::json;
 use sqlx::Connection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
@@ -126,7 +130,7 @@ fn a_read_only_file_is_named_with_its_cure() {
 }
 
 #[test]
-fn a_truncated_file_and_a_newer_one_refuse_the_start_and_say_the_cure() {
+fn a_truncated_file_and_another_versions_refuse_the_start_and_say_the_cure() {
     play(DAY, async |w| {
         with_token(w);
         let agent = w.start().await.unwrap();
@@ -152,15 +156,91 @@ fn a_truncated_file_and_a_newer_one_refuse_the_start_and_say_the_cure() {
         let mut db = open(w).await;
         sqlx::query(
             "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
-             VALUES (9999, 'of tomorrow', 1, x'00', 0)",
+             VALUES (9999, 'of another version', 1, x'00', 0)",
         )
         .execute(&mut db)
         .await
         .unwrap();
         db.close().await.unwrap();
         let said = refused(w).await;
-        assert!(said.contains("is a newer Ringback's") && said.contains("start the newer version"), "{said}");
+        let is_told =
+            said.contains("was written by another version") && said.contains("start the version that wrote it");
+        assert!(is_told, "{said}");
         assert_eq!(writes(w), before, "none of them wrote");
         w.clock.sleep(Duration::from_secs(1)).await;
+    });
+}
+
+/// Commits that take time, as on a slow disk, in a time that the disk does not move.
+#[test]
+fn commits_can_take_time_and_take_turns() {
+    play(DAY, async |w| {
+        let cost = Duration::from_millis(40);
+        let path = w.folder.path().join("slow.db");
+        let store = Store::open_with(&path, CommitCost::new(w.clock.clone(), cost)).await.unwrap();
+        store.lead("a test", w.now()).await.unwrap();
+        let began = w.now();
+        let mut tasks = tokio::task::JoinSet::new();
+        for i in 0..3 {
+            let (store, clock) = (store.clone(), w.clock.clone());
+            w.clock.spawn(&mut tasks, async move {
+                store.append(clock.now(), &[phase(i)]).await.unwrap();
+                (i, clock.now())
+            });
+        }
+        let mut heard: Vec<(u8, Time)> = Vec::new();
+        while let Some(done) = w.clock.wait(None, tasks.join_next()).await.unwrap() {
+            heard.push(done.unwrap());
+        }
+        heard.sort_unstable();
+        let turns: Vec<u128> = heard.iter().map(|(_, at)| at.since(began).as_millis()).collect();
+        assert_eq!(turns, [40, 80, 120], "each waits for those before it, and for its own");
+        let kept: Vec<_> = store.journal().await.unwrap().into_iter().map(|r| r.entry).collect();
+        assert_eq!(kept, [phase(0), phase(1), phase(2)], "in the order in which they took turns");
+    });
+}
+
+fn phase(i: u8) -> ringback::core::rollback::entry::Entry {
+    let (channel, number) = (Channel::Voice, support()[usize::from(i)]);
+    ringback::core::rollback::entry::Entry::Phase {
+        channel,
+        number,
+        phase: ringback::core::model::decision::Phase::Active,
+    }
+}
+
+/// An agent whose commits take 50 ms each rolls back, and what it wrote has the order of what it did.
+#[test]
+fn an_agent_with_slow_commits_does_the_same() {
+    play(DAY, async |w| {
+        with_token(w);
+        let mut config = w.config().unwrap();
+        config.agent.commit_cost = Duration::from_millis(50);
+        let agent = w.start_with(&config).await.unwrap();
+        w.pass(60).await;
+        let before = w.now();
+        // Time has to pass while we wait for the answer.
+        let (status, said) = w.clock.wait(None, agent.post("rollback", drill())).await.unwrap();
+        assert_eq!(status, 200, "{said}");
+        assert!(w.now().since(before) >= Duration::from_millis(50), "the answer comes with the commit");
+        w.pass(60).await;
+        assert!(support().iter().all(|n| url(w, *n) == BIN));
+        assert_eq!(without_record(w).await, Vec::<String>::new());
+        let order = agent.agent.memory.order(DecisionId(1)).await.unwrap().unwrap();
+        assert!(order.is_over && order.ended.len() == 3, "{order:?}");
+        agent.stop().await;
+        let agent = w.start_with(&config).await.unwrap();
+        assert!(support().iter().all(|n| agent.saga(*n) == "read_back"));
+        agent.stop().await;
+    });
+}
+
+/// Whoever only reads, beside an agent or without one, changes nothing: not even a file that is not there.
+#[test]
+fn reading_makes_no_file() {
+    play(DAY, async |w| {
+        let path = w.folder.path().join("nothing.db");
+        assert!(Store::open_read_only(&path).await.is_err());
+        assert!(!path.exists());
     });
 }

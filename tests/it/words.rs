@@ -15,7 +15,7 @@ use crate::hands::{support, url, with_token, writes};
 use crate::world::{BIN, Folder, Running, World, play};
 
 /// Runs the program while the world goes on. Gives its exit code and what it said.
-async fn ringback(w: &World, agent: &Running, words: &[&str]) -> (i32, String) {
+pub async fn ringback(w: &World, agent: &Running, words: &[&str]) -> (i32, String) {
     let listen = agent.url.trim_start_matches("http://");
     let text = w.config_text().replace("listen = \"127.0.0.1:0\"", &format!("listen = \"{listen}\""));
     let config = w.folder.path().join("ringback.toml");
@@ -179,7 +179,7 @@ fn who_stands_by_answers_and_says_who_leads() {
         let (standby, leader) = watch::channel(None);
         let mut tasks = JoinSet::new();
         clock.spawn(&mut tasks, async move { Agent::start_as(Role::Watch, &config, &own, &standby).await });
-        let front = ringback::admin::standby::SwappableRouter::new(ringback::admin::standby::router(leader));
+        let front = ringback::admin::standby::SwappableRouter::new(ringback::admin::standby::router(leader, None));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         let mut server = JoinSet::new();

@@ -62,6 +62,7 @@ impl Controller {
             | Entry::Phase { .. }
             | Entry::Hold(_)
             | Entry::Release { .. }
+            | Entry::Ported { .. }
             | Entry::Drift { .. }
             | Entry::Started { .. }
             | Entry::Fallback { .. } => {}

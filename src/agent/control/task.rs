@@ -6,11 +6,11 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::Controller;
 use super::journal::AppendRequest;
+use super::{Controller, Refusal};
 use crate::agent::probe::{ProbeRequest, Probed};
 use crate::agent::publish::status::Status;
 use crate::agent::{Batch, ControlMessage, Shared};
@@ -18,6 +18,7 @@ use crate::core::control::Control;
 use crate::core::detect::engine::{Engine, EngineEvent, PhaseChange};
 use crate::core::model::decision::{Action, Decision, Phase};
 use crate::core::model::id::Channel;
+use crate::core::model::order::Author;
 use crate::core::model::roster::NumberIx;
 use crate::core::model::source::{Source, needed};
 use crate::core::model::time::Time;
@@ -104,7 +105,10 @@ impl ControlTask {
             ControlMessage::Drifted(drifted) => self.controller.drifted(now, drifted).await,
             ControlMessage::Fallback(looked) => self.controller.fallback(now, looked).await,
             ControlMessage::Probed(probed) => self.probed(now, &probed).await,
-            ControlMessage::Ported { numbers, reply } => self.ported(&numbers, reply),
+            ControlMessage::Ported { numbers, by, reply } => {
+                // Whoever asked may have gone away.
+                let _ = reply.send(self.ported(&numbers, by).await);
+            }
             ControlMessage::Word { word, is_meant, reply } => {
                 let answer = self.controller.word(now, word, is_meant).await;
                 // Whoever asked may have gone away.
@@ -146,13 +150,12 @@ impl ControlTask {
         }
     }
 
-    fn ported(&mut self, numbers: &[NumberIx], reply: oneshot::Sender<usize>) {
-        let waiting = |engine: &Engine| engine.waiting(numbers);
-        let before = waiting(self.engine());
-        let now = self.shared.clock.now();
-        self.engine_mut().ported(now, numbers);
-        // Whoever asked may have gone away.
-        let _ = reply.send(before - waiting(self.engine()));
+    /// Gives how many channels were waiting. What is not in the journal has no effect.
+    async fn ported(&mut self, numbers: &[NumberIx], by: Author) -> Result<usize, Refusal> {
+        let e164 = numbers.iter().map(|n| self.shared.roster.number(*n).e164).collect();
+        let waiting = self.engine().waiting(numbers);
+        self.controller.commit(vec![Entry::Ported { numbers: e164, by }]).await.map_err(Refusal::Store)?;
+        Ok(waiting - self.engine().waiting(numbers))
     }
 
     async fn tick(&mut self) {

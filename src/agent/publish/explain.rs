@@ -8,12 +8,13 @@
 use std::sync::Arc;
 
 use serde::Serialize;
+use tokio_util::sync::CancellationToken;
 use utoipa::ToSchema;
 
+use super::status::OrderStatus;
 use crate::agent::poll;
-use crate::core::control::{Contradiction, Control, Recovery};
+use crate::core::control::{Control, Recovery};
 use crate::core::detect::engine::{Engine, EngineSettings};
-use crate::core::detect::observation::Observation;
 use crate::core::detect::rules::Rules;
 use crate::core::explain::{Recomputation, Recomputed};
 use crate::core::model::decision::{Action, Decision, DecisionId};
@@ -23,7 +24,7 @@ use crate::core::notice::incidents::Incidents;
 use crate::core::notice::make::{Addresses, NoticeBuilder};
 use crate::core::rollback::entry::Entry;
 use crate::core::rollback::orders;
-use crate::core::rollback::orders::Orders;
+use crate::core::rollback::orders::{OrderState, Orders};
 use crate::store::seen::Input;
 use crate::store::{JournalRecord, Store, StoreError};
 
@@ -71,6 +72,8 @@ pub struct DecisionHistory {
     settings: Arc<EngineSettings>,
     rollback: orders::RollbackSettings,
     overlap: std::time::Duration,
+    /// Whose question is answered.
+    turn: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl DecisionHistory {
@@ -82,47 +85,75 @@ impl DecisionHistory {
             settings: Arc::new(config.engine.clone()),
             rollback: config.rollback.clone(),
             overlap: config.poll.overlap,
+            turn: Arc::default(),
         }
     }
 
     /// The latest decisions and orders, newest first.
     pub async fn latest(&self, count: usize) -> Result<Vec<RecordedEntry>, StoreError> {
-        let all = self.store.journal().await?.into_iter().rev();
-        let wanted = all.filter(|r| matches!(r.entry, Entry::Decision(_) | Entry::Order(_)));
-        Ok(wanted.take(count).map(|r| RecordedEntry { at: r.at, entry: r.entry }).collect())
+        let mut all = self.store.latest("decision", i64::MAX, count).await?;
+        all.extend(self.store.latest("order", i64::MAX, count).await?);
+        all.sort_unstable_by_key(|r| std::cmp::Reverse(r.seq));
+        Ok(all.into_iter().take(count).map(|r| RecordedEntry { at: r.at, entry: r.entry }).collect())
+    }
+
+    /// How far an order has come, by the journal; `None` if there never was one of this id.
+    pub async fn order(&self, id: DecisionId) -> Result<Option<OrderStatus>, StoreError> {
+        let entries = self.store.journal_of(id).await?;
+        Ok(OrderState::of(entries.iter().map(|r| (r.at, &r.entry))).as_ref().map(OrderStatus::of))
     }
 
     /// All about one decision; `None` if there is none of this id.
+    ///
+    /// Much is read and computed for it. It is done beside the agent's tasks, on a thread where it blocks none of
+    /// them, one question at a time, and ends when nobody waits for the answer any more.
     pub async fn explain(&self, id: DecisionId) -> Result<Option<Explanation>, StoreError> {
+        let _turn = self.turn.lock().await;
+        let gone = CancellationToken::new();
+        let _asked = gone.clone().drop_guard();
+        let (memory, runtime) = (self.clone(), tokio::runtime::Handle::current());
+        let task = move || {
+            runtime.block_on(async {
+                tokio::select! {
+                    biased;
+                    () = gone.cancelled() => Ok(None),
+                    found = memory.explain_here(id) => found,
+                }
+            })
+        };
+        match tokio::task::spawn_blocking(task).await {
+            Ok(found) => found,
+            Err(broken) => std::panic::resume_unwind(broken.into_panic()),
+        }
+    }
+
+    async fn explain_here(&self, id: DecisionId) -> Result<Option<Explanation>, StoreError> {
         self.store.verify().await?;
-        let journal = self.store.journal().await?;
-        let entries: Vec<RecordedEntry> = journal
-            .iter()
-            .filter(|r| r.entry.decision() == Some(id))
-            .map(|r| RecordedEntry { at: r.at, entry: r.entry.clone() })
-            .collect();
+        let entries = self.store.journal_of(id).await?;
         if entries.is_empty() {
             return Ok(None);
         }
-        let decided = journal.iter().position(|r| matches!(&r.entry, Entry::Decision(d) if d.id == id));
-        let (recomputed, rules) = match decided.map(|i| (&journal[..i], &journal[i].entry)) {
-            Some((before, Entry::Decision(decision))) => {
-                let (recomputed, rules) = self.again(before, decision).await?;
+        let decided = entries
+            .iter()
+            .find_map(|r| if let Entry::Decision(decision) = &r.entry { Some((r.seq, decision)) } else { None });
+        let (recomputed, rules) = match decided {
+            Some((seq, decision)) => {
+                let (recomputed, rules) = self.again(seq, decision).await?;
                 (Some(recomputed), Some(rules))
             }
-            Some(_) | None => (None, None),
+            None => (None, None),
         };
+        let entries = entries.into_iter().map(|r| RecordedEntry { at: r.at, entry: r.entry }).collect();
         Ok(Some(Explanation { id: id.to_string(), entries, recomputed, rules }))
     }
 
-    /// Makes a decision once more. `before`: the journal as it was then.
-    async fn again(&self, before: &[JournalRecord], decision: &Decision) -> Result<(Recomputed, InForce), StoreError> {
+    /// Makes a decision once more. `seq`: its place in the journal.
+    async fn again(&self, seq: i64, decision: &Decision) -> Result<(Recomputed, InForce), StoreError> {
         let now = Rules::of(&self.roster, &self.settings);
-        let is_start = |r: &&JournalRecord| matches!(r.entry, Entry::Started { .. });
-        let rules_then = before.iter().rev().find_map(|r| r.entry.rules()).cloned();
-        let started = before.iter().rev().find(is_start);
-        let Some((then, started)) = rules_then.zip(started) else {
-            let then = "not recorded by the version that decided".to_owned();
+        let then = rules_before(&self.store, seq).await?;
+        let started = self.store.latest("started", seq, 1).await?.pop();
+        let Some((then, started)) = then.zip(started) else {
+            let then = "not in the journal".to_owned();
             let rules = InForce { then, now: now.text(&decision.group), by_those_of_now: None };
             return Ok((not_kept(decision), rules));
         };
@@ -130,7 +161,7 @@ impl DecisionHistory {
         if then != now {
             both.push(now.clone());
         }
-        let mut results = self.replay(before, started, decision, &both).await?.into_iter();
+        let mut results = self.replay(seq, &started, decision, &both).await?.into_iter();
         let recomputed = results.next().unwrap_or_else(|| not_kept(decision));
         let rules = InForce {
             then: then.text(&decision.group),
@@ -143,53 +174,53 @@ impl DecisionHistory {
     /// The same entries under each of these rules.
     async fn replay(
         &self,
-        before: &[JournalRecord],
+        seq: i64,
         started: &JournalRecord,
         decision: &Decision,
         rules: &[Rules],
     ) -> Result<Vec<Recomputed>, StoreError> {
-        let (earlier, since_start): (Vec<&JournalRecord>, Vec<&JournalRecord>) =
-            before.iter().partition(|r| r.seq < started.seq);
         // What the agent read back at its start, by its own rules.
         let remember = rules.first().map_or(self.settings.remember, |r| r.settings.remember);
         let from = started.at - remember.max(self.overlap + poll::MOST_SKEW);
-        let kept_since = self.store.kept_since().await?;
-        let mut read_until = None;
-        let mut seen_before = Vec::new();
-        let mut again: Option<Vec<Recomputation>> = None;
-        let mut journal = since_start.into_iter().peekable();
-        let recover = |read_until: Option<Time>, seen_before: &[(Time, Observation)]| {
-            let one = |r: &Rules| self.recover(r, &earlier, started.at, read_until, seen_before);
-            let controls = rules.iter().map(one).collect::<Result<Vec<Control>, Contradiction>>()?;
-            let begin = |control| Recomputation::new(control, started.at, decision.clone());
-            Ok::<Vec<Recomputation>, Contradiction>(controls.into_iter().map(begin).collect())
-        };
-        self.store
-            .inputs(from, decision.at, |at, input| {
-                if at < started.at {
-                    match input {
-                        Input::AlertsRead => read_until = Some(at),
-                        Input::Seen(observation) => seen_before.push((at, observation)),
-                    }
-                    return;
+        let read_until = self.store.alerts_read_before(from, started.at).await?;
+        let mut recovering: Vec<Recovery> =
+            rules.iter().map(|r| Recovery::new(self.control(r, started.at), read_until)).collect();
+        let mut earlier = self.store.journal_pages(0, started.seq - 1);
+        let mut inputs = self.store.inputs(from, decision.at).await?;
+        let mut next = inputs.next().await?;
+        while let Some((at, input)) = next.take_if(|(at, _)| *at < started.at) {
+            while let Some(r) = earlier.next_by(at).await? {
+                // What contradicts itself has stopped the agent then.
+                recovering.iter_mut().for_each(|c| drop(c.journaled(r.seq, r.at, &r.entry)));
+            }
+            if let Input::Seen(observation) = &input {
+                recovering.iter_mut().for_each(|c| c.observe(at, observation));
+            }
+            next = inputs.next().await?;
+        }
+        while let Some(r) = earlier.next_by(Time::NEVER).await? {
+            recovering.iter_mut().for_each(|c| drop(c.journaled(r.seq, r.at, &r.entry)));
+        }
+        let begin = |r: Recovery| Recomputation::new(r.finish().0, started.at, decision.clone());
+        let mut again: Vec<Recomputation> = recovering.into_iter().map(begin).collect();
+        let mut journal = self.store.journal_pages(started.seq - 1, seq - 1);
+        while let Some((at, input)) = next.take() {
+            while let Some(record) = journal.next_by(at).await? {
+                again.iter_mut().for_each(|a| a.journaled(record.at, &record.entry));
+            }
+            for a in &mut again {
+                match &input {
+                    Input::AlertsRead => a.polled(at),
+                    Input::Seen(observation) => a.observe(at, observation),
                 }
-                let again = again.get_or_insert_with(|| recover(read_until, &seen_before).unwrap_or_default());
-                while let Some(record) = journal.next_if(|r| r.at <= at) {
-                    again.iter_mut().for_each(|a| a.journaled(record.at, &record.entry));
-                }
-                for a in again {
-                    match &input {
-                        Input::AlertsRead => a.polled(at),
-                        Input::Seen(observation) => a.observe(at, observation),
-                    }
-                }
-            })
-            .await?;
-        let mut again = again.unwrap_or_else(|| recover(read_until, &seen_before).unwrap_or_default());
-        for record in journal {
+            }
+            next = inputs.next().await?;
+        }
+        while let Some(record) = journal.next_by(Time::NEVER).await? {
             again.iter_mut().for_each(|a| a.journaled(record.at, &record.entry));
         }
-        let is_whole = kept_since.is_none_or(|kept| kept <= from);
+        // Asked last: what was forgotten while we read is missing too.
+        let is_whole = self.store.kept_since().await?.is_none_or(|kept| kept <= from);
         let conclude = |a: Recomputation| match a.conclude() {
             // Of what is gone nobody can say what it would have changed.
             Recomputed::NoLonger { .. } if !is_whole => not_kept(decision),
@@ -198,27 +229,27 @@ impl DecisionHistory {
         Ok(again.into_iter().map(conclude).collect())
     }
 
-    /// Where the agent that began at `start` began, by these rules.
-    fn recover(
-        &self,
-        rules: &Rules,
-        earlier: &[&JournalRecord],
-        start: Time,
-        read_until: Option<Time>,
-        seen_before: &[(Time, Observation)],
-    ) -> Result<Control, Contradiction> {
+    /// What an agent that begins at `start` under these rules begins with.
+    fn control(&self, rules: &Rules, start: Time) -> Control {
         let builder = NoticeBuilder { roster: self.roster.clone(), addresses: Addresses::default() };
-        let control = Control::new(
+        Control::new(
             Engine::new((*self.roster).clone(), rules.settings(&self.roster), start),
             Orders::new(self.rollback.clone()),
             Incidents::new(builder, self.rollback.mode),
-        );
-        let journal = earlier.iter().map(|r| (r.seq, r.at, r.entry.clone()));
-        let mut recovery = Recovery::new(control, journal, read_until);
-        for (at, observation) in seen_before {
-            recovery.observe(*at, observation)?;
+        )
+    }
+}
+
+/// The rules in force at a place of the journal: a start writes them down when they have changed.
+pub async fn rules_before(store: &Store, seq: i64) -> Result<Option<Rules>, StoreError> {
+    let mut before = seq;
+    loop {
+        let starts = store.latest("started", before, 100).await?;
+        if let Some(rules) = starts.iter().find_map(|r| r.entry.rules()) {
+            return Ok(Some(rules.clone()));
         }
-        Ok(recovery.finish()?.0)
+        let Some(oldest) = starts.last() else { return Ok(None) };
+        before = oldest.seq;
     }
 }
 

@@ -15,11 +15,10 @@ use super::time::Time;
 pub type UpdateParams = Vec<(String, String)>;
 
 /// Which way a number is swapped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Operation {
     /// To the fallback.
-    #[default]
     Rollback,
     /// Back to the snapshot.
     Restore,
@@ -44,10 +43,8 @@ pub struct Order {
     pub numbers: Vec<E164>,
     pub by: By,
     /// Restore over what somebody else changed.
-    #[serde(default)]
     pub force: bool,
     /// Restore a canary first, then a share, then the rest.
-    #[serde(default)]
     pub staged: bool,
 }
 
@@ -169,7 +166,7 @@ pub struct Hold {
 pub struct Scope {
     pub of: ScopeOf,
     /// Both channels if absent.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub channel: Option<Channel>,
 }
 

@@ -165,6 +165,7 @@ impl Incidents {
                 self.mode = *mode;
                 Vec::new()
             }
+            Entry::Ported { .. } => Vec::new(),
             Entry::Drift { number, channel, differences, actor } => {
                 let ours = self
                     .incidents

@@ -65,8 +65,7 @@ pub enum Entry {
         number: E164,
         sid: NumberSid,
         record: String,
-        /// SHA-256 of `record`, in hexadecimal digits. Empty in journals of the first version.
-        #[serde(default)]
+        /// SHA-256 of `record`, in hexadecimal digits.
         sha256: String,
     },
     /// What was known of the fallback when it was needed.
@@ -82,7 +81,6 @@ pub enum Entry {
         channel: Channel,
         number: E164,
         sid: NumberSid,
-        #[serde(default)]
         act: Operation,
         form: UpdateParams,
     },
@@ -116,19 +114,24 @@ pub enum Entry {
         mode: Mode,
         by: Author,
     },
+    /// An operator says that these numbers are ported. The phases that follow are entries of their own.
+    Ported {
+        numbers: Vec<E164>,
+        by: Author,
+    },
     /// Somebody else changed a number.
     Drift {
         number: E164,
         channel: Channel,
         differences: Vec<Difference>,
         /// Who, as far as Twilio's audit log tells.
-        #[serde(skip_serializing_if = "Option::is_none", default)]
+        #[serde(skip_serializing_if = "Option::is_none")]
         actor: Option<String>,
     },
     /// An agent began to watch. The rules are left out while they are as they were at the start before.
     Started {
         version: String,
-        #[serde(skip_serializing_if = "Option::is_none", default)]
+        #[serde(skip_serializing_if = "Option::is_none")]
         rules: Option<Box<Rules>>,
     },
     /// What a group's fallback was found to be, when that changes.
@@ -160,6 +163,7 @@ impl Entry {
             Entry::Hold(_) => "hold",
             Entry::Release { .. } => "release",
             Entry::Mode { .. } => "mode",
+            Entry::Ported { .. } => "ported",
             Entry::Drift { .. } => "drift",
             Entry::Started { .. } => "started",
             Entry::Fallback { .. } => "fallback",
@@ -190,6 +194,7 @@ impl Entry {
             | Entry::Hold(_)
             | Entry::Release { .. }
             | Entry::Mode { .. }
+            | Entry::Ported { .. }
             | Entry::Drift { .. }
             | Entry::Started { .. }
             | Entry::Fallback { .. } => None,

@@ -20,6 +20,7 @@ mod step;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::entry::Entry;
 use super::guard::Freshness;
 use super::saga::SagaState;
 use crate::core::model::decision::{Decision, DecisionId, Mode, Phase};
@@ -169,6 +170,51 @@ pub struct OrderState {
 impl OrderState {
     pub const fn is_over(&self) -> bool {
         self.is_over
+    }
+
+    /// The order as it stands by its own entries of the journal, without anything that happened beside it.
+    pub fn of<'a>(entries: impl IntoIterator<Item = (Time, &'a Entry)>) -> Option<OrderState> {
+        let mut alone = Orders::new(RollbackSettings::default());
+        let mut id = None;
+        for (at, entry) in entries {
+            match entry {
+                Entry::Result { decision, number, result, detail, .. } => {
+                    if let Some(p) = alone.orders.get_mut(decision) {
+                        p.end(*number, *result, detail);
+                    }
+                }
+                Entry::Order(order) => {
+                    id = Some(order.id);
+                    alone.fold_order(at, order);
+                }
+                // Neither goes through a number's saga, of which the beginning may be another order's.
+                Entry::Stage { .. } | Entry::Closed { .. } | Entry::Approved { .. } => {
+                    let _ = alone.fold(at, entry);
+                }
+                Entry::Decision(_)
+                | Entry::Refused { .. }
+                | Entry::Asked { .. }
+                | Entry::Snapshot { .. }
+                | Entry::Checked { .. }
+                | Entry::Intent { .. }
+                | Entry::Written { .. }
+                | Entry::Phase { .. }
+                | Entry::Hold(_)
+                | Entry::Release { .. }
+                | Entry::Mode { .. }
+                | Entry::Ported { .. }
+                | Entry::Drift { .. }
+                | Entry::Started { .. }
+                | Entry::Fallback { .. } => {}
+            }
+        }
+        alone.orders.remove(&id?)
+    }
+
+    /// One number has come to an end, for now or for good.
+    fn end(&mut self, number: E164, end: OrderResult, detail: &str) {
+        self.ended.insert(number, (end, detail.to_owned()));
+        self.is_over = self.ended.len() >= self.order.numbers.len();
     }
 
     /// Numbers that are released and have not ended.

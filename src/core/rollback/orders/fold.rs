@@ -6,7 +6,7 @@ use super::{Backoff, OrderState, Orders, PendingRollback, RELAPSE_WITHIN, RETRY_
 use crate::core::model::decision::{Action, Decision, DecisionId};
 use crate::core::model::guard::Guard;
 use crate::core::model::id::{Channel, E164};
-use crate::core::model::order::{By, FallbackState, Operation, Order, OrderResult};
+use crate::core::model::order::{By, Operation, Order, OrderResult};
 use crate::core::model::time::Time;
 use crate::core::rollback::entry::Entry;
 use crate::core::rollback::saga::{Illegal, SagaEvent, Snapshot};
@@ -60,15 +60,9 @@ impl Orders {
                     self.ordered.retain(|_, id| id != decision);
                 }
             }
-            Entry::Snapshot { decision, channel, number, sid, record, sha256 } => {
-                // The first version wrote no orders.
-                self.take_from_demand(*decision, &[*number]);
+            Entry::Snapshot { decision, channel, number, sid, record, .. } => {
                 let snapshot = Snapshot { sid: *sid, record: record.as_str().into() };
                 self.advance(at, *decision, *number, *channel, SagaEvent::Snapshotted(snapshot))?;
-                if sha256.is_empty() {
-                    // The first version did not look at the fallback.
-                    self.advance(at, *decision, *number, *channel, SagaEvent::Checked(FallbackState::Unchecked))?;
-                }
             }
             Entry::Checked { decision, channel, number, fallback } => {
                 self.advance(at, *decision, *number, *channel, SagaEvent::Checked(*fallback))?;
@@ -102,12 +96,12 @@ impl Orders {
             Entry::Fallback { group, channel, state, .. } => {
                 self.fallbacks.insert((group.clone(), *channel), *state);
             }
-            Entry::Phase { .. } | Entry::Started { .. } => {}
+            Entry::Phase { .. } | Entry::Ported { .. } | Entry::Started { .. } => {}
         }
         Ok(())
     }
 
-    fn fold_order(&mut self, at: Time, order: &Order) {
+    pub(super) fn fold_order(&mut self, at: Time, order: &Order) {
         self.take_from_demand(order.id, &order.numbers);
         self.ordered.extend(order.numbers.iter().map(|n| ((*n, order.channel), order.id)));
         let released = if order.staged { BTreeSet::new() } else { order.numbers.iter().copied().collect() };
@@ -187,8 +181,7 @@ impl Orders {
         let group = progress.as_ref().map(|p| p.order.group.clone());
         let is_detectors = progress.as_ref().is_some_and(|p| p.order.by == By::Detector);
         if let Some(p) = progress {
-            p.ended.insert(number, (end, detail.to_owned()));
-            p.is_over = p.ended.len() >= p.order.numbers.len();
+            p.end(number, end, detail);
             self.ordered.remove(&(number, channel));
             if p.order.staged && p.left().is_empty() {
                 p.verifying = Some((at, 0));

@@ -1,0 +1,223 @@
+//! What is promised about one file with a writer and many readers.
+
+use std::pin::pin;
+use std::task::Poll;
+
+use sqlx::Connection;
+use sqlx::sqlite::SqliteConnection;
+
+use super::lease::LeaseReply;
+use super::seen::Input;
+use super::*;
+use crate::core::detect::observation::Observation;
+use crate::core::model::decision::{DecisionId, Mode};
+use crate::core::model::id::{Channel, E164};
+use crate::core::model::order::{Author, Scope, ScopeOf};
+use crate::core::model::source::Source;
+use crate::core::model::time::Time;
+use crate::core::rollback::entry::Entry;
+
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Folder {
+        let path = std::env::temp_dir().join(format!("ringback-store-{}-{name}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Folder(path)
+    }
+
+    fn file(&self) -> PathBuf {
+        self.0.join("state.db")
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn run<T>(name: &str, test: impl AsyncFnOnce(Folder) -> T) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(test(Folder::new(name)))
+}
+
+async fn led(folder: &Folder) -> Store {
+    let store = Store::open(&folder.file()).await.unwrap();
+    assert!(matches!(store.lead("a test", Time::EPOCH).await.unwrap(), LeaseReply::Acquired(_)));
+    store
+}
+
+fn by() -> Author {
+    Author { name: "ann".to_owned(), reason: "a test".to_owned() }
+}
+
+fn approved(id: u64) -> Entry {
+    Entry::Approved { decision: DecisionId(id), by: by() }
+}
+
+fn alert(i: u64) -> Observation {
+    let json =
+        format!(r#"{{"kind":"alert","sid":"NO{i:032}","code":11200,"level":"error","at":"2026-11-21T14:00:00Z"}}"#);
+    serde_json::from_str(&json).unwrap_or_else(|e| panic!("{e}: {json}"))
+}
+
+#[test]
+fn no_question_waits_for_a_write() {
+    run("reads", async |folder| {
+        let store = led(&folder).await;
+        store.append(Time::EPOCH, &[approved(1)]).await.unwrap();
+        store.commit_poll(Source::Alerts, Time::from_secs(9), &[(Time::from_secs(5), alert(1))]).await.unwrap();
+        // A write that does not end.
+        let mut busy = store.writer.begin_with("BEGIN IMMEDIATE").await.unwrap();
+        sqlx::query("DELETE FROM lease").execute(&mut *busy).await.unwrap();
+        let (from, to) = (Time::EPOCH, Time::NEVER);
+        assert_eq!(store.verify().await.unwrap().records, 1);
+        assert_eq!(store.journal().await.unwrap().len(), 1);
+        assert_eq!(store.journal_of(DecisionId(1)).await.unwrap().len(), 1);
+        assert_eq!(store.latest("approved", i64::MAX, 5).await.unwrap().len(), 1);
+        let mut inputs = store.inputs(from, to).await.unwrap();
+        assert!(matches!(inputs.next().await.unwrap(), Some((_, Input::Seen(_)))));
+        assert!(matches!(inputs.next().await.unwrap(), Some((_, Input::AlertsRead))));
+        assert_eq!(store.observations(from, |_, _| {}).await.unwrap(), 0);
+        assert_eq!(store.alerts_read_before(from, to).await.unwrap(), Some(Time::from_secs(9)));
+        assert_eq!(store.kept_since().await.unwrap(), None);
+        assert_eq!(store.cursor(Source::Alerts).await.unwrap(), Some(Time::from_secs(9)));
+        assert!(store.routing().await.unwrap().is_empty());
+        assert!(store.deliveries(from).await.unwrap().is_empty());
+        assert!(store.probes(from).await.unwrap().is_empty() && store.recorded().await.unwrap().is_empty());
+    });
+}
+
+#[test]
+fn no_write_waits_for_a_question() {
+    run("writes", async |folder| {
+        let store = led(&folder).await;
+        store.append(Time::EPOCH, &[approved(1)]).await.unwrap();
+        // Every reader is in the middle of a statement that has not been read to its end.
+        let mut asking = Vec::new();
+        for _ in 0..READERS {
+            let mut tx = store.readers.begin().await.unwrap();
+            let first: i64 = sqlx::query_scalar("SELECT seq FROM journal").fetch_one(&mut *tx).await.unwrap();
+            assert_eq!(first, 1);
+            asking.push(tx);
+        }
+        store.append(Time::EPOCH, &[approved(2)]).await.unwrap();
+        store.commit_poll(Source::Calls, Time::EPOCH, &[]).await.unwrap();
+        assert!(store.renew(Time::EPOCH).await.unwrap().is_some());
+        // And what they read is what was there when they began.
+        for tx in &mut asking {
+            let records: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM journal").fetch_one(&mut **tx).await.unwrap();
+            assert_eq!(records, 1);
+        }
+    });
+}
+
+/// However far a verification has come, a record that is appended meanwhile does not break it.
+#[test]
+fn a_journal_that_grows_while_it_is_verified_is_whole() {
+    run("grows", async |folder| {
+        let store = led(&folder).await;
+        store.append(Time::EPOCH, &[approved(1), approved(2)]).await.unwrap();
+        for turns in 0..30 {
+            let mut verify = pin!(store.verify());
+            let mut left = turns;
+            let early = std::future::poll_fn(|cx| match verify.as_mut().poll(cx) {
+                Poll::Ready(whole) => Poll::Ready(Some(whole)),
+                Poll::Pending if left == 0 => Poll::Ready(None),
+                Poll::Pending => {
+                    left -= 1;
+                    Poll::Pending
+                }
+            })
+            .await;
+            if let Some(whole) = early {
+                whole.unwrap();
+                return;
+            }
+            store.append(Time::EPOCH, &[approved(3)]).await.unwrap();
+            verify.await.unwrap();
+        }
+    });
+}
+
+/// Page by page, and with the alert log's watermarks where they belong.
+#[test]
+fn inputs_come_in_their_order_whatever_the_pages() {
+    run("order", async |folder| {
+        let store = led(&folder).await;
+        let mut expected = Vec::new();
+        let mut i = 0u64;
+        for poll in 0..50i64 {
+            // Long runs without a page's end in sight, and polls that bring nothing.
+            let rows = [0, 1, 3000, 0, 7][usize::try_from(poll % 5).unwrap()];
+            let at = Time::from_secs(poll * 10);
+            let seen: Vec<_> = (0..rows).map(|k| (at, alert(i + k))).collect();
+            i += rows;
+            store.commit_poll(Source::Alerts, at + Duration::from_secs(1), &seen).await.unwrap();
+            expected.extend(seen.into_iter().map(|(at, o)| (at, Input::Seen(o))));
+            expected.push((at + Duration::from_secs(1), Input::AlertsRead));
+        }
+        for (since, until) in [(0, 1_000), (100, 333), (121, 129), (600, 700)] {
+            let (since, until) = (Time::from_secs(since), Time::from_secs(until));
+            let mut inputs = store.inputs(since, until).await.unwrap();
+            let mut got = Vec::new();
+            while let Some(next) = inputs.next().await.unwrap() {
+                got.push(next);
+            }
+            let wanted: Vec<_> = expected.iter().filter(|(at, _)| (since..=until).contains(at)).cloned().collect();
+            assert!(got == wanted, "{since} to {until}: {} of {}", got.len(), wanted.len());
+        }
+    });
+}
+
+#[test]
+fn tables_of_another_version_or_of_somebody_else_are_refused_with_the_cure() {
+    run("schema", async |folder| {
+        let store = Store::open(&folder.file()).await.unwrap();
+        sqlx::query("UPDATE _sqlx_migrations SET checksum = x'00'").execute(&store.writer).await.unwrap();
+        store.close().await;
+        for opened in [Store::open(&folder.file()).await, Store::open_read_only(&folder.file()).await] {
+            let error = opened.err().unwrap();
+            assert_eq!(error.problem, StoreProblem::OtherVersion, "{error}");
+            assert!(error.cure.contains("start the version that wrote it"), "{}", error.cure);
+        }
+        // Stopped before the tables were there.
+        let begun = folder.0.join("begun.db");
+        let options = SqliteConnectOptions::new().filename(&begun).create_if_missing(true);
+        let mut db = SqliteConnection::connect_with(&options).await.unwrap();
+        let list = "CREATE TABLE _sqlx_migrations (version BIGINT PRIMARY KEY, description TEXT NOT NULL,
+                    installed_on TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP, success BOOLEAN NOT NULL,
+                    checksum BLOB NOT NULL, execution_time BIGINT NOT NULL)";
+        sqlx::query(list).execute(&mut db).await.unwrap();
+        db.close().await.unwrap();
+        assert!(Store::open(&begun).await.unwrap().journal().await.unwrap().is_empty());
+        let theirs = folder.0.join("theirs.db");
+        let options = SqliteConnectOptions::new().filename(&theirs).create_if_missing(true);
+        let mut db = SqliteConnection::connect_with(&options).await.unwrap();
+        sqlx::query("CREATE TABLE songs (name TEXT)").execute(&mut db).await.unwrap();
+        db.close().await.unwrap();
+        let error = Store::open(&theirs).await.err().unwrap();
+        assert_eq!(error.problem, StoreProblem::NotOurs, "{error}");
+        let mut db = SqliteConnection::connect_with(&options).await.unwrap();
+        let tables: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM sqlite_master").fetch_one(&mut db).await.unwrap();
+        assert_eq!(tables, 1, "nothing of ours was put into it");
+    });
+}
+
+/// Nothing reads what only an older version wrote: a field that is missing is a broken record.
+#[test]
+fn an_entry_without_a_field_of_today_is_not_read() {
+    let number: E164 = "+15005550100".parse().unwrap();
+    let scope = Scope { of: ScopeOf::Number(number), channel: Some(Channel::Voice) };
+    for entry in [approved(1), Entry::Mode { mode: Mode::Auto, by: by() }, Entry::Release { scope, by: by() }] {
+        let whole = serde_json::to_value(&entry).unwrap();
+        assert_eq!(serde_json::from_value::<Entry>(whole.clone()).unwrap(), entry);
+        let fields: Vec<String> = whole.as_object().unwrap().keys().cloned().collect();
+        for field in fields {
+            let mut part = whole.clone();
+            part.as_object_mut().unwrap().remove(&field);
+            assert!(serde_json::from_value::<Entry>(part).is_err(), "{field}");
+        }
+    }
+}
