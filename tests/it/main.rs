@@ -6,6 +6,7 @@ mod agent;
 mod alerts;
 mod audio;
 mod config;
+mod control;
 mod day;
 mod detector;
 mod explain;

@@ -83,7 +83,7 @@ impl Receiver {
     }
 
     /// Kind and standing of what was delivered.
-    fn kinds(&self) -> Vec<(String, String)> {
+    pub fn kinds(&self) -> Vec<(String, String)> {
         let word = |g: &Got, key: &str| g.body[key].as_str().unwrap_or_default().to_owned();
         self.taken().iter().map(|g| (word(g, "kind"), word(g, "standing"))).collect()
     }

@@ -21,12 +21,12 @@ use crate::probes::{QUIET, attempts, probing, reasons};
 use crate::world::{Running, World, pass_on, play, with_prober};
 
 /// An answer of the simulator's on its way to the agent.
-struct Passing {
+pub struct Passing {
     /// With its query.
-    path: String,
-    status: u16,
-    headers: HeaderMap,
-    body: Vec<u8>,
+    pub path: String,
+    pub status: u16,
+    pub headers: HeaderMap,
+    pub body: Vec<u8>,
 }
 
 impl Passing {
@@ -40,7 +40,7 @@ impl Passing {
 }
 
 /// Has every answer changed on its way.
-async fn between(
+pub async fn between(
     w: &mut World,
     servers: &mut JoinSet<()>,
     change: impl Fn(&mut Passing) + Clone + Send + Sync + 'static,
