@@ -10,7 +10,7 @@ use super::poll::{PollError, check_clock};
 use super::{Batch, ControlMessage, Shared};
 use crate::clock::Clock;
 use crate::core::detect::observation::Observation;
-use crate::core::model::id::{ApplicationSid, Channel, E164, NumberSid};
+use crate::core::model::id::{ApplicationSid, Channel, NumberSid};
 use crate::core::model::roster::{NumberIx, Roster};
 use crate::core::model::source::Source;
 use crate::core::model::time::Time;
@@ -33,8 +33,8 @@ const WRITTEN_EVERY: Duration = Duration::from_secs(24 * 3600);
 /// Up to so many numbers are read one by one; more are read as a list, 1,000 in a request.
 const ONE_BY_ONE: usize = 10;
 
-/// The region that processes a number's calls is asked for again after this.
-const REGION_FOR: Duration = Duration::from_secs(3600);
+/// Numbers whose region is asked for beside one look: enough to know those of 10,000 numbers anew each hour.
+const REGIONS: usize = 250;
 
 /// Puts numbers together with what they refer to.
 pub struct RoutingReader {
@@ -43,8 +43,6 @@ pub struct RoutingReader {
     applications: HashMap<ApplicationSid, Application>,
     services: HashMap<NumberSid, Service>,
     services_at: Option<Time>,
-    /// The region, if another than ours, that processes a number's calls, and when that was read.
-    regions: HashMap<E164, (Time, Option<String>)>,
 }
 
 impl RoutingReader {
@@ -56,7 +54,6 @@ impl RoutingReader {
             applications: HashMap::new(),
             services: HashMap::new(),
             services_at: None,
-            regions: HashMap::new(),
         }
     }
 
@@ -103,17 +100,16 @@ impl RoutingReader {
     /// Adds in which region the calls of these numbers are processed. Where that cannot be read it is
     /// taken for ours, and said: an API key need not have this permission.
     pub async fn add_regions(&mut self, clock: &Clock, numbers: &mut [NumberRead]) {
-        let now = clock.now();
-        self.regions.retain(|_, (at, _)| *at + REGION_FOR > now);
+        let mut regions = HashMap::new();
         let mut tasks = JoinSet::new();
-        for number in numbers.iter().map(|n| n.record.number).filter(|n| !self.regions.contains_key(n)) {
+        for number in numbers.iter().map(|n| n.record.number) {
             let client = self.client.clone();
             clock.spawn(&mut tasks, async move { (number, client.voice_elsewhere(number).await) });
         }
         while let Some(Some(joined)) = clock.wait(None, tasks.join_next()).await {
             match joined {
                 Ok((number, Ok(region))) => {
-                    self.regions.insert(number, (now, region));
+                    regions.insert(number, region);
                 }
                 Ok((number, Err(error))) => {
                     tracing::warn!(%number, %error, "cannot tell which region processes its calls");
@@ -122,7 +118,7 @@ impl RoutingReader {
             }
         }
         for n in numbers {
-            n.record.voice_elsewhere = self.regions.get(&n.record.number).and_then(|(_, region)| region.clone());
+            n.record.voice_elsewhere = regions.remove(&n.record.number).flatten();
         }
     }
 
@@ -189,7 +185,10 @@ impl RoutingPoller {
         while !stop.is_cancelled() {
             let started = clock.now();
             match self.poll().await {
-                Ok(()) => failures = 0,
+                Ok(()) => {
+                    failures = 0;
+                    self.learn_regions(&stop).await;
+                }
                 Err(error) => {
                     self.shared.metrics.poll_failed(Source::Numbers);
                     failures += 1;
@@ -200,6 +199,28 @@ impl RoutingPoller {
                 }
             }
             clock.wait(Some(started + EVERY), stop.cancelled()).await;
+        }
+    }
+
+    /// Asks in which regions calls are processed before a rollback needs to know: then there is no time for one
+    /// request a number.
+    async fn learn_regions(&self, stop: &CancellationToken) {
+        let Shared { client, roster, .. } = &self.shared;
+        let is_asked = |ix: &&NumberIx| {
+            let number = roster.number(**ix);
+            number.channels[Channel::Voice.index()] && !client.knows_region(number.e164)
+        };
+        let mut asked: Vec<NumberIx> = self.known.keys().filter(is_asked).copied().collect();
+        asked.sort_unstable();
+        for ix in asked.into_iter().take(REGIONS) {
+            if stop.is_cancelled() {
+                return;
+            }
+            if let Err(error) = client.voice_elsewhere(roster.number(ix).e164).await {
+                // An API key need not have this permission: asked for again with the next look.
+                tracing::debug!(%error, "cannot tell which region processes a number's calls");
+                return;
+            }
         }
     }
 

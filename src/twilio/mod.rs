@@ -10,6 +10,7 @@
 //! * [`wire`]: Twilio's JSON and what it becomes.
 //! * [`webhook`]: asking for TwiML as Twilio does;
 //! * [`probe`]: test calls and messages: made, followed by their SIDs, ended;
+//! * [`region`]: in which region a number's calls are processed;
 //! * [`recording`]: what a test call sounded like, and its deletion;
 //! * [`error`]: what can go wrong, by what to do about it.
 //!
@@ -25,6 +26,7 @@ pub mod host;
 pub mod limit;
 pub mod probe;
 pub mod recording;
+mod region;
 mod request;
 pub mod webhook;
 pub mod wire;
@@ -46,7 +48,8 @@ use crate::metrics::Metrics;
 use credentials::Credentials;
 pub use error::{Error, ErrorKind};
 use host::{Hosts, Product, next_path};
-use limit::Limit;
+use limit::{Limit, Precedence};
+use region::Regions;
 use request::Transport;
 use wire::{BadRow, Listed, NumberRead, Page, Reader, WireRow};
 
@@ -67,6 +70,8 @@ pub struct ClientSettings {
 #[derive(Clone)]
 pub struct Client {
     transport: Arc<Transport>,
+    precedence: Precedence,
+    regions: Arc<Regions>,
     roster: Arc<Roster>,
     key: CallerKey,
 }
@@ -122,7 +127,7 @@ impl<L: Listed> Pager<'_, L> {
         let client = self.client;
         let page = client
             .transport
-            .read(self.endpoint, self.product, &path, |body| {
+            .read(client.precedence, self.endpoint, self.product, &path, |body| {
                 wire::page::<L>(body, client.reader()).map_err(|e| e.to_string())
             })
             .await?;
@@ -164,7 +169,13 @@ impl Client {
         metrics: Metrics,
     ) -> anyhow::Result<Client> {
         let limit = Limit::new(clock.clone(), settings.max_in_flight);
-        Ok(Client { transport: Arc::new(Transport::new(settings, limit, clock, metrics)?), roster, key })
+        let transport = Arc::new(Transport::new(settings, limit, clock, metrics)?);
+        Ok(Client { transport, precedence: Precedence::Other, regions: Arc::default(), roster, key })
+    }
+
+    /// The same, whose requests go before those of all others: for a rollback's writes and its read-back.
+    pub fn first(&self) -> Client {
+        Client { precedence: Precedence::Write, ..self.clone() }
     }
 
     fn reader(&self) -> Reader<'_> {
@@ -205,7 +216,7 @@ impl Client {
     pub async fn call(&self, sid: CallSid) -> Result<Result<WireRow<Call>, BadRow>, Error> {
         let path = self.account_path(&format!("Calls/{sid}.json"));
         self.transport
-            .read(endpoint::FETCH_CALL, Product::Api, &path, |body| {
+            .read(self.precedence, endpoint::FETCH_CALL, Product::Api, &path, |body| {
                 let raw: &RawValue = serde_json::from_slice(body).map_err(|e| e.to_string())?;
                 Ok(wire::row::<wire::Calls>(raw, self.reader()))
             })
@@ -237,14 +248,14 @@ impl Client {
 
     pub async fn number(&self, sid: NumberSid) -> Result<NumberRead, Error> {
         let path = self.account_path(&format!("IncomingPhoneNumbers/{sid}.json"));
-        self.transport.read(endpoint::FETCH_NUMBER, Product::Api, &path, read_number).await
+        self.transport.read(self.precedence, endpoint::FETCH_NUMBER, Product::Api, &path, read_number).await
     }
 
     /// Changes a number's configuration. Returns the record that Twilio says it has now. An error that
     /// [`Error::is_ambiguous`] leaves open whether it happened: read the number.
     pub async fn update_number(&self, sid: NumberSid, form: &[(&'static str, String)]) -> Result<NumberRead, Error> {
         let path = self.account_path(&format!("IncomingPhoneNumbers/{sid}.json"));
-        self.transport.update(endpoint::UPDATE_NUMBER, Product::Api, &path, form, read_number).await
+        self.transport.update(Precedence::Write, endpoint::UPDATE_NUMBER, Product::Api, &path, form, read_number).await
     }
 
     /// Who changed this number since `since`, latest first, as Twilio's audit log has it.
@@ -262,24 +273,36 @@ impl Client {
         Ok(page.into_iter().flat_map(|p| p.rows).filter_map(ours).collect())
     }
 
-    /// The region that processes a number's calls, if it is another than the one whose API this is.
+    /// The region that processes a number's calls, if it is another than the one whose API this is, as it was
+    /// within the last hour.
     pub async fn voice_elsewhere(&self, number: E164) -> Result<Option<String>, Error> {
+        let (settings, _, clock) = self.transport.parts();
+        if let Some(region) = self.regions.get(clock.now(), number) {
+            return Ok(region);
+        }
         let path = format!("/v2/PhoneNumbers/%2B{}", number.to_string().trim_start_matches('+'));
         let region = self
             .transport
-            .read(endpoint::FETCH_REGION, Product::Routes, &path, |body| {
+            .read(self.precedence, endpoint::FETCH_REGION, Product::Routes, &path, |body| {
                 let raw: wire::RawRegion<'_> = serde_json::from_slice(body).map_err(|e| e.to_string())?;
                 Ok(raw.voice())
             })
             .await?;
-        let (settings, _, _) = self.transport.parts();
-        Ok(region.filter(|r| r != settings.hosts.region()))
+        let region = region.filter(|r| r != settings.hosts.region());
+        self.regions.set(clock.now(), number, region.clone());
+        Ok(region)
+    }
+
+    /// It is known in which region this number's calls are processed.
+    pub fn knows_region(&self, number: E164) -> bool {
+        let (_, _, clock) = self.transport.parts();
+        self.regions.get(clock.now(), number).is_some()
     }
 
     pub async fn application(&self, sid: ApplicationSid) -> Result<Application, Error> {
         let path = self.account_path(&format!("Applications/{sid}.json"));
         self.transport
-            .read(endpoint::FETCH_APPLICATION, Product::Api, &path, |body| {
+            .read(self.precedence, endpoint::FETCH_APPLICATION, Product::Api, &path, |body| {
                 let raw: wire::RawApplication<'_> = serde_json::from_slice(body).map_err(|e| e.to_string())?;
                 raw.convert().map_err(|e| e.to_string())
             })

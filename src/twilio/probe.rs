@@ -16,6 +16,7 @@ use crate::core::model::id::{AlertSid, CallSid, E164, MessageSid};
 use crate::core::model::time::Time;
 use crate::core::routing::record::bare;
 use crate::twilio::host::Product;
+use crate::twilio::limit::Precedence;
 
 /// Rows looked at when the legs between two numbers are searched: the newest come first.
 const ROWS: usize = 20;
@@ -105,19 +106,21 @@ impl Client {
     /// Makes a call. An error that [`Error::is_ambiguous`] leaves open whether there is one.
     pub async fn create_call(&self, form: &CallForm) -> Result<CallLeg, Error> {
         let path = self.account_path("Calls.json");
-        self.transport.update(endpoint::CREATE_CALL, Product::Api, &path, &form.parameters(), leg).await
+        self.transport
+            .update(Precedence::Other, endpoint::CREATE_CALL, Product::Api, &path, &form.parameters(), leg)
+            .await
     }
 
     /// Hangs up, in whatever state the call is.
     pub async fn end_call(&self, sid: CallSid) -> Result<CallLeg, Error> {
         let path = self.account_path(&format!("Calls/{sid}.json"));
         let form = [("Status", "completed".to_owned())];
-        self.transport.update(endpoint::END_CALL, Product::Api, &path, &form, leg).await
+        self.transport.update(Precedence::Other, endpoint::END_CALL, Product::Api, &path, &form, leg).await
     }
 
     pub async fn leg(&self, sid: CallSid) -> Result<CallLeg, Error> {
         let path = self.account_path(&format!("Calls/{sid}.json"));
-        self.transport.read(endpoint::FETCH_LEG, Product::Api, &path, leg).await
+        self.transport.read(Precedence::Other, endpoint::FETCH_LEG, Product::Api, &path, leg).await
     }
 
     /// The newest legs from one of our numbers to another since the UTC day of `since` by Twilio's clock, as the
@@ -142,14 +145,14 @@ impl Client {
 
     async fn legs(&self, pairs: &[(&str, &str)]) -> Result<Vec<CallLeg>, Error> {
         let path = self.account_path(&format!("Calls.json?{}", query(pairs)));
-        self.transport.read(endpoint::LIST_LEGS, Product::Api, &path, legs).await
+        self.transport.read(Precedence::Other, endpoint::LIST_LEGS, Product::Api, &path, legs).await
     }
 
     /// The alerts of one call: the same as the debugger's, and sooner told from others.
     pub async fn call_alerts(&self, sid: CallSid) -> Result<Vec<Alert>, Error> {
         let path = self.account_path(&format!("Calls/{sid}/Notifications.json?PageSize={ROWS}"));
         let read = |body: &[u8]| notifications(body, sid);
-        self.transport.read(endpoint::LIST_CALL_NOTIFICATIONS, Product::Api, &path, read).await
+        self.transport.read(Precedence::Other, endpoint::LIST_CALL_NOTIFICATIONS, Product::Api, &path, read).await
     }
 
     /// The alerts of one message, among all since `since`.
@@ -163,7 +166,7 @@ impl Client {
         let form = [("To", to.to_string()), ("From", from.to_string()), ("Body", body.to_owned())];
         let path = self.account_path("Messages.json");
         let read = |answer: &[u8]| text(answer, body);
-        self.transport.update(endpoint::CREATE_MESSAGE, Product::Api, &path, &form, read).await
+        self.transport.update(Precedence::Other, endpoint::CREATE_MESSAGE, Product::Api, &path, &form, read).await
     }
 
     /// The newest messages from one of our numbers to another since the UTC day of `since`; those with
@@ -172,7 +175,9 @@ impl Client {
         let [from, to, rows] = [from.to_string(), to.to_string(), ROWS.to_string()];
         let query = query(&[("From", &from), ("To", &to), ("DateSent>", &day(since)), ("PageSize", &rows)]);
         let path = self.account_path(&format!("Messages.json?{query}"));
-        self.transport.read(endpoint::LIST_TEXTS, Product::Api, &path, |body| texts(body, nonce)).await
+        self.transport
+            .read(Precedence::Other, endpoint::LIST_TEXTS, Product::Api, &path, |body| texts(body, nonce))
+            .await
     }
 }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::limit::Precedence;
 use super::wire::Text;
 use super::{Client, Error, ErrorKind, endpoint, host::Product};
 use crate::core::model::id::{CallSid, E164, RecordingSid};
@@ -56,12 +57,12 @@ impl Client {
         let path = self.account_path(&format!("Calls/{call}.json"));
         let is_prober = |number: E164| self.roster.is_prober(number);
         let read = |body: &[u8]| made_by_us(body, call, is_prober);
-        if !self.transport.read(endpoint::FETCH_MAKER, Product::Api, &path, read).await? {
+        if !self.transport.read(Precedence::Other, endpoint::FETCH_MAKER, Product::Api, &path, read).await? {
             return Ok(Vec::new());
         }
         let path = self.account_path(&format!("Calls/{call}/Recordings.json"));
         let read = |body: &[u8]| own(body, call);
-        self.transport.read(endpoint::LIST_RECORDINGS, Product::Api, &path, read).await
+        self.transport.read(Precedence::Other, endpoint::LIST_RECORDINGS, Product::Api, &path, read).await
     }
 
     /// What a completed recording sounds like: both ends apart if they were recorded so.

@@ -17,7 +17,7 @@ use secrecy::ExposeSecret;
 use super::ClientSettings;
 use super::error::{Error, ErrorBody, ErrorKind, clip};
 use super::host::{Hosts, Product};
-use super::limit::Limit;
+use super::limit::{Limit, Precedence};
 use crate::clock::Clock;
 use crate::core::model::id::{AccountSid, RecordingSid};
 use crate::metrics::Metrics;
@@ -119,39 +119,42 @@ impl Transport {
     /// GETs `path` and reads the answer with `parse`.
     pub async fn read<T>(
         &self,
+        precedence: Precedence,
         endpoint: &'static str,
         product: Product,
         path: &str,
         parse: impl Fn(&[u8]) -> Result<T, String>,
     ) -> Result<T, Error> {
-        self.repeat(endpoint, product, path, &Ask::Read, parse).await
+        self.repeat(precedence, endpoint, product, path, &Ask::Read, parse).await
     }
 
     /// POSTs `form` to `path` and reads the answer with `parse`.
     pub async fn update<T>(
         &self,
+        precedence: Precedence,
         endpoint: &'static str,
         product: Product,
         path: &str,
         form: &[(&'static str, String)],
         parse: impl Fn(&[u8]) -> Result<T, String>,
     ) -> Result<T, Error> {
-        self.repeat(endpoint, product, path, &Ask::Update(form), parse).await
+        self.repeat(precedence, endpoint, product, path, &Ask::Update(form), parse).await
     }
 
     /// GETs a file, as it is.
     pub async fn media(&self, endpoint: &'static str, product: Product, path: &str) -> Result<Vec<u8>, Error> {
-        self.repeat(endpoint, product, path, &Ask::Media, |body| Ok(body.to_vec())).await
+        self.repeat(Precedence::Other, endpoint, product, path, &Ask::Media, |body| Ok(body.to_vec())).await
     }
 
     /// Deletes a recording. There is no way to name anything else here.
     pub async fn delete_recording(&self, endpoint: &'static str, sid: RecordingSid) -> Result<(), Error> {
         let path = format!("/2010-04-01/Accounts/{}/Recordings/{sid}.json", self.account());
-        self.repeat(endpoint, Product::Api, &path, &Ask::DeleteRecording, |_| Ok(())).await
+        self.repeat(Precedence::Other, endpoint, Product::Api, &path, &Ask::DeleteRecording, |_| Ok(())).await
     }
 
     async fn repeat<T>(
         &self,
+        precedence: Precedence,
         endpoint: &'static str,
         product: Product,
         path: &str,
@@ -161,7 +164,7 @@ impl Transport {
         let mut attempt = 0;
         loop {
             attempt += 1;
-            let error = match self.once(endpoint, product, path, ask, &parse).await {
+            let error = match self.once(precedence, endpoint, product, path, ask, &parse).await {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
@@ -184,13 +187,14 @@ impl Transport {
 
     async fn once<T>(
         &self,
+        precedence: Precedence,
         endpoint: &'static str,
         product: Product,
         path: &str,
         ask: &Ask<'_>,
         parse: impl Fn(&[u8]) -> Result<T, String>,
     ) -> Result<T, Error> {
-        let permit = self.limit.acquire().await;
+        let permit = self.limit.acquire(precedence).await;
         self.metrics.requests_in_flight.set(self.limit.in_flight() as i64);
         let started = self.clock.now();
         let result = match self.clock.timeout(self.settings.timeout, self.send(endpoint, product, path, ask)).await {

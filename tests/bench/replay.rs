@@ -82,33 +82,48 @@ fn shortest(mut run: impl FnMut()) -> Duration {
         .unwrap()
 }
 
-pub fn replay() {
+/// The shortest time that each took, for one log.
+pub struct Replay {
+    pub entries: usize,
+    pub bytes: usize,
+    pub all: Duration,
+    /// Parsing the fields alone.
+    pub parsing: Duration,
+    /// Parsing into generic JSON values.
+    pub generic: Duration,
+}
+
+pub fn measure(calls: usize) -> Replay {
     let roster = roster();
     let key = CallerKey::public();
     let settings = EngineSettings::default();
+    let text = log(calls);
+    let parsing = shortest(|| {
+        for line in text.lines() {
+            std::hint::black_box(parse(line.as_bytes(), Reader { roster: &roster, key: &key }).unwrap());
+        }
+    });
+    let generic = shortest(|| {
+        for line in text.lines() {
+            std::hint::black_box(serde_json::from_str::<serde_json::Value>(line).unwrap());
+        }
+    });
+    let all = shortest(|| {
+        let nothing = &mut |_| panic!("the log is well-formed");
+        play(Cursor::new(&text), &roster, &settings, nothing, &mut |_| {}, &mut |_| Ok(())).unwrap();
+    });
+    Replay { entries: text.lines().count(), bytes: text.len(), all, parsing, generic }
+}
+
+pub fn replay() {
     let mut per_entry = Vec::new();
     for calls in [50_000, 400_000] {
-        let text = log(calls);
-        let entries = text.lines().count();
-        let parsing = shortest(|| {
-            for line in text.lines() {
-                std::hint::black_box(parse(line.as_bytes(), Reader { roster: &roster, key: &key }).unwrap());
-            }
-        });
-        let generic = shortest(|| {
-            for line in text.lines() {
-                std::hint::black_box(serde_json::from_str::<serde_json::Value>(line).unwrap());
-            }
-        });
-        let all = shortest(|| {
-            let nothing = &mut |_| panic!("the log is well-formed");
-            play(Cursor::new(&text), &roster, &settings, nothing, &mut |_| {}, &mut |_| Ok(())).unwrap();
-        });
+        let Replay { entries, bytes, all, parsing, generic } = measure(calls);
         let rate = |d: Duration| entries as f64 / d.as_secs_f64() / 1000.0;
         println!(
             "  {entries} entries, {} MB: {:.0} thousand a second, {:.2} times parsing the fields alone ({:.0} thousand), {:.2} \
              times parsing into generic JSON values ({:.0} thousand)",
-            text.len() >> 20,
+            bytes >> 20,
             rate(all),
             all.as_secs_f64() / parsing.as_secs_f64(),
             rate(parsing),

@@ -27,13 +27,43 @@ traffic = { calls_per_hour = 10, floor_per_hour = 4, shape = "flat", failure = 0
 routing = { voice_url = "https://app.example.com/voice" }
 "#;
 
+/// What it came to, in virtual time: the same on every machine.
+pub struct Swap {
+    pub numbers: usize,
+    pub seconds: f64,
+    /// Updates sent, and those of them that met a 429.
+    pub updates: f64,
+    pub refused: f64,
+}
+
+impl Swap {
+    pub fn by_ideal(&self) -> f64 {
+        self.seconds / 5.0
+    }
+
+    pub fn refused_share(&self) -> f64 {
+        self.refused / self.updates
+    }
+}
+
 pub fn swap() {
+    let swap = measure();
+    println!(
+        "  {:.1} s from the decision on {} numbers to the last read-back: {:.2} times the ideal 5 s for the writes alone",
+        swap.seconds,
+        swap.numbers,
+        swap.by_ideal()
+    );
+    println!("  {} of {} updates met a 429, {:.1} %", swap.refused, swap.updates, 100.0 * swap.refused_share());
+}
+
+pub fn measure() -> Swap {
     let scenario = Scenario::parse(DAY).unwrap();
     let clock = Clock::virtual_at(Time::from_secs(1_795_000_000));
     let folder = std::env::temp_dir().join(format!("ringback-bench-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(clock.drive(Pace::Free, async {
+    let swap = runtime.block_on(clock.drive(Pace::Free, async {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let numbers: Vec<String> = scenario.groups[0].all_numbers().map(|n| format!("\"{n}\"")).collect();
         let text = format!(
@@ -74,13 +104,10 @@ pub fn swap() {
                 .filter_map(|l| l.rsplit(' ').next()?.parse::<f64>().ok())
                 .sum::<f64>()
         };
-        let refused = count("code=\"429\"");
-        println!(
-            "  {took:.1} s from the decision on {numbers} numbers to the last read-back: {:.2} times the ideal 5 s for the writes alone",
-            took / 5.0
-        );
-        println!("  {refused} of {} updates met a 429, {:.1} %", count("code"), 100.0 * refused / count("code"));
+        let swap = Swap { numbers, seconds: took, updates: count("code"), refused: count("code=\"429\"") };
         agent.stop().await;
+        swap
     }));
     std::fs::remove_dir_all(&folder).unwrap();
+    swap
 }

@@ -34,6 +34,12 @@ const SOON: Duration = Duration::from_secs(120);
 /// Numbers of a group that are probed when the whole of it is suspected.
 const GROUP_PROBES: usize = 5;
 
+/// Outcomes settled in one go. After an outage there are hundreds of thousands, and somebody may ask meanwhile.
+const SETTLED_AT_ONCE: usize = 20_000;
+
+/// Entries of a batch taken in before others have a turn.
+const TAKEN_AT_ONCE: usize = 20_000;
+
 /// Decisions kept for the status.
 pub const DECISIONS: usize = 50;
 
@@ -79,7 +85,8 @@ impl ControlTask {
                     message = inbox.recv() => message.map(Next::Message),
                 }
             };
-            match clock.wait(Some(clock.now() + TICK), next).await {
+            let due = if self.engine().is_behind() { clock.now() } else { clock.now() + TICK };
+            match clock.wait(Some(due), next).await {
                 Some(None) => break,
                 Some(Some(Next::Append(request))) => self.controller.append(request).await,
                 Some(Some(Next::Message(message))) => self.handle(message).await,
@@ -95,12 +102,15 @@ impl ControlTask {
             self.handle(message).await;
             self.tick().await;
         }
+        while self.engine().is_behind() {
+            self.tick().await;
+        }
     }
 
     async fn handle(&mut self, message: ControlMessage) {
         let now = self.shared.clock.now();
         match message {
-            ControlMessage::Batch(batch) => self.take(batch),
+            ControlMessage::Batch(batch) => self.take(batch).await,
             ControlMessage::Routing { at, numbers } => self.controller.looked(at, numbers).await,
             ControlMessage::Drifted(drifted) => self.controller.drifted(now, drifted).await,
             ControlMessage::Fallback(looked) => self.controller.fallback(now, looked).await,
@@ -129,9 +139,13 @@ impl ControlTask {
         self.controller.control_mut().engine_mut()
     }
 
-    fn take(&mut self, batch: Batch) {
-        for (at, observation) in &batch.seen {
-            self.engine_mut().observe(*at, observation);
+    async fn take(&mut self, batch: Batch) {
+        // Nothing is decided before all of it has been taken in.
+        for some in batch.seen.chunks(TAKEN_AT_ONCE) {
+            for (at, observation) in some {
+                self.engine_mut().observe(*at, observation);
+            }
+            tokio::task::yield_now().await;
         }
         self.engine_mut().polled(batch.source, batch.polled_at);
     }
@@ -160,11 +174,14 @@ impl ControlTask {
 
     async fn tick(&mut self) {
         let now = self.shared.clock.now();
-        let events = self.engine_mut().tick(now);
+        let events = self.engine_mut().tick_within(now, SETTLED_AT_ONCE);
         for event in events {
             self.tell(now, event).await;
         }
         self.controller.step(now).await;
+        if self.engine().is_behind() {
+            return;
+        }
         self.tell_blindness(now);
         self.active.send_if_modified(|active| {
             let is = self.engine().is_active(now, SOON);

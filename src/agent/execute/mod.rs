@@ -123,7 +123,7 @@ impl Executor {
         Execution {
             shared: self.shared.clone(),
             write_guard: self.write_guard.clone(),
-            reader: RoutingReader::new(self.shared.client.clone(), &self.shared.roster),
+            reader: RoutingReader::new(self.shared.client.first(), &self.shared.roster),
             stop: self.stop.clone(),
         }
     }
@@ -404,7 +404,7 @@ impl Execution {
         let mut wrote = BTreeMap::new();
         for plan in planned.iter().filter(|p| !p.is_written) {
             let (client, write_guard, job, own) =
-                (self.shared.client.clone(), self.write_guard.clone(), plan.job.clone(), clock.clone());
+                (self.shared.client.first(), self.write_guard.clone(), plan.job.clone(), clock.clone());
             // Should the task break, what it did cannot be told.
             wrote.insert(plan.sid, WriteResult::Unknown("the task that wrote it broke".to_owned()));
             clock.spawn(&mut tasks, async move { (job.sid, write(&client, &own, &write_guard, &job).await) });

@@ -184,6 +184,11 @@ pub struct Engine {
     deferred: Vec<Finding>,
     /// Numbers whose evidence is to be weighed again at the next tick that can decide.
     recheck: BTreeSet<(NumberIx, Channel)>,
+    /// Numbers and groups whose verdict something may have changed since the last tick.
+    renew: BTreeSet<(NumberIx, Channel)>,
+    renew_groups: BTreeSet<(GroupIx, Channel)>,
+    /// A tick is under way: when it began, and up to when alerts had been read then.
+    ticking: Option<(Time, Time)>,
     /// Phases that end at a known time.
     due: BTreeSet<(Time, NumberIx, Channel)>,
     /// Watched channels in their active phase.
@@ -257,6 +262,9 @@ impl Engine {
             dirty_groups: BTreeSet::new(),
             deferred: Vec::new(),
             recheck: BTreeSet::new(),
+            renew: BTreeSet::new(),
+            renew_groups: BTreeSet::new(),
+            ticking: None,
             due,
             active,
             events: Vec::new(),
@@ -336,9 +344,10 @@ impl Engine {
     /// then and is none now. What had not settled is still to come.
     pub fn catch_up(&mut self, at: Time) {
         let cx = LedgerContext { roster: &self.roster, routes: &self.routes };
-        for change in self.ledger.settle(at, at, cx) {
+        for change in self.ledger.settle(at, at, usize::MAX, cx) {
             self.settled(change);
         }
+        self.renew(at);
         self.forget_news();
     }
 
@@ -429,7 +438,7 @@ impl Engine {
 
     /// A number's channel is on its own handler again since `at`: it is watched as if it were new.
     pub fn restored(&mut self, at: Time, number: NumberIx, channel: Channel) {
-        self.detector.forget(number, channel);
+        self.detector.forget(&self.roster, number, channel);
         self.detector.unmute(number, channel);
         let state = self.channel_mut(number, channel);
         state.rollback = RollbackProgress::None;
@@ -444,12 +453,40 @@ impl Engine {
     /// Moves time on: settles outcomes, renews verdicts, decides. Returns all that has happened
     /// since the last tick, in order.
     pub fn tick(&mut self, now: Time) -> Vec<EngineEvent> {
-        self.move_phases(now);
-        let alerts_until = self.polled[Source::Alerts.index()].unwrap_or(Time::EPOCH);
+        // One that was begun within a bound comes first.
+        let mut events = if self.is_behind() { self.tick_within(now, usize::MAX) } else { Vec::new() };
+        events.extend(self.tick_within(now, usize::MAX));
+        events
+    }
+
+    /// Begins a tick, or goes on with the one that is under way, and settles `most` outcomes at the most: after
+    /// an outage there are hundreds of thousands. Until it is over ([`Engine::is_behind`]) nothing is decided,
+    /// and time stands where the tick began: what comes of it does not depend on `most`.
+    pub fn tick_within(&mut self, now: Time, most: usize) -> Vec<EngineEvent> {
+        let (now, alerts_until) = self.ticking.unwrap_or_else(|| {
+            self.move_phases(now);
+            (now, self.polled[Source::Alerts.index()].unwrap_or(Time::EPOCH))
+        });
         let cx = LedgerContext { roster: &self.roster, routes: &self.routes };
-        for change in self.ledger.settle(now, alerts_until, cx) {
+        for change in self.ledger.settle(now, alerts_until, most, cx) {
             self.settled(change);
         }
+        self.detector.catch_up(&self.roster);
+        self.ticking = self.ledger.is_due(now, alerts_until).then_some((now, alerts_until));
+        if self.ticking.is_none() {
+            self.finish_tick(now);
+        }
+        std::mem::take(&mut self.events)
+    }
+
+    /// A tick is under way: [`Engine::tick_within`] has more to settle.
+    pub fn is_behind(&self) -> bool {
+        self.ticking.is_some()
+    }
+
+    /// All that is due has settled: renews verdicts, and decides.
+    fn finish_tick(&mut self, now: Time) {
+        self.renew(now);
         for channel in Channel::ALL {
             let blind = self.is_blind(channel, now);
             if std::mem::replace(&mut self.was_blind[channel.index()], blind) != blind {
@@ -471,7 +508,6 @@ impl Engine {
             self.end_health(now);
             self.ledger.prune(now - self.settings.remember);
         }
-        std::mem::take(&mut self.events)
     }
 
     fn sighted(&mut self, sighting: Option<FirstSeen>) {

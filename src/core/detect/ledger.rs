@@ -395,16 +395,22 @@ impl Ledger {
         })
     }
 
-    /// Settles what has had its grace. `alerts_until`: everything that the alert log showed at this
-    /// instant has been taken in.
-    pub fn settle(&mut self, now: Time, alerts_until: Time, cx: LedgerContext<'_>) -> Vec<OutcomeChange> {
-        let until = now.min(alerts_until);
+    /// There is something that [`Ledger::settle`] would settle.
+    pub fn is_due(&self, now: Time, alerts_until: Time) -> bool {
+        self.ended.front().is_some_and(|(seen_at, _)| *seen_at + self.grace <= now.min(alerts_until))
+    }
+
+    /// Settles what has had its grace, `most` entries at the most. `alerts_until`: everything that the alert
+    /// log showed at this instant has been taken in.
+    pub fn settle(&mut self, now: Time, alerts_until: Time, most: usize, cx: LedgerContext<'_>) -> Vec<OutcomeChange> {
         let mut changes = Vec::new();
-        while let Some((seen_at, resource)) = self.ended.front().copied() {
-            if seen_at + self.grace > until {
+        for _ in 0..most {
+            if !self.is_due(now, alerts_until) {
                 break;
             }
-            self.ended.pop_front();
+            let Some((_, resource)) = self.ended.pop_front() else {
+                break;
+            };
             if let Some(entry) = self.entries[resource.channel().index()].get_mut(&key(resource)) {
                 entry.is_settled = true;
                 changes.extend(self.judge(now, resource, cx));

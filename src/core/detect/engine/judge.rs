@@ -103,13 +103,24 @@ impl Engine {
             // Decided at the next tick, when all of a poll has been seen.
             self.recheck.insert((number, channel));
         }
-        // Served callers make nothing worse; whatever they mend shows in the next sweep.
+        // Served callers make nothing worse; whatever they mend shows in the next sweep. However many calls a
+        // poll brings, each number and group is looked at once.
         let state = self.channel(number, channel);
         if is_failure || state.verdict == Verdict::Unknown && state.served.is_healthy(now) {
-            self.renew_number(now, number, channel);
+            self.renew.insert((number, channel));
         }
         let state = &self.groups[group.0 as usize][channel.index()];
         if is_failure || state.verdict == Verdict::Unknown && state.served.is_healthy(now) {
+            self.renew_groups.insert((group, channel));
+        }
+    }
+
+    /// Renews the verdicts that what was learnt may have changed.
+    pub(super) fn renew(&mut self, now: Time) {
+        for (number, channel) in std::mem::take(&mut self.renew) {
+            self.renew_number(now, number, channel);
+        }
+        for (group, channel) in std::mem::take(&mut self.renew_groups) {
             self.renew_group(now, group, channel);
         }
     }
@@ -193,13 +204,13 @@ impl Engine {
 
     pub(super) fn renew_number(&mut self, now: Time, number: NumberIx, channel: Channel) {
         let is_blind = self.is_blind(channel, now);
-        let state = self.channel(number, channel);
-        let (last, is_rule_met) = (state.verdict, state.met.contains(&true));
         // A stream without failures has nothing to weigh, and most have none.
         let looked = self
             .detector
-            .has_failures(number, channel)
+            .has_failures(&self.roster, number, channel)
             .then(|| self.detector.look_at_number(&self.roster, number, channel, now));
+        let state = self.channel(number, channel);
+        let (last, is_rule_met) = (state.verdict, state.met.contains(&true));
         let signs = Signs {
             is_blind,
             score: looked.as_ref().map(|(score, _)| *score),
@@ -230,10 +241,11 @@ impl Engine {
 
     pub(super) fn renew_group(&mut self, now: Time, group: GroupIx, channel: Channel) {
         let is_blind = self.is_blind(channel, now);
+        let has_failures = self.detector.group_has_failures(&self.roster, group, channel);
         let state = &self.groups[group.0 as usize][channel.index()];
         let (last, is_rule_met) = (state.verdict, state.met.contains(&true));
         let is_served = state.served.is_healthy(now);
-        let (score, is_broad, evidence) = if self.detector.group_has_failures(group, channel) {
+        let (score, is_broad, evidence) = if has_failures {
             let (score, is_broad, evidence) = self.detector.look_at_group(&self.roster, group, channel, now);
             (Some(score), is_broad, evidence)
         } else {

@@ -283,3 +283,40 @@ fn calls_from_before_the_rollback_say_nothing_of_the_fallback() {
     assert_eq!(p.verdict(0), Verdict::Unknown);
     assert_eq!(p.decisions().len(), 1);
 }
+
+#[test]
+fn what_a_catch_up_comes_to_does_not_depend_on_how_much_a_tick_settles() {
+    let catch_up = |most: usize| {
+        let mut p = Port::new(Mode::Auto, 5, PortAt::Done);
+        p.pass(1);
+        for i in 0..300 {
+            // Their alerts make some failures at once; the others settle when alerts could have come.
+            p.call(i % 5, u64::from(i), (i % 10 < 3).then_some(11200));
+            p.now = p.now + Duration::from_millis(100);
+        }
+        p.now = p.now + Duration::from_secs(60);
+        for source in Source::ALL {
+            p.engine.polled(source, p.now);
+        }
+        p.events = p.engine.tick_within(p.now, most);
+        let mut ticks = 1;
+        while p.engine.is_behind() {
+            assert_eq!(p.decisions(), [], "not before all of it is known");
+            // Time goes on, but not within this tick.
+            p.now = p.now + Duration::from_millis(50);
+            p.engine.polled(Source::Alerts, p.now);
+            let events = p.engine.tick_within(p.now, most);
+            p.events.extend(events);
+            ticks += 1;
+        }
+        assert_eq!(p.decisions(), [(Action::Rollback, 5)]);
+        (ticks, p.events)
+    };
+    let (at_once, events) = catch_up(usize::MAX);
+    assert_eq!(at_once, 1);
+    for most in [1, 7, 100] {
+        let (ticks, sliced) = catch_up(most);
+        assert_eq!(ticks, 300usize.div_ceil(most), "{most}");
+        assert_eq!(sliced, events, "{most} at once");
+    }
+}

@@ -12,7 +12,8 @@ use crate::core::model::verdict::{Evidence, Score};
 
 impl Detector {
     /// Does what has just been seen suffice? The group is asked first: it explains more.
-    pub fn decide(&self, roster: &Roster, now: Time, number: NumberIx, channel: Channel) -> Option<Finding> {
+    pub fn decide(&mut self, roster: &Roster, now: Time, number: NumberIx, channel: Channel) -> Option<Finding> {
+        self.catch_up(roster);
         if self.is_muted[number.0 as usize][channel.index()] {
             return None;
         }

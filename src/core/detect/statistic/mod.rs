@@ -30,14 +30,14 @@ use super::ledger::{FirstSeen, OutcomeChange};
 use super::observation::{Probe, ProbeResult};
 use crate::core::model::id::Channel;
 use crate::core::model::reason::{IgnoreReason, Outcome, Reason};
-use crate::core::model::roster::{GroupIx, NumberIx, Roster};
+use crate::core::model::roster::{GroupIx, Number, NumberIx, Roster};
 use crate::core::model::time::Time;
 use crate::core::model::verdict::Evidence;
 use params::Params;
 use platform::Platform;
 use rate::ArrivalRate;
 use silence::{Silence, SilenceParams, Silent};
-use stream::{Stream, StreamEntry, StreamEntryKind};
+use stream::{CallerCount, Stream, StreamEntry, StreamEntryKind};
 use threshold::Rule;
 use unreached::Unreached;
 
@@ -94,6 +94,9 @@ pub struct Detector {
     start: Time,
     streams: Vec<[Stream; 2]>,
     group_streams: Vec<[Stream; 2]>,
+    /// Streams in which something waits to be read.
+    unread: Vec<(NumberIx, Channel)>,
+    unread_groups: Vec<(GroupIx, Channel)>,
     rates: Vec<[ArrivalRate; 2]>,
     group_rates: Vec<[ArrivalRate; 2]>,
     /// Channels whose calls say nothing of the handler: on the fallback, or about to be.
@@ -108,11 +111,14 @@ impl Detector {
     pub fn new(roster: &Roster, params: Vec<Params>, silence: SilenceParams, start: Time) -> Detector {
         let numbers = roster.len();
         let groups = roster.groups().len();
+        let keep = |number: &Number| params[number.group.0 as usize].keep;
         Detector {
+            streams: roster.numbers().map(|(_, n)| [Stream::new(keep(n)), Stream::new(keep(n))]).collect(),
+            group_streams: params.iter().map(|p| [Stream::new(p.group_keep), Stream::new(p.group_keep)]).collect(),
+            unread: Vec::new(),
+            unread_groups: Vec::new(),
             params,
             start,
-            streams: (0..numbers).map(|_| Default::default()).collect(),
-            group_streams: (0..groups).map(|_| Default::default()).collect(),
             rates: vec![Default::default(); numbers],
             group_rates: vec![Default::default(); groups],
             is_muted: vec![[false; 2]; numbers],
@@ -200,61 +206,85 @@ impl Detector {
         if self.is_muted[number.0 as usize][channel.index()] || !params.is_on {
             return;
         }
+        let probe_fails = params.probe_fails;
         let mut entry = StreamEntry::new(probe.started_at, probe.entry, number, probe.origin);
         entry.kind = if failure.is_some() { StreamEntryKind::Failed } else { StreamEntryKind::Served };
         entry.failure = failure;
         entry.is_probe = true;
-        entry.believe(params.probe_fails);
-        let group_stream = &mut self.group_streams[group.0 as usize][channel.index()];
-        let stream = &mut self.streams[number.0 as usize][channel.index()];
-        for (stream, keep) in [(stream, params.keep), (group_stream, params.group_keep)] {
-            if failure.is_none() {
-                stream.void_success_of_probe(number, probe.origin);
-            }
-            stream.put(entry, keep);
+        entry.believe(probe_fails);
+        self.catch_up(roster);
+        if failure.is_none() {
+            self.streams[number.0 as usize][channel.index()].void_success_of_probe(number, probe.origin);
+            self.group_streams[group.0 as usize][channel.index()].void_success_of_probe(number, probe.origin);
         }
+        self.streams[number.0 as usize][channel.index()].put(entry, CallerCount::default());
+        self.unread.push((number, channel));
+        self.group_streams[group.0 as usize][channel.index()].put(entry, CallerCount::default());
+        self.unread_groups.push((group, channel));
+        self.catch_up(roster);
     }
 
     /// Takes in what a call says of the handler; nothing, if it was revised so.
     fn take(&mut self, roster: &Roster, change: &OutcomeChange, says: Option<bool>) {
         let (number, channel) = (change.number, change.channel);
         let group = roster.number(number).group;
-        let params = &self.params[group.0 as usize];
         let stream = &mut self.streams[number.0 as usize][channel.index()];
-        let group_stream = &mut self.group_streams[group.0 as usize][channel.index()];
         let mut entry = StreamEntry::new(change.started_at, Some(change.entry), number, change.party.hash);
         match (says, change.is) {
             (None, _) => entry.kind = StreamEntryKind::Void,
             (Some(true), Outcome::Failed(reason)) => entry.failure = Some((reason, change.code)),
             (Some(_), _) => {}
         }
-        let first = stream.put(entry, params.keep);
-        stream.read(first, params);
-        // The group hears of witnesses only, and believes less good of its numbers.
-        for e in stream.entries()[first..].iter().filter(|e| !e.is_probe) {
-            if e.kind.is_witness() {
-                let mut of_group = *e;
-                let q = e.ln_fails.exp() * params.group_inflation;
-                of_group.believe(q.clamp(params.group_floor, params.cap.max(params.group_floor)));
-                group_stream.put(of_group, params.group_keep);
-            } else {
-                group_stream.remove(e);
-            }
+        let counted = match change.was {
+            Some(Outcome::Ok) => CallerCount::of(StreamEntryKind::Served),
+            Some(Outcome::Failed(reason)) if reason.is_curable() => CallerCount::of(StreamEntryKind::Failed),
+            Some(Outcome::Failed(_) | Outcome::Ignored(_)) | None => CallerCount::default(),
+        };
+        if stream.put(entry, counted) {
+            self.unread.push((number, channel));
         }
         if says == Some(false) && change.was.is_none() {
             let age = change.at.since(change.started_at);
             stream.learn_age(age);
-            group_stream.learn_age(age);
+            self.group_streams[group.0 as usize][channel.index()].learn_age(age);
+        }
+    }
+
+    /// Reads what has been put into the streams. Whoever weighs them asks for this first.
+    pub fn catch_up(&mut self, roster: &Roster) {
+        for (number, channel) in self.unread.drain(..) {
+            let group = roster.number(number).group;
+            let params = &self.params[group.0 as usize];
+            let group_stream = &mut self.group_streams[group.0 as usize][channel.index()];
+            let mut is_first = false;
+            // The group hears of witnesses only, and believes less good of its numbers.
+            self.streams[number.0 as usize][channel.index()].read(params, |mut e, counted| {
+                is_first |= if e.kind.is_witness() {
+                    let q = e.ln_fails.exp() * params.group_inflation;
+                    e.believe(q.clamp(params.group_floor, params.cap.max(params.group_floor)));
+                    group_stream.put(e, counted)
+                } else {
+                    group_stream.remove(e, counted)
+                };
+            });
+            if is_first {
+                self.unread_groups.push((group, channel));
+            }
+        }
+        for (group, channel) in self.unread_groups.drain(..) {
+            self.group_streams[group.0 as usize][channel.index()].recount();
         }
     }
 
     /// False if there is nothing to weigh.
-    pub fn has_failures(&self, number: NumberIx, channel: Channel) -> bool {
+    pub fn has_failures(&mut self, roster: &Roster, number: NumberIx, channel: Channel) -> bool {
+        self.catch_up(roster);
         self.streams[number.0 as usize][channel.index()].has_failures()
             && !self.is_muted[number.0 as usize][channel.index()]
     }
 
-    pub fn group_has_failures(&self, group: GroupIx, channel: Channel) -> bool {
+    pub fn group_has_failures(&mut self, roster: &Roster, group: GroupIx, channel: Channel) -> bool {
+        self.catch_up(roster);
         self.group_streams[group.0 as usize][channel.index()].has_failures()
     }
 
@@ -286,7 +316,8 @@ impl Detector {
 
     /// The handler was restored: what was seen of the number before says nothing of it now. What is
     /// usual for the number stays known.
-    pub fn forget(&mut self, number: NumberIx, channel: Channel) {
+    pub fn forget(&mut self, roster: &Roster, number: NumberIx, channel: Channel) {
+        self.catch_up(roster);
         self.streams[number.0 as usize][channel.index()].forget(number);
         for stream in &mut self.group_streams {
             stream[channel.index()].forget(number);

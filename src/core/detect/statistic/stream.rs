@@ -11,6 +11,11 @@
 //! since the fault began, the good ones are still invisible, and their absence is charged for. And a
 //! failed caller's redial fails anyway, so it says nothing; getting through speaks against a fault.
 
+//!
+//! What is put waits until somebody asks, and is then read all at once in the order in which the calls began.
+//! So a poll that brings hours of calls costs each of them once, whatever order their outcomes become known in,
+//! and what is read depends on the calls alone.
+
 use std::cmp::Ordering;
 use std::time::Duration;
 
@@ -62,7 +67,12 @@ pub struct StreamEntry {
     pub ln_served: f64,
     /// Callers before it.
     before: CallerCount,
+    /// As the group was last told of it.
+    told: Option<(StreamEntryKind, f64)>,
 }
+
+/// Where an entry stands among the others.
+type Key = (Time, Option<Resource>);
 
 impl StreamEntry {
     /// An entry whose kind is yet to be read from those before it.
@@ -78,6 +88,7 @@ impl StreamEntry {
             ln_fails: 0.0,
             ln_served: 0.0,
             before: CallerCount::default(),
+            told: None,
         }
     }
 
@@ -87,16 +98,17 @@ impl StreamEntry {
         self.ln_served = (1.0 - fails).ln();
     }
 
-    /// Callers up to and with it.
-    fn after(&self) -> CallerCount {
-        let counts = self.kind.is_witness() && !self.is_probe;
-        CallerCount {
-            callers: self.before.callers + u32::from(counts),
-            failures: self.before.failures + u32::from(counts && self.kind == StreamEntryKind::Failed),
-        }
+    /// What it counts for.
+    fn counts(&self) -> CallerCount {
+        if self.is_probe { CallerCount::default() } else { CallerCount::of(self.kind) }
     }
 
-    fn key(&self) -> (Time, Option<Resource>) {
+    /// Callers up to and with it.
+    fn after(&self) -> CallerCount {
+        self.before.plus(self.counts())
+    }
+
+    fn key(&self) -> Key {
         (self.started_at, self.resource)
     }
 }
@@ -109,6 +121,22 @@ pub struct CallerCount {
 }
 
 impl CallerCount {
+    /// What one call of this kind counts for.
+    pub fn of(kind: StreamEntryKind) -> CallerCount {
+        CallerCount { callers: u32::from(kind.is_witness()), failures: u32::from(kind == StreamEntryKind::Failed) }
+    }
+
+    fn plus(self, other: CallerCount) -> CallerCount {
+        CallerCount { callers: self.callers + other.callers, failures: self.failures + other.failures }
+    }
+
+    fn minus(self, other: CallerCount) -> CallerCount {
+        CallerCount {
+            callers: self.callers.saturating_sub(other.callers),
+            failures: self.failures.saturating_sub(other.failures),
+        }
+    }
+
     /// The failure rate that is to be expected.
     pub fn fails(self, params: &Params) -> f64 {
         let (failures, successes) = params.prior;
@@ -117,14 +145,32 @@ impl CallerCount {
     }
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Stream {
+    /// The newest `keep` are what is weighed. Up to half as many older ones are there beside them: dropped by
+    /// halves, they cost nothing on average.
     entries: Vec<StreamEntry>,
-    /// Entries have been dropped: a fault from the very first call is no longer among them.
-    is_full: bool,
+    keep: usize,
+    /// Put since the entries were last read, in the order in which they came.
+    waiting: Vec<Waiting>,
+    /// The newest entry that was dropped. What is older counts as a caller and is kept no more.
+    horizon: Option<Key>,
+    /// Callers up to there.
+    dropped: CallerCount,
+    /// Those of them who had failed shortly before it: whoever redials after it is no new witness.
+    failed: Vec<(Time, u64)>,
     /// Milliseconds from a served call's start until it was in the log, summed, and how many.
     ages: u64,
     aged: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Waiting {
+    entry: StreamEntry,
+    /// It is to be taken out.
+    is_gone: bool,
+    /// What it has counted for until now, should it be older than what is kept.
+    counted: CallerCount,
 }
 
 /// What the statistic is computed with.
@@ -169,19 +215,28 @@ const USUAL: f64 = 0.02;
 const AGE_PRIOR: f64 = 5.0;
 
 impl Stream {
-    pub fn entries(&self) -> &[StreamEntry] {
-        &self.entries
+    /// An empty one, in which the newest `keep` entries are weighed.
+    pub fn new(keep: usize) -> Stream {
+        Stream {
+            entries: Vec::new(),
+            keep,
+            waiting: Vec::new(),
+            horizon: None,
+            dropped: CallerCount::default(),
+            failed: Vec::new(),
+            ages: 0,
+            aged: 0,
+        }
     }
 
-    /// Puts an entry in its place, keeping the newest `keep`.
-    pub fn insert(&mut self, entry: StreamEntry, keep: usize) {
-        let at = self.entries.iter().rposition(|e| e.started_at <= entry.started_at).map_or(0, |i| i + 1);
-        self.entries.insert(at, entry);
-        // Dropped by halves, so that dropping costs nothing on average.
-        if self.entries.len() > keep + keep / 2 {
-            self.entries.drain(..self.entries.len() - keep);
-            self.is_full = true;
-        }
+    /// The entries that are weighed.
+    pub fn entries(&self) -> &[StreamEntry] {
+        &self.entries[self.entries.len().saturating_sub(self.keep)..]
+    }
+
+    /// There were entries before those that are weighed: a fault from the very first call is not among them.
+    fn is_full(&self) -> bool {
+        self.horizon.is_some() || self.entries.len() > self.keep
     }
 
     /// What was seen of a number so far says nothing any more. What is usual for it stays: the count
@@ -193,16 +248,16 @@ impl Stream {
     }
 
     pub fn has_failures(&self) -> bool {
-        self.entries.iter().rev().any(|e| e.kind == StreamEntryKind::Failed)
+        self.entries().iter().rev().any(|e| e.kind == StreamEntryKind::Failed)
     }
 
     /// All callers so far.
     pub fn count(&self) -> CallerCount {
-        self.entries.last().map_or_else(CallerCount::default, |e| e.after())
+        self.entries.last().map_or(self.dropped, StreamEntry::after)
     }
 
     /// Where an entry is, or belongs: mostly near the end, so that is looked at first.
-    fn find(&self, key: (Time, Option<Resource>)) -> Result<usize, usize> {
+    fn find(&self, key: Key) -> Result<usize, usize> {
         let tail = self.entries.len().saturating_sub(NEAR);
         for (i, e) in self.entries.iter().enumerate().skip(tail).rev() {
             match e.key().cmp(&key) {
@@ -214,81 +269,140 @@ impl Stream {
         self.entries[..tail].binary_search_by_key(&key, StreamEntry::key)
     }
 
-    /// Puts an entry in its place among the others, or in that of the same call. Returns the place.
-    pub fn put(&mut self, entry: StreamEntry, keep: usize) -> usize {
-        let mut at = match self.find(entry.key()) {
-            Ok(at) if entry.resource.is_some() => {
-                self.entries[at] = StreamEntry { before: self.entries[at].before, ..entry };
-                self.count_from(at);
-                return at;
-            }
-            Ok(at) | Err(at) => at,
-        };
-        let before = if at > 0 {
-            self.entries[at - 1].after()
-        } else {
-            self.entries.first().map(|e| e.before).unwrap_or_default()
-        };
-        self.entries.insert(at, StreamEntry { before, ..entry });
-        self.count_from(at);
-        // Dropped by halves, so that dropping costs nothing on average.
-        if self.entries.len() > keep + keep / 2 {
-            let dropped = self.entries.len() - keep;
-            self.entries.drain(..dropped);
-            self.is_full = true;
-            at = at.saturating_sub(dropped);
-        }
-        at
-    }
-
     /// True if the call has an entry.
     pub fn has(&self, started_at: Time, resource: Resource) -> bool {
-        self.find((started_at, Some(resource))).is_ok()
+        let key = (started_at, Some(resource));
+        self.find(key).is_ok() || self.waiting.iter().any(|w| w.entry.key() == key && !w.is_gone)
     }
 
-    /// Takes an entry out, if it is there.
-    pub fn remove(&mut self, entry: &StreamEntry) {
-        if let Ok(at) = self.find(entry.key()) {
-            let removed = self.entries.remove(at);
-            if let Some(next) = self.entries.get_mut(at) {
-                next.before = removed.before;
-            }
-            self.count_from(at);
-        }
+    /// Puts an entry in its place among the others, or in that of the same call, when the stream is next read.
+    /// `counted`: what the call has counted for until now. True if nothing else waits.
+    pub fn put(&mut self, entry: StreamEntry, counted: CallerCount) -> bool {
+        self.waiting.push(Waiting { entry, is_gone: false, counted });
+        self.waiting.len() == 1
     }
 
-    /// Counts the callers before each entry after the one at `first`.
-    fn count_from(&mut self, first: usize) {
-        for i in first + 1..self.entries.len() {
-            self.entries[i].before = self.entries[i - 1].after();
-        }
+    /// Takes an entry out, if it is there, when the stream is next read.
+    pub fn remove(&mut self, entry: StreamEntry, counted: CallerCount) -> bool {
+        self.waiting.push(Waiting { entry, is_gone: true, counted });
+        self.waiting.len() == 1
     }
 
-    /// Reads the entries from `first` on again: who is a witness, and what is believed, follow from
-    /// the calls before each, in the order in which the calls began. Whatever the order in which they
-    /// were seen, the same is read.
-    pub fn read(&mut self, first: usize, params: &Params) {
-        for i in first..self.entries.len() {
-            let (before, rest) = self.entries.split_at_mut(i);
-            let e = &mut rest[0];
-            if let Some(last) = before.last() {
-                e.before = last.after();
-            }
-            if e.is_probe || e.kind == StreamEntryKind::Void {
+    /// Puts what waits in its place. Returns where the first change was, and what is too old to be kept.
+    fn merge(&mut self) -> (usize, Vec<Waiting>) {
+        let mut waiting = std::mem::take(&mut self.waiting);
+        // The sort is stable: of what was said of one call, the last stands.
+        waiting.sort_by_key(|w| w.entry.key());
+        let late = self.horizon.map_or(0, |h| waiting.partition_point(|w| w.entry.key() <= h));
+        let kept = waiting.split_off(late);
+        let Some(first) = kept.first() else {
+            return (self.entries.len(), waiting);
+        };
+        let first = self.find(first.entry.key()).unwrap_or_else(|at| at);
+        let mut others = self.entries.split_off(first).into_iter().peekable();
+        let mut kept = kept.into_iter().peekable();
+        while let Some(Waiting { mut entry, is_gone, .. }) = kept.next() {
+            let key = entry.key();
+            // Without a SID nobody knows whether they are the same.
+            if entry.resource.is_some() && kept.peek().is_some_and(|later| later.entry.key() == key) {
                 continue;
             }
-            let horizon = e.started_at - params.witness_for;
-            let is_known =
-                before.iter().rev().take_while(|b| b.started_at >= horizon).any(|b| {
-                    b.caller == e.caller && matches!(b.kind, StreamEntryKind::Failed | StreamEntryKind::Repeated)
-                });
-            e.kind = match (is_known, e.failure.is_some()) {
-                (false, false) => StreamEntryKind::Served,
-                (false, true) => StreamEntryKind::Failed,
-                (true, true) => StreamEntryKind::Repeated,
-                (true, false) => StreamEntryKind::GotThrough,
-            };
-            e.believe(e.before.fails(params));
+            while let Some(other) = others.next_if(|other| other.key() < key) {
+                self.entries.push(other);
+            }
+            if entry.resource.is_some()
+                && let Some(same) = others.next_if(|other| other.key() == key)
+            {
+                entry.told = same.told;
+            }
+            if !is_gone {
+                self.entries.push(entry);
+            }
+        }
+        self.entries.extend(others);
+        (first, waiting)
+    }
+
+    /// Takes in what waits, of a group: its witnesses, and what is believed of each, are known.
+    pub fn recount(&mut self) {
+        let (mut first, late) = self.merge();
+        for Waiting { entry, is_gone, counted } in late {
+            let now = if is_gone { CallerCount::default() } else { entry.counts() };
+            self.dropped = self.dropped.plus(now).minus(counted);
+            first = 0;
+        }
+        for i in first..self.entries.len() {
+            self.entries[i].before = self.before(i);
+        }
+        self.drop_oldest(Duration::ZERO);
+    }
+
+    /// Callers before the entry at `i`.
+    fn before(&self, i: usize) -> CallerCount {
+        if i == 0 { self.dropped } else { self.entries[i - 1].after() }
+    }
+
+    /// Takes in what waits, of a number. Who is a witness, and what is believed, follow from the calls before
+    /// each, in the order in which the calls began. Whatever the order in which they were seen, the same is
+    /// read. `tell` is given each call that now says something else, and what it counted for until now.
+    pub fn read(&mut self, params: &Params, mut tell: impl FnMut(StreamEntry, CallerCount)) {
+        let (mut first, late) = self.merge();
+        for Waiting { mut entry, counted, .. } in late {
+            if entry.kind != StreamEntryKind::Void {
+                entry.kind = kind(&self.failed, &entry, params);
+            }
+            entry.believe(self.dropped.fails(params));
+            self.dropped = self.dropped.plus(entry.counts()).minus(counted);
+            let matters = self.horizon.is_some_and(|(at, _)| entry.started_at >= at - params.witness_for);
+            if matters && entry.failure.is_some() && entry.kind != StreamEntryKind::Void {
+                let at = self.failed.partition_point(|(at, _)| *at <= entry.started_at);
+                self.failed.insert(at, (entry.started_at, entry.caller));
+            }
+            tell(entry, counted);
+            first = 0;
+        }
+        let Some(since) = self.entries.get(first).map(|e| e.started_at - params.witness_for) else {
+            return;
+        };
+        let is_failing = |e: &StreamEntry| matches!(e.kind, StreamEntryKind::Failed | StreamEntryKind::Repeated);
+        let mut failed = self.failed.clone();
+        let recent = self.entries[..first].iter().rposition(|e| e.started_at < since).map_or(0, |i| i + 1);
+        failed.extend(self.entries[recent..first].iter().filter(|e| is_failing(e)).map(|e| (e.started_at, e.caller)));
+        for i in first..self.entries.len() {
+            let before = self.before(i);
+            let e = &mut self.entries[i];
+            e.before = before;
+            if !e.is_probe && e.kind != StreamEntryKind::Void {
+                e.kind = kind(&failed, e, params);
+                e.believe(before.fails(params));
+            }
+            if is_failing(e) {
+                failed.push((e.started_at, e.caller));
+            }
+            let says = Some((e.kind, e.ln_fails));
+            if !e.is_probe && e.told != says {
+                let counted = e.told.map_or_else(CallerCount::default, |(kind, _)| CallerCount::of(kind));
+                e.told = says;
+                tell(*e, counted);
+            }
+        }
+        self.drop_oldest(params.witness_for);
+    }
+
+    /// Drops the oldest entries, once they are many. Callers who failed so long before count as known.
+    fn drop_oldest(&mut self, witness_for: Duration) {
+        if self.entries.len() <= self.keep + self.keep / 2 {
+            return;
+        }
+        let dropped = self.entries.len() - self.keep;
+        let newest = &self.entries[dropped - 1];
+        let since = newest.started_at - witness_for;
+        (self.horizon, self.dropped) = (Some(newest.key()), newest.after());
+        self.failed.retain(|(at, _)| *at >= since);
+        for e in self.entries.drain(..dropped) {
+            if e.started_at >= since && matches!(e.kind, StreamEntryKind::Failed | StreamEntryKind::Repeated) {
+                self.failed.push((e.started_at, e.caller));
+            }
         }
     }
 
@@ -322,7 +436,7 @@ impl Stream {
             let surplus = w.rate * (x - USUAL);
             let (mut llr, mut sum, mut missing) = (0.0, 0.0, 0.0);
             let mut reached_the_first = true;
-            for (back, (i, e)) in self.entries.iter().enumerate().rev().enumerate() {
+            for (back, (i, e)) in self.entries().iter().enumerate().rev().enumerate() {
                 if unseen.len() == back {
                     let age = w.now.since(e.started_at).as_secs_f64();
                     let hidden = |visible_after: f64| visible_after * (1.0 - (-age / visible_after).exp());
@@ -352,7 +466,7 @@ impl Stream {
                 }
                 sum += term.exp();
             }
-            if reached_the_first && !self.is_full {
+            if reached_the_first && !self.is_full() {
                 sum += w.head * (llr - missing).exp();
             }
             out.statistic += prior * sum;
@@ -360,3 +474,22 @@ impl Stream {
         out
     }
 }
+
+/// What a call says, given who failed before it and when, oldest first.
+fn kind(failed: &[(Time, u64)], e: &StreamEntry, params: &Params) -> StreamEntryKind {
+    let since = e.started_at - params.witness_for;
+    let is_known = failed
+        .iter()
+        .rev()
+        .take_while(|(at, _)| *at >= since)
+        .any(|(at, caller)| *caller == e.caller && *at <= e.started_at);
+    match (is_known, e.failure.is_some()) {
+        (false, false) => StreamEntryKind::Served,
+        (false, true) => StreamEntryKind::Failed,
+        (true, true) => StreamEntryKind::Repeated,
+        (true, false) => StreamEntryKind::GotThrough,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -105,6 +105,9 @@ impl Window {
             e.failed = failed;
             return;
         }
+        if change.started_at < before {
+            return;
+        }
         let entry = Entry { started_at: change.started_at, resource: change.entry, caller: change.party.hash, failed };
         let at = self.entries.iter().rposition(|e| e.started_at <= entry.started_at).map_or(0, |i| i + 1);
         self.entries.insert(at, entry);

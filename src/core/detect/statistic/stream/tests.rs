@@ -1,0 +1,148 @@
+//! What a stream says follows from its calls, not from the order in which they were put.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::core::model::id::CallSid;
+
+/// Few, so that most entries are dropped.
+const KEEP: usize = 12;
+
+fn entry(i: usize, at: i64, caller: u64, fails: bool) -> StreamEntry {
+    let sid = CallSid::from_u128(i as u128);
+    let mut entry = StreamEntry::new(Time::from_secs(at), Some(Resource::Call(sid)), NumberIx(0), caller);
+    entry.failure = fails.then_some((Reason::Webhook, None));
+    entry
+}
+
+/// A number's stream, and that of a group in which it is alone.
+fn fill<'a>(batches: impl Iterator<Item = &'a [StreamEntry]>) -> (Stream, Stream) {
+    let params = Params::default();
+    let (mut number, mut group) = (Stream::new(KEEP), Stream::new(2 * KEEP));
+    for batch in batches {
+        for e in batch {
+            number.put(*e, CallerCount::default());
+        }
+        number.read(&params, |e, counted| {
+            if e.kind.is_witness() {
+                group.put(e, counted);
+            } else {
+                group.remove(e, counted);
+            }
+        });
+        group.recount();
+    }
+    (number, group)
+}
+
+fn weight(stream: &Stream) -> Weight {
+    let params = Params::default();
+    stream.weigh(&Weighing {
+        grid: &params.grid,
+        head: params.head,
+        redial_fails: params.redial_fails,
+        failure_age: 25.0,
+        served_age: 130.0,
+        now: Time::from_secs(1_000_000),
+        rate: 0.01,
+        is_muted: &[[false; 2]],
+        channel: Channel::Voice,
+    })
+}
+
+prop_compose! {
+    /// Calls in the order in which they began, up to ten times as many as are kept; and another order, in batches.
+    fn calls(callers: u64)(
+        calls in prop::collection::vec((0..900i64, 0..callers, prop::bool::weighted(0.3)), 1..10 * KEEP)
+    )(
+        order in Just((0..calls.len()).collect::<Vec<_>>()).prop_shuffle(),
+        batch in 1..40usize,
+        calls in Just(calls),
+    ) -> (Vec<StreamEntry>, Vec<StreamEntry>, usize) {
+        let mut at = 0;
+        let calls: Vec<StreamEntry> = calls
+            .into_iter()
+            .enumerate()
+            .map(|(i, (gap, caller, fails))| {
+                at += gap;
+                // Nobody calls twice where there are very many.
+                entry(i, at, if callers < 1000 { caller } else { i as u64 }, fails)
+            })
+            .collect();
+        let shuffled = order.into_iter().map(|i| calls[i]).collect();
+        (calls, shuffled, batch)
+    }
+}
+
+proptest! {
+    #[test]
+    fn filled_in_any_order_it_is_as_filled_in_order((calls, shuffled, batch) in calls(u64::MAX)) {
+        let (number, group) = fill(calls.chunks(1));
+        let (number2, group2) = fill(shuffled.chunks(batch));
+        prop_assert_eq!(number.entries(), number2.entries());
+        prop_assert_eq!(number.count(), number2.count());
+        prop_assert_eq!(weight(&number), weight(&number2));
+        // What is believed of calls too old for the number's stream is as good as what is known of it then.
+        let keys = |s: &Stream| s.entries().iter().map(|e| (e.key(), e.kind, e.before)).collect::<Vec<_>>();
+        prop_assert_eq!(keys(&group), keys(&group2));
+        prop_assert_eq!(group.count(), group2.count());
+    }
+
+    #[test]
+    fn whoever_redials_is_known_in_any_order((calls, shuffled, batch) in calls(6)) {
+        let (number, _) = fill(calls.chunks(1));
+        let (number2, _) = fill(shuffled.chunks(batch));
+        let kinds = |s: &Stream| s.entries().iter().map(|e| (e.key(), e.kind)).collect::<Vec<_>>();
+        prop_assert_eq!(kinds(&number), kinds(&number2));
+    }
+
+    #[test]
+    fn batches_change_nothing((calls, _, batch) in calls(6)) {
+        let (number, group) = fill(calls.chunks(1));
+        let (number2, group2) = fill(calls.chunks(batch));
+        prop_assert_eq!(number.entries(), number2.entries());
+        prop_assert_eq!(group.entries(), group2.entries());
+        prop_assert_eq!((weight(&number), weight(&group)), (weight(&number2), weight(&group2)));
+    }
+}
+
+#[test]
+fn what_is_older_than_a_full_stream_counts_and_leaves_it_as_it_is() {
+    let calls: Vec<StreamEntry> = (0..100).map(|i| entry(i, i as i64 * 60, i as u64, false)).collect();
+    let (mut number, _) = fill(calls.chunks(1));
+    let keys = |s: &Stream| s.entries().iter().map(StreamEntry::key).collect::<Vec<_>>();
+    let before = (keys(&number), number.count());
+    number.put(entry(1000, 30, 1000, true), CallerCount::default());
+    let mut told = Vec::new();
+    number.read(&Params::default(), |e, counted| told.push((e.resource, e.kind, counted)));
+    assert_eq!(keys(&number), before.0);
+    assert_eq!(number.count(), before.1.plus(CallerCount::of(StreamEntryKind::Failed)));
+    let late = (Some(Resource::Call(CallSid::from_u128(1000))), StreamEntryKind::Failed, CallerCount::default());
+    assert!(told.contains(&late), "the group hears of it: {told:?}");
+    // Revised, it counts once.
+    number.put(entry(1000, 30, 1000, false), CallerCount::of(StreamEntryKind::Failed));
+    number.read(&Params::default(), |_, _| {});
+    assert_eq!(number.count(), before.1.plus(CallerCount::of(StreamEntryKind::Served)));
+}
+
+#[test]
+fn a_revision_takes_the_place_of_its_call() {
+    let calls: Vec<StreamEntry> = (0..6).map(|i| entry(i, i as i64 * 60, i as u64, i == 3)).collect();
+    let (mut number, mut group) = fill(calls.chunks(2));
+    let mut revised = entry(3, 180, 3, false);
+    revised.kind = StreamEntryKind::Void;
+    number.put(revised, CallerCount::of(StreamEntryKind::Failed));
+    number.read(&Params::default(), |e, counted| {
+        if e.kind.is_witness() {
+            group.put(e, counted);
+        } else {
+            group.remove(e, counted);
+        }
+    });
+    group.recount();
+    assert_eq!((number.entries().len(), group.entries().len()), (6, 5));
+    for stream in [&number, &group] {
+        assert_eq!(stream.count(), CallerCount { callers: 5, failures: 0 });
+        assert!(!stream.has_failures());
+    }
+}
