@@ -235,7 +235,8 @@ mod tests {
         let (seconds, refused) = send(1000, 20, 64);
         // Ideal: 1,000 requests of 0.1 s, 20 at once, 5 s.
         assert!(seconds < 5.5, "{seconds} s");
-        assert!(refused < 10, "{refused} of 1000 met a 429");
+        // A round of answers at one instant, the worst case: each is replaced before the first 429 is known.
+        assert!(refused < 20, "{refused} of 1000 met a 429");
     }
 
     #[test]
@@ -258,8 +259,8 @@ mod tests {
                 clock.spawn(&mut tasks, async move {
                     own.sleep(Duration::from_millis(i as u64)).await;
                     let wait = limit.acquire(precedence);
-                    // Until just when the place is given back.
-                    let patience = if leaves { Duration::from_secs(1) } else { Duration::from_secs(100) };
+                    // Gone before the place is given back.
+                    let patience = if leaves { Duration::from_millis(500) } else { Duration::from_secs(100) };
                     if let Ok(_permit) = own.timeout(patience, wait).await {
                         served.lock().unwrap().push(i);
                         own.sleep(Duration::from_secs(1)).await;
