@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 use utoipa::ToSchema;
 
 use super::{Admin, ApiProblem};
-use crate::admin::openapi::{DecisionLine, ErrorBody};
+use crate::admin::body::{DecisionLine, ErrorBody};
 use crate::agent::ControlMessage;
 use crate::agent::control::{CommandAnswer, OperatorCommand, Refusal};
 use crate::core::model::decision::{DecisionId, Mode};

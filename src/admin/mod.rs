@@ -15,6 +15,7 @@
 //! loopback only. While another agent leads, [`standby`] answers instead. No other site's page may read or write here: there are no CORS headers.
 
 pub mod auth;
+pub mod body;
 pub mod commands;
 pub mod openapi;
 pub mod serve;
@@ -120,7 +121,7 @@ impl ApiProblem {
 
 impl IntoResponse for ApiProblem {
     fn into_response(self) -> Response {
-        let mut response = (self.status, Json(openapi::ErrorBody { error: self.error })).into_response();
+        let mut response = (self.status, Json(body::ErrorBody { error: self.error })).into_response();
         let headers = response.headers_mut();
         if self.status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

@@ -20,8 +20,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Exit, complain, log, say};
 use crate::admin;
+use crate::admin::body::DecisionLine;
 use crate::admin::commands::{Approve, CommandDone, HoldRequest, OrderRequest, Planned, SetMode};
-use crate::admin::openapi::DecisionLine;
 use crate::agent::{Agent, Role};
 use crate::clock::Clock;
 use crate::config::{Config, ProcessEnv};

@@ -7,8 +7,7 @@
 
 use std::time::Duration;
 
-use super::ProbeContext;
-use super::call::noted;
+use super::{ProbeContext, noted};
 use crate::core::detect::observation::CallStatus;
 use crate::core::model::id::CallSid;
 use crate::core::probe::hearing::{Heard, judge, listen};

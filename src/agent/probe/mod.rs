@@ -43,6 +43,7 @@ use crate::core::probe::lag::Lags;
 use crate::core::probe::plan::{ProbePurpose, ProbeSchedule};
 use crate::core::probe::{Origin, ProbeAttempt, ProbeFinding, ProbeKind, ProbeSettings, Unmeasured, again_at, counted};
 use crate::metrics::tally::ProbeEnd;
+use crate::store::StoreError;
 use crate::store::probe::Begun;
 use crate::twilio::{Error, ErrorKind};
 
@@ -129,6 +130,13 @@ impl ProbeContext {
 
     fn search(&self, source: Source) -> Duration {
         self.lags().search(source)
+    }
+}
+
+/// A note that is missing costs a look later on.
+fn noted(result: Result<(), StoreError>) {
+    if let Err(error) = result {
+        tracing::warn!(%error, cure = error.cure, "a test call's note is not kept");
     }
 }
 
