@@ -11,7 +11,7 @@ pub struct ErrorBody {
     pub error: String,
 }
 
-/// What a person's word comes to for one number.
+/// What a command comes to for one number.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct DecisionLine {
     pub number: String,

@@ -1,12 +1,12 @@
-//! From what happens in the agent to what people are told: the one place that all news passes.
+//! From what happens in the agent to the notices about it: every notice passes here.
 //!
-//! Owned by the [`crate::agent::control`], which folds every entry of the journal here too. What comes of it is
-//! posted to the [`crate::agent::deliver`] and forgotten: posting never waits, so no notifier, however slow,
-//! delays a decision or a swap.
+//! Owned by [`crate::agent::control`], which folds every entry of the journal here too. The notices are
+//! posted to [`crate::agent::deliver`] and forgotten: posting never waits, so no notifier, however slow,
+//! delays a decision or a rollback.
 //!
-//! After a restart the journal is folded once more, and what was news within [`RETOLD`] is posted
-//! again; the courier knows what it has kept already. So nothing is lost between the journal's commit
-//! and the courier's.
+//! After a restart the journal is folded once more, and notices of the last [`RETOLD`] are posted again;
+//! the dispatcher knows which it has kept already. So nothing is lost between the journal's commit and the
+//! outbox's.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ use crate::core::rollback::entry::Entry;
 use crate::store::outbox::Delivery;
 use crate::store::{JournalRecord, StoreError, StoreProblem};
 
-/// News older than this are not told after a restart: who was not told then knows by now.
+/// Notices older than this are not posted after a restart: who was not told then knows by now.
 const RETOLD: Duration = Duration::from_secs(3600);
 
 /// An agent that has never seen a channel says so after this.
@@ -38,7 +38,7 @@ pub struct IncidentTracker {
 }
 
 impl IncidentTracker {
-    /// Takes up where the journal ends. `told` is what the courier has kept.
+    /// Takes up where the journal ends. `told` is what the outbox has kept.
     pub fn new(
         builder: NoticeBuilder,
         mode: Mode,

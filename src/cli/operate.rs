@@ -1,4 +1,4 @@
-//! A person's word on the command line: `rollback`, `restore`, `hold`, `release`, `approve`, `mode`.
+//! Operator commands on the command line: `rollback`, `restore`, `hold`, `release`, `approve`, `mode`.
 //!
 //! Each goes to the running agent over its API. When no agent runs, this process takes the lease and
 //! acts itself, through the very same code behind the same API, on an address of its own. A swap is
@@ -45,7 +45,7 @@ pub struct Selection {
     channel: Option<Channel>,
 }
 
-/// What every word has.
+/// What every command has.
 #[derive(Debug, clap::Args)]
 pub struct Common {
     /// Why; it is kept in the journal
@@ -192,7 +192,7 @@ pub fn set_mode(arguments: ModeArguments) -> anyhow::Result<Exit> {
     operate(&common, async |client| client.word("mode", &asked, common.json).await)
 }
 
-/// Finds the agent, or becomes one for the length of `word`.
+/// Finds the agent, or becomes one for the length of `word`, the command.
 fn operate(common: &Common, word: impl AsyncFn(&ApiClient) -> anyhow::Result<Exit>) -> anyhow::Result<Exit> {
     let config = Config::load(&common.config, &ProcessEnv)?;
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
@@ -242,7 +242,7 @@ const LOOK_AFTER: Duration = Duration::from_millis(300);
 /// A staged restore is not waited for longer than this: callers take their time.
 const WAIT_FOR: Duration = Duration::from_secs(15 * 60);
 
-/// Where words are given.
+/// Where commands are given.
 struct ApiClient {
     http: reqwest::Client,
     url: String,

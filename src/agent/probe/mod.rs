@@ -7,8 +7,9 @@
 //! left behind when the agent stops ends by its own TwiML, and its recording is deleted by the next one.
 //!
 //! * [`call`]: through Twilio, from one of the account's numbers;
-//! * [`hear`]: what such a call sounded like;
-//! * [`left`]: recordings that nobody has deleted;
+//! * [`arrive`]: whether the call reached the number;
+//! * [`listen`]: what such a call sounded like;
+//! * [`cleanup`]: recordings that nobody has deleted;
 //! * [`message`]: the same for messages;
 //! * [`external`]: by a command of the user's;
 //! * [`request`]: the handler's URL, asked as Twilio asks it.
