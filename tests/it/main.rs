@@ -17,6 +17,7 @@ mod kill;
 mod kill_drill;
 mod kill_run;
 mod layers;
+mod log_lines;
 mod metrics;
 mod notices;
 mod polling;
