@@ -14,7 +14,7 @@
 //! on the same clock and thereby rests in the place of the client that waits for it.
 //!
 //! Promises: time never goes backwards on the virtual clock; it never moves while a participant is
-//! awake. Demands: the runtime is tokio's current-thread one, and participants wait for each other
+//! awake. Requires: the runtime is tokio's current-thread one, and participants wait for each other
 //! only through [`Clock::wait`].
 
 #![allow(clippy::disallowed_methods)] // This is the place that the ban points to.

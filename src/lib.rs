@@ -1,6 +1,6 @@
 //! Ringback stands watch on the day a company's phone numbers port to Twilio: it reads Twilio's
 //! logs, says for every number whether callers are being served, and when callers fail for a reason
-//! that a swap would cure, points the number at a fallback TwiML Bin and looks whether it worked.
+//! that a rollback would cure, points the number at a fallback TwiML Bin and checks that it answers.
 //!
 //! This page is the map. Each folder below is one topic, complete, and opens with what it is for,
 //! why it is built so and what it promises.
@@ -12,7 +12,7 @@
 //! | [`core`] | the decision, pure: facts in, events out; no I/O, no clock, no chance |
 //! | [`twilio`] | the client: Twilio's JSON as it is, paging, retries, how many requests at once |
 //! | [`store`] | what survives a restart: what was seen, what was decided, what was done |
-//! | [`agent`] | the tasks: pollers, the engine's owner, the executor of rollbacks |
+//! | [`agent`] | the tasks: pollers, the controller, the executor of orders, delivery of notices |
 //! | [`admin`] | the agent's own HTTP face |
 //! | [`notify`] | how a notice reaches people: a mapping for each channel, one sender |
 //! | [`metrics`] | every metric: its definition, and what is counted |
@@ -29,17 +29,30 @@
 //! # Who may use whom
 //!
 //! ```text
-//! main -> cli -> agent, admin, sim, config, replay, simulate, rehearse
-//!                replay -> twilio's JSON, caller;  simulate -> replay;  rehearse -> agent, twilio, config
-//!                agent -> twilio, store, notify, metrics, clock, config
-//!                config -> twilio's and notify's settings
-//!                admin -> what the agent publishes, and its inbox
-//!                everyone -> core -> nothing of ours
+//! main     -> cli
+//! cli      -> admin, agent, clock, config, notify, rehearse, replay, sim, simulate, store
+//! admin    -> agent, clock, metrics
+//! rehearse -> agent, caller, clock, config, metrics, twilio
+//! agent    -> caller, clock, config, metrics, notify, store, twilio
+//! simulate -> replay, sim::chance
+//! replay   -> caller, twilio::wire
+//! config   -> metrics::PerNumber, notify, rehearse::report::Variant, twilio
+//! twilio   -> caller, clock, metrics, wav
+//! notify   -> clock
+//! sim      -> clock
+//! store    -> nobody
+//! metrics  -> nobody
+//! caller   -> nobody
+//! clock    -> nobody
+//! wav      -> nobody
+//! core     -> nobody
+//! everyone -> core
 //! ```
 //!
 //! `twilio`, `store`, `notify` and `sim` do not know each other. `sim` shares ids and instants with `core` and
-//! nothing with `twilio`: if both used the same structs, a misspelt field would pass every test.
-//! `tests/it/layers.rs` fails when this is no longer so.
+//! nothing with `twilio`: if both used the same structs, a misspelt field would pass every test. Files form no
+//! circles, except that a folder's own file and its children may use each other.
+//! `tests/it/layers.rs` reads this table and fails when the code uses more, or needs less.
 //!
 //! # The life of one call
 //!
@@ -54,17 +67,18 @@
 //! 5. [`core::detect::statistic`] weighs it with the other calls of the number and of its group, and a
 //!    [`core::model::verdict`] follows. Too little data and data that cannot be read are verdicts of their
 //!    own.
-//! 6. [`core::model::decision`] makes of it a decision: act, or the first guard that says no. Both are news.
-//! 7. [`core::rollback::orders`] holds it against the [`core::rollback::guard`]s. What passes becomes an order, journaled
-//!    by [`agent::control`], and [`agent::execute`] carries it out: snapshot and intent to the disk, the
-//!    write, and a look at who answers now. [`core::routing::record`] knows Twilio's precedence; 200 alone is
-//!    no success. A person's word ([`core::rollback::operator`]) takes the same way.
+//! 6. The engine turns it into a [`core::model::decision`]: act, or the first guard that objects. Both are reported.
+//! 7. [`core::rollback::orders`] keeps it as a pending rollback and asks the [`core::rollback::guard`]s. What passes
+//!    becomes an order, journaled by [`agent::control`], and [`agent::execute`] carries it out: snapshot and
+//!    intent to the disk, the write past the write guard, and a read of who answers now.
+//!    [`core::routing::record`] knows Twilio's precedence; 200 alone is no success. An operator's command
+//!    ([`core::rollback::operator`]) takes the same way.
 //! 8. Meanwhile [`agent::probe`] calls and texts the numbers itself, as [`core::probe`] plans and reads it:
-//!    on a schedule, at a first suspicion, and after a swap, which is proven by a test call or not at all.
-//! 9. [`core::notice::incidents`] makes of the same entries what people should be told; [`agent::deliver`] keeps it
-//!    until [`notify`] has delivered it. Nothing above waits for that.
+//!    on a schedule, at a first suspicion, and after a rollback, which is proven by a test call or not at all.
+//! 9. [`core::notice::incidents`] folds the same entries into incidents and the notices about them;
+//!    [`agent::deliver`] keeps each notice until [`notify`] has delivered it. Nothing above waits for that.
 //! 10. After a crash the journal is folded through the same functions ([`core::rollback::saga`]), and an intent
-//!     without a result means: look at the number first.
+//!     without a result means: read the number first.
 //!
 //! # Time
 //!

@@ -1,6 +1,6 @@
-//! A person's word over HTTP: parsed, checked for a reason, given to the engine's task.
+//! Operator commands over HTTP: parsed, checked for a reason, given to the control task.
 //!
-//! Every word is logged with its author and reason, and is in the journal before it has an effect.
+//! Every command is logged with its author and reason, and is in the journal before it has an effect.
 //! `dry_run` says what would be done. All are safe to repeat.
 
 use std::time::Duration;
@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 use utoipa::ToSchema;
 
 use super::{Admin, ApiProblem};
-use crate::admin::openapi::{DecisionLine, ErrorBody};
+use crate::admin::body::{DecisionLine, ErrorBody};
 use crate::agent::ControlMessage;
 use crate::agent::control::{CommandAnswer, OperatorCommand, Refusal};
 use crate::core::model::decision::{DecisionId, Mode};
@@ -293,7 +293,7 @@ async fn say(
     is_meant: bool,
 ) -> Result<CommandAnswer, ApiProblem> {
     if is_meant {
-        tracing::info!(verb, word = ?word, "an operator's word");
+        tracing::info!(verb, command = %described(&word, &a.roster), "an operator's command");
     }
     let (reply, answer) = oneshot::channel();
     a.inbox.send(ControlMessage::Word { word, is_meant, reply }).await.map_err(|_| stopping())?;
@@ -305,6 +305,28 @@ fn refused(refusal: Refusal) -> ApiProblem {
         Refusal::Conflict(text) => ApiProblem::new(StatusCode::CONFLICT, text),
         Refusal::Store(_) => ApiProblem::new(StatusCode::SERVICE_UNAVAILABLE, refusal.to_string()),
     }
+}
+
+/// A command as a person reads it in the log: about what, by whom and why.
+fn described(command: &OperatorCommand, roster: &Roster) -> String {
+    let (about, by) = match command {
+        OperatorCommand::Orders(OperatorRequest { act: _, numbers, channel, by, force, at_once }) => {
+            let numbers: Vec<String> = numbers.iter().map(|ix| roster.number(*ix).e164.to_string()).collect();
+            let channel = channel.map_or("both channels", Channel::label);
+            let options = [("force", force), ("at once", at_once)].into_iter().filter(|(_, is_set)| **is_set);
+            let options: String = options.map(|(name, _)| format!(", {name}")).collect();
+            (format!("{} of {}{options}", channel, numbers.join(" ")), by)
+        }
+        OperatorCommand::Hold { scopes, until, by } => (format!("{} until {until}", listed(scopes)), by),
+        OperatorCommand::Release { scopes, by } => (listed(scopes), by),
+        OperatorCommand::Approve { decision, by } => (decision.to_string(), by),
+        OperatorCommand::Mode { mode, by } => (mode.label().to_owned(), by),
+    };
+    format!("{about}; by {}: {}", by.name, by.reason)
+}
+
+fn listed(scopes: &[Scope]) -> String {
+    scopes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
 fn done(answer: CommandAnswer) -> Result<Json<CommandDone>, ApiProblem> {

@@ -7,14 +7,16 @@
 //! | `GET /-/ready` | 200 while every source is fresh, else 503 with the stale ones |
 //! | `GET /api/v1/status` | the state of everything, as JSON |
 //! | `GET /api/v1/numbers`, `/decisions`, `/decisions/{id}`, `/orders/{id}` | parts of it, and what the journal says |
-//! | `POST /api/v1/…` | a person's word ([`operate`]); needs the bearer token and a reason |
+//! | `POST /api/v1/…` | an operator's command ([`commands`]); needs the bearer token and a reason |
 //! | `GET /api/v1/openapi.json` | all this, described from the code |
 //!
-//! Reads take published snapshots or the journal, and never wait on the engine. Writes are
-//! authenticated ([`auth`]), carry a reason, are logged, and go to the engine's inbox. Listens on
-//! loopback only. While another agent leads, [`standby`] answers instead. No other site's page may read or write here: there are no CORS headers.
+//! Reads take published snapshots or the journal, and never wait on the control task. Writes are
+//! authenticated ([`auth`]), carry a reason, are logged, and go to the control task's inbox. Listens on
+//! loopback only. While another agent leads, [`standby`] answers instead. No other site's page may read or
+//! write here: there are no CORS headers.
 
 pub mod auth;
+pub mod body;
 pub mod commands;
 pub mod identity;
 pub mod openapi;
@@ -123,7 +125,7 @@ impl ApiProblem {
 
 impl IntoResponse for ApiProblem {
     fn into_response(self) -> Response {
-        let mut response = (self.status, Json(openapi::ErrorBody { error: self.error })).into_response();
+        let mut response = (self.status, Json(body::ErrorBody { error: self.error })).into_response();
         let headers = response.headers_mut();
         if self.status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

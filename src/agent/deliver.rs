@@ -1,15 +1,15 @@
 //! Carries notices to people: keeps each until it is delivered, tries again, and writes down what was
 //! answered.
 //!
-//! A **clerk** takes what is posted, keeps it in the store for every notifier that wants it, and puts
-//! it into that notifier's queue. One **carrier** a notifier takes its queue in order and sends: one that
-//! is slow or down delays nobody else. What it cannot deliver it tries again, ever more rarely with some
-//! jitter, or when the other side says (`Retry-After`), for as long as [`GIVE_UP_AFTER`]. More than a
-//! notifier takes in a minute is held back and summed up in one notice. What stood in a queue when the agent
-//! ended is in the store, and the next agent's clerk takes it up.
+//! The **dispatcher** takes each posted notice, keeps it in the store for every notifier that wants it, and
+//! puts it into that notifier's queue. One **delivery worker** per notifier sends its queue in order: a
+//! notifier that is slow or down delays no other. Failed deliveries are retried with growing waits and some
+//! jitter, or when `Retry-After` says, for [`GIVE_UP_AFTER`]. Notices beyond what a notifier takes in a
+//! minute are rate-limited and summed up in one notice. Undelivered notices survive a restart: they are in
+//! the store, and the next agent's dispatcher queues them.
 //!
-//! Promises: posting never waits, and what finds no room is counted and told. A notifier that does not
-//! deliver is itself news for the others. Every notice's fate is in the store.
+//! Promises: posting never waits, and notices that find no room are counted and reported. A notifier that
+//! does not deliver is reported to the others. Every notice's delivery status is in the store.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -31,10 +31,10 @@ use crate::notify::{Notifier, NotifierReply, NotifyChannel, Sender, alertmanager
 use crate::store::Store;
 use crate::store::outbox::{Delivery, DeliveryStatus};
 
-/// Notices that may wait for the clerk: a storm of a thousand numbers, twice.
-const LETTERBOX: usize = 2048;
+/// Notices that may wait for the dispatcher: a storm of a thousand numbers, twice.
+const INBOX: usize = 2048;
 
-/// Notices that may wait for one carrier.
+/// Notices that may wait for one delivery worker.
 const QUEUE: usize = 2048;
 
 /// After this a notice is no longer of use.
@@ -62,7 +62,7 @@ pub struct Outbox {
 
 impl Outbox {
     pub fn new() -> (Outbox, mpsc::Receiver<Notice>) {
-        let (dispatcher, posted) = mpsc::channel(LETTERBOX);
+        let (dispatcher, posted) = mpsc::channel(INBOX);
         (Outbox { dispatcher, lost: Arc::default() }, posted)
     }
 
@@ -106,7 +106,7 @@ impl Queue {
     }
 }
 
-/// What all the courier's tasks have.
+/// What the dispatcher and all delivery workers have.
 #[derive(Clone)]
 pub struct Delivering {
     clock: Clock,
@@ -155,7 +155,7 @@ pub struct Parts {
     pub seed: u64,
 }
 
-/// The clerk and a carrier for each notifier, with what was left by the agent before.
+/// The dispatcher and a delivery worker for each notifier, with what the agent before left undelivered.
 pub fn staff(
     parts: Parts,
     notifiers: &[Notifier],
@@ -287,7 +287,7 @@ impl DeliveryWorker {
         &self.notifier.name
     }
 
-    /// Works until the clerk has closed its queue.
+    /// Works until the dispatcher has closed its queue.
     pub async fn run(mut self) {
         let clock = self.delivering.clock.clone();
         loop {
@@ -307,7 +307,7 @@ impl DeliveryWorker {
         }
     }
 
-    /// The letter that is to be sent now. When the agent stops, only what nobody else would send.
+    /// The notice that is to be sent now. When the agent stops, only what nobody else would send.
     fn next(&self, now: Time) -> Option<QueuedNotice> {
         let mut state = self.queue.lock();
         if state.is_closed {
@@ -337,7 +337,7 @@ impl DeliveryWorker {
     async fn carry(&mut self, mut queued: QueuedNotice) {
         let now = self.delivering.clock.now();
         let is_end = queued.notice.status == NoticeStatus::Resolved && self.notifier.channel.keeps_incidents();
-        // A letter that was tried has its place in the minute already; an end that a pager waits for has no need of one.
+        // A notice that was tried has its place in the minute already; an end that a pager waits for needs none.
         if queued.tries == 0 && !is_end {
             if !self.is_free(now) {
                 self.rate_limited.push((queued.notice.severity, queued.notice.title.clone()));

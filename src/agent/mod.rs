@@ -2,22 +2,24 @@
 //!
 //! The tasks, and what each waits for:
 //!
-//! * one **poller** a log ([`poll`]), and one for our numbers ([`routing`]): the time;
-//! * the **engine** ([`engine`]): what pollers bring, results of swaps, requests, and the time;
-//! * the **executor** ([`executor`]): orders to carry out, each write past the [`write_guard`];
-//! * the **prober** ([`probe`]), where a group is probed: the time, suspicions, and swaps to prove;
-//! * the **clerk** and a **carrier** for each notifier ([`courier`]): notices, and the time for another try;
-//! * the **lease** ([`leader`]), the **fallbacks** ([`fallback`]) and the [`heartbeat`]: the time;
+//! * one **poller** per log ([`poll`]), and one for our numbers ([`routing`]): the time;
+//! * the **control task** ([`control::task`]), which owns the engine and the controller: what pollers bring,
+//!   results of writes and test calls, commands, and the time;
+//! * the **executor** ([`execute`]): orders to carry out, each write past the [`control::write_guard`];
+//! * the **prober** ([`probe`]), where a group is probed: the time, suspicions, and rollbacks to prove;
+//! * the **dispatcher** and one **delivery worker** per notifier ([`deliver`]): notices, and the time for
+//!   another try;
+//! * the **lease** ([`leader`]), the **fallback checks** ([`poll::fallback`]) and the [`heartbeat`]: the time;
 //! * the **admin server**, started beside them by whoever starts the agent.
 //!
-//! State has one owner, the engine's task. Others read what it publishes and ask through its
-//! inbox, which is bounded: when it is full, pollers wait, and the freshness of their sources says
-//! so. A task that ends early stops the agent (law 10).
+//! State has one owner, the control task. Others read what it publishes ([`publish`]) and ask through its
+//! inbox, which is bounded: when it is full, pollers wait, and the freshness of their sources shows it.
+//! A task that ends early stops the agent (law 10).
 //!
 //! Stopping, in this order: pollers end after the request they are in, the executor after the
-//! rollback it carries out, the engine after it has taken in what they brought. Whatever takes
-//! longer than [`STOP_WITHIN`] is cut off; what was being written then is settled by looking at the
-//! next start.
+//! order it carries out, the control task after it has taken in what they brought. Whatever takes
+//! longer than [`STOP_WITHIN`] is cut off; a write that was under way then is settled at the next start, by
+//! reading the number.
 
 pub mod control;
 pub mod deliver;
@@ -109,7 +111,7 @@ pub struct Batch {
     pub seen: Vec<(Time, Observation)>,
 }
 
-/// What the engine's task is told or asked.
+/// What the control task receives.
 #[derive(Debug)]
 pub enum ControlMessage {
     Batch(Batch),
@@ -119,11 +121,11 @@ pub enum ControlMessage {
         numbers: Vec<ObservedRouting>,
     },
     Drifted(Drifted),
-    /// A fallback was looked at.
+    /// A fallback was checked.
     Fallback(poll::fallback::FallbackChecked),
     /// Test calls or messages to a number showed something.
     Probed(probe::Probed),
-    /// A person's word; it is only planned unless it is meant.
+    /// An operator's command; it is only planned unless it is meant.
     Word {
         word: OperatorCommand,
         is_meant: bool,
@@ -158,7 +160,7 @@ pub struct Agent {
 pub enum Role {
     /// To watch and to act.
     Watch,
-    /// For one person's word, while no agent runs: no logs are read and no decisions made.
+    /// For one command, while no agent runs: no logs are read and no decisions made.
     Operator,
 }
 

@@ -1,4 +1,4 @@
-//! A person's word on the command line: `rollback`, `restore`, `hold`, `release`, `approve`, `mode`, `ported`.
+//! Operator commands on the command line: `rollback`, `restore`, `hold`, `release`, `approve`, `mode`, `ported`.
 //!
 //! Each goes to the running agent over its API, once whatever listens there has proven to be this agent
 //! ([`admin::identity`]): the token goes to nobody else. When no agent runs, this process takes the lease and
@@ -23,9 +23,9 @@ use tokio_util::sync::CancellationToken;
 use super::challenge::{challenge, one_time_token, reqwest_client};
 use super::{Exit, complain, log, say};
 use crate::admin;
+use crate::admin::body::DecisionLine;
 use crate::admin::commands::{Approve, CommandDone, HoldRequest, OrderRequest, Planned, Ported, PortedAnswer, SetMode};
 use crate::admin::identity::Identity;
-use crate::admin::openapi::DecisionLine;
 use crate::agent::{Agent, Role};
 use crate::clock::Clock;
 use crate::config::{Config, ProcessEnv};
@@ -49,7 +49,7 @@ pub struct Selection {
     channel: Option<Channel>,
 }
 
-/// What every word has.
+/// What every command has.
 #[derive(Debug, clap::Args)]
 pub struct Common {
     /// Why; it is kept in the journal
@@ -222,7 +222,7 @@ pub fn ported(arguments: PortedArguments) -> anyhow::Result<Exit> {
     })
 }
 
-/// Finds the agent, or becomes one for the length of `word`.
+/// Finds the agent, or becomes one for the length of `word`, the command.
 fn operate(common: &Common, word: impl AsyncFn(&ApiClient) -> anyhow::Result<Exit>) -> anyhow::Result<Exit> {
     let config = Config::load(&common.config, &ProcessEnv)?;
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
@@ -260,7 +260,7 @@ const LOOK_AFTER: Duration = Duration::from_millis(300);
 /// A staged restore is not waited for longer than this: callers take their time.
 const WAIT_FOR: Duration = Duration::from_secs(15 * 60);
 
-/// Where words are given.
+/// Where commands are given.
 struct ApiClient {
     http: reqwest::Client,
     address: SocketAddr,

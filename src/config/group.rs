@@ -8,6 +8,7 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use url::Url;
 
+use super::field::time_zone;
 use super::section::{ConfigFault, Faults, Section};
 use super::{detection, numbers, probe};
 use crate::core::detect::statistic::Detection;
@@ -156,16 +157,6 @@ fn read_channels(s: &mut Section<'_>) -> [bool; 2] {
     on
 }
 
-/// Channels from words, as a CSV field has them.
-pub fn channels<'a>(words: impl Iterator<Item = &'a str>) -> Result<[bool; 2], String> {
-    let mut on = [false; 2];
-    for word in words.filter(|w| !w.is_empty()) {
-        let channel: Channel = word.parse().map_err(|e: crate::core::model::id::BadId| e.to_string())?;
-        on[channel.index()] = true;
-    }
-    Ok(on)
-}
-
 fn read_time_zone(s: &mut Section<'_>) -> TimeZone {
     let Some(name) = s.text("timezone") else {
         return TimeZone::UTC;
@@ -173,24 +164,6 @@ fn read_time_zone(s: &mut Section<'_>) -> TimeZone {
     time_zone(&name.value).unwrap_or_else(|problem| {
         s.faults().at(name.span, format!("group.timezone: {problem}"));
         TimeZone::UTC
-    })
-}
-
-/// A name of the time zone database, or a fixed offset such as `-05:00`.
-pub fn time_zone(name: &str) -> Result<TimeZone, String> {
-    if name.starts_with(['+', '-']) {
-        let offset = name.get(1..).unwrap_or_default().split_once(':').and_then(|(h, m)| {
-            let (h, m): (i32, i32) = (h.parse().ok()?, m.parse().ok()?);
-            let seconds = (h * 60 + m) * 60 * if name.starts_with('-') { -1 } else { 1 };
-            (h <= 15 && m <= 59).then_some(seconds)
-        });
-        return offset
-            .and_then(|seconds| jiff::tz::Offset::from_seconds(seconds).ok())
-            .map(TimeZone::fixed)
-            .ok_or_else(|| format!("{name:?} is not an offset such as -05:00"));
-    }
-    TimeZone::get(name).map_err(|_| {
-        format!("{name:?} is not a time zone; use a name such as America/New_York, or an offset such as -05:00")
     })
 }
 

@@ -8,6 +8,7 @@
 
 mod account;
 mod detection;
+mod field;
 mod group;
 pub mod notify;
 mod numbers;

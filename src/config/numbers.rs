@@ -5,7 +5,7 @@ use std::path::Path;
 
 use jiff::tz::TimeZone;
 
-use super::group::{channels, time_zone};
+use super::field::{channels, time_zone};
 use super::section::{ConfigFault, Faults};
 use crate::core::model::id::E164;
 

@@ -14,10 +14,10 @@ use serde_json::{Map, Value, json};
 use crate::core::model::time::Time;
 use crate::core::notice::{Notice, NoticeStatus};
 
-/// Between two words of the same alert.
+/// Between two sends of an alert.
 pub const EVERY: Duration = Duration::from_secs(60);
 
-/// An alert that is not renewed ends after this: four missed words.
+/// An alert that is not renewed ends after this: four missed sends.
 const LASTS: Duration = Duration::from_secs(4 * 60);
 
 /// What cannot end stands for as long as somebody might need to see it.
@@ -41,7 +41,7 @@ fn alert(notice: &Notice, now: Time) -> Value {
         NoticeStatus::Event => (notice.at.at + ONCE_FOR).min(now + LASTS),
         NoticeStatus::Resolved => notice.at.at,
     };
-    // What identifies it is the same in its last word as in its first: no title and no kind.
+    // What identifies it is the same in its last send as in its first: no title and no kind.
     let mut labels = Map::new();
     labels.insert("alertname".to_owned(), json!("RingbackNotice"));
     labels.insert("key".to_owned(), json!(notice.key));

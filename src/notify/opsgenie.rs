@@ -1,9 +1,9 @@
 //! Opsgenie's Alert API.
 //!
 //! Shape: <https://docs.opsgenie.com/docs/alert-api>: `POST /v2/alerts` with `message` (at most 130
-//! characters), `alias` (512), `description` (15,000), `tags` (20 of 50), `details`, `entity`, `source`, `priority` (P1 to
-//! P5); `POST /v2/alerts/{alias}/close?identifierType=alias` ends it. The key goes into `Authorization:
-//! GenieKey …`. 202 is accepted.
+//! characters), `alias` (512), `description` (15,000), `tags` (20 of 50), `details`, `entity`, `source`,
+//! `priority` (P1 to P5); `POST /v2/alerts/{alias}/close?identifierType=alias` ends it. The key goes into
+//! `Authorization: GenieKey …`. 202 is accepted.
 
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};

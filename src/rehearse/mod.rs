@@ -339,7 +339,7 @@ impl Play<'_> {
         Author { name: "rehearsal".to_owned(), reason: "fire drill on a spare number".to_owned() }
     }
 
-    /// On test calls alone one number is never swapped without a person's word: the drill gives it.
+    /// On test calls alone one number is never swapped without an operator's command: the drill gives it.
     async fn approve(&self) {
         let waiting = || self.agent.status.borrow().waiting.first().map(|w| w.decision);
         for _ in 0..20 {

@@ -1,6 +1,7 @@
 //! What can go wrong with the API: which fault, on which requests, how often, for how long.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::time::Duration;
 
 use serde::de::Error;
@@ -95,6 +96,13 @@ pub enum ApiFaultKind {
     Skew,
     /// A number's update is answered as if it had happened, and has not.
     Ineffective,
+}
+
+impl fmt::Display for ApiFaultKind {
+    /// As scenario files have it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
+    }
 }
 
 /// Which requests a fault meets: all, those that only read, those that write, or one class.

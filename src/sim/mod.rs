@@ -24,10 +24,7 @@ mod handler;
 mod http;
 mod log;
 mod number;
-mod path;
-mod place;
 mod queue;
-mod recording;
 mod row;
 mod scenario;
 mod serve;
@@ -52,12 +49,12 @@ use tokio_util::sync::CancellationToken;
 pub use fault::{ApiFault, ApiFaultKind, ApiFaultScope};
 pub use http::route::EndpointClass;
 pub use number::{SimEffect, Update};
-pub use place::PlacedCall;
 pub use row::Actor;
 pub use scenario::*;
 pub use stats::Stats;
 pub use truth::{TimelineMark, Truth, TruthEntry, TruthTally};
 pub use voice::SimSound;
+pub use world::place::PlacedCall;
 
 use crate::clock::Clock;
 use crate::core::model::id::E164;
@@ -81,6 +78,16 @@ struct State {
     stats: Stats,
     /// How many requests there have been: the key of each one's luck.
     requests: u64,
+}
+
+impl Truth {
+    /// The same day played to its end with nobody touching a number.
+    pub fn without_help(scenario: &Scenario) -> Result<Truth, ScenarioError> {
+        let start = scenario.start.unwrap_or(Time::EPOCH);
+        let mut world = World::new(scenario.clone(), start)?;
+        world.advance(start + scenario.lasts);
+        Ok(world.truth())
+    }
 }
 
 impl Sim {

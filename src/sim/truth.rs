@@ -6,10 +6,9 @@ use serde::Serialize;
 
 use super::fault::ApiFault;
 use super::number::Update;
-use super::scenario::{HandlerState, Scenario, ScenarioError};
+use super::scenario::{HandlerState, Scenario};
 use super::traffic::Caller;
 use super::voice::{Fared, SimServed};
-use super::world::World;
 use crate::core::model::id::{Channel, E164, GroupName};
 use crate::core::model::time::Time;
 
@@ -24,16 +23,6 @@ pub struct Truth {
     pub total: TruthTally,
     pub groups: BTreeMap<GroupName, TruthTally>,
     pub timeline: Vec<TruthEntry>,
-}
-
-impl Truth {
-    /// The same day played to its end with nobody touching a number.
-    pub fn without_help(scenario: &Scenario) -> Result<Truth, ScenarioError> {
-        let start = scenario.start.unwrap_or(Time::EPOCH);
-        let mut world = World::new(scenario.clone(), start)?;
-        world.advance(start + scenario.lasts);
-        Ok(world.truth())
-    }
 }
 
 /// How callers fared. `calls` is the sum of the four `by_…` counts and `failed`.

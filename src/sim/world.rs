@@ -4,6 +4,10 @@
 //! present ([`World::advance`]); a change then takes effect exactly there. How often one looks makes no
 //! difference: events are played one by one in the order of their instants.
 
+mod path;
+pub mod place;
+pub mod recording;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +19,6 @@ use super::http::error::ApiError;
 use super::http::route::EndpointClass;
 use super::log::SimLog;
 use super::number::{Known, SimEffect, SimField, SimNumber, SimNumberRecord, Update};
-use super::place::{Outbound, Placed};
 use super::queue::Queue;
 use super::row::{Actor, Audit, SimAlert, SimCall, SimMessage, SimSubject};
 use super::scenario::{
@@ -28,6 +31,7 @@ use super::truth::{TimelineMark, Truth, TruthLedger};
 use super::voice::{Dial, Fared, SimFate, SimServed, SimStage};
 use crate::core::model::id::{AlertSid, Channel, E164, NumberSid};
 use crate::core::model::time::Time;
+use place::{Outbound, Placed};
 
 /// A caller tries at most this often.
 const ATTEMPTS: u8 = 6;

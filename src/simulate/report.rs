@@ -1,4 +1,4 @@
-//! What came of the simulated days, in numbers, and which of them are bad news.
+//! What came of the simulated days, in numbers, and which of them are bad.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Twilio's JSON as it is, and its conversion into the core's words.
+//! Twilio's JSON as it is, and its conversion into the core's types.
 //!
 //! What is read leniently: `null`, `""` and a missing field are the same; numbers may come as
 //! strings and strings as numbers; both date formats are taken; new fields and new words are

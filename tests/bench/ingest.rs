@@ -235,7 +235,7 @@ fn run_from_body(pages: &Pages, roster: &Roster, rows: usize) {
     take(&mut engine, calls, now, rows);
 }
 
-/// What the poller and the engine's task do with what was read: oldest first, until settled.
+/// What the poller and the control task do with what was read: oldest first, until settled.
 fn take(engine: &mut Engine, calls: Vec<WireRow<Call>>, now: Time, rows: usize) {
     assert_eq!(calls.len(), rows);
     for row in calls.into_iter().rev() {

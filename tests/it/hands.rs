@@ -1,4 +1,4 @@
-//! Rollback and restore by an operator's word and by the detector's, and whatever comes in between.
+//! Rollback and restore by an operator's command and by the detector's decision, and whatever comes in between.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

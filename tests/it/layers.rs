@@ -1,50 +1,69 @@
-//! Who may use whom, as the crate's front page says. One package cannot enforce it by crate walls,
-//! so this does.
+//! Who may use whom, as the crate's front page and the core's say: the rules are read from these two pages.
+//! One package cannot enforce them by crate walls, so this does.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
-fn sources(dir: &str) -> Vec<(PathBuf, String)> {
-    fn walk(dir: &Path, out: &mut Vec<(PathBuf, String)>) {
+mod circles;
+mod reader;
+mod snippets;
+
+use circles::circles;
+use reader::{Mention, SourceFile, Sources};
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn texts(dir: &str) -> BTreeMap<String, String> {
+    fn walk(base: &Path, dir: &Path, out: &mut BTreeMap<String, String>) {
         for entry in fs::read_dir(dir).unwrap() {
             let path = entry.unwrap().path();
             if path.is_dir() {
-                walk(&path, out);
+                walk(base, &path, out);
             } else if path.extension().is_some_and(|e| e == "rs") {
-                let text = fs::read_to_string(&path).unwrap();
-                out.push((path, text));
+                let name = path.strip_prefix(base).unwrap().to_str().unwrap().replace('\\', "/");
+                out.insert(name, fs::read_to_string(&path).unwrap());
             }
         }
     }
-    let mut out = Vec::new();
-    walk(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(dir), &mut out);
+    let base = root().join(dir);
+    let mut out = BTreeMap::new();
+    walk(&base, &base, &mut out);
     out
 }
 
-/// Lines of code in `dir` that mention one of `words`, comments left out.
-fn mentions(dir: &str, words: &[&str]) -> Vec<String> {
-    let mut found = Vec::new();
-    for (path, text) in sources(dir) {
-        for (i, line) in text.lines().enumerate() {
-            let code = line.split("//").next().unwrap();
-            for word in words {
-                if code.contains(word) {
-                    found.push(format!("{}:{}: {word}", path.display(), i + 1));
-                }
-            }
-        }
-    }
-    found
+static SOURCES: LazyLock<Sources> = LazyLock::new(|| Sources::read(&texts("src"), "ringback"));
+
+/// Files whose module is `top` or within it.
+fn files_of(top: &str) -> impl Iterator<Item = (usize, &'static SourceFile)> {
+    SOURCES.files.iter().enumerate().filter(move |(_, f)| f.module.first().is_some_and(|m| m == top))
 }
 
-/// What waits, reads, writes or knows the time, and the parts that do.
+fn mentions_of(file: usize) -> impl Iterator<Item = &'static Mention> {
+    SOURCES.mentions.iter().filter(move |m| m.file == file)
+}
+
+fn top(file: usize) -> &'static str {
+    let file = &SOURCES.files[file];
+    file.module.first().map_or(file.name.strip_suffix(".rs").unwrap(), String::as_str)
+}
+
+fn none_of(faults: &BTreeSet<String>) {
+    assert!(faults.is_empty(), "{}", faults.iter().map(|f| format!("\n  {f}")).collect::<String>());
+}
+
+/// What waits, reads, writes or knows the time or chance. The parts of the crate that do are not the core's.
 const IMPURE: &[&str] = &[
     "tokio",
-    "async ",
-    ".await",
+    "tokio_util",
     "reqwest",
     "hyper",
+    "hyper_util",
     "axum",
+    "tower",
     "sqlx",
     "tracing",
     "prometheus",
@@ -53,55 +72,185 @@ const IMPURE: &[&str] = &[
     "std::net",
     "std::env",
     "std::thread",
-    "SystemTime",
-    "Timestamp::now",
-    "Zoned::now",
-    "Instant::now",
-    "println!",
-    "crate::twilio",
-    "crate::clock",
-    "crate::metrics",
-    "crate::store",
-    "crate::agent",
-    "crate::admin",
-    "crate::cli",
+    "std::process",
+    "std::time::SystemTime",
+    "std::time::Instant",
 ];
+
+const CHANCE: &[&str] = &["rand", "rand_chacha", "rand_distr"];
+
+/// The same where no path shows it.
+const IMPURE_WORDS: &[&str] =
+    &["async", "await", ".await", "SystemTime", "Instant", "println!", "eprintln!", "print!", "eprint!", "dbg!"];
+
+fn is_within(path: &str, prefix: &str) -> bool {
+    path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+}
+
+/// Of `file`: what is not pure.
+fn impurities(file: usize, paths: &[&str]) -> BTreeSet<String> {
+    let name = &SOURCES.files[file].name;
+    // However it was imported: `Timestamp::now`, `Zoned::now`.
+    let is_clock = |path: &str| path.ends_with("::now");
+    mentions_of(file)
+        .filter(|m| m.of.is_none())
+        .map(|m| m.path.as_str())
+        .filter(|path| is_clock(path) || paths.iter().any(|prefix| is_within(path, prefix)))
+        .chain(IMPURE_WORDS.iter().copied().filter(|w| SOURCES.files[file].words.contains(*w)))
+        .map(|what| format!("{name}: {what}"))
+        .collect()
+}
 
 #[test]
 fn the_core_is_pure() {
-    let impure = [IMPURE, &["rand::", "crate::config", "crate::sim"]].concat();
-    assert_eq!(mentions("core", &impure), Vec::<String>::new());
+    let paths = [IMPURE, CHANCE].concat();
+    let mut faults = BTreeSet::new();
+    for (file, source) in files_of("core") {
+        faults.extend(impurities(file, &paths));
+        for mention in mentions_of(file).filter(|m| m.of.is_some_and(|of| top(of) != "core")) {
+            faults.insert(format!("{}: {}", source.name, mention.path));
+        }
+    }
+    none_of(&faults);
 }
 
 #[test]
 fn what_is_simulated_depends_on_the_seed_alone() {
-    let impure = [IMPURE, &["rand::", "crate::config"]].concat();
-    assert_eq!(mentions("simulate", &impure), Vec::<String>::new());
+    let paths = [IMPURE, CHANCE].concat();
+    none_of(&files_of("simulate").flat_map(|(file, _)| impurities(file, &paths)).collect());
+}
+
+/// The lines `who -> whom, whom` of the front page; `whom` may be a part of a folder.
+fn front_page() -> BTreeMap<String, BTreeSet<String>> {
+    let page = fs::read_to_string(root().join("src/lib.rs")).unwrap();
+    let (_, after) = page.split_once("//! # Who may use whom").expect("the front page says who may use whom");
+    let table = after.split("//! ```").nth(1).unwrap();
+    let mut may: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for line in table.lines().map(|l| l.trim_start_matches("//!").trim()) {
+        if let Some((who, whom)) = line.split_once("->") {
+            let whom = whom.split(',').map(|w| w.trim().to_owned()).filter(|w| w != "nobody");
+            assert!(may.insert(who.trim().to_owned(), whom.collect()).is_none(), "{who} has one line");
+        }
+    }
+    let everyone = may.remove("everyone").unwrap();
+    may.values_mut().for_each(|whom| whom.extend(everyone.iter().cloned()));
+    may
+}
+
+/// Test code may look further, except that of the core. What is allowed must be needed, or it is allowed too much.
+#[test]
+fn folders_use_whom_the_front_page_allows() {
+    let may = front_page();
+    let all: BTreeSet<&str> = (0..SOURCES.files.len()).map(top).filter(|t| *t != "lib").collect();
+    assert_eq!(all, may.keys().map(String::as_str).collect(), "the front page has a line for each");
+    let mut needed: BTreeSet<(&str, &str)> = BTreeSet::new();
+    let mut faults = BTreeSet::new();
+    for mention in SOURCES.mentions.iter().filter(|m| !m.is_test) {
+        let Some(of) = mention.of else { continue };
+        let (who, whom) = (top(mention.file), top(of));
+        if who == whom || whom == "lib" {
+            continue;
+        }
+        match may[who].iter().find(|allowed| is_within(&mention.path, allowed)) {
+            Some(allowed) => _ = needed.insert((who, allowed)),
+            None => _ = faults.insert(format!("{}: {}", SOURCES.files[mention.file].name, mention.path)),
+        }
+    }
+    for (who, whom) in may.iter().flat_map(|(who, all)| all.iter().map(move |whom| (who, whom))) {
+        if whom != "core" && !needed.contains(&(who.as_str(), whom.as_str())) {
+            faults.insert(format!("the front page allows what nobody needs: {who} -> {whom}"));
+        }
+    }
+    none_of(&faults);
+}
+
+/// Floors of the core, in the order of the table on its page.
+fn floors() -> Vec<String> {
+    let page = fs::read_to_string(root().join("src/core/mod.rs")).unwrap();
+    let rows = page.lines().filter_map(|l| l.strip_prefix("//! | [`")).filter_map(|l| l.split_once("`]"));
+    rows.map(|(name, _)| name.to_owned()).collect()
 }
 
 #[test]
-fn neighbours_do_not_know_each_other() {
-    let neighbours = ["twilio", "store", "sim", "config", "notify", "admin", "agent", "cli"];
-    let may = |who: &str, whom: &str| {
-        matches!((who, whom), ("cli" | "agent", _) | ("config", "twilio" | "notify") | ("admin", "agent" | "config"))
-            && (who, whom) != ("agent", "cli")
-            && (who, whom) != ("agent", "sim")
-            && (who, whom) != ("agent", "admin")
-    };
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    for who in neighbours.iter().filter(|w| root.join(w).is_dir()) {
-        for whom in neighbours.iter().filter(|w| *w != who && !may(who, w)) {
-            let word = format!("crate::{whom}");
-            assert_eq!(mentions(who, &[word.as_str()]), Vec::<String>::new(), "{who} must not use {whom}");
+fn the_core_has_floors() {
+    let floors = floors();
+    let all: BTreeSet<&str> = files_of("core").filter_map(|(_, f)| f.module.get(1)).map(String::as_str).collect();
+    assert_eq!(all, floors.iter().map(String::as_str).collect(), "the core's page has a line for each");
+    let floor = |file: usize| SOURCES.files[file].module.get(1).and_then(|name| floors.iter().position(|f| f == name));
+    let mut faults = BTreeSet::new();
+    for (file, source) in files_of("core") {
+        for mention in mentions_of(file).filter(|m| !m.is_test) {
+            let (Some(from), Some(to)) = (floor(file), mention.of.and_then(floor)) else { continue };
+            // Beside each other, whatever their order.
+            let is_beside = (floors[from].as_str(), floors[to].as_str()) == ("probe", "rollback");
+            if to > from || is_beside {
+                faults.insert(format!("{}: {}", source.name, mention.path));
+            }
         }
     }
+    none_of(&faults);
+}
+
+/// Circles that are still there, to be cut: the lease's error is defined where the agent is started.
+const KNOWN_CIRCLES: &[&[&str]] = &[&["agent/leader.rs", "agent/start.rs"]];
+
+/// A folder's own file and its children are one room, in which parent and child may use each other. There
+/// are no other circles: not between siblings, and not through a room's door and back.
+#[test]
+fn no_files_form_a_circle() {
+    let names: Vec<String> = SOURCES.files.iter().map(|f| f.name.clone()).collect();
+    let modules: Vec<Vec<String>> = SOURCES.files.iter().map(|f| f.module.clone()).collect();
+    let uses = SOURCES.mentions.iter().filter(|m| !m.is_test);
+    let edges: BTreeMap<(usize, usize), String> =
+        uses.filter_map(|m| Some(((m.file, m.of?), m.path.clone()))).collect();
+    let faults: BTreeSet<String> = circles(&modules, edges.keys().copied())
+        .into_iter()
+        .filter(|circle| {
+            let circle: Vec<&str> = circle.iter().map(|f| names[*f].as_str()).collect();
+            !KNOWN_CIRCLES.iter().any(|known| circle.iter().all(|name| known.contains(name)))
+        })
+        .map(|circle| {
+            let within: Vec<String> = edges
+                .iter()
+                .filter(|((a, b), _)| a != b && circle.contains(a) && circle.contains(b))
+                .map(|((a, _), path)| format!("\n    {} -> {path}", names[*a]))
+                .collect();
+            format!("a circle of {} files:{}", circle.len(), within.concat())
+        })
+        .collect();
+    none_of(&faults);
 }
 
 /// Law 12: a number can be released by a DELETE alone, and the one that can be sent names a recording.
 #[test]
 fn nothing_but_a_recording_can_be_deleted_at_twilio() {
-    let deletes: Vec<String> =
-        ["twilio", "agent", "cli"].iter().flat_map(|dir| mentions(dir, &[".delete(", "Method::DELETE"])).collect();
-    assert_eq!(deletes.len(), 1, "{deletes:?}");
-    assert!(deletes[0].contains("twilio/request.rs"), "{deletes:?}");
+    let mut deletes = BTreeSet::new();
+    // The simulator answers requests, and the store's are SQL.
+    for (file, source) in SOURCES.files.iter().enumerate().filter(|(f, _)| !matches!(top(*f), "sim" | "store")) {
+        let words = [".delete", "DELETE", "\"DELETE\"", "b\"DELETE\""];
+        let is_said = words.iter().any(|w| source.words.contains(*w));
+        if is_said || mentions_of(file).any(|m| m.of.is_none() && m.path.ends_with("::delete")) {
+            deletes.insert(source.name.clone());
+        }
+    }
+    assert_eq!(deletes, BTreeSet::from(["twilio/request.rs".to_owned()]));
+    let request = &texts("src")["twilio/request.rs"];
+    let code = request.lines().map(|l| l.split("//").next().unwrap());
+    assert_eq!(code.filter(|l| l.contains(".delete(") || l.contains("DELETE")).count(), 1);
+}
+
+/// `rustfmt` wraps code and leaves comments alone.
+#[test]
+fn comments_are_no_wider_than_code() {
+    let mut faults = BTreeSet::new();
+    for dir in ["src", "tests"] {
+        for (name, text) in texts(dir) {
+            for (i, line) in text.lines().enumerate() {
+                if line.trim_start().starts_with("//") && line.chars().count() > 120 {
+                    faults.insert(format!("{dir}/{name}:{}", i + 1));
+                }
+            }
+        }
+    }
+    none_of(&faults);
 }

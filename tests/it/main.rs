@@ -18,6 +18,7 @@ mod kill;
 mod kill_drill;
 mod kill_run;
 mod layers;
+mod log_lines;
 mod metrics;
 mod notices;
 mod orders;

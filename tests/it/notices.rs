@@ -82,10 +82,10 @@ impl Receiver {
         self.all().into_iter().filter(|g| g.taken).collect()
     }
 
-    /// Kind and standing of what was delivered.
+    /// Kind and status of what was delivered.
     pub fn kinds(&self) -> Vec<(String, String)> {
         let word = |g: &Got, key: &str| g.body[key].as_str().unwrap_or_default().to_owned();
-        self.taken().iter().map(|g| (word(g, "kind"), word(g, "standing"))).collect()
+        self.taken().iter().map(|g| (word(g, "kind"), word(g, "status"))).collect()
     }
 }
 
@@ -158,7 +158,7 @@ fn a_rollback_pages_once_a_decision_and_answers_the_six_questions() {
         break_app(w);
         w.pass(1800).await;
         let decisions = agent.status().decisions.len();
-        let rolled_back = ("rolled_back".to_owned(), "stands".to_owned());
+        let rolled_back = ("rolled_back".to_owned(), "firing".to_owned());
         assert_eq!(hook.kinds(), vec![rolled_back; decisions], "once for each decision");
         for got in hook.taken() {
             let notice = &got.body;
@@ -373,7 +373,7 @@ fn a_notifier_that_does_not_deliver_is_news_for_the_others() {
         assert!(agent.metric(r#"ringback_notifications_total{notifier="bad",result="failure"}"#).await.unwrap() >= 3.0);
         bad.behaves(Manner::Takes);
         w.pass(600).await;
-        let over = ("notifier_failing".to_owned(), "over".to_owned());
+        let over = ("notifier_failing".to_owned(), "resolved".to_owned());
         assert!(good.kinds().contains(&over), "{:?}", good.kinds());
         assert!(bad.kinds().iter().all(|(kind, _)| kind != "notifier_failing"), "it is not told of itself");
         agent.stop().await;

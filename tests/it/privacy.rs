@@ -14,7 +14,7 @@ use crate::world::{World, play};
 
 /// Everything that is logged on this thread.
 #[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+pub struct Log(pub Arc<Mutex<Vec<u8>>>);
 
 impl Write for Log {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -77,7 +77,7 @@ fn nothing_that_is_read_has_a_secret_or_a_callers_number() {
         w.pass(1800).await;
         let [status, metrics] = [agent.get("/api/v1/status").await.1, agent.get("/metrics").await.1];
         assert!(status.contains(crate::world::BIN), "it was swapped");
-        // Every word of an operator, what they come to, and what is said to those who err.
+        // Every command of an operator, what they come to, and what is said to those who err.
         let mut said = String::new();
         let on = |extra: serde_json::Value| {
             let mut ask = json!({"group": "support", "channel": "voice", "reason": "drill"});

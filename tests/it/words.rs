@@ -1,4 +1,4 @@
-//! A person's word as they give it: the real command, as a process, to a running agent.
+//! Operator commands as people give them: the real command line, as a process, to a running agent.
 
 use std::process::{Command, Stdio};
 

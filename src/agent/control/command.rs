@@ -1,4 +1,4 @@
-//! A person's word: planned, written to the journal, and done.
+//! Operator commands: planned, written to the journal, and carried out.
 
 use super::Controller;
 use crate::core::model::decision::{DecisionId, Mode};
@@ -8,7 +8,7 @@ use crate::core::rollback::entry::Entry;
 use crate::core::rollback::operator::{OperatorRequest, Preview};
 use crate::store::StoreError;
 
-/// A person's word.
+/// What an operator commands.
 #[derive(Debug, Clone)]
 pub enum OperatorCommand {
     Orders(OperatorRequest),
@@ -18,7 +18,7 @@ pub enum OperatorCommand {
     Mode { mode: Mode, by: Author },
 }
 
-/// What became of a person's word.
+/// What became of a command.
 #[derive(Debug, Clone)]
 pub enum CommandAnswer {
     /// Planned, and if it was meant, begun.
@@ -26,7 +26,7 @@ pub enum CommandAnswer {
     Done(String),
 }
 
-/// Why a person's word was not taken.
+/// Why a command was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
     #[error("{0}")]
@@ -36,7 +36,7 @@ pub enum Refusal {
 }
 
 impl Controller {
-    /// Takes a person's word. With `is_meant` it is done, without it is only planned.
+    /// Takes a command. With `is_meant` it is carried out, without it is only planned.
     pub async fn word(&mut self, now: Time, word: OperatorCommand, is_meant: bool) -> Result<CommandAnswer, Refusal> {
         let (entries, answer) = match word {
             OperatorCommand::Orders(request) => {

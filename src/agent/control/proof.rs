@@ -1,11 +1,16 @@
-//! Does what we swapped to answer? Law 5: nothing is called proven before a test call said so.
+//! Does the fallback answer? Law 5: a rollback is proven by a test call, or not at all.
 //!
-//! A rollback that was read back is `written`. Whatever stands there, after a restart too, is put to the
-//! test: a probe is asked for, and its result becomes the order's. A fallback that does not answer is
-//! `unproven`, which is not as asked and pages. Trouble of the probe's own leaves it `written`, with the
-//! reason, and it is asked for again; so does a failure that could not be repeated, and a command's word that its
-//! call was answered, if that call is not in Twilio's log: who answered it, nobody has seen. So is a handler after a restore, until the stage is verified; a test that
-//! fails speaks for itself in the verdict.
+//! A rollback that was read back is `written`, and a probe is requested, after a restart too. Its result
+//! becomes the order's:
+//!
+//! * the fallback answered: `proven`;
+//! * it did not: `unproven`, which pages;
+//! * the probe could not be measured, its failure could not be repeated, or only a command says that its call
+//!   was answered and Twilio's log does not have that call: it stays `written`, with the reason, and another
+//!   probe is requested.
+//!
+//! A handler is probed in the same way after a restore, until the stage is verified; a failed test then shows
+//! in the verdict.
 
 use std::time::Duration;
 

@@ -1,8 +1,8 @@
 //! What may stop a write at the last moment: a hold, a mode, a lease that runs out.
 //!
 //! A group's rollback takes a while. Whoever sets a hold in the middle of it means the numbers that
-//! are still to come, so the executor asks here right before each of its writes. The engine's task
-//! keeps this up to date; both look at the same words.
+//! are still to come, so the executor asks here right before each of its writes. Updated by the control
+//! task, read by the executor.
 
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;

@@ -3,8 +3,8 @@
 //! Nothing is written to a number before its whole record and the intent are on the disk (law 1).
 //! Success is not Twilio's 200 but the effective handler as read back afterwards. The numbers of one
 //! order are written at the same time, as many at once as Twilio bears; each asks the [`WriteGuard`] right
-//! before its write. The control task writes the journal ([`crate::agent::control::journal`]), and each step waits for its receipt. Each order
-//! has a task of its own: no group's rollback waits for another's.
+//! before its write. The control task writes the journal ([`crate::agent::control::journal`]), and each step waits
+//! for its receipt. Each order has a task of its own: no group's rollback waits for another's.
 //!
 //! An order that an earlier agent began is carried on by the same code: a number whose intent is in
 //! the journal is looked at first, and is written only if it is still as it was.
@@ -471,7 +471,7 @@ fn differences(job: &WriteJob, now: &RoutingValues) -> String {
     format!("somebody else changed it meanwhile: {}", all.join("; "))
 }
 
-/// What became of a write, from what was read back, which has the last word.
+/// What became of a write, from what was read back, which decides.
 fn verdict(plan: &Planned, read: Option<&NumberRead>) -> (OrderResult, String) {
     let Some(read) = read else {
         return (OrderResult::Unproven, "it is no longer in the account".to_owned());

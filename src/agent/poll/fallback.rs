@@ -51,7 +51,7 @@ pub async fn once(shared: &Shared) {
     round(shared, &mut HashMap::new()).await;
 }
 
-/// Looks at every fallback and tells the engine's task. Gives how long until the next look.
+/// Looks at every fallback and reports to the control task. Gives how long until the next check.
 async fn round(shared: &Shared, silent: &mut HashMap<String, u32>) -> Duration {
     let mut next = EVERY;
     let mut found: HashMap<String, (FallbackState, bool, String)> = HashMap::new();

@@ -133,7 +133,7 @@ struct Found<G: TwilioLog + ?Sized> {
     bad: Vec<BadRow>,
 }
 
-/// How far back entries are news.
+/// How far back entries count as new.
 #[derive(Clone, Copy)]
 struct Reach {
     /// What was over before this was there before Ringback was.
@@ -271,7 +271,7 @@ impl<G: TwilioLog> Poller<G> {
         found.fresh.sort_by_key(|(_, item)| <G::Listed as Listed>::time(item));
         let items: Vec<(Time, Observation)> =
             found.fresh.iter().map(|(at, item)| (*at, G::observation(item.clone()))).collect();
-        // Without news only the cursor would be written: reading a little more after a restart is cheaper.
+        // Without new entries only the cursor would be written: reading a little more after a restart is cheaper.
         // But for the alerts', which says up to when outcomes were settled and counted.
         if !items.is_empty() || G::SOURCE == Source::Alerts || self.polled_at.is_none() {
             store.commit_poll(G::SOURCE, started, &items).await?;

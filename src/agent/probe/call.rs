@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::arrive::{Sought, follow};
-use super::{Made, ProbeContext, listen, unmeasured};
+use super::{Made, ProbeContext, listen, noted, unmeasured};
 use crate::agent::routing::RoutingReader;
 use crate::core::detect::observation::CallStatus;
 use crate::core::model::id::Channel;
@@ -14,7 +14,6 @@ use crate::core::model::time::Time;
 use crate::core::probe::read::Expected;
 use crate::core::probe::{Origin, ProbeAttempt, ProbeFinding, ProbeKind, ProbeSettings, Unmeasured};
 use crate::core::routing::record::NumberRecord;
-use crate::store::StoreError;
 use crate::twilio::Error;
 use crate::twilio::probe::{CallForm, CallLeg};
 
@@ -162,13 +161,6 @@ async fn place(cx: &ProbeContext, form: &CallForm, note: i64) -> Ended {
             // Refused if the other end was quicker, which the next look shows.
             hung_up |= client.end_call(made.sid).await.is_ok();
         }
-    }
-}
-
-/// A note that is missing costs a look later on.
-pub fn noted(result: Result<(), StoreError>) {
-    if let Err(error) = result {
-        tracing::warn!(%error, cure = error.cure, "a test call's note is not kept");
     }
 }
 

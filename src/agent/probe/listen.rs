@@ -3,12 +3,12 @@
 //! A recording that is not whole tells of Twilio and not of the number: it is no silence.
 //!
 //! Only our own recordings can be named here ([`crate::twilio::recording`]). They are deleted whatever the
-//! call showed, unless they are to be kept; what cannot be deleted now is tried again ([`crate::agent::probe::cleanup`]).
+//! call showed, unless they are to be kept; what cannot be deleted now is tried again
+//! ([`crate::agent::probe::cleanup`]).
 
 use std::time::Duration;
 
-use super::ProbeContext;
-use super::call::noted;
+use super::{ProbeContext, noted};
 use crate::core::detect::observation::CallStatus;
 use crate::core::model::id::CallSid;
 use crate::core::probe::hearing::{Heard, judge, listen};
@@ -44,7 +44,11 @@ pub async fn hear(cx: &ProbeContext, leg: &CallLeg, note: i64, on_fallback: bool
     let heard = match &recording {
         Some(own) if own.state() == RecordingState::Completed => match client.fetch_recording(own).await {
             Ok(sound) if sound.duration().is_zero() || sound.duration() + CUT < lasted => {
-                let detail = format!("of a call of {lasted:?}, {:?} are recorded", sound.duration());
+                let detail = format!(
+                    "of a call of {:.1} s, {:.1} s are recorded",
+                    lasted.as_secs_f64(),
+                    sound.duration().as_secs_f64()
+                );
                 (ProbeFinding::Error(Unmeasured::Recording), detail)
             }
             Ok(sound) => judged(&listen(&sound)),

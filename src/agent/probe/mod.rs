@@ -7,8 +7,9 @@
 //! left behind when the agent stops ends by its own TwiML, and its recording is deleted by the next one.
 //!
 //! * [`call`]: through Twilio, from one of the account's numbers;
-//! * [`hear`]: what such a call sounded like;
-//! * [`left`]: recordings that nobody has deleted;
+//! * [`arrive`]: whether the call reached the number;
+//! * [`listen`]: what such a call sounded like;
+//! * [`cleanup`]: recordings that nobody has deleted;
 //! * [`message`]: the same for messages;
 //! * [`external`]: by a command of the user's;
 //! * [`request`]: the handler's URL, asked as Twilio asks it.
@@ -43,6 +44,7 @@ use crate::core::probe::lag::Lags;
 use crate::core::probe::plan::{ProbePurpose, ProbeSchedule};
 use crate::core::probe::{Origin, ProbeAttempt, ProbeFinding, ProbeKind, ProbeSettings, Unmeasured, again_at, counted};
 use crate::metrics::tally::ProbeEnd;
+use crate::store::StoreError;
 use crate::store::probe::Begun;
 use crate::twilio::{Error, ErrorKind};
 
@@ -129,6 +131,13 @@ impl ProbeContext {
 
     fn search(&self, source: Source) -> Duration {
         self.lags().search(source)
+    }
+}
+
+/// A note that is missing costs a look later on.
+fn noted(result: Result<(), StoreError>) {
+    if let Err(error) = result {
+        tracing::warn!(%error, cure = error.cure, "a test call's note is not kept");
     }
 }
 

@@ -34,7 +34,7 @@ pub struct Exposition {
     roster: Arc<Roster>,
     tally: Arc<Tally>,
     status: watch::Receiver<Arc<Status>>,
-    /// The engine's inbox; not kept open by being looked at.
+    /// The control task's inbox; not kept open by being looked at.
     inbox: mpsc::WeakSender<ControlMessage>,
     per_number: PerNumber,
     descs: Vec<Desc>,

@@ -172,7 +172,7 @@ pub struct ChannelStatus {
     /// The latest test call or message.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_probe: Option<LastProbe>,
-    /// How far the latest swap of the channel has come, in the words of [`crate::core::rollback::saga::SagaState`].
+    /// How far the latest swap of the channel has come, in the terms of [`crate::core::rollback::saga::SagaState`].
     #[schema(value_type = String)]
     pub saga: &'static str,
 }

@@ -145,7 +145,7 @@ impl Story {
                 if let HandlerCondition::Status(code) = state.condition {
                     format!("{url} begins to answer HTTP {code}: callers hear an error, and nobody knows yet")
                 } else {
-                    format!("{url}: {:?}, and nobody knows yet", state.condition)
+                    format!("{url} {state}, and nobody knows yet")
                 },
             )),
             TimelineMark::Traffic { group, change } => {
@@ -155,9 +155,7 @@ impl Story {
                 StoryKind::Trouble,
                 format!("one caller with a problem of their own dials {number} {calls} times (no fault)"),
             )),
-            TimelineMark::Fault { kind, .. } => {
-                Some((StoryKind::Trouble, format!("Twilio's API misbehaves: {kind:?}")))
-            }
+            TimelineMark::Fault { kind, .. } => Some((StoryKind::Trouble, format!("Twilio's API misbehaves: {kind}"))),
             TimelineMark::Ported { channel: Channel::Messaging, .. }
             | TimelineMark::Updated(_)
             | TimelineMark::Release { .. } => None,

@@ -340,7 +340,7 @@ impl Engine {
         self.next_decision = self.next_decision.max(last.0 + 1);
     }
 
-    /// Ends the replay of what was seen before a restart: whatever had settled by `at` was news
+    /// Ends the replay of what was seen before a restart: whatever had settled by `at` was reported
     /// then and is none now. What had not settled is still to come.
     pub fn catch_up(&mut self, at: Time) {
         let cx = LedgerContext { roster: &self.roster, routes: &self.routes };

@@ -44,7 +44,7 @@ pub struct OutcomeChange {
     pub code: Option<Code>,
 }
 
-/// The first sight of an inbound call or message.
+/// When an inbound call or message was first seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FirstSeen {
     pub number: NumberIx,

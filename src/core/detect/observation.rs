@@ -1,4 +1,4 @@
-//! What came in, in our own words: calls, messages, alerts, and numbers as last read.
+//! What came in, in our own types: calls, messages, alerts, and numbers as last read.
 //!
 //! These are the only inputs from the outside that the core knows. They hold what a decision may
 //! need and nothing more: above all not the other party's number, of which a keyed hash and the

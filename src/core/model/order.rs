@@ -1,7 +1,8 @@
-//! What is asked for, by whom, about which numbers, and how it ended: the words that orders, the journal,
+//! What is asked for, by whom, about which numbers, and how it ended: the nouns that orders, the journal,
 //! the guards, the notices and the operator's commands share.
 //!
-//! Nouns without rules. What may be done with them is said in [`crate::core::rollback::guard`] and [`crate::core::rollback::orders`].
+//! No rules: what may be done with them is said in [`crate::core::rollback::guard`] and
+//! [`crate::core::rollback::orders`].
 
 use std::fmt;
 
@@ -48,7 +49,7 @@ pub struct Order {
     pub staged: bool,
 }
 
-/// By whose word.
+/// On whose behalf.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum By {
@@ -161,7 +162,7 @@ pub struct Hold {
     pub until: Time,
 }
 
-/// What a person's word is about.
+/// What a command is about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Scope {
     pub of: ScopeOf,

@@ -1,16 +1,16 @@
-//! Which events are news: a fold over the journal that gives the notices people should have.
+//! Which events are reported: a fold over the journal that gives the notices people should have.
 //!
-//! One trouble is one *story*: a decision, or an order of a person's, with everything that follows.
-//! People are told once when its end is known, which takes seconds, and earlier only if it takes
-//! longer or a guard stands against it. The story is over when its numbers are on their own handler
+//! One trouble is one *incident*: a decision, or an operator's order, with everything that follows.
+//! It is notified once its end is known, which takes seconds, and earlier only if that takes
+//! longer or a guard objects. The incident is over when its numbers are on their own handler
 //! again, or callers are served again.
 //!
-//! Because it is a fold, a restart comes to the same notices with the same keys and times; which of
-//! them were delivered, the outbox knows. What is not in the journal, the agent's own conditions and
-//! the detector's verdicts, is told to [`Incidents`] as it happens.
+//! Because it is a fold, a restart comes to the same notices with the same keys and times. The outbox
+//! knows which were delivered. Verdicts and the agent's own conditions are not in the journal; they are
+//! passed to [`Incidents`] as they happen.
 //!
-//! Promises: what has been said and has not changed is not said again. No notice is made of a
-//! person's own words: they know.
+//! Promises: a notice that has not changed is not repeated. A command makes no notice: whoever gave it
+//! knows.
 
 mod ends;
 
@@ -46,7 +46,7 @@ struct Incident {
     due: Option<Time>,
     /// Numbers of which the trouble is over.
     gone: BTreeSet<E164>,
-    /// The key of an earlier story that this one goes on.
+    /// The key of an earlier incident that this one goes on.
     key: Option<String>,
     /// The latest notice, if it stands.
     told: Option<Notice>,
@@ -270,7 +270,7 @@ impl Incidents {
         self.tell(id, notice)
     }
 
-    /// Says a story's latest, unless it was said.
+    /// Notifies an incident's latest state, unless that was done.
     fn tell(&mut self, id: DecisionId, notice: Notice) -> Vec<Notice> {
         let Some(incident) = self.incidents.get_mut(&id) else { return Vec::new() };
         incident.due = None;
@@ -332,7 +332,7 @@ impl Incidents {
         notices
     }
 
-    /// The trouble of these numbers is over, or goes on under another name than in all stories but `but`.
+    /// The trouble of these numbers is over, or goes on under another name, in all incidents but `but`.
     fn gone(&mut self, at: Time, channel: Channel, numbers: &[E164], but: DecisionId, why: &str) -> Vec<Notice> {
         let mut notices = Vec::new();
         for (id, incident) in &mut self.incidents {
@@ -368,7 +368,7 @@ impl Incidents {
             if !waits || !incident.is_of(number, channel) || incident.on_fallback().next().is_some() {
                 continue;
             }
-            // A refused demand has its own end in the journal.
+            // A refused rollback has its own end in the journal.
             if incident.decision.as_ref().is_some_and(|d| d.action == Action::Rollback) {
                 continue;
             }
@@ -381,7 +381,7 @@ impl Incidents {
         notices
     }
 
-    /// What only the passing of time makes news.
+    /// Notices that are due because time has passed.
     pub fn tick(&mut self, now: Time) -> Vec<Notice> {
         let mut notices = Vec::new();
         let due: Vec<(DecisionId, Time)> =

@@ -378,7 +378,7 @@ impl NoticeBuilder {
         notice
     }
 
-    /// The last word of a trouble.
+    /// The notice that ends a trouble.
     pub fn over(&self, at: Time, told: Notice, did: &str) -> Notice {
         Notice {
             kind: if told.kind == NoticeKind::NotCurable { told.kind } else { NoticeKind::Lapsed },
@@ -404,7 +404,7 @@ impl NoticeBuilder {
         notice
     }
 
-    /// What was held back since the last word of a notifier, newest last.
+    /// What was held back since a notifier's last notice, newest last.
     pub fn summary(&self, at: Time, name: &str, held_back: &[(Severity, String)], lost: u64) -> Notice {
         let worst = held_back.iter().map(|(s, _)| *s).max().unwrap_or(Severity::Warning);
         let title = match (held_back.len(), lost) {

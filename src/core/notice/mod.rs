@@ -8,11 +8,11 @@
 //! * [`advice`]: what a code means, and what a person should do where a swap may not or would not help;
 //! * [`make`]: notices of single events;
 //! * [`sample`]: one of every kind, to look at;
-//! * [`crate::core::notice::incidents`]: which events are news.
+//! * [`crate::core::notice::incidents`]: which events are reported, as incidents.
 //!
 //! Promises: a notice holds our own numbers and Twilio's SIDs, and nothing of the other party. Times
-//! are quoted with their zone. Notices of one trouble have one key, so that a pager can tell a second
-//! word from a second trouble; the last of them is over.
+//! are quoted with their zone. Notices of one trouble have one key, so that a pager can tell an
+//! update from a second trouble; the last of them is over.
 
 pub mod advice;
 pub mod condition;
@@ -63,7 +63,7 @@ pub enum NoticeKind {
     Underway,
     /// A swap would help, and a guard says no.
     Held,
-    /// A swap would help, and waits for a person's word or for a veto.
+    /// A rollback would help, and waits for approval or for a veto.
     Asked,
     /// A question or decision is no longer open.
     Lapsed,

@@ -2,8 +2,8 @@
 //!
 //! Twilio promises no bound. A probe's row and alert tell when they happened and when they could be read;
 //! from the recent ones follow how long an outcome waits for its alerts, how long a call that cannot be
-//! found is searched for, and how long a number must be silent for it to mean anything. All stay within bounds, since a log that was quick for an hour may be slow
-//! the next minute.
+//! found is searched for, and how long a number must be silent for it to mean anything. All stay within
+//! bounds, since a log that was quick for an hour may be slow the next minute.
 
 use std::time::Duration;
 

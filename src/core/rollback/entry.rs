@@ -1,4 +1,4 @@
-//! What is kept for ever: each decision, each step of each swap, each word of an operator.
+//! What is kept for ever: each decision, each step of each swap, each command of an operator.
 //!
 //! The journal is the agent's memory of what it did. Its entries are folded through
 //! [`crate::core::rollback::orders::Orders::fold`] while the agent lives and again after a restart, so recovery is no
@@ -23,7 +23,7 @@ use crate::core::routing::values::Difference;
 pub enum Entry {
     /// What the detector made of its evidence.
     Decision(Decision),
-    /// What is to be done, by whose word.
+    /// What is to be done, on whose behalf.
     Order(Order),
     /// These numbers of a staged restore are its next stage.
     Stage {
@@ -38,7 +38,7 @@ pub enum Entry {
         numbers: Vec<E164>,
         guard: Guard,
     },
-    /// These numbers of a decision wait: for a person's word, or for a veto that does not come.
+    /// These numbers of a decision wait: for approval, or for a veto that does not come.
     Asked {
         decision: DecisionId,
         channel: Channel,

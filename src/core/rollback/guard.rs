@@ -1,7 +1,7 @@
 //! What stands between a decision and a write, in a fixed order, from "we may never" to "not now".
 //!
-//! The first guard that does not let pass is the one that is named, so the reason given is always
-//! the weightiest one. A guard refuses, or asks for a person's word, or lets time pass; it never
+//! The first guard that objects is the one that is reported, so the reason given is always
+//! the weightiest one. A guard refuses, or asks for approval, or lets time pass; it never
 //! makes anything happen. An approval answers what asks, and passes no guard that refuses.
 //!
 //! | guard | refuses | asks |
@@ -80,7 +80,7 @@ pub fn rule(now: Time, facts: &GuardInputs) -> Ruling {
         if facts.freshness == Freshness::Stale { refuse(Guard::Blind) } else { None },
         if facts.fallback == FallbackState::Broken { refuse(Guard::Fallback) } else { None },
         if facts.not_before.is_some_and(|t| now < t) { refuse(Guard::Cooldown) } else { None },
-        // From here on a person's word is enough.
+        // From here on an operator's approval or command is enough.
         if facts.mode == Mode::Confirm { ask(Guard::Mode) } else { None },
         if facts.freshness == Freshness::Degraded { ask(Guard::Blind) } else { None },
         if facts.is_storm { ask(Guard::Storm) } else { None },

@@ -1,4 +1,4 @@
-//! What a person's word comes to, before anything is done: one line for each number, and orders.
+//! What an operator's command comes to, before anything is done: one line for each number, and orders.
 //!
 //! The detector's guards judge evidence; here the evidence is the person's. What stands against an
 //! operator is what stands against every write: no lease, `observe`, a hold, a fallback that is
@@ -18,7 +18,7 @@ use crate::core::model::roster::{NumberIx, Roster};
 use crate::core::model::time::Time;
 use crate::core::routing::record::bare;
 
-/// A person's word on numbers.
+/// A command about numbers.
 #[derive(Debug, Clone)]
 pub struct OperatorRequest {
     pub act: Operation,
@@ -51,7 +51,7 @@ pub enum Will {
     Refuse,
 }
 
-/// All that the word comes to.
+/// All that a command comes to.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Preview {
     pub lines: Vec<PreviewLine>,

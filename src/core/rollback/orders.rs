@@ -1,7 +1,7 @@
 //! What is done with decisions: held against the guards, ordered, followed to their ends.
 //!
-//! A rollback that the detector asks for is a *demand*. It stands until it is carried out, its
-//! callers are served again, or nobody approved in time; while it stands, the guards are asked at
+//! A rollback that the detector asks for is a *pending rollback* until it is carried out, its
+//! callers are served again, or nobody approved in time. While it is pending, the guards are asked at
 //! every step, so that the end of a hold or a change of mode is enough and nothing has to be
 //! decided again. What passes becomes an *order*, whose numbers each live through a [`super::saga`].
 //!
@@ -71,14 +71,14 @@ const RELAPSE_WITHIN: Duration = Duration::from_secs(24 * 3600);
 /// Callers and test calls that a stage's numbers must have served before the next stage begins.
 const VERIFIED_BY: u32 = 3;
 
-/// A stage without enough callers after this time waits for a person's word.
+/// A stage without enough callers after this time waits for approval.
 const VERIFY_WITHIN: Duration = Duration::from_secs(15 * 60);
 
-/// A demand is not over before this, whatever is said of its numbers: what was just decided is not
-/// yet looked at anew.
+/// A rollback is pending at least this long, whatever the verdicts on its numbers: they have not been
+/// formed anew since it was decided.
 const SETTLED_FOR: Duration = Duration::from_secs(60);
 
-/// A demand of this age is over once nothing speaks against its numbers any more.
+/// A pending rollback of this age lapses once nothing speaks against its numbers any more.
 const QUIET_FOR: Duration = Duration::from_secs(600);
 
 /// What the detector knows and the guards ask.
@@ -341,13 +341,13 @@ impl Orders {
         self.relapses.get(&(group.clone(), channel))?.until(RESTORE_AFTER, RESTORE_AT_MOST)
     }
 
-    /// True while a demand or an order has this number.
+    /// True while a pending rollback or an order has this number.
     pub fn is_engaged(&self, number: E164, channel: Channel) -> bool {
         let demanded = |d: &PendingRollback| d.decision.channel == channel && d.waiting.contains(&number);
         self.pending.values().any(demanded) || self.ordered(number, channel).is_some()
     }
 
-    /// True while a demand on evidence at least as strong, or an order, has this number.
+    /// True while a pending rollback on evidence at least as strong, or an order, has this number.
     pub fn is_asked_for(&self, number: E164, channel: Channel, strength: Strength) -> bool {
         let demanded = |d: &PendingRollback| {
             d.decision.channel == channel && d.waiting.contains(&number) && (d.is_approved || d.strength() >= strength)

@@ -7,9 +7,9 @@ use super::page::Query;
 use super::route::{EndpointClass, Route};
 use super::view::{ResourceAnswer, ResourceView};
 use crate::core::model::id::{CallSid, E164, MessageSid};
-use crate::sim::place::PlacedCall;
 use crate::sim::voice::SimSound;
 use crate::sim::world::World;
+use crate::sim::world::place::PlacedCall;
 
 /// What a request has made or changed.
 pub enum Created {

@@ -10,8 +10,8 @@ use super::route::Route;
 use super::view::{Below, Null, ResourceAnswer, ResourceText, ResourceView, one};
 use crate::core::model::id::{AccountSid, CallSid, RecordingSid};
 use crate::sim::log::Slice;
-use crate::sim::recording::{Recorded, SimRecordingState};
 use crate::sim::world::World;
+use crate::sim::world::recording::{Recorded, SimRecordingState};
 
 /// As Twilio labels a WAV file.
 pub const WAV: &str = "audio/x-wav";

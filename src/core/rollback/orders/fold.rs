@@ -77,7 +77,7 @@ impl Orders {
                 self.fold_result(at, *decision, *number, *channel, *result, detail)?;
             }
             Entry::Hold(hold) => {
-                // A later word on the same scope replaces the earlier one.
+                // A later hold on the same scope replaces the earlier one.
                 self.holds.retain(|h| h.scope != hold.scope);
                 self.holds.push(hold.clone());
             }

@@ -1,4 +1,4 @@
-//! What should be written next: the guards asked about each demand, and the stages of each restore.
+//! What should be written next: the guards asked about each pending rollback, and the stages of each restore.
 //! Changes nothing; the same state at the same time says the same.
 
 use std::collections::BTreeMap;
@@ -179,7 +179,7 @@ impl Orders {
             .any(|p| p.verifying.is_some_and(|(_, served)| !p.is_vouched && served < VERIFIED_BY))
     }
 
-    /// Orders whose current stage has had too few callers and tests, and waits for a person's word.
+    /// Orders whose current stage has had too few callers and tests, and waits for approval.
     pub fn unverified(&self, now: Time) -> impl Iterator<Item = &OrderState> {
         self.open_orders().filter(move |p| {
             p.verifying

@@ -1,4 +1,4 @@
-//! Random histories: decisions, words of operators, faults, crashes, other writers, and the laws.
+//! Random histories: decisions, commands, faults, crashes, other writers, and the laws.
 //!
 //! The world here is small: a few numbers whose only field is the webhook, and an executor that
 //! takes the steps of the real one and can be stopped between any two of them. `PROPTEST_CASES`
@@ -54,7 +54,7 @@ enum Step {
     Hold(u8),
     Release(u8),
     Mode(u8),
-    /// Approve the oldest demand or restore.
+    /// Approve the oldest pending rollback or restore.
     Approve,
     Rollback(u8),
     Restore {
@@ -194,7 +194,7 @@ impl World {
         }
         if order.by == By::Detector {
             assert_ne!(self.freshness, Freshness::Stale, "ordered while blind");
-            let pending = self.orders.pending.get(&order.id).expect("an order of the detector has a demand");
+            let pending = self.orders.pending.get(&order.id).expect("an order of the detector was pending");
             let needs_word = self.orders.mode() == Mode::Confirm || self.freshness == Freshness::Degraded;
             assert!(pending.is_approved || !needs_word, "ordered unasked");
         }

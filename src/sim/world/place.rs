@@ -4,21 +4,21 @@
 //! if the other end is one of our numbers at Twilio, an inbound one that takes the number's own way
 //! through its effective handler. Nothing links the two but their numbers and their time. A number that
 //! is not at Twilio yet is answered by whoever has it. What such calls meet is no part of the
-//! [`super::Truth`], which is about callers.
+//! [`crate::sim::Truth`], which is about callers.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::chance::{self, Chance, Purpose};
-use super::http::error::ApiError;
-use super::number::SimField;
-use super::row::{After, CallDirection, MessageDirection, SimCall, SimCallStatus, SimMessage, SimMessageStatus};
-use super::text::{Arrival, TextPath};
-use super::voice::{Dial, SimSound, SimStage, VoicePath, listing_lag};
-use super::world::{Next, World};
+use super::{Next, World};
 use crate::core::model::id::{CallSid, E164, MessageSid, RecordingSid};
 use crate::core::model::time::Time;
+use crate::sim::chance::{self, Chance, Purpose};
+use crate::sim::http::error::ApiError;
+use crate::sim::number::SimField;
+use crate::sim::row::{After, CallDirection, MessageDirection, SimCall, SimCallStatus, SimMessage, SimMessageStatus};
+use crate::sim::text::{Arrival, TextPath};
+use crate::sim::voice::{Dial, SimSound, SimStage, VoicePath, listing_lag};
 
 /// Twilio queues calls for so long and then refuses them (22005).
 const LONGEST_QUEUE: Duration = Duration::from_secs(86_400);

@@ -1,9 +1,9 @@
 //! From what a number's record names to the URLs that Twilio would ask, all references followed.
 
-use super::number::{MessageRoute, SimNumber, SimNumberRecord, VoiceRoute};
-use super::text::TextPath;
-use super::voice::VoicePath;
-use super::world::World;
+use super::World;
+use crate::sim::number::{MessageRoute, SimNumber, SimNumberRecord, VoiceRoute};
+use crate::sim::text::TextPath;
+use crate::sim::voice::VoicePath;
 
 impl World {
     /// Trunk, application or URL: whoever Twilio would ask about a call.

@@ -5,14 +5,14 @@
 
 use std::time::Duration;
 
-use super::audio::{self, Part};
-use super::chance::{self, Purpose};
+use super::World;
 use super::place::PlacedCall;
-use super::row::{SimCall, SimCallStatus};
-use super::voice::SimSound;
-use super::world::World;
 use crate::core::model::id::{CallSid, RecordingSid};
 use crate::core::model::time::Time;
+use crate::sim::audio::{self, Part};
+use crate::sim::chance::{self, Purpose};
+use crate::sim::row::{SimCall, SimCallStatus};
+use crate::sim::voice::SimSound;
 
 /// From the end of a call until its recording can be fetched.
 const PROCESSING: Duration = Duration::from_secs(3);
