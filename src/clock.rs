@@ -14,7 +14,8 @@
 //! on the same clock and thereby rests in the place of the client that waits for it.
 //!
 //! Promises: time never goes backwards on the virtual clock; it never moves while a participant is
-//! awake. Requires: the runtime is tokio's current-thread one, and participants wait for each other
+//! awake; a loop that waits for a time that has passed panics instead of hanging. Requires: the runtime is
+//! tokio's current-thread one, and participants wait for each other
 //! only through [`Clock::wait`].
 
 #![allow(clippy::disallowed_methods)] // This is the place that the ban points to.
@@ -56,6 +57,9 @@ struct State {
     next_id: u64,
     /// Rises with everything that happens, so that the driver can tell when nothing does.
     epoch: u64,
+    /// Waits that began when their deadline had passed, since `idle_at`.
+    idle: u32,
+    idle_at: Time,
 }
 
 /// The deadline came before the work was done.
@@ -81,7 +85,15 @@ impl Clock {
     /// A clock that starts at `start` and moves only inside [`Clock::drive`].
     pub fn virtual_at(start: Time) -> Clock {
         Clock(Kind::Virtual(Arc::new(Virtual {
-            state: Mutex::new(State { now: start, awake: 0, sleepers: BTreeMap::new(), next_id: 0, epoch: 0 }),
+            state: Mutex::new(State {
+                now: start,
+                awake: 0,
+                sleepers: BTreeMap::new(),
+                next_id: 0,
+                epoch: 0,
+                idle: 0,
+                idle_at: start,
+            }),
             changed: Notify::new(),
         })))
     }
@@ -180,6 +192,10 @@ impl Drop for Awake {
     }
 }
 
+/// Waits that end at once, all at one instant, after which somebody is taken to loop without end: on the
+/// machine's clock that would only cost a processor, here time would never move again.
+const IDLE_WAITS: u32 = 1_000_000;
+
 /// Turns of the scheduler without any event after which nothing more is taken to be under way.
 /// One would do but for data on its way through the loopback device.
 const SETTLE_TURNS: u32 = 12;
@@ -245,6 +261,20 @@ impl Virtual {
     }
 }
 
+impl State {
+    /// Counts a wait whose deadline has passed.
+    ///
+    /// # Panics
+    /// If there have been so many at this instant that somebody loops.
+    fn waits_for_nothing(&mut self) {
+        if self.idle_at != self.now {
+            (self.idle, self.idle_at) = (0, self.now);
+        }
+        self.idle += 1;
+        assert!(self.idle < IDLE_WAITS, "a busy loop: {IDLE_WAITS} waits for a time that has passed, at {}", self.now);
+    }
+}
+
 /// Waits for `event` or `deadline`, resting meanwhile or not.
 struct Wait<'a, F> {
     clock: &'a Virtual,
@@ -295,7 +325,11 @@ impl<F: Future> Future for Wait<'_, F> {
         let clock = this.clock;
         let fired = {
             let mut s = clock.lock();
-            let fired = this.fired(&s) || this.deadline.is_some_and(|d| d <= s.now);
+            let is_past = this.id.is_none() && this.deadline.is_some_and(|d| d <= s.now);
+            if is_past && this.resting {
+                s.waits_for_nothing();
+            }
+            let fired = is_past || this.fired(&s);
             if let (Some(deadline), false) = (this.deadline, fired) {
                 let id = *this.id.get_or_insert_with(|| {
                     s.next_id += 1;
@@ -378,6 +412,17 @@ mod tests {
                 tokio::task::yield_now().await;
             }
             assert_eq!(clock.now(), Time::EPOCH);
+        });
+    }
+
+    #[test]
+    #[should_panic(expected = "a busy loop")]
+    fn a_loop_that_waits_for_a_time_that_has_passed_ends_in_a_panic() {
+        let clock = Clock::virtual_at(Time::from_secs(60));
+        run(&clock, async {
+            loop {
+                clock.wait(Some(Time::EPOCH), std::future::pending::<()>()).await;
+            }
         });
     }
 

@@ -1,15 +1,14 @@
-//! Carries notices to people: keeps each until it is delivered, tries again, and writes down what was
-//! answered.
+//! Delivers notices: keeps each until it is delivered, retries, and records what the receiver answered.
 //!
-//! The **dispatcher** takes each posted notice, keeps it in the store for every notifier that wants it, and
-//! puts it into that notifier's queue. One **delivery worker** per notifier sends its queue in order: a
-//! notifier that is slow or down delays no other. Failed deliveries are retried with growing waits and some
-//! jitter, or when `Retry-After` says, for [`GIVE_UP_AFTER`]. Notices beyond what a notifier takes in a
-//! minute are rate-limited and summed up in one notice. Undelivered notices survive a restart: they are in
-//! the store, and the next agent's dispatcher queues them.
+//! The **dispatcher** takes posted notices, keeps each in the store for every notifier that wants it, and puts it into that
+//! notifier's queue. Each notifier has a **delivery worker**, which sends its queue in order: a notifier that is slow or down
+//! delays no other. Failed deliveries are retried with exponential backoff and jitter, or when `Retry-After` says, for
+//! up to 24 h ([`GIVE_UP_AFTER`]). Notices beyond `per_minute` are rate-limited and summed up in one notice. Undelivered
+//! notices survive a restart.
 //!
-//! Promises: posting never waits, and notices that find no room are counted and reported. A notifier that
-//! does not deliver is reported to the others. Every notice's delivery status is in the store.
+//! Promises: posting never waits, and a notice for which there is no room is counted and reported. A notifier that was
+//! told of an incident is told how it goes on and ends, whatever its filter. A notifier that does not deliver is
+//! reported to the others. Every notice's delivery status is in the store.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -122,8 +121,40 @@ pub struct Delivering {
 /// Puts notices into queues.
 pub struct Dispatcher {
     delivering: Delivering,
-    delivery_workers: Vec<(Arc<Notifier>, Arc<Queue>)>,
+    recipients: Vec<Recipient>,
     posted: mpsc::Receiver<Notice>,
+}
+
+/// One notifier as the dispatcher knows it.
+struct Recipient {
+    notifier: Arc<Notifier>,
+    queue: Arc<Queue>,
+    /// The incidents that it was told of and that are not over, by key, with the worst severity so far.
+    open: BTreeMap<String, Severity>,
+}
+
+impl Recipient {
+    /// The notice as this notifier is to have it; `None` if it is not for it.
+    fn address(&self, notice: &Notice) -> Option<Notice> {
+        let open = self.open.get(&notice.key).copied();
+        let is_for_it = self.notifier.wants(notice) || open.is_some() && self.notifier.concerns(notice);
+        let worst = open.filter(|worst| *worst > notice.severity);
+        is_for_it.then(|| Notice { incident_severity: worst, ..notice.clone() })
+    }
+
+    /// It was, or will be, told this.
+    fn told(&mut self, notice: &Notice) {
+        match notice.status {
+            NoticeStatus::Firing => {
+                let worst = self.open.entry(notice.key.clone()).or_insert(notice.severity);
+                *worst = notice.filed_severity().max(*worst);
+            }
+            NoticeStatus::Event => {}
+            NoticeStatus::Resolved => {
+                self.open.remove(&notice.key);
+            }
+        }
+    }
 }
 
 /// Takes one queue to one notifier.
@@ -138,7 +169,7 @@ pub struct DeliveryWorker {
     failures: u32,
     /// Since when the others know that it does not deliver.
     failing: Option<(Time, AgentCondition)>,
-    /// What an Alertmanager was told and stands.
+    /// What a pager was told and stands.
     standing: BTreeMap<String, Notice>,
     next_word: Time,
     jitter: ChaCha8Rng,
@@ -166,7 +197,7 @@ pub fn staff(
     metrics.notifiers(notifiers.iter().map(|n| n.name.as_str()));
     let delivering = Delivering { clock, store, metrics, builder, sender, outbox, seed };
     let now = delivering.clock.now();
-    let mut dispatcher = Dispatcher { delivering: delivering.clone(), delivery_workers: Vec::new(), posted };
+    let mut dispatcher = Dispatcher { delivering: delivering.clone(), recipients: Vec::new(), posted };
     let mut delivery_workers = Vec::new();
     for notifier in notifiers {
         let notifier = Arc::new(notifier.clone());
@@ -176,7 +207,9 @@ pub fn staff(
             .filter(|d| d.status == DeliveryStatus::Waiting)
             .map(|d| QueuedNotice { id: Some(d.id), notice: d.notice.clone(), tries: d.tries, due: now })
             .collect();
-        dispatcher.delivery_workers.push((notifier.clone(), queue.clone()));
+        let mut recipient = Recipient { notifier: notifier.clone(), queue: queue.clone(), open: BTreeMap::new() };
+        ours().for_each(|d| recipient.told(&d.notice));
+        dispatcher.recipients.push(recipient);
         let mut worker = DeliveryWorker {
             jitter: ChaCha8Rng::seed_from_u64(delivering.seed ^ delivery_workers.len() as u64),
             delivering: delivering.clone(),
@@ -228,22 +261,21 @@ impl Dispatcher {
         while let Ok(notice) = self.posted.try_recv() {
             self.take(notice).await;
         }
-        for (_, queue) in &self.delivery_workers {
+        for Recipient { queue, .. } in &self.recipients {
             queue.lock().is_closed = true;
             queue.woken.notify_one();
         }
     }
 
-    async fn take(&self, notice: Notice) {
+    async fn take(&mut self, notice: Notice) {
         let lost = self.delivering.outbox.lost.swap(0, Ordering::Relaxed);
-        for (notifier, queue) in &self.delivery_workers {
+        for recipient in &mut self.recipients {
+            let (notifier, queue) = (recipient.notifier.clone(), recipient.queue.clone());
             if lost > 0 {
                 queue.lock().lost += lost;
                 (0..lost).for_each(|_| self.delivering.metrics.notified(&notifier.name, "dropped"));
             }
-            if !notifier.wants(&notice) {
-                continue;
-            }
+            let Some(notice) = recipient.address(&notice) else { continue };
             let id = match self.delivering.store.keep_notice(&notifier.name, &notice).await {
                 Ok(Some(id)) => Some(id),
                 // Told already, before a restart.
@@ -253,10 +285,13 @@ impl Dispatcher {
                     None
                 }
             };
-            let queued = QueuedNotice { id, notice: notice.clone(), tries: 0, due: self.delivering.clock.now() };
+            recipient.told(&notice);
+            // An end has room always: without it a pager's incident would stay open for ever.
+            let is_end = notice.status == NoticeStatus::Resolved && notifier.channel.keeps_incidents();
+            let queued = QueuedNotice { id, notice, tries: 0, due: self.delivering.clock.now() };
             let has_room = {
                 let mut state = queue.lock();
-                let has_room = state.queued.len() < QUEUE;
+                let has_room = is_end || state.queued.len() < QUEUE;
                 if has_room {
                     state.queued.push_back(queued);
                 } else {
@@ -319,11 +354,22 @@ impl DeliveryWorker {
         state.queued.pop_front()
     }
 
+    /// When there is something to do again; each part is after the instant at which nothing was left to do.
     fn wake_at(&self) -> Option<Time> {
         let due = self.queue.lock().queued.front().map(|l| l.due);
-        let word = (!self.standing.is_empty()).then_some(self.next_word);
-        let free = self.sent.front().filter(|_| !self.rate_limited.is_empty()).map(|t| *t + MINUTE);
+        let is_renewed =
+            matches!(self.notifier.channel, NotifyChannel::Alertmanager { .. }) && !self.standing.is_empty();
+        let word = is_renewed.then_some(self.next_word);
+        let free = self.sent.front().filter(|_| self.has_summary()).map(|t| *t + MINUTE);
         [due, word, free].into_iter().flatten().min()
+    }
+
+    /// True if there is something to sum up, and nothing that must be delivered before it.
+    fn has_summary(&self) -> bool {
+        let queue = self.queue.lock();
+        // What was tried and waits has its own time, and a summary would meet the same answer.
+        let is_blocked = queue.queued.front().is_some_and(|l| l.tries > 0);
+        !is_blocked && !queue.is_closed && (queue.lost > 0 || !self.rate_limited.is_empty())
     }
 
     /// True if another notice may go out in this minute.
@@ -348,7 +394,7 @@ impl DeliveryWorker {
             }
             self.sent.push_back(now);
         }
-        let answer = self.delivering.sender.send(&self.notifier, &queued.notice).await;
+        let answer = self.deliver(&queued.notice).await;
         queued.tries = queued.tries.saturating_add(1);
         let now = self.delivering.clock.now();
         match &answer {
@@ -385,6 +431,21 @@ impl DeliveryWorker {
         }
     }
 
+    /// One try. A pager does not page again when an incident that it has becomes more severe, and for an Alertmanager that
+    /// is another alert: so the less severe one is ended first.
+    async fn deliver(&self, notice: &Notice) -> NotifierReply {
+        let Delivering { sender, .. } = &self.delivering;
+        let milder = self.standing.get(&notice.key).filter(|n| n.filed_severity() < notice.filed_severity());
+        if let Some(milder) = milder {
+            let ended = Notice { status: NoticeStatus::Resolved, at: notice.at.clone(), ..milder.clone() };
+            let answer = sender.send(&self.notifier, &ended).await;
+            if !matches!(answer, NotifierReply::Delivered(_)) {
+                return answer;
+            }
+        }
+        sender.send(&self.notifier, notice).await
+    }
+
     /// Before the next try: half of a bound that doubles, and up to the other half by chance.
     fn wait(&mut self, tries: u32) -> Duration {
         let bound = FIRST_WAIT.saturating_mul(1 << tries.saturating_sub(1).min(20)).min(LONGEST_WAIT);
@@ -414,14 +475,10 @@ impl DeliveryWorker {
 
     /// One notice for all that was held back, as soon as there is room for it.
     async fn sum_up(&mut self, now: Time) {
-        let is_closed = self.queue.lock().is_closed;
-        if is_closed || self.failures > 0 || !self.is_free(now) {
+        if !self.has_summary() || !self.is_free(now) {
             return;
         }
         let lost = std::mem::take(&mut self.queue.lock().lost);
-        if self.rate_limited.is_empty() && lost == 0 {
-            return;
-        }
         let rate_limited = std::mem::take(&mut self.rate_limited);
         let notice = self.delivering.builder.summary(now, &self.notifier.name, &rate_limited, lost);
         let id = self.delivering.store.keep_notice(&self.notifier.name, &notice).await.ok().flatten();
@@ -429,7 +486,7 @@ impl DeliveryWorker {
     }
 
     fn stands(&mut self, notice: &Notice) {
-        if !matches!(self.notifier.channel, NotifyChannel::Alertmanager { .. }) {
+        if !self.notifier.channel.keeps_incidents() {
             return;
         }
         match notice.status {

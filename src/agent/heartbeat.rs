@@ -2,7 +2,7 @@
 //!
 //! The service pages when the signs stop, so every way in which the agent can be of no use stops them:
 //! a source that is needed is stale, the engine no longer ticks, the process is gone. A ping that fails is
-//! counted and said; it is not tried again, the next one comes soon.
+//! counted and logged, but not retried: the next one comes soon.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,7 +48,7 @@ pub async fn run(
         let trouble = trouble(&status.borrow().clone(), clock.now());
         if let Some(why) = trouble {
             if said.as_ref() != Some(&why) {
-                tracing::warn!("no heartbeat: {why}");
+                tracing::warn!("no heartbeat is sent: {why}");
             }
             said = Some(why);
             continue;
@@ -61,7 +61,7 @@ pub async fn run(
             Err(problem) => {
                 metrics.notified(NAME, "failure");
                 if said.as_ref() != Some(&problem) {
-                    tracing::error!("the heartbeat does not arrive: {problem}");
+                    tracing::error!("the heartbeat was not delivered: {problem}");
                 }
                 said = Some(problem);
             }

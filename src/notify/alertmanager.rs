@@ -2,9 +2,9 @@
 //!
 //! Shape: <https://github.com/prometheus/alertmanager/blob/main/api/v2/openapi.yaml>, `postableAlerts`: labels
 //! that identify the alert, annotations that explain it, `startsAt` and `endsAt`. An Alertmanager takes
-//! an alert for over when its `endsAt` has passed
-//! (<https://prometheus.io/docs/alerting/latest/alerts_api/>), so what stands is sent again every
-//! [`EVERY`] with an end some of these away, as Prometheus does; an agent that dies lets its alerts end.
+//! an alert to be over when its `endsAt` has passed
+//! (<https://prometheus.io/docs/alerting/latest/alerts_api/>), so open alerts are sent again every
+//! [`EVERY`] with an `endsAt` a few minutes ahead, as Prometheus does; the alerts of an agent that dies end by themselves.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 use crate::core::model::time::Time;
 use crate::core::notice::{Notice, NoticeStatus};
 
-/// Between two sends of an alert.
+/// Between two sends of the same alert.
 pub const EVERY: Duration = Duration::from_secs(60);
 
 /// An alert that is not renewed ends after this: four missed sends.
@@ -41,7 +41,8 @@ fn alert(notice: &Notice, now: Time) -> Value {
         NoticeStatus::Event => (notice.at.at + ONCE_FOR).min(now + LASTS),
         NoticeStatus::Resolved => notice.at.at,
     };
-    // What identifies it is the same in its last send as in its first: no title and no kind.
+    // The labels are its identity, so they are the same from the first notice of an incident to the last: no title, no
+    // kind, and the severity of the incident, which only rises; then the delivery worker ends the lower one first.
     let mut labels = Map::new();
     labels.insert("alertname".to_owned(), json!("RingbackNotice"));
     labels.insert("key".to_owned(), json!(notice.key));
@@ -51,7 +52,7 @@ fn alert(notice: &Notice, now: Time) -> Value {
     if let Some(channel) = notice.channel {
         labels.insert("channel".to_owned(), json!(channel.label()));
     }
-    labels.insert("severity".to_owned(), json!(notice.severity.label()));
+    labels.insert("severity".to_owned(), json!(notice.filed_severity().label()));
     let mut annotations = Map::new();
     annotations.insert("summary".to_owned(), json!(notice.title));
     annotations.insert("kind".to_owned(), json!(notice.kind.label()));

@@ -3,7 +3,7 @@
 //! By the Desktop Notifications Specification over D-Bus
 //! (<https://specifications.freedesktop.org/notification-spec/latest/>): critical ones stay until they are
 //! clicked away. A body may hold markup, so `&`, `<` and `>` are escaped. Without a desktop session there
-//! is nobody to show it to: that is a failure, and the other notifiers tell of it.
+//! is nobody to see it: that is a failure, and the other notifiers report it.
 
 use notify_rust::{Notification, Timeout, Urgency};
 use serde_json::{Value, json};
@@ -42,12 +42,12 @@ pub async fn send(notice: &Notice) -> NotifierReply {
         notification.urgency(urgency);
         match notification.show_async().await {
             Ok(shown) => NotifierReply::Delivered(format!("shown as number {}", shown.id())),
-            Err(e) => NotifierReply::again(format!("no desktop takes it: {e}")),
+            Err(e) => NotifierReply::again(format!("no desktop session shows it: {e}")),
         }
     }
     #[cfg(not(all(unix, not(target_os = "macos"))))]
     match notification.show() {
         Ok(_) => NotifierReply::Delivered("shown".to_owned()),
-        Err(e) => NotifierReply::again(format!("no desktop takes it: {e}")),
+        Err(e) => NotifierReply::again(format!("no desktop session shows it: {e}")),
     }
 }

@@ -13,8 +13,8 @@
 //! | [`command`] | a program of yours |
 //! | [`desktop`] | the screen of whoever runs the agent |
 //!
-//! What waits, is tried again and is written down about it is the agent's business; here is one try,
-//! and what its answer means. The mappings add no facts: what a channel cannot show, it leaves out.
+//! Queues, retries and the record of deliveries are the agent's business; here is a single try,
+//! and what its answer means. The mappings add no facts: what a channel cannot show is left out.
 //!
 //! Promises: addresses and keys are secrets and stand in no error, log or `Debug` text. Redirects are
 //! not followed. An answer says whether another try may help, and when.
@@ -45,7 +45,7 @@ use crate::core::notice::{Notice, NoticeKind, Severity};
 pub struct Notifier {
     pub name: String,
     pub channel: NotifyChannel,
-    /// Notices of these severities; a trouble that it was told of is also told to be over.
+    /// Notices of these severities, and whatever follows in an incident that one of them reported.
     pub severities: BTreeSet<Severity>,
     /// Notices of these groups, and those that are of none. All groups if empty.
     pub groups: Vec<GroupName>,
@@ -110,13 +110,18 @@ impl NotifyChannel {
 }
 
 impl Notifier {
-    /// Whether this notice is for it.
+    /// Whether this notice is for it, if it has been told nothing of the incident.
     pub fn wants(&self, notice: &Notice) -> bool {
+        self.concerns(notice) && self.severities.contains(&notice.severity)
+    }
+
+    /// Whether this notice may go to it: whoever was told of an incident is also told how it goes on and that it is over,
+    /// whatever the severity of that.
+    pub fn concerns(&self, notice: &Notice) -> bool {
         if notice.kind == NoticeKind::NotifierFailing && notice.key == format!("notifier/{}", self.name) {
             return false;
         }
-        let of_group = notice.group.as_ref().is_none_or(|g| self.groups.is_empty() || self.groups.contains(g));
-        of_group && self.severities.contains(&notice.severity)
+        notice.group.as_ref().is_none_or(|g| self.groups.is_empty() || self.groups.contains(g))
     }
 
     /// What would be sent, with its secrets left out: for a person to look at.
@@ -149,10 +154,10 @@ impl NotifyRequest {
     }
 }
 
-/// What a try came to.
+/// The result of a try.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NotifierReply {
-    /// Delivered; what the other side said.
+    /// Delivered; the receiver's answer.
     Delivered(String),
     /// Another try may help.
     Again { problem: String, after: Option<Duration> },

@@ -12,7 +12,7 @@ use sha2::Sha256;
 
 use super::NotifyRequest;
 use crate::core::model::time::Time;
-use crate::core::notice::Notice;
+use crate::core::notice::{Notice, NoticeStatus};
 
 pub fn body(notice: &Notice) -> Value {
     let mut body = json!(notice);
@@ -38,7 +38,13 @@ pub fn request(notice: &Notice, url: &SecretString, key: Option<&SecretString>, 
         request.headers.push(("ringback-signature", SecretString::from(signature)));
     }
     request.headers.push(("ringback-timestamp", SecretString::from(timestamp.to_string())));
-    let once = format!("{}/{}/{}", notice.key, notice.kind.label(), notice.at.at.as_millis());
+    // A beginning and its end may be of one kind and, with a coarse clock, of one instant.
+    let standing = match notice.status {
+        NoticeStatus::Firing => "stands",
+        NoticeStatus::Event => "once",
+        NoticeStatus::Resolved => "over",
+    };
+    let once = format!("{}/{}/{standing}/{}", notice.key, notice.kind.label(), notice.at.at.as_millis());
     request.headers.push(("idempotency-key", SecretString::from(once)));
     request
 }

@@ -105,6 +105,7 @@ fn every_metric_label_and_value_that_is_used_exists() {
     let mut used = rules();
     used.extend(files("dashboards", "json"));
     used.extend(files("alerts/tests", "yml"));
+    used.extend(files("alerts/runbooks", "md"));
     let found: Vec<String> = used.iter().flat_map(|(file, text)| faults(file, text, &recorded)).collect();
     assert_eq!(found, Vec::<String>::new());
     assert!(!faults("x", r#"ringback_calls_total{verdict="ok"}"#, &recorded).is_empty());

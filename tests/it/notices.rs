@@ -331,6 +331,69 @@ fn a_pager_is_told_when_it_is_over() {
     });
 }
 
+/// A person's rollback that takes too long is critical, and once it has worked it is only information: whoever was paged
+/// is also told the rest, under the same identity.
+#[test]
+fn who_was_told_of_an_incident_is_told_its_end_whatever_the_severity_of_that() {
+    play(DAY, async |w| {
+        let mut servers = JoinSet::new();
+        let (pager, am, hook) = (
+            Receiver::listen(w, &mut servers).await,
+            Receiver::listen(w, &mut servers).await,
+            Receiver::listen(w, &mut servers).await,
+        );
+        w.env.insert("RINGBACK_TOKEN", "open sesame");
+        w.env.insert("PD_KEY", "0123456789abcdef0123456789abcdef");
+        let critical = "severities = [\"critical\"]\n";
+        let notify = format!(
+            "\n[[notify]]\nname = \"pager\"\nkind = \"pagerduty\"\nurl = \"{}\"\nkey_env = \"PD_KEY\"\n{critical}\
+             \n[[notify]]\nname = \"am\"\nkind = \"alertmanager\"\nurl = \"{}\"\n{critical}{}{critical}",
+            pager.url,
+            am.url,
+            webhook("hook", &hook)
+        );
+        let agent = start(w, &notify).await;
+        w.pass(600).await;
+        let word = async |verb: &str, ask: Value| {
+            let post = reqwest::Client::new().post(format!("{}/api/v1/{verb}", agent.url)).bearer_auth("open sesame");
+            let post = post.header("content-type", "application/json").body(ask.to_string());
+            assert_eq!(post.send().await.unwrap().status(), 200, "{verb}");
+        };
+        w.sim.fault(ApiFault::new(ApiFaultKind::Unavailable, ApiFaultScope::Writes)).unwrap();
+        word("rollback", json!({"numbers": ["+15005550100"], "channel": "voice", "reason": "by hand"})).await;
+        w.pass(90).await;
+        w.sim.calm();
+        w.pass(300).await;
+        word(
+            "restore",
+            json!({"numbers": ["+15005550100"], "channel": "voice", "reason": "repaired", "at_once": true}),
+        )
+        .await;
+        w.pass(300).await;
+        let kinds: Vec<(String, String)> = hook.kinds();
+        let first = kinds.first().unwrap_or_else(|| panic!("nobody was told"));
+        assert_eq!(first, &("underway".to_owned(), "stands".to_owned()), "{kinds:?}");
+        assert_eq!(kinds.last().unwrap(), &("lapsed".to_owned(), "over".to_owned()), "{kinds:?}");
+        let events: Vec<&str> = pager
+            .taken()
+            .iter()
+            .map(|g| g.body["event_action"] == "resolve")
+            .map(|is| if is { "resolve" } else { "trigger" })
+            .collect();
+        assert_eq!((events.first(), events.last()), (Some(&"trigger"), Some(&"resolve")), "{events:?}");
+        let alerts: Vec<(Value, bool)> = am
+            .taken()
+            .iter()
+            .flat_map(|g| g.body.as_array().unwrap().iter().map(|a| (g.at, a.clone())).collect::<Vec<_>>())
+            .map(|(at, a)| (a["labels"].clone(), a["endsAt"].as_str().unwrap().parse::<Time>().unwrap() <= at))
+            .collect();
+        assert!(alerts.iter().all(|(labels, _)| *labels == alerts[0].0), "one identity: {alerts:?}");
+        assert_eq!(alerts[0].0["severity"], "critical");
+        assert!(alerts.last().unwrap().1, "it is over: {alerts:?}");
+        agent.stop().await;
+    });
+}
+
 #[test]
 fn more_than_a_person_can_read_is_summed_up_and_kept() {
     play(DAY, async |w| {
@@ -347,7 +410,7 @@ fn more_than_a_person_can_read_is_summed_up_and_kept() {
         let summaries: Vec<&Got> = taken.iter().filter(|g| g.body["kind"] == "summary").collect();
         assert!(!summaries.is_empty(), "{:?}", hook.kinds());
         let text = summaries[0].body["text"].as_str().unwrap();
-        assert!(text.contains("more notices held back") && text.contains("CRITICAL Could be cured"), "{text}");
+        assert!(text.contains("more notices held back") && text.contains("CRITICAL Rollback blocked"), "{text}");
         for pair in taken.windows(2) {
             assert!(pair[1].at.since(pair[0].at) >= Duration::from_secs(60), "one a minute");
         }
@@ -355,6 +418,47 @@ fn more_than_a_person_can_read_is_summed_up_and_kept() {
         assert!(held_back.unwrap() >= 1.0);
         agent.stop().await;
     });
+}
+
+/// A burst beyond `per_minute` at a receiver that refuses, and at one that fails right after it: what was held back is
+/// summed up a minute later, and until then nobody loops (the clock panics at a million waits without time passing).
+#[test]
+fn a_receiver_that_fails_after_a_burst_costs_no_processor_and_gets_the_summary() {
+    for (kind, during, after) in [
+        ("webhook", Manner::Status(400), Manner::Status(400)),
+        ("alertmanager", Manner::Takes, Manner::Status(503)),
+        ("alertmanager", Manner::Takes, Manner::TooMany(300)),
+    ] {
+        play(DAY, async |w| {
+            let mut servers = JoinSet::new();
+            let hook = Receiver::listen(w, &mut servers).await;
+            let notify =
+                format!("\n[[notify]]\nname = \"hook\"\nkind = \"{kind}\"\nurl = \"{}\"\nper_minute = 1\n", hook.url);
+            w.agent_section = "mode = \"observe\"\n".to_owned();
+            let agent = start(w, &notify).await;
+            w.pass(1200).await;
+            hook.behaves(during);
+            break_app(w);
+            w.sim
+                .set_handler("https://sales.example.com/voice", HandlerState::all(HandlerCondition::Status(500)))
+                .unwrap();
+            let held_back = r#"ringback_notifications_total{notifier="hook",result="held_back"}"#;
+            for _ in 0..600 {
+                w.pass(2).await;
+                if agent.metric(held_back).await.unwrap() >= 1.0 {
+                    break;
+                }
+            }
+            hook.behaves(after);
+            w.pass(600).await;
+            let summaries = |got: Vec<Got>| got.iter().filter(|g| g.text.contains("summary/hook")).count();
+            assert!(summaries(hook.all()) >= 1, "{kind}, {after:?}: it was tried");
+            hook.behaves(Manner::Takes);
+            w.pass(900).await;
+            assert!(kind == "webhook" || summaries(hook.taken()) >= 1, "{kind}, {after:?}: {:?}", hook.kinds());
+            agent.stop().await;
+        });
+    }
 }
 
 #[test]

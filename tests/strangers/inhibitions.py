@@ -25,6 +25,13 @@ CASES = [
      [("RingbackNumberFailing", {}), ("RingbackGroupFailing", {}), ("RingbackSilent", {}), ("RingbackPollStale", {}),
       ("RingbackFewCallersAllFail", {}), ("RingbackQuieterThanLastWeek", {}), ("RingbackNumberQuieterThanLastWeek", {})],
      [("RingbackNumberFailing", {"channel": "messaging"}), ("RingbackRolledBack", {}), ("RingbackDrift", {})]),
+    # Two agents with a state each: what one cannot see says nothing of the other's numbers.
+    ({"RingbackBlind": {"channel": "voice", "cluster": "a"}},
+     [("RingbackNumberFailing", {"cluster": "a"}), ("RingbackPollStale", {"cluster": "a"})],
+     [("RingbackNumberFailing", {"cluster": "b"}), ("RingbackPollStale", {"cluster": "b"})]),
+    ({"RingbackDown": {"cluster": "a"}},
+     [("RingbackAbsent", {}), ("RingbackBlind", {"cluster": "a"}), ("RingbackLeaseLost", {"cluster": "a"})],
+     [("RingbackBlind", {"cluster": "b"}), ("RingbackLeaseLost", {"cluster": "b"}), ("RingbackAgentDown", {"cluster": "b"})]),
     ({"RingbackGroupFailing": {}},
      [("RingbackNumberFailing", {}), ("RingbackErrorBudgetFast", {}), ("RingbackErrorBudgetSlow", {}),
       ("RingbackErrorBudgetTicket", {}), ("RingbackFewCallersAllFail", {})],
@@ -77,8 +84,8 @@ def play(base, labels):
     kept = passed = 0
     for standing, back, through in CASES:
         def of(name, change):
-            # A change that a rule could not make would prove nothing.
-            assert set(change) <= set(labels[name]), f"{name} has no such label: {change}"
+            # A change that a rule could not make would prove nothing; every rule keeps the cluster of its targets.
+            assert set(change) <= {*labels[name], "cluster"}, f"{name} has no such label: {change}"
             return frozenset((labels[name] | change).items())
         sources = [of(*s) for s in standing.items()]
         back, through = [of(*a) for a in back], [of(*a) for a in through]

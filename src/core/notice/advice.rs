@@ -1,4 +1,4 @@
-//! What a code means and what a person can do: the knowledge that a page at night should bring along.
+//! What a code means and what a person can do about it: what a page at night should say.
 
 use crate::core::model::code::{Class, Code};
 use crate::core::model::decision::PageReason;
@@ -60,7 +60,7 @@ pub const fn meaning(code: Code) -> &'static str {
     }
 }
 
-/// What to repair, for a reason that a swap cures: the handler's own side.
+/// What to repair, for a reason that a rollback cures: the handler's own side.
 pub const fn repair(reason: Reason) -> &'static str {
     match reason {
         Reason::Webhook => "Repair the server behind the handler's URL",
@@ -83,7 +83,7 @@ pub const fn repair(reason: Reason) -> &'static str {
     }
 }
 
-/// What a person should do where a swap would not help.
+/// What a person should do where a rollback would not help.
 pub const fn instead(reason: PageReason) -> &'static str {
     match reason {
         PageReason::Failing(reason) => match reason {
@@ -94,19 +94,21 @@ pub const fn instead(reason: PageReason) -> &'static str {
             | Reason::NoHandler
             | Reason::Silence
             | Reason::WrongAnswer
-            | Reason::Trunk => "Look at the handler. A swap would cure this; a rule of yours says to ask you first",
+            | Reason::Trunk => {
+                "Look at the handler. A rollback would cure this, but one of your rules says to ask you first"
+            }
             Reason::Fallback => {
                 "Repair the fallback bin itself: callers reach it and it fails. If the old handler works again, \
                  restore the numbers"
             }
             Reason::NotArriving => {
                 "Call the number from a mobile phone: our test calls do not reach Twilio. If yours does not either, ask \
-                 Twilio's porting team and the losing carrier; a swap changes nothing before Twilio"
+                 Twilio's porting team and the losing carrier; a rollback changes nothing outside of Twilio"
             }
             Reason::Template => "Repair the TwiML Bin's template in Twilio's Console",
             Reason::Carrier => {
                 "Open a ticket with Twilio and with the losing carrier, with the samples: the call breaks before any \
-                 TwiML runs, so nothing that the number points at matters"
+                 TwiML runs, so it does not matter where the number points"
             }
             Reason::Account => {
                 "Look at the account's state and balance in Twilio's Console and call Twilio: the fallback lives on \
@@ -117,17 +119,19 @@ pub const fn instead(reason: PageReason) -> &'static str {
                 "Repair the URL that the alert names (a <Gather> action, a status callback): the handler itself answers"
             }
             Reason::Registration => {
-                "Check the 10DLC campaign or the toll-free verification in Twilio's Console: routing has no part in it"
+                "Check the 10DLC campaign or the toll-free verification in Twilio's Console: the number's routing is not the cause"
             }
-            Reason::Delivery => "Look at the messages' error codes in Twilio's Console: routing has no part in it",
+            Reason::Delivery => {
+                "Look at the messages' error codes in Twilio's Console: the number's routing is not the cause"
+            }
         },
         PageReason::Silence => {
             "Call the number from a mobile phone. If it rings elsewhere or not at all, the port is not through: ask \
-             Twilio's porting team and the losing carrier. Calls that never reach Twilio cannot be swapped"
+             Twilio's porting team and the losing carrier. A rollback cannot help calls that do not reach Twilio"
         }
         PageReason::Unreached => {
-            "Look at who should pick up: the lines that the handler dials are busy or unanswered. A swap would not \
-             make anybody pick up"
+            "Look at who should pick up: the lines that the handler dials are busy or unanswered. A rollback would \
+             not make anybody pick up"
         }
         PageReason::Outage => {
             "Look at https://status.twilio.com and open a ticket with the samples: calls on several numbers break \
@@ -136,24 +140,24 @@ pub const fn instead(reason: PageReason) -> &'static str {
     }
 }
 
-/// What a person should do about a guard that holds a rollback back. `None`: there is nothing to do.
+/// What a person should do about a guard that blocks a rollback. `None`: there is nothing to do.
 pub const fn about(guard: Guard) -> Option<&'static str> {
     match guard {
-        Guard::Lease => Some("See whether another agent leads; it acts, or this one does once its lease is renewed"),
+        Guard::Lease => Some(
+            "Check whether another agent leads. If so it acts; if not, this agent does as soon as its lease is renewed",
+        ),
         Guard::Mode => None,
-        Guard::Hold => Some("End the hold if its reason is over, and Ringback acts by itself"),
-        Guard::Phase => Some("If the number is ported, say so, and Ringback may act"),
-        Guard::Blind => Some("See why Twilio's logs cannot be read; Ringback acts once they can"),
+        Guard::Hold => Some("If the hold is no longer needed, end it; Ringback then acts by itself"),
+        Guard::Phase => Some("If the number is ported, report that to Ringback; it may then act"),
+        Guard::Blind => Some("Find out why Twilio's logs cannot be read; Ringback acts as soon as they can"),
         Guard::Storm => Some("Look for a common cause first: a network, a certificate, a deployment"),
-        Guard::Fallback => Some("Repair the fallback: nothing is swapped to it while it is broken"),
-        Guard::Cooldown => Some("The next try comes by itself; see why the last one failed"),
+        Guard::Fallback => Some("Repair the fallback: Ringback rolls nothing back to it while it is broken"),
+        Guard::Cooldown => Some("Ringback tries again by itself; find out why the last try failed"),
         Guard::Cap => None,
         Guard::Veto => None,
         Guard::NoFallback => Some("Name a fallback for this channel in [group.fallback], and restart the agent"),
-        Guard::NotInAccount => Some("See in Twilio's Console in which account the number is"),
-        Guard::NotRead => Some("See why our numbers cannot be read"),
-        Guard::OnFallback => {
-            Some("Callers reach the fallback already and it fails, or it was set by hand: look at the bin")
-        }
+        Guard::NotInAccount => Some("Find out in Twilio's Console which account has the number"),
+        Guard::NotRead => Some("Find out why Ringback cannot read the account's numbers"),
+        Guard::OnFallback => Some("The number points at the fallback already, and callers fail there: look at the bin"),
     }
 }

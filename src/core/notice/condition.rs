@@ -53,11 +53,11 @@ impl NoticeBuilder {
                 n.numbers = watched.map(|(_, n)| n.e164).collect();
                 n.at = Moment::new(at, self.zone(&n.numbers));
                 if is_over {
-                    n.did = "Every log that is needed is fresh: verdicts and decisions go on".to_owned();
+                    n.did = "Ringback reads every log that it needs again: verdicts and decisions continue".to_owned();
                 } else {
                     n.uncounted = Some("unknown: nothing can be counted".to_owned());
                     n.cause = Some(format!("Twilio's log of {} cannot be read", sources.join(" and of ")));
-                    n.did = "Ringback decides nothing and swaps nothing by itself while this lasts; your words are carried out".to_owned();
+                    n.did = "Automatic rollbacks are paused; your commands still work".to_owned();
                     n.next = vec![
                         Step::typing("See which log is stale and why", "ringback status"),
                         Step::new(
@@ -68,7 +68,7 @@ impl NoticeBuilder {
                     let groups = self.roster.groups().filter(|(_, g)| g.fallback(*channel).is_some());
                     n.next.extend(groups.map(|(_, g)| {
                         Step::typing(
-                            format!("If callers of {} are not served", g.name),
+                            format!("If callers of {} are not served, roll it back yourself", g.name),
                             format!("ringback rollback --group {} --channel {channel} --reason 'blind'", g.name),
                         )
                     }));
@@ -80,10 +80,11 @@ impl NoticeBuilder {
                     if is_over { "Ringback's state can be written again" } else { "Ringback cannot write its state" };
                 let mut n = self.blank(at, condition.key(), NoticeKind::StoreUnwritable, Severity::Critical, title);
                 if is_over {
-                    n.did = "Decisions are journaled and carried out again".to_owned();
+                    n.did = "Rollbacks and restores are carried out again".to_owned();
                 } else {
                     n.cause = Some(problem.clone());
-                    n.did = "Nothing is swapped: what is not in the journal is not done".to_owned();
+                    n.did = "Ringback changes no number, because it changes none before its journal has the change"
+                        .to_owned();
                     n.next = vec![Step::new(cure.clone())];
                 }
                 n
@@ -96,9 +97,10 @@ impl NoticeBuilder {
                     Severity::Warning,
                     "Another agent has taken over",
                 );
-                n.cause = Some("this agent's lease on the state has ended, and another holds it now".to_owned());
-                n.did = "This agent stops and writes nothing; the other one acts".to_owned();
-                n.next = vec![Step::typing("See that the other one is well", "ringback status")];
+                n.cause =
+                    Some("this agent's lease on the state file has ended, and another agent holds it now".to_owned());
+                n.did = "This agent stops and writes nothing; the other agent acts".to_owned();
+                n.next = vec![Step::typing("Check that the other agent is healthy", "ringback status")];
                 n
             }
             AgentCondition::NotifierFailing { name, problem } => {
@@ -109,13 +111,14 @@ impl NoticeBuilder {
                 };
                 let mut n = self.blank(at, condition.key(), NoticeKind::NotifierFailing, Severity::Warning, title);
                 if is_over {
-                    n.did = "What had waited for it was delivered".to_owned();
+                    n.did = "The notices that waited for it are being delivered".to_owned();
                 } else {
                     n.cause = Some(problem.clone());
-                    n.did = "Its notices are kept and tried again; the other notifiers go on".to_owned();
+                    n.did = "Ringback keeps its notices and sends them again; the other notifiers are not affected"
+                        .to_owned();
                     n.next = vec![
-                        Step::typing("See what it answers", format!("ringback notify --test {name}")),
-                        Step::typing("See what waits", "ringback notify --log"),
+                        Step::typing("Send a test notice and see the answer", format!("ringback notify --test {name}")),
+                        Step::typing("See which notices wait", "ringback notify --log"),
                     ];
                 }
                 n

@@ -204,7 +204,7 @@ impl Incidents {
             Action::Withheld { guard } => {
                 incident.key = self.inherit(channel, numbers);
                 notices.extend(self.gone(at, channel, numbers, id, &format!("it goes on as {id}")));
-                let title = format!("Could be cured, but is held: {}", self.builder.name(group, channel, numbers));
+                let title = format!("Rollback blocked: {}", self.builder.name(group, channel, numbers));
                 let blank = self.builder.blank(at, incident.key(id), NoticeKind::Held, Severity::Critical, title);
                 let notice = self.builder.held(blank, decision, numbers, guard.into(), &self.holds, self.mode);
                 incident.told = Some(notice.clone());
@@ -250,8 +250,7 @@ impl Incidents {
         incident.guards.extend(numbers.iter().map(|n| (*n, guard)));
         let key = incident.key(id);
         let Some(decision) = incident.decision.clone() else { return Vec::new() };
-        let title =
-            format!("Could be cured, but is held: {}", self.builder.name(&decision.group, decision.channel, numbers));
+        let title = format!("Rollback blocked: {}", self.builder.name(&decision.group, decision.channel, numbers));
         let blank = self.builder.blank(at, key, NoticeKind::Held, Severity::Critical, title);
         let notice = self.builder.held(blank, &decision, numbers, guard, &self.holds, self.mode);
         self.tell(id, notice)
@@ -263,7 +262,7 @@ impl Incidents {
         let key = incident.key(id);
         let Some(decision) = incident.decision.clone() else { return Vec::new() };
         let whose = self.builder.name(&decision.group, decision.channel, numbers);
-        let what = if guard == Guard::Veto { "About to roll back" } else { "Waits for your yes" };
+        let what = if guard == Guard::Veto { "About to roll back" } else { "Approval needed" };
         let title = format!("{what}: {whose}");
         let blank = self.builder.blank(at, key, NoticeKind::Asked, Severity::Critical, title);
         let notice = self.builder.asked(blank, &decision, numbers, guard, until);
@@ -296,7 +295,7 @@ impl Incidents {
         let Some(told) = incident.told.take() else { return Vec::new() };
         let did = match why {
             CloseReason::TimedOut => {
-                format!("{id} is over: nobody said yes in time. It asks again if callers still fail")
+                format!("{id} expired: not approved in time. Ringback will ask again if callers keep failing")
             }
             CloseReason::Recovered | CloseReason::Relapsed => {
                 format!("{id} is over: {}. Nothing was written", why.text())
@@ -402,7 +401,7 @@ impl Incidents {
                 && incident.seen + QUIET_FOR <= now
                 && let Some(told) = incident.told.take()
             {
-                let did = format!("{id} is over: nothing more of it was seen for an hour");
+                let did = format!("{id} is over: it was not seen again for an hour");
                 notices.push(self.builder.over(incident.seen + QUIET_FOR, told, &did));
             }
         }
@@ -437,13 +436,16 @@ impl Incidents {
         notice.decision = Some(*id);
         notice.since = Some(notice.at.clone());
         notice.cause = Some(
-            "fewer than three callers and test calls were served by the numbers that were put back first".to_owned(),
+            "fewer than three callers and test calls were served by the numbers that were restored first".to_owned(),
         );
-        notice.did = format!("{id}: the other numbers stay on the fallback until you say so");
-        notice.proof = Some("no: three served calls would be the proof, and too few came".to_owned());
+        notice.did = format!("{id}: the other numbers stay on the fallback until you approve");
+        notice.proof = Some("no: three served calls would prove it, and there were fewer".to_owned());
         notice.next = vec![
-            Step::new("Call a number that was put back"),
-            Step::typing("If it is answered, go on", format!("ringback approve {id} --reason 'called it myself'")),
+            Step::new("Call one of the restored numbers"),
+            Step::typing(
+                "If it is answered, approve the rest",
+                format!("ringback approve {id} --reason 'called it myself'"),
+            ),
         ];
         notice
     }

@@ -44,6 +44,7 @@ impl NoticeBuilder {
             key: key.into(),
             kind,
             severity,
+            incident_severity: None,
             status: NoticeStatus::Firing,
             title: title.into(),
             at: Moment::new(at, None),
@@ -143,7 +144,7 @@ impl NoticeBuilder {
         }
     }
 
-    /// How to repair and to put back what was swapped.
+    /// How to repair the handler and restore the numbers.
     pub fn after_rollback(
         &self,
         decision: Option<&Decision>,
@@ -154,7 +155,7 @@ impl NoticeBuilder {
         let leading = decision.and_then(|d| d.evidence.reasons.first());
         let repair = leading.map_or("Repair the handler", |r| repair(r.reason));
         let undo = format!("ringback restore {} --reason 'repaired'", self.selection(group, channel, numbers));
-        vec![Step::typing(format!("{repair}, then put the numbers back"), undo)]
+        vec![Step::typing(format!("{repair}, then restore the numbers"), undo)]
     }
 
     /// What to do where a rollback was wanted and callers may not be served.
@@ -164,14 +165,14 @@ impl NoticeBuilder {
         vec![
             Step::new(format!(
                 "Call the number. If callers are not served, open it in Twilio's Console \
-                 (https://console.twilio.com/us1/develop/phone-numbers/manage/incoming): take off a trunk or an \
-                 application, which Twilio asks before any URL, and set its {channel} URL to {url}"
+                 (https://console.twilio.com/us1/develop/phone-numbers/manage/incoming): remove any trunk or \
+                 application, which Twilio prefers to a URL, and set its {channel} URL to {url}"
             )),
-            Step::typing("Or let Ringback try again", again),
+            Step::typing("Or roll back again", again),
         ]
     }
 
-    /// A guard said no: what stands against it, and what a person can do.
+    /// A guard blocks a rollback: why, and what a person can do.
     pub fn held(
         &self,
         notice: Notice,
@@ -197,16 +198,16 @@ impl NoticeBuilder {
         notice.did = format!("{id}: nothing was written. A rollback would serve callers, but {why}");
         notice.next.extend(about(guard).map(Step::new));
         let swap = Step::typing(
-            "To swap the numbers yourself",
+            "To roll the numbers back yourself",
             format!("ringback rollback {which} --reason 'callers fail, {id}'"),
         );
         match guard {
             Guard::Mode => notice.next.extend([
                 Step::typing(
-                    "Let Ringback write, asking you each time",
+                    "Let Ringback roll back after asking each time",
                     "ringback mode confirm --reason 'callers fail'",
                 ),
-                Step::typing("Then say yes when it asks, or swap them yourself", swap.command.unwrap_or_default()),
+                Step::typing("Then approve when it asks, or roll back yourself", swap.command.unwrap_or_default()),
             ]),
             Guard::Hold => {
                 let scope = hold.map_or_else(|| which.clone(), |h| scope_text(&h.scope));
@@ -236,19 +237,23 @@ impl NoticeBuilder {
         let which = self.selection(group, *channel, numbers);
         let hold = Step::typing("To stop it", format!("ringback hold {which} --for 1h --reason 'we are looking'"));
         if guard == Guard::Veto {
-            notice.did =
-                format!("{id}: nothing is written yet. It swaps the numbers at {until} unless somebody objects");
+            notice.did = format!(
+                "{id}: nothing is written yet. Ringback rolls the numbers back at {until} unless somebody holds them"
+            );
             notice.next = vec![hold];
         } else {
-            notice.did = format!("{id}: nothing is written. It waits for your yes until {until}: {}", guard.text());
+            notice.did =
+                format!("{id}: nothing is written. Ringback waits for approval until {until}: {}", guard.text());
             notice.next.extend(about(guard).map(Step::new));
-            notice.next.push(Step::typing("To swap the numbers", format!("ringback approve {id} --reason 'seen it'")));
+            notice
+                .next
+                .push(Step::typing("To roll the numbers back", format!("ringback approve {id} --reason 'seen it'")));
             notice.next.push(hold);
         }
         notice
     }
 
-    /// Trouble that a swap would not cure.
+    /// Trouble that a rollback would not cure.
     pub fn not_curable(&self, at: Time, key: String, decision: &Decision, reason: PageReason) -> Notice {
         let severity = match reason {
             PageReason::Outage => Severity::Critical,
@@ -282,24 +287,27 @@ impl NoticeBuilder {
         notice.cause = notice.reasons.is_empty().then(|| reason.text().to_owned());
         notice.uncounted = match reason {
             PageReason::Failing(_) => None,
-            PageReason::Silence => Some("none come, and who stays away cannot be counted".to_owned()),
+            PageReason::Silence => Some("unknown: calls that do not come cannot be counted".to_owned()),
             PageReason::Unreached => {
-                Some("nearly every one lately; not counted, since a busy line is no failure of the number".to_owned())
+                Some("nearly all lately; not counted, because a busy line is no failure of the number".to_owned())
             }
             PageReason::Outage => {
                 Some("some on each of these numbers; see the samples in Twilio's call log".to_owned())
             }
         };
         notice.did = if is_curable {
-            format!("{}: nothing was written: a rule of yours says to ask ({})", decision.id, decision.rule)
+            format!(
+                "{}: nothing was written, because one of your rules says to ask first ({})",
+                decision.id, decision.rule
+            )
         } else {
-            format!("{}: nothing was written: a swap to the fallback would not cure this", decision.id)
+            format!("{}: nothing was written, because a rollback would not cure this", decision.id)
         };
         notice.next = vec![Step::new(instead(reason))];
         if is_curable {
             let which = self.selection(&decision.group, decision.channel, &decision.numbers);
             let swap = format!("ringback rollback {which} --reason 'callers fail, {}'", decision.id);
-            notice.next.push(Step::typing("To swap the numbers", swap));
+            notice.next.push(Step::typing("To roll the numbers back", swap));
         }
         notice
     }
@@ -325,13 +333,13 @@ impl NoticeBuilder {
         notice.since = Some(notice.at.clone());
         let url = self.group(group).and_then(|g| g.fallback(channel)).unwrap_or_default();
         if is_broken {
-            notice.did = format!("Nothing of this group is swapped to {url} while it is broken");
+            notice.did = format!("Ringback rolls no number of this group back to {url} while it is broken");
             notice.next = vec![
-                Step::new("Repair the TwiML Bin in Twilio's Console; it is looked at every few minutes"),
-                Step::typing("To see who is on it now", "ringback status"),
+                Step::new("Repair the TwiML Bin in Twilio's Console; Ringback checks it every few minutes"),
+                Step::typing("See which numbers are on it now", "ringback status"),
             ];
         } else {
-            notice.did = format!("It looked at {url}: rollbacks of this group may go there");
+            notice.did = format!("Rollbacks of this group may use {url} again");
             notice.status = NoticeStatus::Resolved;
         }
         notice
@@ -364,14 +372,15 @@ impl NoticeBuilder {
         ));
         notice.status = NoticeStatus::Event;
         notice.did = if was_ours {
-            "The number was on the fallback, and is theirs now. Ringback does not fight another writer".to_owned()
+            "The number was on the fallback. Ringback leaves it as the other writer set it".to_owned()
         } else {
-            "Nothing was written: Ringback reports what others change and does not put it back".to_owned()
+            "Nothing was written: Ringback reports what others change and does not undo it".to_owned()
         };
-        notice.next = vec![Step::typing("See that it was meant, and where the number points now", "ringback status")];
+        notice.next =
+            vec![Step::typing("Check whether it was intended, and where the number points now", "ringback status")];
         if was_ours {
             notice.next.push(Step::typing(
-                "To put back what was before the rollback all the same",
+                "To restore what was there before the rollback all the same",
                 format!("ringback restore {number} --channel {channel} --force --reason 'not meant'"),
             ));
         }
@@ -418,9 +427,9 @@ impl NoticeBuilder {
             held_back.iter().rev().take(10).map(|(s, t)| format!("{} {t}", s.label().to_uppercase())).collect();
         titles.reverse();
         notice.cause = Some(titles.join("\n")).filter(|t| !t.is_empty());
-        notice.did = format!("More came than {name} takes in a minute; every one is in the delivery record");
+        notice.did = format!("{name} had more notices than per_minute allows; all of them are in the delivery record");
         notice.next = vec![
-            Step::typing("See how everything stands", "ringback status"),
+            Step::typing("See the present state", "ringback status"),
             Step::typing("Read what was held back", "ringback notify --log"),
         ];
         notice

@@ -61,13 +61,13 @@ pub enum NoticeKind {
     Unproven,
     /// A rollback takes longer than it should.
     Underway,
-    /// A swap would help, and a guard says no.
+    /// A rollback would help, but a guard blocks it.
     Held,
-    /// A rollback would help, and waits for approval or for a veto.
+    /// A rollback would help, and waits for approval or for the end of the veto time.
     Asked,
-    /// A question or decision is no longer open.
+    /// A request for approval, or a decision, is no longer open.
     Lapsed,
-    /// Callers fail for a reason that a swap would not cure.
+    /// Callers fail for a reason that a rollback would not cure.
     NotCurable,
     Restored,
     RestoreFailed,
@@ -264,6 +264,9 @@ pub struct Notice {
     pub key: String,
     pub kind: NoticeKind,
     pub severity: Severity,
+    /// The worst severity at which this notifier was told of the incident, where that is worse than this notice's.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub incident_severity: Option<Severity>,
     pub status: NoticeStatus,
     /// One line that says it all to somebody who reads no further.
     pub title: String,
@@ -310,6 +313,11 @@ pub struct Notice {
 const NUMBERS_SHOWN: usize = 10;
 
 impl Notice {
+    /// The severity of the whole incident as a pager files it: it never falls while the incident lasts.
+    pub fn filed_severity(&self) -> Severity {
+        self.incident_severity.map_or(self.severity, |worst| worst.max(self.severity))
+    }
+
     /// `CRITICAL`, `WARNING`, `INFO`, or `OVER` once it is: what a subject line begins with.
     pub const fn flag(&self) -> &'static str {
         match (self.status, self.severity) {

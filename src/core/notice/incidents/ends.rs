@@ -112,11 +112,14 @@ impl Incidents {
         let which = self.builder.selection(&order.group, order.channel, &order.numbers);
         notice.proof = is_good.then(|| "read back: the numbers' own handler is the effective one".to_owned());
         notice.next = if is_good {
-            vec![Step::typing("Watch them; if callers fail again, Ringback swaps again", "ringback status")]
+            vec![Step::typing("Watch them. If callers fail again, Ringback rolls back again", "ringback status")]
         } else {
             vec![
-                Step::typing("See what each number points at", "ringback status"),
-                Step::typing("Once the handler works, go on", format!("ringback restore {which} --reason 'repaired'")),
+                Step::typing("See where each number points", "ringback status"),
+                Step::typing(
+                    "When the handler works, continue",
+                    format!("ringback restore {which} --reason 'repaired'"),
+                ),
             ]
         };
         vec![notice]
@@ -133,7 +136,7 @@ fn proof(incident: &Incident) -> String {
             OrderResult::Written => {
                 "in part: read back, the fallback is the effective handler; no test call has heard it"
             }
-            OrderResult::Unproven => "NO: Twilio took the write, and yet the fallback is not known to answer",
+            OrderResult::Unproven => "NO: Twilio accepted the write, but nothing shows that the fallback answers",
             OrderResult::Failed => "NO: nothing was written",
             OrderResult::Refused => "NO: it was not tried",
             OrderResult::Superseded => "NO: somebody else changed the number",
