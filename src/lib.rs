@@ -40,7 +40,7 @@
 //! twilio   -> caller, clock, metrics, wav
 //! notify   -> clock
 //! sim      -> clock
-//! store    -> nobody
+//! store    -> clock
 //! metrics  -> nobody
 //! caller   -> nobody
 //! clock    -> nobody

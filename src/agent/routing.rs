@@ -30,6 +30,9 @@ const SERVICES_EVERY: Duration = Duration::from_secs(300);
 /// and what is kept must say what each number pointed at.
 const WRITTEN_EVERY: Duration = Duration::from_secs(24 * 3600);
 
+/// Whoever reads stored entries finds what the numbers pointed at when these begin this far back.
+pub const WRITTEN_WITHIN: Duration = Duration::from_secs(25 * 3600);
+
 /// Up to so many numbers are read one by one; more are read as a list, 1,000 in a request.
 const ONE_BY_ONE: usize = 10;
 

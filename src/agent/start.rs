@@ -16,7 +16,7 @@ use super::deliver;
 use super::leader::{self, LeaseHolder};
 use super::poll::{self, AlertLog, CallLog, MessageLog, Poller, TwilioLog};
 use super::probe::{self, Prober};
-use super::routing::RoutingPoller;
+use super::routing::{RoutingPoller, WRITTEN_WITHIN};
 use super::{Agent, Role, Shared, heartbeat};
 use crate::agent::control::journal::Journal;
 use crate::agent::control::resume;
@@ -311,6 +311,8 @@ async fn recover(
     let mut recovery = Recovery::new(control, polled_alerts);
     let mut journal = journal.into_iter().peekable();
     let mut contradiction = None;
+    // Calls are told by what their number pointed at, which may have been written down long before them.
+    store.numbers_read(since - WRITTEN_WITHIN, since, |at, observation| recovery.observe(at, &observation)).await?;
     store
         .observations(since, |at, observation| {
             first.get_or_insert(at);

@@ -27,7 +27,7 @@ use super::model::time::Time;
 use super::notice::Notice;
 use super::notice::incidents::Incidents;
 use super::rollback::entry::Entry;
-use super::rollback::orders::Orders;
+use super::rollback::orders::{Orders, Witness};
 use super::rollback::saga::Illegal;
 
 pub use recovery::{Contradiction, Recovery};
@@ -118,8 +118,13 @@ impl Control {
     }
 
     /// A caller of a number that is being restored was served, or a test of ours was.
-    pub fn served(&mut self, number: E164, channel: Channel, started_at: Time) {
-        self.orders.served(number, channel, started_at);
+    pub fn served(&mut self, number: E164, channel: Channel, started_at: Time, by: Witness) {
+        self.orders.served(number, channel, started_at, by);
+    }
+
+    /// Whoever seemed to be served was not, as has come out since.
+    pub fn not_served(&mut self, number: E164, channel: Channel, by: Witness) {
+        self.orders.not_served(number, channel, by);
     }
 
     /// What should be written next: the guards asked about each pending rollback, the stages of each restore.

@@ -1,10 +1,10 @@
 //! Alertmanager's API v2.
 //!
-//! Shape: <https://github.com/prometheus/alertmanager/blob/main/api/v2/openapi.yaml>, `postableAlerts`: labels
-//! that identify the alert, annotations that explain it, `startsAt` and `endsAt`. An Alertmanager takes
-//! an alert to be over when its `endsAt` has passed
-//! (<https://prometheus.io/docs/alerting/latest/alerts_api/>), so open alerts are sent again every
-//! [`EVERY`] with an `endsAt` a few minutes ahead, as Prometheus does; the alerts of an agent that dies end by themselves.
+//! Shape: <https://github.com/prometheus/alertmanager/blob/main/api/v2/openapi.yaml>, `postableAlerts`: labels that
+//! identify the alert, annotations that explain it, `startsAt` and `endsAt`. An Alertmanager takes an alert to be
+//! over when its `endsAt` has passed (<https://prometheus.io/docs/alerting/latest/alerts_api/>), so open alerts are
+//! sent again every [`EVERY`] with an `endsAt` a few minutes ahead, as Prometheus does; the alerts of an agent that
+//! dies end by themselves.
 
 use std::time::Duration;
 

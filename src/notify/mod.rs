@@ -115,8 +115,8 @@ impl Notifier {
         self.concerns(notice) && self.severities.contains(&notice.severity)
     }
 
-    /// Whether this notice may go to it: whoever was told of an incident is also told how it goes on and that it is over,
-    /// whatever the severity of that.
+    /// Whether this notice may go to it: whoever was told of an incident is also told how it goes on and that it is
+    /// over, whatever the severity of that.
     pub fn concerns(&self, notice: &Notice) -> bool {
         if notice.kind == NoticeKind::NotifierFailing && notice.key == format!("notifier/{}", self.name) {
             return false;

@@ -97,6 +97,30 @@ impl Store {
         Ok(bad)
     }
 
+    /// Hands our numbers as they were read from `since` on and before `until` to `take`, in order.
+    pub async fn numbers_read(
+        &self,
+        since: Time,
+        until: Time,
+        mut take: impl FnMut(Time, Observation),
+    ) -> Result<(), StoreError> {
+        let rows: Vec<(i64, String)> = sqlx::query_as(
+            "SELECT seen_ms, body FROM observation WHERE kind = 'number' AND seen_ms >= $1 AND seen_ms < $2 ORDER BY seq",
+        )
+        .bind(since.as_millis())
+        .bind(until.as_millis())
+        .fetch_all(&self.readers)
+        .await
+        .map_err(|e| self.error("reading what our numbers pointed at before", e))?;
+        for (ms, body) in rows {
+            match serde_json::from_str(&body) {
+                Ok(observation) => take(Time::from_millis(ms), observation),
+                Err(e) => tracing::warn!(error = %e, "a stored number cannot be read"),
+            }
+        }
+        Ok(())
+    }
+
     /// Forgets what was seen before `before`.
     pub async fn prune(&self, before: Time) -> Result<(), StoreError> {
         let ms = before.as_millis();

@@ -11,9 +11,11 @@ use ringback::clock::{Clock, Pace};
 use ringback::core::detect::engine::{Engine, EngineEvent, EngineSettings};
 use ringback::core::detect::observation::{Call, Observation};
 use ringback::core::model::decision::Mode;
+use ringback::core::model::id::{E164, NumberSid};
 use ringback::core::model::roster::{Number, PortAt, Roster};
 use ringback::core::model::source::Source;
 use ringback::core::model::time::Time;
+use ringback::core::routing::record::NumberRecord;
 use ringback::metrics::Metrics;
 use ringback::sim::{Scenario, Sim};
 use ringback::twilio::credentials::{Credentials, Secret};
@@ -235,9 +237,33 @@ fn run_from_body(pages: &Pages, roster: &Roster, rows: usize) {
     take(&mut engine, calls, now, rows);
 }
 
+/// A number that points at a webhook of its own.
+fn record(number: E164) -> NumberRecord {
+    NumberRecord {
+        sid: NumberSid::from_u128(1),
+        number,
+        trunk: None,
+        voice_application: None,
+        voice_url: Some("https://app.example.com/voice".into()),
+        voice_fallback_url: None,
+        fax: false,
+        sms_application: None,
+        sms_url: None,
+        sms_fallback_url: None,
+        status_callback: None,
+        service: None,
+        voice_elsewhere: None,
+    }
+}
+
 /// What the poller and the control task do with what was read: oldest first, until settled.
 fn take(engine: &mut Engine, calls: Vec<WireRow<Call>>, now: Time, rows: usize) {
     assert_eq!(calls.len(), rows);
+    // Without what a number points at nothing of it settles for want of alerts.
+    let numbers: Vec<E164> = engine.roster().numbers().map(|(_, n)| n.e164).collect();
+    for number in numbers {
+        engine.observe(now, &Observation::Number(Box::new(record(number))));
+    }
     for row in calls.into_iter().rev() {
         if let WireRow::Ours(call) = row {
             engine.observe(now, &Observation::Call(call));

@@ -45,6 +45,14 @@ fn log(calls: usize) -> String {
         (seed >> 33) % n
     };
     let date = |s: i64| Time::from_secs(s).to_timestamp().strftime("%a, %d %b %Y %H:%M:%S +0000").to_string();
+    for n in 0..NUMBERS {
+        text += &format!(
+            r#"{{"seen_at":"{}","kind":"number","resource":{{"sid":"PN{n:032x}","phone_number":"{}","voice_url":"https://app.example.com/voice"}}}}"#,
+            Time::from_secs(START),
+            number(n)
+        );
+        text.push('\n');
+    }
     for i in 0..calls {
         // Some busy numbers and many quiet ones.
         let n = (next(NUMBERS as u64) * next(NUMBERS as u64) / NUMBERS as u64) as usize;

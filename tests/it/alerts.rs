@@ -79,7 +79,7 @@ fn faults(file: &str, text: &str, recorded: &BTreeSet<String>) -> Vec<String> {
         for matcher in braces.replace('\\', "").split("\",").filter(|m| m.contains('=')) {
             let (label, value) = matcher.split_once(['=', '!']).unwrap();
             let label = label.trim().trim_start_matches(',').trim();
-            if ["instance", "job", "le"].contains(&label) {
+            if ["cluster", "instance", "job", "le"].contains(&label) {
                 continue;
             }
             if !d.labels.contains(&label) {

@@ -290,6 +290,30 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(config(60))]
+
+    /// Few people, who call again and again for a day, several numbers each.
+    #[test]
+    fn nobody_fails_who_is_not_a_caller_and_nobody_counts_twice(
+        calls in prop::collection::vec((1..5000u32, 0..NUMBERS, 0..5u32, fate()), 1..60),
+    ) {
+        let caller = |(after, number, who, fate)| Caller { after, number, who, fate, lasts: 5, lag: 2000, alert_lag: 500 };
+        let callers: Vec<Caller> = calls.into_iter().map(caller).collect();
+        let people = callers.iter().map(|c| c.who).collect::<std::collections::BTreeSet<_>>().len() as u32;
+        let mut run = Run::new(Mode::Observe);
+        run.play(&log(&callers, &PLAIN));
+        run.pass_until(run.now + 120_000);
+        let decided = run.events.iter().filter_map(|(_, e)| if let EngineEvent::Decided(d) = e { Some(&d.evidence) } else { None });
+        let numbers = (0..NUMBERS).map(|i| &run.engine.channel(NumberIx(i), Channel::Voice).evidence);
+        let group = run.engine.group_verdict(ringback::core::model::roster::GroupIx(0), Channel::Voice).1;
+        for e in decided.chain(numbers).chain([group]) {
+            prop_assert!(e.failing <= e.callers && e.callers <= people, "{e:?}");
+            prop_assert_eq!(e.reasons.iter().map(|r| r.callers).sum::<u32>(), e.failing + e.failing_probes);
+        }
+    }
+}
+
 /// The engine as the agent drives it: a poll of every source each second.
 struct Run {
     engine: Engine,

@@ -9,6 +9,7 @@ mod config;
 mod control;
 mod day;
 mod detector;
+mod evidence;
 mod explain;
 mod faults;
 mod guards;

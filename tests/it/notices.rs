@@ -331,8 +331,8 @@ fn a_pager_is_told_when_it_is_over() {
     });
 }
 
-/// A person's rollback that takes too long is critical, and once it has worked it is only information: whoever was paged
-/// is also told the rest, under the same identity.
+/// A person's rollback that takes too long is critical, and once it has worked it is only information: whoever was
+/// paged is also told the rest, under the same identity.
 #[test]
 fn who_was_told_of_an_incident_is_told_its_end_whatever_the_severity_of_that() {
     play(DAY, async |w| {
@@ -359,7 +359,7 @@ fn who_was_told_of_an_incident_is_told_its_end_whatever_the_severity_of_that() {
             let post = post.header("content-type", "application/json").body(ask.to_string());
             assert_eq!(post.send().await.unwrap().status(), 200, "{verb}");
         };
-        w.sim.fault(ApiFault::new(ApiFaultKind::Unavailable, ApiFaultScope::Writes)).unwrap();
+        w.sim.fault(ApiFault::new(ApiFaultKind::TooMany, ApiFaultScope::Writes)).unwrap();
         word("rollback", json!({"numbers": ["+15005550100"], "channel": "voice", "reason": "by hand"})).await;
         w.pass(90).await;
         w.sim.calm();
@@ -372,8 +372,8 @@ fn who_was_told_of_an_incident_is_told_its_end_whatever_the_severity_of_that() {
         w.pass(300).await;
         let kinds: Vec<(String, String)> = hook.kinds();
         let first = kinds.first().unwrap_or_else(|| panic!("nobody was told"));
-        assert_eq!(first, &("underway".to_owned(), "stands".to_owned()), "{kinds:?}");
-        assert_eq!(kinds.last().unwrap(), &("lapsed".to_owned(), "over".to_owned()), "{kinds:?}");
+        assert_eq!(first, &("underway".to_owned(), "firing".to_owned()), "{kinds:?}");
+        assert_eq!(kinds.last().unwrap(), &("lapsed".to_owned(), "resolved".to_owned()), "{kinds:?}");
         let events: Vec<&str> = pager
             .taken()
             .iter()

@@ -56,7 +56,7 @@ use crate::core::notice::condition::AgentCondition;
 use crate::core::probe::ProbeSettings;
 use crate::core::rollback::entry::Entry;
 use crate::core::rollback::guard::Freshness;
-use crate::core::rollback::orders::{Orders, Surroundings};
+use crate::core::rollback::orders::{Orders, Surroundings, Witness};
 use crate::core::routing::values::RoutingValues;
 use crate::store::{StoreError, StoreProblem};
 
@@ -306,8 +306,14 @@ impl Controller {
 
     pub fn settled(&mut self, change: &OutcomeChange) {
         let number = self.shared.roster.number(change.number).e164;
-        if change.is_inbound && change.is == Outcome::Ok {
-            self.control.served(number, change.channel, change.started_at);
+        if !change.is_inbound {
+            return;
+        }
+        let by = Witness::Caller(change.party.hash);
+        if change.is == Outcome::Ok {
+            self.control.served(number, change.channel, change.started_at, by);
+        } else if change.was == Some(Outcome::Ok) {
+            self.control.not_served(number, change.channel, by);
         }
     }
 

@@ -22,6 +22,7 @@ use crate::core::model::time::Time;
 use crate::core::probe::plan::ProbePurpose;
 use crate::core::probe::{Origin, ProbeFinding, ProbeSettings, Unmeasured, counted};
 use crate::core::rollback::entry::Entry;
+use crate::core::rollback::orders::Witness;
 use crate::core::rollback::saga::SagaState;
 
 /// A proof that could not be measured is asked for again after this.
@@ -98,7 +99,7 @@ impl Controller {
         let (channel, number) = (probed.channel, self.shared.roster.number(probed.number).e164);
         let Some(last) = probed.attempts.last() else { return };
         if last.found == ProbeFinding::Success {
-            self.control.served(number, channel, last.started_at);
+            self.control.served(number, channel, last.started_at, Witness::Test(last.started_at));
         }
         let Some(saga) = self.orders().saga(number, channel) else { return };
         let found = match last.found {

@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 
 use super::status::OrderStatus;
 use crate::agent::poll;
+use crate::agent::routing::WRITTEN_WITHIN;
 use crate::core::control::{Control, Recovery};
 use crate::core::detect::engine::{Engine, EngineSettings};
 use crate::core::detect::rules::Rules;
@@ -185,6 +186,9 @@ impl DecisionHistory {
         let read_until = self.store.alerts_read_before(from, started.at).await?;
         let mut recovering: Vec<Recovery> =
             rules.iter().map(|r| Recovery::new(self.control(r, started.at), read_until)).collect();
+        // Calls are told by what their number pointed at, which may have been written down long before them.
+        let take = |at, observation| recovering.iter_mut().for_each(|c| c.observe(at, &observation));
+        self.store.numbers_read(from - WRITTEN_WITHIN, from, take).await?;
         let mut earlier = self.store.journal_pages(0, started.seq - 1);
         let mut inputs = self.store.inputs(from, decision.at).await?;
         let mut next = inputs.next().await?;

@@ -7,8 +7,9 @@
 //!
 //! Promises: the same inputs give the same events, byte for byte. Settled outcomes are the only
 //! evidence. While a source that a channel needs is stale, the channel's verdict is `blind` and
-//! nothing is decided for it. A number and channel is decided once; it is decided again only after
-//! its trouble was over or its rollback failed.
+//! nothing is decided for it. A channel that is not watched is not judged, and nothing is decided for
+//! it. A number and channel is decided once; it is decided again only after its trouble was over, its
+//! rollback failed, or the guard that withheld it no longer says no.
 
 mod decide;
 mod judge;
@@ -19,13 +20,13 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::ledger::{FirstSeen, Ledger, LedgerContext, OutcomeChange};
+use super::ledger::{FirstSeen, Ledger, LedgerContext, OutcomeChange, ReadUntil};
 use super::observation::{Observation, Probe};
 use super::statistic::silence::SilenceParams;
 use super::statistic::threshold::Window;
 use super::statistic::{Detection, Detector, Finding};
 use crate::core::model::code::Code;
-use crate::core::model::decision::{Decision, DecisionId, Mode, Phase};
+use crate::core::model::decision::{Decision, DecisionId, DetectorGuard, Mode, Phase};
 use crate::core::model::guard::Strength;
 use crate::core::model::id::Channel;
 use crate::core::model::roster::{GroupIx, NumberIx, PortAt, Roster};
@@ -143,8 +144,12 @@ pub struct ChannelState {
     met: Vec<bool>,
     /// Decided and not yet over, so that it is not decided again.
     decided: bool,
+    /// The guard that withheld what was decided.
+    withheld: Option<DetectorGuard>,
     /// A rollback failed: the next one not before this.
     not_before: Option<Time>,
+    /// Its handler was put back then.
+    restored_at: Option<Time>,
     /// What was last decided rests on test calls alone, which a failing caller outweighs.
     on_hint: bool,
     /// Somebody has called or written.
@@ -188,7 +193,7 @@ pub struct Engine {
     renew: BTreeSet<(NumberIx, Channel)>,
     renew_groups: BTreeSet<(GroupIx, Channel)>,
     /// A tick is under way: when it began, and up to when alerts had been read then.
-    ticking: Option<(Time, Time)>,
+    ticking: Option<(Time, ReadUntil)>,
     /// Phases that end at a known time.
     due: BTreeSet<(Time, NumberIx, Channel)>,
     /// Watched channels in their active phase.
@@ -238,8 +243,10 @@ impl Engine {
                         served: ServedCallers::default(),
                         met: Vec::new(),
                         decided: false,
+                        withheld: None,
                         on_hint: false,
                         not_before: None,
+                        restored_at: None,
                         was_used: false,
                         last_probe: None,
                         probe_told: false,
@@ -330,6 +337,10 @@ impl Engine {
         self.ledger.len()
     }
 
+    fn is_watched(&self, ix: NumberIx, channel: Channel) -> bool {
+        self.roster.number(ix).channels[channel.index()]
+    }
+
     fn watched(&self, ix: NumberIx) -> impl Iterator<Item = Channel> + use<> {
         let channels = self.roster.number(ix).channels;
         Channel::ALL.into_iter().filter(move |c| channels[c.index()])
@@ -344,7 +355,7 @@ impl Engine {
     /// then and is none now. What had not settled is still to come.
     pub fn catch_up(&mut self, at: Time) {
         let cx = LedgerContext { roster: &self.roster, routes: &self.routes };
-        for change in self.ledger.settle(at, at, usize::MAX, cx) {
+        for change in self.ledger.settle(at, ReadUntil { alerts: at, numbers: at }, usize::MAX, cx) {
             self.settled(change);
         }
         self.renew(at);
@@ -387,7 +398,7 @@ impl Engine {
             }
             Observation::Number(record) => {
                 if let Some(ix) = self.roster.find(record.number) {
-                    self.routes.learn(&self.roster, ix, (**record).clone());
+                    self.read(at, ix, record);
                 }
                 None
             }
@@ -402,7 +413,11 @@ impl Engine {
     /// Everything that `source` showed at `at` has been taken in.
     pub fn polled(&mut self, source: Source, at: Time) {
         let last = &mut self.polled[source.index()];
+        let is_first = last.is_none();
         *last = Some(last.map_or(at, |t| t.max(at)));
+        if is_first && source == Source::Numbers {
+            self.reconsider_all();
+        }
     }
 
     /// A number's channel is on the fallback, as decided or as found in the journal.
@@ -442,6 +457,7 @@ impl Engine {
         self.detector.unmute(number, channel);
         let state = self.channel_mut(number, channel);
         state.rollback = RollbackProgress::None;
+        state.restored_at = Some(at);
         state.decided = false;
         state.not_before = None;
         state.window.clear();
@@ -463,16 +479,17 @@ impl Engine {
     /// an outage there are hundreds of thousands. Until it is over ([`Engine::is_behind`]) nothing is decided,
     /// and time stands where the tick began: what comes of it does not depend on `most`.
     pub fn tick_within(&mut self, now: Time, most: usize) -> Vec<EngineEvent> {
-        let (now, alerts_until) = self.ticking.unwrap_or_else(|| {
+        let (now, read) = self.ticking.unwrap_or_else(|| {
             self.move_phases(now);
-            (now, self.polled[Source::Alerts.index()].unwrap_or(Time::EPOCH))
+            let read = |source: Source| self.polled[source.index()].unwrap_or(Time::EPOCH);
+            (now, ReadUntil { alerts: read(Source::Alerts), numbers: read(Source::Numbers) })
         });
         let cx = LedgerContext { roster: &self.roster, routes: &self.routes };
-        for change in self.ledger.settle(now, alerts_until, most, cx) {
+        for change in self.ledger.settle(now, read, most, cx) {
             self.settled(change);
         }
         self.detector.catch_up(&self.roster);
-        self.ticking = self.ledger.is_due(now, alerts_until).then_some((now, alerts_until));
+        self.ticking = self.ledger.is_due(now, read).then_some((now, read));
         if self.ticking.is_none() {
             self.finish_tick(now);
         }
@@ -511,7 +528,7 @@ impl Engine {
     }
 
     fn sighted(&mut self, sighting: Option<FirstSeen>) {
-        let Some(s) = sighting else {
+        let Some(s) = sighting.filter(|s| self.is_watched(s.number, s.channel)) else {
             return;
         };
         self.detector.sighted(&self.roster, &s);

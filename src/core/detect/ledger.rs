@@ -10,21 +10,28 @@
 //! that time is counted on the alert log's own freshness: while that log cannot be read nothing
 //! settles, for no alerts seen is not no alerts (law 4).
 //!
+//! An alert is told for the handler's own by the number's routing, which may be read only after the alert: then it
+//! is kept, and told again ([`placement`]).
+//!
 //! Memory: one entry a call, kept until [`Ledger::prune`] is told that nothing older will come.
 
-use std::collections::{HashMap, VecDeque};
+mod placement;
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
 use super::observation::{Alert, Call, CallStatus, Direction, Leg, Message, MessageStatus, RemoteParty};
-use super::outcome::{AlertFlags, CallFacts, Children, MessageFacts, judge_call, judge_message, mark};
+use super::outcome::{AlertFlags, AlertPlacement, CallFacts, Children, MessageFacts, judge_call, judge_message};
 use crate::core::model::code::Code;
 use crate::core::model::digits::ByDigits;
 use crate::core::model::id::Resource;
 use crate::core::model::id::{CallSid, Channel};
-use crate::core::model::reason::Outcome;
+use crate::core::model::reason::{Outcome, Reason};
 use crate::core::model::roster::{NumberIx, Roster};
 use crate::core::model::time::Time;
 use crate::core::routing::history::RoutingHistory;
+pub use placement::ReadUntil;
+use placement::Unplaced;
 
 /// An outcome that is new or has changed.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -76,6 +83,12 @@ pub struct Ledger {
     open: Vec<[u32; 2]>,
     /// Alerts that have found their call or message since they were last asked for.
     attached: Vec<(NumberIx, Code)>,
+    /// Alerts that a later reading of their number may tell from another URL's. Few calls have any.
+    unplaced: BTreeMap<(NumberIx, Resource), Unplaced>,
+    /// The same calls and messages, by when the latest such alert of each was seen.
+    pending: VecDeque<(Time, NumberIx, Resource)>,
+    /// What had its time while nobody had read what its number points at, by when it was seen to have ended.
+    unread: BTreeMap<NumberIx, Vec<(Time, Resource)>>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -87,6 +100,8 @@ struct Entry {
     marks: AlertFlags,
     is_settled: bool,
     is_probe: bool,
+    /// It has alerts that are not placed.
+    is_pending: bool,
     outcome: Option<Outcome>,
     body: Body,
 }
@@ -141,6 +156,9 @@ impl Ledger {
             forwards: vec![false; roster.len()],
             open: vec![[0; 2]; roster.len()],
             attached: Vec::new(),
+            unplaced: BTreeMap::new(),
+            pending: VecDeque::new(),
+            unread: BTreeMap::new(),
         }
     }
 
@@ -225,6 +243,7 @@ impl Ledger {
                     marks: AlertFlags::default(),
                     is_settled: false,
                     is_probe: caller.is_prober,
+                    is_pending: false,
                     outcome: None,
                     body: Body::Call { status: call.status, duration: call.duration, children: Children::default() },
                 };
@@ -236,7 +255,7 @@ impl Ledger {
             self.ended.push_back((at, Resource::Call(call.sid)));
         }
         if !known {
-            self.adopt(Resource::Call(call.sid), key, cx);
+            self.adopt(at, Resource::Call(call.sid), key, cx);
         }
         // Our own test call is no caller: it can reach a number whose port has not happened.
         let is_probe = self.entries[0].get(&key).is_some_and(|e| e.is_probe);
@@ -316,6 +335,7 @@ impl Ledger {
                     marks: AlertFlags::default(),
                     is_settled: false,
                     is_probe: message.party.is_prober,
+                    is_pending: false,
                     outcome: None,
                     body,
                 };
@@ -327,7 +347,7 @@ impl Ledger {
             self.ended.push_back((at, entry));
         }
         if !known {
-            self.adopt(entry, key, cx);
+            self.adopt(at, entry, key, cx);
         }
         let is_probe = self.entries[1].get(&key).is_some_and(|e| e.is_probe);
         let is_live = message.direction == Direction::Inbound && !is_probe;
@@ -342,7 +362,7 @@ impl Ledger {
 
     pub fn alert(&mut self, at: Time, alert: &Alert, cx: LedgerContext<'_>) -> Option<OutcomeChange> {
         let resource = alert.resource?;
-        if self.add_mark(resource, alert, cx) {
+        if self.add_mark(at, resource, alert, cx) {
             return self.judge(at, resource, cx);
         }
         let key = key(resource);
@@ -354,26 +374,13 @@ impl Ledger {
         None
     }
 
-    /// Adds what `alert` says to its entry; false if there is no such entry.
-    fn add_mark(&mut self, resource: Resource, alert: &Alert, cx: LedgerContext<'_>) -> bool {
-        let channel = resource.channel();
-        let Some(entry) = self.entries[channel.index()].get_mut(&key(resource)) else {
-            return false;
-        };
-        if let Some(mark) = mark(alert, cx.routes.webhooks(cx.roster, entry.number, channel)) {
-            entry.marks.add(mark, alert.code);
-        }
-        self.attached.push((entry.number, alert.code));
-        true
-    }
-
     /// Gives a new entry the alerts and legs that were there before it.
-    fn adopt(&mut self, resource: Resource, key: u128, cx: LedgerContext<'_>) {
+    fn adopt(&mut self, at: Time, resource: Resource, key: u128, cx: LedgerContext<'_>) {
         let Some(orphan) = self.orphans.remove(&key) else {
             return;
         };
         for alert in &orphan.alerts {
-            self.add_mark(resource, alert, cx);
+            self.add_mark(at, resource, alert, cx);
         }
         if let Some(entry) = self.entries[resource.channel().index()].get_mut(&key).filter(|_| orphan.is_probe) {
             entry.is_probe = true;
@@ -396,26 +403,29 @@ impl Ledger {
     }
 
     /// There is something that [`Ledger::settle`] would settle.
-    pub fn is_due(&self, now: Time, alerts_until: Time) -> bool {
-        self.ended.front().is_some_and(|(seen_at, _)| *seen_at + self.grace <= now.min(alerts_until))
+    pub fn is_due(&self, now: Time, read: ReadUntil) -> bool {
+        self.ended.front().is_some_and(|(seen_at, _)| *seen_at + self.grace <= now.min(read.alerts))
     }
 
-    /// Settles what has had its grace, `most` entries at the most. `alerts_until`: everything that the alert
-    /// log showed at this instant has been taken in.
-    pub fn settle(&mut self, now: Time, alerts_until: Time, most: usize, cx: LedgerContext<'_>) -> Vec<OutcomeChange> {
+    /// Settles what has had its grace, `most` entries at the most.
+    pub fn settle(&mut self, now: Time, read: ReadUntil, most: usize, cx: LedgerContext<'_>) -> Vec<OutcomeChange> {
         let mut changes = Vec::new();
         for _ in 0..most {
-            if !self.is_due(now, alerts_until) {
+            if !self.is_due(now, read) {
                 break;
             }
-            let Some((_, resource)) = self.ended.pop_front() else {
+            let Some((seen_at, resource)) = self.ended.pop_front() else {
                 break;
             };
             if let Some(entry) = self.entries[resource.channel().index()].get_mut(&key(resource)) {
                 entry.is_settled = true;
+                if !cx.routes.is_read(entry.number) {
+                    self.unread.entry(entry.number).or_default().push((seen_at, resource));
+                }
                 changes.extend(self.judge(now, resource, cx));
             }
         }
+        self.give_up_placing(now, now.min(read.alerts), read.numbers, cx, &mut changes);
         changes
     }
 
@@ -439,12 +449,20 @@ impl Ledger {
         let calls = &self.entries[0];
         self.children.retain(|_, leg| leg.seen_at >= before || calls.contains_key(&leg.parent));
         self.orphans.retain(|_, o| o.since >= before);
+        self.prune_unplaced();
     }
 
     fn judge(&mut self, at: Time, resource: Resource, cx: LedgerContext<'_>) -> Option<OutcomeChange> {
         let channel = resource.channel();
         let entry = self.entries[channel.index()].get_mut(&key(resource))?;
-        let has_no_handler = cx.routes.has_no_handler(entry.number, channel);
+        // What pointed at nothing when it was judged did so, whatever was set up since.
+        let pointed_at_nothing = entry.outcome == Some(Outcome::Failed(Reason::NoHandler));
+        let has_no_handler = pointed_at_nothing || cx.routes.has_no_handler(entry.number, channel);
+        let placement = match (entry.is_pending, cx.routes.is_read(entry.number)) {
+            (true, _) => AlertPlacement::Pending,
+            (false, false) => AlertPlacement::Unread,
+            (false, true) => AlertPlacement::Complete,
+        };
         let has_own_fallback = !entry.marks.is_empty() && cx.routes.has_own_fallback(cx.roster, entry.number, channel);
         let (is, is_inbound, code) = match entry.body {
             Body::Call { status, duration, children } => {
@@ -458,6 +476,7 @@ impl Ledger {
                     has_own_fallback,
                     forwards: self.forwards[entry.number.0 as usize],
                     is_probe: entry.is_probe,
+                    placement,
                 };
                 (judge_call(&facts)?, true, entry.marks.code())
             }
@@ -471,6 +490,7 @@ impl Ledger {
                     has_no_handler,
                     has_own_fallback,
                     is_probe: entry.is_probe,
+                    placement,
                 };
                 (judge_message(&facts)?, direction == Direction::Inbound, entry.marks.code().or(error))
             }

@@ -61,6 +61,19 @@ impl AlertFlags {
     }
 }
 
+/// Whether alerts can be told for what they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum AlertPlacement {
+    /// All of them.
+    #[default]
+    Complete,
+    /// Nobody has read yet what the number points at: those that have come are placed later.
+    Unread,
+    /// One names a URL that the routing does not, as last read, and was raised too lately for that to be its last
+    /// word.
+    Pending,
+}
+
 /// What `alert` says of the entry it belongs to; `None` if the caller noticed nothing of it.
 pub fn mark(alert: &Alert, webhooks: Webhooks<'_>) -> Option<AlertEffect> {
     let class = alert.code.class();
@@ -81,7 +94,7 @@ pub fn mark(alert: &Alert, webhooks: Webhooks<'_>) -> Option<AlertEffect> {
                 Some(if class == Class::Webhook { AlertEffect::PrimaryWebhook } else { AlertEffect::PrimaryContent })
             } else if is(webhooks.own_fallback) {
                 Some(AlertEffect::OwnFallback)
-            } else if is(webhooks.status_callback) {
+            } else if webhooks.status_callback.into_iter().any(is) {
                 None
             } else {
                 webhooks.primary.iter().any(|p| origin(p) == origin(url)).then_some(AlertEffect::OtherUrl)
@@ -105,6 +118,34 @@ pub fn mark(alert: &Alert, webhooks: Webhooks<'_>) -> Option<AlertEffect> {
     }
 }
 
+/// True if more may come of `alert` once the number is read again: it names a URL that is none of the number's
+/// as far as is known, or another one on the handler's host.
+pub fn may_be_placed(alert: &Alert, webhooks: Webhooks<'_>, is_read: bool) -> bool {
+    match alert.code.class() {
+        Class::Webhook | Class::Content => {
+            let is_own = |url: &str| webhooks.status_callback.into_iter().flatten().any(|c| is_same_webhook(c, url));
+            alert.level == Level::Error
+                && alert.url.as_deref().is_some_and(|url| !is_own(url))
+                && matches!(mark(alert, webhooks), None | Some(AlertEffect::OtherUrl))
+        }
+        // A dialled SIP address raises it too, at numbers without a trunk: as read, that is the last word.
+        Class::Origination => !is_read && !webhooks.has_trunk,
+        Class::Template
+        | Class::Account
+        | Class::Platform
+        | Class::Dial
+        | Class::Sip
+        | Class::Recipient
+        | Class::Registration
+        | Class::Delivery
+        | Class::Request
+        | Class::Callback
+        | Class::Media
+        | Class::Log
+        | Class::Unknown => false,
+    }
+}
+
 /// How many child legs of a call stand where.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Children {
@@ -118,13 +159,8 @@ pub struct Children {
 
 impl Children {
     pub const fn any(self) -> bool {
-        self.open as u16
-            + self.completed as u16
-            + self.failed as u16
-            + self.busy as u16
-            + self.no_answer as u16
-            + self.canceled as u16
-            > 0
+        let Children { open, completed, failed, busy, no_answer, canceled } = self;
+        open > 0 || completed > 0 || failed > 0 || busy > 0 || no_answer > 0 || canceled > 0
     }
 
     /// The count that a leg in `status` belongs to.
@@ -157,6 +193,7 @@ pub struct CallFacts {
     pub forwards: bool,
     /// The caller is our own prober.
     pub is_probe: bool,
+    pub placement: AlertPlacement,
 }
 
 /// A completed call this long was not an error announcement: the longest one lasts a 15 s webhook
@@ -165,6 +202,15 @@ pub const SERVED_AFTER_SECONDS: u32 = 25;
 
 /// Settles a call, or `None` while it may still become something else.
 pub fn judge_call(f: &CallFacts) -> Option<Outcome> {
+    served_if_placed(call_as_told(f)?, f.placement)
+}
+
+/// Law 4: as long as an alert cannot be told for what it is, nobody is known to have been served.
+fn served_if_placed(outcome: Outcome, placement: AlertPlacement) -> Option<Outcome> {
+    (outcome != Outcome::Ok || placement != AlertPlacement::Pending).then_some(outcome)
+}
+
+fn call_as_told(f: &CallFacts) -> Option<Outcome> {
     if f.is_probe {
         return f.status.is_final().then_some(Outcome::Ignored(IgnoreReason::Probe));
     }
@@ -180,7 +226,7 @@ pub fn judge_call(f: &CallFacts) -> Option<Outcome> {
     if c.open > 0 || (c.any() && !f.status.is_final()) {
         return None;
     }
-    if c.failed > 0 && c.busy + c.no_answer + c.canceled == 0 {
+    if c.failed > 0 && c.busy == 0 && c.no_answer == 0 && c.canceled == 0 {
         return Some(Outcome::Failed(Reason::Forward));
     }
     if c.busy > 0 {
@@ -199,7 +245,7 @@ pub fn judge_call(f: &CallFacts) -> Option<Outcome> {
             if f.marks.has(AlertEffect::OtherUrl) && (long || f.is_settled) {
                 Some(Outcome::Failed(Reason::OtherUrl))
             } else {
-                (long || f.is_settled).then_some(Outcome::Ok)
+                (long || f.is_settled && f.placement == AlertPlacement::Complete).then_some(Outcome::Ok)
             }
         }
         CallStatus::Failed | CallStatus::Busy | CallStatus::NoAnswer if f.marks.has(AlertEffect::Trunk) => {
@@ -226,6 +272,7 @@ pub struct MessageFacts {
     pub has_no_handler: bool,
     pub has_own_fallback: bool,
     pub is_probe: bool,
+    pub placement: AlertPlacement,
 }
 
 /// Settles a message, or `None` while it may still become something else.
@@ -245,13 +292,17 @@ pub fn judge_message(f: &MessageFacts) -> Option<Outcome> {
                 | MessageStatus::Delivered
                 | MessageStatus::Undelivered
                 | MessageStatus::Failed
-                | MessageStatus::Canceled => f.is_settled.then_some(if f.has_no_handler {
-                    Outcome::Failed(Reason::NoHandler)
-                } else if f.marks.has(AlertEffect::OtherUrl) {
-                    Outcome::Failed(Reason::OtherUrl)
-                } else {
-                    Outcome::Ok
-                }),
+                | MessageStatus::Canceled => {
+                    if !f.is_settled {
+                        None
+                    } else if f.has_no_handler {
+                        Some(Outcome::Failed(Reason::NoHandler))
+                    } else if f.marks.has(AlertEffect::OtherUrl) {
+                        Some(Outcome::Failed(Reason::OtherUrl))
+                    } else {
+                        (f.placement == AlertPlacement::Complete).then_some(Outcome::Ok)
+                    }
+                }
             }
         }
         Direction::Reply | Direction::Outbound => match f.status {

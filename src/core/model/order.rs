@@ -142,6 +142,8 @@ pub enum CloseReason {
     Recovered,
     /// An earlier stage of the restore did not go well.
     Relapsed,
+    /// The configuration no longer names the number's channel as one to watch.
+    Unwatched,
 }
 
 impl CloseReason {
@@ -150,6 +152,7 @@ impl CloseReason {
             CloseReason::TimedOut => "its time is over",
             CloseReason::Recovered => "callers are served again",
             CloseReason::Relapsed => "an earlier stage of the restore did not go well",
+            CloseReason::Unwatched => "the configuration does not have the number's channel watched",
         }
     }
 }

@@ -297,7 +297,7 @@ impl Incidents {
             CloseReason::TimedOut => {
                 format!("{id} expired: not approved in time. Ringback will ask again if callers keep failing")
             }
-            CloseReason::Recovered | CloseReason::Relapsed => {
+            CloseReason::Recovered | CloseReason::Relapsed | CloseReason::Unwatched => {
                 format!("{id} is over: {}. Nothing was written", why.text())
             }
         };

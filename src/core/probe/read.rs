@@ -13,7 +13,9 @@ use std::time::Duration;
 
 use super::{ProbeFinding, Unmeasured};
 use crate::core::detect::observation::{Alert, CallStatus, Direction, MessageStatus};
-use crate::core::detect::outcome::{AlertFlags, CallFacts, Children, MessageFacts, judge_call, judge_message, mark};
+use crate::core::detect::outcome::{
+    AlertFlags, AlertPlacement, CallFacts, Children, MessageFacts, judge_call, judge_message, mark,
+};
 use crate::core::model::code::Code;
 use crate::core::model::id::Channel;
 use crate::core::model::reason::{IgnoreReason, Outcome, Reason};
@@ -66,7 +68,7 @@ impl<'a> Expected<'a> {
             primary: &primary,
             own_fallback: own.filter(|url| !is_ours(url)),
             our_fallback: self.our_fallback,
-            status_callback: self.record.and_then(|r| r.status_callback.as_deref()),
+            status_callback: self.record.map_or([None; 2], |r| r.status_callbacks(channel)),
             has_trunk: channel == Channel::Voice && self.record.is_some_and(|r| r.trunk.is_some()),
         };
         let mut marks = AlertFlags::default();
@@ -134,6 +136,7 @@ pub fn call(seen: &CallSeen<'_>, expected: &Expected<'_>) -> Option<(ProbeFindin
         // Of this very call: a leg that we cut off while it rang has reached a line that rings.
         forwards: arrived.children.any(),
         is_probe: false,
+        placement: AlertPlacement::Complete,
     };
     let outcome = judge_call(&facts)?;
     // Whoever took the call may have been dialled by the number's own fallback URL: then the handler failed, and
@@ -220,6 +223,7 @@ pub fn message(
         has_no_handler: expected.has_no_handler(Channel::Messaging),
         has_own_fallback: expected.has_own_fallback(Channel::Messaging),
         is_probe: false,
+        placement: AlertPlacement::Complete,
     };
     let found = match judge_message(&facts)? {
         Outcome::Ok if expects_reply && !seen.is_replied => ProbeFinding::Failure(Reason::WrongAnswer),

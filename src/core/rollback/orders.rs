@@ -69,7 +69,7 @@ const FORGIVEN_AFTER: Duration = Duration::from_secs(24 * 3600);
 const RELAPSE_WITHIN: Duration = Duration::from_secs(24 * 3600);
 
 /// Callers and test calls that a stage's numbers must have served before the next stage begins.
-const VERIFIED_BY: u32 = 3;
+const VERIFIED_BY: usize = 3;
 
 /// A stage without enough callers after this time waits for approval.
 const VERIFY_WITHIN: Duration = Duration::from_secs(15 * 60);
@@ -127,6 +127,15 @@ pub struct Saga {
     restored_at: Option<Time>,
 }
 
+/// Who was served: the same caller again is the same witness, each test of ours is one of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Witness {
+    /// Keyed hash of the other party.
+    Caller(u64),
+    /// By when it began.
+    Test(Time),
+}
+
 /// A rollback that the detector asks for.
 #[derive(Debug, Clone)]
 pub struct PendingRollback {
@@ -163,7 +172,7 @@ pub struct OrderState {
     /// A person vouched for the stage that is being verified.
     is_vouched: bool,
     /// Since when the last stage waits to be verified, and who was served since.
-    verifying: Option<(Time, u32)>,
+    verifying: Option<(Time, BTreeSet<Witness>)>,
     is_over: bool,
 }
 
@@ -215,6 +224,12 @@ impl OrderState {
     fn end(&mut self, number: E164, end: OrderResult, detail: &str) {
         self.ended.insert(number, (end, detail.to_owned()));
         self.is_over = self.ended.len() >= self.order.numbers.len();
+    }
+
+    /// Too few were served since the last stage to say that its numbers serve; since when that is looked at.
+    fn unverified_since(&self) -> Option<Time> {
+        let (since, served) = self.verifying.as_ref()?;
+        (!self.is_vouched && served.len() < VERIFIED_BY).then_some(*since)
     }
 
     /// Numbers that are released and have not ended.

@@ -16,7 +16,8 @@ pub struct Webhooks<'a> {
     pub own_fallback: Option<&'a str>,
     /// What a rollback swaps to.
     pub our_fallback: Option<&'a str>,
-    pub status_callback: Option<&'a str>,
+    /// Told of what became of a call, by the number and by its application: no caller hears of them.
+    pub status_callback: [Option<&'a str>; 2],
     pub has_trunk: bool,
 }
 
@@ -41,9 +42,12 @@ impl RoutingHistory {
         RoutingHistory { numbers: vec![Known::default(); roster.len()] }
     }
 
-    /// Takes in a number's record as just read.
-    pub fn learn(&mut self, roster: &Roster, ix: NumberIx, record: NumberRecord) {
+    /// Takes in a number's record as just read. False if it is as it was.
+    pub fn learn(&mut self, roster: &Roster, ix: NumberIx, record: &NumberRecord) -> bool {
         let known = &mut self.numbers[ix.0 as usize];
+        if known.record.as_ref() == Some(record) {
+            return false;
+        }
         for channel in Channel::ALL {
             let ours = roster.group_of(ix).fallback(channel);
             let primary = &mut known.primary[channel.index()];
@@ -59,11 +63,16 @@ impl RoutingHistory {
             }
         }
         known.unhandled = Channel::ALL.map(|c| record.handler(c) == Handler::Nobody);
-        known.record = Some(record);
+        known.record = Some(record.clone());
+        true
     }
 
     pub fn record(&self, ix: NumberIx) -> Option<&NumberRecord> {
         self.numbers[ix.0 as usize].record.as_ref()
+    }
+
+    pub fn is_read(&self, ix: NumberIx) -> bool {
+        self.record(ix).is_some()
     }
 
     /// Who answers a channel, `None` while the number has not been read.
@@ -95,7 +104,7 @@ impl RoutingHistory {
             primary: &known.primary[channel.index()],
             own_fallback,
             our_fallback,
-            status_callback: known.record.as_ref().and_then(|r| r.status_callback.as_deref()),
+            status_callback: known.record.as_ref().map_or([None; 2], |r| r.status_callbacks(channel)),
             has_trunk: channel == Channel::Voice && known.record.as_ref().is_some_and(|r| r.trunk.is_some()),
         }
     }

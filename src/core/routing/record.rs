@@ -174,6 +174,15 @@ impl NumberRecord {
         }
     }
 
+    /// Where is told what became of the channel's calls or messages: the number's own, and its application's.
+    pub fn status_callbacks(&self, channel: Channel) -> [Option<&str>; 2] {
+        let application = match channel {
+            Channel::Voice => &self.voice_application,
+            Channel::Messaging => &self.sms_application,
+        };
+        [self.status_callback.as_deref(), application.as_ref().and_then(|a| a.status_callback.as_deref())]
+    }
+
     /// The parameters of the update that makes `fallback` answer `channel`, in one request.
     ///
     /// Nothing is sent that need not change. What would win over the URL is cleared, which Twilio

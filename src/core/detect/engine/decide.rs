@@ -1,6 +1,7 @@
 //! From what was found to a decision: act, or the first guard that says no; or tell a person.
 
 use super::{Engine, EngineEvent, RollbackProgress};
+use crate::core::detect::ledger::LedgerContext;
 use crate::core::detect::statistic::threshold::{Rule, RuleAction, Window};
 use crate::core::detect::statistic::{Finding, FindingKind};
 use crate::core::model::decision::{Action, Decision, DecisionId, DetectorGuard, Mode, PageReason, Phase};
@@ -11,6 +12,7 @@ use crate::core::model::roster::{GroupIx, NumberIx};
 use crate::core::model::source::Source;
 use crate::core::model::time::Time;
 use crate::core::model::verdict::Evidence;
+use crate::core::routing::record::NumberRecord;
 
 /// What is to be decided.
 struct Case<'a> {
@@ -36,7 +38,7 @@ impl Engine {
             return;
         }
         let channel = finding.channel;
-        let watched = |n: &NumberIx| self.roster.number(*n).channels[channel.index()];
+        let watched = |n: &NumberIx| self.is_watched(*n, channel);
         let numbers: Vec<NumberIx> = finding.numbers.into_iter().filter(watched).collect();
         let Some(group) = numbers.first().map(|n| self.roster.number(*n).group) else {
             return;
@@ -94,6 +96,44 @@ impl Engine {
         }
     }
 
+    /// Weighs a number again for which something was decided and withheld, if the guard that withheld it no longer
+    /// says no, or another one does.
+    pub(super) fn reconsider(&mut self, number: NumberIx, channel: Channel) {
+        if self.is_unblocked(number, channel) {
+            self.recheck.insert((number, channel));
+        }
+    }
+
+    /// What is not among our numbers now that they were read is missing, and no longer just unread.
+    pub(super) fn reconsider_all(&mut self) {
+        for i in 0..self.roster.len() {
+            let number = NumberIx(i as u32);
+            for channel in self.watched(number) {
+                self.reconsider(number, channel);
+            }
+        }
+    }
+
+    /// A number was read. Its calls that could not be told by what it pointed at, and what was withheld for want of
+    /// that, are looked at again.
+    pub(super) fn read(&mut self, at: Time, number: NumberIx, record: &NumberRecord) {
+        if !self.routes.learn(&self.roster, number, record) {
+            return;
+        }
+        let cx = LedgerContext { roster: &self.roster, routes: &self.routes };
+        for change in self.ledger.rerouted(at, number, cx) {
+            self.settled(change);
+        }
+        for channel in self.watched(number) {
+            self.reconsider(number, channel);
+        }
+    }
+
+    fn is_unblocked(&self, number: NumberIx, channel: Channel) -> bool {
+        let state = self.channel(number, channel);
+        state.decided && state.withheld.is_some_and(|guard| self.guard(number, channel) != Some(guard))
+    }
+
     /// The detector's finding in words.
     fn detector_text(&self, group: GroupIx, e: &Evidence) -> String {
         let (statistic, threshold) = e.score.map_or((0.0, 0.0), |s| (s.statistic.exp(), s.threshold.exp()));
@@ -125,7 +165,7 @@ impl Engine {
                 self.act_on_rule(now, &rule, &case, is_new);
             }
             let evidence = Window::gather([&self.channel(number, channel).window].into_iter(), &rule, now);
-            if rule.is_met(&evidence) {
+            if self.is_watched(number, channel) && rule.is_met(&evidence) {
                 let is_new = meet(&mut self.channel_mut(number, channel).met, i);
                 self.dirty.insert((number, channel));
                 let rule_text = rule.text(&evidence);
@@ -173,10 +213,7 @@ impl Engine {
             .numbers
             .iter()
             .copied()
-            .filter(|n| {
-                self.roster.number(*n).channels[channel.index()]
-                    && self.channel(*n, channel).rollback == RollbackProgress::None
-            })
+            .filter(|n| self.is_watched(*n, channel) && self.channel(*n, channel).rollback == RollbackProgress::None)
             .collect();
         let windows = numbers.iter().map(|n| &self.channel(*n, channel).window);
         (Window::gather(windows, rule, now), numbers)
@@ -206,17 +243,22 @@ impl Engine {
         let mut withheld: Vec<(DetectorGuard, Vec<NumberIx>)> = Vec::new();
         let strength = Strength::of(case.evidence, case.numbers.len());
         for ix in case.numbers {
+            if !self.is_watched(*ix, channel) {
+                continue;
+            }
             let state = self.channel(*ix, channel);
             // A person may have been asked, and is not needed any more.
             let is_stronger = state.on_hint && strength == Strength::Callers;
-            if state.rollback != RollbackProgress::None || state.decided && !is_stronger {
+            let is_settled = state.decided && !is_stronger && !self.is_unblocked(*ix, channel);
+            if state.rollback != RollbackProgress::None || is_settled {
                 continue;
             }
             if state.not_before.is_some_and(|t| now < t) && !is_stronger {
                 self.recheck.insert((*ix, channel));
                 continue;
             }
-            match self.guard(*ix, channel) {
+            let guard = self.guard(*ix, channel);
+            match guard {
                 None => act.push(*ix),
                 Some(guard) => match withheld.iter_mut().find(|(g, _)| *g == guard) {
                     Some((_, list)) => list.push(*ix),
@@ -224,7 +266,7 @@ impl Engine {
                 },
             }
             let state = self.channel_mut(*ix, channel);
-            (state.decided, state.on_hint) = (true, strength == Strength::Hint);
+            (state.decided, state.on_hint, state.withheld) = (true, strength == Strength::Hint, guard);
             self.dirty.insert((*ix, channel));
         }
         for ix in &act {

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::{Engine, EngineEvent, PhaseChange};
+use super::{Engine, EngineEvent, PhaseChange, RollbackProgress};
 use crate::core::detect::ledger::OutcomeChange;
 use crate::core::detect::observation::{Probe, ProbeResult};
 use crate::core::detect::statistic::threshold::Window;
@@ -28,21 +28,27 @@ const SUSPECT: (f64, f64) = (0.5, 0.25);
 /// Nats below the threshold at which a failing number no longer fails: odds a hundred times smaller.
 const NO_LONGER_FAILING: f64 = 4.6;
 
-/// The latest callers who were served, by the start of their call.
+/// The latest distinct callers who were served, each by the start of their last call.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct ServedCallers([Option<Time>; HEALTHY_CALLERS]);
+pub(super) struct ServedCallers([Option<(Time, u64)>; HEALTHY_CALLERS]);
 
 impl ServedCallers {
-    fn add(&mut self, at: Time) {
-        if let Some(oldest) = self.0.iter_mut().min()
-            && oldest.is_none_or(|t| t < at)
+    fn add(&mut self, at: Time, caller: u64) {
+        // Whoever calls again is one caller still; another takes the place of the one longest ago.
+        let known = self.0.iter().position(|s| s.is_some_and(|(_, of)| of == caller));
+        let slot = match known {
+            Some(i) => self.0.get_mut(i),
+            None => self.0.iter_mut().min(),
+        };
+        if let Some(slot) = slot
+            && slot.is_none_or(|(last, _)| last < at)
         {
-            *oldest = Some(at);
+            *slot = Some((at, caller));
         }
     }
 
     fn is_healthy(self, now: Time) -> bool {
-        self.0.iter().all(|t| t.is_some_and(|t| t + HEALTHY_FOR >= now))
+        self.0.iter().all(|s| s.is_some_and(|(at, _)| at + HEALTHY_FOR >= now))
     }
 }
 
@@ -82,18 +88,18 @@ impl Engine {
     /// Takes in an inbound outcome: what is known of its number and group, and what follows.
     pub(super) fn learn(&mut self, change: &OutcomeChange) {
         let (number, channel, now) = (change.number, change.channel, change.at);
+        if !self.is_watched(number, channel) || self.is_of_before(number, channel, change.started_at) {
+            return;
+        }
         let group = self.roster.number(number).group;
         let horizon = self.detection[group.0 as usize].horizon(channel);
         let state = &mut self.channels[number.0 as usize][channel.index()];
-        // On the fallback, only calls that reached the fallback count.
-        if matches!(state.rollback, super::RollbackProgress::Done(at) if change.started_at < at) {
-            return;
-        }
         state.window.apply(change, horizon);
         let is_failure = matches!(change.is, Outcome::Failed(_));
         if change.is == Outcome::Ok {
-            state.served.add(change.started_at);
-            self.groups[group.0 as usize][channel.index()].served.add(change.started_at);
+            let (at, caller) = (change.started_at, change.party.hash);
+            state.served.add(at, caller);
+            self.groups[group.0 as usize][channel.index()].served.add(at, caller);
             self.settle(now, number, channel, PhaseChange::Served);
         }
         for finding in self.detector.settled(&self.roster, change) {
@@ -127,14 +133,29 @@ impl Engine {
 
     /// Takes in the result of a test call or message of ours.
     pub(super) fn probed(&mut self, at: Time, probe: &Probe) {
-        let Some(number) = self.roster.find(probe.number) else {
+        let Some(number) = self.roster.find(probe.number).filter(|ix| self.is_watched(*ix, probe.channel)) else {
             return;
         };
+        if self.is_of_before(number, probe.channel, probe.started_at) {
+            self.channel_mut(number, probe.channel).last_probe = Some(*probe);
+            return;
+        }
         self.detector.probed(&self.roster, number, probe);
         self.tell_of_probe(at, number, probe);
         self.recheck.insert((number, probe.channel));
         self.renew_number(at, number, probe.channel);
         self.renew_group(at, self.roster.number(number).group, probe.channel);
+    }
+
+    /// True if a call, message or test that began at `started_at` met another handler than the channel has now,
+    /// or may have. However late it is told of, it says nothing of this one.
+    fn is_of_before(&self, number: NumberIx, channel: Channel, started_at: Time) -> bool {
+        let state = self.channel(number, channel);
+        let since = match state.rollback {
+            RollbackProgress::Done(at) => Some(at),
+            RollbackProgress::None | RollbackProgress::Pending => state.restored_at,
+        };
+        since.is_some_and(|at| started_at < at)
     }
 
     /// What a swap would not cure is no part of a verdict; a person hears of it, once until a probe succeeds.

@@ -78,6 +78,7 @@ impl Engine {
         self.active -= usize::from(is_close(from));
         self.active += usize::from(is_close(to));
         self.due.extend(ends.map(|at| (at, number, channel)));
+        self.reconsider(number, channel);
     }
 
     fn settled_after(&self, number: NumberIx, channel: Channel) -> Duration {

@@ -1,11 +1,15 @@
 //! The laws that hold for any detector, through the engine's own door.
 
+mod evidence;
+
 use super::*;
-use crate::core::detect::observation::{Alert, Call, CallStatus, Leg, Level, Probe, ProbeResult, RemoteParty};
+use crate::core::detect::observation::{
+    Alert, Call, CallStatus, Direction, Leg, Level, Message, MessageStatus, Probe, ProbeResult, RemoteParty,
+};
 use crate::core::model::code::Code;
 use crate::core::model::decision::{Action, DetectorGuard, PageReason};
 use crate::core::model::id::Resource;
-use crate::core::model::id::{AlertSid, CallSid, E164};
+use crate::core::model::id::{AlertSid, CallSid, E164, MessageSid};
 use crate::core::model::reason::{Outcome, Reason};
 use crate::core::model::roster::Number;
 use crate::core::routing::record;
@@ -26,58 +30,114 @@ struct Port {
 
 impl Port {
     fn new(mode: Mode, numbers: u32, port: PortAt) -> Port {
+        let mut p =
+            Port::unread(EngineSettings { mode, ..EngineSettings::default() }, numbers, port, |_| [true, false]);
+        for i in 0..numbers {
+            p.read(i, &record::tests::record());
+        }
+        p
+    }
+
+    /// The same with numbers of which nobody has read what they point at.
+    fn unread(settings: EngineSettings, numbers: u32, port: PortAt, channels: fn(u32) -> [bool; 2]) -> Port {
         let mut roster = Roster::default();
-        let group = roster.add_group("support".parse().unwrap(), [Some(FALLBACK.into()), None]);
+        let group = roster.add_group("support".parse().unwrap(), [Some(FALLBACK.into()), Some(FALLBACK.into())]);
         for i in 0..numbers {
             let n = Number {
                 e164: number(i),
                 label: String::new(),
                 timezone: jiff::tz::TimeZone::UTC,
                 group,
-                channels: [true, false],
+                channels: channels(i),
                 port,
             };
             roster.add_number(n).unwrap();
         }
         let now = Time::from_secs(1_000_000);
-        let mut engine = Engine::new(roster, EngineSettings { mode, ..EngineSettings::default() }, now);
-        for i in 0..numbers {
-            let record = NumberRecord { number: number(i), ..record::tests::record() };
-            engine.observe(now, &Observation::Number(Box::new(record)));
-        }
-        Port { engine, now, calls: 0, events: Vec::new() }
+        Port { engine: Engine::new(roster, settings, now), now, calls: 0, events: Vec::new() }
+    }
+
+    /// A number is read, and points where `record` says.
+    fn read(&mut self, i: u32, record: &NumberRecord) {
+        let record = NumberRecord { number: number(i), ..record.clone() };
+        self.engine.observe(self.now, &Observation::Number(Box::new(record)));
     }
 
     /// One inbound call that has just ended, with an alert on the handler's URL if it failed.
     fn call(&mut self, i: u32, caller: u64, alert: Option<u32>) -> CallSid {
-        self.calls += 1;
-        let sid = CallSid::from_u128(self.calls);
-        let party = RemoteParty { hash: caller, last_two: None, is_prober: false };
-        let call = Call {
-            sid,
-            leg: Leg::Inbound { number: number(i), caller: party },
-            status: CallStatus::Completed,
-            started_at: self.now - Duration::from_secs(5),
-            ended_at: Some(self.now),
-            duration: Some(5),
-        };
-        self.engine.observe(self.now, &Observation::Call(call));
+        let sid = self.ended(i, caller, CallStatus::Completed);
         if let Some(code) = alert {
             self.alert(sid, code);
         }
         sid
     }
 
+    fn ended(&mut self, i: u32, caller: u64, status: CallStatus) -> CallSid {
+        self.calls += 1;
+        let sid = CallSid::from_u128(self.calls);
+        let party = RemoteParty { hash: caller, last_two: None, is_prober: false };
+        let call = Call {
+            sid,
+            leg: Leg::Inbound { number: number(i), caller: party },
+            status,
+            started_at: self.now - Duration::from_secs(5),
+            ended_at: Some(self.now),
+            duration: Some(5),
+        };
+        self.engine.observe(self.now, &Observation::Call(call));
+        sid
+    }
+
+    /// A leg that the handler dialled for `parent` ended.
+    fn leg(&mut self, parent: CallSid, status: CallStatus) {
+        self.calls += 1;
+        let sid = CallSid::from_u128(self.calls);
+        let leg = Leg::Child { parent };
+        let call = Call { sid, leg, status, started_at: self.now, ended_at: Some(self.now), duration: None };
+        self.engine.observe(self.now, &Observation::Call(call));
+    }
+
+    /// A text whose webhook failed.
+    fn lost_text(&mut self, i: u32, sender: u64) {
+        self.calls += 1;
+        let sid = MessageSid::from_u128(self.calls);
+        let message = Message {
+            sid,
+            number: number(i),
+            party: RemoteParty { hash: sender, last_two: None, is_prober: false },
+            direction: Direction::Inbound,
+            status: MessageStatus::Received,
+            sent_at: self.now,
+            error: None,
+            service: None,
+        };
+        self.engine.observe(self.now, &Observation::Message(message));
+        self.alert_on(Resource::Message(sid), 11200, "https://app.example.com/sms");
+    }
+
     fn alert(&mut self, call: CallSid, code: u32) {
+        self.alert_on(Resource::Call(call), code, "https://app.example.com/voice");
+    }
+
+    fn alert_on(&mut self, resource: Resource, code: u32, url: &str) {
+        self.calls += 1;
         let alert = Alert {
-            sid: AlertSid::from_u128(call.as_u128()),
-            resource: Some(Resource::Call(call)),
+            sid: AlertSid::from_u128(self.calls),
+            resource: Some(resource),
             code: Code(code),
             level: Level::Error,
-            url: Some("https://app.example.com/voice".into()),
+            url: Some(url.into()),
             at: self.now,
         };
         self.engine.observe(self.now, &Observation::Alert(alert));
+    }
+
+    /// What became of a call, first and last.
+    fn outcomes(&self, call: CallSid) -> Vec<Outcome> {
+        let of = |e: &EngineEvent| {
+            if let EngineEvent::Settled(c) = e { Some(*c).filter(|c| c.entry == Resource::Call(call)) } else { None }
+        };
+        self.events.iter().filter_map(of).map(|c| c.is).collect()
     }
 
     /// Lets time pass with every source read each second.
@@ -94,17 +154,13 @@ impl Port {
 
     /// A test call's result.
     fn probe(&mut self, i: u32, result: ProbeResult) {
+        self.probe_begun(i, self.now, result);
+    }
+
+    fn probe_begun(&mut self, i: u32, started_at: Time, result: ProbeResult) {
         let channel = Channel::Voice;
-        let probe = Probe {
-            number: number(i),
-            channel,
-            started_at: self.now,
-            origin: 1,
-            entry: None,
-            result,
-            grace: None,
-            unseen: None,
-        };
+        let probe =
+            Probe { number: number(i), channel, started_at, origin: 1, entry: None, result, grace: None, unseen: None };
         self.engine.observe(self.now, &Observation::Probe(probe));
     }
 

@@ -59,7 +59,7 @@ fn a_call_that_lasts_for_hours_has_one_outcome() {
     assert!(ledger.call(hours(1), &leg, cx).change.is_some());
     ledger.prune(hours(7));
     assert_eq!(ledger.call(hours(8), &call(CallStatus::Completed, false), cx), LedgerEffect::default());
-    assert_eq!(ledger.settle(hours(9), hours(9), usize::MAX, cx), []);
+    assert_eq!(ledger.settle(hours(9), ReadUntil { alerts: hours(9), numbers: hours(9) }, usize::MAX, cx), []);
     ledger.prune(hours(9));
     assert!(ledger.is_empty());
 

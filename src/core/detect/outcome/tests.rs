@@ -28,7 +28,7 @@ fn said(code: u32, level: Level, url: Option<&str>, has_trunk: bool) -> Option<A
             primary: &primary,
             own_fallback: Some(OWN_FALLBACK),
             our_fallback: Some(OURS),
-            status_callback: Some(CALLBACK),
+            status_callback: [None, Some(CALLBACK)],
             has_trunk,
         },
     )
@@ -82,6 +82,7 @@ fn call(status: CallStatus) -> CallFacts {
         has_own_fallback: false,
         forwards: false,
         is_probe: false,
+        placement: AlertPlacement::Complete,
     }
 }
 
@@ -230,6 +231,7 @@ fn message(direction: Direction, status: MessageStatus) -> MessageFacts {
         has_no_handler: false,
         has_own_fallback: false,
         is_probe: false,
+        placement: AlertPlacement::Complete,
     }
 }
 

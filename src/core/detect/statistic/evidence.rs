@@ -8,28 +8,29 @@ use crate::core::model::verdict::{Evidence, ReasonCount};
 /// Calls that failed and are named.
 const SAMPLES: usize = 3;
 
-/// Counts what entries say, distinct callers throughout.
+/// Counts what entries say, distinct callers throughout: whoever calls twice, or two numbers, is one witness.
 pub fn gather<'a>(entries: impl Iterator<Item = &'a StreamEntry>) -> Evidence {
     let mut evidence = Evidence::default();
-    let mut callers = HashSet::new();
+    let (mut callers, mut failing) = (HashSet::new(), HashSet::new());
     let mut numbers = HashSet::new();
     let mut reasons: BTreeMap<_, u32> = BTreeMap::new();
     let mut failures = Vec::new();
     for e in entries {
-        let failed = u32::from(e.kind == StreamEntryKind::Failed);
+        let has_failed = e.kind == StreamEntryKind::Failed;
         if e.kind.is_witness() {
             evidence.since = evidence.since.or(Some(e.started_at));
             if e.is_probe {
                 evidence.probes += 1;
-                evidence.failing_probes += failed;
+                evidence.failing_probes += u32::from(has_failed);
             } else {
-                callers.insert((e.number, e.caller));
-                evidence.failing += failed;
+                callers.insert(e.caller);
             }
         }
-        if e.kind == StreamEntryKind::Failed {
+        if has_failed {
             numbers.insert(e.number);
-            if let Some(failure) = e.failure {
+            // Whoever fails again is counted for what failed first.
+            let is_new = e.is_probe || failing.insert(e.caller);
+            if let Some(failure) = e.failure.filter(|_| is_new) {
                 *reasons.entry(failure).or_default() += 1;
             }
         }
@@ -38,6 +39,7 @@ pub fn gather<'a>(entries: impl Iterator<Item = &'a StreamEntry>) -> Evidence {
         }
     }
     evidence.callers = callers.len() as u32;
+    evidence.failing = failing.len() as u32;
     evidence.failing_numbers = numbers.len() as u32;
     evidence.samples = failures.into_iter().rev().take(SAMPLES).collect();
     evidence.reasons =

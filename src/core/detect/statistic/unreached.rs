@@ -37,12 +37,14 @@ impl Unreached {
         let (failures, calls) = PRIOR;
         let usual = ((failures + self.unreached) / (calls + self.calls)).clamp(BOUNDS.0, BOUNDS.1);
         let ratio = if is_unreached { FAULT / usual } else { (1.0 - FAULT) / (1.0 - usual) };
-        self.statistic = (self.statistic + 1.0) * ratio;
         self.calls += 1.0;
         self.unreached += f64::from(u8::from(is_unreached));
         let hours = now.since(start).as_secs_f64() / 3600.0;
         let a_day = (24.0 * (self.calls + 0.5) / (hours + 1.0)).max(10.0);
-        let tell = !self.is_told && self.statistic > THRESHOLD * a_day / 12.0;
+        let enough = THRESHOLD * a_day / 12.0;
+        // No more than is enough: however long it lasted, a few who are reached again show that it is over.
+        self.statistic = ((self.statistic + 1.0) * ratio).min(enough);
+        let tell = !self.is_told && self.statistic >= enough;
         self.is_told |= tell;
         // Once it is over it may be told again.
         self.is_told &= self.statistic > 1.0;

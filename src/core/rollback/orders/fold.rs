@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Backoff, OrderState, Orders, PendingRollback, RELAPSE_WITHIN, RETRY_AFTER};
+use super::{Backoff, OrderState, Orders, PendingRollback, RELAPSE_WITHIN, RETRY_AFTER, Witness};
 use crate::core::model::decision::{Action, Decision, DecisionId};
 use crate::core::model::guard::Guard;
 use crate::core::model::id::{Channel, E164};
@@ -184,7 +184,7 @@ impl Orders {
             p.end(number, end, detail);
             self.ordered.remove(&(number, channel));
             if p.order.staged && p.left().is_empty() {
-                p.verifying = Some((at, 0));
+                p.verifying = Some((at, BTreeSet::new()));
             }
         }
         let saga = self.sagas.entry((number, channel)).or_default();
@@ -211,12 +211,21 @@ impl Orders {
     }
 
     /// A caller of a number that is being restored was served, or a test of ours was.
-    pub fn served(&mut self, number: E164, channel: Channel, started_at: Time) {
+    pub fn served(&mut self, number: E164, channel: Channel, started_at: Time, by: Witness) {
         for p in self.orders.values_mut().filter(|p| p.order.channel == channel && p.ended.contains_key(&number)) {
             if let Some((since, served)) = &mut p.verifying
                 && started_at >= *since
             {
-                *served += 1;
+                served.insert(by);
+            }
+        }
+    }
+
+    /// Whoever seemed to be served was not, as has come out since.
+    pub fn not_served(&mut self, number: E164, channel: Channel, by: Witness) {
+        for p in self.orders.values_mut().filter(|p| p.order.channel == channel && p.ended.contains_key(&number)) {
+            if let Some((_, served)) = &mut p.verifying {
+                served.remove(&by);
             }
         }
     }

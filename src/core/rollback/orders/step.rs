@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{OrderState, Orders, PendingRollback, QUIET_FOR, SETTLED_FOR, Surroundings, VERIFIED_BY, VERIFY_WITHIN};
+use super::{OrderState, Orders, PendingRollback, QUIET_FOR, SETTLED_FOR, Surroundings, VERIFY_WITHIN};
 use crate::core::model::decision::{Decision, Mode};
 use crate::core::model::guard::Guard;
 use crate::core::model::id::{Channel, E164, GroupName};
@@ -53,11 +53,16 @@ impl Orders {
         });
         let on_fallback = on_fallback.count();
 
-        let (mut act, mut recovered, mut timed_out) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut act, mut recovered, mut timed_out, mut unwatched) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let mut refused: BTreeMap<Guard, Vec<E164>> = BTreeMap::new();
         let mut asked: BTreeMap<(Guard, Time), Vec<E164>> = BTreeMap::new();
         for number in pending.waiting.iter().copied() {
             if self.ordered(number, channel).is_some() {
+                continue;
+            }
+            // Whoever asked: nothing is written to a channel that the configuration leaves alone.
+            if !roster.find(number).is_some_and(|ix| roster.number(ix).channels[channel.index()]) {
+                unwatched.push(number);
                 continue;
             }
             if self.state(number, channel).is_on_fallback() {
@@ -131,7 +136,12 @@ impl Orders {
             guard,
             until,
         }));
-        for (numbers, why) in [(recovered, CloseReason::Recovered), (timed_out, CloseReason::TimedOut)] {
+        let lapsed = [
+            (recovered, CloseReason::Recovered),
+            (timed_out, CloseReason::TimedOut),
+            (unwatched, CloseReason::Unwatched),
+        ];
+        for (numbers, why) in lapsed {
             if !numbers.is_empty() {
                 entries.push(Entry::Closed { decision, channel, numbers, why });
             }
@@ -155,10 +165,7 @@ impl Orders {
             entries.push(Entry::Closed { decision, channel, numbers: waiting, why: CloseReason::Relapsed });
             return;
         }
-        let is_verified = match p.verifying {
-            None => p.released.is_empty(),
-            Some((_, served)) => p.is_vouched || served >= VERIFIED_BY,
-        };
+        let is_verified = if p.verifying.is_some() { p.unverified_since().is_none() } else { p.released.is_empty() };
         if is_verified {
             let sizes = stages(p.order.numbers.len());
             let mut begun = 0;
@@ -174,16 +181,11 @@ impl Orders {
     /// True if a number's restore waits to be verified.
     pub fn is_verifying(&self, number: E164, channel: Channel) -> bool {
         let is_it = |p: &&OrderState| p.order.channel == channel && p.ended.contains_key(&number);
-        self.open_orders()
-            .filter(is_it)
-            .any(|p| p.verifying.is_some_and(|(_, served)| !p.is_vouched && served < VERIFIED_BY))
+        self.open_orders().filter(is_it).any(|p| p.unverified_since().is_some())
     }
 
     /// Orders whose current stage has had too few callers and tests, and waits for approval.
     pub fn unverified(&self, now: Time) -> impl Iterator<Item = &OrderState> {
-        self.open_orders().filter(move |p| {
-            p.verifying
-                .is_some_and(|(since, served)| !p.is_vouched && served < VERIFIED_BY && since + VERIFY_WITHIN <= now)
-        })
+        self.open_orders().filter(move |p| p.unverified_since().is_some_and(|since| since + VERIFY_WITHIN <= now))
     }
 }

@@ -385,3 +385,70 @@ fn failures_are_tried_ever_more_rarely_and_forgiven() {
     backoff.failed(at);
     assert_eq!(backoff.until(RETRY_AFTER, RETRY_AT_MOST).unwrap().since(at).as_secs(), 60);
 }
+
+/// A world of four numbers on the fallback, whose restore has put back the first.
+fn at_the_canary() -> World {
+    let mut w = World::new(4);
+    w.operator(Operation::Rollback, &bits(0b1111, 4), false, true);
+    assert!(w.work(None, 5).is_ok());
+    w.operator(Operation::Restore, &bits(0b1111, 4), false, false);
+    w.step();
+    assert!(w.work(None, 5).is_ok());
+    w.step();
+    assert_eq!(w.released(), 1);
+    w
+}
+
+impl World {
+    fn released(&self) -> usize {
+        self.orders.latest_orders().next().unwrap().released.len()
+    }
+}
+
+#[test]
+fn a_stage_is_verified_by_callers_and_not_by_calls() {
+    let mut w = at_the_canary();
+    for _ in 0..5 {
+        w.now = w.now + Duration::from_secs(30);
+        w.orders.served(number(0), VOICE, w.now, Witness::Caller(1));
+        w.step();
+    }
+    assert_eq!(w.released(), 1, "one caller who redials is one witness");
+    w.orders.served(number(0), VOICE, w.now, Witness::Caller(2));
+    w.orders.not_served(number(0), VOICE, Witness::Caller(2));
+    w.orders.served(number(0), VOICE, w.now, Witness::Caller(3));
+    w.step();
+    assert_eq!(w.released(), 1, "one of them was not served after all");
+    w.orders.served(number(0), VOICE, w.now, Witness::Caller(2));
+    w.step();
+    assert!(w.released() > 1);
+    // Each test call is one of its own: nobody else may call.
+    let mut w = at_the_canary();
+    for _ in 0..3 {
+        w.now = w.now + Duration::from_secs(30);
+        w.orders.served(number(0), VOICE, w.now, Witness::Test(w.now));
+    }
+    w.step();
+    assert!(w.released() > 1);
+}
+
+#[test]
+fn a_demand_on_a_channel_that_is_no_longer_watched_is_over_and_not_carried_out() {
+    let mut w = World::new(2);
+    let decision = Decision {
+        id: w.orders.next_id(),
+        at: w.now,
+        action: Action::Rollback,
+        channel: Channel::Messaging,
+        group: group(),
+        numbers: vec![number(0)],
+        rule: String::new(),
+        evidence: Evidence { callers: 5, failing: 5, ..Evidence::default() },
+    };
+    w.verdicts.insert(number(0), Verdict::Failing);
+    w.write(Entry::Decision(decision));
+    let entries = w.orders.step(w.now, &w.roster, &Eyes(&w));
+    assert!(!entries.iter().any(|e| matches!(e, Entry::Order(_))), "{entries:?}");
+    w.step();
+    assert_eq!(w.orders.pending().count(), 0, "nor does it stand for ever");
+}

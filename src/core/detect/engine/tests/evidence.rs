@@ -1,0 +1,265 @@
+//! What counts as evidence, whose it is, and since when; and what is decided on it a second time.
+
+use super::*;
+use crate::core::detect::statistic::threshold::{Rule, RuleAction};
+use crate::core::model::id::ApplicationSid;
+use crate::core::model::reason::IgnoreReason;
+
+/// A rule without a channel in the configuration: one for each.
+fn rules_of_both_channels() -> Vec<Detection> {
+    let rule = |channel| Rule {
+        ratio: 0.1,
+        reasons: Reason::ALL.into_iter().filter(|r| r.is_curable()).collect(),
+        action: RuleAction::Rollback,
+        ..Rule::not_curable(channel)
+    };
+    vec![Detection { rules: Channel::ALL.map(rule).to_vec(), ..Detection::default() }]
+}
+
+#[test]
+fn a_channel_that_is_not_watched_is_neither_judged_nor_decided() {
+    let settings =
+        EngineSettings { mode: Mode::Auto, detection: rules_of_both_channels(), ..EngineSettings::default() };
+    // The first number is watched for calls alone, the second for both.
+    let mut p = Port::unread(settings, 2, PortAt::At(Time::from_secs(2_000_000)), |i| [true, i == 1]);
+    p.read(0, &record::tests::record());
+    p.read(1, &record::tests::record());
+    p.pass(1);
+    for sender in 0..6 {
+        p.lost_text(0, sender);
+        p.pass(5);
+    }
+    assert_eq!(p.decisions(), []);
+    let state = p.engine.channel(NumberIx(0), Channel::Messaging);
+    assert_eq!((state.verdict, state.phase), (Verdict::Unknown, Phase::Waiting));
+    let told = |e: &EngineEvent| {
+        matches!(e, EngineEvent::Verdict { channel: Channel::Messaging, number: NumberIx(0), .. })
+            || matches!(
+                e,
+                EngineEvent::Phase { channel: Channel::Messaging, .. }
+                    | EngineEvent::GroupVerdict { to: Verdict::Failing | Verdict::Suspect, .. }
+            )
+    };
+    assert!(!p.events.iter().any(told), "{:?}", p.events);
+    assert!(!p.engine.is_active(p.now, Duration::ZERO), "nobody is polled faster for it");
+    for sender in 0..3 {
+        p.lost_text(1, sender);
+    }
+    p.pass(5);
+    assert_eq!(p.decisions(), [(Action::Rollback, 1)], "the rule holds where the channel is watched");
+}
+
+#[test]
+fn what_was_withheld_for_want_of_the_record_is_decided_once_it_is_read() {
+    let settings = EngineSettings { mode: Mode::Auto, ..EngineSettings::default() };
+    let mut p = Port::unread(settings, 1, PortAt::Done, |_| [true, false]);
+    for source in [Source::Calls, Source::Alerts] {
+        p.engine.polled(source, p.now);
+    }
+    let tick = |p: &mut Port| {
+        let events = p.engine.tick(p.now);
+        p.events.extend(events);
+    };
+    // Dialled legs that all failed need no record to be told for what they are.
+    for caller in 0..5 {
+        let call = p.call(0, caller, None);
+        p.leg(call, CallStatus::Failed);
+        tick(&mut p);
+    }
+    assert_eq!(p.decisions(), [(Action::Withheld { guard: DetectorGuard::NotRead }, 1)]);
+    tick(&mut p);
+    assert_eq!(p.decisions().len(), 1);
+    // The list is read, and the number is not in it.
+    p.pass(40);
+    assert_eq!(p.decisions()[1..], [(Action::Withheld { guard: DetectorGuard::NotInAccount }, 1)], "once");
+    p.read(0, &record::tests::record());
+    p.pass(40);
+    assert_eq!(p.decisions()[2..], [(Action::Rollback, 1)]);
+}
+
+#[test]
+fn what_was_withheld_on_the_fallback_is_decided_once_the_number_is_off_it() {
+    let mut p = Port::new(Mode::Auto, 1, PortAt::Done);
+    p.read(0, &NumberRecord { voice_url: Some(FALLBACK.into()), ..record::tests::record() });
+    p.pass(1);
+    for caller in 0..5 {
+        let call = p.call(0, caller, None);
+        p.leg(call, CallStatus::Failed);
+        p.pass(5);
+    }
+    assert_eq!(p.decisions(), [(Action::Withheld { guard: DetectorGuard::OnFallback }, 1)]);
+    p.read(0, &NumberRecord { voice_url: Some(FALLBACK.into()), ..record::tests::record() });
+    p.pass(40);
+    assert_eq!(p.decisions().len(), 1, "nothing has changed");
+    p.read(0, &record::tests::record());
+    p.pass(2);
+    assert_eq!(p.decisions()[1..], [(Action::Rollback, 1)]);
+}
+
+#[test]
+fn what_was_withheld_before_the_port_is_decided_when_the_number_is_ported() {
+    let mut p = Port::new(Mode::Auto, 1, PortAt::Unknown);
+    p.pass(1);
+    for _ in 0..4 {
+        p.probe(0, ProbeResult::Failure(Reason::Webhook));
+        p.pass(5);
+    }
+    assert_eq!(p.decisions(), [(Action::Withheld { guard: DetectorGuard::Phase }, 1)]);
+    p.engine.ported(p.now, &[NumberIx(0)]);
+    p.pass(5);
+    assert_eq!(p.decisions()[1..], [(Action::Rollback, 1)]);
+}
+
+#[test]
+fn a_number_that_has_never_been_read_is_not_healthy_for_want_of_alerts() {
+    let settings = EngineSettings { mode: Mode::Auto, ..EngineSettings::default() };
+    let mut p = Port::unread(settings, 1, PortAt::Done, |_| [true, false]);
+    p.pass(1);
+    let failed: Vec<CallSid> = (0..8).map(|caller| p.call(0, caller, Some(11200))).collect();
+    let quiet = p.call(0, 20, None);
+    p.pass(120);
+    assert_eq!(p.verdict(0), Verdict::Unknown, "what cannot be placed is not health");
+    assert_eq!(p.engine.open(NumberIx(0), Channel::Voice), 9);
+    p.read(0, &record::tests::record());
+    p.pass(1);
+    for call in failed {
+        assert_eq!(p.outcomes(call), [Outcome::Failed(Reason::Webhook)]);
+    }
+    assert_eq!(p.outcomes(quiet), [Outcome::Ok], "its alerts have had their time");
+    assert_eq!(p.decisions(), [(Action::Rollback, 1)]);
+}
+
+#[test]
+fn an_alert_on_a_url_that_is_read_a_minute_later_is_the_handlers_all_the_same() {
+    let mut p = Port::new(Mode::Auto, 1, PortAt::Done);
+    p.pass(1);
+    let moved = "https://new.example.com/answer";
+    let calls: Vec<CallSid> = (0..4).map(|caller| p.call(0, caller, None)).collect();
+    for call in &calls {
+        p.alert_on(Resource::Call(*call), 11200, moved);
+    }
+    p.pass(55);
+    assert_eq!(p.verdict(0), Verdict::Unknown, "the change has not been read yet: no evidence of health");
+    p.read(0, &NumberRecord { voice_url: Some(moved.into()), ..record::tests::record() });
+    p.pass(2);
+    for call in calls {
+        assert_eq!(p.outcomes(call), [Outcome::Failed(Reason::Webhook)]);
+    }
+    assert_eq!(p.decisions(), [(Action::Rollback, 1)]);
+    // One that no reading explains was somebody else's, and the caller was served.
+    let call = p.call(0, 20, None);
+    p.alert_on(Resource::Call(call), 11200, "https://stats.example.com/x");
+    p.pass(120);
+    assert_eq!(p.outcomes(call), [Outcome::Ok]);
+}
+
+#[test]
+fn a_line_that_reached_nobody_for_long_is_told_of_again_the_next_time() {
+    let mut p = Port::new(Mode::Auto, 1, PortAt::Done);
+    p.pass(1);
+    let calls = |p: &mut Port, count: u64, status| {
+        for caller in 0..count {
+            p.ended(0, caller, status);
+            p.pass(2);
+        }
+        p.pass(60);
+    };
+    calls(&mut p, 1200, CallStatus::Busy);
+    assert_eq!(p.decisions(), [(Action::Page { reason: PageReason::Unreached }, 1)], "once");
+    calls(&mut p, 20, CallStatus::Completed);
+    calls(&mut p, 60, CallStatus::Busy);
+    assert_eq!(p.decisions().len(), 2, "it had been over");
+}
+
+#[test]
+fn one_caller_who_redials_by_the_hour_is_one_failing_caller() {
+    let mut p = Port::new(Mode::Observe, 2, PortAt::Done);
+    p.pass(1);
+    for _ in 0..4 {
+        p.call(0, 7, Some(11200));
+        p.pass(3700);
+    }
+    let e = &p.engine.channel(NumberIx(0), Channel::Voice).evidence;
+    assert_eq!((e.callers, e.failing), (1, 1));
+    assert_eq!(e.reasons.iter().map(|r| r.callers).sum::<u32>(), 1);
+}
+
+#[test]
+fn three_calls_of_one_caller_make_nothing_healthy() {
+    let mut p = Port::new(Mode::Auto, 1, PortAt::Done);
+    p.pass(1);
+    for _ in 0..5 {
+        p.call(0, 1, None);
+        p.pass(60);
+    }
+    let group = |p: &Port| p.engine.group_verdict(GroupIx(0), Channel::Voice).0;
+    assert_eq!((p.verdict(0), group(&p)), (Verdict::Unknown, Verdict::Unknown));
+    p.call(0, 2, None);
+    p.call(0, 3, None);
+    p.pass(60);
+    assert_eq!((p.verdict(0), group(&p)), (Verdict::Healthy, Verdict::Healthy));
+}
+
+#[test]
+fn calls_and_tests_from_before_the_restore_say_nothing_of_the_restored_handler() {
+    let mut p = Port::new(Mode::Auto, 1, PortAt::Done);
+    p.pass(1);
+    // They seem served at first; their alerts are late.
+    let calls: Vec<CallSid> = (0..6).map(|caller| p.call(0, caller, None)).collect();
+    p.pass(60);
+    p.engine.rolled_back(p.now, NumberIx(0), Channel::Voice);
+    let begun = p.now;
+    p.pass(60);
+    p.engine.restored(p.now, NumberIx(0), Channel::Voice);
+    for call in calls {
+        p.alert(call, 11200);
+    }
+    for _ in 0..4 {
+        p.probe_begun(0, begun, ProbeResult::Failure(Reason::Webhook));
+    }
+    p.pass(60);
+    assert_eq!((p.verdict(0), p.decisions()), (Verdict::Unknown, vec![]));
+    for caller in 10..14 {
+        p.call(0, caller, Some(11200));
+        p.pass(5);
+    }
+    assert_eq!(p.decisions(), [(Action::Rollback, 1)], "what comes now counts");
+}
+
+#[test]
+fn an_applications_own_status_callback_is_no_page_of_the_handler() {
+    let mut p = Port::new(Mode::Auto, 1, PortAt::Done);
+    let application = record::Application {
+        sid: ApplicationSid::from_u128(7),
+        voice_url: Some("https://app.example.com/voice".into()),
+        voice_fallback_url: None,
+        sms_url: None,
+        sms_fallback_url: None,
+        status_callback: Some("https://app.example.com/status".into()),
+    };
+    p.read(0, &NumberRecord { voice_application: Some(application), ..record::tests::record() });
+    p.pass(1);
+    let calls: Vec<CallSid> = (0..4).map(|caller| p.call(0, caller, None)).collect();
+    for call in &calls {
+        p.alert_on(Resource::Call(*call), 11200, "https://app.example.com/status");
+    }
+    p.pass(60);
+    for call in calls {
+        assert_eq!(p.outcomes(call), [Outcome::Ok]);
+    }
+    assert_eq!(p.decisions(), []);
+}
+
+#[test]
+fn a_call_with_hundreds_of_legs_is_counted() {
+    let mut p = Port::new(Mode::Auto, 1, PortAt::Done);
+    p.pass(1);
+    let call = p.ended(0, 1, CallStatus::Completed);
+    for status in [CallStatus::Failed, CallStatus::Busy, CallStatus::NoAnswer, CallStatus::Canceled] {
+        for _ in 0..300 {
+            p.leg(call, status);
+        }
+    }
+    p.pass(60);
+    assert_eq!(p.outcomes(call).last(), Some(&Outcome::Ignored(IgnoreReason::Busy)));
+}

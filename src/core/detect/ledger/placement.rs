@@ -1,0 +1,134 @@
+//! Alerts whose URL the number's routing does not explain, or not yet.
+//!
+//! Whether an alert is of the handler's own URL follows from what the number points at, and that is read once a
+//! minute: an alert of a number that has just been ported, or whose URL was just changed, comes before the record
+//! by which it is told. Judged at once it would say nothing, and its call would be taken for served. So it is
+//! kept and told again with each new record, and its call is not served before a reading that began later has
+//! left the alert unexplained.
+//!
+//! A number that has never been read has no alert that could be told for its handler's: there nothing is served
+//! for want of alerts. Such calls wait, however long, and are judged once the number is read.
+
+use std::time::Duration;
+
+use super::{ALERTS_PER_ORPHAN, Ledger, LedgerContext, OutcomeChange, key};
+use crate::core::detect::observation::Alert;
+use crate::core::detect::outcome::{mark, may_be_placed};
+use crate::core::model::id::CallSid;
+use crate::core::model::id::Resource;
+use crate::core::model::roster::NumberIx;
+use crate::core::model::time::Time;
+
+/// An alert is explained within this or by nothing: numbers are read each minute, a little late at times.
+const PLACED_WITHIN: Duration = Duration::from_secs(90);
+
+/// Up to when was read what outcomes rest on: all that the alert log and our numbers showed at these instants has
+/// been taken in.
+#[derive(Clone, Copy, Debug)]
+pub struct ReadUntil {
+    pub alerts: Time,
+    pub numbers: Time,
+}
+
+/// A call's or message's alerts that are not explained.
+#[derive(Debug)]
+pub(super) struct Unplaced {
+    /// When the latest of them was seen.
+    seen_at: Time,
+    alerts: Vec<Alert>,
+}
+
+impl Ledger {
+    /// Adds what `alert` says to its entry; false if there is no such entry.
+    pub(super) fn add_mark(&mut self, at: Time, resource: Resource, alert: &Alert, cx: LedgerContext<'_>) -> bool {
+        let channel = resource.channel();
+        let Some(entry) = self.entries[channel.index()].get_mut(&key(resource)) else {
+            return false;
+        };
+        let number = entry.number;
+        let webhooks = cx.routes.webhooks(cx.roster, number, channel);
+        if let Some(mark) = mark(alert, webhooks) {
+            entry.marks.add(mark, alert.code);
+        }
+        if may_be_placed(alert, webhooks, cx.routes.is_read(number)) {
+            let held = self.unplaced.entry((number, resource));
+            let held = held.or_insert_with(|| Unplaced { seen_at: at, alerts: Vec::new() });
+            if held.alerts.len() < ALERTS_PER_ORPHAN && !held.alerts.iter().any(|a| a.sid == alert.sid) {
+                held.alerts.push(alert.clone());
+                held.seen_at = at;
+                self.pending.push_back((at, number, resource));
+            }
+            entry.is_pending = true;
+        }
+        self.attached.push((number, alert.code));
+        true
+    }
+
+    /// A number was read, and is not as it was: what its alerts did not say before they may say now.
+    pub fn rerouted(&mut self, at: Time, number: NumberIx, cx: LedgerContext<'_>) -> Vec<OutcomeChange> {
+        let mut changes = Vec::new();
+        let least = |number| (number, Resource::Call(CallSid::from_u128(0)));
+        let of_number = self.unplaced.range(least(number)..least(NumberIx(number.0 + 1)));
+        for resource in of_number.map(|((_, resource), _)| *resource).collect::<Vec<_>>() {
+            let channel = resource.channel();
+            let Some(mut held) = self.unplaced.remove(&(number, resource)) else { continue };
+            let Some(entry) = self.entries[channel.index()].get_mut(&key(resource)) else { continue };
+            let webhooks = cx.routes.webhooks(cx.roster, number, channel);
+            held.alerts.retain(|alert| {
+                if let Some(mark) = mark(alert, webhooks) {
+                    entry.marks.add(mark, alert.code);
+                }
+                may_be_placed(alert, webhooks, true)
+            });
+            entry.is_pending = !held.alerts.is_empty();
+            if entry.is_pending {
+                self.pending.push_back((held.seen_at, number, resource));
+                self.unplaced.insert((number, resource), held);
+            }
+            changes.extend(self.judge(at, resource, cx));
+        }
+        for (seen_at, resource) in self.unread.remove(&number).unwrap_or_default() {
+            // As if the number had been read when it had its time.
+            changes.extend(self.judge(at.min(seen_at + self.grace), resource, cx));
+        }
+        changes
+    }
+
+    /// Takes for another URL's what no reading has explained in time.
+    pub(super) fn give_up_placing(
+        &mut self,
+        now: Time,
+        until: Time,
+        numbers_until: Time,
+        cx: LedgerContext<'_>,
+        changes: &mut Vec<OutcomeChange>,
+    ) {
+        while let Some((seen_at, number, resource)) = self.pending.front().copied() {
+            if seen_at + PLACED_WITHIN > until || seen_at > numbers_until {
+                break;
+            }
+            self.pending.pop_front();
+            let is_last = self.unplaced.get(&(number, resource)).is_some_and(|held| held.seen_at <= seen_at);
+            // What has never been read waits for that.
+            if is_last && cx.routes.is_read(number) {
+                self.unplaced.remove(&(number, resource));
+                if let Some(entry) = self.entries[resource.channel().index()].get_mut(&key(resource)) {
+                    entry.is_pending = false;
+                }
+                changes.extend(self.judge(now, resource, cx));
+            }
+        }
+    }
+
+    /// Forgets what belongs to entries that are forgotten.
+    pub(super) fn prune_unplaced(&mut self) {
+        let entries = &self.entries;
+        let is_held = |resource: Resource| entries[resource.channel().index()].contains_key(&key(resource));
+        self.unplaced.retain(|(_, resource), _| is_held(*resource));
+        self.pending.retain(|(_, _, resource)| is_held(*resource));
+        self.unread.retain(|_, waiting| {
+            waiting.retain(|(_, resource)| is_held(*resource));
+            !waiting.is_empty()
+        });
+    }
+}
