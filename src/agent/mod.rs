@@ -2,7 +2,7 @@
 //!
 //! The tasks, and what each waits for:
 //!
-//! * one **poller** a log ([`poll`]), and one for our numbers ([`routing`]): the time;
+//! * one **poller** a log ([`poll`]), and one for our numbers ([`poll::routing`]): the time;
 //! * the **engine** ([`engine`]): what pollers bring, results of swaps, requests, and the time;
 //! * the **executor** ([`executor`]): orders to carry out, each write past the [`write_guard`];
 //! * the **prober** ([`probe`]), where a group is probed: the time, suspicions, and swaps to prove;
@@ -27,7 +27,6 @@ pub mod leader;
 pub mod poll;
 pub mod probe;
 pub mod publish;
-pub mod routing;
 pub mod start;
 
 use std::collections::HashMap;

@@ -9,6 +9,7 @@
 //! An order that an earlier agent began is carried on by the same code: a number whose intent is in
 //! the journal is looked at first, and is written only if it is still as it was.
 
+pub mod read;
 pub mod write;
 
 use std::collections::BTreeMap;
@@ -20,9 +21,9 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::Shared;
-use super::routing::RoutingReader;
 use crate::agent::control::journal::AppendError;
 use crate::agent::control::write_guard::WriteGuard;
+use crate::agent::execute::read::RoutingReader;
 use crate::agent::execute::write::{WriteJob, WriteResult, WriteState, write};
 use crate::core::model::guard::Guard;
 use crate::core::model::id::{Channel, E164, NumberSid};

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::arrive::{Sought, follow};
 use super::{Made, ProbeContext, listen, unmeasured};
-use crate::agent::routing::RoutingReader;
+use crate::agent::execute::read::RoutingReader;
 use crate::core::detect::observation::CallStatus;
 use crate::core::model::id::Channel;
 use crate::core::model::time::Time;

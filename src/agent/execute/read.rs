@@ -1,34 +1,20 @@
 //! Reading who answers our numbers: records, applications and Messaging Services put together.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
 
-use super::poll::{PollError, check_clock};
-use super::{Batch, ControlMessage, Shared};
 use crate::clock::Clock;
-use crate::core::detect::observation::Observation;
 use crate::core::model::id::{ApplicationSid, Channel, E164, NumberSid};
-use crate::core::model::roster::{NumberIx, Roster};
-use crate::core::model::source::Source;
+use crate::core::model::roster::Roster;
 use crate::core::model::time::Time;
-use crate::core::routing::record::{Application, NumberRecord, Service};
-use crate::core::routing::values::RoutingValues;
-use crate::metrics::RowResult;
+use crate::core::routing::record::{Application, Service};
 use crate::twilio::wire::{NumberRead, WireRow};
 use crate::twilio::{Client, Error, ErrorKind, LARGEST_PAGE};
 
-/// Between looks at the numbers: what they point at changes rarely, and matters within a minute.
-const EVERY: Duration = Duration::from_secs(60);
-
 /// Between looks at the Messaging Services, each of which costs a request.
 const SERVICES_EVERY: Duration = Duration::from_secs(300);
-
-/// Records are written down again after so long even if nothing has changed: entries are kept for days,
-/// and what is kept must say what each number pointed at.
-const WRITTEN_EVERY: Duration = Duration::from_secs(24 * 3600);
 
 /// Up to so many numbers are read one by one; more are read as a list, 1,000 in a request.
 const ONE_BY_ONE: usize = 10;
@@ -163,113 +149,5 @@ impl RoutingReader {
             record.service = self.services.get(&record.sid).cloned();
         }
         Ok(numbers)
-    }
-}
-
-/// Watches what our numbers point at.
-pub struct RoutingPoller {
-    shared: Shared,
-    reader: RoutingReader,
-    /// As last handed on, by number.
-    known: HashMap<NumberIx, NumberRecord>,
-    missing: Option<usize>,
-    /// When all records were last written down.
-    written_at: Option<Time>,
-}
-
-impl RoutingPoller {
-    pub fn new(shared: Shared) -> RoutingPoller {
-        let reader = RoutingReader::new(shared.client.clone(), &shared.roster);
-        RoutingPoller { shared, reader, known: HashMap::new(), missing: None, written_at: None }
-    }
-
-    pub async fn run(mut self, stop: CancellationToken) {
-        let clock = self.shared.clock.clone();
-        let mut failures = 0u32;
-        while !stop.is_cancelled() {
-            let started = clock.now();
-            match self.poll().await {
-                Ok(()) => failures = 0,
-                Err(error) => {
-                    self.shared.metrics.poll_failed(Source::Numbers);
-                    failures += 1;
-                    if failures == 1 || failures.is_multiple_of(20) {
-                        let cure = error.cure().to_owned();
-                        tracing::error!(source = "numbers", failures, %error, cure, "cannot read our numbers");
-                    }
-                }
-            }
-            clock.wait(Some(started + EVERY), stop.cancelled()).await;
-        }
-    }
-
-    #[tracing::instrument(skip_all, fields(source = "numbers"))]
-    pub async fn poll(&mut self) -> Result<(), PollError> {
-        let started = self.shared.clock.now();
-        let (numbers, bad) = self.reader.read_all(started).await?;
-        check_clock(&self.shared.client)?;
-        let metrics = self.shared.metrics.clone();
-        metrics.rows(Source::Numbers, RowResult::Bad, bad);
-        let mut seen = Vec::new();
-        let mut looked = Vec::new();
-        // A number can be listed twice when others come or go between two pages.
-        let mut present = HashSet::new();
-        let is_due = self.written_at.is_none_or(|at| at + WRITTEN_EVERY <= started);
-        for NumberRead { record, raw } in numbers {
-            let Some(ix) = self.shared.roster.find(record.number) else {
-                continue;
-            };
-            if !present.insert(ix) {
-                continue;
-            }
-            match (RoutingValues::read(&raw, Channel::Voice), RoutingValues::read(&raw, Channel::Messaging)) {
-                (Ok(voice), Ok(messaging)) => looked.push((record.number, record.sid, [voice, messaging])),
-                (Err(bad), _) | (_, Err(bad)) => {
-                    tracing::warn!(number = %record.number, %bad, "cannot tell whether somebody changed it");
-                }
-            }
-            let before = self.known.get(&ix);
-            let result = match before {
-                Some(known) if *known == record => RowResult::Known,
-                Some(_) => RowResult::Changed,
-                None => RowResult::New,
-            };
-            metrics.rows(Source::Numbers, result, 1);
-            if result == RowResult::Known && !is_due {
-                continue;
-            }
-            self.known.insert(ix, record.clone());
-            seen.push((started, Observation::Number(Box::new(record))));
-        }
-        self.note_missing(self.shared.roster.len() - present.len());
-        self.shared.store.commit_poll(Source::Numbers, started, &seen).await?;
-        if is_due {
-            self.written_at = Some(started);
-        }
-        metrics.polled(Source::Numbers, started);
-        self.shared.hand_on(Batch { source: Source::Numbers, polled_at: started, seen }).await;
-        let message = ControlMessage::Routing { at: started, numbers: looked };
-        // The inbox closes only when the agent stops.
-        let _ = self.shared.clock.wait(None, self.shared.inbox.send(message)).await;
-        Ok(())
-    }
-
-    /// Says how many of our numbers are not in the account, when that changes.
-    fn note_missing(&mut self, missing: usize) {
-        if self.missing.replace(missing) == Some(missing) {
-            return;
-        }
-        self.shared.metrics.numbers_missing.set(missing as i64);
-        let all = self.shared.roster.len();
-        if missing == all {
-            tracing::error!(
-                missing,
-                "none of our numbers is in this account: check the account SID, unless none has been ported yet"
-            );
-        } else if missing > 0 {
-            tracing::warn!(missing, of = all, "some of our numbers are not in this account, or not yet");
-        } else {
-            tracing::info!(numbers = all, "all our numbers are in this account");
-        }
     }
 }
