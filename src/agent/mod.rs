@@ -51,6 +51,7 @@ use crate::twilio::Client;
 
 use control::journal::Journal;
 use control::{CommandAnswer, Drifted, ObservedRouting, OperatorCommand, Refusal};
+use execute::read::{HomeRegions, RoutingReader};
 use publish::explain::DecisionHistory;
 use publish::status::Status;
 pub use start::StartError;
@@ -92,6 +93,15 @@ impl Shared {
         }
         // The inbox closes only when the agent stops; what was committed is read back at the next start.
         let _ = self.clock.wait(None, self.inbox.send(ControlMessage::Batch(batch))).await;
+    }
+
+    /// Takes up which of our numbers are in the account, with which SID; of the others it is forgotten.
+    fn set_sids(&self, present: HashMap<NumberIx, NumberSid>) {
+        *self.sids.write().unwrap_or_else(PoisonError::into_inner) = present;
+    }
+
+    fn reader(&self, regions: HomeRegions) -> RoutingReader {
+        RoutingReader::new(self.clock.clone(), self.client.clone(), &self.roster, regions)
     }
 
     fn number_sid(&self, ix: NumberIx) -> Option<NumberSid> {

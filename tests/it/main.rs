@@ -8,6 +8,7 @@ mod audio;
 mod config;
 mod day;
 mod detector;
+mod execute;
 mod explain;
 mod faults;
 mod guards;

@@ -21,26 +21,26 @@ use crate::probes::{QUIET, attempts, probing, reasons};
 use crate::world::{Running, World, pass_on, play, with_prober};
 
 /// An answer of the simulator's on its way to the agent.
-struct Passing {
+pub struct Passing {
     /// With its query.
-    path: String,
-    status: u16,
+    pub path: String,
+    pub status: u16,
     headers: HeaderMap,
-    body: Vec<u8>,
+    pub body: Vec<u8>,
 }
 
 impl Passing {
-    fn json(&self) -> Option<Value> {
+    pub fn json(&self) -> Option<Value> {
         serde_json::from_slice(&self.body).ok()
     }
 
-    fn set(&mut self, json: &Value) {
+    pub fn set(&mut self, json: &Value) {
         self.body = json.to_string().into_bytes();
     }
 }
 
 /// Has every answer changed on its way.
-async fn between(
+pub async fn between(
     w: &mut World,
     servers: &mut JoinSet<()>,
     change: impl Fn(&mut Passing) + Clone + Send + Sync + 'static,

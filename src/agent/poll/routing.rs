@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::{PollError, check_clock};
-use crate::agent::execute::read::RoutingReader;
+use crate::agent::execute::read::{AllRead, HomeRegions, RoutingReader};
 use crate::agent::{Batch, ControlMessage, Shared};
 use crate::core::detect::observation::Observation;
 use crate::core::model::id::Channel;
@@ -38,7 +38,7 @@ pub struct RoutingPoller {
 
 impl RoutingPoller {
     pub fn new(shared: Shared) -> RoutingPoller {
-        let reader = RoutingReader::new(shared.client.clone(), &shared.roster);
+        let reader = shared.reader(HomeRegions::default());
         RoutingPoller { shared, reader, known: HashMap::new(), missing: None, written_at: None }
     }
 
@@ -65,7 +65,7 @@ impl RoutingPoller {
     #[tracing::instrument(skip_all, fields(source = "numbers"))]
     pub async fn poll(&mut self) -> Result<(), PollError> {
         let started = self.shared.clock.now();
-        let (numbers, bad) = self.reader.read_all(started).await?;
+        let AllRead { numbers, incomplete, bad } = self.reader.read_all(started).await?;
         check_clock(&self.shared.client)?;
         let metrics = self.shared.metrics.clone();
         metrics.rows(Source::Numbers, RowResult::Bad, bad);
@@ -73,6 +73,7 @@ impl RoutingPoller {
         let mut looked = Vec::new();
         // A number can be listed twice when others come or go between two pages.
         let mut present = HashSet::new();
+        let mut sids = HashMap::new();
         let is_due = self.written_at.is_none_or(|at| at + WRITTEN_EVERY <= started);
         for NumberRead { record, raw } in numbers {
             let Some(ix) = self.shared.roster.find(record.number) else {
@@ -87,6 +88,11 @@ impl RoutingPoller {
                     tracing::warn!(number = %record.number, %bad, "cannot tell whether somebody changed it");
                 }
             }
+            sids.insert(ix, record.sid);
+            if incomplete.contains_key(&record.number) {
+                // Without the URLs of its application it would look like another number.
+                continue;
+            }
             let before = self.known.get(&ix);
             let result = match before {
                 Some(known) if *known == record => RowResult::Known,
@@ -99,6 +105,10 @@ impl RoutingPoller {
             }
             self.known.insert(ix, record.clone());
             seen.push((started, Observation::Number(Box::new(record))));
+        }
+        if bad == 0 {
+            // A number that has left the account is forgotten, one that comes back may have another SID.
+            self.shared.set_sids(sids);
         }
         self.note_missing(self.shared.roster.len() - present.len());
         self.shared.store.commit_poll(Source::Numbers, started, &seen).await?;
