@@ -2,7 +2,7 @@
 //!
 //! The tasks, and what each waits for:
 //!
-//! * one **poller** per log ([`poll`]), and one for our numbers ([`routing`]): the time;
+//! * one **poller** per log ([`poll`]), and one for our numbers ([`poll::routing`]): the time;
 //! * the **control task** ([`control::task`]), which owns the engine and the controller: what pollers bring,
 //!   results of writes and test calls, commands, and the time;
 //! * the **executor** ([`execute`]): orders to carry out, each write past the [`control::write_guard`];
@@ -29,7 +29,6 @@ pub mod leader;
 pub mod poll;
 pub mod probe;
 pub mod publish;
-pub mod routing;
 pub mod start;
 
 use std::collections::HashMap;
@@ -54,6 +53,7 @@ use crate::twilio::Client;
 
 use control::journal::Journal;
 use control::{CommandAnswer, Drifted, ObservedRouting, OperatorCommand, Refusal};
+use execute::read::RoutingReader;
 use publish::explain::DecisionHistory;
 use publish::status::Status;
 pub use start::StartError;
@@ -95,6 +95,15 @@ impl Shared {
         }
         // The inbox closes only when the agent stops; what was committed is read back at the next start.
         let _ = self.clock.wait(None, self.inbox.send(ControlMessage::Batch(batch))).await;
+    }
+
+    /// Takes up which of our numbers are in the account, with which SID; of the others it is forgotten.
+    fn set_sids(&self, present: HashMap<NumberIx, NumberSid>) {
+        *self.sids.write().unwrap_or_else(PoisonError::into_inner) = present;
+    }
+
+    fn reader(&self) -> RoutingReader {
+        RoutingReader::new(self.clock.clone(), self.client.clone(), &self.roster)
     }
 
     fn number_sid(&self, ix: NumberIx) -> Option<NumberSid> {

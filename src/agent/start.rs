@@ -14,9 +14,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::deliver;
 use super::leader::{self, LeaseHolder};
+use super::poll::routing::{RoutingPoller, WRITTEN_WITHIN};
 use super::poll::{self, AlertLog, CallLog, MessageLog, Poller, TwilioLog};
 use super::probe::{self, Prober};
-use super::routing::{RoutingPoller, WRITTEN_WITHIN};
 use super::{Agent, Role, Shared, heartbeat};
 use crate::agent::control::journal::Journal;
 use crate::agent::control::resume;

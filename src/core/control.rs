@@ -171,8 +171,11 @@ impl Control {
                 let not_before = self.orders.not_before(number, channel).unwrap_or(at);
                 self.engine.not_rolled_back(ix, channel, not_before);
             }
-            (Operation::Restore, OrderResult::Restored | OrderResult::Superseded) if !is_on_fallback => {
-                self.engine.restored(at, ix, channel);
+            // Of what cannot be told to be restored this must not be believed either: its callers are watched again.
+            (Operation::Restore, OrderResult::Restored | OrderResult::Superseded | OrderResult::Unproven)
+                if !is_on_fallback =>
+            {
+                self.engine.restored(at, ix, channel)
             }
             // Nothing was written: the number is what it was.
             (Operation::Restore, _) => {}

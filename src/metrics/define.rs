@@ -129,13 +129,13 @@ define! {
         WAITING: Gauge "rollbacks_waiting" ["group", "channel", "reason"]
             "Numbers that the evidence asks to roll back and that this guard keeps from it now.";
         ROLLED_BACK: Gauge "rolled_back" ["group", "number", "channel"]
-            "1 while the number's channel points at the fallback because we swapped it.";
+            "1 while the number's channel points at the fallback because we wrote that, also if it is unproven.";
         PROVEN: Gauge "rollback_proven" ["group", "number", "channel"]
             "1 while the number's channel is on the fallback and a test call heard it.";
         UNPROVEN: Gauge "rollback_unproven" ["group", "number", "channel"]
-            "1 while the fallback was written and something else seems to answer.";
+            "1 while the fallback was written, and something else seems to answer or it cannot be told.";
         GROUP_ROLLED_BACK: Gauge "group_rolled_back_numbers" ["group", "channel"]
-            "Numbers of the group whose channel points at the fallback because we swapped it.";
+            "Numbers of the group whose channel points at the fallback because we wrote that, also if unproven.";
         RESTORES: Counter "restores_total" ["group", "channel", "result"]
             "Restores of a number's channel by how they ended.";
         DRIFT: Gauge "config_drift" ["group", "number", "channel"]

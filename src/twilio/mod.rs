@@ -49,7 +49,7 @@ use credentials::Credentials;
 pub use error::{Error, ErrorKind};
 use host::{Hosts, Product, next_path};
 use limit::{Limit, Precedence};
-use region::Regions;
+use region::HomeRegions;
 use request::Transport;
 use wire::{BadRow, Listed, NumberRead, Page, Reader, WireRow};
 
@@ -71,7 +71,7 @@ pub struct ClientSettings {
 pub struct Client {
     transport: Arc<Transport>,
     precedence: Precedence,
-    regions: Arc<Regions>,
+    regions: Arc<HomeRegions>,
     roster: Arc<Roster>,
     key: CallerKey,
 }
@@ -273,12 +273,12 @@ impl Client {
         Ok(page.into_iter().flat_map(|p| p.rows).filter_map(ours).collect())
     }
 
-    /// The region that processes a number's calls, if it is another than the one whose API this is, as it was
-    /// within the last hour.
+    /// The region that processes a number's calls, if it is another than the one whose API this is. That it is
+    /// that one is believed for an hour.
     pub async fn voice_elsewhere(&self, number: E164) -> Result<Option<String>, Error> {
         let (settings, _, clock) = self.transport.parts();
-        if let Some(region) = self.regions.get(clock.now(), number) {
-            return Ok(region);
+        if self.regions.has(clock.now(), number) {
+            return Ok(None);
         }
         let path = format!("/v2/PhoneNumbers/%2B{}", number.to_string().trim_start_matches('+'));
         let region = self
@@ -289,14 +289,14 @@ impl Client {
             })
             .await?;
         let region = region.filter(|r| r != settings.hosts.region());
-        self.regions.set(clock.now(), number, region.clone());
+        self.regions.learn(clock.now(), number, region.as_deref());
         Ok(region)
     }
 
-    /// It is known in which region this number's calls are processed.
+    /// It is known that our region processes this number's calls.
     pub fn knows_region(&self, number: E164) -> bool {
         let (_, _, clock) = self.transport.parts();
-        self.regions.get(clock.now(), number).is_some()
+        self.regions.has(clock.now(), number)
     }
 
     pub async fn application(&self, sid: ApplicationSid) -> Result<Application, Error> {

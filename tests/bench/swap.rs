@@ -89,7 +89,7 @@ pub fn measure() -> Swap {
             first = status.decisions.iter().max_by_key(|d| d.numbers.len()).map(|d| (d.at, d.numbers.len())).or(first);
             let done = |n: &ringback::agent::publish::status::NumberStatus| match n.channels[0].rollback {
                 RollbackStatus::Done { since } => Some(since),
-                RollbackStatus::None | RollbackStatus::Pending => None,
+                RollbackStatus::None | RollbackStatus::Pending | RollbackStatus::Unproven { .. } => None,
             };
             let all: Option<Vec<Time>> = status.numbers().map(|(_, n)| done(n)).collect();
             last = all.and_then(|all| all.into_iter().max());

@@ -10,6 +10,7 @@ mod control;
 mod day;
 mod detector;
 mod evidence;
+mod execute;
 mod explain;
 mod faults;
 mod guards;

@@ -30,11 +30,11 @@ pub struct Passing {
 }
 
 impl Passing {
-    fn json(&self) -> Option<Value> {
+    pub fn json(&self) -> Option<Value> {
         serde_json::from_slice(&self.body).ok()
     }
 
-    fn set(&mut self, json: &Value) {
+    pub fn set(&mut self, json: &Value) {
         self.body = json.to_string().into_bytes();
     }
 }

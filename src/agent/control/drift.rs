@@ -6,9 +6,11 @@ use std::time::Duration;
 use super::Controller;
 use crate::agent::ControlMessage;
 use crate::core::model::id::{Channel, E164, NumberSid};
+use crate::core::model::order::OrderResult;
 use crate::core::model::time::Time;
 use crate::core::rollback::entry::Entry;
-use crate::core::rollback::saga::SagaState;
+use crate::core::rollback::plan;
+use crate::core::rollback::saga::{RestoreOrigin, SagaState};
 use crate::core::routing::values::{Difference, RoutingValues};
 
 /// Entries of Twilio's audit log are this late at the most when we ask who changed a number.
@@ -40,11 +42,13 @@ impl Controller {
                     continue;
                 }
                 let before = state.swap().and_then(|s| RoutingValues::read(&s.before.record, channel).ok());
-                let ours = state.swap().filter(|_| state.is_on_fallback()).zip(before.as_ref());
-                let expected =
-                    ours.map(|(s, before)| before.after(&s.wrote)).or_else(|| self.baseline.get(&key).cloned());
                 let now = values[channel.index()].clone();
-                let Some(expected) = expected else {
+                // What a write of ours left, or may yet leave, is nobody else's change.
+                let ours = plan::left(state, channel).unwrap_or_default();
+                if ours.contains(&now) {
+                    continue;
+                }
+                let Some(expected) = ours.first().or_else(|| self.baseline.get(&key)).cloned() else {
                     baseline.push((number, now));
                     continue;
                 };
@@ -74,11 +78,38 @@ impl Controller {
         let one = |entry: &Entry| {
             let Entry::Result { number, channel, result, .. } = entry else { return None };
             let state = self.orders().state(*number, *channel);
-            // What cannot be proven is not what the number should look like either.
-            let swap = state.swap().filter(|_| result.is_as_asked())?;
+            let swap = state.swap()?;
             let before = RoutingValues::read(&swap.before.record, *channel).ok()?;
-            let is_restore = matches!(state, SagaState::RestoreWritten { .. });
-            Some((*number, if is_restore { before } else { before.after(&swap.wrote) }))
+            let theirs = || match state {
+                SagaState::Superseded { .. }
+                | SagaState::Restoring { from: RestoreOrigin::Superseded(_), .. }
+                | SagaState::RestoreWritten { from: RestoreOrigin::Superseded(_), .. } => {
+                    self.baseline.get(&(*number, *channel)).cloned()
+                }
+                SagaState::Idle
+                | SagaState::Snapshotted { .. }
+                | SagaState::Checked { .. }
+                | SagaState::Intended(_)
+                | SagaState::Written(_)
+                | SagaState::ReadBack(_)
+                | SagaState::Proven(_)
+                | SagaState::Unproven(_)
+                | SagaState::Restoring { .. }
+                | SagaState::RestoreWritten { .. }
+                | SagaState::Restored(_)
+                | SagaState::Failed(_)
+                | SagaState::Refused(_) => None,
+            };
+            match result {
+                OrderResult::Written | OrderResult::Proven => Some((*number, before.after(&swap.wrote))),
+                // What a forced restore did not write stays as somebody else has left it.
+                OrderResult::Restored => {
+                    let undo = before.undo(&swap.wrote);
+                    Some((*number, theirs().map_or(before, |theirs| theirs.after(&undo))))
+                }
+                // What our writes may have left follows from the state.
+                OrderResult::Unproven | OrderResult::Failed | OrderResult::Refused | OrderResult::Superseded => None,
+            }
         };
         entries.iter().filter_map(one).collect()
     }

@@ -3,6 +3,9 @@
 //! Twilio's answer may be lost, or say that it failed although it did not. Then the number is read
 //! and compared with what it was and with what it should be; only a number that is still as it was
 //! is written again. Another update in flight (20162) is waited for and looked at in the same way.
+//!
+//! A write whose answer was lost may land after the last look. Then it cannot be told what the number will be, and
+//! that is what is said, never that nothing was written.
 
 use std::time::Duration;
 
@@ -10,7 +13,7 @@ use crate::agent::control::write_guard::WriteGuard;
 use crate::clock::Clock;
 use crate::core::model::guard::Guard;
 use crate::core::model::id::{Channel, E164, GroupName, NumberSid};
-use crate::core::model::order::UpdateParams;
+use crate::core::rollback::plan::{WritePlan, WriteState};
 use crate::core::routing::values::RoutingValues;
 use crate::twilio::Client;
 
@@ -23,29 +26,14 @@ const LOOKS: u32 = 4;
 /// Before a look: what is in flight may still land. Doubles with each attempt.
 const LOOK_AFTER: Duration = Duration::from_secs(1);
 
-/// What is to be written, and how to tell whether it was.
+/// A number with what is to be written to it.
 #[derive(Debug, Clone)]
 pub struct WriteJob {
     pub group: GroupName,
     pub number: E164,
     pub channel: Channel,
     pub sid: NumberSid,
-    pub form: UpdateParams,
-    /// The number's routing without the write.
-    pub unwritten: RoutingValues,
-    /// And with it.
-    pub written: RoutingValues,
-    /// Write over what somebody else has changed.
-    pub force: bool,
-}
-
-/// What was found when a number was looked at.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum WriteState {
-    Written,
-    Unwritten,
-    /// Somebody else changed it.
-    Foreign(RoutingValues),
+    pub plan: WritePlan,
 }
 
 /// How a write ended.
@@ -54,25 +42,11 @@ pub enum WriteResult {
     Taken,
     /// Nothing was written.
     Stopped(Guard),
-    /// Nothing was written.
+    /// Nothing was written, nor will be.
     Failed(String),
     Foreign(RoutingValues),
     /// It cannot be told.
     Unknown(String),
-}
-
-impl WriteJob {
-    /// Tells from a record what has happened.
-    pub fn found(&self, record: &str) -> Result<WriteState, String> {
-        let now = RoutingValues::read(record, self.channel).map_err(|e| e.to_string())?;
-        Ok(if now == self.written {
-            WriteState::Written
-        } else if now == self.unwritten || self.force {
-            WriteState::Unwritten
-        } else {
-            WriteState::Foreign(now)
-        })
-    }
 }
 
 /// Writes, if nothing stands against it.
@@ -81,22 +55,34 @@ pub async fn write(client: &Client, clock: &Clock, write_guard: &WriteGuard, job
     let form: Vec<(&'static str, String)> = crate::core::routing::values::fields(job.channel)
         .iter()
         .filter_map(|f| {
-            let (_, value) = job.form.iter().find(|(name, _)| name == f.parameter)?;
+            let (_, value) = job.plan.form.iter().find(|(name, _)| name == f.parameter)?;
             Some((f.parameter, value.clone()))
         })
         .collect();
     let mut said = String::new();
+    // An attempt whose answer was lost may land later.
+    let mut may_land = false;
     for attempt in 0..ATTEMPTS {
         let within = match write_guard.pass(&job.group, job.number, job.channel) {
             Ok(within) => within,
+            Err(guard) if may_land => {
+                return WriteResult::Unknown(format!("{said}; not tried again: {}; {MAY_LAND}", guard.text()));
+            }
             Err(guard) => return WriteResult::Stopped(guard),
         };
         match clock.timeout(within, client.update_number(job.sid, &form)).await {
             Ok(Ok(_)) => return WriteResult::Taken,
             // Whether or not it was processed: it is looked at before it is tried again.
-            Ok(Err(error)) if error.is_passing() => said = error.to_string(),
+            Ok(Err(error)) if error.is_passing() => {
+                may_land |= error.is_ambiguous();
+                said = error.to_string();
+            }
+            Ok(Err(error)) if may_land => return WriteResult::Unknown(format!("{error}; {MAY_LAND}")),
             Ok(Err(error)) => return WriteResult::Failed(error.to_string()),
-            Err(timed_out) => said = timed_out.to_string(),
+            Err(timed_out) => {
+                may_land = true;
+                said = timed_out.to_string();
+            }
         }
         tracing::warn!(number = %job.number, channel = %job.channel, said, "looking whether this write has happened");
         clock.sleep(LOOK_AFTER * (1 << attempt)).await;
@@ -107,8 +93,10 @@ pub async fn write(client: &Client, clock: &Clock, write_guard: &WriteGuard, job
             Err(unread) => return WriteResult::Unknown(format!("{said}; and it cannot be read: {unread}")),
         }
     }
-    WriteResult::Failed(said)
+    if may_land { WriteResult::Unknown(format!("{said}; {MAY_LAND}")) } else { WriteResult::Failed(said) }
 }
+
+const MAY_LAND: &str = "it has not happened so far, and may still";
 
 async fn look(client: &Client, clock: &Clock, job: &WriteJob) -> Result<WriteState, String> {
     let mut said = String::new();
@@ -117,7 +105,10 @@ async fn look(client: &Client, clock: &Clock, job: &WriteJob) -> Result<WriteSta
             clock.sleep(LOOK_AFTER).await;
         }
         match client.number(job.sid).await {
-            Ok(read) => return job.found(&read.raw),
+            Ok(read) => {
+                let now = RoutingValues::read(&read.raw, job.channel).map_err(|e| e.to_string())?;
+                return Ok(job.plan.found(now));
+            }
             Err(error) => said = error.to_string(),
         }
     }

@@ -20,6 +20,7 @@
 
 pub mod fallback;
 mod log;
+pub mod routing;
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};

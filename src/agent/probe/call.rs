@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::arrive::{Sought, follow};
 use super::{Made, ProbeContext, listen, noted, unmeasured};
-use crate::agent::routing::RoutingReader;
+use crate::agent::execute::read::ReadError;
 use crate::core::detect::observation::CallStatus;
 use crate::core::model::id::Channel;
 use crate::core::model::time::Time;
@@ -103,9 +103,18 @@ pub async fn call(cx: &ProbeContext, note: i64) -> Made {
 /// The number's routing as it is now; none of one that is not in the account, as far as is known.
 pub async fn record(cx: &ProbeContext, channel: Channel) -> Result<Option<NumberRecord>, Error> {
     let Some(sid) = cx.shared.number_sid(cx.number) else { return Ok(None) };
-    let mut reader = RoutingReader::new(cx.shared.client.clone(), &cx.shared.roster);
-    let read = reader.read(&[sid], channel).await?;
-    Ok(read.into_iter().next().map(|r| r.record))
+    let number = cx.shared.roster.number(cx.number).e164;
+    let mut reader = cx.shared.reader();
+    let read = reader.read(&[(number, Some(sid))], channel, false).await.remove(&number);
+    let mut read = match read {
+        Some(Ok(read)) => read.read,
+        Some(Err(ReadError::Twilio(error))) => return Err(error),
+        Some(Err(ReadError::NotInAccount)) | None => return Ok(None),
+    };
+    match reader.complete(std::slice::from_mut(&mut read)).await.remove(&number) {
+        Some(error) => Err(error),
+        None => Ok(Some(read.record)),
+    }
 }
 
 /// Makes the call, and stays with it until it is over.

@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 
 use super::status::OrderStatus;
 use crate::agent::poll;
-use crate::agent::routing::WRITTEN_WITHIN;
+use crate::agent::poll::routing::WRITTEN_WITHIN;
 use crate::core::control::{Control, Recovery};
 use crate::core::detect::engine::{Engine, EngineSettings};
 use crate::core::detect::rules::Rules;

@@ -167,7 +167,8 @@ pub struct ChannelStatus {
     #[schema(value_type = Option<Value>)]
     pub handler: Option<Handler>,
     pub rollback: RollbackStatus,
-    /// True while the channel points at the fallback because we swapped it, also while it is to be restored.
+    /// True while the channel points at the fallback because we wrote that, also while it is to be restored, and also
+    /// where the rollback is not proven: whether callers reach the fallback is said by `rollback` and `saga`.
     pub is_on_fallback: bool,
     /// The latest test call or message.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -217,16 +218,23 @@ pub enum RollbackStatus {
         #[schema(value_type = String)]
         since: Time,
     },
+    /// The fallback was written, and it is not known to answer.
+    Unproven {
+        #[schema(value_type = String)]
+        since: Time,
+    },
 }
 
 impl RollbackStatus {
     fn of(orders: &Orders, number: E164, channel: Channel) -> RollbackStatus {
         let state = orders.state(number, channel);
+        let since = || orders.saga(number, channel).and_then(|s| s.since).unwrap_or(Time::EPOCH);
         if state.is_under_way() || orders.ordered(number, channel).is_some() {
             RollbackStatus::Pending
         } else if state.is_on_fallback() {
-            let since = orders.saga(number, channel).and_then(|s| s.since);
-            RollbackStatus::Done { since: since.unwrap_or(Time::EPOCH) }
+            RollbackStatus::Done { since: since() }
+        } else if state.is_unproven() {
+            RollbackStatus::Unproven { since: since() }
         } else {
             RollbackStatus::None
         }
@@ -271,6 +279,18 @@ impl Status {
     }
 }
 
+/// True if a channel points at its fallback by our own write. What is not proven may do so, or may never have been
+/// written: its record says which.
+fn points_at_fallback(engine: &Engine, orders: &Orders, ix: NumberIx, channel: Channel) -> bool {
+    let roster = engine.roster();
+    let state = orders.state(roster.number(ix).e164, channel);
+    let says_so = || {
+        let fallback = roster.group_of(ix).fallback(channel);
+        fallback.zip(engine.record(ix)).is_some_and(|(url, record)| record.handler(channel).is_url(url))
+    };
+    state.is_on_fallback() || state.is_unproven() && says_so()
+}
+
 impl NumberStatus {
     fn of(engine: &Engine, orders: &Orders, ix: NumberIx) -> NumberStatus {
         let n = engine.roster().number(ix);
@@ -288,7 +308,7 @@ impl NumberStatus {
                     unsettled: engine.open(ix, channel),
                     handler: record.map(|r| r.handler(channel)),
                     rollback: RollbackStatus::of(orders, n.e164, channel),
-                    is_on_fallback: orders.state(n.e164, channel).is_on_fallback(),
+                    is_on_fallback: points_at_fallback(engine, orders, ix, channel),
                     last_probe: c.last_probe.as_ref().map(LastProbe::of),
                     saga: orders.state(n.e164, channel).label(),
                 }

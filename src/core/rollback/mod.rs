@@ -1,12 +1,13 @@
 //! From a decision to permitted steps, and what became of each.
 //!
 //! [`orders`] holds decisions against the [`guard`]s and follows each number's [`saga`]; [`operator`] does
-//! the same for what a person asks; [`restore`] says in which stages snapshots are put back. All of them
-//! are a fold over the journal, whose entries are in [`entry`].
+//! the same for what a person asks; [`restore`] says in which stages snapshots are put back, and [`plan`] what is
+//! written to one number. Orders and sagas are a fold over the journal, whose entries are in [`entry`].
 
 pub mod entry;
 pub mod guard;
 pub mod operator;
 pub mod orders;
+pub mod plan;
 pub mod restore;
 pub mod saga;

@@ -106,6 +106,13 @@ impl Backoff {
         self.last = Some(at);
     }
 
+    /// What only a person can change: not before the longest wait.
+    fn refused(&mut self, at: Time, first: Duration, most: Duration) {
+        let longest = (most.as_secs() / first.as_secs()).ilog2() + 2;
+        self.count = self.counted(at).saturating_add(1).max(longest);
+        self.last = Some(at);
+    }
+
     fn counted(&self, at: Time) -> u32 {
         let days = self.last.map_or(0, |last| at.since(last).as_secs() / FORGIVEN_AFTER.as_secs());
         self.count.saturating_sub(u32::try_from(days).unwrap_or(u32::MAX))

@@ -7,7 +7,8 @@
 //! ```
 //!
 //! with `Failed` and `Refused` (nothing was written) and `Superseded` (somebody else has the number
-//! now) as further ends. A new rollback starts from any end, and from `Unproven`.
+//! now) as further ends. A new rollback starts from any end, and from `Unproven`. A restore that writes
+//! nothing goes back to where it came from; one that finds the number on its own handler has nothing to write.
 //!
 //! All moves are in [`SagaState::next`], which is total: a move that is not in the picture is an
 //! [`Illegal`], never a guess. The journal is folded through it, live and after a restart. Each
@@ -39,8 +40,44 @@ pub struct Swap {
     pub before: Snapshot,
     /// Everything that we wrote since.
     pub wrote: UpdateParams,
-    /// An earlier attempt wrote already, without effect.
-    pub is_retry: bool,
+    /// Of a second attempt: what the attempts before it wrote, as far as is known without effect.
+    pub earlier: Option<UpdateParams>,
+}
+
+impl Swap {
+    /// Nothing of this attempt was written: what is left is what the attempts before it wrote, if there were any.
+    fn without_this_attempt(self) -> Option<Swap> {
+        let wrote = self.earlier?;
+        Some(Swap { wrote, earlier: None, ..self })
+    }
+}
+
+/// What a number was when its restore began, which is what it is again if nothing is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RestoreOrigin {
+    ReadBack,
+    Proven,
+    Unproven,
+    /// By this order.
+    Superseded(DecisionId),
+}
+
+impl RestoreOrigin {
+    const fn is_on_fallback(self) -> bool {
+        match self {
+            RestoreOrigin::ReadBack | RestoreOrigin::Proven => true,
+            RestoreOrigin::Unproven | RestoreOrigin::Superseded(_) => false,
+        }
+    }
+
+    const fn state(self, swap: Swap) -> SagaState {
+        match self {
+            RestoreOrigin::ReadBack => SagaState::ReadBack(swap),
+            RestoreOrigin::Proven => SagaState::Proven(swap),
+            RestoreOrigin::Unproven => SagaState::Unproven(swap),
+            RestoreOrigin::Superseded(order) => SagaState::Superseded { order, swap: Some(swap) },
+        }
+    }
 }
 
 /// Where one channel of one number stands.
@@ -53,12 +90,12 @@ pub enum SagaState {
         order: DecisionId,
         before: Snapshot,
         /// What an earlier attempt wrote without effect.
-        earlier: UpdateParams,
+        earlier: Option<UpdateParams>,
     },
     Checked {
         order: DecisionId,
         before: Snapshot,
-        earlier: UpdateParams,
+        earlier: Option<UpdateParams>,
         fallback: FallbackState,
     },
     /// The write may or may not have happened: look first.
@@ -69,18 +106,20 @@ pub enum SagaState {
     ReadBack(Swap),
     /// And a test call heard it.
     Proven(Swap),
-    /// Written, and yet something else answers.
+    /// Written, and yet something else answers; or it cannot be told whether it was written, or what answers.
     Unproven(Swap),
     /// The write of the restore may or may not have happened: look first.
     Restoring {
         order: DecisionId,
         swap: Swap,
         form: UpdateParams,
+        from: RestoreOrigin,
     },
     RestoreWritten {
         order: DecisionId,
         swap: Swap,
         form: UpdateParams,
+        from: RestoreOrigin,
     },
     /// On its own handler again.
     Restored(DecisionId),
@@ -189,16 +228,38 @@ impl SagaState {
         }
     }
 
-    /// True while the fallback answers because of us.
+    /// True while the fallback answers because of us. Of what is [`SagaState::Unproven`] this is not known: whether
+    /// it points at the fallback is in its record alone.
     pub const fn is_on_fallback(&self) -> bool {
         match self {
-            SagaState::ReadBack(_) | SagaState::Proven(_) | SagaState::Restoring { .. } => true,
+            SagaState::ReadBack(_) | SagaState::Proven(_) => true,
+            SagaState::Restoring { from, .. } => from.is_on_fallback(),
             SagaState::Idle
             | SagaState::Snapshotted { .. }
             | SagaState::Checked { .. }
             | SagaState::Intended(_)
             | SagaState::Written(_)
             | SagaState::Unproven(_)
+            | SagaState::RestoreWritten { .. }
+            | SagaState::Restored(_)
+            | SagaState::Failed(_)
+            | SagaState::Refused(_)
+            | SagaState::Superseded { .. } => false,
+        }
+    }
+
+    /// True if our write may have put the number onto the fallback without our knowing that the fallback answers.
+    pub const fn is_unproven(&self) -> bool {
+        match self {
+            SagaState::Unproven(_) => true,
+            SagaState::Restoring { from, .. } => matches!(from, RestoreOrigin::Unproven),
+            SagaState::Idle
+            | SagaState::Snapshotted { .. }
+            | SagaState::Checked { .. }
+            | SagaState::Intended(_)
+            | SagaState::Written(_)
+            | SagaState::ReadBack(_)
+            | SagaState::Proven(_)
             | SagaState::RestoreWritten { .. }
             | SagaState::Restored(_)
             | SagaState::Failed(_)
@@ -237,25 +298,25 @@ impl SagaState {
             (
                 S::Idle | S::Restored(_) | S::Failed(_) | S::Refused(_) | S::Superseded { .. },
                 SagaEvent::Snapshotted(before),
-            ) => Ok(S::Snapshotted { order, before, earlier: UpdateParams::new() }),
+            ) => Ok(S::Snapshotted { order, before, earlier: None }),
             // What an attempt without effect left is not what was there before us.
             (S::Unproven(swap), SagaEvent::Snapshotted(_)) => {
-                Ok(S::Snapshotted { order, before: swap.before, earlier: swap.wrote })
+                Ok(S::Snapshotted { order, before: swap.before, earlier: Some(swap.wrote) })
             }
             // A step that was begun and not carried on is begun anew.
             (
                 S::Snapshotted { before, earlier, .. } | S::Checked { before, earlier, .. },
                 SagaEvent::Snapshotted(again),
             ) => {
-                let before = if earlier.is_empty() { again } else { before };
+                let before = if earlier.is_none() { again } else { before };
                 Ok(S::Snapshotted { order, before, earlier })
             }
             (S::Snapshotted { before, earlier, .. }, SagaEvent::Checked(fallback)) if is_same => {
                 Ok(S::Checked { order, before, earlier, fallback })
             }
             (S::Checked { before, earlier, .. }, SagaEvent::Intended(Operation::Rollback, form)) if is_same => {
-                let is_retry = !earlier.is_empty();
-                Ok(S::Intended(Swap { order, before, wrote: merged(earlier, form), is_retry }))
+                let wrote = merged(earlier.clone().unwrap_or_default(), form);
+                Ok(S::Intended(Swap { order, before, wrote, earlier }))
             }
             (S::Intended(swap) | S::Written(swap), SagaEvent::Written) if is_same => Ok(S::Written(swap)),
             // After a restart the look alone says so.
@@ -274,9 +335,16 @@ impl SagaState {
             (
                 S::Intended(swap) | S::Written(swap),
                 SagaEvent::Ended(end @ (OrderResult::Failed | OrderResult::Refused)),
-            ) if is_same => Ok(if swap.is_retry { S::Unproven(swap) } else { not_written(order, end) }),
+            ) if is_same => Ok(swap.without_this_attempt().map_or_else(|| not_written(order, end), S::Unproven)),
             (
-                S::Idle | S::Restored(_) | S::Failed(_) | S::Refused(_) | S::Snapshotted { .. } | S::Checked { .. },
+                S::Snapshotted { before, earlier, .. } | S::Checked { before, earlier, .. },
+                SagaEvent::Ended(end @ (OrderResult::Failed | OrderResult::Refused)),
+            ) => Ok(match earlier {
+                Some(wrote) => S::Unproven(Swap { order, before, wrote, earlier: None }),
+                None => not_written(order, end),
+            }),
+            (
+                S::Idle | S::Restored(_) | S::Failed(_) | S::Refused(_),
                 SagaEvent::Ended(end @ (OrderResult::Failed | OrderResult::Refused)),
             ) => Ok(not_written(order, end)),
             // Asked for again: it is so already.
@@ -295,24 +363,35 @@ impl SagaState {
             }
 
             // A restore.
+            (S::ReadBack(swap), SagaEvent::Intended(Operation::Restore, form)) => {
+                Ok(S::Restoring { order, swap, form, from: RestoreOrigin::ReadBack })
+            }
+            (S::Proven(swap), SagaEvent::Intended(Operation::Restore, form)) => {
+                Ok(S::Restoring { order, swap, form, from: RestoreOrigin::Proven })
+            }
+            (S::Unproven(swap), SagaEvent::Intended(Operation::Restore, form)) => {
+                Ok(S::Restoring { order, swap, form, from: RestoreOrigin::Unproven })
+            }
+            (S::Superseded { order: by, swap: Some(swap) }, SagaEvent::Intended(Operation::Restore, form)) => {
+                Ok(S::Restoring { order, swap, form, from: RestoreOrigin::Superseded(by) })
+            }
             (
-                S::ReadBack(swap) | S::Proven(swap) | S::Unproven(swap),
-                SagaEvent::Intended(Operation::Restore, form),
-            ) => Ok(S::Restoring { order, swap, form }),
-            (S::Superseded { swap: Some(swap), .. }, SagaEvent::Intended(Operation::Restore, form)) => {
-                Ok(S::Restoring { order, swap, form })
-            }
-            (S::Restoring { swap, form, .. } | S::RestoreWritten { swap, form, .. }, SagaEvent::Written) if is_same => {
-                Ok(S::RestoreWritten { order, swap, form })
-            }
+                S::Restoring { swap, form, from, .. } | S::RestoreWritten { swap, form, from, .. },
+                SagaEvent::Written,
+            ) if is_same => Ok(S::RestoreWritten { order, swap, form, from }),
             (S::Restoring { .. } | S::RestoreWritten { .. }, SagaEvent::Ended(OrderResult::Restored)) if is_same => {
                 Ok(S::Restored(order))
             }
-            // Looked at: what we wrote is still there.
+            // It was back already: nothing had to be written.
             (
-                S::Restoring { swap, .. } | S::RestoreWritten { swap, .. },
+                S::ReadBack(_) | S::Proven(_) | S::Unproven(_) | S::Superseded { .. },
+                SagaEvent::Ended(OrderResult::Restored),
+            ) => Ok(S::Restored(order)),
+            // Looked at: what was there is still there.
+            (
+                S::Restoring { swap, from, .. } | S::RestoreWritten { swap, from, .. },
                 SagaEvent::Ended(OrderResult::Failed | OrderResult::Refused),
-            ) if is_same => Ok(S::ReadBack(swap)),
+            ) if is_same => Ok(from.state(swap)),
             (S::Restoring { swap, .. } | S::RestoreWritten { swap, .. }, SagaEvent::Ended(OrderResult::Unproven))
                 if is_same =>
             {
@@ -451,6 +530,48 @@ mod tests {
         assert_eq!(swap.wrote.len(), 2, "and both attempts are undone");
         let failed = state.next(DecisionId(2), SagaEvent::Ended(OrderResult::Failed)).unwrap();
         assert_eq!(failed.label(), "unproven", "the first attempt may still have left something");
+        assert_eq!(failed.swap().unwrap().wrote, form("bin"), "and the second has left nothing");
+    }
+
+    #[test]
+    fn a_second_attempt_that_ends_early_keeps_the_first_snapshot() {
+        let first =
+            walk(1, &rolled_back()[..4]).unwrap().next(DecisionId(1), SagaEvent::Ended(OrderResult::Unproven)).unwrap();
+        let begun = [SagaEvent::Snapshotted(snapshot(2)), SagaEvent::Checked(FallbackState::Good)];
+        for steps in 1..=begun.len() {
+            for end in [OrderResult::Failed, OrderResult::Refused] {
+                let state = begun[..steps].iter().cloned().chain([SagaEvent::Ended(end)]);
+                let state = state.fold(first.clone(), |s, event| s.next(DecisionId(2), event).unwrap());
+                let swap = state.swap().unwrap();
+                assert_eq!((state.label(), &swap.before, &swap.wrote), ("unproven", &snapshot(1), &form("bin")));
+            }
+        }
+    }
+
+    #[test]
+    fn a_restore_that_writes_nothing_ends_where_it_began() {
+        let read_back = walk(1, &rolled_back()).unwrap();
+        let after = |event| read_back.clone().next(DecisionId(1), event).unwrap();
+        let origins = [
+            read_back.clone(),
+            after(SagaEvent::Ended(OrderResult::Proven)),
+            after(SagaEvent::Ended(OrderResult::Unproven)),
+            after(SagaEvent::Drifted),
+        ];
+        for origin in origins {
+            let begun = origin.clone().next(DecisionId(2), SagaEvent::Intended(Operation::Restore, form(""))).unwrap();
+            assert_eq!(begun.is_on_fallback(), origin.is_on_fallback(), "{}", origin.label());
+            assert_eq!(begun.is_unproven(), origin.is_unproven(), "{}", origin.label());
+            let written = begun.clone().next(DecisionId(2), SagaEvent::Written).unwrap();
+            for state in [begun, written] {
+                for end in [OrderResult::Failed, OrderResult::Refused] {
+                    assert_eq!(state.clone().next(DecisionId(2), SagaEvent::Ended(end)), Ok(origin.clone()));
+                }
+            }
+            // And what is back already is restored without a write.
+            let back = origin.next(DecisionId(2), SagaEvent::Ended(OrderResult::Restored));
+            assert_eq!(back, Ok(SagaState::Restored(DecisionId(2))));
+        }
     }
 
     #[test]

@@ -127,6 +127,11 @@ pub enum CannotSwap {
          inbound_request_url"
     )]
     ServiceWins { number: E164, service: ServiceSid },
+    #[error(
+        "region {region} processes the calls of {number}, and what is written here has no say there: move the number's \
+         calls to this region (Routes API, voice_region), or swap it there"
+    )]
+    AnotherRegion { number: E164, region: String },
 }
 
 impl NumberRecord {
@@ -191,6 +196,9 @@ impl NumberRecord {
         let mut form = Vec::new();
         match channel {
             Channel::Voice => {
+                if let Some(region) = &self.voice_elsewhere {
+                    return Err(CannotSwap::AnotherRegion { number: self.number, region: region.clone() });
+                }
                 if self.trunk.is_some() {
                     form.push(("TrunkSid", String::new()));
                 }
@@ -312,6 +320,7 @@ pub(in crate::core) mod tests {
         assert_eq!(n.handler(Channel::Voice), Handler::Trunk(TrunkSid::from_u128(9)));
         n.voice_elsewhere = Some("ie1".into());
         assert_eq!(n.handler(Channel::Voice).to_string(), "region ie1", "there this record has no say");
+        assert!(n.swap(Channel::Voice, "https://f").unwrap_err().to_string().contains("region ie1"));
         let mut empty = record();
         empty.voice_url = None;
         assert_eq!(empty.handler(Channel::Voice), Handler::Nobody);

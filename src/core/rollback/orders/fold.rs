@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Backoff, OrderState, Orders, PendingRollback, RELAPSE_WITHIN, RETRY_AFTER, Witness};
+use super::{Backoff, OrderState, Orders, PendingRollback, RELAPSE_WITHIN, RETRY_AFTER, RETRY_AT_MOST, Witness};
 use crate::core::model::decision::{Action, Decision, DecisionId};
 use crate::core::model::guard::Guard;
 use crate::core::model::id::{Channel, E164};
@@ -175,6 +175,7 @@ impl Orders {
         end: OrderResult,
         detail: &str,
     ) -> Result<(), Illegal> {
+        let is_begun = self.state(number, channel).is_under_way();
         self.advance(at, order, number, channel, SagaEvent::Ended(end))?;
         let progress = self.orders.get_mut(&order);
         let act = progress.as_ref().map_or(Operation::Rollback, |p| p.order.act);
@@ -200,6 +201,10 @@ impl Orders {
                         backoff.failed(at);
                     }
                 }
+            }
+            // Nothing was begun, for it would not help: the number's configuration has to change first.
+            (Operation::Rollback, OrderResult::Refused) if !is_begun => {
+                saga.failures.refused(at, RETRY_AFTER, RETRY_AT_MOST);
             }
             (Operation::Rollback, OrderResult::Failed | OrderResult::Unproven | OrderResult::Refused) => {
                 saga.failures.failed(at)

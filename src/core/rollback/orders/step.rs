@@ -47,9 +47,13 @@ impl Orders {
         let members: Vec<E164> = members.unwrap_or_default().iter().map(|ix| roster.number(*ix).e164).collect();
         let strength = pending.strength();
         let percent = self.settings.caps.get(group).copied().unwrap_or(100);
+        // What is not proven may be there too; where it waits here to be tried again it is counted when it is ordered.
         let on_fallback = members.iter().filter(|n| {
             let state = self.state(**n, channel);
-            state.is_on_fallback() || state.is_under_way() || self.ordered(**n, channel).is_some()
+            state.is_on_fallback()
+                || state.is_under_way()
+                || self.ordered(**n, channel).is_some()
+                || state.is_unproven() && !pending.waiting.contains(n)
         });
         let on_fallback = on_fallback.count();
 

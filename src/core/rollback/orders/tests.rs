@@ -18,6 +18,7 @@ use crate::core::model::roster::{Number, NumberIx, PortAt, Roster};
 use crate::core::model::verdict::Evidence;
 use crate::core::rollback::entry::Entry;
 use crate::core::rollback::operator::OperatorRequest;
+use crate::core::rollback::plan;
 use crate::core::routing::values::RoutingValues;
 
 const VOICE: Channel = Channel::Voice;
@@ -288,10 +289,9 @@ impl World {
             Step::Look => {
                 for n in (0..count).map(number) {
                     let state = self.orders.state(n, VOICE);
-                    if state.is_on_fallback()
-                        && self.orders.ordered(n, VOICE).is_none()
-                        && self.urls[&n] != "https://bin"
-                    {
+                    let ours = plan::left(state, VOICE).unwrap();
+                    let now = RoutingValues::read(&record(&self.urls[&n]), VOICE).unwrap();
+                    if !ours.is_empty() && self.orders.ordered(n, VOICE).is_none() && !ours.contains(&now) {
                         self.write(Entry::Drift { number: n, channel: VOICE, differences: vec![], actor: None });
                     }
                 }
@@ -381,6 +381,9 @@ fn failures_are_tried_ever_more_rarely_and_forgiven() {
         at = until;
     }
     assert_eq!(waits, [60, 120, 240, 480, 960, 1920, 3600, 3600]);
+    let mut refused = Backoff::default();
+    refused.refused(at, RETRY_AFTER, RETRY_AT_MOST);
+    assert_eq!(refused.until(RETRY_AFTER, RETRY_AT_MOST).unwrap().since(at), RETRY_AT_MOST, "a person is slower");
     at = at + FORGIVEN_AFTER * 20;
     backoff.failed(at);
     assert_eq!(backoff.until(RETRY_AFTER, RETRY_AT_MOST).unwrap().since(at).as_secs(), 60);

@@ -50,6 +50,12 @@ impl World {
             (Operation::Rollback, SagaState::Intended(swap) | SagaState::Written(swap)) if swap.order == decision => {
                 (swap.wrote.clone(), RoutingValues::read(&swap.before.record, VOICE).unwrap())
             }
+            (Operation::Rollback, SagaState::Unproven(_))
+                if !plan::left(&state, VOICE).unwrap().contains(&read(self)) =>
+            {
+                end(self, OrderResult::Superseded);
+                return Ok(());
+            }
             (Operation::Rollback, _) => {
                 tick()?;
                 let (record, form) = (record(&self.urls[&n]), vec![("VoiceUrl".to_owned(), "https://bin".to_owned())]);
@@ -72,14 +78,18 @@ impl World {
                     end(self, OrderResult::Restored);
                     return Ok(());
                 };
-                if matches!(s, SagaState::Superseded { .. }) && !order.force {
-                    end(self, OrderResult::Superseded);
-                    return Ok(());
-                }
                 let before = RoutingValues::read(&swap.before.record, VOICE).unwrap();
                 let (ours, form) = (before.after(&swap.wrote), before.undo(&swap.wrote));
                 let is_intended = matches!(s, SagaState::Restoring { order: o, .. } | SagaState::RestoreWritten { order: o, .. } if *o == decision);
                 let now = read(self);
+                if !is_intended && now == before {
+                    end(self, OrderResult::Restored);
+                    return Ok(());
+                }
+                if matches!(s, SagaState::Superseded { .. }) && !order.force {
+                    end(self, OrderResult::Superseded);
+                    return Ok(());
+                }
                 if !is_intended && !order.force && now != ours {
                     end(self, OrderResult::Superseded);
                     return Ok(());

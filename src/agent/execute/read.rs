@@ -1,0 +1,322 @@
+//! Reading who answers our numbers: records, applications and Messaging Services put together.
+//!
+//! Every number is read for itself: one that is missing, or of which something cannot be read, is no other's trouble.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+
+use crate::clock::Clock;
+use crate::core::model::id::{ApplicationSid, Channel, E164, NumberSid};
+use crate::core::model::roster::Roster;
+use crate::core::model::time::Time;
+use crate::core::rollback::plan::Unknown;
+use crate::core::routing::record::{Application, Service};
+use crate::twilio::wire::{NumberRead, WireRow};
+use crate::twilio::{Client, Error, ErrorKind, LARGEST_PAGE};
+
+/// Between looks at the Messaging Services, each of which costs a request.
+const SERVICES_EVERY: Duration = Duration::from_secs(300);
+
+/// Up to so many numbers are read one by one; more are read as a list, 1,000 in a request.
+const ONE_BY_ONE: usize = 10;
+
+/// A number as it is now.
+#[derive(Debug, Clone)]
+pub struct RoutingRead {
+    pub read: NumberRead,
+    /// What could not be read of who answers it.
+    pub unknown: Option<Unknown>,
+}
+
+/// Why a number could not be read.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum ReadError {
+    #[error("it is not in the account")]
+    NotInAccount,
+    #[error(transparent)]
+    Twilio(#[from] Error),
+}
+
+impl ReadError {
+    /// True if asking again may help.
+    pub const fn is_passing(&self) -> bool {
+        match self {
+            ReadError::NotInAccount => false,
+            ReadError::Twilio(error) => error.is_passing(),
+        }
+    }
+}
+
+/// Every number of ours that is in the account.
+pub struct AllRead {
+    pub numbers: Vec<NumberRead>,
+    /// Of these it is not known what their applications point at.
+    pub incomplete: BTreeMap<E164, Error>,
+    /// Rows that could not be understood.
+    pub bad: usize,
+}
+
+/// Puts numbers together with what they refer to.
+pub struct RoutingReader {
+    clock: Clock,
+    client: Client,
+    needs_services: bool,
+    applications: HashMap<ApplicationSid, Application>,
+    services: HashMap<NumberSid, Service>,
+    services_at: Option<Time>,
+}
+
+impl RoutingReader {
+    pub fn new(clock: Clock, client: Client, roster: &Roster) -> RoutingReader {
+        let needs_services = roster.numbers().any(|(_, n)| n.channels[Channel::Messaging.index()]);
+        RoutingReader {
+            clock,
+            client,
+            needs_services,
+            applications: HashMap::new(),
+            services: HashMap::new(),
+            services_at: None,
+        }
+    }
+
+    /// Every number of the roster that is in the account.
+    pub async fn read_all(&mut self, now: Time) -> Result<AllRead, Error> {
+        let (mut numbers, bad) = self.client.numbers(LARGEST_PAGE).all().await?;
+        for row in bad.iter().take(3) {
+            tracing::warn!(source = "numbers", problem = %row, raw = row.raw, "a row cannot be understood");
+        }
+        if self.services_at.is_none_or(|at| at + SERVICES_EVERY <= now) {
+            match self.read_services().await {
+                None => self.services_at = Some(now),
+                Some(error) if self.services_at.is_none() => return Err(error.1),
+                // What was last read of them stands.
+                Some(_) => {}
+            }
+        }
+        let incomplete = self.complete(&mut numbers).await;
+        for n in &mut numbers {
+            n.record.service = self.services.get(&n.record.sid).cloned();
+        }
+        Ok(AllRead { numbers, incomplete, bad: bad.len() })
+    }
+
+    /// These numbers as they are now, each for itself. Nothing is taken from memory, but that our region processes
+    /// a number's calls, which is asked for where `with_regions`. What applications point at is not read.
+    pub async fn read(
+        &mut self,
+        wanted: &[(E164, Option<NumberSid>)],
+        channel: Channel,
+        with_regions: bool,
+    ) -> BTreeMap<E164, Result<RoutingRead, ReadError>> {
+        if wanted.is_empty() {
+            return BTreeMap::new();
+        }
+        let with_regions = with_regions && channel == Channel::Voice;
+        let asked = with_regions.then(|| self.ask_regions(wanted.iter().map(|(n, _)| *n)));
+        let records = self.records(wanted).await;
+        let unread = if channel == Channel::Messaging {
+            self.services.clear();
+            self.read_services().await
+        } else {
+            None
+        };
+        let mut regions = match asked {
+            Some(asked) => self.regions(asked).await,
+            None => BTreeMap::new(),
+        };
+        let mut whole = |number: E164, mut read: NumberRead| {
+            read.record.service = self.services.get(&read.record.sid).cloned();
+            let mut unknown = None;
+            match regions.remove(&number) {
+                Some(Ok(region)) => read.record.voice_elsewhere = region,
+                Some(Err(error)) => unknown = Some(Unknown::Region(error)),
+                None => {}
+            }
+            if let (Some((service, error)), None) = (&unread, &read.record.service) {
+                unknown = Some(Unknown::Services(format!("{service}: {error}")));
+            }
+            RoutingRead { read, unknown }
+        };
+        records.into_iter().map(|(number, read)| (number, read.map(|r| whole(number, r)))).collect()
+    }
+
+    /// Reads what the applications of these numbers point at. Gives the numbers of which that cannot be told.
+    pub async fn complete(&mut self, numbers: &mut [NumberRead]) -> BTreeMap<E164, Error> {
+        let earlier = std::mem::take(&mut self.applications);
+        let mut failed: HashMap<ApplicationSid, Error> = HashMap::new();
+        let mut incomplete = BTreeMap::new();
+        for n in numbers {
+            let record = &mut n.record;
+            for app in [&mut record.voice_application, &mut record.sms_application].into_iter().flatten() {
+                if let Some(known) = self.applications.get(&app.sid) {
+                    *app = known.clone();
+                    continue;
+                }
+                if let Some(error) = failed.get(&app.sid) {
+                    incomplete.insert(record.number, error.clone());
+                    continue;
+                }
+                match self.client.application(app.sid).await {
+                    Ok(read) => *app = read,
+                    // Deleted under the number, or another account's: that is this number's trouble
+                    // alone, and without URLs it is known as far as it can be.
+                    Err(e) if matches!(e.kind, ErrorKind::NotFound | ErrorKind::Permission) => {
+                        tracing::warn!(number = %record.number, application = %app.sid, error = %e,
+                            "a number's application cannot be read");
+                    }
+                    Err(error) => {
+                        tracing::warn!(application = %app.sid, %error, "an application cannot be read now");
+                        match earlier.get(&app.sid) {
+                            Some(known) => *app = known.clone(),
+                            None => {
+                                incomplete.insert(record.number, error.clone());
+                                failed.insert(app.sid, error);
+                                continue;
+                            }
+                        }
+                    }
+                }
+                self.applications.insert(app.sid, app.clone());
+            }
+        }
+        incomplete
+    }
+
+    async fn records(&self, wanted: &[(E164, Option<NumberSid>)]) -> BTreeMap<E164, Result<NumberRead, ReadError>> {
+        let mut records = BTreeMap::new();
+        let mut listed = None;
+        if wanted.len() > ONE_BY_ONE {
+            listed = Some(self.list(wanted, &mut records).await);
+        }
+        if let Some(Some(error)) = &listed
+            && matches!(error.kind, ErrorKind::Unreachable | ErrorKind::Busy | ErrorKind::Credentials)
+        {
+            // What stands between us and Twilio stands before every number.
+            for (number, _) in wanted {
+                records.entry(*number).or_insert_with(|| Err(error.clone().into()));
+            }
+            return records;
+        }
+        // What the list does not show, or not so that it can be understood, is looked at for itself.
+        let mut fetches = JoinSet::new();
+        for (number, sid) in wanted.iter().filter(|(n, _)| !records.contains_key(n)) {
+            if let Some(sid) = *sid {
+                let (client, number) = (self.client.clone(), *number);
+                self.clock.spawn(&mut fetches, async move { (number, client.number(sid).await) });
+            }
+        }
+        while let Some(Some(joined)) = self.clock.wait(None, fetches.join_next()).await {
+            match joined {
+                Ok((number, Ok(read))) if read.record.number == number => {
+                    records.insert(number, Ok(read));
+                }
+                Ok((_, Err(error))) if error.kind == ErrorKind::NotFound => {}
+                Ok((number, Err(error))) => {
+                    records.insert(number, Err(error.into()));
+                }
+                Ok((_, Ok(_))) | Err(_) => {}
+            }
+        }
+        // It may have come, or come back, with a SID that nobody knows yet.
+        if listed.is_none() && wanted.iter().any(|(n, _)| !records.contains_key(n)) {
+            let left: Vec<_> = wanted.iter().filter(|(n, _)| !records.contains_key(n)).copied().collect();
+            listed = Some(self.list(&left, &mut records).await);
+        }
+        for (number, _) in wanted {
+            records
+                .entry(*number)
+                .or_insert_with(|| Err(listed.clone().flatten().map_or(ReadError::NotInAccount, ReadError::Twilio)));
+        }
+        records
+    }
+
+    /// Takes from the account's list what is wanted. Gives what stopped it, if something did.
+    async fn list(
+        &self,
+        wanted: &[(E164, Option<NumberSid>)],
+        records: &mut BTreeMap<E164, Result<NumberRead, ReadError>>,
+    ) -> Option<Error> {
+        let wanted: std::collections::BTreeSet<E164> = wanted.iter().map(|(n, _)| *n).collect();
+        let mut pager = self.client.numbers(LARGEST_PAGE);
+        loop {
+            match pager.next().await {
+                Ok(Some(page)) => {
+                    for row in page.rows {
+                        if let Ok(WireRow::Ours(read)) = row
+                            && wanted.contains(&read.record.number)
+                        {
+                            records.insert(read.record.number, Ok(read));
+                        }
+                    }
+                }
+                Ok(None) => return None,
+                Err(error) => {
+                    tracing::warn!(%error, "the list of numbers cannot be read");
+                    return Some(error);
+                }
+            }
+        }
+    }
+
+    /// Asks in which region the calls of these numbers are processed, all at the same time.
+    fn ask_regions(&self, numbers: impl Iterator<Item = E164>) -> JoinSet<(E164, Result<Option<String>, Error>)> {
+        let mut asked = JoinSet::new();
+        for number in numbers {
+            let client = self.client.clone();
+            self.clock.spawn(&mut asked, async move { (number, client.voice_elsewhere(number).await) });
+        }
+        asked
+    }
+
+    /// What was answered: the region, if it is another than ours. An API key need not have this permission.
+    async fn regions(
+        &self,
+        mut asked: JoinSet<(E164, Result<Option<String>, Error>)>,
+    ) -> BTreeMap<E164, Result<Option<String>, String>> {
+        let mut regions = BTreeMap::new();
+        while let Some(Some(joined)) = self.clock.wait(None, asked.join_next()).await {
+            match joined {
+                Ok((number, Ok(region))) => {
+                    regions.insert(number, Ok(region));
+                }
+                Ok((number, Err(error))) => {
+                    tracing::warn!(%number, %error, "cannot tell which region processes its calls");
+                    regions.insert(number, Err(error.to_string()));
+                }
+                Err(_) => {}
+            }
+        }
+        regions
+    }
+
+    /// Reads which numbers Messaging Services have. Of a service that cannot be read what was known of it stands;
+    /// gives the first such, with its error.
+    async fn read_services(&mut self) -> Option<(String, Error)> {
+        if !self.needs_services {
+            return None;
+        }
+        let listed = match self.client.services().await {
+            Ok(listed) => listed,
+            Err(error) => {
+                tracing::warn!(%error, "the Messaging Services cannot be read");
+                return Some(("the list of services".to_owned(), error));
+            }
+        };
+        let earlier = std::mem::take(&mut self.services);
+        let mut unread = None;
+        for service in listed {
+            match self.client.service_numbers(service.sid).await {
+                Ok(numbers) => self.services.extend(numbers.into_iter().map(|n| (n, service.clone()))),
+                Err(error) => {
+                    tracing::warn!(service = %service.sid, %error, "the numbers of a Messaging Service cannot be read");
+                    let known = earlier.iter().filter(|(_, s)| s.sid == service.sid);
+                    self.services.extend(known.map(|(number, _)| (*number, service.clone())));
+                    unread = unread.or(Some((service.sid.to_string(), error)));
+                }
+            }
+        }
+        unread
+    }
+}

@@ -1,0 +1,263 @@
+//! What an order writes to one number, given the number's record and how far its swap has come; and what became of it.
+//!
+//! Pure: whoever carries out orders reads the record, writes what is said here, reads again and asks what it means.
+//!
+//! Promises: nothing is planned over what somebody else has changed, unless that is forced; what is so already is not
+//! written again; what our own writes may have left is never taken for somebody else's.
+
+use super::saga::{SagaState, Swap};
+use crate::core::model::id::Channel;
+use crate::core::model::order::{Operation, Order, OrderResult, UpdateParams};
+use crate::core::routing::record::NumberRecord;
+use crate::core::routing::values::{BadRecord, RoutingValues};
+
+/// How one number's part of an order ended, and why.
+pub type NumberEnd = (OrderResult, String);
+
+/// What is to be written to a number, and how to tell whether it was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WritePlan {
+    pub form: UpdateParams,
+    /// The number's routing without the write.
+    pub unwritten: RoutingValues,
+    /// And with it.
+    pub written: RoutingValues,
+    /// Write over what somebody else has changed.
+    pub force: bool,
+    /// Its intent is in the journal already.
+    pub is_intended: bool,
+    /// A look shows that the number is so already.
+    pub is_written: bool,
+}
+
+/// What was found when a number was looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WriteState {
+    Written,
+    Unwritten,
+    /// Somebody else changed it.
+    Foreign(RoutingValues),
+}
+
+impl WritePlan {
+    /// This plan, unless somebody else has changed the number.
+    fn checked(mut self, now: RoutingValues) -> Result<WritePlan, RoutingValues> {
+        match self.found(now) {
+            WriteState::Written => self.is_written = true,
+            WriteState::Unwritten => {}
+            WriteState::Foreign(now) => return Err(now),
+        }
+        Ok(self)
+    }
+
+    /// Tells from a number's routing what has happened.
+    pub fn found(&self, now: RoutingValues) -> WriteState {
+        if now == self.written {
+            WriteState::Written
+        } else if now == self.unwritten || self.force {
+            WriteState::Unwritten
+        } else {
+            WriteState::Foreign(now)
+        }
+    }
+
+    /// How this write ends over what somebody else has changed meanwhile.
+    pub fn superseded(&self, now: &RoutingValues) -> NumberEnd {
+        superseded(&self.unwritten, &self.written, now)
+    }
+}
+
+/// How an order ends for a number at which nobody need look.
+pub fn settled(operation: Operation, state: &SagaState) -> Option<NumberEnd> {
+    match operation {
+        Operation::Rollback if state.is_on_fallback() && !state.is_under_way() => {
+            Some((OrderResult::Written, "it is on the fallback already".to_owned()))
+        }
+        Operation::Restore if state.swap().is_none() => {
+            Some((OrderResult::Restored, "it is on its own handler".to_owned()))
+        }
+        Operation::Rollback | Operation::Restore => None,
+    }
+}
+
+/// The rollback of one number as its record is now, or how it ends without a write.
+pub fn rollback(
+    order: &Order,
+    state: &SagaState,
+    record: &NumberRecord,
+    raw: &str,
+    fallback: &str,
+) -> Result<WritePlan, NumberEnd> {
+    let channel = order.channel;
+    let now = RoutingValues::read(raw, channel).map_err(failed)?;
+    match state {
+        SagaState::Intended(swap) | SagaState::Written(swap) if swap.order == order.id => {
+            let left = left_before(swap, channel).map_err(failed)?;
+            // What the attempts before this one left, or what was there before all of them.
+            let unwritten = left.iter().find(|v| **v == now).unwrap_or(&left[0]).clone();
+            let written = unwritten.after(&swap.wrote);
+            let form = swap.wrote.clone();
+            let plan = WritePlan { form, unwritten, written, force: false, is_intended: true, is_written: false };
+            plan.clone().checked(now).map_err(|now| plan.superseded(&now))
+        }
+        SagaState::Unproven(swap) => {
+            let before = RoutingValues::read(&swap.before.record, channel).map_err(failed)?;
+            if !left(state, channel).map_err(failed)?.contains(&now) {
+                // Against another writer a person decides; and the snapshot would be of what was there long ago.
+                return Err(superseded(&before, &before.after(&swap.wrote), &now));
+            }
+            begin(channel, record, now, fallback)
+        }
+        SagaState::Idle
+        | SagaState::Snapshotted { .. }
+        | SagaState::Checked { .. }
+        | SagaState::Intended(_)
+        | SagaState::Written(_)
+        | SagaState::ReadBack(_)
+        | SagaState::Proven(_)
+        | SagaState::Restoring { .. }
+        | SagaState::RestoreWritten { .. }
+        | SagaState::Restored(_)
+        | SagaState::Failed(_)
+        | SagaState::Refused(_)
+        | SagaState::Superseded { .. } => begin(channel, record, now, fallback),
+    }
+}
+
+fn begin(channel: Channel, record: &NumberRecord, now: RoutingValues, fallback: &str) -> Result<WritePlan, NumberEnd> {
+    let form = record.swap(channel, fallback).map_err(|why| (OrderResult::Refused, why.to_string()))?;
+    let form: UpdateParams = form.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    let written = now.after(&form);
+    let is_written = now == written;
+    Ok(WritePlan { form, unwritten: now, written, force: false, is_intended: false, is_written })
+}
+
+/// The restore of one number as its record is now, or how it ends without a write.
+pub fn restore(order: &Order, state: &SagaState, raw: &str) -> Result<WritePlan, NumberEnd> {
+    let Some(swap) = state.swap() else {
+        return Err((OrderResult::Restored, "it is on its own handler".to_owned()));
+    };
+    let before = RoutingValues::read(&swap.before.record, order.channel).map_err(failed)?;
+    let now = RoutingValues::read(raw, order.channel).map_err(failed)?;
+    let form = before.undo(&swap.wrote);
+    let is_intended = matches!(state, SagaState::Restoring { order: of, .. } | SagaState::RestoreWritten { order: of, .. } if *of == order.id);
+    if !is_intended && (now == before || order.force && now.after(&form) == now) {
+        return Err((OrderResult::Restored, "it is back on its own handler already".to_owned()));
+    }
+    if !is_intended && !order.force && matches!(state, SagaState::Superseded { .. }) {
+        let why = "somebody else changed it after the rollback; restore it with --force, or leave it";
+        return Err((OrderResult::Superseded, why.to_owned()));
+    }
+    let ours = before.after(&swap.wrote);
+    let unwritten =
+        if order.force || earlier(swap, &before).as_ref() == Some(&now) { now.clone() } else { ours.clone() };
+    let written = unwritten.after(&form);
+    let plan = WritePlan { form, unwritten, written, force: order.force, is_intended, is_written: false };
+    // Compare and set: it may no longer be what the rollback left.
+    plan.checked(now).map_err(|now| superseded(&before, &ours, &now))
+}
+
+/// What became of a write that Twilio took, from what was read back, which has the last word.
+///
+/// `fallback` is of a rollback. `unknown` is what could not be read of who answers.
+pub fn verdict(
+    plan: &WritePlan,
+    fallback: Option<&str>,
+    record: &NumberRecord,
+    raw: &str,
+    unknown: Option<&Unknown>,
+) -> NumberEnd {
+    let channel = plan.written.channel();
+    let handler = record.handler(channel);
+    let said = unknown.map_or(String::new(), |u| format!("; {}", u.text()));
+    match fallback {
+        Some(fallback) if !handler.is_url(fallback) => {
+            (OrderResult::Unproven, format!("Twilio took the write, but {handler} still answers"))
+        }
+        Some(_) => {
+            let result = match unknown {
+                Some(Unknown::Services(_)) => OrderResult::Unproven,
+                Some(Unknown::Region(_)) | None => OrderResult::Written,
+            };
+            let is_it = if result == OrderResult::Written { "now answered by" } else { "written, and it points at" };
+            (result, format!("{is_it} {handler}{said}"))
+        }
+        None => match RoutingValues::read(raw, channel) {
+            Ok(now) if now == plan.written => (OrderResult::Restored, format!("now answered by {handler}{said}")),
+            Ok(now) if now == plan.unwritten => {
+                (OrderResult::Failed, format!("Twilio took the write, but {handler} still answers"))
+            }
+            Ok(now) => plan.superseded(&now),
+            Err(bad) => (OrderResult::Unproven, bad.to_string()),
+        },
+    }
+}
+
+/// What could not be read of who answers a number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unknown {
+    /// Which region processes its calls: taken for ours, for an API key need not have this permission.
+    Region(String),
+    /// Whether a Messaging Service has it, which would win over the number's own webhook.
+    Services(String),
+}
+
+impl Unknown {
+    pub fn text(&self) -> String {
+        match self {
+            Unknown::Region(error) => format!("which region processes its calls cannot be read: {error}"),
+            Unknown::Services(error) => format!("whether a Messaging Service has it cannot be read: {error}"),
+        }
+    }
+}
+
+/// What our writes alone may have left a number as; empty where nothing of ours is on it.
+///
+/// Of what is unproven it cannot be told which of its writes happened, or none of them, and one may still land.
+pub fn left(state: &SagaState, channel: Channel) -> Result<Vec<RoutingValues>, BadRecord> {
+    match state {
+        SagaState::ReadBack(swap) | SagaState::Proven(swap) => {
+            let before = RoutingValues::read(&swap.before.record, channel)?;
+            Ok(vec![before.after(&swap.wrote)])
+        }
+        SagaState::Unproven(swap) => {
+            let mut left = left_before(swap, channel)?;
+            left.insert(0, left[0].after(&swap.wrote));
+            Ok(left)
+        }
+        SagaState::Idle
+        | SagaState::Snapshotted { .. }
+        | SagaState::Checked { .. }
+        | SagaState::Intended(_)
+        | SagaState::Written(_)
+        | SagaState::Restoring { .. }
+        | SagaState::RestoreWritten { .. }
+        | SagaState::Restored(_)
+        | SagaState::Failed(_)
+        | SagaState::Refused(_)
+        | SagaState::Superseded { .. } => Ok(Vec::new()),
+    }
+}
+
+/// What a number may have been before the latest attempt: as in the snapshot, or as the attempts before left it.
+fn left_before(swap: &Swap, channel: Channel) -> Result<Vec<RoutingValues>, BadRecord> {
+    let before = RoutingValues::read(&swap.before.record, channel)?;
+    let earlier = earlier(swap, &before);
+    Ok(std::iter::once(before).chain(earlier).collect())
+}
+
+fn earlier(swap: &Swap, before: &RoutingValues) -> Option<RoutingValues> {
+    swap.earlier.as_ref().map(|form| before.after(form))
+}
+
+fn failed(bad: BadRecord) -> NumberEnd {
+    (OrderResult::Failed, bad.to_string())
+}
+
+fn superseded(snapshot: &RoutingValues, wrote: &RoutingValues, now: &RoutingValues) -> NumberEnd {
+    let all: Vec<String> = RoutingValues::differences(snapshot, wrote, now).iter().map(ToString::to_string).collect();
+    (OrderResult::Superseded, format!("somebody else changed it: {}", all.join("; ")))
+}
+
+#[cfg(test)]
+mod tests;

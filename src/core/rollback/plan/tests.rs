@@ -1,0 +1,146 @@
+use super::*;
+use crate::core::model::decision::DecisionId;
+use crate::core::model::id::NumberSid;
+use crate::core::model::order::{Author, By, FallbackState};
+use crate::core::rollback::saga::{SagaEvent, Snapshot};
+use crate::core::routing::record::tests::record;
+
+const APP: &str = "https://app.example.com/voice";
+const BIN: &str = "https://bin";
+
+fn raw(url: &str, trunk: &str) -> String {
+    serde_json::json!({ "voice_url": url, "trunk_sid": trunk }).to_string()
+}
+
+fn order(id: u64, act: Operation, force: bool) -> Order {
+    Order {
+        id: DecisionId(id),
+        act,
+        channel: Channel::Voice,
+        group: "support".parse().unwrap(),
+        numbers: vec![record().number],
+        by: By::Operator(Author { name: "on call".into(), reason: "drill".into() }),
+        force,
+        staged: false,
+    }
+}
+
+fn form(url: &str) -> UpdateParams {
+    vec![("VoiceUrl".to_owned(), url.to_owned())]
+}
+
+fn walk(state: SagaState, order: u64, events: impl IntoIterator<Item = SagaEvent>) -> SagaState {
+    events.into_iter().fold(state, |state, event| state.next(DecisionId(order), event).unwrap())
+}
+
+fn begun(order: u64, from: SagaState, before: &str, form: UpdateParams) -> SagaState {
+    let snapshot = Snapshot { sid: NumberSid::from_u128(1), record: before.into() };
+    let events = [
+        SagaEvent::Snapshotted(snapshot),
+        SagaEvent::Checked(FallbackState::Good),
+        SagaEvent::Intended(Operation::Rollback, form),
+    ];
+    walk(from, order, events)
+}
+
+fn ended(result: OrderResult) -> SagaState {
+    walk(begun(1, SagaState::Idle, &raw(APP, ""), form(BIN)), 1, [SagaEvent::Written, SagaEvent::Ended(result)])
+}
+
+fn planned(state: &SagaState, now: &str) -> Result<WritePlan, NumberEnd> {
+    rollback(&order(2, Operation::Rollback, false), state, &record(), now, BIN)
+}
+
+#[test]
+fn a_rollback_writes_what_makes_the_fallback_answer_and_nothing_twice() {
+    let plan = planned(&SagaState::Idle, &raw(APP, "")).unwrap();
+    assert_eq!((plan.form, plan.is_intended, plan.is_written), (form(BIN), false, false));
+    // Of an earlier attempt that has landed meanwhile.
+    let plan = planned(&ended(OrderResult::Unproven), &raw(BIN, "")).unwrap();
+    assert!(plan.is_written && !plan.is_intended);
+    // Cut off between the intent and its result: looked at first.
+    let intended = begun(2, SagaState::Idle, &raw(APP, ""), form(BIN));
+    let plan = planned(&intended, &raw(APP, "")).unwrap();
+    assert_eq!((plan.is_intended, plan.is_written), (true, false));
+    assert!(planned(&intended, &raw(BIN, "")).unwrap().is_written);
+    assert_eq!(planned(&intended, &raw("https://theirs", "")).unwrap_err().0, OrderResult::Superseded);
+}
+
+#[test]
+fn a_second_attempt_takes_what_the_first_left_for_its_own_and_nothing_else() {
+    let first = ended(OrderResult::Unproven);
+    for ours in [APP, BIN] {
+        assert!(planned(&first, &raw(ours, "")).is_ok(), "{ours}: whether it landed or not");
+    }
+    let (result, why) = planned(&first, &raw("https://theirs", "")).unwrap_err();
+    assert!(result == OrderResult::Superseded && why.contains("https://theirs"), "{why}");
+    // The second is cut off; the first had put the URL there, and a trunk answered.
+    let both = vec![("TrunkSid".to_owned(), String::new()), form(BIN)[0].clone()];
+    let first = walk(
+        begun(1, SagaState::Idle, &raw(APP, "TK1"), form(BIN)),
+        1,
+        [SagaEvent::Written, SagaEvent::Ended(OrderResult::Unproven)],
+    );
+    let second = begun(2, first, &raw(BIN, "TK1"), both);
+    for (url, trunk, is_written) in [(APP, "TK1", false), (BIN, "TK1", false), (BIN, "", true)] {
+        assert_eq!(planned(&second, &raw(url, trunk)).unwrap().is_written, is_written, "{url} {trunk}");
+    }
+}
+
+#[test]
+fn a_restore_compares_before_it_writes_and_finds_what_is_back() {
+    let restored = |state: &SagaState, now: &str, force| restore(&order(2, Operation::Restore, force), state, now);
+    let theirs = raw("https://theirs", "");
+    let superseded = walk(ended(OrderResult::Written), 1, [SagaEvent::Drifted]);
+    for state in [ended(OrderResult::Written), ended(OrderResult::Unproven), superseded.clone()] {
+        let (result, why) = restored(&state, &raw(APP, ""), false).unwrap_err();
+        assert_eq!(result, OrderResult::Restored, "{}: {why}", state.label());
+        assert_eq!(restored(&state, &theirs, false).unwrap_err().0, OrderResult::Superseded, "{}", state.label());
+        let forced = restored(&state, &theirs, true).unwrap();
+        assert_eq!(forced.written, RoutingValues::read(&raw(APP, ""), Channel::Voice).unwrap());
+    }
+    let plan = restored(&ended(OrderResult::Written), &raw(BIN, ""), false).unwrap();
+    assert_eq!((plan.form, plan.is_written), (form(APP), false));
+    assert_eq!(restored(&superseded, &raw(BIN, ""), false).unwrap_err().0, OrderResult::Superseded, "only forced");
+}
+
+#[test]
+fn a_forced_restore_that_was_cut_off_is_found_done_beside_what_others_changed() {
+    let superseded = walk(ended(OrderResult::Written), 1, [SagaEvent::Drifted]);
+    let restoring = walk(superseded, 2, [SagaEvent::Intended(Operation::Restore, form(APP))]);
+    let beside = serde_json::json!({ "voice_url": APP, "voice_fallback_url": "https://theirs" }).to_string();
+    let plan = restore(&order(2, Operation::Restore, true), &restoring, &beside).unwrap();
+    assert!(plan.is_intended && plan.is_written);
+    let end = verdict(&plan, None, &record(), &beside, None);
+    assert_eq!(end.0, OrderResult::Restored, "{}", end.1);
+}
+
+#[test]
+fn what_our_writes_may_have_left_is_ours() {
+    let values = |url| RoutingValues::read(&raw(url, ""), Channel::Voice).unwrap();
+    assert_eq!(left(&ended(OrderResult::Written), Channel::Voice), Ok(vec![values(BIN)]));
+    assert_eq!(left(&ended(OrderResult::Unproven), Channel::Voice), Ok(vec![values(BIN), values(APP)]));
+    assert_eq!(left(&SagaState::Idle, Channel::Voice), Ok(vec![]));
+}
+
+#[test]
+fn what_cannot_be_read_of_who_answers_is_said() {
+    let mut bin = record();
+    bin.voice_url = Some(BIN.into());
+    let plan = planned(&SagaState::Idle, &raw(APP, "")).unwrap();
+    let said = |unknown: Option<Unknown>| verdict(&plan, Some(BIN), &bin, &raw(BIN, ""), unknown.as_ref());
+    assert_eq!(said(None).0, OrderResult::Written);
+    let (result, why) = said(Some(Unknown::Region("HTTP 401".into())));
+    assert!(result == OrderResult::Written && why.contains("which region processes its calls cannot be read"), "{why}");
+    let (result, why) = said(Some(Unknown::Services("MG1: HTTP 500".into())));
+    assert!(result == OrderResult::Unproven && why.contains("MG1"), "{why}");
+    assert_eq!(verdict(&plan, Some(BIN), &record(), &raw(APP, ""), None).0, OrderResult::Unproven);
+}
+
+#[test]
+fn nothing_is_written_where_another_region_processes_the_calls() {
+    let elsewhere = NumberRecord { voice_elsewhere: Some("ie1".into()), ..record() };
+    let order = order(1, Operation::Rollback, false);
+    let (result, why) = rollback(&order, &SagaState::Idle, &elsewhere, &raw(APP, ""), BIN).unwrap_err();
+    assert!(result == OrderResult::Refused && why.contains("region ie1"), "{why}");
+}
