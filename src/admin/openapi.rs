@@ -17,28 +17,23 @@ pub struct ErrorBody {
     pub error: String,
 }
 
-/// What a person's word comes to for one number.
+/// What an operator's order comes to for one number.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct DecisionLine {
     pub number: String,
     pub channel: String,
-    /// `rollback`, `restore`, `nothing` (it is as asked) or `refuse`.
+    /// `rollback`, `restore`, `keep` (it stays on the fallback, and the restore that has not come to it is given
+    /// up for it), `nothing` (it is as asked), `not_watched` (on this channel) or `refuse`.
     pub will: String,
     pub detail: String,
 }
 
 impl DecisionLine {
     pub fn of(line: &operator::PreviewLine) -> DecisionLine {
-        let will = match line.will {
-            operator::Will::Rollback => "rollback",
-            operator::Will::Restore => "restore",
-            operator::Will::Nothing => "nothing",
-            operator::Will::Refuse => "refuse",
-        };
         DecisionLine {
             number: line.number.to_string(),
             channel: line.channel.to_string(),
-            will: will.to_owned(),
+            will: line.will.label().to_owned(),
             detail: line.detail.clone(),
         }
     }

@@ -16,7 +16,7 @@ use crate::core::detect::observation::Observation;
 use crate::core::detect::rules::Rules;
 use crate::core::model::decision::{Action, Decision};
 use crate::core::model::id::{Channel, E164};
-use crate::core::model::order::{CloseReason, Operation};
+use crate::core::model::order::Operation;
 use crate::core::model::roster::Roster;
 use crate::core::model::source::Source;
 use crate::core::model::time::Time;
@@ -165,7 +165,7 @@ impl Recomputation {
                     Some(Operation::Restore) | None => {}
                 }
             }
-            Entry::Closed { channel, numbers, why, .. } if *why != CloseReason::Relapsed => {
+            Entry::Closed { channel, numbers, why, .. } if why.is_on_own_handler() => {
                 for ix in numbers.iter().filter_map(|n| self.engine.roster().find(*n)).collect::<Vec<_>>() {
                     self.engine.not_rolled_back(ix, *channel, at + AGAIN);
                 }

@@ -31,5 +31,6 @@ mod replay;
 mod simulate;
 mod store;
 mod suspicion;
+mod verbs;
 mod words;
 mod world;

@@ -1,33 +1,37 @@
-//! A person's word: planned, written to the journal, and done.
+//! An operator's command: previewed, written to the journal, and done.
 
 use super::Controller;
 use crate::core::detect::engine::Engine;
 use crate::core::model::decision::{DecisionId, Mode};
-use crate::core::model::order::{Author, Hold, Scope};
+use crate::core::model::order::{Author, Scope};
 use crate::core::model::time::Time;
+use crate::core::rollback::command::CommandOutcome;
 use crate::core::rollback::entry::Entry;
 use crate::core::rollback::operator::{OperatorRequest, Preview};
 use crate::store::StoreError;
 
-/// A person's word.
+/// An operator's command.
 #[derive(Debug, Clone)]
 pub enum OperatorCommand {
     Orders(OperatorRequest),
-    Hold { scopes: Vec<Scope>, until: Time, by: Author },
+    Hold { scopes: Vec<Scope>, until: Time, by: Author, shorten: bool },
     Release { scopes: Vec<Scope>, by: Author },
     Approve { decision: DecisionId, by: Author },
     Mode { mode: Mode, by: Author },
 }
 
-/// What became of a person's word.
+/// What became of an operator's command.
 #[derive(Debug, Clone)]
 pub enum CommandAnswer {
-    /// Planned, and if it was meant, begun.
+    /// Previewed, and unless that was all, begun.
     Orders(Preview),
-    Done(String),
+    Done {
+        said: String,
+        is_as_asked: bool,
+    },
 }
 
-/// Why a person's word was not taken.
+/// Why an operator's command was not taken.
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
     #[error("{0}")]
@@ -37,57 +41,53 @@ pub enum Refusal {
 }
 
 impl Controller {
-    /// Takes a person's word. With `is_meant` it is done, without it is only planned.
-    pub async fn word(
+    /// Takes an operator's command: says what it comes to, and does it unless that is all that is asked.
+    pub async fn command(
         &mut self,
         engine: &mut Engine,
         now: Time,
-        word: OperatorCommand,
-        is_meant: bool,
+        command: OperatorCommand,
+        dry_run: bool,
     ) -> Result<CommandAnswer, Refusal> {
-        let (entries, answer) = match word {
+        let (orders, roster) = (&self.orders, &self.shared.roster);
+        let outcome = match command {
             OperatorCommand::Orders(request) => {
-                let plan = self.orders.plan(now, &self.shared.roster, self.write_guard.is_leading(), &request);
-                (plan.orders.iter().cloned().map(Entry::Order).collect(), CommandAnswer::Orders(plan))
+                let preview = orders.preview(now, roster, self.write_guard.is_leading(), &request);
+                return self.give_orders(engine, now, preview, dry_run).await;
             }
-            OperatorCommand::Hold { scopes, until, by } => {
-                let said = format!("held until {until}");
-                (
-                    scopes.into_iter().map(|scope| Entry::Hold(Hold { scope, by: by.clone(), until })).collect(),
-                    CommandAnswer::Done(said),
-                )
+            OperatorCommand::Hold { scopes, until, by, shorten } => {
+                orders.preview_hold(now, roster, &scopes, until, &by, shorten)
             }
-            OperatorCommand::Release { scopes, by } => {
-                let held = |s: &Scope| self.orders.holds(now).any(|h| h.scope == *s);
-                let (on, off): (Vec<Scope>, Vec<Scope>) = scopes.into_iter().partition(held);
-                let mut said: Vec<String> = on.iter().map(|s| format!("released: {s}")).collect();
-                said.extend(off.iter().map(|s| format!("not held: {s}")));
-                let release = |scope| Entry::Release { scope, by: by.clone() };
-                (on.into_iter().map(release).collect(), CommandAnswer::Done(said.join("; ")))
-            }
-            OperatorCommand::Approve { decision, by } => {
-                let is_asked = self.orders.pending().any(|d| d.decision.id == decision)
-                    || self.orders.open_orders().any(|p| p.order.id == decision && p.order.staged);
-                if !is_asked {
-                    return Err(Refusal::Conflict(format!(
-                        "{decision} does not wait for approval: it is over, or lapsed"
-                    )));
-                }
-                (vec![Entry::Approved { decision, by }], CommandAnswer::Done(format!("{decision} is approved")))
-            }
-            OperatorCommand::Mode { mode, by } => {
-                (vec![Entry::Mode { mode, by }], CommandAnswer::Done(format!("the mode is {}", mode.label())))
-            }
+            OperatorCommand::Release { scopes, by } => orders.preview_release(now, roster, &scopes, &by),
+            OperatorCommand::Approve { decision, by } => orders.preview_approval(now, decision, &by),
+            OperatorCommand::Mode { mode, by } => Ok(orders.preview_mode(mode, &by)),
         };
-        if is_meant {
-            if let CommandAnswer::Orders(plan) = &answer {
-                self.adopted.extend(&plan.carried_on);
-            }
-            self.record(now, entries).await.map_err(Refusal::Store)?;
-            engine.resume_after(self.orders.last_id());
-            self.shared.metrics.set_mode(self.orders.mode());
-            self.step(engine, now).await;
+        let CommandOutcome { entries, said, is_as_asked } = outcome.map_err(Refusal::Conflict)?;
+        if !dry_run {
+            self.commit(engine, now, entries).await?;
         }
-        Ok(answer)
+        Ok(CommandAnswer::Done { said, is_as_asked })
+    }
+
+    async fn give_orders(
+        &mut self,
+        engine: &mut Engine,
+        now: Time,
+        preview: Preview,
+        dry_run: bool,
+    ) -> Result<CommandAnswer, Refusal> {
+        if !dry_run {
+            self.adopted.extend(&preview.carried_on);
+            self.commit(engine, now, preview.entries()).await?;
+        }
+        Ok(CommandAnswer::Orders(preview))
+    }
+
+    async fn commit(&mut self, engine: &mut Engine, now: Time, entries: Vec<Entry>) -> Result<(), Refusal> {
+        self.record(now, entries).await.map_err(Refusal::Store)?;
+        engine.resume_after(self.orders.last_id());
+        self.shared.metrics.set_mode(self.orders.mode());
+        self.step(engine, now).await;
+        Ok(())
     }
 }

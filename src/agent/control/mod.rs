@@ -346,7 +346,9 @@ impl Controller {
             }
             Entry::Closed { decision, channel, numbers, why } => {
                 tracing::warn!(%decision, %channel, numbers = numbers.len(), "no longer stands: {}", why.text());
-                give_back(engine, numbers, *channel, now + AGAIN);
+                if why.is_on_own_handler() {
+                    give_back(engine, numbers, *channel, now + AGAIN);
+                }
             }
             Entry::Stage { decision, channel, numbers } => {
                 tracing::warn!(%decision, %channel, numbers = numbers.len(), "restoring the next stage");

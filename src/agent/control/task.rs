@@ -93,8 +93,8 @@ impl ControlTask {
             ControlMessage::Fallback(looked) => self.controller.fallback(&self.engine, now, looked).await,
             ControlMessage::Probed(probed) => self.probed(now, &probed).await,
             ControlMessage::Ported { numbers, reply } => self.ported(&numbers, reply),
-            ControlMessage::Word { word, is_meant, reply } => {
-                let answer = self.controller.word(&mut self.engine, now, word, is_meant).await;
+            ControlMessage::Command { command, dry_run, reply } => {
+                let answer = self.controller.command(&mut self.engine, now, command, dry_run).await;
                 // Whoever asked may have gone away.
                 let _ = reply.send(answer);
             }

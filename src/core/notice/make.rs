@@ -215,8 +215,9 @@ impl NoticeBuilder {
                     format!("ringback release {scope} --reason 'the hold is over'"),
                 ));
             }
-            Guard::Storm | Guard::Cap | Guard::Veto | Guard::Cooldown => notice.next.push(swap),
+            Guard::Storm | Guard::OtherWriter | Guard::Cap | Guard::Veto | Guard::Cooldown => notice.next.push(swap),
             Guard::Phase
+            | Guard::NotWatched
             | Guard::Lease
             | Guard::Blind
             | Guard::Fallback
@@ -364,7 +365,9 @@ impl NoticeBuilder {
         ));
         notice.status = NoticeStatus::Event;
         notice.did = if was_ours {
-            "The number was on the fallback, and is theirs now. Ringback does not fight another writer".to_owned()
+            "The number was on the fallback, and is theirs now. Ringback does not fight another writer: if callers fail \
+             again, it asks before it swaps the number"
+                .to_owned()
         } else {
             "Nothing was written: Ringback reports what others change and does not put it back".to_owned()
         };
