@@ -182,7 +182,7 @@ impl Orders {
             Operation::Rollback if state.is_on_fallback() && ordered.is_none() => {
                 return line(PlannedAction::Nothing, "it is on the fallback already".to_owned());
             }
-            Operation::Restore if state.swap().is_none() && !state.is_under_way() => {
+            Operation::Restore if state.swap().is_none() && !state.is_under_way() && ordered.is_none() => {
                 return line(PlannedAction::Nothing, "it is on its own handler".to_owned());
             }
             Operation::Rollback | Operation::Restore => {}

@@ -273,6 +273,8 @@ impl Saga {
 /// True while our write is, or may be, what another writer would undo.
 const fn is_written(state: &SagaState) -> bool {
     match state {
+        // An earlier attempt wrote too.
+        SagaState::Intended(swap) => swap.is_retry,
         SagaState::Written(_)
         | SagaState::ReadBack(_)
         | SagaState::Proven(_)
@@ -282,7 +284,6 @@ const fn is_written(state: &SagaState) -> bool {
         SagaState::Idle
         | SagaState::Snapshotted { .. }
         | SagaState::Checked { .. }
-        | SagaState::Intended(_)
         | SagaState::Restored(_)
         | SagaState::Failed(_)
         | SagaState::Refused(_)

@@ -4,6 +4,7 @@
 //! takes the steps of the real one and can be stopped between any two of them. `PROPTEST_CASES`
 //! says how many histories are played; a failing one is minimised and its seed printed.
 
+mod commands;
 mod executor;
 mod questions;
 

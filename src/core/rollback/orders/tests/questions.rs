@@ -157,3 +157,19 @@ fn a_number_is_ordered_only_on_a_channel_it_is_watched_on() {
     assert!(!entries.iter().any(|e| matches!(e, Entry::Order(_))), "{entries:?}");
     assert!(entries.iter().any(|e| matches!(e, Entry::Refused { .. })), "{entries:?}");
 }
+
+#[test]
+fn an_order_that_has_not_begun_is_said_to_be_under_way() {
+    let mut world = World::new(1);
+    world.operator(Operation::Rollback, &[number(0)], false, false);
+    let request = OperatorRequest {
+        act: Operation::Restore,
+        numbers: vec![NumberIx(0)],
+        channel: None,
+        by: by(),
+        force: false,
+        at_once: true,
+    };
+    let preview = world.orders.preview(world.now, &world.roster, true, &request);
+    assert_eq!(preview.lines[0].will.label(), "refuse", "{preview:?}");
+}
