@@ -42,17 +42,17 @@ impl World {
 
     /// What was asked: the guard, and in how many seconds from now it is no longer open.
     fn questions(&self) -> Vec<(Guard, u64)> {
-        let asked = self.journal.iter().filter_map(|(_, entry)| match entry {
-            Entry::Asked { guard, until, .. } => Some((*guard, until.since(self.now).as_secs())),
-            _ => None,
+        let asked = self.journal.iter().filter_map(|(_, entry)| {
+            let Entry::Asked { guard, until, .. } = entry else { return None };
+            Some((*guard, until.since(self.now).as_secs()))
         });
         asked.collect()
     }
 
     fn closed(&self) -> Vec<String> {
-        let closed = self.journal.iter().filter_map(|(_, entry)| match entry {
-            Entry::Closed { why, .. } => Some(format!("{why:?}")),
-            _ => None,
+        let closed = self.journal.iter().filter_map(|(_, entry)| {
+            let Entry::Closed { why, .. } = entry else { return None };
+            Some(format!("{why:?}"))
         });
         closed.collect()
     }
