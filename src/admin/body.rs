@@ -16,23 +16,18 @@ pub struct ErrorBody {
 pub struct DecisionLine {
     pub number: String,
     pub channel: String,
-    /// `rollback`, `restore`, `nothing` (it is as asked) or `refuse`.
+    /// `rollback`, `restore`, `keep` (it stays on the fallback, and the restore that has not come to it is given
+    /// up for it), `nothing` (it is as asked), `not_watched` (on this channel) or `refuse`.
     pub will: String,
     pub detail: String,
 }
 
 impl DecisionLine {
     pub fn of(line: &operator::PreviewLine) -> DecisionLine {
-        let will = match line.will {
-            operator::Will::Rollback => "rollback",
-            operator::Will::Restore => "restore",
-            operator::Will::Nothing => "nothing",
-            operator::Will::Refuse => "refuse",
-        };
         DecisionLine {
             number: line.number.to_string(),
             channel: line.channel.to_string(),
-            will: will.to_owned(),
+            will: line.will.label().to_owned(),
             detail: line.detail.clone(),
         }
     }

@@ -1,7 +1,8 @@
 //! Operator commands over HTTP: parsed, checked for a reason, given to the control task.
 //!
 //! Every command is logged with its author and reason, and is in the journal before it has an effect.
-//! `dry_run` says what would be done. All are safe to repeat.
+//! `dry_run` says what would be done. All are safe to repeat. What each comes to is in the table of
+//! [`crate::core::rollback::operator`].
 
 use std::time::Duration;
 
@@ -30,7 +31,7 @@ const LONGEST: usize = 500;
 /// A hold without a span lasts this long.
 const HOLD_FOR: u32 = 4 * 3600;
 
-/// Which numbers to swap, and why.
+/// Which numbers to swap, and why: exactly one of `all`, `group` and `numbers`.
 #[derive(Debug, Deserialize, Serialize, Default, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct OrderRequest {
@@ -55,7 +56,7 @@ pub struct OrderRequest {
     pub at_once: bool,
 }
 
-/// Which numbers to hold or to release, and why.
+/// Which numbers to hold or to release, and why: exactly one of `all`, `group` and `numbers`.
 #[derive(Debug, Deserialize, Serialize, Default, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct HoldRequest {
@@ -71,6 +72,8 @@ pub struct HoldRequest {
     /// How long the hold lasts; four hours if absent. Not for a release.
     #[schema(minimum = 1, maximum = 2592000)]
     pub seconds: Option<u32>,
+    /// Also if that ends a hold of the same scope sooner. Not for a release.
+    pub shorten: bool,
 }
 
 /// Which decision to approve, and why.
@@ -96,10 +99,11 @@ pub struct SetMode {
     pub author: String,
 }
 
-/// Which numbers are ported, and why.
+/// Which numbers are ported, and why: exactly one of `all`, `group` and `numbers`.
 #[derive(Debug, Deserialize, Serialize, Default, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Ported {
+    pub all: bool,
     #[schema(value_type = Option<String>)]
     pub group: Option<GroupName>,
     #[schema(value_type = Vec<String>)]
@@ -123,6 +127,8 @@ pub struct Planned {
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct CommandDone {
     pub done: String,
+    /// False if a part of what was asked for is not so: a hold remains in force, or was not there.
+    pub is_as_asked: bool,
 }
 
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
@@ -170,13 +176,13 @@ async fn swap(
     let numbers = select(&a.roster, asked.all, asked.group.as_ref(), &asked.numbers)?;
     let (force, at_once, channel) = (asked.force, asked.at_once, asked.channel);
     let request = OperatorRequest { act, numbers, channel, by, force, at_once };
-    match say(a, act.label(), OperatorCommand::Orders(request), !asked.dry_run).await? {
+    match say(a, act.label(), OperatorCommand::Orders(request), asked.dry_run).await? {
         CommandAnswer::Orders(plan) => Ok(Json(Planned {
             orders: plan.carried_on.iter().chain(plan.orders.iter().map(|o| &o.id)).map(ToString::to_string).collect(),
             lines: plan.lines.iter().map(DecisionLine::of).collect(),
             is_staged: plan.orders.iter().any(|o| o.staged),
         })),
-        CommandAnswer::Done(_) => {
+        CommandAnswer::Done { .. } => {
             Err(ApiProblem::new(StatusCode::SERVICE_UNAVAILABLE, "the agent answered something else"))
         }
     }
@@ -198,7 +204,8 @@ pub async fn hold(
     }
     let until = a.clock.now() + Duration::from_secs(seconds.into());
     let scopes = scopes(&a.roster, &asked)?;
-    done(say(&a, "hold", OperatorCommand::Hold { scopes, until, by }, true).await?)
+    let hold = OperatorCommand::Hold { scopes, until, by, shorten: asked.shorten };
+    done(say(&a, "hold", hold, false).await?)
 }
 
 /// Ends holds.
@@ -210,12 +217,12 @@ pub async fn release(
     body: Body<HoldRequest>,
 ) -> Result<Json<CommandDone>, ApiProblem> {
     let asked = open(&a, &headers, body)?;
-    if asked.seconds.is_some() {
-        return Err(unprocessable("seconds belong to a hold"));
+    if asked.seconds.is_some() || asked.shorten {
+        return Err(unprocessable("seconds and shorten belong to a hold"));
     }
     let by = author(&asked.author, &asked.reason)?;
     let scopes = scopes(&a.roster, &asked)?;
-    done(say(&a, "release", OperatorCommand::Release { scopes, by }, true).await?)
+    done(say(&a, "release", OperatorCommand::Release { scopes, by }, false).await?)
 }
 
 /// Says yes to a decision that waits, or to the next stage of a restore.
@@ -230,7 +237,7 @@ pub async fn approve(
     let by = author(&asked.author, &asked.reason)?;
     let decision: DecisionId =
         asked.decision.parse().map_err(|e: crate::core::model::id::BadId| unprocessable(e.to_string()))?;
-    done(say(&a, "approve", OperatorCommand::Approve { decision, by }, true).await?)
+    done(say(&a, "approve", OperatorCommand::Approve { decision, by }, false).await?)
 }
 
 /// Changes what the agent may do.
@@ -243,7 +250,7 @@ pub async fn mode(
 ) -> Result<Json<CommandDone>, ApiProblem> {
     let asked = open(&a, &headers, body)?;
     let by = author(&asked.author, &asked.reason)?;
-    done(say(&a, "mode", OperatorCommand::Mode { mode: asked.mode, by }, true).await?)
+    done(say(&a, "mode", OperatorCommand::Mode { mode: asked.mode, by }, false).await?)
 }
 
 /// Says that numbers are ported: their phase is no longer `waiting`.
@@ -256,7 +263,7 @@ pub async fn ported(
 ) -> Result<Json<PortedAnswer>, ApiProblem> {
     let asked = open(&a, &headers, body)?;
     let by = author(&asked.author, &asked.reason)?;
-    let numbers = select(&a.roster, false, asked.group.as_ref(), &asked.numbers)?;
+    let numbers = select(&a.roster, asked.all, asked.group.as_ref(), &asked.numbers)?;
     tracing::info!(numbers = numbers.len(), %by, "an operator says that numbers are ported");
     let (reply, answer) = oneshot::channel();
     a.inbox.send(ControlMessage::Ported { numbers, by, reply }).await.map_err(|_| stopping())?;
@@ -289,14 +296,14 @@ fn author(name: &str, reason: &str) -> Result<Author, ApiProblem> {
 async fn say(
     a: &Admin,
     verb: &'static str,
-    word: OperatorCommand,
-    is_meant: bool,
+    command: OperatorCommand,
+    dry_run: bool,
 ) -> Result<CommandAnswer, ApiProblem> {
-    if is_meant {
-        tracing::info!(verb, command = %described(&word, &a.roster), "an operator's command");
+    if !dry_run {
+        tracing::info!(verb, command = %described(&command, &a.roster), "an operator's command");
     }
     let (reply, answer) = oneshot::channel();
-    a.inbox.send(ControlMessage::Word { word, is_meant, reply }).await.map_err(|_| stopping())?;
+    a.inbox.send(ControlMessage::Command { command, dry_run, reply }).await.map_err(|_| stopping())?;
     answer.await.map_err(|_| stopping())?.map_err(refused)
 }
 
@@ -317,7 +324,10 @@ fn described(command: &OperatorCommand, roster: &Roster) -> String {
             let options: String = options.map(|(name, _)| format!(", {name}")).collect();
             (format!("{} of {}{options}", channel, numbers.join(" ")), by)
         }
-        OperatorCommand::Hold { scopes, until, by } => (format!("{} until {until}", listed(scopes)), by),
+        OperatorCommand::Hold { scopes, until, by, shorten } => {
+            let shorten = if *shorten { ", shortening" } else { "" };
+            (format!("{} until {until}{shorten}", listed(scopes)), by)
+        }
         OperatorCommand::Release { scopes, by } => (listed(scopes), by),
         OperatorCommand::Approve { decision, by } => (decision.to_string(), by),
         OperatorCommand::Mode { mode, by } => (mode.label().to_owned(), by),
@@ -331,7 +341,7 @@ fn listed(scopes: &[Scope]) -> String {
 
 fn done(answer: CommandAnswer) -> Result<Json<CommandDone>, ApiProblem> {
     match answer {
-        CommandAnswer::Done(done) => Ok(Json(CommandDone { done })),
+        CommandAnswer::Done { said, is_as_asked } => Ok(Json(CommandDone { done: said, is_as_asked })),
         CommandAnswer::Orders(_) => {
             Err(ApiProblem::new(StatusCode::SERVICE_UNAVAILABLE, "the agent answered something else"))
         }
@@ -346,13 +356,18 @@ fn unprocessable(text: impl Into<String>) -> ApiProblem {
     ApiProblem::new(StatusCode::UNPROCESSABLE_ENTITY, text)
 }
 
-/// The numbers that a request names, each of which must be ours.
+/// The numbers that a request names in one way, each of which must be ours.
 fn select(
     roster: &Roster,
     all: bool,
     group: Option<&GroupName>,
     numbers: &[E164],
 ) -> Result<Vec<NumberIx>, ApiProblem> {
+    let ways = [all, group.is_some(), !numbers.is_empty()];
+    if ways.into_iter().filter(|is| *is).count() != 1 {
+        let text = "name exactly one of all, a group, or numbers";
+        return Err(ApiProblem::new(StatusCode::BAD_REQUEST, text));
+    }
     let unknown = |what: String| unprocessable(format!("{what} is not ours"));
     let mut selected: Vec<NumberIx> = Vec::new();
     if all {
@@ -366,9 +381,6 @@ fn select(
     }
     for number in numbers {
         selected.push(roster.find(*number).ok_or_else(|| unknown(number.to_string()))?);
-    }
-    if selected.is_empty() {
-        return Err(unprocessable("name a group, numbers or all"));
     }
     selected.sort_unstable();
     selected.dedup();

@@ -134,10 +134,10 @@ pub enum ControlMessage {
     Fallback(poll::fallback::FallbackChecked),
     /// Test calls or messages to a number showed something.
     Probed(probe::Probed),
-    /// An operator's command; it is only planned unless it is meant.
-    Word {
-        word: OperatorCommand,
-        is_meant: bool,
+    /// An operator's command; with `dry_run` it is only previewed.
+    Command {
+        command: OperatorCommand,
+        dry_run: bool,
         reply: oneshot::Sender<Result<CommandAnswer, Refusal>>,
     },
     /// An operator says that these numbers are ported; the answer is how many channels were waiting.

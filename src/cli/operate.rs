@@ -32,9 +32,10 @@ use crate::config::{Config, ProcessEnv};
 use crate::core::model::decision::Mode;
 use crate::core::model::id::{Channel, E164, GroupName};
 
-/// Which numbers.
+/// Which numbers, said in one way.
 #[derive(Debug, clap::Args)]
-pub struct Selection {
+#[group(required = true, multiple = false)]
+pub struct Numbers {
     /// Numbers in E.164
     #[arg(value_name = "NUMBER")]
     numbers: Vec<E164>,
@@ -44,6 +45,13 @@ pub struct Selection {
     /// Every number
     #[arg(long)]
     all: bool,
+}
+
+/// Which numbers and channels.
+#[derive(Debug, clap::Args)]
+pub struct Selection {
+    #[command(flatten)]
+    which: Numbers,
     /// Only this channel: voice or messaging
     #[arg(long, value_name = "CHANNEL")]
     channel: Option<Channel>,
@@ -103,6 +111,9 @@ pub struct HoldArguments {
     /// How long, such as 30m or 4h
     #[arg(long = "for", value_name = "SPAN", default_value = "4h", value_parser = span)]
     lasts: Duration,
+    /// Also if that ends a hold of the same scope sooner
+    #[arg(long)]
+    shorten: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -138,6 +149,9 @@ pub struct PortedArguments {
     /// Every number of this group
     #[arg(long, value_name = "NAME")]
     group: Option<GroupName>,
+    /// Every number
+    #[arg(long)]
+    all: bool,
     #[command(flatten)]
     common: Common,
 }
@@ -166,9 +180,9 @@ pub fn restore(arguments: Restore) -> anyhow::Result<Exit> {
 
 fn swap(selection: &Selection, common: &Common, force: bool, at_once: bool) -> OrderRequest {
     OrderRequest {
-        all: selection.all,
-        group: selection.group.clone(),
-        numbers: selection.numbers.clone(),
+        all: selection.which.all,
+        group: selection.which.group.clone(),
+        numbers: selection.which.numbers.clone(),
         channel: selection.channel,
         reason: common.reason.clone(),
         author: common.author.clone(),
@@ -179,42 +193,44 @@ fn swap(selection: &Selection, common: &Common, force: bool, at_once: bool) -> O
 }
 
 pub fn hold(arguments: HoldArguments) -> anyhow::Result<Exit> {
-    let HoldArguments { selection, common, lasts } = arguments;
-    let asked = scope(selection, &common, Some(u32::try_from(lasts.as_secs()).unwrap_or(u32::MAX)));
-    operate(&common, async |client| client.word("hold", &asked, common.json).await)
+    let HoldArguments { selection, common, lasts, shorten } = arguments;
+    let seconds = Some(u32::try_from(lasts.as_secs()).unwrap_or(u32::MAX));
+    let asked = HoldRequest { shorten, ..scope(selection, &common, seconds) };
+    operate(&common, async |client| client.command("hold", &asked, common.json).await)
 }
 
 pub fn release(arguments: Release) -> anyhow::Result<Exit> {
     let Release { selection, common } = arguments;
     let asked = scope(selection, &common, None);
-    operate(&common, async |client| client.word("release", &asked, common.json).await)
+    operate(&common, async |client| client.command("release", &asked, common.json).await)
 }
 
 fn scope(selection: Selection, common: &Common, seconds: Option<u32>) -> HoldRequest {
-    let Selection { numbers, group, all, channel } = selection;
+    let Selection { which: Numbers { numbers, group, all }, channel } = selection;
     let (reason, author) = (common.reason.clone(), common.author.clone());
-    HoldRequest { all, group, numbers, channel, reason, author, seconds }
+    HoldRequest { all, group, numbers, channel, reason, author, seconds, shorten: false }
 }
 
 pub fn approve(arguments: ApproveArguments) -> anyhow::Result<Exit> {
     let ApproveArguments { decision, common } = arguments;
     let asked = Approve { decision, reason: common.reason.clone(), author: common.author.clone() };
-    operate(&common, async |client| client.word("approve", &asked, common.json).await)
+    operate(&common, async |client| client.command("approve", &asked, common.json).await)
 }
 
 pub fn set_mode(arguments: ModeArguments) -> anyhow::Result<Exit> {
     let ModeArguments { mode, common } = arguments;
     let asked = SetMode { mode, reason: common.reason.clone(), author: common.author.clone() };
-    operate(&common, async |client| client.word("mode", &asked, common.json).await)
+    operate(&common, async |client| client.command("mode", &asked, common.json).await)
 }
 
 pub fn ported(arguments: PortedArguments) -> anyhow::Result<Exit> {
-    let PortedArguments { numbers, group, common } = arguments;
+    let PortedArguments { numbers, group, all, common } = arguments;
     let (reason, author) = (common.reason.clone(), common.author.clone());
-    let asked = Ported { group, numbers, reason, author };
+    let asked = Ported { all, group, numbers, reason, author };
     operate(&common, async |client| {
-        let Some(answer) = client.post::<PortedAnswer>("ported", &asked).await? else {
-            return Ok(Exit::FoundTrouble);
+        let answer = match client.post::<PortedAnswer>("ported", &asked).await? {
+            Ok(answer) => answer,
+            Err(exit) => return Ok(exit),
         };
         let text = format!("ported: {} channels were waiting and are watched now", answer.activated);
         say(&if common.json { serde_json::to_string(&answer)? } else { text })?;
@@ -222,8 +238,8 @@ pub fn ported(arguments: PortedArguments) -> anyhow::Result<Exit> {
     })
 }
 
-/// Finds the agent, or becomes one for the length of `word`, the command.
-fn operate(common: &Common, word: impl AsyncFn(&ApiClient) -> anyhow::Result<Exit>) -> anyhow::Result<Exit> {
+/// Finds the agent, or becomes one for the length of `command`.
+fn operate(common: &Common, command: impl AsyncFn(&ApiClient) -> anyhow::Result<Exit>) -> anyhow::Result<Exit> {
     let config = Config::load(&common.config, &ProcessEnv)?;
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
         let http = reqwest_client()?;
@@ -233,7 +249,7 @@ fn operate(common: &Common, word: impl AsyncFn(&ApiClient) -> anyhow::Result<Exi
             let Some(token) = config.agent.token.clone() else {
                 bail!("the agent at {url} takes no word without its token: set RINGBACK_TOKEN, or agent.token_file");
             };
-            return word(&ApiClient::new(http, address, token, false)).await;
+            return command(&ApiClient::new(http, address, token, false)).await;
         }
         complain("no agent is running: taking the lease");
         log::start("warn")?;
@@ -246,7 +262,7 @@ fn operate(common: &Common, word: impl AsyncFn(&ApiClient) -> anyhow::Result<Exi
         let mut server = JoinSet::new();
         let router = admin::router(&agent, &clock, Some(token.clone()));
         clock.spawn(&mut server, admin::serve::serve(router, listener, stop.clone()));
-        let exit = word(&ApiClient::new(http, address, token, true)).await;
+        let exit = command(&ApiClient::new(http, address, token, true)).await;
         let in_time = agent.stop().await;
         stop.cancel();
         while server.join_next().await.is_some() {}
@@ -277,8 +293,8 @@ impl ApiClient {
         ApiClient { http, address, url: format!("http://{address}"), token, identity, is_alone }
     }
 
-    /// The agent's answer, or `None` after its complaint was printed.
-    async fn post<T: DeserializeOwned>(&self, verb: &str, body: &impl Serialize) -> anyhow::Result<Option<T>> {
+    /// The agent's answer, or the exit code after its complaint was printed.
+    async fn post<T: DeserializeOwned>(&self, verb: &str, body: &impl Serialize) -> anyhow::Result<Result<T, Exit>> {
         challenge(&self.http, self.address, &self.identity).await?;
         let request = self
             .http
@@ -291,25 +307,29 @@ impl ApiClient {
         let body: Value = serde_json::from_slice(&answer.bytes().await?).context("the agent's answer is not JSON")?;
         if !status.is_success() {
             complain(&format!("ringback: {}", body["error"].as_str().unwrap_or("the agent refused")));
-            return Ok(None);
+            let is_usage = matches!(status.as_u16(), 400 | 422);
+            return Ok(Err(if is_usage { Exit::BadUsage } else { Exit::FoundTrouble }));
         }
-        Ok(Some(serde_json::from_value(body)?))
+        Ok(Ok(serde_json::from_value(body)?))
     }
 
-    async fn word(&self, verb: &str, body: &impl Serialize, json: bool) -> anyhow::Result<Exit> {
-        let Some(done) = self.post::<CommandDone>(verb, body).await? else {
-            return Ok(Exit::FoundTrouble);
+    async fn command(&self, verb: &str, body: &impl Serialize, json: bool) -> anyhow::Result<Exit> {
+        let done = match self.post::<CommandDone>(verb, body).await? {
+            Ok(done) => done,
+            Err(exit) => return Ok(exit),
         };
+        let exit = if done.is_as_asked { Exit::Done } else { Exit::FoundTrouble };
         say(&if json { serde_json::to_string(&done)? } else { done.done })?;
-        Ok(Exit::Done)
+        Ok(exit)
     }
 
     async fn swap(&self, verb: &str, asked: &OrderRequest, yes: bool, json: bool) -> anyhow::Result<Exit> {
-        let Some(plan) = self.post::<Planned>(verb, asked).await? else {
-            return Ok(Exit::FoundTrouble);
+        let plan = match self.post::<Planned>(verb, asked).await? {
+            Ok(plan) => plan,
+            Err(exit) => return Ok(exit),
         };
         let will: Vec<&DecisionLine> =
-            plan.lines.iter().filter(|l| l.will == "rollback" || l.will == "restore").collect();
+            plan.lines.iter().filter(|l| matches!(l.will.as_str(), "rollback" | "restore" | "keep")).collect();
         if self.is_alone && plan.is_staged {
             complain(
                 "ringback: no agent is running, so nobody can tell whether a canary's callers are served: start the \
@@ -330,11 +350,14 @@ impl ApiClient {
             body["dry_run"] = Value::Bool(false);
             body
         })?;
-        let Some(plan) = self.post::<Planned>(verb, &meant).await? else {
-            return Ok(Exit::FoundTrouble);
+        let plan = match self.post::<Planned>(verb, &meant).await? {
+            Ok(plan) => plan,
+            Err(exit) => return Ok(exit),
         };
         let ended = self.follow(&plan.orders).await?;
-        self.tell(&plan, &ended, json)
+        // A group or all numbers are those that are watched on the channel, if there are any.
+        let is_named = !asked.numbers.is_empty() || plan.lines.iter().all(|l| l.will == "not_watched");
+        self.tell(&plan, &ended, is_named, json)
     }
 
     /// Waits for orders to end; gives the result and its detail by number and channel.
@@ -369,20 +392,23 @@ impl ApiClient {
         &self,
         plan: &Planned,
         ended: &BTreeMap<(String, String), (String, String)>,
+        is_named: bool,
         json: bool,
     ) -> anyhow::Result<Exit> {
         let mut all_well = true;
         let mut results = Vec::new();
         for line in &plan.lines {
             let (result, detail) = match line.will.as_str() {
-                "nothing" => ("as_asked", line.detail.as_str()),
+                "nothing" | "keep" => ("as_asked", line.detail.as_str()),
+                "not_watched" => ("not_watched", line.detail.as_str()),
                 "refuse" => ("refused", line.detail.as_str()),
                 _ => match ended.get(&(line.number.clone(), line.channel.clone())) {
                     Some((result, detail)) => (result.as_str(), detail.as_str()),
                     None => ("not_ended", "it has not ended; see `ringback status`"),
                 },
             };
-            all_well &= matches!(result, "as_asked" | "written" | "proven" | "restored");
+            let is_left = result == "not_watched" && !is_named;
+            all_well &= is_left || matches!(result, "as_asked" | "written" | "proven" | "restored");
             results.push(serde_json::json!({
                 "number": line.number, "channel": line.channel, "result": result, "detail": detail,
             }));

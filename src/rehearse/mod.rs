@@ -363,10 +363,10 @@ impl Play<'_> {
         self.say(OperatorCommand::Orders(request)).await;
     }
 
-    async fn say(&self, word: OperatorCommand) {
+    async fn say(&self, command: OperatorCommand) {
         let (reply, answer) = oneshot::channel::<Result<CommandAnswer, Refusal>>();
         let clock = &self.drill.clock;
-        let message = ControlMessage::Word { word, is_meant: true, reply };
+        let message = ControlMessage::Command { command, dry_run: false, reply };
         // Should it be refused, the stage that waits for it says so.
         if clock.wait(None, self.agent.inbox.send(message)).await.is_some_and(|sent| sent.is_ok()) {
             let _ = clock.wait(None, answer).await;

@@ -213,7 +213,7 @@ fn confirm_asks_acts_on_approval_and_says_when_it_lapsed() {
 }
 
 impl Running {
-    async fn memory_entries(&self, id: ringback::core::model::decision::DecisionId) -> Vec<Entry> {
+    pub async fn memory_entries(&self, id: ringback::core::model::decision::DecisionId) -> Vec<Entry> {
         let found = self.agent.memory.explain(id).await.unwrap().unwrap();
         found.entries.into_iter().map(|l| l.entry).collect()
     }

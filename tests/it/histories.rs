@@ -5,14 +5,14 @@
 //! asked and from the journal. The same seed gives the same history; a failing one prints its seed and
 //! its steps. `RINGBACK_HISTORIES` says how many are played and `RINGBACK_SEED` where to begin.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use ringback::core::model::decision::Mode;
 use ringback::core::model::id::{Channel, E164};
-use ringback::core::model::order::{Operation, Scope as HoldScope};
+use ringback::core::model::order::{By, Operation, OrderResult, Scope as HoldScope};
 use ringback::core::model::time::Time;
 use ringback::core::rollback::entry::Entry;
 use ringback::sim::{
@@ -171,7 +171,9 @@ async fn check(w: &World) {
     let mut observing: Option<Time> = None;
     let mut intents: BTreeMap<E164, Vec<(Time, Operation, bool)>> = BTreeMap::new();
     let mut snapshots: BTreeMap<E164, Time> = BTreeMap::new();
-    let mut forced = std::collections::BTreeSet::new();
+    let mut forced = BTreeSet::new();
+    // Numbers that are swapped, those of them that somebody else has set back, and what a person said yes to.
+    let (mut swapped, mut undone, mut approved) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     for record in &journal {
         match &record.entry {
             Entry::Hold(hold) => {
@@ -185,8 +187,29 @@ async fn check(w: &World) {
                 }
                 observing = (*mode == Mode::Observe).then_some(record.at);
             }
-            Entry::Order(order) if order.force => {
-                forced.insert(order.id);
+            Entry::Order(order) => {
+                if order.force {
+                    forced.insert(order.id);
+                }
+                let is_second = order.numbers.iter().any(|n| undone.contains(n));
+                let is_unasked = order.by == By::Detector && !approved.contains(&order.id);
+                assert!(!(is_second && is_unasked), "law 7: {} swaps again what somebody else undid", order.id);
+            }
+            Entry::Approved { decision, .. } => {
+                approved.insert(*decision);
+            }
+            Entry::Result { number, result: OrderResult::Written | OrderResult::Proven, .. } => {
+                swapped.insert(*number);
+                undone.remove(number);
+            }
+            Entry::Result { number, result: OrderResult::Restored, .. } => {
+                swapped.remove(number);
+                undone.remove(number);
+            }
+            Entry::Result { number, result: OrderResult::Superseded, .. } | Entry::Drift { number, .. } => {
+                if swapped.remove(number) {
+                    undone.insert(*number);
+                }
             }
             Entry::Snapshot { number, .. } => {
                 snapshots.entry(*number).or_insert(record.at);
@@ -195,17 +218,14 @@ async fn check(w: &World) {
                 intents.entry(*number).or_default().push((record.at, *act, forced.contains(decision)));
             }
             Entry::Decision(_)
-            | Entry::Order(_)
             | Entry::Stage { .. }
             | Entry::Refused { .. }
             | Entry::Asked { .. }
-            | Entry::Approved { .. }
             | Entry::Closed { .. }
             | Entry::Checked { .. }
             | Entry::Written { .. }
             | Entry::Result { .. }
             | Entry::Phase { .. }
-            | Entry::Drift { .. }
             | Entry::Ported { .. }
             | Entry::Started { .. }
             | Entry::Fallback { .. } => {}

@@ -36,5 +36,6 @@ mod replay;
 mod simulate;
 mod store;
 mod suspicion;
+mod verbs;
 mod words;
 mod world;

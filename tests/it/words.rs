@@ -86,7 +86,7 @@ fn every_verb_goes_through_the_running_agent() {
         assert!(code == 1 && said.contains("the mode is observe"), "{said}");
         let (code, said) = run(w, &["approve", "D999"]).await;
         assert!(code == 1 && said.contains("D999 does not wait for approval"), "{said}");
-        assert_eq!(run(w, &["rollback", "--yes"]).await.0, 1, "no number was named");
+        assert_eq!(run(w, &["rollback", "--yes"]).await.0, 2, "no number was named");
         agent.stop().await;
     });
 }

@@ -1,9 +1,10 @@
-//! Operator commands: planned, written to the journal, and carried out.
+//! An operator's command: previewed, written to the journal, and done.
 
 use super::Controller;
 use crate::core::model::decision::{DecisionId, Mode};
-use crate::core::model::order::{Author, Hold, Scope};
+use crate::core::model::order::{Author, Scope};
 use crate::core::model::time::Time;
+use crate::core::rollback::command::CommandOutcome;
 use crate::core::rollback::entry::Entry;
 use crate::core::rollback::operator::{OperatorRequest, Preview};
 use crate::store::StoreError;
@@ -12,7 +13,7 @@ use crate::store::StoreError;
 #[derive(Debug, Clone)]
 pub enum OperatorCommand {
     Orders(OperatorRequest),
-    Hold { scopes: Vec<Scope>, until: Time, by: Author },
+    Hold { scopes: Vec<Scope>, until: Time, by: Author, shorten: bool },
     Release { scopes: Vec<Scope>, by: Author },
     Approve { decision: DecisionId, by: Author },
     Mode { mode: Mode, by: Author },
@@ -21,9 +22,12 @@ pub enum OperatorCommand {
 /// What became of a command.
 #[derive(Debug, Clone)]
 pub enum CommandAnswer {
-    /// Planned, and if it was meant, begun.
+    /// Previewed, and unless that was all, begun.
     Orders(Preview),
-    Done(String),
+    Done {
+        said: String,
+        is_as_asked: bool,
+    },
 }
 
 /// Why a command was refused.
@@ -36,51 +40,43 @@ pub enum Refusal {
 }
 
 impl Controller {
-    /// Takes a command. With `is_meant` it is carried out, without it is only planned.
-    pub async fn word(&mut self, now: Time, word: OperatorCommand, is_meant: bool) -> Result<CommandAnswer, Refusal> {
-        let (entries, answer) = match word {
+    /// Takes an operator's command: says what it comes to, and does it unless that is all that is asked.
+    pub async fn command(
+        &mut self,
+        now: Time,
+        command: OperatorCommand,
+        dry_run: bool,
+    ) -> Result<CommandAnswer, Refusal> {
+        let (orders, roster) = (self.orders(), &self.shared.roster);
+        let outcome = match command {
             OperatorCommand::Orders(request) => {
-                let plan = self.orders().plan(now, &self.shared.roster, self.write_guard.is_leading(), &request);
-                (plan.orders.iter().cloned().map(Entry::Order).collect(), CommandAnswer::Orders(plan))
-            }
-            OperatorCommand::Hold { scopes, until, by } => {
-                let said = format!("held until {until}");
-                (
-                    scopes.into_iter().map(|scope| Entry::Hold(Hold { scope, by: by.clone(), until })).collect(),
-                    CommandAnswer::Done(said),
-                )
-            }
-            OperatorCommand::Release { scopes, by } => {
-                let held = |s: &Scope| self.orders().holds(now).any(|h| h.scope == *s);
-                let (on, off): (Vec<Scope>, Vec<Scope>) = scopes.into_iter().partition(held);
-                let mut said: Vec<String> = on.iter().map(|s| format!("released: {s}")).collect();
-                said.extend(off.iter().map(|s| format!("not held: {s}")));
-                let release = |scope| Entry::Release { scope, by: by.clone() };
-                (on.into_iter().map(release).collect(), CommandAnswer::Done(said.join("; ")))
-            }
-            OperatorCommand::Approve { decision, by } => {
-                let is_asked = self.orders().pending().any(|d| d.decision.id == decision)
-                    || self.orders().open_orders().any(|p| p.order.id == decision && p.order.staged);
-                if !is_asked {
-                    return Err(Refusal::Conflict(format!(
-                        "{decision} does not wait for approval: it is over, or lapsed"
-                    )));
+                let preview = orders.preview(now, roster, self.write_guard.is_leading(), &request);
+                if !dry_run {
+                    self.adopted.extend(&preview.carried_on);
+                    self.carry_out(now, preview.entries()).await?;
                 }
-                (vec![Entry::Approved { decision, by }], CommandAnswer::Done(format!("{decision} is approved")))
+                return Ok(CommandAnswer::Orders(preview));
             }
-            OperatorCommand::Mode { mode, by } => {
-                (vec![Entry::Mode { mode, by }], CommandAnswer::Done(format!("the mode is {}", mode.label())))
+            OperatorCommand::Hold { scopes, until, by, shorten } => {
+                orders.preview_hold(now, roster, &scopes, until, &by, shorten)
             }
+            OperatorCommand::Release { scopes, by } => orders.preview_release(now, roster, &scopes, &by),
+            OperatorCommand::Approve { decision, by } => orders.preview_approval(now, decision, &by),
+            OperatorCommand::Mode { mode, by } => Ok(orders.preview_mode(mode, &by)),
         };
-        if is_meant {
-            if let CommandAnswer::Orders(plan) = &answer {
-                self.adopted.extend(&plan.carried_on);
-            }
-            if !entries.is_empty() {
-                self.commit(entries).await.map_err(Refusal::Store)?;
-            }
-            self.step(now).await;
+        let CommandOutcome { entries, said, is_as_asked } = outcome.map_err(Refusal::Conflict)?;
+        if !dry_run {
+            self.carry_out(now, entries).await?;
         }
-        Ok(answer)
+        Ok(CommandAnswer::Done { said, is_as_asked })
+    }
+
+    /// Nothing of a command is done before it is in the journal, and it is in force when this returns.
+    async fn carry_out(&mut self, now: Time, entries: Vec<Entry>) -> Result<(), Refusal> {
+        if !entries.is_empty() {
+            self.commit(entries).await.map_err(Refusal::Store)?;
+        }
+        self.step(now).await;
+        Ok(())
     }
 }

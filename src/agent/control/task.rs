@@ -119,8 +119,8 @@ impl ControlTask {
                 // Whoever asked may have gone away.
                 let _ = reply.send(self.ported(&numbers, by).await);
             }
-            ControlMessage::Word { word, is_meant, reply } => {
-                let answer = self.controller.word(now, word, is_meant).await;
+            ControlMessage::Command { command, dry_run, reply } => {
+                let answer = self.controller.command(now, command, dry_run).await;
                 // Whoever asked may have gone away.
                 let _ = reply.send(answer);
             }

@@ -56,7 +56,7 @@ pub struct Waiting {
     /// What stands against it.
     #[schema(value_type = Vec<String>)]
     pub guards: Vec<Guard>,
-    /// When it lapses, if it waits for approval.
+    /// When its question ends: without approval it lapses then, and without a veto it is done.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub until: Option<Time>,
@@ -69,7 +69,7 @@ impl Waiting {
             channel: pending.decision.channel,
             numbers: pending.waiting.iter().copied().collect(),
             guards: pending.guards(),
-            until: pending.until,
+            until: pending.until(),
         }
     }
 }

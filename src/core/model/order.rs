@@ -142,8 +142,10 @@ pub enum CloseReason {
     Recovered,
     /// An earlier stage of the restore did not go well.
     Relapsed,
-    /// The configuration no longer names the number's channel as one to watch.
-    Unwatched,
+    /// Another order has put the numbers on the fallback: of their own handler it says nothing.
+    OnFallback,
+    /// An operator wants the numbers to stay where the restore would have taken them from.
+    Countermanded,
 }
 
 impl CloseReason {
@@ -152,7 +154,16 @@ impl CloseReason {
             CloseReason::TimedOut => "its time is over",
             CloseReason::Recovered => "callers are served again",
             CloseReason::Relapsed => "an earlier stage of the restore did not go well",
-            CloseReason::Unwatched => "the configuration does not have the number's channel watched",
+            CloseReason::OnFallback => "another order has swapped the numbers",
+            CloseReason::Countermanded => "an operator wants the numbers to stay on the fallback",
+        }
+    }
+
+    /// True if the numbers are on a handler of their own, so that the detector may ask for them again.
+    pub const fn is_on_own_handler(self) -> bool {
+        match self {
+            CloseReason::TimedOut | CloseReason::Recovered => true,
+            CloseReason::Relapsed | CloseReason::OnFallback | CloseReason::Countermanded => false,
         }
     }
 }
@@ -190,6 +201,28 @@ impl Scope {
             ScopeOf::Number(n) => *n == number,
         };
         of && self.channel.is_none_or(|c| c == channel)
+    }
+}
+
+impl Scope {
+    /// True if whatever `other` covers, this covers too. `is_member` tells whose group a number is.
+    pub fn includes(&self, other: &Scope, is_member: impl Fn(&GroupName, E164) -> bool) -> bool {
+        let of = match (&self.of, &other.of) {
+            (ScopeOf::All, ScopeOf::All | ScopeOf::Group(_) | ScopeOf::Number(_)) => true,
+            (ScopeOf::Group(group), ScopeOf::Group(name)) => group == name,
+            (ScopeOf::Group(group), ScopeOf::Number(number)) => is_member(group, *number),
+            (ScopeOf::Number(number), ScopeOf::Number(n)) => number == n,
+            (ScopeOf::Group(_), ScopeOf::All) | (ScopeOf::Number(_), ScopeOf::All | ScopeOf::Group(_)) => false,
+        };
+        of && (self.channel.is_none() || self.channel == other.channel)
+    }
+
+    /// True if there is a number and channel that both cover.
+    pub fn overlaps(&self, other: &Scope, is_member: impl Fn(&GroupName, E164) -> bool) -> bool {
+        let both = |scope: &Scope| Scope { of: scope.of.clone(), channel: None };
+        let (a, b) = (both(self), both(other));
+        let is_same_channel = self.channel.is_none() || other.channel.is_none() || self.channel == other.channel;
+        is_same_channel && (a.includes(&b, &is_member) || b.includes(&a, &is_member))
     }
 }
 

@@ -153,6 +153,10 @@ pub const fn about(guard: Guard) -> Option<&'static str> {
         Guard::Storm => Some("Look for a common cause first: a network, a certificate, a deployment"),
         Guard::Fallback => Some("Repair the fallback: Ringback rolls nothing back to it while it is broken"),
         Guard::Cooldown => Some("Ringback tries again by itself; find out why the last try failed"),
+        Guard::NotWatched => Some("Watch the number on this channel in the configuration, if it serves it"),
+        Guard::OtherWriter => Some(
+            "Find out who set the number back, and why: they may be repairing the handler. Swap it again once you agree",
+        ),
         Guard::Cap => None,
         Guard::Veto => None,
         Guard::NoFallback => Some("Name a fallback for this channel in [group.fallback], and restart the agent"),

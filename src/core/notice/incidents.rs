@@ -283,8 +283,14 @@ impl Incidents {
 
     fn lapsed(&mut self, at: Time, id: DecisionId, numbers: &[E164], why: CloseReason) -> Vec<Notice> {
         let Some(incident) = self.incidents.get_mut(&id) else { return Vec::new() };
-        if why == CloseReason::Relapsed {
-            return self.restore_ended(at, id, Some(numbers));
+        match why {
+            CloseReason::Relapsed => return self.restore_ended(at, id, Some(numbers)),
+            CloseReason::Countermanded => {
+                // A person's own command: they know. The restore is about the others from here on.
+                incident.order.iter_mut().for_each(|o| o.numbers.retain(|n| !numbers.contains(n)));
+                return Vec::new();
+            }
+            CloseReason::TimedOut | CloseReason::Recovered | CloseReason::OnFallback => {}
         }
         incident.gone.extend(numbers);
         let left = incident.whose().is_some_and(|(_, _, all)| all.iter().any(|n| !incident.gone.contains(n)));
@@ -297,7 +303,8 @@ impl Incidents {
             CloseReason::TimedOut => {
                 format!("{id} expired: not approved in time. Ringback will ask again if callers keep failing")
             }
-            CloseReason::Recovered | CloseReason::Relapsed | CloseReason::Unwatched => {
+            CloseReason::OnFallback => format!("{id} is over: {}", why.text()),
+            CloseReason::Recovered | CloseReason::Relapsed | CloseReason::Countermanded => {
                 format!("{id} is over: {}. Nothing was written", why.text())
             }
         };

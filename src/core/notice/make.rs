@@ -216,8 +216,9 @@ impl NoticeBuilder {
                     format!("ringback release {scope} --reason 'the hold is over'"),
                 ));
             }
-            Guard::Storm | Guard::Cap | Guard::Veto | Guard::Cooldown => notice.next.push(swap),
+            Guard::Storm | Guard::OtherWriter | Guard::Cap | Guard::Veto | Guard::Cooldown => notice.next.push(swap),
             Guard::Phase
+            | Guard::NotWatched
             | Guard::Lease
             | Guard::Blind
             | Guard::Fallback
@@ -372,7 +373,9 @@ impl NoticeBuilder {
         ));
         notice.status = NoticeStatus::Event;
         notice.did = if was_ours {
-            "The number was on the fallback. Ringback leaves it as the other writer set it".to_owned()
+            "The number was on the fallback. Ringback leaves it as the other writer set it: if callers fail again, it asks \
+             before it rolls the number back"
+                .to_owned()
         } else {
             "Nothing was written: Ringback reports what others change and does not undo it".to_owned()
         };

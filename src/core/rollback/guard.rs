@@ -7,13 +7,15 @@
 //! | guard | refuses | asks |
 //! |---|---|---|
 //! | lease | another agent leads, or too little time is left | |
-//! | mode | `observe` | `confirm` |
+//! | mode | `observe` | `confirm`, after `other writer` |
 //! | hold | a person's hold covers the number | |
+//! | not watched | the number is not watched on the channel | |
 //! | phase | the number has not been ported | |
 //! | blind | the data is stale | the data is getting stale |
 //! | storm | | most numbers of most groups fail at once |
 //! | fallback | the fallback is known to be broken | |
 //! | cooldown | the last attempt failed, and its hold-off has not passed | |
+//! | other writer | | somebody else undid the number's last swap, and no person has settled it since |
 //! | cap | | too many of the group would be on the fallback |
 //! | veto | | until its time has passed |
 
@@ -49,12 +51,16 @@ pub struct GuardInputs {
     pub is_leading: bool,
     pub mode: Mode,
     pub is_held: bool,
+    /// On this channel, by the configuration.
+    pub is_watched: bool,
     pub phase: Phase,
     pub freshness: Freshness,
     pub is_storm: bool,
     pub fallback: FallbackState,
     /// No attempt before this.
     pub not_before: Option<Time>,
+    /// Somebody else undid our last swap, and no person has settled it since.
+    pub is_undone: bool,
     /// Of the group's numbers on this channel: all of them, how many would be on the fallback after
     /// this one, and how many may be.
     pub after: usize,
@@ -76,11 +82,13 @@ pub fn rule(now: Time, facts: &GuardInputs) -> Ruling {
             Mode::Confirm | Mode::Auto => None,
         },
         if facts.is_held { refuse(Guard::Hold) } else { None },
+        if !facts.is_watched { refuse(Guard::NotWatched) } else { None },
         if facts.phase == Phase::Waiting { refuse(Guard::Phase) } else { None },
         if facts.freshness == Freshness::Stale { refuse(Guard::Blind) } else { None },
         if facts.fallback == FallbackState::Broken { refuse(Guard::Fallback) } else { None },
         if facts.not_before.is_some_and(|t| now < t) { refuse(Guard::Cooldown) } else { None },
-        // From here on an operator's approval or command is enough.
+        // From here on an operator's approval or command is enough. Who approves in `confirm` has to know against whom.
+        if facts.is_undone { ask(Guard::OtherWriter) } else { None },
         if facts.mode == Mode::Confirm { ask(Guard::Mode) } else { None },
         if facts.freshness == Freshness::Degraded { ask(Guard::Blind) } else { None },
         if facts.is_storm { ask(Guard::Storm) } else { None },
@@ -115,11 +123,13 @@ mod tests {
             is_leading: true,
             mode: Mode::Auto,
             is_held: false,
+            is_watched: true,
             phase: Phase::Active,
             freshness: Freshness::Fresh,
             is_storm: false,
             fallback: FallbackState::Good,
             not_before: None,
+            is_undone: false,
             after: 1,
             allowed: 3,
             is_approved: false,
@@ -144,6 +154,8 @@ mod tests {
         assert_eq!(rule(now, &facts), Ruling::Ask(Guard::Blind));
         facts.mode = Mode::Confirm;
         assert_eq!(rule(now, &facts), Ruling::Ask(Guard::Mode));
+        facts.is_undone = true;
+        assert_eq!(rule(now, &facts), Ruling::Ask(Guard::OtherWriter));
         facts.is_approved = true;
         assert_eq!(rule(now, &facts), Ruling::Act, "a person's word answers all that asks");
         facts.not_before = Some(Time::from_secs(101));
@@ -154,6 +166,8 @@ mod tests {
         assert_eq!(rule(now, &facts), Ruling::Refuse(Guard::Blind));
         facts.phase = Phase::Waiting;
         assert_eq!(rule(now, &facts), Ruling::Refuse(Guard::Phase));
+        facts.is_watched = false;
+        assert_eq!(rule(now, &facts), Ruling::Refuse(Guard::NotWatched));
         facts.is_held = true;
         assert_eq!(rule(now, &facts), Ruling::Refuse(Guard::Hold));
         facts.mode = Mode::Observe;

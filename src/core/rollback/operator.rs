@@ -1,19 +1,33 @@
-//! What an operator's command comes to, before anything is done: one line for each number, and orders.
+//! An operator's commands: what each comes to, before anything is done.
 //!
 //! The detector's guards judge evidence; here the evidence is the person's. What stands against an
 //! operator is what stands against every write: no lease, `observe`, a hold, a fallback that is
 //! known to be broken, an order under way. Stale logs, caps and phases do not.
 //!
-//! Planning twice gives the same; a number that is already as asked is said to be so and left.
+//! The rules, for all verbs alike (the README's operations part has the same table):
+//!
+//! | command | is done | is refused, or says that it is not as asked |
+//! |---|---|---|
+//! | all that select numbers | for exactly one of numbers, a group, or all | two of them, none, or what is not ours: bad usage (HTTP 400 or 422, exit 2) |
+//! | with a channel | for the numbers that are watched on it; the others are named as `not_watched` | none of them is, or a number that was named is not: exit 1; a hold or release of it: HTTP 409 |
+//! | `rollback` | at once, also beyond the cap, in `confirm`, against another writer and before a port; numbers in a later stage of a restore stay on the fallback, and the restore is given up for them; a rollback that waited for the same numbers is closed as `on_fallback` | in `observe`; held; broken or no fallback; a restore of it is being written |
+//! | `restore` | a canary first (`--at-once`: all); what another writer has left is theirs (`--force`: over it) | in `observe`; held; in the hold-off after a relapse, unless forced; a rollback of it is being written |
+//! | `approve` | answers what asks and ends the time for a veto; what refuses is named and still stands; a change of mode makes void what was not carried out by then | in `observe`, in which nothing can be; nothing of that name waits |
+//! | `hold` | stops rollbacks, restores and operators from the next write on; extends a hold of the same scope; says which rollbacks and orders it stops, and which wider hold lasts longer | it would shorten a hold, unless `--shorten` |
+//! | `release` | lifts every hold within the scope; says which hold remains in force over any of it | nothing is held, or something remains held: exit 1 |
+//! | `mode` | from the next write on; `observe` says what it stops; any change makes void the approvals that were not carried out | |
+//!
+//! Asking twice gives the same; a number that is already as asked is said to be so and left.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
+use super::entry::Entry;
 use super::orders::Orders;
 use crate::core::model::decision::{DecisionId, Mode};
 use crate::core::model::id::{Channel, E164};
-use crate::core::model::order::{Author, By, FallbackState, Operation, Order};
+use crate::core::model::order::{Author, By, CloseReason, FallbackState, Operation, Order};
 use crate::core::model::roster::{NumberIx, Roster};
 use crate::core::model::time::Time;
 use crate::core::routing::record::bare;
@@ -37,18 +51,36 @@ pub struct OperatorRequest {
 pub struct PreviewLine {
     pub number: E164,
     pub channel: Channel,
-    pub will: Will,
+    pub will: PlannedAction,
     pub detail: String,
 }
 
+/// What is done with one channel of one number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Will {
+pub enum PlannedAction {
     Rollback,
     Restore,
+    /// It stays on the fallback: the restore that would have put it back is given up for it.
+    Keep,
     /// It is as asked.
     Nothing,
+    /// Nothing is done on a channel that the number is not watched on.
+    NotWatched,
     Refuse,
+}
+
+impl PlannedAction {
+    pub const fn label(self) -> &'static str {
+        match self {
+            PlannedAction::Rollback => "rollback",
+            PlannedAction::Restore => "restore",
+            PlannedAction::Keep => "keep",
+            PlannedAction::Nothing => "nothing",
+            PlannedAction::NotWatched => "not_watched",
+            PlannedAction::Refuse => "refuse",
+        }
+    }
 }
 
 /// All that a command comes to.
@@ -58,26 +90,58 @@ pub struct Preview {
     pub orders: Vec<Order>,
     /// Earlier orders that do what is asked and have not ended: they are carried on.
     pub carried_on: BTreeSet<DecisionId>,
+    /// Restores that are given up for these numbers.
+    pub given_up: BTreeMap<(DecisionId, Channel), Vec<E164>>,
+}
+
+impl Preview {
+    /// What is written to the journal if it is done.
+    pub fn entries(&self) -> Vec<Entry> {
+        let why = CloseReason::Countermanded;
+        let closed = |((decision, channel), numbers): (&(DecisionId, Channel), &Vec<E164>)| Entry::Closed {
+            decision: *decision,
+            channel: *channel,
+            numbers: numbers.clone(),
+            why,
+        };
+        self.given_up.iter().map(closed).chain(self.orders.iter().cloned().map(Entry::Order)).collect()
+    }
 }
 
 impl Orders {
     /// What `request` comes to now.
-    pub fn plan(&self, now: Time, roster: &Roster, is_leading: bool, request: &OperatorRequest) -> Preview {
+    pub fn preview(&self, now: Time, roster: &Roster, is_leading: bool, request: &OperatorRequest) -> Preview {
         let mut plan = Preview::default();
         for (group_ix, group) in roster.groups() {
             for channel in Channel::ALL.into_iter().filter(|c| request.channel.is_none_or(|want| want == *c)) {
                 let mut numbers = Vec::new();
                 for ix in request.numbers.iter().filter(|ix| roster.number(**ix).group == group_ix) {
                     if !roster.number(*ix).channels[channel.index()] {
+                        // Who did not name the channel did not mean this one.
+                        let number = roster.number(*ix).e164;
+                        let detail = format!("it is not watched on {channel}");
+                        let line = PreviewLine { number, channel, will: PlannedAction::NotWatched, detail };
+                        plan.lines.extend(request.channel.map(|_| line));
                         continue;
                     }
-                    let line = self.plan_number(now, roster, *ix, channel, is_leading, request);
-                    match (line.will, self.ordered(line.number, channel)) {
-                        (Will::Rollback | Will::Restore, Some(id)) => {
+                    let line = self.preview_number(now, roster, *ix, channel, is_leading, request);
+                    let later = self.later_restore(line.number, channel).filter(|_| request.act == Operation::Rollback);
+                    let is_done = match line.will {
+                        PlannedAction::Rollback | PlannedAction::Restore | PlannedAction::Keep => true,
+                        PlannedAction::Nothing | PlannedAction::NotWatched | PlannedAction::Refuse => false,
+                    };
+                    match (later, self.ordered(line.number, channel)) {
+                        _ if !is_done => {}
+                        (Some(restore), _) => {
+                            plan.given_up.entry((restore, channel)).or_default().push(line.number);
+                            if line.will == PlannedAction::Rollback {
+                                numbers.push(line.number);
+                            }
+                        }
+                        (None, Some(id)) => {
                             plan.carried_on.insert(id);
                         }
-                        (Will::Rollback | Will::Restore, None) => numbers.push(line.number),
-                        (Will::Nothing | Will::Refuse, _) => {}
+                        (None, None) => numbers.push(line.number),
                     }
                     plan.lines.push(line);
                 }
@@ -98,7 +162,7 @@ impl Orders {
         plan
     }
 
-    fn plan_number(
+    fn preview_number(
         &self,
         now: Time,
         roster: &Roster,
@@ -111,18 +175,26 @@ impl Orders {
         let group = roster.group_of(ix);
         let state = self.state(number, channel);
         let line = |will, detail: String| PreviewLine { number, channel, will, detail };
-        let refuse = |detail: String| line(Will::Refuse, detail);
+        let refuse = |detail: String| line(PlannedAction::Refuse, detail);
+        let ordered = self.ordered(number, channel);
+        let later = self.later_restore(number, channel).filter(|_| request.act == Operation::Rollback);
         match request.act {
-            Operation::Rollback if state.is_on_fallback() && !state.is_under_way() => {
-                return line(Will::Nothing, "it is on the fallback already".to_owned());
+            Operation::Rollback if state.is_on_fallback() && ordered.is_none() => {
+                return line(PlannedAction::Nothing, "it is on the fallback already".to_owned());
             }
-            Operation::Restore if state.swap().is_none() && !state.is_under_way() => {
-                return line(Will::Nothing, "it is on its own handler".to_owned());
+            Operation::Restore if state.swap().is_none() && !state.is_under_way() && ordered.is_none() => {
+                return line(PlannedAction::Nothing, "it is on its own handler".to_owned());
             }
             Operation::Rollback | Operation::Restore => {}
         }
         if !is_leading {
             return refuse("this agent does not lead".to_owned());
+        }
+        if let Some(restore) = later.filter(|_| state.is_on_fallback()) {
+            // Nothing is written, so nothing stands against it.
+            let detail =
+                format!("it stays on the fallback: {restore}, a restore that has not come to it, is given up for it");
+            return line(PlannedAction::Keep, detail);
         }
         if self.mode() == Mode::Observe {
             return refuse(
@@ -132,11 +204,11 @@ impl Orders {
         if let Some(hold) = self.held_by(now, &group.name, number, channel) {
             return refuse(format!("held until {} ({}): end it with `ringback release`", hold.until, hold.by));
         }
-        if let Some(p) = self.ordered(number, channel).and_then(|id| self.order(id)) {
+        if let Some(p) = ordered.and_then(|id| self.order(id)).filter(|_| later.is_none()) {
             let will = match p.order.act {
                 act if act != request.act => return refuse(format!("{}, a {}, is under way", p.order.id, act.label())),
-                Operation::Rollback => Will::Rollback,
-                Operation::Restore => Will::Restore,
+                Operation::Rollback => PlannedAction::Rollback,
+                Operation::Restore => PlannedAction::Restore,
             };
             return line(will, format!("{} is under way and carried on", p.order.id));
         }
@@ -148,13 +220,18 @@ impl Orders {
                 if self.fallback(&group.name, channel) == FallbackState::Broken {
                     return refuse(format!("the fallback {} is broken", bare(fallback)));
                 }
-                line(Will::Rollback, format!("to {}", bare(fallback)))
+                let instead =
+                    later.map_or(String::new(), |restore| format!("; {restore}, a restore, is given up for it"));
+                line(PlannedAction::Rollback, format!("to {}{instead}", bare(fallback)))
             }
             Operation::Restore => {
                 if let Some(t) = self.no_restore_before(&group.name, channel).filter(|t| now < *t && !request.force) {
                     return refuse(format!("the last restore relapsed: not before {t}, unless forced"));
                 }
-                line(Will::Restore, format!("to what it was before {}", state.order().unwrap_or(DecisionId(0))))
+                line(
+                    PlannedAction::Restore,
+                    format!("to what it was before {}", state.order().unwrap_or(DecisionId(0))),
+                )
             }
         }
     }

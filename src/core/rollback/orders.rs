@@ -132,6 +132,40 @@ pub struct Saga {
     pub since: Option<Time>,
     failures: Backoff,
     restored_at: Option<Time>,
+    /// Somebody else undid our last swap, and no swap or restore has ended as asked since.
+    is_undone: bool,
+}
+
+/// What was last said of one number of a pending rollback. A question has a deadline of its own kind, and
+/// ends with whatever is said next: the end of a veto's time is no deadline of an approval.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    Refused(Guard),
+    /// A person's yes is waited for, and silence is a no. For whichever reason it is asked, it is the same yes.
+    Approval {
+        guard: Guard,
+        until: Time,
+    },
+    /// A person may object, and silence is a yes.
+    Veto {
+        until: Time,
+    },
+}
+
+impl Standing {
+    const fn guard(self) -> Guard {
+        match self {
+            Standing::Refused(guard) | Standing::Approval { guard, .. } => guard,
+            Standing::Veto { .. } => Guard::Veto,
+        }
+    }
+
+    const fn until(self) -> Option<Time> {
+        match self {
+            Standing::Refused(_) => None,
+            Standing::Approval { until, .. } | Standing::Veto { until } => Some(until),
+        }
+    }
 }
 
 /// Who was served: the same caller again is the same witness, each test of ours is one of its own.
@@ -150,10 +184,8 @@ pub struct PendingRollback {
     /// Not ordered yet.
     pub waiting: BTreeSet<E164>,
     pub is_approved: bool,
-    /// When the question, if one was asked, is no longer open.
-    pub until: Option<Time>,
     /// What was said of each number last.
-    reported: BTreeMap<E164, Guard>,
+    standing: BTreeMap<E164, Standing>,
 }
 
 impl PendingRollback {
@@ -161,10 +193,24 @@ impl PendingRollback {
         Strength::of(&self.decision.evidence, self.decision.numbers.len())
     }
 
+    fn standings(&self) -> impl Iterator<Item = Standing> {
+        self.standing.iter().filter(|(n, _)| self.waiting.contains(n)).map(|(_, s)| *s)
+    }
+
     /// What stands against it, each guard once.
     pub fn guards(&self) -> Vec<Guard> {
-        let waiting = self.reported.iter().filter(|(n, _)| self.waiting.contains(n));
-        waiting.map(|(_, g)| *g).collect::<BTreeSet<_>>().into_iter().collect()
+        self.standings().map(Standing::guard).collect::<BTreeSet<_>>().into_iter().collect()
+    }
+
+    /// What of this an approval does not answer.
+    pub fn refusals(&self) -> Vec<Guard> {
+        let refused = self.standings().filter(|s| matches!(s, Standing::Refused(_)));
+        refused.map(Standing::guard).collect::<BTreeSet<_>>().into_iter().collect()
+    }
+
+    /// When the first of its open questions ends.
+    pub fn until(&self) -> Option<Time> {
+        self.standings().filter_map(Standing::until).min()
     }
 }
 
@@ -176,6 +222,8 @@ pub struct OrderState {
     /// Numbers that may be carried out; of a staged restore, those of the stages so far.
     pub released: BTreeSet<E164>,
     pub ended: BTreeMap<E164, (OrderResult, String)>,
+    /// Numbers of later stages that will not be carried out.
+    given_up: BTreeSet<E164>,
     /// A person vouched for the stage that is being verified.
     is_vouched: bool,
     /// Since when the last stage waits to be verified, and who was served since.
@@ -230,13 +278,19 @@ impl OrderState {
     /// One number has come to an end, for now or for good.
     fn end(&mut self, number: E164, end: OrderResult, detail: &str) {
         self.ended.insert(number, (end, detail.to_owned()));
-        self.is_over = self.ended.len() >= self.order.numbers.len();
+        self.settle();
     }
 
     /// Too few were served since the last stage to say that its numbers serve; since when that is looked at.
     fn unverified_since(&self) -> Option<Time> {
         let (since, served) = self.verifying.as_ref()?;
         (!self.is_vouched && served.len() < VERIFIED_BY).then_some(*since)
+    }
+
+    /// Numbers of later stages, which nothing has been done with.
+    pub fn later(&self) -> impl Iterator<Item = E164> {
+        let numbers = self.order.numbers.iter().copied();
+        numbers.filter(|n| !self.released.contains(n) && !self.given_up.contains(n))
     }
 
     /// Numbers that are released and have not ended.
@@ -361,6 +415,17 @@ impl Orders {
     /// No restore before this, after relapses.
     pub fn no_restore_before(&self, group: &GroupName, channel: Channel) -> Option<Time> {
         self.relapses.get(&(group.clone(), channel))?.until(RESTORE_AFTER, RESTORE_AT_MOST)
+    }
+
+    /// True if somebody else undid our last swap of it, and no swap or restore has ended as asked since.
+    pub fn is_undone(&self, number: E164, channel: Channel) -> bool {
+        self.saga(number, channel).is_some_and(|s| s.is_undone)
+    }
+
+    /// The open restore that has this number in a later stage.
+    pub fn later_restore(&self, number: E164, channel: Channel) -> Option<DecisionId> {
+        let p = self.order(self.ordered(number, channel)?)?;
+        (p.order.staged && p.later().any(|n| n == number)).then_some(p.order.id)
     }
 
     /// True while a pending rollback or an order has this number.

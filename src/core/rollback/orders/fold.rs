@@ -2,14 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Backoff, OrderState, Orders, PendingRollback, RELAPSE_WITHIN, RETRY_AFTER, RETRY_AT_MOST, Witness};
+use super::{
+    Backoff, OrderState, Orders, PendingRollback, RELAPSE_WITHIN, RETRY_AFTER, RETRY_AT_MOST, Saga, Standing, Witness,
+};
 use crate::core::model::decision::{Action, Decision, DecisionId};
 use crate::core::model::guard::Guard;
 use crate::core::model::id::{Channel, E164};
 use crate::core::model::order::{By, Operation, Order, OrderResult};
 use crate::core::model::time::Time;
 use crate::core::rollback::entry::Entry;
-use crate::core::rollback::saga::{Illegal, SagaEvent, Snapshot};
+use crate::core::rollback::saga::{Illegal, SagaEvent, SagaState, Snapshot};
 
 impl Orders {
     /// Takes in one entry, as it was written at `at`.
@@ -26,8 +28,7 @@ impl Orders {
                         decision: decision.clone(),
                         waiting,
                         is_approved: false,
-                        until: None,
-                        reported: BTreeMap::new(),
+                        standing: BTreeMap::new(),
                     };
                     self.pending.insert(decision.id, pending);
                 }
@@ -40,24 +41,33 @@ impl Orders {
                     p.is_vouched = false;
                 }
             }
-            Entry::Refused { decision, numbers, guard, .. } => self.fold_reported(*decision, numbers, *guard, None),
+            Entry::Refused { decision, numbers, guard, .. } => {
+                self.fold_standing(*decision, numbers, Standing::Refused(*guard));
+            }
+            Entry::Asked { decision, numbers, guard: Guard::Veto, until, .. } => {
+                self.fold_standing(*decision, numbers, Standing::Veto { until: *until });
+            }
             Entry::Asked { decision, numbers, guard, until, .. } => {
-                self.fold_reported(*decision, numbers, *guard, Some(*until));
+                self.fold_standing(*decision, numbers, Standing::Approval { guard: *guard, until: *until });
             }
             Entry::Approved { decision, .. } => {
                 if let Some(pending) = self.pending.get_mut(decision) {
                     pending.is_approved = true;
+                    // The question is answered: what asks later asks anew.
+                    pending.standing.retain(|_, s| matches!(s, Standing::Refused(_)));
                 }
                 if let Some(p) = self.orders.get_mut(decision) {
                     p.is_vouched = true;
                 }
             }
-            Entry::Closed { decision, numbers, .. } => {
+            Entry::Closed { decision, channel, numbers, .. } => {
                 self.take_from_demand(*decision, numbers);
                 // Of a rollback only what was not ordered lapses; a restore ends with the stages it had.
                 if let Some(p) = self.orders.get_mut(decision).filter(|p| p.order.staged) {
-                    p.is_over = true;
-                    self.ordered.retain(|_, id| id != decision);
+                    let given_up: Vec<E164> = p.later().filter(|n| numbers.contains(n)).collect();
+                    p.given_up.extend(&given_up);
+                    p.settle();
+                    given_up.into_iter().for_each(|n| self.let_go(*decision, n, *channel));
                 }
             }
             Entry::Snapshot { decision, channel, number, sid, record, .. } => {
@@ -82,13 +92,20 @@ impl Orders {
                 self.holds.push(hold.clone());
             }
             Entry::Release { scope, .. } => self.holds.retain(|h| h.scope != *scope),
-            Entry::Mode { mode, .. } => self.mode = *mode,
+            Entry::Mode { mode, .. } => {
+                if *mode != self.mode {
+                    // Who said yes did so in the mode that was in force.
+                    self.pending.values_mut().for_each(|p| p.is_approved = false);
+                    self.orders.values_mut().for_each(|p| p.is_vouched = false);
+                }
+                self.mode = *mode;
+            }
             Entry::Drift { number, channel, .. } => {
                 let key = (*number, *channel);
                 let saga = self.sagas.entry(key).or_default();
                 let order = saga.state.order().unwrap_or(DecisionId(0));
                 let was = saga.state.label();
-                saga.state = std::mem::take(&mut saga.state).next(order, SagaEvent::Drifted)?;
+                saga.advance(order, SagaEvent::Drifted)?;
                 if saga.state.label() != was {
                     saga.since = Some(at);
                 }
@@ -118,6 +135,7 @@ impl Orders {
                     at,
                     released,
                     ended: BTreeMap::new(),
+                    given_up: BTreeSet::new(),
                     is_vouched: false,
                     verifying: None,
                     is_over: false,
@@ -127,10 +145,16 @@ impl Orders {
         }
     }
 
-    fn fold_reported(&mut self, decision: DecisionId, numbers: &[E164], guard: Guard, until: Option<Time>) {
+    fn fold_standing(&mut self, decision: DecisionId, numbers: &[E164], standing: Standing) {
         if let Some(pending) = self.pending.get_mut(&decision) {
-            pending.reported.extend(numbers.iter().map(|n| (*n, guard)));
-            pending.until = pending.until.or(until);
+            pending.standing.extend(numbers.iter().map(|n| (*n, standing)));
+        }
+    }
+
+    /// The order no longer has this number. Whichever has it meanwhile keeps it.
+    fn let_go(&mut self, order: DecisionId, number: E164, channel: Channel) {
+        if self.ordered(number, channel) == Some(order) {
+            self.ordered.remove(&(number, channel));
         }
     }
 
@@ -160,8 +184,7 @@ impl Orders {
         event: SagaEvent,
     ) -> Result<(), Illegal> {
         let saga = self.sagas.entry((number, channel)).or_default();
-        // An illegal step leaves the state as it was.
-        saga.state = saga.state.clone().next(order, event)?;
+        saga.advance(order, event)?;
         saga.since = Some(at);
         Ok(())
     }
@@ -183,12 +206,15 @@ impl Orders {
         let is_detectors = progress.as_ref().is_some_and(|p| p.order.by == By::Detector);
         if let Some(p) = progress {
             p.end(number, end, detail);
-            self.ordered.remove(&(number, channel));
             if p.order.staged && p.left().is_empty() {
                 p.verifying = Some((at, BTreeSet::new()));
             }
         }
+        self.let_go(order, number, channel);
         let saga = self.sagas.entry((number, channel)).or_default();
+        if end.is_as_asked() {
+            saga.is_undone = false;
+        }
         match (act, end) {
             (Operation::Rollback, OrderResult::Written | OrderResult::Proven) => {
                 saga.failures = Backoff::default();
@@ -233,5 +259,43 @@ impl Orders {
                 served.remove(&by);
             }
         }
+    }
+}
+
+impl OrderState {
+    /// Over once each of its numbers has ended or is given up; whatever is said of them later changes nothing.
+    pub(super) fn settle(&mut self) {
+        self.is_over = self.order.numbers.iter().all(|n| self.ended.contains_key(n) || self.given_up.contains(n));
+    }
+}
+
+impl Saga {
+    /// One step. An illegal one leaves everything as it was.
+    fn advance(&mut self, order: DecisionId, event: SagaEvent) -> Result<(), Illegal> {
+        let was_written = is_written(&self.state);
+        self.state = self.state.clone().next(order, event)?;
+        self.is_undone |= was_written && matches!(self.state, SagaState::Superseded { .. });
+        Ok(())
+    }
+}
+
+/// True while our write is, or may be, what another writer would undo.
+const fn is_written(state: &SagaState) -> bool {
+    match state {
+        // An earlier attempt wrote too.
+        SagaState::Intended(swap) => swap.earlier.is_some(),
+        SagaState::Written(_)
+        | SagaState::ReadBack(_)
+        | SagaState::Proven(_)
+        | SagaState::Unproven(_)
+        | SagaState::Restoring { .. }
+        | SagaState::RestoreWritten { .. } => true,
+        SagaState::Idle
+        | SagaState::Snapshotted { .. }
+        | SagaState::Checked { .. }
+        | SagaState::Restored(_)
+        | SagaState::Failed(_)
+        | SagaState::Refused(_)
+        | SagaState::Superseded { .. } => false,
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{OrderState, Orders, PendingRollback, QUIET_FOR, SETTLED_FOR, Surroundings, VERIFY_WITHIN};
+use super::{OrderState, Orders, PendingRollback, QUIET_FOR, SETTLED_FOR, Standing, Surroundings, VERIFY_WITHIN};
 use crate::core::model::decision::{Decision, Mode};
 use crate::core::model::guard::Guard;
 use crate::core::model::id::{Channel, E164, GroupName};
@@ -28,7 +28,7 @@ impl Orders {
             self.step_demand(now, roster, watch, pending, &mut ordered, &mut entries);
         }
         for progress in self.open_orders().filter(|p| p.order.staged) {
-            self.step_restore(watch, progress, &mut entries);
+            self.step_restore(now, watch, progress, &mut entries);
         }
         entries
     }
@@ -46,6 +46,7 @@ impl Orders {
         let members = roster.groups().find(|(_, g)| g.name == *group).map(|(_, g)| g.numbers.as_slice());
         let members: Vec<E164> = members.unwrap_or_default().iter().map(|ix| roster.number(*ix).e164).collect();
         let strength = pending.strength();
+        let veto = self.settings.veto;
         let percent = self.settings.caps.get(group).copied().unwrap_or(100);
         // What is not proven may be there too; where it waits here to be tried again it is counted when it is ordered.
         let on_fallback = members.iter().filter(|n| {
@@ -57,20 +58,15 @@ impl Orders {
         });
         let on_fallback = on_fallback.count();
 
-        let (mut act, mut recovered, mut timed_out, mut unwatched) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (mut act, mut swapped, mut recovered, mut timed_out) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let mut refused: BTreeMap<Guard, Vec<E164>> = BTreeMap::new();
         let mut asked: BTreeMap<(Guard, Time), Vec<E164>> = BTreeMap::new();
         for number in pending.waiting.iter().copied() {
             if self.ordered(number, channel).is_some() {
                 continue;
             }
-            // Whoever asked: nothing is written to a channel that the configuration leaves alone.
-            if !roster.find(number).is_some_and(|ix| roster.number(ix).channels[channel.index()]) {
-                unwatched.push(number);
-                continue;
-            }
             if self.state(number, channel).is_on_fallback() {
-                recovered.push(number);
+                swapped.push(number);
                 continue;
             }
             let verdicts = [watch.verdict(number, channel), watch.group_verdict(group, channel)];
@@ -82,37 +78,45 @@ impl Orders {
                 continue;
             }
             let earlier = ordered.get(&(group.clone(), channel)).copied().unwrap_or(0);
+            let standing = pending.standing.get(&number).copied();
             let facts = GuardInputs {
                 is_leading: watch.is_leading(),
                 mode: self.mode,
                 is_held: self.held_by(now, group, number, channel).is_some(),
+                is_watched: roster.find(number).is_some_and(|ix| roster.number(ix).channels[channel.index()]),
                 phase: watch.phase(number, channel),
                 freshness: watch.freshness(channel),
                 is_storm: watch.is_storm(channel),
                 fallback: self.fallback(group, channel),
                 not_before: self.not_before(number, channel),
+                is_undone: self.is_undone(number, channel),
                 after: on_fallback + earlier + 1,
                 allowed: guard::allowed(strength, members.len(), percent),
                 is_approved: pending.is_approved,
-                veto_until: (self.settings.veto > Duration::ZERO).then(|| at + self.settings.veto),
+                // Its time begins when nothing else stands against it.
+                veto_until: (veto > Duration::ZERO)
+                    .then(|| if let Some(Standing::Veto { until }) = standing { until } else { now + veto }),
             };
-            let reported = pending.reported.get(&number);
-            match guard::rule(now, &facts) {
-                Ruling::Act => {
+            match (guard::rule(now, &facts), standing) {
+                (Ruling::Act, _) => {
                     act.push(number);
                     *ordered.entry((group.clone(), channel)).or_default() += 1;
                 }
-                Ruling::Refuse(guard) if reported != Some(&guard) => refused.entry(guard).or_default().push(number),
-                Ruling::Refuse(_) => {}
-                Ruling::Ask(_) if pending.until.is_some_and(|t| t <= now) => timed_out.push(number),
-                Ruling::Ask(guard) if reported != Some(&guard) => {
-                    let until = pending.until.unwrap_or(now + self.settings.approve_within);
+                (Ruling::Refuse(guard), Some(Standing::Refused(said))) if guard == said => {}
+                (Ruling::Refuse(guard), _) => refused.entry(guard).or_default().push(number),
+                (Ruling::Ask(_), Some(Standing::Approval { until, .. })) if until <= now => timed_out.push(number),
+                (Ruling::Ask(guard), Some(Standing::Approval { guard: said, .. })) if guard == said => {}
+                // For another reason the same yes, within the time that was given for it.
+                (Ruling::Ask(guard), Some(Standing::Approval { until, .. })) => {
                     asked.entry((guard, until)).or_default().push(number);
                 }
-                Ruling::Wait(until) if reported != Some(&Guard::Veto) => {
+                (Ruling::Ask(guard), Some(Standing::Refused(_) | Standing::Veto { .. }) | None) => {
+                    asked.entry((guard, now + self.settings.approve_within)).or_default().push(number);
+                }
+                (Ruling::Wait(_), Some(Standing::Veto { .. })) => {}
+                (Ruling::Wait(until), Some(Standing::Refused(_) | Standing::Approval { .. }) | None) => {
                     asked.entry((Guard::Veto, until)).or_default().push(number);
                 }
-                Ruling::Ask(_) | Ruling::Wait(_) => {}
             }
         }
         if !act.is_empty() {
@@ -140,12 +144,12 @@ impl Orders {
             guard,
             until,
         }));
-        let lapsed = [
+        let closed = [
+            (swapped, CloseReason::OnFallback),
             (recovered, CloseReason::Recovered),
             (timed_out, CloseReason::TimedOut),
-            (unwatched, CloseReason::Unwatched),
         ];
-        for (numbers, why) in lapsed {
+        for (numbers, why) in closed {
             if !numbers.is_empty() {
                 entries.push(Entry::Closed { decision, channel, numbers, why });
             }
@@ -154,7 +158,7 @@ impl Orders {
 
     /// The next stage of a staged restore, once the one before was verified: by live callers, and by test calls
     /// where there are any.
-    fn step_restore(&self, watch: &impl Surroundings, p: &OrderState, entries: &mut Vec<Entry>) {
+    fn step_restore(&self, now: Time, watch: &impl Surroundings, p: &OrderState, entries: &mut Vec<Entry>) {
         let Order { id: decision, channel, .. } = p.order;
         if !p.left().is_empty() || self.mode == Mode::Observe || !watch.is_leading() {
             return;
@@ -164,7 +168,7 @@ impl Orders {
                 || matches!(watch.verdict(*n, channel), Verdict::Failing | Verdict::Suspect)
                 || self.is_engaged(*n, channel)
         };
-        let waiting: Vec<E164> = p.order.numbers.iter().copied().filter(|n| !p.released.contains(n)).collect();
+        let waiting: Vec<E164> = p.later().collect();
         if p.ended.keys().any(is_bad) {
             entries.push(Entry::Closed { decision, channel, numbers: waiting, why: CloseReason::Relapsed });
             return;
@@ -177,7 +181,11 @@ impl Orders {
                 begun += size;
                 begun > p.released.len()
             });
-            let numbers = waiting.into_iter().take(next.unwrap_or(usize::MAX)).collect();
+            let numbers: Vec<E164> = waiting.into_iter().take(next.unwrap_or(usize::MAX)).collect();
+            // What is held waits, or the write that is refused would pass for a relapse.
+            if numbers.iter().any(|n| self.held_by(now, &p.order.group, *n, channel).is_some()) {
+                return;
+            }
             entries.push(Entry::Stage { decision, channel, numbers });
         }
     }
