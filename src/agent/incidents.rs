@@ -48,7 +48,15 @@ impl IncidentTracker {
         now: Time,
     ) -> IncidentTracker {
         let mut incidents = Incidents::new(builder, mode);
+        // What verdicts resolved is not in the journal; it happened between its records.
+        let mut resolved: Vec<&Notice> =
+            told.iter().map(|d| &d.notice).filter(|n| n.status == NoticeStatus::Resolved).collect();
+        resolved.sort_by_key(|n| n.at.at);
+        let mut resolved = resolved.into_iter().peekable();
         for record in journal {
+            while let Some(notice) = resolved.next_if(|n| n.at.at < record.at) {
+                incidents.close(notice);
+            }
             let late = incidents.tick(record.at);
             let fresh = incidents.fold(record.at, &record.entry);
             for notice in late.into_iter().chain(fresh).filter(|n| n.at.at + RETOLD >= now) {
@@ -61,7 +69,7 @@ impl IncidentTracker {
         }
         for notice in latest.into_values() {
             match notice.status {
-                NoticeStatus::Resolved => incidents.close(&notice.key),
+                NoticeStatus::Resolved => incidents.close(notice),
                 NoticeStatus::Firing => incidents.resume(notice),
                 NoticeStatus::Event => {}
             }

@@ -7,18 +7,20 @@
 //!
 //! * [`advice`]: what a code means, and what a person should do where a swap may not or would not help;
 //! * [`make`]: notices of single events;
+//! * `steps`: what a person should type next;
 //! * [`sample`]: one of every kind, to look at;
 //! * [`crate::core::notice::incidents`]: which events are news.
 //!
 //! Promises: a notice holds our own numbers and Twilio's SIDs, and nothing of the other party. Times
-//! are quoted with their zone. Notices of one trouble have one key, so that a pager can tell a second
-//! word from a second trouble; the last of them is over.
+//! are quoted with their zone. All notices of one incident have one key, so that a pager can tell an update from
+//! a second incident; the last of them is resolved.
 
 pub mod advice;
 pub mod condition;
 pub mod incidents;
 pub mod make;
 pub mod sample;
+mod steps;
 
 use std::fmt::Write as _;
 
@@ -55,19 +57,19 @@ impl Severity {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NoticeKind {
-    /// Numbers were swapped to the fallback, as asked.
+    /// Numbers were rolled back to the fallback, as asked.
     RolledBack,
     /// A rollback was written, or should have been, and the fallback does not answer.
     Unproven,
     /// A rollback takes longer than it should.
     Underway,
-    /// A swap would help, and a guard says no.
+    /// A rollback would help, but a guard blocks it.
     Held,
-    /// A swap would help, and waits for a person's word or for a veto.
+    /// A rollback would help, and needs approval or can be vetoed.
     Asked,
-    /// A question or decision is no longer open.
+    /// Nobody approved in time; or, resolved, an incident is over without a restore.
     Lapsed,
-    /// Callers fail for a reason that a swap would not cure.
+    /// Callers fail, and a person is to look: mostly because a rollback would not cure it.
     NotCurable,
     Restored,
     RestoreFailed,
@@ -164,7 +166,7 @@ impl NoticeKind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NoticeStatus {
-    /// It stands until a notice with the same key says that it is over.
+    /// It goes on until a notice with the same key says that it is over.
     Firing,
     /// It happened; there is nothing that could end.
     Event,
@@ -260,14 +262,18 @@ pub struct Link {
 /// One message to people.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Notice {
-    /// The same for all notices of one trouble.
+    /// The same for all notices of one incident.
     pub key: String,
     pub kind: NoticeKind,
+    /// How much this notice matters.
     pub severity: Severity,
+    /// The highest severity that a notice of the same incident has had so far. Whoever was sent its beginning must
+    /// be sent its end, so filters by severity go by this one.
+    pub incident_severity: Severity,
     pub status: NoticeStatus,
     /// One line that says it all to somebody who reads no further.
     pub title: String,
-    /// When it was said.
+    /// When it was made.
     pub at: Moment,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub group: Option<GroupName>,
