@@ -138,7 +138,7 @@ impl Recipient {
     fn address(&self, notice: &Notice) -> Option<Notice> {
         let open = self.open.get(&notice.key).copied();
         let is_for_it = self.notifier.wants(notice) || open.is_some() && self.notifier.concerns(notice);
-        let worst = open.filter(|worst| *worst > notice.severity);
+        let worst = open.map_or(notice.incident_severity, |worst| worst.max(notice.incident_severity));
         is_for_it.then(|| Notice { incident_severity: worst, ..notice.clone() })
     }
 

@@ -4,6 +4,7 @@
 //! Promises: whatever would stop the port day stops the start, with its cure. Nothing is decided before the
 //! logs are where the last agent left them, and no alert is judged before our numbers' routing is known.
 
+use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -153,7 +154,10 @@ impl Agent {
             Incidents::new(builder.clone(), config.engine.mode),
         );
         let earlier = latest_decisions(&journal);
-        let Recovered { mut control, notices, pollers } = recover(&shared, config, control, journal, wanted).await?;
+        let told = store.deliveries(now - TOLD_SINCE).await?;
+        let resolved = resume::resolved(&told);
+        let Recovered { mut control, notices, pollers } =
+            recover(&shared, config, control, journal, resolved, wanted).await?;
         let Pollers { calls, messages, alerts } = pollers;
         metrics.set_mode(control.orders().mode());
         let status = watch::Sender::new(Arc::new(Status::of(control.engine(), control.orders(), now, earlier.clone())));
@@ -186,7 +190,6 @@ impl Agent {
         };
         let mut workers = JoinSet::new();
         let sender = notify::Sender::new(clock.clone()).map_err(|e| StartError::Http(e.to_string()))?;
-        let told = store.deliveries(now - TOLD_SINCE).await?;
         let (post, posted) = Outbox::new();
         // A person's word is carried out without anybody to tell: the next agent finds it in the journal.
         let notifiers = if role == Role::Watch { config.notify.as_slice() } else { &[] };
@@ -291,6 +294,7 @@ async fn recover(
     config: &Config,
     control: Control,
     journal: Vec<JournalRecord>,
+    resolved: VecDeque<Notice>,
     wanted: mpsc::Receiver<CallSid>,
 ) -> Result<Recovered, StartError> {
     let (store, now) = (&shared.store, shared.clock.now());
@@ -308,7 +312,7 @@ async fn recover(
     let mut messages = Poller::<MessageLog>::new(shared.clone(), poll(), polled_messages, none());
     let mut alerts = Poller::<AlertLog>::new(shared.clone(), poll(), polled_alerts, none());
     let mut first = None;
-    let mut recovery = Recovery::new(control, polled_alerts);
+    let mut recovery = Recovery::new(control, polled_alerts, resolved);
     let mut journal = journal.into_iter().peekable();
     let mut contradiction = None;
     // Calls are told by what their number pointed at, which may have been written down long before them.

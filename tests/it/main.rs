@@ -16,6 +16,7 @@ mod faults;
 mod guards;
 mod hands;
 mod histories;
+mod incidents;
 mod kill;
 mod kill_drill;
 mod kill_run;

@@ -82,6 +82,11 @@ impl Receiver {
         self.all().into_iter().filter(|g| g.taken).collect()
     }
 
+    /// The notices that were delivered.
+    pub fn bodies(&self) -> Vec<Value> {
+        self.taken().into_iter().map(|g| g.body).collect()
+    }
+
     /// Kind and status of what was delivered.
     pub fn kinds(&self) -> Vec<(String, String)> {
         let word = |g: &Got, key: &str| g.body[key].as_str().unwrap_or_default().to_owned();
@@ -147,7 +152,7 @@ fn instants(w: &World, agent: &Running) -> (Vec<(E164, Time)>, Vec<(String, Time
 }
 
 #[test]
-fn a_rollback_pages_once_a_decision_and_answers_the_six_questions() {
+fn a_rollback_pages_once_an_incident_and_answers_the_six_questions() {
     play(DAY, async |w| {
         let mut servers = JoinSet::new();
         let hook = Receiver::listen(w, &mut servers).await;
@@ -157,9 +162,11 @@ fn a_rollback_pages_once_a_decision_and_answers_the_six_questions() {
         assert_eq!(hook.kinds(), [], "nothing is wrong yet");
         break_app(w);
         w.pass(1800).await;
-        let decisions = agent.status().decisions.len();
         let rolled_back = ("rolled_back".to_owned(), "firing".to_owned());
-        assert_eq!(hook.kinds(), vec![rolled_back; decisions], "once for each decision");
+        assert!(agent.status().decisions.len() >= hook.kinds().len());
+        // When it begins, and when it is most of the group.
+        assert!((1..=2).contains(&hook.kinds().len()), "{:?}", hook.kinds());
+        assert!(hook.kinds().iter().all(|k| *k == rolled_back), "{:?}", hook.kinds());
         for got in hook.taken() {
             let notice = &got.body;
             let text = notice["text"].as_str().unwrap();
@@ -170,7 +177,11 @@ fn a_rollback_pages_once_a_decision_and_answers_the_six_questions() {
             assert!(text.starts_with("CRITICAL Rolled back: support voice"), "{text}");
             assert!(text.contains("\nSince    2026-11-21 14:3"), "{text}");
             assert!(text.contains(" failed\n") && text.contains("11200: HTTP retrieval failure"), "{text}");
-            assert!(text.contains(&format!("{id}: swapped ")), "{text}");
+            assert!(text.contains(": rolled back ") && text.contains(&id), "{text}");
+            assert_eq!(
+                (&notice["key"], &notice["incident_severity"]),
+                (&json!("support/voice/handler"), &json!("critical"))
+            );
             assert!(text.contains("\nProven   "), "{text}");
             assert!(text.contains("\n         $ ringback restore ") && text.contains("--channel voice"), "{text}");
             let evidence = format!("https://ringback.example.com/api/v1/decisions/{id}");
@@ -185,7 +196,7 @@ fn a_rollback_pages_once_a_decision_and_answers_the_six_questions() {
             assert_eq!(timestamp, got.at.as_millis() / 1000);
         }
         let counted = r#"ringback_notifications_total{notifier="hook",result="success"}"#;
-        assert_eq!(agent.metric(counted).await, Some(decisions as f64));
+        assert_eq!(agent.metric(counted).await, Some(hook.taken().len() as f64));
         agent.stop().await;
     });
 }
@@ -225,6 +236,8 @@ fn a_receiver_that_is_slow_down_or_refuses_loses_nothing_and_delays_nothing() {
     }
     let (alone, _) = day(None);
     assert!(!alone.0.is_empty() && !alone.1.is_empty(), "{alone:?}");
+    let (_, usual) = day(Some(Manner::Takes));
+    assert!(usual >= 1);
     let manners = [
         Manner::Takes,
         Manner::Slow(Duration::from_secs(8)),
@@ -236,8 +249,8 @@ fn a_receiver_that_is_slow_down_or_refuses_loses_nothing_and_delays_nothing() {
         let (with, told) = day(Some(manner));
         assert_eq!(with, alone, "{manner:?}: the same decisions and writes at the same instants");
         // A receiver that takes longer than we wait has it, and gets it again.
-        let most = if manner == Manner::Slow(Duration::from_secs(3600)) { usize::MAX } else { alone.1.len() };
-        assert!((alone.1.len()..=most).contains(&told), "{manner:?}: {told} of {}", alone.1.len());
+        let most = if manner == Manner::Slow(Duration::from_secs(3600)) { usize::MAX } else { usual };
+        assert!((usual..=most).contains(&told), "{manner:?}: {told} of {usual}");
     }
 }
 
@@ -251,8 +264,7 @@ fn a_restart_tells_what_was_not_told_and_nothing_twice() {
         hook.behaves(Manner::Status(503));
         break_app(w);
         w.pass(900).await;
-        let decisions = agent.status().decisions.len();
-        assert!(decisions > 0 && hook.taken().is_empty());
+        assert!(!agent.status().decisions.is_empty() && hook.taken().is_empty());
         agent.stop().await;
         hook.behaves(Manner::Takes);
         for _ in 0..2 {
@@ -260,8 +272,11 @@ fn a_restart_tells_what_was_not_told_and_nothing_twice() {
             w.pass(300).await;
             agent.stop().await;
         }
-        let told = hook.kinds().iter().filter(|(kind, _)| kind == "rolled_back").count();
-        assert_eq!(told, decisions, "{:?}", hook.kinds());
+        // The same notice has the same key, kind and time in each life of the agent, and is kept once.
+        let titles: Vec<Value> = hook.bodies().iter().map(|n| n["title"].clone()).collect();
+        let mut distinct = titles.clone();
+        distinct.dedup();
+        assert!((1..=2).contains(&titles.len()) && distinct == titles, "{titles:?}");
     });
 }
 
@@ -275,11 +290,11 @@ fn what_the_courier_had_not_kept_is_found_in_the_journal() {
         w.pass(1200).await;
         break_app(w);
         w.pass(900).await;
-        let decisions = agent.status().decisions.len();
+        assert!(!agent.status().decisions.is_empty());
         agent.stop().await;
         let agent = start(w, &webhook("hook", &hook)).await;
         w.pass(60).await;
-        assert_eq!(hook.kinds().len(), decisions, "{:?}", hook.kinds());
+        assert!((1..=2).contains(&hook.kinds().len()), "{:?}", hook.kinds());
         agent.stop().await;
     });
 }
@@ -323,6 +338,8 @@ fn a_pager_is_told_when_it_is_over() {
         let keys = |action: &str| -> Vec<String> {
             let mut keys: Vec<String> = events.iter().filter(|(a, _)| a == action).map(|(_, k)| k.clone()).collect();
             keys.sort();
+            // An incident may have had an update.
+            keys.dedup();
             keys
         };
         assert!(!keys("trigger").is_empty());

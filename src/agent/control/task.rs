@@ -247,12 +247,12 @@ impl ControlTask {
                 if to == Verdict::Silent {
                     self.suspect(std::iter::once(number), channel);
                 }
+                let e164 = roster.number(number).e164;
+                self.controller.verdict(now, e164, channel, to);
                 if from == Verdict::Blind || to == Verdict::Blind {
                     // Said once for all, below.
                     return;
                 }
-                let e164 = roster.number(number).e164;
-                self.controller.verdict(now, e164, channel, to);
                 let e = &self.engine().channel(number, channel).evidence;
                 tracing::info!(
                     number = %e164, %channel, from = from.label(), to = to.label(), callers = e.callers,

@@ -4,6 +4,8 @@
 //! number which was rolled back or restored at some moment has its evidence on the right side of that moment, as it
 //! had in the agent before. The agent's start and [`crate::core::explain`] recover in this one way.
 
+use std::collections::VecDeque;
+
 use super::Control;
 use crate::core::detect::observation::Observation;
 use crate::core::model::time::Time;
@@ -25,16 +27,21 @@ pub struct Recovery {
     control: Control,
     /// Up to when alerts had been read: what had settled by then was counted then.
     alerts_until: Option<Time>,
+    /// What the agent before told to be over, oldest first: what verdicts ended is not in the journal.
+    resolved: VecDeque<Notice>,
     notices: Vec<Notice>,
 }
 
 impl Recovery {
-    pub const fn new(control: Control, alerts_until: Option<Time>) -> Recovery {
-        Recovery { control, alerts_until, notices: Vec::new() }
+    pub const fn new(control: Control, alerts_until: Option<Time>, resolved: VecDeque<Notice>) -> Recovery {
+        Recovery { control, alerts_until, resolved, notices: Vec::new() }
     }
 
     /// The entry at place `seq` of the journal, written at `at`.
     pub fn journaled(&mut self, seq: i64, at: Time, entry: &Entry) -> Result<(), Contradiction> {
+        while let Some(notice) = self.resolved.pop_front_if(|n| n.at.at < at) {
+            self.control.incidents_mut().close(&notice);
+        }
         self.notices.extend(self.control.incidents_mut().tick(at));
         let notices = self.control.apply(at, entry).map_err(|source| Contradiction { seq, source })?;
         self.notices.extend(notices);

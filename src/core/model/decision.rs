@@ -63,7 +63,7 @@ impl Phase {
     }
 }
 
-/// Why a rollback that the evidence asks for is not made.
+/// Why a rollback that the evidence calls for is not made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DetectorGuard {
@@ -107,9 +107,9 @@ impl DetectorGuard {
             DetectorGuard::Mode => "the mode allows no writes",
             DetectorGuard::Phase => "the number has not been ported",
             DetectorGuard::NoFallback => "the group has no fallback for this channel",
-            DetectorGuard::NotInAccount => "the number was not found in the account",
-            DetectorGuard::NotRead => "our numbers could not be read yet",
-            DetectorGuard::OnFallback => "the number points at the fallback already",
+            DetectorGuard::NotInAccount => "the number is not in the Twilio account",
+            DetectorGuard::NotRead => "Ringback could not read the account's numbers yet",
+            DetectorGuard::OnFallback => "the number already points at the fallback",
         }
     }
 }
@@ -154,11 +154,11 @@ pub struct Decision {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "decision", rename_all = "snake_case")]
 pub enum Action {
-    /// Swap the numbers to the fallback.
+    /// Roll the numbers back to the fallback.
     Rollback,
-    /// The evidence asks for a rollback; this guard says no.
+    /// The evidence calls for a rollback, but this guard blocks it.
     Withheld { guard: DetectorGuard },
-    /// Trouble that a swap would not cure: a person is needed.
+    /// Trouble that a rollback would not cure: a person is needed.
     Page { reason: PageReason },
 }
 
@@ -166,7 +166,7 @@ pub enum Action {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub enum PageReason {
-    /// Callers fail for this, and a swap would not help them, or a rule says to ask.
+    /// Callers fail for this, and a rollback would not help them, or a rule asks a person first.
     Failing(Reason),
     /// Calls that should be coming do not come.
     Silence,
@@ -195,9 +195,11 @@ impl PageReason {
     pub const fn text(self) -> &'static str {
         match self {
             PageReason::Failing(reason) => reason.text(),
-            PageReason::Silence => "calls that should be coming do not come: they never reach Twilio",
+            PageReason::Silence => "expected calls do not reach Twilio",
             PageReason::Unreached => "every call is busy or unanswered",
-            PageReason::Outage => "calls on several numbers break before any TwiML runs: Twilio or the carriers",
+            PageReason::Outage => {
+                "calls on several numbers break before any TwiML runs, because of Twilio or the carriers"
+            }
         }
     }
 }

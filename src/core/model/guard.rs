@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::decision;
 use super::verdict::Evidence;
 
-/// Why a rollback that the evidence asks for is not made, or not yet.
+/// Why a rollback that the evidence calls for is not made, or not yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Guard {
@@ -73,22 +73,22 @@ impl Guard {
 
     pub const fn text(self) -> &'static str {
         match self {
-            Guard::Lease => "this agent does not lead, or its lease is running out",
-            Guard::Mode => "the mode asks for it",
-            Guard::Hold => "a person holds it",
+            Guard::Lease => "this agent does not hold the lease, or its lease is about to expire",
+            Guard::Mode => "the mode does not let Ringback roll back by itself",
+            Guard::Hold => "a person has put a hold on it",
             Guard::NotWatched => "the number is not watched on this channel",
             Guard::Phase => "the number has not been ported",
-            Guard::Blind => "our own data is stale, or getting so",
-            Guard::Storm => "most numbers of most groups fail at once, which one fallback is rarely the answer to",
+            Guard::Blind => "Ringback cannot read Twilio's logs in time",
+            Guard::Storm => "most numbers of most groups fail at once, which a fallback rarely cures",
             Guard::Fallback => "the fallback is broken",
-            Guard::Cooldown => "the last attempt failed a short while ago",
-            Guard::OtherWriter => "somebody else undid the last swap of the number",
-            Guard::Cap => "more of the group would be on the fallback than may be without approval",
-            Guard::Veto => "there is time for a veto",
+            Guard::Cooldown => "the last attempt failed a short while ago, and the next one comes by itself",
+            Guard::OtherWriter => "somebody else undid the last rollback of the number",
+            Guard::Cap => "more of the group would be on the fallback than group.cap allows without approval",
+            Guard::Veto => "the time for a veto is not over",
             Guard::NoFallback => "the group has no fallback for this channel",
-            Guard::NotInAccount => "the number was not found in the account",
-            Guard::NotRead => "our numbers could not be read yet",
-            Guard::OnFallback => "the number points at the fallback already",
+            Guard::NotInAccount => "the number is not in the Twilio account",
+            Guard::NotRead => "Ringback could not read the account's numbers yet",
+            Guard::OnFallback => "the number already points at the fallback",
         }
     }
 }

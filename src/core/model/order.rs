@@ -136,7 +136,7 @@ impl OrderResult {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CloseReason {
-    /// Its time is over, and nobody approved or the guard still says no.
+    /// Nobody approved in time.
     TimedOut,
     /// Callers are served again.
     Recovered,
@@ -151,10 +151,10 @@ pub enum CloseReason {
 impl CloseReason {
     pub const fn text(self) -> &'static str {
         match self {
-            CloseReason::TimedOut => "its time is over",
+            CloseReason::TimedOut => "nobody approved it in time",
             CloseReason::Recovered => "callers are served again",
-            CloseReason::Relapsed => "an earlier stage of the restore did not go well",
-            CloseReason::OnFallback => "another order has swapped the numbers",
+            CloseReason::Relapsed => "an earlier stage of the restore failed",
+            CloseReason::OnFallback => "another order has rolled the numbers back",
             CloseReason::Countermanded => "an operator wants the numbers to stay on the fallback",
         }
     }

@@ -129,8 +129,8 @@ impl Reason {
         match self {
             Reason::Webhook => "the handler's URL could not be fetched",
             Reason::Content => "the handler's answer is not usable TwiML",
-            Reason::Rescued => "the handler failed and the number's own fallback URL stepped in",
-            Reason::Forward => "every leg the handler dialled failed",
+            Reason::Rescued => "the handler failed, and the number's own fallback URL served the caller",
+            Reason::Forward => "every leg that the handler dialled failed",
             Reason::NoHandler => "the number points at nothing",
             Reason::Trunk => "the SIP endpoint behind the trunk could not be reached",
             Reason::Fallback => "the fallback itself failed",
@@ -141,9 +141,11 @@ impl Reason {
             Reason::OtherUrl => "another URL of the handler failed",
             Reason::Registration => "messages are filtered or the sender is not registered",
             Reason::Delivery => "a message could not be delivered",
-            Reason::NotArriving => "it never reached the number at Twilio: the port or the carrier has not moved it",
-            Reason::Silence => "it was answered, and nothing was heard",
-            Reason::WrongAnswer => "something else than the expected handler answered",
+            Reason::NotArriving => {
+                "test calls never reach the number at Twilio: the port or the carrier has not moved it"
+            }
+            Reason::Silence => "the handler answers, but nothing is heard",
+            Reason::WrongAnswer => "something other than the expected handler answers",
         }
     }
 }

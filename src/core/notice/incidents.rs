@@ -1,25 +1,28 @@
-//! Which events are reported: a fold over the journal that gives the notices people should have.
+//! Which events are news: a fold over the journal that gives the notices people should have.
 //!
-//! One trouble is one *incident*: a decision, or an operator's order, with everything that follows.
-//! It is notified once its end is known, which takes seconds, and earlier only if that takes
-//! longer or a guard objects. The incident is over when its numbers are on their own handler
-//! again, or callers are served again.
+//! One trouble is one [`Incident`]: all numbers of one group that have one kind of trouble on one channel, with
+//! every decision, guard, question, rollback and restore that concerns them. Later numbers join it. Its notices
+//! have one key; it fires, may be updated, and is resolved when its last number is out of trouble. An update is
+//! sent only when a person would act differently: see [`incident`].
 //!
-//! Because it is a fold, a restart comes to the same notices with the same keys and times. The outbox
-//! knows which were delivered. Verdicts and the agent's own conditions are not in the journal; they are
-//! passed to [`Incidents`] as they happen.
+//! Because it is a fold, a restart comes to the same notices with the same keys and times; the outbox knows
+//! which of them were delivered. Verdicts and the agent's own conditions are not in the journal; they are
+//! passed in as they happen, and [`Incidents::close`] takes up what they resolved before a restart.
 //!
-//! Promises: a notice that has not changed is not repeated. A command makes no notice: whoever gave it
-//! knows.
+//! Promises: what has been reported and has not changed is not reported again. An incident that was reported
+//! is also reported to be over, with the highest severity that its notices had.
 
-mod ends;
+mod compose;
+mod incident;
+mod restore;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::collections::BTreeMap;
 
+use self::incident::{Incident, NumberState, Trouble};
+use self::restore::Restore;
 use super::condition::AgentCondition;
 use super::make::NoticeBuilder;
-use super::{Notice, NoticeKind, NoticeStatus, Severity, Step};
+use super::{Notice, NoticeKind, NoticeStatus};
 use crate::core::model::decision::{Action, Decision, DecisionId, Mode};
 use crate::core::model::guard::Guard;
 use crate::core::model::id::{Channel, E164, GroupName};
@@ -28,70 +31,18 @@ use crate::core::model::time::Time;
 use crate::core::model::verdict::Verdict;
 use crate::core::rollback::entry::Entry;
 
-/// A swap that has not ended after this is told of all the same.
-const END_WITHIN: Duration = Duration::from_secs(60);
-
-/// Trouble that no verdict shows is over when the detector has not said it again for so long.
-const QUIET_FOR: Duration = Duration::from_secs(3600);
-
-/// One trouble.
-#[derive(Debug, Default)]
-struct Incident {
-    decision: Option<Decision>,
-    order: Option<Order>,
-    ended: BTreeMap<E164, (OrderResult, String)>,
-    /// What was said of numbers that were not swapped.
-    guards: BTreeMap<E164, Guard>,
-    /// People are told by then, whatever is known.
-    due: Option<Time>,
-    /// Numbers of which the trouble is over.
-    gone: BTreeSet<E164>,
-    /// The key of an earlier incident that this one goes on.
-    key: Option<String>,
-    /// The latest notice, if it stands.
-    told: Option<Notice>,
-    /// When the detector said so last.
-    seen: Time,
-}
-
-impl Incident {
-    fn whose(&self) -> Option<(GroupName, Channel, Vec<E164>)> {
-        match (&self.decision, &self.order) {
-            (Some(d), _) => Some((d.group.clone(), d.channel, d.numbers.clone())),
-            (None, Some(o)) => Some((o.group.clone(), o.channel, o.numbers.clone())),
-            (None, None) => None,
-        }
-    }
-
-    /// What its notices have in common.
-    fn key(&self, id: DecisionId) -> String {
-        self.key.clone().unwrap_or_else(|| id.to_string())
-    }
-
-    fn is_of(&self, number: E164, channel: Channel) -> bool {
-        self.whose().is_some_and(|(_, c, numbers)| c == channel && numbers.contains(&number))
-    }
-
-    fn is_restore(&self) -> bool {
-        self.order.as_ref().is_some_and(|o| o.act == Operation::Restore)
-    }
-
-    /// Swapped, and not put back since.
-    fn on_fallback(&self) -> impl Iterator<Item = E164> {
-        let swapped = self.ended.iter().filter(|(n, (end, _))| end.is_as_asked() && !self.gone.contains(n));
-        swapped.map(|(n, _)| *n)
-    }
-}
-
-/// Everything that is going on, as people were told.
+/// Everything that is going on, as people were notified.
 #[derive(Debug)]
 pub struct Incidents {
     builder: NoticeBuilder,
     mode: Mode,
     holds: Vec<Hold>,
-    incidents: BTreeMap<DecisionId, Incident>,
+    /// Those that are open, by key.
+    open: BTreeMap<String, Incident>,
+    rollbacks: BTreeMap<DecisionId, Order>,
+    restores: BTreeMap<DecisionId, Restore>,
     fallbacks: BTreeMap<(GroupName, Channel), FallbackState>,
-    /// Conditions that stand, by key, and since when.
+    /// The agent's own conditions, by key, and since when.
     conditions: BTreeMap<String, (Time, AgentCondition)>,
 }
 
@@ -101,7 +52,9 @@ impl Incidents {
             builder,
             mode,
             holds: Vec::new(),
-            incidents: BTreeMap::new(),
+            open: BTreeMap::new(),
+            rollbacks: BTreeMap::new(),
+            restores: BTreeMap::new(),
             fallbacks: BTreeMap::new(),
             conditions: BTreeMap::new(),
         }
@@ -111,308 +64,226 @@ impl Incidents {
         &self.builder
     }
 
-    /// The trouble with this key was said to be over before a restart.
-    pub fn close(&mut self, key: &str) {
-        for incident in self.incidents.values_mut() {
-            if incident.told.as_ref().is_some_and(|n| n.key == key) {
-                incident.told = None;
-            }
+    /// This notice said before a restart that an incident is over. What was reported of it later is another incident.
+    pub fn close(&mut self, resolved: &Notice) {
+        let is_it = |i: &Incident| i.last_notice.as_ref().is_some_and(|n| n.at.at <= resolved.at.at);
+        if self.open.get(&resolved.key).is_some_and(is_it) {
+            self.open.remove(&resolved.key);
         }
     }
 
-    /// This was said to stand before a restart. What the journal does not tell is taken up from it.
-    pub fn resume(&mut self, told: &Notice) {
-        let since = told.since.as_ref().map_or(told.at.at, |m| m.at);
-        let condition = match (told.kind, told.channel) {
+    /// This notice was the latest of its key before a restart. What the journal does not hold is taken up from it.
+    pub fn resume(&mut self, latest: &Notice) {
+        let since = latest.since.as_ref().map_or(latest.at.at, |m| m.at);
+        let condition = match (latest.kind, latest.channel) {
             (NoticeKind::Blind, Some(channel)) => AgentCondition::Blind { channel, sources: Vec::new() },
             (NoticeKind::StoreUnwritable, _) => {
                 AgentCondition::StoreUnwritable { problem: String::new(), cure: String::new() }
             }
             _ => return,
         };
-        self.conditions.insert(told.key.clone(), (since, condition));
+        self.conditions.insert(latest.key.clone(), (since, condition));
     }
 
-    /// Takes in one entry of the journal and gives the notices that follow from it.
+    /// Takes in one entry of the journal and gives the notices that follow from it, or from the time until then.
     pub fn fold(&mut self, at: Time, entry: &Entry) -> Vec<Notice> {
+        let mut notices = self.tick(at);
         match entry {
             Entry::Decision(decision) => self.decided(at, decision),
-            Entry::Order(order) => {
-                let incident = self.incidents.entry(order.id).or_default();
-                match &mut incident.order {
-                    Some(earlier) => earlier.numbers.extend(&order.numbers),
-                    None => incident.order = Some(order.clone()),
-                }
-                incident.due = Some(at + END_WITHIN);
-                Vec::new()
+            Entry::Order(order) => self.ordered(at, order),
+            Entry::Refused { decision, numbers, guard, .. } => {
+                let state = NumberState::Blocked { guard: *guard, is_pending: true };
+                self.answered(at, *decision, numbers, &state);
             }
-            Entry::Refused { decision, numbers, guard, .. } => self.refused(at, *decision, numbers, *guard),
-            Entry::Asked { decision, numbers, guard, until, .. } => self.asked(at, *decision, numbers, *guard, *until),
-            Entry::Closed { decision, numbers, why, .. } => self.lapsed(at, *decision, numbers, *why),
+            Entry::Asked { decision, numbers, guard, until, .. } => {
+                let state = NumberState::Asked { guard: *guard, until: *until };
+                self.answered(at, *decision, numbers, &state);
+            }
+            Entry::Closed { decision, numbers, why, .. } => {
+                if self.restores.contains_key(decision) {
+                    notices.extend(self.restore_ended(at, *decision, Some(numbers)));
+                } else {
+                    self.closed(at, *decision, numbers, *why);
+                }
+            }
             Entry::Result { decision, channel, number, result, detail } => {
-                self.ended(at, *decision, *channel, *number, *result, detail)
+                notices.extend(self.ended(at, *decision, *channel, *number, *result, detail));
             }
             Entry::Hold(hold) => {
                 self.holds.retain(|h| h.scope != hold.scope);
                 self.holds.push(hold.clone());
-                Vec::new()
             }
-            Entry::Release { scope, .. } => {
-                self.holds.retain(|h| h.scope != *scope);
-                Vec::new()
-            }
-            Entry::Mode { mode, .. } => {
-                self.mode = *mode;
-                Vec::new()
-            }
-            Entry::Ported { .. } => Vec::new(),
+            Entry::Release { scope, .. } => self.holds.retain(|h| h.scope != *scope),
+            Entry::Mode { mode, .. } => self.mode = *mode,
             Entry::Drift { number, channel, differences, actor } => {
-                let ours = self
-                    .incidents
-                    .values()
-                    .any(|s| s.is_of(*number, *channel) && s.on_fallback().any(|n| n == *number));
-                let mut notices = vec![self.builder.drift(at, *number, *channel, differences, actor.as_deref(), ours)];
-                notices.extend(self.gone(at, *channel, &[*number], DecisionId(0), "somebody else has the numbers now"));
-                notices
+                let ours = self.with_number(*number, *channel).find(|i| {
+                    i.trouble == Trouble::Handler
+                        && i.members.get(number).is_some_and(|m| matches!(m.state, NumberState::Ended { .. }))
+                });
+                let was_on_fallback = ours.is_some_and(|incident| {
+                    let was = incident.members.get(number).is_some_and(incident::Member::is_on_fallback);
+                    incident.resolve(at, *number, "somebody else changed the number, which is theirs now");
+                    was
+                });
+                let actor = actor.as_deref();
+                notices.push(self.builder.drift(at, *number, *channel, differences, actor, was_on_fallback));
             }
             Entry::Fallback { group, channel, state, detail } => {
                 let was = self.fallbacks.insert((group.clone(), *channel), *state);
-                let is_news = *state == FallbackState::Broken || was == Some(FallbackState::Broken);
-                is_news.then(|| self.builder.fallback(at, group, *channel, *state, detail)).into_iter().collect()
+                if *state == FallbackState::Broken || was == Some(FallbackState::Broken) {
+                    notices.push(self.builder.fallback(at, group, *channel, *state, detail));
+                }
             }
             Entry::Started { .. }
+            | Entry::Ported { .. }
             | Entry::Stage { .. }
             | Entry::Approved { .. }
             | Entry::Snapshot { .. }
             | Entry::Checked { .. }
             | Entry::Intent { .. }
             | Entry::Written { .. }
-            | Entry::Phase { .. } => Vec::new(),
+            | Entry::Phase { .. } => {}
         }
-    }
-
-    fn decided(&mut self, at: Time, decision: &Decision) -> Vec<Notice> {
-        let Decision { id, channel, ref group, ref numbers, .. } = *decision;
-        let mut incident = Incident { decision: Some(decision.clone()), seen: at, ..Incident::default() };
-        let mut notices = Vec::new();
-        match decision.action {
-            Action::Rollback => {
-                incident.due = Some(at + END_WITHIN);
-                incident.key = self.inherit(channel, numbers);
-                notices.extend(self.gone(at, channel, numbers, id, &format!("it goes on as {id}")));
-            }
-            Action::Withheld { guard } => {
-                incident.key = self.inherit(channel, numbers);
-                notices.extend(self.gone(at, channel, numbers, id, &format!("it goes on as {id}")));
-                let title = format!("Rollback blocked: {}", self.builder.name(group, channel, numbers));
-                let blank = self.builder.blank(at, incident.key(id), NoticeKind::Held, Severity::Critical, title);
-                let notice = self.builder.held(blank, decision, numbers, guard.into(), &self.holds, self.mode);
-                incident.told = Some(notice.clone());
-                notices.push(notice);
-            }
-            Action::Page { reason } => {
-                let first = numbers.first().map(ToString::to_string).unwrap_or_default();
-                let key = format!("{group}/{channel}/{}/{first}+{}", reason.label(), numbers.len().saturating_sub(1));
-                let standing = self.incidents.values_mut().find(|s| s.told.as_ref().is_some_and(|n| n.key == key));
-                if let Some(same) = standing {
-                    // Said already; it goes on.
-                    same.seen = at;
-                    return notices;
-                }
-                let notice = self.builder.not_curable(at, key, decision, reason);
-                incident.told = Some(notice.clone());
-                notices.push(notice);
-            }
-        }
-        self.incidents.insert(id, incident);
         notices
     }
 
-    /// The key of a trouble that stands and is about just these numbers: a pager keeps one incident
-    /// however often a swap is tried.
-    fn inherit(&mut self, channel: Channel, numbers: &[E164]) -> Option<String> {
-        for incident in self.incidents.values_mut() {
-            let is_page = incident.decision.as_ref().is_some_and(|d| matches!(d.action, Action::Page { .. }));
-            let Some((_, c, all)) = incident.whose().filter(|_| !is_page && !incident.is_restore()) else { continue };
-            let left: BTreeSet<E164> = all.into_iter().filter(|n| !incident.gone.contains(n)).collect();
-            if c == channel
-                && left.iter().eq(numbers.iter().collect::<BTreeSet<_>>())
-                && let Some(told) = incident.told.take()
-            {
-                return Some(told.key);
-            }
-        }
-        None
+    /// The open incident of this trouble, or a new one.
+    fn incident(&mut self, at: Time, trouble: Trouble, group: &GroupName, channel: Channel) -> &mut Incident {
+        let size = self.builder.group_size(group, channel);
+        self.open
+            .entry(trouble.key(group, channel))
+            .or_insert_with(|| Incident::new(trouble, group.clone(), channel, size, at))
     }
 
-    fn refused(&mut self, at: Time, id: DecisionId, numbers: &[E164], guard: Guard) -> Vec<Notice> {
-        let Some(incident) = self.incidents.get_mut(&id) else { return Vec::new() };
-        incident.guards.extend(numbers.iter().map(|n| (*n, guard)));
-        let key = incident.key(id);
-        let Some(decision) = incident.decision.clone() else { return Vec::new() };
-        let title = format!("Rollback blocked: {}", self.builder.name(&decision.group, decision.channel, numbers));
-        let blank = self.builder.blank(at, key, NoticeKind::Held, Severity::Critical, title);
-        let notice = self.builder.held(blank, &decision, numbers, guard, &self.holds, self.mode);
-        self.tell(id, notice)
+    fn with_number(&mut self, number: E164, channel: Channel) -> impl Iterator<Item = &mut Incident> {
+        self.open.values_mut().filter(move |i| i.channel == channel && i.members.contains_key(&number))
     }
 
-    fn asked(&mut self, at: Time, id: DecisionId, numbers: &[E164], guard: Guard, until: Time) -> Vec<Notice> {
-        let Some(incident) = self.incidents.get_mut(&id) else { return Vec::new() };
-        incident.guards.extend(numbers.iter().map(|n| (*n, guard)));
-        let key = incident.key(id);
-        let Some(decision) = incident.decision.clone() else { return Vec::new() };
-        let whose = self.builder.name(&decision.group, decision.channel, numbers);
-        let what = if guard == Guard::Veto { "About to roll back" } else { "Approval needed" };
-        let title = format!("{what}: {whose}");
-        let blank = self.builder.blank(at, key, NoticeKind::Asked, Severity::Critical, title);
-        let notice = self.builder.asked(blank, &decision, numbers, guard, until);
-        self.tell(id, notice)
-    }
-
-    /// Notifies an incident's latest state, unless that was done.
-    fn tell(&mut self, id: DecisionId, notice: Notice) -> Vec<Notice> {
-        let Some(incident) = self.incidents.get_mut(&id) else { return Vec::new() };
-        incident.due = None;
-        let is_same = |n: &Notice| n.kind == notice.kind && n.title == notice.title && n.did == notice.did;
-        if incident.told.as_ref().is_some_and(is_same) {
-            return Vec::new();
-        }
-        incident.told = (notice.status == NoticeStatus::Firing).then(|| notice.clone());
-        vec![notice]
-    }
-
-    fn lapsed(&mut self, at: Time, id: DecisionId, numbers: &[E164], why: CloseReason) -> Vec<Notice> {
-        let Some(incident) = self.incidents.get_mut(&id) else { return Vec::new() };
-        match why {
-            CloseReason::Relapsed => return self.restore_ended(at, id, Some(numbers)),
-            CloseReason::Countermanded => {
-                // A person's own command: they know. The restore is about the others from here on.
-                incident.order.iter_mut().for_each(|o| o.numbers.retain(|n| !numbers.contains(n)));
-                return Vec::new();
+    fn decided(&mut self, at: Time, decision: &Decision) {
+        let (trouble, state) = match decision.action {
+            Action::Rollback => (Trouble::Handler, NumberState::Decided),
+            Action::Withheld { guard } => {
+                (Trouble::Handler, NumberState::Blocked { guard: guard.into(), is_pending: false })
             }
-            CloseReason::TimedOut | CloseReason::Recovered | CloseReason::OnFallback => {}
-        }
-        incident.gone.extend(numbers);
-        let left = incident.whose().is_some_and(|(_, _, all)| all.iter().any(|n| !incident.gone.contains(n)));
-        if left {
-            return Vec::new();
-        }
-        incident.due = None;
-        let Some(told) = incident.told.take() else { return Vec::new() };
-        let did = match why {
-            CloseReason::TimedOut => {
-                format!("{id} expired: not approved in time. Ringback will ask again if callers keep failing")
-            }
-            CloseReason::OnFallback => format!("{id} is over: {}", why.text()),
-            CloseReason::Recovered | CloseReason::Relapsed | CloseReason::Countermanded => {
-                format!("{id} is over: {}. Nothing was written", why.text())
-            }
+            Action::Page { reason } => (Trouble::of(reason), NumberState::Reported(reason)),
         };
-        vec![self.builder.over(at, told, &did)]
+        self.incident(at, trouble, &decision.group, decision.channel).decided(at, decision, &state);
+    }
+
+    fn ordered(&mut self, at: Time, order: &Order) {
+        match order.act {
+            Operation::Rollback => {
+                self.incident(at, Trouble::Handler, &order.group, order.channel).ordered(at, order.id, &order.numbers);
+                match self.rollbacks.get_mut(&order.id) {
+                    // More numbers of the same decision, let through later.
+                    Some(earlier) => earlier.numbers.extend(&order.numbers),
+                    None => {
+                        self.rollbacks.insert(order.id, order.clone());
+                    }
+                }
+            }
+            Operation::Restore => self.restore_ordered(order),
+        }
+    }
+
+    fn answered(&mut self, at: Time, decision: DecisionId, numbers: &[E164], state: &NumberState) {
+        if let Some(incident) = self.open.values_mut().find(|i| i.decisions.contains_key(&decision)) {
+            incident.answered(at, decision, numbers, state);
+        }
+    }
+
+    /// The decision no longer stands for these numbers. Those that a rollback has are not out of trouble by that.
+    fn closed(&mut self, at: Time, decision: DecisionId, numbers: &[E164], why: CloseReason) {
+        let Some(incident) = self.open.values_mut().find(|i| i.decisions.contains_key(&decision)) else { return };
+        let pending: Vec<E164> = numbers
+            .iter()
+            .copied()
+            .filter(|n| incident.members.get(n).is_some_and(|m| m.decision == Some(decision) && !m.is_taken()))
+            .collect();
+        match why {
+            CloseReason::TimedOut => incident.expired(at, decision, &pending),
+            // A command: whoever gave it knows, and the numbers stay where they are.
+            CloseReason::Countermanded => {}
+            CloseReason::Recovered | CloseReason::Relapsed | CloseReason::OnFallback => {
+                for number in pending {
+                    incident.resolve(at, number, why.text());
+                }
+            }
+        }
     }
 
     fn ended(
         &mut self,
         at: Time,
-        id: DecisionId,
+        order: DecisionId,
         channel: Channel,
         number: E164,
-        end: OrderResult,
+        result: OrderResult,
         detail: &str,
     ) -> Vec<Notice> {
-        let Some(incident) = self.incidents.get_mut(&id) else { return Vec::new() };
-        incident.ended.insert(number, (end, detail.to_owned()));
-        let ordered = incident.order.as_ref().map(|o| o.numbers.clone()).unwrap_or_default();
-        let is_over = ordered.iter().all(|n| incident.ended.contains_key(n));
-        let mut notices = Vec::new();
-        if incident.is_restore() {
-            if is_over {
-                notices.extend(self.restore_ended(at, id, None));
-            }
-            if end == OrderResult::Restored {
-                notices.extend(self.gone(at, channel, &[number], id, &format!("the numbers were restored by {id}")));
-            }
-        } else if is_over && let Some(notice) = self.rollback(at, id) {
-            notices.extend(self.tell(id, notice));
+        if self.restores.contains_key(&order) {
+            return self.number_restored(at, order, number, result, detail);
         }
-        notices
+        if let Some(rollback) = self.rollbacks.get(&order)
+            && let Some(incident) = self.open.get_mut(&Trouble::Handler.key(&rollback.group, channel))
+        {
+            incident.ended(at, order, number, result, detail);
+        }
+        Vec::new()
     }
 
-    /// The trouble of these numbers is over, or goes on under another name, in all incidents but `but`.
-    fn gone(&mut self, at: Time, channel: Channel, numbers: &[E164], but: DecisionId, why: &str) -> Vec<Notice> {
-        let mut notices = Vec::new();
-        for (id, incident) in &mut self.incidents {
-            let is_page = incident.decision.as_ref().is_some_and(|d| matches!(d.action, Action::Page { .. }));
-            if *id == but || is_page || incident.is_restore() {
-                continue;
-            }
-            let Some((_, c, all)) = incident.whose() else { continue };
-            let ours: Vec<E164> = numbers.iter().copied().filter(|n| c == channel && all.contains(n)).collect();
-            if ours.is_empty() {
-                continue;
-            }
-            incident.gone.extend(ours);
-            if all.iter().all(|n| incident.gone.contains(n)) {
-                incident.due = None;
-                if let Some(told) = incident.told.take() {
-                    notices.push(self.builder.over(at, told, &format!("{id} is over: {why}")));
-                }
-            }
-        }
-        notices
-    }
-
-    /// The detector says something else of a number: trouble may be over without a swap.
+    /// The verdict on a number has changed: its trouble may be over without a rollback. It may have been blind
+    /// in between.
     pub fn verdict(&mut self, at: Time, number: E164, channel: Channel, to: Verdict) -> Vec<Notice> {
+        let mut notices = self.tick(at);
         if to != Verdict::Healthy {
-            return Vec::new();
+            return notices;
         }
-        let mut notices = Vec::new();
-        for (id, incident) in &mut self.incidents {
-            let waits =
-                incident.told.as_ref().is_some_and(|n| matches!(n.kind, NoticeKind::NotCurable | NoticeKind::Held));
-            if !waits || !incident.is_of(number, channel) || incident.on_fallback().next().is_some() {
-                continue;
-            }
-            // A refused rollback has its own end in the journal.
-            if incident.decision.as_ref().is_some_and(|d| d.action == Action::Rollback) {
-                continue;
-            }
-            incident.gone.insert(number);
-            let all_gone = incident.whose().is_some_and(|(_, _, all)| all.iter().all(|n| incident.gone.contains(n)));
-            if all_gone && let Some(told) = incident.told.take() {
-                notices.push(self.builder.over(at, told, &format!("{id} is over: callers are served again")));
+        let mut keys = Vec::new();
+        for incident in self.with_number(number, channel) {
+            if incident.members.get(&number).is_some_and(incident::Member::ends_with_verdict) {
+                incident.resolve(at, number, CloseReason::Recovered.text());
+                keys.push(incident.key.clone());
             }
         }
+        notices.extend(keys.iter().filter_map(|key| self.judge(at, key)));
         notices
     }
 
-    /// Notices that are due because time has passed.
+    /// What only the passing of time makes news.
     pub fn tick(&mut self, now: Time) -> Vec<Notice> {
         let mut notices = Vec::new();
-        let due: Vec<(DecisionId, Time)> =
-            self.incidents.iter().filter_map(|(id, s)| s.due.filter(|t| *t <= now).map(|t| (*id, t))).collect();
-        for (id, at) in due {
-            if let Some(incident) = self.incidents.get_mut(&id) {
-                incident.due = None;
-            }
-            let is_restore = self.incidents.get(&id).is_some_and(Incident::is_restore);
-            if !is_restore && let Some(notice) = self.rollback(at, id) {
-                notices.extend(self.tell(id, notice));
+        let keys: Vec<String> = self.open.keys().cloned().collect();
+        for key in keys {
+            while let Some(at) = self.open.get_mut(&key).and_then(|i| i.next_due(now)) {
+                notices.extend(self.judge(at, &key));
             }
         }
-        for (id, incident) in &mut self.incidents {
-            let is_page = incident.decision.as_ref().is_some_and(|d| matches!(d.action, Action::Page { .. }));
-            if is_page
-                && incident.told.is_some()
-                && incident.seen + QUIET_FOR <= now
-                && let Some(told) = incident.told.take()
-            {
-                let did = format!("{id} is over: it was not seen again for an hour");
-                notices.push(self.builder.over(incident.seen + QUIET_FOR, told, &did));
-            }
-        }
+        notices.sort_by_key(|n| n.at.at);
         notices
+    }
+
+    /// The notice that the incident gives rise to as it is now, if any.
+    fn judge(&mut self, at: Time, key: &str) -> Option<Notice> {
+        let mut incident = self.open.remove(key)?;
+        incident.forget_the_quiet(at);
+        if incident.members.is_empty() {
+            if incident.restores.is_empty() {
+                return incident.last_notice.as_ref().map(|last| self.resolved(at, &incident, last));
+            }
+            // The restore reports it.
+            self.open.insert(key.to_owned(), incident);
+            return None;
+        }
+        let needs = incident.needs(at);
+        let headline = incident.news(&needs);
+        let notice = headline.map(|headline| {
+            let notice = self.compose(at, &mut incident, &needs, headline);
+            incident.notified(needs, headline, &notice);
+            notice
+        });
+        self.open.insert(key.to_owned(), incident);
+        notice
     }
 
     /// A condition of the agent itself stands since `since`; `None` if that is known.
@@ -431,29 +302,23 @@ impl Incidents {
         Some(self.builder.condition(now, since, &condition, NoticeStatus::Resolved))
     }
 
-    /// A stage of a staged restore has had too few callers and tests to be verified.
-    pub fn unverified(&self, now: Time, order: &Order) -> Notice {
-        let Order { id, group, channel, numbers, .. } = order;
-        let title =
-            format!("Too few callers and tests to verify the restore: {}", self.builder.name(group, *channel, numbers));
-        let blank =
-            self.builder.blank(now, format!("{id}/unverified"), NoticeKind::Unverified, Severity::Warning, title);
-        let mut notice = self.builder.whose(blank, group, *channel, numbers);
-        notice.status = NoticeStatus::Event;
-        notice.decision = Some(*id);
-        notice.since = Some(notice.at.clone());
-        notice.cause = Some(
-            "fewer than three callers and test calls were served by the numbers that were restored first".to_owned(),
-        );
-        notice.did = format!("{id}: the other numbers stay on the fallback until you approve");
-        notice.proof = Some("no: three served calls would prove it, and there were fewer".to_owned());
-        notice.next = vec![
-            Step::new("Call one of the restored numbers"),
-            Step::typing(
-                "If it is answered, approve the rest",
-                format!("ringback approve {id} --reason 'called it myself'"),
-            ),
-        ];
-        notice
+    /// The hold that covers one of these numbers, if one is in force.
+    fn hold(&self, at: Time, group: &GroupName, channel: Channel, numbers: &[E164]) -> Option<&Hold> {
+        self.holds.iter().find(|h| h.until > at && numbers.iter().any(|n| h.scope.covers(group, *n, channel)))
+    }
+
+    /// Why a guard blocks these numbers.
+    fn because(&self, guard: Guard, hold: Option<&Hold>) -> String {
+        match (guard, hold) {
+            (Guard::Hold, Some(h)) => {
+                let until = super::Moment::new(h.until, None).text;
+                format!("{} holds {} until {until}: {}", h.by.name, h.scope, h.by.reason)
+            }
+            (Guard::Mode, _) => format!("the mode is {}", self.mode.label()),
+            (guard, _) => guard.text().to_owned(),
+        }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,18 +7,20 @@
 //!
 //! * [`advice`]: what a code means, and what a person should do where a swap may not or would not help;
 //! * [`make`]: notices of single events;
+//! * `steps`: what a person should type next;
 //! * [`sample`]: one of every kind, to look at;
 //! * [`crate::core::notice::incidents`]: which events are reported, as incidents.
 //!
 //! Promises: a notice holds our own numbers and Twilio's SIDs, and nothing of the other party. Times
-//! are quoted with their zone. Notices of one trouble have one key, so that a pager can tell an
-//! update from a second trouble; the last of them is over.
+//! are quoted with their zone. All notices of one incident have one key, so that a pager can tell an update from
+//! a second incident; the last of them is resolved.
 
 pub mod advice;
 pub mod condition;
 pub mod incidents;
 pub mod make;
 pub mod sample;
+mod steps;
 
 use std::fmt::Write as _;
 
@@ -55,7 +57,7 @@ impl Severity {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NoticeKind {
-    /// Numbers were swapped to the fallback, as asked.
+    /// Numbers were rolled back to the fallback, as asked.
     RolledBack,
     /// A rollback was written, or should have been, and the fallback does not answer.
     Unproven,
@@ -63,11 +65,11 @@ pub enum NoticeKind {
     Underway,
     /// A rollback would help, but a guard blocks it.
     Held,
-    /// A rollback would help, and waits for approval or for the end of the veto time.
+    /// A rollback would help, and needs approval or can be vetoed.
     Asked,
-    /// A request for approval, or a decision, is no longer open.
+    /// Nobody approved in time; or, resolved, an incident is over without a restore.
     Lapsed,
-    /// Callers fail for a reason that a rollback would not cure.
+    /// Callers fail, and a person is to look: mostly because a rollback would not cure it.
     NotCurable,
     Restored,
     RestoreFailed,
@@ -164,7 +166,7 @@ impl NoticeKind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NoticeStatus {
-    /// It stands until a notice with the same key says that it is over.
+    /// It goes on until a notice with the same key says that it is over.
     Firing,
     /// It happened; there is nothing that could end.
     Event,
@@ -260,17 +262,18 @@ pub struct Link {
 /// One message to people.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Notice {
-    /// The same for all notices of one trouble.
+    /// The same for all notices of one incident.
     pub key: String,
     pub kind: NoticeKind,
+    /// How much this notice matters.
     pub severity: Severity,
-    /// The worst severity at which this notifier was told of the incident, where that is worse than this notice's.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub incident_severity: Option<Severity>,
+    /// The highest severity that a notice of the same incident has had so far. Whoever was sent its beginning must
+    /// be sent its end, so filters by severity go by this one.
+    pub incident_severity: Severity,
     pub status: NoticeStatus,
     /// One line that says it all to somebody who reads no further.
     pub title: String,
-    /// When it was said.
+    /// When it was made.
     pub at: Moment,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub group: Option<GroupName>,
@@ -315,7 +318,7 @@ const NUMBERS_SHOWN: usize = 10;
 impl Notice {
     /// The severity of the whole incident as a pager files it: it never falls while the incident lasts.
     pub fn filed_severity(&self) -> Severity {
-        self.incident_severity.map_or(self.severity, |worst| worst.max(self.severity))
+        self.incident_severity.max(self.severity)
     }
 
     /// `CRITICAL`, `WARNING`, `INFO`, or `OVER` once it is: what a subject line begins with.

@@ -114,6 +114,11 @@ pub fn every_kind(builder: &NoticeBuilder, now: Time) -> Vec<Notice> {
             },
             Entry::Closed { decision: DecisionId(4), channel, numbers: numbers.clone(), why: CloseReason::TimedOut },
         ],
+        vec![
+            rollback(10),
+            ids(10, Guard::Storm),
+            Entry::Closed { decision: DecisionId(10), channel, numbers: numbers.clone(), why: CloseReason::Recovered },
+        ],
         vec![Entry::Decision(decision(
             5,
             now,
@@ -141,7 +146,12 @@ pub fn every_kind(builder: &NoticeBuilder, now: Time) -> Vec<Notice> {
     let mut notices = Vec::new();
     for history in histories {
         let mut incidents = Incidents::new(builder.clone(), Mode::Auto);
-        notices.extend(history.iter().flat_map(|entry| incidents.fold(now, entry)));
+        let mut at = now;
+        for entry in history {
+            notices.extend(incidents.fold(at, &entry));
+            at = at + Duration::from_secs(1);
+        }
+        notices.extend(incidents.tick(at + Duration::from_secs(150)));
     }
     let mut incidents = Incidents::new(builder.clone(), Mode::Auto);
     for entry in [rollback(8), order(8, Operation::Rollback, By::Detector)] {
@@ -150,6 +160,16 @@ pub fn every_kind(builder: &NoticeBuilder, now: Time) -> Vec<Notice> {
     notices.extend(incidents.tick(now + Duration::from_secs(60)));
     if let Entry::Order(order) = order(9, Operation::Restore, By::Operator(author())) {
         notices.push(incidents.unverified(now, &order));
+    }
+    // One of each is enough to look at; each stands for an incident of its own.
+    let mut seen = Vec::new();
+    notices.retain(|n: &Notice| {
+        let is_new = !seen.contains(&(n.kind, n.status));
+        seen.push((n.kind, n.status));
+        is_new
+    });
+    for notice in &mut notices {
+        notice.key = format!("{}/{}", notice.key, notice.kind.label());
     }
     let conditions = [
         AgentCondition::Blind { channel, sources: vec!["calls", "alerts"] },

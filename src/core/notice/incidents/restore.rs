@@ -1,0 +1,160 @@
+//! What there is to report when a restore has ended, well or not, or waits for a person.
+
+use std::collections::BTreeMap;
+
+use super::Incidents;
+use super::incident::{Headline, Trouble};
+use crate::core::model::decision::DecisionId;
+use crate::core::model::id::E164;
+use crate::core::model::order::{By, CloseReason, Order, OrderResult};
+use crate::core::model::time::Time;
+use crate::core::notice::{Notice, NoticeKind, NoticeStatus, Severity, Step};
+
+/// A restore, with how it ended for each number so far.
+#[derive(Debug)]
+pub(super) struct Restore {
+    order: Order,
+    ended: BTreeMap<E164, (OrderResult, String)>,
+}
+
+impl Incidents {
+    pub(super) fn restore_ordered(&mut self, order: &Order) {
+        if let Some(incident) = self.open.get_mut(&Trouble::Handler.key(&order.group, order.channel)) {
+            incident.restores.insert(order.id);
+        }
+        self.restores.insert(order.id, Restore { order: order.clone(), ended: BTreeMap::new() });
+    }
+
+    /// A restore has ended for one number.
+    pub(super) fn number_restored(
+        &mut self,
+        at: Time,
+        id: DecisionId,
+        number: E164,
+        result: OrderResult,
+        detail: &str,
+    ) -> Vec<Notice> {
+        let Some(restore) = self.restores.get_mut(&id) else { return Vec::new() };
+        restore.ended.insert(number, (result, detail.to_owned()));
+        let is_over = restore.order.numbers.iter().all(|n| restore.ended.contains_key(n));
+        let key = Trouble::Handler.key(&restore.order.group, restore.order.channel);
+        if result == OrderResult::Restored
+            && let Some(incident) = self.open.get_mut(&key)
+        {
+            incident.resolve(at, number, &format!("restored by {id}"));
+        }
+        if is_over { self.restore_ended(at, id, None) } else { Vec::new() }
+    }
+
+    /// A restore is over. With `left`, its later stages were given up: those numbers are on the fallback as before.
+    pub(super) fn restore_ended(&mut self, at: Time, id: DecisionId, left: Option<&[E164]>) -> Vec<Notice> {
+        let Some(Restore { order, ended }) = self.restores.remove(&id) else { return Vec::new() };
+        let bad: Vec<(E164, OrderResult, &str)> =
+            ended.iter().filter(|(_, (r, _))| !r.is_as_asked()).map(|(n, (r, d))| (*n, *r, d.as_str())).collect();
+        let restored = ended.values().filter(|(r, _)| r.is_as_asked()).count();
+        let is_good = bad.is_empty() && left.is_none();
+        let whose = self.builder.name(&order.group, order.channel, &order.numbers);
+        let (kind, severity, title) = if is_good {
+            (NoticeKind::Restored, Severity::Info, format!("Restored: {whose}"))
+        } else {
+            (NoticeKind::RestoreFailed, Severity::Critical, format!("Restore not finished: {whose}"))
+        };
+        let blank = self.builder.blank(at, id.to_string(), kind, severity, title);
+        let mut notice = self.builder.whose(blank, &order.group, order.channel, &order.numbers);
+        notice.status = NoticeStatus::Event;
+        notice.decision = Some(id);
+        notice.since = Some(notice.at.clone());
+        if let By::Operator(author) = &order.by {
+            notice.cause = Some(format!("{} asked for the restore: {}", author.name, author.reason));
+        }
+        let mut did = vec![format!("{id}: restored {restored} of {} numbers", order.numbers.len())];
+        did.extend(bad.iter().take(3).map(|(n, r, detail)| format!("{n}: restore {}: {detail}", r.label())));
+        if bad.len() > 3 {
+            did.push(format!("and {} more numbers that were not restored", bad.len() - 3));
+        }
+        if let Some(left) = left {
+            let numbers = super::compose::numbers_text(left.len());
+            did.push(format!("{numbers} stay on the fallback, because {}", CloseReason::Relapsed.text()));
+        }
+        notice.proof = is_good.then(|| "read back: each number's own handler answers it again".to_owned());
+        let which = self.builder.selection(&order.group, order.channel, &order.numbers);
+        notice.next = if is_good {
+            vec![Step::typing("Watch them; if callers fail again, Ringback decides anew", "ringback status")]
+        } else {
+            vec![
+                Step::typing("See what each number points at", "ringback status"),
+                Step::typing(
+                    "Once the handler works, restore them again",
+                    format!("ringback restore {which} --reason 'repaired'"),
+                ),
+            ]
+        };
+        let key = Trouble::Handler.key(&order.group, order.channel);
+        if let Some(mut incident) = self.open.remove(&key) {
+            incident.restores.remove(&id);
+            let is_reported = incident.last_notice.is_some();
+            if is_reported {
+                notice.key.clone_from(&key);
+                notice.incident_severity = incident.raise(severity);
+                if let Some(since) = incident.last_notice.as_ref().and_then(|n| n.since.clone()) {
+                    notice.since = Some(since);
+                }
+            }
+            let is_over = incident.members.is_empty() && incident.restores.is_empty();
+            if is_over && is_reported {
+                notice.status = NoticeStatus::Resolved;
+                // Who was sent its beginning is sent its end.
+                notice.severity = notice.incident_severity;
+                did.push("No number of the group is on the fallback any more: the incident is over".to_owned());
+            } else if !incident.members.is_empty() {
+                notice.status = NoticeStatus::Firing;
+                notice.key.clone_from(&key);
+                notice.incident_severity = incident.raise(severity);
+                let on_fallback = incident.on_fallback().len();
+                if on_fallback > 0 && left.is_none() {
+                    did.push(format!("{} are on the fallback", super::compose::numbers_text(on_fallback)));
+                }
+                let needs = incident.needs(at);
+                incident.notified(needs, Headline::Restore, &notice);
+            }
+            if !is_over {
+                self.open.insert(key, incident);
+            }
+        }
+        notice.did = did.join("\n");
+        vec![notice]
+    }
+
+    /// A stage of a staged restore has had too few callers and tests to be verified.
+    pub fn unverified(&self, now: Time, order: &Order) -> Notice {
+        let Order { id, group, channel, numbers, .. } = order;
+        let key = Trouble::Handler.key(group, *channel);
+        let incident = self.open.get(&key).filter(|i| i.last_notice.is_some());
+        // As part of the incident it ends with it.
+        let (key, status) = match incident {
+            Some(_) => (key, NoticeStatus::Firing),
+            None => (format!("{id}/unverified"), NoticeStatus::Event),
+        };
+        let title = format!(
+            "Approval needed to go on with the restore: {}: too few callers to verify it",
+            self.builder.name(group, *channel, numbers)
+        );
+        let blank = self.builder.blank(now, key, NoticeKind::Unverified, Severity::Warning, title);
+        let mut notice = self.builder.whose(blank, group, *channel, numbers);
+        if let Some(highest) = incident.and_then(|i| i.severity) {
+            notice.incident_severity = highest.max(notice.severity);
+        }
+        notice.status = status;
+        notice.decision = Some(*id);
+        notice.since = Some(notice.at.clone());
+        notice.cause =
+            Some("the numbers that were restored first have served fewer than three callers and test calls".to_owned());
+        notice.did = format!("{id}: the other numbers stay on the fallback until the restore is approved");
+        notice.proof = Some("no: three served calls would prove it, and fewer came".to_owned());
+        notice.next = vec![
+            Step::new("Call a number that was restored"),
+            Step::typing("If it is answered, go on", format!("ringback approve {id} --reason 'called it myself'")),
+        ];
+        notice
+    }
+}

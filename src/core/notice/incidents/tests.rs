@@ -1,0 +1,221 @@
+//! What is news, entry by entry.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Incidents;
+use crate::core::model::decision::{Action, Decision, DecisionId, DetectorGuard, Mode};
+use crate::core::model::guard::Guard;
+use crate::core::model::id::{Channel, E164, GroupName};
+use crate::core::model::order::{Author, By, CloseReason, Operation, Order, OrderResult};
+use crate::core::model::roster::{Number, PortAt, Roster};
+use crate::core::model::time::Time;
+use crate::core::model::verdict::{Evidence, Verdict};
+use crate::core::notice::make::{Addresses, NoticeBuilder};
+use crate::core::notice::{Notice, NoticeKind, NoticeStatus, Severity};
+use crate::core::rollback::entry::Entry;
+
+const VOICE: Channel = Channel::Voice;
+
+fn e164(i: usize) -> E164 {
+    format!("+150055501{i:02}").parse().unwrap()
+}
+
+fn numbers(which: std::ops::Range<usize>) -> Vec<E164> {
+    which.map(e164).collect()
+}
+
+fn group() -> GroupName {
+    "support".parse().unwrap()
+}
+
+/// A history of one group of eight numbers, with one entry a second.
+struct History {
+    incidents: Incidents,
+    now: Time,
+}
+
+impl History {
+    fn new() -> History {
+        let mut roster = Roster::default();
+        let support = roster.add_group(group(), [Some("https://handler.twilio.com/twiml/EH0".to_owned()), None]);
+        for i in 0..8 {
+            roster.add_number(Number {
+                e164: e164(i),
+                label: String::new(),
+                group: support,
+                channels: [true, false],
+                timezone: jiff::tz::TimeZone::UTC,
+                port: PortAt::Done,
+            });
+        }
+        let builder = NoticeBuilder { roster: Arc::new(roster), addresses: Addresses::default() };
+        let now = "2026-11-21T14:00:00Z".parse().unwrap();
+        History { incidents: Incidents::new(builder, Mode::Auto), now }
+    }
+
+    fn add(&mut self, entry: Entry) -> Vec<Notice> {
+        let notices = self.incidents.fold(self.now, &entry);
+        self.now = self.now + Duration::from_secs(1);
+        let late = self.incidents.tick(self.now);
+        notices.into_iter().chain(late).collect()
+    }
+
+    fn all(&mut self, entries: impl IntoIterator<Item = Entry>) -> Vec<Notice> {
+        entries.into_iter().flat_map(|e| self.add(e)).collect()
+    }
+
+    fn pass(&mut self, seconds: u64) -> Vec<Notice> {
+        self.now = self.now + Duration::from_secs(seconds);
+        self.incidents.tick(self.now)
+    }
+
+    fn verdict(&mut self, i: usize, to: Verdict) -> Vec<Notice> {
+        self.incidents.verdict(self.now, e164(i), VOICE, to)
+    }
+
+    /// Numbers rolled back by the detector.
+    fn rolled_back(&mut self, id: u64, which: std::ops::Range<usize>) -> Vec<Notice> {
+        let entries = [decided(id, which.clone()), ordered(id, which.clone(), Operation::Rollback, By::Detector)];
+        self.all(entries.into_iter().chain(which.map(|i| result(id, i, OrderResult::Written))))
+    }
+}
+
+fn decision(id: u64, action: Action, which: std::ops::Range<usize>) -> Entry {
+    Entry::Decision(Decision {
+        id: DecisionId(id),
+        at: Time::EPOCH,
+        action,
+        channel: VOICE,
+        group: group(),
+        numbers: numbers(which),
+        rule: "a rule".to_owned(),
+        evidence: Evidence { callers: 4, failing: 3, ..Evidence::default() },
+    })
+}
+
+fn decided(id: u64, which: std::ops::Range<usize>) -> Entry {
+    decision(id, Action::Rollback, which)
+}
+
+fn withheld(id: u64, which: std::ops::Range<usize>) -> Entry {
+    decision(id, Action::Withheld { guard: DetectorGuard::NoFallback }, which)
+}
+
+fn person() -> By {
+    By::Operator(Author { name: "maria".to_owned(), reason: "repaired".to_owned() })
+}
+
+fn ordered(id: u64, which: std::ops::Range<usize>, act: Operation, by: By) -> Entry {
+    let (id, channel, group, numbers) = (DecisionId(id), VOICE, group(), numbers(which));
+    Entry::Order(Order { id, act, channel, group, numbers, by, force: false, staged: false })
+}
+
+fn result(id: u64, i: usize, result: OrderResult) -> Entry {
+    Entry::Result { decision: DecisionId(id), channel: VOICE, number: e164(i), result, detail: String::new() }
+}
+
+fn refused(id: u64, which: std::ops::Range<usize>, guard: Guard) -> Entry {
+    Entry::Refused { decision: DecisionId(id), channel: VOICE, numbers: numbers(which), guard }
+}
+
+fn closed(id: u64, which: std::ops::Range<usize>, why: CloseReason) -> Entry {
+    Entry::Closed { decision: DecisionId(id), channel: VOICE, numbers: numbers(which), why }
+}
+
+fn kinds(notices: &[Notice]) -> Vec<(NoticeKind, NoticeStatus)> {
+    notices.iter().map(|n| (n.kind, n.status)).collect()
+}
+
+const FIRING: NoticeStatus = NoticeStatus::Firing;
+const RESOLVED: NoticeStatus = NoticeStatus::Resolved;
+
+#[test]
+fn numbers_join_and_only_most_of_the_group_is_told_again() {
+    let mut h = History::new();
+    let told: Vec<Vec<Notice>> = (0..8).map(|i| h.rolled_back(i + 1, i as usize..i as usize + 1)).collect();
+    let counts: Vec<usize> = told.iter().map(Vec::len).collect();
+    assert_eq!(counts, [1, 0, 0, 0, 1, 0, 0, 0], "when it begins, and with the fifth of eight");
+    assert_eq!(told[0][0].key, told[4][0].key);
+    assert_eq!(told[4][0].numbers, numbers(0..5));
+}
+
+#[test]
+fn a_number_that_goes_from_blind_to_healthy_resolves_what_only_a_verdict_ends() {
+    let mut h = History::new();
+    assert_eq!(kinds(&h.add(withheld(1, 0..2))), [(NoticeKind::Held, FIRING)]);
+    assert_eq!(kinds(&h.verdict(0, Verdict::Blind)), []);
+    assert_eq!(kinds(&h.verdict(0, Verdict::Healthy)), []);
+    assert_eq!(kinds(&h.verdict(1, Verdict::Healthy)), [(NoticeKind::Lapsed, RESOLVED)]);
+    // A pending rollback has its end in the journal.
+    assert_eq!(h.all([decided(2, 0..1), refused(2, 0..1, Guard::Cap)]).len(), 1);
+    assert_eq!(kinds(&h.verdict(0, Verdict::Healthy)), []);
+    assert_eq!(kinds(&h.add(closed(2, 0..1, CloseReason::Recovered))), [(NoticeKind::Lapsed, RESOLVED)]);
+}
+
+#[test]
+fn a_relapsed_restore_leaves_the_rollback_as_it_is_and_is_no_new_incident() {
+    let mut h = History::new();
+    let first = h.rolled_back(1, 0..8);
+    assert_eq!(kinds(&first), [(NoticeKind::RolledBack, FIRING)]);
+    h.add(ordered(2, 0..8, Operation::Restore, person()));
+    assert_eq!(kinds(&h.add(result(2, 0, OrderResult::Restored))), []);
+    let relapsed = h.add(closed(2, 1..8, CloseReason::Relapsed));
+    assert_eq!(kinds(&relapsed), [(NoticeKind::RestoreFailed, FIRING)]);
+    assert_eq!(relapsed[0].key, first[0].key);
+    // A decision about numbers that never left the fallback is about nothing that the handler did.
+    assert_eq!(kinds(&h.add(withheld(3, 1..8))), []);
+    // The canary again is news: its callers are served once more.
+    assert_eq!(kinds(&h.rolled_back(4, 0..1)), [(NoticeKind::RolledBack, FIRING)]);
+    h.add(ordered(5, 0..8, Operation::Restore, person()));
+    let over = h.all((0..8).map(|i| result(5, i, OrderResult::Restored)));
+    assert_eq!(kinds(&over), [(NoticeKind::Restored, RESOLVED)]);
+    assert_eq!((over[0].severity, over[0].incident_severity), (Severity::Critical, Severity::Critical));
+}
+
+#[test]
+fn a_persons_slow_rollback_keeps_the_severity_under_which_it_was_reported() {
+    let mut h = History::new();
+    h.add(ordered(1, 0..2, Operation::Rollback, person()));
+    let slow = h.pass(60);
+    assert_eq!((slow[0].kind, slow[0].severity), (NoticeKind::Underway, Severity::Critical));
+    let done = h.all([result(1, 0, OrderResult::Written), result(1, 1, OrderResult::Written)]);
+    assert_eq!(kinds(&done), [(NoticeKind::RolledBack, FIRING)]);
+    assert_eq!((done[0].severity, done[0].incident_severity), (Severity::Info, Severity::Critical));
+    assert_eq!(done[0].key, slow[0].key);
+}
+
+#[test]
+fn a_persons_rollback_instead_of_an_approval_does_not_say_that_callers_recovered() {
+    let mut h = History::new();
+    let asked = Entry::Asked {
+        decision: DecisionId(1),
+        channel: VOICE,
+        numbers: numbers(0..1),
+        guard: Guard::Mode,
+        until: h.now + Duration::from_secs(600),
+    };
+    assert_eq!(kinds(&h.all([decided(1, 0..1), asked])), [(NoticeKind::Asked, FIRING)]);
+    let rollback = [ordered(2, 0..1, Operation::Rollback, person()), result(2, 0, OrderResult::Written)];
+    assert_eq!(kinds(&h.all(rollback)), [(NoticeKind::RolledBack, FIRING)]);
+    assert_eq!(kinds(&h.add(closed(1, 0..1, CloseReason::Recovered))), []);
+}
+
+#[test]
+fn a_further_guard_is_no_news_and_another_one_alone_is() {
+    let mut h = History::new();
+    assert_eq!(h.all([decided(1, 0..1), refused(1, 0..1, Guard::Hold)]).len(), 1);
+    assert_eq!(h.all([decided(2, 1..2), refused(2, 1..2, Guard::Phase)]).len(), 0);
+    assert_eq!(h.add(refused(1, 0..1, Guard::Fallback)).len(), 1, "the hold that people know of blocks nothing now");
+}
+
+#[test]
+fn failed_attempts_are_told_once_and_the_one_that_succeeds() {
+    let mut h = History::new();
+    h.all([decided(1, 0..1), ordered(1, 0..1, Operation::Rollback, By::Detector)]);
+    assert_eq!(kinds(&h.add(result(1, 0, OrderResult::Failed))), [(NoticeKind::Unproven, FIRING)]);
+    assert_eq!(h.all([decided(2, 0..1), refused(2, 0..1, Guard::Cooldown)]).len(), 0);
+    h.add(ordered(2, 0..1, Operation::Rollback, By::Detector));
+    assert_eq!(h.add(result(2, 0, OrderResult::Failed)).len(), 0);
+    assert_eq!(kinds(&h.rolled_back(3, 0..1)), [(NoticeKind::RolledBack, FIRING)]);
+}

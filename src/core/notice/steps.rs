@@ -1,0 +1,123 @@
+//! What a person should do next, and what to type.
+
+use super::Step;
+use super::advice::{about, instead, repair};
+use super::make::NoticeBuilder;
+use crate::core::model::decision::PageReason;
+use crate::core::model::guard::Guard;
+use crate::core::model::id::{Channel, E164, GroupName};
+use crate::core::model::order::{Hold, Scope, ScopeOf};
+use crate::core::model::reason::Reason;
+
+/// At most this many numbers are written into a command; of more, the group is named.
+const IN_COMMAND: usize = 5;
+
+impl NoticeBuilder {
+    /// The numbers as a command takes them.
+    pub fn selection(&self, group: &GroupName, channel: Channel, numbers: &[E164]) -> String {
+        let all = self.group(group).map_or(0, |g| g.numbers.len());
+        let which = if numbers.len() == all || numbers.len() > IN_COMMAND {
+            format!("--group {group}")
+        } else {
+            numbers.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+        };
+        format!("{which} --channel {channel}")
+    }
+
+    /// Repair the handler, then restore.
+    pub(super) fn after_rollback(
+        &self,
+        reason: Option<Reason>,
+        group: &GroupName,
+        channel: Channel,
+        numbers: &[E164],
+    ) -> Vec<Step> {
+        let repair = reason.map_or("Repair the handler", repair);
+        let restore = format!("ringback restore {} --reason 'repaired'", self.selection(group, channel, numbers));
+        vec![Step::typing(format!("{repair}, then restore"), restore)]
+    }
+
+    /// What to do where a rollback was wanted and callers may not be served.
+    pub(super) fn by_hand(&self, group: &GroupName, channel: Channel, numbers: &[E164]) -> Vec<Step> {
+        let url = self.group(group).and_then(|g| g.fallback(channel)).unwrap_or("the fallback's URL");
+        let which = if numbers.len() == 1 { "the number" } else { "each of these numbers" };
+        vec![
+            Step::new(format!(
+                "Call {which}. If callers are not served, open it in Twilio's Console \
+                 (https://console.twilio.com/us1/develop/phone-numbers/manage/incoming): remove a trunk or an \
+                 application, because Twilio prefers them to any URL, and set its {channel} URL to {url}"
+            )),
+            self.roll_back("Or let Ringback try again", group, channel, numbers),
+        ]
+    }
+
+    pub(super) fn roll_back(&self, text: &str, group: &GroupName, channel: Channel, numbers: &[E164]) -> Step {
+        let which = self.selection(group, channel, numbers);
+        Step::typing(text, format!("ringback rollback {which} --reason 'callers fail'"))
+    }
+
+    pub(super) fn hold_off(&self, text: &str, group: &GroupName, channel: Channel, numbers: &[E164]) -> Step {
+        let which = self.selection(group, channel, numbers);
+        Step::typing(text, format!("ringback hold {which} --for 1h --reason 'we are looking'"))
+    }
+
+    /// What to know about a guard before approving.
+    pub(super) fn remedy(&self, guard: Guard) -> Option<Step> {
+        about(guard).map(Step::new)
+    }
+
+    /// What to do where a rollback would not help.
+    pub(super) fn instead(&self, reason: PageReason) -> Step {
+        Step::new(instead(reason))
+    }
+
+    /// How to end what a guard blocks.
+    pub(super) fn unblock(
+        &self,
+        guard: Guard,
+        hold: Option<&Hold>,
+        group: &GroupName,
+        channel: Channel,
+        numbers: &[E164],
+    ) -> Vec<Step> {
+        let mut steps: Vec<Step> = about(guard).map(Step::new).into_iter().collect();
+        match guard {
+            Guard::Mode => steps.extend([
+                Step::typing(
+                    "Let Ringback write, with your approval each time",
+                    "ringback mode confirm --reason 'callers fail'",
+                ),
+                self.roll_back("Then approve when it asks, or roll back yourself", group, channel, numbers),
+            ]),
+            Guard::Hold => {
+                let scope = hold.map_or_else(|| self.selection(group, channel, numbers), |h| scope_text(&h.scope));
+                steps.push(Step::typing(
+                    "To release the hold",
+                    format!("ringback release {scope} --reason 'the hold is over'"),
+                ));
+            }
+            Guard::Storm | Guard::OtherWriter | Guard::Cap | Guard::Veto | Guard::Cooldown => {
+                steps.push(self.roll_back("To roll back yourself", group, channel, numbers));
+            }
+            Guard::NotWatched
+            | Guard::Phase
+            | Guard::Lease
+            | Guard::Blind
+            | Guard::Fallback
+            | Guard::NoFallback
+            | Guard::NotInAccount
+            | Guard::NotRead
+            | Guard::OnFallback => {}
+        }
+        steps
+    }
+}
+
+fn scope_text(scope: &Scope) -> String {
+    let of = match &scope.of {
+        ScopeOf::All => "--all".to_owned(),
+        ScopeOf::Group(name) => format!("--group {name}"),
+        ScopeOf::Number(n) => n.to_string(),
+    };
+    scope.channel.map_or(of.clone(), |c| format!("{of} --channel {c}"))
+}
