@@ -117,7 +117,7 @@ fn one_number_that_cannot_be_read_keeps_no_other_from_its_swap() {
     };
     let rubbish = |p: &mut Passing| p.body = b"{\"sid\": 3}".to_vec();
     let kinds: [(&str, fn(&mut Passing)); 3] =
-        [("not in the account", not_found), ("HTTP 500", broken), ("sid", rubbish)];
+        [("not in the account", not_found), ("HTTP 500", broken), ("phone_number", rubbish)];
     for (reason, change) in kinds {
         play(DAY, async |w| {
             with_token(w);
@@ -235,9 +235,9 @@ fn an_application_that_answers_500_keeps_no_number_from_its_swap() {
 fn where_a_region_cannot_be_read_the_swap_says_so() {
     play(DAY, async |w| {
         with_token(w);
+        fault(w, ApiFaultKind::ServerError, EndpointClass::Region, 3600);
         let agent = w.start().await.unwrap();
         w.pass(120).await;
-        fault(w, ApiFaultKind::ServerError, EndpointClass::Region, 3600);
         agent.post("rollback", one(support()[0])).await;
         w.pass(120).await;
         let (result, detail) = ended(&agent, support()[0]);

@@ -68,12 +68,12 @@ async fn command(agent: &Running, verb: &str, body: Value) {
     assert_eq!(answer.status(), 200, "{verb} {body}");
 }
 
-/// Kind and standing of each notice, and the number that it speaks of.
+/// Kind and status of each notice, and the number that it speaks of.
 fn story(hook: &Receiver) -> Vec<(String, String, usize)> {
     let field = |n: &Value, key: &str| n[key].as_str().unwrap_or_default().to_owned();
     hook.bodies()
         .iter()
-        .map(|n| (field(n, "kind"), field(n, "standing"), n["numbers"].as_array().map_or(0, Vec::len)))
+        .map(|n| (field(n, "kind"), field(n, "status"), n["numbers"].as_array().map_or(0, Vec::len)))
         .collect()
 }
 
@@ -88,9 +88,9 @@ fn one_incident(hook: &Receiver) {
     }
 }
 
-/// How often the told kind and standing is `kind`.
-fn count(hook: &Receiver, kind: &str, standing: &str) -> usize {
-    story(hook).iter().filter(|(k, s, _)| k == kind && s == standing).count()
+/// How often the told kind and status is `kind`.
+fn count(hook: &Receiver, kind: &str, status: &str) -> usize {
+    story(hook).iter().filter(|(k, s, _)| k == kind && s == status).count()
 }
 
 #[test]
@@ -103,7 +103,7 @@ fn in_auto_numbers_that_fail_one_by_one_are_one_incident_that_is_told_when_it_be
         w.pass(1200).await;
         fail_one_by_one(w).await;
         assert!(agent.status().decisions.len() >= 4, "{:?}", agent.status().decisions);
-        assert_eq!(count(&hook, "rolled_back", "stands"), 2, "{}", show(&hook));
+        assert_eq!(count(&hook, "rolled_back", "firing"), 2, "{}", show(&hook));
         assert_eq!(hook.bodies().len(), 2, "{}", show(&hook));
         one_incident(&hook);
         let numbers: Vec<usize> = story(&hook).iter().map(|(_, _, n)| *n).collect();
@@ -113,7 +113,7 @@ fn in_auto_numbers_that_fail_one_by_one_are_one_incident_that_is_told_when_it_be
         command(&agent, "restore", all).await;
         w.pass(120).await;
         assert_eq!(hook.bodies().len(), 3, "{}", show(&hook));
-        assert_eq!(count(&hook, "restored", "over"), 1, "{}", show(&hook));
+        assert_eq!(count(&hook, "restored", "resolved"), 1, "{}", show(&hook));
         one_incident(&hook);
         agent.stop().await;
     });
@@ -127,7 +127,7 @@ fn in_confirm_later_questions_join_the_first_and_answers_are_told_once() {
         let agent = start(w, "mode = \"confirm\"\napprove_within = \"3h\"", &hook).await;
         w.pass(1200).await;
         fail_one_by_one(w).await;
-        assert_eq!(count(&hook, "asked", "stands"), 2, "{}", show(&hook));
+        assert_eq!(count(&hook, "asked", "firing"), 2, "{}", show(&hook));
         assert_eq!(hook.bodies().len(), 2, "{}", show(&hook));
         let text = hook.bodies()[0]["text"].as_str().unwrap().to_owned();
         assert!(text.starts_with("CRITICAL Approval needed: support voice, "), "{text}");
@@ -136,7 +136,7 @@ fn in_confirm_later_questions_join_the_first_and_answers_are_told_once() {
         command(&agent, "rollback", all).await;
         w.pass(300).await;
         assert_eq!(hook.bodies().len(), 3, "{}", show(&hook));
-        assert_eq!(story(&hook)[2], ("rolled_back".to_owned(), "stands".to_owned(), NUMBERS), "{}", show(&hook));
+        assert_eq!(story(&hook)[2], ("rolled_back".to_owned(), "firing".to_owned(), NUMBERS), "{}", show(&hook));
         one_incident(&hook);
         agent.stop().await;
     });
@@ -151,7 +151,7 @@ fn under_a_hold_the_block_is_told_once_and_its_end_shows_in_what_is_done() {
         w.pass(1200).await;
         command(&agent, "hold", json!({"group": "support", "seconds": 14_400, "reason": "a deployment"})).await;
         fail_one_by_one(w).await;
-        assert_eq!(count(&hook, "held", "stands"), 2, "{}", show(&hook));
+        assert_eq!(count(&hook, "held", "firing"), 2, "{}", show(&hook));
         assert_eq!(hook.bodies().len(), 2, "{}", show(&hook));
         let text = hook.bodies()[0]["text"].as_str().unwrap().to_owned();
         assert!(text.starts_with("CRITICAL Rollback blocked: support voice, "), "{text}");
@@ -159,7 +159,7 @@ fn under_a_hold_the_block_is_told_once_and_its_end_shows_in_what_is_done() {
         command(&agent, "release", json!({"group": "support", "reason": "over"})).await;
         w.pass(300).await;
         assert_eq!(hook.bodies().len(), 3, "{}", show(&hook));
-        assert_eq!(story(&hook)[2], ("rolled_back".to_owned(), "stands".to_owned(), NUMBERS), "{}", show(&hook));
+        assert_eq!(story(&hook)[2], ("rolled_back".to_owned(), "firing".to_owned(), NUMBERS), "{}", show(&hook));
         one_incident(&hook);
         agent.stop().await;
     });

@@ -246,7 +246,9 @@ fn comments_are_no_wider_than_code() {
     for dir in ["src", "tests"] {
         for (name, text) in texts(dir) {
             for (i, line) in text.lines().enumerate() {
-                if line.trim_start().starts_with("//") && line.chars().count() > 120 {
+                // A row of a table cannot be broken.
+                let is_row = line.trim_start().starts_with("//! |");
+                if line.trim_start().starts_with("//") && !is_row && line.chars().count() > 120 {
                     faults.insert(format!("{dir}/{name}:{}", i + 1));
                 }
             }

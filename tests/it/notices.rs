@@ -20,7 +20,8 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::agent::DAY;
-use crate::world::{Running, World, play};
+use crate::probes::{QUIET, probing};
+use crate::world::{Running, World, play, with_prober};
 
 const APP: &str = "https://app.example.com/voice";
 
@@ -376,37 +377,84 @@ fn who_was_told_of_an_incident_is_told_its_end_whatever_the_severity_of_that() {
             let post = post.header("content-type", "application/json").body(ask.to_string());
             assert_eq!(post.send().await.unwrap().status(), 200, "{verb}");
         };
-        w.sim.fault(ApiFault::new(ApiFaultKind::TooMany, ApiFaultScope::Writes)).unwrap();
+        // The number cannot be read for so long that the rollback takes over a minute.
+        w.sim.fault(ApiFault::new(ApiFaultKind::Hang, ApiFaultScope::Reads).lasts(Duration::from_secs(45))).unwrap();
         word("rollback", json!({"numbers": ["+15005550100"], "channel": "voice", "reason": "by hand"})).await;
-        w.pass(90).await;
-        w.sim.calm();
+        w.pass(400).await;
+        let ask = json!({"numbers": ["+15005550100"], "channel": "voice", "reason": "repaired", "at_once": true});
+        word("restore", ask).await;
         w.pass(300).await;
-        word(
-            "restore",
-            json!({"numbers": ["+15005550100"], "channel": "voice", "reason": "repaired", "at_once": true}),
-        )
-        .await;
-        w.pass(300).await;
-        let kinds: Vec<(String, String)> = hook.kinds();
-        let first = kinds.first().unwrap_or_else(|| panic!("nobody was told"));
-        assert_eq!(first, &("underway".to_owned(), "firing".to_owned()), "{kinds:?}");
-        assert_eq!(kinds.last().unwrap(), &("lapsed".to_owned(), "resolved".to_owned()), "{kinds:?}");
-        let events: Vec<&str> = pager
+        let told = hook.taken();
+        let Some(first) = told.iter().find(|g| g.body["kind"] == "underway") else { panic!("{:?}", hook.kinds()) };
+        let key = first.body["key"].as_str().unwrap();
+        let status = |g: &Got| g.body["status"].as_str().unwrap().to_owned();
+        let of_it: Vec<String> = told.iter().filter(|g| g.body["key"] == key).map(status).collect();
+        assert_eq!(of_it.last().unwrap(), "resolved", "{:?}", hook.kinds());
+        let rolled_back = told.iter().find(|g| g.body["key"] == key && g.body["kind"] == "rolled_back").unwrap();
+        assert_eq!(rolled_back.body["severity"], "info", "less than it was told of at first");
+        let dedup = format!("ringback/{key}");
+        let events: Vec<Value> = pager
             .taken()
             .iter()
-            .map(|g| g.body["event_action"] == "resolve")
-            .map(|is| if is { "resolve" } else { "trigger" })
+            .filter(|g| g.body["dedup_key"] == *dedup)
+            .map(|g| g.body["event_action"].clone())
             .collect();
-        assert_eq!((events.first(), events.last()), (Some(&"trigger"), Some(&"resolve")), "{events:?}");
+        assert_eq!((events.first(), events.last()), (Some(&json!("trigger")), Some(&json!("resolve"))), "{events:?}");
         let alerts: Vec<(Value, bool)> = am
             .taken()
             .iter()
             .flat_map(|g| g.body.as_array().unwrap().iter().map(|a| (g.at, a.clone())).collect::<Vec<_>>())
+            .filter(|(_, a)| a["labels"]["key"] == key)
             .map(|(at, a)| (a["labels"].clone(), a["endsAt"].as_str().unwrap().parse::<Time>().unwrap() <= at))
             .collect();
         assert!(alerts.iter().all(|(labels, _)| *labels == alerts[0].0), "one identity: {alerts:?}");
         assert_eq!(alerts[0].0["severity"], "critical");
         assert!(alerts.last().unwrap().1, "it is over: {alerts:?}");
+        agent.stop().await;
+    });
+}
+
+/// A person's rollback is information until its test call fails. A pager keeps what it has of an incident, so the
+/// milder alert is ended and the more severe one begins.
+#[test]
+fn an_incident_that_becomes_more_severe_pages_again() {
+    let dead = with_prober(QUIET).replacen("does = \"answer\"", "does = \"dead\"", 1);
+    play(&dead, async |w| {
+        let mut servers = JoinSet::new();
+        let (pager, am) = (Receiver::listen(w, &mut servers).await, Receiver::listen(w, &mut servers).await);
+        w.env.insert("RINGBACK_TOKEN", "open sesame");
+        w.env.insert("PD_KEY", "0123456789abcdef0123456789abcdef");
+        let text = probing(w, "every = \"24h\"")
+            + &format!(
+                "\n[[notify]]\nname = \"pager\"\nkind = \"pagerduty\"\nurl = \"{}\"\nkey_env = \"PD_KEY\"\n\
+                 \n[[notify]]\nname = \"am\"\nkind = \"alertmanager\"\nurl = \"{}\"\n",
+                pager.url, am.url
+            );
+        let agent = w.start_with(&w.parse(&text).unwrap()).await.unwrap();
+        w.pass(300).await;
+        let ask = json!({"numbers": ["+15005550100"], "channel": "voice", "reason": "by hand"});
+        let post = reqwest::Client::new().post(format!("{}/api/v1/rollback", agent.url)).bearer_auth("open sesame");
+        let answer = post.header("content-type", "application/json").body(ask.to_string()).send().await.unwrap();
+        assert_eq!(answer.status(), 200);
+        w.pass(900).await;
+        let of_it = |g: &Got| g.body["dedup_key"].as_str().is_some_and(|k| k == "ringback/support/voice/handler");
+        let events: Vec<(String, String)> = pager
+            .taken()
+            .iter()
+            .filter(|g| of_it(g))
+            .map(|g| (g.body["event_action"].to_string(), g.body["payload"]["severity"].to_string()))
+            .collect();
+        let told: Vec<(&str, &str)> = events.iter().map(|(a, s)| (a.trim_matches('"'), s.trim_matches('"'))).collect();
+        assert_eq!(told, [("trigger", "info"), ("resolve", "null"), ("trigger", "critical")]);
+        let mut open = std::collections::BTreeMap::new();
+        for got in am.taken() {
+            for alert in got.body.as_array().unwrap() {
+                let ends: Time = alert["endsAt"].as_str().unwrap().parse().unwrap();
+                open.insert(alert["labels"].to_string(), (alert["labels"]["severity"].clone(), ends > got.at));
+            }
+        }
+        let stands: Vec<&Value> = open.values().filter(|(_, is_open)| *is_open).map(|(s, _)| s).collect();
+        assert_eq!((open.len(), stands), (2, vec![&json!("critical")]), "{open:?}");
         agent.stop().await;
     });
 }

@@ -74,7 +74,7 @@ fn every_verb_goes_through_the_running_agent() {
         assert_ne!(url(w, support()[0]), BIN);
         // One of three does not end as asked: the others do, and the exit code says so.
         w.sim
-            .fault(ApiFault { code: 21215, ..ApiFault::new(ApiFaultKind::Refuse, ApiFaultScope::Writes).share(0.5) })
+            .fault(ApiFault { code: 21215, ..ApiFault::new(ApiFaultKind::Refuse, ApiFaultScope::Writes).share(0.8) })
             .unwrap();
         let (code, said) = run(w, &["rollback", "--group", "support", "--channel", "voice", "--yes"]).await;
         let written = said.matches(": written: ").count();

@@ -437,24 +437,3 @@ fn a_stage_is_verified_by_callers_and_not_by_calls() {
     w.step();
     assert!(w.released() > 1);
 }
-
-#[test]
-fn a_demand_on_a_channel_that_is_no_longer_watched_is_over_and_not_carried_out() {
-    let mut w = World::new(2);
-    let decision = Decision {
-        id: w.orders.next_id(),
-        at: w.now,
-        action: Action::Rollback,
-        channel: Channel::Messaging,
-        group: group(),
-        numbers: vec![number(0)],
-        rule: String::new(),
-        evidence: Evidence { callers: 5, failing: 5, ..Evidence::default() },
-    };
-    w.verdicts.insert(number(0), Verdict::Failing);
-    w.write(Entry::Decision(decision));
-    let entries = w.orders.step(w.now, &w.roster, &Eyes(&w));
-    assert!(!entries.iter().any(|e| matches!(e, Entry::Order(_))), "{entries:?}");
-    w.step();
-    assert_eq!(w.orders.pending().count(), 0, "nor does it stand for ever");
-}
