@@ -273,8 +273,7 @@ mod tests {
             assert_eq!(limit.in_flight(), 1);
             while clock.wait(None, tasks.join_next()).await.flatten().is_some() {}
             assert_eq!(limit.in_flight(), 0, "every place was given back");
-            let served = served.lock().unwrap().clone();
-            served
+            std::mem::take(&mut *served.lock().unwrap())
         }))
     }
 

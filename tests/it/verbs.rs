@@ -140,7 +140,10 @@ fn nothing_is_approved_in_observe_and_a_change_of_mode_asks_anew() {
             let (status, answer) =
                 agent.post("approve", json!({"decision": d.decision.to_string(), "reason": "yes"})).await;
             assert_eq!(status, 200, "{answer}");
-            assert!(said(&answer).contains("a person has put a hold on it"), "what is left in the way is said: {answer}");
+            assert!(
+                said(&answer).contains("a person has put a hold on it"),
+                "what is left in the way is said: {answer}"
+            );
         }
         let (_, answer) = agent.post("mode", json!({"mode": "observe", "reason": "stop"})).await;
         assert!(said(&answer).contains(&waiting), "it says what it stops: {answer}");

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use super::entry::Entry;
 use super::orders::{OrderState, Orders};
 use crate::core::model::decision::{DecisionId, Mode};
+use crate::core::model::guard::Guard;
 use crate::core::model::id::{Channel, E164, GroupName};
 use crate::core::model::order::{Author, Hold, Scope};
 use crate::core::model::roster::Roster;
@@ -113,7 +114,7 @@ impl Orders {
         let is_held =
             |p: &OrderState| p.later().any(|n| self.held_by(now, &p.order.group, n, p.order.channel).is_some());
         if restore.is_some_and(is_held) {
-            said.push("its next stage begins once this is over: a person holds it".to_owned());
+            said.push(format!("its next stage begins once this is over: {}", Guard::Hold.text()));
         }
         let entries = vec![Entry::Approved { decision: id, by: by.clone() }];
         Ok(CommandOutcome { entries, said: said.join("; "), is_as_asked: true })

@@ -161,7 +161,7 @@ fn a_hold_makes_a_staged_restore_wait() {
     world.hold_for(&whole_group(), 3600, false);
     let restore = world.orders.open_orders().next().expect("it waits").order.id;
     let (said, _) = world.take(world.orders.preview_approval(world.now, restore, &by()));
-    assert!(said.contains("a person holds it"), "{said}");
+    assert!(said.contains("a person has put a hold on it"), "{said}");
     assert!(world.work(None, 5).is_ok());
     world.step();
     assert_eq!((world.on_fallback(), world.orders.open_orders().count()), (1, 1), "neither done nor relapsed");
