@@ -127,6 +127,11 @@ impl Control {
         self.orders.not_served(number, channel, by);
     }
 
+    /// This id is somebody's, though what it names is not written yet.
+    pub fn reserve(&mut self, id: DecisionId) {
+        self.orders.reserve(id);
+    }
+
     /// What should be written next: the guards asked about each pending rollback, the stages of each restore.
     pub fn step(&self, now: Time, is_leading: bool) -> Vec<Entry> {
         self.orders.step(now, self.engine.roster(), &EngineView::of(&self.engine, &self.orders, is_leading, now))

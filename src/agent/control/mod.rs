@@ -223,6 +223,9 @@ impl Controller {
             self.journal_again = self.shared.clock.now() + AGAIN;
             tracing::error!(%error, cure = error.cure, "{what} is not in the journal yet");
         }
+        if let Some(id) = entry.decision() {
+            self.control.reserve(id);
+        }
         if self.backlog.len() == BACKLOG {
             self.backlog.pop_front();
         }

@@ -156,6 +156,11 @@ impl Execution {
             };
             let (plan, read) = match found {
                 Ok(found) => found,
+                // What an earlier life intended may have happened: nothing less may be said.
+                Err((OrderResult::Failed, why)) if state.may_be_written_by(decision) => {
+                    ends.push((number, OrderResult::Unproven, format!("it may have been written before: {why}")));
+                    continue;
+                }
                 Err((result, why)) => {
                     ends.push((number, result, why));
                     continue;

@@ -42,7 +42,6 @@ impl Recovery {
         while let Some(notice) = self.resolved.pop_front_if(|n| n.at.at < at) {
             self.control.incidents_mut().close(&notice);
         }
-        self.notices.extend(self.control.incidents_mut().tick(at));
         let notices = self.control.apply(at, entry).map_err(|source| Contradiction { seq, source })?;
         self.notices.extend(notices);
         Ok(())

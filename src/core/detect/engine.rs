@@ -12,6 +12,7 @@
 //! rollback failed, or the guard that withheld it no longer says no.
 
 mod decide;
+mod event;
 mod judge;
 mod phase;
 
@@ -25,8 +26,7 @@ use super::observation::{Observation, Probe};
 use super::statistic::silence::SilenceParams;
 use super::statistic::threshold::Window;
 use super::statistic::{Detection, Detector, Finding};
-use crate::core::model::code::Code;
-use crate::core::model::decision::{Decision, DecisionId, DetectorGuard, Mode, Phase};
+use crate::core::model::decision::{DecisionId, DetectorGuard, Mode, Phase};
 use crate::core::model::guard::Strength;
 use crate::core::model::id::Channel;
 use crate::core::model::roster::{GroupIx, NumberIx, PortAt, Roster};
@@ -35,6 +35,7 @@ use crate::core::model::time::Time;
 use crate::core::model::verdict::{Evidence, Verdict};
 use crate::core::routing::history::RoutingHistory;
 use crate::core::routing::record::NumberRecord;
+pub use event::{EngineEvent, PhaseChange};
 use judge::ServedCallers;
 
 /// What the engine is told once.
@@ -69,53 +70,6 @@ impl Default for EngineSettings {
             detection: Vec::new(),
         }
     }
-}
-
-/// Something that happened in the core and that the world should know.
-#[derive(Clone, Debug, PartialEq)]
-pub enum EngineEvent {
-    /// An outcome is known, or known better.
-    Settled(OutcomeChange),
-    /// An alert belongs to a call or message of this number.
-    Alert {
-        number: NumberIx,
-        code: Code,
-    },
-    Phase {
-        number: NumberIx,
-        channel: Channel,
-        from: Phase,
-        to: Phase,
-        why: PhaseChange,
-    },
-    Verdict {
-        number: NumberIx,
-        channel: Channel,
-        from: Verdict,
-        to: Verdict,
-    },
-    GroupVerdict {
-        group: GroupIx,
-        channel: Channel,
-        from: Verdict,
-        to: Verdict,
-    },
-    Decided(Decision),
-}
-
-/// Why a phase ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PhaseChange {
-    /// Its time had come.
-    Due,
-    /// A live caller arrived.
-    FirstCaller,
-    /// A live caller was served.
-    Served,
-    /// A probe of ours was.
-    Probed,
-    /// An operator said so.
-    Operator,
 }
 
 /// Where a channel's rollback stands.

@@ -101,7 +101,14 @@ impl Incidents {
             }
             Entry::Closed { decision, numbers, why, .. } => {
                 if self.restores.contains_key(decision) {
-                    notices.extend(self.restore_ended(at, *decision, Some(numbers)));
+                    notices.extend(match why {
+                        // A command: whoever gave it knows.
+                        CloseReason::Countermanded => self.restore_given_up(at, *decision, numbers),
+                        CloseReason::TimedOut
+                        | CloseReason::Recovered
+                        | CloseReason::Relapsed
+                        | CloseReason::OnFallback => self.restore_ended(at, *decision, Some((numbers, *why))),
+                    });
                 } else {
                     self.closed(at, *decision, numbers, *why);
                 }

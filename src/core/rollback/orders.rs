@@ -349,6 +349,11 @@ impl Orders {
         DecisionId(self.last_id.0 + 1)
     }
 
+    /// No order or decision gets this id any more: what it names is kept, and not written yet.
+    pub fn reserve(&mut self, id: DecisionId) {
+        self.last_id = self.last_id.max(id);
+    }
+
     pub const fn last_id(&self) -> DecisionId {
         self.last_id
     }

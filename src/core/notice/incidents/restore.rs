@@ -46,8 +46,29 @@ impl Incidents {
         if is_over { self.restore_ended(at, id, None) } else { Vec::new() }
     }
 
+    /// An operator keeps these numbers of later stages on the fallback: the restore is about the others from here on.
+    pub(super) fn restore_given_up(&mut self, at: Time, id: DecisionId, numbers: &[E164]) -> Vec<Notice> {
+        let Some(restore) = self.restores.get_mut(&id) else { return Vec::new() };
+        restore.order.numbers.retain(|n| !numbers.contains(n));
+        if restore.order.numbers.is_empty() {
+            let key = Trouble::Handler.key(&restore.order.group, restore.order.channel);
+            self.restores.remove(&id);
+            if let Some(incident) = self.open.get_mut(&key) {
+                incident.restores.remove(&id);
+            }
+            return Vec::new();
+        }
+        let is_over = restore.order.numbers.iter().all(|n| restore.ended.contains_key(n));
+        if is_over { self.restore_ended(at, id, None) } else { Vec::new() }
+    }
+
     /// A restore is over. With `left`, its later stages were given up: those numbers are on the fallback as before.
-    pub(super) fn restore_ended(&mut self, at: Time, id: DecisionId, left: Option<&[E164]>) -> Vec<Notice> {
+    pub(super) fn restore_ended(
+        &mut self,
+        at: Time,
+        id: DecisionId,
+        left: Option<(&[E164], CloseReason)>,
+    ) -> Vec<Notice> {
         let Some(Restore { order, ended }) = self.restores.remove(&id) else { return Vec::new() };
         let bad: Vec<(E164, OrderResult, &str)> =
             ended.iter().filter(|(_, (r, _))| !r.is_as_asked()).map(|(n, (r, d))| (*n, *r, d.as_str())).collect();
@@ -72,9 +93,9 @@ impl Incidents {
         if bad.len() > 3 {
             did.push(format!("and {} more numbers that were not restored", bad.len() - 3));
         }
-        if let Some(left) = left {
+        if let Some((left, why)) = left {
             let numbers = super::compose::numbers_text(left.len());
-            did.push(format!("{numbers} stay on the fallback, because {}", CloseReason::Relapsed.text()));
+            did.push(format!("{numbers} stay on the fallback, because {}", why.text()));
         }
         notice.proof = is_good.then(|| "read back: each number's own handler answers it again".to_owned());
         let which = self.builder.selection(&order.group, order.channel, &order.numbers);

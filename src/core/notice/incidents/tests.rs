@@ -219,3 +219,15 @@ fn failed_attempts_are_told_once_and_the_one_that_succeeds() {
     assert_eq!(h.add(result(2, 0, OrderResult::Failed)).len(), 0);
     assert_eq!(kinds(&h.rolled_back(3, 0..1)), [(NoticeKind::RolledBack, FIRING)]);
 }
+
+#[test]
+fn an_operator_who_keeps_later_numbers_on_the_fallback_is_told_of_no_failure() {
+    let mut history = History::new();
+    history.rolled_back(1, 0..4);
+    history.pass(60);
+    history.add(ordered(2, 0..4, Operation::Restore, person()));
+    let mut told = history.add(result(2, 0, OrderResult::Restored));
+    told.extend(history.add(closed(2, 1..4, CloseReason::Countermanded)));
+    assert!(told.iter().all(|n| n.kind != NoticeKind::RestoreFailed), "{told:?}");
+    assert!(told.iter().any(|n| n.kind == NoticeKind::Restored), "{told:?}");
+}

@@ -1,0 +1,55 @@
+//! What the engine reports.
+
+use crate::core::detect::ledger::OutcomeChange;
+use crate::core::model::code::Code;
+use crate::core::model::decision::{Decision, Phase};
+use crate::core::model::id::Channel;
+use crate::core::model::roster::{GroupIx, NumberIx};
+use crate::core::model::verdict::Verdict;
+
+/// Something that happened in the core and that the world should know.
+#[derive(Clone, Debug, PartialEq)]
+pub enum EngineEvent {
+    /// An outcome is known, or known better.
+    Settled(OutcomeChange),
+    /// An alert belongs to a call or message of this number.
+    Alert {
+        number: NumberIx,
+        code: Code,
+    },
+    Phase {
+        number: NumberIx,
+        channel: Channel,
+        from: Phase,
+        to: Phase,
+        why: PhaseChange,
+    },
+    Verdict {
+        number: NumberIx,
+        channel: Channel,
+        from: Verdict,
+        to: Verdict,
+    },
+    GroupVerdict {
+        group: GroupIx,
+        channel: Channel,
+        from: Verdict,
+        to: Verdict,
+    },
+    Decided(Decision),
+}
+
+/// Why a phase ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PhaseChange {
+    /// Its time had come.
+    Due,
+    /// A live caller arrived.
+    FirstCaller,
+    /// A live caller was served.
+    Served,
+    /// A probe of ours was.
+    Probed,
+    /// An operator said so.
+    Operator,
+}
