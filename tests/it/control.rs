@@ -15,6 +15,7 @@ use serde_json::json;
 use tokio::task::JoinSet;
 
 use crate::agent::DAY;
+use crate::execute::edit;
 use crate::hands::{break_app, support, url, with_token};
 use crate::notices::{Receiver, webhook};
 use crate::probe_trouble::between;
@@ -184,4 +185,32 @@ fn a_rollback_whose_proof_cannot_be_measured_is_counted_once() {
         assert_eq!(agent.sum("ringback_rollbacks_total", &[]).await, 1.0, "counted once");
         agent.stop().await;
     });
+}
+
+/// While Twilio's audit log is asked who changed a number, an order may have it: what was read before is old then.
+#[test]
+fn a_change_that_an_order_has_overtaken_is_no_drift() {
+    for after in (5..65).step_by(10) {
+        play(DAY, async |w| {
+            with_token(w);
+            let agent = w.start().await.unwrap();
+            w.pass(120).await;
+            let slow = ringback::sim::ApiFault {
+                takes: Duration::from_secs(15),
+                ..ringback::sim::ApiFault::new(
+                    ringback::sim::ApiFaultKind::Slow,
+                    ringback::sim::ApiFaultScope::Class(ringback::sim::EndpointClass::Events),
+                )
+            };
+            w.sim.fault(slow).unwrap();
+            let first = support()[0];
+            edit(w, first, "https://theirs.example.com/voice");
+            w.pass(after).await;
+            let ask = json!({"numbers": [first.to_string()], "channel": "voice", "reason": "drill"});
+            assert_eq!(agent.post("rollback", ask).await.0, 200);
+            w.pass(180).await;
+            assert_eq!((url(w, first).as_str(), agent.saga(first)), (BIN, "read_back"), "{after} s");
+            agent.stop().await;
+        });
+    }
 }

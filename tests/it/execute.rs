@@ -23,7 +23,7 @@ fn one(number: E164) -> Value {
     json!({"numbers": [number.to_string()], "channel": "voice", "reason": "drill"})
 }
 
-fn edit(w: &World, number: E164, url: &str) {
+pub fn edit(w: &World, number: E164, url: &str) {
     let set = [("VoiceUrl".to_owned(), url.to_owned())].into();
     w.sim.happen(Happening::Edit(Edit { number, set })).unwrap();
 }

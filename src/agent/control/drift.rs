@@ -26,6 +26,8 @@ pub struct Drifted {
     pub channel: Channel,
     pub differences: Vec<Difference>,
     pub now: RoutingValues,
+    /// When the number was read.
+    pub read_at: Time,
     pub actor: Option<String>,
 }
 
@@ -37,8 +39,7 @@ impl Controller {
             for channel in Channel::ALL {
                 let key = (number, channel);
                 let state = self.orders().state(number, channel);
-                let is_later = self.orders().saga(number, channel).is_none_or(|s| s.since.is_none_or(|t| t < at));
-                if state.is_under_way() || self.orders().ordered(number, channel).is_some() || !is_later {
+                if !self.is_untouched_since(at, number, channel) {
                     continue;
                 }
                 let before = state.swap().and_then(|s| RoutingValues::read(&s.before.record, channel).ok());
@@ -54,11 +55,19 @@ impl Controller {
                 };
                 let differences = RoutingValues::differences(before.as_ref().unwrap_or(&expected), &expected, &now);
                 if !differences.is_empty() && self.asked.insert(key) {
-                    self.ask_who(at, sid, Drifted { number, channel, differences, now, actor: None });
+                    self.ask_who(at, sid, Drifted { number, channel, differences, now, read_at: at, actor: None });
                 }
             }
         }
         self.set_baseline(at, baseline).await;
+    }
+
+    /// True if no order has, or has had, the number since `at`: what was read then can be compared.
+    fn is_untouched_since(&self, at: Time, number: E164, channel: Channel) -> bool {
+        let orders = self.orders();
+        !orders.state(number, channel).is_under_way()
+            && orders.ordered(number, channel).is_none()
+            && orders.saga(number, channel).is_none_or(|s| s.since.is_none_or(|t| t < at))
     }
 
     /// What numbers pointed at when the agent before stopped. A number that we changed later is not
@@ -143,10 +152,10 @@ impl Controller {
 
     /// Somebody else changed a number, and we know who, or that it cannot be known.
     pub async fn drifted(&mut self, now: Time, drifted: Drifted) {
-        let Drifted { number, channel, differences, now: values, actor } = drifted;
+        let Drifted { number, channel, differences, now: values, read_at, actor } = drifted;
         self.asked.remove(&(number, channel));
-        if self.orders().state(number, channel).is_under_way() || self.orders().ordered(number, channel).is_some() {
-            // An order has begun meanwhile, and compares for itself.
+        if !self.is_untouched_since(read_at, number, channel) {
+            // An order has had the number meanwhile, and has compared for itself.
             return;
         }
         let what: Vec<String> = differences.iter().map(ToString::to_string).collect();
