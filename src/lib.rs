@@ -9,7 +9,7 @@
 //!
 //! | folder | is |
 //! |---|---|
-//! | [`core`] | the decision, pure: facts in, events out; no I/O, no clock, no chance |
+//! | [`core`] | the decision, pure: facts in, events and journal entries out; no I/O, no clock, no chance |
 //! | [`twilio`] | the client: Twilio's JSON as it is, paging, retries, how many requests at once |
 //! | [`store`] | what survives a restart: what was seen, what was decided, what was done |
 //! | [`agent`] | the tasks: pollers, the controller, the executor of orders, delivery of notices |
@@ -86,6 +86,24 @@
 //! that jumps from deadline to deadline, with the same agent, the real HTTP client and a real SQLite
 //! file on top. A port day then takes seconds and is the same every time. [`replay`] has no clock at
 //! all: a recorded log brings its own time, and the same engine decides.
+//!
+//! # The laws
+//!
+//! Comments and tests cite them by number. Each is tried on random histories, and by stopping the agent between any two steps.
+//!
+//! 1. Before a number is written to, its full configuration and the intent are on the disk.
+//! 2. Nothing is written while blind, held, in `observe`, without the lease, past a guard, or twice for one decision.
+//! 3. Only what a rollback would cure leads to one. What it would not cure is reported.
+//! 4. No data is neither failure nor health; what cannot be placed is not either. It has a verdict of its own.
+//! 5. `proven` means: read back, the fallback is in effect, and a test call or message had its answer.
+//! 6. A fallback is tested before it is needed; nothing goes to one that is known to be broken.
+//! 7. A restore overwrites nobody's later change unless forced. Another writer is reported and never fought.
+//! 8. Stopped at any instant, the agent reaches the same end. A lost answer is settled by looking.
+//! 9. Every decision can be explained from what is stored, and made once more from it.
+//! 10. The agent's own failure is loud: stale, idle and dead look different, and a lost task ends the process.
+//! 11. No secret is printed anywhere. Of the other party's number there is a keyed hash and two digits, in the store only.
+//! 12. No code path releases a number.
+//! 13. At least one way to on-call does not pass through Twilio.
 //!
 //! # Deliberately absent
 //!

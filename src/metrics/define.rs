@@ -33,13 +33,6 @@ pub struct Definition {
     pub help: &'static str,
 }
 
-impl Definition {
-    /// True for what is exported a number, which above some thousand numbers not all are.
-    pub fn is_per_number(&self) -> bool {
-        self.labels.contains(&"number")
-    }
-}
-
 /// Definitions that are read together.
 #[derive(Debug)]
 pub struct MetricSection {

@@ -190,12 +190,12 @@ impl Client {
         Pager { client: self, endpoint, product, next: Some(path), pages: 0, kind: std::marker::PhantomData }
     }
 
-    /// Twilio's clock minus ours, as told by the `Date` of its answers; `None` before the first.
     /// What Twilio's clock showed at `ours`, as far as is known.
     pub fn their_time(&self, ours: Time) -> Time {
         Time::from_millis(ours.as_millis().saturating_add(self.clock_skew_ms().unwrap_or(0)))
     }
 
+    /// Twilio's clock minus ours, as told by the `Date` of its answers; `None` before the first.
     pub fn clock_skew_ms(&self) -> Option<i64> {
         self.transport.clock_skew_ms()
     }

@@ -17,7 +17,7 @@ const GROUPS: u32 = 20;
 const CALLS: u32 = 500_000;
 const OUTAGE: Duration = Duration::from_secs(2 * 3600);
 
-/// As many outcomes as the engine's task settles in one go.
+/// As many outcomes as the control task settles in one go.
 const AT_ONCE: usize = 20_000;
 
 pub struct CatchUp {

@@ -134,7 +134,7 @@ impl Controller {
         self.baseline.extend(baseline.into_iter().map(|(number, values)| ((number, values.channel()), values)));
     }
 
-    /// Asks Twilio's audit log who it was, and then tells the engine's task.
+    /// Asks Twilio's audit log who it was, and then tells the control task.
     fn ask_who(&mut self, at: Time, sid: NumberSid, mut drifted: Drifted) {
         let (client, clock, inbox) = (self.shared.client.clone(), self.shared.clock.clone(), self.inbox.clone());
         let own = clock.clone();

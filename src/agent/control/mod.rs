@@ -1,4 +1,5 @@
-//! The control task: owns [`Control`], and is the only writer of the journal.
+//! The control task: owns [`Control`], and is the only writer of the journal. Before it
+//! runs, the start notes there that it started (`agent::start`).
 //!
 //! Every change of what is decided and done is an entry. An entry is appended to the journal first
 //! ([`Controller::commit`]) and applied afterwards, with the time that was written, in the order in which it was
@@ -10,6 +11,7 @@
 //! | [`task`] | the loop: feeds the engine, moves its time on, publishes the status |
 //! | [`journal`] | how other tasks write |
 //! | [`command`] | what an operator asks |
+//! | [`resume`] | what people were told before a restart |
 //! | [`proof`] | whether what was rolled back to answers |
 //! | [`drift`] | changes that are not ours |
 //! | [`report`] | metrics and log lines of what was written |

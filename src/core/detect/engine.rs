@@ -1,4 +1,4 @@
-//! The only way into the core: observations and the time go in, events come out.
+//! The only way into detection: observations and the time go in, events come out.
 //!
 //! The engine owns all state that decisions rest on. It never waits and never asks: whoever drives
 //! it tells it what was seen ([`Engine::observe`]), which logs could be read ([`Engine::polled`]),

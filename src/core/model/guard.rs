@@ -30,7 +30,7 @@ pub enum Guard {
 }
 
 impl Guard {
-    /// In the order in which they are asked; the last four are the detector's own.
+    /// All of them; in which order they are asked is in [`crate::core::rollback::guard`].
     pub const ALL: [Guard; 16] = [
         Guard::Lease,
         Guard::Mode,

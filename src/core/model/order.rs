@@ -158,14 +158,6 @@ impl CloseReason {
             CloseReason::Countermanded => "an operator wants the numbers to stay on the fallback",
         }
     }
-
-    /// True if the numbers are on a handler of their own, so that the detector may ask for them again.
-    pub const fn is_on_own_handler(self) -> bool {
-        match self {
-            CloseReason::TimedOut | CloseReason::Recovered => true,
-            CloseReason::Relapsed | CloseReason::OnFallback | CloseReason::Countermanded => false,
-        }
-    }
 }
 
 /// A person's stop, with an end.

@@ -136,30 +136,6 @@ impl NoticeKind {
             NoticeKind::Test => "test",
         }
     }
-
-    /// The name that an Alertmanager groups and routes by.
-    pub const fn alert_name(self) -> &'static str {
-        match self {
-            NoticeKind::RolledBack => "RingbackNoticeRolledBack",
-            NoticeKind::Unproven => "RingbackNoticeUnproven",
-            NoticeKind::Underway => "RingbackNoticeUnderway",
-            NoticeKind::Held => "RingbackNoticeHeld",
-            NoticeKind::Asked => "RingbackNoticeAsked",
-            NoticeKind::Lapsed => "RingbackNoticeLapsed",
-            NoticeKind::NotCurable => "RingbackNoticeNotCurable",
-            NoticeKind::Restored => "RingbackNoticeRestored",
-            NoticeKind::RestoreFailed => "RingbackNoticeRestoreFailed",
-            NoticeKind::Unverified => "RingbackNoticeUnverified",
-            NoticeKind::FallbackBroken => "RingbackNoticeFallbackBroken",
-            NoticeKind::Drift => "RingbackNoticeDrift",
-            NoticeKind::Blind => "RingbackNoticeBlind",
-            NoticeKind::StoreUnwritable => "RingbackNoticeStoreUnwritable",
-            NoticeKind::LeaseLost => "RingbackNoticeLeaseLost",
-            NoticeKind::NotifierFailing => "RingbackNoticeNotifierFailing",
-            NoticeKind::Summary => "RingbackNoticeSummary",
-            NoticeKind::Test => "RingbackNoticeTest",
-        }
-    }
 }
 
 /// Whether the trouble goes on.

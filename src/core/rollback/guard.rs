@@ -12,10 +12,10 @@
 //! | not watched | the number is not watched on the channel | |
 //! | phase | the number has not been ported | |
 //! | blind | the data is stale | the data is getting stale |
-//! | storm | | most numbers of most groups fail at once |
 //! | fallback | the fallback is known to be broken | |
 //! | cooldown | the last attempt failed, and its hold-off has not passed | |
 //! | other writer | | somebody else undid the number's last swap, and no person has settled it since |
+//! | storm | | most numbers of most groups fail at once |
 //! | cap | | too many of the group would be on the fallback |
 //! | veto | | until its time has passed |
 

@@ -6,7 +6,7 @@
 //! decided again. What passes becomes an *order*, whose numbers each live through a [`super::saga`].
 //!
 //! [`Orders`] is a fold over the journal: [`Orders::fold`] is the only thing that changes it, but for
-//! the tallies of a restore, which live callers make. [`Orders::step`] reads it and says which
+//! the tallies of a restore, which live callers make, and the ids that `reserve` gives out. [`Orders::step`] reads it and says which
 //! entries should be written next; whoever drives it writes them, folds them and carries them out.
 //! A restart folds the same entries, and so ends where the last agent was.
 //!
@@ -371,16 +371,6 @@ impl Orders {
         self.sagas.iter().map(|((n, c), s)| (*n, *c, s))
     }
 
-    /// Numbers that came back to a handler of their own, by when, earliest first. What was seen of them
-    /// before then says nothing of that handler, and must not be weighed again after a restart.
-    pub fn returned_to_handler(&self) -> Vec<(Time, E164, Channel)> {
-        let is_back = |s: &Saga| matches!(s.state, SagaState::Restored(_) | SagaState::Superseded { .. });
-        let mut back: Vec<_> =
-            self.sagas().filter(|(_, _, s)| is_back(s)).filter_map(|(n, c, s)| Some((s.since?, n, c))).collect();
-        back.sort_unstable();
-        back
-    }
-
     pub fn pending(&self) -> impl Iterator<Item = &PendingRollback> {
         self.pending.values()
     }
@@ -435,16 +425,16 @@ impl Orders {
 
     /// True while a pending rollback or an order has this number.
     pub fn is_engaged(&self, number: E164, channel: Channel) -> bool {
-        let demanded = |d: &PendingRollback| d.decision.channel == channel && d.waiting.contains(&number);
-        self.pending.values().any(demanded) || self.ordered(number, channel).is_some()
+        let awaited = |d: &PendingRollback| d.decision.channel == channel && d.waiting.contains(&number);
+        self.pending.values().any(awaited) || self.ordered(number, channel).is_some()
     }
 
     /// True while a pending rollback on evidence at least as strong, or an order, has this number.
     pub fn is_asked_for(&self, number: E164, channel: Channel, strength: Strength) -> bool {
-        let demanded = |d: &PendingRollback| {
+        let awaited = |d: &PendingRollback| {
             d.decision.channel == channel && d.waiting.contains(&number) && (d.is_approved || d.strength() >= strength)
         };
-        self.pending.values().any(demanded) || self.ordered(number, channel).is_some()
+        self.pending.values().any(awaited) || self.ordered(number, channel).is_some()
     }
 
     /// The open order that has this number.

@@ -1,9 +1,8 @@
-//! Putting a snapshot back, without touching what is somebody else's.
+//! How a restore is divided, so that a handler that still fails meets few callers.
 //!
-//! Twilio has no conditional update, so this is: read, compare with what the rollback left, write,
-//! read back. Between the read and the write lies a gap of one request; whoever changes the number
-//! in it is overwritten, and the audit log shows both. What is compared is every field that decides
-//! who answers the channel ([`crate::core::routing::values`]); what is written is only what the rollback wrote.
+//! Twilio has no conditional update, so each number of a stage is read, compared with what the rollback left,
+//! written and read back ([`super::saga`], `agent::execute`). Between the read and the write lies a gap of one request;
+//! whoever changes the number in it is overwritten, and the audit log shows both.
 
 /// How many numbers each stage of a staged restore has: a canary, a share, the rest.
 ///

@@ -1,4 +1,4 @@
-//! What each entry of the journal changes. The only place at which [`Orders`] does.
+//! What each entry of the journal changes in [`Orders`].
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -61,7 +61,7 @@ impl Orders {
                 }
             }
             Entry::Closed { decision, channel, numbers, .. } => {
-                self.take_from_demand(*decision, numbers);
+                self.take_from_pending(*decision, numbers);
                 // Of a rollback only what was not ordered lapses; a restore ends with the stages it had.
                 if let Some(p) = self.orders.get_mut(decision).filter(|p| p.order.staged) {
                     let given_up: Vec<E164> = p.later().filter(|n| numbers.contains(n)).collect();
@@ -119,7 +119,7 @@ impl Orders {
     }
 
     pub(super) fn fold_order(&mut self, at: Time, order: &Order) {
-        self.take_from_demand(order.id, &order.numbers);
+        self.take_from_pending(order.id, &order.numbers);
         self.ordered.extend(order.numbers.iter().map(|n| ((*n, order.channel), order.id)));
         let released = if order.staged { BTreeSet::new() } else { order.numbers.iter().copied().collect() };
         match self.orders.get_mut(&order.id) {
@@ -166,7 +166,7 @@ impl Orders {
         self.pending.retain(|_, d| !d.waiting.is_empty());
     }
 
-    fn take_from_demand(&mut self, decision: DecisionId, numbers: &[E164]) {
+    fn take_from_pending(&mut self, decision: DecisionId, numbers: &[E164]) {
         if let Some(pending) = self.pending.get_mut(&decision) {
             pending.waiting.retain(|n| !numbers.contains(n));
             if pending.waiting.is_empty() {

@@ -25,7 +25,7 @@ impl Orders {
         // Numbers that this step orders count for the cap of those that follow.
         let mut ordered: BTreeMap<(GroupName, Channel), usize> = BTreeMap::new();
         for pending in self.pending.values() {
-            self.step_demand(now, roster, watch, pending, &mut ordered, &mut entries);
+            self.step_pending(now, roster, watch, pending, &mut ordered, &mut entries);
         }
         for progress in self.open_orders().filter(|p| p.order.staged) {
             self.step_restore(now, watch, progress, &mut entries);
@@ -33,7 +33,7 @@ impl Orders {
         entries
     }
 
-    fn step_demand(
+    fn step_pending(
         &self,
         now: Time,
         roster: &Roster,
