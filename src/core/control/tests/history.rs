@@ -69,6 +69,11 @@ pub(super) enum Step {
     Back(u16),
     /// A task of the executor takes a step.
     Work(u8, u8),
+    /// And all that are left, in which nothing goes wrong.
+    Finish(u8),
+    /// Callers fail, or an operator restores, and all orders are carried out.
+    Swap(Selection),
+    Undo(Selection, bool),
     Restart,
 }
 
@@ -113,7 +118,10 @@ pub(super) fn steps(most: usize) -> impl Strategy<Value = Vec<Step>> {
         5 => (1..200u16).prop_map(Step::Pass),
         2 => (200..5000u16).prop_map(Step::Pass),
         1 => (1..5000u16).prop_map(Step::Back),
-        30 => (0..4u8, 0..16u8).prop_map(|(task, fault)| Step::Work(task, fault)),
+        20 => (0..4u8, 0..16u8).prop_map(|(task, fault)| Step::Work(task, fault)),
+        8 => (0..4u8).prop_map(Step::Finish),
+        5 => some().prop_map(Step::Swap),
+        4 => (some(), any::<bool>()).prop_map(|(some, at_once)| Step::Undo(some, at_once)),
         3 => Just(Step::Restart),
     ];
     proptest::collection::vec(step, 1..most)
@@ -244,6 +252,21 @@ impl World {
                 self.now = self.now - Duration::from_secs(u64::from(*seconds));
             }
             Step::Work(task, fault) => self.work(*task, *fault),
+            Step::Finish(task) => self.finish(*task),
+            Step::Swap(some) => {
+                let (group, channel, numbers) = self.numbers(*some);
+                self.fail(group, channel, numbers, Strength::Callers);
+                self.step();
+                self.finish_all();
+            }
+            Step::Undo(some, at_once) => {
+                let (_, channel, numbers) = self.numbers(*some);
+                let numbers: Vec<NumberIx> = numbers.iter().filter_map(|n| self.roster.find(*n)).collect();
+                let (act, channel, at_once) = (Operation::Restore, Some(channel), *at_once);
+                self.operator(&OperatorRequest { act, numbers, channel, by: by(), force: false, at_once });
+                self.step();
+                self.finish_all();
+            }
             Step::Restart => self.restart(),
         }
         self.step();
