@@ -187,3 +187,6 @@ impl Control {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -40,11 +40,18 @@ impl Recovery {
     /// The entry at place `seq` of the journal, written at `at`.
     pub fn journaled(&mut self, seq: i64, at: Time, entry: &Entry) -> Result<(), Contradiction> {
         while let Some(notice) = self.resolved.pop_front_if(|n| n.at.at < at) {
-            self.control.incidents_mut().close(&notice);
+            self.close(&notice);
         }
         let notices = self.control.apply(at, entry).map_err(|source| Contradiction { seq, source })?;
         self.notices.extend(notices);
         Ok(())
+    }
+
+    /// What had been due by time alone was told before the end was.
+    fn close(&mut self, resolved: &Notice) {
+        let incidents = self.control.incidents_mut();
+        self.notices.extend(incidents.tick(resolved.at.at));
+        incidents.close(resolved);
     }
 
     /// Something that the agent before saw at `at`.
@@ -60,6 +67,9 @@ impl Recovery {
     pub fn finish(mut self) -> (Control, Vec<Notice>) {
         if let Some(until) = self.alerts_until {
             self.control.engine_mut().catch_up(until);
+        }
+        while let Some(notice) = self.resolved.pop_front() {
+            self.close(&notice);
         }
         self.control.engine_mut().forget_news();
         (self.control, self.notices)

@@ -15,6 +15,8 @@ mod decide;
 mod event;
 mod judge;
 mod phase;
+#[cfg(test)]
+mod pretend;
 
 use std::collections::BTreeSet;
 use std::time::Duration;

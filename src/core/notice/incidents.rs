@@ -123,6 +123,10 @@ impl Incidents {
             Entry::Release { scope, .. } => self.holds.retain(|h| h.scope != *scope),
             Entry::Mode { mode, .. } => self.mode = *mode,
             Entry::Drift { number, channel, differences, actor } => {
+                // Whatever a later decision about it says, nothing of ours is on it any more.
+                for member in self.with_number(*number, *channel).filter_map(|i| i.members.get_mut(number)) {
+                    member.is_unproven = false;
+                }
                 let ours = self.with_number(*number, *channel).find(|i| {
                     i.trouble == Trouble::Handler
                         && i.members.get(number).is_some_and(|m| matches!(m.state, NumberState::Ended { .. }))
@@ -213,7 +217,7 @@ impl Incidents {
             CloseReason::Countermanded => {}
             CloseReason::Recovered | CloseReason::Relapsed | CloseReason::OnFallback => {
                 for number in pending {
-                    incident.resolve(at, number, why.text());
+                    incident.lapsed(at, number, why.text());
                 }
             }
         }

@@ -91,6 +91,8 @@ pub(super) struct Member {
     pub(super) order: Option<DecisionId>,
     /// How the latest attempt failed, until one succeeds.
     pub(super) failure: Option<(OrderResult, String)>,
+    /// What a rollback wrote may be on it. No verdict ends that, nor what becomes of a later decision.
+    pub(super) is_unproven: bool,
 }
 
 impl Member {
@@ -111,8 +113,17 @@ impl Member {
         self.is_on_fallback() || matches!(self.state, NumberState::Ordered { .. })
     }
 
+    /// What it is when a decision about it is over, if that leaves it in trouble.
+    fn unproven(&self) -> Option<NumberState> {
+        let detail = self.failure.as_ref().map_or(String::new(), |(_, detail)| detail.clone());
+        self.is_unproven.then_some(NumberState::Ended { result: OrderResult::Unproven, detail })
+    }
+
     /// True if a verdict ends its trouble; otherwise an entry of the journal does.
     pub(super) const fn ends_with_verdict(&self) -> bool {
+        if self.is_unproven {
+            return false;
+        }
         match &self.state {
             NumberState::Reported(_) | NumberState::Expired { .. } => true,
             NumberState::Blocked { is_pending, .. } => !*is_pending,
@@ -263,8 +274,9 @@ impl Incident {
                 continue;
             }
             let (order, failure) = earlier.map_or((None, None), |m| (m.order, m.failure.clone()));
+            let is_unproven = earlier.is_some_and(|m| m.is_unproven);
             self.resolved_numbers.remove(number);
-            let member = Member { state: state.clone(), decision: Some(decision.id), order, failure };
+            let member = Member { state: state.clone(), decision: Some(decision.id), order, failure, is_unproven };
             self.members.insert(*number, member);
             is_about_any = true;
         }
@@ -296,9 +308,11 @@ impl Incident {
     pub(super) fn ordered(&mut self, at: Time, order: DecisionId, numbers: &[E164]) {
         for number in numbers {
             let earlier = self.members.remove(number);
+            let is_unproven = earlier.as_ref().is_some_and(|m| m.is_unproven);
             let (decision, failure) = earlier.map_or((None, None), |m| (m.decision, m.failure));
             self.resolved_numbers.remove(number);
-            let member = Member { state: NumberState::Ordered { since: at }, decision, order: Some(order), failure };
+            let state = NumberState::Ordered { since: at };
+            let member = Member { state, decision, order: Some(order), failure, is_unproven };
             self.members.insert(*number, member);
         }
         self.settles_by.get_or_insert(at + END_WITHIN);
@@ -310,6 +324,12 @@ impl Incident {
     pub(super) fn ended(&mut self, at: Time, order: DecisionId, number: E164, result: OrderResult, detail: &str) {
         let Some(member) = self.members.get_mut(&number).filter(|m| m.order == Some(order)) else { return };
         member.failure = (!result.is_as_asked()).then(|| (result, detail.to_owned()));
+        member.is_unproven = match result {
+            OrderResult::Unproven => true,
+            OrderResult::Written | OrderResult::Proven | OrderResult::Restored | OrderResult::Superseded => false,
+            // What an earlier attempt wrote may be there all the same.
+            OrderResult::Failed | OrderResult::Refused => member.is_unproven,
+        };
         member.state = NumberState::Ended { result, detail: detail.to_owned() };
         self.changed(at);
     }
@@ -319,6 +339,17 @@ impl Incident {
         if self.members.remove(&number).is_some() {
             self.resolved_numbers.insert(number, why.to_owned());
             self.changed(at);
+        }
+    }
+
+    /// The decision about a number is over, and with it the number's trouble, unless our write may be on it.
+    pub(super) fn lapsed(&mut self, at: Time, number: E164, why: &str) {
+        match self.members.get_mut(&number).and_then(|m| Some((m.unproven()?, m))) {
+            Some((state, member)) => {
+                member.state = state;
+                self.changed(at);
+            }
+            None => self.resolve(at, number, why),
         }
     }
 
@@ -348,6 +379,10 @@ impl Incident {
         let is_quiet = |m: &Member| matches!(m.state, NumberState::Reported(_) | NumberState::Expired { .. });
         let quiet: Vec<E164> = self.members.iter().filter(|(_, m)| is_quiet(m)).map(|(n, _)| *n).collect();
         for number in quiet {
+            if let Some((state, member)) = self.members.get_mut(&number).and_then(|m| Some((m.unproven()?, m))) {
+                member.state = state;
+                continue;
+            }
             self.members.remove(&number);
             self.resolved_numbers.insert(number, "no more failures were seen for an hour".to_owned());
         }

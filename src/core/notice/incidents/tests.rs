@@ -154,6 +154,24 @@ fn a_number_that_goes_from_blind_to_healthy_resolves_what_only_a_verdict_ends() 
 }
 
 #[test]
+fn an_unproven_number_keeps_its_incident_whatever_becomes_of_a_later_decision() {
+    for why in [CloseReason::TimedOut, CloseReason::Recovered] {
+        let mut h = History::new();
+        h.all([decided(1, 0..1), ordered(1, 0..1, Operation::Rollback, By::Detector)]);
+        assert_eq!(kinds(&h.add(result(1, 0, OrderResult::Unproven))), [(NoticeKind::Unproven, FIRING)]);
+        h.all([decided(2, 0..1), refused(2, 0..1, Guard::Cooldown), closed(2, 0..1, why)]);
+        assert_eq!(kinds(&h.verdict(0, Verdict::Healthy)), [], "our write may be on it");
+        let later = h.pass(2 * 3600);
+        assert!(later.iter().all(|n| n.status == FIRING), "{why:?}: {:?}", kinds(&later));
+        // A further attempt that writes nothing leaves it what it is.
+        h.all([ordered(3, 0..1, Operation::Rollback, person()), result(3, 0, OrderResult::Failed)]);
+        assert_eq!(kinds(&h.verdict(0, Verdict::Healthy)), []);
+        h.add(ordered(4, 0..1, Operation::Restore, person()));
+        assert_eq!(kinds(&h.add(result(4, 0, OrderResult::Restored))), [(NoticeKind::Restored, RESOLVED)]);
+    }
+}
+
+#[test]
 fn a_relapsed_restore_leaves_the_rollback_as_it_is_and_is_no_new_incident() {
     let mut h = History::new();
     let first = h.rolled_back(1, 0..8);

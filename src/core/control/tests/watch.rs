@@ -1,0 +1,294 @@
+//! Test calls, drift looks and restarts.
+
+use std::time::Duration;
+
+use super::world::{BIN, Slot, World, Writer, new_control, values};
+use crate::core::control::{Control, Recovery};
+use crate::core::model::guard::Guard;
+use crate::core::model::id::E164;
+use crate::core::model::order::OrderResult;
+use crate::core::model::time::Time;
+use crate::core::model::verdict::Verdict;
+use crate::core::notice::{Notice, NoticeStatus};
+use crate::core::rollback::entry::Entry;
+use crate::core::rollback::orders::{Orders, Witness};
+use crate::core::rollback::plan;
+use crate::core::rollback::saga::SagaState;
+use crate::core::routing::values::RoutingValues;
+
+const PROVE_AGAIN: Duration = Duration::from_secs(300);
+const LATELY: Duration = Duration::from_secs(6 * 3600);
+
+/// A swap that is put to the test.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ProofAttempt {
+    of: Option<Time>,
+    again: Option<Time>,
+}
+
+/// A test call under way.
+#[derive(Debug, Clone)]
+pub(super) struct TestCall {
+    slot: Slot,
+    began: Time,
+    /// By the count of our own writes.
+    writes: u64,
+    is_on_bin: bool,
+}
+
+/// What a number pointed at when it was read.
+#[derive(Debug, Clone)]
+pub(super) struct Reading {
+    slot: Slot,
+    now: RoutingValues,
+    writer: Writer,
+}
+
+impl World {
+    /// Puts swaps to the test that have not been.
+    pub(super) fn prove(&mut self) {
+        if !self.setup.is_probed {
+            return;
+        }
+        let mut wanted = Vec::new();
+        for (number, channel, saga) in self.orders().sagas() {
+            let is_wanted = matches!(saga.state, SagaState::ReadBack(_) | SagaState::Restored(_));
+            let is_late = saga.since.is_none_or(|t| t + LATELY < self.now);
+            let asked = self.proofs.get(&(number, channel));
+            let is_due = asked.is_none_or(|a| a.of != saga.since || a.again.is_some_and(|at| at <= self.now));
+            if is_wanted && !is_late && is_due {
+                wanted.push(((number, channel), saga.since));
+            }
+        }
+        for (slot, of) in wanted {
+            self.proofs.insert(slot, ProofAttempt { of, again: None });
+            self.wanted_calls.push_back(slot);
+        }
+    }
+
+    pub(super) fn call(&mut self) {
+        if let Some(slot) = self.wanted_calls.pop_front() {
+            let is_on_bin = self.handlers[&slot].0 == BIN;
+            self.calls.push(TestCall { slot, began: self.now, writes: self.seen.writes_to(slot), is_on_bin });
+        }
+    }
+
+    /// A test call ends: answered by whoever it reached, failed, or not measured.
+    pub(super) fn answer(&mut self, i: u8, what: u8) {
+        if self.calls.is_empty() {
+            return;
+        }
+        let call = self.calls.remove(usize::from(i) % self.calls.len());
+        let slot @ (number, channel) = call.slot;
+        let is_answered = !matches!(what, 1 | 2);
+        if is_answered {
+            self.served(slot, call.began, Witness::Test(call.began));
+        }
+        let Some(saga) = self.orders().saga(number, channel) else { return };
+        // What was begun before the swap says nothing of what came after it.
+        let Some(since) = saga.since.filter(|t| *t <= call.began) else { return };
+        let is_verifying = self.orders().is_verifying(number, channel);
+        if matches!(saga.state, SagaState::Restored(_)) {
+            let again = match what {
+                1 => None,
+                2 => Some(self.now + PROVE_AGAIN),
+                _ => is_verifying.then(|| self.now + Duration::from_secs(15)),
+            };
+            self.proofs.insert(slot, ProofAttempt { of: Some(since), again });
+            return;
+        }
+        let SagaState::ReadBack(swap) = &saga.state else { return };
+        if self.orders().ordered(number, channel).is_some() {
+            return;
+        }
+        let decision = swap.order;
+        let result = match what {
+            1 => OrderResult::Unproven,
+            2 => OrderResult::Written,
+            _ if call.is_on_bin => OrderResult::Proven,
+            _ => OrderResult::Unproven,
+        };
+        let is_later = call.writes == self.seen.writes_to(slot) || self.is_set_back;
+        assert!(is_later, "law 5: a test from before the swap speaks for it");
+        let again = (result == OrderResult::Written).then(|| self.now + PROVE_AGAIN);
+        self.proofs.insert(slot, ProofAttempt { of: Some(since), again });
+        let entry = Entry::Result { decision, channel, number, result, detail: String::new() };
+        if self.commit(vec![entry]).is_err() {
+            self.proofs.insert(slot, ProofAttempt { of: Some(since), again: Some(self.now + PROVE_AGAIN) });
+            return;
+        }
+        let since = self.orders().saga(number, channel).and_then(|s| s.since);
+        if let Some(asked) = self.proofs.get_mut(&slot) {
+            asked.of = since;
+        }
+    }
+
+    /// A caller or a test of ours was served.
+    pub(super) fn served(&mut self, slot: Slot, at: Time, by: Witness) {
+        self.seen.served(&self.control, slot, at, by);
+        self.control.served(slot.0, slot.1, at, by);
+    }
+
+    /// Whoever seemed to be served was not.
+    pub(super) fn not_served(&mut self, slot: Slot, by: Witness) {
+        self.seen.not_served(&self.control, slot, by);
+        self.control.not_served(slot.0, slot.1, by);
+    }
+
+    /// The verdict on a number changes.
+    pub(super) fn verdict(&mut self, slot: Slot, verdict: Verdict) {
+        if self.verdicts.insert(slot, verdict).unwrap_or_default() != verdict {
+            let before = format!("{:?}", self.control.incidents_mut());
+            let notices = self.control.incidents_mut().verdict(self.now, slot.0, slot.1, verdict);
+            let is_told = notices.iter().any(|n| n.status == NoticeStatus::Resolved);
+            if !super::laws::HEALED_ALONE && !is_told && format!("{:?}", self.control.incidents_mut()) != before {
+                let ix = self.roster.find(slot.0).unwrap();
+                self.healed.insert((self.roster.group_of(ix).name.clone(), slot.1));
+            }
+            self.post(notices);
+            // An operator does not command within the same millisecond.
+            self.now = self.now + Duration::from_millis(1);
+        }
+    }
+
+    fn is_healed(&self, notice: &Notice) -> bool {
+        self.healed.iter().any(|(group, channel)| notice.key.starts_with(&format!("{group}/{channel}/")))
+    }
+
+    pub(super) fn read_all(&mut self) {
+        let is_here = |slot: &&Slot| !self.absent.contains(&slot.0);
+        let read = |slot: &Slot| {
+            let (url, writer) = self.handlers[slot].clone();
+            Reading { slot: *slot, now: values(slot.1, &url), writer }
+        };
+        let readings = self.slots.iter().filter(is_here).map(read).collect();
+        self.readings.push_back((self.now, readings));
+    }
+
+    /// What the routing poller read arrives.
+    pub(super) fn looked(&mut self) {
+        let Some((at, readings)) = self.readings.pop_front() else { return };
+        for reading in readings {
+            let slot @ (number, channel) = reading.slot;
+            let state = self.orders().state(number, channel);
+            let is_later = self.orders().saga(number, channel).is_none_or(|s| s.since.is_none_or(|t| t < at));
+            if state.is_under_way() || self.orders().ordered(number, channel).is_some() || !is_later {
+                continue;
+            }
+            // What a write of ours left, or may yet leave, is nobody else's change.
+            let ours = plan::left(state, channel).unwrap();
+            if ours.contains(&reading.now) {
+                continue;
+            }
+            let Some(expected) = ours.first().or_else(|| self.baseline.get(&slot)).cloned() else {
+                self.baseline.insert(slot, reading.now);
+                continue;
+            };
+            if expected != reading.now && self.asking.iter().all(|(_, r)| r.slot != slot) {
+                self.asking.push_back((at, reading));
+            }
+        }
+    }
+
+    /// It is known who changed a number, or that it cannot be known.
+    pub(super) fn drifted(&mut self) {
+        let Some((at, reading)) = self.asking.pop_front() else { return };
+        let (number, channel) = reading.slot;
+        let is_later = self.orders().saga(number, channel).is_none_or(|s| s.since.is_none_or(|t| t < at));
+        let is_ordered = self.orders().ordered(number, channel).is_some();
+        if self.orders().state(number, channel).is_under_way() || is_ordered || !is_later {
+            return;
+        }
+        let is_theirs = reading.writer == Writer::Other || self.is_set_back;
+        assert!(is_theirs, "law 7: our own write is called somebody else's");
+        if self.commit(vec![Entry::Drift { number, channel, differences: vec![], actor: None }]).is_ok() {
+            self.baseline.insert(reading.slot, reading.now);
+        }
+    }
+
+    /// The agent dies, and the next one recovers from the journal. A lease lasts longer than a write is in flight.
+    pub(super) fn restart(&mut self) {
+        self.in_flight.iter_mut().for_each(|(steps, ..)| *steps = 0);
+        self.land();
+        let mut resolved = self.resolved.clone();
+        resolved.sort_by_key(|n| n.at.at);
+        let resolved = resolved.into();
+        let mut recovery = Recovery::new(new_control(&self.setup, &self.roster, self.now), None, resolved);
+        for (seq, (at, entry)) in self.journal.iter().enumerate() {
+            let seq = i64::try_from(seq).unwrap();
+            recovery.journaled(seq, *at, entry).unwrap_or_else(|e| panic!("law 8: {e}: {}: {entry:?}", e.source));
+        }
+        let (mut control, notices) = recovery.finish();
+        assert_eq!(memory(self.now, &control), memory(self.now, &self.control), "law 8: a restart ends elsewhere");
+        // What is kept and not written has ids that are free again, for it is lost.
+        let (last, was) = (control.orders().last_id(), self.orders().last_id());
+        assert!(last == was || last < was && !self.backlog.is_empty(), "law 8: {last} after {was}");
+        for notice in &notices {
+            let Notice { key, kind, status, at, title, .. } = notice;
+            let is_told = self.told.contains(&(key.clone(), *kind, *status as u8, at.at));
+            assert!(
+                is_told || self.is_set_back || self.is_healed(notice),
+                "a restart tells what was not told: {key} {title} {kind:?} {status:?}"
+            );
+        }
+        for notice in self.latest.values() {
+            match notice.status {
+                NoticeStatus::Resolved => control.incidents_mut().close(notice),
+                NoticeStatus::Firing => control.incidents_mut().resume(notice),
+                NoticeStatus::Event => {}
+            }
+        }
+        self.control = control;
+        self.journal_again = Time::EPOCH;
+        self.backlog.clear();
+        self.tasks.clear();
+        self.dispatched.clear();
+        self.adopted.clear();
+        self.unverified.clear();
+        self.proofs.clear();
+        self.wanted_calls.clear();
+        self.calls.clear();
+        self.readings.clear();
+        self.asking.clear();
+        self.seen.restarted();
+        self.pretend();
+    }
+}
+
+/// All that memory holds of the journal, but for who was served, which nobody writes down.
+fn memory(now: Time, control: &Control) -> Vec<String> {
+    let orders: &Orders = control.orders();
+    let mut all: Vec<String> = orders
+        .sagas()
+        .map(|(n, c, s)| format!("{n} {c} {:?} {:?} {:?}", s.state, s.since, orders.not_before(n, c)))
+        .collect();
+    all.extend(orders.pending().map(|p| {
+        let guards: Vec<Guard> = p.guards();
+        format!("{} {:?} {} {guards:?}", p.decision.id, p.waiting, p.is_approved)
+    }));
+    all.extend(orders.latest_orders().map(|o| format!("{:?} {} {:?} {:?}", o.order, o.is_over(), o.released, o.ended)));
+    all.extend(orders.holds(now).map(|h| format!("{h:?}")));
+    all.push(format!("{:?}", orders.mode()));
+    let engine = control.engine();
+    for (ix, number) in engine.roster().numbers() {
+        let n: E164 = number.e164;
+        for channel in crate::core::model::id::Channel::ALL {
+            let state = engine.channel(ix, channel);
+            let progress = match state.rollback {
+                // Pending is what no journal knows of; it is answered for within the same turn.
+                crate::core::detect::engine::RollbackProgress::Pending => "none".to_owned(),
+                crate::core::detect::engine::RollbackProgress::None => "none".to_owned(),
+                done @ crate::core::detect::engine::RollbackProgress::Done(_) => format!("{done:?}"),
+            };
+            all.push(format!("{n} {channel} {:?} {progress} {:?}", state.phase, orders.ordered(n, channel)));
+        }
+    }
+    for (_, group) in engine.roster().groups() {
+        for channel in crate::core::model::id::Channel::ALL {
+            let (fallback, not_before) =
+                (orders.fallback(&group.name, channel), orders.no_restore_before(&group.name, channel));
+            all.push(format!("{} {channel} {fallback:?} {not_before:?}", group.name));
+        }
+    }
+    all
+}
