@@ -89,7 +89,8 @@
 //!
 //! # The laws
 //!
-//! Comments and tests cite them by number. Each is tried on random histories, and by stopping the agent between any two steps.
+//! Comments and tests cite them by number. Each is tried on random histories, and by stopping the agent between
+//! any two steps.
 //!
 //! 1. Before a number is written to, its full configuration and the intent are on the disk.
 //! 2. Nothing is written while blind, held, in `observe`, without the lease, past a guard, or twice for one decision.
@@ -101,7 +102,8 @@
 //! 8. Stopped at any instant, the agent reaches the same end. A lost answer is settled by looking.
 //! 9. Every decision can be explained from what is stored, and made once more from it.
 //! 10. The agent's own failure is loud: stale, idle and dead look different, and a lost task ends the process.
-//! 11. No secret is printed anywhere. Of the other party's number there is a keyed hash and two digits, in the store only.
+//! 11. No secret is printed anywhere. Of the other party's number there is a keyed hash and two digits, in the store
+//!     only.
 //! 12. No code path releases a number.
 //! 13. At least one way to on-call does not pass through Twilio.
 //!

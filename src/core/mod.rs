@@ -1,5 +1,5 @@
-//! The decision, pure: facts in, events and entries of the journal out. No async, no input or output, no clock, no chance,
-//! no logging.
+//! The decision, pure: facts in, events and entries of the journal out. No async, no input or output, no clock, no
+//! chance, no logging.
 //!
 //! The folders are floors, in the order of the journey from a fact to what people are told:
 //!

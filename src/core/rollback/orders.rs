@@ -5,10 +5,10 @@
 //! every step, so that the end of a hold or a change of mode is enough and nothing has to be
 //! decided again. What passes becomes an *order*, whose numbers each live through a [`super::saga`].
 //!
-//! [`Orders`] is a fold over the journal: [`Orders::fold`] is the only thing that changes it, but for
-//! the tallies of a restore, which live callers make, and the ids that `reserve` gives out. [`Orders::step`] reads it and says which
-//! entries should be written next; whoever drives it writes them, folds them and carries them out.
-//! A restart folds the same entries, and so ends where the last agent was.
+//! [`Orders`] is a fold over the journal: [`Orders::fold`] is the only thing that changes it, but for the tallies
+//! of a restore, which live callers make, and the ids that `reserve` gives out. [`Orders::step`] reads it and says
+//! which entries should be written next; whoever drives it writes them, folds them and carries them out. A restart
+//! folds the same entries, and so ends where the last agent was.
 //!
 //! Promises: nothing is ordered twice for one decision; a number has one order at a time; a refusal
 //! is said once; what fails is tried again ever more rarely; a handler that flaps causes a bounded
