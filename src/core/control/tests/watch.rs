@@ -141,11 +141,16 @@ impl World {
             let before = format!("{:?}", self.control.incidents_mut());
             let notices = self.control.incidents_mut().verdict(self.now, slot.0, slot.1, verdict);
             let is_told = notices.iter().any(|n| n.status == NoticeStatus::Resolved);
-            if !super::laws::HEALED_ALONE && !is_told && format!("{:?}", self.control.incidents_mut()) != before {
-                let ix = self.roster.find(slot.0).unwrap();
-                self.healed.insert((self.roster.group_of(ix).name.clone(), slot.1));
-            }
+            let is_changed = format!("{:?}", self.control.incidents_mut()) != before;
             self.post(notices);
+            let ix = self.roster.find(slot.0).unwrap();
+            let healed = (self.roster.group_of(ix).name.clone(), slot.1);
+            // Where the end of one incident was told, another of the same group may have lost the number untold.
+            let is_of_group = |n: &Notice| n.key.starts_with(&format!("{}/{}/", healed.0, healed.1));
+            let goes_on = self.latest.values().any(|n| n.status == NoticeStatus::Firing && is_of_group(n));
+            if !super::laws::HEALED_ALONE && is_changed && (!is_told || goes_on) {
+                self.healed.insert(healed);
+            }
             // An operator does not command within the same millisecond.
             self.now = self.now + Duration::from_millis(1);
         }
