@@ -18,7 +18,7 @@ pub struct DecisionLine {
     pub channel: String,
     /// `rollback`, `restore`, `keep` (it stays on the fallback, and the restore that has not come to it is given
     /// up for it), `nothing` (it is as asked), `not_watched` (on this channel) or `refuse`.
-    pub will: String,
+    pub action: String,
     pub detail: String,
 }
 
@@ -27,7 +27,7 @@ impl DecisionLine {
         DecisionLine {
             number: line.number.to_string(),
             channel: line.channel.to_string(),
-            will: line.will.label().to_owned(),
+            action: line.action.label().to_owned(),
             detail: line.detail.clone(),
         }
     }

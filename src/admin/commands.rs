@@ -166,17 +166,17 @@ async fn swap(
     a: &Admin,
     headers: &HeaderMap,
     body: Body<OrderRequest>,
-    act: Operation,
+    operation: Operation,
 ) -> Result<Json<Planned>, ApiProblem> {
     let asked = open(a, headers, body)?;
-    if act == Operation::Rollback && (asked.force || asked.at_once) {
+    if operation == Operation::Rollback && (asked.force || asked.at_once) {
         return Err(unprocessable("force and at_once belong to a restore"));
     }
     let by = author(&asked.author, &asked.reason)?;
     let numbers = select(&a.roster, asked.all, asked.group.as_ref(), &asked.numbers)?;
     let (force, at_once, channel) = (asked.force, asked.at_once, asked.channel);
-    let request = OperatorRequest { act, numbers, channel, by, force, at_once };
-    match say(a, act.label(), OperatorCommand::Orders(request), asked.dry_run).await? {
+    let request = OperatorRequest { operation, numbers, channel, by, force, at_once };
+    match say(a, operation.label(), OperatorCommand::Orders(request), asked.dry_run).await? {
         CommandAnswer::Orders(plan) => Ok(Json(Planned {
             orders: plan.carried_on.iter().chain(plan.orders.iter().map(|o| &o.id)).map(ToString::to_string).collect(),
             lines: plan.lines.iter().map(DecisionLine::of).collect(),
@@ -317,7 +317,7 @@ fn refused(refusal: Refusal) -> ApiProblem {
 /// A command as a person reads it in the log: about what, by whom and why.
 fn described(command: &OperatorCommand, roster: &Roster) -> String {
     let (about, by) = match command {
-        OperatorCommand::Orders(OperatorRequest { act: _, numbers, channel, by, force, at_once }) => {
+        OperatorCommand::Orders(OperatorRequest { operation: _, numbers, channel, by, force, at_once }) => {
             let numbers: Vec<String> = numbers.iter().map(|ix| roster.number(*ix).e164.to_string()).collect();
             let channel = channel.map_or("both channels", Channel::label);
             let options = [("force", force), ("at once", at_once)].into_iter().filter(|(_, is_set)| **is_set);

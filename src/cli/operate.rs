@@ -328,8 +328,8 @@ impl ApiClient {
             Ok(plan) => plan,
             Err(exit) => return Ok(exit),
         };
-        let will: Vec<&DecisionLine> =
-            plan.lines.iter().filter(|l| matches!(l.will.as_str(), "rollback" | "restore" | "keep")).collect();
+        let touched: Vec<&DecisionLine> =
+            plan.lines.iter().filter(|l| matches!(l.action.as_str(), "rollback" | "restore" | "keep")).collect();
         if self.is_alone && plan.is_staged {
             complain(
                 "ringback: no agent is running, so nobody can tell whether a canary's callers are served: start the \
@@ -339,10 +339,10 @@ impl ApiClient {
         }
         if !json {
             for line in &plan.lines {
-                say(&format!("{} {}: {}: {}", line.number, line.channel, line.will, line.detail))?;
+                say(&format!("{} {}: {}: {}", line.number, line.channel, line.action, line.detail))?;
             }
         }
-        if !will.is_empty() && !yes && !confirmed(verb, will.len())? {
+        if !touched.is_empty() && !yes && !confirmed(verb, touched.len())? {
             complain("ringback: nothing was done");
             return Ok(Exit::FoundTrouble);
         }
@@ -356,7 +356,7 @@ impl ApiClient {
         };
         let ended = self.follow(&plan.orders).await?;
         // A group or all numbers are those that are watched on the channel, if there are any.
-        let is_named = !asked.numbers.is_empty() || plan.lines.iter().all(|l| l.will == "not_watched");
+        let is_named = !asked.numbers.is_empty() || plan.lines.iter().all(|l| l.action == "not_watched");
         self.tell(&plan, &ended, is_named, json)
     }
 
@@ -398,7 +398,7 @@ impl ApiClient {
         let mut all_well = true;
         let mut results = Vec::new();
         for line in &plan.lines {
-            let (result, detail) = match line.will.as_str() {
+            let (result, detail) = match line.action.as_str() {
                 "nothing" | "keep" => ("as_asked", line.detail.as_str()),
                 "not_watched" => ("not_watched", line.detail.as_str()),
                 "refuse" => ("refused", line.detail.as_str()),
@@ -452,9 +452,10 @@ pub fn status(config: &Path, json: bool) -> anyhow::Result<Exit> {
     for group in list(&status["groups"]) {
         for number in list(&group["numbers"]) {
             for c in list(&number["channels"]) {
-                let [channel, phase, verdict, saga] = ["channel", "phase", "verdict", "saga"].map(|k| text(&c[k]));
+                let keys = ["channel", "phase", "verdict", "rollback_state"];
+                let [channel, phase, verdict, state] = keys.map(|k| text(&c[k]));
                 let (group, number) = (text(&group["group"]), text(&number["number"]));
-                say(&format!("{group} {number} {channel}: {phase}, {verdict}, {saga}"))?;
+                say(&format!("{group} {number} {channel}: {phase}, {verdict}, {state}"))?;
             }
         }
     }

@@ -163,7 +163,7 @@ impl Control {
     /// One number's part of an order has ended.
     fn ended(&mut self, at: Time, decision: DecisionId, number: E164, channel: Channel, result: OrderResult) {
         let Some(ix) = self.engine.roster().find(number) else { return };
-        let Some(operation) = self.orders.order(decision).map(|o| o.order.act) else { return };
+        let Some(operation) = self.orders.order(decision).map(|o| o.order.operation) else { return };
         let is_on_fallback = self.orders.state(number, channel).is_on_fallback();
         match (operation, result) {
             (Operation::Rollback, _) if is_on_fallback => {

@@ -281,7 +281,7 @@ impl Play<'_> {
         }
         self.approve().await;
         let swapped = |_: &Status, c: &ChannelStatus| {
-            matches!(c.saga, "read_back" | "proven" | "unproven")
+            matches!(c.rollback_state, "read_back" | "proven" | "unproven")
                 .then(|| "Twilio says that the fallback answers its calls now".to_owned())
         };
         if !self.stage(DrillStage::Swapped, swapped).await? {
@@ -289,14 +289,14 @@ impl Play<'_> {
         }
         let proven = |s: &Status, c: &ChannelStatus| {
             let detail = s.orders.first().and_then(|o| o.ended.first()).map_or("", |e| e.detail.as_str());
-            (c.saga == "proven").then(|| detail.to_owned())
+            (c.rollback_state == "proven").then(|| detail.to_owned())
         };
         if !self.stage(DrillStage::Proven, proven).await? {
             return Ok(());
         }
         self.restore().await;
         let restored = |_: &Status, c: &ChannelStatus| {
-            (c.saga == "restored").then(|| "it has the handler from before the swap again".to_owned())
+            (c.rollback_state == "restored").then(|| "it has the handler from before the swap again".to_owned())
         };
         if !self.stage(DrillStage::Restored, restored).await? {
             return Ok(());
@@ -353,7 +353,7 @@ impl Play<'_> {
 
     async fn restore(&self) {
         let request = OperatorRequest {
-            act: Operation::Restore,
+            operation: Operation::Restore,
             numbers: vec![NumberIx(0)],
             channel: Some(Channel::Voice),
             by: Play::author(),

@@ -57,8 +57,8 @@ impl Running {
         (answer.status().as_u16(), answer.text().await.unwrap())
     }
 
-    pub fn saga(&self, number: E164) -> &'static str {
-        self.channel(number, Channel::Voice).saga
+    pub fn rollback_state(&self, number: E164) -> &'static str {
+        self.channel(number, Channel::Voice).rollback_state
     }
 }
 
@@ -104,11 +104,11 @@ fn an_operators_rollback_and_restore_leave_every_field_as_it_was() {
         assert_eq!((status, plan["lines"].as_array().unwrap().len()), (200, 3), "{plan}");
         w.pass(30).await;
         for n in support() {
-            assert_eq!((url(w, n).as_str(), agent.saga(n)), (BIN, "read_back"));
+            assert_eq!((url(w, n).as_str(), agent.rollback_state(n)), (BIN, "read_back"));
         }
         // Again: nothing is left to do.
         let (_, again) = agent.post("rollback", ask.clone()).await;
-        assert!(again["lines"].as_array().unwrap().iter().all(|l| l["will"] == "nothing"), "{again}");
+        assert!(again["lines"].as_array().unwrap().iter().all(|l| l["action"] == "nothing"), "{again}");
         assert_eq!(again["orders"], json!([]));
         let mut back = ask.clone();
         back["at_once"] = json!(true);
@@ -116,7 +116,7 @@ fn an_operators_rollback_and_restore_leave_every_field_as_it_was() {
         w.pass(30).await;
         let after: Vec<Value> = support().map(|n| record(w, n)).into();
         assert_eq!(before, after);
-        assert_eq!(agent.saga(support()[0]), "restored");
+        assert_eq!(agent.rollback_state(support()[0]), "restored");
         assert!(writes(w).values().all(|n| *n == 2), "{:?}", writes(w));
         agent.stop().await;
     });
@@ -176,7 +176,7 @@ fn a_hold_wins_over_automation_and_its_end_is_enough() {
         let guards: Vec<Guard> = agent.status().waiting.iter().flat_map(|d| d.guards.clone()).collect();
         assert_eq!(guards, [Guard::Hold]);
         let (_, plan) = agent.post("rollback", json!({"numbers": ["+15005550100"], "reason": "now"})).await;
-        assert_eq!(plan["lines"][0]["will"], "refuse", "a hold stops operators too: {plan}");
+        assert_eq!(plan["lines"][0]["action"], "refuse", "a hold stops operators too: {plan}");
         agent.post("release", json!({"numbers": ["+15005550100"], "reason": "done"})).await;
         w.pass(60).await;
         assert_eq!(url(w, support()[0]), BIN);
@@ -232,7 +232,7 @@ fn what_somebody_else_changed_is_reported_and_not_overwritten() {
         let set = [("VoiceUrl".to_owned(), theirs.to_owned())].into();
         w.sim.happen(Happening::Edit(ringback::sim::Edit { number: support()[0], set })).unwrap();
         w.pass(180).await;
-        assert_eq!(agent.saga(support()[0]), "superseded");
+        assert_eq!(agent.rollback_state(support()[0]), "superseded");
         let drift = r#"ringback_config_drift{channel="voice",group="support",number="+15005550100"}"#;
         assert_eq!(agent.metric(drift).await, Some(1.0));
         agent.post("restore", ask.clone()).await;
@@ -265,7 +265,7 @@ fn an_answer_that_is_lost_is_settled_by_looking() {
             agent.post("rollback", drill()).await;
             w.pass(240).await;
             for n in support() {
-                assert_eq!((url(w, n).as_str(), agent.saga(n)), (BIN, "read_back"), "{kind:?}");
+                assert_eq!((url(w, n).as_str(), agent.rollback_state(n)), (BIN, "read_back"), "{kind:?}");
             }
             assert!(writes(w).values().all(|n| *n == 1), "{kind:?}: written once: {:?}", writes(w));
             agent.stop().await;
@@ -283,10 +283,10 @@ fn a_write_without_effect_is_unproven_and_tried_ever_more_rarely() {
         w.pass(4 * 3600).await;
         let most = writes(w).into_values().max().unwrap();
         assert!((2..=10).contains(&most), "{most} writes of one number within four hours");
-        assert_eq!(agent.saga(support()[0]), "unproven");
+        assert_eq!(agent.rollback_state(support()[0]), "unproven");
         w.sim.calm();
         w.pass(2 * 3600).await;
-        assert_eq!(agent.saga(support()[0]), "read_back");
+        assert_eq!(agent.rollback_state(support()[0]), "read_back");
         agent.stop().await;
     });
 }
@@ -330,13 +330,13 @@ fn a_restart_at_any_request_ends_in_the_same_state() {
             agent.post("rollback", drill()).await;
             // Each latency of the pretend Twilio is some hundred milliseconds: a point for each step.
             w.clock.sleep(Duration::from_millis(25 * after)).await;
-            let is_over = support().iter().all(|n| agent.saga(*n) == "read_back");
+            let is_over = support().iter().all(|n| agent.rollback_state(*n) == "read_back");
             drop(agent);
             w.pass(40).await;
             let agent = w.start().await.unwrap();
             w.pass(120).await;
             for n in support() {
-                assert_eq!((url(w, n).as_str(), agent.saga(n)), (BIN, "read_back"), "killed after {after}");
+                assert_eq!((url(w, n).as_str(), agent.rollback_state(n)), (BIN, "read_back"), "killed after {after}");
             }
             assert!(writes(w).values().all(|n| *n == 1), "killed after {after}: {:?}", writes(w));
             agent.stop().await;
@@ -361,7 +361,7 @@ fn a_restart_after_a_restore_does_not_weigh_what_was_seen_before_it() {
             .await;
         w.pass(20).await;
         let (decisions, before) = (agent.status().decisions.len(), writes(w));
-        assert!(support().iter().all(|n| agent.saga(*n) == "restored"));
+        assert!(support().iter().all(|n| agent.rollback_state(*n) == "restored"));
         drop(agent);
         w.pass(40).await;
         let agent = w.start().await.unwrap();
@@ -467,7 +467,7 @@ fn a_thousand_numbers_of_every_kind_are_byte_for_byte_as_they_were() {
         let ask = json!({"all": true, "at_once": false, "reason": "drill"});
         agent.post("rollback", ask.clone()).await;
         w.pass(600).await;
-        let is = |n: &E164, saga| Channel::ALL.iter().all(|c| agent.channel(*n, *c).saga == saga);
+        let is = |n: &E164, state| Channel::ALL.iter().all(|c| agent.channel(*n, *c).rollback_state == state);
         assert!(numbers.iter().all(|n| is(n, "read_back")));
         let mut back = ask;
         back["at_once"] = json!(true);

@@ -214,8 +214,8 @@ async fn check(w: &World) {
             Entry::Snapshot { number, .. } => {
                 snapshots.entry(*number).or_insert(record.at);
             }
-            Entry::Intent { number, act, decision, .. } => {
-                intents.entry(*number).or_default().push((record.at, *act, forced.contains(decision)));
+            Entry::Intent { number, operation, decision, .. } => {
+                intents.entry(*number).or_default().push((record.at, *operation, forced.contains(decision)));
             }
             Entry::Decision(_)
             | Entry::Stage { .. }
@@ -302,13 +302,13 @@ async fn settle(w: &World, agent: &Running) {
     let status = agent.status();
     assert!(status.orders.iter().all(|o| o.is_over), "law 8: an order does not end: {:?}", status.orders);
     for n in support() {
-        let saga = agent.saga(n);
+        let state = agent.rollback_state(n);
         let under_way = ["snapshotted", "checked", "intended", "written", "restoring", "restore_written"];
-        assert!(!under_way.contains(&saga), "law 8: {n} stays {saga}");
-        if matches!(saga, "read_back" | "proven") {
+        assert!(!under_way.contains(&state), "law 8: {n} stays {state}");
+        if matches!(state, "read_back" | "proven") {
             assert_eq!(url(w, n), BIN, "{n} is said to be on the fallback");
         }
-        if saga == "restored" {
+        if state == "restored" {
             assert_ne!(url(w, n), BIN, "{n} is said to be restored");
         }
     }

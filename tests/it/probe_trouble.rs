@@ -324,7 +324,7 @@ async fn rolled_back(w: &World, agent: &Running, hours: u64) -> String {
     let (status, _) = agent.post("rollback", json!({"group": "support", "channel": "voice", "reason": "drill"})).await;
     assert_eq!(status, 200);
     w.pass(hours * 3600).await;
-    agent.channel(number(), Channel::Voice).saga.to_string()
+    agent.channel(number(), Channel::Voice).rollback_state.to_string()
 }
 
 #[test]
@@ -351,7 +351,7 @@ fn a_proof_that_could_not_be_repeated_is_asked_for_again() {
         w.pass(300).await;
         assert_eq!(rolled_back(w, &agent, 0).await, "idle", "not even begun");
         w.pass(900).await;
-        assert_eq!(agent.channel(number(), Channel::Voice).saga, "read_back", "one failure is none");
+        assert_eq!(agent.channel(number(), Channel::Voice).rollback_state, "read_back", "one failure is none");
         assert_eq!(w.sim.placed_calls().len(), 2);
         w.pass(7200).await;
         assert!(w.sim.placed_calls().len() >= 4, "as the budget has room again");

@@ -315,7 +315,7 @@ fn a_swap_is_proven_and_a_restore_is_tested() {
         let status = agent.status();
         let ended: Vec<_> = status.orders.iter().flat_map(|o| &o.ended).collect();
         assert!(ended.iter().all(|e| e.detail.contains("a test was answered")), "{ended:?}");
-        assert_eq!(agent.channel(number(), Channel::Voice).saga, "proven");
+        assert_eq!(agent.channel(number(), Channel::Voice).rollback_state, "proven");
         agent.stop().await;
         // A restart proves nothing twice.
         let calls = w.sim.placed_calls().len();
@@ -323,7 +323,7 @@ fn a_swap_is_proven_and_a_restore_is_tested() {
         w.pass(300).await;
         assert!(w.sim.placed_calls().len() <= calls + 1, "but for the first of the day's round");
         assert_eq!(agent.sum("ringback_rollbacks_total", &[]).await, 0.0);
-        assert_eq!(agent.channel(number(), Channel::Voice).saga, "proven");
+        assert_eq!(agent.channel(number(), Channel::Voice).rollback_state, "proven");
         agent.stop().await;
     });
 }
@@ -498,7 +498,9 @@ fn the_fallbacks_marker_proves_it_as_soon_as_it_is_heard() {
             w.pass(300).await;
             agent.post("rollback", json!({"group": "support", "channel": "voice", "reason": "drill"})).await;
             let began = w.now();
-            while agent.channel(number(), Channel::Voice).saga != "proven" && w.now().since(began).as_secs() < 600 {
+            while agent.channel(number(), Channel::Voice).rollback_state != "proven"
+                && w.now().since(began).as_secs() < 600
+            {
                 w.pass(1).await;
             }
             agent.stop().await;

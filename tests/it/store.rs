@@ -105,7 +105,7 @@ fn a_journal_that_fails_after_the_intent_is_settled_by_looking() {
         db.close().await.unwrap();
         let agent = w.start().await.unwrap();
         w.pass(120).await;
-        assert!(support().iter().all(|n| agent.saga(*n) == "read_back"));
+        assert!(support().iter().all(|n| agent.rollback_state(*n) == "read_back"));
         assert!(writes(w).values().all(|n| *n == 1), "and writes nothing again: {:?}", writes(w));
         agent.stop().await;
     });
@@ -230,7 +230,7 @@ fn an_agent_with_slow_commits_does_the_same() {
         assert!(order.is_over && order.ended.len() == 3, "{order:?}");
         agent.stop().await;
         let agent = w.start_with(&config).await.unwrap();
-        assert!(support().iter().all(|n| agent.saga(*n) == "read_back"));
+        assert!(support().iter().all(|n| agent.rollback_state(*n) == "read_back"));
         agent.stop().await;
     });
 }

@@ -260,10 +260,10 @@ fn the_contrary_order_gives_up_a_restore_that_waits() {
         assert_eq!(on_bin(w), 2, "the canary is back");
         let before: usize = writes(w).values().sum();
         let (_, plan) = agent.post("rollback", drill()).await;
-        let mut will: Vec<&str> =
-            plan["lines"].as_array().unwrap().iter().map(|l| l["will"].as_str().unwrap()).collect();
-        will.sort_unstable();
-        assert_eq!(will, ["keep", "keep", "rollback"], "{plan}");
+        let mut action: Vec<&str> =
+            plan["lines"].as_array().unwrap().iter().map(|l| l["action"].as_str().unwrap()).collect();
+        action.sort_unstable();
+        assert_eq!(action, ["keep", "keep", "rollback"], "{plan}");
         w.pass(30).await;
         assert_eq!(on_bin(w), 3);
         w.pass(2400).await;

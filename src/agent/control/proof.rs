@@ -173,12 +173,12 @@ impl Controller {
     /// Why a rollback that was read back is not proven, where it cannot be.
     pub(super) fn unprovable(
         &self,
-        act: Operation,
+        operation: Operation,
         end: OrderResult,
         number: E164,
         channel: Channel,
     ) -> Option<&'static str> {
-        let is_it = act == Operation::Rollback && end == OrderResult::Written && !self.can_prove(number, channel);
+        let is_it = operation == Operation::Rollback && end == OrderResult::Written && !self.can_prove(number, channel);
         is_it.then_some("not proven: no test call is configured ([group.probe] from)")
     }
 }

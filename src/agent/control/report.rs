@@ -19,7 +19,7 @@ impl Controller {
             Entry::Order(order) => {
                 let (id, group, channel) = (order.id, &order.group, order.channel);
                 let numbers = order.numbers.len();
-                match order.act {
+                match order.operation {
                     Operation::Rollback => {
                         tracing::warn!(decision = %id, %group, %channel, numbers, "rolling back");
                     }
@@ -79,7 +79,7 @@ impl Controller {
         result: OrderResult,
         detail: &str,
     ) {
-        let Some(operation) = self.orders().order(decision).map(|o| o.order.act) else { return };
+        let Some(operation) = self.orders().order(decision).map(|o| o.order.operation) else { return };
         let label = operation.label();
         match operation {
             // Counted with its proof, if there is to be one.

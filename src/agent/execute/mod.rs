@@ -133,11 +133,11 @@ impl Execution {
     }
 
     async fn work(&mut self, work: &Work) -> Result<(), Abandoned> {
-        let Order { id: decision, channel, act, .. } = *work.order;
+        let Order { id: decision, channel, operation, .. } = *work.order;
         let mut ends = Ends::new();
         let mut states = BTreeMap::new();
         for (number, state) in &work.numbers {
-            match plan::settled(act, state) {
+            match plan::settled(operation, state) {
                 Some((result, why)) => ends.push((*number, result, why)),
                 None => {
                     states.insert(*number, state);
@@ -145,7 +145,7 @@ impl Execution {
             }
         }
         let wanted: Vec<_> = states.iter().map(|(number, state)| (*number, self.sid(*number, state))).collect();
-        let reads = self.reader.read(&wanted, channel, act == Operation::Rollback).await;
+        let reads = self.reader.read(&wanted, channel, operation == Operation::Rollback).await;
         let mut planned = Vec::new();
         let mut entries = Vec::new();
         for (number, state) in states {
@@ -168,14 +168,14 @@ impl Execution {
             };
             if !plan.job.plan.is_intended {
                 let sid = plan.job.sid;
-                if act == Operation::Rollback {
+                if operation == Operation::Rollback {
                     let record = read.raw.clone();
                     let sha256 = sha256(record.as_bytes());
                     entries.push(Entry::Snapshot { decision, channel, number, sid, record, sha256 });
                     entries.push(Entry::Checked { decision, channel, number, fallback: work.fallback });
                 }
-                let form = plan.job.plan.form.clone();
-                entries.push(Entry::Intent { decision, channel, number, sid, act, form });
+                let update = plan.job.plan.update.clone();
+                entries.push(Entry::Intent { decision, channel, number, sid, operation, update });
             }
             planned.push(plan);
         }
@@ -193,7 +193,7 @@ impl Execution {
 
     fn plan(&self, order: &Order, state: &SagaState, read: &RoutingRead) -> Result<Planned, NumberEnd> {
         let NumberRead { record, raw } = &read.read;
-        let (plan, fallback) = match order.act {
+        let (plan, fallback) = match order.operation {
             Operation::Rollback => {
                 let refused = |why: &str| (OrderResult::Refused, why.to_owned());
                 let ix = self.shared.roster.find(record.number).ok_or_else(|| refused("it is not ours"))?;

@@ -55,7 +55,7 @@ pub async fn write(client: &Client, clock: &Clock, write_guard: &WriteGuard, job
     let form: Vec<(&'static str, String)> = crate::core::routing::values::fields(job.channel)
         .iter()
         .filter_map(|f| {
-            let (_, value) = job.plan.form.iter().find(|(name, _)| name == f.parameter)?;
+            let (_, value) = job.plan.update.iter().find(|(name, _)| name == f.parameter)?;
             Some((f.parameter, value.clone()))
         })
         .collect();

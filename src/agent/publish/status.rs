@@ -168,14 +168,15 @@ pub struct ChannelStatus {
     pub handler: Option<Handler>,
     pub rollback: RollbackStatus,
     /// True while the channel points at the fallback because we wrote that, also while it is to be restored, and also
-    /// where the rollback is not proven: whether callers reach the fallback is said by `rollback` and `saga`.
+    /// where the rollback is not proven: whether callers reach the fallback is said by `rollback` and `rollback_state`.
     pub is_on_fallback: bool,
     /// The latest test call or message.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_probe: Option<LastProbe>,
-    /// How far the latest swap of the channel has come, in the terms of [`crate::core::rollback::saga::SagaState`].
+    /// How far the latest rollback of the channel, or the restore after it, has come, in the terms of
+    /// [`crate::core::rollback::saga::SagaState`].
     #[schema(value_type = String)]
-    pub saga: &'static str,
+    pub rollback_state: &'static str,
 }
 
 /// What the latest test call or message showed.
@@ -310,7 +311,7 @@ impl NumberStatus {
                     rollback: RollbackStatus::of(orders, n.e164, channel),
                     is_on_fallback: points_at_fallback(engine, orders, ix, channel),
                     last_probe: c.last_probe.as_ref().map(LastProbe::of),
-                    saga: orders.state(n.e164, channel).label(),
+                    rollback_state: orders.state(n.e164, channel).label(),
                 }
             })
             .collect();

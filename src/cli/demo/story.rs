@@ -210,9 +210,10 @@ impl Story {
                 self.lines.push(StoryLine { at: *last, kind: StoryKind::ReadBack, text });
             }
         }
-        let saga = |n: &E164| status.numbers().find(|(_, s)| s.number == *n).map_or("", |(_, s)| s.channels[0].saga);
+        let state =
+            |n: &E164| status.numbers().find(|(_, s)| s.number == *n).map_or("", |(_, s)| s.channels[0].rollback_state);
         let swapped: Vec<E164> = done.iter().map(|(n, _)| *n).collect();
-        if self.steps.proven.is_none() && !swapped.is_empty() && swapped.iter().all(|n| saga(n) == "proven") {
+        if self.steps.proven.is_none() && !swapped.is_empty() && swapped.iter().all(|n| state(n) == "proven") {
             self.steps.proven = Some(status.at);
             let n = swapped.len();
             let text = format!("test calls heard the fallback answer on {n} number{}: proven", plural(n));

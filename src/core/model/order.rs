@@ -38,7 +38,7 @@ impl Operation {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Order {
     pub id: DecisionId,
-    pub act: Operation,
+    pub operation: Operation,
     pub channel: Channel,
     pub group: GroupName,
     pub numbers: Vec<E164>,

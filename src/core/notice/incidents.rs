@@ -182,7 +182,7 @@ impl Incidents {
     }
 
     fn ordered(&mut self, at: Time, order: &Order) {
-        match order.act {
+        match order.operation {
             Operation::Rollback => {
                 self.incident(at, Trouble::Handler, &order.group, order.channel).ordered(at, order.id, &order.numbers);
                 match self.rollbacks.get_mut(&order.id) {

@@ -62,10 +62,10 @@ pub fn every_kind(builder: &NoticeBuilder, now: Time) -> Vec<Notice> {
     let channel = Channel::Voice;
     let first = numbers[0];
     let author = || Author { name: "maria".to_owned(), reason: "the app is back".to_owned() };
-    let order = |id: u64, act: Operation, by: By| {
+    let order = |id: u64, operation: Operation, by: By| {
         Entry::Order(Order {
             id: DecisionId(id),
-            act,
+            operation,
             channel,
             group: name.clone(),
             numbers: numbers.clone(),

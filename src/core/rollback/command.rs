@@ -145,8 +145,9 @@ impl Orders {
             let order = &p.order;
             p.left().into_iter().chain(p.later()).any(|n| is_it(&order.group, n, order.channel))
         });
-        let open = open
-            .map(|p| format!("of {}, a {} under way, what is not written yet waits", p.order.id, p.order.act.label()));
+        let open = open.map(|p| {
+            format!("of {}, a {} under way, what is not written yet waits", p.order.id, p.order.operation.label())
+        });
         waiting.chain(open).collect()
     }
 }

@@ -81,8 +81,8 @@ pub enum Entry {
         channel: Channel,
         number: E164,
         sid: NumberSid,
-        act: Operation,
-        form: UpdateParams,
+        operation: Operation,
+        update: UpdateParams,
     },
     /// Twilio took the write, or a look shows that it did.
     Written {

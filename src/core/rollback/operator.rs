@@ -35,7 +35,7 @@ use crate::core::routing::record::bare;
 /// A command about numbers.
 #[derive(Debug, Clone)]
 pub struct OperatorRequest {
-    pub act: Operation,
+    pub operation: Operation,
     pub numbers: Vec<NumberIx>,
     /// Both if absent.
     pub channel: Option<Channel>,
@@ -51,7 +51,7 @@ pub struct OperatorRequest {
 pub struct PreviewLine {
     pub number: E164,
     pub channel: Channel,
-    pub will: PlannedAction,
+    pub action: PlannedAction,
     pub detail: String,
 }
 
@@ -120,13 +120,14 @@ impl Orders {
                         // Who did not name the channel did not mean this one.
                         let number = roster.number(*ix).e164;
                         let detail = format!("it is not watched on {channel}");
-                        let line = PreviewLine { number, channel, will: PlannedAction::NotWatched, detail };
+                        let line = PreviewLine { number, channel, action: PlannedAction::NotWatched, detail };
                         plan.lines.extend(request.channel.map(|_| line));
                         continue;
                     }
                     let line = self.preview_number(now, roster, *ix, channel, is_leading, request);
-                    let later = self.later_restore(line.number, channel).filter(|_| request.act == Operation::Rollback);
-                    let is_done = match line.will {
+                    let later =
+                        self.later_restore(line.number, channel).filter(|_| request.operation == Operation::Rollback);
+                    let is_done = match line.action {
                         PlannedAction::Rollback | PlannedAction::Restore | PlannedAction::Keep => true,
                         PlannedAction::Nothing | PlannedAction::NotWatched | PlannedAction::Refuse => false,
                     };
@@ -134,7 +135,7 @@ impl Orders {
                         _ if !is_done => {}
                         (Some(restore), _) => {
                             plan.given_up.entry((restore, channel)).or_default().push(line.number);
-                            if line.will == PlannedAction::Rollback {
+                            if line.action == PlannedAction::Rollback {
                                 numbers.push(line.number);
                             }
                         }
@@ -148,10 +149,10 @@ impl Orders {
                 if !numbers.is_empty() {
                     plan.orders.push(Order {
                         id: DecisionId(self.next_id().0 + plan.orders.len() as u64),
-                        act: request.act,
+                        operation: request.operation,
                         channel,
                         group: group.name.clone(),
-                        staged: request.act == Operation::Restore && !request.at_once && numbers.len() > 1,
+                        staged: request.operation == Operation::Restore && !request.at_once && numbers.len() > 1,
                         numbers,
                         by: By::Operator(request.by.clone()),
                         force: request.force,
@@ -174,11 +175,11 @@ impl Orders {
         let number = roster.number(ix).e164;
         let group = roster.group_of(ix);
         let state = self.state(number, channel);
-        let line = |will, detail: String| PreviewLine { number, channel, will, detail };
+        let line = |action, detail: String| PreviewLine { number, channel, action, detail };
         let refuse = |detail: String| line(PlannedAction::Refuse, detail);
         let ordered = self.ordered(number, channel);
-        let later = self.later_restore(number, channel).filter(|_| request.act == Operation::Rollback);
-        match request.act {
+        let later = self.later_restore(number, channel).filter(|_| request.operation == Operation::Rollback);
+        match request.operation {
             Operation::Rollback if state.is_on_fallback() && ordered.is_none() => {
                 return line(PlannedAction::Nothing, "it is on the fallback already".to_owned());
             }
@@ -205,14 +206,16 @@ impl Orders {
             return refuse(format!("held until {} ({}): end it with `ringback release`", hold.until, hold.by));
         }
         if let Some(p) = ordered.and_then(|id| self.order(id)).filter(|_| later.is_none()) {
-            let will = match p.order.act {
-                act if act != request.act => return refuse(format!("{}, a {}, is under way", p.order.id, act.label())),
+            let action = match p.order.operation {
+                operation if operation != request.operation => {
+                    return refuse(format!("{}, a {}, is under way", p.order.id, operation.label()));
+                }
                 Operation::Rollback => PlannedAction::Rollback,
                 Operation::Restore => PlannedAction::Restore,
             };
-            return line(will, format!("{} is under way and carried on", p.order.id));
+            return line(action, format!("{} is under way and carried on", p.order.id));
         }
-        match request.act {
+        match request.operation {
             Operation::Rollback => {
                 let Some(fallback) = group.fallback(channel) else {
                     return refuse("its group has no fallback for this channel".to_owned());

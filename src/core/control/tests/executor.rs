@@ -53,7 +53,7 @@ impl Task {
 
 /// The URL that a plan writes: these numbers have nothing else.
 fn url(plan: &WritePlan) -> &str {
-    &plan.form[0].1
+    &plan.update[0].1
 }
 
 impl World {
@@ -111,23 +111,23 @@ impl World {
     }
 
     fn read(&mut self, task: &mut Task, fault: u8) -> bool {
-        let Order { id: decision, channel, act, .. } = task.order;
+        let Order { id: decision, channel, operation, .. } = task.order;
         task.read_at = self.seen.edits;
         let (mut planned, mut entries) = (Vec::new(), Vec::new());
         for (number, state) in &task.numbers {
             let number = *number;
-            if let Some((result, _)) = plan::settled(act, state) {
+            if let Some((result, _)) = plan::settled(operation, state) {
                 task.ends.push((number, result));
                 continue;
             }
             let found = match self.now_at((number, channel)).filter(|_| fault != 15) {
                 None => Err(OrderResult::Failed),
                 Some((record, raw, _)) => {
-                    let plan = match act {
+                    let plan = match operation {
                         Operation::Rollback => plan::rollback(&task.order, state, &record, &raw, BIN),
                         Operation::Restore => plan::restore(&task.order, state, &raw),
                     };
-                    if act == Operation::Restore && !state.may_be_written_by(decision) {
+                    if operation == Operation::Restore && !state.may_be_written_by(decision) {
                         let is_back = state.swap().is_some_and(|s| *s.before.record == *raw);
                         let is_said = matches!(plan, Err((OrderResult::Restored, _)));
                         assert!(is_said || !is_back, "it is back already, and yet: {plan:?}");
@@ -149,13 +149,13 @@ impl World {
             };
             if !plan.is_intended {
                 let sid = NumberSid::from_u128(1);
-                if act == Operation::Rollback {
+                if operation == Operation::Rollback {
                     // One transaction: all three or none.
                     let sha256 = "x".to_owned();
                     entries.push(Entry::Snapshot { decision, channel, number, sid, record, sha256 });
                     entries.push(Entry::Checked { decision, channel, number, fallback: FallbackState::Good });
                 }
-                entries.push(Entry::Intent { decision, channel, number, sid, act, form: plan.form.clone() });
+                entries.push(Entry::Intent { decision, channel, number, sid, operation, update: plan.update.clone() });
             }
             planned.push(Planned { number, plan, tries: 0 });
         }
@@ -234,7 +234,7 @@ impl World {
 
     /// What is known of one number does not wait for another.
     fn read_back(&mut self, task: &mut Task, fault: u8) -> bool {
-        let fallback = (task.order.act == Operation::Rollback).then_some(BIN);
+        let fallback = (task.order.operation == Operation::Rollback).then_some(BIN);
         for (i, mut job) in std::mem::take(&mut task.taken).into_iter().enumerate() {
             // A passing error of the first one.
             if fault == 6 && i == 0 && job.tries == 0 {

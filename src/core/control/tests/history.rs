@@ -38,7 +38,7 @@ pub(super) enum Step {
     /// Approve the so-manyth of what waits.
     Approve(u8),
     Operator {
-        act: Operation,
+        operation: Operation,
         some: Selection,
         both: bool,
         force: bool,
@@ -86,8 +86,8 @@ pub(super) fn steps(most: usize) -> impl Strategy<Value = Vec<Step>> {
     let fallback = proptest::sample::select(vec![FallbackState::Good, FallbackState::Unchecked, FallbackState::Broken]);
     let operator = (any::<bool>(), some(), any::<bool>(), proptest::bool::weighted(0.3), any::<bool>()).prop_map(
         |(is_restore, some, both, force, at_once)| {
-            let act = if is_restore { Operation::Restore } else { Operation::Rollback };
-            Step::Operator { act, some, both, force, at_once }
+            let operation = if is_restore { Operation::Restore } else { Operation::Rollback };
+            Step::Operator { operation, some, both, force, at_once }
         },
     );
     let step = prop_oneof![
@@ -206,12 +206,12 @@ impl World {
                     self.command(approved);
                 }
             }
-            Step::Operator { act, some, both, force, at_once } => {
+            Step::Operator { operation, some, both, force, at_once } => {
                 let (_, channel, numbers) = self.numbers(*some);
                 let numbers: Vec<NumberIx> = numbers.iter().filter_map(|n| self.roster.find(*n)).collect();
                 let channel = (!both).then_some(channel);
                 let (force, at_once) = (*force, *at_once);
-                self.operator(&OperatorRequest { act: *act, numbers, channel, by: by(), force, at_once });
+                self.operator(&OperatorRequest { operation: *operation, numbers, channel, by: by(), force, at_once });
             }
             Step::Edit(i, what) => self.edit(*i, *what),
             Step::Leave(i) => {
@@ -262,8 +262,8 @@ impl World {
             Step::Undo(some, at_once) => {
                 let (_, channel, numbers) = self.numbers(*some);
                 let numbers: Vec<NumberIx> = numbers.iter().filter_map(|n| self.roster.find(*n)).collect();
-                let (act, channel, at_once) = (Operation::Restore, Some(channel), *at_once);
-                self.operator(&OperatorRequest { act, numbers, channel, by: by(), force: false, at_once });
+                let (operation, channel, at_once) = (Operation::Restore, Some(channel), *at_once);
+                self.operator(&OperatorRequest { operation, numbers, channel, by: by(), force: false, at_once });
                 self.step();
                 self.finish_all();
             }

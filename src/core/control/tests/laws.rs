@@ -205,7 +205,7 @@ impl World {
         for line in &plan.lines {
             let is_relapse = line.detail.contains("relapsed");
             assert!(!(request.force && is_relapse), "forced, and yet held off");
-            assert!(!is_relapse || line.will == PlannedAction::Refuse);
+            assert!(!is_relapse || line.action == PlannedAction::Refuse);
         }
         for order in &plan.orders {
             assert!(self.is_leading && self.orders().mode() != Mode::Observe, "law 2: an operator's order");
@@ -230,7 +230,7 @@ impl World {
                     let slot = (*n, order.channel);
                     assert_eq!(self.orders().ordered(*n, order.channel), None, "two orders at a time");
                     assert!(self.seen.ordered.insert((order.id, slot)), "law 2: twice for one decision");
-                    if order.act == Operation::Rollback {
+                    if order.operation == Operation::Rollback {
                         let fallback = self.orders().fallback(&order.group, order.channel);
                         assert_ne!(fallback, FallbackState::Broken, "law 6: to a broken fallback");
                     }
@@ -297,7 +297,7 @@ impl World {
         if order.staged && left.is_empty() {
             self.seen.stages.insert(*decision, (at, BTreeSet::new()));
         }
-        match (order.act, result) {
+        match (order.operation, result) {
             (Operation::Restore, OrderResult::Restored) => {
                 self.seen.restored.insert(slot, at);
             }
@@ -317,12 +317,12 @@ impl World {
 
     /// Laws 1, 2 and 7, at the moment of a write.
     pub(super) fn check_write(&mut self, task: &Task, slot: Slot, url: &str, read_at: u64) {
-        let Order { id, act, force, .. } = task.order;
+        let Order { id, operation, force, .. } = task.order;
         assert!(self.seen.intents.contains(&(id, slot)), "law 1: written without an intent");
         assert!(self.seen.snapshots.contains(&slot), "law 1: written without a snapshot");
         let now = &self.handlers[&slot].0;
         let was_just_now = self.seen.edited.get(&slot).is_some_and(|t| *t > read_at);
-        if act == Operation::Restore && !force && !was_just_now {
+        if operation == Operation::Restore && !force && !was_just_now {
             assert!(now == BIN || now == url || !self.is_theirs(slot), "law 7: a restore writes over {now}");
         }
         *self.seen.written.entry(slot).or_default() += 1;
@@ -405,9 +405,9 @@ impl World {
         let under_way: Vec<_> = self.orders().sagas().filter(|(_, _, s)| s.state.is_under_way()).collect();
         assert!(under_way.is_empty(), "law 8: {under_way:?}");
         assert_eq!(self.orders().pending().count(), 0, "every decision ends");
-        for act in [Operation::Rollback, Operation::Restore] {
+        for operation in [Operation::Rollback, Operation::Restore] {
             let numbers = self.roster.numbers().map(|(ix, _)| ix).collect();
-            self.operator(&OperatorRequest { act, numbers, channel: None, by: by(), force: true, at_once: true });
+            self.operator(&OperatorRequest { operation, numbers, channel: None, by: by(), force: true, at_once: true });
             self.round();
             self.round();
         }

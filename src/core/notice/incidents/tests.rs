@@ -106,9 +106,9 @@ fn person() -> By {
     By::Operator(Author { name: "maria".to_owned(), reason: "repaired".to_owned() })
 }
 
-fn ordered(id: u64, which: std::ops::Range<usize>, act: Operation, by: By) -> Entry {
+fn ordered(id: u64, which: std::ops::Range<usize>, operation: Operation, by: By) -> Entry {
     let (id, channel, group, numbers) = (DecisionId(id), VOICE, group(), numbers(which));
-    Entry::Order(Order { id, act, channel, group, numbers, by, force: false, staged: false })
+    Entry::Order(Order { id, operation, channel, group, numbers, by, force: false, staged: false })
 }
 
 fn result(id: u64, i: usize, result: OrderResult) -> Entry {

@@ -77,8 +77,8 @@ impl Orders {
             Entry::Checked { decision, channel, number, fallback } => {
                 self.advance(at, *decision, *number, *channel, SagaEvent::Checked(*fallback))?;
             }
-            Entry::Intent { decision, channel, number, act, form, .. } => {
-                self.advance(at, *decision, *number, *channel, SagaEvent::Intended(*act, form.clone()))?;
+            Entry::Intent { decision, channel, number, operation, update, .. } => {
+                self.advance(at, *decision, *number, *channel, SagaEvent::Intended(*operation, update.clone()))?;
             }
             Entry::Written { decision, channel, number } => {
                 self.advance(at, *decision, *number, *channel, SagaEvent::Written)?;
@@ -201,7 +201,7 @@ impl Orders {
         let is_begun = self.state(number, channel).is_under_way();
         self.advance(at, order, number, channel, SagaEvent::Ended(end))?;
         let progress = self.orders.get_mut(&order);
-        let act = progress.as_ref().map_or(Operation::Rollback, |p| p.order.act);
+        let operation = progress.as_ref().map_or(Operation::Rollback, |p| p.order.operation);
         let group = progress.as_ref().map(|p| p.order.group.clone());
         let is_detectors = progress.as_ref().is_some_and(|p| p.order.by == By::Detector);
         if let Some(p) = progress {
@@ -215,7 +215,7 @@ impl Orders {
         if end.is_as_asked() {
             saga.is_undone = false;
         }
-        match (act, end) {
+        match (operation, end) {
             (Operation::Rollback, OrderResult::Written | OrderResult::Proven) => {
                 saga.failures = Backoff::default();
                 let relapsed = saga.restored_at.take().is_some_and(|t| at.since(t) < RELAPSE_WITHIN);

@@ -122,7 +122,7 @@ impl Orders {
         if !act.is_empty() {
             entries.push(Entry::Order(Order {
                 id: decision,
-                act: Operation::Rollback,
+                operation: Operation::Rollback,
                 channel,
                 group: group.clone(),
                 numbers: act,

@@ -191,7 +191,7 @@ impl World {
             assert!(self.orders.held_by(self.now, &order.group, *n, VOICE).is_none(), "ordered while held");
             assert_eq!(self.orders.ordered(*n, VOICE), None, "two orders at a time");
             assert!(self.ordered.insert((order.id, *n)), "twice for one decision");
-            if order.act == Operation::Rollback {
+            if order.operation == Operation::Rollback {
                 assert_ne!(self.orders.fallback(&order.group, VOICE), FallbackState::Broken, "to a broken fallback");
             }
         }
@@ -231,9 +231,9 @@ impl World {
         self.orders = orders;
     }
 
-    fn operator(&mut self, act: Operation, numbers: &[E164], force: bool, at_once: bool) {
+    fn operator(&mut self, operation: Operation, numbers: &[E164], force: bool, at_once: bool) {
         let numbers: Vec<NumberIx> = numbers.iter().filter_map(|n| self.roster.find(*n)).collect();
-        let request = OperatorRequest { act, numbers, channel: Some(VOICE), by: by(), force, at_once };
+        let request = OperatorRequest { operation, numbers, channel: Some(VOICE), by: by(), force, at_once };
         let preview = self.orders.preview(self.now, &self.roster, self.is_leading, &request);
         for entry in preview.entries() {
             self.write(entry);

@@ -4,7 +4,7 @@ fn snapshot(n: u128) -> Snapshot {
     Snapshot { sid: NumberSid::from_u128(n), record: "{}".into() }
 }
 
-fn form(value: &str) -> UpdateParams {
+fn update(value: &str) -> UpdateParams {
     vec![("VoiceUrl".to_owned(), value.to_owned())]
 }
 
@@ -16,7 +16,7 @@ fn rolled_back() -> Vec<SagaEvent> {
     vec![
         SagaEvent::Snapshotted(snapshot(1)),
         SagaEvent::Checked(FallbackState::Good),
-        SagaEvent::Intended(Operation::Rollback, form("bin")),
+        SagaEvent::Intended(Operation::Rollback, update("bin")),
         SagaEvent::Written,
         SagaEvent::Ended(OrderResult::Written),
     ]
@@ -29,7 +29,7 @@ fn a_rollback_and_its_restore_walk_from_idle_to_restored() {
     events.push(SagaEvent::Ended(OrderResult::Proven));
     assert_eq!(walk(1, &events).unwrap().label(), "proven");
     events.extend([
-        SagaEvent::Intended(Operation::Restore, form("")),
+        SagaEvent::Intended(Operation::Restore, update("")),
         SagaEvent::Written,
         SagaEvent::Ended(OrderResult::Restored),
     ]);
@@ -38,11 +38,11 @@ fn a_rollback_and_its_restore_walk_from_idle_to_restored() {
 
 #[test]
 fn nothing_is_intended_before_it_was_snapshotted_and_checked() {
-    let intent = SagaEvent::Intended(Operation::Rollback, form("bin"));
+    let intent = SagaEvent::Intended(Operation::Rollback, update("bin"));
     assert_eq!(walk(1, std::slice::from_ref(&intent)).unwrap_err().state, "idle");
     assert_eq!(walk(1, &[SagaEvent::Snapshotted(snapshot(1)), intent]).unwrap_err().state, "snapshotted");
     assert_eq!(walk(1, &[SagaEvent::Written]).unwrap_err().event, "written");
-    let restore = walk(1, &[SagaEvent::Intended(Operation::Restore, form(""))]);
+    let restore = walk(1, &[SagaEvent::Intended(Operation::Restore, update(""))]);
     assert_eq!(restore.unwrap_err().to_string(), "D1: a number that is idle cannot become restore intended");
 }
 
@@ -62,7 +62,7 @@ fn the_snapshot_is_the_one_from_before_the_first_write() {
     assert_eq!(swap.wrote.len(), 2, "and both attempts are undone");
     let failed = state.next(DecisionId(2), SagaEvent::Ended(OrderResult::Failed)).unwrap();
     assert_eq!(failed.label(), "unproven", "the first attempt may still have left something");
-    assert_eq!(failed.swap().unwrap().wrote, form("bin"), "and the second has left nothing");
+    assert_eq!(failed.swap().unwrap().wrote, update("bin"), "and the second has left nothing");
 }
 
 #[test]
@@ -75,7 +75,7 @@ fn a_second_attempt_that_ends_early_keeps_the_first_snapshot() {
             let state = begun[..steps].iter().cloned().chain([SagaEvent::Ended(end)]);
             let state = state.fold(first.clone(), |s, event| s.next(DecisionId(2), event).unwrap());
             let swap = state.swap().unwrap();
-            assert_eq!((state.label(), &swap.before, &swap.wrote), ("unproven", &snapshot(1), &form("bin")));
+            assert_eq!((state.label(), &swap.before, &swap.wrote), ("unproven", &snapshot(1), &update("bin")));
         }
     }
 }
@@ -91,7 +91,7 @@ fn a_restore_that_writes_nothing_ends_where_it_began() {
         after(SagaEvent::Drifted),
     ];
     for origin in origins {
-        let begun = origin.clone().next(DecisionId(2), SagaEvent::Intended(Operation::Restore, form(""))).unwrap();
+        let begun = origin.clone().next(DecisionId(2), SagaEvent::Intended(Operation::Restore, update(""))).unwrap();
         assert_eq!(begun.is_on_fallback(), origin.is_on_fallback(), "{}", origin.label());
         assert_eq!(begun.is_unproven(), origin.is_unproven(), "{}", origin.label());
         let written = begun.clone().next(DecisionId(2), SagaEvent::Written).unwrap();

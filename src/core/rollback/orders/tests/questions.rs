@@ -163,7 +163,7 @@ fn an_order_that_has_not_begun_is_said_to_be_under_way() {
     let mut world = World::new(1);
     world.operator(Operation::Rollback, &[number(0)], false, false);
     let request = OperatorRequest {
-        act: Operation::Restore,
+        operation: Operation::Restore,
         numbers: vec![NumberIx(0)],
         channel: None,
         by: by(),
@@ -171,5 +171,5 @@ fn an_order_that_has_not_begun_is_said_to_be_under_way() {
         at_once: true,
     };
     let preview = world.orders.preview(world.now, &world.roster, true, &request);
-    assert_eq!(preview.lines[0].will.label(), "refuse", "{preview:?}");
+    assert_eq!(preview.lines[0].action.label(), "refuse", "{preview:?}");
 }
