@@ -30,15 +30,16 @@ use crate::agent::{Agent, Role};
 use crate::clock::Clock;
 use crate::config::{Config, ProcessEnv};
 use crate::core::model::decision::Mode;
-use crate::core::model::id::{Channel, E164, GroupName};
+use crate::core::model::id::{Channel, GroupName, WrittenNumber};
+use crate::core::model::order::Scope;
 
 /// Which numbers, said in one way.
 #[derive(Debug, clap::Args)]
 #[group(required = true, multiple = false)]
 pub struct Numbers {
-    /// Numbers in E.164
+    /// Numbers in E.164, or with their account before them: AC…/+15005550100
     #[arg(value_name = "NUMBER")]
-    numbers: Vec<E164>,
+    numbers: Vec<WrittenNumber>,
     /// Every number of this group
     #[arg(long, value_name = "NAME")]
     group: Option<GroupName>,
@@ -143,9 +144,9 @@ pub struct ModeArguments {
 
 #[derive(Debug, clap::Args)]
 pub struct PortedArguments {
-    /// Numbers in E.164
+    /// Numbers in E.164, or with their account before them: AC…/+15005550100
     #[arg(value_name = "NUMBER")]
-    numbers: Vec<E164>,
+    numbers: Vec<WrittenNumber>,
     /// Every number of this group
     #[arg(long, value_name = "NAME")]
     group: Option<GroupName>,
@@ -276,6 +277,9 @@ const LOOK_AFTER: Duration = Duration::from_millis(300);
 /// A staged restore is not waited for longer than this: callers take their time.
 const WAIT_FOR: Duration = Duration::from_secs(15 * 60);
 
+/// Result and its detail, by account, number and channel.
+type Results = BTreeMap<[String; 3], (String, String)>;
+
 /// Where commands are given.
 struct ApiClient {
     http: reqwest::Client,
@@ -360,8 +364,8 @@ impl ApiClient {
         self.tell(&plan, &ended, is_named, json)
     }
 
-    /// Waits for orders to end; gives the result and its detail by number and channel.
-    async fn follow(&self, orders: &[String]) -> anyhow::Result<BTreeMap<(String, String), (String, String)>> {
+    /// Waits for orders to end.
+    async fn follow(&self, orders: &[String]) -> anyhow::Result<Results> {
         let clock = Clock::system();
         let give_up = clock.now() + WAIT_FOR;
         let mut ended = BTreeMap::new();
@@ -376,7 +380,7 @@ impl ApiClient {
                 let order: Value = serde_json::from_slice(&answer.bytes().await?).unwrap_or_default();
                 let text = |v: &Value| v.as_str().unwrap_or_default().to_owned();
                 for e in order["ended"].as_array().into_iter().flatten() {
-                    let key = (text(&e["number"]), text(&order["channel"]));
+                    let key = [&e["account"], &e["number"], &order["channel"]].map(text);
                     ended.insert(key, (text(&e["result"]), text(&e["detail"])));
                 }
                 if order["is_over"] == true || clock.now() >= give_up {
@@ -388,13 +392,7 @@ impl ApiClient {
         Ok(ended)
     }
 
-    fn tell(
-        &self,
-        plan: &Planned,
-        ended: &BTreeMap<(String, String), (String, String)>,
-        is_named: bool,
-        json: bool,
-    ) -> anyhow::Result<Exit> {
+    fn tell(&self, plan: &Planned, ended: &Results, is_named: bool, json: bool) -> anyhow::Result<Exit> {
         let mut all_well = true;
         let mut results = Vec::new();
         for line in &plan.lines {
@@ -402,7 +400,7 @@ impl ApiClient {
                 "nothing" | "keep" => ("as_asked", line.detail.as_str()),
                 "not_watched" => ("not_watched", line.detail.as_str()),
                 "refuse" => ("refused", line.detail.as_str()),
-                _ => match ended.get(&(line.number.clone(), line.channel.clone())) {
+                _ => match ended.get(&[line.account.clone(), line.number.clone(), line.channel.clone()]) {
                     Some((result, detail)) => (result.as_str(), detail.as_str()),
                     None => ("not_ended", "it has not ended; see `ringback status`"),
                 },
@@ -410,7 +408,8 @@ impl ApiClient {
             let is_left = result == "not_watched" && !is_named;
             all_well &= is_left || matches!(result, "as_asked" | "written" | "proven" | "restored");
             results.push(serde_json::json!({
-                "number": line.number, "channel": line.channel, "result": result, "detail": detail,
+                "account": line.account, "number": line.number, "channel": line.channel, "result": result,
+                "detail": detail,
             }));
             if !json {
                 say(&format!("{} {}: {result}: {detail}", line.number, line.channel))?;
@@ -463,7 +462,10 @@ pub fn status(config: &Path, json: bool) -> anyhow::Result<Exit> {
         say(&format!("waiting: {} {}: {}", text(&waiting["channel"]), waiting["decision"], waiting["guards"]))?;
     }
     for hold in list(&status["holds"]) {
-        say(&format!("held until {}: {}: {}", text(&hold["until"]), hold["scope"], text(&hold["by"]["reason"])))?;
+        let scope: Scope =
+            serde_json::from_value(hold["scope"].clone()).context("the agent's answer names no scope")?;
+        let scope = scope.text(&config.roster);
+        say(&format!("held until {}: {scope}: {}", text(&hold["until"]), text(&hold["by"]["reason"])))?;
     }
     let stale = list(&status["sources"]).iter().any(|s| s["is_stale"] == true && s["is_needed"] == true);
     Ok(if stale { Exit::FoundTrouble } else { Exit::Done })

@@ -21,7 +21,7 @@ use std::time::Duration;
 use super::detect::engine::{Engine, RollbackProgress};
 use super::model::decision::{Action, Decision, DecisionId};
 use super::model::guard::Strength;
-use super::model::id::{Channel, E164};
+use super::model::id::{Channel, NumberId};
 use super::model::order::{Operation, OrderResult};
 use super::model::time::Time;
 use super::notice::Notice;
@@ -118,12 +118,12 @@ impl Control {
     }
 
     /// A caller of a number that is being restored was served, or a test of ours was.
-    pub fn served(&mut self, number: E164, channel: Channel, started_at: Time, by: Witness) {
+    pub fn served(&mut self, number: NumberId, channel: Channel, started_at: Time, by: Witness) {
         self.orders.served(number, channel, started_at, by);
     }
 
     /// Whoever seemed to be served was not, as has come out since.
-    pub fn not_served(&mut self, number: E164, channel: Channel, by: Witness) {
+    pub fn not_served(&mut self, number: NumberId, channel: Channel, by: Witness) {
         self.orders.not_served(number, channel, by);
     }
 
@@ -149,7 +149,7 @@ impl Control {
     }
 
     /// These numbers may be decided about again from `not_before` on, unless the fallback has them.
-    pub fn may_decide_again(&mut self, numbers: &[E164], channel: Channel, not_before: Time) {
+    pub fn may_decide_again(&mut self, numbers: &[NumberId], channel: Channel, not_before: Time) {
         for number in numbers {
             if !self.orders.state(*number, channel).is_on_fallback()
                 && self.orders.ordered(*number, channel).is_none()
@@ -161,7 +161,7 @@ impl Control {
     }
 
     /// One number's part of an order has ended.
-    fn ended(&mut self, at: Time, decision: DecisionId, number: E164, channel: Channel, result: OrderResult) {
+    fn ended(&mut self, at: Time, decision: DecisionId, number: NumberId, channel: Channel, result: OrderResult) {
         let Some(ix) = self.engine.roster().find(number) else { return };
         let Some(operation) = self.orders.order(decision).map(|o| o.order.operation) else { return };
         let is_on_fallback = self.orders.state(number, channel).is_on_fallback();

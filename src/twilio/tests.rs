@@ -4,8 +4,9 @@
 use super::*;
 use crate::core::detect::observation::{CallStatus, Leg, MessageStatus};
 use crate::core::model::code::Code;
+use crate::core::model::id::MessageSid;
 use crate::core::model::id::Resource;
-use crate::core::model::id::{E164, MessageSid};
+use crate::core::model::id::testing::{ACCOUNT, ours};
 use crate::core::model::roster::{Number, PortAt};
 
 const OURS: &str = "+15005550100";
@@ -13,9 +14,8 @@ const OURS: &str = "+15005550100";
 fn roster() -> Roster {
     let mut roster = Roster::default();
     let group = roster.add_group("support".parse().unwrap(), [None, None]);
-    let e164: E164 = OURS.parse().unwrap();
     roster.add_number(Number {
-        e164,
+        id: ours(OURS),
         label: String::new(),
         timezone: jiff::tz::TimeZone::UTC,
         group,
@@ -31,7 +31,7 @@ fn page<L: Listed>(body: &str) -> Page<L::Item> {
 }
 
 fn try_page<L: Listed>(body: &str) -> Result<Page<L::Item>, wire::NotAPage> {
-    wire::page::<L>(body.as_bytes(), Reader { roster: &roster(), key: &CallerKey::public() })
+    wire::page::<L>(body.as_bytes(), Reader { roster: &roster(), account: ACCOUNT, key: &CallerKey::public() })
 }
 
 fn call(changes: &str) -> String {
@@ -158,7 +158,9 @@ fn of_a_bad_row_only_the_outline_is_kept() {
 fn bytes_that_are_no_text_spoil_a_field_and_not_the_page() {
     let body = calls(&[call(r#"{"caller_name":"Zoe"}"#), call("{}")]).replace("Zoe", "Zo\u{fe}");
     let body: Vec<u8> = body.chars().map(|c| c as u8).collect();
-    let page = wire::page::<wire::Calls>(&body, Reader { roster: &roster(), key: &CallerKey::public() }).unwrap();
+    let page =
+        wire::page::<wire::Calls>(&body, Reader { roster: &roster(), account: ACCOUNT, key: &CallerKey::public() })
+            .unwrap();
     assert!(page.rows.iter().all(|r| matches!(r, Ok(WireRow::Ours(_)))));
 }
 

@@ -19,7 +19,7 @@ use serde::{Deserialize, Deserializer};
 
 use crate::caller::CallerKey;
 use crate::core::detect::observation::RemoteParty;
-use crate::core::model::id::E164;
+use crate::core::model::id::{AccountSid, E164, NumberId};
 use crate::core::model::roster::Roster;
 use crate::core::model::time::Time;
 
@@ -100,6 +100,8 @@ pub enum WireRow<T> {
 #[derive(Clone, Copy)]
 pub struct Reader<'a> {
     pub roster: &'a Roster,
+    /// Whose log it is: rows that name our telephone numbers are this account's.
+    pub account: AccountSid,
     pub key: &'a CallerKey,
 }
 
@@ -114,9 +116,13 @@ impl Reader<'_> {
         }
     }
 
+    pub(crate) fn is_ours(&self, number: E164) -> bool {
+        self.roster.find(NumberId::new(self.account, number)).is_some()
+    }
+
     fn ours(&self, number: &Text<'_>) -> Option<E164> {
         let number = number.get()?.parse().ok()?;
-        self.roster.find(number).map(|_| number)
+        self.is_ours(number).then_some(number)
     }
 }
 

@@ -7,8 +7,8 @@ use ringback::core::detect::engine::{Engine, EngineEvent, EngineSettings};
 use ringback::core::detect::observation::{Alert, Call, CallStatus, Leg, Level, Observation, RemoteParty};
 use ringback::core::model::code::Code;
 use ringback::core::model::id::Resource;
-use ringback::core::model::id::{AlertSid, CallSid, E164};
-use ringback::core::model::roster::{Number, PortAt, Roster};
+use ringback::core::model::id::{AlertSid, CallSid, E164, NumberId};
+use ringback::core::model::roster::{Number, PortAt, Roster, UNNAMED_ACCOUNT};
 use ringback::core::model::source::Source;
 use ringback::core::model::time::Time;
 
@@ -47,7 +47,7 @@ fn roster() -> Roster {
         let timezone = jiff::tz::TimeZone::UTC;
         let group = groups[(i % GROUPS) as usize];
         let number = Number {
-            e164: number(i),
+            id: NumberId::new(UNNAMED_ACCOUNT, number(i)),
             label: String::new(),
             group,
             channels: [true, false],
@@ -88,7 +88,7 @@ pub fn measure() -> CatchUp {
     let calls: Vec<(Call, bool)> = calls(began).collect();
     let start = Instant::now();
     for (call, _) in &calls {
-        engine.observe(over, &Observation::Call(*call));
+        engine.observe(over, UNNAMED_ACCOUNT, &Observation::Call(*call));
     }
     let taking_in = start.elapsed().mul_f64(AT_ONCE as f64 / calls.len() as f64);
     for (call, _) in calls.iter().filter(|(_, fails)| *fails) {
@@ -100,7 +100,7 @@ pub fn measure() -> CatchUp {
             url: None,
             at: call.started_at,
         };
-        engine.observe(over, &Observation::Alert(alert));
+        engine.observe(over, UNNAMED_ACCOUNT, &Observation::Alert(alert));
     }
     let (mut slowest, mut ticks, mut settled) = (Duration::ZERO, 0, 0);
     for second in 0..60 {

@@ -11,8 +11,8 @@ use ringback::clock::{Clock, Pace};
 use ringback::core::detect::engine::{Engine, EngineEvent, EngineSettings};
 use ringback::core::detect::observation::{Call, Observation};
 use ringback::core::model::decision::Mode;
-use ringback::core::model::id::{E164, NumberSid};
-use ringback::core::model::roster::{Number, PortAt, Roster};
+use ringback::core::model::id::{E164, NumberId, NumberSid};
+use ringback::core::model::roster::{Number, PortAt, Roster, UNNAMED_ACCOUNT};
 use ringback::core::model::source::Source;
 use ringback::core::model::time::Time;
 use ringback::core::routing::record::NumberRecord;
@@ -68,9 +68,10 @@ fn pages(account: &str) -> (Pages, Roster) {
     let mut roster = Roster::default();
     let group = roster.add_group("all".parse().unwrap(), [None, None]);
     for e164 in scenario.groups[0].all_numbers() {
+        let id = NumberId::new(UNNAMED_ACCOUNT, e164);
         let timezone = jiff::tz::TimeZone::UTC;
         let port = PortAt::Done;
-        roster.add_number(Number { e164, label: String::new(), group, channels: [true, false], timezone, port });
+        roster.add_number(Number { id, label: String::new(), group, channels: [true, false], timezone, port });
     }
     let token = scenario.account.auth_token.clone();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -229,7 +230,7 @@ fn run_ours(base: &str, account: ringback::core::model::id::AccountSid, roster: 
 fn run_from_body(pages: &Pages, roster: &Roster, rows: usize) {
     let now = Time::from_secs(1_795_100_000);
     let mut engine = Engine::new(roster.clone(), EngineSettings::default(), now);
-    let reader = Reader { roster, key: &CallerKey::public() };
+    let reader = Reader { roster, account: UNNAMED_ACCOUNT, key: &CallerKey::public() };
     let mut calls = Vec::new();
     for (_, body) in pages {
         calls.extend(wire::page::<wire::Calls>(body, reader).unwrap().rows.into_iter().map(Result::unwrap));
@@ -260,13 +261,13 @@ fn record(number: E164) -> NumberRecord {
 fn take(engine: &mut Engine, calls: Vec<WireRow<Call>>, now: Time, rows: usize) {
     assert_eq!(calls.len(), rows);
     // Without what a number points at nothing of it settles for want of alerts.
-    let numbers: Vec<E164> = engine.roster().numbers().map(|(_, n)| n.e164).collect();
+    let numbers: Vec<E164> = engine.roster().numbers().map(|(_, n)| n.id.e164).collect();
     for number in numbers {
-        engine.observe(now, &Observation::Number(Box::new(record(number))));
+        engine.observe(now, UNNAMED_ACCOUNT, &Observation::Number(Box::new(record(number))));
     }
     for row in calls.into_iter().rev() {
         if let WireRow::Ours(call) = row {
-            engine.observe(now, &Observation::Call(call));
+            engine.observe(now, UNNAMED_ACCOUNT, &Observation::Call(call));
         }
     }
     let later = now + Duration::from_secs(60);

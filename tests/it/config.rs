@@ -115,6 +115,31 @@ fn every_setting_reaches_its_place() {
     assert!(c.roster.is_prober("+15005550199".parse().unwrap()));
 }
 
+/// Numbers of an account that nobody named are those of a recording, and never an agent's.
+#[test]
+fn only_work_offline_goes_without_an_account() {
+    use ringback::config::AlertRules;
+    use ringback::core::model::roster::UNNAMED_ACCOUNT;
+    let path = folder("good").join("minimal.toml");
+    let text = fs::read_to_string(&path).unwrap();
+    let c = Config::parse(&path, &text, &env(&text)).unwrap();
+    let number = c.roster.numbers().next().unwrap().1.id;
+    assert_eq!(number.account, c.account());
+    assert_ne!(c.account(), UNNAMED_ACCOUNT);
+    let account = c.account().to_string();
+    let rules = |text: &str| AlertRules::parse(&path, text).unwrap();
+    assert_eq!(rules(&text).roster.numbers().next().unwrap().1.id, number);
+    for unnamed in [text.replace(&account, "ACxxxx"), text.replace("account_sid", "# account_sid")] {
+        let rules = rules(&unnamed);
+        let id = rules.roster.numbers().next().unwrap().1.id;
+        assert_eq!((rules.account, id.account, id.e164), (UNNAMED_ACCOUNT, UNNAMED_ACCOUNT, number.e164));
+        assert!(Config::parse(&path, &unnamed, &env(&unnamed)).is_err());
+    }
+    let placeholder = text.replace(&account, &UNNAMED_ACCOUNT.to_string());
+    let said = Config::parse(&path, &placeholder, &env(&placeholder)).unwrap_err().to_string();
+    assert!(said.contains("twilio.account_sid") && said.contains("a placeholder"), "{said}");
+}
+
 #[test]
 fn no_secret_is_printed() {
     let path = folder("good").join("minimal.toml");

@@ -9,7 +9,7 @@ use ringback::sim::{HandlerCondition, HandlerState};
 use serde_json::json;
 
 use crate::agent::DAY;
-use crate::hands::{break_app, support, url, with_token, writes};
+use crate::hands::{break_app, id, support, url, with_token, writes};
 use crate::world::{BIN, Running, World, play};
 
 const APP: &str = "https://app.example.com/voice";
@@ -176,7 +176,8 @@ fn a_swap_where_the_calls_are_processed_in_another_region_is_refused_and_not_tri
         break_app(w);
         w.pass(3 * 3600).await;
         assert!(writes(w).is_empty(), "a write would change nothing: {:?}", writes(w));
-        let of = |n: E164| agent.status().orders.iter().filter(|o| o.order.numbers.contains(&n)).count();
+        let of =
+            |n: E164| agent.status().orders.iter().filter(|o| o.order.numbers.iter().any(|id| id.e164 == n)).count();
         assert!(support().iter().all(|n| (1..=5).contains(&of(*n))), "{:?}", support().map(of));
         agent.stop().await;
     });
@@ -247,7 +248,7 @@ fn who_changed_a_number_is_told_also_when_no_agent_ran() {
         assert_eq!(agent.metric(&drift(support()[1])).await, Some(1.0), "noticed after the start");
         assert_eq!(url(w, support()[1]), theirs, "and left alone");
         let drifts = drifts(w).await;
-        let of = |n: E164| drifts.iter().filter(|d| d["number"] == n.to_string()).collect::<Vec<_>>();
+        let of = |n: E164| drifts.iter().filter(|d| d["number"] == id(w, n).key()).collect::<Vec<_>>();
         assert_eq!((of(support()[0]).len(), of(support()[1]).len(), drifts.len()), (1, 1, 2), "{drifts:?}");
         let actor = of(support()[0])[0]["actor"].as_str().unwrap();
         assert!(actor.starts_with("user US") && actor.ends_with(" by web"), "{actor}");

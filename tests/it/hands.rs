@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use ringback::core::model::guard::Guard;
-use ringback::core::model::id::{Channel, E164};
+use ringback::core::model::id::{Channel, E164, NumberId};
 use ringback::core::rollback::entry::Entry;
 use ringback::sim::{ApiFault, ApiFaultKind, ApiFaultScope, HandlerCondition, HandlerState, Happening, TimelineMark};
 use serde_json::{Value, json};
@@ -20,6 +20,11 @@ fn e164(s: &str) -> E164 {
 
 pub fn support() -> [E164; 3] {
     ["+15005550100", "+15005550101", "+15005550102"].map(e164)
+}
+
+/// A number of the simulator's account.
+pub fn id(w: &World, number: E164) -> NumberId {
+    NumberId::new(w.sim.scenario().account.sid, number)
 }
 
 pub fn url(w: &World, number: E164) -> String {

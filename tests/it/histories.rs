@@ -21,7 +21,7 @@ use ringback::sim::{
 };
 use serde_json::{Value, json};
 
-use crate::hands::{support, url, with_token};
+use crate::hands::{id, support, url, with_token};
 use crate::world::{BIN, Running, World, play};
 
 const APP: &str = "https://app.example.com/voice";
@@ -212,10 +212,10 @@ async fn check(w: &World) {
                 }
             }
             Entry::Snapshot { number, .. } => {
-                snapshots.entry(*number).or_insert(record.at);
+                snapshots.entry(number.e164).or_insert(record.at);
             }
             Entry::Intent { number, operation, decision, .. } => {
-                intents.entry(*number).or_default().push((record.at, *operation, forced.contains(decision)));
+                intents.entry(number.e164).or_default().push((record.at, *operation, forced.contains(decision)));
             }
             Entry::Decision(_)
             | Entry::Stage { .. }
@@ -251,7 +251,7 @@ async fn check(w: &World) {
         assert!(snapshots.get(&n).is_some_and(|at| *at <= entry.at), "law 1: {n} written without its snapshot");
         assert!(!earlier.is_empty(), "law 1: {n} written without its intent");
         for stop in &stops {
-            let is_about = stop.scope.as_ref().is_none_or(|s| s.covers(&group, n, Channel::Voice));
+            let is_about = stop.scope.as_ref().is_none_or(|s| s.covers(&group, id(w, n), Channel::Voice));
             let is_within = stop.from + IN_FLIGHT < entry.at && entry.at < stop.until;
             assert!(!(is_about && is_within), "law 2: {n} written at {} while held or in observe", entry.at);
         }

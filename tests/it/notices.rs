@@ -172,9 +172,10 @@ fn a_rollback_pages_once_an_incident_and_answers_the_six_questions() {
             let notice = &got.body;
             let text = notice["text"].as_str().unwrap();
             let id = notice["decision"].as_u64().map(|n| format!("D{n}")).unwrap();
-            assert!(
-                notice["numbers"].as_array().unwrap().iter().all(|n| n.as_str().unwrap().starts_with("+150055501"))
-            );
+            let account = w.sim.scenario().account.sid;
+            let ours = format!("{account}/+150055501");
+            assert!(notice["numbers"].as_array().unwrap().iter().all(|n| n.as_str().unwrap().starts_with(&ours)));
+            assert!(text.contains("+150055501") && !text.contains(&account.to_string()), "it is implied: {text}");
             assert!(text.starts_with("CRITICAL Rolled back: support voice"), "{text}");
             assert!(text.contains("\nSince    2026-11-21 14:3"), "{text}");
             assert!(text.contains(" failed\n") && text.contains("11200: HTTP retrieval failure"), "{text}");

@@ -13,7 +13,7 @@ use sqlx::Connection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 
 use crate::agent::DAY;
-use crate::hands::{break_app, drill, support, url, with_token, writes};
+use crate::hands::{break_app, drill, id, support, url, with_token, writes};
 use crate::world::{BIN, World, play};
 
 fn file(w: &World) -> PathBuf {
@@ -182,9 +182,9 @@ fn commits_can_take_time_and_take_turns() {
         let began = w.now();
         let mut tasks = tokio::task::JoinSet::new();
         for i in 0..3 {
-            let (store, clock) = (store.clone(), w.clock.clone());
+            let (store, clock, entry) = (store.clone(), w.clock.clone(), phase(w, i));
             w.clock.spawn(&mut tasks, async move {
-                store.append(clock.now(), &[phase(i)]).await.unwrap();
+                store.append(clock.now(), &[entry]).await.unwrap();
                 (i, clock.now())
             });
         }
@@ -196,12 +196,12 @@ fn commits_can_take_time_and_take_turns() {
         let turns: Vec<u128> = heard.iter().map(|(_, at)| at.since(began).as_millis()).collect();
         assert_eq!(turns, [40, 80, 120], "each waits for those before it, and for its own");
         let kept: Vec<_> = store.journal().await.unwrap().into_iter().map(|r| r.entry).collect();
-        assert_eq!(kept, [phase(0), phase(1), phase(2)], "in the order in which they took turns");
+        assert_eq!(kept, [phase(w, 0), phase(w, 1), phase(w, 2)], "in the order in which they took turns");
     });
 }
 
-fn phase(i: u8) -> ringback::core::rollback::entry::Entry {
-    let (channel, number) = (Channel::Voice, support()[usize::from(i)]);
+fn phase(w: &World, i: u8) -> ringback::core::rollback::entry::Entry {
+    let (channel, number) = (Channel::Voice, id(w, support()[usize::from(i)]));
     ringback::core::rollback::entry::Entry::Phase {
         channel,
         number,

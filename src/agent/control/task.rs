@@ -143,7 +143,7 @@ impl ControlTask {
         // Nothing is decided before all of it has been taken in.
         for some in batch.seen.chunks(TAKEN_AT_ONCE) {
             for (at, observation) in some {
-                self.engine_mut().observe(*at, observation);
+                self.engine_mut().observe(*at, batch.account, observation);
             }
             tokio::task::yield_now().await;
         }
@@ -151,8 +151,9 @@ impl ControlTask {
     }
 
     async fn probed(&mut self, now: Time, probed: &Probed) {
+        let account = self.shared.roster.number(probed.number).id.account;
         for (at, observation) in &probed.seen {
-            self.engine_mut().observe(*at, observation);
+            self.engine_mut().observe(*at, account, observation);
         }
         self.controller.probed(now, probed).await;
     }
@@ -166,9 +167,9 @@ impl ControlTask {
 
     /// Gives how many channels were waiting. What is not in the journal has no effect.
     async fn ported(&mut self, numbers: &[NumberIx], by: Author) -> Result<usize, Refusal> {
-        let e164 = numbers.iter().map(|n| self.shared.roster.number(*n).e164).collect();
+        let ids = numbers.iter().map(|n| self.shared.roster.number(*n).id).collect();
         let waiting = self.engine().waiting(numbers);
-        self.controller.commit(vec![Entry::Ported { numbers: e164, by }]).await.map_err(Refusal::Store)?;
+        self.controller.commit(vec![Entry::Ported { numbers: ids, by }]).await.map_err(Refusal::Store)?;
         Ok(waiting - self.engine().waiting(numbers))
     }
 
@@ -226,7 +227,7 @@ impl ControlTask {
             EngineEvent::Alert { number, code } => metrics.alert(number, code),
             EngineEvent::Phase { number, channel, from, to, why } => {
                 self.controller.ask(ProbeRequest::Phase { number, channel, phase: to });
-                let e164 = roster.number(number).e164;
+                let (id, name) = (roster.number(number).id, roster.name_of(number));
                 let why = match (to, why) {
                     (Phase::Passive, _) => "watched closely for long enough",
                     (Phase::Active, PhaseChange::Due) => "it had a day to settle",
@@ -236,26 +237,26 @@ impl ControlTask {
                     (_, PhaseChange::FirstCaller) => "its first caller arrived",
                     (_, PhaseChange::Operator) => "an operator said so",
                 };
-                tracing::info!(number = %e164, %channel, from = from.label(), to = to.label(), "phase: {why}");
+                tracing::info!(number = %name, %channel, from = from.label(), to = to.label(), "phase: {why}");
                 if to == Phase::Passive {
-                    tracing::info!(number = %e164, %channel, "polls are slower from here on; decisions and alerts go on");
+                    tracing::info!(number = %name, %channel, "polls are slower from here on; decisions and alerts go on");
                 }
-                let entry = Entry::Phase { channel, number: e164, phase: to };
+                let entry = Entry::Phase { channel, number: id, phase: to };
                 self.controller.commit_or_keep(entry, "a phase").await;
             }
             EngineEvent::Verdict { number, channel, from, to } => {
                 if to == Verdict::Silent {
                     self.suspect(std::iter::once(number), channel);
                 }
-                let e164 = roster.number(number).e164;
-                self.controller.verdict(now, e164, channel, to);
+                let (id, name) = (roster.number(number).id, roster.name_of(number));
+                self.controller.verdict(now, id, channel, to);
                 if from == Verdict::Blind || to == Verdict::Blind {
                     // Said once for all, below.
                     return;
                 }
                 let e = &self.engine().channel(number, channel).evidence;
                 tracing::info!(
-                    number = %e164, %channel, from = from.label(), to = to.label(), callers = e.callers,
+                    number = %name, %channel, from = from.label(), to = to.label(), callers = e.callers,
                     failing = e.failing, "verdict"
                 );
             }

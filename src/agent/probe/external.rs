@@ -184,7 +184,7 @@ pub async fn call(cx: &ProbeContext, index: usize, nonce: &str) -> Made {
     let clock = &cx.shared.clock;
     let asked_at = clock.now();
     let external = &cx.settings.externals[index];
-    let to = cx.shared.roster.number(cx.number).e164;
+    let to = cx.shared.roster.number(cx.number).id.e164;
     let record = record(cx, Channel::Voice).await;
     let said = run(clock, external, to, nonce).await;
     let said_at = clock.now();

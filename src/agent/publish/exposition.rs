@@ -182,7 +182,7 @@ impl Exposition {
             let group = self.roster.group_of(ix).name.as_str();
             *sums.entry((group, code.0)).or_default() += n as f64;
             if chosen[ix.0 as usize] {
-                let number = self.roster.number(ix).e164.to_string();
+                let number = self.roster.number(ix).id.e164.to_string();
                 page.add(&d::ALERTS, &[group, &number, &code.to_string()], n as f64);
             }
         }

@@ -30,7 +30,7 @@ use super::statistic::threshold::Window;
 use super::statistic::{Detection, Detector, Finding};
 use crate::core::model::decision::{DecisionId, DetectorGuard, Mode, Phase};
 use crate::core::model::guard::Strength;
-use crate::core::model::id::Channel;
+use crate::core::model::id::{AccountSid, Channel, NumberId};
 use crate::core::model::roster::{GroupIx, NumberIx, PortAt, Roster};
 use crate::core::model::source::{Source, needed};
 use crate::core::model::time::Time;
@@ -324,23 +324,23 @@ impl Engine {
         self.events.retain(|e| matches!(e, EngineEvent::Verdict { .. } | EngineEvent::GroupVerdict { .. }));
     }
 
-    /// Takes in an entry of a log, as seen at `at`.
-    pub fn observe(&mut self, at: Time, observation: &Observation) {
+    /// Takes in an entry of this account's logs, as seen at `at`.
+    pub fn observe(&mut self, at: Time, account: AccountSid, observation: &Observation) {
         let cx = LedgerContext { roster: &self.roster, routes: &self.routes };
         let change = match observation {
             Observation::Call(call) => {
-                let effect = self.ledger.call(at, call, cx);
+                let effect = self.ledger.call(at, account, call, cx);
                 self.sighted(effect.sighting);
                 effect.change
             }
             Observation::Message(message) => {
-                let effect = self.ledger.message(at, message, cx);
+                let effect = self.ledger.message(at, account, message, cx);
                 self.sighted(effect.sighting);
                 effect.change
             }
             Observation::Alert(alert) => self.ledger.alert(at, alert, cx),
             Observation::Probe(probe) => {
-                self.probed(at, probe);
+                self.probed(at, account, probe);
                 if let Some(seconds) = probe.grace {
                     self.ledger.set_grace(Duration::from_secs(u64::from(seconds)));
                 }
@@ -353,7 +353,7 @@ impl Engine {
                 })
             }
             Observation::Number(record) => {
-                if let Some(ix) = self.roster.find(record.number) {
+                if let Some(ix) = self.roster.find(NumberId::new(account, record.number)) {
                     self.read(at, ix, record);
                 }
                 None

@@ -24,8 +24,7 @@ use super::observation::{Alert, Call, CallStatus, Direction, Leg, Message, Messa
 use super::outcome::{AlertFlags, AlertPlacement, CallFacts, Children, MessageFacts, judge_call, judge_message};
 use crate::core::model::code::Code;
 use crate::core::model::digits::ByDigits;
-use crate::core::model::id::Resource;
-use crate::core::model::id::{CallSid, Channel};
+use crate::core::model::id::{AccountSid, CallSid, Channel, NumberId, Resource};
 use crate::core::model::reason::{Outcome, Reason};
 use crate::core::model::roster::{NumberIx, Roster};
 use crate::core::model::time::Time;
@@ -200,10 +199,10 @@ impl Ledger {
         std::mem::take(&mut self.attached).into_iter()
     }
 
-    /// Takes in a leg of a call. `number` is ours, for an inbound leg.
-    pub fn call(&mut self, at: Time, call: &Call, cx: LedgerContext<'_>) -> LedgerEffect {
+    /// Takes in a leg of a call of this account. `number` is ours, for an inbound leg.
+    pub fn call(&mut self, at: Time, account: AccountSid, call: &Call, cx: LedgerContext<'_>) -> LedgerEffect {
         match call.leg {
-            Leg::Inbound { number, caller } => match cx.roster.find(number) {
+            Leg::Inbound { number, caller } => match cx.roster.find(NumberId::new(account, number)) {
                 Some(number) => self.inbound_call(at, call, number, caller, cx),
                 None => LedgerEffect::default(),
             },
@@ -306,8 +305,8 @@ impl Ledger {
         }
     }
 
-    pub fn message(&mut self, at: Time, message: &Message, cx: LedgerContext<'_>) -> LedgerEffect {
-        let Some(number) = cx.roster.find(message.number) else {
+    pub fn message(&mut self, at: Time, account: AccountSid, message: &Message, cx: LedgerContext<'_>) -> LedgerEffect {
+        let Some(number) = cx.roster.find(NumberId::new(account, message.number)) else {
             return LedgerEffect::default();
         };
         let entry = Resource::Message(message.sid);

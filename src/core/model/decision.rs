@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::id::{BadId, Channel, E164, GroupName};
+use super::id::{BadId, Channel, GroupName, NumberId};
 use super::reason::Reason;
 use super::time::Time;
 use super::verdict::Evidence;
@@ -145,7 +145,7 @@ pub struct Decision {
     pub action: Action,
     pub channel: Channel,
     pub group: GroupName,
-    pub numbers: Vec<E164>,
+    pub numbers: Vec<NumberId>,
     /// The rule that was met, in words.
     pub rule: String,
     pub evidence: Evidence,

@@ -218,6 +218,94 @@ impl fmt::Display for E164 {
 
 serde_as_text!(E164);
 
+/// One of our numbers: whose it is, and which. Its text is `AC…/+15005550100`, in the journal, the store and the API.
+///
+/// Several accounts may come to have the same telephone number, one after the other, so that a telephone number alone
+/// identifies nothing that is kept. It has no `Display`: people read what [`super::roster::Roster::name`] makes of it,
+/// which leaves out an account that is the only one, and a key that is written down says so with [`NumberId::key`].
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NumberId {
+    pub account: AccountSid,
+    pub e164: E164,
+}
+
+impl NumberId {
+    pub const fn new(account: AccountSid, e164: E164) -> NumberId {
+        NumberId { account, e164 }
+    }
+
+    /// The whole of it, as [`FromStr`] reads it.
+    pub fn key(self) -> String {
+        format!("{}/{}", self.account, self.e164)
+    }
+}
+
+impl FromStr for NumberId {
+    type Err = BadId;
+    fn from_str(s: &str) -> Result<NumberId, BadId> {
+        let bad = || BadId::new(s, "a number with its account, AC and 32 hexadecimal digits, a slash, and E.164");
+        let (account, e164) = s.split_once('/').ok_or_else(bad)?;
+        Ok(NumberId { account: account.parse().map_err(|_| bad())?, e164: e164.parse().map_err(|_| bad())? })
+    }
+}
+
+impl Serialize for NumberId {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(&format_args!("{}/{}", self.account, self.e164))
+    }
+}
+
+impl<'de> Deserialize<'de> for NumberId {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<NumberId, D::Error> {
+        let text = std::borrow::Cow::<str>::deserialize(d)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+impl fmt::Debug for NumberId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.account, self.e164)
+    }
+}
+
+/// One of our numbers as a person writes it: `+15005550100`, or with its account, `AC…/+15005550100`.
+/// Which it is, if it is one, [`super::roster::Roster::resolve`] says.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct WrittenNumber {
+    pub account: Option<AccountSid>,
+    pub e164: E164,
+}
+
+impl From<NumberId> for WrittenNumber {
+    fn from(id: NumberId) -> WrittenNumber {
+        WrittenNumber { account: Some(id.account), e164: id.e164 }
+    }
+}
+
+impl From<E164> for WrittenNumber {
+    fn from(e164: E164) -> WrittenNumber {
+        WrittenNumber { account: None, e164 }
+    }
+}
+
+impl FromStr for WrittenNumber {
+    type Err = BadId;
+    fn from_str(s: &str) -> Result<WrittenNumber, BadId> {
+        if s.contains('/') { s.parse::<NumberId>().map(From::from) } else { s.parse::<E164>().map(From::from) }
+    }
+}
+
+impl fmt::Display for WrittenNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(account) = self.account {
+            write!(f, "{account}/")?;
+        }
+        write!(f, "{}", self.e164)
+    }
+}
+
+serde_as_text!(WrittenNumber);
+
 /// What a number carries. Its two channels port, fail, roll back and restore separately.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -304,6 +392,19 @@ impl Resource {
     }
 }
 
+/// What the crate's own tests call theirs.
+#[cfg(test)]
+pub mod testing {
+    use super::{AccountSid, NumberId};
+
+    pub const ACCOUNT: AccountSid = AccountSid::from_u128(0xacc);
+
+    /// A number of [`ACCOUNT`].
+    pub fn ours(e164: &str) -> NumberId {
+        NumberId::new(ACCOUNT, e164.parse().unwrap())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -320,6 +421,26 @@ mod tests {
         let mms = "MM00000000000000000000000000000001";
         assert_eq!(mms.parse::<MessageSid>().unwrap().to_string(), mms);
         assert_ne!(mms.parse(), Ok(MessageSid::from_u128(1)));
+    }
+
+    #[test]
+    fn a_number_of_ours_is_an_account_and_a_telephone_number() {
+        let text = "AC00000000000000000000000000000acc/+15005550100";
+        let id: NumberId = text.parse().unwrap();
+        assert_eq!(id, testing::ours("+15005550100"));
+        assert_eq!((id.key().as_str(), format!("{id:?}").as_str()), (text, text));
+        assert_eq!(serde_json::to_value(id).unwrap(), text);
+        assert_eq!(serde_json::from_value::<NumberId>(text.into()).unwrap(), id);
+        assert_ne!(id, NumberId::new(AccountSid::from_u128(1), id.e164), "another account's is another number");
+        let bad = ["+15005550100", "/+15005550100", "AC1/+15005550100", &text[..34], &text[..35], &format!("{text}/")];
+        for bad in bad {
+            assert!(bad.parse::<NumberId>().is_err(), "{bad:?}");
+        }
+        let alone: WrittenNumber = "+15005550100".parse().unwrap();
+        let whole: WrittenNumber = text.parse().unwrap();
+        assert_eq!((alone, whole), (id.e164.into(), id.into()));
+        assert_eq!((alone.to_string().as_str(), whole.to_string().as_str()), ("+15005550100", text));
+        assert!("AC1/+15005550100".parse::<WrittenNumber>().is_err());
     }
 
     #[test]

@@ -25,7 +25,7 @@ use super::make::NoticeBuilder;
 use super::{Notice, NoticeKind, NoticeStatus};
 use crate::core::model::decision::{Action, Decision, DecisionId, Mode};
 use crate::core::model::guard::Guard;
-use crate::core::model::id::{Channel, E164, GroupName};
+use crate::core::model::id::{Channel, GroupName, NumberId};
 use crate::core::model::order::{CloseReason, FallbackState, Hold, Operation, Order, OrderResult};
 use crate::core::model::time::Time;
 use crate::core::model::verdict::Verdict;
@@ -166,7 +166,7 @@ impl Incidents {
             .or_insert_with(|| Incident::new(trouble, group.clone(), channel, size, at))
     }
 
-    fn with_number(&mut self, number: E164, channel: Channel) -> impl Iterator<Item = &mut Incident> {
+    fn with_number(&mut self, number: NumberId, channel: Channel) -> impl Iterator<Item = &mut Incident> {
         self.open.values_mut().filter(move |i| i.channel == channel && i.members.contains_key(&number))
     }
 
@@ -197,16 +197,16 @@ impl Incidents {
         }
     }
 
-    fn answered(&mut self, at: Time, decision: DecisionId, numbers: &[E164], state: &NumberState) {
+    fn answered(&mut self, at: Time, decision: DecisionId, numbers: &[NumberId], state: &NumberState) {
         if let Some(incident) = self.open.values_mut().find(|i| i.decisions.contains_key(&decision)) {
             incident.answered(at, decision, numbers, state);
         }
     }
 
     /// The decision no longer stands for these numbers. Those that a rollback has are not out of trouble by that.
-    fn closed(&mut self, at: Time, decision: DecisionId, numbers: &[E164], why: CloseReason) {
+    fn closed(&mut self, at: Time, decision: DecisionId, numbers: &[NumberId], why: CloseReason) {
         let Some(incident) = self.open.values_mut().find(|i| i.decisions.contains_key(&decision)) else { return };
-        let pending: Vec<E164> = numbers
+        let pending: Vec<NumberId> = numbers
             .iter()
             .copied()
             .filter(|n| incident.members.get(n).is_some_and(|m| m.decision == Some(decision) && !m.is_taken()))
@@ -228,7 +228,7 @@ impl Incidents {
         at: Time,
         order: DecisionId,
         channel: Channel,
-        number: E164,
+        number: NumberId,
         result: OrderResult,
         detail: &str,
     ) -> Vec<Notice> {
@@ -245,7 +245,7 @@ impl Incidents {
 
     /// The verdict on a number has changed: its trouble may be over without a rollback. It may have been blind
     /// in between.
-    pub fn verdict(&mut self, at: Time, number: E164, channel: Channel, to: Verdict) -> Vec<Notice> {
+    pub fn verdict(&mut self, at: Time, number: NumberId, channel: Channel, to: Verdict) -> Vec<Notice> {
         let mut notices = self.tick(at);
         if to != Verdict::Healthy {
             return notices;
@@ -314,7 +314,7 @@ impl Incidents {
     }
 
     /// The hold that covers one of these numbers, if one is in force.
-    fn hold(&self, at: Time, group: &GroupName, channel: Channel, numbers: &[E164]) -> Option<&Hold> {
+    fn hold(&self, at: Time, group: &GroupName, channel: Channel, numbers: &[NumberId]) -> Option<&Hold> {
         self.holds.iter().find(|h| h.until > at && numbers.iter().any(|n| h.scope.covers(group, *n, channel)))
     }
 
@@ -323,7 +323,8 @@ impl Incidents {
         match (guard, hold) {
             (Guard::Hold, Some(h)) => {
                 let until = super::Moment::new(h.until, None).text;
-                format!("{} holds {} until {until}: {}", h.by.name, h.scope, h.by.reason)
+                let scope = h.scope.text(&self.builder.roster);
+                format!("{} holds {scope} until {until}: {}", h.by.name, h.by.reason)
             }
             (Guard::Mode, _) => format!("the mode is {}", self.mode.label()),
             (guard, _) => guard.text().to_owned(),

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::core::detect::rules::Rules;
 use crate::core::model::decision::{Decision, DecisionId, Mode, Phase};
 use crate::core::model::guard::Guard;
-use crate::core::model::id::{Channel, E164, GroupName, NumberSid};
+use crate::core::model::id::{Channel, GroupName, NumberId, NumberSid};
 use crate::core::model::order::{
     Author, CloseReason, FallbackState, Hold, Operation, Order, OrderResult, Scope, UpdateParams,
 };
@@ -29,20 +29,20 @@ pub enum Entry {
     Stage {
         decision: DecisionId,
         channel: Channel,
-        numbers: Vec<E164>,
+        numbers: Vec<NumberId>,
     },
     /// A guard said no to these numbers of a decision.
     Refused {
         decision: DecisionId,
         channel: Channel,
-        numbers: Vec<E164>,
+        numbers: Vec<NumberId>,
         guard: Guard,
     },
     /// These numbers of a decision wait: for approval, or for a veto that does not come.
     Asked {
         decision: DecisionId,
         channel: Channel,
-        numbers: Vec<E164>,
+        numbers: Vec<NumberId>,
         guard: Guard,
         until: Time,
     },
@@ -55,14 +55,14 @@ pub enum Entry {
     Closed {
         decision: DecisionId,
         channel: Channel,
-        numbers: Vec<E164>,
+        numbers: Vec<NumberId>,
         why: CloseReason,
     },
     /// The whole record of a number before it is written to, as Twilio returned it.
     Snapshot {
         decision: DecisionId,
         channel: Channel,
-        number: E164,
+        number: NumberId,
         sid: NumberSid,
         record: String,
         /// SHA-256 of `record`, in hexadecimal digits.
@@ -72,14 +72,14 @@ pub enum Entry {
     Checked {
         decision: DecisionId,
         channel: Channel,
-        number: E164,
+        number: NumberId,
         fallback: FallbackState,
     },
     /// About to write this.
     Intent {
         decision: DecisionId,
         channel: Channel,
-        number: E164,
+        number: NumberId,
         sid: NumberSid,
         operation: Operation,
         update: UpdateParams,
@@ -88,19 +88,19 @@ pub enum Entry {
     Written {
         decision: DecisionId,
         channel: Channel,
-        number: E164,
+        number: NumberId,
     },
     /// What became of the intent, or why there was none.
     Result {
         decision: DecisionId,
         channel: Channel,
-        number: E164,
+        number: NumberId,
         result: OrderResult,
         detail: String,
     },
     Phase {
         channel: Channel,
-        number: E164,
+        number: NumberId,
         phase: Phase,
     },
     /// A person's stop.
@@ -116,12 +116,12 @@ pub enum Entry {
     },
     /// An operator says that these numbers are ported. The phases that follow are entries of their own.
     Ported {
-        numbers: Vec<E164>,
+        numbers: Vec<NumberId>,
         by: Author,
     },
     /// Somebody else changed a number.
     Drift {
-        number: E164,
+        number: NumberId,
         channel: Channel,
         differences: Vec<Difference>,
         /// Who, as far as Twilio's audit log tells.

@@ -4,7 +4,7 @@
 
 use super::world::{BIN, Slot, Unwritten, World, Writer, raw};
 use crate::core::model::decision::Mode;
-use crate::core::model::id::{Channel, E164, NumberSid};
+use crate::core::model::id::{Channel, NumberId, NumberSid};
 use crate::core::model::order::{FallbackState, Operation, Order, OrderResult};
 use crate::core::rollback::entry::Entry;
 use crate::core::rollback::plan::{self, WritePlan, WriteState};
@@ -16,12 +16,12 @@ use crate::core::routing::values::RoutingValues;
 /// One number with what is to be written to it.
 #[derive(Debug, Clone)]
 pub(super) struct Planned {
-    number: E164,
+    number: NumberId,
     plan: WritePlan,
     tries: u8,
 }
 
-type Ends = Vec<(E164, OrderResult)>;
+type Ends = Vec<(NumberId, OrderResult)>;
 
 #[derive(Debug, Clone)]
 enum Stage {
@@ -37,7 +37,7 @@ enum Stage {
 #[derive(Debug, Clone)]
 pub(super) struct Task {
     pub order: Order,
-    pub numbers: Vec<(E164, SagaState)>,
+    pub numbers: Vec<(NumberId, SagaState)>,
     stage: Stage,
     taken: Vec<Planned>,
     ends: Ends,
@@ -46,7 +46,7 @@ pub(super) struct Task {
 }
 
 impl Task {
-    pub fn new(order: Order, numbers: Vec<(E164, SagaState)>) -> Task {
+    pub fn new(order: Order, numbers: Vec<(NumberId, SagaState)>) -> Task {
         Task { order, numbers, stage: Stage::Read, taken: Vec::new(), ends: Ends::new(), read_at: 0 }
     }
 }
@@ -100,7 +100,7 @@ impl World {
             return None;
         }
         let url = &self.handlers[&slot].0;
-        let mut record = NumberRecord { number, ..record() };
+        let mut record = NumberRecord { number: number.e164, ..record() };
         match channel {
             Channel::Voice => record.voice_url = Some(url.clone()),
             Channel::Messaging => record.sms_url = Some(url.clone()),
@@ -174,7 +174,7 @@ impl World {
         false
     }
 
-    fn may_write(&self, task: &Task, number: E164) -> bool {
+    fn may_write(&self, task: &Task, number: NumberId) -> bool {
         let Order { channel, ref group, .. } = task.order;
         let held = self.orders().held_by(self.now, group, number, channel).is_some();
         self.is_leading && self.orders().mode() != Mode::Observe && !held
@@ -255,11 +255,11 @@ impl World {
     /// What is in the journal is what the numbers are expected to be from then on.
     fn end(&mut self, task: &mut Task) -> bool {
         let Order { id: decision, channel, .. } = task.order;
-        let entry = |(number, result): &(E164, OrderResult)| {
+        let entry = |(number, result): &(NumberId, OrderResult)| {
             let (number, result) = (*number, *result);
             Entry::Result { decision, channel, number, result, detail: String::new() }
         };
-        let expected = |(number, result): &(E164, OrderResult)| {
+        let expected = |(number, result): &(NumberId, OrderResult)| {
             let swap = self.orders().state(*number, channel).swap()?;
             let before = RoutingValues::read(&swap.before.record, channel).unwrap();
             let values = match result {

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::world::{GROUPS, World, by, numbers_of};
 use crate::core::model::decision::{Action, DetectorGuard, Mode, PageReason};
 use crate::core::model::guard::Strength;
-use crate::core::model::id::{Channel, E164};
+use crate::core::model::id::{Channel, NumberId};
 use crate::core::model::order::{FallbackState, Operation, Scope, ScopeOf};
 use crate::core::model::roster::NumberIx;
 use crate::core::model::verdict::Verdict;
@@ -132,7 +132,7 @@ fn channel(is_messaging: bool) -> Channel {
 }
 
 impl World {
-    fn numbers(&self, some: Selection) -> (usize, Channel, Vec<E164>) {
+    fn numbers(&self, some: Selection) -> (usize, Channel, Vec<NumberId>) {
         let group = usize::from(some.group);
         let all = numbers_of(&self.roster, group);
         let numbers = all.into_iter().enumerate().filter(|(i, _)| some.mask >> i & 1 == 1).map(|(_, n)| n);
@@ -140,7 +140,7 @@ impl World {
     }
 
     fn scope(&self, i: u8) -> Scope {
-        let numbers: Vec<E164> = self.roster.numbers().map(|(_, n)| n.e164).collect();
+        let numbers: Vec<NumberId> = self.roster.numbers().map(|(_, n)| n.id).collect();
         let (of, channel) = match i {
             0 => (ScopeOf::All, None),
             1 => (ScopeOf::Group(GROUPS[0].parse().unwrap()), None),

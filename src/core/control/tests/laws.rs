@@ -9,7 +9,7 @@ use crate::core::control::Control;
 use crate::core::detect::engine::RollbackProgress;
 use crate::core::model::decision::{DecisionId, Mode};
 use crate::core::model::guard::{Guard, Strength};
-use crate::core::model::id::{Channel, E164, GroupName};
+use crate::core::model::id::{Channel, GroupName, NumberId};
 use crate::core::model::order::{By, CloseReason, FallbackState, Operation, Order, OrderResult};
 use crate::core::model::time::Time;
 use crate::core::model::verdict::Verdict;
@@ -38,8 +38,8 @@ pub(super) struct Seen {
     pub edits: u64,
     edited: BTreeMap<Slot, u64>,
     /// When each number of a decision was first asked about, and until when; apart for vetoes.
-    asked: BTreeMap<(DecisionId, E164), (Time, Time)>,
-    vetoes: BTreeMap<(DecisionId, E164), (Time, Time)>,
+    asked: BTreeMap<(DecisionId, NumberId), (Time, Time)>,
+    vetoes: BTreeMap<(DecisionId, NumberId), (Time, Time)>,
     /// Served since the last stage of a restore was done.
     stages: BTreeMap<DecisionId, (Time, BTreeSet<Witness>)>,
     vouched: BTreeSet<DecisionId>,
@@ -119,7 +119,7 @@ impl World {
                 }
                 CloseReason::OnFallback => {
                     for n in numbers {
-                        assert!(self.orders().state(*n, *channel).is_on_fallback(), "{decision}: {n} is elsewhere");
+                        assert!(self.orders().state(*n, *channel).is_on_fallback(), "{decision}: {n:?} is elsewhere");
                     }
                 }
                 CloseReason::Relapsed => {}
@@ -165,18 +165,18 @@ impl World {
         let view = self.view();
         let freshness = view.freshness(channel);
         assert_ne!(freshness, Freshness::Stale, "law 2: ordered while blind");
-        let is_on = |n: &&E164| {
+        let is_on = |n: &&NumberId| {
             let state = self.orders().state(**n, channel);
             state.is_on_fallback()
                 || state.is_under_way()
                 || self.orders().ordered(**n, channel).is_some()
                 || state.is_unproven() && !pending.waiting.contains(n)
         };
-        let members: Vec<E164> = self
+        let members: Vec<NumberId> = self
             .roster
             .numbers()
             .filter(|(ix, _)| self.roster.group_of(*ix).name == *group)
-            .map(|(_, n)| n.e164)
+            .map(|(_, n)| n.id)
             .collect();
         let after = members.iter().filter(is_on).count() + numbers.len();
         let strength = Strength::of(&pending.decision.evidence, pending.decision.numbers.len());
@@ -344,7 +344,7 @@ impl World {
             for n in p.left().into_iter().chain(p.later()) {
                 let slot = (n, p.order.channel);
                 if let Some(other) = claims.insert(slot, p.order.id) {
-                    panic!("{n} has two orders: {other} and {}", p.order.id);
+                    panic!("{n:?} has two orders: {other} and {}", p.order.id);
                 }
                 assert_eq!(orders.ordered(n, p.order.channel), Some(p.order.id), "a claim belongs to its order");
             }
@@ -361,13 +361,13 @@ impl World {
             }
             let ix = self.roster.find(number).unwrap();
             let is_muted = matches!(self.control.engine().channel(ix, channel).rollback, RollbackProgress::Done(_));
-            assert!(is_muted == saga.state.is_on_fallback(), "{number} {channel} {}: the engine", saga.state.label());
+            assert!(is_muted == saga.state.is_on_fallback(), "{number:?} {channel} {}: the engine", saga.state.label());
             // Who must act has been told.
             let is_old = saga.since.is_some_and(|t| t + Duration::from_secs(120) <= self.now);
             if is_old && matches!(saga.state, SagaState::Unproven(_)) {
                 let key = format!("{}/{channel}/handler", self.roster.group_of(ix).name);
                 let is_told = self.named.get(&key).is_some_and(|numbers| numbers.contains(&number));
-                assert!(is_told || self.is_set_back, "law 5: {number} is unproven, and nobody is told");
+                assert!(is_told || self.is_set_back, "law 5: {number:?} is unproven, and nobody is told");
             }
         }
         for ((group, channel), times) in &self.seen.relapses {
@@ -413,12 +413,21 @@ impl World {
         }
         for slot in &self.slots {
             let state = self.orders().state(slot.0, slot.1);
-            assert!(state.swap().is_none(), "{} cannot be put back: {}", slot.0, state.label());
+            assert!(state.swap().is_none(), "{:?} cannot be put back: {}", slot.0, state.label());
             let url = &self.handlers[slot].0;
-            let is_as_before = *url == format!("https://app/{}", slot.0);
-            assert!(is_as_before || self.seen.is_edited(*slot) || self.is_set_back, "{} was put back to {url}", slot.0);
+            let is_as_before = *url == format!("https://app/{}", slot.0.e164);
+            assert!(
+                is_as_before || self.seen.is_edited(*slot) || self.is_set_back,
+                "{:?} was put back to {url}",
+                slot.0
+            );
             let ix = self.roster.find(slot.0).unwrap();
-            assert!(!self.control.engine().is_stuck(ix, slot.1), "{} {} is never decided about again", slot.0, slot.1);
+            assert!(
+                !self.control.engine().is_stuck(ix, slot.1),
+                "{:?} {} is never decided about again",
+                slot.0,
+                slot.1
+            );
         }
         for slot in self.slots.clone() {
             self.verdict(slot, Verdict::Healthy);

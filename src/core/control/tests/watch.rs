@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::world::{BIN, Slot, World, Writer, new_control, values};
 use crate::core::control::{Control, Recovery};
 use crate::core::model::guard::Guard;
-use crate::core::model::id::E164;
+use crate::core::model::id::NumberId;
 use crate::core::model::order::OrderResult;
 use crate::core::model::time::Time;
 use crate::core::model::verdict::Verdict;
@@ -265,7 +265,7 @@ fn memory(now: Time, control: &Control) -> Vec<String> {
     let orders: &Orders = control.orders();
     let mut all: Vec<String> = orders
         .sagas()
-        .map(|(n, c, s)| format!("{n} {c} {:?} {:?} {:?}", s.state, s.since, orders.not_before(n, c)))
+        .map(|(n, c, s)| format!("{n:?} {c} {:?} {:?} {:?}", s.state, s.since, orders.not_before(n, c)))
         .collect();
     all.extend(orders.pending().map(|p| {
         let guards: Vec<Guard> = p.guards();
@@ -276,7 +276,7 @@ fn memory(now: Time, control: &Control) -> Vec<String> {
     all.push(format!("{:?}", orders.mode()));
     let engine = control.engine();
     for (ix, number) in engine.roster().numbers() {
-        let n: E164 = number.e164;
+        let n: NumberId = number.id;
         for channel in crate::core::model::id::Channel::ALL {
             let state = engine.channel(ix, channel);
             let progress = match state.rollback {
@@ -285,7 +285,7 @@ fn memory(now: Time, control: &Control) -> Vec<String> {
                 crate::core::detect::engine::RollbackProgress::None => "none".to_owned(),
                 done @ crate::core::detect::engine::RollbackProgress::Done(_) => format!("{done:?}"),
             };
-            all.push(format!("{n} {channel} {:?} {progress} {:?}", state.phase, orders.ordered(n, channel)));
+            all.push(format!("{n:?} {channel} {:?} {progress} {:?}", state.phase, orders.ordered(n, channel)));
         }
     }
     for (_, group) in engine.roster().groups() {

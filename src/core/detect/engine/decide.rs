@@ -311,7 +311,7 @@ impl Engine {
             action,
             channel: case.channel,
             group: self.roster.group(case.group).name.clone(),
-            numbers: numbers.iter().map(|ix| self.roster.number(*ix).e164).collect(),
+            numbers: numbers.iter().map(|ix| self.roster.number(*ix).id).collect(),
             rule: case.rule.clone(),
             evidence,
         }));

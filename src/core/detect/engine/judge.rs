@@ -10,7 +10,7 @@ use super::{Engine, EngineEvent, PhaseChange, RollbackProgress};
 use crate::core::detect::ledger::OutcomeChange;
 use crate::core::detect::observation::{Probe, ProbeResult};
 use crate::core::detect::statistic::threshold::Window;
-use crate::core::model::id::Channel;
+use crate::core::model::id::{AccountSid, Channel, NumberId};
 use crate::core::model::reason::Outcome;
 use crate::core::model::roster::{GroupIx, NumberIx};
 use crate::core::model::time::Time;
@@ -132,8 +132,9 @@ impl Engine {
     }
 
     /// Takes in the result of a test call or message of ours.
-    pub(super) fn probed(&mut self, at: Time, probe: &Probe) {
-        let Some(number) = self.roster.find(probe.number).filter(|ix| self.is_watched(*ix, probe.channel)) else {
+    pub(super) fn probed(&mut self, at: Time, account: AccountSid, probe: &Probe) {
+        let id = NumberId::new(account, probe.number);
+        let Some(number) = self.roster.find(id).filter(|ix| self.is_watched(*ix, probe.channel)) else {
             return;
         };
         if self.is_of_before(number, probe.channel, probe.started_at) {

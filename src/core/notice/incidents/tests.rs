@@ -6,7 +6,8 @@ use std::time::Duration;
 use super::Incidents;
 use crate::core::model::decision::{Action, Decision, DecisionId, DetectorGuard, Mode};
 use crate::core::model::guard::Guard;
-use crate::core::model::id::{Channel, E164, GroupName};
+use crate::core::model::id::testing::ours;
+use crate::core::model::id::{Channel, GroupName, NumberId};
 use crate::core::model::order::{Author, By, CloseReason, Operation, Order, OrderResult};
 use crate::core::model::roster::{Number, PortAt, Roster};
 use crate::core::model::time::Time;
@@ -17,12 +18,12 @@ use crate::core::rollback::entry::Entry;
 
 const VOICE: Channel = Channel::Voice;
 
-fn e164(i: usize) -> E164 {
-    format!("+150055501{i:02}").parse().unwrap()
+fn number(i: usize) -> NumberId {
+    ours(&format!("+150055501{i:02}"))
 }
 
-fn numbers(which: std::ops::Range<usize>) -> Vec<E164> {
-    which.map(e164).collect()
+fn numbers(which: std::ops::Range<usize>) -> Vec<NumberId> {
+    which.map(number).collect()
 }
 
 fn group() -> GroupName {
@@ -41,7 +42,7 @@ impl History {
         let support = roster.add_group(group(), [Some("https://handler.twilio.com/twiml/EH0".to_owned()), None]);
         for i in 0..8 {
             roster.add_number(Number {
-                e164: e164(i),
+                id: number(i),
                 label: String::new(),
                 group: support,
                 channels: [true, false],
@@ -71,7 +72,7 @@ impl History {
     }
 
     fn verdict(&mut self, i: usize, to: Verdict) -> Vec<Notice> {
-        self.incidents.verdict(self.now, e164(i), VOICE, to)
+        self.incidents.verdict(self.now, number(i), VOICE, to)
     }
 
     /// Numbers rolled back by the detector.
@@ -112,7 +113,7 @@ fn ordered(id: u64, which: std::ops::Range<usize>, operation: Operation, by: By)
 }
 
 fn result(id: u64, i: usize, result: OrderResult) -> Entry {
-    Entry::Result { decision: DecisionId(id), channel: VOICE, number: e164(i), result, detail: String::new() }
+    Entry::Result { decision: DecisionId(id), channel: VOICE, number: number(i), result, detail: String::new() }
 }
 
 fn refused(id: u64, which: std::ops::Range<usize>, guard: Guard) -> Entry {

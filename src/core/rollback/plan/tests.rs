@@ -18,7 +18,7 @@ fn order(id: u64, operation: Operation, force: bool) -> Order {
         operation,
         channel: Channel::Voice,
         group: "support".parse().unwrap(),
-        numbers: vec![record().number],
+        numbers: vec![crate::core::model::id::testing::ours("+15005550100")],
         by: By::Operator(Author { name: "on call".into(), reason: "drill".into() }),
         force,
         staged: false,

@@ -13,7 +13,8 @@ impl World {
             budget = budget.checked_sub(1).ok_or(Killed)?;
             Ok(())
         };
-        let work: Vec<(Order, Vec<E164>)> = self.orders.open_orders().map(|p| (p.order.clone(), p.left())).collect();
+        let work: Vec<(Order, Vec<NumberId>)> =
+            self.orders.open_orders().map(|p| (p.order.clone(), p.left())).collect();
         for (order, numbers) in work {
             for n in numbers {
                 self.carry_out(&order, n, fault, &mut tick)?;
@@ -22,7 +23,7 @@ impl World {
         Ok(())
     }
 
-    fn may_write(&self, n: E164) -> bool {
+    fn may_write(&self, n: NumberId) -> bool {
         self.is_leading
             && self.orders.mode() != Mode::Observe
             && self.orders.held_by(self.now, &group(), n, VOICE).is_none()
@@ -31,7 +32,7 @@ impl World {
     fn carry_out(
         &mut self,
         order: &Order,
-        n: E164,
+        n: NumberId,
         fault: u8,
         tick: &mut impl FnMut() -> Result<(), Killed>,
     ) -> Result<(), Killed> {
