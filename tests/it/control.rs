@@ -16,10 +16,10 @@ use tokio::task::JoinSet;
 
 use crate::agent::DAY;
 use crate::execute::edit;
-use crate::hands::{break_app, support, url, with_token};
-use crate::notices::{Receiver, webhook};
 use crate::probe_trouble::between;
 use crate::probes::{QUIET, probing};
+use crate::receiver::{Receiver, webhook};
+use crate::support::{break_app, support, url, with_token};
 use crate::world::{BIN, Running, World, play, with_prober};
 
 /// What a commit costs in these worlds.

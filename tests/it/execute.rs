@@ -13,8 +13,8 @@ use tokio::task::JoinSet;
 
 use crate::agent::DAY;
 use crate::guards::drifts;
-use crate::hands::{drill, support, url, with_token, writes};
 use crate::probe_trouble::{Passing, between};
+use crate::support::{drill, support, url, with_token, writes};
 use crate::world::{BIN, Running, World, play};
 
 const APP: &str = "https://app.example.com/voice";

@@ -9,7 +9,7 @@ use ringback::sim::{HandlerCondition, HandlerState};
 use serde_json::json;
 
 use crate::agent::DAY;
-use crate::hands::{break_app, support, url, with_token, writes};
+use crate::support::{break_app, support, url, with_token, writes};
 use crate::world::{BIN, Running, World, play};
 
 const APP: &str = "https://app.example.com/voice";

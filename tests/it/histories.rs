@@ -21,7 +21,7 @@ use ringback::sim::{
 };
 use serde_json::{Value, json};
 
-use crate::hands::{support, url, with_token};
+use crate::support::{support, url, with_token};
 use crate::world::{BIN, Running, World, play};
 
 const APP: &str = "https://app.example.com/voice";

@@ -10,7 +10,7 @@ use ringback::store::Store;
 use serde_json::{Value, json};
 
 use crate::agent::DAY;
-use crate::hands::{support, with_token};
+use crate::support::{support, with_token};
 use crate::words::ringback;
 use crate::world::{Folder, World, play};
 

@@ -16,8 +16,8 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::hands::with_token;
 use crate::probes::{QUIET, attempts, probing, reasons};
+use crate::support::with_token;
 use crate::world::{Running, World, pass_on, play, with_prober};
 
 /// An answer of the simulator's on its way to the agent.

@@ -13,7 +13,7 @@ use sqlx::Connection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 
 use crate::agent::DAY;
-use crate::hands::{break_app, drill, support, url, with_token, writes};
+use crate::support::{break_app, drill, support, url, with_token, writes};
 use crate::world::{BIN, World, play};
 
 fn file(w: &World) -> PathBuf {
@@ -242,5 +242,30 @@ fn reading_makes_no_file() {
         let path = w.folder.path().join("nothing.db");
         assert!(Store::open_read_only(&path).await.is_err());
         assert!(!path.exists());
+    });
+}
+
+#[test]
+fn a_flipped_byte_of_the_journal_is_named_and_refuses_the_start() {
+    play(DAY, async |w| {
+        with_token(w);
+        let agent = w.start().await.unwrap();
+        w.pass(60).await;
+        agent.post("rollback", json!({"numbers": ["+15005550100"], "channel": "voice", "reason": "drill"})).await;
+        w.pass(60).await;
+        agent.stop().await;
+        let path = w.folder.path().join("ringback.db");
+        let options = SqliteConnectOptions::new().filename(&path);
+        let mut db = SqliteConnection::connect_with(&options).await.unwrap();
+        let seq: i64 =
+            sqlx::query_scalar("SELECT seq FROM journal WHERE kind = 'intent'").fetch_one(&mut db).await.unwrap();
+        sqlx::query("UPDATE journal SET body = replace(body, 'EH0000', 'EH0001') WHERE seq = $1")
+            .bind(seq)
+            .execute(&mut db)
+            .await
+            .unwrap();
+        db.close().await.unwrap();
+        let Err(error) = w.start().await else { panic!("it starts") };
+        assert!(error.to_string().contains(&format!("the journal is broken at record {seq}")), "{error}");
     });
 }

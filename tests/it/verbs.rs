@@ -8,7 +8,7 @@ use ringback::sim::{Edit, Happening};
 use serde_json::{Value, json};
 
 use crate::agent::DAY;
-use crate::hands::{break_app, drill, support, url, with_token, writes};
+use crate::support::{break_app, drill, support, url, with_token, writes};
 use crate::words::ringback;
 use crate::world::{BIN, Running, World, play};
 
@@ -361,6 +361,24 @@ fn a_second_swap_against_another_writer_needs_a_person() {
         assert_eq!(url(w, theirs), APP);
         w.pass(1800).await;
         assert_eq!(url(w, theirs), BIN, "it fails again and is swapped unasked");
+        agent.stop().await;
+    });
+}
+
+#[test]
+fn writes_need_the_token_and_guessing_is_limited() {
+    play(DAY, async |w| {
+        with_token(w);
+        let agent = w.start().await.unwrap();
+        let try_with = async |token: &str| agent.post_as(token, "hold", json!({"all": true, "reason": "x"})).await.0;
+        for _ in 0..10 {
+            assert_eq!(try_with("guess").await, 401);
+        }
+        assert_eq!(try_with("guess").await, 429);
+        assert_eq!(try_with("open sesame").await, 429, "the door is closed");
+        w.pass(61).await;
+        assert_eq!(try_with("open sesame").await, 200);
+        assert_eq!(agent.post("hold", json!({"all": true, "reason": "  "})).await.0, 422);
         agent.stop().await;
     });
 }
