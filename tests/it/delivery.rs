@@ -5,13 +5,13 @@ use std::time::Duration;
 use ringback::core::model::id::E164;
 use ringback::core::model::time::Time;
 use ringback::sim::{ApiFault, ApiFaultKind, ApiFaultScope, HandlerCondition, HandlerState, TimelineMark};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use crate::agent::DAY;
 use crate::notices::start;
 use crate::receiver::{Got, Manner, Receiver, webhook};
-use crate::support::break_app;
+use crate::support::{break_app, sql, with_token};
 use crate::world::{Running, World, play};
 
 /// When each number was written, and when each decision was made.
@@ -248,6 +248,37 @@ fn groups_and_severities_are_filters() {
         w.pass(900).await;
         assert!(!agent.status().decisions.is_empty());
         assert_eq!((sales.kinds(), info.kinds()), (vec![], vec![]));
+        agent.stop().await;
+    });
+}
+
+/// The disk takes no notice when an incident begins: it is sent all the same. After the incident's end a restart would
+/// find its beginning in the journal, not in the outbox, and nothing would ever end what it tells of.
+#[test]
+fn an_incident_that_is_over_does_not_begin_again_with_a_restart() {
+    play(DAY, async |w| {
+        let mut servers = JoinSet::new();
+        let hook = Receiver::listen(w, &mut servers).await;
+        with_token(w);
+        let agent = start(w, &webhook("hook", &hook)).await;
+        w.pass(300).await;
+        let full =
+            "CREATE TRIGGER full BEFORE INSERT ON outbox BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END";
+        sql(w, full).await;
+        let ask = json!({"numbers": ["+15005550100"], "channel": "voice", "reason": "by hand"});
+        let back = json!({"numbers": ["+15005550100"], "channel": "voice", "reason": "over", "at_once": true});
+        assert_eq!(agent.post("rollback", ask).await.0, 200);
+        w.pass(60).await;
+        sql(w, "DROP TRIGGER full").await;
+        assert_eq!(agent.post("restore", back).await.0, 200);
+        w.pass(60).await;
+        let told = hook.kinds();
+        let is = |n: usize, status: &str| told.get(n).is_some_and(|(_, s)| s == status);
+        assert!(told.len() == 2 && is(0, "firing") && is(1, "resolved"), "{told:?}");
+        agent.stop().await;
+        let agent = start(w, &webhook("hook", &hook)).await;
+        w.pass(300).await;
+        assert_eq!(hook.kinds(), told, "nothing begins again");
         agent.stop().await;
     });
 }

@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use ringback::core::model::id::{Channel, E164};
 use ringback::sim::{HandlerCondition, HandlerState, TimelineMark};
 use serde_json::{Value, json};
+use sqlx::Connection;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 
 use crate::world::{Running, World};
 
@@ -87,4 +89,12 @@ pub async fn after_a_failure(w: &mut World) -> Running {
     break_app(w);
     w.pass(900).await;
     agent
+}
+
+/// Statements on the agent's state file, behind its back.
+pub async fn sql(w: &World, statements: &str) {
+    let options = SqliteConnectOptions::new().filename(w.folder.path().join("ringback.db"));
+    let mut db = SqliteConnection::connect_with(&options).await.unwrap();
+    sqlx::raw_sql(sqlx::AssertSqlSafe(statements.to_owned())).execute(&mut db).await.unwrap();
+    db.close().await.unwrap();
 }
