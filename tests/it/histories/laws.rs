@@ -448,6 +448,6 @@ pub fn is_enough(histories: u64, met: &Met) {
         assert!(missing.is_empty(), "{} histories never met {missing:?}", histories);
     }
     let of = |what: &str| met.get(what).copied().unwrap_or(0);
-    assert!(of("explained otherwise") * 20 <= of("explained"), "law 9: too many decisions do not follow: {met:?}");
+    assert!(of("explained otherwise") * 10 <= of("decision"), "law 9: too many decisions do not follow: {met:?}");
     assert!(histories < 8 || met.get("writes").is_some_and(|n| *n > 2 * histories), "{met:?}");
 }
