@@ -94,6 +94,24 @@ fn both_date_formats_are_taken() {
 }
 
 #[test]
+fn a_date_is_read_as_the_library_reads_it() {
+    let library = jiff::fmt::rfc2822::DateTimeParser::new();
+    let days = ["Sat, 21 Nov 2026", "Sun, 21 Nov 2026", "Mon, 29 Feb 2027", "Tue, 29 Feb 2028", "(,) 1 Nov 2026 ("];
+    let zones = [" +0000", " +0100", " -0000", " GMT", "+0000", "", " )+0000"];
+    for (day, zone) in days.iter().flat_map(|day| zones.map(|zone| (day, zone))) {
+        for time in ["00:00:00", "09:05:59", "23:59:59", "23:59:60", "24:00:00", "12:60:00", "1 :00:00", ":0:00:00"] {
+            let text = format!("{day} {time}{zone}");
+            let expected = library.parse_timestamp(&text).ok().map(Time::from);
+            // Whatever day was read before.
+            for _ in 0..2 {
+                assert_eq!(wire::date(&text).ok(), expected, "{text}");
+            }
+            wire::date("Wed, 18 Nov 2026 22:24:09 +0000").unwrap();
+        }
+    }
+}
+
+#[test]
 fn words_that_twilio_invents_are_survived() {
     let Ok(WireRow::Ours(c)) = one_call(r#"{"status":"teleported"}"#) else { panic!() };
     assert_eq!(c.status, CallStatus::Unknown);
@@ -160,6 +178,21 @@ fn bytes_that_are_no_text_spoil_a_field_and_not_the_page() {
     let body: Vec<u8> = body.chars().map(|c| c as u8).collect();
     let page = wire::page::<wire::Calls>(&body, Reader { roster: &roster(), key: &CallerKey::public() }).unwrap();
     assert!(page.rows.iter().all(|r| matches!(r, Ok(WireRow::Ours(_)))));
+}
+
+#[test]
+fn escapes_and_space_make_no_difference() {
+    let plain = page::<wire::Calls>(&calls(&[call("{}")])).rows;
+    for (written, otherwise) in [
+        ("inbound", r"\u0069nbound"),
+        ("21 Nov", r"21\u0020Nov"),
+        ("/x", r#"\/\"x\\"#),
+        ("\":", "\" :\n\t"),
+        (",\"", "\r\n, \""),
+    ] {
+        let row = call("{}").replace(written, otherwise);
+        assert_eq!(page::<wire::Calls>(&calls(&[row])).rows, plain, "{otherwise}");
+    }
 }
 
 #[test]

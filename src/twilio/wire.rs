@@ -7,11 +7,13 @@
 //!
 //! Here the other party's number turns into a [`RemoteParty`] and goes no further (law 11).
 
+mod json;
 mod logs;
 mod numbers;
 mod page;
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::fmt;
 
 use serde::de::Visitor;
@@ -135,12 +137,35 @@ pub trait Listed {
 
 /// Either of Twilio's date formats.
 pub fn date(text: &str) -> Result<Time, String> {
-    static RFC2822: jiff::fmt::rfc2822::DateTimeParser = jiff::fmt::rfc2822::DateTimeParser::new();
     // ISO 8601 has its first dash after the year.
     if text.as_bytes().get(4) == Some(&b'-') {
         return text.parse().map_err(|_| not_a_date(text));
     }
-    RFC2822.parse_timestamp(text).map(Time::from).map_err(|_| not_a_date(text))
+    of_known_day(text).or_else(|| rfc2822(text)).ok_or_else(|| not_a_date(text))
+}
+
+fn rfc2822(text: &str) -> Option<Time> {
+    static RFC2822: jiff::fmt::rfc2822::DateTimeParser = jiff::fmt::rfc2822::DateTimeParser::new();
+    RFC2822.parse_timestamp(text).ok().map(Time::from)
+}
+
+/// A date in the one form that Twilio writes, `Sat, 28 Nov 2026 06:01:02 +0000`. Entries of a log lie close together
+/// and have three dates each: of most only the time of day is news, and the day is what it was in the one before.
+fn of_known_day(text: &str) -> Option<Time> {
+    thread_local!(static LAST: Cell<([u8; 16], Time)> = const { Cell::new(([0; 16], Time::EPOCH)) });
+    let (day, time) = text.as_bytes().split_first_chunk::<16>()?;
+    let [b' ', h, hh, b':', m, mm, b':', s, ss, b' ', b'+', b'0', b'0', b'0', b'0'] = *time else { return None };
+    let below = |end: u32, tens: u8, ones: u8| {
+        let is_number = tens.is_ascii_digit() && ones.is_ascii_digit();
+        Some(u32::from(tens & 15) * 10 + u32::from(ones & 15)).filter(|n| is_number && *n < end)
+    };
+    let seconds = below(24, h, hh)? * 3600 + below(60, m, mm)? * 60 + below(60, s, ss)?;
+    let (last, mut midnight) = LAST.get();
+    if last != *day {
+        midnight = rfc2822(&format!("{} 00:00:00 +0000", text.get(..16)?))?;
+        LAST.set((*day, midnight));
+    }
+    Some(Time::from_millis(midnight.as_millis() + i64::from(seconds) * 1000))
 }
 
 fn not_a_date(text: &str) -> String {
