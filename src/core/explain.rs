@@ -167,7 +167,7 @@ impl Recomputation {
             if let EngineEvent::Decided(decision) = event {
                 // As it does in the agent, until the journal says what became of it.
                 self.control.decision_stands(&decision);
-                self.decided.push(decision);
+                self.decided.push(*decision);
             }
         }
     }

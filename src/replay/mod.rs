@@ -96,7 +96,7 @@ impl Player {
             let events = self.engine.tick(next);
             for event in events {
                 if let EngineEvent::Decided(decision) = event {
-                    self.decide(decision, decided);
+                    self.decide(*decision, decided);
                 }
             }
             next = next + TICK;

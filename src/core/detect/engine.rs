@@ -449,6 +449,11 @@ impl Engine {
         if self.ticking.is_none() {
             self.finish_tick(now);
         }
+        self.take_events()
+    }
+
+    /// What has happened since the last tick, and is not to wait for the next one: so much is being taken in.
+    pub fn take_events(&mut self) -> Vec<EngineEvent> {
         std::mem::take(&mut self.events)
     }
 

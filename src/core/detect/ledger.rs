@@ -17,6 +17,7 @@
 
 mod placement;
 
+use std::collections::hash_map::Entry as Slot;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
@@ -222,19 +223,20 @@ impl Ledger {
         cx: LedgerContext<'_>,
     ) -> LedgerEffect {
         let key = call.sid.as_u128();
-        let known = self.entries[0].contains_key(&key);
-        let mut ended = false;
-        match self.entries[0].get_mut(&key) {
-            Some(Entry { body: Body::Call { status, duration, .. }, .. }) => {
-                if call.status.is_final() || !status.is_final() {
-                    ended = call.status.is_final() && !status.is_final();
-                    *status = call.status;
-                    *duration = call.duration.or(*duration);
+        let (mut is_new, mut ended) = (false, false);
+        match self.entries[0].entry(key) {
+            Slot::Occupied(mut held) => match &mut held.get_mut().body {
+                Body::Call { status, duration, .. } => {
+                    if call.status.is_final() || !status.is_final() {
+                        ended = call.status.is_final() && !status.is_final();
+                        *status = call.status;
+                        *duration = call.duration.or(*duration);
+                    }
                 }
-            }
-            Some(_) => {}
-            None => {
-                ended = call.status.is_final();
+                Body::Message { .. } => {}
+            },
+            Slot::Vacant(slot) => {
+                (is_new, ended) = (true, call.status.is_final());
                 let entry = Entry {
                     number,
                     party: caller,
@@ -247,24 +249,17 @@ impl Ledger {
                     outcome: None,
                     body: Body::Call { status: call.status, duration: call.duration, children: Children::default() },
                 };
-                self.entries[0].insert(key, entry);
+                slot.insert(entry);
                 self.open[number.0 as usize][0] += 1;
             }
         }
         if ended {
             self.ended.push_back((at, Resource::Call(call.sid)));
         }
-        if !known {
-            self.adopt(at, Resource::Call(call.sid), key, cx);
-        }
         // Our own test call is no caller: it can reach a number whose port has not happened.
-        let is_probe = self.entries[0].get(&key).is_some_and(|e| e.is_probe);
-        let sighting = (!known && !is_probe).then_some(FirstSeen {
-            number,
-            channel: Channel::Voice,
-            started_at: call.started_at,
-            at,
-        });
+        let is_live = is_new && !self.adopt(at, Resource::Call(call.sid), key, cx) && !caller.is_prober;
+        let sighting =
+            is_live.then_some(FirstSeen { number, channel: Channel::Voice, started_at: call.started_at, at });
         LedgerEffect { sighting, change: self.judge(at, Resource::Call(call.sid), cx) }
     }
 
@@ -312,20 +307,21 @@ impl Ledger {
         };
         let entry = Resource::Message(message.sid);
         let key = message.sid.as_u128();
-        let known = self.entries[1].contains_key(&key);
         let settles = |s: MessageStatus| s.is_final() || s == MessageStatus::Sent;
-        let mut ended = false;
-        match self.entries[1].get_mut(&key) {
-            Some(Entry { body: Body::Message { status, error, .. }, .. }) => {
-                if message.status.is_final() || !status.is_final() {
-                    ended = settles(message.status) && !settles(*status);
-                    *status = message.status;
-                    *error = message.error.or(*error);
+        let (mut is_new, mut ended) = (false, false);
+        match self.entries[1].entry(key) {
+            Slot::Occupied(mut held) => match &mut held.get_mut().body {
+                Body::Message { status, error, .. } => {
+                    if message.status.is_final() || !status.is_final() {
+                        ended = settles(message.status) && !settles(*status);
+                        *status = message.status;
+                        *error = message.error.or(*error);
+                    }
                 }
-            }
-            Some(_) => {}
-            None => {
-                ended = settles(message.status);
+                Body::Call { .. } => {}
+            },
+            Slot::Vacant(slot) => {
+                (is_new, ended) = (true, settles(message.status));
                 let body = Body::Message { direction: message.direction, status: message.status, error: message.error };
                 let held = Entry {
                     number,
@@ -339,19 +335,15 @@ impl Ledger {
                     outcome: None,
                     body,
                 };
-                self.entries[1].insert(key, held);
+                slot.insert(held);
                 self.open[number.0 as usize][1] += 1;
             }
         }
         if ended {
             self.ended.push_back((at, entry));
         }
-        if !known {
-            self.adopt(at, entry, key, cx);
-        }
-        let is_probe = self.entries[1].get(&key).is_some_and(|e| e.is_probe);
-        let is_live = message.direction == Direction::Inbound && !is_probe;
-        let sighting = (!known && is_live).then_some(FirstSeen {
+        let is_a_callers = is_new && !self.adopt(at, entry, key, cx) && !message.party.is_prober;
+        let sighting = (is_a_callers && message.direction == Direction::Inbound).then_some(FirstSeen {
             number,
             channel: Channel::Messaging,
             started_at: message.sent_at,
@@ -374,10 +366,10 @@ impl Ledger {
         None
     }
 
-    /// Gives a new entry the alerts and legs that were there before it.
-    fn adopt(&mut self, at: Time, resource: Resource, key: u128, cx: LedgerContext<'_>) {
+    /// Gives a new entry the alerts and legs that were there before it. True if it was known to be our own probe's.
+    fn adopt(&mut self, at: Time, resource: Resource, key: u128, cx: LedgerContext<'_>) -> bool {
         let Some(orphan) = self.orphans.remove(&key) else {
-            return;
+            return false;
         };
         for alert in &orphan.alerts {
             self.add_mark(at, resource, alert, cx);
@@ -391,6 +383,7 @@ impl Ledger {
             *children = orphan.children;
             self.forwards[number.0 as usize] = true;
         }
+        orphan.is_probe
     }
 
     fn orphan(&mut self, key: u128, at: Time) -> &mut Orphan {

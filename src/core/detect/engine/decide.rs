@@ -305,7 +305,7 @@ impl Engine {
         let evidence = self.complete(now, case.channel, numbers, case.evidence.clone());
         let id = DecisionId(self.next_decision);
         self.next_decision += 1;
-        self.events.push(EngineEvent::Decided(Decision {
+        self.events.push(EngineEvent::Decided(Box::new(Decision {
             id,
             at: now,
             action,
@@ -314,7 +314,7 @@ impl Engine {
             numbers: numbers.iter().map(|ix| self.roster.number(*ix).e164).collect(),
             rule: case.rule.clone(),
             evidence,
-        }));
+        })));
     }
 }
 

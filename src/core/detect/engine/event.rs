@@ -36,7 +36,8 @@ pub enum EngineEvent {
         from: Verdict,
         to: Verdict,
     },
-    Decided(Decision),
+    /// Boxed, for it is large and rare, and after an outage there are hundreds of thousands of the others.
+    Decided(Box<Decision>),
 }
 
 /// Why a phase ended.
