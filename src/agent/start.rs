@@ -4,7 +4,6 @@
 //! Promises: whatever would stop the port day stops the start, with its cure. Nothing is decided before the
 //! logs are where the last agent left them, and no alert is judged before our numbers' routing is known.
 
-use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -155,9 +154,7 @@ impl Agent {
         );
         let earlier = latest_decisions(&journal);
         let told = store.deliveries(now - TOLD_SINCE).await?;
-        let resolved = resume::resolved(&told);
-        let Recovered { mut control, notices, pollers } =
-            recover(&shared, config, control, journal, resolved, wanted).await?;
+        let Recovered { mut control, notices, pollers } = recover(&shared, config, control, journal, wanted).await?;
         let Pollers { calls, messages, alerts } = pollers;
         metrics.set_mode(control.orders().mode());
         let status = watch::Sender::new(Arc::new(Status::of(control.engine(), control.orders(), now, earlier.clone())));
@@ -294,7 +291,6 @@ async fn recover(
     config: &Config,
     control: Control,
     journal: Vec<JournalRecord>,
-    resolved: VecDeque<Notice>,
     wanted: mpsc::Receiver<CallSid>,
 ) -> Result<Recovered, StartError> {
     let (store, now) = (&shared.store, shared.clock.now());
@@ -312,7 +308,7 @@ async fn recover(
     let mut messages = Poller::<MessageLog>::new(shared.clone(), poll(), polled_messages, none());
     let mut alerts = Poller::<AlertLog>::new(shared.clone(), poll(), polled_alerts, none());
     let mut first = None;
-    let mut recovery = Recovery::new(control, polled_alerts, resolved);
+    let mut recovery = Recovery::new(control, polled_alerts);
     let mut journal = journal.into_iter().peekable();
     let mut contradiction = None;
     // Calls are told by what their number pointed at, which may have been written down long before them.

@@ -98,7 +98,8 @@ impl Control {
                 let numbers: Vec<_> = numbers.iter().filter_map(|n| self.engine.roster().find(*n)).collect();
                 self.engine.ported(at, &numbers);
             }
-            Entry::Order(_)
+            Entry::Recovered { .. }
+            | Entry::Order(_)
             | Entry::Stage { .. }
             | Entry::Refused { .. }
             | Entry::Asked { .. }
@@ -130,6 +131,12 @@ impl Control {
     /// This id is somebody's, though what it names is not written yet.
     pub fn reserve(&mut self, id: DecisionId) {
         self.orders.reserve(id);
+    }
+
+    /// The detector calls these numbers healthy. Gives what is to be written of those whose trouble that ends.
+    pub fn recovered(&self, channel: Channel, mut numbers: Vec<E164>) -> Option<Entry> {
+        numbers.retain(|n| self.incidents.ends_with_health(*n, channel));
+        (!numbers.is_empty()).then_some(Entry::Recovered { channel, numbers })
     }
 
     /// What should be written next: the guards asked about each pending rollback, the stages of each restore.

@@ -225,6 +225,7 @@ async fn check(w: &World) {
             | Entry::Checked { .. }
             | Entry::Written { .. }
             | Entry::Result { .. }
+            | Entry::Recovered { .. }
             | Entry::Phase { .. }
             | Entry::Ported { .. }
             | Entry::Started { .. }

@@ -1,5 +1,9 @@
 //! One trouble with one group is one incident: numbers that fail one after the other, as on-call is told of them.
 
+use std::collections::BTreeSet;
+
+use ringback::core::model::id::Channel;
+use ringback::core::model::verdict::Verdict;
 use ringback::sim::{HandlerCondition, HandlerState};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -29,12 +33,17 @@ fn day() -> String {
 
 /// An agent to whom all of them are one group.
 async fn start(w: &mut World, mode: &str, hook: &Receiver) -> Running {
+    start_with(w, mode, NUMBERS, &format!("[group.fallback]\nvoice_url = \"{BIN}\""), hook).await
+}
+
+/// One to whom the first `count` of them are one group.
+async fn start_with(w: &mut World, mode: &str, count: usize, fallback: &str, hook: &Receiver) -> Running {
     w.env.insert("HOOK_KEY", "a key");
     w.env.insert("RINGBACK_TOKEN", "open sesame");
-    let numbers: Vec<String> = (0..NUMBERS).map(|i| format!("\"+1500555010{i}\"")).collect();
+    let numbers: Vec<String> = (0..count).map(|i| format!("\"+1500555010{i}\"")).collect();
     let text = format!(
         "[twilio]\naccount_sid = \"{}\"\nbase_url = \"{}\"\n\n[agent]\nlisten = \"127.0.0.1:0\"\n{mode}\n\n[[group]]\n\
-         name = \"support\"\nnumbers = [{}]\nchannels = [\"voice\"]\n[group.fallback]\nvoice_url = \"{BIN}\"\n{}",
+         name = \"support\"\nnumbers = [{}]\nchannels = [\"voice\"]\n{fallback}\n{}",
         w.sim.scenario().account.sid,
         w.base_url,
         numbers.join(", "),
@@ -162,5 +171,39 @@ fn under_a_hold_the_block_is_told_once_and_its_end_shows_in_what_is_done() {
         assert_eq!(story(&hook)[2], ("rolled_back".to_owned(), "firing".to_owned(), NUMBERS), "{}", show(&hook));
         one_incident(&hook);
         agent.stop().await;
+    });
+}
+
+/// A number that is served again while others are not leaves the incident, also for the agent that starts next: it
+/// would find the group half broken otherwise, and say so.
+#[test]
+fn a_number_that_recovers_beside_others_stays_recovered_after_a_restart() {
+    play(&day(), async |w| {
+        let mut servers = JoinSet::new();
+        let hook = Receiver::listen(w, &mut servers).await;
+        let agent = start_with(w, "mode = \"auto\"", 5, "", &hook).await;
+        w.pass(1200).await;
+        let first = "+15005550100".parse().unwrap();
+        for i in [0, 1] {
+            set(w, i, HandlerCondition::Status(500));
+            w.pass(APART).await;
+        }
+        set(w, 0, HandlerCondition::Healthy);
+        w.pass(3 * 3600).await;
+        assert_eq!(agent.channel(first, Channel::Voice).verdict, Verdict::Healthy);
+        set(w, 2, HandlerCondition::Status(500));
+        w.pass(APART).await;
+        // Two of five are in trouble. With the one that has recovered it would be most of them.
+        let decided: BTreeSet<_> = agent.status().decisions.iter().flat_map(|d| d.numbers.clone()).collect();
+        assert_eq!(decided.len(), 3, "{decided:?}");
+        let told = hook.bodies().len();
+        agent.stop().await;
+        for _ in 0..2 {
+            let agent = start_with(w, "mode = \"auto\"", 5, "", &hook).await;
+            w.pass(120).await;
+            agent.stop().await;
+        }
+        assert_eq!(hook.bodies().len(), told, "told after a restart alone: {}", show(&hook));
+        one_incident(&hook);
     });
 }

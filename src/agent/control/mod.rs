@@ -52,7 +52,6 @@ use crate::core::model::order::{By, FallbackState};
 use crate::core::model::reason::Outcome;
 use crate::core::model::source::Source;
 use crate::core::model::time::Time;
-use crate::core::model::verdict::Verdict;
 use crate::core::notice::Notice;
 use crate::core::notice::condition::AgentCondition;
 use crate::core::probe::ProbeSettings;
@@ -180,13 +179,20 @@ impl Controller {
         self.fault.as_deref()
     }
 
-    /// Writes entries, all or nothing, and applies them. The one place at which the journal is written.
+    /// Writes entries, all or nothing, and applies them. The one place at which the journal is written. What has
+    /// happened before and is not written yet goes first, so that the journal has the order in which things happened.
     async fn commit(&mut self, entries: Vec<Entry>) -> Result<(), StoreError> {
         let at = self.shared.clock.now();
+        let kept = self.backlog.len();
+        let mut entries: Vec<Entry> = self.backlog.drain(..).chain(entries).collect();
         let result = self.shared.store.append(at, &entries).await;
         self.shared.metrics.journaled(result.is_ok());
         self.journal_written(at, &result);
-        result?;
+        if let Err(error) = result {
+            entries.truncate(kept);
+            self.backlog = entries.into();
+            return Err(error);
+        }
         for entry in &entries {
             self.apply(at, entry);
         }
@@ -220,29 +226,32 @@ impl Controller {
 
     /// What has happened is written sooner or later: now, or with the next try.
     async fn commit_or_keep(&mut self, entry: Entry, what: &str) {
-        if self.backlog.is_empty() && self.journal_again <= self.shared.clock.now() {
-            let Err(error) = self.commit(vec![entry.clone()]).await else { return };
-            self.journal_again = self.shared.clock.now() + AGAIN;
-            tracing::error!(%error, cure = error.cure, "{what} is not in the journal yet");
-        }
-        if let Some(id) = entry.decision() {
-            self.control.reserve(id);
-        }
         if self.backlog.len() == BACKLOG {
             self.backlog.pop_front();
         }
+        let (is_first, id) = (self.backlog.is_empty(), entry.decision());
         self.backlog.push_back(entry);
-    }
-
-    async fn write_backlog(&mut self) {
-        if self.backlog.is_empty() || self.shared.clock.now() < self.journal_again {
+        let result = self.write_backlog().await;
+        if self.backlog.is_empty() {
             return;
         }
-        let entries: Vec<Entry> = self.backlog.iter().cloned().collect();
-        match self.commit(entries).await {
-            Ok(()) => self.backlog.clear(),
-            Err(_) => self.journal_again = self.shared.clock.now() + AGAIN,
+        if let Some(id) = id {
+            self.control.reserve(id);
         }
+        if let (true, Err(error)) = (is_first, result) {
+            tracing::error!(%error, cure = error.cure, "{what} is not in the journal yet");
+        }
+    }
+
+    async fn write_backlog(&mut self) -> Result<(), StoreError> {
+        if self.backlog.is_empty() || self.shared.clock.now() < self.journal_again {
+            return Ok(());
+        }
+        let result = self.commit(Vec::new()).await;
+        if result.is_err() {
+            self.journal_again = self.shared.clock.now() + AGAIN;
+        }
+        result
     }
 
     fn post(&self, notices: impl IntoIterator<Item = Notice>) {
@@ -263,10 +272,11 @@ impl Controller {
         self.post(notice);
     }
 
-    /// The detector says something else of a number.
-    pub fn verdict(&mut self, now: Time, number: E164, channel: Channel, to: Verdict) {
-        let notices = self.control.incidents_mut().verdict(now, number, channel, to);
-        self.post(notices);
+    /// The detector calls these numbers healthy, which they were not.
+    pub async fn healthy(&mut self, channel: Channel, numbers: Vec<E164>) {
+        if let Some(entry) = self.control.recovered(channel, numbers) {
+            self.commit_or_keep(entry, "the end of a trouble").await;
+        }
     }
 
     /// What of a channel cannot be read, and when it was last.
@@ -324,7 +334,8 @@ impl Controller {
 
     /// Asks the guards, writes what follows, and sends what may be done to the executor.
     pub async fn step(&mut self, now: Time) {
-        self.write_backlog().await;
+        // What could not be written was told when it happened.
+        let _ = self.write_backlog().await;
         let is_leading = self.write_guard.is_leading();
         let entries = match self.role {
             Role::Watch if self.journal_again <= now => self.control.step(now, is_leading),

@@ -59,6 +59,7 @@ impl Controller {
             | Entry::Checked { .. }
             | Entry::Intent { .. }
             | Entry::Written { .. }
+            | Entry::Recovered { .. }
             | Entry::Phase { .. }
             | Entry::Hold(_)
             | Entry::Release { .. }

@@ -4,7 +4,7 @@
 //! those of the last hour are posted, and the outbox knows which of them it has kept already. So nothing is lost
 //! between the journal's commit and the outbox's. What the journal does not tell is taken up from the outbox.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::agent::deliver::Outbox;
@@ -16,25 +16,11 @@ use crate::store::outbox::Delivery;
 /// Older notices are not sent after a restart: who was not told then knows by now.
 const SENT_AGAIN: Duration = Duration::from_secs(3600);
 
-/// The notices that told of an end, oldest first.
-pub fn resolved(told: &[Delivery]) -> VecDeque<Notice> {
-    let ends = told.iter().map(|d| &d.notice).filter(|n| n.status == NoticeStatus::Resolved);
-    let mut ends: Vec<Notice> = ends.cloned().collect();
-    ends.sort_by_key(|n| n.at.at);
-    ends.into()
-}
-
 /// Takes up where the agent before ended. `notices` follow from the journal, `told` is what the outbox has kept.
 pub fn resume(incidents: &mut Incidents, notices: Vec<Notice>, told: &[Delivery], outbox: &Outbox, now: Time) {
     for notice in notices.into_iter().filter(|n| n.at.at + SENT_AGAIN >= now) {
         outbox.post(notice);
     }
     let latest: BTreeMap<&str, &Notice> = told.iter().map(|d| (d.notice.key.as_str(), &d.notice)).collect();
-    for notice in latest.into_values() {
-        match notice.status {
-            NoticeStatus::Resolved => incidents.close(notice),
-            NoticeStatus::Firing => incidents.resume(notice),
-            NoticeStatus::Event => {}
-        }
-    }
+    latest.into_values().filter(|n| n.status == NoticeStatus::Firing).for_each(|n| incidents.resume(n));
 }

@@ -17,7 +17,7 @@ use crate::agent::{Batch, ControlMessage, Shared};
 use crate::core::control::Control;
 use crate::core::detect::engine::{Engine, EngineEvent, PhaseChange};
 use crate::core::model::decision::{Action, Decision, Phase};
-use crate::core::model::id::Channel;
+use crate::core::model::id::{Channel, E164};
 use crate::core::model::order::Author;
 use crate::core::model::roster::NumberIx;
 use crate::core::model::source::{Source, needed};
@@ -175,9 +175,18 @@ impl ControlTask {
     async fn tick(&mut self) {
         let now = self.shared.clock.now();
         let events = self.engine_mut().tick_within(now, SETTLED_AT_ONCE);
+        let mut healthy = [Vec::new(), Vec::new()];
         for event in events {
-            self.tell(now, event).await;
+            // What is decided of a number after it was healthy is another trouble.
+            if matches!(event, EngineEvent::Decided(_)) {
+                self.healthy(&mut healthy).await;
+            }
+            if let EngineEvent::Verdict { number, channel, to: Verdict::Healthy, .. } = event {
+                healthy[channel.index()].push(self.shared.roster.number(number).e164);
+            }
+            self.tell(event).await;
         }
+        self.healthy(&mut healthy).await;
         self.controller.step(now).await;
         if self.engine().is_behind() {
             return;
@@ -212,7 +221,13 @@ impl ControlTask {
         }
     }
 
-    async fn tell(&mut self, now: Time, event: EngineEvent) {
+    async fn healthy(&mut self, numbers: &mut [Vec<E164>; 2]) {
+        for channel in Channel::ALL {
+            self.controller.healthy(channel, std::mem::take(&mut numbers[channel.index()])).await;
+        }
+    }
+
+    async fn tell(&mut self, event: EngineEvent) {
         let roster = &self.shared.roster;
         let metrics = &self.shared.metrics;
         match event {
@@ -248,7 +263,6 @@ impl ControlTask {
                     self.suspect(std::iter::once(number), channel);
                 }
                 let e164 = roster.number(number).e164;
-                self.controller.verdict(now, e164, channel, to);
                 if from == Verdict::Blind || to == Verdict::Blind {
                     // Said once for all, below.
                     return;

@@ -5,7 +5,6 @@
 //! force when its agent began, and the explanation says whether it still follows. A journal whose
 //! chain is broken explains nothing.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -186,7 +185,7 @@ impl DecisionHistory {
         let from = started.at - remember.max(self.overlap + poll::MOST_SKEW);
         let read_until = self.store.alerts_read_before(from, started.at).await?;
         let mut recovering: Vec<Recovery> =
-            rules.iter().map(|r| Recovery::new(self.control(r, started.at), read_until, VecDeque::new())).collect();
+            rules.iter().map(|r| Recovery::new(self.control(r, started.at), read_until)).collect();
         // Calls are told by what their number pointed at, which may have been written down long before them.
         let take = |at, observation| recovering.iter_mut().for_each(|c| c.observe(at, &observation));
         self.store.numbers_read(from - WRITTEN_WITHIN, from, take).await?;

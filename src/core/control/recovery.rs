@@ -4,8 +4,6 @@
 //! number which was rolled back or restored at some moment has its evidence on the right side of that moment, as it
 //! had in the agent before. The agent's start and [`crate::core::explain`] recover in this one way.
 
-use std::collections::VecDeque;
-
 use super::Control;
 use crate::core::detect::observation::Observation;
 use crate::core::model::time::Time;
@@ -27,31 +25,19 @@ pub struct Recovery {
     control: Control,
     /// Up to when alerts had been read: what had settled by then was counted then.
     alerts_until: Option<Time>,
-    /// What the agent before told to be over, oldest first: what verdicts ended is not in the journal.
-    resolved: VecDeque<Notice>,
     notices: Vec<Notice>,
 }
 
 impl Recovery {
-    pub const fn new(control: Control, alerts_until: Option<Time>, resolved: VecDeque<Notice>) -> Recovery {
-        Recovery { control, alerts_until, resolved, notices: Vec::new() }
+    pub const fn new(control: Control, alerts_until: Option<Time>) -> Recovery {
+        Recovery { control, alerts_until, notices: Vec::new() }
     }
 
     /// The entry at place `seq` of the journal, written at `at`.
     pub fn journaled(&mut self, seq: i64, at: Time, entry: &Entry) -> Result<(), Contradiction> {
-        while let Some(notice) = self.resolved.pop_front_if(|n| n.at.at < at) {
-            self.close(&notice);
-        }
         let notices = self.control.apply(at, entry).map_err(|source| Contradiction { seq, source })?;
         self.notices.extend(notices);
         Ok(())
-    }
-
-    /// What had been due by time alone was told before the end was.
-    fn close(&mut self, resolved: &Notice) {
-        let incidents = self.control.incidents_mut();
-        self.notices.extend(incidents.tick(resolved.at.at));
-        incidents.close(resolved);
     }
 
     /// Something that the agent before saw at `at`.
@@ -67,9 +53,6 @@ impl Recovery {
     pub fn finish(mut self) -> (Control, Vec<Notice>) {
         if let Some(until) = self.alerts_until {
             self.control.engine_mut().catch_up(until);
-        }
-        while let Some(notice) = self.resolved.pop_front() {
-            self.close(&notice);
         }
         self.control.engine_mut().forget_news();
         (self.control, self.notices)

@@ -6,8 +6,9 @@
 //! sent only when a person would act differently: see [`incident`].
 //!
 //! Because it is a fold, a restart comes to the same notices with the same keys and times; the outbox knows
-//! which of them were delivered. Verdicts and the agent's own conditions are not in the journal; they are
-//! passed in as they happen, and [`Incidents::close`] takes up what they resolved before a restart.
+//! which of them were delivered. A verdict that ends a number's trouble is an entry too ([`Entry::Recovered`], where
+//! [`Incidents::ends_with_health`] says so). Only the agent's own conditions are not in the journal; they are passed
+//! in as they happen.
 //!
 //! Promises: what has been reported and has not changed is not reported again. An incident that was reported
 //! is also reported to be over, with the highest severity that its notices had.
@@ -28,7 +29,6 @@ use crate::core::model::guard::Guard;
 use crate::core::model::id::{Channel, E164, GroupName};
 use crate::core::model::order::{CloseReason, FallbackState, Hold, Operation, Order, OrderResult};
 use crate::core::model::time::Time;
-use crate::core::model::verdict::Verdict;
 use crate::core::rollback::entry::Entry;
 
 /// Everything that is going on, as people were notified.
@@ -60,19 +60,18 @@ impl Incidents {
         }
     }
 
+    /// What is open, in full: two that tell the same have the same.
+    #[cfg(test)]
+    pub(crate) fn summary(&self) -> String {
+        format!("{:?} {:?} {:?}", self.open, self.restores, self.fallbacks)
+    }
+
     pub const fn builder(&self) -> &NoticeBuilder {
         &self.builder
     }
 
-    /// This notice said before a restart that an incident is over. What was reported of it later is another incident.
-    pub fn close(&mut self, resolved: &Notice) {
-        let is_it = |i: &Incident| i.last_notice.as_ref().is_some_and(|n| n.at.at <= resolved.at.at);
-        if self.open.get(&resolved.key).is_some_and(is_it) {
-            self.open.remove(&resolved.key);
-        }
-    }
-
-    /// This notice was the latest of its key before a restart. What the journal does not hold is taken up from it.
+    /// This notice, which fires, was the latest of its key before a restart. What the journal does not hold is taken up
+    /// from it.
     pub fn resume(&mut self, latest: &Notice) {
         let since = latest.since.as_ref().map_or(latest.at.at, |m| m.at);
         let condition = match (latest.kind, latest.channel) {
@@ -111,6 +110,15 @@ impl Incidents {
                     });
                 } else {
                     self.closed(at, *decision, numbers, *why);
+                }
+            }
+            Entry::Recovered { channel, numbers } => {
+                for number in numbers {
+                    for incident in self.with_number(*number, *channel) {
+                        if incident.members.get(number).is_some_and(incident::Member::ends_with_health) {
+                            incident.resolve(at, *number, CloseReason::Recovered.text());
+                        }
+                    }
                 }
             }
             Entry::Result { decision, channel, number, result, detail } => {
@@ -243,22 +251,10 @@ impl Incidents {
         Vec::new()
     }
 
-    /// The verdict on a number has changed: its trouble may be over without a rollback. It may have been blind
-    /// in between.
-    pub fn verdict(&mut self, at: Time, number: E164, channel: Channel, to: Verdict) -> Vec<Notice> {
-        let mut notices = self.tick(at);
-        if to != Verdict::Healthy {
-            return notices;
-        }
-        let mut keys = Vec::new();
-        for incident in self.with_number(number, channel) {
-            if incident.members.get(&number).is_some_and(incident::Member::ends_with_verdict) {
-                incident.resolve(at, number, CloseReason::Recovered.text());
-                keys.push(incident.key.clone());
-            }
-        }
-        notices.extend(keys.iter().filter_map(|key| self.judge(at, key)));
-        notices
+    /// True if a number is in trouble that is over once the detector calls it healthy, as no other entry would say.
+    pub fn ends_with_health(&self, number: E164, channel: Channel) -> bool {
+        let in_trouble = self.open.values().filter(|i| i.channel == channel).filter_map(|i| i.members.get(&number));
+        in_trouble.into_iter().any(incident::Member::ends_with_health)
     }
 
     /// What only the passing of time makes news.

@@ -58,6 +58,11 @@ pub enum Entry {
         numbers: Vec<E164>,
         why: CloseReason,
     },
+    /// These numbers' callers are served: the trouble that nothing else in the journal ends is over.
+    Recovered {
+        channel: Channel,
+        numbers: Vec<E164>,
+    },
     /// The whole record of a number before it is written to, as Twilio returned it.
     Snapshot {
         decision: DecisionId,
@@ -154,6 +159,7 @@ impl Entry {
             Entry::Asked { .. } => "asked",
             Entry::Approved { .. } => "approved",
             Entry::Closed { .. } => "closed",
+            Entry::Recovered { .. } => "recovered",
             Entry::Snapshot { .. } => "snapshot",
             Entry::Checked { .. } => "checked",
             Entry::Intent { .. } => "intent",
@@ -190,7 +196,8 @@ impl Entry {
             | Entry::Intent { decision, .. }
             | Entry::Written { decision, .. }
             | Entry::Result { decision, .. } => Some(*decision),
-            Entry::Phase { .. }
+            Entry::Recovered { .. }
+            | Entry::Phase { .. }
             | Entry::Hold(_)
             | Entry::Release { .. }
             | Entry::Mode { .. }

@@ -262,6 +262,7 @@ impl OrderState {
                 | Entry::Checked { .. }
                 | Entry::Intent { .. }
                 | Entry::Written { .. }
+                | Entry::Recovered { .. }
                 | Entry::Phase { .. }
                 | Entry::Hold(_)
                 | Entry::Release { .. }

@@ -46,6 +46,8 @@ pub(super) enum Step {
     },
     /// Somebody else writes: something of theirs, the handler that was there before, or the fallback itself.
     Edit(u8, u8),
+    /// And it is noticed.
+    Overwrite(u8, u8),
     Leave(u8),
     Come(u8),
     /// The routing poller reads the numbers; what it read arrives; who changed them is known.
@@ -101,6 +103,7 @@ pub(super) fn steps(most: usize) -> impl Strategy<Value = Vec<Step>> {
         4 => (0..3u8).prop_map(Step::Approve),
         8 => operator,
         3 => (0..8u8, 0..3u8).prop_map(|(i, what)| Step::Edit(i, what)),
+        2 => (0..8u8, 0..2u8).prop_map(|(i, what)| Step::Overwrite(i, what)),
         1 => (0..5u8).prop_map(Step::Leave),
         1 => (0..5u8).prop_map(Step::Come),
         3 => Just(Step::Read),
@@ -214,6 +217,17 @@ impl World {
                 self.operator(&OperatorRequest { act: *act, numbers, channel, by: by(), force, at_once });
             }
             Step::Edit(i, what) => self.edit(*i, *what),
+            Step::Overwrite(i, what) => {
+                self.edit(*i, *what);
+                self.now = self.now + Duration::from_secs(1);
+                self.read_all();
+                while !self.readings.is_empty() {
+                    self.looked();
+                }
+                while !self.asking.is_empty() {
+                    self.drifted();
+                }
+            }
             Step::Leave(i) => {
                 let n = self.slot(*i).0;
                 self.absent.insert(n);

@@ -20,10 +20,6 @@ use crate::core::rollback::operator::{OperatorRequest, PlannedAction, Preview};
 use crate::core::rollback::orders::{Surroundings, Witness};
 use crate::core::rollback::saga::SagaState;
 
-/// False while this is so: where a verdict ends the trouble of one number and the incident goes on with others, that
-/// is neither in the journal nor told, and an agent that starts may tell of that number's trouble again.
-pub(super) const HEALED_ALONE: bool = false;
-
 /// What the laws remember.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
@@ -43,6 +39,8 @@ pub(super) struct Seen {
     /// Served since the last stage of a restore was done.
     stages: BTreeMap<DecisionId, (Time, BTreeSet<Witness>)>,
     vouched: BTreeSet<DecisionId>,
+    /// Whose swap somebody else has undone, until a swap or a restore of ours succeeds.
+    undone: BTreeSet<Slot>,
     /// Times of restores that were undone by a rollback of the detector's, those within a minute once.
     restored: BTreeMap<Slot, Time>,
     relapses: BTreeMap<(GroupName, Channel), Vec<Time>>,
@@ -145,6 +143,7 @@ impl World {
             | Entry::Intent { .. }
             | Entry::Written { .. }
             | Entry::Result { .. }
+            | Entry::Recovered { .. }
             | Entry::Phase { .. }
             | Entry::Hold(_)
             | Entry::Release { .. }
@@ -190,7 +189,7 @@ impl World {
             assert!(self.watches(*n, channel), "law 2: ordered on a channel that is not watched");
             let hold_off = self.orders().not_before(*n, channel);
             assert!(hold_off.is_none_or(|t| t <= self.now), "law 2: ordered in the hold-off");
-            let is_undone = self.orders().is_undone(*n, channel);
+            let is_undone = self.seen.undone.contains(&(*n, channel));
             assert!(pending.is_approved || !is_undone, "law 7: ordered against another writer, unasked");
             if self.setup.veto > Duration::ZERO && !pending.is_approved {
                 let (from, until) = self.seen.vetoes.get(&(id, *n)).copied().unwrap_or((Time::NEVER, Time::NEVER));
@@ -271,16 +270,21 @@ impl World {
                 let state = self.orders().state(*number, *channel);
                 assert!(state.order() == Some(*decision), "law 5: a proof of another swap");
             }
+            Entry::Drift { number, channel, .. } => {
+                if self.orders().state(*number, *channel).is_on_fallback() {
+                    self.seen.undone.insert((*number, *channel));
+                }
+            }
             Entry::Closed { .. }
             | Entry::Checked { .. }
             | Entry::Written { .. }
             | Entry::Result { .. }
+            | Entry::Recovered { .. }
             | Entry::Phase { .. }
             | Entry::Hold(_)
             | Entry::Release { .. }
             | Entry::Mode { .. }
             | Entry::Ported { .. }
-            | Entry::Drift { .. }
             | Entry::Started { .. }
             | Entry::Fallback { .. } => {}
         }
@@ -294,6 +298,9 @@ impl World {
             (p.order.clone(), p.left())
         };
         let slot = (*number, *channel);
+        if result.is_as_asked() {
+            self.seen.undone.remove(&slot);
+        }
         if order.staged && left.is_empty() {
             self.seen.stages.insert(*decision, (at, BTreeSet::new()));
         }

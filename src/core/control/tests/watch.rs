@@ -138,26 +138,17 @@ impl World {
     /// The verdict on a number changes.
     pub(super) fn verdict(&mut self, slot: Slot, verdict: Verdict) {
         if self.verdicts.insert(slot, verdict).unwrap_or_default() != verdict {
-            let before = format!("{:?}", self.control.incidents_mut());
-            let notices = self.control.incidents_mut().verdict(self.now, slot.0, slot.1, verdict);
-            let is_told = notices.iter().any(|n| n.status == NoticeStatus::Resolved);
-            let is_changed = format!("{:?}", self.control.incidents_mut()) != before;
-            self.post(notices);
-            let ix = self.roster.find(slot.0).unwrap();
-            let healed = (self.roster.group_of(ix).name.clone(), slot.1);
-            // Where the end of one incident was told, another of the same group may have lost the number untold.
-            let is_of_group = |n: &Notice| n.key.starts_with(&format!("{}/{}/", healed.0, healed.1));
-            let goes_on = self.latest.values().any(|n| n.status == NoticeStatus::Firing && is_of_group(n));
-            if !super::laws::HEALED_ALONE && is_changed && (!is_told || goes_on) {
-                self.healed.insert(healed);
+            if verdict == Verdict::Healthy {
+                self.healthy(slot);
             }
-            // An operator does not command within the same millisecond.
-            self.now = self.now + Duration::from_millis(1);
         }
     }
 
-    fn is_healed(&self, notice: &Notice) -> bool {
-        self.healed.iter().any(|(group, channel)| notice.key.starts_with(&format!("{group}/{channel}/")))
+    /// The detector calls a number healthy, which it was not.
+    fn healthy(&mut self, (number, channel): Slot) {
+        if let Some(entry) = self.control.recovered(channel, vec![number]) {
+            self.keep(entry);
+        }
     }
 
     pub(super) fn read_all(&mut self) {
@@ -215,10 +206,7 @@ impl World {
     pub(super) fn restart(&mut self) {
         self.in_flight.iter_mut().for_each(|(steps, ..)| *steps = 0);
         self.land();
-        let mut resolved = self.resolved.clone();
-        resolved.sort_by_key(|n| n.at.at);
-        let resolved = resolved.into();
-        let mut recovery = Recovery::new(new_control(&self.setup, &self.roster, self.now), None, resolved);
+        let mut recovery = Recovery::new(new_control(&self.setup, &self.roster, self.now), None);
         for (seq, (at, entry)) in self.journal.iter().enumerate() {
             let seq = i64::try_from(seq).unwrap();
             recovery.journaled(seq, *at, entry).unwrap_or_else(|e| panic!("law 8: {e}: {}: {entry:?}", e.source));
@@ -232,16 +220,19 @@ impl World {
             let Notice { key, kind, status, at, title, .. } = notice;
             let is_told = self.told.contains(&(key.clone(), *kind, *status as u8, at.at));
             assert!(
-                is_told || self.is_set_back || self.is_healed(notice),
+                is_told || self.is_set_back,
                 "a restart tells what was not told: {key} {title} {kind:?} {status:?}"
             );
         }
-        for notice in self.latest.values() {
-            match notice.status {
-                NoticeStatus::Resolved => control.incidents_mut().close(notice),
-                NoticeStatus::Firing => control.incidents_mut().resume(notice),
-                NoticeStatus::Event => {}
-            }
+        if !self.is_set_back {
+            let _ = self.control.incidents_mut().tick(self.now);
+            let late = control.incidents_mut().tick(self.now);
+            self.post(late);
+            let (was, is) = (self.control.incidents_mut().summary(), control.incidents_mut().summary());
+            assert_eq!(was, is, "law 8: after a restart other incidents are open");
+        }
+        for notice in self.latest.values().filter(|n| n.status == NoticeStatus::Firing) {
+            control.incidents_mut().resume(notice);
         }
         self.control = control;
         self.journal_again = Time::EPOCH;
@@ -257,6 +248,10 @@ impl World {
         self.asking.clear();
         self.seen.restarted();
         self.pretend();
+        // Nothing has been read at the start; with the first look each number that is healthy becomes so.
+        let is_healthy = |(slot, v): (&Slot, &Verdict)| (*v == Verdict::Healthy).then_some(*slot);
+        let healthy: Vec<Slot> = self.verdicts.iter().filter_map(is_healthy).collect();
+        healthy.into_iter().for_each(|slot| self.healthy(slot));
     }
 }
 

@@ -13,7 +13,7 @@ use crate::core::control::{Control, EngineView};
 use crate::core::detect::engine::{Engine, EngineSettings};
 use crate::core::model::decision::{Action, Decision, DecisionId, Mode};
 use crate::core::model::guard::Strength;
-use crate::core::model::id::{Channel, E164, GroupName};
+use crate::core::model::id::{Channel, E164};
 use crate::core::model::order::{Author, By};
 use crate::core::model::roster::{GroupIx, Number, PortAt, Roster};
 use crate::core::model::source::Source;
@@ -184,12 +184,8 @@ pub(super) struct World {
     /// Every notice that the outbox has kept, and the latest with each key.
     pub told: BTreeSet<(String, NoticeKind, u8, Time)>,
     pub latest: BTreeMap<String, Notice>,
-    /// Where a verdict ended one number's trouble beside others'.
-    pub healed: BTreeSet<(GroupName, Channel)>,
     /// Which numbers were named by notices that fire.
     pub named: BTreeMap<String, BTreeSet<E164>>,
-    /// Those that told of an end, oldest first.
-    pub resolved: Vec<Notice>,
     pub seen: Seen,
 }
 
@@ -242,9 +238,7 @@ impl World {
             asking: VecDeque::new(),
             told: BTreeSet::new(),
             latest: BTreeMap::new(),
-            healed: BTreeSet::new(),
             named: BTreeMap::new(),
-            resolved: Vec::new(),
             seen: Seen::default(),
         }
     }
@@ -286,6 +280,8 @@ impl World {
     pub fn commit(&mut self, entries: Vec<Entry>) -> Result<(), Unwritten> {
         let at = self.now;
         self.now = at + self.cost.max(Duration::from_millis(1));
+        let kept = self.backlog.len();
+        let mut entries: Vec<Entry> = self.backlog.drain(..).chain(entries).collect();
         let incidents = self.control.incidents_mut();
         let notice = if self.store_fails {
             let (problem, cure) = (String::new(), String::new());
@@ -295,6 +291,8 @@ impl World {
         };
         self.post(notice);
         if self.store_fails {
+            entries.truncate(kept);
+            self.backlog = entries.into();
             return Err(Unwritten);
         }
         for entry in entries {
@@ -319,10 +317,7 @@ impl World {
                     NoticeStatus::Firing => {
                         self.named.entry(notice.key.clone()).or_default().extend(&notice.numbers);
                     }
-                    NoticeStatus::Resolved => {
-                        self.named.remove(&notice.key);
-                        self.resolved.push(notice.clone());
-                    }
+                    NoticeStatus::Resolved => drop(self.named.remove(&notice.key)),
                     NoticeStatus::Event => {}
                 }
                 self.latest.insert(notice.key.clone(), notice);
@@ -332,25 +327,20 @@ impl World {
 
     /// What has happened is written sooner or later.
     pub fn keep(&mut self, entry: Entry) {
-        if self.backlog.is_empty() && self.journal_again <= self.now {
-            if self.commit(vec![entry.clone()]).is_ok() {
-                return;
-            }
-            self.journal_again = self.now + AGAIN;
-        }
-        if let Some(id) = entry.decision() {
+        let id = entry.decision();
+        self.backlog.push_back(entry);
+        self.write_backlog();
+        if let Some(id) = id.filter(|_| !self.backlog.is_empty()) {
             self.control.reserve(id);
         }
-        self.backlog.push_back(entry);
     }
 
     fn write_backlog(&mut self) {
         if self.backlog.is_empty() || self.now < self.journal_again {
             return;
         }
-        match self.commit(self.backlog.iter().cloned().collect()) {
-            Ok(()) => self.backlog.clear(),
-            Err(Unwritten) => self.journal_again = self.now + AGAIN,
+        if let Err(Unwritten) = self.commit(Vec::new()) {
+            self.journal_again = self.now + AGAIN;
         }
     }
 

@@ -119,8 +119,8 @@ impl Member {
         self.is_unproven.then_some(NumberState::Ended { result: OrderResult::Unproven, detail })
     }
 
-    /// True if a verdict ends its trouble; otherwise an entry of the journal does.
-    pub(super) const fn ends_with_verdict(&self) -> bool {
+    /// True if its trouble is over once the detector calls it healthy; otherwise another entry of the journal ends it.
+    pub(super) const fn ends_with_health(&self) -> bool {
         if self.is_unproven {
             return false;
         }

@@ -10,7 +10,7 @@ use crate::core::model::id::{Channel, E164, GroupName};
 use crate::core::model::order::{Author, By, CloseReason, Operation, Order, OrderResult};
 use crate::core::model::roster::{Number, PortAt, Roster};
 use crate::core::model::time::Time;
-use crate::core::model::verdict::{Evidence, Verdict};
+use crate::core::model::verdict::Evidence;
 use crate::core::notice::make::{Addresses, NoticeBuilder};
 use crate::core::notice::{Notice, NoticeKind, NoticeStatus, Severity};
 use crate::core::rollback::entry::Entry;
@@ -70,8 +70,12 @@ impl History {
         self.incidents.tick(self.now)
     }
 
-    fn verdict(&mut self, i: usize, to: Verdict) -> Vec<Notice> {
-        self.incidents.verdict(self.now, e164(i), VOICE, to)
+    /// The detector calls a number healthy.
+    fn healthy(&mut self, i: usize) -> Vec<Notice> {
+        if !self.incidents.ends_with_health(e164(i), VOICE) {
+            return Vec::new();
+        }
+        self.add(Entry::Recovered { channel: VOICE, numbers: vec![e164(i)] })
     }
 
     /// Numbers rolled back by the detector.
@@ -141,15 +145,14 @@ fn numbers_join_and_only_most_of_the_group_is_told_again() {
 }
 
 #[test]
-fn a_number_that_goes_from_blind_to_healthy_resolves_what_only_a_verdict_ends() {
+fn health_resolves_what_no_other_entry_ends() {
     let mut h = History::new();
     assert_eq!(kinds(&h.add(withheld(1, 0..2))), [(NoticeKind::Held, FIRING)]);
-    assert_eq!(kinds(&h.verdict(0, Verdict::Blind)), []);
-    assert_eq!(kinds(&h.verdict(0, Verdict::Healthy)), []);
-    assert_eq!(kinds(&h.verdict(1, Verdict::Healthy)), [(NoticeKind::Lapsed, RESOLVED)]);
+    assert_eq!(kinds(&h.healthy(0)), []);
+    assert_eq!(kinds(&h.healthy(1)), [(NoticeKind::Lapsed, RESOLVED)]);
     // A pending rollback has its end in the journal.
     assert_eq!(h.all([decided(2, 0..1), refused(2, 0..1, Guard::Cap)]).len(), 1);
-    assert_eq!(kinds(&h.verdict(0, Verdict::Healthy)), []);
+    assert_eq!(kinds(&h.healthy(0)), []);
     assert_eq!(kinds(&h.add(closed(2, 0..1, CloseReason::Recovered))), [(NoticeKind::Lapsed, RESOLVED)]);
 }
 
@@ -160,12 +163,12 @@ fn an_unproven_number_keeps_its_incident_whatever_becomes_of_a_later_decision() 
         h.all([decided(1, 0..1), ordered(1, 0..1, Operation::Rollback, By::Detector)]);
         assert_eq!(kinds(&h.add(result(1, 0, OrderResult::Unproven))), [(NoticeKind::Unproven, FIRING)]);
         h.all([decided(2, 0..1), refused(2, 0..1, Guard::Cooldown), closed(2, 0..1, why)]);
-        assert_eq!(kinds(&h.verdict(0, Verdict::Healthy)), [], "our write may be on it");
+        assert_eq!(kinds(&h.healthy(0)), [], "our write may be on it");
         let later = h.pass(2 * 3600);
         assert!(later.iter().all(|n| n.status == FIRING), "{why:?}: {:?}", kinds(&later));
         // A further attempt that writes nothing leaves it what it is.
         h.all([ordered(3, 0..1, Operation::Rollback, person()), result(3, 0, OrderResult::Failed)]);
-        assert_eq!(kinds(&h.verdict(0, Verdict::Healthy)), []);
+        assert_eq!(kinds(&h.healthy(0)), []);
         h.add(ordered(4, 0..1, Operation::Restore, person()));
         assert_eq!(kinds(&h.add(result(4, 0, OrderResult::Restored))), [(NoticeKind::Restored, RESOLVED)]);
     }

@@ -113,7 +113,7 @@ impl Orders {
             Entry::Fallback { group, channel, state, .. } => {
                 self.fallbacks.insert((group.clone(), *channel), *state);
             }
-            Entry::Phase { .. } | Entry::Ported { .. } | Entry::Started { .. } => {}
+            Entry::Recovered { .. } | Entry::Phase { .. } | Entry::Ported { .. } | Entry::Started { .. } => {}
         }
         Ok(())
     }
