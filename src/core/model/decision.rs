@@ -186,7 +186,8 @@ impl PageReason {
     pub const fn label(self) -> &'static str {
         match self {
             PageReason::Failing(reason) => reason.label(),
-            PageReason::Silence => "silence",
+            // Not "silence": that is a handler which is heard to say nothing.
+            PageReason::Silence => "no_calls",
             PageReason::Unreached => "unreached",
             PageReason::Outage => "outage",
         }
@@ -215,5 +216,45 @@ impl TryFrom<String> for PageReason {
 
     fn try_from(label: String) -> Result<PageReason, String> {
         PageReason::all().find(|r| r.label() == label).ok_or_else(|| format!("{label:?} is no reason for a page"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn labels_are_the_words_of_the_journal_and_the_api() {
+        let same = |value: serde_json::Value, label: &str| assert_eq!(value, serde_json::json!(label));
+        Mode::ALL.into_iter().for_each(|m| same(serde_json::to_value(m).unwrap(), m.label()));
+        Phase::ALL.into_iter().for_each(|p| same(serde_json::to_value(p).unwrap(), p.label()));
+        DetectorGuard::ALL.into_iter().for_each(|g| same(serde_json::to_value(g).unwrap(), g.label()));
+    }
+
+    #[test]
+    fn every_reason_for_a_page_has_a_word_of_its_own_and_reads_back() {
+        let labels: BTreeSet<&str> = PageReason::all().map(PageReason::label).collect();
+        assert_eq!(labels.len(), PageReason::all().count());
+        for reason in PageReason::all() {
+            let text = serde_json::to_string(&reason).unwrap();
+            assert_eq!(text, format!("{:?}", reason.label()));
+            assert_eq!(serde_json::from_str::<PageReason>(&text).unwrap(), reason);
+        }
+        let others = [PageReason::Silence, PageReason::Unreached, PageReason::Outage];
+        assert_eq!(others.map(PageReason::label), ["no_calls", "unreached", "outage"]);
+        assert!(serde_json::from_str::<PageReason>("\"quiet\"").is_err());
+    }
+
+    #[test]
+    fn a_decisions_id_is_a_number_with_or_without_its_letter() {
+        for text in ["D12", "d12", "12"] {
+            assert_eq!(text.parse(), Ok(DecisionId(12)), "{text}");
+        }
+        assert_eq!(DecisionId(12).to_string(), "D12");
+        for text in ["", "D", "DD1", "+12", "D+12", "-1", "1.5", "12 ", "99999999999999999999"] {
+            assert!(text.parse::<DecisionId>().is_err(), "{text:?}");
+        }
     }
 }
