@@ -183,11 +183,10 @@ impl Control {
                 let not_before = self.orders.not_before(number, channel).unwrap_or(at);
                 self.engine.not_rolled_back(ix, channel, not_before);
             }
-            // Of what cannot be told to be restored this must not be believed either: its callers are watched again.
-            (Operation::Restore, OrderResult::Restored | OrderResult::Superseded | OrderResult::Unproven)
-                if !is_on_fallback =>
-            {
-                self.engine.restored(at, ix, channel)
+            // None of these leaves a number on the fallback as far as is known. Of what cannot be told to be restored
+            // this must not be believed either: its callers are watched again.
+            (Operation::Restore, OrderResult::Restored | OrderResult::Superseded | OrderResult::Unproven) => {
+                self.engine.restored(at, ix, channel);
             }
             // Nothing was written: the number is what it was.
             (Operation::Restore, _) => {}
