@@ -7,6 +7,7 @@
 mod commands;
 mod executor;
 mod questions;
+mod waits;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -144,3 +144,35 @@ fn nothing_is_written_where_another_region_processes_the_calls() {
     let (result, why) = rollback(&order, &SagaState::Idle, &elsewhere, &raw(APP, ""), BIN).unwrap_err();
     assert!(result == OrderResult::Refused && why.contains("region ie1"), "{why}");
 }
+
+#[test]
+fn at_a_number_that_is_as_asked_nobody_need_look() {
+    let end = |operation, state: &SagaState| settled(operation, state).map(|(result, _)| result);
+    let proven = walk(ended(OrderResult::Written), 1, [SagaEvent::Ended(OrderResult::Proven)]);
+    for state in [ended(OrderResult::Written), proven] {
+        assert_eq!(end(Operation::Rollback, &state), Some(OrderResult::Written), "{}", state.label());
+        assert_eq!(end(Operation::Restore, &state), None, "{}", state.label());
+    }
+    assert_eq!(end(Operation::Rollback, &SagaState::Idle), None);
+    assert_eq!(end(Operation::Restore, &SagaState::Idle), Some(OrderResult::Restored));
+    let restoring = walk(ended(OrderResult::Written), 2, [SagaEvent::Intended(Operation::Restore, form(APP))]);
+    for state in [ended(OrderResult::Unproven), restoring] {
+        for operation in [Operation::Rollback, Operation::Restore] {
+            assert_eq!(end(operation, &state), None, "{}: only a look tells", state.label());
+        }
+    }
+}
+
+#[test]
+fn what_another_order_intended_is_not_what_this_one_did() {
+    let intended = begun(1, SagaState::Idle, &raw(APP, ""), form(BIN));
+    assert!(!planned(&intended, &raw(APP, "")).unwrap().is_intended, "its own intent comes before its write");
+}
+
+#[test]
+fn a_restore_without_effect_failed_and_one_that_another_writer_met_is_superseded() {
+    let plan = restore(&order(2, Operation::Restore, false), &ended(OrderResult::Written), &raw(BIN, "")).unwrap();
+    let end = |url| verdict(&plan, None, &record(), &raw(url, ""), None).0;
+    let ends = [end(APP), end(BIN), end("https://theirs")];
+    assert_eq!(ends, [OrderResult::Restored, OrderResult::Failed, OrderResult::Superseded]);
+}

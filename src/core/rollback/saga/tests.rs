@@ -134,3 +134,30 @@ fn what_an_order_intended_may_be_written_by_it_and_by_no_other() {
     let unproven = intended.next(DecisionId(1), SagaEvent::Ended(OrderResult::Unproven)).unwrap();
     assert!(!unproven.may_be_written_by(DecisionId(1)) && unproven.swap().is_some(), "the snapshot is kept");
 }
+
+#[test]
+fn a_result_of_another_order_ends_nothing_that_this_one_has_begun() {
+    let restoring =
+        [rolled_back(), vec![SagaEvent::Intended(Operation::Restore, form("")), SagaEvent::Written]].concat();
+    let all = [&rolled_back()[..3], &rolled_back()[..4], &restoring[..6], &restoring[..]];
+    for (begun, label) in all.into_iter().zip(["intended", "written", "restoring", "restore_written"]) {
+        let state = walk(2, begun).unwrap();
+        assert_eq!(state.label(), label);
+        for end in OrderResult::ALL {
+            assert!(state.clone().next(DecisionId(1), SagaEvent::Ended(end)).is_err(), "{label} {end:?}");
+        }
+        assert!(state.next(DecisionId(1), SagaEvent::Written).is_err(), "{label}");
+    }
+}
+
+#[test]
+fn a_test_call_speaks_of_the_swap_that_it_tested_and_of_no_other() {
+    let after = |end| [rolled_back(), vec![SagaEvent::Ended(end)]].concat();
+    for swapped in [rolled_back(), after(OrderResult::Proven), after(OrderResult::Unproven)] {
+        let state = walk(2, &swapped).unwrap();
+        for end in [OrderResult::Proven, OrderResult::Unproven] {
+            let earlier = state.clone().next(DecisionId(1), SagaEvent::Ended(end));
+            assert!(earlier.is_err(), "{} {end:?}", state.label());
+        }
+    }
+}
