@@ -1,5 +1,7 @@
 //! What is news, entry by entry.
 
+mod news;
+
 use std::sync::Arc;
 use std::time::Duration;
 

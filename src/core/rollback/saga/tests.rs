@@ -161,3 +161,18 @@ fn a_test_call_speaks_of_the_swap_that_it_tested_and_of_no_other() {
         }
     }
 }
+
+#[test]
+fn a_restore_of_which_the_end_is_not_known_is_unproven_and_one_that_met_another_writer_is_theirs() {
+    let swapped = walk(1, &rolled_back()).unwrap();
+    let begun = swapped.next(DecisionId(2), SagaEvent::Intended(Operation::Restore, form(""))).unwrap();
+    let written = begun.clone().next(DecisionId(2), SagaEvent::Written).unwrap();
+    for state in [begun, written] {
+        let after = |end| state.clone().next(DecisionId(2), SagaEvent::Ended(end)).unwrap();
+        let unproven = after(OrderResult::Unproven);
+        assert_eq!((unproven.label(), unproven.swap()), ("unproven", state.swap()), "and can be restored again");
+        let theirs = after(OrderResult::Superseded);
+        assert_eq!((theirs.label(), theirs.swap()), ("superseded", state.swap()), "and can be forced");
+        assert_eq!(theirs.order(), Some(DecisionId(2)));
+    }
+}

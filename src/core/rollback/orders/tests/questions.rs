@@ -115,7 +115,7 @@ fn another_reason_to_ask_for_the_same_yes_does_not_keep_the_question_open() {
     world.pass(400);
     world.write(Entry::Mode { mode: Mode::Confirm, by: by() });
     world.step();
-    assert!(world.questions().iter().all(|(_, left)| *left == 200), "{:?}", world.questions());
+    assert_eq!(world.questions(), [(Guard::Blind, 200), (Guard::Mode, 200)]);
     world.pass(200);
     assert_eq!(world.closed(), ["TimedOut"]);
 }
@@ -218,4 +218,18 @@ fn a_number_is_asked_for_once_unless_callers_say_what_only_tests_have_said() {
     world.play(&Step::Decide(1, Strength::Callers));
     assert_eq!(asked_for(&world, 0, VOICE), [true, true]);
     assert_eq!(world.orders.pending().count(), 1);
+}
+
+#[test]
+fn who_is_given_no_time_for_a_veto_any_more_waits_for_none() {
+    let mut world = World::with(auto_with_veto(), 1);
+    world.decide(1, VOICE);
+    assert_eq!((world.questions(), world.orders.open_orders().count()), (vec![(Guard::Veto, 300)], 0));
+    // The agent starts again with another configuration.
+    world.orders = Orders::new(RollbackSettings { veto: Duration::ZERO, ..auto_with_veto() });
+    for (at, entry) in &world.journal {
+        world.orders.fold(*at, entry).unwrap();
+    }
+    world.step();
+    assert_eq!(world.orders.open_orders().count(), 1);
 }

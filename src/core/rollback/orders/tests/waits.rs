@@ -125,3 +125,64 @@ fn a_stage_without_enough_callers_waits_for_approval_after_a_quarter_of_an_hour(
     world.write(Entry::Approved { decision: waiting[0], by: by() });
     assert_eq!(world.orders.unverified(world.now).count(), 0, "a person vouches for it");
 }
+
+#[test]
+fn what_was_not_begun_waits_the_longest_and_what_was_stopped_in_the_middle_as_any_failure() {
+    let wait = |is_begun: bool| {
+        let mut world = World::new(1);
+        let decision = world.orders.next_id();
+        world.play(&Step::Decide(1, Strength::Callers));
+        if is_begun {
+            world.is_leading = false;
+            assert!(world.work(None, 5).is_ok());
+        } else {
+            let (result, detail) = (OrderResult::Refused, String::new());
+            world.write(Entry::Result { decision, channel: VOICE, number: number(0), result, detail });
+        }
+        assert!(matches!(world.orders.state(number(0), VOICE), SagaState::Refused(_)));
+        world.orders.not_before(number(0), VOICE).map(|t| t.since(world.now))
+    };
+    assert_eq!([wait(false), wait(true)], [Some(RETRY_AT_MOST), Some(RETRY_AFTER)]);
+}
+
+#[test]
+fn numbers_that_relapse_together_have_relapsed_once() {
+    let mut world = World::new(2);
+    let relapse = |world: &mut World| {
+        world.play(&Step::Decide(3, Strength::Callers));
+        assert!(world.work(None, 5).is_ok());
+        world.verdicts.clear();
+        world.orders.no_restore_before(&group(), VOICE).map(|t| t.since(world.now))
+    };
+    assert_eq!(relapse(&mut world), None);
+    for wait in [RESTORE_AFTER, RESTORE_AFTER * 2] {
+        world.operator(Operation::Restore, &[number(0), number(1)], true, true);
+        assert!(world.work(None, 5).is_ok());
+        world.later(60);
+        assert_eq!(relapse(&mut world), Some(wait));
+    }
+}
+
+#[test]
+fn the_next_stage_begins_where_somebody_leads_and_may_write() {
+    for (mode, is_leading, stages) in [(Mode::Auto, true, 2), (Mode::Observe, true, 1), (Mode::Auto, false, 1)] {
+        let mut world = World::new(2);
+        world.play(&Step::Decide(3, Strength::Callers));
+        assert!(world.work(None, 5).is_ok());
+        world.verdicts.clear();
+        world.operator(Operation::Restore, &[number(0), number(1)], false, false);
+        world.step();
+        assert!(world.work(None, 5).is_ok(), "the canary");
+        assert_eq!([0, 1].map(|i| world.orders.is_verifying(number(i), VOICE)), [true, false]);
+        for caller in 0..3 {
+            assert!(world.orders.is_verifying(number(0), VOICE), "{caller} of three were served");
+            world.orders.served(number(0), VOICE, world.now, Witness::Caller(caller));
+        }
+        assert!(!world.orders.is_verifying(number(0), VOICE));
+        world.write(Entry::Mode { mode, by: by() });
+        world.is_leading = is_leading;
+        world.step();
+        let begun = world.journal.iter().filter(|(_, e)| matches!(e, Entry::Stage { .. })).count();
+        assert_eq!(begun, stages, "{mode:?} {is_leading}");
+    }
+}
