@@ -1,5 +1,6 @@
 //! The laws that hold for any detector, through the engine's own door.
 
+mod decide;
 mod evidence;
 
 use super::*;

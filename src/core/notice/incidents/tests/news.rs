@@ -107,20 +107,56 @@ fn numbers_that_stand_alike_are_told_of_together() {
     let mut h = History::new();
     let until = h.now + Duration::from_secs(600);
     let entries = [
-        decided(1, 0..4),
-        asked(1, 0..2, Guard::Mode, until),
-        asked(1, 2..3, Guard::Cap, until),
-        asked(1, 3..4, Guard::Mode, until + Duration::from_secs(60)),
+        decided(1, 0..6),
+        asked(1, 0..3, Guard::Mode, until),
+        asked(1, 3..4, Guard::Cap, until),
+        asked(1, 4..5, Guard::Mode, until + Duration::from_secs(60)),
+        refused(1, 5..6, Guard::Hold),
     ];
     let at = h.now;
     entries.iter().for_each(|entry| assert_eq!(h.incidents.fold(at, entry), []));
     let told = h.pass(1).remove(0);
     let counts: Vec<&str> = told.did.lines().map(|line| line.split(". ").next().unwrap()).collect();
-    let count = |n| format!("D1: nothing is written to {n}");
-    assert_eq!(counts, [count("2 of 4 numbers"), count("1 of 4 numbers"), count("1 of 4 numbers")], "{}", told.did);
-    let approve: Vec<&str> =
-        told.next.iter().filter(|s| s.text.starts_with("To roll back ")).map(|s| s.text.as_str()).collect();
-    assert_eq!(approve, ["To roll back 4 numbers"], "{:?}", told.next);
+    let waits = |n| format!("D1: nothing is written to {n} of 6 numbers");
+    let blocked = "D1: nothing was written to 1 of 6 numbers".to_owned();
+    assert_eq!(counts, [waits(3), waits(1), waits(1), blocked], "{}", told.did);
+    let approve = told.next.iter().filter(|s| s.text.starts_with("To roll back "));
+    let approve: Vec<&str> = approve.map(|s| s.text.as_str()).collect();
+    assert_eq!(approve, ["To roll back 5 numbers"], "an approval does not end a hold: {:?}", told.next);
+    assert_eq!(told.callers.map(|c| (c.failing, c.of)), Some((3, 4)));
+    let paged = h.add(page(2, 6..8, PageReason::Silence));
+    assert_eq!(paged[0].did.lines().count(), 1, "{}", paged[0].did);
+}
+
+#[test]
+fn an_end_has_the_severity_that_a_failed_restore_had() {
+    let mut h = History::new();
+    h.all([ordered(1, 0..1, Operation::Rollback, person()), result(1, 0, OrderResult::Written)]);
+    h.add(ordered(2, 0..1, Operation::Restore, person()));
+    let failed = h.add(result(2, 0, OrderResult::Failed));
+    assert_eq!(kinds(&failed), [(NoticeKind::RestoreFailed, FIRING)]);
+    assert!(failed[0].incident_severity > Severity::Info);
+    let drift = Entry::Drift { number: e164(0), channel: VOICE, differences: vec![], actor: None };
+    let told = h.add(drift);
+    let over = told.iter().find(|n| n.status == RESOLVED).expect("it is over");
+    let severity = failed[0].incident_severity;
+    assert_eq!((over.severity, over.incident_severity), (severity, severity), "who was sent its beginning");
+}
+
+#[test]
+fn of_many_numbers_that_were_not_restored_three_are_named_and_the_others_counted() {
+    for (bad, more) in [(3, None), (4, Some("and 1 more numbers")), (6, Some("and 3 more numbers"))] {
+        let mut h = History::new();
+        h.rolled_back(1, 0..8);
+        h.add(ordered(2, 0..8, Operation::Restore, person()));
+        let end = |i| if i < bad { OrderResult::Failed } else { OrderResult::Restored };
+        let told = h.all((0..8).map(|i| result(2, i, end(i))));
+        let failed = told.iter().find(|n| n.kind == NoticeKind::RestoreFailed).expect("it failed");
+        assert_eq!(failed.did.matches(": restore failed").count(), 3, "{}", failed.did);
+        let found = failed.did.lines().find(|line| line.starts_with("and "));
+        assert!(found.is_some() == more.is_some(), "{}", failed.did);
+        assert!(found.unwrap_or_default().starts_with(more.unwrap_or_default()), "{}", failed.did);
+    }
 }
 
 #[test]
