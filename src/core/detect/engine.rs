@@ -145,6 +145,8 @@ pub struct Engine {
     deferred: Vec<Finding>,
     /// Numbers whose evidence is to be weighed again at the next tick that can decide.
     recheck: BTreeSet<(NumberIx, Channel)>,
+    /// Those of them of which no rollback may be decided yet.
+    early: BTreeSet<(NumberIx, Channel)>,
     /// Numbers and groups whose verdict something may have changed since the last tick.
     renew: BTreeSet<(NumberIx, Channel)>,
     renew_groups: BTreeSet<(GroupIx, Channel)>,
@@ -225,6 +227,7 @@ impl Engine {
             dirty_groups: BTreeSet::new(),
             deferred: Vec::new(),
             recheck: BTreeSet::new(),
+            early: BTreeSet::new(),
             renew: BTreeSet::new(),
             renew_groups: BTreeSet::new(),
             ticking: None,

@@ -1,5 +1,7 @@
 //! From what was found to a decision: act, or the first guard that says no; or tell a person.
 
+use std::collections::BTreeSet;
+
 use super::{Engine, EngineEvent, RollbackProgress};
 use crate::core::detect::ledger::LedgerContext;
 use crate::core::detect::statistic::threshold::{Rule, RuleAction, Window};
@@ -82,18 +84,29 @@ impl Engine {
         for finding in std::mem::take(&mut self.deferred) {
             self.found(now, finding);
         }
+        let (early, due): (BTreeSet<_>, BTreeSet<_>) =
+            std::mem::take(&mut self.early).into_iter().partition(|(n, channel)| self.is_early(now, *n, *channel));
+        self.early = early;
+        self.recheck.extend(due);
         for (number, channel) in std::mem::take(&mut self.recheck) {
-            let state = self.channel(number, channel);
-            let is_early = state.not_before.is_some_and(|t| now < t) && !state.on_hint;
-            if is_early || self.is_blind(channel, now) {
+            if self.is_blind(channel, now) {
                 self.recheck.insert((number, channel));
-            } else {
-                if let Some(finding) = self.detector.decide(&self.roster, now, number, channel) {
-                    self.found(now, finding);
-                }
-                self.apply_rules(now, number, channel);
+                continue;
             }
+            if self.is_early(now, number, channel) {
+                self.early.insert((number, channel));
+            } else if let Some(finding) = self.detector.decide(&self.roster, now, number, channel) {
+                self.found(now, finding);
+            }
+            // A person is told of what no swap cures whatever waits.
+            self.apply_rules(now, number, channel);
         }
+    }
+
+    /// No rollback of it is decided yet, unless callers say what so far only test calls said.
+    fn is_early(&self, now: Time, number: NumberIx, channel: Channel) -> bool {
+        let state = self.channel(number, channel);
+        state.not_before.is_some_and(|t| now < t) && !state.on_hint
     }
 
     /// Weighs a number again for which something was decided and withheld, if the guard that withheld it no longer
@@ -254,7 +267,7 @@ impl Engine {
                 continue;
             }
             if state.not_before.is_some_and(|t| now < t) && !is_stronger {
-                self.recheck.insert((*ix, channel));
+                self.early.insert((*ix, channel));
                 continue;
             }
             let guard = self.guard(*ix, channel);

@@ -3,6 +3,7 @@
 use super::*;
 use crate::core::detect::statistic::threshold::{Rule, RuleAction};
 use crate::core::model::decision::Decision;
+use crate::core::model::guard::Strength;
 
 impl Port {
     fn decided(&self) -> Vec<&Decision> {
@@ -119,5 +120,40 @@ fn a_rule_that_pages_tells_anew_once_it_was_not_met_any_more() {
         let again = fail(&mut p, 200);
         assert!(again.len() > one.len() && again.last() == one.last(), "{numbers}: {again:?} after {one:?}");
         assert_eq!(again.len(), 2 * one.len(), "{numbers}: {again:?} after {one:?}");
+    }
+}
+
+#[test]
+fn an_outage_is_one_page_for_all_numbers_of_a_group_on_which_calls_broke() {
+    let mut p = Port::new(Mode::Auto, 5, PortAt::Done);
+    p.pass(1);
+    for i in 0..5 {
+        p.ended(i % 4, u64::from(i), CallStatus::Failed);
+        p.pass(1);
+    }
+    p.pass(60);
+    let outage = Action::Page { reason: PageReason::Outage };
+    let told: Vec<usize> = p.decided().iter().filter(|d| d.action == outage).map(|d| d.numbers.len()).collect();
+    assert_eq!(told, [4]);
+}
+
+#[test]
+fn a_person_is_told_of_what_no_swap_cures_while_a_rollback_waits() {
+    let page = (Action::Page { reason: PageReason::Failing(Reason::Account) }, 1);
+    let waits: [fn(&mut Port); 3] = [
+        |_| {},
+        // A question, or a hold, of which nobody knows how long it stands.
+        |p| p.engine.asked(NumberIx(0), Channel::Voice, Strength::Callers),
+        |p| p.engine.not_rolled_back(NumberIx(0), Channel::Voice, p.now + Duration::from_secs(600)),
+    ];
+    for wait in waits {
+        let mut p = Port::new(Mode::Auto, 1, PortAt::Done);
+        p.pass(1);
+        p.fail(0, 0..4, 11200);
+        wait(&mut p);
+        p.pass(1);
+        p.fail(0, 100..112, 10001);
+        p.pass(60);
+        assert_eq!(p.decisions(), [(Action::Rollback, 1), page]);
     }
 }
