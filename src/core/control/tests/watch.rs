@@ -137,10 +137,9 @@ impl World {
 
     /// The verdict on a number changes.
     pub(super) fn verdict(&mut self, slot: Slot, verdict: Verdict) {
-        if self.verdicts.insert(slot, verdict).unwrap_or_default() != verdict {
-            if verdict == Verdict::Healthy {
-                self.healthy(slot);
-            }
+        let is_new = self.verdicts.insert(slot, verdict).unwrap_or_default() != verdict;
+        if is_new && verdict == Verdict::Healthy {
+            self.healthy(slot);
         }
     }
 

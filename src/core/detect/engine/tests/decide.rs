@@ -157,3 +157,22 @@ fn a_person_is_told_of_what_no_swap_cures_while_a_rollback_waits() {
         assert_eq!(p.decisions(), [(Action::Rollback, 1), page]);
     }
 }
+
+#[test]
+fn a_caller_who_says_what_only_tests_had_said_is_a_second_decision() {
+    let mut p = Port::new(Mode::Auto, 1, PortAt::Done);
+    p.pass(1);
+    for _ in 0..2 {
+        p.probe(0, ProbeResult::Failure(Reason::Webhook));
+        p.pass(1);
+    }
+    assert_eq!(p.decisions(), [(Action::Rollback, 1)]);
+    p.engine.asked(NumberIx(0), Channel::Voice, Strength::Hint);
+    p.pass(60);
+    assert_eq!(p.decisions().len(), 1, "the tests say nothing new");
+    p.fail(0, 0..1, 11200);
+    assert_eq!(p.decisions().len(), 2);
+    p.engine.asked(NumberIx(0), Channel::Voice, Strength::Callers);
+    p.fail(0, 1..5, 11200);
+    assert_eq!(p.decisions().len(), 2, "nor do more callers");
+}
