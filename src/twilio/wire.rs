@@ -19,6 +19,7 @@ use serde::{Deserialize, Deserializer};
 
 use crate::caller::CallerKey;
 use crate::core::detect::observation::RemoteParty;
+use crate::core::model::address;
 use crate::core::model::id::E164;
 use crate::core::model::roster::Roster;
 use crate::core::model::time::Time;
@@ -106,9 +107,18 @@ pub struct Reader<'a> {
 impl Reader<'_> {
     fn party(&self, number: &Text<'_>) -> RemoteParty {
         let text = number.get().unwrap_or("");
-        let e164 = text.parse::<E164>().ok();
+        if address::is_withheld(text) {
+            return RemoteParty { hash: self.key.hash(""), last_two: None, is_prober: false };
+        }
+        // In whatever form, one number is one caller.
+        let plain = text.parse::<E164>().ok();
+        let e164 = plain.or_else(|| address::number(text));
+        let hash = match e164.filter(|_| plain.is_none()) {
+            Some(number) => self.key.hash(&number.to_string()),
+            None => self.key.hash(text),
+        };
         RemoteParty {
-            hash: self.key.hash(text),
+            hash,
             last_two: e164.map(E164::last_two),
             is_prober: e164.is_some_and(|n| self.roster.is_prober(n)),
         }

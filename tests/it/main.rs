@@ -13,6 +13,7 @@ mod evidence;
 mod execute;
 mod explain;
 mod faults;
+mod field;
 mod guards;
 mod hands;
 mod histories;

@@ -239,6 +239,10 @@ impl ControlTask {
                 }
             }
             EngineEvent::Alert { number, code } => metrics.alert(number, code),
+            EngineEvent::Warned { number, channel, code } => {
+                let e164 = roster.number(number).e164;
+                tracing::debug!(number = %e164, %channel, %code, "an error is logged of what was served all the same");
+            }
             EngineEvent::Phase { number, channel, from, to, why } => {
                 self.controller.ask(ProbeRequest::Phase { number, channel, phase: to });
                 let e164 = roster.number(number).e164;

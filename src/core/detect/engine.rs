@@ -95,6 +95,8 @@ pub struct ChannelState {
     pub evidence: Evidence,
     pub rollback: RollbackProgress,
     window: Window,
+    /// Of messages that our side sent.
+    sent: Window,
     served: ServedCallers,
     /// Rules of the user that are met, by position.
     met: Vec<bool>,
@@ -196,6 +198,7 @@ impl Engine {
                         evidence: Evidence::default(),
                         rollback: RollbackProgress::None,
                         window: Window::default(),
+                        sent: Window::default(),
                         served: ServedCallers::default(),
                         met: Vec::new(),
                         decided: false,
@@ -335,7 +338,9 @@ impl Engine {
             }
             Observation::Message(message) => {
                 let effect = self.ledger.message(at, message, cx);
+                let answered = self.ledger.answered(at, message, cx);
                 self.sighted(effect.sighting);
+                answered.into_iter().for_each(|change| self.settled(change));
                 effect.change
             }
             Observation::Alert(alert) => self.ledger.alert(at, alert, cx),
@@ -364,6 +369,7 @@ impl Engine {
         if let Some(change) = change {
             self.settled(change);
         }
+        self.warned();
     }
 
     /// Everything that `source` showed at `at` has been taken in.
@@ -444,6 +450,7 @@ impl Engine {
         for change in self.ledger.settle(now, read, most, cx) {
             self.settled(change);
         }
+        self.warned();
         self.detector.catch_up(&self.roster);
         self.ticking = self.ledger.is_due(now, read).then_some((now, read));
         if self.ticking.is_none() {
@@ -504,6 +511,8 @@ impl Engine {
         self.events.push(EngineEvent::Settled(change));
         if change.is_inbound {
             self.learn(&change);
+        } else {
+            self.learn_of_sent(&change);
         }
     }
 }

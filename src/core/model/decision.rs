@@ -174,12 +174,22 @@ pub enum PageReason {
     Unreached,
     /// Calls break before any TwiML runs, on several numbers at once.
     Outage,
+    /// Call after call fails and none is served, from too few different callers for the detector to act.
+    FewCallers,
+    /// Twilio logs errors, and there is evidence that those callers were served.
+    ErrorsBesideService,
 }
 
 impl PageReason {
     /// Every value, for tables that start at zero.
     pub fn all() -> impl Iterator<Item = PageReason> {
-        let others = [PageReason::Silence, PageReason::Unreached, PageReason::Outage];
+        let others = [
+            PageReason::Silence,
+            PageReason::Unreached,
+            PageReason::Outage,
+            PageReason::FewCallers,
+            PageReason::ErrorsBesideService,
+        ];
         Reason::ALL.into_iter().map(PageReason::Failing).chain(others)
     }
 
@@ -189,6 +199,8 @@ impl PageReason {
             PageReason::Silence => "silence",
             PageReason::Unreached => "unreached",
             PageReason::Outage => "outage",
+            PageReason::FewCallers => "few_callers",
+            PageReason::ErrorsBesideService => "errors_beside_service",
         }
     }
 
@@ -200,6 +212,8 @@ impl PageReason {
             PageReason::Outage => {
                 "calls on several numbers break before any TwiML runs, because of Twilio or the carriers"
             }
+            PageReason::FewCallers => "every call fails, and the calls come from too few different callers to act on",
+            PageReason::ErrorsBesideService => "Twilio logs errors, and the callers were served all the same",
         }
     }
 }

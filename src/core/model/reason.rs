@@ -38,8 +38,10 @@ pub enum Reason {
     Account,
     /// Twilio's own fault.
     Platform,
-    /// Another URL on the handler's host failed, a `<Gather>` action perhaps.
+    /// Another URL than the handler's own failed: a `<Gather>` action perhaps, or the application behind a flow.
     OtherUrl,
+    /// An error of the caller's own call or message that nothing here explains, and no sign that anybody was served.
+    Unexplained,
     /// The sender is not registered, or its messages are filtered.
     Registration,
     /// A message could not be delivered for another cause than the recipient's phone.
@@ -53,7 +55,7 @@ pub enum Reason {
 }
 
 impl Reason {
-    pub const ALL: [Reason; 17] = [
+    pub const ALL: [Reason; 18] = [
         Reason::Webhook,
         Reason::Content,
         Reason::Rescued,
@@ -66,6 +68,7 @@ impl Reason {
         Reason::Account,
         Reason::Platform,
         Reason::OtherUrl,
+        Reason::Unexplained,
         Reason::Registration,
         Reason::Delivery,
         Reason::NotArriving,
@@ -96,6 +99,7 @@ impl Reason {
             | Reason::Account
             | Reason::Platform
             | Reason::OtherUrl
+            | Reason::Unexplained
             | Reason::Registration
             | Reason::Delivery
             | Reason::NotArriving => false,
@@ -116,6 +120,7 @@ impl Reason {
             Reason::Account => "account",
             Reason::Platform => "platform",
             Reason::OtherUrl => "other_url",
+            Reason::Unexplained => "unexplained",
             Reason::Registration => "registration",
             Reason::Delivery => "delivery",
             Reason::NotArriving => "not_arriving",
@@ -131,14 +136,15 @@ impl Reason {
             Reason::Content => "the handler's answer is not usable TwiML",
             Reason::Rescued => "the handler failed, and the number's own fallback URL served the caller",
             Reason::Forward => "every leg that the handler dialled failed",
-            Reason::NoHandler => "the number points at nothing",
+            Reason::NoHandler => "the number points at nothing, or at Twilio's demo",
             Reason::Trunk => "the SIP endpoint behind the trunk could not be reached",
             Reason::Fallback => "the fallback itself failed",
             Reason::Template => "a TwiML Bin's template is broken",
             Reason::Carrier => "the call broke before any TwiML ran",
             Reason::Account => "the Twilio account is restricted",
             Reason::Platform => "Twilio failed internally",
-            Reason::OtherUrl => "another URL of the handler failed",
+            Reason::OtherUrl => "another URL than the handler's own failed",
+            Reason::Unexplained => "Twilio logged an error of the call or message, and nothing shows that it was served",
             Reason::Registration => "messages are filtered or the sender is not registered",
             Reason::Delivery => "a message could not be delivered",
             Reason::NotArriving => {
@@ -173,7 +179,7 @@ pub enum IgnoreReason {
     HungUp,
     /// Our own test call or message.
     Probe,
-    /// The recipient's phone, not us: off, unknown, a landline.
+    /// The recipient, not us: a phone that is off, unknown or a landline, or somebody who has opted out.
     Recipient,
 }
 

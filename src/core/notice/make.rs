@@ -280,8 +280,8 @@ impl PageReason {
     /// How much it matters that callers fail for this.
     pub(super) const fn severity(self) -> Severity {
         match self {
-            PageReason::Outage => Severity::Critical,
-            PageReason::Silence | PageReason::Unreached => Severity::Warning,
+            PageReason::Outage | PageReason::FewCallers => Severity::Critical,
+            PageReason::Silence | PageReason::Unreached | PageReason::ErrorsBesideService => Severity::Warning,
             PageReason::Failing(reason) => match reason {
                 Reason::OtherUrl | Reason::Registration | Reason::Delivery => Severity::Warning,
                 Reason::Webhook
@@ -297,6 +297,7 @@ impl PageReason {
                 | Reason::Template
                 | Reason::Carrier
                 | Reason::Account
+                | Reason::Unexplained
                 | Reason::Platform => Severity::Critical,
             },
         }

@@ -33,8 +33,9 @@ pub struct RoutingHistory {
 struct Known {
     record: Option<NumberRecord>,
     primary: [Vec<String>; 2],
-    /// The channel points at nothing. Kept since every call asks.
+    /// The channel points at nothing, or at Twilio's demo. Kept since every call asks.
     unhandled: [bool; 2],
+    is_demo: [bool; 2],
 }
 
 impl RoutingHistory {
@@ -63,6 +64,7 @@ impl RoutingHistory {
             }
         }
         known.unhandled = Channel::ALL.map(|c| record.handler(c) == Handler::Nobody);
+        known.is_demo = Channel::ALL.map(|c| record.is_demo(c));
         known.record = Some(record.clone());
         true
     }
@@ -83,6 +85,11 @@ impl RoutingHistory {
     /// True if the number is known to point at nothing.
     pub fn has_no_handler(&self, ix: NumberIx, channel: Channel) -> bool {
         self.numbers[ix.0 as usize].unhandled[channel.index()]
+    }
+
+    /// True if the number is known to point at Twilio's demo.
+    pub fn is_demo(&self, ix: NumberIx, channel: Channel) -> bool {
+        self.numbers[ix.0 as usize].is_demo[channel.index()]
     }
 
     /// True if the number has a fallback URL of its own, other than ours.

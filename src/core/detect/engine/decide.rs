@@ -1,8 +1,8 @@
 //! From what was found to a decision: act, or the first guard that says no; or tell a person.
 
-use super::{Engine, EngineEvent, RollbackProgress};
+use super::{ChannelState, Engine, EngineEvent, RollbackProgress};
 use crate::core::detect::ledger::LedgerContext;
-use crate::core::detect::statistic::threshold::{Rule, RuleAction, Window};
+use crate::core::detect::statistic::threshold::{Rule, RuleAction, RuleSubject, Window};
 use crate::core::detect::statistic::{Finding, FindingKind};
 use crate::core::model::decision::{Action, Decision, DecisionId, DetectorGuard, Mode, PageReason, Phase};
 use crate::core::model::guard::Strength;
@@ -13,6 +13,9 @@ use crate::core::model::source::Source;
 use crate::core::model::time::Time;
 use crate::core::model::verdict::Evidence;
 use crate::core::routing::record::NumberRecord;
+
+/// So many different callers speak for themselves.
+const WITNESSES: u32 = 3;
 
 /// What is to be decided.
 struct Case<'a> {
@@ -152,11 +155,11 @@ impl Engine {
         let group = self.roster.number(number).group;
         for i in 0..self.detection[group.0 as usize].rules.len() {
             let rule = self.detection[group.0 as usize].rules[i].clone();
-            if rule.channel != channel {
+            if rule.channel != channel || rule.subject == RuleSubject::Calls && self.has_witnesses(now, number, &rule) {
                 continue;
             }
             let (evidence, numbers) = self.group_windows(group, channel, &rule, now);
-            let is_shared = evidence.failing_numbers >= 2 && rule.is_met(&evidence);
+            let is_shared = evidence.failing_numbers >= 2 && rule.is_met(&evidence, now);
             if is_shared {
                 let is_new = meet(&mut self.groups[group.0 as usize][channel.index()].met, i);
                 self.dirty_groups.insert((group, channel));
@@ -164,8 +167,8 @@ impl Engine {
                 let case = Case { group, channel, numbers: &numbers, evidence: &evidence, rule: rule_text };
                 self.act_on_rule(now, &rule, &case, is_new);
             }
-            let evidence = Window::gather([&self.channel(number, channel).window].into_iter(), &rule, now);
-            if self.is_watched(number, channel) && rule.is_met(&evidence) {
+            let evidence = Window::gather([self.channel(number, channel).window_of(&rule)].into_iter(), &rule, now);
+            if self.is_watched(number, channel) && rule.is_met(&evidence, now) {
                 let is_new = meet(&mut self.channel_mut(number, channel).met, i);
                 self.dirty.insert((number, channel));
                 let rule_text = rule.text(&evidence);
@@ -174,6 +177,16 @@ impl Engine {
                 self.act_on_rule(now, &rule, &case, is_new && !is_shared);
             }
         }
+    }
+
+    /// What is decided about, or has different callers to speak for it, needs no rule that counts calls.
+    fn has_witnesses(&self, now: Time, number: NumberIx, rule: &Rule) -> bool {
+        let state = self.channel(number, rule.channel);
+        let callers = Rule { subject: RuleSubject::Callers, ..rule.clone() };
+        let is_enough = |e: &Evidence| e.failing >= WITNESSES;
+        state.decided
+            || is_enough(&Window::gather([&state.window].into_iter(), &callers, now))
+            || is_enough(&self.group_windows(self.roster.number(number).group, rule.channel, &callers, now).0)
     }
 
     /// Test calls fail for a reason that a swap would not cure.
@@ -197,7 +210,11 @@ impl Engine {
                     // An outage has been told of for all numbers together.
                     && !(leading.reason == Reason::Carrier && self.detector.is_outage(now))
                 {
-                    let reason = PageReason::Failing(leading.reason);
+                    let reason = match rule.subject {
+                        RuleSubject::Callers | RuleSubject::Recipients => PageReason::Failing(leading.reason),
+                        RuleSubject::Calls => PageReason::FewCallers,
+                        RuleSubject::Warnings => PageReason::ErrorsBesideService,
+                    };
                     self.decided(now, Action::Page { reason }, case.numbers, case);
                 }
             }
@@ -215,7 +232,7 @@ impl Engine {
             .copied()
             .filter(|n| self.is_watched(*n, channel) && self.channel(*n, channel).rollback == RollbackProgress::None)
             .collect();
-        let windows = numbers.iter().map(|n| &self.channel(*n, channel).window);
+        let windows = numbers.iter().map(|n| self.channel(*n, channel).window_of(rule));
         (Window::gather(windows, rule, now), numbers)
     }
 
@@ -223,15 +240,17 @@ impl Engine {
     pub(super) fn unmeet_rules(&mut self, now: Time, number: NumberIx, channel: Channel) {
         let rules = &self.detection[self.roster.number(number).group.0 as usize].rules;
         let state = &mut self.channels[number.0 as usize][channel.index()];
-        for (met, rule) in state.met.iter_mut().zip(rules) {
-            *met = *met && rule.is_met(&Window::gather([&state.window].into_iter(), rule, now));
+        let mut met = std::mem::take(&mut state.met);
+        for (met, rule) in met.iter_mut().zip(rules) {
+            *met = *met && rule.is_met(&Window::gather([state.window_of(rule)].into_iter(), rule, now), now);
         }
+        state.met = met;
     }
 
     pub(super) fn unmeet_group_rules(&mut self, now: Time, group: GroupIx, channel: Channel) {
         let mut met = std::mem::take(&mut self.groups[group.0 as usize][channel.index()].met);
         for (met, rule) in met.iter_mut().zip(&self.detection[group.0 as usize].rules) {
-            *met = *met && rule.is_met(&self.group_windows(group, channel, rule, now).0);
+            *met = *met && rule.is_met(&self.group_windows(group, channel, rule, now).0, now);
         }
         self.groups[group.0 as usize][channel.index()].met = met;
     }
@@ -315,6 +334,16 @@ impl Engine {
             rule: case.rule.clone(),
             evidence,
         }));
+    }
+}
+
+impl ChannelState {
+    /// What a rule looks at.
+    fn window_of(&self, rule: &Rule) -> &Window {
+        match rule.subject {
+            RuleSubject::Callers | RuleSubject::Calls | RuleSubject::Warnings => &self.window,
+            RuleSubject::Recipients => &self.sent,
+        }
     }
 }
 

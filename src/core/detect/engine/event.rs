@@ -24,6 +24,12 @@ pub enum EngineEvent {
         to: Phase,
         why: PhaseChange,
     },
+    /// An error beside evidence of service.
+    Warned {
+        number: NumberIx,
+        channel: Channel,
+        code: Code,
+    },
     Verdict {
         number: NumberIx,
         channel: Channel,

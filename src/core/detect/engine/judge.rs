@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use super::{Engine, EngineEvent, PhaseChange, RollbackProgress};
-use crate::core::detect::ledger::OutcomeChange;
+use crate::core::detect::ledger::{OutcomeChange, Warning};
 use crate::core::detect::observation::{Probe, ProbeResult};
 use crate::core::detect::statistic::threshold::Window;
 use crate::core::model::id::Channel;
@@ -118,6 +118,32 @@ impl Engine {
         let state = &self.groups[group.0 as usize][channel.index()];
         if is_failure || state.verdict == Verdict::Unknown && state.served.is_healthy(now) {
             self.renew_groups.insert((group, channel));
+        }
+    }
+
+    /// Takes in what became of a message that our side sent. It says nothing of the handler, and so nothing to the
+    /// verdict; a person hears of it.
+    pub(super) fn learn_of_sent(&mut self, change: &OutcomeChange) {
+        let (number, channel) = (change.number, change.channel);
+        if !self.is_watched(number, channel) {
+            return;
+        }
+        let group = self.roster.number(number).group;
+        let horizon = self.detection[group.0 as usize].horizon(channel);
+        self.channel_mut(number, channel).sent.apply(change, horizon);
+        if matches!(change.is, Outcome::Failed(_)) {
+            self.recheck.insert((number, channel));
+        }
+    }
+
+    /// Takes in the errors beside evidence of service.
+    pub(super) fn warned(&mut self) {
+        for Warning { entry, number, channel, code } in self.ledger.take_warnings() {
+            self.events.push(EngineEvent::Warned { number, channel, code });
+            if self.is_watched(number, channel) {
+                self.channel_mut(number, channel).window.warn(entry, code);
+                self.recheck.insert((number, channel));
+            }
         }
     }
 

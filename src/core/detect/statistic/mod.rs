@@ -51,7 +51,7 @@ pub struct Detection {
 
 impl Default for Detection {
     fn default() -> Detection {
-        Detection { params: Params::default(), rules: Channel::ALL.map(Rule::not_curable).to_vec() }
+        Detection { params: Params::default(), rules: Channel::ALL.into_iter().flat_map(Rule::defaults).collect() }
     }
 }
 
@@ -150,6 +150,7 @@ impl Detector {
             return findings;
         }
         if change.is == Outcome::Failed(Reason::Carrier)
+            && change.was != Some(change.is)
             && let Some(numbers) = self.platform.add(change.at, number)
         {
             findings.push(Finding {

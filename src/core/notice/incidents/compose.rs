@@ -121,6 +121,8 @@ impl Incidents {
             PageReason::Outage => {
                 Some("some on each of these numbers; see the samples in Twilio's call log".to_owned())
             }
+            PageReason::FewCallers => None,
+            PageReason::ErrorsBesideService => Some("none is known to have failed".to_owned()),
         };
     }
 

@@ -45,7 +45,12 @@ impl Trouble {
     pub(super) const fn of(reason: PageReason) -> Trouble {
         match reason {
             PageReason::Failing(r) if r.is_curable() => Trouble::Handler,
-            PageReason::Failing(_) | PageReason::Silence | PageReason::Unreached | PageReason::Outage => {
+            PageReason::Failing(_)
+            | PageReason::Silence
+            | PageReason::Unreached
+            | PageReason::Outage
+            | PageReason::FewCallers
+            | PageReason::ErrorsBesideService => {
                 Trouble::NotCurable(reason)
             }
         }
