@@ -14,20 +14,22 @@ pub struct ErrorBody {
 /// What a command comes to for one number.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct DecisionLine {
+    pub account: String,
     pub number: String,
     pub channel: String,
     /// `rollback`, `restore`, `keep` (it stays on the fallback, and the restore that has not come to it is given
     /// up for it), `nothing` (it is as asked), `not_watched` (on this channel) or `refuse`.
-    pub will: String,
+    pub action: String,
     pub detail: String,
 }
 
 impl DecisionLine {
     pub fn of(line: &operator::PreviewLine) -> DecisionLine {
         DecisionLine {
-            number: line.number.to_string(),
+            account: line.number.account.to_string(),
+            number: line.number.e164.to_string(),
             channel: line.channel.to_string(),
-            will: line.will.label().to_owned(),
+            action: line.action.label().to_owned(),
             detail: line.detail.clone(),
         }
     }

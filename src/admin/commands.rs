@@ -20,7 +20,7 @@ use crate::admin::body::{DecisionLine, ErrorBody};
 use crate::agent::ControlMessage;
 use crate::agent::control::{CommandAnswer, OperatorCommand, Refusal};
 use crate::core::model::decision::{DecisionId, Mode};
-use crate::core::model::id::{Channel, E164, GroupName};
+use crate::core::model::id::{Channel, GroupName, WrittenNumber};
 use crate::core::model::order::{Author, Operation, Scope, ScopeOf};
 use crate::core::model::roster::{NumberIx, Roster};
 use crate::core::rollback::operator::OperatorRequest;
@@ -40,9 +40,9 @@ pub struct OrderRequest {
     /// All numbers of this group.
     #[schema(value_type = Option<String>)]
     pub group: Option<GroupName>,
-    /// These numbers, in E.164.
+    /// These numbers, in E.164, `+15005550100`, or with their account, `AC…/+15005550100`.
     #[schema(value_type = Vec<String>)]
-    pub numbers: Vec<E164>,
+    pub numbers: Vec<WrittenNumber>,
     /// Both channels if absent.
     #[schema(value_type = Option<String>)]
     pub channel: Option<Channel>,
@@ -63,8 +63,9 @@ pub struct HoldRequest {
     pub all: bool,
     #[schema(value_type = Option<String>)]
     pub group: Option<GroupName>,
+    /// In E.164, or with their account.
     #[schema(value_type = Vec<String>)]
-    pub numbers: Vec<E164>,
+    pub numbers: Vec<WrittenNumber>,
     #[schema(value_type = Option<String>)]
     pub channel: Option<Channel>,
     pub reason: String,
@@ -106,8 +107,9 @@ pub struct Ported {
     pub all: bool,
     #[schema(value_type = Option<String>)]
     pub group: Option<GroupName>,
+    /// In E.164, or with their account.
     #[schema(value_type = Vec<String>)]
-    pub numbers: Vec<E164>,
+    pub numbers: Vec<WrittenNumber>,
     pub reason: String,
     pub author: String,
 }
@@ -166,17 +168,17 @@ async fn swap(
     a: &Admin,
     headers: &HeaderMap,
     body: Body<OrderRequest>,
-    act: Operation,
+    operation: Operation,
 ) -> Result<Json<Planned>, ApiProblem> {
     let asked = open(a, headers, body)?;
-    if act == Operation::Rollback && (asked.force || asked.at_once) {
+    if operation == Operation::Rollback && (asked.force || asked.at_once) {
         return Err(unprocessable("force and at_once belong to a restore"));
     }
     let by = author(&asked.author, &asked.reason)?;
     let numbers = select(&a.roster, asked.all, asked.group.as_ref(), &asked.numbers)?;
     let (force, at_once, channel) = (asked.force, asked.at_once, asked.channel);
-    let request = OperatorRequest { act, numbers, channel, by, force, at_once };
-    match say(a, act.label(), OperatorCommand::Orders(request), asked.dry_run).await? {
+    let request = OperatorRequest { operation, numbers, channel, by, force, at_once };
+    match say(a, operation.label(), OperatorCommand::Orders(request), asked.dry_run).await? {
         CommandAnswer::Orders(plan) => Ok(Json(Planned {
             orders: plan.carried_on.iter().chain(plan.orders.iter().map(|o| &o.id)).map(ToString::to_string).collect(),
             lines: plan.lines.iter().map(DecisionLine::of).collect(),
@@ -317,8 +319,8 @@ fn refused(refusal: Refusal) -> ApiProblem {
 /// A command as a person reads it in the log: about what, by whom and why.
 fn described(command: &OperatorCommand, roster: &Roster) -> String {
     let (about, by) = match command {
-        OperatorCommand::Orders(OperatorRequest { act: _, numbers, channel, by, force, at_once }) => {
-            let numbers: Vec<String> = numbers.iter().map(|ix| roster.number(*ix).e164.to_string()).collect();
+        OperatorCommand::Orders(OperatorRequest { operation: _, numbers, channel, by, force, at_once }) => {
+            let numbers: Vec<String> = numbers.iter().map(|ix| roster.name_of(*ix).to_string()).collect();
             let channel = channel.map_or("both channels", Channel::label);
             let options = [("force", force), ("at once", at_once)].into_iter().filter(|(_, is_set)| **is_set);
             let options: String = options.map(|(name, _)| format!(", {name}")).collect();
@@ -326,17 +328,17 @@ fn described(command: &OperatorCommand, roster: &Roster) -> String {
         }
         OperatorCommand::Hold { scopes, until, by, shorten } => {
             let shorten = if *shorten { ", shortening" } else { "" };
-            (format!("{} until {until}{shorten}", listed(scopes)), by)
+            (format!("{} until {until}{shorten}", listed(scopes, roster)), by)
         }
-        OperatorCommand::Release { scopes, by } => (listed(scopes), by),
+        OperatorCommand::Release { scopes, by } => (listed(scopes, roster), by),
         OperatorCommand::Approve { decision, by } => (decision.to_string(), by),
         OperatorCommand::Mode { mode, by } => (mode.label().to_owned(), by),
     };
     format!("{about}; by {}: {}", by.name, by.reason)
 }
 
-fn listed(scopes: &[Scope]) -> String {
-    scopes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+fn listed(scopes: &[Scope], roster: &Roster) -> String {
+    scopes.iter().map(|scope| scope.text(roster)).collect::<Vec<_>>().join("; ")
 }
 
 fn done(answer: CommandAnswer) -> Result<Json<CommandDone>, ApiProblem> {
@@ -361,7 +363,7 @@ fn select(
     roster: &Roster,
     all: bool,
     group: Option<&GroupName>,
-    numbers: &[E164],
+    numbers: &[WrittenNumber],
 ) -> Result<Vec<NumberIx>, ApiProblem> {
     let ways = [all, group.is_some(), !numbers.is_empty()];
     if ways.into_iter().filter(|is| *is).count() != 1 {
@@ -380,7 +382,7 @@ fn select(
         }
     }
     for number in numbers {
-        selected.push(roster.find(*number).ok_or_else(|| unknown(number.to_string()))?);
+        selected.push(roster.resolve(*number).map_err(|unresolved| unprocessable(unresolved.to_string()))?);
     }
     selected.sort_unstable();
     selected.dedup();
@@ -389,9 +391,11 @@ fn select(
 
 fn scopes(roster: &Roster, asked: &HoldRequest) -> Result<Vec<Scope>, ApiProblem> {
     // What is not ours is a mistake here too.
-    select(roster, asked.all, asked.group.as_ref(), &asked.numbers)?;
+    let numbers = select(roster, asked.all, asked.group.as_ref(), &asked.numbers)?;
     let all = asked.all.then_some(ScopeOf::All);
     let group = asked.group.clone().map(ScopeOf::Group);
-    let of = all.into_iter().chain(group).chain(asked.numbers.iter().copied().map(ScopeOf::Number));
+    // A group and all numbers stay what they are called: their members may change.
+    let named = numbers.into_iter().filter(|_| !asked.numbers.is_empty());
+    let of = all.into_iter().chain(group).chain(named.map(|ix| ScopeOf::Number(roster.number(ix).id)));
     Ok(of.map(|of| Scope { of, channel: asked.channel }).collect())
 }

@@ -12,7 +12,12 @@ use crate::agent::publish::status::{NumberStatus, OrderStatus, Status};
 
 #[derive(OpenApi)]
 #[openapi(
-    info(title = "Ringback", description = "Watches phone numbers on Twilio and swaps failing ones to their fallback."),
+    info(
+        title = "Ringback",
+        description = "Watches phone numbers on Twilio and swaps failing ones to their fallback. A number is an account's: \
+                       an object has `account` and `number`, and in lists and in the journal's entries it is one text, \
+                       `AC…/+15005550100`. Requests take that, or E.164 alone where one account has the number."
+    ),
     paths(
         healthy,
         ready,

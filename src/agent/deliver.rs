@@ -3,51 +3,38 @@
 //! The **dispatcher** takes posted notices, keeps each in the store for every notifier that wants it, and puts it
 //! into that notifier's queue. Each notifier has a **delivery worker**, which sends its queue in order: a notifier
 //! that is slow or down delays no other. Failed deliveries are retried with exponential backoff and jitter, or when
-//! `Retry-After` says, for up to 24 h ([`GIVE_UP_AFTER`]). Notices beyond `per_minute` are rate-limited and summed up
-//! in one notice. Undelivered notices survive a restart.
+//! `Retry-After` says, for up to 24 h ([`worker::GIVE_UP_AFTER`]). Notices beyond `per_minute` are rate-limited and
+//! summed up in one notice. Undelivered notices survive a restart.
 //!
 //! Promises: posting never waits, and a notice for which there is no room is counted and reported. A notifier that was
 //! told of an incident is told how it goes on and ends, whatever its filter. A notifier that does not deliver is
 //! reported to the others. Every notice's delivery status is in the store.
+
+mod worker;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rand::{RngExt as _, SeedableRng as _};
-use rand_chacha::ChaCha8Rng;
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::core::model::time::Time;
-use crate::core::notice::condition::AgentCondition;
 use crate::core::notice::make::NoticeBuilder;
-use crate::core::notice::{Notice, NoticeKind, NoticeStatus, Severity};
+use crate::core::notice::{Notice, NoticeStatus, Severity};
 use crate::metrics::Metrics;
-use crate::notify::{Notifier, NotifierReply, NotifyChannel, Sender, alertmanager};
+use crate::notify::{Notifier, Sender};
 use crate::store::Store;
 use crate::store::outbox::{Delivery, DeliveryStatus};
+pub use worker::DeliveryWorker;
 
 /// Notices that may wait for the dispatcher: a storm of a thousand numbers, twice.
 const INBOX: usize = 2048;
 
 /// Notices that may wait for one delivery worker.
 const QUEUE: usize = 2048;
-
-/// After this a notice is no longer of use.
-const GIVE_UP_AFTER: Duration = Duration::from_secs(24 * 3600);
-
-/// Before the second try; twice as long before each further one.
-const FIRST_WAIT: Duration = Duration::from_secs(1);
-const LONGEST_WAIT: Duration = Duration::from_secs(300);
-
-/// Tries in a row without success after which the others are told.
-const FAILING: u32 = 3;
-
-/// The span in which `per_minute` is counted.
-const MINUTE: Duration = Duration::from_secs(60);
 
 /// Records of deliveries are kept so long.
 const KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -157,24 +144,6 @@ impl Recipient {
     }
 }
 
-/// Takes one queue to one notifier.
-pub struct DeliveryWorker {
-    delivering: Delivering,
-    notifier: Arc<Notifier>,
-    queue: Arc<Queue>,
-    /// When it sent, within the last minute.
-    sent: VecDeque<Time>,
-    rate_limited: Vec<(Severity, String)>,
-    /// Tries in a row that did not succeed.
-    failures: u32,
-    /// Since when the others know that it does not deliver.
-    failing: Option<(Time, AgentCondition)>,
-    /// What a pager was told and stands.
-    standing: BTreeMap<String, Notice>,
-    next_word: Time,
-    jitter: ChaCha8Rng,
-}
-
 /// Everything that the tasks are made of.
 pub struct Parts {
     pub clock: Clock,
@@ -210,30 +179,7 @@ pub fn staff(
         let mut recipient = Recipient { notifier: notifier.clone(), queue: queue.clone(), open: BTreeMap::new() };
         ours().for_each(|d| recipient.told(&d.notice));
         dispatcher.recipients.push(recipient);
-        let mut worker = DeliveryWorker {
-            jitter: ChaCha8Rng::seed_from_u64(delivering.seed ^ delivery_workers.len() as u64),
-            delivering: delivering.clone(),
-            queue,
-            sent: VecDeque::new(),
-            rate_limited: Vec::new(),
-            failures: 0,
-            failing: None,
-            standing: BTreeMap::new(),
-            next_word: now,
-            notifier: notifier.clone(),
-        };
-        for d in ours().filter(|d| d.status == DeliveryStatus::Delivered) {
-            worker.stands(&d.notice);
-        }
-        let key = format!("notifier/{}", worker.notifier.name);
-        if let Some(last) =
-            told.iter().rfind(|d| d.notice.key == key).filter(|d| d.notice.status == NoticeStatus::Firing)
-        {
-            let condition =
-                AgentCondition::NotifierFailing { name: worker.notifier.name.clone(), problem: String::new() };
-            worker.failing = Some((last.notice.at.at, condition));
-        }
-        delivery_workers.push(worker);
+        delivery_workers.push(DeliveryWorker::new(delivering.clone(), notifier, queue, delivery_workers.len(), told));
     }
     (dispatcher, delivery_workers)
 }
@@ -313,209 +259,6 @@ impl Delivering {
         let Some(id) = id else { return };
         if let Err(error) = self.store.note_delivery(id, status, tries, self.clock.now(), answer).await {
             tracing::warn!(%error, cure = error.cure, "what became of a notice is not written down");
-        }
-    }
-}
-
-impl DeliveryWorker {
-    pub fn name(&self) -> &str {
-        &self.notifier.name
-    }
-
-    /// Works until the dispatcher has closed its queue.
-    pub async fn run(mut self) {
-        let clock = self.delivering.clock.clone();
-        loop {
-            let now = clock.now();
-            self.say_what_stands(now).await;
-            self.sum_up(now).await;
-            let queued = self.next(now);
-            if let Some(queued) = queued {
-                self.carry(queued).await;
-                continue;
-            }
-            if self.queue.lock().is_closed {
-                return;
-            }
-            let queue = self.queue.clone();
-            clock.wait(self.wake_at(), queue.woken.notified()).await;
-        }
-    }
-
-    /// The notice that is to be sent now. When the agent stops, only what nobody else would send.
-    fn next(&self, now: Time) -> Option<QueuedNotice> {
-        let mut state = self.queue.lock();
-        if state.is_closed {
-            let ix = state.queued.iter().position(|l| l.id.is_none() && l.tries == 0)?;
-            return state.queued.remove(ix);
-        }
-        // In order: an end must not overtake its beginning.
-        state.queued.front().filter(|l| l.due <= now)?;
-        state.queued.pop_front()
-    }
-
-    /// When there is something to do again; each part is after the instant at which nothing was left to do.
-    fn wake_at(&self) -> Option<Time> {
-        let due = self.queue.lock().queued.front().map(|l| l.due);
-        let is_renewed =
-            matches!(self.notifier.channel, NotifyChannel::Alertmanager { .. }) && !self.standing.is_empty();
-        let word = is_renewed.then_some(self.next_word);
-        let free = self.sent.front().filter(|_| self.has_summary()).map(|t| *t + MINUTE);
-        [due, word, free].into_iter().flatten().min()
-    }
-
-    /// True if there is something to sum up, and nothing that must be delivered before it.
-    fn has_summary(&self) -> bool {
-        let queue = self.queue.lock();
-        // What was tried and waits has its own time, and a summary would meet the same answer.
-        let is_blocked = queue.queued.front().is_some_and(|l| l.tries > 0);
-        !is_blocked && !queue.is_closed && (queue.lost > 0 || !self.rate_limited.is_empty())
-    }
-
-    /// True if another notice may go out in this minute.
-    fn is_free(&mut self, now: Time) -> bool {
-        while self.sent.front().is_some_and(|t| *t + MINUTE <= now) {
-            self.sent.pop_front();
-        }
-        self.sent.len() < self.notifier.per_minute as usize
-    }
-
-    async fn carry(&mut self, mut queued: QueuedNotice) {
-        let now = self.delivering.clock.now();
-        let is_end = queued.notice.status == NoticeStatus::Resolved && self.notifier.channel.keeps_incidents();
-        // A notice that was tried has its place in the minute already; an end that a pager waits for needs none.
-        if queued.tries == 0 && !is_end {
-            if !self.is_free(now) {
-                self.rate_limited.push((queued.notice.severity, queued.notice.title.clone()));
-                self.delivering.metrics.notified(&self.notifier.name, "held_back");
-                let said = "more than per_minute: summed up in a later notice";
-                self.delivering.note(queued.id, DeliveryStatus::HeldBack, 0, said).await;
-                return;
-            }
-            self.sent.push_back(now);
-        }
-        let answer = self.deliver(&queued.notice).await;
-        queued.tries = queued.tries.saturating_add(1);
-        let now = self.delivering.clock.now();
-        match &answer {
-            NotifierReply::Delivered(said) => {
-                self.delivering.metrics.notified(&self.notifier.name, "success");
-                self.delivering.note(queued.id, DeliveryStatus::Delivered, queued.tries, said).await;
-                self.stands(&queued.notice);
-                self.next_word = now + alertmanager::EVERY;
-                self.works(now);
-            }
-            NotifierReply::Refused(problem) => {
-                self.delivering.metrics.notified(&self.notifier.name, "failure");
-                tracing::error!(notifier = self.notifier.name, key = queued.notice.key, "refused: {problem}");
-                self.delivering.note(queued.id, DeliveryStatus::Failed, queued.tries, problem).await;
-                self.fails(now, FAILING, problem);
-            }
-            NotifierReply::Again { problem, after } => {
-                self.delivering.metrics.notified(&self.notifier.name, "failure");
-                tracing::warn!(
-                    notifier = self.notifier.name,
-                    key = queued.notice.key,
-                    tries = queued.tries,
-                    "{problem}"
-                );
-                let is_old = queued.notice.at.at + GIVE_UP_AFTER <= now;
-                let status = if is_old { DeliveryStatus::Failed } else { DeliveryStatus::Waiting };
-                self.delivering.note(queued.id, status, queued.tries, problem).await;
-                if !is_old {
-                    queued.due = now + after.unwrap_or_else(|| self.wait(queued.tries));
-                    self.queue.lock().queued.push_front(queued);
-                }
-                self.fails(now, 1, problem);
-            }
-        }
-    }
-
-    /// One try. A pager does not page again when an incident that it has becomes more severe, and for an Alertmanager
-    /// that is another alert: so the less severe one is ended first.
-    async fn deliver(&self, notice: &Notice) -> NotifierReply {
-        let Delivering { sender, .. } = &self.delivering;
-        let milder = self.standing.get(&notice.key).filter(|n| n.filed_severity() < notice.filed_severity());
-        if let Some(milder) = milder {
-            let ended = Notice { status: NoticeStatus::Resolved, at: notice.at.clone(), ..milder.clone() };
-            let answer = sender.send(&self.notifier, &ended).await;
-            if !matches!(answer, NotifierReply::Delivered(_)) {
-                return answer;
-            }
-        }
-        sender.send(&self.notifier, notice).await
-    }
-
-    /// Before the next try: half of a bound that doubles, and up to the other half by chance.
-    fn wait(&mut self, tries: u32) -> Duration {
-        let bound = FIRST_WAIT.saturating_mul(1 << tries.saturating_sub(1).min(20)).min(LONGEST_WAIT);
-        let share: f64 = self.jitter.random();
-        bound / 2 + bound.mul_f64(share / 2.0)
-    }
-
-    fn works(&mut self, now: Time) {
-        self.failures = 0;
-        if let Some((since, condition)) = self.failing.take() {
-            let notice = self.delivering.builder.condition(now, since, &condition, NoticeStatus::Resolved);
-            self.delivering.outbox.post(notice);
-        }
-    }
-
-    fn fails(&mut self, now: Time, weight: u32, problem: &str) {
-        self.failures = self.failures.saturating_add(weight);
-        if self.failures >= FAILING && self.failing.is_none() {
-            tracing::error!(notifier = self.notifier.name, "it does not deliver: {problem}");
-            let condition =
-                AgentCondition::NotifierFailing { name: self.notifier.name.clone(), problem: problem.to_owned() };
-            let notice = self.delivering.builder.condition(now, now, &condition, NoticeStatus::Firing);
-            self.failing = Some((now, condition));
-            self.delivering.outbox.post(notice);
-        }
-    }
-
-    /// One notice for all that was held back, as soon as there is room for it.
-    async fn sum_up(&mut self, now: Time) {
-        if !self.has_summary() || !self.is_free(now) {
-            return;
-        }
-        let lost = std::mem::take(&mut self.queue.lock().lost);
-        let rate_limited = std::mem::take(&mut self.rate_limited);
-        let notice = self.delivering.builder.summary(now, &self.notifier.name, &rate_limited, lost);
-        let id = self.delivering.store.keep_notice(&self.notifier.name, &notice).await.ok().flatten();
-        self.queue.lock().queued.push_front(QueuedNotice { id, notice, tries: 0, due: now });
-    }
-
-    fn stands(&mut self, notice: &Notice) {
-        if !self.notifier.channel.keeps_incidents() {
-            return;
-        }
-        match notice.status {
-            NoticeStatus::Firing | NoticeStatus::Event if notice.kind != NoticeKind::Test => {
-                self.standing.insert(notice.key.clone(), notice.clone());
-            }
-            NoticeStatus::Firing | NoticeStatus::Event => {}
-            NoticeStatus::Resolved => {
-                self.standing.remove(&notice.key);
-            }
-        }
-    }
-
-    /// Tells an Alertmanager again of what stands: it takes what it does not hear of for over.
-    async fn say_what_stands(&mut self, now: Time) {
-        let NotifyChannel::Alertmanager { url } = &self.notifier.channel else { return };
-        self.standing.retain(|_, n| n.status == NoticeStatus::Firing || now < n.at.at + alertmanager::ONCE_FOR);
-        if self.standing.is_empty() || now < self.next_word || self.queue.lock().is_closed {
-            return;
-        }
-        self.next_word = now + alertmanager::EVERY;
-        let standing: Vec<&Notice> = self.standing.values().collect();
-        let answer = self.delivering.sender.send_standing(url, &standing, self.notifier.timeout).await;
-        match answer {
-            NotifierReply::Delivered(_) => self.works(now),
-            NotifierReply::Again { problem, .. } | NotifierReply::Refused(problem) => {
-                self.delivering.metrics.notified(&self.notifier.name, "failure");
-                self.fails(now, 1, &problem);
-            }
         }
     }
 }

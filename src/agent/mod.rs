@@ -42,7 +42,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::core::detect::observation::Observation;
-use crate::core::model::id::{CallSid, NumberSid};
+use crate::core::model::id::{AccountSid, CallSid, NumberId, NumberSid};
 use crate::core::model::order::Author;
 use crate::core::model::roster::{NumberIx, Roster};
 use crate::core::model::source::Source;
@@ -88,7 +88,7 @@ impl Shared {
     async fn hand_on(&self, batch: Batch) {
         for (_, observation) in &batch.seen {
             if let Observation::Number(record) = observation
-                && let Some(ix) = self.roster.find(record.number)
+                && let Some(ix) = self.roster.find(NumberId::new(batch.account, record.number))
             {
                 self.sids.write().unwrap_or_else(PoisonError::into_inner).insert(ix, record.sid);
             }
@@ -114,6 +114,8 @@ impl Shared {
 /// What one poll brought.
 #[derive(Debug)]
 pub struct Batch {
+    /// Whose log it was read from.
+    pub account: AccountSid,
     pub source: Source,
     pub polled_at: Time,
     /// With the moment at which each was seen.

@@ -312,9 +312,13 @@ async fn recover(
     let mut journal = journal.into_iter().peekable();
     let mut contradiction = None;
     // Calls are told by what their number pointed at, which may have been written down long before them.
-    store.numbers_read(since - WRITTEN_WITHIN, since, |at, observation| recovery.observe(at, &observation)).await?;
     store
-        .observations(since, |at, observation| {
+        .numbers_read(since - WRITTEN_WITHIN, since, |at, account, observation| {
+            recovery.observe(at, account, &observation)
+        })
+        .await?;
+    store
+        .observations(since, |at, account, observation| {
             first.get_or_insert(at);
             match &observation {
                 Observation::Call(call) => calls.remember(call.sid(), call),
@@ -325,7 +329,7 @@ async fn recover(
             while let (None, Some(r)) = (&contradiction, journal.next_if(|r| r.at <= at)) {
                 contradiction = recovery.journaled(r.seq, r.at, &r.entry).err();
             }
-            recovery.observe(at, &observation);
+            recovery.observe(at, account, &observation);
         })
         .await?;
     if let Some(contradiction) = contradiction {

@@ -3,6 +3,7 @@
 mod challenge;
 mod demo;
 mod log;
+mod look;
 mod notify;
 mod operate;
 mod rehearse;
@@ -161,10 +162,10 @@ pub fn main() -> ExitCode {
         Command::Approve(arguments) => operate::approve(arguments),
         Command::Mode(arguments) => operate::set_mode(arguments),
         Command::Ported(arguments) => operate::ported(arguments),
-        Command::Status { config, json } => operate::status(&config, json),
-        Command::Explain { id, config, json } => operate::explain(&config, &id, json),
+        Command::Status { config, json } => look::status(&config, json),
+        Command::Explain { id, config, json } => look::explain(&config, &id, json),
         Command::Notify(arguments) => notify::notify(&arguments),
-        Command::Journal { config, .. } => operate::verify(&config),
+        Command::Journal { config, .. } => look::verify(&config),
         Command::Simulate(arguments) => simulate::simulate(&arguments),
         Command::Sim(arguments) => sim::sim(&arguments),
     };

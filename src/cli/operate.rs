@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -30,15 +30,15 @@ use crate::agent::{Agent, Role};
 use crate::clock::Clock;
 use crate::config::{Config, ProcessEnv};
 use crate::core::model::decision::Mode;
-use crate::core::model::id::{Channel, E164, GroupName};
+use crate::core::model::id::{Channel, GroupName, WrittenNumber};
 
 /// Which numbers, said in one way.
 #[derive(Debug, clap::Args)]
 #[group(required = true, multiple = false)]
 pub struct Numbers {
-    /// Numbers in E.164
+    /// Numbers in E.164, or with their account before them: AC…/+15005550100
     #[arg(value_name = "NUMBER")]
-    numbers: Vec<E164>,
+    numbers: Vec<WrittenNumber>,
     /// Every number of this group
     #[arg(long, value_name = "NAME")]
     group: Option<GroupName>,
@@ -143,9 +143,9 @@ pub struct ModeArguments {
 
 #[derive(Debug, clap::Args)]
 pub struct PortedArguments {
-    /// Numbers in E.164
+    /// Numbers in E.164, or with their account before them: AC…/+15005550100
     #[arg(value_name = "NUMBER")]
-    numbers: Vec<E164>,
+    numbers: Vec<WrittenNumber>,
     /// Every number of this group
     #[arg(long, value_name = "NAME")]
     group: Option<GroupName>,
@@ -276,6 +276,9 @@ const LOOK_AFTER: Duration = Duration::from_millis(300);
 /// A staged restore is not waited for longer than this: callers take their time.
 const WAIT_FOR: Duration = Duration::from_secs(15 * 60);
 
+/// Result and its detail, by account, number and channel.
+type Results = BTreeMap<[String; 3], (String, String)>;
+
 /// Where commands are given.
 struct ApiClient {
     http: reqwest::Client,
@@ -328,8 +331,8 @@ impl ApiClient {
             Ok(plan) => plan,
             Err(exit) => return Ok(exit),
         };
-        let will: Vec<&DecisionLine> =
-            plan.lines.iter().filter(|l| matches!(l.will.as_str(), "rollback" | "restore" | "keep")).collect();
+        let touched: Vec<&DecisionLine> =
+            plan.lines.iter().filter(|l| matches!(l.action.as_str(), "rollback" | "restore" | "keep")).collect();
         if self.is_alone && plan.is_staged {
             complain(
                 "ringback: no agent is running, so nobody can tell whether a canary's callers are served: start the \
@@ -339,10 +342,10 @@ impl ApiClient {
         }
         if !json {
             for line in &plan.lines {
-                say(&format!("{} {}: {}: {}", line.number, line.channel, line.will, line.detail))?;
+                say(&format!("{} {}: {}: {}", line.number, line.channel, line.action, line.detail))?;
             }
         }
-        if !will.is_empty() && !yes && !confirmed(verb, will.len())? {
+        if !touched.is_empty() && !yes && !confirmed(verb, touched.len())? {
             complain("ringback: nothing was done");
             return Ok(Exit::FoundTrouble);
         }
@@ -356,12 +359,12 @@ impl ApiClient {
         };
         let ended = self.follow(&plan.orders).await?;
         // A group or all numbers are those that are watched on the channel, if there are any.
-        let is_named = !asked.numbers.is_empty() || plan.lines.iter().all(|l| l.will == "not_watched");
+        let is_named = !asked.numbers.is_empty() || plan.lines.iter().all(|l| l.action == "not_watched");
         self.tell(&plan, &ended, is_named, json)
     }
 
-    /// Waits for orders to end; gives the result and its detail by number and channel.
-    async fn follow(&self, orders: &[String]) -> anyhow::Result<BTreeMap<(String, String), (String, String)>> {
+    /// Waits for orders to end.
+    async fn follow(&self, orders: &[String]) -> anyhow::Result<Results> {
         let clock = Clock::system();
         let give_up = clock.now() + WAIT_FOR;
         let mut ended = BTreeMap::new();
@@ -376,7 +379,7 @@ impl ApiClient {
                 let order: Value = serde_json::from_slice(&answer.bytes().await?).unwrap_or_default();
                 let text = |v: &Value| v.as_str().unwrap_or_default().to_owned();
                 for e in order["ended"].as_array().into_iter().flatten() {
-                    let key = (text(&e["number"]), text(&order["channel"]));
+                    let key = [&e["account"], &e["number"], &order["channel"]].map(text);
                     ended.insert(key, (text(&e["result"]), text(&e["detail"])));
                 }
                 if order["is_over"] == true || clock.now() >= give_up {
@@ -388,21 +391,15 @@ impl ApiClient {
         Ok(ended)
     }
 
-    fn tell(
-        &self,
-        plan: &Planned,
-        ended: &BTreeMap<(String, String), (String, String)>,
-        is_named: bool,
-        json: bool,
-    ) -> anyhow::Result<Exit> {
+    fn tell(&self, plan: &Planned, ended: &Results, is_named: bool, json: bool) -> anyhow::Result<Exit> {
         let mut all_well = true;
         let mut results = Vec::new();
         for line in &plan.lines {
-            let (result, detail) = match line.will.as_str() {
+            let (result, detail) = match line.action.as_str() {
                 "nothing" | "keep" => ("as_asked", line.detail.as_str()),
                 "not_watched" => ("not_watched", line.detail.as_str()),
                 "refuse" => ("refused", line.detail.as_str()),
-                _ => match ended.get(&(line.number.clone(), line.channel.clone())) {
+                _ => match ended.get(&[line.account.clone(), line.number.clone(), line.channel.clone()]) {
                     Some((result, detail)) => (result.as_str(), detail.as_str()),
                     None => ("not_ended", "it has not ended; see `ringback status`"),
                 },
@@ -410,7 +407,8 @@ impl ApiClient {
             let is_left = result == "not_watched" && !is_named;
             all_well &= is_left || matches!(result, "as_asked" | "written" | "proven" | "restored");
             results.push(serde_json::json!({
-                "number": line.number, "channel": line.channel, "result": result, "detail": detail,
+                "account": line.account, "number": line.number, "channel": line.channel, "result": result,
+                "detail": detail,
             }));
             if !json {
                 say(&format!("{} {}: {result}: {detail}", line.number, line.channel))?;
@@ -428,117 +426,4 @@ fn confirmed(verb: &str, numbers: usize) -> anyhow::Result<bool> {
     let mut line = String::new();
     std::io::stdin().read_line(&mut line)?;
     Ok(matches!(line.trim(), "y" | "Y" | "yes"))
-}
-
-/// `ringback status`: how everything stands, as the running agent says.
-pub fn status(config: &Path, json: bool) -> anyhow::Result<Exit> {
-    let config = Config::load(config, &ProcessEnv)?;
-    let url = format!("http://{}/api/v1/status", config.agent.listen);
-    let status: Value = tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
-        let answer = reqwest_client()?.get(&url).send().await.context("no agent is running here")?;
-        serde_json::from_slice(&answer.bytes().await?).context("the agent's answer is not JSON")
-    })?;
-    if json {
-        say(&status.to_string())?;
-        return Ok(Exit::Done);
-    }
-    let text = |v: &Value| v.as_str().unwrap_or_default().to_owned();
-    if status["standby"] == true {
-        say(&format!("standby: {} leads until {} at least", text(&status["leader"]), text(&status["until"])))?;
-        return Ok(Exit::Done);
-    }
-    let list = |v: &Value| v.as_array().cloned().unwrap_or_default();
-    say(&format!("{} mode {}", text(&status["at"]), text(&status["mode"])))?;
-    for group in list(&status["groups"]) {
-        for number in list(&group["numbers"]) {
-            for c in list(&number["channels"]) {
-                let [channel, phase, verdict, saga] = ["channel", "phase", "verdict", "saga"].map(|k| text(&c[k]));
-                let (group, number) = (text(&group["group"]), text(&number["number"]));
-                say(&format!("{group} {number} {channel}: {phase}, {verdict}, {saga}"))?;
-            }
-        }
-    }
-    for waiting in list(&status["waiting"]) {
-        say(&format!("waiting: {} {}: {}", text(&waiting["channel"]), waiting["decision"], waiting["guards"]))?;
-    }
-    for hold in list(&status["holds"]) {
-        say(&format!("held until {}: {}: {}", text(&hold["until"]), hold["scope"], text(&hold["by"]["reason"])))?;
-    }
-    let stale = list(&status["sources"]).iter().any(|s| s["is_stale"] == true && s["is_needed"] == true);
-    Ok(if stale { Exit::FoundTrouble } else { Exit::Done })
-}
-
-/// `ringback explain`: what the journal says of a decision, and whether it still follows.
-pub fn explain(config: &Path, id: &str, json: bool) -> anyhow::Result<Exit> {
-    use crate::agent::publish::explain::DecisionHistory;
-    use crate::core::explain::Recomputed;
-    use crate::store::Store;
-    let config = Config::load(config, &ProcessEnv)?;
-    let id = match id.parse() {
-        Ok(id) => id,
-        Err(bad) => {
-            complain(&format!("ringback: {bad}"));
-            return Ok(Exit::BadUsage);
-        }
-    };
-    let found = tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
-        let store = Store::open_read_only(&config.agent.state).await?;
-        DecisionHistory::new(store, &config).explain(id).await
-    })?;
-    let Some(explanation) = found else {
-        complain(&format!("ringback: {id} is not in the journal"));
-        return Ok(Exit::FoundTrouble);
-    };
-    if json {
-        say(&serde_json::to_string(&explanation)?)?;
-    } else {
-        for line in &explanation.entries {
-            say(&format!("{} {}: {}", line.at, line.entry.kind(), brief(&serde_json::to_value(&line.entry)?)))?;
-        }
-    }
-    let holds =
-        matches!(explanation.recomputed, None | Some(Recomputed::Follows | Recomputed::NotKept { is_enough: true }));
-    if !json {
-        match (&explanation.recomputed, &explanation.rules) {
-            (Some(recomputed), Some(rules)) => {
-                say(&format!("rules in force then: {}", rules.then))?;
-                say(&format!("recomputed: {}", recomputed.text()))?;
-                if let Some(now) = &rules.by_those_of_now {
-                    say(&format!("rules of the configuration now: {}", rules.now))?;
-                    say(&format!("recomputed by these: {}", now.text()))?;
-                }
-            }
-            _ => say("an operator's order: there is no evidence to weigh")?,
-        }
-    }
-    Ok(if holds { Exit::Done } else { Exit::FoundTrouble })
-}
-
-/// An entry in one line, the snapshot's record left out.
-fn brief(entry: &Value) -> String {
-    let mut entry = entry.clone();
-    if let Some(map) = entry.as_object_mut() {
-        map.remove("kind");
-        map.remove("record");
-    }
-    entry.to_string()
-}
-
-/// `ringback journal --verify`: follows the chain of hashes.
-pub fn verify(config: &Path) -> anyhow::Result<Exit> {
-    let config = Config::load(config, &ProcessEnv)?;
-    let whole = tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
-        let store = crate::store::Store::open_read_only(&config.agent.state).await?;
-        store.verify().await
-    });
-    match whole {
-        Ok(whole) => {
-            say(&format!("{} records, whole; the last one's hash is {}", whole.records, whole.head))?;
-            Ok(Exit::Done)
-        }
-        Err(error) => {
-            complain(&format!("ringback: {error}; {}", error.cure));
-            Ok(Exit::FoundTrouble)
-        }
-    }
 }

@@ -10,7 +10,8 @@ use super::run::Signals;
 use super::{Exit, complain, log, say};
 use crate::clock::Clock;
 use crate::config::{Config, ProcessEnv};
-use crate::core::model::id::E164;
+use crate::core::model::id::WrittenNumber;
+use crate::core::model::roster::Unresolved;
 use crate::rehearse::back::RestoreGuard;
 use crate::rehearse::{Drill, DrillError};
 
@@ -21,7 +22,7 @@ pub struct RehearseArguments {
     config: PathBuf,
     /// The spare number, instead of rehearsal.number
     #[arg(long, value_name = "NUMBER")]
-    number: Option<E164>,
+    number: Option<WrittenNumber>,
     /// Also on a number that is watched or had live callers within a day, and put back over what somebody else changed
     #[arg(long)]
     force: bool,
@@ -44,6 +45,12 @@ pub struct RehearseArguments {
 
 pub fn rehearse(arguments: &RehearseArguments) -> anyhow::Result<Exit> {
     let config = Config::load(&arguments.config, &ProcessEnv)?;
+    if let Some(WrittenNumber { account: Some(account), e164 }) = arguments.number
+        && account != config.account()
+    {
+        complain(&format!("ringback: {}", Unresolved::Account { account, e164, known: vec![config.account()] }));
+        return Ok(Exit::BadUsage);
+    }
     log::start(&arguments.log)?;
     let exit = tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(run(arguments, &config));
     match exit {
@@ -95,7 +102,7 @@ async fn work(arguments: &RehearseArguments, config: &Config, stop: &Cancellatio
         complain("ringback: there is no [rehearsal] in the configuration: name a spare number, good_url and error_url");
         return Ok(Exit::BadUsage);
     };
-    rehearsal.number = arguments.number.unwrap_or(rehearsal.number);
+    rehearsal.number = arguments.number.map_or(rehearsal.number, |n| n.e164);
     let report = match Drill::new(config, rehearsal, &arguments.author, arguments.force, &clock)?.run(stop).await {
         Err(DrillError::Stopped) => {
             complain(&format!("ringback: {}", DrillError::Stopped));

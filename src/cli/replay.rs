@@ -13,7 +13,7 @@ use crate::config::AlertRules;
 use crate::core::model::decision::{Action, Decision};
 use crate::core::model::id::{Channel, E164};
 use crate::core::model::time::Time;
-use crate::replay::{Remark, Summary, play};
+use crate::replay::{DecisionRecord, Remark, Summary, play};
 
 #[derive(Debug, clap::Args)]
 pub struct ReplayArguments {
@@ -61,7 +61,7 @@ fn one(arguments: &ReplayArguments, rules: &AlertRules) -> anyhow::Result<Exit> 
     let mut lines = Vec::new();
     let summary = run(&arguments.events, rules, true, &mut |decision| {
         if let Some(out) = &mut out {
-            serde_json::to_writer(&mut *out, decision)?;
+            serde_json::to_writer(&mut *out, &DecisionRecord::of(decision))?;
             out.write_all(b"\n")?;
         } else if !arguments.json {
             lines.push(line(decision));
@@ -124,7 +124,7 @@ fn run(
         }
     };
     let input = BufReader::with_capacity(1 << 16, input);
-    let summary = play(input, &rules.roster, &rules.engine, &mut remark, &mut progress, decided);
+    let summary = play(input, rules.account, &rules.roster, &rules.engine, &mut remark, &mut progress, decided);
     if shown > 0 {
         let _ = write!(io::stderr(), "\r\x1b[K");
     }
@@ -145,7 +145,7 @@ fn line(d: &Decision) -> String {
         Action::Withheld { guard } => format!("withheld ({})", guard.label()),
     };
     let numbers = match d.numbers.as_slice() {
-        [one] => one.to_string(),
+        [one] => one.e164.to_string(),
         many => format!("{} numbers", many.len()),
     };
     format!("{}  {what:<22} {} {} {numbers}: {}", d.at, d.group, d.channel, d.rule)
@@ -200,7 +200,7 @@ fn compare(
         let summary = run(&arguments.events, rules, is_first, &mut |d| {
             if d.action == Action::Rollback {
                 for n in &d.numbers {
-                    rollbacks.entry((*n, d.channel)).or_insert(d.at);
+                    rollbacks.entry((n.e164, d.channel)).or_insert(d.at);
                 }
             }
             Ok(())

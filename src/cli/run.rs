@@ -41,7 +41,8 @@ fn forbid_core_dump() {
 
 async fn agent(config: &Config) -> anyhow::Result<Exit> {
     if let Some(path) = rehearse::back::cut_off(config) {
-        let number = Note::read(&path).ok().flatten().map_or_else(|| "its number".to_owned(), |n| n.number.to_string());
+        let number =
+            Note::read(&path).ok().flatten().map_or_else(|| "its number".to_owned(), |n| n.number.e164.to_string());
         let note = path.display();
         tracing::error!(%note, "a fire drill was cut off: put {number} back with `ringback rehearse --put-back`");
     }

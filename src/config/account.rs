@@ -9,6 +9,7 @@ use url::Url;
 use super::section::{Faults, Section};
 use super::{Env, MINUTE, SECOND};
 use crate::core::model::id::AccountSid;
+use crate::core::model::roster::UNNAMED_ACCOUNT;
 use crate::twilio;
 use crate::twilio::credentials::{Credentials, Secret};
 use crate::twilio::host::Hosts;
@@ -84,6 +85,12 @@ fn read_account(s: &mut Section<'_>, env: &dyn Env, faults: &Faults) -> Option<A
         }
     });
     let in_file = s.parse::<AccountSid>("account_sid");
+    let named = in_file.as_ref().map(|f| f.value).or(from_env);
+    if named == Some(UNNAMED_ACCOUNT) {
+        faults.nowhere(format!(
+            "twilio.account_sid = \"{UNNAMED_ACCOUNT}\": a placeholder: write your account's own SID"
+        ));
+    }
     match (in_file, from_env) {
         (Some(file), Some(env)) if file.value != env => {
             faults.at(

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::section::{Section, span_text};
 use super::{DAY, MINUTE};
 use crate::core::detect::statistic::params::Params;
-use crate::core::detect::statistic::threshold::{Rule, RuleAction};
+use crate::core::detect::statistic::threshold::{Rule, RuleAction, RuleSubject};
 use crate::core::detect::statistic::{Detection, params};
 use crate::core::model::id::Channel;
 use crate::core::model::reason::Reason;
@@ -28,9 +28,9 @@ pub fn read(s: &mut Section<'_>, channels: [bool; 2], passive: Duration) -> Dete
     for threshold in s.sections("threshold") {
         own.extend(read_threshold(threshold, channels, passive));
     }
-    // A page rule of the user's own takes the place of ours.
+    // A page rule of the user's own takes the place of ours about callers.
     let is_own = |c: Channel| own.iter().any(|r: &Rule| r.channel == c && r.action == RuleAction::Page);
-    detection.rules.retain(|r| !is_own(r.channel));
+    detection.rules.retain(|r| r.subject != RuleSubject::Callers || !is_own(r.channel));
     detection.rules.extend(own);
     detection
 }
@@ -108,6 +108,7 @@ fn read_threshold(mut s: Section<'_>, channels: [bool; 2], passive: Duration) ->
         None => Reason::ALL.into_iter().filter(by_default).collect(),
     };
     let rule = |channel| Rule {
+        subject: RuleSubject::Callers,
         callers: callers.value as u32,
         ratio,
         within: within.value,

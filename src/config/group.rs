@@ -12,14 +12,15 @@ use super::field::time_zone;
 use super::section::{ConfigFault, Faults, Section};
 use super::{detection, numbers, probe};
 use crate::core::detect::statistic::Detection;
-use crate::core::model::id::{Channel, E164, GroupName};
+use crate::core::model::id::{AccountSid, Channel, E164, GroupName, NumberId};
 use crate::core::model::roster::{Number, PortAt, Roster};
 use crate::core::model::time::Time;
 use crate::core::probe::ProbeSettings;
 
 /// The groups read so far.
-#[derive(Default)]
 pub struct Groups {
+    /// Whose numbers they are.
+    account: AccountSid,
     pub roster: Roster,
     /// Share of each group that may be on the fallback without approval, in percent.
     pub caps: BTreeMap<GroupName, u8>,
@@ -41,6 +42,17 @@ enum Place<'a> {
 }
 
 impl Groups {
+    pub fn new(account: AccountSid) -> Groups {
+        Groups {
+            account,
+            roster: Roster::default(),
+            caps: BTreeMap::new(),
+            detection: Vec::new(),
+            probes: Vec::new(),
+            named: HashMap::new(),
+        }
+    }
+
     /// Reads one group. What is wrong with it is noted; what is right is kept, so that its numbers
     /// are known when the next group names them again. `passive`: the longest time between two polls.
     pub fn read(&mut self, mut s: Section<'_>, dir: &Path, passive: Duration) {
@@ -82,15 +94,21 @@ impl Groups {
         };
         self.detection.push(detection);
         for n in listed.iter().flatten() {
-            let number =
-                Number { e164: n.value, label: String::new(), group, channels: on, timezone: timezone.clone(), port };
+            let number = Number {
+                id: NumberId::new(self.account, n.value),
+                label: String::new(),
+                group,
+                channels: on,
+                timezone: timezone.clone(),
+                port,
+            };
             self.add(number, &Place::Toml(n.span.clone()), faults);
         }
         if let Some(file) = file {
             let path = dir.join(&file.value);
             for row in numbers::read(&path, faults) {
                 let number = Number {
-                    e164: row.number,
+                    id: NumberId::new(self.account, row.number),
                     label: row.label,
                     group,
                     channels: row.channels.unwrap_or(on),
@@ -113,7 +131,7 @@ impl Groups {
     }
 
     fn add(&mut self, number: Number, place: &Place<'_>, faults: &Faults) {
-        let e164 = number.e164;
+        let e164 = number.id.e164;
         if self.roster.is_prober(e164) {
             let text = format!("{e164}: {WATCHED_PROBER}");
             match place {

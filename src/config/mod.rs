@@ -27,7 +27,8 @@ use url::Url;
 
 use crate::core::detect::engine;
 use crate::core::model::decision::Mode;
-use crate::core::model::roster::Roster;
+use crate::core::model::id::AccountSid;
+use crate::core::model::roster::{Roster, UNNAMED_ACCOUNT};
 use crate::core::notice::make::Addresses;
 use crate::core::rollback::orders;
 use crate::metrics::PerNumber;
@@ -136,6 +137,11 @@ const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(86_400);
 
 impl Config {
+    /// The account: the only one, whose all numbers are.
+    pub const fn account(&self) -> AccountSid {
+        self.twilio.credentials.account
+    }
+
     /// Reads `path` and what it names.
     pub fn load(path: &Path, env: &dyn Env) -> Result<Config, BadConfig> {
         let text = read_file(path)?;
@@ -152,6 +158,8 @@ impl Config {
 /// Credentials are not asked for; whatever else is wrong with the file is a fault all the same.
 #[derive(Debug, Clone)]
 pub struct AlertRules {
+    /// Whose numbers these are: [`UNNAMED_ACCOUNT`] where the file does not say.
+    pub account: AccountSid,
     pub probes: Probes,
     pub engine: engine::EngineSettings,
     pub rollback: orders::RollbackSettings,
@@ -201,8 +209,10 @@ fn read(mut top: Section<'_>, path: &Path, env: &dyn Env) -> Option<Config> {
     let rehearsal = top.section("rehearsal");
     let notifiers = top.sections("notify");
     let heartbeat = top.section("heartbeat").and_then(|s| notify::read_heartbeat(s, dir, env));
-    let (agent, poll, rules) = read_rest(top, dir, env);
-    let AlertRules { probes, engine, rollback, roster } = rules;
+    // Without one there is no configuration; what else is wrong with the file is told all the same.
+    let account = twilio.as_ref().map_or(UNNAMED_ACCOUNT, |t| t.credentials.account);
+    let (agent, poll, rules) = read_rest(top, account, dir, env);
+    let AlertRules { account: _, probes, engine, rollback, roster } = rules;
     let rehearsal = rehearsal.and_then(|s| rehearse::read(s, &roster));
     let notify = notify::read(notifiers, &roster, dir, env);
     Some(Config {
@@ -222,19 +232,24 @@ fn read(mut top: Section<'_>, path: &Path, env: &dyn Env) -> Option<Config> {
 
 fn read_rules(mut top: Section<'_>, path: &Path) -> Option<AlertRules> {
     let dir = path.parent().unwrap_or_else(|| Path::new(""));
-    // Without an account there is nothing to check in it, and nobody to tell.
-    top.section("twilio");
+    // Nothing is asked of the account, so there is nothing to check in it, and nobody to tell.
+    let account = top.section("twilio").and_then(|mut s| s.unchecked::<AccountSid>("account_sid"));
     top.sections("notify");
     top.section("heartbeat");
     top.section("metrics").map(read_metrics);
     let rehearsal = top.section("rehearsal");
-    let (_, _, rules) = read_rest(top, dir, &HashMap::new());
+    let (_, _, rules) = read_rest(top, account.unwrap_or(UNNAMED_ACCOUNT), dir, &HashMap::new());
     rehearsal.map(|s| rehearse::read(s, &rules.roster));
     Some(rules)
 }
 
 /// All but the account.
-fn read_rest(mut top: Section<'_>, dir: &Path, env: &dyn Env) -> (Option<AgentConfig>, Poll, AlertRules) {
+fn read_rest(
+    mut top: Section<'_>,
+    account: AccountSid,
+    dir: &Path,
+    env: &dyn Env,
+) -> (Option<AgentConfig>, Poll, AlertRules) {
     let mut engine = engine::EngineSettings::default();
     let mut rollback = orders::RollbackSettings::default();
     let agent = match top.section("agent") {
@@ -249,7 +264,7 @@ fn read_rest(mut top: Section<'_>, dir: &Path, env: &dyn Env) -> (Option<AgentCo
     };
     let poll = top.section("poll").map_or_else(Poll::default, |s| read_poll(s, &mut engine));
     top.require("group", "list your numbers: [[group]] name = \"…\" numbers = [\"+1…\"]");
-    let mut groups = group::Groups::default();
+    let mut groups = group::Groups::new(account);
     for group in top.sections("group") {
         groups.read(group, dir, poll.passive);
     }
@@ -258,7 +273,7 @@ fn read_rest(mut top: Section<'_>, dir: &Path, env: &dyn Env) -> (Option<AgentCo
     engine.detection = groups.detection;
     rollback.caps = groups.caps;
     let probes = Probes { groups: groups.probes, limits };
-    (agent, poll, AlertRules { probes, engine, rollback, roster: groups.roster })
+    (agent, poll, AlertRules { account, probes, engine, rollback, roster: groups.roster })
 }
 
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9466);

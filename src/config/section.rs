@@ -157,6 +157,11 @@ impl<'a> Section<'a> {
         })
     }
 
+    /// A value of which nothing depends on whether it is valid; `None` if it is not.
+    pub fn unchecked<T: FromStr>(&mut self, key: &'static str) -> Option<T> {
+        self.value(key)?.get_ref().as_str()?.parse().ok()
+    }
+
     /// One of a few words.
     pub fn choice<T: Copy>(&mut self, key: &'static str, choices: &[(&str, T)]) -> Option<T> {
         self.parsed(key, |v| {

@@ -21,7 +21,7 @@ use std::time::Duration;
 use super::detect::engine::{Engine, RollbackProgress};
 use super::model::decision::{Action, Decision, DecisionId};
 use super::model::guard::Strength;
-use super::model::id::{Channel, E164};
+use super::model::id::{Channel, NumberId};
 use super::model::order::{Operation, OrderResult};
 use super::model::time::Time;
 use super::notice::Notice;
@@ -119,12 +119,12 @@ impl Control {
     }
 
     /// A caller of a number that is being restored was served, or a test of ours was.
-    pub fn served(&mut self, number: E164, channel: Channel, started_at: Time, by: Witness) {
+    pub fn served(&mut self, number: NumberId, channel: Channel, started_at: Time, by: Witness) {
         self.orders.served(number, channel, started_at, by);
     }
 
     /// Whoever seemed to be served was not, as has come out since.
-    pub fn not_served(&mut self, number: E164, channel: Channel, by: Witness) {
+    pub fn not_served(&mut self, number: NumberId, channel: Channel, by: Witness) {
         self.orders.not_served(number, channel, by);
     }
 
@@ -134,7 +134,7 @@ impl Control {
     }
 
     /// The detector calls these numbers healthy. Gives what is to be written of those whose trouble that ends.
-    pub fn recovered(&self, channel: Channel, mut numbers: Vec<E164>) -> Option<Entry> {
+    pub fn recovered(&self, channel: Channel, mut numbers: Vec<NumberId>) -> Option<Entry> {
         numbers.retain(|n| self.incidents.ends_with_health(*n, channel));
         (!numbers.is_empty()).then_some(Entry::Recovered { channel, numbers })
     }
@@ -156,7 +156,7 @@ impl Control {
     }
 
     /// These numbers may be decided about again from `not_before` on, unless the fallback has them.
-    pub fn may_decide_again(&mut self, numbers: &[E164], channel: Channel, not_before: Time) {
+    pub fn may_decide_again(&mut self, numbers: &[NumberId], channel: Channel, not_before: Time) {
         for number in numbers {
             if !self.orders.state(*number, channel).is_on_fallback()
                 && self.orders.ordered(*number, channel).is_none()
@@ -168,9 +168,9 @@ impl Control {
     }
 
     /// One number's part of an order has ended.
-    fn ended(&mut self, at: Time, decision: DecisionId, number: E164, channel: Channel, result: OrderResult) {
+    fn ended(&mut self, at: Time, decision: DecisionId, number: NumberId, channel: Channel, result: OrderResult) {
         let Some(ix) = self.engine.roster().find(number) else { return };
-        let Some(operation) = self.orders.order(decision).map(|o| o.order.act) else { return };
+        let Some(operation) = self.orders.order(decision).map(|o| o.order.operation) else { return };
         let is_on_fallback = self.orders.state(number, channel).is_on_fallback();
         match (operation, result) {
             (Operation::Rollback, _) if is_on_fallback => {
@@ -183,11 +183,10 @@ impl Control {
                 let not_before = self.orders.not_before(number, channel).unwrap_or(at);
                 self.engine.not_rolled_back(ix, channel, not_before);
             }
-            // Of what cannot be told to be restored this must not be believed either: its callers are watched again.
-            (Operation::Restore, OrderResult::Restored | OrderResult::Superseded | OrderResult::Unproven)
-                if !is_on_fallback =>
-            {
-                self.engine.restored(at, ix, channel)
+            // None of these leaves a number on the fallback as far as is known. Of what cannot be told to be restored
+            // this must not be believed either: its callers are watched again.
+            (Operation::Restore, OrderResult::Restored | OrderResult::Superseded | OrderResult::Unproven) => {
+                self.engine.restored(at, ix, channel);
             }
             // Nothing was written: the number is what it was.
             (Operation::Restore, _) => {}

@@ -15,6 +15,7 @@ use crate::core::control::Control;
 use crate::core::detect::engine::EngineEvent;
 use crate::core::detect::observation::Observation;
 use crate::core::model::decision::{Action, Decision};
+use crate::core::model::id::AccountSid;
 use crate::core::model::source::Source;
 use crate::core::model::time::Time;
 use crate::core::model::verdict::Evidence;
@@ -90,9 +91,9 @@ impl Recomputation {
         Recomputation { control, target, decided: Vec::new(), now: start, is_behind: false }
     }
 
-    pub fn observe(&mut self, at: Time, observation: &Observation) {
+    pub fn observe(&mut self, at: Time, account: AccountSid, observation: &Observation) {
         self.advance(at);
-        self.control.engine_mut().observe(at, observation);
+        self.control.engine_mut().observe(at, account, observation);
         self.is_behind = true;
     }
 
@@ -114,7 +115,7 @@ impl Recomputation {
     pub fn conclude(mut self) -> Recomputed {
         self.advance(self.target.at);
         self.tick(self.target.at);
-        let target = &self.target;
+        let (target, roster) = (&self.target, self.control.engine().roster());
         let is_same = |d: &&Decision| {
             let (same_what, same_where) = (d.action == target.action, d.channel == target.channel);
             let same_whom = target.numbers.iter().any(|n| d.numbers.contains(n));
@@ -125,8 +126,12 @@ impl Recomputation {
         match found {
             Some(found) => {
                 compare(&target.evidence, &found.evidence, &mut differences);
-                let missing: Vec<String> =
-                    target.numbers.iter().filter(|n| !found.numbers.contains(n)).map(ToString::to_string).collect();
+                let missing: Vec<String> = target
+                    .numbers
+                    .iter()
+                    .filter(|n| !found.numbers.contains(n))
+                    .map(|n| roster.name(*n).to_string())
+                    .collect();
                 if !missing.is_empty() {
                     differences.push(figure("numbers", &missing.join(", "), "not among them"));
                 }
@@ -167,7 +172,7 @@ impl Recomputation {
             if let EngineEvent::Decided(decision) = event {
                 // As it does in the agent, until the journal says what became of it.
                 self.control.decision_stands(&decision);
-                self.decided.push(decision);
+                self.decided.push(*decision);
             }
         }
     }

@@ -3,6 +3,7 @@
 //! Nothing is exported that is not defined here, and the reference page is made from this table.
 //! Names follow Prometheus' rules: prefix `ringback_`, base units, `_total` on counters. The labels
 //! `group` and `number` are ours, all others are closed lists; the other party's number is in none.
+//! `number` is E.164: the account is the only one. With several, a label `account` would stand before each `number`.
 
 /// What a metric's value may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -72,6 +72,10 @@ impl Tally {
     /// Counts a settled outcome, once a SID; later ones as revisions.
     pub fn settled(&self, change: &OutcomeChange) {
         let counts = self.counts(change.number, change.channel);
+        // The same with its code is no other outcome.
+        if change.was == Some(change.is) {
+            return;
+        }
         let of = if change.was.is_none() { &counts.settled } else { &counts.revised };
         of[index(change.is)].fetch_add(1, Relaxed);
     }

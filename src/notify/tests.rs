@@ -7,7 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
 use super::*;
-use crate::core::model::id::E164;
+use crate::core::model::id::testing::ours;
 use crate::core::model::roster::{Number, PortAt, Roster};
 use crate::core::notice::NoticeStatus;
 use crate::core::notice::make::{Addresses, NoticeBuilder};
@@ -19,7 +19,7 @@ fn notices() -> Vec<Notice> {
     let group = roster.add_group("support".parse().unwrap(), [fallback.clone(), fallback]);
     for i in 0..30 {
         roster.add_number(Number {
-            e164: format!("+150055501{i:02}").parse::<E164>().unwrap(),
+            id: ours(&format!("+150055501{i:02}")),
             label: String::new(),
             group,
             channels: [true, true],

@@ -98,12 +98,16 @@ impl RestoreGuard {
         let failed = |source| DrillError::Note { path: self.note.clone(), source };
         let Some(note) = Note::read(&self.note).map_err(failed)? else { return Ok(None) };
         self.put_back(&note, force).await?;
-        Ok(Some(note.number))
+        Ok(Some(note.number.e164))
     }
 
     /// Gives the number the routing of the note, and looks until it is there to stay.
     pub async fn put_back(&self, note: &Note, force: bool) -> Result<(), DrillError> {
-        let failed = |why| DrillError::NotPutBack { number: note.number, why, note: self.note.clone() };
+        let failed = |why| DrillError::NotPutBack { number: note.number.e164, why, note: self.note.clone() };
+        let (whose, ours) = (note.number.account, self.client.account());
+        if whose != ours {
+            return Err(failed(format!("it is of account {whose}, and the configuration names account {ours}")));
+        }
         let before = RoutingValues::read(&note.record, Channel::Voice).map_err(|e| failed(e.to_string()))?;
         let until = self.clock.now() + PATIENCE;
         let mut pause = PAUSE.0;
@@ -122,7 +126,7 @@ impl RestoreGuard {
                 Ok(Try::Written) => return Err(failed(format!("it was written {writes} times and is not as it was"))),
                 Err(Trouble::Passing(error)) if !left.is_zero() => {
                     let left = span_text(Duration::from_secs(left.as_secs()));
-                    tracing::error!(number = %note.number, "not put back yet; trying for another {left}: {error}");
+                    tracing::error!(number = %note.number.e164, "not put back yet; trying for another {left}: {error}");
                 }
                 Err(Trouble::Passing(error)) => {
                     let status = "see https://status.twilio.com, and whether this machine reaches it";

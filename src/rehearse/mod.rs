@@ -28,7 +28,7 @@ use crate::clock::Clock;
 use crate::config::{Config, Probes, Rehearsal};
 use crate::core::detect::observation::{Leg, ProbeResult};
 use crate::core::model::decision::{Action, Mode};
-use crate::core::model::id::{Channel, E164, GroupName, NumberSid};
+use crate::core::model::id::{Channel, E164, GroupName, NumberId, NumberSid};
 use crate::core::model::order::{Author, Operation};
 use crate::core::model::roster::{Number, NumberIx, PortAt, Roster};
 use crate::core::model::time::Time;
@@ -104,6 +104,7 @@ impl Drill {
         let commands = probe.into_iter().flat_map(|p| &p.externals);
         let commands = commands.map(|e| format!("the command {}", e.command.first().map_or("", String::as_str)));
         let subject = DrillSubject {
+            account: config.account(),
             number: rehearsal.number,
             by: by.to_owned(),
             group,
@@ -120,7 +121,7 @@ impl Drill {
         self.back.recover(self.force).await?;
         let started_at = self.clock.now();
         let read = unless(stop, self.prepare()).await?;
-        let number = self.rehearsal.number;
+        let number = NumberId::new(self.config.account(), self.rehearsal.number);
         let handlers = self.rehearsal.broken.iter().map(|(_, url)| url).chain([&self.rehearsal.good, &self.fallback]);
         let note = Note { number, sid: read.record.sid, record: read.raw.clone(), urls: handlers.cloned().collect() };
         self.back.note(&note)?;
@@ -281,7 +282,7 @@ impl Play<'_> {
         }
         self.approve().await;
         let swapped = |_: &Status, c: &ChannelStatus| {
-            matches!(c.saga, "read_back" | "proven" | "unproven")
+            matches!(c.rollback_state, "read_back" | "proven" | "unproven")
                 .then(|| "Twilio says that the fallback answers its calls now".to_owned())
         };
         if !self.stage(DrillStage::Swapped, swapped).await? {
@@ -289,14 +290,14 @@ impl Play<'_> {
         }
         let proven = |s: &Status, c: &ChannelStatus| {
             let detail = s.orders.first().and_then(|o| o.ended.first()).map_or("", |e| e.detail.as_str());
-            (c.saga == "proven").then(|| detail.to_owned())
+            (c.rollback_state == "proven").then(|| detail.to_owned())
         };
         if !self.stage(DrillStage::Proven, proven).await? {
             return Ok(());
         }
         self.restore().await;
         let restored = |_: &Status, c: &ChannelStatus| {
-            (c.saga == "restored").then(|| "it has the handler from before the swap again".to_owned())
+            (c.rollback_state == "restored").then(|| "it has the handler from before the swap again".to_owned())
         };
         if !self.stage(DrillStage::Restored, restored).await? {
             return Ok(());
@@ -353,7 +354,7 @@ impl Play<'_> {
 
     async fn restore(&self) {
         let request = OperatorRequest {
-            act: Operation::Restore,
+            operation: Operation::Restore,
             numbers: vec![NumberIx(0)],
             channel: Some(Channel::Voice),
             by: Play::author(),
@@ -387,7 +388,8 @@ fn said(_: &Status, what: &str) -> String {
 /// With it, the fallback that is rehearsed, and the group's name.
 fn drill_config(config: &Config, rehearsal: &Rehearsal, force: bool) -> Result<(Config, String, GroupName), String> {
     let number = rehearsal.number;
-    if !force && config.roster.find(number).is_some() {
+    let id = NumberId::new(config.account(), number);
+    if !force && config.roster.find(id).is_some() {
         return Err(format!(
             "{number} is watched; use a spare number that is in no group, or hold it (`ringback hold {number}`) and --force"
         ));
@@ -414,7 +416,7 @@ fn drill_config(config: &Config, rehearsal: &Rehearsal, force: bool) -> Result<(
     let name = "rehearsal".parse().map_err(|e: crate::core::model::id::BadId| e.to_string())?;
     let group = roster.add_group(name, [Some(fallback.clone()), None]);
     roster.add_number(Number {
-        e164: number,
+        id,
         label: String::new(),
         group,
         channels: [true, false],

@@ -9,14 +9,14 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::core::model::id::{Channel, E164, NumberSid};
+use crate::core::model::id::{Channel, NumberId, NumberSid};
 use crate::core::routing::record::bare;
 use crate::core::routing::values::{RoutingValues, fields};
 
 /// The number of a drill, before it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Note {
-    pub number: E164,
+    pub number: NumberId,
     pub sid: NumberSid,
     /// As Twilio returned it.
     pub record: String,

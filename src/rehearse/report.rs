@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use crate::core::model::id::{E164, GroupName};
+use crate::core::model::id::{AccountSid, E164, GroupName};
 use crate::core::model::time::Time;
 
 /// How the handler is broken.
@@ -124,6 +124,7 @@ pub struct VariantReport {
 /// What was rehearsed, and by whom.
 #[derive(Debug, Clone, Serialize)]
 pub struct DrillSubject {
+    pub account: AccountSid,
     pub number: E164,
     /// Who held the drill.
     pub by: String,
@@ -191,7 +192,7 @@ impl DrillReport {
 
     /// For the change ticket: read by people who were not there.
     pub fn markdown(&self) -> String {
-        let DrillSubject { number, by, group, good, fallback, calls_from } = &self.subject;
+        let DrillSubject { account: _, number, by, group, good, fallback, calls_from } = &self.subject;
         let seconds = self.ended_at.since(self.started_at).as_secs();
         let mut text = format!("# Fire drill on {number}\n\n**{}**\n\n", self.result());
         let facts = [

@@ -17,11 +17,12 @@ pub use read::{BadLine, Lines, RecordedLine, parse};
 use crate::caller::CallerKey;
 use crate::core::detect::engine::{Engine, EngineEvent, EngineSettings, RollbackProgress};
 use crate::core::detect::observation::Observation;
-use crate::core::model::decision::{Action, Decision, DetectorGuard, Mode, PageReason};
-use crate::core::model::id::E164;
+use crate::core::model::decision::{Action, Decision, DecisionId, DetectorGuard, Mode, PageReason};
+use crate::core::model::id::{AccountSid, Channel, E164, GroupName, NumberId};
 use crate::core::model::roster::Roster;
 use crate::core::model::source::Source;
 use crate::core::model::time::Time;
+use crate::core::model::verdict::Evidence;
 use crate::twilio::wire::Reader;
 
 /// Between ticks, as in the agent.
@@ -73,10 +74,16 @@ impl Player {
     }
 
     /// Takes in one entry; `at` never goes back. `decided` is given what was decided before it.
-    pub fn observe(&mut self, at: Time, observation: &Observation, decided: &mut impl FnMut(Decision)) {
+    pub fn observe(
+        &mut self,
+        at: Time,
+        account: AccountSid,
+        observation: &Observation,
+        decided: &mut impl FnMut(Decision),
+    ) {
         self.advance(at, decided);
         self.refresh(at);
-        self.engine.observe(at, observation);
+        self.engine.observe(at, account, observation);
     }
 
     /// Lets the time pass until `at`.
@@ -96,7 +103,7 @@ impl Player {
             let events = self.engine.tick(next);
             for event in events {
                 if let EngineEvent::Decided(decision) = event {
-                    self.decide(decision, decided);
+                    self.decide(*decision, decided);
                 }
             }
             next = next + TICK;
@@ -112,7 +119,7 @@ impl Player {
 
     fn decide(&mut self, mut decision: Decision, decided: &mut impl FnMut(Decision)) {
         // Of a fallback a recording knows nothing.
-        let is_on_primary = |n: &E164| {
+        let is_on_primary = |n: &NumberId| {
             self.engine.roster().find(*n).is_none_or(|ix| {
                 !matches!(self.engine.channel(ix, decision.channel).rollback, RollbackProgress::Done(_))
             })
@@ -146,10 +153,33 @@ impl Player {
     }
 }
 
-/// Plays a whole recording. `remark` is told what is wrong with it, `progress` how many bytes were
+/// A line of the decisions file, whose format is fixed. A recording is of one account, which goes without saying.
+#[derive(Debug, Serialize)]
+pub struct DecisionRecord<'a> {
+    id: DecisionId,
+    at: Time,
+    #[serde(flatten)]
+    action: Action,
+    channel: Channel,
+    group: &'a GroupName,
+    numbers: Vec<E164>,
+    rule: &'a str,
+    evidence: &'a Evidence,
+}
+
+impl DecisionRecord<'_> {
+    pub fn of(decision: &Decision) -> DecisionRecord<'_> {
+        let Decision { id, at, action, channel, group, numbers, rule, evidence } = decision;
+        let numbers = numbers.iter().map(|n| n.e164).collect();
+        DecisionRecord { id: *id, at: *at, action: *action, channel: *channel, group, numbers, rule, evidence }
+    }
+}
+
+/// Plays a whole recording of this account. `remark` is told what is wrong with it, `progress` how many bytes were
 /// read, `decided` each decision.
 pub fn play(
     input: impl BufRead,
+    account: AccountSid,
     roster: &Roster,
     settings: &EngineSettings,
     remark: &mut impl FnMut(Remark),
@@ -157,7 +187,7 @@ pub fn play(
     decided: &mut impl FnMut(&Decision) -> io::Result<()>,
 ) -> io::Result<Summary> {
     let key = CallerKey::public();
-    let reader = Reader { roster, key: &key };
+    let reader = Reader { roster, account, key: &key };
     let mut lines = Lines::new(input);
     let mut player = Player::new(roster.clone(), settings.clone());
     let mut summary = Summary::default();
@@ -206,7 +236,7 @@ pub fn play(
                     Observation::Probe(_) => summary.probes += 1,
                     Observation::Number(_) => {}
                 }
-                player.observe(at, &observation, &mut tell);
+                player.observe(at, account, &observation, &mut tell);
             }
             RecordedLine::Foreign(_) => {
                 summary.foreign += 1;

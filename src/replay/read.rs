@@ -94,11 +94,11 @@ pub fn parse(line: &[u8], reader: Reader<'_>) -> Result<RecordedLine, String> {
         Body::Alert(raw) => convert::<wire::Alerts>(&raw, reader)?.map(Observation::Alert),
         Body::Probe(raw) => {
             let probe = raw.convert(at)?;
-            reader.roster.find(probe.number).map(|_| Observation::Probe(probe))
+            reader.is_ours(probe.number).then_some(Observation::Probe(probe))
         }
         Body::Number(raw) => {
             let number = wire::number(raw).map_err(|bad| bad.to_string())?.record;
-            reader.roster.find(number.number).map(|_| Observation::Number(Box::new(number)))
+            reader.is_ours(number.number).then(|| Observation::Number(Box::new(number)))
         }
         Body::Raw(_) => None,
     };

@@ -20,8 +20,8 @@ use std::time::Duration;
 use crate::core::detect::engine::EngineSettings;
 use crate::core::detect::statistic::Detection;
 use crate::core::model::decision::{Action, Decision};
-use crate::core::model::id::{Channel, E164, GroupName};
-use crate::core::model::roster::{Number, PortAt, Roster};
+use crate::core::model::id::{Channel, E164, GroupName, NumberId};
+use crate::core::model::roster::{Number, PortAt, Roster, UNNAMED_ACCOUNT};
 use crate::core::model::time::Time;
 use crate::replay::Player;
 use crate::sim::chance::{Chance, Purpose, stream};
@@ -147,9 +147,9 @@ fn accounts(kind: &Kind, settings: &EngineSettings, groups: usize, channels: &[[
         let fallback = [(); 2].map(|()| Some("https://handler.twilio.com/twiml/EH".to_owned()));
         let group = roster.add_group(kind.names[0].clone(), fallback);
         for (i, on) in channels.iter().enumerate() {
-            let e164 = e164(g * channels.len() + i);
+            let id = NumberId::new(UNNAMED_ACCOUNT, e164(g * channels.len() + i));
             let timezone = jiff::tz::TimeZone::UTC;
-            let number = Number { e164, label: String::new(), group, channels: *on, timezone, port: PortAt::Done };
+            let number = Number { id, label: String::new(), group, channels: *on, timezone, port: PortAt::Done };
             roster.add_number(number);
         }
     }
@@ -169,7 +169,7 @@ fn quiet(kind: &Kind, settings: &EngineSettings, seed: u64, days: u64, step: &mu
         let mut chance = stream(seed, Purpose::Quiet, 0, day);
         let peaks: Vec<f64> = (0..kind.copies()).flat_map(|_| peaks(kind.channels.len(), &mut chance)).collect();
         let drawn = roster.numbers().zip(peaks).map(|((_, number), peak)| {
-            let mut line = TrafficLine::draw(number.e164, peak, &mut chance);
+            let mut line = TrafficLine::draw(number.id.e164, peak, &mut chance);
             // Two numbers in five are also written to.
             let texts = f64::from(u8::from(chance.hits(0.4)));
             let on = number.channels.map(|on| f64::from(u8::from(on)));
@@ -204,7 +204,7 @@ fn trial(
     let (roster, settings) = accounts(kind, settings, groups, &vec![[true; 2]; size]);
     let mut lines: Vec<TrafficLine> = roster
         .numbers()
-        .map(|(_, n)| TrafficLine::draw(n.e164, 1.0, &mut chance).at_level(channel, f64::from(callers_a_day)))
+        .map(|(_, n)| TrafficLine::draw(n.id.e164, 1.0, &mut chance).at_level(channel, f64::from(callers_a_day)))
         .collect();
     if fault == FaultShape::Group {
         // What a group shares is the webhook.
@@ -245,7 +245,7 @@ fn play(
     let mut player = Player::new(roster.clone(), settings.clone());
     let mut decisions = Vec::new();
     while let Some((at, observation)) = traffic.next() {
-        player.observe(at, &observation, &mut |decision| decisions.push(decision));
+        player.observe(at, UNNAMED_ACCOUNT, &observation, &mut |decision| decisions.push(decision));
         if decisions.drain(..).any(|decision| decided(&decision, &traffic)) {
             return;
         }

@@ -80,7 +80,13 @@ impl Quiet {
                 // The detector alone has a score.
                 self.by_threshold += u64::from(decision.evidence.score.is_none());
             }
-            Action::Page { reason: PageReason::Failing(_) | PageReason::Unreached } => self.pages += 1,
+            Action::Page {
+                reason:
+                    PageReason::Failing(_)
+                    | PageReason::Unreached
+                    | PageReason::FewCallers
+                    | PageReason::ErrorsBesideService,
+            } => self.pages += 1,
             // These rest on what the whole account does, and here is one group of it, or copies.
             Action::Page { reason: PageReason::Silence | PageReason::Outage } | Action::Withheld { .. } => {}
         }

@@ -187,7 +187,7 @@ impl StoreProblem {
 /// again anyway, and must not keep the lease from being renewed.
 const BUSY_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// Rows in one INSERT: with four values each, far below SQLite's 32,766 and PostgreSQL's 65,535.
+/// Rows in one INSERT: with five values each, far below SQLite's 32,766 and PostgreSQL's 65,535.
 const ROWS_PER_INSERT: usize = 1000;
 
 /// Connections that read: one for a long question, one for the short ones beside it.

@@ -7,7 +7,7 @@ use sqlx::Row;
 
 use super::lease::Patience;
 use super::{Store, StoreError};
-use crate::core::model::id::{CallSid, Channel, E164};
+use crate::core::model::id::{CallSid, Channel, E164, NumberId};
 use crate::core::model::time::Time;
 
 /// A test call or message that was begun, or was about to be.
@@ -15,7 +15,7 @@ use crate::core::model::time::Time;
 pub struct Begun {
     pub id: i64,
     pub at: Time,
-    pub number: E164,
+    pub number: NumberId,
     pub channel: Channel,
     /// The number of ours that it came from; none where a command placed it.
     pub from: Option<E164>,
@@ -28,7 +28,7 @@ impl Store {
     pub async fn begin_probe(
         &self,
         at: Time,
-        number: E164,
+        number: NumberId,
         channel: Channel,
         from: Option<E164>,
         records: bool,
@@ -37,12 +37,13 @@ impl Store {
             let (mut tx, _) = self.begin(Patience::Repeats).await?;
             let id: i64 = sqlx::query_scalar("SELECT COALESCE(MAX(id), 0) + 1 FROM probe").fetch_one(&mut *tx).await?;
             sqlx::query(
-                "INSERT INTO probe (id, started_ms, number, channel, sender, call_sid, has_recording)
-                 VALUES ($1, $2, $3, $4, $5, '', $6)",
+                "INSERT INTO probe (id, started_ms, account, number, channel, sender, call_sid, has_recording)
+                 VALUES ($1, $2, $3, $4, $5, $6, '', $7)",
             )
             .bind(id)
             .bind(at.as_millis())
-            .bind(number.to_string())
+            .bind(number.account.to_string())
+            .bind(number.e164.to_string())
             .bind(channel.to_string())
             .bind(from.map(|n| n.to_string()).unwrap_or_default())
             .bind(i64::from(records))
@@ -78,7 +79,8 @@ impl Store {
     /// Probes that were begun since `since`, in their order.
     pub async fn probes(&self, since: Time) -> Result<Vec<Begun>, StoreError> {
         let rows = sqlx::query(
-            "SELECT id, started_ms, number, channel, sender, call_sid FROM probe WHERE started_ms >= $1 ORDER BY started_ms, id",
+            "SELECT id, started_ms, account, number, channel, sender, call_sid
+             FROM probe WHERE started_ms >= $1 ORDER BY started_ms, id",
         )
         .bind(since.as_millis())
         .fetch_all(&self.readers)
@@ -90,7 +92,8 @@ impl Store {
     /// Probes of which a recording may be left at Twilio.
     pub async fn recorded(&self) -> Result<Vec<Begun>, StoreError> {
         let rows = sqlx::query(
-            "SELECT id, started_ms, number, channel, sender, call_sid FROM probe WHERE has_recording = 1 ORDER BY id",
+            "SELECT id, started_ms, account, number, channel, sender, call_sid
+             FROM probe WHERE has_recording = 1 ORDER BY id",
         )
         .fetch_all(&self.readers)
         .await
@@ -104,9 +107,9 @@ fn begun(row: &sqlx::sqlite::SqliteRow) -> Option<Begun> {
     Some(Begun {
         id: row.get(0),
         at: Time::from_millis(row.get(1)),
-        number: row.get::<&str, _>(2).parse().ok()?,
-        channel: row.get::<&str, _>(3).parse().ok()?,
-        from: row.get::<&str, _>(4).parse().ok(),
-        call: row.get::<&str, _>(5).parse().ok(),
+        number: NumberId::new(row.get::<&str, _>(2).parse().ok()?, row.get::<&str, _>(3).parse().ok()?),
+        channel: row.get::<&str, _>(4).parse().ok()?,
+        from: row.get::<&str, _>(5).parse().ok(),
+        call: row.get::<&str, _>(6).parse().ok(),
     })
 }

@@ -10,7 +10,7 @@ use sqlx::{QueryBuilder, Sqlite, Transaction};
 use super::lease::Patience;
 use super::{ROWS_PER_INSERT, Store, StoreError};
 use crate::core::detect::observation::Observation;
-use crate::core::model::id::E164;
+use crate::core::model::id::{AccountSid, NumberId};
 use crate::core::model::source::Source;
 use crate::core::model::time::Time;
 use crate::core::routing::values::RoutingValues;
@@ -18,7 +18,8 @@ use crate::core::routing::values::RoutingValues;
 /// Something that an agent took in.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Input {
-    Seen(Observation),
+    /// In the logs of this account.
+    Seen(AccountSid, Observation),
     /// The alert log had been read up to this instant.
     AlertsRead,
 }
@@ -30,13 +31,14 @@ impl Store {
     /// Writes what a poll brought and how far it got, together.
     pub async fn commit_poll(
         &self,
+        account: AccountSid,
         source: Source,
         polled_at: Time,
         seen: &[(Time, Observation)],
     ) -> Result<(), StoreError> {
         let run = async {
             let (mut tx, _) = self.begin(Patience::Repeats).await?;
-            let last = insert_observations(&mut tx, seen).await?;
+            let last = insert_observations(&mut tx, account, seen).await?;
             set_cursor(&mut tx, source.label(), polled_at.as_millis()).await?;
             if source == Source::Alerts {
                 sqlx::query(
@@ -53,10 +55,10 @@ impl Store {
     }
 
     /// Writes what was seen otherwise than by a poll.
-    pub async fn commit_seen(&self, seen: &[(Time, Observation)]) -> Result<(), StoreError> {
+    pub async fn commit_seen(&self, account: AccountSid, seen: &[(Time, Observation)]) -> Result<(), StoreError> {
         let run = async {
             let (mut tx, _) = self.begin(Patience::Repeats).await?;
-            insert_observations(&mut tx, seen).await?;
+            insert_observations(&mut tx, account, seen).await?;
             Ok(tx.commit().await?)
         };
         run.await.map_err(|e| self.unwritten("writing what a probe showed", e))
@@ -81,13 +83,14 @@ impl Store {
     pub async fn observations(
         &self,
         since: Time,
-        mut take: impl FnMut(Time, Observation),
+        mut take: impl FnMut(Time, AccountSid, Observation),
     ) -> Result<usize, StoreError> {
         let mut bad = 0;
         let mut pages = self.inputs(since, Time::NEVER).await?;
-        while let Some((at, input)) = pages.next_observation().await? {
-            match serde_json::from_str(&input) {
-                Ok(observation) => take(at, observation),
+        while let Some(Stored { ms, account, body, .. }) = pages.next_observation().await? {
+            let at = Time::from_millis(ms);
+            match read(&account, &body) {
+                Ok((account, observation)) => take(at, account, observation),
                 Err(error) => {
                     bad += 1;
                     tracing::warn!(seen_at = %at, %error, "a stored observation cannot be read");
@@ -102,19 +105,20 @@ impl Store {
         &self,
         since: Time,
         until: Time,
-        mut take: impl FnMut(Time, Observation),
+        mut take: impl FnMut(Time, AccountSid, Observation),
     ) -> Result<(), StoreError> {
-        let rows: Vec<(i64, String)> = sqlx::query_as(
-            "SELECT seen_ms, body FROM observation WHERE kind = 'number' AND seen_ms >= $1 AND seen_ms < $2 ORDER BY seq",
+        let rows: Vec<Stored> = sqlx::query_as(
+            "SELECT seq, seen_ms AS ms, account, body FROM observation
+             WHERE kind = 'number' AND seen_ms >= $1 AND seen_ms < $2 ORDER BY seq",
         )
         .bind(since.as_millis())
         .bind(until.as_millis())
         .fetch_all(&self.readers)
         .await
         .map_err(|e| self.error("reading what our numbers pointed at before", e))?;
-        for (ms, body) in rows {
-            match serde_json::from_str(&body) {
-                Ok(observation) => take(Time::from_millis(ms), observation),
+        for Stored { ms, account, body, .. } in rows {
+            match read(&account, &body) {
+                Ok((account, observation)) => take(Time::from_millis(ms), account, observation),
                 Err(e) => tracing::warn!(error = %e, "a stored number cannot be read"),
             }
         }
@@ -188,15 +192,17 @@ impl Store {
     }
 
     /// Writes down what numbers point at, as known at `at`.
-    pub async fn remember_routing(&self, at: Time, known: &[(E164, RoutingValues)]) -> Result<(), StoreError> {
+    pub async fn remember_routing(&self, at: Time, known: &[(NumberId, RoutingValues)]) -> Result<(), StoreError> {
         let run = async {
             let (mut tx, _) = self.begin(Patience::Repeats).await?;
             for (number, values) in known {
                 sqlx::query(
-                    "INSERT INTO baseline (number, channel, recorded_ms, record) VALUES ($1, $2, $3, $4)
-                     ON CONFLICT (number, channel) DO UPDATE SET recorded_ms = excluded.recorded_ms, record = excluded.record",
+                    "INSERT INTO baseline (account, number, channel, recorded_ms, record) VALUES ($1, $2, $3, $4, $5)
+                     ON CONFLICT (account, number, channel)
+                     DO UPDATE SET recorded_ms = excluded.recorded_ms, record = excluded.record",
                 )
-                .bind(number.to_string())
+                .bind(number.account.to_string())
+                .bind(number.e164.to_string())
                 .bind(values.channel().to_string())
                 .bind(at.as_millis())
                 .bind(values.record())
@@ -209,15 +215,15 @@ impl Store {
     }
 
     /// What each number was known to point at, and since when.
-    pub async fn routing(&self) -> Result<Vec<(E164, Time, RoutingValues)>, StoreError> {
-        let rows: Vec<(String, String, i64, String)> =
-            sqlx::query_as("SELECT number, channel, recorded_ms, record FROM baseline")
+    pub async fn routing(&self) -> Result<Vec<(NumberId, Time, RoutingValues)>, StoreError> {
+        let rows: Vec<(String, String, String, i64, String)> =
+            sqlx::query_as("SELECT account, number, channel, recorded_ms, record FROM baseline")
                 .fetch_all(&self.readers)
                 .await
                 .map_err(|e| self.error("reading what our numbers pointed at", e))?;
-        let read = |(number, channel, ms, record): (String, String, i64, String)| {
+        let read = |(account, number, channel, ms, record): (String, String, String, i64, String)| {
             let values = RoutingValues::read(&record, channel.parse().ok()?).ok()?;
-            Some((number.parse().ok()?, Time::from_millis(ms), values))
+            Some((NumberId::new(account.parse().ok()?, number.parse().ok()?), Time::from_millis(ms), values))
         };
         // A row that cannot be read is as good as none.
         Ok(rows.into_iter().filter_map(read).collect())
@@ -229,13 +235,26 @@ const READING: &str = "reading what was seen before";
 /// Rows that are read at a time.
 const PAGE: i64 = 2000;
 
+/// An observation as it is stored.
+#[derive(sqlx::FromRow)]
+struct Stored {
+    seq: i64,
+    ms: i64,
+    account: String,
+    body: String,
+}
+
+fn read(account: &str, body: &str) -> Result<(AccountSid, Observation), String> {
+    let account = account.parse::<AccountSid>().map_err(|e| e.to_string())?;
+    Ok((account, serde_json::from_str(body).map_err(|e| e.to_string())?))
+}
+
 /// What an agent took in within a span of time, of which one page is in memory.
 pub struct Inputs {
     store: Store,
     since: i64,
     until: i64,
-    /// Place, instant and body of each.
-    observations: VecDeque<(i64, i64, String)>,
+    observations: VecDeque<Stored>,
     after: i64,
     last: i64,
     /// The place after which the alert log had been read, and up to when.
@@ -250,29 +269,30 @@ impl Inputs {
         loop {
             self.fill_observations().await?;
             self.fill_watermarks().await?;
-            let seen = self.observations.front().map(|(seq, ..)| *seq);
-            let read = self.watermarks.front().map(|(after, _)| *after);
-            if read.is_some_and(|after| seen.is_none_or(|seq| after < seq)) {
+            let seen = self.observations.front().map(|o| o.seq);
+            let until = self.watermarks.front().map(|(after, _)| *after);
+            if until.is_some_and(|after| seen.is_none_or(|seq| after < seq)) {
                 let polled = self.watermarks.pop_front();
                 return Ok(polled.map(|(_, ms)| (Time::from_millis(ms), Input::AlertsRead)));
             }
-            let Some((_, ms, body)) = self.observations.pop_front() else { return Ok(None) };
-            if let Ok(observation) = serde_json::from_str(&body) {
-                return Ok(Some((Time::from_millis(ms), Input::Seen(observation))));
+            let Some(Stored { ms, account, body, .. }) = self.observations.pop_front() else { return Ok(None) };
+            if let Ok((account, observation)) = read(&account, &body) {
+                return Ok(Some((Time::from_millis(ms), Input::Seen(account, observation))));
             }
         }
     }
 
     /// The next observation as it is stored, whatever else there is.
-    async fn next_observation(&mut self) -> Result<Option<(Time, String)>, StoreError> {
+    async fn next_observation(&mut self) -> Result<Option<Stored>, StoreError> {
         self.fill_observations().await?;
-        Ok(self.observations.pop_front().map(|(_, ms, body)| (Time::from_millis(ms), body)))
+        Ok(self.observations.pop_front())
     }
 
     async fn fill_observations(&mut self) -> Result<(), StoreError> {
         while self.observations.is_empty() && self.after < self.last {
-            let rows: Vec<(i64, i64, String)> = sqlx::query_as(
-                "SELECT seq, seen_ms, body FROM observation WHERE seq > $1 AND seq <= $2 ORDER BY seq LIMIT $3",
+            let rows: Vec<Stored> = sqlx::query_as(
+                "SELECT seq, seen_ms AS ms, account, body FROM observation
+                 WHERE seq > $1 AND seq <= $2 ORDER BY seq LIMIT $3",
             )
             .bind(self.after)
             .bind(self.last)
@@ -280,10 +300,10 @@ impl Inputs {
             .fetch_all(&self.store.readers)
             .await
             .map_err(|e| self.store.error(READING, e))?;
-            self.after = rows.last().map_or(self.last, |(seq, ..)| *seq);
+            self.after = rows.last().map_or(self.last, |o| o.seq);
             // Neighbours by place may lie outside of the span by a few seconds.
             let span = self.since..=self.until;
-            self.observations.extend(rows.into_iter().filter(|(_, ms, _)| span.contains(ms)));
+            self.observations.extend(rows.into_iter().filter(|o| span.contains(&o.ms)));
         }
         Ok(())
     }
@@ -325,8 +345,10 @@ async fn set_cursor(tx: &mut Transaction<'_, Sqlite>, source: &str, polled_ms: i
 /// Appends what was seen. Gives the place of the last observation there is.
 async fn insert_observations(
     tx: &mut Transaction<'_, Sqlite>,
+    account: AccountSid,
     seen: &[(Time, Observation)],
 ) -> Result<i64, sqlx::Error> {
+    let account = account.to_string();
     let mut last: i64 =
         sqlx::query_scalar("SELECT COALESCE(MAX(seq), 0) FROM observation").fetch_one(&mut **tx).await?;
     for chunk in seen.chunks(ROWS_PER_INSERT) {
@@ -335,7 +357,7 @@ async fn insert_observations(
             bodies.push(serde_json::to_string(observation).map_err(|e| sqlx::Error::Encode(e.into()))?);
         }
         let rows = (last + 1..).zip(chunk.iter().zip(bodies));
-        let mut insert = QueryBuilder::<Sqlite>::new("INSERT INTO observation (seq, seen_ms, kind, body) ");
+        let mut insert = QueryBuilder::<Sqlite>::new("INSERT INTO observation (seq, seen_ms, account, kind, body) ");
         insert.push_values(rows, |mut row, (seq, ((at, observation), body))| {
             let kind = match observation {
                 Observation::Call(_) => "call",
@@ -344,7 +366,7 @@ async fn insert_observations(
                 Observation::Probe(_) => "probe",
                 Observation::Number(_) => "number",
             };
-            row.push_bind(seq).push_bind(at.as_millis()).push_bind(kind).push_bind(body);
+            row.push_bind(seq).push_bind(at.as_millis()).push_bind(account.as_str()).push_bind(kind).push_bind(body);
         });
         // The statement's text depends on the number of rows: preparing each for reuse would fill the cache.
         insert.build().persistent(false).execute(&mut **tx).await?;

@@ -11,11 +11,13 @@ use super::seen::Input;
 use super::*;
 use crate::core::detect::observation::Observation;
 use crate::core::model::decision::{DecisionId, Mode};
-use crate::core::model::id::{Channel, E164};
+use crate::core::model::id::testing::{ACCOUNT, ours};
+use crate::core::model::id::{AccountSid, Channel, NumberId};
 use crate::core::model::order::{Author, Scope, ScopeOf};
 use crate::core::model::source::Source;
 use crate::core::model::time::Time;
 use crate::core::rollback::entry::Entry;
+use crate::core::routing::values::RoutingValues;
 
 struct Folder(PathBuf);
 
@@ -67,7 +69,10 @@ fn no_question_waits_for_a_write() {
     run("reads", async |folder| {
         let store = led(&folder).await;
         store.append(Time::EPOCH, &[approved(1)]).await.unwrap();
-        store.commit_poll(Source::Alerts, Time::from_secs(9), &[(Time::from_secs(5), alert(1))]).await.unwrap();
+        store
+            .commit_poll(ACCOUNT, Source::Alerts, Time::from_secs(9), &[(Time::from_secs(5), alert(1))])
+            .await
+            .unwrap();
         // A write that does not end.
         let mut busy = store.writer.begin_with("BEGIN IMMEDIATE").await.unwrap();
         sqlx::query("DELETE FROM lease").execute(&mut *busy).await.unwrap();
@@ -77,9 +82,9 @@ fn no_question_waits_for_a_write() {
         assert_eq!(store.journal_of(DecisionId(1)).await.unwrap().len(), 1);
         assert_eq!(store.latest("approved", i64::MAX, 5).await.unwrap().len(), 1);
         let mut inputs = store.inputs(from, to).await.unwrap();
-        assert!(matches!(inputs.next().await.unwrap(), Some((_, Input::Seen(_)))));
+        assert!(matches!(inputs.next().await.unwrap(), Some((_, Input::Seen(ACCOUNT, _)))));
         assert!(matches!(inputs.next().await.unwrap(), Some((_, Input::AlertsRead))));
-        assert_eq!(store.observations(from, |_, _| {}).await.unwrap(), 0);
+        assert_eq!(store.observations(from, |_, _, _| {}).await.unwrap(), 0);
         assert_eq!(store.alerts_read_before(from, to).await.unwrap(), Some(Time::from_secs(9)));
         assert_eq!(store.kept_since().await.unwrap(), None);
         assert_eq!(store.cursor(Source::Alerts).await.unwrap(), Some(Time::from_secs(9)));
@@ -103,7 +108,7 @@ fn no_write_waits_for_a_question() {
             asking.push(tx);
         }
         store.append(Time::EPOCH, &[approved(2)]).await.unwrap();
-        store.commit_poll(Source::Calls, Time::EPOCH, &[]).await.unwrap();
+        store.commit_poll(ACCOUNT, Source::Calls, Time::EPOCH, &[]).await.unwrap();
         assert!(store.renew(Time::EPOCH).await.unwrap().is_some());
         // And what they read is what was there when they began.
         for tx in &mut asking {
@@ -154,8 +159,8 @@ fn inputs_come_in_their_order_whatever_the_pages() {
             let at = Time::from_secs(poll * 10);
             let seen: Vec<_> = (0..rows).map(|k| (at, alert(i + k))).collect();
             i += rows;
-            store.commit_poll(Source::Alerts, at + Duration::from_secs(1), &seen).await.unwrap();
-            expected.extend(seen.into_iter().map(|(at, o)| (at, Input::Seen(o))));
+            store.commit_poll(ACCOUNT, Source::Alerts, at + Duration::from_secs(1), &seen).await.unwrap();
+            expected.extend(seen.into_iter().map(|(at, o)| (at, Input::Seen(ACCOUNT, o))));
             expected.push((at + Duration::from_secs(1), Input::AlertsRead));
         }
         for (since, until) in [(0, 1_000), (100, 333), (121, 129), (600, 700)] {
@@ -205,10 +210,37 @@ fn tables_of_another_version_or_of_somebody_else_are_refused_with_the_cure() {
     });
 }
 
+#[test]
+fn two_accounts_same_telephone_number_is_two_numbers() {
+    run("accounts", async |folder| {
+        let store = led(&folder).await;
+        let mine = ours("+15005550100");
+        let other = NumberId::new(AccountSid::from_u128(0x99), mine.e164);
+        let url = |url: &str| RoutingValues::read(&format!("{{\"voice_url\":\"{url}\"}}"), Channel::Voice).unwrap();
+        let (at, later) = (Time::from_secs(10), Time::from_secs(20));
+        store.remember_routing(at, &[(mine, url("https://a")), (other, url("https://b"))]).await.unwrap();
+        store.remember_routing(later, &[(other, url("https://c"))]).await.unwrap();
+        let mut routing = store.routing().await.unwrap();
+        routing.sort_by_key(|(number, ..)| std::cmp::Reverse(*number));
+        assert_eq!(routing, [(mine, at, url("https://a")), (other, later, url("https://c"))]);
+
+        for number in [mine, other] {
+            store.begin_probe(at, number, Channel::Voice, None, false).await.unwrap();
+            let seen = [(at, alert(u64::try_from(number.account.as_u128()).unwrap()))];
+            store.commit_seen(number.account, &seen).await.unwrap();
+        }
+        let begun: Vec<NumberId> = store.probes(at).await.unwrap().into_iter().map(|p| p.number).collect();
+        assert_eq!(begun, [mine, other]);
+        let mut seen = Vec::new();
+        store.observations(at, |_, account, observation| seen.push((account, observation))).await.unwrap();
+        assert_eq!(seen, [(mine.account, alert(0xacc)), (other.account, alert(0x99))]);
+    });
+}
+
 /// Nothing reads what only an older version wrote: a field that is missing is a broken record.
 #[test]
 fn an_entry_without_a_field_of_today_is_not_read() {
-    let number: E164 = "+15005550100".parse().unwrap();
+    let number = ours("+15005550100");
     let scope = Scope { of: ScopeOf::Number(number), channel: Some(Channel::Voice) };
     for entry in [approved(1), Entry::Mode { mode: Mode::Auto, by: by() }, Entry::Release { scope, by: by() }] {
         let whole = serde_json::to_value(&entry).unwrap();

@@ -39,7 +39,7 @@ use serde_json::value::RawValue;
 use crate::caller::CallerKey;
 use crate::clock::Clock;
 use crate::core::detect::observation::{Alert, Call, Message};
-use crate::core::model::id::{ApplicationSid, CallSid, E164, NumberSid, ServiceSid};
+use crate::core::model::id::{AccountSid, ApplicationSid, CallSid, E164, NumberSid, ServiceSid};
 use crate::core::model::roster::Roster;
 use crate::core::model::time::Time;
 use crate::core::routing::record::{Application, Service};
@@ -179,11 +179,16 @@ impl Client {
     }
 
     fn reader(&self) -> Reader<'_> {
-        Reader { roster: &self.roster, key: &self.key }
+        Reader { roster: &self.roster, account: self.account(), key: &self.key }
+    }
+
+    /// Whose numbers and logs it reads.
+    pub fn account(&self) -> AccountSid {
+        self.transport.account()
     }
 
     fn account_path(&self, rest: &str) -> String {
-        format!("/2010-04-01/Accounts/{}/{rest}", self.transport.account())
+        format!("/2010-04-01/Accounts/{}/{rest}", self.account())
     }
 
     fn pager<L>(&self, endpoint: &'static str, product: Product, path: String) -> Pager<'_, L> {

@@ -4,8 +4,9 @@
 use super::*;
 use crate::core::detect::observation::{CallStatus, Leg, MessageStatus};
 use crate::core::model::code::Code;
+use crate::core::model::id::MessageSid;
 use crate::core::model::id::Resource;
-use crate::core::model::id::{E164, MessageSid};
+use crate::core::model::id::testing::{ACCOUNT, ours};
 use crate::core::model::roster::{Number, PortAt};
 
 const OURS: &str = "+15005550100";
@@ -13,9 +14,8 @@ const OURS: &str = "+15005550100";
 fn roster() -> Roster {
     let mut roster = Roster::default();
     let group = roster.add_group("support".parse().unwrap(), [None, None]);
-    let e164: E164 = OURS.parse().unwrap();
     roster.add_number(Number {
-        e164,
+        id: ours(OURS),
         label: String::new(),
         timezone: jiff::tz::TimeZone::UTC,
         group,
@@ -31,7 +31,7 @@ fn page<L: Listed>(body: &str) -> Page<L::Item> {
 }
 
 fn try_page<L: Listed>(body: &str) -> Result<Page<L::Item>, wire::NotAPage> {
-    wire::page::<L>(body.as_bytes(), Reader { roster: &roster(), key: &CallerKey::public() })
+    wire::page::<L>(body.as_bytes(), Reader { roster: &roster(), account: ACCOUNT, key: &CallerKey::public() })
 }
 
 fn call(changes: &str) -> String {
@@ -90,6 +90,24 @@ fn both_date_formats_are_taken() {
     }
     for bad in ["", "21.11.2026", "2026-13-01T00:00:00Z", "Sat, 99 Nov 2026 09:00:00 +0000"] {
         assert!(wire::date(bad).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn a_date_is_read_as_the_library_reads_it() {
+    let library = jiff::fmt::rfc2822::DateTimeParser::new();
+    let days = ["Sat, 21 Nov 2026", "Sun, 21 Nov 2026", "Mon, 29 Feb 2027", "Tue, 29 Feb 2028", "(,) 1 Nov 2026 ("];
+    let zones = [" +0000", " +0100", " -0000", " GMT", "+0000", "", " )+0000"];
+    for (day, zone) in days.iter().flat_map(|day| zones.map(|zone| (day, zone))) {
+        for time in ["00:00:00", "09:05:59", "23:59:59", "23:59:60", "24:00:00", "12:60:00", "1 :00:00", ":0:00:00"] {
+            let text = format!("{day} {time}{zone}");
+            let expected = library.parse_timestamp(&text).ok().map(Time::from);
+            // Whatever day was read before.
+            for _ in 0..2 {
+                assert_eq!(wire::date(&text).ok(), expected, "{text}");
+            }
+            wire::date("Wed, 18 Nov 2026 22:24:09 +0000").unwrap();
+        }
     }
 }
 
@@ -158,8 +176,25 @@ fn of_a_bad_row_only_the_outline_is_kept() {
 fn bytes_that_are_no_text_spoil_a_field_and_not_the_page() {
     let body = calls(&[call(r#"{"caller_name":"Zoe"}"#), call("{}")]).replace("Zoe", "Zo\u{fe}");
     let body: Vec<u8> = body.chars().map(|c| c as u8).collect();
-    let page = wire::page::<wire::Calls>(&body, Reader { roster: &roster(), key: &CallerKey::public() }).unwrap();
+    let page =
+        wire::page::<wire::Calls>(&body, Reader { roster: &roster(), account: ACCOUNT, key: &CallerKey::public() })
+            .unwrap();
     assert!(page.rows.iter().all(|r| matches!(r, Ok(WireRow::Ours(_)))));
+}
+
+#[test]
+fn escapes_and_space_make_no_difference() {
+    let plain = page::<wire::Calls>(&calls(&[call("{}")])).rows;
+    for (written, otherwise) in [
+        ("inbound", r"\u0069nbound"),
+        ("21 Nov", r"21\u0020Nov"),
+        ("/x", r#"\/\"x\\"#),
+        ("\":", "\" :\n\t"),
+        (",\"", "\r\n, \""),
+    ] {
+        let row = call("{}").replace(written, otherwise);
+        assert_eq!(page::<wire::Calls>(&calls(&[row])).rows, plain, "{otherwise}");
+    }
 }
 
 #[test]

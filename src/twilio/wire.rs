@@ -7,11 +7,13 @@
 //!
 //! Here the other party's number turns into a [`RemoteParty`] and goes no further (law 11).
 
+mod json;
 mod logs;
 mod numbers;
 mod page;
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::fmt;
 
 use serde::de::Visitor;
@@ -19,7 +21,8 @@ use serde::{Deserialize, Deserializer};
 
 use crate::caller::CallerKey;
 use crate::core::detect::observation::RemoteParty;
-use crate::core::model::id::E164;
+use crate::core::model::address;
+use crate::core::model::id::{AccountSid, E164, NumberId};
 use crate::core::model::roster::Roster;
 use crate::core::model::time::Time;
 
@@ -100,23 +103,38 @@ pub enum WireRow<T> {
 #[derive(Clone, Copy)]
 pub struct Reader<'a> {
     pub roster: &'a Roster,
+    /// Whose log it is: rows that name our telephone numbers are this account's.
+    pub account: AccountSid,
     pub key: &'a CallerKey,
 }
 
 impl Reader<'_> {
     fn party(&self, number: &Text<'_>) -> RemoteParty {
         let text = number.get().unwrap_or("");
-        let e164 = text.parse::<E164>().ok();
+        if address::is_withheld(text) {
+            return RemoteParty { hash: self.key.hash(""), last_two: None, is_prober: false };
+        }
+        // In whatever form, one number is one caller.
+        let plain = text.parse::<E164>().ok();
+        let e164 = plain.or_else(|| address::number(text));
+        let hash = match e164.filter(|_| plain.is_none()) {
+            Some(number) => self.key.hash(&number.to_string()),
+            None => self.key.hash(text),
+        };
         RemoteParty {
-            hash: self.key.hash(text),
+            hash,
             last_two: e164.map(E164::last_two),
             is_prober: e164.is_some_and(|n| self.roster.is_prober(n)),
         }
     }
 
+    pub(crate) fn is_ours(&self, number: E164) -> bool {
+        self.roster.find(NumberId::new(self.account, number)).is_some()
+    }
+
     fn ours(&self, number: &Text<'_>) -> Option<E164> {
         let number = number.get()?.parse().ok()?;
-        self.roster.find(number).map(|_| number)
+        self.is_ours(number).then_some(number)
     }
 }
 
@@ -135,12 +153,35 @@ pub trait Listed {
 
 /// Either of Twilio's date formats.
 pub fn date(text: &str) -> Result<Time, String> {
-    static RFC2822: jiff::fmt::rfc2822::DateTimeParser = jiff::fmt::rfc2822::DateTimeParser::new();
     // ISO 8601 has its first dash after the year.
     if text.as_bytes().get(4) == Some(&b'-') {
         return text.parse().map_err(|_| not_a_date(text));
     }
-    RFC2822.parse_timestamp(text).map(Time::from).map_err(|_| not_a_date(text))
+    of_known_day(text).or_else(|| rfc2822(text)).ok_or_else(|| not_a_date(text))
+}
+
+fn rfc2822(text: &str) -> Option<Time> {
+    static RFC2822: jiff::fmt::rfc2822::DateTimeParser = jiff::fmt::rfc2822::DateTimeParser::new();
+    RFC2822.parse_timestamp(text).ok().map(Time::from)
+}
+
+/// A date in the one form that Twilio writes, `Sat, 28 Nov 2026 06:01:02 +0000`. Entries of a log lie close together
+/// and have three dates each: of most only the time of day is news, and the day is what it was in the one before.
+fn of_known_day(text: &str) -> Option<Time> {
+    thread_local!(static LAST: Cell<([u8; 16], Time)> = const { Cell::new(([0; 16], Time::EPOCH)) });
+    let (day, time) = text.as_bytes().split_first_chunk::<16>()?;
+    let [b' ', h, hh, b':', m, mm, b':', s, ss, b' ', b'+', b'0', b'0', b'0', b'0'] = *time else { return None };
+    let below = |end: u32, tens: u8, ones: u8| {
+        let is_number = tens.is_ascii_digit() && ones.is_ascii_digit();
+        Some(u32::from(tens & 15) * 10 + u32::from(ones & 15)).filter(|n| is_number && *n < end)
+    };
+    let seconds = below(24, h, hh)? * 3600 + below(60, m, mm)? * 60 + below(60, s, ss)?;
+    let (last, mut midnight) = LAST.get();
+    if last != *day {
+        midnight = rfc2822(&format!("{} 00:00:00 +0000", text.get(..16)?))?;
+        LAST.set((*day, midnight));
+    }
+    Some(Time::from_millis(midnight.as_millis() + i64::from(seconds) * 1000))
 }
 
 fn not_a_date(text: &str) -> String {

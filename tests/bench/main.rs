@@ -5,7 +5,7 @@
 //! * `memory`: 10,000 numbers and 1,000,000 calls in the window.
 //! * `scrape`: `/metrics` at 10,000 numbers, and what a scrape every second does to the engine's tick.
 //! * `replay`: a recorded log of 2,000 numbers, beside parsing it and nothing else, short and long.
-//! * `catch_up`: 500,000 calls that an outage has kept from us, all at once: the slowest tick.
+//! * `catch_up`: 500,000 calls that an outage has kept from us, all at once: the slowest turn of the control task.
 //! * `swap`: 1,000 numbers against 100 ms latency and a hidden limit of 20 requests at once, in
 //!   virtual time, beside the ideal 5 s.
 //!

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use ringback::caller::CallerKey;
 use ringback::core::detect::engine::EngineSettings;
-use ringback::core::model::roster::{Number, PortAt, Roster};
+use ringback::core::model::id::NumberId;
+use ringback::core::model::roster::{Number, PortAt, Roster, UNNAMED_ACCOUNT};
 use ringback::core::model::time::Time;
 use ringback::replay::{parse, play};
 use ringback::twilio::wire::Reader;
@@ -23,7 +24,7 @@ fn roster() -> Roster {
     let groups: Vec<_> = (0..20).map(|g| roster.add_group(format!("g{g}").parse().unwrap(), [None, None])).collect();
     for i in 0..NUMBERS {
         let number = Number {
-            e164: number(i).parse().unwrap(),
+            id: NumberId::new(UNNAMED_ACCOUNT, number(i).parse().unwrap()),
             label: String::new(),
             timezone: jiff::tz::TimeZone::fixed(jiff::tz::offset(-5)),
             group: groups[i % groups.len()],
@@ -105,10 +106,11 @@ pub fn measure(calls: usize) -> Replay {
     let roster = roster();
     let key = CallerKey::public();
     let settings = EngineSettings::default();
+    let reader = Reader { roster: &roster, account: UNNAMED_ACCOUNT, key: &key };
     let text = log(calls);
     let parsing = shortest(|| {
         for line in text.lines() {
-            std::hint::black_box(parse(line.as_bytes(), Reader { roster: &roster, key: &key }).unwrap());
+            std::hint::black_box(parse(line.as_bytes(), reader).unwrap());
         }
     });
     let generic = shortest(|| {
@@ -118,7 +120,7 @@ pub fn measure(calls: usize) -> Replay {
     });
     let all = shortest(|| {
         let nothing = &mut |_| panic!("the log is well-formed");
-        play(Cursor::new(&text), &roster, &settings, nothing, &mut |_| {}, &mut |_| Ok(())).unwrap();
+        play(Cursor::new(&text), UNNAMED_ACCOUNT, &roster, &settings, nothing, &mut |_| {}, &mut |_| Ok(())).unwrap();
     });
     Replay { entries: text.lines().count(), bytes: text.len(), all, parsing, generic }
 }

@@ -7,8 +7,8 @@ use ringback::agent::publish::status::Status;
 use ringback::core::detect::engine::{Engine, EngineSettings};
 use ringback::core::detect::observation::{Call, CallStatus, Leg, Observation, RemoteParty};
 use ringback::core::model::decision::Mode;
-use ringback::core::model::id::{CallSid, E164, GroupName};
-use ringback::core::model::roster::{Number, PortAt, Roster};
+use ringback::core::model::id::{CallSid, E164, GroupName, NumberId};
+use ringback::core::model::roster::{Number, PortAt, Roster, UNNAMED_ACCOUNT};
 use ringback::core::model::source::Source;
 use ringback::core::model::time::Time;
 use ringback::core::rollback::orders::Orders;
@@ -28,10 +28,10 @@ fn roster() -> Roster {
         let name: GroupName = format!("group-{g}").parse().unwrap();
         let group = roster.add_group(name, [Some("https://f.example.com".into()), None]);
         for i in 0..NUMBERS / 100 {
-            let e164 = number(g * (NUMBERS / 100) + i);
+            let id = NumberId::new(UNNAMED_ACCOUNT, number(g * (NUMBERS / 100) + i));
             let timezone = jiff::tz::TimeZone::UTC;
             let channels = [true, true];
-            roster.add_number(Number { e164, label: String::new(), group, channels, timezone, port: PortAt::Done });
+            roster.add_number(Number { id, label: String::new(), group, channels, timezone, port: PortAt::Done });
         }
     }
     roster
@@ -65,7 +65,7 @@ pub fn memory() {
             ended_at: Some(now),
             duration: Some(80),
         };
-        engine.observe(now, &Observation::Call(call));
+        engine.observe(now, UNNAMED_ACCOUNT, &Observation::Call(call));
         if i % 1000 == 0 {
             for source in Source::ALL {
                 engine.polled(source, now);

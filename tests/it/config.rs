@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use ringback::config::Config;
 use ringback::core::detect::statistic::Detection;
-use ringback::core::detect::statistic::threshold::RuleAction;
+use ringback::core::detect::statistic::threshold::{RuleAction, RuleSubject};
 use ringback::core::model::decision::Mode;
 use ringback::core::model::id::Channel;
 use ringback::core::model::reason::Reason;
@@ -102,17 +102,44 @@ fn every_setting_reaches_its_place() {
     assert_eq!(c.agent.addresses.agent.as_deref(), Some("https://ringback.example.com"));
     let support = &c.engine.detection[0];
     assert_eq!((support.params.budget.number_days, support.params.cap), (2000.0, 0.08));
+    let about_callers: Vec<_> = support.rules.iter().filter(|r| r.subject == RuleSubject::Callers).collect();
     let rules: Vec<_> =
-        support.rules.iter().map(|r| (r.channel, r.callers, r.ratio, r.within.as_secs(), r.action)).collect();
+        about_callers.iter().map(|r| (r.channel, r.callers, r.ratio, r.within.as_secs(), r.action)).collect();
     let expected = [
         (Channel::Voice, 5, 0.8, 900, RuleAction::Rollback),
         (Channel::Voice, 3, 0.5, 3600, RuleAction::Page),
         (Channel::Messaging, 3, 0.5, 3600, RuleAction::Page),
     ];
     assert_eq!(rules, expected, "the user's page rules stand in for the built-in ones");
-    assert_eq!(support.rules[0].reasons, [Reason::Webhook, Reason::Content]);
+    assert_eq!(about_callers[0].reasons, [Reason::Webhook, Reason::Content]);
+    assert_eq!(support.rules.len() - about_callers.len(), 5, "and for nothing else");
     assert_eq!(c.engine.detection[1], Detection::default());
     assert!(c.roster.is_prober("+15005550199".parse().unwrap()));
+}
+
+/// Numbers of an account that nobody named are those of a recording, and never an agent's.
+#[test]
+fn only_work_offline_goes_without_an_account() {
+    use ringback::config::AlertRules;
+    use ringback::core::model::roster::UNNAMED_ACCOUNT;
+    let path = folder("good").join("minimal.toml");
+    let text = fs::read_to_string(&path).unwrap();
+    let c = Config::parse(&path, &text, &env(&text)).unwrap();
+    let number = c.roster.numbers().next().unwrap().1.id;
+    assert_eq!(number.account, c.account());
+    assert_ne!(c.account(), UNNAMED_ACCOUNT);
+    let account = c.account().to_string();
+    let rules = |text: &str| AlertRules::parse(&path, text).unwrap();
+    assert_eq!(rules(&text).roster.numbers().next().unwrap().1.id, number);
+    for unnamed in [text.replace(&account, "ACxxxx"), text.replace("account_sid", "# account_sid")] {
+        let rules = rules(&unnamed);
+        let id = rules.roster.numbers().next().unwrap().1.id;
+        assert_eq!((rules.account, id.account, id.e164), (UNNAMED_ACCOUNT, UNNAMED_ACCOUNT, number.e164));
+        assert!(Config::parse(&path, &unnamed, &env(&unnamed)).is_err());
+    }
+    let placeholder = text.replace(&account, &UNNAMED_ACCOUNT.to_string());
+    let said = Config::parse(&path, &placeholder, &env(&placeholder)).unwrap_err().to_string();
+    assert!(said.contains("twilio.account_sid") && said.contains("a placeholder"), "{said}");
 }
 
 #[test]

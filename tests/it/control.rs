@@ -16,10 +16,10 @@ use tokio::task::JoinSet;
 
 use crate::agent::DAY;
 use crate::execute::edit;
-use crate::hands::{break_app, support, url, with_token};
-use crate::notices::{Receiver, webhook};
 use crate::probe_trouble::between;
 use crate::probes::{QUIET, probing};
+use crate::receiver::{Receiver, webhook};
+use crate::support::{break_app, support, url, with_token};
 use crate::world::{BIN, Running, World, play, with_prober};
 
 /// What a commit costs in these worlds.
@@ -58,11 +58,11 @@ fn a_proof_beside_a_restore_leaves_a_journal_on_which_an_agent_starts() {
             assert_eq!(post(w, &agent, "restore", ask).await, 200);
             w.pass(300).await;
             let number = "+15005550100".parse().unwrap();
-            let state = agent.channel(number, Channel::Voice).saga;
+            let state = agent.channel(number, Channel::Voice).rollback_state;
             assert_eq!(state, "restored", "{after} s");
             agent.stop().await;
             let agent = w.start_with(&config).await.unwrap_or_else(|e| panic!("{after} s: {e}"));
-            assert_eq!(agent.channel(number, Channel::Voice).saga, "restored");
+            assert_eq!(agent.channel(number, Channel::Voice).rollback_state, "restored");
             agent.stop().await;
         });
     }
@@ -94,7 +94,10 @@ fn a_relapsed_restore_says_nothing_of_the_numbers_that_stayed_on_the_fallback() 
         }
         let status = agent.status();
         let new = &status.decisions[..status.decisions.len() - before];
-        assert!(new.iter().all(|d| d.action == Action::Rollback && d.numbers == [canary]), "{new:?}");
+        assert!(
+            new.iter().all(|d| d.action == Action::Rollback && d.numbers.iter().map(|n| n.e164).eq([canary])),
+            "{new:?}"
+        );
         agent.stop().await;
         let relapsed = |e: &Entry| matches!(e, Entry::Closed { why: CloseReason::Relapsed, .. });
         assert!(journal(&config).await.iter().any(relapsed), "the restore relapsed");
@@ -181,7 +184,7 @@ fn a_rollback_whose_proof_cannot_be_measured_is_counted_once() {
         assert_eq!(count(OrderResult::Written).await, 1.0, "no test call could be placed");
         w.sim.calm();
         w.pass(900).await;
-        assert_eq!(agent.channel("+15005550100".parse().unwrap(), Channel::Voice).saga, "proven");
+        assert_eq!(agent.channel("+15005550100".parse().unwrap(), Channel::Voice).rollback_state, "proven");
         assert_eq!(agent.sum("ringback_rollbacks_total", &[]).await, 1.0, "counted once");
         agent.stop().await;
     });
@@ -209,7 +212,7 @@ fn a_change_that_an_order_has_overtaken_is_no_drift() {
             let ask = json!({"numbers": [first.to_string()], "channel": "voice", "reason": "drill"});
             assert_eq!(agent.post("rollback", ask).await.0, 200);
             w.pass(180).await;
-            assert_eq!((url(w, first).as_str(), agent.saga(first)), (BIN, "read_back"), "{after} s");
+            assert_eq!((url(w, first).as_str(), agent.rollback_state(first)), (BIN, "read_back"), "{after} s");
             agent.stop().await;
         });
     }

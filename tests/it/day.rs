@@ -8,7 +8,7 @@ use ringback::sim::{ApiFault, ApiFaultKind, ApiFaultScope, HandlerCondition, Han
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use crate::notices::{Receiver, webhook};
+use crate::receiver::{Receiver, webhook};
 use crate::world::{BIN, Running, World, play_scenario};
 
 const DAY: &str = include_str!("../scenarios/port-day.toml");

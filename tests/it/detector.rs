@@ -10,8 +10,8 @@ use proptest::test_runner::RngSeed;
 use ringback::caller::CallerKey;
 use ringback::core::detect::engine::{Engine, EngineEvent, EngineSettings};
 use ringback::core::model::decision::{Action, Mode};
-use ringback::core::model::id::Channel;
-use ringback::core::model::roster::{Number, NumberIx, PortAt, Roster};
+use ringback::core::model::id::{Channel, NumberId};
+use ringback::core::model::roster::{Number, NumberIx, PortAt, Roster, UNNAMED_ACCOUNT};
 use ringback::core::model::source::Source;
 use ringback::core::model::time::Time;
 use ringback::core::model::verdict::{Score, Verdict};
@@ -135,7 +135,7 @@ fn roster(names: &Names) -> Roster {
     let group = roster.add_group("support".parse().unwrap(), [Some(fallback.into()), None]);
     for i in 0..NUMBERS {
         let number = Number {
-            e164: (names.number)(i).parse().unwrap(),
+            id: NumberId::new(UNNAMED_ACCOUNT, (names.number)(i).parse().unwrap()),
             label: String::new(),
             timezone: jiff::tz::TimeZone::UTC,
             group,
@@ -159,6 +159,7 @@ fn decide(lines: &[Line], names: &Names) -> Decided {
     let mut decided = Vec::new();
     let summary = play(
         Cursor::new(text),
+        UNNAMED_ACCOUNT,
         &roster,
         &EngineSettings::default(),
         &mut |remark| panic!("{remark:?}"),
@@ -281,7 +282,7 @@ proptest! {
                     prop_assert!(!matches!(to, Verdict::Failing | Verdict::Silent), "{at} {to:?}");
                 }
                 EngineEvent::Decided(d) => prop_assert!(!is_late, "{d:?}"),
-                EngineEvent::Settled(_) | EngineEvent::Alert { .. } | EngineEvent::Phase { .. } | EngineEvent::Verdict { .. } | EngineEvent::GroupVerdict { .. } => {}
+                EngineEvent::Settled(_) | EngineEvent::Alert { .. } | EngineEvent::Warned { .. } | EngineEvent::Phase { .. } | EngineEvent::Verdict { .. } | EngineEvent::GroupVerdict { .. } => {}
             }
         }
         for i in 0..NUMBERS {
@@ -334,13 +335,14 @@ impl Run {
     fn play(&mut self, lines: &[Line]) {
         let roster = roster(&PLAIN);
         let key = CallerKey::public();
+        let reader = Reader { roster: &roster, account: UNNAMED_ACCOUNT, key: &key };
         for (seen, text) in lines {
             self.pass_until(*seen);
             let line = format!("{{\"seen_at\":\"{}\",{text}}}", Time::from_millis(*seen));
-            let Ok(Seen::Seen(at, observation)) = parse(line.as_bytes(), Reader { roster: &roster, key: &key }) else {
+            let Ok(Seen::Seen(at, observation)) = parse(line.as_bytes(), reader) else {
                 panic!("{line}");
             };
-            self.engine.observe(at, &observation);
+            self.engine.observe(at, UNNAMED_ACCOUNT, &observation);
         }
     }
 

@@ -5,7 +5,7 @@ use ringback::core::model::verdict::Verdict;
 use ringback::sim::{HandlerCondition, HandlerState};
 
 use crate::agent::DAY;
-use crate::hands::{break_app, support};
+use crate::support::{break_app, support};
 use crate::world::{BIN, World, play};
 
 const APP: &str = "https://app.example.com/voice";

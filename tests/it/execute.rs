@@ -13,8 +13,8 @@ use tokio::task::JoinSet;
 
 use crate::agent::DAY;
 use crate::guards::drifts;
-use crate::hands::{drill, support, url, with_token, writes};
 use crate::probe_trouble::{Passing, between};
+use crate::support::{drill, support, url, with_token, writes};
 use crate::world::{BIN, Running, World, play};
 
 const APP: &str = "https://app.example.com/voice";
@@ -65,7 +65,7 @@ fn a_write_that_cannot_be_read_back_is_ours_all_the_same() {
         let first = support()[0];
         assert_eq!(ended(&agent, first).0, OrderResult::Unproven);
         assert_eq!(drifts(w).await, Vec::<Value>::new(), "it was us");
-        assert_eq!(agent.saga(first), "unproven");
+        assert_eq!(agent.rollback_state(first), "unproven");
         assert_eq!(gauge(&agent, "ringback_config_drift", first).await, Some(0.0));
         // It points there by our own write, and that is said, beside that it is not proven.
         assert!(agent.channel(first, Channel::Voice).is_on_fallback);
@@ -75,7 +75,7 @@ fn a_write_that_cannot_be_read_back_is_ours_all_the_same() {
         assert_eq!(agent.metric(group).await, Some(1.0));
         agent.post("restore", one(first)).await;
         w.pass(30).await;
-        assert_eq!((url(w, first).as_str(), agent.saga(first)), (APP, "restored"));
+        assert_eq!((url(w, first).as_str(), agent.rollback_state(first)), (APP, "restored"));
         agent.stop().await;
     });
 }
@@ -100,7 +100,7 @@ fn a_write_that_lands_after_the_last_look_is_ours_and_can_be_undone() {
         assert!(agent.channel(first, Channel::Voice).is_on_fallback);
         agent.post("restore", one(first)).await;
         w.pass(30).await;
-        assert_eq!((url(w, first).as_str(), agent.saga(first)), (APP, "restored"), "the snapshot was kept");
+        assert_eq!((url(w, first).as_str(), agent.rollback_state(first)), (APP, "restored"), "the snapshot was kept");
         agent.stop().await;
     });
 }
@@ -146,7 +146,7 @@ fn one_number_that_cannot_be_read_keeps_no_other_from_its_swap() {
             agent.post("rollback", drill()).await;
             w.pass(120).await;
             for n in &support()[1..] {
-                assert_eq!((url(w, *n).as_str(), agent.saga(*n)), (BIN, "read_back"), "{reason}");
+                assert_eq!((url(w, *n).as_str(), agent.rollback_state(*n)), (BIN, "read_back"), "{reason}");
             }
             assert_eq!(url(w, first), APP);
             let (result, detail) = ended(&agent, first);
@@ -226,7 +226,7 @@ fn an_application_that_answers_500_keeps_no_number_from_its_swap() {
         assert!(numbers.polled_at.is_some_and(|t| t + Duration::from_secs(120) > w.now()), "{numbers:?}");
         agent.post("rollback", drill()).await;
         w.pass(60).await;
-        assert!(support().iter().all(|n| agent.saga(*n) == "read_back"));
+        assert!(support().iter().all(|n| agent.rollback_state(*n) == "read_back"));
         agent.stop().await;
     });
 }
@@ -280,7 +280,7 @@ fn a_restore_that_is_refused_leaves_an_unproven_rollback_unproven() {
         agent.post("restore", one(first)).await;
         w.pass(120).await;
         assert_eq!(ended(&agent, first).0, OrderResult::Failed);
-        assert_eq!(agent.saga(first), "unproven");
+        assert_eq!(agent.rollback_state(first), "unproven");
         assert_eq!(gauge(&agent, "ringback_rollback_unproven", first).await, Some(1.0));
         agent.stop().await;
     });
@@ -297,14 +297,18 @@ fn a_forced_restore_that_is_refused_leaves_somebody_elses_number_theirs() {
         w.pass(60).await;
         edit(w, first, "https://theirs.example.com/voice");
         w.pass(180).await;
-        assert_eq!((agent.saga(first), drifts(w).await.len()), ("superseded", 1));
+        assert_eq!((agent.rollback_state(first), drifts(w).await.len()), ("superseded", 1));
         fault(w, ApiFaultKind::Refuse, EndpointClass::NumberUpdate, 60);
         let mut force = one(first);
         force["force"] = json!(true);
         agent.post("restore", force).await;
         w.pass(300).await;
         assert_eq!(ended(&agent, first).0, OrderResult::Failed);
-        assert_eq!((agent.saga(first), drifts(w).await.len()), ("superseded", 1), "and nothing is told twice");
+        assert_eq!(
+            (agent.rollback_state(first), drifts(w).await.len()),
+            ("superseded", 1),
+            "and nothing is told twice"
+        );
         agent.stop().await;
     });
 }
@@ -320,13 +324,13 @@ fn what_is_back_on_its_own_handler_is_restored() {
             let first = support()[0];
             agent.post("rollback", one(first)).await;
             w.pass(5).await;
-            assert_eq!(agent.saga(first), "read_back");
+            assert_eq!(agent.rollback_state(first), "read_back");
             edit(w, first, APP);
             w.pass(noticed_after).await;
             agent.post("restore", one(first)).await;
             w.pass(30).await;
             assert_eq!(ended(&agent, first).0, OrderResult::Restored, "{noticed_after}: {}", ended(&agent, first).1);
-            assert_eq!((agent.saga(first), writes(w)[&first]), ("restored", 1), "nothing had to be written");
+            assert_eq!((agent.rollback_state(first), writes(w)[&first]), ("restored", 1), "nothing had to be written");
             w.pass(180).await;
             assert_eq!(drifts(w).await.len(), usize::from(noticed_after > 0));
             agent.stop().await;
@@ -341,11 +345,11 @@ fn what_is_back_on_its_own_handler_is_restored() {
         fault(w, ApiFaultKind::Ineffective, EndpointClass::NumberUpdate, 60);
         agent.post("rollback", one(first)).await;
         w.pass(90).await;
-        assert_eq!(agent.saga(first), "unproven");
+        assert_eq!(agent.rollback_state(first), "unproven");
         assert!(!agent.channel(first, Channel::Voice).is_on_fallback, "it points where it did");
         agent.post("restore", one(first)).await;
         w.pass(30).await;
-        assert_eq!((ended(&agent, first).0, agent.saga(first)), (OrderResult::Restored, "restored"));
+        assert_eq!((ended(&agent, first).0, agent.rollback_state(first)), (OrderResult::Restored, "restored"));
         agent.stop().await;
     });
 }
@@ -374,7 +378,7 @@ fn what_is_known_of_a_number_is_said_also_when_the_journal_takes_nothing() {
         assert_eq!(result, OrderResult::Superseded, "{detail}");
         let (result, detail) = ended(&agent, support()[1]);
         assert!(result == OrderResult::Failed && detail.starts_with("nothing was written, because the journal"));
-        assert_eq!((agent.saga(support()[1]), url(w, support()[1]).as_str()), ("read_back", BIN));
+        assert_eq!((agent.rollback_state(support()[1]), url(w, support()[1]).as_str()), ("read_back", BIN));
         db.close().await.unwrap();
         agent.stop().await;
     });

@@ -9,7 +9,7 @@ use ringback::sim::{HandlerCondition, HandlerState};
 use serde_json::json;
 
 use crate::agent::DAY;
-use crate::hands::{break_app, support, url, with_token, writes};
+use crate::support::{break_app, id, support, url, with_token, writes};
 use crate::world::{BIN, Running, World, play};
 
 const APP: &str = "https://app.example.com/voice";
@@ -144,7 +144,7 @@ fn another_update_in_flight_is_waited_for() {
         let ask = json!({"numbers": [support()[0].to_string()], "channel": "voice", "reason": "drill"});
         agent.post("rollback", ask).await;
         w.pass(300).await;
-        assert_eq!((url(w, support()[0]).as_str(), agent.saga(support()[0])), (BIN, "read_back"));
+        assert_eq!((url(w, support()[0]).as_str(), agent.rollback_state(support()[0])), (BIN, "read_back"));
         assert_eq!(writes(w).values().sum::<usize>(), 1);
         agent.stop().await;
     });
@@ -168,7 +168,7 @@ fn a_swap_where_the_calls_are_processed_in_another_region_is_refused_and_not_tri
         let ask = json!({"numbers": [support()[0].to_string()], "channel": "voice", "reason": "drill"});
         agent.post("rollback", ask).await;
         w.pass(60).await;
-        assert_eq!(agent.saga(support()[0]), "refused");
+        assert_eq!(agent.rollback_state(support()[0]), "refused");
         let order = agent.status().orders[0].clone();
         assert!(order.ended[0].detail.contains("region ie1 processes the calls"), "{:?}", order.ended);
         // The detector meets the same, and looks once an hour whether somebody has changed it.
@@ -176,7 +176,8 @@ fn a_swap_where_the_calls_are_processed_in_another_region_is_refused_and_not_tri
         break_app(w);
         w.pass(3 * 3600).await;
         assert!(writes(w).is_empty(), "a write would change nothing: {:?}", writes(w));
-        let of = |n: E164| agent.status().orders.iter().filter(|o| o.order.numbers.contains(&n)).count();
+        let of =
+            |n: E164| agent.status().orders.iter().filter(|o| o.order.numbers.iter().any(|id| id.e164 == n)).count();
         assert!(support().iter().all(|n| (1..=5).contains(&of(*n))), "{:?}", support().map(of));
         agent.stop().await;
     });
@@ -247,11 +248,11 @@ fn who_changed_a_number_is_told_also_when_no_agent_ran() {
         assert_eq!(agent.metric(&drift(support()[1])).await, Some(1.0), "noticed after the start");
         assert_eq!(url(w, support()[1]), theirs, "and left alone");
         let drifts = drifts(w).await;
-        let of = |n: E164| drifts.iter().filter(|d| d["number"] == n.to_string()).collect::<Vec<_>>();
+        let of = |n: E164| drifts.iter().filter(|d| d["number"] == id(w, n).key()).collect::<Vec<_>>();
         assert_eq!((of(support()[0]).len(), of(support()[1]).len(), drifts.len()), (1, 1, 2), "{drifts:?}");
         let actor = of(support()[0])[0]["actor"].as_str().unwrap();
         assert!(actor.starts_with("user US") && actor.ends_with(" by web"), "{actor}");
-        assert_eq!(agent.channel(support()[2], Channel::Voice).saga, "idle");
+        assert_eq!(agent.channel(support()[2], Channel::Voice).rollback_state, "idle");
         agent.stop().await;
     });
 }

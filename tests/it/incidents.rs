@@ -8,7 +8,7 @@ use ringback::sim::{HandlerCondition, HandlerState};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use crate::notices::{Receiver, webhook};
+use crate::receiver::{Receiver, webhook};
 use crate::world::{BIN, Running, World, play};
 
 /// Numbers of the one group that the agent knows; at the pretend Twilio each has a handler of its own.

@@ -120,13 +120,13 @@ impl Scene {
         (middle, server)
     }
 
-    /// True once every number's saga is one of these.
-    async fn are(&self, http: &reqwest::Client, sagas: &[&str]) -> bool {
+    /// True once the state of every number's rollback is one of these.
+    async fn are(&self, http: &reqwest::Client, states: &[&str]) -> bool {
         let Ok(answer) = http.get(format!("http://{}/api/v1/status", self.listen)).send().await else { return false };
         let status: Value = serde_json::from_str(&answer.text().await.unwrap_or_default()).unwrap_or_default();
         let list = |v: &Value| v.as_array().cloned().unwrap_or_default();
         let numbers: Vec<Value> = list(&status["groups"]).iter().flat_map(|g| list(&g["numbers"])).collect();
-        let is = |n: &Value| sagas.contains(&n["channels"][0]["saga"].as_str().unwrap_or_default());
+        let is = |n: &Value| states.contains(&n["channels"][0]["rollback_state"].as_str().unwrap_or_default());
         numbers.len() == 2 && numbers.iter().all(is)
     }
 

@@ -29,9 +29,13 @@ fn rust_in(line: &str) -> Vec<String> {
 
 #[test]
 fn debug_text_is_recognised() {
-    for rust in
-        ["numbers=[NumberIx(0)]", "word=Swap(Request { act: Rollback", "x=Scope::All", "until=None", "Some(\"a\")"]
-    {
+    for rust in [
+        "numbers=[NumberIx(0)]",
+        "word=Swap(Request { operation: Rollback",
+        "x=Scope::All",
+        "until=None",
+        "Some(\"a\")",
+    ] {
         assert!(!rust_in(rust).is_empty(), "{rust}");
     }
     for plain in [

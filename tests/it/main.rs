@@ -2,19 +2,21 @@
 
 #![allow(clippy::unwrap_used)] // A test that panics has failed, as it should.
 
+mod accounts;
 mod agent;
 mod alerts;
 mod audio;
 mod config;
 mod control;
 mod day;
+mod delivery;
 mod detector;
 mod evidence;
 mod execute;
 mod explain;
 mod faults;
+mod field;
 mod guards;
-mod hands;
 mod histories;
 mod incidents;
 mod kill;
@@ -31,11 +33,16 @@ mod privacy;
 mod probe_restart;
 mod probe_trouble;
 mod probes;
+mod proofs;
+mod receiver;
 mod recordings;
 mod rehearse;
 mod replay;
+mod rollback;
+mod routings;
 mod simulate;
 mod store;
+mod support;
 mod suspicion;
 mod verbs;
 mod words;

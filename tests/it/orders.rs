@@ -10,7 +10,7 @@ use ringback::store::Store;
 use serde_json::{Value, json};
 
 use crate::agent::DAY;
-use crate::hands::{support, with_token};
+use crate::support::{support, with_token};
 use crate::words::ringback;
 use crate::world::{Folder, World, play};
 
@@ -162,7 +162,7 @@ fn who_says_that_numbers_are_ported_and_why_is_in_the_journal() {
         let [Entry::Ported { numbers, by }] = &entries(w, "ported").await[..] else {
             panic!("it is not in the journal")
         };
-        assert_eq!(numbers.iter().copied().collect::<BTreeSet<_>>(), support().into());
+        assert_eq!(numbers.iter().map(|n| n.e164).collect::<BTreeSet<_>>(), support().into());
         assert_eq!((by.name.as_str(), by.reason.as_str()), ("ann", "the carrier called"));
         agent.stop().await;
     });

@@ -6,10 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use base64::Engine as _;
 use ringback::sim::{HandlerCondition, HandlerState};
-use serde_json::json;
+use serde_json::{Value, json};
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::agent::DAY;
+use crate::support::after_a_failure;
 use crate::world::{World, play};
 
 /// Everything that is logged on this thread.
@@ -43,8 +44,7 @@ async fn strangers(w: &World) -> BTreeSet<String> {
     while let Some(path) = next {
         let url = format!("{}{path}", w.base_url);
         let request = reqwest::Client::new().get(url).basic_auth(account.sid, Some(&account.auth_token));
-        let page: serde_json::Value =
-            serde_json::from_slice(&request.send().await.unwrap().bytes().await.unwrap()).unwrap();
+        let page: Value = serde_json::from_slice(&request.send().await.unwrap().bytes().await.unwrap()).unwrap();
         for row in page["calls"].as_array().unwrap() {
             if row["direction"] == "inbound" {
                 for key in ["from", "from_formatted"] {
@@ -79,7 +79,7 @@ fn nothing_that_is_read_has_a_secret_or_a_callers_number() {
         assert!(status.contains(crate::world::BIN), "it was swapped");
         // Every command of an operator, what they come to, and what is said to those who err.
         let mut said = String::new();
-        let on = |extra: serde_json::Value| {
+        let on = |extra: Value| {
             let mut ask = json!({"group": "support", "channel": "voice", "reason": "drill"});
             ask.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
             ask
@@ -199,4 +199,51 @@ fn an_agent_leaves_no_core_dump() {
     child.wait().unwrap();
     let core = limits.lines().find(|l| l.starts_with("Max core file size")).unwrap();
     assert_eq!(core.split_whitespace().skip(4).take(2).collect::<Vec<_>>(), ["1", "1"], "{core}");
+}
+
+#[test]
+fn no_secret_and_no_callers_number_is_in_the_state_the_metrics_or_the_api() {
+    play(DAY, async |w| {
+        let agent = after_a_failure(w).await;
+        agent.post("restore", json!({"group": "support", "at_once": true, "reason": "drill"})).await;
+        w.pass(60).await;
+        let mut all = String::new();
+        for path in ["/metrics", "/api/v1/status", "/api/v1/numbers", "/api/v1/decisions", "/api/v1/decisions/D1"] {
+            all += &agent.get(path).await.1;
+        }
+        // Callers as Twilio's log has them.
+        let account = &w.sim.scenario().account;
+        let calls = reqwest::Client::new()
+            .get(format!("{}/2010-04-01/Accounts/{}/Calls.json?PageSize=1000", w.base_url, account.sid))
+            .basic_auth(account.sid.to_string(), Some(&account.auth_token))
+            .send()
+            .await
+            .unwrap()
+            .text()
+            .await
+            .unwrap();
+        let calls: Value = serde_json::from_str(&calls).unwrap();
+        let ours: Vec<String> = agent.status().numbers().map(|(_, n)| n.number.to_string()).collect();
+        let callers: Vec<String> = calls["calls"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .flat_map(|c| [c["from"].as_str(), c["to"].as_str()])
+            .flatten()
+            .filter(|n| n.starts_with('+') && !ours.iter().any(|o| o == n))
+            .map(str::to_owned)
+            .collect();
+        assert!(callers.len() > 20);
+        agent.stop().await;
+        let mut bytes = all.into_bytes();
+        for file in std::fs::read_dir(w.folder.path()).unwrap() {
+            bytes.extend(std::fs::read(file.unwrap().path()).unwrap());
+        }
+        let found = |what: &str| bytes.windows(what.len()).any(|w| w == what.as_bytes());
+        assert!(found("+15005550100"), "ours are there");
+        for caller in callers.iter().take(200) {
+            assert!(!found(&caller[1..]), "{caller}");
+        }
+        assert!(!found(&account.auth_token) && !found("open sesame"));
+    });
 }

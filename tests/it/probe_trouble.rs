@@ -16,8 +16,8 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::hands::with_token;
 use crate::probes::{QUIET, attempts, probing, reasons};
+use crate::support::with_token;
 use crate::world::{Running, World, pass_on, play, with_prober};
 
 /// An answer of the simulator's on its way to the agent.
@@ -302,7 +302,7 @@ fn a_log_that_stands_still_does_not_make_a_carriers_call_vanish() {
         "calls_per_hour = 900, floor_per_hour = 900, shape = \"flat\", failure = 0.0, m",
     );
     for (stalls, reason) in [(true, "log_late"), (false, "not_arriving")] {
-        for says in [r#"{"result":"success"}"#, r#"{"result":"failure","reason":"silence"}"#] {
+        for says in [r#"{"result":"success"}"#, r#"{"result":"failure","reason":"nothing_heard"}"#] {
             play(&busy, async |w| {
                 w.agent_section = "mode = \"observe\"\n".into();
                 let agent = w.start_with(&w.parse(&by_command(w, says)).unwrap()).await.unwrap();
@@ -324,7 +324,7 @@ async fn rolled_back(w: &World, agent: &Running, hours: u64) -> String {
     let (status, _) = agent.post("rollback", json!({"group": "support", "channel": "voice", "reason": "drill"})).await;
     assert_eq!(status, 200);
     w.pass(hours * 3600).await;
-    agent.channel(number(), Channel::Voice).saga.to_string()
+    agent.channel(number(), Channel::Voice).rollback_state.to_string()
 }
 
 #[test]
@@ -351,7 +351,7 @@ fn a_proof_that_could_not_be_repeated_is_asked_for_again() {
         w.pass(300).await;
         assert_eq!(rolled_back(w, &agent, 0).await, "idle", "not even begun");
         w.pass(900).await;
-        assert_eq!(agent.channel(number(), Channel::Voice).saga, "read_back", "one failure is none");
+        assert_eq!(agent.channel(number(), Channel::Voice).rollback_state, "read_back", "one failure is none");
         assert_eq!(w.sim.placed_calls().len(), 2);
         w.pass(7200).await;
         assert!(w.sim.placed_calls().len() >= 4, "as the budget has room again");

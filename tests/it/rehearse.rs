@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ringback::config::Config;
-use ringback::core::model::id::E164;
+use ringback::core::model::id::{AccountSid, E164};
 use ringback::rehearse::back::{RestoreGuard, cut_off};
 use ringback::rehearse::report::{DrillReport, DrillStage, Variant};
 use ringback::rehearse::{Drill, DrillError};
@@ -275,6 +275,22 @@ fn a_number_that_cannot_be_put_back_is_said_loudly_and_can_be_put_back_later() {
             assert_eq!(record(w), before);
         });
     }
+}
+
+#[test]
+fn a_number_of_another_account_is_not_put_back() {
+    play(&day(), async |w| {
+        let calm = w.now() + Duration::from_secs(100);
+        let trouble = ApiFault::new(ApiFaultKind::Unauthorized, ApiFaultScope::Any);
+        assert!(stopped(w, |w| w.sim.fault(trouble).unwrap()).await.is_err());
+        w.sim.calm();
+        let before = record(w);
+        let mut other = config(w);
+        let ours = std::mem::replace(&mut other.twilio.credentials.account, AccountSid::from_u128(0x99));
+        let said = RestoreGuard::new(&other, &w.clock).unwrap().recover(true).await.unwrap_err().to_string();
+        assert!(said.contains(&format!("it is of account {ours}, and the configuration names account AC0")), "{said}");
+        assert!(w.now() >= calm && record(w) == before && cut_off(&other).is_some(), "nothing was done");
+    });
 }
 
 #[test]

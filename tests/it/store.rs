@@ -13,7 +13,7 @@ use sqlx::Connection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 
 use crate::agent::DAY;
-use crate::hands::{break_app, drill, support, url, with_token, writes};
+use crate::support::{break_app, drill, id, support, url, with_token, writes};
 use crate::world::{BIN, World, play};
 
 fn file(w: &World) -> PathBuf {
@@ -105,7 +105,7 @@ fn a_journal_that_fails_after_the_intent_is_settled_by_looking() {
         db.close().await.unwrap();
         let agent = w.start().await.unwrap();
         w.pass(120).await;
-        assert!(support().iter().all(|n| agent.saga(*n) == "read_back"));
+        assert!(support().iter().all(|n| agent.rollback_state(*n) == "read_back"));
         assert!(writes(w).values().all(|n| *n == 1), "and writes nothing again: {:?}", writes(w));
         agent.stop().await;
     });
@@ -182,9 +182,9 @@ fn commits_can_take_time_and_take_turns() {
         let began = w.now();
         let mut tasks = tokio::task::JoinSet::new();
         for i in 0..3 {
-            let (store, clock) = (store.clone(), w.clock.clone());
+            let (store, clock, entry) = (store.clone(), w.clock.clone(), phase(w, i));
             w.clock.spawn(&mut tasks, async move {
-                store.append(clock.now(), &[phase(i)]).await.unwrap();
+                store.append(clock.now(), &[entry]).await.unwrap();
                 (i, clock.now())
             });
         }
@@ -196,12 +196,12 @@ fn commits_can_take_time_and_take_turns() {
         let turns: Vec<u128> = heard.iter().map(|(_, at)| at.since(began).as_millis()).collect();
         assert_eq!(turns, [40, 80, 120], "each waits for those before it, and for its own");
         let kept: Vec<_> = store.journal().await.unwrap().into_iter().map(|r| r.entry).collect();
-        assert_eq!(kept, [phase(0), phase(1), phase(2)], "in the order in which they took turns");
+        assert_eq!(kept, [phase(w, 0), phase(w, 1), phase(w, 2)], "in the order in which they took turns");
     });
 }
 
-fn phase(i: u8) -> ringback::core::rollback::entry::Entry {
-    let (channel, number) = (Channel::Voice, support()[usize::from(i)]);
+fn phase(w: &World, i: u8) -> ringback::core::rollback::entry::Entry {
+    let (channel, number) = (Channel::Voice, id(w, support()[usize::from(i)]));
     ringback::core::rollback::entry::Entry::Phase {
         channel,
         number,
@@ -230,7 +230,7 @@ fn an_agent_with_slow_commits_does_the_same() {
         assert!(order.is_over && order.ended.len() == 3, "{order:?}");
         agent.stop().await;
         let agent = w.start_with(&config).await.unwrap();
-        assert!(support().iter().all(|n| agent.saga(*n) == "read_back"));
+        assert!(support().iter().all(|n| agent.rollback_state(*n) == "read_back"));
         agent.stop().await;
     });
 }
@@ -242,5 +242,30 @@ fn reading_makes_no_file() {
         let path = w.folder.path().join("nothing.db");
         assert!(Store::open_read_only(&path).await.is_err());
         assert!(!path.exists());
+    });
+}
+
+#[test]
+fn a_flipped_byte_of_the_journal_is_named_and_refuses_the_start() {
+    play(DAY, async |w| {
+        with_token(w);
+        let agent = w.start().await.unwrap();
+        w.pass(60).await;
+        agent.post("rollback", json!({"numbers": ["+15005550100"], "channel": "voice", "reason": "drill"})).await;
+        w.pass(60).await;
+        agent.stop().await;
+        let path = w.folder.path().join("ringback.db");
+        let options = SqliteConnectOptions::new().filename(&path);
+        let mut db = SqliteConnection::connect_with(&options).await.unwrap();
+        let seq: i64 =
+            sqlx::query_scalar("SELECT seq FROM journal WHERE kind = 'intent'").fetch_one(&mut db).await.unwrap();
+        sqlx::query("UPDATE journal SET body = replace(body, 'EH0000', 'EH0001') WHERE seq = $1")
+            .bind(seq)
+            .execute(&mut db)
+            .await
+            .unwrap();
+        db.close().await.unwrap();
+        let Err(error) = w.start().await else { panic!("it starts") };
+        assert!(error.to_string().contains(&format!("the journal is broken at record {seq}")), "{error}");
     });
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use ringback::core::model::decision::Action;
-use ringback::core::model::id::E164;
+use ringback::core::model::id::NumberId;
 use ringback::sim::{HandlerCondition, HandlerState};
 
 use crate::probes::probing;
@@ -147,8 +147,8 @@ fn outages(per_day: f64, seed: u64, probes: Probes, hours: u64) -> (Vec<u64>, us
             w.sim.set_handler(&handler(w, n), HandlerState::all(HandlerCondition::Status(500))).unwrap();
         }
     });
-    let fails = |number: &E164| (number.as_u64() % 100).is_multiple_of(2);
-    let mut first: BTreeMap<E164, u64> = BTreeMap::new();
+    let fails = |number: &NumberId| (number.e164.as_u64() % 100).is_multiple_of(2);
+    let mut first: BTreeMap<NumberId, u64> = BTreeMap::new();
     for d in found.iter().filter(|d| d.numbers.iter().all(fails)) {
         let took = d.at.since(d.evidence.since.unwrap()).as_secs();
         d.numbers.iter().for_each(|n| {

@@ -8,7 +8,7 @@ use ringback::sim::{Edit, Happening};
 use serde_json::{Value, json};
 
 use crate::agent::DAY;
-use crate::hands::{break_app, drill, support, url, with_token, writes};
+use crate::support::{break_app, drill, support, url, with_token, writes};
 use crate::words::ringback;
 use crate::world::{BIN, Running, World, play};
 
@@ -260,10 +260,10 @@ fn the_contrary_order_gives_up_a_restore_that_waits() {
         assert_eq!(on_bin(w), 2, "the canary is back");
         let before: usize = writes(w).values().sum();
         let (_, plan) = agent.post("rollback", drill()).await;
-        let mut will: Vec<&str> =
-            plan["lines"].as_array().unwrap().iter().map(|l| l["will"].as_str().unwrap()).collect();
-        will.sort_unstable();
-        assert_eq!(will, ["keep", "keep", "rollback"], "{plan}");
+        let mut action: Vec<&str> =
+            plan["lines"].as_array().unwrap().iter().map(|l| l["action"].as_str().unwrap()).collect();
+        action.sort_unstable();
+        assert_eq!(action, ["keep", "keep", "rollback"], "{plan}");
         w.pass(30).await;
         assert_eq!(on_bin(w), 3);
         w.pass(2400).await;
@@ -361,6 +361,24 @@ fn a_second_swap_against_another_writer_needs_a_person() {
         assert_eq!(url(w, theirs), APP);
         w.pass(1800).await;
         assert_eq!(url(w, theirs), BIN, "it fails again and is swapped unasked");
+        agent.stop().await;
+    });
+}
+
+#[test]
+fn writes_need_the_token_and_guessing_is_limited() {
+    play(DAY, async |w| {
+        with_token(w);
+        let agent = w.start().await.unwrap();
+        let try_with = async |token: &str| agent.post_as(token, "hold", json!({"all": true, "reason": "x"})).await.0;
+        for _ in 0..10 {
+            assert_eq!(try_with("guess").await, 401);
+        }
+        assert_eq!(try_with("guess").await, 429);
+        assert_eq!(try_with("open sesame").await, 429, "the door is closed");
+        w.pass(61).await;
+        assert_eq!(try_with("open sesame").await, 200);
+        assert_eq!(agent.post("hold", json!({"all": true, "reason": "  "})).await.0, 422);
         agent.stop().await;
     });
 }

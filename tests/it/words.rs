@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::agent::DAY;
-use crate::hands::{support, url, with_token, writes};
+use crate::support::{support, url, with_token, writes};
 use crate::world::{BIN, Folder, Running, World, play};
 
 /// Runs the program while the world goes on. Gives its exit code and what it said.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Controller;
 use crate::agent::ControlMessage;
-use crate::core::model::id::{Channel, E164, NumberSid};
+use crate::core::model::id::{Channel, NumberId, NumberSid};
 use crate::core::model::order::OrderResult;
 use crate::core::model::time::Time;
 use crate::core::rollback::entry::Entry;
@@ -17,12 +17,12 @@ use crate::core::routing::values::{Difference, RoutingValues};
 const AUDIT_BACK: Duration = Duration::from_secs(600);
 
 /// A number as the routing poller saw it, by [`Channel::index`].
-pub type ObservedRouting = (E164, NumberSid, [RoutingValues; 2]);
+pub type ObservedRouting = (NumberId, NumberSid, [RoutingValues; 2]);
 
 /// Somebody else changed a number.
 #[derive(Debug)]
 pub struct Drifted {
-    pub number: E164,
+    pub number: NumberId,
     pub channel: Channel,
     pub differences: Vec<Difference>,
     pub now: RoutingValues,
@@ -63,7 +63,7 @@ impl Controller {
     }
 
     /// True if no order has, or has had, the number since `at`: what was read then can be compared.
-    fn is_untouched_since(&self, at: Time, number: E164, channel: Channel) -> bool {
+    fn is_untouched_since(&self, at: Time, number: NumberId, channel: Channel) -> bool {
         let orders = self.orders();
         !orders.state(number, channel).is_under_way()
             && orders.ordered(number, channel).is_none()
@@ -72,7 +72,7 @@ impl Controller {
 
     /// What numbers pointed at when the agent before stopped. A number that we changed later is not
     /// what it was then.
-    pub fn load_baseline(&mut self, baseline: Vec<(E164, Time, RoutingValues)>) {
+    pub fn load_baseline(&mut self, baseline: Vec<(NumberId, Time, RoutingValues)>) {
         for (number, at, values) in baseline {
             let channel = values.channel();
             let is_later = self.orders().saga(number, channel).is_none_or(|s| s.since.is_none_or(|t| t <= at));
@@ -83,7 +83,7 @@ impl Controller {
     }
 
     /// The routing that orders which end as asked with these entries will have left.
-    pub(super) fn expected(&self, entries: &[Entry]) -> Vec<(E164, RoutingValues)> {
+    pub(super) fn expected(&self, entries: &[Entry]) -> Vec<(NumberId, RoutingValues)> {
         let one = |entry: &Entry| {
             let Entry::Result { number, channel, result, .. } = entry else { return None };
             let state = self.orders().state(*number, *channel);
@@ -124,7 +124,7 @@ impl Controller {
     }
 
     /// From now on numbers are expected to be so.
-    pub(super) async fn set_baseline(&mut self, at: Time, baseline: Vec<(E164, RoutingValues)>) {
+    pub(super) async fn set_baseline(&mut self, at: Time, baseline: Vec<(NumberId, RoutingValues)>) {
         if baseline.is_empty() {
             return;
         }
@@ -138,10 +138,11 @@ impl Controller {
     fn ask_who(&mut self, at: Time, sid: NumberSid, mut drifted: Drifted) {
         let (client, clock, inbox) = (self.shared.client.clone(), self.shared.clock.clone(), self.inbox.clone());
         let own = clock.clone();
+        let name = self.shared.roster.name(drifted.number);
         clock.spawn(&mut self.asking, async move {
             match client.changes(sid, at - AUDIT_BACK).await {
                 Ok(changes) => drifted.actor = changes.into_iter().next(),
-                Err(error) => tracing::warn!(number = %drifted.number, %error, "cannot ask who changed it"),
+                Err(error) => tracing::warn!(number = %name, %error, "cannot ask who changed it"),
             }
             if let Some(inbox) = inbox.upgrade() {
                 // The agent may be stopping; the next one sees the same difference.
@@ -153,6 +154,7 @@ impl Controller {
     /// Somebody else changed a number, and we know who, or that it cannot be known.
     pub async fn drifted(&mut self, now: Time, drifted: Drifted) {
         let Drifted { number, channel, differences, now: values, read_at, actor } = drifted;
+        let name = self.shared.roster.name(number);
         self.asked.remove(&(number, channel));
         if !self.is_untouched_since(read_at, number, channel) {
             // An order has had the number meanwhile, and has compared for itself.
@@ -162,11 +164,11 @@ impl Controller {
         let who = actor.clone().unwrap_or_else(|| "unknown".to_owned());
         let entry = Entry::Drift { number, channel, differences, actor };
         if let Err(error) = self.commit(vec![entry]).await {
-            tracing::error!(%number, %channel, %error, cure = error.cure, "a change that is not ours is not in the journal");
+            tracing::error!(number = %name, %channel, %error, cure = error.cure, "a change that is not ours is not in the journal");
             return;
         }
         self.set_baseline(now, vec![(number, values)]).await;
-        tracing::error!(%number, %channel, who, "somebody else changed this number: {}", what.join("; "));
+        tracing::error!(number = %name, %channel, who, "somebody else changed this number: {}", what.join("; "));
         let Some(ix) = self.shared.roster.find(number) else { return };
         self.shared.metrics.drift(ix, channel, true);
     }

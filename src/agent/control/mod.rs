@@ -47,7 +47,7 @@ use crate::core::control::{Control, DECIDE_AGAIN, EngineView};
 use crate::core::detect::ledger::OutcomeChange;
 use crate::core::model::decision::{Action, Decision, DecisionId};
 use crate::core::model::guard::Strength;
-use crate::core::model::id::{Channel, E164, GroupName};
+use crate::core::model::id::{Channel, GroupName, NumberId};
 use crate::core::model::order::{By, FallbackState};
 use crate::core::model::reason::Outcome;
 use crate::core::model::source::Source;
@@ -93,12 +93,12 @@ pub struct Controller {
     write_guard: WriteGuard,
     execute: mpsc::Sender<Work>,
     /// Sent to the executor and not ended.
-    dispatched: BTreeSet<(DecisionId, E164)>,
+    dispatched: BTreeSet<(DecisionId, NumberId)>,
     /// Each number's routing as it should be.
-    baseline: HashMap<(E164, Channel), RoutingValues>,
+    baseline: HashMap<(NumberId, Channel), RoutingValues>,
     /// Asking who changed a number.
     asking: JoinSet<()>,
-    asked: BTreeSet<(E164, Channel)>,
+    asked: BTreeSet<(NumberId, Channel)>,
     /// What was last logged of each fallback.
     reported: HashMap<(GroupName, Channel), FallbackState>,
     /// Orders of the detector that an operator has asked for too.
@@ -109,11 +109,11 @@ pub struct Controller {
     prober: Option<mpsc::Sender<ProbeRequest>>,
     probes: Vec<Option<ProbeSettings>>,
     /// Rollbacks that were put to the test.
-    proofs: HashMap<(E164, Channel), proof::ProofAttempt>,
+    proofs: HashMap<(NumberId, Channel), proof::ProofAttempt>,
     /// Rollbacks that are counted once their proof is known, and until when it is waited for.
-    uncounted: BTreeMap<(DecisionId, E164, Channel), Time>,
+    uncounted: BTreeMap<(DecisionId, NumberId, Channel), Time>,
     /// And those that are counted.
-    counted: BTreeSet<(DecisionId, E164, Channel)>,
+    counted: BTreeSet<(DecisionId, NumberId, Channel)>,
     inbox: mpsc::WeakSender<ControlMessage>,
     /// The journal could not be written: not again before this.
     journal_again: Time,
@@ -273,7 +273,7 @@ impl Controller {
     }
 
     /// The detector calls these numbers healthy, which they were not.
-    pub async fn healthy(&mut self, channel: Channel, numbers: Vec<E164>) {
+    pub async fn healthy(&mut self, channel: Channel, numbers: Vec<NumberId>) {
         if let Some(entry) = self.control.recovered(channel, numbers) {
             self.commit_or_keep(entry, "the end of a trouble").await;
         }
@@ -303,8 +303,8 @@ impl Controller {
         }
         // The detector asks for what stands already when it has learnt more.
         let strength = Strength::of(&decision.evidence, decision.numbers.len());
-        let asked_for = |n: &E164| self.orders().is_asked_for(*n, channel, strength);
-        let (standing, new): (Vec<E164>, Vec<E164>) = decision.numbers.iter().copied().partition(asked_for);
+        let asked_for = |n: &NumberId| self.orders().is_asked_for(*n, channel, strength);
+        let (standing, new): (Vec<NumberId>, Vec<NumberId>) = decision.numbers.iter().copied().partition(asked_for);
         self.control.may_decide_again(&standing, channel, Time::NEVER);
         if new.is_empty() {
             return None;
@@ -320,7 +320,7 @@ impl Controller {
     }
 
     pub fn settled(&mut self, change: &OutcomeChange) {
-        let number = self.shared.roster.number(change.number).e164;
+        let number = self.shared.roster.number(change.number).id;
         if !change.is_inbound {
             return;
         }
@@ -442,7 +442,7 @@ impl Controller {
             .iter()
             .filter(|ix| {
                 // What we have just put back may not have been read since.
-                let saga = self.orders().saga(roster.number(**ix).e164, channel);
+                let saga = self.orders().saga(roster.number(**ix).id, channel);
                 saga.is_none_or(|s| s.state.swap().is_none() && s.since.is_none_or(|t| t + READ_WITHIN <= now))
             })
             .filter_map(|ix| engine.record(*ix))

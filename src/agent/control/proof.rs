@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use super::Controller;
 use crate::agent::probe::{ProbeRequest, Probed};
-use crate::core::model::id::{Channel, E164};
+use crate::core::model::id::{Channel, NumberId};
 use crate::core::model::order::{Operation, OrderResult};
 use crate::core::model::time::Time;
 use crate::core::probe::plan::ProbePurpose;
@@ -55,13 +55,13 @@ impl Controller {
         }
     }
 
-    fn settings(&self, number: E164) -> Option<&ProbeSettings> {
+    fn settings(&self, number: NumberId) -> Option<&ProbeSettings> {
         let ix = self.shared.roster.find(number)?;
         self.probes.get(self.shared.roster.number(ix).group.0 as usize)?.as_ref()
     }
 
     /// True if a test call or message can be made to this number.
-    pub(super) fn can_prove(&self, number: E164, channel: Channel) -> bool {
+    pub(super) fn can_prove(&self, number: NumberId, channel: Channel) -> bool {
         let is_watched = |ix| self.shared.roster.number(ix).channels[channel.index()];
         // Commands place calls and no messages, and calls from who knows where are not found in the log.
         let is_seen = |s: &ProbeSettings| s.externals.iter().any(|e| e.from.is_some());
@@ -96,7 +96,8 @@ impl Controller {
 
     /// A probe showed something: of a number that was swapped, it is the proof.
     pub async fn probed(&mut self, now: Time, probed: &Probed) {
-        let (channel, number) = (probed.channel, self.shared.roster.number(probed.number).e164);
+        let (channel, number) = (probed.channel, self.shared.roster.number(probed.number).id);
+        let name = self.shared.roster.name(number);
         let Some(last) = probed.attempts.last() else { return };
         if last.found == ProbeFinding::Success {
             self.control.served(number, channel, last.started_at, Witness::Test(last.started_at));
@@ -115,11 +116,11 @@ impl Controller {
             let detail = &last.detail;
             let again = match found {
                 ProbeFinding::Success => {
-                    tracing::info!(%number, %channel, "the restored handler answers a test: {detail}");
+                    tracing::info!(number = %name, %channel, "the restored handler answers a test: {detail}");
                     self.orders().is_verifying(number, channel).then_some(now + VERIFY_AGAIN)
                 }
                 ProbeFinding::Failure(reason) => {
-                    tracing::error!(%number, %channel, "the restored handler fails a test: {}: {detail}", reason.text());
+                    tracing::error!(number = %name, %channel, "the restored handler fails a test: {}: {detail}", reason.text());
                     None
                 }
                 ProbeFinding::Error(_) => Some(now + PROVE_AGAIN),
@@ -156,7 +157,7 @@ impl Controller {
         }
         let entry = Entry::Result { decision, channel, number, result: end, detail: why };
         if let Err(error) = self.commit(vec![entry]).await {
-            tracing::error!(%number, %channel, %error, cure = error.cure, "a proof is not in the journal");
+            tracing::error!(number = %name, %channel, %error, cure = error.cure, "a proof is not in the journal");
             self.proofs.insert((number, channel), ProofAttempt { of: Some(since), again: Some(now + PROVE_AGAIN) });
             return;
         }
@@ -173,12 +174,12 @@ impl Controller {
     /// Why a rollback that was read back is not proven, where it cannot be.
     pub(super) fn unprovable(
         &self,
-        act: Operation,
+        operation: Operation,
         end: OrderResult,
-        number: E164,
+        number: NumberId,
         channel: Channel,
     ) -> Option<&'static str> {
-        let is_it = act == Operation::Rollback && end == OrderResult::Written && !self.can_prove(number, channel);
+        let is_it = operation == Operation::Rollback && end == OrderResult::Written && !self.can_prove(number, channel);
         is_it.then_some("not proven: no test call is configured ([group.probe] from)")
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Controller;
 use crate::core::model::decision::DecisionId;
-use crate::core::model::id::{Channel, E164};
+use crate::core::model::id::{Channel, NumberId};
 use crate::core::model::order::{Operation, OrderResult};
 use crate::core::model::time::Time;
 use crate::core::rollback::entry::Entry;
@@ -19,7 +19,7 @@ impl Controller {
             Entry::Order(order) => {
                 let (id, group, channel) = (order.id, &order.group, order.channel);
                 let numbers = order.numbers.len();
-                match order.act {
+                match order.operation {
                     Operation::Rollback => {
                         tracing::warn!(decision = %id, %group, %channel, numbers, "rolling back");
                     }
@@ -76,11 +76,11 @@ impl Controller {
         at: Time,
         decision: DecisionId,
         channel: Channel,
-        number: E164,
+        number: NumberId,
         result: OrderResult,
         detail: &str,
     ) {
-        let Some(operation) = self.orders().order(decision).map(|o| o.order.act) else { return };
+        let Some(operation) = self.orders().order(decision).map(|o| o.order.operation) else { return };
         let label = operation.label();
         match operation {
             // Counted with its proof, if there is to be one.
@@ -94,12 +94,13 @@ impl Controller {
                 }
             }
         }
+        let name = self.shared.roster.name(number);
         if result.is_as_asked() {
             let unproven =
                 self.unprovable(operation, result, number, channel).map_or(String::new(), |why| format!("; {why}"));
-            tracing::info!(%decision, %number, %channel, "{label}: {}: {detail}{unproven}", result.label());
+            tracing::info!(%decision, number = %name, %channel, "{label}: {}: {detail}{unproven}", result.label());
         } else {
-            tracing::error!(%decision, %number, %channel, result = result.label(), "{label} failed: {detail}");
+            tracing::error!(%decision, number = %name, %channel, result = result.label(), "{label} failed: {detail}");
         }
         if let (true, Some(ix)) = (result.is_as_asked(), self.shared.roster.find(number)) {
             self.shared.metrics.drift(ix, channel, false);
@@ -107,7 +108,7 @@ impl Controller {
     }
 
     /// Counts a rollback, once.
-    fn count(&mut self, at: Time, decision: DecisionId, channel: Channel, number: E164, result: OrderResult) {
+    fn count(&mut self, at: Time, decision: DecisionId, channel: Channel, number: NumberId, result: OrderResult) {
         let is_waited_for = self.uncounted.remove(&(decision, number, channel)).is_some();
         let is_proof = matches!(result, OrderResult::Proven | OrderResult::Unproven);
         let Some(order) = self.orders().order(decision) else { return };
@@ -120,8 +121,8 @@ impl Controller {
     }
 
     /// A rollback whose proof could not be measured is counted as what it is.
-    pub(super) fn count_unmeasured(&mut self, now: Time, only: Option<(DecisionId, E164, Channel)>) {
-        let is_due = |key: &(DecisionId, E164, Channel), until: Time| only.map_or(until <= now, |o| o == *key);
+    pub(super) fn count_unmeasured(&mut self, now: Time, only: Option<(DecisionId, NumberId, Channel)>) {
+        let is_due = |key: &(DecisionId, NumberId, Channel), until: Time| only.map_or(until <= now, |o| o == *key);
         let due: Vec<_> = self.uncounted.iter().filter(|(k, t)| is_due(k, **t)).map(|(k, _)| *k).collect();
         for (decision, number, channel) in due {
             self.count(now, decision, channel, number, OrderResult::Written);

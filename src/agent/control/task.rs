@@ -17,7 +17,7 @@ use crate::agent::{Batch, ControlMessage, Shared};
 use crate::core::control::Control;
 use crate::core::detect::engine::{Engine, EngineEvent, PhaseChange};
 use crate::core::model::decision::{Action, Decision, Phase};
-use crate::core::model::id::{Channel, E164};
+use crate::core::model::id::{Channel, NumberId};
 use crate::core::model::order::Author;
 use crate::core::model::roster::NumberIx;
 use crate::core::model::source::{Source, needed};
@@ -34,10 +34,11 @@ const SOON: Duration = Duration::from_secs(120);
 /// Numbers of a group that are probed when the whole of it is suspected.
 const GROUP_PROBES: usize = 5;
 
-/// Outcomes settled in one go. After an outage there are hundreds of thousands, and somebody may ask meanwhile.
+/// Outcomes settled in one go. After an outage there are hundreds of thousands, and somebody in the middle of a
+/// rollback may have something to write meanwhile.
 const SETTLED_AT_ONCE: usize = 20_000;
 
-/// Entries of a batch taken in before others have a turn.
+/// Entries of a batch taken in before such others have a turn.
 const TAKEN_AT_ONCE: usize = 20_000;
 
 /// Decisions kept for the status.
@@ -49,6 +50,8 @@ pub struct ControlTask {
     /// Whether each channel could be seen at the last tick. Nothing has been read at the start.
     blind: [bool; 2],
     controller: Controller,
+    /// A batch that is being taken in, and how much of it has been.
+    taking: Option<(Batch, usize)>,
     active: watch::Sender<bool>,
     status: watch::Sender<Arc<Status>>,
 }
@@ -61,7 +64,7 @@ impl ControlTask {
         active: watch::Sender<bool>,
         status: watch::Sender<Arc<Status>>,
     ) -> ControlTask {
-        ControlTask { shared, decisions: earlier.into(), blind: [true; 2], controller, active, status }
+        ControlTask { shared, decisions: earlier.into(), blind: [true; 2], controller, taking: None, active, status }
     }
 
     pub async fn run(
@@ -77,20 +80,21 @@ impl ControlTask {
         let clock = self.shared.clock.clone();
         self.tick().await;
         loop {
+            let is_taking = self.taking.is_some();
             let next = async {
                 tokio::select! {
                     biased;
                     Some(request) = requests.recv() => Some(Next::Append(request)),
                     () = stop.cancelled() => None,
-                    message = inbox.recv() => message.map(Next::Message),
+                    message = inbox.recv(), if !is_taking => message.map(Next::Message),
                 }
             };
-            let due = if self.engine().is_behind() { clock.now() } else { clock.now() + TICK };
+            let due = if is_taking || self.engine().is_behind() { clock.now() } else { clock.now() + TICK };
             match clock.wait(Some(due), next).await {
                 Some(None) => break,
                 Some(Some(Next::Append(request))) => self.controller.append(request).await,
                 Some(Some(Next::Message(message))) => self.handle(message).await,
-                None => {}
+                None => self.take_more(),
             }
             self.tick().await;
             if self.controller.fault().is_some() {
@@ -98,19 +102,21 @@ impl ControlTask {
             }
         }
         // The pollers have ended; what they committed is counted before we go.
+        self.finish().await;
         while let Ok(message) = inbox.try_recv() {
             self.handle(message).await;
             self.tick().await;
-        }
-        while self.engine().is_behind() {
-            self.tick().await;
+            self.finish().await;
         }
     }
 
     async fn handle(&mut self, message: ControlMessage) {
         let now = self.shared.clock.now();
         match message {
-            ControlMessage::Batch(batch) => self.take(batch).await,
+            ControlMessage::Batch(batch) => {
+                self.taking = Some((batch, 0));
+                self.take_more();
+            }
             ControlMessage::Routing { at, numbers } => self.controller.looked(at, numbers).await,
             ControlMessage::Drifted(drifted) => self.controller.drifted(now, drifted).await,
             ControlMessage::Fallback(looked) => self.controller.fallback(now, looked).await,
@@ -139,20 +145,32 @@ impl ControlTask {
         self.controller.control_mut().engine_mut()
     }
 
-    async fn take(&mut self, batch: Batch) {
-        // Nothing is decided before all of it has been taken in.
-        for some in batch.seen.chunks(TAKEN_AT_ONCE) {
-            for (at, observation) in some {
-                self.engine_mut().observe(*at, observation);
-            }
-            tokio::task::yield_now().await;
+    /// Takes in some of the batch that is there, if one is.
+    fn take_more(&mut self) {
+        let Some((batch, taken)) = self.taking.take() else { return };
+        let end = batch.seen.len().min(taken + TAKEN_AT_ONCE);
+        for (at, observation) in &batch.seen[taken..end] {
+            self.engine_mut().observe(*at, batch.account, observation);
         }
-        self.engine_mut().polled(batch.source, batch.polled_at);
+        if end < batch.seen.len() {
+            self.taking = Some((batch, end));
+        } else {
+            self.engine_mut().polled(batch.source, batch.polled_at);
+        }
+    }
+
+    /// Takes in the rest of the batch, and settles what is due.
+    async fn finish(&mut self) {
+        while self.taking.is_some() || self.engine().is_behind() {
+            self.take_more();
+            self.tick().await;
+        }
     }
 
     async fn probed(&mut self, now: Time, probed: &Probed) {
+        let account = self.shared.roster.number(probed.number).id.account;
         for (at, observation) in &probed.seen {
-            self.engine_mut().observe(*at, observation);
+            self.engine_mut().observe(*at, account, observation);
         }
         self.controller.probed(now, probed).await;
     }
@@ -166,15 +184,18 @@ impl ControlTask {
 
     /// Gives how many channels were waiting. What is not in the journal has no effect.
     async fn ported(&mut self, numbers: &[NumberIx], by: Author) -> Result<usize, Refusal> {
-        let e164 = numbers.iter().map(|n| self.shared.roster.number(*n).e164).collect();
+        let ids = numbers.iter().map(|n| self.shared.roster.number(*n).id).collect();
         let waiting = self.engine().waiting(numbers);
-        self.controller.commit(vec![Entry::Ported { numbers: e164, by }]).await.map_err(Refusal::Store)?;
+        self.controller.commit(vec![Entry::Ported { numbers: ids, by }]).await.map_err(Refusal::Store)?;
         Ok(waiting - self.engine().waiting(numbers))
     }
 
     async fn tick(&mut self) {
         let now = self.shared.clock.now();
-        let events = self.engine_mut().tick_within(now, SETTLED_AT_ONCE);
+        // Nothing is decided before all of a batch has been taken in.
+        let is_taking = self.taking.is_some();
+        let engine = self.engine_mut();
+        let events = if is_taking { engine.take_events() } else { engine.tick_within(now, SETTLED_AT_ONCE) };
         let mut healthy = [Vec::new(), Vec::new()];
         for event in events {
             // What is decided of a number after it was healthy is another trouble.
@@ -182,13 +203,13 @@ impl ControlTask {
                 self.healthy(&mut healthy).await;
             }
             if let EngineEvent::Verdict { number, channel, to: Verdict::Healthy, .. } = event {
-                healthy[channel.index()].push(self.shared.roster.number(number).e164);
+                healthy[channel.index()].push(self.shared.roster.number(number).id);
             }
             self.tell(event).await;
         }
         self.healthy(&mut healthy).await;
         self.controller.step(now).await;
-        if self.engine().is_behind() {
+        if is_taking || self.engine().is_behind() {
             return;
         }
         self.tell_blindness(now);
@@ -221,7 +242,7 @@ impl ControlTask {
         }
     }
 
-    async fn healthy(&mut self, numbers: &mut [Vec<E164>; 2]) {
+    async fn healthy(&mut self, numbers: &mut [Vec<NumberId>; 2]) {
         for channel in Channel::ALL {
             self.controller.healthy(channel, std::mem::take(&mut numbers[channel.index()])).await;
         }
@@ -239,9 +260,13 @@ impl ControlTask {
                 }
             }
             EngineEvent::Alert { number, code } => metrics.alert(number, code),
+            EngineEvent::Warned { number, channel, code } => {
+                let name = roster.name_of(number);
+                tracing::debug!(number = %name, %channel, %code, "an error is logged of what was served all the same");
+            }
             EngineEvent::Phase { number, channel, from, to, why } => {
                 self.controller.ask(ProbeRequest::Phase { number, channel, phase: to });
-                let e164 = roster.number(number).e164;
+                let (id, name) = (roster.number(number).id, roster.name_of(number));
                 let why = match (to, why) {
                     (Phase::Passive, _) => "watched closely for long enough",
                     (Phase::Active, PhaseChange::Due) => "it had a day to settle",
@@ -251,25 +276,25 @@ impl ControlTask {
                     (_, PhaseChange::FirstCaller) => "its first caller arrived",
                     (_, PhaseChange::Operator) => "an operator said so",
                 };
-                tracing::info!(number = %e164, %channel, from = from.label(), to = to.label(), "phase: {why}");
+                tracing::info!(number = %name, %channel, from = from.label(), to = to.label(), "phase: {why}");
                 if to == Phase::Passive {
-                    tracing::info!(number = %e164, %channel, "polls are slower from here on; decisions and alerts go on");
+                    tracing::info!(number = %name, %channel, "polls are slower from here on; decisions and alerts go on");
                 }
-                let entry = Entry::Phase { channel, number: e164, phase: to };
+                let entry = Entry::Phase { channel, number: id, phase: to };
                 self.controller.commit_or_keep(entry, "a phase").await;
             }
             EngineEvent::Verdict { number, channel, from, to } => {
                 if to == Verdict::Silent {
                     self.suspect(std::iter::once(number), channel);
                 }
-                let e164 = roster.number(number).e164;
+                let name = roster.name_of(number);
                 if from == Verdict::Blind || to == Verdict::Blind {
                     // Said once for all, below.
                     return;
                 }
                 let e = &self.engine().channel(number, channel).evidence;
                 tracing::info!(
-                    number = %e164, %channel, from = from.label(), to = to.label(), callers = e.callers,
+                    number = %name, %channel, from = from.label(), to = to.label(), callers = e.callers,
                     failing = e.failing, "verdict"
                 );
             }
@@ -283,7 +308,7 @@ impl ControlTask {
                 }
                 tracing::info!(group = %name, %channel, from = from.label(), to = to.label(), "verdict");
             }
-            EngineEvent::Decided(decision) => self.decided(decision).await,
+            EngineEvent::Decided(decision) => self.decided(*decision).await,
         }
     }
 

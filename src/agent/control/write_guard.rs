@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::clock::Clock;
 use crate::core::model::decision::Mode;
 use crate::core::model::guard::Guard;
-use crate::core::model::id::{Channel, E164, GroupName};
+use crate::core::model::id::{Channel, GroupName, NumberId};
 use crate::core::model::order::Hold;
 use crate::store::Store;
 
@@ -49,7 +49,7 @@ impl WriteGuard {
     }
 
     /// How long the next piece of work may take, or what stands against it.
-    pub fn pass(&self, group: &GroupName, number: E164, channel: Channel) -> Result<Duration, Guard> {
+    pub fn pass(&self, group: &GroupName, number: NumberId, channel: Channel) -> Result<Duration, Guard> {
         let now = self.clock.now();
         let policy = self.policy.read().unwrap_or_else(PoisonError::into_inner);
         if !self.is_leading() {

@@ -26,7 +26,7 @@ use crate::agent::control::write_guard::WriteGuard;
 use crate::agent::execute::read::{ReadError, RoutingRead, RoutingReader};
 use crate::agent::execute::write::{WriteJob, WriteResult, write};
 use crate::core::model::guard::Guard;
-use crate::core::model::id::{E164, NumberSid};
+use crate::core::model::id::{NumberId, NumberSid};
 use crate::core::model::order::{FallbackState, Operation, Order, OrderResult};
 use crate::core::rollback::entry::Entry;
 use crate::core::rollback::plan::{self, NumberEnd};
@@ -49,7 +49,7 @@ const READ_AGAIN: Duration = Duration::from_secs(5);
 pub struct Work {
     pub order: Arc<Order>,
     /// Each with its state as the journal has it.
-    pub numbers: Vec<(E164, SagaState)>,
+    pub numbers: Vec<(NumberId, SagaState)>,
     pub fallback: FallbackState,
 }
 
@@ -78,7 +78,7 @@ struct Planned {
     fallback: Option<String>,
 }
 
-type Ends = Vec<(E164, OrderResult, String)>;
+type Ends = Vec<(NumberId, OrderResult, String)>;
 
 impl Executor {
     pub fn new(shared: Shared, write_guard: WriteGuard, stop: CancellationToken) -> Executor {
@@ -133,11 +133,11 @@ impl Execution {
     }
 
     async fn work(&mut self, work: &Work) -> Result<(), Abandoned> {
-        let Order { id: decision, channel, act, .. } = *work.order;
+        let Order { id: decision, channel, operation, .. } = *work.order;
         let mut ends = Ends::new();
         let mut states = BTreeMap::new();
         for (number, state) in &work.numbers {
-            match plan::settled(act, state) {
+            match plan::settled(operation, state) {
                 Some((result, why)) => ends.push((*number, result, why)),
                 None => {
                     states.insert(*number, state);
@@ -145,12 +145,12 @@ impl Execution {
             }
         }
         let wanted: Vec<_> = states.iter().map(|(number, state)| (*number, self.sid(*number, state))).collect();
-        let reads = self.reader.read(&wanted, channel, act == Operation::Rollback).await;
+        let reads = self.reader.read(&wanted, channel, operation == Operation::Rollback).await;
         let mut planned = Vec::new();
         let mut entries = Vec::new();
         for (number, state) in states {
             let found = match reads.get(&number) {
-                Some(Ok(read)) => self.plan(&work.order, state, read).map(|plan| (plan, &read.read)),
+                Some(Ok(read)) => self.plan(&work.order, number, state, read).map(|plan| (plan, &read.read)),
                 Some(Err(error)) => Err((OrderResult::Failed, error.to_string())),
                 None => Err((OrderResult::Failed, ReadError::NotInAccount.to_string())),
             };
@@ -168,14 +168,14 @@ impl Execution {
             };
             if !plan.job.plan.is_intended {
                 let sid = plan.job.sid;
-                if act == Operation::Rollback {
+                if operation == Operation::Rollback {
                     let record = read.raw.clone();
                     let sha256 = sha256(record.as_bytes());
                     entries.push(Entry::Snapshot { decision, channel, number, sid, record, sha256 });
                     entries.push(Entry::Checked { decision, channel, number, fallback: work.fallback });
                 }
-                let form = plan.job.plan.form.clone();
-                entries.push(Entry::Intent { decision, channel, number, sid, act, form });
+                let update = plan.job.plan.update.clone();
+                entries.push(Entry::Intent { decision, channel, number, sid, operation, update });
             }
             planned.push(plan);
         }
@@ -186,24 +186,30 @@ impl Execution {
         self.write_and_read_back(work, planned, ends).await
     }
 
-    fn sid(&self, number: E164, state: &SagaState) -> Option<NumberSid> {
+    fn sid(&self, number: NumberId, state: &SagaState) -> Option<NumberSid> {
         let known = self.shared.roster.find(number).and_then(|ix| self.shared.number_sid(ix));
         known.or(state.swap().map(|s| s.before.sid))
     }
 
-    fn plan(&self, order: &Order, state: &SagaState, read: &RoutingRead) -> Result<Planned, NumberEnd> {
+    fn plan(
+        &self,
+        order: &Order,
+        number: NumberId,
+        state: &SagaState,
+        read: &RoutingRead,
+    ) -> Result<Planned, NumberEnd> {
         let NumberRead { record, raw } = &read.read;
-        let (plan, fallback) = match order.act {
+        let (plan, fallback) = match order.operation {
             Operation::Rollback => {
                 let refused = |why: &str| (OrderResult::Refused, why.to_owned());
-                let ix = self.shared.roster.find(record.number).ok_or_else(|| refused("it is not ours"))?;
+                let ix = self.shared.roster.find(number).ok_or_else(|| refused("it is not ours"))?;
                 let fallback = self.shared.roster.group_of(ix).fallback(order.channel);
                 let fallback = fallback.ok_or_else(|| refused("its group has no fallback for this channel"))?;
                 (plan::rollback(order, state, record, raw, fallback)?, Some(fallback.to_owned()))
             }
             Operation::Restore => (plan::restore(order, state, raw)?, None),
         };
-        let (group, number, channel, sid) = (order.group.clone(), record.number, order.channel, record.sid);
+        let (group, channel, sid) = (order.group.clone(), order.channel, record.sid);
         Ok(Planned { job: WriteJob { group, number, channel, sid, plan }, fallback })
     }
 
@@ -270,7 +276,7 @@ impl Execution {
     }
 
     /// Writes all at the same time, except what is written already.
-    async fn write(&self, planned: &[Planned]) -> BTreeMap<E164, WriteResult> {
+    async fn write(&self, planned: &[Planned]) -> BTreeMap<NumberId, WriteResult> {
         let clock = &self.shared.clock;
         let mut tasks = JoinSet::new();
         let mut wrote = BTreeMap::new();

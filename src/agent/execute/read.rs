@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 
 use crate::clock::Clock;
-use crate::core::model::id::{ApplicationSid, Channel, E164, NumberSid};
+use crate::core::model::id::{ApplicationSid, Channel, NumberId, NumberSid};
 use crate::core::model::roster::Roster;
 use crate::core::model::time::Time;
 use crate::core::rollback::plan::Unknown;
@@ -53,7 +53,7 @@ impl ReadError {
 pub struct AllRead {
     pub numbers: Vec<NumberRead>,
     /// Of these it is not known what their applications point at.
-    pub incomplete: BTreeMap<E164, Error>,
+    pub incomplete: BTreeMap<NumberId, Error>,
     /// Rows that could not be understood.
     pub bad: usize,
 }
@@ -106,10 +106,10 @@ impl RoutingReader {
     /// a number's calls, which is asked for where `with_regions`. What applications point at is not read.
     pub async fn read(
         &mut self,
-        wanted: &[(E164, Option<NumberSid>)],
+        wanted: &[(NumberId, Option<NumberSid>)],
         channel: Channel,
         with_regions: bool,
-    ) -> BTreeMap<E164, Result<RoutingRead, ReadError>> {
+    ) -> BTreeMap<NumberId, Result<RoutingRead, ReadError>> {
         if wanted.is_empty() {
             return BTreeMap::new();
         }
@@ -126,7 +126,7 @@ impl RoutingReader {
             Some(asked) => self.regions(asked).await,
             None => BTreeMap::new(),
         };
-        let mut whole = |number: E164, mut read: NumberRead| {
+        let mut whole = |number: NumberId, mut read: NumberRead| {
             read.record.service = self.services.get(&read.record.sid).cloned();
             let mut unknown = None;
             match regions.remove(&number) {
@@ -143,10 +143,11 @@ impl RoutingReader {
     }
 
     /// Reads what the applications of these numbers point at. Gives the numbers of which that cannot be told.
-    pub async fn complete(&mut self, numbers: &mut [NumberRead]) -> BTreeMap<E164, Error> {
+    pub async fn complete(&mut self, numbers: &mut [NumberRead]) -> BTreeMap<NumberId, Error> {
         let earlier = std::mem::take(&mut self.applications);
         let mut failed: HashMap<ApplicationSid, Error> = HashMap::new();
         let mut incomplete = BTreeMap::new();
+        let account = self.client.account();
         for n in numbers {
             let record = &mut n.record;
             for app in [&mut record.voice_application, &mut record.sms_application].into_iter().flatten() {
@@ -155,7 +156,7 @@ impl RoutingReader {
                     continue;
                 }
                 if let Some(error) = failed.get(&app.sid) {
-                    incomplete.insert(record.number, error.clone());
+                    incomplete.insert(NumberId::new(account, record.number), error.clone());
                     continue;
                 }
                 match self.client.application(app.sid).await {
@@ -171,7 +172,7 @@ impl RoutingReader {
                         match earlier.get(&app.sid) {
                             Some(known) => *app = known.clone(),
                             None => {
-                                incomplete.insert(record.number, error.clone());
+                                incomplete.insert(NumberId::new(account, record.number), error.clone());
                                 failed.insert(app.sid, error);
                                 continue;
                             }
@@ -184,7 +185,10 @@ impl RoutingReader {
         incomplete
     }
 
-    async fn records(&self, wanted: &[(E164, Option<NumberSid>)]) -> BTreeMap<E164, Result<NumberRead, ReadError>> {
+    async fn records(
+        &self,
+        wanted: &[(NumberId, Option<NumberSid>)],
+    ) -> BTreeMap<NumberId, Result<NumberRead, ReadError>> {
         let mut records = BTreeMap::new();
         let mut listed = None;
         if wanted.len() > ONE_BY_ONE {
@@ -209,7 +213,7 @@ impl RoutingReader {
         }
         while let Some(Some(joined)) = self.clock.wait(None, fetches.join_next()).await {
             match joined {
-                Ok((number, Ok(read))) if read.record.number == number => {
+                Ok((number, Ok(read))) if self.id(&read) == number => {
                     records.insert(number, Ok(read));
                 }
                 Ok((_, Err(error))) if error.kind == ErrorKind::NotFound => {}
@@ -232,22 +236,27 @@ impl RoutingReader {
         records
     }
 
+    /// Which of our numbers it is: whatever this client reads is of its account.
+    fn id(&self, read: &NumberRead) -> NumberId {
+        NumberId::new(self.client.account(), read.record.number)
+    }
+
     /// Takes from the account's list what is wanted. Gives what stopped it, if something did.
     async fn list(
         &self,
-        wanted: &[(E164, Option<NumberSid>)],
-        records: &mut BTreeMap<E164, Result<NumberRead, ReadError>>,
+        wanted: &[(NumberId, Option<NumberSid>)],
+        records: &mut BTreeMap<NumberId, Result<NumberRead, ReadError>>,
     ) -> Option<Error> {
-        let wanted: std::collections::BTreeSet<E164> = wanted.iter().map(|(n, _)| *n).collect();
+        let wanted: std::collections::BTreeSet<NumberId> = wanted.iter().map(|(n, _)| *n).collect();
         let mut pager = self.client.numbers(LARGEST_PAGE);
         loop {
             match pager.next().await {
                 Ok(Some(page)) => {
                     for row in page.rows {
                         if let Ok(WireRow::Ours(read)) = row
-                            && wanted.contains(&read.record.number)
+                            && wanted.contains(&self.id(&read))
                         {
-                            records.insert(read.record.number, Ok(read));
+                            records.insert(self.id(&read), Ok(read));
                         }
                     }
                 }
@@ -261,11 +270,14 @@ impl RoutingReader {
     }
 
     /// Asks in which region the calls of these numbers are processed, all at the same time.
-    fn ask_regions(&self, numbers: impl Iterator<Item = E164>) -> JoinSet<(E164, Result<Option<String>, Error>)> {
+    fn ask_regions(
+        &self,
+        numbers: impl Iterator<Item = NumberId>,
+    ) -> JoinSet<(NumberId, Result<Option<String>, Error>)> {
         let mut asked = JoinSet::new();
         for number in numbers {
             let client = self.client.clone();
-            self.clock.spawn(&mut asked, async move { (number, client.voice_elsewhere(number).await) });
+            self.clock.spawn(&mut asked, async move { (number, client.voice_elsewhere(number.e164).await) });
         }
         asked
     }
@@ -273,8 +285,8 @@ impl RoutingReader {
     /// What was answered: the region, if it is another than ours. An API key need not have this permission.
     async fn regions(
         &self,
-        mut asked: JoinSet<(E164, Result<Option<String>, Error>)>,
-    ) -> BTreeMap<E164, Result<Option<String>, String>> {
+        mut asked: JoinSet<(NumberId, Result<Option<String>, Error>)>,
+    ) -> BTreeMap<NumberId, Result<Option<String>, String>> {
         let mut regions = BTreeMap::new();
         while let Some(Some(joined)) = self.clock.wait(None, asked.join_next()).await {
             match joined {
@@ -282,7 +294,7 @@ impl RoutingReader {
                     regions.insert(number, Ok(region));
                 }
                 Ok((number, Err(error))) => {
-                    tracing::warn!(%number, %error, "cannot tell which region processes its calls");
+                    tracing::warn!(number = %number.e164, %error, "cannot tell which region processes its calls");
                     regions.insert(number, Err(error.to_string()));
                 }
                 Err(_) => {}

@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::agent::control::write_guard::WriteGuard;
 use crate::clock::Clock;
 use crate::core::model::guard::Guard;
-use crate::core::model::id::{Channel, E164, GroupName, NumberSid};
+use crate::core::model::id::{Channel, GroupName, NumberId, NumberSid};
 use crate::core::rollback::plan::{WritePlan, WriteState};
 use crate::core::routing::values::RoutingValues;
 use crate::twilio::Client;
@@ -30,7 +30,7 @@ const LOOK_AFTER: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone)]
 pub struct WriteJob {
     pub group: GroupName,
-    pub number: E164,
+    pub number: NumberId,
     pub channel: Channel,
     pub sid: NumberSid,
     pub plan: WritePlan,
@@ -50,12 +50,12 @@ pub enum WriteResult {
 }
 
 /// Writes, if nothing stands against it.
-#[tracing::instrument(skip_all, fields(number = %job.number, channel = %job.channel))]
+#[tracing::instrument(skip_all, fields(number = %job.number.e164, channel = %job.channel))]
 pub async fn write(client: &Client, clock: &Clock, write_guard: &WriteGuard, job: &WriteJob) -> WriteResult {
     let form: Vec<(&'static str, String)> = crate::core::routing::values::fields(job.channel)
         .iter()
         .filter_map(|f| {
-            let (_, value) = job.plan.form.iter().find(|(name, _)| name == f.parameter)?;
+            let (_, value) = job.plan.update.iter().find(|(name, _)| name == f.parameter)?;
             Some((f.parameter, value.clone()))
         })
         .collect();
@@ -84,7 +84,7 @@ pub async fn write(client: &Client, clock: &Clock, write_guard: &WriteGuard, job
                 said = timed_out.to_string();
             }
         }
-        tracing::warn!(number = %job.number, channel = %job.channel, said, "looking whether this write has happened");
+        tracing::warn!(number = %job.number.e164, channel = %job.channel, said, "looking whether this write has happened");
         clock.sleep(LOOK_AFTER * (1 << attempt)).await;
         match look(client, clock, job).await {
             Ok(WriteState::Written) => return WriteResult::Taken,

@@ -83,7 +83,7 @@ async fn look(shared: &Shared, url: &str, silent: &mut u32) -> (FallbackState, b
             if answer.status != 200 {
                 return broken(format!("it answers HTTP {}", answer.status));
             }
-            match examine(&answer.body, |n| shared.roster.find(n).is_some()) {
+            match examine(&answer.body, |n| shared.roster.has(n)) {
                 Ok(()) => (FallbackState::Good, false, "it answers valid TwiML".to_owned()),
                 Err(bad) => broken(bad.to_string()),
             }

@@ -275,7 +275,7 @@ impl<G: TwilioLog> Poller<G> {
         // Without new entries only the cursor would be written: reading a little more after a restart is cheaper.
         // But for the alerts', which says up to when outcomes were settled and counted.
         if !items.is_empty() || G::SOURCE == Source::Alerts || self.polled_at.is_none() {
-            store.commit_poll(G::SOURCE, started, &items).await?;
+            store.commit_poll(client.account(), G::SOURCE, started, &items).await?;
         }
         self.measure(&found);
         self.known.extend(found.known);
@@ -289,7 +289,9 @@ impl<G: TwilioLog> Poller<G> {
         }
         self.polled_at = Some(started);
         metrics.polled(G::SOURCE, started);
-        self.shared.hand_on(Batch { source: G::SOURCE, polled_at: started, seen: items }).await;
+        self.shared
+            .hand_on(Batch { account: client.account(), source: G::SOURCE, polled_at: started, seen: items })
+            .await;
         // One source does it for all.
         if depth == Depth::Deep
             && G::SOURCE == Source::Alerts

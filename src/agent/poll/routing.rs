@@ -9,7 +9,7 @@ use super::{PollError, check_clock};
 use crate::agent::execute::read::{AllRead, RoutingReader};
 use crate::agent::{Batch, ControlMessage, Shared};
 use crate::core::detect::observation::Observation;
-use crate::core::model::id::Channel;
+use crate::core::model::id::{Channel, NumberId};
 use crate::core::model::roster::NumberIx;
 use crate::core::model::source::Source;
 use crate::core::model::time::Time;
@@ -77,7 +77,7 @@ impl RoutingPoller {
         let Shared { client, roster, .. } = &self.shared;
         let is_asked = |ix: &&NumberIx| {
             let number = roster.number(**ix);
-            number.channels[Channel::Voice.index()] && !client.knows_region(number.e164)
+            number.channels[Channel::Voice.index()] && !client.knows_region(number.id.e164)
         };
         let mut asked: Vec<NumberIx> = self.known.keys().filter(is_asked).copied().collect();
         asked.sort_unstable();
@@ -85,7 +85,7 @@ impl RoutingPoller {
             if stop.is_cancelled() {
                 return;
             }
-            if let Err(error) = client.voice_elsewhere(roster.number(ix).e164).await {
+            if let Err(error) = client.voice_elsewhere(roster.number(ix).id.e164).await {
                 // An API key need not have this permission: asked for again with the next look.
                 tracing::debug!(%error, "cannot tell which region processes a number's calls");
                 return;
@@ -100,6 +100,7 @@ impl RoutingPoller {
         check_clock(&self.shared.client)?;
         let metrics = self.shared.metrics.clone();
         metrics.rows(Source::Numbers, RowResult::Bad, bad);
+        let account = self.shared.client.account();
         let mut seen = Vec::new();
         let mut looked = Vec::new();
         // A number can be listed twice when others come or go between two pages.
@@ -107,20 +108,21 @@ impl RoutingPoller {
         let mut sids = HashMap::new();
         let is_due = self.written_at.is_none_or(|at| at + WRITTEN_EVERY <= started);
         for NumberRead { record, raw } in numbers {
-            let Some(ix) = self.shared.roster.find(record.number) else {
+            let id = NumberId::new(account, record.number);
+            let Some(ix) = self.shared.roster.find(id) else {
                 continue;
             };
             if !present.insert(ix) {
                 continue;
             }
             match (RoutingValues::read(&raw, Channel::Voice), RoutingValues::read(&raw, Channel::Messaging)) {
-                (Ok(voice), Ok(messaging)) => looked.push((record.number, record.sid, [voice, messaging])),
+                (Ok(voice), Ok(messaging)) => looked.push((id, record.sid, [voice, messaging])),
                 (Err(bad), _) | (_, Err(bad)) => {
-                    tracing::warn!(number = %record.number, %bad, "cannot tell whether somebody changed it");
+                    tracing::warn!(number = %self.shared.roster.name(id), %bad, "cannot tell whether somebody changed it");
                 }
             }
             sids.insert(ix, record.sid);
-            if incomplete.contains_key(&record.number) {
+            if incomplete.contains_key(&id) {
                 // Without the URLs of its application it would look like another number.
                 continue;
             }
@@ -142,12 +144,12 @@ impl RoutingPoller {
             self.shared.set_sids(sids);
         }
         self.note_missing(self.shared.roster.len() - present.len());
-        self.shared.store.commit_poll(Source::Numbers, started, &seen).await?;
+        self.shared.store.commit_poll(account, Source::Numbers, started, &seen).await?;
         if is_due {
             self.written_at = Some(started);
         }
         metrics.polled(Source::Numbers, started);
-        self.shared.hand_on(Batch { source: Source::Numbers, polled_at: started, seen }).await;
+        self.shared.hand_on(Batch { account, source: Source::Numbers, polled_at: started, seen }).await;
         let message = ControlMessage::Routing { at: started, numbers: looked };
         // The inbox closes only when the agent stops.
         let _ = self.shared.clock.wait(None, self.shared.inbox.send(message)).await;

@@ -105,7 +105,12 @@ pub async fn follow(cx: &ProbeContext, sought: &Sought<'_>, expected: &Expected<
         let seen = CallSeen {
             outbound: sought.outbound.map(|o| o.status),
             is_logged,
-            arrived: inbound.map(|l| Arrived { status: l.status, duration: l.duration, children }),
+            arrived: inbound.map(|l| Arrived {
+                status: l.status,
+                duration: l.duration,
+                ended_at: l.ended_at,
+                children,
+            }),
             alerts: &alerts,
             is_settled,
             hung_up: sought.hung_up,
@@ -150,8 +155,7 @@ async fn look_once(cx: &ProbeContext, sought: &Sought<'_>) -> Result<LogsRead, E
     if let Some(leg) = inbound(&legs, sought) {
         alerts = client.call_alerts(leg.sid).await?;
         for child in client.children(leg.sid).await? {
-            let slot = children.slot(child.status);
-            *slot = slot.saturating_add(1);
+            children.add(child.status, began(&child), child.ended_at, child.duration);
         }
     } else if let Some(own) = sought.outbound {
         alerts = client.call_alerts(own.sid).await?;

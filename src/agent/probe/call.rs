@@ -57,7 +57,7 @@ pub async fn call(cx: &ProbeContext, note: i64) -> Made {
         Err(e) => return error(unmeasured(&e), e.to_string()),
     };
     let Some(from) = cx.settings.from else { return error(Unmeasured::Permission, String::new()) };
-    let to = cx.shared.roster.number(cx.number).e164;
+    let to = cx.shared.roster.number(cx.number).id.e164;
     let settings = &cx.settings;
     let keeps = (settings.listen + BEYOND).as_secs();
     let form = CallForm {
@@ -103,7 +103,7 @@ pub async fn call(cx: &ProbeContext, note: i64) -> Made {
 /// The number's routing as it is now; none of one that is not in the account, as far as is known.
 pub async fn record(cx: &ProbeContext, channel: Channel) -> Result<Option<NumberRecord>, Error> {
     let Some(sid) = cx.shared.number_sid(cx.number) else { return Ok(None) };
-    let number = cx.shared.roster.number(cx.number).e164;
+    let number = cx.shared.roster.number(cx.number).id;
     let mut reader = cx.shared.reader();
     let read = reader.read(&[(number, Some(sid))], channel, false).await.remove(&number);
     let mut read = match read {

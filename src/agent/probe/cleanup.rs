@@ -98,7 +98,7 @@ async fn find(shared: &Shared, probe: &Begun) -> Result<Option<CallSid>, Error> 
     let Some(from) = probe.from else { return Ok(None) };
     let since = shared.client.their_time(probe.at) - STAMPED_OFF;
     let others = shared.store.probes(probe.at - ASKED_WITHIN).await.unwrap_or_default();
-    let legs = shared.client.legs_between(from, probe.number, since).await?;
+    let legs = shared.client.legs_between(from, probe.number.e164, since).await?;
     let mut calls = legs.iter().filter(|l| {
         let is_then = (since..=since + STAMPED_OFF + ASKED_WITHIN).contains(&l.created_at);
         l.end == CallEnd::Outbound && is_then && !others.iter().any(|p| p.call == Some(l.sid))

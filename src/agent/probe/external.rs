@@ -184,7 +184,7 @@ pub async fn call(cx: &ProbeContext, index: usize, nonce: &str) -> Made {
     let clock = &cx.shared.clock;
     let asked_at = clock.now();
     let external = &cx.settings.externals[index];
-    let to = cx.shared.roster.number(cx.number).e164;
+    let to = cx.shared.roster.number(cx.number).id.e164;
     let record = record(cx, Channel::Voice).await;
     let said = run(clock, external, to, nonce).await;
     let said_at = clock.now();
@@ -243,7 +243,10 @@ mod tests {
         let said = Said::parse(br#"{"result":"success","started_at":"2026-11-21T09:00:03Z","answered_after_s":1.5}"#);
         assert_eq!((said.found, said.answered_after), (ProbeFinding::Success, Some(Duration::from_millis(1500))));
         assert_eq!(said.started_at, "2026-11-21T09:00:03Z".parse().ok());
-        assert_eq!(found(r#"{"result":"failure","reason":"silence"}"#), ProbeFinding::Failure(Reason::Silence));
+        assert_eq!(
+            found(r#"{"result":"failure","reason":"nothing_heard"}"#),
+            ProbeFinding::Failure(Reason::NothingHeard)
+        );
         assert_eq!(found(r#"{"result":"failure"}"#), ProbeFinding::Failure(Reason::NotArriving));
         for odd in ["", "{}", r#"{"result":"fine"}"#, r#"{"result":"failure","reason":"x"}"#, r#"{"result":"error"}"#] {
             assert_eq!(found(odd), ProbeFinding::Error(Unmeasured::Command), "{odd}");
@@ -255,7 +258,10 @@ mod tests {
     #[test]
     fn a_command_gets_the_number_and_no_secret_and_is_killed_in_time() {
         let echo = r#"printf '{"result":"failure","reason":"%s"}' "$([ "$1$RINGBACK_NUMBER$RINGBACK_NONCE" = "+15005550100+15005550100ab12" ] && echo silence)""#;
-        assert_eq!(say(&["/bin/sh", "-c", echo, "sh", "{number}"], 5000).found, ProbeFinding::Failure(Reason::Silence));
+        assert_eq!(
+            say(&["/bin/sh", "-c", echo, "sh", "{number}"], 5000).found,
+            ProbeFinding::Failure(Reason::NothingHeard)
+        );
         let said = say(&["/bin/sh", "-c", "sleep 60"], 50);
         assert!(said.detail.contains("timed out"), "{}", said.detail);
         assert!(say(&["/nowhere/at/all"], 1000).detail.contains("cannot be run"));
@@ -305,7 +311,7 @@ mod tests {
         // Cargo sets this one; a notifier's secret has whatever name the configuration gives it.
         assert!(std::env::var_os("CARGO_MANIFEST_DIR").is_some());
         let script = r#"printf '{"result":"failure","reason":"%s"}' "${CARGO_MANIFEST_DIR:-silence}""#;
-        assert_eq!(say(&["/bin/sh", "-c", script], 5000).found, ProbeFinding::Failure(Reason::Silence));
+        assert_eq!(say(&["/bin/sh", "-c", script], 5000).found, ProbeFinding::Failure(Reason::NothingHeard));
         assert!(say(&["/bin/sh", "-c", "exit 0", "a\0b"], 5000).detail.contains("cannot be run"));
     }
 }

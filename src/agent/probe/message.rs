@@ -29,7 +29,7 @@ pub async fn send(cx: &ProbeContext, nonce: &str) -> Made {
     };
     let error = |why, detail| made(ProbeFinding::Error(why), None, None, false, detail);
     let Some(from) = cx.settings.from else { return error(Unmeasured::Permission, String::new()) };
-    let to = cx.shared.roster.number(cx.number).e164;
+    let to = cx.shared.roster.number(cx.number).id.e164;
     let record = match record(cx, Channel::Messaging).await {
         Ok(record) => record,
         Err(e) => return error(unmeasured(&e), e.to_string()),

@@ -309,7 +309,7 @@ impl Prober {
             port_settles_until: ported_at.map(|at| at + number_is.messages_settle_within()),
         };
         let clock = self.shared.clock.clone();
-        let e164 = number_is.e164;
+        let id = number_is.id;
         clock.spawn(&mut self.tasks, async move {
             let mut made = Vec::new();
             let (clock, hear) = (&cx.shared.clock, &cx.settings.hear);
@@ -317,7 +317,7 @@ impl Prober {
             let records = is_ours && channel == Channel::Voice && hear.is_on() && !hear.keep;
             let from = cx.settings.from.filter(|_| is_ours);
             let started_at = clock.now();
-            let note = match cx.shared.store.begin_probe(started_at, e164, channel, from, records).await {
+            let note = match cx.shared.store.begin_probe(started_at, id, channel, from, records).await {
                 Ok(note) => note,
                 Err(error) => {
                     let kind = if channel == Channel::Voice { ProbeKind::Call } else { ProbeKind::Message };
@@ -366,7 +366,8 @@ impl Prober {
         let now = self.shared.clock.now();
         let Some(run) = self.runs.remove(&line) else { return };
         self.plan.ended(line.0, line.1);
-        let number = self.shared.roster.number(line.0).e164;
+        let id = self.shared.roster.number(line.0).id;
+        let (account, number) = (id.account, id.e164);
         let (grace, unseen) = {
             let lags = self.lags.lock().unwrap_or_else(PoisonError::into_inner);
             let seconds = |d: Duration| u16::try_from(d.as_secs()).ok();
@@ -392,9 +393,9 @@ impl Prober {
             seen.push(observe(last, ProbeResult::Error));
         }
         let Run { why, mut attempts, on_fallback, .. } = run;
-        if let Err(error) = self.shared.store.commit_seen(&seen).await {
+        if let Err(error) = self.shared.store.commit_seen(account, &seen).await {
             // Nothing follows from what is not kept, but that it was not measured: whoever waits for it asks again.
-            tracing::warn!(%number, %error, cure = error.cure, "what a probe showed cannot be kept");
+            tracing::warn!(number = %self.shared.roster.name(id), %error, cure = error.cure, "what a probe showed cannot be kept");
             seen.clear();
             attempts.iter_mut().for_each(|a| a.found = ProbeFinding::Error(Unmeasured::State));
         }
@@ -420,12 +421,12 @@ fn count(shared: &Shared, (number, channel): Line, a: &ProbeAttempt) {
     if a.kind != ProbeKind::Request {
         shared.metrics.probed(number, channel, end, a.ended_at.since(a.started_at));
     }
-    let (e164, origin, detail) = (shared.roster.number(number).e164, a.origin.label(), &a.detail);
+    let (name, origin, detail) = (shared.roster.name_of(number), a.origin.label(), &a.detail);
     if a.found == ProbeFinding::Success {
-        tracing::debug!(number = %e164, %channel, origin, "probe: {}: {detail}", a.found.text());
+        tracing::debug!(number = %name, %channel, origin, "probe: {}: {detail}", a.found.text());
         return;
     }
     shared.metrics.probe_failed(&shared.roster.group_of(number).name, channel, origin, a.found.reason_label());
     let result = a.found.label();
-    tracing::warn!(number = %e164, %channel, origin, result, "probe: {}: {detail}", a.found.text());
+    tracing::warn!(number = %name, %channel, origin, result, "probe: {}: {detail}", a.found.text());
 }

@@ -19,7 +19,7 @@ use crate::twilio::webhook::Unasked;
 pub async fn ask(cx: &ProbeContext, nonce: &str) -> Option<Made> {
     let clock = &cx.shared.clock;
     let started_at = clock.now();
-    let number = cx.shared.roster.number(cx.number).e164;
+    let number = cx.shared.roster.number(cx.number).id.e164;
     let record = record(cx, Channel::Voice).await.ok()??;
     if matches!(record.handler(Channel::Voice), Handler::Trunk(_) | Handler::Fax | Handler::Nobody) {
         return None;

@@ -187,7 +187,7 @@ impl DecisionHistory {
         let mut recovering: Vec<Recovery> =
             rules.iter().map(|r| Recovery::new(self.control(r, started.at), read_until)).collect();
         // Calls are told by what their number pointed at, which may have been written down long before them.
-        let take = |at, observation| recovering.iter_mut().for_each(|c| c.observe(at, &observation));
+        let take = |at, account, observation| recovering.iter_mut().for_each(|c| c.observe(at, account, &observation));
         self.store.numbers_read(from - WRITTEN_WITHIN, from, take).await?;
         let mut earlier = self.store.journal_pages(0, started.seq - 1);
         let mut inputs = self.store.inputs(from, decision.at).await?;
@@ -197,8 +197,8 @@ impl DecisionHistory {
                 // What contradicts itself has stopped the agent then.
                 recovering.iter_mut().for_each(|c| drop(c.journaled(r.seq, r.at, &r.entry)));
             }
-            if let Input::Seen(observation) = &input {
-                recovering.iter_mut().for_each(|c| c.observe(at, observation));
+            if let Input::Seen(account, observation) = &input {
+                recovering.iter_mut().for_each(|c| c.observe(at, *account, observation));
             }
             next = inputs.next().await?;
         }
@@ -215,7 +215,7 @@ impl DecisionHistory {
             for a in &mut again {
                 match &input {
                     Input::AlertsRead => a.polled(at),
-                    Input::Seen(observation) => a.observe(at, observation),
+                    Input::Seen(account, observation) => a.observe(at, *account, observation),
                 }
             }
             next = inputs.next().await?;

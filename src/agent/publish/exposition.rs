@@ -156,8 +156,8 @@ impl Exposition {
                 page.add(&d::SINCE, &labels, since.as_secs_f64());
             }
             page.add(&d::ROLLED_BACK, &labels, on(c.is_on_fallback));
-            page.add(&d::PROVEN, &labels, on(c.is_on_fallback && c.saga == "proven"));
-            page.add(&d::UNPROVEN, &labels, on(c.saga == "unproven"));
+            page.add(&d::PROVEN, &labels, on(c.is_on_fallback && c.rollback_state == "proven"));
+            page.add(&d::UNPROVEN, &labels, on(c.rollback_state == "unproven"));
             page.add(&d::DRIFT, &labels, on(self.tally.is_drifted(ix, c.channel)));
         }
     }
@@ -182,7 +182,7 @@ impl Exposition {
             let group = self.roster.group_of(ix).name.as_str();
             *sums.entry((group, code.0)).or_default() += n as f64;
             if chosen[ix.0 as usize] {
-                let number = self.roster.number(ix).e164.to_string();
+                let number = self.roster.number(ix).id.e164.to_string();
                 page.add(&d::ALERTS, &[group, &number, &code.to_string()], n as f64);
             }
         }
@@ -244,7 +244,7 @@ fn is_troubled(c: &ChannelStatus) -> bool {
     // Blindness is everybody's trouble at once and says nothing of a number.
     matches!(c.verdict, Verdict::Suspect | Verdict::Failing | Verdict::Silent)
         || c.rollback != RollbackStatus::None
-        || matches!(c.saga, "unproven" | "failed" | "superseded")
+        || matches!(c.rollback_state, "unproven" | "failed" | "superseded")
 }
 
 const fn outcomes(channel: Channel, of: [&'static Definition; 2]) -> &'static Definition {

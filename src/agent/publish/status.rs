@@ -10,7 +10,7 @@ use crate::core::detect::engine::Engine;
 use crate::core::detect::observation::{Probe, ProbeResult};
 use crate::core::model::decision::{Decision, DecisionId, Mode, Phase};
 use crate::core::model::guard::Guard;
-use crate::core::model::id::{Channel, E164, GroupName};
+use crate::core::model::id::{AccountSid, Channel, E164, GroupName, NumberId};
 use crate::core::model::order::{Hold, Order, OrderResult};
 use crate::core::model::roster::NumberIx;
 use crate::core::model::source::{Source, needed};
@@ -52,7 +52,7 @@ pub struct Waiting {
     #[schema(value_type = String)]
     pub channel: Channel,
     #[schema(value_type = Vec<String>)]
-    pub numbers: Vec<E164>,
+    pub numbers: Vec<NumberId>,
     /// What stands against it.
     #[schema(value_type = Vec<String>)]
     pub guards: Vec<Guard>,
@@ -88,6 +88,8 @@ pub struct OrderStatus {
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Ended {
     #[schema(value_type = String)]
+    pub account: AccountSid,
+    #[schema(value_type = String)]
     pub number: E164,
     #[schema(value_type = String)]
     pub result: OrderResult,
@@ -96,8 +98,9 @@ pub struct Ended {
 
 impl OrderStatus {
     pub fn of(progress: &OrderState) -> OrderStatus {
-        let ended = |(number, (result, detail)): (&E164, &(OrderResult, String))| Ended {
-            number: *number,
+        let ended = |(number, (result, detail)): (&NumberId, &(OrderResult, String))| Ended {
+            account: number.account,
+            number: number.e164,
             result: *result,
             detail: detail.clone(),
         };
@@ -143,6 +146,8 @@ pub struct GroupChannel {
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct NumberStatus {
     #[schema(value_type = String)]
+    pub account: AccountSid,
+    #[schema(value_type = String)]
     pub number: E164,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub label: String,
@@ -168,14 +173,15 @@ pub struct ChannelStatus {
     pub handler: Option<Handler>,
     pub rollback: RollbackStatus,
     /// True while the channel points at the fallback because we wrote that, also while it is to be restored, and also
-    /// where the rollback is not proven: whether callers reach the fallback is said by `rollback` and `saga`.
+    /// where the rollback is not proven: whether callers reach the fallback is said by `rollback` and `rollback_state`.
     pub is_on_fallback: bool,
     /// The latest test call or message.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_probe: Option<LastProbe>,
-    /// How far the latest swap of the channel has come, in the terms of [`crate::core::rollback::saga::SagaState`].
+    /// How far the latest rollback of the channel, or the restore after it, has come, in the terms of
+    /// [`crate::core::rollback::saga::SagaState`].
     #[schema(value_type = String)]
-    pub saga: &'static str,
+    pub rollback_state: &'static str,
 }
 
 /// What the latest test call or message showed.
@@ -226,7 +232,7 @@ pub enum RollbackStatus {
 }
 
 impl RollbackStatus {
-    fn of(orders: &Orders, number: E164, channel: Channel) -> RollbackStatus {
+    fn of(orders: &Orders, number: NumberId, channel: Channel) -> RollbackStatus {
         let state = orders.state(number, channel);
         let since = || orders.saga(number, channel).and_then(|s| s.since).unwrap_or(Time::EPOCH);
         if state.is_under_way() || orders.ordered(number, channel).is_some() {
@@ -283,7 +289,7 @@ impl Status {
 /// written: its record says which.
 fn points_at_fallback(engine: &Engine, orders: &Orders, ix: NumberIx, channel: Channel) -> bool {
     let roster = engine.roster();
-    let state = orders.state(roster.number(ix).e164, channel);
+    let state = orders.state(roster.number(ix).id, channel);
     let says_so = || {
         let fallback = roster.group_of(ix).fallback(channel);
         fallback.zip(engine.record(ix)).is_some_and(|(url, record)| record.handler(channel).is_url(url))
@@ -292,6 +298,10 @@ fn points_at_fallback(engine: &Engine, orders: &Orders, ix: NumberIx, channel: C
 }
 
 impl NumberStatus {
+    pub const fn id(&self) -> NumberId {
+        NumberId::new(self.account, self.number)
+    }
+
     fn of(engine: &Engine, orders: &Orders, ix: NumberIx) -> NumberStatus {
         let n = engine.roster().number(ix);
         let record = engine.record(ix);
@@ -307,13 +317,19 @@ impl NumberStatus {
                     evidence: c.evidence.clone(),
                     unsettled: engine.open(ix, channel),
                     handler: record.map(|r| r.handler(channel)),
-                    rollback: RollbackStatus::of(orders, n.e164, channel),
+                    rollback: RollbackStatus::of(orders, n.id, channel),
                     is_on_fallback: points_at_fallback(engine, orders, ix, channel),
                     last_probe: c.last_probe.as_ref().map(LastProbe::of),
-                    saga: orders.state(n.e164, channel).label(),
+                    rollback_state: orders.state(n.id, channel).label(),
                 }
             })
             .collect();
-        NumberStatus { number: n.e164, label: n.label.clone(), is_in_account: record.is_some(), channels }
+        NumberStatus {
+            account: n.id.account,
+            number: n.id.e164,
+            label: n.label.clone(),
+            is_in_account: record.is_some(),
+            channels,
+        }
     }
 }

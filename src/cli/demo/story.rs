@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::agent::publish::status::{ChannelStatus, RollbackStatus, Status};
 use crate::core::model::decision::{Action, DecisionId, Phase};
-use crate::core::model::id::{Channel, E164, GroupName};
+use crate::core::model::id::{Channel, E164, GroupName, NumberId};
 use crate::core::model::roster::Roster;
 use crate::core::model::time::Time;
 use crate::core::model::verdict::Verdict;
@@ -96,7 +96,7 @@ pub struct Steps {
 
 impl Story {
     pub fn new(sim: &Sim, roster: &Roster) -> Story {
-        let numbers = || roster.numbers().map(|(ix, n)| (n.e164, roster.group_of(ix).name.clone()));
+        let numbers = || roster.numbers().map(|(ix, n)| (n.id.e164, roster.group_of(ix).name.clone()));
         Story {
             now: Time::EPOCH,
             lines: Vec::new(),
@@ -191,9 +191,9 @@ impl Story {
             };
             self.lines.push(StoryLine { at: decision.at, kind: StoryKind::Decided, text });
         }
-        let done: Vec<(E164, Time)> = status
+        let done: Vec<(NumberId, Time)> = status
             .numbers()
-            .flat_map(|(_, n)| n.channels.iter().map(move |c| (n.number, c)))
+            .flat_map(|(_, n)| n.channels.iter().map(move |c| (n.id(), c)))
             .filter_map(|(n, c)| if let RollbackStatus::Done { since } = c.rollback { Some((n, since)) } else { None })
             .collect();
         let decided: Vec<_> = status.decisions.iter().filter(|d| self.read_back.contains_key(&d.id)).cloned().collect();
@@ -210,9 +210,11 @@ impl Story {
                 self.lines.push(StoryLine { at: *last, kind: StoryKind::ReadBack, text });
             }
         }
-        let saga = |n: &E164| status.numbers().find(|(_, s)| s.number == *n).map_or("", |(_, s)| s.channels[0].saga);
-        let swapped: Vec<E164> = done.iter().map(|(n, _)| *n).collect();
-        if self.steps.proven.is_none() && !swapped.is_empty() && swapped.iter().all(|n| saga(n) == "proven") {
+        let state = |n: &NumberId| {
+            status.numbers().find(|(_, s)| s.id() == *n).map_or("", |(_, s)| s.channels[0].rollback_state)
+        };
+        let swapped: Vec<NumberId> = done.iter().map(|(n, _)| *n).collect();
+        if self.steps.proven.is_none() && !swapped.is_empty() && swapped.iter().all(|n| state(n) == "proven") {
             self.steps.proven = Some(status.at);
             let n = swapped.len();
             let text = format!("test calls heard the fallback answer on {n} number{}: proven", plural(n));

@@ -6,6 +6,7 @@
 
 use super::Control;
 use crate::core::detect::observation::Observation;
+use crate::core::model::id::AccountSid;
 use crate::core::model::time::Time;
 use crate::core::notice::Notice;
 use crate::core::rollback::entry::Entry;
@@ -41,11 +42,11 @@ impl Recovery {
     }
 
     /// Something that the agent before saw at `at`.
-    pub fn observe(&mut self, at: Time, observation: &Observation) {
+    pub fn observe(&mut self, at: Time, account: AccountSid, observation: &Observation) {
         if let Some(until) = self.alerts_until {
             self.control.engine_mut().catch_up(at.min(until));
         }
-        self.control.engine_mut().observe(at, observation);
+        self.control.engine_mut().observe(at, account, observation);
     }
 
     /// All that the agent before saw and wrote has been taken in. Gives the notices of the whole journal too, oldest

@@ -12,9 +12,11 @@
 //! | `executor` | the orders' tasks |
 //! | `watch` | test calls, drift looks, restarts |
 //! | `laws` | what is true at all times |
+//! | `entries` | without chance: what an entry or a caller changes, and what the guards see |
 //!
 //! `PROPTEST_CASES` says how many histories are played; a failing one is minimised and printed.
 
+mod entries;
 mod executor;
 mod history;
 mod laws;

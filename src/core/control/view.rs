@@ -2,7 +2,7 @@
 
 use crate::core::detect::engine::Engine;
 use crate::core::model::decision::Phase;
-use crate::core::model::id::{Channel, E164, GroupName};
+use crate::core::model::id::{Channel, GroupName, NumberId};
 use crate::core::model::source::needed;
 use crate::core::model::time::Time;
 use crate::core::model::verdict::Verdict;
@@ -42,7 +42,7 @@ fn freshness(engine: &Engine, now: Time, channel: Channel) -> Freshness {
 /// True if in most groups most numbers fail. With one group there is nothing to compare.
 fn is_storm(engine: &Engine, orders: &Orders, now: Time, channel: Channel) -> bool {
     let roster = engine.roster();
-    let fails = |number: E164, verdict: Verdict| {
+    let fails = |number: NumberId, verdict: Verdict| {
         let swapped_lately = orders
             .saga(number, channel)
             .is_some_and(|s| s.state.is_on_fallback() && s.since.is_some_and(|t| t + LATELY > now));
@@ -55,7 +55,7 @@ fn is_storm(engine: &Engine, orders: &Orders, now: Time, channel: Channel) -> bo
             continue;
         }
         groups += 1;
-        let bad = watched().filter(|ix| fails(roster.number(**ix).e164, engine.channel(**ix, channel).verdict)).count();
+        let bad = watched().filter(|ix| fails(roster.number(**ix).id, engine.channel(**ix, channel).verdict)).count();
         failing += usize::from(bad * 2 > watched().count());
     }
     groups >= 2 && failing * 2 > groups
@@ -69,13 +69,13 @@ impl Surroundings for EngineView<'_> {
         self.is_leading
     }
 
-    fn phase(&self, number: E164, channel: Channel) -> Phase {
+    fn phase(&self, number: NumberId, channel: Channel) -> Phase {
         // A number that is no longer configured is not watched, and nothing is written to it.
         let found = self.engine.roster().find(number);
         found.map_or(Phase::Waiting, |ix| self.engine.channel(ix, channel).phase)
     }
 
-    fn verdict(&self, number: E164, channel: Channel) -> Verdict {
+    fn verdict(&self, number: NumberId, channel: Channel) -> Verdict {
         let found = self.engine.roster().find(number);
         found.map_or(Verdict::Unknown, |ix| self.engine.channel(ix, channel).verdict)
     }

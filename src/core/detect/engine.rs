@@ -30,7 +30,7 @@ use super::statistic::threshold::Window;
 use super::statistic::{Detection, Detector, Finding};
 use crate::core::model::decision::{DecisionId, DetectorGuard, Mode, Phase};
 use crate::core::model::guard::Strength;
-use crate::core::model::id::Channel;
+use crate::core::model::id::{AccountSid, Channel, NumberId};
 use crate::core::model::roster::{GroupIx, NumberIx, PortAt, Roster};
 use crate::core::model::source::{Source, needed};
 use crate::core::model::time::Time;
@@ -95,6 +95,8 @@ pub struct ChannelState {
     pub evidence: Evidence,
     pub rollback: RollbackProgress,
     window: Window,
+    /// Of messages that our side sent.
+    sent: Window,
     served: ServedCallers,
     /// Rules of the user that are met, by position.
     met: Vec<bool>,
@@ -145,6 +147,8 @@ pub struct Engine {
     deferred: Vec<Finding>,
     /// Numbers whose evidence is to be weighed again at the next tick that can decide.
     recheck: BTreeSet<(NumberIx, Channel)>,
+    /// Those of them of which no rollback may be decided yet.
+    early: BTreeSet<(NumberIx, Channel)>,
     /// Numbers and groups whose verdict something may have changed since the last tick.
     renew: BTreeSet<(NumberIx, Channel)>,
     renew_groups: BTreeSet<(GroupIx, Channel)>,
@@ -196,6 +200,7 @@ impl Engine {
                         evidence: Evidence::default(),
                         rollback: RollbackProgress::None,
                         window: Window::default(),
+                        sent: Window::default(),
                         served: ServedCallers::default(),
                         met: Vec::new(),
                         decided: false,
@@ -225,6 +230,7 @@ impl Engine {
             dirty_groups: BTreeSet::new(),
             deferred: Vec::new(),
             recheck: BTreeSet::new(),
+            early: BTreeSet::new(),
             renew: BTreeSet::new(),
             renew_groups: BTreeSet::new(),
             ticking: None,
@@ -324,23 +330,25 @@ impl Engine {
         self.events.retain(|e| matches!(e, EngineEvent::Verdict { .. } | EngineEvent::GroupVerdict { .. }));
     }
 
-    /// Takes in an entry of a log, as seen at `at`.
-    pub fn observe(&mut self, at: Time, observation: &Observation) {
+    /// Takes in an entry of this account's logs, as seen at `at`.
+    pub fn observe(&mut self, at: Time, account: AccountSid, observation: &Observation) {
         let cx = LedgerContext { roster: &self.roster, routes: &self.routes };
         let change = match observation {
             Observation::Call(call) => {
-                let effect = self.ledger.call(at, call, cx);
+                let effect = self.ledger.call(at, account, call, cx);
                 self.sighted(effect.sighting);
                 effect.change
             }
             Observation::Message(message) => {
-                let effect = self.ledger.message(at, message, cx);
+                let effect = self.ledger.message(at, account, message, cx);
+                let answered = self.ledger.answered(at, account, message, cx);
                 self.sighted(effect.sighting);
+                answered.into_iter().for_each(|change| self.settled(change));
                 effect.change
             }
             Observation::Alert(alert) => self.ledger.alert(at, alert, cx),
             Observation::Probe(probe) => {
-                self.probed(at, probe);
+                self.probed(at, account, probe);
                 if let Some(seconds) = probe.grace {
                     self.ledger.set_grace(Duration::from_secs(u64::from(seconds)));
                 }
@@ -353,7 +361,7 @@ impl Engine {
                 })
             }
             Observation::Number(record) => {
-                if let Some(ix) = self.roster.find(record.number) {
+                if let Some(ix) = self.roster.find(NumberId::new(account, record.number)) {
                     self.read(at, ix, record);
                 }
                 None
@@ -364,6 +372,7 @@ impl Engine {
         if let Some(change) = change {
             self.settled(change);
         }
+        self.warned();
     }
 
     /// Everything that `source` showed at `at` has been taken in.
@@ -444,11 +453,17 @@ impl Engine {
         for change in self.ledger.settle(now, read, most, cx) {
             self.settled(change);
         }
+        self.warned();
         self.detector.catch_up(&self.roster);
         self.ticking = self.ledger.is_due(now, read).then_some((now, read));
         if self.ticking.is_none() {
             self.finish_tick(now);
         }
+        self.take_events()
+    }
+
+    /// What has happened since the last tick, and is not to wait for the next one: so much is being taken in.
+    pub fn take_events(&mut self) -> Vec<EngineEvent> {
         std::mem::take(&mut self.events)
     }
 
@@ -504,6 +519,8 @@ impl Engine {
         self.events.push(EngineEvent::Settled(change));
         if change.is_inbound {
             self.learn(&change);
+        } else {
+            self.learn_of_sent(&change);
         }
     }
 }

@@ -15,8 +15,10 @@
 //!
 //! Memory: one entry a call, kept until [`Ledger::prune`] is told that nothing older will come.
 
+mod answers;
 mod placement;
 
+use std::collections::hash_map::Entry as Slot;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
@@ -24,12 +26,12 @@ use super::observation::{Alert, Call, CallStatus, Direction, Leg, Message, Messa
 use super::outcome::{AlertFlags, AlertPlacement, CallFacts, Children, MessageFacts, judge_call, judge_message};
 use crate::core::model::code::Code;
 use crate::core::model::digits::ByDigits;
-use crate::core::model::id::Resource;
-use crate::core::model::id::{CallSid, Channel};
+use crate::core::model::id::{AccountSid, CallSid, Channel, NumberId, Resource};
 use crate::core::model::reason::{Outcome, Reason};
 use crate::core::model::roster::{NumberIx, Roster};
 use crate::core::model::time::Time;
 use crate::core::routing::history::RoutingHistory;
+use answers::Answers;
 pub use placement::ReadUntil;
 use placement::Unplaced;
 
@@ -49,6 +51,15 @@ pub struct OutcomeChange {
     pub is: Outcome,
     /// The code behind a failure, where there is one.
     pub code: Option<Code>,
+}
+
+/// An error of a call or message of which there is evidence that it was served.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Warning {
+    pub entry: Resource,
+    pub number: NumberIx,
+    pub channel: Channel,
+    pub code: Code,
 }
 
 /// When an inbound call or message was first seen.
@@ -79,6 +90,10 @@ pub struct Ledger {
     ended: VecDeque<(Time, Resource)>,
     /// Numbers whose handler was seen to dial out.
     forwards: Vec<bool>,
+    /// Errors beside evidence of service since they were last asked for.
+    warnings: Vec<Warning>,
+    /// What was sent to whom, and which messages wait for an answer.
+    answers: Answers,
     /// Entries without an outcome, by number and channel.
     open: Vec<[u32; 2]>,
     /// Alerts that have found their call or message since they were last asked for.
@@ -102,13 +117,19 @@ struct Entry {
     is_probe: bool,
     /// It has alerts that are not placed.
     is_pending: bool,
+    /// Of a message: its sender was sent one afterwards, which arrived.
+    is_answered: bool,
+    /// It was told that it has an error beside evidence of service.
+    is_warned: bool,
     outcome: Option<Outcome>,
+    /// The code that was told with the outcome; 0 if none was.
+    told_code: u32,
     body: Body,
 }
 
 #[derive(Debug, Clone, Copy)]
 enum Body {
-    Call { status: CallStatus, duration: Option<u32>, children: Children },
+    Call { status: CallStatus, duration: Option<u32>, ended_at: Option<Time>, children: Children },
     Message { direction: Direction, status: MessageStatus, error: Option<Code> },
 }
 
@@ -154,6 +175,8 @@ impl Ledger {
             orphans: HashMap::default(),
             ended: VecDeque::new(),
             forwards: vec![false; roster.len()],
+            warnings: Vec::new(),
+            answers: Answers::new(roster.len()),
             open: vec![[0; 2]; roster.len()],
             attached: Vec::new(),
             unplaced: BTreeMap::new(),
@@ -200,16 +223,19 @@ impl Ledger {
         std::mem::take(&mut self.attached).into_iter()
     }
 
-    /// Takes in a leg of a call. `number` is ours, for an inbound leg.
-    pub fn call(&mut self, at: Time, call: &Call, cx: LedgerContext<'_>) -> LedgerEffect {
+    /// Errors beside evidence of service since this was last called.
+    pub fn take_warnings(&mut self) -> Vec<Warning> {
+        std::mem::take(&mut self.warnings)
+    }
+
+    /// Takes in a leg of a call of this account. `number` is ours, for an inbound leg.
+    pub fn call(&mut self, at: Time, account: AccountSid, call: &Call, cx: LedgerContext<'_>) -> LedgerEffect {
         match call.leg {
-            Leg::Inbound { number, caller } => match cx.roster.find(number) {
+            Leg::Inbound { number, caller } => match cx.roster.find(NumberId::new(account, number)) {
                 Some(number) => self.inbound_call(at, call, number, caller, cx),
                 None => LedgerEffect::default(),
             },
-            Leg::Child { parent } => {
-                LedgerEffect { sighting: None, change: self.child(at, call.sid.as_u128(), parent, call.status, cx) }
-            }
+            Leg::Child { parent } => LedgerEffect { sighting: None, change: self.child(at, call, parent, cx) },
         }
     }
 
@@ -222,19 +248,21 @@ impl Ledger {
         cx: LedgerContext<'_>,
     ) -> LedgerEffect {
         let key = call.sid.as_u128();
-        let known = self.entries[0].contains_key(&key);
-        let mut ended = false;
-        match self.entries[0].get_mut(&key) {
-            Some(Entry { body: Body::Call { status, duration, .. }, .. }) => {
-                if call.status.is_final() || !status.is_final() {
-                    ended = call.status.is_final() && !status.is_final();
-                    *status = call.status;
-                    *duration = call.duration.or(*duration);
+        let (mut is_new, mut ended) = (false, false);
+        match self.entries[0].entry(key) {
+            Slot::Occupied(mut held) => match &mut held.get_mut().body {
+                Body::Call { status, duration, ended_at, .. } => {
+                    if call.status.is_final() || !status.is_final() {
+                        ended = call.status.is_final() && !status.is_final();
+                        *status = call.status;
+                        *duration = call.duration.or(*duration);
+                        *ended_at = call.ended_at.or(*ended_at);
+                    }
                 }
-            }
-            Some(_) => {}
-            None => {
-                ended = call.status.is_final();
+                Body::Message { .. } => {}
+            },
+            Slot::Vacant(slot) => {
+                (is_new, ended) = (true, call.status.is_final());
                 let entry = Entry {
                     number,
                     party: caller,
@@ -244,38 +272,33 @@ impl Ledger {
                     is_settled: false,
                     is_probe: caller.is_prober,
                     is_pending: false,
+                    is_answered: false,
+                    is_warned: false,
                     outcome: None,
-                    body: Body::Call { status: call.status, duration: call.duration, children: Children::default() },
+                    told_code: 0,
+                    body: Body::Call {
+                        status: call.status,
+                        duration: call.duration,
+                        ended_at: call.ended_at,
+                        children: Children::default(),
+                    },
                 };
-                self.entries[0].insert(key, entry);
+                slot.insert(entry);
                 self.open[number.0 as usize][0] += 1;
             }
         }
         if ended {
             self.ended.push_back((at, Resource::Call(call.sid)));
         }
-        if !known {
-            self.adopt(at, Resource::Call(call.sid), key, cx);
-        }
         // Our own test call is no caller: it can reach a number whose port has not happened.
-        let is_probe = self.entries[0].get(&key).is_some_and(|e| e.is_probe);
-        let sighting = (!known && !is_probe).then_some(FirstSeen {
-            number,
-            channel: Channel::Voice,
-            started_at: call.started_at,
-            at,
-        });
+        let is_live = is_new && !self.adopt(at, Resource::Call(call.sid), key, cx) && !caller.is_prober;
+        let sighting =
+            is_live.then_some(FirstSeen { number, channel: Channel::Voice, started_at: call.started_at, at });
         LedgerEffect { sighting, change: self.judge(at, Resource::Call(call.sid), cx) }
     }
 
-    fn child(
-        &mut self,
-        at: Time,
-        key: u128,
-        parent: CallSid,
-        status: CallStatus,
-        cx: LedgerContext<'_>,
-    ) -> Option<OutcomeChange> {
+    fn child(&mut self, at: Time, leg: &Call, parent: CallSid, cx: LedgerContext<'_>) -> Option<OutcomeChange> {
+        let (key, status) = (leg.sid.as_u128(), leg.status);
         let before = match self.children.get_mut(&key) {
             Some(leg) if leg.status.is_final() && !status.is_final() => return None,
             Some(leg) => Some(std::mem::replace(&mut leg.status, status)),
@@ -286,11 +309,9 @@ impl Ledger {
         };
         let count = |children: &mut Children| {
             if let Some(before) = before {
-                let slot = children.slot(before);
-                *slot = slot.saturating_sub(1);
+                children.remove(before);
             }
-            let slot = children.slot(status);
-            *slot = slot.saturating_add(1);
+            children.add(status, leg.started_at, leg.ended_at, leg.duration);
         };
         match self.entries[0].get_mut(&parent.as_u128()) {
             Some(Entry { number, body: Body::Call { children, .. }, .. }) => {
@@ -306,26 +327,27 @@ impl Ledger {
         }
     }
 
-    pub fn message(&mut self, at: Time, message: &Message, cx: LedgerContext<'_>) -> LedgerEffect {
-        let Some(number) = cx.roster.find(message.number) else {
+    pub fn message(&mut self, at: Time, account: AccountSid, message: &Message, cx: LedgerContext<'_>) -> LedgerEffect {
+        let Some(number) = cx.roster.find(NumberId::new(account, message.number)) else {
             return LedgerEffect::default();
         };
         let entry = Resource::Message(message.sid);
         let key = message.sid.as_u128();
-        let known = self.entries[1].contains_key(&key);
         let settles = |s: MessageStatus| s.is_final() || s == MessageStatus::Sent;
-        let mut ended = false;
-        match self.entries[1].get_mut(&key) {
-            Some(Entry { body: Body::Message { status, error, .. }, .. }) => {
-                if message.status.is_final() || !status.is_final() {
-                    ended = settles(message.status) && !settles(*status);
-                    *status = message.status;
-                    *error = message.error.or(*error);
+        let (mut is_new, mut ended) = (false, false);
+        match self.entries[1].entry(key) {
+            Slot::Occupied(mut held) => match &mut held.get_mut().body {
+                Body::Message { status, error, .. } => {
+                    if message.status.is_final() || !status.is_final() {
+                        ended = settles(message.status) && !settles(*status);
+                        *status = message.status;
+                        *error = message.error.or(*error);
+                    }
                 }
-            }
-            Some(_) => {}
-            None => {
-                ended = settles(message.status);
+                Body::Call { .. } => {}
+            },
+            Slot::Vacant(slot) => {
+                (is_new, ended) = (true, settles(message.status));
                 let body = Body::Message { direction: message.direction, status: message.status, error: message.error };
                 let held = Entry {
                     number,
@@ -336,22 +358,21 @@ impl Ledger {
                     is_settled: false,
                     is_probe: message.party.is_prober,
                     is_pending: false,
+                    is_answered: false,
+                    is_warned: false,
                     outcome: None,
+                    told_code: 0,
                     body,
                 };
-                self.entries[1].insert(key, held);
+                slot.insert(held);
                 self.open[number.0 as usize][1] += 1;
             }
         }
         if ended {
             self.ended.push_back((at, entry));
         }
-        if !known {
-            self.adopt(at, entry, key, cx);
-        }
-        let is_probe = self.entries[1].get(&key).is_some_and(|e| e.is_probe);
-        let is_live = message.direction == Direction::Inbound && !is_probe;
-        let sighting = (!known && is_live).then_some(FirstSeen {
+        let is_a_callers = is_new && !self.adopt(at, entry, key, cx) && !message.party.is_prober;
+        let sighting = (is_a_callers && message.direction == Direction::Inbound).then_some(FirstSeen {
             number,
             channel: Channel::Messaging,
             started_at: message.sent_at,
@@ -374,10 +395,10 @@ impl Ledger {
         None
     }
 
-    /// Gives a new entry the alerts and legs that were there before it.
-    fn adopt(&mut self, at: Time, resource: Resource, key: u128, cx: LedgerContext<'_>) {
+    /// Gives a new entry the alerts and legs that were there before it. True if it was known to be our own probe's.
+    fn adopt(&mut self, at: Time, resource: Resource, key: u128, cx: LedgerContext<'_>) -> bool {
         let Some(orphan) = self.orphans.remove(&key) else {
-            return;
+            return false;
         };
         for alert in &orphan.alerts {
             self.add_mark(at, resource, alert, cx);
@@ -391,6 +412,7 @@ impl Ledger {
             *children = orphan.children;
             self.forwards[number.0 as usize] = true;
         }
+        orphan.is_probe
     }
 
     fn orphan(&mut self, key: u128, at: Time) -> &mut Orphan {
@@ -450,6 +472,7 @@ impl Ledger {
         self.children.retain(|_, leg| leg.seen_at >= before || calls.contains_key(&leg.parent));
         self.orphans.retain(|_, o| o.since >= before);
         self.prune_unplaced();
+        self.answers.prune(before);
     }
 
     fn judge(&mut self, at: Time, resource: Resource, cx: LedgerContext<'_>) -> Option<OutcomeChange> {
@@ -464,8 +487,8 @@ impl Ledger {
             (false, true) => AlertPlacement::Complete,
         };
         let has_own_fallback = !entry.marks.is_empty() && cx.routes.has_own_fallback(cx.roster, entry.number, channel);
-        let (is, is_inbound, code) = match entry.body {
-            Body::Call { status, duration, children } => {
+        let (is, is_inbound, has_failed_leg, code) = match entry.body {
+            Body::Call { status, duration, ended_at, children } => {
                 let facts = CallFacts {
                     status,
                     duration,
@@ -473,12 +496,14 @@ impl Ledger {
                     marks: entry.marks,
                     is_settled: entry.is_settled,
                     has_no_handler,
+                    is_demo: cx.routes.is_demo(entry.number, channel),
                     has_own_fallback,
+                    after_legs: children.until(ended_at),
                     forwards: self.forwards[entry.number.0 as usize],
                     is_probe: entry.is_probe,
                     placement,
                 };
-                (judge_call(&facts)?, true, entry.marks.code())
+                (judge_call(&facts)?, true, children.failed > 0, entry.marks.code())
             }
             Body::Message { direction, status, error } => {
                 let facts = MessageFacts {
@@ -487,19 +512,31 @@ impl Ledger {
                     error,
                     marks: entry.marks,
                     is_settled: entry.is_settled,
-                    has_no_handler,
+                    has_no_handler: has_no_handler || cx.routes.is_demo(entry.number, channel),
                     has_own_fallback,
+                    is_answered: entry.is_answered,
+                    may_be_answered: self.answers.is_usual(entry.number),
                     is_probe: entry.is_probe,
                     placement,
                 };
-                (judge_message(&facts)?, direction == Direction::Inbound, entry.marks.code().or(error))
+                (judge_message(&facts)?, direction == Direction::Inbound, false, entry.marks.code().or(error))
             }
         };
+        let code = code.filter(|_| is != Outcome::Ok);
+        let has_warning = entry.marks.is_error() || entry.marks.code().is_some() && has_failed_leg;
+        if let (true, Outcome::Ok, Some(code)) = (is_inbound && has_warning && !entry.is_warned, is, entry.marks.code())
+        {
+            entry.is_warned = true;
+            self.warnings.push(Warning { entry: resource, number: entry.number, channel, code });
+        }
         let was = entry.outcome;
-        if was == Some(is) {
+        let told_code = code.map_or(0, |c| c.0);
+        // A failure whose code comes later is told again with it.
+        if was == Some(is) && told_code == entry.told_code {
             return None;
         }
         entry.outcome = Some(is);
+        entry.told_code = told_code;
         if was.is_none() {
             let open = &mut self.open[entry.number.0 as usize][channel.index()];
             *open = open.saturating_sub(1);

@@ -3,6 +3,9 @@
 //! These are the only inputs from the outside that the core knows. They hold what a decision may
 //! need and nothing more: above all not the other party's number, of which a keyed hash and the
 //! last two digits remain (law 11), and no query string of a webhook, which may carry it.
+//!
+//! A telephone number in them is as Twilio wrote it. Whose log it was in is known to whoever read it, and is handed
+//! on and stored beside it, once for all that a poll brought: entries are held by the million.
 
 use serde::{Deserialize, Serialize};
 

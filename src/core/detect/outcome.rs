@@ -3,17 +3,24 @@
 //!
 //! A call's own status does not say it: a caller who hears "an application error has occurred" has
 //! an ordinary short `completed` call, and a forward that nobody could take is `completed` too.
-//! So alerts on the handler's own URL come first, child legs second, the status last. Busy lines,
-//! unanswered phones and callers who hang up are left out: they are people, not faults.
+//! So evidence of service comes first: a leg that talked, a reply that arrived. Without it an error of the call's own
+//! is a failure, whatever it names; child legs come next, the status last. Busy lines, unanswered phones and callers
+//! who hang up are left out: they are people, not faults. An error beside evidence of service is nobody's failure:
+//! the outcome is `ok`, and the code goes along as a warning.
 //!
 //! This module is one function for calls and one for messages, without state; what they need is
 //! gathered by [`super::ledger`]. `None` means: not settled, wait.
 
 use super::observation::{Alert, CallStatus, Direction, Level, MessageStatus};
 use crate::core::model::code::{Class, Code};
+use crate::core::model::id::Resource;
 use crate::core::model::reason::{IgnoreReason, Outcome, Reason};
+use crate::core::model::time::Time;
 use crate::core::routing::history::Webhooks;
-use crate::core::routing::record::{is_same_webhook, origin};
+use crate::core::routing::record::is_same_webhook;
+
+/// The webhook answered with another content type than TwiML's.
+const NOT_TWIML: Code = Code(12_300);
 
 /// Everything that alerts have said of one call or message so far. A set: the same alert twice, or
 /// in another order, is the same.
@@ -22,11 +29,16 @@ pub struct AlertFlags {
     set: u16,
     /// The code of the strongest mark, for the evidence; 0 when there is none.
     code: u32,
+    /// When the handler was first known to fail, in seconds since the Unix epoch; 0 when it is not.
+    failed_at: u32,
 }
 
 /// What one alert says of the call or message it belongs to, weakest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum AlertEffect {
+    /// A warning: nothing by itself, but a short call with it is not known to have been served.
+    Doubt,
+    Unexplained,
     OtherUrl,
     Trunk,
     Platform,
@@ -39,13 +51,28 @@ pub enum AlertEffect {
 }
 
 impl AlertFlags {
-    pub fn add(&mut self, mark: AlertEffect, code: Code) {
+    /// `at`: when Twilio raised it.
+    pub fn add(&mut self, mark: AlertEffect, code: Code, at: Time) {
+        if matches!(mark, AlertEffect::PrimaryWebhook | AlertEffect::PrimaryContent) {
+            let at = seconds(at);
+            self.failed_at = if self.failed_at == 0 { at } else { self.failed_at.min(at) };
+        }
         let bit = 1 << mark as u16;
         // The lower code among equals, so that the order of arrival does not show.
         if self.set < bit || (self.set < bit << 1 && code.0 < self.code) {
             self.code = code.0;
         }
         self.set |= bit;
+    }
+
+    /// Beyond what only casts a doubt.
+    pub const fn is_error(self) -> bool {
+        self.set & !(1 << AlertEffect::Doubt as u16) != 0
+    }
+
+    /// The handler failed before `talk`, in seconds since the Unix epoch.
+    const fn has_failed_before(self, talk: u32) -> bool {
+        self.failed_at > 0 && self.failed_at <= talk
     }
 
     const fn has(self, mark: AlertEffect) -> bool {
@@ -77,16 +104,20 @@ pub enum AlertPlacement {
 /// What `alert` says of the entry it belongs to; `None` if the caller noticed nothing of it.
 pub fn mark(alert: &Alert, webhooks: Webhooks<'_>) -> Option<AlertEffect> {
     let class = alert.code.class();
+    let is_message = matches!(alert.resource, Some(Resource::Message(_)));
     // A trunk's unreachable endpoint is logged as a warning although nobody was served.
     if class == Class::Origination && webhooks.has_trunk {
         return Some(AlertEffect::Trunk);
     }
     if alert.level != Level::Error {
-        return None;
+        let is_doubt = alert.level == Level::Warning && matches!(class, Class::Dial | Class::Sip);
+        return is_doubt.then_some(AlertEffect::Doubt);
     }
     match class {
+        // The application has the message, and answered with what is no TwiML: it may reply by the API.
+        Class::Content if is_message && alert.code == NOT_TWIML => Some(AlertEffect::Unexplained),
         Class::Webhook | Class::Content => {
-            let url = alert.url.as_deref()?;
+            let Some(url) = alert.url.as_deref() else { return Some(AlertEffect::Unexplained) };
             let is = |configured: Option<&str>| configured.is_some_and(|c| is_same_webhook(c, url));
             if is(webhooks.our_fallback) {
                 Some(AlertEffect::OurFallback)
@@ -97,13 +128,14 @@ pub fn mark(alert: &Alert, webhooks: Webhooks<'_>) -> Option<AlertEffect> {
             } else if webhooks.status_callback.into_iter().any(is) {
                 None
             } else {
-                webhooks.primary.iter().any(|p| origin(p) == origin(url)).then_some(AlertEffect::OtherUrl)
+                Some(AlertEffect::OtherUrl)
             }
         }
         Class::Template => Some(AlertEffect::Template),
         Class::Account => Some(AlertEffect::Account),
         Class::Platform => Some(AlertEffect::Platform),
-        // Child legs, message statuses, or nobody at all: said elsewhere or not noticed by a caller.
+        // Told of what became of a call: no caller hears of it.
+        Class::Callback => None,
         Class::Dial
         | Class::Origination
         | Class::Sip
@@ -111,10 +143,9 @@ pub fn mark(alert: &Alert, webhooks: Webhooks<'_>) -> Option<AlertEffect> {
         | Class::Registration
         | Class::Delivery
         | Class::Request
-        | Class::Callback
         | Class::Media
-        | Class::Log
-        | Class::Unknown => None,
+        | Class::Function
+        | Class::Unknown => Some(AlertEffect::Unexplained),
     }
 }
 
@@ -141,7 +172,7 @@ pub fn may_be_placed(alert: &Alert, webhooks: Webhooks<'_>, is_read: bool) -> bo
         | Class::Request
         | Class::Callback
         | Class::Media
-        | Class::Log
+        | Class::Function
         | Class::Unknown => false,
     }
 }
@@ -155,16 +186,45 @@ pub struct Children {
     pub busy: u8,
     pub no_answer: u8,
     pub canceled: u8,
+    /// When the first leg that talked began, and when the last leg ended, in seconds since the Unix epoch; 0 when
+    /// there is none, or Twilio does not say.
+    pub talk_from: u32,
+    pub ended_at: u32,
 }
 
 impl Children {
     pub const fn any(self) -> bool {
-        let Children { open, completed, failed, busy, no_answer, canceled } = self;
+        let Children { open, completed, failed, busy, no_answer, canceled, talk_from: _, ended_at: _ } = self;
         open > 0 || completed > 0 || failed > 0 || busy > 0 || no_answer > 0 || canceled > 0
     }
 
+    /// Takes in a leg, as it is now. `duration`: in whole seconds; one that is not known was a talk.
+    pub fn add(&mut self, status: CallStatus, began: Time, ended_at: Option<Time>, duration: Option<u32>) {
+        let slot = self.slot(status);
+        *slot = slot.saturating_add(1);
+        if status.is_final() {
+            self.ended_at = self.ended_at.max(ended_at.map_or(0, seconds));
+        }
+        if status == CallStatus::Completed && duration != Some(0) {
+            let from = seconds(began);
+            self.talk_from = if self.talk_from == 0 { from } else { self.talk_from.min(from) };
+        }
+    }
+
+    /// How many seconds a call that ended at `ended_at` went on after its last leg.
+    pub fn until(self, ended_at: Option<Time>) -> Option<u32> {
+        let ended_at = ended_at.filter(|_| self.ended_at > 0).map(seconds)?;
+        Some(ended_at.saturating_sub(self.ended_at))
+    }
+
+    /// Takes out a leg that was in `status`, which it is no more.
+    pub const fn remove(&mut self, status: CallStatus) {
+        let slot = self.slot(status);
+        *slot = slot.saturating_sub(1);
+    }
+
     /// The count that a leg in `status` belongs to.
-    pub const fn slot(&mut self, status: CallStatus) -> &mut u8 {
+    const fn slot(&mut self, status: CallStatus) -> &mut u8 {
         match status {
             CallStatus::Queued | CallStatus::Ringing | CallStatus::InProgress | CallStatus::Unknown => &mut self.open,
             CallStatus::Completed => &mut self.completed,
@@ -187,8 +247,12 @@ pub struct CallFacts {
     pub is_settled: bool,
     /// The number points at nothing.
     pub has_no_handler: bool,
+    /// The number points at Twilio's demo, which answers every call and serves nobody.
+    pub is_demo: bool,
     /// The number has its own fallback URL.
     pub has_own_fallback: bool,
+    /// How many seconds the call went on after its last leg had ended, where that is known.
+    pub after_legs: Option<u32>,
     /// The number's handler is known to dial out.
     pub forwards: bool,
     /// The caller is our own prober.
@@ -202,32 +266,42 @@ pub const SERVED_AFTER_SECONDS: u32 = 25;
 
 /// Settles a call, or `None` while it may still become something else.
 pub fn judge_call(f: &CallFacts) -> Option<Outcome> {
-    served_if_placed(call_as_told(f)?, f.placement)
+    if_placed(call_as_told(f)?, f.placement)
 }
 
-/// Law 4: as long as an alert cannot be told for what it is, nobody is known to have been served.
-fn served_if_placed(outcome: Outcome, placement: AlertPlacement) -> Option<Outcome> {
-    (outcome != Outcome::Ok || placement != AlertPlacement::Pending).then_some(outcome)
+/// Law 4: as long as an alert cannot be told for what it is, nobody is known to have been served, nor is it known for
+/// another URL's.
+fn if_placed(outcome: Outcome, placement: AlertPlacement) -> Option<Outcome> {
+    let is_placed = match outcome {
+        Outcome::Ok => placement != AlertPlacement::Pending,
+        Outcome::Failed(Reason::OtherUrl) => placement == AlertPlacement::Complete,
+        Outcome::Failed(_) | Outcome::Ignored(_) => true,
+    };
+    is_placed.then_some(outcome)
 }
 
 fn call_as_told(f: &CallFacts) -> Option<Outcome> {
     if f.is_probe {
         return f.status.is_final().then_some(Outcome::Ignored(IgnoreReason::Probe));
     }
+    let c = f.children;
+    if c.talk_from > 0 {
+        // Somebody took the call. What failed before it and was made good is named; what failed after it, the
+        // `<Dial>`'s action perhaps, is not the caller's.
+        let is_rescued = f.has_own_fallback && f.marks.has_failed_before(c.talk_from);
+        return Some(if is_rescued { Outcome::Failed(Reason::Rescued) } else { Outcome::Ok });
+    }
     if let Some(reason) = marked(f.marks, f.has_own_fallback) {
         return Some(Outcome::Failed(reason));
-    }
-    let c = f.children;
-    if c.completed > 0 {
-        // Sequential dialling: somebody took the call in the end.
-        return Some(Outcome::Ok);
     }
     // While the call is up, the handler may dial somebody else.
     if c.open > 0 || (c.any() && !f.status.is_final()) {
         return None;
     }
-    if c.failed > 0 && c.busy == 0 && c.no_answer == 0 && c.canceled == 0 {
-        return Some(Outcome::Failed(Reason::Forward));
+    if c.failed > 0 && c.busy == 0 && c.no_answer == 0 && c.canceled == 0 && c.completed == 0 {
+        // A voicemail of the number's own takes longer than an announcement that nobody is there.
+        let is_kept = f.after_legs.is_some_and(|s| s >= SERVED_AFTER_SECONDS) && !f.marks.has(AlertEffect::OtherUrl);
+        return Some(if is_kept { Outcome::Ok } else { Outcome::Failed(Reason::Forward) });
     }
     if c.busy > 0 {
         return Some(Outcome::Ignored(IgnoreReason::Busy));
@@ -242,16 +316,21 @@ fn call_as_told(f: &CallFacts) -> Option<Outcome> {
         CallStatus::Queued | CallStatus::Ringing | CallStatus::InProgress | CallStatus::Unknown => None,
         CallStatus::Completed => {
             let long = f.duration.is_some_and(|d| d >= SERVED_AFTER_SECONDS) && !f.forwards;
-            if f.marks.has(AlertEffect::OtherUrl) && (long || f.is_settled) {
-                Some(Outcome::Failed(Reason::OtherUrl))
-            } else {
-                (long || f.is_settled && f.placement == AlertPlacement::Complete).then_some(Outcome::Ok)
+            if f.is_demo {
+                return Some(Outcome::Failed(Reason::NoHandler));
+            }
+            match unexplained(f.marks, long) {
+                Some(reason) => (long || f.is_settled).then_some(Outcome::Failed(reason)),
+                None => (long || f.is_settled && f.placement == AlertPlacement::Complete).then_some(Outcome::Ok),
             }
         }
         CallStatus::Failed | CallStatus::Busy | CallStatus::NoAnswer if f.marks.has(AlertEffect::Trunk) => {
             Some(Outcome::Failed(Reason::Trunk))
         }
         CallStatus::Failed if f.has_no_handler => Some(Outcome::Failed(Reason::NoHandler)),
+        CallStatus::Failed | CallStatus::Busy | CallStatus::NoAnswer if f.marks.is_error() => {
+            f.is_settled.then_some(Outcome::Failed(unexplained(f.marks, false).unwrap_or(Reason::Unexplained)))
+        }
         // An alert may still say that it was the webhook after all.
         CallStatus::Failed => f.is_settled.then_some(Outcome::Failed(Reason::Carrier)),
         CallStatus::Busy => f.is_settled.then_some(Outcome::Ignored(IgnoreReason::Busy)),
@@ -271,6 +350,10 @@ pub struct MessageFacts {
     pub is_settled: bool,
     pub has_no_handler: bool,
     pub has_own_fallback: bool,
+    /// The sender was sent a message afterwards, which arrived.
+    pub is_answered: bool,
+    /// The number's application is known to answer by the API, which takes its time.
+    pub may_be_answered: bool,
     pub is_probe: bool,
     pub placement: AlertPlacement,
 }
@@ -282,8 +365,11 @@ pub fn judge_message(f: &MessageFacts) -> Option<Outcome> {
     }
     match f.direction {
         Direction::Inbound => {
+            if f.is_answered {
+                return Some(Outcome::Ok);
+            }
             if let Some(reason) = marked(f.marks, f.has_own_fallback) {
-                return Some(Outcome::Failed(reason));
+                return (f.is_settled || !f.may_be_answered).then_some(Outcome::Failed(reason));
             }
             match f.status {
                 MessageStatus::Open | MessageStatus::Unknown => None,
@@ -297,8 +383,8 @@ pub fn judge_message(f: &MessageFacts) -> Option<Outcome> {
                         None
                     } else if f.has_no_handler {
                         Some(Outcome::Failed(Reason::NoHandler))
-                    } else if f.marks.has(AlertEffect::OtherUrl) {
-                        Some(Outcome::Failed(Reason::OtherUrl))
+                    } else if let Some(reason) = unexplained(f.marks, false) {
+                        if_placed(Outcome::Failed(reason), f.placement)
                     } else {
                         (f.placement == AlertPlacement::Complete).then_some(Outcome::Ok)
                     }
@@ -319,6 +405,22 @@ pub fn judge_message(f: &MessageFacts) -> Option<Outcome> {
             }),
         },
     }
+}
+
+/// What an error leaves without evidence of service. One that only casts a doubt does so on a short call.
+fn unexplained(m: AlertFlags, is_long: bool) -> Option<Reason> {
+    if m.has(AlertEffect::OtherUrl) {
+        Some(Reason::OtherUrl)
+    } else if m.has(AlertEffect::Unexplained) || m.has(AlertEffect::Doubt) && !is_long {
+        Some(Reason::Unexplained)
+    } else {
+        None
+    }
+}
+
+/// Whole seconds since the Unix epoch, never 0: small, for there are millions of calls.
+pub(super) fn seconds(at: Time) -> u32 {
+    u32::try_from(at.as_millis() / 1000).unwrap_or(0).max(1)
 }
 
 /// The failure that alerts alone establish, whatever the status says.

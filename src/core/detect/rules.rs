@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::engine::EngineSettings;
 use super::statistic::Detection;
-use super::statistic::threshold::RuleAction;
+use super::statistic::threshold::{RuleAction, RuleSubject};
 use crate::core::model::decision::Mode;
 use crate::core::model::id::GroupName;
 use crate::core::model::roster::Roster;
@@ -56,9 +56,15 @@ impl Rules {
                 RuleAction::Rollback => "rollback",
                 RuleAction::Page => "page",
             };
+            let subject = match rule.subject {
+                RuleSubject::Callers => "callers",
+                RuleSubject::Calls => "calls",
+                RuleSubject::Warnings => "callers with an error beside service",
+                RuleSubject::Recipients => "recipients",
+            };
             let reasons: Vec<&str> = rule.reasons.iter().map(|r| r.label()).collect();
             text += &format!(
-                "; {action} on {} at {} callers and {} of all within {} s for {}",
+                "; {action} on {} at {} {subject} and {} of all within {} s for {}",
                 rule.channel,
                 rule.callers,
                 rule.ratio,

@@ -37,7 +37,7 @@ pub enum Class {
     Account,
     /// Twilio's own fault.
     Platform,
-    /// A message was refused by the recipient's side: handset off, unknown, landline.
+    /// A message was refused by the recipient's side: handset off, unknown, landline, opted out.
     Recipient,
     /// A message was filtered or its sender is not registered (10DLC, toll-free).
     Registration,
@@ -49,8 +49,8 @@ pub enum Class {
     Callback,
     /// Recordings and media streams: a hint about a call, not a verdict.
     Media,
-    /// Console output of Twilio Functions.
-    Log,
+    /// A Twilio Function failed, or wrote to its console.
+    Function,
     /// Not in the table and in no range of it.
     Unknown,
 }
@@ -70,13 +70,15 @@ impl Code {
             15_003 => Class::Callback,
             16_000..=16_999 | 31_900..=31_999 => Class::Media,
             10_000..=10_999 | 20_005 | 30_002 | 32_005 => Class::Account,
+            // Of a message: the recipient has opted out, or is no mobile phone.
+            21_610 | 21_614 => Class::Recipient,
             20_000..=22_999 => Class::Request,
             30_003..=30_006 | 30_008 => Class::Recipient,
             30_007 | 30_024 | 30_032 | 30_034 | 30_035 | 30_038 | 30_039 => Class::Registration,
             30_000..=30_999 => Class::Delivery,
             32_010 | 32_011 | 32_022 => Class::Origination,
             32_000..=32_999 => Class::Sip,
-            82_004 | 82_005 => Class::Log,
+            82_000..=82_999 => Class::Function,
             _ => Class::Unknown,
         }
     }
@@ -103,13 +105,13 @@ mod tests {
             (Class::Sip, &[32_001, 32_009, 32_014, 32_016, 32_017, 32_021, 32_201, 32_209]),
             (Class::Account, &[10_001, 10_003, 10_004, 10_005, 20_005, 30_002, 32_005]),
             (Class::Platform, &[12_400]),
-            (Class::Recipient, &[30_003, 30_004, 30_005, 30_006, 30_008]),
+            (Class::Recipient, &[21_610, 21_614, 30_003, 30_004, 30_005, 30_006, 30_008]),
             (Class::Registration, &[30_007, 30_024, 30_032, 30_034, 30_035]),
             (Class::Delivery, &[30_001, 30_022, 30_023, 30_027, 30_036, 30_410]),
             (Class::Request, &[14_101, 14_107, 20_003, 20_429, 21_211, 21_402]),
             (Class::Callback, &[15_003]),
             (Class::Media, &[11_751, 16_101, 16_102, 31_920]),
-            (Class::Log, &[82_004, 82_005]),
+            (Class::Function, &[82_002, 82_004, 82_005]),
             (Class::Unknown, &[0, 9_999, 63_001, 99_999]),
         ];
         for (class, codes) in table {

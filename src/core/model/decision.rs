@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::id::{BadId, Channel, E164, GroupName};
+use super::id::{BadId, Channel, GroupName, NumberId};
 use super::reason::Reason;
 use super::time::Time;
 use super::verdict::Evidence;
@@ -145,7 +145,7 @@ pub struct Decision {
     pub action: Action,
     pub channel: Channel,
     pub group: GroupName,
-    pub numbers: Vec<E164>,
+    pub numbers: Vec<NumberId>,
     /// The rule that was met, in words.
     pub rule: String,
     pub evidence: Evidence,
@@ -174,12 +174,22 @@ pub enum PageReason {
     Unreached,
     /// Calls break before any TwiML runs, on several numbers at once.
     Outage,
+    /// Call after call fails and none is served, from too few different callers for the detector to act.
+    FewCallers,
+    /// Twilio logs errors, and there is evidence that those callers were served.
+    ErrorsBesideService,
 }
 
 impl PageReason {
     /// Every value, for tables that start at zero.
     pub fn all() -> impl Iterator<Item = PageReason> {
-        let others = [PageReason::Silence, PageReason::Unreached, PageReason::Outage];
+        let others = [
+            PageReason::Silence,
+            PageReason::Unreached,
+            PageReason::Outage,
+            PageReason::FewCallers,
+            PageReason::ErrorsBesideService,
+        ];
         Reason::ALL.into_iter().map(PageReason::Failing).chain(others)
     }
 
@@ -189,6 +199,8 @@ impl PageReason {
             PageReason::Silence => "silence",
             PageReason::Unreached => "unreached",
             PageReason::Outage => "outage",
+            PageReason::FewCallers => "few_callers",
+            PageReason::ErrorsBesideService => "errors_beside_service",
         }
     }
 
@@ -200,6 +212,8 @@ impl PageReason {
             PageReason::Outage => {
                 "calls on several numbers break before any TwiML runs, because of Twilio or the carriers"
             }
+            PageReason::FewCallers => "every call fails, and the calls come from too few different callers to act on",
+            PageReason::ErrorsBesideService => "Twilio logs errors, and the callers were served all the same",
         }
     }
 }
@@ -215,5 +229,45 @@ impl TryFrom<String> for PageReason {
 
     fn try_from(label: String) -> Result<PageReason, String> {
         PageReason::all().find(|r| r.label() == label).ok_or_else(|| format!("{label:?} is no reason for a page"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn labels_are_the_words_of_the_journal_and_the_api() {
+        let same = |value: serde_json::Value, label: &str| assert_eq!(value, serde_json::json!(label));
+        Mode::ALL.into_iter().for_each(|m| same(serde_json::to_value(m).unwrap(), m.label()));
+        Phase::ALL.into_iter().for_each(|p| same(serde_json::to_value(p).unwrap(), p.label()));
+        DetectorGuard::ALL.into_iter().for_each(|g| same(serde_json::to_value(g).unwrap(), g.label()));
+    }
+
+    #[test]
+    fn every_reason_for_a_page_has_a_word_of_its_own_and_reads_back() {
+        let labels: BTreeSet<&str> = PageReason::all().map(PageReason::label).collect();
+        assert_eq!(labels.len(), PageReason::all().count());
+        for reason in PageReason::all() {
+            let text = serde_json::to_string(&reason).unwrap();
+            assert_eq!(text, format!("{:?}", reason.label()));
+            assert_eq!(serde_json::from_str::<PageReason>(&text).unwrap(), reason);
+        }
+        let others = [PageReason::Silence, PageReason::Unreached, PageReason::Outage];
+        assert_eq!(others.map(PageReason::label), ["silence", "unreached", "outage"]);
+        assert!(serde_json::from_str::<PageReason>("\"quiet\"").is_err());
+    }
+
+    #[test]
+    fn a_decisions_id_is_a_number_with_or_without_its_letter() {
+        for text in ["D12", "d12", "12"] {
+            assert_eq!(text.parse(), Ok(DecisionId(12)), "{text}");
+        }
+        assert_eq!(DecisionId(12).to_string(), "D12");
+        for text in ["", "D", "DD1", "+12", "D+12", "-1", "1.5", "12 ", "99999999999999999999"] {
+            assert!(text.parse::<DecisionId>().is_err(), "{text:?}");
+        }
     }
 }

@@ -123,3 +123,27 @@ impl Strength {
         if callers >= numbers.clamp(1, 2) { Strength::Callers } else { Strength::Hint }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::model::decision::DetectorGuard;
+
+    #[test]
+    fn labels_are_the_words_of_the_journal_and_the_api() {
+        for guard in Guard::ALL {
+            assert_eq!(serde_json::to_value(guard).unwrap(), serde_json::json!(guard.label()));
+        }
+    }
+
+    #[test]
+    fn what_the_detector_withholds_has_the_same_name_and_reason_as_what_a_guard_refuses() {
+        for withheld in DetectorGuard::ALL {
+            let guard = Guard::from(withheld);
+            assert_eq!(guard.label(), withheld.label());
+            // A mode that asks does not stop the detector's rollbacks for good.
+            let text = if guard == Guard::Mode { "the mode allows no writes" } else { guard.text() };
+            assert_eq!(withheld.text(), text);
+        }
+    }
+}

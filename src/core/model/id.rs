@@ -2,7 +2,8 @@
 //!
 //! Each is a type of its own with a private field, made by parsing and printed by `Display`, so a
 //! call's SID cannot stand where a number's is wanted. SIDs are kept as 128-bit integers: a window
-//! holds millions of them, and text would be three times the size.
+//! holds millions of them, and text would be three times the size. They are kept in two halves, for a whole one
+//! would make whatever holds it a multiple of 16 bytes.
 
 use std::fmt;
 use std::str::FromStr;
@@ -47,37 +48,55 @@ macro_rules! serde_as_text {
 }
 
 /// 32 hexadecimal digits as a number.
-fn hex128(digits: &[u8]) -> Option<u128> {
-    if digits.len() != 32 {
-        return None;
+fn hex128(digits: &[u8]) -> Option<[u64; 2]> {
+    let (high, low) = <&[u8; 32]>::try_from(digits).ok()?.split_at(16);
+    let (mut is_bad, mut n) = (0, [0u64; 2]);
+    for (n, half) in n.iter_mut().zip([high, low]) {
+        for c in half {
+            let digit = HEX[usize::from(*c)];
+            is_bad |= digit;
+            *n = *n << 4 | u64::from(digit & 15);
+        }
     }
-    let mut n = 0u128;
-    for &c in digits {
-        let d = match c {
-            b'0'..=b'9' => c - b'0',
-            b'a'..=b'f' => c - b'a' + 10,
-            b'A'..=b'F' => c - b'A' + 10,
-            _ => return None,
-        };
-        n = n << 4 | u128::from(d);
-    }
-    Some(n)
+    (is_bad < 16).then_some(n)
 }
+
+/// A number's halves, the higher first, and the number of which they are.
+const fn halves(n: u128) -> [u64; 2] {
+    [(n >> 64) as u64, n as u64]
+}
+
+const fn whole([high, low]: [u64; 2]) -> u128 {
+    (high as u128) << 64 | low as u128
+}
+
+/// What each byte is worth as a hexadecimal digit, 16 or more if it is none. A table, for SIDs are random: every
+/// other branch on a digit would be guessed wrong.
+const HEX: [u8; 256] = {
+    let mut table = [16; 256];
+    let mut i = 0;
+    while i < 16 {
+        table[b"0123456789abcdef"[i] as usize] = i as u8;
+        table[b"0123456789ABCDEF"[i] as usize] = i as u8;
+        i += 1;
+    }
+    table
+};
 
 macro_rules! sid {
     ($(#[$doc:meta])* $name:ident, $prefix:literal) => {
         $(#[$doc])*
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(u128);
+        pub struct $name([u64; 2]);
 
         impl $name {
             /// The SID whose 32 digits spell `n`; for simulators and tests.
             pub const fn from_u128(n: u128) -> $name {
-                $name(n)
+                $name(halves(n))
             }
 
             pub const fn as_u128(self) -> u128 {
-                self.0
+                whole(self.0)
             }
         }
 
@@ -94,7 +113,7 @@ macro_rules! sid {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, concat!($prefix, "{:032x}"), self.0)
+                write!(f, concat!($prefix, "{:032x}"), self.as_u128())
             }
         }
 
@@ -140,16 +159,16 @@ sid!(
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MessageSid {
     media: bool,
-    digits: u128,
+    digits: [u64; 2],
 }
 
 impl MessageSid {
     pub const fn from_u128(digits: u128) -> MessageSid {
-        MessageSid { media: false, digits }
+        MessageSid { media: false, digits: halves(digits) }
     }
 
     pub const fn as_u128(self) -> u128 {
-        self.digits
+        whole(self.digits)
     }
 }
 
@@ -169,7 +188,7 @@ impl FromStr for MessageSid {
 
 impl fmt::Display for MessageSid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{:032x}", if self.media { "MM" } else { "SM" }, self.digits)
+        write!(f, "{}{:032x}", if self.media { "MM" } else { "SM" }, self.as_u128())
     }
 }
 
@@ -201,12 +220,12 @@ impl FromStr for E164 {
     type Err = BadId;
     fn from_str(s: &str) -> Result<E164, BadId> {
         let bad = || BadId::new(s, "a number in E.164, such as +15005550100");
-        let digits = s.strip_prefix('+').ok_or_else(bad)?;
-        let first = digits.bytes().next().unwrap_or(b'0');
-        if !(7..=15).contains(&digits.len()) || first == b'0' || !digits.bytes().all(|c| c.is_ascii_digit()) {
+        let digits = s.as_bytes().strip_prefix(b"+").ok_or_else(bad)?;
+        if !(7..=15).contains(&digits.len()) || digits[0] == b'0' || !digits.iter().all(u8::is_ascii_digit) {
             return Err(bad());
         }
-        digits.parse().map(E164).map_err(|_| bad())
+        // Fifteen digits fit.
+        Ok(E164(digits.iter().fold(0, |n, c| n * 10 + u64::from(c & 15))))
     }
 }
 
@@ -217,6 +236,94 @@ impl fmt::Display for E164 {
 }
 
 serde_as_text!(E164);
+
+/// One of our numbers: whose it is, and which. Its text is `AC…/+15005550100`, in the journal, the store and the API.
+///
+/// Several accounts may come to have the same telephone number, one after the other, so that a telephone number alone
+/// identifies nothing that is kept. It has no `Display`: people read what [`super::roster::Roster::name`] makes of it,
+/// which leaves out an account that is the only one, and a key that is written down says so with [`NumberId::key`].
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NumberId {
+    pub account: AccountSid,
+    pub e164: E164,
+}
+
+impl NumberId {
+    pub const fn new(account: AccountSid, e164: E164) -> NumberId {
+        NumberId { account, e164 }
+    }
+
+    /// The whole of it, as [`FromStr`] reads it.
+    pub fn key(self) -> String {
+        format!("{}/{}", self.account, self.e164)
+    }
+}
+
+impl FromStr for NumberId {
+    type Err = BadId;
+    fn from_str(s: &str) -> Result<NumberId, BadId> {
+        let bad = || BadId::new(s, "a number with its account, AC and 32 hexadecimal digits, a slash, and E.164");
+        let (account, e164) = s.split_once('/').ok_or_else(bad)?;
+        Ok(NumberId { account: account.parse().map_err(|_| bad())?, e164: e164.parse().map_err(|_| bad())? })
+    }
+}
+
+impl Serialize for NumberId {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(&format_args!("{}/{}", self.account, self.e164))
+    }
+}
+
+impl<'de> Deserialize<'de> for NumberId {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<NumberId, D::Error> {
+        let text = std::borrow::Cow::<str>::deserialize(d)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+impl fmt::Debug for NumberId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.account, self.e164)
+    }
+}
+
+/// One of our numbers as a person writes it: `+15005550100`, or with its account, `AC…/+15005550100`.
+/// Which it is, if it is one, [`super::roster::Roster::resolve`] says.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct WrittenNumber {
+    pub account: Option<AccountSid>,
+    pub e164: E164,
+}
+
+impl From<NumberId> for WrittenNumber {
+    fn from(id: NumberId) -> WrittenNumber {
+        WrittenNumber { account: Some(id.account), e164: id.e164 }
+    }
+}
+
+impl From<E164> for WrittenNumber {
+    fn from(e164: E164) -> WrittenNumber {
+        WrittenNumber { account: None, e164 }
+    }
+}
+
+impl FromStr for WrittenNumber {
+    type Err = BadId;
+    fn from_str(s: &str) -> Result<WrittenNumber, BadId> {
+        if s.contains('/') { s.parse::<NumberId>().map(From::from) } else { s.parse::<E164>().map(From::from) }
+    }
+}
+
+impl fmt::Display for WrittenNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(account) = self.account {
+            write!(f, "{account}/")?;
+        }
+        write!(f, "{}", self.e164)
+    }
+}
+
+serde_as_text!(WrittenNumber);
 
 /// What a number carries. Its two channels port, fail, roll back and restore separately.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -304,6 +411,19 @@ impl Resource {
     }
 }
 
+/// What the crate's own tests call theirs.
+#[cfg(test)]
+pub mod testing {
+    use super::{AccountSid, NumberId};
+
+    pub const ACCOUNT: AccountSid = AccountSid::from_u128(0xacc);
+
+    /// A number of [`ACCOUNT`].
+    pub fn ours(e164: &str) -> NumberId {
+        NumberId::new(ACCOUNT, e164.parse().unwrap())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -320,6 +440,26 @@ mod tests {
         let mms = "MM00000000000000000000000000000001";
         assert_eq!(mms.parse::<MessageSid>().unwrap().to_string(), mms);
         assert_ne!(mms.parse(), Ok(MessageSid::from_u128(1)));
+    }
+
+    #[test]
+    fn a_number_of_ours_is_an_account_and_a_telephone_number() {
+        let text = "AC00000000000000000000000000000acc/+15005550100";
+        let id: NumberId = text.parse().unwrap();
+        assert_eq!(id, testing::ours("+15005550100"));
+        assert_eq!((id.key().as_str(), format!("{id:?}").as_str()), (text, text));
+        assert_eq!(serde_json::to_value(id).unwrap(), text);
+        assert_eq!(serde_json::from_value::<NumberId>(text.into()).unwrap(), id);
+        assert_ne!(id, NumberId::new(AccountSid::from_u128(1), id.e164), "another account's is another number");
+        let bad = ["+15005550100", "/+15005550100", "AC1/+15005550100", &text[..34], &text[..35], &format!("{text}/")];
+        for bad in bad {
+            assert!(bad.parse::<NumberId>().is_err(), "{bad:?}");
+        }
+        let alone: WrittenNumber = "+15005550100".parse().unwrap();
+        let whole: WrittenNumber = text.parse().unwrap();
+        assert_eq!((alone, whole), (id.e164.into(), id.into()));
+        assert_eq!((alone.to_string().as_str(), whole.to_string().as_str()), ("+15005550100", text));
+        assert!("AC1/+15005550100".parse::<WrittenNumber>().is_err());
     }
 
     #[test]

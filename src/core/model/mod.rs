@@ -1,6 +1,7 @@
 //! The nouns that every floor of the core shares. No rules: what may be done with them is said by the
 //! floors below.
 
+pub mod address;
 pub mod code;
 pub mod decision;
 pub mod digits;

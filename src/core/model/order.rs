@@ -9,7 +9,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::decision::DecisionId;
-use super::id::{Channel, E164, GroupName};
+use super::id::{Channel, GroupName, NumberId};
+use super::roster::Roster;
 use super::time::Time;
 
 /// Parameters of an update of a number.
@@ -38,10 +39,10 @@ impl Operation {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Order {
     pub id: DecisionId,
-    pub act: Operation,
+    pub operation: Operation,
     pub channel: Channel,
     pub group: GroupName,
-    pub numbers: Vec<E164>,
+    pub numbers: Vec<NumberId>,
     pub by: By,
     /// Restore over what somebody else changed.
     pub force: bool,
@@ -182,11 +183,11 @@ pub struct Scope {
 pub enum ScopeOf {
     All,
     Group(GroupName),
-    Number(E164),
+    Number(NumberId),
 }
 
 impl Scope {
-    pub fn covers(&self, group: &GroupName, number: E164, channel: Channel) -> bool {
+    pub fn covers(&self, group: &GroupName, number: NumberId, channel: Channel) -> bool {
         let of = match &self.of {
             ScopeOf::All => true,
             ScopeOf::Group(name) => name == group,
@@ -198,7 +199,7 @@ impl Scope {
 
 impl Scope {
     /// True if whatever `other` covers, this covers too. `is_member` tells whose group a number is.
-    pub fn includes(&self, other: &Scope, is_member: impl Fn(&GroupName, E164) -> bool) -> bool {
+    pub fn includes(&self, other: &Scope, is_member: impl Fn(&GroupName, NumberId) -> bool) -> bool {
         let of = match (&self.of, &other.of) {
             (ScopeOf::All, ScopeOf::All | ScopeOf::Group(_) | ScopeOf::Number(_)) => true,
             (ScopeOf::Group(group), ScopeOf::Group(name)) => group == name,
@@ -210,7 +211,7 @@ impl Scope {
     }
 
     /// True if there is a number and channel that both cover.
-    pub fn overlaps(&self, other: &Scope, is_member: impl Fn(&GroupName, E164) -> bool) -> bool {
+    pub fn overlaps(&self, other: &Scope, is_member: impl Fn(&GroupName, NumberId) -> bool) -> bool {
         let both = |scope: &Scope| Scope { of: scope.of.clone(), channel: None };
         let (a, b) = (both(self), both(other));
         let is_same_channel = self.channel.is_none() || other.channel.is_none() || self.channel == other.channel;
@@ -218,14 +219,15 @@ impl Scope {
     }
 }
 
-impl fmt::Display for Scope {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.of {
-            ScopeOf::All => f.write_str("all numbers")?,
-            ScopeOf::Group(name) => write!(f, "group {name}")?,
-            ScopeOf::Number(n) => write!(f, "{n}")?,
-        }
-        self.channel.map_or(Ok(()), |c| write!(f, ", {c}"))
+impl Scope {
+    /// As a person reads it.
+    pub fn text(&self, roster: &Roster) -> String {
+        let of = match &self.of {
+            ScopeOf::All => "all numbers".to_owned(),
+            ScopeOf::Group(name) => format!("group {name}"),
+            ScopeOf::Number(n) => roster.name(*n).to_string(),
+        };
+        self.channel.map_or(of.clone(), |c| format!("{of}, {c}"))
     }
 }
 

@@ -38,8 +38,10 @@ pub enum Reason {
     Account,
     /// Twilio's own fault.
     Platform,
-    /// Another URL on the handler's host failed, a `<Gather>` action perhaps.
+    /// Another URL than the handler's own failed: a `<Gather>` action perhaps, or the application behind a flow.
     OtherUrl,
+    /// An error of the caller's own call or message that nothing here explains, and no sign that anybody was served.
+    Unexplained,
     /// The sender is not registered, or its messages are filtered.
     Registration,
     /// A message could not be delivered for another cause than the recipient's phone.
@@ -47,13 +49,13 @@ pub enum Reason {
     /// Only a test call or message can tell: it never reached the number at Twilio.
     NotArriving,
     /// Only a test call can tell: answered, and nobody said anything.
-    Silence,
+    NothingHeard,
     /// Only a test call or message can tell: something else than the expected handler answered.
     WrongAnswer,
 }
 
 impl Reason {
-    pub const ALL: [Reason; 17] = [
+    pub const ALL: [Reason; 18] = [
         Reason::Webhook,
         Reason::Content,
         Reason::Rescued,
@@ -66,16 +68,17 @@ impl Reason {
         Reason::Account,
         Reason::Platform,
         Reason::OtherUrl,
+        Reason::Unexplained,
         Reason::Registration,
         Reason::Delivery,
         Reason::NotArriving,
-        Reason::Silence,
+        Reason::NothingHeard,
         Reason::WrongAnswer,
     ];
 
     /// True if no log tells it, but only a test call or message of ours.
     pub const fn is_probes_alone(self) -> bool {
-        matches!(self, Reason::NotArriving | Reason::Silence | Reason::WrongAnswer)
+        matches!(self, Reason::NotArriving | Reason::NothingHeard | Reason::WrongAnswer)
     }
 
     /// Law 3: would pointing the number at a bin on Twilio have served the caller?
@@ -87,7 +90,7 @@ impl Reason {
             | Reason::Forward
             | Reason::NoHandler
             | Reason::Trunk
-            | Reason::Silence
+            | Reason::NothingHeard
             | Reason::WrongAnswer => true,
             // The bin lives on the same account and platform, is itself what broke, or has no part in it.
             Reason::Fallback
@@ -96,6 +99,7 @@ impl Reason {
             | Reason::Account
             | Reason::Platform
             | Reason::OtherUrl
+            | Reason::Unexplained
             | Reason::Registration
             | Reason::Delivery
             | Reason::NotArriving => false,
@@ -116,10 +120,11 @@ impl Reason {
             Reason::Account => "account",
             Reason::Platform => "platform",
             Reason::OtherUrl => "other_url",
+            Reason::Unexplained => "unexplained",
             Reason::Registration => "registration",
             Reason::Delivery => "delivery",
             Reason::NotArriving => "not_arriving",
-            Reason::Silence => "silence",
+            Reason::NothingHeard => "nothing_heard",
             Reason::WrongAnswer => "wrong_answer",
         }
     }
@@ -131,20 +136,23 @@ impl Reason {
             Reason::Content => "the handler's answer is not usable TwiML",
             Reason::Rescued => "the handler failed, and the number's own fallback URL served the caller",
             Reason::Forward => "every leg that the handler dialled failed",
-            Reason::NoHandler => "the number points at nothing",
+            Reason::NoHandler => "the number points at nothing, or at Twilio's demo",
             Reason::Trunk => "the SIP endpoint behind the trunk could not be reached",
             Reason::Fallback => "the fallback itself failed",
             Reason::Template => "a TwiML Bin's template is broken",
             Reason::Carrier => "the call broke before any TwiML ran",
             Reason::Account => "the Twilio account is restricted",
             Reason::Platform => "Twilio failed internally",
-            Reason::OtherUrl => "another URL of the handler failed",
+            Reason::OtherUrl => "another URL than the handler's own failed",
+            Reason::Unexplained => {
+                "Twilio logged an error of the call or message, and nothing shows that it was served"
+            }
             Reason::Registration => "messages are filtered or the sender is not registered",
             Reason::Delivery => "a message could not be delivered",
             Reason::NotArriving => {
                 "test calls never reach the number at Twilio: the port or the carrier has not moved it"
             }
-            Reason::Silence => "the handler answers, but nothing is heard",
+            Reason::NothingHeard => "the handler answers, but nothing is heard",
             Reason::WrongAnswer => "something other than the expected handler answers",
         }
     }
@@ -173,7 +181,7 @@ pub enum IgnoreReason {
     HungUp,
     /// Our own test call or message.
     Probe,
-    /// The recipient's phone, not us: off, unknown, a landline.
+    /// The recipient, not us: a phone that is off, unknown or a landline, or somebody who has opted out.
     Recipient,
 }
 

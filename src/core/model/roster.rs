@@ -4,13 +4,19 @@
 //! [`GroupIx`]: positions in these lists, so that per-number state is a plain vector.
 
 use std::collections::HashSet;
+use std::fmt;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
 use super::digits::ByDigits;
-use super::id::{Channel, E164, GroupName};
+use super::id::{AccountSid, Channel, E164, GroupName, NumberId, WrittenNumber};
 use super::time::Time;
+
+/// Stands for the account where none is named and none is needed: a recording is played, and traffic simulated,
+/// without asking Twilio anything. Nothing that an agent keeps has it, for no agent starts without an account, and
+/// `twilio.account_sid` may not be it.
+pub const UNNAMED_ACCOUNT: AccountSid = AccountSid::from_u128(u128::MAX);
 
 /// Position of a number in the roster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -36,7 +42,7 @@ impl Group {
 
 #[derive(Clone, Debug)]
 pub struct Number {
-    pub e164: E164,
+    pub id: NumberId,
     pub label: String,
     pub group: GroupIx,
     /// Which channels are watched, by [`Channel::index`].
@@ -50,7 +56,7 @@ impl Number {
     /// For how long after its port the number's messages may still go to the old provider: two hours, and of a
     /// toll-free number at times two days (Twilio's support, article 229986247).
     pub fn messages_settle_within(&self) -> Duration {
-        Duration::from_secs(if self.e164.is_toll_free() { 2 * 86_400 } else { 2 * 3600 })
+        Duration::from_secs(if self.id.e164.is_toll_free() { 2 * 86_400 } else { 2 * 3600 })
     }
 }
 
@@ -65,11 +71,52 @@ pub enum PortAt {
     Unknown,
 }
 
+/// Why it cannot be said which number a person means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unresolved {
+    /// No account of ours.
+    Account {
+        account: AccountSid,
+        e164: E164,
+        known: Vec<AccountSid>,
+    },
+    Number(WrittenNumber),
+    Ambiguous {
+        e164: E164,
+        ids: Vec<NumberId>,
+    },
+}
+
+impl std::error::Error for Unresolved {}
+
+impl fmt::Display for Unresolved {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Unresolved::Account { account, e164, known } => {
+                let known: Vec<String> = known.iter().map(ToString::to_string).collect();
+                let known = known.join(" or ");
+                write!(
+                    f,
+                    "{account}/{e164} is not ours: the configuration names account {known}; write {e164} with that \
+                     account before it, or alone"
+                )
+            }
+            Unresolved::Number(written) => write!(f, "{written} is not ours: no group of the configuration has it"),
+            Unresolved::Ambiguous { e164, ids } => {
+                let ids: Vec<String> = ids.iter().map(|id| id.key()).collect();
+                write!(f, "{e164} is a number of several accounts: write {}", ids.join(" or "))
+            }
+        }
+    }
+}
+
 #[derive(Clone, Debug, Default)]
 pub struct Roster {
     groups: Vec<Group>,
     numbers: Vec<Number>,
-    by_e164: ByDigits<E164, NumberIx>,
+    by_id: ByDigits<NumberId, NumberIx>,
+    /// Whose numbers these are, each once.
+    accounts: Vec<AccountSid>,
     /// Numbers that our own test calls and messages come from.
     probers: HashSet<E164>,
 }
@@ -85,10 +132,13 @@ impl Roster {
     /// Adds a number to its group; `None` if the number is in the roster already.
     pub fn add_number(&mut self, number: Number) -> Option<NumberIx> {
         let ix = NumberIx(u32::try_from(self.numbers.len()).expect("fewer than 2^32 numbers fit in memory"));
-        if self.by_e164.contains_key(&number.e164) {
+        if self.by_id.contains_key(&number.id) {
             return None;
         }
-        self.by_e164.insert(number.e164, ix);
+        self.by_id.insert(number.id, ix);
+        if !self.accounts.contains(&number.id.account) {
+            self.accounts.push(number.id.account);
+        }
         self.groups[number.group.0 as usize].numbers.push(ix);
         self.numbers.push(number);
         Some(ix)
@@ -98,8 +148,41 @@ impl Roster {
         self.probers.insert(number);
     }
 
-    pub fn find(&self, number: E164) -> Option<NumberIx> {
-        self.by_e164.get(&number).copied()
+    pub fn find(&self, number: NumberId) -> Option<NumberIx> {
+        self.by_id.get(&number).copied()
+    }
+
+    /// Which number a person means. One that is written without its account must be a number of one account alone:
+    /// a guess would swap somebody else's.
+    pub fn resolve(&self, written: WrittenNumber) -> Result<NumberIx, Unresolved> {
+        if let Some(account) = written.account.filter(|a| !self.accounts.contains(a)) {
+            return Err(Unresolved::Account { account, e164: written.e164, known: self.accounts.clone() });
+        }
+        let asked = self.accounts.iter().filter(|a| written.account.is_none_or(|account| account == **a));
+        let mut found = asked.filter_map(|account| self.find(NumberId::new(*account, written.e164)));
+        match (found.next(), found.next()) {
+            (None, _) => Err(Unresolved::Number(written)),
+            (Some(one), None) => Ok(one),
+            (Some(one), Some(another)) => {
+                let ids = [one, another].into_iter().chain(found).map(|ix| self.number(ix).id);
+                Err(Unresolved::Ambiguous { e164: written.e164, ids: ids.collect() })
+            }
+        }
+    }
+
+    /// A number as people read it: without its account where that is the only one.
+    pub fn name(&self, number: NumberId) -> WrittenNumber {
+        if self.accounts == [number.account] { number.e164.into() } else { number.into() }
+    }
+
+    /// True if some account of ours has this telephone number.
+    pub fn has(&self, e164: E164) -> bool {
+        self.accounts.iter().any(|account| self.find(NumberId::new(*account, e164)).is_some())
+    }
+
+    /// [`Roster::name`] of one that is in the roster.
+    pub fn name_of(&self, ix: NumberIx) -> WrittenNumber {
+        self.name(self.number(ix).id)
     }
 
     pub fn is_prober(&self, number: E164) -> bool {
@@ -132,5 +215,55 @@ impl Roster {
 
     pub fn is_empty(&self) -> bool {
         self.numbers.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::model::id::testing::{ACCOUNT, ours};
+
+    const OTHER: AccountSid = AccountSid::from_u128(0x99);
+
+    fn roster(ids: &[NumberId]) -> Roster {
+        let mut roster = Roster::default();
+        let group = roster.add_group("support".parse().unwrap(), [None, None]);
+        for id in ids {
+            let (label, timezone) = (String::new(), TimeZone::UTC);
+            let number = Number { id: *id, label, group, channels: [true, false], timezone, port: PortAt::Done };
+            roster.add_number(number).unwrap();
+        }
+        roster
+    }
+
+    #[test]
+    fn the_only_account_is_implied() {
+        let id = ours("+15005550100");
+        let roster = roster(&[id, ours("+15005550101")]);
+        assert_eq!(roster.resolve(id.e164.into()), Ok(NumberIx(0)));
+        assert_eq!(roster.resolve(id.into()), Ok(NumberIx(0)));
+        assert_eq!(roster.name(id), id.e164.into());
+        let foreign = NumberId::new(OTHER, id.e164);
+        assert_eq!(roster.find(foreign), None);
+        assert_eq!(roster.name(foreign), foreign.into(), "another account's is told with its account");
+        let said = roster.resolve(foreign.into()).unwrap_err().to_string();
+        assert!(said.contains(&foreign.key()) && said.contains(&ACCOUNT.to_string()), "{said}");
+        let unknown: WrittenNumber = "+15005550199".parse().unwrap();
+        assert_eq!(roster.resolve(unknown), Err(Unresolved::Number(unknown)));
+    }
+
+    #[test]
+    fn a_telephone_number_of_two_accounts_is_no_number_without_one() {
+        let id = ours("+15005550100");
+        let other = NumberId::new(OTHER, id.e164);
+        let roster = roster(&[id, other, ours("+15005550101")]);
+        assert_eq!((roster.find(id), roster.find(other)), (Some(NumberIx(0)), Some(NumberIx(1))));
+        let unresolved = roster.resolve(id.e164.into()).unwrap_err();
+        assert_eq!(unresolved, Unresolved::Ambiguous { e164: id.e164, ids: vec![id, other] });
+        let said = unresolved.to_string();
+        assert!(said.contains(&id.key()) && said.contains(&other.key()), "{said}");
+        assert_eq!(roster.resolve(other.into()), Ok(NumberIx(1)));
+        assert_eq!(roster.resolve("+15005550101".parse().unwrap()), Ok(NumberIx(2)), "this one is one account's alone");
+        assert_eq!(roster.name(id), id.into(), "and none goes without saying");
     }
 }

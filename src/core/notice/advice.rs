@@ -54,7 +54,7 @@ pub const fn meaning(code: Code) -> &'static str {
             Class::Request => "a mistake in a request",
             Class::Callback => "a status callback failed",
             Class::Media => "recording or media stream",
-            Class::Log => "output of a Function",
+            Class::Function => "a Twilio Function failed, or wrote to its console",
             Class::Unknown => "not in Ringback's table: see Twilio's error dictionary",
         },
     }
@@ -69,7 +69,7 @@ pub const fn repair(reason: Reason) -> &'static str {
         Reason::Forward => "Repair what the handler dials",
         Reason::NoHandler => "Configure the number's handler",
         Reason::Trunk => "Repair the SIP endpoint behind the trunk",
-        Reason::Silence => "Repair the handler: it answers and says nothing",
+        Reason::NothingHeard => "Repair the handler: it answers and says nothing",
         Reason::WrongAnswer => "Repair the handler: what it says is not what it should",
         Reason::Fallback
         | Reason::Template
@@ -77,6 +77,7 @@ pub const fn repair(reason: Reason) -> &'static str {
         | Reason::Account
         | Reason::Platform
         | Reason::OtherUrl
+        | Reason::Unexplained
         | Reason::NotArriving
         | Reason::Registration
         | Reason::Delivery => "Repair what failed",
@@ -92,7 +93,7 @@ pub const fn instead(reason: PageReason) -> &'static str {
             | Reason::Rescued
             | Reason::Forward
             | Reason::NoHandler
-            | Reason::Silence
+            | Reason::NothingHeard
             | Reason::WrongAnswer
             | Reason::Trunk => {
                 "Look at the handler. A rollback would cure this, but one of your rules says to ask you first"
@@ -118,6 +119,10 @@ pub const fn instead(reason: PageReason) -> &'static str {
             Reason::OtherUrl => {
                 "Repair the URL that the alert names (a <Gather> action, a status callback): the handler itself answers"
             }
+            Reason::Unexplained => {
+                "Look up the error code at https://www.twilio.com/docs/api/errors and listen to a sample's call: nothing shows \
+                 that these callers were served, and nothing that a rollback would help them"
+            }
             Reason::Registration => {
                 "Check the 10DLC campaign or the toll-free verification in Twilio's Console: the number's routing is not the cause"
             }
@@ -132,6 +137,13 @@ pub const fn instead(reason: PageReason) -> &'static str {
         PageReason::Unreached => {
             "Look at who should pick up: the lines that the handler dials are busy or unanswered. A rollback would \
              not make anybody pick up"
+        }
+        PageReason::FewCallers => {
+            "Call the number from a mobile phone. If it does not serve you either, roll it back by hand: the detector waits \
+             for different callers, and withheld or forwarded calls do not show them"
+        }
+        PageReason::ErrorsBesideService => {
+            "Repair what the error code names when there is time: a reply that is no TwiML, an action after the talk"
         }
         PageReason::Outage => {
             "Look at https://status.twilio.com and open a ticket with the samples: calls on several numbers break \

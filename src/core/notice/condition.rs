@@ -50,7 +50,7 @@ impl NoticeBuilder {
                 let mut n = self.blank(at, condition.key(), NoticeKind::Blind, Severity::Critical, title);
                 n.channel = Some(*channel);
                 let watched = self.roster.numbers().filter(|(_, n)| n.channels[channel.index()]);
-                n.numbers = watched.map(|(_, n)| n.e164).collect();
+                n.numbers = watched.map(|(_, n)| n.id).collect();
                 n.at = Moment::new(at, self.zone(&n.numbers));
                 if is_over {
                     n.did = "Ringback reads every log that it needs again: verdicts and decisions continue".to_owned();

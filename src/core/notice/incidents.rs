@@ -26,7 +26,7 @@ use super::make::NoticeBuilder;
 use super::{Notice, NoticeKind, NoticeStatus};
 use crate::core::model::decision::{Action, Decision, DecisionId, Mode};
 use crate::core::model::guard::Guard;
-use crate::core::model::id::{Channel, E164, GroupName};
+use crate::core::model::id::{Channel, GroupName, NumberId};
 use crate::core::model::order::{CloseReason, FallbackState, Hold, Operation, Order, OrderResult};
 use crate::core::model::time::Time;
 use crate::core::rollback::entry::Entry;
@@ -174,7 +174,7 @@ impl Incidents {
             .or_insert_with(|| Incident::new(trouble, group.clone(), channel, size, at))
     }
 
-    fn with_number(&mut self, number: E164, channel: Channel) -> impl Iterator<Item = &mut Incident> {
+    fn with_number(&mut self, number: NumberId, channel: Channel) -> impl Iterator<Item = &mut Incident> {
         self.open.values_mut().filter(move |i| i.channel == channel && i.members.contains_key(&number))
     }
 
@@ -190,7 +190,7 @@ impl Incidents {
     }
 
     fn ordered(&mut self, at: Time, order: &Order) {
-        match order.act {
+        match order.operation {
             Operation::Rollback => {
                 self.incident(at, Trouble::Handler, &order.group, order.channel).ordered(at, order.id, &order.numbers);
                 match self.rollbacks.get_mut(&order.id) {
@@ -205,16 +205,16 @@ impl Incidents {
         }
     }
 
-    fn answered(&mut self, at: Time, decision: DecisionId, numbers: &[E164], state: &NumberState) {
+    fn answered(&mut self, at: Time, decision: DecisionId, numbers: &[NumberId], state: &NumberState) {
         if let Some(incident) = self.open.values_mut().find(|i| i.decisions.contains_key(&decision)) {
             incident.answered(at, decision, numbers, state);
         }
     }
 
     /// The decision no longer stands for these numbers. Those that a rollback has are not out of trouble by that.
-    fn closed(&mut self, at: Time, decision: DecisionId, numbers: &[E164], why: CloseReason) {
+    fn closed(&mut self, at: Time, decision: DecisionId, numbers: &[NumberId], why: CloseReason) {
         let Some(incident) = self.open.values_mut().find(|i| i.decisions.contains_key(&decision)) else { return };
-        let pending: Vec<E164> = numbers
+        let pending: Vec<NumberId> = numbers
             .iter()
             .copied()
             .filter(|n| incident.members.get(n).is_some_and(|m| m.decision == Some(decision) && !m.is_taken()))
@@ -236,7 +236,7 @@ impl Incidents {
         at: Time,
         order: DecisionId,
         channel: Channel,
-        number: E164,
+        number: NumberId,
         result: OrderResult,
         detail: &str,
     ) -> Vec<Notice> {
@@ -252,7 +252,7 @@ impl Incidents {
     }
 
     /// True if a number is in trouble that is over once the detector calls it healthy, as no other entry would say.
-    pub fn ends_with_health(&self, number: E164, channel: Channel) -> bool {
+    pub fn ends_with_health(&self, number: NumberId, channel: Channel) -> bool {
         let in_trouble = self.open.values().filter(|i| i.channel == channel).filter_map(|i| i.members.get(&number));
         in_trouble.into_iter().any(incident::Member::ends_with_health)
     }
@@ -310,7 +310,7 @@ impl Incidents {
     }
 
     /// The hold that covers one of these numbers, if one is in force.
-    fn hold(&self, at: Time, group: &GroupName, channel: Channel, numbers: &[E164]) -> Option<&Hold> {
+    fn hold(&self, at: Time, group: &GroupName, channel: Channel, numbers: &[NumberId]) -> Option<&Hold> {
         self.holds.iter().find(|h| h.until > at && numbers.iter().any(|n| h.scope.covers(group, *n, channel)))
     }
 
@@ -319,7 +319,8 @@ impl Incidents {
         match (guard, hold) {
             (Guard::Hold, Some(h)) => {
                 let until = super::Moment::new(h.until, None).text;
-                format!("{} holds {} until {until}: {}", h.by.name, h.scope, h.by.reason)
+                let scope = h.scope.text(&self.builder.roster);
+                format!("{} holds {scope} until {until}: {}", h.by.name, h.by.reason)
             }
             (Guard::Mode, _) => format!("the mode is {}", self.mode.label()),
             (guard, _) => guard.text().to_owned(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::advice::meaning;
 use super::{Callers, Link, Moment, Notice, NoticeKind, NoticeReason, NoticeStatus, Sample, Severity, Step};
 use crate::core::model::decision::{Decision, DecisionId, PageReason};
-use crate::core::model::id::{Channel, E164, GroupName};
+use crate::core::model::id::{Channel, GroupName, NumberId};
 use crate::core::model::order::FallbackState;
 use crate::core::model::reason::Reason;
 use crate::core::model::roster::{Group, NumberIx, Roster};
@@ -73,13 +73,13 @@ impl NoticeBuilder {
     }
 
     /// Where the callers of these numbers live.
-    pub(super) fn zone(&self, numbers: &[E164]) -> Option<&jiff::tz::TimeZone> {
+    pub(super) fn zone(&self, numbers: &[NumberId]) -> Option<&jiff::tz::TimeZone> {
         let ix = self.roster.find(*numbers.first()?)?;
         Some(&self.roster.number(ix).timezone)
     }
 
     /// Whom the notice is about.
-    pub fn whose(&self, notice: Notice, group: &GroupName, channel: Channel, numbers: &[E164]) -> Notice {
+    pub fn whose(&self, notice: Notice, group: &GroupName, channel: Channel, numbers: &[NumberId]) -> Notice {
         Notice {
             group: Some(group.clone()),
             channel: Some(channel),
@@ -142,9 +142,9 @@ impl NoticeBuilder {
     }
 
     /// `support voice, +15005550100`, or how many of the group's numbers.
-    pub fn name(&self, group: &GroupName, channel: Channel, numbers: &[E164]) -> String {
+    pub fn name(&self, group: &GroupName, channel: Channel, numbers: &[NumberId]) -> String {
         match (numbers, self.group_size(group, channel)) {
-            ([one], _) => format!("{group} {channel}, {one}"),
+            ([one], _) => format!("{group} {channel}, {}", self.roster.name(*one)),
             (some, all) if some.len() < all => format!("{group} {channel}, {} of {all} numbers", some.len()),
             (some, _) => format!("{group} {channel}, all {} numbers", some.len()),
         }
@@ -187,15 +187,17 @@ impl NoticeBuilder {
     pub fn drift(
         &self,
         at: Time,
-        number: E164,
+        number: NumberId,
         channel: Channel,
         differences: &[Difference],
         actor: Option<&str>,
         was_ours: bool,
     ) -> Notice {
         let severity = if was_ours { Severity::Critical } else { Severity::Warning };
-        let title = format!("Somebody else changed {number} ({channel})");
-        let notice = self.blank(at, format!("drift/{number}/{channel}"), NoticeKind::Drift, severity, title);
+        let name = self.roster.name(number);
+        let title = format!("Somebody else changed {name} ({channel})");
+        let key = format!("drift/{}/{channel}", number.key());
+        let notice = self.blank(at, key, NoticeKind::Drift, severity, title);
         let group = self.roster.find(number).map(|ix| self.roster.group_of(ix).name.clone());
         let mut notice = match &group {
             Some(group) => self.whose(notice, group, channel, &[number]),
@@ -221,7 +223,7 @@ impl NoticeBuilder {
         if was_ours {
             notice.next.push(Step::typing(
                 "To restore the handler from before the rollback all the same",
-                format!("ringback restore {number} --channel {channel} --force --reason 'not intended'"),
+                format!("ringback restore {name} --channel {channel} --force --reason 'not intended'"),
             ));
         }
         notice
@@ -280,8 +282,8 @@ impl PageReason {
     /// How much it matters that callers fail for this.
     pub(super) const fn severity(self) -> Severity {
         match self {
-            PageReason::Outage => Severity::Critical,
-            PageReason::Silence | PageReason::Unreached => Severity::Warning,
+            PageReason::Outage | PageReason::FewCallers => Severity::Critical,
+            PageReason::Silence | PageReason::Unreached | PageReason::ErrorsBesideService => Severity::Warning,
             PageReason::Failing(reason) => match reason {
                 Reason::OtherUrl | Reason::Registration | Reason::Delivery => Severity::Warning,
                 Reason::Webhook
@@ -290,13 +292,14 @@ impl PageReason {
                 | Reason::Forward
                 | Reason::NoHandler
                 | Reason::Trunk
-                | Reason::Silence
+                | Reason::NothingHeard
                 | Reason::WrongAnswer
                 | Reason::NotArriving
                 | Reason::Fallback
                 | Reason::Template
                 | Reason::Carrier
                 | Reason::Account
+                | Reason::Unexplained
                 | Reason::Platform => Severity::Critical,
             },
         }

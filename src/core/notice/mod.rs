@@ -28,7 +28,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::core::model::decision::DecisionId;
 use crate::core::model::id::Resource;
-use crate::core::model::id::{Channel, E164, GroupName};
+use crate::core::model::id::{Channel, GroupName, NumberId};
 use crate::core::model::time::Time;
 
 /// How much it matters. The words are Prometheus' and the pagers'.
@@ -256,7 +256,7 @@ pub struct Notice {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub channel: Option<Channel>,
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
-    pub numbers: Vec<E164>,
+    pub numbers: Vec<NumberId>,
     /// When the trouble began.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub since: Option<Moment>,
@@ -316,7 +316,8 @@ impl Notice {
         if self.numbers.is_empty() {
             return None;
         }
-        let shown: Vec<String> = self.numbers.iter().take(NUMBERS_SHOWN).map(ToString::to_string).collect();
+        // Whose they are is said by the group, which is of one account.
+        let shown: Vec<String> = self.numbers.iter().take(NUMBERS_SHOWN).map(|n| n.e164.to_string()).collect();
         let mut text = shown.join(", ");
         if self.numbers.len() > NUMBERS_SHOWN {
             let _ = write!(text, " and {} more", self.numbers.len() - NUMBERS_SHOWN);

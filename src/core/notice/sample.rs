@@ -12,7 +12,7 @@ use crate::core::model::code::Code;
 use crate::core::model::decision::{Action, Decision, DecisionId, Mode, PageReason};
 use crate::core::model::guard::Guard;
 use crate::core::model::id::Resource;
-use crate::core::model::id::{CallSid, Channel, E164, GroupName};
+use crate::core::model::id::{CallSid, Channel, GroupName, NumberId};
 use crate::core::model::order::{
     Author, By, CloseReason, FallbackState, Hold, Operation, Order, OrderResult, Scope, ScopeOf,
 };
@@ -30,7 +30,7 @@ fn decision(
     reason: Reason,
     code: u32,
     group: &GroupName,
-    numbers: &[E164],
+    numbers: &[NumberId],
 ) -> Decision {
     let sid = |n: u32| format!("CA{n:032x}").parse::<CallSid>().ok().map(Resource::Call);
     Decision {
@@ -58,14 +58,14 @@ fn decision(
 pub fn every_kind(builder: &NoticeBuilder, now: Time) -> Vec<Notice> {
     let Some((_, group)) = builder.roster.groups().find(|(_, g)| !g.numbers.is_empty()) else { return Vec::new() };
     let name = group.name.clone();
-    let numbers: Vec<E164> = group.numbers.iter().take(3).map(|ix| builder.roster.number(*ix).e164).collect();
+    let numbers: Vec<NumberId> = group.numbers.iter().take(3).map(|ix| builder.roster.number(*ix).id).collect();
     let channel = Channel::Voice;
     let first = numbers[0];
     let author = || Author { name: "maria".to_owned(), reason: "the app is back".to_owned() };
-    let order = |id: u64, act: Operation, by: By| {
+    let order = |id: u64, operation: Operation, by: By| {
         Entry::Order(Order {
             id: DecisionId(id),
-            act,
+            operation,
             channel,
             group: name.clone(),
             numbers: numbers.clone(),
@@ -74,7 +74,7 @@ pub fn every_kind(builder: &NoticeBuilder, now: Time) -> Vec<Notice> {
             staged: false,
         })
     };
-    let end = |id: u64, number: E164, result: OrderResult, detail: &str| Entry::Result {
+    let end = |id: u64, number: NumberId, result: OrderResult, detail: &str| Entry::Result {
         decision: DecisionId(id),
         channel,
         number,

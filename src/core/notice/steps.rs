@@ -5,7 +5,7 @@ use super::advice::{about, instead, repair};
 use super::make::NoticeBuilder;
 use crate::core::model::decision::PageReason;
 use crate::core::model::guard::Guard;
-use crate::core::model::id::{Channel, E164, GroupName};
+use crate::core::model::id::{Channel, GroupName, NumberId};
 use crate::core::model::order::{Hold, Scope, ScopeOf};
 use crate::core::model::reason::Reason;
 
@@ -14,12 +14,12 @@ const IN_COMMAND: usize = 5;
 
 impl NoticeBuilder {
     /// The numbers as a command takes them.
-    pub fn selection(&self, group: &GroupName, channel: Channel, numbers: &[E164]) -> String {
+    pub fn selection(&self, group: &GroupName, channel: Channel, numbers: &[NumberId]) -> String {
         let all = self.group(group).map_or(0, |g| g.numbers.len());
         let which = if numbers.len() == all || numbers.len() > IN_COMMAND {
             format!("--group {group}")
         } else {
-            numbers.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+            numbers.iter().map(|n| self.roster.name(*n).to_string()).collect::<Vec<_>>().join(" ")
         };
         format!("{which} --channel {channel}")
     }
@@ -30,7 +30,7 @@ impl NoticeBuilder {
         reason: Option<Reason>,
         group: &GroupName,
         channel: Channel,
-        numbers: &[E164],
+        numbers: &[NumberId],
     ) -> Vec<Step> {
         let repair = reason.map_or("Repair the handler", repair);
         let restore = format!("ringback restore {} --reason 'repaired'", self.selection(group, channel, numbers));
@@ -38,7 +38,7 @@ impl NoticeBuilder {
     }
 
     /// What to do where a rollback was wanted and callers may not be served.
-    pub(super) fn by_hand(&self, group: &GroupName, channel: Channel, numbers: &[E164]) -> Vec<Step> {
+    pub(super) fn by_hand(&self, group: &GroupName, channel: Channel, numbers: &[NumberId]) -> Vec<Step> {
         let url = self.group(group).and_then(|g| g.fallback(channel)).unwrap_or("the fallback's URL");
         let which = if numbers.len() == 1 { "the number" } else { "each of these numbers" };
         vec![
@@ -51,12 +51,12 @@ impl NoticeBuilder {
         ]
     }
 
-    pub(super) fn roll_back(&self, text: &str, group: &GroupName, channel: Channel, numbers: &[E164]) -> Step {
+    pub(super) fn roll_back(&self, text: &str, group: &GroupName, channel: Channel, numbers: &[NumberId]) -> Step {
         let which = self.selection(group, channel, numbers);
         Step::typing(text, format!("ringback rollback {which} --reason 'callers fail'"))
     }
 
-    pub(super) fn hold_off(&self, text: &str, group: &GroupName, channel: Channel, numbers: &[E164]) -> Step {
+    pub(super) fn hold_off(&self, text: &str, group: &GroupName, channel: Channel, numbers: &[NumberId]) -> Step {
         let which = self.selection(group, channel, numbers);
         Step::typing(text, format!("ringback hold {which} --for 1h --reason 'we are looking'"))
     }
@@ -78,7 +78,7 @@ impl NoticeBuilder {
         hold: Option<&Hold>,
         group: &GroupName,
         channel: Channel,
-        numbers: &[E164],
+        numbers: &[NumberId],
     ) -> Vec<Step> {
         let mut steps: Vec<Step> = about(guard).map(Step::new).into_iter().collect();
         match guard {
@@ -90,7 +90,7 @@ impl NoticeBuilder {
                 self.roll_back("Then approve when it asks, or roll back yourself", group, channel, numbers),
             ]),
             Guard::Hold => {
-                let scope = hold.map_or_else(|| self.selection(group, channel, numbers), |h| scope_text(&h.scope));
+                let scope = hold.map_or_else(|| self.selection(group, channel, numbers), |h| self.scope(&h.scope));
                 steps.push(Step::typing(
                     "To release the hold",
                     format!("ringback release {scope} --reason 'the hold is over'"),
@@ -111,13 +111,14 @@ impl NoticeBuilder {
         }
         steps
     }
-}
 
-fn scope_text(scope: &Scope) -> String {
-    let of = match &scope.of {
-        ScopeOf::All => "--all".to_owned(),
-        ScopeOf::Group(name) => format!("--group {name}"),
-        ScopeOf::Number(n) => n.to_string(),
-    };
-    scope.channel.map_or(of.clone(), |c| format!("{of} --channel {c}"))
+    /// A scope as a command takes it.
+    fn scope(&self, scope: &Scope) -> String {
+        let of = match &scope.of {
+            ScopeOf::All => "--all".to_owned(),
+            ScopeOf::Group(name) => format!("--group {name}"),
+            ScopeOf::Number(n) => self.roster.name(*n).to_string(),
+        };
+        scope.channel.map_or(of.clone(), |c| format!("{of} --channel {c}"))
+    }
 }

@@ -343,7 +343,7 @@ pub fn of_heard(fault: HeardFault, expected: &Expectation) -> ProbeFinding {
         HeardFault::RingbackOnly | HeardFault::BusyTone if expected.marker.is_none() => {
             return ProbeFinding::Error(Unmeasured::Unanswered);
         }
-        HeardFault::DeadAir => Reason::Silence,
+        HeardFault::DeadAir => Reason::NothingHeard,
         HeardFault::RingbackOnly
         | HeardFault::BusyTone
         | HeardFault::ReorderTone

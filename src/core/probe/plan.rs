@@ -344,7 +344,7 @@ mod tests {
         let group = roster.add_group("support".parse().unwrap(), [None, None]);
         for i in 0..numbers {
             roster.add_number(Number {
-                e164: format!("+1500555{i:04}").parse().unwrap(),
+                id: crate::core::model::id::testing::ours(&format!("+1500555{i:04}")),
                 label: String::new(),
                 group,
                 channels: [true, i % 2 == 0],

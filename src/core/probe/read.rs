@@ -19,6 +19,7 @@ use crate::core::detect::outcome::{
 use crate::core::model::code::Code;
 use crate::core::model::id::Channel;
 use crate::core::model::reason::{IgnoreReason, Outcome, Reason};
+use crate::core::model::time::Time;
 use crate::core::routing::history::Webhooks;
 use crate::core::routing::record::{Handler, NumberRecord, is_same_webhook};
 
@@ -28,6 +29,7 @@ pub struct Arrived {
     pub status: CallStatus,
     /// Whole seconds.
     pub duration: Option<u32>,
+    pub ended_at: Option<Time>,
     pub children: Children,
 }
 
@@ -74,7 +76,7 @@ impl<'a> Expected<'a> {
         let mut marks = AlertFlags::default();
         for alert in alerts {
             if let Some(m) = mark(alert, webhooks) {
-                marks.add(m, alert.code);
+                marks.add(m, alert.code, alert.at);
             }
         }
         marks
@@ -132,6 +134,8 @@ pub fn call(seen: &CallSeen<'_>, expected: &Expected<'_>) -> Option<(ProbeFindin
         marks,
         is_settled: seen.is_settled,
         has_no_handler: expected.has_no_handler(Channel::Voice),
+        is_demo: expected.record.is_some_and(|r| r.is_demo(Channel::Voice)),
+        after_legs: arrived.children.until(arrived.ended_at),
         has_own_fallback: expected.has_own_fallback(Channel::Voice),
         // Of this very call: a leg that we cut off while it rang has reached a line that rings.
         forwards: arrived.children.any(),
@@ -220,8 +224,11 @@ pub fn message(
         error: seen.error,
         marks,
         is_settled: seen.is_settled,
-        has_no_handler: expected.has_no_handler(Channel::Messaging),
+        has_no_handler: expected.has_no_handler(Channel::Messaging)
+            || expected.record.is_some_and(|r| r.is_demo(Channel::Messaging)),
         has_own_fallback: expected.has_own_fallback(Channel::Messaging),
+        is_answered: seen.is_replied,
+        may_be_answered: expects_reply,
         is_probe: false,
         placement: AlertPlacement::Complete,
     };
@@ -239,7 +246,6 @@ mod tests {
     use super::*;
     use crate::core::detect::observation::Level;
     use crate::core::model::id::AlertSid;
-    use crate::core::model::time::Time;
     use crate::core::routing::record::tests::record;
 
     const BIN: &str = "https://handler.twilio.com/twiml/EH00000000000000000000000000000001";
@@ -257,7 +263,7 @@ mod tests {
     }
 
     fn answered() -> Arrived {
-        Arrived { status: CallStatus::Completed, duration: Some(9), children: Children::default() }
+        Arrived { status: CallStatus::Completed, duration: Some(9), ended_at: None, children: Children::default() }
     }
 
     fn look(arrived: Option<Arrived>, alerts: &[Alert], is_settled: bool) -> Option<ProbeFinding> {
@@ -282,10 +288,8 @@ mod tests {
         assert_eq!(look(Some(answered()), &[], true), Some(ProbeFinding::Success));
         assert_eq!(look(Some(answered()), &own, false), Some(ProbeFinding::Failure(Reason::Webhook)), "at once");
         assert_eq!(look(Some(answered()), &[alert(BIN)], false), Some(ProbeFinding::Failure(Reason::Fallback)));
-        assert_eq!(
-            look(Some(answered()), &[alert("https://elsewhere.example.com/x")], true),
-            Some(ProbeFinding::Success)
-        );
+        let elsewhere = [alert("https://elsewhere.example.com/x")];
+        assert_eq!(look(Some(answered()), &elsewhere, true), Some(ProbeFinding::Failure(Reason::OtherUrl)));
     }
 
     #[test]
@@ -310,7 +314,7 @@ mod tests {
         let forwarded = |children| Some(Arrived { children, ..answered() });
         let legs = |status| {
             let mut c = Children::default();
-            *c.slot(status) += 1;
+            c.add(status, Time::EPOCH, None, None);
             c
         };
         assert_eq!(look(forwarded(legs(CallStatus::Failed)), &[], true), Some(ProbeFinding::Failure(Reason::Forward)));
@@ -333,7 +337,7 @@ mod tests {
             is_settled: true,
             hung_up: false,
         };
-        let failed = Arrived { status: CallStatus::Failed, duration: None, children: Children::default() };
+        let failed = Arrived { status: CallStatus::Failed, duration: None, ..answered() };
         let short = Arrived { duration: Some(1), ..answered() };
         let expect = |record: &NumberRecord, arrived| {
             let expected = Expected { record: Some(record), our_fallback: None, min_duration: Duration::from_secs(2) };

@@ -7,7 +7,7 @@ use super::entry::Entry;
 use super::orders::{OrderState, Orders};
 use crate::core::model::decision::{DecisionId, Mode};
 use crate::core::model::guard::Guard;
-use crate::core::model::id::{Channel, E164, GroupName};
+use crate::core::model::id::{Channel, GroupName, NumberId};
 use crate::core::model::order::{Author, Hold, Scope};
 use crate::core::model::roster::Roster;
 use crate::core::model::time::Time;
@@ -43,19 +43,19 @@ impl Orders {
             let longer = self.holds(now).find(|h| h.scope == *scope && h.until > until && !shorten);
             if let Some(hold) = longer {
                 is_as_asked = false;
+                let scope = scope.text(roster);
                 said.push(format!(
                     "{scope} is held until {} already ({}), and a hold does not shorten: repeat it with --shorten (HTTP: \
                      \"shorten\": true) to end it at {until}",
                     hold.until, hold.by
                 ));
             } else {
-                said.push(format!("{scope} is held until {until}"));
+                said.push(format!("{} is held until {until}", scope.text(roster)));
                 entries.push(Entry::Hold(Hold { scope: scope.clone(), by: by.clone(), until }));
             }
             let wider = |h: &&Hold| h.scope != *scope && h.until > until && h.scope.includes(scope, is_member(roster));
-            said.extend(
-                self.holds(now).filter(wider).map(|h| format!("{} is held until {} ({})", h.scope, h.until, h.by)),
-            );
+            let held = |h: &Hold| format!("{} is held until {} ({})", h.scope.text(roster), h.until, h.by);
+            said.extend(self.holds(now).filter(wider).map(held));
         }
         if entries.is_empty() {
             return Err(said.join("; "));
@@ -76,18 +76,18 @@ impl Orders {
         let is_over = |h: &Hold| scopes.iter().any(|s| s.overlaps(&h.scope, is_member(roster)));
         let (mut entries, mut said, mut is_as_asked) = (Vec::new(), Vec::new(), true);
         for hold in self.holds(now).filter(|h| is_within(h)) {
-            said.push(format!("released: {}", hold.scope));
+            said.push(format!("released: {}", hold.scope.text(roster)));
             entries.push(Entry::Release { scope: hold.scope.clone(), by: by.clone() });
         }
         for scope in scopes {
             if !self.holds(now).any(|h| scope.includes(&h.scope, is_member(roster))) {
                 is_as_asked = false;
-                said.push(not_watched(roster, scope).unwrap_or_else(|| format!("not held: {scope}")));
+                said.push(not_watched(roster, scope).unwrap_or_else(|| format!("not held: {}", scope.text(roster))));
             }
         }
         for hold in self.holds(now).filter(|h| !is_within(h) && is_over(h)) {
             is_as_asked = false;
-            said.push(format!("still held: {} until {} ({})", hold.scope, hold.until, hold.by));
+            said.push(format!("still held: {} until {} ({})", hold.scope.text(roster), hold.until, hold.by));
         }
         if entries.is_empty() {
             return Err(said.join("; "));
@@ -135,7 +135,7 @@ impl Orders {
     }
 
     /// Which rollbacks and orders wait from now on, of those about such numbers.
-    fn stopped(&self, is_it: impl Fn(&GroupName, E164, Channel) -> bool) -> Vec<String> {
+    fn stopped(&self, is_it: impl Fn(&GroupName, NumberId, Channel) -> bool) -> Vec<String> {
         let pending = self.pending().filter(|p| {
             let d = &p.decision;
             p.waiting.iter().any(|n| is_it(&d.group, *n, d.channel))
@@ -145,14 +145,15 @@ impl Orders {
             let order = &p.order;
             p.left().into_iter().chain(p.later()).any(|n| is_it(&order.group, n, order.channel))
         });
-        let open = open
-            .map(|p| format!("of {}, a {} under way, what is not written yet waits", p.order.id, p.order.act.label()));
+        let open = open.map(|p| {
+            format!("of {}, a {} under way, what is not written yet waits", p.order.id, p.order.operation.label())
+        });
         waiting.chain(open).collect()
     }
 }
 
 /// Whether a number belongs to a group, as the configuration has it now.
-fn is_member(roster: &Roster) -> impl Fn(&GroupName, E164) -> bool {
+fn is_member(roster: &Roster) -> impl Fn(&GroupName, NumberId) -> bool {
     |group, number| roster.find(number).is_some_and(|ix| roster.group_of(ix).name == *group)
 }
 
@@ -161,7 +162,7 @@ fn not_watched(roster: &Roster, scope: &Scope) -> Option<String> {
     let channel = scope.channel?;
     let is_watched = roster
         .numbers()
-        .any(|(ix, n)| n.channels[channel.index()] && scope.covers(&roster.group_of(ix).name, n.e164, channel));
-    let whose = Scope { of: scope.of.clone(), channel: None };
+        .any(|(ix, n)| n.channels[channel.index()] && scope.covers(&roster.group_of(ix).name, n.id, channel));
+    let whose = Scope { of: scope.of.clone(), channel: None }.text(roster);
     (!is_watched).then(|| format!("{whose} is not watched on {channel}"))
 }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::core::detect::rules::Rules;
 use crate::core::model::decision::{Decision, DecisionId, Mode, Phase};
 use crate::core::model::guard::Guard;
-use crate::core::model::id::{Channel, E164, GroupName, NumberSid};
+use crate::core::model::id::{Channel, GroupName, NumberId, NumberSid};
 use crate::core::model::order::{
     Author, CloseReason, FallbackState, Hold, Operation, Order, OrderResult, Scope, UpdateParams,
 };
@@ -29,20 +29,20 @@ pub enum Entry {
     Stage {
         decision: DecisionId,
         channel: Channel,
-        numbers: Vec<E164>,
+        numbers: Vec<NumberId>,
     },
     /// A guard said no to these numbers of a decision.
     Refused {
         decision: DecisionId,
         channel: Channel,
-        numbers: Vec<E164>,
+        numbers: Vec<NumberId>,
         guard: Guard,
     },
     /// These numbers of a decision wait: for approval, or for a veto that does not come.
     Asked {
         decision: DecisionId,
         channel: Channel,
-        numbers: Vec<E164>,
+        numbers: Vec<NumberId>,
         guard: Guard,
         until: Time,
     },
@@ -55,19 +55,19 @@ pub enum Entry {
     Closed {
         decision: DecisionId,
         channel: Channel,
-        numbers: Vec<E164>,
+        numbers: Vec<NumberId>,
         why: CloseReason,
     },
     /// These numbers' callers are served: the trouble that nothing else in the journal ends is over.
     Recovered {
         channel: Channel,
-        numbers: Vec<E164>,
+        numbers: Vec<NumberId>,
     },
     /// The whole record of a number before it is written to, as Twilio returned it.
     Snapshot {
         decision: DecisionId,
         channel: Channel,
-        number: E164,
+        number: NumberId,
         sid: NumberSid,
         record: String,
         /// SHA-256 of `record`, in hexadecimal digits.
@@ -77,35 +77,35 @@ pub enum Entry {
     Checked {
         decision: DecisionId,
         channel: Channel,
-        number: E164,
+        number: NumberId,
         fallback: FallbackState,
     },
     /// About to write this.
     Intent {
         decision: DecisionId,
         channel: Channel,
-        number: E164,
+        number: NumberId,
         sid: NumberSid,
-        act: Operation,
-        form: UpdateParams,
+        operation: Operation,
+        update: UpdateParams,
     },
     /// Twilio took the write, or a look shows that it did.
     Written {
         decision: DecisionId,
         channel: Channel,
-        number: E164,
+        number: NumberId,
     },
     /// What became of the intent, or why there was none.
     Result {
         decision: DecisionId,
         channel: Channel,
-        number: E164,
+        number: NumberId,
         result: OrderResult,
         detail: String,
     },
     Phase {
         channel: Channel,
-        number: E164,
+        number: NumberId,
         phase: Phase,
     },
     /// A person's stop.
@@ -121,12 +121,12 @@ pub enum Entry {
     },
     /// An operator says that these numbers are ported. The phases that follow are entries of their own.
     Ported {
-        numbers: Vec<E164>,
+        numbers: Vec<NumberId>,
         by: Author,
     },
     /// Somebody else changed a number.
     Drift {
-        number: E164,
+        number: NumberId,
         channel: Channel,
         differences: Vec<Difference>,
         /// Who, as far as Twilio's audit log tells.

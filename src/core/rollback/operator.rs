@@ -8,7 +8,7 @@
 //!
 //! | command | is done | is refused, or says that it is not as asked |
 //! |---|---|---|
-//! | all that select numbers | for exactly one of numbers, a group, or all | two of them, none, or what is not ours: bad usage (HTTP 400 or 422, exit 2) |
+//! | all that select numbers | for exactly one of numbers, a group, or all | two of them, none, or what is not ours, such as a number with another account: bad usage (HTTP 400 or 422, exit 2) |
 //! | with a channel | for the numbers that are watched on it; the others are named as `not_watched` | none of them is, or a number that was named is not: exit 1; a hold or release of it: HTTP 409 |
 //! | `rollback` | at once, also beyond the cap, in `confirm`, against another writer and before a port; numbers in a later stage of a restore stay on the fallback, and the restore is given up for them; a rollback that waited for the same numbers is closed as `on_fallback` | in `observe`; held; broken or no fallback; a restore of it is being written |
 //! | `restore` | a canary first (`--at-once`: all); what another writer has left is theirs (`--force`: over it) | in `observe`; held; in the hold-off after a relapse, unless forced; a rollback of it is being written |
@@ -26,7 +26,7 @@ use serde::Serialize;
 use super::entry::Entry;
 use super::orders::Orders;
 use crate::core::model::decision::{DecisionId, Mode};
-use crate::core::model::id::{Channel, E164};
+use crate::core::model::id::{Channel, NumberId};
 use crate::core::model::order::{Author, By, CloseReason, FallbackState, Operation, Order};
 use crate::core::model::roster::{NumberIx, Roster};
 use crate::core::model::time::Time;
@@ -35,7 +35,7 @@ use crate::core::routing::record::bare;
 /// A command about numbers.
 #[derive(Debug, Clone)]
 pub struct OperatorRequest {
-    pub act: Operation,
+    pub operation: Operation,
     pub numbers: Vec<NumberIx>,
     /// Both if absent.
     pub channel: Option<Channel>,
@@ -49,9 +49,9 @@ pub struct OperatorRequest {
 /// What would become of one number.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PreviewLine {
-    pub number: E164,
+    pub number: NumberId,
     pub channel: Channel,
-    pub will: PlannedAction,
+    pub action: PlannedAction,
     pub detail: String,
 }
 
@@ -91,14 +91,14 @@ pub struct Preview {
     /// Earlier orders that do what is asked and have not ended: they are carried on.
     pub carried_on: BTreeSet<DecisionId>,
     /// Restores that are given up for these numbers.
-    pub given_up: BTreeMap<(DecisionId, Channel), Vec<E164>>,
+    pub given_up: BTreeMap<(DecisionId, Channel), Vec<NumberId>>,
 }
 
 impl Preview {
     /// What is written to the journal if it is done.
     pub fn entries(&self) -> Vec<Entry> {
         let why = CloseReason::Countermanded;
-        let closed = |((decision, channel), numbers): (&(DecisionId, Channel), &Vec<E164>)| Entry::Closed {
+        let closed = |((decision, channel), numbers): (&(DecisionId, Channel), &Vec<NumberId>)| Entry::Closed {
             decision: *decision,
             channel: *channel,
             numbers: numbers.clone(),
@@ -118,15 +118,16 @@ impl Orders {
                 for ix in request.numbers.iter().filter(|ix| roster.number(**ix).group == group_ix) {
                     if !roster.number(*ix).channels[channel.index()] {
                         // Who did not name the channel did not mean this one.
-                        let number = roster.number(*ix).e164;
+                        let number = roster.number(*ix).id;
                         let detail = format!("it is not watched on {channel}");
-                        let line = PreviewLine { number, channel, will: PlannedAction::NotWatched, detail };
+                        let line = PreviewLine { number, channel, action: PlannedAction::NotWatched, detail };
                         plan.lines.extend(request.channel.map(|_| line));
                         continue;
                     }
                     let line = self.preview_number(now, roster, *ix, channel, is_leading, request);
-                    let later = self.later_restore(line.number, channel).filter(|_| request.act == Operation::Rollback);
-                    let is_done = match line.will {
+                    let later =
+                        self.later_restore(line.number, channel).filter(|_| request.operation == Operation::Rollback);
+                    let is_done = match line.action {
                         PlannedAction::Rollback | PlannedAction::Restore | PlannedAction::Keep => true,
                         PlannedAction::Nothing | PlannedAction::NotWatched | PlannedAction::Refuse => false,
                     };
@@ -134,7 +135,7 @@ impl Orders {
                         _ if !is_done => {}
                         (Some(restore), _) => {
                             plan.given_up.entry((restore, channel)).or_default().push(line.number);
-                            if line.will == PlannedAction::Rollback {
+                            if line.action == PlannedAction::Rollback {
                                 numbers.push(line.number);
                             }
                         }
@@ -148,10 +149,10 @@ impl Orders {
                 if !numbers.is_empty() {
                     plan.orders.push(Order {
                         id: DecisionId(self.next_id().0 + plan.orders.len() as u64),
-                        act: request.act,
+                        operation: request.operation,
                         channel,
                         group: group.name.clone(),
-                        staged: request.act == Operation::Restore && !request.at_once && numbers.len() > 1,
+                        staged: request.operation == Operation::Restore && !request.at_once && numbers.len() > 1,
                         numbers,
                         by: By::Operator(request.by.clone()),
                         force: request.force,
@@ -171,14 +172,14 @@ impl Orders {
         is_leading: bool,
         request: &OperatorRequest,
     ) -> PreviewLine {
-        let number = roster.number(ix).e164;
+        let number = roster.number(ix).id;
         let group = roster.group_of(ix);
         let state = self.state(number, channel);
-        let line = |will, detail: String| PreviewLine { number, channel, will, detail };
+        let line = |action, detail: String| PreviewLine { number, channel, action, detail };
         let refuse = |detail: String| line(PlannedAction::Refuse, detail);
         let ordered = self.ordered(number, channel);
-        let later = self.later_restore(number, channel).filter(|_| request.act == Operation::Rollback);
-        match request.act {
+        let later = self.later_restore(number, channel).filter(|_| request.operation == Operation::Rollback);
+        match request.operation {
             Operation::Rollback if state.is_on_fallback() && ordered.is_none() => {
                 return line(PlannedAction::Nothing, "it is on the fallback already".to_owned());
             }
@@ -205,14 +206,16 @@ impl Orders {
             return refuse(format!("held until {} ({}): end it with `ringback release`", hold.until, hold.by));
         }
         if let Some(p) = ordered.and_then(|id| self.order(id)).filter(|_| later.is_none()) {
-            let will = match p.order.act {
-                act if act != request.act => return refuse(format!("{}, a {}, is under way", p.order.id, act.label())),
+            let action = match p.order.operation {
+                operation if operation != request.operation => {
+                    return refuse(format!("{}, a {}, is under way", p.order.id, operation.label()));
+                }
                 Operation::Rollback => PlannedAction::Rollback,
                 Operation::Restore => PlannedAction::Restore,
             };
-            return line(will, format!("{} is under way and carried on", p.order.id));
+            return line(action, format!("{} is under way and carried on", p.order.id));
         }
-        match request.act {
+        match request.operation {
             Operation::Rollback => {
                 let Some(fallback) = group.fallback(channel) else {
                     return refuse("its group has no fallback for this channel".to_owned());

@@ -25,7 +25,7 @@ use super::guard::Freshness;
 use super::saga::SagaState;
 use crate::core::model::decision::{Decision, DecisionId, Mode, Phase};
 use crate::core::model::guard::{Guard, Strength};
-use crate::core::model::id::{Channel, E164, GroupName};
+use crate::core::model::id::{Channel, GroupName, NumberId};
 use crate::core::model::order::{FallbackState, Hold, Order, OrderResult};
 use crate::core::model::time::Time;
 use crate::core::model::verdict::Verdict;
@@ -84,8 +84,8 @@ const QUIET_FOR: Duration = Duration::from_secs(600);
 /// What the detector knows and the guards ask.
 pub trait Surroundings {
     fn is_leading(&self) -> bool;
-    fn phase(&self, number: E164, channel: Channel) -> Phase;
-    fn verdict(&self, number: E164, channel: Channel) -> Verdict;
+    fn phase(&self, number: NumberId, channel: Channel) -> Phase;
+    fn verdict(&self, number: NumberId, channel: Channel) -> Verdict;
     /// The verdict on the number's whole group.
     fn group_verdict(&self, group: &GroupName, channel: Channel) -> Verdict;
     fn freshness(&self, channel: Channel) -> Freshness;
@@ -182,10 +182,10 @@ pub enum Witness {
 pub struct PendingRollback {
     pub decision: Decision,
     /// Not ordered yet.
-    pub waiting: BTreeSet<E164>,
+    pub waiting: BTreeSet<NumberId>,
     pub is_approved: bool,
     /// What was said of each number last.
-    standing: BTreeMap<E164, Standing>,
+    standing: BTreeMap<NumberId, Standing>,
 }
 
 impl PendingRollback {
@@ -220,10 +220,10 @@ pub struct OrderState {
     pub order: Order,
     pub at: Time,
     /// Numbers that may be carried out; of a staged restore, those of the stages so far.
-    pub released: BTreeSet<E164>,
-    pub ended: BTreeMap<E164, (OrderResult, String)>,
+    pub released: BTreeSet<NumberId>,
+    pub ended: BTreeMap<NumberId, (OrderResult, String)>,
     /// Numbers of later stages that will not be carried out.
-    given_up: BTreeSet<E164>,
+    given_up: BTreeSet<NumberId>,
     /// A person vouched for the stage that is being verified.
     is_vouched: bool,
     /// Since when the last stage waits to be verified, and who was served since.
@@ -277,7 +277,7 @@ impl OrderState {
     }
 
     /// One number has come to an end, for now or for good.
-    fn end(&mut self, number: E164, end: OrderResult, detail: &str) {
+    fn end(&mut self, number: NumberId, end: OrderResult, detail: &str) {
         self.ended.insert(number, (end, detail.to_owned()));
         self.settle();
     }
@@ -289,13 +289,13 @@ impl OrderState {
     }
 
     /// Numbers of later stages, which nothing has been done with.
-    pub fn later(&self) -> impl Iterator<Item = E164> {
+    pub fn later(&self) -> impl Iterator<Item = NumberId> {
         let numbers = self.order.numbers.iter().copied();
         numbers.filter(|n| !self.released.contains(n) && !self.given_up.contains(n))
     }
 
     /// Numbers that are released and have not ended.
-    pub fn left(&self) -> Vec<E164> {
+    pub fn left(&self) -> Vec<NumberId> {
         self.order
             .numbers
             .iter()
@@ -310,10 +310,10 @@ impl OrderState {
 pub struct Orders {
     settings: RollbackSettings,
     mode: Mode,
-    sagas: BTreeMap<(E164, Channel), Saga>,
+    sagas: BTreeMap<(NumberId, Channel), Saga>,
     pending: BTreeMap<DecisionId, PendingRollback>,
     /// Which open order has a number.
-    ordered: BTreeMap<(E164, Channel), DecisionId>,
+    ordered: BTreeMap<(NumberId, Channel), DecisionId>,
     orders: BTreeMap<DecisionId, OrderState>,
     holds: Vec<Hold>,
     relapses: BTreeMap<(GroupName, Channel), Backoff>,
@@ -359,16 +359,16 @@ impl Orders {
         self.last_id
     }
 
-    pub fn state(&self, number: E164, channel: Channel) -> &SagaState {
+    pub fn state(&self, number: NumberId, channel: Channel) -> &SagaState {
         const IDLE: &SagaState = &SagaState::Idle;
         self.sagas.get(&(number, channel)).map_or(IDLE, |s| &s.state)
     }
 
-    pub fn saga(&self, number: E164, channel: Channel) -> Option<&Saga> {
+    pub fn saga(&self, number: NumberId, channel: Channel) -> Option<&Saga> {
         self.sagas.get(&(number, channel))
     }
 
-    pub fn sagas(&self) -> impl Iterator<Item = (E164, Channel, &Saga)> {
+    pub fn sagas(&self) -> impl Iterator<Item = (NumberId, Channel, &Saga)> {
         self.sagas.iter().map(|((n, c), s)| (*n, *c, s))
     }
 
@@ -395,7 +395,7 @@ impl Orders {
         self.holds.iter().filter(move |h| now < h.until)
     }
 
-    pub fn held_by(&self, now: Time, group: &GroupName, number: E164, channel: Channel) -> Option<&Hold> {
+    pub fn held_by(&self, now: Time, group: &GroupName, number: NumberId, channel: Channel) -> Option<&Hold> {
         self.holds(now).find(|h| h.scope.covers(group, number, channel))
     }
 
@@ -404,7 +404,7 @@ impl Orders {
     }
 
     /// No attempt at a rollback before this, after failures.
-    pub fn not_before(&self, number: E164, channel: Channel) -> Option<Time> {
+    pub fn not_before(&self, number: NumberId, channel: Channel) -> Option<Time> {
         self.sagas.get(&(number, channel))?.failures.until(RETRY_AFTER, RETRY_AT_MOST)
     }
 
@@ -414,24 +414,24 @@ impl Orders {
     }
 
     /// True if somebody else undid our last swap of it, and no swap or restore has ended as asked since.
-    pub fn is_undone(&self, number: E164, channel: Channel) -> bool {
+    pub fn is_undone(&self, number: NumberId, channel: Channel) -> bool {
         self.saga(number, channel).is_some_and(|s| s.is_undone)
     }
 
     /// The open restore that has this number in a later stage.
-    pub fn later_restore(&self, number: E164, channel: Channel) -> Option<DecisionId> {
+    pub fn later_restore(&self, number: NumberId, channel: Channel) -> Option<DecisionId> {
         let p = self.order(self.ordered(number, channel)?)?;
         (p.order.staged && p.later().any(|n| n == number)).then_some(p.order.id)
     }
 
     /// True while a pending rollback or an order has this number.
-    pub fn is_engaged(&self, number: E164, channel: Channel) -> bool {
+    pub fn is_engaged(&self, number: NumberId, channel: Channel) -> bool {
         let awaited = |d: &PendingRollback| d.decision.channel == channel && d.waiting.contains(&number);
         self.pending.values().any(awaited) || self.ordered(number, channel).is_some()
     }
 
     /// True while a pending rollback on evidence at least as strong, or an order, has this number.
-    pub fn is_asked_for(&self, number: E164, channel: Channel, strength: Strength) -> bool {
+    pub fn is_asked_for(&self, number: NumberId, channel: Channel, strength: Strength) -> bool {
         let awaited = |d: &PendingRollback| {
             d.decision.channel == channel && d.waiting.contains(&number) && (d.is_approved || d.strength() >= strength)
         };
@@ -439,7 +439,7 @@ impl Orders {
     }
 
     /// The open order that has this number.
-    pub fn ordered(&self, number: E164, channel: Channel) -> Option<DecisionId> {
+    pub fn ordered(&self, number: NumberId, channel: Channel) -> Option<DecisionId> {
         self.ordered.get(&(number, channel)).copied()
     }
 }

@@ -17,7 +17,7 @@ pub type NumberEnd = (OrderResult, String);
 /// What is to be written to a number, and how to tell whether it was.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WritePlan {
-    pub form: UpdateParams,
+    pub update: UpdateParams,
     /// The number's routing without the write.
     pub unwritten: RoutingValues,
     /// And with it.
@@ -96,8 +96,8 @@ pub fn rollback(
             // What the attempts before this one left, or what was there before all of them.
             let unwritten = left.iter().find(|v| **v == now).unwrap_or(&left[0]).clone();
             let written = unwritten.after(&swap.wrote);
-            let form = swap.wrote.clone();
-            let plan = WritePlan { form, unwritten, written, force: false, is_intended: true, is_written: false };
+            let update = swap.wrote.clone();
+            let plan = WritePlan { update, unwritten, written, force: false, is_intended: true, is_written: false };
             plan.clone().checked(now).map_err(|now| plan.superseded(&now))
         }
         SagaState::Unproven(swap) => {
@@ -125,11 +125,11 @@ pub fn rollback(
 }
 
 fn begin(channel: Channel, record: &NumberRecord, now: RoutingValues, fallback: &str) -> Result<WritePlan, NumberEnd> {
-    let form = record.swap(channel, fallback).map_err(|why| (OrderResult::Refused, why.to_string()))?;
-    let form: UpdateParams = form.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-    let written = now.after(&form);
+    let update = record.swap(channel, fallback).map_err(|why| (OrderResult::Refused, why.to_string()))?;
+    let update: UpdateParams = update.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    let written = now.after(&update);
     let is_written = now == written;
-    Ok(WritePlan { form, unwritten: now, written, force: false, is_intended: false, is_written })
+    Ok(WritePlan { update, unwritten: now, written, force: false, is_intended: false, is_written })
 }
 
 /// The restore of one number as its record is now, or how it ends without a write.
@@ -139,9 +139,9 @@ pub fn restore(order: &Order, state: &SagaState, raw: &str) -> Result<WritePlan,
     };
     let before = RoutingValues::read(&swap.before.record, order.channel).map_err(failed)?;
     let now = RoutingValues::read(raw, order.channel).map_err(failed)?;
-    let form = before.undo(&swap.wrote);
+    let update = before.undo(&swap.wrote);
     let is_intended = matches!(state, SagaState::Restoring { order: of, .. } | SagaState::RestoreWritten { order: of, .. } if *of == order.id);
-    if !is_intended && (now == before || order.force && now.after(&form) == now) {
+    if !is_intended && (now == before || order.force && now.after(&update) == now) {
         return Err((OrderResult::Restored, "it is back on its own handler already".to_owned()));
     }
     if !is_intended && !order.force && matches!(state, SagaState::Superseded { .. }) {
@@ -151,8 +151,8 @@ pub fn restore(order: &Order, state: &SagaState, raw: &str) -> Result<WritePlan,
     let ours = before.after(&swap.wrote);
     let unwritten =
         if order.force || earlier(swap, &before).as_ref() == Some(&now) { now.clone() } else { ours.clone() };
-    let written = unwritten.after(&form);
-    let plan = WritePlan { form, unwritten, written, force: order.force, is_intended, is_written: false };
+    let written = unwritten.after(&update);
+    let plan = WritePlan { update, unwritten, written, force: order.force, is_intended, is_written: false };
     // Compare and set: it may no longer be what the rollback left.
     plan.checked(now).map_err(|now| superseded(&before, &ours, &now))
 }
@@ -247,7 +247,7 @@ fn left_before(swap: &Swap, channel: Channel) -> Result<Vec<RoutingValues>, BadR
 }
 
 fn earlier(swap: &Swap, before: &RoutingValues) -> Option<RoutingValues> {
-    swap.earlier.as_ref().map(|form| before.after(form))
+    swap.earlier.as_ref().map(|update| before.after(update))
 }
 
 fn failed(bad: BadRecord) -> NumberEnd {

@@ -26,6 +26,9 @@ mod tests {
         assert_eq!(stages(1), [1]);
         assert_eq!(stages(2), [1, 1]);
         assert_eq!(stages(3), [1, 1, 1]);
+        assert_eq!(stages(4), [1, 1, 2]);
+        assert_eq!(stages(5), [1, 1, 3], "a quarter of what is left after the canary");
+        assert_eq!(stages(6), [1, 2, 3], "rounded up");
         assert_eq!(stages(10), [1, 3, 6]);
         for n in 0..200 {
             assert_eq!(stages(n).iter().sum::<usize>(), n);

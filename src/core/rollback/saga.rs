@@ -112,13 +112,13 @@ pub enum SagaState {
     Restoring {
         order: DecisionId,
         swap: Swap,
-        form: UpdateParams,
+        update: UpdateParams,
         from: RestoreOrigin,
     },
     RestoreWritten {
         order: DecisionId,
         swap: Swap,
-        form: UpdateParams,
+        update: UpdateParams,
         from: RestoreOrigin,
     },
     /// On its own handler again.
@@ -332,8 +332,8 @@ impl SagaState {
             (S::Snapshotted { before, earlier, .. }, SagaEvent::Checked(fallback)) if is_same => {
                 Ok(S::Checked { order, before, earlier, fallback })
             }
-            (S::Checked { before, earlier, .. }, SagaEvent::Intended(Operation::Rollback, form)) if is_same => {
-                let wrote = merged(earlier.clone().unwrap_or_default(), form);
+            (S::Checked { before, earlier, .. }, SagaEvent::Intended(Operation::Rollback, update)) if is_same => {
+                let wrote = merged(earlier.clone().unwrap_or_default(), update);
                 Ok(S::Intended(Swap { order, before, wrote, earlier }))
             }
             (S::Intended(swap) | S::Written(swap), SagaEvent::Written) if is_same => Ok(S::Written(swap)),
@@ -381,22 +381,22 @@ impl SagaState {
             }
 
             // A restore.
-            (S::ReadBack(swap), SagaEvent::Intended(Operation::Restore, form)) => {
-                Ok(S::Restoring { order, swap, form, from: RestoreOrigin::ReadBack })
+            (S::ReadBack(swap), SagaEvent::Intended(Operation::Restore, update)) => {
+                Ok(S::Restoring { order, swap, update, from: RestoreOrigin::ReadBack })
             }
-            (S::Proven(swap), SagaEvent::Intended(Operation::Restore, form)) => {
-                Ok(S::Restoring { order, swap, form, from: RestoreOrigin::Proven })
+            (S::Proven(swap), SagaEvent::Intended(Operation::Restore, update)) => {
+                Ok(S::Restoring { order, swap, update, from: RestoreOrigin::Proven })
             }
-            (S::Unproven(swap), SagaEvent::Intended(Operation::Restore, form)) => {
-                Ok(S::Restoring { order, swap, form, from: RestoreOrigin::Unproven })
+            (S::Unproven(swap), SagaEvent::Intended(Operation::Restore, update)) => {
+                Ok(S::Restoring { order, swap, update, from: RestoreOrigin::Unproven })
             }
-            (S::Superseded { order: by, swap: Some(swap) }, SagaEvent::Intended(Operation::Restore, form)) => {
-                Ok(S::Restoring { order, swap, form, from: RestoreOrigin::Superseded(by) })
+            (S::Superseded { order: by, swap: Some(swap) }, SagaEvent::Intended(Operation::Restore, update)) => {
+                Ok(S::Restoring { order, swap, update, from: RestoreOrigin::Superseded(by) })
             }
             (
-                S::Restoring { swap, form, from, .. } | S::RestoreWritten { swap, form, from, .. },
+                S::Restoring { swap, update, from, .. } | S::RestoreWritten { swap, update, from, .. },
                 SagaEvent::Written,
-            ) if is_same => Ok(S::RestoreWritten { order, swap, form, from }),
+            ) if is_same => Ok(S::RestoreWritten { order, swap, update, from }),
             (S::Restoring { .. } | S::RestoreWritten { .. }, SagaEvent::Ended(OrderResult::Restored)) if is_same => {
                 Ok(S::Restored(order))
             }

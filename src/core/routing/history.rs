@@ -27,19 +27,28 @@ const REMEMBERED: usize = 8;
 #[derive(Clone, Debug, Default)]
 pub struct RoutingHistory {
     numbers: Vec<Known>,
+    /// What every call asks, apart from what few ask.
+    brief: Vec<Brief>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Brief {
+    is_read: bool,
+    /// The channel points at nothing.
+    unhandled: [bool; 2],
+    /// It points at Twilio's demo.
+    is_demo: [bool; 2],
 }
 
 #[derive(Clone, Debug, Default)]
 struct Known {
     record: Option<NumberRecord>,
     primary: [Vec<String>; 2],
-    /// The channel points at nothing. Kept since every call asks.
-    unhandled: [bool; 2],
 }
 
 impl RoutingHistory {
     pub fn new(roster: &Roster) -> RoutingHistory {
-        RoutingHistory { numbers: vec![Known::default(); roster.len()] }
+        RoutingHistory { numbers: vec![Known::default(); roster.len()], brief: vec![Brief::default(); roster.len()] }
     }
 
     /// Takes in a number's record as just read. False if it is as it was.
@@ -62,7 +71,9 @@ impl RoutingHistory {
                 primary.push(url.to_owned());
             }
         }
-        known.unhandled = Channel::ALL.map(|c| record.handler(c) == Handler::Nobody);
+        let unhandled = Channel::ALL.map(|c| record.handler(c) == Handler::Nobody);
+        let is_demo = Channel::ALL.map(|c| record.is_demo(c));
+        self.brief[ix.0 as usize] = Brief { is_read: true, unhandled, is_demo };
         known.record = Some(record.clone());
         true
     }
@@ -72,7 +83,7 @@ impl RoutingHistory {
     }
 
     pub fn is_read(&self, ix: NumberIx) -> bool {
-        self.record(ix).is_some()
+        self.brief[ix.0 as usize].is_read
     }
 
     /// Who answers a channel, `None` while the number has not been read.
@@ -82,7 +93,12 @@ impl RoutingHistory {
 
     /// True if the number is known to point at nothing.
     pub fn has_no_handler(&self, ix: NumberIx, channel: Channel) -> bool {
-        self.numbers[ix.0 as usize].unhandled[channel.index()]
+        self.brief[ix.0 as usize].unhandled[channel.index()]
+    }
+
+    /// True if the number is known to point at Twilio's demo.
+    pub fn is_demo(&self, ix: NumberIx, channel: Channel) -> bool {
+        self.brief[ix.0 as usize].is_demo[channel.index()]
     }
 
     /// True if the number has a fallback URL of its own, other than ours.

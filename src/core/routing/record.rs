@@ -16,6 +16,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::core::model::id::{ApplicationSid, Channel, E164, NumberSid, ServiceSid, TrunkSid};
 
+/// Where Twilio points new numbers.
+const DEMO: [&str; 2] = ["https://demo.twilio.com", "http://demo.twilio.com"];
+
 /// A number's routing as last read: the part of its record that decides who answers.
 /// `""` and `null` are both `None`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -163,6 +166,15 @@ impl NumberRecord {
         }
     }
 
+    /// True if a webhook of Twilio's demo answers `channel`, as it does on a new number until somebody sets another.
+    /// Source: Twilio, "Why does my number play a demo message?", 2026-11.
+    pub fn is_demo(&self, channel: Channel) -> bool {
+        let is_webhook =
+            matches!(self.handler(channel), Handler::Url(_) | Handler::Application(_) | Handler::Service(_));
+        let [url, _] = self.webhooks(channel);
+        is_webhook && url.is_some_and(|url| DEMO.contains(&origin(url).as_str()))
+    }
+
     /// The URLs whose failure is a failure of this channel: the first is the primary, the second
     /// the number's own fallback.
     pub fn webhooks(&self, channel: Channel) -> [Option<&str>; 2] {
@@ -242,7 +254,7 @@ fn parts(url: &str) -> (String, &str) {
 }
 
 /// Scheme and host of a URL.
-pub fn origin(url: &str) -> String {
+fn origin(url: &str) -> String {
     parts(url).0
 }
 

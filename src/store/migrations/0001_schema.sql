@@ -12,6 +12,8 @@ CREATE TABLE cursor (
 CREATE TABLE observation (
     seq     BIGINT NOT NULL PRIMARY KEY,
     seen_ms BIGINT NOT NULL,
+    -- Whose log it was in: the telephone numbers in the body are this account's.
+    account TEXT   NOT NULL,
     kind    TEXT   NOT NULL,
     body    TEXT   NOT NULL
 );
@@ -59,11 +61,12 @@ CREATE TABLE lease (
 -- What each of our numbers is known to point at, with which its routing is compared: what changes while no agent
 -- runs is noticed as drift too.
 CREATE TABLE baseline (
+    account     TEXT   NOT NULL,
     number      TEXT   NOT NULL,
     channel     TEXT   NOT NULL,
     recorded_ms BIGINT NOT NULL,
     record      TEXT   NOT NULL,
-    PRIMARY KEY (number, channel)
+    PRIMARY KEY (account, number, channel)
 );
 
 -- Notices: a row for each notice and notifier. A row is what is still to be sent, and afterwards the record of
@@ -91,6 +94,7 @@ CREATE TABLE probe (
     id            BIGINT NOT NULL PRIMARY KEY,
     started_ms    BIGINT NOT NULL,
     -- Ours that was called or written to, and ours that it came from.
+    account       TEXT   NOT NULL,
     number        TEXT   NOT NULL,
     channel       TEXT   NOT NULL,
     sender        TEXT   NOT NULL,

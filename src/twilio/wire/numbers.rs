@@ -84,10 +84,7 @@ impl Listed for Numbers {
 
     fn convert(raw: &&RawValue, reader: Reader<'_>) -> Result<WireRow<NumberRead>, BadRow> {
         let read = number(raw)?;
-        Ok(match reader.roster.find(read.record.number) {
-            Some(_) => WireRow::Ours(read),
-            None => WireRow::NotOurs(None),
-        })
+        Ok(if reader.is_ours(read.record.number) { WireRow::Ours(read) } else { WireRow::NotOurs(None) })
     }
 }
 

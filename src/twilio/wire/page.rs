@@ -9,6 +9,7 @@ use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
+use super::json::Json;
 use super::{BadRow, Listed, Reader, Text, WireRow};
 use crate::core::model::time::Time;
 
@@ -33,18 +34,21 @@ pub struct NotAPage {
 /// Reads a page. Bad rows are in it as errors; a body that is no page at all is an error itself.
 pub fn page<L: Listed>(body: &[u8], reader: Reader<'_>) -> Result<Page<L::Item>, NotAPage> {
     let not_a_page = |problem: String| NotAPage { key: L::KEY, problem };
-    // Checked once for the whole page, not once for each string in it. What is not UTF-8 spoils one
-    // field, a caller's name perhaps, and not the page.
-    let text = String::from_utf8_lossy(body);
-    let fast = envelope::<L, L::Raw<'_>, _>(&text, |raw| L::convert(&raw, reader));
+    let mut json = Json::new(body);
+    let fast = envelope::<L, L::Raw<'_>, _, _>(&mut json, |raw| L::convert(&raw, reader));
     if let Ok(Envelope { rows, next }) = fast
+        && json.is_at_end()
         && rows.iter().all(Result::is_ok)
     {
         return Ok(finish::<L>(rows, next));
     }
+    // What is not UTF-8 spoils one field, a caller's name perhaps, and not the page.
+    let text = String::from_utf8_lossy(body);
     // Some row is bad, or all of it is: taken apart, with the raw text of what is bad.
+    let mut json = serde_json::Deserializer::from_str(&text);
+    let whole = envelope::<L, &RawValue, _, _>(&mut json, |raw| row::<L>(raw, reader));
     let Envelope { rows, next } =
-        envelope::<L, &RawValue, _>(&text, |raw| row::<L>(raw, reader)).map_err(|e| not_a_page(e.to_string()))?;
+        whole.and_then(|page| json.end().map(|()| page)).map_err(|e| not_a_page(e.to_string()))?;
     Ok(finish::<L>(rows, next))
 }
 
@@ -123,10 +127,10 @@ struct Envelope<T> {
 
 /// Reads a list's envelope, turning each row of type `R` into a `T` as it comes: a page's rows are
 /// never all there in raw form.
-fn envelope<'a, L: Listed, R: Deserialize<'a>, T>(
-    body: &'a str,
+fn envelope<'a, L: Listed, R: Deserialize<'a>, T, D: Deserializer<'a>>(
+    json: D,
     convert: impl FnMut(R) -> T,
-) -> Result<Envelope<T>, serde_json::Error> {
+) -> Result<Envelope<T>, D::Error> {
     struct V<L, R, F>(F, PhantomData<(L, R)>);
     struct Rows<R, F>(F, PhantomData<R>);
 
@@ -181,8 +185,5 @@ fn envelope<'a, L: Listed, R: Deserialize<'a>, T>(
         }
     }
 
-    let mut d = serde_json::Deserializer::from_str(body);
-    let envelope = d.deserialize_map(V::<L, R, _>(convert, PhantomData))?;
-    d.end()?;
-    Ok(envelope)
+    json.deserialize_map(V::<L, R, _>(convert, PhantomData))
 }

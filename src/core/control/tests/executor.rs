@@ -4,7 +4,7 @@
 
 use super::world::{BIN, Slot, Unwritten, World, Writer, raw};
 use crate::core::model::decision::Mode;
-use crate::core::model::id::{Channel, E164, NumberSid};
+use crate::core::model::id::{Channel, NumberId, NumberSid};
 use crate::core::model::order::{FallbackState, Operation, Order, OrderResult};
 use crate::core::rollback::entry::Entry;
 use crate::core::rollback::plan::{self, WritePlan, WriteState};
@@ -16,12 +16,12 @@ use crate::core::routing::values::RoutingValues;
 /// One number with what is to be written to it.
 #[derive(Debug, Clone)]
 pub(super) struct Planned {
-    number: E164,
+    number: NumberId,
     plan: WritePlan,
     tries: u8,
 }
 
-type Ends = Vec<(E164, OrderResult)>;
+type Ends = Vec<(NumberId, OrderResult)>;
 
 #[derive(Debug, Clone)]
 enum Stage {
@@ -37,7 +37,7 @@ enum Stage {
 #[derive(Debug, Clone)]
 pub(super) struct Task {
     pub order: Order,
-    pub numbers: Vec<(E164, SagaState)>,
+    pub numbers: Vec<(NumberId, SagaState)>,
     stage: Stage,
     taken: Vec<Planned>,
     ends: Ends,
@@ -46,14 +46,14 @@ pub(super) struct Task {
 }
 
 impl Task {
-    pub fn new(order: Order, numbers: Vec<(E164, SagaState)>) -> Task {
+    pub fn new(order: Order, numbers: Vec<(NumberId, SagaState)>) -> Task {
         Task { order, numbers, stage: Stage::Read, taken: Vec::new(), ends: Ends::new(), read_at: 0 }
     }
 }
 
 /// The URL that a plan writes: these numbers have nothing else.
 fn url(plan: &WritePlan) -> &str {
-    &plan.form[0].1
+    &plan.update[0].1
 }
 
 impl World {
@@ -100,7 +100,7 @@ impl World {
             return None;
         }
         let url = &self.handlers[&slot].0;
-        let mut record = NumberRecord { number, ..record() };
+        let mut record = NumberRecord { number: number.e164, ..record() };
         match channel {
             Channel::Voice => record.voice_url = Some(url.clone()),
             Channel::Messaging => record.sms_url = Some(url.clone()),
@@ -111,23 +111,23 @@ impl World {
     }
 
     fn read(&mut self, task: &mut Task, fault: u8) -> bool {
-        let Order { id: decision, channel, act, .. } = task.order;
+        let Order { id: decision, channel, operation, .. } = task.order;
         task.read_at = self.seen.edits;
         let (mut planned, mut entries) = (Vec::new(), Vec::new());
         for (number, state) in &task.numbers {
             let number = *number;
-            if let Some((result, _)) = plan::settled(act, state) {
+            if let Some((result, _)) = plan::settled(operation, state) {
                 task.ends.push((number, result));
                 continue;
             }
             let found = match self.now_at((number, channel)).filter(|_| fault != 15) {
                 None => Err(OrderResult::Failed),
                 Some((record, raw, _)) => {
-                    let plan = match act {
+                    let plan = match operation {
                         Operation::Rollback => plan::rollback(&task.order, state, &record, &raw, BIN),
                         Operation::Restore => plan::restore(&task.order, state, &raw),
                     };
-                    if act == Operation::Restore && !state.may_be_written_by(decision) {
+                    if operation == Operation::Restore && !state.may_be_written_by(decision) {
                         let is_back = state.swap().is_some_and(|s| *s.before.record == *raw);
                         let is_said = matches!(plan, Err((OrderResult::Restored, _)));
                         assert!(is_said || !is_back, "it is back already, and yet: {plan:?}");
@@ -149,13 +149,13 @@ impl World {
             };
             if !plan.is_intended {
                 let sid = NumberSid::from_u128(1);
-                if act == Operation::Rollback {
+                if operation == Operation::Rollback {
                     // One transaction: all three or none.
                     let sha256 = "x".to_owned();
                     entries.push(Entry::Snapshot { decision, channel, number, sid, record, sha256 });
                     entries.push(Entry::Checked { decision, channel, number, fallback: FallbackState::Good });
                 }
-                entries.push(Entry::Intent { decision, channel, number, sid, act, form: plan.form.clone() });
+                entries.push(Entry::Intent { decision, channel, number, sid, operation, update: plan.update.clone() });
             }
             planned.push(Planned { number, plan, tries: 0 });
         }
@@ -174,7 +174,7 @@ impl World {
         false
     }
 
-    fn may_write(&self, task: &Task, number: E164) -> bool {
+    fn may_write(&self, task: &Task, number: NumberId) -> bool {
         let Order { channel, ref group, .. } = task.order;
         let held = self.orders().held_by(self.now, group, number, channel).is_some();
         self.is_leading && self.orders().mode() != Mode::Observe && !held
@@ -234,7 +234,7 @@ impl World {
 
     /// What is known of one number does not wait for another.
     fn read_back(&mut self, task: &mut Task, fault: u8) -> bool {
-        let fallback = (task.order.act == Operation::Rollback).then_some(BIN);
+        let fallback = (task.order.operation == Operation::Rollback).then_some(BIN);
         for (i, mut job) in std::mem::take(&mut task.taken).into_iter().enumerate() {
             // A passing error of the first one.
             if fault == 6 && i == 0 && job.tries == 0 {
@@ -255,11 +255,11 @@ impl World {
     /// What is in the journal is what the numbers are expected to be from then on.
     fn end(&mut self, task: &mut Task) -> bool {
         let Order { id: decision, channel, .. } = task.order;
-        let entry = |(number, result): &(E164, OrderResult)| {
+        let entry = |(number, result): &(NumberId, OrderResult)| {
             let (number, result) = (*number, *result);
             Entry::Result { decision, channel, number, result, detail: String::new() }
         };
-        let expected = |(number, result): &(E164, OrderResult)| {
+        let expected = |(number, result): &(NumberId, OrderResult)| {
             let swap = self.orders().state(*number, channel).swap()?;
             let before = RoutingValues::read(&swap.before.record, channel).unwrap();
             let values = match result {

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::world::{GROUPS, World, by, numbers_of};
 use crate::core::model::decision::{Action, DetectorGuard, Mode, PageReason};
 use crate::core::model::guard::Strength;
-use crate::core::model::id::{Channel, E164};
+use crate::core::model::id::{Channel, NumberId};
 use crate::core::model::order::{FallbackState, Operation, Scope, ScopeOf};
 use crate::core::model::roster::NumberIx;
 use crate::core::model::verdict::Verdict;
@@ -38,7 +38,7 @@ pub(super) enum Step {
     /// Approve the so-manyth of what waits.
     Approve(u8),
     Operator {
-        act: Operation,
+        operation: Operation,
         some: Selection,
         both: bool,
         force: bool,
@@ -88,8 +88,8 @@ pub(super) fn steps(most: usize) -> impl Strategy<Value = Vec<Step>> {
     let fallback = proptest::sample::select(vec![FallbackState::Good, FallbackState::Unchecked, FallbackState::Broken]);
     let operator = (any::<bool>(), some(), any::<bool>(), proptest::bool::weighted(0.3), any::<bool>()).prop_map(
         |(is_restore, some, both, force, at_once)| {
-            let act = if is_restore { Operation::Restore } else { Operation::Rollback };
-            Step::Operator { act, some, both, force, at_once }
+            let operation = if is_restore { Operation::Restore } else { Operation::Rollback };
+            Step::Operator { operation, some, both, force, at_once }
         },
     );
     let step = prop_oneof![
@@ -135,7 +135,7 @@ fn channel(is_messaging: bool) -> Channel {
 }
 
 impl World {
-    fn numbers(&self, some: Selection) -> (usize, Channel, Vec<E164>) {
+    fn numbers(&self, some: Selection) -> (usize, Channel, Vec<NumberId>) {
         let group = usize::from(some.group);
         let all = numbers_of(&self.roster, group);
         let numbers = all.into_iter().enumerate().filter(|(i, _)| some.mask >> i & 1 == 1).map(|(_, n)| n);
@@ -143,7 +143,7 @@ impl World {
     }
 
     fn scope(&self, i: u8) -> Scope {
-        let numbers: Vec<E164> = self.roster.numbers().map(|(_, n)| n.e164).collect();
+        let numbers: Vec<NumberId> = self.roster.numbers().map(|(_, n)| n.id).collect();
         let (of, channel) = match i {
             0 => (ScopeOf::All, None),
             1 => (ScopeOf::Group(GROUPS[0].parse().unwrap()), None),
@@ -209,12 +209,12 @@ impl World {
                     self.command(approved);
                 }
             }
-            Step::Operator { act, some, both, force, at_once } => {
+            Step::Operator { operation, some, both, force, at_once } => {
                 let (_, channel, numbers) = self.numbers(*some);
                 let numbers: Vec<NumberIx> = numbers.iter().filter_map(|n| self.roster.find(*n)).collect();
                 let channel = (!both).then_some(channel);
                 let (force, at_once) = (*force, *at_once);
-                self.operator(&OperatorRequest { act: *act, numbers, channel, by: by(), force, at_once });
+                self.operator(&OperatorRequest { operation: *operation, numbers, channel, by: by(), force, at_once });
             }
             Step::Edit(i, what) => self.edit(*i, *what),
             Step::Overwrite(i, what) => {
@@ -276,8 +276,8 @@ impl World {
             Step::Undo(some, at_once) => {
                 let (_, channel, numbers) = self.numbers(*some);
                 let numbers: Vec<NumberIx> = numbers.iter().filter_map(|n| self.roster.find(*n)).collect();
-                let (act, channel, at_once) = (Operation::Restore, Some(channel), *at_once);
-                self.operator(&OperatorRequest { act, numbers, channel, by: by(), force: false, at_once });
+                let (operation, channel, at_once) = (Operation::Restore, Some(channel), *at_once);
+                self.operator(&OperatorRequest { operation, numbers, channel, by: by(), force: false, at_once });
                 self.step();
                 self.finish_all();
             }

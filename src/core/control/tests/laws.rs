@@ -9,7 +9,7 @@ use crate::core::control::Control;
 use crate::core::detect::engine::RollbackProgress;
 use crate::core::model::decision::{DecisionId, Mode};
 use crate::core::model::guard::{Guard, Strength};
-use crate::core::model::id::{Channel, E164, GroupName};
+use crate::core::model::id::{Channel, GroupName, NumberId};
 use crate::core::model::order::{By, CloseReason, FallbackState, Operation, Order, OrderResult};
 use crate::core::model::time::Time;
 use crate::core::model::verdict::Verdict;
@@ -34,8 +34,8 @@ pub(super) struct Seen {
     pub edits: u64,
     edited: BTreeMap<Slot, u64>,
     /// When each number of a decision was first asked about, and until when; apart for vetoes.
-    asked: BTreeMap<(DecisionId, E164), (Time, Time)>,
-    vetoes: BTreeMap<(DecisionId, E164), (Time, Time)>,
+    asked: BTreeMap<(DecisionId, NumberId), (Time, Time)>,
+    vetoes: BTreeMap<(DecisionId, NumberId), (Time, Time)>,
     /// Served since the last stage of a restore was done.
     stages: BTreeMap<DecisionId, (Time, BTreeSet<Witness>)>,
     vouched: BTreeSet<DecisionId>,
@@ -117,7 +117,7 @@ impl World {
                 }
                 CloseReason::OnFallback => {
                     for n in numbers {
-                        assert!(self.orders().state(*n, *channel).is_on_fallback(), "{decision}: {n} is elsewhere");
+                        assert!(self.orders().state(*n, *channel).is_on_fallback(), "{decision}: {n:?} is elsewhere");
                     }
                 }
                 CloseReason::Relapsed => {}
@@ -164,18 +164,18 @@ impl World {
         let view = self.view();
         let freshness = view.freshness(channel);
         assert_ne!(freshness, Freshness::Stale, "law 2: ordered while blind");
-        let is_on = |n: &&E164| {
+        let is_on = |n: &&NumberId| {
             let state = self.orders().state(**n, channel);
             state.is_on_fallback()
                 || state.is_under_way()
                 || self.orders().ordered(**n, channel).is_some()
                 || state.is_unproven() && !pending.waiting.contains(n)
         };
-        let members: Vec<E164> = self
+        let members: Vec<NumberId> = self
             .roster
             .numbers()
             .filter(|(ix, _)| self.roster.group_of(*ix).name == *group)
-            .map(|(_, n)| n.e164)
+            .map(|(_, n)| n.id)
             .collect();
         let after = members.iter().filter(is_on).count() + numbers.len();
         let strength = Strength::of(&pending.decision.evidence, pending.decision.numbers.len());
@@ -204,7 +204,7 @@ impl World {
         for line in &plan.lines {
             let is_relapse = line.detail.contains("relapsed");
             assert!(!(request.force && is_relapse), "forced, and yet held off");
-            assert!(!is_relapse || line.will == PlannedAction::Refuse);
+            assert!(!is_relapse || line.action == PlannedAction::Refuse);
         }
         for order in &plan.orders {
             assert!(self.is_leading && self.orders().mode() != Mode::Observe, "law 2: an operator's order");
@@ -229,7 +229,7 @@ impl World {
                     let slot = (*n, order.channel);
                     assert_eq!(self.orders().ordered(*n, order.channel), None, "two orders at a time");
                     assert!(self.seen.ordered.insert((order.id, slot)), "law 2: twice for one decision");
-                    if order.act == Operation::Rollback {
+                    if order.operation == Operation::Rollback {
                         let fallback = self.orders().fallback(&order.group, order.channel);
                         assert_ne!(fallback, FallbackState::Broken, "law 6: to a broken fallback");
                     }
@@ -304,7 +304,7 @@ impl World {
         if order.staged && left.is_empty() {
             self.seen.stages.insert(*decision, (at, BTreeSet::new()));
         }
-        match (order.act, result) {
+        match (order.operation, result) {
             (Operation::Restore, OrderResult::Restored) => {
                 self.seen.restored.insert(slot, at);
             }
@@ -324,12 +324,12 @@ impl World {
 
     /// Laws 1, 2 and 7, at the moment of a write.
     pub(super) fn check_write(&mut self, task: &Task, slot: Slot, url: &str, read_at: u64) {
-        let Order { id, act, force, .. } = task.order;
+        let Order { id, operation, force, .. } = task.order;
         assert!(self.seen.intents.contains(&(id, slot)), "law 1: written without an intent");
         assert!(self.seen.snapshots.contains(&slot), "law 1: written without a snapshot");
         let now = &self.handlers[&slot].0;
         let was_just_now = self.seen.edited.get(&slot).is_some_and(|t| *t > read_at);
-        if act == Operation::Restore && !force && !was_just_now {
+        if operation == Operation::Restore && !force && !was_just_now {
             assert!(now == BIN || now == url || !self.is_theirs(slot), "law 7: a restore writes over {now}");
         }
         *self.seen.written.entry(slot).or_default() += 1;
@@ -351,7 +351,7 @@ impl World {
             for n in p.left().into_iter().chain(p.later()) {
                 let slot = (n, p.order.channel);
                 if let Some(other) = claims.insert(slot, p.order.id) {
-                    panic!("{n} has two orders: {other} and {}", p.order.id);
+                    panic!("{n:?} has two orders: {other} and {}", p.order.id);
                 }
                 assert_eq!(orders.ordered(n, p.order.channel), Some(p.order.id), "a claim belongs to its order");
             }
@@ -368,13 +368,13 @@ impl World {
             }
             let ix = self.roster.find(number).unwrap();
             let is_muted = matches!(self.control.engine().channel(ix, channel).rollback, RollbackProgress::Done(_));
-            assert!(is_muted == saga.state.is_on_fallback(), "{number} {channel} {}: the engine", saga.state.label());
+            assert!(is_muted == saga.state.is_on_fallback(), "{number:?} {channel} {}: the engine", saga.state.label());
             // Who must act has been told.
             let is_old = saga.since.is_some_and(|t| t + Duration::from_secs(120) <= self.now);
             if is_old && matches!(saga.state, SagaState::Unproven(_)) {
                 let key = format!("{}/{channel}/handler", self.roster.group_of(ix).name);
                 let is_told = self.named.get(&key).is_some_and(|numbers| numbers.contains(&number));
-                assert!(is_told || self.is_set_back, "law 5: {number} is unproven, and nobody is told");
+                assert!(is_told || self.is_set_back, "law 5: {number:?} is unproven, and nobody is told");
             }
         }
         for ((group, channel), times) in &self.seen.relapses {
@@ -412,20 +412,29 @@ impl World {
         let under_way: Vec<_> = self.orders().sagas().filter(|(_, _, s)| s.state.is_under_way()).collect();
         assert!(under_way.is_empty(), "law 8: {under_way:?}");
         assert_eq!(self.orders().pending().count(), 0, "every decision ends");
-        for act in [Operation::Rollback, Operation::Restore] {
+        for operation in [Operation::Rollback, Operation::Restore] {
             let numbers = self.roster.numbers().map(|(ix, _)| ix).collect();
-            self.operator(&OperatorRequest { act, numbers, channel: None, by: by(), force: true, at_once: true });
+            self.operator(&OperatorRequest { operation, numbers, channel: None, by: by(), force: true, at_once: true });
             self.round();
             self.round();
         }
         for slot in &self.slots {
             let state = self.orders().state(slot.0, slot.1);
-            assert!(state.swap().is_none(), "{} cannot be put back: {}", slot.0, state.label());
+            assert!(state.swap().is_none(), "{:?} cannot be put back: {}", slot.0, state.label());
             let url = &self.handlers[slot].0;
-            let is_as_before = *url == format!("https://app/{}", slot.0);
-            assert!(is_as_before || self.seen.is_edited(*slot) || self.is_set_back, "{} was put back to {url}", slot.0);
+            let is_as_before = *url == format!("https://app/{}", slot.0.e164);
+            assert!(
+                is_as_before || self.seen.is_edited(*slot) || self.is_set_back,
+                "{:?} was put back to {url}",
+                slot.0
+            );
             let ix = self.roster.find(slot.0).unwrap();
-            assert!(!self.control.engine().is_stuck(ix, slot.1), "{} {} is never decided about again", slot.0, slot.1);
+            assert!(
+                !self.control.engine().is_stuck(ix, slot.1),
+                "{:?} {} is never decided about again",
+                slot.0,
+                slot.1
+            );
         }
         for slot in self.slots.clone() {
             self.verdict(slot, Verdict::Healthy);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::world::{BIN, Slot, World, Writer, new_control, values};
 use crate::core::control::{Control, Recovery};
 use crate::core::model::guard::Guard;
-use crate::core::model::id::E164;
+use crate::core::model::id::NumberId;
 use crate::core::model::order::OrderResult;
 use crate::core::model::time::Time;
 use crate::core::model::verdict::Verdict;
@@ -137,10 +137,9 @@ impl World {
 
     /// The verdict on a number changes.
     pub(super) fn verdict(&mut self, slot: Slot, verdict: Verdict) {
-        if self.verdicts.insert(slot, verdict).unwrap_or_default() != verdict {
-            if verdict == Verdict::Healthy {
-                self.healthy(slot);
-            }
+        let was = self.verdicts.insert(slot, verdict).unwrap_or_default();
+        if verdict == Verdict::Healthy && was != verdict {
+            self.healthy(slot);
         }
     }
 
@@ -209,7 +208,10 @@ impl World {
         let mut recovery = Recovery::new(new_control(&self.setup, &self.roster, self.now), None);
         for (seq, (at, entry)) in self.journal.iter().enumerate() {
             let seq = i64::try_from(seq).unwrap();
-            recovery.journaled(seq, *at, entry).unwrap_or_else(|e| panic!("law 8: {e}: {}: {entry:?}", e.source));
+            let text = serde_json::to_string(entry).unwrap();
+            let read: Entry = serde_json::from_str(&text).unwrap_or_else(|e| panic!("law 8: {e}: {text}"));
+            assert_eq!(read, *entry, "law 8: the journal says something else");
+            recovery.journaled(seq, *at, &read).unwrap_or_else(|e| panic!("law 8: {e}: {}: {entry:?}", e.source));
         }
         let (mut control, notices) = recovery.finish();
         assert_eq!(memory(self.now, &control), memory(self.now, &self.control), "law 8: a restart ends elsewhere");
@@ -260,7 +262,7 @@ fn memory(now: Time, control: &Control) -> Vec<String> {
     let orders: &Orders = control.orders();
     let mut all: Vec<String> = orders
         .sagas()
-        .map(|(n, c, s)| format!("{n} {c} {:?} {:?} {:?}", s.state, s.since, orders.not_before(n, c)))
+        .map(|(n, c, s)| format!("{n:?} {c} {:?} {:?} {:?}", s.state, s.since, orders.not_before(n, c)))
         .collect();
     all.extend(orders.pending().map(|p| {
         let guards: Vec<Guard> = p.guards();
@@ -271,7 +273,7 @@ fn memory(now: Time, control: &Control) -> Vec<String> {
     all.push(format!("{:?}", orders.mode()));
     let engine = control.engine();
     for (ix, number) in engine.roster().numbers() {
-        let n: E164 = number.e164;
+        let n: NumberId = number.id;
         for channel in crate::core::model::id::Channel::ALL {
             let state = engine.channel(ix, channel);
             let progress = match state.rollback {
@@ -280,7 +282,7 @@ fn memory(now: Time, control: &Control) -> Vec<String> {
                 crate::core::detect::engine::RollbackProgress::None => "none".to_owned(),
                 done @ crate::core::detect::engine::RollbackProgress::Done(_) => format!("{done:?}"),
             };
-            all.push(format!("{n} {channel} {:?} {progress} {:?}", state.phase, orders.ordered(n, channel)));
+            all.push(format!("{n:?} {channel} {:?} {progress} {:?}", state.phase, orders.ordered(n, channel)));
         }
     }
     for (_, group) in engine.roster().groups() {

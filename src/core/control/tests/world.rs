@@ -13,7 +13,8 @@ use crate::core::control::{Control, EngineView};
 use crate::core::detect::engine::{Engine, EngineSettings};
 use crate::core::model::decision::{Action, Decision, DecisionId, Mode};
 use crate::core::model::guard::Strength;
-use crate::core::model::id::{Channel, E164};
+use crate::core::model::id::testing::ours;
+use crate::core::model::id::{Channel, NumberId};
 use crate::core::model::order::{Author, By};
 use crate::core::model::roster::{GroupIx, Number, PortAt, Roster};
 use crate::core::model::source::Source;
@@ -37,7 +38,7 @@ pub(super) const THEIRS: &str = "https://theirs";
 const AGAIN: Duration = Duration::from_secs(60);
 
 /// One channel of one number.
-pub(super) type Slot = (E164, Channel);
+pub(super) type Slot = (NumberId, Channel);
 
 /// What is configured.
 #[derive(Debug, Clone)]
@@ -85,7 +86,7 @@ impl Setup {
             let group = roster.add_group(name.parse().unwrap(), [Some(BIN.to_owned()), Some(BIN.to_owned())]);
             for i in 0..self.numbers[g] {
                 roster.add_number(Number {
-                    e164: format!("+1500555{g}10{i}").parse().unwrap(),
+                    id: ours(&format!("+1500555{g}10{i}")),
                     label: String::new(),
                     group,
                     // The last number of a group has no messages.
@@ -108,9 +109,9 @@ impl Setup {
     }
 }
 
-pub(super) fn numbers_of(roster: &Roster, group: usize) -> Vec<E164> {
+pub(super) fn numbers_of(roster: &Roster, group: usize) -> Vec<NumberId> {
     let ix = GroupIx(u32::try_from(group).unwrap());
-    roster.group(ix).numbers.iter().map(|ix| roster.number(*ix).e164).collect()
+    roster.group(ix).numbers.iter().map(|ix| roster.number(*ix).id).collect()
 }
 
 pub(super) fn by() -> Author {
@@ -153,7 +154,7 @@ pub(super) struct World {
 
     /// What Twilio has, and who wrote it last.
     pub handlers: BTreeMap<Slot, (String, Writer)>,
-    pub absent: BTreeSet<E164>,
+    pub absent: BTreeSet<NumberId>,
     /// Writes that will land after so many steps.
     pub in_flight: Vec<(u32, Slot, String)>,
 
@@ -170,7 +171,7 @@ pub(super) struct World {
     pub journal_again: Time,
     pub backlog: VecDeque<Entry>,
     pub tasks: Vec<Task>,
-    pub dispatched: BTreeSet<(DecisionId, E164)>,
+    pub dispatched: BTreeSet<(DecisionId, NumberId)>,
     pub adopted: BTreeSet<DecisionId>,
     pub unverified: BTreeSet<DecisionId>,
     pub proofs: BTreeMap<Slot, ProofAttempt>,
@@ -185,7 +186,7 @@ pub(super) struct World {
     pub told: BTreeSet<(String, NoticeKind, u8, Time)>,
     pub latest: BTreeMap<String, Notice>,
     /// Which numbers were named by notices that fire.
-    pub named: BTreeMap<String, BTreeSet<E164>>,
+    pub named: BTreeMap<String, BTreeSet<NumberId>>,
     pub seen: Seen,
 }
 
@@ -203,10 +204,10 @@ impl World {
         let now = Time::from_secs(1_000_000);
         let slots: Vec<Slot> = roster
             .numbers()
-            .flat_map(|(_, n)| Channel::ALL.into_iter().filter(|c| n.channels[c.index()]).map(|c| (n.e164, c)))
+            .flat_map(|(_, n)| Channel::ALL.into_iter().filter(|c| n.channels[c.index()]).map(|c| (n.id, c)))
             .collect();
         let handlers: BTreeMap<Slot, (String, Writer)> =
-            slots.iter().map(|slot| (*slot, (format!("https://app/{}", slot.0), Writer::Nobody))).collect();
+            slots.iter().map(|slot| (*slot, (format!("https://app/{}", slot.0.e164), Writer::Nobody))).collect();
         World {
             control: new_control(setup, &roster, now),
             setup: setup.clone(),
@@ -251,7 +252,7 @@ impl World {
         self.slots[usize::from(i) % self.slots.len()]
     }
 
-    pub fn watches(&self, number: E164, channel: Channel) -> bool {
+    pub fn watches(&self, number: NumberId, channel: Channel) -> bool {
         self.slots.contains(&(number, channel))
     }
 
@@ -348,7 +349,7 @@ impl World {
         &mut self,
         group: usize,
         channel: Channel,
-        numbers: Vec<E164>,
+        numbers: Vec<NumberId>,
         strength: Strength,
         action: Action,
     ) -> Decision {
@@ -366,13 +367,13 @@ impl World {
     }
 
     /// The detector finds these numbers failing, and asks for those that it has not asked for already.
-    pub fn fail(&mut self, group: usize, channel: Channel, mut numbers: Vec<E164>, strength: Strength) {
+    pub fn fail(&mut self, group: usize, channel: Channel, mut numbers: Vec<NumberId>, strength: Strength) {
         self.verdicts.extend(numbers.iter().map(|n| ((*n, channel), Verdict::Failing)));
         self.pretend();
         if self.view().freshness(channel) == Freshness::Stale {
             return;
         }
-        let ix = |n: &E164| self.roster.find(*n).unwrap();
+        let ix = |n: &NumberId| self.roster.find(*n).unwrap();
         numbers.retain(|n| self.control.engine().would_decide(self.now, ix(n), channel, strength));
         if numbers.is_empty() {
             return;
@@ -381,15 +382,15 @@ impl World {
             let is_free = self.orders().ordered(*n, channel).is_none();
             assert!(
                 !is_free || !self.orders().state(*n, channel).is_on_fallback(),
-                "law 2: {n} is decided about on the fallback"
+                "law 2: {n:?} is decided about on the fallback"
             );
         }
         for n in numbers.iter().map(ix).collect::<Vec<_>>() {
             self.control.engine_mut().pretend_decided(n, channel, strength);
         }
         let mut decision = self.decision(group, channel, numbers, strength, Action::Rollback);
-        let asked_for = |n: &E164| self.orders().is_asked_for(*n, channel, strength);
-        let (standing, new): (Vec<E164>, Vec<E164>) = decision.numbers.iter().copied().partition(asked_for);
+        let asked_for = |n: &NumberId| self.orders().is_asked_for(*n, channel, strength);
+        let (standing, new): (Vec<NumberId>, Vec<NumberId>) = decision.numbers.iter().copied().partition(asked_for);
         self.control.may_decide_again(&standing, channel, Time::NEVER);
         if new.is_empty() {
             return;
@@ -461,7 +462,7 @@ impl World {
             let mut numbers = p.left();
             numbers.retain(|n| !self.dispatched.contains(&(p.order.id, *n)));
             if !numbers.is_empty() {
-                let state = |n: E164| (n, self.orders().state(n, p.order.channel).clone());
+                let state = |n: NumberId| (n, self.orders().state(n, p.order.channel).clone());
                 tasks.push(Task::new(p.order.clone(), numbers.into_iter().map(state).collect()));
             }
         }
@@ -488,7 +489,7 @@ impl World {
         let slot = self.slot(i);
         let url = match what {
             0 => THEIRS.to_owned(),
-            1 => format!("https://app/{}", slot.0),
+            1 => format!("https://app/{}", slot.0.e164),
             _ => BIN.to_owned(),
         };
         self.handlers.insert(slot, (url, Writer::Other));

@@ -1,8 +1,10 @@
 //! From what was found to a decision: act, or the first guard that says no; or tell a person.
 
-use super::{Engine, EngineEvent, RollbackProgress};
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{ChannelState, Engine, EngineEvent, RollbackProgress};
 use crate::core::detect::ledger::LedgerContext;
-use crate::core::detect::statistic::threshold::{Rule, RuleAction, Window};
+use crate::core::detect::statistic::threshold::{Rule, RuleAction, RuleSubject, Window};
 use crate::core::detect::statistic::{Finding, FindingKind};
 use crate::core::model::decision::{Action, Decision, DecisionId, DetectorGuard, Mode, PageReason, Phase};
 use crate::core::model::guard::Strength;
@@ -13,6 +15,9 @@ use crate::core::model::source::Source;
 use crate::core::model::time::Time;
 use crate::core::model::verdict::Evidence;
 use crate::core::routing::record::NumberRecord;
+
+/// So many different callers speak for themselves.
+const WITNESSES: u32 = 3;
 
 /// What is to be decided.
 struct Case<'a> {
@@ -82,18 +87,38 @@ impl Engine {
         for finding in std::mem::take(&mut self.deferred) {
             self.found(now, finding);
         }
+        let (early, due): (BTreeSet<_>, BTreeSet<_>) =
+            std::mem::take(&mut self.early).into_iter().partition(|(n, channel)| self.is_early(now, *n, *channel));
+        self.early = early;
+        self.recheck.extend(due);
+        let mut weighed = Vec::new();
         for (number, channel) in std::mem::take(&mut self.recheck) {
-            let state = self.channel(number, channel);
-            let is_early = state.not_before.is_some_and(|t| now < t) && !state.on_hint;
-            if is_early || self.is_blind(channel, now) {
+            if self.is_blind(channel, now) {
                 self.recheck.insert((number, channel));
-            } else {
-                if let Some(finding) = self.detector.decide(&self.roster, now, number, channel) {
-                    self.found(now, finding);
-                }
-                self.apply_rules(now, number, channel);
+                continue;
             }
+            if self.is_early(now, number, channel) {
+                self.early.insert((number, channel));
+            } else if let Some(finding) = self.detector.decide(&self.roster, now, number, channel) {
+                self.found(now, finding);
+            }
+            weighed.push((number, channel));
         }
+        // A person is told of what no swap cures whatever waits. A group is looked at once, however many of its numbers
+        // failed.
+        let mut shared: BTreeMap<(GroupIx, Channel), Vec<bool>> = BTreeMap::new();
+        for (number, channel) in weighed {
+            let group = self.roster.number(number).group;
+            let shared =
+                shared.entry((group, channel)).or_insert_with(|| self.apply_group_rules(now, group, channel)).clone();
+            self.apply_rules(now, number, channel, &shared);
+        }
+    }
+
+    /// No rollback of it is decided yet, unless callers say what so far only test calls said.
+    fn is_early(&self, now: Time, number: NumberIx, channel: Channel) -> bool {
+        let state = self.channel(number, channel);
+        state.not_before.is_some_and(|t| now < t) && !state.on_hint
     }
 
     /// Weighs a number again for which something was decided and withheld, if the guard that withheld it no longer
@@ -147,25 +172,31 @@ impl Engine {
         )
     }
 
-    /// Which of the user's rules a number's latest failure meets, for the number and for its group.
-    pub(super) fn apply_rules(&mut self, now: Time, number: NumberIx, channel: Channel) {
+    /// Which of the rules a group's numbers meet together, by position.
+    fn apply_group_rules(&mut self, now: Time, group: GroupIx, channel: Channel) -> Vec<bool> {
+        let rules = self.detection[group.0 as usize].rules.clone();
+        let mut is_met = |(i, rule): (usize, &Rule)| {
+            rule.channel == channel
+                && !self.is_moot_for_group(now, group, rule)
+                && self.apply_group_rule(now, group, i, rule)
+        };
+        rules.iter().enumerate().map(&mut is_met).collect()
+    }
+
+    /// Which of the rules a number's latest failure meets. `shared`: those that its group meets.
+    fn apply_rules(&mut self, now: Time, number: NumberIx, channel: Channel, shared: &[bool]) {
         let group = self.roster.number(number).group;
-        for i in 0..self.detection[group.0 as usize].rules.len() {
+        for (i, is_shared) in shared.iter().copied().enumerate() {
             let rule = self.detection[group.0 as usize].rules[i].clone();
             if rule.channel != channel {
                 continue;
             }
-            let (evidence, numbers) = self.group_windows(group, channel, &rule, now);
-            let is_shared = evidence.failing_numbers >= 2 && rule.is_met(&evidence);
-            if is_shared {
-                let is_new = meet(&mut self.groups[group.0 as usize][channel.index()].met, i);
-                self.dirty_groups.insert((group, channel));
-                let rule_text = rule.text(&evidence);
-                let case = Case { group, channel, numbers: &numbers, evidence: &evidence, rule: rule_text };
-                self.act_on_rule(now, &rule, &case, is_new);
+            let state = self.channel(number, channel);
+            if !self.is_watched(number, channel) || rule.is_moot(now, state.window_of(&rule), state.last_served()) {
+                continue;
             }
-            let evidence = Window::gather([&self.channel(number, channel).window].into_iter(), &rule, now);
-            if self.is_watched(number, channel) && rule.is_met(&evidence) {
+            let evidence = Window::gather([state.window_of(&rule)].into_iter(), &rule, now);
+            if rule.is_met(&evidence, now) && !self.has_witnesses(now, &rule, &[number]) {
                 let is_new = meet(&mut self.channel_mut(number, channel).met, i);
                 self.dirty.insert((number, channel));
                 let rule_text = rule.text(&evidence);
@@ -174,6 +205,40 @@ impl Engine {
                 self.act_on_rule(now, &rule, &case, is_new && !is_shared);
             }
         }
+    }
+
+    /// True if what the group's numbers share meets the rule.
+    fn apply_group_rule(&mut self, now: Time, group: GroupIx, i: usize, rule: &Rule) -> bool {
+        let channel = rule.channel;
+        let (evidence, numbers) = self.group_windows(group, channel, rule, now);
+        let is_met = evidence.failing_numbers >= 2 && rule.is_met(&evidence, now);
+        if !is_met || self.has_witnesses(now, rule, &numbers) {
+            return false;
+        }
+        let is_new = meet(&mut self.groups[group.0 as usize][channel.index()].met, i);
+        self.dirty_groups.insert((group, channel));
+        let rule_text = rule.text(&evidence);
+        let case = Case { group, channel, numbers: &numbers, evidence: &evidence, rule: rule_text };
+        self.act_on_rule(now, rule, &case, is_new);
+        true
+    }
+
+    /// True if nothing of a group can meet the rule: said without a look at all its calls.
+    fn is_moot_for_group(&self, now: Time, group: GroupIx, rule: &Rule) -> bool {
+        let served = self.groups[group.0 as usize][rule.channel.index()].served.latest();
+        let mut numbers = self.roster.group(group).numbers.iter();
+        numbers.all(|n| rule.is_moot(now, self.channel(*n, rule.channel).window_of(rule), served))
+    }
+
+    /// What is decided about, or has different callers to speak for it, needs no rule that counts calls.
+    fn has_witnesses(&self, now: Time, rule: &Rule, numbers: &[NumberIx]) -> bool {
+        if rule.subject != RuleSubject::Calls {
+            return false;
+        }
+        let callers = Rule { subject: RuleSubject::Callers, ..rule.clone() };
+        let windows = numbers.iter().map(|n| &self.channel(*n, rule.channel).window);
+        numbers.iter().any(|n| self.channel(*n, rule.channel).decided)
+            || Window::gather(windows, &callers, now).failing >= WITNESSES
     }
 
     /// Test calls fail for a reason that a swap would not cure.
@@ -197,7 +262,11 @@ impl Engine {
                     // An outage has been told of for all numbers together.
                     && !(leading.reason == Reason::Carrier && self.detector.is_outage(now))
                 {
-                    let reason = PageReason::Failing(leading.reason);
+                    let reason = match rule.subject {
+                        RuleSubject::Callers | RuleSubject::Recipients => PageReason::Failing(leading.reason),
+                        RuleSubject::Calls => PageReason::FewCallers,
+                        RuleSubject::Warnings => PageReason::ErrorsBesideService,
+                    };
                     self.decided(now, Action::Page { reason }, case.numbers, case);
                 }
             }
@@ -215,7 +284,7 @@ impl Engine {
             .copied()
             .filter(|n| self.is_watched(*n, channel) && self.channel(*n, channel).rollback == RollbackProgress::None)
             .collect();
-        let windows = numbers.iter().map(|n| &self.channel(*n, channel).window);
+        let windows = numbers.iter().map(|n| self.channel(*n, channel).window_of(rule));
         (Window::gather(windows, rule, now), numbers)
     }
 
@@ -223,15 +292,17 @@ impl Engine {
     pub(super) fn unmeet_rules(&mut self, now: Time, number: NumberIx, channel: Channel) {
         let rules = &self.detection[self.roster.number(number).group.0 as usize].rules;
         let state = &mut self.channels[number.0 as usize][channel.index()];
-        for (met, rule) in state.met.iter_mut().zip(rules) {
-            *met = *met && rule.is_met(&Window::gather([&state.window].into_iter(), rule, now));
+        let mut met = std::mem::take(&mut state.met);
+        for (met, rule) in met.iter_mut().zip(rules) {
+            *met = *met && rule.is_met(&Window::gather([state.window_of(rule)].into_iter(), rule, now), now);
         }
+        state.met = met;
     }
 
     pub(super) fn unmeet_group_rules(&mut self, now: Time, group: GroupIx, channel: Channel) {
         let mut met = std::mem::take(&mut self.groups[group.0 as usize][channel.index()].met);
         for (met, rule) in met.iter_mut().zip(&self.detection[group.0 as usize].rules) {
-            *met = *met && rule.is_met(&self.group_windows(group, channel, rule, now).0);
+            *met = *met && rule.is_met(&self.group_windows(group, channel, rule, now).0, now);
         }
         self.groups[group.0 as usize][channel.index()].met = met;
     }
@@ -254,7 +325,7 @@ impl Engine {
                 continue;
             }
             if state.not_before.is_some_and(|t| now < t) && !is_stronger {
-                self.recheck.insert((*ix, channel));
+                self.early.insert((*ix, channel));
                 continue;
             }
             let guard = self.guard(*ix, channel);
@@ -305,16 +376,30 @@ impl Engine {
         let evidence = self.complete(now, case.channel, numbers, case.evidence.clone());
         let id = DecisionId(self.next_decision);
         self.next_decision += 1;
-        self.events.push(EngineEvent::Decided(Decision {
+        self.events.push(EngineEvent::Decided(Box::new(Decision {
             id,
             at: now,
             action,
             channel: case.channel,
             group: self.roster.group(case.group).name.clone(),
-            numbers: numbers.iter().map(|ix| self.roster.number(*ix).e164).collect(),
+            numbers: numbers.iter().map(|ix| self.roster.number(*ix).id).collect(),
             rule: case.rule.clone(),
             evidence,
-        }));
+        })));
+    }
+}
+
+impl ChannelState {
+    fn last_served(&self) -> Option<Time> {
+        self.served.latest()
+    }
+
+    /// What a rule looks at.
+    fn window_of(&self, rule: &Rule) -> &Window {
+        match rule.subject {
+            RuleSubject::Callers | RuleSubject::Calls | RuleSubject::Warnings => &self.window,
+            RuleSubject::Recipients => &self.sent,
+        }
     }
 }
 

@@ -24,6 +24,12 @@ pub enum EngineEvent {
         to: Phase,
         why: PhaseChange,
     },
+    /// An error beside evidence of service.
+    Warned {
+        number: NumberIx,
+        channel: Channel,
+        code: Code,
+    },
     Verdict {
         number: NumberIx,
         channel: Channel,
@@ -36,7 +42,8 @@ pub enum EngineEvent {
         from: Verdict,
         to: Verdict,
     },
-    Decided(Decision),
+    /// Boxed, for it is large and rare, and after an outage there are hundreds of thousands of the others.
+    Decided(Box<Decision>),
 }
 
 /// Why a phase ended.

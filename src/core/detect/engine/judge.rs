@@ -7,10 +7,10 @@
 use std::time::Duration;
 
 use super::{Engine, EngineEvent, PhaseChange, RollbackProgress};
-use crate::core::detect::ledger::OutcomeChange;
+use crate::core::detect::ledger::{OutcomeChange, Warning};
 use crate::core::detect::observation::{Probe, ProbeResult};
 use crate::core::detect::statistic::threshold::Window;
-use crate::core::model::id::Channel;
+use crate::core::model::id::{AccountSid, Channel, NumberId};
 use crate::core::model::reason::Outcome;
 use crate::core::model::roster::{GroupIx, NumberIx};
 use crate::core::model::time::Time;
@@ -45,6 +45,11 @@ impl ServedCallers {
         {
             *slot = Some((at, caller));
         }
+    }
+
+    /// When the latest of them called.
+    pub(super) fn latest(self) -> Option<Time> {
+        self.0.iter().flatten().map(|(at, _)| *at).max()
     }
 
     fn is_healthy(self, now: Time) -> bool {
@@ -121,6 +126,32 @@ impl Engine {
         }
     }
 
+    /// Takes in what became of a message that our side sent. It says nothing of the handler, and so nothing to the
+    /// verdict; a person hears of it.
+    pub(super) fn learn_of_sent(&mut self, change: &OutcomeChange) {
+        let (number, channel) = (change.number, change.channel);
+        if !self.is_watched(number, channel) {
+            return;
+        }
+        let group = self.roster.number(number).group;
+        let horizon = self.detection[group.0 as usize].horizon(channel);
+        self.channel_mut(number, channel).sent.apply(change, horizon);
+        if matches!(change.is, Outcome::Failed(_)) {
+            self.recheck.insert((number, channel));
+        }
+    }
+
+    /// Takes in the errors beside evidence of service.
+    pub(super) fn warned(&mut self) {
+        for Warning { entry, number, channel, code } in self.ledger.take_warnings() {
+            self.events.push(EngineEvent::Warned { number, channel, code });
+            if self.is_watched(number, channel) {
+                self.channel_mut(number, channel).window.warn(entry, code);
+                self.recheck.insert((number, channel));
+            }
+        }
+    }
+
     /// Renews the verdicts that what was learnt may have changed.
     pub(super) fn renew(&mut self, now: Time) {
         for (number, channel) in std::mem::take(&mut self.renew) {
@@ -132,8 +163,9 @@ impl Engine {
     }
 
     /// Takes in the result of a test call or message of ours.
-    pub(super) fn probed(&mut self, at: Time, probe: &Probe) {
-        let Some(number) = self.roster.find(probe.number).filter(|ix| self.is_watched(*ix, probe.channel)) else {
+    pub(super) fn probed(&mut self, at: Time, account: AccountSid, probe: &Probe) {
+        let id = NumberId::new(account, probe.number);
+        let Some(number) = self.roster.find(id).filter(|ix| self.is_watched(*ix, probe.channel)) else {
             return;
         };
         if self.is_of_before(number, probe.channel, probe.started_at) {

@@ -1,5 +1,6 @@
 //! The laws that hold for any detector, through the engine's own door.
 
+mod decide;
 mod evidence;
 
 use super::*;
@@ -9,6 +10,7 @@ use crate::core::detect::observation::{
 use crate::core::model::code::Code;
 use crate::core::model::decision::{Action, DetectorGuard, PageReason};
 use crate::core::model::id::Resource;
+use crate::core::model::id::testing::ACCOUNT;
 use crate::core::model::id::{AlertSid, CallSid, E164, MessageSid};
 use crate::core::model::reason::{Outcome, Reason};
 use crate::core::model::roster::Number;
@@ -44,7 +46,7 @@ impl Port {
         let group = roster.add_group("support".parse().unwrap(), [Some(FALLBACK.into()), Some(FALLBACK.into())]);
         for i in 0..numbers {
             let n = Number {
-                e164: number(i),
+                id: NumberId::new(ACCOUNT, number(i)),
                 label: String::new(),
                 timezone: jiff::tz::TimeZone::UTC,
                 group,
@@ -60,7 +62,7 @@ impl Port {
     /// A number is read, and points where `record` says.
     fn read(&mut self, i: u32, record: &NumberRecord) {
         let record = NumberRecord { number: number(i), ..record.clone() };
-        self.engine.observe(self.now, &Observation::Number(Box::new(record)));
+        self.engine.observe(self.now, ACCOUNT, &Observation::Number(Box::new(record)));
     }
 
     /// One inbound call that has just ended, with an alert on the handler's URL if it failed.
@@ -84,7 +86,7 @@ impl Port {
             ended_at: Some(self.now),
             duration: Some(5),
         };
-        self.engine.observe(self.now, &Observation::Call(call));
+        self.engine.observe(self.now, ACCOUNT, &Observation::Call(call));
         sid
     }
 
@@ -94,7 +96,7 @@ impl Port {
         let sid = CallSid::from_u128(self.calls);
         let leg = Leg::Child { parent };
         let call = Call { sid, leg, status, started_at: self.now, ended_at: Some(self.now), duration: None };
-        self.engine.observe(self.now, &Observation::Call(call));
+        self.engine.observe(self.now, ACCOUNT, &Observation::Call(call));
     }
 
     /// A text whose webhook failed.
@@ -111,7 +113,7 @@ impl Port {
             error: None,
             service: None,
         };
-        self.engine.observe(self.now, &Observation::Message(message));
+        self.engine.observe(self.now, ACCOUNT, &Observation::Message(message));
         self.alert_on(Resource::Message(sid), 11200, "https://app.example.com/sms");
     }
 
@@ -129,7 +131,7 @@ impl Port {
             url: Some(url.into()),
             at: self.now,
         };
-        self.engine.observe(self.now, &Observation::Alert(alert));
+        self.engine.observe(self.now, ACCOUNT, &Observation::Alert(alert));
     }
 
     /// What became of a call, first and last.
@@ -161,7 +163,7 @@ impl Port {
         let channel = Channel::Voice;
         let probe =
             Probe { number: number(i), channel, started_at, origin: 1, entry: None, result, grace: None, unseen: None };
-        self.engine.observe(self.now, &Observation::Probe(probe));
+        self.engine.observe(self.now, ACCOUNT, &Observation::Probe(probe));
     }
 
     fn decisions(&self) -> Vec<(Action, usize)> {

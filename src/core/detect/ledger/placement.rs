@@ -48,7 +48,7 @@ impl Ledger {
         let number = entry.number;
         let webhooks = cx.routes.webhooks(cx.roster, number, channel);
         if let Some(mark) = mark(alert, webhooks) {
-            entry.marks.add(mark, alert.code);
+            entry.marks.add(mark, alert.code, alert.at);
         }
         if may_be_placed(alert, webhooks, cx.routes.is_read(number)) {
             let held = self.unplaced.entry((number, resource));
@@ -61,6 +61,7 @@ impl Ledger {
             entry.is_pending = true;
         }
         self.attached.push((number, alert.code));
+        self.note_question(resource);
         true
     }
 
@@ -76,7 +77,7 @@ impl Ledger {
             let webhooks = cx.routes.webhooks(cx.roster, number, channel);
             held.alerts.retain(|alert| {
                 if let Some(mark) = mark(alert, webhooks) {
-                    entry.marks.add(mark, alert.code);
+                    entry.marks.add(mark, alert.code, alert.at);
                 }
                 may_be_placed(alert, webhooks, true)
             });
@@ -85,6 +86,7 @@ impl Ledger {
                 self.pending.push_back((held.seen_at, number, resource));
                 self.unplaced.insert((number, resource), held);
             }
+            self.note_question(resource);
             changes.extend(self.judge(at, resource, cx));
         }
         for (seen_at, resource) in self.unread.remove(&number).unwrap_or_default() {

@@ -1,13 +1,14 @@
 //! What the ledger holds, for whom, and for how long.
 
 use super::*;
+use crate::core::model::id::testing::{ACCOUNT, ours};
 use crate::core::model::roster::{Number, PortAt};
 
 fn roster() -> Roster {
     let mut roster = Roster::default();
     let group = roster.add_group("support".parse().unwrap(), [None, None]);
     let number = Number {
-        e164: "+15005550100".parse().unwrap(),
+        id: ours("+15005550100"),
         label: String::new(),
         timezone: jiff::tz::TimeZone::UTC,
         group,
@@ -37,7 +38,7 @@ fn our_own_test_call_is_no_first_caller() {
     let cx = LedgerContext { roster: &roster, routes: &routes };
     for is_prober in [false, true] {
         let mut ledger = Ledger::new(&roster, Duration::from_secs(45));
-        let seen = ledger.call(Time::EPOCH, &call(CallStatus::Ringing, is_prober), cx);
+        let seen = ledger.call(Time::EPOCH, ACCOUNT, &call(CallStatus::Ringing, is_prober), cx);
         assert_eq!(seen.sighting.is_none(), is_prober);
     }
 }
@@ -49,22 +50,39 @@ fn a_call_that_lasts_for_hours_has_one_outcome() {
     let cx = LedgerContext { roster: &roster, routes: &routes };
     let mut ledger = Ledger::new(&roster, Duration::from_secs(45));
     let hours = |h: u64| Time::EPOCH + Duration::from_secs(h * 3600);
-    ledger.call(hours(0), &call(CallStatus::InProgress, false), cx);
+    ledger.call(hours(0), ACCOUNT, &call(CallStatus::InProgress, false), cx);
     // Somebody answered, so the caller was served: settled while the call is still up.
     let leg = Call {
         sid: CallSid::from_u128(2),
         leg: Leg::Child { parent: CallSid::from_u128(1) },
         ..call(CallStatus::Completed, false)
     };
-    assert!(ledger.call(hours(1), &leg, cx).change.is_some());
+    assert!(ledger.call(hours(1), ACCOUNT, &leg, cx).change.is_some());
     ledger.prune(hours(7));
-    assert_eq!(ledger.call(hours(8), &call(CallStatus::Completed, false), cx), LedgerEffect::default());
+    assert_eq!(ledger.call(hours(8), ACCOUNT, &call(CallStatus::Completed, false), cx), LedgerEffect::default());
     assert_eq!(ledger.settle(hours(9), ReadUntil { alerts: hours(9), numbers: hours(9) }, usize::MAX, cx), []);
     ledger.prune(hours(9));
     assert!(ledger.is_empty());
 
     // One whose end never comes is given up a day later.
-    ledger.call(hours(0), &call(CallStatus::InProgress, false), cx);
+    ledger.call(hours(0), ACCOUNT, &call(CallStatus::InProgress, false), cx);
     ledger.prune(hours(25));
     assert!(ledger.is_empty() && ledger.open(NumberIx(0), Channel::Voice) == 0);
+}
+
+#[test]
+fn a_call_is_of_the_number_of_its_own_account() {
+    let mut roster = roster();
+    let other = AccountSid::from_u128(0x99);
+    let number = roster.number(NumberIx(0)).clone();
+    roster.add_number(Number { id: NumberId::new(other, number.id.e164), ..number }).unwrap();
+    let routes = RoutingHistory::new(&roster);
+    let cx = LedgerContext { roster: &roster, routes: &routes };
+    let of = |account| {
+        let mut ledger = Ledger::new(&roster, Duration::from_secs(45));
+        let seen = ledger.call(Time::EPOCH, account, &call(CallStatus::Ringing, false), cx);
+        seen.sighting.map(|s| s.number)
+    };
+    assert_eq!((of(ACCOUNT), of(other)), (Some(NumberIx(0)), Some(NumberIx(1))));
+    assert_eq!(of(AccountSid::from_u128(1)), None);
 }

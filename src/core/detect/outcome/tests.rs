@@ -47,24 +47,24 @@ fn what_an_alert_says_depends_on_whose_url_failed() {
         (11300, Error, Some(OURS), false, Some(AlertEffect::Template)),
         (11200, Error, Some(CALLBACK), false, None),
         (11200, Error, Some("https://app.example.com/menu/2"), false, Some(AlertEffect::OtherUrl)),
-        (11200, Error, Some("https://stats.example.com/x"), false, None),
-        (11200, Error, None, false, None),
+        (11200, Error, Some("https://stats.example.com/x"), false, Some(AlertEffect::OtherUrl)),
+        (11200, Error, None, false, Some(AlertEffect::Unexplained)),
         (11200, Warning, Some(PRIMARY), false, None),
         (12200, Warning, Some(PRIMARY), false, None),
         (15003, Warning, Some(CALLBACK), false, None),
-        (13224, Warning, Some(PRIMARY), false, None),
-        (13201, Error, Some(PRIMARY), false, None),
+        (13224, Warning, Some(PRIMARY), false, Some(AlertEffect::Doubt)),
+        (13201, Error, Some(PRIMARY), false, Some(AlertEffect::Unexplained)),
         (32011, Warning, None, true, Some(AlertEffect::Trunk)),
         (32011, Warning, None, false, None),
         (32010, Error, None, true, Some(AlertEffect::Trunk)),
-        (32001, Error, None, true, None),
+        (32001, Error, None, true, Some(AlertEffect::Unexplained)),
         (10001, Error, None, false, Some(AlertEffect::Account)),
         (12400, Error, None, false, Some(AlertEffect::Platform)),
-        (20429, Error, Some("https://api.twilio.com/2010-04-01"), false, None),
-        (21402, Error, Some("https://api.twilio.com/2010-04-01"), false, None),
-        (82005, Error, Some(PRIMARY), false, None),
+        (20429, Error, Some("https://api.twilio.com/2010-04-01"), false, Some(AlertEffect::Unexplained)),
+        (31920, Error, None, false, Some(AlertEffect::Unexplained)),
+        (82002, Error, Some(PRIMARY), false, Some(AlertEffect::Unexplained)),
         (82004, Notice, None, false, None),
-        (99999, Error, Some(PRIMARY), false, None),
+        (99999, Error, Some(PRIMARY), false, Some(AlertEffect::Unexplained)),
     ];
     for (code, level, url, trunk, want) in table {
         assert_eq!(said(*code, *level, *url, *trunk), *want, "{code} {level:?} {url:?}");
@@ -79,7 +79,9 @@ fn call(status: CallStatus) -> CallFacts {
         marks: AlertFlags::default(),
         is_settled: true,
         has_no_handler: false,
+        is_demo: false,
         has_own_fallback: false,
+        after_legs: None,
         forwards: false,
         is_probe: false,
         placement: AlertPlacement::Complete,
@@ -89,7 +91,7 @@ fn call(status: CallStatus) -> CallFacts {
 fn marks(list: &[(AlertEffect, u32)]) -> AlertFlags {
     let mut m = AlertFlags::default();
     for (mark, code) in list {
-        m.add(*mark, Code(*code));
+        m.add(*mark, Code(*code), Time::from_secs(1000));
     }
     m
 }
@@ -162,6 +164,8 @@ fn child_legs_decide_a_forward() {
         busy,
         no_answer,
         canceled,
+        talk_from: if completed > 0 { 1005 } else { 0 },
+        ended_at: 0,
     };
     let table = [
         (legs(0, 1, 0, 0, 0, 0), Some(Outcome::Ok)),
@@ -230,6 +234,8 @@ fn message(direction: Direction, status: MessageStatus) -> MessageFacts {
         is_settled: true,
         has_no_handler: false,
         has_own_fallback: false,
+        is_answered: false,
+        may_be_answered: false,
         is_probe: false,
         placement: AlertPlacement::Complete,
     }
@@ -272,4 +278,90 @@ fn an_undelivered_reply_is_never_the_webhooks_fault() {
     }
     assert_eq!(judge_message(&message(Direction::Reply, MessageStatus::Delivered)), Some(Outcome::Ok));
     assert_eq!(judge_message(&message(Direction::Reply, MessageStatus::Open)), None);
+}
+
+#[test]
+fn an_error_of_the_calls_own_is_a_failure_unless_somebody_was_served() {
+    let list = [
+        (AlertEffect::Unexplained, Reason::Unexplained),
+        (AlertEffect::OtherUrl, Reason::OtherUrl),
+        (AlertEffect::Platform, Reason::Platform),
+        (AlertEffect::Template, Reason::Template),
+        (AlertEffect::PrimaryWebhook, Reason::Webhook),
+    ];
+    for (mark, reason) in list {
+        let short = CallFacts { marks: marks(&[(mark, 1)]), duration: Some(2), ..call(CallStatus::Completed) };
+        let long = CallFacts { duration: Some(300), ..short };
+        for f in [short, long] {
+            assert_eq!(judge_call(&f), Some(Outcome::Failed(reason)), "{mark:?} {:?}", f.duration);
+        }
+        // Raised a second or an hour after the talk began: whatever it names, the caller has talked.
+        let talked = Children { completed: 1, talk_from: 990, ended_at: 1290, ..Children::default() };
+        let f = CallFacts { children: talked, forwards: true, ..long };
+        assert_eq!(judge_call(&f), Some(Outcome::Ok), "{mark:?}");
+        // One that rang and was not talked on is no service.
+        let silent = Children { talk_from: 0, ..talked };
+        assert_eq!(judge_call(&CallFacts { children: silent, ..f }), Some(Outcome::Failed(reason)), "{mark:?}");
+    }
+}
+
+#[test]
+fn the_own_fallback_that_serves_after_the_handler_failed_is_named_and_an_action_after_the_talk_is_not() {
+    let m = marks(&[(AlertEffect::PrimaryWebhook, 11200)]);
+    let talked = |from| Children { completed: 1, talk_from: from, ..Children::default() };
+    let f = CallFacts { marks: m, has_own_fallback: true, forwards: true, ..call(CallStatus::Completed) };
+    // It was raised at 1000.
+    assert_eq!(
+        judge_call(&CallFacts { children: talked(1003), ..f }),
+        Some(Outcome::Failed(Reason::Rescued)),
+        "the fallback's leg came after it"
+    );
+    assert_eq!(judge_call(&CallFacts { children: talked(900), ..f }), Some(Outcome::Ok), "it came after the talk");
+}
+
+#[test]
+fn a_warning_of_a_dial_casts_a_doubt_on_short_calls_alone() {
+    let doubt = marks(&[(AlertEffect::Doubt, 13227)]);
+    let f = CallFacts { marks: doubt, duration: Some(1), ..call(CallStatus::Completed) };
+    assert_eq!(judge_call(&f), Some(Outcome::Failed(Reason::Unexplained)));
+    assert_eq!(judge_call(&CallFacts { duration: Some(60), ..f }), Some(Outcome::Ok));
+    let failed = Children { failed: 1, ended_at: 1001, ..Children::default() };
+    let f = CallFacts { children: failed, forwards: true, ..f };
+    assert_eq!(judge_call(&f), Some(Outcome::Failed(Reason::Forward)), "a failed leg says more");
+    for status in [CallStatus::Busy, CallStatus::NoAnswer, CallStatus::Canceled] {
+        let f = CallFacts { marks: doubt, ..call(status) };
+        assert!(matches!(judge_call(&f), Some(Outcome::Ignored(_))), "{status:?}: a doubt is no error");
+    }
+}
+
+#[test]
+fn a_voicemail_after_a_failed_leg_serves_and_an_announcement_does_not() {
+    let failed = Children { failed: 2, ended_at: 1000, ..Children::default() };
+    let f = CallFacts { children: failed, forwards: true, ..call(CallStatus::Completed) };
+    for (after_legs, want) in
+        [(None, Outcome::Failed(Reason::Forward)), (Some(8), Outcome::Failed(Reason::Forward)), (Some(47), Outcome::Ok)]
+    {
+        assert_eq!(judge_call(&CallFacts { after_legs, ..f }), Some(want), "{after_legs:?}");
+    }
+    let broken = marks(&[(AlertEffect::OtherUrl, 11200)]);
+    let f = CallFacts { after_legs: Some(47), marks: broken, ..f };
+    assert_eq!(judge_call(&f), Some(Outcome::Failed(Reason::Forward)), "what it went on to failed too");
+}
+
+#[test]
+fn twilios_demo_serves_nobody() {
+    let f = CallFacts { is_demo: true, duration: Some(40), is_settled: false, ..call(CallStatus::Completed) };
+    assert_eq!(judge_call(&f), Some(Outcome::Failed(Reason::NoHandler)));
+}
+
+#[test]
+fn a_message_with_an_error_is_served_once_it_is_answered() {
+    let m = marks(&[(AlertEffect::PrimaryWebhook, 11200)]);
+    let f = MessageFacts { marks: m, is_settled: false, ..message(Direction::Inbound, MessageStatus::Received) };
+    assert_eq!(judge_message(&f), Some(Outcome::Failed(Reason::Webhook)));
+    // Where answers come by the API they have their time.
+    let usual = MessageFacts { may_be_answered: true, ..f };
+    assert_eq!(judge_message(&usual), None);
+    assert_eq!(judge_message(&MessageFacts { is_settled: true, ..usual }), Some(Outcome::Failed(Reason::Webhook)));
+    assert_eq!(judge_message(&MessageFacts { is_answered: true, ..f }), Some(Outcome::Ok));
 }

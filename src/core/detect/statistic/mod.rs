@@ -51,7 +51,7 @@ pub struct Detection {
 
 impl Default for Detection {
     fn default() -> Detection {
-        Detection { params: Params::default(), rules: Channel::ALL.map(Rule::not_curable).to_vec() }
+        Detection { params: Params::default(), rules: Channel::ALL.into_iter().flat_map(Rule::defaults).collect() }
     }
 }
 
@@ -61,6 +61,10 @@ impl Detection {
         self.rules.iter().filter(|r| r.channel == channel).map(|r| r.within).max().unwrap_or_default()
     }
 }
+
+/// Calls that may wait to be read. Read together they cost little each; after an outage there are hundreds of
+/// thousands, which would be in memory together and hold up whoever asks first.
+const READ_AT_ONCE: usize = 16384;
 
 /// Something that the detector says happened.
 #[derive(Clone, Debug, PartialEq)]
@@ -97,6 +101,8 @@ pub struct Detector {
     /// Streams in which something waits to be read.
     unread: Vec<(NumberIx, Channel)>,
     unread_groups: Vec<(GroupIx, Channel)>,
+    /// How many calls wait in them.
+    waiting: usize,
     rates: Vec<[ArrivalRate; 2]>,
     group_rates: Vec<[ArrivalRate; 2]>,
     /// Channels whose calls say nothing of the handler: on the fallback, or about to be.
@@ -117,6 +123,7 @@ impl Detector {
             group_streams: params.iter().map(|p| [Stream::new(p.group_keep), Stream::new(p.group_keep)]).collect(),
             unread: Vec::new(),
             unread_groups: Vec::new(),
+            waiting: 0,
             params,
             start,
             rates: vec![Default::default(); numbers],
@@ -150,6 +157,7 @@ impl Detector {
             return findings;
         }
         if change.is == Outcome::Failed(Reason::Carrier)
+            && change.was != Some(change.is)
             && let Some(numbers) = self.platform.add(change.at, number)
         {
             findings.push(Finding {
@@ -243,15 +251,20 @@ impl Detector {
         if stream.put(entry, counted) {
             self.unread.push((number, channel));
         }
+        self.waiting += 1;
         if says == Some(false) && change.was.is_none() {
             let age = change.at.since(change.started_at);
             stream.learn_age(age);
             self.group_streams[group.0 as usize][channel.index()].learn_age(age);
         }
+        if self.waiting >= READ_AT_ONCE {
+            self.catch_up(roster);
+        }
     }
 
     /// Reads what has been put into the streams. Whoever weighs them asks for this first.
     pub fn catch_up(&mut self, roster: &Roster) {
+        self.waiting = 0;
         for (number, channel) in self.unread.drain(..) {
             let group = roster.number(number).group;
             let params = &self.params[group.0 as usize];

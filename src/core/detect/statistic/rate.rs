@@ -19,8 +19,10 @@ impl ArrivalRate {
 
     /// The count as it stands at `now`.
     pub fn count(&self, now: Time, half_life: Duration) -> f64 {
+        // What comes together in a poll has one time: nothing is forgotten in between.
+        let Some(at) = self.at.filter(|at| *at < now) else { return self.count };
         let decay = std::f64::consts::LN_2 / half_life.as_secs_f64();
-        self.at.map_or(0.0, |at| self.count * (-decay * now.since(at).as_secs_f64()).exp())
+        self.count * (-decay * now.since(at).as_secs_f64()).exp()
     }
 
     /// Events a second, when counting began at `start`.

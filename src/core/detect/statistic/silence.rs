@@ -259,7 +259,7 @@ mod tests {
         let group = roster.add_group("support".parse().unwrap(), [None, None]);
         for i in 0..4 {
             roster.add_number(Number {
-                e164: format!("+1500555010{i}").parse().unwrap(),
+                id: crate::core::model::id::testing::ours(&format!("+1500555010{i}")),
                 label: String::new(),
                 group,
                 channels: [true, false],

@@ -29,6 +29,23 @@ pub struct Rule {
     /// Failures that count.
     pub reasons: Vec<Reason>,
     pub action: RuleAction,
+    #[serde(default)]
+    pub subject: RuleSubject,
+}
+
+/// What a rule counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RuleSubject {
+    /// Distinct callers of our numbers.
+    #[default]
+    Callers,
+    /// Calls, whoever calls: a telephone system or a forwarding provider sends all its callers with one number.
+    Calls,
+    /// Distinct callers who were served beside an error.
+    Warnings,
+    /// Distinct recipients of messages of ours.
+    Recipients,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,18 +66,60 @@ impl Rule {
             channel,
             reasons: Reason::ALL.into_iter().filter(|r| !r.is_curable()).collect(),
             action: RuleAction::Page,
+            subject: RuleSubject::Callers,
         }
     }
 
-    pub fn is_met(&self, e: &Evidence) -> bool {
-        e.failing >= self.callers && f64::from(e.failing) >= self.ratio * f64::from(e.callers)
+    /// The rules that page unless the user has some: beside [`Rule::not_curable`], calls of which none is served for
+    /// many minutes, errors beside evidence of service, and messages of ours that do not arrive.
+    pub fn defaults(channel: Channel) -> Vec<Rule> {
+        let rule = Rule::not_curable(channel);
+        let all = Reason::ALL.to_vec();
+        let within = Duration::from_secs(1800);
+        let mut rules = vec![
+            rule.clone(),
+            Rule { callers: 8, ratio: 1.0, within, reasons: all.clone(), subject: RuleSubject::Calls, ..rule.clone() },
+            Rule { within, reasons: all, subject: RuleSubject::Warnings, ..rule.clone() },
+        ];
+        if channel == Channel::Messaging {
+            rules.push(Rule { subject: RuleSubject::Recipients, ..rule });
+        }
+        rules
+    }
+
+    /// True if a window cannot meet it, as can be said without a look at each of its entries. `served`: when somebody
+    /// was served last.
+    pub fn is_moot(&self, now: Time, window: &Window, served: Option<Time>) -> bool {
+        let since = now - self.within;
+        match self.subject {
+            RuleSubject::Callers => false,
+            RuleSubject::Calls => served.is_some_and(|at| at >= since),
+            RuleSubject::Warnings => window.warned_at.is_none_or(|at| at < since),
+            RuleSubject::Recipients => window.entries.is_empty(),
+        }
+    }
+
+    pub fn is_met(&self, e: &Evidence, now: Time) -> bool {
+        let lasts = match self.subject {
+            RuleSubject::Calls => NONE_SERVED_FOR,
+            RuleSubject::Callers | RuleSubject::Warnings | RuleSubject::Recipients => Duration::ZERO,
+        };
+        e.failing >= self.callers
+            && f64::from(e.failing) >= self.ratio * f64::from(e.callers)
+            && e.since.is_some_and(|since| since + lasts <= now)
     }
 
     /// The rule in words, with what met it.
     pub fn text(&self, e: &Evidence) -> String {
         let minutes = self.within.as_secs_f64() / 60.0;
+        let what = match self.subject {
+            RuleSubject::Callers => "callers failed",
+            RuleSubject::Calls => "calls failed, whoever called,",
+            RuleSubject::Warnings => "callers had an error logged and were served",
+            RuleSubject::Recipients => "recipients did not get a message",
+        };
         format!(
-            "threshold: {} of {} callers failed within {minutes} min (at least {}, at least {:.0} %)",
+            "threshold: {} of {} {what} within {minutes} min (at least {}, at least {:.0} %)",
             e.failing,
             e.callers,
             self.callers,
@@ -69,11 +128,16 @@ impl Rule {
     }
 }
 
+/// For so long no call was served before [`RuleSubject::Calls`] pages.
+const NONE_SERVED_FOR: Duration = Duration::from_secs(600);
+
 /// The recent calls or messages of one number and channel, by the start of the call, since a failing
 /// call is short and shows up before a good one that began earlier.
 #[derive(Clone, Debug, Default)]
 pub struct Window {
     entries: VecDeque<Entry>,
+    /// When the latest entry with a warning began.
+    warned_at: Option<Time>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -82,6 +146,8 @@ struct Entry {
     resource: Resource,
     caller: u64,
     failed: Option<(Reason, Option<Code>)>,
+    /// An error beside evidence of service.
+    warning: Option<Code>,
 }
 
 impl Window {
@@ -108,9 +174,23 @@ impl Window {
         if change.started_at < before {
             return;
         }
-        let entry = Entry { started_at: change.started_at, resource: change.entry, caller: change.party.hash, failed };
+        let entry = Entry {
+            started_at: change.started_at,
+            resource: change.entry,
+            caller: change.party.hash,
+            failed,
+            warning: None,
+        };
         let at = self.entries.iter().rposition(|e| e.started_at <= entry.started_at).map_or(0, |i| i + 1);
         self.entries.insert(at, entry);
+    }
+
+    /// An entry that was served has an error.
+    pub fn warn(&mut self, resource: Resource, code: Code) {
+        if let Some(e) = self.entries.iter_mut().rev().find(|e| e.resource == resource) {
+            e.warning = Some(code);
+            self.warned_at = self.warned_at.max(Some(e.started_at));
+        }
     }
 
     pub fn clear(&mut self) {
@@ -121,17 +201,23 @@ impl Window {
     /// left out, as if those callers had not called.
     pub fn gather<'a>(windows: impl Iterator<Item = &'a Window>, rule: &Rule, now: Time) -> Evidence {
         let since = now - rule.within;
-        let mut callers: HashMap<u64, Option<(Reason, Option<Code>)>> = HashMap::new();
+        let mut callers: HashMap<(u64, Option<Resource>), Option<(Reason, Option<Code>)>> = HashMap::new();
         let mut failures: Vec<(Time, Resource)> = Vec::new();
         let mut evidence = Evidence::default();
         for window in windows {
             let before = failures.len();
             for e in window.entries.iter().rev().take_while(|e| e.started_at >= since) {
-                let failed = match e.failed {
-                    Some((reason, _)) if !rule.reasons.contains(&reason) => continue,
-                    other => other,
+                let failed = match (rule.subject, e.failed) {
+                    (RuleSubject::Warnings, None) => e.warning.map(|code| (Reason::Unexplained, Some(code))),
+                    (RuleSubject::Warnings, Some(_)) => continue,
+                    (_, Some((reason, _))) if !rule.reasons.contains(&reason) => continue,
+                    (_, other) => other,
                 };
-                let seen = callers.entry(e.caller).or_insert(failed);
+                let who = match rule.subject {
+                    RuleSubject::Calls => (0, Some(e.resource)),
+                    RuleSubject::Callers | RuleSubject::Warnings | RuleSubject::Recipients => (e.caller, None),
+                };
+                let seen = callers.entry(who).or_insert(failed);
                 if failed.is_some() {
                     *seen = seen.or(failed);
                     failures.push((e.started_at, e.resource));
@@ -206,7 +292,7 @@ mod tests {
         w.apply(&change(8, 78, 20, None, Outcome::Ok), KEEP);
         let e = curable(&w, 60, 600);
         assert_eq!((e.callers, e.failing, e.since), (2, 1, Some(Time::from_secs(0))));
-        assert!(!rule(600).is_met(&e));
+        assert!(!rule(600).is_met(&e, Time::from_secs(60)));
     }
 
     #[test]
@@ -227,7 +313,7 @@ mod tests {
         }
         assert_eq!(curable(&w, 9, 99).callers, 0);
         let page = Rule::not_curable(Channel::Voice);
-        assert!(page.is_met(&Window::gather([&w].into_iter(), &page, Time::from_secs(9))));
+        assert!(page.is_met(&Window::gather([&w].into_iter(), &page, Time::from_secs(9)), Time::from_secs(9)));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use super::Incidents;
 use super::incident::{Headline, Incident, Member, Needs, NumberState, Trouble};
 use crate::core::model::decision::{Decision, DecisionId, PageReason};
 use crate::core::model::guard::Guard;
-use crate::core::model::id::E164;
+use crate::core::model::id::NumberId;
 use crate::core::model::order::{By, OrderResult};
 use crate::core::model::time::Time;
 use crate::core::notice::{Moment, Notice, NoticeKind, Severity, Step};
@@ -36,7 +36,7 @@ impl Incidents {
         let mut notice = self.builder.blank(at, incident.key.clone(), kind, severity, title);
         notice.incident_severity = incident.raise(severity);
         let others = incident.members.keys().copied().filter(|n| !first.contains(n));
-        let numbers: Vec<E164> = first.iter().copied().chain(others).collect();
+        let numbers: Vec<NumberId> = first.iter().copied().chain(others).collect();
         notice = self.builder.whose(notice, &incident.group, incident.channel, &numbers);
         let decisions = current_decisions(incident);
         let latest = latest_id(incident, &first);
@@ -57,7 +57,12 @@ impl Incidents {
     }
 
     /// Kind, severity and first words of the title.
-    fn heading(&self, incident: &Incident, headline: Headline, first: &[E164]) -> (NoticeKind, Severity, &'static str) {
+    fn heading(
+        &self,
+        incident: &Incident,
+        headline: Headline,
+        first: &[NumberId],
+    ) -> (NoticeKind, Severity, &'static str) {
         let critical = Severity::Critical;
         match headline {
             Headline::Unproven => {
@@ -99,7 +104,7 @@ impl Incidents {
     }
 
     /// Who asked for the rollback of these numbers, if one person did for all of them.
-    fn author(&self, incident: &Incident, numbers: &[E164]) -> Option<String> {
+    fn author(&self, incident: &Incident, numbers: &[NumberId]) -> Option<String> {
         let orders: BTreeSet<Option<DecisionId>> =
             numbers.iter().filter_map(|n| incident.members.get(n)).map(|m| m.order).collect();
         let order = self.rollbacks.get(&(*orders.first()?)?).filter(|_| orders.len() == 1)?;
@@ -121,6 +126,8 @@ impl Incidents {
             PageReason::Outage => {
                 Some("some on each of these numbers; see the samples in Twilio's call log".to_owned())
             }
+            PageReason::FewCallers => None,
+            PageReason::ErrorsBesideService => Some("none is known to have failed".to_owned()),
         };
     }
 
@@ -138,14 +145,16 @@ impl Incidents {
         }
         let failed: Vec<_> = incident.members.iter().filter_map(|(n, m)| Some((n, m.failure.as_ref()?))).collect();
         let lines = failed.iter().take(FAILURES);
-        did.extend(lines.map(|(n, (result, detail))| format!("{n}: rollback {}: {detail}", result.label())));
+        did.extend(lines.map(|(n, (result, detail))| {
+            format!("{}: rollback {}: {detail}", self.builder.roster.name(**n), result.label())
+        }));
         if failed.len() > FAILURES {
             did.push(format!("and {} more of which the rollback failed", numbers_text(failed.len() - FAILURES)));
         }
         for (state, numbers) in by_state(incident) {
             let ids = ids_text(incident, &numbers, |m| m.decision);
             let count = of_total(numbers.len());
-            let all: Vec<E164> = numbers.iter().copied().collect();
+            let all: Vec<NumberId> = numbers.iter().copied().collect();
             match state {
                 NumberState::Decided => did.push(format!("{ids}: a rollback of {count} is decided")),
                 NumberState::Ordered { .. } => {
@@ -214,7 +223,7 @@ impl Incidents {
         steps
     }
 
-    fn steps(&self, at: Time, incident: &Incident, needs: &Needs, what: Headline, numbers: &[E164]) -> Vec<Step> {
+    fn steps(&self, at: Time, incident: &Incident, needs: &Needs, what: Headline, numbers: &[NumberId]) -> Vec<Step> {
         let (group, channel) = (&incident.group, incident.channel);
         match what {
             Headline::Unproven | Headline::Underway => self.builder.by_hand(group, channel, numbers),
@@ -275,7 +284,7 @@ impl Incidents {
             .map(|(cause, n)| if n == total { cause.to_owned() } else { format!("{}: {cause}", numbers_text(n)) })
             .collect();
         let did = format!("The incident is over: {}", causes.join("; "));
-        let numbers: Vec<E164> = incident.resolved_numbers.keys().copied().collect();
+        let numbers: Vec<NumberId> = incident.resolved_numbers.keys().copied().collect();
         let highest = incident.severity.unwrap_or(last.severity);
         // Who was sent its beginning is sent its end.
         let last = Notice { severity: highest, incident_severity: highest, numbers, ..last.clone() };
@@ -293,7 +302,7 @@ fn is_asked(state: &NumberState) -> bool {
 }
 
 /// The numbers that a headline is about.
-fn numbers_of(incident: &Incident, needs: &Needs, headline: Headline) -> Vec<E164> {
+fn numbers_of(incident: &Incident, needs: &Needs, headline: Headline) -> Vec<NumberId> {
     let is_in = |state: &NumberState| match headline {
         Headline::ApprovalNeeded => is_asked(state),
         Headline::Veto => matches!(state, NumberState::Asked { guard: Guard::Veto, .. }),
@@ -318,8 +327,8 @@ fn numbers_of(incident: &Incident, needs: &Needs, headline: Headline) -> Vec<E16
 }
 
 /// Numbers that stand alike, by what can be said of them together.
-fn by_state(incident: &Incident) -> Vec<(NumberState, BTreeSet<E164>)> {
-    let mut groups: Vec<(NumberState, BTreeSet<E164>)> = Vec::new();
+fn by_state(incident: &Incident) -> Vec<(NumberState, BTreeSet<NumberId>)> {
+    let mut groups: Vec<(NumberState, BTreeSet<NumberId>)> = Vec::new();
     let is_alike = |a: &NumberState, b: &NumberState| match (a, b) {
         (NumberState::Ordered { .. }, NumberState::Ordered { .. })
         | (NumberState::Expired { .. }, NumberState::Expired { .. }) => true,
@@ -345,12 +354,12 @@ fn current_decisions(incident: &Incident) -> Vec<&Decision> {
 }
 
 /// The id to look up: of the latest decision about these numbers, or else of the order.
-fn latest_id(incident: &Incident, numbers: &[E164]) -> Option<DecisionId> {
+fn latest_id(incident: &Incident, numbers: &[NumberId]) -> Option<DecisionId> {
     let members = || numbers.iter().filter_map(|n| incident.members.get(n));
     members().filter_map(|m| m.decision).max().or_else(|| members().filter_map(|m| m.order).max())
 }
 
-fn reason_of(incident: &Incident, numbers: &[E164]) -> Option<PageReason> {
+fn reason_of(incident: &Incident, numbers: &[NumberId]) -> Option<PageReason> {
     numbers.iter().find_map(|n| match incident.members.get(n)?.state {
         NumberState::Reported(reason) => Some(reason),
         NumberState::Decided
@@ -362,13 +371,13 @@ fn reason_of(incident: &Incident, numbers: &[E164]) -> Option<PageReason> {
     })
 }
 
-fn rule_of<'a>(incident: &'a Incident, numbers: &BTreeSet<E164>) -> Option<&'a str> {
+fn rule_of<'a>(incident: &'a Incident, numbers: &BTreeSet<NumberId>) -> Option<&'a str> {
     let id = incident.members.get(numbers.first()?)?.decision?;
     incident.decisions.get(&id).map(|d| d.rule.as_str())
 }
 
 /// `D1, D4`, or how many more there are.
-fn ids_text(incident: &Incident, numbers: &BTreeSet<E164>, id: impl Fn(&Member) -> Option<DecisionId>) -> String {
+fn ids_text(incident: &Incident, numbers: &BTreeSet<NumberId>, id: impl Fn(&Member) -> Option<DecisionId>) -> String {
     let ids: BTreeSet<DecisionId> = numbers.iter().filter_map(|n| id(incident.members.get(n)?)).collect();
     let mut text: Vec<String> = ids.iter().take(IDS).map(ToString::to_string).collect();
     if ids.len() > IDS {

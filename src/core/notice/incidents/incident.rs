@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::core::model::decision::{Decision, DecisionId, PageReason};
 use crate::core::model::guard::Guard;
-use crate::core::model::id::{Channel, E164, GroupName};
+use crate::core::model::id::{Channel, GroupName, NumberId};
 use crate::core::model::order::OrderResult;
 use crate::core::model::time::Time;
 use crate::core::notice::{Notice, Severity};
@@ -45,9 +45,12 @@ impl Trouble {
     pub(super) const fn of(reason: PageReason) -> Trouble {
         match reason {
             PageReason::Failing(r) if r.is_curable() => Trouble::Handler,
-            PageReason::Failing(_) | PageReason::Silence | PageReason::Unreached | PageReason::Outage => {
-                Trouble::NotCurable(reason)
-            }
+            PageReason::Failing(_)
+            | PageReason::Silence
+            | PageReason::Unreached
+            | PageReason::Outage
+            | PageReason::FewCallers
+            | PageReason::ErrorsBesideService => Trouble::NotCurable(reason),
         }
     }
 
@@ -158,15 +161,15 @@ pub(super) enum Headline {
 /// What a person would act on, as it is at one instant.
 #[derive(Debug, Default)]
 pub(super) struct Needs {
-    pub(super) failed: BTreeSet<E164>,
+    pub(super) failed: BTreeSet<NumberId>,
     /// Open questions.
     pub(super) asked: BTreeSet<DecisionId>,
     pub(super) guards: BTreeSet<Guard>,
     pub(super) veto: BTreeSet<DecisionId>,
-    pub(super) slow: BTreeSet<E164>,
-    pub(super) expired: BTreeSet<E164>,
-    pub(super) reported: BTreeSet<E164>,
-    pub(super) on_fallback: BTreeSet<E164>,
+    pub(super) slow: BTreeSet<NumberId>,
+    pub(super) expired: BTreeSet<NumberId>,
+    pub(super) reported: BTreeSet<NumberId>,
+    pub(super) on_fallback: BTreeSet<NumberId>,
     is_proven: bool,
     /// Rollbacks are under way, and will soon be known to have succeeded or not.
     is_settling: bool,
@@ -195,11 +198,11 @@ impl Needs {
 #[derive(Debug, Default)]
 pub(super) struct Reported {
     pub(super) headline: Option<Headline>,
-    failed: BTreeSet<E164>,
+    failed: BTreeSet<NumberId>,
     asked: BTreeSet<DecisionId>,
     guards: BTreeSet<Guard>,
-    slow: BTreeSet<E164>,
-    on_fallback: BTreeSet<E164>,
+    slow: BTreeSet<NumberId>,
+    on_fallback: BTreeSet<NumberId>,
     /// Numbers in trouble.
     numbers: usize,
     /// Said once in an incident, whatever follows.
@@ -215,10 +218,10 @@ pub(super) struct Incident {
     pub(super) channel: Channel,
     /// The group's numbers.
     pub(super) group_size: usize,
-    pub(super) members: BTreeMap<E164, Member>,
+    pub(super) members: BTreeMap<NumberId, Member>,
     pub(super) decisions: BTreeMap<DecisionId, Decision>,
     /// Numbers that are out of trouble, and why.
-    pub(super) resolved_numbers: BTreeMap<E164, String>,
+    pub(super) resolved_numbers: BTreeMap<NumberId, String>,
     /// The highest severity of its notices so far.
     pub(super) severity: Option<Severity>,
     pub(super) last_notice: Option<Notice>,
@@ -293,7 +296,7 @@ impl Incident {
     }
 
     /// A guard has answered for numbers whose rollback is pending.
-    pub(super) fn answered(&mut self, at: Time, decision: DecisionId, numbers: &[E164], state: &NumberState) {
+    pub(super) fn answered(&mut self, at: Time, decision: DecisionId, numbers: &[NumberId], state: &NumberState) {
         for number in numbers {
             if let Some(member) = self.members.get_mut(number)
                 && member.decision == Some(decision)
@@ -305,7 +308,7 @@ impl Incident {
         self.changed(at);
     }
 
-    pub(super) fn ordered(&mut self, at: Time, order: DecisionId, numbers: &[E164]) {
+    pub(super) fn ordered(&mut self, at: Time, order: DecisionId, numbers: &[NumberId]) {
         for number in numbers {
             let earlier = self.members.remove(number);
             let is_unproven = earlier.as_ref().is_some_and(|m| m.is_unproven);
@@ -321,7 +324,7 @@ impl Incident {
     }
 
     /// A rollback of a number has ended. An earlier order's late result says nothing of a later one.
-    pub(super) fn ended(&mut self, at: Time, order: DecisionId, number: E164, result: OrderResult, detail: &str) {
+    pub(super) fn ended(&mut self, at: Time, order: DecisionId, number: NumberId, result: OrderResult, detail: &str) {
         let Some(member) = self.members.get_mut(&number).filter(|m| m.order == Some(order)) else { return };
         member.failure = (!result.is_as_asked()).then(|| (result, detail.to_owned()));
         member.is_unproven = match result {
@@ -335,7 +338,7 @@ impl Incident {
     }
 
     /// A number is out of trouble, or no longer ours to care for.
-    pub(super) fn resolve(&mut self, at: Time, number: E164, why: &str) {
+    pub(super) fn resolve(&mut self, at: Time, number: NumberId, why: &str) {
         if self.members.remove(&number).is_some() {
             self.resolved_numbers.insert(number, why.to_owned());
             self.changed(at);
@@ -343,7 +346,7 @@ impl Incident {
     }
 
     /// The decision about a number is over, and with it the number's trouble, unless our write may be on it.
-    pub(super) fn lapsed(&mut self, at: Time, number: E164, why: &str) {
+    pub(super) fn lapsed(&mut self, at: Time, number: NumberId, why: &str) {
         match self.members.get_mut(&number).and_then(|m| Some((m.unproven()?, m))) {
             Some((state, member)) => {
                 member.state = state;
@@ -354,7 +357,7 @@ impl Incident {
     }
 
     /// Nobody approved these numbers' rollback in time.
-    pub(super) fn expired(&mut self, at: Time, decision: DecisionId, numbers: &[E164]) {
+    pub(super) fn expired(&mut self, at: Time, decision: DecisionId, numbers: &[NumberId]) {
         self.answered(at, decision, numbers, &NumberState::Expired { at });
         self.last_seen = at;
         self.due.extend([at + EXPIRED_FOR, at + QUIET_FOR]);
@@ -367,7 +370,7 @@ impl Incident {
         Some(due)
     }
 
-    pub(super) fn on_fallback(&self) -> BTreeSet<E164> {
+    pub(super) fn on_fallback(&self) -> BTreeSet<NumberId> {
         self.members.iter().filter(|(_, m)| m.is_on_fallback()).map(|(n, _)| *n).collect()
     }
 
@@ -377,7 +380,7 @@ impl Incident {
             return;
         }
         let is_quiet = |m: &Member| matches!(m.state, NumberState::Reported(_) | NumberState::Expired { .. });
-        let quiet: Vec<E164> = self.members.iter().filter(|(_, m)| is_quiet(m)).map(|(n, _)| *n).collect();
+        let quiet: Vec<NumberId> = self.members.iter().filter(|(_, m)| is_quiet(m)).map(|(n, _)| *n).collect();
         for number in quiet {
             if let Some((state, member)) = self.members.get_mut(&number).and_then(|m| Some((m.unproven()?, m))) {
                 member.state = state;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::Incidents;
 use super::incident::{Headline, Trouble};
 use crate::core::model::decision::DecisionId;
-use crate::core::model::id::E164;
+use crate::core::model::id::NumberId;
 use crate::core::model::order::{By, CloseReason, Order, OrderResult};
 use crate::core::model::time::Time;
 use crate::core::notice::{Notice, NoticeKind, NoticeStatus, Severity, Step};
@@ -14,7 +14,7 @@ use crate::core::notice::{Notice, NoticeKind, NoticeStatus, Severity, Step};
 #[derive(Debug)]
 pub(super) struct Restore {
     order: Order,
-    ended: BTreeMap<E164, (OrderResult, String)>,
+    ended: BTreeMap<NumberId, (OrderResult, String)>,
 }
 
 impl Incidents {
@@ -30,7 +30,7 @@ impl Incidents {
         &mut self,
         at: Time,
         id: DecisionId,
-        number: E164,
+        number: NumberId,
         result: OrderResult,
         detail: &str,
     ) -> Vec<Notice> {
@@ -47,7 +47,7 @@ impl Incidents {
     }
 
     /// An operator keeps these numbers of later stages on the fallback: the restore is about the others from here on.
-    pub(super) fn restore_given_up(&mut self, at: Time, id: DecisionId, numbers: &[E164]) -> Vec<Notice> {
+    pub(super) fn restore_given_up(&mut self, at: Time, id: DecisionId, numbers: &[NumberId]) -> Vec<Notice> {
         let Some(restore) = self.restores.get_mut(&id) else { return Vec::new() };
         restore.order.numbers.retain(|n| !numbers.contains(n));
         if restore.order.numbers.is_empty() {
@@ -67,10 +67,10 @@ impl Incidents {
         &mut self,
         at: Time,
         id: DecisionId,
-        left: Option<(&[E164], CloseReason)>,
+        left: Option<(&[NumberId], CloseReason)>,
     ) -> Vec<Notice> {
         let Some(Restore { order, ended }) = self.restores.remove(&id) else { return Vec::new() };
-        let bad: Vec<(E164, OrderResult, &str)> =
+        let bad: Vec<(NumberId, OrderResult, &str)> =
             ended.iter().filter(|(_, (r, _))| !r.is_as_asked()).map(|(n, (r, d))| (*n, *r, d.as_str())).collect();
         let restored = ended.values().filter(|(r, _)| r.is_as_asked()).count();
         let is_good = bad.is_empty() && left.is_none();
@@ -89,7 +89,8 @@ impl Incidents {
             notice.cause = Some(format!("{} asked for the restore: {}", author.name, author.reason));
         }
         let mut did = vec![format!("{id}: restored {restored} of {} numbers", order.numbers.len())];
-        did.extend(bad.iter().take(3).map(|(n, r, detail)| format!("{n}: restore {}: {detail}", r.label())));
+        let name = |n: &NumberId| self.builder.roster.name(*n);
+        did.extend(bad.iter().take(3).map(|(n, r, detail)| format!("{}: restore {}: {detail}", name(n), r.label())));
         if bad.len() > 3 {
             did.push(format!("and {} more numbers that were not restored", bad.len() - 3));
         }

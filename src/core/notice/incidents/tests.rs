@@ -1,28 +1,33 @@
 //! What is news, entry by entry.
 
+mod news;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::Incidents;
+use super::incident::AFTERWARDS;
 use crate::core::model::decision::{Action, Decision, DecisionId, DetectorGuard, Mode};
 use crate::core::model::guard::Guard;
-use crate::core::model::id::{Channel, E164, GroupName};
-use crate::core::model::order::{Author, By, CloseReason, Operation, Order, OrderResult};
+use crate::core::model::id::testing::ours;
+use crate::core::model::id::{Channel, GroupName, NumberId};
+use crate::core::model::order::{Author, By, CloseReason, Hold, Operation, Order, OrderResult, Scope, ScopeOf};
 use crate::core::model::roster::{Number, PortAt, Roster};
 use crate::core::model::time::Time;
 use crate::core::model::verdict::Evidence;
+use crate::core::notice::condition::AgentCondition;
 use crate::core::notice::make::{Addresses, NoticeBuilder};
 use crate::core::notice::{Notice, NoticeKind, NoticeStatus, Severity};
 use crate::core::rollback::entry::Entry;
 
 const VOICE: Channel = Channel::Voice;
 
-fn e164(i: usize) -> E164 {
-    format!("+150055501{i:02}").parse().unwrap()
+fn number(i: usize) -> NumberId {
+    ours(&format!("+150055501{i:02}"))
 }
 
-fn numbers(which: std::ops::Range<usize>) -> Vec<E164> {
-    which.map(e164).collect()
+fn numbers(which: std::ops::Range<usize>) -> Vec<NumberId> {
+    which.map(number).collect()
 }
 
 fn group() -> GroupName {
@@ -41,7 +46,7 @@ impl History {
         let support = roster.add_group(group(), [Some("https://handler.twilio.com/twiml/EH0".to_owned()), None]);
         for i in 0..8 {
             roster.add_number(Number {
-                e164: e164(i),
+                id: number(i),
                 label: String::new(),
                 group: support,
                 channels: [true, false],
@@ -72,10 +77,10 @@ impl History {
 
     /// The detector calls a number healthy.
     fn healthy(&mut self, i: usize) -> Vec<Notice> {
-        if !self.incidents.ends_with_health(e164(i), VOICE) {
+        if !self.incidents.ends_with_health(number(i), VOICE) {
             return Vec::new();
         }
-        self.add(Entry::Recovered { channel: VOICE, numbers: vec![e164(i)] })
+        self.add(Entry::Recovered { channel: VOICE, numbers: vec![number(i)] })
     }
 
     /// Numbers rolled back by the detector.
@@ -110,13 +115,13 @@ fn person() -> By {
     By::Operator(Author { name: "maria".to_owned(), reason: "repaired".to_owned() })
 }
 
-fn ordered(id: u64, which: std::ops::Range<usize>, act: Operation, by: By) -> Entry {
+fn ordered(id: u64, which: std::ops::Range<usize>, operation: Operation, by: By) -> Entry {
     let (id, channel, group, numbers) = (DecisionId(id), VOICE, group(), numbers(which));
-    Entry::Order(Order { id, act, channel, group, numbers, by, force: false, staged: false })
+    Entry::Order(Order { id, operation, channel, group, numbers, by, force: false, staged: false })
 }
 
 fn result(id: u64, i: usize, result: OrderResult) -> Entry {
-    Entry::Result { decision: DecisionId(id), channel: VOICE, number: e164(i), result, detail: String::new() }
+    Entry::Result { decision: DecisionId(id), channel: VOICE, number: number(i), result, detail: String::new() }
 }
 
 fn refused(id: u64, which: std::ops::Range<usize>, guard: Guard) -> Entry {
@@ -251,4 +256,66 @@ fn an_operator_who_keeps_later_numbers_on_the_fallback_is_told_of_no_failure() {
     told.extend(history.add(closed(2, 1..4, CloseReason::Countermanded)));
     assert!(told.iter().all(|n| n.kind != NoticeKind::RestoreFailed), "{told:?}");
     assert!(told.iter().any(|n| n.kind == NoticeKind::Restored), "{told:?}");
+}
+
+fn held(i: usize, why: &str, until: Time) -> Entry {
+    let by = Author { name: "maria".to_owned(), reason: why.to_owned() };
+    Entry::Hold(Hold { scope: Scope { of: ScopeOf::Number(number(i)), channel: None }, by, until })
+}
+
+#[test]
+fn a_notice_says_who_holds_the_number_or_which_mode_is_in_force() {
+    let mut h = History::new();
+    let until = h.now + Duration::from_secs(3600);
+    h.all([held(0, "we repair it", until), held(5, "another one", until)]);
+    let told = h.all([decided(1, 0..1), refused(1, 0..1, Guard::Hold)]);
+    assert!(told[0].did.contains("maria holds +15005550100 until 2026-11-21"), "{}", told[0].did);
+    assert!(told[0].did.contains("we repair it"), "{}", told[0].did);
+    let mut h = History::new();
+    h.add(Entry::Mode { mode: Mode::Observe, by: Author { name: "maria".to_owned(), reason: "a drill".to_owned() } });
+    let told = h.all([decided(1, 0..1), refused(1, 0..1, Guard::Mode)]);
+    assert!(told[0].did.contains("A rollback would help, but the mode is observe"), "{}", told[0].did);
+}
+
+#[test]
+fn a_hold_that_is_over_replaced_or_released_is_not_named() {
+    let told = |entries: &dyn Fn(Time) -> Vec<Entry>| {
+        let mut h = History::new();
+        // Everything of one instant is told of together, right after it.
+        let (at, then) = (h.now, h.now + AFTERWARDS);
+        let all = entries(then).into_iter().chain([decided(1, 0..1), refused(1, 0..1, Guard::Hold)]);
+        all.for_each(|entry| assert_eq!(h.incidents.fold(at, &entry), []));
+        h.incidents.tick(then).remove(0).did
+    };
+    let longer = |then| then + Duration::from_secs(60);
+    assert!(told(&|then| vec![held(0, "the first", longer(then))]).contains("the first"));
+    let did = told(&|then| vec![held(0, "the first", then)]);
+    assert!(!did.contains("the first") && did.contains(Guard::Hold.text()), "its end is no part of it: {did}");
+    let did = told(&|then| vec![held(0, "the first", longer(then)), held(0, "the second", longer(then))]);
+    assert!(!did.contains("the first") && did.contains("the second"), "{did}");
+    let release = |i| {
+        let by = Author { name: "maria".to_owned(), reason: "done".to_owned() };
+        Entry::Release { scope: Scope { of: ScopeOf::Number(number(i)), channel: None }, by }
+    };
+    let did = told(&|then| vec![held(0, "the first", longer(then)), release(5)]);
+    assert!(did.contains("the first"), "{did}");
+    let did = told(&|then| vec![held(0, "the first", longer(then)), release(0)]);
+    assert!(!did.contains("the first"), "{did}");
+}
+
+#[test]
+fn what_was_wrong_with_the_agent_before_a_restart_is_known_and_can_end() {
+    let blind = AgentCondition::Blind { channel: VOICE, sources: vec!["calls"] };
+    let unwritable = AgentCondition::StoreUnwritable { problem: "full".to_owned(), cure: "make room".to_owned() };
+    for condition in [blind, unwritable] {
+        let mut before = History::new();
+        let (since, at) = (before.now, before.now + Duration::from_secs(90));
+        let latest = before.incidents.begins(at, since, condition.clone()).expect("it is new");
+        let mut after = History::new();
+        after.incidents.resume(&latest);
+        assert_eq!(after.incidents.begins(at, at, condition.clone()), None, "people know of it");
+        let over = after.incidents.ends(at, &condition.key()).expect("it was known");
+        assert_eq!((over.key, over.status), (latest.key, RESOLVED));
+        assert_eq!(over.since.map(|m| m.at), Some(since), "since when it stood");
+    }
 }

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::core::model::decision::{Action, Decision, DecisionId};
 use crate::core::model::guard::Guard;
-use crate::core::model::id::{Channel, E164};
+use crate::core::model::id::{Channel, NumberId};
 use crate::core::model::order::{By, Operation, Order, OrderResult};
 use crate::core::model::time::Time;
 use crate::core::rollback::entry::Entry;
@@ -64,7 +64,7 @@ impl Orders {
                 self.take_from_pending(*decision, numbers);
                 // Of a rollback only what was not ordered lapses; a restore ends with the stages it had.
                 if let Some(p) = self.orders.get_mut(decision).filter(|p| p.order.staged) {
-                    let given_up: Vec<E164> = p.later().filter(|n| numbers.contains(n)).collect();
+                    let given_up: Vec<NumberId> = p.later().filter(|n| numbers.contains(n)).collect();
                     p.given_up.extend(&given_up);
                     p.settle();
                     given_up.into_iter().for_each(|n| self.let_go(*decision, n, *channel));
@@ -77,8 +77,8 @@ impl Orders {
             Entry::Checked { decision, channel, number, fallback } => {
                 self.advance(at, *decision, *number, *channel, SagaEvent::Checked(*fallback))?;
             }
-            Entry::Intent { decision, channel, number, act, form, .. } => {
-                self.advance(at, *decision, *number, *channel, SagaEvent::Intended(*act, form.clone()))?;
+            Entry::Intent { decision, channel, number, operation, update, .. } => {
+                self.advance(at, *decision, *number, *channel, SagaEvent::Intended(*operation, update.clone()))?;
             }
             Entry::Written { decision, channel, number } => {
                 self.advance(at, *decision, *number, *channel, SagaEvent::Written)?;
@@ -145,14 +145,14 @@ impl Orders {
         }
     }
 
-    fn fold_standing(&mut self, decision: DecisionId, numbers: &[E164], standing: Standing) {
+    fn fold_standing(&mut self, decision: DecisionId, numbers: &[NumberId], standing: Standing) {
         if let Some(pending) = self.pending.get_mut(&decision) {
             pending.standing.extend(numbers.iter().map(|n| (*n, standing)));
         }
     }
 
     /// The order no longer has this number. Whichever has it meanwhile keeps it.
-    fn let_go(&mut self, order: DecisionId, number: E164, channel: Channel) {
+    fn let_go(&mut self, order: DecisionId, number: NumberId, channel: Channel) {
         if self.ordered(number, channel) == Some(order) {
             self.ordered.remove(&(number, channel));
         }
@@ -166,7 +166,7 @@ impl Orders {
         self.pending.retain(|_, d| !d.waiting.is_empty());
     }
 
-    fn take_from_pending(&mut self, decision: DecisionId, numbers: &[E164]) {
+    fn take_from_pending(&mut self, decision: DecisionId, numbers: &[NumberId]) {
         if let Some(pending) = self.pending.get_mut(&decision) {
             pending.waiting.retain(|n| !numbers.contains(n));
             if pending.waiting.is_empty() {
@@ -179,7 +179,7 @@ impl Orders {
         &mut self,
         at: Time,
         order: DecisionId,
-        number: E164,
+        number: NumberId,
         channel: Channel,
         event: SagaEvent,
     ) -> Result<(), Illegal> {
@@ -193,7 +193,7 @@ impl Orders {
         &mut self,
         at: Time,
         order: DecisionId,
-        number: E164,
+        number: NumberId,
         channel: Channel,
         end: OrderResult,
         detail: &str,
@@ -201,7 +201,7 @@ impl Orders {
         let is_begun = self.state(number, channel).is_under_way();
         self.advance(at, order, number, channel, SagaEvent::Ended(end))?;
         let progress = self.orders.get_mut(&order);
-        let act = progress.as_ref().map_or(Operation::Rollback, |p| p.order.act);
+        let operation = progress.as_ref().map_or(Operation::Rollback, |p| p.order.operation);
         let group = progress.as_ref().map(|p| p.order.group.clone());
         let is_detectors = progress.as_ref().is_some_and(|p| p.order.by == By::Detector);
         if let Some(p) = progress {
@@ -215,7 +215,7 @@ impl Orders {
         if end.is_as_asked() {
             saga.is_undone = false;
         }
-        match (act, end) {
+        match (operation, end) {
             (Operation::Rollback, OrderResult::Written | OrderResult::Proven) => {
                 saga.failures = Backoff::default();
                 let relapsed = saga.restored_at.take().is_some_and(|t| at.since(t) < RELAPSE_WITHIN);
@@ -242,7 +242,7 @@ impl Orders {
     }
 
     /// A caller of a number that is being restored was served, or a test of ours was.
-    pub fn served(&mut self, number: E164, channel: Channel, started_at: Time, by: Witness) {
+    pub fn served(&mut self, number: NumberId, channel: Channel, started_at: Time, by: Witness) {
         for p in self.orders.values_mut().filter(|p| p.order.channel == channel && p.ended.contains_key(&number)) {
             if let Some((since, served)) = &mut p.verifying
                 && started_at >= *since
@@ -253,7 +253,7 @@ impl Orders {
     }
 
     /// Whoever seemed to be served was not, as has come out since.
-    pub fn not_served(&mut self, number: E164, channel: Channel, by: Witness) {
+    pub fn not_served(&mut self, number: NumberId, channel: Channel, by: Witness) {
         for p in self.orders.values_mut().filter(|p| p.order.channel == channel && p.ended.contains_key(&number)) {
             if let Some((_, served)) = &mut p.verifying {
                 served.remove(&by);

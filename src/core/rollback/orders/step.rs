@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::{OrderState, Orders, PendingRollback, QUIET_FOR, SETTLED_FOR, Standing, Surroundings, VERIFY_WITHIN};
 use crate::core::model::decision::{Decision, Mode};
 use crate::core::model::guard::Guard;
-use crate::core::model::id::{Channel, E164, GroupName};
+use crate::core::model::id::{Channel, GroupName, NumberId};
 use crate::core::model::order::{By, CloseReason, Operation, Order};
 use crate::core::model::roster::Roster;
 use crate::core::model::time::Time;
@@ -44,7 +44,7 @@ impl Orders {
     ) {
         let Decision { id: decision, channel, ref group, at, .. } = pending.decision;
         let members = roster.groups().find(|(_, g)| g.name == *group).map(|(_, g)| g.numbers.as_slice());
-        let members: Vec<E164> = members.unwrap_or_default().iter().map(|ix| roster.number(*ix).e164).collect();
+        let members: Vec<NumberId> = members.unwrap_or_default().iter().map(|ix| roster.number(*ix).id).collect();
         let strength = pending.strength();
         let veto = self.settings.veto;
         let percent = self.settings.caps.get(group).copied().unwrap_or(100);
@@ -59,8 +59,8 @@ impl Orders {
         let on_fallback = on_fallback.count();
 
         let (mut act, mut swapped, mut recovered, mut timed_out) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        let mut refused: BTreeMap<Guard, Vec<E164>> = BTreeMap::new();
-        let mut asked: BTreeMap<(Guard, Time), Vec<E164>> = BTreeMap::new();
+        let mut refused: BTreeMap<Guard, Vec<NumberId>> = BTreeMap::new();
+        let mut asked: BTreeMap<(Guard, Time), Vec<NumberId>> = BTreeMap::new();
         for number in pending.waiting.iter().copied() {
             if self.ordered(number, channel).is_some() {
                 continue;
@@ -122,7 +122,7 @@ impl Orders {
         if !act.is_empty() {
             entries.push(Entry::Order(Order {
                 id: decision,
-                act: Operation::Rollback,
+                operation: Operation::Rollback,
                 channel,
                 group: group.clone(),
                 numbers: act,
@@ -163,12 +163,12 @@ impl Orders {
         if !p.left().is_empty() || self.mode == Mode::Observe || !watch.is_leading() {
             return;
         }
-        let is_bad = |n: &E164| {
+        let is_bad = |n: &NumberId| {
             !matches!(self.state(*n, channel), SagaState::Restored(order) if *order == decision)
                 || matches!(watch.verdict(*n, channel), Verdict::Failing | Verdict::Suspect)
                 || self.is_engaged(*n, channel)
         };
-        let waiting: Vec<E164> = p.later().collect();
+        let waiting: Vec<NumberId> = p.later().collect();
         if p.ended.keys().any(is_bad) {
             entries.push(Entry::Closed { decision, channel, numbers: waiting, why: CloseReason::Relapsed });
             return;
@@ -181,7 +181,7 @@ impl Orders {
                 begun += size;
                 begun > p.released.len()
             });
-            let numbers: Vec<E164> = waiting.into_iter().take(next.unwrap_or(usize::MAX)).collect();
+            let numbers: Vec<NumberId> = waiting.into_iter().take(next.unwrap_or(usize::MAX)).collect();
             // What is held waits, or the write that is refused would pass for a relapse.
             if numbers.iter().any(|n| self.held_by(now, &p.order.group, *n, channel).is_some()) {
                 return;
@@ -191,7 +191,7 @@ impl Orders {
     }
 
     /// True if a number's restore waits to be verified.
-    pub fn is_verifying(&self, number: E164, channel: Channel) -> bool {
+    pub fn is_verifying(&self, number: NumberId, channel: Channel) -> bool {
         let is_it = |p: &&OrderState| p.order.channel == channel && p.ended.contains_key(&number);
         self.open_orders().filter(is_it).any(|p| p.unverified_since().is_some())
     }

@@ -7,6 +7,7 @@
 mod commands;
 mod executor;
 mod questions;
+mod waits;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,6 +16,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::core::model::decision::Action;
 use crate::core::model::id::NumberSid;
+use crate::core::model::id::testing::ours;
 use crate::core::model::order::{Author, By, Operation, Scope, ScopeOf};
 use crate::core::model::roster::{Number, NumberIx, PortAt, Roster};
 use crate::core::model::verdict::Evidence;
@@ -29,8 +31,8 @@ fn group() -> GroupName {
     "support".parse().unwrap()
 }
 
-fn number(i: usize) -> E164 {
-    format!("+1500555010{i}").parse().unwrap()
+fn number(i: usize) -> NumberId {
+    ours(&format!("+1500555010{i}"))
 }
 
 fn roster(numbers: usize) -> Roster {
@@ -38,7 +40,7 @@ fn roster(numbers: usize) -> Roster {
     let ix = roster.add_group(group(), [Some("https://bin".to_owned()), None]);
     for i in 0..numbers {
         roster.add_number(Number {
-            e164: number(i),
+            id: number(i),
             label: String::new(),
             group: ix,
             channels: [true, false],
@@ -112,15 +114,15 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 struct World {
     roster: Roster,
     now: Time,
-    urls: BTreeMap<E164, String>,
+    urls: BTreeMap<NumberId, String>,
     journal: Vec<(Time, Entry)>,
     orders: Orders,
     is_leading: bool,
     freshness: Freshness,
-    verdicts: BTreeMap<E164, Verdict>,
+    verdicts: BTreeMap<NumberId, Verdict>,
     /// Every pair that was ever ordered for the detector, and every write.
-    ordered: BTreeSet<(DecisionId, E164)>,
-    writes: BTreeMap<(DecisionId, E164), u32>,
+    ordered: BTreeSet<(DecisionId, NumberId)>,
+    writes: BTreeMap<(DecisionId, NumberId), u32>,
 }
 
 struct Eyes<'a>(&'a World);
@@ -129,10 +131,10 @@ impl Surroundings for Eyes<'_> {
     fn is_leading(&self) -> bool {
         self.0.is_leading
     }
-    fn phase(&self, _: E164, _: Channel) -> Phase {
+    fn phase(&self, _: NumberId, _: Channel) -> Phase {
         Phase::Active
     }
-    fn verdict(&self, number: E164, _: Channel) -> Verdict {
+    fn verdict(&self, number: NumberId, _: Channel) -> Verdict {
         self.0.verdicts.get(&number).copied().unwrap_or_default()
     }
     fn group_verdict(&self, _: &GroupName, _: Channel) -> Verdict {
@@ -146,7 +148,7 @@ impl Surroundings for Eyes<'_> {
     }
 }
 
-fn bits(mask: u8, numbers: usize) -> Vec<E164> {
+fn bits(mask: u8, numbers: usize) -> Vec<NumberId> {
     (0..numbers).filter(|i| mask >> i & 1 == 1).map(number).collect()
 }
 
@@ -191,7 +193,7 @@ impl World {
             assert!(self.orders.held_by(self.now, &order.group, *n, VOICE).is_none(), "ordered while held");
             assert_eq!(self.orders.ordered(*n, VOICE), None, "two orders at a time");
             assert!(self.ordered.insert((order.id, *n)), "twice for one decision");
-            if order.act == Operation::Rollback {
+            if order.operation == Operation::Rollback {
                 assert_ne!(self.orders.fallback(&order.group, VOICE), FallbackState::Broken, "to a broken fallback");
             }
         }
@@ -231,9 +233,9 @@ impl World {
         self.orders = orders;
     }
 
-    fn operator(&mut self, act: Operation, numbers: &[E164], force: bool, at_once: bool) {
+    fn operator(&mut self, operation: Operation, numbers: &[NumberId], force: bool, at_once: bool) {
         let numbers: Vec<NumberIx> = numbers.iter().filter_map(|n| self.roster.find(*n)).collect();
-        let request = OperatorRequest { act, numbers, channel: Some(VOICE), by: by(), force, at_once };
+        let request = OperatorRequest { operation, numbers, channel: Some(VOICE), by: by(), force, at_once };
         let preview = self.orders.preview(self.now, &self.roster, self.is_leading, &request);
         for entry in preview.entries() {
             self.write(entry);

@@ -12,20 +12,20 @@ fn raw(url: &str, trunk: &str) -> String {
     serde_json::json!({ "voice_url": url, "trunk_sid": trunk }).to_string()
 }
 
-fn order(id: u64, act: Operation, force: bool) -> Order {
+fn order(id: u64, operation: Operation, force: bool) -> Order {
     Order {
         id: DecisionId(id),
-        act,
+        operation,
         channel: Channel::Voice,
         group: "support".parse().unwrap(),
-        numbers: vec![record().number],
+        numbers: vec![crate::core::model::id::testing::ours("+15005550100")],
         by: By::Operator(Author { name: "on call".into(), reason: "drill".into() }),
         force,
         staged: false,
     }
 }
 
-fn form(url: &str) -> UpdateParams {
+fn update(url: &str) -> UpdateParams {
     vec![("VoiceUrl".to_owned(), url.to_owned())]
 }
 
@@ -33,18 +33,18 @@ fn walk(state: SagaState, order: u64, events: impl IntoIterator<Item = SagaEvent
     events.into_iter().fold(state, |state, event| state.next(DecisionId(order), event).unwrap())
 }
 
-fn begun(order: u64, from: SagaState, before: &str, form: UpdateParams) -> SagaState {
+fn begun(order: u64, from: SagaState, before: &str, update: UpdateParams) -> SagaState {
     let snapshot = Snapshot { sid: NumberSid::from_u128(1), record: before.into() };
     let events = [
         SagaEvent::Snapshotted(snapshot),
         SagaEvent::Checked(FallbackState::Good),
-        SagaEvent::Intended(Operation::Rollback, form),
+        SagaEvent::Intended(Operation::Rollback, update),
     ];
     walk(from, order, events)
 }
 
 fn ended(result: OrderResult) -> SagaState {
-    walk(begun(1, SagaState::Idle, &raw(APP, ""), form(BIN)), 1, [SagaEvent::Written, SagaEvent::Ended(result)])
+    walk(begun(1, SagaState::Idle, &raw(APP, ""), update(BIN)), 1, [SagaEvent::Written, SagaEvent::Ended(result)])
 }
 
 fn planned(state: &SagaState, now: &str) -> Result<WritePlan, NumberEnd> {
@@ -54,12 +54,12 @@ fn planned(state: &SagaState, now: &str) -> Result<WritePlan, NumberEnd> {
 #[test]
 fn a_rollback_writes_what_makes_the_fallback_answer_and_nothing_twice() {
     let plan = planned(&SagaState::Idle, &raw(APP, "")).unwrap();
-    assert_eq!((plan.form, plan.is_intended, plan.is_written), (form(BIN), false, false));
+    assert_eq!((plan.update, plan.is_intended, plan.is_written), (update(BIN), false, false));
     // Of an earlier attempt that has landed meanwhile.
     let plan = planned(&ended(OrderResult::Unproven), &raw(BIN, "")).unwrap();
     assert!(plan.is_written && !plan.is_intended);
     // Cut off between the intent and its result: looked at first.
-    let intended = begun(2, SagaState::Idle, &raw(APP, ""), form(BIN));
+    let intended = begun(2, SagaState::Idle, &raw(APP, ""), update(BIN));
     let plan = planned(&intended, &raw(APP, "")).unwrap();
     assert_eq!((plan.is_intended, plan.is_written), (true, false));
     assert!(planned(&intended, &raw(BIN, "")).unwrap().is_written);
@@ -75,9 +75,9 @@ fn a_second_attempt_takes_what_the_first_left_for_its_own_and_nothing_else() {
     let (result, why) = planned(&first, &raw("https://theirs", "")).unwrap_err();
     assert!(result == OrderResult::Superseded && why.contains("https://theirs"), "{why}");
     // The second is cut off; the first had put the URL there, and a trunk answered.
-    let both = vec![("TrunkSid".to_owned(), String::new()), form(BIN)[0].clone()];
+    let both = vec![("TrunkSid".to_owned(), String::new()), update(BIN)[0].clone()];
     let first = walk(
-        begun(1, SagaState::Idle, &raw(APP, "TK1"), form(BIN)),
+        begun(1, SagaState::Idle, &raw(APP, "TK1"), update(BIN)),
         1,
         [SagaEvent::Written, SagaEvent::Ended(OrderResult::Unproven)],
     );
@@ -100,14 +100,14 @@ fn a_restore_compares_before_it_writes_and_finds_what_is_back() {
         assert_eq!(forced.written, RoutingValues::read(&raw(APP, ""), Channel::Voice).unwrap());
     }
     let plan = restored(&ended(OrderResult::Written), &raw(BIN, ""), false).unwrap();
-    assert_eq!((plan.form, plan.is_written), (form(APP), false));
+    assert_eq!((plan.update, plan.is_written), (update(APP), false));
     assert_eq!(restored(&superseded, &raw(BIN, ""), false).unwrap_err().0, OrderResult::Superseded, "only forced");
 }
 
 #[test]
 fn a_forced_restore_that_was_cut_off_is_found_done_beside_what_others_changed() {
     let superseded = walk(ended(OrderResult::Written), 1, [SagaEvent::Drifted]);
-    let restoring = walk(superseded, 2, [SagaEvent::Intended(Operation::Restore, form(APP))]);
+    let restoring = walk(superseded, 2, [SagaEvent::Intended(Operation::Restore, update(APP))]);
     let beside = serde_json::json!({ "voice_url": APP, "voice_fallback_url": "https://theirs" }).to_string();
     let plan = restore(&order(2, Operation::Restore, true), &restoring, &beside).unwrap();
     assert!(plan.is_intended && plan.is_written);
@@ -143,4 +143,36 @@ fn nothing_is_written_where_another_region_processes_the_calls() {
     let order = order(1, Operation::Rollback, false);
     let (result, why) = rollback(&order, &SagaState::Idle, &elsewhere, &raw(APP, ""), BIN).unwrap_err();
     assert!(result == OrderResult::Refused && why.contains("region ie1"), "{why}");
+}
+
+#[test]
+fn at_a_number_that_is_as_asked_nobody_need_look() {
+    let end = |operation, state: &SagaState| settled(operation, state).map(|(result, _)| result);
+    let proven = walk(ended(OrderResult::Written), 1, [SagaEvent::Ended(OrderResult::Proven)]);
+    for state in [ended(OrderResult::Written), proven] {
+        assert_eq!(end(Operation::Rollback, &state), Some(OrderResult::Written), "{}", state.label());
+        assert_eq!(end(Operation::Restore, &state), None, "{}", state.label());
+    }
+    assert_eq!(end(Operation::Rollback, &SagaState::Idle), None);
+    assert_eq!(end(Operation::Restore, &SagaState::Idle), Some(OrderResult::Restored));
+    let restoring = walk(ended(OrderResult::Written), 2, [SagaEvent::Intended(Operation::Restore, update(APP))]);
+    for state in [ended(OrderResult::Unproven), restoring] {
+        for operation in [Operation::Rollback, Operation::Restore] {
+            assert_eq!(end(operation, &state), None, "{}: only a look tells", state.label());
+        }
+    }
+}
+
+#[test]
+fn what_another_order_intended_is_not_what_this_one_did() {
+    let intended = begun(1, SagaState::Idle, &raw(APP, ""), update(BIN));
+    assert!(!planned(&intended, &raw(APP, "")).unwrap().is_intended, "its own intent comes before its write");
+}
+
+#[test]
+fn a_restore_without_effect_failed_and_one_that_another_writer_met_is_superseded() {
+    let plan = restore(&order(2, Operation::Restore, false), &ended(OrderResult::Written), &raw(BIN, "")).unwrap();
+    let end = |url| verdict(&plan, None, &record(), &raw(url, ""), None).0;
+    let ends = [end(APP), end(BIN), end("https://theirs")];
+    assert_eq!(ends, [OrderResult::Restored, OrderResult::Failed, OrderResult::Superseded]);
 }

@@ -4,7 +4,7 @@ fn snapshot(n: u128) -> Snapshot {
     Snapshot { sid: NumberSid::from_u128(n), record: "{}".into() }
 }
 
-fn form(value: &str) -> UpdateParams {
+fn update(value: &str) -> UpdateParams {
     vec![("VoiceUrl".to_owned(), value.to_owned())]
 }
 
@@ -16,7 +16,7 @@ fn rolled_back() -> Vec<SagaEvent> {
     vec![
         SagaEvent::Snapshotted(snapshot(1)),
         SagaEvent::Checked(FallbackState::Good),
-        SagaEvent::Intended(Operation::Rollback, form("bin")),
+        SagaEvent::Intended(Operation::Rollback, update("bin")),
         SagaEvent::Written,
         SagaEvent::Ended(OrderResult::Written),
     ]
@@ -29,7 +29,7 @@ fn a_rollback_and_its_restore_walk_from_idle_to_restored() {
     events.push(SagaEvent::Ended(OrderResult::Proven));
     assert_eq!(walk(1, &events).unwrap().label(), "proven");
     events.extend([
-        SagaEvent::Intended(Operation::Restore, form("")),
+        SagaEvent::Intended(Operation::Restore, update("")),
         SagaEvent::Written,
         SagaEvent::Ended(OrderResult::Restored),
     ]);
@@ -38,11 +38,11 @@ fn a_rollback_and_its_restore_walk_from_idle_to_restored() {
 
 #[test]
 fn nothing_is_intended_before_it_was_snapshotted_and_checked() {
-    let intent = SagaEvent::Intended(Operation::Rollback, form("bin"));
+    let intent = SagaEvent::Intended(Operation::Rollback, update("bin"));
     assert_eq!(walk(1, std::slice::from_ref(&intent)).unwrap_err().state, "idle");
     assert_eq!(walk(1, &[SagaEvent::Snapshotted(snapshot(1)), intent]).unwrap_err().state, "snapshotted");
     assert_eq!(walk(1, &[SagaEvent::Written]).unwrap_err().event, "written");
-    let restore = walk(1, &[SagaEvent::Intended(Operation::Restore, form(""))]);
+    let restore = walk(1, &[SagaEvent::Intended(Operation::Restore, update(""))]);
     assert_eq!(restore.unwrap_err().to_string(), "D1: a number that is idle cannot become restore intended");
 }
 
@@ -62,7 +62,7 @@ fn the_snapshot_is_the_one_from_before_the_first_write() {
     assert_eq!(swap.wrote.len(), 2, "and both attempts are undone");
     let failed = state.next(DecisionId(2), SagaEvent::Ended(OrderResult::Failed)).unwrap();
     assert_eq!(failed.label(), "unproven", "the first attempt may still have left something");
-    assert_eq!(failed.swap().unwrap().wrote, form("bin"), "and the second has left nothing");
+    assert_eq!(failed.swap().unwrap().wrote, update("bin"), "and the second has left nothing");
 }
 
 #[test]
@@ -75,7 +75,7 @@ fn a_second_attempt_that_ends_early_keeps_the_first_snapshot() {
             let state = begun[..steps].iter().cloned().chain([SagaEvent::Ended(end)]);
             let state = state.fold(first.clone(), |s, event| s.next(DecisionId(2), event).unwrap());
             let swap = state.swap().unwrap();
-            assert_eq!((state.label(), &swap.before, &swap.wrote), ("unproven", &snapshot(1), &form("bin")));
+            assert_eq!((state.label(), &swap.before, &swap.wrote), ("unproven", &snapshot(1), &update("bin")));
         }
     }
 }
@@ -91,7 +91,7 @@ fn a_restore_that_writes_nothing_ends_where_it_began() {
         after(SagaEvent::Drifted),
     ];
     for origin in origins {
-        let begun = origin.clone().next(DecisionId(2), SagaEvent::Intended(Operation::Restore, form(""))).unwrap();
+        let begun = origin.clone().next(DecisionId(2), SagaEvent::Intended(Operation::Restore, update(""))).unwrap();
         assert_eq!(begun.is_on_fallback(), origin.is_on_fallback(), "{}", origin.label());
         assert_eq!(begun.is_unproven(), origin.is_unproven(), "{}", origin.label());
         let written = begun.clone().next(DecisionId(2), SagaEvent::Written).unwrap();
@@ -133,4 +133,46 @@ fn what_an_order_intended_may_be_written_by_it_and_by_no_other() {
     assert!(intended.may_be_written_by(DecisionId(1)) && !intended.may_be_written_by(DecisionId(2)));
     let unproven = intended.next(DecisionId(1), SagaEvent::Ended(OrderResult::Unproven)).unwrap();
     assert!(!unproven.may_be_written_by(DecisionId(1)) && unproven.swap().is_some(), "the snapshot is kept");
+}
+
+#[test]
+fn a_result_of_another_order_ends_nothing_that_this_one_has_begun() {
+    let restoring =
+        [rolled_back(), vec![SagaEvent::Intended(Operation::Restore, update("")), SagaEvent::Written]].concat();
+    let all = [&rolled_back()[..3], &rolled_back()[..4], &restoring[..6], &restoring[..]];
+    for (begun, label) in all.into_iter().zip(["intended", "written", "restoring", "restore_written"]) {
+        let state = walk(2, begun).unwrap();
+        assert_eq!(state.label(), label);
+        for end in OrderResult::ALL {
+            assert!(state.clone().next(DecisionId(1), SagaEvent::Ended(end)).is_err(), "{label} {end:?}");
+        }
+        assert!(state.next(DecisionId(1), SagaEvent::Written).is_err(), "{label}");
+    }
+}
+
+#[test]
+fn a_test_call_speaks_of_the_swap_that_it_tested_and_of_no_other() {
+    let after = |end| [rolled_back(), vec![SagaEvent::Ended(end)]].concat();
+    for swapped in [rolled_back(), after(OrderResult::Proven), after(OrderResult::Unproven)] {
+        let state = walk(2, &swapped).unwrap();
+        for end in [OrderResult::Proven, OrderResult::Unproven] {
+            let earlier = state.clone().next(DecisionId(1), SagaEvent::Ended(end));
+            assert!(earlier.is_err(), "{} {end:?}", state.label());
+        }
+    }
+}
+
+#[test]
+fn a_restore_of_which_the_end_is_not_known_is_unproven_and_one_that_met_another_writer_is_theirs() {
+    let swapped = walk(1, &rolled_back()).unwrap();
+    let begun = swapped.next(DecisionId(2), SagaEvent::Intended(Operation::Restore, update(""))).unwrap();
+    let written = begun.clone().next(DecisionId(2), SagaEvent::Written).unwrap();
+    for state in [begun, written] {
+        let after = |end| state.clone().next(DecisionId(2), SagaEvent::Ended(end)).unwrap();
+        let unproven = after(OrderResult::Unproven);
+        assert_eq!((unproven.label(), unproven.swap()), ("unproven", state.swap()), "and can be restored again");
+        let theirs = after(OrderResult::Superseded);
+        assert_eq!((theirs.label(), theirs.swap()), ("superseded", state.swap()), "and can be forced");
+        assert_eq!(theirs.order(), Some(DecisionId(2)));
+    }
 }

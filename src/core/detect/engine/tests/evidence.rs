@@ -146,11 +146,13 @@ fn an_alert_on_a_url_that_is_read_a_minute_later_is_the_handlers_all_the_same() 
         assert_eq!(p.outcomes(call), [Outcome::Failed(Reason::Webhook)]);
     }
     assert_eq!(p.decisions(), [(Action::Rollback, 1)]);
-    // One that no reading explains was somebody else's, and the caller was served.
+    // One that no reading explains is another URL's.
     let call = p.call(0, 20, None);
     p.alert_on(Resource::Call(call), 11200, "https://stats.example.com/x");
-    p.pass(120);
-    assert_eq!(p.outcomes(call), [Outcome::Ok]);
+    p.pass(60);
+    assert_eq!(p.outcomes(call), []);
+    p.pass(60);
+    assert_eq!(p.outcomes(call), [Outcome::Failed(Reason::OtherUrl)]);
 }
 
 #[test]

@@ -69,6 +69,7 @@ impl World {
 fn a_hold_extends_and_shortens_only_if_told_to() {
     let mut world = World::new(2);
     assert!(world.hold_for(&one(), 3600, false).1);
+    assert!(world.hold_for(&one(), 3600, false).1, "asked for twice, it is the same hold");
     let (said, is_as_asked) = world.hold_for(&one(), 60, false);
     assert!(!is_as_asked && said.contains("--shorten"), "{said}");
     assert_eq!(world.held_for(&one()), Some(3600));
@@ -124,6 +125,35 @@ fn nothing_is_approved_in_observe_and_no_approval_outlives_its_mode() {
     world.release_it(&one());
     assert_eq!((world.guards(), world.orders.open_orders().count()), (vec![Guard::Mode], 0), "it asks anew");
     world.take(world.orders.preview_approval(world.now, id, &by()));
+    assert_eq!(world.orders.open_orders().count(), 1);
+}
+
+#[test]
+fn only_observe_says_what_it_stops() {
+    let mut world = World::new(1);
+    world.set_mode(Mode::Confirm);
+    let id = world.broken();
+    let (said, _) = world.set_mode(Mode::Observe);
+    assert!(said.contains("nothing is written from now on") && said.contains(&id.to_string()), "{said}");
+    assert_eq!(world.set_mode(Mode::Confirm).0, "the mode is confirm");
+}
+
+#[test]
+fn nobody_is_swapped_to_a_fallback_that_is_known_to_be_broken() {
+    let mut world = World::new(1);
+    let states = FallbackState::ALL.map(|state| {
+        world.write(Entry::Fallback { group: group(), channel: VOICE, state, detail: String::new() });
+        world.orders.fallback(&group(), VOICE)
+    });
+    assert_eq!(states, FallbackState::ALL);
+    assert_eq!(world.orders.fallback(&group(), Channel::Messaging), FallbackState::Unchecked);
+    world.broken();
+    assert_eq!(world.guards(), [Guard::Fallback]);
+    world.operator(Operation::Rollback, &[number(0)], false, false);
+    assert_eq!(world.orders.open_orders().count(), 0, "nor by an operator");
+    let state = FallbackState::Good;
+    world.write(Entry::Fallback { group: group(), channel: VOICE, state, detail: String::new() });
+    world.step();
     assert_eq!(world.orders.open_orders().count(), 1);
 }
 

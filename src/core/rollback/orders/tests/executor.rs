@@ -13,7 +13,8 @@ impl World {
             budget = budget.checked_sub(1).ok_or(Killed)?;
             Ok(())
         };
-        let work: Vec<(Order, Vec<E164>)> = self.orders.open_orders().map(|p| (p.order.clone(), p.left())).collect();
+        let work: Vec<(Order, Vec<NumberId>)> =
+            self.orders.open_orders().map(|p| (p.order.clone(), p.left())).collect();
         for (order, numbers) in work {
             for n in numbers {
                 self.carry_out(&order, n, fault, &mut tick)?;
@@ -22,7 +23,7 @@ impl World {
         Ok(())
     }
 
-    fn may_write(&self, n: E164) -> bool {
+    fn may_write(&self, n: NumberId) -> bool {
         self.is_leading
             && self.orders.mode() != Mode::Observe
             && self.orders.held_by(self.now, &group(), n, VOICE).is_none()
@@ -31,7 +32,7 @@ impl World {
     fn carry_out(
         &mut self,
         order: &Order,
-        n: E164,
+        n: NumberId,
         fault: u8,
         tick: &mut impl FnMut() -> Result<(), Killed>,
     ) -> Result<(), Killed> {
@@ -42,7 +43,7 @@ impl World {
         };
         let read = |w: &World| RoutingValues::read(&record(&w.urls[&n]), VOICE).unwrap();
         let state = self.orders.state(n, VOICE).clone();
-        let (form, unwritten) = match (order.act, &state) {
+        let (update, unwritten) = match (order.operation, &state) {
             (Operation::Rollback, s) if s.is_on_fallback() && !s.is_under_way() => {
                 end(self, OrderResult::Written);
                 return Ok(());
@@ -58,7 +59,8 @@ impl World {
             }
             (Operation::Rollback, _) => {
                 tick()?;
-                let (record, form) = (record(&self.urls[&n]), vec![("VoiceUrl".to_owned(), "https://bin".to_owned())]);
+                let (record, update) =
+                    (record(&self.urls[&n]), vec![("VoiceUrl".to_owned(), "https://bin".to_owned())]);
                 let unwritten = read(self);
                 // One transaction: all three or none.
                 self.write(Entry::Snapshot { decision, channel, number: n, sid, record, sha256: "x".into() });
@@ -68,10 +70,10 @@ impl World {
                     channel,
                     number: n,
                     sid,
-                    act: Operation::Rollback,
-                    form: form.clone(),
+                    operation: Operation::Rollback,
+                    update: update.clone(),
                 });
-                (form, unwritten)
+                (update, unwritten)
             }
             (Operation::Restore, s) => {
                 let Some(swap) = s.swap() else {
@@ -79,7 +81,7 @@ impl World {
                     return Ok(());
                 };
                 let before = RoutingValues::read(&swap.before.record, VOICE).unwrap();
-                let (ours, form) = (before.after(&swap.wrote), before.undo(&swap.wrote));
+                let (ours, update) = (before.after(&swap.wrote), before.undo(&swap.wrote));
                 let is_intended = matches!(s, SagaState::Restoring { order: o, .. } | SagaState::RestoreWritten { order: o, .. } if *o == decision);
                 let now = read(self);
                 if !is_intended && now == before {
@@ -101,15 +103,15 @@ impl World {
                         channel,
                         number: n,
                         sid,
-                        act: Operation::Restore,
-                        form: form.clone(),
+                        operation: Operation::Restore,
+                        update: update.clone(),
                     });
                 }
-                (form, if order.force { now } else { ours })
+                (update, if order.force { now } else { ours })
             }
         };
         tick()?;
-        let written = unwritten.after(&form);
+        let written = unwritten.after(&update);
         let now = read(self);
         if now != written {
             if now != unwritten && !order.force {
@@ -134,7 +136,7 @@ impl World {
                 // Answered, and without effect.
                 1 => {}
                 _ => {
-                    self.urls.insert(n, form[0].1.clone());
+                    self.urls.insert(n, update[0].1.clone());
                     let writes = self.writes.entry((decision, n)).or_default();
                     *writes += 1;
                     // Whoever forces writes over what others have written meanwhile
@@ -146,7 +148,7 @@ impl World {
         self.write(Entry::Written { decision, channel, number: n });
         tick()?;
         let now = read(self);
-        let result = match order.act {
+        let result = match order.operation {
             Operation::Rollback if now == written => OrderResult::Written,
             Operation::Rollback => OrderResult::Unproven,
             Operation::Restore if now == written => OrderResult::Restored,

@@ -115,7 +115,7 @@ fn another_reason_to_ask_for_the_same_yes_does_not_keep_the_question_open() {
     world.pass(400);
     world.write(Entry::Mode { mode: Mode::Confirm, by: by() });
     world.step();
-    assert!(world.questions().iter().all(|(_, left)| *left == 200), "{:?}", world.questions());
+    assert_eq!(world.questions(), [(Guard::Blind, 200), (Guard::Mode, 200)]);
     world.pass(200);
     assert_eq!(world.closed(), ["TimedOut"]);
 }
@@ -163,7 +163,7 @@ fn an_order_that_has_not_begun_is_said_to_be_under_way() {
     let mut world = World::new(1);
     world.operator(Operation::Rollback, &[number(0)], false, false);
     let request = OperatorRequest {
-        act: Operation::Restore,
+        operation: Operation::Restore,
         numbers: vec![NumberIx(0)],
         channel: None,
         by: by(),
@@ -171,5 +171,65 @@ fn an_order_that_has_not_begun_is_said_to_be_under_way() {
         at_once: true,
     };
     let preview = world.orders.preview(world.now, &world.roster, true, &request);
-    assert_eq!(preview.lines[0].will.label(), "refuse", "{preview:?}");
+    assert_eq!(preview.lines[0].action.label(), "refuse", "{preview:?}");
+}
+
+#[test]
+fn a_pending_rollback_is_open_until_the_first_of_its_questions_ends() {
+    let mut world = World::with(RollbackSettings { mode: Mode::Confirm, ..RollbackSettings::default() }, 2);
+    let scope = Scope { of: ScopeOf::Number(number(1)), channel: None };
+    let until = world.now + Duration::from_secs(86_400);
+    world.write(Entry::Hold(Hold { scope: scope.clone(), by: by(), until }));
+    world.decide(2, VOICE);
+    let open = |world: &World| world.orders.pending().next().and_then(PendingRollback::until);
+    let first = world.now + Duration::from_secs(600);
+    assert_eq!(open(&world), Some(first));
+    world.pass(100);
+    world.write(Entry::Release { scope, by: by() });
+    world.step();
+    assert_eq!(world.questions(), [(Guard::Mode, 500), (Guard::Mode, 600)]);
+    assert_eq!(open(&world), Some(first));
+    world.hold();
+    assert_eq!(open(&world), None, "what is refused asks nobody");
+}
+
+#[test]
+fn a_number_is_asked_for_once_unless_callers_say_what_only_tests_have_said() {
+    let mut world = World::with(RollbackSettings { mode: Mode::Confirm, ..RollbackSettings::default() }, 2);
+    let asked_for = |world: &World, i, channel| {
+        [Strength::Hint, Strength::Callers].map(|s| world.orders.is_asked_for(number(i), channel, s))
+    };
+    assert_eq!(asked_for(&world, 0, VOICE), [false, false]);
+    let id = world.orders.next_id();
+    world.play(&Step::Decide(1, Strength::Hint));
+    assert_eq!(asked_for(&world, 0, VOICE), [true, false]);
+    assert_eq!(asked_for(&world, 0, Channel::Messaging), [false, false]);
+    assert_eq!(asked_for(&world, 1, VOICE), [false, false]);
+    let engaged = |i, channel| world.orders.is_engaged(number(i), channel);
+    assert_eq!([engaged(0, VOICE), engaged(0, Channel::Messaging), engaged(1, VOICE)], [true, false, false]);
+    // A person's yes is as good as a caller's word.
+    let until = world.now + Duration::from_secs(60);
+    world.write(Entry::Hold(Hold { scope: Scope { of: ScopeOf::All, channel: None }, by: by(), until }));
+    world.write(Entry::Approved { decision: id, by: by() });
+    assert_eq!(asked_for(&world, 0, VOICE), [true, true]);
+    // And callers' word takes the place of the tests'.
+    let mut world = World::with(RollbackSettings { mode: Mode::Confirm, ..RollbackSettings::default() }, 2);
+    world.play(&Step::Decide(1, Strength::Hint));
+    world.play(&Step::Decide(1, Strength::Callers));
+    assert_eq!(asked_for(&world, 0, VOICE), [true, true]);
+    assert_eq!(world.orders.pending().count(), 1);
+}
+
+#[test]
+fn who_is_given_no_time_for_a_veto_any_more_waits_for_none() {
+    let mut world = World::with(auto_with_veto(), 1);
+    world.decide(1, VOICE);
+    assert_eq!((world.questions(), world.orders.open_orders().count()), (vec![(Guard::Veto, 300)], 0));
+    // The agent starts again with another configuration.
+    world.orders = Orders::new(RollbackSettings { veto: Duration::ZERO, ..auto_with_veto() });
+    for (at, entry) in &world.journal {
+        world.orders.fold(*at, entry).unwrap();
+    }
+    world.step();
+    assert_eq!(world.orders.open_orders().count(), 1);
 }

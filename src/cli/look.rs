@@ -1,0 +1,128 @@
+//! What is so, and why: `status`, `explain`, `journal`. Nothing is changed by looking.
+
+use std::path::Path;
+
+use anyhow::Context;
+use serde_json::Value;
+
+use super::challenge::reqwest_client;
+use super::{Exit, complain, say};
+use crate::agent::publish::explain::DecisionHistory;
+use crate::config::{Config, ProcessEnv};
+use crate::core::explain::Recomputed;
+use crate::core::model::order::Scope;
+use crate::store::Store;
+
+/// `ringback status`: how everything stands, as the running agent says.
+pub fn status(config: &Path, json: bool) -> anyhow::Result<Exit> {
+    let config = Config::load(config, &ProcessEnv)?;
+    let url = format!("http://{}/api/v1/status", config.agent.listen);
+    let status: Value = tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+        let answer = reqwest_client()?.get(&url).send().await.context("no agent is running here")?;
+        serde_json::from_slice(&answer.bytes().await?).context("the agent's answer is not JSON")
+    })?;
+    if json {
+        say(&status.to_string())?;
+        return Ok(Exit::Done);
+    }
+    let text = |v: &Value| v.as_str().unwrap_or_default().to_owned();
+    if status["standby"] == true {
+        say(&format!("standby: {} leads until {} at least", text(&status["leader"]), text(&status["until"])))?;
+        return Ok(Exit::Done);
+    }
+    let list = |v: &Value| v.as_array().cloned().unwrap_or_default();
+    say(&format!("{} mode {}", text(&status["at"]), text(&status["mode"])))?;
+    for group in list(&status["groups"]) {
+        for number in list(&group["numbers"]) {
+            for c in list(&number["channels"]) {
+                let keys = ["channel", "phase", "verdict", "rollback_state"];
+                let [channel, phase, verdict, state] = keys.map(|k| text(&c[k]));
+                let (group, number) = (text(&group["group"]), text(&number["number"]));
+                say(&format!("{group} {number} {channel}: {phase}, {verdict}, {state}"))?;
+            }
+        }
+    }
+    for waiting in list(&status["waiting"]) {
+        say(&format!("waiting: {} {}: {}", text(&waiting["channel"]), waiting["decision"], waiting["guards"]))?;
+    }
+    for hold in list(&status["holds"]) {
+        let scope: Scope =
+            serde_json::from_value(hold["scope"].clone()).context("the agent's answer names no scope")?;
+        let scope = scope.text(&config.roster);
+        say(&format!("held until {}: {scope}: {}", text(&hold["until"]), text(&hold["by"]["reason"])))?;
+    }
+    let stale = list(&status["sources"]).iter().any(|s| s["is_stale"] == true && s["is_needed"] == true);
+    Ok(if stale { Exit::FoundTrouble } else { Exit::Done })
+}
+
+/// `ringback explain`: what the journal says of a decision, and whether it still follows.
+pub fn explain(config: &Path, id: &str, json: bool) -> anyhow::Result<Exit> {
+    let config = Config::load(config, &ProcessEnv)?;
+    let id = match id.parse() {
+        Ok(id) => id,
+        Err(bad) => {
+            complain(&format!("ringback: {bad}"));
+            return Ok(Exit::BadUsage);
+        }
+    };
+    let found = tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+        let store = Store::open_read_only(&config.agent.state).await?;
+        DecisionHistory::new(store, &config).explain(id).await
+    })?;
+    let Some(explanation) = found else {
+        complain(&format!("ringback: {id} is not in the journal"));
+        return Ok(Exit::FoundTrouble);
+    };
+    if json {
+        say(&serde_json::to_string(&explanation)?)?;
+    } else {
+        for line in &explanation.entries {
+            say(&format!("{} {}: {}", line.at, line.entry.kind(), brief(&serde_json::to_value(&line.entry)?)))?;
+        }
+    }
+    let holds =
+        matches!(explanation.recomputed, None | Some(Recomputed::Follows | Recomputed::NotKept { is_enough: true }));
+    if !json {
+        match (&explanation.recomputed, &explanation.rules) {
+            (Some(recomputed), Some(rules)) => {
+                say(&format!("rules in force then: {}", rules.then))?;
+                say(&format!("recomputed: {}", recomputed.text()))?;
+                if let Some(now) = &rules.by_those_of_now {
+                    say(&format!("rules of the configuration now: {}", rules.now))?;
+                    say(&format!("recomputed by these: {}", now.text()))?;
+                }
+            }
+            _ => say("an operator's order: there is no evidence to weigh")?,
+        }
+    }
+    Ok(if holds { Exit::Done } else { Exit::FoundTrouble })
+}
+
+/// An entry in one line, the snapshot's record left out.
+fn brief(entry: &Value) -> String {
+    let mut entry = entry.clone();
+    if let Some(map) = entry.as_object_mut() {
+        map.remove("kind");
+        map.remove("record");
+    }
+    entry.to_string()
+}
+
+/// `ringback journal --verify`: follows the chain of hashes.
+pub fn verify(config: &Path) -> anyhow::Result<Exit> {
+    let config = Config::load(config, &ProcessEnv)?;
+    let whole = tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+        let store = Store::open_read_only(&config.agent.state).await?;
+        store.verify().await
+    });
+    match whole {
+        Ok(whole) => {
+            say(&format!("{} records, whole; the last one's hash is {}", whole.records, whole.head))?;
+            Ok(Exit::Done)
+        }
+        Err(error) => {
+            complain(&format!("ringback: {error}; {}", error.cure));
+            Ok(Exit::FoundTrouble)
+        }
+    }
+}

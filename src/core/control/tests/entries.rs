@@ -1,0 +1,170 @@
+//! What an entry changes beside the orders, who verifies a stage, and what the guards see of the detector.
+
+use std::time::Duration;
+
+use super::world::{Setup, World};
+use crate::core::control::{DECIDE_AGAIN, EngineView};
+use crate::core::model::guard::Strength;
+use crate::core::model::id::testing::ours;
+use crate::core::model::id::{Channel, NumberId};
+use crate::core::model::order::{CloseReason, Operation};
+use crate::core::model::source::Source;
+use crate::core::model::time::Time;
+use crate::core::model::verdict::Verdict;
+use crate::core::rollback::entry::Entry;
+use crate::core::rollback::guard::Freshness;
+use crate::core::rollback::operator::OperatorRequest;
+use crate::core::rollback::orders::{Surroundings, Witness};
+
+const VOICE: Channel = Channel::Voice;
+
+/// So many numbers in each group, on voice alone.
+fn world(numbers: [usize; 2]) -> World {
+    let approve_within = Duration::from_secs(600);
+    let (veto, cap) = (Duration::ZERO, 100);
+    let mut world = World::new(&Setup { numbers, is_messaging: false, veto, approve_within, cap, is_probed: false });
+    world.step();
+    world
+}
+
+impl World {
+    fn number(&self, i: u8) -> NumberId {
+        self.slot(i).0
+    }
+
+    /// An operator swaps all numbers, or puts them back.
+    fn swap_all(&mut self, operation: Operation) {
+        let numbers = self.roster.numbers().map(|(ix, _)| ix).collect();
+        let (channel, by) = (Some(VOICE), super::world::by());
+        self.operator(&OperatorRequest { operation, numbers, channel, by, force: false, at_once: false });
+        self.step();
+        self.finish_all();
+        self.step();
+    }
+
+    fn find(&mut self, failing: &[u8]) {
+        self.verdicts = failing.iter().map(|i| (self.slot(*i), Verdict::Failing)).collect();
+        self.pretend();
+    }
+
+    fn is_storm_at(&self, at: Time) -> bool {
+        EngineView::of(self.control.engine(), self.orders(), true, at).is_storm(VOICE)
+    }
+}
+
+#[test]
+fn what_lapsed_may_be_decided_again_after_a_minute() {
+    let mut world = world([1, 0]);
+    let number = world.number(0);
+    world.fail(0, VOICE, vec![number], Strength::Callers);
+    let decision = world.orders().pending().next().expect("it is asked for").decision.id;
+    let at = world.now;
+    world
+        .commit(vec![Entry::Closed { decision, channel: VOICE, numbers: vec![number], why: CloseReason::TimedOut }])
+        .unwrap();
+    let ix = world.roster.find(number).unwrap();
+    let would = |after| world.control.engine().would_decide(at + after, ix, VOICE, Strength::Callers);
+    assert!(!would(DECIDE_AGAIN - Duration::from_millis(1)), "not at once");
+    assert!(would(DECIDE_AGAIN));
+}
+
+#[test]
+fn whoever_was_not_served_after_all_verifies_no_stage() {
+    let mut world = world([2, 0]);
+    world.swap_all(Operation::Rollback);
+    world.swap_all(Operation::Restore);
+    let released = |world: &World| world.orders().open_orders().map(|p| p.released.len()).collect::<Vec<_>>();
+    assert_eq!(released(&world), [1], "the canary");
+    let canary = world.slot(0);
+    for caller in 0..3 {
+        world.served(canary, world.now, Witness::Caller(caller));
+    }
+    world.not_served(canary, Witness::Caller(1));
+    world.step();
+    assert_eq!(released(&world), [1], "two of three were served");
+    world.served(canary, world.now, Witness::Caller(0));
+    world.step();
+    assert_eq!(released(&world), [1], "the same caller again is the same witness");
+    world.served(canary, world.now, Witness::Caller(3));
+    world.step();
+    assert_eq!(released(&world), [2]);
+}
+
+#[test]
+fn the_guards_see_the_verdicts_of_the_detector() {
+    let mut world = world([2, 0]);
+    world.find(&[0]);
+    world.group_verdicts[0][VOICE.index()] = Verdict::Suspect;
+    world.pretend();
+    let view = world.view();
+    let verdicts = [view.verdict(world.number(0), VOICE), view.verdict(world.number(1), VOICE)];
+    assert_eq!(verdicts, [Verdict::Failing, Verdict::Unknown]);
+    let group = &world.roster.groups().next().unwrap().1.name;
+    assert_eq!(view.group_verdict(group, VOICE), Verdict::Suspect);
+    let stranger = ours("+15005550999");
+    assert_eq!(view.verdict(stranger, VOICE), Verdict::Unknown, "of what is not configured nothing is known");
+}
+
+#[test]
+fn logs_are_fresh_for_half_of_blind_after_and_stale_after_all_of_it() {
+    let mut world = world([1, 0]);
+    let read = world.now + Duration::from_secs(10);
+    for source in [Source::Calls, Source::Alerts] {
+        world.control.engine_mut().polled(source, read);
+    }
+    let blind_after = world.control.engine().settings().blind_after;
+    let tick = Duration::from_millis(1);
+    let seen = |world: &World, after| {
+        EngineView::of(world.control.engine(), world.orders(), true, read + after).freshness(VOICE)
+    };
+    let all = [Duration::ZERO, blind_after / 2, blind_after / 2 + tick, blind_after, blind_after + tick];
+    let expected = [Freshness::Fresh, Freshness::Fresh, Freshness::Degraded, Freshness::Degraded, Freshness::Stale];
+    assert_eq!(all.map(|after| seen(&world, after)), expected);
+    // A channel is as fresh as the stalest log that it needs.
+    world.control.engine_mut().polled(Source::Calls, read + blind_after);
+    assert_eq!(seen(&world, blind_after), Freshness::Degraded);
+    assert_eq!(seen(&world, blind_after + tick), Freshness::Stale);
+}
+
+#[test]
+fn a_storm_is_most_numbers_of_most_groups() {
+    let mut two = world([3, 3]);
+    for (failing, is_storm) in [
+        (&[0, 1, 3, 4][..], true),
+        (&[0, 1, 2, 3, 4, 5], true),
+        // Most numbers of one group of two is not most groups.
+        (&[0, 1, 2], false),
+        (&[0, 1, 2, 3], false),
+        (&[0, 3], false),
+        (&[], false),
+    ] {
+        two.find(failing);
+        assert_eq!(two.is_storm_at(two.now), is_storm, "{failing:?}");
+    }
+    // Half of a group is not most of it.
+    let mut halves = world([2, 2]);
+    halves.find(&[0, 2]);
+    assert!(!halves.is_storm_at(halves.now));
+    // With one group that has numbers there is nothing to compare.
+    let mut one = world([3, 0]);
+    one.find(&[0, 1, 2]);
+    assert!(!one.is_storm_at(one.now));
+}
+
+#[test]
+fn who_is_about_to_be_swapped_or_was_swapped_lately_is_part_of_a_storm() {
+    let mut world = world([1, 1]);
+    for i in [0, 1] {
+        let number = world.number(i);
+        world.fail(usize::from(i), VOICE, vec![number], Strength::Callers);
+    }
+    world.find(&[]);
+    assert!(world.is_storm_at(world.now), "rollbacks of both wait");
+    world.swap_all(Operation::Rollback);
+    assert!(world.orders().pending().next().is_none() && world.orders().open_orders().next().is_none());
+    let since = |world: &World, i| world.orders().saga(world.number(i), VOICE).and_then(|s| s.since).unwrap();
+    let first = since(&world, 0).min(since(&world, 1));
+    let lately = Duration::from_secs(600);
+    assert!(world.is_storm_at(world.now) && world.is_storm_at(first + (lately - Duration::from_millis(1))));
+    assert!(!world.is_storm_at(first + lately), "a swap of long ago tells of no storm");
+}

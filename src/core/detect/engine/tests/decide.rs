@@ -1,0 +1,178 @@
+//! When something is decided, a second time too, and what a decision says.
+
+use super::*;
+use crate::core::detect::statistic::threshold::{Rule, RuleAction};
+use crate::core::model::decision::Decision;
+use crate::core::model::guard::Strength;
+
+impl Port {
+    fn decided(&self) -> Vec<&Decision> {
+        self.events.iter().filter_map(|e| if let EngineEvent::Decided(d) = e { Some(&**d) } else { None }).collect()
+    }
+
+    /// So many callers of a number meet this code, one a second.
+    fn fail(&mut self, i: u32, callers: std::ops::Range<u64>, code: u32) {
+        for caller in callers {
+            self.call(i, caller, Some(code));
+            self.pass(1);
+        }
+    }
+}
+
+/// Numbers under one rule of the user's, which asks for three callers and half of all in ten minutes.
+fn ruled(numbers: u32, action: RuleAction) -> Port {
+    let is_named = |r: &Reason| r.is_curable() == (action == RuleAction::Rollback);
+    let reasons = Reason::ALL.into_iter().filter(is_named).collect();
+    let rule = Rule { reasons, action, ..Rule::not_curable(Channel::Voice) };
+    let detection = vec![Detection { rules: vec![rule], ..Detection::default() }];
+    let settings = EngineSettings { mode: Mode::Auto, detection, ..EngineSettings::default() };
+    let mut p = Port::unread(settings, numbers, PortAt::Done, |_| [true, false]);
+    for i in 0..numbers {
+        p.read(i, &record::tests::record());
+    }
+    p.pass(1);
+    p
+}
+
+#[test]
+fn each_decision_has_an_id_of_its_own_and_says_in_words_what_it_rests_on() {
+    let mut p = Port::new(Mode::Auto, 1, PortAt::Done);
+    p.pass(1);
+    p.fail(0, 0..4, 11200);
+    for _ in 0..2 {
+        p.engine.not_rolled_back(NumberIx(0), Channel::Voice, p.now);
+        p.pass(1);
+    }
+    let ids: Vec<u64> = p.decided().iter().map(|d| d.id.0).collect();
+    assert_eq!(ids, [1, 2, 3]);
+    let rule = &p.decided()[0].rule;
+    assert!(rule.starts_with("detector: 4 of 4 callers failed, evidence ") && rule.contains(" suffices "), "{rule}");
+}
+
+#[test]
+fn what_did_not_come_about_is_decided_again_when_its_time_has_come_and_not_before() {
+    let mut p = Port::new(Mode::Auto, 1, PortAt::Done);
+    p.pass(1);
+    p.fail(0, 0..4, 11200);
+    assert_eq!(p.decisions(), [(Action::Rollback, 1)]);
+    p.engine.not_rolled_back(NumberIx(0), Channel::Voice, p.now + Duration::from_secs(60));
+    p.pass(59);
+    assert_eq!(p.decisions().len(), 1);
+    p.pass(1);
+    assert_eq!(p.decisions().len(), 2);
+}
+
+#[test]
+fn two_test_calls_in_a_row_that_fail_for_what_no_swap_cures_page_once() {
+    let mut p = Port::new(Mode::Auto, 1, PortAt::Done);
+    p.pass(1);
+    let page = (Action::Page { reason: PageReason::Failing(Reason::NotArriving) }, 1);
+    let mut test = |results: &[ProbeResult]| {
+        for result in results {
+            p.probe(0, *result);
+            p.pass(1);
+        }
+        let all = p.decided();
+        let counts = all.last().map(|d| {
+            let e = &d.evidence;
+            [e.probes, e.failing_probes, e.failing_numbers, e.numbers]
+        });
+        (p.decisions(), counts)
+    };
+    let lost = ProbeResult::Failure(Reason::NotArriving);
+    assert_eq!(test(&[lost]).0, [], "one may be the network's");
+    assert_eq!(test(&[lost]), (vec![page], Some([2, 2, 1, 1])));
+    assert_eq!(test(&[lost, lost]).0, [page]);
+    assert_eq!(test(&[ProbeResult::Success, lost, lost]).0, [page; 2], "and again once it had worked");
+}
+
+#[test]
+fn a_rule_of_the_users_decides_when_it_is_met() {
+    let mut p = ruled(1, RuleAction::Rollback);
+    p.fail(0, 0..2, 11200);
+    assert_eq!(p.decisions(), [], "it asks for three");
+    p.fail(0, 2..3, 11200);
+    assert_eq!(p.decisions(), [(Action::Rollback, 1)]);
+    // Or by several numbers of the group together.
+    let mut p = ruled(3, RuleAction::Rollback);
+    for i in 0..3 {
+        assert_eq!(p.decisions(), []);
+        p.fail(i, u64::from(i)..u64::from(i) + 1, 11200);
+    }
+    assert_eq!(p.decisions(), [(Action::Rollback, 3)]);
+}
+
+#[test]
+fn a_rule_that_pages_tells_anew_once_it_was_not_met_any_more() {
+    for numbers in [1, 2] {
+        let mut p = ruled(numbers, RuleAction::Page);
+        let fail = |p: &mut Port, first: u64| {
+            for i in 0..numbers {
+                let first = first + 10 * u64::from(i);
+                p.fail(i, first..first + 3, 10001);
+            }
+            p.decided().iter().map(|d| d.numbers.len()).collect::<Vec<_>>()
+        };
+        let one = fail(&mut p, 0);
+        assert!(!one.is_empty());
+        assert_eq!(fail(&mut p, 100), one, "it is still met");
+        p.pass(700);
+        let again = fail(&mut p, 200);
+        assert!(again.len() > one.len() && again.last() == one.last(), "{numbers}: {again:?} after {one:?}");
+        assert_eq!(again.len(), 2 * one.len(), "{numbers}: {again:?} after {one:?}");
+    }
+}
+
+#[test]
+fn an_outage_is_one_page_for_all_numbers_of_a_group_on_which_calls_broke() {
+    let mut p = Port::new(Mode::Auto, 5, PortAt::Done);
+    p.pass(1);
+    for i in 0..5 {
+        p.ended(i % 4, u64::from(i), CallStatus::Failed);
+        p.pass(1);
+    }
+    p.pass(60);
+    let outage = Action::Page { reason: PageReason::Outage };
+    let told: Vec<usize> = p.decided().iter().filter(|d| d.action == outage).map(|d| d.numbers.len()).collect();
+    assert_eq!(told, [4]);
+}
+
+#[test]
+fn a_person_is_told_of_what_no_swap_cures_while_a_rollback_waits() {
+    let page = (Action::Page { reason: PageReason::Failing(Reason::Account) }, 1);
+    let waits: [fn(&mut Port); 3] = [
+        |_| {},
+        // A question, or a hold, of which nobody knows how long it stands.
+        |p| p.engine.asked(NumberIx(0), Channel::Voice, Strength::Callers),
+        |p| p.engine.not_rolled_back(NumberIx(0), Channel::Voice, p.now + Duration::from_secs(600)),
+    ];
+    for wait in waits {
+        let mut p = Port::new(Mode::Auto, 1, PortAt::Done);
+        p.pass(1);
+        p.fail(0, 0..4, 11200);
+        wait(&mut p);
+        p.pass(1);
+        p.fail(0, 100..112, 10001);
+        p.pass(60);
+        assert_eq!(p.decisions(), [(Action::Rollback, 1), page]);
+    }
+}
+
+#[test]
+fn a_caller_who_says_what_only_tests_had_said_is_a_second_decision() {
+    let mut p = Port::new(Mode::Auto, 1, PortAt::Done);
+    p.pass(1);
+    for _ in 0..2 {
+        p.probe(0, ProbeResult::Failure(Reason::Webhook));
+        p.pass(1);
+    }
+    assert_eq!(p.decisions(), [(Action::Rollback, 1)]);
+    p.engine.asked(NumberIx(0), Channel::Voice, Strength::Hint);
+    p.pass(60);
+    assert_eq!(p.decisions().len(), 1, "the tests say nothing new");
+    p.fail(0, 0..1, 11200);
+    assert_eq!(p.decisions().len(), 2);
+    p.engine.asked(NumberIx(0), Channel::Voice, Strength::Callers);
+    p.fail(0, 1..5, 11200);
+    assert_eq!(p.decisions().len(), 2, "nor do more callers");
+}

@@ -1,0 +1,291 @@
+//! Situations that people report from real accounts, replayed: what serves nobody is never taken for served, and an
+//! error in the log is not taken for a caller who was harmed.
+
+use std::fmt::Write;
+use std::process::{Command, Output};
+
+use ringback::core::model::time::Time;
+use serde_json::{Value, json};
+
+use crate::world::Folder;
+
+const OURS: &str = "+15005550100";
+const HANDLER: &str = "https://app.example.com/voice";
+const TEXTS: &str = "https://app.example.com/sms";
+
+/// A recording as it is written down, in any order.
+#[derive(Default)]
+struct Recording {
+    /// Seconds after the beginning, and the entry.
+    entries: Vec<(u64, &'static str, Value)>,
+    sids: u64,
+}
+
+fn at(seconds: u64) -> Time {
+    "2026-11-21T09:00:00Z".parse::<Time>().unwrap() + std::time::Duration::from_secs(seconds)
+}
+
+fn rfc2822(seconds: u64) -> String {
+    let at = jiff::Timestamp::from_millisecond(at(seconds).as_millis()).unwrap();
+    jiff::fmt::rfc2822::to_string(&at.to_zoned(jiff::tz::TimeZone::UTC)).unwrap()
+}
+
+/// An inbound call, or a leg that the handler dialled.
+struct Leg<'a> {
+    from: &'a str,
+    to: &'a str,
+    status: &'a str,
+    seconds: u64,
+    parent: Option<&'a str>,
+}
+
+fn inbound(from: &str, seconds: u64) -> Leg<'_> {
+    Leg { from, to: OURS, status: "completed", seconds, parent: None }
+}
+
+impl Recording {
+    fn of(voice_url: &str) -> Recording {
+        let mut recording = Recording::default();
+        recording.entries.push((
+            0,
+            "number",
+            json!({
+                "sid": "PN00000000000000000000000000000001", "phone_number": OURS, "voice_url": voice_url,
+                "sms_url": TEXTS, "capabilities": {"voice": true, "sms": true}, "status": "in-use",
+                "date_updated": rfc2822(0),
+            }),
+        ));
+        recording
+    }
+
+    fn sid(&mut self, kind: &str) -> String {
+        self.sids += 1;
+        format!("{kind}{:032x}", self.sids)
+    }
+
+    fn call(&mut self, start: u64, leg: &Leg<'_>) -> String {
+        let sid = self.sid("CA");
+        let direction = if leg.parent.is_some() { "outbound-dial" } else { "inbound" };
+        let end = start + leg.seconds;
+        let resource = json!({
+            "sid": sid, "parent_call_sid": leg.parent, "to": leg.to, "from": leg.from, "status": leg.status,
+            "direction": direction, "start_time": rfc2822(start), "end_time": rfc2822(end),
+            "date_created": rfc2822(start), "duration": leg.seconds.to_string(),
+        });
+        self.entries.push((end + 3, "call", resource));
+        sid
+    }
+
+    fn message(&mut self, start: u64, direction: &str, party: &str, status: &str, code: Option<u32>) -> String {
+        let sid = self.sid("SM");
+        let (from, to) = if direction == "inbound" { (party, OURS) } else { (OURS, party) };
+        let resource = json!({
+            "sid": sid, "from": from, "to": to, "direction": direction, "status": status, "error_code": code,
+            "date_created": rfc2822(start), "date_sent": rfc2822(start), "body": "x",
+        });
+        self.entries.push((start + 3, "message", resource));
+        sid
+    }
+
+    fn alert(&mut self, raised: u64, sid: &str, code: u32, level: &str, url: Option<&str>) {
+        let own = self.sid("NO");
+        let resource = json!({
+            "sid": own, "resource_sid": sid, "error_code": code.to_string(), "log_level": level,
+            "request_url": url, "date_created": at(raised).to_string(), "date_generated": at(raised).to_string(),
+        });
+        self.entries.push((raised + 5, "alert", resource));
+    }
+
+    /// What `replay` decides: the kind of each decision, its reason, and its first code.
+    fn decisions(mut self) -> Vec<(String, String, Option<u64>)> {
+        self.entries.sort_by_key(|(seen, ..)| *seen);
+        let mut text = String::new();
+        for (seen, kind, resource) in self.entries {
+            let line = json!({"seen_at": at(seen).to_string(), "kind": kind, "resource": resource});
+            writeln!(text, "{line}").unwrap();
+        }
+        let dir = Folder::new();
+        let path = |name: &str| dir.path().join(name).display().to_string();
+        let config = format!(
+            "[twilio]\naccount_sid = \"AC00000000000000000000000000000001\"\n\n[[group]]\nname = \"support\"\n\
+             numbers = [\"{OURS}\"]\nchannels = [\"voice\", \"messaging\"]\n\n[group.fallback]\n\
+             voice_url = \"https://handler.twilio.com/twiml/EH00000000000000000000000000000001\"\n\
+             sms_url = \"https://handler.twilio.com/twiml/EH00000000000000000000000000000002\"\n"
+        );
+        std::fs::write(path("ringback.toml"), config).unwrap();
+        std::fs::write(path("log.jsonl"), text).unwrap();
+        let out: Output = Command::new(env!("CARGO_BIN_EXE_ringback"))
+            .args(["replay", "--config", &path("ringback.toml"), "--events", &path("log.jsonl"), "--decisions", "-"])
+            .output()
+            .unwrap();
+        assert_eq!(out.status.code(), Some(0), "{}", String::from_utf8_lossy(&out.stderr));
+        let decision = |line: &str| {
+            let d: Value = serde_json::from_str(line).unwrap();
+            let text = |key: &str| d[key].as_str().unwrap_or_default().to_owned();
+            (text("decision"), text("reason"), d["evidence"]["reasons"][0]["code"].as_u64())
+        };
+        String::from_utf8(out.stdout).unwrap().lines().map(decision).collect()
+    }
+}
+
+fn caller(i: u64) -> String {
+    format!("+1917555{i:04}")
+}
+
+fn page(reason: &str, code: Option<u64>) -> (String, String, Option<u64>) {
+    ("page".to_owned(), reason.to_owned(), code)
+}
+
+/// Twenty callers, each with a call that ends after `seconds` with this alert of its own.
+fn callers(voice_url: &str, seconds: u64, code: u32, level: &str, url: Option<&str>) -> Recording {
+    let mut r = Recording::of(voice_url);
+    for i in 0..20 {
+        let start = 60 + i * 40;
+        let call = r.call(start, &inbound(&caller(i), seconds));
+        r.alert(start + 1, &call, code, level, url);
+    }
+    r
+}
+
+#[test]
+fn an_error_of_the_callers_own_call_pages_whatever_it_names() {
+    let flow = "https://webhooks.twilio.com/v1/Accounts/AC1/Flows/FW1";
+    let second = Some("https://other.example.net/ivr");
+    let table = [
+        // A second hop on another host, behind a flow, a bin, or the handler itself.
+        (flow, 11200, second, "other_url"),
+        ("https://handler.twilio.com/twiml/EH9", 11205, second, "other_url"),
+        (HANDLER, 12100, second, "other_url"),
+        // A media stream, no URL at all, a Function, a forward that is not allowed, and what nobody has heard of.
+        (HANDLER, 31920, Some("wss://stream.example.com/media"), "unexplained"),
+        (HANDLER, 31901, None, "unexplained"),
+        (HANDLER, 11100, None, "unexplained"),
+        ("https://ivr-1234.twil.io/voice", 82002, Some("https://ivr-1234.twil.io/voice"), "unexplained"),
+        (HANDLER, 13227, Some(HANDLER), "unexplained"),
+        (HANDLER, 64999, Some(HANDLER), "unexplained"),
+    ];
+    for (voice_url, code, url, reason) in table {
+        let decisions = callers(voice_url, 3, code, "error", url).decisions();
+        assert_eq!(decisions, [page(reason, Some(code.into()))], "{code} {url:?}");
+    }
+    // A forward that is blocked is a warning at times.
+    assert_eq!(callers(HANDLER, 1, 13227, "warning", Some(HANDLER)).decisions(), [page("unexplained", Some(13227))]);
+    assert_eq!(callers(HANDLER, 90, 13227, "warning", Some(HANDLER)).decisions(), [], "the calls lasted");
+}
+
+#[test]
+fn one_such_call_among_many_that_were_served_is_quiet() {
+    let mut r = Recording::of(HANDLER);
+    for i in 0..60 {
+        let call = r.call(60 + i * 40, &inbound(&caller(i), 60));
+        if i == 30 {
+            r.alert(61 + i * 40, &call, 31920, "error", None);
+        }
+    }
+    assert_eq!(r.decisions(), []);
+}
+
+#[test]
+fn an_action_that_fails_after_the_talk_warns_and_does_not_swap() {
+    for url in [HANDLER, "https://app.example.com/after", "https://other.example.net/after"] {
+        let mut r = Recording::of(HANDLER);
+        for i in 0..20 {
+            let start = 60 + i * 100;
+            let call = r.call(start, &inbound(&caller(i), 300));
+            r.call(start + 4, &Leg { parent: Some(&call), to: "+15005550155", ..inbound(&caller(i), 290) });
+            r.alert(start + 296, &call, 11200, "error", Some(url));
+        }
+        assert_eq!(r.decisions(), [page("errors_beside_service", Some(11200))], "{url}");
+    }
+}
+
+#[test]
+fn a_voicemail_of_the_numbers_own_serves_after_a_leg_has_failed() {
+    let forwarded = |seconds| {
+        let mut r = Recording::of(HANDLER);
+        for i in 0..20 {
+            let start = 60 + i * 100;
+            let call = r.call(start, &inbound(&caller(i), seconds));
+            let leg = Leg { parent: Some(&call), to: "sip:me@pbx.example.com", status: "failed", ..inbound("x", 0) };
+            r.call(start + 1, &leg);
+            r.alert(start + 1, &call, 32009, "error", None);
+        }
+        r.decisions()
+    };
+    assert_eq!(forwarded(48), [page("errors_beside_service", Some(32009))]);
+    let broken = forwarded(6);
+    assert_eq!(broken.len(), 1, "{broken:?}");
+    assert_eq!((broken[0].0.as_str(), broken[0].2), ("rollback", Some(32009)), "with the code that says why");
+}
+
+#[test]
+fn messages_that_are_taken_and_answered_by_the_api_are_not_lost() {
+    for code in [12300, 11200] {
+        let texts = |is_answered: bool| {
+            let mut r = Recording::of(HANDLER);
+            for i in 0..20 {
+                let start = 60 + i * 60;
+                let message = r.message(start, "inbound", &caller(i), "received", None);
+                r.alert(start + 1, &message, code, "error", Some(TEXTS));
+                if is_answered {
+                    r.message(start + 20, "outbound-api", &caller(i), "delivered", None);
+                }
+            }
+            r.decisions()
+        };
+        assert_eq!(texts(true), [page("errors_beside_service", Some(code.into()))], "{code}");
+        let lost = texts(false);
+        let want = if code == 12300 { "page" } else { "rollback" };
+        assert!(lost.iter().all(|d| d.0 == want) && !lost.is_empty(), "{code}: {lost:?}");
+    }
+}
+
+#[test]
+fn messages_of_ours_that_are_refused_page_once_with_the_code() {
+    let sent = |code: u32, every: u64| {
+        let mut r = Recording::of(HANDLER);
+        for i in 0..60 {
+            let (status, code) = if i % every == 0 { ("undelivered", Some(code)) } else { ("delivered", None) };
+            r.message(60 + i * 20, "outbound-api", &caller(i), status, code);
+        }
+        r.decisions()
+    };
+    for (code, reason) in [(30034, "registration"), (30032, "registration"), (30002, "account")] {
+        assert_eq!(sent(code, 1), [page(reason, Some(code.into()))], "{code}");
+    }
+    // Recipients who have opted out, or are off, are nobody's failure.
+    for code in [21610, 30003, 30005] {
+        assert_eq!(sent(code, 1), [], "{code}");
+    }
+    assert_eq!(sent(30034, 4), [], "one in four");
+}
+
+#[test]
+fn calls_that_all_fail_page_whoever_calls() {
+    let spellings = ["anonymous", "Anonymous", "Restricted", "Unavailable", "Unknown", "+266696687", "+7378742833", ""];
+    let all = |from: &dyn Fn(u64) -> String| {
+        let mut r = Recording::of(HANDLER);
+        for i in 0..60 {
+            let call = r.call(60 + i * 60, &inbound(&from(i), 4));
+            r.alert(61 + i * 60, &call, 11200, "error", Some(HANDLER));
+        }
+        r.decisions()
+    };
+    for from in [&|_| "+15005550777".to_owned() as String, &|i: u64| spellings[i as usize % 8].to_owned()]
+        as [&dyn Fn(u64) -> String; 2]
+    {
+        assert_eq!(all(from), [page("few_callers", Some(11200))], "{}", from(0));
+    }
+    assert_eq!(all(&caller)[0].0, "rollback", "different callers");
+}
+
+#[test]
+fn a_number_at_twilios_demo_serves_nobody() {
+    let mut r = Recording::of("https://demo.twilio.com/welcome/voice/");
+    for i in 0..20 {
+        r.call(60 + i * 60, &inbound(&caller(i), 20));
+    }
+    let decisions = r.decisions();
+    assert!(!decisions.is_empty(), "nobody was told");
+    assert_eq!(decisions[0].0, "rollback", "{decisions:?}");
+}

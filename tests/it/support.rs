@@ -1,0 +1,105 @@
+//! The group `support`, which most tests are about: its numbers and its app, an operator's commands about them, and
+//! what Twilio was asked.
+
+use std::collections::BTreeMap;
+
+use ringback::core::model::id::{Channel, E164, NumberId};
+use ringback::sim::{HandlerCondition, HandlerState, TimelineMark};
+use serde_json::{Value, json};
+use sqlx::Connection;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+
+use crate::world::{Running, World};
+
+const APP: &str = "https://app.example.com/voice";
+
+fn e164(s: &str) -> E164 {
+    s.parse().unwrap()
+}
+
+pub fn support() -> [E164; 3] {
+    ["+15005550100", "+15005550101", "+15005550102"].map(e164)
+}
+
+/// A number of the simulator's account.
+pub fn id(w: &World, number: E164) -> NumberId {
+    NumberId::new(w.sim.scenario().account.sid, number)
+}
+
+pub fn url(w: &World, number: E164) -> String {
+    w.sim.number(number).unwrap()["voice_url"].as_str().unwrap_or_default().to_owned()
+}
+
+/// How often each number was really written.
+pub fn writes(w: &World) -> BTreeMap<E164, usize> {
+    let mut writes = BTreeMap::new();
+    for entry in &w.sim.truth().timeline {
+        if let TimelineMark::Updated(update) = &entry.what
+            && update.by == ringback::sim::Actor::Api
+        {
+            *writes.entry(update.number).or_default() += 1;
+        }
+    }
+    writes
+}
+
+/// A number's record without what every update changes.
+pub fn record(w: &World, number: E164) -> Value {
+    let mut record = w.sim.number(number).unwrap();
+    record.as_object_mut().unwrap().remove("date_updated");
+    record
+}
+
+impl Running {
+    pub async fn post(&self, verb: &str, body: Value) -> (u16, Value) {
+        let (status, said) = self.post_as("open sesame", verb, body).await;
+        (status, serde_json::from_str(&said).unwrap())
+    }
+
+    pub async fn post_as(&self, token: &str, verb: &str, body: Value) -> (u16, String) {
+        let answer = reqwest::Client::new()
+            .post(format!("{}/api/v1/{verb}", self.url))
+            .bearer_auth(token)
+            .header("content-type", "application/json")
+            .body(body.to_string())
+            .send()
+            .await
+            .unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    }
+
+    pub fn rollback_state(&self, number: E164) -> &'static str {
+        self.channel(number, Channel::Voice).rollback_state
+    }
+}
+
+pub fn with_token(w: &mut World) {
+    w.env.insert("RINGBACK_TOKEN", "open sesame");
+}
+
+pub fn break_app(w: &World) {
+    w.sim.set_handler(APP, HandlerState::all(HandlerCondition::Status(500))).unwrap();
+}
+
+/// What an operator asks of support's numbers.
+pub fn drill() -> Value {
+    json!({"group": "support", "channel": "voice", "reason": "drill"})
+}
+
+/// An agent that has watched support's app break, and has swapped its numbers.
+pub async fn after_a_failure(w: &mut World) -> Running {
+    with_token(w);
+    let agent = w.start().await.unwrap();
+    w.pass(600).await;
+    break_app(w);
+    w.pass(900).await;
+    agent
+}
+
+/// Statements on the agent's state file, behind its back.
+pub async fn sql(w: &World, statements: &str) {
+    let options = SqliteConnectOptions::new().filename(w.folder.path().join("ringback.db"));
+    let mut db = SqliteConnection::connect_with(&options).await.unwrap();
+    sqlx::raw_sql(sqlx::AssertSqlSafe(statements.to_owned())).execute(&mut db).await.unwrap();
+    db.close().await.unwrap();
+}
