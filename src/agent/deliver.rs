@@ -3,7 +3,7 @@
 //! The **dispatcher** takes posted notices, keeps each in the store for every notifier that wants it, and puts it
 //! into that notifier's queue. Each notifier has a **delivery worker**, which sends its queue in order: a notifier
 //! that is slow or down delays no other. Failed deliveries are retried with exponential backoff and jitter, or when
-//! `Retry-After` says, for up to 24 h ([`worker::GIVE_UP_AFTER`]). Notices beyond `per_minute` are rate-limited and
+//! `Retry-After` says, for up to 24 h. Notices beyond `per_minute` are rate-limited and
 //! summed up in one notice. Undelivered notices survive a restart.
 //!
 //! Promises: posting never waits, and a notice for which there is no room is counted and reported. A notifier that was
