@@ -257,7 +257,7 @@ mod tests {
 
     #[test]
     fn a_command_gets_the_number_and_no_secret_and_is_killed_in_time() {
-        let echo = r#"printf '{"result":"failure","reason":"%s"}' "$([ "$1$RINGBACK_NUMBER$RINGBACK_NONCE" = "+15005550100+15005550100ab12" ] && echo silence)""#;
+        let echo = r#"printf '{"result":"failure","reason":"%s"}' "$([ "$1$RINGBACK_NUMBER$RINGBACK_NONCE" = "+15005550100+15005550100ab12" ] && echo nothing_heard)""#;
         assert_eq!(
             say(&["/bin/sh", "-c", echo, "sh", "{number}"], 5000).found,
             ProbeFinding::Failure(Reason::NothingHeard)
@@ -310,7 +310,7 @@ mod tests {
     fn a_command_sees_no_variable_of_the_agents() {
         // Cargo sets this one; a notifier's secret has whatever name the configuration gives it.
         assert!(std::env::var_os("CARGO_MANIFEST_DIR").is_some());
-        let script = r#"printf '{"result":"failure","reason":"%s"}' "${CARGO_MANIFEST_DIR:-silence}""#;
+        let script = r#"printf '{"result":"failure","reason":"%s"}' "${CARGO_MANIFEST_DIR:-nothing_heard}""#;
         assert_eq!(say(&["/bin/sh", "-c", script], 5000).found, ProbeFinding::Failure(Reason::NothingHeard));
         assert!(say(&["/bin/sh", "-c", "exit 0", "a\0b"], 5000).detail.contains("cannot be run"));
     }
