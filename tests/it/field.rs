@@ -221,22 +221,25 @@ fn a_voicemail_of_the_numbers_own_serves_after_a_leg_has_failed() {
 #[test]
 fn messages_that_are_taken_and_answered_by_the_api_are_not_lost() {
     for code in [12300, 11200] {
-        let texts = |is_answered: bool| {
+        let texts = |answer: Option<&str>| {
             let mut r = Recording::of(HANDLER);
             for i in 0..20 {
                 let start = 60 + i * 60;
                 let message = r.message(start, "inbound", &caller(i), "received", None);
                 r.alert(start + 1, &message, code, "error", Some(TEXTS));
-                if is_answered {
-                    r.message(start + 20, "outbound-api", &caller(i), "delivered", None);
+                if let Some(direction) = answer {
+                    r.message(start + 20, direction, &caller(i), "delivered", None);
                 }
             }
             r.decisions()
         };
-        assert_eq!(texts(true), [page("errors_beside_service", Some(code.into()))], "{code}");
-        let lost = texts(false);
+        assert_eq!(texts(Some("outbound-api")), [page("errors_beside_service", Some(code.into()))], "{code}");
         let want = if code == 12300 { "page" } else { "rollback" };
-        assert!(lost.iter().all(|d| d.0 == want) && !lost.is_empty(), "{code}: {lost:?}");
+        // What the webhook itself replies after it failed is a fallback URL's.
+        for answer in [None, Some("outbound-reply")] {
+            let lost = texts(answer);
+            assert!(lost.iter().all(|d| d.0 == want) && !lost.is_empty(), "{code} {answer:?}: {lost:?}");
+        }
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! An application may take every message, answer the webhook with JSON or nothing, and write back by the API later.
 //! Twilio logs an error for each, and nobody is harmed. So a message with an error is served once its sender was sent
-//! one that arrived; and where that was seen to happen, a message's error is judged only when an answer has had time.
+//! one by the API that arrived (a reply of the webhook's own, where the handler failed, comes from a fallback URL, and
+//! that is a failure of the handler all the same); and where that was seen to happen, a message's error is judged only when an answer has had time.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -89,7 +90,7 @@ impl Ledger {
     ) -> Vec<OutcomeChange> {
         let has_arrived = matches!(message.status, MessageStatus::Delivered | MessageStatus::Sent);
         let number = cx.roster.find(NumberId::new(account, message.number));
-        let (true, true, Some(number)) = (has_arrived, message.direction != Direction::Inbound, number) else {
+        let (true, Direction::Outbound, Some(number)) = (has_arrived, message.direction, number) else {
             return Vec::new();
         };
         let answered = self.answers.answers((number, message.party.hash), message.sent_at);
