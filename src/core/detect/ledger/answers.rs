@@ -2,8 +2,9 @@
 //!
 //! An application may take every message, answer the webhook with JSON or nothing, and write back by the API later.
 //! Twilio logs an error for each, and nobody is harmed. So a message with an error is served once its sender was sent
-//! one by the API that arrived (a reply of the webhook's own, where the handler failed, comes from a fallback URL, and
-//! that is a failure of the handler all the same); and where that was seen to happen, a message's error is judged only when an answer has had time.
+//! one by the API that arrived; and where that was seen to happen, a message's error is judged only when an answer has
+//! had time. A reply of the webhook's own, where the handler failed, comes from a fallback URL: a failure of the
+//! handler all the same.
 
 use std::collections::HashMap;
 use std::time::Duration;
