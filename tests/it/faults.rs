@@ -10,7 +10,7 @@ use ringback::core::model::verdict::Verdict;
 use ringback::sim::{HandlerCondition, HandlerState, Scenario};
 
 use crate::agent::DAY;
-use crate::world::{Running, World, play, play_scenario};
+use crate::world::{Running, World, own_address, play, play_scenario};
 
 /// An error and its causes in one line, as the command line prints it.
 fn chain(error: &StartError) -> String {
@@ -114,9 +114,7 @@ fn a_number_that_is_not_in_the_account_is_said_to_be_missing() {
 #[test]
 fn an_address_that_cannot_be_reached_is_blindness() {
     play(DAY, async |w| {
-        // A port that was just free and is not listened on.
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let text = w.config_text().replace(&w.base_url, &format!("http://127.0.0.1:{port}"));
+        let text = w.config_text().replace(&w.base_url, &format!("http://{}", own_address()));
         let config = w.parse(&text).unwrap();
         let agent = w.start_with(&config).await.unwrap();
         w.pass(30).await;

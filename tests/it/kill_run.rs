@@ -5,6 +5,7 @@
 //! In real time: half a minute for sixty points, which wait more than they work.
 
 use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -20,7 +21,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::kill::{Middle, Point, can_trace, pass, program, serve_apart};
-use crate::world::{BIN, Folder};
+use crate::world::{BIN, Folder, own_address};
 
 const DAY: &str = r#"
 name = "kill-run"
@@ -68,9 +69,7 @@ impl Scene {
         scenario.start = Some(start);
         let sim = Sim::new(scenario, Clock::system()).unwrap();
         let upstream = serve_apart(&sim).await;
-        // A port that nobody has: it is given back at once, and asked for again by the program.
-        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        Scene { sim, folder: Folder::new(), upstream, listen: free.to_string() }
+        Scene { sim, folder: Folder::new(), upstream, listen: own_address().to_string() }
     }
 
     fn command(&self, words: &[&str], point: Point, base: &str) -> Command {
@@ -95,8 +94,19 @@ impl Scene {
             .env("TWILIO_AUTH_TOKEN", account.auth_token)
             .env("RINGBACK_TOKEN", "open sesame")
             .stdout(Stdio::null())
-            .stderr(Stdio::null());
+            .stderr(std::fs::File::options().create(true).append(true).open(self.log()).unwrap());
         command
+    }
+
+    /// What the agents and the commands said, for whoever reads of a failure.
+    fn log(&self) -> PathBuf {
+        self.folder.path().join("log")
+    }
+
+    fn said(&self) -> String {
+        let text = std::fs::read_to_string(self.log()).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().collect();
+        lines[lines.len().saturating_sub(20)..].join("\n")
     }
 
     /// Starts the agent, behind somebody who kills it at `point`.
@@ -177,10 +187,10 @@ async fn die_at(start: Time, point: Point) -> bool {
     let mut end = End(agent.clone());
     let mut word: Option<Child> = None;
     while !is_restored {
-        assert!(Clock::system().now() < deadline, "{point:?}: not over yet: {:?}", scene.records());
+        assert!(Clock::system().now() < deadline, "{point:?}: not over yet: {:?}\n{}", scene.records(), scene.said());
         pause().await;
         if ended(&agent.child) {
-            assert!(!was_killed, "{point:?}: it ended by itself");
+            assert!(!was_killed, "{point:?}: it ended by itself: {}", scene.said());
             was_killed = true;
             server.abort_all();
             (agent, server) = scene.start(Point::Never).await;

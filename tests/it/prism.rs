@@ -17,7 +17,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::world::{BIN, Running, pass_on, play, with_prober};
+use crate::world::{BIN, Running, own_address, pass_on, play, with_prober};
 
 /// A Prism proxy before `upstream`, ended when dropped.
 struct Prism {
@@ -30,9 +30,18 @@ impl Prism {
     fn start(upstream: &str) -> Prism {
         let prism = std::env::var("RINGBACK_PRISM").expect("tests/all sets RINGBACK_PRISM");
         let description = std::env::var("RINGBACK_DESCRIPTION").expect("tests/all sets RINGBACK_DESCRIPTION");
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let address = own_address();
         let mut child = Command::new(prism)
-            .args(["proxy", "-h", "127.0.0.1", "-p", &port.to_string(), "--errors", "-v", "warn"])
+            .args([
+                "proxy",
+                "-h",
+                &address.ip().to_string(),
+                "-p",
+                &address.port().to_string(),
+                "--errors",
+                "-v",
+                "warn",
+            ])
             .args([&description, upstream])
             .env("NO_COLOR", "1")
             .stdout(Stdio::piped())
@@ -41,10 +50,10 @@ impl Prism {
         let (tx, log) = mpsc::channel();
         let out = BufReader::new(child.stdout.take().unwrap());
         std::thread::spawn(move || out.lines().map_while(Result::ok).try_for_each(|line| tx.send(line)));
-        let prism = Prism { child, url: format!("http://127.0.0.1:{port}"), log };
+        let prism = Prism { child, url: format!("http://{address}"), log };
         // A real server of another process: there is nothing to do but ask until it listens.
         for _ in 0..600 {
-            if std::net::TcpStream::connect(("127.0.0.1", port)).is_ok() {
+            if std::net::TcpStream::connect(address).is_ok() {
                 return prism;
             }
             std::thread::sleep(Duration::from_millis(50));

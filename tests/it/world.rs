@@ -1,9 +1,10 @@
 //! An agent, a pretend Twilio, real HTTP between them, a real SQLite file, and time that is moved.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -87,6 +88,16 @@ pub fn play_based<T>(scenario: &str, test: impl AsyncFnOnce(&mut World) -> T) ->
     let listener = bind();
     let text = scenario.replace("{base}", &format!("http://{}", listener.local_addr().unwrap()));
     play_at(listener, Scenario::parse(&text).unwrap_or_else(|e| panic!("{e}")), test)
+}
+
+/// An address of the loopback network for whoever must name one before it listens there. Nobody else is given it,
+/// as a port of 127.0.0.1 that was free a moment ago may be.
+pub fn own_address() -> SocketAddr {
+    static GIVEN: AtomicU8 = AtomicU8::new(0);
+    let nth = GIVEN.fetch_add(1, Ordering::Relaxed);
+    assert!(nth < u8::MAX, "there are no more addresses of this kind");
+    let [.., high, low] = std::process::id().to_be_bytes();
+    SocketAddr::from(([127, nth + 1, high, low], 9466))
 }
 
 fn bind() -> std::net::TcpListener {
