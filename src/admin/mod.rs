@@ -156,11 +156,11 @@ async fn healthy(State(admin): State<Admin>, challenge: identity::Challenge) -> 
 
 async fn ready(State(admin): State<Admin>) -> Result<&'static str, ApiProblem> {
     let status = admin.status.borrow().clone();
-    let stale: Vec<&str> = status.sources.iter().filter(|s| s.is_needed && s.is_stale).map(|s| s.source).collect();
-    if stale.is_empty() {
+    let cannot_read = status.cannot_read();
+    if cannot_read.is_empty() {
         return Ok("ready\n");
     }
-    let text = format!("blind: cannot read {}; the log says why", stale.join(", "));
+    let text = format!("blind: cannot read {}; the log says why", cannot_read.join(", "));
     Err(ApiProblem::new(StatusCode::SERVICE_UNAVAILABLE, text))
 }
 

@@ -30,8 +30,8 @@ fn trouble(status: &Status, now: Time) -> Option<String> {
     if status.at + TICKS_WITHIN < now {
         return Some(format!("the engine has not ticked since {}", status.at));
     }
-    let stale: Vec<&str> = status.sources.iter().filter(|s| s.is_needed && s.is_stale).map(|s| s.source).collect();
-    (!stale.is_empty()).then(|| format!("stale: {}", stale.join(", ")))
+    let cannot_read = status.cannot_read();
+    (!cannot_read.is_empty()).then(|| format!("cannot read {}", cannot_read.join(", ")))
 }
 
 pub async fn run(

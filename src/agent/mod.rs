@@ -116,8 +116,11 @@ impl Shared {
 pub struct Batch {
     /// Whose log it was read from.
     pub account: AccountSid,
-    pub source: Source,
+    /// What has been read to its end.
+    pub polled: Vec<Source>,
     pub polled_at: Time,
+    /// What is wrong with a row that could not be read or placed, if there was one.
+    pub unclear: Option<String>,
     /// With the moment at which each was seen.
     pub seen: Vec<(Time, Observation)>,
 }

@@ -21,9 +21,10 @@ pub fn status(config: &Path, json: bool) -> anyhow::Result<Exit> {
         let answer = reqwest_client()?.get(&url).send().await.context("no agent is running here")?;
         serde_json::from_slice(&answer.bytes().await?).context("the agent's answer is not JSON")
     })?;
+    let exit = if is_trouble(&status) { Exit::FoundTrouble } else { Exit::Done };
     if json {
         say(&status.to_string())?;
-        return Ok(Exit::Done);
+        return Ok(exit);
     }
     let text = |v: &Value| v.as_str().unwrap_or_default().to_owned();
     if status["standby"] == true {
@@ -38,7 +39,11 @@ pub fn status(config: &Path, json: bool) -> anyhow::Result<Exit> {
                 let keys = ["channel", "phase", "verdict", "rollback_state"];
                 let [channel, phase, verdict, state] = keys.map(|k| text(&c[k]));
                 let (group, number) = (text(&group["group"]), text(&number["number"]));
-                say(&format!("{group} {number} {channel}: {phase}, {verdict}, {state}"))?;
+                let routing = match text(&c["routing"]).as_str() {
+                    "handled" | "" => String::new(),
+                    other => format!(", routing {}", other.replace('_', " ")),
+                };
+                say(&format!("{group} {number} {channel}: {phase}, {verdict}, {state}{routing}"))?;
             }
         }
     }
@@ -51,8 +56,29 @@ pub fn status(config: &Path, json: bool) -> anyhow::Result<Exit> {
         let scope = scope.text(&config.roster);
         say(&format!("held until {}: {scope}: {}", text(&hold["until"]), text(&hold["by"]["reason"])))?;
     }
-    let stale = list(&status["sources"]).iter().any(|s| s["is_stale"] == true && s["is_needed"] == true);
-    Ok(if stale { Exit::FoundTrouble } else { Exit::Done })
+    for source in list(&status["sources"]).iter().filter(|s| s["is_stale"] == true && s["is_needed"] == true) {
+        say(&format!("cannot be read: {}", text(&source["source"])))?;
+    }
+    for channel in list(&status["blindness"]).iter().filter(|b| !list(&b["cannot_read"]).is_empty()) {
+        let sources = list(&channel["cannot_read"]).iter().map(&text).collect::<Vec<_>>().join(", ");
+        say(&format!(
+            "blind: {}: for want of {sources}; numbers unread: {}",
+            text(&channel["channel"]),
+            channel["unread"]
+        ))?;
+    }
+    Ok(exit)
+}
+
+/// True if something cannot be seen, or a number's callers have nobody to serve them.
+fn is_trouble(status: &Value) -> bool {
+    let list = |v: &Value| v.as_array().cloned().unwrap_or_default();
+    let is_stale = list(&status["sources"]).iter().any(|s| s["is_stale"] == true && s["is_needed"] == true);
+    let is_blind = list(&status["blindness"]).iter().any(|b| !list(&b["cannot_read"]).is_empty());
+    let numbers = list(&status["groups"]).into_iter().flat_map(|g| list(&g["numbers"]));
+    let mut channels = numbers.flat_map(|n| list(&n["channels"]));
+    let is_handled = |c: &Value| ["handled", "not_in_account"].contains(&c["routing"].as_str().unwrap_or_default());
+    is_stale || is_blind || channels.any(|c| !is_handled(&c))
 }
 
 /// `ringback explain`: what the journal says of a decision, and whether it still follows.

@@ -99,7 +99,9 @@ define! {
         GROUP_NUMBERS: Gauge "group_numbers" ["group", "channel", "verdict"]
             "Numbers of the group by what the detector says of them.";
         BLIND: Gauge "blind" ["channel"]
-            "1 while a log that the channel needs cannot be read, so that nothing is said or decided.";
+            "1 while a log that the channel needs cannot be read, or it is not known who answers some of its numbers.";
+        ROUTING: Gauge "numbers_by_routing" ["channel", "routing"]
+            "Watched numbers by what is known of who answers them.";
     }
     "The port" {
         PHASE: Gauge "phase" ["group", "number", "channel", "phase"]

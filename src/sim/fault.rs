@@ -76,6 +76,8 @@ pub enum ApiFaultKind {
     Unauthorized,
     /// 400 with the fault's `code`: no permission, no credit. Not processed.
     Refuse,
+    /// 400 for every page but the first: the list can be read no further.
+    LaterPages,
     /// The connection closes before anything is processed.
     Drop,
     /// Processed, but the answer does not come.

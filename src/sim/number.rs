@@ -327,6 +327,8 @@ pub struct SimNumber {
     /// Index of its group, and its rank in it from 0.
     pub group: usize,
     pub rank: usize,
+    /// Only its messages are at Twilio.
+    pub is_hosted: bool,
     pub record: SimNumberRecord,
     /// From when it is in the account.
     pub listed_from: Option<Time>,
@@ -337,6 +339,10 @@ pub struct SimNumber {
 }
 
 impl SimNumber {
+    pub const fn origin(&self) -> &'static str {
+        if self.is_hosted { "hosted" } else { "twilio" }
+    }
+
     pub fn is_listed(&self, now: Time) -> bool {
         self.listed_from.is_some_and(|t| t <= now)
     }

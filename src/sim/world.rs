@@ -188,9 +188,10 @@ impl World {
             sid,
             group: group_index,
             rank,
+            is_hosted: group.hosted,
             record: SimNumberRecord::new(e164, &group.routing, created),
             listed_from,
-            voice_ported: ported,
+            voice_ported: ported.filter(|_| !group.hosted),
             messages_ported: ported,
             updating: false,
         });

@@ -398,6 +398,8 @@ fn record(line: &TrafficLine, sid: u128) -> NumberRecord {
         status_callback: None,
         service: None,
         voice_elsewhere: None,
+        lacks: [false; 2],
+        unread: [false; 2],
     }
 }
 

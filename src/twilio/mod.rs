@@ -132,12 +132,28 @@ impl<L: Listed> Pager<'_, L> {
             })
             .await?;
         self.pages += 1;
-        self.next = page.next.as_deref().and_then(next_path).filter(|next| *next != path);
-        if self.pages >= MOST_PAGES {
-            tracing::warn!(endpoint = self.endpoint, pages = self.pages, "stopped paging: this list does not end");
-            self.next = None;
-        }
+        // Where a list cannot be followed it has not ended: what would have come is not known.
+        let lost = |problem: &str| not_to_be_followed(self.endpoint, problem.to_owned());
+        self.next = match page.next.as_deref() {
+            None => None,
+            Some(uri) => match next_path(uri) {
+                Some(next) if next == path => return Err(lost("a page names itself as the next one")),
+                Some(_) if self.pages >= MOST_PAGES => return Err(lost("the list does not end")),
+                Some(next) => Some(next),
+                None => return Err(lost("the address of the next page cannot be read")),
+            },
+        };
         Ok(Some(page))
+    }
+
+    /// Everything to the end of the list, none of whose rows may be bad.
+    async fn whole(self) -> Result<Vec<L::Item>, Error> {
+        let endpoint = self.endpoint;
+        let (items, bad) = self.all().await?;
+        match bad.first() {
+            None => Ok(items),
+            Some(row) => Err(not_to_be_followed(endpoint, format!("a row cannot be understood: {row}"))),
+        }
     }
 
     /// Everything to the end of the list, and the rows that could not be read.
@@ -251,6 +267,14 @@ impl Client {
         self.pager(endpoint::LIST_NUMBERS, Product::Api, path)
     }
 
+    /// One of the account's numbers, found by itself; `None` if it is not in the account.
+    pub async fn number_of(&self, number: E164) -> Result<Option<NumberRead>, Error> {
+        let query = query(&[("PhoneNumber", &number.to_string()), ("PageSize", "20")]);
+        let path = self.account_path(&format!("IncomingPhoneNumbers.json?{query}"));
+        let pager: Pager<'_, wire::Numbers> = self.pager(endpoint::LIST_NUMBERS, Product::Api, path);
+        Ok(pager.whole().await?.into_iter().find(|read| read.record.number == number))
+    }
+
     pub async fn number(&self, sid: NumberSid) -> Result<NumberRead, Error> {
         let path = self.account_path(&format!("IncomingPhoneNumbers/{sid}.json"));
         self.transport.read(self.precedence, endpoint::FETCH_NUMBER, Product::Api, &path, read_number).await
@@ -317,7 +341,7 @@ impl Client {
     pub async fn services(&self) -> Result<Vec<Service>, Error> {
         let pager: Pager<'_, wire::Services> =
             self.pager(endpoint::LIST_SERVICES, Product::Messaging, format!("/v1/Services?PageSize={SERVICE_PAGE}"));
-        Ok(pager.all().await?.0)
+        pager.whole().await
     }
 
     /// The numbers of a Messaging Service.
@@ -325,7 +349,20 @@ impl Client {
         let path = format!("/v1/Services/{service}/PhoneNumbers?PageSize={SERVICE_PAGE}");
         let pager: Pager<'_, wire::ServiceNumbers> =
             self.pager(endpoint::LIST_SERVICE_NUMBERS, Product::Messaging, path);
-        Ok(pager.all().await?.0)
+        pager.whole().await
+    }
+}
+
+/// A list that was answered and cannot be read to its end.
+const fn not_to_be_followed(endpoint: &'static str, message: String) -> Error {
+    Error {
+        kind: ErrorKind::NotTwilio,
+        endpoint,
+        status: None,
+        code: None,
+        message,
+        request_id: None,
+        retry_after: None,
     }
 }
 

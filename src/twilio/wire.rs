@@ -21,7 +21,7 @@ use serde::{Deserialize, Deserializer};
 
 use crate::caller::CallerKey;
 use crate::core::detect::observation::RemoteParty;
-use crate::core::model::address;
+use crate::core::model::address::{self, Reach};
 use crate::core::model::id::{AccountSid, E164, NumberId};
 use crate::core::model::roster::Roster;
 use crate::core::model::time::Time;
@@ -132,9 +132,20 @@ impl Reader<'_> {
         self.roster.find(NumberId::new(self.account, number)).is_some()
     }
 
-    fn ours(&self, number: &Text<'_>) -> Option<E164> {
-        let number = number.get()?.parse().ok()?;
-        self.is_ours(number).then_some(number)
+    /// Which of our numbers a row is of, in whatever form it is written there; `None` if of none.
+    ///
+    /// Fails if it is of one of ours, or may be, and cannot be told which: such a row is nobody's, and is said.
+    fn ours(&self, field: &'static str, number: &Text<'_>) -> Result<Option<E164>, BadRow> {
+        let text = number.get().unwrap_or("");
+        if let Ok(number) = text.parse() {
+            return Ok(self.is_ours(number).then_some(number));
+        }
+        let is_end = |end| self.roster.numbers().any(|(_, n)| address::ends_with(n.id.e164, end));
+        match address::reach(text, self.roster.calling_codes(), |number| self.is_ours(number), is_end) {
+            Reach::Number(number) => Ok(Some(number)),
+            Reach::Elsewhere => Ok(None),
+            Reach::Unclear(why) => Err(BadRow::new(field, why)),
+        }
     }
 }
 

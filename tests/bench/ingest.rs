@@ -272,6 +272,8 @@ fn record(number: E164) -> NumberRecord {
         status_callback: None,
         service: None,
         voice_elsewhere: None,
+        lacks: [false; 2],
+        unread: [false; 2],
     }
 }
 

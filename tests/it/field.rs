@@ -292,3 +292,28 @@ fn a_number_at_twilios_demo_serves_nobody() {
     assert!(!decisions.is_empty(), "nobody was told");
     assert_eq!(decisions[0].0, "rollback", "{decisions:?}");
 }
+
+#[test]
+fn a_number_is_ours_in_every_form_in_which_a_row_has_it() {
+    let failing = |to: &str| {
+        let mut r = Recording::of(HANDLER);
+        for i in 0..20 {
+            let start = 60 + i * 40;
+            let call = r.call(start, &Leg { to, ..inbound(&caller(i), 2) });
+            r.alert(start + 1, &call, 11200, "error", Some(HANDLER));
+        }
+        r.decisions()
+    };
+    let plain = failing(OURS);
+    assert_eq!(plain.first().map(|d| d.0.as_str()), Some("rollback"), "{plain:?}");
+    for to in [
+        "sip:+15005550100@desk.pstn.twilio.com;region=us1",
+        "sip:15005550100@desk.pstn.twilio.com",
+        "SIP:+15005550100@DESK.pstn.twilio.com:5061;transport=tls",
+        "tel:+1-500-555-0100",
+        "5005550100",
+    ] {
+        assert_eq!(failing(to), plain, "{to}");
+    }
+    assert_eq!(failing("sip:+15005550199@desk.pstn.twilio.com"), [], "another's");
+}

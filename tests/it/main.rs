@@ -44,6 +44,7 @@ mod simulate;
 mod store;
 mod support;
 mod suspicion;
+mod unread;
 mod verbs;
 mod words;
 mod world;

@@ -12,6 +12,7 @@ use ringback::core::model::order::{FallbackState, OrderResult};
 use ringback::core::model::reason::{IgnoreReason, Reason};
 use ringback::core::model::source::Source;
 use ringback::core::model::verdict::Verdict;
+use ringback::core::routing::history::RoutingState;
 use ringback::metrics::define::{self, Definition, MetricKind};
 use ringback::metrics::tally::ProbeEnd;
 use ringback::metrics::{NOTICE_RESULTS, RowResult};
@@ -33,6 +34,7 @@ pub fn values(definition: &Definition, label: &str) -> String {
         "channel" | "kind" => list(Channel::ALL.map(Channel::label)),
         "outcome" => list(["ok", "failed", "ignored"]),
         "verdict" => list(Verdict::ALL.map(Verdict::label)),
+        "routing" => list(RoutingState::ALL.map(RoutingState::label)),
         "phase" => list(Phase::ALL.map(Phase::label)),
         "mode" => list(Mode::ALL.map(Mode::label)),
         "source" => list(Source::ALL.map(Source::label)),

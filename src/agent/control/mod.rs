@@ -73,6 +73,9 @@ const AGAIN: Duration = Duration::from_secs(60);
 /// An agent that has never seen a channel says so after this.
 const SIGHT_WITHIN: Duration = Duration::from_secs(60);
 
+/// For so long no row was not understood: every row is again.
+const UNCLEAR_FOR: Duration = Duration::from_secs(15 * 60);
+
 /// Entries that could not be written and are tried again, at the most; the oldest give way.
 const BACKLOG: usize = 1000;
 
@@ -99,6 +102,8 @@ pub struct Controller {
     /// Asking who changed a number.
     asking: JoinSet<()>,
     asked: BTreeSet<(NumberId, Channel)>,
+    /// When each source last had a row that was not understood, by [`Source::index`].
+    unclear: [Option<Time>; Source::ALL.len()],
     /// What was last logged of each fallback.
     reported: HashMap<(GroupName, Channel), FallbackState>,
     /// Orders of the detector that an operator has asked for too.
@@ -147,6 +152,7 @@ impl Controller {
             baseline: HashMap::new(),
             asking: JoinSet::new(),
             asked: BTreeSet::new(),
+            unclear: [None; Source::ALL.len()],
             reported: HashMap::new(),
             adopted: BTreeSet::new(),
             unverified: BTreeSet::new(),
@@ -290,6 +296,25 @@ impl Controller {
             incidents.begins(now, read.unwrap_or(began), AgentCondition::Blind { channel, sources })
         } else {
             None
+        };
+        self.post(notice);
+    }
+
+    /// Every row of `source` was understood, or one was not.
+    pub fn understood(&mut self, now: Time, source: Source, unclear: Option<&str>) {
+        let latest = &mut self.unclear[source.index()];
+        let incidents = self.control.incidents_mut();
+        let notice = match unclear {
+            Some(example) => {
+                *latest = Some(now);
+                let (source, example) = (source.label(), example.to_owned());
+                incidents.begins(now, now, AgentCondition::RowsNotUnderstood { source, example })
+            }
+            // One that is over since before a restart is counted from its first poll.
+            None if latest.is_none_or(|at| at + UNCLEAR_FOR <= now) => {
+                incidents.ends(now, &format!("rows/{}", source.label()))
+            }
+            None => None,
         };
         self.post(notice);
     }

@@ -20,7 +20,6 @@ use crate::core::model::decision::{Action, Decision, Phase};
 use crate::core::model::id::{Channel, NumberId};
 use crate::core::model::order::Author;
 use crate::core::model::roster::NumberIx;
-use crate::core::model::source::{Source, needed};
 use crate::core::model::time::Time;
 use crate::core::model::verdict::Verdict;
 use crate::core::rollback::entry::Entry;
@@ -114,6 +113,9 @@ impl ControlTask {
         let now = self.shared.clock.now();
         match message {
             ControlMessage::Batch(batch) => {
+                if let [source] = batch.polled[..] {
+                    self.controller.understood(now, source, batch.unclear.as_deref());
+                }
                 self.taking = Some((batch, 0));
                 self.take_more();
             }
@@ -155,7 +157,9 @@ impl ControlTask {
         if end < batch.seen.len() {
             self.taking = Some((batch, end));
         } else {
-            self.engine_mut().polled(batch.source, batch.polled_at);
+            for source in batch.polled {
+                self.engine_mut().polled(source, batch.polled_at);
+            }
         }
     }
 
@@ -224,7 +228,7 @@ impl ControlTask {
     /// One line when a channel can no longer be seen, and one when it can again.
     fn tell_blindness(&mut self, now: Time) {
         for channel in Channel::ALL {
-            let stale: Vec<Source> = needed(channel).into_iter().filter(|s| self.engine().is_stale(*s, now)).collect();
+            let stale = self.engine().cannot_read(channel, now);
             let was_blind = std::mem::replace(&mut self.blind[channel.index()], !stale.is_empty());
             if !self.engine().watches(channel) {
                 continue;

@@ -2,7 +2,7 @@
 //!
 //! Every number is read for itself: one that is missing, or of which something cannot be read, is no other's trouble.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use tokio::task::JoinSet;
@@ -21,6 +21,10 @@ const SERVICES_EVERY: Duration = Duration::from_secs(300);
 
 /// Up to so many numbers are read one by one; more are read as a list, 1,000 in a request.
 const ONE_BY_ONE: usize = 10;
+
+/// Where the list of numbers cannot be read to its end, so many are looked up by themselves beside one look. Page 2
+/// can answer 400 for days (twilio-php#507).
+const LOOKED_UP: usize = 250;
 
 /// A number as it is now.
 #[derive(Debug, Clone)]
@@ -49,13 +53,21 @@ impl ReadError {
     }
 }
 
-/// Every number of ours that is in the account.
+/// Our numbers that are in the account, as far as could be read.
 pub struct AllRead {
+    /// What could not be read of who answers one is marked in its record.
     pub numbers: Vec<NumberRead>,
-    /// Of these it is not known what their applications point at.
-    pub incomplete: BTreeMap<NumberId, Error>,
     /// Rows that could not be understood.
     pub bad: usize,
+    /// Why a number that is not among them may be in the account all the same; `None` if none can.
+    pub unread: Option<String>,
+    /// The Messaging Services were read to the end with it.
+    pub services_read: bool,
+}
+
+/// What stands between us and Twilio stands before every number.
+const fn stands_before_all(error: &Error) -> bool {
+    matches!(error.kind, ErrorKind::Unreachable | ErrorKind::Busy | ErrorKind::Credentials)
 }
 
 /// Puts numbers together with what they refer to.
@@ -65,7 +77,10 @@ pub struct RoutingReader {
     needs_services: bool,
     applications: HashMap<ApplicationSid, Application>,
     services: HashMap<NumberSid, Service>,
+    /// When they were last read to the end.
     services_at: Option<Time>,
+    /// Numbers that were looked up by themselves, while the list cannot be read to its end: when, and what was there.
+    looked_up: HashMap<NumberId, (Time, Option<NumberRead>)>,
 }
 
 impl RoutingReader {
@@ -78,28 +93,91 @@ impl RoutingReader {
             applications: HashMap::new(),
             services: HashMap::new(),
             services_at: None,
+            looked_up: HashMap::new(),
         }
     }
 
-    /// Every number of the roster that is in the account.
-    pub async fn read_all(&mut self, now: Time) -> Result<AllRead, Error> {
-        let (mut numbers, bad) = self.client.numbers(LARGEST_PAGE).all().await?;
+    /// The numbers of the roster that are in the account, as far as they can be read. Fails if none can.
+    pub async fn read_all(&mut self, roster: &Roster, now: Time) -> Result<AllRead, Error> {
+        let (mut numbers, mut bad, mut unread) = (Vec::new(), Vec::new(), None);
+        let client = self.client.clone();
+        let mut pager = client.numbers(LARGEST_PAGE);
+        loop {
+            match pager.next().await {
+                Ok(Some(page)) => {
+                    for row in page.rows {
+                        match row {
+                            Ok(WireRow::Ours(read)) => numbers.push(read),
+                            Ok(WireRow::NotOurs(_)) => {}
+                            Err(row) => bad.push(row),
+                        }
+                    }
+                }
+                Ok(None) => break,
+                Err(error) if numbers.is_empty() && stands_before_all(&error) => return Err(error),
+                Err(error) => {
+                    unread = Some(error.to_string());
+                    break;
+                }
+            }
+        }
         for row in bad.iter().take(3) {
             tracing::warn!(source = "numbers", problem = %row, raw = row.raw, "a row cannot be understood");
         }
-        if self.services_at.is_none_or(|at| at + SERVICES_EVERY <= now) {
-            match self.read_services().await {
-                None => self.services_at = Some(now),
-                Some(error) if self.services_at.is_none() => return Err(error.1),
-                // What was last read of them stands.
-                Some(_) => {}
+        // One that cannot be understood may be any number's.
+        unread = unread.or_else(|| bad.first().map(|row| format!("a row cannot be understood: {row}")));
+        match unread.take() {
+            Some(why) => {
+                unread = self.look_up_others(roster, &mut numbers, now).await.map(|left| format!("{why}; {left}"));
             }
+            None => self.looked_up.clear(),
         }
-        let incomplete = self.complete(&mut numbers).await;
+        let is_due = self.services_at.is_none_or(|at| at + SERVICES_EVERY <= now);
+        // Of those that cannot be read now what was last read stands.
+        let services_read = is_due && self.read_services().await.is_none();
+        if services_read {
+            self.services_at = Some(now);
+        }
+        self.complete(&mut numbers).await;
         for n in &mut numbers {
             n.record.service = self.services.get(&n.record.sid).cloned();
+            // It may be in one that nobody has read.
+            n.record.unread[Channel::Messaging.index()] |=
+                self.needs_services && self.services_at.is_none() && n.record.service.is_none();
         }
-        Ok(AllRead { numbers, incomplete, bad: bad.len() })
+        Ok(AllRead { numbers, bad: bad.len(), unread, services_read })
+    }
+
+    /// Looks up by themselves numbers of the roster that the list did not show, those longest not looked up first, and
+    /// adds what is there. Says what is left, if something is.
+    async fn look_up_others(&mut self, roster: &Roster, numbers: &mut Vec<NumberRead>, now: Time) -> Option<String> {
+        let listed: HashSet<NumberId> = numbers.iter().map(|read| self.id(read)).collect();
+        let ours = roster.numbers().map(|(_, n)| n.id).filter(|id| id.account == self.client.account());
+        let mut others: Vec<NumberId> = ours.filter(|id| !listed.contains(id)).collect();
+        others.sort_by_key(|id| self.looked_up.get(id).map(|(at, _)| *at));
+        let mut lookups = JoinSet::new();
+        for id in others.iter().copied().take(LOOKED_UP) {
+            let client = self.client.clone();
+            self.clock.spawn(&mut lookups, async move { (id, client.number_of(id.e164).await) });
+        }
+        let mut failed = None;
+        while let Some(Some(joined)) = self.clock.wait(None, lookups.join_next()).await {
+            match joined {
+                Ok((id, Ok(read))) => {
+                    self.looked_up.insert(id, (now, read));
+                }
+                Ok((_, Err(error))) => failed = Some(error),
+                Err(_) => {}
+            }
+        }
+        let known: Vec<_> = others.iter().filter_map(|id| self.looked_up.get(id)).collect();
+        let left = others.len() - known.len();
+        numbers.extend(known.into_iter().filter_map(|(_, read)| read.clone()));
+        match (left, failed) {
+            (0, _) => None,
+            (left, Some(error)) => Some(format!("{left} of our numbers could not be looked up either: {error}")),
+            (left, None) => Some(format!("{left} of our numbers are still to be looked up one by one")),
+        }
     }
 
     /// These numbers as they are now, each for itself. Nothing is taken from memory, but that our region processes
@@ -142,7 +220,8 @@ impl RoutingReader {
         records.into_iter().map(|(number, read)| (number, read.map(|r| whole(number, r)))).collect()
     }
 
-    /// Reads what the applications of these numbers point at. Gives the numbers of which that cannot be told.
+    /// Reads what the applications of these numbers point at. Gives the numbers of which that cannot be told, and marks
+    /// the channel in their record.
     pub async fn complete(&mut self, numbers: &mut [NumberRead]) -> BTreeMap<NumberId, Error> {
         let earlier = std::mem::take(&mut self.applications);
         let mut failed: HashMap<ApplicationSid, Error> = HashMap::new();
@@ -150,12 +229,15 @@ impl RoutingReader {
         let account = self.client.account();
         for n in numbers {
             let record = &mut n.record;
-            for app in [&mut record.voice_application, &mut record.sms_application].into_iter().flatten() {
+            let applications = [&mut record.voice_application, &mut record.sms_application];
+            for (app, unread) in applications.into_iter().zip(&mut record.unread) {
+                let Some(app) = app else { continue };
                 if let Some(known) = self.applications.get(&app.sid) {
                     *app = known.clone();
                     continue;
                 }
                 if let Some(error) = failed.get(&app.sid) {
+                    *unread = true;
                     incomplete.insert(NumberId::new(account, record.number), error.clone());
                     continue;
                 }
@@ -172,6 +254,7 @@ impl RoutingReader {
                         match earlier.get(&app.sid) {
                             Some(known) => *app = known.clone(),
                             None => {
+                                *unread = true;
                                 incomplete.insert(NumberId::new(account, record.number), error.clone());
                                 failed.insert(app.sid, error);
                                 continue;
@@ -195,9 +278,8 @@ impl RoutingReader {
             listed = Some(self.list(wanted, &mut records).await);
         }
         if let Some(Some(error)) = &listed
-            && matches!(error.kind, ErrorKind::Unreachable | ErrorKind::Busy | ErrorKind::Credentials)
+            && stands_before_all(error)
         {
-            // What stands between us and Twilio stands before every number.
             for (number, _) in wanted {
                 records.entry(*number).or_insert_with(|| Err(error.clone().into()));
             }

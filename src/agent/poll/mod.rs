@@ -278,6 +278,7 @@ impl<G: TwilioLog> Poller<G> {
             store.commit_poll(client.account(), G::SOURCE, started, &items).await?;
         }
         self.measure(&found);
+        let unclear = found.bad.first().map(ToString::to_string);
         self.known.extend(found.known);
         if depth >= Depth::Full {
             self.next_full = started + self.poll.full;
@@ -290,7 +291,13 @@ impl<G: TwilioLog> Poller<G> {
         self.polled_at = Some(started);
         metrics.polled(G::SOURCE, started);
         self.shared
-            .hand_on(Batch { account: client.account(), source: G::SOURCE, polled_at: started, seen: items })
+            .hand_on(Batch {
+                account: client.account(),
+                polled: vec![G::SOURCE],
+                polled_at: started,
+                unclear,
+                seen: items,
+            })
             .await;
         // One source does it for all.
         if depth == Depth::Deep

@@ -1,6 +1,6 @@
 //! Watching what our numbers point at.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -13,6 +13,7 @@ use crate::core::model::id::{Channel, NumberId};
 use crate::core::model::roster::NumberIx;
 use crate::core::model::source::Source;
 use crate::core::model::time::Time;
+use crate::core::routing::history::RoutingState;
 use crate::core::routing::record::NumberRecord;
 use crate::core::routing::values::RoutingValues;
 use crate::metrics::RowResult;
@@ -28,6 +29,9 @@ const WRITTEN_EVERY: Duration = Duration::from_secs(24 * 3600);
 /// Whoever reads stored entries finds what the numbers pointed at when these begin this far back.
 pub const WRITTEN_WITHIN: Duration = Duration::from_secs(25 * 3600);
 
+/// Numbers that a line of the log names.
+const NAMED: usize = 5;
+
 /// Numbers whose region is asked for beside one look: enough to know those of 10,000 numbers anew each hour.
 const REGIONS: usize = 250;
 
@@ -38,6 +42,10 @@ pub struct RoutingPoller {
     /// As last handed on, by number.
     known: HashMap<NumberIx, NumberRecord>,
     missing: Option<usize>,
+    /// Why the list was not read to its end, last time.
+    unread: Option<String>,
+    /// Numbers whose callers nobody of ours serves, as last said.
+    unserved: BTreeMap<(RoutingState, Channel), BTreeSet<NumberIx>>,
     /// When all records were last written down.
     written_at: Option<Time>,
 }
@@ -45,7 +53,15 @@ pub struct RoutingPoller {
 impl RoutingPoller {
     pub fn new(shared: Shared) -> RoutingPoller {
         let reader = shared.reader();
-        RoutingPoller { shared, reader, known: HashMap::new(), missing: None, written_at: None }
+        RoutingPoller {
+            shared,
+            reader,
+            known: HashMap::new(),
+            missing: None,
+            unread: None,
+            unserved: BTreeMap::new(),
+            written_at: None,
+        }
     }
 
     pub async fn run(mut self, stop: CancellationToken) {
@@ -96,7 +112,8 @@ impl RoutingPoller {
     #[tracing::instrument(skip_all, fields(source = "numbers"))]
     pub async fn poll(&mut self) -> Result<(), PollError> {
         let started = self.shared.clock.now();
-        let AllRead { numbers, incomplete, bad } = self.reader.read_all(started).await?;
+        let roster = self.shared.roster.clone();
+        let AllRead { numbers, bad, unread, services_read } = self.reader.read_all(&roster, started).await?;
         check_clock(&self.shared.client)?;
         let metrics = self.shared.metrics.clone();
         metrics.rows(Source::Numbers, RowResult::Bad, bad);
@@ -106,6 +123,7 @@ impl RoutingPoller {
         // A number can be listed twice when others come or go between two pages.
         let mut present = HashSet::new();
         let mut sids = HashMap::new();
+        let mut unserved = BTreeMap::<_, BTreeSet<NumberIx>>::new();
         let is_due = self.written_at.is_none_or(|at| at + WRITTEN_EVERY <= started);
         for NumberRead { record, raw } in numbers {
             let id = NumberId::new(account, record.number);
@@ -122,9 +140,12 @@ impl RoutingPoller {
                 }
             }
             sids.insert(ix, record.sid);
-            if incomplete.contains_key(&id) {
-                // Without the URLs of its application it would look like another number.
-                continue;
+            for channel in Channel::ALL.into_iter().filter(|c| self.shared.roster.number(ix).channels[c.index()]) {
+                if let state @ (RoutingState::Nobody | RoutingState::Demo | RoutingState::Lacking) =
+                    RoutingState::of(&record, channel)
+                {
+                    unserved.entry((state, channel)).or_default().insert(ix);
+                }
             }
             let before = self.known.get(&ix);
             let result = match before {
@@ -139,21 +160,68 @@ impl RoutingPoller {
             self.known.insert(ix, record.clone());
             seen.push((started, Observation::Number(Box::new(record))));
         }
-        if bad == 0 {
+        let is_whole = unread.is_none();
+        if is_whole {
             // A number that has left the account is forgotten, one that comes back may have another SID.
             self.shared.set_sids(sids);
+            self.note_missing(self.shared.roster.len() - present.len());
+            self.shared.store.commit_poll(account, Source::Numbers, started, &seen).await?;
+            metrics.polled(Source::Numbers, started);
+        } else {
+            // What is there is used for what it says.
+            self.shared.store.commit_seen(account, &seen).await?;
+            metrics.poll_failed(Source::Numbers);
         }
-        self.note_missing(self.shared.roster.len() - present.len());
-        self.shared.store.commit_poll(account, Source::Numbers, started, &seen).await?;
+        self.note_unread(present.len(), unread);
+        self.note_unserved(unserved);
         if is_due {
             self.written_at = Some(started);
         }
-        metrics.polled(Source::Numbers, started);
-        self.shared.hand_on(Batch { account, source: Source::Numbers, polled_at: started, seen }).await;
+        let polled = is_whole.then_some(Source::Numbers).into_iter().chain(services_read.then_some(Source::Services));
+        let polled: Vec<Source> = polled.collect();
+        if services_read {
+            metrics.polled(Source::Services, started);
+        }
+        self.shared.hand_on(Batch { account, polled, polled_at: started, unclear: None, seen }).await;
         let message = ControlMessage::Routing { at: started, numbers: looked };
         // The inbox closes only when the agent stops.
         let _ = self.shared.clock.wait(None, self.shared.inbox.send(message)).await;
         Ok(())
+    }
+
+    /// Says that the list cannot be read to its end, or can again, when that changes.
+    fn note_unread(&mut self, read: usize, unread: Option<String>) {
+        if self.unread == unread {
+            return;
+        }
+        let of = self.shared.roster.len();
+        match &unread {
+            Some(why) => tracing::error!(
+                source = "numbers",
+                read,
+                of,
+                why,
+                "the list of our numbers cannot be read to its end: of those that are not read nothing can be said"
+            ),
+            None => tracing::info!(source = "numbers", read, of, "the list of our numbers is read to its end again"),
+        }
+        self.unread = unread;
+    }
+
+    /// Says whose callers nobody of ours would serve, at the start and when it changes.
+    fn note_unserved(&mut self, unserved: BTreeMap<(RoutingState, Channel), BTreeSet<NumberIx>>) {
+        for ((state, channel), numbers) in &unserved {
+            if self.unserved.get(&(*state, *channel)) == Some(numbers) {
+                continue;
+            }
+            let roster = &self.shared.roster;
+            let named: Vec<String> = numbers.iter().take(NAMED).map(|ix| roster.name_of(*ix).to_string()).collect();
+            tracing::error!(
+                %channel, numbers = numbers.len(), named = named.join(", "),
+                "{}", state.trouble().unwrap_or_default()
+            );
+        }
+        self.unserved = unserved;
     }
 
     /// Says how many of our numbers are not in the account, when that changes.

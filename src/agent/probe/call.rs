@@ -13,6 +13,7 @@ use crate::core::model::id::Channel;
 use crate::core::model::time::Time;
 use crate::core::probe::read::Expected;
 use crate::core::probe::{Origin, ProbeAttempt, ProbeFinding, ProbeKind, ProbeSettings, Unmeasured};
+use crate::core::routing::history::RoutingState;
 use crate::core::routing::record::NumberRecord;
 use crate::twilio::Error;
 use crate::twilio::probe::{CallForm, CallLeg};
@@ -56,6 +57,9 @@ pub async fn call(cx: &ProbeContext, note: i64) -> Made {
         Ok(record) => record,
         Err(e) => return error(unmeasured(&e), e.to_string()),
     };
+    if let Some(why) = lacking(record.as_ref(), Channel::Voice) {
+        return error(Unmeasured::Permission, why);
+    }
     let Some(from) = cx.settings.from else { return error(Unmeasured::Permission, String::new()) };
     let to = cx.shared.roster.number(cx.number).id.e164;
     let settings = &cx.settings;
@@ -115,6 +119,12 @@ pub async fn record(cx: &ProbeContext, channel: Channel) -> Result<Option<Number
         Some(error) => Err(error),
         None => Ok(Some(read.record)),
     }
+}
+
+/// Why nothing can be sent to the number: it does not have the channel at Twilio.
+pub fn lacking(record: Option<&NumberRecord>, channel: Channel) -> Option<String> {
+    let is_lacking = record.is_some_and(|r| RoutingState::of(r, channel) == RoutingState::Lacking);
+    is_lacking.then(|| format!("the number has no {channel} at Twilio"))
 }
 
 /// Makes the call, and stays with it until it is over.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::call::record;
+use super::call::{lacking, record};
 use super::{Made, ProbeContext, unmeasured};
 use crate::core::detect::observation::Direction;
 use crate::core::model::id::Channel;
@@ -34,6 +34,9 @@ pub async fn send(cx: &ProbeContext, nonce: &str) -> Made {
         Ok(record) => record,
         Err(e) => return error(unmeasured(&e), e.to_string()),
     };
+    if let Some(why) = lacking(record.as_ref(), Channel::Messaging) {
+        return error(Unmeasured::Permission, why);
+    }
     let expected = Expected {
         record: record.as_ref(),
         our_fallback: cx.shared.roster.group_of(cx.number).fallback(Channel::Messaging),

@@ -21,7 +21,7 @@ pub async fn ask(cx: &ProbeContext, nonce: &str) -> Option<Made> {
     let started_at = clock.now();
     let number = cx.shared.roster.number(cx.number).id.e164;
     let record = record(cx, Channel::Voice).await.ok()??;
-    if matches!(record.handler(Channel::Voice), Handler::Trunk(_) | Handler::Fax | Handler::Nobody) {
+    if matches!(record.handler(Channel::Voice), Handler::Trunk(_) | Handler::Fax | Handler::Lacking | Handler::Nobody) {
         return None;
     }
     let [url, _] = record.webhooks(Channel::Voice);

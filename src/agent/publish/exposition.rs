@@ -21,6 +21,7 @@ use crate::core::model::reason::Outcome;
 use crate::core::model::roster::{Group, NumberIx, PortAt, Roster};
 use crate::core::model::time::Time;
 use crate::core::model::verdict::{Evidence, Verdict};
+use crate::core::routing::history::RoutingState;
 use crate::metrics::PerNumber;
 use crate::metrics::define as d;
 use crate::metrics::define::{Definition, MetricKind};
@@ -197,10 +198,14 @@ impl Exposition {
         for source in &status.sources {
             page.add(&d::STALE, &[source.source], on(source.is_needed && source.is_stale));
         }
-        for channel in Channel::ALL.into_iter().filter(|c| self.roster.numbers().any(|(_, n)| n.channels[c.index()])) {
-            let needed = crate::core::model::source::needed(channel).map(|s| s.label());
-            let is_blind = status.sources.iter().any(|s| s.is_stale && needed.contains(&s.source));
-            page.add(&d::BLIND, &[channel.label()], on(is_blind));
+        for blindness in &status.blindness {
+            let channel = blindness.channel;
+            page.add(&d::BLIND, &[channel.label()], on(!blindness.cannot_read.is_empty()));
+            let watched = || status.numbers().flat_map(|(_, n)| &n.channels).filter(|c| c.channel == channel);
+            for state in RoutingState::ALL {
+                let numbers = watched().filter(|c| c.routing == state).count();
+                page.add(&d::ROUTING, &[channel.label(), state.label()], numbers as f64);
+            }
         }
         if let Some(inbox) = self.inbox.upgrade() {
             page.add(&d::QUEUE, &["engine"], (inbox.max_capacity() - inbox.capacity()) as f64);

@@ -13,11 +13,12 @@ use crate::core::model::guard::Guard;
 use crate::core::model::id::{AccountSid, Channel, E164, GroupName, NumberId};
 use crate::core::model::order::{Hold, Order, OrderResult};
 use crate::core::model::roster::NumberIx;
-use crate::core::model::source::{Source, needed};
+use crate::core::model::source::{Source, needed, routing};
 use crate::core::model::time::Time;
 use crate::core::model::verdict::{Evidence, Verdict};
 use crate::core::probe::Origin;
 use crate::core::rollback::orders::{OrderState, Orders, PendingRollback};
+use crate::core::routing::history::RoutingState;
 use crate::core::routing::record::Handler;
 
 /// Orders kept for the status.
@@ -31,6 +32,8 @@ pub struct Status {
     #[schema(value_type = String)]
     pub mode: Mode,
     pub sources: Vec<SourceStatus>,
+    /// Of each channel that is watched.
+    pub blindness: Vec<Blindness>,
     pub groups: Vec<GroupStatus>,
     /// The latest decisions, newest first.
     #[schema(value_type = Vec<Object>)]
@@ -125,6 +128,25 @@ pub struct SourceStatus {
     pub is_needed: bool,
 }
 
+/// What cannot be said of a channel, and for want of what.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Blindness {
+    #[schema(value_type = String)]
+    pub channel: Channel,
+    /// Sources that cannot be read; none: all is seen.
+    #[schema(value_type = Vec<String>)]
+    pub cannot_read: Vec<&'static str>,
+    /// Watched numbers of which it is not known who answers.
+    pub unread: usize,
+}
+
+impl Blindness {
+    fn of(engine: &Engine, channel: Channel, now: Time) -> Blindness {
+        let cannot_read = engine.cannot_read(channel, now).into_iter().map(Source::label).collect();
+        Blindness { channel, cannot_read, unread: engine.unread(channel) }
+    }
+}
+
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct GroupStatus {
     #[schema(value_type = String)]
@@ -167,6 +189,9 @@ pub struct ChannelStatus {
     pub evidence: Evidence,
     /// Calls or messages without an outcome yet.
     pub unsettled: u32,
+    /// What is known of who answers.
+    #[schema(value_type = String)]
+    pub routing: RoutingState,
     /// Who answers, as last read.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Value>)]
@@ -249,7 +274,10 @@ impl RollbackStatus {
 
 impl Status {
     pub fn of(engine: &Engine, orders: &Orders, now: Time, decisions: Vec<Arc<Decision>>) -> Status {
-        let needed: Vec<Source> = Channel::ALL.into_iter().filter(|c| engine.watches(*c)).flat_map(needed).collect();
+        let watched = || Channel::ALL.into_iter().filter(|c| engine.watches(*c));
+        let logs = watched().flat_map(needed);
+        let needed: Vec<Source> = logs.chain(watched().flat_map(routing).copied()).collect();
+        let blindness = watched().map(|channel| Blindness::of(engine, channel, now)).collect();
         let sources = Source::ALL
             .into_iter()
             .map(|s| {
@@ -276,7 +304,16 @@ impl Status {
         let holds = orders.holds(now).cloned().collect();
         let waiting = orders.pending().map(Waiting::of).collect();
         let latest = orders.latest_orders().take(ORDERS).map(OrderStatus::of).collect();
-        Status { at: now, mode: orders.mode(), sources, groups, decisions, waiting, orders: latest, holds }
+        Status { at: now, mode: orders.mode(), sources, blindness, groups, decisions, waiting, orders: latest, holds }
+    }
+
+    /// What cannot be read that is needed; none: all is seen.
+    pub fn cannot_read(&self) -> Vec<&'static str> {
+        let stale = self.sources.iter().filter(|s| s.is_needed && s.is_stale).map(|s| s.source);
+        let mut cannot: Vec<_> = stale.chain(self.blindness.iter().flat_map(|b| b.cannot_read.clone())).collect();
+        let mut seen = std::collections::HashSet::new();
+        cannot.retain(|source| seen.insert(*source));
+        cannot
     }
 
     /// Every number with its group.
@@ -316,7 +353,8 @@ impl NumberStatus {
                     verdict: c.verdict,
                     evidence: c.evidence.clone(),
                     unsettled: engine.open(ix, channel),
-                    handler: record.map(|r| r.handler(channel)),
+                    routing: engine.routing(ix, channel),
+                    handler: engine.handler(ix, channel),
                     rollback: RollbackStatus::of(orders, n.id, channel),
                     is_on_fallback: points_at_fallback(engine, orders, ix, channel),
                     last_probe: c.last_probe.as_ref().map(LastProbe::of),

@@ -6,8 +6,9 @@
 //! ([`Engine::tick`]). `run`, `demo`, `replay` and the tests drive this same engine.
 //!
 //! Promises: the same inputs give the same events, byte for byte. Settled outcomes are the only
-//! evidence. While a source that a channel needs is stale, the channel's verdict is `blind` and
-//! nothing is decided for it. A channel that is not watched is not judged, and nothing is decided for
+//! evidence. While a log that a channel needs is stale, the channel's verdict is `blind` and
+//! nothing is decided for it; of a number whose routing was never read nothing good is said: it is `blind` unless
+//! what was seen speaks against it. A channel that is not watched is not judged, and nothing is decided for
 //! it. A number and channel is decided once; it is decided again only after its trouble was over, its
 //! rollback failed, or the guard that withheld it no longer says no.
 
@@ -32,11 +33,11 @@ use crate::core::model::decision::{DecisionId, DetectorGuard, Mode, Phase};
 use crate::core::model::guard::Strength;
 use crate::core::model::id::{AccountSid, Channel, NumberId};
 use crate::core::model::roster::{GroupIx, NumberIx, PortAt, Roster};
-use crate::core::model::source::{Source, needed};
+use crate::core::model::source::{Source, needed, routing};
 use crate::core::model::time::Time;
 use crate::core::model::verdict::{Evidence, Verdict};
-use crate::core::routing::history::RoutingHistory;
-use crate::core::routing::record::NumberRecord;
+use crate::core::routing::history::{RoutingHistory, RoutingState};
+use crate::core::routing::record::{Handler, NumberRecord};
 pub use event::{EngineEvent, PhaseChange};
 use judge::ServedCallers;
 
@@ -137,9 +138,9 @@ pub struct Engine {
     channels: Vec<[ChannelState; 2]>,
     groups: Vec<[GroupState; 2]>,
     /// When each source was last read in full, by [`Source::index`].
-    polled: [Option<Time>; 4],
-    /// Channels of which nothing could be said at the last tick.
-    was_blind: [bool; 2],
+    polled: [Option<Time>; Source::ALL.len()],
+    /// Channels of which nothing could be said at the last tick, if there was one.
+    was_blind: [Option<bool>; 2],
     /// Numbers whose verdict only time ends: looked at in each sweep.
     dirty: BTreeSet<(NumberIx, Channel)>,
     dirty_groups: BTreeSet<(GroupIx, Channel)>,
@@ -224,8 +225,8 @@ impl Engine {
             detection,
             groups,
             channels,
-            polled: [None; 4],
-            was_blind: [false; 2],
+            polled: [None; Source::ALL.len()],
+            was_blind: [None; 2],
             dirty: BTreeSet::new(),
             dirty_groups: BTreeSet::new(),
             deferred: Vec::new(),
@@ -270,6 +271,11 @@ impl Engine {
         self.routes.record(number)
     }
 
+    /// Who answers a channel; `None` if that has not been read.
+    pub fn handler(&self, number: NumberIx, channel: Channel) -> Option<Handler> {
+        self.routes.handler(number, channel)
+    }
+
     /// Calls or messages of a number that have no outcome yet.
     pub fn open(&self, number: NumberIx, channel: Channel) -> u32 {
         self.ledger.open(number, channel)
@@ -282,7 +288,35 @@ impl Engine {
 
     /// True if `source` could not be read for too long.
     pub fn is_stale(&self, source: Source, now: Time) -> bool {
-        self.polled[source.index()].is_none_or(|at| at + self.settings.blind_after < now)
+        let after = source.stale_after(self.settings.blind_after);
+        self.polled[source.index()].is_none_or(|at| at + after < now)
+    }
+
+    /// What is known of who answers a channel.
+    pub fn routing(&self, number: NumberIx, channel: Channel) -> RoutingState {
+        self.routes.state(number, channel, self.polled_at(Source::Numbers).is_some())
+    }
+
+    fn is_unread(&self, number: NumberIx, channel: Channel) -> bool {
+        self.routing(number, channel) == RoutingState::Unread
+    }
+
+    /// Watched numbers of which it is not known who answers `channel`.
+    pub fn unread(&self, channel: Channel) -> usize {
+        let numbers =
+            self.roster.numbers().filter(|(ix, n)| n.channels[channel.index()] && self.is_unread(*ix, channel));
+        numbers.count()
+    }
+
+    /// For want of what nothing can be said of `channel`, or of some of its numbers.
+    pub fn cannot_read(&self, channel: Channel, now: Time) -> Vec<Source> {
+        let mut sources: Vec<Source> = needed(channel).into_iter().filter(|s| self.is_stale(*s, now)).collect();
+        if self.unread(channel) > 0 {
+            let lists = routing(channel).iter().copied();
+            let unread: Vec<Source> = lists.clone().filter(|s| self.polled_at(*s).is_none()).collect();
+            sources.extend(if unread.is_empty() { vec![Source::Numbers] } else { unread });
+        }
+        sources
     }
 
     fn is_blind(&self, channel: Channel, now: Time) -> bool {
@@ -382,6 +416,8 @@ impl Engine {
         *last = Some(last.map_or(at, |t| t.max(at)));
         if is_first && source == Source::Numbers {
             self.reconsider_all();
+            // What was unread is missing, and no longer blindness.
+            Channel::ALL.into_iter().for_each(|channel| self.renew_all(at, channel));
         }
     }
 
@@ -477,7 +513,7 @@ impl Engine {
         self.renew(now);
         for channel in Channel::ALL {
             let blind = self.is_blind(channel, now);
-            if std::mem::replace(&mut self.was_blind[channel.index()], blind) != blind {
+            if self.was_blind[channel.index()].replace(blind) != Some(blind) {
                 self.renew_all(now, channel);
             }
         }

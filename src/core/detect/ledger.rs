@@ -441,7 +441,7 @@ impl Ledger {
             };
             if let Some(entry) = self.entries[resource.channel().index()].get_mut(&key(resource)) {
                 entry.is_settled = true;
-                if !cx.routes.is_read(entry.number) {
+                if !cx.routes.is_read(entry.number, resource.channel()) {
                     self.unread.entry(entry.number).or_default().push((seen_at, resource));
                 }
                 changes.extend(self.judge(now, resource, cx));
@@ -481,7 +481,7 @@ impl Ledger {
         // What pointed at nothing when it was judged did so, whatever was set up since.
         let pointed_at_nothing = entry.outcome == Some(Outcome::Failed(Reason::NoHandler));
         let has_no_handler = pointed_at_nothing || cx.routes.has_no_handler(entry.number, channel);
-        let placement = match (entry.is_pending, cx.routes.is_read(entry.number)) {
+        let placement = match (entry.is_pending, cx.routes.is_read(entry.number, channel)) {
             (true, _) => AlertPlacement::Pending,
             (false, false) => AlertPlacement::Unread,
             (false, true) => AlertPlacement::Complete,

@@ -3,6 +3,7 @@
 //! One person is one identity, in whatever form it is written. All who withhold theirs are one identity too, which
 //! says nothing of how many they are.
 
+use super::dialled::{self, CallingCodes, Dialled};
 use super::id::E164;
 
 /// What networks send instead of a number that is withheld. Twilio sends the words as they are, in any case, or
@@ -28,6 +29,8 @@ fn on_keys(word: &str) -> impl Iterator<Item = u8> {
 /// The user part of a `sip:`, `sips:` or `tel:` URI, without its parameters; other text as it is.
 fn user(text: &str) -> &str {
     let text = text.trim();
+    // A name may stand before a URI in angle brackets.
+    let text = text.rsplit_once('<').map_or(text, |(_, rest)| rest.trim_end_matches('>')).trim();
     let scheme = ["sip:", "sips:", "tel:"]
         .into_iter()
         .find(|s| text.get(..s.len()).is_some_and(|start| start.eq_ignore_ascii_case(s)));
@@ -43,6 +46,66 @@ pub fn number(text: &str) -> Option<E164> {
         let digits = user.strip_prefix("%2B").or_else(|| user.strip_prefix("%2b"))?;
         format!("+{digits}").parse().ok()
     })
+}
+
+/// Where a call or message went, as the row says that a poll brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// To this number of ours.
+    Number(E164),
+    /// To nobody of ours.
+    Elsewhere,
+    /// Perhaps to one of ours, and it cannot be told which; the words say why.
+    Unclear(&'static str),
+}
+
+/// Schemes of what is no telephone number, whatever digits are in it. Source: Twilio, Call resource, `to`; Message
+/// resource, channel addresses, 2026-11.
+const OTHER_SCHEMES: [&str; 6] = ["client:", "whatsapp:", "messenger:", "rcs:", "conference:", "queue:"];
+
+/// So many digits make a subscriber's number without its area.
+const FEWEST: u32 = 7;
+
+fn digits(number: E164) -> u32 {
+    number.as_u64().checked_ilog10().map_or(1, |n| n + 1)
+}
+
+/// True if `number` ends with the digits of `end`, and has more.
+pub fn ends_with(number: E164, end: E164) -> bool {
+    number != end && number.as_u64() % 10u64.pow(digits(end)) == end.as_u64()
+}
+
+/// Tells which number of ours `text` is, in any of the forms in which rows have it: alone, with or without `+`, in a
+/// `sip:`, `sips:` or `tel:` URI with parameters, in national writing of a country of ours (`codes`).
+/// `is_end_of_ours` says whether one of ours ends with such digits; it is asked of what is nothing else.
+pub fn reach(
+    text: &str,
+    codes: &CallingCodes,
+    is_ours: impl Fn(E164) -> bool,
+    is_end_of_ours: impl Fn(E164) -> bool,
+) -> Reach {
+    let lower = text.trim().to_ascii_lowercase();
+    if OTHER_SCHEMES.iter().any(|scheme| lower.starts_with(scheme)) {
+        return Reach::Elsewhere;
+    }
+    let user = user(text);
+    match dialled::read(user, codes) {
+        Dialled::Nothing => Reach::Unclear("is empty: whose call or message it is cannot be told"),
+        Dialled::NoNumber => Reach::Elsewhere,
+        Dialled::Numbers(numbers) | Dialled::Short(numbers) => {
+            let mut these = numbers.iter().filter(|number| is_ours(**number));
+            let is_whole = user.starts_with('+') || user.to_ascii_lowercase().starts_with("%2b");
+            let is_end = || numbers.iter().any(|end| digits(*end) >= FEWEST && is_end_of_ours(*end));
+            match (these.next(), these.next()) {
+                (Some(number), None) => Reach::Number(*number),
+                (Some(_), Some(_)) => Reach::Unclear("is written so that it may be several of our numbers"),
+                (None, _) if !is_whole && is_end() => {
+                    Reach::Unclear("is the end of one of our numbers, without its beginning")
+                }
+                (None, _) => Reach::Elsewhere,
+            }
+        }
+    }
 }
 
 /// True if `text` is what stands for a number that is withheld.
@@ -78,6 +141,51 @@ mod tests {
         }
         for text in ["+15005550100", "client:anonymously", "sip:alice@example.com", "+26669668", "+2666966870"] {
             assert!(!is_withheld(text), "{text:?}");
+        }
+    }
+
+    fn reached(text: &str) -> Reach {
+        let ours: Vec<E164> = ["+15005550100", "+442079460100", "+15005550199"].map(|n| n.parse().unwrap()).into();
+        let mut codes = CallingCodes::default();
+        ours.iter().for_each(|n| codes.add(*n));
+        reach(text, &codes, |n| ours.contains(&n), |end| ours.iter().any(|n| ends_with(*n, end)))
+    }
+
+    #[test]
+    fn a_row_names_our_number_in_many_forms() {
+        let ours = Reach::Number("+15005550100".parse().unwrap());
+        for text in [
+            "+15005550100",
+            "15005550100",
+            "5005550100",
+            "sip:+15005550100@trunk.pstn.twilio.com",
+            "sip:15005550100@trunk.pstn.twilio.com;transport=udp",
+            "SIP:+15005550100@10.0.0.1:5060;region=us1;edge=ashburn",
+            "sips:5005550100;npdi=yes@example.com",
+            "tel:+1-500-555-0100;phone-context=example.com",
+            "sip:%2B15005550100@example.com",
+            "<sip:+15005550100@example.com>",
+            "\"Desk\" <sip:+15005550100@example.com;user=phone>",
+            " +15005550100 ",
+        ] {
+            assert_eq!(reached(text), ours, "{text:?}");
+        }
+        assert_eq!(reached("sip:02079460100@example.com"), Reach::Number("+442079460100".parse().unwrap()));
+        for text in [
+            "sip:alice@example.com",
+            "client:+15005550100",
+            "whatsapp:+15005550100",
+            "+15005550101",
+            "sip:+15005550101@example.com",
+            "sip:+5550100@example.com",
+            "RINGBACK",
+            "88811",
+            "sip:4155550123@15005550100.example.com",
+        ] {
+            assert_eq!(reached(text), Reach::Elsewhere, "{text:?}");
+        }
+        for text in ["", "sip:@example.com", "sip:5550100@example.com", "555-0199"] {
+            assert!(matches!(reached(text), Reach::Unclear(_)), "{text:?}: {:?}", reached(text));
         }
     }
 

@@ -3,7 +3,18 @@
 use super::make::NoticeBuilder;
 use super::{Moment, Notice, NoticeKind, NoticeStatus, Severity, Step};
 use crate::core::model::id::Channel;
+use crate::core::model::source::routing;
 use crate::core::model::time::Time;
+
+/// What cannot be read, in words.
+fn unreadable(sources: &[&str]) -> String {
+    let words = |source: &&str| match *source {
+        "numbers" => "the list of our numbers, or what they refer to,".to_owned(),
+        "services" => "the list of Messaging Services".to_owned(),
+        log => format!("Twilio's log of {log}"),
+    };
+    format!("{} cannot be read", sources.iter().map(words).collect::<Vec<_>>().join(" and "))
+}
 
 /// What a condition of the agent itself is; each has one notice while it stands and one when it is over.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,6 +23,12 @@ pub enum AgentCondition {
     Blind {
         channel: Channel,
         sources: Vec<&'static str>,
+    },
+    /// Rows of this source cannot be read, or look like ours and cannot be told whose they are: callers of whom is not
+    /// known whether they were served. `example`: what is wrong with one of them.
+    RowsNotUnderstood {
+        source: &'static str,
+        example: String,
     },
     StoreUnwritable {
         problem: String,
@@ -29,6 +46,7 @@ impl AgentCondition {
     pub fn key(&self) -> String {
         match self {
             AgentCondition::Blind { channel, .. } => format!("blind/{channel}"),
+            AgentCondition::RowsNotUnderstood { source, .. } => format!("rows/{source}"),
             AgentCondition::StoreUnwritable { .. } => "store".to_owned(),
             AgentCondition::LeaseLost => "lease".to_owned(),
             AgentCondition::NotifierFailing { name, .. } => format!("notifier/{name}"),
@@ -42,10 +60,12 @@ impl NoticeBuilder {
         let is_over = status == NoticeStatus::Resolved;
         let mut notice = match condition {
             AgentCondition::Blind { channel, sources } => {
-                let title = if is_over {
-                    format!("Ringback sees {channel} again")
-                } else {
-                    format!("Ringback is blind: {channel}")
+                let lists = routing(*channel).iter().map(|s| s.label()).collect::<Vec<_>>();
+                let is_partly = !sources.is_empty() && sources.iter().all(|s| lists.contains(s));
+                let title = match (is_over, is_partly) {
+                    (true, _) => format!("Ringback sees {channel} again"),
+                    (false, true) => format!("Ringback cannot tell who answers some numbers: {channel}"),
+                    (false, false) => format!("Ringback is blind: {channel}"),
                 };
                 let mut n = self.blank(at, condition.key(), NoticeKind::Blind, Severity::Critical, title);
                 n.channel = Some(*channel);
@@ -56,10 +76,16 @@ impl NoticeBuilder {
                     n.did = "Ringback reads every log that it needs again: verdicts and decisions continue".to_owned();
                 } else {
                     n.uncounted = Some("unknown: nothing can be counted".to_owned());
-                    n.cause = Some(format!("Twilio's log of {} cannot be read", sources.join(" and of ")));
-                    n.did = "Automatic rollbacks are paused; your commands still work".to_owned();
+                    n.cause = Some(unreadable(sources));
+                    n.did = if is_partly {
+                        "Numbers whose handler is known are watched as ever; of the others nothing good is said, and \
+                         none is rolled back automatically; your commands still work"
+                            .to_owned()
+                    } else {
+                        "Automatic rollbacks are paused; your commands still work".to_owned()
+                    };
                     n.next = vec![
-                        Step::typing("See which log is stale and why", "ringback status"),
+                        Step::typing("See what is stale, which numbers are blind, and why", "ringback status"),
                         Step::new(
                             "Call one of the numbers; look at https://status.twilio.com and at this machine's network \
                              and credentials",
@@ -72,6 +98,26 @@ impl NoticeBuilder {
                             format!("ringback rollback --group {} --channel {channel} --reason 'blind'", g.name),
                         )
                     }));
+                }
+                n
+            }
+            AgentCondition::RowsNotUnderstood { source, example } => {
+                let title = if is_over {
+                    format!("Ringback reads every row of Twilio's {source} again")
+                } else {
+                    format!("Some of Twilio's {source} cannot be read, or not told whose they are")
+                };
+                let mut n = self.blank(at, condition.key(), NoticeKind::RowsNotUnderstood, Severity::Warning, title);
+                if is_over {
+                    n.did = "Every row counts again; what was left out stays left out".to_owned();
+                } else {
+                    n.uncounted = Some("unknown: these rows are in no count".to_owned());
+                    n.cause = Some(format!("one of them: {example}"));
+                    n.did = "Ringback leaves such rows out and judges by the others".to_owned();
+                    n.next = vec![
+                        Step::typing("See whether the verdicts are plausible without them", "ringback status"),
+                        Step::new("Call your numbers; the agent's log shows the outline of some of these rows"),
+                    ];
                 }
                 n
             }

@@ -28,6 +28,7 @@ use crate::core::model::decision::{Action, Decision, DecisionId, Mode};
 use crate::core::model::guard::Guard;
 use crate::core::model::id::{Channel, GroupName, NumberId};
 use crate::core::model::order::{CloseReason, FallbackState, Hold, Operation, Order, OrderResult};
+use crate::core::model::source::Source;
 use crate::core::model::time::Time;
 use crate::core::rollback::entry::Entry;
 
@@ -76,6 +77,11 @@ impl Incidents {
         let since = latest.since.as_ref().map_or(latest.at.at, |m| m.at);
         let condition = match (latest.kind, latest.channel) {
             (NoticeKind::Blind, Some(channel)) => AgentCondition::Blind { channel, sources: Vec::new() },
+            (NoticeKind::RowsNotUnderstood, _) => {
+                let source = Source::ALL.into_iter().find(|s| latest.key == format!("rows/{}", s.label()));
+                let Some(source) = source else { return };
+                AgentCondition::RowsNotUnderstood { source: source.label(), example: String::new() }
+            }
             (NoticeKind::StoreUnwritable, _) => {
                 AgentCondition::StoreUnwritable { problem: String::new(), cure: String::new() }
             }

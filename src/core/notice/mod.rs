@@ -80,6 +80,8 @@ pub enum NoticeKind {
     Drift,
     /// Our own data is stale.
     Blind,
+    /// Rows of a log cannot be read, or not told whose they are.
+    RowsNotUnderstood,
     /// The state file cannot be written.
     StoreUnwritable,
     /// Another agent has taken over.
@@ -93,7 +95,7 @@ pub enum NoticeKind {
 }
 
 impl NoticeKind {
-    pub const ALL: [NoticeKind; 18] = [
+    pub const ALL: [NoticeKind; 19] = [
         NoticeKind::RolledBack,
         NoticeKind::Unproven,
         NoticeKind::Underway,
@@ -107,6 +109,7 @@ impl NoticeKind {
         NoticeKind::FallbackBroken,
         NoticeKind::Drift,
         NoticeKind::Blind,
+        NoticeKind::RowsNotUnderstood,
         NoticeKind::StoreUnwritable,
         NoticeKind::LeaseLost,
         NoticeKind::NotifierFailing,
@@ -129,6 +132,7 @@ impl NoticeKind {
             NoticeKind::FallbackBroken => "fallback_broken",
             NoticeKind::Drift => "drift",
             NoticeKind::Blind => "blind",
+            NoticeKind::RowsNotUnderstood => "rows_not_understood",
             NoticeKind::StoreUnwritable => "store_unwritable",
             NoticeKind::LeaseLost => "lease_lost",
             NoticeKind::NotifierFailing => "notifier_failing",

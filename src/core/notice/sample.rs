@@ -173,6 +173,10 @@ pub fn every_kind(builder: &NoticeBuilder, now: Time) -> Vec<Notice> {
     }
     let conditions = [
         AgentCondition::Blind { channel, sources: vec!["calls", "alerts"] },
+        AgentCondition::RowsNotUnderstood {
+            source: "calls",
+            example: "to: is the end of one of our numbers, without its beginning".to_owned(),
+        },
         AgentCondition::StoreUnwritable { problem: "the disk is full".to_owned(), cure: "free some space".to_owned() },
         AgentCondition::LeaseLost,
         AgentCondition::NotifierFailing { name: "ops".to_owned(), problem: "HTTP 503".to_owned() },

@@ -3,6 +3,8 @@
 //! The past matters because an alert can be older than the swap that changed the URL: a failure of
 //! yesterday's primary is still a failure of the primary.
 
+use serde::Serialize;
+
 use super::record::{Handler, NumberRecord, is_same_webhook};
 use crate::core::model::id::Channel;
 use crate::core::model::roster::{NumberIx, Roster};
@@ -21,23 +23,85 @@ pub struct Webhooks<'a> {
     pub has_trunk: bool,
 }
 
+/// What is known of who answers a channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RoutingState {
+    /// Somebody's handler.
+    Handled,
+    /// The number is not in the account, or not yet.
+    NotInAccount,
+    /// Nobody could read it.
+    Unread,
+    /// Nobody: calls fail at once, messages are lost.
+    Nobody,
+    /// Twilio's demo, which a new number points at until somebody sets another handler.
+    Demo,
+    /// The number does not have the channel at Twilio.
+    Lacking,
+}
+
+impl RoutingState {
+    pub const ALL: [RoutingState; 6] = [
+        RoutingState::Handled,
+        RoutingState::NotInAccount,
+        RoutingState::Unread,
+        RoutingState::Nobody,
+        RoutingState::Demo,
+        RoutingState::Lacking,
+    ];
+
+    /// What a number's record says of a channel.
+    pub fn of(record: &NumberRecord, channel: Channel) -> RoutingState {
+        match record.handler(channel) {
+            Handler::Lacking => RoutingState::Lacking,
+            _ if record.unread[channel.index()] => RoutingState::Unread,
+            Handler::Nobody => RoutingState::Nobody,
+            Handler::Url(_) | Handler::Application(_) | Handler::Service(_) if record.is_demo(channel) => {
+                RoutingState::Demo
+            }
+            Handler::Trunk(_)
+            | Handler::Application(_)
+            | Handler::Url(_)
+            | Handler::Service(_)
+            | Handler::Region(_)
+            | Handler::Fax => RoutingState::Handled,
+        }
+    }
+
+    pub const fn label(self) -> &'static str {
+        match self {
+            RoutingState::Handled => "handled",
+            RoutingState::NotInAccount => "not_in_account",
+            RoutingState::Unread => "unread",
+            RoutingState::Nobody => "nobody",
+            RoutingState::Demo => "demo",
+            RoutingState::Lacking => "lacking",
+        }
+    }
+
+    /// What keeps callers from being served, or from being watched, and what to do; `None` if nothing does.
+    pub const fn trouble(self) -> Option<&'static str> {
+        match self {
+            RoutingState::Handled | RoutingState::NotInAccount => None,
+            RoutingState::Unread => Some("it cannot be read who answers; the agent's log says why"),
+            RoutingState::Nobody => Some("nobody answers; set a handler"),
+            RoutingState::Demo => Some("Twilio's demo answers; set a handler"),
+            RoutingState::Lacking => {
+                Some("the number does not have this channel at Twilio; take it out of its channels")
+            }
+        }
+    }
+}
+
 /// How many past primary URLs of a channel are remembered.
 const REMEMBERED: usize = 8;
 
 #[derive(Clone, Debug, Default)]
 pub struct RoutingHistory {
     numbers: Vec<Known>,
-    /// What every call asks, apart from what few ask.
-    brief: Vec<Brief>,
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Brief {
-    is_read: bool,
-    /// The channel points at nothing.
-    unhandled: [bool; 2],
-    /// It points at Twilio's demo.
-    is_demo: [bool; 2],
+    /// What every call asks, apart from what few ask: of the record, [`RoutingState::Unread`] without one.
+    states: Vec<[RoutingState; 2]>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -48,13 +112,20 @@ struct Known {
 
 impl RoutingHistory {
     pub fn new(roster: &Roster) -> RoutingHistory {
-        RoutingHistory { numbers: vec![Known::default(); roster.len()], brief: vec![Brief::default(); roster.len()] }
+        RoutingHistory {
+            numbers: vec![Known::default(); roster.len()],
+            states: vec![[RoutingState::Unread; 2]; roster.len()],
+        }
     }
 
     /// Takes in a number's record as just read. False if it is as it was.
     pub fn learn(&mut self, roster: &Roster, ix: NumberIx, record: &NumberRecord) -> bool {
         let known = &mut self.numbers[ix.0 as usize];
-        if known.record.as_ref() == Some(record) {
+        let mut record = record.clone();
+        if let Some(earlier) = &known.record {
+            record.keep_of(earlier);
+        }
+        if known.record.as_ref() == Some(&record) {
             return false;
         }
         for channel in Channel::ALL {
@@ -71,10 +142,8 @@ impl RoutingHistory {
                 primary.push(url.to_owned());
             }
         }
-        let unhandled = Channel::ALL.map(|c| record.handler(c) == Handler::Nobody);
-        let is_demo = Channel::ALL.map(|c| record.is_demo(c));
-        self.brief[ix.0 as usize] = Brief { is_read: true, unhandled, is_demo };
-        known.record = Some(record.clone());
+        self.states[ix.0 as usize] = Channel::ALL.map(|channel| RoutingState::of(&record, channel));
+        known.record = Some(record);
         true
     }
 
@@ -82,23 +151,32 @@ impl RoutingHistory {
         self.numbers[ix.0 as usize].record.as_ref()
     }
 
-    pub fn is_read(&self, ix: NumberIx) -> bool {
-        self.brief[ix.0 as usize].is_read
+    /// True if it is known who answers a channel.
+    pub fn is_read(&self, ix: NumberIx, channel: Channel) -> bool {
+        self.states[ix.0 as usize][channel.index()] != RoutingState::Unread
     }
 
-    /// Who answers a channel, `None` while the number has not been read.
+    /// Who answers a channel, `None` while that has not been read.
     pub fn handler(&self, ix: NumberIx, channel: Channel) -> Option<Handler> {
-        self.record(ix).map(|r| r.handler(channel))
+        self.record(ix).filter(|_| self.is_read(ix, channel)).map(|r| r.handler(channel))
     }
 
     /// True if the number is known to point at nothing.
     pub fn has_no_handler(&self, ix: NumberIx, channel: Channel) -> bool {
-        self.brief[ix.0 as usize].unhandled[channel.index()]
+        self.states[ix.0 as usize][channel.index()] == RoutingState::Nobody
     }
 
     /// True if the number is known to point at Twilio's demo.
     pub fn is_demo(&self, ix: NumberIx, channel: Channel) -> bool {
-        self.brief[ix.0 as usize].is_demo[channel.index()]
+        self.states[ix.0 as usize][channel.index()] == RoutingState::Demo
+    }
+
+    /// What is known of who answers a channel. `is_listed`: a list that was read to its end has all numbers there are.
+    pub fn state(&self, ix: NumberIx, channel: Channel, is_listed: bool) -> RoutingState {
+        if is_listed && self.record(ix).is_none() {
+            return RoutingState::NotInAccount;
+        }
+        self.states[ix.0 as usize][channel.index()]
     }
 
     /// True if the number has a fallback URL of its own, other than ours.

@@ -42,6 +42,17 @@ pub struct NumberRecord {
     /// API we speak to: there this record has no say.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub voice_elsewhere: Option<String>,
+    /// Channels, by [`Channel::index`], that the number does not have at Twilio: a hosted number has its calls where
+    /// they always were.
+    #[serde(skip_serializing_if = "is_none", default)]
+    pub lacks: [bool; 2],
+    /// Channels of which is not known who answers: what the record refers to could not be read.
+    #[serde(skip_serializing_if = "is_none", default)]
+    pub unread: [bool; 2],
+}
+
+fn is_none(channels: &[bool; 2]) -> bool {
+    *channels == [false; 2]
 }
 
 /// A TwiML application, with its URLs once they were read.
@@ -76,6 +87,8 @@ pub enum Handler {
     /// Whatever is set up in another region.
     Region(String),
     Fax,
+    /// The number does not have the channel at Twilio.
+    Lacking,
     /// Nobody: calls fail at once and leave no diagnostics, messages are lost.
     Nobody,
 }
@@ -90,6 +103,7 @@ impl Handler {
             | Handler::Service(_)
             | Handler::Region(_)
             | Handler::Fax
+            | Handler::Lacking
             | Handler::Nobody => false,
         }
     }
@@ -109,6 +123,7 @@ impl fmt::Display for Handler {
             Handler::Service(sid) => write!(f, "messaging service {sid}"),
             Handler::Region(name) => write!(f, "region {name}"),
             Handler::Fax => f.write_str("fax"),
+            Handler::Lacking => f.write_str("not at Twilio"),
             Handler::Nobody => f.write_str("nobody"),
         }
     }
@@ -135,11 +150,19 @@ pub enum CannotSwap {
          calls to this region (Routes API, voice_region), or swap it there"
     )]
     AnotherRegion { number: E164, region: String },
+    #[error(
+        "{number} has no {channel} at Twilio, which a hosted or restricted number need not have: take {channel} out of \
+         its channels"
+    )]
+    Lacking { number: E164, channel: Channel },
 }
 
 impl NumberRecord {
     /// Who answers `channel`.
     pub fn handler(&self, channel: Channel) -> Handler {
+        if self.lacks[channel.index()] {
+            return Handler::Lacking;
+        }
         match channel {
             Channel::Voice => {
                 if let Some(region) = &self.voice_elsewhere {
@@ -163,6 +186,25 @@ impl NumberRecord {
                     self.sms_url.clone().map_or(Handler::Nobody, Handler::Url)
                 }
             }
+        }
+    }
+
+    /// Takes over from what was read `earlier` what could not be read now, as far as it is of the same things.
+    pub fn keep_of(&mut self, earlier: &NumberRecord) {
+        let keep = |now: &mut Option<Application>, then: &Option<Application>| {
+            let is_same = now.as_ref().map(|a| a.sid) == then.as_ref().map(|a| a.sid);
+            if is_same {
+                now.clone_from(then);
+            }
+            is_same
+        };
+        let [voice, messaging] = &mut self.unread;
+        if *voice && !earlier.unread[0] {
+            *voice = !keep(&mut self.voice_application, &earlier.voice_application);
+        }
+        if *messaging && !earlier.unread[1] {
+            *messaging = !keep(&mut self.sms_application, &earlier.sms_application);
+            self.service = self.service.take().or_else(|| earlier.service.clone());
         }
     }
 
@@ -206,6 +248,9 @@ impl NumberRecord {
     /// spells as the empty string.
     pub fn swap(&self, channel: Channel, fallback: &str) -> Result<Vec<(&'static str, String)>, CannotSwap> {
         let mut form = Vec::new();
+        if self.lacks[channel.index()] {
+            return Err(CannotSwap::Lacking { number: self.number, channel });
+        }
         match channel {
             Channel::Voice => {
                 if let Some(region) = &self.voice_elsewhere {
@@ -306,6 +351,8 @@ pub(in crate::core) mod tests {
             status_callback: None,
             service: None,
             voice_elsewhere: None,
+            lacks: [false; 2],
+            unread: [false; 2],
         }
     }
 

@@ -167,7 +167,7 @@ fn decide(sim: &Sim, parts: &request::Parts, body: &[u8], at_once: usize) -> Dec
 
     let creates = matches!(route.class, EndpointClass::CallCreate | EndpointClass::MessageCreate);
     let crowded = (at_once > state.world.scenario.api.concurrency).then(ApiError::too_many);
-    let (answer, holds) = match crowded.or_else(|| trouble.refusal()) {
+    let (answer, holds) = match crowded.or_else(|| trouble.refusal(parts.uri.query())) {
         Some(refusal) => (Err(refusal), None),
         None => process(&mut state.world, parts, body, parsed, &trouble),
     };

@@ -36,11 +36,14 @@ impl Serialize for NumberBody<'_> {
         map.serialize_entry("account_sid", &self.account)?;
         map.serialize_entry("phone_number", &self.number.e164)?;
         self.record.serialize_into(&mut map)?;
-        map.serialize_entry("capabilities", &Capabilities { voice: true, sms: true, mms: true, fax: false })?;
+        map.serialize_entry(
+            "capabilities",
+            &Capabilities { voice: !self.number.is_hosted, sms: true, mms: true, fax: false },
+        )?;
         for (name, value) in [
             ("address_requirements", "none"),
             ("api_version", "2010-04-01"),
-            ("origin", "twilio"),
+            ("origin", self.number.origin()),
             ("status", "in-use"),
             ("emergency_status", "Inactive"),
             ("emergency_address_status", "unregistered"),
@@ -94,7 +97,7 @@ impl ResourceView<'_> {
             n.is_listed(now)
                 && pattern.is_none_or(|p| matches(p, n.e164))
                 && name.is_none_or(|f| n.record.get(SimField::FriendlyName) == f)
-                && origin.is_none_or(|o| o == "twilio")
+                && origin.is_none_or(|o| o == n.origin())
         };
         let rows = self.world.numbers.iter().rev().filter(wanted);
         let slice = log::slice(rows, |n| n.sid.as_u128(), paging.anchor, paging.size);

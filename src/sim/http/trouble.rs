@@ -41,8 +41,9 @@ impl Trouble {
         self.0.iter().find(|(k, ..)| *k == kind).map(|(_, takes, _)| *takes)
     }
 
-    /// Why the request is not processed at all, if it is not.
-    pub fn refusal(&self) -> Option<ApiError> {
+    /// Why the request with this query is not processed at all, if it is not.
+    pub fn refusal(&self, query: Option<&str>) -> Option<ApiError> {
+        let is_later = query.is_some_and(|q| q.contains("PageToken="));
         let refuse = |kind, code| {
             Some(match kind {
                 ApiFaultKind::Drop | ApiFaultKind::Unavailable => ApiError::foreign(503, ""),
@@ -53,7 +54,9 @@ impl Trouble {
                 }
                 ApiFaultKind::Unauthorized => ApiError::authenticate(),
                 ApiFaultKind::Refuse => ApiError::bad_request(code, "This account may not do that"),
-                ApiFaultKind::Hang
+                ApiFaultKind::LaterPages if is_later => ApiError::bad_request(20001, "Page token is invalid"),
+                ApiFaultKind::LaterPages
+                | ApiFaultKind::Hang
                 | ApiFaultKind::Cut
                 | ApiFaultKind::Slow
                 | ApiFaultKind::Truncated

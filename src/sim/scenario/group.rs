@@ -24,6 +24,9 @@ pub struct ScenarioGroup {
     /// In the account, but none of ours: the agent is not configured for these numbers.
     #[serde(default)]
     pub foreign: bool,
+    /// Hosted: their messages are at Twilio, their calls where they always were.
+    #[serde(default)]
+    pub hosted: bool,
     #[serde(default)]
     pub traffic: ScenarioTraffic,
     #[serde(default)]

@@ -44,16 +44,21 @@ impl Listed for Calls {
         let sid = sid("sid", &raw.sid)?;
         let started_at = first_date(("start_time", &raw.start_time), ("date_created", &raw.date_created))?;
         let leg = match raw.direction.get() {
-            Some("inbound" | "trunking-originating") => match reader.ours(&raw.to) {
+            Some("inbound" | "trunking-originating") => match reader.ours("to", &raw.to)? {
                 Some(number) => Leg::Inbound { number, caller: reader.party(&raw.from) },
                 None => return Ok(WireRow::NotOurs(started_at)),
             },
             Some("outbound-dial") => match optional_sid("parent_call_sid", &raw.parent_call_sid)? {
                 Some(parent) => Leg::Child { parent },
+                None => return Err(BadRow::new("parent_call_sid", "is missing of a leg that was dialled")),
+            },
+            // Nobody called us.
+            Some("outbound-api" | "trunking-terminating") => return Ok(WireRow::NotOurs(started_at)),
+            Some(other) => match reader.ours("to", &raw.to)? {
+                Some(_) => return Err(BadRow::new("direction", format!("{other:?} of a call to one of our numbers"))),
                 None => return Ok(WireRow::NotOurs(started_at)),
             },
-            // API calls and whatever else: nobody called us.
-            _ => return Ok(WireRow::NotOurs(started_at)),
+            None => return Err(BadRow::new("direction", "is missing")),
         };
         let started_at =
             started_at.ok_or_else(|| BadRow::new("start_time", "neither start_time nor date_created is set"))?;
@@ -115,7 +120,15 @@ impl Listed for Messages {
             None => return Err(BadRow::new("direction", "is missing")),
         };
         let sent_at = first_date(("date_sent", &raw.date_sent), ("date_created", &raw.date_created))?;
-        let Some(number) = reader.ours(ours) else {
+        let field = if direction == Direction::Inbound { "to" } else { "from" };
+        let status = MessageStatus::from_wire(raw.status.get().unwrap_or(""));
+        let number = match reader.ours(field, ours) {
+            Ok(number) => number,
+            // A Messaging Service chooses the sender when its turn comes.
+            Err(_) if direction == Direction::Outbound && ours.get().is_none() => None,
+            Err(bad) => return Err(bad),
+        };
+        let Some(number) = number else {
             return Ok(WireRow::NotOurs(sent_at));
         };
         let sent_at = sent_at.ok_or_else(|| BadRow::new("date_sent", "neither date_sent nor date_created is set"))?;
@@ -124,7 +137,7 @@ impl Listed for Messages {
             number,
             party: reader.party(other),
             direction,
-            status: MessageStatus::from_wire(raw.status.get().unwrap_or("")),
+            status,
             sent_at,
             error: raw.error_code.get().and_then(|c| c.parse().ok()).filter(|c| *c != 0).map(Code),
             service: optional_sid("messaging_service_sid", &raw.messaging_service_sid)?,

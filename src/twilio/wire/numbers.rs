@@ -40,6 +40,17 @@ struct RawNumber<'a> {
     sms_fallback_url: Text<'a>,
     #[serde(borrow, default)]
     status_callback: Text<'a>,
+    #[serde(default)]
+    capabilities: Option<RawCapabilities>,
+}
+
+/// What a number can do. What is not said it is taken to be able to.
+#[derive(Deserialize)]
+struct RawCapabilities {
+    #[serde(default)]
+    voice: Option<bool>,
+    #[serde(default)]
+    sms: Option<bool>,
 }
 
 /// Reads one number's record.
@@ -71,6 +82,8 @@ pub fn number(raw: &RawValue) -> Result<NumberRead, BadRow> {
         status_callback: n.status_callback.owned(),
         service: None,
         voice_elsewhere: None,
+        lacks: n.capabilities.map_or([false; 2], |c| [c.voice == Some(false), c.sms == Some(false)]),
+        unread: [false; 2],
     };
     Ok(NumberRead { record, raw: raw.get().to_owned() })
 }

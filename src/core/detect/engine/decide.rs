@@ -11,9 +11,9 @@ use crate::core::model::guard::Strength;
 use crate::core::model::id::Channel;
 use crate::core::model::reason::Reason;
 use crate::core::model::roster::{GroupIx, NumberIx};
-use crate::core::model::source::Source;
 use crate::core::model::time::Time;
 use crate::core::model::verdict::Evidence;
+use crate::core::routing::history::RoutingState;
 use crate::core::routing::record::NumberRecord;
 
 /// So many different callers speak for themselves.
@@ -43,7 +43,8 @@ impl Engine {
             return;
         }
         let channel = finding.channel;
-        let watched = |n: &NumberIx| self.is_watched(*n, channel);
+        // Whom a number does not have at Twilio it does not miss.
+        let watched = |n: &NumberIx| self.is_watched(*n, channel) && self.routing(*n, channel) != RoutingState::Lacking;
         let numbers: Vec<NumberIx> = finding.numbers.into_iter().filter(watched).collect();
         let Some(group) = numbers.first().map(|n| self.roster.number(*n).group) else {
             return;
@@ -151,6 +152,8 @@ impl Engine {
         }
         for channel in self.watched(number) {
             self.reconsider(number, channel);
+            self.renew_number(at, number, channel);
+            self.renew_groups.insert((self.roster.number(number).group, channel));
         }
     }
 
@@ -366,8 +369,8 @@ impl Engine {
             return Some(DetectorGuard::NoFallback);
         };
         let Some(handler) = self.routes.handler(number, channel) else {
-            let is_read = self.polled_at(Source::Numbers).is_some();
-            return Some(if is_read { DetectorGuard::NotInAccount } else { DetectorGuard::NotRead });
+            let is_unread = self.is_unread(number, channel);
+            return Some(if is_unread { DetectorGuard::NotRead } else { DetectorGuard::NotInAccount });
         };
         handler.is_url(fallback).then_some(DetectorGuard::OnFallback)
     }

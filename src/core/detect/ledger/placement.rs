@@ -50,7 +50,7 @@ impl Ledger {
         if let Some(mark) = mark(alert, webhooks) {
             entry.marks.add(mark, alert.code, alert.at);
         }
-        if may_be_placed(alert, webhooks, cx.routes.is_read(number)) {
+        if may_be_placed(alert, webhooks, cx.routes.is_read(number, channel)) {
             let held = self.unplaced.entry((number, resource));
             let held = held.or_insert_with(|| Unplaced { seen_at: at, alerts: Vec::new() });
             if held.alerts.len() < ALERTS_PER_ORPHAN && !held.alerts.iter().any(|a| a.sid == alert.sid) {
@@ -79,7 +79,7 @@ impl Ledger {
                 if let Some(mark) = mark(alert, webhooks) {
                     entry.marks.add(mark, alert.code, alert.at);
                 }
-                may_be_placed(alert, webhooks, true)
+                may_be_placed(alert, webhooks, cx.routes.is_read(number, channel))
             });
             entry.is_pending = !held.alerts.is_empty();
             if entry.is_pending {
@@ -89,7 +89,12 @@ impl Ledger {
             self.note_question(resource);
             changes.extend(self.judge(at, resource, cx));
         }
-        for (seen_at, resource) in self.unread.remove(&number).unwrap_or_default() {
+        let waiting = self.unread.remove(&number).unwrap_or_default();
+        let (read, unread) = waiting.into_iter().partition(|(_, r)| cx.routes.is_read(number, r.channel()));
+        if !Vec::is_empty(&unread) {
+            self.unread.insert(number, unread);
+        }
+        for (seen_at, resource) in Vec::into_iter(read) {
             // As if the number had been read when it had its time.
             changes.extend(self.judge(at.min(seen_at + self.grace), resource, cx));
         }
@@ -112,7 +117,7 @@ impl Ledger {
             self.pending.pop_front();
             let is_last = self.unplaced.get(&(number, resource)).is_some_and(|held| held.seen_at <= seen_at);
             // What has never been read waits for that.
-            if is_last && cx.routes.is_read(number) {
+            if is_last && cx.routes.is_read(number, resource.channel()) {
                 self.unplaced.remove(&(number, resource));
                 if let Some(entry) = self.entries[resource.channel().index()].get_mut(&key(resource)) {
                     entry.is_pending = false;

@@ -291,4 +291,33 @@ mod tests {
         assert_eq!(silent_after(None), at_once + 60, "unmeasured");
         assert_eq!(silent_after(Some(600)), at_once + 600);
     }
+
+    #[test]
+    fn a_group_falls_silent_as_a_whole_and_its_numbers_are_not_told_of_one_by_one() {
+        let mut roster = Roster::default();
+        let groups = ["support", "sales"].map(|name| roster.add_group(name.parse().unwrap(), [None, None]));
+        for i in 0..8 {
+            roster.add_number(Number {
+                id: crate::core::model::id::testing::ours(&format!("+1500555010{i}")),
+                label: String::new(),
+                group: groups[i as usize % 2],
+                channels: [true, false],
+                timezone: TimeZone::UTC,
+                port: PortAt::Done,
+            });
+        }
+        let noon = 15 * 3600;
+        let mut silence = Silence::new(&roster, SilenceParams::default(), Time::from_secs(noon));
+        let mut told = Vec::new();
+        for s in (0..20_000).step_by(15) {
+            let (now, number) = (Time::from_secs(noon + s), (s / 15 % 8) as u32);
+            if number % 2 == 1 || s < 3600 {
+                silence.heard(now, NumberIx(number), groups[number as usize % 2]);
+            }
+            told.extend(silence.look(now, &roster));
+        }
+        assert_eq!(told, [Silent::Group(groups[0])]);
+        assert!(silence.is_group_silent(groups[0]) && silence.is_silent(NumberIx(2)));
+        assert!(!silence.is_group_silent(groups[1]) && !silence.is_silent(NumberIx(3)));
+    }
 }

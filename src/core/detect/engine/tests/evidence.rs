@@ -1,6 +1,7 @@
 //! What counts as evidence, whose it is, and since when; and what is decided on it a second time.
 
 use super::*;
+use crate::core::detect::statistic::FindingKind;
 use crate::core::detect::statistic::threshold::{Rule, RuleAction};
 use crate::core::model::id::ApplicationSid;
 use crate::core::model::reason::IgnoreReason;
@@ -47,6 +48,60 @@ fn a_channel_that_is_not_watched_is_neither_judged_nor_decided() {
     }
     p.pass(5);
     assert_eq!(p.decisions(), [(Action::Rollback, 1)], "the rule holds where the channel is watched");
+}
+
+/// A number of which is not known who answers is not healthy, whoever was served there; what speaks against it counts.
+#[test]
+fn what_is_not_read_is_blind_and_not_healthy() {
+    let settings = EngineSettings { mode: Mode::Auto, ..EngineSettings::default() };
+    let mut p = Port::unread(settings, 2, PortAt::Done, |_| [true, true]);
+    let verdict = |p: &Port, i: u32, channel| p.engine.channel(NumberIx(i), channel).verdict;
+    let unread = NumberRecord { unread: [false, true], ..record::tests::record() };
+    p.read(0, &unread);
+    for source in [Source::Calls, Source::Messages, Source::Alerts] {
+        p.engine.polled(source, p.now);
+    }
+    p.engine.tick(p.now);
+    assert_eq!(verdict(&p, 0, Channel::Voice), Verdict::Unknown, "voice is read");
+    assert_eq!(verdict(&p, 0, Channel::Messaging), Verdict::Blind);
+    assert_eq!(verdict(&p, 1, Channel::Voice), Verdict::Blind, "no list was read to its end");
+    assert_eq!(p.engine.group_verdict(GroupIx(0), Channel::Voice).0, Verdict::Blind, "one of its numbers is");
+    assert_eq!(p.engine.cannot_read(Channel::Voice, p.now), [Source::Numbers]);
+    assert_eq!(p.engine.cannot_read(Channel::Messaging, p.now), [Source::Numbers, Source::Services]);
+
+    // The list is read, and has no second number: that is missing, and no longer blindness.
+    p.engine.polled(Source::Numbers, p.now);
+    p.engine.tick(p.now);
+    assert_eq!(verdict(&p, 1, Channel::Voice), Verdict::Unknown);
+    assert_eq!(p.engine.routing(NumberIx(1), Channel::Voice), RoutingState::NotInAccount);
+    assert_eq!(p.engine.cannot_read(Channel::Voice, p.now), []);
+    p.read(0, &record::tests::record());
+    assert_eq!(verdict(&p, 0, Channel::Messaging), Verdict::Unknown);
+    // What was read stands while it cannot be read again.
+    p.read(0, &unread);
+    assert_eq!(verdict(&p, 0, Channel::Messaging), Verdict::Unknown);
+}
+
+/// A number that does not have the channel at Twilio is missed by nobody.
+#[test]
+fn what_a_number_does_not_have_is_not_expected_of_it() {
+    let mut p = Port::new(Mode::Auto, 1, PortAt::Done);
+    p.read(0, &NumberRecord { lacks: [true, false], ..record::tests::record() });
+    let finding = Finding {
+        what: FindingKind::Silence,
+        channel: Channel::Voice,
+        group: Some(GroupIx(0)),
+        numbers: vec![NumberIx(0)],
+        evidence: Evidence::default(),
+    };
+    p.pass(1);
+    p.engine.found(p.now, finding.clone());
+    p.pass(1);
+    assert_eq!(p.decisions(), []);
+    p.read(0, &record::tests::record());
+    p.engine.found(p.now, finding);
+    p.pass(1);
+    assert_eq!(p.decisions(), [(Action::Page { reason: PageReason::Silence }, 1)]);
 }
 
 #[test]
