@@ -36,6 +36,8 @@ pub enum Purpose {
     Placed = 11,
     /// What a call sounds like.
     Sound = 12,
+    /// What becomes of the texts of a campaign.
+    Campaign = 13,
 }
 
 /// A generator of its own for (`purpose`, `whom`, `which`).

@@ -42,6 +42,12 @@ pub enum Does {
     Dead { forward: f64, warning: Option<u32> },
     /// Forwards (this share) to where no call ends well.
     Mixed { forward: f64 },
+    /// Something on its way fails, and the call is over within a second: this code, of that URL or the handler's own.
+    Cut { code: u32, at: Option<&'static str> },
+    /// As the company wants it, but what is to follow the talk fails.
+    Acts { forward: f64 },
+    /// Takes a text, answers with what is no TwiML, and replies by the API.
+    Takes,
     /// A bin that answers.
     Answers { bin: u16 },
     /// A bin that forwards.
@@ -147,6 +153,16 @@ impl Handlers {
             HandlerCondition::OutOfService => served(0.2, Does::OutOfService),
             HandlerCondition::DeadTarget(warning) => served(0.2, Does::Dead { forward, warning }),
             HandlerCondition::MixedTarget => served(0.2, Does::Mixed { forward }),
+            HandlerCondition::Stream => {
+                served(0.2, Does::Cut { code: 31920, at: Some("wss://media.example.net/stream") })
+            }
+            HandlerCondition::SecondHop(code) => {
+                served(0.2, Does::Cut { code, at: Some("https://behind.example.net/ivr") })
+            }
+            HandlerCondition::Function => served(0.2, Does::Cut { code: 82002, at: None }),
+            HandlerCondition::Blocked => served(0.2, Does::Cut { code: 13227, at: None }),
+            HandlerCondition::Action => served(0.2, Does::Acts { forward }),
+            HandlerCondition::Takes => served(0.2, Does::Takes),
         }
     }
 }

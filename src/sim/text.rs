@@ -112,11 +112,18 @@ impl SimStage<'_> {
                     SimFetched::Served { after, does: d } => {
                         elapsed += after;
                         out.served = match (i, d) {
-                            (_, Does::Wrong | Does::Silent | Does::OutOfService) => SimServed::Nobody,
+                            (_, Does::Wrong | Does::Silent | Does::OutOfService | Does::Cut { .. }) => {
+                                SimServed::Nobody
+                            }
                             (0, Does::Answers { .. } | Does::Forwards { .. }) => SimServed::Bin,
                             (0, _) => SimServed::Primary,
                             _ => SimServed::OwnFallback,
                         };
+                        if let Does::Cut { code, at } = d {
+                            alert(code, at.unwrap_or(url), None, inbound.sid, elapsed, listed);
+                        } else if d == Does::Takes {
+                            alert(12300, url, Some(200), inbound.sid, elapsed, listed);
+                        }
                         does = Some(d);
                         break;
                     }
@@ -126,9 +133,11 @@ impl SimStage<'_> {
         }
 
         let answers = match does {
-            None | Some(Does::Wrong | Does::Silent | Does::OutOfService) => false,
+            None | Some(Does::Wrong | Does::Silent | Does::OutOfService | Does::Cut { .. }) => false,
             Some(Does::Answers { .. } | Does::Forwards { .. } | Does::Speaks) => true,
-            Some(Does::Serves { .. } | Does::Dead { .. } | Does::Mixed { .. }) => replies < self.traffic.replies,
+            Some(Does::Serves { .. } | Does::Dead { .. } | Does::Mixed { .. } | Does::Acts { .. } | Does::Takes) => {
+                replies < self.traffic.replies
+            }
         };
         if answers {
             let (status, error) =
@@ -147,7 +156,7 @@ impl SimStage<'_> {
                     _ => inbound.from,
                 },
                 at: After::secs(elapsed + reply_after).from(arrival.at),
-                direction: MessageDirection::Reply,
+                direction: if does == Some(Does::Takes) { MessageDirection::Api } else { MessageDirection::Reply },
                 body: None,
                 status,
                 before: SimMessageStatus::Sent,

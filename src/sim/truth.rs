@@ -81,6 +81,10 @@ pub enum TimelineMark {
         number: E164,
         calls: u32,
     },
+    Campaign {
+        number: E164,
+        texts: u32,
+    },
     Fault {
         kind: super::ApiFaultKind,
         on: &'static str,

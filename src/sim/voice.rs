@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use super::chance::Chance;
 use super::handler::{Does, Handlers, SimFetched};
+use super::http::view::WITHHELD;
 use super::row::{After, CallDirection, SimAlert, SimCall, SimCallStatus, SimSubject};
-use super::scenario::{BrokenWebhook, Lag, Scenario, ScenarioTraffic};
+use super::scenario::{BrokenWebhook, Callers, Lag, Scenario, ScenarioTraffic};
 use super::traffic::Caller;
 use crate::core::model::id::{AlertSid, E164};
 use crate::core::model::time::Time;
@@ -166,7 +167,8 @@ pub struct SimStage<'a> {
 impl SimStage<'_> {
     pub fn play(&self, dial: &Dial<'_>, path: &VoicePath, chance: &mut Chance) -> Played {
         let luck = Luck::draw(chance, &self.scenario.lag, self.traffic);
-        let mut take = Take { stage: self, dial, luck, alerts: Vec::new(), elapsed: 0.0, sound: SimSound::Nothing };
+        let mut take =
+            Take { stage: self, dial, luck, alerts: Vec::new(), elapsed: 0.0, sound: SimSound::Nothing, action: None };
         take.elapsed = take.luck.setup;
         match path {
             VoicePath::Nobody => take.end(SimCallStatus::Failed, 0.0, SimServed::Nobody),
@@ -186,6 +188,8 @@ struct Take<'a> {
     /// Seconds since the call began.
     elapsed: f64,
     sound: SimSound,
+    /// Where the call's `<Dial>` reports its end, and fails.
+    action: Option<Arc<str>>,
 }
 
 impl Take<'_> {
@@ -277,13 +281,22 @@ impl Take<'_> {
             (Does::OutOfService, _) => SimSound::OutOfService,
             (Does::Answers { bin }, _) => SimSound::Bin(bin),
             (Does::Forwards { .. }, _) => SimSound::Forward,
-            (Does::Serves { .. } | Does::Dead { .. } | Does::Mixed { .. }, SimServed::OwnFallback) => {
-                SimSound::OwnFallback
+            (Does::Cut { .. }, _) => SimSound::Silence,
+            (
+                Does::Serves { .. } | Does::Dead { .. } | Does::Mixed { .. } | Does::Acts { .. } | Does::Takes,
+                SimServed::OwnFallback,
+            ) => SimSound::OwnFallback,
+            (Does::Serves { .. } | Does::Dead { .. } | Does::Mixed { .. } | Does::Acts { .. } | Does::Takes, _) => {
+                SimSound::Handler
             }
-            (Does::Serves { .. } | Does::Dead { .. } | Does::Mixed { .. }, _) => SimSound::Handler,
         };
         let (forward, dead) = match does {
             Does::Serves { forward } => (forward, None),
+            // What a text's webhook may answer is no TwiML for a call.
+            Does::Takes => {
+                self.alert(12300, url, Some(200));
+                return self.end(SimCallStatus::Completed, 1.2, SimServed::Nobody);
+            }
             Does::Dead { forward, warning } => {
                 if let Some(code) = warning.filter(|_| self.luck.forwards < forward) {
                     self.alert(code, url, None);
@@ -297,6 +310,14 @@ impl Take<'_> {
                     _ => SimCallStatus::NoAnswer,
                 };
                 (forward, Some(status))
+            }
+            Does::Cut { code, at } => {
+                self.alert(code, at.unwrap_or(url), None);
+                return self.end(SimCallStatus::Completed, 0.9, SimServed::Nobody);
+            }
+            Does::Acts { forward } => {
+                self.action = Some(url.into());
+                (forward, None)
             }
             Does::Wrong | Does::Speaks | Does::Silent | Does::OutOfService => {
                 let listens = 4.0 + 8.0 * self.luck.slack;
@@ -418,7 +439,13 @@ impl Take<'_> {
         let l = &self.luck;
         let withheld = l.anonymous < self.stage.scenario.twilio.anonymous;
         let mut leg = SimCall::new(l.sids[0], self.dial.at, self.dial.number, status, ended);
-        leg.from = if withheld { 0 } else { self.dial.caller };
+        leg.from = match self.stage.traffic.callers {
+            // One of the words and numbers that stand for nobody.
+            _ if withheld => self.dial.caller % WITHHELD.len() as u64,
+            Callers::Many => self.dial.caller,
+            Callers::Withheld => self.dial.caller % WITHHELD.len() as u64,
+            Callers::One => ONE,
+        };
         leg.to = self.dial.to.as_u64();
         leg.listed = ended.plus(l.lags[0]);
         if status == SimCallStatus::Completed {
@@ -438,6 +465,10 @@ impl Take<'_> {
         if !self.dial.status_callback.is_empty() && self.luck.callback < self.stage.scenario.twilio.callback_warnings {
             self.elapsed = over.since(self.dial.at).as_secs_f64() + 0.5;
             self.alert(15003, self.dial.status_callback, Some(500));
+        }
+        if let Some(url) = self.action.take().filter(|_| first.status == SimCallStatus::Completed) {
+            self.elapsed = over.since(self.dial.at).as_secs_f64();
+            self.alert(11200, &url, Some(500));
         }
         let at = |s: f64| After::secs(s).from(self.dial.at);
         let alerts = self
@@ -464,6 +495,9 @@ impl Take<'_> {
         Played { legs, alerts, fared: Fared { served, unanswered, honest: false }, over, sound }
     }
 }
+
+/// Whom everybody seems to be who comes through one telephone system.
+const ONE: u64 = 12_025_550_143;
 
 /// Where a healthy handler forwards the calls of `number`: some desk of the company's.
 fn target_of(number: E164) -> E164 {

@@ -22,7 +22,7 @@ use super::log::SimLog;
 use super::number::{Known, SimEffect, SimField, SimNumber, SimNumberRecord, Update};
 use super::queue::Queue;
 use super::row::{Actor, Audit, SimAlert, SimCall, SimMessage, SimSubject};
-use super::scenario::{Happening, Scenario, ScenarioError, ScenarioGroup, ScenarioTraffic, Storm};
+use super::scenario::{Campaign, Happening, Scenario, ScenarioError, ScenarioGroup, ScenarioTraffic, Storm};
 use super::text::Arrival;
 use super::traffic::{self, Arrivals, Caller};
 use super::truth::{TimelineMark, Truth, TruthLedger};
@@ -75,6 +75,10 @@ pub(super) enum Next {
     Again {
         number: u32,
         attempt: SimAttempt,
+    },
+    Campaign {
+        campaign: Campaign,
+        text: u32,
     },
     Storm {
         storm: Storm,
@@ -155,6 +159,7 @@ impl World {
             | Happening::Handler(_)
             | Happening::Port(_)
             | Happening::Storm(_)
+            | Happening::Campaign(_)
             | Happening::Fault(_)
             | Happening::Edit(_) => None,
         };
@@ -238,6 +243,7 @@ impl World {
             }
             Next::Again { number, attempt } => self.dial(number, attempt, Purpose::Call),
             Next::Storm { storm, call, caller } => self.storm(storm, call, caller),
+            Next::Campaign { campaign, text } => self.campaign(campaign, text),
             Next::Ports { number, channel } => self.ports(number, channel),
             Next::Happens(what) => self.happen(*what),
             Next::Calms(group) => {

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use super::wire::{self, Text};
 use super::{AlertLevel, Client, Error, LARGEST_PAGE, day, query};
 use crate::core::detect::observation::{Alert, CallStatus, Direction, Level, MessageStatus};
+use crate::core::model::address::{self, Reach};
 use crate::core::model::code::Code;
 use crate::core::model::id::Resource;
 use crate::core::model::id::{AlertSid, CallSid, E164, MessageSid};
@@ -20,6 +21,9 @@ use crate::twilio::limit::Precedence;
 
 /// Rows looked at when the legs between two numbers are searched: the newest come first.
 const ROWS: usize = 20;
+
+/// The same of all legs from one number: those of every test call that is up.
+const TRUNK_ROWS: usize = 200;
 
 /// Which end of a call a leg is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,6 +134,22 @@ impl Client {
         self.legs(&[("From", &from), ("To", &to), ("StartTime>", &day(since)), ("PageSize", &rows)]).await
     }
 
+    /// The same at a number behind a trunk: there `to` is a SIP URI, which a search for the number does not find
+    /// (twilio-csharp#541). So all newest legs from our own number are looked at.
+    pub async fn legs_over_a_trunk(&self, from: E164, to: E164, since: Time) -> Result<Vec<CallLeg>, Error> {
+        let [from, rows] = [from.to_string(), TRUNK_ROWS.to_string()];
+        let path = [("From", from.as_str()), ("StartTime>", &day(since)), ("PageSize", &rows)];
+        let path = self.account_path(&format!("Calls.json?{}", query(&path)));
+        let (roster, is_it) = (&self.roster, |number: E164| number == to);
+        let reaches = |leg: &RawLeg<'_>| {
+            let text = leg.to.get().unwrap_or("");
+            address::reach(text, roster.calling_codes(), is_it, |_| false) == Reach::Number(to)
+        };
+        self.transport
+            .read(Precedence::Other, endpoint::LIST_LEGS, Product::Api, &path, |body| legs_that(body, reaches))
+            .await
+    }
+
     /// The newest leg of the account that the list shows by now, of those since the UTC day of `since`.
     pub async fn newest_leg(&self, since: Time) -> Result<Option<CallLeg>, Error> {
         let rows = [("StartTime>", day(since)), ("PageSize", "1".to_owned())];
@@ -186,6 +206,8 @@ struct RawLeg<'a> {
     #[serde(borrow)]
     sid: Text<'a>,
     #[serde(borrow, default)]
+    to: Text<'a>,
+    #[serde(borrow, default)]
     status: Text<'a>,
     #[serde(borrow, default)]
     direction: Text<'a>,
@@ -238,12 +260,16 @@ fn leg(body: &[u8]) -> Result<CallLeg, String> {
 }
 
 fn legs(body: &[u8]) -> Result<Vec<CallLeg>, String> {
+    legs_that(body, |_| true)
+}
+
+fn legs_that(body: &[u8], wanted: impl Fn(&RawLeg<'_>) -> bool) -> Result<Vec<CallLeg>, String> {
     #[derive(Deserialize)]
     struct Page<'a> {
         #[serde(borrow)]
         calls: Vec<RawLeg<'a>>,
     }
-    json::<Page<'_>>(body)?.calls.iter().map(RawLeg::convert).collect()
+    json::<Page<'_>>(body)?.calls.iter().filter(|leg| wanted(leg)).map(RawLeg::convert).collect()
 }
 
 fn notifications(body: &[u8], call: CallSid) -> Result<Vec<Alert>, String> {

@@ -41,6 +41,7 @@ mod replay;
 mod rollback;
 mod routings;
 mod simulate;
+mod situations;
 mod store;
 mod support;
 mod suspicion;

@@ -71,7 +71,7 @@ pub async fn follow(cx: &ProbeContext, sought: &Sought<'_>, expected: &Expected<
     loop {
         clock.sleep(looks.next().unwrap_or(LOOKS[2])).await;
         let now = clock.now();
-        let read = look_once(cx, sought).await;
+        let read = look_once(cx, sought, expected).await;
         let Ok(LogsRead { legs, children, alerts: found_alerts, is_fresh }) = read else {
             if let Err(error) = read
                 && last_read + DEAF <= now
@@ -142,10 +142,14 @@ struct LogsRead {
 }
 
 /// One look at the legs, and at the children and alerts of the one that arrived.
-async fn look_once(cx: &ProbeContext, sought: &Sought<'_>) -> Result<LogsRead, Error> {
+async fn look_once(cx: &ProbeContext, sought: &Sought<'_>, expected: &Expected<'_>) -> Result<LogsRead, Error> {
     let client = &cx.shared.client;
     let since = sought.since - STAMPED_OFF;
-    let legs = client.legs_between(sought.from, sought.to, since).await?;
+    let mut legs = client.legs_between(sought.from, sought.to, since).await?;
+    if expected.record.is_some_and(|record| record.trunk.is_some()) {
+        let over = client.legs_over_a_trunk(sought.from, sought.to, since).await?;
+        legs.extend(over.into_iter().filter(|leg| leg.end == CallEnd::Inbound));
+    }
     let mut children = Children::default();
     let mut alerts = Vec::new();
     let is_fresh = match sought.outbound {

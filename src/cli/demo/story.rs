@@ -155,6 +155,9 @@ impl Story {
                 StoryKind::Trouble,
                 format!("one caller with a problem of their own dials {number} {calls} times (no fault)"),
             )),
+            TimelineMark::Campaign { number, texts } => {
+                Some((StoryKind::Trouble, format!("{number} sends {texts} texts to customers")))
+            }
             TimelineMark::Fault { kind, .. } => Some((StoryKind::Trouble, format!("Twilio's API misbehaves: {kind}"))),
             TimelineMark::Ported { channel: Channel::Messaging, .. }
             | TimelineMark::Updated(_)

@@ -4,7 +4,9 @@ use serde::Serialize;
 
 use super::date::Rfc2822;
 use super::page::Body;
-use super::view::{Below, Formatted, Null, Phone, ResourceAnswer, ResourceText, ResourceView, one};
+use super::view::{
+    Below, Formatted, Null, Phone, Reached, ReachedFormatted, ResourceAnswer, ResourceText, ResourceView, one,
+};
 use crate::core::model::id::{AccountSid, CallSid, E164, MessageSid, NumberSid, ServiceSid, TrunkSid};
 use crate::core::model::time::Time;
 use crate::sim::log::Slice;
@@ -31,8 +33,8 @@ struct CallBody<'a> {
     date_updated: Rfc2822,
     parent_call_sid: Option<CallSid>,
     account_sid: AccountSid,
-    to: Phone,
-    to_formatted: Formatted,
+    to: Reached,
+    to_formatted: ReachedFormatted,
     from: Phone,
     from_formatted: Formatted,
     phone_number_sid: NumberSid,
@@ -84,14 +86,15 @@ impl ResourceView<'_> {
         let dialled = call.dialled.from(call.start);
         let minutes = call.duration.div_ceil(60).max(1);
         let price = dollars(minutes * minute_rate(call.direction));
+        let trunk = call.trunk.map(|i| self.world.scenario.trunks[i as usize].sid);
         CallBody {
             sid: call.sid,
             date_created: self.rfc2822(call.start),
             date_updated: self.rfc2822(changed),
             parent_call_sid: call.parent(),
             account_sid: self.account(),
-            to: Phone(call.to),
-            to_formatted: Formatted(call.to),
+            to: Reached { digits: call.to, trunk },
+            to_formatted: ReachedFormatted(Reached { digits: call.to, trunk }),
             from: Phone(call.from),
             from_formatted: Formatted(call.from),
             phone_number_sid: self.world.numbers[call.number as usize].sid,
@@ -109,7 +112,7 @@ impl ResourceView<'_> {
             caller_name: (!matches!(call.direction, CallDirection::OutboundDial | CallDirection::OutboundApi))
                 .then_some(""),
             queue_time: ResourceText(dialled.since(call.start).as_millis() as u64),
-            trunk_sid: call.trunk.map(|i| self.world.scenario.trunks[i as usize].sid),
+            trunk_sid: trunk,
             uri: format!("{stem}.json"),
             subresource_uris: Below { stem, names: &CALL_PARTS },
         }
@@ -128,7 +131,8 @@ impl ResourceView<'_> {
         }
         let within = |t: Time| ended.from.is_none_or(|f| t >= f) && ended.before.is_none_or(|b| t < b);
         let wanted = |call: &SimCall| {
-            to.is_none_or(|n| call.to == n)
+            // A search for the number does not find its URI.
+            to.is_none_or(|n| call.to == n && call.trunk.is_none())
                 && from.is_none_or(|n| call.from == n)
                 && parent.is_none_or(|p| call.parent() == Some(p))
                 && call.listed_at(now).is_some_and(|state| {

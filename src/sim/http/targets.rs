@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::date::{Iso, Rfc2822};
 use super::error::ApiError;
 use super::page::Body;
-use super::view::{Below, Null, ResourceAnswer, ResourceView, one};
+use super::view::{Below, Null, ResourceAnswer, ResourceView, one, trunk_domain};
 use crate::core::model::id::{AccountSid, ApplicationSid, E164, NumberSid, ServiceSid, TrunkSid};
 use crate::sim::chance;
 use crate::sim::log;
@@ -155,7 +155,7 @@ impl ResourceView<'_> {
         let (date, url) = (self.iso(self.long_ago()), format!("{}/v1/Trunks/{}", self.base, t.sid));
         one(&TrunkBody {
             account_sid: self.account(),
-            domain_name: format!("t{:x}.pstn.twilio.com", t.sid.as_u128() as u32),
+            domain_name: trunk_domain(t.sid),
             disaster_recovery_method: "POST",
             disaster_recovery_url: set(&t.disaster_recovery_url),
             friendly_name: &t.friendly_name,

@@ -9,7 +9,7 @@ use super::date::{DAY, DateAsked, Iso, Rfc2822};
 use super::error::ApiError;
 use super::page::{Body, Envelope, Paging, Query, bad_token};
 use super::route::Route;
-use crate::core::model::id::AccountSid;
+use crate::core::model::id::{AccountSid, TrunkSid};
 use crate::core::model::time::Time;
 use crate::sim::log::{Between, Slice};
 use crate::sim::scenario::DateFilters;
@@ -150,10 +150,55 @@ pub struct Phone(pub u64);
 impl Serialize for Phone {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
         match self.0 {
-            0 => s.serialize_str("anonymous"),
+            withheld @ 0..=8 => s.serialize_str(WITHHELD[withheld as usize]),
             digits => s.collect_str(&format_args!("+{digits}")),
         }
     }
+}
+
+/// What stands for a number that is withheld, by what the simulator has instead of its digits.
+pub const WITHHELD: [&str; 9] = [
+    "anonymous",
+    "Anonymous",
+    "+266696687",
+    "Restricted",
+    "Unavailable",
+    "+86282452253",
+    "+7378742833",
+    "unknown",
+    "+2562533",
+];
+
+/// Whom a call reached: a number, or over a trunk its SIP URI.
+pub struct Reached {
+    pub digits: u64,
+    pub trunk: Option<TrunkSid>,
+}
+
+impl Serialize for Reached {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        match self.trunk {
+            None => Phone(self.digits).serialize(s),
+            Some(sid) => s.collect_str(&format_args!("sip:+{}@{};transport=udp", self.digits, trunk_domain(sid))),
+        }
+    }
+}
+
+/// The same for people to read.
+pub struct ReachedFormatted(pub Reached);
+
+impl Serialize for ReachedFormatted {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        match self.0.trunk {
+            None => Formatted(self.0.digits).serialize(s),
+            Some(_) => self.0.serialize(s),
+        }
+    }
+}
+
+/// The domain of a trunk.
+pub fn trunk_domain(sid: TrunkSid) -> String {
+    format!("t{:x}.pstn.twilio.com", sid.as_u128() as u32)
 }
 
 /// The same for people to read.
@@ -162,7 +207,7 @@ pub struct Formatted(pub u64);
 impl Serialize for Formatted {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
         match self.0 {
-            0 => s.serialize_str("anonymous"),
+            withheld @ 0..=8 => s.serialize_str(WITHHELD[withheld as usize]),
             us @ 10_000_000_000..20_000_000_000 => {
                 let (area, exchange, line) = (us / 10_000_000 % 1000, us / 10_000 % 1000, us % 10_000);
                 s.collect_str(&format_args!("({area:03}) {exchange:03}-{line:04}"))

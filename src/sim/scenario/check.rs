@@ -295,7 +295,13 @@ impl Scenario {
             Happening::Fault(f) if !(0.0..=1.0).contains(&f.share) => {
                 wrong(path!["fault", "share"], "share lies between 0 and 1; write 0.25 for a quarter".into())
             }
-            Happening::Storm(_) | Happening::Edit(_) | Happening::Fault(_) => Ok(()),
+            Happening::Campaign(c) if !has_number(c.number) => {
+                wrong(path!["campaign", "number"], format!("{} is none of the numbers; name one of them", c.number))
+            }
+            Happening::Campaign(c) if !(0.0..=1.0).contains(&c.opted_out) => {
+                wrong(path!["campaign", "opted_out"], "opted_out is a share, between 0 and 1".into())
+            }
+            Happening::Storm(_) | Happening::Campaign(_) | Happening::Edit(_) | Happening::Fault(_) => Ok(()),
         }
     }
 

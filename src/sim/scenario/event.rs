@@ -30,6 +30,7 @@ pub enum Happening {
     Traffic(TrafficChange),
     /// One caller with a problem of their own calls again and again.
     Storm(Storm),
+    Campaign(Campaign),
     /// The API misbehaves.
     Fault(ApiFault),
     /// Somebody else changes a number.
@@ -45,6 +46,7 @@ struct RawEvent {
     port: Option<String>,
     traffic: Option<TrafficChange>,
     storm: Option<Storm>,
+    campaign: Option<Campaign>,
     fault: Option<ApiFault>,
     edit: Option<Edit>,
 }
@@ -58,13 +60,16 @@ impl TryFrom<RawEvent> for ScenarioEvent {
             raw.port.map(Happening::Port),
             raw.traffic.map(Happening::Traffic),
             raw.storm.map(Happening::Storm),
+            raw.campaign.map(Happening::Campaign),
             raw.fault.map(Happening::Fault),
             raw.edit.map(Happening::Edit),
         ];
         let mut given = all.into_iter().flatten();
         match (given.next(), given.next()) {
             (Some(what), None) => Ok(ScenarioEvent { at: raw.at, what }),
-            _ => Err("an event is exactly one of handler, port, traffic, storm, fault, edit; split it into several"),
+            _ => Err(
+                "an event is exactly one of handler, port, traffic, storm, campaign, fault, edit; split it into several",
+            ),
         }
     }
 }
@@ -121,6 +126,18 @@ pub enum HandlerCondition {
     DeadTarget(Option<u32>),
     /// Forwards to where calls end `failed`, `busy` or `no-answer`, and never well.
     MixedTarget,
+    /// Opens a media stream that cannot be reached: 31920, and the call is over.
+    Stream,
+    /// Answers, and sends the call on to another host, which fails with this code.
+    SecondHop(u32),
+    /// A Function that breaks: 82002.
+    Function,
+    /// Forwards to where the account may not call: 13227, and no leg.
+    Blocked,
+    /// Serves, and the URL that is told of the talk's end fails: 11200.
+    Action,
+    /// Takes every text, answers with JSON (12300), and replies by the API.
+    Takes,
 }
 
 impl fmt::Display for HandlerState {
@@ -137,6 +154,12 @@ impl fmt::Display for HandlerState {
             HandlerCondition::OutOfService => f.write_str("plays \"not in service\""),
             HandlerCondition::DeadTarget(_) => f.write_str("forwards to a dead target"),
             HandlerCondition::MixedTarget => f.write_str("forwards to a target that never answers well"),
+            HandlerCondition::Stream => f.write_str("opens a media stream that cannot be reached"),
+            HandlerCondition::SecondHop(code) => write!(f, "sends calls on to a host that fails ({code})"),
+            HandlerCondition::Function => f.write_str("is a Function that breaks"),
+            HandlerCondition::Blocked => f.write_str("forwards to where the account may not call"),
+            HandlerCondition::Action => f.write_str("serves, and fails after the talk"),
+            HandlerCondition::Takes => f.write_str("takes texts and answers with JSON"),
         }?;
         if self.share < 1.0 {
             write!(f, ", for {:.0} % of calls", self.share * 100.0)?;
@@ -170,6 +193,12 @@ enum Becomes {
     OutOfService,
     DeadTarget,
     MixedTarget,
+    DeadStream,
+    SecondHop,
+    BrokenFunction,
+    BlockedTarget,
+    FailingAction,
+    JsonReply,
 }
 
 #[derive(Debug, Deserialize)]
@@ -208,6 +237,12 @@ impl TryFrom<RawState> for HandlerState {
             // 0 for the targets that die without a word.
             Becomes::DeadTarget => HandlerCondition::DeadTarget(Some(raw.code.unwrap_or(13224)).filter(|c| *c != 0)),
             Becomes::MixedTarget => HandlerCondition::MixedTarget,
+            Becomes::DeadStream => HandlerCondition::Stream,
+            Becomes::SecondHop => HandlerCondition::SecondHop(raw.code.unwrap_or(11200)),
+            Becomes::BrokenFunction => HandlerCondition::Function,
+            Becomes::BlockedTarget => HandlerCondition::Blocked,
+            Becomes::FailingAction => HandlerCondition::Action,
+            Becomes::JsonReply => HandlerCondition::Takes,
         };
         let share = raw.share.unwrap_or(1.0);
         if !(0.0..=1.0).contains(&share) {
@@ -292,6 +327,20 @@ pub enum StormEnd {
     #[default]
     Failed,
     Busy,
+}
+
+/// Our side texts so many people, one each second, from `number` by the API.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Campaign {
+    pub number: E164,
+    pub texts: u32,
+    /// All fail with this code, such as 30034 (unregistered 10DLC).
+    #[serde(default)]
+    pub error: Option<u32>,
+    /// Of the others this share has opted out (21610).
+    #[serde(default)]
+    pub opted_out: f64,
 }
 
 /// A change by somebody who is not the agent, with the parameters of Twilio's update request.

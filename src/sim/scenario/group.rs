@@ -82,6 +82,21 @@ pub struct ScenarioTraffic {
     pub reply_failure: f64,
     /// All replies fail with this code, such as 30034 (unregistered 10DLC).
     pub reply_error: Option<u32>,
+    /// Whom callers seem to be.
+    pub callers: Callers,
+}
+
+/// What stands in a call's `from`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Callers {
+    /// Everybody's own number, but of the few who withhold it.
+    #[default]
+    Many,
+    /// One number: a telephone system, or the old provider that forwards.
+    One,
+    /// All withhold it, in all spellings.
+    Withheld,
 }
 
 impl Default for ScenarioTraffic {
@@ -105,6 +120,7 @@ impl Default for ScenarioTraffic {
             replies: 0.85,
             reply_failure: 0.03,
             reply_error: None,
+            callers: Callers::Many,
         }
     }
 }

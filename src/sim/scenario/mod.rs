@@ -18,9 +18,10 @@ use serde::Deserialize;
 
 pub use check::ScenarioError;
 pub use event::{
-    Edit, HandlerChange, HandlerCondition, HandlerState, Happening, ScenarioEvent, Storm, StormEnd, TrafficChange,
+    Campaign, Edit, HandlerChange, HandlerCondition, HandlerState, Happening, ScenarioEvent, Storm, StormEnd,
+    TrafficChange,
 };
-pub use group::{Port, Routing, ScenarioGroup, ScenarioTraffic, Shape};
+pub use group::{Callers, Port, Routing, ScenarioGroup, ScenarioTraffic, Shape};
 
 use crate::core::model::id::{AccountSid, ApplicationSid, ServiceSid, TrunkSid};
 use crate::core::model::time::Time;

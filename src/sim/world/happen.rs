@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 use super::{Next, SimAttempt, World};
-use crate::core::model::id::Channel;
+use crate::core::model::id::{AlertSid, Channel, MessageSid};
 use crate::sim::chance::{self, Purpose};
 use crate::sim::fault::{Active, ApiFault};
 use crate::sim::number::SimEffect;
-use crate::sim::row::{Actor, SimSubject};
-use crate::sim::scenario::{Edit, HandlerChange, HandlerState, Happening, Storm, StormEnd, TrafficChange};
+use crate::sim::row::{Actor, After, MessageDirection, SimAlert, SimMessage, SimMessageStatus, SimSubject};
+use crate::sim::scenario::{Campaign, Edit, HandlerChange, HandlerState, Happening, Storm, StormEnd, TrafficChange};
 use crate::sim::traffic::Caller;
 use crate::sim::truth::TimelineMark;
-use crate::sim::voice::SimFate;
+use crate::sim::voice::{SimFate, listing_lag};
 
 impl World {
     /// Something happens now. What refers to nothing has been refused before.
@@ -40,6 +40,10 @@ impl World {
                 let caller = 12_015_550_000
                     + chance::stream(self.scenario.seed, Purpose::Storm, storm.number.as_u64(), 0).below(100);
                 self.storm(storm, 0, caller);
+            }
+            Happening::Campaign(campaign) => {
+                self.ledger.mark(now, TimelineMark::Campaign { number: campaign.number, texts: campaign.texts });
+                self.campaign(campaign, 0);
             }
             Happening::Fault(fault) => self.add_fault(fault),
             Happening::Edit(Edit { number, set }) => {
@@ -80,6 +84,50 @@ impl World {
         if let Some(span) = change.lasts {
             self.queue.push(self.now + span, Next::Calms(i));
         }
+    }
+
+    /// One text of a campaign, and the next in a second.
+    pub(super) fn campaign(&mut self, campaign: Campaign, text: u32) {
+        if text == campaign.texts {
+            return;
+        }
+        let mut luck = chance::stream(self.scenario.seed, Purpose::Campaign, campaign.number.as_u64(), u64::from(text));
+        let (sid, alert_sid, has_left) = (luck.digits(), luck.digits(), luck.unit() < campaign.opted_out);
+        let (done, listed) = (luck.between(1.0, 6.0), listing_lag(&mut luck, &self.scenario.lag));
+        let error = campaign.error.or_else(|| has_left.then_some(21610));
+        let to = 12_095_550_000 + u64::from(text);
+        let message = SimMessage {
+            sid: MessageSid::from_u128(sid),
+            from: campaign.number.as_u64(),
+            to,
+            service: None,
+            at: self.now,
+            direction: MessageDirection::Api,
+            body: None,
+            status: if error.is_some() { SimMessageStatus::Undelivered } else { SimMessageStatus::Delivered },
+            before: SimMessageStatus::Queued,
+            error,
+            listed: After::secs(listed),
+            done: After::secs(done),
+            priced: After::secs(done + 30.0),
+        };
+        if let Some(code) = error {
+            let at = self.now + Duration::from_secs_f64(done);
+            self.alerts.insert(SimAlert {
+                sid: AlertSid::from_u128(alert_sid),
+                code,
+                subject: SimSubject::Message(message.sid),
+                generated: at,
+                created: at,
+                listed: at + Duration::from_secs(2),
+                url: "".into(),
+                http: None,
+                to,
+                from: message.from,
+            });
+        }
+        self.messages.insert(message);
+        self.queue.push(self.now + Duration::from_secs(1), Next::Campaign { campaign, text: text + 1 });
     }
 
     pub(super) fn storm(&mut self, storm: Storm, call: u32, caller: Caller) {
