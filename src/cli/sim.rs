@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::run::Signals;
 use super::{Exit, complain, say};
 use crate::clock::{Clock, Pace};
+use crate::config::text;
 use crate::core::model::time::Time;
 use crate::sim::{Scenario, Sim};
 
@@ -33,7 +34,15 @@ pub fn sim(arguments: &SimArguments) -> anyhow::Result<Exit> {
     let mut scenario = match &arguments.scenario {
         None => Scenario::parse(super::demo::SCENARIO)?,
         Some(path) => {
-            let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+            let text =
+                text::read(path, text::IN_AN_EDITOR).with_context(|| format!("cannot read {}", path.display()))?;
+            let text = match text {
+                Ok(text) => text,
+                Err(e) => {
+                    complain(&format!("{}: {e}", path.display()));
+                    return Ok(Exit::BadUsage);
+                }
+            };
             match Scenario::parse(&text) {
                 Ok(scenario) => scenario,
                 Err(e) => {

@@ -7,7 +7,7 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::section::{Faults, Section};
-use super::{Env, MINUTE, SECOND};
+use super::{Env, MINUTE, SECOND, text};
 use crate::core::model::id::AccountSid;
 use crate::core::model::roster::UNNAMED_ACCOUNT;
 use crate::twilio;
@@ -166,17 +166,27 @@ fn read_secret(s: &mut Section<'_>, dir: &Path, env: &dyn Env, faults: &Faults) 
     }
 }
 
-/// The content of a file that holds one secret, without the line end that editors add.
+/// The content of a file that holds one secret, without the line end and the byte order mark that editors add.
 pub(super) fn secret_file(path: &Path, fault: impl Fn(String)) -> Option<SecretString> {
-    match std::fs::read_to_string(path) {
-        Ok(text) if text.trim().is_empty() => {
-            fault("the file is empty".to_owned());
-            None
+    let text = match text::read(path, text::IN_AN_EDITOR) {
+        Ok(Ok(text)) => text,
+        Ok(Err(e)) => {
+            fault(e.to_string());
+            return None;
         }
-        Ok(text) => Some(SecretString::from(text.trim().to_owned())),
         Err(e) => {
             fault(format!("cannot be read: {e}"));
-            None
+            return None;
         }
+    };
+    let secret = text.trim();
+    if secret.is_empty() {
+        fault("the file is empty".to_owned());
+        None
+    } else if secret.contains(char::is_control) {
+        fault("the file has more than one line; it holds the secret and nothing else".to_owned());
+        None
+    } else {
+        Some(SecretString::from(secret.to_owned()))
     }
 }

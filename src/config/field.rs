@@ -11,6 +11,9 @@ pub fn channels<'a>(words: impl Iterator<Item = &'a str>) -> Result<[bool; 2], S
         let channel: Channel = word.parse().map_err(|e: crate::core::model::id::BadId| e.to_string())?;
         on[channel.index()] = true;
     }
+    if on == [false; 2] {
+        return Err("names none: write voice, messaging or both, or leave the field empty".to_owned());
+    }
     Ok(on)
 }
 

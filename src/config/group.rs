@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 use url::Url;
 
 use super::field::time_zone;
-use super::section::{ConfigFault, Faults, Section};
+use super::section::{Faults, Section};
 use super::{detection, numbers, probe};
 use crate::core::detect::statistic::Detection;
 use crate::core::model::id::{AccountSid, Channel, E164, GroupName, NumberId};
@@ -38,7 +38,16 @@ const WATCHED_PROBER: &str = "test calls come from a number that is itself watch
 /// Where a number stands: in the TOML file, or in a line of a CSV file.
 enum Place<'a> {
     Toml(Range<usize>),
-    Csv(&'a Path, usize),
+    Csv(&'a Path, (usize, usize)),
+}
+
+impl Place<'_> {
+    fn bad(&self, faults: &Faults, kind: &'static str, text: String) {
+        match self {
+            Place::Toml(span) => faults.at(span.clone(), text),
+            Place::Csv(path, place) => faults.of_row(path, *place, kind, text),
+        }
+    }
 }
 
 impl Groups {
@@ -93,6 +102,7 @@ impl Groups {
             return;
         };
         self.detection.push(detection);
+        let before = faults.count();
         for n in listed.iter().flatten() {
             let number = Number {
                 id: NumberId::new(self.account, n.value),
@@ -104,7 +114,7 @@ impl Groups {
             };
             self.add(number, &Place::Toml(n.span.clone()), faults);
         }
-        if let Some(file) = file {
+        if let Some(file) = &file {
             let path = dir.join(&file.value);
             for row in numbers::read(&path, faults) {
                 let number = Number {
@@ -115,8 +125,13 @@ impl Groups {
                     timezone: row.time_zone.unwrap_or_else(|| timezone.clone()),
                     port,
                 };
-                self.add(number, &Place::Csv(&path, row.line), faults);
+                self.add(number, &Place::Csv(&path, row.place), faults);
             }
+        }
+        let is_empty = self.roster.group(group).numbers.is_empty();
+        // What is wrong with its numbers has been said, if that is why.
+        if is_empty && file.is_some() && faults.count() == before {
+            faults.at(place.clone(), "group.numbers_file names no number: a group has at least one number");
         }
         if let Some(from) = probe.as_ref().and_then(|p| p.from).filter(|n| self.named.contains_key(n)) {
             faults.at(place.clone(), format!("group.probe.from = \"{from}\": {WATCHED_PROBER}"));
@@ -133,27 +148,16 @@ impl Groups {
     fn add(&mut self, number: Number, place: &Place<'_>, faults: &Faults) {
         let e164 = number.id.e164;
         if self.roster.is_prober(e164) {
-            let text = format!("{e164}: {WATCHED_PROBER}");
-            match place {
-                Place::Toml(span) => faults.at(span.clone(), text),
-                Place::Csv(path, line) => {
-                    faults.push(ConfigFault { file: path.to_path_buf(), place: Some((*line, 1)), text });
-                }
-            }
+            place.bad(faults, "a prober's number", format!("{e164}: {WATCHED_PROBER}"));
         }
         if let Some(first) = self.named.get(&e164) {
             let text = format!("{e164} is listed twice, the first time in {first}; a number has one group");
-            match place {
-                Place::Toml(span) => faults.at(span.clone(), text),
-                Place::Csv(path, line) => {
-                    faults.push(ConfigFault { file: path.to_path_buf(), place: Some((*line, 1)), text });
-                }
-            }
+            place.bad(faults, "a number that is listed already", text);
             return;
         }
         let first = match place {
             Place::Toml(_) => format!("group \"{}\"", self.roster.group(number.group).name),
-            Place::Csv(path, line) => format!("{}:{line}", path.display()),
+            Place::Csv(path, (line, _)) => format!("{}:{line}", path.display()),
         };
         self.named.insert(e164, first);
         self.roster.add_number(number);

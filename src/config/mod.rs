@@ -7,6 +7,7 @@
 //! Relative paths are relative to the configuration file.
 
 mod account;
+mod csv;
 mod detection;
 mod field;
 mod group;
@@ -15,6 +16,7 @@ mod numbers;
 pub mod probe;
 mod rehearse;
 mod section;
+pub mod text;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -98,20 +100,30 @@ impl Default for Poll {
 
 /// The environment, so that tests can bring their own.
 pub trait Env {
-    fn var(&self, name: &str) -> Option<String>;
+    /// What a variable says, as it is.
+    fn raw(&self, name: &str) -> Option<String>;
+
+    /// What a variable says, if it says something. Files of variables that were saved with CR LF leave a CR at the end
+    /// of each, and a byte order mark before the first.
+    fn var(&self, name: &str) -> Option<String> {
+        let text = self.raw(name)?;
+        let text = text.trim_start_matches('\u{feff}').trim();
+        (!text.is_empty()).then(|| text.to_owned())
+    }
 }
 
 /// The process's environment.
 pub struct ProcessEnv;
 
 impl Env for ProcessEnv {
-    fn var(&self, name: &str) -> Option<String> {
-        std::env::var(name).ok().filter(|v| !v.is_empty())
+    fn raw(&self, name: &str) -> Option<String> {
+        // What is no UTF-8 is wrong, and not unset.
+        std::env::var_os(name).map(|v| v.to_string_lossy().into_owned())
     }
 }
 
 impl Env for HashMap<&str, &str> {
-    fn var(&self, name: &str) -> Option<String> {
+    fn raw(&self, name: &str) -> Option<String> {
         self.get(name).map(|v| (*v).to_owned())
     }
 }
@@ -178,10 +190,14 @@ impl AlertRules {
 }
 
 fn read_file(path: &Path) -> Result<String, BadConfig> {
-    std::fs::read_to_string(path).map_err(|e| {
-        let text = format!("cannot be read: {e}; name the file with --config");
-        BadConfig(vec![ConfigFault { file: path.to_owned(), place: None, text }])
-    })
+    let bad = |place, text: String| BadConfig(vec![ConfigFault { file: path.to_owned(), place, text }]);
+    match text::read(path, text::IN_AN_EDITOR) {
+        // TOML knows no line that ends in CR alone.
+        Ok(Ok(text)) if text.contains('\r') => Ok(text.replace("\r\n", "\n").replace('\r', "\n")),
+        Ok(Ok(text)) => Ok(text),
+        Ok(Err(e)) => Err(bad(e.place, e.problem)),
+        Err(e) => Err(bad(None, format!("cannot be read: {e}; name the file with --config"))),
+    }
 }
 
 fn parse<T>(path: &Path, text: &str, read: impl FnOnce(Section<'_>) -> Option<T>) -> Result<T, BadConfig> {
@@ -257,7 +273,7 @@ fn read_rest(
         None => Some(AgentConfig {
             listen: DEFAULT_LISTEN,
             state: dir.join(DEFAULT_STATE),
-            token: None,
+            token: env.var("RINGBACK_TOKEN").map(SecretString::from),
             addresses: Addresses::default(),
             commit_cost: Duration::ZERO,
         }),

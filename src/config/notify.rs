@@ -68,7 +68,7 @@ impl Sources<'_> {
                         format!("{} = {:?}: this variable is not set, or empty", s.key(by_env), name.value),
                     );
                 }
-                found.map(|v| SecretString::from(v.trim().to_owned()))
+                found.map(SecretString::from)
             }
             (None, Some(file)) => secret_file(&self.dir.join(&file.value), |problem| {
                 faults.at(file.span.clone(), format!("{} = {:?}: {problem}", s.key(by_file), file.value));

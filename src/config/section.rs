@@ -5,6 +5,7 @@
 //! what nobody asked for is an unknown key.
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -34,16 +35,30 @@ impl fmt::Display for ConfigFault {
     }
 }
 
-/// Collects the faults of one file.
+/// Collects the faults of one file, and of those that it names.
 pub struct Faults {
     file: PathBuf,
     text: String,
     found: RefCell<Vec<ConfigFault>>,
+    /// Of rows, by file and by what is wrong.
+    alike: RefCell<HashMap<(PathBuf, &'static str), Alike>>,
 }
+
+/// Rows of a file with the same fault.
+struct Alike {
+    count: usize,
+    /// The first that is not told by itself.
+    from: Option<(usize, usize)>,
+    /// The last one's line.
+    until: usize,
+}
+
+/// How many rows with the same fault are told one by one.
+const TOLD: usize = 10;
 
 impl Faults {
     pub fn new(file: &Path, text: &str) -> Faults {
-        Faults { file: file.to_owned(), text: text.to_owned(), found: RefCell::default() }
+        Faults { file: file.to_owned(), text: text.to_owned(), found: RefCell::default(), alike: RefCell::default() }
     }
 
     /// Notes a fault at a position in the file.
@@ -59,7 +74,25 @@ impl Faults {
         self.push(ConfigFault { file: self.file.clone(), place: None, text: text.into() });
     }
 
-    pub fn push(&self, fault: ConfigFault) {
+    /// Notes a fault of another file.
+    pub fn of_file(&self, file: &Path, place: Option<(usize, usize)>, text: String) {
+        self.push(ConfigFault { file: file.to_owned(), place, text });
+    }
+
+    /// Notes a fault of a row. Of one `kind` there may be as many as rows: only the first are told one by one.
+    pub fn of_row(&self, file: &Path, place: (usize, usize), kind: &'static str, text: String) {
+        let mut alike = self.alike.borrow_mut();
+        let rows = alike.entry((file.to_owned(), kind)).or_insert(Alike { count: 0, from: None, until: 0 });
+        rows.count += 1;
+        rows.until = place.0;
+        if rows.count > TOLD {
+            rows.from.get_or_insert(place);
+        } else {
+            self.of_file(file, Some(place), text);
+        }
+    }
+
+    fn push(&self, fault: ConfigFault) {
         self.found.borrow_mut().push(fault);
     }
 
@@ -67,10 +100,33 @@ impl Faults {
         self.found.borrow().is_empty()
     }
 
-    /// All faults, in the order of the file.
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.found.borrow().len()
+    }
+
+    /// All faults: of this file first, then of those that it names, as they stand there.
     pub fn into_sorted(self) -> Vec<ConfigFault> {
         let mut found = self.found.into_inner();
-        found.sort_by_key(|f| f.place);
+        let mut order = vec![self.file];
+        for fault in &found {
+            if !order.contains(&fault.file) {
+                order.push(fault.file.clone());
+            }
+        }
+        let mut alike: Vec<_> = self.alike.into_inner().into_iter().collect();
+        alike.sort_by(|(a, _), (b, _)| a.cmp(b));
+        for ((file, kind), rows) in alike {
+            if let Some(from) = rows.from {
+                let more = rows.count - TOLD;
+                let text = match more {
+                    1 => format!("one more row like that: {kind}"),
+                    more => format!("{more} more rows like that, up to line {}: {kind}", rows.until),
+                };
+                found.push(ConfigFault { file, place: Some(from), text });
+            }
+        }
+        found.sort_by_key(|f| (order.iter().position(|file| *file == f.file), f.place));
         found
     }
 }

@@ -64,29 +64,49 @@ impl<R: BufRead> Lines<R> {
             }
             self.line += 1;
             self.bytes += read as u64;
-            if self.buffer.trim_ascii().is_empty() {
+            let mut line = self.buffer.as_slice();
+            if self.line == 1 {
+                line = beginning(line)?;
+            }
+            if line.trim_ascii().is_empty() {
                 continue;
             }
-            let is_cut = self.buffer.last() != Some(&b'\n');
-            return Ok(Some(parse(&self.buffer, reader).map_err(|problem| {
-                let problem = if is_cut { format!("the file ends within this line: {problem}") } else { problem };
+            return Ok(Some(parse(line, reader).map_err(|mut problem| {
+                if line.trim_ascii_end().contains(&b'\r') {
+                    problem = format!("it has a CR within, as if lines ended in that; they end in LF: {problem}");
+                }
+                if line.last() != Some(&b'\n') {
+                    problem = format!("the file ends within this line: {problem}");
+                }
                 BadLine { line: self.line, problem }
             })));
         }
     }
 }
 
+/// The first line without the byte order mark that editors add; an error where no line of the file can be read.
+fn beginning(line: &[u8]) -> io::Result<&[u8]> {
+    let what = match line {
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [_, 0, ..] | [0, _, ..] => "UTF-16: save it as UTF-8",
+        [0x1f, 0x8b, ..] => "compressed: unpack it, or pipe it to --events -",
+        [0xef, 0xbb, 0xbf, rest @ ..] => return Ok(rest),
+        line => return Ok(line),
+    };
+    Err(io::Error::new(io::ErrorKind::InvalidData, format!("the file is {what}")))
+}
+
 /// Understands one line. The error quotes nothing of the line but field names: lines hold callers'
 /// numbers.
 pub fn parse(line: &[u8], reader: Reader<'_>) -> Result<RecordedLine, String> {
     let text = std::str::from_utf8(line).map_err(|e| format!("not UTF-8: {e}"))?;
-    let raw: RawLine<'_> = serde_json::from_str(text).map_err(|e| json_problem(&e))?;
+    let raw: RawLine<'_> = serde_json::from_str(text).map_err(|e| json_problem(&e, text, 0))?;
     let seen_at = raw.seen_at.ok_or("seen_at is missing: when did a poller see this?")?;
     let at: Time = seen_at.parse().map_err(|_| format!("seen_at = {seen_at:?} is not an RFC 3339 instant"))?;
     let kind = raw.kind.ok_or("kind is missing: call, message, alert, probe or number")?;
     let mut resource = raw.resource.ok_or("resource is missing")?;
     if let Body::Raw(raw) = resource {
-        resource = kind.parse(raw.get()).map_err(|e| json_problem(&e))?;
+        let from = raw.get().as_ptr().addr() - text.as_ptr().addr();
+        resource = kind.parse(raw.get()).map_err(|e| json_problem(&e, text, from))?;
     }
     let row = match resource {
         Body::Call(raw) => convert::<wire::Calls>(&raw, reader)?.map(Observation::Call),
@@ -113,8 +133,11 @@ fn convert<L: Listed>(raw: &L::Raw<'_>, reader: Reader<'_>) -> Result<Option<L::
     }
 }
 
-/// serde's own text has the value in it for wrong types, so only kind and place are kept.
-fn json_problem(e: &serde_json::Error) -> String {
+/// serde's own text has the value in it for wrong types, so only kind and place are kept. serde counts bytes, from the
+/// beginning of what it was given, which is that of `line` from its byte `from` on; editors count letters.
+fn json_problem(e: &serde_json::Error, line: &str, from: usize) -> String {
+    let bytes = line.as_bytes().iter().take(from + e.column());
+    let column = bytes.filter(|b| **b & 0b1100_0000 != 0b1000_0000).count();
     match e.classify() {
         serde_json::error::Category::Data => {
             let text = e.to_string();
@@ -122,12 +145,12 @@ fn json_problem(e: &serde_json::Error) -> String {
             if text.starts_with("missing field") || text.starts_with("unknown kind") {
                 text
             } else {
-                format!("a value of the wrong type at column {}", e.column())
+                format!("a value of the wrong type at column {column}")
             }
         }
-        serde_json::error::Category::Eof => format!("not JSON: it ends at column {}", e.column()),
+        serde_json::error::Category::Eof => format!("not JSON: it ends at column {column}"),
         serde_json::error::Category::Syntax | serde_json::error::Category::Io => {
-            format!("not JSON at column {}", e.column())
+            format!("not JSON at column {column}")
         }
     }
 }

@@ -40,6 +40,7 @@ mod rehearse;
 mod replay;
 mod rollback;
 mod routings;
+mod saved_files;
 mod simulate;
 mod situations;
 mod store;

@@ -22,6 +22,9 @@ use crate::core::routing::record::is_same_webhook;
 /// The webhook answered with another content type than TwiML's.
 const NOT_TWIML: Code = Code(12_300);
 
+/// The TwiML breaks the schema, and Twilio goes on without the part that does: always a warning.
+const SCHEMA: Code = Code(12_200);
+
 /// Everything that alerts have said of one call or message so far. A set: the same alert twice, or
 /// in another order, is the same.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -134,8 +137,8 @@ pub fn mark(alert: &Alert, webhooks: Webhooks<'_>) -> Option<AlertEffect> {
         Class::Template => Some(AlertEffect::Template),
         Class::Account => Some(AlertEffect::Account),
         Class::Platform => Some(AlertEffect::Platform),
-        // Told of what became of a call: no caller hears of it.
-        Class::Callback => None,
+        // Told of what became of a call, or for the record: no caller hears of it.
+        Class::Callback | Class::Notice => None,
         Class::Dial
         | Class::Origination
         | Class::Sip
@@ -145,6 +148,8 @@ pub fn mark(alert: &Alert, webhooks: Webhooks<'_>) -> Option<AlertEffect> {
         | Class::Request
         | Class::Media
         | Class::Function
+        | Class::Elsewhere
+        | Class::Unexplained
         | Class::Unknown => Some(AlertEffect::Unexplained),
     }
 }
@@ -173,6 +178,9 @@ pub fn may_be_placed(alert: &Alert, webhooks: Webhooks<'_>, is_read: bool) -> bo
         | Class::Callback
         | Class::Media
         | Class::Function
+        | Class::Notice
+        | Class::Elsewhere
+        | Class::Unexplained
         | Class::Unknown => false,
     }
 }
@@ -385,6 +393,8 @@ pub fn judge_message(f: &MessageFacts) -> Option<Outcome> {
                         Some(Outcome::Failed(Reason::NoHandler))
                     } else if let Some(reason) = unexplained(f.marks, false) {
                         if_placed(Outcome::Failed(reason), f.placement)
+                    } else if is_harm(f.error) {
+                        Some(Outcome::Failed(Reason::Unexplained))
                     } else {
                         (f.placement == AlertPlacement::Complete).then_some(Outcome::Ok)
                     }
@@ -397,14 +407,42 @@ pub fn judge_message(f: &MessageFacts) -> Option<Outcome> {
             MessageStatus::Sent => f.is_settled.then_some(Outcome::Ok),
             MessageStatus::Received | MessageStatus::Delivered => Some(Outcome::Ok),
             MessageStatus::Canceled => Some(Outcome::Ignored(IgnoreReason::HungUp)),
-            MessageStatus::Undelivered | MessageStatus::Failed => Some(match f.error.map(Code::class) {
-                Some(Class::Recipient) => Outcome::Ignored(IgnoreReason::Recipient),
-                Some(Class::Registration) => Outcome::Failed(Reason::Registration),
-                Some(Class::Account) => Outcome::Failed(Reason::Account),
-                _ => Outcome::Failed(Reason::Delivery),
-            }),
+            MessageStatus::Undelivered | MessageStatus::Failed => Some(refused(f.error)),
         },
     }
+}
+
+/// What a message of ours that failed is, by its code. What is not known to be the recipient's is ours to look at.
+fn refused(error: Option<Code>) -> Outcome {
+    let Some(code) = error else { return Outcome::Failed(Reason::Delivery) };
+    match code.class() {
+        Class::Recipient => Outcome::Ignored(IgnoreReason::Recipient),
+        Class::Registration => Outcome::Failed(Reason::Registration),
+        Class::Account => Outcome::Failed(Reason::Account),
+        Class::Platform => Outcome::Failed(Reason::Platform),
+        Class::Webhook
+        | Class::Content
+        | Class::Template
+        | Class::Dial
+        | Class::Origination
+        | Class::Sip
+        | Class::Delivery
+        | Class::Request
+        | Class::Callback
+        | Class::Media
+        | Class::Function
+        | Class::Notice
+        | Class::Elsewhere
+        | Class::Unexplained
+        | Class::Unknown => Outcome::Failed(Reason::Delivery),
+    }
+}
+
+/// A code in the row of a message that came in. The row names no URL and no level: whose it was is not known, but that
+/// the message met an error is, unless it can only have been a warning.
+fn is_harm(error: Option<Code>) -> bool {
+    let is_mild = |code: Code| matches!(code.class(), Class::Callback | Class::Notice | Class::Request);
+    error.is_some_and(|code| code != SCHEMA && !is_mild(code))
 }
 
 /// What an error leaves without evidence of service. One that only casts a doubt does so on a short call.

@@ -58,6 +58,14 @@ fn what_an_alert_says_depends_on_whose_url_failed() {
         (32011, Warning, None, false, None),
         (32010, Error, None, true, Some(AlertEffect::Trunk)),
         (32001, Error, None, true, Some(AlertEffect::Unexplained)),
+        // A recording that could not be kept, and a caller's number that is not attested.
+        (16111, Error, None, false, None),
+        (32021, Warning, None, false, None),
+        (14207, Warning, None, false, Some(AlertEffect::Doubt)),
+        (64102, Error, None, false, Some(AlertEffect::Unexplained)),
+        (81016, Error, None, false, Some(AlertEffect::Unexplained)),
+        (45001, Error, None, false, Some(AlertEffect::Unexplained)),
+        (15000, Error, None, false, Some(AlertEffect::Platform)),
         (10001, Error, None, false, Some(AlertEffect::Account)),
         (12400, Error, None, false, Some(AlertEffect::Platform)),
         (20429, Error, Some("https://api.twilio.com/2010-04-01"), false, Some(AlertEffect::Unexplained)),
@@ -253,6 +261,26 @@ fn an_inbound_text_is_lost_when_its_webhook_fails() {
     assert_eq!(judge_message(&MessageFacts { has_no_handler: true, ..f }), Some(Outcome::Failed(Reason::NoHandler)));
 }
 
+/// Twilio puts the code into the row, too, and the alert may be lost.
+#[test]
+fn an_inbound_text_whose_row_has_an_error_is_not_taken_for_served() {
+    for (code, want) in [
+        (11200, Outcome::Failed(Reason::Unexplained)),
+        (30009, Outcome::Failed(Reason::Unexplained)),
+        (77777, Outcome::Failed(Reason::Unexplained)),
+        (12200, Outcome::Ok),
+        (14101, Outcome::Ok),
+        (15003, Outcome::Ok),
+    ] {
+        let f = MessageFacts { error: Some(Code(code)), ..message(Direction::Inbound, MessageStatus::Received) };
+        assert_eq!(judge_message(&f), Some(want), "{code}");
+        assert_eq!(judge_message(&MessageFacts { is_settled: false, ..f }), None);
+        assert_eq!(judge_message(&MessageFacts { is_answered: true, ..f }), Some(Outcome::Ok));
+        let m = marks(&[(AlertEffect::PrimaryWebhook, 11200)]);
+        assert_eq!(judge_message(&MessageFacts { marks: m, ..f }), Some(Outcome::Failed(Reason::Webhook)));
+    }
+}
+
 #[test]
 fn an_undelivered_reply_is_never_the_webhooks_fault() {
     let table = [
@@ -264,6 +292,19 @@ fn an_undelivered_reply_is_never_the_webhooks_fault() {
         (Some(30032), Outcome::Failed(Reason::Registration)),
         (Some(30002), Outcome::Failed(Reason::Account)),
         (Some(30001), Outcome::Failed(Reason::Delivery)),
+        // Numbers that are none, landlines, opt-outs, by SMS and by channel.
+        (Some(21211), Outcome::Ignored(IgnoreReason::Recipient)),
+        (Some(21610), Outcome::Ignored(IgnoreReason::Recipient)),
+        (Some(21635), Outcome::Ignored(IgnoreReason::Recipient)),
+        (Some(63033), Outcome::Ignored(IgnoreReason::Recipient)),
+        // Senders that cannot, registrations that are refused, accounts that may not, and Twilio's own fault.
+        (Some(21606), Outcome::Failed(Reason::Delivery)),
+        (Some(30033), Outcome::Failed(Reason::Registration)),
+        (Some(30883), Outcome::Failed(Reason::Registration)),
+        (Some(30037), Outcome::Failed(Reason::Account)),
+        (Some(30500), Outcome::Failed(Reason::Platform)),
+        // Nobody knows why: not the recipient's for all that.
+        (Some(30008), Outcome::Failed(Reason::Delivery)),
         (Some(77777), Outcome::Failed(Reason::Delivery)),
         (None, Outcome::Failed(Reason::Delivery)),
     ];

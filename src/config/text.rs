@@ -1,0 +1,158 @@
+//! Files that people write: from bytes to text, whatever program saved them.
+//!
+//! Editors and spreadsheets put a byte order mark first, or save UTF-16. Both are read. Any other encoding cannot be
+//! told for sure, and a label that nobody can read on call is worse than a fault at start, so it is refused with the
+//! place of the first letter that shows it, and the cure. Nothing of a file's content is in the problems here: it may
+//! be a secret.
+
+use std::fmt;
+use std::io;
+use std::path::Path;
+
+/// A text, and where the first letter stands that is not UTF-8.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Text {
+    /// Without a byte order mark.
+    pub text: String,
+    /// In bytes of `text`, which was taken for Windows-1252 if there is one.
+    pub foreign: Option<usize>,
+}
+
+/// Why a file cannot be read as text; the rest of a sentence that starts with the file.
+#[derive(Debug, PartialEq, Eq)]
+pub struct BadText {
+    /// Line and column, from 1.
+    pub place: Option<(usize, usize)>,
+    pub problem: String,
+}
+
+impl fmt::Display for BadText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some((line, column)) = self.place {
+            write!(f, "line {line}, column {column}: ")?;
+        }
+        f.write_str(&self.problem)
+    }
+}
+
+/// What makes a file of another encoding readable.
+pub const IN_AN_EDITOR: &str = "save it as UTF-8";
+
+/// The same for spreadsheets, in the words of their menus.
+pub const IN_A_SPREADSHEET: &str = "save it as UTF-8: in Excel, Save As, \"CSV UTF-8 (Comma delimited)\"; in \
+                                    LibreOffice, Save As, Text CSV, \"Edit filter settings\", character set \
+                                    \"Unicode (UTF-8)\"";
+
+/// What files begin with that hold no text.
+const NO_TEXT: [(&[u8], &str); 5] = [
+    (b"PK\x03\x04", "a zip archive or a spreadsheet (.xlsx, .ods)"),
+    (b"\xd0\xcf\x11\xe0", "a spreadsheet of old (.xls)"),
+    (b"\x1f\x8b", "compressed with gzip"),
+    (b"%PDF-", "a PDF"),
+    (b"SQLite format 3\0", "an SQLite database"),
+];
+
+/// Reads the file at `path`, all of it in UTF-8 or UTF-16. `cure`: how to save it otherwise.
+pub fn read(path: &Path, cure: &str) -> io::Result<Result<String, BadText>> {
+    let bytes = std::fs::read(path)?;
+    Ok(decode(bytes, cure).and_then(|text| match text.foreign {
+        None => Ok(text.text),
+        Some(at) => Err(BadText { place: Some(place(&text.text, at)), problem: foreign(cure) }),
+    }))
+}
+
+/// What is wrong with a letter that is not UTF-8.
+pub fn foreign(cure: &str) -> String {
+    format!("a letter that is not UTF-8; the file looks like Windows-1252 (ANSI) or Latin-1: {cure}")
+}
+
+/// The text in `bytes`; letters that are not UTF-8 are taken for Windows-1252, so that the rest can be looked at.
+pub fn decode(bytes: Vec<u8>, cure: &str) -> Result<Text, BadText> {
+    let bad = |problem: String| BadText { place: None, problem };
+    if let Some((_, what)) = NO_TEXT.iter().find(|(start, _)| bytes.starts_with(start)) {
+        return Err(bad(format!("is no text but {what}: {cure}")));
+    }
+    if bytes.starts_with(b"\xff\xfe\0\0") || bytes.starts_with(b"\0\0\xfe\xff") {
+        return Err(bad(format!("is UTF-32: {cure}")));
+    }
+    let unit = match bytes.as_slice() {
+        [0xff, 0xfe, ..] => Some(u16::from_le_bytes as fn([u8; 2]) -> u16),
+        [0xfe, 0xff, ..] => Some(u16::from_be_bytes as fn([u8; 2]) -> u16),
+        bytes => unmarked_utf16(bytes),
+    };
+    let text = match unit {
+        Some(unit) => {
+            let (units, rest) = bytes.as_chunks::<2>();
+            let units: Vec<u16> = units.iter().map(|pair| unit(*pair)).collect();
+            match String::from_utf16(&units) {
+                Ok(text) if rest.is_empty() => Text { text, foreign: None },
+                Ok(_) => {
+                    return Err(bad(format!("is UTF-16 and ends within a letter; perhaps it was cut off: {cure}")));
+                }
+                Err(_) => return Err(bad(format!("is UTF-16 and damaged: {cure}"))),
+            }
+        }
+        None => match String::from_utf8(bytes) {
+            Ok(text) => Text { text, foreign: None },
+            Err(e) => from_windows(e.as_bytes(), e.utf8_error().valid_up_to()),
+        },
+    };
+    let Text { text, foreign } = match text.text.strip_prefix('\u{feff}') {
+        Some(rest) => {
+            let foreign = text.foreign.map(|at| at - '\u{feff}'.len_utf8());
+            Text { text: rest.to_owned(), foreign }
+        }
+        None => text,
+    };
+    if let Some(at) = text.find('\0') {
+        let problem = format!("a NUL byte: the file is damaged, or no text: {cure}");
+        return Err(BadText { place: Some(place(&text, at)), problem });
+    }
+    Ok(Text { text, foreign })
+}
+
+/// UTF-16 without its mark: of the first letters most are ASCII, so that every other byte is zero.
+fn unmarked_utf16(bytes: &[u8]) -> Option<fn([u8; 2]) -> u16> {
+    let (pairs, _) = bytes[..bytes.len().min(256)].as_chunks::<2>();
+    let share = |which: usize| pairs.iter().filter(|p| p[which] == 0 && p[1 - which] != 0).count();
+    let is_most = |n: usize| n >= 2 && n * 4 >= pairs.len() * 3;
+    if is_most(share(1)) {
+        Some(u16::from_le_bytes)
+    } else if is_most(share(0)) {
+        Some(u16::from_be_bytes)
+    } else {
+        None
+    }
+}
+
+/// Windows-1252 from 0x80 on, where it is not Latin-1.
+const WINDOWS: [char; 32] = [
+    '€', '\u{81}', '‚', 'ƒ', '„', '…', '†', '‡', 'ˆ', '‰', 'Š', '‹', 'Œ', '\u{8d}', 'Ž', '\u{8f}', '\u{90}', '‘', '’',
+    '“', '”', '•', '–', '—', '˜', '™', 'š', '›', 'œ', '\u{9d}', 'ž', 'Ÿ',
+];
+
+fn from_windows(bytes: &[u8], valid: usize) -> Text {
+    let letter = |b: &u8| match *b {
+        0x80..=0x9f => WINDOWS[usize::from(b - 0x80)],
+        b => char::from(b),
+    };
+    // As far as it is UTF-8 it was that.
+    let mut text = String::from_utf8_lossy(&bytes[..valid]).into_owned();
+    text.extend(bytes[valid..].iter().map(letter));
+    Text { text, foreign: Some(valid) }
+}
+
+/// Line and column of a byte as editors count them: a line ends at CR LF, LF or CR.
+pub fn place(text: &str, at: usize) -> (usize, usize) {
+    let before = text.get(..at).unwrap_or(text);
+    let bytes = before.as_bytes();
+    let ends_line = |i: &usize| match bytes[*i] {
+        b'\n' => true,
+        b'\r' => bytes.get(i + 1).is_some_and(|next| *next != b'\n') || i + 1 == bytes.len(),
+        _ => false,
+    };
+    // A CR LF that `at` stands within has not ended its line.
+    let ends: Vec<usize> = (0..bytes.len()).filter(ends_line).collect();
+    let start = ends.last().map_or(0, |end| end + 1);
+    (ends.len() + 1, before[start..].chars().count() + 1)
+}
