@@ -119,6 +119,29 @@ pub struct Roster {
     accounts: Vec<AccountSid>,
     /// Numbers that our own test calls and messages come from.
     probers: HashSet<E164>,
+    /// The country codes of all of them, each once.
+    countries: Vec<u16>,
+}
+
+/// Country codes of two digits. +1 and +7 are the only ones of one digit, all others have three.
+/// Source: ITU-T, list of E.164 assigned country codes, 2026-11.
+const TWO_DIGITS: [u16; 44] = [
+    20, 27, 30, 31, 32, 33, 34, 36, 39, 40, 41, 43, 44, 45, 46, 47, 48, 49, 51, 52, 53, 54, 55, 56, 57, 58, 60, 61, 62,
+    63, 64, 65, 66, 81, 82, 84, 86, 90, 91, 92, 93, 94, 95, 98,
+];
+
+fn country(number: E164) -> u16 {
+    // A number has at least seven digits, a code at most three.
+    let mut code = number.as_u64();
+    while code > 999 {
+        code /= 10;
+    }
+    let code = code as u16;
+    match (code / 100, code / 10) {
+        (one @ (1 | 7), _) => one,
+        (_, two) if TWO_DIGITS.contains(&two) => two,
+        _ => code,
+    }
 }
 
 impl Roster {
@@ -136,6 +159,7 @@ impl Roster {
             return None;
         }
         self.by_id.insert(number.id, ix);
+        self.learn_country(number.id.e164);
         if !self.accounts.contains(&number.id.account) {
             self.accounts.push(number.id.account);
         }
@@ -146,6 +170,24 @@ impl Roster {
 
     pub fn add_prober(&mut self, number: E164) {
         self.probers.insert(number);
+        self.learn_country(number);
+    }
+
+    fn learn_country(&mut self, number: E164) {
+        let country = country(number);
+        if !self.countries.contains(&country) {
+            self.countries.push(country);
+        }
+    }
+
+    /// True if these digits are a number of ours or of our test calls: with the country's code, what is dialled
+    /// abroad before it or not, or as they are written in their country.
+    pub fn has_written(&self, digits: &str) -> bool {
+        let is_ours = |number: E164| self.has(number) || self.is_prober(number);
+        let is = |text: String| text.parse().is_ok_and(is_ours);
+        let abroad = ["", "00", "011"].into_iter().filter_map(|prefix| digits.strip_prefix(prefix));
+        let national = digits.strip_prefix('0').unwrap_or(digits);
+        abroad.map(|d| format!("+{d}")).any(is) || self.countries.iter().any(|code| is(format!("+{code}{national}")))
     }
 
     pub fn find(&self, number: NumberId) -> Option<NumberIx> {
@@ -250,6 +292,29 @@ mod tests {
         assert!(said.contains(&foreign.key()) && said.contains(&ACCOUNT.to_string()), "{said}");
         let unknown: WrittenNumber = "+15005550199".parse().unwrap();
         assert_eq!(roster.resolve(unknown), Err(Unresolved::Number(unknown)));
+    }
+
+    #[test]
+    fn a_number_is_known_in_each_writing_of_its_digits() {
+        let mut roster = roster(&[ours("+15005550100"), ours("+4930123456"), ours("+35312345678")]);
+        roster.add_prober("+33123456789".parse().unwrap());
+        for digits in [
+            "15005550100",
+            "5005550100",
+            "0015005550100",
+            "01115005550100",
+            "4930123456",
+            "030123456",
+            "30123456",
+            "012345678",
+            "35312345678",
+            "0123456789",
+        ] {
+            assert!(roster.has_written(digits), "{digits}");
+        }
+        for digits in ["", "5550100", "15005550101", "150055501000", "05550100", "0930123456", "?", "12345"] {
+            assert!(!roster.has_written(digits), "{digits}");
+        }
     }
 
     #[test]
