@@ -150,6 +150,8 @@ fn a_url_in_a_sentence_has_no_secrets() {
         told("'https://user:pw@app.example.com/v/4155551212?token=x#y' and http://h#t, a@b?"),
         "'https://app.example.com/v/(…)?…' and http://h#… a@b?"
     );
+    let blank = "https://+1 415 555 1212:pw@h/v and https://h/v?From=(415) 555-1212&token=x";
+    assert_eq!(told(blank), "https://h/v and https://h/v?…", "the blank is the number's");
 }
 
 #[test]
