@@ -14,6 +14,7 @@ use serde_json::value::RawValue;
 use crate::core::detect::observation::{Observation, Probe, ProbeResult};
 use crate::core::model::id::Resource;
 use crate::core::model::id::{CallSid, Channel, E164, MessageSid};
+use crate::core::model::redact;
 use crate::core::model::time::Time;
 use crate::twilio::wire::{self, Listed, Reader, WireRow};
 
@@ -95,9 +96,12 @@ fn beginning(line: &[u8]) -> io::Result<&[u8]> {
     Err(io::Error::new(io::ErrorKind::InvalidData, format!("the file is {what}")))
 }
 
-/// Understands one line. The error quotes nothing of the line but field names: lines hold callers'
-/// numbers.
+/// Understands one line. The error quotes little of the line, and no number that is not ours: lines hold callers'.
 pub fn parse(line: &[u8], reader: Reader<'_>) -> Result<RecordedLine, String> {
+    understood(line, reader).map_err(|problem| redact::told(&problem, reader.roster))
+}
+
+fn understood(line: &[u8], reader: Reader<'_>) -> Result<RecordedLine, String> {
     let text = std::str::from_utf8(line).map_err(|e| format!("not UTF-8: {e}"))?;
     let raw: RawLine<'_> = serde_json::from_str(text).map_err(|e| json_problem(&e, text, 0))?;
     let seen_at = raw.seen_at.ok_or("seen_at is missing: when did a poller see this?")?;

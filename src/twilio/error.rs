@@ -3,6 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::core::model::redact::told;
+use crate::core::model::roster::Roster;
+
 /// A request that did not end well.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Error {
@@ -13,7 +16,7 @@ pub struct Error {
     pub status: Option<u16>,
     /// Twilio's error code, if the answer had one.
     pub code: Option<u32>,
-    /// Twilio's message, or what the network layer said.
+    /// Twilio's message, or what the network layer said, without numbers that are not ours (law 11).
     pub message: String,
     /// `Twilio-Request-Id`: what their support asks for.
     pub request_id: Option<String>,
@@ -157,7 +160,7 @@ pub(super) struct ErrorBody {
 }
 
 impl ErrorBody {
-    pub fn parse(body: &[u8]) -> ErrorBody {
+    pub fn parse(body: &[u8], ours: &Roster) -> ErrorBody {
         #[derive(serde::Deserialize)]
         struct Shape {
             #[serde(default)]
@@ -176,18 +179,23 @@ impl ErrorBody {
                 (Some(title), Some(detail)) => Some(format!("{title}: {detail}")),
                 (title, detail) => title.or(detail),
             });
-            return ErrorBody { code, message: clip(&message.unwrap_or_default()) };
+            return ErrorBody { code, message: clip(&message.unwrap_or_default(), ours) };
         }
         let text = String::from_utf8_lossy(&body[..body.len().min(4096)]);
-        ErrorBody { code: None, message: clip(&without_tags(&text)) }
+        ErrorBody { code: None, message: clip(&without_tags(&text), ours) }
     }
 }
 
 /// At most this many characters of somebody else's text go into a log line.
 const CLIP: usize = 200;
 
-pub(super) fn clip(text: &str) -> String {
-    let mut words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+/// What of a text is looked at: more than is shown, so that no number is cut in two before it is known for one.
+const LOOKED_AT: usize = 4 * CLIP;
+
+/// Somebody else's text as it may be told: short, and without numbers that are not ours (law 11).
+pub(super) fn clip(text: &str, ours: &Roster) -> String {
+    let text: String = text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(LOOKED_AT).collect();
+    let mut words = told(&text, ours);
     if let Some((i, _)) = words.char_indices().nth(CLIP) {
         words.truncate(i);
         words.push('…');
@@ -219,12 +227,28 @@ mod tests {
     #[test]
     fn every_shape_of_error_body_is_read() {
         let old = br#"{"code":20429,"message":"Too Many Requests","more_info":"https://x","status":429}"#;
-        assert_eq!(ErrorBody::parse(old), ErrorBody { code: Some(20429), message: "Too Many Requests".into() });
+        let parse = |body: &[u8]| ErrorBody::parse(body, &Roster::default());
+        assert_eq!(parse(old), ErrorBody { code: Some(20429), message: "Too Many Requests".into() });
         let new = br#"{"type":"https://t","title":"Bad","status":400,"code":"21215","detail":"no such","errors":[]}"#;
-        assert_eq!(ErrorBody::parse(new), ErrorBody { code: Some(21215), message: "Bad: no such".into() });
+        assert_eq!(parse(new), ErrorBody { code: Some(21215), message: "Bad: no such".into() });
         let html = b"<html><head><title>502</title></head>\n<body><h1>Bad   Gateway</h1></body></html>";
-        assert_eq!(ErrorBody::parse(html), ErrorBody { code: None, message: "502 Bad Gateway".into() });
-        assert_eq!(ErrorBody::parse(b""), ErrorBody::default());
-        assert_eq!(ErrorBody::parse(&[0xff; 10_000]).message.chars().count(), CLIP + 1);
+        assert_eq!(parse(html), ErrorBody { code: None, message: "502 Bad Gateway".into() });
+        assert_eq!(parse(b""), ErrorBody::default());
+        assert_eq!(parse(&[0xff; 10_000]).message.chars().count(), CLIP + 1);
+    }
+
+    #[test]
+    fn a_callers_number_is_in_no_error_body() {
+        let json =
+            br#"{"code":21211,"message":"The 'To' number +1 (415) 555-1212 is not valid, see https://u:p@h/?q=1"}"#;
+        let said = "The 'To' number (…) is not valid, see https://h/?…";
+        assert_eq!(ErrorBody::parse(json, &Roster::default()).message, said);
+        let html = b"<p>no such number <b>415-555-1212</b></p>";
+        assert_eq!(ErrorBody::parse(html, &Roster::default()).message, "no such number (…)");
+        for blanks in 0..30 {
+            let text = format!("{}{}415 555 1212", "x".repeat(CLIP - 15), ".".repeat(blanks));
+            let said = clip(&text, &Roster::default());
+            assert!(said.chars().filter(char::is_ascii_digit).count() == 0, "{said}");
+        }
     }
 }

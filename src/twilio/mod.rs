@@ -185,7 +185,7 @@ impl Client {
         metrics: Metrics,
     ) -> anyhow::Result<Client> {
         let limit = Limit::new(clock.clone(), settings.max_in_flight);
-        let transport = Arc::new(Transport::new(settings, limit, clock, metrics)?);
+        let transport = Arc::new(Transport::new(settings, roster.clone(), limit, clock, metrics)?);
         Ok(Client { transport, precedence: Precedence::Other, regions: Arc::default(), roster, key })
     }
 
@@ -314,7 +314,7 @@ impl Client {
             .transport
             .read(self.precedence, endpoint::FETCH_REGION, Product::Routes, &path, |body| {
                 let raw: wire::RawRegion<'_> = serde_json::from_slice(body).map_err(|e| e.to_string())?;
-                Ok(raw.voice())
+                Ok(raw.voice(&self.roster))
             })
             .await?;
         let region = region.filter(|r| r != settings.hosts.region());

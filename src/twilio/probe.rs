@@ -14,8 +14,9 @@ use crate::core::model::address::{self, Reach};
 use crate::core::model::code::Code;
 use crate::core::model::id::Resource;
 use crate::core::model::id::{AlertSid, CallSid, E164, MessageSid};
+use crate::core::model::roster::Roster;
 use crate::core::model::time::Time;
-use crate::core::routing::record::bare;
+use crate::core::routing::record::kept;
 use crate::twilio::host::Product;
 use crate::twilio::limit::Precedence;
 
@@ -171,7 +172,7 @@ impl Client {
     /// The alerts of one call: the same as the debugger's, and sooner told from others.
     pub async fn call_alerts(&self, sid: CallSid) -> Result<Vec<Alert>, Error> {
         let path = self.account_path(&format!("Calls/{sid}/Notifications.json?PageSize={ROWS}"));
-        let read = |body: &[u8]| notifications(body, sid);
+        let read = |body: &[u8]| notifications(body, sid, &self.roster);
         self.transport.read(Precedence::Other, endpoint::LIST_CALL_NOTIFICATIONS, Product::Api, &path, read).await
     }
 
@@ -272,7 +273,7 @@ fn legs_that(body: &[u8], wanted: impl Fn(&RawLeg<'_>) -> bool) -> Result<Vec<Ca
     json::<Page<'_>>(body)?.calls.iter().filter(|leg| wanted(leg)).map(RawLeg::convert).collect()
 }
 
-fn notifications(body: &[u8], call: CallSid) -> Result<Vec<Alert>, String> {
+fn notifications(body: &[u8], call: CallSid, ours: &Roster) -> Result<Vec<Alert>, String> {
     #[derive(Deserialize)]
     struct Row<'a> {
         #[serde(borrow)]
@@ -304,7 +305,7 @@ fn notifications(body: &[u8], call: CallSid) -> Result<Vec<Alert>, String> {
                 Some("1") => Level::Warning,
                 _ => Level::Notice,
             },
-            url: row.request_url.get().map(bare),
+            url: row.request_url.get().map(|url| kept(url, ours)),
             at: at.ok_or("neither message_date nor date_created is set")?,
         })
     };

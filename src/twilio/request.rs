@@ -6,7 +6,7 @@
 //! in flight is given back before waiting.
 
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rand::{RngExt, SeedableRng};
@@ -20,6 +20,8 @@ use super::host::{Hosts, Product};
 use super::limit::{Limit, Precedence};
 use crate::clock::Clock;
 use crate::core::model::id::{AccountSid, RecordingSid};
+use crate::core::model::redact::told;
+use crate::core::model::roster::Roster;
 use crate::metrics::Metrics;
 
 /// Tries of one request, the first included: with these delays some 8 s on average, after which the loops
@@ -49,6 +51,8 @@ pub struct Transport {
     metrics: Metrics,
     jitter: Mutex<ChaCha8Rng>,
     skew_ms: AtomicI64,
+    /// Whose numbers may be told.
+    ours: Arc<Roster>,
 }
 
 /// What a request asks, and what may be done if the answer is lost.
@@ -74,7 +78,13 @@ impl Ask<'_> {
 }
 
 impl Transport {
-    pub fn new(settings: ClientSettings, limit: Limit, clock: Clock, metrics: Metrics) -> anyhow::Result<Transport> {
+    pub fn new(
+        settings: ClientSettings,
+        ours: Arc<Roster>,
+        limit: Limit,
+        clock: Clock,
+        metrics: Metrics,
+    ) -> anyhow::Result<Transport> {
         // Installing it twice is no fault: tests and the demo have several clients.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder()
@@ -95,6 +105,7 @@ impl Transport {
             metrics,
             jitter: Mutex::new(ChaCha8Rng::seed_from_u64(settings.seed)),
             skew_ms: AtomicI64::new(NO_SKEW),
+            ours,
             settings,
         })
     }
@@ -206,7 +217,7 @@ impl Transport {
             parse(&answer.body).map_err(|problem| Error {
                 status: Some(answer.status),
                 request_id: answer.request_id.clone(),
-                ..failure(endpoint, ErrorKind::NotTwilio, clip(&problem))
+                ..failure(endpoint, ErrorKind::NotTwilio, clip(&problem, &self.ours))
             })
         });
         match &result {
@@ -246,19 +257,19 @@ impl Transport {
             .basic_auth(credentials.username(), Some(credentials.password().expose_secret()))
             .send()
             .await
-            .map_err(|e| network(endpoint, &e))?;
+            .map_err(|e| self.network(endpoint, &e))?;
         if matches!(ask, Ask::Media) && response.status().is_redirection() {
             let there = stored_at(endpoint, &url, response.headers())?;
             // Somebody else's storage: the credentials stay here, and it may not send us on.
-            response = self.http.get(there).send().await.map_err(|e| network(endpoint, &e))?;
+            response = self.http.get(there).send().await.map_err(|e| self.network(endpoint, &e))?;
         }
         self.note_skew(response.headers());
         let status = response.status().as_u16();
-        let request_id = header(response.headers(), "twilio-request-id");
+        let request_id = header(response.headers(), "twilio-request-id").map(|id| told(&id, &self.ours));
         let retry_after = self.retry_after(response.headers());
         let is_json = header(response.headers(), CONTENT_TYPE.as_str()).is_none_or(|t| t.contains("json"));
         let mut body = Vec::with_capacity(response.content_length().unwrap_or(0).min(LARGEST_BODY as u64) as usize);
-        while let Some(chunk) = response.chunk().await.map_err(|e| network(endpoint, &e))? {
+        while let Some(chunk) = response.chunk().await.map_err(|e| self.network(endpoint, &e))? {
             if body.len() + chunk.len() > LARGEST_BODY {
                 let problem = format!("the body exceeds {LARGEST_BODY} bytes");
                 return Err(failure(endpoint, ErrorKind::NotTwilio, problem));
@@ -270,11 +281,11 @@ impl Transport {
             if is_json && status != 204 || matches!(ask, Ask::Media | Ask::DeleteRecording) {
                 return Ok(Answer { status, body, request_id });
             }
-            let said = ErrorBody::parse(&body).message;
+            let said = ErrorBody::parse(&body, &self.ours).message;
             let error = failure(endpoint, ErrorKind::NotTwilio, format!("not JSON: {said}"));
             return Err(Error { status: Some(status), request_id, ..error });
         }
-        let said = ErrorBody::parse(&body);
+        let said = ErrorBody::parse(&body, &self.ours);
         let kind = match (status, said.code) {
             (401, Some(70_051)) | (403, _) => ErrorKind::Permission,
             (401, _) => ErrorKind::Credentials,
@@ -294,6 +305,22 @@ impl Transport {
             request_id,
             retry_after,
         })
+    }
+
+    fn network(&self, endpoint: &'static str, e: &reqwest::Error) -> Error {
+        let kind = if e.is_timeout() {
+            ErrorKind::TimedOut
+        } else if e.is_connect() {
+            ErrorKind::Unreachable
+        } else {
+            ErrorKind::CutOff
+        };
+        // The innermost cause says what happened; the URL in the outer text would only repeat itself.
+        let mut cause: &dyn std::error::Error = e;
+        while let Some(inner) = cause.source() {
+            cause = inner;
+        }
+        failure(endpoint, kind, clip(&cause.to_string(), &self.ours))
     }
 
     /// `Retry-After` in seconds or as a date. Unconfirmed for Twilio's 2010 API, honoured if sent.
@@ -349,20 +376,4 @@ fn header(headers: &HeaderMap, name: &str) -> Option<String> {
 
 fn failure(endpoint: &'static str, kind: ErrorKind, message: String) -> Error {
     Error { kind, endpoint, status: None, code: None, message, request_id: None, retry_after: None }
-}
-
-fn network(endpoint: &'static str, e: &reqwest::Error) -> Error {
-    let kind = if e.is_timeout() {
-        ErrorKind::TimedOut
-    } else if e.is_connect() {
-        ErrorKind::Unreachable
-    } else {
-        ErrorKind::CutOff
-    };
-    // The innermost cause says what happened; the URL in the outer text would only repeat itself.
-    let mut cause: &dyn std::error::Error = e;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    failure(endpoint, kind, clip(&cause.to_string()))
 }

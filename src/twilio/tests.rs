@@ -176,6 +176,12 @@ fn of_a_bad_row_only_the_outline_is_kept() {
     for said in [&bad.raw, &bad.problem] {
         assert!(!said.contains("2125550142") && !said.contains("555-0142") && !said.contains("JANE"), "{said}");
     }
+    let national =
+        r#"{"sid":"212-555-0142","duration":12125550142,"status":"1 212 555 0142","end_time":"%2B12125550142"}"#;
+    let bad = page::<wire::Calls>(&calls(&[call(national)])).rows.remove(0).unwrap_err();
+    for said in [&bad.raw, &bad.problem] {
+        assert!(!said.contains("0142"), "{said}");
+    }
     let text = page::<wire::Calls>(r#"{"calls":["call me at +12125550142"]}"#).rows.remove(0).unwrap_err();
     assert_eq!(text.raw, "25 bytes that are no object");
     assert!(!text.problem.contains("2125550142"), "{}", text.problem);
@@ -246,6 +252,32 @@ fn messages_and_alerts_are_read() {
     let Ok(WireRow::Ours(a)) = &page::<wire::Alerts>(alert).rows[0] else { panic!() };
     assert_eq!((a.code, a.resource), (Code(11200), Some(Resource::Call(CallSid::from_u128(7)))));
     assert_eq!(a.url.as_deref(), Some("https://app.example.com/voice"), "the query may hold the caller's number");
+}
+
+#[test]
+fn of_an_alerts_url_no_part_has_a_callers_number() {
+    for (url, left) in [
+        ("https://r.example.com/outbound/+12125550142", "https://r.example.com/outbound/(…42)"),
+        ("https://r.example.com/%2B12125550142/voice?x=1", "https://r.example.com/(…42)/voice"),
+        ("https://r.example.com/call/212-555-0142#x", "https://r.example.com/call/(…42)"),
+        ("https://12125550142:pw@r.example.com/to/+15005550100", "https://r.example.com/to/+15005550100"),
+        ("sip:+12125550142@sip.example.com;transport=tcp", "sip.example.com;transport=tcp"),
+        ("tel:2125550142", "tel:(…42)"),
+    ] {
+        let alert = format!(
+            r#"{{"alerts":[{{"sid":"NO00000000000000000000000000000001","error_code":"11200","log_level":"error",
+            "date_generated":"2026-11-21T09:00:00Z","request_url":"{url}","alert_text":"{url}"}}]}}"#
+        );
+        let Ok(WireRow::Ours(a)) = &page::<wire::Alerts>(&alert).rows[0] else { panic!() };
+        assert_eq!(a.url.as_deref(), Some(left), "{url}");
+    }
+    let event = r#"{"events":[{"actor_type":"user","actor_sid":"US00000000000000000000000000000001","source":"web"},
+        {"actor_type":"user","actor_sid":"(212) 555-0142","source":"+15005550100"}]}"#;
+    let rows = page::<wire::Events>(event).rows;
+    let Ok(WireRow::Ours(known)) = &rows[0] else { panic!() };
+    assert_eq!(known, "user US00000000000000000000000000000001 by web");
+    let Ok(WireRow::Ours(unknown)) = &rows[1] else { panic!() };
+    assert_eq!(unknown, "user (…) by +15005550100");
 }
 
 #[test]

@@ -5,7 +5,10 @@
 //! survived. What is not: a row without a SID, a date that is none. Such a row is set aside whole
 //! and the page goes on.
 //!
-//! Here the other party's number turns into a [`RemoteParty`] and goes no further (law 11).
+//! Here the other party's number turns into a [`RemoteParty`] and goes no further (law 11). What may hold it besides
+//! goes through [`crate::core::model::redact`]: an alert's URL, who made a change, a region's name, what is told of
+//! a row that cannot be understood. Texts for people (`alert_text`, `friendly_name`, `caller_name`, `body`) are not
+//! read at all; but for our own numbers' records, which a snapshot has whole.
 
 mod json;
 mod logs;
@@ -23,6 +26,7 @@ use crate::caller::CallerKey;
 use crate::core::detect::observation::RemoteParty;
 use crate::core::model::address::{self, Reach};
 use crate::core::model::id::{AccountSid, E164, NumberId};
+use crate::core::model::redact::told;
 use crate::core::model::roster::Roster;
 use crate::core::model::time::Time;
 
@@ -75,6 +79,9 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
     }
 }
 
+/// How much of a problem is told.
+const PROBLEM_KEPT: usize = 2000;
+
 /// A row that cannot be understood.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error("{field}: {problem}")]
@@ -88,6 +95,13 @@ pub struct BadRow {
 impl BadRow {
     fn new(field: &'static str, problem: impl fmt::Display) -> BadRow {
         BadRow { field, problem: problem.to_string(), raw: String::new() }
+    }
+
+    /// The same as it may be told: the problem quotes the row.
+    #[must_use]
+    pub(crate) fn told(self, reader: Reader<'_>) -> BadRow {
+        let problem: String = self.problem.chars().take(PROBLEM_KEPT).collect();
+        BadRow { problem: told(&problem, reader.roster), ..self }
     }
 }
 

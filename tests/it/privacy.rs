@@ -1,15 +1,17 @@
 //! Law 11: no secret and no caller's number in anything that people or other programs read.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use base64::Engine as _;
 use ringback::sim::{HandlerCondition, HandlerState};
 use serde_json::{Value, json};
+use tokio::task::JoinSet;
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::agent::DAY;
+use crate::probe_trouble::{Passing, between};
 use crate::support::after_a_failure;
 use crate::world::{World, play};
 
@@ -246,4 +248,209 @@ fn no_secret_and_no_callers_number_is_in_the_state_the_metrics_or_the_api() {
         }
         assert!(!found(&account.auth_token) && !found("open sesame"));
     });
+}
+
+/// A caller's number as a person or a program may write it.
+fn writings(e164: &str) -> Vec<String> {
+    let digits = e164.trim_start_matches('+');
+    let national = &digits[1..];
+    let [area, exchange, line] = [&national[..3], &national[3..6], &national[6..]];
+    vec![
+        e164.to_owned(),
+        format!("%2B{digits}"),
+        format!("%252B{digits}"),
+        digits.to_owned(),
+        national.to_owned(),
+        format!("{area}-{exchange}-{line}"),
+        format!("{area}.{exchange}.{line}"),
+        format!("1-{area}-{exchange}-{line}"),
+        format!("({area}) {exchange}-{line}"),
+        format!("%28{area}%29%20{exchange}-{line}"),
+        format!("{area}+{exchange}+{line}"),
+        format!("+1 {area} {exchange} {line}"),
+        format!("011{digits}"),
+        national.bytes().map(|b| format!("%{b:02X}")).collect(),
+    ]
+}
+
+/// Where in a URL it may stand.
+fn urls(writing: &str) -> [String; 8] {
+    [
+        format!("https://relay.example.com/outbound/{writing}"),
+        format!("https://relay.example.com/from/{writing}/to/+15005550100?x=1"),
+        format!("https://{writing}:sw0rdfish@relay.example.com/voice"),
+        format!("https://relay.example.com/voice?From={writing}&token=sw0rdfish"),
+        format!("https://relay.example.com/voice#{writing}"),
+        format!("https://relay.example.com/voice;from={writing};a=b"),
+        format!("sip:{writing}@relay.example.com;transport=tcp"),
+        format!("tel:{writing}"),
+    ]
+}
+
+/// `text` without percent signs that stand for something.
+fn decoded(text: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let [byte, after @ ..] = rest {
+        let code = after.first_chunk::<2>().filter(|_| *byte == b'%');
+        let code = code.and_then(|c| u8::from_str_radix(std::str::from_utf8(c).ok()?, 16).ok());
+        out.push(code.unwrap_or(*byte));
+        rest = if code.is_some() { &after[2..] } else { after };
+    }
+    out
+}
+
+/// The national digits of every number of ten that stands in `text`, however it is written.
+fn tens(text: &[u8]) -> BTreeSet<String> {
+    let text = decoded(&decoded(text));
+    let (mut run, mut found) = (String::new(), BTreeSet::new());
+    for byte in text {
+        match byte {
+            b'0'..=b'9' => {
+                run.push(byte.into());
+                if let Some(start) = run.len().checked_sub(10) {
+                    found.insert(run[start..].to_owned());
+                }
+            }
+            b' ' | b'-' | b'.' | b'(' | b')' | b'+' => {}
+            _ => run.clear(),
+        }
+    }
+    found
+}
+
+/// Twilio as it is at a company whose URLs have the caller in them, and whose resources are named after callers.
+#[derive(Default)]
+struct Talkative {
+    /// Who called, by the call's SID.
+    callers: BTreeMap<String, String>,
+    asked: usize,
+}
+
+impl Talkative {
+    fn writing(&mut self) -> Option<String> {
+        self.asked += 1;
+        let caller = self.callers.values().nth(self.asked % self.callers.len().max(1))?;
+        let all = writings(caller);
+        Some(all[self.asked % all.len()].clone())
+    }
+
+    fn refuse(&mut self, passing: &mut Passing) {
+        let Some(writing) = self.writing() else { return };
+        passing.status = 400;
+        passing.set(&json!({
+            "code": 21211, "status": 400, "more_info": "https://www.twilio.com/docs/errors/21211",
+            "message": format!("{writing} is wrong, see {}", urls(&writing)[self.asked % 8]),
+        }));
+    }
+
+    fn change(&mut self, passing: &mut Passing, refused: &str) {
+        let path = passing.path.clone();
+        let Some(mut page) = passing.json() else { return };
+        let is = |what: &str| path.contains(what);
+        if is("/Calls.json") {
+            let rows = page["calls"].as_array_mut().unwrap();
+            for row in rows.iter().filter(|r| r["direction"] == "inbound") {
+                let text = |key: &str| row[key].as_str().unwrap().to_owned();
+                if text("from").len() == 12 {
+                    self.callers.insert(text("sid"), text("from"));
+                }
+            }
+            if let Some(writing) = self.writing().filter(|_| self.asked.is_multiple_of(9)) {
+                rows.push(json!({ "sid": writing, "direction": "inbound", "to": "+15005550100", "from": writing }));
+                rows.push(json!({ "sid": "CA00000000000000000000000000000077", "direction": "inbound",
+                    "to": "+15005550100", "status": writing, "start_time": writing, "caller_name": writing }));
+            }
+        } else if is("/v1/Alerts") && self.asked.is_multiple_of(10) {
+            return self.refuse(passing);
+        } else if is("/v1/Alerts") {
+            let rows = page["alerts"].as_array_mut().unwrap();
+            let mut more = Vec::new();
+            for row in rows.iter() {
+                let Some(caller) = row["resource_sid"].as_str().and_then(|sid| self.callers.get(sid)) else { continue };
+                let all = writings(caller).into_iter().flat_map(|w| urls(&w).map(|url| (w.clone(), url)));
+                for (i, (writing, url)) in all.enumerate() {
+                    let mut another = row.clone();
+                    let sid = row["sid"].as_str().unwrap();
+                    another["sid"] = format!("NO{i:03x}{}", &sid[5..]).into();
+                    another["alert_text"] = format!("Msg={writing}&url={url}").into();
+                    another["request_url"] = url.into();
+                    more.push(another);
+                }
+            }
+            rows.extend(more);
+        } else if is("/IncomingPhoneNumbers.json") {
+            let Some(writing) = self.writing() else { return };
+            let rows = page["incoming_phone_numbers"].as_array_mut().unwrap();
+            let mut foreign = rows[0].clone();
+            foreign["friendly_name"] = writing.clone().into();
+            foreign["phone_number"] = self.callers.values().next().cloned().into();
+            rows.push(foreign);
+            if self.asked.is_multiple_of(5) {
+                rows.push(
+                    json!({ "sid": "PN1", "phone_number": writing, "friendly_name": writing, "status": writing }),
+                );
+            }
+        } else if is("/v1/Events") {
+            let Some(writing) = self.writing() else { return };
+            for row in page["events"].as_array_mut().unwrap() {
+                row["actor_sid"] = writing.clone().into();
+            }
+        } else if is("/v2/PhoneNumbers") || is(refused) {
+            return self.refuse(passing);
+        }
+        passing.set(&page);
+    }
+}
+
+#[test]
+fn a_callers_number_in_twilios_texts_is_kept_and_told_nowhere() {
+    let log = Log::default();
+    let subscriber = tracing_subscriber::fmt().with_max_level(tracing::Level::DEBUG).with_writer(log.clone()).finish();
+    let guard = tracing::subscriber::set_default(subscriber);
+    play(DAY, async |w| {
+        w.env.insert("RINGBACK_TOKEN", "open sesame");
+        let twilio = Arc::new(Mutex::new(Talkative::default()));
+        let refused = w.sim.number("+15005550102".parse().unwrap()).unwrap()["sid"].as_str().unwrap().to_owned();
+        let mut servers = JoinSet::new();
+        let changing = twilio.clone();
+        between(w, &mut servers, move |passing| changing.lock().unwrap().change(passing, &refused)).await;
+        let agent = w.start().await.unwrap();
+        w.pass(1800).await;
+        let url = "https://app.example.com/voice";
+        w.sim.set_handler(url, HandlerState::all(HandlerCondition::Status(500))).unwrap();
+        w.pass(1800).await;
+        let mut said = String::new();
+        for path in ["/", "/-/ready", "/metrics", "/api/v1/status", "/api/v1/numbers", "/api/v1/decisions"] {
+            said += &agent.get(path).await.1;
+        }
+        for id in 1..12 {
+            for what in ["decisions", "orders"] {
+                said += &agent.get(&format!("/api/v1/{what}/D{id}")).await.1;
+            }
+        }
+        assert!(said.contains(crate::world::BIN), "numbers were swapped for all that");
+        agent.stop().await;
+        let mut state = Vec::new();
+        for file in std::fs::read_dir(w.folder.path()).unwrap() {
+            state.extend(std::fs::read(file.unwrap().path()).unwrap());
+        }
+        let log = log.0.lock().unwrap().clone();
+        let logged = String::from_utf8_lossy(&log);
+        assert!(logged.contains("a row cannot be understood") && logged.contains("code 21211"), "{logged}");
+        let stored = String::from_utf8_lossy(&state);
+        for kept in ["relay.example.com/outbound/", "/to/+15005550100", "+15005550100"] {
+            assert!(stored.contains(kept), "what is no caller's stays: {kept}");
+        }
+        let callers = std::mem::take(&mut twilio.lock().unwrap().callers);
+        assert!(callers.len() > 100, "{}", callers.len());
+        for (name, text) in [("log", log.as_slice()), ("API", said.as_bytes()), ("state", state.as_slice())] {
+            let found = tens(text);
+            let known: BTreeSet<&str> = callers.values().map(|c| &c[2..]).filter(|c| found.contains(*c)).collect();
+            assert!(known.is_empty(), "{} callers are in the {name}, such as {:?}", known.len(), known.first());
+            assert!(!String::from_utf8_lossy(text).contains("sw0rdfish"), "a password is in the {name}");
+        }
+        servers.shutdown().await;
+    });
+    drop(guard);
 }

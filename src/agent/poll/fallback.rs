@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::agent::{ControlMessage, Shared};
 use crate::core::model::id::{Channel, GroupName};
 use crate::core::model::order::FallbackState;
+use crate::core::model::redact::told;
 use crate::core::routing::twiml::examine;
 use crate::twilio::webhook::Unasked;
 
@@ -66,6 +67,8 @@ async fn round(shared: &Shared, silent: &mut HashMap<String, u32>) -> Duration {
                 next = AGAIN;
             }
             let (state, is_silent, detail) = found[url].clone();
+            // It may quote what was answered.
+            let detail = told(&detail, &shared.roster);
             let looked = FallbackChecked { group: group.name.clone(), channel, state, is_silent, detail };
             // The inbox closes only when the agent stops.
             let _ = shared.clock.wait(None, shared.inbox.send(ControlMessage::Fallback(looked))).await;

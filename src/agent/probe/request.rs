@@ -9,6 +9,7 @@ use super::call::record;
 use super::{Made, ProbeContext};
 use crate::core::model::id::{CallSid, Channel};
 use crate::core::model::reason::Reason;
+use crate::core::model::redact::told;
 use crate::core::probe::{Origin, ProbeAttempt, ProbeFinding, ProbeKind};
 use crate::core::routing::record::Handler;
 use crate::core::routing::twiml;
@@ -48,9 +49,10 @@ pub async fn ask(cx: &ProbeContext, nonce: &str) -> Option<Made> {
         Ok(answer) => match twiml::examine(&answer.body, |_| false) {
             // A handler may well have nothing to say, or turn a caller away.
             Ok(()) | Err(BadTwiml::Empty | BadTwiml::TurnsAway(_) | BadTwiml::Loop(_)) => return None,
-            Err(bad @ (BadTwiml::NotXml(_) | BadTwiml::Root(_))) => {
-                (ProbeFinding::Failure(Reason::Content), format!("the handler's answer: {bad}"))
-            }
+            Err(bad @ (BadTwiml::NotXml(_) | BadTwiml::Root(_))) => (
+                ProbeFinding::Failure(Reason::Content),
+                format!("the handler's answer: {}", told(&bad.to_string(), &cx.shared.roster)),
+            ),
         },
         Err(Unasked::Silent(why)) => (ProbeFinding::Failure(Reason::Webhook), format!("the handler's URL: {why}")),
         Err(Unasked::NoToken | Unasked::NotTwilio) => return None,

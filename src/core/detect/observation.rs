@@ -2,7 +2,8 @@
 //!
 //! These are the only inputs from the outside that the core knows. They hold what a decision may
 //! need and nothing more: above all not the other party's number, of which a keyed hash and the
-//! last two digits remain (law 11), and no query string of a webhook, which may carry it.
+//! last two digits remain (law 11). A URL that an alert names has been through [`crate::core::model::redact`], for
+//! the number may stand in any part of it. Texts for people, such as an alert's or a resource's name, are not read.
 //!
 //! A telephone number in them is as Twilio wrote it. Whose log it was in is known to whoever read it, and is handed
 //! on and stored beside it, once for all that a poll brought: entries are held by the million.
@@ -236,7 +237,7 @@ pub struct Alert {
     pub resource: Option<Resource>,
     pub code: Code,
     pub level: Level,
-    /// Where Twilio's request went, without its query.
+    /// Where Twilio's request went, as [`crate::core::routing::record::kept`] keeps it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub url: Option<String>,
     pub at: Time,

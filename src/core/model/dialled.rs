@@ -18,6 +18,11 @@ impl CallingCodes {
     pub fn add(&mut self, number: E164) {
         self.0.insert(calling_code(number));
     }
+
+    /// The number that these digits are, in each of the countries.
+    pub fn numbers_of(&self, national: &str) -> impl Iterator<Item = E164> {
+        self.0.iter().filter_map(move |code| format!("+{code}{national}").parse().ok())
+    }
 }
 
 /// Calling codes of two digits; those of one are 1 and 7, all others have three (ITU-T E.164, list of 2016-11).

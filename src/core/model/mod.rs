@@ -10,6 +10,7 @@ pub mod guard;
 pub mod id;
 pub mod order;
 pub mod reason;
+pub mod redact;
 pub mod roster;
 pub mod source;
 pub mod time;

@@ -150,6 +150,16 @@ impl Roster {
 
     pub fn add_prober(&mut self, number: E164) {
         self.probers.insert(number);
+        self.codes.add(number);
+    }
+
+    /// True if these digits are a number of ours or of our test calls: with the country's code, what is dialled
+    /// abroad before it or not, or as they are written in their country.
+    pub fn has_written(&self, digits: &str) -> bool {
+        let is_ours = |number: E164| self.has(number) || self.is_prober(number);
+        let abroad = ["", "00", "011"].into_iter().filter_map(|prefix| digits.strip_prefix(prefix));
+        let national = digits.strip_prefix('0').unwrap_or(digits);
+        abroad.filter_map(|d| format!("+{d}").parse().ok()).any(is_ours) || self.codes.numbers_of(national).any(is_ours)
     }
 
     pub fn find(&self, number: NumberId) -> Option<NumberIx> {
@@ -258,6 +268,29 @@ mod tests {
         assert!(said.contains(&foreign.key()) && said.contains(&ACCOUNT.to_string()), "{said}");
         let unknown: WrittenNumber = "+15005550199".parse().unwrap();
         assert_eq!(roster.resolve(unknown), Err(Unresolved::Number(unknown)));
+    }
+
+    #[test]
+    fn a_number_is_known_in_each_writing_of_its_digits() {
+        let mut roster = roster(&[ours("+15005550100"), ours("+4930123456"), ours("+35312345678")]);
+        roster.add_prober("+33123456789".parse().unwrap());
+        for digits in [
+            "15005550100",
+            "5005550100",
+            "0015005550100",
+            "01115005550100",
+            "4930123456",
+            "030123456",
+            "30123456",
+            "012345678",
+            "35312345678",
+            "0123456789",
+        ] {
+            assert!(roster.has_written(digits), "{digits}");
+        }
+        for digits in ["", "5550100", "15005550101", "150055501000", "05550100", "0930123456", "?", "12345"] {
+            assert!(!roster.has_written(digits), "{digits}");
+        }
     }
 
     #[test]

@@ -15,12 +15,17 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::core::model::id::{ApplicationSid, Channel, E164, NumberSid, ServiceSid, TrunkSid};
+use crate::core::model::redact;
+use crate::core::model::roster::Roster;
 
 /// Where Twilio points new numbers.
 const DEMO: [&str; 2] = ["https://demo.twilio.com", "http://demo.twilio.com"];
 
 /// A number's routing as last read: the part of its record that decides who answers.
 /// `""` and `null` are both `None`.
+///
+/// Its URLs are kept as they are, whatever stands in them, unlike those of alerts: they are the company's own
+/// configuration, which a swap replaces and a restore must put back to the byte (laws 1 and 7).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NumberRecord {
     pub sid: NumberSid,
@@ -303,15 +308,28 @@ fn origin(url: &str) -> String {
     parts(url).0
 }
 
-/// A URL without what may be secret or a caller's number.
-pub fn bare(url: &str) -> String {
+/// Scheme, host and path of a URL.
+fn address(url: &str) -> String {
     let (origin, path) = parts(url);
     origin + path
+}
+
+/// A URL of ours for people, without what may be secret. Without any number as well: whom a handler forwards to is
+/// nobody's business in a log.
+pub fn bare(url: &str) -> String {
+    redact::told(&address(url), &Roster::default())
+}
+
+/// A URL that Twilio names, for the store: whatever of it may be a caller's is left out. It is still told from
+/// others by [`is_same_webhook`].
+pub fn kept(url: &str, ours: &Roster) -> String {
+    redact::kept(&address(url), ours).into_owned()
 }
 
 /// A URL for people: bare, and whether it has a query. The fragment is Twilio's, and no secret.
 fn shown(url: &str) -> String {
     let (rest, fragment) = url.split_at(url.find('#').unwrap_or(url.len()));
+    let fragment = redact::told(fragment, &Roster::default());
     format!("{}{}{fragment}", bare(rest), if rest.contains('?') { "?…" } else { "" })
 }
 
@@ -323,13 +341,15 @@ fn serialize_shown<S: serde::Serializer>(url: &str, s: S) -> Result<S::Ok, S::Er
 ///
 /// The query is left out: on GET Twilio appends the call's parameters to it. The fragment holds
 /// Twilio's connection overrides, which never reach the server. User and password are sent as a
-/// header. Scheme and host compare without case.
+/// header. Scheme and host compare without case. Of `requested` there may be only what is [`kept`].
 pub fn is_same_webhook(configured: &str, requested: &str) -> bool {
     let base = |url: &str| {
-        let (origin, path) = parts(url);
-        (origin, path.trim_end_matches('/').to_owned())
+        let mut address = address(url);
+        address.truncate(address.trim_end_matches('/').len());
+        address
     };
-    base(configured) == base(requested)
+    let (configured, requested) = (base(configured), base(requested));
+    configured == requested || redact::is_kept_of(&requested, &configured)
 }
 
 #[cfg(test)]
@@ -431,6 +451,23 @@ pub(in crate::core) mod tests {
     }
 
     #[test]
+    fn a_webhook_is_known_without_the_numbers_in_its_url() {
+        let ours = Roster::default();
+        for configured in [
+            "https://a.example.com/forward/415-555-1212",
+            "https://a.example.com/forward/%2B14155551212/?x=1",
+            "https://user:pw@A.example.com/14155551212/voice#rc=0",
+        ] {
+            let left = kept(configured, &ours);
+            assert!(!left.contains("555"), "{left}");
+            assert!(is_same_webhook(configured, &left), "{configured} is not {left}");
+            assert!(!is_same_webhook(&configured.replace("1212", "1213"), &left), "{configured}");
+            assert!(!is_same_webhook("https://a.example.com/voice", &left), "{configured}");
+        }
+        assert_eq!(kept("https://u:p@H.example.com:443/v?From=%2B14155551212#a", &ours), "https://h.example.com/v");
+    }
+
+    #[test]
     fn a_handler_is_shown_without_its_secrets() {
         let url = Handler::Url("https://user:p@ss@A.example.com/voice?token=t0ken#rc=0".into());
         let shown = "https://a.example.com/voice?…#rc=0";
@@ -438,5 +475,7 @@ pub(in crate::core) mod tests {
         assert_eq!(format!("{url:?}"), shown);
         assert_eq!(serde_json::to_value(&url).unwrap(), serde_json::json!({ "url": shown }));
         assert_eq!(Handler::Url("not a url".into()).to_string(), "not a url");
+        let forward = Handler::Url("https://a.example.com/forward/+14155551212?x=1#4155551212".into());
+        assert_eq!(forward.to_string(), "https://a.example.com/forward/(…)?…#(…)");
     }
 }

@@ -6,8 +6,9 @@ use super::{BadRow, Listed, Reader, Text, WireRow, first_date, optional_date, op
 use crate::core::detect::observation::{Alert, Call, CallStatus, Direction, Leg, Level, Message, MessageStatus};
 use crate::core::model::code::Code;
 use crate::core::model::id::Resource;
+use crate::core::model::redact::told;
 use crate::core::model::time::Time;
-use crate::core::routing::record::bare;
+use crate::core::routing::record::kept;
 
 #[derive(Deserialize)]
 pub struct RawCall<'a> {
@@ -174,7 +175,7 @@ impl Listed for Alerts {
     type Raw<'a> = RawAlert<'a>;
     type Item = Alert;
 
-    fn convert(raw: &RawAlert<'_>, _: Reader<'_>) -> Result<WireRow<Alert>, BadRow> {
+    fn convert(raw: &RawAlert<'_>, reader: Reader<'_>) -> Result<WireRow<Alert>, BadRow> {
         let resource = match raw.resource_sid.get() {
             Some(s) if s.starts_with("CA") => Some(Resource::Call(sid("resource_sid", &raw.resource_sid)?)),
             Some(s) if s.starts_with("SM") || s.starts_with("MM") => {
@@ -189,8 +190,8 @@ impl Listed for Alerts {
             resource,
             code: Code(code.parse().map_err(|_| BadRow::new("error_code", format!("{code:?} is not a number")))?),
             level: Level::from_wire(raw.log_level.get().unwrap_or("")),
-            // On GET the query has the caller's number in it, and user and password are nobody's business.
-            url: raw.request_url.get().map(bare),
+            // A caller's number may stand in any part of it, and user and password are nobody's business.
+            url: raw.request_url.get().map(|url| kept(url, reader.roster)),
             at: at.ok_or_else(|| BadRow::new("date_created", "neither date_generated nor date_created is set"))?,
         }))
     }
@@ -218,8 +219,8 @@ impl Listed for Events {
     type Raw<'a> = RawEvent<'a>;
     type Item = String;
 
-    fn convert(raw: &RawEvent<'_>, _: Reader<'_>) -> Result<WireRow<String>, BadRow> {
-        let text = |t: &Text<'_>| t.get().unwrap_or("unknown").to_owned();
+    fn convert(raw: &RawEvent<'_>, reader: Reader<'_>) -> Result<WireRow<String>, BadRow> {
+        let text = |t: &Text<'_>| told(t.get().unwrap_or("unknown"), reader.roster);
         Ok(WireRow::Ours(format!("{} {} by {}", text(&raw.actor_type), text(&raw.actor_sid), text(&raw.source))))
     }
 }

@@ -5,6 +5,8 @@ use serde_json::value::RawValue;
 
 use super::{BadRow, Listed, Reader, Text, WireRow, optional_sid, sid};
 use crate::core::model::id::{ApplicationSid, NumberSid, ServiceSid};
+use crate::core::model::redact::told;
+use crate::core::model::roster::Roster;
 use crate::core::routing::record::{Application, NumberRecord, Service};
 
 /// A number's record: what we understand of it, and the whole of it as Twilio wrote it.
@@ -110,8 +112,8 @@ pub struct RawRegion<'a> {
 
 impl RawRegion<'_> {
     /// None: it is not said, which is the account's home.
-    pub fn voice(&self) -> Option<String> {
-        self.voice_region.owned()
+    pub fn voice(&self, ours: &Roster) -> Option<String> {
+        self.voice_region.get().map(|region| told(region, ours))
     }
 }
 

@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 
 use super::json::Json;
 use super::{BadRow, Listed, Reader, Text, WireRow};
+use crate::core::model::redact::told;
 use crate::core::model::time::Time;
 
 /// One page of a list.
@@ -57,7 +58,7 @@ pub fn row<L: Listed>(raw: &RawValue, reader: Reader<'_>) -> Result<WireRow<L::I
     serde_json::from_str::<L::Raw<'_>>(raw.get())
         .map_err(|e| BadRow::new("row", e))
         .and_then(|row| L::convert(&row, reader))
-        .map_err(|bad| BadRow { raw: outline(raw.get()), problem: masked(&bad.problem), ..bad })
+        .map_err(|bad| BadRow { raw: outline(raw.get(), reader), ..bad.told(reader) })
 }
 
 fn finish<L: Listed>(rows: Vec<Result<WireRow<L::Item>, BadRow>>, next: Option<String>) -> Page<L::Item> {
@@ -77,7 +78,7 @@ const RAW_KEPT: usize = 2000;
 
 /// A row for diagnosis: ids, states, dates and counts as they are, of everything else only its kind
 /// and size. A message's text, a caller's name and numbers in all their dresses are not ours to log.
-fn outline(raw: &str) -> String {
+fn outline(raw: &str, reader: Reader<'_>) -> String {
     let Ok(serde_json::Value::Object(row)) = serde_json::from_str::<serde_json::Value>(raw) else {
         return format!("{} bytes that are no object", raw.len());
     };
@@ -91,7 +92,7 @@ fn outline(raw: &str) -> String {
         .into_iter()
         .map(|(key, value)| {
             let shown = match value {
-                serde_json::Value::String(text) if is_plain(&key) => masked(&text),
+                serde_json::Value::String(text) if is_plain(&key) => text,
                 serde_json::Value::String(text) => format!("{} characters", text.chars().count()),
                 serde_json::Value::Array(list) => format!("a list of {}", list.len()),
                 serde_json::Value::Object(map) => format!("an object of {}", map.len()),
@@ -103,21 +104,8 @@ fn outline(raw: &str) -> String {
             (key, shown.into())
         })
         .collect();
-    serde_json::Value::Object(outlined).to_string().chars().take(RAW_KEPT).collect()
-}
-
-/// Text with the digits of telephone numbers replaced.
-fn masked(raw: &str) -> String {
-    let raw: String = raw.chars().take(RAW_KEPT).collect();
-    let mut parts = raw.split('+');
-    let mut out = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        let digits = part.bytes().take_while(u8::is_ascii_digit).count();
-        // Fewer digits are a date's offset from UTC.
-        let hidden = if digits >= 7 { digits } else { 0 };
-        out = out + "+" + &"*".repeat(hidden) + &part[hidden..];
-    }
-    out
+    let outlined: String = serde_json::Value::Object(outlined).to_string().chars().take(2 * RAW_KEPT).collect();
+    told(&outlined, reader.roster).chars().take(RAW_KEPT).collect()
 }
 
 struct Envelope<T> {
