@@ -4,6 +4,7 @@
 pub mod address;
 pub mod code;
 pub mod decision;
+pub mod dialled;
 pub mod digits;
 pub mod guard;
 pub mod id;

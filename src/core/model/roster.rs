@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
+use super::dialled::CallingCodes;
 use super::digits::ByDigits;
 use super::id::{AccountSid, Channel, E164, GroupName, NumberId, WrittenNumber};
 use super::time::Time;
@@ -117,6 +118,8 @@ pub struct Roster {
     by_id: ByDigits<NumberId, NumberIx>,
     /// Whose numbers these are, each once.
     accounts: Vec<AccountSid>,
+    /// Countries that they are in.
+    codes: CallingCodes,
     /// Numbers that our own test calls and messages come from.
     probers: HashSet<E164>,
 }
@@ -136,6 +139,7 @@ impl Roster {
             return None;
         }
         self.by_id.insert(number.id, ix);
+        self.codes.add(number.id.e164);
         if !self.accounts.contains(&number.id.account) {
             self.accounts.push(number.id.account);
         }
@@ -178,6 +182,16 @@ impl Roster {
     /// True if some account of ours has this telephone number.
     pub fn has(&self, e164: E164) -> bool {
         self.accounts.iter().any(|account| self.find(NumberId::new(*account, e164)).is_some())
+    }
+
+    /// Whether some account's number of these digits is watched on a channel; `None` if it is none of ours.
+    pub fn watches(&self, e164: E164, channel: Channel) -> Option<bool> {
+        let ours = self.accounts.iter().filter_map(|account| self.find(NumberId::new(*account, e164)));
+        ours.map(|ix| self.number(ix).channels[channel.index()]).reduce(|a, b| a || b)
+    }
+
+    pub const fn calling_codes(&self) -> &CallingCodes {
+        &self.codes
     }
 
     /// [`Roster::name`] of one that is in the roster.
