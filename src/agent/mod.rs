@@ -42,11 +42,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::core::detect::observation::Observation;
-use crate::core::model::id::{AccountSid, CallSid, NumberId, NumberSid};
+use crate::core::model::id::{AccountSid, CallSid, Channel, NumberId, NumberSid};
 use crate::core::model::order::Author;
 use crate::core::model::roster::{NumberIx, Roster};
 use crate::core::model::source::Source;
 use crate::core::model::time::Time;
+use crate::core::routing::values::RoutingValues;
 use crate::metrics::Metrics;
 use crate::store::{Store, StoreError};
 use crate::twilio::Client;
@@ -82,6 +83,8 @@ pub struct Shared {
     is_measured: Arc<[AtomicBool; Source::ALL.len()]>,
     /// Twilio's SIDs of our numbers, as far as they are in the account.
     sids: Arc<RwLock<HashMap<NumberIx, NumberSid>>>,
+    /// Whether Twilio asks a number's webhooks by GET, of those that were read.
+    by_get: Arc<RwLock<HashMap<(NumberIx, Channel), bool>>>,
 }
 
 impl Shared {
@@ -104,6 +107,17 @@ impl Shared {
 
     fn reader(&self) -> RoutingReader {
         RoutingReader::new(self.clock.clone(), self.client.clone(), &self.roster)
+    }
+
+    /// Takes up by which method Twilio asks this number's webhooks, its fallback among them: a swap leaves it.
+    fn set_method(&self, ix: NumberIx, routing: &RoutingValues) {
+        let mut by_get = self.by_get.write().unwrap_or_else(PoisonError::into_inner);
+        by_get.insert((ix, routing.channel()), routing.is_by_get());
+    }
+
+    /// `None` while the number has not been read.
+    fn is_asked_by_get(&self, ix: NumberIx, channel: Channel) -> Option<bool> {
+        self.by_get.read().unwrap_or_else(PoisonError::into_inner).get(&(ix, channel)).copied()
     }
 
     fn number_sid(&self, ix: NumberIx) -> Option<NumberSid> {

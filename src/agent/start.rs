@@ -137,6 +137,7 @@ impl Agent {
             want_call,
             is_measured: Arc::default(),
             sids: Arc::default(),
+            by_get: Arc::default(),
         };
 
         let now = clock.now();

@@ -34,6 +34,14 @@ pub fn status(config: &Path, json: bool) -> anyhow::Result<Exit> {
     let list = |v: &Value| v.as_array().cloned().unwrap_or_default();
     say(&format!("{} mode {}", text(&status["at"]), text(&status["mode"])))?;
     for group in list(&status["groups"]) {
+        for c in list(&group["channels"]) {
+            let (name, channel, found) = (text(&group["group"]), text(&c["channel"]), &c["fallback"]);
+            let is_broken = found["state"] == "broken" || !list(&found["broken_for"]).is_empty();
+            if is_broken || found["state"] == "unchecked" {
+                let state = if is_broken { "broken" } else { "unchecked" };
+                say(&format!("{name} {channel}: fallback {state}: {}", text(&found["detail"])))?;
+            }
+        }
         for number in list(&group["numbers"]) {
             for c in list(&number["channels"]) {
                 let keys = ["channel", "phase", "verdict", "rollback_state"];

@@ -138,6 +138,8 @@ define! {
             "1 once somebody else has changed this number's routing, until we swap it again.";
         FALLBACK: Gauge "fallback" ["group", "channel", "state"]
             "1 for what is known of the group's fallback, 0 for the others.";
+        FALLBACK_BROKEN: Gauge "fallback_broken_numbers" ["group", "channel"]
+            "Numbers of the group that the fallback would not serve: they are not swapped to it.";
         HELD: Gauge "held" ["scope"]
             "Holds in force, by what they cover: all numbers, a group, or a number.";
         MODE: Gauge "mode" ["mode"]

@@ -69,6 +69,7 @@ pub struct Metrics {
     rollbacks: IntCounterVec,
     restores: IntCounterVec,
     fallback: IntGaugeVec,
+    fallback_broken: IntGaugeVec,
     held: IntGaugeVec,
     rollback_duration: Histogram,
     suppressed: IntCounterVec,
@@ -189,6 +190,7 @@ impl Metrics {
             rollbacks: r.counter(&d::ROLLBACKS)?,
             restores: r.counter(&d::RESTORES)?,
             fallback: r.int_gauges(&d::FALLBACK)?,
+            fallback_broken: r.int_gauges(&d::FALLBACK_BROKEN)?,
             held: r.int_gauges(&d::HELD)?,
             rollback_duration: r.add(Histogram::with_opts(rollback_duration)?)?,
             suppressed: r.counter(&d::SUPPRESSED)?,
@@ -294,8 +296,10 @@ impl Metrics {
         self.restores.with_label_values(&[group.as_str(), channel.label(), end.label()]).inc();
     }
 
-    /// What is known of a group's fallback.
-    pub fn fallback(&self, group: &GroupName, channel: Channel, state: FallbackState) {
+    /// What is known of a group's fallback, and for how many numbers it is broken.
+    pub fn fallback(&self, group: &GroupName, channel: Channel, state: FallbackState, broken: usize) {
+        let numbers = i64::try_from(broken).unwrap_or(i64::MAX);
+        self.fallback_broken.with_label_values(&[group.as_str(), channel.label()]).set(numbers);
         for s in FallbackState::ALL {
             let labels = [group.as_str(), channel.label(), s.label()];
             self.fallback.with_label_values(&labels).set(i64::from(s == state));

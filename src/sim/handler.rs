@@ -1,16 +1,18 @@
 //! The webhooks that serve calls and messages, known by their URL, and what each does when fetched.
 
+pub mod bin;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::scenario::{Bin, BinKind, HandlerCondition, HandlerState, Scenario};
+use super::scenario::{Bin, HandlerCondition, HandlerState, Scenario};
 use crate::core::model::id::E164;
 
 /// All handlers and bins.
 pub struct Handlers {
     by_url: BTreeMap<Arc<str>, Handler>,
-    bins: BTreeMap<String, (u16, Bin)>,
+    bins: Vec<Bin>,
 }
 
 struct Handler {
@@ -62,8 +64,7 @@ const CONNECT: f64 = 10.0;
 impl Handlers {
     /// The scenario's handlers: those it declares, and healthy ones at every other URL it names.
     pub fn new(scenario: &Scenario) -> Handlers {
-        let bins = scenario.bins.iter().zip(0..).map(|(b, nth)| (b.sid.clone(), (nth, b.clone()))).collect();
-        let mut all = Handlers { by_url: BTreeMap::new(), bins };
+        let mut all = Handlers { by_url: BTreeMap::new(), bins: scenario.bins.clone() };
         for h in &scenario.handlers {
             all.by_url.insert(h.url.as_str().into(), Handler { forward: h.forward, state: h.state.clone() });
         }
@@ -107,23 +108,15 @@ impl Handlers {
         }
     }
 
-    /// Twilio asks `url` on behalf of a caller of `carrier`; `luck` decides whether a partial fault hits.
-    pub fn fetch(&self, url: &str, luck: f64, carrier: &str) -> SimFetched {
+    /// Twilio asks `url` on behalf of a caller of `carrier` with the number `from`, who called `to`; `luck` decides
+    /// whether a partial fault hits.
+    pub fn fetch(&self, url: &str, luck: f64, carrier: &str, to: E164, from: u64) -> SimFetched {
         let url = without_fragment(url);
         if let Some(rest) = url.strip_prefix(Bin::BASE) {
             let sid = rest.split('?').next().unwrap_or(rest);
-            return match self.bins.get(sid) {
-                None => SimFetched::Failed { after: 0.1, code: 11200, http: Some(404) },
-                Some((nth, bin)) => match (bin.does, bin.to) {
-                    (BinKind::Dead, _) => {
-                        SimFetched::Served { after: 0.1, does: Does::Dead { forward: 1.0, warning: None } }
-                    }
-                    (BinKind::Broken, _) => SimFetched::Failed { after: 0.1, code: 11310, http: Some(200) },
-                    (BinKind::Forward, Some(to)) => SimFetched::Served { after: 0.1, does: Does::Forwards { to } },
-                    (BinKind::Answer | BinKind::Forward, _) => {
-                        SimFetched::Served { after: 0.1, does: Does::Answers { bin: *nth } }
-                    }
-                },
+            return match self.bins.iter().position(|b| b.sid == sid).map(u16::try_from) {
+                Some(Ok(nth)) => bin::play(&self.bins, nth, to, from),
+                Some(Err(_)) | None => SimFetched::Failed { after: 0.1, code: 11200, http: Some(404) },
             };
         }
         let Some(handler) = self.by_url.get(url) else {
@@ -178,6 +171,10 @@ mod tests {
 
     const URL: &str = "https://app.example.com/voice";
 
+    fn to() -> E164 {
+        "+15005550100".parse().unwrap()
+    }
+
     fn handlers() -> Handlers {
         let text = format!(
             r#"
@@ -207,7 +204,7 @@ mod tests {
         let mut h = handlers();
         let mut try_state = |condition| {
             h.set(URL, HandlerState::all(condition));
-            fails(h.fetch(&format!("{URL}#rc=1"), 0.5, "att"))
+            fails(h.fetch(&format!("{URL}#rc=1"), 0.5, "att", to(), 1))
         };
         assert_eq!(try_state(HandlerCondition::Status(503)), Some((11200, Some(503))));
         assert_eq!(try_state(HandlerCondition::Unreachable(11237)), Some((11237, None)));
@@ -215,19 +212,22 @@ mod tests {
         assert_eq!(try_state(HandlerCondition::Slow(Duration::from_secs(16))), Some((11205, None)));
         assert_eq!(try_state(HandlerCondition::Slow(Duration::from_secs(14))), None);
         assert_eq!(try_state(HandlerCondition::Wrong), None);
-        assert_eq!(fails(h.fetch("https://nobody.example/", 0.5, "att")), Some((11210, None)));
+        assert_eq!(fails(h.fetch("https://nobody.example/", 0.5, "att", to(), 1)), Some((11210, None)));
         let bin = |n| format!("{}EH{n:032x}", Bin::BASE);
-        assert_eq!(fails(h.fetch(&bin(1), 0.5, "att")), Some((11310, Some(200))));
-        assert_eq!(fails(h.fetch(&bin(2), 0.5, "att")), Some((11200, Some(404))));
+        assert_eq!(fails(h.fetch(&bin(1), 0.5, "att", to(), 1)), Some((11310, Some(200))));
+        assert_eq!(fails(h.fetch(&bin(2), 0.5, "att", to(), 1)), Some((11200, Some(404))));
     }
 
     #[test]
     fn a_partial_fault_meets_its_share_and_its_carrier() {
         let mut h = handlers();
         h.set(URL, HandlerState { condition: HandlerCondition::Status(500), share: 0.25, carrier: Some("att".into()) });
-        assert!(fails(h.fetch(URL, 0.2, "att")).is_some());
-        assert!(fails(h.fetch(URL, 0.3, "att")).is_none());
-        assert!(fails(h.fetch(URL, 0.2, "verizon")).is_none());
-        assert_eq!(h.fetch(URL, 0.3, "att"), SimFetched::Served { after: 0.0, does: Does::Serves { forward: 0.5 } });
+        assert!(fails(h.fetch(URL, 0.2, "att", to(), 1)).is_some());
+        assert!(fails(h.fetch(URL, 0.3, "att", to(), 1)).is_none());
+        assert!(fails(h.fetch(URL, 0.2, "verizon", to(), 1)).is_none());
+        assert_eq!(
+            h.fetch(URL, 0.3, "att", to(), 1),
+            SimFetched::Served { after: 0.0, does: Does::Serves { forward: 0.5 } }
+        );
     }
 }

@@ -102,7 +102,7 @@ impl SimStage<'_> {
             for (i, url) in [primary, fallback].into_iter().enumerate().filter(|(_, url)| !url.is_empty()) {
                 let fetched = match i {
                     0 if hiccup => SimFetched::Failed { after: 0.2, code: 11200, http: Some(502) },
-                    _ => self.handlers.fetch(url, hit, arrival.carrier),
+                    _ => self.handlers.fetch(url, hit, arrival.carrier, arrival.to, arrival.sender),
                 };
                 match fetched {
                     SimFetched::Failed { after, code, http } => {

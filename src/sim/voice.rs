@@ -208,7 +208,7 @@ impl Take<'_> {
         for (i, url) in urls.iter().enumerate().filter(|(_, url)| !url.is_empty()) {
             let fetched = match i {
                 0 if hiccup => SimFetched::Failed { after: 0.2, code: 11200, http: Some(502) },
-                _ => self.stage.handlers.fetch(url, self.luck.hit, self.dial.carrier),
+                _ => self.stage.handlers.fetch(url, self.luck.hit, self.dial.carrier, self.dial.to, self.dial.caller),
             };
             match fetched {
                 SimFetched::Failed { after, code, http } => {
@@ -242,7 +242,9 @@ impl Take<'_> {
 
     /// Origination to the company's own equipment; if that fails, the trunk's recovery URL.
     fn trunk(mut self, index: u16, url: Option<&str>, recovery: &String) -> Played {
-        let mut played = match url.map(|u| (u, self.stage.handlers.fetch(u, self.luck.hit, self.dial.carrier))) {
+        let mut played = match url.map(|u| {
+            (u, self.stage.handlers.fetch(u, self.luck.hit, self.dial.carrier, self.dial.to, self.dial.caller))
+        }) {
             Some((_, SimFetched::Served { .. })) if !self.fails_honestly() => {
                 let talk = self.luck.talk.max(3.0);
                 self.sound = SimSound::Forward;

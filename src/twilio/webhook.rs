@@ -16,12 +16,34 @@ use url::Url;
 use super::Client;
 use super::credentials::Secret;
 use super::host::Hosts;
+use crate::core::routing::twiml::Document;
 
 /// What a webhook answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answered {
     pub status: u16,
-    pub body: String,
+    /// Empty if it is not said.
+    pub content_type: String,
+    /// Where a redirect leads, as it is written.
+    pub location: Option<String>,
+    /// No more of it than Twilio takes.
+    pub body: Vec<u8>,
+    /// There was more.
+    pub is_too_large: bool,
+}
+
+impl Answered {
+    /// Its TwiML, as Twilio takes it up.
+    pub fn document(&self) -> Document<'_> {
+        Document { content_type: &self.content_type, body: &self.body, is_too_large: self.is_too_large }
+    }
+}
+
+/// How a webhook is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    Get,
+    Post,
 }
 
 /// Why a webhook was not asked, or did not answer.
@@ -58,70 +80,76 @@ pub fn signature(token: &str, url: &str, form: &[(&str, &str)]) -> String {
 }
 
 impl Client {
-    /// What the company's own webhook at `address` answers to a POST of `form` as Twilio would send it.
+    /// What the webhook at `address` answers when it is asked as Twilio asks, with these parameters and the account's
+    /// SID: in the query of a GET, in the form of a POST.
     ///
-    /// Where one address stands for all of Twilio, only a webhook on this machine is asked.
-    pub async fn post_webhook(&self, address: &str, form: &[(&str, String)]) -> Result<Answered, Unasked> {
+    /// Where one address stands for all of Twilio, it stands for the bins too; of other webhooks only those on this
+    /// machine are asked then. Redirects are the caller's to follow.
+    pub async fn ask_webhook(
+        &self,
+        address: &str,
+        method: Method,
+        parameters: &[(&str, String)],
+    ) -> Result<Answered, Unasked> {
         let (settings, http, _) = self.transport.parts();
         let Secret::AuthToken(token) = &settings.credentials.secret else { return Err(Unasked::NoToken) };
-        let mut url = Url::parse(address).map_err(|e| Unasked::Silent(e.to_string()))?;
+        let silent = |e: url::ParseError| Unasked::Silent(e.to_string());
+        let mut url = Url::parse(address).map_err(silent)?;
         url.set_fragment(None);
-        if matches!(settings.hosts, Hosts::One(_)) && !super::request::is_loopback(&url) {
-            return Err(Unasked::NotTwilio);
+        let account = settings.credentials.account.to_string();
+        let mut parameters: Vec<(&str, &str)> = parameters.iter().map(|(k, v)| (*k, v.as_str())).collect();
+        parameters.push(("AccountSid", &account));
+        if method == Method::Get {
+            url.query_pairs_mut().extend_pairs(&parameters);
+            parameters.clear();
         }
-        let account = settings.credentials.account.to_string();
-        let mut form: Vec<(&str, &str)> = form.iter().map(|(k, v)| (*k, v.as_str())).collect();
-        form.push(("AccountSid", &account));
-        let signature = signature(token.expose_secret(), url.as_str(), &form);
-        let request = http.post(url).header("X-Twilio-Signature", signature).form(&form);
-        self.answer(request, PATIENCE).await
-    }
-
-    /// What the webhook at `address` answers to Twilio.
-    pub async fn ask_webhook(&self, address: &str) -> Result<Answered, Unasked> {
-        let (settings, http, _) = self.transport.parts();
-        let Secret::AuthToken(token) = &settings.credentials.secret else { return Err(Unasked::NoToken) };
-        let silent = |e: String| Unasked::Silent(e);
-        let mut url = Url::parse(address).map_err(|e| silent(e.to_string()))?;
-        url.set_fragment(None);
-        let is_bin = url.host_str() == Some(BINS);
-        let account = settings.credentials.account.to_string();
-        url.query_pairs_mut().append_pair("AccountSid", &account);
-        let signature = signature(token.expose_secret(), url.as_str(), &[]);
+        let signature = signature(token.expose_secret(), url.as_str(), &parameters);
         let target = match &settings.hosts {
-            Hosts::Twilio { .. } => url,
-            Hosts::One(base) if is_bin => {
+            Hosts::One(base) if is_bin(&url) => {
                 let path = url.query().map_or_else(|| url.path().to_owned(), |q| format!("{}?{q}", url.path()));
-                let base = base.as_str().trim_end_matches('/');
-                Url::parse(&format!("{base}{path}")).map_err(|e| silent(e.to_string()))?
+                Url::parse(&format!("{}{path}", base.as_str().trim_end_matches('/'))).map_err(silent)?
             }
-            Hosts::One(_) => return Err(Unasked::NotTwilio),
+            Hosts::One(_) if !super::request::is_loopback(&url) => return Err(Unasked::NotTwilio),
+            Hosts::One(_) | Hosts::Twilio { .. } => url,
         };
-        self.answer(http.get(target).header("X-Twilio-Signature", signature), settings.timeout).await
+        let request = match method {
+            Method::Get => http.get(target),
+            Method::Post => http.post(target).form(&parameters),
+        };
+        self.answer(request.header("X-Twilio-Signature", signature)).await
     }
 
-    async fn answer(&self, request: reqwest::RequestBuilder, within: Duration) -> Result<Answered, Unasked> {
-        let silent = |e: String| Unasked::Silent(e);
+    async fn answer(&self, request: reqwest::RequestBuilder) -> Result<Answered, Unasked> {
         let ask = async {
             let mut answer = request.send().await?;
             let status = answer.status().as_u16();
-            let mut body = Vec::new();
+            let header = |name| answer.headers().get(name).map(|v| String::from_utf8_lossy(v.as_bytes()).into_owned());
+            let content_type = header(reqwest::header::CONTENT_TYPE).unwrap_or_default();
+            let location = header(reqwest::header::LOCATION);
+            let (mut body, mut is_too_large) = (Vec::new(), false);
             while let Some(chunk) = answer.chunk().await? {
                 body.extend_from_slice(&chunk);
-                if body.len() > LARGEST {
+                is_too_large = body.len() > LARGEST;
+                if is_too_large {
+                    body.truncate(LARGEST);
                     break;
                 }
             }
-            Ok::<_, reqwest::Error>(Answered { status, body: String::from_utf8_lossy(&body).into_owned() })
+            Ok::<_, reqwest::Error>(Answered { status, content_type, location, body, is_too_large })
         };
         let (_, _, clock) = self.transport.parts();
-        match clock.timeout(within, ask).await {
+        match clock.timeout(PATIENCE, ask).await {
             Ok(Ok(answered)) => Ok(answered),
             // The URL in the error's own text may hold secrets in its query.
-            Ok(Err(error)) => Err(silent(error.without_url().to_string())),
-            Err(timed_out) => Err(silent(timed_out.to_string())),
+            Ok(Err(error)) => Err(Unasked::Silent(error.without_url().to_string())),
+            Err(timed_out) => Err(Unasked::Silent(timed_out.to_string())),
         }
     }
+}
+
+/// True of a TwiML Bin's address.
+pub fn is_bin(url: &Url) -> bool {
+    url.host_str() == Some(BINS)
 }
 
 #[cfg(test)]

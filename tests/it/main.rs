@@ -14,6 +14,7 @@ mod detector;
 mod evidence;
 mod execute;
 mod explain;
+mod fallbacks;
 mod faults;
 mod field;
 mod guards;

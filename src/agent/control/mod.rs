@@ -43,6 +43,7 @@ use crate::agent::control::write_guard::WriteGuard;
 use crate::agent::deliver::Outbox;
 use crate::agent::execute::Work;
 use crate::agent::poll::fallback;
+use crate::caller::CallerKey;
 use crate::core::control::{Control, DECIDE_AGAIN, EngineView};
 use crate::core::detect::ledger::OutcomeChange;
 use crate::core::model::decision::{Action, Decision, DecisionId};
@@ -56,8 +57,10 @@ use crate::core::notice::Notice;
 use crate::core::notice::condition::AgentCondition;
 use crate::core::probe::ProbeSettings;
 use crate::core::rollback::entry::Entry;
+use crate::core::rollback::fallbacks::FallbackFound;
 use crate::core::rollback::guard::Freshness;
 use crate::core::rollback::orders::{Orders, Surroundings, Witness};
+use crate::core::routing::record::bare;
 use crate::core::routing::values::RoutingValues;
 use crate::store::{StoreError, StoreProblem};
 
@@ -105,7 +108,7 @@ pub struct Controller {
     /// When each source last had a row that was not understood, by [`Source::index`].
     unclear: [Option<Time>; Source::ALL.len()],
     /// What was last logged of each fallback.
-    reported: HashMap<(GroupName, Channel), FallbackState>,
+    reported: HashMap<(GroupName, Channel), (FallbackState, Vec<NumberId>)>,
     /// Orders of the detector that an operator has asked for too.
     adopted: BTreeSet<DecisionId>,
     /// Restores whose stage was logged to wait.
@@ -417,7 +420,10 @@ impl Controller {
             let work = Work {
                 order: Arc::new(order.clone()),
                 numbers: numbers.iter().map(|n| (*n, self.orders().state(*n, order.channel).clone())).collect(),
-                fallback: self.orders().fallback(&order.group, order.channel),
+                fallbacks: numbers
+                    .iter()
+                    .map(|n| (*n, self.orders().fallback_for(&order.group, order.channel, *n)))
+                    .collect(),
             };
             if self.execute.try_send(work).is_ok() {
                 sent.extend(numbers.into_iter().map(|n| (order.id, n)));
@@ -428,28 +434,45 @@ impl Controller {
 
     /// A fallback was looked at.
     pub async fn fallback(&mut self, now: Time, looked: fallback::FallbackChecked) {
-        let fallback::FallbackChecked { group, channel, mut state, is_silent, mut detail } = looked;
-        // Law 6: what was broken is broken until it answers.
-        if is_silent && self.orders().fallback(&group, channel) == FallbackState::Broken {
-            state = FallbackState::Broken;
+        let fallback::FallbackChecked { group, channel, url, looks } = looked;
+        // Whatever is secret in it stays in the configuration; that it is the same one is told all the same.
+        let url = format!("{}#{:x}", bare(&url), CallerKey::public().hash(&url));
+        let before = self.orders().fallback_found(&group, channel);
+        let name = |number: NumberId| self.shared.roster.name(number).to_string();
+        let mut found = FallbackFound::after(before, &url, &looks, name);
+        if found.state != FallbackState::Broken && self.is_what_they_point_at(now, &group, channel) {
+            found.state = FallbackState::Broken;
+            found.broken_for.clear();
+            found.detail = "its numbers point at it already: a swap would change nothing".to_owned();
         }
-        if state != FallbackState::Broken && self.is_what_they_point_at(now, &group, channel) {
-            state = FallbackState::Broken;
-            detail = "its numbers point at it already: a swap would change nothing".to_owned();
-        }
-        self.shared.metrics.fallback(&group, channel, state);
-        let is_new = self.reported.insert((group.clone(), channel), state) != Some(state);
-        if is_new {
-            match state {
-                FallbackState::Good => tracing::info!(%group, %channel, "the fallback works: {detail}"),
-                FallbackState::Unchecked => tracing::warn!(%group, %channel, "the fallback is unchecked: {detail}"),
+        let broken = match found.state {
+            FallbackState::Broken => looks.len(),
+            FallbackState::Unchecked | FallbackState::Good => found.broken_for.len(),
+        };
+        self.shared.metrics.fallback(&group, channel, found.state, broken);
+        let told = (found.state, found.broken_for.clone());
+        let detail = &found.detail;
+        if self.reported.get(&(group.clone(), channel)) != Some(&told) {
+            match found.state {
                 FallbackState::Broken => tracing::error!(
                     %group, %channel, "the fallback is broken, and nothing is swapped to it: {detail}"
                 ),
+                FallbackState::Unchecked | FallbackState::Good if found.is_broken() => tracing::error!(
+                    %group, %channel, numbers = broken, "the fallback is broken for some numbers, which are not swapped to it: {detail}"
+                ),
+                FallbackState::Good => tracing::info!(%group, %channel, "the fallback works: {detail}"),
+                FallbackState::Unchecked => tracing::warn!(%group, %channel, "the fallback is unchecked: {detail}"),
             }
+            self.reported.insert((group.clone(), channel), told);
         }
-        if self.orders().fallback(&group, channel) != state {
-            let entry = Entry::Fallback { group, channel, state, detail };
+        // Another cause is told again; why something is well is not.
+        let is_news = self.orders().fallback_found(&group, channel).is_none_or(|known| {
+            let is_same = (&known.url, known.state, &known.broken_for) == (&found.url, found.state, &found.broken_for);
+            !is_same || found.is_broken() && known.detail != found.detail
+        });
+        if is_news {
+            let FallbackFound { url, state, broken_for, detail } = found;
+            let entry = Entry::Fallback { group, channel, url, state, broken_for, detail };
             if let Err(error) = self.commit(vec![entry]).await {
                 tracing::error!(%error, cure = error.cure, "what was found of a fallback is not in the journal");
             }

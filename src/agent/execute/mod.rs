@@ -12,7 +12,7 @@
 pub mod read;
 pub mod write;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -50,7 +50,24 @@ pub struct Work {
     pub order: Arc<Order>,
     /// Each with its state as the journal has it.
     pub numbers: Vec<(NumberId, SagaState)>,
-    pub fallback: FallbackState,
+    /// What is known of the fallback for each.
+    pub fallbacks: HashMap<NumberId, FallbackState>,
+}
+
+impl Work {
+    fn fallback_for(&self, number: NumberId) -> FallbackState {
+        self.fallbacks.get(&number).copied().unwrap_or_default()
+    }
+
+    /// Law 6, also if the fallback broke, or was found to be, after the order was given. What was intended by an
+    /// earlier life may be written already, and is settled.
+    fn passes(&self, number: NumberId, plan: Planned) -> Result<Planned, NumberEnd> {
+        let is_broken = plan.fallback.is_some() && self.fallback_for(number) == FallbackState::Broken;
+        if is_broken && !plan.job.plan.is_intended {
+            return Err((OrderResult::Refused, "the fallback is broken".to_owned()));
+        }
+        Ok(plan)
+    }
 }
 
 /// The journal can no longer be written by us, or the agent stops: the work is left as it is.
@@ -150,7 +167,10 @@ impl Execution {
         let mut entries = Vec::new();
         for (number, state) in states {
             let found = match reads.get(&number) {
-                Some(Ok(read)) => self.plan(&work.order, number, state, read).map(|plan| (plan, &read.read)),
+                Some(Ok(read)) => {
+                    let plan = self.plan(&work.order, number, state, read).and_then(|plan| work.passes(number, plan));
+                    plan.map(|plan| (plan, &read.read))
+                }
                 Some(Err(error)) => Err((OrderResult::Failed, error.to_string())),
                 None => Err((OrderResult::Failed, ReadError::NotInAccount.to_string())),
             };
@@ -172,7 +192,8 @@ impl Execution {
                     let record = read.raw.clone();
                     let sha256 = sha256(record.as_bytes());
                     entries.push(Entry::Snapshot { decision, channel, number, sid, record, sha256 });
-                    entries.push(Entry::Checked { decision, channel, number, fallback: work.fallback });
+                    let fallback = work.fallback_for(number);
+                    entries.push(Entry::Checked { decision, channel, number, fallback });
                 }
                 let update = plan.job.plan.update.clone();
                 entries.push(Entry::Intent { decision, channel, number, sid, operation, update });
@@ -341,4 +362,48 @@ impl Execution {
 
 fn stopped(guard: Guard) -> String {
     format!("not written: {}", guard.text())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::model::decision::DecisionId;
+    use crate::core::model::id::testing::ours;
+    use crate::core::model::id::{Channel, GroupName};
+    use crate::core::model::order::By;
+    use crate::core::rollback::plan::WritePlan;
+    use crate::core::routing::values::RoutingValues;
+
+    /// Law 6 between an order and its write.
+    #[test]
+    fn nothing_is_written_to_a_fallback_that_broke_after_the_order() {
+        let (number, other, channel) = (ours("+15005550100"), ours("+15005550101"), Channel::Voice);
+        let group: GroupName = "support".parse().unwrap();
+        let order = Order {
+            id: DecisionId(1),
+            operation: Operation::Rollback,
+            channel,
+            group: group.clone(),
+            numbers: vec![number, other],
+            by: By::Detector,
+            force: false,
+            staged: false,
+        };
+        let fallbacks = [(number, FallbackState::Broken), (other, FallbackState::Good)].into();
+        let work = Work { order: Arc::new(order), numbers: Vec::new(), fallbacks };
+        let passes = |number: NumberId, fallback: Option<&str>, is_intended: bool| {
+            let values = RoutingValues::read("{}", channel).unwrap();
+            let (unwritten, written) = (values.clone(), values);
+            let plan =
+                WritePlan { update: Vec::new(), unwritten, written, force: false, is_intended, is_written: false };
+            let job = WriteJob { group: group.clone(), number, channel, sid: NumberSid::from_u128(1), plan };
+            let plan = Planned { job, fallback: fallback.map(str::to_owned) };
+            work.passes(number, plan).map(|_| ()).map_err(|(result, _)| result)
+        };
+        let bin = Some("https://handler.twilio.com/twiml/EH1");
+        assert_eq!(passes(number, bin, false), Err(OrderResult::Refused));
+        assert_eq!(passes(other, bin, false), Ok(()));
+        assert_eq!(passes(number, bin, true), Ok(()), "it may be written already, and is settled");
+        assert_eq!(passes(number, None, false), Ok(()), "a restore leads away from it");
+    }
 }

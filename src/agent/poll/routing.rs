@@ -134,7 +134,11 @@ impl RoutingPoller {
                 continue;
             }
             match (RoutingValues::read(&raw, Channel::Voice), RoutingValues::read(&raw, Channel::Messaging)) {
-                (Ok(voice), Ok(messaging)) => looked.push((id, record.sid, [voice, messaging])),
+                (Ok(voice), Ok(messaging)) => {
+                    self.shared.set_method(ix, &voice);
+                    self.shared.set_method(ix, &messaging);
+                    looked.push((id, record.sid, [voice, messaging]));
+                }
                 (Err(bad), _) | (_, Err(bad)) => {
                     tracing::warn!(number = %self.shared.roster.name(id), %bad, "cannot tell whether somebody changed it");
                 }

@@ -12,9 +12,8 @@ use crate::core::model::reason::Reason;
 use crate::core::model::redact::told;
 use crate::core::probe::{Origin, ProbeAttempt, ProbeFinding, ProbeKind};
 use crate::core::routing::record::Handler;
-use crate::core::routing::twiml;
-use crate::core::routing::twiml::BadTwiml;
-use crate::twilio::webhook::Unasked;
+use crate::core::routing::twiml::{self, Effect};
+use crate::twilio::webhook::{Method, Unasked};
 
 /// Asks; `None` where there is no URL to ask, or nothing to sign with, or no failure to tell of.
 pub async fn ask(cx: &ProbeContext, nonce: &str) -> Option<Made> {
@@ -40,19 +39,19 @@ pub async fn ask(cx: &ProbeContext, nonce: &str) -> Option<Made> {
         ("ApiVersion", "2010-04-01".to_owned()),
         ("RingbackProbe", nonce.to_owned()),
     ];
-    let (found, detail) = match cx.shared.client.post_webhook(url?, &form).await {
+    let (found, detail) = match cx.shared.client.ask_webhook(url?, Method::Post, &form).await {
         // A redirect leads Twilio on; we do not follow and cannot tell.
         Ok(answer) if (300..400).contains(&answer.status) => return None,
         Ok(answer) if answer.status >= 400 => {
             (ProbeFinding::Failure(Reason::Webhook), format!("the handler's URL answers HTTP {}", answer.status))
         }
-        Ok(answer) => match twiml::examine(&answer.body, |_| false) {
-            // A handler may well have nothing to say, or turn a caller away.
-            Ok(()) | Err(BadTwiml::Empty | BadTwiml::TurnsAway(_) | BadTwiml::Loop(_)) => return None,
-            Err(bad @ (BadTwiml::NotXml(_) | BadTwiml::Root(_))) => (
+        Ok(answer) => match twiml::read(answer.document(), Channel::Voice, &cx.shared.roster) {
+            Effect::Broken(bad) if bad.is_no_twiml() => (
                 ProbeFinding::Failure(Reason::Content),
                 format!("the handler's answer: {}", told(&bad.to_string(), &cx.shared.roster)),
             ),
+            // A handler may well have nothing to say, or turn a caller away.
+            Effect::Serves | Effect::Redirects { .. } | Effect::Broken(_) | Effect::Untold(_) => return None,
         },
         Err(Unasked::Silent(why)) => (ProbeFinding::Failure(Reason::Webhook), format!("the handler's URL: {why}")),
         Err(Unasked::NoToken | Unasked::NotTwilio) => return None,

@@ -11,12 +11,13 @@ use crate::core::detect::observation::{Probe, ProbeResult};
 use crate::core::model::decision::{Decision, DecisionId, Mode, Phase};
 use crate::core::model::guard::Guard;
 use crate::core::model::id::{AccountSid, Channel, E164, GroupName, NumberId};
-use crate::core::model::order::{Hold, Order, OrderResult};
+use crate::core::model::order::{FallbackState, Hold, Order, OrderResult};
 use crate::core::model::roster::NumberIx;
 use crate::core::model::source::{Source, needed, routing};
 use crate::core::model::time::Time;
 use crate::core::model::verdict::{Evidence, Verdict};
 use crate::core::probe::Origin;
+use crate::core::rollback::fallbacks::FallbackFound;
 use crate::core::rollback::orders::{OrderState, Orders, PendingRollback};
 use crate::core::routing::history::RoutingState;
 use crate::core::routing::record::Handler;
@@ -163,6 +164,29 @@ pub struct GroupChannel {
     pub verdict: Verdict,
     #[schema(value_type = Object)]
     pub evidence: Evidence,
+    /// What is known of the fallback; absent before the first look, or where there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fallback: Option<FallbackStatus>,
+}
+
+/// What is known of a group's fallback.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct FallbackStatus {
+    /// `good`, `broken`, or `unchecked`: it could not be told.
+    #[schema(value_type = String)]
+    pub state: FallbackState,
+    /// Numbers whose calls it would not serve, where it serves others.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<String>)]
+    pub broken_for: Vec<NumberId>,
+    /// Why.
+    pub detail: String,
+}
+
+impl FallbackStatus {
+    fn of(found: &FallbackFound) -> FallbackStatus {
+        FallbackStatus { state: found.state, broken_for: found.broken_for.clone(), detail: found.detail.clone() }
+    }
 }
 
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -295,7 +319,9 @@ impl Status {
                     .into_iter()
                     .map(|channel| {
                         let (verdict, evidence) = engine.group_verdict(ix, channel);
-                        GroupChannel { channel, verdict, evidence: evidence.clone() }
+                        let found = group.fallback(channel).and(orders.fallback_found(&group.name, channel));
+                        let fallback = found.map(FallbackStatus::of);
+                        GroupChannel { channel, verdict, evidence: evidence.clone(), fallback }
                     })
                     .collect(),
                 numbers: group.numbers.iter().map(|n| NumberStatus::of(engine, orders, *n)).collect(),

@@ -235,10 +235,11 @@ impl Scope {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FallbackState {
-    /// Nobody could look: there is no Auth Token to sign the request with, or nobody has yet.
+    /// It is not known: there is no Auth Token to sign a request with, nobody has looked yet, or it leads where it
+    /// cannot be followed.
     #[default]
     Unchecked,
-    /// It answers valid TwiML.
+    /// It answers a call with TwiML that serves.
     Good,
     /// It would not serve callers.
     Broken,

@@ -194,6 +194,12 @@ impl Roster {
         self.accounts.iter().any(|account| self.find(NumberId::new(*account, e164)).is_some())
     }
 
+    /// Whether some account's number of these digits is watched on a channel; `None` if it is none of ours.
+    pub fn watches(&self, e164: E164, channel: Channel) -> Option<bool> {
+        let ours = self.accounts.iter().filter_map(|account| self.find(NumberId::new(*account, e164)));
+        ours.map(|ix| self.number(ix).channels[channel.index()]).reduce(|a, b| a || b)
+    }
+
     pub const fn calling_codes(&self) -> &CallingCodes {
         &self.codes
     }

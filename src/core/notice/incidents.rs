@@ -27,10 +27,11 @@ use super::{Notice, NoticeKind, NoticeStatus};
 use crate::core::model::decision::{Action, Decision, DecisionId, Mode};
 use crate::core::model::guard::Guard;
 use crate::core::model::id::{Channel, GroupName, NumberId};
-use crate::core::model::order::{CloseReason, FallbackState, Hold, Operation, Order, OrderResult};
+use crate::core::model::order::{CloseReason, Hold, Operation, Order, OrderResult};
 use crate::core::model::source::Source;
 use crate::core::model::time::Time;
 use crate::core::rollback::entry::Entry;
+use crate::core::rollback::fallbacks::FallbackFound;
 
 /// Everything that is going on, as people were notified.
 #[derive(Debug)]
@@ -42,7 +43,8 @@ pub struct Incidents {
     open: BTreeMap<String, Incident>,
     rollbacks: BTreeMap<DecisionId, Order>,
     restores: BTreeMap<DecisionId, Restore>,
-    fallbacks: BTreeMap<(GroupName, Channel), FallbackState>,
+    /// Whether each fallback is broken for some number.
+    fallbacks: BTreeMap<(GroupName, Channel), bool>,
     /// The agent's own conditions, by key, and since when.
     conditions: BTreeMap<String, (Time, AgentCondition)>,
 }
@@ -153,10 +155,12 @@ impl Incidents {
                 let actor = actor.as_deref();
                 notices.push(self.builder.drift(at, *number, *channel, differences, actor, was_on_fallback));
             }
-            Entry::Fallback { group, channel, state, detail } => {
-                let was = self.fallbacks.insert((group.clone(), *channel), *state);
-                if *state == FallbackState::Broken || was == Some(FallbackState::Broken) {
-                    notices.push(self.builder.fallback(at, group, *channel, *state, detail));
+            Entry::Fallback { group, channel, url, state, broken_for, detail } => {
+                let (url, broken_for, detail) = (url.clone(), broken_for.clone(), detail.clone());
+                let found = FallbackFound { url, state: *state, broken_for, detail };
+                let was = self.fallbacks.insert((group.clone(), *channel), found.is_broken());
+                if found.is_broken() || was == Some(true) {
+                    notices.push(self.builder.fallback(at, group, *channel, &found));
                 }
             }
             Entry::Started { .. }

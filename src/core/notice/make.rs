@@ -11,6 +11,7 @@ use crate::core::model::reason::Reason;
 use crate::core::model::roster::{Group, NumberIx, Roster};
 use crate::core::model::time::Time;
 use crate::core::model::verdict::ReasonCount;
+use crate::core::rollback::fallbacks::FallbackFound;
 use crate::core::routing::values::Difference;
 
 /// Where a reader can see more.
@@ -150,28 +151,24 @@ impl NoticeBuilder {
         }
     }
 
-    pub fn fallback(
-        &self,
-        at: Time,
-        group: &GroupName,
-        channel: Channel,
-        state: FallbackState,
-        detail: &str,
-    ) -> Notice {
+    /// A fallback is broken, for all its numbers or some, or is no longer.
+    pub fn fallback(&self, at: Time, group: &GroupName, channel: Channel, found: &FallbackFound) -> Notice {
         let key = format!("fallback/{group}/{channel}");
-        let is_broken = state == FallbackState::Broken;
-        let title = if is_broken {
+        let title = if found.state == FallbackState::Broken {
             format!("Fallback broken: {group} {channel}")
+        } else if found.is_broken() {
+            format!("Fallback broken: {}", self.name(group, channel, &found.broken_for))
         } else {
-            format!("Fallback {}: {group} {channel}", state.label())
+            format!("Fallback {}: {group} {channel}", found.state.label())
         };
         let mut notice = self.blank(at, key, NoticeKind::FallbackBroken, Severity::Critical, title);
         (notice.group, notice.channel) = (Some(group.clone()), Some(channel));
-        notice.cause = Some(detail.to_owned());
+        notice.cause = Some(found.detail.clone());
         notice.since = Some(notice.at.clone());
         let url = self.group(group).and_then(|g| g.fallback(channel)).unwrap_or_default();
-        if is_broken {
-            notice.did = format!("No number of this group is rolled back to {url} while it is broken");
+        if found.is_broken() {
+            let whom = if found.broken_for.is_empty() { "No number of this group" } else { "None of these numbers" };
+            notice.did = format!("{whom} is rolled back to {url} while it is broken");
             notice.next = vec![
                 Step::new("Repair the TwiML Bin in Twilio's Console; Ringback checks it every few minutes"),
                 Step::typing("See which numbers are on it now", "ringback status"),

@@ -133,7 +133,9 @@ pub fn every_kind(builder: &NoticeBuilder, now: Time) -> Vec<Notice> {
         vec![Entry::Fallback {
             group: name.clone(),
             channel,
+            url: String::new(),
             state: FallbackState::Broken,
+            broken_for: Vec::new(),
             detail: "it answers HTTP 404".to_owned(),
         }],
         vec![Entry::Drift {

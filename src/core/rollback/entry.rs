@@ -143,12 +143,24 @@ pub enum Entry {
     Fallback {
         group: GroupName,
         channel: Channel,
+        /// Of which address.
+        url: String,
         state: FallbackState,
+        /// Numbers for which it is broken, where it is not for all.
+        #[serde(skip_serializing_if = "Vec::is_empty", default)]
+        broken_for: Vec<NumberId>,
         detail: String,
     },
 }
 
 impl Entry {
+    /// A fallback that is so for all its numbers.
+    #[cfg(test)]
+    pub fn fallback(group: GroupName, channel: Channel, state: FallbackState) -> Entry {
+        let (url, broken_for, detail) = (String::new(), Vec::new(), String::new());
+        Entry::Fallback { group, channel, url, state, broken_for, detail }
+    }
+
     /// The entry's kind as the journal names it.
     pub const fn kind(&self) -> &'static str {
         match self {

@@ -1,12 +1,13 @@
 //! From a decision to permitted steps, and what became of each.
 //!
 //! [`orders`] holds decisions against the [`guard`]s and follows each number's [`saga`]; [`operator`] does
-//! the same for what a person orders, and [`command`] for a person's holds, approvals and modes; [`restore`] says in
-//! which stages snapshots are put back, and [`plan`] what is written to one number. Orders and sagas are a fold over
-//! the journal, whose entries are in [`entry`].
+//! the same for what a person orders, and [`command`] for a person's holds, approvals and modes; [`fallbacks`] says
+//! what is known of where swaps lead, [`restore`] in which stages snapshots are put back, and [`plan`] what is written
+//! to one number. Orders and sagas are a fold over the journal, whose entries are in [`entry`].
 
 pub mod command;
 pub mod entry;
+pub mod fallbacks;
 pub mod guard;
 pub mod operator;
 pub mod orders;

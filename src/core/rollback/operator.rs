@@ -220,8 +220,9 @@ impl Orders {
                 let Some(fallback) = group.fallback(channel) else {
                     return refuse("its group has no fallback for this channel".to_owned());
                 };
-                if self.fallback(&group.name, channel) == FallbackState::Broken {
-                    return refuse(format!("the fallback {} is broken", bare(fallback)));
+                if self.fallback_for(&group.name, channel, number) == FallbackState::Broken {
+                    let why = self.fallback_found(&group.name, channel).map_or("", |found| found.detail.as_str());
+                    return refuse(format!("the fallback {} is broken: {why}", bare(fallback)));
                 }
                 let instead =
                     later.map_or(String::new(), |restore| format!("; {restore}, a restore, is given up for it"));

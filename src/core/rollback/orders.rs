@@ -21,6 +21,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::entry::Entry;
+use super::fallbacks::{FallbackFound, Fallbacks};
 use super::guard::Freshness;
 use super::saga::SagaState;
 use crate::core::model::decision::{Decision, DecisionId, Mode, Phase};
@@ -317,7 +318,7 @@ pub struct Orders {
     orders: BTreeMap<DecisionId, OrderState>,
     holds: Vec<Hold>,
     relapses: BTreeMap<(GroupName, Channel), Backoff>,
-    fallbacks: BTreeMap<(GroupName, Channel), FallbackState>,
+    fallbacks: Fallbacks,
     last_id: DecisionId,
 }
 
@@ -332,7 +333,7 @@ impl Orders {
             orders: BTreeMap::new(),
             holds: Vec::new(),
             relapses: BTreeMap::new(),
-            fallbacks: BTreeMap::new(),
+            fallbacks: Fallbacks::default(),
             last_id: DecisionId(0),
         }
     }
@@ -400,7 +401,17 @@ impl Orders {
     }
 
     pub fn fallback(&self, group: &GroupName, channel: Channel) -> FallbackState {
-        self.fallbacks.get(&(group.clone(), channel)).copied().unwrap_or_default()
+        self.fallbacks.get(group, channel).map_or(FallbackState::Unchecked, |found| found.state)
+    }
+
+    /// What is known of a group's fallback for one number.
+    pub fn fallback_for(&self, group: &GroupName, channel: Channel, number: NumberId) -> FallbackState {
+        self.fallbacks.get(group, channel).map_or(FallbackState::Unchecked, |found| found.of(number))
+    }
+
+    /// All that is known of a group's fallback; `None` before the first look.
+    pub fn fallback_found(&self, group: &GroupName, channel: Channel) -> Option<&FallbackFound> {
+        self.fallbacks.get(group, channel)
     }
 
     /// No attempt at a rollback before this, after failures.

@@ -87,6 +87,15 @@ impl RoutingValues {
         serde_json::Value::Object(json).to_string()
     }
 
+    /// True if Twilio asks the channel's webhook by GET.
+    pub fn is_by_get(&self) -> bool {
+        let parameter = match self.channel {
+            Channel::Voice => "VoiceMethod",
+            Channel::Messaging => "SmsMethod",
+        };
+        self.of(parameter).is_some_and(|method| method.eq_ignore_ascii_case("GET"))
+    }
+
     fn of(&self, parameter: &str) -> Option<&str> {
         let i = fields(self.channel).iter().position(|f| f.parameter == parameter)?;
         Some(&self.values[i])

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::Response;
@@ -10,29 +10,32 @@ use base64::Engine as _;
 use hmac::{Hmac, Mac};
 use sha1::Sha1;
 
+use super::page::Query;
 use crate::sim::Sim;
-use crate::sim::scenario::{Bin, BinKind};
+use crate::sim::handler::bin;
+use crate::sim::scenario::Bin;
 
-pub async fn answer(State(sim): State<Sim>, Path(sid): Path<String>, uri: Uri, headers: HeaderMap) -> Response {
+pub async fn answer(
+    State(sim): State<Sim>,
+    Path(sid): Path<String>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
     let scenario = sim.scenario();
     let query = uri.query().map_or(String::new(), |q| format!("?{q}"));
     let signed = format!("{}{sid}{query}", Bin::BASE);
+    let form: BTreeMap<String, String> = Query::parse(&body).into_pairs().collect();
     let given = headers.get("x-twilio-signature").and_then(|v| v.to_str().ok());
-    if given != Some(signature(&scenario.account.auth_token, &signed, &BTreeMap::new()).as_str()) {
+    if given != Some(signature(&scenario.account.auth_token, &signed, &form).as_str()) {
         return response(StatusCode::FORBIDDEN, "text/plain", "Not Authorized".to_owned());
     }
     let Some(bin) = scenario.bins.iter().find(|b| b.sid == sid) else {
         return response(StatusCode::NOT_FOUND, "text/plain", "Not Found".to_owned());
     };
-    let twiml = match (bin.does, bin.to) {
-        (BinKind::Broken, _) => "{{#if".to_owned(),
-        (BinKind::Dead, _) => "<Response><Dial>+442079460999</Dial></Response>".to_owned(),
-        (BinKind::Forward, Some(to)) => format!("<Response><Dial>{to}</Dial></Response>"),
-        (BinKind::Answer | BinKind::Forward, _) => {
-            let play = bin.marker.as_ref().map_or(String::new(), |keys| format!("<Play digits=\"{keys}\"/>"));
-            format!("<Response>{play}<Say>We will call you back.</Say><Record/></Response>")
-        }
-    };
+    let query = Query::parse(uri.query().unwrap_or_default().as_bytes());
+    let parameter = |name: &str| form.get(name).cloned().or_else(|| query.get(name).map(str::to_owned));
+    let twiml = bin::answer(bin, &parameter).unwrap_or_else(|| "{{#if".to_owned());
     response(StatusCode::OK, "text/xml", twiml)
 }
 

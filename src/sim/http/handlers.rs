@@ -26,7 +26,9 @@ pub async fn answer(State(sim): State<Sim>, uri: Uri, headers: HeaderMap, body: 
     let fetched = {
         let mut state = sim.present();
         state.stats.handler_requests += 1;
-        state.world.handlers.fetch(&url, 0.0, "twilio")
+        let to = form.get("To").and_then(|to| to.parse().ok());
+        let to = to.unwrap_or(state.world.scenario.groups[0].numbers[0]);
+        state.world.handlers.fetch(&url, 0.0, "twilio", to, 0)
     };
     let (SimFetched::Served { after, .. } | SimFetched::Failed { after, .. }) = fetched;
     sim.clock().sleep(Duration::from_secs_f64(after)).await;

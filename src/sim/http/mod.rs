@@ -63,7 +63,7 @@ pub(super) fn router(sim: Sim) -> Router {
     Router::new()
         .route("/_sim/{what}", get(control::look).merge(post(control::act)))
         .route("/_sim/numbers/{number}", get(control::number))
-        .route("/twiml/{sid}", get(bins::answer))
+        .route("/twiml/{sid}", get(bins::answer).post(bins::answer))
         .route("/handlers/{*path}", post(handlers::answer))
         .fallback(twilio)
         .with_state(sim)

@@ -141,6 +141,12 @@ impl Scenario {
                     "`to` is where a bin that forwards forwards to; give both or neither".into(),
                 );
             }
+            if (bin.does == BinKind::Twiml) != bin.twiml.is_some() {
+                return wrong(
+                    path!["bin", i],
+                    "`twiml` is the text of a bin that does `twiml`; give both or neither".into(),
+                );
+            }
         }
         for (i, key) in self.account.keys.iter().enumerate() {
             let known = |p: &&String| EndpointClass::ALL.iter().all(|c| c.label() != p.as_str());

@@ -288,6 +288,9 @@ pub struct Bin {
     /// Where it forwards to: a number at the old provider.
     #[serde(default)]
     pub to: Option<crate::core::model::id::E164>,
+    /// Its text, a template with `{{To}}`, `{{From}}` and `{{#e164}}` in it.
+    #[serde(default)]
+    pub twiml: Option<String>,
     /// Keys that it plays before it speaks, so that it can be told by ear.
     #[serde(default)]
     pub marker: Option<String>,
@@ -311,6 +314,8 @@ pub enum BinKind {
     Broken,
     /// Looks well, and dials where nobody is.
     Dead,
+    /// What its text says, rendered for each request.
+    Twiml,
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -244,7 +244,7 @@ impl World {
             Step::Fallback(group, is_messaging, state) => {
                 let (group, channel) = (GROUPS[usize::from(*group)].parse().unwrap(), channel(*is_messaging));
                 if self.orders().fallback(&group, channel) != *state {
-                    let entry = Entry::Fallback { group, channel, state: *state, detail: String::new() };
+                    let entry = Entry::fallback(group, channel, *state);
                     let _ = self.commit(vec![entry]);
                 }
             }

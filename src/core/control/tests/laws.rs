@@ -399,8 +399,7 @@ impl World {
         let mut good = Vec::new();
         for group in super::world::GROUPS {
             for channel in Channel::ALL {
-                let (group, state, detail) = (group.parse().unwrap(), FallbackState::Good, String::new());
-                good.push(Entry::Fallback { group, channel, state, detail });
+                good.push(Entry::fallback(group.parse().unwrap(), channel, FallbackState::Good));
             }
         }
         self.commit(good).unwrap();

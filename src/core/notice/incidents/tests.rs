@@ -11,7 +11,9 @@ use crate::core::model::decision::{Action, Decision, DecisionId, DetectorGuard, 
 use crate::core::model::guard::Guard;
 use crate::core::model::id::testing::ours;
 use crate::core::model::id::{Channel, GroupName, NumberId};
-use crate::core::model::order::{Author, By, CloseReason, Hold, Operation, Order, OrderResult, Scope, ScopeOf};
+use crate::core::model::order::{
+    Author, By, CloseReason, FallbackState, Hold, Operation, Order, OrderResult, Scope, ScopeOf,
+};
 use crate::core::model::roster::{Number, PortAt, Roster};
 use crate::core::model::time::Time;
 use crate::core::model::verdict::Evidence;
@@ -318,4 +320,21 @@ fn what_was_wrong_with_the_agent_before_a_restart_is_known_and_can_end() {
         assert_eq!((over.key, over.status), (latest.key, RESOLVED));
         assert_eq!(over.since.map(|m| m.at), Some(since), "since when it stood");
     }
+}
+
+#[test]
+fn a_fallback_that_breaks_for_some_numbers_is_told_with_whom_and_why() {
+    let mut h = History::new();
+    let found = |state, broken_for: Vec<NumberId>, detail: &str| {
+        let (group, channel, url, detail) = (group(), VOICE, String::new(), detail.to_owned());
+        Entry::Fallback { group, channel, url, state, broken_for, detail }
+    };
+    assert!(h.add(found(FallbackState::Good, vec![], "")).is_empty(), "it works: no news");
+    let told = h.add(found(FallbackState::Good, numbers(0..2), "for +15005550100 and 1 more: it dials nothing"));
+    assert_eq!((told.len(), told[0].severity), (1, Severity::Critical));
+    assert!(told[0].title.contains("2 of 8 numbers") && told[0].did.starts_with("None of these"), "{:?}", told[0]);
+    assert!(told[0].cause.as_deref().is_some_and(|c| c.contains("dials nothing")), "{:?}", told[0]);
+    let told = h.add(found(FallbackState::Unchecked, vec![], ""));
+    assert_eq!((told.len(), told[0].status), (1, NoticeStatus::Resolved));
+    assert!(h.add(found(FallbackState::Good, vec![], "")).is_empty());
 }

@@ -11,6 +11,7 @@ use crate::core::model::id::{Channel, NumberId};
 use crate::core::model::order::{By, Operation, Order, OrderResult};
 use crate::core::model::time::Time;
 use crate::core::rollback::entry::Entry;
+use crate::core::rollback::fallbacks::FallbackFound;
 use crate::core::rollback::saga::{Illegal, SagaEvent, SagaState, Snapshot};
 
 impl Orders {
@@ -110,8 +111,9 @@ impl Orders {
                     saga.since = Some(at);
                 }
             }
-            Entry::Fallback { group, channel, state, .. } => {
-                self.fallbacks.insert((group.clone(), *channel), *state);
+            Entry::Fallback { group, channel, url, state, broken_for, detail } => {
+                let (url, broken_for, detail) = (url.clone(), broken_for.clone(), detail.clone());
+                self.fallbacks.set(group, *channel, FallbackFound { url, state: *state, broken_for, detail });
             }
             Entry::Recovered { .. } | Entry::Phase { .. } | Entry::Ported { .. } | Entry::Started { .. } => {}
         }

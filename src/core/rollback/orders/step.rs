@@ -87,7 +87,7 @@ impl Orders {
                 phase: watch.phase(number, channel),
                 freshness: watch.freshness(channel),
                 is_storm: watch.is_storm(channel),
-                fallback: self.fallback(group, channel),
+                fallback: self.fallback_for(group, channel, number),
                 not_before: self.not_before(number, channel),
                 is_undone: self.is_undone(number, channel),
                 after: on_fallback + earlier + 1,

@@ -307,7 +307,7 @@ impl World {
             Step::Lead(is) => self.is_leading = *is,
             Step::Fallback(i) => {
                 let state = FallbackState::ALL[usize::from(*i)];
-                self.write(Entry::Fallback { group: group(), channel: VOICE, state, detail: String::new() });
+                self.write(Entry::fallback(group(), VOICE, state));
             }
             Step::Verdict(i, bad) => {
                 let verdict = if *bad { Verdict::Failing } else { Verdict::Healthy };
@@ -340,12 +340,7 @@ impl World {
         (self.is_leading, self.freshness) = (true, Freshness::Fresh);
         self.write(Entry::Mode { mode: Mode::Auto, by: by() });
         self.write(Entry::Release { scope: Scope { of: ScopeOf::All, channel: None }, by: by() });
-        self.write(Entry::Fallback {
-            group: group(),
-            channel: VOICE,
-            state: FallbackState::Good,
-            detail: String::new(),
-        });
+        self.write(Entry::fallback(group(), VOICE, FallbackState::Good));
         for _ in 0..10 {
             self.now = self.now + Duration::from_secs(7200);
             for p in self.orders.open_orders().map(|p| p.order.id).collect::<Vec<_>>() {

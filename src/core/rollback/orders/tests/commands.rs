@@ -142,7 +142,7 @@ fn only_observe_says_what_it_stops() {
 fn nobody_is_swapped_to_a_fallback_that_is_known_to_be_broken() {
     let mut world = World::new(1);
     let states = FallbackState::ALL.map(|state| {
-        world.write(Entry::Fallback { group: group(), channel: VOICE, state, detail: String::new() });
+        world.write(Entry::fallback(group(), VOICE, state));
         world.orders.fallback(&group(), VOICE)
     });
     assert_eq!(states, FallbackState::ALL);
@@ -151,10 +151,25 @@ fn nobody_is_swapped_to_a_fallback_that_is_known_to_be_broken() {
     assert_eq!(world.guards(), [Guard::Fallback]);
     world.operator(Operation::Rollback, &[number(0)], false, false);
     assert_eq!(world.orders.open_orders().count(), 0, "nor by an operator");
-    let state = FallbackState::Good;
-    world.write(Entry::Fallback { group: group(), channel: VOICE, state, detail: String::new() });
+    world.write(Entry::fallback(group(), VOICE, FallbackState::Good));
     world.step();
     assert_eq!(world.orders.open_orders().count(), 1);
+}
+
+#[test]
+fn a_fallback_that_is_broken_for_some_numbers_costs_those_alone() {
+    let mut world = World::new(3);
+    world.write(Entry::Fallback {
+        group: group(),
+        channel: VOICE,
+        url: String::new(),
+        state: FallbackState::Good,
+        broken_for: vec![number(1)],
+        detail: "it dials nothing".to_owned(),
+    });
+    world.broken();
+    let ordered: Vec<NumberId> = world.orders.open_orders().flat_map(|o| o.order.numbers.clone()).collect();
+    assert_eq!((ordered, world.guards()), (vec![number(0), number(2)], vec![Guard::Fallback]));
 }
 
 #[test]

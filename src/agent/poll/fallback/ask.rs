@@ -1,0 +1,141 @@
+//! One question to a fallback: what would it make of a call, or a message, to this number?
+//!
+//! Asked and read as Twilio does: with the parameters of an incoming call, by the method that the number has, up to ten
+//! HTTP redirects, and the document that its `<Redirect>` leads to. A second `<Redirect>` is not followed, and what
+//! comes of it is not known. A bin is asked by GET, as Twilio's support says it can be
+//! (<https://support.twilio.com/hc/en-us/articles/223132187>): it renders the same either way. Nobody's number calls.
+
+use url::Url;
+
+use crate::agent::Shared;
+use crate::caller::CallerKey;
+use crate::core::model::id::{CallSid, Channel, MessageSid};
+use crate::core::model::order::FallbackState;
+use crate::core::model::roster::NumberIx;
+use crate::core::rollback::fallbacks::FallbackLook;
+use crate::core::routing::twiml::{self, BadTwiml, Effect, Untold};
+use crate::twilio::webhook::{Method, Unasked, is_bin};
+
+/// HTTP redirects that Twilio follows (error 11215).
+const REDIRECTS: usize = 10;
+
+/// Who calls: one of Twilio's numbers for tests, which belongs to nobody.
+const FROM: &str = "+15005550006";
+
+/// What was seen of a fallback for one number.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    pub look: FallbackLook,
+    /// All that was answered, byte by byte.
+    pub answers: Vec<u8>,
+    /// It was Twilio's bins that answered, which render texts and do nothing else.
+    pub by_bins_alone: bool,
+}
+
+pub async fn ask(shared: &Shared, fallback: &str, channel: Channel, number: NumberIx) -> Seen {
+    let mut seen = Seen { look: FallbackLook::Unasked(String::new()), answers: Vec::new(), by_bins_alone: true };
+    seen.look = follow(shared, fallback, channel, number, &mut seen).await;
+    seen
+}
+
+async fn follow(shared: &Shared, fallback: &str, channel: Channel, ix: NumberIx, seen: &mut Seen) -> FallbackLook {
+    let told = |state: FallbackState, why: &str, is_second: bool| {
+        let after = if is_second { "after its <Redirect>, " } else { "" };
+        FallbackLook::Told(state, format!("{after}{why}"))
+    };
+    let mut url = match Url::parse(fallback) {
+        Ok(url) => url,
+        Err(error) => return FallbackLook::Told(FallbackState::Broken, format!("its address is none: {error}")),
+    };
+    let by_get = if is_bin(&url) { Some(true) } else { shared.is_asked_by_get(ix, channel) };
+    let mut method = if by_get == Some(true) { Method::Get } else { Method::Post };
+    let parameters = parameters(shared, channel, ix);
+    let (mut form, mut redirects, mut is_second) = (&parameters[..], 0, false);
+    loop {
+        seen.by_bins_alone &= is_bin(&url);
+        let answer = match shared.client.ask_webhook(url.as_str(), method, form).await {
+            Ok(answer) => answer,
+            Err(Unasked::Silent(why)) => return FallbackLook::Unanswered(why),
+            Err(unasked @ (Unasked::NoToken | Unasked::NotTwilio)) if redirects == 0 && !is_second => {
+                return FallbackLook::Unasked(unasked.to_string());
+            }
+            Err(unasked @ (Unasked::NoToken | Unasked::NotTwilio)) => {
+                return told(FallbackState::Unchecked, &format!("it leads elsewhere: {unasked}"), false);
+            }
+        };
+        match (answer.status, &answer.location) {
+            // Busy or broken for the moment: that says nothing of what it would answer.
+            (status @ (408 | 425 | 429 | 500..=599), _) => return FallbackLook::Unanswered(format!("HTTP {status}")),
+            (status @ (301 | 302 | 303 | 307 | 308), Some(location)) => {
+                redirects += 1;
+                let Ok(next) = url.join(location) else {
+                    return told(FallbackState::Broken, "its HTTP redirect leads to no address", is_second);
+                };
+                if redirects > REDIRECTS {
+                    return FallbackLook::Unanswered(format!("it redirects more than {REDIRECTS} times"));
+                }
+                url = next;
+                if method == Method::Get || !matches!(status, 307 | 308) {
+                    (method, form) = (Method::Get, &[]);
+                }
+                continue;
+            }
+            (200, _) => {}
+            // An application may have the address for one method alone.
+            (status @ 400..=499, _) if by_get.is_none() => {
+                return FallbackLook::Unanswered(format!("HTTP {status}, before it was read how Twilio asks it"));
+            }
+            (status, _) => return told(FallbackState::Broken, &format!("it answers HTTP {status}"), is_second),
+        }
+        seen.answers.extend_from_slice(&answer.body);
+        match twiml::read(answer.document(), channel, &shared.roster) {
+            Effect::Serves => return told(FallbackState::Good, "it answers valid TwiML", false),
+            Effect::Broken(why) => return told(FallbackState::Broken, &why.to_string(), is_second),
+            Effect::Untold(why) => return told(FallbackState::Unchecked, &why.to_string(), is_second),
+            Effect::Redirects { .. } if is_second => {
+                return told(FallbackState::Unchecked, &Untold::Redirects.to_string(), false);
+            }
+            Effect::Redirects { url: to, by_get } => {
+                let Ok(next) = url.join(&to) else {
+                    return told(FallbackState::Broken, "its <Redirect> leads to no address", false);
+                };
+                if next == url {
+                    return told(FallbackState::Broken, &BadTwiml::RedirectLoop.to_string(), false);
+                }
+                let by_get = by_get || is_bin(&next);
+                (method, form) = (if by_get { Method::Get } else { Method::Post }, &parameters);
+                (url, redirects, is_second) = (next, 0, true);
+            }
+        }
+    }
+}
+
+/// What Twilio sends with a call, or a message, to this number. The SIDs are those of nothing.
+fn parameters(shared: &Shared, channel: Channel, ix: NumberIx) -> Vec<(&'static str, String)> {
+    let id = shared.roster.number(ix).id;
+    let digits = u128::from(CallerKey::public().hash(&id.key()));
+    let to = id.e164.to_string();
+    let mut all = vec![("From", FROM.to_owned()), ("To", to.clone()), ("ApiVersion", "2010-04-01".to_owned())];
+    match channel {
+        Channel::Voice => all.extend([
+            ("CallSid", CallSid::from_u128(digits).to_string()),
+            ("Caller", FROM.to_owned()),
+            ("Called", to),
+            ("CallStatus", "ringing".to_owned()),
+            ("Direction", "inbound".to_owned()),
+        ]),
+        Channel::Messaging => {
+            let sid = MessageSid::from_u128(digits).to_string();
+            all.extend([
+                ("MessageSid", sid.clone()),
+                ("SmsSid", sid.clone()),
+                ("SmsMessageSid", sid),
+                ("SmsStatus", "received".to_owned()),
+                ("Body", "Ringback checks this fallback".to_owned()),
+                ("NumMedia", "0".to_owned()),
+                ("NumSegments", "1".to_owned()),
+            ]);
+        }
+    }
+    all
+}
