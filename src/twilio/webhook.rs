@@ -16,6 +16,7 @@ use url::Url;
 use super::Client;
 use super::credentials::Secret;
 use super::host::Hosts;
+use crate::core::model::facts::{BIN_HOST, LARGEST_TWIML, WEBHOOK_PATIENCE};
 
 /// What a webhook answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,14 +35,6 @@ pub enum Unasked {
     #[error("it does not answer: {0}")]
     Silent(String),
 }
-
-/// Largest TwiML document that Twilio takes (error 11750).
-const LARGEST: usize = 64 << 10;
-
-/// How long Twilio waits for a webhook (error 11205).
-const PATIENCE: Duration = Duration::from_secs(15);
-
-const BINS: &str = "handler.twilio.com";
 
 /// The signature of a GET of `url`, or of a POST of `form`, under `token`.
 pub fn signature(token: &str, url: &str, form: &[(&str, &str)]) -> String {
@@ -74,7 +67,7 @@ impl Client {
         form.push(("AccountSid", &account));
         let signature = signature(token.expose_secret(), url.as_str(), &form);
         let request = http.post(url).header("X-Twilio-Signature", signature).form(&form);
-        self.answer(request, PATIENCE).await
+        self.answer(request, WEBHOOK_PATIENCE).await
     }
 
     /// What the webhook at `address` answers to Twilio.
@@ -84,7 +77,7 @@ impl Client {
         let silent = |e: String| Unasked::Silent(e);
         let mut url = Url::parse(address).map_err(|e| silent(e.to_string()))?;
         url.set_fragment(None);
-        let is_bin = url.host_str() == Some(BINS);
+        let is_bin = url.host_str() == Some(BIN_HOST);
         let account = settings.credentials.account.to_string();
         url.query_pairs_mut().append_pair("AccountSid", &account);
         let signature = signature(token.expose_secret(), url.as_str(), &[]);
@@ -108,7 +101,7 @@ impl Client {
             let mut body = Vec::new();
             while let Some(chunk) = answer.chunk().await? {
                 body.extend_from_slice(&chunk);
-                if body.len() > LARGEST {
+                if body.len() > LARGEST_TWIML {
                     break;
                 }
             }

@@ -5,6 +5,7 @@ pub mod address;
 pub mod code;
 pub mod decision;
 pub mod digits;
+pub mod facts;
 pub mod guard;
 pub mod id;
 pub mod order;
