@@ -50,6 +50,7 @@ use crate::core::rollback::saga::Illegal;
 use crate::metrics::Metrics;
 use crate::notify;
 use crate::store::{CommitCost, JournalRecord, Store, StoreError};
+use crate::twilio::host::Product;
 use crate::twilio::{self, AlertLevel, Client, LogEntry as _};
 
 use deliver::Outbox;
@@ -70,8 +71,8 @@ pub enum StartError {
     Store { text: String, source: Option<sqlx::Error> },
     #[error("the key for callers' numbers at {path} cannot be used")]
     Key { path: PathBuf, source: std::io::Error },
-    #[error("{0}; {cure}", cure = .0.cure())]
-    Twilio(twilio::Error),
+    #[error(transparent)]
+    Twilio(Box<twilio::HostError>),
     #[error(transparent)]
     ClockSkew(poll::PollError),
     #[error("the journal contradicts itself at record {seq}; restore the state file from a backup")]
@@ -374,24 +375,26 @@ async fn preflight(client: &Client, roster: &Roster, clock: &Clock) -> Result<()
     let now = clock.now();
     let voice = roster.numbers().any(|(_, n)| n.channels[Channel::Voice.index()]);
     let messaging = roster.numbers().any(|(_, n)| n.channels[Channel::Messaging.index()]);
-    let mut results =
-        vec![client.numbers(1).next().await.map(drop), client.alerts(AlertLevel::Error, now, 1).next().await.map(drop)];
+    let mut results = vec![
+        (Product::Api, client.numbers(1).next().await.map(drop)),
+        (Product::Monitor, client.alerts(AlertLevel::Error, now, 1).next().await.map(drop)),
+    ];
     if voice {
-        results.push(client.calls(now, 1).next().await.map(drop));
+        results.push((Product::Api, client.calls(now, 1).next().await.map(drop)));
     }
     if messaging {
-        results.push(client.messages(now, 1).next().await.map(drop));
-        results.push(client.services().await.map(drop));
+        results.push((Product::Api, client.messages(now, 1).next().await.map(drop)));
+        results.push((Product::Messaging, client.services().await.map(drop)));
     }
-    for result in results {
-        match result {
-            Ok(()) => {}
-            Err(e) if e.is_passing() => {
-                tracing::error!(error = %e, cure = e.cure(), "starting all the same, blind until Twilio answers");
-                return Ok(());
-            }
-            Err(e) => return Err(StartError::Twilio(e)),
+    for (product, result) in results {
+        let Err(error) = result else { continue };
+        let failed = client.at_host(product, error);
+        if failed.error.is_passing() {
+            let twilio::HostError { error, asked, cure } = failed;
+            tracing::error!(%error, asked, cure, "starting all the same, blind until Twilio answers");
+            return Ok(());
         }
+        return Err(StartError::Twilio(Box::new(failed)));
     }
     poll::check_clock(client).map_err(StartError::ClockSkew)?;
     Ok(())

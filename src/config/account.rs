@@ -8,6 +8,7 @@ use url::Url;
 
 use super::section::{Faults, Section};
 use super::{Env, MINUTE, SECOND, text};
+use crate::core::model::facts::{HOME_REGION, REGIONS, RETIRED_ON, Region};
 use crate::core::model::id::AccountSid;
 use crate::core::model::roster::UNNAMED_ACCOUNT;
 use crate::twilio;
@@ -32,7 +33,7 @@ pub(super) fn read_twilio(
         }
     }
     let label = |s: &mut Section<'_>, key| {
-        let text = s.text(key)?;
+        let mut text = s.text(key)?;
         let fits = !text.value.is_empty() && text.value.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-');
         if !fits {
             s.faults().at(
@@ -40,10 +41,31 @@ pub(super) fn read_twilio(
                 format!("{} = {:?}: must be a name such as \"dublin\" or \"ie1\"", s.key(key), text.value),
             );
         }
+        text.value.make_ascii_lowercase();
         fits.then_some(text)
     };
     let edge = label(&mut s, "edge");
     let region = label(&mut s, "region");
+    if let (Some(region), None, None) = (&region, &edge, &base_url) {
+        let problem = match Region::of(&region.value) {
+            Region::Home | Region::By(_) => None,
+            Region::Retired => Some(format!(
+                "all that it named was processed in {HOME_REGION}, and Twilio switched its hosts off on {RETIRED_ON}: \
+                 remove region"
+            )),
+            Region::Unknown => {
+                let known: Vec<String> = REGIONS.iter().map(|(region, edge)| format!("{region} by {edge}")).collect();
+                Some(format!(
+                    "hosts of a region need an edge as well, and which leads to this one is not known ({HOME_REGION} \
+                     needs none, {}): write twilio.edge too",
+                    known.join(", ")
+                ))
+            }
+        };
+        if let Some(problem) = problem {
+            faults.at(region.span.clone(), format!("twilio.region = {:?}: {problem}", region.value));
+        }
+    }
     if let (Some(url), true) = (&base_url, edge.is_some() || region.is_some()) {
         faults.at(url.span.clone(), "twilio.base_url stands for every host: remove edge and region, or base_url");
     }

@@ -7,13 +7,9 @@ use super::{DAY, MINUTE};
 use crate::core::detect::statistic::params::Params;
 use crate::core::detect::statistic::threshold::{Rule, RuleAction, RuleSubject};
 use crate::core::detect::statistic::{Detection, params};
+use crate::core::model::facts::CALL_AND_ALERT_VISIBLE;
 use crate::core::model::id::Channel;
 use crate::core::model::reason::Reason;
-
-/// A call is in the log up to a minute after its end, and its alert up to half a minute later: a
-/// shorter window would have closed before what it is to count is seen. Twilio promises no bound;
-/// these are the usual ones.
-const VISIBLE_AFTER: Duration = Duration::from_secs(90);
 
 /// More callers a second than this no number gets.
 const CALLERS_A_SECOND: f64 = 2.0;
@@ -73,7 +69,7 @@ fn read_threshold(mut s: Section<'_>, channels: [bool; 2], passive: Duration) ->
         faults.at(reason.span.clone(), problem);
     }
     if let (Some(callers), Some(within)) = (&callers, &within) {
-        let least = VISIBLE_AFTER + passive;
+        let least = CALL_AND_ALERT_VISIBLE + passive;
         if callers.value.fract() != 0.0 {
             faults
                 .at(callers.span.clone(), format!("{} = {}: must be a whole number", s.key("callers"), callers.value));

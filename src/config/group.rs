@@ -12,6 +12,7 @@ use super::field::time_zone;
 use super::section::{Faults, Section};
 use super::{detection, numbers, probe};
 use crate::core::detect::statistic::Detection;
+use crate::core::model::facts::{BIN_HOST, BIN_PATH};
 use crate::core::model::id::{AccountSid, Channel, E164, GroupName, NumberId};
 use crate::core::model::roster::{Number, PortAt, Roster};
 use crate::core::model::time::Time;
@@ -249,14 +250,13 @@ fn webhook_problem(text: &str) -> Option<String> {
     if host.contains('_') {
         return Some("Twilio does not call hosts with an underscore".to_owned());
     }
-    if host == "handler.twilio.com" {
-        let bin = url.path().strip_prefix("/twiml/EH").unwrap_or_default();
+    if host == BIN_HOST {
+        let bin = url.path().strip_prefix(BIN_PATH).unwrap_or_default();
         if bin.len() != 32 || !bin.bytes().all(|c| c.is_ascii_hexdigit()) {
-            return Some(
-                "a TwiML Bin's address is https://handler.twilio.com/twiml/EH and 32 hexadecimal digits; copy it from \
-                 the console"
-                    .to_owned(),
-            );
+            return Some(format!(
+                "a TwiML Bin's address is https://{BIN_HOST}{BIN_PATH} and 32 hexadecimal digits; copy it from the \
+                 console"
+            ));
         }
     }
     None

@@ -11,6 +11,7 @@ use url::Url;
 
 use super::section::{Located, Section};
 use super::{Env, HOUR, MINUTE, SECOND, secret_file};
+use crate::core::model::facts::DOMAINS;
 use crate::core::model::id::GroupName;
 use crate::core::model::roster::Roster;
 use crate::core::notice::Severity;
@@ -271,7 +272,7 @@ fn passes_through_twilio(channel: &NotifyChannel) -> Option<bool> {
         NotifyChannel::Webhook { url, .. } => {
             let host = url.expose_secret().parse::<Url>().ok()?.host_str()?.to_ascii_lowercase();
             let of = |domain: &str| host == domain || host.ends_with(&format!(".{domain}"));
-            Some(of("twilio.com") || of("twil.io") || of("sendgrid.com"))
+            Some(DOMAINS.into_iter().any(of))
         }
         NotifyChannel::Desktop
         | NotifyChannel::Slack { .. }

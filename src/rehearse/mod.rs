@@ -28,14 +28,15 @@ use crate::clock::Clock;
 use crate::config::{Config, Probes, Rehearsal};
 use crate::core::detect::observation::{Leg, ProbeResult};
 use crate::core::model::decision::{Action, Mode};
+use crate::core::model::facts::LARGEST_PAGE;
 use crate::core::model::id::{Channel, E164, GroupName, NumberId, NumberSid};
 use crate::core::model::order::{Author, Operation};
 use crate::core::model::roster::{Number, NumberIx, PortAt, Roster};
 use crate::core::model::time::Time;
 use crate::core::rollback::operator::OperatorRequest;
 use crate::core::routing::record::bare;
+use crate::twilio::Error;
 use crate::twilio::wire::{NumberRead, WireRow};
-use crate::twilio::{Error, LARGEST_PAGE};
 
 use back::RestoreGuard;
 use note::Note;

@@ -20,6 +20,7 @@ use std::time::Duration;
 use crate::core::detect::engine::EngineSettings;
 use crate::core::detect::statistic::Detection;
 use crate::core::model::decision::{Action, Decision};
+use crate::core::model::facts::{BIN_HOST, BIN_PATH};
 use crate::core::model::id::{Channel, E164, GroupName, NumberId};
 use crate::core::model::roster::{Number, PortAt, Roster, UNNAMED_ACCOUNT};
 use crate::core::model::time::Time;
@@ -144,7 +145,7 @@ fn channel(kind: &Kind) -> Channel {
 fn accounts(kind: &Kind, settings: &EngineSettings, groups: usize, channels: &[[bool; 2]]) -> (Roster, EngineSettings) {
     let mut roster = Roster::default();
     for g in 0..groups {
-        let fallback = [(); 2].map(|()| Some("https://handler.twilio.com/twiml/EH".to_owned()));
+        let fallback = [(); 2].map(|()| Some(format!("https://{BIN_HOST}{BIN_PATH}")));
         let group = roster.add_group(kind.names[0].clone(), fallback);
         for (i, on) in channels.iter().enumerate() {
             let id = NumberId::new(UNNAMED_ACCOUNT, e164(g * channels.len() + i));

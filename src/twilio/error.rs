@@ -152,6 +152,16 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
+/// An error with the host that was asked, for those who set it up.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[error("{error}; asked {asked}; {cure}")]
+pub struct HostError {
+    pub error: Error,
+    /// The host, and what of the configuration made it so.
+    pub asked: String,
+    pub cure: String,
+}
+
 /// Twilio's two JSON error shapes, the proxies' HTML, and nothing at all.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct ErrorBody {

@@ -2,6 +2,9 @@
 
 use url::Url;
 
+use super::error::{Error, ErrorKind};
+use crate::core::model::facts::{API_DOMAIN, HOME_REGION, Region};
+
 /// A part of Twilio's API that has a host of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Product {
@@ -25,7 +28,8 @@ impl Product {
 /// Where requests go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Hosts {
-    /// Twilio itself. An edge without a region means `us1`, as in Twilio's own libraries.
+    /// Twilio itself. An edge without a region means `us1`, as in Twilio's own libraries. A region without an edge
+    /// means the only one that leads to it, unlike in those: its hosts without one are switched off.
     Twilio { edge: Option<String>, region: Option<String> },
     /// Every product at one address: a simulator or a proxy.
     One(Url),
@@ -36,7 +40,68 @@ impl Hosts {
     pub fn region(&self) -> &str {
         match self {
             Hosts::Twilio { region: Some(region), .. } => region,
-            Hosts::Twilio { region: None, .. } | Hosts::One(_) => "us1",
+            Hosts::Twilio { region: None, .. } | Hosts::One(_) => HOME_REGION,
+        }
+    }
+
+    /// The edge by which it is reached, if one is named or needed.
+    fn edge(&self) -> Option<&str> {
+        match self {
+            Hosts::Twilio { edge: Some(edge), .. } => Some(edge),
+            Hosts::Twilio { edge: None, region: Some(region) } => match Region::of(region) {
+                Region::By(edge) => Some(edge),
+                Region::Home | Region::Retired | Region::Unknown => None,
+            },
+            Hosts::Twilio { edge: None, region: None } | Hosts::One(_) => None,
+        }
+    }
+
+    /// The host of `product`, and what of the configuration made it so.
+    pub fn place(&self, product: Product) -> String {
+        let url = self.url(product, "/").ok();
+        let host = url.as_ref().and_then(|u| u.host_str()).unwrap_or("no host");
+        match (self, self.edge()) {
+            (Hosts::One(_), _) => {
+                let port = url.as_ref().and_then(|u| u.port()).map_or_else(String::new, |port| format!(":{port}"));
+                format!("{host}{port} (twilio.base_url)")
+            }
+            (Hosts::Twilio { .. }, None) => format!("{host} (region {})", self.region()),
+            (Hosts::Twilio { .. }, Some(edge)) => format!("{host} (region {}, edge {edge})", self.region()),
+        }
+    }
+
+    /// What to do about an error of `product`'s host, with what the region has to do with it.
+    pub fn cure(&self, product: Product, error: &Error) -> String {
+        let region = self.region();
+        let is_elsewhere = region != HOME_REGION;
+        let general = error.cure();
+        match error.kind {
+            ErrorKind::Credentials if is_elsewhere => format!(
+                "{general}: the Auth Token and the keys of {region} are others than those of {HOME_REGION}: copy them \
+                 from Twilio's Console with {region} chosen as its region, or remove twilio.region if the numbers are \
+                 in {HOME_REGION}"
+            ),
+            ErrorKind::Credentials if matches!(self, Hosts::Twilio { .. }) => {
+                format!("{general}; if they are another region's, name it with twilio.region")
+            }
+            ErrorKind::Unreachable if is_elsewhere && product == Product::Monitor => format!(
+                "{general}; Twilio keeps the debugger in {HOME_REGION} alone: without it nobody can judge calls that \
+                 {region} processes"
+            ),
+            ErrorKind::Unreachable if self.edge().is_some() => {
+                format!("{general}; check that twilio.edge and twilio.region belong together, or remove both")
+            }
+            ErrorKind::Credentials
+            | ErrorKind::Unreachable
+            | ErrorKind::Permission
+            | ErrorKind::NotFound
+            | ErrorKind::Refused
+            | ErrorKind::Conflict
+            | ErrorKind::Busy
+            | ErrorKind::Server
+            | ErrorKind::TimedOut
+            | ErrorKind::CutOff
+            | ErrorKind::NotTwilio => general.to_owned(),
         }
     }
 
@@ -46,13 +111,13 @@ impl Hosts {
     /// configured host and nowhere else.
     pub fn url(&self, product: Product, path: &str) -> Result<Url, url::ParseError> {
         match self {
-            Hosts::Twilio { edge, region } => {
+            Hosts::Twilio { region, .. } => {
                 let name = product.name();
-                let host = match (edge, region) {
-                    (None, None) => format!("{name}.twilio.com"),
-                    (Some(edge), None) => format!("{name}.{edge}.us1.twilio.com"),
-                    (None, Some(region)) => format!("{name}.{region}.twilio.com"),
-                    (Some(edge), Some(region)) => format!("{name}.{edge}.{region}.twilio.com"),
+                let host = match (self.edge(), region) {
+                    (None, None) => format!("{name}.{API_DOMAIN}"),
+                    (Some(edge), None) => format!("{name}.{edge}.{HOME_REGION}.{API_DOMAIN}"),
+                    (None, Some(region)) => format!("{name}.{region}.{API_DOMAIN}"),
+                    (Some(edge), Some(region)) => format!("{name}.{edge}.{region}.{API_DOMAIN}"),
                 };
                 Url::parse(&format!("https://{host}{path}"))
             }
@@ -82,8 +147,42 @@ mod tests {
         };
         assert_eq!(host(None, None), "https://monitor.twilio.com/v1/Alerts");
         assert_eq!(host(Some("dublin"), None), "https://monitor.dublin.us1.twilio.com/v1/Alerts");
-        assert_eq!(host(None, Some("ie1")), "https://monitor.ie1.twilio.com/v1/Alerts");
+        assert_eq!(host(None, Some("us1")), "https://monitor.us1.twilio.com/v1/Alerts");
+        assert_eq!(host(None, Some("ie1")), "https://monitor.dublin.ie1.twilio.com/v1/Alerts");
+        assert_eq!(host(None, Some("au1")), "https://monitor.sydney.au1.twilio.com/v1/Alerts");
         assert_eq!(host(Some("dublin"), Some("ie1")), "https://monitor.dublin.ie1.twilio.com/v1/Alerts");
+    }
+
+    #[test]
+    fn an_error_names_host_region_and_edge_and_what_they_have_to_do_with_it() {
+        let twilio = |region: Option<&str>| Hosts::Twilio { edge: None, region: region.map(Into::into) };
+        let said = |hosts: &Hosts, product, kind| {
+            let error = Error {
+                kind,
+                endpoint: "list_numbers",
+                status: None,
+                code: None,
+                message: String::new(),
+                request_id: None,
+                retry_after: None,
+            };
+            format!("{}: {}", hosts.place(product), hosts.cure(product, &error))
+        };
+        let ireland = twilio(Some("ie1"));
+        let wrong = said(&ireland, Product::Api, ErrorKind::Credentials);
+        assert!(wrong.starts_with("api.dublin.ie1.twilio.com (region ie1, edge dublin): check TWILIO_"), "{wrong}");
+        assert!(wrong.contains("with ie1 chosen") && wrong.contains("remove twilio.region"), "{wrong}");
+        let absent = said(&ireland, Product::Monitor, ErrorKind::Unreachable);
+        assert!(absent.starts_with("monitor.dublin.ie1.twilio.com (region ie1, edge dublin): check the"), "{absent}");
+        assert!(absent.contains("the debugger in us1 alone"), "{absent}");
+        let absent = said(&ireland, Product::Api, ErrorKind::Unreachable);
+        assert!(absent.contains("twilio.edge and twilio.region belong together"), "{absent}");
+        let home = said(&twilio(None), Product::Api, ErrorKind::Credentials);
+        assert!(home.starts_with("api.twilio.com (region us1): "), "{home}");
+        assert!(home.contains("if they are another region's"), "{home}");
+        let one = Hosts::One(Url::parse("http://127.0.0.1:4010/").unwrap());
+        let said = said(&one, Product::Api, ErrorKind::Credentials);
+        assert!(said.starts_with("127.0.0.1:4010 (twilio.base_url): ") && !said.contains("another region's"), "{said}");
     }
 
     #[test]

@@ -39,6 +39,7 @@ use serde_json::value::RawValue;
 use crate::caller::CallerKey;
 use crate::clock::Clock;
 use crate::core::detect::observation::{Alert, Call, Message};
+use crate::core::model::facts::LARGEST_SERVICE_PAGE;
 use crate::core::model::id::{AccountSid, ApplicationSid, CallSid, E164, NumberSid, ServiceSid};
 use crate::core::model::roster::Roster;
 use crate::core::model::time::Time;
@@ -46,7 +47,7 @@ use crate::core::routing::record::{Application, Service};
 use crate::metrics::Metrics;
 
 use credentials::Credentials;
-pub use error::{Error, ErrorKind};
+pub use error::{Error, ErrorKind, HostError};
 use host::{Hosts, Product, next_path};
 use limit::{Limit, Precedence};
 use region::HomeRegions;
@@ -173,9 +174,6 @@ impl<L: Listed> Pager<'_, L> {
     }
 }
 
-/// Twilio's largest page, except where a list says otherwise.
-pub const LARGEST_PAGE: usize = 1000;
-
 impl Client {
     pub fn new(
         settings: ClientSettings,
@@ -223,6 +221,12 @@ impl Client {
 
     pub fn limit(&self) -> &Limit {
         self.transport.limit()
+    }
+
+    /// What went wrong at `product`'s host, whose host that is, and what an operator should do.
+    pub fn at_host(&self, product: Product, error: Error) -> HostError {
+        let (settings, ..) = self.transport.parts();
+        HostError { asked: settings.hosts.place(product), cure: settings.hosts.cure(product, &error), error }
     }
 
     /// Calls started at or after `since`, as far as Twilio filters to the second; it may well send
@@ -339,14 +343,17 @@ impl Client {
     }
 
     pub async fn services(&self) -> Result<Vec<Service>, Error> {
-        let pager: Pager<'_, wire::Services> =
-            self.pager(endpoint::LIST_SERVICES, Product::Messaging, format!("/v1/Services?PageSize={SERVICE_PAGE}"));
+        let pager: Pager<'_, wire::Services> = self.pager(
+            endpoint::LIST_SERVICES,
+            Product::Messaging,
+            format!("/v1/Services?PageSize={LARGEST_SERVICE_PAGE}"),
+        );
         pager.whole().await
     }
 
     /// The numbers of a Messaging Service.
     pub async fn service_numbers(&self, service: ServiceSid) -> Result<Vec<NumberSid>, Error> {
-        let path = format!("/v1/Services/{service}/PhoneNumbers?PageSize={SERVICE_PAGE}");
+        let path = format!("/v1/Services/{service}/PhoneNumbers?PageSize={LARGEST_SERVICE_PAGE}");
         let pager: Pager<'_, wire::ServiceNumbers> =
             self.pager(endpoint::LIST_SERVICE_NUMBERS, Product::Messaging, path);
         pager.whole().await
@@ -365,9 +372,6 @@ const fn not_to_be_followed(endpoint: &'static str, message: String) -> Error {
         retry_after: None,
     }
 }
-
-/// Page size on the messaging host, whose limit Twilio states as 1,000 without examples above 100.
-const SERVICE_PAGE: usize = 100;
 
 fn read_number(body: &[u8]) -> Result<NumberRead, String> {
     let raw: &RawValue = serde_json::from_slice(body).map_err(|e| e.to_string())?;

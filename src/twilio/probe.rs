@@ -8,10 +8,11 @@
 use serde::Deserialize;
 
 use super::wire::{self, Text};
-use super::{AlertLevel, Client, Error, LARGEST_PAGE, day, query};
+use super::{AlertLevel, Client, Error, day, query};
 use crate::core::detect::observation::{Alert, CallStatus, Direction, Level, MessageStatus};
 use crate::core::model::address::{self, Reach};
 use crate::core::model::code::Code;
+use crate::core::model::facts::LARGEST_PAGE;
 use crate::core::model::id::Resource;
 use crate::core::model::id::{AlertSid, CallSid, E164, MessageSid};
 use crate::core::model::roster::Roster;

@@ -5,8 +5,6 @@
 //! (<https://www.twilio.com/docs/usage/security>). With an API key there is nothing to sign with.
 //! Neither token nor password is sent.
 
-use std::time::Duration;
-
 use base64::Engine as _;
 use hmac::{Hmac, Mac};
 use secrecy::ExposeSecret;
@@ -16,6 +14,7 @@ use url::Url;
 use super::Client;
 use super::credentials::Secret;
 use super::host::Hosts;
+use crate::core::model::facts::{BIN_HOST, LARGEST_TWIML, WEBHOOK_PATIENCE};
 use crate::core::routing::twiml::Document;
 
 /// What a webhook answered.
@@ -56,14 +55,6 @@ pub enum Unasked {
     #[error("it does not answer: {0}")]
     Silent(String),
 }
-
-/// Largest TwiML document that Twilio takes (error 11750).
-const LARGEST: usize = 64 << 10;
-
-/// How long Twilio waits for a webhook (error 11205).
-const PATIENCE: Duration = Duration::from_secs(15);
-
-const BINS: &str = "handler.twilio.com";
 
 /// The signature of a GET of `url`, or of a POST of `form`, under `token`.
 pub fn signature(token: &str, url: &str, form: &[(&str, &str)]) -> String {
@@ -129,16 +120,16 @@ impl Client {
             let (mut body, mut is_too_large) = (Vec::new(), false);
             while let Some(chunk) = answer.chunk().await? {
                 body.extend_from_slice(&chunk);
-                is_too_large = body.len() > LARGEST;
+                is_too_large = body.len() > LARGEST_TWIML;
                 if is_too_large {
-                    body.truncate(LARGEST);
+                    body.truncate(LARGEST_TWIML);
                     break;
                 }
             }
             Ok::<_, reqwest::Error>(Answered { status, content_type, location, body, is_too_large })
         };
         let (_, _, clock) = self.transport.parts();
-        match clock.timeout(PATIENCE, ask).await {
+        match clock.timeout(WEBHOOK_PATIENCE, ask).await {
             Ok(Ok(answered)) => Ok(answered),
             // The URL in the error's own text may hold secrets in its query.
             Ok(Err(error)) => Err(Unasked::Silent(error.without_url().to_string())),
@@ -149,7 +140,7 @@ impl Client {
 
 /// True of a TwiML Bin's address.
 pub fn is_bin(url: &Url) -> bool {
-    url.host_str() == Some(BINS)
+    url.host_str() == Some(BIN_HOST)
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ use ringback::core::model::id::Channel;
 use ringback::core::model::reason::Reason;
 use ringback::core::model::roster::PortAt;
 use ringback::metrics::PerNumber;
+use ringback::twilio::host::Product;
 
 fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/config").join(name)
@@ -115,6 +116,26 @@ fn every_setting_reaches_its_place() {
     assert_eq!(support.rules.len() - about_callers.len(), 5, "and for nothing else");
     assert_eq!(c.engine.detection[1], Detection::default());
     assert!(c.roster.is_prober("+15005550199".parse().unwrap()));
+}
+
+/// Hosts of a region without an edge are switched off, but for us1's.
+#[test]
+fn a_region_is_asked_by_the_edge_that_leads_to_it() {
+    let path = folder("good").join("region.toml");
+    let text = fs::read_to_string(&path).unwrap();
+    for (region, edge, host) in [
+        ("IE1", None, "api.dublin.ie1.twilio.com"),
+        ("au1", None, "api.sydney.au1.twilio.com"),
+        ("us1", None, "api.us1.twilio.com"),
+        ("us1", Some("ashburn"), "api.ashburn.us1.twilio.com"),
+        ("ie1", Some("dublin"), "api.dublin.ie1.twilio.com"),
+        ("xy1", Some("elsewhere"), "api.elsewhere.xy1.twilio.com"),
+    ] {
+        let edge = edge.map_or_else(String::new, |edge| format!("edge = \"{edge}\"\n"));
+        let text = text.replace("region      = \"IE1\"", &format!("region = \"{region}\"\n{edge}"));
+        let c = Config::parse(&path, &text, &env(&text)).unwrap_or_else(|e| panic!("{region}: {e}"));
+        assert_eq!(c.twilio.hosts.url(Product::Api, "/").unwrap().host_str(), Some(host));
+    }
 }
 
 /// Numbers of an account that nobody named are those of a recording, and never an agent's.

@@ -42,6 +42,8 @@ fn a_wrong_token_refuses_the_start() {
         assert!(said.contains("Twilio does not accept the credentials (HTTP 401, code 20003)"), "{said}");
         assert!(said.contains("check TWILIO_ACCOUNT_SID with TWILIO_AUTH_TOKEN"), "{said}");
         assert!(said.contains("[request RQ"), "{said}");
+        let asked = format!("; asked {} (twilio.base_url); ", w.base_url.trim_start_matches("http://"));
+        assert!(said.contains(&asked), "the host is named: {said}");
     });
 }
 

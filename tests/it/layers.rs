@@ -239,6 +239,24 @@ fn nothing_but_a_recording_can_be_deleted_at_twilio() {
     assert_eq!(code.filter(|l| l.contains(".delete(") || l.contains("DELETE")).count(), 1);
 }
 
+/// What Twilio may change stands in one table. Pages that people are sent to are part of what they are told.
+#[test]
+fn hosts_of_twilios_are_named_in_one_place() {
+    let pages = ["https://status.twilio.com", "https://www.twilio.com/", "https://console.twilio.com/"];
+    let mut named = BTreeSet::new();
+    let is_told = |name: &str| !name.starts_with("sim/") && !name.ends_with("tests.rs") && !name.contains("/tests/");
+    for (name, text) in texts("src").iter().filter(|(name, _)| is_told(name)) {
+        let code = text.split("#[cfg(test)]").next().unwrap().lines().filter(|l| !l.trim_start().starts_with("//"));
+        for line in code {
+            let line = pages.iter().fold(line.to_owned(), |line, page| line.replace(page, ""));
+            if line.contains("twilio.com") || line.contains("twil.io") {
+                named.insert(name.clone());
+            }
+        }
+    }
+    assert_eq!(named, BTreeSet::from(["core/model/facts.rs".to_owned()]));
+}
+
 /// `rustfmt` wraps code and leaves comments alone.
 #[test]
 fn comments_are_no_wider_than_code() {

@@ -8,13 +8,14 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 
 use crate::clock::Clock;
+use crate::core::model::facts::LARGEST_PAGE;
 use crate::core::model::id::{ApplicationSid, Channel, NumberId, NumberSid};
 use crate::core::model::roster::Roster;
 use crate::core::model::time::Time;
 use crate::core::rollback::plan::Unknown;
 use crate::core::routing::record::{Application, Service};
 use crate::twilio::wire::{NumberRead, WireRow};
-use crate::twilio::{Client, Error, ErrorKind, LARGEST_PAGE};
+use crate::twilio::{Client, Error, ErrorKind};
 
 /// Between looks at the Messaging Services, each of which costs a request.
 const SERVICES_EVERY: Duration = Duration::from_secs(300);

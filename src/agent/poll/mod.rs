@@ -33,6 +33,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Batch, Shared};
 use crate::config;
 use crate::core::detect::observation::{Alert, Observation};
+use crate::core::model::facts::{LARGEST_PAGE, LONGEST_CALL};
 use crate::core::model::id::CallSid;
 use crate::core::model::id::Resource;
 use crate::core::model::source::Source;
@@ -40,7 +41,7 @@ use crate::core::model::time::Time;
 use crate::metrics::RowResult;
 use crate::store::StoreError;
 use crate::twilio::wire::{BadRow, Listed, WireRow};
-use crate::twilio::{Client, LARGEST_PAGE, LogEntry};
+use crate::twilio::{Client, LogEntry};
 use log::Item;
 pub use log::{AlertLog, CallLog, MessageLog, TwilioLog};
 
@@ -57,9 +58,6 @@ const FETCHES: usize = 20;
 
 /// Calls named by alerts that may wait to be fetched. Beyond that the list has to show them.
 const MOST_NAMED: usize = 1000;
-
-/// An entry that is still not over after this is given up: no call of Twilio's lasts longer.
-const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
 /// How long observations are kept on the disk: the port day and the week after it.
 const KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -282,7 +280,7 @@ impl<G: TwilioLog> Poller<G> {
         self.known.extend(found.known);
         if depth >= Depth::Full {
             self.next_full = started + self.poll.full;
-            let [seen, open] = [started - DEEP - self.poll.overlap, started - LONGEST];
+            let [seen, open] = [started - DEEP - self.poll.overlap, started - LONGEST_CALL];
             self.known.retain(|_, k| k.at >= if k.open.is_some() { open } else { seen });
         }
         if depth == Depth::Deep {

@@ -26,6 +26,7 @@ use super::observation::{Alert, Call, CallStatus, Direction, Leg, Message, Messa
 use super::outcome::{AlertFlags, AlertPlacement, CallFacts, Children, MessageFacts, judge_call, judge_message};
 use crate::core::model::code::Code;
 use crate::core::model::digits::ByDigits;
+use crate::core::model::facts::LONGEST_CALL;
 use crate::core::model::id::{AccountSid, CallSid, Channel, NumberId, Resource};
 use crate::core::model::reason::{Outcome, Reason};
 use crate::core::model::roster::{NumberIx, Roster};
@@ -454,7 +455,7 @@ impl Ledger {
     /// Forgets ended entries that started before `before`. Told again of them, it would take them
     /// for new, so whoever reads the logs must not go back that far.
     pub fn prune(&mut self, before: Time) {
-        let given_up = before - LONGEST;
+        let given_up = before - LONGEST_CALL;
         let open = &mut self.open;
         for (map, channel) in self.entries.iter_mut().zip(Channel::ALL) {
             map.retain(|_, e| {
@@ -555,10 +556,6 @@ impl Ledger {
         })
     }
 }
-
-/// An entry that is not over so long after the others are forgotten is forgotten too: no call of
-/// Twilio's lasts longer than a day.
-const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
 /// Alerts kept for one call that has not been seen; one call rarely has more than two.
 const ALERTS_PER_ORPHAN: usize = 16;

@@ -6,6 +6,7 @@ pub mod code;
 pub mod decision;
 pub mod dialled;
 pub mod digits;
+pub mod facts;
 pub mod guard;
 pub mod id;
 pub mod order;

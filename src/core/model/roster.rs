@@ -11,6 +11,7 @@ use jiff::tz::TimeZone;
 
 use super::dialled::CallingCodes;
 use super::digits::ByDigits;
+use super::facts::{MESSAGES_SETTLE, TOLL_FREE_MESSAGES_SETTLE};
 use super::id::{AccountSid, Channel, E164, GroupName, NumberId, WrittenNumber};
 use super::time::Time;
 
@@ -54,10 +55,9 @@ pub struct Number {
 }
 
 impl Number {
-    /// For how long after its port the number's messages may still go to the old provider: two hours, and of a
-    /// toll-free number at times two days (Twilio's support, article 229986247).
+    /// For how long after its port the number's messages may still go to the old provider.
     pub fn messages_settle_within(&self) -> Duration {
-        Duration::from_secs(if self.id.e164.is_toll_free() { 2 * 86_400 } else { 2 * 3600 })
+        if self.id.e164.is_toll_free() { TOLL_FREE_MESSAGES_SETTLE } else { MESSAGES_SETTLE }
     }
 }
 

@@ -14,12 +14,10 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::core::model::facts::DEMO;
 use crate::core::model::id::{ApplicationSid, Channel, E164, NumberSid, ServiceSid, TrunkSid};
 use crate::core::model::redact;
 use crate::core::model::roster::Roster;
-
-/// Where Twilio points new numbers.
-const DEMO: [&str; 2] = ["https://demo.twilio.com", "http://demo.twilio.com"];
 
 /// A number's routing as last read: the part of its record that decides who answers.
 /// `""` and `null` are both `None`.
@@ -214,7 +212,6 @@ impl NumberRecord {
     }
 
     /// True if a webhook of Twilio's demo answers `channel`, as it does on a new number until somebody sets another.
-    /// Source: Twilio, "Why does my number play a demo message?", 2026-11.
     pub fn is_demo(&self, channel: Channel) -> bool {
         let is_webhook =
             matches!(self.handler(channel), Handler::Url(_) | Handler::Application(_) | Handler::Service(_));

@@ -12,13 +12,10 @@ use std::time::Duration;
 
 use super::{Engine, EngineEvent, PhaseChange};
 use crate::core::model::decision::Phase;
+use crate::core::model::facts::PORT_SETTLES;
 use crate::core::model::id::Channel;
 use crate::core::model::roster::NumberIx;
 use crate::core::model::time::Time;
-
-/// A number whose callers and probes say nothing is settled after this all the same: carriers take up to
-/// a day to route a ported number everywhere.
-const SETTLED_AFTER: Duration = Duration::from_secs(24 * 3600);
 
 impl Engine {
     /// How many watched channels of these numbers wait for their port.
@@ -83,8 +80,8 @@ impl Engine {
 
     fn settled_after(&self, number: NumberIx, channel: Channel) -> Duration {
         match channel {
-            Channel::Voice => SETTLED_AFTER,
-            Channel::Messaging => SETTLED_AFTER.max(self.roster.number(number).messages_settle_within()),
+            Channel::Voice => PORT_SETTLES,
+            Channel::Messaging => PORT_SETTLES.max(self.roster.number(number).messages_settle_within()),
         }
     }
 
