@@ -11,6 +11,19 @@ use super::log::SimRow;
 use crate::core::model::id::{AlertSid, CallSid, MessageSid};
 use crate::core::model::time::Time;
 
+/// What stands for a number that is withheld, by what the simulator has instead of its digits.
+pub const WITHHELD: [&str; 9] = [
+    "anonymous",
+    "Anonymous",
+    "+266696687",
+    "Restricted",
+    "Unavailable",
+    "+86282452253",
+    "+7378742833",
+    "Unknown",
+    "+2562533",
+];
+
 /// Milliseconds after a row's own beginning. Four bytes: there may be millions of rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct After(u32);

@@ -7,8 +7,7 @@ use std::sync::Arc;
 
 use super::chance::Chance;
 use super::handler::{Does, Handlers, SimFetched};
-use super::http::view::WITHHELD;
-use super::row::{After, CallDirection, SimAlert, SimCall, SimCallStatus, SimSubject};
+use super::row::{After, CallDirection, SimAlert, SimCall, SimCallStatus, SimSubject, WITHHELD};
 use super::scenario::{BrokenWebhook, Callers, Lag, Scenario, ScenarioTraffic};
 use super::traffic::Caller;
 use crate::core::model::id::{AlertSid, E164};
@@ -318,7 +317,8 @@ impl Take<'_> {
                 return self.end(SimCallStatus::Completed, 0.9, SimServed::Nobody);
             }
             Does::Acts { forward } => {
-                self.action = Some(url.into());
+                // Only what is dialled has an end that is told.
+                self.action = (self.luck.forwards < forward).then(|| url.into());
                 (forward, None)
             }
             Does::Wrong | Does::Speaks | Does::Silent | Does::OutOfService => {

@@ -11,6 +11,7 @@ use crate::probes::probing;
 use crate::world::{Running, play, with_prober};
 
 const APP: &str = "https://app.example.com/voice";
+const SALES: &str = "https://sales.example.com/voice";
 const TEXTS: &str = "https://app.example.com/sms";
 
 fn number(n: u32) -> E164 {
@@ -57,13 +58,17 @@ fn what_serves_nobody_pages_and_what_served_all_the_same_warns() {
         play(DAY, async |w| {
             let agent = w.start().await.unwrap();
             w.pass(900).await;
-            w.sim.set_handler(APP, HandlerState::all(condition)).unwrap();
-            let served = agent.sum("ringback_calls_total", &["group=\"support\"", "outcome=\"ok\""]).await;
+            // Only what is forwarded has an action.
+            let (url, group) = if condition == Action { (SALES, "sales") } else { (APP, "support") };
+            let labels = [format!("group=\"{group}\""), "outcome=\"ok\"".to_owned()];
+            let labels = labels.each_ref().map(String::as_str);
+            w.sim.set_handler(url, HandlerState::all(condition)).unwrap();
+            let served = agent.sum("ringback_calls_total", &labels).await;
             w.pass(1500).await;
             let told = decisions(&agent);
             assert!(told.contains(&(Channel::Voice, reason.to_owned(), Some(code))), "{condition:?}: {told:?}");
             assert!(told.iter().all(|(_, what, _)| what != "rollback"), "{condition:?}: {told:?}");
-            let served = agent.sum("ringback_calls_total", &["group=\"support\"", "outcome=\"ok\""]).await - served;
+            let served = agent.sum("ringback_calls_total", &labels).await - served;
             // Some calls of before settle afterwards.
             assert_eq!(served > 20.0, condition == Action, "{condition:?}: {served} served");
             agent.stop().await;

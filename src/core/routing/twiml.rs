@@ -11,6 +11,7 @@
 use roxmltree::Node;
 
 use crate::core::model::dialled::{self, Dialled};
+use crate::core::model::facts::API_DOMAIN;
 use crate::core::model::id::{Channel, E164};
 use crate::core::model::roster::Roster;
 
@@ -274,7 +275,7 @@ fn sip(text: &str, ours: &Roster) -> Result<(), Effect> {
         None => ("", rest.unwrap_or(text)),
     };
     let host = host.split([';', '?', ':']).next().unwrap_or_default().trim().to_ascii_lowercase();
-    let is_twilio = host.ends_with(".twilio.com");
+    let is_twilio = host.strip_suffix(API_DOMAIN).is_some_and(|name| name.ends_with('.'));
     if host.is_empty() || user.trim().is_empty() {
         return Err(Effect::Broken(BadTwiml::DialsNothing));
     }

@@ -21,7 +21,7 @@ mod recordings;
 pub(super) mod route;
 mod targets;
 mod trouble;
-pub(super) mod view;
+mod view;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

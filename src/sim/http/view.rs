@@ -12,6 +12,7 @@ use super::route::Route;
 use crate::core::model::id::{AccountSid, TrunkSid};
 use crate::core::model::time::Time;
 use crate::sim::log::{Between, Slice};
+use crate::sim::row::WITHHELD;
 use crate::sim::scenario::DateFilters;
 use crate::sim::world::World;
 
@@ -155,19 +156,6 @@ impl Serialize for Phone {
         }
     }
 }
-
-/// What stands for a number that is withheld, by what the simulator has instead of its digits.
-pub const WITHHELD: [&str; 9] = [
-    "anonymous",
-    "Anonymous",
-    "+266696687",
-    "Restricted",
-    "Unavailable",
-    "+86282452253",
-    "+7378742833",
-    "unknown",
-    "+2562533",
-];
 
 /// Whom a call reached: a number, or over a trunk its SIP URI.
 pub struct Reached {
