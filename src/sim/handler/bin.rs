@@ -9,13 +9,21 @@ use crate::sim::scenario::{Bin, BinKind};
 /// How long a bin takes to answer.
 const AFTER: f64 = 0.1;
 
-/// What the bin `nth` answers to a request with these parameters; `None` if its template is broken.
+/// What a bin answers to a request with these parameters; `None` if its template is broken. One that is not a text of
+/// its own answers a message with a message.
 pub fn answer(bin: &Bin, parameter: &dyn Fn(&str) -> Option<String>) -> Option<String> {
+    let is_text = parameter("MessageSid").is_some();
     Some(match (bin.does, bin.to) {
         (BinKind::Broken, _) => return None,
-        (BinKind::Dead, _) => "<Response><Dial>+442079460999</Dial></Response>".to_owned(),
-        (BinKind::Forward, Some(to)) => format!("<Response><Dial>{to}</Dial></Response>"),
         (BinKind::Twiml, _) => return render(bin.twiml.as_deref().unwrap_or_default(), parameter),
+        (BinKind::Forward, Some(to)) if is_text => {
+            format!("<Response><Message to=\"{to}\">forwarded</Message></Response>")
+        }
+        (BinKind::Forward, Some(to)) => format!("<Response><Dial>{to}</Dial></Response>"),
+        (BinKind::Answer | BinKind::Forward | BinKind::Dead, _) if is_text => {
+            "<Response><Message>We will call you back.</Message></Response>".to_owned()
+        }
+        (BinKind::Dead, _) => "<Response><Dial>+442079460999</Dial></Response>".to_owned(),
         (BinKind::Answer | BinKind::Forward, _) => {
             let play = bin.marker.as_ref().map_or(String::new(), |keys| format!("<Play digits=\"{keys}\"/>"));
             format!("<Response>{play}<Say>We will call you back.</Say><Record/></Response>")
