@@ -1,6 +1,6 @@
 //! Looks whether the fallbacks work, before they are needed and ever again.
 //!
-//! Each is asked for its TwiML as Twilio would ask for a call, or a message, to each number of its group ([`ask`]):
+//! Each is asked for its TwiML as Twilio would ask for a call, or a message, to each number of its group ([`mod@ask`]):
 //! what a template makes of one number it need not make of another. What answers and would not serve a caller is
 //! broken at once; what does not answer is broken after three looks, since one lost request must not take the fallback
 //! away from a failing number. What a look without an answer leaves of what was known says

@@ -51,7 +51,7 @@ fn what_serves_a_caller() {
         "<Response><Gather><Say>Press 1.</Say></Gather></Response>",
         "<Response><Gather/><Say>Nobody is in.</Say></Response>",
         "<Response><Pause/><Say><![CDATA[Hello]]></Say></Response>",
-        "<Response><!-- <Reject/> --><?php ?><Say>Caf&#233; &amp; bar</Say></Response>",
+        "<Response><!-- <Reject/> --><?php ?><Say>&#201;t&#233; &amp; bar</Say></Response>",
         "<!DOCTYPE r [<!ENTITY us \"We call back\">]><Response><Say>&us;</Say></Response>",
         "<Response xmlns=\"https://example.com\"><Say>Hello</Say></Response>",
         "<Response><Say voice=\"a\">Hello</Say><Reject/></Response>",
