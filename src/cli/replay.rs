@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, BufReader, BufWriter, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use serde::Serialize;
 
 use super::{Exit, complain, say};
@@ -72,6 +72,12 @@ fn one(arguments: &ReplayArguments, rules: &AlertRules) -> anyhow::Result<Exit> 
         out.flush().context("cannot write the decisions")?;
     }
     drop(out);
+    if summary.bad_lines > 0 && summary.bad_lines == summary.lines {
+        bail!(
+            "no line of {} could be read, so nothing was decided on it: write one JSON object a line, each whole",
+            arguments.events.display()
+        );
+    }
     match (is_stdout, arguments.json) {
         (true, _) => complain(&text(&summary)),
         (false, true) => say(&serde_json::to_string_pretty(&summary)?)?,

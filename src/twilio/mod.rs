@@ -39,7 +39,7 @@ use serde_json::value::RawValue;
 use crate::caller::CallerKey;
 use crate::clock::Clock;
 use crate::core::detect::observation::{Alert, Call, Message};
-use crate::core::model::facts::LARGEST_SERVICE_PAGE;
+use crate::core::model::facts::{HOME_REGION, LARGEST_SERVICE_PAGE};
 use crate::core::model::id::{AccountSid, ApplicationSid, CallSid, E164, NumberSid, ServiceSid};
 use crate::core::model::roster::Roster;
 use crate::core::model::time::Time;
@@ -320,7 +320,12 @@ impl Client {
                 let raw: wire::RawRegion<'_> = serde_json::from_slice(body).map_err(|e| e.to_string())?;
                 Ok(raw.voice(&self.roster))
             })
-            .await?;
+            .await;
+        let region = match region {
+            // A number without a route of its own is processed at home. Source: Twilio, Routes API, 2026-11.
+            Err(error) if error.kind == ErrorKind::NotFound => Some(HOME_REGION.to_owned()),
+            read => read?,
+        };
         let region = region.filter(|r| r != settings.hosts.region());
         self.regions.learn(clock.now(), number, region.as_deref());
         Ok(region)

@@ -317,3 +317,36 @@ fn a_number_is_ours_in_every_form_in_which_a_row_has_it() {
     }
     assert_eq!(failing("sip:+15005550199@desk.pstn.twilio.com"), [], "another's");
 }
+
+/// Between one voice and many there is no number of callers whose calls all fail and of whom nobody hears.
+#[test]
+fn however_few_call_somebody_hears_that_every_call_fails() {
+    for callers in [1, 2, 3, 4, 5] {
+        let mut r = Recording::of(HANDLER);
+        for i in 0..60 {
+            let start = 60 + i * 30;
+            let call = r.call(start, &inbound(&caller(i % callers), 2));
+            r.alert(start + 1, &call, 11200, "error", Some(HANDLER));
+        }
+        assert!(!r.decisions().is_empty(), "{callers} callers");
+    }
+}
+
+#[test]
+fn a_dialled_end_that_is_not_reached_is_a_doubt_also_without_a_trunk() {
+    assert_eq!(callers(HANDLER, 4, 32011, "warning", None).decisions(), [page("unexplained", Some(32011))]);
+    assert_eq!(callers(HANDLER, 90, 32011, "warning", None).decisions(), [], "the calls lasted");
+}
+
+#[test]
+fn who_has_opted_out_is_nobodys_failure_whatever_says_so() {
+    let mut r = Recording::of(HANDLER);
+    for i in 0..12 {
+        let start = 60 + i * 40;
+        let text = r.message(start, "inbound", &caller(i), "received", None);
+        let reply = r.message(start + 1, "outbound-reply", &caller(i), "failed", Some(21610));
+        r.alert(start + 2, &text, 21610, "error", None);
+        r.alert(start + 2, &reply, 21610, "error", None);
+    }
+    assert_eq!(r.decisions(), []);
+}

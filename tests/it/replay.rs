@@ -84,4 +84,11 @@ fn what_cannot_be_read_is_told_by_name() {
     assert!(String::from_utf8_lossy(&missing.stderr).contains("cannot read no-such-file.jsonl"));
     let no_config = replay(&["--config", "no-such-file.toml", "--events", "-"]);
     assert_eq!(no_config.status.code(), Some(2));
+    // An array, as a tool makes of it: nothing was read, and nothing is said of the day.
+    let dir = crate::world::Folder::new();
+    let array = dir.path().join("array.jsonl");
+    fs::write(&array, "[{\"seen_at\":\"2026-11-21T09:00:00Z\",\"kind\":\"call\",\"resource\":{}}]\n").unwrap();
+    let nothing = replay(&["--config", config.to_str().unwrap(), "--events", array.to_str().unwrap()]);
+    let said = String::from_utf8_lossy(&nothing.stderr).into_owned();
+    assert_eq!((nothing.status.code(), said.contains("no line of")), (Some(3), true), "{said}");
 }

@@ -113,10 +113,12 @@ pub fn mark(alert: &Alert, webhooks: Webhooks<'_>) -> Option<AlertEffect> {
         return Some(AlertEffect::Trunk);
     }
     if alert.level != Level::Error {
-        let is_doubt = alert.level == Level::Warning && matches!(class, Class::Dial | Class::Sip);
+        let is_doubt = alert.level == Level::Warning && matches!(class, Class::Dial | Class::Sip | Class::Origination);
         return is_doubt.then_some(AlertEffect::Doubt);
     }
     match class {
+        // Who has opted out, or is not there, is nobody's failure, on the text that asked for the answer as well.
+        Class::Recipient if is_message => None,
         // The application has the message, and answered with what is no TwiML: it may reply by the API.
         Class::Content if is_message && alert.code == NOT_TWIML => Some(AlertEffect::Unexplained),
         Class::Webhook | Class::Content => {
@@ -326,6 +328,10 @@ fn call_as_told(f: &CallFacts) -> Option<Outcome> {
             let long = f.duration.is_some_and(|d| d >= SERVED_AFTER_SECONDS) && !f.forwards;
             if f.is_demo {
                 return Some(Outcome::Failed(Reason::NoHandler));
+            }
+            // Nobody talked. A longer call may have been taken by the trunk's next URL, or its recovery.
+            if f.marks.has(AlertEffect::Trunk) && f.duration == Some(0) {
+                return Some(Outcome::Failed(Reason::Trunk));
             }
             match unexplained(f.marks, long) {
                 Some(reason) => (long || f.is_settled).then_some(Outcome::Failed(reason)),

@@ -324,7 +324,7 @@ pub fn kept(url: &str, ours: &Roster) -> String {
 }
 
 /// A URL for people: bare, and whether it has a query. The fragment is Twilio's, and no secret.
-fn shown(url: &str) -> String {
+pub(super) fn shown(url: &str) -> String {
     let (rest, fragment) = url.split_at(url.find('#').unwrap_or(url.len()));
     let fragment = redact::told(fragment, &Roster::default());
     format!("{}{}{fragment}", bare(rest), if rest.contains('?') { "?…" } else { "" })

@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::record::shown;
 use crate::core::model::id::Channel;
 use crate::core::model::order::UpdateParams;
 
@@ -148,8 +149,18 @@ pub struct Difference {
 impl std::fmt::Display for Difference {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Difference { field, snapshot, wrote, now } = self;
-        write!(f, "{field}: snapshot {snapshot:?}, we left {wrote:?}, now {now:?}")
+        let [shown_snapshot, shown_wrote, shown_now] = [snapshot, wrote, now].map(|value| for_people(value.as_str()));
+        write!(f, "{field}: snapshot {shown_snapshot:?}, we left {shown_wrote:?}, now {shown_now:?}")?;
+        if shown_wrote == shown_now {
+            f.write_str(" (they differ in what is not shown)")?;
+        }
+        Ok(())
     }
+}
+
+/// A value without what in a URL may be secret, or a caller's number.
+fn for_people(value: &str) -> String {
+    if value.contains("://") { shown(value) } else { value.to_owned() }
 }
 
 #[cfg(test)]
@@ -170,6 +181,22 @@ mod tests {
         let after = before.after(&wrote);
         assert_eq!(after.after(&before.undo(&wrote)), before);
         assert_eq!(RoutingValues::differences(&before, &after, &after), []);
+    }
+
+    #[test]
+    fn a_difference_shows_no_secret_and_no_number_and_says_so() {
+        let url = |user: &str, query: &str| format!("https://{user}@app.example.com/in?{query}#rc=1");
+        let difference = Difference {
+            field: "voice_url".to_owned(),
+            snapshot: url("svc:S3cret", "token=T0ken"),
+            wrote: url("svc:S3cret", "token=T0ken"),
+            now: url("svc:N3w", "PhoneNumber=917-555-0143"),
+        };
+        let shown = "\"https://app.example.com/in?…#rc=1\"";
+        assert_eq!(
+            difference.to_string(),
+            format!("voice_url: snapshot {shown}, we left {shown}, now {shown} (they differ in what is not shown)")
+        );
     }
 
     #[test]

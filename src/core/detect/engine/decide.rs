@@ -16,7 +16,7 @@ use crate::core::model::verdict::Evidence;
 use crate::core::routing::history::RoutingState;
 use crate::core::routing::record::NumberRecord;
 
-/// So many different callers speak for themselves.
+/// More different callers than these speak for themselves.
 const WITNESSES: u32 = 3;
 
 /// What is to be decided.
@@ -241,7 +241,7 @@ impl Engine {
         let callers = Rule { subject: RuleSubject::Callers, ..rule.clone() };
         let windows = numbers.iter().map(|n| &self.channel(*n, rule.channel).window);
         numbers.iter().any(|n| self.channel(*n, rule.channel).decided)
-            || Window::gather(windows, &callers, now).failing >= WITNESSES
+            || Window::gather(windows, &callers, now).failing > WITNESSES
     }
 
     /// Test calls fail for a reason that a swap would not cure.

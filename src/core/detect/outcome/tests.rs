@@ -55,7 +55,7 @@ fn what_an_alert_says_depends_on_whose_url_failed() {
         (13224, Warning, Some(PRIMARY), false, Some(AlertEffect::Doubt)),
         (13201, Error, Some(PRIMARY), false, Some(AlertEffect::Unexplained)),
         (32011, Warning, None, true, Some(AlertEffect::Trunk)),
-        (32011, Warning, None, false, None),
+        (32011, Warning, None, false, Some(AlertEffect::Doubt)),
         (32010, Error, None, true, Some(AlertEffect::Trunk)),
         (32001, Error, None, true, Some(AlertEffect::Unexplained)),
         // A recording that could not be kept, and a caller's number that is not attested.
@@ -221,6 +221,10 @@ fn a_number_that_points_at_nothing_or_at_a_dead_trunk_is_curable() {
         let f = CallFacts { marks: marks(&[(AlertEffect::Trunk, 32011)]), ..call(status) };
         assert_eq!(judge_call(&f), Some(want), "{status:?}");
     }
+    // Nobody did.
+    let marks = marks(&[(AlertEffect::Trunk, 32010)]);
+    let f = CallFacts { marks, duration: Some(0), ..call(CallStatus::Completed) };
+    assert_eq!(judge_call(&f), Some(Outcome::Failed(Reason::Trunk)));
 }
 
 #[test]
