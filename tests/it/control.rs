@@ -1,7 +1,6 @@
 //! Memory, journal and notices agree: whatever the order in which things happen, and however long a commit takes.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use ringback::config::Config;
@@ -16,7 +15,7 @@ use tokio::task::JoinSet;
 
 use crate::agent::DAY;
 use crate::execute::edit;
-use crate::probe_trouble::between;
+use crate::probe_trouble::bins_answer;
 use crate::probes::{QUIET, probing};
 use crate::receiver::{Receiver, webhook};
 use crate::support::{break_app, support, url, with_token};
@@ -134,16 +133,7 @@ fn a_restart_tells_nothing_twice_when_commits_take_time() {
 fn a_fallback_that_is_broken_stays_so_until_it_answers() {
     play(DAY, async |w| {
         let mut servers = JoinSet::new();
-        // What the bins answer, unless it is 0.
-        let bins = Arc::new(AtomicU16::new(404));
-        let answer = bins.clone();
-        between(w, &mut servers, move |passing| {
-            let status = answer.load(Ordering::Relaxed);
-            if passing.path.starts_with("/twiml/") && status > 0 {
-                passing.status = status;
-            }
-        })
-        .await;
+        let bins = bins_answer(w, &mut servers, 404).await;
         with_token(w);
         let agent = w.start().await.unwrap();
         w.pass(600).await;

@@ -11,7 +11,7 @@ use serde_json::json;
 use tokio::task::JoinSet;
 
 use crate::agent::DAY;
-use crate::probe_trouble::between;
+use crate::probe_trouble::{between, bins_answer};
 use crate::support::{break_app, support, url, with_token, writes};
 use crate::world::{BIN, Running, World, play, play_based};
 
@@ -172,15 +172,7 @@ fn a_fallback_that_fails_one_number_costs_that_number_alone() {
 fn a_check_without_an_answer_leaves_what_was_known() {
     play(DAY, async |w| {
         let mut servers = JoinSet::new();
-        let bins = Arc::new(AtomicU16::new(0));
-        let answer = bins.clone();
-        between(w, &mut servers, move |passing| {
-            let status = answer.load(Ordering::Relaxed);
-            if passing.path.starts_with("/twiml/") && status > 0 {
-                passing.status = status;
-            }
-        })
-        .await;
+        let bins = bins_answer(w, &mut servers, 0).await;
         let agent = w.start().await.unwrap();
         w.pass(290).await;
         assert_eq!(state(&agent).await, Some("good"));

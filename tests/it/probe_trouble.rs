@@ -1,6 +1,8 @@
 //! What test calls and messages must not mistake for a number's failure: clocks, logs, recordings, accounts and
 //! people in the way.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -62,6 +64,20 @@ pub async fn between(
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     w.base_url = format!("http://{}", listener.local_addr().unwrap());
     servers.spawn(serve(Router::new().fallback(pass), listener, CancellationToken::new()));
+}
+
+/// Has the bins answer with this status from now on, or whatever it is set to; 0: as they are.
+pub async fn bins_answer(w: &mut World, servers: &mut JoinSet<()>, status: u16) -> Arc<AtomicU16> {
+    let bins = Arc::new(AtomicU16::new(status));
+    let answer = bins.clone();
+    between(w, servers, move |passing| {
+        let status = answer.load(Ordering::Relaxed);
+        if passing.path.starts_with("/twiml/") && status > 0 {
+            passing.status = status;
+        }
+    })
+    .await;
+    bins
 }
 
 fn quiet() -> String {

@@ -61,6 +61,22 @@ fn without_the_list_of_numbers_nothing_is_healthy_and_its_end_is_enough() {
     });
 }
 
+/// An API that fails or has too many requests is not asked for each number besides.
+#[test]
+fn a_list_that_fails_for_now_is_asked_again_and_its_numbers_are_not_looked_up() {
+    for kind in ["server-error", "too-many", "unavailable"] {
+        let day = with_fault(&pages(200, 0, 1), &format!("kind = \"{kind}\", on = \"numbers\", for = \"20m\""));
+        play(&day, async |w| {
+            let agent = w.start().await.unwrap();
+            w.pass(600).await;
+            let asked = agent.sum("ringback_twilio_requests_total", &["endpoint=\"list_numbers\""]).await;
+            // Once a minute, each time again with growing waits.
+            assert!((10.0..150.0).contains(&asked), "{kind}: {asked} requests");
+            agent.stop().await;
+        });
+    }
+}
+
 /// A day with more numbers in the account than a page holds.
 fn pages(ours: u32, calls: u32, others: u32) -> String {
     format!(

@@ -71,6 +71,21 @@ const fn stands_before_all(error: &Error) -> bool {
     matches!(error.kind, ErrorKind::Unreachable | ErrorKind::Busy | ErrorKind::Credentials)
 }
 
+/// It is the list that cannot be read to its end, and not Twilio that cannot be asked now.
+const fn is_of_the_list(error: &Error) -> bool {
+    match error.kind {
+        ErrorKind::Refused | ErrorKind::NotFound | ErrorKind::NotTwilio => true,
+        ErrorKind::Credentials
+        | ErrorKind::Permission
+        | ErrorKind::Conflict
+        | ErrorKind::Busy
+        | ErrorKind::Server
+        | ErrorKind::Unreachable
+        | ErrorKind::TimedOut
+        | ErrorKind::CutOff => false,
+    }
+}
+
 /// Puts numbers together with what they refer to.
 pub struct RoutingReader {
     clock: Clock,
@@ -101,6 +116,7 @@ impl RoutingReader {
     /// The numbers of the roster that are in the account, as far as they can be read. Fails if none can.
     pub async fn read_all(&mut self, roster: &Roster, now: Time) -> Result<AllRead, Error> {
         let (mut numbers, mut bad, mut unread) = (Vec::new(), Vec::new(), None);
+        let mut most = LOOKED_UP;
         let client = self.client.clone();
         let mut pager = client.numbers(LARGEST_PAGE);
         loop {
@@ -115,7 +131,14 @@ impl RoutingReader {
                     }
                 }
                 Ok(None) => break,
-                Err(error) if numbers.is_empty() && stands_before_all(&error) => return Err(error),
+                // What passes by itself, or stands before every request, is no better asked 250 times.
+                Err(error) if !is_of_the_list(&error) => {
+                    if numbers.is_empty() {
+                        return Err(error);
+                    }
+                    (unread, most) = (Some(error.to_string()), 0);
+                    break;
+                }
                 Err(error) => {
                     unread = Some(error.to_string());
                     break;
@@ -129,7 +152,8 @@ impl RoutingReader {
         unread = unread.or_else(|| bad.first().map(|row| format!("a row cannot be understood: {row}")));
         match unread.take() {
             Some(why) => {
-                unread = self.look_up_others(roster, &mut numbers, now).await.map(|left| format!("{why}; {left}"));
+                let left = self.look_up_others(roster, &mut numbers, most, now).await;
+                unread = left.map(|left| format!("{why}; {left}"));
             }
             None => self.looked_up.clear(),
         }
@@ -149,15 +173,21 @@ impl RoutingReader {
         Ok(AllRead { numbers, bad: bad.len(), unread, services_read })
     }
 
-    /// Looks up by themselves numbers of the roster that the list did not show, those longest not looked up first, and
-    /// adds what is there. Says what is left, if something is.
-    async fn look_up_others(&mut self, roster: &Roster, numbers: &mut Vec<NumberRead>, now: Time) -> Option<String> {
+    /// Looks up by themselves `most` numbers of the roster that the list did not show, those longest not looked up
+    /// first, and adds what is there, or was. Says what is left, if something is.
+    async fn look_up_others(
+        &mut self,
+        roster: &Roster,
+        numbers: &mut Vec<NumberRead>,
+        most: usize,
+        now: Time,
+    ) -> Option<String> {
         let listed: HashSet<NumberId> = numbers.iter().map(|read| self.id(read)).collect();
         let ours = roster.numbers().map(|(_, n)| n.id).filter(|id| id.account == self.client.account());
         let mut others: Vec<NumberId> = ours.filter(|id| !listed.contains(id)).collect();
         others.sort_by_key(|id| self.looked_up.get(id).map(|(at, _)| *at));
         let mut lookups = JoinSet::new();
-        for id in others.iter().copied().take(LOOKED_UP) {
+        for id in others.iter().copied().take(most) {
             let client = self.client.clone();
             self.clock.spawn(&mut lookups, async move { (id, client.number_of(id.e164).await) });
         }
