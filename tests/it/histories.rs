@@ -4,8 +4,8 @@
 //! others write to the numbers, numbers leave, the disk is slow or takes nothing, receivers of notices refuse, the
 //! agent dies and starts again. The laws are checked between the steps and afterwards, from what Twilio was really
 //! asked, from the journal, and from what the receiver was told ([`laws`]). The same seed gives the same history; a
-//! failing one prints its seed and its steps. `RINGBACK_HISTORIES` says how many are played and `RINGBACK_SEED` where
-//! to begin.
+//! failing one prints its seed and its steps. `RINGBACK_HISTORIES` says how many are played,
+//! `RINGBACK_SEED` where to begin; with `RINGBACK_SHOW` each one's journal, writes and test calls are printed.
 //!
 //! Left to the model in `core::control`: clocks that are set back, and two agents on one state.
 

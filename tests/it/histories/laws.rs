@@ -242,8 +242,12 @@ impl Journal {
                     self.vetoes.remove(&(*decision, n.e164));
                 }
             }
-            Entry::Closed { decision, numbers, why, .. } => {
+            Entry::Closed { decision, channel, numbers, why, .. } => {
                 self.met(format!("closed: {}", why.text()));
+                // The later stages of a restore that relapsed, say.
+                for n in numbers {
+                    self.under_way.remove(&(n.e164, *channel));
+                }
                 if *why == CloseReason::TimedOut {
                     self.lapsed.extend(numbers.iter().map(|n| (*decision, n.e164)));
                 }
@@ -301,6 +305,9 @@ pub async fn check(history: &History<'_>, store: &Store) -> Met {
     store.verify().await.unwrap();
     let records = store.journal().await.unwrap();
     let mut journal = Journal::default();
+    if std::env::var_os("RINGBACK_SHOW").is_some() {
+        show(history, &records);
+    }
     for record in &records {
         journal.read(history, record);
     }
@@ -318,6 +325,19 @@ pub async fn check(history: &History<'_>, store: &Store) -> Met {
     met.insert("test calls".to_owned(), history.w.sim.placed_calls().len() as u64);
     check_notices(history, store, &mut met).await;
     met
+}
+
+/// For who wants to know how a history came to break a law.
+fn show(history: &History<'_>, records: &[JournalRecord]) {
+    for r in records {
+        println!("journal {} {}", r.at, serde_json::to_string(&r.entry).unwrap());
+    }
+    for Write { at, slot: (number, channel), by, is_real, changes } in writes(history.w) {
+        println!("write {at} {by:?} {number} {channel} real: {is_real} {changes:?}");
+    }
+    for (call, ended) in history.w.sim.placed_calls() {
+        println!("test call {} {} {ended:?}", call.asked_at, call.to);
+    }
 }
 
 fn check_writes(history: &History<'_>, journal: &Journal, writes: &[Write]) {
