@@ -394,8 +394,8 @@ mod tests {
         let passes = |number: NumberId, fallback: Option<&str>, is_intended: bool| {
             let values = RoutingValues::read("{}", channel).unwrap();
             let (unwritten, written) = (values.clone(), values);
-            let plan =
-                WritePlan { update: Vec::new(), unwritten, written, force: false, is_intended, is_written: false };
+            let (update, before) = (Vec::new(), None);
+            let plan = WritePlan { update, before, unwritten, written, force: false, is_intended, is_written: false };
             let job = WriteJob { group: group.clone(), number, channel, sid: NumberSid::from_u128(1), plan };
             let plan = Planned { job, fallback: fallback.map(str::to_owned) };
             work.passes(number, plan).map(|_| ()).map_err(|(result, _)| result)

@@ -107,7 +107,7 @@ async fn look(client: &Client, clock: &Clock, job: &WriteJob) -> Result<WriteSta
         match client.number(job.sid).await {
             Ok(read) => {
                 let now = RoutingValues::read(&read.raw, job.channel).map_err(|e| e.to_string())?;
-                return Ok(job.plan.found(now));
+                return Ok(job.plan.found(&read.raw, now));
             }
             Err(error) => said = error.to_string(),
         }

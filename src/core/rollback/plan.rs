@@ -4,6 +4,14 @@
 //!
 //! Promises: nothing is planned over what somebody else has changed, unless that is forced; what is so already is not
 //! written again; what our own writes may have left is never taken for somebody else's.
+//!
+//! A write whose answer was lost, and which somebody else undid before we looked, leaves the number as it was. Twilio's
+//! `date_updated` tells that apart from a write that never happened: a record that was updated and in which nothing is
+//! different was changed and changed back. What else was changed meanwhile explains the date, and then it says nothing.
+
+use std::sync::Arc;
+
+use serde_json::Value;
 
 use super::saga::{SagaState, Swap};
 use crate::core::model::id::Channel;
@@ -18,6 +26,8 @@ pub type NumberEnd = (OrderResult, String);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WritePlan {
     pub update: UpdateParams,
+    /// The number's record without the write, as Twilio returned it, where it was kept.
+    pub before: Option<Arc<str>>,
     /// The number's routing without the write.
     pub unwritten: RoutingValues,
     /// And with it.
@@ -41,8 +51,8 @@ pub enum WriteState {
 
 impl WritePlan {
     /// This plan, unless somebody else has changed the number.
-    fn checked(mut self, now: RoutingValues) -> Result<WritePlan, RoutingValues> {
-        match self.found(now) {
+    fn checked(mut self, raw: &str, now: RoutingValues) -> Result<WritePlan, RoutingValues> {
+        match self.found(raw, now) {
             WriteState::Written => self.is_written = true,
             WriteState::Unwritten => {}
             WriteState::Foreign(now) => return Err(now),
@@ -50,11 +60,12 @@ impl WritePlan {
         Ok(self)
     }
 
-    /// Tells from a number's routing what has happened.
-    pub fn found(&self, now: RoutingValues) -> WriteState {
+    /// Tells from a number's record, and the routing in it, what has happened.
+    pub fn found(&self, raw: &str, now: RoutingValues) -> WriteState {
+        let is_undone = || self.before.as_ref().is_some_and(|before| is_changed_back(before, raw));
         if now == self.written {
             WriteState::Written
-        } else if now == self.unwritten || self.force {
+        } else if self.force || now == self.unwritten && !is_undone() {
             WriteState::Unwritten
         } else {
             WriteState::Foreign(now)
@@ -97,16 +108,19 @@ pub fn rollback(
             let unwritten = left.iter().find(|v| **v == now).unwrap_or(&left[0]).clone();
             let written = unwritten.after(&swap.wrote);
             let update = swap.wrote.clone();
-            let plan = WritePlan { update, unwritten, written, force: false, is_intended: true, is_written: false };
-            plan.clone().checked(now).map_err(|now| plan.superseded(&now))
+            let before = (unwritten == left[0]).then(|| swap.before.record.clone());
+            let plan =
+                WritePlan { update, before, unwritten, written, force: false, is_intended: true, is_written: false };
+            plan.clone().checked(raw, now).map_err(|now| plan.superseded(&now))
         }
         SagaState::Unproven(swap) => {
             let before = RoutingValues::read(&swap.before.record, channel).map_err(failed)?;
-            if !left(state, channel).map_err(failed)?.contains(&now) {
+            let is_undone = now == before && is_changed_back(&swap.before.record, raw);
+            if is_undone || !left(state, channel).map_err(failed)?.contains(&now) {
                 // Against another writer a person decides; and the snapshot would be of what was there long ago.
                 return Err(superseded(&before, &before.after(&swap.wrote), &now));
             }
-            begin(channel, record, now, fallback)
+            begin(channel, record, raw, now, fallback)
         }
         SagaState::Idle
         | SagaState::Snapshotted { .. }
@@ -120,16 +134,36 @@ pub fn rollback(
         | SagaState::Restored(_)
         | SagaState::Failed(_)
         | SagaState::Refused(_)
-        | SagaState::Superseded { .. } => begin(channel, record, now, fallback),
+        | SagaState::Superseded { .. } => begin(channel, record, raw, now, fallback),
     }
 }
 
-fn begin(channel: Channel, record: &NumberRecord, now: RoutingValues, fallback: &str) -> Result<WritePlan, NumberEnd> {
+/// Updated since, and nothing in it is different.
+fn is_changed_back(before: &str, now: &str) -> bool {
+    let read = |raw: &str| {
+        let mut record: Value = serde_json::from_str(raw).ok()?;
+        let updated = record.as_object_mut()?.remove("date_updated")?;
+        Some((updated, record))
+    };
+    match (read(before), read(now)) {
+        (Some((then, before)), Some((updated, now))) => then != updated && before == now,
+        (None, _) | (_, None) => false,
+    }
+}
+
+fn begin(
+    channel: Channel,
+    record: &NumberRecord,
+    raw: &str,
+    now: RoutingValues,
+    fallback: &str,
+) -> Result<WritePlan, NumberEnd> {
     let update = record.swap(channel, fallback).map_err(|why| (OrderResult::Refused, why.to_string()))?;
     let update: UpdateParams = update.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
     let written = now.after(&update);
     let is_written = now == written;
-    Ok(WritePlan { update, unwritten: now, written, force: false, is_intended: false, is_written })
+    let before = Some(raw.into());
+    Ok(WritePlan { update, before, unwritten: now, written, force: false, is_intended: false, is_written })
 }
 
 /// The restore of one number as its record is now, or how it ends without a write.
@@ -152,9 +186,12 @@ pub fn restore(order: &Order, state: &SagaState, raw: &str) -> Result<WritePlan,
     let unwritten =
         if order.force || earlier(swap, &before).as_ref() == Some(&now) { now.clone() } else { ours.clone() };
     let written = unwritten.after(&update);
-    let plan = WritePlan { update, unwritten, written, force: order.force, is_intended, is_written: false };
+    // Of a restore that was cut off, what was there when it began is not kept.
+    let record = (!is_intended).then(|| raw.into());
+    let plan =
+        WritePlan { update, before: record, unwritten, written, force: order.force, is_intended, is_written: false };
     // Compare and set: it may no longer be what the rollback left.
-    plan.checked(now).map_err(|now| superseded(&before, &ours, &now))
+    plan.checked(raw, now).map_err(|now| superseded(&before, &ours, &now))
 }
 
 /// What became of a write that Twilio took, from what was read back, which has the last word.

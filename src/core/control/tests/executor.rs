@@ -190,7 +190,7 @@ impl World {
         let mut again = None;
         if !self.may_write(task, number) {
             task.ends.push((number, OrderResult::Refused));
-        } else if let Some((_, _, now)) = self.now_at(slot) {
+        } else if let Some((_, raw, now)) = self.now_at(slot) {
             match fault {
                 // Refused by Twilio.
                 0 => task.ends.push((number, OrderResult::Failed)),
@@ -204,7 +204,7 @@ impl World {
                     task.ends.push((number, OrderResult::Unproven));
                 }
                 // It was not processed, and a look tells.
-                4 => match job.plan.found(now) {
+                4 => match job.plan.found(&raw, now) {
                     WriteState::Written => task.taken.push(job),
                     WriteState::Unwritten => again = Some(job),
                     WriteState::Foreign(_) => task.ends.push((number, OrderResult::Superseded)),

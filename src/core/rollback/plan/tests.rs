@@ -67,6 +67,33 @@ fn a_rollback_writes_what_makes_the_fallback_answer_and_nothing_twice() {
 }
 
 #[test]
+fn what_was_updated_and_is_as_it_was_has_been_undone_by_somebody() {
+    let at = |second: u32, url: &str, name: &str| {
+        let updated = format!("Sat, 21 Nov 2026 14:00:{second:02} +0000");
+        serde_json::json!({ "date_updated": updated, "voice_url": url, "trunk_sid": "", "friendly_name": name })
+            .to_string()
+    };
+    let found = |plan: &WritePlan, raw: &str| plan.found(raw, RoutingValues::read(raw, Channel::Voice).unwrap());
+    let before = at(1, APP, "desk");
+    let plan = planned(&SagaState::Idle, &before).unwrap();
+    assert_eq!(found(&plan, &before), WriteState::Unwritten);
+    assert_eq!(found(&plan, &at(2, BIN, "desk")), WriteState::Written);
+    assert!(matches!(found(&plan, &at(2, APP, "desk")), WriteState::Foreign(_)), "written and undone");
+    assert_eq!(found(&plan, &at(2, APP, "front desk")), WriteState::Unwritten, "what else was changed explains it");
+    let forced = WritePlan { force: true, ..plan };
+    assert_eq!(found(&forced, &at(2, APP, "desk")), WriteState::Unwritten);
+    // After a restart, and in a second attempt, as well.
+    let intended = begun(2, SagaState::Idle, &before, update(BIN));
+    assert!(planned(&intended, &before).is_ok());
+    let (result, why) = planned(&intended, &at(2, APP, "desk")).unwrap_err();
+    assert!(result == OrderResult::Superseded && why.contains(BIN), "{why}");
+    let events = [SagaEvent::Ended(OrderResult::Unproven)];
+    let unproven = walk(begun(1, SagaState::Idle, &before, update(BIN)), 1, events);
+    assert!(planned(&unproven, &before).is_ok(), "nothing was written, as far as is known");
+    assert_eq!(planned(&unproven, &at(2, APP, "desk")).unwrap_err().0, OrderResult::Superseded);
+}
+
+#[test]
 fn a_second_attempt_takes_what_the_first_left_for_its_own_and_nothing_else() {
     let first = ended(OrderResult::Unproven);
     for ours in [APP, BIN] {
