@@ -44,7 +44,7 @@ use crate::clock::Clock;
 use crate::core::detect::observation::Observation;
 use crate::core::model::id::{AccountSid, CallSid, Channel, NumberId, NumberSid};
 use crate::core::model::order::Author;
-use crate::core::model::roster::{NumberIx, Roster};
+use crate::core::model::roster::{GroupIx, NumberIx, Roster};
 use crate::core::model::source::Source;
 use crate::core::model::time::Time;
 use crate::core::routing::values::RoutingValues;
@@ -85,6 +85,8 @@ pub struct Shared {
     sids: Arc<RwLock<HashMap<NumberIx, NumberSid>>>,
     /// Whether Twilio asks a number's webhooks by GET, of those that were read.
     by_get: Arc<RwLock<HashMap<(NumberIx, Channel), bool>>>,
+    /// Whether a group's fallback puts callers through before anything else, of those that have answered.
+    dials: Arc<RwLock<HashMap<(GroupIx, Channel), bool>>>,
 }
 
 impl Shared {
@@ -118,6 +120,16 @@ impl Shared {
     /// `None` while the number has not been read.
     fn is_asked_by_get(&self, ix: NumberIx, channel: Channel) -> Option<bool> {
         self.by_get.read().unwrap_or_else(PoisonError::into_inner).get(&(ix, channel)).copied()
+    }
+
+    fn set_dials(&self, group: GroupIx, channel: Channel, dials: bool) {
+        self.dials.write().unwrap_or_else(PoisonError::into_inner).insert((group, channel), dials);
+    }
+
+    /// False too of a fallback that has not answered yet.
+    fn fallback_dials(&self, ix: NumberIx, channel: Channel) -> bool {
+        let group = self.roster.number(ix).group;
+        self.dials.read().unwrap_or_else(PoisonError::into_inner).get(&(group, channel)).is_some_and(|dials| *dials)
     }
 
     fn number_sid(&self, ix: NumberIx) -> Option<NumberSid> {

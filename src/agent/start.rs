@@ -139,6 +139,7 @@ impl Agent {
             is_measured: Arc::default(),
             sids: Arc::default(),
             by_get: Arc::default(),
+            dials: Arc::default(),
         };
 
         let now = clock.now();

@@ -96,7 +96,7 @@ impl Looker {
                 }
                 let has = |n: &&NumberIx| roster.number(**n).channels[channel.index()];
                 let numbers: Vec<NumberIx> = group.numbers.iter().filter(has).copied().collect();
-                let looks = self.look(url, channel, &numbers).await;
+                let looks = self.look(url, ix, channel, &numbers).await;
                 let is_silent = numbers.iter().any(|n| self.silent.contains_key(&(*n, channel)));
                 self.due.insert((ix, channel), clock.now() + if is_silent { AGAIN } else { EVERY });
                 if numbers.is_empty() || self.stop.is_cancelled() {
@@ -110,7 +110,13 @@ impl Looker {
         self.due.values().copied().min().unwrap_or(clock.now() + EVERY)
     }
 
-    async fn look(&mut self, url: &str, channel: Channel, numbers: &[NumberIx]) -> Vec<(NumberId, FallbackLook)> {
+    async fn look(
+        &mut self,
+        url: &str,
+        group: GroupIx,
+        channel: Channel,
+        numbers: &[NumberIx],
+    ) -> Vec<(NumberId, FallbackLook)> {
         let clock = self.shared.clock.clone();
         let mut seen: Vec<(NumberIx, Seen)> = Vec::new();
         let mut left = numbers;
@@ -138,6 +144,9 @@ impl Looker {
                 clock.wait(Some(began + PACE), self.stop.cancelled()).await;
             }
         }
+        if let Some(dials) = seen.iter().filter_map(|(_, s)| s.dials).reduce(|a, b| a || b) {
+            self.shared.set_dials(group, channel, dials);
+        }
         let roster = self.shared.roster.clone();
         // What a look says may quote what was answered.
         let told = |look| match look {
@@ -162,7 +171,7 @@ impl Looker {
             return Some(first.clone());
         }
         let look = FallbackLook::Unanswered("not asked for this number yet".to_owned());
-        (seen.len() >= self.most).then(|| Seen { look, answers: Vec::new(), by_bins_alone: false })
+        (seen.len() >= self.most).then(|| Seen { look, answers: Vec::new(), by_bins_alone: false, dials: None })
     }
 
     /// Three times in a row without an answer is an answer.

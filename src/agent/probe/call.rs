@@ -80,6 +80,7 @@ pub async fn call(cx: &ProbeContext, note: i64) -> Made {
         record: record.as_ref(),
         our_fallback: cx.shared.roster.group_of(cx.number).fallback(Channel::Voice),
         min_duration: settings.min_duration,
+        fallback_dials: cx.shared.fallback_dials(cx.number, Channel::Voice),
     };
     let answered_after = answered_at.map(|at| at.since(started_at));
     let on_fallback = expected.is_on_fallback(Channel::Voice);

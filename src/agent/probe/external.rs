@@ -203,6 +203,7 @@ pub async fn call(cx: &ProbeContext, index: usize, nonce: &str) -> Made {
         record: record.as_ref(),
         our_fallback: cx.shared.roster.group_of(cx.number).fallback(Channel::Voice),
         min_duration: Duration::ZERO,
+        fallback_dials: cx.shared.fallback_dials(cx.number, Channel::Voice),
     };
     let on_fallback = expected.is_on_fallback(Channel::Voice);
     match (external.from, said.found) {

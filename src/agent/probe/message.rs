@@ -41,6 +41,7 @@ pub async fn send(cx: &ProbeContext, nonce: &str) -> Made {
         record: record.as_ref(),
         our_fallback: cx.shared.roster.group_of(cx.number).fallback(Channel::Messaging),
         min_duration: Duration::ZERO,
+        fallback_dials: false,
     };
     let sent = match client.create_message(from, to, &format!("Ringback probe {nonce}")).await {
         Ok(sent) => sent,

@@ -51,7 +51,9 @@ pub async fn ask(cx: &ProbeContext, nonce: &str) -> Option<Made> {
                 format!("the handler's answer: {}", told(&bad.to_string(), &cx.shared.roster)),
             ),
             // A handler may well have nothing to say, or turn a caller away.
-            Effect::Serves | Effect::Redirects { .. } | Effect::Broken(_) | Effect::Untold(_) => return None,
+            Effect::Serves | Effect::Dials | Effect::Redirects { .. } | Effect::Broken(_) | Effect::Untold(_) => {
+                return None;
+            }
         },
         Err(Unasked::Silent(why)) => (ProbeFinding::Failure(Reason::Webhook), format!("the handler's URL: {why}")),
         Err(Unasked::NoToken | Unasked::NotTwilio) => return None,

@@ -58,6 +58,8 @@ pub struct Expected<'a> {
     pub our_fallback: Option<&'a str>,
     /// A call that ends itself sooner was not served.
     pub min_duration: Duration,
+    /// Our fallback puts callers through before anything else, as far as is known.
+    pub fallback_dials: bool,
 }
 
 impl<'a> Expected<'a> {
@@ -145,7 +147,13 @@ pub fn call(seen: &CallSeen<'_>, expected: &Expected<'_>) -> Option<(ProbeFindin
     let outcome = judge_call(&facts)?;
     // Whoever took the call may have been dialled by the number's own fallback URL: then the handler failed, and
     // its alert is still to come. A caller's outcome is revised by it, a probe is read once.
-    if expected.may_be_rescued() && !seen.is_settled && !matches!(outcome, Outcome::Failed(_)) {
+    let is_failed = matches!(outcome, Outcome::Failed(_));
+    if expected.may_be_rescued() && !seen.is_settled && !is_failed {
+        return None;
+    }
+    // Whom our fallback dials, and whether they answer, is in a leg that the log has not shown yet.
+    let dials = expected.fallback_dials && expected.is_on_fallback(Channel::Voice);
+    if dials && !arrived.children.any() && !is_failed {
         return None;
     }
     let found = match outcome {
@@ -276,8 +284,12 @@ mod tests {
             is_settled,
             hung_up: true,
         };
-        let expected =
-            Expected { record: Some(&record), our_fallback: Some(BIN), min_duration: Duration::from_secs(2) };
+        let expected = Expected {
+            record: Some(&record),
+            our_fallback: Some(BIN),
+            min_duration: Duration::from_secs(2),
+            fallback_dials: false,
+        };
         call(&seen, &expected).map(|(found, _)| found)
     }
 
@@ -297,7 +309,8 @@ mod tests {
         assert_eq!(look(None, &[], false), None);
         assert_eq!(look(None, &[], true), Some(ProbeFinding::Failure(Reason::NotArriving)));
         let record = record();
-        let expected = Expected { record: Some(&record), our_fallback: None, min_duration: Duration::ZERO };
+        let expected =
+            Expected { record: Some(&record), our_fallback: None, min_duration: Duration::ZERO, fallback_dials: false };
         let seen = CallSeen {
             outbound: Some(CallStatus::Completed),
             is_logged: false,
@@ -327,6 +340,30 @@ mod tests {
     }
 
     #[test]
+    fn a_fallback_that_dials_has_answered_once_its_leg_is_shown() {
+        let record = NumberRecord { voice_url: Some(BIN.into()), ..record() };
+        let look = |arrived, fallback_dials| {
+            let seen = CallSeen {
+                outbound: Some(CallStatus::Completed),
+                is_logged: true,
+                arrived: Some(arrived),
+                alerts: &[],
+                is_settled: true,
+                hung_up: true,
+            };
+            let min_duration = Duration::from_secs(2);
+            call(&seen, &Expected { record: Some(&record), our_fallback: Some(BIN), min_duration, fallback_dials })
+        };
+        assert_eq!(look(answered(), true), None, "nobody knows yet who answered");
+        assert_eq!(look(answered(), false).unwrap().0, ProbeFinding::Success);
+        let mut children = Children::default();
+        children.add(CallStatus::Completed, Time::EPOCH, None, None);
+        assert_eq!(look(Arrived { children, ..answered() }, true).unwrap().0, ProbeFinding::Success);
+        let at_once = Arrived { status: CallStatus::Failed, ..answered() };
+        assert!(matches!(look(at_once, true).unwrap().0, ProbeFinding::Failure(_)));
+    }
+
+    #[test]
     fn a_number_without_a_handler_and_a_call_that_ends_at_once_are_failures() {
         let mut record = record();
         let seen = |arrived| CallSeen {
@@ -340,7 +377,12 @@ mod tests {
         let failed = Arrived { status: CallStatus::Failed, duration: None, ..answered() };
         let short = Arrived { duration: Some(1), ..answered() };
         let expect = |record: &NumberRecord, arrived| {
-            let expected = Expected { record: Some(record), our_fallback: None, min_duration: Duration::from_secs(2) };
+            let expected = Expected {
+                record: Some(record),
+                our_fallback: None,
+                min_duration: Duration::from_secs(2),
+                fallback_dials: false,
+            };
             call(&seen(arrived), &expected).unwrap().0
         };
         assert_eq!(expect(&record, short), ProbeFinding::Failure(Reason::WrongAnswer));
@@ -352,7 +394,8 @@ mod tests {
     #[test]
     fn a_message_is_found_by_its_row_or_missed_by_it() {
         let record = record();
-        let expected = Expected { record: Some(&record), our_fallback: None, min_duration: Duration::ZERO };
+        let expected =
+            Expected { record: Some(&record), our_fallback: None, min_duration: Duration::ZERO, fallback_dials: false };
         let none = MessageSeen {
             outbound: MessageStatus::Delivered,
             error: None,

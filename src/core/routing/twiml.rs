@@ -30,6 +30,8 @@ pub struct Document<'a> {
 pub enum Effect {
     /// Somebody or something speaks to the caller, or answers the text.
     Serves,
+    /// The caller is put through before anything else: whether anybody answers, the log shows by a leg of its own.
+    Dials,
     /// Another document goes on: at this address, which may be relative, asked with this method.
     Redirects {
         url: String,
@@ -151,6 +153,7 @@ struct Walk {
     /// An element that is no verb.
     stray: Option<String>,
     any: bool,
+    dials_first: bool,
 }
 
 impl Walk {
@@ -158,6 +161,7 @@ impl Walk {
     fn end(self) -> Effect {
         match (self.untold, self.serves) {
             (Some(untold), _) => Effect::Untold(untold),
+            (None, true) if self.dials_first => Effect::Dials,
             (None, true) => Effect::Serves,
             (None, false) if self.is_mute => Effect::Broken(BadTwiml::SaysNothing),
             (None, false) => Effect::Broken(self.stray.map_or(BadTwiml::Empty, BadTwiml::NoVerb)),
@@ -179,7 +183,10 @@ fn call(root: Node<'_, '_>, ours: &Roster) -> Effect {
                 matches!(n.tag_name().name(), "Say" | "Play") && (has_text(n) || digits)
             })),
             "Dial" => match dial(verb, ours) {
-                Effect::Serves => walk.serves = true,
+                effect @ (Effect::Serves | Effect::Dials) => {
+                    walk.dials_first |= is_first && effect == Effect::Dials;
+                    walk.serves = true;
+                }
                 Effect::Untold(why) => walk.untold = Some(why),
                 other @ (Effect::Broken(_) | Effect::Redirects { .. }) => return other,
             },
@@ -212,11 +219,14 @@ fn dial(verb: Node<'_, '_>, ours: &Roster) -> Effect {
     let own: String = verb.children().filter(Node::is_text).filter_map(|n| n.text()).collect();
     let mut untold = None;
     let mut ends = 0;
+    // A conference is joined by the caller's own leg.
+    let mut has_legs = false;
     let nouns = verb.children().filter(Node::is_element);
     let nouns: Vec<Node<'_, '_>> = nouns.collect();
     let own = (!own.trim().is_empty() || nouns.is_empty()).then_some(("Number", own));
     for (noun, text) in own.into_iter().chain(nouns.iter().map(|n| (n.tag_name().name(), all_text(*n)))) {
         ends += 1;
+        has_legs |= noun != "Conference";
         let found = match noun {
             "Number" => number(&text, Channel::Voice, ours),
             "Sip" | "WhatsApp" | "Client" | "Conference" if text.trim().is_empty() => {
@@ -240,6 +250,7 @@ fn dial(verb: Node<'_, '_>, ours: &Roster) -> Effect {
     match untold {
         Some(why) => Effect::Untold(why),
         None if ends == 0 => Effect::Broken(BadTwiml::DialsNothing),
+        None if has_legs => Effect::Dials,
         None => Effect::Serves,
     }
 }

@@ -30,10 +30,13 @@ pub struct Seen {
     pub answers: Vec<u8>,
     /// It was Twilio's bins that answered, which render texts and do nothing else.
     pub by_bins_alone: bool,
+    /// Whether it puts callers through before anything else; `None` if that was not learnt.
+    pub dials: Option<bool>,
 }
 
 pub async fn ask(shared: &Shared, fallback: &str, channel: Channel, number: NumberIx) -> Seen {
-    let mut seen = Seen { look: FallbackLook::Unasked(String::new()), answers: Vec::new(), by_bins_alone: true };
+    let mut seen =
+        Seen { look: FallbackLook::Unasked(String::new()), answers: Vec::new(), by_bins_alone: true, dials: None };
     seen.look = follow(shared, fallback, channel, number, &mut seen).await;
     seen
 }
@@ -88,8 +91,10 @@ async fn follow(shared: &Shared, fallback: &str, channel: Channel, ix: NumberIx,
             (status, _) => return told(FallbackState::Broken, &format!("it answers HTTP {status}"), is_second),
         }
         seen.answers.extend_from_slice(&answer.body);
-        match twiml::read(answer.document(), channel, &shared.roster) {
-            Effect::Serves => return told(FallbackState::Good, "it answers valid TwiML", false),
+        let effect = twiml::read(answer.document(), channel, &shared.roster);
+        seen.dials = Some(effect == Effect::Dials);
+        match effect {
+            Effect::Serves | Effect::Dials => return told(FallbackState::Good, "it answers valid TwiML", false),
             Effect::Broken(why) => return told(FallbackState::Broken, &why.to_string(), is_second),
             Effect::Untold(why) => return told(FallbackState::Unchecked, &why.to_string(), is_second),
             Effect::Redirects { .. } if is_second => {

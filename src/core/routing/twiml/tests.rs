@@ -28,6 +28,7 @@ fn read_as(content_type: &str, body: &[u8], channel: Channel) -> Effect {
 fn said(body: &str, channel: Channel) -> String {
     match read_as("text/xml", body.as_bytes(), channel) {
         Effect::Serves => "serves".to_owned(),
+        Effect::Dials => "dials".to_owned(),
         Effect::Redirects { url, by_get } => format!("{} {url}", if by_get { "GET" } else { "POST" }),
         Effect::Broken(why) => why.to_string(),
         Effect::Untold(why) => format!("untold: {why}"),
@@ -58,7 +59,22 @@ fn what_serves_a_caller() {
         "<Response><Bye/><Say>Hello</Say></Response>",
         "\u{feff}\n<Response><Say>Hello</Say></Response>",
     ] {
-        assert_eq!(said(good, Channel::Voice), "serves", "{good}");
+        let said = said(good, Channel::Voice);
+        assert!(matches!(&*said, "serves" | "dials"), "{good}: {said}");
+    }
+}
+
+#[test]
+fn what_dials_before_anything_else_makes_a_leg() {
+    for (verbs, effect) in [
+        ("<Dial>+12025550143</Dial>", "dials"),
+        ("<Dial><Sip>sip:desk@example.com</Sip></Dial><Say>Nobody is in.</Say>", "dials"),
+        ("<Dial><Client>desk</Client></Dial>", "dials"),
+        ("<Say>We put you through.</Say><Dial>+12025550143</Dial>", "serves"),
+        ("<Dial><Conference>room</Conference></Dial>", "serves"),
+        ("<Say>Hello</Say>", "serves"),
+    ] {
+        assert_eq!(said(&format!("<Response>{verbs}</Response>"), Channel::Voice), effect, "{verbs}");
     }
 }
 
