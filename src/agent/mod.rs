@@ -49,6 +49,7 @@ use crate::core::model::source::Source;
 use crate::core::model::time::Time;
 use crate::core::routing::values::RoutingValues;
 use crate::metrics::Metrics;
+use crate::store::seen::Place;
 use crate::store::{Store, StoreError};
 use crate::twilio::Client;
 
@@ -85,11 +86,19 @@ pub struct Shared {
     sids: Arc<RwLock<HashMap<NumberIx, NumberSid>>>,
     /// Whether Twilio asks a number's webhooks by GET, of those that were read.
     by_get: Arc<RwLock<HashMap<(NumberIx, Channel), bool>>>,
+    /// Whose turn it is to keep what was seen and to hand it on.
+    hand_on: Arc<tokio::sync::Mutex<()>>,
     /// Whether a group's fallback puts callers through before anything else, of those that have answered.
     dials: Arc<RwLock<HashMap<(GroupIx, Channel), bool>>>,
 }
 
 impl Shared {
+    /// Until it is dropped, nobody else keeps or hands on what was seen: the control task takes it in by its places.
+    async fn turn(&self) -> tokio::sync::OwnedMutexGuard<()> {
+        let turn = self.hand_on.clone().lock_owned();
+        self.clock.wait(None, turn).await.expect("without a limit it is waited for")
+    }
+
     async fn hand_on(&self, batch: Batch) {
         for (_, observation) in &batch.seen {
             if let Observation::Number(record) = observation
@@ -149,6 +158,8 @@ pub struct Batch {
     pub unclear: Option<String>,
     /// With the moment at which each was seen.
     pub seen: Vec<(Time, Observation)>,
+    /// The place of the last of it; `None` if nothing was kept.
+    pub place: Option<Place>,
 }
 
 /// What the control task receives.

@@ -140,6 +140,7 @@ impl Agent {
             sids: Arc::default(),
             by_get: Arc::default(),
             dials: Arc::default(),
+            hand_on: Arc::default(),
         };
 
         let now = clock.now();
@@ -157,6 +158,7 @@ impl Agent {
         );
         let earlier = latest_decisions(&journal);
         let told = store.deliveries(now - TOLD_SINCE).await?;
+        let seen = store.last_place().await?;
         let Recovered { mut control, notices, pollers } = recover(&shared, config, control, journal, wanted).await?;
         let Pollers { calls, messages, alerts } = pollers;
         metrics.set_mode(control.orders().mode());
@@ -215,7 +217,7 @@ impl Agent {
         }
         let probing = Probing { ask, groups: config.probes.groups.clone() };
         let mut controller =
-            Controller::new(shared.clone(), role, control, post.clone(), write_guard, execute, probing);
+            Controller::new(shared.clone(), role, control, post.clone(), write_guard, execute, probing, seen);
         controller.load_baseline(store.routing().await?);
         let watches = |channel: Channel| roster.numbers().any(|(_, n)| n.channels[channel.index()]);
         // What our numbers point at is known before the first alert is judged.
@@ -321,7 +323,7 @@ async fn recover(
         })
         .await?;
     store
-        .observations(since, |at, account, observation| {
+        .observations(since, |place, at, account, observation| {
             first.get_or_insert(at);
             match &observation {
                 Observation::Call(call) => calls.remember(call.sid(), call),
@@ -329,7 +331,7 @@ async fn recover(
                 Observation::Alert(alert) => alerts.remember(alert.sid(), alert),
                 Observation::Probe(_) | Observation::Number(_) => {}
             }
-            while let (None, Some(r)) = (&contradiction, journal.next_if(|r| r.at <= at)) {
+            while let (None, Some(r)) = (&contradiction, journal.next_if(|r| r.seen < place)) {
                 contradiction = recovery.journaled(r.seq, r.at, &r.entry).err();
             }
             recovery.observe(at, account, &observation);
@@ -361,7 +363,7 @@ async fn note_start(store: &Store, config: &Config, now: Time) -> Result<(), Sto
     let last = explain::rules_before(store, i64::MAX).await?;
     let rules = (last.as_ref() != Some(&rules)).then(|| Box::new(rules));
     let version = env!("CARGO_PKG_VERSION").to_owned();
-    store.append(now, &[Entry::Started { version, rules }]).await
+    store.append(now, store.last_place().await?, &[Entry::Started { version, rules }]).await
 }
 
 /// The latest decisions, newest first.

@@ -5,13 +5,16 @@
 //! were in force, up to the instant of the decision, and compares what comes out. Nothing of the
 //! decision itself goes in.
 //!
-//! Two things are not stored and bound how exact this is: at which fraction of a second the engine
-//! ticked, and in which order two logs' polls that ended within milliseconds were taken in. Counts are
-//! compared exactly, the statistic within [`SAME`].
+//! What was taken in has a place, and each record of the journal says up to which: the order is that in which things
+//! happened, also of what was seen long before it could be kept. One thing is not stored and bounds how exact this is:
+//! at which fraction of a second the engine ticked. Counts are compared exactly, the statistic within [`SAME`].
+//!
+//! A decision that could not be written had no effect, and was made again later. Nothing tells of the first one but
+//! that it comes out here and is not in the journal.
 
 use serde::{Deserialize, Serialize};
 
-use crate::core::control::Control;
+use crate::core::control::{Control, DECIDE_AGAIN};
 use crate::core::detect::engine::EngineEvent;
 use crate::core::detect::observation::Observation;
 use crate::core::model::decision::{Action, Decision};
@@ -29,6 +32,9 @@ const SAME: f64 = 0.01;
 /// So long before the decision the engine ticks as often as an agent's does; before that, with what
 /// comes in.
 const CLOSELY: Duration = Duration::from_secs(60);
+
+/// The journal has a decision within this, or it could not be written.
+const WRITTEN_WITHIN: Duration = Duration::from_secs(15);
 
 /// Between an agent's ticks.
 const TICK: Duration = Duration::from_secs(1);
@@ -80,6 +86,8 @@ pub struct Recomputation {
     target: Decision,
     /// What has been decided on the way, of which the target may be one.
     decided: Vec<Decision>,
+    /// Those of them that the journal does not have so far.
+    unwritten: Vec<Decision>,
     now: Time,
     /// What came in since the last tick.
     is_behind: bool,
@@ -88,7 +96,7 @@ pub struct Recomputation {
 impl Recomputation {
     /// `control`: where the journal and what was seen put the agent that decided when it began, at `start`.
     pub const fn new(control: Control, start: Time, target: Decision) -> Recomputation {
-        Recomputation { control, target, decided: Vec::new(), now: start, is_behind: false }
+        Recomputation { control, target, decided: Vec::new(), unwritten: Vec::new(), now: start, is_behind: false }
     }
 
     pub fn observe(&mut self, at: Time, account: AccountSid, observation: &Observation) {
@@ -107,6 +115,9 @@ impl Recomputation {
     /// What the agent wrote to its journal.
     pub fn journaled(&mut self, at: Time, entry: &Entry) {
         self.advance(at);
+        if let Entry::Decision(written) = entry {
+            self.unwritten.retain(|d| d.channel != written.channel || d.group != written.group);
+        }
         // What contradicts itself has stopped the agent then; people were told then.
         let _ = self.control.apply(at, entry);
     }
@@ -164,6 +175,10 @@ impl Recomputation {
 
     fn tick(&mut self, at: Time) {
         self.is_behind = false;
+        for Decision { at, channel, numbers, .. } in self.unwritten.extract_if(.., |d| d.at + WRITTEN_WITHIN <= at) {
+            // The agent's tick may have been earlier than ours.
+            self.control.may_decide_again(&numbers, channel, at + DECIDE_AGAIN - TICK);
+        }
         // The agent saw, or it would not have decided.
         for source in [Source::Calls, Source::Messages, Source::Numbers] {
             self.control.engine_mut().polled(source, at);
@@ -172,6 +187,9 @@ impl Recomputation {
             if let EngineEvent::Decided(decision) = event {
                 // As it does in the agent, until the journal says what became of it.
                 self.control.decision_stands(&decision);
+                if decision.action == Action::Rollback {
+                    self.unwritten.push((*decision).clone());
+                }
                 self.decided.push(*decision);
             }
         }

@@ -16,6 +16,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, Sqlite, Transaction};
 
 use super::lease::Patience;
+use super::seen::Place;
 use super::{Store, StoreError, StoreProblem};
 use crate::core::model::decision::DecisionId;
 use crate::core::model::time::Time;
@@ -25,6 +26,8 @@ use crate::core::rollback::entry::Entry;
 #[derive(Debug, Clone, PartialEq)]
 pub struct JournalRecord {
     pub seq: i64,
+    /// What had been taken in when it was written.
+    pub seen: Place,
     pub at: Time,
     pub entry: Entry,
 }
@@ -49,6 +52,7 @@ fn hex(bytes: &[u8]) -> String {
 /// A record as it is stored, without its hash.
 struct Raw<'a> {
     seq: i64,
+    seen: i64,
     at_ms: i64,
     fence: i64,
     kind: &'a str,
@@ -59,11 +63,11 @@ struct Raw<'a> {
 impl Raw<'_> {
     /// The record's hash, after that of the record before it.
     fn link(&self, before: &str) -> String {
-        let Raw { seq, at_ms, fence, kind, decision, body } = self;
+        let Raw { seq, seen, at_ms, fence, kind, decision, body } = self;
         let decision = decision.map(|d| d.to_string()).unwrap_or_default();
         let mut hash = Sha256::new();
         // Lengths first: no two records have the same bytes.
-        hash.update(format!("{before}\n{seq}\n{at_ms}\n{fence}\n{decision}\n{}\n{kind}\n", kind.len()));
+        hash.update(format!("{before}\n{seq}\n{seen}\n{at_ms}\n{fence}\n{decision}\n{}\n{kind}\n", kind.len()));
         hash.update(body);
         hex(&hash.finalize())
     }
@@ -78,8 +82,8 @@ fn column(id: DecisionId) -> i64 {
 const PAGE: i64 = 500;
 
 impl Store {
-    /// Appends to the journal, all or nothing, if the lease is still ours.
-    pub async fn append(&self, at: Time, entries: &[Entry]) -> Result<(), StoreError> {
+    /// Appends to the journal, all or nothing, if the lease is still ours. `seen`: what had been taken in before.
+    pub async fn append(&self, at: Time, seen: Place, entries: &[Entry]) -> Result<(), StoreError> {
         if entries.is_empty() {
             return Ok(());
         }
@@ -91,12 +95,13 @@ impl Store {
                 seq += 1;
                 let body = serde_json::to_string(entry).map_err(|e| sqlx::Error::Encode(e.into()))?;
                 let (at_ms, kind, decision) = (at.as_millis(), entry.kind(), entry.decision().map(column));
-                hash = Raw { seq, at_ms, fence, kind, decision, body: &body }.link(&hash);
+                hash = Raw { seq, seen: seen.0, at_ms, fence, kind, decision, body: &body }.link(&hash);
                 sqlx::query(
-                    "INSERT INTO journal (seq, at_ms, fence, kind, decision, body, hash)
-                     VALUES ($1, $2, $3, $4, $5, $6, $7)",
+                    "INSERT INTO journal (seq, seen, at_ms, fence, kind, decision, body, hash)
+                     VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
                 )
                 .bind(seq)
+                .bind(seen.0)
                 .bind(at_ms)
                 .bind(fence)
                 .bind(kind)
@@ -118,7 +123,7 @@ impl Store {
     pub async fn journal(&self) -> Result<Vec<JournalRecord>, StoreError> {
         let mut pages = self.journal_pages(0, i64::MAX);
         let mut all = Vec::new();
-        while let Some(record) = pages.next_by(Time::NEVER).await? {
+        while let Some(record) = pages.next_before(Place::LAST).await? {
             all.push(record);
         }
         Ok(all)
@@ -131,7 +136,7 @@ impl Store {
 
     /// What the journal says of one decision or order, oldest first.
     pub async fn journal_of(&self, id: DecisionId) -> Result<Vec<JournalRecord>, StoreError> {
-        let rows = sqlx::query("SELECT seq, at_ms, body FROM journal WHERE decision = $1 ORDER BY seq")
+        let rows = sqlx::query("SELECT seq, seen, at_ms, body FROM journal WHERE decision = $1 ORDER BY seq")
             .bind(column(id))
             .fetch_all(&self.readers)
             .await;
@@ -140,21 +145,22 @@ impl Store {
 
     /// The last `count` records of this kind before the record `before`, newest first.
     pub async fn latest(&self, kind: &str, before: i64, count: usize) -> Result<Vec<JournalRecord>, StoreError> {
-        let rows =
-            sqlx::query("SELECT seq, at_ms, body FROM journal WHERE kind = $1 AND seq < $2 ORDER BY seq DESC LIMIT $3")
-                .bind(kind)
-                .bind(before)
-                .bind(i64::try_from(count).unwrap_or(i64::MAX))
-                .fetch_all(&self.readers)
-                .await;
+        let rows = sqlx::query(
+            "SELECT seq, seen, at_ms, body FROM journal WHERE kind = $1 AND seq < $2 ORDER BY seq DESC LIMIT $3",
+        )
+        .bind(kind)
+        .bind(before)
+        .bind(i64::try_from(count).unwrap_or(i64::MAX))
+        .fetch_all(&self.readers)
+        .await;
         rows.map_err(|e| self.error(READING, e))?.iter().map(|row| self.record(row)).collect()
     }
 
     fn record(&self, row: &SqliteRow) -> Result<JournalRecord, StoreError> {
         let seq: i64 = row.get(0);
-        let entry = serde_json::from_str(row.get(2))
+        let entry = serde_json::from_str(row.get(3))
             .map_err(|e| self.fault(READING, StoreProblem::BrokenAt(seq), Some(sqlx::Error::Decode(e.into()))))?;
-        Ok(JournalRecord { seq, at: Time::from_millis(row.get(1)), entry })
+        Ok(JournalRecord { seq, seen: Place(row.get(1)), at: Time::from_millis(row.get(2)), entry })
     }
 
     /// Follows the chain from the first record to the last, as they are at one instant. The error names the
@@ -169,7 +175,7 @@ impl Store {
         let mut tx = self.readers.begin().await.map_err(error)?;
         loop {
             let rows = sqlx::query(
-                "SELECT seq, at_ms, fence, kind, decision, body, hash FROM journal WHERE seq > $1
+                "SELECT seq, seen, at_ms, fence, kind, decision, body, hash FROM journal WHERE seq > $1
                  ORDER BY seq LIMIT $2",
             )
             .bind(last)
@@ -183,14 +189,15 @@ impl Store {
             for row in rows {
                 let raw = Raw {
                     seq: row.try_get(0).map_err(error)?,
-                    at_ms: row.try_get(1).map_err(error)?,
-                    fence: row.try_get(2).map_err(error)?,
-                    kind: row.try_get(3).map_err(error)?,
-                    decision: row.try_get(4).map_err(error)?,
-                    body: row.try_get(5).map_err(error)?,
+                    seen: row.try_get(1).map_err(error)?,
+                    at_ms: row.try_get(2).map_err(error)?,
+                    fence: row.try_get(3).map_err(error)?,
+                    kind: row.try_get(4).map_err(error)?,
+                    decision: row.try_get(5).map_err(error)?,
+                    body: row.try_get(6).map_err(error)?,
                 };
                 let hash = raw.link(&whole.head);
-                if raw.seq != last + 1 || hash != row.try_get::<&str, _>(6).map_err(error)? {
+                if raw.seq != last + 1 || hash != row.try_get::<&str, _>(7).map_err(error)? {
                     return Err(broken(last + 1));
                 }
                 whole = Whole { records: whole.records + 1, head: hash };
@@ -221,23 +228,24 @@ pub struct JournalPages {
 }
 
 impl JournalPages {
-    /// The next record, if it was written by `until`.
-    pub async fn next_by(&mut self, until: Time) -> Result<Option<JournalRecord>, StoreError> {
+    /// The next record, if it was written before what has this place was taken in.
+    pub async fn next_before(&mut self, place: Place) -> Result<Option<JournalRecord>, StoreError> {
         if self.page.is_empty() && self.after < self.last {
-            let rows =
-                sqlx::query("SELECT seq, at_ms, body FROM journal WHERE seq > $1 AND seq <= $2 ORDER BY seq LIMIT $3")
-                    .bind(self.after)
-                    .bind(self.last)
-                    .bind(PAGE)
-                    .fetch_all(&self.store.readers)
-                    .await
-                    .map_err(|e| self.store.error(READING, e))?;
+            let rows = sqlx::query(
+                "SELECT seq, seen, at_ms, body FROM journal WHERE seq > $1 AND seq <= $2 ORDER BY seq LIMIT $3",
+            )
+            .bind(self.after)
+            .bind(self.last)
+            .bind(PAGE)
+            .fetch_all(&self.store.readers)
+            .await
+            .map_err(|e| self.store.error(READING, e))?;
             for row in &rows {
                 self.page.push_back(self.store.record(row)?);
             }
             self.after = self.page.back().map_or(self.last, |r| r.seq);
         }
-        Ok(self.page.pop_front_if(|r| r.at <= until))
+        Ok(self.page.pop_front_if(|r| r.seen < place))
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use sqlx::{QueryBuilder, Sqlite, Transaction};
+use sqlx::{QueryBuilder, Sqlite, SqliteConnection, Transaction};
 
 use super::lease::Patience;
 use super::{ROWS_PER_INSERT, Store, StoreError};
@@ -14,6 +14,22 @@ use crate::core::model::id::{AccountSid, NumberId};
 use crate::core::model::source::Source;
 use crate::core::model::time::Time;
 use crate::core::routing::values::RoutingValues;
+
+/// A place in the order in which an agent took things in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Place(pub(super) i64);
+
+impl Place {
+    /// Before everything that was ever taken in.
+    pub const FIRST: Place = Place(0);
+    /// After everything.
+    pub const LAST: Place = Place(i64::MAX);
+
+    /// This many places before.
+    pub fn before(self, places: usize) -> Place {
+        Place(self.0.saturating_sub(i64::try_from(places).unwrap_or(i64::MAX)))
+    }
+}
 
 /// Something that an agent took in.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,38 +44,39 @@ pub enum Input {
 const KEPT: &str = "kept";
 
 impl Store {
-    /// Writes what a poll brought and how far it got, together.
+    /// Writes what a poll brought and how far it got, together. Gives the place of the last of it.
     pub async fn commit_poll(
         &self,
         account: AccountSid,
         source: Source,
         polled_at: Time,
         seen: &[(Time, Observation)],
-    ) -> Result<(), StoreError> {
+    ) -> Result<Place, StoreError> {
         let run = async {
             let (mut tx, _) = self.begin(Patience::Repeats).await?;
-            let last = insert_observations(&mut tx, account, seen).await?;
+            let mut last = insert_observations(&mut tx, account, seen).await?;
             set_cursor(&mut tx, source.label(), polled_at.as_millis()).await?;
             if source == Source::Alerts {
-                sqlx::query(
-                    "INSERT INTO alert_watermark (after_seq, polled_ms) VALUES ($1, $2) ON CONFLICT DO NOTHING",
-                )
-                .bind(last)
-                .bind(polled_at.as_millis())
-                .execute(&mut *tx)
-                .await?;
+                last += 1;
+                sqlx::query("INSERT INTO alert_watermark (seq, polled_ms) VALUES ($1, $2)")
+                    .bind(last)
+                    .bind(polled_at.as_millis())
+                    .execute(&mut *tx)
+                    .await?;
             }
-            Ok(tx.commit().await?)
+            tx.commit().await?;
+            Ok(Place(last))
         };
         run.await.map_err(|e| self.unwritten("writing what a poll brought", e))
     }
 
-    /// Writes what was seen otherwise than by a poll.
-    pub async fn commit_seen(&self, account: AccountSid, seen: &[(Time, Observation)]) -> Result<(), StoreError> {
+    /// Writes what was seen otherwise than by a poll. Gives the place of the last of it.
+    pub async fn commit_seen(&self, account: AccountSid, seen: &[(Time, Observation)]) -> Result<Place, StoreError> {
         let run = async {
             let (mut tx, _) = self.begin(Patience::Repeats).await?;
-            insert_observations(&mut tx, account, seen).await?;
-            Ok(tx.commit().await?)
+            let last = insert_observations(&mut tx, account, seen).await?;
+            tx.commit().await?;
+            Ok(Place(last))
         };
         run.await.map_err(|e| self.unwritten("writing what a probe showed", e))
     }
@@ -78,19 +95,19 @@ impl Store {
         Ok(ms.map(Time::from_millis))
     }
 
-    /// Hands every observation seen since `since` to `take`, in the order in which they were seen.
+    /// Hands every observation seen since `since` to `take` with its place, in the order in which they were taken in.
     /// A row that cannot be read is left out and counted in the result.
     pub async fn observations(
         &self,
         since: Time,
-        mut take: impl FnMut(Time, AccountSid, Observation),
+        mut take: impl FnMut(Place, Time, AccountSid, Observation),
     ) -> Result<usize, StoreError> {
         let mut bad = 0;
-        let mut pages = self.inputs(since, Time::NEVER).await?;
-        while let Some(Stored { ms, account, body, .. }) = pages.next_observation().await? {
+        let mut pages = self.inputs(since, Place::LAST).await?;
+        while let Some(Stored { seq, ms, account, body }) = pages.next_observation().await? {
             let at = Time::from_millis(ms);
             match read(&account, &body) {
-                Ok((account, observation)) => take(at, account, observation),
+                Ok((account, observation)) => take(Place(seq), at, account, observation),
                 Err(error) => {
                     bad += 1;
                     tracing::warn!(seen_at = %at, %error, "a stored observation cannot be read");
@@ -149,42 +166,41 @@ impl Store {
         self.polled(KEPT).await
     }
 
-    /// Everything that was taken in from `since` to `until`, in order, read page by page.
-    pub async fn inputs(&self, since: Time, until: Time) -> Result<Inputs, StoreError> {
-        let (since, until) = (since.as_millis(), until.as_millis());
+    /// The last place at which something was taken in.
+    pub async fn last_place(&self) -> Result<Place, StoreError> {
+        let mut db = self.readers.acquire().await.map_err(|e| self.error(READING, e))?;
+        last_place(&mut db).await.map(Place).map_err(|e| self.error(READING, e))
+    }
+
+    /// Everything that was seen from `since` on and taken in up to the place `last`, in order, read page by page.
+    pub async fn inputs(&self, since: Time, last: Place) -> Result<Inputs, StoreError> {
+        let since = since.as_millis();
         // A span of time is looked up once; from there on the rows are read along their key.
-        let (first, last): (Option<i64>, Option<i64>) =
-            sqlx::query_as("SELECT MIN(seq), MAX(seq) FROM observation WHERE seen_ms BETWEEN $1 AND $2")
-                .bind(since)
-                .bind(until)
-                .fetch_one(&self.readers)
-                .await
-                .map_err(|e| self.error(READING, e))?;
-        let watermark: Option<i64> =
-            sqlx::query_scalar("SELECT MIN(after_seq) FROM alert_watermark WHERE polled_ms BETWEEN $1 AND $2")
-                .bind(since)
-                .bind(until)
-                .fetch_one(&self.readers)
-                .await
-                .map_err(|e| self.error(READING, e))?;
+        let first = |table: &'static str, ms: &'static str| async move {
+            let sql = format!("SELECT MIN(seq) FROM {table} WHERE {ms} >= $1");
+            let first: Result<Option<i64>, _> =
+                sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).bind(since).fetch_one(&self.readers).await;
+            first.map_err(|e| self.error(READING, e))
+        };
+        let seen = first("observation", "seen_ms").await?;
+        let watermark = first("alert_watermark", "polled_ms").await?;
         Ok(Inputs {
             store: self.clone(),
             since,
-            until,
+            last: last.0,
             observations: VecDeque::new(),
-            after: first.map_or(0, |first| first - 1),
-            last: last.unwrap_or(0),
+            after: seen.map(|first| first - 1),
             watermarks: VecDeque::new(),
-            after_watermark: watermark.map(|after| (after - 1, i64::MAX)),
+            after_watermark: watermark.map(|first| first - 1),
         })
     }
 
-    /// Up to when the alert log had been read, of what was noted from `since` on and before `before`.
-    pub async fn alerts_read_before(&self, since: Time, before: Time) -> Result<Option<Time>, StoreError> {
+    /// Up to when the alert log had been read at the place `last`, of what was noted from `since` on.
+    pub async fn alerts_read_by(&self, since: Time, last: Place) -> Result<Option<Time>, StoreError> {
         let ms: Option<i64> =
-            sqlx::query_scalar("SELECT MAX(polled_ms) FROM alert_watermark WHERE polled_ms >= $1 AND polled_ms < $2")
+            sqlx::query_scalar("SELECT MAX(polled_ms) FROM alert_watermark WHERE polled_ms >= $1 AND seq <= $2")
                 .bind(since.as_millis())
-                .bind(before.as_millis())
+                .bind(last.0)
                 .fetch_one(&self.readers)
                 .await
                 .map_err(|e| self.error(READING, e))?;
@@ -249,35 +265,32 @@ fn read(account: &str, body: &str) -> Result<(AccountSid, Observation), String> 
     Ok((account, serde_json::from_str(body).map_err(|e| e.to_string())?))
 }
 
-/// What an agent took in within a span of time, of which one page is in memory.
+/// What an agent took in, of which one page is in memory.
 pub struct Inputs {
     store: Store,
     since: i64,
-    until: i64,
-    observations: VecDeque<Stored>,
-    after: i64,
     last: i64,
-    /// The place after which the alert log had been read, and up to when.
+    observations: VecDeque<Stored>,
+    /// The place up to which they were read; `None` once all were.
+    after: Option<i64>,
+    /// The place at which the alert log had been read, and up to when.
     watermarks: VecDeque<(i64, i64)>,
-    /// `None` once all were read.
-    after_watermark: Option<(i64, i64)>,
+    after_watermark: Option<i64>,
 }
 
 impl Inputs {
-    /// The next one. What cannot be read any more is left out.
-    pub async fn next(&mut self) -> Result<Option<(Time, Input)>, StoreError> {
+    /// The next one, with its place and when it was seen. What cannot be read any more is left out.
+    pub async fn next(&mut self) -> Result<Option<(Place, Time, Input)>, StoreError> {
         loop {
             self.fill_observations().await?;
             self.fill_watermarks().await?;
             let seen = self.observations.front().map(|o| o.seq);
-            let until = self.watermarks.front().map(|(after, _)| *after);
-            if until.is_some_and(|after| seen.is_none_or(|seq| after < seq)) {
-                let polled = self.watermarks.pop_front();
-                return Ok(polled.map(|(_, ms)| (Time::from_millis(ms), Input::AlertsRead)));
+            if let Some((seq, ms)) = self.watermarks.pop_front_if(|(at, _)| seen.is_none_or(|seq| *at < seq)) {
+                return Ok(Some((Place(seq), Time::from_millis(ms), Input::AlertsRead)));
             }
-            let Some(Stored { ms, account, body, .. }) = self.observations.pop_front() else { return Ok(None) };
+            let Some(Stored { seq, ms, account, body }) = self.observations.pop_front() else { return Ok(None) };
             if let Ok((account, observation)) = read(&account, &body) {
-                return Ok(Some((Time::from_millis(ms), Input::Seen(account, observation))));
+                return Ok(Some((Place(seq), Time::from_millis(ms), Input::Seen(account, observation))));
             }
         }
     }
@@ -289,42 +302,38 @@ impl Inputs {
     }
 
     async fn fill_observations(&mut self) -> Result<(), StoreError> {
-        while self.observations.is_empty() && self.after < self.last {
+        while let Some(after) = self.after.filter(|_| self.observations.is_empty()) {
             let rows: Vec<Stored> = sqlx::query_as(
                 "SELECT seq, seen_ms AS ms, account, body FROM observation
                  WHERE seq > $1 AND seq <= $2 ORDER BY seq LIMIT $3",
             )
-            .bind(self.after)
+            .bind(after)
             .bind(self.last)
             .bind(PAGE)
             .fetch_all(&self.store.readers)
             .await
             .map_err(|e| self.store.error(READING, e))?;
-            self.after = rows.last().map_or(self.last, |o| o.seq);
-            // Neighbours by place may lie outside of the span by a few seconds.
-            let span = self.since..=self.until;
-            self.observations.extend(rows.into_iter().filter(|o| span.contains(&o.ms)));
+            self.after = rows.last().map(|o| o.seq);
+            // Neighbours by place may have been seen earlier by a few seconds.
+            self.observations.extend(rows.into_iter().filter(|o| o.ms >= self.since));
         }
         Ok(())
     }
 
     async fn fill_watermarks(&mut self) -> Result<(), StoreError> {
-        while let Some((after, ms)) = self.after_watermark.filter(|_| self.watermarks.is_empty()) {
+        while let Some(after) = self.after_watermark.filter(|_| self.watermarks.is_empty()) {
             let rows: Vec<(i64, i64)> = sqlx::query_as(
-                "SELECT after_seq, polled_ms FROM alert_watermark
-                 WHERE (after_seq, polled_ms) > ($1, $2) ORDER BY after_seq, polled_ms LIMIT $3",
+                "SELECT seq, polled_ms FROM alert_watermark
+                 WHERE seq > $1 AND seq <= $2 ORDER BY seq LIMIT $3",
             )
             .bind(after)
-            .bind(ms)
+            .bind(self.last)
             .bind(PAGE)
             .fetch_all(&self.store.readers)
             .await
             .map_err(|e| self.store.error(READING, e))?;
-            let last = rows.last().copied();
-            // They rise together: past the span there is nothing more of it.
-            self.after_watermark = last.filter(|(_, ms)| *ms <= self.until);
-            let span = self.since..=self.until;
-            self.watermarks.extend(rows.into_iter().filter(|(_, ms)| span.contains(ms)));
+            self.after_watermark = rows.last().map(|(seq, _)| *seq);
+            self.watermarks.extend(rows.into_iter().filter(|(_, ms)| *ms >= self.since));
         }
         Ok(())
     }
@@ -342,15 +351,28 @@ async fn set_cursor(tx: &mut Transaction<'_, Sqlite>, source: &str, polled_ms: i
     .map(drop)
 }
 
-/// Appends what was seen. Gives the place of the last observation there is.
+/// The last place that was ever given. The journal knows it too, when all that was seen is forgotten.
+async fn last_place(db: &mut SqliteConnection) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar(
+        "SELECT MAX(place) FROM (
+             SELECT 0 AS place
+             UNION ALL SELECT MAX(seq) FROM observation
+             UNION ALL SELECT MAX(seq) FROM alert_watermark
+             UNION ALL SELECT (SELECT seen FROM journal ORDER BY seq DESC LIMIT 1)
+         ) AS places",
+    )
+    .fetch_one(db)
+    .await
+}
+
+/// Appends what was seen. Gives the place of the last there is.
 async fn insert_observations(
     tx: &mut Transaction<'_, Sqlite>,
     account: AccountSid,
     seen: &[(Time, Observation)],
 ) -> Result<i64, sqlx::Error> {
     let account = account.to_string();
-    let mut last: i64 =
-        sqlx::query_scalar("SELECT COALESCE(MAX(seq), 0) FROM observation").fetch_one(&mut **tx).await?;
+    let mut last = last_place(tx).await?;
     for chunk in seen.chunks(ROWS_PER_INSERT) {
         let mut bodies = Vec::with_capacity(chunk.len());
         for (_, observation) in chunk {

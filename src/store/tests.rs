@@ -7,7 +7,7 @@ use sqlx::Connection;
 use sqlx::sqlite::SqliteConnection;
 
 use super::lease::LeaseReply;
-use super::seen::Input;
+use super::seen::{Input, Place};
 use super::*;
 use crate::core::detect::observation::Observation;
 use crate::core::model::decision::{DecisionId, Mode};
@@ -68,7 +68,7 @@ fn alert(i: u64) -> Observation {
 fn no_question_waits_for_a_write() {
     run("reads", async |folder| {
         let store = led(&folder).await;
-        store.append(Time::EPOCH, &[approved(1)]).await.unwrap();
+        store.append(Time::EPOCH, Place::FIRST, &[approved(1)]).await.unwrap();
         store
             .commit_poll(ACCOUNT, Source::Alerts, Time::from_secs(9), &[(Time::from_secs(5), alert(1))])
             .await
@@ -76,16 +76,16 @@ fn no_question_waits_for_a_write() {
         // A write that does not end.
         let mut busy = store.writer.begin_with("BEGIN IMMEDIATE").await.unwrap();
         sqlx::query("DELETE FROM lease").execute(&mut *busy).await.unwrap();
-        let (from, to) = (Time::EPOCH, Time::NEVER);
+        let (from, to) = (Time::EPOCH, Place::LAST);
         assert_eq!(store.verify().await.unwrap().records, 1);
         assert_eq!(store.journal().await.unwrap().len(), 1);
         assert_eq!(store.journal_of(DecisionId(1)).await.unwrap().len(), 1);
         assert_eq!(store.latest("approved", i64::MAX, 5).await.unwrap().len(), 1);
         let mut inputs = store.inputs(from, to).await.unwrap();
-        assert!(matches!(inputs.next().await.unwrap(), Some((_, Input::Seen(ACCOUNT, _)))));
-        assert!(matches!(inputs.next().await.unwrap(), Some((_, Input::AlertsRead))));
-        assert_eq!(store.observations(from, |_, _, _| {}).await.unwrap(), 0);
-        assert_eq!(store.alerts_read_before(from, to).await.unwrap(), Some(Time::from_secs(9)));
+        assert!(matches!(inputs.next().await.unwrap(), Some((_, _, Input::Seen(ACCOUNT, _)))));
+        assert!(matches!(inputs.next().await.unwrap(), Some((_, _, Input::AlertsRead))));
+        assert_eq!(store.observations(from, |_, _, _, _| {}).await.unwrap(), 0);
+        assert_eq!(store.alerts_read_by(from, to).await.unwrap(), Some(Time::from_secs(9)));
         assert_eq!(store.kept_since().await.unwrap(), None);
         assert_eq!(store.cursor(Source::Alerts).await.unwrap(), Some(Time::from_secs(9)));
         assert!(store.routing().await.unwrap().is_empty());
@@ -98,7 +98,7 @@ fn no_question_waits_for_a_write() {
 fn no_write_waits_for_a_question() {
     run("writes", async |folder| {
         let store = led(&folder).await;
-        store.append(Time::EPOCH, &[approved(1)]).await.unwrap();
+        store.append(Time::EPOCH, Place::FIRST, &[approved(1)]).await.unwrap();
         // Every reader is in the middle of a statement that has not been read to its end.
         let mut asking = Vec::new();
         for _ in 0..READERS {
@@ -107,7 +107,7 @@ fn no_write_waits_for_a_question() {
             assert_eq!(first, 1);
             asking.push(tx);
         }
-        store.append(Time::EPOCH, &[approved(2)]).await.unwrap();
+        store.append(Time::EPOCH, Place::FIRST, &[approved(2)]).await.unwrap();
         store.commit_poll(ACCOUNT, Source::Calls, Time::EPOCH, &[]).await.unwrap();
         assert!(store.renew(Time::EPOCH).await.unwrap().is_some());
         // And what they read is what was there when they began.
@@ -123,7 +123,7 @@ fn no_write_waits_for_a_question() {
 fn a_journal_that_grows_while_it_is_verified_is_whole() {
     run("grows", async |folder| {
         let store = led(&folder).await;
-        store.append(Time::EPOCH, &[approved(1), approved(2)]).await.unwrap();
+        store.append(Time::EPOCH, Place::FIRST, &[approved(1), approved(2)]).await.unwrap();
         for turns in 0..30 {
             let mut verify = pin!(store.verify());
             let mut left = turns;
@@ -140,7 +140,7 @@ fn a_journal_that_grows_while_it_is_verified_is_whole() {
                 whole.unwrap();
                 return;
             }
-            store.append(Time::EPOCH, &[approved(3)]).await.unwrap();
+            store.append(Time::EPOCH, Place::FIRST, &[approved(3)]).await.unwrap();
             verify.await.unwrap();
         }
     });
@@ -152,6 +152,7 @@ fn inputs_come_in_their_order_whatever_the_pages() {
     run("order", async |folder| {
         let store = led(&folder).await;
         let mut expected = Vec::new();
+        let mut lasts = Vec::new();
         let mut i = 0u64;
         for poll in 0..50i64 {
             // Long runs without a page's end in sight, and polls that bring nothing.
@@ -159,19 +160,25 @@ fn inputs_come_in_their_order_whatever_the_pages() {
             let at = Time::from_secs(poll * 10);
             let seen: Vec<_> = (0..rows).map(|k| (at, alert(i + k))).collect();
             i += rows;
-            store.commit_poll(ACCOUNT, Source::Alerts, at + Duration::from_secs(1), &seen).await.unwrap();
-            expected.extend(seen.into_iter().map(|(at, o)| (at, Input::Seen(ACCOUNT, o))));
-            expected.push((at + Duration::from_secs(1), Input::AlertsRead));
+            let later = at + Duration::from_secs(1);
+            let last = store.commit_poll(ACCOUNT, Source::Alerts, later, &seen).await.unwrap();
+            let place = |k: usize| last.before(rows as usize - k);
+            let seen = seen.into_iter().enumerate();
+            expected.extend(seen.map(|(k, (at, o))| (place(k), at, Input::Seen(ACCOUNT, o))));
+            expected.push((last, later, Input::AlertsRead));
+            lasts.push(last);
         }
-        for (since, until) in [(0, 1_000), (100, 333), (121, 129), (600, 700)] {
-            let (since, until) = (Time::from_secs(since), Time::from_secs(until));
-            let mut inputs = store.inputs(since, until).await.unwrap();
+        assert_eq!(store.last_place().await.unwrap(), lasts[49]);
+        for (since, poll) in [(0, 49), (100, 33), (121, 13), (490, 49), (490, 3), (600, 49)] {
+            let (since, last) = (Time::from_secs(since), lasts[poll]);
+            let mut inputs = store.inputs(since, last).await.unwrap();
             let mut got = Vec::new();
             while let Some(next) = inputs.next().await.unwrap() {
                 got.push(next);
             }
-            let wanted: Vec<_> = expected.iter().filter(|(at, _)| (since..=until).contains(at)).cloned().collect();
-            assert!(got == wanted, "{since} to {until}: {} of {}", got.len(), wanted.len());
+            let is_wanted = |(place, at, _): &&(Place, Time, Input)| since <= *at && *place <= last;
+            let wanted: Vec<_> = expected.iter().filter(is_wanted).cloned().collect();
+            assert!(got == wanted, "{since} to {last:?}: {} of {}", got.len(), wanted.len());
         }
     });
 }
@@ -232,7 +239,7 @@ fn two_accounts_same_telephone_number_is_two_numbers() {
         let begun: Vec<NumberId> = store.probes(at).await.unwrap().into_iter().map(|p| p.number).collect();
         assert_eq!(begun, [mine, other]);
         let mut seen = Vec::new();
-        store.observations(at, |_, account, observation| seen.push((account, observation))).await.unwrap();
+        store.observations(at, |_, _, account, observation| seen.push((account, observation))).await.unwrap();
         assert_eq!(seen, [(mine.account, alert(0xacc)), (other.account, alert(0x99))]);
     });
 }

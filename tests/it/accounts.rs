@@ -6,6 +6,7 @@ use ringback::core::model::order::{Author, By, FallbackState, Hold, Operation, O
 use ringback::core::rollback::entry::Entry;
 use ringback::store::Store;
 use ringback::store::journal::sha256;
+use ringback::store::seen::Place;
 use serde_json::{Value, json};
 
 use crate::agent::DAY;
@@ -157,7 +158,7 @@ fn what_the_journal_says_of_another_accounts_number_says_nothing_of_ours() {
         ];
         let store = Store::open(&w.folder.path().join("ringback.db")).await.unwrap();
         store.lead("a test", w.now()).await.unwrap();
-        store.append(w.now(), &entries).await.unwrap();
+        store.append(w.now(), Place::FIRST, &entries).await.unwrap();
         store.release().await.unwrap();
         store.close().await;
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use ringback::core::model::decision::DecisionId;
 use ringback::core::model::id::Channel;
 use ringback::core::model::time::Time;
+use ringback::store::seen::Place;
 use ringback::store::{CommitCost, Store};
 use serde_json::json;
 use sqlx::Connection;
@@ -184,7 +185,7 @@ fn commits_can_take_time_and_take_turns() {
         for i in 0..3 {
             let (store, clock, entry) = (store.clone(), w.clock.clone(), phase(w, i));
             w.clock.spawn(&mut tasks, async move {
-                store.append(clock.now(), &[entry]).await.unwrap();
+                store.append(clock.now(), Place::FIRST, &[entry]).await.unwrap();
                 (i, clock.now())
             });
         }

@@ -62,6 +62,7 @@ use crate::core::rollback::guard::Freshness;
 use crate::core::rollback::orders::{Orders, Surroundings, Witness};
 use crate::core::routing::record::bare;
 use crate::core::routing::values::RoutingValues;
+use crate::store::seen::Place;
 use crate::store::{StoreError, StoreProblem};
 
 pub use command::{CommandAnswer, OperatorCommand, Refusal};
@@ -98,6 +99,8 @@ pub struct Controller {
     began: Time,
     write_guard: WriteGuard,
     execute: mpsc::Sender<Work>,
+    /// The last that was taken in of what was seen.
+    seen: Place,
     /// Sent to the executor and not ended.
     dispatched: BTreeSet<(DecisionId, NumberId)>,
     /// Each number's routing as it should be.
@@ -140,6 +143,7 @@ impl Controller {
         write_guard: WriteGuard,
         execute: mpsc::Sender<Work>,
         probing: Probing,
+        seen: Place,
     ) -> Controller {
         let inbox = shared.inbox.downgrade();
         let began = shared.clock.now();
@@ -151,6 +155,7 @@ impl Controller {
             began,
             write_guard,
             execute,
+            seen,
             dispatched: BTreeSet::new(),
             baseline: HashMap::new(),
             asking: JoinSet::new(),
@@ -183,6 +188,11 @@ impl Controller {
         self.control.orders()
     }
 
+    /// Everything up to this place has been taken in.
+    pub const fn has_seen(&mut self, place: Place) {
+        self.seen = place;
+    }
+
     /// Why nothing more may be done, if so.
     pub fn fault(&self) -> Option<&str> {
         self.fault.as_deref()
@@ -194,7 +204,7 @@ impl Controller {
         let at = self.shared.clock.now();
         let kept = self.backlog.len();
         let mut entries: Vec<Entry> = self.backlog.drain(..).chain(entries).collect();
-        let result = self.shared.store.append(at, &entries).await;
+        let result = self.shared.store.append(at, self.seen, &entries).await;
         self.shared.metrics.journaled(result.is_ok());
         self.journal_written(at, &result);
         if let Err(error) = result {

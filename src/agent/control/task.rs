@@ -154,6 +154,9 @@ impl ControlTask {
         for (at, observation) in &batch.seen[taken..end] {
             self.engine_mut().observe(*at, batch.account, observation);
         }
+        if let Some(place) = batch.place {
+            self.controller.has_seen(place.before(batch.seen.len() - end));
+        }
         if end < batch.seen.len() {
             self.taking = Some((batch, end));
         } else {
@@ -175,6 +178,9 @@ impl ControlTask {
         let account = self.shared.roster.number(probed.number).id.account;
         for (at, observation) in &probed.seen {
             self.engine_mut().observe(*at, account, observation);
+        }
+        if let Some(place) = probed.place {
+            self.controller.has_seen(place);
         }
         self.controller.probed(now, probed).await;
     }

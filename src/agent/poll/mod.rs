@@ -270,10 +270,12 @@ impl<G: TwilioLog> Poller<G> {
         found.fresh.sort_by_key(|(_, item)| <G::Listed as Listed>::time(item));
         let items: Vec<(Time, Observation)> =
             found.fresh.iter().map(|(at, item)| (*at, G::observation(item.clone()))).collect();
+        let _turn = self.shared.turn().await;
+        let mut place = None;
         // Without new entries only the cursor would be written: reading a little more after a restart is cheaper.
         // But for the alerts', which says up to when outcomes were settled and counted.
         if !items.is_empty() || G::SOURCE == Source::Alerts || self.polled_at.is_none() {
-            store.commit_poll(client.account(), G::SOURCE, started, &items).await?;
+            place = Some(store.commit_poll(client.account(), G::SOURCE, started, &items).await?);
         }
         self.measure(&found);
         let unclear = found.bad.first().map(ToString::to_string);
@@ -295,6 +297,7 @@ impl<G: TwilioLog> Poller<G> {
                 polled_at: started,
                 unclear,
                 seen: items,
+                place,
             })
             .await;
         // One source does it for all.

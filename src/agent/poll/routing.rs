@@ -165,17 +165,20 @@ impl RoutingPoller {
             seen.push((started, Observation::Number(Box::new(record))));
         }
         let is_whole = unread.is_none();
-        if is_whole {
+        let turn = self.shared.turn().await;
+        let place = if is_whole {
             // A number that has left the account is forgotten, one that comes back may have another SID.
             self.shared.set_sids(sids);
             self.note_missing(self.shared.roster.len() - present.len());
-            self.shared.store.commit_poll(account, Source::Numbers, started, &seen).await?;
+            let place = self.shared.store.commit_poll(account, Source::Numbers, started, &seen).await?;
             metrics.polled(Source::Numbers, started);
+            place
         } else {
             // What is there is used for what it says.
-            self.shared.store.commit_seen(account, &seen).await?;
+            let place = self.shared.store.commit_seen(account, &seen).await?;
             metrics.poll_failed(Source::Numbers);
-        }
+            place
+        };
         self.note_unread(present.len(), unread);
         self.note_unserved(unserved);
         if is_due {
@@ -186,7 +189,9 @@ impl RoutingPoller {
         if services_read {
             metrics.polled(Source::Services, started);
         }
-        self.shared.hand_on(Batch { account, polled, polled_at: started, unclear: None, seen }).await;
+        let place = Some(place);
+        self.shared.hand_on(Batch { account, polled, polled_at: started, unclear: None, seen, place }).await;
+        drop(turn);
         let message = ControlMessage::Routing { at: started, numbers: looked };
         // The inbox closes only when the agent stops.
         let _ = self.shared.clock.wait(None, self.shared.inbox.send(message)).await;

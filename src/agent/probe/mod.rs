@@ -46,6 +46,7 @@ use crate::core::probe::{Origin, ProbeAttempt, ProbeFinding, ProbeKind, ProbeSet
 use crate::metrics::tally::ProbeEnd;
 use crate::store::StoreError;
 use crate::store::probe::Begun;
+use crate::store::seen::Place;
 use crate::twilio::{Error, ErrorKind};
 
 /// What the prober is told or asked.
@@ -83,6 +84,8 @@ pub struct Probed {
     pub attempts: Vec<ProbeAttempt>,
     /// What counts, with the moment at which it was known.
     pub seen: Vec<(Time, Observation)>,
+    /// The place of the last of it; `None` if it could not be kept.
+    pub place: Option<Place>,
     /// The number pointed at our fallback when it was probed.
     pub on_fallback: bool,
 }
@@ -393,13 +396,16 @@ impl Prober {
             seen.push(observe(last, ProbeResult::Error));
         }
         let Run { why, mut attempts, on_fallback, .. } = run;
-        if let Err(error) = self.shared.store.commit_seen(account, &seen).await {
+        let _turn = self.shared.turn().await;
+        let kept = self.shared.store.commit_seen(account, &seen).await;
+        if let Err(error) = &kept {
             // Nothing follows from what is not kept, but that it was not measured: whoever waits for it asks again.
             tracing::warn!(number = %self.shared.roster.name(id), %error, cure = error.cure, "what a probe showed cannot be kept");
             seen.clear();
             attempts.iter_mut().for_each(|a| a.found = ProbeFinding::Error(Unmeasured::State));
         }
-        let probed = Probed { number: line.0, channel: line.1, why, attempts, seen, on_fallback };
+        let place = kept.ok();
+        let probed = Probed { number: line.0, channel: line.1, why, attempts, seen, place, on_fallback };
         // The inbox closes only when the agent stops.
         let _ = self.shared.clock.wait(None, self.shared.inbox.send(ControlMessage::Probed(probed))).await;
     }

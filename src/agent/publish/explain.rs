@@ -26,7 +26,7 @@ use crate::core::notice::make::{Addresses, NoticeBuilder};
 use crate::core::rollback::entry::Entry;
 use crate::core::rollback::orders;
 use crate::core::rollback::orders::{OrderState, Orders};
-use crate::store::seen::Input;
+use crate::store::seen::{Input, Place};
 use crate::store::{JournalRecord, Store, StoreError};
 
 /// Everything that is known of one decision or order.
@@ -136,10 +136,10 @@ impl DecisionHistory {
         }
         let decided = entries
             .iter()
-            .find_map(|r| if let Entry::Decision(decision) = &r.entry { Some((r.seq, decision)) } else { None });
+            .find_map(|r| if let Entry::Decision(decision) = &r.entry { Some((r, decision)) } else { None });
         let (recomputed, rules) = match decided {
-            Some((seq, decision)) => {
-                let (recomputed, rules) = self.again(seq, decision).await?;
+            Some((record, decision)) => {
+                let (recomputed, rules) = self.again(record, decision).await?;
                 (Some(recomputed), Some(rules))
             }
             None => (None, None),
@@ -148,11 +148,11 @@ impl DecisionHistory {
         Ok(Some(Explanation { id: id.to_string(), entries, recomputed, rules }))
     }
 
-    /// Makes a decision once more. `seq`: its place in the journal.
-    async fn again(&self, seq: i64, decision: &Decision) -> Result<(Recomputed, InForce), StoreError> {
+    /// Makes a decision once more. `record`: the journal's of it.
+    async fn again(&self, record: &JournalRecord, decision: &Decision) -> Result<(Recomputed, InForce), StoreError> {
         let now = Rules::of(&self.roster, &self.settings);
-        let then = rules_before(&self.store, seq).await?;
-        let started = self.store.latest("started", seq, 1).await?.pop();
+        let then = rules_before(&self.store, record.seq).await?;
+        let started = self.store.latest("started", record.seq, 1).await?.pop();
         let Some((then, started)) = then.zip(started) else {
             let then = "not in the journal".to_owned();
             let rules = InForce { then, now: now.text(&decision.group), by_those_of_now: None };
@@ -162,7 +162,7 @@ impl DecisionHistory {
         if then != now {
             both.push(now.clone());
         }
-        let mut results = self.replay(seq, &started, decision, &both).await?.into_iter();
+        let mut results = self.replay(record, &started, decision, &both).await?.into_iter();
         let recomputed = results.next().unwrap_or_else(|| not_kept(decision));
         let rules = InForce {
             then: then.text(&decision.group),
@@ -175,7 +175,7 @@ impl DecisionHistory {
     /// The same entries under each of these rules.
     async fn replay(
         &self,
-        seq: i64,
+        decided: &JournalRecord,
         started: &JournalRecord,
         decision: &Decision,
         rules: &[Rules],
@@ -183,17 +183,17 @@ impl DecisionHistory {
         // What the agent read back at its start, by its own rules.
         let remember = rules.first().map_or(self.settings.remember, |r| r.settings.remember);
         let from = started.at - remember.max(self.overlap + poll::MOST_SKEW);
-        let read_until = self.store.alerts_read_before(from, started.at).await?;
+        let read_until = self.store.alerts_read_by(from, started.seen).await?;
         let mut recovering: Vec<Recovery> =
             rules.iter().map(|r| Recovery::new(self.control(r, started.at), read_until)).collect();
         // Calls are told by what their number pointed at, which may have been written down long before them.
         let take = |at, account, observation| recovering.iter_mut().for_each(|c| c.observe(at, account, &observation));
         self.store.numbers_read(from - WRITTEN_WITHIN, from, take).await?;
         let mut earlier = self.store.journal_pages(0, started.seq - 1);
-        let mut inputs = self.store.inputs(from, decision.at).await?;
+        let mut inputs = self.store.inputs(from, decided.seen).await?;
         let mut next = inputs.next().await?;
-        while let Some((at, input)) = next.take_if(|(at, _)| *at < started.at) {
-            while let Some(r) = earlier.next_by(at).await? {
+        while let Some((place, at, input)) = next.take_if(|(place, ..)| *place <= started.seen) {
+            while let Some(r) = earlier.next_before(place).await? {
                 // What contradicts itself has stopped the agent then.
                 recovering.iter_mut().for_each(|c| drop(c.journaled(r.seq, r.at, &r.entry)));
             }
@@ -202,14 +202,14 @@ impl DecisionHistory {
             }
             next = inputs.next().await?;
         }
-        while let Some(r) = earlier.next_by(Time::NEVER).await? {
+        while let Some(r) = earlier.next_before(Place::LAST).await? {
             recovering.iter_mut().for_each(|c| drop(c.journaled(r.seq, r.at, &r.entry)));
         }
         let begin = |r: Recovery| Recomputation::new(r.finish().0, started.at, decision.clone());
         let mut again: Vec<Recomputation> = recovering.into_iter().map(begin).collect();
-        let mut journal = self.store.journal_pages(started.seq - 1, seq - 1);
-        while let Some((at, input)) = next.take() {
-            while let Some(record) = journal.next_by(at).await? {
+        let mut journal = self.store.journal_pages(started.seq - 1, decided.seq - 1);
+        while let Some((place, at, input)) = next.take() {
+            while let Some(record) = journal.next_before(place).await? {
                 again.iter_mut().for_each(|a| a.journaled(record.at, &record.entry));
             }
             for a in &mut again {
@@ -220,7 +220,7 @@ impl DecisionHistory {
             }
             next = inputs.next().await?;
         }
-        while let Some(record) = journal.next_by(Time::NEVER).await? {
+        while let Some(record) = journal.next_before(Place::LAST).await? {
             again.iter_mut().for_each(|a| a.journaled(record.at, &record.entry));
         }
         // Asked last: what was forgotten while we read is missing too.

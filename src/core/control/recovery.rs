@@ -1,8 +1,8 @@
 //! Puts a [`Control`] where the journal ends, from what the agent before saw and wrote.
 //!
-//! Both are handed in in the order of their times: an entry of the journal before what was seen after it, so that a
-//! number which was rolled back or restored at some moment has its evidence on the right side of that moment, as it
-//! had in the agent before. The agent's start and [`crate::core::explain`] recover in this one way.
+//! Both are handed in in the order in which they were taken in: an entry of the journal before what came after it, so
+//! that a number which was rolled back or restored at some moment has its evidence on the right side of that moment,
+//! as it had in the agent before. The agent's start and [`crate::core::explain`] recover in this one way.
 
 use super::Control;
 use crate::core::detect::observation::Observation;

@@ -7,9 +7,10 @@ CREATE TABLE cursor (
     polled_ms BIGINT NOT NULL
 );
 
--- What was seen, in the order in which it was seen: every state of every entry, never changed.
+-- What was seen, in the order in which it was taken in: every state of every entry, never changed.
 -- The body holds no telephone number but our own.
 CREATE TABLE observation (
+    -- The watermarks below are counted with them: no two have the same place.
     seq     BIGINT NOT NULL PRIMARY KEY,
     seen_ms BIGINT NOT NULL,
     -- Whose log it was in: the telephone numbers in the body are this account's.
@@ -21,17 +22,19 @@ CREATE TABLE observation (
 CREATE INDEX observation_seen ON observation (seen_ms, seq);
 
 -- Up to when the alert log had been read in full, among what was seen: a decision can then be made again from
--- the same entries in the same order. after_seq: the last observation that was there.
+-- the same entries in the same order.
 CREATE TABLE alert_watermark (
-    after_seq BIGINT NOT NULL,
-    polled_ms BIGINT NOT NULL,
-    PRIMARY KEY (after_seq, polled_ms)
+    seq       BIGINT NOT NULL PRIMARY KEY,
+    polled_ms BIGINT NOT NULL
 );
+CREATE INDEX alert_watermark_polled ON alert_watermark (polled_ms, seq);
 
 -- What was decided and done. Only ever appended to. Each record names the one before it by its hash, and the
 -- fence of the lease under which it was written.
 CREATE TABLE journal (
     seq      BIGINT NOT NULL PRIMARY KEY,
+    -- The last that had been taken in of what was seen: what was decided rests on nothing after it.
+    seen     BIGINT NOT NULL,
     at_ms    BIGINT NOT NULL,
     fence    BIGINT NOT NULL,
     kind     TEXT   NOT NULL,

@@ -76,8 +76,8 @@ fn group_of(number: E164) -> GroupName {
     if is_sales(number) { "sales" } else { "support" }.parse().unwrap()
 }
 
-/// Each decision is explained. Gives how many follow from what is stored, and how many do not: what came within one
-/// millisecond has lost its order, and in pretend time that is much.
+/// Each decision is explained. Gives how many follow from what is stored, and how many do not: at which fraction of a
+/// second the engine ticked is not stored.
 pub async fn explain(history: &History<'_>) -> [u64; 2] {
     let store = Store::open_read_only(&history.config.agent.state).await.unwrap();
     let journal = store.journal().await.unwrap();
@@ -469,6 +469,6 @@ pub fn is_enough(histories: u64, met: &Met) {
         assert!(missing.is_empty(), "{} histories never met {missing:?}", histories);
     }
     let of = |what: &str| met.get(what).copied().unwrap_or(0);
-    assert!(of("explained otherwise") * 10 <= of("decision"), "law 9: too many decisions do not follow: {met:?}");
+    assert!(of("explained otherwise") * 50 <= of("decision") + 50, "law 9: too many decisions do not follow: {met:?}");
     assert!(histories < 8 || met.get("writes").is_some_and(|n| *n > 2 * histories), "{met:?}");
 }
