@@ -24,6 +24,7 @@ use super::model::guard::Strength;
 use super::model::id::{Channel, NumberId};
 use super::model::order::{Operation, OrderResult};
 use super::model::time::Time;
+use super::model::verdict::Verdict;
 use super::notice::Notice;
 use super::notice::incidents::Incidents;
 use super::rollback::entry::Entry;
@@ -137,6 +138,16 @@ impl Control {
     pub fn recovered(&self, channel: Channel, mut numbers: Vec<NumberId>) -> Option<Entry> {
         numbers.retain(|n| self.incidents.ends_with_health(*n, channel));
         (!numbers.is_empty()).then_some(Entry::Recovered { channel, numbers })
+    }
+
+    /// Numbers whose rollback has failed a while ago, and which are healthy by now, or were all the time.
+    pub fn healthy_after_failing(&self, now: Time, channel: Channel) -> Vec<NumberId> {
+        let failed = self.incidents.failed_for_long(now).filter(|(_, of)| *of == channel);
+        let is_healthy = |n: &NumberId| {
+            let found = self.engine.roster().find(*n);
+            found.is_some_and(|ix| self.engine.channel(ix, channel).verdict == Verdict::Healthy)
+        };
+        failed.map(|(number, _)| number).filter(is_healthy).collect()
     }
 
     /// What should be written next: the guards asked about each pending rollback, the stages of each restore.

@@ -1,10 +1,11 @@
 //! One trouble with one group is one incident: numbers that fail one after the other, as on-call is told of them.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use ringback::core::model::id::Channel;
 use ringback::core::model::verdict::Verdict;
-use ringback::sim::{HandlerCondition, HandlerState};
+use ringback::sim::{ApiFault, ApiFaultKind, ApiFaultScope, EndpointClass, HandlerCondition, HandlerState};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
@@ -205,5 +206,33 @@ fn a_number_that_recovers_beside_others_stays_recovered_after_a_restart() {
         }
         assert_eq!(hook.bodies().len(), told, "told after a restart alone: {}", show(&hook));
         one_incident(&hook);
+    });
+}
+
+#[test]
+fn a_rollback_that_failed_on_a_healthy_number_is_over_after_a_while() {
+    play(&day(), async |w| {
+        let mut servers = JoinSet::new();
+        let hook = Receiver::listen(w, &mut servers).await;
+        let agent = start(w, "mode = \"auto\"", &hook).await;
+        w.pass(1200).await;
+        let number = "+15005550100".parse().unwrap();
+        assert_eq!(agent.channel(number, Channel::Voice).verdict, Verdict::Healthy);
+        let writes = ApiFaultScope::Class(EndpointClass::NumberUpdate);
+        w.sim.fault(ApiFault::new(ApiFaultKind::Refuse, writes).lasts(Duration::from_secs(60))).unwrap();
+        command(&agent, "rollback", json!({"numbers": ["+15005550100"], "channel": "voice", "reason": "drill"})).await;
+        w.pass(120).await;
+        assert_eq!(count(&hook, "unproven", "firing"), 1, "{}", show(&hook));
+        assert_eq!(hook.bodies().len(), 1, "{}", show(&hook));
+        w.pass(400).await;
+        let last = hook.bodies().pop().unwrap();
+        assert_eq!((hook.bodies().len(), &last["status"]), (2, &json!("resolved")), "{}", show(&hook));
+        one_incident(&hook);
+        // And it stays so, also for the agent that comes after.
+        agent.stop().await;
+        let agent = start(w, "mode = \"auto\"", &hook).await;
+        w.pass(600).await;
+        assert_eq!(hook.bodies().len(), 2, "{}", show(&hook));
+        agent.stop().await;
     });
 }

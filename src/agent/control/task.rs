@@ -217,6 +217,13 @@ impl ControlTask {
             }
             self.tell(event).await;
         }
+        if !is_taking && !self.engine().is_behind() {
+            for channel in Channel::ALL {
+                let again = self.control().healthy_after_failing(now, channel);
+                let known = &mut healthy[channel.index()];
+                known.extend(again.into_iter().filter(|n| !known.contains(n)).collect::<Vec<_>>());
+            }
+        }
         self.healthy(&mut healthy).await;
         self.controller.step(now).await;
         if is_taking || self.engine().is_behind() {

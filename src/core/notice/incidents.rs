@@ -267,6 +267,16 @@ impl Incidents {
         in_trouble.into_iter().any(incident::Member::ends_with_health)
     }
 
+    /// Numbers whose rollback has failed, was reported a while ago, and left nothing of ours on them: over if the
+    /// detector calls them healthy, which it may have done all the time.
+    pub fn failed_for_long(&self, now: Time) -> impl Iterator<Item = (NumberId, Channel)> {
+        let is_old = move |i: &&Incident| i.last_notice.as_ref().is_some_and(|n| n.at.at + incident::FAILED_FOR <= now);
+        self.open.values().filter(is_old).flat_map(|i| {
+            let is_ended = |m: &incident::Member| matches!(m.state, NumberState::Ended { .. }) && m.ends_with_health();
+            i.members.iter().filter(move |(_, m)| is_ended(m)).map(|(number, _)| (*number, i.channel))
+        })
+    }
+
     /// What only the passing of time makes news.
     pub fn tick(&mut self, now: Time) -> Vec<Notice> {
         let mut notices = Vec::new();

@@ -25,6 +25,10 @@ pub(super) const QUIET_FOR: Duration = Duration::from_secs(3600);
 /// decides again within a minute, and then the new question is the news.
 pub(super) const EXPIRED_FOR: Duration = Duration::from_secs(120);
 
+/// A rollback that failed on a number which the detector calls healthy is over after this: no change of the verdict
+/// will ever say so, and whoever was told has had time to look.
+pub(super) const FAILED_FOR: Duration = Duration::from_secs(300);
+
 /// Entries of one step of the agent have one instant, and are judged together right after it.
 pub(super) const AFTERWARDS: Duration = Duration::from_millis(1);
 
