@@ -153,7 +153,7 @@ impl RestoreGuard {
                  `ringback rehearse --put-back --force` writes over it"
             )));
         }
-        self.client.update_number(note.sid, &note::back(before, &now)).await?;
+        self.client.update_spare_number(note.sid, &note::back(before, &now)).await?;
         Ok(Try::Written)
     }
 }

@@ -31,6 +31,7 @@ mod request;
 pub mod webhook;
 pub mod wire;
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -52,6 +53,7 @@ use host::{Hosts, Product, next_path};
 use limit::{Limit, Precedence};
 use region::HomeRegions;
 use request::Transport;
+pub use request::Unwritten;
 use wire::{BadRow, Listed, NumberRead, Page, Reader, WireRow};
 
 /// What a client is told once.
@@ -284,11 +286,34 @@ impl Client {
         self.transport.read(self.precedence, endpoint::FETCH_NUMBER, Product::Api, &path, read_number).await
     }
 
-    /// Changes a number's configuration. Returns the record that Twilio says it has now. An error that
-    /// [`Error::is_ambiguous`] leaves open whether it happened: read the number.
-    pub async fn update_number(&self, sid: NumberSid, form: &[(&'static str, String)]) -> Result<NumberRead, Error> {
+    /// Changes a number's configuration, once, if `may` allows it right before the request is sent. Returns the
+    /// record that Twilio says it has now. An error that [`Error::is_ambiguous`] leaves open whether it happened: read
+    /// the number.
+    pub async fn update_number<S>(
+        &self,
+        sid: NumberSid,
+        form: &[(&'static str, String)],
+        may: impl FnOnce() -> Result<Duration, S>,
+    ) -> Result<NumberRead, Unwritten<S>> {
         let path = self.account_path(&format!("IncomingPhoneNumbers/{sid}.json"));
-        self.transport.update(Precedence::Write, endpoint::UPDATE_NUMBER, Product::Api, &path, form, read_number).await
+        self.transport.write(endpoint::UPDATE_NUMBER, Product::Api, &path, form, may, read_number).await
+    }
+
+    /// The same for a drill's spare number, which no person's stop is about.
+    pub async fn update_spare_number(
+        &self,
+        sid: NumberSid,
+        form: &[(&'static str, String)],
+    ) -> Result<NumberRead, Error> {
+        let may = || Ok::<_, Infallible>(Duration::MAX);
+        self.update_number(sid, form, may).await.map_err(|unwritten| match unwritten {
+            Unwritten::Failed(error) => error,
+        })
+    }
+
+    /// How long to wait before a write is tried for the next time, after so many attempts.
+    pub fn wait_before(&self, attempt: u32, error: &Error) -> Duration {
+        self.transport.wait_before(attempt, error.retry_after)
     }
 
     /// Who changed this number since `since`, latest first, as Twilio's audit log has it.

@@ -4,7 +4,12 @@
 //! most [`ATTEMPTS`] times with full jitter, waiting as long as `Retry-After` asks if it does. 429
 //! means "not processed", so it may be repeated whatever the request. A place among the requests
 //! in flight is given back before waiting.
+//!
+//! A write to a number is never repeated here. Between two attempts somebody may have said stop, or written to the
+//! number: whoever writes looks, and asks again. It has a last word when its request has its place, right before it
+//! is sent ([`Transport::write`]).
 
+use std::convert::Infallible;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -53,6 +58,15 @@ pub struct Transport {
     skew_ms: AtomicI64,
     /// Whose numbers may be told.
     ours: Arc<Roster>,
+}
+
+/// Why a write was not answered.
+#[derive(Debug)]
+pub enum Unwritten<S> {
+    /// It was not sent.
+    Stopped(S),
+    /// See [`Error::is_ambiguous`] for whether it happened.
+    Failed(Error),
 }
 
 /// What a request asks, and what may be done if the answer is lost.
@@ -152,6 +166,21 @@ impl Transport {
         self.repeat(precedence, endpoint, product, path, &Ask::Update(form), parse).await
     }
 
+    /// The same once, and only if `may` gives it a time: it is asked when the request has its place among those in
+    /// flight, and nothing is waited for between its answer and the request.
+    pub async fn write<T, S>(
+        &self,
+        endpoint: &'static str,
+        product: Product,
+        path: &str,
+        form: &[(&'static str, String)],
+        may: impl FnOnce() -> Result<Duration, S>,
+        parse: impl Fn(&[u8]) -> Result<T, String>,
+    ) -> Result<T, Unwritten<S>> {
+        let answered = self.once(Precedence::Write, endpoint, product, path, &Ask::Update(form), may, &parse).await;
+        answered.map_err(Unwritten::Stopped)?.map_err(Unwritten::Failed)
+    }
+
     /// GETs a file, as it is.
     pub async fn media(&self, endpoint: &'static str, product: Product, path: &str) -> Result<Vec<u8>, Error> {
         self.repeat(Precedence::Other, endpoint, product, path, &Ask::Media, |body| Ok(body.to_vec())).await
@@ -175,7 +204,9 @@ impl Transport {
         let mut attempt = 0;
         loop {
             attempt += 1;
-            let error = match self.once(precedence, endpoint, product, path, ask, &parse).await {
+            let may = || Ok::<_, Infallible>(self.settings.timeout);
+            let Ok(answered) = self.once(precedence, endpoint, product, path, ask, may, &parse).await;
+            let error = match answered {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
@@ -188,27 +219,32 @@ impl Transport {
         }
     }
 
+    /// How long to wait before the next attempt.
+    ///
     /// Full jitter: anything between nothing and a bound that doubles, so that many who failed
     /// together do not come back together.
-    fn wait_before(&self, attempt: u32, retry_after: Option<Duration>) -> Duration {
+    pub fn wait_before(&self, attempt: u32, retry_after: Option<Duration>) -> Duration {
         let bound = BACKOFF.saturating_mul(1 << (attempt - 1).min(16)).min(LONGEST_WAIT);
         let share: f64 = self.jitter.lock().unwrap_or_else(PoisonError::into_inner).random();
         bound.mul_f64(share).max(retry_after.unwrap_or_default().min(LONGEST_WAIT))
     }
 
-    async fn once<T>(
+    #[expect(clippy::too_many_arguments, reason = "what a request is, where it goes, and what may stop it")]
+    async fn once<T, S>(
         &self,
         precedence: Precedence,
         endpoint: &'static str,
         product: Product,
         path: &str,
         ask: &Ask<'_>,
+        may: impl FnOnce() -> Result<Duration, S>,
         parse: impl Fn(&[u8]) -> Result<T, String>,
-    ) -> Result<T, Error> {
+    ) -> Result<Result<T, Error>, S> {
         let permit = self.limit.acquire(precedence).await;
+        let within = may()?.min(self.settings.timeout);
         self.metrics.requests_in_flight.set(self.limit.in_flight() as i64);
         let started = self.clock.now();
-        let result = match self.clock.timeout(self.settings.timeout, self.send(endpoint, product, path, ask)).await {
+        let result = match self.clock.timeout(within, self.send(endpoint, product, path, ask)).await {
             Ok(result) => result,
             Err(timed_out) => Err(failure(endpoint, ErrorKind::TimedOut, timed_out.to_string())),
         };
@@ -237,7 +273,7 @@ impl Transport {
         self.metrics.request(endpoint, &code, seconds);
         drop(permit);
         self.metrics.requests_in_flight.set(self.limit.in_flight() as i64);
-        result
+        Ok(result)
     }
 
     #[tracing::instrument(skip_all, fields(endpoint = endpoint))]

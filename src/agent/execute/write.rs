@@ -2,7 +2,11 @@
 //!
 //! Twilio's answer may be lost, or say that it failed although it did not. Then the number is read
 //! and compared with what it was and with what it should be; only a number that is still as it was
-//! is written again. Another update in flight (20162) is waited for and looked at in the same way.
+//! is written again. Another update in flight (20162) and a request too many (429) are waited for and looked at in the
+//! same way.
+//!
+//! What may stop the write is asked for each attempt, when its request has its place and right before it is sent: a
+//! person's stop stops what waits for a place, or for Twilio to bear more.
 //!
 //! A write whose answer was lost may land after the last look. Then it cannot be told what the number will be, and
 //! that is what is said, never that nothing was written.
@@ -15,16 +19,18 @@ use crate::core::model::guard::Guard;
 use crate::core::model::id::{Channel, GroupName, NumberId, NumberSid};
 use crate::core::rollback::plan::{WritePlan, WriteState};
 use crate::core::routing::values::RoutingValues;
-use crate::twilio::Client;
+use crate::twilio::{Client, Unwritten};
 
 /// Writes of one number for one order, at the most.
-const ATTEMPTS: u32 = 5;
+const ATTEMPTS: u32 = 8;
 
 /// Looks at a number after an answer was lost, at the most.
 const LOOKS: u32 = 4;
 
-/// Before a look: what is in flight may still land. Doubles with each attempt.
+/// Before a look: what is in flight may still land. Doubles with each attempt, up to [`LONGEST`].
 const LOOK_AFTER: Duration = Duration::from_secs(1);
+
+const LONGEST: Duration = Duration::from_secs(8);
 
 /// A number with what is to be written to it.
 #[derive(Debug, Clone)]
@@ -63,29 +69,25 @@ pub async fn write(client: &Client, clock: &Clock, write_guard: &WriteGuard, job
     // An attempt whose answer was lost may land later.
     let mut may_land = false;
     for attempt in 0..ATTEMPTS {
-        let within = match write_guard.pass(&job.group, job.number, job.channel) {
-            Ok(within) => within,
-            Err(guard) if may_land => {
+        let may = || write_guard.pass(&job.group, job.number, job.channel);
+        let error = match client.update_number(job.sid, &form, may).await {
+            Ok(_) => return WriteResult::Taken,
+            Err(Unwritten::Stopped(guard)) if may_land => {
                 return WriteResult::Unknown(format!("{said}; not tried again: {}; {MAY_LAND}", guard.text()));
             }
-            Err(guard) => return WriteResult::Stopped(guard),
-        };
-        match clock.timeout(within, client.update_number(job.sid, &form)).await {
-            Ok(Ok(_)) => return WriteResult::Taken,
+            Err(Unwritten::Stopped(guard)) => return WriteResult::Stopped(guard),
             // Whether or not it was processed: it is looked at before it is tried again.
-            Ok(Err(error)) if error.is_passing() => {
-                may_land |= error.is_ambiguous();
-                said = error.to_string();
-            }
-            Ok(Err(error)) if may_land => return WriteResult::Unknown(format!("{error}; {MAY_LAND}")),
-            Ok(Err(error)) => return WriteResult::Failed(error.to_string()),
-            Err(timed_out) => {
-                may_land = true;
-                said = timed_out.to_string();
-            }
-        }
+            Err(Unwritten::Failed(error)) if error.is_passing() => error,
+            Err(Unwritten::Failed(error)) if may_land => return WriteResult::Unknown(format!("{error}; {MAY_LAND}")),
+            Err(Unwritten::Failed(error)) => return WriteResult::Failed(error.to_string()),
+        };
+        may_land |= error.is_ambiguous();
+        said = error.to_string();
         tracing::warn!(number = %job.number.e164, channel = %job.channel, said, "looking whether this write has happened");
-        clock.sleep(LOOK_AFTER * (1 << attempt)).await;
+        let lands = (LOOK_AFTER * (1 << attempt)).min(LONGEST);
+        // Many that were too many together do not come back together.
+        let wait = if error.is_ambiguous() { lands } else { client.wait_before(attempt + 1, &error) };
+        clock.sleep(wait).await;
         match look(client, clock, job).await {
             Ok(WriteState::Written) => return WriteResult::Taken,
             Ok(WriteState::Foreign(now)) => return WriteResult::Foreign(now),
