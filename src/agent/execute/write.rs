@@ -70,7 +70,7 @@ pub async fn write(client: &Client, clock: &Clock, write_guard: &WriteGuard, job
             }
             Err(guard) => return WriteResult::Stopped(guard),
         };
-        match clock.timeout(within, client.update_number(job.sid, &form)).await {
+        match clock.timeout(within, client.update_number(job.sid, job.number.e164, &form)).await {
             Ok(Ok(_)) => return WriteResult::Taken,
             // Whether or not it was processed: it is looked at before it is tried again.
             Ok(Err(error)) if error.is_passing() => {
@@ -104,7 +104,7 @@ async fn look(client: &Client, clock: &Clock, job: &WriteJob) -> Result<WriteSta
         if i > 0 {
             clock.sleep(LOOK_AFTER).await;
         }
-        match client.number(job.sid).await {
+        match client.number(job.sid, job.number.e164).await {
             Ok(read) => {
                 let now = RoutingValues::read(&read.raw, job.channel).map_err(|e| e.to_string())?;
                 return Ok(job.plan.found(now));
