@@ -77,9 +77,10 @@ async fn serve(scenario: Scenario, clock: &Clock, arguments: &SimArguments) -> a
     let account = scenario.account.clone();
     let sim =
         if arguments.manual { Sim::moved_by_hand(scenario, clock.clone()) } else { Sim::new(scenario, clock.clone()) }?;
+    let plain = if address.ip().is_loopback() { "" } else { "\n  plain_http  = true" };
     say(&format!(
         "A pretend Twilio at http://{address}, until Ctrl-C. In ringback.toml:\n\n  [twilio]\n  account_sid = \"{}\"\n  \
-         base_url    = \"http://{address}\"\n\nand in the environment: TWILIO_AUTH_TOKEN={}\nWhat really happens: \
+         base_url    = \"http://{address}\"{plain}\n\nand in the environment: TWILIO_AUTH_TOKEN={}\nWhat really happens: \
          http://{address}/_sim/truth",
         account.sid, account.auth_token
     ))?;

@@ -6,8 +6,8 @@ use std::time::Duration;
 use secrecy::SecretString;
 use url::Url;
 
-use super::section::{Faults, Section};
-use super::{Env, MINUTE, SECOND, text};
+use super::section::{Faults, Located, Section};
+use super::{Env, MINUTE, SECOND, address, text};
 use crate::core::model::facts::{HOME_REGION, REGIONS, RETIRED_ON, Region};
 use crate::core::model::id::AccountSid;
 use crate::core::model::roster::UNNAMED_ACCOUNT;
@@ -23,15 +23,7 @@ pub(super) fn read_twilio(
 ) -> Option<twilio::ClientSettings> {
     let account = read_account(&mut s, env, faults);
     let secret = read_secret(&mut s, dir, env, faults);
-    let base_url = s.parse::<Url>("base_url");
-    if let Some(url) = &base_url {
-        let u = &url.value;
-        if !matches!(u.scheme(), "http" | "https") || u.host().is_none() || u.query().is_some() {
-            faults.at(url.span.clone(), format!("twilio.base_url = \"{u}\": must be http:// or https:// and a host"));
-        } else if !u.username().is_empty() || u.password().is_some() {
-            faults.at(url.span.clone(), "twilio.base_url: credentials do not belong in it; use the environment");
-        }
-    }
+    let base_url = read_base_url(&mut s);
     let label = |s: &mut Section<'_>, key| {
         let mut text = s.text(key)?;
         let fits = !text.value.is_empty() && text.value.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-');
@@ -91,6 +83,42 @@ pub(super) fn read_twilio(
         max_in_flight: max_in_flight as usize,
         seed: u64::from(std::process::id()),
     })
+}
+
+/// The one address that stands for all of Twilio's hosts: it is sent the account's credentials with every request.
+fn read_base_url(s: &mut Section<'_>) -> Option<Located<Url>> {
+    let is_plain_allowed = s.boolean("plain_http").unwrap_or(false);
+    let text = s.text("base_url")?;
+    let bad = |problem: &str| {
+        let value = address::shown(&text.value);
+        s.faults().at(text.span.clone(), format!("twilio.base_url = {value}: {problem}"));
+    };
+    let url = match text.value.parse::<Url>() {
+        Ok(url) => url,
+        Err(e) => {
+            bad(&format!("{e}: write it whole, such as \"https://proxy.example.com\""));
+            return None;
+        }
+    };
+    if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
+        bad("must be http:// or https:// and a host");
+    } else if address::is_in_the_clear(&url) && !is_plain_allowed {
+        bad("every request would carry the account's credentials in the clear: write https://, or plain_http = true \
+             beside it if nobody else is on the way there");
+    }
+    if address::has_user(&text.value, &url) {
+        bad("credentials do not belong in it: remove what is before the @, and set TWILIO_AUTH_TOKEN");
+    }
+    if url.query().is_some() {
+        bad("the paths of Twilio's API are appended to it, and would become part of its query: remove the ? and what \
+             follows");
+    }
+    if url.fragment().is_some() {
+        bad(
+            "the paths of Twilio's API are appended to it, and a fragment is never sent: remove the # and what follows",
+        );
+    }
+    Some(Located { value: url, span: text.span.clone() })
 }
 
 fn read_account(s: &mut Section<'_>, env: &dyn Env, faults: &Faults) -> Option<AccountSid> {

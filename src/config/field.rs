@@ -2,7 +2,34 @@
 
 use jiff::tz::TimeZone;
 
-use crate::core::model::id::Channel;
+use crate::core::model::id::{Channel, E164};
+
+/// A number with all its digits, as far as that can be told.
+#[derive(Debug, Clone, Copy)]
+pub struct WholeNumber(pub E164);
+
+impl std::str::FromStr for WholeNumber {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<WholeNumber, String> {
+        let number: E164 = text.parse().map_err(|e: crate::core::model::id::BadId| e.to_string())?;
+        match incomplete(number) {
+            None => Ok(WholeNumber(number)),
+            Some(problem) => Err(format!("{text:?} {problem}")),
+        }
+    }
+}
+
+/// What is wrong with a number that has too few or too many digits, and the cure.
+pub fn incomplete(number: E164) -> Option<String> {
+    let digits = number.to_string().len() - "+1".len();
+    let problem = || {
+        format!(
+            "has {digits} digits after +1, and numbers of North America have ten: look the number up and write it whole"
+        )
+    };
+    (!number.is_complete()).then(problem)
+}
 
 /// Channels from words, as a CSV field has them.
 pub fn channels<'a>(words: impl Iterator<Item = &'a str>) -> Result<[bool; 2], String> {

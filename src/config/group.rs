@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use url::Url;
 
-use super::field::time_zone;
+use super::field::{WholeNumber, time_zone};
 use super::section::{Faults, Section};
 use super::{detection, numbers, probe};
 use crate::core::detect::statistic::Detection;
@@ -87,7 +87,7 @@ impl Groups {
         }
         let detection = detection::read(&mut s, on, passive);
         let probe = s.section("probe").map(probe::read);
-        let listed = s.list::<E164>("numbers");
+        let listed = s.list::<WholeNumber>("numbers");
         let file = s.text("numbers_file");
         if listed.is_none() && file.is_none() {
             s.require("numbers", "list them, or name a CSV file with numbers_file");
@@ -106,7 +106,7 @@ impl Groups {
         let before = faults.count();
         for n in listed.iter().flatten() {
             let number = Number {
-                id: NumberId::new(self.account, n.value),
+                id: NumberId::new(self.account, n.value.0),
                 label: String::new(),
                 group,
                 channels: on,

@@ -7,6 +7,7 @@
 //! Relative paths are relative to the configuration file.
 
 mod account;
+mod address;
 mod csv;
 mod detection;
 mod field;
@@ -355,10 +356,20 @@ fn read_agent(
         }
     };
     let address = |s: &mut Section<'_>, key| {
+        let text = s.unchecked::<String>(key);
         let url = s.parse::<Url>(key)?;
-        if !matches!(url.value.scheme(), "http" | "https") || url.value.host().is_none() {
-            let text = format!("{} = \"{}\": must be http:// or https:// and a host", s.key(key), url.value);
-            s.faults().at(url.span, text);
+        let written = text.unwrap_or_else(|| url.value.to_string());
+        let problem = if !matches!(url.value.scheme(), "http" | "https") || url.value.host().is_none() {
+            Some("must be http:// or https:// and a host")
+        } else if address::has_user(&written, &url.value) {
+            Some("it stands in every notice, where credentials do not belong: remove what is before the @")
+        } else if key == "public_url" && (url.value.query().is_some() || url.value.fragment().is_some()) {
+            Some("paths are appended to it: remove the ? or # and what follows")
+        } else {
+            None
+        };
+        if let Some(problem) = problem {
+            s.faults().at(url.span, format!("{} = {}: {problem}", s.key(key), address::shown(&written)));
         }
         Some(url.value.as_str().trim_end_matches('/').to_owned())
     };

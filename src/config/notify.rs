@@ -10,7 +10,7 @@ use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use super::section::{Located, Section};
-use super::{Env, HOUR, MINUTE, SECOND, secret_file};
+use super::{Env, HOUR, MINUTE, SECOND, address, secret_file};
 use crate::core::model::facts::DOMAINS;
 use crate::core::model::id::GroupName;
 use crate::core::model::roster::Roster;
@@ -79,7 +79,12 @@ impl Sources<'_> {
     }
 
     /// An address, which may stand in the file unless `is_secret`.
-    fn address(&self, s: &mut Section<'_>, is_secret: bool, schemes: &[&str]) -> Option<SecretString> {
+    ///
+    /// What is sent there with a secret, of `has_key` or in the address itself, is sent encrypted, unless the file
+    /// says that it need not be.
+    fn address(&self, s: &mut Section<'_>, is_secret: bool, has_key: bool, schemes: &[&str]) -> Option<SecretString> {
+        let is_mail = schemes.contains(&"smtp");
+        let is_plain_allowed = !is_mail && s.boolean("plain_http").unwrap_or(false);
         let hidden = self.secret(s, "url_env", "url_file");
         if is_secret {
             s.forbid(
@@ -100,18 +105,38 @@ impl Sources<'_> {
         };
         let place = span.clone().unwrap_or_else(|| s.span());
         // What comes from a secret place is not shown.
-        let shown = span.as_ref().map_or_else(String::new, |_| format!(" = {:?}", text.expose_secret()));
-        match text.expose_secret().parse::<Url>() {
+        let written = text.expose_secret();
+        let shown = span.as_ref().map_or_else(String::new, |_| format!(" = {}", address::shown(written)));
+        match written.parse::<Url>() {
             Ok(url) if !schemes.contains(&url.scheme()) || url.host().is_none() => {
                 let schemes = schemes.iter().map(|x| format!("{x}://")).collect::<Vec<_>>().join(" or ");
                 s.faults().at(place, format!("{}{shown}: must be {schemes} and a host", s.key("url")));
                 None
             }
-            Ok(url) if span.is_some() && url.password().is_some() => {
+            Ok(url) if span.is_some() && (url.password().is_some() || !is_mail && address::has_user(written, &url)) => {
                 s.faults().at(
                     place,
-                    format!("{}: a password does not belong in this file: name a file with url_file", s.key("url")),
+                    format!(
+                        "{}{shown}: a user's name or password does not belong in this file: name a file with url_file",
+                        s.key("url")
+                    ),
                 );
+                None
+            }
+            Ok(url) if url.fragment().is_some() => {
+                s.faults().at(
+                    place,
+                    format!("{}{shown}: a fragment is never sent: remove the # and what follows", s.key("url")),
+                );
+                None
+            }
+            Ok(url) if Self::is_exposed(&url, has_key, is_mail, span.is_none()) && !is_plain_allowed => {
+                let cure = if is_mail {
+                    "write smtps://, or add ?tls=required"
+                } else {
+                    "write https://, or plain_http = true beside it if nobody else is on the way there"
+                };
+                s.faults().at(place, format!("{}{shown}: a secret would be sent in the clear: {cure}", s.key("url")));
                 None
             }
             Ok(_) => Some(text),
@@ -120,6 +145,15 @@ impl Sources<'_> {
                 None
             }
         }
+    }
+}
+
+impl Sources<'_> {
+    /// True if a secret goes to this address in the clear: a key, a password, or the address itself, where it comes
+    /// from a secret place. A mail server's address is none.
+    fn is_exposed(url: &Url, has_key: bool, is_mail: bool, is_hidden: bool) -> bool {
+        let has_secret = has_key || url.password().is_some() || !is_mail && (is_hidden || !url.username().is_empty());
+        has_secret && address::is_in_the_clear(url)
     }
 }
 
@@ -193,7 +227,7 @@ fn read_channel(s: &mut Section<'_>, kind: Kind, from: &Sources<'_>) -> Option<N
     let missing = |s: &Section<'_>, what: &str| s.faults().at(s.span(), format!("{} is missing: {what}", s.key("url")));
     let needed = |s: &mut Section<'_>, is_secret: bool, schemes: &[&str], what: &str| {
         let has_one = ["url", "url_env", "url_file"].iter().any(|k| s.has(k));
-        let url = from.address(s, is_secret, schemes);
+        let url = from.address(s, is_secret, false, schemes);
         if !has_one {
             missing(s, what);
         }
@@ -220,12 +254,12 @@ fn read_channel(s: &mut Section<'_>, kind: Kind, from: &Sources<'_>) -> Option<N
             Some(NotifyChannel::Teams { url: needed(s, true, &HTTP, what)? })
         }
         Kind::PagerDuty => {
-            let url = or(from.address(s, false, &HTTP), pagerduty::URL);
+            let url = or(from.address(s, false, true, &HTTP), pagerduty::URL);
             let key = key(s, "the integration key, in key_file or key_env")?;
             Some(NotifyChannel::PagerDuty { url, key })
         }
         Kind::Opsgenie => {
-            let url = or(from.address(s, false, &HTTP), opsgenie::URL);
+            let url = or(from.address(s, false, true, &HTTP), opsgenie::URL);
             let key = key(s, "the API key, in key_file or key_env")?;
             Some(NotifyChannel::Opsgenie { url, key })
         }
@@ -287,7 +321,7 @@ fn passes_through_twilio(channel: &NotifyChannel) -> Option<bool> {
 /// `[heartbeat]`.
 pub fn read_heartbeat(mut s: Section<'_>, dir: &Path, env: &dyn Env) -> Option<Heartbeat> {
     let has_one = ["url", "url_env", "url_file"].iter().any(|k| s.has(k));
-    let url = Sources { dir, env }.address(&mut s, false, &["http", "https"]);
+    let url = Sources { dir, env }.address(&mut s, false, false, &["http", "https"]);
     if !has_one {
         s.faults().at(s.span(), "heartbeat.url is missing: the address that the dead-man service gave you");
     }

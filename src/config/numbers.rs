@@ -9,7 +9,7 @@ use std::path::Path;
 use jiff::tz::TimeZone;
 
 use super::csv::{Field, Rows, is_blank, is_cell_error};
-use super::field::{channels, time_zone};
+use super::field::{channels, incomplete, time_zone};
 use super::section::Faults;
 use super::text::{self, IN_A_SPREADSHEET};
 use crate::core::model::id::E164;
@@ -277,6 +277,12 @@ fn read_row(row: &[Field<'_>], columns: &[Column], delimiter: char, path: &Path,
         return None;
     };
     match plain(&number.text).parse::<E164>() {
+        Ok(e164) if !e164.is_complete() => {
+            let kind = "a number with digits missing or too many";
+            let text = format!("{} {}", shown(&number.text), incomplete(e164).unwrap_or_default());
+            bad(number, "number", &Problem { kind, text });
+            None
+        }
         Ok(e164) => Some(NumberRow { number: e164, place: number.place, label, channels, time_zone }),
         Err(e) => {
             let cure = Problem::of_number(&number.text, e.to_string());
@@ -353,6 +359,12 @@ impl Problem {
             && rest.chars().all(|c| c.is_ascii_digit() || is_punctuation(c))
             && let Ok(number) = format!("+{digits}").parse::<E164>()
         {
+            if let Some(problem) = incomplete(number) {
+                return Problem {
+                    kind: "a number with digits missing or too many",
+                    text: format!("{shown} {problem}"),
+                };
+            }
             return of("is not written as E.164", format!("write {number}"));
         }
         if is_digits && let Some(abroad) = digits.strip_prefix("011").or_else(|| digits.strip_prefix("00")) {

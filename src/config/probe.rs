@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::section::{Section, span_text};
+use super::field::WholeNumber;
+use super::section::{Located, Section, span_text};
 use super::{DAY, MINUTE, SECOND};
-use crate::core::model::id::E164;
 use crate::core::probe::hearing::Marker;
 use crate::core::probe::plan::{Limits, ProbeBudget};
 use crate::core::probe::{External, Hear, ProbeSettings};
@@ -21,7 +21,7 @@ pub struct Probes {
 pub fn read(mut s: Section<'_>) -> ProbeSettings {
     let faults = s.faults();
     let default = ProbeSettings::default();
-    let from = s.parse::<E164>("from");
+    let from = s.parse::<WholeNumber>("from").map(|f| Located { value: f.value.0, span: f.span });
     let externals: Vec<External> = s.sections("external").into_iter().filter_map(read_external).collect();
     if from.is_none() && externals.is_empty() {
         s.require("from", "name the number that test calls come from, or a command with [[group.probe.external]]");
@@ -101,7 +101,7 @@ fn read_external(mut s: Section<'_>) -> Option<External> {
     if s.is_empty_list("command") {
         s.faults().at(s.span(), format!("{} is empty: name the program first", s.key("command")));
     }
-    let from = s.parse::<E164>("from").map(|f| f.value);
+    let from = s.parse::<WholeNumber>("from").map(|f| f.value.0);
     let timeout = s.duration("timeout", 5 * SECOND, 5 * MINUTE).map_or(90 * SECOND, |t| t.value);
     s.finish();
     command.filter(|c| !c.is_empty()).map(|command| External { command, from, timeout })

@@ -1,7 +1,8 @@
 //! `[rehearsal]`: the spare number of the fire drill, and its handlers.
 
+use super::field::WholeNumber;
 use super::group::read_webhook;
-use super::section::Section;
+use super::section::{Located, Section};
 use crate::core::model::id::{E164, GroupName};
 use crate::core::model::roster::Roster;
 use crate::rehearse::report::Variant;
@@ -24,7 +25,7 @@ pub fn read(mut s: Section<'_>, roster: &Roster) -> Option<Rehearsal> {
     let faults = s.faults();
     s.require("number", "name a spare number of the account that no caller knows");
     s.require("good_url", "name a voice URL that works");
-    let number = s.parse::<E164>("number");
+    let number = s.parse::<WholeNumber>("number").map(|n| Located { value: n.value.0, span: n.span });
     let group = s.parse::<GroupName>("group");
     let known = |name: &GroupName| roster.groups().any(|(_, g)| g.name == *name);
     if let Some(unknown) = group.as_ref().filter(|g| !known(&g.value)) {

@@ -142,7 +142,7 @@ impl RestoreGuard {
     }
 
     async fn attempt(&self, note: &Note, before: &RoutingValues, force: bool) -> Result<Try, Trouble> {
-        let read = self.client.number(note.sid).await?;
+        let read = self.client.number(note.sid, note.number.e164).await?;
         let now = RoutingValues::read(&read.raw, Channel::Voice).map_err(|e| Trouble::Lasting(e.to_string()))?;
         if now == *before {
             return Ok(Try::AsBefore);
@@ -153,7 +153,7 @@ impl RestoreGuard {
                  `ringback rehearse --put-back --force` writes over it"
             )));
         }
-        self.client.update_spare_number(note.sid, &note::back(before, &now)).await?;
+        self.client.update_spare_number(note.sid, note.number.e164, &note::back(before, &now)).await?;
         Ok(Try::Written)
     }
 }

@@ -173,13 +173,13 @@ impl Drill {
 
     /// Points the number at a handler and at nothing else, as a person would.
     async fn point_at(&self, sid: NumberSid, url: &str) -> Result<(), DrillError> {
-        let now = self.back.client().number(sid).await?;
+        let now = self.back.client().number(sid, self.rehearsal.number).await?;
         let mut form = now.record.swap(Channel::Voice, url).map_err(|e| DrillError::Refused(e.to_string()))?;
         // A fallback URL of its own would serve the callers of a broken handler.
         form.push(("VoiceFallbackUrl", String::new()));
         let mut attempt = 1;
         loop {
-            let error = match self.back.client().update_spare_number(sid, &form).await {
+            let error = match self.back.client().update_spare_number(sid, self.rehearsal.number, &form).await {
                 Ok(_) => return Ok(()),
                 Err(error) => error,
             };

@@ -400,6 +400,7 @@ fn record(line: &TrafficLine, sid: u128) -> NumberRecord {
         voice_elsewhere: None,
         lacks: [false; 2],
         unread: [false; 2],
+        gone: [false; 2],
     }
 }
 

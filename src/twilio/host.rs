@@ -12,6 +12,7 @@ pub enum Product {
     Monitor,
     Messaging,
     Routes,
+    Trunking,
 }
 
 impl Product {
@@ -21,6 +22,7 @@ impl Product {
             Product::Monitor => "monitor",
             Product::Messaging => "messaging",
             Product::Routes => "routes",
+            Product::Trunking => "trunking",
         }
     }
 }
@@ -107,9 +109,25 @@ impl Hosts {
 
     /// The URL of `path` (with its query, from the root) on `product`'s host.
     ///
-    /// Only the path of what Twilio calls the next page is ever used: credentials go to the
-    /// configured host and nowhere else.
-    pub fn url(&self, product: Product, path: &str) -> Result<Url, url::ParseError> {
+    /// Built of the configured address with this path and query put into it, whatever they say, and looked at once
+    /// more: credentials go to the configured host and nowhere else.
+    pub fn url(&self, product: Product, path: &str) -> Result<Url, NoSuchUrl> {
+        let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
+        if !path.starts_with('/') {
+            return Err(NoSuchUrl::NoPath);
+        }
+        let base = self.base(product)?;
+        let mut url = base.clone();
+        url.set_path(&format!("{}{path}", base.path().trim_end_matches('/')));
+        url.set_query(query);
+        url.set_fragment(None);
+        let place = |u: &Url| (u.scheme().to_owned(), u.host_str().map(str::to_owned), u.port_or_known_default());
+        let has_user = !url.username().is_empty() || url.password().is_some();
+        if place(&url) == place(&base) && !has_user { Ok(url) } else { Err(NoSuchUrl::Elsewhere) }
+    }
+
+    /// The address of `product`'s host.
+    fn base(&self, product: Product) -> Result<Url, NoSuchUrl> {
         match self {
             Hosts::Twilio { region, .. } => {
                 let name = product.name();
@@ -119,20 +137,39 @@ impl Hosts {
                     (None, Some(region)) => format!("{name}.{region}.{API_DOMAIN}"),
                     (Some(edge), Some(region)) => format!("{name}.{edge}.{region}.{API_DOMAIN}"),
                 };
-                Url::parse(&format!("https://{host}{path}"))
+                Ok(Url::parse(&format!("https://{host}/"))?)
             }
-            Hosts::One(base) => Url::parse(&format!("{}{path}", base.as_str().trim_end_matches('/'))),
+            Hosts::One(base) => Ok(base.clone()),
         }
     }
 }
 
-/// Path and query of the next page, from a host-relative or an absolute address.
+/// A path that makes no URL on the configured host.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoSuchUrl {
+    #[error(transparent)]
+    Malformed(#[from] url::ParseError),
+    #[error("it does not begin with /")]
+    NoPath,
+    #[error("it leads to another host")]
+    Elsewhere,
+}
+
+/// Path and query of the next page, from a host-relative or an absolute address; `None` of anything else. What host
+/// an absolute one names is of no account: [`Hosts::url`] has its own.
 pub fn next_path(uri: &str) -> Option<String> {
-    if uri.starts_with('/') && !uri.starts_with("//") {
-        return Some(uri.to_owned());
+    let is_plain = |uri: &str| !uri.contains(|c: char| c.is_control() || c.is_whitespace() || c == '\\');
+    let url = match uri.strip_prefix('/') {
+        Some(rest) if is_plain(uri) && !rest.starts_with('/') => Url::parse("https://next.invalid/").ok()?.join(uri),
+        Some(_) => return None,
+        None => Url::parse(uri),
     }
-    let url = Url::parse(uri).ok()?;
-    Some(url.query().map_or_else(|| url.path().to_owned(), |q| format!("{}?{q}", url.path())))
+    .ok()?;
+    let is_path = matches!(url.scheme(), "http" | "https")
+        && url.host().is_some()
+        && is_plain(uri)
+        && !url.path().starts_with("//");
+    is_path.then(|| url.query().map_or_else(|| url.path().to_owned(), |q| format!("{}?{q}", url.path())))
 }
 
 #[cfg(test)]
@@ -187,12 +224,88 @@ mod tests {
 
     #[test]
     fn a_next_page_never_leads_to_another_host() {
-        let hosts = Hosts::One(Url::parse("http://127.0.0.1:4010/").unwrap());
-        for uri in ["/v1/Alerts?Page=1&PageToken=PANO1", "https://evil.example.com/v1/Alerts?Page=1&PageToken=PANO1"] {
-            let url = hosts.url(Product::Monitor, &next_path(uri).unwrap()).unwrap();
-            assert_eq!(url.as_str(), "http://127.0.0.1:4010/v1/Alerts?Page=1&PageToken=PANO1");
+        let one = Hosts::One(Url::parse("http://127.0.0.1:4010/").unwrap());
+        let below = Hosts::One(Url::parse("https://proxy.example.com/twilio/").unwrap());
+        let twilio = Hosts::Twilio { edge: None, region: None };
+        let home = [
+            (&one, "http://127.0.0.1:4010"),
+            (&below, "https://proxy.example.com/twilio"),
+            (&twilio, "https://monitor.twilio.com"),
+        ];
+        for uri in [
+            "/v1/Alerts?Page=1&PageToken=PANO1",
+            "https://monitor.twilio.com/v1/Alerts?Page=1&PageToken=PANO1",
+            "https://evil.example.com/v1/Alerts?Page=1&PageToken=PANO1",
+            "HTTP://evil.example.com:99/v1/Alerts?Page=1&PageToken=PANO1#there",
+            "https://user:pass@evil.example.com/v1/Alerts?Page=1&PageToken=PANO1",
+            "https:@evil.example.com/v1/Alerts?Page=1&PageToken=PANO1",
+        ] {
+            for (hosts, base) in home {
+                let url = hosts.url(Product::Monitor, &next_path(uri).unwrap()).unwrap();
+                assert_eq!(url.as_str(), format!("{base}/v1/Alerts?Page=1&PageToken=PANO1"), "{uri}");
+            }
         }
-        assert_eq!(next_path("//evil.example.com/x"), None);
-        assert_eq!(next_path("not a url"), None);
+        for uri in [
+            "",
+            "not a url",
+            "evil.example.com/x",
+            "@evil.example.com/x",
+            ":@evil.example.com/x",
+            ".evil.example.com/x",
+            "//evil.example.com/x",
+            "///evil.example.com/x",
+            "/\\evil.example.com/x",
+            "\\/evil.example.com/x",
+            "\\\\evil.example.com/x",
+            "/\t/evil.example.com/x",
+            "\t//evil.example.com/x",
+            "https://evil.example.com\\@monitor.twilio.com/x",
+            "https://monitor.twilio.com//evil.example.com/x",
+            "x:@evil.example.com/x",
+            "x:evil.example.com/x",
+            "x://@evil.example.com/x",
+            "javascript:@evil.example.com/x",
+            "mailto:a@evil.example.com/x",
+            "data:@evil.example.com/x",
+            "file:///etc/passwd",
+            "ftp://evil.example.com/x",
+            "blob:https://evil.example.com/x",
+        ] {
+            assert_eq!(next_path(uri), None, "{uri:?}");
+        }
+    }
+
+    /// Whatever path it is asked for.
+    #[test]
+    fn a_path_never_makes_another_host() {
+        let one = Hosts::One(Url::parse("http://127.0.0.1:4010").unwrap());
+        let twilio = Hosts::Twilio { edge: None, region: None };
+        for path in [
+            "@evil.example.com/x",
+            ":99/x",
+            ":@evil.example.com/x",
+            ".evil.example.com/x",
+            "//evil.example.com/x",
+            "/\\evil.example.com/x",
+            "/@evil.example.com/x",
+            "/..//evil.example.com/x",
+            "/x#@evil.example.com",
+            "?@evil.example.com/x",
+            "\\evil.example.com",
+            "https://evil.example.com/x",
+            "",
+        ] {
+            for (hosts, host, port) in [(&one, "127.0.0.1", 4010), (&twilio, "api.twilio.com", 443)] {
+                if let Ok(url) = hosts.url(Product::Api, path) {
+                    assert_eq!((url.host_str(), url.port_or_known_default()), (Some(host), Some(port)), "{path:?}");
+                    assert_eq!((url.username(), url.password(), url.fragment()), ("", None, None), "{path:?}");
+                }
+                assert_eq!(hosts.url(Product::Api, path).is_ok(), path.starts_with('/'), "{path:?}");
+            }
+        }
+        let url = one.url(Product::Api, "/2010-04-01/x.json?StartTime%3E=2026-11-21&To=%2B1").unwrap();
+        assert_eq!(url.as_str(), "http://127.0.0.1:4010/2010-04-01/x.json?StartTime%3E=2026-11-21&To=%2B1");
+        let url = one.url(Product::Routes, "/v2/PhoneNumbers/%2B15005550100").unwrap();
+        assert_eq!(url.as_str(), "http://127.0.0.1:4010/v2/PhoneNumbers/%2B15005550100");
     }
 }

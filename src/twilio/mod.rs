@@ -7,6 +7,7 @@
 //! * [`credentials`]: Auth Token or API key.
 //! * [`limit`]: how many requests at once, found by trying.
 //! * [`request`]: one request with its timeout, and retries where they are safe.
+//! * [`mod@identity`]: whether an answer is of what was asked;
 //! * [`wire`]: Twilio's JSON and what it becomes.
 //! * [`webhook`]: asking for TwiML as Twilio does;
 //! * [`probe`]: test calls and messages: made, followed by their SIDs, ended;
@@ -23,6 +24,7 @@
 pub mod credentials;
 pub mod error;
 pub mod host;
+mod identity;
 pub mod limit;
 pub mod probe;
 pub mod recording;
@@ -41,7 +43,7 @@ use crate::caller::CallerKey;
 use crate::clock::Clock;
 use crate::core::detect::observation::{Alert, Call, Message};
 use crate::core::model::facts::{HOME_REGION, LARGEST_SERVICE_PAGE};
-use crate::core::model::id::{AccountSid, ApplicationSid, CallSid, E164, NumberSid, ServiceSid};
+use crate::core::model::id::{AccountSid, ApplicationSid, CallSid, E164, NumberSid, ServiceSid, TrunkSid};
 use crate::core::model::roster::Roster;
 use crate::core::model::time::Time;
 use crate::core::routing::record::{Application, Service};
@@ -50,10 +52,12 @@ use crate::metrics::Metrics;
 use credentials::Credentials;
 pub use error::{Error, ErrorKind, HostError};
 use host::{Hosts, Product, next_path};
+use identity::Asked;
 use limit::{Limit, Precedence};
 use region::HomeRegions;
 use request::Transport;
 pub use request::Unwritten;
+pub use request::is_loopback;
 use wire::{BadRow, Listed, NumberRead, Page, Reader, WireRow};
 
 /// What a client is told once.
@@ -90,6 +94,7 @@ pub mod endpoint {
     pub const UPDATE_NUMBER: &str = "update_number";
     pub const FETCH_REGION: &str = "fetch_region";
     pub const FETCH_APPLICATION: &str = "fetch_application";
+    pub const FETCH_TRUNK: &str = "fetch_trunk";
     pub const LIST_EVENTS: &str = "list_events";
     pub const LIST_SERVICES: &str = "list_services";
     pub const LIST_SERVICE_NUMBERS: &str = "list_service_numbers";
@@ -114,6 +119,8 @@ pub struct Pager<'a, L> {
     /// Path and query of the next page.
     next: Option<String>,
     pages: usize,
+    /// Path of the list, the same for all its pages.
+    list: String,
     kind: std::marker::PhantomData<L>,
 }
 
@@ -142,6 +149,9 @@ impl<L: Listed> Pager<'_, L> {
             Some(uri) => match next_path(uri) {
                 Some(next) if next == path => return Err(lost("a page names itself as the next one")),
                 Some(_) if self.pages >= MOST_PAGES => return Err(lost("the list does not end")),
+                Some(next) if list_of(&next) != self.list => {
+                    return Err(lost("the next page is said to be one of another list"));
+                }
                 Some(next) => Some(next),
                 None => return Err(lost("the address of the next page cannot be read")),
             },
@@ -203,12 +213,18 @@ impl Client {
         self.transport.account()
     }
 
+    /// What an answer must be of, to begin with: this account.
+    fn asked(&self) -> Asked {
+        Asked::of(self.account())
+    }
+
     fn account_path(&self, rest: &str) -> String {
         format!("/2010-04-01/Accounts/{}/{rest}", self.account())
     }
 
     fn pager<L>(&self, endpoint: &'static str, product: Product, path: String) -> Pager<'_, L> {
-        Pager { client: self, endpoint, product, next: Some(path), pages: 0, kind: std::marker::PhantomData }
+        let list = list_of(&path).to_owned();
+        Pager { client: self, endpoint, product, next: Some(path), pages: 0, list, kind: std::marker::PhantomData }
     }
 
     /// What Twilio's clock showed at `ours`, as far as is known.
@@ -242,12 +258,11 @@ impl Client {
     /// One call leg as it stands now, if it can be understood.
     pub async fn call(&self, sid: CallSid) -> Result<Result<WireRow<Call>, BadRow>, Error> {
         let path = self.account_path(&format!("Calls/{sid}.json"));
-        self.transport
-            .read(self.precedence, endpoint::FETCH_CALL, Product::Api, &path, |body| {
-                let raw: &RawValue = serde_json::from_slice(body).map_err(|e| e.to_string())?;
-                Ok(wire::row::<wire::Calls>(raw, self.reader()))
-            })
-            .await
+        let read = self.asked().sid(sid).one(|body| {
+            let raw: &RawValue = serde_json::from_slice(body).map_err(|e| e.to_string())?;
+            Ok(wire::row::<wire::Calls>(raw, self.reader()))
+        });
+        self.transport.read(self.precedence, endpoint::FETCH_CALL, Product::Api, &path, read).await
     }
 
     /// Messages sent or received at or after `since`, with the same caution as [`Client::calls`].
@@ -281,9 +296,11 @@ impl Client {
         Ok(pager.whole().await?.into_iter().find(|read| read.record.number == number))
     }
 
-    pub async fn number(&self, sid: NumberSid) -> Result<NumberRead, Error> {
+    /// The record of `number`, whose SID is `sid`.
+    pub async fn number(&self, sid: NumberSid, number: E164) -> Result<NumberRead, Error> {
         let path = self.account_path(&format!("IncomingPhoneNumbers/{sid}.json"));
-        self.transport.read(self.precedence, endpoint::FETCH_NUMBER, Product::Api, &path, read_number).await
+        let read = self.asked().sid(sid).number("phone_number", number).one(read_number);
+        self.transport.read(self.precedence, endpoint::FETCH_NUMBER, Product::Api, &path, read).await
     }
 
     /// Changes a number's configuration, once, if `may` allows it right before the request is sent. Returns the
@@ -292,21 +309,24 @@ impl Client {
     pub async fn update_number<S>(
         &self,
         sid: NumberSid,
+        number: E164,
         form: &[(&'static str, String)],
         may: impl FnOnce() -> Result<Duration, S>,
     ) -> Result<NumberRead, Unwritten<S>> {
         let path = self.account_path(&format!("IncomingPhoneNumbers/{sid}.json"));
-        self.transport.write(endpoint::UPDATE_NUMBER, Product::Api, &path, form, may, read_number).await
+        let read = self.asked().sid(sid).number("phone_number", number).one(read_number);
+        self.transport.write(endpoint::UPDATE_NUMBER, Product::Api, &path, form, may, read).await
     }
 
     /// The same for a drill's spare number, which no person's stop is about.
     pub async fn update_spare_number(
         &self,
         sid: NumberSid,
+        number: E164,
         form: &[(&'static str, String)],
     ) -> Result<NumberRead, Error> {
         let may = || Ok::<_, Infallible>(Duration::MAX);
-        self.update_number(sid, form, may).await.map_err(|unwritten| match unwritten {
+        self.update_number(sid, number, form, may).await.map_err(|unwritten| match unwritten {
             Unwritten::Failed(error) => error,
         })
     }
@@ -324,8 +344,9 @@ impl Client {
         let mut pager: Pager<'_, wire::Events> =
             self.pager(endpoint::LIST_EVENTS, Product::Monitor, format!("/v1/Events?{query}"));
         let page = pager.next().await?;
+        let is_it = |of: Option<String>| of.is_none_or(|of| of.eq_ignore_ascii_case(&sid));
         let ours = |row| match row {
-            Ok(WireRow::Ours(actor)) => Some(actor),
+            Ok(WireRow::Ours((of, actor))) => is_it(of).then_some(actor),
             Ok(WireRow::NotOurs(_)) | Err(_) => None,
         };
         Ok(page.into_iter().flat_map(|p| p.rows).filter_map(ours).collect())
@@ -339,13 +360,11 @@ impl Client {
             return Ok(None);
         }
         let path = format!("/v2/PhoneNumbers/%2B{}", number.to_string().trim_start_matches('+'));
-        let region = self
-            .transport
-            .read(self.precedence, endpoint::FETCH_REGION, Product::Routes, &path, |body| {
-                let raw: wire::RawRegion<'_> = serde_json::from_slice(body).map_err(|e| e.to_string())?;
-                Ok(raw.voice(&self.roster))
-            })
-            .await;
+        let read = self.asked().number("phone_number", number).one(|body| {
+            let raw: wire::RawRegion<'_> = serde_json::from_slice(body).map_err(|e| e.to_string())?;
+            Ok(raw.voice(&self.roster))
+        });
+        let region = self.transport.read(self.precedence, endpoint::FETCH_REGION, Product::Routes, &path, read).await;
         let region = match region {
             // A number without a route of its own is processed at home. Source: Twilio, Routes API, 2026-11.
             Err(error) if error.kind == ErrorKind::NotFound => Some(HOME_REGION.to_owned()),
@@ -364,12 +383,21 @@ impl Client {
 
     pub async fn application(&self, sid: ApplicationSid) -> Result<Application, Error> {
         let path = self.account_path(&format!("Applications/{sid}.json"));
-        self.transport
-            .read(self.precedence, endpoint::FETCH_APPLICATION, Product::Api, &path, |body| {
-                let raw: wire::RawApplication<'_> = serde_json::from_slice(body).map_err(|e| e.to_string())?;
-                raw.convert().map_err(|e| e.to_string())
-            })
-            .await
+        let read = self.asked().sid(sid).one(|body| {
+            let raw: wire::RawApplication<'_> = serde_json::from_slice(body).map_err(|e| e.to_string())?;
+            raw.convert().map_err(|e| e.to_string())
+        });
+        self.transport.read(self.precedence, endpoint::FETCH_APPLICATION, Product::Api, &path, read).await
+    }
+
+    /// False if Twilio says that there is no such trunk. A 404 without its code is a proxy's that may not know of any.
+    pub async fn has_trunk(&self, sid: TrunkSid) -> Result<bool, Error> {
+        let path = format!("/v1/Trunks/{sid}");
+        let read = self.asked().sid(sid).one(|_| Ok(true));
+        match self.transport.read(self.precedence, endpoint::FETCH_TRUNK, Product::Trunking, &path, read).await {
+            Err(error) if error.kind == ErrorKind::NotFound && error.code == Some(20_404) => Ok(false),
+            answer => answer,
+        }
     }
 
     pub async fn services(&self) -> Result<Vec<Service>, Error> {
@@ -386,7 +414,14 @@ impl Client {
         let path = format!("/v1/Services/{service}/PhoneNumbers?PageSize={LARGEST_SERVICE_PAGE}");
         let pager: Pager<'_, wire::ServiceNumbers> =
             self.pager(endpoint::LIST_SERVICE_NUMBERS, Product::Messaging, path);
-        pager.whole().await
+        let rows = pager.whole().await?;
+        match rows.iter().find_map(|(_, of)| of.filter(|of| *of != service)) {
+            None => Ok(rows.into_iter().map(|(number, _)| number).collect()),
+            Some(other) => Err(not_to_be_followed(
+                endpoint::LIST_SERVICE_NUMBERS,
+                format!("it is of something else: service_sid is {other}, and {service} was asked for"),
+            )),
+        }
     }
 }
 
@@ -406,6 +441,12 @@ const fn not_to_be_followed(endpoint: &'static str, message: String) -> Error {
 fn read_number(body: &[u8]) -> Result<NumberRead, String> {
     let raw: &RawValue = serde_json::from_slice(body).map_err(|e| e.to_string())?;
     wire::number(raw).map_err(|e| e.to_string())
+}
+
+/// The path of a list, without what is written differently.
+fn list_of(path: &str) -> &str {
+    let path = path.split('?').next().unwrap_or_default();
+    path.strip_suffix(".json").unwrap_or(path)
 }
 
 /// The UTC date of an instant: Twilio documents these filters as dates. Everything from that

@@ -8,7 +8,7 @@
 use serde::Deserialize;
 
 use super::wire::{self, Text};
-use super::{AlertLevel, Client, Error, day, query};
+use super::{AlertLevel, Asked, Client, Error, day, query};
 use crate::core::detect::observation::{Alert, CallStatus, Direction, Level, MessageStatus};
 use crate::core::model::address::{self, Reach};
 use crate::core::model::code::Code;
@@ -112,8 +112,9 @@ impl Client {
     /// Makes a call. An error that [`Error::is_ambiguous`] leaves open whether there is one.
     pub async fn create_call(&self, form: &CallForm) -> Result<CallLeg, Error> {
         let path = self.account_path("Calls.json");
+        let read = self.asked().number("from", form.from).number("to", form.to).one(leg);
         self.transport
-            .update(Precedence::Other, endpoint::CREATE_CALL, Product::Api, &path, &form.parameters(), leg)
+            .update(Precedence::Other, endpoint::CREATE_CALL, Product::Api, &path, &form.parameters(), read)
             .await
     }
 
@@ -121,24 +122,29 @@ impl Client {
     pub async fn end_call(&self, sid: CallSid) -> Result<CallLeg, Error> {
         let path = self.account_path(&format!("Calls/{sid}.json"));
         let form = [("Status", "completed".to_owned())];
-        self.transport.update(Precedence::Other, endpoint::END_CALL, Product::Api, &path, &form, leg).await
+        self.transport
+            .update(Precedence::Other, endpoint::END_CALL, Product::Api, &path, &form, self.asked().sid(sid).one(leg))
+            .await
     }
 
     pub async fn leg(&self, sid: CallSid) -> Result<CallLeg, Error> {
         let path = self.account_path(&format!("Calls/{sid}.json"));
-        self.transport.read(Precedence::Other, endpoint::FETCH_LEG, Product::Api, &path, leg).await
+        let read = self.asked().sid(sid).one(leg);
+        self.transport.read(Precedence::Other, endpoint::FETCH_LEG, Product::Api, &path, read).await
     }
 
     /// The newest legs from one of our numbers to another since the UTC day of `since` by Twilio's clock, as the
     /// list shows them by now.
     pub async fn legs_between(&self, from: E164, to: E164, since: Time) -> Result<Vec<CallLeg>, Error> {
+        let asked = self.asked().number("from", from).number("to", to);
         let [from, to, rows] = [from.to_string(), to.to_string(), ROWS.to_string()];
-        self.legs(&[("From", &from), ("To", &to), ("StartTime>", &day(since)), ("PageSize", &rows)]).await
+        self.legs(asked, &[("From", &from), ("To", &to), ("StartTime>", &day(since)), ("PageSize", &rows)]).await
     }
 
     /// The same at a number behind a trunk: there `to` is a SIP URI, which a search for the number does not find
     /// (twilio-csharp#541). So all newest legs from our own number are looked at.
     pub async fn legs_over_a_trunk(&self, from: E164, to: E164, since: Time) -> Result<Vec<CallLeg>, Error> {
+        let asked = self.asked().number("from", from);
         let [from, rows] = [from.to_string(), TRUNK_ROWS.to_string()];
         let path = [("From", from.as_str()), ("StartTime>", &day(since)), ("PageSize", &rows)];
         let path = self.account_path(&format!("Calls.json?{}", query(&path)));
@@ -147,33 +153,35 @@ impl Client {
             let text = leg.to.get().unwrap_or("");
             address::reach(text, roster.calling_codes(), is_it, |_| false) == Reach::Number(to)
         };
-        self.transport
-            .read(Precedence::Other, endpoint::LIST_LEGS, Product::Api, &path, |body| legs_that(body, reaches))
-            .await
+        let read = asked.rows("calls", |body| legs_that(body, reaches));
+        self.transport.read(Precedence::Other, endpoint::LIST_LEGS, Product::Api, &path, read).await
     }
 
     /// The newest leg of the account that the list shows by now, of those since the UTC day of `since`.
     pub async fn newest_leg(&self, since: Time) -> Result<Option<CallLeg>, Error> {
         let rows = [("StartTime>", day(since)), ("PageSize", "1".to_owned())];
-        let legs = self.legs(&rows.each_ref().map(|(name, value)| (*name, value.as_str()))).await?;
+        let legs = self.legs(self.asked(), &rows.each_ref().map(|(name, value)| (*name, value.as_str()))).await?;
         Ok(legs.into_iter().next())
     }
 
     /// The legs that were dialled for `parent`.
     pub async fn children(&self, parent: CallSid) -> Result<Vec<CallLeg>, Error> {
         let [parent, rows] = [parent.to_string(), ROWS.to_string()];
-        self.legs(&[("ParentCallSid", &parent), ("PageSize", &rows)]).await
+        self.legs(self.asked().belongs("parent_call_sid", &parent), &[("ParentCallSid", &parent), ("PageSize", &rows)])
+            .await
     }
 
-    async fn legs(&self, pairs: &[(&str, &str)]) -> Result<Vec<CallLeg>, Error> {
+    async fn legs(&self, asked: Asked, pairs: &[(&str, &str)]) -> Result<Vec<CallLeg>, Error> {
         let path = self.account_path(&format!("Calls.json?{}", query(pairs)));
-        self.transport.read(Precedence::Other, endpoint::LIST_LEGS, Product::Api, &path, legs).await
+        let read = asked.rows("calls", legs);
+        self.transport.read(Precedence::Other, endpoint::LIST_LEGS, Product::Api, &path, read).await
     }
 
     /// The alerts of one call: the same as the debugger's, and sooner told from others.
     pub async fn call_alerts(&self, sid: CallSid) -> Result<Vec<Alert>, Error> {
         let path = self.account_path(&format!("Calls/{sid}/Notifications.json?PageSize={ROWS}"));
-        let read = |body: &[u8]| notifications(body, sid, &self.roster);
+        let of_it = self.asked().belongs("call_sid", sid);
+        let read = of_it.rows("notifications", |body| notifications(body, sid, &self.roster));
         self.transport.read(Precedence::Other, endpoint::LIST_CALL_NOTIFICATIONS, Product::Api, &path, read).await
     }
 
@@ -187,19 +195,19 @@ impl Client {
     pub async fn create_message(&self, from: E164, to: E164, body: &str) -> Result<Texted, Error> {
         let form = [("To", to.to_string()), ("From", from.to_string()), ("Body", body.to_owned())];
         let path = self.account_path("Messages.json");
-        let read = |answer: &[u8]| text(answer, body);
+        let read = self.asked().number("from", from).number("to", to).one(|answer| text(answer, body));
         self.transport.update(Precedence::Other, endpoint::CREATE_MESSAGE, Product::Api, &path, &form, read).await
     }
 
     /// The newest messages from one of our numbers to another since the UTC day of `since`; those with
     /// `nonce` in them are marked.
     pub async fn texts_between(&self, from: E164, to: E164, since: Time, nonce: &str) -> Result<Vec<Texted>, Error> {
+        let asked = self.asked().number("from", from).number("to", to);
         let [from, to, rows] = [from.to_string(), to.to_string(), ROWS.to_string()];
         let query = query(&[("From", &from), ("To", &to), ("DateSent>", &day(since)), ("PageSize", &rows)]);
         let path = self.account_path(&format!("Messages.json?{query}"));
-        self.transport
-            .read(Precedence::Other, endpoint::LIST_TEXTS, Product::Api, &path, |body| texts(body, nonce))
-            .await
+        let read = asked.rows("messages", |body| texts(body, nonce));
+        self.transport.read(Precedence::Other, endpoint::LIST_TEXTS, Product::Api, &path, read).await
     }
 }
 

@@ -56,12 +56,13 @@ impl Client {
     pub async fn recordings(&self, call: CallSid) -> Result<Vec<OwnRecording>, Error> {
         let path = self.account_path(&format!("Calls/{call}.json"));
         let is_prober = |number: E164| self.roster.is_prober(number);
-        let read = |body: &[u8]| made_by_us(body, call, is_prober);
+        let read = self.asked().sid(call).one(|body| made_by_us(body, call, is_prober));
         if !self.transport.read(Precedence::Other, endpoint::FETCH_MAKER, Product::Api, &path, read).await? {
             return Ok(Vec::new());
         }
         let path = self.account_path(&format!("Calls/{call}/Recordings.json"));
-        let read = |body: &[u8]| own(body, call);
+        let of_it = self.asked().belongs("call_sid", call);
+        let read = of_it.rows("recordings", |body| own(body, call));
         self.transport.read(Precedence::Other, endpoint::LIST_RECORDINGS, Product::Api, &path, read).await
     }
 

@@ -274,6 +274,7 @@ fn record(number: E164) -> NumberRecord {
         voice_elsewhere: None,
         lacks: [false; 2],
         unread: [false; 2],
+        gone: [false; 2],
     }
 }
 

@@ -7,7 +7,6 @@ const [prometheus, from, to, ...files] = process.argv.slice(2);
 const EMPTY = {
   'annotation: Starts': 'the agent is started before it begins',
   'variable cluster': 'one cluster needs no label',
-  'annotation: A person is needed': 'all that fails on this day is cured by a swap',
 };
 
 async function ask(expr, instant) {

@@ -91,6 +91,22 @@ fn a_fallback_that_dials_our_number_in_any_writing_is_a_loop() {
     }
 }
 
+/// What Twilio does not say that it dials is not good, and where one of our numbers may be meant it is a loop.
+#[test]
+fn a_fallback_that_dials_free_text_is_not_good() {
+    for (dialled, state_is) in [
+        ("front desk 202-555-0143", "unchecked"),
+        ("+12025550143, +12025550144", "unchecked"),
+        ("1-800-FLOWERS", "unchecked"),
+        ("front desk 500-555-0101", "broken"),
+        ("+12025550143, +15005550101", "broken"),
+    ] {
+        let (state, why) = found(&[&format!("<Response><Dial>{dialled}</Dial></Response>")]);
+        assert_eq!(state, Some(state_is), "{dialled}: {why}");
+        assert!(state_is == "broken" || why.contains("13223"), "{dialled}: {why}");
+    }
+}
+
 #[test]
 fn a_fallback_that_renders_nothing_for_a_call_is_broken() {
     for (twiml, why) in [

@@ -173,6 +173,28 @@ fn an_error_of_the_callers_own_call_pages_whatever_it_names() {
     assert_eq!(callers(HANDLER, 90, 13227, "warning", Some(HANDLER)).decisions(), [], "the calls lasted");
 }
 
+/// What the account may not dial no handler dials: a leg that failed for it is no reason to swap. One that failed for
+/// another cause is.
+#[test]
+fn a_dial_that_the_account_is_refused_pages_also_with_a_failed_leg() {
+    let forwarded = |code: u32, level: &str| {
+        let mut r = Recording::of(HANDLER);
+        for i in 0..20 {
+            let start = 60 + i * 40;
+            let call = r.call(start, &inbound(&caller(i), 2));
+            r.call(start + 1, &Leg { parent: Some(&call), to: "+447700900123", status: "failed", ..inbound("x", 0) });
+            r.alert(start + 1, &call, code, level, Some(HANDLER));
+        }
+        r.decisions()
+    };
+    for (code, level) in [(13227, "warning"), (13227, "error"), (13225, "warning")] {
+        assert_eq!(forwarded(code, level), [page("unexplained", Some(code.into()))], "{code} {level}");
+    }
+    let invalid = forwarded(13224, "warning");
+    assert_eq!(invalid.len(), 1, "{invalid:?}");
+    assert_eq!((invalid[0].0.as_str(), invalid[0].2), ("rollback", Some(13224)));
+}
+
 #[test]
 fn one_such_call_among_many_that_were_served_is_quiet() {
     let mut r = Recording::of(HANDLER);

@@ -19,6 +19,7 @@ mod faults;
 mod field;
 mod guards;
 mod histories;
+mod identity;
 mod incidents;
 mod kill;
 mod kill_drill;

@@ -16,6 +16,7 @@ PARTS = {
     "twilio_api_v2010": r"/2010-04-01/Accounts/\{AccountSid\}/(Calls|Messages|IncomingPhoneNumbers|Applications|Recordings|Calls/\{CallSid\}/(Notifications|Recordings))(/\{Sid\})?\.json$",
     "twilio_monitor_v1": r"/v1/(Alerts|Events)(/\{Sid\})?$",
     "twilio_messaging_v1": r"/v1/Services(/\{Sid\}|/\{ServiceSid\}/PhoneNumbers(/\{Sid\})?)?$",
+    "twilio_trunking_v1": r"/v1/Trunks/\{Sid\}$",
     "twilio_routes_v2": r"/v2/PhoneNumbers/\{PhoneNumber\}$",
 }
 

@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 
 use crate::clock::Clock;
 use crate::core::model::facts::LARGEST_PAGE;
-use crate::core::model::id::{ApplicationSid, Channel, NumberId, NumberSid};
+use crate::core::model::id::{ApplicationSid, Channel, NumberId, NumberSid, ServiceSid, TrunkSid};
 use crate::core::model::roster::Roster;
 use crate::core::model::time::Time;
 use crate::core::rollback::plan::Unknown;
@@ -92,7 +92,13 @@ pub struct RoutingReader {
     client: Client,
     needs_services: bool,
     applications: HashMap<ApplicationSid, Application>,
+    /// Those that are not there, although numbers point at them.
+    gone: HashSet<ApplicationSid>,
+    /// Whether trunks are there, as far as it was answered.
+    trunks: HashMap<TrunkSid, bool>,
     services: HashMap<NumberSid, Service>,
+    /// Those that are listed, and are not there when they are asked for their numbers.
+    gone_services: HashSet<ServiceSid>,
     /// When they were last read to the end.
     services_at: Option<Time>,
     /// Numbers that were looked up by themselves, while the list cannot be read to its end: when, and what was there.
@@ -107,7 +113,10 @@ impl RoutingReader {
             client,
             needs_services,
             applications: HashMap::new(),
+            gone: HashSet::new(),
+            trunks: HashMap::new(),
             services: HashMap::new(),
+            gone_services: HashSet::new(),
             services_at: None,
             looked_up: HashMap::new(),
         }
@@ -166,6 +175,8 @@ impl RoutingReader {
         self.complete(&mut numbers).await;
         for n in &mut numbers {
             n.record.service = self.services.get(&n.record.sid).cloned();
+            let is_gone = |s: &Service| !s.defers_to_number && self.gone_services.contains(&s.sid);
+            n.record.gone[Channel::Messaging.index()] |= n.record.service.as_ref().is_some_and(is_gone);
             // It may be in one that nobody has read.
             n.record.unread[Channel::Messaging.index()] |=
                 self.needs_services && self.services_at.is_none() && n.record.service.is_none();
@@ -251,20 +262,26 @@ impl RoutingReader {
         records.into_iter().map(|(number, read)| (number, read.map(|r| whole(number, r)))).collect()
     }
 
-    /// Reads what the applications of these numbers point at. Gives the numbers of which that cannot be told, and marks
-    /// the channel in their record.
+    /// Reads what the applications of these numbers point at, and whether their trunks are there. Gives the numbers of
+    /// which that cannot be told, and marks the channel in their record.
     pub async fn complete(&mut self, numbers: &mut [NumberRead]) -> BTreeMap<NumberId, Error> {
-        let earlier = std::mem::take(&mut self.applications);
+        let (earlier, gone_earlier) = (std::mem::take(&mut self.applications), std::mem::take(&mut self.gone));
+        let trunks_earlier = std::mem::take(&mut self.trunks);
         let mut failed: HashMap<ApplicationSid, Error> = HashMap::new();
         let mut incomplete = BTreeMap::new();
         let account = self.client.account();
         for n in numbers {
             let record = &mut n.record;
+            if let Some(trunk) = record.trunk {
+                record.gone[Channel::Voice.index()] |= !self.has_trunk(trunk, &trunks_earlier).await;
+            }
             let applications = [&mut record.voice_application, &mut record.sms_application];
-            for (app, unread) in applications.into_iter().zip(&mut record.unread) {
+            let mut gone = [false; 2];
+            let marks = record.unread.iter_mut().zip(&mut gone);
+            for (app, (unread, gone)) in applications.into_iter().zip(marks) {
                 let Some(app) = app else { continue };
                 if let Some(known) = self.applications.get(&app.sid) {
-                    *app = known.clone();
+                    (*app, *gone) = (known.clone(), self.gone.contains(&app.sid));
                     continue;
                 }
                 if let Some(error) = failed.get(&app.sid) {
@@ -274,16 +291,28 @@ impl RoutingReader {
                 }
                 match self.client.application(app.sid).await {
                     Ok(read) => *app = read,
-                    // Deleted under the number, or another account's: that is this number's trouble
-                    // alone, and without URLs it is known as far as it can be.
-                    Err(e) if matches!(e.kind, ErrorKind::NotFound | ErrorKind::Permission) => {
+                    // Deleted under the number, or another account's: whoever calls finds nobody.
+                    Err(e) if e.kind == ErrorKind::NotFound => {
+                        tracing::warn!(number = %record.number, application = %app.sid, error = %e,
+                            "a number's application is not there");
+                        *gone = true;
+                        self.gone.insert(app.sid);
+                    }
+                    // A key that may not read it: that it answers is known all the same.
+                    Err(e) if e.kind == ErrorKind::Permission => {
                         tracing::warn!(number = %record.number, application = %app.sid, error = %e,
                             "a number's application cannot be read");
                     }
                     Err(error) => {
                         tracing::warn!(application = %app.sid, %error, "an application cannot be read now");
                         match earlier.get(&app.sid) {
-                            Some(known) => *app = known.clone(),
+                            Some(known) => {
+                                *app = known.clone();
+                                if gone_earlier.contains(&app.sid) {
+                                    *gone = true;
+                                    self.gone.insert(app.sid);
+                                }
+                            }
                             None => {
                                 *unread = true;
                                 incomplete.insert(NumberId::new(account, record.number), error.clone());
@@ -295,8 +324,29 @@ impl RoutingReader {
                 }
                 self.applications.insert(app.sid, app.clone());
             }
+            // A trunk answers before an application does.
+            let [voice, messaging] = &mut record.gone;
+            *voice |= gone[0] && record.trunk.is_none();
+            *messaging |= gone[1];
         }
         incomplete
+    }
+
+    /// Whether a trunk is there. One that cannot be asked about is taken to be what it was: a key need not have the
+    /// permission, and the number names it.
+    async fn has_trunk(&mut self, trunk: TrunkSid, earlier: &HashMap<TrunkSid, bool>) -> bool {
+        if let Some(known) = self.trunks.get(&trunk) {
+            return *known;
+        }
+        let is_there = match self.client.has_trunk(trunk).await {
+            Ok(is_there) => is_there,
+            Err(error) => {
+                tracing::debug!(%trunk, %error, "a trunk cannot be read");
+                earlier.get(&trunk).copied().unwrap_or(true)
+            }
+        };
+        self.trunks.insert(trunk, is_there);
+        is_there
     }
 
     async fn records(
@@ -321,7 +371,7 @@ impl RoutingReader {
         for (number, sid) in wanted.iter().filter(|(n, _)| !records.contains_key(n)) {
             if let Some(sid) = *sid {
                 let (client, number) = (self.client.clone(), *number);
-                self.clock.spawn(&mut fetches, async move { (number, client.number(sid).await) });
+                self.clock.spawn(&mut fetches, async move { (number, client.number(sid, number.e164).await) });
             }
         }
         while let Some(Some(joined)) = self.clock.wait(None, fetches.join_next()).await {
@@ -430,12 +480,16 @@ impl RoutingReader {
             }
         };
         let earlier = std::mem::take(&mut self.services);
+        self.gone_services.clear();
         let mut unread = None;
         for service in listed {
             match self.client.service_numbers(service.sid).await {
                 Ok(numbers) => self.services.extend(numbers.into_iter().map(|n| (n, service.clone()))),
                 Err(error) => {
                     tracing::warn!(service = %service.sid, %error, "the numbers of a Messaging Service cannot be read");
+                    if error.kind == ErrorKind::NotFound {
+                        self.gone_services.insert(service.sid);
+                    }
                     let known = earlier.iter().filter(|(_, s)| s.sid == service.sid);
                     self.services.extend(known.map(|(number, _)| (*number, service.clone())));
                     unread = unread.or(Some((service.sid.to_string(), error)));

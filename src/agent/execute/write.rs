@@ -19,7 +19,7 @@ use crate::core::model::guard::Guard;
 use crate::core::model::id::{Channel, GroupName, NumberId, NumberSid};
 use crate::core::rollback::plan::{WritePlan, WriteState};
 use crate::core::routing::values::RoutingValues;
-use crate::twilio::{Client, Unwritten};
+use crate::twilio::{Client, ErrorKind, Unwritten};
 
 /// Writes of one number for one order, at the most.
 const ATTEMPTS: u32 = 8;
@@ -70,7 +70,7 @@ pub async fn write(client: &Client, clock: &Clock, write_guard: &WriteGuard, job
     let mut may_land = false;
     for attempt in 0..ATTEMPTS {
         let may = || write_guard.pass(&job.group, job.number, job.channel);
-        let error = match client.update_number(job.sid, &form, may).await {
+        let error = match client.update_number(job.sid, job.number.e164, &form, may).await {
             Ok(_) => return WriteResult::Taken,
             Err(Unwritten::Stopped(guard)) if may_land => {
                 return WriteResult::Unknown(format!("{said}; not tried again: {}; {MAY_LAND}", guard.text()));
@@ -86,7 +86,7 @@ pub async fn write(client: &Client, clock: &Clock, write_guard: &WriteGuard, job
         tracing::warn!(number = %job.number.e164, channel = %job.channel, said, "looking whether this write has happened");
         let lands = (LOOK_AFTER * (1 << attempt)).min(LONGEST);
         // Many that were too many together do not come back together.
-        let wait = if error.is_ambiguous() { lands } else { client.wait_before(attempt + 1, &error) };
+        let wait = if error.kind == ErrorKind::Busy { client.wait_before(attempt + 1, &error) } else { lands };
         clock.sleep(wait).await;
         match look(client, clock, job).await {
             Ok(WriteState::Written) => return WriteResult::Taken,
@@ -106,7 +106,7 @@ async fn look(client: &Client, clock: &Clock, job: &WriteJob) -> Result<WriteSta
         if i > 0 {
             clock.sleep(LOOK_AFTER).await;
         }
-        match client.number(job.sid).await {
+        match client.number(job.sid, job.number.e164).await {
             Ok(read) => {
                 let now = RoutingValues::read(&read.raw, job.channel).map_err(|e| e.to_string())?;
                 return Ok(job.plan.found(&read.raw, now));

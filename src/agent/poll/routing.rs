@@ -1,6 +1,6 @@
 //! Watching what our numbers point at.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -14,7 +14,7 @@ use crate::core::model::roster::NumberIx;
 use crate::core::model::source::Source;
 use crate::core::model::time::Time;
 use crate::core::routing::history::RoutingState;
-use crate::core::routing::record::NumberRecord;
+use crate::core::routing::record::{Handler, NumberRecord};
 use crate::core::routing::values::RoutingValues;
 use crate::metrics::RowResult;
 use crate::twilio::wire::NumberRead;
@@ -35,6 +35,9 @@ const NAMED: usize = 5;
 /// Numbers whose region is asked for beside one look: enough to know those of 10,000 numbers anew each hour.
 const REGIONS: usize = 250;
 
+/// By state and channel, the numbers and what they point at.
+type Unserved = BTreeMap<(RoutingState, Channel), BTreeMap<NumberIx, Handler>>;
+
 /// Watches what our numbers point at.
 pub struct RoutingPoller {
     shared: Shared,
@@ -45,7 +48,7 @@ pub struct RoutingPoller {
     /// Why the list was not read to its end, last time.
     unread: Option<String>,
     /// Numbers whose callers nobody of ours serves, as last said.
-    unserved: BTreeMap<(RoutingState, Channel), BTreeSet<NumberIx>>,
+    unserved: Unserved,
     /// When all records were last written down.
     written_at: Option<Time>,
 }
@@ -123,7 +126,7 @@ impl RoutingPoller {
         // A number can be listed twice when others come or go between two pages.
         let mut present = HashSet::new();
         let mut sids = HashMap::new();
-        let mut unserved = BTreeMap::<_, BTreeSet<NumberIx>>::new();
+        let mut unserved = Unserved::new();
         let is_due = self.written_at.is_none_or(|at| at + WRITTEN_EVERY <= started);
         for NumberRead { record, raw } in numbers {
             let id = NumberId::new(account, record.number);
@@ -145,10 +148,11 @@ impl RoutingPoller {
             }
             sids.insert(ix, record.sid);
             for channel in Channel::ALL.into_iter().filter(|c| self.shared.roster.number(ix).channels[c.index()]) {
-                if let state @ (RoutingState::Nobody | RoutingState::Demo | RoutingState::Lacking) =
+                if let state
+                @ (RoutingState::Nobody | RoutingState::Gone | RoutingState::Demo | RoutingState::Lacking) =
                     RoutingState::of(&record, channel)
                 {
-                    unserved.entry((state, channel)).or_default().insert(ix);
+                    unserved.entry((state, channel)).or_default().insert(ix, record.handler(channel));
                 }
             }
             let before = self.known.get(&ix);
@@ -218,13 +222,22 @@ impl RoutingPoller {
     }
 
     /// Says whose callers nobody of ours would serve, at the start and when it changes.
-    fn note_unserved(&mut self, unserved: BTreeMap<(RoutingState, Channel), BTreeSet<NumberIx>>) {
+    fn note_unserved(&mut self, unserved: Unserved) {
         for ((state, channel), numbers) in &unserved {
             if self.unserved.get(&(*state, *channel)) == Some(numbers) {
                 continue;
             }
             let roster = &self.shared.roster;
-            let named: Vec<String> = numbers.iter().take(NAMED).map(|ix| roster.name_of(*ix).to_string()).collect();
+            let name = |(ix, handler): (&NumberIx, &Handler)| match state {
+                RoutingState::Gone => format!("{} ({handler})", roster.name_of(*ix)),
+                RoutingState::Handled
+                | RoutingState::NotInAccount
+                | RoutingState::Unread
+                | RoutingState::Nobody
+                | RoutingState::Demo
+                | RoutingState::Lacking => roster.name_of(*ix).to_string(),
+            };
+            let named: Vec<String> = numbers.iter().take(NAMED).map(name).collect();
             tracing::error!(
                 %channel, numbers = numbers.len(), named = named.join(", "),
                 "{}", state.trouble().unwrap_or_default()

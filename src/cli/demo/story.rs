@@ -78,6 +78,8 @@ pub struct Story {
     told: usize,
     decisions: DecisionId,
     read_back: HashMap<DecisionId, usize>,
+    /// Since when each group has numbers that are suspect.
+    suspect_since: HashMap<GroupName, Time>,
     /// Each number's record at the beginning.
     before: BTreeMap<E164, serde_json::Value>,
     group_of: HashMap<E164, GroupName>,
@@ -105,6 +107,7 @@ impl Story {
             told: 0,
             decisions: DecisionId(0),
             read_back: HashMap::new(),
+            suspect_since: HashMap::new(),
             before: numbers().filter_map(|(n, _)| Some((n, sim.number(n)?))).collect(),
             group_of: numbers().collect(),
         }
@@ -144,8 +147,10 @@ impl Story {
                 StoryKind::Trouble,
                 if let HandlerCondition::Status(code) = state.condition {
                     format!("{url} begins to answer HTTP {code}: callers hear an error, and nobody knows yet")
-                } else {
+                } else if state.condition.harms() {
                     format!("{url} {state}, and nobody knows yet")
+                } else {
+                    format!("{url}: {state} (no caller is harmed)")
                 },
             )),
             TimelineMark::Traffic { group, change } => {
@@ -169,20 +174,25 @@ impl Story {
         for decision in status.decisions.iter().rev().filter(|d| d.id > self.decisions).cloned().collect::<Vec<_>>() {
             self.decisions = decision.id;
             let e = &decision.evidence;
-            let why = e.reasons.first().map_or(String::new(), |r| {
-                let code = r.code.map_or(String::new(), |c| format!(" (Twilio error {c})"));
-                format!("{}{code}", r.reason.text())
-            });
-            let seen = format!(
-                "{}: {} of {} callers failed since {}: {why}",
-                decision.group,
-                e.failing,
-                e.callers,
-                e.since.map_or_else(String::new, local)
-            );
+            let code = e.reasons.first().and_then(|r| r.code).map_or(String::new(), |c| format!(" (Twilio error {c})"));
+            let since = e.since.map_or_else(String::new, local);
+            let (group, failing, callers) = (&decision.group, e.failing, e.callers);
+            let seen = match decision.action {
+                // Of whom nobody knows that they were harmed, or who did not call.
+                Action::Page { .. } => {
+                    format!("{group}: errors with {failing} of {callers} people since {since}{code}")
+                }
+                Action::Rollback | Action::Withheld { .. } => {
+                    let why = e.reasons.first().map_or("", |r| r.reason.text());
+                    format!("{group}: {failing} of {callers} callers failed since {since}: {why}{code}")
+                }
+            };
             self.lines.push(StoryLine { at: decision.at, kind: StoryKind::Seen, text: seen });
             let text = match decision.action {
                 Action::Rollback => {
+                    if self.steps.decided.is_none() {
+                        self.steps.first_suspicion = self.suspect_since.get(&decision.group).copied();
+                    }
                     self.steps.decided.get_or_insert(decision.at);
                     self.steps.first_failing_call = self.steps.first_failing_call.or(e.since);
                     let n = decision.numbers.len();
@@ -190,7 +200,7 @@ impl Story {
                     format!("rollback: {n} number{} of {} to the fallback", plural(n), decision.group)
                 }
                 Action::Withheld { guard } => format!("no rollback: {}", guard.text()),
-                Action::Page { reason } => format!("a person is needed, a swap would not cure it: {}", reason.text()),
+                Action::Page { reason } => format!("a person is paged, for no swap cures it: {}", reason.text()),
             };
             self.lines.push(StoryLine { at: decision.at, kind: StoryKind::Decided, text });
         }
@@ -223,13 +233,13 @@ impl Story {
             let text = format!("test calls heard the fallback answer on {n} number{}: proven", plural(n));
             self.lines.push(StoryLine { at: status.at, kind: StoryKind::Proven, text });
         }
-        let suspects = status.groups.iter().flat_map(|g| g.numbers.iter()).flat_map(|n| &n.channels);
-        if self.steps.decided.is_none()
-            && suspects.clone().any(|c| c.verdict >= Verdict::Suspect && c.verdict != Verdict::Blind)
-        {
-            self.steps.first_suspicion = self.steps.first_suspicion.or(Some(status.at));
-        } else if self.steps.decided.is_none() {
-            self.steps.first_suspicion = None;
+        for g in &status.groups {
+            let mut verdicts = g.numbers.iter().flat_map(|n| &n.channels).map(|c| c.verdict);
+            if verdicts.any(|v| v >= Verdict::Suspect && v != Verdict::Blind) {
+                self.suspect_since.entry(g.group.clone()).or_insert(status.at);
+            } else {
+                self.suspect_since.remove(&g.group);
+            }
         }
         if let (None, Some(first)) = (self.steps.first_served_by_fallback, truth.total.first_by_bin) {
             self.steps.first_served_by_fallback = Some(first);
@@ -299,7 +309,15 @@ impl DemoSummary {
         let broken: Vec<String> = truth
             .timeline
             .iter()
-            .filter_map(|e| if let TimelineMark::Handler { url, .. } = &e.what { Some(url.clone()) } else { None })
+            .filter_map(|e| {
+                if let TimelineMark::Handler { url, state } = &e.what
+                    && state.condition.harms()
+                {
+                    Some(url.clone())
+                } else {
+                    None
+                }
+            })
             .collect();
         let bins: Vec<String> = scenario.bins.iter().map(crate::sim::Bin::url).collect();
         let mut swapped = 0;

@@ -21,7 +21,7 @@ pub struct Screen {
 }
 
 /// Lines of the story on the screen: the picture fits a terminal of 24 lines.
-const STORY_LINES: usize = 12;
+const STORY_LINES: usize = 9;
 
 /// Wrapping, the cursor, the first screen.
 const GIVE_BACK: &[u8] = b"\x1b[?7h\x1b[?25h\x1b[?1049l";

@@ -22,6 +22,10 @@ use crate::core::routing::record::is_same_webhook;
 /// The webhook answered with another content type than TwiML's.
 const NOT_TWIML: Code = Code(12_300);
 
+/// The number that was dialled is on a list of those that are not, or the account may not call its country. So it is
+/// for whoever dials it, the fallback too. Source: Twilio's error dictionary, 13225 and 13227, 2026-11.
+const BARRED: [Code; 2] = [Code(13_225), Code(13_227)];
+
 /// The TwiML breaks the schema, and Twilio goes on without the part that does: always a warning.
 const SCHEMA: Code = Code(12_200);
 
@@ -30,6 +34,8 @@ const SCHEMA: Code = Code(12_200);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct AlertFlags {
     set: u16,
+    /// Twilio refused to dial ([`BARRED`]).
+    is_barred: bool,
     /// The code of the strongest mark, for the evidence; 0 when there is none.
     code: u32,
     /// When the handler was first known to fail, in seconds since the Unix epoch; 0 when it is not.
@@ -66,6 +72,7 @@ impl AlertFlags {
             self.code = code.0;
         }
         self.set |= bit;
+        self.is_barred |= BARRED.contains(&code);
     }
 
     /// Beyond what only casts a doubt.
@@ -311,7 +318,9 @@ fn call_as_told(f: &CallFacts) -> Option<Outcome> {
     if c.failed > 0 && c.busy == 0 && c.no_answer == 0 && c.canceled == 0 && c.completed == 0 {
         // A voicemail of the number's own takes longer than an announcement that nobody is there.
         let is_kept = f.after_legs.is_some_and(|s| s >= SERVED_AFTER_SECONDS) && !f.marks.has(AlertEffect::OtherUrl);
-        return Some(if is_kept { Outcome::Ok } else { Outcome::Failed(Reason::Forward) });
+        // What the account may not dial is no fault of the handler's, and another one would not be let either.
+        let reason = if f.marks.is_barred { Reason::Unexplained } else { Reason::Forward };
+        return Some(if is_kept { Outcome::Ok } else { Outcome::Failed(reason) });
     }
     if c.busy > 0 {
         return Some(Outcome::Ignored(IgnoreReason::Busy));

@@ -92,7 +92,7 @@ pub fn reach(
     match dialled::read(user, codes) {
         Dialled::Nothing => Reach::Unclear("is empty: whose call or message it is cannot be told"),
         Dialled::NoNumber => Reach::Elsewhere,
-        Dialled::Numbers(numbers) | Dialled::Short(numbers) => {
+        Dialled::Numbers(numbers) => {
             let mut these = numbers.iter().filter(|number| is_ours(**number));
             let is_whole = user.starts_with('+') || user.to_ascii_lowercase().starts_with("%2b");
             let is_end = || numbers.iter().any(|end| digits(*end) >= FEWEST && is_end_of_ours(*end));

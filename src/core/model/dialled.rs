@@ -56,10 +56,8 @@ pub enum Dialled {
     Nothing,
     /// Something that is no telephone number, or too short for one: what it reaches cannot be told.
     NoNumber,
-    /// The numbers that it may mean.
+    /// The numbers that it may mean. Whether Twilio would dial it says [`is_formed`].
     Numbers(Vec<E164>),
-    /// The same, where so few digits make a number in few countries: elsewhere it reaches nobody.
-    Short(Vec<E164>),
 }
 
 /// Reads what is dialled, where national writing is that of one of `codes`.
@@ -103,11 +101,78 @@ pub fn read(text: &str, codes: &CallingCodes) -> Dialled {
             }
         }
     }
-    match found.is_empty() {
-        true => Dialled::NoNumber,
-        false if has_plus || digits.len() >= 9 => Dialled::Numbers(found),
-        false => Dialled::Short(found),
+    if found.is_empty() { Dialled::NoNumber } else { Dialled::Numbers(found) }
+}
+
+/// True if Twilio says that it dials text of this form: E.164, or a number of North America as it is written there,
+/// with or without its 1. Everything else (letters, two numbers in one text, an extension, the dialling habits of
+/// other countries) may be refused with a warning, 13223 or 13224, and the caller reaches nobody. Sources: Twilio,
+/// TwiML `<Number>` ("will also accept unformatted US numbers, e.g., (415) 555-1212 or 415-555-1212"); its error
+/// dictionary, 13223 and 13224, 2026-11. On letters they say nothing.
+pub fn is_formed(text: &str) -> bool {
+    let text = text.trim_matches(is_blank);
+    let (has_plus, rest) = text.strip_prefix('+').map_or((false, text), |rest| (true, rest));
+    if !rest.chars().all(|c| c.is_ascii_digit() || matches!(c, ' ' | '-' | '.' | '(' | ')')) || rest.contains("(0)") {
+        return false;
     }
+    let digits: String = rest.chars().filter(char::is_ascii_digit).collect();
+    if has_plus {
+        return format!("+{digits}").parse::<E164>().is_ok_and(E164::is_complete);
+    }
+    let national = digits.strip_prefix('1').unwrap_or(&digits).as_bytes();
+    // Neither an area code nor an exchange begins with 0 or 1.
+    national.len() == 10 && [national[0], national[3]].iter().all(|d| (b'2'..=b'9').contains(d))
+}
+
+/// As many digits as the longest number has, with what is dialled before it.
+const LONGEST: usize = 20;
+
+/// All numbers that any part of a text may mean: of one that is no number alone, who knows what is dialled.
+pub fn within(text: &str, codes: &CallingCodes) -> BTreeSet<E164> {
+    let text = decoded(text);
+    let mut found = BTreeSet::new();
+    let mut take = |part: &str| match read(part, codes) {
+        Dialled::Numbers(numbers) => found.extend(numbers),
+        Dialled::Nothing | Dialled::NoNumber => {}
+    };
+    take(&text);
+    // Neighbouring words, where letters are those of keys, and neighbouring digits, whatever stands between them.
+    let words = text.split(|c| is_blank(c) || matches!(c, ',' | ';' | '|')).filter(|w| !w.is_empty());
+    let words: Vec<String> = words.map(str::to_owned).collect();
+    for parts in [words, runs(&text)] {
+        for from in 0..parts.len() {
+            let mut part = String::new();
+            for next in &parts[from..] {
+                if part.chars().filter(|c| c.is_alphanumeric()).count() > LONGEST || part.len() > 10 * LONGEST {
+                    break;
+                }
+                part += next;
+                take(&part);
+            }
+        }
+    }
+    found
+}
+
+/// The digits of a text as they stand together, with the `+` before them.
+fn runs(text: &str) -> Vec<String> {
+    let (mut runs, mut is_within) = (Vec::<String>::new(), false);
+    let mut has_plus = false;
+    for c in text.chars() {
+        let digit = match c {
+            '0'..='9' => Some(c),
+            '\u{ff10}'..='\u{ff19}' => char::from_digit(u32::from(c) - 0xff10, 10),
+            _ => None,
+        };
+        match (digit, is_within) {
+            (Some(digit), true) => runs.last_mut().into_iter().for_each(|run| run.push(digit)),
+            (Some(digit), false) => runs.push(if has_plus { format!("+{digit}") } else { digit.to_string() }),
+            (None, _) => {}
+        }
+        is_within = digit.is_some();
+        has_plus = matches!(c, '+' | '\u{ff0b}') || has_plus && !is_within && is_blank(c);
+    }
+    runs
 }
 
 /// Space, and what is not seen.
@@ -205,7 +270,7 @@ mod tests {
 
     fn may_mean(text: &str, ours: &str) -> bool {
         match read(text, &codes(ours)) {
-            Dialled::Numbers(numbers) | Dialled::Short(numbers) => numbers.contains(&e164(ours)),
+            Dialled::Numbers(numbers) => numbers.contains(&e164(ours)),
             Dialled::Nothing | Dialled::NoNumber => false,
         }
     }
@@ -258,8 +323,81 @@ mod tests {
         for text in ["911", "100", "the desk", "{{To}}", "+12"] {
             assert_eq!(read(text, &none), Dialled::NoNumber, "{text:?}");
         }
-        assert!(matches!(read("555-0100", &none), Dialled::Short(_)));
         assert!(may_mean("555 0100", "+3545550100"), "Iceland's have seven digits");
+    }
+
+    #[test]
+    fn what_twilio_says_that_it_dials() {
+        for text in [
+            "+14155551212",
+            " +14155551212\n",
+            "+1 (415) 555-1212",
+            "+442079460000",
+            "+44 20 7946 0000",
+            "(415) 555-1212",
+            "415-555-1212",
+            "4155551212",
+            "1-415-555-1212",
+        ] {
+            assert!(is_formed(text), "{text:?}");
+        }
+        for text in [
+            "",
+            "+",
+            "front desk 415-555-1212",
+            "+14155551212, +14155551213",
+            "+14155551212 +14155551213",
+            "4155551212 4155551213",
+            "1-800-FLOWERS",
+            "415-555-1212 x12",
+            "415-555-1212,,12#",
+            "+1415555121",
+            "+141555512123",
+            "415-555-121",
+            "115-555-1212",
+            "415-155-1212",
+            "555-1212",
+            "011 44 20 7946 0000",
+            "020 7946 0000",
+            "+44 (0)20 7946 0000",
+            "442079460000",
+            "tel:+14155551212",
+            "sip:+14155551212@example.com",
+            "%2B14155551212",
+            "++14155551212",
+            "1+4155551212",
+        ] {
+            assert!(!is_formed(text), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_number_is_found_wherever_it_stands_in_a_text() {
+        for text in [
+            "front desk 415-555-1212",
+            "415-555-1212 front desk",
+            "+14155551213, +14155551212",
+            "+14155551213,+14155551212",
+            "+14155551212;+14155551213",
+            "4155551213 4155551212",
+            "41555512134155551212 or 415 555 1212",
+            "+14155551213+14155551212",
+            "2 desks: 4155551212",
+            "desk2:+1-415-555-1212",
+            "415a555b1212",
+            "call 415 call 555 call 1212",
+            "<+14155551212>",
+            "\"Desk\" <sip:+14155551212@example.com>",
+            "x\u{ff0b}\u{ff11}4155551212",
+        ] {
+            assert!(within(text, &codes("+14155551212")).contains(&e164("+14155551212")), "{text:?}");
+        }
+        for text in ["please dial 1-800-FLOWERS now", "1-800-FLOWERS", "or (800) FLOWERS, please"] {
+            assert!(within(text, &codes("+18003569377")).contains(&e164("+18003569377")), "{text:?}");
+        }
+        for text in ["front desk", "", "415-555-1213, 415-555-1214", "the 4155th of 551212"] {
+            assert!(!within(text, &codes("+18003569377")).contains(&e164("+18003569377")), "{text:?}");
+        }
     }
 
     /// One of our numbers: a calling code, and what follows it.
@@ -301,6 +439,19 @@ mod tests {
         #[test]
         fn no_text_does_harm(text in ".{0,60}", ours in "\\+[1-9][0-9]{6,14}") {
             read(&text, &codes(&ours));
+            is_formed(&text);
+            within(&text, &codes(&ours));
+        }
+
+        /// Whatever words and other numbers it stands among.
+        #[test]
+        fn our_number_among_others_is_found(
+            before in "([a-z]{1,8} |\\+[1-9][0-9]{9,12}[ ,;])?",
+            plus in select(vec!["+1", "1", ""]),
+            after in "([ ,;][a-z]{1,8}|[ ,;]\\+[1-9][0-9]{9,12})?",
+        ) {
+            let text = format!("{before}{plus}4155551212{after}");
+            prop_assert!(within(&text, &codes("+14155551212")).contains(&e164("+14155551212")), "{:?}", text);
         }
 
         /// In full, a number means itself and, without a superfluous zero, nothing else.

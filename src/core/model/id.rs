@@ -214,6 +214,20 @@ impl E164 {
     pub const fn is_toll_free(self) -> bool {
         matches!(self.0 / 10_000_000, 1800 | 1833 | 1844 | 1855 | 1866 | 1877 | 1888)
     }
+
+    /// False if digits are missing or too many for its country, as far as that is one rule for all its numbers: those
+    /// of North America (+1) have ten digits more.
+    pub const fn is_complete(self) -> bool {
+        // What begins with 1 begins a number of +1, for no other calling code does.
+        let leading = {
+            let mut n = self.0;
+            while n >= 10 {
+                n /= 10;
+            }
+            n
+        };
+        leading != 1 || (self.0 >= 10_000_000_000 && self.0 < 100_000_000_000)
+    }
 }
 
 impl FromStr for E164 {

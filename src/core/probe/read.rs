@@ -20,8 +20,8 @@ use crate::core::model::code::Code;
 use crate::core::model::id::Channel;
 use crate::core::model::reason::{IgnoreReason, Outcome, Reason};
 use crate::core::model::time::Time;
-use crate::core::routing::history::Webhooks;
-use crate::core::routing::record::{Handler, NumberRecord, is_same_webhook};
+use crate::core::routing::history::{RoutingState, Webhooks};
+use crate::core::routing::record::{NumberRecord, is_same_webhook};
 
 /// The far end of a probe's call, as far as it has been seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,9 +94,9 @@ impl<'a> Expected<'a> {
         own.is_some_and(|url| !self.our_fallback.is_some_and(|o| is_same_webhook(o, url)))
     }
 
-    /// The number points at nothing. One that we cannot see may point anywhere.
+    /// The number points at nothing, or at what is not there. One that we cannot see may point anywhere.
     fn has_no_handler(&self, channel: Channel) -> bool {
-        self.record.is_some_and(|r| r.handler(channel) == Handler::Nobody)
+        self.record.is_some_and(|r| RoutingState::of(r, channel).has_no_handler(channel))
     }
 
     /// True if the number points at our fallback.

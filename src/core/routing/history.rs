@@ -35,6 +35,8 @@ pub enum RoutingState {
     Unread,
     /// Nobody: calls fail at once, messages are lost.
     Nobody,
+    /// What it points at is not there: an application, a trunk or a Messaging Service of which Twilio has nothing.
+    Gone,
     /// Twilio's demo, which a new number points at until somebody sets another handler.
     Demo,
     /// The number does not have the channel at Twilio.
@@ -42,11 +44,12 @@ pub enum RoutingState {
 }
 
 impl RoutingState {
-    pub const ALL: [RoutingState; 6] = [
+    pub const ALL: [RoutingState; 7] = [
         RoutingState::Handled,
         RoutingState::NotInAccount,
         RoutingState::Unread,
         RoutingState::Nobody,
+        RoutingState::Gone,
         RoutingState::Demo,
         RoutingState::Lacking,
     ];
@@ -57,6 +60,9 @@ impl RoutingState {
             Handler::Lacking => RoutingState::Lacking,
             _ if record.unread[channel.index()] => RoutingState::Unread,
             Handler::Nobody => RoutingState::Nobody,
+            Handler::Trunk(_) | Handler::Application(_) | Handler::Service(_) if record.gone[channel.index()] => {
+                RoutingState::Gone
+            }
             Handler::Url(_) | Handler::Application(_) | Handler::Service(_) if record.is_demo(channel) => {
                 RoutingState::Demo
             }
@@ -69,12 +75,28 @@ impl RoutingState {
         }
     }
 
+    /// True if that alone explains what fails: a call that failed had nobody to take it, and a message is lost without
+    /// a sign. A message to what is not there is not known to be: Twilio says nothing of it, and a service may have
+    /// been deleted a moment ago, after which the number's own handler answers.
+    pub fn has_no_handler(self, channel: Channel) -> bool {
+        match self {
+            RoutingState::Nobody => true,
+            RoutingState::Gone => channel == Channel::Voice,
+            RoutingState::Handled
+            | RoutingState::NotInAccount
+            | RoutingState::Unread
+            | RoutingState::Demo
+            | RoutingState::Lacking => false,
+        }
+    }
+
     pub const fn label(self) -> &'static str {
         match self {
             RoutingState::Handled => "handled",
             RoutingState::NotInAccount => "not_in_account",
             RoutingState::Unread => "unread",
             RoutingState::Nobody => "nobody",
+            RoutingState::Gone => "gone",
             RoutingState::Demo => "demo",
             RoutingState::Lacking => "lacking",
         }
@@ -86,6 +108,7 @@ impl RoutingState {
             RoutingState::Handled | RoutingState::NotInAccount => None,
             RoutingState::Unread => Some("it cannot be read who answers; the agent's log says why"),
             RoutingState::Nobody => Some("nobody answers; set a handler"),
+            RoutingState::Gone => Some("nobody answers: what it points at is not there; set a handler"),
             RoutingState::Demo => Some("Twilio's demo answers; set a handler"),
             RoutingState::Lacking => {
                 Some("the number does not have this channel at Twilio; take it out of its channels")
@@ -161,9 +184,9 @@ impl RoutingHistory {
         self.record(ix).filter(|_| self.is_read(ix, channel)).map(|r| r.handler(channel))
     }
 
-    /// True if the number is known to point at nothing.
+    /// True if the number is known to point at nothing, or at what is not there.
     pub fn has_no_handler(&self, ix: NumberIx, channel: Channel) -> bool {
-        self.states[ix.0 as usize][channel.index()] == RoutingState::Nobody
+        self.states[ix.0 as usize][channel.index()].has_no_handler(channel)
     }
 
     /// True if the number is known to point at Twilio's demo.

@@ -52,6 +52,9 @@ pub struct NumberRecord {
     /// Channels of which is not known who answers: what the record refers to could not be read.
     #[serde(skip_serializing_if = "is_none", default)]
     pub unread: [bool; 2],
+    /// Channels whose application, trunk or Messaging Service is not there: Twilio has nothing of this SID.
+    #[serde(skip_serializing_if = "is_none", default)]
+    pub gone: [bool; 2],
 }
 
 fn is_none(channels: &[bool; 2]) -> bool {
@@ -204,10 +207,12 @@ impl NumberRecord {
         let [voice, messaging] = &mut self.unread;
         if *voice && !earlier.unread[0] {
             *voice = !keep(&mut self.voice_application, &earlier.voice_application);
+            self.gone[0] |= !*voice && earlier.gone[0];
         }
         if *messaging && !earlier.unread[1] {
             *messaging = !keep(&mut self.sms_application, &earlier.sms_application);
             self.service = self.service.take().or_else(|| earlier.service.clone());
+            self.gone[1] |= !*messaging && earlier.gone[1];
         }
     }
 
@@ -370,6 +375,7 @@ pub(in crate::core) mod tests {
             voice_elsewhere: None,
             lacks: [false; 2],
             unread: [false; 2],
+            gone: [false; 2],
         }
     }
 

@@ -90,7 +90,10 @@ impl BadTwiml {
 /// Why it cannot be told whether a document would serve callers.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Untold {
-    #[error("it dials something that is no telephone number in full: write it in E.164, such as +15005550100")]
+    #[error(
+        "it dials what is no telephone number in full and alone, which Twilio may refuse (13223): write one number in \
+         E.164, such as +15005550100"
+    )]
     NoNumber,
     #[error("it dials {0}, a number of ours that is not watched for this: whether it leads back cannot be told")]
     Unwatched(E164),
@@ -257,11 +260,11 @@ fn dial(verb: Node<'_, '_>, ours: &Roster) -> Effect {
 
 /// A number that is dialled or written to: an error if it leads back, or may.
 fn number(text: &str, channel: Channel, ours: &Roster) -> Result<(), Effect> {
-    let (numbers, is_whole) = match dialled::read(text, ours.calling_codes()) {
+    let is_formed = dialled::is_formed(text);
+    let numbers = match dialled::read(text, ours.calling_codes()) {
         Dialled::Nothing => return Err(Effect::Broken(BadTwiml::DialsNothing)),
-        Dialled::NoNumber => return Err(Effect::Untold(Untold::NoNumber)),
-        Dialled::Numbers(numbers) => (numbers, true),
-        Dialled::Short(numbers) => (numbers, false),
+        Dialled::Numbers(numbers) if is_formed => numbers,
+        Dialled::NoNumber | Dialled::Numbers(_) => dialled::within(text, ours.calling_codes()).into_iter().collect(),
     };
     match find(ours, &numbers, channel) {
         Some((number, true)) => Err(Effect::Broken(match channel {
@@ -269,7 +272,7 @@ fn number(text: &str, channel: Channel, ours: &Roster) -> Result<(), Effect> {
             Channel::Messaging => BadTwiml::MessageLoop(number),
         })),
         Some((number, false)) => Err(Effect::Untold(Untold::Unwatched(number))),
-        None if is_whole => Ok(()),
+        None if is_formed => Ok(()),
         None => Err(Effect::Untold(Untold::NoNumber)),
     }
 }

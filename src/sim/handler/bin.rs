@@ -75,8 +75,11 @@ pub fn play(bins: &[Bin], nth: u16, to: E164, from: u64) -> SimFetched {
     broken(11215)
 }
 
-/// The number that `<Dial>` calls: national writing is taken for North America's.
+/// The number that `<Dial>` calls: national writing is taken for North America's. What is more than a number is none.
 fn number(text: &str) -> Option<E164> {
+    if !text.trim().chars().all(|c| c.is_ascii_digit() || "+-.() ".contains(c)) || text.matches('+').count() > 1 {
+        return None;
+    }
     let digits: String = text.chars().filter(char::is_ascii_digit).collect();
     let digits = match digits.as_str() {
         all if text.trim().starts_with('+') => all,

@@ -140,6 +140,29 @@ pub enum HandlerCondition {
     Takes,
 }
 
+impl HandlerCondition {
+    /// True if whoever calls or texts is not served. What fails beside a service harms nobody.
+    pub const fn harms(self) -> bool {
+        match self {
+            HandlerCondition::Healthy | HandlerCondition::Action | HandlerCondition::Takes => false,
+            HandlerCondition::Slow(_)
+            | HandlerCondition::Status(_)
+            | HandlerCondition::Unreachable(_)
+            | HandlerCondition::BadTwiml(_)
+            | HandlerCondition::Wrong
+            | HandlerCondition::Spoken
+            | HandlerCondition::Silent
+            | HandlerCondition::OutOfService
+            | HandlerCondition::DeadTarget(_)
+            | HandlerCondition::MixedTarget
+            | HandlerCondition::Stream
+            | HandlerCondition::SecondHop(_)
+            | HandlerCondition::Function
+            | HandlerCondition::Blocked => true,
+        }
+    }
+}
+
 impl fmt::Display for HandlerState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.condition {

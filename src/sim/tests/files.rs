@@ -85,7 +85,11 @@ fn a_scenario_changed_in_code_is_checked_again() {
 #[test]
 fn port_day_breaks_one_group_two_hours_in_and_for_good() {
     let scenario = Scenario::parse(PORT_DAY).unwrap();
-    assert_eq!(scenario.groups.iter().filter(|g| !g.foreign).map(|g| g.all_numbers().count()).sum::<usize>(), 14);
+    let numbers = |is_ported: bool| {
+        let groups = scenario.groups.iter().filter(|g| !g.foreign && g.port.is_some() == is_ported);
+        groups.map(|g| g.all_numbers().count()).sum::<usize>()
+    };
+    assert_eq!((numbers(true), numbers(false)), (14, 3), "some have been there for long");
     let start = scenario.start.unwrap();
     let truth = Truth::without_help(&scenario).unwrap();
     let group = |name: &str| &truth.groups[&name.parse().unwrap()];
@@ -99,6 +103,8 @@ fn port_day_breaks_one_group_two_hours_in_and_for_good() {
         assert_eq!(fine.failed, fine.failed_honestly, "nothing is wrong with {name}");
         assert!(fine.by_primary > 30, "{name}");
     }
+    assert_eq!(group("front-desk").failed, 0, "what stands beside the story is no part of it");
+    assert!(truth.groups.get(&"new".parse().unwrap()).is_none_or(|g| g.calls == 0), "nobody calls it yet");
     assert!(group("sales").unanswered > 20, "the busy hour");
     assert!(group("sales").failed >= 9, "the customer who will not give up");
     // One by one, from minute two on.

@@ -204,6 +204,8 @@ impl Listed for Alerts {
 #[derive(Deserialize)]
 pub struct RawEvent<'a> {
     #[serde(borrow, default)]
+    resource_sid: Text<'a>,
+    #[serde(borrow, default)]
     actor_type: Text<'a>,
     #[serde(borrow, default)]
     actor_sid: Text<'a>,
@@ -211,16 +213,17 @@ pub struct RawEvent<'a> {
     source: Text<'a>,
 }
 
-/// Entries of the audit log, as who made them: `user US… by web`.
+/// Entries of the audit log: of which resource, if it is said, and who made them: `user US… by web`.
 pub struct Events;
 
 impl Listed for Events {
     const KEY: &'static str = "events";
     type Raw<'a> = RawEvent<'a>;
-    type Item = String;
+    type Item = (Option<String>, String);
 
-    fn convert(raw: &RawEvent<'_>, reader: Reader<'_>) -> Result<WireRow<String>, BadRow> {
+    fn convert(raw: &RawEvent<'_>, reader: Reader<'_>) -> Result<WireRow<Self::Item>, BadRow> {
         let text = |t: &Text<'_>| told(t.get().unwrap_or("unknown"), reader.roster);
-        Ok(WireRow::Ours(format!("{} {} by {}", text(&raw.actor_type), text(&raw.actor_sid), text(&raw.source))))
+        let who = format!("{} {} by {}", text(&raw.actor_type), text(&raw.actor_sid), text(&raw.source));
+        Ok(WireRow::Ours((raw.resource_sid.owned(), who)))
     }
 }

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{BadRow, Listed, Reader, Text, WireRow, optional_sid, sid};
-use crate::core::model::id::{ApplicationSid, NumberSid, ServiceSid};
+use crate::core::model::id::{AccountSid, ApplicationSid, NumberSid, ServiceSid};
 use crate::core::model::redact::told;
 use crate::core::model::roster::Roster;
 use crate::core::routing::record::{Application, NumberRecord, Service};
@@ -86,8 +86,20 @@ pub fn number(raw: &RawValue) -> Result<NumberRead, BadRow> {
         voice_elsewhere: None,
         lacks: n.capabilities.map_or([false; 2], |c| [c.voice == Some(false), c.sms == Some(false)]),
         unread: [false; 2],
+        gone: [false; 2],
     };
     Ok(NumberRead { record, raw: raw.get().to_owned() })
+}
+
+/// Whose record it is, if it says so.
+fn account(raw: &RawValue) -> Result<Option<AccountSid>, BadRow> {
+    #[derive(Deserialize)]
+    struct Owned<'a> {
+        #[serde(borrow, default)]
+        account_sid: Text<'a>,
+    }
+    let raw: Owned<'_> = serde_json::from_str(raw.get()).map_err(|e| BadRow::new("row", e))?;
+    optional_sid("account_sid", &raw.account_sid)
 }
 
 pub struct Numbers;
@@ -99,6 +111,9 @@ impl Listed for Numbers {
 
     fn convert(raw: &&RawValue, reader: Reader<'_>) -> Result<WireRow<NumberRead>, BadRow> {
         let read = number(raw)?;
+        if let Some(other) = account(raw)?.filter(|account| *account != reader.account) {
+            return Err(BadRow::new("account_sid", format!("is {other}, whose list was not asked for")));
+        }
         Ok(if reader.is_ours(read.record.number) { WireRow::Ours(read) } else { WireRow::NotOurs(None) })
     }
 }
@@ -179,17 +194,19 @@ impl Listed for Services {
 pub struct RawServiceNumber<'a> {
     #[serde(borrow)]
     sid: Text<'a>,
+    #[serde(borrow, default)]
+    service_sid: Text<'a>,
 }
 
-/// Numbers of a Messaging Service.
+/// Numbers of a Messaging Service, and of which, if it is said.
 pub struct ServiceNumbers;
 
 impl Listed for ServiceNumbers {
     const KEY: &'static str = "phone_numbers";
     type Raw<'a> = RawServiceNumber<'a>;
-    type Item = NumberSid;
+    type Item = (NumberSid, Option<ServiceSid>);
 
-    fn convert(raw: &RawServiceNumber<'_>, _: Reader<'_>) -> Result<WireRow<NumberSid>, BadRow> {
-        Ok(WireRow::Ours(sid("sid", &raw.sid)?))
+    fn convert(raw: &RawServiceNumber<'_>, _: Reader<'_>) -> Result<WireRow<Self::Item>, BadRow> {
+        Ok(WireRow::Ours((sid("sid", &raw.sid)?, optional_sid("service_sid", &raw.service_sid)?)))
     }
 }

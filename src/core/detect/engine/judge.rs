@@ -66,6 +66,7 @@ struct Signs {
     score: Option<Score>,
     is_rule_met: bool,
     is_silent: bool,
+    /// Callers were served, and nothing is known that would keep the next one from it.
     is_served: bool,
 }
 
@@ -275,7 +276,7 @@ impl Engine {
             score: looked.as_ref().map(|(score, _)| *score),
             is_rule_met,
             is_silent: channel == Channel::Voice && self.detector.is_silent(number),
-            is_served: state.served.is_healthy(now),
+            is_served: state.served.is_healthy(now) && self.routing(number, channel).trouble().is_none(),
         };
         let verdict = judge(last, &signs);
         let evidence = match looked {

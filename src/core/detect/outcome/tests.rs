@@ -372,11 +372,33 @@ fn a_warning_of_a_dial_casts_a_doubt_on_short_calls_alone() {
     assert_eq!(judge_call(&CallFacts { duration: Some(60), ..f }), Some(Outcome::Ok));
     let failed = Children { failed: 1, ended_at: 1001, ..Children::default() };
     let f = CallFacts { children: failed, forwards: true, ..f };
+    let invalid = marks(&[(AlertEffect::Doubt, 13224)]);
+    let f = CallFacts { marks: invalid, ..f };
     assert_eq!(judge_call(&f), Some(Outcome::Failed(Reason::Forward)), "a failed leg says more");
     for status in [CallStatus::Busy, CallStatus::NoAnswer, CallStatus::Canceled] {
         let f = CallFacts { marks: doubt, ..call(status) };
         assert!(matches!(judge_call(&f), Some(Outcome::Ignored(_))), "{status:?}: a doubt is no error");
     }
+}
+
+/// A number that the account may not dial is not dialled for anybody: a swap is no cure.
+#[test]
+fn a_leg_that_twilio_refused_to_dial_is_not_the_handlers_failure() {
+    let failed = Children { failed: 1, ended_at: 1001, ..Children::default() };
+    for (mark, code) in [(AlertEffect::Doubt, 13225), (AlertEffect::Doubt, 13227), (AlertEffect::Unexplained, 13227)] {
+        let m = marks(&[(mark, code)]);
+        let f = CallFacts { marks: m, children: failed, forwards: true, ..call(CallStatus::Completed) };
+        assert_eq!(judge_call(&f), Some(Outcome::Failed(Reason::Unexplained)), "{code}");
+        assert_eq!(m.code(), Some(Code(code)), "and the page names it");
+        assert_eq!(judge_call(&CallFacts { after_legs: Some(60), ..f }), Some(Outcome::Ok), "a voicemail took it");
+        let answered = Children { completed: 1, talk_from: 1002, ..failed };
+        assert_eq!(judge_call(&CallFacts { children: answered, ..f }), Some(Outcome::Ok), "another leg took it");
+        let busy = Children { busy: 1, ..failed };
+        assert!(matches!(judge_call(&CallFacts { children: busy, ..f }), Some(Outcome::Ignored(_))));
+    }
+    let broken = marks(&[(AlertEffect::Doubt, 13227), (AlertEffect::PrimaryWebhook, 11200)]);
+    let f = CallFacts { marks: broken, children: failed, forwards: true, ..call(CallStatus::Completed) };
+    assert_eq!(judge_call(&f), Some(Outcome::Failed(Reason::Webhook)), "the handler failed besides");
 }
 
 #[test]

@@ -104,6 +104,48 @@ fn what_a_number_does_not_have_is_not_expected_of_it() {
     assert_eq!(p.decisions(), [(Action::Page { reason: PageReason::Silence }, 1)]);
 }
 
+/// A number that points at an application that is not there: whoever was served before, it is not healthy, and calls
+/// that fail had nobody to take them. On its other channel it is what it was.
+#[test]
+fn what_points_at_nothing_that_is_there_is_not_healthy() {
+    let settings = EngineSettings { mode: Mode::Auto, ..EngineSettings::default() };
+    let mut p = Port::unread(settings, 1, PortAt::Done, |_| [true, true]);
+    p.read(0, &record::tests::record());
+    for caller in 0..20 {
+        p.call(0, caller, None);
+        p.pass(60);
+    }
+    let verdict = |p: &Port, channel| p.engine.channel(NumberIx(0), channel).verdict;
+    assert_eq!(verdict(&p, Channel::Voice), Verdict::Healthy);
+    let application = record::Application {
+        sid: "AP00000000000000000000000000000001".parse().unwrap(),
+        voice_url: None,
+        voice_fallback_url: None,
+        sms_url: None,
+        sms_fallback_url: None,
+        status_callback: None,
+    };
+    let gone = NumberRecord { voice_application: Some(application), gone: [true, false], ..record::tests::record() };
+    p.read(0, &gone);
+    p.pass(1);
+    assert_eq!(p.engine.routing(NumberIx(0), Channel::Voice), RoutingState::Gone);
+    assert_eq!(p.engine.routing(NumberIx(0), Channel::Messaging), RoutingState::Handled);
+    assert_eq!(verdict(&p, Channel::Voice), Verdict::Unknown);
+    assert_eq!(p.decisions(), []);
+    let call = p.ended(0, 100, CallStatus::Failed);
+    for caller in 101..108 {
+        p.pass(60);
+        p.ended(0, caller, CallStatus::Failed);
+    }
+    p.pass(60);
+    assert_eq!(p.outcomes(call), [Outcome::Failed(Reason::NoHandler)]);
+    assert_eq!(p.decisions(), [(Action::Rollback, 1)]);
+    // What could not be read now is what it was, and so is what was not there.
+    let unread = NumberRecord { gone: [false; 2], unread: [true, false], ..gone };
+    p.read(0, &unread);
+    assert_eq!(p.engine.routing(NumberIx(0), Channel::Voice), RoutingState::Gone);
+}
+
 #[test]
 fn what_was_withheld_for_want_of_the_record_is_decided_once_it_is_read() {
     let settings = EngineSettings { mode: Mode::Auto, ..EngineSettings::default() };
