@@ -350,3 +350,33 @@ fn who_has_opted_out_is_nobodys_failure_whatever_says_so() {
     }
     assert_eq!(r.decisions(), []);
 }
+
+/// One caller or two, one call or text in ten minutes: no rule that looks at minutes ever sees enough of them.
+#[test]
+fn a_quiet_number_that_serves_nobody_for_an_hour_pages_on_both_channels() {
+    for (callers, texts) in [(1, false), (2, false), (1, true), (2, true)] {
+        let mut r = Recording::of(HANDLER);
+        for i in 0..8 {
+            let (start, from) = (60 + i * 600, caller(i % callers));
+            let (sid, url) = if texts {
+                (r.message(start, "inbound", &from, "received", None), TEXTS)
+            } else {
+                (r.call(start, &inbound(&from, 5)), HANDLER)
+            };
+            r.alert(start + 1, &sid, 11200, "error", Some(url));
+        }
+        assert_eq!(r.decisions(), [page("few_callers", Some(11200))], "{callers} {texts}");
+    }
+}
+
+#[test]
+fn a_quiet_number_that_serves_every_fifth_caller_is_no_page() {
+    let mut r = Recording::of(HANDLER);
+    for i in 0..40 {
+        let call = r.call(60 + i * 600, &inbound(&caller(i % 2), 60));
+        if i % 5 != 4 {
+            r.alert(61 + i * 600, &call, 11200, "error", Some(HANDLER));
+        }
+    }
+    assert_eq!(r.decisions(), []);
+}

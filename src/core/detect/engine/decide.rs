@@ -199,7 +199,9 @@ impl Engine {
                 continue;
             }
             let evidence = Window::gather([state.window_of(&rule)].into_iter(), &rule, now);
-            if rule.is_met(&evidence, now) && !self.has_witnesses(now, &rule, &[number]) {
+            let is_told = |met: &[bool]| self.is_told(&rule, group, met);
+            let is_told = is_told(&state.met) || is_told(&self.groups[group.0 as usize][channel.index()].met);
+            if rule.is_met(&evidence, now) && !is_told && !self.has_witnesses(now, &rule, &[number]) {
                 let is_new = meet(&mut self.channel_mut(number, channel).met, i);
                 self.dirty.insert((number, channel));
                 let rule_text = rule.text(&evidence);
@@ -215,7 +217,8 @@ impl Engine {
         let channel = rule.channel;
         let (evidence, numbers) = self.group_windows(group, channel, rule, now);
         let is_met = evidence.failing_numbers >= 2 && rule.is_met(&evidence, now);
-        if !is_met || self.has_witnesses(now, rule, &numbers) {
+        let is_told = self.is_told(rule, group, &self.groups[group.0 as usize][channel.index()].met);
+        if !is_met || is_told || self.has_witnesses(now, rule, &numbers) {
             return false;
         }
         let is_new = meet(&mut self.groups[group.0 as usize][channel.index()].met, i);
@@ -233,10 +236,29 @@ impl Engine {
         numbers.all(|n| rule.is_moot(now, self.channel(*n, rule.channel).window_of(rule), served))
     }
 
+    /// Another rule that is met says what a run would say.
+    fn is_told(&self, rule: &Rule, group: GroupIx, met: &[bool]) -> bool {
+        let says_it = |other: &Rule| match other.subject {
+            RuleSubject::Callers | RuleSubject::Calls => !rule.subject.is_sent(),
+            RuleSubject::Recipients => rule.subject.is_sent(),
+            RuleSubject::Warnings | RuleSubject::Run | RuleSubject::SentRun => false,
+        };
+        let rules = &self.detection[group.0 as usize].rules;
+        let mut others = met.iter().zip(rules).filter(|(met, _)| **met).map(|(_, other)| other);
+        rule.subject.is_run() && others.any(|other| other.channel == rule.channel && says_it(other))
+    }
+
     /// What is decided about, or has different callers to speak for it, needs no rule that counts calls.
     fn has_witnesses(&self, now: Time, rule: &Rule, numbers: &[NumberIx]) -> bool {
-        if rule.subject != RuleSubject::Calls {
-            return false;
+        match rule.subject {
+            RuleSubject::Calls => {}
+            RuleSubject::Run => {
+                let is_pending = |state: &ChannelState| state.rollback == RollbackProgress::Pending;
+                return numbers.iter().map(|n| self.channel(*n, rule.channel)).any(|s| s.decided || is_pending(s));
+            }
+            RuleSubject::Callers | RuleSubject::Warnings | RuleSubject::Recipients | RuleSubject::SentRun => {
+                return false;
+            }
         }
         let callers = Rule { subject: RuleSubject::Callers, ..rule.clone() };
         let windows = numbers.iter().map(|n| &self.channel(*n, rule.channel).window);
@@ -266,8 +288,13 @@ impl Engine {
                     && !(leading.reason == Reason::Carrier && self.detector.is_outage(now))
                 {
                     let reason = match rule.subject {
-                        RuleSubject::Callers | RuleSubject::Recipients => PageReason::Failing(leading.reason),
-                        RuleSubject::Calls => PageReason::FewCallers,
+                        RuleSubject::Callers | RuleSubject::Recipients | RuleSubject::SentRun => {
+                            PageReason::Failing(leading.reason)
+                        }
+                        RuleSubject::Run if self.says_what(now, rule, case, leading.reason) => {
+                            PageReason::Failing(leading.reason)
+                        }
+                        RuleSubject::Calls | RuleSubject::Run => PageReason::FewCallers,
                         RuleSubject::Warnings => PageReason::ErrorsBesideService,
                     };
                     self.decided(now, Action::Page { reason }, case.numbers, case);
@@ -275,6 +302,14 @@ impl Engine {
             }
             RuleAction::Page => {}
         }
+    }
+
+    /// A run's reason says what it is, and no detector waits for more callers: where a swap would not cure it and many
+    /// have met it, or the swap has been made.
+    fn says_what(&self, now: Time, rule: &Rule, case: &Case<'_>, leading: Reason) -> bool {
+        let windows = case.numbers.iter().map(|n| self.channel(*n, case.channel).window_of(rule));
+        let has_many = || Window::callers_of_run(windows, rule, now) > WITNESSES as usize;
+        leading == Reason::Fallback || !leading.is_curable() && has_many()
     }
 
     /// What a rule sees of a group's numbers that are on their own handler.
@@ -400,8 +435,8 @@ impl ChannelState {
     /// What a rule looks at.
     fn window_of(&self, rule: &Rule) -> &Window {
         match rule.subject {
-            RuleSubject::Callers | RuleSubject::Calls | RuleSubject::Warnings => &self.window,
-            RuleSubject::Recipients => &self.sent,
+            RuleSubject::Callers | RuleSubject::Calls | RuleSubject::Warnings | RuleSubject::Run => &self.window,
+            RuleSubject::Recipients | RuleSubject::SentRun => &self.sent,
         }
     }
 }
