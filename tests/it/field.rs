@@ -380,3 +380,26 @@ fn a_quiet_number_that_serves_every_fifth_caller_is_no_page() {
     }
     assert_eq!(r.decisions(), []);
 }
+
+/// A Messaging Service answers from whichever of its numbers it likes, watched or not.
+#[test]
+fn an_answer_from_another_number_of_the_service_is_an_answer() {
+    for (service, served) in
+        [("MG00000000000000000000000000000001", true), ("MG00000000000000000000000000000002", false)]
+    {
+        let mut r = Recording::of(HANDLER);
+        for i in 0..20 {
+            let (start, from) = (60 + i * 40, caller(i));
+            let asked = r.message(start, "inbound", &from, "received", None);
+            r.entries.last_mut().unwrap().2["messaging_service_sid"] = json!("MG00000000000000000000000000000001");
+            r.alert(start + 1, &asked, 12300, "error", Some(TEXTS));
+            r.message(start + 4, "outbound-api", &from, "delivered", None);
+            let row = &mut r.entries.last_mut().unwrap().2;
+            row["from"] = json!("+15005550177");
+            row["messaging_service_sid"] = json!(service);
+        }
+        let told = r.decisions();
+        let want = if served { "errors_beside_service" } else { "unexplained" };
+        assert_eq!(told, [page(want, Some(12300))], "{service}");
+    }
+}

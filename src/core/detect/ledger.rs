@@ -332,6 +332,7 @@ impl Ledger {
         let Some(number) = cx.roster.find(NumberId::new(account, message.number)) else {
             return LedgerEffect::default();
         };
+        self.answers.learn_service(number, message.service);
         let entry = Resource::Message(message.sid);
         let key = message.sid.as_u128();
         let settles = |s: MessageStatus| s.is_final() || s == MessageStatus::Sent;

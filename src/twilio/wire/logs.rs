@@ -4,6 +4,7 @@ use serde::Deserialize;
 
 use super::{BadRow, Listed, Reader, Text, WireRow, first_date, optional_date, optional_sid, sid};
 use crate::core::detect::observation::{Alert, Call, CallStatus, Direction, Leg, Level, Message, MessageStatus};
+use crate::core::model::address;
 use crate::core::model::code::Code;
 use crate::core::model::id::Resource;
 use crate::core::model::redact::told;
@@ -129,7 +130,13 @@ impl Listed for Messages {
             Err(_) if direction == Direction::Outbound && ours.get().is_none() => None,
             Err(bad) => return Err(bad),
         };
-        let Some(number) = number else {
+        let service = optional_sid("messaging_service_sid", &raw.messaging_service_sid)?;
+        // Another number of a service may answer for one of ours; which services are ours is not known here.
+        let of_service = || {
+            let is_sent = direction == Direction::Outbound && service.is_some();
+            ours.get().filter(|_| is_sent && reader.party(other).last_two.is_some()).and_then(address::number)
+        };
+        let Some(number) = number.or_else(of_service) else {
             return Ok(WireRow::NotOurs(sent_at));
         };
         let sent_at = sent_at.ok_or_else(|| BadRow::new("date_sent", "neither date_sent nor date_created is set"))?;
@@ -141,7 +148,7 @@ impl Listed for Messages {
             status,
             sent_at,
             error: raw.error_code.get().and_then(|c| c.parse().ok()).filter(|c| *c != 0).map(Code),
-            service: optional_sid("messaging_service_sid", &raw.messaging_service_sid)?,
+            service,
         }))
     }
 
