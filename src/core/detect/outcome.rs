@@ -17,7 +17,7 @@ use crate::core::model::id::Resource;
 use crate::core::model::reason::{IgnoreReason, Outcome, Reason};
 use crate::core::model::time::Time;
 use crate::core::routing::history::Webhooks;
-use crate::core::routing::record::is_same_webhook;
+use crate::core::routing::record::{is_fallback, is_same_webhook};
 
 /// The webhook answered with another content type than TwiML's.
 const NOT_TWIML: Code = Code(12_300);
@@ -124,7 +124,7 @@ pub fn mark(alert: &Alert, webhooks: Webhooks<'_>) -> Option<AlertEffect> {
         Class::Webhook | Class::Content => {
             let Some(url) = alert.url.as_deref() else { return Some(AlertEffect::Unexplained) };
             let is = |configured: Option<&str>| configured.is_some_and(|c| is_same_webhook(c, url));
-            if is(webhooks.our_fallback) {
+            if webhooks.our_fallback.is_some_and(|ours| is_fallback(ours, url)) {
                 Some(AlertEffect::OurFallback)
             } else if webhooks.primary.iter().any(|p| is_same_webhook(p, url)) {
                 Some(if class == Class::Webhook { AlertEffect::PrimaryWebhook } else { AlertEffect::PrimaryContent })

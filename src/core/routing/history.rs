@@ -5,7 +5,7 @@
 
 use serde::Serialize;
 
-use super::record::{Handler, NumberRecord, is_same_webhook};
+use super::record::{Handler, NumberRecord, is_fallback};
 use crate::core::model::id::Channel;
 use crate::core::model::roster::{NumberIx, Roster};
 
@@ -133,7 +133,7 @@ impl RoutingHistory {
             let primary = &mut known.primary[channel.index()];
             let [url, _] = record.webhooks(channel);
             if let Some(url) = url
-                && !ours.is_some_and(|ours| is_same_webhook(ours, url))
+                && !ours.is_some_and(|ours| is_fallback(ours, url))
                 && !primary.iter().any(|p| p == url)
             {
                 if primary.len() == REMEMBERED {
@@ -193,7 +193,7 @@ impl RoutingHistory {
             .record
             .as_ref()
             .and_then(|r| r.webhooks(channel)[1])
-            .filter(|own| !our_fallback.is_some_and(|ours| is_same_webhook(ours, own)));
+            .filter(|own| !our_fallback.is_some_and(|ours| is_fallback(ours, own)));
         Webhooks {
             primary: &known.primary[channel.index()],
             own_fallback,

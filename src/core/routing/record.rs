@@ -14,7 +14,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::core::model::facts::DEMO;
+use crate::core::model::facts::{BIN_HOST, BIN_PATH, DEMO};
 use crate::core::model::id::{ApplicationSid, Channel, E164, NumberSid, ServiceSid, TrunkSid};
 use crate::core::model::redact;
 use crate::core::model::roster::Roster;
@@ -97,7 +97,8 @@ pub enum Handler {
 }
 
 impl Handler {
-    /// True if this is the webhook at `url`, however Twilio spells it.
+    /// True if this is the webhook at `url`, however Twilio spells it: what we wrote is what is read back. Whoever asks
+    /// where a number leads asks [`NumberRecord::leads_to`].
     pub fn is_url(&self, url: &str) -> bool {
         match self {
             Handler::Url(own) => own == url || is_same_webhook(own, url) && query(own) == query(url),
@@ -217,6 +218,17 @@ impl NumberRecord {
             matches!(self.handler(channel), Handler::Url(_) | Handler::Application(_) | Handler::Service(_));
         let [url, _] = self.webhooks(channel);
         is_webhook && url.is_some_and(|url| DEMO.contains(&origin(url).as_str()))
+    }
+
+    /// True if what answers `channel` is `fallback`, whoever wrote it there and in which spelling: on the number, on its
+    /// application or on its Messaging Service.
+    pub fn leads_to(&self, channel: Channel, fallback: &str) -> bool {
+        let is_webhook = match self.handler(channel) {
+            Handler::Url(_) | Handler::Application(_) | Handler::Service(_) => true,
+            Handler::Trunk(_) | Handler::Region(_) | Handler::Fax | Handler::Lacking | Handler::Nobody => false,
+        };
+        let [url, _] = self.webhooks(channel);
+        is_webhook && url.is_some_and(|url| is_same_fallback(fallback, url))
     }
 
     /// The URLs whose failure is a failure of this channel: the first is the primary, the second
@@ -349,6 +361,26 @@ pub fn is_same_webhook(configured: &str, requested: &str) -> bool {
     configured == requested || redact::is_kept_of(&requested, &configured)
 }
 
+/// True if Twilio's request to `requested` was one to our fallback, or may be to what is configured elsewhere.
+///
+/// A TwiML Bin answers by its path alone, over http as over https. Whoever else answers a fallback's address may tell
+/// these apart, as far as [`is_same_webhook`] does.
+pub fn is_fallback(fallback: &str, requested: &str) -> bool {
+    let secure = |url: &str| {
+        let address = address(url);
+        address.strip_prefix("http://").map_or(address.clone(), |rest| format!("https://{rest}"))
+    };
+    let is_bin = || secure(fallback).starts_with(&format!("https://{BIN_HOST}{BIN_PATH}"));
+    is_same_webhook(fallback, requested) || is_bin() && is_same_webhook(&secure(fallback), &secure(requested))
+}
+
+/// True if `configured` leads where our fallback does. A bin answers whatever the query; elsewhere it may say what to
+/// answer.
+pub fn is_same_fallback(fallback: &str, configured: &str) -> bool {
+    let is_bin = || parts(fallback).0.ends_with(&format!("//{BIN_HOST}"));
+    is_fallback(fallback, configured) && (is_bin() || query(fallback) == query(configured))
+}
+
 #[cfg(test)]
 pub(in crate::core) mod tests {
     use super::*;
@@ -445,6 +477,41 @@ pub(in crate::core) mod tests {
         assert!(is_same_webhook(secured, "https://a.example.com/voice"));
         assert!(is_same_webhook("http://a.example.com/voice", "http://a.example.com:80/voice"));
         assert!(!is_same_webhook("https://a.example.com/voice", "https://a.example.com:8443/voice"));
+    }
+
+    #[test]
+    fn a_fallback_is_known_by_what_answers() {
+        let bin = "https://handler.twilio.com/twiml/EH00000000000000000000000000000001";
+        let on = |url: &str| NumberRecord { voice_url: Some(url.into()), ..record() }.leads_to(Channel::Voice, bin);
+        for same in [
+            "http://handler.twilio.com/twiml/EH00000000000000000000000000000001",
+            "HTTPS://Handler.Twilio.COM:443/twiml/EH00000000000000000000000000000001/?x=1#rc=2",
+            "http://handler.twilio.com:80/twiml/EH00000000000000000000000000000001?x=1",
+        ] {
+            assert!(on(same), "{same}");
+            assert!(is_fallback(bin, same), "{same}");
+        }
+        for other in [
+            "https://handler.twilio.com/twiml/EH00000000000000000000000000000002",
+            "https://handler.twilio.com:8443/twiml/EH00000000000000000000000000000001",
+            "https://handler.example.com/twiml/EH00000000000000000000000000000001",
+        ] {
+            assert!(!on(other), "{other}");
+        }
+        // What answers there may tell them apart.
+        let own = "https://app.example.com/fallback?line=1";
+        for other in ["http://app.example.com/fallback?line=1", "https://app.example.com/fallback?line=2"] {
+            assert!(!is_same_fallback(own, other), "{other}");
+        }
+        assert!(is_same_fallback(own, "https://APP.example.com:443/fallback?line=1#rc=2"));
+        // By way of an application, or of a service.
+        let application = Application { voice_url: Some(bin.into()), ..app(7) };
+        assert!(NumberRecord { voice_application: Some(application), ..record() }.leads_to(Channel::Voice, bin));
+        let sid = ServiceSid::from_u128(3);
+        let service = Service { sid, inbound_url: Some(bin.into()), fallback_url: None, defers_to_number: false };
+        assert!(NumberRecord { service: Some(service), ..record() }.leads_to(Channel::Messaging, bin));
+        let trunked = NumberRecord { voice_url: Some(bin.into()), trunk: Some(TrunkSid::from_u128(9)), ..record() };
+        assert!(!trunked.leads_to(Channel::Voice, bin));
     }
 
     #[test]

@@ -403,11 +403,11 @@ impl Engine {
         let Some(fallback) = group.fallback(channel) else {
             return Some(DetectorGuard::NoFallback);
         };
-        let Some(handler) = self.routes.handler(number, channel) else {
+        let Some(record) = self.routes.record(number).filter(|_| self.routes.is_read(number, channel)) else {
             let is_unread = self.is_unread(number, channel);
             return Some(if is_unread { DetectorGuard::NotRead } else { DetectorGuard::NotInAccount });
         };
-        handler.is_url(fallback).then_some(DetectorGuard::OnFallback)
+        record.leads_to(channel, fallback).then_some(DetectorGuard::OnFallback)
     }
 
     fn decided(&mut self, now: Time, action: Action, numbers: &[NumberIx], case: &Case<'_>) {
