@@ -403,3 +403,23 @@ fn an_answer_from_another_number_of_the_service_is_an_answer() {
         assert_eq!(told, [page(want, Some(12300))], "{service}");
     }
 }
+
+#[test]
+fn an_error_is_one_in_whatever_case_and_in_words_alone() {
+    for level in ["ERROR", "Error", "fatal"] {
+        assert_eq!(callers(HANDLER, 5, 31920, level, None).decisions(), [page("unexplained", Some(31920))], "{level}");
+    }
+    for texts in [false, true] {
+        let mut r = Recording::of(HANDLER);
+        for i in 0..20 {
+            let (start, from) = (60 + i * 40, caller(i));
+            if texts {
+                r.message(start, "inbound", &from, "received", None);
+            } else {
+                r.call(start, &inbound(&from, 60));
+            }
+            r.entries.last_mut().unwrap().2["error_message"] = json!("something went wrong");
+        }
+        assert_eq!(r.decisions(), [page("unexplained", None)], "{texts}");
+    }
+}

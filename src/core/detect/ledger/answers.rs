@@ -145,7 +145,8 @@ impl Ledger {
         message: &Message,
         cx: LedgerContext<'_>,
     ) -> Vec<OutcomeChange> {
-        let has_arrived = matches!(message.status, MessageStatus::Delivered | MessageStatus::Sent);
+        let is_sent = message.status == MessageStatus::Sent && message.error.is_none();
+        let has_arrived = is_sent || message.status == MessageStatus::Delivered;
         let number = cx.roster.find(NumberId::new(account, message.number));
         if !has_arrived || message.direction != Direction::Outbound || number.is_none() && message.service.is_none() {
             return Vec::new();
