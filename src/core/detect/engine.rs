@@ -7,8 +7,8 @@
 //!
 //! Promises: the same inputs give the same events, byte for byte. Settled outcomes are the only
 //! evidence. While a log that a channel needs is stale, the channel's verdict is `blind` and
-//! nothing is decided for it; of a number whose routing was never read nothing good is said: it is `blind` unless
-//! what was seen speaks against it. A channel that is not watched is not judged, and nothing is decided for
+//! nothing is decided for it; of a number whose routing was never read, or whose calls another region processes, nothing
+//! good is said: it is `blind` unless what was seen speaks against it. A channel that is not watched is not judged, and nothing is decided for
 //! it. A number and channel is decided once; it is decided again only after its trouble was over, its
 //! rollback failed, or the guard that withheld it no longer says no.
 
@@ -299,6 +299,11 @@ impl Engine {
 
     fn is_unread(&self, number: NumberIx, channel: Channel) -> bool {
         self.routing(number, channel) == RoutingState::Unread
+    }
+
+    /// Nothing that is seen can say good of it: it is not known who answers, or others have its calls in their logs.
+    fn is_unseen(&self, number: NumberIx, channel: Channel) -> bool {
+        matches!(self.routing(number, channel), RoutingState::Unread | RoutingState::Elsewhere)
     }
 
     /// Watched numbers of which it is not known who answers `channel`.

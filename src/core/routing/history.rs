@@ -39,33 +39,34 @@ pub enum RoutingState {
     Demo,
     /// The number does not have the channel at Twilio.
     Lacking,
+    /// Another region processes the calls, and they are in no log that is read here.
+    Elsewhere,
 }
 
 impl RoutingState {
-    pub const ALL: [RoutingState; 6] = [
+    pub const ALL: [RoutingState; 7] = [
         RoutingState::Handled,
         RoutingState::NotInAccount,
         RoutingState::Unread,
         RoutingState::Nobody,
         RoutingState::Demo,
         RoutingState::Lacking,
+        RoutingState::Elsewhere,
     ];
 
     /// What a number's record says of a channel.
     pub fn of(record: &NumberRecord, channel: Channel) -> RoutingState {
         match record.handler(channel) {
             Handler::Lacking => RoutingState::Lacking,
+            Handler::Region(_) => RoutingState::Elsewhere,
             _ if record.unread[channel.index()] => RoutingState::Unread,
             Handler::Nobody => RoutingState::Nobody,
             Handler::Url(_) | Handler::Application(_) | Handler::Service(_) if record.is_demo(channel) => {
                 RoutingState::Demo
             }
-            Handler::Trunk(_)
-            | Handler::Application(_)
-            | Handler::Url(_)
-            | Handler::Service(_)
-            | Handler::Region(_)
-            | Handler::Fax => RoutingState::Handled,
+            Handler::Trunk(_) | Handler::Application(_) | Handler::Url(_) | Handler::Service(_) | Handler::Fax => {
+                RoutingState::Handled
+            }
         }
     }
 
@@ -77,6 +78,7 @@ impl RoutingState {
             RoutingState::Nobody => "nobody",
             RoutingState::Demo => "demo",
             RoutingState::Lacking => "lacking",
+            RoutingState::Elsewhere => "elsewhere",
         }
     }
 
@@ -90,6 +92,10 @@ impl RoutingState {
             RoutingState::Lacking => {
                 Some("the number does not have this channel at Twilio; take it out of its channels")
             }
+            RoutingState::Elsewhere => Some(
+                "another region processes the calls, and none of them is seen here; move them to this one (Routes API, \
+                 voice_region), or watch the number with an agent whose twilio.region is that one",
+            ),
         }
     }
 }

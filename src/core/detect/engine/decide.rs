@@ -44,7 +44,9 @@ impl Engine {
         }
         let channel = finding.channel;
         // Whom a number does not have at Twilio it does not miss.
-        let watched = |n: &NumberIx| self.is_watched(*n, channel) && self.routing(*n, channel) != RoutingState::Lacking;
+        let is_here =
+            |n: NumberIx| !matches!(self.routing(n, channel), RoutingState::Lacking | RoutingState::Elsewhere);
+        let watched = |n: &NumberIx| self.is_watched(*n, channel) && is_here(*n);
         let numbers: Vec<NumberIx> = finding.numbers.into_iter().filter(watched).collect();
         let Some(group) = numbers.first().map(|n| self.roster.number(*n).group) else {
             return;
