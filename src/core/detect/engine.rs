@@ -101,6 +101,8 @@ pub struct ChannelState {
     served: ServedCallers,
     /// Rules of the user that are met, by position.
     met: Vec<bool>,
+    /// When a run that goes on was last told of.
+    run_told_at: Option<Time>,
     /// Decided and not yet over, so that it is not decided again.
     decided: bool,
     /// The guard that withheld what was decided.
@@ -125,6 +127,7 @@ struct GroupState {
     evidence: Evidence,
     served: ServedCallers,
     met: Vec<bool>,
+    run_told_at: Option<Time>,
 }
 
 #[derive(Debug)]
@@ -204,6 +207,7 @@ impl Engine {
                         sent: Window::default(),
                         served: ServedCallers::default(),
                         met: Vec::new(),
+                        run_told_at: None,
                         decided: false,
                         withheld: None,
                         on_hint: false,

@@ -1,6 +1,7 @@
 //! From what was found to a decision: act, or the first guard that says no; or tell a person.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use super::{ChannelState, Engine, EngineEvent, RollbackProgress};
 use crate::core::detect::ledger::LedgerContext;
@@ -15,6 +16,9 @@ use crate::core::model::time::Time;
 use crate::core::model::verdict::Evidence;
 use crate::core::routing::history::RoutingState;
 use crate::core::routing::record::NumberRecord;
+
+/// A run that goes on is decided again after this: what is not for an hour is said to be over. It is told once.
+const TOLD_AGAIN: Duration = Duration::from_secs(1800);
 
 /// More different callers than these speak for themselves.
 const WITNESSES: u32 = 3;
@@ -53,7 +57,7 @@ impl Engine {
         };
         let reason = match finding.what {
             FindingKind::NumberFault | FindingKind::GroupFault => {
-                let rule = self.detector_text(group, &finding.evidence);
+                let rule = self.detector_text(group, channel, &finding.evidence);
                 let case = Case { group, channel, numbers: &numbers, evidence: &finding.evidence, rule };
                 return self.decide(now, &case);
             }
@@ -165,14 +169,15 @@ impl Engine {
     }
 
     /// The detector's finding in words.
-    fn detector_text(&self, group: GroupIx, e: &Evidence) -> String {
+    fn detector_text(&self, group: GroupIx, channel: Channel, e: &Evidence) -> String {
         let (statistic, threshold) = e.score.map_or((0.0, 0.0), |s| (s.statistic.exp(), s.threshold.exp()));
         let probes = match e.probes {
             0 => String::new(),
             n => format!(" and {} of {n} test calls", e.failing_probes),
         };
+        let who = e.counted.words(channel).many;
         format!(
-            "detector: {} of {} callers{probes} failed, evidence {statistic:.2e} where {threshold:.2e} suffices ({})",
+            "detector: {} of {} {who}{probes} failed, evidence {statistic:.2e} where {threshold:.2e} suffices ({})",
             e.failing, e.callers, self.detection[group.0 as usize].params.budget
         )
     }
@@ -204,7 +209,9 @@ impl Engine {
             let is_told = |met: &[bool]| self.is_told(&rule, group, met);
             let is_told = is_told(&state.met) || is_told(&self.groups[group.0 as usize][channel.index()].met);
             if rule.is_met(&evidence, now) && !is_told && !self.has_witnesses(now, &rule, &[number]) {
-                let is_new = meet(&mut self.channel_mut(number, channel).met, i);
+                let state = self.channel_mut(number, channel);
+                let is_new = meet(&mut state.met, i);
+                let is_new = tell(&mut state.run_told_at, &rule, now, is_new);
                 self.dirty.insert((number, channel));
                 let rule_text = rule.text(&evidence);
                 let case = Case { group, channel, numbers: &[number], evidence: &evidence, rule: rule_text };
@@ -223,7 +230,9 @@ impl Engine {
         if !is_met || is_told || self.has_witnesses(now, rule, &numbers) {
             return false;
         }
-        let is_new = meet(&mut self.groups[group.0 as usize][channel.index()].met, i);
+        let state = &mut self.groups[group.0 as usize][channel.index()];
+        let is_new = meet(&mut state.met, i);
+        let is_new = tell(&mut state.run_told_at, rule, now, is_new);
         self.dirty_groups.insert((group, channel));
         let rule_text = rule.text(&evidence);
         let case = Case { group, channel, numbers: &numbers, evidence: &evidence, rule: rule_text };
@@ -441,6 +450,18 @@ impl ChannelState {
             RuleSubject::Recipients | RuleSubject::SentRun => &self.sent,
         }
     }
+}
+
+/// Notes when a run is told of. True if it is to be told of: it is news, or it goes on, and nobody is to think it over.
+fn tell(told_at: &mut Option<Time>, rule: &Rule, now: Time, is_new: bool) -> bool {
+    if !rule.subject.is_run() {
+        return is_new;
+    }
+    let is_due = is_new || told_at.is_none_or(|at| at + TOLD_AGAIN <= now);
+    if is_due {
+        *told_at = Some(now);
+    }
+    is_due
 }
 
 /// Notes that a rule is met; true if it was not before.

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::core::detect::ledger::OutcomeChange;
 use crate::core::model::code::Code;
+use crate::core::model::counted::Counted;
 use crate::core::model::id::Channel;
 use crate::core::model::id::Resource;
 use crate::core::model::reason::{Outcome, Reason};
@@ -58,6 +59,16 @@ impl RuleSubject {
         match self {
             RuleSubject::Run | RuleSubject::SentRun => true,
             RuleSubject::Callers | RuleSubject::Calls | RuleSubject::Warnings | RuleSubject::Recipients => false,
+        }
+    }
+
+    /// What its figures count.
+    pub const fn counted(self) -> Counted {
+        match self {
+            RuleSubject::Callers | RuleSubject::Warnings => Counted::People,
+            RuleSubject::Calls | RuleSubject::Run => Counted::Attempts,
+            RuleSubject::Recipients => Counted::Recipients,
+            RuleSubject::SentRun => Counted::Sent,
         }
     }
 
@@ -148,16 +159,17 @@ impl Rule {
     /// The rule in words, with what met it.
     pub fn text(&self, e: &Evidence) -> String {
         let minutes = self.within.as_secs_f64() / 60.0;
+        let who = self.subject.counted().words(self.channel).many;
         let what = match self.subject {
-            RuleSubject::Callers => "callers failed",
-            RuleSubject::Calls => "calls failed, whoever called,",
-            RuleSubject::Warnings => "callers had an error logged and were served",
-            RuleSubject::Recipients => "recipients did not get a message",
-            RuleSubject::Run => "attempts failed, whoever called, since somebody was served last",
-            RuleSubject::SentRun => "attempts to send failed, whoever to, since a message arrived last",
+            RuleSubject::Callers => "failed",
+            RuleSubject::Calls => "failed, whoever they are from,",
+            RuleSubject::Warnings => "had an error logged and were served",
+            RuleSubject::Recipients => "did not get a message",
+            RuleSubject::Run => "failed, whoever they are from, since somebody was served last",
+            RuleSubject::SentRun => "did not arrive, whoever they are for, since one did last",
         };
         format!(
-            "threshold: {} of {} {what} within {minutes} min (at least {}, at least {:.0} %)",
+            "threshold: {} of {} {who} {what} within {minutes} min (at least {}, at least {:.0} %)",
             e.failing,
             e.callers,
             self.callers,
@@ -332,6 +344,7 @@ impl Window {
             samples: attempts.iter().rev().take(3).map(|(_, e)| e.resource).collect(),
             failing_numbers: numbers.len() as u32,
             numbers: windows.len() as u32,
+            counted: rule.subject.counted(),
             ..Evidence::default()
         }
     }
@@ -345,7 +358,7 @@ impl Window {
         let since = now - rule.within;
         let mut callers: HashMap<(u64, Option<Resource>), Option<(Reason, Option<Code>)>> = HashMap::new();
         let mut failures: Vec<(Time, Resource)> = Vec::new();
-        let mut evidence = Evidence::default();
+        let mut evidence = Evidence { counted: rule.subject.counted(), ..Evidence::default() };
         for window in windows {
             let before = failures.len();
             for e in window.entries.iter().rev().take_while(|e| e.started_at >= since) {

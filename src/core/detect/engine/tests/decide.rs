@@ -210,6 +210,20 @@ fn a_quiet_number_that_serves_nobody_for_long_pages_whoever_calls_and_is_not_swa
     }
 }
 
+/// What is not reported for an hour is said to be over.
+#[test]
+fn a_run_that_goes_on_is_decided_again_within_the_hour() {
+    let mut p = Port::new(Mode::Auto, 1, PortAt::Done);
+    p.pass(1);
+    for _ in 0..30 {
+        p.call(0, 1, Some(11200));
+        p.pass(600);
+    }
+    let at: Vec<Time> = p.decided().iter().map(|d| d.at).collect();
+    assert!((6..=12).contains(&at.len()), "{at:?}");
+    assert!(at.windows(2).all(|w| w[1].since(w[0]) < Duration::from_secs(3600)), "{at:?}");
+}
+
 #[test]
 fn a_number_that_serves_somebody_now_and_then_does_not_page() {
     let mut p = Port::new(Mode::Auto, 2, PortAt::Done);
