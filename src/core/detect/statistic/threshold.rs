@@ -189,15 +189,16 @@ const NONE_SERVED_FOR: Duration = Duration::from_secs(600);
 /// runs, which chance does not bring, and have the rules and the statistic that look at minutes.
 const RUN: u32 = 5;
 
-/// Whoever redials a desk that is broken for a minute has given up by then: redials come half a minute to five minutes
-/// apart, and each is half as likely as the one before.
+/// Whoever redials a desk that is broken for a minute has given up by then: redials come within a minute and a half, and
+/// each is half as likely as the one before.
 const RUN_LASTS: Duration = Duration::from_secs(20 * 60);
 
 /// Calls longer ago say nothing of today's handler. What an agent reads back after a restart reaches as far.
 const RUN_WITHIN: Duration = Duration::from_secs(6 * 3600);
 
-/// The same caller's calls within this are one attempt: their failures have one cause.
-const ONE_ATTEMPT: Duration = Duration::from_secs(120);
+/// The same caller's calls within this are one attempt: their failures have one cause. Ten redials in seven minutes are
+/// two, and somebody who does so twice in an hour is no run; a call every five minutes is one each.
+const ONE_ATTEMPT: Duration = Duration::from_secs(240);
 
 /// So many entries of a run are kept beyond those that the other rules look at: the first, which says since when, and
 /// the latest.
