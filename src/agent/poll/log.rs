@@ -26,8 +26,8 @@ pub trait TwilioLog: Send + 'static {
     fn written_by(_: &Item<Self>, _: IsOurs<'_>) -> Option<u64> {
         None
     }
-    /// Of an entry that is of none of our numbers: whose it may be an answer to, by the hash of their number. Of others'
-    /// entries nobody wants to know.
+    /// Of an entry that is of none of our numbers: whose it may be an answer to, by the hash of their number. Of
+    /// others' entries nobody wants to know.
     fn may_answer(_: &Item<Self>, _: IsOurs<'_>) -> Option<u64> {
         None
     }

@@ -203,8 +203,8 @@ impl<G: TwilioLog> Poller<G> {
         }
     }
 
-    /// True if an entry is of none of our numbers, nor an answer to somebody who has written to one. The walk comes upon an
-    /// answer before its question; what is passed over is seen again by the next one.
+    /// True if an entry is of none of our numbers, nor an answer to somebody who has written to one. The walk comes
+    /// upon an answer before its question; what is passed over is seen again by the next one.
     fn is_foreign(&self, item: &Item<G>) -> bool {
         G::may_answer(item, &|number| self.is_ours(number)).is_some_and(|party| !self.writers.contains_key(&party))
     }

@@ -33,8 +33,8 @@ pub const WRITTEN_WITHIN: Duration = Duration::from_secs(25 * 3600);
 /// Numbers that a line of the log names.
 const NAMED: usize = 5;
 
-/// Numbers whose region is asked for beside one look, one after the other: those of 10,000 numbers within the hour, and of
-/// 250 within the first minute.
+/// Numbers whose region is asked for beside one look, one after the other: those of 10,000 numbers within the hour, and
+/// of 250 within the first minute.
 const REGIONS: usize = 250;
 
 /// Regions are asked for again no sooner, for a change takes five minutes; at 250 numbers that is 25 requests a minute.
@@ -143,8 +143,8 @@ impl RoutingPoller {
                     is_news |= before.and_then(|read| read.elsewhere) != elsewhere;
                 }
                 Err(error) => {
-                    // Asked for again with a later look. An API key need not have this permission: then they are taken for
-                    // ours.
+                    // Asked for again with a later look. An API key need not have this permission: then they are taken
+                    // for ours.
                     if !std::mem::replace(&mut self.has_said_regions, true) {
                         tracing::warn!(
                             %error,

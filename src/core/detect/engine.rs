@@ -7,10 +7,10 @@
 //!
 //! Promises: the same inputs give the same events, byte for byte. Settled outcomes are the only
 //! evidence. While a log that a channel needs is stale, the channel's verdict is `blind` and
-//! nothing is decided for it; of a number whose routing was never read, or whose calls another region processes, nothing
-//! good is said: it is `blind` unless what was seen speaks against it. A channel that is not watched is not judged, and nothing is decided for
-//! it. A number and channel is decided once; it is decided again only after its trouble was over, its
-//! rollback failed, or the guard that withheld it no longer says no.
+//! nothing is decided for it; of a number whose routing was never read, or whose calls another region processes,
+//! nothing good is said: it is `blind` unless what was seen speaks against it. A channel that is not watched is not
+//! judged, and nothing is decided for it. A number and channel is decided once; it is decided again only after its
+//! trouble was over, its rollback failed, or the guard that withheld it no longer says no.
 
 mod decide;
 mod event;

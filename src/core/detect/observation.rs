@@ -260,8 +260,8 @@ pub enum Level {
 }
 
 impl Level {
-    /// Reads Twilio's word, in whatever case. A word that Twilio had not invented when this was written is no harmless one:
-    /// it is taken for an error, and so is none at all.
+    /// Reads Twilio's word, in whatever case. A word that Twilio had not invented when this was written is no harmless
+    /// one: it is taken for an error, and so is none at all.
     pub fn from_wire(s: &str) -> Level {
         match &*lower(s) {
             "warning" | "warn" => Level::Warning,

@@ -119,7 +119,8 @@ impl RoutingValues {
         form.iter().filter_map(|(name, _)| Some((name.clone(), self.of(name)?.to_owned()))).collect()
     }
 
-    /// True if `now` is this but for the spelling of a URL, and leads to the same bin: whoever wrote it so has undone nothing.
+    /// True if `now` is this but for the spelling of a URL, and leads to the same bin: whoever wrote it so has undone
+    /// nothing.
     pub fn is_respelt(&self, now: &RoutingValues) -> bool {
         let is_url = |f: &RoutingField| matches!(f.parameter, "VoiceUrl" | "SmsUrl");
         let values = self.values.iter().zip(&now.values);

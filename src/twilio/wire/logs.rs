@@ -11,8 +11,8 @@ use crate::core::model::redact::told;
 use crate::core::model::time::Time;
 use crate::core::routing::record::kept;
 
-/// What a row says went wrong. What is said in words alone, or in what is no number, is an error all the same; the words
-/// are nobody's business.
+/// What a row says went wrong. What is said in words alone, or in what is no number, is an error all the same; the
+/// words are nobody's business.
 fn error(code: &Text<'_>, message: &Text<'_>) -> Option<Code> {
     let code = code.get().filter(|c| c.trim() != "0").map(|c| c.trim().parse().map_or(Code::UNNAMED, Code));
     code.or_else(|| message.get().filter(|m| !m.trim().is_empty()).map(|_| Code::UNNAMED))

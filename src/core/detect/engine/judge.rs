@@ -61,7 +61,8 @@ impl ServedCallers {
 struct Signs {
     /// The logs cannot be read.
     is_blind: bool,
-    /// It is not known who answers, or it is not seen: what speaks against a number counts, what speaks for it does not.
+    /// It is not known who answers, or it is not seen: what speaks against a number counts, what speaks for it does
+    /// not.
     is_unseen: bool,
     score: Option<Score>,
     is_rule_met: bool,

@@ -44,8 +44,8 @@ struct Question {
 pub(super) struct Answers {
     /// Numbers whose application was seen to answer by the API.
     usual: Vec<bool>,
-    /// The Messaging Service that the latest message of each number names. What was read of the number says it too, where
-    /// it was read.
+    /// The Messaging Service that the latest message of each number names. What was read of the number says it too,
+    /// where it was read.
     services: Vec<Option<ServiceSid>>,
     /// When each party was last sent a message that arrived, from each sender.
     sent: HashMap<u64, Vec<(Sender, Time)>>,

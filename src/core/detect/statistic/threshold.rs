@@ -184,13 +184,13 @@ const NONE_SERVED_FOR: Duration = Duration::from_secs(600);
 /// So many attempts in a row fail, over [`RUN_LASTS`] at the least, before a quiet number pages. A wrong page costs a
 /// person one call to the number, a missed one hours of callers, of whom a quiet number has no more than these. With
 /// honest failures that know nothing of each other, of a share `p`, a run of five begins at one call in `1 / p^5`: at
-/// 20 calls a day and 5 % that is 0.006 pages in 1,000 number-days, at 10 % 0.18, at 15 % 1.3. Up to 12 calls an hour can
-/// have five in 20 minutes by chance at all; there the same shares give 0.09, 2.6 and 19. Faster numbers need longer
-/// runs, which chance does not bring, and have the rules and the statistic that look at minutes.
+/// 20 calls a day and 5 % that is 0.006 pages in 1,000 number-days, at 10 % 0.18, at 15 % 1.3. Up to 12 calls an hour
+/// can have five in 20 minutes by chance at all; there the same shares give 0.09, 2.6 and 19. Faster numbers need
+/// longer runs, which chance does not bring, and have the rules and the statistic that look at minutes.
 const RUN: u32 = 5;
 
-/// Whoever redials a desk that is broken for a minute has given up by then: redials come within a minute and a half, and
-/// each is half as likely as the one before.
+/// Whoever redials a desk that is broken for a minute has given up by then: redials come within a minute and a half,
+/// and each is half as likely as the one before.
 const RUN_LASTS: Duration = Duration::from_secs(20 * 60);
 
 /// Calls longer ago say nothing of today's handler. What an agent reads back after a restart reaches as far.
