@@ -365,7 +365,10 @@ fn a_quiet_number_that_serves_nobody_for_an_hour_pages_on_both_channels() {
             };
             r.alert(start + 1, &sid, 11200, "error", Some(url));
         }
-        assert_eq!(r.decisions(), [page("few_callers", Some(11200))], "{callers} {texts}");
+        let mut told = r.decisions();
+        assert!(told.len() <= 2, "at the fifth, and once more while it goes on: {told:?}");
+        told.dedup();
+        assert_eq!(told, [page("few_callers", Some(11200))], "{callers} {texts}");
     }
 }
 

@@ -48,8 +48,16 @@ impl Engine {
         }
         let channel = finding.channel;
         // Whom a number does not have at Twilio it does not miss.
-        let is_here =
-            |n: NumberIx| !matches!(self.routing(n, channel), RoutingState::Lacking | RoutingState::Elsewhere);
+        // What another region has in its log is no silence; what is seen of it all the same counts.
+        let is_here = |n: NumberIx| match self.routing(n, channel) {
+            RoutingState::Lacking => false,
+            RoutingState::Elsewhere => finding.what != FindingKind::Silence,
+            RoutingState::Handled
+            | RoutingState::NotInAccount
+            | RoutingState::Unread
+            | RoutingState::Nobody
+            | RoutingState::Demo => true,
+        };
         let watched = |n: &NumberIx| self.is_watched(*n, channel) && is_here(*n);
         let numbers: Vec<NumberIx> = finding.numbers.into_iter().filter(watched).collect();
         let Some(group) = numbers.first().map(|n| self.roster.number(*n).group) else {
