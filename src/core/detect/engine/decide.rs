@@ -272,8 +272,11 @@ impl Engine {
         match rule.subject {
             RuleSubject::Calls => {}
             RuleSubject::Run => {
-                let is_pending = |state: &ChannelState| state.rollback == RollbackProgress::Pending;
-                return numbers.iter().map(|n| self.channel(*n, rule.channel)).any(|s| s.decided || is_pending(s));
+                // Asked for, or blocked, it waits: people have been told.
+                let waits = |state: &ChannelState| {
+                    state.rollback == RollbackProgress::Pending || state.not_before.is_some_and(|at| now < at)
+                };
+                return numbers.iter().map(|n| self.channel(*n, rule.channel)).any(|s| s.decided || waits(s));
             }
             RuleSubject::Callers | RuleSubject::Warnings | RuleSubject::Recipients | RuleSubject::SentRun => {
                 return false;

@@ -173,6 +173,9 @@ impl Incidents {
                     "{ids}: nothing was written to {count}, because a rule asks a person first ({})",
                     rule_of(incident, &numbers).unwrap_or(reason.text())
                 )),
+                NumberState::Reported(PageReason::FewCallers) => {
+                    did.push(format!("{ids}: nothing was written, because too few different people say so"));
+                }
                 NumberState::Reported(_) => {
                     did.push(format!("{ids}: nothing was written, because a rollback would not cure this"));
                 }

@@ -224,6 +224,21 @@ fn a_run_that_goes_on_is_decided_again_within_the_hour() {
     assert!(at.windows(2).all(|w| w[1].since(w[0]) < Duration::from_secs(3600)), "{at:?}");
 }
 
+/// Of a rollback that waits for a person, or for a hold to end, people have been told.
+#[test]
+fn a_run_adds_nothing_to_a_rollback_that_is_asked_for() {
+    let mut p = Port::new(Mode::Auto, 1, PortAt::Done);
+    p.pass(1);
+    p.fail(0, 0..4, 11200);
+    assert_eq!(p.decisions(), [(Action::Rollback, 1)]);
+    p.engine.asked(NumberIx(0), Channel::Voice, Strength::Callers);
+    for _ in 0..20 {
+        p.call(0, 1, Some(11200));
+        p.pass(300);
+    }
+    assert_eq!(p.decisions().len(), 1);
+}
+
 #[test]
 fn a_number_that_serves_somebody_now_and_then_does_not_page() {
     let mut p = Port::new(Mode::Auto, 2, PortAt::Done);
