@@ -48,7 +48,6 @@ impl Counted {
     }
 
     /// Says whether it is the default, which is not written down.
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
     pub const fn is_people(&self) -> bool {
         matches!(self, Counted::People)
     }
