@@ -11,11 +11,11 @@ use serde_json::{Value, json};
 use super::{NotifierReply, cut};
 use crate::core::notice::{Notice, NoticeStatus, Severity};
 
-/// The answers that fit on a small piece of screen.
-const SHOWN: [&str; 6] = ["Numbers", "Callers", "Why", "Ringback", "Proven", "Next"];
+/// The answers that do not fit on a small piece of screen.
+const LEFT_OUT: [&str; 4] = ["Since", "Samples", "See", "Said"];
 
 fn body(notice: &Notice) -> String {
-    let shown = notice.lines().into_iter().filter(|(name, _)| SHOWN.contains(name));
+    let shown = notice.lines().into_iter().filter(|(name, _)| !LEFT_OUT.contains(name));
     let text: Vec<String> = shown.map(|(name, text)| format!("{name}: {text}")).collect();
     cut(&text.join("\n"), 1000).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }

@@ -355,10 +355,16 @@ impl Client {
     /// The region that processes a number's calls, if it is another than the one whose API this is. That it is
     /// that one is believed for an hour.
     pub async fn voice_elsewhere(&self, number: E164) -> Result<Option<String>, Error> {
-        let (settings, _, clock) = self.transport.parts();
+        let (_, _, clock) = self.transport.parts();
         if self.regions.has(clock.now(), number) {
             return Ok(None);
         }
+        self.voice_elsewhere_now(number).await
+    }
+
+    /// The same, asked whatever is believed.
+    pub async fn voice_elsewhere_now(&self, number: E164) -> Result<Option<String>, Error> {
+        let (settings, _, clock) = self.transport.parts();
         let path = format!("/v2/PhoneNumbers/%2B{}", number.to_string().trim_start_matches('+'));
         let read = self.asked().number("phone_number", number).one(|body| {
             let raw: wire::RawRegion<'_> = serde_json::from_slice(body).map_err(|e| e.to_string())?;
@@ -373,12 +379,6 @@ impl Client {
         let region = region.filter(|r| r != settings.hosts.region());
         self.regions.learn(clock.now(), number, region.as_deref());
         Ok(region)
-    }
-
-    /// It is known that our region processes this number's calls.
-    pub fn knows_region(&self, number: E164) -> bool {
-        let (_, _, clock) = self.transport.parts();
-        self.regions.has(clock.now(), number)
     }
 
     pub async fn application(&self, sid: ApplicationSid) -> Result<Application, Error> {

@@ -2,7 +2,7 @@
 //! `tests/it`.
 
 use super::*;
-use crate::core::detect::observation::{CallStatus, Leg, MessageStatus};
+use crate::core::detect::observation::{CallStatus, Leg, Level, MessageStatus};
 use crate::core::model::code::Code;
 use crate::core::model::id::MessageSid;
 use crate::core::model::id::Resource;
@@ -252,6 +252,38 @@ fn messages_and_alerts_are_read() {
     let Ok(WireRow::Ours(a)) = &page::<wire::Alerts>(alert).rows[0] else { panic!() };
     assert_eq!((a.code, a.resource), (Code(11200), Some(Resource::Call(CallSid::from_u128(7)))));
     assert_eq!(a.url.as_deref(), Some("https://app.example.com/voice"), "the query may hold the caller's number");
+}
+
+#[test]
+fn words_are_read_in_any_case_and_none_that_is_not_known_is_harmless() {
+    for (word, level) in [
+        ("ERROR", Level::Error),
+        ("Warning", Level::Warning),
+        ("WARN", Level::Warning),
+        ("Notice", Level::Notice),
+        ("DEBUG", Level::Notice),
+        ("critical", Level::Error),
+        ("", Level::Error),
+    ] {
+        assert_eq!(Level::from_wire(word), level, "{word:?}");
+    }
+    assert_eq!(MessageStatus::from_wire("DELIVERED"), MessageStatus::Delivered);
+    let Ok(WireRow::Ours(c)) = one_call(r#"{"status":"COMPLETED","direction":"Inbound"}"#) else { panic!() };
+    assert_eq!((c.status, c.error), (CallStatus::Completed, None));
+}
+
+#[test]
+fn an_error_in_words_alone_is_an_error() {
+    for (fields, error) in [
+        (r#"{"error_code":null,"error_message":null}"#, None),
+        (r#"{"error_code":0,"error_message":""}"#, None),
+        (r#"{"error_message":"The carrier said +12125550142"}"#, Some(Code::UNNAMED)),
+        (r#"{"error_code":"E1","error_message":null}"#, Some(Code::UNNAMED)),
+        (r#"{"error_code":"30034","error_message":"x"}"#, Some(Code(30034))),
+    ] {
+        let Ok(WireRow::Ours(c)) = one_call(fields) else { panic!() };
+        assert_eq!(c.error, error, "{fields}");
+    }
 }
 
 #[test]

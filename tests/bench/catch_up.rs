@@ -77,6 +77,7 @@ fn calls(since: Time) -> impl Iterator<Item = (Call, bool)> {
             started_at,
             ended_at: Some(started_at + Duration::from_secs(80)),
             duration: Some(80),
+            error: None,
         };
         (call, next(50) == 0)
     })

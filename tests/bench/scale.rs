@@ -64,6 +64,7 @@ pub fn memory() {
             started_at: now - Duration::from_secs(90),
             ended_at: Some(now),
             duration: Some(80),
+            error: None,
         };
         engine.observe(now, UNNAMED_ACCOUNT, &Observation::Call(call));
         if i % 1000 == 0 {

@@ -372,3 +372,79 @@ fn who_has_opted_out_is_nobodys_failure_whatever_says_so() {
     }
     assert_eq!(r.decisions(), []);
 }
+
+/// One caller or two, one call or text in ten minutes: no rule that looks at minutes ever sees enough of them.
+#[test]
+fn a_quiet_number_that_serves_nobody_for_an_hour_pages_on_both_channels() {
+    for (callers, texts) in [(1, false), (2, false), (1, true), (2, true)] {
+        let mut r = Recording::of(HANDLER);
+        for i in 0..8 {
+            let (start, from) = (60 + i * 600, caller(i % callers));
+            let (sid, url) = if texts {
+                (r.message(start, "inbound", &from, "received", None), TEXTS)
+            } else {
+                (r.call(start, &inbound(&from, 5)), HANDLER)
+            };
+            r.alert(start + 1, &sid, 11200, "error", Some(url));
+        }
+        let mut told = r.decisions();
+        assert!(told.len() <= 2, "at the fifth, and once more while it goes on: {told:?}");
+        told.dedup();
+        assert_eq!(told, [page("few_callers", Some(11200))], "{callers} {texts}");
+    }
+}
+
+#[test]
+fn a_quiet_number_that_serves_every_fifth_caller_is_no_page() {
+    let mut r = Recording::of(HANDLER);
+    for i in 0..40 {
+        let call = r.call(60 + i * 600, &inbound(&caller(i % 2), 60));
+        if i % 5 != 4 {
+            r.alert(61 + i * 600, &call, 11200, "error", Some(HANDLER));
+        }
+    }
+    assert_eq!(r.decisions(), []);
+}
+
+/// A Messaging Service answers from whichever of its numbers it likes, watched or not.
+#[test]
+fn an_answer_from_another_number_of_the_service_is_an_answer() {
+    for (service, served) in
+        [("MG00000000000000000000000000000001", true), ("MG00000000000000000000000000000002", false)]
+    {
+        let mut r = Recording::of(HANDLER);
+        for i in 0..20 {
+            let (start, from) = (60 + i * 40, caller(i));
+            let asked = r.message(start, "inbound", &from, "received", None);
+            r.entries.last_mut().unwrap().2["messaging_service_sid"] = json!("MG00000000000000000000000000000001");
+            r.alert(start + 1, &asked, 12300, "error", Some(TEXTS));
+            r.message(start + 4, "outbound-api", &from, "delivered", None);
+            let row = &mut r.entries.last_mut().unwrap().2;
+            row["from"] = json!("+15005550177");
+            row["messaging_service_sid"] = json!(service);
+        }
+        let told = r.decisions();
+        let want = if served { "errors_beside_service" } else { "unexplained" };
+        assert_eq!(told, [page(want, Some(12300))], "{service}");
+    }
+}
+
+#[test]
+fn an_error_is_one_in_whatever_case_and_in_words_alone() {
+    for level in ["ERROR", "Error", "fatal"] {
+        assert_eq!(callers(HANDLER, 5, 31920, level, None).decisions(), [page("unexplained", Some(31920))], "{level}");
+    }
+    for texts in [false, true] {
+        let mut r = Recording::of(HANDLER);
+        for i in 0..20 {
+            let (start, from) = (60 + i * 40, caller(i));
+            if texts {
+                r.message(start, "inbound", &from, "received", None);
+            } else {
+                r.call(start, &inbound(&from, 60));
+            }
+            r.entries.last_mut().unwrap().2["error_message"] = json!("something went wrong");
+        }
+        assert_eq!(r.decisions(), [page("unexplained", None)], "{texts}");
+    }
+}

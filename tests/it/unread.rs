@@ -219,3 +219,50 @@ fn a_demo_and_nobody_are_said_before_anybody_calls() {
         agent.stop().await;
     });
 }
+
+/// What another region processes is in no log that is read here, which is said before anybody has called.
+#[test]
+fn numbers_whose_calls_another_region_processes_are_blind_soon_after_the_start() {
+    let day = DAY
+        .replacen(
+            "voice_url = \"https://app.example.com/voice\" }",
+            "voice_url = \"https://app.example.com/voice\", voice_region = \"ie1\" }",
+            1,
+        )
+        .replace("calls_per_hour = 90", "calls_per_hour = 0, floor_per_hour = 0");
+    play(&day, async |w| {
+        let agent = w.start().await.unwrap();
+        w.pass(30).await;
+        let voice = agent.channel(number(100), Channel::Voice);
+        assert_eq!((voice.verdict, voice.routing), (Verdict::Blind, RoutingState::Elsewhere));
+        assert_eq!(voice.handler.map(|h| h.to_string()).as_deref(), Some("region ie1"));
+        let metric = |state: &str| format!("ringback_numbers_by_routing{{channel=\"voice\",routing=\"{state}\"}}");
+        assert_eq!(agent.metric(&metric("elsewhere")).await, Some(3.0));
+        assert_ne!(verdict(&agent, 200, Channel::Voice), Verdict::Blind, "the others are here");
+        w.pass(3 * 3600).await;
+        assert!(agent.status().decisions.is_empty(), "nobody is missed here");
+        agent.stop().await;
+    });
+}
+
+#[test]
+fn regions_are_asked_for_at_a_bounded_rate() {
+    let many: Vec<String> = (0..600).map(|i| format!("\"+1500556{i:04}\"")).collect();
+    let few = "\"+15005550100\", \"+15005550101\", \"+15005550102\"";
+    let day =
+        DAY.replacen(few, &many.join(", "), 1).replace("calls_per_hour = 90", "calls_per_hour = 0, floor_per_hour = 0");
+    play(&day, async |w| {
+        let agent = w.start().await.unwrap();
+        let mut asked = Vec::new();
+        for _ in 0..30 {
+            w.pass(60).await;
+            asked.push(agent.sum("ringback_twilio_requests_total", &["endpoint=\"fetch_region\""]).await);
+        }
+        assert!(asked[0] >= 200.0, "{asked:?}");
+        assert!(asked.windows(2).all(|w| w[1] - w[0] <= 260.0), "{asked:?}");
+        // All of them within three looks, and each again after 24 minutes, not before.
+        assert!(asked[3] >= 603.0 && asked[20] - asked[3] <= 10.0, "{asked:?}");
+        assert!(asked[29] > asked[20] + 200.0, "{asked:?}");
+        agent.stop().await;
+    });
+}

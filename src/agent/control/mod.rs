@@ -495,7 +495,7 @@ impl Controller {
         let roster = engine.roster();
         let Some((_, group)) = roster.groups().find(|(_, g)| g.name == *group) else { return false };
         let Some(fallback) = group.fallback(channel) else { return false };
-        let mut handlers = group
+        let mut records = group
             .numbers
             .iter()
             .filter(|ix| {
@@ -504,8 +504,7 @@ impl Controller {
                 saga.is_none_or(|s| s.state.swap().is_none() && s.since.is_none_or(|t| t + READ_WITHIN <= now))
             })
             .filter_map(|ix| engine.record(*ix))
-            .map(|record| record.handler(channel))
             .peekable();
-        handlers.peek().is_some() && handlers.all(|h| h.is_url(fallback))
+        records.peek().is_some() && records.all(|record| record.leads_to(channel, fallback))
     }
 }

@@ -2,8 +2,8 @@
 
 use std::hash::Hash;
 
-use crate::core::detect::observation::{Alert, Call, Message, Observation};
-use crate::core::model::id::CallSid;
+use crate::core::detect::observation::{Alert, Call, Direction, Message, Observation};
+use crate::core::model::id::{CallSid, E164};
 use crate::core::model::source::Source;
 use crate::core::model::time::Time;
 use crate::twilio::wire::{self, BadRow, Listed, WireRow};
@@ -22,9 +22,21 @@ pub trait TwilioLog: Send + 'static {
     fn is_open(item: &<Self::Listed as Listed>::Item) -> bool;
     /// When the entry could first have been in the log in its final state.
     fn ended_at(item: &<Self::Listed as Listed>::Item) -> Option<Time>;
+    /// Who wrote to us with this entry, by the hash of their number.
+    fn written_by(_: &Item<Self>, _: IsOurs<'_>) -> Option<u64> {
+        None
+    }
+    /// Of an entry that is of none of our numbers: whose it may be an answer to, by the hash of their number. Of
+    /// others' entries nobody wants to know.
+    fn may_answer(_: &Item<Self>, _: IsOurs<'_>) -> Option<u64> {
+        None
+    }
     /// Fetches one entry, where that is possible.
     fn fetch(client: &Client, sid: u128) -> impl Future<Output = Option<FetchedRows<Self>>> + Send;
 }
+
+/// Says whether a telephone number of the account is one of ours.
+pub type IsOurs<'a> = &'a dyn Fn(E164) -> bool;
 
 pub type Item<G> = <<G as TwilioLog>::Listed as Listed>::Item;
 pub type FetchedRows<G> = Result<Result<WireRow<Item<G>>, BadRow>, crate::twilio::Error>;
@@ -78,6 +90,14 @@ impl TwilioLog for MessageLog {
 
     fn ended_at(message: &Message) -> Option<Time> {
         Some(message.sent_at)
+    }
+
+    fn written_by(message: &Message, is_ours: IsOurs<'_>) -> Option<u64> {
+        (message.direction == Direction::Inbound && is_ours(message.number)).then_some(message.party.hash)
+    }
+
+    fn may_answer(message: &Message, is_ours: IsOurs<'_>) -> Option<u64> {
+        (!is_ours(message.number)).then_some(message.party.hash)
     }
 
     async fn fetch(_: &Client, _: u128) -> Option<FetchedRows<MessageLog>> {

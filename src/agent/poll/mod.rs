@@ -34,8 +34,7 @@ use super::{Batch, Shared};
 use crate::config;
 use crate::core::detect::observation::{Alert, Observation};
 use crate::core::model::facts::{LARGEST_PAGE, LONGEST_CALL};
-use crate::core::model::id::CallSid;
-use crate::core::model::id::Resource;
+use crate::core::model::id::{CallSid, E164, NumberId, Resource};
 use crate::core::model::source::Source;
 use crate::core::model::time::Time;
 use crate::metrics::RowResult;
@@ -156,6 +155,8 @@ pub struct Poller<G: TwilioLog> {
     /// Those of them that this log has not shown.
     named: VecDeque<u128>,
     lags: Vec<f64>,
+    /// Who has written to us lately, and when: only to them may another number of a Messaging Service answer for ours.
+    writers: HashMap<u64, Time>,
     kind: std::marker::PhantomData<fn() -> G>,
 }
 
@@ -178,6 +179,7 @@ impl<G: TwilioLog> Poller<G> {
             wanted,
             named: VecDeque::new(),
             lags: Vec::new(),
+            writers: HashMap::new(),
             kind: std::marker::PhantomData,
         }
     }
@@ -185,8 +187,26 @@ impl<G: TwilioLog> Poller<G> {
     /// Takes in an entry that was seen before a restart.
     pub fn remember(&mut self, sid: u128, item: &Item<G>) {
         let at = <G::Listed as Listed>::time(item).unwrap_or(Time::EPOCH);
+        self.note_writer(at, item);
         let open = G::is_open(item).then_some(Time::EPOCH);
         self.known.insert(sid, Known { digest: digest(item), at, open });
+    }
+
+    fn is_ours(&self, number: E164) -> bool {
+        self.shared.roster.find(NumberId::new(self.shared.client.account(), number)).is_some()
+    }
+
+    fn note_writer(&mut self, at: Time, item: &Item<G>) {
+        if let Some(party) = G::written_by(item, &|number| self.is_ours(number)) {
+            let last = self.writers.entry(party).or_insert(at);
+            *last = at.max(*last);
+        }
+    }
+
+    /// True if an entry is of none of our numbers, nor an answer to somebody who has written to one. The walk comes
+    /// upon an answer before its question; what is passed over is seen again by the next one.
+    fn is_foreign(&self, item: &Item<G>) -> bool {
+        G::may_answer(item, &|number| self.is_ours(number)).is_some_and(|party| !self.writers.contains_key(&party))
     }
 
     /// Everything that happened since `horizon` and was seen has been remembered: whatever else
@@ -278,12 +298,16 @@ impl<G: TwilioLog> Poller<G> {
             place = Some(store.commit_poll(client.account(), G::SOURCE, started, &items).await?);
         }
         self.measure(&found);
+        for (_, item) in &found.fresh {
+            self.note_writer(<G::Listed as Listed>::time(item).unwrap_or(started), item);
+        }
         let unclear = found.bad.first().map(ToString::to_string);
         self.known.extend(found.known);
         if depth >= Depth::Full {
             self.next_full = started + self.poll.full;
             let [seen, open] = [started - DEEP - self.poll.overlap, started - LONGEST_CALL];
             self.known.retain(|_, k| k.at >= if k.open.is_some() { open } else { seen });
+            self.writers.retain(|_, at| *at >= seen);
         }
         if depth == Depth::Deep {
             self.next_deep = started + DEEP_EVERY;
@@ -314,6 +338,7 @@ impl<G: TwilioLog> Poller<G> {
     fn sort(&self, row: Result<WireRow<Item<G>>, BadRow>, now: Time, reach: Reach, found: &mut Found<G>) {
         let result = match row {
             Ok(WireRow::NotOurs(_)) => RowResult::Foreign,
+            Ok(WireRow::Ours(item)) if self.is_foreign(&item) => RowResult::Foreign,
             Err(bad) => {
                 found.bad.push(bad);
                 RowResult::Bad

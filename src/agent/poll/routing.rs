@@ -17,6 +17,7 @@ use crate::core::routing::history::RoutingState;
 use crate::core::routing::record::{Handler, NumberRecord};
 use crate::core::routing::values::RoutingValues;
 use crate::metrics::RowResult;
+use crate::twilio::ErrorKind;
 use crate::twilio::wire::NumberRead;
 
 /// Between looks at the numbers: what they point at changes rarely, and matters within a minute.
@@ -32,11 +33,27 @@ pub const WRITTEN_WITHIN: Duration = Duration::from_secs(25 * 3600);
 /// Numbers that a line of the log names.
 const NAMED: usize = 5;
 
-/// Numbers whose region is asked for beside one look: enough to know those of 10,000 numbers anew each hour.
+/// Numbers whose region is asked for beside one look, one after the other: those of 10,000 numbers within the hour, and
+/// of 250 within the first minute.
 const REGIONS: usize = 250;
 
 /// By state and channel, the numbers and what they point at.
 type Unserved = BTreeMap<(RoutingState, Channel), BTreeMap<NumberIx, Handler>>;
+
+/// Regions are asked for again no sooner, for a change takes five minutes; at 250 numbers that is 25 requests a minute.
+/// With more of them it takes longer, up to [`REGION_LATEST`].
+const REGION_AGAIN: Duration = Duration::from_secs(600);
+const REGION_LATEST: Duration = Duration::from_secs(3600);
+
+/// A number whose calls another region has may be on its way here.
+const ELSEWHERE_AGAIN: Duration = Duration::from_secs(300);
+
+/// Which region processes a number's calls, as last asked.
+struct RegionRead {
+    at: Time,
+    /// If it is another than ours.
+    elsewhere: Option<String>,
+}
 
 /// Watches what our numbers point at.
 pub struct RoutingPoller {
@@ -44,6 +61,10 @@ pub struct RoutingPoller {
     reader: RoutingReader,
     /// As last handed on, by number.
     known: HashMap<NumberIx, NumberRecord>,
+    /// Regions that were asked for.
+    regions: HashMap<NumberIx, RegionRead>,
+    /// It was said that regions cannot be asked for.
+    has_said_regions: bool,
     missing: Option<usize>,
     /// Why the list was not read to its end, last time.
     unread: Option<String>,
@@ -60,6 +81,8 @@ impl RoutingPoller {
             shared,
             reader,
             known: HashMap::new(),
+            regions: HashMap::new(),
+            has_said_regions: false,
             missing: None,
             unread: None,
             unserved: BTreeMap::new(),
@@ -75,7 +98,12 @@ impl RoutingPoller {
             match self.poll().await {
                 Ok(()) => {
                     failures = 0;
-                    self.learn_regions(&stop).await;
+                    // What another region has is said at once, and not with the next look.
+                    if self.learn_regions(&stop).await
+                        && let Err(error) = self.poll().await
+                    {
+                        tracing::debug!(%error, "our numbers are read again a little later");
+                    }
                 }
                 Err(error) => {
                     self.shared.metrics.poll_failed(Source::Numbers);
@@ -90,26 +118,52 @@ impl RoutingPoller {
         }
     }
 
-    /// Asks in which regions calls are processed before a rollback needs to know: then there is no time for one
-    /// request a number.
-    async fn learn_regions(&self, stop: &CancellationToken) {
-        let Shared { client, roster, .. } = &self.shared;
-        let is_asked = |ix: &&NumberIx| {
-            let number = roster.number(**ix);
-            number.channels[Channel::Voice.index()] && !client.knows_region(number.id.e164)
+    /// Asks in which regions calls are processed, those longest not asked for first: whose calls another region has, of
+    /// that number nothing is seen here, and a rollback has no time for one request a number. True if one is another
+    /// than it was.
+    async fn learn_regions(&mut self, stop: &CancellationToken) -> bool {
+        let Shared { client, roster, clock, .. } = self.shared.clone();
+        let now = clock.now();
+        let count = u32::try_from(self.known.len()).unwrap_or(u32::MAX);
+        let again = (REGION_AGAIN / REGIONS as u32).saturating_mul(count).clamp(REGION_AGAIN, REGION_LATEST);
+        let is_due = |ix: &NumberIx| {
+            self.regions.get(ix).is_none_or(|read| {
+                let after = if read.elsewhere.is_some() { ELSEWHERE_AGAIN } else { again };
+                read.at + after <= now
+            })
         };
-        let mut asked: Vec<NumberIx> = self.known.keys().filter(is_asked).copied().collect();
-        asked.sort_unstable();
-        for ix in asked.into_iter().take(REGIONS) {
+        let has_voice = |ix: &NumberIx| roster.number(*ix).channels[Channel::Voice.index()];
+        let mut due: Vec<NumberIx> = self.known.keys().copied().filter(|ix| has_voice(ix) && is_due(ix)).collect();
+        due.sort_unstable_by_key(|ix| (self.regions.get(ix).map(|read| read.at), *ix));
+        let mut is_news = false;
+        for ix in due.into_iter().take(REGIONS) {
             if stop.is_cancelled() {
-                return;
+                break;
             }
-            if let Err(error) = client.voice_elsewhere(roster.number(ix).id.e164).await {
-                // An API key need not have this permission: asked for again with the next look.
-                tracing::debug!(%error, "cannot tell which region processes a number's calls");
-                return;
+            match client.voice_elsewhere_now(roster.number(ix).id.e164).await {
+                Ok(elsewhere) => {
+                    let before = self.regions.insert(ix, RegionRead { at: clock.now(), elsewhere: elsewhere.clone() });
+                    is_news |= before.and_then(|read| read.elsewhere) != elsewhere;
+                }
+                Err(error) => {
+                    // Asked for again with a later look. An API key need not have this permission: then they are taken
+                    // for ours.
+                    if !std::mem::replace(&mut self.has_said_regions, true) {
+                        tracing::warn!(
+                            %error,
+                            "cannot tell which region processes a number's calls: those of another are not seen here"
+                        );
+                    }
+                    if error.is_passing() || matches!(error.kind, ErrorKind::Credentials | ErrorKind::Permission) {
+                        break;
+                    }
+                    // This number's trouble is no other's.
+                    let elsewhere = self.regions.remove(&ix).and_then(|read| read.elsewhere);
+                    self.regions.insert(ix, RegionRead { at: clock.now(), elsewhere });
+                }
             }
         }
+        is_news
     }
 
     #[tracing::instrument(skip_all, fields(source = "numbers"))]
@@ -128,7 +182,7 @@ impl RoutingPoller {
         let mut sids = HashMap::new();
         let mut unserved = Unserved::new();
         let is_due = self.written_at.is_none_or(|at| at + WRITTEN_EVERY <= started);
-        for NumberRead { record, raw } in numbers {
+        for NumberRead { mut record, raw } in numbers {
             let id = NumberId::new(account, record.number);
             let Some(ix) = self.shared.roster.find(id) else {
                 continue;
@@ -147,10 +201,13 @@ impl RoutingPoller {
                 }
             }
             sids.insert(ix, record.sid);
+            record.voice_elsewhere = self.regions.get(&ix).and_then(|read| read.elsewhere.clone());
             for channel in Channel::ALL.into_iter().filter(|c| self.shared.roster.number(ix).channels[c.index()]) {
-                if let state
-                @ (RoutingState::Nobody | RoutingState::Gone | RoutingState::Demo | RoutingState::Lacking) =
-                    RoutingState::of(&record, channel)
+                if let state @ (RoutingState::Nobody
+                | RoutingState::Gone
+                | RoutingState::Demo
+                | RoutingState::Lacking
+                | RoutingState::Elsewhere) = RoutingState::of(&record, channel)
                 {
                     unserved.entry((state, channel)).or_default().insert(ix, record.handler(channel));
                 }
@@ -162,6 +219,10 @@ impl RoutingPoller {
                 None => RowResult::New,
             };
             metrics.rows(Source::Numbers, result, 1);
+            // Whoever changes a number may move its calls as well.
+            if let (RowResult::Changed, Some(read)) = (result, self.regions.get_mut(&ix)) {
+                read.at = Time::EPOCH;
+            }
             if result == RowResult::Known && !is_due {
                 continue;
             }
@@ -235,7 +296,8 @@ impl RoutingPoller {
                 | RoutingState::Unread
                 | RoutingState::Nobody
                 | RoutingState::Demo
-                | RoutingState::Lacking => roster.name_of(*ix).to_string(),
+                | RoutingState::Lacking
+                | RoutingState::Elsewhere => roster.name_of(*ix).to_string(),
             };
             let named: Vec<String> = numbers.iter().take(NAMED).map(name).collect();
             tracing::error!(

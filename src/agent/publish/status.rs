@@ -355,7 +355,7 @@ fn points_at_fallback(engine: &Engine, orders: &Orders, ix: NumberIx, channel: C
     let state = orders.state(roster.number(ix).id, channel);
     let says_so = || {
         let fallback = roster.group_of(ix).fallback(channel);
-        fallback.zip(engine.record(ix)).is_some_and(|(url, record)| record.handler(channel).is_url(url))
+        fallback.zip(engine.record(ix)).is_some_and(|(url, record)| record.leads_to(channel, url))
     };
     state.is_on_fallback() || state.is_unproven() && says_so()
 }

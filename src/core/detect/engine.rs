@@ -7,10 +7,10 @@
 //!
 //! Promises: the same inputs give the same events, byte for byte. Settled outcomes are the only
 //! evidence. While a log that a channel needs is stale, the channel's verdict is `blind` and
-//! nothing is decided for it; of a number whose routing was never read nothing good is said: it is `blind` unless
-//! what was seen speaks against it. A channel that is not watched is not judged, and nothing is decided for
-//! it. A number and channel is decided once; it is decided again only after its trouble was over, its
-//! rollback failed, or the guard that withheld it no longer says no.
+//! nothing is decided for it; of a number whose routing was never read, or whose calls another region processes,
+//! nothing good is said: it is `blind` unless what was seen speaks against it. A channel that is not watched is not
+//! judged, and nothing is decided for it. A number and channel is decided once; it is decided again only after its
+//! trouble was over, its rollback failed, or the guard that withheld it no longer says no.
 
 mod decide;
 mod event;
@@ -101,6 +101,8 @@ pub struct ChannelState {
     served: ServedCallers,
     /// Rules of the user that are met, by position.
     met: Vec<bool>,
+    /// When a run that goes on was last told of.
+    run_told_at: Option<Time>,
     /// Decided and not yet over, so that it is not decided again.
     decided: bool,
     /// The guard that withheld what was decided.
@@ -125,6 +127,7 @@ struct GroupState {
     evidence: Evidence,
     served: ServedCallers,
     met: Vec<bool>,
+    run_told_at: Option<Time>,
 }
 
 #[derive(Debug)]
@@ -204,6 +207,7 @@ impl Engine {
                         sent: Window::default(),
                         served: ServedCallers::default(),
                         met: Vec::new(),
+                        run_told_at: None,
                         decided: false,
                         withheld: None,
                         on_hint: false,
@@ -299,6 +303,11 @@ impl Engine {
 
     fn is_unread(&self, number: NumberIx, channel: Channel) -> bool {
         self.routing(number, channel) == RoutingState::Unread
+    }
+
+    /// Nothing that is seen can say good of it: it is not known who answers, or others have its calls in their logs.
+    fn is_unseen(&self, number: NumberIx, channel: Channel) -> bool {
+        matches!(self.routing(number, channel), RoutingState::Unread | RoutingState::Elsewhere)
     }
 
     /// Watched numbers of which it is not known who answers `channel`.

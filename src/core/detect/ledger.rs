@@ -23,7 +23,9 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
 use super::observation::{Alert, Call, CallStatus, Direction, Leg, Message, MessageStatus, RemoteParty};
-use super::outcome::{AlertFlags, AlertPlacement, CallFacts, Children, MessageFacts, judge_call, judge_message};
+use super::outcome::{
+    AlertEffect, AlertFlags, AlertPlacement, CallFacts, Children, MessageFacts, is_harm, judge_call, judge_message,
+};
 use crate::core::model::code::Code;
 use crate::core::model::digits::ByDigits;
 use crate::core::model::facts::LONGEST_CALL;
@@ -288,6 +290,11 @@ impl Ledger {
                 self.open[number.0 as usize][0] += 1;
             }
         }
+        if let (Some(code), Some(held)) =
+            (call.error.filter(|code| is_harm(Some(*code))), self.entries[0].get_mut(&key))
+        {
+            held.marks.add(AlertEffect::Unexplained, code, call.started_at);
+        }
         if ended {
             self.ended.push_back((at, Resource::Call(call.sid)));
         }
@@ -332,6 +339,7 @@ impl Ledger {
         let Some(number) = cx.roster.find(NumberId::new(account, message.number)) else {
             return LedgerEffect::default();
         };
+        self.answers.learn_service(number, message.service);
         let entry = Resource::Message(message.sid);
         let key = message.sid.as_u128();
         let settles = |s: MessageStatus| s.is_final() || s == MessageStatus::Sent;
@@ -520,7 +528,8 @@ impl Ledger {
                     is_probe: entry.is_probe,
                     placement,
                 };
-                (judge_message(&facts)?, direction == Direction::Inbound, false, entry.marks.code().or(error))
+                let code = entry.marks.code().or(error.and_then(Code::named));
+                (judge_message(&facts)?, direction == Direction::Inbound, false, code)
             }
         };
         let code = code.filter(|_| is != Outcome::Ok);

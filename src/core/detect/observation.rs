@@ -8,6 +8,8 @@
 //! A telephone number in them is as Twilio wrote it. Whose log it was in is known to whoever read it, and is handed
 //! on and stored beside it, once for all that a poll brought: entries are held by the million.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use crate::core::model::code::Code;
@@ -56,6 +58,9 @@ pub struct Call {
     /// Whole seconds, absent while the call is up and for calls that were not answered.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub duration: Option<u32>,
+    /// What the row itself says went wrong; [`Code::UNNAMED`] where it says so in words alone.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub error: Option<Code>,
 }
 
 /// Which leg of a call this is.
@@ -97,9 +102,9 @@ impl CallStatus {
         CallStatus::Unknown,
     ];
 
-    /// Reads Twilio's word; a word we do not know is [`CallStatus::Unknown`].
+    /// Reads Twilio's word, in whatever case; a word we do not know is [`CallStatus::Unknown`].
     pub fn from_wire(s: &str) -> CallStatus {
-        match s {
+        match &*lower(s) {
             "queued" => CallStatus::Queued,
             "ringing" => CallStatus::Ringing,
             "in-progress" => CallStatus::InProgress,
@@ -136,6 +141,7 @@ pub struct Message {
     pub status: MessageStatus,
     /// When it was sent or received; when it was created if Twilio does not say.
     pub sent_at: Time,
+    /// What the row itself says went wrong; [`Code::UNNAMED`] where it says so in words alone.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub error: Option<Code>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -171,8 +177,9 @@ pub enum MessageStatus {
 }
 
 impl MessageStatus {
+    /// Reads Twilio's word, in whatever case: Event Streams has them in capitals.
     pub fn from_wire(s: &str) -> MessageStatus {
-        match s {
+        match &*lower(s) {
             "receiving" | "queued" | "accepted" | "scheduled" | "sending" => MessageStatus::Open,
             "received" => MessageStatus::Received,
             "sent" => MessageStatus::Sent,
@@ -248,16 +255,24 @@ pub struct Alert {
 pub enum Level {
     Error,
     Warning,
-    /// `notice`, `debug`, and whatever else Twilio may invent.
+    /// `notice`, `info`, `debug`.
     Notice,
 }
 
 impl Level {
+    /// Reads Twilio's word, in whatever case. A word that Twilio had not invented when this was written is no harmless
+    /// one: it is taken for an error, and so is none at all.
     pub fn from_wire(s: &str) -> Level {
-        match s {
-            "error" => Level::Error,
-            "warning" => Level::Warning,
-            _ => Level::Notice,
+        match &*lower(s) {
+            "warning" | "warn" => Level::Warning,
+            "notice" | "info" | "debug" => Level::Notice,
+            _ => Level::Error,
         }
     }
+}
+
+/// A word as Twilio's API writes it. Few are in another case, and nothing is copied for the others.
+pub fn lower(word: &str) -> Cow<'_, str> {
+    let word = word.trim();
+    if word.bytes().any(|c| c.is_ascii_uppercase()) { word.to_ascii_lowercase().into() } else { word.into() }
 }

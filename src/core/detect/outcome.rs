@@ -17,7 +17,7 @@ use crate::core::model::id::Resource;
 use crate::core::model::reason::{IgnoreReason, Outcome, Reason};
 use crate::core::model::time::Time;
 use crate::core::routing::history::Webhooks;
-use crate::core::routing::record::is_same_webhook;
+use crate::core::routing::record::{is_fallback, is_same_webhook};
 
 /// The webhook answered with another content type than TwiML's.
 const NOT_TWIML: Code = Code(12_300);
@@ -67,8 +67,9 @@ impl AlertFlags {
             self.failed_at = if self.failed_at == 0 { at } else { self.failed_at.min(at) };
         }
         let bit = 1 << mark as u16;
-        // The lower code among equals, so that the order of arrival does not show.
-        if self.set < bit || (self.set < bit << 1 && code.0 < self.code) {
+        // The lower code among equals, so that the order of arrival does not show; words without a code come last.
+        let rank = |code: u32| if code == Code::UNNAMED.0 { u32::MAX } else { code };
+        if self.set < bit || (self.set < bit << 1 && rank(code.0) < rank(self.code)) {
             self.code = code.0;
         }
         self.set |= bit;
@@ -94,7 +95,7 @@ impl AlertFlags {
     }
 
     pub const fn code(self) -> Option<Code> {
-        if self.set == 0 { None } else { Some(Code(self.code)) }
+        if self.set == 0 || self.code == Code::UNNAMED.0 { None } else { Some(Code(self.code)) }
     }
 }
 
@@ -131,7 +132,7 @@ pub fn mark(alert: &Alert, webhooks: Webhooks<'_>) -> Option<AlertEffect> {
         Class::Webhook | Class::Content => {
             let Some(url) = alert.url.as_deref() else { return Some(AlertEffect::Unexplained) };
             let is = |configured: Option<&str>| configured.is_some_and(|c| is_same_webhook(c, url));
-            if is(webhooks.our_fallback) {
+            if webhooks.our_fallback.is_some_and(|ours| is_fallback(ours, url)) {
                 Some(AlertEffect::OurFallback)
             } else if webhooks.primary.iter().any(|p| is_same_webhook(p, url)) {
                 Some(if class == Class::Webhook { AlertEffect::PrimaryWebhook } else { AlertEffect::PrimaryContent })
@@ -418,6 +419,7 @@ pub fn judge_message(f: &MessageFacts) -> Option<Outcome> {
         }
         Direction::Reply | Direction::Outbound => match f.status {
             MessageStatus::Open | MessageStatus::Unknown => None,
+            MessageStatus::Sent if is_harm(f.error) => f.is_settled.then_some(refused(f.error)),
             // Final where carriers give no receipt.
             MessageStatus::Sent => f.is_settled.then_some(Outcome::Ok),
             MessageStatus::Received | MessageStatus::Delivered => Some(Outcome::Ok),
@@ -453,9 +455,9 @@ fn refused(error: Option<Code>) -> Outcome {
     }
 }
 
-/// A code in the row of a message that came in. The row names no URL and no level: whose it was is not known, but that
-/// the message met an error is, unless it can only have been a warning.
-fn is_harm(error: Option<Code>) -> bool {
+/// A code in the row of a call or message. The row names no URL and no level: whose it was is not known, but that it
+/// met an error is, unless it can only have been a warning.
+pub fn is_harm(error: Option<Code>) -> bool {
     let is_mild = |code: Code| matches!(code.class(), Class::Callback | Class::Notice | Class::Request);
     error.is_some_and(|code| code != SCHEMA && !is_mild(code))
 }

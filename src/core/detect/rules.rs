@@ -61,6 +61,8 @@ impl Rules {
                 RuleSubject::Calls => "calls",
                 RuleSubject::Warnings => "callers with an error beside service",
                 RuleSubject::Recipients => "recipients",
+                RuleSubject::Run => "attempts since somebody was served",
+                RuleSubject::SentRun => "attempts to send since a message arrived",
             };
             let reasons: Vec<&str> = rule.reasons.iter().map(|r| r.label()).collect();
             text += &format!(

@@ -25,6 +25,16 @@ use serde::{Deserialize, Serialize};
 #[serde(transparent)]
 pub struct Code(pub u32);
 
+impl Code {
+    /// An error that is told in words alone. Twilio has no such code.
+    pub const UNNAMED: Code = Code(0);
+
+    /// None of the one that is no code of Twilio's.
+    pub fn named(self) -> Option<Code> {
+        (self != Code::UNNAMED).then_some(self)
+    }
+}
+
 impl std::fmt::Display for Code {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.0.fmt(f)

@@ -212,8 +212,8 @@ impl PageReason {
             PageReason::Outage => {
                 "calls on several numbers break before any TwiML runs, because of Twilio or the carriers"
             }
-            PageReason::FewCallers => "every call fails, and the calls come from too few different callers to act on",
-            PageReason::ErrorsBesideService => "Twilio logs errors, and the callers were served all the same",
+            PageReason::FewCallers => "nobody is served, and too few different people have tried to act on it",
+            PageReason::ErrorsBesideService => "Twilio logs errors, and everybody was served all the same",
         }
     }
 }

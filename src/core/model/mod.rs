@@ -3,6 +3,7 @@
 
 pub mod address;
 pub mod code;
+pub mod counted;
 pub mod decision;
 pub mod dialled;
 pub mod digits;

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::code::Code;
+use super::counted::Counted;
 use super::id::Resource;
 use super::reason::Reason;
 use super::time::Time;
@@ -59,6 +60,9 @@ impl Score {
 /// What a verdict rests on. All counts are of distinct callers: eight redials are one witness.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Evidence {
+    /// Whom or what the figures count.
+    #[serde(skip_serializing_if = "Counted::is_people", default)]
+    pub counted: Counted,
     /// Callers since then who were served or met a curable failure.
     pub callers: u32,
     /// Callers of these who met a curable failure.

@@ -3,6 +3,7 @@
 use crate::core::model::code::{Class, Code};
 use crate::core::model::decision::PageReason;
 use crate::core::model::guard::Guard;
+use crate::core::model::id::Channel;
 use crate::core::model::reason::Reason;
 
 /// What Twilio means by a code, in a few words; the class's words for codes that are not listed.
@@ -89,7 +90,7 @@ pub const fn repair(reason: Reason) -> &'static str {
 }
 
 /// What a person should do where a rollback would not help.
-pub const fn instead(reason: PageReason) -> &'static str {
+pub const fn instead(reason: PageReason, channel: Channel) -> &'static str {
     match reason {
         PageReason::Failing(reason) => match reason {
             Reason::Webhook
@@ -142,10 +143,16 @@ pub const fn instead(reason: PageReason) -> &'static str {
             "Look at who should pick up: the lines that the handler dials are busy or unanswered. A rollback would \
              not make anybody pick up"
         }
-        PageReason::FewCallers => {
-            "Call the number from a mobile phone. If it does not serve you either, roll it back by hand: the detector waits \
-             for different callers, and withheld or forwarded calls do not show them"
-        }
+        PageReason::FewCallers => match channel {
+            Channel::Voice => {
+                "Call the number from a mobile phone. If it does not serve you either, roll it back by hand: the detector \
+                 waits for different callers, and withheld or forwarded calls do not show them"
+            }
+            Channel::Messaging => {
+                "Text the number from a mobile phone. If nothing answers you either, roll it back by hand: the detector \
+                 waits for different people who text"
+            }
+        },
         PageReason::ErrorsBesideService => {
             "Repair what the error code names when there is time: a reply that is no TwiML, an action after the talk"
         }

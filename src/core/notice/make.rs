@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::advice::meaning;
 use super::{Callers, Link, Moment, Notice, NoticeKind, NoticeReason, NoticeStatus, Sample, Severity, Step};
+use crate::core::model::counted::Counted;
 use crate::core::model::decision::{Decision, DecisionId, PageReason};
 use crate::core::model::id::{Channel, GroupName, NumberId};
 use crate::core::model::order::FallbackState;
@@ -51,6 +52,7 @@ impl NoticeBuilder {
             numbers: Vec::new(),
             since: None,
             callers: None,
+            counted: Counted::People,
             uncounted: None,
             reasons: Vec::new(),
             samples: Vec::new(),
@@ -104,6 +106,9 @@ impl NoticeBuilder {
         let failing: u32 = evidence().map(|e| e.failing).sum();
         let of: u32 = evidence().map(|e| e.callers.max(e.failing)).sum();
         notice.callers = (of > 0).then_some(Callers { failing, of });
+        let is_latest = |d: &&&Decision| Some(d.id) == latest;
+        notice.counted =
+            decisions.iter().find(is_latest).or(decisions.last()).map(|d| d.evidence.counted).unwrap_or_default();
         let probes: u32 = evidence().map(|e| e.probes).sum();
         let failing_probes: u32 = evidence().map(|e| e.failing_probes).sum();
         if of == 0 && probes > 0 {

@@ -26,6 +26,7 @@ use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 
+use crate::core::model::counted::{Counted, CountedWords};
 use crate::core::model::decision::DecisionId;
 use crate::core::model::id::Resource;
 use crate::core::model::id::{Channel, GroupName, NumberId};
@@ -266,6 +267,9 @@ pub struct Notice {
     pub since: Option<Moment>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub callers: Option<Callers>,
+    /// Whom or what these count.
+    #[serde(skip_serializing_if = "Counted::is_people", default)]
+    pub counted: Counted,
     /// Why they are not counted, where they are not.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub uncounted: Option<String>,
@@ -341,15 +345,20 @@ impl Notice {
         }
     }
 
+    fn words(&self) -> CountedWords {
+        self.counted.words(self.channel.unwrap_or(Channel::Voice))
+    }
+
     /// The reasons, each in a line.
     pub fn reasons_text(&self) -> Vec<String> {
+        let words = self.words();
         let line = |w: &NoticeReason| {
             let code = match (w.code, &w.meaning) {
                 (Some(code), Some(meaning)) => format!(" ({code}: {meaning})"),
                 (Some(code), None) => format!(" ({code})"),
                 (None, _) => String::new(),
             };
-            format!("{}: {}{code}", callers_text(w.callers), w.text)
+            format!("{}: {}{code}", words.count(w.callers), w.text)
         };
         self.reasons.iter().map(line).collect()
     }
@@ -366,7 +375,7 @@ impl Notice {
         add("Numbers", self.whose_text());
         add("Since", self.since.as_ref().map(|m| m.text.clone()));
         let counted = self.callers.map(|c| format!("{} of {} failed", c.failing, c.of));
-        add("Callers", counted.or_else(|| self.uncounted.clone()));
+        add(self.words().label, counted.or_else(|| self.uncounted.clone()));
         let why: Vec<String> = self.cause.iter().cloned().chain(self.reasons_text()).collect();
         add("Why", Some(why.join("\n")));
         let samples: Vec<String> = self.samples.iter().map(|s| format!("{} {}", s.sid, s.url)).collect();
@@ -404,8 +413,4 @@ impl Notice {
         }
         out
     }
-}
-
-fn callers_text(n: u32) -> String {
-    if n == 1 { "1 caller".to_owned() } else { format!("{n} callers") }
 }

@@ -3,6 +3,7 @@
 use super::Step;
 use super::advice::{about, instead, repair};
 use super::make::NoticeBuilder;
+use crate::core::model::counted::Counted;
 use crate::core::model::decision::PageReason;
 use crate::core::model::guard::Guard;
 use crate::core::model::id::{Channel, GroupName, NumberId};
@@ -43,9 +44,13 @@ impl NoticeBuilder {
         let which = if numbers.len() == 1 { "the number" } else { "each of these numbers" };
         vec![
             Step::new(format!(
-                "Call {which}. If callers are not served, open it in Twilio's Console \
+                "{} {which}. If nobody is served, open it in Twilio's Console \
                  (https://console.twilio.com/us1/develop/phone-numbers/manage/incoming): remove a trunk or an \
-                 application, because Twilio prefers them to any URL, and set its {channel} URL to {url}"
+                 application, because Twilio prefers them to any URL, and set its {channel} URL to {url}",
+                match channel {
+                    Channel::Voice => "Call",
+                    Channel::Messaging => "Text",
+                }
             )),
             self.roll_back("Or let Ringback try again", group, channel, numbers),
         ]
@@ -53,7 +58,10 @@ impl NoticeBuilder {
 
     pub(super) fn roll_back(&self, text: &str, group: &GroupName, channel: Channel, numbers: &[NumberId]) -> Step {
         let which = self.selection(group, channel, numbers);
-        Step::typing(text, format!("ringback rollback {which} --reason 'callers fail'"))
+        Step::typing(
+            text,
+            format!("ringback rollback {which} --reason '{}'", Counted::People.words(channel).fail.to_lowercase()),
+        )
     }
 
     pub(super) fn hold_off(&self, text: &str, group: &GroupName, channel: Channel, numbers: &[NumberId]) -> Step {
@@ -67,8 +75,8 @@ impl NoticeBuilder {
     }
 
     /// What to do where a rollback would not help.
-    pub(super) fn instead(&self, reason: PageReason) -> Step {
-        Step::new(instead(reason))
+    pub(super) fn instead(&self, reason: PageReason, channel: Channel) -> Step {
+        Step::new(instead(reason, channel))
     }
 
     /// How to end what a guard blocks.

@@ -21,7 +21,7 @@ use crate::core::model::id::Channel;
 use crate::core::model::reason::{IgnoreReason, Outcome, Reason};
 use crate::core::model::time::Time;
 use crate::core::routing::history::{RoutingState, Webhooks};
-use crate::core::routing::record::{NumberRecord, is_same_webhook};
+use crate::core::routing::record::{NumberRecord, is_fallback};
 
 /// The far end of a probe's call, as far as it has been seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,7 +66,7 @@ impl<'a> Expected<'a> {
     /// Reads the marks that alerts leave.
     fn marks(&self, channel: Channel, alerts: &[Alert]) -> AlertFlags {
         let [primary, own] = self.record.map_or([None, None], |r| r.webhooks(channel));
-        let is_ours = |url: &str| self.our_fallback.is_some_and(|ours| is_same_webhook(ours, url));
+        let is_ours = |url: &str| self.our_fallback.is_some_and(|ours| is_fallback(ours, url));
         let primary: Vec<String> = primary.filter(|url| !is_ours(url)).map(str::to_owned).into_iter().collect();
         let webhooks = Webhooks {
             primary: &primary,
@@ -91,7 +91,7 @@ impl<'a> Expected<'a> {
 
     fn has_own_fallback(&self, channel: Channel) -> bool {
         let own = self.record.and_then(|r| r.webhooks(channel)[1]);
-        own.is_some_and(|url| !self.our_fallback.is_some_and(|o| is_same_webhook(o, url)))
+        own.is_some_and(|url| !self.our_fallback.is_some_and(|o| is_fallback(o, url)))
     }
 
     /// The number points at nothing, or at what is not there. One that we cannot see may point anywhere.
@@ -101,7 +101,7 @@ impl<'a> Expected<'a> {
 
     /// True if the number points at our fallback.
     pub fn is_on_fallback(&self, channel: Channel) -> bool {
-        let points_at = |url| self.record.is_some_and(|r| r.handler(channel).is_url(url));
+        let points_at = |url: &str| self.record.is_some_and(|r| r.leads_to(channel, url));
         self.our_fallback.is_some_and(points_at)
     }
 }

@@ -5,7 +5,7 @@
 
 use serde::Serialize;
 
-use super::record::{Handler, NumberRecord, is_same_webhook};
+use super::record::{Handler, NumberRecord, is_fallback};
 use crate::core::model::id::Channel;
 use crate::core::model::roster::{NumberIx, Roster};
 
@@ -41,10 +41,12 @@ pub enum RoutingState {
     Demo,
     /// The number does not have the channel at Twilio.
     Lacking,
+    /// Another region processes the calls, and they are in no log that is read here.
+    Elsewhere,
 }
 
 impl RoutingState {
-    pub const ALL: [RoutingState; 7] = [
+    pub const ALL: [RoutingState; 8] = [
         RoutingState::Handled,
         RoutingState::NotInAccount,
         RoutingState::Unread,
@@ -52,12 +54,14 @@ impl RoutingState {
         RoutingState::Gone,
         RoutingState::Demo,
         RoutingState::Lacking,
+        RoutingState::Elsewhere,
     ];
 
     /// What a number's record says of a channel.
     pub fn of(record: &NumberRecord, channel: Channel) -> RoutingState {
         match record.handler(channel) {
             Handler::Lacking => RoutingState::Lacking,
+            Handler::Region(_) => RoutingState::Elsewhere,
             _ if record.unread[channel.index()] => RoutingState::Unread,
             Handler::Nobody => RoutingState::Nobody,
             Handler::Trunk(_) | Handler::Application(_) | Handler::Service(_) if record.gone[channel.index()] => {
@@ -66,12 +70,9 @@ impl RoutingState {
             Handler::Url(_) | Handler::Application(_) | Handler::Service(_) if record.is_demo(channel) => {
                 RoutingState::Demo
             }
-            Handler::Trunk(_)
-            | Handler::Application(_)
-            | Handler::Url(_)
-            | Handler::Service(_)
-            | Handler::Region(_)
-            | Handler::Fax => RoutingState::Handled,
+            Handler::Trunk(_) | Handler::Application(_) | Handler::Url(_) | Handler::Service(_) | Handler::Fax => {
+                RoutingState::Handled
+            }
         }
     }
 
@@ -86,7 +87,8 @@ impl RoutingState {
             | RoutingState::NotInAccount
             | RoutingState::Unread
             | RoutingState::Demo
-            | RoutingState::Lacking => false,
+            | RoutingState::Lacking
+            | RoutingState::Elsewhere => false,
         }
     }
 
@@ -99,6 +101,7 @@ impl RoutingState {
             RoutingState::Gone => "gone",
             RoutingState::Demo => "demo",
             RoutingState::Lacking => "lacking",
+            RoutingState::Elsewhere => "elsewhere",
         }
     }
 
@@ -113,6 +116,10 @@ impl RoutingState {
             RoutingState::Lacking => {
                 Some("the number does not have this channel at Twilio; take it out of its channels")
             }
+            RoutingState::Elsewhere => Some(
+                "another region processes the calls, and none of them is seen here; move them to this one (Routes API, \
+                 voice_region), or watch the number with an agent whose twilio.region is that one",
+            ),
         }
     }
 }
@@ -156,7 +163,7 @@ impl RoutingHistory {
             let primary = &mut known.primary[channel.index()];
             let [url, _] = record.webhooks(channel);
             if let Some(url) = url
-                && !ours.is_some_and(|ours| is_same_webhook(ours, url))
+                && !ours.is_some_and(|ours| is_fallback(ours, url))
                 && !primary.iter().any(|p| p == url)
             {
                 if primary.len() == REMEMBERED {
@@ -216,7 +223,7 @@ impl RoutingHistory {
             .record
             .as_ref()
             .and_then(|r| r.webhooks(channel)[1])
-            .filter(|own| !our_fallback.is_some_and(|ours| is_same_webhook(ours, own)));
+            .filter(|own| !our_fallback.is_some_and(|ours| is_fallback(ours, own)));
         Webhooks {
             primary: &known.primary[channel.index()],
             own_fallback,

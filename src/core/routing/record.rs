@@ -14,7 +14,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::core::model::facts::DEMO;
+use crate::core::model::facts::{BIN_HOST, BIN_PATH, DEMO};
 use crate::core::model::id::{ApplicationSid, Channel, E164, NumberSid, ServiceSid, TrunkSid};
 use crate::core::model::redact;
 use crate::core::model::roster::Roster;
@@ -100,7 +100,8 @@ pub enum Handler {
 }
 
 impl Handler {
-    /// True if this is the webhook at `url`, however Twilio spells it.
+    /// True if this is the webhook at `url`, however Twilio spells it: what we wrote is what is read back. Whoever asks
+    /// where a number leads asks [`NumberRecord::leads_to`].
     pub fn is_url(&self, url: &str) -> bool {
         match self {
             Handler::Url(own) => own == url || is_same_webhook(own, url) && query(own) == query(url),
@@ -222,6 +223,17 @@ impl NumberRecord {
             matches!(self.handler(channel), Handler::Url(_) | Handler::Application(_) | Handler::Service(_));
         let [url, _] = self.webhooks(channel);
         is_webhook && url.is_some_and(|url| DEMO.contains(&origin(url).as_str()))
+    }
+
+    /// True if what answers `channel` is `fallback`, whoever wrote it there and in which spelling: on the number, on
+    /// its application or on its Messaging Service.
+    pub fn leads_to(&self, channel: Channel, fallback: &str) -> bool {
+        let is_webhook = match self.handler(channel) {
+            Handler::Url(_) | Handler::Application(_) | Handler::Service(_) => true,
+            Handler::Trunk(_) | Handler::Region(_) | Handler::Fax | Handler::Lacking | Handler::Nobody => false,
+        };
+        let [url, _] = self.webhooks(channel);
+        is_webhook && url.is_some_and(|url| is_same_fallback(fallback, url))
     }
 
     /// The URLs whose failure is a failure of this channel: the first is the primary, the second
@@ -354,131 +366,25 @@ pub fn is_same_webhook(configured: &str, requested: &str) -> bool {
     configured == requested || redact::is_kept_of(&requested, &configured)
 }
 
-#[cfg(test)]
-pub(in crate::core) mod tests {
-    use super::*;
-
-    pub fn record() -> NumberRecord {
-        NumberRecord {
-            sid: NumberSid::from_u128(1),
-            number: "+15005550100".parse().unwrap(),
-            trunk: None,
-            voice_application: None,
-            voice_url: Some("https://app.example.com/voice".into()),
-            voice_fallback_url: None,
-            fax: false,
-            sms_application: None,
-            sms_url: Some("https://app.example.com/sms".into()),
-            sms_fallback_url: None,
-            status_callback: None,
-            service: None,
-            voice_elsewhere: None,
-            lacks: [false; 2],
-            unread: [false; 2],
-            gone: [false; 2],
-        }
-    }
-
-    fn app(n: u128) -> Application {
-        Application {
-            sid: ApplicationSid::from_u128(n),
-            voice_url: Some("https://app.example.com/app-voice".into()),
-            voice_fallback_url: None,
-            sms_url: None,
-            sms_fallback_url: None,
-            status_callback: None,
-        }
-    }
-
-    #[test]
-    fn the_first_of_trunk_fax_application_and_url_answers_calls() {
-        let mut n = record();
-        assert_eq!(n.handler(Channel::Voice).to_string(), "https://app.example.com/voice");
-        n.voice_application = Some(app(7));
-        assert_eq!(n.handler(Channel::Voice), Handler::Application(ApplicationSid::from_u128(7)));
-        n.fax = true;
-        assert_eq!(n.handler(Channel::Voice), Handler::Fax);
-        n.trunk = Some(TrunkSid::from_u128(9));
-        assert_eq!(n.handler(Channel::Voice), Handler::Trunk(TrunkSid::from_u128(9)));
-        n.voice_elsewhere = Some("ie1".into());
-        assert_eq!(n.handler(Channel::Voice).to_string(), "region ie1", "there this record has no say");
-        assert!(n.swap(Channel::Voice, "https://f").unwrap_err().to_string().contains("region ie1"));
-        let mut empty = record();
-        empty.voice_url = None;
-        assert_eq!(empty.handler(Channel::Voice), Handler::Nobody);
-    }
-
-    #[test]
-    fn a_messaging_service_wins_unless_it_defers() {
-        let mut n = record();
-        n.sms_application = Some(app(7));
-        assert_eq!(n.handler(Channel::Messaging), Handler::Application(ApplicationSid::from_u128(7)));
-        let sid = ServiceSid::from_u128(3);
-        n.service = Some(Service { sid, inbound_url: None, fallback_url: None, defers_to_number: false });
-        assert_eq!(n.handler(Channel::Messaging), Handler::Service(sid));
-        assert!(n.swap(Channel::Messaging, "https://f").is_err());
-        n.service.as_mut().unwrap().defers_to_number = true;
-        assert_eq!(n.handler(Channel::Messaging), Handler::Application(ApplicationSid::from_u128(7)));
-    }
-
-    #[test]
-    fn a_swap_clears_what_would_win_and_touches_nothing_else() {
-        let mut n = record();
-        assert_eq!(n.swap(Channel::Voice, "https://f#rc=1").unwrap(), [("VoiceUrl", "https://f#rc=1".to_owned())]);
-        n.trunk = Some(TrunkSid::from_u128(9));
-        n.voice_application = Some(app(7));
-        n.fax = true;
-        let names: Vec<_> = n.swap(Channel::Voice, "https://f").unwrap().into_iter().map(|(k, _)| k).collect();
-        assert_eq!(names, ["TrunkSid", "VoiceApplicationSid", "VoiceReceiveMode", "VoiceUrl"]);
-        n.sms_application = Some(app(8));
-        assert_eq!(
-            n.swap(Channel::Messaging, "https://f").unwrap(),
-            [("SmsApplicationSid", String::new()), ("SmsUrl", "https://f".to_owned())]
-        );
-    }
-
-    #[test]
-    fn a_webhook_is_known_by_host_and_path() {
-        for same in
-            ["https://A.example.com/voice", "https://a.example.com/voice?CallSid=CA1", "https://a.example.com/voice/"]
-        {
-            assert!(is_same_webhook("https://a.example.com/voice#rc=0", same), "{same}");
-        }
-        for other in ["http://a.example.com/voice", "https://a.example.com/Voice", "https://a.example.com/status", ""] {
-            assert!(!is_same_webhook("https://a.example.com/voice", other), "{other}");
-        }
-        let secured = "https://user:p@ss@a.example.com:443/voice?token=t0ken#rc=0";
-        assert!(is_same_webhook(secured, "https://a.example.com/voice"));
-        assert!(is_same_webhook("http://a.example.com/voice", "http://a.example.com:80/voice"));
-        assert!(!is_same_webhook("https://a.example.com/voice", "https://a.example.com:8443/voice"));
-    }
-
-    #[test]
-    fn a_webhook_is_known_without_the_numbers_in_its_url() {
-        let ours = Roster::default();
-        for configured in [
-            "https://a.example.com/forward/415-555-1212",
-            "https://a.example.com/forward/%2B14155551212/?x=1",
-            "https://user:pw@A.example.com/14155551212/voice#rc=0",
-        ] {
-            let left = kept(configured, &ours);
-            assert!(!left.contains("555"), "{left}");
-            assert!(is_same_webhook(configured, &left), "{configured} is not {left}");
-            assert!(!is_same_webhook(&configured.replace("1212", "1213"), &left), "{configured}");
-            assert!(!is_same_webhook("https://a.example.com/voice", &left), "{configured}");
-        }
-        assert_eq!(kept("https://u:p@H.example.com:443/v?From=%2B14155551212#a", &ours), "https://h.example.com/v");
-    }
-
-    #[test]
-    fn a_handler_is_shown_without_its_secrets() {
-        let url = Handler::Url("https://user:p@ss@A.example.com/voice?token=t0ken#rc=0".into());
-        let shown = "https://a.example.com/voice?…#rc=0";
-        assert_eq!(url.to_string(), shown);
-        assert_eq!(format!("{url:?}"), shown);
-        assert_eq!(serde_json::to_value(&url).unwrap(), serde_json::json!({ "url": shown }));
-        assert_eq!(Handler::Url("not a url".into()).to_string(), "not a url");
-        let forward = Handler::Url("https://a.example.com/forward/+14155551212?x=1#4155551212".into());
-        assert_eq!(forward.to_string(), "https://a.example.com/forward/(…)?…#(…)");
-    }
+/// True if Twilio's request to `requested` was one to our fallback, or may be to what is configured elsewhere.
+///
+/// A TwiML Bin answers by its path alone, over http as over https. Whoever else answers a fallback's address may tell
+/// these apart, as far as [`is_same_webhook`] does.
+pub fn is_fallback(fallback: &str, requested: &str) -> bool {
+    let secure = |url: &str| {
+        let address = address(url);
+        address.strip_prefix("http://").map_or(address.clone(), |rest| format!("https://{rest}"))
+    };
+    let is_bin = || secure(fallback).starts_with(&format!("https://{BIN_HOST}{BIN_PATH}"));
+    is_same_webhook(fallback, requested) || is_bin() && is_same_webhook(&secure(fallback), &secure(requested))
 }
+
+/// True if `configured` leads where our fallback does. A bin answers whatever the query; elsewhere it may say what to
+/// answer.
+pub fn is_same_fallback(fallback: &str, configured: &str) -> bool {
+    let is_bin = || parts(fallback).0.ends_with(&format!("//{BIN_HOST}"));
+    is_fallback(fallback, configured) && (is_bin() || query(fallback) == query(configured))
+}
+
+#[cfg(test)]
+pub(in crate::core) mod tests;

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::record::shown;
+use super::record::{is_same_fallback, shown};
 use crate::core::model::id::Channel;
 use crate::core::model::order::UpdateParams;
 
@@ -117,6 +117,17 @@ impl RoutingValues {
     /// The update that undoes `form`: what it wrote gets the value that it had here.
     pub fn undo(&self, form: &UpdateParams) -> UpdateParams {
         form.iter().filter_map(|(name, _)| Some((name.clone(), self.of(name)?.to_owned()))).collect()
+    }
+
+    /// True if `now` is this but for the spelling of a URL, and leads to the same bin: whoever wrote it so has undone
+    /// nothing.
+    pub fn is_respelt(&self, now: &RoutingValues) -> bool {
+        let is_url = |f: &RoutingField| matches!(f.parameter, "VoiceUrl" | "SmsUrl");
+        let values = self.values.iter().zip(&now.values);
+        fields(self.channel)
+            .iter()
+            .zip(values)
+            .all(|(f, (ours, theirs))| ours == theirs || is_url(f) && is_same_fallback(ours, theirs))
     }
 
     /// Where `now` is not `wrote`, in words that show all three.

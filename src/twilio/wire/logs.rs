@@ -3,12 +3,20 @@
 use serde::Deserialize;
 
 use super::{BadRow, Listed, Reader, Text, WireRow, first_date, optional_date, optional_sid, sid};
-use crate::core::detect::observation::{Alert, Call, CallStatus, Direction, Leg, Level, Message, MessageStatus};
+use crate::core::detect::observation::{Alert, Call, CallStatus, Direction, Leg, Level, Message, MessageStatus, lower};
+use crate::core::model::address;
 use crate::core::model::code::Code;
 use crate::core::model::id::Resource;
 use crate::core::model::redact::told;
 use crate::core::model::time::Time;
 use crate::core::routing::record::kept;
+
+/// What a row says went wrong. What is said in words alone, or in what is no number, is an error all the same; the
+/// words are nobody's business.
+fn error(code: &Text<'_>, message: &Text<'_>) -> Option<Code> {
+    let code = code.get().filter(|c| c.trim() != "0").map(|c| c.trim().parse().map_or(Code::UNNAMED, Code));
+    code.or_else(|| message.get().filter(|m| !m.trim().is_empty()).map(|_| Code::UNNAMED))
+}
 
 #[derive(Deserialize)]
 pub struct RawCall<'a> {
@@ -32,6 +40,10 @@ pub struct RawCall<'a> {
     date_created: Text<'a>,
     #[serde(borrow, default)]
     duration: Text<'a>,
+    #[serde(borrow, default)]
+    error_code: Text<'a>,
+    #[serde(borrow, default)]
+    error_message: Text<'a>,
 }
 
 pub struct Calls;
@@ -44,7 +56,7 @@ impl Listed for Calls {
     fn convert(raw: &RawCall<'_>, reader: Reader<'_>) -> Result<WireRow<Call>, BadRow> {
         let sid = sid("sid", &raw.sid)?;
         let started_at = first_date(("start_time", &raw.start_time), ("date_created", &raw.date_created))?;
-        let leg = match raw.direction.get() {
+        let leg = match raw.direction.get().map(lower).as_deref() {
             Some("inbound" | "trunking-originating") => match reader.ours("to", &raw.to)? {
                 Some(number) => Leg::Inbound { number, caller: reader.party(&raw.from) },
                 None => return Ok(WireRow::NotOurs(started_at)),
@@ -75,6 +87,7 @@ impl Listed for Calls {
             started_at,
             ended_at: optional_date("end_time", &raw.end_time)?,
             duration,
+            error: error(&raw.error_code, &raw.error_message),
         }))
     }
 
@@ -102,6 +115,8 @@ pub struct RawMessage<'a> {
     #[serde(borrow, default)]
     error_code: Text<'a>,
     #[serde(borrow, default)]
+    error_message: Text<'a>,
+    #[serde(borrow, default)]
     messaging_service_sid: Text<'a>,
 }
 
@@ -114,7 +129,7 @@ impl Listed for Messages {
 
     fn convert(raw: &RawMessage<'_>, reader: Reader<'_>) -> Result<WireRow<Message>, BadRow> {
         let sid = sid("sid", &raw.sid)?;
-        let (direction, ours, other) = match raw.direction.get() {
+        let (direction, ours, other) = match raw.direction.get().map(lower).as_deref() {
             Some("inbound") => (Direction::Inbound, &raw.to, &raw.from),
             Some("outbound-reply") => (Direction::Reply, &raw.from, &raw.to),
             Some(_) => (Direction::Outbound, &raw.from, &raw.to),
@@ -129,7 +144,13 @@ impl Listed for Messages {
             Err(_) if direction == Direction::Outbound && ours.get().is_none() => None,
             Err(bad) => return Err(bad),
         };
-        let Some(number) = number else {
+        let service = optional_sid("messaging_service_sid", &raw.messaging_service_sid)?;
+        // Another number of a service may answer for one of ours; which services are ours is not known here.
+        let of_service = || {
+            let is_sent = direction == Direction::Outbound && service.is_some();
+            ours.get().filter(|_| is_sent && reader.party(other).last_two.is_some()).and_then(address::number)
+        };
+        let Some(number) = number.or_else(of_service) else {
             return Ok(WireRow::NotOurs(sent_at));
         };
         let sent_at = sent_at.ok_or_else(|| BadRow::new("date_sent", "neither date_sent nor date_created is set"))?;
@@ -140,8 +161,8 @@ impl Listed for Messages {
             direction,
             status,
             sent_at,
-            error: raw.error_code.get().and_then(|c| c.parse().ok()).filter(|c| *c != 0).map(Code),
-            service: optional_sid("messaging_service_sid", &raw.messaging_service_sid)?,
+            error: error(&raw.error_code, &raw.error_message),
+            service,
         }))
     }
 

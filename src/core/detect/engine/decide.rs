@@ -1,6 +1,7 @@
 //! From what was found to a decision: act, or the first guard that says no; or tell a person.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use super::{ChannelState, Engine, EngineEvent, RollbackProgress};
 use crate::core::detect::ledger::LedgerContext;
@@ -15,6 +16,9 @@ use crate::core::model::time::Time;
 use crate::core::model::verdict::Evidence;
 use crate::core::routing::history::RoutingState;
 use crate::core::routing::record::NumberRecord;
+
+/// A run that goes on is decided again after this: what is not for an hour is said to be over. It is told once.
+const TOLD_AGAIN: Duration = Duration::from_secs(1800);
 
 /// More different callers than these speak for themselves.
 const WITNESSES: u32 = 3;
@@ -44,14 +48,25 @@ impl Engine {
         }
         let channel = finding.channel;
         // Whom a number does not have at Twilio it does not miss.
-        let watched = |n: &NumberIx| self.is_watched(*n, channel) && self.routing(*n, channel) != RoutingState::Lacking;
+        // What another region has in its log is no silence; what is seen of it all the same counts.
+        let is_here = |n: NumberIx| match self.routing(n, channel) {
+            RoutingState::Lacking => false,
+            RoutingState::Elsewhere => finding.what != FindingKind::Silence,
+            RoutingState::Handled
+            | RoutingState::NotInAccount
+            | RoutingState::Unread
+            | RoutingState::Nobody
+            | RoutingState::Gone
+            | RoutingState::Demo => true,
+        };
+        let watched = |n: &NumberIx| self.is_watched(*n, channel) && is_here(*n);
         let numbers: Vec<NumberIx> = finding.numbers.into_iter().filter(watched).collect();
         let Some(group) = numbers.first().map(|n| self.roster.number(*n).group) else {
             return;
         };
         let reason = match finding.what {
             FindingKind::NumberFault | FindingKind::GroupFault => {
-                let rule = self.detector_text(group, &finding.evidence);
+                let rule = self.detector_text(group, channel, &finding.evidence);
                 let case = Case { group, channel, numbers: &numbers, evidence: &finding.evidence, rule };
                 return self.decide(now, &case);
             }
@@ -163,14 +178,15 @@ impl Engine {
     }
 
     /// The detector's finding in words.
-    fn detector_text(&self, group: GroupIx, e: &Evidence) -> String {
+    fn detector_text(&self, group: GroupIx, channel: Channel, e: &Evidence) -> String {
         let (statistic, threshold) = e.score.map_or((0.0, 0.0), |s| (s.statistic.exp(), s.threshold.exp()));
         let probes = match e.probes {
             0 => String::new(),
             n => format!(" and {} of {n} test calls", e.failing_probes),
         };
+        let who = e.counted.words(channel).many;
         format!(
-            "detector: {} of {} callers{probes} failed, evidence {statistic:.2e} where {threshold:.2e} suffices ({})",
+            "detector: {} of {} {who}{probes} failed, evidence {statistic:.2e} where {threshold:.2e} suffices ({})",
             e.failing, e.callers, self.detection[group.0 as usize].params.budget
         )
     }
@@ -199,8 +215,12 @@ impl Engine {
                 continue;
             }
             let evidence = Window::gather([state.window_of(&rule)].into_iter(), &rule, now);
-            if rule.is_met(&evidence, now) && !self.has_witnesses(now, &rule, &[number]) {
-                let is_new = meet(&mut self.channel_mut(number, channel).met, i);
+            let is_told = |met: &[bool]| self.is_told(&rule, group, met);
+            let is_told = is_told(&state.met) || is_told(&self.groups[group.0 as usize][channel.index()].met);
+            if rule.is_met(&evidence, now) && !is_told && !self.has_witnesses(now, &rule, &[number]) {
+                let state = self.channel_mut(number, channel);
+                let is_new = meet(&mut state.met, i);
+                let is_new = tell(&mut state.run_told_at, &rule, now, is_new);
                 self.dirty.insert((number, channel));
                 let rule_text = rule.text(&evidence);
                 let case = Case { group, channel, numbers: &[number], evidence: &evidence, rule: rule_text };
@@ -215,10 +235,13 @@ impl Engine {
         let channel = rule.channel;
         let (evidence, numbers) = self.group_windows(group, channel, rule, now);
         let is_met = evidence.failing_numbers >= 2 && rule.is_met(&evidence, now);
-        if !is_met || self.has_witnesses(now, rule, &numbers) {
+        let is_told = self.is_told(rule, group, &self.groups[group.0 as usize][channel.index()].met);
+        if !is_met || is_told || self.has_witnesses(now, rule, &numbers) {
             return false;
         }
-        let is_new = meet(&mut self.groups[group.0 as usize][channel.index()].met, i);
+        let state = &mut self.groups[group.0 as usize][channel.index()];
+        let is_new = meet(&mut state.met, i);
+        let is_new = tell(&mut state.run_told_at, rule, now, is_new);
         self.dirty_groups.insert((group, channel));
         let rule_text = rule.text(&evidence);
         let case = Case { group, channel, numbers: &numbers, evidence: &evidence, rule: rule_text };
@@ -233,10 +256,32 @@ impl Engine {
         numbers.all(|n| rule.is_moot(now, self.channel(*n, rule.channel).window_of(rule), served))
     }
 
+    /// Another rule that is met says what a run would say.
+    fn is_told(&self, rule: &Rule, group: GroupIx, met: &[bool]) -> bool {
+        let says_it = |other: &Rule| match other.subject {
+            RuleSubject::Callers | RuleSubject::Calls => !rule.subject.is_sent(),
+            RuleSubject::Recipients => rule.subject.is_sent(),
+            RuleSubject::Warnings | RuleSubject::Run | RuleSubject::SentRun => false,
+        };
+        let rules = &self.detection[group.0 as usize].rules;
+        let mut others = met.iter().zip(rules).filter(|(met, _)| **met).map(|(_, other)| other);
+        rule.subject.is_run() && others.any(|other| other.channel == rule.channel && says_it(other))
+    }
+
     /// What is decided about, or has different callers to speak for it, needs no rule that counts calls.
     fn has_witnesses(&self, now: Time, rule: &Rule, numbers: &[NumberIx]) -> bool {
-        if rule.subject != RuleSubject::Calls {
-            return false;
+        match rule.subject {
+            RuleSubject::Calls => {}
+            RuleSubject::Run => {
+                // Asked for, or blocked, it waits: people have been told.
+                let waits = |state: &ChannelState| {
+                    state.rollback == RollbackProgress::Pending || state.not_before.is_some_and(|at| now < at)
+                };
+                return numbers.iter().map(|n| self.channel(*n, rule.channel)).any(|s| s.decided || waits(s));
+            }
+            RuleSubject::Callers | RuleSubject::Warnings | RuleSubject::Recipients | RuleSubject::SentRun => {
+                return false;
+            }
         }
         let callers = Rule { subject: RuleSubject::Callers, ..rule.clone() };
         let windows = numbers.iter().map(|n| &self.channel(*n, rule.channel).window);
@@ -266,8 +311,13 @@ impl Engine {
                     && !(leading.reason == Reason::Carrier && self.detector.is_outage(now))
                 {
                     let reason = match rule.subject {
-                        RuleSubject::Callers | RuleSubject::Recipients => PageReason::Failing(leading.reason),
-                        RuleSubject::Calls => PageReason::FewCallers,
+                        RuleSubject::Callers | RuleSubject::Recipients | RuleSubject::SentRun => {
+                            PageReason::Failing(leading.reason)
+                        }
+                        RuleSubject::Run if self.says_what(now, rule, case, leading.reason) => {
+                            PageReason::Failing(leading.reason)
+                        }
+                        RuleSubject::Calls | RuleSubject::Run => PageReason::FewCallers,
                         RuleSubject::Warnings => PageReason::ErrorsBesideService,
                     };
                     self.decided(now, Action::Page { reason }, case.numbers, case);
@@ -275,6 +325,14 @@ impl Engine {
             }
             RuleAction::Page => {}
         }
+    }
+
+    /// A run's reason says what it is, and no detector waits for more callers: where a swap would not cure it and many
+    /// have met it, or the swap has been made.
+    fn says_what(&self, now: Time, rule: &Rule, case: &Case<'_>, leading: Reason) -> bool {
+        let windows = case.numbers.iter().map(|n| self.channel(*n, case.channel).window_of(rule));
+        let has_many = || Window::callers_of_run(windows, rule, now) > WITNESSES as usize;
+        leading == Reason::Fallback || !leading.is_curable() && has_many()
     }
 
     /// What a rule sees of a group's numbers that are on their own handler.
@@ -368,11 +426,11 @@ impl Engine {
         let Some(fallback) = group.fallback(channel) else {
             return Some(DetectorGuard::NoFallback);
         };
-        let Some(handler) = self.routes.handler(number, channel) else {
+        let Some(record) = self.routes.record(number).filter(|_| self.routes.is_read(number, channel)) else {
             let is_unread = self.is_unread(number, channel);
             return Some(if is_unread { DetectorGuard::NotRead } else { DetectorGuard::NotInAccount });
         };
-        handler.is_url(fallback).then_some(DetectorGuard::OnFallback)
+        record.leads_to(channel, fallback).then_some(DetectorGuard::OnFallback)
     }
 
     fn decided(&mut self, now: Time, action: Action, numbers: &[NumberIx], case: &Case<'_>) {
@@ -400,10 +458,22 @@ impl ChannelState {
     /// What a rule looks at.
     fn window_of(&self, rule: &Rule) -> &Window {
         match rule.subject {
-            RuleSubject::Callers | RuleSubject::Calls | RuleSubject::Warnings => &self.window,
-            RuleSubject::Recipients => &self.sent,
+            RuleSubject::Callers | RuleSubject::Calls | RuleSubject::Warnings | RuleSubject::Run => &self.window,
+            RuleSubject::Recipients | RuleSubject::SentRun => &self.sent,
         }
     }
+}
+
+/// Notes when a run is told of. True if it is to be told of: it is news, or it goes on, and nobody is to think it over.
+fn tell(told_at: &mut Option<Time>, rule: &Rule, now: Time, is_new: bool) -> bool {
+    if !rule.subject.is_run() {
+        return is_new;
+    }
+    let is_due = is_new || told_at.is_none_or(|at| at + TOLD_AGAIN <= now);
+    if is_due {
+        *told_at = Some(now);
+    }
+    is_due
 }
 
 /// Notes that a rule is met; true if it was not before.

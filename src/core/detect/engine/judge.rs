@@ -61,8 +61,9 @@ impl ServedCallers {
 struct Signs {
     /// The logs cannot be read.
     is_blind: bool,
-    /// It is not known who answers: what speaks against a number counts, what speaks for it does not.
-    is_unread: bool,
+    /// It is not known who answers, or it is not seen: what speaks against a number counts, what speaks for it does
+    /// not.
+    is_unseen: bool,
     score: Option<Score>,
     is_rule_met: bool,
     is_silent: bool,
@@ -82,7 +83,7 @@ fn judge(last: Verdict, signs: &Signs) -> Verdict {
         Verdict::Silent
     } else if is_above(|t| t * SUSPECT.0) || was_suspect && is_above(|t| t * SUSPECT.1) {
         Verdict::Suspect
-    } else if signs.is_unread {
+    } else if signs.is_unseen {
         Verdict::Blind
     } else if signs.is_served {
         Verdict::Healthy
@@ -272,7 +273,7 @@ impl Engine {
         let (last, is_rule_met) = (state.verdict, state.met.contains(&true));
         let signs = Signs {
             is_blind,
-            is_unread: self.is_unread(number, channel),
+            is_unseen: self.is_unseen(number, channel),
             score: looked.as_ref().map(|(score, _)| *score),
             is_rule_met,
             is_silent: channel == Channel::Voice && self.detector.is_silent(number),
@@ -318,8 +319,8 @@ impl Engine {
         });
         let is_silent = channel == Channel::Voice && self.detector.is_group_silent(group);
         let members = self.roster.group(group).numbers.clone();
-        let is_unread = members.iter().any(|ix| self.is_watched(*ix, channel) && self.is_unread(*ix, channel));
-        let verdict = judge(last, &Signs { is_blind, is_unread, score, is_rule_met, is_silent, is_served });
+        let is_unseen = members.iter().any(|ix| self.is_watched(*ix, channel) && self.is_unseen(*ix, channel));
+        let verdict = judge(last, &Signs { is_blind, is_unseen, score, is_rule_met, is_silent, is_served });
         let evidence = self.complete(now, channel, &members, evidence);
         let state = &mut self.groups[group.0 as usize][channel.index()];
         state.evidence = evidence;

@@ -85,6 +85,7 @@ impl Port {
             started_at: self.now - Duration::from_secs(5),
             ended_at: Some(self.now),
             duration: Some(5),
+            error: None,
         };
         self.engine.observe(self.now, ACCOUNT, &Observation::Call(call));
         sid
@@ -95,7 +96,8 @@ impl Port {
         self.calls += 1;
         let sid = CallSid::from_u128(self.calls);
         let leg = Leg::Child { parent };
-        let call = Call { sid, leg, status, started_at: self.now, ended_at: Some(self.now), duration: None };
+        let call =
+            Call { sid, leg, status, started_at: self.now, ended_at: Some(self.now), duration: None, error: None };
         self.engine.observe(self.now, ACCOUNT, &Observation::Call(call));
     }
 

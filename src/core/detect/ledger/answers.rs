@@ -5,13 +5,16 @@
 //! one by the API that arrived; and where that was seen to happen, a message's error is judged only when an answer has
 //! had time. A reply of the webhook's own, where the handler failed, comes from a fallback URL: a failure of the
 //! handler all the same.
+//!
+//! A Messaging Service is one desk with several numbers: it may answer from another one than was written to, which need
+//! not be among those that are watched.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use super::{Body, Ledger, LedgerContext, OutcomeChange, key};
 use crate::core::detect::observation::{Direction, Message, MessageStatus};
-use crate::core::model::id::{AccountSid, MessageSid, NumberId, Resource};
+use crate::core::model::id::{AccountSid, MessageSid, NumberId, Resource, ServiceSid};
 use crate::core::model::roster::NumberIx;
 use crate::core::model::time::Time;
 
@@ -21,16 +24,33 @@ const ANSWERED_WITHIN: Duration = Duration::from_secs(15 * 60);
 /// Clocks of one second's resolution put an answer before its question.
 const ROUNDING: Duration = Duration::from_secs(2);
 
-type Party = (NumberIx, u64);
+/// A message that arrived: whence it came.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Sender {
+    /// None: not one that is watched.
+    number: Option<NumberIx>,
+    service: Option<ServiceSid>,
+}
+
+/// A message with an error.
+#[derive(Clone, Copy, Debug)]
+struct Question {
+    number: NumberIx,
+    at: Time,
+    sid: MessageSid,
+}
 
 #[derive(Debug)]
 pub(super) struct Answers {
     /// Numbers whose application was seen to answer by the API.
     usual: Vec<bool>,
-    /// When each party was last sent a message that arrived.
-    sent: HashMap<Party, Time>,
+    /// The Messaging Service that the latest message of each number names. What was read of the number says it too,
+    /// where it was read.
+    services: Vec<Option<ServiceSid>>,
+    /// When each party was last sent a message that arrived, from each sender.
+    sent: HashMap<u64, Vec<(Sender, Time)>>,
     /// Messages with an error, by whom they came from.
-    asked: HashMap<Party, Vec<(Time, MessageSid)>>,
+    asked: HashMap<u64, Vec<Question>>,
 }
 
 fn is_answer(asked_at: Time, sent_at: Time) -> bool {
@@ -39,42 +59,78 @@ fn is_answer(asked_at: Time, sent_at: Time) -> bool {
 
 impl Answers {
     pub fn new(numbers: usize) -> Answers {
-        Answers { usual: vec![false; numbers], sent: HashMap::new(), asked: HashMap::new() }
+        Answers {
+            usual: vec![false; numbers],
+            services: vec![None; numbers],
+            sent: HashMap::new(),
+            asked: HashMap::new(),
+        }
     }
 
     pub fn is_usual(&self, number: NumberIx) -> bool {
         self.usual[number.0 as usize]
     }
 
+    /// A message of this number names its service.
+    pub fn learn_service(&mut self, number: NumberIx, service: Option<ServiceSid>) {
+        if service.is_some() {
+            self.services[number.0 as usize] = service;
+        }
+    }
+
+    fn service(&self, number: NumberIx, cx: LedgerContext<'_>) -> Option<ServiceSid> {
+        let read = cx.routes.record(number).and_then(|r| r.service.as_ref()).map(|s| s.sid);
+        read.or(self.services[number.0 as usize])
+    }
+
+    /// True if what `sender` sends may answer what was written to `number`.
+    fn is_of_one_desk(&self, number: NumberIx, sender: Sender, cx: LedgerContext<'_>) -> bool {
+        let service = sender.service.or_else(|| self.service(sender.number?, cx));
+        sender.number == Some(number) || service.is_some() && service == self.service(number, cx)
+    }
+
     /// A message of `party` has an error. True if it was answered.
-    pub fn asks(&mut self, party: Party, at: Time, sid: MessageSid) -> bool {
-        if self.sent.get(&party).is_some_and(|sent| is_answer(at, *sent)) {
-            self.usual[party.0.0 as usize] = true;
+    fn asks(&mut self, party: u64, question: Question, cx: LedgerContext<'_>) -> bool {
+        let answers = |(sender, sent): &(Sender, Time)| {
+            is_answer(question.at, *sent) && self.is_of_one_desk(question.number, *sender, cx)
+        };
+        if self.sent.get(&party).is_some_and(|sent| sent.iter().any(answers)) {
+            self.usual[question.number.0 as usize] = true;
             return true;
         }
         let asked = self.asked.entry(party).or_default();
-        if !asked.iter().any(|(_, known)| *known == sid) {
-            asked.push((at, sid));
+        if !asked.iter().any(|known| known.sid == question.sid) {
+            asked.push(question);
         }
         false
     }
 
     /// A message to `party` has arrived. Gives those that it answers.
-    fn answers(&mut self, party: Party, at: Time) -> Vec<MessageSid> {
-        let sent = self.sent.entry(party).or_insert(at);
-        *sent = (*sent).max(at);
-        let Some(asked) = self.asked.get_mut(&party) else { return Vec::new() };
-        let answered = asked.extract_if(.., |(asked_at, _)| is_answer(*asked_at, at)).map(|(_, sid)| sid).collect();
-        if asked.is_empty() {
-            self.asked.remove(&party);
+    fn answers(&mut self, party: u64, sender: Sender, at: Time, cx: LedgerContext<'_>) -> Vec<MessageSid> {
+        let sent = self.sent.entry(party).or_default();
+        match sent.iter_mut().find(|(known, _)| *known == sender) {
+            Some((_, last)) => *last = (*last).max(at),
+            None => sent.push((sender, at)),
         }
-        answered
+        let Some(mut asked) = self.asked.remove(&party) else { return Vec::new() };
+        let is_it = |q: &mut Question| is_answer(q.at, at) && self.is_of_one_desk(q.number, sender, cx);
+        let answered: Vec<Question> = asked.extract_if(.., is_it).collect();
+        if !asked.is_empty() {
+            self.asked.insert(party, asked);
+        }
+        for question in &answered {
+            self.usual[question.number.0 as usize] = true;
+        }
+        answered.into_iter().map(|question| question.sid).collect()
     }
 
     pub fn prune(&mut self, before: Time) {
-        self.sent.retain(|_, at| *at >= before);
+        self.sent.retain(|_, sent| {
+            sent.retain(|(_, at)| *at >= before);
+            !sent.is_empty()
+        });
         self.asked.retain(|_, asked| {
-            asked.retain(|(at, _)| *at >= before);
+            asked.retain(|question| question.at >= before);
             !asked.is_empty()
         });
     }
@@ -89,13 +145,14 @@ impl Ledger {
         message: &Message,
         cx: LedgerContext<'_>,
     ) -> Vec<OutcomeChange> {
-        let has_arrived = matches!(message.status, MessageStatus::Delivered | MessageStatus::Sent);
+        let is_sent = message.status == MessageStatus::Sent && message.error.is_none();
+        let has_arrived = is_sent || message.status == MessageStatus::Delivered;
         let number = cx.roster.find(NumberId::new(account, message.number));
-        let (true, Direction::Outbound, Some(number)) = (has_arrived, message.direction, number) else {
+        if !has_arrived || message.direction != Direction::Outbound || number.is_none() && message.service.is_none() {
             return Vec::new();
-        };
-        let answered = self.answers.answers((number, message.party.hash), message.sent_at);
-        self.answers.usual[number.0 as usize] |= !answered.is_empty();
+        }
+        let sender = Sender { number, service: message.service };
+        let answered = self.answers.answers(message.party.hash, sender, message.sent_at, cx);
         let mut changes = Vec::new();
         for sid in answered {
             let resource = Resource::Message(sid);
@@ -108,11 +165,12 @@ impl Ledger {
     }
 
     /// Notes that a message has an error, which an answer may outweigh.
-    pub(super) fn note_question(&mut self, resource: Resource) {
+    pub(super) fn note_question(&mut self, resource: Resource, cx: LedgerContext<'_>) {
         let Resource::Message(sid) = resource else { return };
         let Some(entry) = self.entries[1].get_mut(&key(resource)) else { return };
         if matches!(entry.body, Body::Message { direction: Direction::Inbound, .. }) && !entry.is_answered {
-            entry.is_answered = self.answers.asks((entry.number, entry.party.hash), entry.started_at, sid);
+            let question = Question { number: entry.number, at: entry.started_at, sid };
+            entry.is_answered = self.answers.asks(entry.party.hash, question, cx);
         }
     }
 }

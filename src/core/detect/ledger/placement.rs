@@ -61,7 +61,7 @@ impl Ledger {
             entry.is_pending = true;
         }
         self.attached.push((number, alert.code));
-        self.note_question(resource);
+        self.note_question(resource, cx);
         true
     }
 
@@ -86,7 +86,7 @@ impl Ledger {
                 self.pending.push_back((held.seen_at, number, resource));
                 self.unplaced.insert((number, resource), held);
             }
-            self.note_question(resource);
+            self.note_question(resource, cx);
             changes.extend(self.judge(at, resource, cx));
         }
         let waiting = self.unread.remove(&number).unwrap_or_default();

@@ -28,6 +28,7 @@ fn call(status: CallStatus, is_prober: bool) -> Call {
         started_at: Time::EPOCH,
         ended_at: None,
         duration: None,
+        error: None,
     }
 }
 

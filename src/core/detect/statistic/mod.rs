@@ -38,7 +38,7 @@ use platform::Platform;
 use rate::ArrivalRate;
 use silence::{Silence, SilenceParams, Silent};
 use stream::{CallerCount, Stream, StreamEntry, StreamEntryKind};
-use threshold::Rule;
+use threshold::{Horizon, Rule};
 use unreached::Unreached;
 
 /// How a group's trouble is found.
@@ -57,8 +57,12 @@ impl Default for Detection {
 
 impl Detection {
     /// How far back a channel's rules look.
-    pub fn horizon(&self, channel: Channel) -> Duration {
-        self.rules.iter().filter(|r| r.channel == channel).map(|r| r.within).max().unwrap_or_default()
+    pub fn horizon(&self, channel: Channel) -> Horizon {
+        let longest = |is_run: bool| {
+            let rules = self.rules.iter().filter(|r| r.channel == channel && r.subject.is_run() == is_run);
+            rules.map(|r| r.within).max().unwrap_or_default()
+        };
+        Horizon { all: longest(false), run: longest(true) }
     }
 }
 

@@ -4,13 +4,14 @@
 //! detector, on the same outcomes: curable failures of distinct callers, busy lines left out, late
 //! alerts revising what was counted. What follows from it meets the same guards.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::core::detect::ledger::OutcomeChange;
 use crate::core::model::code::Code;
+use crate::core::model::counted::Counted;
 use crate::core::model::id::Channel;
 use crate::core::model::id::Resource;
 use crate::core::model::reason::{Outcome, Reason};
@@ -46,6 +47,38 @@ pub enum RuleSubject {
     Warnings,
     /// Distinct recipients of messages of ours.
     Recipients,
+    /// Attempts to call or write since somebody was served last, over hours: of quiet numbers.
+    Run,
+    /// The same of messages of ours, since one arrived.
+    SentRun,
+}
+
+impl RuleSubject {
+    /// What is looked at is what came since somebody was served, and no share of all that came.
+    pub const fn is_run(self) -> bool {
+        match self {
+            RuleSubject::Run | RuleSubject::SentRun => true,
+            RuleSubject::Callers | RuleSubject::Calls | RuleSubject::Warnings | RuleSubject::Recipients => false,
+        }
+    }
+
+    /// What its figures count.
+    pub const fn counted(self) -> Counted {
+        match self {
+            RuleSubject::Callers | RuleSubject::Warnings => Counted::People,
+            RuleSubject::Calls | RuleSubject::Run => Counted::Attempts,
+            RuleSubject::Recipients => Counted::Recipients,
+            RuleSubject::SentRun => Counted::Sent,
+        }
+    }
+
+    /// It is about messages that our side sent.
+    pub const fn is_sent(self) -> bool {
+        match self {
+            RuleSubject::Recipients | RuleSubject::SentRun => true,
+            RuleSubject::Callers | RuleSubject::Calls | RuleSubject::Warnings | RuleSubject::Run => false,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,7 +104,8 @@ impl Rule {
     }
 
     /// The rules that page unless the user has some: beside [`Rule::not_curable`], calls of which none is served for
-    /// many minutes, errors beside evidence of service, and messages of ours that do not arrive.
+    /// many minutes, errors beside evidence of service, messages of ours that do not arrive, and numbers with so few
+    /// callers that only hours say it.
     pub fn defaults(channel: Channel) -> Vec<Rule> {
         let rule = Rule::not_curable(channel);
         let all = Reason::ALL.to_vec();
@@ -79,11 +113,22 @@ impl Rule {
         let mut rules = vec![
             rule.clone(),
             Rule { callers: 8, ratio: 1.0, within, reasons: all.clone(), subject: RuleSubject::Calls, ..rule.clone() },
-            Rule { within, reasons: all, subject: RuleSubject::Warnings, ..rule.clone() },
+            Rule { within, reasons: all.clone(), subject: RuleSubject::Warnings, ..rule.clone() },
         ];
+        let run = Rule {
+            callers: RUN,
+            ratio: 1.0,
+            within: RUN_WITHIN,
+            reasons: all,
+            subject: RuleSubject::Run,
+            ..rule.clone()
+        };
+        // Last: what another rule has told of already they need not.
         if channel == Channel::Messaging {
             rules.push(Rule { subject: RuleSubject::Recipients, ..rule });
+            rules.push(Rule { subject: RuleSubject::SentRun, ..run.clone() });
         }
+        rules.push(run);
         rules
     }
 
@@ -96,12 +141,14 @@ impl Rule {
             RuleSubject::Calls => served.is_some_and(|at| at >= since),
             RuleSubject::Warnings => window.warned_at.is_none_or(|at| at < since),
             RuleSubject::Recipients => window.entries.is_empty(),
+            RuleSubject::Run | RuleSubject::SentRun => window.entries.back().is_none_or(|e| e.failed.is_none()),
         }
     }
 
     pub fn is_met(&self, e: &Evidence, now: Time) -> bool {
         let lasts = match self.subject {
             RuleSubject::Calls => NONE_SERVED_FOR,
+            RuleSubject::Run | RuleSubject::SentRun => RUN_LASTS,
             RuleSubject::Callers | RuleSubject::Warnings | RuleSubject::Recipients => Duration::ZERO,
         };
         e.failing >= self.callers
@@ -112,14 +159,17 @@ impl Rule {
     /// The rule in words, with what met it.
     pub fn text(&self, e: &Evidence) -> String {
         let minutes = self.within.as_secs_f64() / 60.0;
+        let who = self.subject.counted().words(self.channel).many;
         let what = match self.subject {
-            RuleSubject::Callers => "callers failed",
-            RuleSubject::Calls => "calls failed, whoever called,",
-            RuleSubject::Warnings => "callers had an error logged and were served",
-            RuleSubject::Recipients => "recipients did not get a message",
+            RuleSubject::Callers => "failed",
+            RuleSubject::Calls => "failed, whoever they are from,",
+            RuleSubject::Warnings => "had an error logged and were served",
+            RuleSubject::Recipients => "did not get a message",
+            RuleSubject::Run => "failed, whoever they are from, since somebody was served last",
+            RuleSubject::SentRun => "did not arrive, whoever they are for, since one did last",
         };
         format!(
-            "threshold: {} of {} {what} within {minutes} min (at least {}, at least {:.0} %)",
+            "threshold: {} of {} {who} {what} within {minutes} min (at least {}, at least {:.0} %)",
             e.failing,
             e.callers,
             self.callers,
@@ -131,6 +181,38 @@ impl Rule {
 /// For so long no call was served before [`RuleSubject::Calls`] pages.
 const NONE_SERVED_FOR: Duration = Duration::from_secs(600);
 
+/// So many attempts in a row fail, over [`RUN_LASTS`] at the least, before a quiet number pages. A wrong page costs a
+/// person one call to the number, a missed one hours of callers, of whom a quiet number has no more than these. With
+/// honest failures that know nothing of each other, of a share `p`, a run of five begins at one call in `1 / p^5`: at
+/// 20 calls a day and 5 % that is 0.006 pages in 1,000 number-days, at 10 % 0.18, at 15 % 1.3. Up to 12 calls an hour
+/// can have five in 20 minutes by chance at all; there the same shares give 0.09, 2.6 and 19. Faster numbers need
+/// longer runs, which chance does not bring, and have the rules and the statistic that look at minutes.
+const RUN: u32 = 5;
+
+/// Whoever redials a desk that is broken for a minute has given up by then: redials come within a minute and a half,
+/// and each is half as likely as the one before.
+const RUN_LASTS: Duration = Duration::from_secs(20 * 60);
+
+/// Calls longer ago say nothing of today's handler. What an agent reads back after a restart reaches as far.
+const RUN_WITHIN: Duration = Duration::from_secs(6 * 3600);
+
+/// The same caller's calls within this are one attempt: their failures have one cause. Ten redials in seven minutes are
+/// two, and somebody who does so twice in an hour is no run; a call every five minutes is one each.
+const ONE_ATTEMPT: Duration = Duration::from_secs(240);
+
+/// So many entries of a run are kept beyond those that the other rules look at: the first, which says since when, and
+/// the latest.
+const RUN_KEPT: usize = 64;
+
+/// How far back a window looks.
+#[derive(Clone, Copy, Debug)]
+pub struct Horizon {
+    /// At all entries.
+    pub all: Duration,
+    /// At those that failed since somebody was served.
+    pub run: Duration,
+}
+
 /// The recent calls or messages of one number and channel, by the start of the call, since a failing
 /// call is short and shows up before a good one that began earlier.
 #[derive(Clone, Debug, Default)]
@@ -138,6 +220,8 @@ pub struct Window {
     entries: VecDeque<Entry>,
     /// When the latest entry with a warning began.
     warned_at: Option<Time>,
+    /// When the latest entry that was served began, kept or not.
+    served_at: Option<Time>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -152,26 +236,29 @@ struct Entry {
 
 impl Window {
     /// Takes in a settled or revised outcome, and drops what is older than `keep`.
-    pub fn apply(&mut self, change: &OutcomeChange, keep: Duration) {
-        let before = change.at - keep;
-        while self.entries.front().is_some_and(|e| e.started_at < before) {
-            self.entries.pop_front();
-        }
+    pub fn apply(&mut self, change: &OutcomeChange, keep: Horizon) {
+        self.forget(change.at - keep.all, change.at - keep.run);
         let failed = match change.is {
             Outcome::Ok => None,
             Outcome::Failed(reason) => Some((reason, change.code)),
             Outcome::Ignored(_) => {
                 self.entries.retain(|e| e.resource != change.entry);
+                self.revise_served(change);
                 return;
             }
         };
+        if failed.is_none() {
+            self.served_at = self.served_at.max(Some(change.started_at));
+        }
         if change.was.is_some()
             && let Some(e) = self.entries.iter_mut().rev().find(|e| e.resource == change.entry)
         {
             e.failed = failed;
+            self.revise_served(change);
             return;
         }
-        if change.started_at < before {
+        let is_of_run = failed.is_some() && self.served_at.is_none_or(|at| at < change.started_at);
+        if change.started_at < change.at - if is_of_run { keep.run.max(keep.all) } else { keep.all } {
             return;
         }
         let entry = Entry {
@@ -185,6 +272,26 @@ impl Window {
         self.entries.insert(at, entry);
     }
 
+    /// Drops what began before `before`, unless it is of a run and began after `run`.
+    fn forget(&mut self, before: Time, run: Time) {
+        let served_at = self.served_at;
+        let is_of_run =
+            |e: &Entry| e.failed.is_some() && e.started_at >= run && served_at.is_none_or(|at| at < e.started_at);
+        while self.entries.front().is_some_and(|e| e.started_at < before && !is_of_run(e)) {
+            self.entries.pop_front();
+        }
+        while self.entries.get(RUN_KEPT).is_some_and(|e| e.started_at < before) {
+            self.entries.remove(1);
+        }
+    }
+
+    /// What was told to be served is not after all: who was served last is another one.
+    fn revise_served(&mut self, change: &OutcomeChange) {
+        if change.was == Some(Outcome::Ok) && change.is != Outcome::Ok && self.served_at == Some(change.started_at) {
+            self.served_at = self.entries.iter().rev().find(|e| e.failed.is_none()).map(|e| e.started_at);
+        }
+    }
+
     /// An entry that was served has an error.
     pub fn warn(&mut self, resource: Resource, code: Code) {
         if let Some(e) = self.entries.iter_mut().rev().find(|e| e.resource == resource) {
@@ -195,15 +302,64 @@ impl Window {
 
     pub fn clear(&mut self) {
         self.entries.clear();
+        self.served_at = None;
+    }
+
+    /// The attempts that failed since somebody of these windows was served, oldest first: the same caller's calls that
+    /// follow each other at once are one.
+    fn attempts(windows: &[&Window], rule: &Rule, now: Time) -> Vec<(usize, Entry)> {
+        let served_at = windows.iter().filter_map(|w| w.served_at).max();
+        let is_of_run = |e: &&Entry| e.started_at >= now - rule.within && served_at.is_none_or(|at| at < e.started_at);
+        let counts = |e: &&Entry| e.failed.is_some_and(|(reason, _)| rule.reasons.contains(&reason));
+        let of = |(i, w): (usize, &&'_ Window)| {
+            let failed = w.entries.iter().rev().take_while(is_of_run).filter(counts);
+            failed.map(|e| (i, *e)).collect::<Vec<_>>()
+        };
+        let mut failed: Vec<(usize, Entry)> = windows.iter().enumerate().flat_map(of).collect();
+        failed.sort_by_key(|(_, e)| e.started_at);
+        let mut last: HashMap<u64, Time> = HashMap::new();
+        failed.retain(|(_, e)| {
+            let is_new = last.get(&e.caller).is_none_or(|at| *at + ONE_ATTEMPT <= e.started_at);
+            if is_new {
+                last.insert(e.caller, e.started_at);
+            }
+            is_new
+        });
+        failed
+    }
+
+    /// Distinct callers of a run.
+    pub fn callers_of_run<'a>(windows: impl Iterator<Item = &'a Window>, rule: &Rule, now: Time) -> usize {
+        let attempts = Window::attempts(&windows.collect::<Vec<_>>(), rule, now);
+        attempts.iter().map(|(_, e)| e.caller).collect::<HashSet<_>>().len()
+    }
+
+    fn gather_run(windows: &[&Window], rule: &Rule, now: Time) -> Evidence {
+        let attempts = Window::attempts(windows, rule, now);
+        let numbers: HashSet<usize> = attempts.iter().map(|(i, _)| *i).collect();
+        Evidence {
+            callers: attempts.len() as u32,
+            failing: attempts.len() as u32,
+            since: attempts.first().map(|(_, e)| e.started_at),
+            reasons: counted(attempts.iter().filter_map(|(_, e)| e.failed)),
+            samples: attempts.iter().rev().take(3).map(|(_, e)| e.resource).collect(),
+            failing_numbers: numbers.len() as u32,
+            numbers: windows.len() as u32,
+            counted: rule.subject.counted(),
+            ..Evidence::default()
+        }
     }
 
     /// What windows, of one number each, say to a rule at `now`. Failures that do not count for it are
     /// left out, as if those callers had not called.
     pub fn gather<'a>(windows: impl Iterator<Item = &'a Window>, rule: &Rule, now: Time) -> Evidence {
+        if rule.subject.is_run() {
+            return Window::gather_run(&windows.collect::<Vec<_>>(), rule, now);
+        }
         let since = now - rule.within;
         let mut callers: HashMap<(u64, Option<Resource>), Option<(Reason, Option<Code>)>> = HashMap::new();
         let mut failures: Vec<(Time, Resource)> = Vec::new();
-        let mut evidence = Evidence::default();
+        let mut evidence = Evidence { counted: rule.subject.counted(), ..Evidence::default() };
         for window in windows {
             let before = failures.len();
             for e in window.entries.iter().rev().take_while(|e| e.started_at >= since) {
@@ -215,7 +371,11 @@ impl Window {
                 };
                 let who = match rule.subject {
                     RuleSubject::Calls => (0, Some(e.resource)),
-                    RuleSubject::Callers | RuleSubject::Warnings | RuleSubject::Recipients => (e.caller, None),
+                    RuleSubject::Callers
+                    | RuleSubject::Warnings
+                    | RuleSubject::Recipients
+                    | RuleSubject::Run
+                    | RuleSubject::SentRun => (e.caller, None),
                 };
                 let seen = callers.entry(who).or_insert(failed);
                 if failed.is_some() {
@@ -227,13 +387,7 @@ impl Window {
             evidence.failing_numbers += u32::from(failures.len() > before);
         }
         failures.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
-        let mut reasons: BTreeMap<(Reason, Option<Code>), u32> = BTreeMap::new();
-        for found in callers.values().flatten() {
-            *reasons.entry(*found).or_default() += 1;
-        }
-        evidence.reasons =
-            reasons.into_iter().map(|((reason, code), callers)| ReasonCount { reason, code, callers }).collect();
-        evidence.reasons.sort_by_key(|r| std::cmp::Reverse(r.callers));
+        evidence.reasons = counted(callers.values().flatten().copied());
         Evidence {
             callers: callers.len() as u32,
             failing: evidence.reasons.iter().map(|r| r.callers).sum(),
@@ -244,86 +398,17 @@ impl Window {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::core::detect::observation::RemoteParty;
-    use crate::core::model::id::CallSid;
-    use crate::core::model::reason::IgnoreReason;
-    use crate::core::model::roster::NumberIx;
-
-    fn change(call: u128, caller: u64, at: i64, was: Option<Outcome>, is: Outcome) -> OutcomeChange {
-        OutcomeChange {
-            entry: Resource::Call(CallSid::from_u128(call)),
-            number: NumberIx(0),
-            channel: Channel::Voice,
-            party: RemoteParty { hash: caller, last_two: None, is_prober: false },
-            is_inbound: true,
-            started_at: Time::from_secs(at),
-            at: Time::from_secs(at + 30),
-            was,
-            is,
-            code: None,
-        }
+/// How often each reason was found, the most frequent first.
+fn counted(found: impl Iterator<Item = (Reason, Option<Code>)>) -> Vec<ReasonCount> {
+    let mut reasons: BTreeMap<(Reason, Option<Code>), u32> = BTreeMap::new();
+    for found in found {
+        *reasons.entry(found).or_default() += 1;
     }
-
-    const KEEP: Duration = Duration::from_secs(120);
-    const BROKEN: Outcome = Outcome::Failed(Reason::Webhook);
-
-    fn rule(within: u64) -> Rule {
-        Rule {
-            within: Duration::from_secs(within),
-            reasons: Reason::ALL.into_iter().filter(|r| r.is_curable()).collect(),
-            action: RuleAction::Rollback,
-            ..Rule::not_curable(Channel::Voice)
-        }
-    }
-
-    fn curable(w: &Window, now: i64, within: u64) -> Evidence {
-        Window::gather([w].into_iter(), &rule(within), Time::from_secs(now))
-    }
-
-    #[test]
-    fn redials_are_one_witness() {
-        let mut w = Window::default();
-        for i in 0..8 {
-            w.apply(&change(i, 77, i as i64, None, BROKEN), KEEP);
-        }
-        w.apply(&change(8, 78, 20, None, Outcome::Ok), KEEP);
-        let e = curable(&w, 60, 600);
-        assert_eq!((e.callers, e.failing, e.since), (2, 1, Some(Time::from_secs(0))));
-        assert!(!rule(600).is_met(&e, Time::from_secs(60)));
-    }
-
-    #[test]
-    fn a_revision_edits_its_entry_and_a_soft_outcome_removes_it() {
-        let mut w = Window::default();
-        w.apply(&change(1, 1, 1, None, Outcome::Ok), KEEP);
-        w.apply(&change(1, 1, 1, Some(Outcome::Ok), BROKEN), KEEP);
-        assert_eq!((curable(&w, 9, 99).callers, curable(&w, 9, 99).failing), (1, 1));
-        w.apply(&change(1, 1, 1, Some(BROKEN), Outcome::Ignored(IgnoreReason::Busy)), KEEP);
-        assert_eq!(curable(&w, 9, 99).callers, 0);
-    }
-
-    #[test]
-    fn what_a_rule_does_not_name_does_not_count_for_it() {
-        let mut w = Window::default();
-        for i in 0..5 {
-            w.apply(&change(i.into(), i, i as i64, None, Outcome::Failed(Reason::Carrier)), KEEP);
-        }
-        assert_eq!(curable(&w, 9, 99).callers, 0);
-        let page = Rule::not_curable(Channel::Voice);
-        assert!(page.is_met(&Window::gather([&w].into_iter(), &page, Time::from_secs(9)), Time::from_secs(9)));
-    }
-
-    #[test]
-    fn only_the_recent_counts() {
-        let mut w = Window::default();
-        w.apply(&change(2, 2, 200, None, BROKEN), KEEP);
-        w.apply(&change(1, 1, 100, None, BROKEN), KEEP);
-        assert_eq!(curable(&w, 210, 60).failing, 1);
-        assert_eq!(curable(&w, 210, 210).samples[0], Resource::Call(CallSid::from_u128(2)));
-        w.apply(&change(3, 3, 241, None, BROKEN), KEEP);
-        assert_eq!(curable(&w, 241, 241).failing, 2, "the first is too old to be kept");
-    }
+    let count = |((reason, code), callers)| ReasonCount { reason, code, callers };
+    let mut counts: Vec<ReasonCount> = reasons.into_iter().map(count).collect();
+    counts.sort_by_key(|r| std::cmp::Reverse(r.callers));
+    counts
 }
+
+#[cfg(test)]
+mod tests;

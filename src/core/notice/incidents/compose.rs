@@ -28,7 +28,7 @@ impl Incidents {
         let whose = self.builder.name(&incident.group, incident.channel, &first);
         let title = match (headline, incident.trouble, reason_of(incident, &first)) {
             (Headline::Reported, _, Some(PageReason::Failing(reason))) => {
-                format!("Callers fail: {whose}: {}", reason.text())
+                format!("{}: {whose}: {}", self.fail(incident, &first), reason.text())
             }
             (Headline::Reported, _, Some(reason)) => format!("{whose}: {}", reason.text()),
             _ => format!("{what}: {whose}"),
@@ -54,6 +54,14 @@ impl Incidents {
         notice.proof = proof(incident);
         notice.next = self.next(at, incident, needs, headline);
         notice
+    }
+
+    /// Who or what fails, in the words of what was counted.
+    fn fail(&self, incident: &Incident, numbers: &[NumberId]) -> &'static str {
+        let latest = latest_id(incident, numbers);
+        let decisions = current_decisions(incident);
+        let counted = decisions.iter().find(|d| Some(d.id) == latest).or(decisions.last()).map(|d| d.evidence.counted);
+        counted.unwrap_or_default().words(incident.channel).fail
     }
 
     /// Kind, severity and first words of the title.
@@ -88,7 +96,7 @@ impl Incidents {
             Headline::Underway => (NoticeKind::Underway, critical, "Rollback takes long"),
             Headline::Reported => {
                 let severity = reason_of(incident, first).map_or(critical, PageReason::severity);
-                (NoticeKind::NotCurable, severity, "Callers fail")
+                (NoticeKind::NotCurable, severity, self.fail(incident, first))
             }
             Headline::RolledBack | Headline::Restore => {
                 let members = || first.iter().filter_map(|n| incident.members.get(n));
@@ -165,6 +173,9 @@ impl Incidents {
                     "{ids}: nothing was written to {count}, because a rule asks a person first ({})",
                     rule_of(incident, &numbers).unwrap_or(reason.text())
                 )),
+                NumberState::Reported(PageReason::FewCallers) => {
+                    did.push(format!("{ids}: nothing was written, because too few different people say so"));
+                }
                 NumberState::Reported(_) => {
                     did.push(format!("{ids}: nothing was written, because a rollback would not cure this"));
                 }
@@ -258,7 +269,7 @@ impl Incidents {
             }
             Headline::Reported => {
                 let Some(reason) = reason_of(incident, numbers) else { return Vec::new() };
-                let mut steps = vec![self.builder.instead(reason)];
+                let mut steps = vec![self.builder.instead(reason, incident.channel)];
                 if incident.trouble == Trouble::Handler {
                     steps.push(self.builder.roll_back("To roll back", group, channel, numbers));
                 }

@@ -176,3 +176,138 @@ fn a_caller_who_says_what_only_tests_had_said_is_a_second_decision() {
     p.fail(0, 1..5, 11200);
     assert_eq!(p.decisions().len(), 2, "nor do more callers");
 }
+
+/// A quiet number: nobody's calls come often enough for a rule that looks at minutes.
+#[test]
+fn a_quiet_number_that_serves_nobody_for_long_pages_whoever_calls_and_is_not_swapped() {
+    for (callers, every) in [(1, 600), (1, 300), (2, 420), (5, 900), (1, 1700)] {
+        for code in [11200, 13227] {
+            let mut p = Port::new(Mode::Auto, 1, PortAt::Done);
+            p.pass(1);
+            p.call(0, 77, None);
+            p.pass(every);
+            for i in 0..4 {
+                p.call(0, i % callers, Some(code));
+                p.pass(every);
+            }
+            if callers < 3 {
+                assert_eq!(p.decisions(), [], "{callers} {every}: four prove nothing");
+            }
+            p.call(0, 4 % callers, Some(code));
+            p.pass(every);
+            p.call(0, 5 % callers, Some(code));
+            p.pass(every);
+            let told = p.decisions();
+            let few = Action::Page { reason: PageReason::FewCallers };
+            if callers < 3 {
+                assert_eq!(told, [(few, 1)], "{callers} {every} {code}");
+            } else if code == 13227 {
+                assert_eq!(told, [(Action::Page { reason: PageReason::Failing(Reason::Unexplained) }, 1)]);
+            } else {
+                assert_eq!(told.len(), 1, "{told:?}");
+            }
+        }
+    }
+}
+
+/// What is not reported for an hour is said to be over.
+#[test]
+fn a_run_that_goes_on_is_decided_again_within_the_hour() {
+    let mut p = Port::new(Mode::Auto, 1, PortAt::Done);
+    p.pass(1);
+    for _ in 0..30 {
+        p.call(0, 1, Some(11200));
+        p.pass(600);
+    }
+    let at: Vec<Time> = p.decided().iter().map(|d| d.at).collect();
+    assert!((6..=12).contains(&at.len()), "{at:?}");
+    assert!(at.windows(2).all(|w| w[1].since(w[0]) < Duration::from_secs(3600)), "{at:?}");
+}
+
+/// Of a rollback that waits for a person, or for a hold to end, people have been told.
+#[test]
+fn a_run_adds_nothing_to_a_rollback_that_is_asked_for() {
+    let mut p = Port::new(Mode::Auto, 1, PortAt::Done);
+    p.pass(1);
+    p.fail(0, 0..4, 11200);
+    assert_eq!(p.decisions(), [(Action::Rollback, 1)]);
+    p.engine.asked(NumberIx(0), Channel::Voice, Strength::Callers);
+    for _ in 0..20 {
+        p.call(0, 1, Some(11200));
+        p.pass(300);
+    }
+    assert_eq!(p.decisions().len(), 1);
+}
+
+#[test]
+fn a_number_that_serves_somebody_now_and_then_does_not_page() {
+    let mut p = Port::new(Mode::Auto, 2, PortAt::Done);
+    p.pass(1);
+    for i in 0..20 {
+        p.call(0, 1, (i % 5 != 4).then_some(11200));
+        p.pass(300);
+    }
+    assert_eq!(p.decisions(), []);
+    // The group's other number serves, which says nothing of this one.
+    for i in 0..8 {
+        p.call(0, 1, Some(11200));
+        p.call(1, 10 + i, None);
+        p.pass(300);
+    }
+    assert_eq!(p.decisions(), [(Action::Page { reason: PageReason::FewCallers }, 1)]);
+}
+
+#[test]
+fn a_run_is_known_again_after_a_restart_and_not_after_the_way_back() {
+    let mut p = Port::new(Mode::Auto, 1, PortAt::Done);
+    p.pass(1);
+    for _ in 0..4 {
+        p.call(0, 1, Some(11200));
+        p.pass(600);
+    }
+    assert_eq!(p.decisions(), []);
+    p.engine.restored(p.now, NumberIx(0), Channel::Voice);
+    for _ in 0..4 {
+        p.pass(600);
+        p.call(0, 1, Some(11200));
+    }
+    p.pass(60);
+    assert_eq!(p.decisions(), [], "what spoke against another handler is over");
+    // The agent after it reads the same again.
+    let mut p = Port::new(Mode::Auto, 1, PortAt::Done);
+    for _ in 0..4 {
+        p.call(0, 1, Some(11200));
+        p.now = p.now + Duration::from_secs(600);
+        p.engine.catch_up(p.now);
+    }
+    p.engine.forget_news();
+    p.pass(1);
+    assert_eq!(p.decisions(), []);
+    p.call(0, 1, Some(11200));
+    p.pass(60);
+    assert_eq!(p.decisions(), [(Action::Page { reason: PageReason::FewCallers }, 1)]);
+}
+
+#[test]
+fn messages_of_ours_that_never_arrive_page_however_few_they_are() {
+    let settings = EngineSettings { mode: Mode::Auto, ..EngineSettings::default() };
+    let mut p = Port::unread(settings, 1, PortAt::Done, |_| [true, true]);
+    p.read(0, &record::tests::record());
+    p.pass(1);
+    for i in 0..6 {
+        let status = if i == 0 { MessageStatus::Delivered } else { MessageStatus::Undelivered };
+        let message = Message {
+            sid: MessageSid::from_u128(1000 + i),
+            number: number(0),
+            party: RemoteParty { hash: 1, last_two: None, is_prober: false },
+            direction: Direction::Outbound,
+            status,
+            sent_at: p.now,
+            error: (i > 0).then_some(Code(30034)),
+            service: None,
+        };
+        p.engine.observe(p.now, ACCOUNT, &Observation::Message(message));
+        p.pass(600);
+    }
+    assert_eq!(p.decisions(), [(Action::Page { reason: PageReason::Failing(Reason::Registration) }, 1)]);
+}

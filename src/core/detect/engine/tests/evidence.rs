@@ -362,3 +362,27 @@ fn a_call_with_hundreds_of_legs_is_counted() {
     p.pass(60);
     assert_eq!(p.outcomes(call).last(), Some(&Outcome::Ignored(IgnoreReason::Busy)));
 }
+
+#[test]
+fn a_number_that_leads_to_the_fallback_in_another_spelling_is_on_it() {
+    for spelling in
+        [FALLBACK.replace("https", "http"), format!("{FALLBACK}?x=1"), FALLBACK.replace("handler", "HANDLER")]
+    {
+        let mut p = Port::new(Mode::Auto, 1, PortAt::Done);
+        p.read(0, &NumberRecord { voice_url: Some(spelling.clone()), ..record::tests::record() });
+        p.pass(1);
+        for caller in 0..5 {
+            let call = p.call(0, caller, None);
+            p.alert_on(Resource::Call(call), 11200, &spelling);
+            p.pass(5);
+        }
+        p.pass(60);
+        assert_eq!(p.decisions(), [(Action::Page { reason: PageReason::Failing(Reason::Fallback) }, 1)], "{spelling}");
+        for caller in 5..10 {
+            let call = p.call(0, caller, None);
+            p.leg(call, CallStatus::Failed);
+            p.pass(5);
+        }
+        assert!(p.decisions().iter().all(|(action, _)| *action != Action::Rollback), "{spelling}");
+    }
+}

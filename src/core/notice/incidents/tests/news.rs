@@ -1,8 +1,10 @@
 //! What is told once, what is told again, and in which words.
 
 use super::*;
+use crate::core::model::counted::Counted;
 use crate::core::model::decision::PageReason;
 use crate::core::model::reason::Reason;
+use crate::core::model::verdict::ReasonCount;
 
 fn page(id: u64, which: std::ops::Range<usize>, reason: PageReason) -> Entry {
     decision(id, Action::Page { reason }, which)
@@ -172,4 +174,33 @@ fn the_end_of_an_incident_says_why_of_how_many_numbers() {
     assert_eq!(over.numbers, numbers(0..3));
     assert!(over.did.contains("1 number: somebody else changed the number"), "{}", over.did);
     assert!(over.did.contains("2 numbers: "), "{}", over.did);
+}
+
+/// Whoever texts is no caller, and whoever is sent a message neither.
+#[test]
+fn a_notice_names_what_it_counts() {
+    let table = [
+        (Counted::Attempts, VOICE, PageReason::FewCallers, "Calls"),
+        (Counted::Attempts, Channel::Messaging, PageReason::FewCallers, "Texts"),
+        (Counted::People, Channel::Messaging, PageReason::Failing(Reason::Account), "People"),
+        (Counted::Recipients, Channel::Messaging, PageReason::Failing(Reason::Registration), "Sent to"),
+        (Counted::Sent, Channel::Messaging, PageReason::Failing(Reason::Delivery), "Sent"),
+    ];
+    for (counted, channel, reason, label) in table {
+        let mut h = History::new();
+        let Entry::Decision(mut decision) = page(1, 0..1, reason) else { panic!() };
+        decision.channel = channel;
+        decision.evidence.counted = counted;
+        decision.evidence.reasons = vec![ReasonCount { reason: Reason::Delivery, code: None, callers: 3 }];
+        let told = h.add(Entry::Decision(decision)).remove(0);
+        assert!(
+            told.lines().iter().any(|(name, text)| (*name, &**text) == (label, "3 of 4 failed")),
+            "{}",
+            told.text()
+        );
+        let words = counted.words(channel);
+        assert_eq!(told.reasons_text()[0], format!("{}: {}", words.count(3), Reason::Delivery.text()));
+        let text = told.text().to_lowercase();
+        assert!(channel == VOICE || !text.contains("caller") && !text.contains("call the"), "{text}");
+    }
 }
