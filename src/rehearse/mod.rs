@@ -166,7 +166,8 @@ impl Drill {
     async fn variants(&self, read: &NumberRead, stop: &CancellationToken) -> Result<Vec<VariantReport>, DrillError> {
         let mut variants = Vec::new();
         for (variant, url) in &self.rehearsal.broken {
-            variants.push(self.variant(*variant, url, read, stop).await?);
+            // On the heap: a whole agent begins in it.
+            variants.push(Box::pin(self.variant(*variant, url, read, stop)).await?);
         }
         Ok(variants)
     }
@@ -232,7 +233,7 @@ impl Drill {
         // Nothing is remembered from one drill to the next.
         note::forget(&self.config.agent.state);
         self.point_at(read.record.sid, &self.rehearsal.good).await?;
-        let agent = unless(stop, async { Ok(Agent::start(&self.config, &self.clock).await?) }).await?;
+        let agent = unless(stop, async { Ok(Box::pin(Agent::start(&self.config, &self.clock)).await?) }).await?;
         let mut play = Play { drill: self, agent: &agent, variant, read, stop, stages: Vec::new() };
         let outcome = play.all(broken).await;
         let stages = play.stages;

@@ -177,7 +177,8 @@ impl Transport {
         may: impl FnOnce() -> Result<Duration, S>,
         parse: impl Fn(&[u8]) -> Result<T, String>,
     ) -> Result<T, Unwritten<S>> {
-        let answered = self.once(Precedence::Write, endpoint, product, path, &Ask::Update(form), may, &parse).await;
+        let ask = Ask::Update(form);
+        let answered = Box::pin(self.once(Precedence::Write, endpoint, product, path, &ask, may, &parse)).await;
         answered.map_err(Unwritten::Stopped)?.map_err(Unwritten::Failed)
     }
 
@@ -205,7 +206,8 @@ impl Transport {
         loop {
             attempt += 1;
             let may = || Ok::<_, Infallible>(self.settings.timeout);
-            let Ok(answered) = self.once(precedence, endpoint, product, path, ask, may, &parse).await;
+            // On the heap: what asks is a part of many other futures, and they would all have room for this one.
+            let Ok(answered) = Box::pin(self.once(precedence, endpoint, product, path, ask, may, &parse)).await;
             let error = match answered {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,

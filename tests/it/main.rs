@@ -45,6 +45,7 @@ mod routings;
 mod saved_files;
 mod simulate;
 mod situations;
+mod stop;
 mod store;
 mod support;
 mod suspicion;

@@ -1,0 +1,104 @@
+//! A person's stop stops the next write, whatever waits: for a place among the requests, or for Twilio to bear more.
+
+use std::time::Duration;
+
+use ringback::sim::{ApiFault, ApiFaultKind, ApiFaultScope, EndpointClass};
+use serde_json::json;
+
+use crate::support::with_token;
+use crate::world::{BIN, Running, World, play};
+
+const NUMBERS: usize = 60;
+
+/// Requests that may be at Twilio at once, and so be on their way when the stop is acknowledged.
+const AT_ONCE: usize = 2;
+
+fn number(i: usize) -> String {
+    format!("+150055501{i:02}")
+}
+
+fn day() -> String {
+    let numbers: Vec<String> = (0..NUMBERS).map(|i| format!("\"{}\"", number(i))).collect();
+    format!(
+        "name = \"stop\"\nseed = 3\nlasts = \"2h\"\nhistory = \"0s\"\n[[bin]]\n\
+         sid = \"EH00000000000000000000000000000001\"\ndoes = \"answer\"\n[[group]]\nname = \"support\"\nnumbers = [{}]\n\
+         traffic = {{ calls_per_hour = 60, shape = \"flat\", failure = 0.0 }}\n\
+         routing = {{ voice_url = \"https://app.example.com/voice\" }}\n",
+        numbers.join(", ")
+    )
+}
+
+async fn start(w: &mut World) -> Running {
+    with_token(w);
+    let numbers: Vec<String> = (0..NUMBERS).map(|i| format!("\"{}\"", number(i))).collect();
+    let text = format!(
+        "[twilio]\naccount_sid = \"{}\"\nbase_url = \"{}\"\nmax_in_flight = {AT_ONCE}\n[agent]\n\
+         listen = \"127.0.0.1:0\"\nmode = \"auto\"\n[[group]]\nname = \"support\"\nnumbers = [{}]\n\
+         channels = [\"voice\"]\n[group.fallback]\nvoice_url = \"{BIN}\"\n",
+        w.sim.scenario().account.sid,
+        w.base_url,
+        numbers.join(", ")
+    );
+    let config = w.parse(&text).unwrap_or_else(|e| panic!("{e}"));
+    let agent = w.start_with(&config).await.unwrap();
+    w.pass(120).await;
+    agent
+}
+
+/// Numbers that point at the fallback.
+fn swapped(w: &World) -> usize {
+    let is = |i: &usize| w.sim.number(number(*i).parse().unwrap()).unwrap()["voice_url"] == BIN;
+    (0..NUMBERS).filter(is).count()
+}
+
+/// Writes that Twilio was asked for, whatever it answered.
+fn asked(w: &World) -> u64 {
+    w.sim.stats().requests.get("POST number-update").map_or(0, |by_status| by_status.values().sum())
+}
+
+async fn rollback(agent: &Running) {
+    let (status, said) = agent.post("rollback", json!({"group": "support", "reason": "all of them fail"})).await;
+    assert_eq!(status, 200, "{said}");
+}
+
+/// In the middle of a long rollback each kind of stop.
+#[test]
+fn after_the_stop_is_acknowledged_no_write_begins() {
+    let hold = json!({"group": "support", "reason": "stop", "seconds": 3600});
+    let observe = json!({"mode": "observe", "reason": "stop"});
+    for (verb, stop) in [("hold", hold), ("mode", observe)] {
+        play(&day(), async |w| {
+            let agent = start(w).await;
+            rollback(&agent).await;
+            while swapped(w) < 4 {
+                w.clock.sleep(Duration::from_millis(5)).await;
+            }
+            assert_eq!(agent.post(verb, stop.clone()).await.0, 200);
+            let before = swapped(w);
+            w.pass(600).await;
+            let after = swapped(w);
+            assert!(before < NUMBERS / 2 && after <= before + AT_ONCE, "{verb}: {before}, then {after}");
+            agent.stop().await;
+        });
+    }
+}
+
+/// What Twilio has refused as too many is not asked for again behind a person's back.
+#[test]
+fn what_was_too_many_is_not_repeated_after_the_stop() {
+    play(&day(), async |w| {
+        let agent = start(w).await;
+        let writes = ApiFaultScope::Class(EndpointClass::NumberUpdate);
+        w.sim.fault(ApiFault::new(ApiFaultKind::TooMany, writes).lasts(Duration::from_secs(10))).unwrap();
+        rollback(&agent).await;
+        w.pass(2).await;
+        let hold = json!({"group": "support", "reason": "stop", "seconds": 3600});
+        assert_eq!(agent.post("hold", hold).await.0, 200);
+        let before = asked(w);
+        assert!(before > 0 && swapped(w) == 0, "{before} were refused");
+        w.pass(600).await;
+        assert!(asked(w) <= before + AT_ONCE as u64, "{} after {before}", asked(w));
+        assert_eq!(swapped(w), 0);
+        agent.stop().await;
+    });
+}
