@@ -217,7 +217,8 @@ impl Agent {
         }
         let probing = Probing { ask, groups: config.probes.groups.clone() };
         let mut controller =
-            Controller::new(shared.clone(), role, control, post.clone(), write_guard, execute, probing, seen);
+            Controller::new(shared.clone(), role, control, post.clone(), write_guard, execute, probing);
+        controller.has_seen(seen);
         controller.load_baseline(store.routing().await?);
         let watches = |channel: Channel| roster.numbers().any(|(_, n)| n.channels[channel.index()]);
         // What our numbers point at is known before the first alert is judged.

@@ -299,7 +299,8 @@ fn calls_that_all_fail_page_whoever_calls() {
     for from in [&|_| "+15005550777".to_owned() as String, &|i: u64| spellings[i as usize % 8].to_owned()]
         as [&dyn Fn(u64) -> String; 2]
     {
-        assert_eq!(all(from), [page("few_callers", Some(11200))], "{}", from(0));
+        // Decided again after half an hour, for it goes on.
+        assert_eq!(all(from), [(); 2].map(|()| page("few_callers", Some(11200))), "{}", from(0));
     }
     assert_eq!(all(&caller)[0].0, "rollback", "different callers");
 }

@@ -143,7 +143,6 @@ impl Controller {
         write_guard: WriteGuard,
         execute: mpsc::Sender<Work>,
         probing: Probing,
-        seen: Place,
     ) -> Controller {
         let inbox = shared.inbox.downgrade();
         let began = shared.clock.now();
@@ -155,7 +154,7 @@ impl Controller {
             began,
             write_guard,
             execute,
-            seen,
+            seen: Place::FIRST,
             dispatched: BTreeSet::new(),
             baseline: HashMap::new(),
             asking: JoinSet::new(),

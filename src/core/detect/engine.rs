@@ -99,10 +99,8 @@ pub struct ChannelState {
     /// Of messages that our side sent.
     sent: Window,
     served: ServedCallers,
-    /// Rules of the user that are met, by position.
-    met: Vec<bool>,
-    /// When a run that goes on was last told of.
-    run_told_at: Option<Time>,
+    /// When each rule that is met was told of last, by position.
+    met: Vec<Option<Time>>,
     /// Decided and not yet over, so that it is not decided again.
     decided: bool,
     /// The guard that withheld what was decided.
@@ -126,8 +124,7 @@ struct GroupState {
     verdict: Verdict,
     evidence: Evidence,
     served: ServedCallers,
-    met: Vec<bool>,
-    run_told_at: Option<Time>,
+    met: Vec<Option<Time>>,
 }
 
 #[derive(Debug)]
@@ -207,7 +204,6 @@ impl Engine {
                         sent: Window::default(),
                         served: ServedCallers::default(),
                         met: Vec::new(),
-                        run_told_at: None,
                         decided: false,
                         withheld: None,
                         on_hint: false,

@@ -17,7 +17,8 @@ use crate::core::model::verdict::Evidence;
 use crate::core::routing::history::RoutingState;
 use crate::core::routing::record::NumberRecord;
 
-/// A run that goes on is decided again after this: what is not for an hour is said to be over. It is told once.
+/// What a person was told of and goes on is decided again after this: what is not for an hour is said to be over. It is
+/// told once.
 const TOLD_AGAIN: Duration = Duration::from_secs(1800);
 
 /// More different callers than these speak for themselves.
@@ -215,12 +216,11 @@ impl Engine {
                 continue;
             }
             let evidence = Window::gather([state.window_of(&rule)].into_iter(), &rule, now);
-            let is_told = |met: &[bool]| self.is_told(&rule, group, met);
+            let is_told = |met: &[Option<Time>]| self.is_told(&rule, group, met);
             let is_told = is_told(&state.met) || is_told(&self.groups[group.0 as usize][channel.index()].met);
             if rule.is_met(&evidence, now) && !is_told && !self.has_witnesses(now, &rule, &[number]) {
                 let state = self.channel_mut(number, channel);
-                let is_new = meet(&mut state.met, i);
-                let is_new = tell(&mut state.run_told_at, &rule, now, is_new);
+                let is_new = meet(&mut state.met, i, &rule, now);
                 self.dirty.insert((number, channel));
                 let rule_text = rule.text(&evidence);
                 let case = Case { group, channel, numbers: &[number], evidence: &evidence, rule: rule_text };
@@ -240,8 +240,7 @@ impl Engine {
             return false;
         }
         let state = &mut self.groups[group.0 as usize][channel.index()];
-        let is_new = meet(&mut state.met, i);
-        let is_new = tell(&mut state.run_told_at, rule, now, is_new);
+        let is_new = meet(&mut state.met, i, rule, now);
         self.dirty_groups.insert((group, channel));
         let rule_text = rule.text(&evidence);
         let case = Case { group, channel, numbers: &numbers, evidence: &evidence, rule: rule_text };
@@ -257,14 +256,14 @@ impl Engine {
     }
 
     /// Another rule that is met says what a run would say.
-    fn is_told(&self, rule: &Rule, group: GroupIx, met: &[bool]) -> bool {
+    fn is_told(&self, rule: &Rule, group: GroupIx, met: &[Option<Time>]) -> bool {
         let says_it = |other: &Rule| match other.subject {
             RuleSubject::Callers | RuleSubject::Calls => !rule.subject.is_sent(),
             RuleSubject::Recipients => rule.subject.is_sent(),
             RuleSubject::Warnings | RuleSubject::Run | RuleSubject::SentRun => false,
         };
         let rules = &self.detection[group.0 as usize].rules;
-        let mut others = met.iter().zip(rules).filter(|(met, _)| **met).map(|(_, other)| other);
+        let mut others = met.iter().zip(rules).filter(|(met, _)| met.is_some()).map(|(_, other)| other);
         rule.subject.is_run() && others.any(|other| other.channel == rule.channel && says_it(other))
     }
 
@@ -355,7 +354,7 @@ impl Engine {
         let state = &mut self.channels[number.0 as usize][channel.index()];
         let mut met = std::mem::take(&mut state.met);
         for (met, rule) in met.iter_mut().zip(rules) {
-            *met = *met && rule.is_met(&Window::gather([state.window_of(rule)].into_iter(), rule, now), now);
+            *met = met.filter(|_| rule.is_met(&Window::gather([state.window_of(rule)].into_iter(), rule, now), now));
         }
         state.met = met;
     }
@@ -363,7 +362,7 @@ impl Engine {
     pub(super) fn unmeet_group_rules(&mut self, now: Time, group: GroupIx, channel: Channel) {
         let mut met = std::mem::take(&mut self.groups[group.0 as usize][channel.index()].met);
         for (met, rule) in met.iter_mut().zip(&self.detection[group.0 as usize].rules) {
-            *met = *met && rule.is_met(&self.group_windows(group, channel, rule, now).0, now);
+            *met = met.filter(|_| rule.is_met(&self.group_windows(group, channel, rule, now).0, now));
         }
         self.groups[group.0 as usize][channel.index()].met = met;
     }
@@ -464,22 +463,15 @@ impl ChannelState {
     }
 }
 
-/// Notes when a run is told of. True if it is to be told of: it is news, or it goes on, and nobody is to think it over.
-fn tell(told_at: &mut Option<Time>, rule: &Rule, now: Time, is_new: bool) -> bool {
-    if !rule.subject.is_run() {
-        return is_new;
+/// Notes that a rule is met. True if that is to be told: it is news, or a person was told a while ago, it goes on, and
+/// nobody is to think it over.
+fn meet(met: &mut Vec<Option<Time>>, i: usize, rule: &Rule, now: Time) -> bool {
+    if met.len() <= i {
+        met.resize(i + 1, None);
     }
-    let is_due = is_new || told_at.is_none_or(|at| at + TOLD_AGAIN <= now);
+    let is_due = met[i].is_none_or(|told_at| rule.action == RuleAction::Page && told_at + TOLD_AGAIN <= now);
     if is_due {
-        *told_at = Some(now);
+        met[i] = Some(now);
     }
     is_due
-}
-
-/// Notes that a rule is met; true if it was not before.
-fn meet(met: &mut Vec<bool>, rule: usize) -> bool {
-    if met.len() <= rule {
-        met.resize(rule + 1, false);
-    }
-    !std::mem::replace(&mut met[rule], true)
 }

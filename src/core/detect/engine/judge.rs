@@ -270,7 +270,8 @@ impl Engine {
             .has_failures(&self.roster, number, channel)
             .then(|| self.detector.look_at_number(&self.roster, number, channel, now));
         let state = self.channel(number, channel);
-        let (last, is_rule_met) = (state.verdict, state.met.contains(&true));
+        let last = state.verdict;
+        let is_rule_met = self.says_failing(&state.met, self.roster.number(number).group);
         let signs = Signs {
             is_blind,
             is_unseen: self.is_unseen(number, channel),
@@ -291,7 +292,8 @@ impl Engine {
         state.verdict = verdict;
         // What is over may be decided again: over for the number, and for the group that it is in.
         state.decided &= !(is_over(verdict) && is_over(group_verdict));
-        let is_hot = state.decided || is_rule_met || !(is_over(verdict) || verdict == Verdict::Blind);
+        let has_met = state.met.iter().any(Option::is_some);
+        let is_hot = state.decided || has_met || !(is_over(verdict) || verdict == Verdict::Blind);
         if is_hot {
             self.dirty.insert((number, channel));
         }
@@ -304,7 +306,8 @@ impl Engine {
         let is_blind = self.is_blind(channel, now);
         let has_failures = self.detector.group_has_failures(&self.roster, group, channel);
         let state = &self.groups[group.0 as usize][channel.index()];
-        let (last, is_rule_met) = (state.verdict, state.met.contains(&true));
+        let last = state.verdict;
+        let is_rule_met = self.says_failing(&state.met, group);
         let is_served = state.served.is_healthy(now);
         let (score, is_broad, evidence) = if has_failures {
             let (score, is_broad, evidence) = self.detector.look_at_group(&self.roster, group, channel, now);
@@ -325,7 +328,7 @@ impl Engine {
         let state = &mut self.groups[group.0 as usize][channel.index()];
         state.evidence = evidence;
         state.verdict = verdict;
-        if is_rule_met || !(is_over(verdict) || verdict == Verdict::Blind) {
+        if state.met.iter().any(Option::is_some) || !(is_over(verdict) || verdict == Verdict::Blind) {
             self.dirty_groups.insert((group, channel));
         }
         if last != verdict {
@@ -333,12 +336,20 @@ impl Engine {
         }
     }
 
+    /// True if a rule is met that says so of callers. An error beside service is nobody's failure, and what becomes of
+    /// messages of ours says nothing of the handler: a person hears of them.
+    fn says_failing(&self, met: &[Option<Time>], group: GroupIx) -> bool {
+        let rules = &self.detection[group.0 as usize].rules;
+        met.iter().zip(rules).any(|(met, rule)| met.is_some() && rule.subject.is_of_callers())
+    }
+
     /// What the callers of the last minutes met, for want of a statistic.
     fn rule_evidence(&self, now: Time, number: NumberIx, channel: Channel) -> Evidence {
         let group = self.roster.number(number).group;
         let state = self.channel(number, channel);
         let rules = &self.detection[group.0 as usize].rules;
-        let met = state.met.iter().position(|met| *met).and_then(|i| rules.get(i));
+        let met = state.met.iter().zip(rules).find(|(met, rule)| met.is_some() && rule.subject.is_of_callers());
+        let met = met.map(|(_, rule)| rule);
         match met.or_else(|| rules.iter().find(|r| r.channel == channel)) {
             Some(rule) => Window::gather([&state.window].into_iter(), rule, now),
             None => Evidence::default(),

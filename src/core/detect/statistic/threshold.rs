@@ -62,6 +62,14 @@ impl RuleSubject {
         }
     }
 
+    /// True if what it counts is callers who were not served.
+    pub const fn is_of_callers(self) -> bool {
+        match self {
+            RuleSubject::Callers | RuleSubject::Calls | RuleSubject::Run => true,
+            RuleSubject::Warnings | RuleSubject::Recipients | RuleSubject::SentRun => false,
+        }
+    }
+
     /// What its figures count.
     pub const fn counted(self) -> Counted {
         match self {
