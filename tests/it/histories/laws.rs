@@ -469,6 +469,7 @@ pub fn is_enough(histories: u64, met: &Met) {
         assert!(missing.is_empty(), "{} histories never met {missing:?}", histories);
     }
     let of = |what: &str| met.get(what).copied().unwrap_or(0);
-    assert!(of("explained otherwise") * 50 <= of("decision") + 50, "law 9: too many decisions do not follow: {met:?}");
+    // One history's number may be decided about again and again.
+    assert!(of("explained otherwise") * 25 <= of("decision") + 50, "law 9: too many decisions do not follow: {met:?}");
     assert!(histories < 8 || met.get("writes").is_some_and(|n| *n > 2 * histories), "{met:?}");
 }
