@@ -97,7 +97,7 @@ def reads(client, now):
 
 def writes(client, twilio):
     numbers = client.incoming_phone_numbers.list()
-    check("all numbers", len(numbers) == 15)
+    check("all numbers", len(numbers) == 18)
     [one] = client.incoming_phone_numbers.list(phone_number="+12125550100")
     changed = one.update(voice_url=BIN, voice_application_sid="", trunk_sid="")
     check("an update answers the new record", changed.voice_url == BIN)
