@@ -94,6 +94,8 @@ impl Store {
             for entry in entries {
                 seq += 1;
                 let body = serde_json::to_string(entry).map_err(|e| sqlx::Error::Encode(e.into()))?;
+                // A record that cannot be read would end every later start: it is not written (law 1).
+                serde_json::from_str::<Entry>(&body).map_err(|e| sqlx::Error::Encode(e.into()))?;
                 let (at_ms, kind, decision) = (at.as_millis(), entry.kind(), entry.decision().map(column));
                 hash = Raw { seq, seen: seen.0, at_ms, fence, kind, decision, body: &body }.link(&hash);
                 sqlx::query(

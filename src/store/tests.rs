@@ -10,12 +10,13 @@ use super::lease::LeaseReply;
 use super::seen::{Input, Place};
 use super::*;
 use crate::core::detect::observation::Observation;
-use crate::core::model::decision::{DecisionId, Mode};
+use crate::core::model::decision::{Action, Decision, DecisionId, Mode};
 use crate::core::model::id::testing::{ACCOUNT, ours};
 use crate::core::model::id::{AccountSid, Channel, NumberId};
 use crate::core::model::order::{Author, Scope, ScopeOf};
 use crate::core::model::source::Source;
 use crate::core::model::time::Time;
+use crate::core::model::verdict::{Evidence, Score};
 use crate::core::rollback::entry::Entry;
 use crate::core::routing::values::RoutingValues;
 
@@ -115,6 +116,34 @@ fn no_write_waits_for_a_question() {
             let records: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM journal").fetch_one(&mut **tx).await.unwrap();
             assert_eq!(records, 1);
         }
+    });
+}
+
+/// A figure that JSON has no word for would be read as nothing, where a figure must be.
+#[test]
+fn what_could_not_be_read_back_is_not_written() {
+    run("unreadable", async |folder| {
+        let store = led(&folder).await;
+        let decision = |statistic: f64| {
+            let score = Some(Score { statistic, threshold: 11.0 });
+            Entry::Decision(Decision {
+                id: DecisionId(1),
+                at: Time::EPOCH,
+                action: Action::Rollback,
+                channel: Channel::Voice,
+                group: "support".parse().unwrap(),
+                numbers: vec![ours("+15005550100")],
+                rule: String::new(),
+                evidence: Evidence { score, ..Evidence::default() },
+            })
+        };
+        for statistic in [f64::INFINITY, f64::NAN] {
+            let refused = store.append(Time::EPOCH, Place::FIRST, &[approved(1), decision(statistic)]).await;
+            assert!(refused.is_err(), "{statistic}");
+        }
+        assert_eq!(store.verify().await.unwrap().records, 0, "all or nothing");
+        store.append(Time::EPOCH, Place::FIRST, &[decision(12.0)]).await.unwrap();
+        assert_eq!(store.journal().await.unwrap().len(), 1);
     });
 }
 

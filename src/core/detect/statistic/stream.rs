@@ -205,6 +205,10 @@ pub struct Weight {
 /// Terms smaller than exp(-12) are left out: 300 of them would not make one thousandth.
 const NEGLIGIBLE: f64 = -12.0;
 
+/// Terms count for no more than exp(600), which no threshold comes near: thousands of them have a finite sum. Beyond
+/// exp(709) one alone is infinite, and infinity times a weight of 0 is no number at all, which is below every threshold.
+const LOUDEST: f64 = 600.0;
+
 /// Entries from the end that are looked at one by one.
 const NEAR: usize = 24;
 
@@ -464,10 +468,10 @@ impl Stream {
                 if term > out.best {
                     out = Weight { best: term, share, since: i, ..out };
                 }
-                sum += term.exp();
+                sum += term.min(LOUDEST).exp();
             }
             if reached_the_first && !self.is_full() {
-                sum += w.head * (llr - missing).exp();
+                sum += w.head * (llr - missing).min(LOUDEST).exp();
             }
             out.statistic += prior * sum;
         }

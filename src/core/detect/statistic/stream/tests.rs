@@ -126,6 +126,32 @@ fn what_is_older_than_a_full_stream_counts_and_leaves_it_as_it_is() {
 }
 
 #[test]
+fn however_many_callers_fail_the_sum_is_a_number_and_large() {
+    let calls: Vec<_> = (0..2000).map(|i| entry(i, i as i64, i as u64, true)).collect();
+    let params = Params::default();
+    let mut stream = Stream::new(5000);
+    for call in &calls {
+        stream.put(*call, CallerCount::default());
+    }
+    stream.read(&params, |_, _| {});
+    for head in [0.0, params.head] {
+        let weighing = Weighing {
+            grid: &params.grid,
+            head,
+            redial_fails: params.redial_fails,
+            failure_age: 25.0,
+            served_age: 130.0,
+            now: Time::from_secs(3000),
+            rate: 0.01,
+            is_muted: &[[false; 2]],
+            channel: Channel::Voice,
+        };
+        let sum = stream.weigh(&weighing).statistic;
+        assert!(sum.is_finite() && sum.ln() > 500.0, "head {head}: {sum}");
+    }
+}
+
+#[test]
 fn a_revision_takes_the_place_of_its_call() {
     let calls: Vec<StreamEntry> = (0..6).map(|i| entry(i, i as i64 * 60, i as u64, i == 3)).collect();
     let (mut number, mut group) = fill(calls.chunks(2));
