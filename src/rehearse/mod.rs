@@ -42,9 +42,6 @@ use back::RestoreGuard;
 use note::Note;
 use report::{DrillReport, DrillStage, DrillSubject, StageReport, Variant, VariantReport};
 
-/// Tries of one write that Twilio has surely not processed, at the most.
-const WRITES: u32 = 5;
-
 /// Callers of so long ago make a number a live one.
 const LIVE: Duration = Duration::from_secs(24 * 3600);
 
@@ -178,18 +175,8 @@ impl Drill {
         let mut form = now.record.swap(Channel::Voice, url).map_err(|e| DrillError::Refused(e.to_string()))?;
         // A fallback URL of its own would serve the callers of a broken handler.
         form.push(("VoiceFallbackUrl", String::new()));
-        let mut attempt = 1;
-        loop {
-            let error = match self.back.client().update_spare_number(sid, self.rehearsal.number, &form).await {
-                Ok(_) => return Ok(()),
-                Err(error) => error,
-            };
-            if !error.is_passing() || error.is_ambiguous() || attempt == WRITES {
-                return Err(error.into());
-            }
-            self.clock.sleep(self.back.client().wait_before(attempt, &error)).await;
-            attempt += 1;
-        }
+        self.back.client().update_spare_number(sid, self.rehearsal.number, &form).await?;
+        Ok(())
     }
 
     async fn find(&self) -> Result<NumberRead, DrillError> {

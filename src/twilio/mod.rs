@@ -33,7 +33,6 @@ mod request;
 pub mod webhook;
 pub mod wire;
 
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -318,17 +317,16 @@ impl Client {
         self.transport.write(endpoint::UPDATE_NUMBER, Product::Api, &path, form, may, read).await
     }
 
-    /// The same for a drill's spare number, which no person's stop is about.
+    /// The same for a drill's spare number, which no person's stop is about: repeated if it was surely not processed.
     pub async fn update_spare_number(
         &self,
         sid: NumberSid,
         number: E164,
         form: &[(&'static str, String)],
     ) -> Result<NumberRead, Error> {
-        let may = || Ok::<_, Infallible>(Duration::MAX);
-        self.update_number(sid, number, form, may).await.map_err(|unwritten| match unwritten {
-            Unwritten::Failed(error) => error,
-        })
+        let path = self.account_path(&format!("IncomingPhoneNumbers/{sid}.json"));
+        let read = self.asked().sid(sid).number("phone_number", number).one(read_number);
+        self.transport.update(Precedence::Write, endpoint::UPDATE_NUMBER, Product::Api, &path, form, read).await
     }
 
     /// How long to wait before a write is tried for the next time, after so many attempts.

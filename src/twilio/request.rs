@@ -5,7 +5,7 @@
 //! means "not processed", so it may be repeated whatever the request. A place among the requests
 //! in flight is given back before waiting.
 //!
-//! A write to a number is never repeated here. Between two attempts somebody may have said stop, or written to the
+//! A write to a number that is watched is never repeated here. Between two attempts somebody may have said stop, or written to the
 //! number: whoever writes looks, and asks again. It has a last word when its request has its place, right before it
 //! is sent ([`Transport::write`]).
 
