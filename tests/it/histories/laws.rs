@@ -25,8 +25,8 @@ use crate::world::{BIN, World};
 /// One channel of one number.
 type Slot = (E164, Channel);
 
-/// A write whose hold or mode came after it was sent may take so long to land.
-const IN_FLIGHT: Duration = Duration::from_secs(65);
+/// A write that was sent before the hold or the mode was in force may take so long to land: the way there, no more.
+const IN_FLIGHT: Duration = Duration::from_secs(2);
 
 /// Between a look at a number and the write that follows.
 const LOOKED: Duration = Duration::from_secs(3);
