@@ -5,9 +5,9 @@
 //! means "not processed", so it may be repeated whatever the request. A place among the requests
 //! in flight is given back before waiting.
 //!
-//! A write to a number that is watched is never repeated here. Between two attempts somebody may have said stop, or written to the
-//! number: whoever writes looks, and asks again. It has a last word when its request has its place, right before it
-//! is sent ([`Transport::write`]).
+//! A write to a number that is watched is never repeated here. Between two attempts somebody may have
+//! said stop, or written to the number: whoever writes looks, and asks again. It has a last word when
+//! its request has its place, right before it is sent ([`Transport::write`]).
 
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicI64, Ordering};

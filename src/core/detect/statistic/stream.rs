@@ -206,7 +206,8 @@ pub struct Weight {
 const NEGLIGIBLE: f64 = -12.0;
 
 /// Terms count for no more than exp(600), which no threshold comes near: thousands of them have a finite sum. Beyond
-/// exp(709) one alone is infinite, and infinity times a weight of 0 is no number at all, which is below every threshold.
+/// exp(709) one alone is infinite, and infinity times a weight of 0 is no number at all, which is below every
+/// threshold.
 const LOUDEST: f64 = 600.0;
 
 /// Entries from the end that are looked at one by one.
