@@ -1,7 +1,8 @@
 //! The one place where time is read and waited for.
 //!
 //! There are two clocks. The **system** clock is the machine's, waits on tokio's timers, and is
-//! what `run` uses. The **virtual** clock stands still while anybody works and jumps to the next
+//! what `run` uses. It follows the machine's clock forward and never back: ages would shrink, and what has not been
+//! read for hours would seem fresh. The **virtual** clock stands still while anybody works and jumps to the next
 //! deadline when everybody waits, so a port day plays in seconds, a slow machine only takes longer,
 //! and the same seed gives the same day to the millisecond. `demo`, the tests and the simulator use
 //! it, with the same agent code on top.
@@ -13,7 +14,7 @@
 //! which is what makes the order of events reproducible. A simulator that delays an answer sleeps
 //! on the same clock and thereby rests in the place of the client that waits for it.
 //!
-//! Promises: time never goes backwards on the virtual clock; it never moves while a participant is
+//! Promises: time never goes backwards; virtual time never moves while a participant is
 //! awake; a loop that waits for a time that has passed panics instead of hanging. Requires: the runtime is
 //! tokio's current-thread one, and participants wait for each other
 //! only through [`Clock::wait`].
@@ -23,9 +24,10 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::{Pin, pin};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -60,6 +62,36 @@ struct State {
     /// Waits that began when their deadline had passed, since `idle_at`.
     idle: u32,
     idle_at: Time,
+}
+
+/// The machine's clock, and what goes on whatever becomes of it.
+static SYSTEM: LazyLock<Forward> = LazyLock::new(|| Forward::begin(Instant::now()));
+
+/// Steps of the machine's clock that are nobody's business.
+const JITTER: Duration = Duration::from_secs(1);
+
+/// Time that goes on when the machine's clock is set back, and follows it when it is set forward, or was asleep.
+struct Forward {
+    began: Instant,
+    /// The latest that the machine's clock has shown, less the time since `began`, in milliseconds.
+    offset: AtomicI64,
+}
+
+impl Forward {
+    const fn begin(began: Instant) -> Forward {
+        Forward { began, offset: AtomicI64::new(i64::MIN) }
+    }
+
+    fn now(&self, machines: Time) -> Time {
+        self.after(machines, i64::try_from(self.began.elapsed().as_millis()).unwrap_or(i64::MAX))
+    }
+
+    /// The time when the machine's clock shows `machines`, so many milliseconds after the beginning.
+    fn after(&self, machines: Time, elapsed: i64) -> Time {
+        let offset = machines.as_millis().saturating_sub(elapsed);
+        let latest = self.offset.fetch_max(offset, Ordering::Relaxed).max(offset);
+        Time::from_millis(latest.saturating_add(elapsed))
+    }
 }
 
 /// The deadline came before the work was done.
@@ -100,8 +132,20 @@ impl Clock {
 
     pub fn now(&self) -> Time {
         match &self.0 {
-            Kind::System => jiff::Timestamp::now().into(),
+            Kind::System => SYSTEM.now(jiff::Timestamp::now().into()),
             Kind::Virtual(v) => v.lock().now,
+        }
+    }
+
+    /// By how much the machine's clock was set back while this process ran, if it was by more than jitter: from then
+    /// on this clock runs ahead of it.
+    pub fn set_back_by(&self) -> Option<Duration> {
+        match &self.0 {
+            Kind::System => {
+                let machines = jiff::Timestamp::now().into();
+                Some(SYSTEM.now(machines).since(machines)).filter(|back| *back > JITTER)
+            }
+            Kind::Virtual(_) => None,
         }
     }
 
@@ -373,6 +417,16 @@ mod tests {
     fn run<F: Future>(clock: &Clock, main: F) -> F::Output {
         let rt = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         rt.block_on(clock.drive(Pace::Free, main))
+    }
+
+    /// Set back by two hours, time goes on as if nothing had happened; set forward, it follows.
+    #[test]
+    fn the_machines_clock_is_followed_forward_and_never_back() {
+        let clock = Forward::begin(Instant::now());
+        let at = |secs: i64| Time::from_secs(1_000_000 + secs);
+        let shown = [(0, 0), (10, 10), (-7190, 20), (-7180, 30), (3600, 40), (3610, 50), (60, 60)];
+        let told = shown.map(|(machines, elapsed)| clock.after(at(machines), elapsed * 1000));
+        assert_eq!(told, [0, 10, 20, 30, 3600, 3610, 3620].map(at));
     }
 
     #[test]

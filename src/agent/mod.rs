@@ -151,6 +151,7 @@ impl Shared {
 pub struct Batch {
     /// Whose log it was read from.
     pub account: AccountSid,
+    pub source: Source,
     /// What has been read to its end.
     pub polled: Vec<Source>,
     pub polled_at: Time,

@@ -400,6 +400,6 @@ async fn preflight(client: &Client, roster: &Roster, clock: &Clock) -> Result<()
         }
         return Err(StartError::Twilio(Box::new(failed)));
     }
-    poll::check_clock(client).map_err(StartError::ClockSkew)?;
+    poll::check_clock(clock, client).map_err(StartError::ClockSkew)?;
     Ok(())
 }

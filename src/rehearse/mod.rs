@@ -195,7 +195,9 @@ impl Drill {
                 Ok(WireRow::Ours(call)) => {
                     call.started_at >= since && matches!(call.leg, Leg::Inbound { caller, .. } if !caller.is_prober)
                 }
-                Ok(WireRow::NotOurs(_)) | Err(_) => false,
+                // It may be a caller's.
+                Err(row) => !row.is_of_others && row.at.is_none_or(|at| at >= since),
+                Ok(WireRow::NotOurs(_)) => false,
             });
             if is_live {
                 return Err(DrillError::Refused(format!(

@@ -116,7 +116,7 @@ impl Store {
             .map_err(|e| self.error("writing down a delivery", e))
     }
 
-    /// Everything that was told since `since`, oldest first. A row that cannot be read is left out.
+    /// Everything that was told since `since`, oldest first. A row that cannot be read is left out, and said.
     pub async fn deliveries(&self, since: Time) -> Result<Vec<Delivery>, StoreError> {
         let rows = sqlx::query(
             "SELECT id, notifier, delivery, attempts, attempted_ms, response, body FROM outbox
@@ -138,7 +138,15 @@ impl Store {
                 notice: serde_json::from_str(row.get(6)).ok()?,
             })
         };
-        Ok(rows.iter().filter_map(read).collect())
+        let read_or_said = |row: &sqlx::sqlite::SqliteRow| {
+            let delivery = read(row);
+            if delivery.is_none() {
+                let (id, notifier): (i64, String) = (row.get(0), row.get(1));
+                tracing::error!(id, notifier, "a stored notice cannot be read: look at the outbox of the state file");
+            }
+            delivery
+        };
+        Ok(rows.iter().filter_map(read_or_said).collect())
     }
 
     /// Forgets what was told before `before` and does not wait.

@@ -398,23 +398,24 @@ impl Client {
         }
     }
 
-    pub async fn services(&self) -> Result<Vec<Service>, Error> {
+    /// The Messaging Services, and the rows that could not be read.
+    pub async fn services(&self) -> Result<(Vec<Service>, Vec<BadRow>), Error> {
         let pager: Pager<'_, wire::Services> = self.pager(
             endpoint::LIST_SERVICES,
             Product::Messaging,
             format!("/v1/Services?PageSize={LARGEST_SERVICE_PAGE}"),
         );
-        pager.whole().await
+        pager.all().await
     }
 
-    /// The numbers of a Messaging Service.
-    pub async fn service_numbers(&self, service: ServiceSid) -> Result<Vec<NumberSid>, Error> {
+    /// The numbers of a Messaging Service, and the rows that could not be read.
+    pub async fn service_numbers(&self, service: ServiceSid) -> Result<(Vec<NumberSid>, Vec<BadRow>), Error> {
         let path = format!("/v1/Services/{service}/PhoneNumbers?PageSize={LARGEST_SERVICE_PAGE}");
         let pager: Pager<'_, wire::ServiceNumbers> =
             self.pager(endpoint::LIST_SERVICE_NUMBERS, Product::Messaging, path);
-        let rows = pager.whole().await?;
+        let (rows, bad) = pager.all().await?;
         match rows.iter().find_map(|(_, of)| of.filter(|of| *of != service)) {
-            None => Ok(rows.into_iter().map(|(number, _)| number).collect()),
+            None => Ok((rows.into_iter().map(|(number, _)| number).collect(), bad)),
             Some(other) => Err(not_to_be_followed(
                 endpoint::LIST_SERVICE_NUMBERS,
                 format!("it is of something else: service_sid is {other}, and {service} was asked for"),

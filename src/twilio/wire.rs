@@ -90,11 +90,15 @@ pub struct BadRow {
     pub problem: String,
     /// The row's outline: what may say more than it should is left out.
     pub raw: String,
+    /// When it happened, if it says so.
+    pub at: Option<Time>,
+    /// Whatever it is, it is of numbers that are not ours.
+    pub is_of_others: bool,
 }
 
 impl BadRow {
     fn new(field: &'static str, problem: impl fmt::Display) -> BadRow {
-        BadRow { field, problem: problem.to_string(), raw: String::new() }
+        BadRow { field, problem: problem.to_string(), raw: String::new(), at: None, is_of_others: false }
     }
 
     /// The same as it may be told: the problem quotes the row.
@@ -167,6 +171,8 @@ impl Reader<'_> {
 pub trait Listed {
     /// Name of the array in the page.
     const KEY: &'static str;
+    /// Which of `to`, `from` and `phone_number` name whose a row is; none if it does not say.
+    const OF: &'static [&'static str] = &[];
     type Raw<'a>: Deserialize<'a>;
     type Item;
     fn convert(raw: &Self::Raw<'_>, reader: Reader<'_>) -> Result<WireRow<Self::Item>, BadRow>;

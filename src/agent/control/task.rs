@@ -113,9 +113,7 @@ impl ControlTask {
         let now = self.shared.clock.now();
         match message {
             ControlMessage::Batch(batch) => {
-                if let [source] = batch.polled[..] {
-                    self.controller.understood(now, source, batch.unclear.as_deref());
-                }
+                self.controller.understood(now, batch.source, batch.unclear.as_deref());
                 self.taking = Some((batch, 0));
                 self.take_more();
             }

@@ -2,6 +2,8 @@
 //!
 //! Every number is read for itself: one that is missing, or of which something cannot be read, is no other's trouble.
 
+mod records;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
@@ -19,9 +21,6 @@ use crate::twilio::{Client, Error, ErrorKind};
 
 /// Between looks at the Messaging Services, each of which costs a request.
 const SERVICES_EVERY: Duration = Duration::from_secs(300);
-
-/// Up to so many numbers are read one by one; more are read as a list, 1,000 in a request.
-const ONE_BY_ONE: usize = 10;
 
 /// Where the list of numbers cannot be read to its end, so many are looked up by themselves beside one look. Page 2
 /// can answer 400 for days (twilio-php#507).
@@ -66,11 +65,6 @@ pub struct AllRead {
     pub services_read: bool,
 }
 
-/// What stands between us and Twilio stands before every number.
-const fn stands_before_all(error: &Error) -> bool {
-    matches!(error.kind, ErrorKind::Unreachable | ErrorKind::Busy | ErrorKind::Credentials)
-}
-
 /// It is the list that cannot be read to its end, and not Twilio that cannot be asked now.
 const fn is_of_the_list(error: &Error) -> bool {
     match error.kind {
@@ -84,6 +78,15 @@ const fn is_of_the_list(error: &Error) -> bool {
         | ErrorKind::TimedOut
         | ErrorKind::CutOff => false,
     }
+}
+
+/// A number that was looked up by itself.
+#[derive(Default)]
+struct LookedUp {
+    /// When last, whatever came of it.
+    at: Time,
+    /// What was there, if that was ever learnt.
+    found: Option<Option<NumberRead>>,
 }
 
 /// Puts numbers together with what they refer to.
@@ -101,8 +104,8 @@ pub struct RoutingReader {
     gone_services: HashSet<ServiceSid>,
     /// When they were last read to the end.
     services_at: Option<Time>,
-    /// Numbers that were looked up by themselves, while the list cannot be read to its end: when, and what was there.
-    looked_up: HashMap<NumberId, (Time, Option<NumberRead>)>,
+    /// Numbers that are looked up by themselves, while the list cannot be read to its end.
+    looked_up: HashMap<NumberId, LookedUp>,
 }
 
 impl RoutingReader {
@@ -196,7 +199,7 @@ impl RoutingReader {
         let listed: HashSet<NumberId> = numbers.iter().map(|read| self.id(read)).collect();
         let ours = roster.numbers().map(|(_, n)| n.id).filter(|id| id.account == self.client.account());
         let mut others: Vec<NumberId> = ours.filter(|id| !listed.contains(id)).collect();
-        others.sort_by_key(|id| self.looked_up.get(id).map(|(at, _)| *at));
+        others.sort_by_key(|id| self.looked_up.get(id).map(|looked| looked.at));
         let mut lookups = JoinSet::new();
         for id in others.iter().copied().take(most) {
             let client = self.client.clone();
@@ -206,15 +209,19 @@ impl RoutingReader {
         while let Some(Some(joined)) = self.clock.wait(None, lookups.join_next()).await {
             match joined {
                 Ok((id, Ok(read))) => {
-                    self.looked_up.insert(id, (now, read));
+                    self.looked_up.insert(id, LookedUp { at: now, found: Some(read) });
                 }
-                Ok((_, Err(error))) => failed = Some(error),
+                // Those that were not asked for yet come before it.
+                Ok((id, Err(error))) => {
+                    self.looked_up.entry(id).or_default().at = now;
+                    failed = Some(error);
+                }
                 Err(_) => {}
             }
         }
-        let known: Vec<_> = others.iter().filter_map(|id| self.looked_up.get(id)).collect();
+        let known: Vec<_> = others.iter().filter_map(|id| self.looked_up.get(id)?.found.as_ref()).collect();
         let left = others.len() - known.len();
-        numbers.extend(known.into_iter().filter_map(|(_, read)| read.clone()));
+        numbers.extend(known.into_iter().flatten().cloned());
         match (left, failed) {
             (0, _) => None,
             (left, Some(error)) => Some(format!("{left} of our numbers could not be looked up either: {error}")),
@@ -254,8 +261,8 @@ impl RoutingReader {
                 Some(Err(error)) => unknown = Some(Unknown::Region(error)),
                 None => {}
             }
-            if let (Some((service, error)), None) = (&unread, &read.record.service) {
-                unknown = Some(Unknown::Services(format!("{service}: {error}")));
+            if let (Some((service, why)), None) = (&unread, &read.record.service) {
+                unknown = Some(Unknown::Services(format!("{service}: {why}")));
             }
             RoutingRead { read, unknown }
         };
@@ -349,87 +356,9 @@ impl RoutingReader {
         is_there
     }
 
-    async fn records(
-        &self,
-        wanted: &[(NumberId, Option<NumberSid>)],
-    ) -> BTreeMap<NumberId, Result<NumberRead, ReadError>> {
-        let mut records = BTreeMap::new();
-        let mut listed = None;
-        if wanted.len() > ONE_BY_ONE {
-            listed = Some(self.list(wanted, &mut records).await);
-        }
-        if let Some(Some(error)) = &listed
-            && stands_before_all(error)
-        {
-            for (number, _) in wanted {
-                records.entry(*number).or_insert_with(|| Err(error.clone().into()));
-            }
-            return records;
-        }
-        // What the list does not show, or not so that it can be understood, is looked at for itself.
-        let mut fetches = JoinSet::new();
-        for (number, sid) in wanted.iter().filter(|(n, _)| !records.contains_key(n)) {
-            if let Some(sid) = *sid {
-                let (client, number) = (self.client.clone(), *number);
-                self.clock.spawn(&mut fetches, async move { (number, client.number(sid, number.e164).await) });
-            }
-        }
-        while let Some(Some(joined)) = self.clock.wait(None, fetches.join_next()).await {
-            match joined {
-                Ok((number, Ok(read))) if self.id(&read) == number => {
-                    records.insert(number, Ok(read));
-                }
-                Ok((_, Err(error))) if error.kind == ErrorKind::NotFound => {}
-                Ok((number, Err(error))) => {
-                    records.insert(number, Err(error.into()));
-                }
-                Ok((_, Ok(_))) | Err(_) => {}
-            }
-        }
-        // It may have come, or come back, with a SID that nobody knows yet.
-        if listed.is_none() && wanted.iter().any(|(n, _)| !records.contains_key(n)) {
-            let left: Vec<_> = wanted.iter().filter(|(n, _)| !records.contains_key(n)).copied().collect();
-            listed = Some(self.list(&left, &mut records).await);
-        }
-        for (number, _) in wanted {
-            records
-                .entry(*number)
-                .or_insert_with(|| Err(listed.clone().flatten().map_or(ReadError::NotInAccount, ReadError::Twilio)));
-        }
-        records
-    }
-
     /// Which of our numbers it is: whatever this client reads is of its account.
     fn id(&self, read: &NumberRead) -> NumberId {
         NumberId::new(self.client.account(), read.record.number)
-    }
-
-    /// Takes from the account's list what is wanted. Gives what stopped it, if something did.
-    async fn list(
-        &self,
-        wanted: &[(NumberId, Option<NumberSid>)],
-        records: &mut BTreeMap<NumberId, Result<NumberRead, ReadError>>,
-    ) -> Option<Error> {
-        let wanted: std::collections::BTreeSet<NumberId> = wanted.iter().map(|(n, _)| *n).collect();
-        let mut pager = self.client.numbers(LARGEST_PAGE);
-        loop {
-            match pager.next().await {
-                Ok(Some(page)) => {
-                    for row in page.rows {
-                        if let Ok(WireRow::Ours(read)) = row
-                            && wanted.contains(&self.id(&read))
-                        {
-                            records.insert(self.id(&read), Ok(read));
-                        }
-                    }
-                }
-                Ok(None) => return None,
-                Err(error) => {
-                    tracing::warn!(%error, "the list of numbers cannot be read");
-                    return Some(error);
-                }
-            }
-        }
     }
 
     /// Asks in which region the calls of these numbers are processed, all at the same time.
@@ -468,33 +397,41 @@ impl RoutingReader {
 
     /// Reads which numbers Messaging Services have. Of a service that cannot be read what was known of it stands;
     /// gives the first such, with its error.
-    async fn read_services(&mut self) -> Option<(String, Error)> {
+    async fn read_services(&mut self) -> Option<(String, String)> {
         if !self.needs_services {
             return None;
         }
-        let listed = match self.client.services().await {
+        let (listed, bad) = match self.client.services().await {
             Ok(listed) => listed,
             Err(error) => {
                 tracing::warn!(%error, "the Messaging Services cannot be read");
-                return Some(("the list of services".to_owned(), error));
+                return Some(("the list of services".to_owned(), error.to_string()));
             }
         };
         let earlier = std::mem::take(&mut self.services);
         self.gone_services.clear();
-        let mut unread = None;
+        let mut unread = bad.first().map(|row| ("one of the services".to_owned(), row.to_string()));
         for service in listed {
-            match self.client.service_numbers(service.sid).await {
-                Ok(numbers) => self.services.extend(numbers.into_iter().map(|n| (n, service.clone()))),
+            let why = match self.client.service_numbers(service.sid).await {
+                Ok((numbers, bad)) => {
+                    self.services.extend(numbers.into_iter().map(|n| (n, service.clone())));
+                    match bad.first() {
+                        None => continue,
+                        Some(row) => row.to_string(),
+                    }
+                }
                 Err(error) => {
-                    tracing::warn!(service = %service.sid, %error, "the numbers of a Messaging Service cannot be read");
                     if error.kind == ErrorKind::NotFound {
                         self.gone_services.insert(service.sid);
                     }
-                    let known = earlier.iter().filter(|(_, s)| s.sid == service.sid);
-                    self.services.extend(known.map(|(number, _)| (*number, service.clone())));
-                    unread = unread.or(Some((service.sid.to_string(), error)));
+                    error.to_string()
                 }
+            };
+            tracing::warn!(service = %service.sid, why, "the numbers of a Messaging Service cannot be read");
+            for (number, known) in earlier.iter().filter(|(_, s)| s.sid == service.sid) {
+                self.services.entry(*number).or_insert_with(|| known.clone());
             }
+            unread = unread.or(Some((service.sid.to_string(), why)));
         }
         unread
     }

@@ -1,6 +1,7 @@
 //! What the three logs are, and in what they differ.
 
 use std::hash::Hash;
+use std::pin::Pin;
 
 use crate::core::detect::observation::{Alert, Call, Direction, Message, Observation};
 use crate::core::model::id::{CallSid, E164};
@@ -32,13 +33,16 @@ pub trait TwilioLog: Send + 'static {
         None
     }
     /// Fetches one entry, where that is possible.
-    fn fetch(client: &Client, sid: u128) -> impl Future<Output = Option<FetchedRows<Self>>> + Send;
+    fn fetch(_: &Client, _: u128) -> Option<Fetch<Self>> {
+        None
+    }
 }
 
 /// Says whether a telephone number of the account is one of ours.
 pub type IsOurs<'a> = &'a dyn Fn(E164) -> bool;
 
 pub type Item<G> = <<G as TwilioLog>::Listed as Listed>::Item;
+pub type Fetch<G> = Pin<Box<dyn Future<Output = FetchedRows<G>> + Send>>;
 pub type FetchedRows<G> = Result<Result<WireRow<Item<G>>, BadRow>, crate::twilio::Error>;
 
 pub struct CallLog;
@@ -64,8 +68,9 @@ impl TwilioLog for CallLog {
         call.status.is_final().then_some(call.ended_at.unwrap_or(call.started_at))
     }
 
-    async fn fetch(client: &Client, sid: u128) -> Option<FetchedRows<CallLog>> {
-        Some(client.call(CallSid::from_u128(sid)).await)
+    fn fetch(client: &Client, sid: u128) -> Option<Fetch<CallLog>> {
+        let client = client.clone();
+        Some(Box::pin(async move { client.call(CallSid::from_u128(sid)).await }))
     }
 }
 
@@ -99,10 +104,6 @@ impl TwilioLog for MessageLog {
     fn may_answer(message: &Message, is_ours: IsOurs<'_>) -> Option<u64> {
         (!is_ours(message.number)).then_some(message.party.hash)
     }
-
-    async fn fetch(_: &Client, _: u128) -> Option<FetchedRows<MessageLog>> {
-        None
-    }
 }
 
 pub struct AlertLog;
@@ -126,9 +127,5 @@ impl TwilioLog for AlertLog {
 
     fn ended_at(alert: &Alert) -> Option<Time> {
         Some(alert.at)
-    }
-
-    async fn fetch(_: &Client, _: u128) -> Option<FetchedRows<AlertLog>> {
-        None
     }
 }

@@ -17,8 +17,14 @@
 //!
 //! What a poll brings is committed with its cursor before the engine hears of it; if that fails,
 //! nothing happened and the next poll brings it again.
+//!
+//! A list that breaks off is used for what it says, and was not read: the log grows stale, and the next walk goes
+//! back as far as this one should have gone. So it is with a log of which a large part cannot be understood: an answer
+//! that came is no sight.
 
 pub mod fallback;
+mod follow;
+mod found;
 mod log;
 pub mod routing;
 
@@ -28,9 +34,11 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
+use tokio::task::{Id, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::{Batch, Shared};
+use crate::clock::Clock;
 use crate::config;
 use crate::core::detect::observation::{Alert, Observation};
 use crate::core::model::facts::{LARGEST_PAGE, LONGEST_CALL};
@@ -39,10 +47,11 @@ use crate::core::model::source::Source;
 use crate::core::model::time::Time;
 use crate::metrics::RowResult;
 use crate::store::StoreError;
-use crate::twilio::wire::{BadRow, Listed, WireRow};
+use crate::twilio::wire::{BadRow, Listed};
 use crate::twilio::{Client, LogEntry};
-use log::Item;
+use found::Found;
 pub use log::{AlertLog, CallLog, MessageLog, TwilioLog};
+use log::{FetchedRows, Item};
 
 /// How far back the deep walk goes: users report entries that came hours late.
 const DEEP: Duration = Duration::from_secs(4 * 3600);
@@ -50,13 +59,6 @@ const DEEP_EVERY: Duration = Duration::from_secs(15 * 60);
 
 /// Page size of quick walks: enough for most polls, and quick for Twilio to make.
 const QUICK_PAGE: usize = 100;
-
-/// Fetches by SID in one poll, of calls that are still up and of calls that alerts name alike; the
-/// others wait for the next.
-const FETCHES: usize = 20;
-
-/// Calls named by alerts that may wait to be fetched. Beyond that the list has to show them.
-const MOST_NAMED: usize = 1000;
 
 /// How long observations are kept on the disk: the port day and the week after it.
 const KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -79,6 +81,10 @@ pub enum PollError {
          they agree"
     )]
     ClockSkew(i64),
+    #[error("this machine's clock was set back by {0:?} while the agent ran, and Twilio's agrees with it")]
+    ClockSetBack(Duration),
+    #[error("of {of} rows that are or may be of our numbers {bad} cannot be understood, such as this one: {example}")]
+    Unreadable { bad: usize, of: usize, example: BadRow },
 }
 
 impl PollError {
@@ -87,14 +93,20 @@ impl PollError {
             PollError::Twilio(e) => e.cure(),
             PollError::Store(e) => e.cure,
             PollError::ClockSkew(_) => "check NTP on this machine",
+            PollError::ClockSetBack(_) => "start the agent again: ages that go back would make old data seem fresh",
+            PollError::Unreadable { .. } => {
+                "the warnings before this one outline such rows: report them, and ask Twilio what has changed"
+            }
         }
     }
 }
 
 /// Fails if Twilio's clock and ours disagree.
-pub fn check_clock(client: &Client) -> Result<(), PollError> {
+pub fn check_clock(clock: &Clock, client: &Client) -> Result<(), PollError> {
     match client.clock_skew_ms() {
-        Some(ms) if ms.unsigned_abs() > MOST_SKEW.as_millis() as u64 => Err(PollError::ClockSkew(ms / 1000)),
+        Some(ms) if ms.unsigned_abs() > MOST_SKEW.as_millis() as u64 => {
+            Err(clock.set_back_by().map_or(PollError::ClockSkew(ms / 1000), PollError::ClockSetBack))
+        }
         Some(_) | None => Ok(()),
     }
 }
@@ -121,16 +133,6 @@ enum Depth {
     Deep,
 }
 
-/// What one walk has found so far.
-struct Found<G: TwilioLog + ?Sized> {
-    fresh: Vec<(Time, Item<G>)>,
-    known: HashMap<u128, Known>,
-    /// When the newest entry happened.
-    newest: Option<Time>,
-    counts: [usize; RowResult::ALL.len()],
-    bad: Vec<BadRow>,
-}
-
 /// How far back entries count as new.
 #[derive(Clone, Copy)]
 struct Reach {
@@ -138,6 +140,8 @@ struct Reach {
     horizon: Time,
     /// What is older than this is remembered no longer, so that nobody can say whether it is new.
     floor: Time,
+    /// What is not older has to be read.
+    overlap: Time,
 }
 
 /// Reads one log for as long as it runs.
@@ -154,6 +158,9 @@ pub struct Poller<G: TwilioLog> {
     wanted: mpsc::Receiver<CallSid>,
     /// Those of them that this log has not shown.
     named: VecDeque<u128>,
+    /// Entries that are being fetched by their SIDs.
+    fetching: JoinSet<FetchedRows<G>>,
+    under_way: HashMap<Id, u128>,
     lags: Vec<f64>,
     /// Who has written to us lately, and when: only to them may another number of a Messaging Service answer for ours.
     writers: HashMap<u64, Time>,
@@ -178,6 +185,8 @@ impl<G: TwilioLog> Poller<G> {
             next_deep: Time::EPOCH,
             wanted,
             named: VecDeque::new(),
+            fetching: JoinSet::new(),
+            under_way: HashMap::new(),
             lags: Vec::new(),
             writers: HashMap::new(),
             kind: std::marker::PhantomData,
@@ -265,26 +274,13 @@ impl<G: TwilioLog> Poller<G> {
         };
         let cutoff = if depth == Depth::Deep { overlap.min(started - DEEP) } else { overlap };
         let horizon = *self.horizon.get_or_insert(overlap);
-        let reach = Reach { horizon, floor: overlap.min(started - DEEP) };
-        let mut found =
-            Found::<G> { fresh: Vec::new(), known: HashMap::new(), newest: None, counts: [0; 5], bad: Vec::new() };
-        let page_size = if depth == Depth::Quick { QUICK_PAGE } else { LARGEST_PAGE };
-        for mut pager in G::lists(&client, cutoff, page_size) {
-            while let Some(page) = pager.next().await? {
-                let news = found.fresh.len();
-                for row in page.rows {
-                    self.sort(row, clock.now(), reach, &mut found);
-                }
-                // Of all its rows: one that is out of order, or whose date is nonsense, ends no walk.
-                let is_old = page.newest.is_some_and(|t| t < cutoff);
-                let is_known = depth == Depth::Quick && found.fresh.len() == news;
-                if is_old || is_known {
-                    break;
-                }
-            }
-        }
-        check_clock(&client)?;
-        self.follow(&client, clock.now(), depth, reach, &mut found).await;
+        let reach = Reach { horizon, floor: overlap.min(started - DEEP), overlap };
+        let mut found = Found::<G>::new();
+        self.take_fetched(clock.now(), reach, &mut found);
+        let walked = self.walk(&client, depth, cutoff, reach, &mut found).await;
+        check_clock(&clock, &client)?;
+        self.follow(depth, reach, &mut found).await;
+        let read = walked.and_then(|()| found.check());
 
         // Oldest first, as they happened.
         found.fresh.sort_by_key(|(_, item)| <G::Listed as Listed>::time(item));
@@ -294,8 +290,10 @@ impl<G: TwilioLog> Poller<G> {
         let mut place = None;
         // Without new entries only the cursor would be written: reading a little more after a restart is cheaper.
         // But for the alerts', which says up to when outcomes were settled and counted.
-        if !items.is_empty() || G::SOURCE == Source::Alerts || self.polled_at.is_none() {
+        if read.is_ok() && (!items.is_empty() || G::SOURCE == Source::Alerts || self.polled_at.is_none()) {
             place = Some(store.commit_poll(client.account(), G::SOURCE, started, &items).await?);
+        } else if !items.is_empty() {
+            place = Some(store.commit_seen(client.account(), &items).await?);
         }
         self.measure(&found);
         for (_, item) in &found.fresh {
@@ -303,21 +301,27 @@ impl<G: TwilioLog> Poller<G> {
         }
         let unclear = found.bad.first().map(ToString::to_string);
         self.known.extend(found.known);
-        if depth >= Depth::Full {
+        if read.is_err() {
+            // What was not read lies behind entries that are known now.
+            self.next_full = Time::EPOCH;
+        } else if depth >= Depth::Full {
             self.next_full = started + self.poll.full;
             let [seen, open] = [started - DEEP - self.poll.overlap, started - LONGEST_CALL];
             self.known.retain(|_, k| k.at >= if k.open.is_some() { open } else { seen });
             self.writers.retain(|_, at| *at >= seen);
         }
-        if depth == Depth::Deep {
-            self.next_deep = started + DEEP_EVERY;
+        if read.is_ok() {
+            if depth == Depth::Deep {
+                self.next_deep = started + DEEP_EVERY;
+            }
+            self.polled_at = Some(started);
+            metrics.polled(G::SOURCE, started);
         }
-        self.polled_at = Some(started);
-        metrics.polled(G::SOURCE, started);
         self.shared
             .hand_on(Batch {
                 account: client.account(),
-                polled: vec![G::SOURCE],
+                source: G::SOURCE,
+                polled: read.is_ok().then_some(G::SOURCE).into_iter().collect(),
                 polled_at: started,
                 unclear,
                 seen: items,
@@ -331,95 +335,51 @@ impl<G: TwilioLog> Poller<G> {
         {
             tracing::warn!(%error, cure = error.cure, "old observations stay on the disk for now");
         }
-        Ok(())
+        read
     }
 
-    /// Tells what a row is: new, changed, known, not ours, or not to be understood.
-    fn sort(&self, row: Result<WireRow<Item<G>>, BadRow>, now: Time, reach: Reach, found: &mut Found<G>) {
-        let result = match row {
-            Ok(WireRow::NotOurs(_)) => RowResult::Foreign,
-            Ok(WireRow::Ours(item)) if self.is_foreign(&item) => RowResult::Foreign,
-            Err(bad) => {
-                found.bad.push(bad);
-                RowResult::Bad
-            }
-            Ok(WireRow::Ours(item)) => {
-                let sid = item.sid();
-                let at = <G::Listed as Listed>::time(&item).unwrap_or(now);
-                let open = G::is_open(&item).then_some(now);
-                let known = Known { digest: digest(&item), at, open };
-                found.newest = found.newest.max(Some(at));
-                match found.known.get(&sid).or_else(|| self.known.get(&sid)) {
-                    Some(before) if before.digest == known.digest => {
-                        found.known.insert(sid, known);
-                        RowResult::Known
+    /// Goes through the lists that make up the log, each as far as it can be read: none is another's trouble. Fails if
+    /// one broke off within the overlap.
+    async fn walk(
+        &self,
+        client: &Client,
+        depth: Depth,
+        cutoff: Time,
+        reach: Reach,
+        found: &mut Found<G>,
+    ) -> Result<(), PollError> {
+        let page_size = if depth == Depth::Quick { QUICK_PAGE } else { LARGEST_PAGE };
+        let mut walked = Ok(());
+        for mut pager in G::lists(client, cutoff, page_size) {
+            found.is_past_overlap = false;
+            loop {
+                let page = match pager.next().await {
+                    Ok(Some(page)) => page,
+                    Ok(None) => break,
+                    // What is left is looked through for what came late: worth a try in a quarter of an hour.
+                    Err(error) if found.is_past_overlap => {
+                        tracing::warn!(source = G::SOURCE.label(), %error, "this log is read, but not back to its oldest");
+                        break;
                     }
-                    // It was there before Ringback was: what became of it is nobody's business now.
-                    None if at < reach.horizon && open.is_none() => RowResult::Known,
-                    None if at < reach.floor => RowResult::Known,
-                    before => {
-                        let result = if before.is_some() { RowResult::Changed } else { RowResult::New };
-                        found.known.insert(sid, known);
-                        found.fresh.push((now, item));
-                        result
+                    Err(error) => {
+                        walked = walked.and(Err(error.into()));
+                        break;
                     }
+                };
+                let news = found.fresh.len();
+                for row in page.rows {
+                    self.sort(row, self.shared.clock.now(), reach, found);
+                }
+                // Of all its rows: one that is out of order, or whose date is nonsense, ends no walk.
+                let is_old = page.newest.is_some_and(|newest| newest < cutoff);
+                found.is_past_overlap |= page.reaches.is_some_and(|back| back < reach.overlap);
+                let is_known = depth == Depth::Quick && found.fresh.len() == news;
+                if is_old || is_known {
+                    break;
                 }
             }
-        };
-        found.counts[result as usize] += 1;
-    }
-
-    /// Fetches by SID what the walk did not show: calls that are still up, calls that alerts name.
-    async fn follow(&mut self, client: &Client, now: Time, depth: Depth, reach: Reach, found: &mut Found<G>) {
-        while let Ok(sid) = self.wanted.try_recv() {
-            let sid = sid.as_u128();
-            if self.named.len() < MOST_NAMED && !self.named.contains(&sid) {
-                self.named.push_back(sid);
-            }
         }
-        self.named.retain(|sid| !self.known.contains_key(sid) && !found.known.contains_key(sid));
-        let mut sids: Vec<u128> = self.named.iter().copied().take(FETCHES).collect();
-        if depth >= Depth::Full {
-            let unseen = |sid: &u128| !found.known.contains_key(sid);
-            let mut open: Vec<(Time, u128)> =
-                self.known.iter().filter_map(|(sid, k)| Some((k.open?, *sid))).filter(|(_, sid)| unseen(sid)).collect();
-            // Those not looked at for longest come first.
-            open.sort_unstable();
-            sids.extend(open.into_iter().map(|(_, sid)| sid).take(FETCHES));
-        }
-        for sid in sids {
-            let Some(answer) = G::fetch(client, sid).await else {
-                return;
-            };
-            match answer {
-                Ok(Ok(WireRow::NotOurs(_))) => self.forget(sid, now, found),
-                Ok(row) => self.sort(row, now, reach, found),
-                Err(e) if e.kind == crate::twilio::ErrorKind::NotFound => self.forget(sid, now, found),
-                Err(error) => {
-                    // The list was read: this one entry can wait for the next poll, behind the others.
-                    tracing::debug!(source = G::SOURCE.label(), %error, "cannot fetch an entry");
-                    self.look_later(sid, now);
-                    return;
-                }
-            }
-            self.look_later(sid, now);
-        }
-    }
-
-    /// An entry that is not ours, or gone, is remembered so that nobody asks again.
-    fn forget(&self, sid: u128, now: Time, found: &mut Found<G>) {
-        found.known.insert(sid, Known { digest: 0, at: now, open: None });
-    }
-
-    /// Lets the other entries that are to be fetched come before this one.
-    fn look_later(&mut self, sid: u128, now: Time) {
-        if let Some(open) = self.known.get_mut(&sid).and_then(|k| k.open.as_mut()) {
-            *open = now;
-        }
-        if let Some(i) = self.named.iter().position(|named| *named == sid) {
-            self.named.remove(i);
-            self.named.push_back(sid);
-        }
+        walked
     }
 
     /// Exports what the poll showed of the log itself.
@@ -428,7 +388,7 @@ impl<G: TwilioLog> Poller<G> {
         for result in RowResult::ALL {
             metrics.rows(G::SOURCE, result, found.counts[result as usize]);
         }
-        for bad in found.bad.iter().take(3) {
+        for bad in &found.bad {
             tracing::warn!(source = G::SOURCE.label(), problem = %bad, raw = bad.raw, "a row cannot be understood");
         }
         if let Some(at) = found.newest {

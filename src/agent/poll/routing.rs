@@ -17,7 +17,6 @@ use crate::core::routing::history::RoutingState;
 use crate::core::routing::record::{Handler, NumberRecord};
 use crate::core::routing::values::RoutingValues;
 use crate::metrics::RowResult;
-use crate::twilio::ErrorKind;
 use crate::twilio::wire::NumberRead;
 
 /// Between looks at the numbers: what they point at changes rarely, and matters within a minute.
@@ -37,6 +36,9 @@ const NAMED: usize = 5;
 /// of 250 within the first minute.
 const REGIONS: usize = 250;
 
+/// So many numbers one after the other of which it cannot be told: the rest is asked with the next look.
+const REGIONS_FAILED: u32 = 3;
+
 /// By state and channel, the numbers and what they point at.
 type Unserved = BTreeMap<(RoutingState, Channel), BTreeMap<NumberIx, Handler>>;
 
@@ -51,6 +53,8 @@ const ELSEWHERE_AGAIN: Duration = Duration::from_secs(300);
 /// Which region processes a number's calls, as last asked.
 struct RegionRead {
     at: Time,
+    /// When it is to be asked for again.
+    due: Time,
     /// If it is another than ours.
     elsewhere: Option<String>,
 }
@@ -126,42 +130,40 @@ impl RoutingPoller {
         let now = clock.now();
         let count = u32::try_from(self.known.len()).unwrap_or(u32::MAX);
         let again = (REGION_AGAIN / REGIONS as u32).saturating_mul(count).clamp(REGION_AGAIN, REGION_LATEST);
-        let is_due = |ix: &NumberIx| {
-            self.regions.get(ix).is_none_or(|read| {
-                let after = if read.elsewhere.is_some() { ELSEWHERE_AGAIN } else { again };
-                read.at + after <= now
-            })
-        };
+        let is_due = |ix: &NumberIx| self.regions.get(ix).is_none_or(|read| read.due <= now);
         let has_voice = |ix: &NumberIx| roster.number(*ix).channels[Channel::Voice.index()];
         let mut due: Vec<NumberIx> = self.known.keys().copied().filter(|ix| has_voice(ix) && is_due(ix)).collect();
         due.sort_unstable_by_key(|ix| (self.regions.get(ix).map(|read| read.at), *ix));
         let mut is_news = false;
+        let mut failed = 0;
         for ix in due.into_iter().take(REGIONS) {
-            if stop.is_cancelled() {
+            if stop.is_cancelled() || failed == REGIONS_FAILED {
                 break;
             }
-            match client.voice_elsewhere_now(roster.number(ix).id.e164).await {
+            let answer = client.voice_elsewhere_now(roster.number(ix).id.e164).await;
+            let before = self.regions.remove(&ix).and_then(|read| read.elsewhere);
+            let (elsewhere, after) = match answer {
                 Ok(elsewhere) => {
-                    let before = self.regions.insert(ix, RegionRead { at: clock.now(), elsewhere: elsewhere.clone() });
-                    is_news |= before.and_then(|read| read.elsewhere) != elsewhere;
+                    failed = 0;
+                    is_news |= before != elsewhere;
+                    let after = if elsewhere.is_some() { ELSEWHERE_AGAIN } else { again };
+                    (elsewhere, after)
                 }
                 Err(error) => {
-                    // Asked for again with a later look. An API key need not have this permission: then they are taken
-                    // for ours.
+                    // It is asked for again soon, behind the others: its trouble is not theirs. An API key need not
+                    // have this permission: then they are taken for ours.
                     if !std::mem::replace(&mut self.has_said_regions, true) {
                         tracing::warn!(
                             %error,
                             "cannot tell which region processes a number's calls: those of another are not seen here"
                         );
                     }
-                    if error.is_passing() || matches!(error.kind, ErrorKind::Credentials | ErrorKind::Permission) {
-                        break;
-                    }
-                    // This number's trouble is no other's.
-                    let elsewhere = self.regions.remove(&ix).and_then(|read| read.elsewhere);
-                    self.regions.insert(ix, RegionRead { at: clock.now(), elsewhere });
+                    failed += 1;
+                    (before, EVERY)
                 }
-            }
+            };
+            let at = clock.now();
+            self.regions.insert(ix, RegionRead { at, due: at + after, elsewhere });
         }
         is_news
     }
@@ -171,7 +173,7 @@ impl RoutingPoller {
         let started = self.shared.clock.now();
         let roster = self.shared.roster.clone();
         let AllRead { numbers, bad, unread, services_read } = self.reader.read_all(&roster, started).await?;
-        check_clock(&self.shared.client)?;
+        check_clock(&self.shared.clock, &self.shared.client)?;
         let metrics = self.shared.metrics.clone();
         metrics.rows(Source::Numbers, RowResult::Bad, bad);
         let account = self.shared.client.account();
@@ -221,7 +223,7 @@ impl RoutingPoller {
             metrics.rows(Source::Numbers, result, 1);
             // Whoever changes a number may move its calls as well.
             if let (RowResult::Changed, Some(read)) = (result, self.regions.get_mut(&ix)) {
-                read.at = Time::EPOCH;
+                read.due = Time::EPOCH;
             }
             if result == RowResult::Known && !is_due {
                 continue;
@@ -255,7 +257,9 @@ impl RoutingPoller {
             metrics.polled(Source::Services, started);
         }
         let place = Some(place);
-        self.shared.hand_on(Batch { account, polled, polled_at: started, unclear: None, seen, place }).await;
+        self.shared
+            .hand_on(Batch { account, source: Source::Numbers, polled, polled_at: started, unclear: None, seen, place })
+            .await;
         drop(turn);
         let message = ControlMessage::Routing { at: started, numbers: looked };
         // The inbox closes only when the agent stops.

@@ -83,14 +83,16 @@ async fn delete(shared: &Shared, probe: &Begun) -> Result<bool, Error> {
     };
     let recordings = shared.client.recordings(call).await?;
     let mut is_over = is_old || !recordings.is_empty();
+    let mut deleted = Ok(());
     for own in &recordings {
         match own.state() {
-            RecordingState::Completed => shared.client.delete_recording(own).await?,
+            // One that cannot be deleted keeps no other.
+            RecordingState::Completed => deleted = deleted.and(shared.client.delete_recording(own).await),
             RecordingState::Absent(_) => {}
             RecordingState::Pending => is_over = false,
         }
     }
-    Ok(is_over)
+    deleted.map(|()| is_over)
 }
 
 /// The call of a probe whose SID was never learnt: the only one that it can be.

@@ -286,10 +286,10 @@ impl Engine {
         self.polled[source.index()]
     }
 
-    /// True if `source` could not be read for too long.
+    /// True if `source` could not be read for too long, or is said to have been read when it cannot have been.
     pub fn is_stale(&self, source: Source, now: Time) -> bool {
         let after = source.stale_after(self.settings.blind_after);
-        self.polled[source.index()].is_none_or(|at| at + after < now)
+        self.polled[source.index()].is_none_or(|at| at + after < now || at > now + after)
     }
 
     /// What is known of who answers a channel.

@@ -50,6 +50,7 @@ pub struct Calls;
 
 impl Listed for Calls {
     const KEY: &'static str = "calls";
+    const OF: &'static [&'static str] = &["to", "from"];
     type Raw<'a> = RawCall<'a>;
     type Item = Call;
 
@@ -124,6 +125,7 @@ pub struct Messages;
 
 impl Listed for Messages {
     const KEY: &'static str = "messages";
+    const OF: &'static [&'static str] = &["to", "from"];
     type Raw<'a> = RawMessage<'a>;
     type Item = Message;
 

@@ -106,6 +106,7 @@ pub struct Numbers;
 
 impl Listed for Numbers {
     const KEY: &'static str = "incoming_phone_numbers";
+    const OF: &'static [&'static str] = &["phone_number"];
     type Raw<'a> = &'a RawValue;
     type Item = NumberRead;
 

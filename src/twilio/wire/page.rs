@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::json::Json;
-use super::{BadRow, Listed, Reader, Text, WireRow};
+use super::{BadRow, Listed, Reader, Text, WireRow, date};
 use crate::core::model::redact::told;
 use crate::core::model::time::Time;
 
@@ -20,6 +20,8 @@ pub struct Page<T> {
     pub rows: Vec<Result<WireRow<T>, BadRow>>,
     /// Newest time among all rows that have one, ours or not.
     pub newest: Option<Time>,
+    /// Newest time among its last rows, by which it can be told how far back it goes: a single row may be out of order.
+    pub reaches: Option<Time>,
     /// `next_page_uri`, or `meta.next_page_url`.
     pub next: Option<String>,
 }
@@ -58,20 +60,69 @@ pub fn row<L: Listed>(raw: &RawValue, reader: Reader<'_>) -> Result<WireRow<L::I
     serde_json::from_str::<L::Raw<'_>>(raw.get())
         .map_err(|e| BadRow::new("row", e))
         .and_then(|row| L::convert(&row, reader))
-        .map_err(|bad| BadRow { raw: outline(raw.get(), reader), ..bad.told(reader) })
+        .map_err(|bad| {
+            let glance: Glance<'_> = serde_json::from_str(raw.get()).unwrap_or_default();
+            let is_of_others = glance.is_of_others::<L>(reader);
+            BadRow { raw: outline(raw.get(), reader), at: glance.at(), is_of_others, ..bad.told(reader) }
+        })
+}
+
+/// What can be told of a row that cannot be understood.
+#[derive(Default, Deserialize)]
+struct Glance<'a> {
+    #[serde(borrow, default)]
+    to: Text<'a>,
+    #[serde(borrow, default)]
+    from: Text<'a>,
+    #[serde(borrow, default)]
+    phone_number: Text<'a>,
+    #[serde(borrow, default)]
+    parent_call_sid: Text<'a>,
+    #[serde(borrow, default)]
+    messaging_service_sid: Text<'a>,
+    #[serde(borrow, default)]
+    start_time: Text<'a>,
+    #[serde(borrow, default)]
+    date_sent: Text<'a>,
+    #[serde(borrow, default)]
+    date_generated: Text<'a>,
+    #[serde(borrow, default)]
+    date_created: Text<'a>,
+}
+
+impl Glance<'_> {
+    fn at(&self) -> Option<Time> {
+        let dates = [&self.start_time, &self.date_sent, &self.date_generated, &self.date_created];
+        dates.into_iter().find_map(|text| date(text.get()?).ok())
+    }
+
+    /// True if it names whose it is, and that is none of ours. A leg that was dialled is its parent's, and who answers
+    /// for a service may answer for one of ours.
+    fn is_of_others<L: Listed>(&self, reader: Reader<'_>) -> bool {
+        let named = |field: &&str| match *field {
+            "to" => &self.to,
+            "from" => &self.from,
+            _ => &self.phone_number,
+        };
+        let is_other = |text: &Text<'_>| text.get().is_some() && reader.ours("", text) == Ok(None);
+        let may_belong = self.parent_call_sid.get().is_some() || self.messaging_service_sid.get().is_some();
+        !L::OF.is_empty() && !may_belong && L::OF.iter().all(|field| is_other(named(field)))
+    }
 }
 
 fn finish<L: Listed>(rows: Vec<Result<WireRow<L::Item>, BadRow>>, next: Option<String>) -> Page<L::Item> {
-    let newest = rows
-        .iter()
-        .filter_map(|r| match r {
-            Ok(WireRow::Ours(item)) => L::time(item),
-            Ok(WireRow::NotOurs(at)) => *at,
-            Err(_) => None,
-        })
-        .max();
-    Page { rows, newest, next }
+    let times = rows.iter().filter_map(|r| match r {
+        Ok(WireRow::Ours(item)) => L::time(item),
+        Ok(WireRow::NotOurs(at)) => *at,
+        Err(_) => None,
+    });
+    let newest = times.clone().max();
+    let reaches = times.rev().take(LAST_ROWS).max();
+    Page { rows, newest, reaches, next }
 }
+
+/// Rows at the end of a page that say together how far back it goes.
+const LAST_ROWS: usize = 10;
 
 /// How much of a bad row is kept.
 const RAW_KEPT: usize = 2000;

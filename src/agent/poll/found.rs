@@ -1,0 +1,108 @@
+//! What one walk through a log has found: what is news, and whether enough of it could be understood to call it read.
+
+use std::collections::HashMap;
+
+use super::log::{Item, TwilioLog};
+use super::{Known, PollError, Poller, Reach, digest};
+use crate::core::model::time::Time;
+use crate::metrics::RowResult;
+use crate::twilio::LogEntry;
+use crate::twilio::wire::{BadRow, Listed, WireRow};
+
+/// A log of whose rows this share cannot be understood is not read: what the detector finds with certainty is about so
+/// many callers who fail.
+const UNREADABLE: f64 = 0.2;
+
+/// So few are set aside one by one, and said; of few rows one is always a large share.
+const UNREADABLE_FEW: usize = 2;
+
+/// What one walk has found so far.
+pub(super) struct Found<G: TwilioLog + ?Sized> {
+    pub(super) fresh: Vec<(Time, Item<G>)>,
+    pub(super) known: HashMap<u128, Known>,
+    /// When the newest entry happened.
+    pub(super) newest: Option<Time>,
+    pub(super) counts: [usize; RowResult::ALL.len()],
+    /// The first of the rows that could not be understood.
+    pub(super) bad: Vec<BadRow>,
+    /// The walk is past the overlap, which every walk but a quick one has to read.
+    pub(super) is_past_overlap: bool,
+    /// Rows of our numbers within the overlap.
+    pub(super) ours: usize,
+    /// Rows within it that may be of our numbers, and cannot be understood.
+    pub(super) unreadable: usize,
+}
+
+/// Rows of which the log and the notices show what is wrong.
+const SHOWN: usize = 3;
+
+impl<G: TwilioLog + ?Sized> Found<G> {
+    pub(super) fn new() -> Found<G> {
+        Found {
+            fresh: Vec::new(),
+            known: HashMap::new(),
+            newest: None,
+            counts: [0; RowResult::ALL.len()],
+            bad: Vec::new(),
+            is_past_overlap: false,
+            ours: 0,
+            unreadable: 0,
+        }
+    }
+
+    /// Fails if too little of what came could be understood to say that the log was read.
+    pub(super) fn check(&self) -> Result<(), PollError> {
+        let of = self.ours + self.unreadable;
+        match self.bad.iter().find(|row| !row.is_of_others) {
+            Some(example) if self.unreadable > UNREADABLE_FEW && self.unreadable as f64 >= UNREADABLE * of as f64 => {
+                Err(PollError::Unreadable { bad: self.unreadable, of, example: example.clone() })
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
+impl<G: TwilioLog> Poller<G> {
+    /// Tells what a row is: new, changed, known, not ours, or not to be understood.
+    pub(super) fn sort(&self, row: Result<WireRow<Item<G>>, BadRow>, now: Time, reach: Reach, found: &mut Found<G>) {
+        let result = match row {
+            Ok(WireRow::NotOurs(_)) => RowResult::Foreign,
+            Ok(WireRow::Ours(item)) if self.is_foreign(&item) => RowResult::Foreign,
+            Err(bad) => {
+                let is_recent = bad.at.map_or(!found.is_past_overlap, |at| at >= reach.overlap);
+                found.unreadable += usize::from(is_recent && !bad.is_of_others);
+                let is_first = found.bad.iter().all(|shown| shown.is_of_others) && !bad.is_of_others;
+                if found.bad.len() < SHOWN {
+                    found.bad.push(bad);
+                } else if is_first {
+                    found.bad[0] = bad;
+                }
+                RowResult::Bad
+            }
+            Ok(WireRow::Ours(item)) => {
+                let sid = item.sid();
+                let at = <G::Listed as Listed>::time(&item).unwrap_or(now);
+                let open = G::is_open(&item).then_some(now);
+                let known = Known { digest: digest(&item), at, open };
+                found.newest = found.newest.max(Some(at));
+                found.ours += usize::from(at >= reach.overlap);
+                match found.known.get(&sid).or_else(|| self.known.get(&sid)) {
+                    Some(before) if before.digest == known.digest => {
+                        found.known.insert(sid, known);
+                        RowResult::Known
+                    }
+                    // It was there before Ringback was: what became of it is nobody's business now.
+                    None if at < reach.horizon && open.is_none() => RowResult::Known,
+                    None if at < reach.floor => RowResult::Known,
+                    before => {
+                        let result = if before.is_some() { RowResult::Changed } else { RowResult::New };
+                        found.known.insert(sid, known);
+                        found.fresh.push((now, item));
+                        result
+                    }
+                }
+            }
+        };
+        found.counts[result as usize] += 1;
+    }
+}
