@@ -36,7 +36,7 @@ fn try_page<L: Listed>(body: &str) -> Result<Page<L::Item>, wire::NotAPage> {
 
 fn call(changes: &str) -> String {
     let mut row = serde_json::json!({
-        "sid": "CA00000000000000000000000000000001", "account_sid": "AC00000000000000000000000000000001",
+        "sid": "CA00000000000000000000000000000001", "account_sid": ACCOUNT.to_string(),
         "parent_call_sid": null, "direction": "inbound", "from": "+12125550142", "to": OURS, "status": "completed",
         "start_time": "Sat, 21 Nov 2026 09:00:00 +0000", "end_time": "Sat, 21 Nov 2026 09:00:07 +0000",
         "date_created": "Sat, 21 Nov 2026 08:59:59 +0000", "duration": "7", "price": null, "trunk_sid": "",
@@ -252,6 +252,32 @@ fn messages_and_alerts_are_read() {
     let Ok(WireRow::Ours(a)) = &page::<wire::Alerts>(alert).rows[0] else { panic!() };
     assert_eq!((a.code, a.resource), (Code(11200), Some(Resource::Call(CallSid::from_u128(7)))));
     assert_eq!(a.url.as_deref(), Some("https://app.example.com/voice"), "the query may hold the caller's number");
+}
+
+/// Telephone numbers move between accounts; a key of the parent's reads the parent's alerts.
+#[test]
+fn a_row_of_another_account_is_not_taken_for_ours() {
+    let (ours, other) = (ACCOUNT.to_string(), "AC00000000000000000000000000000099");
+    let is_ours = |account: &str| {
+        let account = format!(r#""account_sid":{account}"#);
+        let message = format!(
+            r#"{{"messages":[{{"sid":"SM00000000000000000000000000000001","direction":"inbound","from":"+12125550142",
+                "to":"{OURS}","date_sent":"Sat, 21 Nov 2026 09:00:00 +0000",{account}}}]}}"#
+        );
+        let alert = format!(
+            r#"{{"alerts":[{{"sid":"NO00000000000000000000000000000001","error_code":"11200",
+                "date_generated":"2026-11-21T09:00:00Z",{account}}}]}}"#
+        );
+        [
+            one_call(&format!("{{{account}}}")).is_ok(),
+            page::<wire::Messages>(&message).rows[0].is_ok(),
+            page::<wire::Alerts>(&alert).rows[0].is_ok(),
+        ]
+    };
+    assert_eq!(is_ours(&format!("\"{ours}\"")), [true; 3]);
+    assert_eq!(is_ours(&format!("\"{}\"", ours.to_lowercase())), [true; 3]);
+    assert_eq!(is_ours("null"), [true; 3], "it is not said");
+    assert_eq!(is_ours(&format!("\"{other}\"")), [false; 3]);
 }
 
 #[test]

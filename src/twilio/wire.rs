@@ -27,7 +27,7 @@ use crate::core::detect::observation::RemoteParty;
 use crate::core::model::address::{self, Reach};
 use crate::core::model::id::{AccountSid, E164, NumberId};
 use crate::core::model::redact::told;
-use crate::core::model::roster::Roster;
+use crate::core::model::roster::{Roster, UNNAMED_ACCOUNT};
 use crate::core::model::time::Time;
 
 pub use logs::{Alerts, Calls, Events, Messages, RawAlert, RawCall, RawMessage};
@@ -143,6 +143,17 @@ impl Reader<'_> {
             hash,
             last_two: e164.map(E164::last_two),
             is_prober: e164.is_some_and(|n| self.roster.is_prober(n)),
+        }
+    }
+
+    /// Fails for a row that says it is another account's: a telephone number can have moved between two, and what its
+    /// callers met there is not what they meet here. A recording's account need not be known.
+    fn own(&self, account: &Text<'_>) -> Result<(), BadRow> {
+        match account.get().and_then(|text| text.parse::<AccountSid>().ok()) {
+            Some(other) if other != self.account && self.account != UNNAMED_ACCOUNT => {
+                Err(BadRow::new("account_sid", format!("is {other}, whose list was not asked for")))
+            }
+            Some(_) | None => Ok(()),
         }
     }
 

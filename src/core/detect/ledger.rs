@@ -22,9 +22,10 @@ use std::collections::hash_map::Entry as Slot;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
-use super::observation::{Alert, Call, CallStatus, Direction, Leg, Message, MessageStatus, RemoteParty};
+use super::observation::{Alert, Call, CallStatus, Direction, Leg, Level, Message, MessageStatus, RemoteParty};
 use super::outcome::{
-    AlertEffect, AlertFlags, AlertPlacement, CallFacts, Children, MessageFacts, is_harm, judge_call, judge_message,
+    AlertEffect, AlertFlags, AlertPlacement, CallFacts, Children, MessageFacts, SERVED_AFTER_SECONDS, is_harm, judge_call,
+    judge_message,
 };
 use crate::core::model::code::Code;
 use crate::core::model::digits::ByDigits;
@@ -137,13 +138,23 @@ enum Body {
 }
 
 impl Body {
-    const fn is_over(&self) -> bool {
+    fn is_over(&self) -> bool {
         match self {
-            Body::Call { status, .. } => status.is_final(),
+            Body::Call { status, ended_at, .. } => is_over(*status, *ended_at),
             // What was sent may still be delivered; that nobody asks after hours.
-            Body::Message { status, .. } => status.is_final() || matches!(status, MessageStatus::Sent),
+            Body::Message { status, error, .. } => settles(*status, *error),
         }
     }
+}
+
+/// A call that has ended, also in a state that Twilio has invented.
+fn is_over(status: CallStatus, ended_at: Option<Time>) -> bool {
+    status.is_final() || status == CallStatus::Unknown && ended_at.is_some()
+}
+
+/// A message of which nothing more is to be waited for but its alerts, also in a state that Twilio has invented.
+fn settles(status: MessageStatus, error: Option<Code>) -> bool {
+    status.is_final() || status == MessageStatus::Sent || status == MessageStatus::Unknown && is_harm(error)
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -151,6 +162,10 @@ struct ChildLeg {
     parent: u128,
     status: CallStatus,
     seen_at: Time,
+    /// Its talk counts as its parent's evidence of service, and how many seconds it lasted.
+    talk: Option<u32>,
+    /// Twilio has logged an error on it.
+    has_error: bool,
 }
 
 #[derive(Debug)]
@@ -256,7 +271,7 @@ impl Ledger {
             Slot::Occupied(mut held) => match &mut held.get_mut().body {
                 Body::Call { status, duration, ended_at, .. } => {
                     if call.status.is_final() || !status.is_final() {
-                        ended = call.status.is_final() && !status.is_final();
+                        ended = is_over(call.status, call.ended_at) && !is_over(*status, *ended_at);
                         *status = call.status;
                         *duration = call.duration.or(*duration);
                         *ended_at = call.ended_at.or(*ended_at);
@@ -265,7 +280,7 @@ impl Ledger {
                 Body::Message { .. } => {}
             },
             Slot::Vacant(slot) => {
-                (is_new, ended) = (true, call.status.is_final());
+                (is_new, ended) = (true, is_over(call.status, call.ended_at));
                 let entry = Entry {
                     number,
                     party: caller,
@@ -311,27 +326,82 @@ impl Ledger {
             Some(leg) if leg.status.is_final() && !status.is_final() => return None,
             Some(leg) => Some(std::mem::replace(&mut leg.status, status)),
             None => {
-                self.children.insert(key, ChildLeg { parent: parent.as_u128(), status, seen_at: at });
+                let new = ChildLeg { parent: parent.as_u128(), status, seen_at: at, talk: None, has_error: false };
+                self.children.insert(key, new);
                 None
             }
         };
-        let count = |children: &mut Children| {
+        let mut has_talked = false;
+        let mut count = |children: &mut Children| {
             if let Some(before) = before {
                 children.remove(before);
             }
-            children.add(status, leg.started_at, leg.ended_at, leg.duration);
+            has_talked = children.add(status, leg.started_at, leg.ended_at, leg.duration);
         };
         match self.entries[0].get_mut(&parent.as_u128()) {
             Some(Entry { number, body: Body::Call { children, .. }, .. }) => {
                 count(children);
                 self.forwards[number.0 as usize] = true;
-                self.judge(at, Resource::Call(parent), cx)
             }
+            Some(_) => return None,
+            None => count(&mut self.orphan(parent.as_u128(), at).children),
+        }
+        if let Some(held) = self.children.get_mut(&key).filter(|_| has_talked) {
+            // Of the same leg only once.
+            if held.talk.replace(leg.duration.unwrap_or(u32::MAX)).is_some()
+                && let Some(children) = self.children_of(parent.as_u128())
+            {
+                children.talks = children.talks.saturating_sub(1);
+            }
+        }
+        // An alert can be there before the leg that it is of.
+        let orphan = self.orphans.remove(&key);
+        for alert in orphan.iter().flat_map(|orphan| &orphan.alerts) {
+            self.leg_alert(at, key, alert, cx);
+        }
+        self.doubt_talk(key);
+        self.judge(at, Resource::Call(parent), cx)
+    }
+
+    /// The legs of a call, seen or not.
+    fn children_of(&mut self, parent: u128) -> Option<&mut Children> {
+        match self.entries[0].get_mut(&parent) {
+            Some(Entry { body: Body::Call { children, .. }, .. }) => Some(children),
             Some(_) => None,
-            None => {
-                count(&mut self.orphan(parent.as_u128(), at).children);
-                None
+            None => self.orphans.get_mut(&parent).map(|orphan| &mut orphan.children),
+        }
+    }
+
+    /// Gives the alert of a leg that was dialled to the call that dialled it.
+    fn leg_alert(&mut self, at: Time, leg: u128, alert: &Alert, cx: LedgerContext<'_>) -> Option<CallSid> {
+        let held = self.children.get_mut(&leg)?;
+        let parent = CallSid::from_u128(held.parent);
+        held.has_error |= is_harm(Some(alert.code)) && alert.level == Level::Error;
+        let of_parent = Alert { resource: Some(Resource::Call(parent)), ..alert.clone() };
+        if !self.add_mark(at, Resource::Call(parent), &of_parent, cx) {
+            self.wait(parent.as_u128(), at, of_parent);
+        }
+        self.doubt_talk(leg);
+        Some(parent)
+    }
+
+    /// A short talk of a leg that has an error is the announcement of it.
+    fn doubt_talk(&mut self, leg: u128) {
+        let Some(held) = self.children.get_mut(&leg) else { return };
+        if held.has_error && held.talk.is_some_and(|seconds| seconds < SERVED_AFTER_SECONDS) {
+            held.talk = None;
+            let parent = held.parent;
+            if let Some(children) = self.children_of(parent) {
+                children.take_back_talk();
             }
+        }
+    }
+
+    /// Keeps an alert until what it is of is seen.
+    fn wait(&mut self, key: u128, at: Time, alert: Alert) {
+        let orphan = self.orphan(key, at);
+        if orphan.alerts.len() < ALERTS_PER_ORPHAN && !orphan.alerts.iter().any(|a| a.sid == alert.sid) {
+            orphan.alerts.push(alert);
         }
     }
 
@@ -342,13 +412,12 @@ impl Ledger {
         self.answers.learn_service(number, message.service);
         let entry = Resource::Message(message.sid);
         let key = message.sid.as_u128();
-        let settles = |s: MessageStatus| s.is_final() || s == MessageStatus::Sent;
         let (mut is_new, mut ended) = (false, false);
         match self.entries[1].entry(key) {
             Slot::Occupied(mut held) => match &mut held.get_mut().body {
                 Body::Message { status, error, .. } => {
                     if message.status.is_final() || !status.is_final() {
-                        ended = settles(message.status) && !settles(*status);
+                        ended = settles(message.status, message.error) && !settles(*status, *error);
                         *status = message.status;
                         *error = message.error.or(*error);
                     }
@@ -356,7 +425,7 @@ impl Ledger {
                 Body::Call { .. } => {}
             },
             Slot::Vacant(slot) => {
-                (is_new, ended) = (true, settles(message.status));
+                (is_new, ended) = (true, settles(message.status, message.error));
                 let body = Body::Message { direction: message.direction, status: message.status, error: message.error };
                 let held = Entry {
                     number,
@@ -395,12 +464,11 @@ impl Ledger {
         if self.add_mark(at, resource, alert, cx) {
             return self.judge(at, resource, cx);
         }
-        let key = key(resource);
-        // A call can be in the alert log long before it is in the call log.
-        let orphan = self.orphan(key, at);
-        if orphan.alerts.len() < ALERTS_PER_ORPHAN && !orphan.alerts.iter().any(|a| a.sid == alert.sid) {
-            orphan.alerts.push(alert.clone());
+        if let Some(parent) = self.leg_alert(at, key(resource), alert, cx) {
+            return self.judge(at, Resource::Call(parent), cx);
         }
+        // A call can be in the alert log long before it is in the call log.
+        self.wait(key(resource), at, alert.clone());
         None
     }
 
@@ -496,7 +564,7 @@ impl Ledger {
             (false, true) => AlertPlacement::Complete,
         };
         let has_own_fallback = !entry.marks.is_empty() && cx.routes.has_own_fallback(cx.roster, entry.number, channel);
-        let (is, is_inbound, has_failed_leg, code) = match entry.body {
+        let (is, is_inbound, [has_failed_leg, has_no_leg], code) = match entry.body {
             Body::Call { status, duration, ended_at, children } => {
                 let facts = CallFacts {
                     status,
@@ -508,11 +576,12 @@ impl Ledger {
                     is_demo: cx.routes.is_demo(entry.number, channel),
                     has_own_fallback,
                     after_legs: children.until(ended_at),
+                    failed_after: entry.marks.failed_after(entry.started_at),
                     forwards: self.forwards[entry.number.0 as usize],
                     is_probe: entry.is_probe,
                     placement,
                 };
-                (judge_call(&facts)?, true, children.failed > 0, entry.marks.code())
+                (judge_call(&facts)?, true, [children.failed > 0, !children.any()], entry.marks.code())
             }
             Body::Message { direction, status, error } => {
                 let facts = MessageFacts {
@@ -529,11 +598,12 @@ impl Ledger {
                     placement,
                 };
                 let code = entry.marks.code().or(error.and_then(Code::named));
-                (judge_message(&facts)?, direction == Direction::Inbound, false, code)
+                (judge_message(&facts)?, direction == Direction::Inbound, [false; 2], code)
             }
         };
         let code = code.filter(|_| is != Outcome::Ok);
-        let has_warning = entry.marks.is_error() || entry.marks.code().is_some() && has_failed_leg;
+        // A leg that was not even dialled, and a caller who stayed: that is said, too.
+        let has_warning = entry.marks.is_error() || entry.marks.code().is_some() && (has_failed_leg || has_no_leg);
         if let (true, Outcome::Ok, Some(code)) = (is_inbound && has_warning && !entry.is_warned, is, entry.marks.code())
         {
             entry.is_warned = true;

@@ -47,6 +47,8 @@ pub struct AlertFlags {
 pub enum AlertEffect {
     /// A warning: nothing by itself, but a short call with it is not known to have been served.
     Doubt,
+    /// An error of a leg that was dialled: what came after it may have served the caller.
+    Leg,
     Unexplained,
     OtherUrl,
     Trunk,
@@ -84,6 +86,16 @@ impl AlertFlags {
     /// The handler failed before `talk`, in seconds since the Unix epoch.
     const fn has_failed_before(self, talk: u32) -> bool {
         self.failed_at > 0 && self.failed_at <= talk
+    }
+
+    /// How many seconds into a call that began at `started_at` the handler first failed.
+    pub fn failed_after(self, started_at: Time) -> Option<u32> {
+        (self.failed_at > 0).then(|| self.failed_at.saturating_sub(seconds(started_at)))
+    }
+
+    /// An error that a failed leg does not explain.
+    const fn has_own_error(self) -> bool {
+        self.set & !(1 << AlertEffect::Doubt as u16 | 1 << AlertEffect::Leg as u16) != 0
     }
 
     const fn has(self, mark: AlertEffect) -> bool {
@@ -149,10 +161,8 @@ pub fn mark(alert: &Alert, webhooks: Webhooks<'_>) -> Option<AlertEffect> {
         Class::Platform => Some(AlertEffect::Platform),
         // Told of what became of a call, or for the record: no caller hears of it.
         Class::Callback | Class::Notice => None,
-        Class::Dial
-        | Class::Origination
-        | Class::Sip
-        | Class::Recipient
+        Class::Dial | Class::Origination | Class::Sip => Some(AlertEffect::Leg),
+        Class::Recipient
         | Class::Registration
         | Class::Delivery
         | Class::Request
@@ -208,24 +218,37 @@ pub struct Children {
     /// there is none, or Twilio does not say.
     pub talk_from: u32,
     pub ended_at: u32,
+    /// Legs that talked.
+    pub talks: u8,
 }
 
 impl Children {
     pub const fn any(self) -> bool {
-        let Children { open, completed, failed, busy, no_answer, canceled, talk_from: _, ended_at: _ } = self;
+        let Children { open, completed, failed, busy, no_answer, canceled, .. } = self;
         open > 0 || completed > 0 || failed > 0 || busy > 0 || no_answer > 0 || canceled > 0
     }
 
-    /// Takes in a leg, as it is now. `duration`: in whole seconds; one that is not known was a talk.
-    pub fn add(&mut self, status: CallStatus, began: Time, ended_at: Option<Time>, duration: Option<u32>) {
+    /// Takes in a leg, as it is now. `duration`: in whole seconds; one that is not known was a talk. True if it was.
+    pub fn add(&mut self, status: CallStatus, began: Time, ended_at: Option<Time>, duration: Option<u32>) -> bool {
         let slot = self.slot(status);
         *slot = slot.saturating_add(1);
         if status.is_final() {
             self.ended_at = self.ended_at.max(ended_at.map_or(0, seconds));
         }
-        if status == CallStatus::Completed && duration != Some(0) {
+        let has_talked = status == CallStatus::Completed && duration != Some(0);
+        if has_talked {
             let from = seconds(began);
             self.talk_from = if self.talk_from == 0 { from } else { self.talk_from.min(from) };
+            self.talks = self.talks.saturating_add(1);
+        }
+        has_talked
+    }
+
+    /// What was taken for a leg's talk was an announcement: the leg has an error of its own.
+    pub const fn take_back_talk(&mut self) {
+        self.talks = self.talks.saturating_sub(1);
+        if self.talks == 0 {
+            self.talk_from = 0;
         }
     }
 
@@ -271,6 +294,8 @@ pub struct CallFacts {
     pub has_own_fallback: bool,
     /// How many seconds the call went on after its last leg had ended, where that is known.
     pub after_legs: Option<u32>,
+    /// How many seconds into the call the handler first failed, where it did.
+    pub failed_after: Option<u32>,
     /// The number's handler is known to dial out.
     pub forwards: bool,
     /// The caller is our own prober.
@@ -281,6 +306,10 @@ pub struct CallFacts {
 /// A completed call this long was not an error announcement: the longest one lasts a 15 s webhook
 /// timeout plus up to 7 s of speech. Taking 20 s cost false rollbacks when measured.
 pub const SERVED_AFTER_SECONDS: u32 = 25;
+
+/// A handler that first fails so late in a call has held it for a minute: a queue, a conference, a voicemail whose last
+/// action fails. A menu is left by then.
+const LATE_SECONDS: u32 = 60;
 
 /// Settles a call, or `None` while it may still become something else.
 pub fn judge_call(f: &CallFacts) -> Option<Outcome> {
@@ -309,7 +338,8 @@ fn call_as_told(f: &CallFacts) -> Option<Outcome> {
         let is_rescued = f.has_own_fallback && f.marks.has_failed_before(c.talk_from);
         return Some(if is_rescued { Outcome::Failed(Reason::Rescued) } else { Outcome::Ok });
     }
-    if let Some(reason) = marked(f.marks, f.has_own_fallback) {
+    let has_held = [f.failed_after, f.duration].iter().all(|s| s.is_some_and(|s| s >= LATE_SECONDS)) && !c.any();
+    if let Some(reason) = marked(f.marks, f.has_own_fallback).filter(|reason| !(has_held && reason.is_curable())) {
         return Some(Outcome::Failed(reason));
     }
     // While the call is up, the handler may dial somebody else.
@@ -318,10 +348,14 @@ fn call_as_told(f: &CallFacts) -> Option<Outcome> {
     }
     if c.failed > 0 && c.busy == 0 && c.no_answer == 0 && c.canceled == 0 && c.completed == 0 {
         // A voicemail of the number's own takes longer than an announcement that nobody is there.
-        let is_kept = f.after_legs.is_some_and(|s| s >= SERVED_AFTER_SECONDS) && !f.marks.has(AlertEffect::OtherUrl);
+        let is_kept = f.after_legs.is_some_and(|s| s >= SERVED_AFTER_SECONDS) && !f.marks.has_own_error();
         // What the account may not dial is no fault of the handler's, and another one would not be let either.
         let reason = if f.marks.is_barred { Reason::Unexplained } else { Reason::Forward };
         return Some(if is_kept { Outcome::Ok } else { Outcome::Failed(reason) });
+    }
+    // People were not there; an error that the caller met then is another matter.
+    if (c.busy > 0 || c.no_answer > 0 || c.canceled > 0) && f.marks.has_own_error() {
+        return Some(Outcome::Failed(unexplained(f.marks, false).unwrap_or(Reason::Unexplained)));
     }
     if c.busy > 0 {
         return Some(Outcome::Ignored(IgnoreReason::Busy));
@@ -333,10 +367,15 @@ fn call_as_told(f: &CallFacts) -> Option<Outcome> {
         return Some(Outcome::Ignored(IgnoreReason::HungUp));
     }
     match f.status {
-        CallStatus::Queued | CallStatus::Ringing | CallStatus::InProgress | CallStatus::Unknown => None,
+        CallStatus::Queued | CallStatus::Ringing | CallStatus::InProgress => None,
+        // A word that Twilio has invented says nothing, and an error beside it is one.
+        CallStatus::Unknown => {
+            let reason = unexplained(f.marks, false).filter(|_| f.is_settled && f.marks.is_error());
+            reason.map(Outcome::Failed)
+        }
         CallStatus::Completed => {
             let long = f.duration.is_some_and(|d| d >= SERVED_AFTER_SECONDS) && !f.forwards;
-            if f.is_demo {
+            if f.is_demo || f.has_no_handler && !long {
                 return Some(Outcome::Failed(Reason::NoHandler));
             }
             // Nobody talked. A longer call may have been taken by the trunk's next URL, or its recovery.
@@ -345,14 +384,17 @@ fn call_as_told(f: &CallFacts) -> Option<Outcome> {
             }
             match unexplained(f.marks, long) {
                 Some(reason) => (long || f.is_settled).then_some(Outcome::Failed(reason)),
-                None => (long || f.is_settled && f.placement == AlertPlacement::Complete).then_some(Outcome::Ok),
+                // Somebody kept the caller, and it is not known who.
+                None if f.has_no_handler => f.is_settled.then_some(Outcome::Failed(Reason::Unexplained)),
+                // However long it was: the alerts of a long call come no sooner.
+                None => (f.is_settled && f.placement == AlertPlacement::Complete).then_some(Outcome::Ok),
             }
         }
         CallStatus::Failed | CallStatus::Busy | CallStatus::NoAnswer if f.marks.has(AlertEffect::Trunk) => {
             Some(Outcome::Failed(Reason::Trunk))
         }
         CallStatus::Failed if f.has_no_handler => Some(Outcome::Failed(Reason::NoHandler)),
-        CallStatus::Failed | CallStatus::Busy | CallStatus::NoAnswer if f.marks.is_error() => {
+        CallStatus::Failed | CallStatus::Busy | CallStatus::NoAnswer | CallStatus::Canceled if f.marks.is_error() => {
             f.is_settled.then_some(Outcome::Failed(unexplained(f.marks, false).unwrap_or(Reason::Unexplained)))
         }
         // An alert may still say that it was the webhook after all.
@@ -396,8 +438,10 @@ pub fn judge_message(f: &MessageFacts) -> Option<Outcome> {
                 return (f.is_settled || !f.may_be_answered).then_some(Outcome::Failed(reason));
             }
             match f.status {
-                MessageStatus::Open | MessageStatus::Unknown => None,
-                MessageStatus::Received
+                MessageStatus::Open => None,
+                MessageStatus::Unknown if !(f.is_settled && (is_harm(f.error) || f.marks.is_error())) => None,
+                MessageStatus::Unknown
+                | MessageStatus::Received
                 | MessageStatus::Sent
                 | MessageStatus::Delivered
                 | MessageStatus::Undelivered
@@ -418,7 +462,8 @@ pub fn judge_message(f: &MessageFacts) -> Option<Outcome> {
             }
         }
         Direction::Reply | Direction::Outbound => match f.status {
-            MessageStatus::Open | MessageStatus::Unknown => None,
+            MessageStatus::Open => None,
+            MessageStatus::Unknown => (f.is_settled && is_harm(f.error)).then_some(refused(f.error)),
             MessageStatus::Sent if is_harm(f.error) => f.is_settled.then_some(refused(f.error)),
             // Final where carriers give no receipt.
             MessageStatus::Sent => f.is_settled.then_some(Outcome::Ok),
@@ -466,7 +511,7 @@ pub fn is_harm(error: Option<Code>) -> bool {
 fn unexplained(m: AlertFlags, is_long: bool) -> Option<Reason> {
     if m.has(AlertEffect::OtherUrl) {
         Some(Reason::OtherUrl)
-    } else if m.has(AlertEffect::Unexplained) || m.has(AlertEffect::Doubt) && !is_long {
+    } else if m.has(AlertEffect::Unexplained) || m.has(AlertEffect::Leg) || m.has(AlertEffect::Doubt) && !is_long {
         Some(Reason::Unexplained)
     } else {
         None

@@ -138,6 +138,8 @@ pub fn call(seen: &CallSeen<'_>, expected: &Expected<'_>) -> Option<(ProbeFindin
         has_no_handler: expected.has_no_handler(Channel::Voice),
         is_demo: expected.record.is_some_and(|r| r.is_demo(Channel::Voice)),
         after_legs: arrived.children.until(arrived.ended_at),
+        // A test call is too short for it.
+        failed_after: None,
         has_own_fallback: expected.has_own_fallback(Channel::Voice),
         // Of this very call: a leg that we cut off while it rang has reached a line that rings.
         forwards: arrived.children.any(),

@@ -23,6 +23,8 @@ pub struct RawCall<'a> {
     #[serde(borrow)]
     sid: Text<'a>,
     #[serde(borrow, default)]
+    account_sid: Text<'a>,
+    #[serde(borrow, default)]
     parent_call_sid: Text<'a>,
     #[serde(borrow, default)]
     to: Text<'a>,
@@ -81,6 +83,7 @@ impl Listed for Calls {
             .get()
             .map(|d| d.parse().map_err(|_| BadRow::new("duration", format!("{d:?} is not a number of seconds"))))
             .transpose()?;
+        reader.own(&raw.account_sid)?;
         Ok(WireRow::Ours(Call {
             sid,
             leg,
@@ -101,6 +104,8 @@ impl Listed for Calls {
 pub struct RawMessage<'a> {
     #[serde(borrow)]
     sid: Text<'a>,
+    #[serde(borrow, default)]
+    account_sid: Text<'a>,
     #[serde(borrow, default)]
     to: Text<'a>,
     #[serde(borrow, default)]
@@ -156,6 +161,7 @@ impl Listed for Messages {
             return Ok(WireRow::NotOurs(sent_at));
         };
         let sent_at = sent_at.ok_or_else(|| BadRow::new("date_sent", "neither date_sent nor date_created is set"))?;
+        reader.own(&raw.account_sid)?;
         Ok(WireRow::Ours(Message {
             sid,
             number,
@@ -177,6 +183,8 @@ impl Listed for Messages {
 pub struct RawAlert<'a> {
     #[serde(borrow)]
     sid: Text<'a>,
+    #[serde(borrow, default)]
+    account_sid: Text<'a>,
     #[serde(borrow, default)]
     resource_sid: Text<'a>,
     #[serde(borrow, default)]
@@ -208,6 +216,7 @@ impl Listed for Alerts {
         };
         let code = raw.error_code.get().unwrap_or("");
         let at = first_date(("date_generated", &raw.date_generated), ("date_created", &raw.date_created))?;
+        reader.own(&raw.account_sid)?;
         Ok(WireRow::Ours(Alert {
             sid: sid("sid", &raw.sid)?,
             resource,

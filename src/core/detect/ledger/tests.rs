@@ -87,3 +87,48 @@ fn a_call_is_of_the_number_of_its_own_account() {
     assert_eq!((of(ACCOUNT), of(other)), (Some(NumberIx(0)), Some(NumberIx(1))));
     assert_eq!(of(AccountSid::from_u128(1)), None);
 }
+
+/// An error of a leg that was dialled, a whisper's perhaps, is logged with the leg's SID. Its short talk is then the
+/// announcement; a long one is a talk, and the error a warning. In whatever order they are seen.
+#[test]
+fn an_error_of_a_leg_is_its_calls() {
+    let roster = roster();
+    let routes = RoutingHistory::new(&roster);
+    let cx = LedgerContext { roster: &roster, routes: &routes };
+    let leg = |seconds: u32| Call {
+        sid: CallSid::from_u128(2),
+        leg: Leg::Child { parent: CallSid::from_u128(1) },
+        duration: Some(seconds),
+        ..call(CallStatus::Completed, false)
+    };
+    let alert = |code: u32| Alert {
+        sid: crate::core::model::id::AlertSid::from_u128(9),
+        resource: Some(Resource::Call(CallSid::from_u128(2))),
+        code: Code(code),
+        level: Level::Error,
+        url: None,
+        at: Time::EPOCH,
+    };
+    let at = Time::EPOCH + Duration::from_secs(60);
+    let later = at + Duration::from_secs(600);
+    let orders = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
+    for (seconds, code) in [(3, 11200), (3, 11100), (200, 11200)] {
+        for order in orders {
+            let mut ledger = Ledger::new(&roster, Duration::from_secs(45));
+            for step in order {
+                match step {
+                    0 => drop(ledger.call(at, ACCOUNT, &call(CallStatus::Completed, false), cx)),
+                    1 => drop(ledger.call(at, ACCOUNT, &leg(seconds), cx)),
+                    _ => drop(ledger.alert(at, &alert(code), cx)),
+                }
+            }
+            // Seen again, it is the same.
+            ledger.call(at, ACCOUNT, &leg(seconds), cx);
+            ledger.settle(later, ReadUntil { alerts: later, numbers: later }, usize::MAX, cx);
+            let outcome = ledger.entries[0][&1].outcome;
+            let is_warned = !ledger.take_warnings().is_empty();
+            let is_served = outcome == Some(Outcome::Ok);
+            assert_eq!((is_served, is_warned), (seconds > 25, seconds > 25), "{seconds} s, {code}, {order:?}: {outcome:?}");
+        }
+    }
+}

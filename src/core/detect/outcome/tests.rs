@@ -53,11 +53,11 @@ fn what_an_alert_says_depends_on_whose_url_failed() {
         (12200, Warning, Some(PRIMARY), false, None),
         (15003, Warning, Some(CALLBACK), false, None),
         (13224, Warning, Some(PRIMARY), false, Some(AlertEffect::Doubt)),
-        (13201, Error, Some(PRIMARY), false, Some(AlertEffect::Unexplained)),
+        (13201, Error, Some(PRIMARY), false, Some(AlertEffect::Leg)),
         (32011, Warning, None, true, Some(AlertEffect::Trunk)),
         (32011, Warning, None, false, Some(AlertEffect::Doubt)),
         (32010, Error, None, true, Some(AlertEffect::Trunk)),
-        (32001, Error, None, true, Some(AlertEffect::Unexplained)),
+        (32001, Error, None, true, Some(AlertEffect::Leg)),
         // A recording that could not be kept, and a caller's number that is not attested.
         (16111, Error, None, false, None),
         (32021, Warning, None, false, None),
@@ -90,6 +90,7 @@ fn call(status: CallStatus) -> CallFacts {
         is_demo: false,
         has_own_fallback: false,
         after_legs: None,
+        failed_after: None,
         forwards: false,
         is_probe: false,
         placement: AlertPlacement::Complete,
@@ -174,6 +175,7 @@ fn child_legs_decide_a_forward() {
         canceled,
         talk_from: if completed > 0 { 1005 } else { 0 },
         ended_at: 0,
+        talks: completed,
     };
     let table = [
         (legs(0, 1, 0, 0, 0, 0), Some(Outcome::Ok)),
@@ -198,25 +200,96 @@ fn child_legs_decide_a_forward() {
     }
 }
 
+/// Its alerts come no sooner than those of a short one, and while alerts cannot be read nobody knows of any.
 #[test]
-fn a_long_completed_call_needs_no_grace_unless_the_number_forwards() {
-    let f = CallFacts { duration: Some(25), is_settled: false, ..call(CallStatus::Completed) };
-    assert_eq!(judge_call(&f), Some(Outcome::Ok));
-    assert_eq!(judge_call(&CallFacts { forwards: true, ..f }), None);
-    assert_eq!(judge_call(&CallFacts { duration: Some(24), ..f }), None);
+fn however_long_a_call_was_it_is_served_only_once_its_alerts_had_time() {
+    for duration in [3, 24, 25, 4000] {
+        let f = CallFacts { duration: Some(duration), is_settled: false, ..call(CallStatus::Completed) };
+        assert_eq!(judge_call(&f), None, "{duration}");
+        for placement in [AlertPlacement::Unread, AlertPlacement::Pending] {
+            assert_eq!(judge_call(&CallFacts { is_settled: true, placement, ..f }), None, "{duration} {placement:?}");
+        }
+        assert_eq!(judge_call(&CallFacts { is_settled: true, ..f }), Some(Outcome::Ok), "{duration}");
+    }
+}
+
+/// A queue, a conference or a voicemail has held the caller for a minute before the handler failed; a menu has not.
+#[test]
+fn what_fails_after_a_minute_with_the_caller_is_no_reason_to_swap() {
+    let m = marks(&[(AlertEffect::PrimaryWebhook, 11200)]);
+    let f = CallFacts { marks: m, duration: Some(310), ..call(CallStatus::Completed) };
+    for (failed_after, want) in
+        [(None, Outcome::Failed(Reason::Webhook)), (Some(40), Outcome::Failed(Reason::Webhook)), (Some(300), Outcome::Ok)]
+    {
+        assert_eq!(judge_call(&CallFacts { failed_after, ..f }), Some(want), "{failed_after:?}");
+    }
+    let account = marks(&[(AlertEffect::PrimaryWebhook, 11200), (AlertEffect::Account, 10001)]);
+    let f = CallFacts { marks: account, failed_after: Some(300), ..f };
+    assert_eq!(judge_call(&f), Some(Outcome::Ok), "what is no fault of the handler's is told as a warning then");
+}
+
+/// A busy line and a caller who hangs up are people; an error of the caller's own call beside them is not.
+#[test]
+fn an_error_of_the_callers_own_is_not_hidden_behind_people() {
+    let none = Children::default();
+    let people = [
+        (CallStatus::Completed, Children { busy: 1, ..none }),
+        (CallStatus::Completed, Children { no_answer: 2, ..none }),
+        (CallStatus::Completed, Children { canceled: 1, failed: 1, ..none }),
+        (CallStatus::Busy, none),
+        (CallStatus::NoAnswer, none),
+        (CallStatus::Canceled, none),
+    ];
+    for (status, children) in people {
+        let f = CallFacts { children, forwards: children.any(), ..call(status) };
+        assert!(matches!(judge_call(&f), Some(Outcome::Ignored(_))), "{status:?} {children:?}");
+        for (mark, reason) in
+            [(AlertEffect::Unexplained, Reason::Unexplained), (AlertEffect::OtherUrl, Reason::OtherUrl)]
+        {
+            let f = CallFacts { marks: marks(&[(mark, 11100)]), ..f };
+            assert_eq!(judge_call(&f), Some(Outcome::Failed(reason)), "{status:?} {children:?}");
+        }
+        let trunk = CallFacts { marks: marks(&[(AlertEffect::Trunk, 32011)]), ..f };
+        if !children.any() {
+            // A caller who hangs up is no reason to swap (law 3).
+            let reason = if status == CallStatus::Canceled { Reason::Unexplained } else { Reason::Trunk };
+            assert_eq!(judge_call(&trunk), Some(Outcome::Failed(reason)), "{status:?}");
+        }
+    }
+}
+
+#[test]
+fn a_state_that_twilio_has_invented_says_nothing_and_an_error_beside_it_does() {
+    let f = call(CallStatus::Unknown);
+    assert_eq!(judge_call(&f), None);
+    let f = CallFacts { marks: marks(&[(AlertEffect::Unexplained, 64101)]), ..f };
+    assert_eq!(judge_call(&f), Some(Outcome::Failed(Reason::Unexplained)));
+    assert_eq!(judge_call(&CallFacts { is_settled: false, ..f }), None);
+    for (direction, failed) in [(Direction::Inbound, Reason::Unexplained), (Direction::Outbound, Reason::Registration)] {
+        let f = message(direction, MessageStatus::Unknown);
+        assert_eq!(judge_message(&f), None, "{direction:?}");
+        let f = MessageFacts { error: Some(Code(30034)), ..f };
+        assert_eq!(judge_message(&f), Some(Outcome::Failed(failed)), "{direction:?}");
+        assert_eq!(judge_message(&MessageFacts { is_settled: false, ..f }), None, "{direction:?}");
+    }
 }
 
 #[test]
 fn a_number_that_points_at_nothing_or_at_a_dead_trunk_is_curable() {
     let nobody = CallFacts { has_no_handler: true, is_settled: false, ..call(CallStatus::Failed) };
     assert_eq!(judge_call(&nobody), Some(Outcome::Failed(Reason::NoHandler)));
+    // Whatever Twilio calls it. Somebody who stays has been taken by nobody we know.
+    for (duration, reason) in [(3, Reason::NoHandler), (40, Reason::Unexplained)] {
+        let f = CallFacts { duration: Some(duration), is_settled: true, status: CallStatus::Completed, ..nobody };
+        assert_eq!(judge_call(&f), Some(Outcome::Failed(reason)), "{duration}");
+    }
     for (status, want) in [
         (CallStatus::Failed, Outcome::Failed(Reason::Trunk)),
         (CallStatus::Busy, Outcome::Failed(Reason::Trunk)),
         (CallStatus::NoAnswer, Outcome::Failed(Reason::Trunk)),
         // A second origination URL took it.
         (CallStatus::Completed, Outcome::Ok),
-        (CallStatus::Canceled, Outcome::Ignored(IgnoreReason::HungUp)),
+        (CallStatus::Canceled, Outcome::Failed(Reason::Unexplained)),
     ] {
         let f = CallFacts { marks: marks(&[(AlertEffect::Trunk, 32011)]), ..call(status) };
         assert_eq!(judge_call(&f), Some(want), "{status:?}");
@@ -385,7 +458,7 @@ fn a_warning_of_a_dial_casts_a_doubt_on_short_calls_alone() {
 #[test]
 fn a_leg_that_twilio_refused_to_dial_is_not_the_handlers_failure() {
     let failed = Children { failed: 1, ended_at: 1001, ..Children::default() };
-    for (mark, code) in [(AlertEffect::Doubt, 13225), (AlertEffect::Doubt, 13227), (AlertEffect::Unexplained, 13227)] {
+    for (mark, code) in [(AlertEffect::Doubt, 13225), (AlertEffect::Doubt, 13227), (AlertEffect::Leg, 13227)] {
         let m = marks(&[(mark, code)]);
         let f = CallFacts { marks: m, children: failed, forwards: true, ..call(CallStatus::Completed) };
         assert_eq!(judge_call(&f), Some(Outcome::Failed(Reason::Unexplained)), "{code}");
@@ -410,9 +483,12 @@ fn a_voicemail_after_a_failed_leg_serves_and_an_announcement_does_not() {
     {
         assert_eq!(judge_call(&CallFacts { after_legs, ..f }), Some(want), "{after_legs:?}");
     }
-    let broken = marks(&[(AlertEffect::OtherUrl, 11200)]);
-    let f = CallFacts { after_legs: Some(47), marks: broken, ..f };
-    assert_eq!(judge_call(&f), Some(Outcome::Failed(Reason::Forward)), "what it went on to failed too");
+    for mark in [AlertEffect::OtherUrl, AlertEffect::Unexplained] {
+        let f = CallFacts { after_legs: Some(47), marks: marks(&[(mark, 11200)]), ..f };
+        assert_eq!(judge_call(&f), Some(Outcome::Failed(Reason::Forward)), "what it went on to failed too");
+    }
+    let f = CallFacts { after_legs: Some(47), marks: marks(&[(AlertEffect::Leg, 32009)]), ..f };
+    assert_eq!(judge_call(&f), Some(Outcome::Ok), "that is the leg's own");
 }
 
 #[test]
