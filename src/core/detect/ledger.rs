@@ -24,8 +24,8 @@ use std::time::Duration;
 
 use super::observation::{Alert, Call, CallStatus, Direction, Leg, Level, Message, MessageStatus, RemoteParty};
 use super::outcome::{
-    AlertEffect, AlertFlags, AlertPlacement, CallFacts, Children, MessageFacts, SERVED_AFTER_SECONDS, is_harm, judge_call,
-    judge_message,
+    AlertEffect, AlertFlags, AlertPlacement, CallFacts, Children, MessageFacts, SERVED_AFTER_SECONDS, is_harm,
+    judge_call, judge_message,
 };
 use crate::core::model::code::Code;
 use crate::core::model::digits::ByDigits;

@@ -63,6 +63,8 @@ impl Rules {
                 RuleSubject::Recipients => "recipients",
                 RuleSubject::Run => "attempts since somebody was served",
                 RuleSubject::SentRun => "attempts to send since a message arrived",
+                RuleSubject::Excess => "callers beyond what honest days bring",
+                RuleSubject::SentExcess => "recipients beyond what honest days bring",
             };
             let reasons: Vec<&str> = rule.reasons.iter().map(|r| r.label()).collect();
             text += &format!(

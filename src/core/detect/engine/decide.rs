@@ -250,6 +250,9 @@ impl Engine {
 
     /// True if nothing of a group can meet the rule: said without a look at all its calls.
     fn is_moot_for_group(&self, now: Time, group: GroupIx, rule: &Rule) -> bool {
+        if rule.subject.is_excess() {
+            return true;
+        }
         let served = self.groups[group.0 as usize][rule.channel.index()].served.latest();
         let mut numbers = self.roster.group(group).numbers.iter();
         numbers.all(|n| rule.is_moot(now, self.channel(*n, rule.channel).window_of(rule), served))
@@ -260,11 +263,16 @@ impl Engine {
         let says_it = |other: &Rule| match other.subject {
             RuleSubject::Callers | RuleSubject::Calls => !rule.subject.is_sent(),
             RuleSubject::Recipients => rule.subject.is_sent(),
-            RuleSubject::Warnings | RuleSubject::Run | RuleSubject::SentRun => false,
+            RuleSubject::Run => rule.subject == RuleSubject::Excess,
+            RuleSubject::SentRun => rule.subject == RuleSubject::SentExcess,
+            RuleSubject::Excess => rule.subject == RuleSubject::Run,
+            RuleSubject::SentExcess => rule.subject == RuleSubject::SentRun,
+            RuleSubject::Warnings => false,
         };
         let rules = &self.detection[group.0 as usize].rules;
         let mut others = met.iter().zip(rules).filter(|(met, _)| met.is_some()).map(|(_, other)| other);
-        rule.subject.is_run() && others.any(|other| other.channel == rule.channel && says_it(other))
+        (rule.subject.is_run() || rule.subject.is_excess())
+            && others.any(|other| other.channel == rule.channel && says_it(other))
     }
 
     /// What is decided about, or has different callers to speak for it, needs no rule that counts calls.
@@ -278,9 +286,12 @@ impl Engine {
                 };
                 return numbers.iter().map(|n| self.channel(*n, rule.channel)).any(|s| s.decided || waits(s));
             }
-            RuleSubject::Callers | RuleSubject::Warnings | RuleSubject::Recipients | RuleSubject::SentRun => {
-                return false;
-            }
+            RuleSubject::Callers
+            | RuleSubject::Warnings
+            | RuleSubject::Recipients
+            | RuleSubject::SentRun
+            | RuleSubject::Excess
+            | RuleSubject::SentExcess => return false,
         }
         let callers = Rule { subject: RuleSubject::Callers, ..rule.clone() };
         let windows = numbers.iter().map(|n| &self.channel(*n, rule.channel).window);
@@ -310,9 +321,11 @@ impl Engine {
                     && !(leading.reason == Reason::Carrier && self.detector.is_outage(now))
                 {
                     let reason = match rule.subject {
-                        RuleSubject::Callers | RuleSubject::Recipients | RuleSubject::SentRun => {
-                            PageReason::Failing(leading.reason)
-                        }
+                        RuleSubject::Callers
+                        | RuleSubject::Recipients
+                        | RuleSubject::SentRun
+                        | RuleSubject::Excess
+                        | RuleSubject::SentExcess => PageReason::Failing(leading.reason),
                         RuleSubject::Run if self.says_what(now, rule, case, leading.reason) => {
                             PageReason::Failing(leading.reason)
                         }
@@ -457,8 +470,12 @@ impl ChannelState {
     /// What a rule looks at.
     fn window_of(&self, rule: &Rule) -> &Window {
         match rule.subject {
-            RuleSubject::Callers | RuleSubject::Calls | RuleSubject::Warnings | RuleSubject::Run => &self.window,
-            RuleSubject::Recipients | RuleSubject::SentRun => &self.sent,
+            RuleSubject::Callers
+            | RuleSubject::Calls
+            | RuleSubject::Warnings
+            | RuleSubject::Run
+            | RuleSubject::Excess => &self.window,
+            RuleSubject::Recipients | RuleSubject::SentRun | RuleSubject::SentExcess => &self.sent,
         }
     }
 }

@@ -128,7 +128,11 @@ fn an_error_of_a_leg_is_its_calls() {
             let outcome = ledger.entries[0][&1].outcome;
             let is_warned = !ledger.take_warnings().is_empty();
             let is_served = outcome == Some(Outcome::Ok);
-            assert_eq!((is_served, is_warned), (seconds > 25, seconds > 25), "{seconds} s, {code}, {order:?}: {outcome:?}");
+            assert_eq!(
+                (is_served, is_warned),
+                (seconds > 25, seconds > 25),
+                "{seconds} s, {code}, {order:?}: {outcome:?}"
+            );
         }
     }
 }

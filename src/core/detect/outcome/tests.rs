@@ -218,9 +218,11 @@ fn however_long_a_call_was_it_is_served_only_once_its_alerts_had_time() {
 fn what_fails_after_a_minute_with_the_caller_is_no_reason_to_swap() {
     let m = marks(&[(AlertEffect::PrimaryWebhook, 11200)]);
     let f = CallFacts { marks: m, duration: Some(310), ..call(CallStatus::Completed) };
-    for (failed_after, want) in
-        [(None, Outcome::Failed(Reason::Webhook)), (Some(40), Outcome::Failed(Reason::Webhook)), (Some(300), Outcome::Ok)]
-    {
+    for (failed_after, want) in [
+        (None, Outcome::Failed(Reason::Webhook)),
+        (Some(40), Outcome::Failed(Reason::Webhook)),
+        (Some(300), Outcome::Ok),
+    ] {
         assert_eq!(judge_call(&CallFacts { failed_after, ..f }), Some(want), "{failed_after:?}");
     }
     let account = marks(&[(AlertEffect::PrimaryWebhook, 11200), (AlertEffect::Account, 10001)]);
@@ -265,7 +267,8 @@ fn a_state_that_twilio_has_invented_says_nothing_and_an_error_beside_it_does() {
     let f = CallFacts { marks: marks(&[(AlertEffect::Unexplained, 64101)]), ..f };
     assert_eq!(judge_call(&f), Some(Outcome::Failed(Reason::Unexplained)));
     assert_eq!(judge_call(&CallFacts { is_settled: false, ..f }), None);
-    for (direction, failed) in [(Direction::Inbound, Reason::Unexplained), (Direction::Outbound, Reason::Registration)] {
+    for (direction, failed) in [(Direction::Inbound, Reason::Unexplained), (Direction::Outbound, Reason::Registration)]
+    {
         let f = message(direction, MessageStatus::Unknown);
         assert_eq!(judge_message(&f), None, "{direction:?}");
         let f = MessageFacts { error: Some(Code(30034)), ..f };

@@ -14,6 +14,7 @@
 
 mod decide;
 pub mod evidence;
+pub mod excess;
 pub mod params;
 pub mod platform;
 pub mod rate;
@@ -59,7 +60,8 @@ impl Detection {
     /// How far back a channel's rules look.
     pub fn horizon(&self, channel: Channel) -> Horizon {
         let longest = |is_run: bool| {
-            let rules = self.rules.iter().filter(|r| r.channel == channel && r.subject.is_run() == is_run);
+            let is_kept = |r: &&Rule| r.subject.is_run() == is_run && !r.subject.is_excess();
+            let rules = self.rules.iter().filter(|r| r.channel == channel).filter(is_kept);
             rules.map(|r| r.within).max().unwrap_or_default()
         };
         Horizon { all: longest(false), run: longest(true) }

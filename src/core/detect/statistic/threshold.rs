@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::excess::{self, Excess};
 use crate::core::detect::ledger::OutcomeChange;
 use crate::core::model::code::Code;
 use crate::core::model::counted::Counted;
@@ -51,6 +52,10 @@ pub enum RuleSubject {
     Run,
     /// The same of messages of ours, since one arrived.
     SentRun,
+    /// Callers of one number who fail for reasons that no swap cures, more of them than honest days bring.
+    Excess,
+    /// The same of messages of ours.
+    SentExcess,
 }
 
 impl RuleSubject {
@@ -58,15 +63,25 @@ impl RuleSubject {
     pub const fn is_run(self) -> bool {
         match self {
             RuleSubject::Run | RuleSubject::SentRun => true,
-            RuleSubject::Callers | RuleSubject::Calls | RuleSubject::Warnings | RuleSubject::Recipients => false,
+            RuleSubject::Callers
+            | RuleSubject::Calls
+            | RuleSubject::Warnings
+            | RuleSubject::Recipients
+            | RuleSubject::Excess
+            | RuleSubject::SentExcess => false,
         }
+    }
+
+    /// A sum over all outcomes of one number, which says nothing of several together.
+    pub const fn is_excess(self) -> bool {
+        matches!(self, RuleSubject::Excess | RuleSubject::SentExcess)
     }
 
     /// True if what it counts is callers who were not served.
     pub const fn is_of_callers(self) -> bool {
         match self {
-            RuleSubject::Callers | RuleSubject::Calls | RuleSubject::Run => true,
-            RuleSubject::Warnings | RuleSubject::Recipients | RuleSubject::SentRun => false,
+            RuleSubject::Callers | RuleSubject::Calls | RuleSubject::Run | RuleSubject::Excess => true,
+            RuleSubject::Warnings | RuleSubject::Recipients | RuleSubject::SentRun | RuleSubject::SentExcess => false,
         }
     }
 
@@ -74,17 +89,21 @@ impl RuleSubject {
     pub const fn counted(self) -> Counted {
         match self {
             RuleSubject::Callers | RuleSubject::Warnings => Counted::People,
-            RuleSubject::Calls | RuleSubject::Run => Counted::Attempts,
+            RuleSubject::Calls | RuleSubject::Run | RuleSubject::Excess => Counted::Attempts,
             RuleSubject::Recipients => Counted::Recipients,
-            RuleSubject::SentRun => Counted::Sent,
+            RuleSubject::SentRun | RuleSubject::SentExcess => Counted::Sent,
         }
     }
 
     /// It is about messages that our side sent.
     pub const fn is_sent(self) -> bool {
         match self {
-            RuleSubject::Recipients | RuleSubject::SentRun => true,
-            RuleSubject::Callers | RuleSubject::Calls | RuleSubject::Warnings | RuleSubject::Run => false,
+            RuleSubject::Recipients | RuleSubject::SentRun | RuleSubject::SentExcess => true,
+            RuleSubject::Callers
+            | RuleSubject::Calls
+            | RuleSubject::Warnings
+            | RuleSubject::Run
+            | RuleSubject::Excess => false,
         }
     }
 }
@@ -132,11 +151,13 @@ impl Rule {
             ..rule.clone()
         };
         // Last: what another rule has told of already they need not.
+        let excess = Rule { ratio: 0.0, within: excess::WITHIN, subject: RuleSubject::Excess, ..rule.clone() };
         if channel == Channel::Messaging {
             rules.push(Rule { subject: RuleSubject::Recipients, ..rule });
+            rules.push(Rule { subject: RuleSubject::SentExcess, ..excess.clone() });
             rules.push(Rule { subject: RuleSubject::SentRun, ..run.clone() });
         }
-        rules.push(run);
+        rules.extend([excess, run]);
         rules
     }
 
@@ -149,6 +170,7 @@ impl Rule {
             RuleSubject::Calls => served.is_some_and(|at| at >= since),
             RuleSubject::Warnings => window.warned_at.is_none_or(|at| at < since),
             RuleSubject::Recipients => window.entries.is_empty(),
+            RuleSubject::Excess | RuleSubject::SentExcess => !window.excess.is_enough(),
             RuleSubject::Run | RuleSubject::SentRun => window.entries.back().is_none_or(|e| e.failed.is_none()),
         }
     }
@@ -157,7 +179,11 @@ impl Rule {
         let lasts = match self.subject {
             RuleSubject::Calls => NONE_SERVED_FOR,
             RuleSubject::Run | RuleSubject::SentRun => RUN_LASTS,
-            RuleSubject::Callers | RuleSubject::Warnings | RuleSubject::Recipients => Duration::ZERO,
+            RuleSubject::Callers
+            | RuleSubject::Warnings
+            | RuleSubject::Recipients
+            | RuleSubject::Excess
+            | RuleSubject::SentExcess => Duration::ZERO,
         };
         e.failing >= self.callers
             && f64::from(e.failing) >= self.ratio * f64::from(e.callers)
@@ -175,6 +201,8 @@ impl Rule {
             RuleSubject::Recipients => "did not get a message",
             RuleSubject::Run => "failed, whoever they are from, since somebody was served last",
             RuleSubject::SentRun => "did not arrive, whoever they are for, since one did last",
+            RuleSubject::Excess => "failed, more than honest days bring,",
+            RuleSubject::SentExcess => "did not arrive, more than on honest days,",
         };
         format!(
             "threshold: {} of {} {who} {what} within {minutes} min (at least {}, at least {:.0} %)",
@@ -230,6 +258,7 @@ pub struct Window {
     warned_at: Option<Time>,
     /// When the latest entry that was served began, kept or not.
     served_at: Option<Time>,
+    excess: Excess,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -246,6 +275,7 @@ impl Window {
     /// Takes in a settled or revised outcome, and drops what is older than `keep`.
     pub fn apply(&mut self, change: &OutcomeChange, keep: Horizon) {
         self.forget(change.at - keep.all, change.at - keep.run);
+        self.excess.apply(change);
         let failed = match change.is {
             Outcome::Ok => None,
             Outcome::Failed(reason) => Some((reason, change.code)),
@@ -309,8 +339,7 @@ impl Window {
     }
 
     pub fn clear(&mut self) {
-        self.entries.clear();
-        self.served_at = None;
+        *self = Window::default();
     }
 
     /// The attempts that failed since somebody of these windows was served, oldest first: the same caller's calls that
@@ -358,9 +387,30 @@ impl Window {
         }
     }
 
+    fn gather_excess(&self, rule: &Rule) -> Evidence {
+        if !self.excess.is_enough() {
+            return Evidence::default();
+        }
+        let failed = &self.excess.failed;
+        Evidence {
+            callers: self.excess.calls,
+            failing: failed.len() as u32,
+            since: self.excess.since,
+            reasons: counted(failed.iter().map(|f| f.why)),
+            samples: failed.iter().rev().take(3).map(|f| f.resource).collect(),
+            failing_numbers: 1,
+            numbers: 1,
+            counted: rule.subject.counted(),
+            ..Evidence::default()
+        }
+    }
+
     /// What windows, of one number each, say to a rule at `now`. Failures that do not count for it are
     /// left out, as if those callers had not called.
-    pub fn gather<'a>(windows: impl Iterator<Item = &'a Window>, rule: &Rule, now: Time) -> Evidence {
+    pub fn gather<'a>(mut windows: impl Iterator<Item = &'a Window>, rule: &Rule, now: Time) -> Evidence {
+        if rule.subject.is_excess() {
+            return windows.next().map_or_else(Evidence::default, |window| window.gather_excess(rule));
+        }
         if rule.subject.is_run() {
             return Window::gather_run(&windows.collect::<Vec<_>>(), rule, now);
         }
@@ -383,7 +433,9 @@ impl Window {
                     | RuleSubject::Warnings
                     | RuleSubject::Recipients
                     | RuleSubject::Run
-                    | RuleSubject::SentRun => (e.caller, None),
+                    | RuleSubject::SentRun
+                    | RuleSubject::Excess
+                    | RuleSubject::SentExcess => (e.caller, None),
                 };
                 let seen = callers.entry(who).or_insert(failed);
                 if failed.is_some() {

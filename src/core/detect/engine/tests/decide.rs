@@ -311,3 +311,18 @@ fn messages_of_ours_that_never_arrive_page_however_few_they_are() {
     }
     assert_eq!(p.decisions(), [(Action::Page { reason: PageReason::Failing(Reason::Registration) }, 1)]);
 }
+
+/// A third of a number's callers fail for a reason that no swap cures: below half, and somebody is served in between.
+#[test]
+fn a_number_that_loses_a_third_of_its_callers_all_day_is_told_of() {
+    let mut p = Port::new(Mode::Auto, 1, PortAt::Done);
+    p.pass(1);
+    for caller in 0..60 {
+        // Its own URL has nothing to do with it.
+        p.call(0, caller, (caller % 3 == 0).then_some(64101));
+        p.pass(120);
+    }
+    let failing = Action::Page { reason: PageReason::Failing(Reason::Unexplained) };
+    assert_eq!(p.decisions().first(), Some(&(failing, 1)), "{:?}", p.decisions());
+    assert_eq!(p.verdict(0), Verdict::Failing);
+}
