@@ -86,6 +86,12 @@ pub enum RollbackProgress {
     Done(Time),
 }
 
+impl RollbackProgress {
+    pub const fn is_done(self) -> bool {
+        matches!(self, RollbackProgress::Done(_))
+    }
+}
+
 /// All that is known of one channel of one number.
 #[derive(Clone, Debug)]
 pub struct ChannelState {

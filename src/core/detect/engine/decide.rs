@@ -1,5 +1,6 @@
 //! From what was found to a decision: act, or the first guard that says no; or tell a person.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -207,11 +208,12 @@ impl Engine {
     fn apply_rules(&mut self, now: Time, number: NumberIx, channel: Channel, shared: &[bool]) {
         let group = self.roster.number(number).group;
         for (i, is_shared) in shared.iter().copied().enumerate() {
-            let rule = self.detection[group.0 as usize].rules[i].clone();
+            let rule = &self.detection[group.0 as usize].rules[i];
             if rule.channel != channel {
                 continue;
             }
             let state = self.channel(number, channel);
+            let rule = rule_for(state.rollback, rule).into_owned();
             if !self.is_watched(number, channel) || rule.is_moot(now, state.window_of(&rule), state.last_served()) {
                 continue;
             }
@@ -320,7 +322,13 @@ impl Engine {
                     // An outage has been told of for all numbers together.
                     && !(leading.reason == Reason::Carrier && self.detector.is_outage(now))
                 {
+                    let is_on_fallback = |n: &NumberIx| self.channel(*n, case.channel).rollback.is_done();
                     let reason = match rule.subject {
+                        RuleSubject::Callers
+                            if leading.reason.is_curable() && case.numbers.iter().all(is_on_fallback) =>
+                        {
+                            PageReason::Failing(Reason::Fallback)
+                        }
                         RuleSubject::Callers
                         | RuleSubject::Recipients
                         | RuleSubject::SentRun
@@ -367,7 +375,8 @@ impl Engine {
         let state = &mut self.channels[number.0 as usize][channel.index()];
         let mut met = std::mem::take(&mut state.met);
         for (met, rule) in met.iter_mut().zip(rules) {
-            *met = met.filter(|_| rule.is_met(&Window::gather([state.window_of(rule)].into_iter(), rule, now), now));
+            let rule = rule_for(state.rollback, rule);
+            *met = met.filter(|_| rule.is_met(&Window::gather([state.window_of(&rule)].into_iter(), &rule, now), now));
         }
         state.met = met;
     }
@@ -478,6 +487,13 @@ impl ChannelState {
             RuleSubject::Recipients | RuleSubject::SentRun | RuleSubject::SentExcess => &self.sent,
         }
     }
+}
+
+/// What a rule is for a number in this state. On the fallback no detector waits for what a swap would cure: whoever
+/// fails there fails for good, and a person is told.
+fn rule_for(rollback: RollbackProgress, rule: &Rule) -> Cow<'_, Rule> {
+    let counts_all = rollback.is_done() && rule.subject == RuleSubject::Callers && rule.action == RuleAction::Page;
+    if counts_all { Cow::Owned(Rule { reasons: Reason::ALL.to_vec(), ..rule.clone() }) } else { Cow::Borrowed(rule) }
 }
 
 /// Notes that a rule is met. True if that is to be told: it is news, or a person was told a while ago, it goes on, and

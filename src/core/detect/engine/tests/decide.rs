@@ -326,3 +326,18 @@ fn a_number_that_loses_a_third_of_its_callers_all_day_is_told_of() {
     assert_eq!(p.decisions().first(), Some(&(failing, 1)), "{:?}", p.decisions());
     assert_eq!(p.verdict(0), Verdict::Failing);
 }
+
+/// The fallback leads back to the handler that fails: nothing is left to swap to, and a person is told.
+#[test]
+fn callers_who_fail_after_the_swap_are_told_of_whatever_they_meet() {
+    let mut p = Port::new(Mode::Auto, 1, PortAt::Done);
+    p.pass(1);
+    p.fail(0, 0..6, 11200);
+    assert_eq!(p.decisions(), [(Action::Rollback, 1)]);
+    p.engine.rolled_back(p.now, NumberIx(0), Channel::Voice);
+    p.pass(60);
+    p.fail(0, 10..16, 11200);
+    p.pass(120);
+    let failing = Action::Page { reason: PageReason::Failing(Reason::Fallback) };
+    assert_eq!(p.decisions(), [(Action::Rollback, 1), (failing, 1)], "told, and told once");
+}
