@@ -18,6 +18,7 @@ mod judge;
 mod phase;
 #[cfg(test)]
 mod pretend;
+mod rules;
 
 use std::collections::BTreeSet;
 use std::time::Duration;

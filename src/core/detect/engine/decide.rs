@@ -1,12 +1,9 @@
 //! From what was found to a decision: act, or the first guard that says no; or tell a person.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
-use super::{ChannelState, Engine, EngineEvent, RollbackProgress};
+use super::{Engine, EngineEvent, RollbackProgress};
 use crate::core::detect::ledger::LedgerContext;
-use crate::core::detect::statistic::threshold::{Rule, RuleAction, RuleSubject, Window};
 use crate::core::detect::statistic::{Finding, FindingKind};
 use crate::core::model::decision::{Action, Decision, DecisionId, DetectorGuard, Mode, PageReason, Phase};
 use crate::core::model::guard::Strength;
@@ -18,21 +15,14 @@ use crate::core::model::verdict::Evidence;
 use crate::core::routing::history::RoutingState;
 use crate::core::routing::record::NumberRecord;
 
-/// What a person was told of and goes on is decided again after this: what is not for an hour is said to be over. It is
-/// told once.
-const TOLD_AGAIN: Duration = Duration::from_secs(1800);
-
-/// More different callers than these speak for themselves.
-const WITNESSES: u32 = 3;
-
 /// What is to be decided.
-struct Case<'a> {
-    group: GroupIx,
-    channel: Channel,
-    numbers: &'a [NumberIx],
-    evidence: &'a Evidence,
+pub(super) struct Case<'a> {
+    pub group: GroupIx,
+    pub channel: Channel,
+    pub numbers: &'a [NumberIx],
+    pub evidence: &'a Evidence,
     /// What says so, in words.
-    rule: String,
+    pub rule: String,
 }
 
 impl Engine {
@@ -193,114 +183,6 @@ impl Engine {
         )
     }
 
-    /// Which of the rules a group's numbers meet together, by position.
-    fn apply_group_rules(&mut self, now: Time, group: GroupIx, channel: Channel) -> Vec<bool> {
-        let rules = self.detection[group.0 as usize].rules.clone();
-        let mut is_met = |(i, rule): (usize, &Rule)| {
-            rule.channel == channel
-                && !self.is_moot_for_group(now, group, rule)
-                && self.apply_group_rule(now, group, i, rule)
-        };
-        rules.iter().enumerate().map(&mut is_met).collect()
-    }
-
-    /// Which of the rules a number's latest failure meets. `shared`: those that its group meets.
-    fn apply_rules(&mut self, now: Time, number: NumberIx, channel: Channel, shared: &[bool]) {
-        let group = self.roster.number(number).group;
-        for (i, is_shared) in shared.iter().copied().enumerate() {
-            let rule = &self.detection[group.0 as usize].rules[i];
-            if rule.channel != channel {
-                continue;
-            }
-            let state = self.channel(number, channel);
-            let rule = rule_for(state.rollback, rule).into_owned();
-            if !self.is_watched(number, channel) || rule.is_moot(now, state.window_of(&rule), state.last_served()) {
-                continue;
-            }
-            let evidence = Window::gather([state.window_of(&rule)].into_iter(), &rule, now);
-            let is_told = |met: &[Option<Time>]| self.is_told(&rule, group, met);
-            let is_told = is_told(&state.met) || is_told(&self.groups[group.0 as usize][channel.index()].met);
-            if rule.is_met(&evidence, now) && !is_told && !self.has_witnesses(now, &rule, &[number]) {
-                let state = self.channel_mut(number, channel);
-                let is_new = meet(&mut state.met, i, &rule, now);
-                self.dirty.insert((number, channel));
-                let rule_text = rule.text(&evidence);
-                let case = Case { group, channel, numbers: &[number], evidence: &evidence, rule: rule_text };
-                // The group's page has told of it already.
-                self.act_on_rule(now, &rule, &case, is_new && !is_shared);
-            }
-        }
-    }
-
-    /// True if what the group's numbers share meets the rule.
-    fn apply_group_rule(&mut self, now: Time, group: GroupIx, i: usize, rule: &Rule) -> bool {
-        let channel = rule.channel;
-        let (evidence, numbers) = self.group_windows(group, channel, rule, now);
-        let is_met = evidence.failing_numbers >= 2 && rule.is_met(&evidence, now);
-        let is_told = self.is_told(rule, group, &self.groups[group.0 as usize][channel.index()].met);
-        if !is_met || is_told || self.has_witnesses(now, rule, &numbers) {
-            return false;
-        }
-        let state = &mut self.groups[group.0 as usize][channel.index()];
-        let is_new = meet(&mut state.met, i, rule, now);
-        self.dirty_groups.insert((group, channel));
-        let rule_text = rule.text(&evidence);
-        let case = Case { group, channel, numbers: &numbers, evidence: &evidence, rule: rule_text };
-        self.act_on_rule(now, rule, &case, is_new);
-        true
-    }
-
-    /// True if nothing of a group can meet the rule: said without a look at all its calls.
-    fn is_moot_for_group(&self, now: Time, group: GroupIx, rule: &Rule) -> bool {
-        if rule.subject.is_excess() {
-            return true;
-        }
-        let served = self.groups[group.0 as usize][rule.channel.index()].served.latest();
-        let mut numbers = self.roster.group(group).numbers.iter();
-        numbers.all(|n| rule.is_moot(now, self.channel(*n, rule.channel).window_of(rule), served))
-    }
-
-    /// Another rule that is met says what a run would say.
-    fn is_told(&self, rule: &Rule, group: GroupIx, met: &[Option<Time>]) -> bool {
-        let says_it = |other: &Rule| match other.subject {
-            RuleSubject::Callers | RuleSubject::Calls => !rule.subject.is_sent(),
-            RuleSubject::Recipients => rule.subject.is_sent(),
-            RuleSubject::Run => rule.subject == RuleSubject::Excess,
-            RuleSubject::SentRun => rule.subject == RuleSubject::SentExcess,
-            RuleSubject::Excess => rule.subject == RuleSubject::Run,
-            RuleSubject::SentExcess => rule.subject == RuleSubject::SentRun,
-            RuleSubject::Warnings => false,
-        };
-        let rules = &self.detection[group.0 as usize].rules;
-        let mut others = met.iter().zip(rules).filter(|(met, _)| met.is_some()).map(|(_, other)| other);
-        (rule.subject.is_run() || rule.subject.is_excess())
-            && others.any(|other| other.channel == rule.channel && says_it(other))
-    }
-
-    /// What is decided about, or has different callers to speak for it, needs no rule that counts calls.
-    fn has_witnesses(&self, now: Time, rule: &Rule, numbers: &[NumberIx]) -> bool {
-        match rule.subject {
-            RuleSubject::Calls => {}
-            RuleSubject::Run => {
-                // Asked for, or blocked, it waits: people have been told.
-                let waits = |state: &ChannelState| {
-                    state.rollback == RollbackProgress::Pending || state.not_before.is_some_and(|at| now < at)
-                };
-                return numbers.iter().map(|n| self.channel(*n, rule.channel)).any(|s| s.decided || waits(s));
-            }
-            RuleSubject::Callers
-            | RuleSubject::Warnings
-            | RuleSubject::Recipients
-            | RuleSubject::SentRun
-            | RuleSubject::Excess
-            | RuleSubject::SentExcess => return false,
-        }
-        let callers = Rule { subject: RuleSubject::Callers, ..rule.clone() };
-        let windows = numbers.iter().map(|n| &self.channel(*n, rule.channel).window);
-        numbers.iter().any(|n| self.channel(*n, rule.channel).decided)
-            || Window::gather(windows, &callers, now).failing > WITNESSES
-    }
-
     /// Test calls fail for a reason that a swap would not cure.
     pub(super) fn page_for_probe(&mut self, now: Time, number: NumberIx, channel: Channel, reason: Reason) {
         let group = self.roster.number(number).group;
@@ -310,87 +192,8 @@ impl Engine {
         self.decided(now, Action::Page { reason: PageReason::Failing(reason) }, case.numbers, &case);
     }
 
-    fn act_on_rule(&mut self, now: Time, rule: &Rule, case: &Case<'_>, is_new: bool) {
-        if self.is_blind(case.channel, now) {
-            self.recheck.extend(case.numbers.iter().map(|n| (*n, case.channel)));
-            return;
-        }
-        match rule.action {
-            RuleAction::Rollback => self.decide(now, case),
-            RuleAction::Page if is_new => {
-                if let Some(leading) = case.evidence.reasons.first()
-                    // An outage has been told of for all numbers together.
-                    && !(leading.reason == Reason::Carrier && self.detector.is_outage(now))
-                {
-                    let is_on_fallback = |n: &NumberIx| self.channel(*n, case.channel).rollback.is_done();
-                    let reason = match rule.subject {
-                        RuleSubject::Callers
-                            if leading.reason.is_curable() && case.numbers.iter().all(is_on_fallback) =>
-                        {
-                            PageReason::Failing(Reason::Fallback)
-                        }
-                        RuleSubject::Callers
-                        | RuleSubject::Recipients
-                        | RuleSubject::SentRun
-                        | RuleSubject::Excess
-                        | RuleSubject::SentExcess => PageReason::Failing(leading.reason),
-                        RuleSubject::Run if self.says_what(now, rule, case, leading.reason) => {
-                            PageReason::Failing(leading.reason)
-                        }
-                        RuleSubject::Calls | RuleSubject::Run => PageReason::FewCallers,
-                        RuleSubject::Warnings => PageReason::ErrorsBesideService,
-                    };
-                    self.decided(now, Action::Page { reason }, case.numbers, case);
-                }
-            }
-            RuleAction::Page => {}
-        }
-    }
-
-    /// A run's reason says what it is, and no detector waits for more callers: where a swap would not cure it and many
-    /// have met it, or the swap has been made.
-    fn says_what(&self, now: Time, rule: &Rule, case: &Case<'_>, leading: Reason) -> bool {
-        let windows = case.numbers.iter().map(|n| self.channel(*n, case.channel).window_of(rule));
-        let has_many = || Window::callers_of_run(windows, rule, now) > WITNESSES as usize;
-        leading == Reason::Fallback || !leading.is_curable() && has_many()
-    }
-
-    /// What a rule sees of a group's numbers that are on their own handler.
-    fn group_windows(&self, group: GroupIx, channel: Channel, rule: &Rule, now: Time) -> (Evidence, Vec<NumberIx>) {
-        let numbers: Vec<NumberIx> = self
-            .roster
-            .group(group)
-            .numbers
-            .iter()
-            .copied()
-            .filter(|n| self.is_watched(*n, channel) && self.channel(*n, channel).rollback == RollbackProgress::None)
-            .collect();
-        let windows = numbers.iter().map(|n| self.channel(*n, channel).window_of(rule));
-        (Window::gather(windows, rule, now), numbers)
-    }
-
-    /// Which rules a number no longer meets.
-    pub(super) fn unmeet_rules(&mut self, now: Time, number: NumberIx, channel: Channel) {
-        let rules = &self.detection[self.roster.number(number).group.0 as usize].rules;
-        let state = &mut self.channels[number.0 as usize][channel.index()];
-        let mut met = std::mem::take(&mut state.met);
-        for (met, rule) in met.iter_mut().zip(rules) {
-            let rule = rule_for(state.rollback, rule);
-            *met = met.filter(|_| rule.is_met(&Window::gather([state.window_of(&rule)].into_iter(), &rule, now), now));
-        }
-        state.met = met;
-    }
-
-    pub(super) fn unmeet_group_rules(&mut self, now: Time, group: GroupIx, channel: Channel) {
-        let mut met = std::mem::take(&mut self.groups[group.0 as usize][channel.index()].met);
-        for (met, rule) in met.iter_mut().zip(&self.detection[group.0 as usize].rules) {
-            *met = met.filter(|_| rule.is_met(&self.group_windows(group, channel, rule, now).0, now));
-        }
-        self.groups[group.0 as usize][channel.index()].met = met;
-    }
-
     /// Decides what the evidence asks for: a rollback, unless a guard says no.
-    fn decide(&mut self, now: Time, case: &Case<'_>) {
+    pub(super) fn decide(&mut self, now: Time, case: &Case<'_>) {
         let channel = case.channel;
         let mut act = Vec::new();
         let mut withheld: Vec<(DetectorGuard, Vec<NumberIx>)> = Vec::new();
@@ -454,7 +257,7 @@ impl Engine {
         record.leads_to(channel, fallback).then_some(DetectorGuard::OnFallback)
     }
 
-    fn decided(&mut self, now: Time, action: Action, numbers: &[NumberIx], case: &Case<'_>) {
+    pub(super) fn decided(&mut self, now: Time, action: Action, numbers: &[NumberIx], case: &Case<'_>) {
         let evidence = self.complete(now, case.channel, numbers, case.evidence.clone());
         let id = DecisionId(self.next_decision);
         self.next_decision += 1;
@@ -469,42 +272,4 @@ impl Engine {
             evidence,
         })));
     }
-}
-
-impl ChannelState {
-    fn last_served(&self) -> Option<Time> {
-        self.served.latest()
-    }
-
-    /// What a rule looks at.
-    fn window_of(&self, rule: &Rule) -> &Window {
-        match rule.subject {
-            RuleSubject::Callers
-            | RuleSubject::Calls
-            | RuleSubject::Warnings
-            | RuleSubject::Run
-            | RuleSubject::Excess => &self.window,
-            RuleSubject::Recipients | RuleSubject::SentRun | RuleSubject::SentExcess => &self.sent,
-        }
-    }
-}
-
-/// What a rule is for a number in this state. On the fallback no detector waits for what a swap would cure: whoever
-/// fails there fails for good, and a person is told.
-fn rule_for(rollback: RollbackProgress, rule: &Rule) -> Cow<'_, Rule> {
-    let counts_all = rollback.is_done() && rule.subject == RuleSubject::Callers && rule.action == RuleAction::Page;
-    if counts_all { Cow::Owned(Rule { reasons: Reason::ALL.to_vec(), ..rule.clone() }) } else { Cow::Borrowed(rule) }
-}
-
-/// Notes that a rule is met. True if that is to be told: it is news, or a person was told a while ago, it goes on, and
-/// nobody is to think it over.
-fn meet(met: &mut Vec<Option<Time>>, i: usize, rule: &Rule, now: Time) -> bool {
-    if met.len() <= i {
-        met.resize(i + 1, None);
-    }
-    let is_due = met[i].is_none_or(|told_at| rule.action == RuleAction::Page && told_at + TOLD_AGAIN <= now);
-    if is_due {
-        met[i] = Some(now);
-    }
-    is_due
 }

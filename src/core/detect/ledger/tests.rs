@@ -1,6 +1,8 @@
 //! What the ledger holds, for whom, and for how long.
 
 use super::*;
+use crate::core::detect::observation::Level;
+use crate::core::model::id::CallSid;
 use crate::core::model::id::testing::{ACCOUNT, ours};
 use crate::core::model::roster::{Number, PortAt};
 

@@ -1,0 +1,196 @@
+//! What the debugger's alerts say of the call or message they belong to: whose URL failed, or what else.
+
+use crate::core::detect::observation::{Alert, Level};
+use crate::core::model::code::{Class, Code};
+use crate::core::model::id::Resource;
+use crate::core::model::time::Time;
+use crate::core::routing::history::Webhooks;
+use crate::core::routing::record::{is_fallback, is_same_webhook};
+
+/// The webhook answered with another content type than TwiML's.
+const NOT_TWIML: Code = Code(12_300);
+
+/// The number that was dialled is on a list of those that are not, or the account may not call its country. So it is
+/// for whoever dials it, the fallback too. Source: Twilio's error dictionary, 13225 and 13227, 2026-11.
+const BARRED: [Code; 2] = [Code(13_225), Code(13_227)];
+
+/// Everything that alerts have said of one call or message so far. A set: the same alert twice, or
+/// in another order, is the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AlertFlags {
+    set: u16,
+    /// Twilio refused to dial ([`BARRED`]).
+    pub(super) is_barred: bool,
+    /// The code of the strongest mark, for the evidence; 0 when there is none.
+    code: u32,
+    /// When the handler was first known to fail, in seconds since the Unix epoch; 0 when it is not.
+    failed_at: u32,
+}
+
+/// What one alert says of the call or message it belongs to, weakest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum AlertEffect {
+    /// A warning: nothing by itself, but a short call with it is not known to have been served.
+    Doubt,
+    /// An error of a leg that was dialled: what came after it may have served the caller.
+    Leg,
+    Unexplained,
+    OtherUrl,
+    Trunk,
+    Platform,
+    Account,
+    Template,
+    OwnFallback,
+    OurFallback,
+    PrimaryContent,
+    PrimaryWebhook,
+}
+
+impl AlertFlags {
+    /// `at`: when Twilio raised it.
+    pub fn add(&mut self, mark: AlertEffect, code: Code, at: Time) {
+        if matches!(mark, AlertEffect::PrimaryWebhook | AlertEffect::PrimaryContent) {
+            let at = seconds(at);
+            self.failed_at = if self.failed_at == 0 { at } else { self.failed_at.min(at) };
+        }
+        let bit = 1 << mark as u16;
+        // The lower code among equals, so that the order of arrival does not show; words without a code come last.
+        let rank = |code: u32| if code == Code::UNNAMED.0 { u32::MAX } else { code };
+        if self.set < bit || (self.set < bit << 1 && rank(code.0) < rank(self.code)) {
+            self.code = code.0;
+        }
+        self.set |= bit;
+        self.is_barred |= BARRED.contains(&code);
+    }
+
+    /// Beyond what only casts a doubt.
+    pub const fn is_error(self) -> bool {
+        self.set & !(1 << AlertEffect::Doubt as u16) != 0
+    }
+
+    /// The handler failed before `talk`, in seconds since the Unix epoch.
+    pub(super) const fn has_failed_before(self, talk: u32) -> bool {
+        self.failed_at > 0 && self.failed_at <= talk
+    }
+
+    /// How many seconds into a call that began at `started_at` the handler first failed.
+    pub fn failed_after(self, started_at: Time) -> Option<u32> {
+        (self.failed_at > 0).then(|| self.failed_at.saturating_sub(seconds(started_at)))
+    }
+
+    /// An error that a failed leg does not explain.
+    pub(super) const fn has_own_error(self) -> bool {
+        self.set & !(1 << AlertEffect::Doubt as u16 | 1 << AlertEffect::Leg as u16) != 0
+    }
+
+    pub(super) const fn has(self, mark: AlertEffect) -> bool {
+        self.set & (1 << mark as u16) != 0
+    }
+
+    pub const fn is_empty(self) -> bool {
+        self.set == 0
+    }
+
+    pub const fn code(self) -> Option<Code> {
+        if self.set == 0 || self.code == Code::UNNAMED.0 { None } else { Some(Code(self.code)) }
+    }
+}
+
+/// Whether alerts can be told for what they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum AlertPlacement {
+    /// All of them.
+    #[default]
+    Complete,
+    /// Nobody has read yet what the number points at: those that have come are placed later.
+    Unread,
+    /// One names a URL that the routing does not, as last read, and was raised too lately for that to be its last
+    /// word.
+    Pending,
+}
+
+/// What `alert` says of the entry it belongs to; `None` if the caller noticed nothing of it.
+pub fn mark(alert: &Alert, webhooks: Webhooks<'_>) -> Option<AlertEffect> {
+    let class = alert.code.class();
+    let is_message = matches!(alert.resource, Some(Resource::Message(_)));
+    // A trunk's unreachable endpoint is logged as a warning although nobody was served.
+    if class == Class::Origination && webhooks.has_trunk {
+        return Some(AlertEffect::Trunk);
+    }
+    if alert.level != Level::Error {
+        let is_doubt = alert.level == Level::Warning && matches!(class, Class::Dial | Class::Sip | Class::Origination);
+        return is_doubt.then_some(AlertEffect::Doubt);
+    }
+    match class {
+        // Who has opted out, or is not there, is nobody's failure, on the text that asked for the answer as well.
+        Class::Recipient if is_message => None,
+        // The application has the message, and answered with what is no TwiML: it may reply by the API.
+        Class::Content if is_message && alert.code == NOT_TWIML => Some(AlertEffect::Unexplained),
+        Class::Webhook | Class::Content => {
+            let Some(url) = alert.url.as_deref() else { return Some(AlertEffect::Unexplained) };
+            let is = |configured: Option<&str>| configured.is_some_and(|c| is_same_webhook(c, url));
+            if webhooks.our_fallback.is_some_and(|ours| is_fallback(ours, url)) {
+                Some(AlertEffect::OurFallback)
+            } else if webhooks.primary.iter().any(|p| is_same_webhook(p, url)) {
+                Some(if class == Class::Webhook { AlertEffect::PrimaryWebhook } else { AlertEffect::PrimaryContent })
+            } else if is(webhooks.own_fallback) {
+                Some(AlertEffect::OwnFallback)
+            } else if webhooks.status_callback.into_iter().any(is) {
+                None
+            } else {
+                Some(AlertEffect::OtherUrl)
+            }
+        }
+        Class::Template => Some(AlertEffect::Template),
+        Class::Account => Some(AlertEffect::Account),
+        Class::Platform => Some(AlertEffect::Platform),
+        // Told of what became of a call, or for the record: no caller hears of it.
+        Class::Callback | Class::Notice => None,
+        Class::Dial | Class::Origination | Class::Sip => Some(AlertEffect::Leg),
+        Class::Recipient
+        | Class::Registration
+        | Class::Delivery
+        | Class::Request
+        | Class::Media
+        | Class::Function
+        | Class::Elsewhere
+        | Class::Unexplained
+        | Class::Unknown => Some(AlertEffect::Unexplained),
+    }
+}
+
+/// True if more may come of `alert` once the number is read again: it names a URL that is none of the number's
+/// as far as is known, or another one on the handler's host.
+pub fn may_be_placed(alert: &Alert, webhooks: Webhooks<'_>, is_read: bool) -> bool {
+    match alert.code.class() {
+        Class::Webhook | Class::Content => {
+            let is_own = |url: &str| webhooks.status_callback.into_iter().flatten().any(|c| is_same_webhook(c, url));
+            alert.level == Level::Error
+                && alert.url.as_deref().is_some_and(|url| !is_own(url))
+                && matches!(mark(alert, webhooks), None | Some(AlertEffect::OtherUrl))
+        }
+        // A dialled SIP address raises it too, at numbers without a trunk: as read, that is the last word.
+        Class::Origination => !is_read && !webhooks.has_trunk,
+        Class::Template
+        | Class::Account
+        | Class::Platform
+        | Class::Dial
+        | Class::Sip
+        | Class::Recipient
+        | Class::Registration
+        | Class::Delivery
+        | Class::Request
+        | Class::Callback
+        | Class::Media
+        | Class::Function
+        | Class::Notice
+        | Class::Elsewhere
+        | Class::Unexplained
+        | Class::Unknown => false,
+    }
+}
+
+/// Whole seconds since the Unix epoch, never 0: small, for there are millions of calls.
+pub fn seconds(at: Time) -> u32 {
+    u32::try_from(at.as_millis() / 1000).unwrap_or(0).max(1)
+}
