@@ -20,8 +20,10 @@ use crate::admin::body::{DecisionLine, ErrorBody};
 use crate::agent::ControlMessage;
 use crate::agent::control::{CommandAnswer, OperatorCommand, Refusal};
 use crate::core::model::decision::{DecisionId, Mode};
+use crate::core::model::foreign::Line;
 use crate::core::model::id::{Channel, GroupName, WrittenNumber};
 use crate::core::model::order::{Author, Operation, Scope, ScopeOf};
+use crate::core::model::redact::without_secrets;
 use crate::core::model::roster::{NumberIx, Roster};
 use crate::core::rollback::operator::OperatorRequest;
 
@@ -292,7 +294,8 @@ fn author(name: &str, reason: &str) -> Result<Author, ApiProblem> {
         return Err(unprocessable("reason and author are one line of text each"));
     }
     let name = if name.is_empty() { "operator" } else { name };
-    Ok(Author { name: name.to_owned(), reason: reason.to_owned() })
+    let [name, reason] = [name, reason].map(|text| Line::new(&without_secrets(text)));
+    Ok(Author { name, reason })
 }
 
 async fn say(

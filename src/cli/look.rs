@@ -19,7 +19,7 @@ pub fn status(config: &Path, json: bool) -> anyhow::Result<Exit> {
     let url = format!("http://{}/api/v1/status", config.agent.listen);
     let status: Value = tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
         let answer = reqwest_client()?.get(&url).send().await.context("no agent is running here")?;
-        serde_json::from_slice(&answer.bytes().await?).context("the agent's answer is not JSON")
+        super::answer(&answer.bytes().await?).context("the agent's answer is not JSON")
     })?;
     let exit = if is_trouble(&status) { Exit::FoundTrouble } else { Exit::Done };
     if json {

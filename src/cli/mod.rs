@@ -16,8 +16,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use serde_json::Value;
 
 use crate::config::BadConfig;
+use crate::core::model::foreign::{LONGEST, line};
 
 /// How a command ended, for scripts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -180,6 +182,21 @@ pub fn main() -> ExitCode {
             Exit::CouldNotRun.into()
         }
     }
+}
+
+/// An agent's answer, in which nothing is an order to a terminal, whoever answered in an agent's place.
+fn answer(bytes: &[u8]) -> serde_json::Result<Value> {
+    fn harmless(value: &mut Value) {
+        match value {
+            Value::String(text) => *text = line(text, LONGEST),
+            Value::Array(items) => items.iter_mut().for_each(harmless),
+            Value::Object(fields) => fields.values_mut().for_each(harmless),
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+    }
+    let mut answer = serde_json::from_slice(bytes)?;
+    harmless(&mut answer);
+    Ok(answer)
 }
 
 /// To a person, on the error stream.

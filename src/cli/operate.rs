@@ -307,7 +307,7 @@ impl ApiClient {
             .body(serde_json::to_vec(body)?);
         let answer = request.send().await.context("the agent does not answer")?;
         let status = answer.status();
-        let body: Value = serde_json::from_slice(&answer.bytes().await?).context("the agent's answer is not JSON")?;
+        let body: Value = super::answer(&answer.bytes().await?).context("the agent's answer is not JSON")?;
         if !status.is_success() {
             complain(&format!("ringback: {}", body["error"].as_str().unwrap_or("the agent refused")));
             let is_usage = matches!(status.as_u16(), 400 | 422);
@@ -376,7 +376,7 @@ impl ApiClient {
                     complain(&format!("ringback: the agent does not know {id}"));
                     break;
                 }
-                let order: Value = serde_json::from_slice(&answer.bytes().await?).unwrap_or_default();
+                let order: Value = super::answer(&answer.bytes().await?).unwrap_or_default();
                 let text = |v: &Value| v.as_str().unwrap_or_default().to_owned();
                 for e in order["ended"].as_array().into_iter().flatten() {
                     let key = [&e["account"], &e["number"], &order["channel"]].map(text);

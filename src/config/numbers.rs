@@ -12,6 +12,7 @@ use super::csv::{Field, Rows, is_blank, is_cell_error};
 use super::field::{channels, incomplete, time_zone};
 use super::section::Faults;
 use super::text::{self, IN_A_SPREADSHEET};
+use crate::core::model::foreign;
 use crate::core::model::id::E164;
 
 /// One row, as far as it says something.
@@ -270,7 +271,7 @@ fn read_row(row: &[Field<'_>], columns: &[Column], delimiter: char, path: &Path,
         &f.text
     });
     // One line of it: a label stands in log lines and notices.
-    let label = label.split(char::is_control).map(str::trim).filter(|l| !l.is_empty()).collect::<Vec<_>>().join(" ");
+    let label = foreign::line(label, LONGEST_LABEL);
     let Some(number) = of(Column::Number) else {
         let kind = "a row without a number";
         bad(first, "number", &Problem { kind, text: format!("is missing in this row: {}", shown(&first_said(row))) });

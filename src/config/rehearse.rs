@@ -1,5 +1,6 @@
 //! `[rehearsal]`: the spare number of the fire drill, and its handlers.
 
+use super::address::shown;
 use super::field::WholeNumber;
 use super::group::read_webhook;
 use super::section::{Located, Section};
@@ -45,7 +46,10 @@ pub fn read(mut s: Section<'_>, roster: &Roster) -> Option<Rehearsal> {
     for (key, variant) in keys {
         let Some(url) = read_webhook(&mut s, key) else { continue };
         if Some(&url) == good.as_ref() {
-            faults.at(s.span(), format!("{} = {url:?}: is good_url as well; name one that is broken", s.key(key)));
+            faults.at(
+                s.span(),
+                format!("{} = {}: is good_url as well; name one that is broken", s.key(key), shown(&url)),
+            );
         }
         broken.push((variant, url));
     }

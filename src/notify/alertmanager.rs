@@ -4,13 +4,14 @@
 //! identify the alert, annotations that explain it, `startsAt` and `endsAt`. An Alertmanager takes an alert to be
 //! over when its `endsAt` has passed (<https://prometheus.io/docs/alerting/latest/alerts_api/>), so open alerts are
 //! sent again every [`EVERY`] with an `endsAt` a few minutes ahead, as Prometheus does; the alerts of an agent that
-//! dies end by themselves.
+//! dies end by themselves. Its templates write annotations into chats as they are, so these are [`inert`].
 
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value, json};
 
+use super::inert;
 use crate::core::model::time::Time;
 use crate::core::notice::{Notice, NoticeStatus};
 
@@ -54,11 +55,11 @@ fn alert(notice: &Notice, now: Time) -> Value {
     }
     labels.insert("severity".to_owned(), json!(notice.filed_severity().label()));
     let mut annotations = Map::new();
-    annotations.insert("summary".to_owned(), json!(notice.title));
+    annotations.insert("summary".to_owned(), json!(inert(&notice.title)));
     annotations.insert("kind".to_owned(), json!(notice.kind.label()));
     for (name, text) in notice.lines() {
         let earlier = annotations.get(&name.to_lowercase()).and_then(Value::as_str).map(|t| format!("{t}\n"));
-        annotations.insert(name.to_lowercase(), json!(earlier.unwrap_or_default() + &text));
+        annotations.insert(name.to_lowercase(), json!(earlier.unwrap_or_default() + &inert(&text)));
     }
     let mut alert = json!({
         "labels": labels,

@@ -16,6 +16,11 @@
 //! Queues, retries and the record of deliveries are the agent's business; here is a single try,
 //! and what its answer means. The mappings add no facts: what a channel cannot show is left out.
 //!
+//! A notice quotes others: who changed a number, what Twilio answered, why an operator held something. That it is one
+//! line without orders to a terminal is so before it comes here ([`crate::core::model::foreign`]). What a channel's own
+//! markup would make of it, a link, a mention of everybody, a picture, is prevented in that channel's file, for all
+//! texts alike: by its escapes, by a kind of text that has no markup, or by [`inert`].
+//!
 //! Promises: addresses and keys are secrets and stand in no error, log or `Debug` text. Redirects are
 //! not followed. An answer says whether another try may help, and when.
 
@@ -36,7 +41,9 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
 use crate::clock::Clock;
+use crate::core::model::foreign;
 use crate::core::model::id::GroupName;
+use crate::core::model::redact::without_secrets;
 use crate::core::model::time::Time;
 use crate::core::notice::{Notice, NoticeKind, Severity};
 
@@ -173,6 +180,17 @@ impl NotifierReply {
         }
     }
 
+    /// The same as it may be told: whoever answered wrote it.
+    #[must_use]
+    fn harmless(self) -> NotifierReply {
+        let line = |text: String| without_secrets(&foreign::line(&text, foreign::LONGEST_PART)).into_owned();
+        match self {
+            NotifierReply::Delivered(text) => NotifierReply::Delivered(line(text)),
+            NotifierReply::Again { problem, after } => NotifierReply::Again { problem: line(problem), after },
+            NotifierReply::Refused(text) => NotifierReply::Refused(line(text)),
+        }
+    }
+
     fn again(problem: impl Into<String>) -> NotifierReply {
         NotifierReply::Again { problem: problem.into(), after: None }
     }
@@ -240,7 +258,7 @@ impl Sender {
             }
         };
         match self.clock.timeout(limit, work).await {
-            Ok(answer) => answer,
+            Ok(answer) => answer.harmless(),
             Err(late) => NotifierReply::again(late.to_string()),
         }
     }
@@ -249,7 +267,7 @@ impl Sender {
     pub async fn send_standing(&self, url: &SecretString, standing: &[&Notice], limit: Duration) -> NotifierReply {
         let body = alertmanager::body(standing, self.clock.now());
         match self.clock.timeout(limit, self.post(NotifyRequest::json(url.clone(), &body))).await {
-            Ok(answer) => answer,
+            Ok(answer) => answer.harmless(),
             Err(late) => NotifierReply::again(late.to_string()),
         }
     }
@@ -321,6 +339,28 @@ fn problem(e: reqwest::Error) -> String {
         cause = next;
     }
     format!("{what}: {cause}")
+}
+
+/// `text` for a receiver that hands it on to who knows which chat: nothing in it is a tag, a mention, a link with
+/// words of its own, or a template's action. Whoever copies it from there copies a joiner that nobody sees.
+fn inert(text: &str) -> String {
+    const JOINER: char = '\u{2060}';
+    let (mut out, mut before) = (String::with_capacity(text.len()), ' ');
+    for c in text.chars() {
+        let is_joint = matches!((before, c), (']', '(') | ('{', '{'))
+            || before == '@' && c.is_alphanumeric()
+            || before == '!' && c == '[';
+        if is_joint {
+            out.push(JOINER);
+        }
+        out.push(match c {
+            '<' => '‹',
+            '>' => '›',
+            c => c,
+        });
+        before = c;
+    }
+    out
 }
 
 /// At most `most` characters of `text`, the cut shown.

@@ -8,7 +8,7 @@
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
-use super::{NotifyRequest, cut};
+use super::{NotifyRequest, cut, inert};
 use crate::core::notice::{Notice, NoticeStatus, Severity};
 
 /// Where alerts go unless the configuration names another address, such as that of the EU.
@@ -29,15 +29,15 @@ fn parts(notice: &Notice) -> (String, Value) {
         let alias: String = url::form_urlencoded::byte_serialize(alias(notice).as_bytes()).collect();
         // A space would be written as a plus sign, which in a path is one; keys have none.
         let path = format!("/v2/alerts/{alias}/close?identifierType=alias");
-        return (path, json!({ "source": "Ringback", "note": notice.did }));
+        return (path, json!({ "source": "Ringback", "note": inert(&notice.did) }));
     }
     let mut tags = vec!["ringback".to_owned(), notice.kind.label().to_owned()];
     tags.extend(notice.channel.map(|c| c.label().to_owned()));
     tags.extend(notice.group.as_ref().map(|g| cut(g.as_str(), 50)));
     let body = json!({
-        "message": cut(&notice.title, 130),
+        "message": cut(&inert(&notice.title), 130),
         "alias": alias(notice),
-        "description": cut(&notice.body(), 15_000),
+        "description": cut(&inert(&notice.body()), 15_000),
         "priority": priority,
         "source": "Ringback",
         "entity": notice.group.as_ref().map_or("ringback", |g| g.as_str()),

@@ -7,7 +7,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::cut;
+use super::{cut, inert};
 use crate::core::notice::{Notice, NoticeStatus};
 
 /// Where events go unless the configuration names another address.
@@ -19,7 +19,7 @@ pub fn body(notice: &Notice, routing_key: &str) -> Value {
         return json!({ "routing_key": routing_key, "event_action": "resolve", "dedup_key": key });
     }
     let details: Map<String, Value> =
-        notice.lines().into_iter().map(|(name, text)| (name.to_lowercase(), Value::String(text))).collect();
+        notice.lines().into_iter().map(|(name, text)| (name.to_lowercase(), Value::String(inert(&text)))).collect();
     let links: Vec<Value> = notice.links.iter().map(|l| json!({ "href": l.url, "text": l.name })).collect();
     json!({
         "routing_key": routing_key,
@@ -28,7 +28,7 @@ pub fn body(notice: &Notice, routing_key: &str) -> Value {
         "client": "Ringback",
         "links": links,
         "payload": {
-            "summary": cut(&notice.title, 1024),
+            "summary": cut(&inert(&notice.title), 1024),
             "source": notice.group.as_ref().map_or_else(|| "ringback".to_owned(), |g| format!("ringback/{g}")),
             "severity": notice.severity.label(),
             "timestamp": notice.at.at.to_string(),

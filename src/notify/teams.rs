@@ -3,15 +3,20 @@
 //! Shape: <https://learn.microsoft.com/microsoftteams/platform/webhooks-and-connectors/how-to/connectors-using>:
 //! a message with one attachment of type `application/vnd.microsoft.card.adaptive`, `contentUrl` null.
 //! The card is version 1.4 (<https://adaptivecards.io/explorer/>); links open by `Action.OpenUrl`. Workflows
-//! take at most 28 kB.
+//! take at most 28 kB. A `TextBlock` reads Markdown, which has no escapes there; a `TextRun` shows what it has, so that
+//! is what all text is.
 
 use serde_json::{Value, json};
 
-use super::cut;
+use super::{cut, inert};
 use crate::core::notice::{Notice, NoticeStatus, Severity};
 
 /// Of one text, so that a card stays far below the limit.
 const TEXT: usize = 2000;
+
+fn block(run: &Value, spacing: &str) -> Value {
+    json!({ "type": "RichTextBlock", "inlines": [run], "spacing": spacing })
+}
 
 pub fn body(notice: &Notice) -> Value {
     let color = match (notice.status, notice.severity) {
@@ -20,23 +25,23 @@ pub fn body(notice: &Notice) -> Value {
         (_, Severity::Warning) => "warning",
         (_, Severity::Info) => "default",
     };
-    let mut card = vec![json!({
-        "type": "TextBlock", "text": cut(&notice.subject(), TEXT), "size": "large", "weight": "bolder",
-        "color": color, "wrap": true
-    })];
+    let subject = cut(&inert(&notice.subject()), TEXT);
+    let title = json!({ "type": "TextRun", "text": subject, "size": "large", "weight": "bolder", "color": color });
+    let mut card = vec![block(&title, "default")];
     for (name, text) in notice.lines().into_iter().filter(|(name, _)| *name != "See") {
-        card.push(json!({
-            "type": "TextBlock", "text": name, "weight": "bolder", "isSubtle": true, "spacing": "medium"
-        }));
+        let name_of_answer = json!({ "type": "TextRun", "text": name, "weight": "bolder", "isSubtle": true });
+        card.push(block(&name_of_answer, "medium"));
         for line in text.lines() {
             let command = line.strip_prefix("$ ");
-            let mut block = json!({
-                "type": "TextBlock", "text": cut(command.unwrap_or(line), TEXT), "wrap": true, "spacing": "none"
-            });
+            let mut run = json!({ "type": "TextRun", "text": cut(&inert(command.unwrap_or(line)), TEXT) });
             if command.is_some() {
-                block["fontType"] = json!("monospace");
+                run["fontType"] = json!("monospace");
             }
-            card.push(block);
+            // Its page in the Console, which nobody else writes.
+            if let Some(sample) = notice.samples.iter().find(|s| name == "Samples" && line.ends_with(&s.url)) {
+                run["selectAction"] = json!({ "type": "Action.OpenUrl", "url": sample.url });
+            }
+            card.push(block(&run, "none"));
         }
     }
     let actions: Vec<Value> = notice

@@ -39,7 +39,78 @@ fn notices() -> Vec<Notice> {
     hostile.title = format!("<b>&\"'\n{}", "x".repeat(20_000));
     hostile.did = "é<&>".repeat(10_000);
     notices.push(hostile);
+    // And one that obeys every chat's markup.
+    let mut marked = notices[0].clone();
+    for text in [&mut marked.title, &mut marked.did] {
+        *text = MARKUP.to_owned();
+    }
+    marked.cause = Some(MARKUP.to_owned());
+    marked.proof = Some(MARKUP.to_owned());
+    notices.push(marked);
     notices
+}
+
+const MARKUP: &str = "<!channel> <@U1> <https://evil.example|here> @here @everyone [win](https://evil.example) \
+                      ![x](https://evil.example/x.png) *b* _i_ ~s~ `c` <b onclick=x>b</b> &lt; {{ .Labels }} voice_url";
+
+/// All texts within `value`, but for those below a key of `but`.
+fn all_texts(value: &Value, but: &[&str]) -> Vec<String> {
+    match value {
+        Value::String(text) => vec![text.clone()],
+        Value::Array(items) => items.iter().flat_map(|v| all_texts(v, but)).collect(),
+        Value::Object(map) => {
+            map.iter().filter(|(k, _)| !but.contains(&k.as_str())).flat_map(|(_, v)| all_texts(v, but)).collect()
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => Vec::new(),
+    }
+}
+
+#[test]
+fn no_chat_takes_a_quoted_text_for_markup() {
+    let notices = notices();
+    let notice = notices.last().unwrap();
+    let key = "0123456789abcdef0123456789abcdef";
+    let bodies = [
+        ("slack", slack::body(notice)),
+        ("teams", teams::body(notice)),
+        ("pagerduty", pagerduty::body(notice, key)),
+        ("opsgenie", opsgenie::render(notice)),
+        ("alertmanager", alertmanager::body(&[notice], notice.at.at)),
+    ];
+    for (name, body) in bodies {
+        let texts = all_texts(&body, &["url", "$schema", "contentType"]).join("\n");
+        assert!(texts.contains("evil.example") && texts.contains("voice_url"), "{name} says it: {texts}");
+        for markup in ["<!", "<@", "<http", "<b", "](", "{{"] {
+            assert!(!texts.contains(markup), "{markup:?} is in {name}: {texts}");
+        }
+    }
+    for block in slack::body(notice)["blocks"].as_array().unwrap() {
+        let (text, kind) = (block["text"]["text"].as_str().unwrap(), &block["text"]["type"]);
+        let of_theirs = ["*Why*\n", "*Ringback*\n", "*Proven*\n"].iter().find_map(|name| text.strip_prefix(name));
+        if let Some(theirs) = of_theirs {
+            assert_eq!((kind, &block["text"]["verbatim"]), (&Value::from("mrkdwn"), &Value::from(true)));
+            assert!(!theirs.contains(['*', '~', '`']) && !theirs.contains("_i_"), "{theirs}");
+            assert!(theirs.contains("&lt;!channel&gt;") && theirs.contains("&amp;lt;"), "{theirs}");
+        }
+    }
+    let shown = desktop::render(notice);
+    let shown = shown["body"].as_str().unwrap();
+    assert!(shown.contains("&lt;b onclick=x&gt;") && !shown.contains(['<', '>']), "{shown}");
+    for text in [inert("@here"), inert("a@b")] {
+        assert!(text.contains("@\u{2060}"), "{text:?}");
+    }
+}
+
+#[test]
+fn what_a_receiver_answers_is_one_line_and_no_order() {
+    let said = "HTTP 500: \u{1b}[2J a\nb https://u:p4ss@h/v?token=s3cret".to_owned();
+    for reply in [
+        NotifierReply::Delivered(said.clone()),
+        NotifierReply::Again { problem: said.clone(), after: None },
+        NotifierReply::Refused(said),
+    ] {
+        assert_eq!(reply.harmless().text(), "HTTP 500: \u{fffd}[2J a b https://h/v?…");
+    }
 }
 
 fn keys(value: &Value) -> Vec<&str> {
@@ -108,10 +179,14 @@ fn teams_takes_every_notice() {
         assert_eq!(attachment["contentUrl"], Value::Null);
         let card = &attachment["content"];
         assert_eq!((card["type"].as_str(), card["version"].as_str()), (Some("AdaptiveCard"), Some("1.4")));
-        let known = ["type", "text", "size", "weight", "color", "wrap", "isSubtle", "spacing", "fontType"];
+        let known = ["type", "text", "size", "weight", "color", "isSubtle", "fontType", "selectAction"];
         for block in card["body"].as_array().unwrap() {
-            only(block, &known);
-            assert_eq!(block["type"], "TextBlock");
+            only(block, &["type", "inlines", "spacing"]);
+            assert_eq!(block["type"], "RichTextBlock");
+            for run in block["inlines"].as_array().unwrap() {
+                only(run, &known);
+                assert_eq!(run["type"], "TextRun");
+            }
         }
         for action in card["actions"].as_array().unwrap() {
             assert_eq!(action["type"], "Action.OpenUrl");

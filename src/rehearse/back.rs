@@ -108,7 +108,7 @@ impl RestoreGuard {
         if whose != ours {
             return Err(failed(format!("it is of account {whose}, and the configuration names account {ours}")));
         }
-        let before = RoutingValues::read(&note.record, Channel::Voice).map_err(|e| failed(e.to_string()))?;
+        let before = RoutingValues::read(note.record.whole(), Channel::Voice).map_err(|e| failed(e.to_string()))?;
         let until = self.clock.now() + PATIENCE;
         let mut pause = PAUSE.0;
         let (mut was_seen, mut writes) = (false, 0);
@@ -143,7 +143,7 @@ impl RestoreGuard {
 
     async fn attempt(&self, note: &Note, before: &RoutingValues, force: bool) -> Result<Try, Trouble> {
         let read = self.client.number(note.sid, note.number.e164).await?;
-        let now = RoutingValues::read(&read.raw, Channel::Voice).map_err(|e| Trouble::Lasting(e.to_string()))?;
+        let now = RoutingValues::read(read.raw.whole(), Channel::Voice).map_err(|e| Trouble::Lasting(e.to_string()))?;
         if now == *before {
             return Ok(Try::AsBefore);
         }

@@ -124,7 +124,12 @@ impl Drill {
         let read = unless(stop, self.prepare()).await?;
         let number = NumberId::new(self.config.account(), self.rehearsal.number);
         let handlers = self.rehearsal.broken.iter().map(|(_, url)| url).chain([&self.rehearsal.good, &self.fallback]);
-        let note = Note { number, sid: read.record.sid, record: read.raw.clone(), urls: handlers.cloned().collect() };
+        let note = Note {
+            number,
+            sid: read.record.sid,
+            record: read.raw.clone(),
+            urls: handlers.map(|url| url.as_str().into()).collect(),
+        };
         self.back.note(&note)?;
         let played = self.variants(&read, stop).await;
         let began = self.clock.now();
@@ -174,7 +179,7 @@ impl Drill {
         let now = self.back.client().number(sid, self.rehearsal.number).await?;
         let mut form = now.record.swap(Channel::Voice, url).map_err(|e| DrillError::Refused(e.to_string()))?;
         // A fallback URL of its own would serve the callers of a broken handler.
-        form.push(("VoiceFallbackUrl", String::new()));
+        form.push(("VoiceFallbackUrl".to_owned(), "".into()));
         self.back.client().update_spare_number(sid, self.rehearsal.number, &form).await?;
         Ok(())
     }
@@ -341,7 +346,7 @@ impl Play<'_> {
     }
 
     fn author() -> Author {
-        Author { name: "rehearsal".to_owned(), reason: "fire drill on a spare number".to_owned() }
+        Author { name: "rehearsal".into(), reason: "fire drill on a spare number".into() }
     }
 
     /// On test calls alone one number is never swapped without an operator's command: the drill gives it.

@@ -10,7 +10,8 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::core::model::id::{Channel, NumberId, NumberSid};
-use crate::core::routing::record::bare;
+use crate::core::model::order::UpdateParams;
+use crate::core::model::value::{FieldValue, RawRecord, whole_json};
 use crate::core::routing::values::{RoutingValues, fields};
 
 /// The number of a drill, before it.
@@ -19,9 +20,9 @@ pub struct Note {
     pub number: NumberId,
     pub sid: NumberSid,
     /// As Twilio returned it.
-    pub record: String,
+    pub record: RawRecord,
     /// Every URL that the drill may point it at.
-    pub urls: Vec<String>,
+    pub urls: Vec<FieldValue>,
 }
 
 impl Note {
@@ -37,8 +38,8 @@ impl Note {
     /// Writes the note so that it survives a crash, whole or not at all.
     pub fn write(&self, path: &Path) -> io::Result<()> {
         let new = path.with_extension("new");
-        let mut file = File::create(&new)?;
-        file.write_all(&serde_json::to_vec(self)?)?;
+        let mut file = private(&new)?;
+        file.write_all(whole_json(self)?.as_bytes())?;
         file.sync_all()?;
         std::fs::rename(&new, path)?;
         sync_folder(path)
@@ -47,11 +48,10 @@ impl Note {
     /// What of `now` is neither as it was `before` nor a drill's doing.
     pub fn foreign(&self, before: &RoutingValues, now: &RoutingValues) -> Option<String> {
         // A drill clears what would win over the URL, and fax.
-        let is_ours = |value: &String| value.is_empty() || value == "voice" || self.urls.contains(value);
+        let is_ours = |value: &FieldValue| value.is_empty() || value == "voice" || self.urls.contains(value);
         let differences = RoutingValues::differences(before, before, now);
         let d = differences.iter().find(|d| !is_ours(&d.now))?;
-        let shown = |value: &str| if value.contains("://") { bare(value) } else { value.to_owned() };
-        Some(format!("{} was {:?} and is {:?}", d.field, shown(&d.snapshot), shown(&d.now)))
+        Some(format!("{} was {:?} and is {:?}", d.field, d.snapshot, d.now))
     }
 
     pub fn remove(path: &Path) -> io::Result<()> {
@@ -62,6 +62,16 @@ impl Note {
     }
 }
 
+/// A new file that only the agent's user may read: there may be secrets in the number's URLs.
+fn private(path: &Path) -> io::Result<File> {
+    Note::remove(path)?;
+    let mut options = File::options();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
 fn sync_folder(path: &Path) -> io::Result<()> {
     match path.parent().filter(|p| !p.as_os_str().is_empty()) {
         Some(folder) => File::open(folder)?.sync_all(),
@@ -70,13 +80,13 @@ fn sync_folder(path: &Path) -> io::Result<()> {
 }
 
 /// The update that makes `now` what was `before`: every field that differs.
-pub fn back(before: &RoutingValues, now: &RoutingValues) -> Vec<(&'static str, String)> {
+pub fn back(before: &RoutingValues, now: &RoutingValues) -> UpdateParams {
     let differences = RoutingValues::differences(before, before, now);
     fields(Channel::Voice)
         .iter()
         .filter_map(|f| {
             let difference = differences.iter().find(|d| d.field == f.property)?;
-            Some((f.parameter, difference.snapshot.clone()))
+            Some((f.parameter.to_owned(), difference.snapshot.clone()))
         })
         .collect()
 }
@@ -88,5 +98,38 @@ pub fn forget(state: &Path) {
         name.push(suffix);
         // Whatever cannot be removed is found when the state is opened.
         let _ = std::fs::remove_file(name);
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+    use crate::core::model::id::testing::ours;
+
+    #[test]
+    fn a_note_is_whole_and_nobody_elses_to_read() {
+        let folder = std::env::temp_dir().join(format!("ringback-note-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("drill.json");
+        let url = "https://us3r:p4ss@spare.example.com/voice?token=qu3ry";
+        let record = RawRecord::from(format!("{{\"voice_url\":{url:?}}}"));
+        let (number, sid) = (ours("+15005550190"), NumberSid::from_u128(1));
+        let note = Note { number, sid, record: record.clone(), urls: vec![url.into()] };
+        // What an earlier drill was cut off in.
+        std::fs::write(path.with_extension("new"), "half").unwrap();
+        note.write(&path).unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        let read = Note::read(&path).unwrap().unwrap();
+        assert_eq!((&read.record, &read.urls), (&record, &note.urls));
+        let theirs =
+            RoutingValues::read(r#"{"voice_url":"https://u:p4ss@theirs.example.com/v?token=qu3ry"}"#, Channel::Voice);
+        let before = RoutingValues::read(record.whole(), Channel::Voice).unwrap();
+        let said = note.foreign(&before, &theirs.unwrap()).unwrap();
+        let shown = r#"voice_url was "https://spare.example.com/voice?…" and is "https://theirs.example.com/v?…""#;
+        assert_eq!(said, shown);
+        assert!(!format!("{note:?}{}", serde_json::to_string(&note).unwrap()).contains("p4ss"));
+        std::fs::remove_dir_all(&folder).unwrap();
     }
 }

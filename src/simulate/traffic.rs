@@ -344,7 +344,7 @@ impl TrafficModel {
             resource: Some(resource),
             code: Code(code),
             level: Level::Error,
-            url: Some(url.to_owned()),
+            url: Some(url.into()),
             at: failed,
         };
         // Mostly after its entry, sometimes a little before.
@@ -390,11 +390,11 @@ fn record(line: &TrafficLine, sid: u128) -> NumberRecord {
         number: line.number,
         trunk: None,
         voice_application: None,
-        voice_url: Some(VOICE_URL.to_owned()),
+        voice_url: Some(VOICE_URL.into()),
         voice_fallback_url: None,
         fax: false,
         sms_application: None,
-        sms_url: Some(SMS_URL.to_owned()),
+        sms_url: Some(SMS_URL.into()),
         sms_fallback_url: None,
         status_callback: None,
         service: None,

@@ -20,6 +20,7 @@ use super::seen::Place;
 use super::{Store, StoreError, StoreProblem};
 use crate::core::model::decision::DecisionId;
 use crate::core::model::time::Time;
+use crate::core::model::value::whole_json;
 use crate::core::rollback::entry::Entry;
 
 /// A record of the journal: an entry with its place and time.
@@ -93,9 +94,14 @@ impl Store {
             let (mut seq, mut hash) = head(&mut tx).await?;
             for entry in entries {
                 seq += 1;
-                let body = serde_json::to_string(entry).map_err(|e| sqlx::Error::Encode(e.into()))?;
-                // A record that cannot be read would end every later start: it is not written (law 1).
-                serde_json::from_str::<Entry>(&body).map_err(|e| sqlx::Error::Encode(e.into()))?;
+                let body = whole_json(entry).map_err(|e| sqlx::Error::Encode(e.into()))?;
+                // A record that cannot be read would end every later start: it is not written (law 1). Nor is one that
+                // would put back, or take for what was there, anything but what is.
+                let again = serde_json::from_str::<Entry>(&body).map_err(|e| sqlx::Error::Encode(e.into()))?;
+                let has_values = matches!(entry, Entry::Snapshot { .. } | Entry::Intent { .. } | Entry::Drift { .. });
+                if has_values && again != *entry {
+                    return Err(sqlx::Error::Encode("it is not what it says".into()).into());
+                }
                 let (at_ms, kind, decision) = (at.as_millis(), entry.kind(), entry.decision().map(column));
                 hash = Raw { seq, seen: seen.0, at_ms, fence, kind, decision, body: &body }.link(&hash);
                 sqlx::query(

@@ -201,6 +201,7 @@ impl Store {
 
     /// The same, with a journal whose commits take time on a clock.
     pub async fn open_with(path: &Path, commits: CommitCost) -> Result<Store, StoreError> {
+        keep_private(path);
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)
@@ -291,6 +292,32 @@ impl Store {
         self.writer.close().await;
     }
 }
+
+/// Makes the file, and what SQLite keeps beside it, readable for the agent's user alone, whatever an earlier umask was:
+/// numbers' URLs are in it with all their secrets. SQLite gives what it makes beside a file the modes of the file.
+#[cfg(unix)]
+fn keep_private(path: &Path) {
+    use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+    // If it cannot be made, opening it says so.
+    let _ = File::options().write(true).create_new(true).mode(0o600).open(path);
+    for suffix in ["", "-wal", "-shm"] {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        let Ok(mode) = std::fs::metadata(&name).map(|m| m.permissions().mode() & 0o777) else { continue };
+        if mode & 0o077 == 0 {
+            continue;
+        }
+        let shown = Path::new(&name).display();
+        match std::fs::set_permissions(&name, std::fs::Permissions::from_mode(mode & 0o700)) {
+            Ok(()) => tracing::warn!(file = %shown, "others could read the state, which may have secrets: no longer"),
+            Err(error) => tracing::error!(file = %shown, %error, cure = "chmod 600 it, as its owner",
+                "others can read the state, which may have secrets"),
+        }
+    }
+}
+
+#[cfg(not(unix))]
+fn keep_private(_: &Path) {}
 
 #[cfg(test)]
 mod tests;

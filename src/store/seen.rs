@@ -13,6 +13,7 @@ use crate::core::detect::observation::Observation;
 use crate::core::model::id::{AccountSid, NumberId};
 use crate::core::model::source::Source;
 use crate::core::model::time::Time;
+use crate::core::model::value::whole_json;
 use crate::core::routing::values::RoutingValues;
 
 /// A place in the order in which an agent took things in.
@@ -221,7 +222,7 @@ impl Store {
                 .bind(number.e164.to_string())
                 .bind(values.channel().to_string())
                 .bind(at.as_millis())
-                .bind(values.record())
+                .bind(values.whole_record().map_err(|e| sqlx::Error::Encode(e.into()))?)
                 .execute(&mut *tx)
                 .await?;
             }
@@ -376,7 +377,7 @@ async fn insert_observations(
     for chunk in seen.chunks(ROWS_PER_INSERT) {
         let mut bodies = Vec::with_capacity(chunk.len());
         for (_, observation) in chunk {
-            bodies.push(serde_json::to_string(observation).map_err(|e| sqlx::Error::Encode(e.into()))?);
+            bodies.push(whole_json(observation).map_err(|e| sqlx::Error::Encode(e.into()))?);
         }
         let rows = (last + 1..).zip(chunk.iter().zip(bodies));
         let mut insert = QueryBuilder::<Sqlite>::new("INSERT INTO observation (seq, seen_ms, account, kind, body) ");

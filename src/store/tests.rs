@@ -12,13 +12,14 @@ use super::*;
 use crate::core::detect::observation::Observation;
 use crate::core::model::decision::{Action, Decision, DecisionId, Mode};
 use crate::core::model::id::testing::{ACCOUNT, ours};
-use crate::core::model::id::{AccountSid, Channel, NumberId};
-use crate::core::model::order::{Author, Scope, ScopeOf};
+use crate::core::model::id::{AccountSid, Channel, NumberId, NumberSid};
+use crate::core::model::order::{Author, Operation, Scope, ScopeOf};
 use crate::core::model::source::Source;
 use crate::core::model::time::Time;
+use crate::core::model::value::{FieldValue, RawRecord};
 use crate::core::model::verdict::{Evidence, Score};
 use crate::core::rollback::entry::Entry;
-use crate::core::routing::values::RoutingValues;
+use crate::core::routing::values::{Difference, RoutingValues};
 
 struct Folder(PathBuf);
 
@@ -52,7 +53,7 @@ async fn led(folder: &Folder) -> Store {
 }
 
 fn by() -> Author {
-    Author { name: "ann".to_owned(), reason: "a test".to_owned() }
+    Author { name: "ann".into(), reason: "a test".into() }
 }
 
 fn approved(id: u64) -> Entry {
@@ -288,4 +289,47 @@ fn an_entry_without_a_field_of_today_is_not_read() {
             assert!(serde_json::from_value::<Entry>(part).is_err(), "{field}");
         }
     }
+}
+
+/// Numbers' URLs are in the state with all their secrets.
+#[cfg(unix)]
+#[test]
+fn the_state_is_whole_and_nobody_elses_to_read() {
+    use std::os::unix::fs::PermissionsExt as _;
+    run("private", async |folder| {
+        let mode = |name: &str| std::fs::metadata(folder.0.join(name)).unwrap().permissions().mode() & 0o777;
+        let open =
+            |name: &str| std::fs::set_permissions(folder.0.join(name), std::fs::Permissions::from_mode(0o664)).unwrap();
+        let value = || FieldValue::from("https://us3r:p4ss@app.example.com/t0ken9Zq?q=qu3ry#fr4g");
+        let (channel, number, decision) = (Channel::Voice, ours("+15005550100"), DecisionId(1));
+        let sid = NumberSid::from_u128(1);
+        let difference = Difference { field: "voice_url".to_owned(), snapshot: value(), wrote: value(), now: value() };
+        let record = RawRecord::from(format!("{{\"voice_url\":{:?}}}", value().whole()));
+        let entries = [
+            Entry::Snapshot { decision, channel, number, sid, record: record.clone(), sha256: "x".to_owned() },
+            Entry::Intent {
+                decision,
+                channel,
+                number,
+                sid,
+                operation: Operation::Rollback,
+                update: vec![("VoiceUrl".to_owned(), value())],
+            },
+            Entry::Drift { number, channel, differences: vec![difference], actor: Some("a user".into()) },
+        ];
+        let known = RoutingValues::read(record.whole(), channel).unwrap();
+        let store = led(&folder).await;
+        store.append(Time::EPOCH, Place::FIRST, &entries).await.unwrap();
+        store.remember_routing(Time::EPOCH, &[(number, known.clone())]).await.unwrap();
+        let files = ["state.db", "state.db-wal", "state.db-shm"];
+        assert_eq!(files.map(mode), [0o600; 3]);
+        // As an earlier umask had them, and a crash left them.
+        files.into_iter().for_each(open);
+        let again = Store::open(&folder.file()).await.unwrap();
+        assert_eq!(files.map(mode), [0o600; 3]);
+        let read: Vec<Entry> = again.journal().await.unwrap().into_iter().map(|r| r.entry).collect();
+        assert_eq!(read, entries, "to the byte");
+        assert_eq!(again.routing().await.unwrap(), [(number, Time::EPOCH, known)]);
+        assert!(!format!("{read:?}{}", serde_json::to_string(&read).unwrap()).contains("p4ss"));
+    });
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::core::model::foreign::line;
 use crate::core::model::redact::told;
 use crate::core::model::roster::Roster;
 
@@ -204,8 +205,7 @@ const LOOKED_AT: usize = 4 * CLIP;
 
 /// Somebody else's text as it may be told: short, and without numbers that are not ours (law 11).
 pub(super) fn clip(text: &str, ours: &Roster) -> String {
-    let text: String = text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(LOOKED_AT).collect();
-    let mut words = told(&text, ours);
+    let mut words = told(&line(text, LOOKED_AT), ours);
     if let Some((i, _)) = words.char_indices().nth(CLIP) {
         words.truncate(i);
         words.push('…');

@@ -42,9 +42,11 @@ use crate::caller::CallerKey;
 use crate::clock::Clock;
 use crate::core::detect::observation::{Alert, Call, Message};
 use crate::core::model::facts::{HOME_REGION, LARGEST_SERVICE_PAGE};
+use crate::core::model::foreign::Line;
 use crate::core::model::id::{AccountSid, ApplicationSid, CallSid, E164, NumberSid, ServiceSid, TrunkSid};
 use crate::core::model::roster::Roster;
 use crate::core::model::time::Time;
+use crate::core::model::value::FieldValue;
 use crate::core::routing::record::{Application, Service};
 use crate::metrics::Metrics;
 
@@ -101,6 +103,11 @@ pub mod endpoint {
     pub const LIST_RECORDINGS: &str = "list_recordings";
     pub const FETCH_RECORDING: &str = "fetch_recording";
     pub const DELETE_RECORDING: &str = "delete_recording";
+}
+
+/// An update as Twilio must have it.
+fn whole(form: &[(String, FieldValue)]) -> Vec<(&str, String)> {
+    form.iter().map(|(name, value)| (name.as_str(), value.whole().to_owned())).collect()
 }
 
 /// Which alerts to list. Warnings matter: a failed `<Dial>` is one.
@@ -309,12 +316,12 @@ impl Client {
         &self,
         sid: NumberSid,
         number: E164,
-        form: &[(&'static str, String)],
+        form: &[(String, FieldValue)],
         may: impl FnOnce() -> Result<Duration, S>,
     ) -> Result<NumberRead, Unwritten<S>> {
         let path = self.account_path(&format!("IncomingPhoneNumbers/{sid}.json"));
         let read = self.asked().sid(sid).number("phone_number", number).one(read_number);
-        self.transport.write(endpoint::UPDATE_NUMBER, Product::Api, &path, form, may, read).await
+        self.transport.write(endpoint::UPDATE_NUMBER, Product::Api, &path, &whole(form), may, read).await
     }
 
     /// The same for a drill's spare number, which no person's stop is about: repeated if it was surely not processed.
@@ -322,11 +329,11 @@ impl Client {
         &self,
         sid: NumberSid,
         number: E164,
-        form: &[(&'static str, String)],
+        form: &[(String, FieldValue)],
     ) -> Result<NumberRead, Error> {
         let path = self.account_path(&format!("IncomingPhoneNumbers/{sid}.json"));
         let read = self.asked().sid(sid).number("phone_number", number).one(read_number);
-        self.transport.update(Precedence::Write, endpoint::UPDATE_NUMBER, Product::Api, &path, form, read).await
+        self.transport.update(Precedence::Write, endpoint::UPDATE_NUMBER, Product::Api, &path, &whole(form), read).await
     }
 
     /// How long to wait before a write is tried for the next time, after so many attempts.
@@ -335,7 +342,7 @@ impl Client {
     }
 
     /// Who changed this number since `since`, latest first, as Twilio's audit log has it.
-    pub async fn changes(&self, sid: NumberSid, since: Time) -> Result<Vec<String>, Error> {
+    pub async fn changes(&self, sid: NumberSid, since: Time) -> Result<Vec<Line>, Error> {
         let since = since.floor_to_second().to_timestamp().to_string();
         let sid = sid.to_string();
         let query = query(&[("ResourceSid", &sid), ("StartDate", &since), ("PageSize", "20")]);

@@ -314,7 +314,7 @@ fn notifications(body: &[u8], call: CallSid, ours: &Roster) -> Result<Vec<Alert>
                 Some("1") => Level::Warning,
                 _ => Level::Notice,
             },
-            url: row.request_url.get().map(|url| kept(url, ours)),
+            url: row.request_url.get().map(|url| kept(url, ours).into()),
             at: at.ok_or("neither message_date nor date_created is set")?,
         })
     };

@@ -24,8 +24,9 @@ use super::error::{Error, ErrorBody, ErrorKind, clip};
 use super::host::{Hosts, Product};
 use super::limit::{Limit, Precedence};
 use crate::clock::Clock;
+use crate::core::model::foreign::{LONGEST, LONGEST_PART, line};
 use crate::core::model::id::{AccountSid, RecordingSid};
-use crate::core::model::redact::told;
+use crate::core::model::redact::{told, without_secrets};
 use crate::core::model::roster::Roster;
 use crate::metrics::Metrics;
 
@@ -75,7 +76,7 @@ enum Ask<'a> {
     Read,
     /// Repeated only if it was surely not processed. Whoever asked has to look otherwise: somebody
     /// else may have written in between.
-    Update(&'a [(&'static str, String)]),
+    Update(&'a [(&'a str, String)]),
     /// A file: not JSON, and perhaps at another address. Repeated as a read is.
     Media,
     /// Of a recording, and of nothing else (law 12). Twice is as good as once.
@@ -160,7 +161,7 @@ impl Transport {
         endpoint: &'static str,
         product: Product,
         path: &str,
-        form: &[(&'static str, String)],
+        form: &[(&str, String)],
         parse: impl Fn(&[u8]) -> Result<T, String>,
     ) -> Result<T, Error> {
         self.repeat(precedence, endpoint, product, path, &Ask::Update(form), parse).await
@@ -173,7 +174,7 @@ impl Transport {
         endpoint: &'static str,
         product: Product,
         path: &str,
-        form: &[(&'static str, String)],
+        form: &[(&str, String)],
         may: impl FnOnce() -> Result<Duration, S>,
         parse: impl Fn(&[u8]) -> Result<T, String>,
     ) -> Result<T, Unwritten<S>> {
@@ -303,7 +304,7 @@ impl Transport {
         }
         self.note_skew(response.headers());
         let status = response.status().as_u16();
-        let request_id = header(response.headers(), "twilio-request-id").map(|id| told(&id, &self.ours));
+        let request_id = header(response.headers(), "twilio-request-id").map(|id| line(&told(&id, &self.ours), 64));
         let retry_after = self.retry_after(response.headers());
         let is_json = header(response.headers(), CONTENT_TYPE.as_str()).is_none_or(|t| t.contains("json"));
         let mut body = Vec::with_capacity(response.content_length().unwrap_or(0).min(LARGEST_BODY as u64) as usize);
@@ -413,5 +414,7 @@ fn header(headers: &HeaderMap, name: &str) -> Option<String> {
 }
 
 fn failure(endpoint: &'static str, kind: ErrorKind, message: String) -> Error {
+    // It may quote an answer.
+    let message = line(&without_secrets(&line(&message, LONGEST)), LONGEST_PART);
     Error { kind, endpoint, status: None, code: None, message, request_id: None, retry_after: None }
 }

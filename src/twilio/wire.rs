@@ -29,6 +29,7 @@ use crate::core::model::id::{AccountSid, E164, NumberId};
 use crate::core::model::redact::told;
 use crate::core::model::roster::{Roster, UNNAMED_ACCOUNT};
 use crate::core::model::time::Time;
+use crate::core::model::value::FieldValue;
 
 pub use logs::{Alerts, Calls, Events, Messages, RawAlert, RawCall, RawMessage};
 pub use numbers::{NumberRead, Numbers, RawApplication, RawRegion, ServiceNumbers, Services, number};
@@ -41,6 +42,11 @@ pub struct Text<'a>(Option<Cow<'a, str>>);
 impl<'a> Text<'a> {
     pub fn get(&self) -> Option<&str> {
         self.0.as_deref()
+    }
+
+    /// Of a field of a number, which may have secrets in it.
+    fn value(&self) -> Option<FieldValue> {
+        self.get().map(FieldValue::from)
     }
 
     fn owned(&self) -> Option<String> {
@@ -79,9 +85,6 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
     }
 }
 
-/// How much of a problem is told.
-const PROBLEM_KEPT: usize = 2000;
-
 /// A row that cannot be understood.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error("{field}: {problem}")]
@@ -104,8 +107,7 @@ impl BadRow {
     /// The same as it may be told: the problem quotes the row.
     #[must_use]
     pub(crate) fn told(self, reader: Reader<'_>) -> BadRow {
-        let problem: String = self.problem.chars().take(PROBLEM_KEPT).collect();
-        BadRow { problem: told(&problem, reader.roster), ..self }
+        BadRow { problem: told(&self.problem, reader.roster), ..self }
     }
 }
 

@@ -133,12 +133,12 @@ fn what_the_journal_says_of_another_accounts_number_says_nothing_of_ours() {
         let ours = support()[0];
         let number = NumberId::new(FOREIGN, ours);
         let (channel, operation, decision) = (Channel::Voice, Operation::Rollback, DecisionId(40));
-        let by = Author { name: "ann".to_owned(), reason: "before the move".to_owned() };
+        let by = Author { name: "ann".into(), reason: "before the move".into() };
         let record = w.sim.number(ours).unwrap();
         let sid: NumberSid = record["sid"].as_str().unwrap().parse().unwrap();
         let record = record.to_string();
-        let sha256 = sha256(record.as_bytes());
-        let update = vec![("VoiceUrl".to_owned(), BIN.to_owned())];
+        let (sha256, record) = (sha256(record.as_bytes()), record.into());
+        let update = vec![("VoiceUrl".to_owned(), BIN.into())];
         let scope = Scope { of: ScopeOf::Number(number), channel: None };
         let entries = [
             Entry::Order(Order {

@@ -43,6 +43,7 @@ mod replay;
 mod rollback;
 mod routings;
 mod saved_files;
+mod secrets;
 mod sight;
 mod simulate;
 mod situations;

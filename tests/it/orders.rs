@@ -180,7 +180,7 @@ fn ported_is_a_verb_of_the_command_line_that_needs_a_reason() {
         assert_eq!(code, 0, "{said}");
         assert!(said.contains("ported"), "{said}");
         let kept = entries(w, "ported").await;
-        assert!(matches!(&kept[..], [Entry::Ported { by, .. }] if by.name == "ann"), "{kept:?}");
+        assert!(matches!(&kept[..], [Entry::Ported { by, .. }] if by.name.as_str() == "ann"), "{kept:?}");
         agent.stop().await;
     });
 }

@@ -155,9 +155,8 @@ fn nothing_that_is_read_has_a_secret_or_a_callers_number() {
             ("status", &status, false),
             ("metrics", &metrics, false),
             ("state", &state, true),
-            // A decision's explanation has the snapshot and what was written, which are the number's own.
-            ("API", said, true),
-            ("command line", &printed, true),
+            ("API", said, false),
+            ("command line", &printed, false),
         ] {
             let urls = in_urls.into_iter().filter(|_| !has_urls);
             for secret in secrets.into_iter().chain(urls).chain(strangers.iter().map(String::as_str)) {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::Controller;
 use crate::agent::ControlMessage;
+use crate::core::model::foreign::Line;
 use crate::core::model::id::{Channel, NumberId, NumberSid};
 use crate::core::model::order::OrderResult;
 use crate::core::model::time::Time;
@@ -28,7 +29,7 @@ pub struct Drifted {
     pub now: RoutingValues,
     /// When the number was read.
     pub read_at: Time,
-    pub actor: Option<String>,
+    pub actor: Option<Line>,
 }
 
 impl Controller {
@@ -42,7 +43,7 @@ impl Controller {
                 if !self.is_untouched_since(at, number, channel) {
                     continue;
                 }
-                let before = state.swap().and_then(|s| RoutingValues::read(&s.before.record, channel).ok());
+                let before = state.swap().and_then(|s| RoutingValues::read(s.before.record.whole(), channel).ok());
                 let now = values[channel.index()].clone();
                 // What a write of ours left, or may yet leave, is nobody else's change.
                 let ours = plan::left(state, channel).unwrap_or_default();
@@ -88,7 +89,7 @@ impl Controller {
             let Entry::Result { number, channel, result, .. } = entry else { return None };
             let state = self.orders().state(*number, *channel);
             let swap = state.swap()?;
-            let before = RoutingValues::read(&swap.before.record, *channel).ok()?;
+            let before = RoutingValues::read(swap.before.record.whole(), *channel).ok()?;
             let theirs = || match state {
                 SagaState::Superseded { .. }
                 | SagaState::Restoring { from: RestoreOrigin::Superseded(_), .. }
@@ -161,7 +162,7 @@ impl Controller {
             return;
         }
         let what: Vec<String> = differences.iter().map(ToString::to_string).collect();
-        let who = actor.clone().unwrap_or_else(|| "unknown".to_owned());
+        let who = actor.as_ref().map_or("unknown", Line::as_str).to_owned();
         let entry = Entry::Drift { number, channel, differences, actor };
         if let Err(error) = self.commit(vec![entry]).await {
             tracing::error!(number = %name, %channel, %error, cure = error.cure, "a change that is not ours is not in the journal");

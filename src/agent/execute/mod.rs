@@ -190,7 +190,7 @@ impl Execution {
                 let sid = plan.job.sid;
                 if operation == Operation::Rollback {
                     let record = read.raw.clone();
-                    let sha256 = sha256(record.as_bytes());
+                    let sha256 = sha256(record.whole().as_bytes());
                     entries.push(Entry::Snapshot { decision, channel, number, sid, record, sha256 });
                     let fallback = work.fallback_for(number);
                     entries.push(Entry::Checked { decision, channel, number, fallback });
@@ -226,9 +226,9 @@ impl Execution {
                 let ix = self.shared.roster.find(number).ok_or_else(|| refused("it is not ours"))?;
                 let fallback = self.shared.roster.group_of(ix).fallback(order.channel);
                 let fallback = fallback.ok_or_else(|| refused("its group has no fallback for this channel"))?;
-                (plan::rollback(order, state, record, raw, fallback)?, Some(fallback.to_owned()))
+                (plan::rollback(order, state, record, raw.whole(), fallback)?, Some(fallback.to_owned()))
             }
-            Operation::Restore => (plan::restore(order, state, raw)?, None),
+            Operation::Restore => (plan::restore(order, state, raw.whole())?, None),
         };
         let (group, channel, sid) = (order.group.clone(), order.channel, record.sid);
         Ok(Planned { job: WriteJob { group, number, channel, sid, plan }, fallback })
@@ -271,7 +271,7 @@ impl Execution {
                         &plan.job.plan,
                         plan.fallback.as_deref(),
                         &read.record,
-                        &read.raw,
+                        read.raw.whole(),
                         unknown.as_ref(),
                     ),
                     Err(error) if error.is_passing() && tries < READ_BACK => {

@@ -17,6 +17,7 @@ use crate::agent::control::write_guard::WriteGuard;
 use crate::clock::Clock;
 use crate::core::model::guard::Guard;
 use crate::core::model::id::{Channel, GroupName, NumberId, NumberSid};
+use crate::core::model::order::UpdateParams;
 use crate::core::rollback::plan::{WritePlan, WriteState};
 use crate::core::routing::values::RoutingValues;
 use crate::twilio::{Client, ErrorKind, Unwritten};
@@ -58,11 +59,11 @@ pub enum WriteResult {
 /// Writes, if nothing stands against it.
 #[tracing::instrument(skip_all, fields(number = %job.number.e164, channel = %job.channel))]
 pub async fn write(client: &Client, clock: &Clock, write_guard: &WriteGuard, job: &WriteJob) -> WriteResult {
-    let form: Vec<(&'static str, String)> = crate::core::routing::values::fields(job.channel)
+    let form: UpdateParams = crate::core::routing::values::fields(job.channel)
         .iter()
         .filter_map(|f| {
             let (_, value) = job.plan.update.iter().find(|(name, _)| name == f.parameter)?;
-            Some((f.parameter, value.clone()))
+            Some((f.parameter.to_owned(), value.clone()))
         })
         .collect();
     let mut said = String::new();
@@ -108,8 +109,8 @@ async fn look(client: &Client, clock: &Clock, job: &WriteJob) -> Result<WriteSta
         }
         match client.number(job.sid, job.number.e164).await {
             Ok(read) => {
-                let now = RoutingValues::read(&read.raw, job.channel).map_err(|e| e.to_string())?;
-                return Ok(job.plan.found(&read.raw, now));
+                let now = RoutingValues::read(read.raw.whole(), job.channel).map_err(|e| e.to_string())?;
+                return Ok(job.plan.found(read.raw.whole(), now));
             }
             Err(error) => said = error.to_string(),
         }

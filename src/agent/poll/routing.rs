@@ -192,7 +192,10 @@ impl RoutingPoller {
             if !present.insert(ix) {
                 continue;
             }
-            match (RoutingValues::read(&raw, Channel::Voice), RoutingValues::read(&raw, Channel::Messaging)) {
+            match (
+                RoutingValues::read(raw.whole(), Channel::Voice),
+                RoutingValues::read(raw.whole(), Channel::Messaging),
+            ) {
                 (Ok(voice), Ok(messaging)) => {
                     self.shared.set_method(ix, &voice);
                     self.shared.set_method(ix, &messaging);

@@ -32,8 +32,10 @@ use tokio::process::Command;
 use super::arrive::{Sought, follow};
 use super::call::record;
 use super::{Made, ProbeContext, unmeasured};
+use crate::core::model::foreign::{LONGEST, line};
 use crate::core::model::id::{Channel, E164};
 use crate::core::model::reason::Reason;
+use crate::core::model::redact::without_secrets;
 use crate::core::model::time::Time;
 use crate::core::probe::read::Expected;
 use crate::core::probe::{External, Origin, ProbeAttempt, ProbeFinding, ProbeKind, Unmeasured};
@@ -104,8 +106,8 @@ impl Said {
 
 /// A reason as it may stand in a log: a few words, and no telephone number.
 fn clip(reason: &str) -> String {
-    let plain = reason.chars().take(80).map(|c| if c.is_ascii_digit() || c.is_control() { '#' } else { c });
-    plain.collect()
+    let reason = line(&without_secrets(&line(reason, LONGEST)), 80);
+    reason.chars().map(|c| if c.is_numeric() { '#' } else { c }).collect()
 }
 
 /// A process and all that it has started, killed when nobody waits for it any more.

@@ -55,7 +55,10 @@ pub async fn ask(cx: &ProbeContext, nonce: &str) -> Option<Made> {
                 return None;
             }
         },
-        Err(Unasked::Silent(why)) => (ProbeFinding::Failure(Reason::Webhook), format!("the handler's URL: {why}")),
+        Err(Unasked::Silent(why)) => {
+            let why = told(&why, &cx.shared.roster);
+            (ProbeFinding::Failure(Reason::Webhook), format!("the handler's URL: {why}"))
+        }
         Err(Unasked::NoToken | Unasked::NotTwilio) => return None,
     };
     let (kind, origin, ended_at) = (ProbeKind::Request, Origin::Agent, clock.now());

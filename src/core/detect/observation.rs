@@ -16,6 +16,7 @@ use crate::core::model::code::Code;
 use crate::core::model::id::{AlertSid, CallSid, Channel, E164, MessageSid, Resource, ServiceSid};
 use crate::core::model::reason::Reason;
 use crate::core::model::time::Time;
+use crate::core::model::value::FieldValue;
 use crate::core::routing::record::NumberRecord;
 
 /// One entry of one of Twilio's logs, as it stood when we saw it.
@@ -246,7 +247,7 @@ pub struct Alert {
     pub level: Level,
     /// Where Twilio's request went, as [`crate::core::routing::record::kept`] keeps it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub url: Option<String>,
+    pub url: Option<FieldValue>,
     pub at: Time,
 }
 

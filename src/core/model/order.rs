@@ -9,12 +9,14 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::decision::DecisionId;
+use super::foreign::Line;
 use super::id::{Channel, GroupName, NumberId};
 use super::roster::Roster;
 use super::time::Time;
+use super::value::FieldValue;
 
 /// Parameters of an update of a number.
-pub type UpdateParams = Vec<(String, String)>;
+pub type UpdateParams = Vec<(String, FieldValue)>;
 
 /// Which way a number is swapped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -71,8 +73,8 @@ impl By {
 /// Who said so, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Author {
-    pub name: String,
-    pub reason: String,
+    pub name: Line,
+    pub reason: Line,
 }
 
 impl fmt::Display for Author {

@@ -14,6 +14,7 @@ use super::digits::ByDigits;
 use super::facts::{MESSAGES_SETTLE, TOLL_FREE_MESSAGES_SETTLE};
 use super::id::{AccountSid, Channel, E164, GroupName, NumberId, WrittenNumber};
 use super::time::Time;
+use super::value::FieldValue;
 
 /// Stands for the account where none is named and none is needed: a recording is played, and traffic simulated,
 /// without asking Twilio anything. Nothing that an agent keeps has it, for no agent starts without an account, and
@@ -33,12 +34,12 @@ pub struct Group {
     pub name: GroupName,
     pub numbers: Vec<NumberIx>,
     /// Where a rollback points each channel, by [`Channel::index`].
-    pub fallback: [Option<String>; 2],
+    pub fallback: [Option<FieldValue>; 2],
 }
 
 impl Group {
     pub fn fallback(&self, channel: Channel) -> Option<&str> {
-        self.fallback[channel.index()].as_deref()
+        self.fallback[channel.index()].as_ref().map(FieldValue::whole)
     }
 }
 
@@ -128,7 +129,7 @@ impl Roster {
     /// Adds a group without numbers.
     pub fn add_group(&mut self, name: GroupName, fallback: [Option<String>; 2]) -> GroupIx {
         let ix = GroupIx(u32::try_from(self.groups.len()).expect("fewer than 2^32 groups fit in memory"));
-        self.groups.push(Group { name, numbers: Vec::new(), fallback });
+        self.groups.push(Group { name, numbers: Vec::new(), fallback: fallback.map(|url| url.map(FieldValue::from)) });
         ix
     }
 

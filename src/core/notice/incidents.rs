@@ -152,7 +152,7 @@ impl Incidents {
                     incident.resolve(at, *number, "somebody else changed the number, which is theirs now");
                     was
                 });
-                let actor = actor.as_deref();
+                let actor = actor.as_ref();
                 notices.push(self.builder.drift(at, *number, *channel, differences, actor, was_on_fallback));
             }
             Entry::Fallback { group, channel, url, state, broken_for, detail } => {

@@ -6,6 +6,7 @@ use super::advice::meaning;
 use super::{Callers, Link, Moment, Notice, NoticeKind, NoticeReason, NoticeStatus, Sample, Severity, Step};
 use crate::core::model::counted::Counted;
 use crate::core::model::decision::{Decision, DecisionId, PageReason};
+use crate::core::model::foreign::Line;
 use crate::core::model::id::{Channel, GroupName, NumberId};
 use crate::core::model::order::FallbackState;
 use crate::core::model::reason::Reason;
@@ -192,7 +193,7 @@ impl NoticeBuilder {
         number: NumberId,
         channel: Channel,
         differences: &[Difference],
-        actor: Option<&str>,
+        actor: Option<&Line>,
         was_ours: bool,
     ) -> Notice {
         let severity = if was_ours { Severity::Critical } else { Severity::Warning };
@@ -210,7 +211,7 @@ impl NoticeBuilder {
         notice.cause = Some(format!(
             "{}, changed by {}",
             what.join("; "),
-            actor.unwrap_or("somebody whom Twilio's audit log does not name")
+            actor.map_or("somebody whom Twilio's audit log does not name", Line::as_str)
         ));
         notice.status = NoticeStatus::Event;
         notice.did = if was_ours {

@@ -61,7 +61,7 @@ pub fn every_kind(builder: &NoticeBuilder, now: Time) -> Vec<Notice> {
     let numbers: Vec<NumberId> = group.numbers.iter().take(3).map(|ix| builder.roster.number(*ix).id).collect();
     let channel = Channel::Voice;
     let first = numbers[0];
-    let author = || Author { name: "maria".to_owned(), reason: "the app is back".to_owned() };
+    let author = || Author { name: "maria".into(), reason: "the app is back".into() };
     let order = |id: u64, operation: Operation, by: By| {
         Entry::Order(Order {
             id: DecisionId(id),
@@ -92,7 +92,7 @@ pub fn every_kind(builder: &NoticeBuilder, now: Time) -> Vec<Notice> {
         |id: u64, guard: Guard| Entry::Refused { decision: DecisionId(id), channel, numbers: numbers.clone(), guard };
     let hold = Entry::Hold(Hold {
         scope: Scope { of: ScopeOf::Group(name.clone()), channel: Some(channel) },
-        by: Author { name: "maria".to_owned(), reason: "a deployment is under way".to_owned() },
+        by: Author { name: "maria".into(), reason: "a deployment is under way".into() },
         until: now + Duration::from_secs(1800),
     });
     let histories: Vec<Vec<Entry>> = vec![
@@ -142,7 +142,7 @@ pub fn every_kind(builder: &NoticeBuilder, now: Time) -> Vec<Notice> {
             number: first,
             channel,
             differences: Vec::<Difference>::new(),
-            actor: Some("a user of the Console".to_owned()),
+            actor: Some("a user of the Console".into()),
         }],
     ];
     let mut notices = Vec::new();

@@ -20,6 +20,7 @@ use crate::core::model::code::Code;
 use crate::core::model::id::Channel;
 use crate::core::model::reason::{IgnoreReason, Outcome, Reason};
 use crate::core::model::time::Time;
+use crate::core::model::value::FieldValue;
 use crate::core::routing::history::{RoutingState, Webhooks};
 use crate::core::routing::record::{NumberRecord, is_fallback};
 
@@ -67,7 +68,7 @@ impl<'a> Expected<'a> {
     fn marks(&self, channel: Channel, alerts: &[Alert]) -> AlertFlags {
         let [primary, own] = self.record.map_or([None, None], |r| r.webhooks(channel));
         let is_ours = |url: &str| self.our_fallback.is_some_and(|ours| is_fallback(ours, url));
-        let primary: Vec<String> = primary.filter(|url| !is_ours(url)).map(str::to_owned).into_iter().collect();
+        let primary: Vec<FieldValue> = primary.filter(|url| !is_ours(url)).map(FieldValue::from).into_iter().collect();
         let webhooks = Webhooks {
             primary: &primary,
             own_fallback: own.filter(|url| !is_ours(url)),

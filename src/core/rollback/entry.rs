@@ -4,17 +4,22 @@
 //! [`crate::core::rollback::orders::Orders::fold`] while the agent lives and again after a restart, so recovery is no
 //! second way through the code. An entry says what has been decided or seen to be so; entries that
 //! announce a write ([`Entry::Intent`]) are on the disk before the write happens.
+//!
+//! What numbers' fields have is whole in the state alone, which writes entries by
+//! [`crate::core::model::value::whole_json`]; everywhere else an entry is without what may be secret.
 
 use serde::{Deserialize, Serialize};
 
 use crate::core::detect::rules::Rules;
 use crate::core::model::decision::{Decision, DecisionId, Mode, Phase};
+use crate::core::model::foreign::Line;
 use crate::core::model::guard::Guard;
 use crate::core::model::id::{Channel, GroupName, NumberId, NumberSid};
 use crate::core::model::order::{
     Author, CloseReason, FallbackState, Hold, Operation, Order, OrderResult, Scope, UpdateParams,
 };
 use crate::core::model::time::Time;
+use crate::core::model::value::RawRecord;
 use crate::core::routing::values::Difference;
 
 /// One entry of the journal.
@@ -69,7 +74,7 @@ pub enum Entry {
         channel: Channel,
         number: NumberId,
         sid: NumberSid,
-        record: String,
+        record: RawRecord,
         /// SHA-256 of `record`, in hexadecimal digits.
         sha256: String,
     },
@@ -131,7 +136,7 @@ pub enum Entry {
         differences: Vec<Difference>,
         /// Who, as far as Twilio's audit log tells.
         #[serde(skip_serializing_if = "Option::is_none")]
-        actor: Option<String>,
+        actor: Option<Line>,
     },
     /// An agent began to watch. The rules are left out while they are as they were at the start before.
     Started {

@@ -9,13 +9,12 @@
 //! `date_updated` tells that apart from a write that never happened: a record that was updated and in which nothing is
 //! different was changed and changed back. What else was changed meanwhile explains the date, and then it says nothing.
 
-use std::sync::Arc;
-
 use serde_json::Value;
 
 use super::saga::{SagaState, Swap};
 use crate::core::model::id::Channel;
 use crate::core::model::order::{Operation, Order, OrderResult, UpdateParams};
+use crate::core::model::value::RawRecord;
 use crate::core::routing::record::NumberRecord;
 use crate::core::routing::values::{BadRecord, RoutingValues};
 
@@ -27,7 +26,7 @@ pub type NumberEnd = (OrderResult, String);
 pub struct WritePlan {
     pub update: UpdateParams,
     /// The number's record without the write, as Twilio returned it, where it was kept.
-    pub before: Option<Arc<str>>,
+    pub before: Option<RawRecord>,
     /// The number's routing without the write.
     pub unwritten: RoutingValues,
     /// And with it.
@@ -62,7 +61,7 @@ impl WritePlan {
 
     /// Tells from a number's record, and the routing in it, what has happened.
     pub fn found(&self, raw: &str, now: RoutingValues) -> WriteState {
-        let is_undone = || self.before.as_ref().is_some_and(|before| is_changed_back(before, raw));
+        let is_undone = || self.before.as_ref().is_some_and(|before| is_changed_back(before.whole(), raw));
         if now == self.written {
             WriteState::Written
         } else if self.force || now == self.unwritten && !is_undone() {
@@ -114,8 +113,8 @@ pub fn rollback(
             plan.clone().checked(raw, now).map_err(|now| plan.superseded(&now))
         }
         SagaState::Unproven(swap) => {
-            let before = RoutingValues::read(&swap.before.record, channel).map_err(failed)?;
-            let is_undone = now == before && is_changed_back(&swap.before.record, raw);
+            let before = RoutingValues::read(swap.before.record.whole(), channel).map_err(failed)?;
+            let is_undone = now == before && is_changed_back(swap.before.record.whole(), raw);
             if is_undone || !left(state, channel).map_err(failed)?.contains(&now) {
                 // Against another writer a person decides; and the snapshot would be of what was there long ago.
                 return Err(superseded(&before, &before.after(&swap.wrote), &now));
@@ -159,7 +158,6 @@ fn begin(
     fallback: &str,
 ) -> Result<WritePlan, NumberEnd> {
     let update = record.swap(channel, fallback).map_err(|why| (OrderResult::Refused, why.to_string()))?;
-    let update: UpdateParams = update.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
     let written = now.after(&update);
     let is_written = now == written;
     let before = Some(raw.into());
@@ -171,7 +169,7 @@ pub fn restore(order: &Order, state: &SagaState, raw: &str) -> Result<WritePlan,
     let Some(swap) = state.swap() else {
         return Err((OrderResult::Restored, "it is on its own handler".to_owned()));
     };
-    let before = RoutingValues::read(&swap.before.record, order.channel).map_err(failed)?;
+    let before = RoutingValues::read(swap.before.record.whole(), order.channel).map_err(failed)?;
     let now = RoutingValues::read(raw, order.channel).map_err(failed)?;
     let update = before.undo(&swap.wrote);
     let is_intended = matches!(state, SagaState::Restoring { order: of, .. } | SagaState::RestoreWritten { order: of, .. } if *of == order.id);
@@ -254,7 +252,7 @@ impl Unknown {
 pub fn left(state: &SagaState, channel: Channel) -> Result<Vec<RoutingValues>, BadRecord> {
     match state {
         SagaState::ReadBack(swap) | SagaState::Proven(swap) => {
-            let before = RoutingValues::read(&swap.before.record, channel)?;
+            let before = RoutingValues::read(swap.before.record.whole(), channel)?;
             Ok(vec![before.after(&swap.wrote)])
         }
         SagaState::Unproven(swap) => {
@@ -278,7 +276,7 @@ pub fn left(state: &SagaState, channel: Channel) -> Result<Vec<RoutingValues>, B
 
 /// What a number may have been before the latest attempt: as in the snapshot, or as the attempts before left it.
 fn left_before(swap: &Swap, channel: Channel) -> Result<Vec<RoutingValues>, BadRecord> {
-    let before = RoutingValues::read(&swap.before.record, channel)?;
+    let before = RoutingValues::read(swap.before.record.whole(), channel)?;
     let earlier = earlier(swap, &before);
     Ok(std::iter::once(before).chain(earlier).collect())
 }

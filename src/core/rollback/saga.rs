@@ -18,18 +18,17 @@
 //! Promises: the snapshot that a restore puts back is the one from before our first write, however
 //! often a rollback was tried. The same step twice is the same as once.
 
-use std::sync::Arc;
-
 use crate::core::model::decision::DecisionId;
 use crate::core::model::id::NumberSid;
 use crate::core::model::order::{FallbackState, Operation, OrderResult, UpdateParams};
+use crate::core::model::value::RawRecord;
 
 /// A number's whole record before we wrote to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshot {
     pub sid: NumberSid,
     /// As Twilio returned it.
-    pub record: Arc<str>,
+    pub record: RawRecord,
 }
 
 /// What we wrote over what.

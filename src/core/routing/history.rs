@@ -8,12 +8,13 @@ use serde::Serialize;
 use super::record::{Handler, NumberRecord, is_fallback};
 use crate::core::model::id::Channel;
 use crate::core::model::roster::{NumberIx, Roster};
+use crate::core::model::value::FieldValue;
 
 /// The webhooks of one channel of one number, as far as they are known.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Webhooks<'a> {
     /// URLs that have been the primary; several, since an alert may be older than a swap.
-    pub primary: &'a [String],
+    pub primary: &'a [FieldValue],
     /// The number's own fallback URL.
     pub own_fallback: Option<&'a str>,
     /// What a rollback swaps to.
@@ -137,7 +138,7 @@ pub struct RoutingHistory {
 #[derive(Clone, Debug, Default)]
 struct Known {
     record: Option<NumberRecord>,
-    primary: [Vec<String>; 2],
+    primary: [Vec<FieldValue>; 2],
 }
 
 impl RoutingHistory {
@@ -169,7 +170,7 @@ impl RoutingHistory {
                 if primary.len() == REMEMBERED {
                     primary.remove(0);
                 }
-                primary.push(url.to_owned());
+                primary.push(url.into());
             }
         }
         self.states[ix.0 as usize] = Channel::ALL.map(|channel| RoutingState::of(&record, channel));

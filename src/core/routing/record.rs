@@ -16,29 +16,32 @@ use serde::{Deserialize, Serialize};
 
 use crate::core::model::facts::{BIN_HOST, BIN_PATH, DEMO};
 use crate::core::model::id::{ApplicationSid, Channel, E164, NumberSid, ServiceSid, TrunkSid};
+use crate::core::model::order::UpdateParams;
 use crate::core::model::redact;
 use crate::core::model::roster::Roster;
+use crate::core::model::value::FieldValue;
 
 /// A number's routing as last read: the part of its record that decides who answers.
 /// `""` and `null` are both `None`.
 ///
 /// Its URLs are kept as they are, whatever stands in them, unlike those of alerts: they are the company's own
-/// configuration, which a swap replaces and a restore must put back to the byte (laws 1 and 7).
+/// configuration, which a swap replaces and a restore must put back to the byte (laws 1 and 7). They are shown as
+/// every [`FieldValue`] is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NumberRecord {
     pub sid: NumberSid,
     pub number: E164,
     pub trunk: Option<TrunkSid>,
     pub voice_application: Option<Application>,
-    pub voice_url: Option<String>,
-    pub voice_fallback_url: Option<String>,
+    pub voice_url: Option<FieldValue>,
+    pub voice_fallback_url: Option<FieldValue>,
     /// `voice_receive_mode` is `fax`: calls go to fax handling.
     #[serde(default)]
     pub fax: bool,
     pub sms_application: Option<Application>,
-    pub sms_url: Option<String>,
-    pub sms_fallback_url: Option<String>,
-    pub status_callback: Option<String>,
+    pub sms_url: Option<FieldValue>,
+    pub sms_fallback_url: Option<FieldValue>,
+    pub status_callback: Option<FieldValue>,
     /// The Messaging Service the number is in.
     pub service: Option<Service>,
     /// The region that processes the number's calls, if it is known to be another than the one whose
@@ -65,30 +68,30 @@ fn is_none(channels: &[bool; 2]) -> bool {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Application {
     pub sid: ApplicationSid,
-    pub voice_url: Option<String>,
-    pub voice_fallback_url: Option<String>,
-    pub sms_url: Option<String>,
-    pub sms_fallback_url: Option<String>,
-    pub status_callback: Option<String>,
+    pub voice_url: Option<FieldValue>,
+    pub voice_fallback_url: Option<FieldValue>,
+    pub sms_url: Option<FieldValue>,
+    pub sms_fallback_url: Option<FieldValue>,
+    pub status_callback: Option<FieldValue>,
 }
 
 /// A Messaging Service, as far as it decides who gets a message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Service {
     pub sid: ServiceSid,
-    pub inbound_url: Option<String>,
-    pub fallback_url: Option<String>,
+    pub inbound_url: Option<FieldValue>,
+    pub fallback_url: Option<FieldValue>,
     /// `use_inbound_webhook_on_number`: the number's own URL is used.
     pub defers_to_number: bool,
 }
 
-/// What serves a channel. Shown and serialized without what may be secret in a URL.
+/// What serves a channel.
 #[derive(Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Handler {
     Trunk(TrunkSid),
     Application(ApplicationSid),
-    Url(#[serde(serialize_with = "serialize_shown")] String),
+    Url(FieldValue),
     Service(ServiceSid),
     /// Whatever is set up in another region.
     Region(String),
@@ -104,7 +107,10 @@ impl Handler {
     /// where a number leads asks [`NumberRecord::leads_to`].
     pub fn is_url(&self, url: &str) -> bool {
         match self {
-            Handler::Url(own) => own == url || is_same_webhook(own, url) && query(own) == query(url),
+            Handler::Url(own) => {
+                let own = own.whole();
+                own == url || is_same_webhook(own, url) && query(own) == query(url)
+            }
             Handler::Trunk(_)
             | Handler::Application(_)
             | Handler::Service(_)
@@ -126,7 +132,7 @@ impl fmt::Display for Handler {
         match self {
             Handler::Trunk(sid) => write!(f, "trunk {sid}"),
             Handler::Application(sid) => write!(f, "application {sid}"),
-            Handler::Url(url) => f.write_str(&shown(url)),
+            Handler::Url(url) => write!(f, "{url}"),
             Handler::Service(sid) => write!(f, "messaging service {sid}"),
             Handler::Region(name) => write!(f, "region {name}"),
             Handler::Fax => f.write_str("fax"),
@@ -241,13 +247,13 @@ impl NumberRecord {
     pub fn webhooks(&self, channel: Channel) -> [Option<&str>; 2] {
         match channel {
             Channel::Voice => match &self.voice_application {
-                Some(app) => [app.voice_url.as_deref(), app.voice_fallback_url.as_deref()],
-                None => [self.voice_url.as_deref(), self.voice_fallback_url.as_deref()],
+                Some(app) => [whole(&app.voice_url), whole(&app.voice_fallback_url)],
+                None => [whole(&self.voice_url), whole(&self.voice_fallback_url)],
             },
             Channel::Messaging => match (&self.service, &self.sms_application) {
-                (Some(s), _) if !s.defers_to_number => [s.inbound_url.as_deref(), s.fallback_url.as_deref()],
-                (_, Some(app)) => [app.sms_url.as_deref(), app.sms_fallback_url.as_deref()],
-                (_, None) => [self.sms_url.as_deref(), self.sms_fallback_url.as_deref()],
+                (Some(s), _) if !s.defers_to_number => [whole(&s.inbound_url), whole(&s.fallback_url)],
+                (_, Some(app)) => [whole(&app.sms_url), whole(&app.sms_fallback_url)],
+                (_, None) => [whole(&self.sms_url), whole(&self.sms_fallback_url)],
             },
         }
     }
@@ -258,15 +264,16 @@ impl NumberRecord {
             Channel::Voice => &self.voice_application,
             Channel::Messaging => &self.sms_application,
         };
-        [self.status_callback.as_deref(), application.as_ref().and_then(|a| a.status_callback.as_deref())]
+        [whole(&self.status_callback), application.as_ref().and_then(|a| whole(&a.status_callback))]
     }
 
     /// The parameters of the update that makes `fallback` answer `channel`, in one request.
     ///
     /// Nothing is sent that need not change. What would win over the URL is cleared, which Twilio
     /// spells as the empty string.
-    pub fn swap(&self, channel: Channel, fallback: &str) -> Result<Vec<(&'static str, String)>, CannotSwap> {
-        let mut form = Vec::new();
+    pub fn swap(&self, channel: Channel, fallback: &str) -> Result<UpdateParams, CannotSwap> {
+        let mut form = UpdateParams::new();
+        let mut set = |name: &str, value: &str| form.push((name.to_owned(), value.into()));
         if self.lacks[channel.index()] {
             return Err(CannotSwap::Lacking { number: self.number, channel });
         }
@@ -276,28 +283,33 @@ impl NumberRecord {
                     return Err(CannotSwap::AnotherRegion { number: self.number, region: region.clone() });
                 }
                 if self.trunk.is_some() {
-                    form.push(("TrunkSid", String::new()));
+                    set("TrunkSid", "");
                 }
                 if self.voice_application.is_some() {
-                    form.push(("VoiceApplicationSid", String::new()));
+                    set("VoiceApplicationSid", "");
                 }
                 if self.fax {
-                    form.push(("VoiceReceiveMode", "voice".to_owned()));
+                    set("VoiceReceiveMode", "voice");
                 }
-                form.push(("VoiceUrl", fallback.to_owned()));
+                set("VoiceUrl", fallback);
             }
             Channel::Messaging => {
                 if let Handler::Service(service) = self.handler(channel) {
                     return Err(CannotSwap::ServiceWins { number: self.number, service });
                 }
                 if self.sms_application.is_some() {
-                    form.push(("SmsApplicationSid", String::new()));
+                    set("SmsApplicationSid", "");
                 }
-                form.push(("SmsUrl", fallback.to_owned()));
+                set("SmsUrl", fallback);
             }
         }
         Ok(form)
     }
+}
+
+/// For comparisons.
+fn whole(value: &Option<FieldValue>) -> Option<&str> {
+    value.as_ref().map(FieldValue::whole)
 }
 
 /// Scheme and host of a URL in lower case, and its path. Left out is what may be secret or a
@@ -328,27 +340,15 @@ fn address(url: &str) -> String {
     origin + path
 }
 
-/// A URL of ours for people, without what may be secret. Without any number as well: whom a handler forwards to is
-/// nobody's business in a log.
+/// A URL of ours for people, without what may be secret, and no word of what is left out after its path.
 pub fn bare(url: &str) -> String {
-    redact::told(&address(url), &Roster::default())
+    redact::secrets::shown_url(url.split(['?', '#']).next().unwrap_or_default())
 }
 
 /// A URL that Twilio names, for the store: whatever of it may be a caller's is left out. It is still told from
 /// others by [`is_same_webhook`].
 pub fn kept(url: &str, ours: &Roster) -> String {
     redact::kept(&address(url), ours).into_owned()
-}
-
-/// A URL for people: bare, and whether it has a query. The fragment is Twilio's, and no secret.
-pub(super) fn shown(url: &str) -> String {
-    let (rest, fragment) = url.split_at(url.find('#').unwrap_or(url.len()));
-    let fragment = redact::told(fragment, &Roster::default());
-    format!("{}{}{fragment}", bare(rest), if rest.contains('?') { "?…" } else { "" })
-}
-
-fn serialize_shown<S: serde::Serializer>(url: &str, s: S) -> Result<S::Ok, S::Error> {
-    s.serialize_str(&shown(url))
 }
 
 /// True if Twilio's request to `requested` was one to the webhook `configured`.

@@ -3,11 +3,14 @@
 //! `null`, `""` and an absent field are one: Twilio's API can clear a field and cannot make it
 //! `null` again.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
-use super::record::{is_same_fallback, shown};
+use super::record::is_same_fallback;
 use crate::core::model::id::Channel;
 use crate::core::model::order::UpdateParams;
+use crate::core::model::value::{FieldValue, whole_json};
 
 /// One field of a number: its parameter in an update, and its name in the record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,19 +62,19 @@ pub struct BadRecord(pub String);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RoutingValues {
     channel: Channel,
-    values: Vec<String>,
+    values: Vec<FieldValue>,
 }
 
 impl RoutingValues {
     /// Reads the whole record, as JSON.
     pub fn read(record: &str, channel: Channel) -> Result<RoutingValues, BadRecord> {
         let json: serde_json::Map<String, serde_json::Value> =
-            serde_json::from_str(record).map_err(|e| BadRecord(e.to_string()))?;
+            serde_json::from_str(record).map_err(|_| BadRecord("it is no JSON object".to_owned()))?;
         let value = |f: &RoutingField| match json.get(f.property) {
-            None | Some(serde_json::Value::Null) => Ok(f.unset.to_owned()),
-            Some(serde_json::Value::String(s)) if s.is_empty() => Ok(f.unset.to_owned()),
-            Some(serde_json::Value::String(s)) => Ok(s.clone()),
-            Some(other) => Err(BadRecord(format!("{} is {other}", f.property))),
+            None | Some(serde_json::Value::Null) => Ok(FieldValue::from(f.unset)),
+            Some(serde_json::Value::String(s)) if s.is_empty() => Ok(FieldValue::from(f.unset)),
+            Some(serde_json::Value::String(s)) => Ok(FieldValue::from(s.as_str())),
+            Some(_) => Err(BadRecord(format!("{} is no text", f.property))),
         };
         Ok(RoutingValues { channel, values: fields(channel).iter().map(value).collect::<Result<_, _>>()? })
     }
@@ -80,12 +83,10 @@ impl RoutingValues {
         self.channel
     }
 
-    /// These values as [`RoutingValues::read`] reads them back.
-    pub fn record(&self) -> String {
+    /// These values as [`RoutingValues::read`] reads them back: whole, for the state.
+    pub fn whole_record(&self) -> serde_json::Result<String> {
         let pairs = fields(self.channel).iter().zip(&self.values);
-        let json: serde_json::Map<String, serde_json::Value> =
-            pairs.map(|(f, value)| (f.property.to_owned(), value.clone().into())).collect();
-        serde_json::Value::Object(json).to_string()
+        whole_json(&pairs.map(|(f, value)| (f.property, value)).collect::<BTreeMap<_, _>>())
     }
 
     /// True if Twilio asks the channel's webhook by GET.
@@ -94,10 +95,10 @@ impl RoutingValues {
             Channel::Voice => "VoiceMethod",
             Channel::Messaging => "SmsMethod",
         };
-        self.of(parameter).is_some_and(|method| method.eq_ignore_ascii_case("GET"))
+        self.of(parameter).is_some_and(|method| method.whole().eq_ignore_ascii_case("GET"))
     }
 
-    fn of(&self, parameter: &str) -> Option<&str> {
+    fn of(&self, parameter: &str) -> Option<&FieldValue> {
         let i = fields(self.channel).iter().position(|f| f.parameter == parameter)?;
         Some(&self.values[i])
     }
@@ -108,7 +109,7 @@ impl RoutingValues {
         let mut after = self.clone();
         for (i, f) in fields(self.channel).iter().enumerate() {
             if let Some((_, value)) = form.iter().find(|(name, _)| name == f.parameter) {
-                after.values[i] = if value.is_empty() { f.unset.to_owned() } else { value.clone() };
+                after.values[i] = if value.is_empty() { f.unset.into() } else { value.clone() };
             }
         }
         after
@@ -116,7 +117,7 @@ impl RoutingValues {
 
     /// The update that undoes `form`: what it wrote gets the value that it had here.
     pub fn undo(&self, form: &UpdateParams) -> UpdateParams {
-        form.iter().filter_map(|(name, _)| Some((name.clone(), self.of(name)?.to_owned()))).collect()
+        form.iter().filter_map(|(name, _)| Some((name.clone(), self.of(name)?.clone()))).collect()
     }
 
     /// True if `now` is this but for the spelling of a URL, and leads to the same bin: whoever wrote it so has undone
@@ -127,7 +128,7 @@ impl RoutingValues {
         fields(self.channel)
             .iter()
             .zip(values)
-            .all(|(f, (ours, theirs))| ours == theirs || is_url(f) && is_same_fallback(ours, theirs))
+            .all(|(f, (ours, theirs))| ours == theirs || is_url(f) && is_same_fallback(ours.whole(), theirs.whole()))
     }
 
     /// Where `now` is not `wrote`, in words that show all three.
@@ -151,27 +152,21 @@ impl RoutingValues {
 pub struct Difference {
     pub field: String,
     /// Before we came.
-    pub snapshot: String,
+    pub snapshot: FieldValue,
     /// As we left it.
-    pub wrote: String,
-    pub now: String,
+    pub wrote: FieldValue,
+    pub now: FieldValue,
 }
 
 impl std::fmt::Display for Difference {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Difference { field, snapshot, wrote, now } = self;
-        let [shown_snapshot, shown_wrote, shown_now] = [snapshot, wrote, now].map(|value| for_people(value.as_str()));
-        write!(f, "{field}: snapshot {shown_snapshot:?}, we left {shown_wrote:?}, now {shown_now:?}")?;
-        if shown_wrote == shown_now {
+        write!(f, "{field}: snapshot {snapshot:?}, we left {wrote:?}, now {now:?}")?;
+        if wrote.to_string() == now.to_string() {
             f.write_str(" (they differ in what is not shown)")?;
         }
         Ok(())
     }
-}
-
-/// A value without what in a URL may be secret, or a caller's number.
-fn for_people(value: &str) -> String {
-    if value.contains("://") { shown(value) } else { value.to_owned() }
 }
 
 #[cfg(test)]
@@ -179,7 +174,7 @@ mod tests {
     use super::*;
 
     fn form(pairs: &[(&str, &str)]) -> UpdateParams {
-        pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
+        pairs.iter().map(|(k, v)| ((*k).to_owned(), FieldValue::from(*v))).collect()
     }
 
     const TRUNKED: &str = r#"{"sid":"PN1","trunk_sid":"TK1","voice_url":null,"voice_method":"POST","voice_fallback_url":"","voice_receive_mode":"voice"}"#;
@@ -196,7 +191,7 @@ mod tests {
 
     #[test]
     fn a_difference_shows_no_secret_and_no_number_and_says_so() {
-        let url = |user: &str, query: &str| format!("https://{user}@app.example.com/in?{query}#rc=1");
+        let url = |user: &str, query: &str| FieldValue::from(format!("https://{user}@app.example.com/in?{query}#rc=1"));
         let difference = Difference {
             field: "voice_url".to_owned(),
             snapshot: url("svc:S3cret", "token=T0ken"),

@@ -6,6 +6,7 @@ use super::{BadRow, Listed, Reader, Text, WireRow, first_date, optional_date, op
 use crate::core::detect::observation::{Alert, Call, CallStatus, Direction, Leg, Level, Message, MessageStatus, lower};
 use crate::core::model::address;
 use crate::core::model::code::Code;
+use crate::core::model::foreign::Line;
 use crate::core::model::id::Resource;
 use crate::core::model::redact::told;
 use crate::core::model::time::Time;
@@ -223,7 +224,7 @@ impl Listed for Alerts {
             code: Code(code.parse().map_err(|_| BadRow::new("error_code", format!("{code:?} is not a number")))?),
             level: Level::from_wire(raw.log_level.get().unwrap_or("")),
             // A caller's number may stand in any part of it, and user and password are nobody's business.
-            url: raw.request_url.get().map(|url| kept(url, reader.roster)),
+            url: raw.request_url.get().map(|url| kept(url, reader.roster).into()),
             at: at.ok_or_else(|| BadRow::new("date_created", "neither date_generated nor date_created is set"))?,
         }))
     }
@@ -251,11 +252,11 @@ pub struct Events;
 impl Listed for Events {
     const KEY: &'static str = "events";
     type Raw<'a> = RawEvent<'a>;
-    type Item = (Option<String>, String);
+    type Item = (Option<String>, Line);
 
     fn convert(raw: &RawEvent<'_>, reader: Reader<'_>) -> Result<WireRow<Self::Item>, BadRow> {
         let text = |t: &Text<'_>| told(t.get().unwrap_or("unknown"), reader.roster);
         let who = format!("{} {} by {}", text(&raw.actor_type), text(&raw.actor_sid), text(&raw.source));
-        Ok(WireRow::Ours((raw.resource_sid.owned(), who)))
+        Ok(WireRow::Ours((raw.resource_sid.owned(), Line::new(&who))))
     }
 }

@@ -7,6 +7,7 @@ use super::{BadRow, Listed, Reader, Text, WireRow, optional_sid, sid};
 use crate::core::model::id::{AccountSid, ApplicationSid, NumberSid, ServiceSid};
 use crate::core::model::redact::told;
 use crate::core::model::roster::Roster;
+use crate::core::model::value::RawRecord;
 use crate::core::routing::record::{Application, NumberRecord, Service};
 
 /// A number's record: what we understand of it, and the whole of it as Twilio wrote it.
@@ -15,7 +16,7 @@ pub struct NumberRead {
     /// Applications carry their SIDs only, and no Messaging Service is known yet.
     pub record: NumberRecord,
     /// Every field, for the snapshot.
-    pub raw: String,
+    pub raw: RawRecord,
 }
 
 #[derive(Deserialize)]
@@ -75,20 +76,20 @@ pub fn number(raw: &RawValue) -> Result<NumberRead, BadRow> {
         number: sid("phone_number", &n.phone_number)?,
         trunk: optional_sid("trunk_sid", &n.trunk_sid)?,
         voice_application: application("voice_application_sid", &n.voice_application_sid)?,
-        voice_url: n.voice_url.owned(),
-        voice_fallback_url: n.voice_fallback_url.owned(),
+        voice_url: n.voice_url.value(),
+        voice_fallback_url: n.voice_fallback_url.value(),
         fax: n.voice_receive_mode.get() == Some("fax"),
         sms_application: application("sms_application_sid", &n.sms_application_sid)?,
-        sms_url: n.sms_url.owned(),
-        sms_fallback_url: n.sms_fallback_url.owned(),
-        status_callback: n.status_callback.owned(),
+        sms_url: n.sms_url.value(),
+        sms_fallback_url: n.sms_fallback_url.value(),
+        status_callback: n.status_callback.value(),
         service: None,
         voice_elsewhere: None,
         lacks: n.capabilities.map_or([false; 2], |c| [c.voice == Some(false), c.sms == Some(false)]),
         unread: [false; 2],
         gone: [false; 2],
     };
-    Ok(NumberRead { record, raw: raw.get().to_owned() })
+    Ok(NumberRead { record, raw: raw.get().into() })
 }
 
 /// Whose record it is, if it says so.
@@ -153,11 +154,11 @@ impl RawApplication<'_> {
     pub fn convert(&self) -> Result<Application, BadRow> {
         Ok(Application {
             sid: sid("sid", &self.sid)?,
-            voice_url: self.voice_url.owned(),
-            voice_fallback_url: self.voice_fallback_url.owned(),
-            sms_url: self.sms_url.owned(),
-            sms_fallback_url: self.sms_fallback_url.owned(),
-            status_callback: self.status_callback.owned(),
+            voice_url: self.voice_url.value(),
+            voice_fallback_url: self.voice_fallback_url.value(),
+            sms_url: self.sms_url.value(),
+            sms_fallback_url: self.sms_fallback_url.value(),
+            status_callback: self.status_callback.value(),
         })
     }
 }
@@ -184,8 +185,8 @@ impl Listed for Services {
     fn convert(raw: &RawService<'_>, _: Reader<'_>) -> Result<WireRow<Service>, BadRow> {
         Ok(WireRow::Ours(Service {
             sid: sid::<ServiceSid>("sid", &raw.sid)?,
-            inbound_url: raw.inbound_request_url.owned(),
-            fallback_url: raw.fallback_url.owned(),
+            inbound_url: raw.inbound_request_url.value(),
+            fallback_url: raw.fallback_url.value(),
             defers_to_number: raw.use_inbound_webhook_on_number.unwrap_or(false),
         }))
     }

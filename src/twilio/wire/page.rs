@@ -124,9 +124,6 @@ fn finish<L: Listed>(rows: Vec<Result<WireRow<L::Item>, BadRow>>, next: Option<S
 /// Rows at the end of a page that say together how far back it goes.
 const LAST_ROWS: usize = 10;
 
-/// How much of a bad row is kept.
-const RAW_KEPT: usize = 2000;
-
 /// A row for diagnosis: ids, states, dates and counts as they are, of everything else only its kind
 /// and size. A message's text, a caller's name and numbers in all their dresses are not ours to log.
 fn outline(raw: &str, reader: Reader<'_>) -> String {
@@ -155,8 +152,7 @@ fn outline(raw: &str, reader: Reader<'_>) -> String {
             (key, shown.into())
         })
         .collect();
-    let outlined: String = serde_json::Value::Object(outlined).to_string().chars().take(2 * RAW_KEPT).collect();
-    told(&outlined, reader.roster).chars().take(RAW_KEPT).collect()
+    told(&serde_json::Value::Object(outlined).to_string(), reader.roster)
 }
 
 struct Envelope<T> {

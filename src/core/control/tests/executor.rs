@@ -53,7 +53,7 @@ impl Task {
 
 /// The URL that a plan writes: these numbers have nothing else.
 fn url(plan: &WritePlan) -> &str {
-    &plan.update[0].1
+    plan.update[0].1.whole()
 }
 
 impl World {
@@ -102,8 +102,8 @@ impl World {
         let url = &self.handlers[&slot].0;
         let mut record = NumberRecord { number: number.e164, ..record() };
         match channel {
-            Channel::Voice => record.voice_url = Some(url.clone()),
-            Channel::Messaging => record.sms_url = Some(url.clone()),
+            Channel::Voice => record.voice_url = Some(url.as_str().into()),
+            Channel::Messaging => record.sms_url = Some(url.as_str().into()),
         }
         let raw = raw(channel, url);
         let values = RoutingValues::read(&raw, channel).unwrap();
@@ -128,7 +128,7 @@ impl World {
                         Operation::Restore => plan::restore(&task.order, state, &raw),
                     };
                     if operation == Operation::Restore && !state.may_be_written_by(decision) {
-                        let is_back = state.swap().is_some_and(|s| *s.before.record == *raw);
+                        let is_back = state.swap().is_some_and(|s| s.before.record.whole() == raw);
                         let is_said = matches!(plan, Err((OrderResult::Restored, _)));
                         assert!(is_said || !is_back, "it is back already, and yet: {plan:?}");
                     }
@@ -152,7 +152,7 @@ impl World {
                 if operation == Operation::Rollback {
                     // One transaction: all three or none.
                     let sha256 = "x".to_owned();
-                    entries.push(Entry::Snapshot { decision, channel, number, sid, record, sha256 });
+                    entries.push(Entry::Snapshot { decision, channel, number, sid, record: record.into(), sha256 });
                     entries.push(Entry::Checked { decision, channel, number, fallback: FallbackState::Good });
                 }
                 entries.push(Entry::Intent { decision, channel, number, sid, operation, update: plan.update.clone() });
@@ -261,7 +261,7 @@ impl World {
         };
         let expected = |(number, result): &(NumberId, OrderResult)| {
             let swap = self.orders().state(*number, channel).swap()?;
-            let before = RoutingValues::read(&swap.before.record, channel).unwrap();
+            let before = RoutingValues::read(swap.before.record.whole(), channel).unwrap();
             let values = match result {
                 OrderResult::Written | OrderResult::Proven => before.after(&swap.wrote),
                 OrderResult::Restored => before,

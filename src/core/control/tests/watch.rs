@@ -208,7 +208,7 @@ impl World {
         let mut recovery = Recovery::new(new_control(&self.setup, &self.roster, self.now), None);
         for (seq, (at, entry)) in self.journal.iter().enumerate() {
             let seq = i64::try_from(seq).unwrap();
-            let text = serde_json::to_string(entry).unwrap();
+            let text = crate::core::model::value::whole_json(entry).unwrap();
             let read: Entry = serde_json::from_str(&text).unwrap_or_else(|e| panic!("law 8: {e}: {text}"));
             assert_eq!(read, *entry, "law 8: the journal says something else");
             recovery.journaled(seq, *at, &read).unwrap_or_else(|e| panic!("law 8: {e}: {}: {entry:?}", e.source));

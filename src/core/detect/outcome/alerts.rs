@@ -4,6 +4,7 @@ use crate::core::detect::observation::{Alert, Level};
 use crate::core::model::code::{Class, Code};
 use crate::core::model::id::Resource;
 use crate::core::model::time::Time;
+use crate::core::model::value::FieldValue;
 use crate::core::routing::history::Webhooks;
 use crate::core::routing::record::{is_fallback, is_same_webhook};
 
@@ -127,11 +128,11 @@ pub fn mark(alert: &Alert, webhooks: Webhooks<'_>) -> Option<AlertEffect> {
         // The application has the message, and answered with what is no TwiML: it may reply by the API.
         Class::Content if is_message && alert.code == NOT_TWIML => Some(AlertEffect::Unexplained),
         Class::Webhook | Class::Content => {
-            let Some(url) = alert.url.as_deref() else { return Some(AlertEffect::Unexplained) };
+            let Some(url) = alert.url.as_ref().map(FieldValue::whole) else { return Some(AlertEffect::Unexplained) };
             let is = |configured: Option<&str>| configured.is_some_and(|c| is_same_webhook(c, url));
             if webhooks.our_fallback.is_some_and(|ours| is_fallback(ours, url)) {
                 Some(AlertEffect::OurFallback)
-            } else if webhooks.primary.iter().any(|p| is_same_webhook(p, url)) {
+            } else if webhooks.primary.iter().any(|p| is_same_webhook(p.whole(), url)) {
                 Some(if class == Class::Webhook { AlertEffect::PrimaryWebhook } else { AlertEffect::PrimaryContent })
             } else if is(webhooks.own_fallback) {
                 Some(AlertEffect::OwnFallback)
@@ -166,7 +167,7 @@ pub fn may_be_placed(alert: &Alert, webhooks: Webhooks<'_>, is_read: bool) -> bo
         Class::Webhook | Class::Content => {
             let is_own = |url: &str| webhooks.status_callback.into_iter().flatten().any(|c| is_same_webhook(c, url));
             alert.level == Level::Error
-                && alert.url.as_deref().is_some_and(|url| !is_own(url))
+                && alert.url.as_ref().is_some_and(|url| !is_own(url.whole()))
                 && matches!(mark(alert, webhooks), None | Some(AlertEffect::OtherUrl))
         }
         // A dialled SIP address raises it too, at numbers without a trunk: as read, that is the last word.

@@ -17,13 +17,13 @@ fn alert(code: u32, level: Level, url: Option<&str>) -> Alert {
         resource: None,
         code: Code(code),
         level,
-        url: url.map(str::to_owned),
+        url: url.map(Into::into),
         at: Time::EPOCH,
     }
 }
 
 fn said(code: u32, level: Level, url: Option<&str>, has_trunk: bool) -> Option<AlertEffect> {
-    let primary = [PRIMARY.to_owned()];
+    let primary = [PRIMARY.into()];
     mark(
         &alert(code, level, url),
         Webhooks {

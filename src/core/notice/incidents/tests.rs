@@ -114,7 +114,7 @@ fn withheld(id: u64, which: std::ops::Range<usize>) -> Entry {
 }
 
 fn person() -> By {
-    By::Operator(Author { name: "maria".to_owned(), reason: "repaired".to_owned() })
+    By::Operator(Author { name: "maria".into(), reason: "repaired".into() })
 }
 
 fn ordered(id: u64, which: std::ops::Range<usize>, operation: Operation, by: By) -> Entry {
@@ -261,7 +261,7 @@ fn an_operator_who_keeps_later_numbers_on_the_fallback_is_told_of_no_failure() {
 }
 
 fn held(i: usize, why: &str, until: Time) -> Entry {
-    let by = Author { name: "maria".to_owned(), reason: why.to_owned() };
+    let by = Author { name: "maria".into(), reason: why.into() };
     Entry::Hold(Hold { scope: Scope { of: ScopeOf::Number(number(i)), channel: None }, by, until })
 }
 
@@ -274,7 +274,7 @@ fn a_notice_says_who_holds_the_number_or_which_mode_is_in_force() {
     assert!(told[0].did.contains("maria holds +15005550100 until 2026-11-21"), "{}", told[0].did);
     assert!(told[0].did.contains("we repair it"), "{}", told[0].did);
     let mut h = History::new();
-    h.add(Entry::Mode { mode: Mode::Observe, by: Author { name: "maria".to_owned(), reason: "a drill".to_owned() } });
+    h.add(Entry::Mode { mode: Mode::Observe, by: Author { name: "maria".into(), reason: "a drill".into() } });
     let told = h.all([decided(1, 0..1), refused(1, 0..1, Guard::Mode)]);
     assert!(told[0].did.contains("A rollback would help, but the mode is observe"), "{}", told[0].did);
 }
@@ -296,7 +296,7 @@ fn a_hold_that_is_over_replaced_or_released_is_not_named() {
     let did = told(&|then| vec![held(0, "the first", longer(then)), held(0, "the second", longer(then))]);
     assert!(!did.contains("the first") && did.contains("the second"), "{did}");
     let release = |i| {
-        let by = Author { name: "maria".to_owned(), reason: "done".to_owned() };
+        let by = Author { name: "maria".into(), reason: "done".into() };
         Entry::Release { scope: Scope { of: ScopeOf::Number(number(i)), channel: None }, by }
     };
     let did = told(&|then| vec![held(0, "the first", longer(then)), release(5)]);

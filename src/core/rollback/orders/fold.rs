@@ -72,7 +72,7 @@ impl Orders {
                 }
             }
             Entry::Snapshot { decision, channel, number, sid, record, .. } => {
-                let snapshot = Snapshot { sid: *sid, record: record.as_str().into() };
+                let snapshot = Snapshot { sid: *sid, record: record.clone() };
                 self.advance(at, *decision, *number, *channel, SagaEvent::Snapshotted(snapshot))?;
             }
             Entry::Checked { decision, channel, number, fallback } => {

@@ -26,7 +26,7 @@ fn order(id: u64, operation: Operation, force: bool) -> Order {
 }
 
 fn update(url: &str) -> UpdateParams {
-    vec![("VoiceUrl".to_owned(), url.to_owned())]
+    vec![("VoiceUrl".to_owned(), url.into())]
 }
 
 fn walk(state: SagaState, order: u64, events: impl IntoIterator<Item = SagaEvent>) -> SagaState {
@@ -102,7 +102,7 @@ fn a_second_attempt_takes_what_the_first_left_for_its_own_and_nothing_else() {
     let (result, why) = planned(&first, &raw("https://theirs", "")).unwrap_err();
     assert!(result == OrderResult::Superseded && why.contains("https://theirs"), "{why}");
     // The second is cut off; the first had put the URL there, and a trunk answered.
-    let both = vec![("TrunkSid".to_owned(), String::new()), update(BIN)[0].clone()];
+    let both = vec![("TrunkSid".to_owned(), "".into()), update(BIN)[0].clone()];
     let first = walk(
         begun(1, SagaState::Idle, &raw(APP, "TK1"), update(BIN)),
         1,

@@ -5,7 +5,7 @@ fn snapshot(n: u128) -> Snapshot {
 }
 
 fn update(value: &str) -> UpdateParams {
-    vec![("VoiceUrl".to_owned(), value.to_owned())]
+    vec![("VoiceUrl".to_owned(), value.into())]
 }
 
 fn walk(order: u64, events: &[SagaEvent]) -> Result<SagaState, Illegal> {
@@ -53,7 +53,7 @@ fn the_snapshot_is_the_one_from_before_the_first_write() {
     for event in [
         SagaEvent::Snapshotted(snapshot(2)),
         SagaEvent::Checked(FallbackState::Good),
-        SagaEvent::Intended(Operation::Rollback, vec![("TrunkSid".to_owned(), String::new())]),
+        SagaEvent::Intended(Operation::Rollback, vec![("TrunkSid".to_owned(), "".into())]),
     ] {
         state = state.next(DecisionId(2), event).unwrap();
     }

@@ -369,7 +369,7 @@ fn a_number_that_leads_to_the_fallback_in_another_spelling_is_on_it() {
         [FALLBACK.replace("https", "http"), format!("{FALLBACK}?x=1"), FALLBACK.replace("handler", "HANDLER")]
     {
         let mut p = Port::new(Mode::Auto, 1, PortAt::Done);
-        p.read(0, &NumberRecord { voice_url: Some(spelling.clone()), ..record::tests::record() });
+        p.read(0, &NumberRecord { voice_url: Some(spelling.as_str().into()), ..record::tests::record() });
         p.pass(1);
         for caller in 0..5 {
             let call = p.call(0, caller, None);

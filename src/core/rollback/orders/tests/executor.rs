@@ -1,6 +1,7 @@
 //! An executor that takes the steps of the real one, and can be stopped between any two of them.
 
 use super::*;
+use crate::core::model::value::FieldValue;
 
 /// A part of its work was cut off.
 pub(super) struct Killed;
@@ -49,7 +50,7 @@ impl World {
                 return Ok(());
             }
             (Operation::Rollback, SagaState::Intended(swap) | SagaState::Written(swap)) if swap.order == decision => {
-                (swap.wrote.clone(), RoutingValues::read(&swap.before.record, VOICE).unwrap())
+                (swap.wrote.clone(), RoutingValues::read(swap.before.record.whole(), VOICE).unwrap())
             }
             (Operation::Rollback, SagaState::Unproven(_))
                 if !plan::left(&state, VOICE).unwrap().contains(&read(self)) =>
@@ -60,10 +61,17 @@ impl World {
             (Operation::Rollback, _) => {
                 tick()?;
                 let (record, update) =
-                    (record(&self.urls[&n]), vec![("VoiceUrl".to_owned(), "https://bin".to_owned())]);
+                    (record(&self.urls[&n]), vec![("VoiceUrl".to_owned(), FieldValue::from("https://bin"))]);
                 let unwritten = read(self);
                 // One transaction: all three or none.
-                self.write(Entry::Snapshot { decision, channel, number: n, sid, record, sha256: "x".into() });
+                self.write(Entry::Snapshot {
+                    decision,
+                    channel,
+                    number: n,
+                    sid,
+                    record: record.into(),
+                    sha256: "x".into(),
+                });
                 self.write(Entry::Checked { decision, channel, number: n, fallback: FallbackState::Good });
                 self.write(Entry::Intent {
                     decision,
@@ -80,7 +88,7 @@ impl World {
                     end(self, OrderResult::Restored);
                     return Ok(());
                 };
-                let before = RoutingValues::read(&swap.before.record, VOICE).unwrap();
+                let before = RoutingValues::read(swap.before.record.whole(), VOICE).unwrap();
                 let (ours, update) = (before.after(&swap.wrote), before.undo(&swap.wrote));
                 let is_intended = matches!(s, SagaState::Restoring { order: o, .. } | SagaState::RestoreWritten { order: o, .. } if *o == decision);
                 let now = read(self);
@@ -136,7 +144,7 @@ impl World {
                 // Answered, and without effect.
                 1 => {}
                 _ => {
-                    self.urls.insert(n, update[0].1.clone());
+                    self.urls.insert(n, update[0].1.whole().to_owned());
                     let writes = self.writes.entry((decision, n)).or_default();
                     *writes += 1;
                     // Whoever forces writes over what others have written meanwhile
