@@ -1,8 +1,9 @@
 //! The one place where time is read and waited for.
 //!
 //! There are two clocks. The **system** clock is the machine's, waits on tokio's timers, and is
-//! what `run` uses. It follows the machine's clock forward and never back: ages would shrink, and what has not been
-//! read for hours would seem fresh. The **virtual** clock stands still while anybody works and jumps to the next
+//! what `run` uses. Whoever sets the machine's clock does not move it: ages would shrink, and what has not been
+//! read for hours would seem fresh, or all of it stale. Only where Twilio's clock agrees with the machine's, and not
+//! with this one, is it corrected ([`Clock::correct`]). The **virtual** clock stands still while anybody works and jumps to the next
 //! deadline when everybody waits, so a port day plays in seconds, a slow machine only takes longer,
 //! and the same seed gives the same day to the millisecond. `demo`, the tests and the simulator use
 //! it, with the same agent code on top.
@@ -14,7 +15,7 @@
 //! which is what makes the order of events reproducible. A simulator that delays an answer sleeps
 //! on the same clock and thereby rests in the place of the client that waits for it.
 //!
-//! Promises: time never goes backwards; virtual time never moves while a participant is
+//! Promises: time never goes backwards but when it is corrected; virtual time never moves while a participant is
 //! awake; a loop that waits for a time that has passed panics instead of hanging. Requires: the runtime is
 //! tokio's current-thread one, and participants wait for each other
 //! only through [`Clock::wait`].
@@ -27,8 +28,9 @@ use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
@@ -64,33 +66,46 @@ struct State {
     idle_at: Time,
 }
 
-/// The machine's clock, and what goes on whatever becomes of it.
-static SYSTEM: LazyLock<Forward> = LazyLock::new(|| Forward::begin(Instant::now()));
+/// What `run` goes by.
+static SYSTEM: LazyLock<Steady> = LazyLock::new(|| Steady::begin(machines(), running()));
 
-/// Steps of the machine's clock that are nobody's business.
-const JITTER: Duration = Duration::from_secs(1);
-
-/// Time that goes on when the machine's clock is set back, and follows it when it is set forward, or was asleep.
-struct Forward {
-    began: Instant,
-    /// The latest that the machine's clock has shown, less the time since `began`, in milliseconds.
-    offset: AtomicI64,
+/// What the machine's clock shows.
+fn machines() -> Time {
+    jiff::Timestamp::now().into()
 }
 
-impl Forward {
-    const fn begin(began: Instant) -> Forward {
-        Forward { began, offset: AtomicI64::new(i64::MIN) }
+/// How long the machine has been running, asleep or not, in milliseconds: nobody sets this clock.
+fn running() -> i64 {
+    #[cfg(target_os = "linux")]
+    const RUNNING: ClockId = ClockId::Boottime;
+    #[cfg(not(target_os = "linux"))]
+    const RUNNING: ClockId = ClockId::Monotonic;
+    let t = clock_gettime(RUNNING);
+    t.tv_sec * 1000 + t.tv_nsec / 1_000_000
+}
+
+/// The machine's time as it was once, and what has passed since.
+struct Steady {
+    /// The time when the machine began to run, in milliseconds.
+    began: AtomicI64,
+}
+
+impl Steady {
+    const fn begin(machines: Time, running: i64) -> Steady {
+        Steady { began: AtomicI64::new(machines.as_millis() - running) }
     }
 
-    fn now(&self, machines: Time) -> Time {
-        self.after(machines, i64::try_from(self.began.elapsed().as_millis()).unwrap_or(i64::MAX))
+    fn now(&self, running: i64) -> Time {
+        Time::from_millis(self.began.load(Ordering::Relaxed) + running)
     }
 
-    /// The time when the machine's clock shows `machines`, so many milliseconds after the beginning.
-    fn after(&self, machines: Time, elapsed: i64) -> Time {
-        let offset = machines.as_millis().saturating_sub(elapsed);
-        let latest = self.offset.fetch_max(offset, Ordering::Relaxed).max(offset);
-        Time::from_millis(latest.saturating_add(elapsed))
+    /// Goes by the machine's clock again if that agrees with `theirs`. True if it does.
+    fn correct(&self, machines: Time, running: i64, theirs: Time, within: Duration) -> bool {
+        let agrees = machines.since(theirs).max(theirs.since(machines)) <= within;
+        if agrees {
+            self.began.store(machines.as_millis() - running, Ordering::Relaxed);
+        }
+        agrees
     }
 }
 
@@ -132,20 +147,17 @@ impl Clock {
 
     pub fn now(&self) -> Time {
         match &self.0 {
-            Kind::System => SYSTEM.now(jiff::Timestamp::now().into()),
+            Kind::System => SYSTEM.now(running()),
             Kind::Virtual(v) => v.lock().now,
         }
     }
 
-    /// By how much the machine's clock was set back while this process ran, if it was by more than jitter: from then
-    /// on this clock runs ahead of it.
-    pub fn set_back_by(&self) -> Option<Duration> {
+    /// Takes the machine's time anew if it is within `within` of `theirs`, a clock that is known to be right, from which
+    /// this one has come away: the machine's was wrong in the beginning, or stood still. True if it does.
+    pub fn correct(&self, theirs: Time, within: Duration) -> bool {
         match &self.0 {
-            Kind::System => {
-                let machines = jiff::Timestamp::now().into();
-                Some(SYSTEM.now(machines).since(machines)).filter(|back| *back > JITTER)
-            }
-            Kind::Virtual(_) => None,
+            Kind::System => SYSTEM.correct(machines(), running(), theirs, within),
+            Kind::Virtual(_) => false,
         }
     }
 
@@ -419,14 +431,21 @@ mod tests {
         rt.block_on(clock.drive(Pace::Free, main))
     }
 
-    /// Set back by two hours, time goes on as if nothing had happened; set forward, it follows.
+    /// Set back or forward, time goes on as if nothing had happened, until somebody else's clock says that it is this one
+    /// that is wrong.
     #[test]
-    fn the_machines_clock_is_followed_forward_and_never_back() {
-        let clock = Forward::begin(Instant::now());
+    fn whoever_sets_the_machines_clock_does_not_move_ours() {
         let at = |secs: i64| Time::from_secs(1_000_000 + secs);
-        let shown = [(0, 0), (10, 10), (-7190, 20), (-7180, 30), (3600, 40), (3610, 50), (60, 60)];
-        let told = shown.map(|(machines, elapsed)| clock.after(at(machines), elapsed * 1000));
-        assert_eq!(told, [0, 10, 20, 30, 3600, 3610, 3620].map(at));
+        let minute = Duration::from_secs(60);
+        let clock = Steady::begin(at(0), 500_000);
+        let told = |secs: i64| clock.now(500_000 + secs * 1000);
+        assert_eq!([0, 10, 20].map(told), [0, 10, 20].map(at));
+        // The machine is set back by two hours, and Twilio's is not: ours is right.
+        assert!(!clock.correct(at(20 - 7200), 520_000, at(21), minute));
+        assert_eq!(told(30), at(30));
+        // The machine was two hours late from the beginning, and has been set.
+        assert!(clock.correct(at(7240), 540_000, at(7241), minute));
+        assert_eq!(told(50), at(7250));
     }
 
     #[test]

@@ -81,8 +81,6 @@ pub enum PollError {
          they agree"
     )]
     ClockSkew(i64),
-    #[error("this machine's clock was set back by {0:?} while the agent ran, and Twilio's agrees with it")]
-    ClockSetBack(Duration),
     #[error("of {of} rows that are or may be of our numbers {bad} cannot be understood, such as this one: {example}")]
     Unreadable { bad: usize, of: usize, example: BadRow },
 }
@@ -93,7 +91,6 @@ impl PollError {
             PollError::Twilio(e) => e.cure(),
             PollError::Store(e) => e.cure,
             PollError::ClockSkew(_) => "check NTP on this machine",
-            PollError::ClockSetBack(_) => "start the agent again: ages that go back would make old data seem fresh",
             PollError::Unreadable { .. } => {
                 "the warnings before this one outline such rows: report them, and ask Twilio what has changed"
             }
@@ -105,7 +102,10 @@ impl PollError {
 pub fn check_clock(clock: &Clock, client: &Client) -> Result<(), PollError> {
     match client.clock_skew_ms() {
         Some(ms) if ms.unsigned_abs() > MOST_SKEW.as_millis() as u64 => {
-            Err(clock.set_back_by().map_or(PollError::ClockSkew(ms / 1000), PollError::ClockSetBack))
+            if clock.correct(client.their_time(clock.now()), MOST_SKEW) {
+                tracing::warn!(skew_seconds = ms / 1000, "this machine's clock was set right: going by it from now on");
+            }
+            Err(PollError::ClockSkew(ms / 1000))
         }
         Some(_) | None => Ok(()),
     }
