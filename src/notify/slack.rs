@@ -21,7 +21,7 @@ fn escape(text: &str) -> String {
 
 /// Text in which nothing is markup.
 fn plain(text: &str) -> String {
-    let escaped = escape(text);
+    let escaped = escape(&inert(text));
     let mut out = String::with_capacity(escaped.len());
     let mut rest = escaped.chars().peekable();
     let mut before = ' ';

@@ -90,7 +90,7 @@ fn no_chat_takes_a_quoted_text_for_markup() {
         if let Some(theirs) = of_theirs {
             assert_eq!((kind, &block["text"]["verbatim"]), (&Value::from("mrkdwn"), &Value::from(true)));
             assert!(!theirs.contains(['*', '~', '`']) && !theirs.contains("_i_"), "{theirs}");
-            assert!(theirs.contains("&lt;!channel&gt;") && theirs.contains("&amp;lt;"), "{theirs}");
+            assert!(theirs.contains("‹!channel›") && theirs.contains("&amp;lt;"), "{theirs}");
         }
     }
     let shown = desktop::render(notice);

@@ -12,7 +12,9 @@ use serde_json::Value;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::world::{PROBER, World, play, with_prober};
+use crate::privacy::Log;
+use crate::secrets::{SECRETS, leaks, url};
+use crate::world::{BIN, PROBER, World, play, with_prober};
 
 const DAY: &str = r#"
 name = "drill"
@@ -60,12 +62,15 @@ fn spare() -> E164 {
 }
 
 fn config(w: &World) -> Config {
-    let text = w.config_text()
+    w.parse(&config_text(w)).unwrap_or_else(|e| panic!("{e}"))
+}
+
+fn config_text(w: &World) -> String {
+    w.config_text()
         + &format!("[group.probe]\nfrom = \"{PROBER}\"\nhear = {{ marker = \"dtmf:42\" }}\n")
         + "[rehearsal]\nnumber = \"+15005550190\"\n\
            good_url = \"https://drill.example.com/good\"\nerror_url = \"https://drill.example.com/error\"\n\
-           timeout_url = \"https://drill.example.com/slow\"\nwrong_url = \"https://drill.example.com/wrong\"\n";
-    w.parse(&text).unwrap_or_else(|e| panic!("{e}"))
+           timeout_url = \"https://drill.example.com/slow\"\nwrong_url = \"https://drill.example.com/wrong\"\n"
 }
 
 fn drill(w: &World) -> Drill {
@@ -328,4 +333,58 @@ fn one_drill_at_a_time() {
         tasks.shutdown().await;
         assert!(cut_off(&config).is_some());
     });
+}
+
+/// A text whose URLs have secrets in them.
+fn with_secrets(text: &str) -> String {
+    text.replace("https://spare.example.com/voice", &url("voice"))
+        .replace("https://spare.example.com/fallback", &url("back"))
+        .replace("https://drill.example.com/", "https://drillu5er:drillp4ss@drill.example.com/drillp4th9Zq/")
+        .replace(BIN, &format!("{BIN}?token=fallqu3ry"))
+}
+
+#[test]
+fn a_drill_tells_no_secret_of_any_handler() {
+    let log = Log::default();
+    let subscriber = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(log.clone()).finish();
+    let guard = tracing::subscriber::set_default(subscriber);
+    play(&with_prober(&with_secrets(DAY)), async |w| {
+        let before = record(w);
+        let config = w.parse(&with_secrets(&config_text(w))).unwrap_or_else(|e| panic!("{e}"));
+        let mut rehearsal = config.rehearsal.clone().unwrap();
+        rehearsal.broken.truncate(1);
+        let drill = || Drill::new(&config, rehearsal.clone(), "ada", false, &w.clock).unwrap();
+        let report = drill().run(&CancellationToken::new()).await.unwrap();
+        assert!(report.is_passed(), "{}", report.text());
+        let json = serde_json::to_string(&report).unwrap();
+        let mut texts = vec![("report".to_owned(), report.text() + &report.markdown() + &json)];
+        // Cut off while somebody else changes the number: what is left on the disk is the agent's user's alone.
+        let (stop, mut tasks) = (CancellationToken::new(), JoinSet::new());
+        let (its, second) = (stop.clone(), drill());
+        w.clock.spawn(&mut tasks, async move { second.run(&its).await });
+        w.pass(100).await;
+        let edit = Edit { number: spare(), set: [("VoiceUrl".to_owned(), url("theirs"))].into() };
+        w.sim.happen(Happening::Edit(edit)).unwrap();
+        stop.cancel();
+        let ended = w.clock.wait(Some(w.now() + Duration::from_secs(900)), tasks.join_next()).await.unwrap();
+        let said = ended.unwrap().unwrap().unwrap_err().to_string();
+        assert!(said.contains("somebody else changed it"), "{said}");
+        texts.push(("error".to_owned(), said));
+        assert!(cut_off(&config).is_some());
+        #[cfg(unix)]
+        for file in std::fs::read_dir(w.folder.path()).unwrap() {
+            use std::os::unix::fs::PermissionsExt as _;
+            let (path, text) = file.map(|f| (f.path(), std::fs::read(f.path()).unwrap())).unwrap();
+            let has_secrets = String::from_utf8_lossy(&text).contains("voicep4ss");
+            let mode = std::fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+            assert!(!has_secrets || mode == 0o600, "{} {mode:o}", path.display());
+        }
+        let back = RestoreGuard::new(&config, &w.clock).unwrap();
+        assert_eq!(back.recover(true).await.unwrap(), Some(spare()));
+        assert_eq!(record(w), before, "put back to the byte");
+        texts.push(("log".to_owned(), String::from_utf8_lossy(&log.0.lock().unwrap()).into_owned()));
+        let found = leaks(&texts, &SECRETS);
+        assert!(found.is_empty(), "{} leaks:\n{}", found.len(), found.join("\n"));
+    });
+    drop(guard);
 }
