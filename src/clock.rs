@@ -23,7 +23,7 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::{Pin, pin};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -102,6 +102,16 @@ impl Clock {
         match &self.0 {
             Kind::System => jiff::Timestamp::now().into(),
             Kind::Virtual(v) => v.lock().now,
+        }
+    }
+
+    /// Time that only goes forward, from some instant on: what was measured with it stays true when the machine's clock
+    /// is set.
+    pub fn monotonic(&self) -> Duration {
+        static BEGAN: OnceLock<std::time::Instant> = OnceLock::new();
+        match &self.0 {
+            Kind::System => BEGAN.get_or_init(std::time::Instant::now).elapsed(),
+            Kind::Virtual(v) => v.lock().now.since(Time::EPOCH),
         }
     }
 
