@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
+use super::auth::PeerAddress;
 use super::identity::ListenAddress;
 
 /// How long a client may take to send its request's head.
@@ -38,8 +39,8 @@ pub async fn serve(router: Router, listener: TcpListener, stop: CancellationToke
             Some(_) = connections.join_next() => continue,
             accepted = listener.accept(), if connections.len() < MOST_CONNECTIONS => accepted,
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
             // The listener's runtime has ended: it fails every accept from now on.
             Err(error) if error.raw_os_error().is_none() => break,
             Err(error) => {
@@ -56,6 +57,7 @@ pub async fn serve(router: Router, listener: TcpListener, stop: CancellationToke
             let router = router.clone();
             let mut request = request.map(Body::new);
             request.extensions_mut().insert(ListenAddress(address));
+            request.extensions_mut().insert(PeerAddress(peer));
             async move { router.oneshot(request).await }
         });
         let connection = hyper::server::conn::http1::Builder::new()

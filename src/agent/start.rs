@@ -117,7 +117,8 @@ impl Agent {
         store.verify().await?;
         leader::lead(role, &store, clock, standby).await?;
         let key_path = config.agent.state.with_extension("key");
-        let key = CallerKey::load_or_create(&key_path)
+        let is_unused = !store.has_seen_callers().await?;
+        let key = CallerKey::load_or_create(&key_path, is_unused)
             .map_err(|source| StartError::Key { path: key_path.clone(), source })?;
         let roster = Arc::new(config.roster.clone());
         let metrics = Metrics::new(&roster, config.engine.mode);
@@ -272,6 +273,7 @@ impl Agent {
             roster,
             inbox,
             memory: DecisionHistory::new(store.clone(), config),
+            names: config.agent.names.clone(),
             clock: clock.clone(),
             store,
             workers,
@@ -377,8 +379,8 @@ async fn note_start(store: &Store, config: &Config, now: Time) -> Result<(), Sto
 /// A hold that a restored state file brings with it lasts until somebody releases it, or so long.
 const HELD_FOR: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// Says that the journal lacks what it once had, and holds all numbers: what an old journal has under way may have ended
-/// long ago. One that was begun anew has nothing under way, and needs no hold.
+/// Says that the journal lacks what it once had, and holds all numbers: what an old journal has under way may have
+/// ended long ago. One that was begun anew has nothing under way, and needs no hold.
 async fn note_restored(store: &Store, now: Time) -> Result<Option<AgentCondition>, StoreError> {
     if store.is_copy() {
         tracing::warn!(

@@ -11,8 +11,8 @@
 //! finds before it writes anything. One that renews elsewhere, in files that are no longer at the path, has stopped by
 //! then.
 //!
-//! How long the lease is still ours is told by two clocks, and the shorter time counts: the machine's, which may be set
-//! back, and the one that only goes forward, which may stand still while the machine sleeps.
+//! How long the lease is still ours is told by two clocks, and the shorter time counts: the machine's, which may be
+//! set back, and the one that only goes forward, which may stand still while the machine sleeps.
 //!
 //! [`files`]: super::files
 
@@ -207,7 +207,8 @@ impl Store {
         (had > has).then_some(Behind { has, had })
     }
 
-    /// True if the lock beside the state is of another state of this name: the folder was copied, or the file restored.
+    /// True if the lock beside the state is of another state of this name: the folder was copied, or the file
+    /// restored.
     pub fn is_copy(&self) -> bool {
         self.found.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|(_, is_copy)| is_copy)
     }
@@ -235,7 +236,8 @@ impl Store {
         }
     }
 
-    /// Prolongs the lease. `None` if it is no longer ours. Fails for good where the files are not the ones at the path.
+    /// Prolongs the lease. `None` if it is no longer ours. Fails for good where the files are not the ones at the
+    /// path.
     pub async fn renew(&self, now: Time) -> Result<Option<Time>, StoreError> {
         let doing = "renewing the lease";
         let began = self.monotonic();

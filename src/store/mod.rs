@@ -173,8 +173,8 @@ impl StoreProblem {
             StoreProblem::NotOurs => "name another file in agent.state",
             StoreProblem::CannotOpen => "check that the folder exists and may be entered",
             StoreProblem::Moved => {
-                "put the database, its -wal and -shm and the .lock back where they were while no agent runs, and start the \
-                 agent again; they are never touched while one runs"
+                "put the database, its -wal and -shm and the .lock back where they were while no agent runs, or the latest \
+                 backup, and start the agent again; they are never touched while one runs"
             }
             StoreProblem::BadPath => "see the cause below",
             StoreProblem::NoLock => "let the agent's user read and write that file, or remove it while no agent runs",

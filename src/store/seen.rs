@@ -179,6 +179,14 @@ impl Store {
         self.polled(KEPT).await
     }
 
+    /// True if there is anything that was seen of callers, whose numbers are hashed in it.
+    pub async fn has_seen_callers(&self) -> Result<bool, StoreError> {
+        sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM observation WHERE kind <> 'number')")
+            .fetch_one(&self.readers)
+            .await
+            .map_err(|e| self.error(READING, e))
+    }
+
     /// The last place at which something was taken in.
     pub async fn last_place(&self) -> Result<Place, StoreError> {
         let mut db = self.readers.acquire().await.map_err(|e| self.error(READING, e))?;
