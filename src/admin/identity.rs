@@ -43,6 +43,10 @@ pub const NONCE: &str = "ringback-nonce";
 /// The header that gives leave to sign one command, and that of this command.
 pub const TICKET: &str = "ringback-ticket";
 
+/// The header of a signed command's body: SHA-256 in hexadecimal digits. By it the signature can be looked at first, and
+/// nobody is waited for whose command is not good.
+pub const DIGEST: &str = "ringback-digest";
+
 /// How a command is authorized that is signed.
 pub const SCHEME: &str = "Ringback ";
 
@@ -109,7 +113,17 @@ pub struct Command<'a> {
     pub address: SocketAddr,
     pub method: &'a str,
     pub path: &'a str,
-    pub body: &'a [u8],
+    /// Of the body.
+    pub digest: &'a str,
+}
+
+/// What stands in [`DIGEST`].
+pub fn digest(body: &[u8]) -> String {
+    hex(&Sha256::digest(body))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
 /// What proves an agent, and by which a client knows it.
@@ -176,9 +190,8 @@ impl Identity {
 
     /// A command's signature; `None` without a token.
     pub fn sign(&self, command: Command<'_>) -> Option<String> {
-        let Command { nonce, ticket, address, method, path, body } = command;
-        let head = format!("command\n{nonce}\n{ticket}\n{address}\n{method}\n{path}\n");
-        self.mac(&[head.as_bytes(), &Sha256::digest(body)])
+        let Command { nonce, ticket, address, method, path, digest } = command;
+        self.mac(&[format!("command\n{nonce}\n{ticket}\n{address}\n{method}\n{path}\n{digest}").as_bytes()])
     }
 
     fn mac(&self, parts: &[&[u8]]) -> Option<String> {
@@ -242,7 +255,7 @@ fn mac(key: &[u8; 32], parts: &[&[u8]]) -> Option<String> {
     for part in parts {
         mac.update(part);
     }
-    Some(mac.finalize().into_bytes().iter().map(|b| format!("{b:02x}")).collect())
+    Some(hex(&mac.finalize().into_bytes()))
 }
 
 fn is_same(ours: Option<String>, theirs: &str) -> bool {
@@ -294,17 +307,27 @@ async fn looked_at(
     signature: String,
 ) -> Result<Request, ApiProblem> {
     let (mut parts, body) = request.into_parts();
-    let too_large = |_| ApiProblem::new(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large, or broke off");
-    let body: Bytes = to_bytes(body, LARGEST_BODY).await.map_err(too_large)?;
-    let ticket = header_of(&parts.headers, TICKET).unwrap_or_default();
+    let [ticket, claimed] = [TICKET, DIGEST].map(|name| header_of(&parts.headers, name).unwrap_or_default());
     let (method, path) = (parts.method.to_string(), parts.uri.path().to_owned());
-    let (own, nonce, bytes) = (identity.clone(), nonce.to_owned(), body.clone());
+    let (own, nonce, sent) = (identity.clone(), nonce.to_owned(), claimed.clone());
     let looked = tokio::task::spawn_blocking(move || {
-        let (nonce, ticket, method, path) = (&nonce, &ticket, &method, &path);
-        own.look(Command { nonce, ticket, address, method, path, body: &bytes }, &signature)
+        let (nonce, ticket, method, path, digest) = (&nonce, &ticket, &method, &path, &sent);
+        own.look(Command { nonce, ticket, address, method, path, digest }, &signature)
     });
-    parts.extensions.insert(looked.await.unwrap_or(Signature::Bad));
-    Ok(Request::from_parts(parts, Body::from(body)))
+    let mut signature = looked.await.unwrap_or(Signature::Bad);
+    let body = match signature {
+        Signature::Bad => body,
+        Signature::Good => {
+            let too_large = |_| ApiProblem::new(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large, or broke off");
+            let body: Bytes = to_bytes(body, LARGEST_BODY).await.map_err(too_large)?;
+            if digest(&body) != claimed {
+                signature = Signature::Bad;
+            }
+            Body::from(body)
+        }
+    };
+    parts.extensions.insert(signature);
+    Ok(Request::from_parts(parts, body))
 }
 
 #[cfg(test)]
@@ -337,11 +360,12 @@ mod tests {
     fn a_signature_is_good_once_for_its_command_and_for_the_process_that_gave_leave() {
         let (agent, client, nonce) = (with("open sesame"), with("open sesame"), "0f".repeat(32));
         let ticket = agent.ticket(&nonce, here()).unwrap();
+        let (hold, release) = (digest(b"hold"), digest(b"release"));
         let command =
-            Command { nonce: &nonce, ticket: &ticket, address: here(), method: "POST", path: "/x", body: b"hold" };
+            Command { nonce: &nonce, ticket: &ticket, address: here(), method: "POST", path: "/x", digest: &hold };
         let signed = client.sign(command).unwrap();
         for changed in [
-            Command { body: b"release", ..command },
+            Command { digest: &release, ..command },
             Command { path: "/y", ..command },
             Command { method: "PUT", ..command },
             Command { address: "127.0.0.1:9467".parse().unwrap(), ..command },

@@ -80,7 +80,16 @@ pub async fn lead(
 /// Renews the lease at every third of its time, until `stop` or until it is lost.
 pub async fn keep(store: Store, clock: Clock, post: Outbox, builder: NoticeBuilder, stop: CancellationToken) {
     let every: Duration = LEASE / 3;
-    let lost = |why: String, cure: &str| {
+    let deposed = || {
+        tracing::error!("another agent has taken over: this one stops");
+        let now = clock.now();
+        post.post(builder.condition(now, now, &AgentCondition::LeaseLost, NoticeStatus::Event));
+    };
+    let lost = async |why: String, cure: &str| {
+        // Whoever took over from one that hung has put its own lock there.
+        if store.is_deposed().await {
+            return deposed();
+        }
         tracing::error!(cure, "the state is not at its path any more: this agent stops and writes nothing: {why}");
         let (now, cure) = (clock.now(), cure.to_owned());
         let condition = AgentCondition::StateTaken { problem: why, cure };
@@ -100,7 +109,7 @@ pub async fn keep(store: Store, clock: Clock, post: Outbox, builder: NoticeBuild
     loop {
         match clock.wait(Some(clock.now() + every), next()).await {
             Some(Next::Stop) => return,
-            Some(Next::Lost(why)) => return lost(why, StoreProblem::Moved.cure()),
+            Some(Next::Lost(why)) => return lost(why, StoreProblem::Moved.cure()).await,
             None => {}
         }
         match store.renew(clock.now()).await {
@@ -109,13 +118,10 @@ pub async fn keep(store: Store, clock: Clock, post: Outbox, builder: NoticeBuild
                     tracing::warn!(%error, cure = error.cure, "the write-ahead log stays as long as it is for now");
                 }
             }
-            Ok(None) => {
-                tracing::error!("another agent has taken over: this one stops");
-                let now = clock.now();
-                post.post(builder.condition(now, now, &AgentCondition::LeaseLost, NoticeStatus::Event));
-                return;
+            Ok(None) => return deposed(),
+            Err(error) if error.problem == StoreProblem::Moved => {
+                return lost(store.lost().await, error.cure).await;
             }
-            Err(error) if error.problem == StoreProblem::Moved => return lost(store.lost().await, error.cure),
             // Until it is renewed, the time that is left decides what is still begun.
             Err(error) => tracing::error!(%error, cure = error.cure, "the lease cannot be renewed"),
         }

@@ -101,12 +101,14 @@ pub async fn command(
     body: Vec<u8>,
 ) -> anyhow::Result<ProvenAnswer> {
     let Leave { nonce, ticket } = challenge(http, address, ours).await?;
-    let command = identity::Command { nonce: &nonce, ticket: &ticket, address, method: "POST", path, body: &body };
+    let digest = identity::digest(&body);
+    let command = identity::Command { nonce: &nonce, ticket: &ticket, address, method: "POST", path, digest: &digest };
     let signature = ours.sign(command).context("there is no token to sign with")?;
     let request = http
         .post(format!("http://{address}{path}"))
         .header(identity::NONCE, &nonce)
         .header(identity::TICKET, &ticket)
+        .header(identity::DIGEST, &digest)
         .header(reqwest::header::AUTHORIZATION, format!("{}{signature}", identity::SCHEME))
         .header(reqwest::header::CONTENT_TYPE, "application/json")
         .body(body);

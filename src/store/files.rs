@@ -80,7 +80,8 @@ pub(super) enum Lock {
 
 /// The files of an open state.
 pub(super) struct Files {
-    /// Without symbolic links.
+    /// As it is called, and without symbolic links.
+    named: PathBuf,
     path: PathBuf,
     /// The database, its write-ahead log and the index of that, as they are open.
     open: Mutex<[(PathBuf, Option<FileId>); 3]>,
@@ -119,6 +120,7 @@ impl Files {
 
     /// The files of the state that has just been opened at `path`.
     pub fn opened(path: &Path) -> io::Result<Files> {
+        let named = std::path::absolute(path)?;
         let path = std::fs::canonicalize(path)?;
         let beside = |end: &str| {
             let mut name = path.clone().into_os_string();
@@ -130,6 +132,7 @@ impl Files {
             (p, id)
         });
         Ok(Files {
+            named,
             path,
             open: Mutex::new(open),
             lock: Mutex::default(),
@@ -173,14 +176,23 @@ impl Files {
             return false;
         }
         let mut problem = None;
+        let mut database = None;
         for (path, id) in self.files().iter_mut() {
             let now = std::fs::metadata(&*path);
+            database = database.or(*id);
+            if *path == self.path && now.as_ref().is_ok_and(|found| found.len() == 0) {
+                problem = problem.or_else(|| Some(format!("{} was emptied while it was open", path.display())));
+            }
             // The log and its index come with the first statement.
             match (*id, &now) {
                 (None, Ok(found)) => *id = Some(FileId::of(found)),
                 (None, Err(_)) => {}
                 (Some(id), _) => problem = problem.or_else(|| difference(path, id, now)),
             }
+        }
+        // A link may lead to another file now, and the next agent there.
+        if let Some(id) = database.filter(|_| self.named != self.path) {
+            problem = problem.or_else(|| difference(&self.named, id, std::fs::metadata(&self.named)));
         }
         if let Some((_, id)) = &*self.locked() {
             let path = self.lock_path();

@@ -117,7 +117,7 @@ impl Store {
             set_head(&mut tx, seq, &hash).await?;
             tx.commit().await?;
             self.seq.store(seq, Ordering::Release);
-            self.note_in_lock();
+            self.note_in_lock(fence);
             Ok(())
         };
         let written = run.await.map_err(|e| self.unwritten("writing the journal", e));

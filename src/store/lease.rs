@@ -144,7 +144,8 @@ impl Store {
             let may_lead = match &lock {
                 Lock::Theirs => hangs,
                 Lock::Ours(record) => {
-                    let is_last = |record: &LockRecord, fence| files.is_of_this(record) && record.fence == fence;
+                    // It stands there before the lease does: its holder may have been stopped in between.
+                    let is_last = |record: &LockRecord, fence: i64| files.is_of_this(record) && record.fence >= fence;
                     let by_record =
                         row.as_ref().zip(record.as_ref()).is_some_and(|((_, fence, _), r)| is_last(r, *fence));
                     is_over || by_record || hangs
@@ -163,6 +164,13 @@ impl Store {
             // Fences rise, whatever was restored from where.
             let last = row.map_or(0, |(_, fence, _)| fence).max(record.as_ref().map_or(0, |r| r.fence));
             let until = now + LEASE;
+            self.seq.store(seq.unwrap_or(0), Ordering::Release);
+            if let Some(record) = record {
+                let is_copy = !files.is_of_this(&record);
+                self.floor.store(record.seq, Ordering::Release);
+                *self.found.lock().unwrap_or_else(PoisonError::into_inner) = Some((record.seq, is_copy));
+            }
+            self.note_in_lock(last + 1);
             sqlx::query(
                 "INSERT INTO lease (id, holder, fence, expires_ms) VALUES (1, $1, $2, $3)
                  ON CONFLICT (id) DO UPDATE SET holder = excluded.holder, fence = excluded.fence, expires_ms = excluded.expires_ms",
@@ -174,14 +182,7 @@ impl Store {
             .await?;
             tx.commit().await?;
             self.fence.store(last + 1, Ordering::Release);
-            self.seq.store(seq.unwrap_or(0), Ordering::Release);
-            if let Some(record) = record {
-                let is_copy = !files.is_of_this(&record);
-                self.floor.store(record.seq, Ordering::Release);
-                *self.found.lock().unwrap_or_else(PoisonError::into_inner) = Some((record.seq, is_copy));
-            }
             self.is_ours_until(until, began);
-            self.note_in_lock();
             Ok(Ok(LeaseReply::Acquired(until)))
         };
         run.await.map_err(|e| self.error(doing, e))?.map_err(no_lock)
@@ -217,7 +218,7 @@ impl Store {
     pub fn behind_is_noted(&self) {
         self.floor.store(0, Ordering::Release);
         *self.found.lock().unwrap_or_else(PoisonError::into_inner) = None;
-        self.note_in_lock();
+        self.note_in_lock(self.fence());
     }
 
     fn is_ours_until(&self, until: Time, began: Duration) {
@@ -227,10 +228,10 @@ impl Store {
     }
 
     /// Writes into the lock how far the journal has come.
-    pub(super) fn note_in_lock(&self) {
+    pub(super) fn note_in_lock(&self, fence: i64) {
         let seq = self.seq.load(Ordering::Acquire).max(self.floor.load(Ordering::Acquire));
         if let Some(files) = &self.files
-            && let Err(error) = files.write_record(self.fence(), seq)
+            && let Err(error) = files.write_record(fence, seq)
         {
             tracing::warn!(%error, "the lock beside the state cannot be written: the next agent waits for the lease to end");
         }
@@ -260,7 +261,7 @@ impl Store {
             return Err(self.fault(doing, StoreProblem::Moved, None));
         }
         self.is_ours_until(until, began);
-        self.note_in_lock();
+        self.note_in_lock(self.fence());
         Ok(Some(until))
     }
 
@@ -308,6 +309,13 @@ impl Store {
     /// True while the files that are open are the ones at the path.
     pub fn is_at_its_path(&self) -> bool {
         self.files.as_ref().is_none_or(|files| files.are_ours())
+    }
+
+    /// True if the lease in the files that are open is another's.
+    pub async fn is_deposed(&self) -> bool {
+        let fence: Result<Option<i64>, _> =
+            sqlx::query_scalar("SELECT fence FROM lease WHERE id = 1").fetch_optional(&self.readers).await;
+        matches!(fence, Ok(Some(fence)) if fence != self.fence())
     }
 
     /// Waits until that is found not to be so. Says what has become of them.

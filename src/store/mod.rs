@@ -266,7 +266,7 @@ impl Store {
         } else {
             SCHEMA.run(&store.writer).await.map_err(|e| store.error(doing, e.into()))?;
         }
-        let files = Files::opened(&place).map_err(|e| store.error(doing, sqlx::Error::Io(e)))?;
+        let files = Files::opened(path).map_err(|e| store.error(doing, sqlx::Error::Io(e)))?;
         store.files = Some(Arc::new(files));
         Ok(store)
     }

@@ -17,7 +17,8 @@ use ringback::admin::identity::ListenAddress;
 use ringback::admin::serve::serve;
 use ringback::config::Config;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
@@ -93,6 +94,32 @@ fn guesses_hold_no_connections_that_others_need() {
         assert!(waits < 16, "{waits} are still held");
         assert_eq!(send(&agent.url, "/api/v1/hold", &[RIGHT]).await, 200);
         while tasks.join_next().await.is_some() {}
+        agent.stop().await;
+    });
+}
+
+/// Whoever holds all connections there are, without a word, in the middle of one, or without reading what he is told,
+/// gives way.
+#[test]
+fn connections_that_are_held_keep_nobody_out() {
+    play(DAY, async |w| {
+        with_token(w);
+        let agent = w.start().await.unwrap();
+        let address = agent.url.trim_start_matches("http://").to_owned();
+        let body = "POST /api/v1/hold HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
+                    content-length: 60\r\nringback-nonce: 0f0f\r\nauthorization: Ringback 0f\r\n\r\n{";
+        for word in ["", "GET /metrics HTTP/1.1\r\nhost: loc", "GET /metrics HTTP/1.1\r\nhost: localhost\r\n\r\n", body]
+        {
+            let mut held = Vec::new();
+            for _ in 0..300 {
+                let mut connection = TcpStream::connect(&address).await.unwrap();
+                connection.write_all(word.as_bytes()).await.unwrap();
+                held.push(connection);
+            }
+            let began = w.now();
+            assert_eq!(send(&agent.url, "/api/v1/hold", &[RIGHT]).await, 200, "{word:?}");
+            assert_eq!(w.now().since(began), Duration::ZERO, "{word:?}");
+        }
         agent.stop().await;
     });
 }

@@ -1,6 +1,7 @@
 //! State that is not ours any more: files that were taken away under a running agent, put back from a backup, known by
 //! two names, or left in pieces by a crash.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -34,6 +35,8 @@ enum Loss {
     Moved,
     /// Another one is in its place, with the same in it.
     Replaced,
+    /// Nothing is in it any more.
+    Emptied,
 }
 
 fn lose(path: &Path, how: Loss) {
@@ -45,6 +48,7 @@ fn lose(path: &Path, how: Loss) {
             std::fs::copy(path, &aside).unwrap();
             std::fs::rename(aside, path).unwrap();
         }
+        Loss::Emptied => File::options().write(true).open(path).unwrap().set_len(0).unwrap(),
     }
 }
 
@@ -52,7 +56,11 @@ fn lose(path: &Path, how: Loss) {
 #[test]
 fn an_agent_whose_files_are_taken_away_writes_nothing_and_stops() {
     for name in FILES {
-        for how in [Loss::Removed, Loss::Moved, Loss::Replaced] {
+        for how in [Loss::Removed, Loss::Moved, Loss::Replaced, Loss::Emptied] {
+            // A log is emptied by SQLite too, and a lock that says nothing is one all the same.
+            if how == Loss::Emptied && name != "ringback.db" {
+                continue;
+            }
             play(DAY, async |w| {
                 let mut servers = JoinSet::new();
                 let hook = Receiver::listen(w, &mut servers).await;
@@ -117,11 +125,32 @@ fn a_second_agent_on_the_same_path_waits_until_the_first_has_stopped() {
     }
 }
 
+/// Another agent has taken over from one that hung, and its lock is there now: that is said, and nothing else.
+#[test]
+fn who_was_taken_over_from_says_so() {
+    play(DAY, async |w| {
+        let mut servers = JoinSet::new();
+        let hook = Receiver::listen(w, &mut servers).await;
+        w.env.insert("HOOK_KEY", "a key");
+        let config = w.parse(&(w.config_text() + &webhook("hook", &hook))).unwrap();
+        let mut agent = w.start_with(&config).await.unwrap();
+        w.pass(65).await;
+        sql(w, "UPDATE lease SET fence = fence + 1, holder = 'another'").await;
+        lose(&file(w, "ringback.lock"), Loss::Replaced);
+        let ended = w.clock.timeout(Duration::from_secs(15), agent.agent.failed()).await;
+        assert_eq!(ended.unwrap(), "the task \"lease\" ended early");
+        w.pass(5).await;
+        let kinds: Vec<String> = hook.kinds().into_iter().map(|(kind, _)| kind).collect();
+        assert!(kinds.contains(&"lease_lost".to_owned()) && !kinds.contains(&"state_changed".to_owned()), "{kinds:?}");
+        agent.stop().await;
+    });
+}
+
 /// A lock that another process holds, without a lease that goes with it: it may hang, or may have lost its database.
 #[test]
 fn nobody_leads_without_the_lock() {
     play(DAY, async |w| {
-        let lock = std::fs::File::create(file(w, "ringback.lock")).unwrap();
+        let lock = File::create(file(w, "ringback.lock")).unwrap();
         lock.lock().unwrap();
         let (config, own) = (w.config().unwrap(), w.clock.clone());
         let mut tasks = JoinSet::new();
@@ -268,6 +297,21 @@ fn one_state_by_two_names_has_one_leader() {
     });
 }
 
+/// A link that leads elsewhere now: the next agent would have another state there.
+#[test]
+fn a_link_that_is_turned_is_another_state() {
+    play(DAY, async |w| {
+        std::os::unix::fs::symlink(file(w, "real.db"), file(w, "ringback.db")).unwrap();
+        let mut agent = w.start().await.unwrap();
+        w.pass(65).await;
+        std::os::unix::fs::symlink(file(w, "other.db"), file(w, "new")).unwrap();
+        std::fs::rename(file(w, "new"), file(w, "ringback.db")).unwrap();
+        let ended = w.clock.timeout(Duration::from_secs(15), agent.agent.failed()).await;
+        assert_eq!(ended.unwrap(), "the task \"lease\" ended early");
+        agent.stop().await;
+    });
+}
+
 /// A copy of a running agent's folder has its lease in it, and a lock that is of another state: its agent waits for
 /// that lease to be over. Commands without an agent do too.
 #[test]
@@ -333,7 +377,7 @@ fn what_cannot_be_read_at_a_start_is_summed_up() {
         .unwrap();
         db.close().await.unwrap();
     });
-    assert!(said.contains("rows=20000"), "{said}");
+    assert!(said.contains("\"rows\":20000"), "{said}");
     assert!(said.lines().count() < 60, "{said}");
     assert_eq!(code, Some(3), "{said}");
 }
@@ -361,7 +405,7 @@ fn real(prepare: impl AsyncFnOnce(&Path)) -> (String, Option<i32>) {
             .env("TWILIO_AUTH_TOKEN", sim.scenario().account.auth_token)
             .env("NO_COLOR", "1")
             .stdout(Stdio::null())
-            .stderr(std::fs::File::create(&log).unwrap())
+            .stderr(File::create(&log).unwrap())
             .spawn()
             .unwrap();
         let clock = Clock::system();
