@@ -12,6 +12,9 @@ use std::path::Path;
 
 use siphasher::sip::SipHasher24;
 
+/// As much of a key's file as is looked at.
+const LONGEST: u64 = 1024;
+
 /// The key of one installation. `Debug` does not print it.
 #[derive(Clone)]
 pub struct CallerKey([u8; 16]);
@@ -28,31 +31,61 @@ impl CallerKey {
         h.finish()
     }
 
-    /// Reads the key at `path`, or makes one there that only its owner may read.
-    pub fn load_or_create(path: &Path) -> io::Result<CallerKey> {
-        match std::fs::read_to_string(path) {
-            Ok(text) => CallerKey::parse(text.trim()).ok_or_else(|| {
-                io::Error::new(
-                    io::ErrorKind::InvalidData,
-                    "not 32 hexadecimal digits; restore the file from a backup, or remove it and lose the link to \
-                     earlier callers",
-                )
-            }),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                let mut key = [0u8; 16];
-                io::Read::read_exact(&mut std::fs::File::open("/dev/urandom")?, &mut key)?;
-                let text: String = key.iter().map(|b| format!("{b:02x}")).collect();
-                let mut options = std::fs::OpenOptions::new();
-                options.write(true).create_new(true);
-                #[cfg(unix)]
-                std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-                let mut file = options.open(path)?;
-                io::Write::write_all(&mut file, text.as_bytes())?;
-                file.sync_all()?;
-                Ok(CallerKey(key))
+    /// Reads the key at `path`, or makes one there that only its owner may read. One that is not whole, as a crash may
+    /// leave it, is made anew too if `is_unused`: if nothing was hashed with it that is still there.
+    pub fn load_or_create(path: &Path, is_unused: bool) -> io::Result<CallerKey> {
+        let mut text = Vec::new();
+        let read = std::fs::File::open(path)
+            .and_then(|file| io::Read::read_to_end(&mut io::Read::take(file, LONGEST), &mut text));
+        let key = std::str::from_utf8(&text).ok().and_then(|text| CallerKey::parse(text.trim()));
+        match (read, key) {
+            (Ok(_), Some(key)) => Ok(key),
+            (Ok(_), None) if is_unused => {
+                tracing::warn!(key = %path.display(), "the key for callers' numbers was not whole, and is made anew");
+                CallerKey::create(path)
             }
-            Err(e) => Err(e),
+            (Ok(_), None) => Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "not 32 hexadecimal digits; restore the file from a backup, or remove it and lose the link to earlier \
+                 callers",
+            )),
+            (Err(e), _) if e.kind() == io::ErrorKind::NotFound => {
+                if !is_unused {
+                    tracing::warn!(
+                        key = %path.display(),
+                        "the key for callers' numbers is gone and made anew: callers of before are not known again"
+                    );
+                }
+                CallerKey::create(path)
+            }
+            (Err(e), _) => Err(e),
         }
+    }
+
+    /// Makes a key at `path`: there is a whole one or none, whenever the machine stops.
+    fn create(path: &Path) -> io::Result<CallerKey> {
+        let mut key = [0u8; 16];
+        io::Read::read_exact(&mut std::fs::File::open("/dev/urandom")?, &mut key)?;
+        let text: String = key.iter().map(|b| format!("{b:02x}")).collect();
+        let new = path.with_extension("key.new");
+        // What a crash has left, which may have any mode.
+        match std::fs::remove_file(&new) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+            Ok(()) | Err(_) => {}
+        }
+        let mut options = std::fs::OpenOptions::new();
+        options.write(true).create_new(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let mut file = options.open(&new)?;
+        io::Write::write_all(&mut file, text.as_bytes())?;
+        file.sync_all()?;
+        std::fs::rename(&new, path)?;
+        // The folder, in which the name stands.
+        if let Some(folder) = path.parent().filter(|f| !f.as_os_str().is_empty()) {
+            std::fs::File::open(folder)?.sync_all()?;
+        }
+        Ok(CallerKey(key))
     }
 
     fn parse(text: &str) -> Option<CallerKey> {
@@ -76,8 +109,8 @@ mod tests {
         let dir = std::env::temp_dir().join(format!("ringback-key-{}", std::process::id()));
         std::fs::create_dir_all(&dir).unwrap();
         let path = dir.join("party.key");
-        let a = CallerKey::load_or_create(&path).unwrap();
-        let b = CallerKey::load_or_create(&path).unwrap();
+        let a = CallerKey::load_or_create(&path, false).unwrap();
+        let b = CallerKey::load_or_create(&path, true).unwrap();
         assert_eq!(a.hash("+15005550100"), b.hash("+15005550100"));
         assert_ne!(a.hash("+15005550100"), CallerKey::public().hash("+15005550100"));
         assert_eq!(format!("{a:?}"), "PartyKey([REDACTED])");
@@ -86,8 +119,16 @@ mod tests {
             use std::os::unix::fs::PermissionsExt;
             assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         }
-        std::fs::write(&path, "oops").unwrap();
-        assert_eq!(CallerKey::load_or_create(&path).unwrap_err().kind(), io::ErrorKind::InvalidData);
+        // A crash left no key, or a part of one: what was hashed with it is lost, or there is nothing.
+        for left in ["", "oops", "0123456789abcdef", "\u{fffd}"] {
+            std::fs::write(&path, left).unwrap();
+            let refused = CallerKey::load_or_create(&path, false).unwrap_err();
+            assert_eq!(refused.kind(), io::ErrorKind::InvalidData, "{left:?}");
+            std::fs::write(path.with_extension("key.new"), left).unwrap();
+            let made = CallerKey::load_or_create(&path, true).unwrap();
+            assert_eq!(CallerKey::load_or_create(&path, false).unwrap().hash("x"), made.hash("x"));
+            assert_eq!(std::fs::read_dir(&dir).unwrap().count(), 1, "nothing is left beside it");
+        }
         std::fs::remove_dir_all(&dir).unwrap();
     }
 }

@@ -161,6 +161,15 @@ impl Clock {
         }
     }
 
+    /// Time that only goes forward, from some instant on: what was measured with it stays true when the time is
+    /// corrected.
+    pub fn monotonic(&self) -> Duration {
+        match &self.0 {
+            Kind::System => Duration::from_millis(u64::try_from(running()).unwrap_or(0)),
+            Kind::Virtual(v) => v.lock().now.since(Time::EPOCH),
+        }
+    }
+
     /// Makes the caller a participant until the guard is dropped.
     pub fn enter(&self) -> Awake {
         if let Kind::Virtual(v) = &self.0 {

@@ -1,64 +1,209 @@
-//! Who may write: whoever has the bearer token.
+//! Who may write: whoever has the bearer token, or signs with it ([`identity`](super::identity)).
 //!
-//! The token is compared in constant time. Ten wrong ones within a minute close the door for
-//! everybody until that minute is over: on a loopback address one guesser cannot be told from the
-//! next, and the command line can still act when no agent runs.
+//! The right token always passes, whatever was tried before and from wherever: it is compared first, in constant time.
+//! A request without a token is no guess. Wrong tokens are slowed for each address that they come from: after ten
+//! within a minute an answer takes a second, for a few at a time, and says when to come again. What is kept of that is
+//! bounded, and so are the connections that it holds: the others are answered at once and closed. Guessing is hopeless
+//! anyway, as a token that could be guessed is refused with the configuration.
 
+use std::collections::VecDeque;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use secrecy::{ExposeSecret, SecretString};
+use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use super::ApiProblem;
+use super::identity::Signature;
+use super::{Admin, ApiProblem};
 use crate::clock::Clock;
-use crate::core::model::time::Time;
 
-/// Wrong tokens within [`WITHIN`].
+/// Wrong tokens of one address within [`WITHIN`] that are answered at once.
 const MOST_FAILURES: u32 = 10;
 
 const WITHIN: Duration = Duration::from_secs(60);
+
+/// How long a wrong token waits for its answer then.
+const SLOWED: Duration = Duration::from_secs(1);
+
+/// How many wait so at the same time: far fewer than there may be connections.
+const MOST_SLOWED: usize = 8;
+
+/// Addresses of which it is known how often they were wrong; the one that was wrong first gives way.
+const MOST_ADDRESSES: usize = 64;
+
+/// The address that a connection comes from.
+#[derive(Debug, Clone, Copy)]
+pub struct PeerAddress(pub SocketAddr);
 
 /// The door to all writes.
 #[derive(Clone)]
 pub struct Authenticator {
     token: Option<Arc<SecretString>>,
     clock: Clock,
-    /// Since when failures are counted, and how many there were.
-    failures: Arc<Mutex<(Time, u32)>>,
+    failures: Arc<Mutex<Failures>>,
+    slowed: Arc<tokio::sync::Semaphore>,
+}
+
+#[derive(Default)]
+struct Failures {
+    /// Since when they are counted and how many there were, by address.
+    by_address: VecDeque<(IpAddr, Duration, u32)>,
+    /// When they were last logged, and how many were not since.
+    logged: Option<Duration>,
+    unlogged: u64,
+}
+
+impl Failures {
+    /// One more; gives how many of this address there were within the minute.
+    fn count(&mut self, address: IpAddr, now: Duration) -> u32 {
+        self.by_address.retain(|(_, since, _)| now < *since + WITHIN);
+        if let Some((.., count)) = self.by_address.iter_mut().find(|(known, ..)| *known == address) {
+            *count = count.saturating_add(1);
+            return *count;
+        }
+        if self.by_address.len() >= MOST_ADDRESSES {
+            self.by_address.pop_front();
+        }
+        self.by_address.push_back((address, now, 1));
+        1
+    }
+
+    /// How many are to be logged now: a line a minute, whoever guesses how often.
+    fn tell(&mut self, now: Duration) -> Option<u64> {
+        self.unlogged += 1;
+        if self.logged.is_some_and(|at| now < at + WITHIN) {
+            return None;
+        }
+        self.logged = Some(now);
+        Some(std::mem::take(&mut self.unlogged))
+    }
 }
 
 impl Authenticator {
     pub fn new(token: Option<SecretString>, clock: Clock) -> Authenticator {
-        let failures = Arc::new(Mutex::new((clock.now(), 0)));
-        Authenticator { token: token.map(Arc::new), clock, failures }
+        Authenticator {
+            token: token.map(Arc::new),
+            clock,
+            failures: Arc::default(),
+            slowed: Arc::new(tokio::sync::Semaphore::new(MOST_SLOWED)),
+        }
     }
 
-    /// Lets pass who has the token.
-    pub fn pass(&self, headers: &HeaderMap) -> Result<(), ApiProblem> {
+    /// Lets pass who has the token, or has signed with it.
+    async fn pass(
+        &self,
+        headers: &HeaderMap,
+        signature: Option<Signature>,
+        peer: Option<SocketAddr>,
+    ) -> Result<(), ApiProblem> {
         let Some(token) = &self.token else {
             let text = "writes are off: set RINGBACK_TOKEN or agent.token_file and restart the agent";
             return Err(ApiProblem::new(StatusCode::FORBIDDEN, text));
         };
-        let now = self.clock.now();
-        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        if failures.0 + WITHIN <= now {
-            *failures = (now, 0);
-        }
-        if failures.1 >= MOST_FAILURES {
-            return Err(ApiProblem::new(StatusCode::TOO_MANY_REQUESTS, "too many wrong tokens: wait a minute"));
-        }
-        let given = headers
-            .get(header::AUTHORIZATION)
-            .and_then(|v| v.to_str().ok())
-            .and_then(|v| v.strip_prefix("Bearer "))
-            .unwrap_or_default();
-        if given.as_bytes().ct_eq(token.expose_secret().as_bytes()).into() {
+        let missing = || ApiProblem::new(StatusCode::UNAUTHORIZED, "the bearer token is missing or wrong");
+        let is_right = match signature {
+            Some(signature) => signature == Signature::Good,
+            None => match bearer(headers) {
+                Some(given) => is_same(given, token),
+                // Nobody has guessed anything.
+                None => return Err(missing()),
+            },
+        };
+        if is_right {
             return Ok(());
         }
-        failures.1 += 1;
-        tracing::warn!(failures = failures.1, "a write with a wrong token, or without one, was refused");
-        Err(ApiProblem::new(StatusCode::UNAUTHORIZED, "the bearer token is missing or wrong"))
+        let now = self.clock.monotonic();
+        let address = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
+        let (count, untold) = {
+            let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+            (failures.count(address, now), failures.tell(now))
+        };
+        if let Some(tokens) = untold {
+            tracing::warn!(tokens, from = %address, "writes with a wrong token were refused");
+        }
+        if count <= MOST_FAILURES {
+            return Err(missing());
+        }
+        let Ok(_slot) = self.slowed.clone().try_acquire_owned() else {
+            return Err(too_many().and_closed());
+        };
+        self.clock.sleep(SLOWED).await;
+        Err(too_many())
+    }
+}
+
+fn too_many() -> ApiProblem {
+    ApiProblem::new(StatusCode::TOO_MANY_REQUESTS, "too many wrong tokens: the right one always passes")
+}
+
+/// The token of the request, if it has one.
+fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
+    let value = headers.get(header::AUTHORIZATION)?.as_bytes();
+    let (scheme, token) = value.split_at_checked(7)?;
+    (scheme.eq_ignore_ascii_case(b"Bearer ") && !token.is_empty()).then_some(token)
+}
+
+/// In a time that depends on the length of what was given alone.
+fn is_same(given: &[u8], token: &SecretString) -> bool {
+    Sha256::digest(given).ct_eq(&Sha256::digest(token.expose_secret())).into()
+}
+
+/// Whoever may write. To extract it is to ask.
+pub struct Operator;
+
+impl FromRequestParts<Admin> for Operator {
+    type Rejection = ApiProblem;
+
+    async fn from_request_parts(parts: &mut Parts, admin: &Admin) -> Result<Operator, ApiProblem> {
+        let peer = parts.extensions.get::<PeerAddress>().map(|p| p.0);
+        let signature = parts.extensions.get::<Signature>().copied();
+        admin.door.pass(&parts.headers, signature, peer).await.map(|()| Operator)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(i: u32) -> IpAddr {
+        IpAddr::from(i.to_be_bytes())
+    }
+
+    #[test]
+    fn what_is_kept_of_guesses_is_bounded() {
+        let mut failures = Failures::default();
+        let mut told = 0;
+        for i in 0..100_000 {
+            assert_eq!(failures.count(address(i), Duration::from_millis(u64::from(i))), 1);
+            told += u32::from(failures.tell(Duration::from_millis(u64::from(i))).is_some());
+        }
+        assert_eq!((failures.by_address.len(), told), (MOST_ADDRESSES, 2));
+        let now = Duration::from_secs(100);
+        assert_eq!([1, 1, 2].map(|i| failures.count(address(i), now)), [1, 2, 1], "each for itself");
+        assert_eq!(failures.count(address(1), now + WITHIN), 1, "and for a minute");
+    }
+
+    #[test]
+    fn a_token_is_one_in_any_spelling_of_its_scheme() {
+        let given = |value: &'static str| {
+            let headers = HeaderMap::from_iter([(header::AUTHORIZATION, value.parse().unwrap())]);
+            bearer(&headers).map(<[u8]>::to_vec)
+        };
+        for value in ["Bearer open sesame", "bearer open sesame", "BEARER open sesame"] {
+            assert_eq!(given(value).as_deref(), Some(&b"open sesame"[..]));
+        }
+        for value in ["", "Bearer", "Bearer ", "Basic b3BlbjpzZXNhbWU=", "open sesame", "Bear€"] {
+            assert_eq!(given(value), None, "{value}");
+        }
+        let token = SecretString::from("open sesame");
+        assert!(is_same(b"open sesame", &token));
+        for wrong in [&b""[..], b"open", b"open sesame ", b"open sesamf"] {
+            assert!(!is_same(wrong, &token));
+        }
     }
 }

@@ -13,12 +13,13 @@
 //! Reads take published snapshots or the journal, and never wait on the control task. Writes are
 //! authenticated ([`auth`]), carry a reason, are logged, and go to the control task's inbox. Listens on
 //! loopback only. While another agent leads, [`standby`] answers instead. No other site's page may read or
-//! write here: there are no CORS headers.
+//! write here: there are no CORS headers, and what such a page sends is refused ([`names`]).
 
 pub mod auth;
 pub mod body;
 pub mod commands;
 pub mod identity;
+pub mod names;
 pub mod openapi;
 pub mod serve;
 pub mod standby;
@@ -28,6 +29,7 @@ use std::time::Duration;
 
 use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -76,8 +78,10 @@ pub fn router(agent: &Agent, clock: &Clock, token: Option<SecretString>) -> Rout
         inbox: agent.inbox.clone(),
         memory: agent.memory.clone(),
         door: auth::Authenticator::new(token.clone(), clock.clone()),
-        identity: identity::Identity::new(token),
+        identity: identity::Identity::with_clock(token, clock.clone()),
     };
+    let identity = admin.identity.clone();
+    let names = names::OwnNames(agent.names.clone());
     let fixed = |name, value| SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value));
     Router::new()
         .route("/metrics", get(metrics))
@@ -101,7 +105,9 @@ pub fn router(agent: &Agent, clock: &Clock, token: Option<SecretString>) -> Rout
             ApiProblem::new(StatusCode::METHOD_NOT_ALLOWED, "not with this method")
         })
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
+        .layer(from_fn_with_state(identity, identity::prove))
         .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, TIMEOUT))
+        .layer(from_fn_with_state(names, names::check))
         .layer(fixed(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .layer(fixed(header::CACHE_CONTROL, "no-store"))
         .layer(fixed(header::REFERRER_POLICY, "no-referrer"))
@@ -115,11 +121,17 @@ pub fn router(agent: &Agent, clock: &Clock, token: Option<SecretString>) -> Rout
 pub struct ApiProblem {
     status: StatusCode,
     error: String,
+    /// The connection is closed with it.
+    closes: bool,
 }
 
 impl ApiProblem {
     fn new(status: StatusCode, error: impl Into<String>) -> ApiProblem {
-        ApiProblem { status, error: error.into() }
+        ApiProblem { status, error: error.into(), closes: false }
+    }
+
+    fn and_closed(self) -> ApiProblem {
+        ApiProblem { closes: true, ..self }
     }
 }
 
@@ -131,6 +143,9 @@ impl IntoResponse for ApiProblem {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         } else if self.status == StatusCode::TOO_MANY_REQUESTS {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("60"));
+        }
+        if self.closes {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         response
     }

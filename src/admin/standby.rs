@@ -7,6 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
@@ -15,7 +16,8 @@ use tokio::sync::watch;
 use tower::ServiceExt;
 
 use super::ApiProblem;
-use super::identity::{Challenge, Identity};
+use super::identity::{Challenge, Identity, prove};
+use super::names::{OwnNames, check};
 use crate::agent::leader::LeaseHolder;
 
 /// Routes that can be exchanged while they are served.
@@ -46,7 +48,13 @@ type Leader = watch::Receiver<Option<LeaseHolder>>;
 
 /// The routes of an agent that does not lead yet.
 pub fn router(leader: Leader, token: Option<SecretString>) -> Router {
+    router_for(leader, token, OwnNames::default())
+}
+
+/// The same, which is asked for by these names.
+pub fn router_for(leader: Leader, token: Option<SecretString>, names: OwnNames) -> Router {
     let identity = Identity::new(token);
+    let proves = identity.clone();
     Router::new()
         .route("/-/healthy", get(|challenge: Challenge| async move { identity.answer(&challenge).await }))
         .route("/metrics", get(metrics))
@@ -55,6 +63,8 @@ pub fn router(leader: Leader, token: Option<SecretString>) -> Router {
             ApiProblem::new(StatusCode::SERVICE_UNAVAILABLE, text(leader.borrow().as_ref()))
         })
         .with_state(leader)
+        .layer(from_fn_with_state(proves, prove))
+        .layer(from_fn_with_state(names, check))
 }
 
 fn text(leader: Option<&LeaseHolder>) -> String {

@@ -198,6 +198,8 @@ pub struct Agent {
     pub roster: Arc<Roster>,
     pub inbox: mpsc::Sender<ControlMessage>,
     pub memory: DecisionHistory,
+    /// By which its HTTP face is asked for, beside those of the loopback interface.
+    pub names: Arc<[String]>,
     clock: Clock,
     store: Store,
     /// Pollers and the executor: they end first.

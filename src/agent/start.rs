@@ -38,17 +38,20 @@ use crate::core::detect::observation::Observation;
 use crate::core::detect::rules::Rules;
 use crate::core::model::decision::{Decision, Mode};
 use crate::core::model::id::{CallSid, Channel};
+use crate::core::model::order::{Author, Hold, Scope, ScopeOf};
 use crate::core::model::roster::Roster;
 use crate::core::model::source::Source;
 use crate::core::model::time::Time;
-use crate::core::notice::Notice;
+use crate::core::notice::condition::AgentCondition;
 use crate::core::notice::incidents::Incidents;
 use crate::core::notice::make::NoticeBuilder;
+use crate::core::notice::{Notice, NoticeStatus};
 use crate::core::rollback::entry::Entry;
 use crate::core::rollback::orders::Orders;
 use crate::core::rollback::saga::Illegal;
 use crate::metrics::Metrics;
 use crate::notify;
+use crate::store::lease::Behind;
 use crate::store::{CommitCost, JournalRecord, Store, StoreError};
 use crate::twilio::host::Product;
 use crate::twilio::{self, AlertLevel, Client, LogEntry as _};
@@ -114,7 +117,8 @@ impl Agent {
         store.verify().await?;
         leader::lead(role, &store, clock, standby).await?;
         let key_path = config.agent.state.with_extension("key");
-        let key = CallerKey::load_or_create(&key_path)
+        let is_unused = !store.has_seen_callers().await?;
+        let key = CallerKey::load_or_create(&key_path, is_unused)
             .map_err(|source| StartError::Key { path: key_path.clone(), source })?;
         let roster = Arc::new(config.roster.clone());
         let metrics = Metrics::new(&roster, config.engine.mode);
@@ -144,6 +148,7 @@ impl Agent {
         };
 
         let now = clock.now();
+        let restored = note_restored(&store, now).await?;
         if role == Role::Watch {
             note_start(&store, config, now).await?;
         }
@@ -196,6 +201,9 @@ impl Agent {
         // A person's word is carried out without anybody to tell: the next agent finds it in the journal.
         let notifiers = if role == Role::Watch { config.notify.as_slice() } else { &[] };
         resume::resume(control.incidents_mut(), notices, &told, &post, now);
+        if let Some(condition) = restored {
+            post.post(builder.condition(now, now, &condition, NoticeStatus::Event));
+        }
         let parts = deliver::Parts {
             clock: clock.clone(),
             store: store.clone(),
@@ -265,6 +273,7 @@ impl Agent {
             roster,
             inbox,
             memory: DecisionHistory::new(store.clone(), config),
+            names: config.agent.names.clone(),
             clock: clock.clone(),
             store,
             workers,
@@ -365,6 +374,53 @@ async fn note_start(store: &Store, config: &Config, now: Time) -> Result<(), Sto
     let rules = (last.as_ref() != Some(&rules)).then(|| Box::new(rules));
     let version = env!("CARGO_PKG_VERSION").to_owned();
     store.append(now, store.last_place().await?, &[Entry::Started { version, rules }]).await
+}
+
+/// A hold that a restored state file brings with it lasts until somebody releases it, or so long.
+const HELD_FOR: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// Says that the journal lacks what it once had, and holds all numbers: what an old journal has under way may have
+/// ended long ago. One that was begun anew has nothing under way, and needs no hold.
+async fn note_restored(store: &Store, now: Time) -> Result<Option<AgentCondition>, StoreError> {
+    if store.is_copy() {
+        tracing::warn!(
+            "this state was copied or restored from elsewhere: if an agent still runs on the other one, stop it, or two \
+             act on the same numbers"
+        );
+    }
+    let Some(Behind { has, had }) = store.behind() else {
+        store.behind_is_noted();
+        return Ok(None);
+    };
+    let held = has > 0;
+    let problem = if held {
+        format!(
+            "the lock beside the state file says that its journal had {had} records, and it has {has}: the file was \
+             restored from an older backup"
+        )
+    } else {
+        format!(
+            "the lock beside the state file says that its journal had {had} records, and it is empty: it was removed"
+        )
+    };
+    if held {
+        let reason =
+            format!("the state file is older than it was ({has} of {had} records): look before anything is done");
+        let by = Author { name: "ringback".to_owned(), reason };
+        let scope = Scope { of: ScopeOf::All, channel: None };
+        let hold = Entry::Hold(Hold { scope, by, until: now + HELD_FOR });
+        store.append(now, store.last_place().await?, &[hold]).await?;
+    }
+    let cure = if held {
+        "all numbers are held: look which are on their fallback, then `ringback release --all --reason …`; or stop this \
+         agent and put the latest state file back"
+    } else {
+        "what was swapped before is not known here: put the latest state file back while no agent runs, or point those \
+         numbers at their handler by hand"
+    };
+    tracing::error!(cure, "{problem}");
+    store.behind_is_noted();
+    Ok(Some(AgentCondition::StateRestored { problem, held }))
 }
 
 /// The latest decisions, newest first.

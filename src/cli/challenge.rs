@@ -1,4 +1,5 @@
-//! Whom the command line speaks to: an agent proves itself before it is sent the token.
+//! Whom the command line speaks to: an agent proves itself before it is sent a command, which is signed, and every
+//! answer is proven too ([`identity`]). The token is sent to nobody.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -26,20 +27,108 @@ pub fn one_time_token() -> anyhow::Result<String> {
     Ok(bytes.iter().map(|b| format!("{b:02x}")).collect())
 }
 
+/// Leave to sign one command.
+pub struct Leave {
+    pub nonce: String,
+    pub ticket: String,
+}
+
+/// An answer that is the agent's own, unless it was asked for as it is.
+pub struct ProvenAnswer {
+    pub status: reqwest::StatusCode,
+    pub body: Vec<u8>,
+}
+
+/// The header of an answer; empty if it is not there.
+fn header<'a>(answer: &'a reqwest::Response, name: &str) -> &'a str {
+    answer.headers().get(name).and_then(|v| v.to_str().ok()).unwrap_or_default()
+}
+
+/// Reads an answer to `nonce`, and says what is wrong with it unless it is the agent's own.
+async fn read(
+    answer: reqwest::Response,
+    nonce: &str,
+    address: SocketAddr,
+    ours: &Identity,
+) -> anyhow::Result<(ProvenAnswer, Option<String>)> {
+    let (status, proof) = (answer.status(), header(&answer, identity::PROOF).to_owned());
+    let body = answer.bytes().await?.to_vec();
+    let doubt = (!ours.knows_answer(nonce, address, status.as_u16(), &body, &proof)).then(|| {
+        format!(
+            "the answer from {address} does not prove to be this agent's (HTTP {}): another program may have the address \
+             of agent.listen, or the agent there has another token, or none",
+            status.as_u16()
+        )
+    });
+    Ok((ProvenAnswer { status, body }, doubt))
+}
+
+/// What the agent at `address` answers to `path`, and why it may be another's.
+pub async fn ask_whoever(
+    http: &reqwest::Client,
+    address: SocketAddr,
+    ours: &Identity,
+    path: &str,
+) -> anyhow::Result<(ProvenAnswer, Option<String>)> {
+    let nonce = one_time_token()?;
+    let request = http.get(format!("http://{address}{path}")).header(identity::NONCE, &nonce);
+    read(request.send().await.context("no agent is running here")?, &nonce, address, ours).await
+}
+
+/// What the agent at `address` answers to `path`; another's answer is none.
+pub async fn ask(
+    http: &reqwest::Client,
+    address: SocketAddr,
+    ours: &Identity,
+    path: &str,
+) -> anyhow::Result<ProvenAnswer> {
+    believed(ask_whoever(http, address, ours, path).await?)
+}
+
+fn believed((answer, doubt): (ProvenAnswer, Option<String>)) -> anyhow::Result<ProvenAnswer> {
+    match doubt {
+        None => Ok(answer),
+        Some(doubt) => bail!("{doubt}; it is not believed, and what was asked may not have been done"),
+    }
+}
+
+/// What the agent at `address` answers to a command, which goes to no other.
+pub async fn command(
+    http: &reqwest::Client,
+    address: SocketAddr,
+    ours: &Identity,
+    path: &str,
+    body: Vec<u8>,
+) -> anyhow::Result<ProvenAnswer> {
+    let Leave { nonce, ticket } = challenge(http, address, ours).await?;
+    let digest = identity::digest(&body);
+    let command = identity::Command { nonce: &nonce, ticket: &ticket, address, method: "POST", path, digest: &digest };
+    let signature = ours.sign(command).context("there is no token to sign with")?;
+    let request = http
+        .post(format!("http://{address}{path}"))
+        .header(identity::NONCE, &nonce)
+        .header(identity::TICKET, &ticket)
+        .header(identity::DIGEST, &digest)
+        .header(reqwest::header::AUTHORIZATION, format!("{}{signature}", identity::SCHEME))
+        .header(reqwest::header::CONTENT_TYPE, "application/json")
+        .body(body);
+    believed(read(request.send().await.context("the agent does not answer")?, &nonce, address, ours).await?)
+}
+
 /// Fails unless whatever listens at `address` is an agent that has our token.
-pub async fn challenge(http: &reqwest::Client, address: SocketAddr, ours: &Identity) -> anyhow::Result<()> {
+async fn challenge(http: &reqwest::Client, address: SocketAddr, ours: &Identity) -> anyhow::Result<Leave> {
     let nonce = one_time_token()?;
     let asked = http.get(format!("http://{address}/-/healthy?nonce={nonce}")).send();
     let answer = asked.await.context("the agent does not answer")?;
     if answer.status() == reqwest::StatusCode::SERVICE_UNAVAILABLE {
         bail!("the agent at {address} is not healthy: its log says why, and so does http://{address}/-/healthy");
     }
-    let proof = answer.headers().get(identity::PROOF).and_then(|v| v.to_str().ok()).unwrap_or_default();
-    if !ours.knows(&nonce, address, proof) {
+    if !ours.knows(&nonce, address, header(&answer, identity::PROOF)) {
         bail!(
             "what listens at {address} does not prove to be this agent, and was not sent the token: another program \
              has the address of agent.listen, or the agent there has another token"
         );
     }
-    Ok(())
+    let ticket = header(&answer, identity::TICKET).to_owned();
+    Ok(Leave { nonce, ticket })
 }

@@ -5,8 +5,9 @@ use std::path::Path;
 use anyhow::Context;
 use serde_json::Value;
 
-use super::challenge::reqwest_client;
+use super::challenge::{ask_whoever, reqwest_client};
 use super::{Exit, complain, say};
+use crate::admin::identity::Identity;
 use crate::agent::publish::explain::DecisionHistory;
 use crate::config::{Config, ProcessEnv};
 use crate::core::explain::Recomputed;
@@ -16,12 +17,18 @@ use crate::store::Store;
 /// `ringback status`: how everything stands, as the running agent says.
 pub fn status(config: &Path, json: bool) -> anyhow::Result<Exit> {
     let config = Config::load(config, &ProcessEnv)?;
-    let url = format!("http://{}/api/v1/status", config.agent.listen);
-    let status: Value = tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
-        let answer = reqwest_client()?.get(&url).send().await.context("no agent is running here")?;
-        super::answer(&answer.bytes().await?).context("the agent's answer is not JSON")
+    let address = config.agent.listen;
+    let (status, doubt) = tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+        let ours = Identity::new(config.agent.token.clone());
+        let (answer, doubt) = ask_whoever(&reqwest_client()?, address, &ours, "/api/v1/status").await?;
+        let status: Value = super::answer(&answer.body).context("the agent's answer is not JSON")?;
+        // Without a token nothing tells the agent from another program.
+        anyhow::Ok((status, doubt.filter(|_| config.agent.token.is_some())))
     })?;
-    let exit = if is_trouble(&status) { Exit::FoundTrouble } else { Exit::Done };
+    if let Some(doubt) = &doubt {
+        complain(&format!("ringback: {doubt}: do not rely on what it says"));
+    }
+    let exit = if doubt.is_some() || is_trouble(&status) { Exit::FoundTrouble } else { Exit::Done };
     if json {
         say(&status.to_string())?;
         return Ok(exit);
@@ -29,7 +36,7 @@ pub fn status(config: &Path, json: bool) -> anyhow::Result<Exit> {
     let text = |v: &Value| v.as_str().unwrap_or_default().to_owned();
     if status["standby"] == true {
         say(&format!("standby: {} leads until {} at least", text(&status["leader"]), text(&status["until"])))?;
-        return Ok(Exit::Done);
+        return Ok(if doubt.is_some() { exit } else { Exit::Done });
     }
     let list = |v: &Value| v.as_array().cloned().unwrap_or_default();
     say(&format!("{} mode {}", text(&status["at"]), text(&status["mode"])))?;

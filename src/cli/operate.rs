@@ -1,9 +1,9 @@
 //! Operator commands on the command line: `rollback`, `restore`, `hold`, `release`, `approve`, `mode`, `ported`.
 //!
 //! Each goes to the running agent over its API, once whatever listens there has proven to be this agent
-//! ([`admin::identity`]): the token goes to nobody else. When no agent runs, this process takes the lease and
-//! acts itself, through the very same code behind the same API, on an address of its own. A swap is
-//! shown first and done once it is confirmed; then its results are waited for and printed.
+//! ([`admin::identity`]): the command goes to nobody else, and the token to nobody. When no agent runs, this process
+//! takes the lease and acts itself, through the very same code behind the same API, on an address of its own. A swap
+//! is shown first and done once it is confirmed; then its results are waited for and printed.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -20,7 +20,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::challenge::{challenge, one_time_token, reqwest_client};
+use super::challenge::{ProvenAnswer, ask, command, one_time_token, reqwest_client};
 use super::{Exit, complain, log, say};
 use crate::admin;
 use crate::admin::body::DecisionLine;
@@ -283,8 +283,6 @@ type Results = BTreeMap<[String; 3], (String, String)>;
 struct ApiClient {
     http: reqwest::Client,
     address: SocketAddr,
-    url: String,
-    token: SecretString,
     identity: Identity,
     /// No agent watches beside us.
     is_alone: bool,
@@ -292,22 +290,14 @@ struct ApiClient {
 
 impl ApiClient {
     fn new(http: reqwest::Client, address: SocketAddr, token: SecretString, is_alone: bool) -> ApiClient {
-        let identity = Identity::new(Some(token.clone()));
-        ApiClient { http, address, url: format!("http://{address}"), token, identity, is_alone }
+        ApiClient { http, address, identity: Identity::new(Some(token)), is_alone }
     }
 
     /// The agent's answer, or the exit code after its complaint was printed.
     async fn post<T: DeserializeOwned>(&self, verb: &str, body: &impl Serialize) -> anyhow::Result<Result<T, Exit>> {
-        challenge(&self.http, self.address, &self.identity).await?;
-        let request = self
-            .http
-            .post(format!("{}/api/v1/{verb}", self.url))
-            .bearer_auth(self.token.expose_secret())
-            .header("content-type", "application/json")
-            .body(serde_json::to_vec(body)?);
-        let answer = request.send().await.context("the agent does not answer")?;
-        let status = answer.status();
-        let body: Value = super::answer(&answer.bytes().await?).context("the agent's answer is not JSON")?;
+        let (path, body) = (format!("/api/v1/{verb}"), serde_json::to_vec(body)?);
+        let ProvenAnswer { status, body } = command(&self.http, self.address, &self.identity, &path, body).await?;
+        let body: Value = super::answer(&body).context("the agent's answer is not JSON")?;
         if !status.is_success() {
             complain(&format!("ringback: {}", body["error"].as_str().unwrap_or("the agent refused")));
             let is_usage = matches!(status.as_u16(), 400 | 422);
@@ -370,13 +360,14 @@ impl ApiClient {
         let mut ended = BTreeMap::new();
         for id in orders {
             loop {
-                let answer = self.http.get(format!("{}/api/v1/orders/{id}", self.url)).send().await?;
-                if answer.status() == reqwest::StatusCode::NOT_FOUND {
+                let path = format!("/api/v1/orders/{id}");
+                let ProvenAnswer { status, body } = ask(&self.http, self.address, &self.identity, &path).await?;
+                if status == reqwest::StatusCode::NOT_FOUND {
                     // Waiting does not make it known.
                     complain(&format!("ringback: the agent does not know {id}"));
                     break;
                 }
-                let order: Value = super::answer(&answer.bytes().await?).unwrap_or_default();
+                let order: Value = super::answer(&body).unwrap_or_default();
                 let text = |v: &Value| v.as_str().unwrap_or_default().to_owned();
                 for e in order["ended"].as_array().into_iter().flatten() {
                     let key = [&e["account"], &e["number"], &order["channel"]].map(text);

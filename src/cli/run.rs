@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Exit, complain, log};
 use crate::admin;
+use crate::admin::names::OwnNames;
 use crate::admin::standby::SwappableRouter;
 use crate::agent::{Agent, Role};
 use crate::clock::Clock;
@@ -40,6 +41,9 @@ fn forbid_core_dump() {
 }
 
 async fn agent(config: &Config) -> anyhow::Result<Exit> {
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
     if let Some(path) = rehearse::back::cut_off(config) {
         let number =
             Note::read(&path).ok().flatten().map_or_else(|| "its number".to_owned(), |n| n.number.e164.to_string());
@@ -57,7 +61,11 @@ async fn agent(config: &Config) -> anyhow::Result<Exit> {
     let clock = Clock::system();
     // The address answers from the first moment on: who stands by is not dead.
     let (standby, leader) = watch::channel(None);
-    let front = SwappableRouter::new(admin::standby::router(leader, config.agent.token.clone()));
+    let front = SwappableRouter::new(admin::standby::router_for(
+        leader,
+        config.agent.token.clone(),
+        OwnNames(config.agent.names.clone()),
+    ));
     let stop = CancellationToken::new();
     let mut server = JoinSet::new();
     clock.spawn(&mut server, admin::serve::serve(front.router(), listener, stop.clone()));

@@ -7,7 +7,7 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::section::{Faults, Located, Section};
-use super::{Env, MINUTE, SECOND, address, text};
+use super::{Env, MINUTE, SECOND, access, address, text};
 use crate::core::model::facts::{HOME_REGION, REGIONS, RETIRED_ON, Region};
 use crate::core::model::id::AccountSid;
 use crate::core::model::roster::UNNAMED_ACCOUNT;
@@ -172,7 +172,7 @@ fn read_secret(s: &mut Section<'_>, dir: &Path, env: &dyn Env, faults: &Faults) 
                 faults.at(file.span, format!("{}: {variable} is set too; use one of them", s.key(key)));
                 None
             }
-            (None, Some(file)) => secret_file(&dir.join(&file.value), |problem| {
+            (None, Some(file)) => secret_file(&dir.join(&file.value), faults, |problem| {
                 faults.at(file.span.clone(), format!("{} = {:?}: {problem}", s.key(key), file.value));
             }),
             (None, None) => None,
@@ -217,7 +217,8 @@ fn read_secret(s: &mut Section<'_>, dir: &Path, env: &dyn Env, faults: &Faults) 
 }
 
 /// The content of a file that holds one secret, without the line end and the byte order mark that editors add.
-pub(super) fn secret_file(path: &Path, fault: impl Fn(String)) -> Option<SecretString> {
+pub(super) fn secret_file(path: &Path, faults: &Faults, fault: impl Fn(String)) -> Option<SecretString> {
+    access::is_private(path, faults);
     let text = match text::read(path, text::IN_AN_EDITOR) {
         Ok(Ok(text)) => text,
         Ok(Err(e)) => {

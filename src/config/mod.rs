@@ -6,6 +6,7 @@
 //!
 //! Relative paths are relative to the configuration file.
 
+mod access;
 mod account;
 mod address;
 mod csv;
@@ -22,6 +23,7 @@ pub mod text;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::SecretString;
@@ -60,6 +62,8 @@ pub struct Config {
     /// Ways to people.
     pub notify: Vec<Notifier>,
     pub heartbeat: Option<Heartbeat>,
+    /// What works and should not stay so, with its cure: told at the start.
+    pub warnings: Vec<String>,
 }
 
 #[derive(Debug, Clone)]
@@ -69,6 +73,8 @@ pub struct AgentConfig {
     pub state: PathBuf,
     /// Bearer token for writes over HTTP; without one there are none.
     pub token: Option<SecretString>,
+    /// Names by which its HTTP face is asked for, beside those of the loopback interface: in lower case.
+    pub names: Arc<[String]>,
     /// What notices link to.
     pub addresses: Addresses,
     /// Time that each commit of the journal takes beside the disk's own; for tests, whose time the disk's does not
@@ -232,6 +238,10 @@ fn read(mut top: Section<'_>, path: &Path, env: &dyn Env) -> Option<Config> {
     let AlertRules { account: _, probes, engine, rollback, roster } = rules;
     let rehearsal = rehearsal.and_then(|s| rehearse::read(s, &roster));
     let notify = notify::read(notifiers, &roster, dir, env);
+    if let (Some(twilio), Some(token)) = (&twilio, agent.as_ref().and_then(|a| a.token.as_ref())) {
+        access::differs_from(token, &twilio.credentials.secret, faults);
+    }
+    let warnings = faults.take_warnings();
     Some(Config {
         twilio: twilio?,
         agent: agent?,
@@ -244,6 +254,7 @@ fn read(mut top: Section<'_>, path: &Path, env: &dyn Env) -> Option<Config> {
         rehearsal,
         notify,
         heartbeat,
+        warnings,
     })
 }
 
@@ -274,7 +285,10 @@ fn read_rest(
         None => Some(AgentConfig {
             listen: DEFAULT_LISTEN,
             state: dir.join(DEFAULT_STATE),
-            token: env.var("RINGBACK_TOKEN").map(SecretString::from),
+            token: env.var("RINGBACK_TOKEN").map(SecretString::from).inspect(|token| {
+                access::is_strong(token, top.faults(), |text| top.faults().nowhere(text));
+            }),
+            names: Arc::default(),
             addresses: Addresses::default(),
             commit_cost: Duration::ZERO,
         }),
@@ -328,7 +342,12 @@ fn read_agent(
     let state = match &state {
         None => dir.join(DEFAULT_STATE),
         Some(text) => match text.value.strip_prefix("sqlite:").filter(|p| !p.is_empty()) {
-            Some(path) => dir.join(path),
+            Some(path) => {
+                if let Some(problem) = access::state_problem(path) {
+                    faults.at(text.span.clone(), format!("agent.state = {:?}: {problem}", text.value));
+                }
+                dir.join(path)
+            }
             None => {
                 faults.at(
                     text.span.clone(),
@@ -347,7 +366,7 @@ fn read_agent(
     s.forbid("token", "set RINGBACK_TOKEN, or name a file with token_file");
     let token = match (s.text("token_file"), env.var("RINGBACK_TOKEN")) {
         (None, from_env) => from_env.map(SecretString::from),
-        (Some(file), None) => secret_file(&dir.join(&file.value), |problem| {
+        (Some(file), None) => secret_file(&dir.join(&file.value), faults, |problem| {
             faults.at(file.span.clone(), format!("agent.token_file = {:?}: {problem}", file.value));
         }),
         (Some(file), Some(_)) => {
@@ -355,6 +374,9 @@ fn read_agent(
             None
         }
     };
+    if let Some(token) = &token {
+        access::is_strong(token, faults, |text| faults.at(s.span(), text));
+    }
     let address = |s: &mut Section<'_>, key| {
         let text = s.unchecked::<String>(key);
         let url = s.parse::<Url>(key)?;
@@ -374,9 +396,10 @@ fn read_agent(
         Some(url.value.as_str().trim_end_matches('/').to_owned())
     };
     let addresses = Addresses { agent: address(&mut s, "public_url"), dashboard: address(&mut s, "dashboard_url") };
+    let names = access::names(&mut s, &addresses);
     s.finish();
     let listen = listen.map_or(DEFAULT_LISTEN, |l| l.value);
-    Some(AgentConfig { listen, state, token, addresses, commit_cost: Duration::ZERO })
+    Some(AgentConfig { listen, state, token, names, addresses, commit_cost: Duration::ZERO })
 }
 
 fn read_metrics(mut s: Section<'_>) -> PerNumber {

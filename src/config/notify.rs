@@ -71,7 +71,7 @@ impl Sources<'_> {
                 }
                 found.map(SecretString::from)
             }
-            (None, Some(file)) => secret_file(&self.dir.join(&file.value), |problem| {
+            (None, Some(file)) => secret_file(&self.dir.join(&file.value), s.faults(), |problem| {
                 faults.at(file.span.clone(), format!("{} = {:?}: {problem}", s.key(by_file), file.value));
             }),
             (None, None) => None,

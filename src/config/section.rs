@@ -42,6 +42,8 @@ pub struct Faults {
     found: RefCell<Vec<ConfigFault>>,
     /// Of rows, by file and by what is wrong.
     alike: RefCell<HashMap<(PathBuf, &'static str), Alike>>,
+    /// What is no fault and should be told all the same.
+    warnings: RefCell<Vec<String>>,
 }
 
 /// Rows of a file with the same fault.
@@ -58,7 +60,13 @@ const TOLD: usize = 10;
 
 impl Faults {
     pub fn new(file: &Path, text: &str) -> Faults {
-        Faults { file: file.to_owned(), text: text.to_owned(), found: RefCell::default(), alike: RefCell::default() }
+        Faults {
+            file: file.to_owned(),
+            text: text.to_owned(),
+            found: RefCell::default(),
+            alike: RefCell::default(),
+            warnings: RefCell::default(),
+        }
     }
 
     /// Notes a fault at a position in the file.
@@ -72,6 +80,15 @@ impl Faults {
     /// Notes a fault that is nowhere in the file, such as a missing variable.
     pub fn nowhere(&self, text: impl Into<String>) {
         self.push(ConfigFault { file: self.file.clone(), place: None, text: text.into() });
+    }
+
+    /// Notes what works, and should not stay so.
+    pub fn warn(&self, text: String) {
+        self.warnings.borrow_mut().push(text);
+    }
+
+    pub fn take_warnings(&self) -> Vec<String> {
+        self.warnings.take()
     }
 
     /// Notes a fault of another file.

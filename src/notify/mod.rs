@@ -200,7 +200,7 @@ impl NotifierReply {
 #[derive(Clone)]
 pub struct Sender {
     http: reqwest::Client,
-    /// For receivers on this machine, which are never behind the company's proxy.
+    /// For receivers on this machine, which are never behind the company's proxy, and for what is not encrypted.
     local: reqwest::Client,
     clock: Clock,
 }
@@ -225,13 +225,15 @@ impl Sender {
 
     fn client(&self, url: &SecretString) -> &reqwest::Client {
         let url = url.expose_secret().parse::<url::Url>().ok();
+        // Nor is what goes there in the clear shown to a proxy, which only passes on what is encrypted.
+        let is_plain = url.as_ref().is_some_and(|url| url.scheme() == "http");
         let is_local = match url.as_ref().and_then(url::Url::host) {
             Some(url::Host::Domain(name)) => name == "localhost",
             Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
             Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
             None => false,
         };
-        if is_local { &self.local } else { &self.http }
+        if is_local || is_plain { &self.local } else { &self.http }
     }
 
     /// One try to deliver `notice`.

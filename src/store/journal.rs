@@ -10,6 +10,7 @@
 //! the lease's in the same transaction and refuses a holder who was deposed.
 
 use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
 
 use sha2::{Digest, Sha256};
 use sqlx::sqlite::SqliteRow;
@@ -120,7 +121,10 @@ impl Store {
                 .await?;
             }
             set_head(&mut tx, seq, &hash).await?;
-            Ok(tx.commit().await?)
+            tx.commit().await?;
+            self.seq.store(seq, Ordering::Release);
+            self.note_in_lock(fence);
+            Ok(())
         };
         let written = run.await.map_err(|e| self.unwritten("writing the journal", e));
         self.commits.pay(turn).await;

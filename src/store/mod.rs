@@ -8,7 +8,8 @@
 //! * [`journal`]: what was decided and done, each record chained to the one before;
 //! * [`outbox`]: what people are told, until it is delivered and afterwards;
 //! * [`probe`]: test calls and messages, noted before they are made;
-//! * [`lease`]: who may act. Every write carries its fence, and a deposed holder's is refused.
+//! * [`lease`]: who may act. Every write carries its fence, and a deposed holder's is refused;
+//! * `files`: whether the open files are the ones at the path. If not, nothing is written.
 //!
 //! One connection writes. A few others only read, each statement from a snapshot of its own, so that a long
 //! question never stands in the way of a write, nor a slow write in the way of a question. Long tables are read
@@ -18,22 +19,22 @@
 //! [`Store`]'s methods are its whole interface, none hands out a connection or a transaction, the lease is
 //! a row with a fence that every write checks in its own transaction, and each table has a key that orders
 //! it. What would differ is in [`Store::open`] (the pools, and `quick_check`), in `BEGIN IMMEDIATE`
-//! (there `SELECT … FOR UPDATE` of the lease's row), and in [`lease`], whose lock on a file only says
-//! sooner what the lease's time says anyway.
+//! (there `SELECT … FOR UPDATE` of the lease's row), and in [`lease`], whose lock on a file would be one of the
+//! database's own.
 //!
 //! Promises: a poll's observations and its cursor are committed together or not at all, so a
 //! restart neither misses nor repeats anything. The journal is only ever appended to. Failures say
 //! what an operator can do about them.
 
+mod files;
 pub mod journal;
 pub mod lease;
 pub mod outbox;
 pub mod probe;
 pub mod seen;
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicI64;
+use std::sync::atomic::{AtomicI64, AtomicU64};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -43,6 +44,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePo
 use tokio::sync::{Mutex as Turn, MutexGuard};
 
 use crate::clock::Clock;
+use files::Files;
 
 /// The tables. There is one version of them.
 static SCHEMA: Migrator = sqlx::migrate!("src/store/migrations");
@@ -60,8 +62,18 @@ pub struct Store {
     fence: Arc<AtomicI64>,
     /// Milliseconds since the epoch until which the lease is ours.
     lease_until: Arc<AtomicI64>,
-    /// Held while we lead.
-    lock: Arc<Mutex<Option<File>>>,
+    /// The same on the clock that only goes forward.
+    lease_ends: Arc<AtomicU64>,
+    /// The lease of another as it was last seen.
+    watched: Arc<Mutex<lease::Watched>>,
+    /// The journal's last record.
+    seq: Arc<AtomicI64>,
+    /// No less than this stands in the lock, until the journal says what it lacks.
+    floor: Arc<AtomicI64>,
+    /// What the lock said when it became ours: the journal's last record, and whether it was of another state.
+    found: Arc<Mutex<Option<(i64, bool)>>>,
+    /// What is open; `None` where nothing can be written.
+    files: Option<Arc<Files>>,
 }
 
 /// How long the journal takes to commit, on a clock that does not see the disk work.
@@ -130,6 +142,12 @@ pub enum StoreProblem {
     NotOurs,
     #[error("the state file cannot be opened")]
     CannotOpen,
+    #[error("the files that are open are not the ones at the path any more")]
+    Moved,
+    #[error("the state file cannot be used safely at this path")]
+    BadPath,
+    #[error("the lock beside the state file cannot be taken")]
+    NoLock,
     #[error("the disk failed")]
     Io,
     #[error("the database failed")]
@@ -137,7 +155,8 @@ pub enum StoreProblem {
 }
 
 impl StoreProblem {
-    const fn cure(self) -> &'static str {
+    /// What to do about it.
+    pub const fn cure(self) -> &'static str {
         match self {
             StoreProblem::Locked => "stop the other process, or give this agent a state file of its own",
             StoreProblem::Full => "free some space; nothing is decided meanwhile",
@@ -153,6 +172,12 @@ impl StoreProblem {
             }
             StoreProblem::NotOurs => "name another file in agent.state",
             StoreProblem::CannotOpen => "check that the folder exists and may be entered",
+            StoreProblem::Moved => {
+                "put the database, its -wal and -shm and the .lock back where they were while no agent runs, or the latest \
+                 backup, and start the agent again; they are never touched while one runs"
+            }
+            StoreProblem::BadPath => "see the cause below",
+            StoreProblem::NoLock => "let the agent's user read and write that file, or remove it while no agent runs",
             StoreProblem::Io => "check the disk and the file system",
             StoreProblem::Other => "see the cause below",
         }
@@ -187,6 +212,14 @@ impl StoreProblem {
 /// again anyway, and must not keep the lease from being renewed.
 const BUSY_TIMEOUT: Duration = Duration::from_millis(500);
 
+/// What a write-ahead log that has been taken in keeps of the disk, in bytes.
+const LOG_KEPT: &str = "16777216";
+
+/// Connections that are opened once: one that were opened anew, after some time, might be to another file.
+fn pool(connections: u32) -> SqlitePoolOptions {
+    SqlitePoolOptions::new().max_connections(connections).max_lifetime(None).idle_timeout(None)
+}
+
 /// Rows in one INSERT: with five values each, far below SQLite's 32,766 and PostgreSQL's 65,535.
 const ROWS_PER_INSERT: usize = 1000;
 
@@ -201,17 +234,26 @@ impl Store {
 
     /// The same, with a journal whose commits take time on a clock.
     pub async fn open_with(path: &Path, commits: CommitCost) -> Result<Store, StoreError> {
-        keep_private(path);
+        let doing = "opening the state file";
+        let bad = |why: String| {
+            let source = Some(sqlx::Error::Configuration(why.into()));
+            Store::refused(path, doing, StoreProblem::BadPath, source)
+        };
+        let place = Files::resolve(path).map_err(bad)?;
+        keep_private(&place);
         let options = SqliteConnectOptions::new()
-            .filename(path)
+            .filename(&place)
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
+            .pragma("journal_size_limit", LOG_KEPT)
             .busy_timeout(BUSY_TIMEOUT)
             .foreign_keys(true);
-        let writer = SqlitePoolOptions::new().max_connections(1).connect_lazy_with(options);
-        let store = Store::of(path, writer, Store::readers(path), commits);
+        let writer = pool(1).connect_lazy_with(options.clone());
+        let mut store = Store::of(path, writer, Store::readers(&place), commits);
         store.check(&store.writer).await?;
+        // What is gone from the path later is gone, and not made anew.
+        store.writer.set_connect_options(options.create_if_missing(false));
         let doing = "preparing the state file";
         // An agent may have been stopped between making the list of versions and the tables themselves.
         let tables: i64 = sqlx::query_scalar(
@@ -221,9 +263,12 @@ impl Store {
         .await
         .map_err(|e| store.error(doing, e))?;
         if tables > 0 {
-            return store.check_schema(&store.writer).await.map(|()| store);
+            store.check_schema(&store.writer).await?;
+        } else {
+            SCHEMA.run(&store.writer).await.map_err(|e| store.error(doing, e.into()))?;
         }
-        SCHEMA.run(&store.writer).await.map_err(|e| store.error(doing, e.into()))?;
+        let files = Files::opened(path).map_err(|e| store.error(doing, sqlx::Error::Io(e)))?;
+        store.files = Some(Arc::new(files));
         Ok(store)
     }
 
@@ -237,14 +282,27 @@ impl Store {
     }
 
     fn readers(path: &Path) -> SqlitePool {
-        let options = SqliteConnectOptions::new().filename(path).read_only(true).busy_timeout(BUSY_TIMEOUT);
-        SqlitePoolOptions::new().max_connections(READERS).connect_lazy_with(options)
+        // An absolute path is never one of SQLite's own names, such as `:memory:`.
+        let place = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let options = SqliteConnectOptions::new().filename(place).read_only(true).busy_timeout(BUSY_TIMEOUT);
+        pool(READERS).connect_lazy_with(options)
     }
 
     fn of(path: &Path, writer: SqlitePool, readers: SqlitePool, commits: CommitCost) -> Store {
-        let path = path.to_owned();
-        let (fence, lease_until, lock) = (Arc::default(), Arc::default(), Arc::default());
-        Store { writer, readers, commits, path, fence, lease_until, lock }
+        Store {
+            writer,
+            readers,
+            commits,
+            path: path.to_owned(),
+            fence: Arc::default(),
+            lease_until: Arc::default(),
+            lease_ends: Arc::default(),
+            watched: Arc::default(),
+            seq: Arc::default(),
+            floor: Arc::default(),
+            found: Arc::default(),
+            files: None,
+        }
     }
 
     async fn check(&self, pool: &SqlitePool) -> Result<(), StoreError> {
@@ -281,8 +339,11 @@ impl Store {
     }
 
     fn fault(&self, doing: &'static str, problem: StoreProblem, source: Option<sqlx::Error>) -> StoreError {
-        let path = self.path.display().to_string();
-        StoreError { doing, path, problem, cure: problem.cure(), source }
+        Store::refused(&self.path, doing, problem, source)
+    }
+
+    fn refused(path: &Path, doing: &'static str, problem: StoreProblem, source: Option<sqlx::Error>) -> StoreError {
+        StoreError { doing, path: path.display().to_string(), problem, cure: problem.cure(), source }
     }
 
     /// Writes everything out and closes the file.

@@ -7,6 +7,7 @@
 use sqlx::Row;
 
 use super::lease::Patience;
+use super::seen::{PORTION, PORTIONS};
 use super::{Store, StoreError};
 use crate::core::model::time::Time;
 use crate::core::notice::{Notice, NoticeStatus};
@@ -149,13 +150,28 @@ impl Store {
         Ok(rows.iter().filter_map(read_or_said).collect())
     }
 
-    /// Forgets what was told before `before` and does not wait.
+    /// Forgets what was told before `before` and does not wait, in portions as [`Store::prune`] does.
     pub async fn prune_outbox(&self, before: Time) -> Result<u64, StoreError> {
-        sqlx::query("DELETE FROM outbox WHERE created_ms < $1 AND delivery <> 'waiting'")
-            .bind(before.as_millis())
-            .execute(&self.writer)
-            .await
-            .map(|done| done.rows_affected())
-            .map_err(|e| self.error("forgetting old notices", e))
+        let run = async {
+            let mut all = 0;
+            for _ in 0..PORTIONS {
+                let (mut tx, _) = self.begin(Patience::Repeats).await?;
+                let done = sqlx::query(
+                    "DELETE FROM outbox WHERE id IN
+                         (SELECT id FROM outbox WHERE created_ms < $1 AND delivery <> 'waiting' ORDER BY id LIMIT $2)",
+                )
+                .bind(before.as_millis())
+                .bind(PORTION)
+                .execute(&mut *tx)
+                .await?;
+                tx.commit().await?;
+                all += done.rows_affected();
+                if done.rows_affected() < PORTION.unsigned_abs() {
+                    break;
+                }
+            }
+            Ok(all)
+        };
+        run.await.map_err(|e| self.unwritten("forgetting old notices", e))
     }
 }

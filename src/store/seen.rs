@@ -103,7 +103,8 @@ impl Store {
         since: Time,
         mut take: impl FnMut(Place, Time, AccountSid, Observation),
     ) -> Result<usize, StoreError> {
-        let mut bad = 0;
+        let mut bad = 0usize;
+        let mut example = None;
         let mut pages = self.inputs(since, Place::LAST).await?;
         while let Some(Stored { seq, ms, account, body }) = pages.next_observation().await? {
             let at = Time::from_millis(ms);
@@ -111,10 +112,11 @@ impl Store {
                 Ok((account, observation)) => take(Place(seq), at, account, observation),
                 Err(error) => {
                     bad += 1;
-                    tracing::warn!(seen_at = %at, %error, "a stored observation cannot be read");
+                    example.get_or_insert((at, error));
                 }
             }
         }
+        tell_unread(bad, example);
         Ok(bad)
     }
 
@@ -134,37 +136,56 @@ impl Store {
         .fetch_all(&self.readers)
         .await
         .map_err(|e| self.error("reading what our numbers pointed at before", e))?;
+        let (mut bad, mut example) = (0, None);
         for Stored { ms, account, body, .. } in rows {
+            let at = Time::from_millis(ms);
             match read(&account, &body) {
-                Ok((account, observation)) => take(Time::from_millis(ms), account, observation),
-                Err(e) => tracing::warn!(error = %e, "a stored number cannot be read"),
+                Ok((account, observation)) => take(at, account, observation),
+                Err(error) => {
+                    bad += 1;
+                    example.get_or_insert((at, error));
+                }
             }
         }
+        tell_unread(bad, example);
         Ok(())
     }
 
-    /// Forgets what was seen before `before`.
+    /// Forgets what was seen before `before`, in portions between which others write: most of it at once, if there is
+    /// much, and the rest the next time.
     pub async fn prune(&self, before: Time) -> Result<(), StoreError> {
         let ms = before.as_millis();
         let run = async {
-            let mut tx = self.writer.begin().await?;
-            let gone = sqlx::query("DELETE FROM observation WHERE seen_ms < $1").bind(ms).execute(&mut *tx).await?;
-            sqlx::query("DELETE FROM alert_watermark WHERE polled_ms < $1").bind(ms).execute(&mut *tx).await?;
-            sqlx::query("DELETE FROM probe WHERE started_ms < $1 AND has_recording = 0")
-                .bind(ms)
-                .execute(&mut *tx)
-                .await?;
-            if gone.rows_affected() > 0 {
-                set_cursor(&mut tx, KEPT, ms).await?;
+            for _ in 0..PORTIONS {
+                let (mut tx, _) = self.begin(Patience::Repeats).await?;
+                let mut gone = [0; FORGET.len()];
+                for (portion, gone) in FORGET.into_iter().zip(&mut gone) {
+                    *gone = sqlx::query(portion).bind(ms).bind(PORTION).execute(&mut *tx).await?.rows_affected();
+                }
+                if gone[0] > 0 {
+                    set_cursor(&mut tx, KEPT, ms).await?;
+                }
+                tx.commit().await?;
+                if gone.iter().all(|n| *n < PORTION.unsigned_abs()) {
+                    break;
+                }
             }
-            tx.commit().await
+            Ok(())
         };
-        run.await.map_err(|e: sqlx::Error| self.error("forgetting old observations", e))
+        run.await.map_err(|e| self.unwritten("forgetting old observations", e))
     }
 
     /// Since when everything that was seen is kept; `None` if nothing has been forgotten.
     pub async fn kept_since(&self) -> Result<Option<Time>, StoreError> {
         self.polled(KEPT).await
+    }
+
+    /// True if there is anything that was seen of callers, whose numbers are hashed in it.
+    pub async fn has_seen_callers(&self) -> Result<bool, StoreError> {
+        sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM observation WHERE kind <> 'number')")
+            .fetch_one(&self.readers)
+            .await
+            .map_err(|e| self.error(READING, e))
     }
 
     /// The last place at which something was taken in.
@@ -248,6 +269,29 @@ impl Store {
 }
 
 const READING: &str = "reading what was seen before";
+
+/// Rows of a table that are forgotten in one transaction: some milliseconds.
+pub(super) const PORTION: i64 = 5000;
+
+/// Transactions of one call: a million rows take a few.
+pub(super) const PORTIONS: usize = 40;
+
+/// What is forgotten, oldest first: what was seen, and then what goes with it.
+const FORGET: [&str; 3] = [
+    "DELETE FROM observation WHERE seq IN
+         (SELECT seq FROM observation WHERE seen_ms < $1 ORDER BY seen_ms, seq LIMIT $2)",
+    "DELETE FROM alert_watermark WHERE seq IN
+         (SELECT seq FROM alert_watermark WHERE polled_ms < $1 ORDER BY polled_ms, seq LIMIT $2)",
+    "DELETE FROM probe WHERE id IN
+         (SELECT id FROM probe WHERE started_ms < $1 AND has_recording = 0 ORDER BY started_ms LIMIT $2)",
+];
+
+/// Says once how much could not be read, and one of it.
+fn tell_unread(bad: usize, example: Option<(Time, String)>) {
+    if let Some((at, error)) = example {
+        tracing::warn!(rows = bad, first_seen_at = %at, %error, "stored rows cannot be read and are left out");
+    }
+}
 
 /// Rows that are read at a time.
 const PAGE: i64 = 2000;

@@ -333,3 +333,105 @@ fn the_state_is_whole_and_nobody_elses_to_read() {
         assert!(!format!("{read:?}{}", serde_json::to_string(&read).unwrap()).contains("p4ss"));
     });
 }
+
+/// Between portions others write, and what is not forgotten in one go is in the next.
+#[test]
+fn old_rows_are_forgotten_in_portions() {
+    run("prune", async |folder| {
+        let store = led(&folder).await;
+        let (portion, rest) = (usize::try_from(seen::PORTION).unwrap(), 7);
+        let seen: Vec<_> = (0..portion * 3 + rest).map(|i| (Time::from_secs(i as i64), alert(i as u64))).collect();
+        for chunk in seen.chunks(portion) {
+            store.commit_poll(ACCOUNT, Source::Alerts, chunk[0].0, chunk).await.unwrap();
+        }
+        let before = Time::from_secs((portion * 3) as i64);
+        let mut pruning = pin!(store.prune(before));
+        let mut left = Vec::new();
+        let mut is_over = false;
+        while !is_over {
+            is_over = std::future::poll_fn(|cx| Poll::Ready(pruning.as_mut().poll(cx).is_ready())).await;
+            let rows: i64 =
+                sqlx::query_scalar("SELECT COUNT(*) FROM observation").fetch_one(&store.readers).await.unwrap();
+            left.push(usize::try_from(rows).unwrap());
+            let kept = store.kept_since().await.unwrap();
+            assert!(rows as usize == seen.len() || kept == Some(before), "what is gone is said to be gone");
+        }
+        left.dedup();
+        assert_eq!(left, [3, 2, 1, 0].map(|n| portion * n + rest), "never more than a portion in one transaction");
+        let mut kept = Vec::new();
+        store.observations(Time::EPOCH, |_, at, _, _| kept.push(at)).await.unwrap();
+        assert_eq!(kept.len(), rest);
+        assert!(kept.iter().all(|at| *at >= before));
+        // One that was deposed forgets nothing.
+        store.release().await.unwrap();
+        let other = led(&folder).await;
+        assert_eq!(store.prune(Time::NEVER).await.unwrap_err().problem, StoreProblem::LeaseLost);
+        other.prune(Time::NEVER).await.unwrap();
+    });
+}
+
+#[test]
+fn a_log_that_a_reader_made_long_is_cut_off_once_it_may_be() {
+    run("log", async |folder| {
+        let store = led(&folder).await;
+        let log = || std::fs::metadata(folder.0.join("state.db-wal")).unwrap().len();
+        let mut asking = store.readers.begin().await.unwrap();
+        let _: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM journal").fetch_one(&mut *asking).await.unwrap();
+        sqlx::query("INSERT INTO cursor VALUES (hex(zeroblob(40000000)), 1)").execute(&store.writer).await.unwrap();
+        assert!(log() > 64 << 20);
+        store.shorten_log().await.unwrap();
+        assert!(log() > 64 << 20, "somebody still reads it");
+        asking.rollback().await.unwrap();
+        store.shorten_log().await.unwrap();
+        assert_eq!(log(), 0);
+        assert!(store.renew(Time::EPOCH).await.unwrap().is_some(), "and the file is the same");
+    });
+}
+
+/// The machine's clock is set: a lease is no longer for that, and no shorter than the next renewal.
+#[test]
+fn a_clock_that_is_set_prolongs_no_lease() {
+    run("clock", async |folder| {
+        let store = Store::open(&folder.file()).await.unwrap();
+        let noon = Time::from_secs(12 * 3600);
+        assert!(matches!(store.lead("a test", noon).await.unwrap(), LeaseReply::Acquired(_)));
+        let hours = |n: u64| Duration::from_secs(n * 3600);
+        assert!(store.lease_left(noon - hours(2)) <= lease::LEASE);
+        assert_eq!(store.lease_left(noon + hours(2)), Duration::ZERO);
+        assert!(store.renew(noon - hours(2)).await.unwrap().is_some());
+        assert_eq!(store.lease_left(noon), Duration::ZERO);
+        assert!(store.lease_left(noon - hours(2)) > Duration::from_secs(20));
+    });
+}
+
+/// What the lock says of the last lease is what lets the next one lead at once; whatever else is there does not.
+#[test]
+fn who_finds_a_lock_that_says_nothing_waits_for_the_lease() {
+    run("lock", async |folder| {
+        let lock = folder.0.join("state.lock");
+        let lead = async || {
+            let store = Store::open(&folder.file()).await.unwrap();
+            let reply = store.lead("a test", Time::EPOCH).await.unwrap();
+            store.close().await;
+            matches!(reply, LeaseReply::Acquired(_))
+        };
+        assert!(lead().await && lead().await, "its process is gone");
+        let whole = std::fs::read_to_string(&lock).unwrap();
+        for other in ["", "ringback", "ringback 1 2 3 4 state.db\n", &whole.replace("state.db", "other.db")] {
+            std::fs::write(&lock, other).unwrap();
+            assert!(!lead().await, "{other:?}");
+        }
+        std::fs::write(&lock, &whole).unwrap();
+        assert!(lead().await);
+        // Stopped after it was written down there, and before the lease was.
+        let store = Store::open(&folder.file()).await.unwrap();
+        sqlx::query("UPDATE lease SET fence = fence - 1").execute(&store.writer).await.unwrap();
+        store.close().await;
+        assert!(lead().await);
+        std::fs::remove_file(&lock).unwrap();
+        assert!(!lead().await);
+        // Once its time is over anybody may.
+        let store = Store::open(&folder.file()).await.unwrap();
+        assert!(matches!(store.lead("a test", Time::from_secs(31)).await.unwrap(), LeaseReply::Acquired(_)));
+    });
+}

@@ -108,9 +108,10 @@ impl Transport {
             .redirect(reqwest::redirect::Policy::none())
             .pool_max_idle_per_host(settings.max_in_flight)
             .tcp_nodelay(true);
-        // A simulator on this machine is never behind the company's proxy.
+        // A simulator on this machine is never behind the company's proxy; and what goes in the clear to the one
+        // address that was allowed is not sent to another first.
         let http = match &settings.hosts {
-            Hosts::One(url) if is_loopback(url) => http.no_proxy(),
+            Hosts::One(url) if is_loopback(url) || url.scheme() == "http" => http.no_proxy(),
             Hosts::One(_) | Hosts::Twilio { .. } => http,
         };
         Ok(Transport {

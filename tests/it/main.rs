@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // A test that panics has failed, as it should.
 
+mod access;
 mod accounts;
 mod agent;
 mod alerts;
@@ -47,6 +48,7 @@ mod secrets;
 mod sight;
 mod simulate;
 mod situations;
+mod state_files;
 mod stop;
 mod store;
 mod support;

@@ -6,7 +6,8 @@ use crate::core::model::order::{Author, Scope};
 use crate::core::model::time::Time;
 use crate::core::rollback::command::CommandOutcome;
 use crate::core::rollback::entry::Entry;
-use crate::core::rollback::operator::{OperatorRequest, Preview};
+use crate::core::rollback::operator::{OperatorRequest, PlannedAction, Preview};
+use crate::core::rollback::plan;
 use crate::store::StoreError;
 
 /// What an operator commands.
@@ -50,7 +51,15 @@ impl Controller {
         let (orders, roster) = (self.orders(), &self.shared.roster);
         let outcome = match command {
             OperatorCommand::Orders(request) => {
-                let preview = orders.preview(now, roster, self.write_guard.is_leading(), &request);
+                let mut preview = orders.preview(now, roster, self.write_guard.is_leading(), &request);
+                for line in &mut preview.lines {
+                    // The journal alone would call it the number's own handler.
+                    let is_unknown = self.unknown[line.channel.index()].contains(&line.number);
+                    if is_unknown && line.action == PlannedAction::Nothing {
+                        line.action = PlannedAction::Refuse;
+                        plan::ON_FALLBACK_UNKNOWN.clone_into(&mut line.detail);
+                    }
+                }
                 if !dry_run {
                     self.adopted.extend(&preview.carried_on);
                     self.carry_out(now, preview.entries()).await?;

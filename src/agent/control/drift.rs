@@ -3,12 +3,14 @@
 
 use std::time::Duration;
 
-use super::Controller;
+use super::{Controller, READ_WITHIN};
 use crate::agent::ControlMessage;
 use crate::core::model::foreign::Line;
 use crate::core::model::id::{Channel, NumberId, NumberSid};
 use crate::core::model::order::OrderResult;
+use crate::core::model::roster::{Number, NumberIx};
 use crate::core::model::time::Time;
+use crate::core::notice::condition::AgentCondition;
 use crate::core::rollback::entry::Entry;
 use crate::core::rollback::plan;
 use crate::core::rollback::saga::{RestoreOrigin, SagaState};
@@ -61,6 +63,46 @@ impl Controller {
             }
         }
         self.set_baseline(at, baseline).await;
+        self.find_unknown_rollbacks(at);
+    }
+
+    /// Numbers that are on their fallback without a rollback in the journal: by somebody's hand, or because the journal
+    /// is an older one. They are told, and left alone.
+    fn find_unknown_rollbacks(&mut self, at: Time) {
+        for channel in Channel::ALL {
+            let numbers = self.unknown_rollbacks(at, channel);
+            let new: Vec<NumberId> =
+                numbers.iter().copied().filter(|n| !self.unknown[channel.index()].contains(n)).collect();
+            for number in &new {
+                let name = self.shared.roster.name(*number);
+                tracing::error!(number = %name, %channel, "{}", plan::ON_FALLBACK_UNKNOWN);
+            }
+            self.unknown[channel.index()].clone_from(&numbers);
+            let incidents = self.control.incidents_mut();
+            let condition = AgentCondition::UnknownRollback { channel, numbers };
+            let key = condition.key();
+            let AgentCondition::UnknownRollback { numbers, .. } = &condition else { return };
+            let notice =
+                if numbers.is_empty() { incidents.ends(at, &key) } else { incidents.begins(at, at, condition) };
+            self.post(notice);
+        }
+    }
+
+    fn unknown_rollbacks(&self, at: Time, channel: Channel) -> Vec<NumberId> {
+        let engine = self.control.engine();
+        let roster = engine.roster();
+        let is_unknown = |(ix, n): &(NumberIx, &Number)| {
+            let leads = || {
+                let fallback = roster.group_of(*ix).fallback(channel);
+                fallback.zip(engine.record(*ix)).is_some_and(|(url, record)| record.leads_to(channel, url))
+            };
+            n.channels[channel.index()] && self.is_untouched_since(at - READ_WITHIN, n.id, channel) && {
+                let state = self.orders().state(n.id, channel);
+                let is_known = state.swap().is_some() || matches!(state, SagaState::Failed(_));
+                !is_known && leads()
+            }
+        };
+        roster.numbers().filter(is_unknown).map(|(_, n)| n.id).collect()
     }
 
     /// True if no order has, or has had, the number since `at`: what was read then can be compared.

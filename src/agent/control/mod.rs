@@ -108,6 +108,8 @@ pub struct Controller {
     /// Asking who changed a number.
     asking: JoinSet<()>,
     asked: BTreeSet<(NumberId, Channel)>,
+    /// On their fallback without a rollback in the journal, by [`Channel::index`].
+    unknown: [Vec<NumberId>; 2],
     /// When each source last had a row that was not understood, by [`Source::index`].
     unclear: [Option<Time>; Source::ALL.len()],
     /// What was last logged of each fallback.
@@ -159,6 +161,7 @@ impl Controller {
             baseline: HashMap::new(),
             asking: JoinSet::new(),
             asked: BTreeSet::new(),
+            unknown: [Vec::new(), Vec::new()],
             unclear: [None; Source::ALL.len()],
             reported: HashMap::new(),
             adopted: BTreeSet::new(),

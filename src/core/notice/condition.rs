@@ -2,7 +2,7 @@
 
 use super::make::NoticeBuilder;
 use super::{Moment, Notice, NoticeKind, NoticeStatus, Severity, Step};
-use crate::core::model::id::Channel;
+use crate::core::model::id::{Channel, NumberId};
 use crate::core::model::source::routing;
 use crate::core::model::time::Time;
 
@@ -35,6 +35,22 @@ pub enum AgentCondition {
         cure: String,
     },
     LeaseLost,
+    /// The state file, or a file beside it, was taken away under the running agent, which stops.
+    StateTaken {
+        problem: String,
+        cure: String,
+    },
+    /// The journal is not as far as it once was: an older state file was put in its place. `held`: nothing is written
+    /// until a person says so.
+    StateRestored {
+        problem: String,
+        held: bool,
+    },
+    /// These numbers are on their fallback, and the journal knows of no rollback.
+    UnknownRollback {
+        channel: Channel,
+        numbers: Vec<NumberId>,
+    },
     NotifierFailing {
         name: String,
         problem: String,
@@ -49,6 +65,9 @@ impl AgentCondition {
             AgentCondition::RowsNotUnderstood { source, .. } => format!("rows/{source}"),
             AgentCondition::StoreUnwritable { .. } => "store".to_owned(),
             AgentCondition::LeaseLost => "lease".to_owned(),
+            AgentCondition::StateTaken { .. } => "state/taken".to_owned(),
+            AgentCondition::StateRestored { .. } => "state/restored".to_owned(),
+            AgentCondition::UnknownRollback { channel, .. } => format!("state/unknown/{channel}"),
             AgentCondition::NotifierFailing { name, .. } => format!("notifier/{name}"),
         }
     }
@@ -149,6 +168,74 @@ impl NoticeBuilder {
                 n.next = vec![Step::typing("Check that the other agent is healthy", "ringback status")];
                 n
             }
+            AgentCondition::StateTaken { problem, cure } => {
+                let title = "Ringback's state was taken away: the agent has stopped";
+                let mut n = self.blank(at, condition.key(), NoticeKind::StateChanged, Severity::Critical, title);
+                n.cause = Some(problem.clone());
+                n.did = "This agent stops and writes nothing: what it would note is read by nobody, and another agent \
+                         may lead"
+                    .to_owned();
+                n.next = vec![
+                    Step::new(cure.clone()),
+                    Step::typing("Start the agent, and see what it knows", "ringback status"),
+                ];
+                n
+            }
+            AgentCondition::StateRestored { problem, held } => {
+                let title = "Ringback's state is older than it was: it was restored, or replaced";
+                let mut n = self.blank(at, condition.key(), NoticeKind::StateChanged, Severity::Critical, title);
+                n.cause = Some(problem.clone());
+                n.did = if *held {
+                    "What was done since is not known, so Ringback holds all numbers: it watches, and changes none"
+                } else {
+                    "What was done before is not known. Ringback watches, and swaps no number that is on its fallback"
+                }
+                .to_owned();
+                n.next = vec![
+                    Step::new(
+                        "Look in the Twilio console, or in the notices of before, which numbers are on the fallback: \
+                         what was swapped since is put back by hand there, not by `ringback restore`",
+                    ),
+                    Step::typing("See what this state knows", "ringback status"),
+                ];
+                if *held {
+                    let release = "ringback release --all --reason 'looked at after the restore'";
+                    n.next.push(Step::typing("Then let Ringback act again", release));
+                }
+                n
+            }
+            AgentCondition::UnknownRollback { channel, numbers } => {
+                let title = if is_over {
+                    format!("The journal agrees with Twilio again about which numbers are on the fallback: {channel}")
+                } else {
+                    format!("Numbers are on the fallback, and the journal knows of no rollback: {channel}")
+                };
+                let kind = NoticeKind::StateChanged;
+                let mut n = self.blank(at, condition.key(), kind, Severity::Critical, title);
+                n.channel = Some(*channel);
+                n.numbers.clone_from(numbers);
+                n.at = Moment::new(at, self.zone(&n.numbers));
+                if is_over {
+                    n.did = "They are off the fallback, or a rollback of them is in the journal".to_owned();
+                } else {
+                    n.cause = Some(
+                        "either the state file was restored from an old backup or replaced, or somebody swapped them \
+                         without Ringback"
+                            .to_owned(),
+                    );
+                    n.did = "Ringback writes nothing to them, and cannot put back what it does not know".to_owned();
+                    n.next = vec![
+                        Step::new(
+                            "If the state file was replaced, put the latest one back while no agent runs, and restore \
+                             with `ringback restore`",
+                        ),
+                        Step::new(
+                            "Otherwise point the numbers at their handler by hand, in the Twilio console, once it works",
+                        ),
+                    ];
+                }
+                n
+            }
             AgentCondition::NotifierFailing { name, problem } => {
                 let title = if is_over {
                     format!("Notifier {name} delivers again")
@@ -171,7 +258,16 @@ impl NoticeBuilder {
             }
         };
         notice.since = Some(Moment::new(since, self.zone(&notice.numbers)));
-        notice.status = if *condition == AgentCondition::LeaseLost { NoticeStatus::Event } else { status };
+        notice.status = match condition {
+            AgentCondition::LeaseLost | AgentCondition::StateTaken { .. } | AgentCondition::StateRestored { .. } => {
+                NoticeStatus::Event
+            }
+            AgentCondition::Blind { .. }
+            | AgentCondition::RowsNotUnderstood { .. }
+            | AgentCondition::StoreUnwritable { .. }
+            | AgentCondition::UnknownRollback { .. }
+            | AgentCondition::NotifierFailing { .. } => status,
+        };
         notice
     }
 }

@@ -84,6 +84,9 @@ impl Incidents {
                 let Some(source) = source else { return };
                 AgentCondition::RowsNotUnderstood { source: source.label(), example: String::new() }
             }
+            (NoticeKind::StateChanged, Some(channel)) => {
+                AgentCondition::UnknownRollback { channel, numbers: latest.numbers.clone() }
+            }
             (NoticeKind::StoreUnwritable, _) => {
                 AgentCondition::StoreUnwritable { problem: String::new(), cure: String::new() }
             }

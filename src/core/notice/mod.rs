@@ -87,6 +87,8 @@ pub enum NoticeKind {
     StoreUnwritable,
     /// Another agent has taken over.
     LeaseLost,
+    /// The state file was taken away or replaced, or the journal does not know what Twilio shows.
+    StateChanged,
     /// A notifier cannot deliver.
     NotifierFailing,
     /// Notices that were held back or lost.
@@ -96,7 +98,7 @@ pub enum NoticeKind {
 }
 
 impl NoticeKind {
-    pub const ALL: [NoticeKind; 19] = [
+    pub const ALL: [NoticeKind; 20] = [
         NoticeKind::RolledBack,
         NoticeKind::Unproven,
         NoticeKind::Underway,
@@ -113,6 +115,7 @@ impl NoticeKind {
         NoticeKind::RowsNotUnderstood,
         NoticeKind::StoreUnwritable,
         NoticeKind::LeaseLost,
+        NoticeKind::StateChanged,
         NoticeKind::NotifierFailing,
         NoticeKind::Summary,
         NoticeKind::Test,
@@ -136,6 +139,7 @@ impl NoticeKind {
             NoticeKind::RowsNotUnderstood => "rows_not_understood",
             NoticeKind::StoreUnwritable => "store_unwritable",
             NoticeKind::LeaseLost => "lease_lost",
+            NoticeKind::StateChanged => "state_changed",
             NoticeKind::NotifierFailing => "notifier_failing",
             NoticeKind::Summary => "summary",
             NoticeKind::Test => "test",

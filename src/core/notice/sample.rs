@@ -181,6 +181,18 @@ pub fn every_kind(builder: &NoticeBuilder, now: Time) -> Vec<Notice> {
         },
         AgentCondition::StoreUnwritable { problem: "the disk is full".to_owned(), cure: "free some space".to_owned() },
         AgentCondition::LeaseLost,
+        AgentCondition::StateTaken {
+            problem: "ringback.db was removed or moved while it was open".to_owned(),
+            cure: "put it back and start the agent again".to_owned(),
+        },
+        AgentCondition::StateRestored {
+            problem: "the journal ends at record 40 and once had 51".to_owned(),
+            held: true,
+        },
+        AgentCondition::UnknownRollback {
+            channel,
+            numbers: builder.roster.numbers().map(|(_, n)| n.id).take(2).collect(),
+        },
         AgentCondition::NotifierFailing { name: "ops".to_owned(), problem: "HTTP 503".to_owned() },
     ];
     notices.extend(conditions.iter().map(|c| builder.condition(now, now, c, NoticeStatus::Firing)));

@@ -124,6 +124,16 @@ pub fn rollback(
         SagaState::Idle
         | SagaState::Snapshotted { .. }
         | SagaState::Checked { .. }
+        | SagaState::Restored(_)
+        | SagaState::Refused(_)
+            if record.leads_to(channel, fallback) =>
+        {
+            // A snapshot of it would be restored one day as what it was before us.
+            Err((OrderResult::Refused, ON_FALLBACK_UNKNOWN.to_owned()))
+        }
+        SagaState::Idle
+        | SagaState::Snapshotted { .. }
+        | SagaState::Checked { .. }
         | SagaState::Intended(_)
         | SagaState::Written(_)
         | SagaState::ReadBack(_)
@@ -136,6 +146,10 @@ pub fn rollback(
         | SagaState::Superseded { .. } => begin(channel, record, raw, now, fallback),
     }
 }
+
+/// Of a number at which a journal that knows of no rollback can neither swap nor restore anything.
+pub const ON_FALLBACK_UNKNOWN: &str = "it is on the fallback, and the journal knows of no rollback: the state file was replaced, or somebody swapped it by \
+     hand; put the latest state file back, or point the number at its handler by hand";
 
 /// Updated since, and nothing in it is different.
 fn is_changed_back(before: &str, now: &str) -> bool {
