@@ -27,9 +27,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
+use crate::core::model::bounds;
 use crate::core::model::time::Time;
 
 /// Tells the time and waits. Cheap to clone; clones share one time.
@@ -159,6 +161,17 @@ impl Clock {
                     .await
                     .ok_or(TimedOut(limit))
             }
+        }
+    }
+
+    /// Does work on so many bytes; if they are many, where no other task waits for this thread.
+    pub fn apart<T>(&self, bytes: usize, work: impl FnOnce() -> T) -> T {
+        // Virtual time has one thread, on which everybody waits for everybody.
+        let has_others =
+            || Handle::try_current().is_ok_and(|runtime| runtime.runtime_flavor() == RuntimeFlavor::MultiThread);
+        match &self.0 {
+            Kind::System if bytes > bounds::LARGE_ANSWER && has_others() => tokio::task::block_in_place(work),
+            Kind::System | Kind::Virtual(_) => work(),
         }
     }
 

@@ -1,5 +1,6 @@
-//! HTTP/1 with limits: on headers, on their time, and on connections.
+//! HTTP/1 with limits: on headers, on their time, on how slowly an answer may be read, and on connections.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -14,15 +15,8 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use super::identity::ListenAddress;
-
-/// How long a client may take to send its request's head.
-const HEAD_WITHIN: Duration = Duration::from_secs(5);
-
-/// Largest head: request line and headers together.
-const LARGEST_HEAD: usize = 16 << 10;
-
-/// Connections at the same time; others wait to be accepted.
-const MOST_CONNECTIONS: usize = 128;
+use super::impatient::{Impatient, Patience};
+use crate::core::model::bounds;
 
 /// How long requests under way may take once we stop.
 const DRAIN: Duration = Duration::from_secs(3);
@@ -31,12 +25,13 @@ const DRAIN: Duration = Duration::from_secs(3);
 pub async fn serve(router: Router, listener: TcpListener, stop: CancellationToken) {
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
+    let patience = Arc::new(Patience::new(bounds::READ_WITHIN, bounds::READ_WITHIN_CROWDED));
     loop {
         let accepted = tokio::select! {
             biased;
             () = stop.cancelled() => break,
             Some(_) = connections.join_next() => continue,
-            accepted = listener.accept(), if connections.len() < MOST_CONNECTIONS => accepted,
+            accepted = listener.accept(), if connections.len() < bounds::CONNECTIONS => accepted,
         };
         let stream = match accepted {
             Ok((stream, _)) => stream,
@@ -60,9 +55,9 @@ pub async fn serve(router: Router, listener: TcpListener, stop: CancellationToke
         });
         let connection = hyper::server::conn::http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(HEAD_WITHIN)
-            .max_buf_size(LARGEST_HEAD)
-            .serve_connection(TokioIo::new(stream), service);
+            .header_read_timeout(bounds::HEAD_WITHIN)
+            .max_buf_size(bounds::HEAD_BYTES)
+            .serve_connection(TokioIo::new(Impatient::new(stream, patience.clone())), service);
         connections.spawn(graceful.watch(connection));
     }
     drop(listener);

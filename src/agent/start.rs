@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -36,6 +36,7 @@ use crate::core::control::{Contradiction, Control, Recovery};
 use crate::core::detect::engine::Engine;
 use crate::core::detect::observation::Observation;
 use crate::core::detect::rules::Rules;
+use crate::core::model::bounds;
 use crate::core::model::decision::{Decision, Mode};
 use crate::core::model::id::{CallSid, Channel};
 use crate::core::model::roster::Roster;
@@ -141,6 +142,8 @@ impl Agent {
             by_get: Arc::default(),
             dials: Arc::default(),
             hand_on: Arc::default(),
+            large_batch: Arc::new(Semaphore::new(1)),
+            listening: Arc::new(Semaphore::new(bounds::LISTENED_TO)),
         };
 
         let now = clock.now();

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 
 use crate::admin::identity::{self, Identity};
+use crate::core::model::bounds;
 
 /// The client for the agent's API.
 pub fn reqwest_client() -> anyhow::Result<reqwest::Client> {
@@ -17,6 +18,18 @@ pub fn reqwest_client() -> anyhow::Result<reqwest::Client> {
         .redirect(reqwest::redirect::Policy::none())
         .timeout(Duration::from_secs(15));
     client.build().context("the HTTP client cannot be built")
+}
+
+/// An answer's body. Whoever has taken the agent's address may send what it likes.
+pub async fn read_body(mut answer: reqwest::Response) -> anyhow::Result<Vec<u8>> {
+    let mut body = Vec::new();
+    while let Some(chunk) = answer.chunk().await? {
+        if body.len() + chunk.len() > bounds::AGENT_BYTES {
+            bail!("what listens there sends more than an agent does");
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
 }
 
 /// 32 random bytes in hexadecimal digits.

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Context;
 use serde_json::Value;
 
-use super::challenge::reqwest_client;
+use super::challenge::{read_body, reqwest_client};
 use super::{Exit, complain, say};
 use crate::agent::publish::explain::DecisionHistory;
 use crate::config::{Config, ProcessEnv};
@@ -19,7 +19,7 @@ pub fn status(config: &Path, json: bool) -> anyhow::Result<Exit> {
     let url = format!("http://{}/api/v1/status", config.agent.listen);
     let status: Value = tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
         let answer = reqwest_client()?.get(&url).send().await.context("no agent is running here")?;
-        serde_json::from_slice(&answer.bytes().await?).context("the agent's answer is not JSON")
+        serde_json::from_slice(&read_body(answer).await?).context("the agent's answer is not JSON")
     })?;
     let exit = if is_trouble(&status) { Exit::FoundTrouble } else { Exit::Done };
     if json {

@@ -6,6 +6,7 @@
 //! shown first and done once it is confirmed; then its results are waited for and printed.
 
 use std::collections::BTreeMap;
+use std::io::{self, BufRead as _, Read as _};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -20,7 +21,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::challenge::{challenge, one_time_token, reqwest_client};
+use super::challenge::{challenge, one_time_token, read_body, reqwest_client};
 use super::{Exit, complain, log, say};
 use crate::admin;
 use crate::admin::body::DecisionLine;
@@ -307,7 +308,8 @@ impl ApiClient {
             .body(serde_json::to_vec(body)?);
         let answer = request.send().await.context("the agent does not answer")?;
         let status = answer.status();
-        let body: Value = serde_json::from_slice(&answer.bytes().await?).context("the agent's answer is not JSON")?;
+        let body: Value =
+            serde_json::from_slice(&read_body(answer).await?).context("the agent's answer is not JSON")?;
         if !status.is_success() {
             complain(&format!("ringback: {}", body["error"].as_str().unwrap_or("the agent refused")));
             let is_usage = matches!(status.as_u16(), 400 | 422);
@@ -376,7 +378,7 @@ impl ApiClient {
                     complain(&format!("ringback: the agent does not know {id}"));
                     break;
                 }
-                let order: Value = serde_json::from_slice(&answer.bytes().await?).unwrap_or_default();
+                let order: Value = serde_json::from_slice(&read_body(answer).await?).unwrap_or_default();
                 let text = |v: &Value| v.as_str().unwrap_or_default().to_owned();
                 for e in order["ended"].as_array().into_iter().flatten() {
                     let key = [&e["account"], &e["number"], &order["channel"]].map(text);
@@ -421,9 +423,12 @@ impl ApiClient {
     }
 }
 
+/// A yes or a no.
+const ANSWER_BYTES: u64 = 1024;
+
 fn confirmed(verb: &str, numbers: usize) -> anyhow::Result<bool> {
     complain(&format!("{verb} {numbers} of these? [y/N]"));
     let mut line = String::new();
-    std::io::stdin().read_line(&mut line)?;
+    io::stdin().lock().take(ANSWER_BYTES).read_line(&mut line)?;
     Ok(matches!(line.trim(), "y" | "Y" | "yes"))
 }

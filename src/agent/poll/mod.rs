@@ -33,6 +33,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Batch, Shared};
 use crate::config;
 use crate::core::detect::observation::{Alert, Observation};
+use crate::core::model::bounds;
 use crate::core::model::facts::{LARGEST_PAGE, LONGEST_CALL};
 use crate::core::model::id::{CallSid, E164, NumberId, Resource};
 use crate::core::model::source::Source;
@@ -79,6 +80,8 @@ pub enum PollError {
          they agree"
     )]
     ClockSkew(i64),
+    #[error("this log has more than {0} new entries in six hours, which is more than can be held and judged")]
+    TooMany(usize),
 }
 
 impl PollError {
@@ -87,6 +90,7 @@ impl PollError {
             PollError::Twilio(e) => e.cure(),
             PollError::Store(e) => e.cure,
             PollError::ClockSkew(_) => "check NTP on this machine",
+            PollError::TooMany(_) => "watch the account's numbers with several agents, each with some of them",
         }
     }
 }
@@ -155,6 +159,8 @@ pub struct Poller<G: TwilioLog> {
     /// Those of them that this log has not shown.
     named: VecDeque<u128>,
     lags: Vec<f64>,
+    /// How many entries were new, and when: the ledger holds them.
+    taken: VecDeque<(Time, usize)>,
     /// Who has written to us lately, and when: only to them may another number of a Messaging Service answer for ours.
     writers: HashMap<u64, Time>,
     kind: std::marker::PhantomData<fn() -> G>,
@@ -179,6 +185,7 @@ impl<G: TwilioLog> Poller<G> {
             wanted,
             named: VecDeque::new(),
             lags: Vec::new(),
+            taken: VecDeque::new(),
             writers: HashMap::new(),
             kind: std::marker::PhantomData,
         }
@@ -275,6 +282,7 @@ impl<G: TwilioLog> Poller<G> {
                 for row in page.rows {
                     self.sort(row, clock.now(), reach, &mut found);
                 }
+                self.has_room_for(&found, started)?;
                 // Of all its rows: one that is out of order, or whose date is nonsense, ends no walk.
                 let is_old = page.newest.is_some_and(|t| t < cutoff);
                 let is_known = depth == Depth::Quick && found.fresh.len() == news;
@@ -302,6 +310,7 @@ impl<G: TwilioLog> Poller<G> {
             self.note_writer(<G::Listed as Listed>::time(item).unwrap_or(started), item);
         }
         let unclear = found.bad.first().map(ToString::to_string);
+        self.taken.push_back((started, found.counts[RowResult::New as usize]));
         self.known.extend(found.known);
         if depth >= Depth::Full {
             self.next_full = started + self.poll.full;
@@ -322,6 +331,7 @@ impl<G: TwilioLog> Poller<G> {
                 unclear,
                 seen: items,
                 place,
+                room: None,
             })
             .await;
         // One source does it for all.
@@ -334,13 +344,26 @@ impl<G: TwilioLog> Poller<G> {
         Ok(())
     }
 
+    /// Fails if there is more than can be held: what is not held cannot be judged, and that must be said.
+    fn has_room_for(&mut self, found: &Found<G>, now: Time) -> Result<(), PollError> {
+        let most = bounds::log_entries(self.shared.roster.len());
+        while self.taken.front().is_some_and(|(at, _)| *at + bounds::LOG_SPAN < now) {
+            self.taken.pop_front();
+        }
+        let taken: usize = self.taken.iter().map(|(_, new)| new).sum();
+        let new = found.counts[RowResult::New as usize];
+        if found.fresh.len() > most || taken + new > most { Err(PollError::TooMany(most)) } else { Ok(()) }
+    }
+
     /// Tells what a row is: new, changed, known, not ours, or not to be understood.
     fn sort(&self, row: Result<WireRow<Item<G>>, BadRow>, now: Time, reach: Reach, found: &mut Found<G>) {
         let result = match row {
             Ok(WireRow::NotOurs(_)) => RowResult::Foreign,
             Ok(WireRow::Ours(item)) if self.is_foreign(&item) => RowResult::Foreign,
             Err(bad) => {
-                found.bad.push(bad);
+                if found.bad.len() < bounds::BAD_ROWS {
+                    found.bad.push(bad);
+                }
                 RowResult::Bad
             }
             Ok(WireRow::Ours(item)) => {

@@ -255,7 +255,9 @@ impl RoutingPoller {
             metrics.polled(Source::Services, started);
         }
         let place = Some(place);
-        self.shared.hand_on(Batch { account, polled, polled_at: started, unclear: None, seen, place }).await;
+        self.shared
+            .hand_on(Batch { account, polled, polled_at: started, unclear: None, seen, place, room: None })
+            .await;
         drop(turn);
         let message = ControlMessage::Routing { at: started, numbers: looked };
         // The inbox closes only when the agent stops.

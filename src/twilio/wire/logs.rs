@@ -5,6 +5,7 @@ use serde::Deserialize;
 use super::{BadRow, Listed, Reader, Text, WireRow, first_date, optional_date, optional_sid, sid};
 use crate::core::detect::observation::{Alert, Call, CallStatus, Direction, Leg, Level, Message, MessageStatus, lower};
 use crate::core::model::address;
+use crate::core::model::bounds;
 use crate::core::model::code::Code;
 use crate::core::model::id::Resource;
 use crate::core::model::redact::told;
@@ -50,6 +51,7 @@ pub struct Calls;
 
 impl Listed for Calls {
     const KEY: &'static str = "calls";
+    const IS_LOG: bool = true;
     type Raw<'a> = RawCall<'a>;
     type Item = Call;
 
@@ -124,6 +126,7 @@ pub struct Messages;
 
 impl Listed for Messages {
     const KEY: &'static str = "messages";
+    const IS_LOG: bool = true;
     type Raw<'a> = RawMessage<'a>;
     type Item = Message;
 
@@ -193,6 +196,7 @@ pub struct Alerts;
 
 impl Listed for Alerts {
     const KEY: &'static str = "alerts";
+    const IS_LOG: bool = true;
     type Raw<'a> = RawAlert<'a>;
     type Item = Alert;
 
@@ -212,7 +216,10 @@ impl Listed for Alerts {
             code: Code(code.parse().map_err(|_| BadRow::new("error_code", format!("{code:?} is not a number")))?),
             level: Level::from_wire(raw.log_level.get().unwrap_or("")),
             // A caller's number may stand in any part of it, and user and password are nobody's business.
-            url: raw.request_url.get().map(|url| kept(url, reader.roster)),
+            url: raw
+                .request_url
+                .get()
+                .map(|url| kept(&url[..url.floor_char_boundary(bounds::URL_BYTES)], reader.roster)),
             at: at.ok_or_else(|| BadRow::new("date_created", "neither date_generated nor date_created is set"))?,
         }))
     }
