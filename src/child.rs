@@ -179,7 +179,8 @@ async fn hear(mut from: impl AsyncRead + Unpin, kept: Kept, said: &mut Vec<u8>) 
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use std::time::{Duration, Instant};
 
@@ -194,7 +195,7 @@ mod tests {
         rt.block_on(run).ok().map(|ended| ended.unwrap())
     }
 
-    /// True once nobody has the file open that `script` wrote its process ids to: all of them are gone.
+    /// True once these processes are gone.
     fn are_gone(pids: &str) -> bool {
         let is_there = |pid: &str| {
             // A zombie that init has not collected yet is no process.

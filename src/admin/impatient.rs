@@ -126,6 +126,7 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
+    use crate::clock::Clock;
 
     /// Writes without end to a client that reads `portion` bytes each 20 ms, and says how much and how long.
     fn write_to(patience: Duration, portion: usize, within: Duration) -> (usize, Duration, Option<io::ErrorKind>) {
@@ -148,13 +149,14 @@ mod tests {
             let read = async {
                 let mut into = vec![0; portion];
                 loop {
-                    tokio::time::sleep(Duration::from_millis(20)).await;
+                    Clock::system().sleep(Duration::from_millis(20)).await;
                     if portion > 0 {
                         client.read_exact(&mut into).await.unwrap();
                     }
                 }
             };
-            let end = tokio::time::timeout(within, async {
+            let clock = Clock::system();
+            let end = clock.timeout(within, async {
                 tokio::select! {
                     end = write => end,
                     () = read => unreachable!("it reads without end"),

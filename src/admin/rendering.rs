@@ -62,6 +62,7 @@ impl Rendering {
             None => {
                 let rendering = self.clone();
                 // Whoever asked may go away: what was begun for all is made to its end, and alone.
+                #[expect(clippy::disallowed_methods, reason = "it ends by itself, and must not end with who asked")]
                 let making = tokio::spawn(async move {
                     let _turn = turn;
                     rendering.has_room().await;
@@ -181,12 +182,13 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::clock::Clock;
 
     fn page(made: &Arc<AtomicUsize>, bytes: usize) -> impl Future<Output = Result<Vec<u8>, ApiProblem>> + use<> {
         let made = made.clone();
         async move {
             made.fetch_add(1, Ordering::Relaxed);
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            Clock::system().sleep(Duration::from_millis(20)).await;
             Ok(vec![b'x'; bytes])
         }
     }
@@ -228,11 +230,12 @@ mod tests {
                 let one = is_one.clone();
                 let make = async move {
                     assert_eq!(one.fetch_add(1, Ordering::SeqCst), 0, "two at once");
-                    tokio::time::sleep(Duration::from_millis(5)).await;
+                    Clock::system().sleep(Duration::from_millis(5)).await;
                     one.fetch_sub(1, Ordering::SeqCst);
                     Ok(Vec::new())
                 };
-                let gone = tokio::time::timeout(Duration::from_millis(1), rendering.answer("text/plain", make)).await;
+                let gone =
+                    Clock::system().timeout(Duration::from_millis(1), rendering.answer("text/plain", make)).await;
                 drop(gone);
             }
             assert_eq!(rendering.answer("text/plain", page(&made, 1)).await.status(), StatusCode::OK);

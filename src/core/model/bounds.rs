@@ -140,7 +140,8 @@ pub const READ_RATE: usize = 16 << 10;
 pub const READ_WITHIN_CROWDED: Duration = Duration::from_millis(700);
 pub const CROWDED: usize = 48;
 
-/// Connections at the same time; others wait to be accepted.
+/// Connections at the same time. For another one the one ends that has asked for nothing for longest; while each of
+/// them is being answered, others wait to be accepted.
 pub const CONNECTIONS: usize = 128;
 
 /// Answers that are made for everybody at once (metrics, status) and are kept for those who still read them. With
@@ -156,7 +157,7 @@ pub const AGENT_BYTES: usize = 128 << 20;
 // Files.
 
 /// How long a file may take to be read: a pipe, where a secret's or the configuration's is named, until it is written.
-pub const FILE_WITHIN: Duration = Duration::from_secs(10);
+pub const FILE_WITHIN: Duration = Duration::from_secs(3);
 
 /// A configuration; a thousand groups have 1 MB.
 pub const CONFIG_BYTES: u64 = 16 << 20;
