@@ -31,9 +31,11 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
+use crate::core::model::bounds;
 use crate::core::model::time::Time;
 
 /// Tells the time and waits. Cheap to clone; clones share one time.
@@ -224,6 +226,17 @@ impl Clock {
                     .await
                     .ok_or(TimedOut(limit))
             }
+        }
+    }
+
+    /// Does work on so many bytes; if they are many, where no other task waits for this thread.
+    pub fn apart<T>(&self, bytes: usize, work: impl FnOnce() -> T) -> T {
+        // Virtual time has one thread, on which everybody waits for everybody.
+        let has_others =
+            || Handle::try_current().is_ok_and(|runtime| runtime.runtime_flavor() == RuntimeFlavor::MultiThread);
+        match &self.0 {
+            Kind::System if bytes > bounds::LARGE_ANSWER && has_others() => tokio::task::block_in_place(work),
+            Kind::System | Kind::Virtual(_) => work(),
         }
     }
 

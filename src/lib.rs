@@ -18,6 +18,7 @@
 //! | [`metrics`] | every metric: its definition, and what is counted |
 //! | [`config`] | the file as meant: every value valid, or all faults at once |
 //! | [`clock`] | time, real or virtual; nothing else reads it or waits for it |
+//! | [`child`] | programs of the user's, that are ours until they are gone |
 //! | [`caller`] | how the other party's number is made unrecognisable |
 //! | [`wav`] | recordings as files |
 //! | [`sim`] | a pretend Twilio with callers, for the demo, the tests and `ringback sim` |
@@ -30,17 +31,18 @@
 //!
 //! ```text
 //! main     -> cli
-//! cli      -> admin, agent, clock, config, notify, rehearse, replay, sim, simulate, store
+//! cli      -> admin, agent, child, clock, config, notify, rehearse, replay, sim, simulate, store
 //! admin    -> agent, clock, metrics
 //! rehearse -> agent, caller, clock, config, metrics, twilio
-//! agent    -> caller, clock, config, metrics, notify, store, twilio
+//! agent    -> caller, child, clock, config, metrics, notify, store, twilio
 //! simulate -> replay, sim::chance
 //! replay   -> caller, twilio::wire
 //! config   -> metrics::PerNumber, notify, rehearse::report::Variant, twilio
 //! twilio   -> caller, clock, metrics, wav
-//! notify   -> clock
+//! notify   -> child, clock
 //! sim      -> clock
 //! store    -> clock
+//! child    -> clock
 //! metrics  -> nobody
 //! caller   -> nobody
 //! clock    -> nobody
@@ -115,6 +117,7 @@
 pub mod admin;
 pub mod agent;
 pub mod caller;
+pub mod child;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -31,8 +31,9 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use super::{ApiProblem, LARGEST_BODY};
+use super::ApiProblem;
 use crate::clock::Clock;
+use crate::core::model::bounds;
 
 /// The header of an answer that proves who gives it.
 pub const PROOF: &str = "ringback-proof";
@@ -319,7 +320,7 @@ async fn looked_at(
         Signature::Bad => body,
         Signature::Good => {
             let too_large = |_| ApiProblem::new(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large, or broke off");
-            let body: Bytes = to_bytes(body, LARGEST_BODY).await.map_err(too_large)?;
+            let body: Bytes = to_bytes(body, bounds::REQUEST_BYTES).await.map_err(too_large)?;
             if digest(&body) != claimed {
                 signature = Signature::Bad;
             }

@@ -19,8 +19,10 @@ pub mod auth;
 pub mod body;
 pub mod commands;
 pub mod identity;
+mod impatient;
 pub mod names;
 pub mod openapi;
+mod rendering;
 pub mod serve;
 pub mod standby;
 
@@ -43,15 +45,11 @@ use crate::agent::publish::explain::{DecisionHistory, Explanation, RecordedEntry
 use crate::agent::publish::status::{NumberStatus, OrderStatus, Status};
 use crate::agent::{Agent, ControlMessage};
 use crate::clock::Clock;
+use crate::core::model::bounds;
 use crate::core::model::decision::DecisionId;
 use crate::core::model::roster::Roster;
 use crate::metrics::Metrics;
-
-/// Largest body of a request; ours are a few hundred bytes.
-const LARGEST_BODY: usize = 64 << 10;
-
-/// How long a request may take, body included.
-const TIMEOUT: Duration = Duration::from_secs(10);
+use rendering::Rendering;
 
 /// The engine ticks every second; after this long without a tick it hangs.
 const TICKS_WITHIN: Duration = Duration::from_secs(30);
@@ -66,6 +64,16 @@ pub struct Admin {
     memory: DecisionHistory,
     door: auth::Authenticator,
     identity: identity::Identity,
+    pages: Pages,
+}
+
+/// The large ones.
+#[derive(Clone, Default)]
+struct Pages {
+    metrics: Rendering,
+    status: Rendering,
+    numbers: Rendering,
+    decisions: Rendering,
 }
 
 /// The routes of a running agent.
@@ -79,6 +87,7 @@ pub fn router(agent: &Agent, clock: &Clock, token: Option<SecretString>) -> Rout
         memory: agent.memory.clone(),
         door: auth::Authenticator::new(token.clone(), clock.clone()),
         identity: identity::Identity::with_clock(token, clock.clone()),
+        pages: Pages::default(),
     };
     let identity = admin.identity.clone();
     let names = names::OwnNames(agent.names.clone());
@@ -104,9 +113,9 @@ pub fn router(agent: &Agent, clock: &Clock, token: Option<SecretString>) -> Rout
         .method_not_allowed_fallback(|| async {
             ApiProblem::new(StatusCode::METHOD_NOT_ALLOWED, "not with this method")
         })
-        .layer(DefaultBodyLimit::max(LARGEST_BODY))
+        .layer(DefaultBodyLimit::max(bounds::REQUEST_BYTES))
         .layer(from_fn_with_state(identity, identity::prove))
-        .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, TIMEOUT))
+        .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, bounds::ANSWER_WITHIN))
         .layer(from_fn_with_state(names, names::check))
         .layer(fixed(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .layer(fixed(header::CACHE_CONTROL, "no-store"))
@@ -152,12 +161,9 @@ impl IntoResponse for ApiProblem {
 }
 
 async fn metrics(State(admin): State<Admin>) -> Response {
-    // With thousands of numbers it takes a while, in which no task should have to wait for this thread.
-    match tokio::task::spawn_blocking(move || admin.metrics.render()).await {
-        Ok(Ok(text)) => ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),
-        Ok(Err(e)) => ApiProblem::new(StatusCode::INTERNAL_SERVER_ERROR, e.to_string()).into_response(),
-        Err(e) => ApiProblem::new(StatusCode::INTERNAL_SERVER_ERROR, e.to_string()).into_response(),
-    }
+    let metrics = admin.metrics;
+    let make = rendering::apart(move || metrics.render().map(String::into_bytes));
+    admin.pages.metrics.answer(prometheus::TEXT_FORMAT, make).await
 }
 
 async fn healthy(State(admin): State<Admin>, challenge: identity::Challenge) -> Result<Response, ApiProblem> {
@@ -179,19 +185,33 @@ async fn ready(State(admin): State<Admin>) -> Result<&'static str, ApiProblem> {
     Err(ApiProblem::new(StatusCode::SERVICE_UNAVAILABLE, text))
 }
 
-async fn status(State(admin): State<Admin>) -> Json<Arc<Status>> {
-    Json(admin.status.borrow().clone())
+async fn status(State(admin): State<Admin>) -> Response {
+    let status = admin.status;
+    let make = rendering::apart(move || serde_json::to_vec(&*status.borrow().clone()));
+    admin.pages.status.answer(JSON, make).await
 }
 
-async fn numbers(State(admin): State<Admin>) -> Json<Vec<NumberStatus>> {
-    Json(admin.status.borrow().numbers().map(|(_, n)| n.clone()).collect())
+async fn numbers(State(admin): State<Admin>) -> Response {
+    let status = admin.status;
+    let make = rendering::apart(move || {
+        let status = status.borrow().clone();
+        serde_json::to_vec(&status.numbers().map(|(_, n)| n).collect::<Vec<&NumberStatus>>())
+    });
+    admin.pages.numbers.answer(JSON, make).await
 }
+
+const JSON: &str = "application/json";
 
 /// Decisions and orders that one answer lists.
 const DECISIONS: usize = 100;
 
-async fn decisions(State(admin): State<Admin>) -> Result<Json<Vec<RecordedEntry>>, ApiProblem> {
-    admin.memory.latest(DECISIONS).await.map(Json).map_err(unreadable)
+async fn decisions(State(admin): State<Admin>) -> Response {
+    let memory = admin.memory;
+    let make = async move {
+        let latest: Vec<RecordedEntry> = memory.latest(DECISIONS).await.map_err(unreadable)?;
+        rendering::apart(move || serde_json::to_vec(&latest)).await
+    };
+    admin.pages.decisions.answer(JSON, make).await
 }
 
 async fn decision(State(admin): State<Admin>, Path(id): Path<String>) -> Result<Json<Explanation>, ApiProblem> {

@@ -1,11 +1,9 @@
-//! HTTP/1 with limits: on headers, on their time, and on connections.
-//!
-//! Whoever comes is accepted: where there are too many connections, the oldest one gives way on which nothing is being
-//! done. So nobody who holds connections without a word, or does not read his answers, keeps an operator out.
+//! HTTP/1 with limits: on headers, on their time, on how slowly an answer may be read, and on connections.
 
-use std::collections::VecDeque;
+use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use axum::Router;
@@ -15,42 +13,15 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::TcpListener;
-use tokio::sync::Notify;
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::{AbortHandle, Id, JoinSet};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use super::auth::PeerAddress;
 use super::identity::ListenAddress;
-
-/// How long a client may take to send its request's head.
-const HEAD_WITHIN: Duration = Duration::from_secs(5);
-
-/// Largest head: request line and headers together.
-const LARGEST_HEAD: usize = 16 << 10;
-
-/// Connections at the same time; others wait to be accepted, if on all of them something is being done.
-const MOST_CONNECTIONS: usize = 128;
-
-/// A request that is being answered on a connection.
-struct UnderWay {
-    requests: Arc<AtomicUsize>,
-    ended: Arc<Notify>,
-}
-
-impl UnderWay {
-    fn begin(requests: &Arc<AtomicUsize>, ended: &Arc<Notify>) -> UnderWay {
-        requests.fetch_add(1, Ordering::Relaxed);
-        UnderWay { requests: requests.clone(), ended: ended.clone() }
-    }
-}
-
-impl Drop for UnderWay {
-    fn drop(&mut self) {
-        self.requests.fetch_sub(1, Ordering::Relaxed);
-        self.ended.notify_one();
-    }
-}
+use super::impatient::{Impatient, Patience};
+use crate::core::model::bounds;
 
 /// How long requests under way may take once we stop.
 const DRAIN: Duration = Duration::from_secs(3);
@@ -59,63 +30,104 @@ const DRAIN: Duration = Duration::from_secs(3);
 pub async fn serve(router: Router, listener: TcpListener, stop: CancellationToken) {
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
-    // Oldest first.
-    let mut idle: VecDeque<(AbortHandle, Arc<AtomicUsize>)> = VecDeque::new();
-    let ended = Arc::new(Notify::new());
+    let patience = Arc::new(Patience::new(bounds::READ_WITHIN, bounds::READ_WITHIN_CROWDED));
+    let mut seats: HashMap<Id, (AbortHandle, Arc<Seat>)> = HashMap::new();
+    let (began, mut failures) = (Instant::now(), 0u32);
     loop {
-        if connections.len() >= MOST_CONNECTIONS {
-            idle.retain(|(connection, _)| !connection.is_finished());
-            let is_idle = |(_, requests): &(AbortHandle, Arc<AtomicUsize>)| requests.load(Ordering::Relaxed) == 0;
-            if let Some((connection, _)) = idle.iter().position(is_idle).and_then(|ix| idle.remove(ix)) {
-                connection.abort();
-            }
-        }
         let accepted = tokio::select! {
             biased;
             () = stop.cancelled() => break,
-            Some(_) = connections.join_next() => continue,
-            () = ended.notified(), if connections.len() >= MOST_CONNECTIONS => continue,
-            accepted = listener.accept(), if connections.len() < MOST_CONNECTIONS => accepted,
+            Some(ended) = connections.join_next_with_id() => {
+                seats.remove(&ended.map_or_else(|e| e.id(), |(id, _)| id));
+                continue;
+            }
+            accepted = listener.accept(), if connections.len() <= bounds::CONNECTIONS => accepted,
         };
         let (stream, peer) = match accepted {
-            Ok(accepted) => accepted,
+            Ok(accepted) => {
+                failures = 0;
+                accepted
+            }
             // The listener's runtime has ended: it fails every accept from now on.
             Err(error) if error.raw_os_error().is_none() => break,
             Err(error) => {
                 // Out of file descriptors, or a client that went away: the next one may do better.
-                tracing::warn!(%error, "cannot accept a connection");
-                tokio::task::yield_now().await;
+                failures += 1;
+                if failures.is_power_of_two() {
+                    tracing::warn!(%error, failures, "cannot accept a connection");
+                }
+                give_up_idle(&seats);
+                tokio::time::sleep_until(Instant::now() + ACCEPT_AGAIN).await;
                 continue;
             }
         };
         // Where the client has found us: a proof of who we are holds for no other address.
         let Ok(address) = stream.local_addr() else { continue };
+        if connections.len() >= bounds::CONNECTIONS {
+            give_up_idle(&seats);
+        }
         let router = router.clone();
-        let requests = Arc::<AtomicUsize>::default();
-        let (own, ends) = (requests.clone(), ended.clone());
+        let seat = Arc::new(Seat { began, idle_since: AtomicU64::new(0) });
+        seat.rests();
+        let at_work = seat.clone();
         let service = service_fn(move |request: hyper::Request<Incoming>| {
             let router = router.clone();
             let mut request = request.map(Body::new);
             request.extensions_mut().insert(ListenAddress(address));
             request.extensions_mut().insert(PeerAddress(peer));
-            let under_way = UnderWay::begin(&own, &ends);
+            let seat = at_work.clone();
             async move {
+                seat.works();
                 let answer = router.oneshot(request).await;
-                drop(under_way);
+                seat.rests();
                 answer
             }
         });
         let connection = hyper::server::conn::http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(HEAD_WITHIN)
-            .max_buf_size(LARGEST_HEAD)
-            .serve_connection(TokioIo::new(stream), service);
-        idle.retain(|(connection, _)| !connection.is_finished());
-        idle.push_back((connections.spawn(graceful.watch(connection)), requests));
+            .header_read_timeout(bounds::HEAD_WITHIN)
+            .max_buf_size(bounds::HEAD_BYTES)
+            .serve_connection(TokioIo::new(Impatient::new(stream, patience.clone())), service);
+        let abort = connections.spawn(graceful.watch(connection));
+        seats.insert(abort.id(), (abort, seat));
     }
     drop(listener);
     tokio::select! {
         () = graceful.shutdown() => {}
-        () = tokio::time::sleep_until(tokio::time::Instant::now() + DRAIN) => {}
+        () = tokio::time::sleep_until(Instant::now() + DRAIN) => {}
+    }
+}
+
+/// After an accept that failed. Until then some connections may have ended.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(20);
+
+/// A connection's place: since when it has asked for nothing.
+struct Seat {
+    began: Instant,
+    /// In microseconds; [`BUSY`] while a request is being answered.
+    idle_since: AtomicU64,
+}
+
+const BUSY: u64 = u64::MAX;
+
+impl Seat {
+    fn rests(&self) {
+        self.idle_since.store(self.began.elapsed().as_micros() as u64, Relaxed);
+    }
+
+    fn works(&self) {
+        self.idle_since.store(BUSY, Relaxed);
+    }
+}
+
+/// Ends the connection that has asked for nothing for longest: whoever comes with a request is not kept waiting by
+/// those who bring none, or half of one.
+fn give_up_idle(seats: &HashMap<Id, (AbortHandle, Arc<Seat>)>) {
+    let idle = |(abort, seat): &'_ (AbortHandle, Arc<Seat>)| {
+        let since = seat.idle_since.load(Relaxed);
+        (since != BUSY && !abort.is_finished()).then(|| (since, abort.clone()))
+    };
+    if let Some((_, abort)) = seats.values().filter_map(idle).min_by_key(|(since, _)| *since) {
+        abort.abort();
     }
 }

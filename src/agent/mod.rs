@@ -36,12 +36,13 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::core::detect::observation::Observation;
+use crate::core::model::bounds;
 use crate::core::model::id::{AccountSid, CallSid, Channel, NumberId, NumberSid};
 use crate::core::model::order::Author;
 use crate::core::model::roster::{GroupIx, NumberIx, Roster};
@@ -88,6 +89,10 @@ pub struct Shared {
     by_get: Arc<RwLock<HashMap<(NumberIx, Channel), bool>>>,
     /// Whose turn it is to keep what was seen and to hand it on.
     hand_on: Arc<tokio::sync::Mutex<()>>,
+    /// Turns of those who listen to a recording.
+    listening: Arc<Semaphore>,
+    /// The turn of a large batch.
+    large_batch: Arc<Semaphore>,
     /// Whether a group's fallback puts callers through before anything else, of those that have answered.
     dials: Arc<RwLock<HashMap<(GroupIx, Channel), bool>>>,
 }
@@ -99,7 +104,11 @@ impl Shared {
         self.clock.wait(None, turn).await.expect("without a limit it is waited for")
     }
 
-    async fn hand_on(&self, batch: Batch) {
+    async fn hand_on(&self, mut batch: Batch) {
+        if batch.seen.len() > bounds::LARGE_BATCH {
+            let room = self.large_batch.clone().acquire_owned();
+            batch.room = self.clock.wait(None, room).await.and_then(Result::ok);
+        }
         for (_, observation) in &batch.seen {
             if let Observation::Number(record) = observation
                 && let Some(ix) = self.roster.find(NumberId::new(batch.account, record.number))
@@ -161,6 +170,8 @@ pub struct Batch {
     pub seen: Vec<(Time, Observation)>,
     /// The place of the last of it; `None` if nothing was kept.
     pub place: Option<Place>,
+    /// The place of a large one, of which there is one at a time.
+    pub room: Option<OwnedSemaphorePermit>,
 }
 
 /// What the control task receives.

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -36,7 +36,9 @@ use crate::core::control::{Contradiction, Control, Recovery};
 use crate::core::detect::engine::Engine;
 use crate::core::detect::observation::Observation;
 use crate::core::detect::rules::Rules;
+use crate::core::model::bounds;
 use crate::core::model::decision::{Decision, Mode};
+use crate::core::model::foreign::Line;
 use crate::core::model::id::{CallSid, Channel};
 use crate::core::model::order::{Author, Hold, Scope, ScopeOf};
 use crate::core::model::roster::Roster;
@@ -145,6 +147,8 @@ impl Agent {
             by_get: Arc::default(),
             dials: Arc::default(),
             hand_on: Arc::default(),
+            large_batch: Arc::new(Semaphore::new(1)),
+            listening: Arc::new(Semaphore::new(bounds::LISTENED_TO)),
         };
 
         let now = clock.now();
@@ -406,7 +410,7 @@ async fn note_restored(store: &Store, now: Time) -> Result<Option<AgentCondition
     if held {
         let reason =
             format!("the state file is older than it was ({has} of {had} records): look before anything is done");
-        let by = Author { name: "ringback".to_owned(), reason };
+        let by = Author { name: "ringback".into(), reason: Line::new(&reason) };
         let scope = Scope { of: ScopeOf::All, channel: None };
         let hold = Entry::Hold(Hold { scope, by, until: now + HELD_FOR });
         store.append(now, store.last_place().await?, &[hold]).await?;

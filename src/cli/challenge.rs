@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 
 use crate::admin::identity::{self, Identity};
+use crate::core::model::bounds;
 
 /// The client for the agent's API.
 pub fn reqwest_client() -> anyhow::Result<reqwest::Client> {
@@ -18,6 +19,18 @@ pub fn reqwest_client() -> anyhow::Result<reqwest::Client> {
         .redirect(reqwest::redirect::Policy::none())
         .timeout(Duration::from_secs(15));
     client.build().context("the HTTP client cannot be built")
+}
+
+/// An answer's body. Whoever has taken the agent's address may send what it likes.
+async fn read_body(mut answer: reqwest::Response) -> anyhow::Result<Vec<u8>> {
+    let mut body = Vec::new();
+    while let Some(chunk) = answer.chunk().await? {
+        if body.len() + chunk.len() > bounds::AGENT_BYTES {
+            bail!("what listens there sends more than an agent does");
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
 }
 
 /// 32 random bytes in hexadecimal digits.
@@ -52,7 +65,7 @@ async fn read(
     ours: &Identity,
 ) -> anyhow::Result<(ProvenAnswer, Option<String>)> {
     let (status, proof) = (answer.status(), header(&answer, identity::PROOF).to_owned());
-    let body = answer.bytes().await?.to_vec();
+    let body = read_body(answer).await?;
     let doubt = (!ours.knows_answer(nonce, address, status.as_u16(), &body, &proof)).then(|| {
         format!(
             "the answer from {address} does not prove to be this agent's (HTTP {}): another program may have the address \

@@ -6,6 +6,7 @@
 //! is shown first and done once it is confirmed; then its results are waited for and printed.
 
 use std::collections::BTreeMap;
+use std::io::{self, BufRead as _, Read as _};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -412,9 +413,12 @@ impl ApiClient {
     }
 }
 
+/// A yes or a no.
+const ANSWER_BYTES: u64 = 1024;
+
 fn confirmed(verb: &str, numbers: usize) -> anyhow::Result<bool> {
     complain(&format!("{verb} {numbers} of these? [y/N]"));
     let mut line = String::new();
-    std::io::stdin().read_line(&mut line)?;
+    io::stdin().lock().take(ANSWER_BYTES).read_line(&mut line)?;
     Ok(matches!(line.trim(), "y" | "Y" | "yes"))
 }

@@ -13,17 +13,42 @@ use crate::admin;
 use crate::admin::names::OwnNames;
 use crate::admin::standby::SwappableRouter;
 use crate::agent::{Agent, Role};
+use crate::child;
 use crate::clock::Clock;
 use crate::config::notify::warn_if_only_through_twilio;
 use crate::config::{Config, ProcessEnv};
+use crate::core::model::bounds;
 use crate::rehearse;
 use crate::rehearse::note::Note;
 
 pub fn run(config: &Path, filter: &str) -> anyhow::Result<Exit> {
+    reserve_less();
     let config = Config::load(config, &ProcessEnv)?;
     let _traces = log::start_with_traces(filter)?;
     forbid_core_dump();
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(agent(&config))
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    runtime.enable_all().max_blocking_threads(bounds::BLOCKING_THREADS);
+    runtime.build()?.block_on(agent(&config))
+}
+
+/// Starts this program once more in its own place, with an allocator that reserves less.
+///
+/// glibc's reserves 64 MB of addresses for every thread that asks for memory, up to eight times the processors, and
+/// uses little of them. Where the address space is limited (`ulimit -v`), these are what a limit of 512 MB goes into:
+/// 500 MB for two numbers, and 160 MB with two such reserves. How many there are is read from the environment when a
+/// program starts, and there is no other way to say it without unsafe code. If it fails nothing is lost.
+fn reserve_less() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    {
+        use std::os::unix::process::CommandExt as _;
+        const RESERVES: &str = "MALLOC_ARENA_MAX";
+        if std::env::var_os(RESERVES).is_none() {
+            let mut arguments = std::env::args_os();
+            let mut again = std::process::Command::new("/proc/self/exe");
+            again.arg0(arguments.next().unwrap_or_default()).args(arguments).env(RESERVES, "2");
+            let _error = again.exec();
+        }
+    }
 }
 
 /// A core dump would hold what is never written elsewhere: secrets, and callers' numbers of the last
@@ -113,6 +138,7 @@ async fn agent(config: &Config) -> anyhow::Result<Exit> {
         signal = signals.next() => {
             // What was being written is settled by looking, at the next start.
             complain(&format!("ringback: {signal} again: stopping at once"));
+            child::end_all();
             std::process::exit(Exit::CouldNotRun as i32)
         }
     }

@@ -11,6 +11,7 @@ use super::run::Signals;
 use super::{Exit, complain, say};
 use crate::clock::{Clock, Pace};
 use crate::config::text;
+use crate::core::model::bounds;
 use crate::core::model::time::Time;
 use crate::sim::{Scenario, Sim};
 
@@ -34,8 +35,8 @@ pub fn sim(arguments: &SimArguments) -> anyhow::Result<Exit> {
     let mut scenario = match &arguments.scenario {
         None => Scenario::parse(super::demo::SCENARIO)?,
         Some(path) => {
-            let text =
-                text::read(path, text::IN_AN_EDITOR).with_context(|| format!("cannot read {}", path.display()))?;
+            let text = text::read(path, bounds::CONFIG_BYTES, text::IN_AN_EDITOR)
+                .with_context(|| format!("cannot read {}", path.display()))?;
             let text = match text {
                 Ok(text) => text,
                 Err(e) => {

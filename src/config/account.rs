@@ -8,6 +8,7 @@ use url::Url;
 
 use super::section::{Faults, Located, Section};
 use super::{Env, MINUTE, SECOND, access, address, text};
+use crate::core::model::bounds;
 use crate::core::model::facts::{HOME_REGION, REGIONS, RETIRED_ON, Region};
 use crate::core::model::id::AccountSid;
 use crate::core::model::roster::UNNAMED_ACCOUNT;
@@ -219,7 +220,7 @@ fn read_secret(s: &mut Section<'_>, dir: &Path, env: &dyn Env, faults: &Faults) 
 /// The content of a file that holds one secret, without the line end and the byte order mark that editors add.
 pub(super) fn secret_file(path: &Path, faults: &Faults, fault: impl Fn(String)) -> Option<SecretString> {
     access::is_private(path, faults);
-    let text = match text::read(path, text::IN_AN_EDITOR) {
+    let text = match text::read(path, bounds::SECRET_BYTES, text::IN_AN_EDITOR) {
         Ok(Ok(text)) => text,
         Ok(Err(e)) => {
             fault(e.to_string());

@@ -31,6 +31,7 @@ use toml::de::DeTable;
 use url::Url;
 
 use crate::core::detect::engine;
+use crate::core::model::bounds;
 use crate::core::model::decision::Mode;
 use crate::core::model::id::AccountSid;
 use crate::core::model::roster::{Roster, UNNAMED_ACCOUNT};
@@ -198,7 +199,7 @@ impl AlertRules {
 
 fn read_file(path: &Path) -> Result<String, BadConfig> {
     let bad = |place, text: String| BadConfig(vec![ConfigFault { file: path.to_owned(), place, text }]);
-    match text::read(path, text::IN_AN_EDITOR) {
+    match text::read(path, bounds::CONFIG_BYTES, text::IN_AN_EDITOR) {
         // TOML knows no line that ends in CR alone.
         Ok(Ok(text)) if text.contains('\r') => Ok(text.replace("\r\n", "\n").replace('\r', "\n")),
         Ok(Ok(text)) => Ok(text),

@@ -12,6 +12,7 @@ use super::csv::{Field, Rows, is_blank, is_cell_error};
 use super::field::{channels, incomplete, time_zone};
 use super::section::Faults;
 use super::text::{self, IN_A_SPREADSHEET};
+use crate::core::model::bounds;
 use crate::core::model::foreign;
 use crate::core::model::id::E164;
 
@@ -27,9 +28,6 @@ pub struct NumberRow {
 
 /// The columns; `number` must be there, the others may.
 const HEADER: &str = "number,label,channels,timezone";
-
-/// No company has as many numbers as would fit, and what is larger is another file.
-const LARGEST: u64 = 64 << 20;
 
 /// A label is for people, in notices and on pages.
 const LONGEST_LABEL: usize = 200;
@@ -169,11 +167,11 @@ fn read_text(path: &Path, faults: &Faults) -> Option<String> {
         bad("is a pipe or a device; write the numbers into a file and name that with numbers_file".to_owned());
         return None;
     }
-    if metadata.len() > LARGEST {
+    if metadata.len() > bounds::NUMBERS_BYTES {
         bad(format!("has {} MB, which is no list of numbers; check numbers_file", metadata.len() >> 20));
         return None;
     }
-    let bytes = match std::fs::read(path) {
+    let bytes = match text::bytes(path, bounds::NUMBERS_BYTES) {
         Ok(bytes) => bytes,
         Err(e) => {
             bad(format!("cannot be read: {e}; the agent's user must be able to read it"));

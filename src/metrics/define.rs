@@ -67,9 +67,9 @@ define! {
         REVISED: Counter "outcomes_revised_total" ["group", "number", "channel", "outcome", "reason"]
             "Calls and messages whose outcome became this one after they had been counted under another.";
         ALERTS: Counter "twilio_alerts_total" ["group", "number", "code"]
-            "Debugger alerts on calls and messages of our numbers, by Twilio's error code.";
+            "Debugger alerts on calls and messages of our numbers, by Twilio's error code; other beyond 60 codes.";
         GROUP_ALERTS: Counter "group_twilio_alerts_total" ["group", "code"]
-            "Debugger alerts of all the group's numbers, by Twilio's error code.";
+            "Debugger alerts of all the group's numbers, by Twilio's error code; other beyond 60 codes.";
         UNSETTLED: Gauge "unsettled_entries" ["group", "number", "channel"]
             "Calls or messages that are not over or whose outcome cannot be told yet.";
     }

@@ -4,11 +4,12 @@
 //! up for every call and read as a whole by every scrape. A group's counts are the sums of its
 //! numbers', made when they are read, so they rise as those do.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 
 use crate::core::detect::ledger::OutcomeChange;
+use crate::core::model::bounds;
 use crate::core::model::code::Code;
 use crate::core::model::id::Channel;
 use crate::core::model::reason::{IgnoreReason, Outcome, Reason};
@@ -57,7 +58,25 @@ impl Default for Counts {
 #[derive(Debug)]
 pub struct Tally {
     numbers: Vec<[Counts; 2]>,
-    alerts: Mutex<BTreeMap<(NumberIx, Code), u64>>,
+    alerts: Mutex<Alerts>,
+}
+
+/// Alerts by number and code; `None` counts those beyond the bounds.
+#[derive(Debug, Default)]
+struct Alerts {
+    counts: BTreeMap<(NumberIx, Option<Code>), u64>,
+    codes: BTreeSet<Code>,
+}
+
+impl Alerts {
+    fn count(&mut self, number: NumberIx, code: Code) {
+        let is_named = self.counts.contains_key(&(number, Some(code)));
+        let has_room = (self.codes.contains(&code) || self.codes.len() < bounds::ALERT_CODES)
+            && self.counts.len() < bounds::ALERT_SERIES;
+        let label = (is_named || has_room).then_some(code);
+        self.codes.extend(label);
+        *self.counts.entry((number, label)).or_default() += 1;
+    }
 }
 
 impl Tally {
@@ -81,7 +100,7 @@ impl Tally {
     }
 
     pub fn alert(&self, number: NumberIx, code: Code) {
-        *self.alerts.lock().unwrap_or_else(PoisonError::into_inner).entry((number, code)).or_default() += 1;
+        self.alerts.lock().unwrap_or_else(PoisonError::into_inner).count(number, code);
     }
 
     pub fn probed(&self, number: NumberIx, channel: Channel, end: ProbeEnd) {
@@ -132,9 +151,9 @@ impl Tally {
         ProbeEnd::ALL.into_iter().zip(sums)
     }
 
-    /// Alerts by number and code.
-    pub fn alerts(&self) -> BTreeMap<(NumberIx, Code), u64> {
-        self.alerts.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// Alerts by number and code; `None` if there are too many codes for this one to be counted by itself.
+    pub fn alerts(&self) -> BTreeMap<(NumberIx, Option<Code>), u64> {
+        self.alerts.lock().unwrap_or_else(PoisonError::into_inner).counts.clone()
     }
 }
 
@@ -180,7 +199,7 @@ mod tests {
 
     #[test]
     fn every_outcome_has_a_counter_of_its_own() {
-        let places: std::collections::BTreeSet<usize> = Outcome::all().map(index).collect();
+        let places: BTreeSet<usize> = Outcome::all().map(index).collect();
         assert_eq!(places.len(), Outcome::all().count());
         assert!(places.iter().all(|i| *i < OUTCOMES));
         for (i, end) in ProbeEnd::ALL.into_iter().enumerate() {

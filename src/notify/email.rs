@@ -5,15 +5,29 @@
 //! `smtps://user:password@host` for TLS from the start, `smtp://host:587?tls=required` for STARTTLS, plain
 //! `smtp://` for a server on this machine. Mails of one trouble refer to the same message, so that mail
 //! programs show them as one conversation.
+//!
+//! The connection is made here and not by `lettre`'s transport, which reads whatever a server says: an answer is looked
+//! at when its line ends, and one that never ends would be read into memory until the time is over. So the server is
+//! heard no longer than [`crate::core::model::bounds::MAIL_BYTES`], below TLS ([`stream`]).
+
+mod stream;
 
 pub use lettre::message::Mailbox as Address;
 use lettre::message::header::ContentType;
-use lettre::{AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor};
+use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
+use lettre::transport::smtp::client::{AsyncSmtpConnection, AsyncTokioStream, Tls, TlsParameters};
+use lettre::transport::smtp::extension::ClientId;
+use lettre::transport::smtp::response::Response;
+use lettre::transport::smtp::{Error, SMTP_PORT, SUBMISSION_PORT, SUBMISSIONS_PORT};
+use lettre::{AsyncSmtpTransport, Message, Tokio1Executor};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use url::Url;
 
 use super::NotifierReply;
 use crate::core::notice::Notice;
+use stream::{Bounded, Encrypted};
 
 /// From whom to whom, through which server.
 #[derive(Debug, Clone)]
@@ -49,26 +63,109 @@ pub fn render(mailbox: &Mailbox, notice: &Notice) -> Value {
     }
 }
 
+/// A server, as its URL names it.
+struct Server {
+    host: String,
+    port: u16,
+    tls: Tls,
+    hello: ClientId,
+    login: Option<Credentials>,
+}
+
+impl Server {
+    fn parse(url: &SecretString) -> Result<Server, String> {
+        let text = url.expose_secret();
+        // What is not an SMTP URL is told in the library's words, and nothing is taken that it would not take.
+        AsyncSmtpTransport::<Tokio1Executor>::from_url(text).map_err(|e| e.to_string())?;
+        let url = Url::parse(text).map_err(|e| e.to_string())?;
+        let host = url.host_str().ok_or("it names no host")?.to_owned();
+        let with =
+            |make: fn(TlsParameters) -> Tls| TlsParameters::new(host.clone()).map(make).map_err(|e| e.to_string());
+        let asked = url.query_pairs().find(|(name, _)| name == "tls").map(|(_, value)| value.into_owned());
+        let (tls, port) = match (url.scheme(), asked.as_deref()) {
+            ("smtps", _) => (with(Tls::Wrapper)?, SUBMISSIONS_PORT),
+            (_, Some("required")) => (with(Tls::Required)?, SUBMISSION_PORT),
+            (_, Some("opportunistic")) => (with(Tls::Opportunistic)?, SUBMISSION_PORT),
+            (_, _) => (Tls::None, SMTP_PORT),
+        };
+        // The same escapes as in a form, in which only a plus is something else.
+        let decoded = |text: &str| {
+            let text = text.replace('+', "%2B").replace('&', "%26").replace('=', "%3D");
+            url::form_urlencoded::parse(text.as_bytes()).next().map_or_else(String::new, |(name, _)| name.into_owned())
+        };
+        let name = url.path().trim_matches('/');
+        Ok(Server {
+            port: url.port().unwrap_or(port),
+            tls,
+            hello: if name.is_empty() { ClientId::default() } else { ClientId::Domain(name.to_owned()) },
+            login: url.password().map(|password| Credentials::new(decoded(url.username()), decoded(password))),
+            host,
+        })
+    }
+
+    /// Connects, and speaks over TLS if the URL asks for it.
+    async fn connect(&self) -> Result<AsyncSmtpConnection, Unsent> {
+        let stream = TcpStream::connect((self.host.as_str(), self.port)).await;
+        let stream = stream.map_err(|e| Unsent::Unreachable(e.to_string()))?;
+        let stream: Box<dyn AsyncTokioStream> = match &self.tls {
+            Tls::Wrapper(tls) => Box::new(Encrypted::over(Bounded::new(stream), tls.clone()).await?),
+            Tls::None | Tls::Required(_) | Tls::Opportunistic(_) => Box::new(Bounded::new(stream)),
+        };
+        let mut connection = AsyncSmtpConnection::connect_with_transport(stream, &self.hello).await?;
+        match &self.tls {
+            Tls::Required(tls) => connection.starttls(tls.clone(), &self.hello).await?,
+            Tls::Opportunistic(tls) if connection.can_starttls() => {
+                connection.starttls(tls.clone(), &self.hello).await?;
+            }
+            Tls::None | Tls::Opportunistic(_) | Tls::Wrapper(_) => {}
+        }
+        Ok(connection)
+    }
+
+    async fn send(&self, message: &Message) -> Result<Response, Unsent> {
+        let mut connection = self.connect().await?;
+        if let Some(login) = &self.login {
+            connection.auth(DEFAULT_MECHANISMS, login).await?;
+        }
+        let said = connection.send(message.envelope(), &message.formatted()).await?;
+        connection.abort().await;
+        Ok(said)
+    }
+}
+
+/// Why a mail was not taken.
+enum Unsent {
+    Unreachable(String),
+    Smtp(Error),
+}
+
+impl From<Error> for Unsent {
+    fn from(error: Error) -> Unsent {
+        Unsent::Smtp(error)
+    }
+}
+
 /// True if `url` is an SMTP URL that can be used.
 pub fn is_usable(url: &SecretString) -> Result<(), String> {
-    AsyncSmtpTransport::<Tokio1Executor>::from_url(url.expose_secret()).map(drop).map_err(|e| e.to_string())
+    Server::parse(url).map(drop)
 }
 
 pub async fn send(mailbox: &Mailbox, notice: &Notice) -> NotifierReply {
-    let transport = match AsyncSmtpTransport::<Tokio1Executor>::from_url(mailbox.url.expose_secret()) {
-        Ok(transport) => transport.build(),
+    let server = match Server::parse(&mailbox.url) {
+        Ok(server) => server,
         Err(e) => return NotifierReply::Refused(format!("the address cannot be used: {e}")),
     };
     let message = match message(mailbox, notice) {
         Ok(message) => message,
         Err(e) => return NotifierReply::Refused(format!("the mail cannot be written: {e}")),
     };
-    match transport.send(message).await {
+    match server.send(&message).await {
         Ok(said) => {
             NotifierReply::Delivered(format!("{}: {}", said.code(), said.message().collect::<Vec<_>>().join(" ")))
         }
         // A server that refuses for good may have a full mailbox or a typing error in a name.
-        Err(e) if e.is_permanent() => NotifierReply::Refused(e.to_string()),
-        Err(e) => NotifierReply::again(e.to_string()),
+        Err(Unsent::Smtp(e)) if e.is_permanent() => NotifierReply::Refused(e.to_string()),
+        Err(Unsent::Smtp(e)) => NotifierReply::again(e.to_string()),
+        Err(Unsent::Unreachable(e)) => NotifierReply::again(format!("Connection error: {e}")),
     }
 }

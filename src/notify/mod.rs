@@ -41,6 +41,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
 use crate::clock::Clock;
+use crate::core::model::bounds;
 use crate::core::model::foreign;
 use crate::core::model::id::GroupName;
 use crate::core::model::redact::without_secrets;
@@ -256,7 +257,7 @@ impl Sender {
                 NotifyChannel::Webhook { url, key } => {
                     self.post(webhook::request(notice, url, key.as_ref(), now)).await
                 }
-                NotifyChannel::Command { argv } => command::run(argv, notice).await,
+                NotifyChannel::Command { argv } => command::run(&self.clock, argv, notice).await,
             }
         };
         match self.clock.timeout(limit, work).await {
@@ -302,10 +303,23 @@ impl Sender {
             .get("retry-after")
             .and_then(|v| v.to_str().ok())
             .and_then(|text| retry_after(text, self.clock.now()));
-        let said = answer.text().await.unwrap_or_default();
+        let said = beginning(answer).await;
         let said: String = said.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(ANSWER_SHOWN).collect();
         judge(status, after, &said)
     }
+}
+
+/// As much of an answer as is looked at; the rest is left unread.
+async fn beginning(mut answer: reqwest::Response) -> String {
+    let mut said = Vec::new();
+    while let Ok(Some(chunk)) = answer.chunk().await {
+        let room = bounds::RECEIVER_BYTES - said.len();
+        said.extend_from_slice(&chunk[..chunk.len().min(room)]);
+        if chunk.len() >= room {
+            break;
+        }
+    }
+    String::from_utf8_lossy(&said).into_owned()
 }
 
 /// What an HTTP answer means: 2xx is delivered; 408, 425, 429 and 5xx may be better next time; whatever

@@ -9,6 +9,8 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::config::text;
+use crate::core::model::bounds;
 use crate::core::model::id::{Channel, NumberId, NumberSid};
 use crate::core::model::order::UpdateParams;
 use crate::core::model::value::{FieldValue, RawRecord, whole_json};
@@ -28,7 +30,7 @@ pub struct Note {
 impl Note {
     /// The note that an earlier drill left; `None` if none did.
     pub fn read(path: &Path) -> io::Result<Option<Note>> {
-        match std::fs::read(path) {
+        match text::bytes(path, bounds::NOTE_BYTES) {
             Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(io::Error::from),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(e) => Err(e),

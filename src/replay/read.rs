@@ -5,13 +5,14 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::io::{self, BufRead};
+use std::io::{self, BufRead, Read as _};
 
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::core::detect::observation::{Observation, Probe, ProbeResult};
+use crate::core::model::bounds;
 use crate::core::model::id::Resource;
 use crate::core::model::id::{CallSid, Channel, E164, MessageSid};
 use crate::core::model::redact;
@@ -59,12 +60,18 @@ impl<R: BufRead> Lines<R> {
     pub fn next(&mut self, reader: Reader<'_>) -> io::Result<Option<Result<RecordedLine, BadLine>>> {
         loop {
             self.buffer.clear();
-            let read = self.input.read_until(b'\n', &mut self.buffer)?;
+            let most = bounds::LINE_BYTES as u64 + 1;
+            let read = (&mut self.input).take(most).read_until(b'\n', &mut self.buffer)?;
             if read == 0 {
                 return Ok(None);
             }
             self.line += 1;
             self.bytes += read as u64;
+            if read as u64 == most && self.buffer.last() != Some(&b'\n') {
+                self.bytes += skip_line(&mut self.input)?;
+                let problem = format!("it has more than {} bytes, which no entry has", bounds::LINE_BYTES);
+                return Ok(Some(Err(BadLine { line: self.line, problem })));
+            }
             let mut line = self.buffer.as_slice();
             if self.line == 1 {
                 line = beginning(line)?;
@@ -81,6 +88,27 @@ impl<R: BufRead> Lines<R> {
                 }
                 BadLine { line: self.line, problem }
             })));
+        }
+    }
+}
+
+/// Reads on to the end of a line, and keeps nothing of it. How long that was.
+fn skip_line(input: &mut impl BufRead) -> io::Result<u64> {
+    let mut skipped = 0;
+    loop {
+        let there = input.fill_buf()?;
+        let (n, is_end) = match memchr::memchr(b'\n', there) {
+            Some(at) => (at + 1, true),
+            None => (there.len(), there.is_empty()),
+        };
+        input.consume(n);
+        skipped += n as u64;
+        if is_end {
+            return Ok(skipped);
+        }
+        if skipped > bounds::UNENDED_BYTES {
+            let problem = format!("no line ends within {} MB: this is no recorded log", bounds::UNENDED_BYTES >> 20);
+            return Err(io::Error::new(io::ErrorKind::InvalidData, problem));
         }
     }
 }

@@ -33,6 +33,7 @@ pub mod outbox;
 pub mod probe;
 pub mod seen;
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, AtomicU64};
 use std::sync::{Arc, Mutex};

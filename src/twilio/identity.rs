@@ -4,8 +4,13 @@
 //! another number's record would have us judge, and write to, the wrong one. Such an answer is none
 //! ([`super::ErrorKind::NotTwilio`]): it is asked for again, and nothing follows from it.
 
-use serde_json::Value;
+use std::borrow::Cow;
+use std::fmt;
 
+use serde::de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+
+use crate::core::model::bounds;
 use crate::core::model::id::{AccountSid, E164};
 
 /// What an answer must be of.
@@ -53,8 +58,11 @@ impl Asked {
     /// Reads an answer about one thing with `parse`, if it is of what was asked.
     pub fn one<T>(self, parse: impl Fn(&[u8]) -> Result<T, String>) -> impl Fn(&[u8]) -> Result<T, String> {
         move |body| {
+            if body.len() > bounds::RECORD_BYTES {
+                return Err(format!("it has {} bytes, and none of these has {}", body.len(), bounds::RECORD_BYTES));
+            }
             let read = parse(body)?;
-            self.check(&json(body)?)?;
+            self.hold(body, Answer(&self))?;
             Ok(read)
         }
     }
@@ -67,16 +75,19 @@ impl Asked {
     ) -> impl Fn(&[u8]) -> Result<T, String> {
         move |body| {
             let read = parse(body)?;
-            let page = json(body)?;
-            let rows = page.get(key).and_then(Value::as_array);
-            rows.into_iter().flatten().try_for_each(|row| self.check(row))?;
+            self.hold(body, Rows { asked: &self, key })?;
             Ok(read)
         }
     }
 
-    fn check(&self, answer: &Value) -> Result<(), String> {
-        for (field, want) in &self.0 {
-            let said = answer.get(field).and_then(Value::as_str).filter(|text| !text.is_empty());
+    fn hold<'de>(&self, body: &'de [u8], against: impl DeserializeSeed<'de>) -> Result<(), String> {
+        let mut json = serde_json::Deserializer::from_slice(body);
+        against.deserialize(&mut json).and_then(|_| json.end()).map_err(|e| e.to_string())
+    }
+
+    fn check(&self, field: &str, said: Option<&str>) -> Result<(), String> {
+        let said = said.filter(|text| !text.is_empty());
+        for (_, want) in self.0.iter().filter(|(name, _)| *name == field) {
             let is_it = match (want, said) {
                 (Want::This(sid) | Want::NoOther(sid), Some(said)) => said.eq_ignore_ascii_case(sid),
                 (Want::This(_), None) => false,
@@ -88,7 +99,7 @@ impl Asked {
                     Want::This(sid) | Want::NoOther(sid) => sid.clone(),
                     Want::Number(number) => number.to_string(),
                 };
-                let said = said.unwrap_or("nothing");
+                let said: String = said.unwrap_or("nothing").chars().take(SHOWN).collect();
                 return Err(format!("it is of something else: {field} is {said}, and {asked} was asked for"));
             }
         }
@@ -96,13 +107,128 @@ impl Asked {
     }
 }
 
-fn json(body: &[u8]) -> Result<Value, String> {
-    serde_json::from_slice(body).map_err(|e| e.to_string())
+/// How much is shown of what an answer says instead.
+const SHOWN: usize = 100;
+
+/// One answer, looked at as it is read: nothing of it is kept, whatever its size and shape.
+#[derive(Clone, Copy)]
+struct Answer<'a>(&'a Asked);
+
+impl<'de> DeserializeSeed<'de> for Answer<'_> {
+    type Value = ();
+    fn deserialize<D: Deserializer<'de>>(self, d: D) -> Result<(), D::Error> {
+        d.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Answer<'_> {
+    type Value = ();
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let Answer(Asked(wanted)) = self;
+        let mut seen = vec![false; wanted.len()];
+        while let Some(Said(key)) = map.next_key()? {
+            let key = key.unwrap_or_default();
+            if !wanted.iter().any(|(field, _)| *field == key) {
+                map.next_value::<IgnoredAny>()?;
+                continue;
+            }
+            for ((field, _), seen) in wanted.iter().zip(&mut seen) {
+                *seen |= *field == key;
+            }
+            let Said(said) = map.next_value()?;
+            self.0.check(&key, said.as_deref()).map_err(A::Error::custom)?;
+        }
+        let missing = wanted.iter().zip(&seen).filter(|(_, seen)| !**seen);
+        missing.map(|((field, _), _)| *field).try_for_each(|f| self.0.check(f, None)).map_err(A::Error::custom)
+    }
+}
+
+/// The rows of a page, looked at in the same way.
+#[derive(Clone, Copy)]
+struct Rows<'a> {
+    asked: &'a Asked,
+    key: &'static str,
+}
+
+impl<'de> DeserializeSeed<'de> for Rows<'_> {
+    type Value = ();
+    fn deserialize<D: Deserializer<'de>>(self, d: D) -> Result<(), D::Error> {
+        d.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Rows<'_> {
+    type Value = ();
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a page")
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(Said(key)) = map.next_key()? {
+            if key.as_deref() == Some(self.key) {
+                map.next_value_seed(self)?;
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(())
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut rows: A) -> Result<(), A::Error> {
+        while rows.next_element_seed(Answer(self.asked))?.is_some() {}
+        Ok(())
+    }
+}
+
+/// What a field says in text; whatever else it has says nothing.
+struct Said<'a>(Option<Cow<'a, str>>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Said<'a> {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Said<'a>, D::Error> {
+        struct V;
+        impl<'de> Visitor<'de> for V {
+            type Value = Said<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a value")
+            }
+            fn visit_borrowed_str<E>(self, s: &'de str) -> Result<Said<'de>, E> {
+                Ok(Said(Some(Cow::Borrowed(s))))
+            }
+            fn visit_str<E>(self, s: &str) -> Result<Said<'de>, E> {
+                Ok(Said(Some(Cow::Owned(s.to_owned()))))
+            }
+            fn visit_bool<E>(self, _: bool) -> Result<Said<'de>, E> {
+                Ok(Said(None))
+            }
+            fn visit_i64<E>(self, _: i64) -> Result<Said<'de>, E> {
+                Ok(Said(None))
+            }
+            fn visit_u64<E>(self, _: u64) -> Result<Said<'de>, E> {
+                Ok(Said(None))
+            }
+            fn visit_f64<E>(self, _: f64) -> Result<Said<'de>, E> {
+                Ok(Said(None))
+            }
+            fn visit_unit<E>(self) -> Result<Said<'de>, E> {
+                Ok(Said(None))
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Said<'de>, A::Error> {
+                while seq.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(Said(None))
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Said<'de>, A::Error> {
+                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                Ok(Said(None))
+            }
+        }
+        d.deserialize_any(V)
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
     use crate::core::model::id::testing::ACCOUNT;

@@ -33,6 +33,8 @@ mod request;
 pub mod webhook;
 pub mod wire;
 
+use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,6 +43,7 @@ use serde_json::value::RawValue;
 use crate::caller::CallerKey;
 use crate::clock::Clock;
 use crate::core::detect::observation::{Alert, Call, Message};
+use crate::core::model::bounds;
 use crate::core::model::facts::{HOME_REGION, LARGEST_SERVICE_PAGE};
 use crate::core::model::foreign::Line;
 use crate::core::model::id::{AccountSid, ApplicationSid, CallSid, E164, NumberSid, ServiceSid, TrunkSid};
@@ -124,15 +127,17 @@ pub struct Pager<'a, L> {
     product: Product,
     /// Path and query of the next page.
     next: Option<String>,
-    pages: usize,
+    /// Those that were read: a list that comes back to one of them does not end.
+    read: HashSet<u64>,
+    /// Of a log: how far back it was read, and how many pages have led no further since.
+    back_to: Option<Time>,
+    stuck: usize,
+    /// What its rows have so far that are kept.
+    bytes: usize,
     /// Path of the list, the same for all its pages.
     list: String,
     kind: std::marker::PhantomData<L>,
 }
-
-/// A walk ends after this many pages, whatever Twilio says: 1,000 pages of 1,000 rows are more
-/// than any overlap holds, and a proxy that repeats a page must not keep us for ever.
-const MOST_PAGES: usize = 1000;
 
 impl<L: Listed> Pager<'_, L> {
     /// The next page; `None` after the last.
@@ -147,14 +152,27 @@ impl<L: Listed> Pager<'_, L> {
                 wire::page::<L>(body, client.reader()).map_err(|e| e.to_string())
             })
             .await?;
-        self.pages += 1;
+        self.read.insert(digest(&path));
+        let ours = page.rows.iter().filter_map(|row| row.as_ref().ok());
+        let bytes = |row: &WireRow<L::Item>| if let WireRow::Ours(item) = row { L::bytes(item) } else { 0 };
+        self.bytes += ours.map(bytes).sum::<usize>();
         // Where a list cannot be followed it has not ended: what would have come is not known.
         let lost = |problem: &str| not_to_be_followed(self.endpoint, problem.to_owned());
+        if page.newest.is_some_and(|newest| self.back_to.is_none_or(|back| newest < back)) {
+            (self.back_to, self.stuck) = (page.newest, 0);
+        } else {
+            self.stuck += usize::from(L::IS_LOG);
+        }
         self.next = match page.next.as_deref() {
+            _ if self.bytes > bounds::WALK_BYTES => return Err(lost("the list has more than can be kept of it")),
             None => None,
+            Some(_) if self.stuck >= bounds::STUCK_PAGES => return Err(lost("its pages lead no further back")),
             Some(uri) => match next_path(uri) {
                 Some(next) if next == path => return Err(lost("a page names itself as the next one")),
-                Some(_) if self.pages >= MOST_PAGES => return Err(lost("the list does not end")),
+                Some(next) if self.read.contains(&digest(&next)) => {
+                    return Err(lost("a page names one as the next that was read before"));
+                }
+                Some(_) if self.read.len() >= bounds::WALK_PAGES => return Err(lost("the list does not end")),
                 Some(next) if list_of(&next) != self.list => {
                     return Err(lost("the next page is said to be one of another list"));
                 }
@@ -175,7 +193,7 @@ impl<L: Listed> Pager<'_, L> {
         }
     }
 
-    /// Everything to the end of the list, and the rows that could not be read.
+    /// Everything to the end of the list, and some of the rows that could not be read, if there are any.
     pub async fn all(mut self) -> Result<(Vec<L::Item>, Vec<BadRow>), Error> {
         let mut items = Vec::new();
         let mut bad = Vec::new();
@@ -184,7 +202,8 @@ impl<L: Listed> Pager<'_, L> {
                 match row {
                     Ok(WireRow::Ours(item)) => items.push(item),
                     Ok(WireRow::NotOurs(_)) => {}
-                    Err(row) => bad.push(row),
+                    Err(row) if bad.len() < bounds::BAD_ROWS => bad.push(row),
+                    Err(_) => {}
                 }
             }
         }
@@ -230,7 +249,18 @@ impl Client {
 
     fn pager<L>(&self, endpoint: &'static str, product: Product, path: String) -> Pager<'_, L> {
         let list = list_of(&path).to_owned();
-        Pager { client: self, endpoint, product, next: Some(path), pages: 0, list, kind: std::marker::PhantomData }
+        Pager {
+            client: self,
+            endpoint,
+            product,
+            next: Some(path),
+            read: HashSet::new(),
+            back_to: None,
+            stuck: 0,
+            bytes: 0,
+            list,
+            kind: std::marker::PhantomData,
+        }
     }
 
     /// What Twilio's clock showed at `ours`, as far as is known.
@@ -447,6 +477,13 @@ const fn not_to_be_followed(endpoint: &'static str, message: String) -> Error {
 fn read_number(body: &[u8]) -> Result<NumberRead, String> {
     let raw: &RawValue = serde_json::from_slice(body).map_err(|e| e.to_string())?;
     wire::number(raw).map_err(|e| e.to_string())
+}
+
+/// What is remembered of a page's address.
+fn digest(path: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    path.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// The path of a list, without what is written differently.

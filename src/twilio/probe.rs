@@ -7,10 +7,11 @@
 
 use serde::Deserialize;
 
-use super::wire::{self, Text};
+use super::wire::{self, PageRows, Text};
 use super::{AlertLevel, Asked, Client, Error, day, query};
 use crate::core::detect::observation::{Alert, CallStatus, Direction, Level, MessageStatus};
 use crate::core::model::address::{self, Reach};
+use crate::core::model::bounds;
 use crate::core::model::code::Code;
 use crate::core::model::facts::LARGEST_PAGE;
 use crate::core::model::id::Resource;
@@ -277,9 +278,9 @@ fn legs_that(body: &[u8], wanted: impl Fn(&RawLeg<'_>) -> bool) -> Result<Vec<Ca
     #[derive(Deserialize)]
     struct Page<'a> {
         #[serde(borrow)]
-        calls: Vec<RawLeg<'a>>,
+        calls: PageRows<RawLeg<'a>>,
     }
-    json::<Page<'_>>(body)?.calls.iter().filter(|leg| wanted(leg)).map(RawLeg::convert).collect()
+    json::<Page<'_>>(body)?.calls.0.iter().filter(|leg| wanted(leg)).map(RawLeg::convert).collect()
 }
 
 fn notifications(body: &[u8], call: CallSid, ours: &Roster) -> Result<Vec<Alert>, String> {
@@ -301,7 +302,7 @@ fn notifications(body: &[u8], call: CallSid, ours: &Roster) -> Result<Vec<Alert>
     #[derive(Deserialize)]
     struct Page<'a> {
         #[serde(borrow)]
-        notifications: Vec<Row<'a>>,
+        notifications: PageRows<Row<'a>>,
     }
     let convert = |row: &Row<'_>| {
         let at = optional_date(&row.message_date)?.or(optional_date(&row.date_created)?);
@@ -314,11 +315,11 @@ fn notifications(body: &[u8], call: CallSid, ours: &Roster) -> Result<Vec<Alert>
                 Some("1") => Level::Warning,
                 _ => Level::Notice,
             },
-            url: row.request_url.get().map(|url| kept(url, ours).into()),
+            url: row.request_url.get().map(|url| kept(&url[..url.floor_char_boundary(bounds::URL_BYTES)], ours).into()),
             at: at.ok_or("neither message_date nor date_created is set")?,
         })
     };
-    json::<Page<'_>>(body)?.notifications.iter().map(convert).collect()
+    json::<Page<'_>>(body)?.notifications.0.iter().map(convert).collect()
 }
 
 #[derive(Deserialize)]
@@ -365,7 +366,7 @@ fn texts(body: &[u8], nonce: &str) -> Result<Vec<Texted>, String> {
     #[derive(Deserialize)]
     struct Page<'a> {
         #[serde(borrow)]
-        messages: Vec<RawText<'a>>,
+        messages: PageRows<RawText<'a>>,
     }
-    json::<Page<'_>>(body)?.messages.iter().map(|row| row.convert(nonce)).collect()
+    json::<Page<'_>>(body)?.messages.0.iter().map(|row| row.convert(nonce)).collect()
 }

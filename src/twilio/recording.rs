@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::limit::Precedence;
-use super::wire::Text;
+use super::wire::{PageRows, Text};
 use super::{Client, Error, ErrorKind, endpoint, host::Product};
 use crate::core::model::id::{CallSid, E164, RecordingSid};
 use crate::core::probe::hearing::Recording;
@@ -72,8 +72,9 @@ impl Client {
         let channels = if recording.is_dual { "?RequestedChannels=2" } else { "" };
         let path = self.account_path(&format!("Recordings/{}.wav{channels}", recording.sid));
         let mut tries = 1;
-        let bytes = loop {
-            match self.transport.media(endpoint::FETCH_RECORDING, Product::Api, &path).await {
+        let read = loop {
+            let read = |bytes: &[u8]| Ok(wav::read(bytes));
+            match self.transport.media(endpoint::FETCH_RECORDING, Product::Api, &path, read).await {
                 Err(e) if e.kind == ErrorKind::NotFound && tries < TRIES => {
                     tries += 1;
                     self.transport.parts().2.sleep(BETWEEN_TRIES).await;
@@ -81,7 +82,7 @@ impl Client {
                 answer => break answer?,
             }
         };
-        wav::read(&bytes).map_err(|e| Error {
+        read.map_err(|e| Error {
             kind: ErrorKind::NotTwilio,
             endpoint: endpoint::FETCH_RECORDING,
             status: Some(200),
@@ -138,7 +139,7 @@ fn own(body: &[u8], call: CallSid) -> Result<Vec<OwnRecording>, String> {
     #[derive(Deserialize)]
     struct Page<'a> {
         #[serde(borrow)]
-        recordings: Vec<Row<'a>>,
+        recordings: PageRows<Row<'a>>,
     }
     let page: Page<'_> = serde_json::from_slice(body).map_err(|e| e.to_string())?;
     let ours = |row: &&Row<'_>| {
@@ -154,7 +155,7 @@ fn own(body: &[u8], call: CallSid) -> Result<Vec<OwnRecording>, String> {
         };
         Ok(OwnRecording { sid, state, is_dual: row.channels.get() == Some("2") })
     };
-    page.recordings.iter().filter(ours).map(read).collect()
+    page.recordings.0.iter().filter(ours).map(read).collect()
 }
 
 #[cfg(test)]

@@ -18,12 +18,14 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, LOCATION, RETRY_AFTER};
 use secrecy::ExposeSecret;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::ClientSettings;
 use super::error::{Error, ErrorBody, ErrorKind, clip};
 use super::host::{Hosts, Product};
 use super::limit::{Limit, Precedence};
 use crate::clock::Clock;
+use crate::core::model::bounds;
 use crate::core::model::foreign::{LONGEST, LONGEST_PART, line};
 use crate::core::model::id::{AccountSid, RecordingSid};
 use crate::core::model::redact::{told, without_secrets};
@@ -40,9 +42,6 @@ const BACKOFF: Duration = Duration::from_secs(1);
 /// No wait is longer than this, whatever `Retry-After` says.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
-/// Largest body that is read: a page of 1,000 calls has about 1 MB.
-const LARGEST_BODY: usize = 32 << 20;
-
 /// How long a TCP and TLS handshake may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -53,6 +52,8 @@ pub struct Transport {
     http: reqwest::Client,
     settings: ClientSettings,
     limit: Limit,
+    /// Places for large answers in memory.
+    large: Arc<Semaphore>,
     clock: Clock,
     metrics: Metrics,
     jitter: Mutex<ChaCha8Rng>,
@@ -117,6 +118,7 @@ impl Transport {
         Ok(Transport {
             http: http.build()?,
             limit,
+            large: Arc::new(Semaphore::new(bounds::LARGE_ANSWERS)),
             clock,
             metrics,
             jitter: Mutex::new(ChaCha8Rng::seed_from_u64(settings.seed)),
@@ -184,9 +186,15 @@ impl Transport {
         answered.map_err(Unwritten::Stopped)?.map_err(Unwritten::Failed)
     }
 
-    /// GETs a file, as it is.
-    pub async fn media(&self, endpoint: &'static str, product: Product, path: &str) -> Result<Vec<u8>, Error> {
-        self.repeat(Precedence::Other, endpoint, product, path, &Ask::Media, |body| Ok(body.to_vec())).await
+    /// GETs a file, and reads it with `parse`.
+    pub async fn media<T>(
+        &self,
+        endpoint: &'static str,
+        product: Product,
+        path: &str,
+        parse: impl Fn(&[u8]) -> Result<T, String>,
+    ) -> Result<T, Error> {
+        self.repeat(Precedence::Other, endpoint, product, path, &Ask::Media, parse).await
     }
 
     /// Deletes a recording. There is no way to name anything else here.
@@ -254,7 +262,7 @@ impl Transport {
         };
         let seconds = self.clock.now().since(started).as_secs_f64();
         let result = result.and_then(|answer| {
-            parse(&answer.body).map_err(|problem| Error {
+            self.clock.apart(answer.body.len(), || parse(&answer.body)).map_err(|problem| Error {
                 status: Some(answer.status),
                 request_id: answer.request_id.clone(),
                 ..failure(endpoint, ErrorKind::NotTwilio, clip(&problem, &self.ours))
@@ -272,7 +280,7 @@ impl Transport {
             | Err(Error { status: None, .. }) => {
                 result.as_ref().err().map_or_else(String::new, |e| e.label().to_owned())
             }
-            Err(Error { status: Some(status), .. }) => status.to_string(),
+            Err(Error { status: Some(status), .. }) => status_label(*status),
         };
         self.metrics.request(endpoint, &code, seconds);
         drop(permit);
@@ -308,18 +316,35 @@ impl Transport {
         let request_id = header(response.headers(), "twilio-request-id").map(|id| line(&told(&id, &self.ours), 64));
         let retry_after = self.retry_after(response.headers());
         let is_json = header(response.headers(), CONTENT_TYPE.as_str()).is_none_or(|t| t.contains("json"));
-        let mut body = Vec::with_capacity(response.content_length().unwrap_or(0).min(LARGEST_BODY as u64) as usize);
+        let is_good = matches!(status, 200 | 201) || status == 204 && matches!(ask, Ask::DeleteRecording);
+        let most = match ask {
+            _ if !is_good => bounds::REFUSAL_BYTES,
+            Ask::Media => bounds::RECORDING_BYTES,
+            Ask::Read | Ask::Update(_) | Ask::DeleteRecording => bounds::LIST_BYTES,
+        };
+        let expected = usize::try_from(response.content_length().unwrap_or(0)).unwrap_or(usize::MAX);
+        let mut body = Vec::with_capacity(expected.min(bounds::LARGE_ANSWER));
+        let mut place = None;
         while let Some(chunk) = response.chunk().await.map_err(|e| self.network(endpoint, &e))? {
-            if body.len() + chunk.len() > LARGEST_BODY {
-                let problem = format!("the body exceeds {LARGEST_BODY} bytes");
-                return Err(failure(endpoint, ErrorKind::NotTwilio, problem));
+            if body.len() + chunk.len() > most {
+                if is_good {
+                    let problem = format!("the body exceeds {most} bytes");
+                    return Err(failure(endpoint, ErrorKind::NotTwilio, problem));
+                }
+                // What is wrong has been said.
+                break;
+            }
+            if body.len() + chunk.len() > bounds::LARGE_ANSWER && place.is_none() {
+                let place_of = self.large.clone().acquire_owned();
+                place = self.clock.wait(None, place_of).await.and_then(Result::ok);
+                body.reserve_exact(expected.min(most).saturating_sub(body.len()));
             }
             body.extend_from_slice(&chunk);
         }
         tracing::trace!(endpoint, status, request_id, bytes = body.len(), "answered");
-        if status == 200 || status == 201 || status == 204 && matches!(ask, Ask::DeleteRecording) {
+        if is_good {
             if is_json && status != 204 || matches!(ask, Ask::Media | Ask::DeleteRecording) {
-                return Ok(Answer { status, body, request_id });
+                return Ok(Answer { status, body, request_id, _place: place });
             }
             let said = ErrorBody::parse(&body, &self.ours).message;
             let error = failure(endpoint, ErrorKind::NotTwilio, format!("not JSON: {said}"));
@@ -386,6 +411,17 @@ struct Answer {
     status: u16,
     body: Vec<u8>,
     request_id: Option<String>,
+    /// Among those of large answers, if it is one.
+    _place: Option<OwnedSemaphorePermit>,
+}
+
+/// A status as a label: those that HTTP names, and of whatever else the first digit. There are 900, and each would be
+/// a series an endpoint.
+fn status_label(status: u16) -> String {
+    match status {
+        200..=206 | 300..=308 | 400..=431 | 451 | 500..=511 => status.to_string(),
+        other => format!("{}xx", other / 100),
+    }
 }
 
 /// Where a file is kept, as an answer says that names another place for it.

@@ -33,7 +33,7 @@ use crate::core::model::value::FieldValue;
 
 pub use logs::{Alerts, Calls, Events, Messages, RawAlert, RawCall, RawMessage};
 pub use numbers::{NumberRead, Numbers, RawApplication, RawRegion, ServiceNumbers, Services, number};
-pub use page::{NotAPage, Page, page, row};
+pub use page::{NotAPage, Page, PageRows, page, row};
 
 /// A field that may be text, a number, `null`, empty or absent.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -186,12 +186,19 @@ pub trait Listed {
     const KEY: &'static str;
     /// Which of `to`, `from` and `phone_number` name whose a row is; none if it does not say.
     const OF: &'static [&'static str] = &[];
+    /// It is ordered by time, the newest first.
+    const IS_LOG: bool = false;
     type Raw<'a>: Deserialize<'a>;
     type Item;
     fn convert(raw: &Self::Raw<'_>, reader: Reader<'_>) -> Result<WireRow<Self::Item>, BadRow>;
     /// When the entry happened, by which lists are ordered and cut off; `None` where they are not.
     fn time(_: &Self::Item) -> Option<Time> {
         None
+    }
+    /// What an item is in memory, of a list that is kept as a whole: all of them together are bounded. A log's entries
+    /// are bounded where they are kept.
+    fn bytes(_: &Self::Item) -> usize {
+        0
     }
 }
 

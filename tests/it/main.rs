@@ -7,6 +7,8 @@ mod accounts;
 mod agent;
 mod alerts;
 mod audio;
+mod bounds;
+mod children;
 mod config;
 mod control;
 mod day;

@@ -8,6 +8,7 @@ use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
 use super::{Delivering, Queue, QueuedNotice};
+use crate::core::model::bounds;
 use crate::core::model::time::Time;
 use crate::core::notice::condition::AgentCondition;
 use crate::core::notice::{Notice, NoticeKind, NoticeStatus, Severity};
@@ -149,7 +150,11 @@ impl DeliveryWorker {
         // A notice that was tried has its place in the minute already; an end that a pager waits for needs none.
         if queued.tries == 0 && !is_end {
             if !self.is_free(now) {
-                self.rate_limited.push((queued.notice.severity, queued.notice.title.clone()));
+                if self.rate_limited.len() < bounds::SUMMED_UP {
+                    self.rate_limited.push((queued.notice.severity, queued.notice.title.clone()));
+                } else {
+                    self.queue.lock().lost += 1;
+                }
                 self.delivering.metrics.notified(&self.notifier.name, "held_back");
                 let said = "more than per_minute: summed up in a later notice";
                 self.delivering.note(queued.id, DeliveryStatus::HeldBack, 0, said).await;

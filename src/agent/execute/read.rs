@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 
 use crate::clock::Clock;
+use crate::core::model::bounds;
 use crate::core::model::facts::LARGEST_PAGE;
 use crate::core::model::id::{ApplicationSid, Channel, NumberId, NumberSid, ServiceSid, TrunkSid};
 use crate::core::model::roster::Roster;
@@ -138,7 +139,8 @@ impl RoutingReader {
                         match row {
                             Ok(WireRow::Ours(read)) => numbers.push(read),
                             Ok(WireRow::NotOurs(_)) => {}
-                            Err(row) => bad.push(row),
+                            Err(row) if bad.len() < bounds::BAD_ROWS => bad.push(row),
+                            Err(_) => {}
                         }
                     }
                 }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::log::{Item, TwilioLog};
 use super::{Known, PollError, Poller, Reach, digest};
+use crate::core::model::bounds;
 use crate::core::model::time::Time;
 use crate::metrics::RowResult;
 use crate::twilio::LogEntry;
@@ -32,9 +33,6 @@ pub(super) struct Found<G: TwilioLog + ?Sized> {
     /// Rows within it that may be of our numbers, and cannot be understood.
     pub(super) unreadable: usize,
 }
-
-/// Rows of which the log and the notices show what is wrong.
-const SHOWN: usize = 3;
 
 impl<G: TwilioLog + ?Sized> Found<G> {
     pub(super) fn new() -> Found<G> {
@@ -72,7 +70,7 @@ impl<G: TwilioLog> Poller<G> {
                 let is_recent = bad.at.map_or(!found.is_past_overlap, |at| at >= reach.overlap);
                 found.unreadable += usize::from(is_recent && !bad.is_of_others);
                 let is_first = found.bad.iter().all(|shown| shown.is_of_others) && !bad.is_of_others;
-                if found.bad.len() < SHOWN {
+                if found.bad.len() < bounds::BAD_ROWS {
                     found.bad.push(bad);
                 } else if is_first {
                     found.bad[0] = bad;

@@ -41,6 +41,7 @@ use super::{Batch, Shared};
 use crate::clock::Clock;
 use crate::config;
 use crate::core::detect::observation::{Alert, Observation};
+use crate::core::model::bounds;
 use crate::core::model::facts::{LARGEST_PAGE, LONGEST_CALL};
 use crate::core::model::id::{CallSid, E164, NumberId, Resource};
 use crate::core::model::source::Source;
@@ -83,6 +84,8 @@ pub enum PollError {
     ClockSkew(i64),
     #[error("of {of} rows that are or may be of our numbers {bad} cannot be understood, such as this one: {example}")]
     Unreadable { bad: usize, of: usize, example: BadRow },
+    #[error("this log has more than {0} new entries in six hours, which is more than can be held and judged")]
+    TooMany(usize),
 }
 
 impl PollError {
@@ -94,6 +97,7 @@ impl PollError {
             PollError::Unreadable { .. } => {
                 "the warnings before this one outline such rows: report them, and ask Twilio what has changed"
             }
+            PollError::TooMany(_) => "watch the account's numbers with several agents, each with some of them",
         }
     }
 }
@@ -162,6 +166,8 @@ pub struct Poller<G: TwilioLog> {
     fetching: JoinSet<FetchedRows<G>>,
     under_way: HashMap<Id, u128>,
     lags: Vec<f64>,
+    /// How many entries were new, and when: the ledger holds them.
+    taken: VecDeque<(Time, usize)>,
     /// Who has written to us lately, and when: only to them may another number of a Messaging Service answer for ours.
     writers: HashMap<u64, Time>,
     kind: std::marker::PhantomData<fn() -> G>,
@@ -188,6 +194,7 @@ impl<G: TwilioLog> Poller<G> {
             fetching: JoinSet::new(),
             under_way: HashMap::new(),
             lags: Vec::new(),
+            taken: VecDeque::new(),
             writers: HashMap::new(),
             kind: std::marker::PhantomData,
         }
@@ -279,6 +286,7 @@ impl<G: TwilioLog> Poller<G> {
         self.take_fetched(clock.now(), reach, &mut found);
         let walked = self.walk(&client, depth, cutoff, reach, &mut found).await;
         check_clock(&clock, &client)?;
+        self.check_room(&found, started)?;
         self.follow(depth, reach, &mut found).await;
         let read = walked.and_then(|()| found.check());
 
@@ -300,6 +308,10 @@ impl<G: TwilioLog> Poller<G> {
             self.note_writer(<G::Listed as Listed>::time(item).unwrap_or(started), item);
         }
         let unclear = found.bad.first().map(ToString::to_string);
+        self.taken.push_back((started, found.counts[RowResult::New as usize]));
+        while self.taken.front().is_some_and(|(at, _)| *at + bounds::LOG_SPAN < started) {
+            self.taken.pop_front();
+        }
         self.known.extend(found.known);
         if read.is_err() {
             // What was not read lies behind entries that are known now.
@@ -326,6 +338,7 @@ impl<G: TwilioLog> Poller<G> {
                 unclear,
                 seen: items,
                 place,
+                room: None,
             })
             .await;
         // One source does it for all.
@@ -373,6 +386,7 @@ impl<G: TwilioLog> Poller<G> {
                 // Of all its rows: one that is out of order, or whose date is nonsense, ends no walk.
                 let is_old = page.newest.is_some_and(|newest| newest < cutoff);
                 found.is_past_overlap |= page.reaches.is_some_and(|back| back < reach.overlap);
+                self.check_room(found, self.shared.clock.now())?;
                 let is_known = depth == Depth::Quick && found.fresh.len() == news;
                 if is_old || is_known {
                     break;
@@ -382,13 +396,22 @@ impl<G: TwilioLog> Poller<G> {
         walked
     }
 
+    /// Fails if there is more than can be held: what is not held cannot be judged, and that must be said.
+    fn check_room(&self, found: &Found<G>, now: Time) -> Result<(), PollError> {
+        let most = bounds::log_entries(self.shared.roster.len());
+        let since = now - bounds::LOG_SPAN;
+        let taken: usize = self.taken.iter().filter(|(at, _)| *at >= since).map(|(_, new)| new).sum();
+        let new = found.counts[RowResult::New as usize];
+        if found.fresh.len() > most || taken + new > most { Err(PollError::TooMany(most)) } else { Ok(()) }
+    }
+
     /// Exports what the poll showed of the log itself.
     fn measure(&mut self, found: &Found<G>) {
         let metrics = &self.shared.metrics;
         for result in RowResult::ALL {
             metrics.rows(G::SOURCE, result, found.counts[result as usize]);
         }
-        for bad in &found.bad {
+        for bad in found.bad.iter().take(3) {
             tracing::warn!(source = G::SOURCE.label(), problem = %bad, raw = bad.raw, "a row cannot be understood");
         }
         if let Some(at) = found.newest {

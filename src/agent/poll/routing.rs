@@ -261,7 +261,16 @@ impl RoutingPoller {
         }
         let place = Some(place);
         self.shared
-            .hand_on(Batch { account, source: Source::Numbers, polled, polled_at: started, unclear: None, seen, place })
+            .hand_on(Batch {
+                account,
+                source: Source::Numbers,
+                polled,
+                polled_at: started,
+                unclear: None,
+                seen,
+                place,
+                room: None,
+            })
             .await;
         drop(turn);
         let message = ControlMessage::Routing { at: started, numbers: looked };

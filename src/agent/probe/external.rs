@@ -22,16 +22,14 @@
 //! If the command's own number is configured (`from`), what it says is not taken on trust: the call must be
 //! in Twilio's log, and is judged there.
 
-use std::process::Stdio;
 use std::time::Duration;
 
 use serde::Deserialize;
-use tokio::io::AsyncReadExt;
-use tokio::process::Command;
 
 use super::arrive::{Sought, follow};
 use super::call::record;
 use super::{Made, ProbeContext, unmeasured};
+use crate::child::{self, Kept, Program};
 use crate::core::model::foreign::{LONGEST, line};
 use crate::core::model::id::{Channel, E164};
 use crate::core::model::reason::Reason;
@@ -39,10 +37,6 @@ use crate::core::model::redact::without_secrets;
 use crate::core::model::time::Time;
 use crate::core::probe::read::Expected;
 use crate::core::probe::{External, Origin, ProbeAttempt, ProbeFinding, ProbeKind, Unmeasured};
-use crate::notify::command::PASSED_ON;
-
-/// Most of what a command may say. Beyond that nobody reads it any more.
-const LARGEST: u64 = 64 << 10;
 
 /// A command may end before its call begins.
 const LATER: Duration = Duration::from_secs(60);
@@ -110,73 +104,19 @@ fn clip(reason: &str) -> String {
     reason.chars().map(|c| if c.is_numeric() { '#' } else { c }).collect()
 }
 
-/// A process and all that it has started, killed when nobody waits for it any more.
-struct Family(Option<u32>);
-
-impl Family {
-    fn kill(&mut self) {
-        let first = self.0.take();
-        #[cfg(unix)]
-        if let Some(group) = first.and_then(|id| rustix::process::Pid::from_raw(id.try_into().ok()?)) {
-            // An error means that nobody is left.
-            let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
-        }
-        #[cfg(not(unix))]
-        let _ = first;
-    }
-}
-
-impl Drop for Family {
-    fn drop(&mut self) {
-        self.kill();
-    }
-}
-
 /// Runs the command to its end.
 pub async fn run(clock: &crate::clock::Clock, external: &External, number: E164, nonce: &str) -> Said {
     let fill = |arg: &String| arg.replace("{number}", &number.to_string()).replace("{nonce}", nonce);
-    let mut argv = external.command.iter().map(fill);
-    let Some(program) = argv.next() else { return Said::error("there is no command".to_owned()) };
-    let mut command = Command::new(&program);
-    command
-        .args(argv)
-        .env_clear()
-        .envs(PASSED_ON.iter().filter_map(|name| Some((*name, std::env::var_os(name)?))))
-        .env("RINGBACK_NUMBER", number.to_string())
-        .env("RINGBACK_NONCE", nonce)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .kill_on_drop(true);
-    #[cfg(unix)]
-    command.process_group(0);
-    let mut child = match command.spawn() {
-        Ok(child) => child,
-        Err(e) => return Said::error(format!("{program} cannot be run: {e}")),
+    let argv: Vec<String> = external.command.iter().map(fill).collect();
+    let Some((program, arguments)) = argv.split_first() else {
+        return Said::error("there is no command".to_owned());
     };
-    let mut family = Family(child.id());
-    let stdout = child.stdout.take();
-    let talk = async {
-        let read = async {
-            let mut output = Vec::new();
-            if let Some(stdout) = stdout {
-                stdout.take(LARGEST).read_to_end(&mut output).await?;
-            }
-            Ok::<_, std::io::Error>(output)
-        };
-        let end = async {
-            let status = child.wait().await;
-            // A child that it left behind would keep the pipe open.
-            family.kill();
-            status
-        };
-        let (output, status) = tokio::join!(read, end);
-        Ok::<_, std::io::Error>((status?, output?))
-    };
-    match clock.timeout(external.timeout, talk).await {
-        Ok(Ok((status, output))) if status.success() => Said::parse(&output),
-        Ok(Ok((status, _))) => Said::error(format!("it ended with {status}")),
-        Ok(Err(e)) => Said::error(format!("it cannot be read: {e}")),
+    let environment = [("RINGBACK_NUMBER", number.to_string()), ("RINGBACK_NONCE", nonce.to_owned())];
+    let run = Program { program, arguments, environment: &environment, input: None, kept: Kept::Result };
+    match clock.timeout(external.timeout, child::run(clock, &run)).await {
+        Ok(Ok(ended)) if ended.status.success() => Said::parse(&ended.said),
+        Ok(Ok(ended)) => Said::error(format!("it ended with {}", ended.status)),
+        Ok(Err(e)) => Said::error(format!("{program} cannot be run: {e}")),
         Err(timed_out) => Said::error(format!("it {timed_out}")),
     }
 }

@@ -8,11 +8,14 @@
 
 use std::time::Duration;
 
+use tokio::sync::OwnedSemaphorePermit;
+
 use super::{ProbeContext, noted};
 use crate::core::detect::observation::CallStatus;
 use crate::core::model::id::CallSid;
-use crate::core::probe::hearing::{Heard, judge, listen};
+use crate::core::probe::hearing::{Heard, RATE, Recording, judge, listen};
 use crate::core::probe::{ProbeFinding, Unmeasured, of_heard};
+use crate::twilio::Error;
 use crate::twilio::probe::CallLeg;
 use crate::twilio::recording::{OwnRecording, RecordingState};
 
@@ -42,8 +45,8 @@ pub async fn hear(cx: &ProbeContext, leg: &CallLeg, note: i64, on_fallback: bool
     };
     let lasted = Duration::from_secs(leg.duration.unwrap_or_default().into());
     let heard = match &recording {
-        Some(own) if own.state() == RecordingState::Completed => match client.fetch_recording(own).await {
-            Ok(sound) if sound.duration().is_zero() || sound.duration() + CUT < lasted => {
+        Some(own) if own.state() == RecordingState::Completed => match fetch(cx, own).await {
+            Ok((_, sound)) if sound.duration().is_zero() || sound.duration() + CUT < lasted => {
                 let detail = format!(
                     "of a call of {:.1} s, {:.1} s are recorded",
                     lasted.as_secs_f64(),
@@ -51,7 +54,11 @@ pub async fn hear(cx: &ProbeContext, leg: &CallLeg, note: i64, on_fallback: bool
                 );
                 (ProbeFinding::Error(Unmeasured::Recording), detail)
             }
-            Ok(sound) => judged(&listen(&sound)),
+            Ok((_turn, sound)) => {
+                // It has two bytes a sample.
+                let bytes = sound.duration().as_secs() as usize * 2 * RATE as usize;
+                judged(&cx.shared.clock.apart(bytes, || listen(&sound)))
+            }
             Err(e) => (ProbeFinding::Error(Unmeasured::Recording), e.to_string()),
         },
         Some(own) if own.state() == RecordingState::Absent(Some(SILENT)) => {
@@ -67,6 +74,13 @@ pub async fn hear(cx: &ProbeContext, leg: &CallLeg, note: i64, on_fallback: bool
         }
     }
     heard
+}
+
+/// The recording's sound, with a turn among those that are listened to.
+async fn fetch(cx: &ProbeContext, own: &OwnRecording) -> Result<(Option<OwnedSemaphorePermit>, Recording), Error> {
+    let turn = cx.shared.listening.clone().acquire_owned();
+    let turn = cx.shared.clock.wait(None, turn).await.and_then(Result::ok);
+    Ok((turn, cx.shared.client.fetch_recording(own).await?))
 }
 
 /// The call's recording once it is whole, or known to be absent.

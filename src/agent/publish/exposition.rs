@@ -178,17 +178,18 @@ impl Exposition {
     }
 
     fn alerts(&self, page: &mut Page, chosen: &[bool]) {
-        let mut sums: HashMap<(&str, u32), f64> = HashMap::new();
+        let mut sums: HashMap<(&str, String), f64> = HashMap::new();
         for ((ix, code), n) in self.tally.alerts() {
+            let code = code.map_or_else(|| "other".to_owned(), |code| code.0.to_string());
             let group = self.roster.group_of(ix).name.as_str();
-            *sums.entry((group, code.0)).or_default() += n as f64;
+            *sums.entry((group, code.clone())).or_default() += n as f64;
             if chosen[ix.0 as usize] {
                 let number = self.roster.number(ix).id.e164.to_string();
-                page.add(&d::ALERTS, &[group, &number, &code.to_string()], n as f64);
+                page.add(&d::ALERTS, &[group, &number, &code], n as f64);
             }
         }
         for ((group, code), n) in sums {
-            page.add(&d::GROUP_ALERTS, &[group, &code.to_string()], n);
+            page.add(&d::GROUP_ALERTS, &[group, &code], n);
         }
     }
 

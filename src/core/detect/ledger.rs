@@ -27,6 +27,7 @@ use super::observation::{Alert, Call, CallStatus, Direction, Leg, Message, Messa
 use super::outcome::{
     AlertEffect, AlertFlags, AlertPlacement, CallFacts, Children, MessageFacts, is_harm, judge_call, judge_message,
 };
+use crate::core::model::bounds;
 use crate::core::model::code::Code;
 use crate::core::model::digits::ByDigits;
 use crate::core::model::facts::LONGEST_CALL;
@@ -91,6 +92,9 @@ pub struct Ledger {
     children: ByDigits<u128, ChildLeg>,
     /// Alerts and legs of calls that have not been seen.
     orphans: ByDigits<u128, Orphan>,
+    /// The same in the order in which they were named, and how many alerts they have together.
+    named: VecDeque<u128>,
+    orphaned_alerts: usize,
     /// Entries that ended, in the order in which we saw them end.
     ended: VecDeque<(Time, Resource)>,
     /// Numbers whose handler was seen to dial out.
@@ -181,6 +185,8 @@ impl Ledger {
             entries: Default::default(),
             children: HashMap::default(),
             orphans: HashMap::default(),
+            named: VecDeque::new(),
+            orphaned_alerts: 0,
             ended: VecDeque::new(),
             forwards: vec![false; roster.len()],
             warnings: Vec::new(),
@@ -313,8 +319,9 @@ impl Ledger {
     /// Keeps an alert until what it is of is seen.
     fn wait(&mut self, key: u128, at: Time, alert: Alert) {
         let orphan = self.orphan(key, at);
-        if orphan.alerts.len() < ALERTS_PER_ORPHAN && !orphan.alerts.iter().any(|a| a.sid == alert.sid) {
+        if orphan.alerts.len() < bounds::ALERTS_PER_CALL && !orphan.alerts.iter().any(|a| a.sid == alert.sid) {
             orphan.alerts.push(alert);
+            self.orphaned_alerts += 1;
         }
     }
 
@@ -390,6 +397,7 @@ impl Ledger {
         let Some(orphan) = self.orphans.remove(&key) else {
             return false;
         };
+        self.orphaned_alerts -= orphan.alerts.len();
         for alert in &orphan.alerts {
             self.add_mark(at, resource, alert, cx);
         }
@@ -406,6 +414,14 @@ impl Ledger {
     }
 
     fn orphan(&mut self, key: u128, at: Time) -> &mut Orphan {
+        if !self.orphans.contains_key(&key) {
+            // Those that were named first: what their alerts belong to is nobody's of ours, or long overdue.
+            while self.named.len() + self.orphaned_alerts >= bounds::ORPHANS {
+                let Some(oldest) = self.named.pop_front() else { break };
+                self.orphaned_alerts -= self.orphans.remove(&oldest).map_or(0, |o| o.alerts.len());
+            }
+            self.named.push_back(key);
+        }
         self.orphans.entry(key).or_insert_with(|| Orphan {
             since: at,
             alerts: Vec::new(),
@@ -461,6 +477,8 @@ impl Ledger {
         let calls = &self.entries[0];
         self.children.retain(|_, leg| leg.seen_at >= before || calls.contains_key(&leg.parent));
         self.orphans.retain(|_, o| o.since >= before);
+        self.named.retain(|key| self.orphans.contains_key(key));
+        self.orphaned_alerts = self.orphans.values().map(|o| o.alerts.len()).sum();
         self.prune_unplaced();
         self.answers.prune(before);
     }
@@ -548,9 +566,6 @@ impl Ledger {
         })
     }
 }
-
-/// Alerts kept for one call that has not been seen; one call rarely has more than two.
-const ALERTS_PER_ORPHAN: usize = 16;
 
 fn key(resource: Resource) -> u128 {
     match resource {

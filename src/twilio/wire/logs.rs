@@ -5,6 +5,7 @@ use serde::Deserialize;
 use super::{BadRow, Listed, Reader, Text, WireRow, first_date, optional_date, optional_sid, sid};
 use crate::core::detect::observation::{Alert, Call, CallStatus, Direction, Leg, Level, Message, MessageStatus, lower};
 use crate::core::model::address;
+use crate::core::model::bounds;
 use crate::core::model::code::Code;
 use crate::core::model::foreign::Line;
 use crate::core::model::id::Resource;
@@ -54,6 +55,7 @@ pub struct Calls;
 impl Listed for Calls {
     const KEY: &'static str = "calls";
     const OF: &'static [&'static str] = &["to", "from"];
+    const IS_LOG: bool = true;
     type Raw<'a> = RawCall<'a>;
     type Item = Call;
 
@@ -132,6 +134,7 @@ pub struct Messages;
 impl Listed for Messages {
     const KEY: &'static str = "messages";
     const OF: &'static [&'static str] = &["to", "from"];
+    const IS_LOG: bool = true;
     type Raw<'a> = RawMessage<'a>;
     type Item = Message;
 
@@ -204,6 +207,7 @@ pub struct Alerts;
 
 impl Listed for Alerts {
     const KEY: &'static str = "alerts";
+    const IS_LOG: bool = true;
     type Raw<'a> = RawAlert<'a>;
     type Item = Alert;
 
@@ -224,7 +228,10 @@ impl Listed for Alerts {
             code: Code(code.parse().map_err(|_| BadRow::new("error_code", format!("{code:?} is not a number")))?),
             level: Level::from_wire(raw.log_level.get().unwrap_or("")),
             // A caller's number may stand in any part of it, and user and password are nobody's business.
-            url: raw.request_url.get().map(|url| kept(url, reader.roster).into()),
+            url: raw
+                .request_url
+                .get()
+                .map(|url| kept(&url[..url.floor_char_boundary(bounds::URL_BYTES)], reader.roster).into()),
             at: at.ok_or_else(|| BadRow::new("date_created", "neither date_generated nor date_created is set"))?,
         }))
     }

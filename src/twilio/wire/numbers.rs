@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{BadRow, Listed, Reader, Text, WireRow, optional_sid, sid};
+use crate::core::model::bounds;
 use crate::core::model::id::{AccountSid, ApplicationSid, NumberSid, ServiceSid};
 use crate::core::model::redact::told;
 use crate::core::model::roster::Roster;
@@ -58,6 +59,9 @@ struct RawCapabilities {
 
 /// Reads one number's record.
 pub fn number(raw: &RawValue) -> Result<NumberRead, BadRow> {
+    if raw.get().len() > bounds::RECORD_BYTES {
+        return Err(BadRow::new("row", format!("has {} bytes, which no number's record has", raw.get().len())));
+    }
     let n: RawNumber<'_> = serde_json::from_str(raw.get()).map_err(|e| BadRow::new("row", e))?;
     let application = |field, text| {
         optional_sid::<ApplicationSid>(field, text).map(|sid| {
@@ -117,6 +121,11 @@ impl Listed for Numbers {
             return Err(BadRow::new("account_sid", format!("is {other}, whose list was not asked for")));
         }
         Ok(if reader.is_ours(read.record.number) { WireRow::Ours(read) } else { WireRow::NotOurs(None) })
+    }
+
+    fn bytes(item: &NumberRead) -> usize {
+        // The record is a part of it, once more.
+        size_of::<NumberRead>() + 2 * item.raw.whole().len()
     }
 }
 
@@ -190,6 +199,12 @@ impl Listed for Services {
             defers_to_number: raw.use_inbound_webhook_on_number.unwrap_or(false),
         }))
     }
+
+    fn bytes(item: &Service) -> usize {
+        let urls =
+            [&item.inbound_url, &item.fallback_url].into_iter().flatten().map(|url| url.whole().len()).sum::<usize>();
+        size_of::<Service>() + urls
+    }
 }
 
 #[derive(Deserialize)]
@@ -207,6 +222,10 @@ impl Listed for ServiceNumbers {
     const KEY: &'static str = "phone_numbers";
     type Raw<'a> = RawServiceNumber<'a>;
     type Item = (NumberSid, Option<ServiceSid>);
+
+    fn bytes(_: &Self::Item) -> usize {
+        size_of::<Self::Item>()
+    }
 
     fn convert(raw: &RawServiceNumber<'_>, _: Reader<'_>) -> Result<WireRow<Self::Item>, BadRow> {
         Ok(WireRow::Ours((sid("sid", &raw.sid)?, optional_sid("service_sid", &raw.service_sid)?)))

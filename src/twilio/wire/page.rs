@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 
 use super::json::Json;
 use super::{BadRow, Listed, Reader, Text, WireRow, date};
+use crate::core::model::bounds;
 use crate::core::model::redact::told;
 use crate::core::model::time::Time;
 
@@ -127,6 +128,9 @@ const LAST_ROWS: usize = 10;
 /// A row for diagnosis: ids, states, dates and counts as they are, of everything else only its kind
 /// and size. A message's text, a caller's name and numbers in all their dresses are not ours to log.
 fn outline(raw: &str, reader: Reader<'_>) -> String {
+    if raw.len() > bounds::RECORD_BYTES {
+        return format!("{} bytes, which no row has", raw.len());
+    }
     let Ok(serde_json::Value::Object(row)) = serde_json::from_str::<serde_json::Value>(raw) else {
         return format!("{} bytes that are no object", raw.len());
     };
@@ -153,6 +157,35 @@ fn outline(raw: &str, reader: Reader<'_>) -> String {
         })
         .collect();
     told(&serde_json::Value::Object(outlined).to_string(), reader.roster)
+}
+
+const TOO_MANY_ROWS: &str = "it has more rows than a page can";
+
+/// The rows of a page that is read for its own sake: no more than a page can have.
+#[derive(Debug)]
+pub struct PageRows<T>(pub Vec<T>);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for PageRows<T> {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<PageRows<T>, D::Error> {
+        struct V<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for V<T> {
+            type Value = PageRows<T>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an array of rows")
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<PageRows<T>, A::Error> {
+                let mut rows = Vec::new();
+                while let Some(row) = seq.next_element()? {
+                    if rows.len() == bounds::PAGE_ROWS {
+                        return Err(serde::de::Error::custom(TOO_MANY_ROWS));
+                    }
+                    rows.push(row);
+                }
+                Ok(PageRows(rows))
+            }
+        }
+        d.deserialize_seq(V(PhantomData))
+    }
 }
 
 struct Envelope<T> {
@@ -182,9 +215,11 @@ fn envelope<'a, L: Listed, R: Deserialize<'a>, T, D: Deserializer<'a>>(
             f.write_str("an array of rows")
         }
         fn visit_seq<A: SeqAccess<'de>>(mut self, mut seq: A) -> Result<Vec<T>, A::Error> {
-            // A page has at most 1,000 rows.
             let mut rows = Vec::with_capacity(64);
             while let Some(row) = seq.next_element()? {
+                if rows.len() == bounds::PAGE_ROWS {
+                    return Err(serde::de::Error::custom(TOO_MANY_ROWS));
+                }
                 rows.push((self.0)(row));
             }
             Ok(rows)

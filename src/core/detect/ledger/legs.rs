@@ -63,6 +63,7 @@ impl Ledger {
         }
         // An alert can be there before the leg that it is of.
         let orphan = self.orphans.remove(&key);
+        self.orphaned_alerts -= orphan.as_ref().map_or(0, |orphan| orphan.alerts.len());
         for alert in orphan.iter().flat_map(|orphan| &orphan.alerts) {
             self.leg_alert(at, key, alert, cx);
         }

@@ -11,9 +11,10 @@
 
 use std::time::Duration;
 
-use super::{ALERTS_PER_ORPHAN, Ledger, LedgerContext, OutcomeChange, key};
+use super::{Ledger, LedgerContext, OutcomeChange, key};
 use crate::core::detect::observation::Alert;
 use crate::core::detect::outcome::{mark, may_be_placed};
+use crate::core::model::bounds;
 use crate::core::model::id::CallSid;
 use crate::core::model::id::Resource;
 use crate::core::model::roster::NumberIx;
@@ -50,10 +51,11 @@ impl Ledger {
         if let Some(mark) = mark(alert, webhooks) {
             entry.marks.add(mark, alert.code, alert.at);
         }
-        if may_be_placed(alert, webhooks, cx.routes.is_read(number, channel)) {
+        let has_room = self.pending.len() < bounds::UNPLACED_ALERTS;
+        if has_room && may_be_placed(alert, webhooks, cx.routes.is_read(number, channel)) {
             let held = self.unplaced.entry((number, resource));
             let held = held.or_insert_with(|| Unplaced { seen_at: at, alerts: Vec::new() });
-            if held.alerts.len() < ALERTS_PER_ORPHAN && !held.alerts.iter().any(|a| a.sid == alert.sid) {
+            if held.alerts.len() < bounds::ALERTS_PER_CALL && !held.alerts.iter().any(|a| a.sid == alert.sid) {
                 held.alerts.push(alert.clone());
                 held.seen_at = at;
                 self.pending.push_back((at, number, resource));

@@ -1,0 +1,54 @@
+//! Programs of the user's are ours until they are gone: whatever they leave behind is no reason to tell anybody twice,
+//! and nothing of it outlives the agent.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use crate::agent::DAY;
+use crate::support::{break_app, with_token};
+use crate::world::play;
+
+/// True if the processes that `file` names are no more, or as soon as they are.
+fn are_gone(file: &Path) -> bool {
+    let is_there =
+        |pid: &str| std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "));
+    let pids = std::fs::read_to_string(file).unwrap();
+    assert!(!pids.trim().is_empty());
+    let until = Instant::now() + Duration::from_secs(5);
+    while pids.split_whitespace().any(is_there) {
+        if Instant::now() > until {
+            return false;
+        }
+        std::thread::yield_now();
+    }
+    true
+}
+
+fn lines(file: &Path) -> usize {
+    std::fs::read_to_string(file).unwrap_or_default().lines().count()
+}
+
+/// A child of its own holds all of its pipes, and it has done its work.
+#[test]
+fn a_notice_that_was_delivered_is_not_delivered_again_because_something_holds_a_pipe() {
+    play(DAY, async |w| {
+        with_token(w);
+        let [runs, left] = ["runs", "left"].map(|name| w.folder.path().join(name));
+        let script =
+            format!("cat > /dev/null; echo run >> {}; sleep 600 & echo $! >> {}", runs.display(), left.display());
+        let config = format!(
+            "{}\n[[notify]]\nname = \"ours\"\nkind = \"command\"\nargv = [\"/bin/sh\", \"-c\", \"{script}\"]\n",
+            w.config_text()
+        );
+        let agent = w.start_with(&w.parse(&config).unwrap_or_else(|e| panic!("{e}"))).await.unwrap();
+        w.pass(600).await;
+        break_app(w);
+        w.pass(900).await;
+        let delivered = agent.sum("ringback_notifications_total", &["notifier=\"ours\"", "result=\"success\""]).await;
+        let failed = agent.sum("ringback_notifications_total", &["notifier=\"ours\"", "result=\"failure\""]).await;
+        assert!(delivered > 0.0 && failed == 0.0, "{delivered} and {failed}");
+        assert_eq!(lines(&runs) as f64, delivered);
+        agent.stop().await;
+        assert!(are_gone(&left), "what it started outlived it");
+    });
+}
