@@ -206,4 +206,23 @@ mod tests {
             assert_eq!(end as usize, i);
         }
     }
+
+    #[test]
+    fn codes_beyond_the_bounds_are_counted_together() {
+        let tally = Tally::new(&Roster::default());
+        for code in 0..60_000 {
+            tally.alert(NumberIx(code % 7), Code(code));
+        }
+        let alerts = tally.alerts();
+        assert_eq!(alerts.values().sum::<u64>(), 60_000, "none is lost");
+        assert_eq!(alerts.keys().filter_map(|(_, code)| *code).count(), bounds::ALERT_CODES);
+        assert_eq!(alerts.len(), bounds::ALERT_CODES + 7);
+        for number in 0..10_000 {
+            tally.alert(NumberIx(number), Code(0));
+        }
+        let named = tally.alerts().into_keys().filter(|(_, code)| code.is_some()).count();
+        assert!(named <= bounds::ALERT_SERIES, "{named}");
+        tally.alert(NumberIx(0), Code(0));
+        assert_eq!(tally.alerts()[&(NumberIx(0), Some(Code(0)))], 3, "what has a series keeps it");
+    }
 }
