@@ -44,8 +44,8 @@ pub const NONCE: &str = "ringback-nonce";
 /// The header that gives leave to sign one command, and that of this command.
 pub const TICKET: &str = "ringback-ticket";
 
-/// The header of a signed command's body: SHA-256 in hexadecimal digits. By it the signature can be looked at first, and
-/// nobody is waited for whose command is not good.
+/// The header of a signed command's body: SHA-256 in hexadecimal digits. By it the signature can be looked at first,
+/// and nobody is waited for whose command is not good.
 pub const DIGEST: &str = "ringback-digest";
 
 /// How a command is authorized that is signed.
