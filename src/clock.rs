@@ -3,8 +3,8 @@
 //! There are two clocks. The **system** clock is the machine's, waits on tokio's timers, and is
 //! what `run` uses. Whoever sets the machine's clock does not move it: ages would shrink, and what has not been
 //! read for hours would seem fresh, or all of it stale. Only where Twilio's clock agrees with the machine's, and not
-//! with this one, is it corrected ([`Clock::correct`]). The **virtual** clock stands still while anybody works and jumps to the next
-//! deadline when everybody waits, so a port day plays in seconds, a slow machine only takes longer,
+//! with this one, is it corrected ([`Clock::correct`]). The **virtual** clock stands still while anybody works and
+//! jumps to the next deadline when everybody waits, so a port day plays in seconds, a slow machine only takes longer,
 //! and the same seed gives the same day to the millisecond. `demo`, the tests and the simulator use
 //! it, with the same agent code on top.
 //!
@@ -154,8 +154,8 @@ impl Clock {
         }
     }
 
-    /// Takes the machine's time anew if it is within `within` of `theirs`, a clock that is known to be right, from which
-    /// this one has come away: the machine's was wrong in the beginning, or stood still. True if it does.
+    /// Takes the machine's time anew if it is within `within` of `theirs`, a clock that is known to be right, from
+    /// which this one has come away: the machine's was wrong in the beginning, or stood still. True if it does.
     pub fn correct(&self, theirs: Time, within: Duration) -> bool {
         match &self.0 {
             Kind::System => SYSTEM.correct(machines(), running(), theirs, within),
@@ -453,8 +453,8 @@ mod tests {
         rt.block_on(clock.drive(Pace::Free, main))
     }
 
-    /// Set back or forward, time goes on as if nothing had happened, until somebody else's clock says that it is this one
-    /// that is wrong.
+    /// Set back or forward, time goes on as if nothing had happened, until somebody else's clock says that it is this
+    /// one that is wrong.
     #[test]
     fn whoever_sets_the_machines_clock_does_not_move_ours() {
         let at = |secs: i64| Time::from_secs(1_000_000 + secs);

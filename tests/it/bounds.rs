@@ -288,7 +288,8 @@ fn more_calls_than_can_be_held_are_none_that_can_be_judged() {
         let failed = agent.sum("ringback_polls_total", &["source=\"calls\"", "result=\"failure\""]).await;
         assert!(failed >= 1.0);
         let settled = agent.sum("ringback_calls_total", &[]).await;
-        assert!(settled < 1000.0, "{settled} of them were judged");
+        let most = bounds::log_entries(6) as f64;
+        assert!(settled <= most, "{settled} of them were judged");
         agent.stop().await;
     });
 }

@@ -170,7 +170,10 @@ fn an_error_of_the_callers_own_call_pages_whatever_it_names() {
     }
     // A forward that is blocked is a warning at times.
     assert_eq!(callers(HANDLER, 1, 13227, "warning", Some(HANDLER)).decisions(), [page("unexplained", Some(13227))]);
-    assert_eq!(callers(HANDLER, 90, 13227, "warning", Some(HANDLER)).decisions(), [], "the calls lasted");
+    assert_eq!(
+        callers(HANDLER, 90, 13227, "warning", Some(HANDLER)).decisions(),
+        [page("errors_beside_service", Some(13227))]
+    );
 }
 
 /// What the account may not dial no handler dials: a leg that failed for it is no reason to swap. One that failed for
@@ -282,7 +285,8 @@ fn messages_of_ours_that_are_refused_page_once_with_the_code() {
     for code in [21610, 30003, 30005] {
         assert_eq!(sent(code, 1), [], "{code}");
     }
-    assert_eq!(sent(30034, 4), [], "one in four");
+    assert_eq!(sent(30034, 4), [page("registration", Some(30034))], "one in four, of sixty");
+    assert_eq!(sent(30034, 12), [], "one in twelve");
 }
 
 #[test]
@@ -358,7 +362,8 @@ fn however_few_call_somebody_hears_that_every_call_fails() {
 #[test]
 fn a_dialled_end_that_is_not_reached_is_a_doubt_also_without_a_trunk() {
     assert_eq!(callers(HANDLER, 4, 32011, "warning", None).decisions(), [page("unexplained", Some(32011))]);
-    assert_eq!(callers(HANDLER, 90, 32011, "warning", None).decisions(), [], "the calls lasted");
+    // Who stayed may have met something else; that it was tried in vain is said.
+    assert_eq!(callers(HANDLER, 90, 32011, "warning", None).decisions(), [page("errors_beside_service", Some(32011))]);
 }
 
 #[test]

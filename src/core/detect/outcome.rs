@@ -106,6 +106,8 @@ pub struct CallFacts {
     pub is_settled: bool,
     /// The number points at nothing.
     pub has_no_handler: bool,
+    /// It is the number itself that does, and not what it names that is not there.
+    pub is_nobodys: bool,
     /// The number points at Twilio's demo, which answers every call and serves nobody.
     pub is_demo: bool,
     /// The number has its own fallback URL.
@@ -193,7 +195,7 @@ fn call_as_told(f: &CallFacts) -> Option<Outcome> {
         }
         CallStatus::Completed => {
             let long = f.duration.is_some_and(|d| d >= SERVED_AFTER_SECONDS) && !f.forwards;
-            if f.is_demo || f.has_no_handler && !long {
+            if f.is_demo || f.is_nobodys && !long {
                 return Some(Outcome::Failed(Reason::NoHandler));
             }
             // Nobody talked. A longer call may have been taken by the trunk's next URL, or its recovery.
@@ -203,7 +205,7 @@ fn call_as_told(f: &CallFacts) -> Option<Outcome> {
             match unexplained(f.marks, long) {
                 Some(reason) => (long || f.is_settled).then_some(Outcome::Failed(reason)),
                 // Somebody kept the caller, and it is not known who.
-                None if f.has_no_handler => f.is_settled.then_some(Outcome::Failed(Reason::Unexplained)),
+                None if f.is_nobodys => f.is_settled.then_some(Outcome::Failed(Reason::Unexplained)),
                 // However long it was: the alerts of a long call come no sooner.
                 None => (f.is_settled && f.placement == AlertPlacement::Complete).then_some(Outcome::Ok),
             }

@@ -137,6 +137,8 @@ pub fn call(seen: &CallSeen<'_>, expected: &Expected<'_>) -> Option<(ProbeFindin
         marks,
         is_settled: seen.is_settled,
         has_no_handler: expected.has_no_handler(Channel::Voice),
+        // Of a test call that arrived somewhere its own answer says more.
+        is_nobodys: false,
         is_demo: expected.record.is_some_and(|r| r.is_demo(Channel::Voice)),
         after_legs: arrived.children.until(arrived.ended_at),
         // A test call is too short for it.

@@ -197,6 +197,11 @@ impl RoutingHistory {
         self.states[ix.0 as usize][channel.index()].has_no_handler(channel)
     }
 
+    /// True if the number is known to point at nothing.
+    pub fn is_nobodys(&self, ix: NumberIx, channel: Channel) -> bool {
+        self.states[ix.0 as usize][channel.index()] == RoutingState::Nobody
+    }
+
     /// True if the number is known to point at Twilio's demo.
     pub fn is_demo(&self, ix: NumberIx, channel: Channel) -> bool {
         self.states[ix.0 as usize][channel.index()] == RoutingState::Demo

@@ -89,6 +89,7 @@ fn call(status: CallStatus) -> CallFacts {
         marks: AlertFlags::default(),
         is_settled: true,
         has_no_handler: false,
+        is_nobodys: false,
         is_demo: false,
         has_own_fallback: false,
         after_legs: None,
@@ -286,7 +287,9 @@ fn a_number_that_points_at_nothing_or_at_a_dead_trunk_is_curable() {
     // Whatever Twilio calls it. Somebody who stays has been taken by nobody we know.
     for (duration, reason) in [(3, Reason::NoHandler), (40, Reason::Unexplained)] {
         let f = CallFacts { duration: Some(duration), is_settled: true, status: CallStatus::Completed, ..nobody };
-        assert_eq!(judge_call(&f), Some(Outcome::Failed(reason)), "{duration}");
+        assert_eq!(judge_call(&CallFacts { is_nobodys: true, ..f }), Some(Outcome::Failed(reason)), "{duration}");
+        // An application that is said not to be there, and answers: somebody does.
+        assert_eq!(judge_call(&f), Some(Outcome::Ok), "{duration}");
     }
     for (status, want) in [
         (CallStatus::Failed, Outcome::Failed(Reason::Trunk)),
