@@ -66,6 +66,9 @@ const KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
 /// Twilio's clock and ours may differ by this much before nothing can be said of "now".
 pub const MOST_SKEW: Duration = Duration::from_secs(60);
 
+/// A row that cannot be understood is said once, and once more where it was out of sight for so long.
+const SAID_AGAIN: Duration = Duration::from_secs(3600);
+
 /// Recent lags that the typical lag is the median of.
 const LAGS: usize = 101;
 
@@ -162,6 +165,8 @@ pub struct Poller<G: TwilioLog> {
     fetching: JoinSet<FetchedRows<G>>,
     under_way: HashMap<Id, u128>,
     lags: Vec<f64>,
+    /// Rows that cannot be understood and were said to be so, and when they were last seen.
+    said_bad: HashMap<u64, Time>,
     /// Who has written to us lately, and when: only to them may another number of a Messaging Service answer for ours.
     writers: HashMap<u64, Time>,
     kind: std::marker::PhantomData<fn() -> G>,
@@ -188,6 +193,7 @@ impl<G: TwilioLog> Poller<G> {
             fetching: JoinSet::new(),
             under_way: HashMap::new(),
             lags: Vec::new(),
+            said_bad: HashMap::new(),
             writers: HashMap::new(),
             kind: std::marker::PhantomData,
         }
@@ -388,8 +394,13 @@ impl<G: TwilioLog> Poller<G> {
         for result in RowResult::ALL {
             metrics.rows(G::SOURCE, result, found.counts[result as usize]);
         }
+        let now = self.shared.clock.now();
+        self.said_bad.retain(|_, at| *at + SAID_AGAIN > now);
         for bad in &found.bad {
-            tracing::warn!(source = G::SOURCE.label(), problem = %bad, raw = bad.raw, "a row cannot be understood");
+            // Each poll shows the same rows again.
+            if self.said_bad.insert(digest(&(bad.field, &bad.problem, &bad.raw)), now).is_none() {
+                tracing::warn!(source = G::SOURCE.label(), problem = %bad, raw = bad.raw, "a row cannot be understood");
+            }
         }
         if let Some(at) = found.newest {
             metrics.newest_entry(G::SOURCE, at);

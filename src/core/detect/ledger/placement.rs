@@ -98,6 +98,7 @@ impl Ledger {
             // As if the number had been read when it had its time.
             changes.extend(self.judge(at.min(seen_at + self.grace), resource, cx));
         }
+        changes.extend(self.claim_waiting(at, number, cx));
         changes
     }
 
