@@ -140,6 +140,7 @@ impl Agent {
             sids: Arc::default(),
             by_get: Arc::default(),
             dials: Arc::default(),
+            handlers: Arc::new(watch::Sender::default()),
             hand_on: Arc::default(),
         };
 

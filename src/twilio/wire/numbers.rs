@@ -67,6 +67,7 @@ pub fn number(raw: &RawValue) -> Result<NumberRead, BadRow> {
                 sms_url: None,
                 sms_fallback_url: None,
                 status_callback: None,
+                is_read: false,
             })
         })
     };
@@ -77,7 +78,7 @@ pub fn number(raw: &RawValue) -> Result<NumberRead, BadRow> {
         voice_application: application("voice_application_sid", &n.voice_application_sid)?,
         voice_url: n.voice_url.owned(),
         voice_fallback_url: n.voice_fallback_url.owned(),
-        fax: n.voice_receive_mode.get() == Some("fax"),
+        fax: n.voice_receive_mode.get().is_some_and(|mode| mode.trim().eq_ignore_ascii_case("fax")),
         sms_application: application("sms_application_sid", &n.sms_application_sid)?,
         sms_url: n.sms_url.owned(),
         sms_fallback_url: n.sms_fallback_url.owned(),
@@ -158,6 +159,7 @@ impl RawApplication<'_> {
             sms_url: self.sms_url.owned(),
             sms_fallback_url: self.sms_fallback_url.owned(),
             status_callback: self.status_callback.owned(),
+            is_read: true,
         })
     }
 }
