@@ -233,6 +233,26 @@ impl Ledger {
         of_it.into_iter().map(own).filter_map(|m| self.message(at, ours.id.account, &m, cx).change).collect()
     }
 
+    /// More may be known of which service this number is in: who wrote from there has answered before that was read.
+    pub(super) fn answered_before(&mut self, at: Time, number: NumberIx, cx: LedgerContext<'_>) -> Vec<OutcomeChange> {
+        let answers = &self.answers;
+        let of_number = answers.asked.iter().flat_map(|(party, asked)| asked.iter().map(move |q| (party, q)));
+        let of_number = of_number.filter(|(_, question)| question.number == number);
+        let is_answered = |(party, q): &(&u64, &Question)| {
+            let sent = answers.sent.get(party).into_iter().flatten();
+            let mut sent = sent.filter(|(_, sent)| is_answer(q.at, *sent));
+            sent.any(|(sender, _)| answers.is_of_one_desk(number, *sender, cx))
+        };
+        let mut answered: Vec<MessageSid> = of_number.filter(is_answered).map(|(_, question)| question.sid).collect();
+        answered.sort_unstable();
+        let mut changes = Vec::new();
+        for sid in answered {
+            self.note_question(Resource::Message(sid), cx);
+            changes.extend(self.judge(at, Resource::Message(sid), cx));
+        }
+        changes
+    }
+
     /// Notes that a message has an error, which an answer may outweigh.
     pub(super) fn note_question(&mut self, resource: Resource, cx: LedgerContext<'_>) {
         let Resource::Message(sid) = resource else { return };
@@ -342,6 +362,30 @@ mod tests {
         ] {
             assert_eq!(is_answered("+15005550100".parse().unwrap(), None, status), is, "{status:?}");
         }
+    }
+
+    /// The texts and their answers are there before anybody has read which service the number is in.
+    #[test]
+    fn an_answer_counts_once_its_service_is_known_to_be_the_numbers() {
+        let roster = roster();
+        let mut routes = RoutingHistory::new(&roster);
+        routes.learn(&roster, FIRST, &record(false));
+        let mut ledger = Ledger::new(&roster, Duration::from_secs(45));
+        let at = Time::from_secs(1000);
+        let first = roster.number(FIRST).id.e164;
+        let asked =
+            Message { error: Some(Code(12300)), ..message(1, first, Direction::Inbound, MessageStatus::Received, at) };
+        let answer = Message {
+            service: Some(service()),
+            ..message(2, E164::NONE, Direction::Outbound, MessageStatus::Delivered, at + Duration::from_secs(8))
+        };
+        let cx = LedgerContext { roster: &roster, routes: &routes };
+        ledger.message(at, ACCOUNT, &asked, cx);
+        ledger.note_question(Resource::Message(asked.sid), cx);
+        assert_eq!(ledger.answered(at, ACCOUNT, &answer, cx), []);
+        routes.learn(&roster, FIRST, &record(true));
+        let told = ledger.rerouted(at, FIRST, LedgerContext { roster: &roster, routes: &routes });
+        assert_eq!(told.iter().map(|c| c.is).collect::<Vec<_>>(), [Outcome::Ok]);
     }
 
     #[test]

@@ -99,6 +99,7 @@ impl Ledger {
             changes.extend(self.judge(at.min(seen_at + self.grace), resource, cx));
         }
         changes.extend(self.claim_waiting(at, number, cx));
+        changes.extend(self.answered_before(at, number, cx));
         changes
     }
 
