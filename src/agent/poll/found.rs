@@ -31,6 +31,10 @@ pub(super) struct Found<G: TwilioLog + ?Sized> {
     pub(super) ours: usize,
     /// Rows within it that may be of our numbers, and cannot be understood.
     pub(super) unreadable: usize,
+    /// What may answer somebody of whom this walk has not seen yet that they wrote: lists are newest first.
+    pub(super) perhaps: Vec<Item<G>>,
+    /// All that there is has been seen.
+    pub(super) is_walked: bool,
 }
 
 /// Rows of which the log and the notices show what is wrong.
@@ -47,6 +51,8 @@ impl<G: TwilioLog + ?Sized> Found<G> {
             is_past_overlap: false,
             ours: 0,
             unreadable: 0,
+            perhaps: Vec::new(),
+            is_walked: false,
         }
     }
 
@@ -67,6 +73,10 @@ impl<G: TwilioLog> Poller<G> {
     pub(super) fn sort(&self, row: Result<WireRow<Item<G>>, BadRow>, now: Time, reach: Reach, found: &mut Found<G>) {
         let result = match row {
             Ok(WireRow::NotOurs(_)) => RowResult::Foreign,
+            Ok(WireRow::Ours(item)) if !found.is_walked && self.is_foreign(&item) => {
+                found.perhaps.push(item);
+                return;
+            }
             Ok(WireRow::Ours(item)) if self.is_foreign(&item) => RowResult::Foreign,
             Err(bad) => {
                 let is_recent = bad.at.map_or(!found.is_past_overlap, |at| at >= reach.overlap);

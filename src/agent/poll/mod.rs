@@ -47,7 +47,7 @@ use crate::core::model::source::Source;
 use crate::core::model::time::Time;
 use crate::metrics::RowResult;
 use crate::store::StoreError;
-use crate::twilio::wire::{BadRow, Listed};
+use crate::twilio::wire::{BadRow, Listed, WireRow};
 use crate::twilio::{Client, LogEntry};
 use found::Found;
 pub use log::{AlertLog, CallLog, MessageLog, TwilioLog};
@@ -219,7 +219,7 @@ impl<G: TwilioLog> Poller<G> {
     }
 
     /// True if an entry is of none of our numbers, nor an answer to somebody who has written to one. The walk comes
-    /// upon an answer before its question; what is passed over is seen again by the next one.
+    /// upon an answer before its question: what may be one is looked at again at its end.
     fn is_foreign(&self, item: &Item<G>) -> bool {
         G::may_answer(item, &|number| self.is_ours(number)).is_some_and(|party| !self.writers.contains_key(&party))
     }
@@ -286,6 +286,14 @@ impl<G: TwilioLog> Poller<G> {
         let walked = self.walk(&client, depth, cutoff, reach, &mut found).await;
         check_clock(&clock, &client)?;
         self.follow(depth, reach, &mut found).await;
+        // An answer counts with its question, and not a poll later, when the question has been judged.
+        for (_, item) in &found.fresh {
+            self.note_writer(<G::Listed as Listed>::time(item).unwrap_or(started), item);
+        }
+        found.is_walked = true;
+        for item in std::mem::take(&mut found.perhaps) {
+            self.sort(Ok(WireRow::Ours(item)), clock.now(), reach, &mut found);
+        }
         let read = walked.and_then(|()| found.check());
 
         // Oldest first, as they happened.
@@ -302,9 +310,6 @@ impl<G: TwilioLog> Poller<G> {
             place = Some(store.commit_seen(client.account(), &items).await?);
         }
         self.measure(&found);
-        for (_, item) in &found.fresh {
-            self.note_writer(<G::Listed as Listed>::time(item).unwrap_or(started), item);
-        }
         let unclear = found.bad.first().map(ToString::to_string);
         self.known.extend(found.known);
         if read.is_err() {
