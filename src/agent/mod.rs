@@ -48,6 +48,7 @@ use crate::core::model::order::Author;
 use crate::core::model::roster::{GroupIx, NumberIx, Roster};
 use crate::core::model::source::Source;
 use crate::core::model::time::Time;
+use crate::core::routing::record::{NumberRecord, is_same_fallback};
 use crate::core::routing::values::RoutingValues;
 use crate::metrics::Metrics;
 use crate::store::seen::Place;
@@ -63,6 +64,9 @@ pub use start::StartError;
 
 /// How long the tasks may take to end.
 const STOP_WITHIN: Duration = Duration::from_secs(20);
+
+/// Webhooks that are remembered of one number's channel.
+const HANDLERS_KEPT: usize = 8;
 
 /// The state file could not be read. What others than the agent need not know more of.
 pub type MemoryError = StoreError;
@@ -87,6 +91,8 @@ pub struct Shared {
     sids: Arc<RwLock<HashMap<NumberIx, NumberSid>>>,
     /// Whether Twilio asks a number's webhooks by GET, of those that were read.
     by_get: Arc<RwLock<HashMap<(NumberIx, Channel), bool>>>,
+    /// The webhooks that have answered each number, of those that were read, but for our fallback.
+    handlers: Arc<watch::Sender<HashMap<(NumberIx, Channel), Vec<String>>>>,
     /// Whose turn it is to keep what was seen and to hand it on.
     hand_on: Arc<tokio::sync::Mutex<()>>,
     /// Turns of those who listen to a recording.
@@ -138,6 +144,44 @@ impl Shared {
     /// `None` while the number has not been read.
     fn is_asked_by_get(&self, ix: NumberIx, channel: Channel) -> Option<bool> {
         self.by_get.read().unwrap_or_else(PoisonError::into_inner).get(&(ix, channel)).copied()
+    }
+
+    /// Takes up which webhooks answer this number, if it is one of ours.
+    fn set_handlers(&self, record: &NumberRecord) {
+        let Some(ix) = self.roster.find(NumberId::new(self.client.account(), record.number)) else { return };
+        for channel in Channel::ALL.into_iter().filter(|c| self.roster.number(ix).channels[c.index()]) {
+            if let Some(url) = record.answering_url(channel) {
+                self.set_handler(ix, channel, url);
+            }
+        }
+    }
+
+    /// Takes up which webhook answers this number. What answered it before is remembered: once a number was swapped
+    /// that is the handler that failed.
+    fn set_handler(&self, ix: NumberIx, channel: Channel, url: &str) {
+        let ours = self.roster.group_of(ix).fallback(channel);
+        if ours.is_some_and(|ours| is_same_fallback(ours, url)) {
+            return;
+        }
+        self.handlers.send_if_modified(|handlers| {
+            let known = handlers.entry((ix, channel)).or_default();
+            let is_new = !known.iter().any(|k| k == url);
+            if is_new {
+                known.truncate(HANDLERS_KEPT - 1);
+                known.insert(0, url.to_owned());
+            }
+            is_new
+        });
+    }
+
+    /// A number of the group whose handler is, or was, where a fallback leads.
+    fn handler_of(&self, group: GroupIx, channel: Channel, url: &str) -> Option<NumberIx> {
+        let handlers = self.handlers.borrow();
+        let is_it = |ix: &&NumberIx| {
+            let known = handlers.get(&(**ix, channel));
+            known.is_some_and(|known| known.iter().any(|handler| is_same_fallback(url, handler)))
+        };
+        self.roster.group(group).numbers.iter().find(is_it).copied()
     }
 
     fn set_dials(&self, group: GroupIx, channel: Channel, dials: bool) {

@@ -146,6 +146,7 @@ impl Agent {
             sids: Arc::default(),
             by_get: Arc::default(),
             dials: Arc::default(),
+            handlers: Arc::new(watch::Sender::default()),
             hand_on: Arc::default(),
             large_batch: Arc::new(Semaphore::new(1)),
             listening: Arc::new(Semaphore::new(bounds::LISTENED_TO)),

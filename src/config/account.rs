@@ -59,6 +59,18 @@ pub(super) fn read_twilio(
             faults.at(region.span.clone(), format!("twilio.region = {:?}: {problem}", region.value));
         }
     }
+    if let (Some(region), Some(edge)) = (&region, &edge)
+        && let Region::By(only) = Region::of(&region.value)
+        && edge.value != only
+    {
+        faults.at(
+            edge.span.clone(),
+            format!(
+                "twilio.edge = {:?}: only the edge {only} leads to region {}: write it, or leave edge out",
+                edge.value, region.value
+            ),
+        );
+    }
     if let (Some(url), true) = (&base_url, edge.is_some() || region.is_some()) {
         faults.at(url.span.clone(), "twilio.base_url stands for every host: remove edge and region, or base_url");
     }

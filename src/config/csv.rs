@@ -155,6 +155,12 @@ impl<'a> Rows<'a> {
         }
     }
 
+    /// True if a line is rather a row than a part of a text: one of its fields is a number, or has one, in whatever
+    /// writing.
+    fn holds_a_number(&self, line: &str) -> bool {
+        line.split(self.delimiter).any(|field| field.chars().filter(char::is_ascii_digit).count() >= FEWEST)
+    }
+
     /// The field whose quotation mark stands at `start`; stands behind it afterwards, at a delimiter or a line's end.
     fn quoted(&mut self, start: usize) -> Result<Cow<'a, str>, &'static str> {
         let first = self.line;
@@ -162,10 +168,14 @@ impl<'a> Rows<'a> {
         let mut text = String::new();
         loop {
             let rest = self.line_from(self.at);
-            if self.line > first && holds_a_number(rest.split('"').next().unwrap_or_default()) {
+            if self.line > first && self.holds_a_number(rest.split('"').next().unwrap_or_default()) {
                 return Err(UNCLOSED);
             }
             let Some(quote) = rest.find('"') else {
+                // The mark may stand before what is a row of its own.
+                if self.holds_a_number(rest) {
+                    return Err(UNCLOSED);
+                }
                 text.push_str(rest);
                 self.at += rest.len();
                 if !self.skip_line_end() || self.line >= first + LINES_OF_A_FIELD {
@@ -193,7 +203,53 @@ impl<'a> Rows<'a> {
     }
 }
 
-/// True if a line is rather a row than the rest of a text.
-fn holds_a_number(line: &str) -> bool {
-    line.as_bytes().split(|c| !c.is_ascii_digit()).any(|digits| digits.len() >= 7)
+/// So few digits make a telephone number, whatever stands between them.
+const FEWEST: usize = 7;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How many rows are read, and the lines of those that are none.
+    fn read(text: &str) -> (usize, Vec<usize>) {
+        let (mut good, mut bad) = (0, Vec::new());
+        let mut rows = Rows::new(text);
+        while let Some(row) = rows.next() {
+            match row {
+                Ok(_) => good += 1,
+                Err(row) => bad.push(row.place.0),
+            }
+        }
+        (good, bad)
+    }
+
+    /// Wherever the two marks stand, and however the number between them is written.
+    #[test]
+    fn a_pair_of_stray_marks_swallows_no_row() {
+        for number in
+            ["+15005550100", "(500) 555-0100", "500 555 0100", "020 7946 0958", "1-500-555-0100", "5005550100"]
+        {
+            for (text, bad) in [
+                (format!("label,number\n\"one,{number}\ntwo\",+15005550101\nthree,+15005550102\n"), 2),
+                (format!("label,number,channels\n\"one,{number},voice\ntwo\",+15005550101,voice\n"), 2),
+                (format!("number,label\n+15005550101,\"one\n{number},two\"\n+15005550102,three\n"), 2),
+                (format!("number,label\n\"{number},one\n+15005550101\",two\n"), 2),
+                (format!("label,number\nzero,+15005550103\n\"one,{number}\n\ntwo\",+15005550101\n"), 3),
+            ] {
+                let (_, lines) = read(&text);
+                assert_eq!(lines.first(), Some(&bad), "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_text_of_several_lines_is_one_field() {
+        for label in ["Main desk\n2nd floor", "Bern,\r\n3011 Bern, room 12", "Springfield, IL\n62701"] {
+            assert_eq!(
+                read(&format!("label,number\n\"{label}\",+15005550100\nb,+15005550101\n")),
+                (3, vec![]),
+                "{label}"
+            );
+        }
+    }
 }

@@ -118,6 +118,16 @@ impl Groups {
         if let Some(file) = &file {
             let path = dir.join(&file.value);
             for row in numbers::read(&path, faults) {
+                let beyond = |c: &Channel| row.channels.is_some_and(|of_row| of_row[c.index()]) && !on[c.index()];
+                if let Some(channel) = Channel::ALL.into_iter().find(beyond) {
+                    let kind = "a channel that the group has not";
+                    let text = format!(
+                        "{}: channels: {channel} is not among the group's channels: add it to group.channels, or take \
+                         it out here",
+                        row.number
+                    );
+                    faults.of_row(&path, row.place, kind, text);
+                }
                 let number = Number {
                     id: NumberId::new(self.account, row.number),
                     label: row.label,

@@ -309,7 +309,7 @@ fn notifications(body: &[u8], call: CallSid, ours: &Roster) -> Result<Vec<Alert>
         Ok(Alert {
             sid: sid::<AlertSid>(&row.sid)?,
             resource: Some(Resource::Call(call)),
-            code: Code(sid(&row.error_code)?),
+            code: wire::code(&row.error_code),
             level: match row.log.get() {
                 Some("0") => Level::Error,
                 Some("1") => Level::Warning,
@@ -351,7 +351,7 @@ impl RawText<'_> {
                 _ => Direction::Outbound,
             },
             status: MessageStatus::from_wire(self.status.get().unwrap_or("")),
-            error: self.error_code.get().and_then(|c| c.parse().ok()).filter(|c| *c != 0).map(Code),
+            error: self.error_code.get().filter(|c| c.trim() != "0").map(|_| wire::code(&self.error_code)),
             sent_at: sent_at.ok_or("neither date_sent nor date_created is set")?,
             is_ours: self.body.get().is_some_and(|body| body.contains(nonce)),
         })

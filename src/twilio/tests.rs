@@ -2,11 +2,11 @@
 //! `tests/it`.
 
 use super::*;
-use crate::core::detect::observation::{CallStatus, Leg, Level, MessageStatus};
+use crate::core::detect::observation::{CallStatus, Leg, Level, MessageStatus, RemoteParty};
 use crate::core::model::code::Code;
-use crate::core::model::id::MessageSid;
 use crate::core::model::id::Resource;
 use crate::core::model::id::testing::{ACCOUNT, ours};
+use crate::core::model::id::{E164, MessageSid};
 use crate::core::model::roster::{Number, PortAt};
 use crate::core::model::value::FieldValue;
 
@@ -141,10 +141,7 @@ fn the_leg_tells_who_was_called() {
     let parent = CallSid::from_u128(9);
     assert!(matches!(one_call(child), Ok(WireRow::Ours(Call { leg: Leg::Child { parent: p }, .. })) if p == parent));
     let Ok(WireRow::Ours(c)) = one_call(r#"{"from":"anonymous"}"#) else { panic!() };
-    assert!(matches!(
-        c.leg,
-        Leg::Inbound { caller: crate::core::detect::observation::RemoteParty { last_two: None, .. }, .. }
-    ));
+    assert!(matches!(c.leg, Leg::Inbound { caller: RemoteParty { last_two: None, .. }, .. }));
     let Ok(WireRow::Ours(c)) = one_call(r#"{"from":"+15005550199"}"#) else { panic!() };
     assert!(matches!(c.leg, Leg::Inbound { caller, .. } if caller.is_prober));
 }
@@ -315,6 +312,102 @@ fn an_error_in_words_alone_is_an_error() {
         let Ok(WireRow::Ours(c)) = one_call(fields) else { panic!() };
         assert_eq!(c.error, error, "{fields}");
     }
+}
+
+/// An alert of which the code cannot be read is an alert, as a row with such a code has an error.
+#[test]
+fn an_alert_whose_code_cannot_be_read_is_an_error_without_a_name() {
+    for (code, is) in [("null", 0), ("\"\"", 0), ("\"abc\"", 0), ("-5", 0), ("1.5", 0), ("\" 11200 \"", 11200)] {
+        let alert = format!(
+            r#"{{"alerts":[{{"sid":"NO00000000000000000000000000000001","error_code":{code},"log_level":"error",
+            "resource_sid":"CA00000000000000000000000000000007","date_generated":"2026-11-21T09:00:00Z"}}]}}"#
+        );
+        let Ok(WireRow::Ours(a)) = &page::<wire::Alerts>(&alert).rows[0] else { panic!("{code}") };
+        assert_eq!(a.code, Code(is), "{code}");
+    }
+    assert_eq!(Code(0), Code::UNNAMED);
+}
+
+fn caller(from: &str) -> RemoteParty {
+    let Ok(WireRow::Ours(call)) = one_call(&serde_json::json!({"from": from}).to_string()) else { panic!("{from}") };
+    let Leg::Inbound { caller, .. } = call.leg else { panic!("{from}") };
+    caller
+}
+
+/// One party in whatever form is one witness, our own test calls' among them; what is no number is none of its own.
+#[test]
+fn one_party_is_one_in_every_writing() {
+    let forms = |digits: &str| {
+        let national = &digits[1..];
+        [
+            format!("+{digits}"),
+            digits.to_owned(),
+            national.to_owned(),
+            format!("({}) {}-{}", &national[..3], &national[3..6], &national[6..]),
+            format!("00{digits}"),
+            format!("011{digits}"),
+            format!("sip:{digits}@pbx.example.com"),
+            format!("sip:{national}@pbx.example.com;user=phone"),
+            format!("sip:+{digits}:pw@10.0.0.1"),
+            format!("+{digits}@10.0.0.1:5060"),
+            format!("tel:+{digits};phone-context=x"),
+            format!("whatsapp:+{digits}"),
+        ]
+    };
+    let one = caller("+12125550142");
+    assert!(one.last_two == Some(42) && !one.is_prober);
+    for text in forms("12125550142") {
+        assert_eq!(caller(&text), one, "{text}");
+    }
+    for text in forms("15005550199") {
+        assert!(caller(&text).is_prober, "{text}");
+    }
+    let nobody = caller("anonymous");
+    for text in [
+        "Private Number",
+        "No Caller ID",
+        "Out of Area",
+        "Blocked",
+        "+266696687",
+        "sip:1001@pbx.example.com",
+        "client:front-desk",
+        "ACME",
+        "555-0142",
+    ] {
+        assert_eq!(caller(text), nobody, "{text}");
+    }
+}
+
+/// Whoever sends for a Messaging Service may answer for one of our numbers.
+#[test]
+fn a_services_senders_need_not_be_telephone_numbers() {
+    let sent = |from: &str, service: &str, direction: &str| {
+        let page = page::<wire::Messages>(&format!(
+            r#"{{"messages":[{{"sid":"SM00000000000000000000000000000001","direction":"{direction}","from":{from},
+            "to":"+12125550142","status":"failed","error_code":21703,"date_created":"Sat, 21 Nov 2026 09:00:00 +0000",
+            "messaging_service_sid":{service}}}]}}"#
+        ));
+        match page.rows.into_iter().next() {
+            Some(Ok(WireRow::Ours(message))) => Some((message.number, message.service)),
+            Some(Ok(WireRow::NotOurs(_))) => None,
+            other => panic!("{from}: {other:?}"),
+        }
+    };
+    let (text, service) = ("\"MG00000000000000000000000000000004\"", "MG00000000000000000000000000000004".parse().ok());
+    for (from, number) in [
+        ("\"+15005550177\"", "+15005550177".parse().unwrap()),
+        ("\"22333\"", E164::NONE),
+        ("\"ACME\"", E164::NONE),
+        ("\"rcs:acme_agent\"", E164::NONE),
+        ("null", E164::UNASSIGNED),
+        (text, E164::UNASSIGNED),
+        ("\"(500) 555-0100\"", OURS.parse().unwrap()),
+    ] {
+        assert_eq!(sent(from, text, "outbound-api"), Some((number, service)), "{from}");
+    }
+    assert_eq!(sent(text, "null", "outbound-api"), Some((E164::UNASSIGNED, service)), "the service is the sender");
+    assert_eq!(sent("\"22333\"", "null", "outbound-api"), None, "whose it is cannot be told");
+    assert_eq!(sent("\"22333\"", text, "outbound-reply"), None, "a webhook's own reply");
 }
 
 #[test]

@@ -25,6 +25,7 @@ use serde::{Deserialize, Deserializer};
 use crate::caller::CallerKey;
 use crate::core::detect::observation::RemoteParty;
 use crate::core::model::address::{self, Reach};
+use crate::core::model::code::Code;
 use crate::core::model::id::{AccountSid, E164, NumberId};
 use crate::core::model::redact::told;
 use crate::core::model::roster::{Roster, UNNAMED_ACCOUNT};
@@ -129,22 +130,20 @@ pub struct Reader<'a> {
 }
 
 impl Reader<'_> {
+    /// In whatever form, one number is one party. What is no number at all, a withheld one or words in its place, is
+    /// one party as well: it says nothing of how many they are.
     fn party(&self, number: &Text<'_>) -> RemoteParty {
         let text = number.get().unwrap_or("");
-        if address::is_withheld(text) {
+        let is_known = |number| self.roster.is_prober(number) || self.is_ours(number);
+        let plain = text.parse::<E164>().ok().filter(|n| n.is_complete());
+        let named = || plain.or_else(|| address::party(text, self.roster.calling_codes(), is_known));
+        let Some(e164) = (if address::is_withheld(text) { None } else { named() }) else {
             return RemoteParty { hash: self.key.hash(""), last_two: None, is_prober: false };
-        }
-        // In whatever form, one number is one caller.
-        let plain = text.parse::<E164>().ok();
-        let e164 = plain.or_else(|| address::number(text));
-        let hash = match e164.filter(|_| plain.is_none()) {
-            Some(number) => self.key.hash(&number.to_string()),
-            None => self.key.hash(text),
         };
         RemoteParty {
-            hash,
-            last_two: e164.map(E164::last_two),
-            is_prober: e164.is_some_and(|n| self.roster.is_prober(n)),
+            hash: if plain.is_some() { self.key.hash(text) } else { self.key.hash(&e164.to_string()) },
+            last_two: Some(e164.last_two()),
+            is_prober: self.roster.is_prober(e164),
         }
     }
 
@@ -157,6 +156,11 @@ impl Reader<'_> {
             }
             Some(_) | None => Ok(()),
         }
+    }
+
+    /// The number that `text` names, ours or not.
+    fn number(&self, text: &str) -> Option<E164> {
+        text.parse().ok().or_else(|| address::party(text, self.roster.calling_codes(), |n| self.is_ours(n)))
     }
 
     pub(crate) fn is_ours(&self, number: E164) -> bool {
@@ -249,6 +253,11 @@ fn first_date(
     (other, or): (&'static str, &Text<'_>),
 ) -> Result<Option<Time>, BadRow> {
     Ok(optional_date(field, text)?.or(optional_date(other, or)?))
+}
+
+/// An error's code. One that cannot be read is an error all the same.
+pub(super) fn code(text: &Text<'_>) -> Code {
+    text.get().and_then(|c| c.trim().parse().ok()).map_or(Code::UNNAMED, Code)
 }
 
 fn sid<T: std::str::FromStr<Err: fmt::Display>>(field: &'static str, text: &Text<'_>) -> Result<T, BadRow> {

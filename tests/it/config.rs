@@ -136,6 +136,11 @@ fn a_region_is_asked_by_the_edge_that_leads_to_it() {
         let c = Config::parse(&path, &text, &env(&text)).unwrap_or_else(|e| panic!("{region}: {e}"));
         assert_eq!(c.twilio.hosts.url(Product::Api, "/").unwrap().host_str(), Some(host));
     }
+    for (region, edge, only) in [("ie1", "ashburn", "dublin"), ("au1", "dublin", "sydney")] {
+        let text = text.replace("region      = \"IE1\"", &format!("region = \"{region}\"\nedge = \"{edge}\""));
+        let said = Config::parse(&path, &text, &env(&text)).unwrap_err().to_string();
+        assert!(said.contains(&format!("only the edge {only} leads to region {region}")), "{said}");
+    }
 }
 
 /// Numbers of an account that nobody named are those of a recording, and never an agent's.

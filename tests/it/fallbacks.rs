@@ -138,6 +138,36 @@ fn one_redirect_is_followed_and_no_more() {
     assert_eq!(state, Some("broken"), "to itself: {why}");
 }
 
+/// Round by another document, or back to what fails when the fallback is needed, in any spelling.
+#[test]
+fn a_fallback_that_leads_back_is_broken() {
+    let to = |url: &str| format!("<Response><Redirect>{url}</Redirect></Response>");
+    for back in [BIN, "EH00000000000000000000000000000001?again=1", &BIN.replace("https", "http")] {
+        let (state, why) = found(&[&to(OTHER), &to(back)]);
+        assert_eq!(state, Some("broken"), "{back}: {why}");
+        assert!(why.contains("circle"), "{back}: {why}");
+    }
+    for handler in
+        ["https://app.example.com/voice", "https://APP.example.com:443/voice", "https://app.example.com/voice#rc=2"]
+    {
+        for bins in [vec![to(handler)], vec![to(OTHER), to(handler)]] {
+            let bins: Vec<&str> = bins.iter().map(String::as_str).collect();
+            let (state, why) = found(&bins);
+            assert_eq!(state, Some("broken"), "{handler} {}: {why}", bins.len());
+            assert!(why.contains("leads back to the handler of +15005550100"), "{handler}: {why}");
+        }
+    }
+}
+
+#[test]
+fn a_fallback_that_dials_whoever_calls_is_broken() {
+    for dialled in ["{{From}}", "{{Caller}}", "{{#e164}}{{From}}{{/e164}}"] {
+        let (state, why) = found(&[&format!("<Response><Dial><Number>{dialled}</Number></Dial></Response>")]);
+        assert_eq!(state, Some("broken"), "{dialled}: {why}");
+        assert!(why.contains("the number that calls"), "{dialled}: {why}");
+    }
+}
+
 #[test]
 fn nothing_is_swapped_to_a_fallback_that_would_loop() {
     play(&day(&["<Response><Dial>{{To}}</Dial></Response>"]), async |w| {

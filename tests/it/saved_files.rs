@@ -190,6 +190,21 @@ fn no_row_is_left_out_in_silence() {
     }
 }
 
+/// What the group leaves out no row brings back without a word.
+#[test]
+fn a_row_names_no_channel_that_its_group_has_not() {
+    let folder = Folder::new();
+    let group = "[[group]]\nname = \"g\"\nchannels = [\"voice\"]\nnumbers_file = \"x.csv\"\n";
+    for (channels, is_good) in [("voice", true), ("", true), ("messaging", false), ("voice messaging", false)] {
+        let file = format!("number,channels\n+15005550100,{channels}\n");
+        std::fs::write(folder.path().join("x.csv"), file).unwrap();
+        let said = load(folder.path(), group);
+        let bad = "x.csv:2:1: +15005550100: channels: messaging is not among the group's channels";
+        assert_eq!(said.is_ok(), is_good, "{channels}");
+        assert!(is_good || said.is_err_and(|said| said.contains(bad)), "{channels}");
+    }
+}
+
 #[test]
 fn other_encodings_are_named_with_the_cure() {
     let cure = "save it as UTF-8: in Excel, Save As, \"CSV UTF-8 (Comma delimited)\"; in LibreOffice, Save As, Text \

@@ -105,6 +105,8 @@ pub struct RoutingReader {
     gone_services: HashSet<ServiceSid>,
     /// When they were last read to the end.
     services_at: Option<Time>,
+    /// Rows that could not be understood at the last look, and were said to be so.
+    said_bad: HashSet<String>,
     /// Numbers that are looked up by themselves, while the list cannot be read to its end.
     looked_up: HashMap<NumberId, LookedUp>,
 }
@@ -123,6 +125,7 @@ impl RoutingReader {
             gone_services: HashSet::new(),
             services_at: None,
             looked_up: HashMap::new(),
+            said_bad: HashSet::new(),
         }
     }
 
@@ -159,9 +162,11 @@ impl RoutingReader {
                 }
             }
         }
-        for row in bad.iter().take(3) {
+        let shown: HashSet<String> = bad.iter().take(3).map(|row| format!("{row} {}", row.raw)).collect();
+        for row in bad.iter().take(3).filter(|row| !self.said_bad.contains(&format!("{row} {}", row.raw))) {
             tracing::warn!(source = "numbers", problem = %row, raw = row.raw, "a row cannot be understood");
         }
+        self.said_bad = shown;
         // One that cannot be understood may be any number's.
         unread = unread.or_else(|| bad.first().map(|row| format!("a row cannot be understood: {row}")));
         match unread.take() {

@@ -12,7 +12,7 @@
 
 mod ask;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use tokio::task::JoinSet;
@@ -60,27 +60,53 @@ struct Looker {
     /// How often in a row there was no answer for a number.
     silent: HashMap<(NumberIx, Channel), u32>,
     due: HashMap<(GroupIx, Channel), Time>,
+    /// Those that lead to other addresses.
+    leads: HashSet<(GroupIx, Channel)>,
     /// Numbers of a group that are asked for in one look.
     most: usize,
 }
 
 pub async fn run(shared: Shared, stop: CancellationToken) {
     let clock = shared.clock.clone();
-    let mut looker =
-        Looker { shared, stop: stop.clone(), silent: HashMap::new(), due: HashMap::new(), most: usize::MAX };
+    let mut looker = Looker::new(shared.clone(), stop.clone(), usize::MAX);
+    let mut handlers = shared.handlers.subscribe();
     while !stop.is_cancelled() {
+        handlers.mark_unchanged();
         let next = looker.round().await;
-        clock.wait(Some(next), stop.cancelled()).await;
+        // Where a fallback leads elsewhere, whether that is back follows from what was read of the numbers.
+        let event = async {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                Ok(()) = handlers.changed() => looker.due.retain(|of, _| !looker.leads.contains(of)),
+            }
+        };
+        clock.wait(Some(next), event).await;
     }
 }
 
 /// Looks at every fallback once: for who acts at once and does not stay, and should not wait for thousands of numbers.
 pub async fn once(shared: &Shared) {
-    let (shared, stop) = (shared.clone(), CancellationToken::new());
-    Looker { shared, stop, silent: HashMap::new(), due: HashMap::new(), most: MANY }.round().await;
+    let mut looker = Looker::new(shared.clone(), CancellationToken::new(), MANY);
+    looker.round().await;
+    if looker.leads.is_empty() {
+        return;
+    }
+    // Whether where it leads is back, the numbers say, which nobody else reads here.
+    match shared.reader().read_all(&shared.roster, shared.clock.now()).await {
+        Ok(all) => {
+            all.numbers.iter().for_each(|n| shared.set_handlers(&n.record));
+            looker.due.retain(|of, _| !looker.leads.contains(of));
+            looker.round().await;
+        }
+        Err(error) => tracing::warn!(%error, "cannot tell whether a fallback leads back to a handler"),
+    }
 }
 
 impl Looker {
+    fn new(shared: Shared, stop: CancellationToken, most: usize) -> Looker {
+        Looker { shared, stop, silent: HashMap::new(), due: HashMap::new(), leads: HashSet::new(), most }
+    }
+
     /// Looks at every fallback whose time has come and reports to the control task. Gives when the next one's comes.
     async fn round(&mut self) -> Time {
         let clock = self.shared.clock.clone();
@@ -147,6 +173,11 @@ impl Looker {
         if let Some(dials) = seen.iter().filter_map(|(_, s)| s.dials).reduce(|a, b| a || b) {
             self.shared.set_dials(group, channel, dials);
         }
+        if seen.iter().any(|(_, s)| s.leads) {
+            self.leads.insert((group, channel));
+        } else {
+            self.leads.remove(&(group, channel));
+        }
         let roster = self.shared.roster.clone();
         // What a look says may quote what was answered.
         let told = |look| match look {
@@ -171,7 +202,13 @@ impl Looker {
             return Some(first.clone());
         }
         let look = FallbackLook::Unanswered("not asked for this number yet".to_owned());
-        (seen.len() >= self.most).then(|| Seen { look, answers: Vec::new(), by_bins_alone: false, dials: None })
+        (seen.len() >= self.most).then(|| Seen {
+            look,
+            answers: Vec::new(),
+            by_bins_alone: false,
+            dials: None,
+            leads: false,
+        })
     }
 
     /// Three times in a row without an answer is an answer.

@@ -32,6 +32,10 @@ pub(super) struct Found<G: TwilioLog + ?Sized> {
     pub(super) ours: usize,
     /// Rows within it that may be of our numbers, and cannot be understood.
     pub(super) unreadable: usize,
+    /// What may answer somebody of whom this walk has not seen yet that they wrote: lists are newest first.
+    pub(super) perhaps: Vec<Item<G>>,
+    /// All that there is has been seen.
+    pub(super) is_walked: bool,
 }
 
 impl<G: TwilioLog + ?Sized> Found<G> {
@@ -45,6 +49,8 @@ impl<G: TwilioLog + ?Sized> Found<G> {
             is_past_overlap: false,
             ours: 0,
             unreadable: 0,
+            perhaps: Vec::new(),
+            is_walked: false,
         }
     }
 
@@ -65,6 +71,10 @@ impl<G: TwilioLog> Poller<G> {
     pub(super) fn sort(&self, row: Result<WireRow<Item<G>>, BadRow>, now: Time, reach: Reach, found: &mut Found<G>) {
         let result = match row {
             Ok(WireRow::NotOurs(_)) => RowResult::Foreign,
+            Ok(WireRow::Ours(item)) if !found.is_walked && self.is_foreign(&item) => {
+                found.perhaps.push(item);
+                return;
+            }
             Ok(WireRow::Ours(item)) if self.is_foreign(&item) => RowResult::Foreign,
             Err(bad) => {
                 let is_recent = bad.at.map_or(!found.is_past_overlap, |at| at >= reach.overlap);

@@ -3,7 +3,7 @@
 use std::hash::Hash;
 use std::pin::Pin;
 
-use crate::core::detect::observation::{Alert, Call, Direction, Message, Observation};
+use crate::core::detect::observation::{Alert, Call, Direction, Message, MessageStatus, Observation};
 use crate::core::model::id::{CallSid, E164};
 use crate::core::model::source::Source;
 use crate::core::model::time::Time;
@@ -102,7 +102,10 @@ impl TwilioLog for MessageLog {
     }
 
     fn may_answer(message: &Message, is_ours: IsOurs<'_>) -> Option<u64> {
-        (!is_ours(message.number)).then_some(message.party.hash)
+        // What was refused before there was a sender tells of the service's numbers, whoever it was for.
+        let is_refused = message.number == E164::UNASSIGNED
+            && matches!(message.status, MessageStatus::Failed | MessageStatus::Undelivered);
+        (!is_ours(message.number) && !is_refused).then_some(message.party.hash)
     }
 }
 

@@ -48,7 +48,7 @@ use crate::core::model::source::Source;
 use crate::core::model::time::Time;
 use crate::metrics::RowResult;
 use crate::store::StoreError;
-use crate::twilio::wire::{BadRow, Listed};
+use crate::twilio::wire::{BadRow, Listed, WireRow};
 use crate::twilio::{Client, LogEntry};
 use found::Found;
 pub use log::{AlertLog, CallLog, MessageLog, TwilioLog};
@@ -66,6 +66,9 @@ const KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// Twilio's clock and ours may differ by this much before nothing can be said of "now".
 pub const MOST_SKEW: Duration = Duration::from_secs(60);
+
+/// A row that cannot be understood is said once, and once more where it was out of sight for so long.
+const SAID_AGAIN: Duration = Duration::from_secs(3600);
 
 /// Recent lags that the typical lag is the median of.
 const LAGS: usize = 101;
@@ -168,6 +171,8 @@ pub struct Poller<G: TwilioLog> {
     lags: Vec<f64>,
     /// How many entries were new, and when: the ledger holds them.
     taken: VecDeque<(Time, usize)>,
+    /// Rows that cannot be understood and were said to be so, and when they were last seen.
+    said_bad: HashMap<u64, Time>,
     /// Who has written to us lately, and when: only to them may another number of a Messaging Service answer for ours.
     writers: HashMap<u64, Time>,
     kind: std::marker::PhantomData<fn() -> G>,
@@ -195,6 +200,7 @@ impl<G: TwilioLog> Poller<G> {
             under_way: HashMap::new(),
             lags: Vec::new(),
             taken: VecDeque::new(),
+            said_bad: HashMap::new(),
             writers: HashMap::new(),
             kind: std::marker::PhantomData,
         }
@@ -220,7 +226,7 @@ impl<G: TwilioLog> Poller<G> {
     }
 
     /// True if an entry is of none of our numbers, nor an answer to somebody who has written to one. The walk comes
-    /// upon an answer before its question; what is passed over is seen again by the next one.
+    /// upon an answer before its question: what may be one is looked at again at its end.
     fn is_foreign(&self, item: &Item<G>) -> bool {
         G::may_answer(item, &|number| self.is_ours(number)).is_some_and(|party| !self.writers.contains_key(&party))
     }
@@ -288,6 +294,14 @@ impl<G: TwilioLog> Poller<G> {
         check_clock(&clock, &client)?;
         self.check_room(&found, started)?;
         self.follow(depth, reach, &mut found).await;
+        // An answer counts with its question, and not a poll later, when the question has been judged.
+        for (_, item) in &found.fresh {
+            self.note_writer(<G::Listed as Listed>::time(item).unwrap_or(started), item);
+        }
+        found.is_walked = true;
+        for item in std::mem::take(&mut found.perhaps) {
+            self.sort(Ok(WireRow::Ours(item)), clock.now(), reach, &mut found);
+        }
         let read = walked.and_then(|()| found.check());
 
         // Oldest first, as they happened.
@@ -304,9 +318,6 @@ impl<G: TwilioLog> Poller<G> {
             place = Some(store.commit_seen(client.account(), &items).await?);
         }
         self.measure(&found);
-        for (_, item) in &found.fresh {
-            self.note_writer(<G::Listed as Listed>::time(item).unwrap_or(started), item);
-        }
         let unclear = found.bad.first().map(ToString::to_string);
         self.taken.push_back((started, found.counts[RowResult::New as usize]));
         while self.taken.front().is_some_and(|(at, _)| *at + bounds::LOG_SPAN < started) {
@@ -411,8 +422,13 @@ impl<G: TwilioLog> Poller<G> {
         for result in RowResult::ALL {
             metrics.rows(G::SOURCE, result, found.counts[result as usize]);
         }
+        let now = self.shared.clock.now();
+        self.said_bad.retain(|_, at| *at + SAID_AGAIN > now);
         for bad in found.bad.iter().take(3) {
-            tracing::warn!(source = G::SOURCE.label(), problem = %bad, raw = bad.raw, "a row cannot be understood");
+            // Each poll shows the same rows again.
+            if self.said_bad.insert(digest(&(bad.field, &bad.problem, &bad.raw)), now).is_none() {
+                tracing::warn!(source = G::SOURCE.label(), problem = %bad, raw = bad.raw, "a row cannot be understood");
+            }
         }
         if let Some(at) = found.newest {
             metrics.newest_entry(G::SOURCE, at);

@@ -207,11 +207,13 @@ impl RoutingPoller {
             }
             sids.insert(ix, record.sid);
             record.voice_elsewhere = self.regions.get(&ix).and_then(|read| read.elsewhere.clone());
+            self.shared.set_handlers(&record);
             for channel in Channel::ALL.into_iter().filter(|c| self.shared.roster.number(ix).channels[c.index()]) {
                 if let state @ (RoutingState::Nobody
                 | RoutingState::Gone
                 | RoutingState::Demo
                 | RoutingState::Lacking
+                | RoutingState::Fax
                 | RoutingState::Elsewhere) = RoutingState::of(&record, channel)
                 {
                     unserved.entry((state, channel)).or_default().insert(ix, record.handler(channel));
@@ -313,6 +315,7 @@ impl RoutingPoller {
                 | RoutingState::Nobody
                 | RoutingState::Demo
                 | RoutingState::Lacking
+                | RoutingState::Fax
                 | RoutingState::Elsewhere => roster.name_of(*ix).to_string(),
             };
             let named: Vec<String> = numbers.iter().take(NAMED).map(name).collect();

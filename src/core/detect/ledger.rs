@@ -504,6 +504,7 @@ impl Ledger {
                     marks: entry.marks,
                     is_settled: entry.is_settled,
                     has_no_handler,
+                    is_fax: cx.routes.is_fax(entry.number, channel),
                     is_nobodys: cx.routes.is_nobodys(entry.number, channel),
                     is_demo: cx.routes.is_demo(entry.number, channel),
                     has_own_fallback,

@@ -135,7 +135,8 @@ impl CallStatus {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Message {
     pub sid: MessageSid,
-    /// Ours.
+    /// Ours. Of what another sender of a Messaging Service sent, that one: [`E164::NONE`] where it is no telephone
+    /// number, and [`E164::UNASSIGNED`] where the service has chosen none.
     pub number: E164,
     pub party: RemoteParty,
     pub direction: Direction,

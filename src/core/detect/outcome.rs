@@ -108,6 +108,8 @@ pub struct CallFacts {
     pub has_no_handler: bool,
     /// It is the number itself that does, and not what it names that is not there.
     pub is_nobodys: bool,
+    /// A fax machine takes the number's calls, whatever it points at: a swap would change nothing.
+    pub is_fax: bool,
     /// The number points at Twilio's demo, which answers every call and serves nobody.
     pub is_demo: bool,
     /// The number has its own fallback URL.
@@ -195,6 +197,9 @@ fn call_as_told(f: &CallFacts) -> Option<Outcome> {
         }
         CallStatus::Completed => {
             let long = f.duration.is_some_and(|d| d >= SERVED_AFTER_SECONDS) && !f.forwards;
+            if f.is_fax {
+                return Some(Outcome::Failed(Reason::Unexplained));
+            }
             if f.is_demo || f.is_nobodys && !long {
                 return Some(Outcome::Failed(Reason::NoHandler));
             }

@@ -26,7 +26,8 @@ fn on_keys(word: &str) -> impl Iterator<Item = u8> {
     })
 }
 
-/// The user part of a `sip:`, `sips:` or `tel:` URI, without its parameters; other text as it is.
+/// The user part of a `sip:`, `sips:` or `tel:` URI, without its parameters and its password (`user:password@host`);
+/// of `user@host` without a scheme likewise. Other text as it is.
 fn user(text: &str) -> &str {
     let text = text.trim();
     // A name may stand before a URI in angle brackets.
@@ -34,18 +35,25 @@ fn user(text: &str) -> &str {
     let scheme = ["sip:", "sips:", "tel:"]
         .into_iter()
         .find(|s| text.get(..s.len()).is_some_and(|start| start.eq_ignore_ascii_case(s)));
-    let Some(scheme) = scheme else { return text };
-    let user = text[scheme.len()..].split(['@', ';', '?']).next().unwrap_or_default();
-    user.trim()
+    let (rest, ends): (_, &[char]) = match scheme {
+        Some(scheme) => (&text[scheme.len()..], &['@', ';', '?', ':']),
+        None if text.contains('@') => (text, &['@', ';', ':']),
+        None => return text,
+    };
+    rest.split(ends).next().unwrap_or_default().trim()
 }
 
-/// The number in `text`, if there is one in E.164, alone or in a URI.
-pub fn number(text: &str) -> Option<E164> {
-    let user = user(text);
-    user.parse().ok().or_else(|| {
-        let digits = user.strip_prefix("%2B").or_else(|| user.strip_prefix("%2b"))?;
-        format!("+{digits}").parse().ok()
-    })
+/// The number of the party that `text` names, in any of the forms in which [`reach`] finds one of ours; `None` if it
+/// names none. Where it may be several, it is the one that `is_known` knows.
+pub fn party(text: &str, codes: &CallingCodes, is_known: impl Fn(E164) -> bool) -> Option<E164> {
+    let text = text.trim();
+    let scheme = OTHER_SCHEMES.iter().find(|s| text.get(..s.len()).is_some_and(|t| t.eq_ignore_ascii_case(s)));
+    let user = user(&text[scheme.map_or(0, |s| s.len())..]);
+    let known = match dialled::read(user, codes) {
+        Dialled::Numbers(numbers) => numbers.into_iter().find(|n| is_known(*n)),
+        Dialled::Nothing | Dialled::NoNumber => None,
+    };
+    known.or_else(|| dialled::identity(user, codes))
 }
 
 /// Where a call or message went, as the row says that a poll brought.
@@ -165,6 +173,9 @@ mod tests {
             "tel:+1-500-555-0100;phone-context=example.com",
             "sip:%2B15005550100@example.com",
             "<sip:+15005550100@example.com>",
+            "sip:+15005550100:secret@example.com",
+            "+15005550100@example.com",
+            "5005550100@10.0.0.1:5060",
             "\"Desk\" <sip:+15005550100@example.com;user=phone>",
             " +15005550100 ",
         ] {
@@ -189,22 +200,36 @@ mod tests {
         }
     }
 
+    /// A party in each of the forms in which a row may have a number of ours.
     #[test]
-    fn a_number_is_read_in_a_uri_as_well() {
-        let want = "+15005550100".parse().ok();
+    fn a_party_is_one_in_every_form() {
+        let mut codes = CallingCodes::default();
+        codes.add("+15005550100".parse().unwrap());
+        let party = |text: &str| party(text, &codes, |n| n.to_string() == "+442079460100").map(|n| n.to_string());
         for text in [
-            "+15005550100",
-            " +15005550100 ",
-            "sip:+15005550100@example.com",
-            "SIPS:+15005550100@h;user=phone",
-            "tel:+15005550100;phone-context=x",
-            "sip:%2B15005550100@h",
-            "sip:+15005550100;npdi=yes@h",
+            "+19175550100",
+            "19175550100",
+            "9175550100",
+            "(917) 555-0100",
+            "0019175550100",
+            "01119175550100",
+            " +19175550100 ",
+            "sip:9175550100@pbx.example.com",
+            "sip:+19175550100@example.com",
+            "SIPS:+19175550100:pw@h;user=phone",
+            "+19175550100@10.0.0.1",
+            "9175550100@10.0.0.1:5060",
+            "tel:+1-917-555-0100;phone-context=x",
+            "sip:%2B19175550100@h",
+            "sip:+19175550100;npdi=yes@h",
+            "\"Joe\" <sip:19175550100@h>",
+            "whatsapp:+19175550100",
         ] {
-            assert_eq!(number(text), want, "{text:?}");
+            assert_eq!(party(text).as_deref(), Some("+19175550100"), "{text:?}");
         }
-        for text in ["", "sip:alice@example.com", "15005550100", "client:bob", "sip:"] {
-            assert_eq!(number(text), None, "{text:?}");
+        assert_eq!(party("sip:+44 (0)20 7946 0100@h").as_deref(), Some("+442079460100"));
+        for text in ["", "sip:alice@example.com", "client:bob", "sip:", "sip:1001@pbx", "Out of Area", "ACME"] {
+            assert_eq!(party(text), None, "{text:?}");
         }
     }
 }

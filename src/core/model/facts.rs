@@ -63,6 +63,13 @@ pub const DEMO: [&str; 2] = ["https://demo.twilio.com", "http://demo.twilio.com"
 pub const BIN_HOST: &str = "handler.twilio.com";
 pub const BIN_PATH: &str = "/twiml/EH";
 
+/// Twilio's numbers for tests begin so, with one digit more: they belong to nobody, and who dials one reaches nobody.
+/// Source: Twilio, "Test credentials", 2026-11.
+pub const TEST_NUMBERS: &str = "+1500555000";
+
+/// One of them, valid as a sender. Source: the same.
+pub const TEST_CALLER: &str = "+15005550006";
+
 /// How long Twilio waits for a webhook. Source: Twilio's error dictionary, 11205, 2026-11.
 pub const WEBHOOK_PATIENCE: Duration = Duration::from_secs(15);
 

@@ -201,6 +201,13 @@ serde_as_text!(MessageSid);
 pub struct E164(u64);
 
 impl E164 {
+    /// Stands for a sender that is no telephone number: a short code, a name, an RCS agent. No country has the code
+    /// 999. Source: ITU-T, list of assigned country codes, 2016-11: "reserved for future global service".
+    pub const NONE: E164 = E164(999_999_999_999_999);
+
+    /// Stands for the sender of a message for which a Messaging Service has chosen none, or not yet.
+    pub const UNASSIGNED: E164 = E164(999_999_999_999_998);
+
     /// The number's last two digits: all that is kept of the other party's number in the clear.
     pub const fn last_two(self) -> u8 {
         (self.0 % 100) as u8

@@ -139,6 +139,7 @@ pub fn call(seen: &CallSeen<'_>, expected: &Expected<'_>) -> Option<(ProbeFindin
         has_no_handler: expected.has_no_handler(Channel::Voice),
         // Of a test call that arrived somewhere its own answer says more.
         is_nobodys: false,
+        is_fax: expected.record.is_some_and(|r| r.fax),
         is_demo: expected.record.is_some_and(|r| r.is_demo(Channel::Voice)),
         after_legs: arrived.children.until(arrived.ended_at),
         // A test call is too short for it.

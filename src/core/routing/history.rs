@@ -42,12 +42,14 @@ pub enum RoutingState {
     Demo,
     /// The number does not have the channel at Twilio.
     Lacking,
+    /// A fax machine: `voice_receive_mode` is `fax`, and whoever calls hears it.
+    Fax,
     /// Another region processes the calls, and they are in no log that is read here.
     Elsewhere,
 }
 
 impl RoutingState {
-    pub const ALL: [RoutingState; 8] = [
+    pub const ALL: [RoutingState; 9] = [
         RoutingState::Handled,
         RoutingState::NotInAccount,
         RoutingState::Unread,
@@ -55,6 +57,7 @@ impl RoutingState {
         RoutingState::Gone,
         RoutingState::Demo,
         RoutingState::Lacking,
+        RoutingState::Fax,
         RoutingState::Elsewhere,
     ];
 
@@ -71,7 +74,9 @@ impl RoutingState {
             Handler::Url(_) | Handler::Application(_) | Handler::Service(_) if record.is_demo(channel) => {
                 RoutingState::Demo
             }
-            Handler::Trunk(_) | Handler::Application(_) | Handler::Url(_) | Handler::Service(_) | Handler::Fax => {
+            Handler::Fax => RoutingState::Fax,
+            Handler::Application(_) | Handler::Service(_) if record.has_empty_handler(channel) => RoutingState::Nobody,
+            Handler::Trunk(_) | Handler::Application(_) | Handler::Url(_) | Handler::Service(_) => {
                 RoutingState::Handled
             }
         }
@@ -89,6 +94,7 @@ impl RoutingState {
             | RoutingState::Unread
             | RoutingState::Demo
             | RoutingState::Lacking
+            | RoutingState::Fax
             | RoutingState::Elsewhere => false,
         }
     }
@@ -102,6 +108,7 @@ impl RoutingState {
             RoutingState::Gone => "gone",
             RoutingState::Demo => "demo",
             RoutingState::Lacking => "lacking",
+            RoutingState::Fax => "fax",
             RoutingState::Elsewhere => "elsewhere",
         }
     }
@@ -116,6 +123,9 @@ impl RoutingState {
             RoutingState::Demo => Some("Twilio's demo answers; set a handler"),
             RoutingState::Lacking => {
                 Some("the number does not have this channel at Twilio; take it out of its channels")
+            }
+            RoutingState::Fax => {
+                Some("a fax machine answers calls; set voice_receive_mode to voice, or take voice out of its channels")
             }
             RoutingState::Elsewhere => Some(
                 "another region processes the calls, and none of them is seen here; move them to this one (Routes API, \
@@ -205,6 +215,11 @@ impl RoutingHistory {
     /// True if the number is known to point at Twilio's demo.
     pub fn is_demo(&self, ix: NumberIx, channel: Channel) -> bool {
         self.states[ix.0 as usize][channel.index()] == RoutingState::Demo
+    }
+
+    /// True if a fax machine takes its calls, whatever it points at.
+    pub fn is_fax(&self, ix: NumberIx, channel: Channel) -> bool {
+        self.states[ix.0 as usize][channel.index()] == RoutingState::Fax
     }
 
     /// What is known of who answers a channel. `is_listed`: a list that was read to its end has all numbers there are.

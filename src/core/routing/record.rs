@@ -73,6 +73,9 @@ pub struct Application {
     pub sms_url: Option<FieldValue>,
     pub sms_fallback_url: Option<FieldValue>,
     pub status_callback: Option<FieldValue>,
+    /// It was read: what is not set here is not set there.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub is_read: bool,
 }
 
 /// A Messaging Service, as far as it decides who gets a message.
@@ -223,23 +226,43 @@ impl NumberRecord {
         }
     }
 
+    /// The webhook that answers `channel`: the number's, its application's or its Messaging Service's.
+    pub fn answering_url(&self, channel: Channel) -> Option<&str> {
+        match self.handler(channel) {
+            Handler::Url(_) | Handler::Application(_) | Handler::Service(_) => self.webhooks(channel)[0],
+            Handler::Trunk(_) | Handler::Region(_) | Handler::Fax | Handler::Lacking | Handler::Nobody => None,
+        }
+    }
+
+    /// True if an application or a Messaging Service has the channel, and is known to have no webhook for it. Calls
+    /// fail then, and a service without one does not receive messages at all.
+    pub fn has_empty_handler(&self, channel: Channel) -> bool {
+        let application = match channel {
+            Channel::Voice => &self.voice_application,
+            Channel::Messaging => &self.sms_application,
+        };
+        let is_known = match self.handler(channel) {
+            Handler::Application(_) => application.as_ref().is_some_and(|a| a.is_read),
+            Handler::Service(_) => true,
+            Handler::Trunk(_)
+            | Handler::Url(_)
+            | Handler::Region(_)
+            | Handler::Fax
+            | Handler::Lacking
+            | Handler::Nobody => false,
+        };
+        is_known && self.answering_url(channel).is_none()
+    }
+
     /// True if a webhook of Twilio's demo answers `channel`, as it does on a new number until somebody sets another.
     pub fn is_demo(&self, channel: Channel) -> bool {
-        let is_webhook =
-            matches!(self.handler(channel), Handler::Url(_) | Handler::Application(_) | Handler::Service(_));
-        let [url, _] = self.webhooks(channel);
-        is_webhook && url.is_some_and(|url| DEMO.contains(&origin(url).as_str()))
+        self.answering_url(channel).is_some_and(|url| DEMO.contains(&origin(url).as_str()))
     }
 
     /// True if what answers `channel` is `fallback`, whoever wrote it there and in which spelling: on the number, on
     /// its application or on its Messaging Service.
     pub fn leads_to(&self, channel: Channel, fallback: &str) -> bool {
-        let is_webhook = match self.handler(channel) {
-            Handler::Url(_) | Handler::Application(_) | Handler::Service(_) => true,
-            Handler::Trunk(_) | Handler::Region(_) | Handler::Fax | Handler::Lacking | Handler::Nobody => false,
-        };
-        let [url, _] = self.webhooks(channel);
-        is_webhook && url.is_some_and(|url| is_same_fallback(fallback, url))
+        self.answering_url(channel).is_some_and(|url| is_same_fallback(fallback, url))
     }
 
     /// The URLs whose failure is a failure of this channel: the first is the primary, the second

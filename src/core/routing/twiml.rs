@@ -11,7 +11,7 @@
 use roxmltree::Node;
 
 use crate::core::model::dialled::{self, Dialled};
-use crate::core::model::facts::API_DOMAIN;
+use crate::core::model::facts::{API_DOMAIN, TEST_CALLER, TEST_NUMBERS};
 use crate::core::model::id::{Channel, E164};
 use crate::core::model::roster::Roster;
 
@@ -66,8 +66,16 @@ pub enum BadTwiml {
     Loop(E164),
     #[error("it writes to {0}, a number of ours: the message would come back to it; write to another one")]
     MessageLoop(E164),
+    #[error("it dials the number that calls, whose line is busy with this call; dial one where somebody answers")]
+    DialsCaller,
+    #[error("it dials {0}, one of Twilio's numbers for tests, where nobody is; dial another one")]
+    TestNumber(E164),
     #[error("its <Redirect> leads back to itself, for ever")]
     RedirectLoop,
+    #[error("it leads in a circle: what it redirects to leads back, for ever")]
+    Circle,
+    #[error("it leads back to the handler of {0}, which is what fails when it is needed; lead elsewhere")]
+    LeadsBack(String),
 }
 
 impl BadTwiml {
@@ -82,7 +90,11 @@ impl BadTwiml {
             | BadTwiml::DialsNothing
             | BadTwiml::Loop(_)
             | BadTwiml::MessageLoop(_)
-            | BadTwiml::RedirectLoop => false,
+            | BadTwiml::DialsCaller
+            | BadTwiml::TestNumber(_)
+            | BadTwiml::RedirectLoop
+            | BadTwiml::Circle
+            | BadTwiml::LeadsBack(_) => false,
         }
     }
 }
@@ -258,7 +270,18 @@ fn dial(verb: Node<'_, '_>, ours: &Roster) -> Effect {
     }
 }
 
-/// A number that is dialled or written to: an error if it leads back, or may.
+/// Whom a number that belongs to nobody reaches, if it is one. It was asked as if [`TEST_CALLER`] called: what dials
+/// that dials whoever calls. A text to who wrote is an answer, and nobody writes to Twilio's tests by mistake.
+fn nobodys(numbers: &[E164], channel: Channel) -> Option<BadTwiml> {
+    let is_test = |n: &&E164| {
+        let text = n.to_string();
+        text.len() == TEST_NUMBERS.len() + 1 && text.starts_with(TEST_NUMBERS)
+    };
+    let number = numbers.iter().find(is_test).filter(|_| channel == Channel::Voice)?;
+    Some(if number.to_string() == TEST_CALLER { BadTwiml::DialsCaller } else { BadTwiml::TestNumber(*number) })
+}
+
+/// A number that is dialled or written to: an error if it leads back, or may, or to nobody.
 fn number(text: &str, channel: Channel, ours: &Roster) -> Result<(), Effect> {
     let is_formed = dialled::is_formed(text);
     let numbers = match dialled::read(text, ours.calling_codes()) {
@@ -272,8 +295,11 @@ fn number(text: &str, channel: Channel, ours: &Roster) -> Result<(), Effect> {
             Channel::Messaging => BadTwiml::MessageLoop(number),
         })),
         Some((number, false)) => Err(Effect::Untold(Untold::Unwatched(number))),
-        None if is_formed => Ok(()),
-        None => Err(Effect::Untold(Untold::NoNumber)),
+        None => match nobodys(&numbers, channel) {
+            Some(nobody) => Err(Effect::Broken(nobody)),
+            None if is_formed => Ok(()),
+            None => Err(Effect::Untold(Untold::NoNumber)),
+        },
     }
 }
 

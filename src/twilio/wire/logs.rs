@@ -4,11 +4,10 @@ use serde::Deserialize;
 
 use super::{BadRow, Listed, Reader, Text, WireRow, first_date, optional_date, optional_sid, sid};
 use crate::core::detect::observation::{Alert, Call, CallStatus, Direction, Leg, Level, Message, MessageStatus, lower};
-use crate::core::model::address;
 use crate::core::model::bounds;
 use crate::core::model::code::Code;
 use crate::core::model::foreign::Line;
-use crate::core::model::id::Resource;
+use crate::core::model::id::{E164, Resource, ServiceSid};
 use crate::core::model::redact::told;
 use crate::core::model::time::Time;
 use crate::core::routing::record::kept;
@@ -16,8 +15,8 @@ use crate::core::routing::record::kept;
 /// What a row says went wrong. What is said in words alone, or in what is no number, is an error all the same; the
 /// words are nobody's business.
 fn error(code: &Text<'_>, message: &Text<'_>) -> Option<Code> {
-    let code = code.get().filter(|c| c.trim() != "0").map(|c| c.trim().parse().map_or(Code::UNNAMED, Code));
-    code.or_else(|| message.get().filter(|m| !m.trim().is_empty()).map(|_| Code::UNNAMED))
+    let of_row = code.get().filter(|c| c.trim() != "0").map(|_| super::code(code));
+    of_row.or_else(|| message.get().filter(|m| !m.trim().is_empty()).map(|_| Code::UNNAMED))
 }
 
 #[derive(Deserialize)]
@@ -155,11 +154,16 @@ impl Listed for Messages {
             Err(_) if direction == Direction::Outbound && ours.get().is_none() => None,
             Err(bad) => return Err(bad),
         };
-        let service = optional_sid("messaging_service_sid", &raw.messaging_service_sid)?;
-        // Another number of a service may answer for one of ours; which services are ours is not known here.
+        // A service may stand where its sender will.
+        let named = ours.get().filter(|from| from.starts_with("MG")).and_then(|from| from.parse::<ServiceSid>().ok());
+        let service = optional_sid("messaging_service_sid", &raw.messaging_service_sid)?.or(named);
+        // Another sender of a service may answer for one of ours, and what was refused before there was one is of those
+        // that it has; which services are ours is not known here.
         let of_service = || {
             let is_sent = direction == Direction::Outbound && service.is_some();
-            ours.get().filter(|_| is_sent && reader.party(other).last_two.is_some()).and_then(address::number)
+            let chosen = ours.get().filter(|_| named.is_none());
+            let sender = || chosen.map_or(E164::UNASSIGNED, |text| reader.number(text).unwrap_or(E164::NONE));
+            (is_sent && reader.party(other).last_two.is_some()).then(sender)
         };
         let Some(number) = number.or_else(of_service) else {
             return Ok(WireRow::NotOurs(sent_at));
@@ -219,13 +223,12 @@ impl Listed for Alerts {
             }
             _ => None,
         };
-        let code = raw.error_code.get().unwrap_or("");
         let at = first_date(("date_generated", &raw.date_generated), ("date_created", &raw.date_created))?;
         reader.own(&raw.account_sid)?;
         Ok(WireRow::Ours(Alert {
             sid: sid("sid", &raw.sid)?,
             resource,
-            code: Code(code.parse().map_err(|_| BadRow::new("error_code", format!("{code:?} is not a number")))?),
+            code: super::code(&raw.error_code),
             level: Level::from_wire(raw.log_level.get().unwrap_or("")),
             // A caller's number may stand in any part of it, and user and password are nobody's business.
             url: raw

@@ -72,6 +72,7 @@ pub fn number(raw: &RawValue) -> Result<NumberRead, BadRow> {
                 sms_url: None,
                 sms_fallback_url: None,
                 status_callback: None,
+                is_read: false,
             })
         })
     };
@@ -82,7 +83,7 @@ pub fn number(raw: &RawValue) -> Result<NumberRead, BadRow> {
         voice_application: application("voice_application_sid", &n.voice_application_sid)?,
         voice_url: n.voice_url.value(),
         voice_fallback_url: n.voice_fallback_url.value(),
-        fax: n.voice_receive_mode.get() == Some("fax"),
+        fax: n.voice_receive_mode.get().is_some_and(|mode| mode.trim().eq_ignore_ascii_case("fax")),
         sms_application: application("sms_application_sid", &n.sms_application_sid)?,
         sms_url: n.sms_url.value(),
         sms_fallback_url: n.sms_fallback_url.value(),
@@ -168,6 +169,7 @@ impl RawApplication<'_> {
             sms_url: self.sms_url.value(),
             sms_fallback_url: self.sms_fallback_url.value(),
             status_callback: self.status_callback.value(),
+            is_read: true,
         })
     }
 }

@@ -2,25 +2,25 @@
 //!
 //! Asked and read as Twilio does: with the parameters of an incoming call, by the method that the number has, up to ten
 //! HTTP redirects, and the document that its `<Redirect>` leads to. A second `<Redirect>` is not followed, and what
-//! comes of it is not known. A bin is asked by GET, as Twilio's support says it can be
+//! comes of it is not known, unless it leads back: to what was asked before, or to the handler of one of the group's
+//! numbers. A bin is asked by GET, as Twilio's support says it can be
 //! (<https://support.twilio.com/hc/en-us/articles/223132187>): it renders the same either way. Nobody's number calls.
 
 use url::Url;
 
 use crate::agent::Shared;
 use crate::caller::CallerKey;
+use crate::core::model::facts::TEST_CALLER;
 use crate::core::model::id::{CallSid, Channel, MessageSid};
 use crate::core::model::order::FallbackState;
 use crate::core::model::roster::NumberIx;
 use crate::core::rollback::fallbacks::FallbackLook;
+use crate::core::routing::record::is_same_fallback;
 use crate::core::routing::twiml::{self, BadTwiml, Effect, Untold};
 use crate::twilio::webhook::{Method, Unasked, is_bin};
 
 /// HTTP redirects that Twilio follows (error 11215).
 const REDIRECTS: usize = 10;
-
-/// Who calls: one of Twilio's numbers for tests, which belongs to nobody.
-const FROM: &str = "+15005550006";
 
 /// What was seen of a fallback for one number.
 #[derive(Debug, Clone)]
@@ -30,13 +30,15 @@ pub struct Seen {
     pub answers: Vec<u8>,
     /// It was Twilio's bins that answered, which render texts and do nothing else.
     pub by_bins_alone: bool,
+    /// It leads to another address, by a redirect of either kind.
+    pub leads: bool,
     /// Whether it puts callers through before anything else; `None` if that was not learnt.
     pub dials: Option<bool>,
 }
 
 pub async fn ask(shared: &Shared, fallback: &str, channel: Channel, number: NumberIx) -> Seen {
-    let mut seen =
-        Seen { look: FallbackLook::Unasked(String::new()), answers: Vec::new(), by_bins_alone: true, dials: None };
+    let look = FallbackLook::Unasked(String::new());
+    let mut seen = Seen { look, answers: Vec::new(), by_bins_alone: true, leads: false, dials: None };
     seen.look = follow(shared, fallback, channel, number, &mut seen).await;
     seen
 }
@@ -54,7 +56,15 @@ async fn follow(shared: &Shared, fallback: &str, channel: Channel, ix: NumberIx,
     let mut method = if by_get == Some(true) { Method::Get } else { Method::Post };
     let parameters = parameters(shared, channel, ix);
     let (mut form, mut redirects, mut is_second) = (&parameters[..], 0, false);
+    // Whatever leads back to what serves the numbers leads to what fails when the fallback is needed.
+    let group = shared.roster.number(ix).group;
+    let back = |next: &Url| {
+        let of = shared.handler_of(group, channel, next.as_str())?;
+        Some(BadTwiml::LeadsBack(shared.roster.name_of(of).to_string()).to_string())
+    };
+    let mut asked: Vec<(Url, Method, bool)> = Vec::new();
     loop {
+        asked.push((url.clone(), method, form.is_empty()));
         seen.by_bins_alone &= is_bin(&url);
         let answer = match shared.client.ask_webhook(url.as_str(), method, form).await {
             Ok(answer) => answer,
@@ -74,12 +84,20 @@ async fn follow(shared: &Shared, fallback: &str, channel: Channel, ix: NumberIx,
                 let Ok(next) = url.join(location) else {
                     return told(FallbackState::Broken, "its HTTP redirect leads to no address", is_second);
                 };
+                seen.leads = true;
+                if let Some(why) = back(&next) {
+                    return told(FallbackState::Broken, &why, is_second);
+                }
                 if redirects > REDIRECTS {
                     return FallbackLook::Unanswered(format!("it redirects more than {REDIRECTS} times"));
                 }
                 url = next;
                 if method == Method::Get || !matches!(status, 307 | 308) {
                     (method, form) = (Method::Get, &[]);
+                }
+                // Asked the same once more, it answers the same.
+                if asked.contains(&(url.clone(), method, form.is_empty())) {
+                    return told(FallbackState::Broken, &BadTwiml::Circle.to_string(), is_second);
                 }
                 continue;
             }
@@ -97,15 +115,23 @@ async fn follow(shared: &Shared, fallback: &str, channel: Channel, ix: NumberIx,
             Effect::Serves | Effect::Dials => return told(FallbackState::Good, "it answers valid TwiML", false),
             Effect::Broken(why) => return told(FallbackState::Broken, &why.to_string(), is_second),
             Effect::Untold(why) => return told(FallbackState::Unchecked, &why.to_string(), is_second),
-            Effect::Redirects { .. } if is_second => {
-                return told(FallbackState::Unchecked, &Untold::Redirects.to_string(), false);
-            }
             Effect::Redirects { url: to, by_get } => {
                 let Ok(next) = url.join(&to) else {
-                    return told(FallbackState::Broken, "its <Redirect> leads to no address", false);
+                    return told(FallbackState::Broken, "its <Redirect> leads to no address", is_second);
                 };
+                seen.leads = true;
                 if next == url {
-                    return told(FallbackState::Broken, &BadTwiml::RedirectLoop.to_string(), false);
+                    return told(FallbackState::Broken, &BadTwiml::RedirectLoop.to_string(), is_second);
+                }
+                if let Some(why) = back(&next) {
+                    return told(FallbackState::Broken, &why, is_second);
+                }
+                // With the same parameters it comes to the same, by whichever address it is reached.
+                if asked.iter().any(|(before, ..)| is_same_fallback(before.as_str(), next.as_str())) {
+                    return told(FallbackState::Broken, &BadTwiml::Circle.to_string(), is_second);
+                }
+                if is_second {
+                    return told(FallbackState::Unchecked, &Untold::Redirects.to_string(), false);
                 }
                 let by_get = by_get || is_bin(&next);
                 (method, form) = (if by_get { Method::Get } else { Method::Post }, &parameters);
@@ -120,11 +146,11 @@ fn parameters(shared: &Shared, channel: Channel, ix: NumberIx) -> Vec<(&'static 
     let id = shared.roster.number(ix).id;
     let digits = u128::from(CallerKey::public().hash(&id.key()));
     let to = id.e164.to_string();
-    let mut all = vec![("From", FROM.to_owned()), ("To", to.clone()), ("ApiVersion", "2010-04-01".to_owned())];
+    let mut all = vec![("From", TEST_CALLER.to_owned()), ("To", to.clone()), ("ApiVersion", "2010-04-01".to_owned())];
     match channel {
         Channel::Voice => all.extend([
             ("CallSid", CallSid::from_u128(digits).to_string()),
-            ("Caller", FROM.to_owned()),
+            ("Caller", TEST_CALLER.to_owned()),
             ("Called", to),
             ("CallStatus", "ringing".to_owned()),
             ("Direction", "inbound".to_owned()),

@@ -49,7 +49,8 @@ impl Engine {
             | RoutingState::Unread
             | RoutingState::Nobody
             | RoutingState::Gone
-            | RoutingState::Demo => true,
+            | RoutingState::Demo
+            | RoutingState::Fax => true,
         };
         let watched = |n: &NumberIx| self.is_watched(*n, channel) && is_here(*n);
         let numbers: Vec<NumberIx> = finding.numbers.into_iter().filter(watched).collect();

@@ -100,6 +100,8 @@ impl Ledger {
             // As if the number had been read when it had its time.
             changes.extend(self.judge(at.min(seen_at + self.grace), resource, cx));
         }
+        changes.extend(self.claim_waiting(at, number, cx));
+        changes.extend(self.answered_before(at, number, cx));
         changes
     }
 

@@ -138,3 +138,22 @@ fn an_error_of_a_leg_is_its_calls() {
         }
     }
 }
+
+/// Whoever calls a number in fax mode hears a fax machine: the call talks, and nobody was served.
+#[test]
+fn a_call_that_a_fax_machine_takes_is_not_served() {
+    let roster = roster();
+    for (fax, want) in [(false, Outcome::Ok), (true, Outcome::Failed(Reason::Unexplained))] {
+        let mut routes = RoutingHistory::new(&roster);
+        let record = crate::core::routing::record::tests::record();
+        let record = crate::core::routing::record::NumberRecord { fax, ..record };
+        routes.learn(&roster, NumberIx(0), &record);
+        let cx = LedgerContext { roster: &roster, routes: &routes };
+        let mut ledger = Ledger::new(&roster, Duration::from_secs(45));
+        let call = Call { duration: Some(20), ..call(CallStatus::Completed, false) };
+        let at_once = ledger.call(Time::EPOCH, ACCOUNT, &call, cx).change;
+        let later = Time::EPOCH + Duration::from_secs(120);
+        let settled = ledger.settle(later, ReadUntil { alerts: later, numbers: later }, usize::MAX, cx);
+        assert_eq!(at_once.iter().chain(&settled).map(|c| c.is).collect::<Vec<_>>(), [want], "{fax}");
+    }
+}

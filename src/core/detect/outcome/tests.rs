@@ -90,6 +90,7 @@ fn call(status: CallStatus) -> CallFacts {
         is_settled: true,
         has_no_handler: false,
         is_nobodys: false,
+        is_fax: false,
         is_demo: false,
         has_own_fallback: false,
         after_legs: None,

@@ -1,6 +1,7 @@
 //! Who answers, what a swap writes, and which URLs are one.
 
 use super::*;
+use crate::core::routing::history::RoutingState;
 
 pub fn record() -> NumberRecord {
     NumberRecord {
@@ -31,6 +32,7 @@ fn app(n: u128) -> Application {
         sms_url: None,
         sms_fallback_url: None,
         status_callback: None,
+        is_read: true,
     }
 }
 
@@ -159,4 +161,45 @@ fn a_handler_is_shown_without_its_secrets() {
     assert_eq!(Handler::Url("not a url".into()).to_string(), "(…)");
     let forward = Handler::Url("https://a.example.com/forward/+14155551212?x=1#4155551212".into());
     assert_eq!(forward.to_string(), "https://a.example.com/forward/(…)?…#…");
+}
+
+#[test]
+fn a_handler_without_a_webhook_and_a_fax_machine_serve_nobody() {
+    let state = |n: &NumberRecord, channel| RoutingState::of(n, channel);
+    let mut n = record();
+    n.voice_application = Some(app(7));
+    n.sms_application = Some(app(7));
+    assert_eq!(state(&n, Channel::Voice), RoutingState::Handled);
+    assert_eq!(state(&n, Channel::Messaging), RoutingState::Nobody, "the application has no sms_url");
+    n.sms_application = Some(Application { is_read: false, ..app(7) });
+    assert_eq!(state(&n, Channel::Messaging), RoutingState::Handled, "what was not read is not known to be empty");
+    n.sms_application = None;
+    let service = |inbound_url: Option<&str>, defers_to_number| {
+        let inbound_url = inbound_url.map(FieldValue::from);
+        Some(Service { sid: ServiceSid::from_u128(3), inbound_url, fallback_url: None, defers_to_number })
+    };
+    for (service, is) in [
+        (service(None, false), RoutingState::Nobody),
+        (service(None, true), RoutingState::Handled),
+        (service(Some("https://app.example.com/in"), false), RoutingState::Handled),
+    ] {
+        n.service = service;
+        assert_eq!(state(&n, Channel::Messaging), is, "{:?}", n.service);
+    }
+    n.voice_application = None;
+    n.fax = true;
+    assert_eq!(state(&n, Channel::Voice), RoutingState::Fax);
+    assert!(RoutingState::Fax.trouble().is_some_and(|why| why.contains("voice_receive_mode")));
+    n.trunk = Some(TrunkSid::from_u128(9));
+    assert_eq!(state(&n, Channel::Voice), RoutingState::Handled, "a trunk answers before it");
+}
+
+#[test]
+fn what_answers_is_the_webhook_that_counts() {
+    let mut n = record();
+    assert_eq!(n.answering_url(Channel::Voice), Some("https://app.example.com/voice"));
+    n.voice_application = Some(app(7));
+    assert_eq!(n.answering_url(Channel::Voice), Some("https://app.example.com/app-voice"));
+    n.trunk = Some(TrunkSid::from_u128(9));
+    assert_eq!(n.answering_url(Channel::Voice), None, "a trunk asks no webhook");
 }

@@ -196,6 +196,32 @@ fn an_answer_is_what_it_is_sent_as() {
     assert_eq!(read(large, Channel::Voice, &roster()), Effect::Broken(BadTwiml::TooLarge));
 }
 
+/// Asked with our own From, a template that dials it shows itself by that number.
+#[test]
+fn to_dial_whoever_calls_is_to_dial_nobody() {
+    let found = |channel, twiml: &str| read_as("text/xml", format!("<Response>{twiml}</Response>").as_bytes(), channel);
+    for dialled in ["+15005550006", "15005550006", "(500) 555-0006", "desk 500-555-0006"] {
+        for twiml in [
+            format!("<Dial>{dialled}</Dial>"),
+            format!("<Say>Hold on</Say><Dial><Number>+12025550143</Number><Number>{dialled}</Number></Dial>"),
+            format!("<Dial><Sip>sip:{}@example.pstn.twilio.com</Sip></Dial>", dialled.replace(' ', "")),
+        ] {
+            let found = found(Channel::Voice, &twiml);
+            assert_eq!(found, Effect::Broken(BadTwiml::DialsCaller), "{twiml}");
+        }
+    }
+    assert!(matches!(
+        found(Channel::Voice, "<Dial>+15005550001</Dial>"),
+        Effect::Broken(BadTwiml::TestNumber(n)) if n.to_string() == "+15005550001"
+    ));
+    assert_eq!(found(Channel::Voice, "<Dial>+15005550143</Dial>"), Effect::Dials, "as numbers in examples");
+    let text = "<Message to=\"+15005550006\">We write back soon.</Message>";
+    assert_eq!(found(Channel::Messaging, text), Effect::Serves, "whoever wrote is written back to");
+    for empty in ["<Dial><Number/></Dial>", "<Dial><Number> </Number></Dial>", "<Dial>+</Dial>", "<Dial>+()-</Dial>"] {
+        assert_eq!(found(Channel::Voice, empty), Effect::Broken(BadTwiml::DialsNothing), "{empty}");
+    }
+}
+
 #[test]
 fn an_answer_is_read_in_its_encoding() {
     let twiml = |encoding: &str| {

@@ -124,6 +124,7 @@ fn what_points_at_nothing_that_is_there_is_not_healthy() {
         sms_url: None,
         sms_fallback_url: None,
         status_callback: None,
+        is_read: false,
     };
     let gone = NumberRecord { voice_application: Some(application), gone: [true, false], ..record::tests::record() };
     p.read(0, &gone);
@@ -335,6 +336,7 @@ fn an_applications_own_status_callback_is_no_page_of_the_handler() {
         sms_url: None,
         sms_fallback_url: None,
         status_callback: Some("https://app.example.com/status".into()),
+        is_read: true,
     };
     p.read(0, &NumberRecord { voice_application: Some(application), ..record::tests::record() });
     p.pass(1);
