@@ -230,6 +230,7 @@ fn who_changed_a_number_is_told_also_when_no_agent_ran() {
         let agent = w.start().await.unwrap();
         w.pass(180).await;
         let theirs = "https://theirs.example.com/voice";
+        w.sim.set_handler(theirs, HandlerState::all(HandlerCondition::Healthy)).unwrap();
         let edit = |number: E164| {
             let set = [("VoiceUrl".to_owned(), theirs.to_owned())].into();
             ringback::sim::Happening::Edit(ringback::sim::Edit { number, set })
