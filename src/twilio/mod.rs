@@ -462,7 +462,7 @@ impl Client {
 }
 
 /// A list that was answered and cannot be read to its end.
-const fn not_to_be_followed(endpoint: &'static str, message: String) -> Error {
+pub const fn not_to_be_followed(endpoint: &'static str, message: String) -> Error {
     Error {
         kind: ErrorKind::NotTwilio,
         endpoint,

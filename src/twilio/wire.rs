@@ -96,13 +96,15 @@ pub struct BadRow {
     pub raw: String,
     /// When it happened, if it says so.
     pub at: Option<Time>,
+    /// Of a number's record: which number it names.
+    pub number: Option<E164>,
     /// Whatever it is, it is of numbers that are not ours.
     pub is_of_others: bool,
 }
 
 impl BadRow {
     fn new(field: &'static str, problem: impl fmt::Display) -> BadRow {
-        BadRow { field, problem: problem.to_string(), raw: String::new(), at: None, is_of_others: false }
+        BadRow { field, problem: problem.to_string(), raw: String::new(), at: None, number: None, is_of_others: false }
     }
 
     /// The same as it may be told: the problem quotes the row.

@@ -16,8 +16,9 @@ use super::facts::LARGEST_PAGE;
 /// An answer with a list: 1,000 calls have about 1 MB, 1,000 numbers with long URLs 4 MB.
 pub const LIST_BYTES: usize = 8 << 20;
 
-/// An answer about one thing: a number's record has 3 KB, and 20 KB if every URL in it is as long as Twilio takes.
-pub const RECORD_BYTES: usize = 64 << 10;
+/// An answer about one thing: a number's record has 3 KB, and 20 KB if every URL in it is as long as Twilio takes. One
+/// beyond this is unread, and its number blind.
+pub const RECORD_BYTES: usize = 128 << 10;
 
 /// An answer that refuses: what is wrong stands at its beginning. The rest is left unread.
 pub const REFUSAL_BYTES: usize = 64 << 10;

@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 use super::json::Json;
 use super::{BadRow, Listed, Reader, Text, WireRow, date};
 use crate::core::model::bounds;
+use crate::core::model::id::E164;
 use crate::core::model::redact::told;
 use crate::core::model::time::Time;
 
@@ -64,7 +65,13 @@ pub fn row<L: Listed>(raw: &RawValue, reader: Reader<'_>) -> Result<WireRow<L::I
         .map_err(|bad| {
             let glance: Glance<'_> = serde_json::from_str(raw.get()).unwrap_or_default();
             let is_of_others = glance.is_of_others::<L>(reader);
-            BadRow { raw: outline(raw.get(), reader), at: glance.at(), is_of_others, ..bad.told(reader) }
+            BadRow {
+                raw: outline(raw.get(), reader),
+                at: glance.at(),
+                number: glance.number(),
+                is_of_others,
+                ..bad.told(reader)
+            }
         })
 }
 
@@ -92,6 +99,10 @@ struct Glance<'a> {
 }
 
 impl Glance<'_> {
+    fn number(&self) -> Option<E164> {
+        self.phone_number.get()?.parse().ok()
+    }
+
     fn at(&self) -> Option<Time> {
         let dates = [&self.start_time, &self.date_sent, &self.date_generated, &self.date_created];
         dates.into_iter().find_map(|text| date(text.get()?).ok())

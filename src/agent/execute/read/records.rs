@@ -11,7 +11,7 @@ use super::{ReadError, RoutingReader};
 use crate::core::model::facts::LARGEST_PAGE;
 use crate::core::model::id::{NumberId, NumberSid};
 use crate::twilio::wire::{NumberRead, WireRow};
-use crate::twilio::{Error, ErrorKind};
+use crate::twilio::{Error, ErrorKind, endpoint, not_to_be_followed};
 
 /// Up to so many numbers are read one by one; more are read as a list, 1,000 in a request.
 const ONE_BY_ONE: usize = 10;
@@ -23,6 +23,8 @@ struct ListRead {
     stopped: Option<Error>,
     /// SIDs by which it has them, and by which nobody knows them yet.
     news: BTreeMap<NumberId, NumberSid>,
+    /// What is wrong with rows that cannot be understood, by the number that they name, if they do.
+    unclear: BTreeMap<Option<NumberId>, String>,
 }
 
 /// What stands between us and Twilio stands before every number.
@@ -57,10 +59,17 @@ impl RoutingReader {
             let left: Vec<_> = wanted.iter().filter(|(n, _)| is_left(&records, n)).copied().collect();
             listed = Some(self.list(&left, &mut records).await);
         }
-        let ListRead { stopped, news } = listed.unwrap_or_default();
+        let ListRead { stopped, news, unclear } = listed.unwrap_or_default();
         self.fetch(news.into_iter().filter(|(n, _)| is_left(&records, n)).collect(), &mut records).await;
         for (number, _) in wanted {
-            let why = || stopped.clone().map_or(ReadError::NotInAccount, ReadError::Twilio);
+            let why = || match (&stopped, unclear.get(&Some(*number)).or_else(|| unclear.get(&None))) {
+                (Some(error), _) => ReadError::Twilio(error.clone()),
+                (None, Some(row)) => {
+                    let what = format!("a row of the list, which may be it, cannot be understood: {row}");
+                    ReadError::Twilio(not_to_be_followed(endpoint::LIST_NUMBERS, what))
+                }
+                (None, None) => ReadError::NotInAccount,
+            };
             records.entry(*number).or_insert_with(|| Err(why()));
         }
         records
@@ -105,7 +114,15 @@ impl RoutingReader {
             match pager.next().await {
                 Ok(Some(page)) => {
                     for row in page.rows {
-                        let Ok(WireRow::Ours(read)) = row else { continue };
+                        let read = match row {
+                            Ok(WireRow::Ours(read)) => read,
+                            Ok(WireRow::NotOurs(_)) => continue,
+                            Err(bad) => {
+                                let number = bad.number.map(|number| NumberId::new(self.client.account(), number));
+                                list.unclear.entry(number).or_insert_with(|| bad.to_string());
+                                continue;
+                            }
+                        };
                         let (number, sid) = (self.id(&read), read.record.sid);
                         match wanted.get(&number) {
                             Some(known) if *known == Some(sid) => {
