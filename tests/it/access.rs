@@ -4,7 +4,6 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
-use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -25,6 +24,7 @@ use tower::ServiceExt;
 
 use crate::agent::DAY;
 use crate::support::with_token;
+use crate::words::ringback_at;
 use crate::world::{Running, World, play};
 
 /// A hold of everything, as a page may send it: with these headers.
@@ -277,28 +277,7 @@ async fn intercept(State(stranger): State<Stranger>, request: Request) -> Respon
 }
 
 async fn command_line(w: &World, address: SocketAddr, words: &[&str]) -> (i32, String) {
-    let text = w.config_text().replace("listen = \"127.0.0.1:0\"", &format!("listen = \"{address}\""));
-    let config = w.folder.path().join("ringback.toml");
-    std::fs::write(&config, text).unwrap();
-    let mut child = Command::new(env!("CARGO_BIN_EXE_ringback"))
-        .args(words)
-        .arg("--config")
-        .arg(config)
-        .env("TWILIO_AUTH_TOKEN", w.sim.scenario().account.auth_token)
-        .env("RINGBACK_TOKEN", "open sesame")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    while child.try_wait().unwrap().is_none() {
-        // Its time is real, ours is not.
-        w.clock.sleep(Duration::from_millis(50)).await;
-        tokio::task::yield_now().await;
-    }
-    let out = child.wait_with_output().unwrap();
-    let said = String::from_utf8(out.stdout).unwrap() + &String::from_utf8(out.stderr).unwrap();
-    (out.status.code().unwrap(), said)
+    ringback_at(w, &address.to_string(), words).await
 }
 
 const COMMANDS: [&[&str]; 4] =

@@ -16,7 +16,11 @@ use crate::world::{BIN, Folder, Running, World, play};
 
 /// Runs the program while the world goes on. Gives its exit code and what it said.
 pub async fn ringback(w: &World, agent: &Running, words: &[&str]) -> (i32, String) {
-    let listen = agent.url.trim_start_matches("http://");
+    ringback_at(w, agent.url.trim_start_matches("http://"), words).await
+}
+
+/// The same with the agent said to be at this address.
+pub async fn ringback_at(w: &World, listen: &str, words: &[&str]) -> (i32, String) {
     let text = w.config_text().replace("listen = \"127.0.0.1:0\"", &format!("listen = \"{listen}\""));
     let config = w.folder.path().join("ringback.toml");
     std::fs::write(&config, text).unwrap();

@@ -59,7 +59,7 @@ impl<G: TwilioLog + ?Sized> Found<G> {
         let of = self.ours + self.unreadable;
         match self.bad.iter().find(|row| !row.is_of_others) {
             Some(example) if self.unreadable > UNREADABLE_FEW && self.unreadable as f64 >= UNREADABLE * of as f64 => {
-                Err(PollError::Unreadable { bad: self.unreadable, of, example: example.clone() })
+                Err(PollError::Unreadable { bad: self.unreadable, of, example: Box::new(example.clone()) })
             }
             Some(_) | None => Ok(()),
         }

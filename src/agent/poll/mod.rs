@@ -86,7 +86,7 @@ pub enum PollError {
     )]
     ClockSkew(i64),
     #[error("of {of} rows that are or may be of our numbers {bad} cannot be understood, such as this one: {example}")]
-    Unreadable { bad: usize, of: usize, example: BadRow },
+    Unreadable { bad: usize, of: usize, example: Box<BadRow> },
     #[error("this log has more than {0} new entries in six hours, which is more than can be held and judged")]
     TooMany(usize),
 }
