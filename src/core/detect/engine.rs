@@ -155,6 +155,8 @@ pub struct Engine {
     deferred: Vec<Finding>,
     /// Numbers whose evidence is to be weighed again at the next tick that can decide.
     recheck: BTreeSet<(NumberIx, Channel)>,
+    /// Of which only a rule may be met: what a swap cannot cure moves no decision on one by a moment.
+    rules_due: BTreeSet<(NumberIx, Channel)>,
     /// Those of them of which no rollback may be decided yet.
     early: BTreeSet<(NumberIx, Channel)>,
     /// Numbers and groups whose verdict something may have changed since the last tick.
@@ -238,6 +240,7 @@ impl Engine {
             dirty_groups: BTreeSet::new(),
             deferred: Vec::new(),
             recheck: BTreeSet::new(),
+            rules_due: BTreeSet::new(),
             early: BTreeSet::new(),
             renew: BTreeSet::new(),
             renew_groups: BTreeSet::new(),

@@ -100,7 +100,7 @@ impl Engine {
             std::mem::take(&mut self.early).into_iter().partition(|(n, channel)| self.is_early(now, *n, *channel));
         self.early = early;
         self.recheck.extend(due);
-        let mut weighed = Vec::new();
+        let mut weighed = BTreeSet::new();
         for (number, channel) in std::mem::take(&mut self.recheck) {
             if self.is_blind(channel, now) {
                 self.recheck.insert((number, channel));
@@ -111,7 +111,14 @@ impl Engine {
             } else if let Some(finding) = self.detector.decide(&self.roster, now, number, channel) {
                 self.found(now, finding);
             }
-            weighed.push((number, channel));
+            weighed.insert((number, channel));
+        }
+        for (number, channel) in std::mem::take(&mut self.rules_due) {
+            if self.is_blind(channel, now) {
+                self.rules_due.insert((number, channel));
+            } else {
+                weighed.insert((number, channel));
+            }
         }
         // A person is told of what no swap cures whatever waits. A group is looked at once, however many of its numbers
         // failed.

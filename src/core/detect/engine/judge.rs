@@ -117,9 +117,11 @@ impl Engine {
         for finding in self.detector.settled(&self.roster, change) {
             self.found(now, finding);
         }
-        if is_failure {
-            // Decided at the next tick, when all of a poll has been seen.
+        // Decided at the next tick, when all of a poll has been seen.
+        if change.is.is_curable_failure() {
             self.recheck.insert((number, channel));
+        } else if is_failure {
+            self.rules_due.insert((number, channel));
         }
         // Served callers make nothing worse; whatever they mend shows in the next sweep. However many calls a
         // poll brings, each number and group is looked at once.
@@ -144,7 +146,7 @@ impl Engine {
         let horizon = self.detection[group.0 as usize].horizon(channel);
         self.channel_mut(number, channel).sent.apply(change, horizon);
         if matches!(change.is, Outcome::Failed(_)) {
-            self.recheck.insert((number, channel));
+            self.rules_due.insert((number, channel));
         }
     }
 
@@ -154,7 +156,7 @@ impl Engine {
             self.events.push(EngineEvent::Warned { number, channel, code });
             if self.is_watched(number, channel) {
                 self.channel_mut(number, channel).window.warn(entry, code);
-                self.recheck.insert((number, channel));
+                self.rules_due.insert((number, channel));
             }
         }
     }

@@ -131,7 +131,11 @@ impl Engine {
 
     fn act_on_rule(&mut self, now: Time, rule: &Rule, case: &Case<'_>, is_new: bool) {
         if self.is_blind(case.channel, now) {
-            self.recheck.extend(case.numbers.iter().map(|n| (*n, case.channel)));
+            let due = match rule.action {
+                RuleAction::Rollback => &mut self.recheck,
+                RuleAction::Page => &mut self.rules_due,
+            };
+            due.extend(case.numbers.iter().map(|n| (*n, case.channel)));
             return;
         }
         match rule.action {
