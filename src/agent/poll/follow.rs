@@ -3,7 +3,7 @@
 //! Each fetch is a task of its own. One that hangs or fails costs its own entry, and neither the others nor the list
 //! that was read: a poll waits a moment for what it asked, and what comes later is the next one's.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::time::Duration;
 
 use tokio::task::{Id, JoinError};
@@ -40,19 +40,27 @@ impl<G: TwilioLog> Poller<G> {
         }
     }
 
-    /// Fetches what the walk did not show, and takes in what comes soon.
+    /// Fetches what the walk did not show, and takes in what comes soon. What hangs since an earlier poll is not waited
+    /// for.
     pub(super) async fn follow(&mut self, depth: Depth, reach: Reach, found: &mut Found<G>) {
         let clock = self.shared.clock.clone();
         let until = clock.now() + PATIENCE;
         let mut unseen = self.unseen(depth, found);
+        let mut asked: HashSet<Id> = HashSet::new();
         loop {
             while self.fetching.len() < AT_ONCE
                 && let Some(sid) = unseen.pop_front()
             {
-                self.fetch(&clock, sid);
+                asked.extend(self.fetch(&clock, sid));
+            }
+            if asked.is_empty() {
+                return;
             }
             match clock.wait(Some(until), self.fetching.join_next_with_id()).await {
-                Some(Some(answered)) => self.take(answered, clock.now(), reach, found),
+                Some(Some(answered)) => {
+                    asked.remove(&id(&answered));
+                    self.take(answered, clock.now(), reach, found);
+                }
                 Some(None) | None => return,
             }
         }
@@ -79,30 +87,26 @@ impl<G: TwilioLog> Poller<G> {
         sids
     }
 
-    fn fetch(&mut self, clock: &Clock, sid: u128) {
-        let Some(fetch) = G::fetch(&self.shared.client, sid) else { return };
-        let task = clock.spawn(&mut self.fetching, fetch);
-        self.under_way.insert(task.id(), sid);
+    fn fetch(&mut self, clock: &Clock, sid: u128) -> Option<Id> {
+        let task = clock.spawn(&mut self.fetching, G::fetch(&self.shared.client, sid)?).id();
+        self.under_way.insert(task, sid);
         self.look_later(sid, clock.now());
+        Some(task)
     }
 
     fn take(&mut self, answered: Answered<G>, now: Time, reach: Reach, found: &mut Found<G>) {
-        let (task, answer) = match answered {
-            Ok((task, answer)) => (task, Some(answer)),
-            Err(broken) => (broken.id(), None),
-        };
-        let Some(sid) = self.under_way.remove(&task) else { return };
+        let Some(sid) = self.under_way.remove(&id(&answered)) else { return };
         // The list has shown it since.
         if found.known.contains_key(&sid) {
             return;
         }
-        match answer {
-            Some(Ok(Ok(WireRow::NotOurs(_)))) => forget(sid, now, found),
-            Some(Ok(row)) => self.sort(row, now, reach, found),
-            Some(Err(error)) if error.kind == ErrorKind::NotFound => forget(sid, now, found),
+        match answered {
+            Ok((_, Ok(Ok(WireRow::NotOurs(_))))) => forget(sid, now, found),
+            Ok((_, Ok(row))) => self.sort(row, now, reach, found),
+            Ok((_, Err(error))) if error.kind == ErrorKind::NotFound => forget(sid, now, found),
             // It waits for a later poll, behind the others.
-            Some(Err(error)) => tracing::debug!(source = G::SOURCE.label(), %error, "cannot fetch an entry"),
-            None => tracing::error!(source = G::SOURCE.label(), "the task that fetched an entry broke"),
+            Ok((_, Err(error))) => tracing::debug!(source = G::SOURCE.label(), %error, "cannot fetch an entry"),
+            Err(broken) => tracing::error!(source = G::SOURCE.label(), %broken, "the task that fetched an entry broke"),
         }
     }
 
@@ -116,6 +120,10 @@ impl<G: TwilioLog> Poller<G> {
             self.named.push_back(sid);
         }
     }
+}
+
+fn id<T>(answered: &Result<(Id, T), JoinError>) -> Id {
+    answered.as_ref().map_or_else(JoinError::id, |(task, _)| *task)
 }
 
 /// An entry that is not ours, or gone, is remembered so that nobody asks again.

@@ -71,7 +71,9 @@ impl<G: TwilioLog> Poller<G> {
     pub(super) fn sort(&self, row: Result<WireRow<Item<G>>, BadRow>, now: Time, reach: Reach, found: &mut Found<G>) {
         let result = match row {
             Ok(WireRow::NotOurs(_)) => RowResult::Foreign,
-            Ok(WireRow::Ours(item)) if !found.is_walked && self.is_foreign(&item) => {
+            Ok(WireRow::Ours(item))
+                if !found.is_walked && found.perhaps.len() < bounds::WALK_ANSWERS && self.is_foreign(&item) =>
+            {
                 found.perhaps.push(item);
                 return;
             }

@@ -59,6 +59,10 @@ pub const LOG_SPAN: Duration = Duration::from_secs(6 * 3600);
 /// What is kept of a whole list: 20,000 numbers' records, of which a snapshot has every field.
 pub const WALK_BYTES: usize = 96 << 20;
 
+/// Messages of one walk that may answer somebody who has not been seen to write yet; what is more is seen again by the
+/// next one.
+pub const WALK_ANSWERS: usize = 20_000;
+
 /// Rows of one walk that cannot be understood and are kept for diagnosis, with up to 4 KB each; all are counted.
 pub const BAD_ROWS: usize = 20;
 
