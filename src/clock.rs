@@ -22,21 +22,22 @@
 
 #![allow(clippy::disallowed_methods)] // This is the place that the ban points to.
 
+mod steady;
+
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use rustix::time::{ClockId, clock_gettime};
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use crate::core::model::bounds;
 use crate::core::model::time::Time;
+use steady::{SYSTEM, machines, running};
 
 /// Tells the time and waits. Cheap to clone; clones share one time.
 #[derive(Clone)]
@@ -66,49 +67,6 @@ struct State {
     /// Waits that began when their deadline had passed, since `idle_at`.
     idle: u32,
     idle_at: Time,
-}
-
-/// What `run` goes by.
-static SYSTEM: LazyLock<Steady> = LazyLock::new(|| Steady::begin(machines(), running()));
-
-/// What the machine's clock shows.
-fn machines() -> Time {
-    jiff::Timestamp::now().into()
-}
-
-/// How long the machine has been running, asleep or not, in milliseconds: nobody sets this clock.
-fn running() -> i64 {
-    #[cfg(target_os = "linux")]
-    const RUNNING: ClockId = ClockId::Boottime;
-    #[cfg(not(target_os = "linux"))]
-    const RUNNING: ClockId = ClockId::Monotonic;
-    let t = clock_gettime(RUNNING);
-    t.tv_sec * 1000 + t.tv_nsec / 1_000_000
-}
-
-/// The machine's time as it was once, and what has passed since.
-struct Steady {
-    /// The time when the machine began to run, in milliseconds.
-    began: AtomicI64,
-}
-
-impl Steady {
-    const fn begin(machines: Time, running: i64) -> Steady {
-        Steady { began: AtomicI64::new(machines.as_millis() - running) }
-    }
-
-    fn now(&self, running: i64) -> Time {
-        Time::from_millis(self.began.load(Ordering::Relaxed) + running)
-    }
-
-    /// Goes by the machine's clock again if that agrees with `theirs`. True if it does.
-    fn correct(&self, machines: Time, running: i64, theirs: Time, within: Duration) -> bool {
-        let agrees = machines.since(theirs).max(theirs.since(machines)) <= within;
-        if agrees {
-            self.began.store(machines.as_millis() - running, Ordering::Relaxed);
-        }
-        agrees
-    }
 }
 
 /// The deadline came before the work was done.
@@ -451,23 +409,6 @@ mod tests {
     fn run<F: Future>(clock: &Clock, main: F) -> F::Output {
         let rt = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         rt.block_on(clock.drive(Pace::Free, main))
-    }
-
-    /// Set back or forward, time goes on as if nothing had happened, until somebody else's clock says that it is this
-    /// one that is wrong.
-    #[test]
-    fn whoever_sets_the_machines_clock_does_not_move_ours() {
-        let at = |secs: i64| Time::from_secs(1_000_000 + secs);
-        let minute = Duration::from_secs(60);
-        let clock = Steady::begin(at(0), 500_000);
-        let told = |secs: i64| clock.now(500_000 + secs * 1000);
-        assert_eq!([0, 10, 20].map(told), [0, 10, 20].map(at));
-        // The machine is set back by two hours, and Twilio's is not: ours is right.
-        assert!(!clock.correct(at(20 - 7200), 520_000, at(21), minute));
-        assert_eq!(told(30), at(30));
-        // The machine was two hours late from the beginning, and has been set.
-        assert!(clock.correct(at(7240), 540_000, at(7241), minute));
-        assert_eq!(told(50), at(7250));
     }
 
     #[test]

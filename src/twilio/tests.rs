@@ -1,6 +1,7 @@
 //! Twilio's JSON in its many dresses. The client over HTTP is tested against the simulator, in
 //! `tests/it`.
 
+use super::wire::{Listed, Page};
 use super::*;
 use crate::core::detect::observation::{CallStatus, Leg, Level, MessageStatus, RemoteParty};
 use crate::core::model::code::Code;

@@ -17,13 +17,14 @@
 
 mod answers;
 mod legs;
+mod messages;
 mod placement;
 
 use std::collections::hash_map::Entry as Slot;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
-use super::observation::{Alert, Call, CallStatus, Direction, Leg, Message, MessageStatus, RemoteParty};
+use super::observation::{Alert, Call, CallStatus, Direction, Leg, MessageStatus, RemoteParty};
 use super::outcome::{
     AlertEffect, AlertFlags, AlertPlacement, CallFacts, Children, MessageFacts, is_harm, judge_call, judge_message,
 };
@@ -38,6 +39,7 @@ use crate::core::model::time::Time;
 use crate::core::routing::history::RoutingHistory;
 use answers::Answers;
 use legs::ChildLeg;
+use messages::settles;
 pub use placement::ReadUntil;
 use placement::Unplaced;
 
@@ -155,11 +157,6 @@ impl Body {
 /// A call that has ended, also in a state that Twilio has invented.
 fn is_over(status: CallStatus, ended_at: Option<Time>) -> bool {
     status.is_final() || status == CallStatus::Unknown && ended_at.is_some()
-}
-
-/// A message of which nothing more is to be waited for but its alerts, also in a state that Twilio has invented.
-fn settles(status: MessageStatus, error: Option<Code>) -> bool {
-    status.is_final() || status == MessageStatus::Sent || status == MessageStatus::Unknown && is_harm(error)
 }
 
 #[derive(Debug)]
@@ -323,60 +320,6 @@ impl Ledger {
             orphan.alerts.push(alert);
             self.orphaned_alerts += 1;
         }
-    }
-
-    pub fn message(&mut self, at: Time, account: AccountSid, message: &Message, cx: LedgerContext<'_>) -> LedgerEffect {
-        let Some(number) = cx.roster.find(NumberId::new(account, message.number)) else {
-            return LedgerEffect::default();
-        };
-        self.answers.learn_service(number, message.service);
-        let entry = Resource::Message(message.sid);
-        let key = message.sid.as_u128();
-        let (mut is_new, mut ended) = (false, false);
-        match self.entries[1].entry(key) {
-            Slot::Occupied(mut held) => match &mut held.get_mut().body {
-                Body::Message { status, error, .. } => {
-                    if message.status.is_final() || !status.is_final() {
-                        ended = settles(message.status, message.error) && !settles(*status, *error);
-                        *status = message.status;
-                        *error = message.error.or(*error);
-                    }
-                }
-                Body::Call { .. } => {}
-            },
-            Slot::Vacant(slot) => {
-                (is_new, ended) = (true, settles(message.status, message.error));
-                let body = Body::Message { direction: message.direction, status: message.status, error: message.error };
-                let held = Entry {
-                    number,
-                    party: message.party,
-                    started_at: message.sent_at,
-                    seen_at: at,
-                    marks: AlertFlags::default(),
-                    is_settled: false,
-                    is_probe: message.party.is_prober,
-                    is_pending: false,
-                    is_answered: false,
-                    is_warned: false,
-                    outcome: None,
-                    told_code: 0,
-                    body,
-                };
-                slot.insert(held);
-                self.open[number.0 as usize][1] += 1;
-            }
-        }
-        if ended {
-            self.ended.push_back((at, entry));
-        }
-        let is_a_callers = is_new && !self.adopt(at, entry, key, cx) && !message.party.is_prober;
-        let sighting = (is_a_callers && message.direction == Direction::Inbound).then_some(FirstSeen {
-            number,
-            channel: Channel::Messaging,
-            started_at: message.sent_at,
-            at,
-        });
-        LedgerEffect { sighting, change: self.judge(at, entry, cx) }
     }
 
     pub fn alert(&mut self, at: Time, alert: &Alert, cx: LedgerContext<'_>) -> Option<OutcomeChange> {
