@@ -199,6 +199,9 @@ impl World {
 
     pub async fn start_with(&self, config: &Config) -> Result<Running, StartError> {
         let agent = Agent::start(config, &self.clock).await?;
+        // Who listens to the log would miss the lines whose place another test came by at the very moment at which it
+        // began to: tracing asks who is interested before it lists the place.
+        tracing::callsite::rebuild_interest_cache();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let stop = CancellationToken::new();
