@@ -108,8 +108,8 @@ pub struct CallFacts {
     pub has_no_handler: bool,
     /// It is the number itself that does, and not what it names that is not there.
     pub is_nobodys: bool,
-    /// A fax machine takes the number's calls, whatever it points at. It may be meant to: whether a swap would cure it or
-    /// end a fax line only a person knows.
+    /// A fax machine takes the number's calls, whatever it points at. It may be meant to: whether a swap would cure it
+    /// or end a fax line only a person knows.
     pub is_fax: bool,
     /// The number points at Twilio's demo, which answers every call and serves nobody.
     pub is_demo: bool,
