@@ -49,7 +49,7 @@ use crate::core::model::id::{AccountSid, ApplicationSid, CallSid, E164, NumberSi
 use crate::core::model::roster::Roster;
 use crate::core::model::time::Time;
 use crate::core::model::value::FieldValue;
-use crate::core::routing::record::{Application, Service};
+use crate::core::routing::record::{Application, Elsewhere, Service};
 use crate::metrics::Metrics;
 
 use credentials::Credentials;
@@ -284,33 +284,57 @@ impl Client {
         Ok(page.into_iter().flat_map(|p| p.rows).filter_map(ours).collect())
     }
 
-    /// The region that processes a number's calls, if it is another than the one whose API this is. That it is
-    /// that one is believed for an hour.
-    pub async fn voice_elsewhere(&self, number: E164) -> Result<Option<String>, Error> {
+    /// The regions that process a number, where they are others than the one whose API this is. That it is that one
+    /// is believed for an hour.
+    pub async fn elsewhere(&self, number: E164) -> Result<Elsewhere, Error> {
         let (_, _, clock) = self.transport.parts();
         if self.regions.has(clock.now(), number) {
-            return Ok(None);
+            return Ok(Elsewhere::default());
         }
-        self.voice_elsewhere_now(number).await
+        self.elsewhere_now(number).await
     }
 
     /// The same, asked whatever is believed.
-    pub async fn voice_elsewhere_now(&self, number: E164) -> Result<Option<String>, Error> {
+    ///
+    /// Version 3 of the Routes API alone says where messages are processed. Where it does not answer with a route,
+    /// which may be for want of a permission or of the version, version 2 is asked for calls.
+    pub async fn elsewhere_now(&self, number: E164) -> Result<Elsewhere, Error> {
         let (settings, _, clock) = self.transport.parts();
-        let path = format!("/v2/PhoneNumbers/%2B{}", number.to_string().trim_start_matches('+'));
-        let read = self.asked().number("phone_number", number).one(|body| {
-            let raw: wire::RawRegion<'_> = serde_json::from_slice(body).map_err(|e| e.to_string())?;
-            Ok(raw.voice(&self.roster))
-        });
-        let region = self.transport.read(self.precedence, endpoint::FETCH_REGION, Product::Routes, &path, read).await;
-        let region = match region {
-            // A number without a route of its own is processed at home. Source: Twilio, Routes API, 2026-11.
-            Err(error) if error.kind == ErrorKind::NotFound => Some(HOME_REGION.to_owned()),
-            read => read?,
+        let now = clock.now();
+        let both = if self.regions.has_messaging(now) {
+            match self.regions_of("v3", "phoneNumber", number).await {
+                Err(error) if error.is_passing() => return Err(error),
+                read => read.ok(),
+            }
+        } else {
+            None
         };
-        let region = region.filter(|r| r != settings.hosts.region());
-        self.regions.learn(clock.now(), number, region.as_deref());
-        Ok(region)
+        let regions = match both {
+            Some(both) => both,
+            None => match self.regions_of("v2", "phone_number", number).await {
+                // A number without a route of its own is processed at home. Source: Twilio, Routes API, 2026-11.
+                Err(error) if error.kind == ErrorKind::NotFound => {
+                    [Some(HOME_REGION.to_owned()), Some(HOME_REGION.to_owned())]
+                }
+                read => {
+                    let calls = read?;
+                    self.regions.lacks_messaging(now);
+                    calls
+                }
+            },
+        };
+        let elsewhere = regions.map(|region| region.filter(|r| r != settings.hosts.region()));
+        self.regions.learn(now, number, &elsewhere);
+        Ok(elsewhere)
+    }
+
+    async fn regions_of(&self, version: &str, field: &'static str, number: E164) -> Result<[Option<String>; 2], Error> {
+        let path = format!("/{version}/PhoneNumbers/%2B{}", number.to_string().trim_start_matches('+'));
+        let read = self.asked().number(field, number).one(|body| {
+            let raw: wire::RawRegions<'_> = serde_json::from_slice(body).map_err(|e| e.to_string())?;
+            Ok(raw.regions(&self.roster))
+        });
+        self.transport.read(self.precedence, endpoint::FETCH_REGION, Product::Routes, &path, read).await
     }
 
     pub async fn application(&self, sid: ApplicationSid) -> Result<Application, Error> {

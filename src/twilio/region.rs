@@ -1,6 +1,6 @@
-//! Which numbers' calls our own region processes, remembered for an hour: one request a number, which a rollback of a
-//! thousand numbers cannot wait for. That another region has them is never remembered, because somebody may be moving
-//! the number just now.
+//! Which numbers our own region processes, remembered for an hour: one request a number, which a rollback of a
+//! thousand numbers cannot wait for. That another region has one is never remembered, because somebody may be moving
+//! it just now. Nor is asked again for an hour what has no answer: version 3 of the Routes API, where there is none.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,31 +8,51 @@ use std::time::Duration;
 
 use crate::core::model::id::E164;
 use crate::core::model::time::Time;
+use crate::core::routing::record::Elsewhere;
 
 /// It is asked for again after this.
 const KNOWN_FOR: Duration = Duration::from_secs(3600);
 
-/// Numbers whose calls our region processes, and when that was read.
+/// What was read of regions, and when.
 #[derive(Default)]
-pub struct HomeRegions(Mutex<HashMap<E164, Time>>);
+pub struct HomeRegions(Mutex<Read>);
+
+#[derive(Default)]
+struct Read {
+    /// Numbers that our region processes.
+    home: HashMap<E164, Time>,
+    /// Regions of messages were not to be had.
+    without_messaging: Option<Time>,
+}
 
 impl HomeRegions {
-    fn lock(&self) -> MutexGuard<'_, HashMap<E164, Time>> {
+    fn lock(&self) -> MutexGuard<'_, Read> {
         // Whole entries only: valid after any panic.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// True if it is known at `now` that our region processes this number's calls.
+    /// True if it is known at `now` that our region processes this number.
     pub fn has(&self, now: Time, number: E164) -> bool {
-        self.lock().get(&number).is_some_and(|at| now < *at + KNOWN_FOR)
+        self.lock().home.get(&number).is_some_and(|at| now < *at + KNOWN_FOR)
     }
 
-    /// As read at `now`: `region` is another than ours, if any.
-    pub fn learn(&self, now: Time, number: E164, region: Option<&str>) {
-        match region {
-            None => self.lock().insert(number, now),
-            Some(_) => self.lock().remove(&number),
-        };
+    /// As read at `now`.
+    pub fn learn(&self, now: Time, number: E164, elsewhere: &Elsewhere) {
+        if elsewhere.iter().all(Option::is_none) {
+            self.lock().home.insert(number, now);
+        } else {
+            self.lock().home.remove(&number);
+        }
+    }
+
+    /// False if it is known at `now` that the regions of messages cannot be asked for.
+    pub fn has_messaging(&self, now: Time) -> bool {
+        self.lock().without_messaging.is_none_or(|at| at + KNOWN_FOR <= now)
+    }
+
+    /// A number has a route, and the version that knows of messages did not answer with it.
+    pub fn lacks_messaging(&self, now: Time) {
+        self.lock().without_messaging = Some(now);
     }
 }
 
@@ -45,11 +65,11 @@ mod tests {
         let regions = HomeRegions::default();
         let number: E164 = "+15005550100".parse().unwrap();
         assert!(!regions.has(Time::from_secs(0), number));
-        regions.learn(Time::from_secs(0), number, None);
+        regions.learn(Time::from_secs(0), number, &[None, None]);
         assert!(regions.has(Time::from_secs(3599), number));
         assert!(!regions.has(Time::from_secs(3600), number));
-        regions.learn(Time::from_secs(3600), number, None);
-        regions.learn(Time::from_secs(3601), number, Some("ie1"));
+        regions.learn(Time::from_secs(3600), number, &[None, None]);
+        regions.learn(Time::from_secs(3601), number, &[None, Some("ie1".to_owned())]);
         assert!(!regions.has(Time::from_secs(3602), number));
     }
 }

@@ -33,7 +33,7 @@ use crate::core::model::time::Time;
 use crate::core::model::value::FieldValue;
 
 pub use logs::{Alerts, Calls, Events, Messages, RawAlert, RawCall, RawMessage};
-pub use numbers::{NumberRead, Numbers, RawApplication, RawRegion, ServiceNumbers, Services, number};
+pub use numbers::{NumberRead, Numbers, RawApplication, RawRegions, ServiceNumbers, Services, number};
 pub use page::{NotAPage, Page, PageRows, page, row};
 
 /// A field that may be text, a number, `null`, empty or absent.

@@ -235,7 +235,7 @@ fn an_application_that_answers_500_keeps_no_number_from_its_swap() {
 fn where_a_region_cannot_be_read_the_swap_says_so() {
     play(DAY, async |w| {
         with_token(w);
-        fault(w, ApiFaultKind::ServerError, EndpointClass::Region, 3600);
+        fault(w, ApiFaultKind::ServerError, EndpointClass::Regions, 3600);
         let agent = w.start().await.unwrap();
         w.pass(120).await;
         agent.post("rollback", one(support()[0])).await;

@@ -170,7 +170,7 @@ fn a_swap_where_the_calls_are_processed_in_another_region_is_refused_and_not_tri
         w.pass(60).await;
         assert_eq!(agent.rollback_state(support()[0]), "refused");
         let order = agent.status().orders[0].clone();
-        assert!(order.ended[0].detail.contains("region ie1 processes the calls"), "{:?}", order.ended);
+        assert!(order.ended[0].detail.contains("region ie1 processes voice"), "{:?}", order.ended);
         // The detector meets the same, and looks once an hour whether somebody has changed it.
         w.pass(300).await;
         break_app(w);

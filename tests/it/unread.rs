@@ -230,7 +230,14 @@ fn numbers_whose_calls_another_region_processes_are_blind_soon_after_the_start()
             1,
         )
         .replace("calls_per_hour = 90", "calls_per_hour = 0, floor_per_hour = 0");
-    play(&day, async |w| {
+    let without_version_3 = with_fault(&day, "kind = \"refuse\", on = \"regions\", code = 20404");
+    for day in [day, without_version_3] {
+        elsewhere(&day);
+    }
+}
+
+fn elsewhere(day: &str) {
+    play(day, async |w| {
         let agent = w.start().await.unwrap();
         w.pass(30).await;
         let voice = agent.channel(number(100), Channel::Voice);
@@ -263,6 +270,28 @@ fn regions_are_asked_for_at_a_bounded_rate() {
         // All of them within three looks, and each again after 24 minutes, not before.
         assert!(asked[3] >= 603.0 && asked[20] - asked[3] <= 10.0, "{asked:?}");
         assert!(asked[29] > asked[20] + 200.0, "{asked:?}");
+        agent.stop().await;
+    });
+}
+
+/// Messages have a region of their own, which version 3 of the Routes API alone tells.
+#[test]
+fn numbers_whose_messages_another_region_processes_are_blind_there_and_are_not_written_to() {
+    let day = DAY
+        .replacen(
+            "failure = 0.0 }\nrouting = { voice_url = \"https://app.example.com/voice\" }",
+            "failure = 0.0, messages_per_hour = 1 }\nrouting = { voice_url = \"https://app.example.com/voice\", sms_url = \"https://app.example.com/sms\", \
+             messaging_region = \"ie1\" }",
+            1,
+        )
+        .replace("calls_per_hour = 90", "calls_per_hour = 0, floor_per_hour = 0");
+    play(&day, async |w| {
+        let agent = w.start().await.unwrap();
+        w.pass(30).await;
+        let [voice, messaging] = Channel::ALL.map(|c| agent.channel(number(100), c));
+        assert_eq!(voice.routing, RoutingState::Handled);
+        assert_eq!((messaging.verdict, messaging.routing), (Verdict::Blind, RoutingState::Elsewhere));
+        assert_eq!(messaging.handler.map(|h| h.to_string()).as_deref(), Some("region ie1"));
         agent.stop().await;
     });
 }

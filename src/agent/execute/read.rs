@@ -16,7 +16,7 @@ use crate::core::model::id::{ApplicationSid, Channel, NumberId, NumberSid, Servi
 use crate::core::model::roster::Roster;
 use crate::core::model::time::Time;
 use crate::core::rollback::plan::Unknown;
-use crate::core::routing::record::{Application, Service};
+use crate::core::routing::record::{Application, Elsewhere, Service};
 use crate::twilio::wire::{NumberRead, WireRow};
 use crate::twilio::{Client, Error, ErrorKind};
 
@@ -237,7 +237,7 @@ impl RoutingReader {
     }
 
     /// These numbers as they are now, each for itself. Nothing is taken from memory, but that our region processes
-    /// a number's calls, which is asked for where `with_regions`. What applications point at is not read.
+    /// a number, which is asked for where `with_regions`. What applications point at is not read.
     pub async fn read(
         &mut self,
         wanted: &[(NumberId, Option<NumberSid>)],
@@ -247,7 +247,6 @@ impl RoutingReader {
         if wanted.is_empty() {
             return BTreeMap::new();
         }
-        let with_regions = with_regions && channel == Channel::Voice;
         let asked = with_regions.then(|| self.ask_regions(wanted.iter().map(|(n, _)| *n)));
         let records = self.records(wanted).await;
         let unread = if channel == Channel::Messaging {
@@ -264,7 +263,7 @@ impl RoutingReader {
             read.record.service = self.services.get(&read.record.sid).cloned();
             let mut unknown = None;
             match regions.remove(&number) {
-                Some(Ok(region)) => read.record.voice_elsewhere = region,
+                Some(Ok(elsewhere)) => read.record.elsewhere = elsewhere,
                 Some(Err(error)) => unknown = Some(Unknown::Region(error)),
                 None => {}
             }
@@ -368,32 +367,29 @@ impl RoutingReader {
         NumberId::new(self.client.account(), read.record.number)
     }
 
-    /// Asks in which region the calls of these numbers are processed, all at the same time.
-    fn ask_regions(
-        &self,
-        numbers: impl Iterator<Item = NumberId>,
-    ) -> JoinSet<(NumberId, Result<Option<String>, Error>)> {
+    /// Asks in which regions these numbers are processed, all at the same time.
+    fn ask_regions(&self, numbers: impl Iterator<Item = NumberId>) -> JoinSet<(NumberId, Result<Elsewhere, Error>)> {
         let mut asked = JoinSet::new();
         for number in numbers {
             let client = self.client.clone();
-            self.clock.spawn(&mut asked, async move { (number, client.voice_elsewhere(number.e164).await) });
+            self.clock.spawn(&mut asked, async move { (number, client.elsewhere(number.e164).await) });
         }
         asked
     }
 
-    /// What was answered: the region, if it is another than ours. An API key need not have this permission.
+    /// What was answered. An API key need not have this permission.
     async fn regions(
         &self,
-        mut asked: JoinSet<(NumberId, Result<Option<String>, Error>)>,
-    ) -> BTreeMap<NumberId, Result<Option<String>, String>> {
+        mut asked: JoinSet<(NumberId, Result<Elsewhere, Error>)>,
+    ) -> BTreeMap<NumberId, Result<Elsewhere, String>> {
         let mut regions = BTreeMap::new();
         while let Some(Some(joined)) = self.clock.wait(None, asked.join_next()).await {
             match joined {
-                Ok((number, Ok(region))) => {
-                    regions.insert(number, Ok(region));
+                Ok((number, Ok(elsewhere))) => {
+                    regions.insert(number, Ok(elsewhere));
                 }
                 Ok((number, Err(error))) => {
-                    tracing::warn!(number = %number.e164, %error, "cannot tell which region processes its calls");
+                    tracing::warn!(number = %number.e164, %error, "cannot tell which region processes it");
                     regions.insert(number, Err(error.to_string()));
                 }
                 Err(_) => {}

@@ -14,7 +14,7 @@ use crate::core::model::roster::NumberIx;
 use crate::core::model::source::Source;
 use crate::core::model::time::Time;
 use crate::core::routing::history::RoutingState;
-use crate::core::routing::record::{Handler, NumberRecord};
+use crate::core::routing::record::{Elsewhere, Handler, NumberRecord};
 use crate::core::routing::values::RoutingValues;
 use crate::metrics::RowResult;
 use crate::twilio::wire::NumberRead;
@@ -47,16 +47,15 @@ type Unserved = BTreeMap<(RoutingState, Channel), BTreeMap<NumberIx, Handler>>;
 const REGION_AGAIN: Duration = Duration::from_secs(600);
 const REGION_LATEST: Duration = Duration::from_secs(3600);
 
-/// A number whose calls another region has may be on its way here.
+/// A number that another region has may be on its way here.
 const ELSEWHERE_AGAIN: Duration = Duration::from_secs(300);
 
-/// Which region processes a number's calls, as last asked.
+/// Which regions process a number, as last asked.
 struct RegionRead {
     at: Time,
     /// When it is to be asked for again.
     due: Time,
-    /// If it is another than ours.
-    elsewhere: Option<String>,
+    elsewhere: Elsewhere,
 }
 
 /// Watches what our numbers point at.
@@ -122,8 +121,8 @@ impl RoutingPoller {
         }
     }
 
-    /// Asks in which regions calls are processed, those longest not asked for first: whose calls another region has, of
-    /// that number nothing is seen here, and a rollback has no time for one request a number. True if one is another
+    /// Asks in which regions numbers are processed, those longest not asked for first: of what another region has
+    /// nothing is seen here, and a rollback has no time for one request a number. True if one is another
     /// than it was.
     async fn learn_regions(&mut self, stop: &CancellationToken) -> bool {
         let Shared { client, roster, clock, .. } = self.shared.clone();
@@ -131,8 +130,7 @@ impl RoutingPoller {
         let count = u32::try_from(self.known.len()).unwrap_or(u32::MAX);
         let again = (REGION_AGAIN / REGIONS as u32).saturating_mul(count).clamp(REGION_AGAIN, REGION_LATEST);
         let is_due = |ix: &NumberIx| self.regions.get(ix).is_none_or(|read| read.due <= now);
-        let has_voice = |ix: &NumberIx| roster.number(*ix).channels[Channel::Voice.index()];
-        let mut due: Vec<NumberIx> = self.known.keys().copied().filter(|ix| has_voice(ix) && is_due(ix)).collect();
+        let mut due: Vec<NumberIx> = self.known.keys().copied().filter(is_due).collect();
         due.sort_unstable_by_key(|ix| (self.regions.get(ix).map(|read| read.at), *ix));
         let mut is_news = false;
         let mut failed = 0;
@@ -140,13 +138,13 @@ impl RoutingPoller {
             if stop.is_cancelled() || failed == REGIONS_FAILED {
                 break;
             }
-            let answer = client.voice_elsewhere_now(roster.number(ix).id.e164).await;
-            let before = self.regions.remove(&ix).and_then(|read| read.elsewhere);
+            let answer = client.elsewhere_now(roster.number(ix).id.e164).await;
+            let before = self.regions.remove(&ix).map(|read| read.elsewhere).unwrap_or_default();
             let (elsewhere, after) = match answer {
                 Ok(elsewhere) => {
                     failed = 0;
                     is_news |= before != elsewhere;
-                    let after = if elsewhere.is_some() { ELSEWHERE_AGAIN } else { again };
+                    let after = if elsewhere.iter().any(Option::is_some) { ELSEWHERE_AGAIN } else { again };
                     (elsewhere, after)
                 }
                 Err(error) => {
@@ -155,7 +153,7 @@ impl RoutingPoller {
                     if !std::mem::replace(&mut self.has_said_regions, true) {
                         tracing::warn!(
                             %error,
-                            "cannot tell which region processes a number's calls: those of another are not seen here"
+                            "cannot tell which region processes a number: nothing of another is seen here"
                         );
                     }
                     failed += 1;
@@ -206,7 +204,7 @@ impl RoutingPoller {
                 }
             }
             sids.insert(ix, record.sid);
-            record.voice_elsewhere = self.regions.get(&ix).and_then(|read| read.elsewhere.clone());
+            record.elsewhere = self.regions.get(&ix).map(|read| read.elsewhere.clone()).unwrap_or_default();
             self.shared.set_handlers(&record);
             for channel in Channel::ALL.into_iter().filter(|c| self.shared.roster.number(ix).channels[c.index()]) {
                 if let state @ (RoutingState::Nobody

@@ -128,8 +128,8 @@ impl RoutingState {
                 Some("a fax machine answers calls; set voice_receive_mode to voice, or take voice out of its channels")
             }
             RoutingState::Elsewhere => Some(
-                "another region processes the calls, and none of them is seen here; move them to this one (Routes API, \
-                 voice_region), or watch the number with an agent whose twilio.region is that one",
+                "another region processes this channel, and nothing of it is seen here; move it to this one (Routes API, \
+                 voiceRegion or messagingRegion), or watch the number with an agent whose twilio.region is that one",
             ),
         }
     }

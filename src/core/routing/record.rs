@@ -5,10 +5,10 @@
 //! of the others returns 200 and changes nothing. So a swap clears what would win over it, and
 //! success is judged by the effective handler alone.
 //!
-//! Precedence (Twilio, IncomingPhoneNumber, Messaging Service and Routes resources): for voice the
-//! region that processes the calls, which may be another with a configuration of its own; then the trunk,
-//! then the application, then the URL; for messages the Messaging Service unless it defers to the
-//! number, then the application, then the URL.
+//! Precedence (Twilio, IncomingPhoneNumber, Messaging Service and Routes resources): the region that processes
+//! the channel, which may be another with a configuration of its own; then for voice the trunk, then the
+//! application, then the URL; for messages the Messaging Service unless it defers to the number, then the
+//! application, then the URL.
 
 use std::fmt;
 
@@ -44,10 +44,10 @@ pub struct NumberRecord {
     pub status_callback: Option<FieldValue>,
     /// The Messaging Service the number is in.
     pub service: Option<Service>,
-    /// The region that processes the number's calls, if it is known to be another than the one whose
-    /// API we speak to: there this record has no say.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub voice_elsewhere: Option<String>,
+    /// Which regions process the number's channels, where they are known to be others than the one whose API we speak
+    /// to: there this record has no say.
+    #[serde(skip_serializing_if = "is_here", default)]
+    pub elsewhere: Elsewhere,
     /// Channels, by [`Channel::index`], that the number does not have at Twilio: a hosted number has its calls where
     /// they always were.
     #[serde(skip_serializing_if = "is_none", default)]
@@ -63,6 +63,13 @@ pub struct NumberRecord {
 fn is_none(channels: &[bool; 2]) -> bool {
     *channels == [false; 2]
 }
+
+fn is_here(elsewhere: &Elsewhere) -> bool {
+    elsewhere.iter().all(Option::is_none)
+}
+
+/// By [`Channel::index`], the region that processes the channel, if it is another than ours.
+pub type Elsewhere = [Option<String>; 2];
 
 /// A TwiML application, with its URLs once they were read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -162,10 +169,10 @@ pub enum CannotSwap {
     )]
     ServiceWins { number: E164, service: ServiceSid },
     #[error(
-        "region {region} processes the calls of {number}, and what is written here has no say there: move the number's \
-         calls to this region (Routes API, voice_region), or swap it there"
+        "region {region} processes {channel} of {number}, and what is written here has no say there: move it to this \
+         region (Routes API), or swap it there"
     )]
-    AnotherRegion { number: E164, region: String },
+    AnotherRegion { number: E164, channel: Channel, region: String },
     #[error(
         "{number} has no {channel} at Twilio, which a hosted or restricted number need not have: take {channel} out of \
          its channels"
@@ -179,11 +186,12 @@ impl NumberRecord {
         if self.lacks[channel.index()] {
             return Handler::Lacking;
         }
+        if let Some(region) = &self.elsewhere[channel.index()] {
+            return Handler::Region(region.clone());
+        }
         match channel {
             Channel::Voice => {
-                if let Some(region) = &self.voice_elsewhere {
-                    Handler::Region(region.clone())
-                } else if let Some(sid) = self.trunk {
+                if let Some(sid) = self.trunk {
                     Handler::Trunk(sid)
                 } else if self.fax {
                     Handler::Fax
@@ -300,11 +308,11 @@ impl NumberRecord {
         if self.lacks[channel.index()] {
             return Err(CannotSwap::Lacking { number: self.number, channel });
         }
+        if let Some(region) = &self.elsewhere[channel.index()] {
+            return Err(CannotSwap::AnotherRegion { number: self.number, channel, region: region.clone() });
+        }
         match channel {
             Channel::Voice => {
-                if let Some(region) = &self.voice_elsewhere {
-                    return Err(CannotSwap::AnotherRegion { number: self.number, region: region.clone() });
-                }
                 if self.trunk.is_some() {
                     set("TrunkSid", "");
                 }

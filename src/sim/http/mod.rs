@@ -299,6 +299,7 @@ fn read(view: &ResourceView<'_>) -> ResourceAnswer {
         EndpointClass::Trunk => view.trunk(),
         EndpointClass::OriginationUrls => view.origination_urls(),
         EndpointClass::Region => view.region(),
+        EndpointClass::Regions => view.regions(),
         EndpointClass::CallRecordings => view.recordings_of_call(),
         EndpointClass::Recording => view.recording_by_sid(),
         EndpointClass::RecordingMedia => view.recording_media(),

@@ -39,13 +39,16 @@ pub enum EndpointClass {
     PortNumber,
     Trunk,
     OriginationUrls,
+    /// Of calls alone: version 2.
     Region,
+    /// Of calls and messages: version 3.
+    Regions,
     /// Nothing that is here.
     Other,
 }
 
 impl EndpointClass {
-    pub const ALL: [EndpointClass; 35] = [
+    pub const ALL: [EndpointClass; 36] = [
         EndpointClass::Account,
         EndpointClass::Calls,
         EndpointClass::Call,
@@ -80,6 +83,7 @@ impl EndpointClass {
         EndpointClass::Trunk,
         EndpointClass::OriginationUrls,
         EndpointClass::Region,
+        EndpointClass::Regions,
         EndpointClass::Other,
     ];
 
@@ -119,6 +123,7 @@ impl EndpointClass {
             EndpointClass::Trunk => "trunk",
             EndpointClass::OriginationUrls => "origination-urls",
             EndpointClass::Region => "region",
+            EndpointClass::Regions => "regions",
             EndpointClass::Other => "other",
         }
     }
@@ -205,6 +210,7 @@ impl<'p> Route<'p> {
             ["v1", "Trunks", sid] => route(EndpointClass::Trunk, "", sid),
             ["v1", "Trunks", trunk, "OriginationUrls"] => route(EndpointClass::OriginationUrls, trunk, ""),
             ["v2", "PhoneNumbers", number] => route(EndpointClass::Region, "", number),
+            ["v3", "PhoneNumbers", number] => route(EndpointClass::Regions, "", number),
             _ => route(EndpointClass::Other, "", ""),
         };
         let allowed = method == "GET" || found.class.writes() || found.class == EndpointClass::Other;

@@ -337,6 +337,44 @@ impl ResourceView<'_> {
         one(&self.member(service, found.ok_or_else(|| self.not_found())?))
     }
 
+    /// Which regions handle the number's calls and messages.
+    pub fn regions(&self) -> ResourceAnswer {
+        #[derive(Serialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Regions<'a> {
+            phone_number: E164,
+            url: String,
+            sid: String,
+            account_sid: AccountSid,
+            friendly_name: String,
+            voice_region: &'a str,
+            messaging_region: &'a str,
+            date_created: Iso,
+            date_updated: Iso,
+        }
+        let n = self.routed()?;
+        let routing = &self.world.scenario.groups[n.group].routing;
+        one(&Regions {
+            phone_number: n.e164,
+            url: format!("{}/v3/PhoneNumbers/{}", self.base, n.e164),
+            sid: route_sid(n.e164),
+            account_sid: self.account(),
+            friendly_name: n.e164.to_string(),
+            voice_region: &routing.voice_region,
+            messaging_region: &routing.messaging_region,
+            date_created: self.iso(n.record.created),
+            date_updated: self.iso(n.record.created),
+        })
+    }
+
+    /// The number that a route is asked for.
+    fn routed(&self) -> Result<&SimNumber, ApiError> {
+        let text = self.route.sid.replace("%2B", "+").replace("%2b", "+");
+        let number = text.parse::<E164>().ok().and_then(|e| self.world.number_of(e)).ok_or_else(|| self.not_found())?;
+        let n = &self.world.numbers[number as usize];
+        if n.is_listed(self.world.now) { Ok(n) } else { Err(self.not_found()) }
+    }
+
     /// Which region handles the number's calls.
     pub fn region(&self) -> ResourceAnswer {
         #[derive(Serialize)]
@@ -350,16 +388,11 @@ impl ResourceView<'_> {
             date_created: Iso,
             date_updated: Iso,
         }
-        let text = self.route.sid.replace("%2B", "+").replace("%2b", "+");
-        let number = text.parse::<E164>().ok().and_then(|e| self.world.number_of(e)).ok_or_else(|| self.not_found())?;
-        let n = &self.world.numbers[number as usize];
-        if !n.is_listed(self.world.now) {
-            return Err(self.not_found());
-        }
+        let n = self.routed()?;
         one(&Region {
             phone_number: n.e164,
             url: format!("{}/v2/PhoneNumbers/{}", self.base, n.e164),
-            sid: format!("QQ{:032x}", chance::sid("QQ", &n.e164.to_string())),
+            sid: route_sid(n.e164),
             account_sid: self.account(),
             friendly_name: n.e164.to_string(),
             voice_region: &self.world.scenario.groups[n.group].routing.voice_region,
@@ -367,4 +400,9 @@ impl ResourceView<'_> {
             date_updated: self.iso(n.record.created),
         })
     }
+}
+
+/// A number's route has a SID of its own.
+fn route_sid(number: E164) -> String {
+    format!("QQ{:032x}", chance::sid("QQ", &number.to_string()))
 }

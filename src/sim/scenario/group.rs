@@ -153,6 +153,8 @@ pub struct Routing {
     pub service: Option<ServiceSid>,
     /// Where the numbers' calls are processed. Elsewhere than in `us1` their records have no say.
     pub voice_region: String,
+    /// And their messages.
+    pub messaging_region: String,
     /// False: the handlers exist, but nobody has pointed the numbers at them yet.
     pub applied: bool,
 }
@@ -170,6 +172,7 @@ impl Default for Routing {
             trunk: None,
             service: None,
             voice_region: "us1".to_owned(),
+            messaging_region: "us1".to_owned(),
             applied: true,
         }
     }

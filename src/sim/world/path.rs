@@ -51,7 +51,13 @@ impl World {
                 },
             };
         }
-        match n.record.message_route() {
+        let routing = &self.scenario.groups[n.group].routing;
+        let record = if routing.messaging_region == "us1" {
+            n.record.message_route()
+        } else {
+            SimNumberRecord::new(n.e164, routing, n.record.created).message_route()
+        };
+        match record {
             MessageRoute::Urls { primary, fallback } => TextPath::Urls { primary, fallback, service: None },
             MessageRoute::Application(sid) => match self.scenario.applications.iter().find(|a| a.sid == sid) {
                 Some(a) if !a.sms_url.is_empty() => {

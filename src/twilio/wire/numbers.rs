@@ -89,7 +89,7 @@ pub fn number(raw: &RawValue) -> Result<NumberRead, BadRow> {
         sms_fallback_url: n.sms_fallback_url.value(),
         status_callback: n.status_callback.value(),
         service: None,
-        voice_elsewhere: None,
+        elsewhere: [None, None],
         lacks: n.capabilities.map_or([false; 2], |c| [c.voice == Some(false), c.sms == Some(false)]),
         unread: [false; 2],
         gone: [false; 2],
@@ -130,17 +130,20 @@ impl Listed for Numbers {
     }
 }
 
-/// Which region processes a number's calls.
+/// Which regions process a number. Version 3 of the Routes API has both, spelt `voiceRegion`; version 2 has that of
+/// calls alone, spelt `voice_region`.
 #[derive(Deserialize)]
-pub struct RawRegion<'a> {
-    #[serde(borrow, default)]
+pub struct RawRegions<'a> {
+    #[serde(borrow, default, alias = "voiceRegion")]
     voice_region: Text<'a>,
+    #[serde(borrow, default, alias = "messagingRegion")]
+    messaging_region: Text<'a>,
 }
 
-impl RawRegion<'_> {
-    /// None: it is not said, which is the account's home.
-    pub fn voice(&self, ours: &Roster) -> Option<String> {
-        self.voice_region.get().map(|region| told(region, ours))
+impl RawRegions<'_> {
+    /// By [`Channel::index`]. None: it is not said, which is the account's home.
+    pub fn regions(&self, ours: &Roster) -> [Option<String>; 2] {
+        [&self.voice_region, &self.messaging_region].map(|region| region.get().map(|region| told(region, ours)))
     }
 }
 

@@ -166,7 +166,7 @@ fn what_cannot_be_read_of_who_answers_is_said() {
 
 #[test]
 fn nothing_is_written_where_another_region_processes_the_calls() {
-    let elsewhere = NumberRecord { voice_elsewhere: Some("ie1".into()), ..record() };
+    let elsewhere = NumberRecord { elsewhere: [Some("ie1".into()), None], ..record() };
     let order = order(1, Operation::Rollback, false);
     let (result, why) = rollback(&order, &SagaState::Idle, &elsewhere, &raw(APP, ""), BIN).unwrap_err();
     assert!(result == OrderResult::Refused && why.contains("region ie1"), "{why}");

@@ -17,7 +17,7 @@ pub fn record() -> NumberRecord {
         sms_fallback_url: None,
         status_callback: None,
         service: None,
-        voice_elsewhere: None,
+        elsewhere: [None, None],
         lacks: [false; 2],
         unread: [false; 2],
         gone: [false; 2],
@@ -46,7 +46,7 @@ fn the_first_of_trunk_fax_application_and_url_answers_calls() {
     assert_eq!(n.handler(Channel::Voice), Handler::Fax);
     n.trunk = Some(TrunkSid::from_u128(9));
     assert_eq!(n.handler(Channel::Voice), Handler::Trunk(TrunkSid::from_u128(9)));
-    n.voice_elsewhere = Some("ie1".into());
+    n.elsewhere[0] = Some("ie1".into());
     assert_eq!(n.handler(Channel::Voice).to_string(), "region ie1", "there this record has no say");
     assert!(n.swap(Channel::Voice, "https://f").unwrap_err().to_string().contains("region ie1"));
     let mut empty = record();
