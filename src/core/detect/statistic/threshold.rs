@@ -229,8 +229,9 @@ const RUN: u32 = 5;
 /// and each is half as likely as the one before.
 const RUN_LASTS: Duration = Duration::from_secs(20 * 60);
 
-/// Calls longer ago say nothing of today's handler. What an agent reads back after a restart reaches as far.
-const RUN_WITHIN: Duration = Duration::from_secs(6 * 3600);
+/// Calls longer ago say nothing of today's handler. With five calls in a day, all failing, somebody is told in the
+/// evening. What an agent reads back after a restart reaches less far: the run is then found some calls later.
+const RUN_WITHIN: Duration = Duration::from_secs(24 * 3600);
 
 /// The same caller's calls within this are one attempt: their failures have one cause. Ten redials in seven minutes are
 /// two, and somebody who does so twice in an hour is no run; a call every five minutes is one each.

@@ -3,6 +3,10 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use base64::Engine as _;
+use base64::alphabet::URL_SAFE;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+
 /// Fewer digits are no telephone number that could be called.
 const FEWEST: usize = 7;
 
@@ -21,8 +25,8 @@ pub(super) fn replaced<'a>(
     is_to_go: impl Fn(&str) -> bool,
     by: impl Fn(&str) -> String,
 ) -> Cow<'a, str> {
-    // Most texts have too few digits for one.
-    if text.is_ascii() && text.bytes().filter(u8::is_ascii_digit).count() < FEWEST {
+    // Most texts have too few digits for one, in any writing but Base64, which is looked for in URLs.
+    if text.is_ascii() && !text.contains("://") && text.bytes().filter(u8::is_ascii_digit).count() < FEWEST {
         return Cow::Borrowed(text);
     }
     let (mut out, mut at) = (String::new(), 0);
@@ -75,7 +79,26 @@ impl Letter {
             c => c.is_whitespace(),
         }
     }
+
+    /// The same in a URL, where nothing else is written with these. In a sentence they part one number from another.
+    fn is_gap_of_url(self) -> bool {
+        self.is_gap() || matches!(self.c, ',' | ':' | ';' | '=' | '*' | '!' | '|' | '$')
+    }
 }
+
+/// How programs write Base64 into URLs: in either alphabet, once the two are made one, with or without padding.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &URL_SAFE,
+    GeneralPurposeConfig::new()
+        .with_decode_allow_trailing_bits(true)
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// Base64 of seven digits has so many characters.
+const FEWEST_BASE64: usize = 10;
+
+/// And of what an application may write beside a number; more is no reference to a caller.
+const LONGEST_BASE64: usize = 512;
 
 /// The characters of a text, with escapes read as what they stand for.
 pub(super) fn letters(text: &str) -> Vec<Letter> {
@@ -137,15 +160,17 @@ fn entity(text: &str) -> Option<(char, usize)> {
 /// Everything in `text` that may be a telephone number, in order.
 pub(super) fn numbers(text: &str) -> Vec<Number> {
     let letters = Letters(letters(text));
-    let (mut found, mut host, mut i) = (Vec::new(), 0..0, 0);
+    let (mut found, mut url, mut i) = (Vec::new(), Url::default(), 0);
     while i < letters.0.len() {
         if letters.spells(i, "://") {
-            host = letters.host(i + 3);
+            url = letters.url(i + 3);
         }
-        if let Some(end) = letters.other(i, &host) {
+        if let Some(end) = letters.other(i, &url.host) {
+            i = end;
+        } else if let Some(end) = url.rest.contains(&i).then(|| letters.base64(i, &mut found)).flatten() {
             i = end;
         } else if letters.is_digit(i) {
-            let groups = letters.groups(i, &host);
+            let groups = letters.groups(i, &url);
             i = groups.last().map_or(i + 1, |g| g.end);
             letters.tell(&groups, &mut found);
         } else {
@@ -153,6 +178,14 @@ pub(super) fn numbers(text: &str) -> Vec<Number> {
         }
     }
     found
+}
+
+/// Where a URL stands.
+#[derive(Default)]
+struct Url {
+    host: Range<usize>,
+    /// Its path, query and fragment.
+    rest: Range<usize>,
 }
 
 struct Letters(Vec<Letter>);
@@ -186,12 +219,33 @@ impl Letters {
         self.0[group].iter().try_fold(0, |n, l| Some(n * 10 + l.c.to_digit(10)?))
     }
 
-    /// Where the host is of a URL whose scheme ends before `i`.
-    fn host(&self, i: usize) -> Range<usize> {
+    /// A URL whose scheme ends before `i`.
+    fn url(&self, i: usize) -> Url {
         let rest = self.0.get(i..).unwrap_or_default();
-        let length = rest.iter().take_while(|l| !ends_url(l.c) && !matches!(l.c, '/' | '?' | '#')).count();
-        let user = rest[..length].iter().rposition(|l| l.c == '@').map_or(0, |at| at + 1);
-        i + user..i + length
+        let length = rest.iter().take_while(|l| !ends_url(l.c)).count();
+        let host = rest[..length].iter().take_while(|l| !matches!(l.c, '/' | '?' | '#')).count();
+        let user = rest[..host].iter().rposition(|l| l.c == '@').map_or(0, |at| at + 1);
+        Url { host: i + user..i + host, rest: i + host..i + length }
+    }
+
+    /// Where a word ends that begins at `i` and is Base64 of a text with a number in it; the number is told.
+    fn base64(&self, i: usize, found: &mut Vec<Number>) -> Option<usize> {
+        let is_of = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+        if self.before(i).is_some_and(is_of) {
+            return None;
+        }
+        let word = self.0.get(i..)?.iter().take(LONGEST_BASE64).take_while(|l| is_of(l.c));
+        let word: String = word.map(|l| l.c).collect();
+        let bytes = Some(&word).filter(|word| word.len() >= FEWEST_BASE64).and_then(|word| BASE64.decode(word).ok())?;
+        let inner = String::from_utf8(bytes).ok().filter(|text| text.bytes().all(|b| (b' '..=b'~').contains(&b)))?;
+        // Several of them are none of ours.
+        let digits: String = numbers(&inner).into_iter().map(|n| n.digits).collect();
+        if digits.is_empty() {
+            return None;
+        }
+        let end = i + word.len();
+        found.push(Number { from: self.0[i].from, to: self.0[end - 1].to, digits });
+        Some(end)
     }
 
     /// Where that ends which begins at `i` and has many digits, and is no telephone number by its shape.
@@ -276,7 +330,9 @@ impl Letters {
         let gap = self.0[..i].iter().rev().take_while(|l| l.is_gap() && !l.c.is_whitespace()).count();
         let is_word = |n: usize| self.before(n).is_some_and(char::is_alphabetic);
         let follows = gap > 0 && gap < i && self.is_digit(i - gap - 1) && !is_word(i - gap - 1);
-        let is_more = follows || self.before(i) == Some('+') || self.at(end) == Some(sign) && self.is_digit(end + 1);
+        let goes_on = |l: &Letter| l.is_gap() && l.c != '/' && !l.c.is_whitespace();
+        let is_more =
+            follows || self.before(i) == Some('+') || self.0.get(end).is_some_and(goes_on) && self.is_digit(end + 1);
         (is_host && !is_more).then_some(end)
     }
 
@@ -287,11 +343,13 @@ impl Letters {
     }
 
     /// The groups of digits, from the one at `i`, that people may mean as one.
-    fn groups(&self, i: usize, host: &Range<usize>) -> Vec<Range<usize>> {
+    fn groups(&self, i: usize, url: &Url) -> Vec<Range<usize>> {
         let mut groups = vec![self.group(i)];
         let mut is_open = self.opening(i) < self.plus(i);
-        while let Some(next) = self.next_group(groups[groups.len() - 1].end, &mut is_open)
-            && self.other(next, host).is_none()
+        let is_gap =
+            |i: usize, letter: Letter| if url.rest.contains(&i) { letter.is_gap_of_url() } else { letter.is_gap() };
+        while let Some(next) = self.next_group(groups[groups.len() - 1].end, is_gap, &mut is_open)
+            && self.other(next, &url.host).is_none()
         {
             groups.push(self.group(next));
         }
@@ -299,13 +357,13 @@ impl Letters {
     }
 
     /// Where the next group of the same number begins, after one that ends at `end`.
-    fn next_group(&self, end: usize, is_open: &mut bool) -> Option<usize> {
+    fn next_group(&self, end: usize, is_gap: impl Fn(usize, Letter) -> bool, is_open: &mut bool) -> Option<usize> {
         for i in end..=end + WIDEST_GAP {
             let letter = *self.0.get(i)?;
             if letter.is_digit() {
                 return Some(i);
             }
-            if !letter.is_gap() {
+            if !is_gap(i, letter) {
                 return None;
             }
             match letter.c {
