@@ -12,7 +12,7 @@
 //! knows by the record that its last holder was the one of the lease in the state, and need not wait; and a journal
 //! that ends before the place in the record is an older one.
 
-use std::fs::{File, Metadata};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
@@ -54,6 +54,15 @@ pub(super) struct LockRecord {
 
 /// The longest record that is read; ours are a hundred bytes and the file's name.
 const LONGEST: u64 = 4096;
+
+/// A file of the state's folder is made for nobody else's eyes.
+fn private() -> OpenOptions {
+    let mut options = File::options();
+    options.create(true).read(true).write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+}
 
 impl LockRecord {
     /// Of one length whatever the figures, so that it is always overwritten whole.
@@ -212,11 +221,7 @@ impl Files {
             return Ok(Lock::Ours(self.read(file)));
         }
         let path = self.lock_path();
-        let mut options = File::options();
-        options.create(true).truncate(false).read(true).write(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let file = options.open(&path)?;
+        let file = private().truncate(false).open(&path)?;
         if file.try_lock().is_err() {
             return Ok(Lock::Theirs);
         }
@@ -235,7 +240,7 @@ impl Files {
     pub fn take_lock_over(&self) -> io::Result<()> {
         let path = self.lock_path();
         let new = path.with_extension(format!("lock.{}", std::process::id()));
-        let file = File::options().create(true).truncate(true).read(true).write(true).open(&new)?;
+        let file = private().truncate(true).open(&new)?;
         let taken = file.try_lock().map_err(io::Error::from).and_then(|()| {
             std::fs::rename(&new, &path)?;
             Ok(FileId::of(&file.metadata()?))
@@ -337,6 +342,25 @@ mod tests {
         for cut in 0..text.len() {
             assert_eq!(LockRecord::parse(&text[..cut]), None, "{cut}");
         }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_lock_is_for_its_owners_eyes_also_one_that_was_taken_over() {
+        use std::os::unix::fs::PermissionsExt as _;
+
+        let folder = std::env::temp_dir().join(format!("ringback-lock-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("ringback.db");
+        std::fs::write(&path, "").unwrap();
+        let [first, second] = [0; 2].map(|_| Files::opened(&path).unwrap());
+        let mode = || std::fs::metadata(first.lock_path()).unwrap().permissions().mode() & 0o777;
+        assert!(matches!(first.lock().unwrap(), Lock::Ours(_)));
+        assert_eq!(mode(), 0o600);
+        assert!(matches!(second.lock().unwrap(), Lock::Theirs));
+        second.take_lock_over().unwrap();
+        assert_eq!(mode(), 0o600);
+        std::fs::remove_dir_all(folder).unwrap();
     }
 
     #[test]
