@@ -48,6 +48,10 @@ impl Engine {
             let evidence = Window::gather([state.window_of(&rule)].into_iter(), &rule, now);
             let is_told = |met: &[Option<Time>]| self.is_told(&rule, group, met);
             let is_told = is_told(&state.met) || is_told(&self.groups[group.0 as usize][channel.index()].met);
+            if is_told && rule.subject.is_excess() {
+                // Nor need it be told once the other rule is not met any more.
+                self.channel_mut(number, channel).window_of_mut(&rule).excess_is_told();
+            }
             if rule.is_met(&evidence, now) && !is_told && !self.has_witnesses(now, &rule, &[number]) {
                 let state = self.channel_mut(number, channel);
                 let is_new = meet(&mut state.met, i, &rule, now);
@@ -219,15 +223,12 @@ impl ChannelState {
     }
 
     /// What a rule looks at.
-    fn window_of(&self, rule: &Rule) -> &Window {
-        match rule.subject {
-            RuleSubject::Callers
-            | RuleSubject::Calls
-            | RuleSubject::Warnings
-            | RuleSubject::Run
-            | RuleSubject::Excess => &self.window,
-            RuleSubject::Recipients | RuleSubject::SentRun | RuleSubject::SentExcess => &self.sent,
-        }
+    const fn window_of(&self, rule: &Rule) -> &Window {
+        if rule.subject.is_sent() { &self.sent } else { &self.window }
+    }
+
+    const fn window_of_mut(&mut self, rule: &Rule) -> &mut Window {
+        if rule.subject.is_sent() { &mut self.sent } else { &mut self.window }
     }
 }
 

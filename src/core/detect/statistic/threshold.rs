@@ -343,6 +343,11 @@ impl Window {
         *self = Window::default();
     }
 
+    /// Another rule has told of what adds up to more than honest days bring: only what comes now is news.
+    pub fn excess_is_told(&mut self) {
+        self.excess = Excess::default();
+    }
+
     /// The attempts that failed since somebody of these windows was served, oldest first: the same caller's calls that
     /// follow each other at once are one.
     fn attempts(windows: &[&Window], rule: &Rule, now: Time) -> Vec<(usize, Entry)> {

@@ -327,6 +327,22 @@ fn a_number_that_loses_a_third_of_its_callers_all_day_is_told_of() {
     assert_eq!(p.verdict(0), Verdict::Failing);
 }
 
+/// What was told while it happened is not told again when another caller fails within the day.
+#[test]
+fn a_trouble_that_is_over_and_was_told_is_not_told_again_by_the_sum_of_the_day() {
+    let mut p = Port::new(Mode::Auto, 1, PortAt::Done);
+    p.pass(1);
+    p.fail(0, 0..20, 64101);
+    p.pass(60);
+    let failing = (Action::Page { reason: PageReason::Failing(Reason::Unexplained) }, 1);
+    assert_eq!(p.decisions(), [failing]);
+    for caller in 100..140 {
+        p.call(0, caller, (caller == 130).then_some(64101));
+        p.pass(90);
+    }
+    assert_eq!(p.decisions(), [failing]);
+}
+
 /// The fallback leads back to the handler that fails: nothing is left to swap to, and a person is told.
 #[test]
 fn callers_who_fail_after_the_swap_are_told_of_whatever_they_meet() {
