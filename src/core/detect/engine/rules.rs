@@ -47,7 +47,11 @@ impl Engine {
             }
             let evidence = Window::gather([state.window_of(&rule)].into_iter(), &rule, now);
             let is_told = |met: &[Option<Time>]| self.is_told(&rule, group, met);
-            let is_told = is_told(&state.met) || is_told(&self.groups[group.0 as usize][channel.index()].met);
+            // An outage is told of for all numbers together.
+            let of_outage = |e: &Evidence| e.reasons.first().is_some_and(|r| r.reason == Reason::Carrier);
+            let is_told = is_told(&state.met)
+                || is_told(&self.groups[group.0 as usize][channel.index()].met)
+                || rule.subject.is_excess() && of_outage(&evidence) && self.detector.is_outage(now);
             if is_told && rule.subject.is_excess() {
                 // Nor need it be told once the other rule is not met any more.
                 self.channel_mut(number, channel).window_of_mut(&rule).excess_is_told();

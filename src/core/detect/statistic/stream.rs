@@ -10,11 +10,15 @@
 //! Two corrections. Failing calls are short and show up soon, good ones last minutes: among the calls
 //! since the fault began, the good ones are still invisible, and their absence is charged for. And a
 //! failed caller's redial fails anyway, so it says nothing; getting through speaks against a fault.
-
+//!
+//! A fault that is over is none that a swap would cure. Once a run of callers would hardly all have been served while
+//! it went on ([`healed`]), what came before them says nothing any more.
 //!
 //! What is put waits until somebody asks, and is then read all at once in the order in which the calls began.
 //! So a poll that brings hours of calls costs each of them once, whatever order their outcomes become known in,
 //! and what is read depends on the calls alone.
+
+mod healed;
 
 use std::cmp::Ordering;
 use std::time::Duration;
@@ -212,6 +216,9 @@ const LOUDEST: f64 = 600.0;
 
 /// Entries from the end that are looked at one by one.
 const NEAR: usize = 24;
+
+/// Largest terms below this, of one failure or two, need no look at whether that is over.
+const NOTABLE: f64 = 6.0;
 
 /// What is usual, for the charge on calls in flight: the surplus of failures is what is missing.
 const USUAL: f64 = 0.02;
@@ -427,8 +434,17 @@ impl Stream {
         self.aged += 1;
     }
 
-    /// Weighs the calls: how much speaks for a fault?
+    /// Weighs the calls: how much speaks for a fault that goes on?
     pub fn weigh(&self, w: &Weighing<'_>) -> Weight {
+        let weight = self.weigh_since(w, 0);
+        if weight.best < NOTABLE {
+            return weight;
+        }
+        self.healed(w).map_or(weight, |since| self.weigh_since(w, since))
+    }
+
+    /// The same of the calls from a place on.
+    fn weigh_since(&self, w: &Weighing<'_>, first: usize) -> Weight {
         let ages = self.ages as f64 / 1000.0;
         let served_age = (AGE_PRIOR * w.served_age + ages) / (AGE_PRIOR + f64::from(self.aged));
         let ln_redial_served = (1.0 - w.redial_fails).ln();
@@ -440,8 +456,8 @@ impl Stream {
             let (ln_x, ln_not_x) = (x.ln(), (1.0 - x).ln());
             let surplus = w.rate * (x - USUAL);
             let (mut llr, mut sum, mut missing) = (0.0, 0.0, 0.0);
-            let mut reached_the_first = true;
-            for (back, (i, e)) in self.entries().iter().enumerate().rev().enumerate() {
+            let mut reached_the_first = first == 0;
+            for (back, (i, e)) in self.entries().iter().enumerate().skip(first).rev().enumerate() {
                 if unseen.len() == back {
                     let age = w.now.since(e.started_at).as_secs_f64();
                     let hidden = |visible_after: f64| visible_after * (1.0 - (-age / visible_after).exp());

@@ -63,6 +63,33 @@ fn what_did_not_come_about_is_decided_again_when_its_time_has_come_and_not_befor
 }
 
 #[test]
+fn what_did_not_come_about_is_not_decided_again_once_callers_are_served() {
+    let mut p = Port::new(Mode::Auto, 3, PortAt::Done);
+    p.pass(1);
+    for caller in 0..12 {
+        p.call(caller as u32 % 3, caller, Some(11200));
+    }
+    p.pass(60);
+    let decided = p.decisions();
+    assert_eq!(decided.last(), Some(&(Action::Rollback, 3)));
+    for number in 0..3 {
+        p.engine.not_rolled_back(NumberIx(number), Channel::Voice, p.now + Duration::from_secs(1200));
+    }
+    for caller in 100..160 {
+        p.call(caller as u32 % 3, caller, None);
+        p.pass(25);
+    }
+    assert_eq!(p.decisions(), decided, "everybody is served for 25 minutes");
+    assert_eq!([0, 1, 2].map(|i| p.verdict(i)), [Verdict::Healthy; 3]);
+    // One who fails brings back nothing of it; another outage is one, and soon.
+    p.fail(0, 200..202, 11200);
+    p.pass(60);
+    assert_eq!(p.decisions(), decided);
+    p.fail(0, 202..208, 11200);
+    assert_eq!(p.decisions().len(), decided.len() + 1);
+}
+
+#[test]
 fn two_test_calls_in_a_row_that_fail_for_what_no_swap_cures_page_once() {
     let mut p = Port::new(Mode::Auto, 1, PortAt::Done);
     p.pass(1);
@@ -135,6 +162,25 @@ fn an_outage_is_one_page_for_all_numbers_of_a_group_on_which_calls_broke() {
     let outage = Action::Page { reason: PageReason::Outage };
     let told: Vec<usize> = p.decided().iter().filter(|d| d.action == outage).map(|d| d.numbers.len()).collect();
     assert_eq!(told, [4]);
+}
+
+/// An outage that hits two in five, and is over.
+#[test]
+fn what_an_outage_broke_is_not_told_once_more_of_each_number() {
+    let mut p = Port::new(Mode::Auto, 4, PortAt::Done);
+    p.pass(1);
+    for i in 0..280 {
+        let (number, caller) = (i % 4, u64::from(i));
+        if i < 200 && (i / 4) % 5 < 2 || i == 276 {
+            p.ended(number, caller, CallStatus::Failed);
+        } else {
+            p.call(number, caller, None);
+        }
+        p.pass(if i < 200 { 4 } else { 30 });
+    }
+    p.pass(60);
+    let rules: Vec<String> = p.decided().iter().map(|d| d.rule.clone()).collect();
+    assert!(!rules.is_empty() && !rules.iter().any(|rule| rule.contains("honest days")), "{rules:#?}");
 }
 
 #[test]

@@ -172,3 +172,26 @@ fn a_revision_takes_the_place_of_its_call() {
         assert!(!stream.has_failures());
     }
 }
+
+/// Callers that fail, then callers that are served, of which every `nth` fails; the statistic after each of the latter.
+fn after_a_fault(failing: usize, nth: usize, callers: usize) -> Vec<f64> {
+    let mut calls: Vec<StreamEntry> = (0..failing).map(|i| entry(i, i as i64 * 60, i as u64, true)).collect();
+    let mut statistics = Vec::new();
+    for i in failing..failing + callers {
+        calls.push(entry(i, i as i64 * 60, i as u64, (i - failing) % nth == nth - 1));
+        let mut stream = Stream::new(200);
+        calls.iter().for_each(|e| _ = stream.put(*e, CallerCount::default()));
+        stream.read(&Params::default(), |_, _| {});
+        statistics.push(weight(&stream).statistic);
+    }
+    statistics
+}
+
+#[test]
+fn a_fault_that_is_over_speaks_no_more_and_one_that_spares_many_goes_on_speaking() {
+    let over = after_a_fault(40, usize::MAX, 30);
+    assert!(over[0] > 1e12 && over[1] > 1e12, "two who were served are no end of it: {over:?}");
+    assert!(over[15..].iter().all(|s| *s < 100.0), "{over:?}");
+    let partial = after_a_fault(10, 3, 60);
+    assert!(partial.iter().all(|s| *s > 1e9), "a third of the callers still fails: {partial:?}");
+}
