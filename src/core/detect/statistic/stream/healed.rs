@@ -2,9 +2,9 @@
 //! weighed again later; callers may long be served by then, and a swap would take them from a handler that works.
 //!
 //! After a failure a run of callers is served. The calls up to that failure say how likely each share is; the run, how
-//! likely it is under each that nobody fails for so long. Once the two together are a hundred thousand times less likely
-//! than the end of the fault, it was over then, and what came before says nothing any more, also when a caller fails
-//! later.
+//! likely it is under each that nobody fails for so long. Once the two together are a hundred thousand times less
+//! likely than the end of the fault, it was over then, and what came before says nothing any more, also when a caller
+//! fails later.
 
 use super::{NEGLIGIBLE, Stream, StreamEntry, StreamEntryKind, Weighing};
 
