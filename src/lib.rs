@@ -16,6 +16,7 @@
 //! | [`admin`] | the agent's own HTTP face |
 //! | [`notify`] | how a notice reaches people: a mapping for each channel, one sender |
 //! | [`metrics`] | every metric: its definition, and what is counted |
+//! | [`mod@check`] | what must be true before the port day: everything is looked at, many things at once |
 //! | [`config`] | the file as meant: every value valid, or all faults at once |
 //! | [`clock`] | time, real or virtual; nothing else reads it or waits for it |
 //! | [`child`] | programs of the user's, that are ours until they are gone |
@@ -31,8 +32,9 @@
 //!
 //! ```text
 //! main     -> cli
-//! cli      -> admin, agent, child, clock, config, notify, rehearse, replay, sim, simulate, store
+//! cli      -> admin, agent, check, child, clock, config, notify, rehearse, replay, sim, simulate, store
 //! admin    -> agent, clock, metrics
+//! check    -> agent, caller, clock, config, metrics, notify, twilio
 //! rehearse -> agent, caller, clock, config, metrics, twilio
 //! agent    -> caller, child, clock, config, metrics, notify, store, twilio
 //! simulate -> replay, sim::chance
@@ -117,6 +119,7 @@
 pub mod admin;
 pub mod agent;
 pub mod caller;
+pub mod check;
 pub mod child;
 pub mod cli;
 pub mod clock;

@@ -1,6 +1,7 @@
 //! The command line: the tree of commands, their exit codes, and how errors are printed.
 
 mod challenge;
+mod check;
 mod demo;
 mod log;
 mod look;
@@ -62,6 +63,11 @@ enum Command {
         #[arg(long, value_name = "LEVEL", env = "RINGBACK_LOG", default_value = "info")]
         log: String,
     },
+    /// Looks whether everything is prepared for the port day; exits 1 unless it is
+    #[command(
+        after_help = "Example:\n  ringback check\n  ringback check --short --strict\n  ringback check --explain RB301"
+    )]
+    Check(check::CheckArguments),
     /// Runs the detector over a recorded log, offline, in the log's own time
     #[command(
         after_help = "Example:\n  ringback replay --config ringback.toml --events log.jsonl --decisions out.jsonl\n  \
@@ -155,6 +161,7 @@ pub fn main() -> ExitCode {
     let result = match arguments.command {
         Command::Demo(arguments) => demo::demo(&arguments),
         Command::Run { config, log } => run::run(&config, &log),
+        Command::Check(arguments) => check::check(&arguments),
         Command::Rehearse(arguments) => rehearse::rehearse(&arguments),
         Command::Replay(arguments) => replay::replay(&arguments),
         Command::Rollback(arguments) => operate::rollback(arguments),

@@ -13,9 +13,9 @@ use crate::admin;
 use crate::admin::names::OwnNames;
 use crate::admin::standby::SwappableRouter;
 use crate::agent::{Agent, Role};
+use crate::check;
 use crate::child;
 use crate::clock::Clock;
-use crate::config::notify::warn_if_only_through_twilio;
 use crate::config::{Config, ProcessEnv};
 use crate::core::model::bounds;
 use crate::rehearse;
@@ -101,9 +101,10 @@ async fn agent(config: &Config) -> anyhow::Result<Exit> {
             return Ok(Exit::Done);
         }
     };
-    if let Some(warning) = warn_if_only_through_twilio(&config.notify) {
-        tracing::warn!("{warning}");
-    }
+    // Beside the agent, which watches from now on whatever is found.
+    let mut checks = JoinSet::new();
+    let (checked, its_clock) = (config.clone(), clock.clone());
+    clock.spawn(&mut checks, async move { check::at_start(&checked, &its_clock).await });
     front.set(admin::router(&agent, &clock, config.agent.token.clone()));
     tracing::info!(
         mode = config.engine.mode.label(), numbers = config.roster.len(), address = %address,

@@ -13,6 +13,7 @@
 //! | [`notice`] | what people are told: incidents, and the notices they give rise to |
 //! | [`control`] | the one object that owns engine, orders and incidents: what an entry of the journal changes |
 //! | [`explain`] | a decision made once more, from what is stored |
+//! | [`check`] | what must be true before the port day: facts that were gathered, findings with their codes |
 //!
 //! A file may use files of its own floor and of those above it in this table, and no others; no files
 //! form a circle. [`probe`] knows nothing of [`rollback`], and [`rollback`] nothing of [`notice`].
@@ -20,6 +21,7 @@
 //! Nothing here may fail on what comes from outside: bad input was turned away at the rim.
 //! `tests/it/layers.rs` fails on an import that would break one of these paragraphs.
 
+pub mod check;
 pub mod control;
 pub mod detect;
 pub mod explain;

@@ -13,6 +13,9 @@ pub enum Product {
     Messaging,
     Routes,
     Trunking,
+    Numbers,
+    Voice,
+    Webhooks,
 }
 
 impl Product {
@@ -23,6 +26,9 @@ impl Product {
             Product::Messaging => "messaging",
             Product::Routes => "routes",
             Product::Trunking => "trunking",
+            Product::Numbers => "numbers",
+            Product::Voice => "voice",
+            Product::Webhooks => "webhooks",
         }
     }
 }

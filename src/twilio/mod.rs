@@ -14,6 +14,7 @@
 //! * [`probe`]: test calls and messages: made, followed by their SIDs, ended;
 //! * [`region`]: in which region a number's calls are processed;
 //! * [`recording`]: what a test call sounded like, and its deletion;
+//! * [`standing`]: how the account stands: its credit, registrations and rules;
 //! * [`error`]: what can go wrong, by what to do about it.
 //!
 //! Promises: credentials go to the configured hosts and nowhere else; redirects are not followed, but for
@@ -32,6 +33,7 @@ pub mod probe;
 pub mod recording;
 mod region;
 mod request;
+pub mod standing;
 pub mod webhook;
 pub mod wire;
 
@@ -106,6 +108,15 @@ pub mod endpoint {
     pub const LIST_RECORDINGS: &str = "list_recordings";
     pub const FETCH_RECORDING: &str = "fetch_recording";
     pub const DELETE_RECORDING: &str = "delete_recording";
+    pub const FETCH_ACCOUNT: &str = "fetch_account";
+    pub const FETCH_BALANCE: &str = "fetch_balance";
+    pub const FETCH_BRAND: &str = "fetch_brand";
+    pub const FETCH_BUNDLE: &str = "fetch_bundle";
+    pub const LIST_ORIGINATIONS: &str = "list_originations";
+    pub const LIST_CAMPAIGNS: &str = "list_campaigns";
+    pub const LIST_TOLL_FREE: &str = "list_toll_free";
+    pub const LIST_DIALING_PERMISSIONS: &str = "list_dialing_permissions";
+    pub const LIST_WEBHOOK_RULES: &str = "list_webhook_rules";
 }
 
 /// An update as Twilio must have it.

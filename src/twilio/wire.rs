@@ -249,6 +249,10 @@ fn optional_date(field: &'static str, text: &Text<'_>) -> Result<Option<Time>, B
     text.get().map(date).transpose().map_err(|e| BadRow::new(field, e))
 }
 
+pub(super) fn required_date(field: &'static str, text: &Text<'_>) -> Result<Time, BadRow> {
+    optional_date(field, text)?.ok_or_else(|| BadRow::new(field, "is missing"))
+}
+
 /// The first of an entry's two dates that is set: one that has not begun has only the second.
 fn first_date(
     (field, text): (&'static str, &Text<'_>),
@@ -262,7 +266,7 @@ pub(super) fn code(text: &Text<'_>) -> Code {
     text.get().and_then(|c| c.trim().parse().ok()).map_or(Code::UNNAMED, Code)
 }
 
-fn sid<T: std::str::FromStr<Err: fmt::Display>>(field: &'static str, text: &Text<'_>) -> Result<T, BadRow> {
+pub(super) fn sid<T: std::str::FromStr<Err: fmt::Display>>(field: &'static str, text: &Text<'_>) -> Result<T, BadRow> {
     text.get().unwrap_or("").parse().map_err(|e| BadRow::new(field, e))
 }
 

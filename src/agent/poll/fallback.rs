@@ -10,7 +10,7 @@
 //! write it into its text: if the text is the same to the byte for the first [`MANY`] numbers, the number is not in it,
 //! and the answer is that of all the others. Any other webhook may look a number up, and is asked for each.
 
-mod ask;
+pub mod ask;
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -18,7 +18,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use self::ask::{Seen, ask};
+use self::ask::{Asking, Seen, ask};
 use crate::agent::{ControlMessage, Shared};
 use crate::core::model::id::{Channel, GroupName, NumberId};
 use crate::core::model::order::FallbackState;
@@ -102,6 +102,15 @@ pub async fn once(shared: &Shared) {
     }
 }
 
+/// Asks a group's fallback for one of its numbers, with what the agent knows of them.
+async fn ask_for(shared: &Shared, url: &str, channel: Channel, number: NumberIx) -> Seen {
+    let group = shared.roster.number(number).group;
+    let handler_of = |url: &str| shared.handler_of(group, channel, url);
+    let by_get = shared.is_asked_by_get(number, channel);
+    let asking = Asking { client: &shared.client, roster: &shared.roster, by_get, handler_of: &handler_of };
+    ask(&asking, url, channel, number).await
+}
+
 impl Looker {
     fn new(shared: Shared, stop: CancellationToken, most: usize) -> Looker {
         Looker { shared, stop, silent: HashMap::new(), due: HashMap::new(), leads: HashSet::new(), most }
@@ -156,7 +165,7 @@ impl Looker {
             let mut asks = JoinSet::new();
             for (nth, number) in batch.iter().enumerate() {
                 let (shared, url, number) = (self.shared.clone(), url.to_owned(), *number);
-                clock.spawn(&mut asks, async move { (nth, ask(&shared, &url, channel, number).await) });
+                clock.spawn(&mut asks, async move { (nth, ask_for(&shared, &url, channel, number).await) });
             }
             let mut answers = Vec::new();
             while let Some(Some(answer)) = clock.wait(None, asks.join_next()).await {
@@ -204,6 +213,7 @@ impl Looker {
         let look = FallbackLook::Unanswered("not asked for this number yet".to_owned());
         (seen.len() >= self.most).then(|| Seen {
             look,
+            broken: None,
             answers: Vec::new(),
             by_bins_alone: false,
             dials: None,

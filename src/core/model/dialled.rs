@@ -32,7 +32,8 @@ const OF_TWO: &[&str] = &[
     "91", "92", "93", "94", "95", "98",
 ];
 
-fn calling_code(number: E164) -> String {
+/// The calling code of the number's country.
+pub fn calling_code(number: E164) -> String {
     let digits = number.as_u64().to_string();
     let length = match digits.as_bytes() {
         [b'1' | b'7', ..] => 1,

@@ -36,6 +36,7 @@ pub async fn answer(State(sim): State<Sim>, uri: Uri, headers: HeaderMap, body: 
     match fetched {
         SimFetched::Served { does: Does::Speaks, .. } => response(StatusCode::OK, "text/plain", "Hello".to_owned()),
         SimFetched::Served { does: Does::Silent, .. } => twiml("<Pause length=\"10\"/>"),
+        SimFetched::Served { .. } if form.contains_key("MessageSid") => twiml("<Message>Hello</Message>"),
         SimFetched::Served { .. } => twiml("<Say>Hello</Say>"),
         SimFetched::Failed { http: Some(200), .. } => response(StatusCode::OK, "text/html", "<p>Oops".to_owned()),
         SimFetched::Failed { http: Some(status), .. } => {

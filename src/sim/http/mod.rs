@@ -19,6 +19,7 @@ mod page;
 mod porting;
 mod recordings;
 pub(super) mod route;
+mod standing;
 mod targets;
 mod trouble;
 mod view;
@@ -299,6 +300,13 @@ fn read(view: &ResourceView<'_>) -> ResourceAnswer {
         EndpointClass::Trunk => view.trunk(),
         EndpointClass::OriginationUrls => view.origination_urls(),
         EndpointClass::Region => view.region(),
+        EndpointClass::Balance => view.balance(),
+        EndpointClass::Campaigns => view.campaigns(),
+        EndpointClass::Brand => view.brand(),
+        EndpointClass::TollFree => view.toll_free(),
+        EndpointClass::Bundle => view.bundle(),
+        EndpointClass::DialingPermissions => view.dialing_permissions(),
+        EndpointClass::WebhookRules => view.webhook_rules(),
         EndpointClass::Regions => view.regions(),
         EndpointClass::CallRecordings => view.recordings_of_call(),
         EndpointClass::Recording => view.recording_by_sid(),

@@ -17,6 +17,9 @@ pub struct NumberBody<'a> {
     number: &'a SimNumber,
     /// As kept, or as an update is answered.
     record: &'a SimNumberRecord,
+    /// Its regulatory bundle.
+    bundle: Option<&'a str>,
+    has_sms: bool,
     created: Rfc2822,
     updated: Rfc2822,
 }
@@ -38,7 +41,7 @@ impl Serialize for NumberBody<'_> {
         self.record.serialize_into(&mut map)?;
         map.serialize_entry(
             "capabilities",
-            &Capabilities { voice: !self.number.is_hosted, sms: true, mms: true, fax: false },
+            &Capabilities { voice: !self.number.is_hosted, sms: self.has_sms, mms: self.has_sms, fax: false },
         )?;
         for (name, value) in [
             ("address_requirements", "none"),
@@ -50,7 +53,8 @@ impl Serialize for NumberBody<'_> {
         ] {
             map.serialize_entry(name, value)?;
         }
-        for name in ["address_sid", "bundle_sid", "identity_sid", "emergency_address_sid"] {
+        map.serialize_entry("bundle_sid", &self.bundle)?;
+        for name in ["address_sid", "identity_sid", "emergency_address_sid"] {
             map.serialize_entry(name, &Null)?;
         }
         map.serialize_entry("beta", &false)?;
@@ -79,11 +83,13 @@ fn matches(pattern: &str, number: E164) -> bool {
 }
 
 impl ResourceView<'_> {
-    pub fn number<'n>(&self, number: &'n SimNumber, record: &'n SimNumberRecord) -> NumberBody<'n> {
+    pub fn number<'n>(&'n self, number: &'n SimNumber, record: &'n SimNumberRecord) -> NumberBody<'n> {
         NumberBody {
             account: self.account(),
             number,
             record,
+            bundle: self.world.scenario.groups[number.group].bundle.as_deref(),
+            has_sms: !self.world.scenario.groups[number.group].voice_only,
             created: self.rfc2822(record.created),
             updated: self.rfc2822(record.updated),
         }
@@ -154,9 +160,9 @@ impl ResourceView<'_> {
             friendly_name: &'a str,
             owner_account_sid: AccountSid,
             sid: AccountSid,
-            status: &'static str,
+            status: &'a str,
             subresource_uris: Below<'static>,
-            r#type: &'static str,
+            r#type: &'a str,
             uri: ResourceText<String>,
         }
         let (account, sid) = (&self.world.scenario.account, self.account());
@@ -169,10 +175,10 @@ impl ResourceView<'_> {
             friendly_name: &account.friendly_name,
             owner_account_sid: sid,
             sid,
-            status: "active",
+            status: &self.world.scenario.standing.status,
             uri: ResourceText(format!("{stem}.json")),
             subresource_uris: Below { stem, names: &ACCOUNT_PARTS },
-            r#type: "Full",
+            r#type: &self.world.scenario.standing.kind,
         })
     }
 }

@@ -41,6 +41,13 @@ pub enum EndpointClass {
     OriginationUrls,
     /// Of calls alone: version 2.
     Region,
+    Balance,
+    Campaigns,
+    Brand,
+    TollFree,
+    Bundle,
+    DialingPermissions,
+    WebhookRules,
     /// Of calls and messages: version 3.
     Regions,
     /// Nothing that is here.
@@ -48,7 +55,7 @@ pub enum EndpointClass {
 }
 
 impl EndpointClass {
-    pub const ALL: [EndpointClass; 36] = [
+    pub const ALL: [EndpointClass; 43] = [
         EndpointClass::Account,
         EndpointClass::Calls,
         EndpointClass::Call,
@@ -83,6 +90,13 @@ impl EndpointClass {
         EndpointClass::Trunk,
         EndpointClass::OriginationUrls,
         EndpointClass::Region,
+        EndpointClass::Balance,
+        EndpointClass::Campaigns,
+        EndpointClass::Brand,
+        EndpointClass::TollFree,
+        EndpointClass::Bundle,
+        EndpointClass::DialingPermissions,
+        EndpointClass::WebhookRules,
         EndpointClass::Regions,
         EndpointClass::Other,
     ];
@@ -123,6 +137,13 @@ impl EndpointClass {
             EndpointClass::Trunk => "trunk",
             EndpointClass::OriginationUrls => "origination-urls",
             EndpointClass::Region => "region",
+            EndpointClass::Balance => "balance",
+            EndpointClass::Campaigns => "campaigns",
+            EndpointClass::Brand => "brand",
+            EndpointClass::TollFree => "toll-free",
+            EndpointClass::Bundle => "bundle",
+            EndpointClass::DialingPermissions => "dialing-permissions",
+            EndpointClass::WebhookRules => "webhook-rules",
             EndpointClass::Regions => "regions",
             EndpointClass::Other => "other",
         }
@@ -169,6 +190,7 @@ impl<'p> Route<'p> {
                 "IncomingPhoneNumbers.json" => of(account, EndpointClass::Numbers, "", ""),
                 "Applications.json" => of(account, EndpointClass::Applications, "", ""),
                 "Notifications.json" => of(account, EndpointClass::Notifications, "", ""),
+                "Balance.json" => of(account, EndpointClass::Balance, "", ""),
                 _ => of(account, EndpointClass::Other, "", ""),
             },
             ["2010-04-01", "Accounts", account, "Recordings", file] => match file.split_once('.') {
@@ -211,6 +233,12 @@ impl<'p> Route<'p> {
             ["v1", "Trunks", trunk, "OriginationUrls"] => route(EndpointClass::OriginationUrls, trunk, ""),
             ["v2", "PhoneNumbers", number] => route(EndpointClass::Region, "", number),
             ["v3", "PhoneNumbers", number] => route(EndpointClass::Regions, "", number),
+            ["v1", "Services", service, "Compliance", "Usa2p"] => route(EndpointClass::Campaigns, service, ""),
+            ["v1", "a2p", "BrandRegistrations", sid] => route(EndpointClass::Brand, "", sid),
+            ["v1", "Tollfree", "Verifications"] => route(EndpointClass::TollFree, "", ""),
+            ["v2", "RegulatoryCompliance", "Bundles", sid] => route(EndpointClass::Bundle, "", sid),
+            ["v1", "DialingPermissions", "Countries"] => route(EndpointClass::DialingPermissions, "", ""),
+            ["v1", "Webhooks", "Rules"] => route(EndpointClass::WebhookRules, "", ""),
             _ => route(EndpointClass::Other, "", ""),
         };
         let allowed = method == "GET" || found.class.writes() || found.class == EndpointClass::Other;

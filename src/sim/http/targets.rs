@@ -78,13 +78,14 @@ impl ResourceView<'_> {
     pub fn applications(&self) -> ResourceAnswer {
         let paging = self.paging()?;
         let name = self.query.get("FriendlyName");
-        let rows = self.world.scenario.applications.iter().filter(|a| name.is_none_or(|n| a.friendly_name == n));
+        let rows =
+            self.world.scenario.applications.iter().filter(|a| !a.gone && name.is_none_or(|n| a.friendly_name == n));
         let slice = log::slice(rows, |a| a.sid.as_u128(), paging.anchor, paging.size);
         self.list_2010("applications", &paging, slice, |a| self.application(a))
     }
 
     pub fn application_by_sid(&self) -> ResourceAnswer {
-        let found = self.world.scenario.applications.iter().find(|a| self.route.sid.parse() == Ok(a.sid));
+        let found = self.world.scenario.applications.iter().find(|a| !a.gone && self.route.sid.parse() == Ok(a.sid));
         one(&self.application(found.ok_or_else(|| self.not_found())?))
     }
 }

@@ -27,6 +27,12 @@ pub struct ScenarioGroup {
     /// Hosted: their messages are at Twilio, their calls where they always were.
     #[serde(default)]
     pub hosted: bool,
+    /// They have no messages at Twilio.
+    #[serde(default)]
+    pub voice_only: bool,
+    /// The numbers' regulatory bundle.
+    #[serde(default)]
+    pub bundle: Option<String>,
     #[serde(default)]
     pub traffic: ScenarioTraffic,
     #[serde(default)]

@@ -11,6 +11,7 @@ mod check;
 mod event;
 mod group;
 pub(super) mod span;
+mod standing;
 
 use std::time::Duration;
 
@@ -22,6 +23,7 @@ pub use event::{
     TrafficChange,
 };
 pub use group::{Callers, Port, Routing, ScenarioGroup, ScenarioTraffic, Shape};
+pub use standing::{ScenarioCampaign, ScenarioRule, Standing};
 
 use crate::core::model::id::{AccountSid, ApplicationSid, ServiceSid, TrunkSid};
 use crate::core::model::time::Time;
@@ -48,6 +50,8 @@ pub struct Scenario {
     pub carriers: Vec<String>,
     #[serde(default)]
     pub account: Account,
+    #[serde(default)]
+    pub standing: Standing,
     #[serde(default)]
     pub api: Api,
     #[serde(default)]
@@ -333,6 +337,9 @@ pub struct ScenarioApplication {
     pub sms_fallback_url: String,
     #[serde(default)]
     pub status_callback: String,
+    /// Deleted, although numbers point at it.
+    #[serde(default)]
+    pub gone: bool,
 }
 
 #[derive(Clone, Debug, Deserialize)]

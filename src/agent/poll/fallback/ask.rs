@@ -1,4 +1,5 @@
-//! One question to a fallback: what would it make of a call, or a message, to this number?
+//! One question to a webhook: what would it make of a call, or a message, to this number? Fallbacks are asked so by the
+//! agent, and handlers too by `ringback check`.
 //!
 //! Asked and read as Twilio does: with the parameters of an incoming call, by the method that the number has, up to ten
 //! HTTP redirects, and the document that its `<Redirect>` leads to. A second `<Redirect>` is not followed, and what
@@ -8,15 +9,15 @@
 
 use url::Url;
 
-use crate::agent::Shared;
 use crate::caller::CallerKey;
 use crate::core::model::facts::TEST_CALLER;
 use crate::core::model::id::{CallSid, Channel, MessageSid};
 use crate::core::model::order::FallbackState;
-use crate::core::model::roster::NumberIx;
+use crate::core::model::roster::{NumberIx, Roster};
 use crate::core::rollback::fallbacks::FallbackLook;
 use crate::core::routing::record::is_same_fallback;
 use crate::core::routing::twiml::{self, BadTwiml, Effect, Untold};
+use crate::twilio::Client;
 use crate::twilio::webhook::{Method, Unasked, is_bin};
 
 /// HTTP redirects that Twilio follows (error 11215).
@@ -26,8 +27,10 @@ const REDIRECTS: usize = 10;
 #[derive(Debug, Clone)]
 pub struct Seen {
     pub look: FallbackLook,
-    /// All that was answered, byte by byte.
-    pub answers: Vec<u8>,
+    /// What is wrong with its TwiML, if that is what is wrong.
+    pub broken: Option<BadTwiml>,
+    /// The documents that were answered, byte by byte.
+    pub answers: Vec<Vec<u8>>,
     /// It was Twilio's bins that answered, which render texts and do nothing else.
     pub by_bins_alone: bool,
     /// It leads to another address, by a redirect of either kind.
@@ -36,37 +39,51 @@ pub struct Seen {
     pub dials: Option<bool>,
 }
 
-pub async fn ask(shared: &Shared, fallback: &str, channel: Channel, number: NumberIx) -> Seen {
+/// What is asked with, and what is known of the numbers.
+pub struct Asking<'a> {
+    pub client: &'a Client,
+    pub roster: &'a Roster,
+    /// Whether Twilio asks the number's webhooks by GET; `None` while the number has not been read.
+    pub by_get: Option<bool>,
+    /// A number of the same group whose handler is at an address, if there is one.
+    pub handler_of: &'a (dyn Fn(&str) -> Option<NumberIx> + Send + Sync),
+}
+
+pub async fn ask(asking: &Asking<'_>, webhook: &str, channel: Channel, number: NumberIx) -> Seen {
     let look = FallbackLook::Unasked(String::new());
-    let mut seen = Seen { look, answers: Vec::new(), by_bins_alone: true, leads: false, dials: None };
-    seen.look = follow(shared, fallback, channel, number, &mut seen).await;
+    let mut seen = Seen { look, broken: None, answers: Vec::new(), by_bins_alone: true, leads: false, dials: None };
+    seen.look = follow(asking, webhook, channel, number, &mut seen).await;
     seen
 }
 
-async fn follow(shared: &Shared, fallback: &str, channel: Channel, ix: NumberIx, seen: &mut Seen) -> FallbackLook {
+async fn follow(asking: &Asking<'_>, webhook: &str, channel: Channel, ix: NumberIx, seen: &mut Seen) -> FallbackLook {
     let told = |state: FallbackState, why: &str, is_second: bool| {
         let after = if is_second { "after its <Redirect>, " } else { "" };
         FallbackLook::Told(state, format!("{after}{why}"))
     };
-    let mut url = match Url::parse(fallback) {
+    let mut url = match Url::parse(webhook) {
         Ok(url) => url,
         Err(error) => return FallbackLook::Told(FallbackState::Broken, format!("its address is none: {error}")),
     };
-    let by_get = if is_bin(&url) { Some(true) } else { shared.is_asked_by_get(ix, channel) };
+    let by_get = if is_bin(&url) { Some(true) } else { asking.by_get };
     let mut method = if by_get == Some(true) { Method::Get } else { Method::Post };
-    let parameters = parameters(shared, channel, ix);
+    let parameters = parameters(asking.roster, channel, ix);
     let (mut form, mut redirects, mut is_second) = (&parameters[..], 0, false);
     // Whatever leads back to what serves the numbers leads to what fails when the fallback is needed.
-    let group = shared.roster.number(ix).group;
     let back = |next: &Url| {
-        let of = shared.handler_of(group, channel, next.as_str())?;
-        Some(BadTwiml::LeadsBack(shared.roster.name_of(of).to_string()).to_string())
+        let of = (asking.handler_of)(next.as_str())?;
+        Some(BadTwiml::LeadsBack(asking.roster.name_of(of).to_string()))
+    };
+    let broken = |seen: &mut Seen, why: BadTwiml, is_second: bool| {
+        let look = told(FallbackState::Broken, &why.to_string(), is_second);
+        seen.broken = Some(why);
+        look
     };
     let mut asked: Vec<(Url, Method, bool)> = Vec::new();
     loop {
         asked.push((url.clone(), method, form.is_empty()));
         seen.by_bins_alone &= is_bin(&url);
-        let answer = match shared.client.ask_webhook(url.as_str(), method, form).await {
+        let answer = match asking.client.ask_webhook(url.as_str(), method, form).await {
             Ok(answer) => answer,
             Err(Unasked::Silent(why)) => return FallbackLook::Unanswered(why),
             Err(unasked @ (Unasked::NoToken | Unasked::NotTwilio)) if redirects == 0 && !is_second => {
@@ -86,7 +103,7 @@ async fn follow(shared: &Shared, fallback: &str, channel: Channel, ix: NumberIx,
                 };
                 seen.leads = true;
                 if let Some(why) = back(&next) {
-                    return told(FallbackState::Broken, &why, is_second);
+                    return broken(seen, why, is_second);
                 }
                 if redirects > REDIRECTS {
                     return FallbackLook::Unanswered(format!("it redirects more than {REDIRECTS} times"));
@@ -97,7 +114,7 @@ async fn follow(shared: &Shared, fallback: &str, channel: Channel, ix: NumberIx,
                 }
                 // Asked the same once more, it answers the same.
                 if asked.contains(&(url.clone(), method, form.is_empty())) {
-                    return told(FallbackState::Broken, &BadTwiml::Circle.to_string(), is_second);
+                    return broken(seen, BadTwiml::Circle, is_second);
                 }
                 continue;
             }
@@ -108,12 +125,12 @@ async fn follow(shared: &Shared, fallback: &str, channel: Channel, ix: NumberIx,
             }
             (status, _) => return told(FallbackState::Broken, &format!("it answers HTTP {status}"), is_second),
         }
-        seen.answers.extend_from_slice(&answer.body);
-        let effect = twiml::read(answer.document(), channel, &shared.roster);
+        let effect = twiml::read(answer.document(), channel, asking.roster);
+        seen.answers.push(answer.body);
         seen.dials = Some(effect == Effect::Dials);
         match effect {
             Effect::Serves | Effect::Dials => return told(FallbackState::Good, "it answers valid TwiML", false),
-            Effect::Broken(why) => return told(FallbackState::Broken, &why.to_string(), is_second),
+            Effect::Broken(why) => return broken(seen, why, is_second),
             Effect::Untold(why) => return told(FallbackState::Unchecked, &why.to_string(), is_second),
             Effect::Redirects { url: to, by_get } => {
                 let Ok(next) = url.join(&to) else {
@@ -121,14 +138,14 @@ async fn follow(shared: &Shared, fallback: &str, channel: Channel, ix: NumberIx,
                 };
                 seen.leads = true;
                 if next == url {
-                    return told(FallbackState::Broken, &BadTwiml::RedirectLoop.to_string(), is_second);
+                    return broken(seen, BadTwiml::RedirectLoop, is_second);
                 }
                 if let Some(why) = back(&next) {
-                    return told(FallbackState::Broken, &why, is_second);
+                    return broken(seen, why, is_second);
                 }
                 // With the same parameters it comes to the same, by whichever address it is reached.
                 if asked.iter().any(|(before, ..)| is_same_fallback(before.as_str(), next.as_str())) {
-                    return told(FallbackState::Broken, &BadTwiml::Circle.to_string(), is_second);
+                    return broken(seen, BadTwiml::Circle, is_second);
                 }
                 if is_second {
                     return told(FallbackState::Unchecked, &Untold::Redirects.to_string(), false);
@@ -142,8 +159,8 @@ async fn follow(shared: &Shared, fallback: &str, channel: Channel, ix: NumberIx,
 }
 
 /// What Twilio sends with a call, or a message, to this number. The SIDs are those of nothing.
-fn parameters(shared: &Shared, channel: Channel, ix: NumberIx) -> Vec<(&'static str, String)> {
-    let id = shared.roster.number(ix).id;
+fn parameters(roster: &Roster, channel: Channel, ix: NumberIx) -> Vec<(&'static str, String)> {
+    let id = roster.number(ix).id;
     let digits = u128::from(CallerKey::public().hash(&id.key()));
     let to = id.e164.to_string();
     let mut all = vec![("From", TEST_CALLER.to_owned()), ("To", to.clone()), ("ApiVersion", "2010-04-01".to_owned())];
@@ -162,7 +179,7 @@ fn parameters(shared: &Shared, channel: Channel, ix: NumberIx) -> Vec<(&'static 
                 ("SmsSid", sid.clone()),
                 ("SmsMessageSid", sid),
                 ("SmsStatus", "received".to_owned()),
-                ("Body", "Ringback checks this fallback".to_owned()),
+                ("Body", "Ringback checks that this is answered".to_owned()),
                 ("NumMedia", "0".to_owned()),
                 ("NumSegments", "1".to_owned()),
             ]);

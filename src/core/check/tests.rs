@@ -1,0 +1,179 @@
+//! What no simulated account can have, and what a report makes of what it is given.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+
+use super::check;
+use super::code::FindingCode;
+use super::facts::{
+    Balance, Door, Facts, KeyKind, ListenFound, NotifierFound, NumberFound, NumbersFound, Pace, Regions, Standing,
+    StateFound, Traffic, Unlooked,
+};
+use super::report::{CheckVerdict, Report};
+use super::text;
+use crate::core::model::id::testing::{ACCOUNT, ours};
+use crate::core::model::roster::{Number, NumberIx, PortAt, Roster};
+use crate::core::model::time::Time;
+use crate::core::routing::record::NumberRecord;
+
+/// `count` numbers in one group, whose calls alone are watched.
+fn roster(count: u32) -> Roster {
+    let mut roster = Roster::default();
+    let fallback = Some("https://bin.example.com/answer".to_owned());
+    let group = roster.add_group("support".parse().unwrap(), [fallback, None]);
+    for n in 0..count {
+        roster.add_number(Number {
+            id: ours(&format!("+1500555{n:04}")),
+            label: String::new(),
+            group,
+            channels: [true, false],
+            timezone: TimeZone::UTC,
+            port: PortAt::Done,
+        });
+    }
+    roster
+}
+
+fn record(roster: &Roster, ix: NumberIx) -> NumberRecord {
+    NumberRecord {
+        sid: crate::core::model::id::NumberSid::from_u128(u128::from(ix.0) + 1),
+        number: roster.number(ix).id.e164,
+        trunk: None,
+        voice_application: None,
+        voice_url: Some("https://app.example.com/voice?token=s3cret".into()),
+        voice_fallback_url: None,
+        fax: false,
+        sms_application: None,
+        sms_url: None,
+        sms_fallback_url: None,
+        status_callback: None,
+        service: None,
+        elsewhere: [None, None],
+        lacks: [false; 2],
+        unread: [false; 2],
+        gone: [false; 2],
+    }
+}
+
+/// Facts in which nothing is wrong.
+fn facts(roster: &Roster) -> Facts {
+    let found =
+        |(ix, _): (NumberIx, &Number)| NumberFound { ix, record: record(roster, ix), is_hosted: false, bundle: None };
+    Facts {
+        at: Time::from_secs(1_795_000_000),
+        account: ACCOUNT,
+        door: Door::Open,
+        signs: true,
+        key: KeyKind::Whole,
+        refusals: Vec::new(),
+        skew: Ok(0),
+        skew_borne: Duration::from_secs(60),
+        standing: Ok(Standing { status: "active".to_owned(), is_trial: false }),
+        balance: Ok(Balance { amount: 100.0, currency: "USD".to_owned() }),
+        traffic: Ok(Traffic { calls: 100.0, messages: 0.0 }),
+        probes_a_day: 0.0,
+        edge_filled_in: None,
+        numbers: Ok(NumbersFound { there: roster.numbers().map(found).collect(), unread: None, services_read: true }),
+        regions: Regions { ours: "us1".to_owned(), ..Regions::default() },
+        trunks: BTreeMap::new(),
+        handlers: Vec::new(),
+        fallbacks: Vec::new(),
+        countries: BTreeMap::new(),
+        rules: Ok(Vec::new()),
+        probers: Vec::new(),
+        unprobed: Vec::new(),
+        state: StateFound { path: "ringback.db".to_owned(), problem: None, kind: Ok("ext4".to_owned()) },
+        configuration_warnings: Vec::new(),
+        listen: Ok(ListenFound::Free),
+        has_token: true,
+        notifiers: vec![NotifierFound { name: "ops".to_owned(), through_twilio: Some(false), test: Ok(Ok(())) }],
+        pace: Pace { request: Ok(Duration::from_millis(100)), at_once: 16, between_calls: Duration::from_secs(1) },
+        writers: Ok(Vec::new()),
+        campaigns: BTreeMap::new(),
+        brands: BTreeMap::new(),
+        toll_free: Ok(BTreeMap::new()),
+        bundles: BTreeMap::new(),
+    }
+}
+
+fn codes(report: &Report) -> Vec<FindingCode> {
+    report.findings.iter().map(|f| f.code).collect()
+}
+
+/// What comes of facts that were made wrong.
+fn after(wrong: impl FnOnce(&mut Facts)) -> Report {
+    let roster = roster(3);
+    let mut facts = facts(&roster);
+    wrong(&mut facts);
+    check(&facts, &roster)
+}
+
+#[test]
+fn facts_in_order_are_ready() {
+    let report = after(|_| {});
+    assert_eq!((report.verdict, report.findings, report.not_looked_at), (CheckVerdict::Ready, vec![], vec![]));
+    assert_eq!(report.passed, FindingCode::ALL);
+}
+
+#[test]
+fn codes_without_a_simulated_account_are_found() {
+    let edge = after(|f| f.edge_filled_in = Some(("ie1".to_owned(), "dublin".to_owned())));
+    assert_eq!(codes(&edge), [FindingCode::RegionWithoutEdge]);
+    let network = after(|f| f.state.kind = Ok("nfs4".to_owned()));
+    assert_eq!(codes(&network), [FindingCode::StateOnNetwork]);
+    let taken = after(|f| f.listen = Ok(ListenFound::Other("another program".to_owned())));
+    assert_eq!(codes(&taken), [FindingCode::ListenTaken]);
+    assert_eq!(taken.verdict, CheckVerdict::ReadyWithWarnings);
+    assert!(!taken.is_trouble(false) && taken.is_trouble(true));
+}
+
+/// Law 4.
+#[test]
+fn what_is_needed_and_was_not_looked_at_is_neither_good_nor_bad() {
+    let report = after(|f| f.regions.asked = vec![(NumberIx(1), Err(Unlooked::needed("it was away")))]);
+    assert_eq!((report.verdict, codes(&report)), (CheckVerdict::NotKnown, vec![]));
+    assert!(!report.passed.contains(&FindingCode::VoiceRegion));
+    assert_eq!(report.not_looked_at[0].numbers, ["+15005550001"]);
+    assert!(text::verdict(&report, false).starts_with("NOT KNOWN"));
+    // The port day can do without it.
+    let report = after(|f| f.balance = Err(Unlooked::optional("it is a subaccount")));
+    assert_eq!((report.verdict, report.is_trouble(true)), (CheckVerdict::Ready, false));
+    assert!(text::whole(&report, false).contains("RB107: not looked at because it is a subaccount"));
+}
+
+#[test]
+fn an_error_counts_more_than_what_is_not_known() {
+    let report = after(|f| {
+        f.regions.asked = vec![(NumberIx(1), Err(Unlooked::needed("it was away")))];
+        f.standing = Ok(Standing { status: "suspended".to_owned(), is_trial: false });
+    });
+    assert_eq!(report.verdict, CheckVerdict::NotReady);
+    let verdict = text::verdict(&report, false);
+    assert_eq!(verdict, "NOT READY: 3 numbers: 1 error, 1 not looked at (1 needed), 54 checks passed");
+}
+
+#[test]
+fn the_same_of_two_thousand_numbers_is_one_finding_on_one_screen() {
+    let roster = roster(2000);
+    let mut facts = facts(&roster);
+    let Ok(found) = &mut facts.numbers else { panic!("they are there") };
+    for n in found.there.iter_mut().skip(126) {
+        n.record.voice_url = None;
+    }
+    found.there[5].record.trunk = Some("TK00000000000000000000000000000001".parse().unwrap());
+    facts.trunks.insert("TK00000000000000000000000000000001".parse().unwrap(), Ok(1));
+    let report = check(&facts, &roster);
+    assert_eq!(codes(&report), [FindingCode::NobodyAnswers, FindingCode::TrunkWins]);
+    assert_eq!((report.findings[0].numbers.len(), report.findings[1].numbers.len()), (1874, 1));
+    let text = text::whole(&report, false);
+    assert!(text.lines().count() < 25 && text.lines().all(|l| l.chars().count() <= 80), "{text}");
+    assert!(text.contains("1874 numbers of"), "{text}");
+    // What may be a secret is in no URL that is shown.
+    assert!(!text.contains("s3cret") && text.contains("https://app.example.com/voice"), "{text}");
+    let last = text.lines().last().unwrap();
+    assert!(last.starts_with("NOT READY: 2000 numbers: 1 error, 1 warning"), "{last}");
+    let short = text::short(&report, true);
+    assert_eq!(short.lines().count(), 3, "{short}");
+}

@@ -1,0 +1,174 @@
+//! The report for people: errors first, each once, with as many numbers as a person reads; the verdict last.
+
+use std::fmt::Write as _;
+
+use super::code::{CodePage, FindingCode, FindingSeverity};
+use super::report::{CheckVerdict, Finding, NotLookedAt, Report, SwapTime};
+
+/// Columns that fit everywhere.
+const WIDTH: usize = 80;
+
+/// Numbers that are named of many.
+const NAMED: usize = 4;
+
+/// In how many ways one code is shown to have been seen.
+const WAYS: usize = 5;
+
+/// Codes that are named of many.
+const CODES: usize = 6;
+
+/// The whole report, without an end of line; the verdict is the last line.
+pub fn whole(report: &Report, is_strict: bool) -> String {
+    let mut out = String::new();
+    for of_one_code in report.findings.chunk_by(|a, b| a.code == b.code) {
+        found(&mut out, of_one_code);
+    }
+    if !report.not_looked_at.is_empty() {
+        out += "Not looked at\n";
+        for n in &report.not_looked_at {
+            unlooked(&mut out, n);
+        }
+        out.push('\n');
+    }
+    if !report.swaps.is_empty() {
+        out += "How long a swap takes, at the pace that Twilio has now\n";
+        for swap in &report.swaps {
+            out += &format!("  {}\n", swap_text(swap));
+        }
+        out.push('\n');
+    }
+    out + &verdict(report, is_strict)
+}
+
+/// What is wrong alone, a line each, and the verdict: fit for a chat.
+pub fn short(report: &Report, is_strict: bool) -> String {
+    let mut out = String::new();
+    for all in report.findings.chunk_by(|a, b| a.code == b.code) {
+        let f = &all[0];
+        let more = all.len() - 1;
+        let more = if more > 0 { format!(", and in {more} more ways") } else { String::new() };
+        let _ = writeln!(out, "{} {}: {}{}{more}", f.code, f.severity.label(), f.title, of_whom(f));
+    }
+    for n in report.not_looked_at.iter().filter(|n| n.is_needed) {
+        let _ = writeln!(out, "{} not looked at: {}", codes(&n.codes), n.because);
+    }
+    out + &verdict(report, is_strict)
+}
+
+/// What a code means: for `--explain`.
+pub fn explain(code: FindingCode) -> String {
+    let CodePage { code, severity, title, why, cure } = code.page();
+    let mut out = format!("{code} ({}): {title}\n", severity.label());
+    wrapped(&mut out, "  why:  ", why);
+    wrapped(&mut out, "  cure: ", cure);
+    out.trim_end().to_owned()
+}
+
+/// The line that agrees with the exit code.
+pub fn verdict(report: &Report, is_strict: bool) -> String {
+    let (errors, warnings) = (report.count(FindingSeverity::Error), report.count(FindingSeverity::Warning));
+    let needed = report.not_looked_at.iter().filter(|n| n.is_needed).count();
+    let unlooked = report.not_looked_at.len();
+    let many = |n: usize, one: &str| if n == 1 { format!("1 {one}") } else { format!("{n} {one}s") };
+    let mut parts = Vec::new();
+    if errors > 0 {
+        parts.push(many(errors, "error"));
+    }
+    if warnings > 0 {
+        parts.push(many(warnings, "warning"));
+    }
+    if unlooked > 0 {
+        let of_these = if needed > 0 { format!(" ({needed} needed)") } else { String::new() };
+        parts.push(format!("{unlooked} not looked at{of_these}"));
+    }
+    parts.push(format!("{} passed", many(report.passed.len(), "check")));
+    let parts = parts.join(", ");
+    let word = match report.verdict {
+        CheckVerdict::Ready => "READY",
+        CheckVerdict::ReadyWithWarnings if is_strict => "NOT READY (a warning counts, by --strict)",
+        CheckVerdict::ReadyWithWarnings => "READY, with warnings",
+        CheckVerdict::NotReady => "NOT READY",
+        CheckVerdict::NotKnown => "NOT KNOWN whether it is ready",
+        CheckVerdict::NotRun => "COULD NOT RUN: Twilio could not be asked",
+    };
+    format!("{word}: {}: {parts}", many(report.numbers, "number"))
+}
+
+/// What was found of one code.
+fn found(out: &mut String, all: &[Finding]) {
+    let f = &all[0];
+    wrapped(out, &format!("{} {}: ", f.code, f.severity.label()), f.title);
+    for f in all.iter().take(WAYS) {
+        wrapped(out, "  seen: ", &format!("{}{}", f.seen, of_whom(f)));
+    }
+    if let Some(more) = all.len().checked_sub(WAYS).filter(|more| *more > 0) {
+        let _ = writeln!(out, "  seen: {more} more like these (--json has all)");
+    }
+    wrapped(out, "  why:  ", f.why);
+    wrapped(out, "  cure: ", f.cure);
+    out.push('\n');
+}
+
+/// The numbers of a finding, or its groups.
+fn of_whom(f: &Finding) -> String {
+    let groups = some(&f.groups);
+    match (f.numbers.len(), f.groups.is_empty()) {
+        (0, true) => String::new(),
+        (0, false) => format!(" [{groups}]"),
+        (1, _) => format!(" [{} of {groups}]", f.numbers[0]),
+        (n, _) => format!(" [{n} numbers of {groups}: {}]", some(&f.numbers)),
+    }
+}
+
+fn some(names: &[String]) -> String {
+    match names.len().checked_sub(NAMED).filter(|more| *more > 0) {
+        None => names.join(", "),
+        Some(more) => format!("{} and {more} more", names[..NAMED].join(", ")),
+    }
+}
+
+fn codes(all: &[FindingCode]) -> String {
+    let named: Vec<&str> = all.iter().take(CODES).map(|c| c.code()).collect();
+    let more = all.len().saturating_sub(CODES);
+    if more == 0 { named.join(" ") } else { format!("{} and {more} more", named.join(" ")) }
+}
+
+fn unlooked(out: &mut String, n: &NotLookedAt) {
+    let needed = if n.is_needed { " (needed)" } else { "" };
+    let of = match n.numbers.len() {
+        0 => String::new(),
+        1 => format!(" [{}]", n.numbers[0]),
+        many => format!(" [{many} numbers: {}]", some(&n.numbers)),
+    };
+    wrapped(out, "  ", &format!("{}{needed}: not looked at because {}{of}", codes(&n.codes), n.because));
+}
+
+fn swap_text(swap: &SwapTime) -> String {
+    let SwapTime { group, numbers, written_s, proven_s } = swap;
+    let span = |s: f64| if s < 100.0 { format!("{s:.0} s") } else { format!("{:.0} min", s / 60.0) };
+    let proven = match proven_s {
+        Some(s) => format!("proven by test calls in {}", span(*s)),
+        None => "no test call proves it".to_owned(),
+    };
+    format!("{group}: {numbers} written in {}, {proven}", span(*written_s))
+}
+
+/// `text` after `head`, in lines of [`WIDTH`], the further ones beneath the first.
+fn wrapped(out: &mut String, head: &str, text: &str) {
+    let indent = if head.trim().is_empty() { head.len() + 2 } else { head.chars().count().min(8) };
+    let mut line = head.to_owned();
+    let mut is_first = true;
+    for word in text.split_whitespace() {
+        if !is_first && line.chars().count() + 1 + word.chars().count() > WIDTH {
+            let _ = writeln!(out, "{}", line.trim_end());
+            line = " ".repeat(indent);
+            is_first = true;
+        }
+        if !is_first {
+            line.push(' ');
+        }
+        line += word;
+        is_first = false;
+    }
+    let _ = writeln!(out, "{}", line.trim_end());
+}
