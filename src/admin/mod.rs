@@ -6,6 +6,7 @@
 //! | `GET /-/healthy` | 200 while the engine ticks; with `?nonce=` also a proof that it is this agent ([`identity`]) |
 //! | `GET /-/ready` | 200 while every source is fresh, else 503 with the stale ones |
 //! | `GET /api/v1/status` | the state of everything, as JSON |
+//! | `GET /api/v1/ports` | how far the ports are, and whether the old provider may be cancelled |
 //! | `GET /api/v1/numbers`, `/decisions`, `/decisions/{id}`, `/orders/{id}` | parts of it, and what the journal says |
 //! | `POST /api/v1/…` | an operator's command ([`commands`]); needs the bearer token and a reason |
 //! | `GET /api/v1/openapi.json` | all this, described from the code |
@@ -37,7 +38,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use secrecy::SecretString;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::timeout::TimeoutLayer;
 
@@ -73,6 +74,7 @@ struct Pages {
     metrics: Rendering,
     status: Rendering,
     numbers: Rendering,
+    ports: Rendering,
     decisions: Rendering,
 }
 
@@ -98,6 +100,7 @@ pub fn router(agent: &Agent, clock: &Clock, token: Option<SecretString>) -> Rout
         .route("/-/ready", get(ready))
         .route("/api/v1/status", get(status))
         .route("/api/v1/numbers", get(numbers))
+        .route("/api/v1/ports", get(ports))
         .route("/api/v1/decisions", get(decisions))
         .route("/api/v1/decisions/{id}", get(decision))
         .route("/api/v1/orders/{id}", get(order))
@@ -198,6 +201,24 @@ async fn numbers(State(admin): State<Admin>) -> Response {
         serde_json::to_vec(&status.numbers().map(|(_, n)| n).collect::<Vec<&NumberStatus>>())
     });
     admin.pages.numbers.answer(JSON, make).await
+}
+
+/// The control task knows it, and makes it for all who ask at once.
+async fn ports(State(admin): State<Admin>) -> Response {
+    let (inbox, clock) = (admin.inbox, admin.clock);
+    let make = async move {
+        let (reply, answer) = oneshot::channel();
+        let asked = inbox.send(ControlMessage::PortsAsked { reply }).await;
+        let until = Some(clock.now() + bounds::ANSWER_WITHIN);
+        let report = match asked {
+            Ok(()) => clock.wait(until, answer).await.and_then(Result::ok),
+            Err(_) => None,
+        };
+        let report = report
+            .ok_or_else(|| ApiProblem::new(StatusCode::SERVICE_UNAVAILABLE, "the agent is stopping, or hangs"))?;
+        rendering::apart(move || serde_json::to_vec(&report)).await
+    };
+    admin.pages.ports.answer(JSON, make).await
 }
 
 const JSON: &str = "application/json";

@@ -23,6 +23,7 @@ use crate::agent::publish::status::{NumberStatus, OrderStatus, Status};
         ready,
         status,
         numbers,
+        ports,
         decisions,
         decision,
         order,
@@ -76,6 +77,11 @@ fn status() {}
 #[utoipa::path(get, path = "/api/v1/numbers", responses((status = 200, body = Vec<NumberStatus>)))]
 #[expect(dead_code, reason = "a description")]
 fn numbers() {}
+
+/// How far each number's port is, and what is missing before the old provider may be cancelled.
+#[utoipa::path(get, path = "/api/v1/ports", responses((status = 200, body = Object), (status = 503, body = ErrorBody)))]
+#[expect(dead_code, reason = "a description")]
+fn ports() {}
 
 /// The latest decisions and orders, newest first.
 #[utoipa::path(get, path = "/api/v1/decisions",

@@ -9,6 +9,7 @@
 //! * the **prober** ([`probe`]), where a group is probed: the time, suspicions, and rollbacks to prove;
 //! * the **dispatcher** and one **delivery worker** per notifier ([`deliver`]): notices, and the time for
 //!   another try;
+//! * the **port poller** ([`ports::poller`]): the time, as the most urgent port needs it;
 //! * the **lease** ([`leader`]), the **fallback checks** ([`poll::fallback`]) and the [`heartbeat`]: the time;
 //! * the **admin server**, started beside them by whoever starts the agent.
 //!
@@ -27,6 +28,7 @@ pub mod execute;
 pub mod heartbeat;
 pub mod leader;
 pub mod poll;
+pub mod ports;
 pub mod probe;
 pub mod publish;
 pub mod start;
@@ -48,6 +50,8 @@ use crate::core::model::order::Author;
 use crate::core::model::roster::{GroupIx, NumberIx, Roster};
 use crate::core::model::source::Source;
 use crate::core::model::time::Time;
+use crate::core::port::news::PortFound;
+use crate::core::port::report::{ApiSight, PortReport};
 use crate::core::routing::record::{NumberRecord, is_same_fallback};
 use crate::core::routing::values::RoutingValues;
 use crate::metrics::Metrics;
@@ -232,6 +236,15 @@ pub enum ControlMessage {
     Fallback(poll::fallback::FallbackChecked),
     /// Test calls or messages to a number showed something.
     Probed(probe::Probed),
+    /// What a look at the Porting API shows.
+    PortsFound {
+        sight: ApiSight,
+        found: Vec<PortFound>,
+    },
+    /// Somebody asks how far the ports are.
+    PortsAsked {
+        reply: oneshot::Sender<PortReport>,
+    },
     /// An operator's command; with `dry_run` it is only previewed.
     Command {
         command: OperatorCommand,

@@ -16,6 +16,7 @@ use super::deliver;
 use super::leader::{self, LeaseHolder};
 use super::poll::routing::{RoutingPoller, WRITTEN_WITHIN};
 use super::poll::{self, AlertLog, CallLog, MessageLog, Poller, TwilioLog};
+use super::ports;
 use super::probe::{self, Prober};
 use super::{Agent, Role, Shared, heartbeat};
 use crate::agent::control::journal::Journal;
@@ -28,7 +29,7 @@ use crate::agent::poll::fallback;
 use crate::agent::publish::explain;
 use crate::agent::publish::explain::DecisionHistory;
 use crate::agent::publish::exposition::Exposition;
-use crate::agent::publish::status::Status;
+use crate::agent::publish::status::{PortKnowledge, Status};
 use crate::caller::CallerKey;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -48,6 +49,7 @@ use crate::core::notice::condition::AgentCondition;
 use crate::core::notice::incidents::Incidents;
 use crate::core::notice::make::NoticeBuilder;
 use crate::core::notice::{Notice, NoticeStatus};
+use crate::core::port::report::ApiSight;
 use crate::core::rollback::entry::Entry;
 use crate::core::rollback::orders::Orders;
 use crate::core::rollback::saga::Illegal;
@@ -172,7 +174,9 @@ impl Agent {
         let Recovered { mut control, notices, pollers } = recover(&shared, config, control, journal, wanted).await?;
         let Pollers { calls, messages, alerts } = pollers;
         metrics.set_mode(control.orders().mode());
-        let status = watch::Sender::new(Arc::new(Status::of(control.engine(), control.orders(), now, earlier.clone())));
+        let known = PortKnowledge { ports: control.ports(), sight: &ApiSight::NotYet };
+        let status =
+            watch::Sender::new(Arc::new(Status::of(control.engine(), control.orders(), known, now, earlier.clone())));
         metrics.publish(Box::new(Exposition::new(
             roster.clone(),
             metrics.tally().clone(),
@@ -243,6 +247,7 @@ impl Agent {
         if role == Role::Watch {
             clock.spawn(&mut workers, named("fallbacks", Box::pin(fallback::run(shared.clone(), stop.clone()))));
             clock.spawn(&mut workers, named("numbers", Box::pin(routing.run(stop.clone()))));
+            clock.spawn(&mut workers, named("ports", Box::pin(ports::poller::run(shared.clone(), stop.clone()))));
         }
         if role == Role::Watch && watches(Channel::Voice) {
             let task = calls.run(active.subscribe(), stop.clone());

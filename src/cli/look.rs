@@ -41,6 +41,9 @@ pub fn status(config: &Path, json: bool) -> anyhow::Result<Exit> {
     let list = |v: &Value| v.as_array().cloned().unwrap_or_default();
     say(&format!("{} mode {}", text(&status["at"]), text(&status["mode"])))?;
     for group in list(&status["groups"]) {
+        if let Some(countdown) = group["port"]["countdown"].as_str() {
+            say(&format!("{}: ports {countdown}, {} to come", text(&group["group"]), group["port"]["due"]))?;
+        }
         for c in list(&group["channels"]) {
             let (name, channel, found) = (text(&group["group"]), text(&c["channel"]), &c["fallback"]);
             let is_broken = found["state"] == "broken" || !list(&found["broken_for"]).is_empty();

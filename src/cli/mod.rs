@@ -7,6 +7,7 @@ mod log;
 mod look;
 mod notify;
 mod operate;
+mod ports;
 mod rehearse;
 mod replay;
 mod run;
@@ -100,6 +101,12 @@ enum Command {
     /// Says that numbers are ported, so that their callers are watched from now on
     #[command(after_help = "Example:\n  ringback ported --group support --reason 'the carrier called'")]
     Ported(operate::PortedArguments),
+    /// Says how far each number's port is, and whether the old provider may be cancelled
+    #[command(
+        after_help = "Example:\n  ringback ports\n  ringback ports --watch\n  ringback ports --checklist\n  ringback ports \
+        --prepare +12125550100"
+    )]
+    Ports(ports::PortsArguments),
     /// Shows how everything stands; exits 1 while the agent is blind
     #[command(after_help = "Example:\n  ringback status\n  ringback status --json | jq .waiting")]
     Status {
@@ -171,6 +178,7 @@ pub fn main() -> ExitCode {
         Command::Approve(arguments) => operate::approve(arguments),
         Command::Mode(arguments) => operate::set_mode(arguments),
         Command::Ported(arguments) => operate::ported(arguments),
+        Command::Ports(arguments) => ports::ports(&arguments),
         Command::Status { config, json } => look::status(&config, json),
         Command::Explain { id, config, json } => look::explain(&config, &id, json),
         Command::Notify(arguments) => notify::notify(&arguments),

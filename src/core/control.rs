@@ -13,6 +13,7 @@
 //! nothing of the engine or the incidents. Whoever drives it writes an entry before applying it, in the order in
 //! which entries are written, and applies it with the time that was written.
 
+mod port;
 mod recovery;
 mod view;
 
@@ -27,10 +28,14 @@ use super::model::time::Time;
 use super::model::verdict::Verdict;
 use super::notice::Notice;
 use super::notice::incidents::Incidents;
+use super::port::news::{PortEntry, PortState};
+use super::port::ports::Ports;
+use super::port::status::PortStatus;
 use super::rollback::entry::Entry;
 use super::rollback::orders::{Orders, Witness};
 use super::rollback::saga::Illegal;
 
+pub use port::{fold_ports, is_rolled_back};
 pub use recovery::{Contradiction, Recovery};
 pub use view::EngineView;
 
@@ -43,11 +48,12 @@ pub struct Control {
     engine: Engine,
     orders: Orders,
     incidents: Incidents,
+    ports: Ports,
 }
 
 impl Control {
-    pub const fn new(engine: Engine, orders: Orders, incidents: Incidents) -> Control {
-        Control { engine, orders, incidents }
+    pub fn new(engine: Engine, orders: Orders, incidents: Incidents) -> Control {
+        Control { engine, orders, incidents, ports: Ports::default() }
     }
 
     pub const fn engine(&self) -> &Engine {
@@ -68,6 +74,10 @@ impl Control {
         &mut self.incidents
     }
 
+    pub const fn ports(&self) -> &Ports {
+        &self.ports
+    }
+
     /// Takes in an entry that was written to the journal at `at`. Gives what people are to be told of it.
     pub fn apply(&mut self, at: Time, entry: &Entry) -> Result<Vec<Notice>, Illegal> {
         let was_on_fallback = if let Entry::Drift { number, channel, .. } = entry {
@@ -77,6 +87,7 @@ impl Control {
         };
         self.orders.fold(at, entry)?;
         let notices = self.incidents.fold(at, entry);
+        fold_ports(&mut self.ports, self.engine.roster(), at, entry);
         match entry {
             Entry::Decision(decision) => self.decision_stands(decision),
             Entry::Result { decision, channel, number, result, .. } => {
@@ -99,7 +110,9 @@ impl Control {
                 let numbers: Vec<_> = numbers.iter().filter_map(|n| self.engine.roster().find(*n)).collect();
                 self.engine.ported(at, &numbers);
             }
-            Entry::Recovered { .. }
+            Entry::Port(PortEntry::Status { numbers, state, .. }) => self.port(at, numbers, state),
+            Entry::Port(PortEntry::Met { .. } | PortEntry::Eve { .. } | PortEntry::Passive { .. })
+            | Entry::Recovered { .. }
             | Entry::Order(_)
             | Entry::Stage { .. }
             | Entry::Refused { .. }
@@ -117,6 +130,30 @@ impl Control {
         }
         self.engine.resume_after(self.orders.last_id());
         Ok(notices)
+    }
+
+    /// Twilio says this of the ports of these numbers.
+    fn port(&mut self, at: Time, numbers: &[NumberId], state: &PortState) {
+        for (id, ix) in numbers.iter().filter_map(|n| Some((*n, self.engine.roster().find(*n)?))).collect::<Vec<_>>() {
+            match state.status {
+                PortStatus::Completed => self.engine.port_completed(at, ix),
+                PortStatus::InReview
+                | PortStatus::AwaitingSignature
+                | PortStatus::Submitted
+                | PortStatus::Pending
+                | PortStatus::DateConfirmed
+                | PortStatus::ActionRequired
+                | PortStatus::Rejected => {
+                    self.engine.port_is_open(at, ix, state.date, self.ports.is_shown(id));
+                }
+                // What was withdrawn says nothing of where the number is, and what nobody knows says nothing.
+                PortStatus::Canceling
+                | PortStatus::Canceled
+                | PortStatus::Expired
+                | PortStatus::PortedOut
+                | PortStatus::Unknown => {}
+            }
+        }
     }
 
     /// A caller of a number that is being restored was served, or a test of ours was.

@@ -6,6 +6,7 @@
 //! | folder | is |
 //! |---|---|
 //! | [`model`] | the nouns that all share: numbers, instants, codes, decisions, orders, guards by name |
+//! | [`port`] | how far each number's move to Twilio is, and whether the old provider may be cancelled |
 //! | [`routing`] | who answers a number: Twilio's precedence, what a number pointed at before, what a write changes |
 //! | [`detect`] | from facts to a decision: the call ledger, outcomes, the statistic, the engine |
 //! | [`rollback`] | from a decision to permitted steps: guards, orders, each number's saga, restores, the operator |
@@ -27,6 +28,7 @@ pub mod detect;
 pub mod explain;
 pub mod model;
 pub mod notice;
+pub mod port;
 pub mod probe;
 pub mod rollback;
 pub mod routing;

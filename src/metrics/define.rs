@@ -108,6 +108,12 @@ define! {
             "1 for the phase of this number's channel, 0 for the others.";
         GROUP_PHASE: Gauge "group_numbers_in_phase" ["group", "channel", "phase"]
             "Numbers of the group by phase.";
+        PORT_STATUS: Gauge "port_status" ["group", "number", "status"]
+            "1 for how far this number's port is, as Twilio says, 0 for the others; absent where no port request shows it.";
+        GROUP_PORT_STATUS: Gauge "group_numbers_by_port_status" ["group", "status"]
+            "Numbers of the group by how far their port is, as Twilio says.";
+        PORTS_LOOK: Gauge "ports_look" ["look"]
+            "1 for what came of the latest look at the Porting API, 0 for the others.";
         PORT_DUE: Gauge "port_due_timestamp_seconds" ["group"]
             "When the first of the group's numbers that are not ported yet is due; absent if none has a date.";
     }

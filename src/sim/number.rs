@@ -12,7 +12,7 @@ use serde::ser::{SerializeMap, Serializer};
 
 use super::http::error::ApiError;
 use super::row::Actor;
-use super::scenario::Routing;
+use super::scenario::{PortStatusChange, Routing};
 use crate::core::model::id::{ApplicationSid, E164, NumberSid, TrunkSid};
 use crate::core::model::time::Time;
 
@@ -334,6 +334,10 @@ pub struct SimNumber {
     pub listed_from: Option<Time>,
     pub voice_ported: Option<Time>,
     pub messages_ported: Option<Time>,
+    /// How far its port is said to be, and since when, where that is not as the day has it.
+    pub port_status: Option<(Time, PortStatusChange)>,
+    /// When it was taken away.
+    pub left: Option<Time>,
     /// An update of it is under way.
     pub updating: bool,
 }
@@ -344,7 +348,7 @@ impl SimNumber {
     }
 
     pub fn is_listed(&self, now: Time) -> bool {
-        self.listed_from.is_some_and(|t| t <= now)
+        self.listed_from.is_some_and(|t| t <= now) && self.left.is_none_or(|t| now < t)
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::log::SimRow;
-use crate::core::model::id::{AlertSid, CallSid, MessageSid};
+use crate::core::model::id::{AlertSid, CallSid, MessageSid, NumberSid};
 use crate::core::model::time::Time;
 
 /// What stands for a number that is withheld, by what the simulator has instead of its digits.
@@ -356,6 +356,8 @@ impl SimRow for SimMessage {
 pub enum SimSubject {
     Call(CallSid),
     Message(MessageSid),
+    /// A number of the account.
+    Number(NumberSid),
     /// A request of ours that Twilio refused.
     Request,
     /// A Function of the account.

@@ -158,6 +158,8 @@ impl World {
             Happening::Traffic(_)
             | Happening::Handler(_)
             | Happening::Port(_)
+            | Happening::PortStatus(_)
+            | Happening::PortOut(_)
             | Happening::Storm(_)
             | Happening::Campaign(_)
             | Happening::Fault(_)
@@ -198,6 +200,8 @@ impl World {
             listed_from,
             voice_ported: ported.filter(|_| !group.hosted),
             messages_ported: ported,
+            port_status: None,
+            left: None,
             updating: false,
         });
         for channel in Channel::ALL {
@@ -244,7 +248,13 @@ impl World {
             Next::Again { number, attempt } => self.dial(number, attempt, Purpose::Call),
             Next::Storm { storm, call, caller } => self.storm(storm, call, caller),
             Next::Campaign { campaign, text } => self.campaign(campaign, text),
-            Next::Ports { number, channel } => self.ports(number, channel),
+            Next::Ports { number, channel } => {
+                // What was refused does not come about at its date.
+                let status = self.numbers[number as usize].port_status.as_ref();
+                if !status.is_some_and(|(_, status)| status.stops()) {
+                    self.ports(number, channel);
+                }
+            }
             Next::Happens(what) => self.happen(*what),
             Next::Calms(group) => {
                 self.groups[group].traffic = self.scenario.groups[group].traffic.clone();
@@ -276,7 +286,7 @@ impl World {
         let caller = attempt.caller.unwrap_or(somebody);
         let carrier = &self.scenario.carriers[traffic::carrier(caller, self.scenario.carriers.len())];
         let lag = usual.port.as_ref().and_then(|p| p.carrier_lag.get(carrier)).copied().unwrap_or_default();
-        if n.voice_ported.is_none_or(|t| self.now < t + lag) {
+        if n.left.is_some() || n.voice_ported.is_none_or(|t| self.now < t + lag) {
             let fared = Fared { served: SimServed::LosingCarrier, unanswered: false, honest: false };
             self.ledger.call(n.group, (number, caller), self.now, fared);
             return;
@@ -313,7 +323,7 @@ impl World {
         let mut luck = chance::stream(self.scenario.seed, Purpose::Message, u64::from(number), ordinal);
         let usual = &self.scenario.groups[n.group].traffic;
         let sender = traffic::caller(self.scenario.seed, number as usize, usual, &mut luck);
-        if n.messages_ported.is_none_or(|t| self.now < t) {
+        if n.left.is_some() || n.messages_ported.is_none_or(|t| self.now < t) {
             self.ledger.message(n.group, SimServed::LosingCarrier);
             return;
         }

@@ -341,6 +341,7 @@ impl TrafficModel {
         };
         let alert = Alert {
             sid: AlertSid::from_u128(self.sid()),
+            number: None,
             resource: Some(resource),
             code: Code(code),
             level: Level::Error,

@@ -11,6 +11,7 @@
 //! * [`mod@identity`]: whether an answer is of what was asked;
 //! * [`wire`]: Twilio's JSON and what it becomes.
 //! * [`webhook`]: asking for TwiML as Twilio does;
+//! * [`porting`]: port requests, and what could be ported;
 //! * [`probe`]: test calls and messages: made, followed by their SIDs, ended;
 //! * [`region`]: in which region a number's calls are processed;
 //! * [`recording`]: what a test call sounded like, and its deletion;
@@ -29,6 +30,7 @@ pub mod host;
 mod identity;
 pub mod limit;
 mod pager;
+pub mod porting;
 pub mod probe;
 pub mod recording;
 mod region;
@@ -107,8 +109,12 @@ pub mod endpoint {
     pub const FETCH_MAKER: &str = "fetch_maker";
     pub const LIST_RECORDINGS: &str = "list_recordings";
     pub const FETCH_RECORDING: &str = "fetch_recording";
-    pub const DELETE_RECORDING: &str = "delete_recording";
+    pub const LIST_PORT_REQUESTS: &str = "list_port_requests";
+    pub const FETCH_PORT_REQUEST: &str = "fetch_port_request";
+    pub const FETCH_PORT_NUMBER: &str = "fetch_port_number";
+    pub const FETCH_PORTABILITY: &str = "fetch_portability";
     pub const FETCH_ACCOUNT: &str = "fetch_account";
+    pub const DELETE_RECORDING: &str = "delete_recording";
     pub const FETCH_BALANCE: &str = "fetch_balance";
     pub const FETCH_BRAND: &str = "fetch_brand";
     pub const FETCH_BUNDLE: &str = "fetch_bundle";

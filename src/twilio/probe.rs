@@ -308,6 +308,7 @@ fn notifications(body: &[u8], call: CallSid, ours: &Roster) -> Result<Vec<Alert>
         let at = optional_date(&row.message_date)?.or(optional_date(&row.date_created)?);
         Ok(Alert {
             sid: sid::<AlertSid>(&row.sid)?,
+            number: None,
             resource: Some(Resource::Call(call)),
             code: wire::code(&row.error_code),
             level: match row.log.get() {

@@ -120,6 +120,7 @@ pub fn measure() -> CatchUp {
     let alerts = calls.iter().filter(|(_, fails)| *fails).map(|(call, _)| {
         let alert = Alert {
             sid: AlertSid::from_u128(call.sid.as_u128()),
+            number: None,
             resource: Some(Resource::Call(call.sid)),
             code: Code(11200),
             level: Level::Error,

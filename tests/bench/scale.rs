@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use ringback::agent::publish::exposition::Exposition;
-use ringback::agent::publish::status::Status;
+use ringback::agent::publish::status::{PortKnowledge, Status};
 use ringback::core::detect::engine::{Engine, EngineSettings};
 use ringback::core::detect::observation::{Call, CallStatus, Leg, Observation, RemoteParty};
 use ringback::core::model::decision::Mode;
@@ -11,6 +11,8 @@ use ringback::core::model::id::{CallSid, E164, GroupName, NumberId};
 use ringback::core::model::roster::{Number, PortAt, Roster, UNNAMED_ACCOUNT};
 use ringback::core::model::source::Source;
 use ringback::core::model::time::Time;
+use ringback::core::port::ports::Ports;
+use ringback::core::port::report::ApiSight;
 use ringback::core::rollback::orders::Orders;
 use ringback::metrics::{Metrics, PerNumber};
 use tokio::sync::watch;
@@ -86,12 +88,18 @@ pub fn memory() {
     );
 }
 
+/// Of no number a port is known.
+fn nothing() -> PortKnowledge<'static> {
+    static NONE: std::sync::LazyLock<Ports> = std::sync::LazyLock::new(Ports::default);
+    PortKnowledge { ports: &NONE, sight: &ApiSight::NotYet }
+}
+
 /// The agent's exposition of `roster`, as it publishes it, with the status as it is now.
 fn exposition(engine: &Engine, per_number: PerNumber, now: Time) -> (Metrics, watch::Sender<Arc<Status>>) {
     let roster = Arc::new(engine.roster().clone());
     let metrics = Metrics::new(&roster, Mode::Auto);
     let orders = Orders::new(ringback::core::rollback::orders::RollbackSettings::default());
-    let status = watch::Sender::new(Arc::new(Status::of(engine, &orders, now, Vec::new())));
+    let status = watch::Sender::new(Arc::new(Status::of(engine, &orders, nothing(), now, Vec::new())));
     let inbox = tokio::sync::mpsc::channel(1).0.downgrade();
     let tally = metrics.tally().clone();
     metrics.publish(Box::new(Exposition::new(roster, tally, status.subscribe(), inbox, per_number)));
@@ -143,7 +151,7 @@ pub fn scrape() {
             }
             let tick = Instant::now();
             engine.tick(at);
-            status.send_replace(Arc::new(Status::of(&engine, &orders, at, Vec::new())));
+            status.send_replace(Arc::new(Status::of(&engine, &orders, nothing(), at, Vec::new())));
             ticks.push(tick.elapsed());
             std::thread::sleep(Duration::from_millis(20));
         }

@@ -36,6 +36,7 @@ mod metrics;
 mod notices;
 mod orders;
 mod polling;
+mod ports;
 mod prism;
 mod privacy;
 mod probe_restart;

@@ -12,6 +12,8 @@ use ringback::core::model::order::{FallbackState, OrderResult};
 use ringback::core::model::reason::{IgnoreReason, Reason};
 use ringback::core::model::source::Source;
 use ringback::core::model::verdict::Verdict;
+use ringback::core::port::report::ApiSight;
+use ringback::core::port::status::PortStatus;
 use ringback::core::routing::history::RoutingState;
 use ringback::metrics::define::{self, Definition, MetricKind};
 use ringback::metrics::tally::ProbeEnd;
@@ -36,6 +38,8 @@ pub fn values(definition: &Definition, label: &str) -> String {
         "verdict" => list(Verdict::ALL.map(Verdict::label)),
         "routing" => list(RoutingState::ALL.map(RoutingState::label)),
         "phase" => list(Phase::ALL.map(Phase::label)),
+        "status" => list(PortStatus::ALL.map(PortStatus::label)),
+        "look" => list(ApiSight::LABELS),
         "mode" => list(Mode::ALL.map(Mode::label)),
         "source" => list(Source::ALL.map(Source::label)),
         "state" => list(FallbackState::ALL.map(FallbackState::label)),
@@ -156,6 +160,7 @@ fn what_is_exported_is_what_is_defined() {
             "ringback_group_messages_total",
             "ringback_outcomes_revised_total",
             "ringback_port_due_timestamp_seconds",
+            "ringback_port_status",
             "ringback_rollbacks_waiting",
             "ringback_probe_failures_total",
             "ringback_notifications_total",

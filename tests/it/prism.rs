@@ -141,12 +141,22 @@ traffic = { calls_per_hour = 60, shape = "flat" }
 routing = { trunk = "TK00000000000000000000000000000001" }
 "#;
 
+/// One of a port request, which is through after some minutes.
+const MOVING: &str = r#"
+[[group]]
+name = "moving"
+numbers = ["+15005550400"]
+traffic = { calls_per_hour = 60, shape = "flat" }
+routing = { voice_url = "https://app.example.com/moving" }
+port = { at = "4m" }
+"#;
+
 /// Of every group.
 const PROBE: &str = "[group.probe]\nfrom = \"+15005550199\"\nevery = \"2m\"\nexpects_reply = true\n\
                      hear = { speech = true, fallback_marker = \"dtmf:88\" }\n";
 
 /// What must have been asked, beside the logs: most of it for test calls and texts.
-const WANTED: [&str; 13] = [
+const WANTED: [&str; 15] = [
     "update_number",
     "list_events",
     "create_call",
@@ -160,12 +170,14 @@ const WANTED: [&str; 13] = [
     "list_recordings",
     "fetch_recording",
     "delete_recording",
+    "list_port_requests",
+    "fetch_port_request",
 ];
 
 #[test]
 #[ignore = "needs Prism, which tests/all installs"]
 fn prism_finds_no_violation_in_either_direction() {
-    play(&with_prober(DAY), async |w| {
+    play(&with_prober(&format!("{DAY}{MOVING}")), async |w| {
         let prism = Prism::start(&w.base_url);
         let mut servers = JoinSet::new();
         let url = front(&mut servers, &prism.url, &w.base_url).await;

@@ -169,7 +169,7 @@ fn a_number_whose_routing_cannot_be_read_is_not_said_to_have_none() {
 #[test]
 fn what_our_own_leg_met_is_our_trouble() {
     // It never leaves Twilio, and Twilio says why.
-    let not_ported = quiet().replace("routing = {", "port = { }\nrouting = {");
+    let not_ported = quiet().replace("routing = {", "port = { requested = false }\nrouting = {");
     for (code, reason) in [(13227, "permission"), (21219, "permission"), (10001, "credit"), (10004, "queue")] {
         let (reasons, _) = told(&not_ported, "every = \"3m\"", move |p| {
             if p.path.contains("/Notifications.json") && p.path.contains("/Calls/") {

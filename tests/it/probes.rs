@@ -122,7 +122,7 @@ fn faults_that_leave_no_trace_are_found_with_the_right_reason() {
     assert_eq!(reasons, ["no_handler"]);
     assert_eq!(verdict, Verdict::Failing);
 
-    let not_ported = quiet.replace("routing = {", "port = { }\nrouting = {");
+    let not_ported = quiet.replace("routing = {", "port = { requested = false }\nrouting = {");
     let (reasons, verdict, pages) = finds(|_| {}, &not_ported, VOICE_ONLY);
     assert_eq!(reasons, ["not_arriving"]);
     assert_eq!(verdict, Verdict::Unknown, "a swap would not cure it");

@@ -17,6 +17,7 @@ PARTS = {
     "twilio_monitor_v1": r"/v1/(Alerts|Events)(/\{Sid\})?$",
     "twilio_messaging_v1": r"/v1/Services(/\{Sid\}|/\{ServiceSid\}/PhoneNumbers(/\{Sid\})?)?$",
     "twilio_trunking_v1": r"/v1/Trunks/\{Sid\}$",
+    "twilio_numbers_v1": r"/v1/Porting/(PortIn/PortInRequests|PortIn/\{PortInRequestSid\}(/PhoneNumber/\{PhoneNumberSid\})?|Portability/PhoneNumber/\{PhoneNumber\})$",
     "twilio_routes_v2": r"/v2/PhoneNumbers/\{PhoneNumber\}$",
 }
 

@@ -192,12 +192,29 @@ def makes(client, twilio):
     refused(lambda: client.messages.create(from_=ours, to=there), 400, 21602)
 
 
+def ports(client):
+    numbers = client.numbers.v1
+    requests = numbers.porting_all_port_ins.list(size=2, limit=2)
+    check("port requests, two a page", len(requests) == 2)
+    request = numbers.porting_port_ins(requests[0].port_in_request_sid).fetch()
+    check("a request has its numbers", len(request.phone_numbers) == requests[0].phone_numbers_requested)
+    line = request.phone_numbers[0]
+    number = numbers.porting_port_in_phone_number(request.port_in_request_sid, line["port_in_phone_number_sid"]).fetch()
+    check("a number by itself is the same", number.phone_number == line["phone_number"])
+    check("with its status", number.port_in_phone_number_status == line["port_in_phone_number_status"].lower())
+    mine = numbers.porting_portabilities(line["phone_number"]).fetch()
+    check("what is here cannot be ported", (mine.portable, mine.not_portable_reason_code) == (False, 22131))
+    other = numbers.porting_portabilities("+12065550100").fetch()
+    check("what is elsewhere can", other.portable and other.pin_and_account_number_required)
+
+
 def main(ringback):
     with simulator(ringback, "--manual") as twilio:
         twilio.control("clock", {"advance": "2h 10m"})
         now = datetime.fromisoformat(twilio.look("clock")["now"].replace("Z", "+00:00")).astimezone(timezone.utc)
         client = Client(twilio.account, twilio.token, http_client=Local(twilio.base))
         reads(client, now)
+        ports(client)
         makes(client, twilio)
         writes(client, twilio)
         twilio.control("calm", {})

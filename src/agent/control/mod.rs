@@ -13,6 +13,7 @@
 //! | [`command`] | what an operator asks |
 //! | [`resume`] | what people were told before a restart |
 //! | [`proof`] | whether what was rolled back to answers |
+//! | [`port`] | how far the ports are, and what people are told of them |
 //! | [`drift`] | changes that are not ours |
 //! | [`report`] | metrics and log lines of what was written |
 //! | [`write_guard`] | what may stop a write at the last moment |
@@ -23,6 +24,7 @@
 mod command;
 mod drift;
 pub mod journal;
+mod port;
 mod proof;
 mod report;
 pub mod resume;
@@ -55,6 +57,7 @@ use crate::core::model::source::Source;
 use crate::core::model::time::Time;
 use crate::core::notice::Notice;
 use crate::core::notice::condition::AgentCondition;
+use crate::core::port::report::ApiSight;
 use crate::core::probe::ProbeSettings;
 use crate::core::rollback::entry::Entry;
 use crate::core::rollback::fallbacks::FallbackFound;
@@ -128,6 +131,8 @@ pub struct Controller {
     /// And those that are counted.
     counted: BTreeSet<(DecisionId, NumberId, Channel)>,
     inbox: mpsc::WeakSender<ControlMessage>,
+    /// What came of the latest look at the Porting API.
+    port_sight: ApiSight,
     /// The journal could not be written: not again before this.
     journal_again: Time,
     /// What has happened and is not written yet.
@@ -172,6 +177,7 @@ impl Controller {
             uncounted: BTreeMap::new(),
             counted: BTreeSet::new(),
             inbox,
+            port_sight: ApiSight::NotYet,
             journal_again: Time::EPOCH,
             backlog: VecDeque::new(),
             fault: None,
@@ -188,6 +194,10 @@ impl Controller {
 
     pub const fn orders(&self) -> &Orders {
         self.control.orders()
+    }
+
+    pub const fn port_sight(&self) -> &ApiSight {
+        &self.port_sight
     }
 
     /// Everything up to this place has been taken in.

@@ -64,6 +64,7 @@ impl Controller {
             | Entry::Hold(_)
             | Entry::Release { .. }
             | Entry::Ported { .. }
+            | Entry::Port(_)
             | Entry::Drift { .. }
             | Entry::Started { .. }
             | Entry::Fallback { .. } => {}

@@ -2,7 +2,7 @@
 //!
 //! Requests to write the journal go before everything else: whoever asks stands in the middle of a rollback.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::journal::AppendRequest;
 use super::{Controller, Refusal};
 use crate::agent::probe::{ProbeRequest, Probed};
-use crate::agent::publish::status::Status;
+use crate::agent::publish::status::{PortKnowledge, Status};
 use crate::agent::{Batch, ControlMessage, Shared};
 use crate::core::control::Control;
 use crate::core::detect::engine::{Engine, EngineEvent, PhaseChange};
@@ -29,6 +29,9 @@ const TICK: Duration = Duration::from_secs(1);
 
 /// Polls speed up this long before a port is due.
 const SOON: Duration = Duration::from_secs(120);
+
+/// Between looks whether a port is due within a day.
+const ANNOUNCE_EVERY: Duration = Duration::from_secs(60);
 
 /// Numbers of a group that are probed when the whole of it is suspected.
 const GROUP_PROBES: usize = 5;
@@ -51,6 +54,7 @@ pub struct ControlTask {
     controller: Controller,
     /// A batch that is being taken in, and how much of it has been.
     taking: Option<(Batch, usize)>,
+    announce_at: Time,
     active: watch::Sender<bool>,
     status: watch::Sender<Arc<Status>>,
 }
@@ -63,7 +67,9 @@ impl ControlTask {
         active: watch::Sender<bool>,
         status: watch::Sender<Arc<Status>>,
     ) -> ControlTask {
-        ControlTask { shared, decisions: earlier.into(), blind: [true; 2], controller, taking: None, active, status }
+        // What stands against a port is known a little later.
+        let (blind, announce_at) = ([true; 2], shared.clock.now() + ANNOUNCE_EVERY);
+        ControlTask { shared, decisions: earlier.into(), blind, controller, taking: None, announce_at, active, status }
     }
 
     pub async fn run(
@@ -124,6 +130,11 @@ impl ControlTask {
             ControlMessage::Ported { numbers, by, reply } => {
                 // Whoever asked may have gone away.
                 let _ = reply.send(self.ported(&numbers, by).await);
+            }
+            ControlMessage::PortsFound { sight, found } => self.controller.ports_found(sight, &found).await,
+            ControlMessage::PortsAsked { reply } => {
+                // Whoever asked may have gone away.
+                let _ = reply.send(self.controller.port_report(now));
             }
             ControlMessage::Command { command, dry_run, reply } => {
                 let answer = self.controller.command(now, command, dry_run).await;
@@ -205,6 +216,7 @@ impl ControlTask {
         let engine = self.engine_mut();
         let events = if is_taking { engine.take_events() } else { engine.tick_within(now, SETTLED_AT_ONCE) };
         let mut healthy = [Vec::new(), Vec::new()];
+        let (mut met, mut passive) = (BTreeMap::new(), BTreeSet::new());
         for event in events {
             // What is decided of a number after it was healthy is another trouble.
             if matches!(event, EngineEvent::Decided(_)) {
@@ -212,6 +224,13 @@ impl ControlTask {
             }
             if let EngineEvent::Verdict { number, channel, to: Verdict::Healthy, .. } = event {
                 healthy[channel.index()].push(self.shared.roster.number(number).id);
+            }
+            if let EngineEvent::Met { number, channel, met: what } = event {
+                let numbers: &mut Vec<NumberId> = met.entry((channel, what)).or_default();
+                numbers.push(self.shared.roster.number(number).id);
+            }
+            if let EngineEvent::Phase { number, channel, to: Phase::Passive, .. } = event {
+                passive.insert((self.shared.roster.number(number).group, channel));
             }
             self.tell(event).await;
         }
@@ -223,6 +242,16 @@ impl ControlTask {
             }
         }
         self.healthy(&mut healthy).await;
+        for ((channel, what), numbers) in met {
+            self.controller.met(channel, what, numbers).await;
+        }
+        for (group, channel) in passive {
+            self.controller.went_passive(group, channel).await;
+        }
+        if now >= self.announce_at && !is_taking {
+            self.announce_at = now + ANNOUNCE_EVERY;
+            self.controller.announce_ports(now).await;
+        }
         self.controller.step(now).await;
         if is_taking || self.engine().is_behind() {
             return;
@@ -233,7 +262,9 @@ impl ControlTask {
             std::mem::replace(active, is) != is
         });
         let decisions = self.decisions.iter().cloned().collect();
-        self.status.send_replace(Arc::new(Status::of(self.engine(), self.control().orders(), now, decisions)));
+        let control = self.control();
+        let known = PortKnowledge { ports: control.ports(), sight: self.controller.port_sight() };
+        self.status.send_replace(Arc::new(Status::of(control.engine(), control.orders(), known, now, decisions)));
     }
 
     /// One line when a channel can no longer be seen, and one when it can again.
@@ -279,12 +310,21 @@ impl ControlTask {
                 let name = roster.name_of(number);
                 tracing::debug!(number = %name, %channel, %code, "an error is logged of what was served all the same");
             }
+            // Taken in together, above.
+            EngineEvent::Met { .. } => {}
+            EngineEvent::PortedOut { number } => {
+                let now = self.shared.clock.now();
+                self.controller.ported_out(now, number).await;
+            }
             EngineEvent::Phase { number, channel, from, to, why } => {
                 self.controller.ask(ProbeRequest::Phase { number, channel, phase: to });
                 let (id, name) = (roster.number(number).id, roster.name_of(number));
                 let why = match (to, why) {
+                    (_, PhaseChange::Quiet) => "watched closely for a day, and few came",
+                    (_, PhaseChange::Completed) => "Twilio says that its port is completed",
+                    (_, PhaseChange::NotPorted) => "Twilio says that its port is not completed",
                     (Phase::Passive, _) => "watched closely for long enough",
-                    (Phase::Active, PhaseChange::Due) => "it had a day to settle",
+                    (Phase::Active, PhaseChange::Due) => "it had two days to settle",
                     (_, PhaseChange::Due) => "its port was due",
                     (_, PhaseChange::Served) => "its first caller was served",
                     (_, PhaseChange::Probed) => "a test reached it and was served",

@@ -18,9 +18,11 @@ use crate::agent::ControlMessage;
 use crate::core::model::decision::Phase;
 use crate::core::model::id::Channel;
 use crate::core::model::reason::Outcome;
-use crate::core::model::roster::{Group, NumberIx, PortAt, Roster};
+use crate::core::model::roster::{Group, NumberIx, Roster};
 use crate::core::model::time::Time;
 use crate::core::model::verdict::{Evidence, Verdict};
+use crate::core::port::report::ApiSight;
+use crate::core::port::status::PortStatus;
 use crate::core::routing::history::RoutingState;
 use crate::metrics::PerNumber;
 use crate::metrics::define as d;
@@ -118,20 +120,23 @@ impl Exposition {
             }
         }
         page.add(&d::NUMBERS, &[name], group.numbers.len() as f64);
-        let is_waiting = |(_, s): &(&NumberIx, &NumberStatus)| s.channels.iter().any(|c| c.phase == Phase::Waiting);
-        let waiting = group.numbers.iter().zip(&status.numbers).filter(is_waiting);
-        let due = waiting.filter_map(|(ix, _)| match self.roster.number(*ix).port {
-            PortAt::At(at) => Some(at),
-            PortAt::Done | PortAt::Unknown => None,
-        });
-        if let Some(at) = due.min() {
-            page.add(&d::PORT_DUE, &[name], at.as_secs_f64());
+        for of in PortStatus::ALL {
+            let numbers = status.numbers.iter().filter(|n| n.port == Some(of));
+            page.add(&d::GROUP_PORT_STATUS, &[name, of.label()], count(numbers));
+        }
+        if let Some(port) = &status.port {
+            page.add(&d::PORT_DUE, &[name], port.next_due.as_secs_f64());
         }
     }
 
     fn number(&self, page: &mut Page, group: &str, ix: NumberIx, status: &NumberStatus) {
         let number = status.number.to_string();
         let number = number.as_str();
+        if let Some(port) = status.port {
+            for of in PortStatus::ALL {
+                page.add(&d::PORT_STATUS, &[group, number, of.label()], on(port == of));
+            }
+        }
         for c in &status.channels {
             let labels = [group, number, c.channel.label()];
             let [_, _, channel] = labels;
@@ -196,6 +201,9 @@ impl Exposition {
     fn itself(&self, page: &mut Page, status: &Status, exported: usize) {
         page.add(&d::EXPORTED, &[], exported as f64);
         page.add(&d::TICK, &[], status.at.as_secs_f64());
+        for look in ApiSight::LABELS {
+            page.add(&d::PORTS_LOOK, &[look], on(status.ports.label() == look));
+        }
         for source in &status.sources {
             page.add(&d::STALE, &[source.source], on(source.is_needed && source.is_stale));
         }

@@ -12,10 +12,13 @@ use crate::core::model::decision::{Decision, DecisionId, Mode, Phase};
 use crate::core::model::guard::Guard;
 use crate::core::model::id::{AccountSid, Channel, E164, GroupName, NumberId};
 use crate::core::model::order::{FallbackState, Hold, Order, OrderResult};
-use crate::core::model::roster::NumberIx;
+use crate::core::model::roster::{Group, NumberIx};
 use crate::core::model::source::{Source, needed, routing};
 use crate::core::model::time::Time;
 use crate::core::model::verdict::{Evidence, Verdict};
+use crate::core::port::ports::Ports;
+use crate::core::port::report::{ApiSight, countdown};
+use crate::core::port::status::PortStatus;
 use crate::core::probe::Origin;
 use crate::core::rollback::fallbacks::FallbackFound;
 use crate::core::rollback::orders::{OrderState, Orders, PendingRollback};
@@ -35,6 +38,9 @@ pub struct Status {
     pub sources: Vec<SourceStatus>,
     /// Of each channel that is watched.
     pub blindness: Vec<Blindness>,
+    /// What came of the latest look at the Porting API.
+    #[schema(value_type = Object)]
+    pub ports: ApiSight,
     pub groups: Vec<GroupStatus>,
     /// The latest decisions, newest first.
     #[schema(value_type = Vec<Object>)]
@@ -46,6 +52,14 @@ pub struct Status {
     /// Holds in force.
     #[schema(value_type = Vec<Object>)]
     pub holds: Vec<Hold>,
+}
+
+/// What is known of the ports.
+#[derive(Clone, Copy)]
+pub struct PortKnowledge<'a> {
+    pub ports: &'a Ports,
+    /// What came of the latest look at the Porting API.
+    pub sight: &'a ApiSight,
 }
 
 /// A decision that stands and is not carried out.
@@ -153,7 +167,35 @@ pub struct GroupStatus {
     #[schema(value_type = String)]
     pub group: GroupName,
     pub channels: Vec<GroupChannel>,
+    /// Absent where none of its numbers has a date.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub port: Option<GroupPort>,
     pub numbers: Vec<NumberStatus>,
+}
+
+/// When a group's numbers port.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct GroupPort {
+    /// When the first of them is due.
+    #[schema(value_type = String)]
+    pub next_due: Time,
+    /// How many are due, then or later.
+    pub due: usize,
+    /// The same for people: how long until then.
+    pub countdown: String,
+}
+
+impl GroupPort {
+    fn of(engine: &Engine, known: PortKnowledge<'_>, now: Time, group: &Group) -> Option<GroupPort> {
+        let roster = engine.roster();
+        let due = |ix: &NumberIx| {
+            let n = roster.number(*ix);
+            known.ports.standing(now, n.id, n.port, None).due
+        };
+        let all: Vec<Time> = group.numbers.iter().filter_map(due).collect();
+        let next_due = *all.iter().min()?;
+        Some(GroupPort { next_due, due: all.len(), countdown: countdown(now, next_due) })
+    }
 }
 
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -198,6 +240,10 @@ pub struct NumberStatus {
     #[serde(skip_serializing_if = "String::is_empty")]
     pub label: String,
     pub is_in_account: bool,
+    /// How far its port is, as Twilio says; absent where no port request shows it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub port: Option<PortStatus>,
     pub channels: Vec<ChannelStatus>,
 }
 
@@ -297,7 +343,13 @@ impl RollbackStatus {
 }
 
 impl Status {
-    pub fn of(engine: &Engine, orders: &Orders, now: Time, decisions: Vec<Arc<Decision>>) -> Status {
+    pub fn of(
+        engine: &Engine,
+        orders: &Orders,
+        known: PortKnowledge<'_>,
+        now: Time,
+        decisions: Vec<Arc<Decision>>,
+    ) -> Status {
         let watched = || Channel::ALL.into_iter().filter(|c| engine.watches(*c));
         let logs = watched().flat_map(needed);
         let needed: Vec<Source> = logs.chain(watched().flat_map(routing).copied()).collect();
@@ -324,13 +376,16 @@ impl Status {
                         GroupChannel { channel, verdict, evidence: evidence.clone(), fallback }
                     })
                     .collect(),
-                numbers: group.numbers.iter().map(|n| NumberStatus::of(engine, orders, *n)).collect(),
+                port: GroupPort::of(engine, known, now, group),
+                numbers: group.numbers.iter().map(|n| NumberStatus::of(engine, orders, known, *n)).collect(),
             })
             .collect();
         let holds = orders.holds(now).cloned().collect();
         let waiting = orders.pending().map(Waiting::of).collect();
         let latest = orders.latest_orders().take(ORDERS).map(OrderStatus::of).collect();
-        Status { at: now, mode: orders.mode(), sources, blindness, groups, decisions, waiting, orders: latest, holds }
+        let ports = known.sight.clone();
+        let mode = orders.mode();
+        Status { at: now, mode, sources, blindness, ports, groups, decisions, waiting, orders: latest, holds }
     }
 
     /// What cannot be read that is needed; none: all is seen.
@@ -365,7 +420,7 @@ impl NumberStatus {
         NumberId::new(self.account, self.number)
     }
 
-    fn of(engine: &Engine, orders: &Orders, ix: NumberIx) -> NumberStatus {
+    fn of(engine: &Engine, orders: &Orders, known: PortKnowledge<'_>, ix: NumberIx) -> NumberStatus {
         let n = engine.roster().number(ix);
         let record = engine.record(ix);
         let channels = Channel::ALL
@@ -393,6 +448,7 @@ impl NumberStatus {
             number: n.id.e164,
             label: n.label.clone(),
             is_in_account: record.is_some(),
+            port: known.ports.state(n.id).map(|state| state.status),
             channels,
         }
     }

@@ -27,21 +27,25 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::ledger::{FirstSeen, Ledger, LedgerContext, OutcomeChange, ReadUntil};
-use super::observation::{Observation, Probe};
+use super::observation::{Alert, Observation, Probe};
 use super::statistic::silence::SilenceParams;
 use super::statistic::threshold::Window;
 use super::statistic::{Detection, Detector, Finding};
+use crate::core::model::code::Code;
 use crate::core::model::decision::{DecisionId, DetectorGuard, Mode, Phase};
 use crate::core::model::guard::Strength;
 use crate::core::model::id::{AccountSid, Channel, NumberId};
-use crate::core::model::roster::{GroupIx, NumberIx, PortAt, Roster};
+use crate::core::model::reason::Outcome;
+use crate::core::model::roster::{GroupIx, Number, NumberIx, PortAt, Roster};
 use crate::core::model::source::{Source, needed, routing};
 use crate::core::model::time::Time;
 use crate::core::model::verdict::{Evidence, Verdict};
+use crate::core::port::news::Met;
 use crate::core::routing::history::{RoutingHistory, RoutingState};
 use crate::core::routing::record::{Handler, NumberRecord};
 pub use event::{EngineEvent, PhaseChange};
 use judge::ServedCallers;
+use phase::WatchCounts;
 
 /// What the engine is told once.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -119,12 +123,36 @@ pub struct ChannelState {
     restored_at: Option<Time>,
     /// What was last decided rests on test calls alone, which a failing caller outweighs.
     on_hint: bool,
-    /// Somebody has called or written.
+    /// Somebody has called or written, was served by the number's own handler, and a test of ours was.
     was_used: bool,
+    was_served: bool,
+    was_probed: bool,
+    /// Twilio says that its port is not through.
+    is_port_open: bool,
+    /// Since when it is watched closely, and what it has met since.
+    watched_since: Time,
+    counts: WatchCounts,
     /// What the latest probe showed.
     pub last_probe: Option<Probe>,
     /// A person was told what probes find and a swap would not cure.
     probe_told: bool,
+}
+
+impl ChannelState {
+    /// Counts an outcome, once as what it is known to be by now.
+    const fn count(&mut self, change: &OutcomeChange) {
+        let WatchCounts { served, failed } = &mut self.counts;
+        match change.is {
+            Outcome::Ok => *served = served.saturating_add(1),
+            Outcome::Failed(_) => *failed = failed.saturating_add(1),
+            Outcome::Ignored(_) => {}
+        }
+        match change.was {
+            Some(Outcome::Ok) => *served = served.saturating_sub(1),
+            Some(Outcome::Failed(_)) => *failed = failed.saturating_sub(1),
+            Some(Outcome::Ignored(_)) | None => {}
+        }
+    }
 }
 
 #[derive(Clone, Debug, Default)]
@@ -167,6 +195,8 @@ pub struct Engine {
     ticking: Option<(Time, ReadUntil)>,
     /// Phases that end at a known time.
     due: BTreeSet<(Time, NumberIx, Channel)>,
+    /// Numbers whose port is under way, by its date.
+    open_due: BTreeSet<(Time, NumberIx)>,
     /// Watched channels in their active phase.
     active: usize,
     events: Vec<EngineEvent>,
@@ -214,6 +244,11 @@ impl Engine {
                         not_before: None,
                         restored_at: None,
                         was_used: false,
+                        was_served: false,
+                        was_probed: false,
+                        is_port_open: false,
+                        watched_since: now,
+                        counts: WatchCounts::default(),
                         last_probe: None,
                         probe_told: false,
                     }
@@ -241,6 +276,7 @@ impl Engine {
             renew_groups: BTreeSet::new(),
             ticking: None,
             due,
+            open_due: BTreeSet::new(),
             active,
             events: Vec::new(),
             next_decision: 1,
@@ -390,7 +426,11 @@ impl Engine {
                 answered.into_iter().for_each(|change| self.settled(change));
                 effect.change
             }
-            Observation::Alert(alert) => self.ledger.alert(at, alert, cx),
+            Observation::Alert(alert) => {
+                let change = self.ledger.alert(at, alert, cx);
+                self.port_alert(account, alert);
+                change
+            }
             Observation::Probe(probe) => {
                 self.probed(at, account, probe);
                 if let Some(seconds) = probe.grace {
@@ -477,6 +517,19 @@ impl Engine {
         self.renew_number(at, number, channel);
     }
 
+    /// Twilio's debugger says that a number of ours is being ported away.
+    fn port_alert(&mut self, account: AccountSid, alert: &Alert) {
+        if alert.code != Code::PORTED_OUT {
+            return;
+        }
+        let is_it = |(ix, n): &(NumberIx, &Number)| {
+            n.id.account == account && self.record(*ix).is_some_and(|r| Some(r.sid) == alert.number)
+        };
+        if let Some((number, _)) = self.roster.numbers().find(is_it) {
+            self.events.push(EngineEvent::PortedOut { number });
+        }
+    }
+
     fn sighted(&mut self, sighting: Option<FirstSeen>) {
         let Some(s) = sighting.filter(|s| self.is_watched(s.number, s.channel)) else {
             return;
@@ -486,11 +539,16 @@ impl Engine {
         let is_first = !std::mem::replace(&mut state.was_used, true);
         // Whatever was announced: with its first live caller a number's day begins.
         if is_first {
-            match state.phase {
+            let phase = state.phase;
+            self.events.push(EngineEvent::Met { number: s.number, channel: s.channel, met: Met::Arrived });
+            match phase {
                 Phase::Waiting => self.enter(s.at, s.number, s.channel, Phase::Settling, PhaseChange::FirstCaller),
                 Phase::Passive => self.enter(s.at, s.number, s.channel, Phase::Active, PhaseChange::FirstCaller),
                 Phase::Settling | Phase::Active => {}
             }
+            // The first of them counts too, who began before anybody saw it.
+            let state = self.channel_mut(s.number, s.channel);
+            state.watched_since = state.watched_since.min(s.started_at);
         }
     }
 

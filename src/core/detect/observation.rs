@@ -13,7 +13,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use crate::core::model::code::Code;
-use crate::core::model::id::{AlertSid, CallSid, Channel, E164, MessageSid, Resource, ServiceSid};
+use crate::core::model::id::{AlertSid, CallSid, Channel, E164, MessageSid, NumberSid, Resource, ServiceSid};
 use crate::core::model::reason::Reason;
 use crate::core::model::time::Time;
 use crate::core::model::value::FieldValue;
@@ -244,6 +244,9 @@ pub struct Alert {
     /// The call or message it belongs to, if it names one that we can tell.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub resource: Option<Resource>,
+    /// The number that it is about, where it is about no call or message but about a number itself.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub number: Option<NumberSid>,
     pub code: Code,
     pub level: Level,
     /// Where Twilio's request went, as [`crate::core::routing::record::kept`] keeps it.

@@ -29,6 +29,9 @@ impl Code {
     /// An error that is told in words alone. Twilio has no such code.
     pub const UNNAMED: Code = Code(0);
 
+    /// A number is being ported away from Twilio. Source: Twilio's error dictionary, 2026-11.
+    pub const PORTED_OUT: Code = Code(22_350);
+
     /// None of the one that is no code of Twilio's.
     pub fn named(self) -> Option<Code> {
         (self != Code::UNNAMED).then_some(self)

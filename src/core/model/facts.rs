@@ -96,8 +96,15 @@ pub const CALL_AND_ALERT_VISIBLE: Duration = Duration::from_secs(90);
 pub const MESSAGES_SETTLE: Duration = Duration::from_secs(2 * 3600);
 pub const TOLL_FREE_MESSAGES_SETTLE: Duration = Duration::from_secs(2 * 86_400);
 
-/// Carriers take up to so long to route a ported number everywhere. Source: Twilio's porting guides, 2026-11.
-pub const PORT_SETTLES: Duration = Duration::from_secs(24 * 3600);
+/// Carriers take up to so long to route a ported number everywhere: some still send callers to the old provider.
+/// Source: Twilio's porting guides, 2026-11.
+pub const PORT_SETTLES: Duration = Duration::from_secs(48 * 3600);
+
+/// Port requests of one page, at the most. Source: Twilio's API description, `numbers_v1`, 2026-11.
+pub const LARGEST_PORT_PAGE: usize = 100;
+
+/// Numbers of one port request, at the most. Source: Twilio, "Port in", 2026-07.
+pub const LARGEST_PORT: usize = 1000;
 
 #[cfg(test)]
 mod tests {

@@ -151,6 +151,11 @@ sid!(
 );
 
 sid!(
+    /// A request to port numbers to Twilio.
+    PortRequestSid, "KW"
+);
+
+sid!(
     /// A recording of a call.
     RecordingSid, "RE"
 );

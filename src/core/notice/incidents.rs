@@ -23,6 +23,7 @@ use self::incident::{Incident, NumberState, Trouble};
 use self::restore::Restore;
 use super::condition::AgentCondition;
 use super::make::NoticeBuilder;
+use super::port::PortTroubles;
 use super::{Notice, NoticeKind, NoticeStatus};
 use crate::core::model::decision::{Action, Decision, DecisionId, Mode};
 use crate::core::model::guard::Guard;
@@ -47,6 +48,8 @@ pub struct Incidents {
     fallbacks: BTreeMap<(GroupName, Channel), bool>,
     /// The agent's own conditions, by key, and since when.
     conditions: BTreeMap<String, (Time, AgentCondition)>,
+    /// Ports that go on no more without a person.
+    ports: PortTroubles,
 }
 
 impl Incidents {
@@ -60,6 +63,7 @@ impl Incidents {
             restores: BTreeMap::new(),
             fallbacks: BTreeMap::new(),
             conditions: BTreeMap::new(),
+            ports: PortTroubles::default(),
         }
     }
 
@@ -166,6 +170,7 @@ impl Incidents {
                     notices.push(self.builder.fallback(at, group, *channel, &found));
                 }
             }
+            Entry::Port(entry) => notices.extend(self.ports.fold(at, entry, &self.builder)),
             Entry::Started { .. }
             | Entry::Ported { .. }
             | Entry::Stage { .. }

@@ -7,6 +7,7 @@
 //!
 //! * [`advice`]: what a code means, and what a person should do where a swap may not or would not help;
 //! * [`make`]: notices of single events;
+//! * `port`: notices of ports;
 //! * `steps`: what a person should type next;
 //! * [`sample`]: one of every kind, to look at;
 //! * [`crate::core::notice::incidents`]: which events are reported, as incidents.
@@ -19,6 +20,7 @@ pub mod advice;
 pub mod condition;
 pub mod incidents;
 pub mod make;
+mod port;
 pub mod sample;
 mod steps;
 
@@ -79,6 +81,12 @@ pub enum NoticeKind {
     FallbackBroken,
     /// Somebody else changed a number.
     Drift,
+    /// A port goes on no more without a person, or a number is taken away.
+    PortTrouble,
+    /// A port is due within a day.
+    PortEve,
+    /// A group that was ported is watched as usual.
+    Passive,
     /// Our own data is stale.
     Blind,
     /// Rows of a log cannot be read, or not told whose they are.
@@ -98,7 +106,7 @@ pub enum NoticeKind {
 }
 
 impl NoticeKind {
-    pub const ALL: [NoticeKind; 20] = [
+    pub const ALL: [NoticeKind; 23] = [
         NoticeKind::RolledBack,
         NoticeKind::Unproven,
         NoticeKind::Underway,
@@ -111,6 +119,9 @@ impl NoticeKind {
         NoticeKind::Unverified,
         NoticeKind::FallbackBroken,
         NoticeKind::Drift,
+        NoticeKind::PortTrouble,
+        NoticeKind::PortEve,
+        NoticeKind::Passive,
         NoticeKind::Blind,
         NoticeKind::RowsNotUnderstood,
         NoticeKind::StoreUnwritable,
@@ -135,6 +146,9 @@ impl NoticeKind {
             NoticeKind::Unverified => "unverified",
             NoticeKind::FallbackBroken => "fallback_broken",
             NoticeKind::Drift => "drift",
+            NoticeKind::PortTrouble => "port_trouble",
+            NoticeKind::PortEve => "port_eve",
+            NoticeKind::Passive => "passive",
             NoticeKind::Blind => "blind",
             NoticeKind::RowsNotUnderstood => "rows_not_understood",
             NoticeKind::StoreUnwritable => "store_unwritable",

@@ -19,6 +19,9 @@ use crate::core::model::order::{
 use crate::core::model::reason::Reason;
 use crate::core::model::time::Time;
 use crate::core::model::verdict::{Evidence, ReasonCount};
+use crate::core::port::news::{PortEntry, PortSeen, PortState};
+use crate::core::port::rejection::Rejection;
+use crate::core::port::status::PortStatus;
 use crate::core::rollback::entry::Entry;
 use crate::core::routing::values::Difference;
 
@@ -144,6 +147,22 @@ pub fn every_kind(builder: &NoticeBuilder, now: Time) -> Vec<Notice> {
             differences: Vec::<Difference>::new(),
             actor: Some("a user of the Console".into()),
         }],
+        vec![Entry::Port(PortEntry::Status {
+            group: name.clone(),
+            numbers: numbers.clone(),
+            state: PortState { rejection: Some(Rejection::Pin), ..PortState::of(PortStatus::Rejected) },
+        })],
+        vec![Entry::Port(PortEntry::Eve {
+            group: name.clone(),
+            due: now + Duration::from_secs(22 * 3600),
+            waiting: numbers.clone(),
+            against: vec!["the fallback of voice was not looked at yet".into()],
+        })],
+        vec![Entry::Port(PortEntry::Passive {
+            group: name.clone(),
+            channel,
+            seen: PortSeen { passive: numbers.len() as u32, served: 212, failed: 3, ..PortSeen::default() },
+        })],
     ];
     let mut notices = Vec::new();
     for history in histories {

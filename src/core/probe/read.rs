@@ -268,6 +268,7 @@ mod tests {
         let sid = AlertSid::from_u128(1);
         Alert {
             sid,
+            number: None,
             resource: None,
             code: Code(11200),
             level: Level::Error,

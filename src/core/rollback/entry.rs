@@ -20,6 +20,7 @@ use crate::core::model::order::{
 };
 use crate::core::model::time::Time;
 use crate::core::model::value::RawRecord;
+use crate::core::port::news::PortEntry;
 use crate::core::routing::values::Difference;
 
 /// One entry of the journal.
@@ -129,6 +130,8 @@ pub enum Entry {
         numbers: Vec<NumberId>,
         by: Author,
     },
+    /// What became of numbers' ports, and what they met after them.
+    Port(PortEntry),
     /// Somebody else changed a number.
     Drift {
         number: NumberId,
@@ -187,6 +190,7 @@ impl Entry {
             Entry::Release { .. } => "release",
             Entry::Mode { .. } => "mode",
             Entry::Ported { .. } => "ported",
+            Entry::Port(_) => "port",
             Entry::Drift { .. } => "drift",
             Entry::Started { .. } => "started",
             Entry::Fallback { .. } => "fallback",
@@ -219,6 +223,7 @@ impl Entry {
             | Entry::Release { .. }
             | Entry::Mode { .. }
             | Entry::Ported { .. }
+            | Entry::Port(_)
             | Entry::Drift { .. }
             | Entry::Started { .. }
             | Entry::Fallback { .. } => None,

@@ -269,6 +269,7 @@ impl OrderState {
                 | Entry::Release { .. }
                 | Entry::Mode { .. }
                 | Entry::Ported { .. }
+                | Entry::Port(_)
                 | Entry::Drift { .. }
                 | Entry::Started { .. }
                 | Entry::Fallback { .. } => {}

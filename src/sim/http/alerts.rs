@@ -130,7 +130,7 @@ fn more_info(code: u32) -> String {
 fn call_of(alert: &SimAlert) -> Option<CallSid> {
     match alert.subject {
         SimSubject::Call(sid) => Some(sid),
-        SimSubject::Message(_) | SimSubject::Request | SimSubject::Function => None,
+        SimSubject::Message(_) | SimSubject::Number(_) | SimSubject::Request | SimSubject::Function => None,
     }
 }
 
@@ -152,6 +152,7 @@ impl ResourceView<'_> {
             resource_sid: match a.subject {
                 SimSubject::Call(sid) => Some(sid.to_string()),
                 SimSubject::Message(sid) => Some(sid.to_string()),
+                SimSubject::Number(sid) => Some(sid.to_string()),
                 SimSubject::Request => None,
                 SimSubject::Function => Some(format!("ZF{:032x}", chance::sid("ZF", "function"))),
             },
@@ -187,7 +188,7 @@ impl ResourceView<'_> {
                 form.append_pair("To", &phone(a.to));
                 form.append_pair("From", &phone(a.from));
             }
-            SimSubject::Request | SimSubject::Function => {}
+            SimSubject::Number(_) | SimSubject::Request | SimSubject::Function => {}
         }
         let response_body = match a.http {
             Some(500..) => "Internal Server Error".into(),

@@ -297,6 +297,7 @@ fn read(view: &ResourceView<'_>) -> ResourceAnswer {
         EndpointClass::PortRequests => view.port_requests(),
         EndpointClass::PortRequest => view.port_request(),
         EndpointClass::PortNumber => view.port_number(),
+        EndpointClass::Portability => view.portability(),
         EndpointClass::Trunk => view.trunk(),
         EndpointClass::OriginationUrls => view.origination_urls(),
         EndpointClass::Region => view.region(),

@@ -1,7 +1,8 @@
 //! Port-in requests: one for each group that ports, with its numbers.
 //!
 //! The three answers spell statuses differently, as Twilio's do: `In Progress` in the list,
-//! `in_progress` in a request, `Completed` for the numbers in it, `completed` for a number by itself.
+//! `in_progress` in a request, `Completed` for the numbers in it, `completed` for a number by itself. What an event of
+//! the day says of a number is answered as the event writes it.
 
 use serde::Serialize;
 
@@ -14,34 +15,6 @@ use crate::sim::number::SimNumber;
 use crate::sim::scenario::ScenarioGroup;
 
 use super::date::Iso;
-
-/// How far the port of a request or number is.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Stage {
-    /// Of a request: some numbers have ported. Of a number: the old provider has agreed to a date.
-    UnderWay,
-    Completed,
-}
-
-impl Stage {
-    fn of_request(self, in_words: bool) -> &'static str {
-        match (self, in_words) {
-            (Stage::UnderWay, true) => "In Progress",
-            (Stage::UnderWay, false) => "in_progress",
-            (Stage::Completed, true) => "Completed",
-            (Stage::Completed, false) => "completed",
-        }
-    }
-
-    fn of_number(self, in_words: bool) -> &'static str {
-        match (self, in_words) {
-            (Stage::UnderWay, true) => "Pending",
-            (Stage::UnderWay, false) => "pending",
-            (Stage::Completed, true) => "Completed",
-            (Stage::Completed, false) => "completed",
-        }
-    }
-}
 
 #[derive(Serialize)]
 struct LosingCarrier {
@@ -72,7 +45,7 @@ struct Address {
 #[derive(Serialize)]
 struct RequestLine {
     port_in_request_sid: String,
-    port_in_request_status: &'static str,
+    port_in_request_status: String,
     status_last_updated_timestamp: Iso,
     phone_numbers_requested: usize,
     phone_numbers_ported: usize,
@@ -87,10 +60,10 @@ struct NumberLine {
     phone_number: E164,
     port_date: Option<Iso>,
     port_in_phone_number_sid: String,
-    port_in_phone_number_status: &'static str,
+    port_in_phone_number_status: String,
     portable: bool,
-    rejection_reason: Null,
-    rejection_reason_code: Null,
+    rejection_reason: Option<String>,
+    rejection_reason_code: Option<String>,
     status_last_time_updated_timestamp: Iso,
     external_porting_vendor_phone_number_id: Null,
 }
@@ -104,7 +77,7 @@ struct RequestBody {
     target_port_in_date: Option<String>,
     target_port_in_time_range_start: Option<&'static str>,
     target_port_in_time_range_end: Option<&'static str>,
-    port_in_request_status: &'static str,
+    port_in_request_status: String,
     order_cancellation_reason: Null,
     losing_carrier_information: LosingCarrier,
     phone_numbers: Vec<NumberLine>,
@@ -132,10 +105,10 @@ struct NumberBody {
     portable: bool,
     not_portability_reason: Null,
     not_portability_reason_code: Null,
-    port_in_phone_number_status: &'static str,
-    port_out_pin: Null,
-    rejection_reason: Null,
-    rejection_reason_code: Null,
+    port_in_phone_number_status: String,
+    port_out_pin: &'static str,
+    rejection_reason: Option<String>,
+    rejection_reason_code: Option<u32>,
     port_date: Option<Iso>,
 }
 
@@ -150,7 +123,7 @@ fn number_sid(number: &SimNumber) -> String {
 impl ResourceView<'_> {
     /// The groups that port, with their index.
     fn porting(&self) -> impl Iterator<Item = (usize, &ScenarioGroup)> {
-        self.world.scenario.groups.iter().enumerate().filter(|(_, g)| g.port.is_some())
+        self.world.scenario.groups.iter().enumerate().filter(|(_, g)| g.port.as_ref().is_some_and(|p| p.requested))
     }
 
     fn numbers_in(&self, group: usize) -> impl Iterator<Item = &SimNumber> {
@@ -161,22 +134,65 @@ impl ResourceView<'_> {
         self.numbers_in(group).filter(|n| n.voice_ported.is_some()).count()
     }
 
-    fn stage_of(&self, group: usize) -> Stage {
-        match self.numbers_in(group).all(|n| n.voice_ported.is_some()) {
-            true => Stage::Completed,
-            false => Stage::UnderWay,
+    /// The number's status, in words or as the API's own.
+    fn status_of(n: &SimNumber, in_words: bool) -> String {
+        let word = match (&n.voice_ported, &n.port_status) {
+            (Some(_), _) => "Completed",
+            // However the day writes it.
+            (None, Some((_, said))) => return said.status.clone(),
+            (None, None) => "Pending",
+        };
+        if in_words { word.to_owned() } else { word.to_lowercase() }
+    }
+
+    fn rejection_of(n: &SimNumber) -> (Option<String>, Option<u32>) {
+        match (&n.voice_ported, &n.port_status) {
+            (None, Some((_, said))) => (said.reason.clone(), said.code),
+            (Some(_), _) | (None, None) => (None, None),
         }
+    }
+
+    fn changed(&self, n: &SimNumber) -> Time {
+        n.voice_ported.or(n.port_status.as_ref().map(|(at, _)| *at)).unwrap_or_else(|| self.long_ago())
+    }
+
+    /// The request's: all that its numbers say alike, trouble if one of them has it.
+    fn status_of_request(&self, group: usize, in_words: bool) -> String {
+        let plain = |n: &SimNumber| Self::status_of(n, false).to_lowercase().replace([' ', '-'], "_");
+        let all: Vec<String> = self.numbers_in(group).map(plain).collect();
+        let is_over = |s: &String| s == "completed" || s.contains("cancel");
+        let word = match all.first() {
+            Some(first)
+                if ["in_review", "waiting_for_signature", "canceled", "expired"].contains(&first.as_str())
+                    && all.iter().all(|s| s == first) =>
+            {
+                first.as_str()
+            }
+            _ if all.iter().all(is_over) => "completed",
+            _ if all.iter().any(|s| s.contains("reject")) => "action_required",
+            _ => "in_progress",
+        };
+        if !in_words {
+            return word.to_owned();
+        }
+        let capital = |w: &str| w.get(..1).unwrap_or_default().to_uppercase() + w.get(1..).unwrap_or_default();
+        word.split('_').map(capital).collect::<Vec<_>>().join(" ")
     }
 
     /// The date that was agreed upon, if any: the scenario's, whatever has happened since.
     fn port_date(&self, n: &SimNumber) -> Option<Time> {
         let port = self.world.scenario.groups[n.group].port.as_ref()?;
+        // A date is there once the old provider has agreed to one.
+        let is_agreed = n.port_status.as_ref().is_none_or(|(_, s)| s.status.to_lowercase().contains("pending"));
+        if n.voice_ported.is_none() && !is_agreed {
+            return None;
+        }
         let start = self.world.scenario.start.unwrap_or(Time::EPOCH);
         port.of_rank(n.rank).map(|offset| start + offset).or(n.voice_ported)
     }
 
     fn last_change(&self, group: usize) -> Time {
-        self.numbers_in(group).filter_map(|n| n.voice_ported).max().unwrap_or_else(|| self.long_ago())
+        self.numbers_in(group).map(|n| self.changed(n)).max().unwrap_or_else(|| self.long_ago())
     }
 
     pub fn port_requests(&self) -> ResourceAnswer {
@@ -200,7 +216,7 @@ impl ResourceView<'_> {
         let all: Vec<(usize, &ScenarioGroup)> = self
             .porting()
             .filter(|(_, g)| sids.as_ref().is_none_or(|sids| sids.contains(&request_sid(g).as_str())))
-            .filter(|(i, _)| status.as_ref().is_none_or(|s| s == self.stage_of(*i).of_request(false)))
+            .filter(|(i, _)| status.as_ref().is_none_or(|s| *s == self.status_of_request(*i, false)))
             .collect();
         let begin = match self.query.get("Token") {
             None => 0,
@@ -212,7 +228,7 @@ impl ResourceView<'_> {
         let token = |at: usize| all.get(at).map(|(_, g)| request_sid(g));
         let line = |(i, g): &(usize, &ScenarioGroup)| RequestLine {
             port_in_request_sid: request_sid(g),
-            port_in_request_status: self.stage_of(*i).of_request(true),
+            port_in_request_status: self.status_of_request(*i, true),
             status_last_updated_timestamp: self.iso(self.last_change(*i)),
             phone_numbers_requested: self.numbers_in(*i).count(),
             phone_numbers_ported: self.ported_of(*i),
@@ -242,11 +258,11 @@ impl ResourceView<'_> {
             phone_number: n.e164,
             port_date: self.port_date(n).map(|t| self.iso(t)),
             port_in_phone_number_sid: number_sid(n),
-            port_in_phone_number_status: stage(n).of_number(true),
+            port_in_phone_number_status: Self::status_of(n, true),
             portable: true,
-            rejection_reason: Null,
-            rejection_reason_code: Null,
-            status_last_time_updated_timestamp: self.iso(n.voice_ported.unwrap_or_else(|| self.long_ago())),
+            rejection_reason: Self::rejection_of(n).0,
+            rejection_reason_code: Self::rejection_of(n).1.map(|code| code.to_string()),
+            status_last_time_updated_timestamp: self.iso(self.changed(n)),
             external_porting_vendor_phone_number_id: Null,
         };
         one(&RequestBody {
@@ -257,7 +273,7 @@ impl ResourceView<'_> {
             target_port_in_date: target.map(|t| self.iso(t).to_string().chars().take(10).collect()),
             target_port_in_time_range_start: target.map(|_| "00:00:00Z"),
             target_port_in_time_range_end: target.map(|_| "23:59:59Z"),
-            port_in_request_status: self.stage_of(index).of_request(false),
+            port_in_request_status: self.status_of_request(index, false),
             order_cancellation_reason: Null,
             losing_carrier_information: LosingCarrier {
                 customer_name: "Example Company",
@@ -305,20 +321,54 @@ impl ResourceView<'_> {
             date_created: self.iso(self.long_ago()),
             country: "US",
             missing_required_fields: false,
-            last_updated: self.iso(n.voice_ported.unwrap_or_else(|| self.long_ago())),
+            last_updated: self.iso(self.changed(n)),
             phone_number: n.e164,
             portable: true,
             not_portability_reason: Null,
             not_portability_reason_code: Null,
-            port_in_phone_number_status: stage(n).of_number(false),
-            port_out_pin: Null,
-            rejection_reason: Null,
-            rejection_reason_code: Null,
+            port_in_phone_number_status: Self::status_of(n, false),
+            port_out_pin: "47110815",
+            rejection_reason: Self::rejection_of(n).0,
+            rejection_reason_code: Self::rejection_of(n).1,
             port_date: self.port_date(n).map(|t| self.iso(t)),
         })
     }
-}
 
-fn stage(n: &SimNumber) -> Stage {
-    if n.voice_ported.is_some() { Stage::Completed } else { Stage::UnderWay }
+    /// Whether a number could be ported to this account.
+    pub fn portability(&self) -> ResourceAnswer {
+        #[derive(Serialize)]
+        struct PortabilityBody {
+            phone_number: E164,
+            account_sid: Option<AccountSid>,
+            portable: bool,
+            pin_and_account_number_required: Option<bool>,
+            not_portable_reason: Option<&'static str>,
+            not_portable_reason_code: Option<u32>,
+            number_type: &'static str,
+            country: &'static str,
+            url: String,
+        }
+        let text = self.route.sid.replace("%2B", "+").replace("%2b", "+");
+        let number = text.parse::<E164>().map_err(|_| self.not_found())?;
+        let ours = self.world.number_of(number).map(|i| &self.world.numbers[i as usize]);
+        let reason = match ours {
+            Some(n) if n.voice_ported.is_some() || n.is_listed(self.world.now) => {
+                Some(("PHONE_NUMBER_ALREADY_IN_ACCOUNT", 22_131))
+            }
+            Some(_) => Some(("PORT_IN_PROGRESS", 22_137)),
+            None if number.is_toll_free() => Some(("MANUAL_PORTING_AVAILABLE", 22_133)),
+            None => None,
+        };
+        one(&PortabilityBody {
+            phone_number: number,
+            account_sid: ours.map(|_| self.account()),
+            portable: reason.is_none(),
+            pin_and_account_number_required: reason.is_none().then_some(true),
+            not_portable_reason: reason.map(|(words, _)| words),
+            not_portable_reason_code: reason.map(|(_, code)| code),
+            number_type: if number.is_toll_free() { "TOLL-FREE" } else { "LOCAL" },
+            country: "US",
+            url: format!("{}/v1/Porting/Portability/PhoneNumber/{number}", self.base),
+        })
+    }
 }

@@ -37,6 +37,7 @@ pub enum EndpointClass {
     PortRequests,
     PortRequest,
     PortNumber,
+    Portability,
     Trunk,
     OriginationUrls,
     /// Of calls alone: version 2.
@@ -55,7 +56,7 @@ pub enum EndpointClass {
 }
 
 impl EndpointClass {
-    pub const ALL: [EndpointClass; 43] = [
+    pub const ALL: [EndpointClass; 44] = [
         EndpointClass::Account,
         EndpointClass::Calls,
         EndpointClass::Call,
@@ -87,6 +88,7 @@ impl EndpointClass {
         EndpointClass::PortRequests,
         EndpointClass::PortRequest,
         EndpointClass::PortNumber,
+        EndpointClass::Portability,
         EndpointClass::Trunk,
         EndpointClass::OriginationUrls,
         EndpointClass::Region,
@@ -134,6 +136,7 @@ impl EndpointClass {
             EndpointClass::PortRequests => "port-requests",
             EndpointClass::PortRequest => "port-request",
             EndpointClass::PortNumber => "port-number",
+            EndpointClass::Portability => "portability",
             EndpointClass::Trunk => "trunk",
             EndpointClass::OriginationUrls => "origination-urls",
             EndpointClass::Region => "region",
@@ -226,6 +229,7 @@ impl<'p> Route<'p> {
             ["v1", "Services", sid] => route(EndpointClass::Service, "", sid),
             ["v1", "Services", service, "PhoneNumbers"] => route(EndpointClass::ServiceNumbers, service, ""),
             ["v1", "Services", service, "PhoneNumbers", sid] => route(EndpointClass::ServiceNumber, service, sid),
+            ["v1", "Porting", "Portability", "PhoneNumber", number] => route(EndpointClass::Portability, "", number),
             ["v1", "Porting", "PortIn", "PortInRequests"] => route(EndpointClass::PortRequests, "", ""),
             ["v1", "Porting", "PortIn", sid] => route(EndpointClass::PortRequest, "", sid),
             ["v1", "Porting", "PortIn", request, "PhoneNumber", sid] => route(EndpointClass::PortNumber, request, sid),

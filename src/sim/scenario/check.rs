@@ -280,6 +280,15 @@ impl Scenario {
             Happening::Port(name) => {
                 wrong(path!["port"], format!("{name:?} is neither a group nor one of the numbers; name one of them"))
             }
+            Happening::PortStatus(change) if has_group(&change.of) || change.of.parse().is_ok_and(has_number) => Ok(()),
+            Happening::PortStatus(change) => wrong(
+                path!["port-status", "of"],
+                format!("{:?} is neither a group nor one of the numbers; name one of them", change.of),
+            ),
+            Happening::PortOut(number) if !has_number(*number) => {
+                wrong(path!["port-out"], format!("{number} is none of the numbers; name one of them"))
+            }
+            Happening::PortOut(_) => Ok(()),
             Happening::Traffic(t) if !has_group(&t.group) => {
                 wrong(path!["traffic", "group"], format!("there is no group {:?}; name one that is there", t.group))
             }

@@ -26,6 +26,10 @@ pub enum Happening {
     Handler(HandlerChange),
     /// A number, or all numbers of a group, move to Twilio now; messages follow later.
     Port(String),
+    /// The port of a number, or of all numbers of a group, comes to another status.
+    PortStatus(PortStatusChange),
+    /// A number is taken away from Twilio: it leaves the account, and its callers reach somebody else.
+    PortOut(E164),
     /// The callers of a group begin to behave otherwise.
     Traffic(TrafficChange),
     /// One caller with a problem of their own calls again and again.
@@ -44,6 +48,8 @@ struct RawEvent {
     at: Duration,
     handler: Option<HandlerChange>,
     port: Option<String>,
+    port_status: Option<PortStatusChange>,
+    port_out: Option<E164>,
     traffic: Option<TrafficChange>,
     storm: Option<Storm>,
     campaign: Option<Campaign>,
@@ -58,6 +64,8 @@ impl TryFrom<RawEvent> for ScenarioEvent {
         let all = [
             raw.handler.map(Happening::Handler),
             raw.port.map(Happening::Port),
+            raw.port_status.map(Happening::PortStatus),
+            raw.port_out.map(Happening::PortOut),
             raw.traffic.map(Happening::Traffic),
             raw.storm.map(Happening::Storm),
             raw.campaign.map(Happening::Campaign),
@@ -68,9 +76,33 @@ impl TryFrom<RawEvent> for ScenarioEvent {
         match (given.next(), given.next()) {
             (Some(what), None) => Ok(ScenarioEvent { at: raw.at, what }),
             _ => Err(
-                "an event is exactly one of handler, port, traffic, storm, campaign, fault, edit; split it into several",
+                "an event is exactly one of handler, port, port-status, port-out, traffic, storm, campaign, fault, edit; split it into \
+                 several",
             ),
         }
+    }
+}
+
+/// How far the port of a number, or of all numbers of a group, is said to be.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PortStatusChange {
+    /// A group or a number.
+    pub of: String,
+    /// Twilio's word, in whatever writing it is to be answered. A number that is rejected or canceled does not port.
+    pub status: String,
+    /// Why it was rejected, by Twilio's code, and in the old provider's words.
+    #[serde(default)]
+    pub code: Option<u32>,
+    #[serde(default)]
+    pub reason: Option<String>,
+}
+
+impl PortStatusChange {
+    /// True if the number stays where it is.
+    pub fn stops(&self) -> bool {
+        let word = self.status.to_ascii_lowercase();
+        ["reject", "cancel", "expire"].iter().any(|w| word.contains(w))
     }
 }
 

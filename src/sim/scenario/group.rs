@@ -199,6 +199,8 @@ pub struct Port {
     pub messages_after: Duration,
     /// The numbers can be seen and configured in the account before they port.
     pub listed_before: bool,
+    /// The Porting API shows the request: those made by hand it does not know.
+    pub requested: bool,
     /// Callers of these carriers are still sent to the old provider for so long.
     #[serde(with = "span::map")]
     pub carrier_lag: BTreeMap<String, Duration>,
@@ -211,6 +213,7 @@ impl Default for Port {
             every: Duration::ZERO,
             messages_after: Duration::from_secs(30 * 60),
             listed_before: true,
+            requested: true,
             carrier_lag: BTreeMap::new(),
         }
     }

@@ -19,8 +19,8 @@ use serde::Deserialize;
 
 pub use check::ScenarioError;
 pub use event::{
-    Campaign, Edit, HandlerChange, HandlerCondition, HandlerState, Happening, ScenarioEvent, Storm, StormEnd,
-    TrafficChange,
+    Campaign, Edit, HandlerChange, HandlerCondition, HandlerState, Happening, PortStatusChange, ScenarioEvent, Storm,
+    StormEnd, TrafficChange,
 };
 pub use group::{Callers, Port, Routing, ScenarioGroup, ScenarioTraffic, Shape};
 pub use standing::{ScenarioCampaign, ScenarioRule, Standing};

@@ -34,6 +34,22 @@ impl World {
                     }
                 }
             }
+            Happening::PortStatus(change) => {
+                let group = self.scenario.groups.iter().position(|g| g.name.as_str() == change.of);
+                for n in &mut self.numbers {
+                    if Some(n.group) == group || n.e164.to_string() == change.of {
+                        n.port_status = Some((now, change.clone()));
+                    }
+                }
+            }
+            Happening::PortOut(number) => {
+                if let Some(i) = self.number_of(number) {
+                    let n = &mut self.numbers[i as usize];
+                    n.left = Some(now);
+                    let (sid, digits) = (n.sid, chance::sid("NO", &format!("{number} is taken away")));
+                    self.alert(digits, 22350, SimSubject::Number(sid), "", 0);
+                }
+            }
             Happening::Traffic(change) => self.change_traffic(change),
             Happening::Storm(storm) => {
                 self.ledger.mark(now, TimelineMark::Storm { number: storm.number, calls: storm.calls });

@@ -7,7 +7,7 @@ use crate::core::detect::observation::{Alert, Call, CallStatus, Direction, Leg, 
 use crate::core::model::bounds;
 use crate::core::model::code::Code;
 use crate::core::model::foreign::Line;
-use crate::core::model::id::{E164, Resource, ServiceSid};
+use crate::core::model::id::{E164, NumberSid, Resource, ServiceSid};
 use crate::core::model::redact::told;
 use crate::core::model::time::Time;
 use crate::core::routing::record::kept;
@@ -228,6 +228,7 @@ impl Listed for Alerts {
         Ok(WireRow::Ours(Alert {
             sid: sid("sid", &raw.sid)?,
             resource,
+            number: raw.resource_sid.get().filter(|s| s.starts_with("PN")).and_then(|s| s.parse::<NumberSid>().ok()),
             code: super::code(&raw.error_code),
             level: Level::from_wire(raw.log_level.get().unwrap_or("")),
             // A caller's number may stand in any part of it, and user and password are nobody's business.

@@ -279,6 +279,7 @@ impl Journal {
             | Entry::Recovered { .. }
             | Entry::Phase { .. }
             | Entry::Ported { .. }
+            | Entry::Port(_)
             | Entry::Started { .. } => {}
         }
     }

@@ -149,6 +149,7 @@ impl World {
             | Entry::Release { .. }
             | Entry::Mode { .. }
             | Entry::Ported { .. }
+            | Entry::Port(_)
             | Entry::Drift { .. }
             | Entry::Started { .. }
             | Entry::Fallback { .. } => {}
@@ -285,6 +286,7 @@ impl World {
             | Entry::Release { .. }
             | Entry::Mode { .. }
             | Entry::Ported { .. }
+            | Entry::Port(_)
             | Entry::Started { .. }
             | Entry::Fallback { .. } => {}
         }

@@ -6,6 +6,7 @@ use crate::core::model::decision::{Decision, Phase};
 use crate::core::model::id::Channel;
 use crate::core::model::roster::{GroupIx, NumberIx};
 use crate::core::model::verdict::Verdict;
+use crate::core::port::news::Met;
 
 /// Something that happened in the core and that the world should know.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,6 +24,16 @@ pub enum EngineEvent {
         from: Phase,
         to: Phase,
         why: PhaseChange,
+    },
+    /// A channel has met this for the first time that is remembered.
+    Met {
+        number: NumberIx,
+        channel: Channel,
+        met: Met,
+    },
+    /// Twilio's debugger says that the number is being ported away.
+    PortedOut {
+        number: NumberIx,
     },
     /// An error beside evidence of service.
     Warned {
@@ -59,4 +70,10 @@ pub enum PhaseChange {
     Probed,
     /// An operator said so.
     Operator,
+    /// Twilio says that the port is completed.
+    Completed,
+    /// Twilio says that it is not.
+    NotPorted,
+    /// Too few came to go on waiting for them.
+    Quiet,
 }

@@ -15,6 +15,7 @@ use crate::core::model::reason::Outcome;
 use crate::core::model::roster::{GroupIx, NumberIx};
 use crate::core::model::time::Time;
 use crate::core::model::verdict::{Evidence, Score, Verdict};
+use crate::core::port::news::Met;
 
 /// Callers that must have been served before a number is called healthy: fewer say too little.
 const HEALTHY_CALLERS: usize = 3;
@@ -50,6 +51,11 @@ impl ServedCallers {
     /// When the latest of them called.
     pub(super) fn latest(self) -> Option<Time> {
         self.0.iter().flatten().map(|(at, _)| *at).max()
+    }
+
+    /// True if so many were served since then that a number need not be watched closely any longer.
+    pub(super) fn are_enough(self, since: Time) -> bool {
+        self.0.iter().all(|s| s.is_some_and(|(at, _)| at >= since))
     }
 
     fn is_healthy(self, now: Time) -> bool {
@@ -108,7 +114,12 @@ impl Engine {
         let state = &mut self.channels[number.0 as usize][channel.index()];
         state.window.apply(change, horizon);
         let is_failure = matches!(change.is, Outcome::Failed(_));
+        state.count(change);
         if change.is == Outcome::Ok {
+            if !state.rollback.is_done() && !std::mem::replace(&mut state.was_served, true) {
+                self.events.push(EngineEvent::Met { number, channel, met: Met::Served });
+            }
+            let state = self.channel_mut(number, channel);
             let (at, caller) = (change.started_at, change.party.hash);
             state.served.add(at, caller);
             self.groups[group.0 as usize][channel.index()].served.add(at, caller);
@@ -209,6 +220,9 @@ impl Engine {
         match probe.result {
             ProbeResult::Success => {
                 state.probe_told = false;
+                if !state.rollback.is_done() && !std::mem::replace(&mut state.was_probed, true) {
+                    self.events.push(EngineEvent::Met { number, channel, met: Met::Probed });
+                }
                 self.settle(at, number, channel, PhaseChange::Probed);
             }
             // Two in a row: one may be the network's.

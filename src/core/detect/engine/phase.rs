@@ -4,9 +4,10 @@
 //! waiting → settling → active → passive
 //! ```
 //!
-//! A port's time, a first caller or an operator ends the waiting; the first caller who is served, or
-//! the first probe that succeeds, ends the settling; half an hour later the number is passive, until
-//! its first caller.
+//! A completed port, its time, a first caller or an operator ends the waiting; the first caller who is served, or the
+//! first probe that succeeds, ends the settling; half an hour later, and once enough callers were served, the number is
+//! passive, until its first caller. Twilio's word that a port is still under way goes before its time: dates are
+//! targets, and carriers miss them. A caller goes before Twilio's word.
 
 use std::time::Duration;
 
@@ -14,10 +15,74 @@ use super::{Engine, EngineEvent, PhaseChange};
 use crate::core::model::decision::Phase;
 use crate::core::model::facts::PORT_SETTLES;
 use crate::core::model::id::Channel;
-use crate::core::model::roster::NumberIx;
+use crate::core::model::roster::{GroupIx, NumberIx};
 use crate::core::model::time::Time;
+use crate::core::port::news::PortSeen;
+
+/// To a number to which so few come that it has not served enough of them in a day, few will come in the next one.
+const QUIET_AFTER: Duration = Duration::from_secs(24 * 3600);
+
+/// Between looks whether enough were served.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
+
+/// A port that is overdue may be through at any moment, for so long.
+const OVERDUE: Duration = Duration::from_secs(6 * 3600);
+
+/// What a channel has met since it is watched closely.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct WatchCounts {
+    pub served: u32,
+    pub failed: u32,
+}
 
 impl Engine {
+    /// Twilio says that the number's port is completed.
+    pub fn port_completed(&mut self, now: Time, number: NumberIx) {
+        self.open_due.retain(|(_, ix)| *ix != number);
+        for channel in self.watched(number) {
+            self.channel_mut(number, channel).is_port_open = false;
+            if self.channel(number, channel).phase == Phase::Waiting {
+                self.enter(now, number, channel, Phase::Settling, PhaseChange::Completed);
+            }
+        }
+    }
+
+    /// Twilio says that the number's port is under way, or stuck, and due at `due` if that is known. It waits for its
+    /// port, unless somebody has shown that it is here.
+    pub fn port_is_open(&mut self, now: Time, number: NumberIx, due: Option<Time>, is_shown: bool) {
+        self.open_due.retain(|(_, ix)| *ix != number);
+        for channel in self.watched(number) {
+            let state = self.channel_mut(number, channel);
+            state.is_port_open = !is_shown;
+            if !is_shown && !state.was_used && state.phase != Phase::Waiting {
+                self.enter(now, number, channel, Phase::Waiting, PhaseChange::NotPorted);
+            }
+        }
+        self.open_due.extend(due.map(|at| (at, number)));
+    }
+
+    /// What was seen of a group's numbers since they are watched closely; `None` while some still are.
+    pub fn seen_of(&self, group: GroupIx, channel: Channel) -> Option<PortSeen> {
+        let mut seen = PortSeen::default();
+        for ix in &self.roster.group(group).numbers {
+            if !self.is_watched(*ix, channel) {
+                continue;
+            }
+            let state = self.channel(*ix, channel);
+            match state.phase {
+                Phase::Waiting => seen.waiting += 1,
+                Phase::Settling | Phase::Active => return None,
+                Phase::Passive => {
+                    seen.passive += 1;
+                    seen.quiet += u32::from(!state.served.are_enough(state.watched_since));
+                    seen.served += state.counts.served;
+                    seen.failed += state.counts.failed;
+                }
+            }
+        }
+        (seen.passive > 0).then_some(seen)
+    }
+
     /// How many watched channels of these numbers wait for their port.
     pub fn waiting(&self, numbers: &[NumberIx]) -> usize {
         let waits = |ix: NumberIx| self.watched(ix).filter(move |c| self.channel(ix, *c).phase == Phase::Waiting);
@@ -28,7 +93,10 @@ impl Engine {
     pub fn is_active(&self, now: Time, soon: Duration) -> bool {
         let until = now + soon;
         let is_port = |(_, ix, c): &(Time, NumberIx, Channel)| self.channel(*ix, *c).phase == Phase::Waiting;
-        self.active > 0 || self.due.iter().take_while(|(at, _, _)| *at <= until).any(is_port)
+        let is_open = |(at, _): &(Time, NumberIx)| *at + OVERDUE >= now;
+        self.active > 0
+            || self.due.iter().take_while(|(at, _, _)| *at <= until).any(is_port)
+            || self.open_due.iter().take_while(|(at, _)| *at <= until).any(is_open)
     }
 
     /// Puts a channel into the phase in which it was when the journal ended.
@@ -72,6 +140,10 @@ impl Engine {
         let state = &mut self.channels[number.0 as usize][channel.index()];
         let from = std::mem::replace(&mut state.phase, to);
         state.phase_ends = ends;
+        if to == Phase::Settling || to == Phase::Active && from != Phase::Settling {
+            state.watched_since = since;
+            state.counts = WatchCounts::default();
+        }
         self.active -= usize::from(is_close(from));
         self.active += usize::from(is_close(to));
         self.due.extend(ends.map(|at| (at, number, channel)));
@@ -94,9 +166,21 @@ impl Engine {
             let state = self.channel(number, channel);
             let is_over = state.phase_ends.is_some_and(|at| at <= now);
             match state.phase {
+                // Dates are targets: what Twilio says of the port goes before.
+                Phase::Waiting if state.is_port_open => {}
                 Phase::Waiting => self.enter(now, number, channel, Phase::Settling, PhaseChange::Due),
                 Phase::Settling if is_over => self.enter(now, number, channel, Phase::Active, PhaseChange::Due),
-                Phase::Active if is_over => self.enter(now, number, channel, Phase::Passive, PhaseChange::Due),
+                Phase::Active if is_over && state.served.are_enough(state.watched_since) => {
+                    self.enter(now, number, channel, Phase::Passive, PhaseChange::Due);
+                }
+                Phase::Active if is_over && state.watched_since + QUIET_AFTER <= now => {
+                    self.enter(now, number, channel, Phase::Passive, PhaseChange::Quiet);
+                }
+                Phase::Active if is_over => {
+                    let again = now + LOOK_AGAIN;
+                    self.channel_mut(number, channel).phase_ends = Some(again);
+                    self.due.insert((again, number, channel));
+                }
                 // It came into its phase otherwise, and has a later end.
                 Phase::Settling | Phase::Active | Phase::Passive => {}
             }

@@ -127,6 +127,7 @@ impl Port {
         self.calls += 1;
         let alert = Alert {
             sid: AlertSid::from_u128(self.calls),
+            number: None,
             resource: Some(resource),
             code: Code(code),
             level: Level::Error,
@@ -314,6 +315,11 @@ fn a_waiting_number_settles_when_due_or_when_somebody_calls_and_is_active_once_s
     let phase = |p: &Port, ix| p.engine.channel(NumberIx(ix), Channel::Voice).phase;
     assert_eq!([phase(&p, 0), phase(&p, 1)], [Phase::Settling, Phase::Active], "only one was served");
     p.pass(30 * 60);
+    assert_eq!([phase(&p, 0), phase(&p, 1)], [Phase::Settling, Phase::Active], "one caller is not enough");
+    p.call(1, 2, None);
+    p.call(1, 3, None);
+    p.pass(100);
+    p.pass(60);
     assert_eq!([phase(&p, 0), phase(&p, 1)], [Phase::Settling, Phase::Passive]);
     assert!(p.engine.is_active(p.now, Duration::ZERO));
     p.probe(0, ProbeResult::Failure(Reason::Webhook));
@@ -322,8 +328,36 @@ fn a_waiting_number_settles_when_due_or_when_somebody_calls_and_is_active_once_s
     p.probe(0, ProbeResult::Success);
     p.pass(1);
     assert_eq!(phase(&p, 0), Phase::Active);
-    p.pass(30 * 60);
-    assert_eq!(phase(&p, 0), Phase::Passive);
+    p.pass(12 * 3600);
+    assert_eq!(phase(&p, 0), Phase::Active, "nobody has called");
+    p.pass(12 * 3600 + 60);
+    assert_eq!(phase(&p, 0), Phase::Passive, "and nobody will");
+    assert!(!p.engine.is_active(p.now, Duration::ZERO));
+}
+
+#[test]
+fn twilios_word_on_a_port_goes_before_its_date_and_a_caller_before_twilios_word() {
+    let due = Time::from_secs(1_000_060);
+    let mut p = Port::new(Mode::Auto, 3, PortAt::At(due));
+    let phase = |p: &Port, ix| p.engine.channel(NumberIx(ix), Channel::Voice).phase;
+    for ix in 0..3 {
+        p.engine.port_is_open(p.now, NumberIx(ix), Some(due), false);
+    }
+    assert!(p.engine.is_active(p.now, Duration::from_secs(60)) && !p.engine.is_active(p.now, Duration::from_secs(59)));
+    p.pass(120);
+    assert_eq!([0, 1, 2].map(|ix| phase(&p, ix)), [Phase::Waiting; 3], "the date has passed, the port has not come");
+    assert!(p.engine.is_active(p.now, Duration::ZERO), "it may come at any moment");
+    p.engine.port_completed(p.now, NumberIx(0));
+    p.call(1, 1, None);
+    assert_eq!([0, 1, 2].map(|ix| phase(&p, ix)), [Phase::Settling, Phase::Settling, Phase::Waiting]);
+    p.engine.port_is_open(p.now, NumberIx(1), Some(due), true);
+    assert_eq!(phase(&p, 1), Phase::Settling, "somebody has called it at Twilio");
+    // One that is said to be on Twilio already, and is not.
+    let mut p = Port::new(Mode::Auto, 1, PortAt::Done);
+    assert_eq!(phase(&p, 0), Phase::Active);
+    p.engine.port_is_open(p.now, NumberIx(0), None, false);
+    p.pass(1);
+    assert_eq!(phase(&p, 0), Phase::Waiting);
     assert!(!p.engine.is_active(p.now, Duration::ZERO));
 }
 

@@ -105,6 +105,7 @@ fn an_error_of_a_leg_is_its_calls() {
     };
     let alert = |code: u32| Alert {
         sid: crate::core::model::id::AlertSid::from_u128(9),
+        number: None,
         resource: Some(Resource::Call(CallSid::from_u128(2))),
         code: Code(code),
         level: Level::Error,

@@ -14,6 +14,7 @@ const CALLBACK: &str = "https://app.example.com/status";
 fn alert(code: u32, level: Level, url: Option<&str>) -> Alert {
     Alert {
         sid: AlertSid::from_u128(1),
+        number: None,
         resource: None,
         code: Code(code),
         level,

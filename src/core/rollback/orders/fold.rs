@@ -115,7 +115,11 @@ impl Orders {
                 let (url, broken_for, detail) = (url.clone(), broken_for.clone(), detail.clone());
                 self.fallbacks.set(group, *channel, FallbackFound { url, state: *state, broken_for, detail });
             }
-            Entry::Recovered { .. } | Entry::Phase { .. } | Entry::Ported { .. } | Entry::Started { .. } => {}
+            Entry::Recovered { .. }
+            | Entry::Phase { .. }
+            | Entry::Ported { .. }
+            | Entry::Port(_)
+            | Entry::Started { .. } => {}
         }
         Ok(())
     }

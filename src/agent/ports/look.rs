@@ -1,0 +1,72 @@
+//! One look at the Porting API.
+//!
+//! Every request is in the list. Only those are asked for whose numbers may have news: those that are not over, and
+//! those that have changed since. A request that cannot be read is said, and the others are used.
+
+use std::collections::HashMap;
+
+use crate::core::model::foreign::Line;
+use crate::core::model::id::PortRequestSid;
+use crate::core::model::roster::Roster;
+use crate::core::model::time::Time;
+use crate::core::port::news::PortFound;
+use crate::core::port::report::ApiSight;
+use crate::core::port::status::PortStatus;
+use crate::twilio::porting::{PortRequestLine, is_not_for_us};
+use crate::twilio::{Client, Error};
+
+/// Looks, and remembers what is over.
+#[derive(Default)]
+pub struct PortLook {
+    /// Requests that are over, as the list had them, with what their numbers are.
+    over: HashMap<PortRequestSid, (PortRequestLine, Vec<PortFound>)>,
+}
+
+impl PortLook {
+    /// What the API shows now, of all its numbers that are in the roster.
+    pub async fn look(&mut self, now: Time, client: &Client, roster: &Roster) -> (ApiSight, Vec<PortFound>) {
+        let lines = match client.port_requests().await {
+            Ok(lines) => lines,
+            Err(error) => return (sight_of(now, &error), Vec::new()),
+        };
+        let (mut found, mut failed) = (Vec::new(), None);
+        for line in lines {
+            if let Some((known, numbers)) = self.over.get(&line.sid)
+                && *known == line
+            {
+                found.extend(numbers.iter().cloned());
+                continue;
+            }
+            match client.port_request(line.sid, roster).await {
+                Ok(mut numbers) => {
+                    numbers.retain(|n| roster.has(n.number));
+                    found.extend(numbers.iter().cloned());
+                    self.remember(line, numbers);
+                }
+                Err(error) => failed = Some(error),
+            }
+        }
+        (failed.map_or(ApiSight::Read { at: now }, |error| sight_of(now, &error)), found)
+    }
+
+    fn remember(&mut self, line: PortRequestLine, numbers: Vec<PortFound>) {
+        let is_over = matches!(line.status, PortStatus::Completed | PortStatus::Canceled | PortStatus::Expired);
+        let is_over_for = |n: &PortFound| {
+            matches!(n.state.status, PortStatus::Completed | PortStatus::Canceled | PortStatus::Expired)
+        };
+        if is_over && numbers.iter().all(is_over_for) {
+            self.over.insert(line.sid, (line, numbers));
+        } else {
+            self.over.remove(&line.sid);
+        }
+    }
+}
+
+fn sight_of(now: Time, error: &Error) -> ApiSight {
+    let why = Line::new(&error.to_string());
+    if is_not_for_us(error) {
+        ApiSight::NotForUs { at: now, why }
+    } else {
+        ApiSight::CouldNotLook { at: now, why, cure: Line::new(error.cure()) }
+    }
+}
