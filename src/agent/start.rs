@@ -33,6 +33,7 @@ use crate::agent::publish::status::{PortKnowledge, Status};
 use crate::caller::CallerKey;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::core::check::code::FindingCode;
 use crate::core::control::{Contradiction, Control, Recovery};
 use crate::core::detect::engine::Engine;
 use crate::core::detect::observation::Observation;
@@ -58,7 +59,7 @@ use crate::notify;
 use crate::store::lease::Behind;
 use crate::store::{CommitCost, JournalRecord, Store, StoreError};
 use crate::twilio::host::Product;
-use crate::twilio::{self, AlertLevel, Client, LogEntry as _};
+use crate::twilio::{self, AlertLevel, Client, ErrorKind, LogEntry as _};
 
 use deliver::Outbox;
 
@@ -88,6 +89,33 @@ pub enum StartError {
     HeldBy { by: String, until: Time },
     #[error("the HTTP client cannot be built: {0}")]
     Http(String),
+}
+
+impl StartError {
+    /// Under which code `ringback check` knows it, if it does.
+    pub fn code(&self) -> Option<FindingCode> {
+        match self {
+            StartError::Twilio(failed) => match failed.error.kind {
+                ErrorKind::Credentials => Some(FindingCode::Credentials),
+                ErrorKind::Permission => Some(FindingCode::Permission),
+                ErrorKind::NotFound
+                | ErrorKind::Refused
+                | ErrorKind::Conflict
+                | ErrorKind::Busy
+                | ErrorKind::Server
+                | ErrorKind::Unreachable
+                | ErrorKind::TimedOut
+                | ErrorKind::CutOff
+                | ErrorKind::NotTwilio => None,
+            },
+            StartError::ClockSkew(_) => Some(FindingCode::ClockSkew),
+            StartError::Store { .. }
+            | StartError::Key { .. }
+            | StartError::Journal { .. }
+            | StartError::HeldBy { .. }
+            | StartError::Http(_) => None,
+        }
+    }
 }
 
 impl From<Contradiction> for StartError {

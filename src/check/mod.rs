@@ -299,8 +299,6 @@ impl<'c> Gatherer<'c> {
         facts.standing = Err(why.clone());
         facts.balance = Err(why.clone());
         facts.traffic = Err(why.clone());
-        facts.rules = Err(why.clone());
-        facts.writers = Err(why.clone());
         facts.toll_free = Err(why.clone());
         facts.pace.request = Err(why.clone());
         self.close_numbers(facts, why);
@@ -309,6 +307,9 @@ impl<'c> Gatherer<'c> {
     /// Nothing is known of the numbers: `why`.
     fn close_numbers(&self, facts: &mut Facts, why: &Unlooked) {
         facts.numbers = Err(why.clone());
+        facts.rules = Err(why.clone());
+        facts.writers = Err(why.clone());
+        facts.key = self.key(facts);
         let first = |ix: GroupIx| self.config.roster.group(ix).numbers.first().copied();
         for (group, g) in self.config.roster.groups() {
             let Some(number) = first(group) else { continue };

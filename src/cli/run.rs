@@ -12,7 +12,7 @@ use super::{Exit, complain, log};
 use crate::admin;
 use crate::admin::names::OwnNames;
 use crate::admin::standby::SwappableRouter;
-use crate::agent::{Agent, Role};
+use crate::agent::{Agent, Role, StartError};
 use crate::check;
 use crate::child;
 use crate::clock::Clock;
@@ -95,7 +95,7 @@ async fn agent(config: &Config) -> anyhow::Result<Exit> {
     let mut server = JoinSet::new();
     clock.spawn(&mut server, admin::serve::serve(front.router(), listener, stop.clone()));
     let mut agent = tokio::select! {
-        agent = Agent::start_as(Role::Watch, config, &clock, &standby) => agent?,
+        agent = Agent::start_as(Role::Watch, config, &clock, &standby) => agent.map_err(coded)?,
         signal = signals.next() => {
             tracing::info!(signal, "stopped before it had started");
             return Ok(Exit::Done);
@@ -142,6 +142,14 @@ async fn agent(config: &Config) -> anyhow::Result<Exit> {
             child::end_all();
             std::process::exit(Exit::CouldNotRun as i32)
         }
+    }
+}
+
+/// What stopped the start, with the code under which `ringback check` tells more of it.
+fn coded(error: StartError) -> anyhow::Error {
+    match error.code() {
+        Some(code) => anyhow::Error::new(error).context(format!("{code} (ringback check --explain {code})")),
+        None => error.into(),
     }
 }
 

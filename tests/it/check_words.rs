@@ -163,3 +163,14 @@ fn the_agent_tells_its_log_what_is_found_at_its_start() {
     let asked = scene.sim.stats();
     assert_eq!(asked.handler_requests, 0, "no handler has a caller who is none");
 }
+
+#[test]
+fn what_stops_the_start_has_its_code_too() {
+    let scene = Scene::new(&[]);
+    let mut command = scene.command(&["run"]);
+    let out = command.env("TWILIO_AUTH_TOKEN", "00000000000000000000000000000000").output().unwrap();
+    let said = String::from_utf8(out.stderr).unwrap();
+    assert_eq!(out.status.code(), Some(3), "{said}");
+    assert!(said.contains("ringback: RB101 (ringback check --explain RB101): "), "{said}");
+    assert!(said.contains("Twilio does not accept the credentials"), "{said}");
+}

@@ -38,6 +38,7 @@ mod orders;
 mod polling;
 mod ports;
 mod prism;
+mod prism_check;
 mod privacy;
 mod probe_restart;
 mod probe_trouble;

@@ -208,6 +208,26 @@ def ports(client):
     check("what is elsewhere can", other.portable and other.pin_and_account_number_required)
 
 
+def stands(client):
+    """What `ringback check` asks of the account itself."""
+    account = client.api.accounts(client.username).fetch()
+    check("the account", (str(account.status), str(account.type)) == ("active", "Full"))
+    balance = client.balance.fetch()
+    check("a balance is text", (balance.account_sid, balance.currency, float(balance.balance) > 0) == (client.username, "USD", True))
+    britain = client.voice.v1.dialing_permissions.countries.list(country_code="44")
+    check("a country by its code", [(c.iso_code, c.low_risk_numbers_enabled) for c in britain] == [("GB", True)])
+    check("all countries", len(client.voice.v1.dialing_permissions.countries.list()) > len(britain))
+    service = client.messaging.v1.services.list()[0].sid
+    campaign, = client.messaging.v1.services(service).us_app_to_person.list()
+    check("a campaign", (campaign.campaign_status, campaign.messaging_service_sid) == ("VERIFIED", service))
+    brand = client.messaging.v1.brand_registrations(campaign.brand_registration_sid).fetch()
+    check("its brand", (brand.sid, str(brand.status)) == (campaign.brand_registration_sid, "APPROVED"))
+    check("no toll-free verification", client.messaging.v1.tollfree_verifications.list() == [])
+    refused(lambda: client.numbers.v2.regulatory_compliance.bundles("BU" + "0" * 32).fetch(), 404, 20404)
+    trunk = next(n.trunk_sid for n in client.incoming_phone_numbers.list() if n.trunk_sid)
+    check("a trunk's origination", all(o.enabled and o.sip_url for o in client.trunking.v1.trunks(trunk).origination_urls.list()))
+
+
 def main(ringback):
     with simulator(ringback, "--manual") as twilio:
         twilio.control("clock", {"advance": "2h 10m"})
@@ -215,6 +235,7 @@ def main(ringback):
         client = Client(twilio.account, twilio.token, http_client=Local(twilio.base))
         reads(client, now)
         ports(client)
+        stands(client)
         makes(client, twilio)
         writes(client, twilio)
         twilio.control("calm", {})

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::code::{FindingCode, FindingSeverity};
 use super::facts::{Door, Facts, Unlooked};
+use crate::core::model::foreign::{LONGEST_PART, line};
 use crate::core::model::id::{AccountSid, Channel};
 use crate::core::model::roster::{GroupIx, NumberIx, Roster};
 use crate::core::model::time::Time;
@@ -97,10 +98,13 @@ impl Report {
     }
 }
 
+/// The groups and numbers of a finding.
+type OfWhom = (BTreeSet<GroupIx>, BTreeSet<NumberIx>);
+
 /// Takes findings as they come.
 pub struct Finder<'a> {
     pub roster: &'a Roster,
-    found: BTreeMap<(FindingCode, String), (BTreeSet<GroupIx>, BTreeSet<NumberIx>)>,
+    found: BTreeMap<(FindingCode, String), OfWhom>,
     unlooked: BTreeMap<(Vec<FindingCode>, String), (bool, BTreeSet<NumberIx>)>,
     swaps: Vec<SwapTime>,
 }
@@ -111,27 +115,38 @@ impl<'a> Finder<'a> {
     }
 
     /// Of the account, or of the agent itself.
-    pub fn find(&mut self, code: FindingCode, seen: impl Into<String>) {
-        self.found.entry((code, seen.into())).or_default();
+    pub fn find(&mut self, code: FindingCode, seen: impl AsRef<str>) {
+        self.of_whom(code, seen.as_ref());
     }
 
-    pub fn find_group(&mut self, code: FindingCode, seen: impl Into<String>, group: GroupIx) {
-        self.found.entry((code, seen.into())).or_default().0.insert(group);
+    pub fn find_group(&mut self, code: FindingCode, seen: impl AsRef<str>, group: GroupIx) {
+        self.of_whom(code, seen.as_ref()).0.insert(group);
     }
 
-    pub fn find_number(&mut self, code: FindingCode, seen: impl Into<String>, number: NumberIx) {
-        let (groups, numbers) = self.found.entry((code, seen.into())).or_default();
-        groups.insert(self.roster.number(number).group);
+    pub fn find_number(&mut self, code: FindingCode, seen: impl AsRef<str>, number: NumberIx) {
+        let group = self.roster.number(number).group;
+        let (groups, numbers) = self.of_whom(code, seen.as_ref());
+        groups.insert(group);
         numbers.insert(number);
     }
 
+    /// What was seen may have words of others in it, and ends on terminals and in chats.
+    fn of_whom(&mut self, code: FindingCode, seen: &str) -> &mut OfWhom {
+        self.found.entry((code, line(seen, LONGEST_PART))).or_default()
+    }
+
     pub fn skip(&mut self, codes: &[FindingCode], why: &Unlooked) {
-        self.unlooked.entry((codes.to_vec(), why.because.clone())).or_default().0 |= why.is_needed;
+        self.open(codes, why);
     }
 
     pub fn skip_number(&mut self, codes: &[FindingCode], why: &Unlooked, number: NumberIx) {
-        self.skip(codes, why);
-        self.unlooked.entry((codes.to_vec(), why.because.clone())).or_default().1.insert(number);
+        self.open(codes, why).insert(number);
+    }
+
+    fn open(&mut self, codes: &[FindingCode], why: &Unlooked) -> &mut BTreeSet<NumberIx> {
+        let (is_needed, numbers) = self.unlooked.entry((codes.to_vec(), line(&why.because, LONGEST_PART))).or_default();
+        *is_needed |= why.is_needed;
+        numbers
     }
 
     pub fn swap_takes(&mut self, group: GroupIx, numbers: usize, written: Duration, proven: Option<Duration>) {

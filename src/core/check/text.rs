@@ -1,5 +1,6 @@
 //! The report for people: errors first, each once, with as many numbers as a person reads; the verdict last.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use super::code::{CodePage, FindingCode, FindingSeverity};
@@ -44,10 +45,14 @@ pub fn whole(report: &Report, is_strict: bool) -> String {
 pub fn short(report: &Report, is_strict: bool) -> String {
     let mut out = String::new();
     for all in report.findings.chunk_by(|a, b| a.code == b.code) {
-        let f = &all[0];
-        let more = all.len() - 1;
-        let more = if more > 0 { format!(", and in {more} more ways") } else { String::new() };
-        let _ = writeln!(out, "{} {}: {}{}{more}", f.code, f.severity.label(), f.title, of_whom(f));
+        // Of whom it was seen in any way.
+        let together = |of: fn(&Finding) -> &Vec<String>| {
+            let names: BTreeSet<&String> = all.iter().flat_map(of).collect();
+            names.into_iter().cloned().collect()
+        };
+        let whole = Finding { groups: together(|f| &f.groups), numbers: together(|f| &f.numbers), ..all[0].clone() };
+        let Finding { code, severity, title, .. } = &whole;
+        let _ = writeln!(out, "{code} {}: {title}{}", severity.label(), of_whom(&whole));
     }
     for n in report.not_looked_at.iter().filter(|n| n.is_needed) {
         let _ = writeln!(out, "{} not looked at: {}", codes(&n.codes), n.because);
