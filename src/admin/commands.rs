@@ -57,6 +57,8 @@ pub struct OrderRequest {
     pub force: bool,
     /// Restore all at once, without a canary.
     pub at_once: bool,
+    /// Of a restore: undo the latest apply of numbers that are on their own handler.
+    pub applied: bool,
 }
 
 /// Which numbers to hold or to release, and why: exactly one of `all`, `group` and `numbers`.
@@ -143,7 +145,7 @@ pub struct PortedAnswer {
     pub activated: usize,
 }
 
-type Body<T> = Result<Json<T>, JsonRejection>;
+pub(super) type Body<T> = Result<Json<T>, JsonRejection>;
 
 /// Swaps numbers to their fallback.
 #[utoipa::path(post, path = "/api/v1/rollback", request_body = OrderRequest, security(("token" = [])),
@@ -169,14 +171,20 @@ pub async fn restore(
 
 async fn swap(a: &Admin, body: Body<OrderRequest>, operation: Operation) -> Result<Json<Planned>, ApiProblem> {
     let asked = open(body)?;
-    if operation == Operation::Rollback && (asked.force || asked.at_once) {
-        return Err(unprocessable("force and at_once belong to a restore"));
+    if operation == Operation::Rollback && (asked.force || asked.at_once || asked.applied) {
+        return Err(unprocessable("force, at_once and applied belong to a restore"));
     }
+    let operation = if asked.applied { Operation::Undo } else { operation };
     let by = author(&asked.author, &asked.reason)?;
     let numbers = select(&a.roster, asked.all, asked.group.as_ref(), &asked.numbers)?;
     let (force, at_once, channel) = (asked.force, asked.at_once, asked.channel);
     let request = OperatorRequest { operation, numbers, channel, by, force, at_once };
-    match say(a, operation.label(), OperatorCommand::Orders(request), asked.dry_run).await? {
+    planned(say(a, operation.label(), OperatorCommand::Orders(request), asked.dry_run).await?)
+}
+
+/// What a command about numbers comes to.
+pub(super) fn planned(answer: CommandAnswer) -> Result<Json<Planned>, ApiProblem> {
+    match answer {
         CommandAnswer::Orders(plan) => Ok(Json(Planned {
             orders: plan.carried_on.iter().chain(plan.orders.iter().map(|o| &o.id)).map(ToString::to_string).collect(),
             lines: plan.lines.iter().map(DecisionLine::of).collect(),
@@ -264,12 +272,12 @@ pub async fn ported(State(a): State<Admin>, _: Operator, body: Body<Ported>) -> 
 }
 
 /// The body of a request that may be made.
-fn open<T: DeserializeOwned>(body: Body<T>) -> Result<T, ApiProblem> {
+pub(super) fn open<T: DeserializeOwned>(body: Body<T>) -> Result<T, ApiProblem> {
     // Who may not write has heard so before, and not what is wrong with the request.
     body.map(|Json(asked)| asked).map_err(|e| ApiProblem::new(e.status(), e.body_text()))
 }
 
-fn author(name: &str, reason: &str) -> Result<Author, ApiProblem> {
+pub(super) fn author(name: &str, reason: &str) -> Result<Author, ApiProblem> {
     let (name, reason) = (name.trim(), reason.trim());
     if reason.is_empty() {
         return Err(unprocessable("reason is empty: say why, it is kept"));
@@ -285,7 +293,7 @@ fn author(name: &str, reason: &str) -> Result<Author, ApiProblem> {
     Ok(Author { name, reason })
 }
 
-async fn say(
+pub(super) async fn say(
     a: &Admin,
     verb: &'static str,
     command: OperatorCommand,
@@ -309,7 +317,11 @@ fn refused(refusal: Refusal) -> ApiProblem {
 /// A command as a person reads it in the log: about what, by whom and why.
 fn described(command: &OperatorCommand, roster: &Roster) -> String {
     let (about, by) = match command {
-        OperatorCommand::Orders(OperatorRequest { operation: _, numbers, channel, by, force, at_once }) => {
+        OperatorCommand::Orders(OperatorRequest { operation: _, numbers, channel, by, force, at_once })
+        | OperatorCommand::Apply {
+            request: OperatorRequest { operation: _, numbers, channel, by, force, at_once },
+            ..
+        } => {
             let numbers: Vec<String> = numbers.iter().map(|ix| roster.name_of(*ix).to_string()).collect();
             let channel = channel.map_or("both channels", Channel::label);
             let options = [("force", force), ("at once", at_once)].into_iter().filter(|(_, is_set)| **is_set);
@@ -344,12 +356,12 @@ fn stopping() -> ApiProblem {
     ApiProblem::new(StatusCode::SERVICE_UNAVAILABLE, "the agent is stopping")
 }
 
-fn unprocessable(text: impl Into<String>) -> ApiProblem {
+pub(super) fn unprocessable(text: impl Into<String>) -> ApiProblem {
     ApiProblem::new(StatusCode::UNPROCESSABLE_ENTITY, text)
 }
 
 /// The numbers that a request names in one way, each of which must be ours.
-fn select(
+pub(super) fn select(
     roster: &Roster,
     all: bool,
     group: Option<&GroupName>,

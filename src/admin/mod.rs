@@ -16,6 +16,7 @@
 //! loopback only. While another agent leads, [`standby`] answers instead. No other site's page may read or
 //! write here: there are no CORS headers, and what such a page sends is refused ([`names`]).
 
+pub mod apply;
 pub mod auth;
 pub mod body;
 pub mod commands;
@@ -107,6 +108,7 @@ pub fn router(agent: &Agent, clock: &Clock, token: Option<SecretString>) -> Rout
         .route("/api/v1/openapi.json", get(openapi::openapi))
         .route("/api/v1/rollback", post(commands::rollback))
         .route("/api/v1/restore", post(commands::restore))
+        .route("/api/v1/apply", post(apply::apply))
         .route("/api/v1/hold", post(commands::hold))
         .route("/api/v1/release", post(commands::release))
         .route("/api/v1/approve", post(commands::approve))

@@ -6,7 +6,7 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
 use super::body::ErrorBody;
-use super::commands;
+use super::{apply, commands};
 use crate::agent::publish::explain;
 use crate::agent::publish::status::{NumberStatus, OrderStatus, Status};
 
@@ -29,6 +29,7 @@ use crate::agent::publish::status::{NumberStatus, OrderStatus, Status};
         order,
         commands::rollback,
         commands::restore,
+        apply::apply,
         commands::hold,
         commands::release,
         commands::approve,

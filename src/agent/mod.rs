@@ -27,6 +27,7 @@ pub mod deliver;
 pub mod execute;
 pub mod heartbeat;
 pub mod leader;
+pub mod planning;
 pub mod poll;
 pub mod ports;
 pub mod probe;

@@ -1,5 +1,6 @@
 //! The command line: the tree of commands, their exit codes, and how errors are printed.
 
+mod apply;
 mod challenge;
 mod check;
 mod demo;
@@ -7,6 +8,7 @@ mod log;
 mod look;
 mod notify;
 mod operate;
+mod plan;
 mod ports;
 mod rehearse;
 mod replay;
@@ -80,6 +82,13 @@ enum Command {
         after_help = "Example:\n  ringback rehearse --config ringback.toml --record drill.md\n  ringback rehearse --put-back"
     )]
     Rehearse(rehearse::RehearseArguments),
+    /// Shows what `apply` would change: the file's handlers against the numbers' own; reads only
+    #[command(after_help = "Example:\n  ringback plan\n  ringback plan --group support --json | jq .changes")]
+    Plan(plan::PlanArguments),
+    /// Gives numbers the handlers that the file asks for; undone by `restore --applied`
+    #[command(after_help = "Example:\n  ringback apply --group support --reason 'new app'\n  \
+        ringback apply --canary 2 --reason 'new app'")]
+    Apply(apply::ApplyArguments),
     /// Swaps numbers to their fallback
     #[command(after_help = "Example:\n  ringback rollback --group support --reason 'app is down'")]
     Rollback(operate::Rollback),
@@ -171,6 +180,8 @@ pub fn main() -> ExitCode {
         Command::Check(arguments) => check::check(&arguments),
         Command::Rehearse(arguments) => rehearse::rehearse(&arguments),
         Command::Replay(arguments) => replay::replay(&arguments),
+        Command::Plan(arguments) => plan::plan(&arguments),
+        Command::Apply(arguments) => apply::apply(arguments),
         Command::Rollback(arguments) => operate::rollback(arguments),
         Command::Restore(arguments) => operate::restore(arguments),
         Command::Hold(arguments) => operate::hold(arguments),

@@ -63,16 +63,16 @@ pub struct Selection {
 pub struct Common {
     /// Why; it is kept in the journal
     #[arg(long, value_name = "TEXT")]
-    reason: String,
+    pub reason: String,
     /// Who says so
     #[arg(long, value_name = "NAME", env = "USER", default_value = "operator")]
-    author: String,
+    pub author: String,
     /// The configuration file
     #[arg(long, value_name = "FILE", default_value = "ringback.toml")]
-    config: PathBuf,
+    pub config: PathBuf,
     /// Print JSON
     #[arg(long)]
-    json: bool,
+    pub json: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -101,6 +101,9 @@ pub struct Restore {
     /// All numbers at once, without a canary
     #[arg(long)]
     at_once: bool,
+    /// Undo the latest apply of numbers that are on their own handler, all at once
+    #[arg(long)]
+    applied: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -174,8 +177,8 @@ pub fn rollback(arguments: Rollback) -> anyhow::Result<Exit> {
 }
 
 pub fn restore(arguments: Restore) -> anyhow::Result<Exit> {
-    let Restore { selection, common, yes, force, at_once } = arguments;
-    let asked = swap(&selection, &common, force, at_once);
+    let Restore { selection, common, yes, force, at_once, applied } = arguments;
+    let asked = OrderRequest { applied, ..swap(&selection, &common, force, at_once) };
     operate(&common, async |client| client.swap("restore", &asked, yes, common.json).await)
 }
 
@@ -190,6 +193,7 @@ fn swap(selection: &Selection, common: &Common, force: bool, at_once: bool) -> O
         dry_run: true,
         force,
         at_once,
+        applied: false,
     }
 }
 
@@ -240,7 +244,7 @@ pub fn ported(arguments: PortedArguments) -> anyhow::Result<Exit> {
 }
 
 /// Finds the agent, or becomes one for the length of `command`.
-fn operate(common: &Common, command: impl AsyncFn(&ApiClient) -> anyhow::Result<Exit>) -> anyhow::Result<Exit> {
+pub fn operate(common: &Common, command: impl AsyncFn(&ApiClient) -> anyhow::Result<Exit>) -> anyhow::Result<Exit> {
     let config = Config::load(&common.config, &ProcessEnv)?;
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
         let http = reqwest_client()?;
@@ -278,10 +282,10 @@ const LOOK_AFTER: Duration = Duration::from_millis(300);
 const WAIT_FOR: Duration = Duration::from_secs(15 * 60);
 
 /// Result and its detail, by account, number and channel.
-type Results = BTreeMap<[String; 3], (String, String)>;
+pub type Results = BTreeMap<[String; 3], (String, String)>;
 
 /// Where commands are given.
-struct ApiClient {
+pub struct ApiClient {
     http: reqwest::Client,
     address: SocketAddr,
     identity: Identity,
@@ -295,7 +299,11 @@ impl ApiClient {
     }
 
     /// The agent's answer, or the exit code after its complaint was printed.
-    async fn post<T: DeserializeOwned>(&self, verb: &str, body: &impl Serialize) -> anyhow::Result<Result<T, Exit>> {
+    pub async fn post<T: DeserializeOwned>(
+        &self,
+        verb: &str,
+        body: &impl Serialize,
+    ) -> anyhow::Result<Result<T, Exit>> {
         let (path, body) = (format!("/api/v1/{verb}"), serde_json::to_vec(body)?);
         let ProvenAnswer { status, body } = command(&self.http, self.address, &self.identity, &path, body).await?;
         let body: Value = super::answer(&body).context("the agent's answer is not JSON")?;
@@ -322,8 +330,11 @@ impl ApiClient {
             Ok(plan) => plan,
             Err(exit) => return Ok(exit),
         };
-        let touched: Vec<&DecisionLine> =
-            plan.lines.iter().filter(|l| matches!(l.action.as_str(), "rollback" | "restore" | "keep")).collect();
+        let touched: Vec<&DecisionLine> = plan
+            .lines
+            .iter()
+            .filter(|l| matches!(l.action.as_str(), "rollback" | "restore" | "undo" | "keep"))
+            .collect();
         if self.is_alone && plan.is_staged {
             complain(
                 "ringback: no agent is running, so nobody can tell whether a canary's callers are served: start the \
@@ -355,7 +366,7 @@ impl ApiClient {
     }
 
     /// Waits for orders to end.
-    async fn follow(&self, orders: &[String]) -> anyhow::Result<Results> {
+    pub async fn follow(&self, orders: &[String]) -> anyhow::Result<Results> {
         let clock = Clock::system();
         let give_up = clock.now() + WAIT_FOR;
         let mut ended = BTreeMap::new();
@@ -416,7 +427,7 @@ impl ApiClient {
 /// A yes or a no.
 const ANSWER_BYTES: u64 = 1024;
 
-fn confirmed(verb: &str, numbers: usize) -> anyhow::Result<bool> {
+pub fn confirmed(verb: &str, numbers: usize) -> anyhow::Result<bool> {
     complain(&format!("{verb} {numbers} of these? [y/N]"));
     let mut line = String::new();
     io::stdin().lock().take(ANSWER_BYTES).read_line(&mut line)?;

@@ -10,7 +10,7 @@ use url::Url;
 
 use super::field::{WholeNumber, time_zone};
 use super::section::{Faults, Section};
-use super::{detection, numbers, probe};
+use super::{detection, handler, numbers, probe};
 use crate::core::detect::statistic::Detection;
 use crate::core::model::facts::{BIN_HOST, BIN_PATH};
 use crate::core::model::id::{AccountSid, Channel, E164, GroupName, NumberId};
@@ -79,9 +79,7 @@ impl Groups {
         let timezone = read_time_zone(&mut s);
         let port = read_port_at(&mut s);
         let fallback = s.section("fallback").map_or([None, None], read_fallback);
-        if let Some(handler) = s.section("handler") {
-            read_handler(handler);
-        }
+        let handler = s.section("handler").map(|s| handler::read(s, &fallback)).unwrap_or_default();
         if let (Some(cap), Some(name)) = (s.integer("cap", 1, 100), &name) {
             self.caps.insert(name.value.clone(), u8::try_from(cap).unwrap_or(100));
         }
@@ -102,6 +100,7 @@ impl Groups {
         let Some(group) = name.map(|name| self.roster.add_group(name, fallback)) else {
             return;
         };
+        self.roster.set_handler(group, handler);
         self.detection.push(detection);
         let before = faults.count();
         for n in listed.iter().flatten() {
@@ -227,13 +226,6 @@ fn read_fallback(mut s: Section<'_>) -> [Option<String>; 2] {
     let urls = [read_webhook(&mut s, "voice_url"), read_webhook(&mut s, "sms_url")];
     s.finish();
     urls
-}
-
-fn read_handler(mut s: Section<'_>) {
-    for key in ["voice_url", "voice_fallback_url", "sms_url", "sms_fallback_url"] {
-        read_webhook(&mut s, key);
-    }
-    s.finish();
 }
 
 /// A URL that Twilio can call, kept as written: its fragment holds connection overrides.

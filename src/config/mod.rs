@@ -13,6 +13,7 @@ mod csv;
 mod detection;
 mod field;
 mod group;
+mod handler;
 pub mod notify;
 mod numbers;
 pub mod probe;

@@ -207,7 +207,7 @@ impl Control {
     pub fn may_decide_again(&mut self, numbers: &[NumberId], channel: Channel, not_before: Time) {
         for number in numbers {
             if !self.orders.state(*number, channel).is_on_fallback()
-                && self.orders.ordered(*number, channel).is_none()
+                && self.orders.swapping(*number, channel).is_none()
                 && let Some(ix) = self.engine.roster().find(*number)
             {
                 self.engine.not_rolled_back(ix, channel, not_before);
@@ -238,6 +238,8 @@ impl Control {
             }
             // Nothing was written: the number is what it was.
             (Operation::Restore, _) => {}
+            // Its callers are watched as before.
+            (Operation::Apply | Operation::Undo, _) => {}
         }
     }
 }

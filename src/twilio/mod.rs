@@ -159,6 +159,11 @@ impl Client {
         Reader { roster: &self.roster, account: self.account(), key: &self.key }
     }
 
+    /// The installation's.
+    pub const fn key(&self) -> &CallerKey {
+        &self.key
+    }
+
     /// Whose numbers and logs it reads.
     pub fn account(&self) -> AccountSid {
         self.transport.account()

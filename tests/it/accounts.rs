@@ -150,6 +150,7 @@ fn what_the_journal_says_of_another_accounts_number_says_nothing_of_ours() {
                 by: By::Operator(by.clone()),
                 force: false,
                 staged: false,
+                terms: None,
             }),
             Entry::Snapshot { decision, channel, number, sid, record, sha256 },
             Entry::Checked { decision, channel, number, fallback: FallbackState::Good },

@@ -44,6 +44,13 @@ traffic = { calls_per_hour = 1, shape = "flat" }
 routing = { trunk = "TK00000000000000000000000000000001" }
 "#;
 
+/// What the file asks of the handlers.
+const NEW: &str = "https://new.example.com/voice";
+
+/// A write, and what undoes it.
+const WAYS: [(&str, &str, &str); 2] =
+    [("rollback --all", "restore --all --at-once", BIN), ("apply", "restore --all --applied", NEW)];
+
 /// Where the program dies.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Point {
@@ -132,8 +139,8 @@ impl Scene {
         Scene { sim, folder: Folder::new(), base }
     }
 
-    /// Runs the program with `verb` until it ends or dies. Gives its exit code and its requests.
-    async fn run(&self, verb: &str, point: Point) -> (Option<i32>, usize) {
+    /// Runs the program with these words until it ends or dies. Gives its exit code and its requests.
+    async fn run(&self, words: &str, point: Point) -> (Option<i32>, usize) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let middle = Middle {
             upstream: self.base.clone(),
@@ -150,14 +157,12 @@ impl Scene {
         let mut command = program(point);
         let config = self.folder.path().join("ringback.toml");
         command
-            .args([verb, "--all", "--yes", "--reason", "test", "--config"])
+            .args(words.split(' '))
+            .args(["--yes", "--reason", "test", "--config"])
             .arg(config)
             .env("TWILIO_AUTH_TOKEN", self.sim.scenario().account.auth_token)
             .stdout(Stdio::null())
             .stderr(Stdio::null());
-        if verb == "restore" {
-            command.arg("--at-once");
-        }
         *middle.child.lock().unwrap() = Some(command.spawn().unwrap());
         let code = loop {
             // A real process: there is nothing to do but ask until it ends.
@@ -176,8 +181,10 @@ impl Scene {
         let text = format!(
             "[twilio]\naccount_sid = \"{account}\"\nbase_url = \"{base}\"\n[agent]\nmode = \"auto\"\nlisten = \"127.0.0.1:1\"\n\
              [[group]]\nname = \"support\"\nchannels = [\"voice\"]\nnumbers = [\"+15005550100\", \"+15005550101\"]\n\
+             [group.handler]\nvoice_url = \"{NEW}\"\nstatus_callback = \"{NEW}\"\n\
              [group.fallback]\nvoice_url = \"{BIN}\"\n\
              [[group]]\nname = \"desk\"\nchannels = [\"voice\"]\nnumbers = [\"+15005550200\"]\n\
+             [group.handler]\nvoice_url = \"{NEW}\"\n\
              [group.fallback]\nvoice_url = \"{BIN}\"\n"
         );
         std::fs::write(self.folder.path().join("ringback.toml"), text).unwrap();
@@ -225,50 +232,50 @@ fn killed_anywhere_it_ends_in_the_same_state() {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let can_trace = can_trace();
     runtime.block_on(async {
-        let whole = Scene::new().await;
-        let before = whole.records();
-        let (code, rollback_requests) = whole.run("rollback", Point::Never).await;
-        assert_eq!(code, Some(0));
-        let rolled_back = whole.records();
-        assert!(rolled_back.iter().all(|r| r["voice_url"] == BIN));
-        let (code, restore_requests) = whole.run("restore", Point::Never).await;
-        assert_eq!((code, whole.records()), (Some(0), before.clone()));
+        for (there, back, url) in WAYS {
+            let whole = Scene::new().await;
+            let before = whole.records();
+            let (code, requests_there) = whole.run(there, Point::Never).await;
+            assert_eq!(code, Some(0));
+            let written = whole.records();
+            assert!(written.iter().all(|r| r["voice_url"] == url));
+            let (code, requests_back) = whole.run(back, Point::Never).await;
+            assert_eq!((code, whole.records()), (Some(0), before.clone()));
 
-        let mut points = BTreeMap::<&str, usize>::new();
-        for (verb, requests, end) in
-            [("rollback", rollback_requests, &rolled_back), ("restore", restore_requests, &before)]
-        {
-            let at_requests = (1..=requests).flat_map(|n| [Point::Before(n), Point::After(n)]);
-            // Until the program ends by itself.
-            let at_disk = (1..if can_trace { 1000 } else { 1 }).map(Point::Disk);
-            let mut disk_is_over = false;
-            for point in at_requests.chain(at_disk) {
-                if disk_is_over {
-                    break;
+            let mut points = BTreeMap::<&str, usize>::new();
+            for (words, requests, end) in [(there, requests_there, &written), (back, requests_back, &before)] {
+                let at_requests = (1..=requests).flat_map(|n| [Point::Before(n), Point::After(n)]);
+                // Until the program ends by itself.
+                let at_disk = (1..if can_trace { 1000 } else { 1 }).map(Point::Disk);
+                let mut disk_is_over = false;
+                for point in at_requests.chain(at_disk) {
+                    if disk_is_over {
+                        break;
+                    }
+                    let scene = Scene::new().await;
+                    if words == back {
+                        assert_eq!(scene.run(there, Point::Never).await.0, Some(0));
+                    }
+                    let (code, _) = scene.run(words, point).await;
+                    if matches!(point, Point::Disk(_)) {
+                        disk_is_over = code == Some(0);
+                    }
+                    let (code, _) = scene.run(words, Point::Never).await;
+                    assert_eq!(code, Some(0), "{words} after {point:?}");
+                    assert_eq!(&scene.records(), end, "{words} killed at {point:?}");
+                    let once = if words == there { 1 } else { 2 };
+                    assert!(scene.writes().values().all(|n| *n == once), "{words} {point:?}: {:?}", scene.writes());
+                    let kind = match point {
+                        Point::Never => "never",
+                        Point::Before(_) => "requests without effect",
+                        Point::After(_) => "requests whose answer was lost",
+                        Point::Disk(_) => "writes to the disk",
+                    };
+                    // A run that ended by itself was not killed.
+                    *points.entry(kind).or_default() += usize::from(!disk_is_over);
                 }
-                let scene = Scene::new().await;
-                if verb == "restore" {
-                    assert_eq!(scene.run("rollback", Point::Never).await.0, Some(0));
-                }
-                let (code, _) = scene.run(verb, point).await;
-                if matches!(point, Point::Disk(_)) {
-                    disk_is_over = code == Some(0);
-                }
-                let (code, _) = scene.run(verb, Point::Never).await;
-                assert_eq!(code, Some(0), "{verb} after {point:?}");
-                assert_eq!(&scene.records(), end, "{verb} killed at {point:?}");
-                let once = if verb == "rollback" { 1 } else { 2 };
-                assert!(scene.writes().values().all(|n| *n == once), "{verb} {point:?}: {:?}", scene.writes());
-                let kind = match point {
-                    Point::Never => "never",
-                    Point::Before(_) => "requests without effect",
-                    Point::After(_) => "requests whose answer was lost",
-                    Point::Disk(_) => "writes to the disk",
-                };
-                // A run that ended by itself was not killed.
-                *points.entry(kind).or_default() += usize::from(!disk_is_over);
             }
+            println!("{there}: killed at {points:?}");
         }
-        println!("killed at {points:?}");
     });
 }

@@ -24,6 +24,7 @@ mod fallbacks;
 mod faults;
 mod field;
 mod guards;
+mod handlers;
 mod histories;
 mod identity;
 mod incidents;

@@ -1,7 +1,10 @@
 //! An operator's command: previewed, written to the journal, and done.
 
+use std::collections::BTreeMap;
+
 use super::Controller;
 use crate::core::model::decision::{DecisionId, Mode};
+use crate::core::model::id::NumberId;
 use crate::core::model::order::{Author, Scope};
 use crate::core::model::time::Time;
 use crate::core::rollback::command::CommandOutcome;
@@ -14,10 +17,29 @@ use crate::store::StoreError;
 #[derive(Debug, Clone)]
 pub enum OperatorCommand {
     Orders(OperatorRequest),
-    Hold { scopes: Vec<Scope>, until: Time, by: Author, shorten: bool },
-    Release { scopes: Vec<Scope>, by: Author },
-    Approve { decision: DecisionId, by: Author },
-    Mode { mode: Mode, by: Author },
+    /// With what was read of the numbers, as [`crate::core::model::order::ApplyTerms::reads`] has it.
+    Apply {
+        request: OperatorRequest,
+        reads: BTreeMap<NumberId, String>,
+    },
+    Hold {
+        scopes: Vec<Scope>,
+        until: Time,
+        by: Author,
+        shorten: bool,
+    },
+    Release {
+        scopes: Vec<Scope>,
+        by: Author,
+    },
+    Approve {
+        decision: DecisionId,
+        by: Author,
+    },
+    Mode {
+        mode: Mode,
+        by: Author,
+    },
 }
 
 /// What became of a command.
@@ -49,12 +71,23 @@ impl Controller {
         dry_run: bool,
     ) -> Result<CommandAnswer, Refusal> {
         let (orders, roster) = (self.orders(), &self.shared.roster);
+        let (command, reads) = match command {
+            OperatorCommand::Apply { request, reads } => (OperatorCommand::Orders(request), reads),
+            other => (other, BTreeMap::new()),
+        };
         let outcome = match command {
-            OperatorCommand::Orders(request) => {
+            OperatorCommand::Orders(request) | OperatorCommand::Apply { request, .. } => {
                 let mut preview = orders.preview(now, roster, self.write_guard.is_leading(), &request);
+                for order in &mut preview.orders {
+                    let numbers = order.numbers.iter();
+                    if let Some(terms) = &mut order.terms {
+                        terms.reads = numbers.filter_map(|n| Some((*n, reads.get(n)?.clone()))).collect();
+                    }
+                }
                 for line in &mut preview.lines {
                     // The journal alone would call it the number's own handler.
-                    let is_unknown = self.unknown[line.channel.index()].contains(&line.number);
+                    let is_unknown =
+                        request.operation.is_swap() && self.unknown[line.channel.index()].contains(&line.number);
                     if is_unknown && line.action == PlannedAction::Nothing {
                         line.action = PlannedAction::Refuse;
                         plan::ON_FALLBACK_UNKNOWN.clone_into(&mut line.detail);

@@ -7,7 +7,7 @@ use super::{Controller, READ_WITHIN};
 use crate::agent::ControlMessage;
 use crate::core::model::foreign::Line;
 use crate::core::model::id::{Channel, NumberId, NumberSid};
-use crate::core::model::order::OrderResult;
+use crate::core::model::order::{Operation, OrderResult};
 use crate::core::model::roster::{Number, NumberIx};
 use crate::core::model::time::Time;
 use crate::core::notice::condition::AgentCondition;
@@ -45,13 +45,14 @@ impl Controller {
                 if !self.is_untouched_since(at, number, channel) {
                     continue;
                 }
-                let before = state.swap().and_then(|s| RoutingValues::read(s.before.record.whole(), channel).ok());
                 let now = values[channel.index()].clone();
                 // What a write of ours left, or may yet leave, is nobody else's change.
-                let ours = plan::left(state, channel).unwrap_or_default();
+                let left = if state.swap().is_some() { state } else { self.orders().applied(number, channel) };
+                let ours = plan::left(left, channel).unwrap_or_default();
                 if ours.iter().any(|left| left.is_respelt(&now)) {
                     continue;
                 }
+                let before = left.swap().and_then(|s| RoutingValues::read(s.before.record.whole(), channel).ok());
                 let Some(expected) = ours.first().or_else(|| self.baseline.get(&key)).cloned() else {
                     baseline.push((number, now));
                     continue;
@@ -108,9 +109,10 @@ impl Controller {
     /// True if no order has, or has had, the number since `at`: what was read then can be compared.
     fn is_untouched_since(&self, at: Time, number: NumberId, channel: Channel) -> bool {
         let orders = self.orders();
+        let is_before = |since: Option<Time>| since.is_none_or(|t| t < at);
         !orders.state(number, channel).is_under_way()
             && orders.ordered(number, channel).is_none()
-            && orders.saga(number, channel).is_none_or(|s| s.since.is_none_or(|t| t < at))
+            && orders.saga(number, channel).is_none_or(|s| is_before(s.since) && is_before(s.applied.since))
     }
 
     /// What numbers pointed at when the agent before stopped. A number that we changed later is not
@@ -118,7 +120,9 @@ impl Controller {
     pub fn load_baseline(&mut self, baseline: Vec<(NumberId, Time, RoutingValues)>) {
         for (number, at, values) in baseline {
             let channel = values.channel();
-            let is_later = self.orders().saga(number, channel).is_none_or(|s| s.since.is_none_or(|t| t <= at));
+            let is_by_then = |since: Option<Time>| since.is_none_or(|t| t <= at);
+            let saga = self.orders().saga(number, channel);
+            let is_later = saga.is_none_or(|s| is_by_then(s.since) && is_by_then(s.applied.since));
             if is_later {
                 self.baseline.insert((number, channel), values);
             }
@@ -128,9 +132,11 @@ impl Controller {
     /// The routing that orders which end as asked with these entries will have left.
     pub(super) fn expected(&self, entries: &[Entry]) -> Vec<(NumberId, RoutingValues)> {
         let one = |entry: &Entry| {
-            let Entry::Result { number, channel, result, .. } = entry else { return None };
-            let state = self.orders().state(*number, *channel);
-            let swap = state.swap()?;
+            let Entry::Result { decision, number, channel, result, .. } = entry else { return None };
+            let operation = self.orders().order(*decision).map_or(Operation::Rollback, |p| p.order.operation);
+            let state = self.orders().state_of(operation, *number, *channel);
+            // An apply that found nothing to do says nothing of what the one before it left.
+            let swap = state.swap().filter(|_| operation != Operation::Apply || state.is_under_way())?;
             let before = RoutingValues::read(swap.before.record.whole(), *channel).ok()?;
             let theirs = || match state {
                 SagaState::Superseded { .. }

@@ -441,7 +441,10 @@ impl Controller {
             }
             let work = Work {
                 order: Arc::new(order.clone()),
-                numbers: numbers.iter().map(|n| (*n, self.orders().state(*n, order.channel).clone())).collect(),
+                numbers: numbers
+                    .iter()
+                    .map(|n| (*n, self.orders().state_of(order.operation, *n, order.channel).clone()))
+                    .collect(),
                 fallbacks: numbers
                     .iter()
                     .map(|n| (*n, self.orders().fallback_for(&order.group, order.channel, *n)))

@@ -24,6 +24,8 @@ impl Controller {
                         tracing::warn!(decision = %id, %group, %channel, numbers, "rolling back");
                     }
                     Operation::Restore => tracing::warn!(decision = %id, %group, %channel, numbers, "restoring"),
+                    Operation::Apply => tracing::warn!(decision = %id, %group, %channel, numbers, "applying"),
+                    Operation::Undo => tracing::warn!(decision = %id, %group, %channel, numbers, "undoing an apply"),
                 }
             }
             Entry::Refused { decision, channel, numbers, guard } => {
@@ -94,6 +96,7 @@ impl Controller {
                     self.shared.metrics.restore(&order.group, channel, result);
                 }
             }
+            Operation::Apply | Operation::Undo => {}
         }
         let name = self.shared.roster.name(number);
         if result.is_as_asked() {

@@ -21,16 +21,19 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::Shared;
+use super::planning::digest;
 use crate::agent::control::journal::AppendError;
 use crate::agent::control::write_guard::WriteGuard;
 use crate::agent::execute::read::{ReadError, RoutingRead, RoutingReader};
 use crate::agent::execute::write::{WriteJob, WriteResult, write};
 use crate::core::model::guard::Guard;
-use crate::core::model::id::{NumberId, NumberSid};
+use crate::core::model::id::{Channel, NumberId, NumberSid};
 use crate::core::model::order::{FallbackState, Operation, Order, OrderResult};
+use crate::core::rollback::apply::{self, Found};
 use crate::core::rollback::entry::Entry;
 use crate::core::rollback::plan::{self, NumberEnd};
 use crate::core::rollback::saga::SagaState;
+use crate::core::routing::values::RoutingValues;
 use crate::store::StoreProblem;
 use crate::store::journal::sha256;
 use crate::twilio::wire::NumberRead;
@@ -162,7 +165,8 @@ impl Execution {
             }
         }
         let wanted: Vec<_> = states.iter().map(|(number, state)| (*number, self.sid(*number, state))).collect();
-        let reads = self.reader.read(&wanted, channel, operation == Operation::Rollback).await;
+        let with_regions = matches!(operation, Operation::Rollback | Operation::Apply);
+        let reads = self.reader.read(&wanted, channel, with_regions).await;
         let mut planned = Vec::new();
         let mut entries = Vec::new();
         for (number, state) in states {
@@ -188,10 +192,12 @@ impl Execution {
             };
             if !plan.job.plan.is_intended {
                 let sid = plan.job.sid;
-                if operation == Operation::Rollback {
+                if matches!(operation, Operation::Rollback | Operation::Apply) {
                     let record = read.raw.clone();
                     let sha256 = sha256(record.whole().as_bytes());
                     entries.push(Entry::Snapshot { decision, channel, number, sid, record, sha256 });
+                }
+                if operation == Operation::Rollback {
                     let fallback = work.fallback_for(number);
                     entries.push(Entry::Checked { decision, channel, number, fallback });
                 }
@@ -228,10 +234,25 @@ impl Execution {
                 let fallback = fallback.ok_or_else(|| refused("its group has no fallback for this channel"))?;
                 (plan::rollback(order, state, record, raw.whole(), fallback)?, Some(fallback.to_owned()))
             }
-            Operation::Restore => (plan::restore(order, state, raw.whole())?, None),
+            Operation::Restore | Operation::Undo => (plan::restore(order, state, raw.whole())?, None),
+            Operation::Apply => {
+                let refused = |why: &str| (OrderResult::Refused, why.to_owned());
+                let terms = order.terms.as_ref().ok_or_else(|| refused("the order does not say what to apply"))?;
+                let group = self.shared.roster.find(number).map(|ix| self.shared.roster.group_of(ix));
+                let fallback = group.ok_or_else(|| refused("it is not ours"))?.fallback(order.channel);
+                let digest = self.digest(order.channel, &read.read);
+                let found = found(read, digest.as_deref());
+                (apply::apply(order, terms, number, state, found, fallback)?, None)
+            }
         };
         let (group, channel, sid) = (order.group.clone(), order.channel, record.sid);
         Ok(Planned { job: WriteJob { group, number, channel, sid, plan }, fallback })
+    }
+
+    /// Of a number's routing as read, as orders have it.
+    fn digest(&self, channel: Channel, read: &NumberRead) -> Option<String> {
+        let now = RoutingValues::read(read.raw.whole(), channel).ok()?;
+        digest(self.shared.client.key(), &read.record, &now)
     }
 
     async fn write_and_read_back(
@@ -240,7 +261,7 @@ impl Execution {
         planned: Vec<Planned>,
         mut ends: Ends,
     ) -> Result<(), Abandoned> {
-        let Order { id: decision, channel, .. } = *work.order;
+        let Order { id: decision, channel, operation, .. } = *work.order;
         let mut wrote = self.write(&planned).await;
         let mut taken = Vec::new();
         for plan in planned {
@@ -267,19 +288,25 @@ impl Execution {
             for plan in taken {
                 let number = plan.job.number;
                 let (result, detail) = match reads.remove(&number).unwrap_or(Err(ReadError::NotInAccount)) {
-                    Ok(RoutingRead { read, unknown }) => plan::verdict(
-                        &plan.job.plan,
-                        plan.fallback.as_deref(),
-                        &read.record,
-                        read.raw.whole(),
-                        unknown.as_ref(),
-                    ),
+                    Ok(read) => match &work.order.terms {
+                        Some(terms) => apply::verdict(&plan.job.plan, terms, found(&read, None)),
+                        None => plan::verdict(
+                            &plan.job.plan,
+                            plan.fallback.as_deref(),
+                            &read.read.record,
+                            read.read.raw.whole(),
+                            read.unknown.as_ref(),
+                        ),
+                    },
                     Err(error) if error.is_passing() && tries < READ_BACK => {
                         again.push(plan);
                         continue;
                     }
                     Err(error) => {
-                        let done = if plan.fallback.is_some() { "written" } else { "restored" };
+                        let done = match operation {
+                            Operation::Rollback | Operation::Apply => "written",
+                            Operation::Restore | Operation::Undo => "restored",
+                        };
                         (OrderResult::Unproven, format!("{done}, but it cannot be read back: {error}"))
                     }
                 };
@@ -360,6 +387,11 @@ impl Execution {
     }
 }
 
+fn found<'a>(read: &'a RoutingRead, digest: Option<&'a str>) -> Found<'a> {
+    let RoutingRead { read, unknown } = read;
+    Found { record: &read.record, raw: read.raw.whole(), read: digest, unknown: unknown.as_ref() }
+}
+
 fn stopped(guard: Guard) -> String {
     format!("not written: {}", guard.text())
 }
@@ -368,11 +400,10 @@ fn stopped(guard: Guard) -> String {
 mod tests {
     use super::*;
     use crate::core::model::decision::DecisionId;
+    use crate::core::model::id::GroupName;
     use crate::core::model::id::testing::ours;
-    use crate::core::model::id::{Channel, GroupName};
     use crate::core::model::order::By;
     use crate::core::rollback::plan::WritePlan;
-    use crate::core::routing::values::RoutingValues;
 
     /// Law 6 between an order and its write.
     #[test]
@@ -388,6 +419,7 @@ mod tests {
             by: By::Detector,
             force: false,
             staged: false,
+            terms: None,
         };
         let fallbacks = [(number, FallbackState::Broken), (other, FallbackState::Good)].into();
         let work = Work { order: Arc::new(order), numbers: Vec::new(), fallbacks };

@@ -367,6 +367,14 @@ impl RoutingReader {
         NumberId::new(self.client.account(), read.record.number)
     }
 
+    /// In which regions these numbers are processed, if in another than ours; or why it is not known.
+    pub async fn regions_of(
+        &self,
+        numbers: impl Iterator<Item = NumberId>,
+    ) -> BTreeMap<NumberId, Result<Elsewhere, String>> {
+        self.regions(self.ask_regions(numbers)).await
+    }
+
     /// Asks in which regions these numbers are processed, all at the same time.
     fn ask_regions(&self, numbers: impl Iterator<Item = NumberId>) -> JoinSet<(NumberId, Result<Elsewhere, Error>)> {
         let mut asked = JoinSet::new();

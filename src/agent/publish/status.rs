@@ -122,11 +122,12 @@ impl OrderStatus {
             result: *result,
             detail: detail.clone(),
         };
-        OrderStatus {
-            order: progress.order.clone(),
-            is_over: progress.is_over(),
-            ended: progress.ended.iter().map(ended).collect(),
+        // What thousands of numbers were is of no use here.
+        let mut order = progress.order.clone();
+        if let Some(terms) = &mut order.terms {
+            terms.reads.clear();
         }
+        OrderStatus { order, is_over: progress.is_over(), ended: progress.ended.iter().map(ended).collect() }
     }
 }
 

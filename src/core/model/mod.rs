@@ -11,6 +11,7 @@ pub mod digits;
 pub mod facts;
 pub mod foreign;
 pub mod guard;
+pub mod handler;
 pub mod id;
 pub mod order;
 pub mod reason;

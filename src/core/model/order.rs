@@ -4,12 +4,14 @@
 //! No rules: what may be done with them is said in [`crate::core::rollback::guard`] and
 //! [`crate::core::rollback::orders`].
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use super::decision::DecisionId;
 use super::foreign::Line;
+use super::handler::WantedHandler;
 use super::id::{Channel, GroupName, NumberId};
 use super::roster::Roster;
 use super::time::Time;
@@ -18,7 +20,7 @@ use super::value::FieldValue;
 /// Parameters of an update of a number.
 pub type UpdateParams = Vec<(String, FieldValue)>;
 
-/// Which way a number is swapped.
+/// What is done to a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Operation {
@@ -26,6 +28,10 @@ pub enum Operation {
     Rollback,
     /// Back to the snapshot.
     Restore,
+    /// To what the file asks of its handler.
+    Apply,
+    /// Back to the snapshot of the latest apply.
+    Undo,
 }
 
 impl Operation {
@@ -33,11 +39,41 @@ impl Operation {
         match self {
             Operation::Rollback => "rollback",
             Operation::Restore => "restore",
+            Operation::Apply => "apply",
+            Operation::Undo => "undo",
+        }
+    }
+
+    /// The same with its article, as it stands in a sentence.
+    pub const fn one(self) -> &'static str {
+        match self {
+            Operation::Rollback => "a rollback",
+            Operation::Restore => "a restore",
+            Operation::Apply => "an apply",
+            Operation::Undo => "an undo of an apply",
+        }
+    }
+
+    /// True if it is between a number's handler and its fallback. Applies lie beneath that.
+    pub const fn is_swap(self) -> bool {
+        match self {
+            Operation::Rollback | Operation::Restore => true,
+            Operation::Apply | Operation::Undo => false,
         }
     }
 }
 
-/// Numbers to swap. It has the id of the decision it carries out; an operator's order has its own.
+/// What an apply makes true, and of numbers in which state.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApplyTerms {
+    pub wanted: WantedHandler,
+    /// What each number's routing was when it was looked at, as a keyed hash. One that is otherwise when its turn comes
+    /// is left. Of a number that is not here nothing is presumed.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub reads: BTreeMap<NumberId, String>,
+}
+
+/// Numbers to write to. It has the id of the decision it carries out; an operator's order has its own.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Order {
     pub id: DecisionId,
@@ -50,6 +86,9 @@ pub struct Order {
     pub force: bool,
     /// Restore a canary first, then a share, then the rest.
     pub staged: bool,
+    /// Of an apply.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub terms: Option<ApplyTerms>,
 }
 
 /// On whose behalf.
@@ -87,7 +126,8 @@ impl fmt::Display for Author {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OrderResult {
-    /// Read back: the effective handler is the fallback. No test call has heard it yet.
+    /// Read back: the effective handler is the fallback, and no test call has heard it yet. Of an apply: it is what the
+    /// file asks.
     Written,
     /// A test call was answered by the fallback.
     Proven,

@@ -12,6 +12,7 @@ use jiff::tz::TimeZone;
 use super::dialled::CallingCodes;
 use super::digits::ByDigits;
 use super::facts::{MESSAGES_SETTLE, TOLL_FREE_MESSAGES_SETTLE};
+use super::handler::WantedHandler;
 use super::id::{AccountSid, Channel, E164, GroupName, NumberId, WrittenNumber};
 use super::time::Time;
 use super::value::FieldValue;
@@ -35,6 +36,8 @@ pub struct Group {
     pub numbers: Vec<NumberIx>,
     /// Where a rollback points each channel, by [`Channel::index`].
     pub fallback: [Option<FieldValue>; 2],
+    /// What the file asks of its numbers' handlers, by [`Channel::index`].
+    pub handler: [WantedHandler; 2],
 }
 
 impl Group {
@@ -129,8 +132,14 @@ impl Roster {
     /// Adds a group without numbers.
     pub fn add_group(&mut self, name: GroupName, fallback: [Option<String>; 2]) -> GroupIx {
         let ix = GroupIx(u32::try_from(self.groups.len()).expect("fewer than 2^32 groups fit in memory"));
-        self.groups.push(Group { name, numbers: Vec::new(), fallback: fallback.map(|url| url.map(FieldValue::from)) });
+        let fallback = fallback.map(|url| url.map(FieldValue::from));
+        self.groups.push(Group { name, numbers: Vec::new(), fallback, handler: Default::default() });
         ix
+    }
+
+    /// What the file asks of a group's handlers, by [`Channel::index`].
+    pub fn set_handler(&mut self, group: GroupIx, handler: [WantedHandler; 2]) {
+        self.groups[group.0 as usize].handler = handler;
     }
 
     /// Adds a number to its group; `None` if the number is in the roster already.

@@ -220,6 +220,8 @@ impl Incidents {
                 }
             }
             Operation::Restore => self.restore_ordered(order),
+            // Whoever asked for it reads what became of it.
+            Operation::Apply | Operation::Undo => {}
         }
     }
 

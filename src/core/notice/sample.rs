@@ -75,6 +75,7 @@ pub fn every_kind(builder: &NoticeBuilder, now: Time) -> Vec<Notice> {
             by,
             force: false,
             staged: false,
+            terms: None,
         })
     };
     let end = |id: u64, number: NumberId, result: OrderResult, detail: &str| Entry::Result {

@@ -12,6 +12,8 @@
 //! | with a channel | for the numbers that are watched on it; the others are named as `not_watched` | none of them is, or a number that was named is not: exit 1; a hold or release of it: HTTP 409 |
 //! | `rollback` | at once, also beyond the cap, in `confirm`, against another writer and before a port; numbers in a later stage of a restore stay on the fallback, and the restore is given up for them; a rollback that waited for the same numbers is closed as `on_fallback` | in `observe`; held; broken or no fallback; a restore of it is being written |
 //! | `restore` | a canary first (`--at-once`: all); what another writer has left is theirs (`--force`: over it) | in `observe`; held; in the hold-off after a relapse, unless forced; a rollback of it is being written |
+//! | `apply` | at once, for what differs from the file; what is not as it was when it was looked at is left | in `observe`; held; on the fallback, or maybe so; another order has it |
+//! | `restore --applied` | the latest apply is undone, all numbers at once; what another writer has left is theirs (`--force`: over it) | in `observe`; held; on the fallback, or maybe so; another order has it |
 //! | `approve` | answers what asks and ends the time for a veto; what refuses is named and still stands; a change of mode makes void what was not carried out by then | in `observe`, in which nothing can be; nothing of that name waits |
 //! | `hold` | stops rollbacks, restores and operators from the next write on; extends a hold of the same scope; says which rollbacks and orders it stops, and which wider hold lasts longer | it would shorten a hold, unless `--shorten` |
 //! | `release` | lifts every hold within the scope; says which hold remains in force over any of it | nothing is held, or something remains held: exit 1 |
@@ -27,9 +29,10 @@ use super::entry::Entry;
 use super::orders::Orders;
 use crate::core::model::decision::{DecisionId, Mode};
 use crate::core::model::id::{Channel, NumberId};
-use crate::core::model::order::{Author, By, CloseReason, FallbackState, Operation, Order};
+use crate::core::model::order::{ApplyTerms, Author, By, CloseReason, FallbackState, Operation, Order};
 use crate::core::model::roster::{NumberIx, Roster};
 use crate::core::model::time::Time;
+use crate::core::rollback::saga::SagaState;
 use crate::core::routing::record::bare;
 
 /// A command about numbers.
@@ -61,6 +64,8 @@ pub struct PreviewLine {
 pub enum PlannedAction {
     Rollback,
     Restore,
+    Apply,
+    Undo,
     /// It stays on the fallback: the restore that would have put it back is given up for it.
     Keep,
     /// It is as asked.
@@ -75,6 +80,8 @@ impl PlannedAction {
         match self {
             PlannedAction::Rollback => "rollback",
             PlannedAction::Restore => "restore",
+            PlannedAction::Apply => "apply",
+            PlannedAction::Undo => "undo",
             PlannedAction::Keep => "keep",
             PlannedAction::Nothing => "nothing",
             PlannedAction::NotWatched => "not_watched",
@@ -128,7 +135,11 @@ impl Orders {
                     let later =
                         self.later_restore(line.number, channel).filter(|_| request.operation == Operation::Rollback);
                     let is_done = match line.action {
-                        PlannedAction::Rollback | PlannedAction::Restore | PlannedAction::Keep => true,
+                        PlannedAction::Rollback
+                        | PlannedAction::Restore
+                        | PlannedAction::Apply
+                        | PlannedAction::Undo
+                        | PlannedAction::Keep => true,
                         PlannedAction::Nothing | PlannedAction::NotWatched | PlannedAction::Refuse => false,
                     };
                     match (later, self.ordered(line.number, channel)) {
@@ -156,6 +167,10 @@ impl Orders {
                         numbers,
                         by: By::Operator(request.by.clone()),
                         force: request.force,
+                        terms: (request.operation == Operation::Apply).then(|| ApplyTerms {
+                            wanted: group.handler[channel.index()].clone(),
+                            reads: BTreeMap::new(),
+                        }),
                     });
                 }
             }
@@ -186,7 +201,19 @@ impl Orders {
             Operation::Restore if state.swap().is_none() && !state.is_under_way() && ordered.is_none() => {
                 return line(PlannedAction::Nothing, "it is on its own handler".to_owned());
             }
-            Operation::Rollback | Operation::Restore => {}
+            Operation::Apply if group.handler[channel.index()].is_empty() => {
+                return line(PlannedAction::Nothing, "the file asks nothing of its handler".to_owned());
+            }
+            Operation::Undo if self.applied(number, channel).swap().is_none() && ordered.is_none() => {
+                return line(PlannedAction::Nothing, "no apply of it is known that is not undone".to_owned());
+            }
+            Operation::Restore
+                if state.swap().is_none()
+                    && ordered.is_some_and(|id| self.order(id).is_some_and(|p| !p.order.operation.is_swap())) =>
+            {
+                return line(PlannedAction::Nothing, "it is on its own handler".to_owned());
+            }
+            Operation::Rollback | Operation::Restore | Operation::Apply | Operation::Undo => {}
         }
         if !is_leading {
             return refuse("this agent does not lead".to_owned());
@@ -208,14 +235,35 @@ impl Orders {
         if let Some(p) = ordered.and_then(|id| self.order(id)).filter(|_| later.is_none()) {
             let action = match p.order.operation {
                 operation if operation != request.operation => {
-                    return refuse(format!("{}, a {}, is under way", p.order.id, operation.label()));
+                    return refuse(format!("{}, {}, is under way", p.order.id, operation.one()));
+                }
+                Operation::Apply
+                    if p.order.terms.as_ref().map(|t| &t.wanted) != Some(&group.handler[channel.index()]) =>
+                {
+                    return refuse(format!("{}, an apply of what the file asked before, is under way", p.order.id));
                 }
                 Operation::Rollback => PlannedAction::Rollback,
                 Operation::Restore => PlannedAction::Restore,
+                Operation::Apply => PlannedAction::Apply,
+                Operation::Undo => PlannedAction::Undo,
             };
             return line(action, format!("{} is under way and carried on", p.order.id));
         }
+        // What lies beneath a rollback is written once the rollback is over.
+        if let (false, Some(swap)) = (request.operation.is_swap(), state.swap())
+            && !matches!(state, SagaState::Superseded { .. })
+        {
+            return refuse(format!(
+                "it is on the fallback, or may be, since {}: put it back with `ringback restore` first",
+                swap.order
+            ));
+        }
         match request.operation {
+            Operation::Apply => line(PlannedAction::Apply, "to what the file asks".to_owned()),
+            Operation::Undo => {
+                let by = self.applied(number, channel).order().unwrap_or(DecisionId(0));
+                line(PlannedAction::Undo, format!("to what it was before {by}"))
+            }
             Operation::Rollback => {
                 let Some(fallback) = group.fallback(channel) else {
                     return refuse("its group has no fallback for this channel".to_owned());

@@ -20,6 +20,7 @@ mod step;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::applied::Applied;
 use super::entry::Entry;
 use super::fallbacks::{FallbackFound, Fallbacks};
 use super::guard::Freshness;
@@ -27,7 +28,7 @@ use super::saga::SagaState;
 use crate::core::model::decision::{Decision, DecisionId, Mode, Phase};
 use crate::core::model::guard::{Guard, Strength};
 use crate::core::model::id::{Channel, GroupName, NumberId};
-use crate::core::model::order::{FallbackState, Hold, Order, OrderResult};
+use crate::core::model::order::{FallbackState, Hold, Operation, Order, OrderResult};
 use crate::core::model::time::Time;
 use crate::core::model::verdict::Verdict;
 
@@ -135,6 +136,8 @@ pub struct Saga {
     restored_at: Option<Time>,
     /// Somebody else undid our last swap, and no swap or restore has ended as asked since.
     is_undone: bool,
+    /// What applies did, beneath the rollback.
+    pub applied: Applied,
 }
 
 /// What was last said of one number of a pending rollback. A question has a deadline of its own kind, and
@@ -366,6 +369,23 @@ impl Orders {
         self.sagas.get(&(number, channel)).map_or(IDLE, |s| &s.state)
     }
 
+    /// Where what `apply` wrote stands.
+    pub fn applied(&self, number: NumberId, channel: Channel) -> &SagaState {
+        const IDLE: &SagaState = &SagaState::Idle;
+        self.sagas.get(&(number, channel)).map_or(IDLE, |s| s.applied.state())
+    }
+
+    /// The state that orders of this kind move on.
+    pub fn state_of(&self, operation: Operation, number: NumberId, channel: Channel) -> &SagaState {
+        if operation.is_swap() { self.state(number, channel) } else { self.applied(number, channel) }
+    }
+
+    /// The open rollback or restore that has this number.
+    pub fn swapping(&self, number: NumberId, channel: Channel) -> Option<DecisionId> {
+        let id = self.ordered(number, channel)?;
+        self.order(id).is_none_or(|p| p.order.operation.is_swap()).then_some(id)
+    }
+
     pub fn saga(&self, number: NumberId, channel: Channel) -> Option<&Saga> {
         self.sagas.get(&(number, channel))
     }
@@ -436,18 +456,18 @@ impl Orders {
         (p.order.staged && p.later().any(|n| n == number)).then_some(p.order.id)
     }
 
-    /// True while a pending rollback or an order has this number.
+    /// True while a pending rollback, or an order that swaps, has this number.
     pub fn is_engaged(&self, number: NumberId, channel: Channel) -> bool {
         let awaited = |d: &PendingRollback| d.decision.channel == channel && d.waiting.contains(&number);
-        self.pending.values().any(awaited) || self.ordered(number, channel).is_some()
+        self.pending.values().any(awaited) || self.swapping(number, channel).is_some()
     }
 
-    /// True while a pending rollback on evidence at least as strong, or an order, has this number.
+    /// True while a pending rollback on evidence at least as strong, or an order that swaps, has this number.
     pub fn is_asked_for(&self, number: NumberId, channel: Channel, strength: Strength) -> bool {
         let awaited = |d: &PendingRollback| {
             d.decision.channel == channel && d.waiting.contains(&number) && (d.is_approved || d.strength() >= strength)
         };
-        self.pending.values().any(awaited) || self.ordered(number, channel).is_some()
+        self.pending.values().any(awaited) || self.swapping(number, channel).is_some()
     }
 
     /// The open order that has this number.

@@ -62,9 +62,9 @@ impl WritePlan {
     /// Tells from a number's record, and the routing in it, what has happened.
     pub fn found(&self, raw: &str, now: RoutingValues) -> WriteState {
         let is_undone = || self.before.as_ref().is_some_and(|before| is_changed_back(before.whole(), raw));
-        if now == self.written {
+        if now.is_one_of(&self.written, &self.unwritten) {
             WriteState::Written
-        } else if self.force || now == self.unwritten && !is_undone() {
+        } else if self.force || now.is_one_of(&self.unwritten, &self.written) && !is_undone() {
             WriteState::Unwritten
         } else {
             WriteState::Foreign(now)
@@ -86,8 +86,23 @@ pub fn settled(operation: Operation, state: &SagaState) -> Option<NumberEnd> {
         Operation::Restore if state.swap().is_none() => {
             Some((OrderResult::Restored, "it is on its own handler".to_owned()))
         }
-        Operation::Rollback | Operation::Restore => None,
+        Operation::Undo if state.swap().is_none() => {
+            Some((OrderResult::Restored, "no apply of it is known".to_owned()))
+        }
+        Operation::Rollback | Operation::Restore | Operation::Apply | Operation::Undo => None,
     }
+}
+
+/// A write that an earlier life intended, as the number's record is `now`: settled by looking.
+pub(super) fn resumed(swap: &Swap, channel: Channel, raw: &str, now: RoutingValues) -> Result<WritePlan, NumberEnd> {
+    let left = left_before(swap, channel).map_err(failed)?;
+    // What the attempts before this one left, or what was there before all of them.
+    let unwritten = left.iter().find(|v| **v == now).unwrap_or(&left[0]).clone();
+    let written = unwritten.after(&swap.wrote);
+    let update = swap.wrote.clone();
+    let before = (unwritten == left[0]).then(|| swap.before.record.clone());
+    let plan = WritePlan { update, before, unwritten, written, force: false, is_intended: true, is_written: false };
+    plan.clone().checked(raw, now).map_err(|now| plan.superseded(&now))
 }
 
 /// The rollback of one number as its record is now, or how it ends without a write.
@@ -102,15 +117,7 @@ pub fn rollback(
     let now = RoutingValues::read(raw, channel).map_err(failed)?;
     match state {
         SagaState::Intended(swap) | SagaState::Written(swap) if swap.order == order.id => {
-            let left = left_before(swap, channel).map_err(failed)?;
-            // What the attempts before this one left, or what was there before all of them.
-            let unwritten = left.iter().find(|v| **v == now).unwrap_or(&left[0]).clone();
-            let written = unwritten.after(&swap.wrote);
-            let update = swap.wrote.clone();
-            let before = (unwritten == left[0]).then(|| swap.before.record.clone());
-            let plan =
-                WritePlan { update, before, unwritten, written, force: false, is_intended: true, is_written: false };
-            plan.clone().checked(raw, now).map_err(|now| plan.superseded(&now))
+            resumed(swap, channel, raw, now)
         }
         SagaState::Unproven(swap) => {
             let before = RoutingValues::read(swap.before.record.whole(), channel).map_err(failed)?;
@@ -187,14 +194,14 @@ pub fn restore(order: &Order, state: &SagaState, raw: &str) -> Result<WritePlan,
     let now = RoutingValues::read(raw, order.channel).map_err(failed)?;
     let update = before.undo(&swap.wrote);
     let is_intended = matches!(state, SagaState::Restoring { order: of, .. } | SagaState::RestoreWritten { order: of, .. } if *of == order.id);
-    if !is_intended && (now == before || order.force && now.after(&update) == now) {
+    let ours = before.after(&swap.wrote);
+    if !is_intended && (now.is_one_of(&before, &ours) || order.force && now.has(&update)) {
         return Err((OrderResult::Restored, "it is back on its own handler already".to_owned()));
     }
     if !is_intended && !order.force && matches!(state, SagaState::Superseded { .. }) {
-        let why = "somebody else changed it after the rollback; restore it with --force, or leave it";
+        let why = "somebody else changed it since; restore it with --force, or leave it";
         return Err((OrderResult::Superseded, why.to_owned()));
     }
-    let ours = before.after(&swap.wrote);
     let unwritten =
         if order.force || earlier(swap, &before).as_ref() == Some(&now) { now.clone() } else { ours.clone() };
     let written = unwritten.after(&update);
@@ -232,8 +239,10 @@ pub fn verdict(
             (result, format!("{is_it} {handler}{said}"))
         }
         None => match RoutingValues::read(raw, channel) {
-            Ok(now) if now == plan.written => (OrderResult::Restored, format!("now answered by {handler}{said}")),
-            Ok(now) if now == plan.unwritten => {
+            Ok(now) if now.is_one_of(&plan.written, &plan.unwritten) => {
+                (OrderResult::Restored, format!("now answered by {handler}{said}"))
+            }
+            Ok(now) if now.is_one_of(&plan.unwritten, &plan.written) => {
                 (OrderResult::Failed, format!("Twilio took the write, but {handler} still answers"))
             }
             Ok(now) => plan.superseded(&now),

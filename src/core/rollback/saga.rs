@@ -149,8 +149,8 @@ impl SagaEvent {
         match self {
             SagaEvent::Snapshotted(_) => "snapshotted",
             SagaEvent::Checked(_) => "checked",
-            SagaEvent::Intended(Operation::Rollback, _) => "intended",
-            SagaEvent::Intended(Operation::Restore, _) => "restore intended",
+            SagaEvent::Intended(Operation::Rollback | Operation::Apply, _) => "intended",
+            SagaEvent::Intended(Operation::Restore | Operation::Undo, _) => "restore intended",
             SagaEvent::Written => "written",
             SagaEvent::Ended(end) => end.label(),
             SagaEvent::Drifted => "drifted",

@@ -19,21 +19,24 @@ pub struct RoutingField {
     pub property: &'static str,
     /// The value that stands for "not set".
     unset: &'static str,
+    /// It decides who answers. What does not is compared only where a write of ours has changed it.
+    decides: bool,
 }
 
 const fn field(parameter: &'static str, property: &'static str) -> RoutingField {
-    RoutingField { parameter, property, unset: "" }
+    RoutingField { parameter, property, unset: "", decides: true }
 }
 
-/// What decides who answers calls.
-const VOICE: [RoutingField; 7] = [
+/// What decides who answers calls, and who is told of them.
+const VOICE: [RoutingField; 8] = [
     field("TrunkSid", "trunk_sid"),
     field("VoiceApplicationSid", "voice_application_sid"),
-    RoutingField { parameter: "VoiceReceiveMode", property: "voice_receive_mode", unset: "voice" },
+    RoutingField { parameter: "VoiceReceiveMode", property: "voice_receive_mode", unset: "voice", decides: true },
     field("VoiceUrl", "voice_url"),
     field("VoiceMethod", "voice_method"),
     field("VoiceFallbackUrl", "voice_fallback_url"),
     field("VoiceFallbackMethod", "voice_fallback_method"),
+    RoutingField { parameter: "StatusCallback", property: "status_callback", unset: "", decides: false },
 ];
 
 /// What decides who gets messages, on the number itself.
@@ -58,12 +61,21 @@ pub const fn fields(channel: Channel) -> &'static [RoutingField] {
 #[error("a number's record cannot be read: {0}")]
 pub struct BadRecord(pub String);
 
-/// The routing of one channel, as a record of Twilio's has it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The routing of one channel, as a record of Twilio's has it. Two are equal if the same answers.
+#[derive(Debug, Clone)]
 pub struct RoutingValues {
     channel: Channel,
     values: Vec<FieldValue>,
 }
+
+impl PartialEq for RoutingValues {
+    fn eq(&self, other: &RoutingValues) -> bool {
+        let values = self.values.iter().zip(&other.values);
+        self.channel == other.channel && fields(self.channel).iter().zip(values).all(|(f, (a, b))| !f.decides || a == b)
+    }
+}
+
+impl Eq for RoutingValues {}
 
 impl RoutingValues {
     /// Reads the whole record, as JSON.
@@ -98,7 +110,8 @@ impl RoutingValues {
         self.of(parameter).is_some_and(|method| method.whole().eq_ignore_ascii_case("GET"))
     }
 
-    fn of(&self, parameter: &str) -> Option<&FieldValue> {
+    /// What the field of this parameter has; `None` if the channel has no such field.
+    pub fn of(&self, parameter: &str) -> Option<&FieldValue> {
         let i = fields(self.channel).iter().position(|f| f.parameter == parameter)?;
         Some(&self.values[i])
     }
@@ -120,15 +133,25 @@ impl RoutingValues {
         form.iter().filter_map(|(name, _)| Some((name.clone(), self.of(name)?.clone()))).collect()
     }
 
+    /// True if this is `one` of two that a write of ours lies between, and not the `other`: what decides nothing counts
+    /// where they differ in it.
+    pub fn is_one_of(&self, one: &RoutingValues, other: &RoutingValues) -> bool {
+        self == one && self.values.iter().zip(one.values.iter().zip(&other.values)).all(|(v, (a, b))| a == b || v == a)
+    }
+
+    /// True if an update with `form` would change no field.
+    pub fn has(&self, form: &UpdateParams) -> bool {
+        self.after(form).values == self.values
+    }
+
     /// True if `now` is this but for the spelling of a URL, and leads to the same bin: whoever wrote it so has undone
     /// nothing.
     pub fn is_respelt(&self, now: &RoutingValues) -> bool {
         let is_url = |f: &RoutingField| matches!(f.parameter, "VoiceUrl" | "SmsUrl");
         let values = self.values.iter().zip(&now.values);
-        fields(self.channel)
-            .iter()
-            .zip(values)
-            .all(|(f, (ours, theirs))| ours == theirs || is_url(f) && is_same_fallback(ours.whole(), theirs.whole()))
+        fields(self.channel).iter().zip(values).all(|(f, (ours, theirs))| {
+            !f.decides || ours == theirs || is_url(f) && is_same_fallback(ours.whole(), theirs.whole())
+        })
     }
 
     /// Where `now` is not `wrote`, in words that show all three.
@@ -136,6 +159,7 @@ impl RoutingValues {
         fields(wrote.channel)
             .iter()
             .enumerate()
+            .filter(|(i, f)| f.decides || snapshot.values[*i] != wrote.values[*i])
             .filter(|(i, _)| wrote.values[*i] != now.values[*i])
             .map(|(i, f)| Difference {
                 field: f.property.to_owned(),

@@ -6,6 +6,7 @@ use super::world::{BIN, Slot, Unwritten, World, Writer, raw};
 use crate::core::model::decision::Mode;
 use crate::core::model::id::{Channel, NumberId, NumberSid};
 use crate::core::model::order::{FallbackState, Operation, Order, OrderResult};
+use crate::core::rollback::apply::{self, Found};
 use crate::core::rollback::entry::Entry;
 use crate::core::rollback::plan::{self, WritePlan, WriteState};
 use crate::core::rollback::saga::SagaState;
@@ -110,6 +111,10 @@ impl World {
         Some((record, raw, values))
     }
 
+    fn found<'a>(&'a self, record: &'a NumberRecord, raw: &'a str, slot: Slot) -> Found<'a> {
+        Found { record, raw, read: Some(&self.handlers[&slot].0), unknown: None }
+    }
+
     fn read(&mut self, task: &mut Task, fault: u8) -> bool {
         let Order { id: decision, channel, operation, .. } = task.order;
         task.read_at = self.seen.edits;
@@ -120,14 +125,19 @@ impl World {
                 task.ends.push((number, result));
                 continue;
             }
-            let found = match self.now_at((number, channel)).filter(|_| fault != 15) {
+            let slot = (number, channel);
+            let found = match self.now_at(slot).filter(|_| fault != 15) {
                 None => Err(OrderResult::Failed),
                 Some((record, raw, _)) => {
                     let plan = match operation {
                         Operation::Rollback => plan::rollback(&task.order, state, &record, &raw, BIN),
-                        Operation::Restore => plan::restore(&task.order, state, &raw),
+                        Operation::Restore | Operation::Undo => plan::restore(&task.order, state, &raw),
+                        Operation::Apply => {
+                            let (terms, found) = (task.order.terms.as_ref().unwrap(), self.found(&record, &raw, slot));
+                            apply::apply(&task.order, terms, number, state, found, Some(BIN))
+                        }
                     };
-                    if operation == Operation::Restore && !state.may_be_written_by(decision) {
+                    if matches!(operation, Operation::Restore | Operation::Undo) && !state.may_be_written_by(decision) {
                         let is_back = state.swap().is_some_and(|s| s.before.record.whole() == raw);
                         let is_said = matches!(plan, Err((OrderResult::Restored, _)));
                         assert!(is_said || !is_back, "it is back already, and yet: {plan:?}");
@@ -149,10 +159,12 @@ impl World {
             };
             if !plan.is_intended {
                 let sid = NumberSid::from_u128(1);
-                if operation == Operation::Rollback {
-                    // One transaction: all three or none.
+                // One transaction: all of them or none.
+                if matches!(operation, Operation::Rollback | Operation::Apply) {
                     let sha256 = "x".to_owned();
                     entries.push(Entry::Snapshot { decision, channel, number, sid, record: record.into(), sha256 });
+                }
+                if operation == Operation::Rollback {
                     entries.push(Entry::Checked { decision, channel, number, fallback: FallbackState::Good });
                 }
                 entries.push(Entry::Intent { decision, channel, number, sid, operation, update: plan.update.clone() });
@@ -200,7 +212,9 @@ impl World {
                 2 => task.ends.push((number, OrderResult::Unproven)),
                 3 => {
                     self.check_write(task, slot, url(&job.plan), task.read_at);
-                    self.in_flight.push((3, slot, url(&job.plan).to_owned()));
+                    // An apply's is there by the time at which anything else can be asked for.
+                    let steps = if task.order.operation.is_swap() { 3 } else { 1 };
+                    self.in_flight.push((steps, slot, url(&job.plan).to_owned()));
                     task.ends.push((number, OrderResult::Unproven));
                 }
                 // It was not processed, and a look tells.
@@ -244,7 +258,13 @@ impl World {
             }
             let result = match self.now_at((job.number, task.order.channel)).filter(|_| fault != 5) {
                 None => OrderResult::Unproven,
-                Some((record, raw, _)) => plan::verdict(&job.plan, fallback, &record, &raw, None).0,
+                Some((record, raw, _)) => match &task.order.terms {
+                    Some(terms) => {
+                        let slot = (job.number, task.order.channel);
+                        apply::verdict(&job.plan, terms, self.found(&record, &raw, slot)).0
+                    }
+                    None => plan::verdict(&job.plan, fallback, &record, &raw, None).0,
+                },
             };
             task.ends.push((job.number, result));
         }
@@ -254,13 +274,14 @@ impl World {
 
     /// What is in the journal is what the numbers are expected to be from then on.
     fn end(&mut self, task: &mut Task) -> bool {
-        let Order { id: decision, channel, .. } = task.order;
+        let Order { id: decision, channel, operation, .. } = task.order;
         let entry = |(number, result): &(NumberId, OrderResult)| {
             let (number, result) = (*number, *result);
             Entry::Result { decision, channel, number, result, detail: String::new() }
         };
         let expected = |(number, result): &(NumberId, OrderResult)| {
-            let swap = self.orders().state(*number, channel).swap()?;
+            let state = self.orders().state_of(operation, *number, channel);
+            let swap = state.swap().filter(|_| operation != Operation::Apply || state.is_under_way())?;
             let before = RoutingValues::read(swap.before.record.whole(), channel).unwrap();
             let values = match result {
                 OrderResult::Written | OrderResult::Proven => before.after(&swap.wrote),

@@ -76,6 +76,9 @@ pub(super) enum Step {
     /// Callers fail, or an operator restores, and all orders are carried out.
     Swap(Selection),
     Undo(Selection, bool),
+    /// An operator applies what the file asks, or undoes that, and all orders are carried out.
+    Apply(Selection),
+    Unapply(Selection),
     Restart,
 }
 
@@ -86,12 +89,16 @@ pub(super) fn steps(most: usize) -> impl Strategy<Value = Vec<Step>> {
     let strength = proptest::sample::select(vec![Strength::Callers, Strength::Callers, Strength::Hint]);
     let mode = proptest::sample::select(vec![Mode::Observe, Mode::Confirm, Mode::Auto, Mode::Auto]);
     let fallback = proptest::sample::select(vec![FallbackState::Good, FallbackState::Unchecked, FallbackState::Broken]);
-    let operator = (any::<bool>(), some(), any::<bool>(), proptest::bool::weighted(0.3), any::<bool>()).prop_map(
-        |(is_restore, some, both, force, at_once)| {
-            let operation = if is_restore { Operation::Restore } else { Operation::Rollback };
-            Step::Operator { operation, some, both, force, at_once }
-        },
-    );
+    let operation = proptest::sample::select(vec![
+        Operation::Rollback,
+        Operation::Rollback,
+        Operation::Restore,
+        Operation::Restore,
+        Operation::Apply,
+        Operation::Undo,
+    ]);
+    let operator = (operation, some(), any::<bool>(), proptest::bool::weighted(0.3), any::<bool>())
+        .prop_map(|(operation, some, both, force, at_once)| Step::Operator { operation, some, both, force, at_once });
     let step = prop_oneof![
         8 => (some(), strength).prop_map(|(some, strength)| Step::Fail(some, strength)),
         1 => (some(), any::<bool>()).prop_map(|(some, is_page)| Step::Trouble(some, is_page)),
@@ -125,6 +132,8 @@ pub(super) fn steps(most: usize) -> impl Strategy<Value = Vec<Step>> {
         8 => (0..4u8).prop_map(Step::Finish),
         5 => some().prop_map(Step::Swap),
         4 => (some(), any::<bool>()).prop_map(|(some, at_once)| Step::Undo(some, at_once)),
+        4 => some().prop_map(Step::Apply),
+        2 => some().prop_map(Step::Unapply),
         3 => Just(Step::Restart),
     ];
     proptest::collection::vec(step, 1..most)
@@ -159,6 +168,16 @@ impl World {
         if let Ok(outcome) = outcome {
             let _ = self.commit(outcome.entries);
         }
+    }
+
+    /// An operator orders this, and all orders are carried out.
+    fn whole(&mut self, some: Selection, operation: Operation, at_once: bool) {
+        let (_, channel, numbers) = self.numbers(some);
+        let numbers: Vec<NumberIx> = numbers.iter().filter_map(|n| self.roster.find(*n)).collect();
+        let channel = Some(channel);
+        self.operator(&OperatorRequest { operation, numbers, channel, by: by(), force: false, at_once });
+        self.step();
+        self.finish_all();
     }
 
     pub(super) fn play(&mut self, step: &Step) {
@@ -273,14 +292,9 @@ impl World {
                 self.step();
                 self.finish_all();
             }
-            Step::Undo(some, at_once) => {
-                let (_, channel, numbers) = self.numbers(*some);
-                let numbers: Vec<NumberIx> = numbers.iter().filter_map(|n| self.roster.find(*n)).collect();
-                let (operation, channel, at_once) = (Operation::Restore, Some(channel), *at_once);
-                self.operator(&OperatorRequest { operation, numbers, channel, by: by(), force: false, at_once });
-                self.step();
-                self.finish_all();
-            }
+            Step::Undo(some, at_once) => self.whole(*some, Operation::Restore, *at_once),
+            Step::Apply(some) => self.whole(*some, Operation::Apply, true),
+            Step::Unapply(some) => self.whole(*some, Operation::Undo, true),
             Step::Restart => self.restart(),
         }
         self.step();

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::executor::Task;
-use super::world::{BIN, Slot, World, by};
+use super::world::{BIN, Slot, WANTED, World, by};
 use crate::core::control::Control;
 use crate::core::detect::engine::RollbackProgress;
 use crate::core::model::decision::{DecisionId, Mode};
@@ -17,7 +17,7 @@ use crate::core::notice::NoticeStatus;
 use crate::core::rollback::entry::Entry;
 use crate::core::rollback::guard::{Freshness, allowed};
 use crate::core::rollback::operator::{OperatorRequest, PlannedAction, Preview};
-use crate::core::rollback::orders::{Surroundings, Witness};
+use crate::core::rollback::orders::{Saga, Surroundings, Witness};
 use crate::core::rollback::saga::SagaState;
 
 /// What the laws remember.
@@ -169,7 +169,7 @@ impl World {
             let state = self.orders().state(**n, channel);
             state.is_on_fallback()
                 || state.is_under_way()
-                || self.orders().ordered(**n, channel).is_some()
+                || self.orders().swapping(**n, channel).is_some()
                 || state.is_unproven() && !pending.waiting.contains(n)
         };
         let members: Vec<NumberId> = self
@@ -334,6 +334,15 @@ impl World {
         if operation == Operation::Restore && !force && !was_just_now {
             assert!(now == BIN || now == url || !self.is_theirs(slot), "law 7: a restore writes over {now}");
         }
+        // It was what the file asks when we came, or somebody's who had it before.
+        if operation == Operation::Undo && !force && !was_just_now {
+            assert!(now == WANTED || now == url || !self.is_theirs(slot), "law 7: an undo writes over {now}");
+        }
+        if operation == Operation::Apply && !was_just_now {
+            assert_ne!(now, BIN, "an apply takes a number from its fallback");
+            let read = task.order.terms.as_ref().and_then(|t| t.reads.get(&slot.0));
+            assert!(read.is_none_or(|read| read == now), "law 7: an apply writes over {now}, and {read:?} was seen");
+        }
         *self.seen.written.entry(slot).or_default() += 1;
         let writes = self.seen.writes.entry((id, slot)).or_default();
         *writes += 1;
@@ -367,6 +376,10 @@ impl World {
             let url = &self.handlers[&slot].0;
             if saga.state.is_on_fallback() {
                 assert!(url == BIN || self.is_theirs(slot), "thought on the fallback: {url}");
+            }
+            // What lies beneath a rollback is there again after it.
+            if saga.state.swap().is_none() && matches!(saga.applied.state(), SagaState::ReadBack(_)) {
+                assert!(url == WANTED || self.is_theirs(slot), "thought applied: {url}");
             }
             let ix = self.roster.find(number).unwrap();
             let is_muted = matches!(self.control.engine().channel(ix, channel).rollback, RollbackProgress::Done(_));
@@ -410,10 +423,11 @@ impl World {
             self.round();
         }
         assert_eq!(self.orders().open_orders().count(), 0, "every order ends");
-        let under_way: Vec<_> = self.orders().sagas().filter(|(_, _, s)| s.state.is_under_way()).collect();
+        let is_under_way = |s: &Saga| s.state.is_under_way() || s.applied.state().is_under_way();
+        let under_way: Vec<_> = self.orders().sagas().filter(|(_, _, s)| is_under_way(s)).collect();
         assert!(under_way.is_empty(), "law 8: {under_way:?}");
         assert_eq!(self.orders().pending().count(), 0, "every decision ends");
-        for operation in [Operation::Rollback, Operation::Restore] {
+        for operation in [Operation::Rollback, Operation::Restore, Operation::Undo] {
             let numbers = self.roster.numbers().map(|(ix, _)| ix).collect();
             self.operator(&OperatorRequest { operation, numbers, channel: None, by: by(), force: true, at_once: true });
             self.round();
@@ -423,6 +437,8 @@ impl World {
             let state = self.orders().state(slot.0, slot.1);
             assert!(state.swap().is_none(), "{:?} cannot be put back: {}", slot.0, state.label());
             let url = &self.handlers[slot].0;
+            let applied = self.orders().applied(slot.0, slot.1);
+            assert!(applied.swap().is_none(), "{:?} cannot be undone: {}", slot.0, applied.label());
             let is_as_before = *url == format!("https://app/{}", slot.0.e164);
             assert!(
                 is_as_before || self.seen.is_edited(*slot) || self.is_set_back,

@@ -160,18 +160,24 @@ impl World {
         self.readings.push_back((self.now, readings));
     }
 
+    fn is_untouched_since(&self, at: Time, (number, channel): Slot) -> bool {
+        let is_before = |since: Option<Time>| since.is_none_or(|t| t < at);
+        self.orders().saga(number, channel).is_none_or(|s| is_before(s.since) && is_before(s.applied.since))
+    }
+
     /// What the routing poller read arrives.
     pub(super) fn looked(&mut self) {
         let Some((at, readings)) = self.readings.pop_front() else { return };
         for reading in readings {
             let slot @ (number, channel) = reading.slot;
             let state = self.orders().state(number, channel);
-            let is_later = self.orders().saga(number, channel).is_none_or(|s| s.since.is_none_or(|t| t < at));
+            let is_later = self.is_untouched_since(at, reading.slot);
             if state.is_under_way() || self.orders().ordered(number, channel).is_some() || !is_later {
                 continue;
             }
             // What a write of ours left, or may yet leave, is nobody else's change.
-            let ours = plan::left(state, channel).unwrap();
+            let left = if state.swap().is_some() { state } else { self.orders().applied(number, channel) };
+            let ours = plan::left(left, channel).unwrap();
             if ours.contains(&reading.now) {
                 continue;
             }
@@ -189,7 +195,7 @@ impl World {
     pub(super) fn drifted(&mut self) {
         let Some((at, reading)) = self.asking.pop_front() else { return };
         let (number, channel) = reading.slot;
-        let is_later = self.orders().saga(number, channel).is_none_or(|s| s.since.is_none_or(|t| t < at));
+        let is_later = self.is_untouched_since(at, reading.slot);
         let is_ordered = self.orders().ordered(number, channel).is_some();
         if self.orders().state(number, channel).is_under_way() || is_ordered || !is_later {
             return;
@@ -262,7 +268,7 @@ fn memory(now: Time, control: &Control) -> Vec<String> {
     let orders: &Orders = control.orders();
     let mut all: Vec<String> = orders
         .sagas()
-        .map(|(n, c, s)| format!("{n:?} {c} {:?} {:?} {:?}", s.state, s.since, orders.not_before(n, c)))
+        .map(|(n, c, s)| format!("{n:?} {c} {:?} {:?} {:?} {:?}", s.state, s.since, s.applied, orders.not_before(n, c)))
         .collect();
     all.extend(orders.pending().map(|p| {
         let guards: Vec<Guard> = p.guards();

@@ -13,9 +13,10 @@ use crate::core::control::{Control, EngineView};
 use crate::core::detect::engine::{Engine, EngineSettings};
 use crate::core::model::decision::{Action, Decision, DecisionId, Mode};
 use crate::core::model::guard::Strength;
+use crate::core::model::handler::{WantedHandler, WantedTarget};
 use crate::core::model::id::testing::ours;
 use crate::core::model::id::{Channel, NumberId};
-use crate::core::model::order::{Author, By};
+use crate::core::model::order::{Author, By, Order};
 use crate::core::model::roster::{GroupIx, Number, PortAt, Roster};
 use crate::core::model::source::Source;
 use crate::core::model::time::Time;
@@ -33,6 +34,8 @@ use crate::core::routing::values::RoutingValues;
 pub(super) const GROUPS: [&str; 2] = ["support", "sales"];
 pub(super) const BIN: &str = "https://bin";
 pub(super) const THEIRS: &str = "https://theirs";
+/// What the file asks of every handler.
+pub(super) const WANTED: &str = "https://wanted";
 
 /// What cannot be journaled is tried again after this.
 const AGAIN: Duration = Duration::from_secs(60);
@@ -84,6 +87,9 @@ impl Setup {
         let mut roster = Roster::default();
         for (g, name) in GROUPS.iter().enumerate() {
             let group = roster.add_group(name.parse().unwrap(), [Some(BIN.to_owned()), Some(BIN.to_owned())]);
+            let target = Some(WantedTarget::Url(WANTED.into()));
+            let wanted = WantedHandler { target, ..WantedHandler::default() };
+            roster.set_handler(group, [wanted.clone(), wanted]);
             for i in 0..self.numbers[g] {
                 roster.add_number(Number {
                     id: ours(&format!("+1500555{g}10{i}")),
@@ -402,7 +408,14 @@ impl World {
     }
 
     pub fn operator(&mut self, request: &OperatorRequest) {
-        let plan = self.orders().preview(self.now, &self.roster, self.is_leading, request);
+        let mut plan = self.orders().preview(self.now, &self.roster, self.is_leading, request);
+        for order in plan.orders.iter_mut().filter(|_| !request.force) {
+            let Order { channel, ref numbers, ref mut terms, .. } = *order;
+            if let Some(terms) = terms {
+                // The hash of what is there is what is there.
+                terms.reads = numbers.iter().map(|n| (*n, self.handlers[&(*n, channel)].0.clone())).collect();
+            }
+        }
         self.check_plan(request, &plan);
         self.adopted.extend(&plan.carried_on);
         let entries = plan.entries();
@@ -462,7 +475,8 @@ impl World {
             let mut numbers = p.left();
             numbers.retain(|n| !self.dispatched.contains(&(p.order.id, *n)));
             if !numbers.is_empty() {
-                let state = |n: NumberId| (n, self.orders().state(n, p.order.channel).clone());
+                let operation = p.order.operation;
+                let state = |n: NumberId| (n, self.orders().state_of(operation, n, p.order.channel).clone());
                 tasks.push(Task::new(p.order.clone(), numbers.into_iter().map(state).collect()));
             }
         }

@@ -119,7 +119,7 @@ fn person() -> By {
 
 fn ordered(id: u64, which: std::ops::Range<usize>, operation: Operation, by: By) -> Entry {
     let (id, channel, group, numbers) = (DecisionId(id), VOICE, group(), numbers(which));
-    Entry::Order(Order { id, operation, channel, group, numbers, by, force: false, staged: false })
+    Entry::Order(Order { id, operation, channel, group, numbers, by, force: false, staged: false, terms: None })
 }
 
 fn result(id: u64, i: usize, result: OrderResult) -> Entry {

@@ -12,7 +12,9 @@ use crate::core::model::order::{By, Operation, Order, OrderResult};
 use crate::core::model::time::Time;
 use crate::core::rollback::entry::Entry;
 use crate::core::rollback::fallbacks::FallbackFound;
+use crate::core::rollback::plan;
 use crate::core::rollback::saga::{Illegal, SagaEvent, SagaState, Snapshot};
+use crate::core::routing::values::RoutingValues;
 
 impl Orders {
     /// Takes in one entry, as it was written at `at`.
@@ -74,6 +76,11 @@ impl Orders {
             Entry::Snapshot { decision, channel, number, sid, record, .. } => {
                 let snapshot = Snapshot { sid: *sid, record: record.clone() };
                 self.advance(at, *decision, *number, *channel, SagaEvent::Snapshotted(snapshot))?;
+                let saga = self.sagas.entry((*number, *channel)).or_default();
+                // Somebody else's work is what will be put back.
+                if saga.state.is_under_way() && !is_left(saga.applied.state(), record.whole(), *channel) {
+                    saga.applied.lost(at);
+                }
             }
             Entry::Checked { decision, channel, number, fallback } => {
                 self.advance(at, *decision, *number, *channel, SagaEvent::Checked(*fallback))?;
@@ -106,7 +113,8 @@ impl Orders {
                 let saga = self.sagas.entry(key).or_default();
                 let order = saga.state.order().unwrap_or(DecisionId(0));
                 let was = saga.state.label();
-                saga.advance(order, SagaEvent::Drifted)?;
+                saga.advance(at, order, SagaEvent::Drifted)?;
+                saga.applied.lost(at);
                 if saga.state.label() != was {
                     saga.since = Some(at);
                 }
@@ -189,10 +197,15 @@ impl Orders {
         channel: Channel,
         event: SagaEvent,
     ) -> Result<(), Illegal> {
+        let operation = self.orders.get(&order).map_or(Operation::Rollback, |p| p.order.operation);
         let saga = self.sagas.entry((number, channel)).or_default();
-        saga.advance(order, event)?;
-        saga.since = Some(at);
-        Ok(())
+        if operation.is_swap() {
+            saga.advance(at, order, event)?;
+            saga.since = Some(at);
+            Ok(())
+        } else {
+            saga.applied.advance(at, order, event)
+        }
     }
 
     fn fold_result(
@@ -220,6 +233,9 @@ impl Orders {
         let saga = self.sagas.entry((number, channel)).or_default();
         if end.is_as_asked() {
             saga.is_undone = false;
+            if !operation.is_swap() {
+                saga.settled_by_apply(at, order);
+            }
         }
         match (operation, end) {
             (Operation::Rollback, OrderResult::Written | OrderResult::Proven) => {
@@ -242,7 +258,8 @@ impl Orders {
                 saga.failures.failed(at)
             }
             (Operation::Restore, OrderResult::Restored) => saga.restored_at = Some(at),
-            (Operation::Rollback, OrderResult::Superseded | OrderResult::Restored) | (Operation::Restore, _) => {}
+            (Operation::Rollback, OrderResult::Superseded | OrderResult::Restored)
+            | (Operation::Restore | Operation::Apply | Operation::Undo, _) => {}
         }
         Ok(())
     }
@@ -277,12 +294,30 @@ impl OrderState {
 
 impl Saga {
     /// One step. An illegal one leaves everything as it was.
-    fn advance(&mut self, order: DecisionId, event: SagaEvent) -> Result<(), Illegal> {
+    fn advance(&mut self, at: Time, order: DecisionId, event: SagaEvent) -> Result<(), Illegal> {
         let was_written = is_written(&self.state);
         self.state = self.state.clone().next(order, event)?;
-        self.is_undone |= was_written && matches!(self.state, SagaState::Superseded { .. });
+        let is_theirs = matches!(self.state, SagaState::Superseded { .. });
+        self.is_undone |= was_written && is_theirs;
+        if is_theirs {
+            self.applied.lost(at);
+        }
         Ok(())
     }
+
+    /// A person has given the number its handler: what somebody else left of a rollback is over.
+    fn settled_by_apply(&mut self, at: Time, order: DecisionId) {
+        if matches!(self.state, SagaState::Superseded { .. }) {
+            self.state = SagaState::Restored(order);
+            self.since = Some(at);
+        }
+    }
+}
+
+/// True if a record has what an apply left, or may have.
+fn is_left(applied: &SagaState, record: &str, channel: Channel) -> bool {
+    let (Ok(left), Ok(now)) = (plan::left(applied, channel), RoutingValues::read(record, channel)) else { return true };
+    left.is_empty() || left.contains(&now)
 }
 
 /// True while our write is, or may be, what another writer would undo.

@@ -53,7 +53,7 @@ impl Orders {
             let state = self.state(**n, channel);
             state.is_on_fallback()
                 || state.is_under_way()
-                || self.ordered(**n, channel).is_some()
+                || self.swapping(**n, channel).is_some()
                 || state.is_unproven() && !pending.waiting.contains(n)
         });
         let on_fallback = on_fallback.count();
@@ -129,6 +129,7 @@ impl Orders {
                 by: By::Detector,
                 force: false,
                 staged: false,
+                terms: None,
             }));
         }
         entries.extend(refused.into_iter().map(|(guard, numbers)| Entry::Refused {

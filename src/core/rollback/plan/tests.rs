@@ -22,6 +22,7 @@ fn order(id: u64, operation: Operation, force: bool) -> Order {
         by: By::Operator(Author { name: "on call".into(), reason: "drill".into() }),
         force,
         staged: false,
+        terms: None,
     }
 }
 

@@ -58,6 +58,7 @@ impl World {
                 end(self, OrderResult::Superseded);
                 return Ok(());
             }
+            (Operation::Apply | Operation::Undo, _) => panic!("nobody applies here"),
             (Operation::Rollback, _) => {
                 tick()?;
                 let (record, update) =
@@ -162,6 +163,7 @@ impl World {
             Operation::Restore if now == written => OrderResult::Restored,
             Operation::Restore if now == unwritten => OrderResult::Failed,
             Operation::Restore => OrderResult::Superseded,
+            Operation::Apply | Operation::Undo => panic!("nobody applies here"),
         };
         end(self, result);
         Ok(())

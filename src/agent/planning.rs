@@ -1,0 +1,132 @@
+//! Looking at numbers for `plan` and `apply`: what each is, and what the file asks it to be. Reads only.
+//!
+//! Lists are read, not numbers one by one: a thousand in a request. Only which region processes a number has no
+//! list; that is asked for each number, many at once, and is believed for an hour.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::agent::execute::read::RoutingReader;
+use crate::caller::CallerKey;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::core::model::decision::Mode;
+use crate::core::model::id::{Channel, NumberId};
+use crate::core::model::roster::{NumberIx, Roster};
+use crate::core::model::value::FieldValue;
+use crate::core::routing::planned::{Finding, HandlerPlan, PlannedNumber};
+use crate::core::routing::record::NumberRecord;
+use crate::core::routing::values::RoutingValues;
+use crate::core::routing::wanted::{Comparison, changes, compare};
+use crate::metrics::Metrics;
+use crate::twilio::wire::NumberRead;
+use crate::twilio::{Client, Error};
+
+/// Why nothing could be looked at.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanningError {
+    #[error("{0}; {cure}", cure = .0.cure())]
+    Twilio(#[from] Error),
+    #[error("the key at {path} cannot be used")]
+    Key { path: PathBuf, source: std::io::Error },
+    #[error("the HTTP client cannot be built: {0}")]
+    Http(String),
+}
+
+/// Looks at the account's numbers.
+pub struct Planner {
+    client: Client,
+    reader: RoutingReader,
+    roster: Arc<Roster>,
+    clock: Clock,
+    key: CallerKey,
+}
+
+impl Planner {
+    /// The installation's key is beside its state; it is made there if there is none.
+    pub fn new(config: &Config, clock: &Clock) -> Result<Planner, PlanningError> {
+        let path = config.agent.state.with_extension("key");
+        let key = CallerKey::load_or_create(&path, false).map_err(|source| PlanningError::Key { path, source })?;
+        let roster = Arc::new(config.roster.clone());
+        let metrics = Metrics::new(&roster, Mode::Observe);
+        let client = Client::new(config.twilio.clone(), roster.clone(), key.clone(), clock.clone(), metrics)
+            .map_err(|e| PlanningError::Http(e.to_string()))?;
+        let reader = RoutingReader::new(clock.clone(), client.clone(), &roster);
+        Ok(Planner { client, reader, roster, clock: clock.clone(), key })
+    }
+
+    pub fn roster(&self) -> &Roster {
+        &self.roster
+    }
+
+    /// Looks at these numbers, and holds what they are against what the file asks.
+    pub async fn look(&mut self, which: &[NumberIx], only: Option<Channel>) -> Result<HandlerPlan, PlanningError> {
+        let read = self.reader.read_all(&self.roster, self.clock.now()).await?;
+        let mut records: BTreeMap<NumberId, NumberRead> = BTreeMap::new();
+        for read in read.numbers {
+            records.insert(NumberId::new(self.client.account(), read.record.number), read);
+        }
+        let roster = self.roster.clone();
+        let asks = |ix: NumberIx, channel: Channel| {
+            let number = roster.number(ix);
+            only.is_none_or(|only| only == channel)
+                && number.channels[channel.index()]
+                && !roster.group_of(ix).handler[channel.index()].is_empty()
+        };
+        let is_asked = |ix: &&NumberIx| Channel::ALL.iter().any(|c| asks(**ix, *c));
+        let asked = which.iter().filter(is_asked).map(|ix| roster.number(*ix).id);
+        let asked: Vec<NumberId> = asked.filter(|n| records.contains_key(n)).collect();
+        let mut unknown_regions = None;
+        for (number, region) in self.reader.regions_of(asked.into_iter()).await {
+            match region {
+                Ok(elsewhere) => {
+                    if let Some(read) = records.get_mut(&number) {
+                        read.record.elsewhere = elsewhere;
+                    }
+                }
+                Err(error) => unknown_regions = unknown_regions.or(Some(error)),
+            }
+        }
+        let mut numbers = Vec::new();
+        for channel in Channel::ALL {
+            for ix in which.iter().copied().filter(|ix| asks(*ix, channel)) {
+                let (number, group) = (roster.number(ix).id, roster.group_of(ix));
+                let (finding, read) = match (records.get(&number), &read.unread) {
+                    (Some(read), _) => self.hold_against(ix, channel, read),
+                    (None, Some(why)) => (Finding::Unread(why.clone()), None),
+                    (None, None) => (Finding::NotInAccount, None),
+                };
+                numbers.push(PlannedNumber { number, group: group.name.clone(), channel, finding, read });
+            }
+        }
+        Ok(HandlerPlan { numbers, unknown_regions })
+    }
+
+    fn hold_against(&self, ix: NumberIx, channel: Channel, read: &NumberRead) -> (Finding, Option<String>) {
+        let (record, group) = (&read.record, self.roster.group_of(ix));
+        let now = match RoutingValues::read(read.raw.whole(), channel) {
+            Ok(now) => now,
+            Err(bad) => return (Finding::Unread(bad.to_string()), None),
+        };
+        if channel == Channel::Messaging && record.unread[channel.index()] && record.service.is_none() {
+            let why = "whether a Messaging Service has it cannot be read".to_owned();
+            return (Finding::Unread(why), None);
+        }
+        let finding = match compare(record, &now, &group.handler[channel.index()], group.fallback(channel)) {
+            Comparison::AsWanted => Finding::AsWanted,
+            Comparison::Differs(update) => Finding::Differs(changes(&now, &update)),
+            Comparison::Cannot(why) => Finding::Cannot(why),
+        };
+        (finding, digest(&self.key, record, &now))
+    }
+}
+
+/// What a number's routing was, for whoever has the installation's key: from it nobody else learns what stands in a
+/// URL, nor can try what might.
+pub fn digest(key: &CallerKey, record: &NumberRecord, now: &RoutingValues) -> Option<String> {
+    let whole = now.whole_record().ok()?;
+    let service = record.service.as_ref().map(|s| FieldValue::from(s.sid.to_string()));
+    let service = service.as_ref().map_or("", FieldValue::whole);
+    Some(format!("{:016x}", key.hash(&format!("{whole}\n{service}"))))
+}

@@ -1,0 +1,179 @@
+//! `ringback plan`: what the file asks of the numbers' handlers, against what they are. Reads only, and needs neither a
+//! running agent nor the lease.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use super::{Exit, complain, say};
+use crate::agent::planning::Planner;
+use crate::clock::Clock;
+use crate::config::{Config, ProcessEnv};
+use crate::core::model::id::{Channel, GroupName, NumberId, WrittenNumber};
+use crate::core::model::roster::{NumberIx, Roster};
+use crate::core::routing::planned::{Finding, HandlerPlan, PlanLine};
+
+/// Numbers that a line names one by one, at the most.
+pub const NAMED: usize = 3;
+
+/// Which numbers; all of them if none is named.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Which {
+    /// Numbers in E.164, or with their account before them: AC…/+15005550100; all if absent
+    #[arg(value_name = "NUMBER", conflicts_with = "group")]
+    pub numbers: Vec<WrittenNumber>,
+    /// Every number of this group
+    #[arg(long, value_name = "NAME")]
+    pub group: Option<GroupName>,
+    /// Only this channel: voice or messaging
+    #[arg(long, value_name = "CHANNEL")]
+    pub channel: Option<Channel>,
+}
+
+impl Which {
+    /// The numbers that are meant, each of which must be ours.
+    pub fn of(&self, roster: &Roster) -> Result<Vec<NumberIx>, String> {
+        if let Some(name) = &self.group {
+            let found = roster.groups().find(|(_, g)| g.name == *name);
+            return found.map(|(_, g)| g.numbers.clone()).ok_or_else(|| format!("group {name} is not ours"));
+        }
+        if self.numbers.is_empty() {
+            return Ok(roster.numbers().map(|(ix, _)| ix).collect());
+        }
+        let mut which = Vec::new();
+        for number in &self.numbers {
+            which.push(roster.resolve(*number).map_err(|unresolved| unresolved.to_string())?);
+        }
+        which.sort_unstable();
+        which.dedup();
+        Ok(which)
+    }
+}
+
+#[derive(Debug, clap::Args)]
+pub struct PlanArguments {
+    #[command(flatten)]
+    which: Which,
+    /// The configuration file
+    #[arg(long, value_name = "FILE", default_value = "ringback.toml")]
+    config: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn plan(arguments: &PlanArguments) -> anyhow::Result<Exit> {
+    let config = Config::load(&arguments.config, &ProcessEnv)?;
+    let which = match arguments.which.of(&config.roster) {
+        Ok(which) => which,
+        Err(problem) => {
+            complain(&format!("ringback: {problem}"));
+            return Ok(Exit::BadUsage);
+        }
+    };
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+        let mut planner = Planner::new(&config, &Clock::system())?;
+        let plan = planner.look(&which, arguments.which.channel).await?;
+        if arguments.json {
+            say(&as_json(&plan).to_string())?;
+        } else {
+            tell(&plan, &config.roster)?;
+        }
+        Ok(verdict(&plan))
+    })
+}
+
+/// 0: nothing to do. 1: something is not as wanted. 3: something could not be read.
+pub fn verdict(plan: &HandlerPlan) -> Exit {
+    if plan.count(|f| matches!(f, Finding::Unread(_))) > 0 {
+        Exit::CouldNotRun
+    } else if plan.count(|f| *f != Finding::AsWanted) > 0 {
+        Exit::FoundTrouble
+    } else {
+        Exit::Done
+    }
+}
+
+/// Prints the plan as a person reads it: one line for all that have the same difference.
+pub fn tell(plan: &HandlerPlan, roster: &Roster) -> std::io::Result<()> {
+    for line in plan.lines() {
+        say(&text(&line, roster))?;
+    }
+    if let Some(why) = &plan.unknown_regions {
+        say(&format!("which region processes them cannot be read, and is taken for ours: {why}"))?;
+    }
+    say(&summary(plan))
+}
+
+fn text(line: &PlanLine<'_>, roster: &Roster) -> String {
+    let names: Vec<String> = line.numbers.iter().take(NAMED).map(|n| roster.name(*n).to_string()).collect();
+    let who = if line.numbers.len() <= NAMED {
+        names.join(" ")
+    } else {
+        format!("{} numbers, {} and so on", line.numbers.len(), names[0])
+    };
+    let what = match line.finding {
+        Finding::Differs(changes) => changes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+        Finding::Cannot(why) => format!("cannot be made so: {why}"),
+        Finding::NotInAccount => "not in the account yet".to_owned(),
+        Finding::Unread(why) => format!("COULD NOT BE READ: {why}"),
+        Finding::AsWanted => "as wanted".to_owned(),
+    };
+    format!("{} {}: {who}: {what}", line.group, line.channel)
+}
+
+/// The last line, which agrees with the exit code.
+fn summary(plan: &HandlerPlan) -> String {
+    if plan.numbers.is_empty() {
+        return "nothing to do: no [group.handler] names a handler for these numbers".to_owned();
+    }
+    let parts = [
+        (plan.count(|f| matches!(f, Finding::Differs(_))), "to change"),
+        (plan.count(|f| *f == Finding::AsWanted), "as wanted"),
+        (plan.count(|f| matches!(f, Finding::Cannot(_))), "that cannot be made so"),
+        (plan.count(|f| *f == Finding::NotInAccount), "not in the account yet"),
+        (plan.count(|f| matches!(f, Finding::Unread(_))), "that could not be read"),
+    ];
+    let parts: Vec<String> = parts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
+    let begin = match verdict(plan) {
+        Exit::Done => "nothing to do",
+        Exit::FoundTrouble | Exit::BadUsage => "not as the file asks",
+        Exit::CouldNotRun => "not all could be read",
+    };
+    format!("{begin}: channels of numbers: {}", parts.join(", "))
+}
+
+/// The plan as JSON, without what may be secret.
+pub fn as_json(plan: &HandlerPlan) -> Value {
+    let mut lists: BTreeMap<&str, Vec<Value>> =
+        ["changes", "cannot", "not_in_account", "unread"].map(|name| (name, Vec::new())).into();
+    for line in plan.lines() {
+        let numbers: Vec<NumberId> = line.numbers;
+        let mut item = json!({ "group": line.group, "channel": line.channel, "numbers": numbers });
+        let list = match line.finding {
+            Finding::Differs(changes) => {
+                item["fields"] = json!(changes);
+                "changes"
+            }
+            Finding::Cannot(why) => {
+                item["why"] = json!(why.to_string());
+                "cannot"
+            }
+            Finding::Unread(why) => {
+                item["why"] = json!(why);
+                "unread"
+            }
+            Finding::NotInAccount => "not_in_account",
+            Finding::AsWanted => continue,
+        };
+        lists.entry(list).or_default().push(item);
+    }
+    let mut json = json!(lists);
+    json["as_wanted"] = json!(plan.count(|f| *f == Finding::AsWanted));
+    json["is_as_wanted"] = json!(verdict(plan) == Exit::Done);
+    if let Some(why) = &plan.unknown_regions {
+        json["unknown_regions"] = json!(why);
+    }
+    json
+}

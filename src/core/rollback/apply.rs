@@ -1,0 +1,99 @@
+//! What an apply writes to one number, given the number's record and how far it has come; and what became of it.
+//!
+//! As [`super::plan`], which it shares its rules with: nothing is written over what has changed since it was looked at,
+//! what is so already is not written, and what was intended by an earlier life is settled by looking.
+
+use super::plan::{NumberEnd, Unknown, WritePlan, resumed};
+use super::saga::SagaState;
+use crate::core::model::id::NumberId;
+use crate::core::model::order::{ApplyTerms, Order, OrderResult};
+use crate::core::routing::record::NumberRecord;
+use crate::core::routing::values::RoutingValues;
+use crate::core::routing::wanted::{Comparison, changes, compare};
+
+/// A number as it was read.
+#[derive(Debug, Clone, Copy)]
+pub struct Found<'a> {
+    pub record: &'a NumberRecord,
+    /// As Twilio returned it.
+    pub raw: &'a str,
+    /// Of its routing, as [`ApplyTerms::reads`] has it.
+    pub read: Option<&'a str>,
+    /// What could not be read of who answers.
+    pub unknown: Option<&'a Unknown>,
+}
+
+/// The apply of one number as it is now, or how it ends without a write. `state` is that of its applies, `fallback` where
+/// its group's rollbacks lead.
+pub fn apply(
+    order: &Order,
+    terms: &ApplyTerms,
+    number: NumberId,
+    state: &SagaState,
+    found: Found<'_>,
+    fallback: Option<&str>,
+) -> Result<WritePlan, NumberEnd> {
+    let refused = |why: String| (OrderResult::Refused, why);
+    let now = RoutingValues::read(found.raw, order.channel).map_err(|bad| (OrderResult::Failed, bad.to_string()))?;
+    if let SagaState::Intended(swap) | SagaState::Written(swap) = state
+        && swap.order == order.id
+    {
+        return resumed(swap, order.channel, found.raw, now);
+    }
+    if let Some(Unknown::Services(_)) = found.unknown {
+        let why = found.unknown.map_or(String::new(), Unknown::text);
+        return Err((OrderResult::Failed, format!("nothing was written: {why}")));
+    }
+    if let Some(read) = terms.reads.get(&number)
+        && found.read != Some(read.as_str())
+    {
+        let is = format!("now answered by {}", found.record.handler(order.channel));
+        return Err(refused(format!("it has changed since it was looked at ({is}): plan again")));
+    }
+    match compare(found.record, &now, &terms.wanted, fallback) {
+        Comparison::AsWanted => Err((OrderResult::Written, "it is as the file asks already".to_owned())),
+        Comparison::Cannot(why) => Err(refused(why.to_string())),
+        Comparison::Differs(update) => {
+            let written = now.after(&update);
+            let before = Some(found.raw.into());
+            Ok(WritePlan {
+                update,
+                before,
+                unwritten: now,
+                written,
+                force: false,
+                is_intended: false,
+                is_written: false,
+            })
+        }
+    }
+}
+
+/// What became of an apply that Twilio took, from what was read back, which has the last word.
+pub fn verdict(plan: &WritePlan, terms: &ApplyTerms, found: Found<'_>) -> NumberEnd {
+    let channel = plan.written.channel();
+    let handler = found.record.handler(channel);
+    let said = found.unknown.map_or(String::new(), |u| format!("; {}", u.text()));
+    let now = match RoutingValues::read(found.raw, channel) {
+        Ok(now) => now,
+        Err(bad) => return (OrderResult::Unproven, bad.to_string()),
+    };
+    if now.is_one_of(&plan.unwritten, &plan.written) {
+        return (OrderResult::Unproven, format!("Twilio took the write, but {handler} still answers"));
+    }
+    if !now.is_one_of(&plan.written, &plan.unwritten) {
+        return plan.superseded(&now);
+    }
+    let what: Vec<String> = changes(&plan.unwritten, &plan.update).iter().map(ToString::to_string).collect();
+    let what = what.join(", ");
+    match (compare(found.record, &now, &terms.wanted, None), found.unknown) {
+        (Comparison::AsWanted, None | Some(Unknown::Region(_))) => {
+            (OrderResult::Written, format!("{what}; now answered by {handler}{said}"))
+        }
+        (Comparison::AsWanted, Some(Unknown::Services(_))) => (OrderResult::Unproven, format!("{what}{said}")),
+        (Comparison::Cannot(why), _) => (OrderResult::Unproven, format!("{what}, but {why}")),
+        (Comparison::Differs(_), _) => {
+            (OrderResult::Unproven, format!("{what}, but {handler} answers, and not what the file asks"))
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! What `plan` found of many numbers, and how it is told: those with the same difference together.
+//!
+//! Promises: every number and channel that was looked at is in exactly one place. What could not be read is never
+//! taken for what is as wanted, nor for what is not there.
+
+use std::collections::BTreeMap;
+
+use super::wanted::{CannotApply, FieldChange};
+use crate::core::model::id::{Channel, GroupName, NumberId};
+
+/// What was found of one channel of one number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Finding {
+    AsWanted,
+    /// These fields are to be changed.
+    Differs(Vec<FieldChange>),
+    Cannot(CannotApply),
+    NotInAccount,
+    /// Why it is not known.
+    Unread(String),
+}
+
+/// One channel of one number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlannedNumber {
+    pub number: NumberId,
+    pub group: GroupName,
+    pub channel: Channel,
+    pub finding: Finding,
+    /// Of its routing as read, keyed: whoever writes looks whether it is still so. Absent where it was not read.
+    pub read: Option<String>,
+}
+
+/// Everything that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct HandlerPlan {
+    pub numbers: Vec<PlannedNumber>,
+    /// Why it is not known of some which region processes it. They are taken for ours.
+    pub unknown_regions: Option<String>,
+}
+
+/// Numbers of one group of which the same is to be said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlanLine<'a> {
+    pub group: &'a GroupName,
+    pub channel: Channel,
+    pub finding: &'a Finding,
+    /// In the order of the configuration.
+    pub numbers: Vec<NumberId>,
+}
+
+impl HandlerPlan {
+    /// What is to be said, the most numbers first, without those that are as wanted.
+    pub fn lines(&self) -> Vec<PlanLine<'_>> {
+        let mut lines: Vec<PlanLine<'_>> = Vec::new();
+        let mut place: BTreeMap<(&GroupName, Channel, String), usize> = BTreeMap::new();
+        for n in self.numbers.iter().filter(|n| n.finding != Finding::AsWanted) {
+            let at = *place.entry((&n.group, n.channel, key(&n.finding))).or_insert_with(|| {
+                let (group, channel, finding) = (&n.group, n.channel, &n.finding);
+                lines.push(PlanLine { group, channel, finding, numbers: Vec::new() });
+                lines.len() - 1
+            });
+            lines[at].numbers.push(n.number);
+        }
+        lines.sort_by_key(|line| (rank(line.finding), std::cmp::Reverse(line.numbers.len())));
+        lines
+    }
+
+    pub fn count(&self, is_it: impl Fn(&Finding) -> bool) -> usize {
+        self.numbers.iter().filter(|n| is_it(&n.finding)).count()
+    }
+
+    /// Numbers that differ, with what was read of them.
+    pub fn changes(&self) -> impl Iterator<Item = &PlannedNumber> {
+        self.numbers.iter().filter(|n| matches!(n.finding, Finding::Differs(_)))
+    }
+}
+
+/// What is told first.
+const fn rank(finding: &Finding) -> u8 {
+    match finding {
+        Finding::Differs(_) => 0,
+        Finding::Cannot(_) => 1,
+        Finding::NotInAccount => 2,
+        Finding::Unread(_) => 3,
+        Finding::AsWanted => 4,
+    }
+}
+
+/// Whole, for values that look alike may differ in what is not shown.
+fn key(finding: &Finding) -> String {
+    match finding {
+        Finding::AsWanted => String::new(),
+        Finding::Differs(changes) => {
+            changes.iter().map(|c| format!("{}\0{}\0{}\0", c.field, c.from.whole(), c.to.whole())).collect()
+        }
+        Finding::Cannot(why) => format!("cannot {why}"),
+        Finding::NotInAccount => "not in the account".to_owned(),
+        Finding::Unread(why) => format!("unread {why}"),
+    }
+}
