@@ -12,11 +12,12 @@ use crate::caller::CallerKey;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::core::model::decision::Mode;
-use crate::core::model::id::{Channel, NumberId};
+use crate::core::model::id::{Channel, NumberId, NumberSid};
 use crate::core::model::roster::{NumberIx, Roster};
-use crate::core::model::value::FieldValue;
-use crate::core::routing::planned::{Finding, HandlerPlan, PlannedNumber};
+use crate::core::model::time::Time;
+use crate::core::routing::planned::{Finding, HandlerPlan, PlannedNumber, Seen};
 use crate::core::routing::record::NumberRecord;
+use crate::core::routing::saved::{NotThisPlan, SavedPlan, Standing};
 use crate::core::routing::values::RoutingValues;
 use crate::core::routing::wanted::{Comparison, changes, compare};
 use crate::metrics::Metrics;
@@ -92,18 +93,18 @@ impl Planner {
         for channel in Channel::ALL {
             for ix in which.iter().copied().filter(|ix| asks(*ix, channel)) {
                 let (number, group) = (roster.number(ix).id, roster.group_of(ix));
-                let (finding, read) = match (records.get(&number), &read.unread) {
+                let (finding, seen) = match (records.get(&number), &read.unread) {
                     (Some(read), _) => self.hold_against(ix, channel, read),
                     (None, Some(why)) => (Finding::Unread(why.clone()), None),
                     (None, None) => (Finding::NotInAccount, None),
                 };
-                numbers.push(PlannedNumber { number, group: group.name.clone(), channel, finding, read });
+                numbers.push(PlannedNumber { number, group: group.name.clone(), channel, finding, seen });
             }
         }
         Ok(HandlerPlan { numbers, unknown_regions })
     }
 
-    fn hold_against(&self, ix: NumberIx, channel: Channel, read: &NumberRead) -> (Finding, Option<String>) {
+    fn hold_against(&self, ix: NumberIx, channel: Channel, read: &NumberRead) -> (Finding, Option<Seen>) {
         let (record, group) = (&read.record, self.roster.group_of(ix));
         let now = match RoutingValues::read(read.raw.whole(), channel) {
             Ok(now) => now,
@@ -118,7 +119,39 @@ impl Planner {
             Comparison::Differs(update) => Finding::Differs(changes(&now, &update)),
             Comparison::Cannot(why) => Finding::Cannot(why),
         };
-        (finding, digest(&self.key, record, &now))
+        let Some(read) = digest(&self.key, record, &now) else {
+            return (Finding::Unread("its routing cannot be written down".to_owned()), None);
+        };
+        let service = record.service.as_ref().map(|s| s.sid);
+        (finding, Some(Seen { sid: record.sid, values: now, service, read }))
+    }
+
+    /// Saves what is to be changed.
+    pub fn save(&self, plan: &HandlerPlan) -> SavedPlan {
+        SavedPlan::new(plan, &self.roster, self.client.account(), self.clock.now(), |text| self.keyed(text))
+    }
+
+    /// What of a saved plan still stands, now that its numbers were looked at again.
+    pub fn compare(&self, saved: &SavedPlan, now: &HandlerPlan) -> Result<Vec<Standing>, NotThisPlan> {
+        saved.compare(now, &self.roster, self.client.account(), self.clock.now(), |text| self.keyed(text))
+    }
+
+    /// The numbers of a saved plan that are ours.
+    pub fn of(&self, saved: &SavedPlan) -> Vec<NumberIx> {
+        let mut numbers: Vec<NumberIx> = saved.numbers.iter().filter_map(|n| self.roster.find(n.number)).collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        numbers
+    }
+
+    /// Who changed a number since then, and when, as far as Twilio's audit log tells.
+    pub async fn who(&self, sid: NumberSid, since: Time) -> Option<String> {
+        let (who, at) = self.client.dated_changes(sid, since).await.ok()?.into_iter().next()?;
+        Some(at.map_or_else(|| who.to_string(), |at| format!("{who} at {at}")))
+    }
+
+    fn keyed(&self, text: &str) -> String {
+        format!("{:016x}", self.key.hash(text))
     }
 }
 
@@ -126,7 +159,6 @@ impl Planner {
 /// URL, nor can try what might.
 pub fn digest(key: &CallerKey, record: &NumberRecord, now: &RoutingValues) -> Option<String> {
     let whole = now.whole_record().ok()?;
-    let service = record.service.as_ref().map(|s| FieldValue::from(s.sid.to_string()));
-    let service = service.as_ref().map_or("", FieldValue::whole);
+    let service = record.service.as_ref().map_or(String::new(), |s| s.sid.to_string());
     Some(format!("{:016x}", key.hash(&format!("{whole}\n{service}"))))
 }

@@ -1,39 +1,79 @@
 //! `ringback apply`: makes of the numbers' handlers what the file asks.
 //!
 //! The numbers are looked at first, as `plan` does, and what is to be changed is shown and confirmed. The agent is then
-//! told what was seen of each: one that has changed meanwhile is left, and said to be. Numbers are given to the agent
+//! told what was seen of each: one that has changed meanwhile is left, and said to be. Of a saved plan that is what was seen
+//! when the plan was made. Numbers are given to the agent
 //! some hundreds at a time, and each batch is waited for.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::operate::{ApiClient, Common, confirmed, operate};
 use super::plan::{NAMED, Which, as_json, tell, verdict};
+use super::saved::{self, Revisited};
 use super::{Exit, complain, say};
 use crate::admin::apply::{ApplyRequest, ReadNumbers};
 use crate::admin::commands::Planned;
 use crate::agent::planning::Planner;
 use crate::clock::Clock;
 use crate::config::{Config, ProcessEnv};
-use crate::core::model::id::{Channel, WrittenNumber};
+use crate::core::model::id::{Channel, GroupName, WrittenNumber};
+use crate::core::model::roster::NumberIx;
 use crate::core::routing::planned::{Finding, HandlerPlan, PlannedNumber};
+
+/// Between looks for numbers that are not in the account yet: one request for each thousand numbers of the account.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Numbers that the agent is given in one request.
 const AT_ONCE: usize = 500;
 
 #[derive(Debug, clap::Args)]
 pub struct ApplyArguments {
-    #[command(flatten)]
-    which: Which,
+    /// A saved plan; or numbers in E.164, or with their account before them; all that differ if absent
+    #[arg(value_name = "PLAN|NUMBER")]
+    what: Vec<What>,
+    /// Every number of this group
+    #[arg(long, value_name = "NAME", conflicts_with = "what")]
+    group: Option<GroupName>,
+    /// Only this channel: voice or messaging
+    #[arg(long, value_name = "CHANNEL")]
+    channel: Option<Channel>,
     #[command(flatten)]
     common: Common,
     /// So many channels of numbers first; the others once those are as asked and it is confirmed again
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     canary: Option<u32>,
+    /// Go on until numbers that are not in the account yet are, and give them their handler within a second or two
+    #[arg(long)]
+    wait: bool,
     /// Do not ask
     #[arg(long)]
     yes: bool,
+}
+
+/// What is to be applied, as a person writes it.
+#[derive(Debug, Clone)]
+enum What {
+    Number(WrittenNumber),
+    Plan(PathBuf),
+}
+
+impl std::str::FromStr for What {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<What, Infallible> {
+        Ok(text.parse().map_or_else(|_| What::Plan(text.into()), What::Number))
+    }
+}
+
+/// What is to be done, and what was refused of a saved plan already.
+struct Todo {
+    plan: HandlerPlan,
+    refused: Vec<Outcome>,
 }
 
 /// What became of one channel of one number.
@@ -59,30 +99,55 @@ struct Done {
 }
 
 pub fn apply(arguments: ApplyArguments) -> anyhow::Result<Exit> {
-    let ApplyArguments { which, common, canary, yes } = arguments;
+    let ApplyArguments { what, group, channel, common, canary, wait, yes } = arguments;
     let config = Config::load(&common.config, &ProcessEnv)?;
-    let numbers = match which.of(&config.roster) {
-        Ok(numbers) => numbers,
-        Err(problem) => {
-            complain(&format!("ringback: {problem}"));
-            return Ok(Exit::BadUsage);
-        }
+    let usage = |problem: &str| {
+        complain(&format!("ringback: {problem}"));
+        Ok(Exit::BadUsage)
     };
-    let plan = tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+    let (mut numbers, mut path) = (Vec::new(), None);
+    for what in what {
+        match what {
+            What::Number(number) => numbers.push(number),
+            What::Plan(plan) if path.is_none() => path = Some(plan),
+            What::Plan(_) => return usage("one saved plan is applied at a time"),
+        }
+    }
+    if path.is_some() && (!numbers.is_empty() || channel.is_some()) {
+        return usage("a saved plan says which numbers it is about: name it alone");
+    }
+    let numbers = match (Which { numbers, group, channel }).of(&config.roster) {
+        Ok(numbers) => numbers,
+        Err(problem) => return usage(&problem),
+    };
+    let looked = tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
         let mut planner = Planner::new(&config, &Clock::system())?;
-        planner.look(&numbers, which.channel).await
+        match &path {
+            Some(path) => reread(&mut planner, path, common.json).await,
+            None => Ok(Ok(Todo { plan: planner.look(&numbers, channel).await?, refused: Vec::new() })),
+        }
     })?;
-    if !common.json {
+    let Todo { plan, refused } = match looked {
+        Ok(todo) => todo,
+        Err(exit) => return Ok(exit),
+    };
+    if !common.json && (path.is_none() || !plan.numbers.is_empty()) {
         tell(&plan, &config.roster)?;
     }
     let changes: Vec<&PlannedNumber> = plan.changes().collect();
-    if changes.is_empty() {
+    let is_missing = |n: &&PlannedNumber| n.finding == Finding::NotInAccount;
+    let missing: Vec<NumberIx> =
+        plan.numbers.iter().filter(is_missing).filter_map(|n| config.roster.find(n.number)).collect();
+    let awaited = if wait { missing.len() } else { 0 };
+    if changes.is_empty() && awaited == 0 {
         if common.json {
-            print(&plan, &Done::default())?;
+            print(&plan, &Done::default(), &refused)?;
+        } else {
+            report(&refused)?;
         }
-        return Ok(verdict(&plan));
+        return Ok(if refused.is_empty() { verdict(&plan) } else { Exit::FoundTrouble });
     }
-    if !yes && !confirmed("apply", changes.len())? {
+    if !yes && !confirmed("apply", changes.len() + awaited)? {
         complain("ringback: nothing was done");
         return Ok(Exit::FoundTrouble);
     }
@@ -109,13 +174,45 @@ pub fn apply(arguments: ApplyArguments) -> anyhow::Result<Exit> {
         if is_well && let Some(exit) = batches(client, &common, others, &mut done).await? {
             return Ok(exit);
         }
-        if common.json {
-            print(&plan, &done)?;
-        } else if is_well {
+        if !common.json && is_well {
             report(&done.outcomes[if others.is_empty() { 0 } else { before }..])?;
         }
-        Ok(exit(&plan, &done))
+        if is_well && awaited > 0 {
+            let mut planner = Planner::new(&config, &Clock::system())?;
+            if let Some(exit) = wait_for(client, &common, &mut planner, &missing, channel, &mut done).await? {
+                return Ok(exit);
+            }
+        }
+        let exit = if refused.is_empty() { exit(&plan, &done, wait) } else { Exit::FoundTrouble };
+        if common.json {
+            print(&plan, &done, &refused)?;
+        } else {
+            report(&refused)?;
+        }
+        Ok(exit)
     })
+}
+
+/// A saved plan against what its numbers are now; or the exit code, once it is said why nothing of it is applied.
+async fn reread(planner: &mut Planner, path: &Path, json: bool) -> anyhow::Result<Result<Todo, Exit>> {
+    let plan = saved::read(path)?;
+    let Revisited { good, done, moved, refused } = saved::revisit(planner, &plan).await?;
+    if let Some(why) = refused {
+        complain(&format!("ringback: {} is not applied: {why}", plan.id));
+        return Ok(Err(Exit::FoundTrouble));
+    }
+    if good.numbers.is_empty() && moved.is_empty() && !json {
+        say(&format!("nothing to do: {} is applied already, {done} channels of numbers", plan.id))?;
+    }
+    let roster = planner.roster();
+    let outcome = |m: &saved::Moved| Outcome {
+        account: m.number.account.to_string(),
+        number: roster.name(m.number).to_string(),
+        channel: m.channel.to_string(),
+        result: "refused".to_owned(),
+        detail: m.said(),
+    };
+    Ok(Ok(Todo { refused: moved.iter().map(outcome).collect(), plan: good }))
 }
 
 /// Gives these numbers to the agent and waits for them. Gives the exit code if the agent refuses the whole.
@@ -131,8 +228,8 @@ async fn batches(
             let mut reads: BTreeMap<String, Vec<WrittenNumber>> = BTreeMap::new();
             for n in batch {
                 // Each was read, for it differs.
-                let Some(read) = &n.read else { continue };
-                reads.entry(read.clone()).or_default().push(n.number.into());
+                let Some(seen) = &n.seen else { continue };
+                reads.entry(seen.read.clone()).or_default().push(n.number.into());
             }
             let asked = ApplyRequest {
                 reads: reads.into_iter().map(|(read, numbers)| ReadNumbers { read, numbers }).collect(),
@@ -165,6 +262,53 @@ async fn batches(
     Ok(None)
 }
 
+/// Gives numbers their handler as they come into the account.
+async fn wait_for(
+    client: &ApiClient,
+    common: &Common,
+    planner: &mut Planner,
+    missing: &[NumberIx],
+    channel: Option<Channel>,
+    done: &mut Done,
+) -> anyhow::Result<Option<Exit>> {
+    let (clock, mut missing) = (Clock::system(), missing.to_vec());
+    missing.sort_unstable();
+    missing.dedup();
+    complain(&format!(
+        "waiting for numbers that are not in the account yet, {} of them: its list is read every {} s, until Ctrl-C",
+        missing.len(),
+        LOOK_EVERY.as_secs()
+    ));
+    let mut is_failing = false;
+    while !missing.is_empty() {
+        clock.sleep(LOOK_EVERY).await;
+        let plan = match planner.look(&missing, channel).await {
+            Ok(plan) => plan,
+            Err(error) => {
+                if !is_failing {
+                    complain(&format!("ringback: {error}; it is tried again"));
+                }
+                is_failing = true;
+                continue;
+            }
+        };
+        is_failing = false;
+        let come: Vec<&PlannedNumber> = plan.changes().collect();
+        let before = done.outcomes.len();
+        if let Some(exit) = batches(client, common, &come, done).await? {
+            return Ok(Some(exit));
+        }
+        if !common.json {
+            report(&done.outcomes[before..])?;
+        }
+        let is_awaited = |n: &&PlannedNumber| matches!(n.finding, Finding::NotInAccount | Finding::Unread(_));
+        let awaited = plan.numbers.iter().filter(is_awaited).filter_map(|n| planner.roster().find(n.number));
+        let awaited: Vec<NumberIx> = awaited.collect();
+        missing.retain(|ix| awaited.contains(ix));
+    }
+    Ok(None)
+}
+
 /// What became of them, in one line where it is the same.
 fn report(outcomes: &[Outcome]) -> std::io::Result<()> {
     let mut lines: Vec<(&Outcome, Vec<&str>)> = Vec::new();
@@ -187,19 +331,24 @@ fn report(outcomes: &[Outcome]) -> std::io::Result<()> {
     Ok(())
 }
 
-fn print(plan: &HandlerPlan, done: &Done) -> std::io::Result<()> {
+fn print(plan: &HandlerPlan, done: &Done, refused: &[Outcome]) -> std::io::Result<()> {
     let result = |o: &Outcome| {
         let Outcome { account, number, channel, result, detail } = o;
         json!({ "account": account, "number": number, "channel": channel, "result": result, "detail": detail })
     };
-    let results: Vec<Value> = done.outcomes.iter().map(result).collect();
+    let results: Vec<Value> = done.outcomes.iter().chain(refused).map(result).collect();
     say(&json!({ "plan": as_json(plan), "orders": done.orders, "results": results }).to_string())
 }
 
-/// As `plan` would say it now.
-fn exit(plan: &HandlerPlan, done: &Done) -> Exit {
-    let is_well = done.outcomes.iter().all(Outcome::is_as_asked) && done.outcomes.len() == plan.changes().count();
-    let is_left = plan.count(|f| !matches!(f, Finding::AsWanted | Finding::Differs(_))) > 0;
+/// As `plan` would say it now. `is_all_there`: what was not in the account was waited for.
+fn exit(plan: &HandlerPlan, done: &Done, is_all_there: bool) -> Exit {
+    let is_well = done.outcomes.iter().all(Outcome::is_as_asked) && done.outcomes.len() >= plan.changes().count();
+    let is_left = |f: &Finding| match f {
+        Finding::AsWanted | Finding::Differs(_) => false,
+        Finding::Cannot(_) | Finding::Unread(_) => true,
+        Finding::NotInAccount => !is_all_there,
+    };
+    let is_left = plan.count(is_left) > 0;
     if plan.count(|f| matches!(f, Finding::Unread(_))) > 0 {
         Exit::CouldNotRun
     } else if is_well && !is_left {

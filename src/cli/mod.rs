@@ -13,6 +13,7 @@ mod ports;
 mod rehearse;
 mod replay;
 mod run;
+mod saved;
 mod sim;
 mod simulate;
 
@@ -83,7 +84,9 @@ enum Command {
     )]
     Rehearse(rehearse::RehearseArguments),
     /// Shows what `apply` would change: the file's handlers against the numbers' own; reads only
-    #[command(after_help = "Example:\n  ringback plan\n  ringback plan --group support --json | jq .changes")]
+    #[command(
+        after_help = "Example:\n  ringback plan\n  ringback plan --group support --json | jq .changes\n  ringback plan --out monday.plan; ringback apply monday.plan --reason 'as agreed'"
+    )]
     Plan(plan::PlanArguments),
     /// Gives numbers the handlers that the file asks for; undone by `restore --applied`
     #[command(after_help = "Example:\n  ringback apply --group support --reason 'new app'\n  \

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
+use super::saved::{self, Moved, Revisited};
 use super::{Exit, complain, say};
 use crate::agent::planning::Planner;
 use crate::clock::Clock;
@@ -13,6 +14,7 @@ use crate::config::{Config, ProcessEnv};
 use crate::core::model::id::{Channel, GroupName, NumberId, WrittenNumber};
 use crate::core::model::roster::{NumberIx, Roster};
 use crate::core::routing::planned::{Finding, HandlerPlan, PlanLine};
+use crate::core::routing::saved::SavedPlan;
 
 /// Numbers that a line names one by one, at the most.
 pub const NAMED: usize = 3;
@@ -58,6 +60,12 @@ pub struct PlanArguments {
     /// The configuration file
     #[arg(long, value_name = "FILE", default_value = "ringback.toml")]
     config: PathBuf,
+    /// Save it there, for `ringback apply FILE`; it holds no secret, and is good for a day
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Say only whether this saved plan still stands, and what of it does not
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["out", "numbers", "group", "channel"])]
+    still_good: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -74,14 +82,53 @@ pub fn plan(arguments: &PlanArguments) -> anyhow::Result<Exit> {
     };
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
         let mut planner = Planner::new(&config, &Clock::system())?;
+        if let Some(path) = &arguments.still_good {
+            return still_good(&mut planner, &saved::read(path)?, arguments.json).await;
+        }
         let plan = planner.look(&which, arguments.which.channel).await?;
+        let kept = arguments.out.as_ref().map(|path| (path, planner.save(&plan)));
+        if let Some((path, kept)) = &kept {
+            saved::write(path, kept)?;
+        }
         if arguments.json {
-            say(&as_json(&plan).to_string())?;
+            let mut json = as_json(&plan);
+            if let Some((_, kept)) = &kept {
+                json["saved"] = json!({ "id": kept.id, "made_at": kept.made_at, "expires_at": kept.expires_at });
+            }
+            say(&json.to_string())?;
         } else {
             tell(&plan, &config.roster)?;
+            if let Some((path, kept)) = &kept {
+                say(&format!("saved as {} in {}; it expires at {}", kept.id, path.display(), kept.expires_at))?;
+            }
         }
         Ok(verdict(&plan))
     })
+}
+
+/// 0: every number is as it was when the plan was made, or is what the plan makes it. 1: one is not, or the plan stands
+/// no more.
+async fn still_good(planner: &mut Planner, plan: &SavedPlan, json: bool) -> anyhow::Result<Exit> {
+    let Revisited { good, done, moved, refused } = saved::revisit(planner, plan).await?;
+    let is_good = moved.is_empty() && refused.is_none();
+    let id = &plan.id;
+    if json {
+        let why = refused.map(|why| why.to_string());
+        let moved: Vec<Value> = moved.iter().map(Moved::as_json).collect();
+        let counts = json!({ "to_change": good.numbers.len(), "done": done });
+        say(&json!({ "id": id, "is_good": is_good, "why": why, "moved": moved, "numbers": counts }).to_string())?;
+    } else {
+        for m in &moved {
+            say(&m.text(planner.roster()))?;
+        }
+        let counts = format!("{} to change, {done} done already, {} moved", good.numbers.len(), moved.len());
+        say(&match (refused, is_good) {
+            (Some(why), _) => format!("{id} does not stand: {why}"),
+            (None, true) => format!("{id} still stands: {counts}"),
+            (None, false) => format!("{id} does not stand as a whole: {counts}"),
+        })?;
+    }
+    Ok(if is_good { Exit::Done } else { Exit::FoundTrouble })
 }
 
 /// 0: nothing to do. 1: something is not as wanted. 3: something could not be read.

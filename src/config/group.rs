@@ -6,13 +6,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
-use url::Url;
 
 use super::field::{WholeNumber, time_zone};
 use super::section::{Faults, Section};
+use super::webhook::read_webhook;
 use super::{detection, handler, numbers, probe};
 use crate::core::detect::statistic::Detection;
-use crate::core::model::facts::{BIN_HOST, BIN_PATH};
 use crate::core::model::id::{AccountSid, Channel, E164, GroupName, NumberId};
 use crate::core::model::roster::{Number, PortAt, Roster};
 use crate::core::model::time::Time;
@@ -226,40 +225,4 @@ fn read_fallback(mut s: Section<'_>) -> [Option<String>; 2] {
     let urls = [read_webhook(&mut s, "voice_url"), read_webhook(&mut s, "sms_url")];
     s.finish();
     urls
-}
-
-/// A URL that Twilio can call, kept as written: its fragment holds connection overrides.
-pub fn read_webhook(s: &mut Section<'_>, key: &'static str) -> Option<String> {
-    let text = s.text(key)?;
-    match webhook_problem(&text.value) {
-        None => Some(text.value),
-        Some(problem) => {
-            s.faults().at(text.span.clone(), format!("{} = {:?}: {problem}", s.key(key), text.value));
-            None
-        }
-    }
-}
-
-fn webhook_problem(text: &str) -> Option<String> {
-    let url = match Url::parse(text) {
-        Ok(url) => url,
-        Err(e) => return Some(format!("not a URL: {e}; write it whole, from https:// on")),
-    };
-    let host = url.host_str().unwrap_or_default();
-    if !matches!(url.scheme(), "http" | "https") || host.is_empty() {
-        return Some("must start with https:// (or http://) and a host".to_owned());
-    }
-    if host.contains('_') {
-        return Some("Twilio does not call hosts with an underscore".to_owned());
-    }
-    if host == BIN_HOST {
-        let bin = url.path().strip_prefix(BIN_PATH).unwrap_or_default();
-        if bin.len() != 32 || !bin.bytes().all(|c| c.is_ascii_hexdigit()) {
-            return Some(format!(
-                "a TwiML Bin's address is https://{BIN_HOST}{BIN_PATH} and 32 hexadecimal digits; copy it from the \
-                 console"
-            ));
-        }
-    }
-    None
 }

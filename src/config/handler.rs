@@ -3,8 +3,8 @@
 //! Only what is named is asked for. What contradicts itself, or would be without effect, is a fault here: Twilio takes
 //! most of it and lets one of the two win.
 
-use super::group::read_webhook;
 use super::section::{Located, Section};
+use super::webhook::read_webhook;
 use crate::core::model::handler::{WantedHandler, WantedTarget, WebhookMethod};
 use crate::core::model::id::{ApplicationSid, Channel, ServiceSid, TrunkSid};
 use crate::core::model::value::FieldValue;

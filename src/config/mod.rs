@@ -20,6 +20,7 @@ pub mod probe;
 mod rehearse;
 mod section;
 pub mod text;
+mod webhook;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;

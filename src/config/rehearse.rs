@@ -2,8 +2,8 @@
 
 use super::address::shown;
 use super::field::WholeNumber;
-use super::group::read_webhook;
 use super::section::{Located, Section};
+use super::webhook::read_webhook;
 use crate::core::model::id::{E164, GroupName};
 use crate::core::model::roster::Roster;
 use crate::rehearse::report::Variant;

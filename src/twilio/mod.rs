@@ -292,6 +292,11 @@ impl Client {
 
     /// Who changed this number since `since`, latest first, as Twilio's audit log has it.
     pub async fn changes(&self, sid: NumberSid, since: Time) -> Result<Vec<Line>, Error> {
+        Ok(self.dated_changes(sid, since).await?.into_iter().map(|(who, _)| who).collect())
+    }
+
+    /// The same with when, where that is said.
+    pub async fn dated_changes(&self, sid: NumberSid, since: Time) -> Result<Vec<(Line, Option<Time>)>, Error> {
         let since = since.floor_to_second().to_timestamp().to_string();
         let sid = sid.to_string();
         let query = query(&[("ResourceSid", &sid), ("StartDate", &since), ("PageSize", "20")]);
@@ -300,7 +305,7 @@ impl Client {
         let page = pager.next().await?;
         let is_it = |of: Option<String>| of.is_none_or(|of| of.eq_ignore_ascii_case(&sid));
         let ours = |row| match row {
-            Ok(WireRow::Ours((of, actor))) => is_it(of).then_some(actor),
+            Ok(WireRow::Ours((of, actor, at))) => is_it(of).then_some((actor, at)),
             Ok(WireRow::NotOurs(_)) | Err(_) => None,
         };
         Ok(page.into_iter().flat_map(|p| p.rows).filter_map(ours).collect())

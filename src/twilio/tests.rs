@@ -431,9 +431,9 @@ fn of_an_alerts_url_no_part_has_a_callers_number() {
     let event = r#"{"events":[{"actor_type":"user","actor_sid":"US00000000000000000000000000000001","source":"web"},
         {"actor_type":"user","actor_sid":"(212) 555-0142","source":"+15005550100"}]}"#;
     let rows = page::<wire::Events>(event).rows;
-    let Ok(WireRow::Ours((None, known))) = &rows[0] else { panic!() };
+    let Ok(WireRow::Ours((None, known, _))) = &rows[0] else { panic!() };
     assert_eq!(known.as_str(), "user US00000000000000000000000000000001 by web");
-    let Ok(WireRow::Ours((None, unknown))) = &rows[1] else { panic!() };
+    let Ok(WireRow::Ours((None, unknown, _))) = &rows[1] else { panic!() };
     assert_eq!(unknown.as_str(), "user (…) by +15005550100");
 }
 

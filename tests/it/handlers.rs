@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::support::{record, support, url, with_token, writes};
 use crate::world::{BIN, Running, World, play};
 
-const DAY: &str = r#"
+pub const DAY: &str = r#"
 name = "handlers"
 seed = 7
 lasts = "4h"
@@ -35,16 +35,16 @@ traffic = { calls_per_hour = 1, shape = "flat", failure = 0.0 }
 routing = { voice_url = "https://sales.example.com/voice" }
 "#;
 
-const NEW: &str = "voice_url = \"https://new.example.com/voice\"\n";
+pub const NEW: &str = "voice_url = \"https://new.example.com/voice\"\n";
 
 /// The configuration of the world, with this asked of the first group's handlers.
-fn asking(w: &World, handler: &str) -> String {
+pub fn asking(w: &World, handler: &str) -> String {
     w.config_text().replacen("[group.fallback]", &format!("[group.handler]\n{handler}[group.fallback]"), 1)
 }
 
 /// Runs the program with this configuration while the world goes on. Gives its exit code, what it said, and what it
 /// complained of.
-async fn run(w: &World, config: &str, words: &[&str]) -> (i32, String, String) {
+pub async fn run(w: &World, config: &str, words: &[&str]) -> (i32, String, String) {
     let path = w.folder.path().join("ringback.toml");
     std::fs::write(&path, config).unwrap();
     let mut child = Command::new(env!("CARGO_BIN_EXE_ringback"))
@@ -124,7 +124,7 @@ fn what_could_not_be_read_is_not_nothing_to_do() {
     });
 }
 
-const APP: &str = "https://new.example.com/voice";
+pub const APP: &str = "https://new.example.com/voice";
 
 /// What the numbers are, against what the file asks.
 async fn look(w: &World, config: &str) -> HandlerPlan {
@@ -134,7 +134,7 @@ async fn look(w: &World, config: &str) -> HandlerPlan {
 }
 
 /// An agent with this configuration, that has begun to watch.
-async fn watching(w: &mut World, config: &str) -> Running {
+pub async fn watching(w: &mut World, config: &str) -> Running {
     with_token(w);
     let agent = w.start_with(&w.parse(config).unwrap()).await.unwrap();
     w.pass(120).await;
@@ -261,7 +261,10 @@ fn an_edit_between_the_look_and_the_write_is_left() {
         let plan = look(w, &config).await;
         let set = [("VoiceUrl".to_owned(), "https://theirs.example.com/voice".to_owned())].into();
         w.sim.happen(Happening::Edit(Edit { number: support()[1], set })).unwrap();
-        let reads: Vec<Value> = plan.changes().map(|n| json!({"read": n.read, "numbers": [n.number.e164]})).collect();
+        let reads: Vec<Value> = plan
+            .changes()
+            .map(|n| json!({"read": n.seen.as_ref().unwrap().read, "numbers": [n.number.e164]}))
+            .collect();
         assert_eq!(reads.len(), 3);
         agent.post("apply", json!({"reads": reads, "channel": "voice", "reason": "new app"})).await;
         w.pass(60).await;

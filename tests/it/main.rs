@@ -52,6 +52,7 @@ mod replay;
 mod rollback;
 mod routings;
 mod saved_files;
+mod saved_plans;
 mod secrets;
 mod sight;
 mod simulate;

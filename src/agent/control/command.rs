@@ -71,34 +71,9 @@ impl Controller {
         dry_run: bool,
     ) -> Result<CommandAnswer, Refusal> {
         let (orders, roster) = (self.orders(), &self.shared.roster);
-        let (command, reads) = match command {
-            OperatorCommand::Apply { request, reads } => (OperatorCommand::Orders(request), reads),
-            other => (other, BTreeMap::new()),
-        };
         let outcome = match command {
-            OperatorCommand::Orders(request) | OperatorCommand::Apply { request, .. } => {
-                let mut preview = orders.preview(now, roster, self.write_guard.is_leading(), &request);
-                for order in &mut preview.orders {
-                    let numbers = order.numbers.iter();
-                    if let Some(terms) = &mut order.terms {
-                        terms.reads = numbers.filter_map(|n| Some((*n, reads.get(n)?.clone()))).collect();
-                    }
-                }
-                for line in &mut preview.lines {
-                    // The journal alone would call it the number's own handler.
-                    let is_unknown =
-                        request.operation.is_swap() && self.unknown[line.channel.index()].contains(&line.number);
-                    if is_unknown && line.action == PlannedAction::Nothing {
-                        line.action = PlannedAction::Refuse;
-                        plan::ON_FALLBACK_UNKNOWN.clone_into(&mut line.detail);
-                    }
-                }
-                if !dry_run {
-                    self.adopted.extend(&preview.carried_on);
-                    self.carry_out(now, preview.entries()).await?;
-                }
-                return Ok(CommandAnswer::Orders(preview));
-            }
+            OperatorCommand::Orders(request) => return self.order(now, &request, &BTreeMap::new(), dry_run).await,
+            OperatorCommand::Apply { request, reads } => return self.order(now, &request, &reads, dry_run).await,
             OperatorCommand::Hold { scopes, until, by, shorten } => {
                 orders.preview_hold(now, roster, &scopes, until, &by, shorten)
             }
@@ -111,6 +86,37 @@ impl Controller {
             self.carry_out(now, entries).await?;
         }
         Ok(CommandAnswer::Done { said, is_as_asked })
+    }
+
+    /// A command about numbers, of which `reads` was read.
+    async fn order(
+        &mut self,
+        now: Time,
+        request: &OperatorRequest,
+        reads: &BTreeMap<NumberId, String>,
+        dry_run: bool,
+    ) -> Result<CommandAnswer, Refusal> {
+        let is_leading = self.write_guard.is_leading();
+        let mut preview = self.orders().preview(now, &self.shared.roster, is_leading, request);
+        for order in &mut preview.orders {
+            let numbers = order.numbers.iter();
+            if let Some(terms) = &mut order.terms {
+                terms.reads = numbers.filter_map(|n| Some((*n, reads.get(n)?.clone()))).collect();
+            }
+        }
+        for line in &mut preview.lines {
+            // The journal alone would call it the number's own handler.
+            let is_unknown = request.operation.is_swap() && self.unknown[line.channel.index()].contains(&line.number);
+            if is_unknown && line.action == PlannedAction::Nothing {
+                line.action = PlannedAction::Refuse;
+                plan::ON_FALLBACK_UNKNOWN.clone_into(&mut line.detail);
+            }
+        }
+        if !dry_run {
+            self.adopted.extend(&preview.carried_on);
+            self.carry_out(now, preview.entries()).await?;
+        }
+        Ok(CommandAnswer::Orders(preview))
     }
 
     /// Nothing of a command is done before it is in the journal, and it is in force when this returns.

@@ -13,6 +13,9 @@ use super::facts::LARGEST_PAGE;
 
 // Answers of Twilio.
 
+/// A saved plan: 20,000 numbers, each in a state of its own.
+pub const PLAN_BYTES: usize = 32 << 20;
+
 /// An answer with a list: 1,000 calls have about 1 MB, 1,000 numbers with long URLs 4 MB.
 pub const LIST_BYTES: usize = 8 << 20;
 

@@ -5,8 +5,9 @@
 
 use std::collections::BTreeMap;
 
+use super::values::RoutingValues;
 use super::wanted::{CannotApply, FieldChange};
-use crate::core::model::id::{Channel, GroupName, NumberId};
+use crate::core::model::id::{Channel, GroupName, NumberId, NumberSid, ServiceSid};
 
 /// What was found of one channel of one number.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,8 +28,18 @@ pub struct PlannedNumber {
     pub group: GroupName,
     pub channel: Channel,
     pub finding: Finding,
-    /// Of its routing as read, keyed: whoever writes looks whether it is still so. Absent where it was not read.
-    pub read: Option<String>,
+    /// What was read of it; absent where nothing was.
+    pub seen: Option<Seen>,
+}
+
+/// One channel of one number as it was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    pub sid: NumberSid,
+    pub values: RoutingValues,
+    pub service: Option<ServiceSid>,
+    /// Of all this, keyed: whoever writes looks whether it is still so.
+    pub read: String,
 }
 
 /// Everything that was looked at.

@@ -255,19 +255,23 @@ pub struct RawEvent<'a> {
     actor_sid: Text<'a>,
     #[serde(borrow, default)]
     source: Text<'a>,
+    #[serde(borrow, default)]
+    event_date: Text<'a>,
 }
 
-/// Entries of the audit log: of which resource, if it is said, and who made them: `user US… by web`.
+/// Entries of the audit log: of which resource, if it is said, who made them, `user US… by web`, and when, if that is
+/// said.
 pub struct Events;
 
 impl Listed for Events {
     const KEY: &'static str = "events";
     type Raw<'a> = RawEvent<'a>;
-    type Item = (Option<String>, Line);
+    type Item = (Option<String>, Line, Option<Time>);
 
     fn convert(raw: &RawEvent<'_>, reader: Reader<'_>) -> Result<WireRow<Self::Item>, BadRow> {
         let text = |t: &Text<'_>| told(t.get().unwrap_or("unknown"), reader.roster);
         let who = format!("{} {} by {}", text(&raw.actor_type), text(&raw.actor_sid), text(&raw.source));
-        Ok(WireRow::Ours((raw.resource_sid.owned(), Line::new(&who))))
+        let at = raw.event_date.get().and_then(|text| super::date(text).ok());
+        Ok(WireRow::Ours((raw.resource_sid.owned(), Line::new(&who), at)))
     }
 }

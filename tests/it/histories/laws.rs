@@ -357,8 +357,8 @@ fn check_writes(history: &History<'_>, journal: &Journal, writes: &[Write]) {
         };
         let snapshots = journal.snapshots.iter().filter(|((_, slot), t)| *slot == write.slot && **t <= at);
         let is_kept = match operation {
-            Operation::Rollback => snapshots.map(|((id, _), _)| id).any(|id| id == decision),
-            Operation::Restore => snapshots.count() > 0,
+            Operation::Rollback | Operation::Apply => snapshots.map(|((id, _), _)| id).any(|id| id == decision),
+            Operation::Restore | Operation::Undo => snapshots.count() > 0,
         };
         assert!(is_kept, "law 1: {n} {channel} written at {at} for {decision} without its snapshot");
         assert!(history.setup.watches(n, channel), "{n} {channel} is not watched, and was written");
