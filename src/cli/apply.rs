@@ -1,9 +1,8 @@
 //! `ringback apply`: makes of the numbers' handlers what the file asks.
 //!
 //! The numbers are looked at first, as `plan` does, and what is to be changed is shown and confirmed. The agent is then
-//! told what was seen of each: one that has changed meanwhile is left, and said to be. Of a saved plan that is what was seen
-//! when the plan was made. Numbers are given to the agent
-//! some hundreds at a time, and each batch is waited for.
+//! told what was seen of each: one that has changed meanwhile is left, and said to be. Of a saved plan that is what was
+//! seen when the plan was made. Numbers are given to the agent some at a time, and each batch is waited for.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -28,8 +27,8 @@ use crate::core::routing::planned::{Finding, HandlerPlan, PlannedNumber};
 /// Between looks for numbers that are not in the account yet: one request for each thousand numbers of the account.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// Numbers that the agent is given in one request.
-const AT_ONCE: usize = 500;
+/// Numbers that the agent is given in one request: their writes are in the way of a rollback's for some seconds.
+const AT_ONCE: usize = 200;
 
 #[derive(Debug, clap::Args)]
 pub struct ApplyArguments {

@@ -120,7 +120,7 @@ impl Executor {
             };
             match clock.wait(None, next).await.flatten() {
                 Some(Ok(work)) => {
-                    let execution = self.execution();
+                    let execution = self.execution(work.order.operation);
                     clock.spawn(&mut executions, execution.carry_out(work));
                 }
                 Some(Err(Ok(()))) => {}
@@ -134,11 +134,14 @@ impl Executor {
         while let Some(Some(_)) = clock.wait(None, executions.join_next()).await {}
     }
 
-    fn execution(&self) -> Execution {
+    fn execution(&self, operation: Operation) -> Execution {
+        let client = self.shared.client.clone();
+        // An apply's reads wait for a rollback's.
+        let client = if operation.is_swap() { client.first() } else { client };
         Execution {
             shared: self.shared.clone(),
             write_guard: self.write_guard.clone(),
-            reader: RoutingReader::new(self.shared.clock.clone(), self.shared.client.first(), &self.shared.roster),
+            reader: RoutingReader::new(self.shared.clock.clone(), client, &self.shared.roster),
             stop: self.stop.clone(),
         }
     }
