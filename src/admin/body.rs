@@ -17,8 +17,8 @@ pub struct DecisionLine {
     pub account: String,
     pub number: String,
     pub channel: String,
-    /// `rollback`, `restore`, `apply`, `undo`, `keep` (it stays on the fallback, and the restore that has not come to it is given
-    /// up for it), `nothing` (it is as asked), `not_watched` (on this channel) or `refuse`.
+    /// `rollback`, `restore`, `apply`, `undo`, `keep` (it stays on the fallback, and the restore that has not come to
+    /// it is given up for it), `nothing` (it is as asked), `not_watched` (on this channel) or `refuse`.
     pub action: String,
     pub detail: String,
 }

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::agent::execute::read::RoutingReader;
 use crate::caller::CallerKey;
@@ -23,6 +24,9 @@ use crate::core::routing::wanted::{Comparison, changes, compare};
 use crate::metrics::Metrics;
 use crate::twilio::wire::NumberRead;
 use crate::twilio::{Client, Error};
+
+/// Twilio's clock may be behind ours by so much.
+const CLOCKS_DIFFER: Duration = Duration::from_secs(60);
 
 /// Why nothing could be looked at.
 #[derive(Debug, thiserror::Error)]
@@ -146,7 +150,7 @@ impl Planner {
 
     /// Who changed a number since then, and when, as far as Twilio's audit log tells.
     pub async fn who(&self, sid: NumberSid, since: Time) -> Option<String> {
-        let (who, at) = self.client.dated_changes(sid, since).await.ok()?.into_iter().next()?;
+        let (who, at) = self.client.dated_changes(sid, since - CLOCKS_DIFFER).await.ok()?.into_iter().next()?;
         Some(at.map_or_else(|| who.to_string(), |at| format!("{who} at {at}")))
     }
 

@@ -23,8 +23,8 @@ pub struct Found<'a> {
     pub unknown: Option<&'a Unknown>,
 }
 
-/// The apply of one number as it is now, or how it ends without a write. `state` is that of its applies, `fallback` where
-/// its group's rollbacks lead.
+/// The apply of one number as it is now, or how it ends without a write. `state` is that of its applies, `fallback`
+/// where its group's rollbacks lead.
 pub fn apply(
     order: &Order,
     terms: &ApplyTerms,
@@ -44,27 +44,19 @@ pub fn apply(
         let why = found.unknown.map_or(String::new(), Unknown::text);
         return Err((OrderResult::Failed, format!("nothing was written: {why}")));
     }
-    if let Some(read) = terms.reads.get(&number)
-        && found.read != Some(read.as_str())
-    {
-        let is = format!("now answered by {}", found.record.handler(order.channel));
-        return Err(refused(format!("it has changed since it was looked at ({is}): plan again")));
-    }
+    let is_as_seen = terms.reads.get(&number).is_none_or(|read| found.read == Some(read.as_str()));
     match compare(found.record, &now, &terms.wanted, fallback) {
         Comparison::AsWanted => Err((OrderResult::Written, "it is as the file asks already".to_owned())),
         Comparison::Cannot(why) => Err(refused(why.to_string())),
+        Comparison::Differs(_) if !is_as_seen => {
+            let is = format!("now answered by {}", found.record.handler(order.channel));
+            Err(refused(format!("it has changed since it was looked at ({is}): plan again")))
+        }
         Comparison::Differs(update) => {
             let written = now.after(&update);
             let before = Some(found.raw.into());
-            Ok(WritePlan {
-                update,
-                before,
-                unwritten: now,
-                written,
-                force: false,
-                is_intended: false,
-                is_written: false,
-            })
+            let (force, is_intended, is_written) = (false, false, false);
+            Ok(WritePlan { update, before, unwritten: now, written, force, is_intended, is_written })
         }
     }
 }

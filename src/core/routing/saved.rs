@@ -1,12 +1,12 @@
 //! A plan in a file: what is to be changed, and the state in which each number was seen.
 //!
-//! The file holds no secret. Of each value it has what may be shown, and a hash that is keyed with the installation's key:
-//! a plain hash of a URL with a short token in it would let whoever has the file try tokens. So the field that has
-//! changed, and what it was, can be told; what was not shown of it cannot. What is wanted is in the configuration alone;
-//! the file has a hash of it, and is no plan any more once the configuration asks something else.
+//! The file holds no secret. Of each value it has what may be shown, and a hash that is keyed with the installation's
+//! key: a plain hash of a URL with a short token in it would let whoever has the file try tokens. So the field that
+//! has changed, and what it was, can be told; what was not shown of it cannot. What is wanted is in the configuration
+//! alone; the file has a hash of it, and is no plan any more once the configuration asks something else.
 //!
-//! Each number stands for itself: what became of another makes no plan stale. Only numbers that are to be changed are in
-//! it.
+//! Each number stands for itself: what became of another makes no plan stale. Only numbers that are to be changed are
+//! in it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
