@@ -1,10 +1,18 @@
 //! The ports: what the command says of them, with an agent and without one, and what follows for the phases.
 
+use std::fmt::Write as _;
 use std::process::{Command, Stdio};
 
-use ringback::sim::{ApiFault, ApiFaultKind, ApiFaultScope};
+use ringback::agent::ports::alone::LoneLooker;
+use ringback::core::model::decision::Phase;
+use ringback::core::model::id::Channel;
+use ringback::core::port::checklist::minute;
+use ringback::core::port::report::PortReport;
+use ringback::sim::{ApiFault, ApiFaultKind, ApiFaultScope, Happening, PortStatusChange};
+use tokio::task::JoinSet;
 
-use crate::world::{World, play};
+use crate::receiver::{Receiver, webhook};
+use crate::world::{Running, World, play};
 
 /// Eight numbers port an hour from the start, one a minute. One is refused, one not yet looked at.
 const DAY: &str = r#"
@@ -100,5 +108,147 @@ fn without_an_agent_the_command_looks_by_itself() {
         }
         let stats = w.sim.stats();
         assert!(stats.requests.keys().all(|k| k.starts_with("GET ")), "{stats:?}");
+    });
+}
+
+/// Two hundred numbers complete over three hours, from 25 hours after the start on, and their messages two hours later.
+/// Five are refused, two carriers are late, and one number is taken away.
+const GREAT_DAY: &str = r#"
+name = "great-day"
+seed = 11
+start = "2026-11-20T13:00:00Z"
+lasts = "90h"
+
+[[bin]]
+sid = "EH00000000000000000000000000000001"
+does = "answer"
+
+[[group]]
+name = "lines"
+first = "+12125551000"
+count = 200
+traffic = { calls_per_hour = 5, messages_per_hour = 2, skew = 0, shape = "flat" }
+routing = { voice_url = "https://app.example.com/voice", sms_url = "https://app.example.com/sms" }
+
+[group.port]
+at = "25h"
+every = "54s"
+messages_after = "2h"
+carrier_lag = { att = "5h", verizon = "3h" }
+
+[[event]]
+at = "0s"
+port-status = { of = "lines", status = "In Review" }
+
+[[event]]
+at = "30m"
+port-status = { of = "lines", status = "port_submitted" }
+
+[[event]]
+at = "1h"
+port-status = { of = "lines", status = "port_pending" }
+
+[[event]]
+at = "29h 30m"
+port-out = "+12125551003"
+"#;
+
+/// The days' golden text, written anew with `UPDATE=1`.
+fn golden(name: &str, text: &str) {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/ports").join(name);
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, text).unwrap();
+    }
+    let expected = std::fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(text, expected, "{} is other: look, and run with UPDATE=1", path.display());
+}
+
+/// What a person would see at this hour.
+struct Hours {
+    out: String,
+    told: usize,
+    looks: u64,
+}
+
+impl Hours {
+    async fn note(&mut self, w: &World, agent: &Running, hook: &Receiver) {
+        let status = agent.status();
+        writeln!(self.out, "{}", minute(w.now())).unwrap();
+        for channel in Channel::ALL {
+            let of = |phase: Phase| {
+                let channels = status.numbers().flat_map(|(_, n)| &n.channels).filter(|c| c.channel == channel);
+                channels.filter(|c| c.phase == phase).count()
+            };
+            let phases: Vec<String> = Phase::ALL.into_iter().map(|p| format!("{} {}", of(p), p.label())).collect();
+            writeln!(self.out, "  {channel}: {}", phases.join(", ")).unwrap();
+        }
+        let looks = w.sim.stats().requests.get("GET port-requests").map_or(0, |by| by.values().sum::<u64>());
+        writeln!(self.out, "  looks at the Porting API since: {}", looks - self.looks).unwrap();
+        self.looks = looks;
+        let bodies = hook.bodies();
+        for body in &bodies[self.told..] {
+            let word = |key: &str| body[key].as_str().unwrap_or_default().to_owned();
+            writeln!(self.out, "  told: {} {}: {}", word("kind"), word("status"), word("title")).unwrap();
+        }
+        self.told = bodies.len();
+        let (_, report) = agent.get("/api/v1/ports").await;
+        let report: PortReport = serde_json::from_str(&report).unwrap();
+        // Until when carriers may be late is another instant for each number.
+        for line in report.text().lines().chain(report.checklist().lines().filter(|l| !l.contains(" until "))) {
+            writeln!(self.out, "  | {line}").unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_port_day_of_two_hundred_numbers_hour_by_hour() {
+    play(GREAT_DAY, async |w| {
+        let mut servers = JoinSet::new();
+        let hook = Receiver::listen(w, &mut servers).await;
+        w.env.insert("HOOK_KEY", "a key");
+        // Three of its logs every five seconds would be most of the test.
+        let slow = "[poll]\nactive = \"30s\"\npassive = \"60s\"\n";
+        let text = w.config_text().replace("channels =", "port_at = \"unknown\"\nchannels =");
+        let text = format!("{text}{}\n{slow}", webhook("hook", &hook));
+        let config = w.parse(&text).unwrap_or_else(|e| panic!("{e}"));
+        let mut hours = Hours { out: String::new(), told: 0, looks: 0 };
+        // The day before: announced once, in this life of the agent or the next.
+        let agent = w.start_with(&config).await.unwrap();
+        w.pass(4500).await;
+        hours.note(w, &agent, &hook).await;
+        agent.stop().await;
+        w.pass(23 * 3600 - 4500 + 2700).await;
+        let refuse = |number: &str, code: u32| {
+            let change = PortStatusChange {
+                of: number.to_owned(),
+                status: "port_rejected".to_owned(),
+                code: Some(code),
+                reason: Some("account 100200300 has another PIN".to_owned()),
+            };
+            w.sim.happen(Happening::PortStatus(change)).unwrap();
+        };
+        let agent = w.start_with(&config).await.unwrap();
+        w.pass(300).await;
+        ["+12125551010", "+12125551020", "+12125551030"].iter().for_each(|n| refuse(n, 22_155));
+        ["+12125551040", "+12125551050"].iter().for_each(|n| refuse(n, 22_152));
+        w.pass(600).await;
+        for _ in 0..7 {
+            w.pass(3600).await;
+            hours.note(w, &agent, &hook).await;
+        }
+        let said = format!("{}{}", hours.out, hook.bodies().iter().map(ToString::to_string).collect::<String>());
+        assert!(!said.contains("100200300") && !said.contains("47110815"), "{said}");
+        agent.stop().await;
+        // Two days later, without an agent, the old provider is still needed, for those who are not here.
+        w.pass(48 * 3600).await;
+        let mut looker = LoneLooker::new(&config, &w.clock).await.unwrap();
+        let report = looker.report().await;
+        writeln!(hours.out, "{}, without an agent", minute(w.now())).unwrap();
+        for line in report.text().lines().chain(report.checklist().lines()) {
+            writeln!(hours.out, "  | {line}").unwrap();
+        }
+        golden("great-day.txt", &hours.out);
+        servers.abort_all();
     });
 }

@@ -7,6 +7,7 @@ The SDK knows nothing of us. What it gets must be what it would get from Twilio,
 simulator; the agent is checked against the simulator elsewhere.
 """
 import io
+import json
 import sys
 import urllib.error
 import urllib.request
@@ -194,10 +195,12 @@ def makes(client, twilio):
 
 def ports(client):
     numbers = client.numbers.v1
-    requests = numbers.porting_all_port_ins.list(size=2, limit=2)
+    # The SDK looks for the rows by a key that Twilio's description of this list has not.
+    listed = client.request("GET", "https://numbers.twilio.com/v1/Porting/PortIn/PortInRequests", params={"Size": 2})
+    requests = json.loads(listed.text)["port_in_requests"]
     check("port requests, two a page", len(requests) == 2)
-    request = numbers.porting_port_ins(requests[0].port_in_request_sid).fetch()
-    check("a request has its numbers", len(request.phone_numbers) == requests[0].phone_numbers_requested)
+    request = numbers.porting_port_ins(requests[0]["port_in_request_sid"]).fetch()
+    check("a request has its numbers", len(request.phone_numbers) == requests[0]["phone_numbers_requested"])
     line = request.phone_numbers[0]
     number = numbers.porting_port_in_phone_number(request.port_in_request_sid, line["port_in_phone_number_sid"]).fetch()
     check("a number by itself is the same", number.phone_number == line["phone_number"])

@@ -31,7 +31,22 @@ pub enum Missing {
     Settling { until: Time },
 }
 
+/// What is so while a port settles.
+pub const SETTLING: &str = "carriers may send callers to the old provider";
+
 impl Missing {
+    /// Until when it is so, where time ends it.
+    pub const fn until(&self) -> Option<Time> {
+        match self {
+            Missing::Settling { until } => Some(*until),
+            Missing::Port { .. }
+            | Missing::Unshown
+            | Missing::Unread
+            | Missing::Unserved { .. }
+            | Missing::Rollback { .. } => None,
+        }
+    }
+
     pub fn text(&self) -> String {
         match self {
             Missing::Port { status, cure: None } => status.text().to_owned(),
@@ -48,7 +63,7 @@ impl Missing {
                 format!("{channel} is rolled back, or being swapped: restore it first")
             }
             Missing::Settling { until } => {
-                format!("carriers may send callers to the old provider until {}", minute(*until))
+                format!("{SETTLING} until {}", minute(*until))
             }
         }
     }

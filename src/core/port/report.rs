@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::checklist::{ChannelFacts, Missing, NumberFacts, minute, missing};
+use super::checklist::{ChannelFacts, Missing, NumberFacts, SETTLING, minute, missing};
 use super::ports::{PortEvidence, Ports};
 use super::status::PortStatus;
 use crate::core::model::decision::Phase;
@@ -248,7 +248,7 @@ impl PortReport {
         let mut lines = Vec::new();
         let (mut of, mut kept) = (0, 0);
         for group in &self.groups {
-            let mut same: Vec<(String, Vec<String>)> = Vec::new();
+            let mut same: Vec<(String, Vec<String>, Vec<Time>)> = Vec::new();
             let mut by_probe = 0;
             for number in &group.numbers {
                 of += 1;
@@ -257,13 +257,26 @@ impl PortReport {
                     continue;
                 }
                 kept += 1;
-                let why = number.missing.iter().map(Missing::text).collect::<Vec<_>>().join("; ");
-                match same.iter_mut().find(|(text, _)| *text == why) {
-                    Some((_, numbers)) => numbers.push(number.number.clone()),
-                    None => same.push((why, vec![number.number.clone()])),
+                // Numbers that port a minute apart wait for the same.
+                let text = |m: &Missing| m.until().map_or_else(|| m.text(), |_| SETTLING.to_owned());
+                let why = number.missing.iter().map(text).collect::<Vec<_>>().join("; ");
+                let until = number.missing.iter().filter_map(Missing::until);
+                match same.iter_mut().find(|(text, ..)| *text == why) {
+                    Some((_, numbers, times)) => {
+                        numbers.push(number.number.clone());
+                        times.extend(until);
+                    }
+                    None => same.push((why, vec![number.number.clone()], until.collect())),
                 }
             }
-            lines.extend(same.into_iter().map(|(why, numbers)| format!("{}: {}: {why}", group.group, named(&numbers))));
+            for (why, numbers, until) in same {
+                let span = match (until.iter().min(), until.iter().max()) {
+                    (Some(first), Some(last)) if first == last => format!("{SETTLING} until {}", minute(*first)),
+                    (Some(first), Some(last)) => format!("{SETTLING} until {} to {}", minute(*first), minute(*last)),
+                    (None, _) | (_, None) => String::new(),
+                };
+                lines.push(format!("{}: {}: {}", group.group, named(&numbers), why.replacen(SETTLING, &span, 1)));
+            }
             if by_probe > 0 {
                 lines.push(format!(
                     "{}: {}: served in tests alone; no live caller has been served yet",
