@@ -26,15 +26,17 @@
 //! | [`replay`] | a recorded log, played through the engine in its own time |
 //! | [`simulate`] | days of traffic without a Twilio: what the rules in force would do |
 //! | [`rehearse`] | the fire drill: the whole rollback on a spare number, and the way back |
+//! | [`init`] | the first configuration, from what the account has |
 //! | [`cli`] | commands, exit codes, what a person sees |
 //!
 //! # Who may use whom
 //!
 //! ```text
 //! main     -> cli
-//! cli      -> admin, agent, check, child, clock, config, notify, rehearse, replay, sim, simulate, store
+//! cli      -> admin, agent, check, child, clock, config, init, notify, rehearse, replay, sim, simulate, store
 //! admin    -> agent, clock, metrics
 //! check    -> agent, caller, clock, config, metrics, notify, twilio
+//! init     -> caller, clock, config, metrics, twilio
 //! rehearse -> agent, caller, clock, config, metrics, twilio
 //! agent    -> caller, child, clock, config, metrics, notify, store, twilio
 //! simulate -> replay, sim::chance
@@ -125,6 +127,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod core;
+pub mod init;
 pub mod metrics;
 pub mod notify;
 pub mod rehearse;

@@ -66,7 +66,9 @@ pub fn status(config: &Path, json: bool) -> anyhow::Result<Exit> {
         }
     }
     for waiting in list(&status["waiting"]) {
-        say(&format!("waiting: {} {}: {}", text(&waiting["channel"]), waiting["decision"], waiting["guards"]))?;
+        // As it is approved: an id is a number in JSON.
+        let guards = list(&waiting["guards"]).iter().map(&text).collect::<Vec<_>>().join(", ");
+        say(&format!("waiting: {} D{}: {guards}", text(&waiting["channel"]), waiting["decision"]))?;
     }
     for hold in list(&status["holds"]) {
         let scope: Scope =

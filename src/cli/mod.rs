@@ -4,6 +4,7 @@ mod apply;
 mod challenge;
 mod check;
 mod demo;
+mod init;
 mod log;
 mod look;
 mod notify;
@@ -57,6 +58,10 @@ enum Command {
     /// Plays a whole port day against an embedded pretend Twilio; no account, no network
     #[command(after_help = "Example:\n  ringback demo\n  ringback demo --json | jq .summary")]
     Demo(demo::DemoArguments),
+    /// Writes the first configuration, from the account's own numbers if there are credentials
+    #[command(after_help = "Example:\n  TWILIO_ACCOUNT_SID=… TWILIO_AUTH_TOKEN=… ringback init\n  \
+        ringback init --from-csv old-provider.csv")]
+    Init(init::InitArguments),
     /// Runs the agent
     #[command(after_help = "Example:\n  TWILIO_AUTH_TOKEN=… ringback run --config ringback.toml")]
     Run {
@@ -163,7 +168,9 @@ enum Command {
     )]
     Simulate(simulate::SimulateArguments),
     /// Runs the pretend Twilio alone
-    #[command(after_help = "Example:\n  ringback sim --scenario day.toml --listen 127.0.0.1:4010")]
+    #[command(
+        after_help = "Example:\n  ringback sim --story breaks\n  ringback sim --scenario day.toml --listen 127.0.0.1:4010"
+    )]
     Sim(sim::SimArguments),
 }
 
@@ -179,6 +186,7 @@ pub fn main() -> ExitCode {
     };
     let result = match arguments.command {
         Command::Demo(arguments) => demo::demo(&arguments),
+        Command::Init(arguments) => init::init(&arguments),
         Command::Run { config, log } => run::run(&config, &log),
         Command::Check(arguments) => check::check(&arguments),
         Command::Rehearse(arguments) => rehearse::rehearse(&arguments),

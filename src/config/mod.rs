@@ -17,6 +17,7 @@ mod handler;
 pub mod notify;
 mod numbers;
 pub mod probe;
+pub mod provider_list;
 mod rehearse;
 mod section;
 pub mod text;
@@ -48,6 +49,7 @@ pub use probe::Probes;
 pub use rehearse::Rehearsal;
 pub use section::{ConfigFault, span_text};
 use section::{Faults, Section};
+pub use webhook::webhook_problem;
 
 /// Everything that was decided before the agent starts.
 #[derive(Debug, Clone)]
@@ -197,6 +199,18 @@ impl AlertRules {
     pub fn parse(path: &Path, text: &str) -> Result<AlertRules, BadConfig> {
         parse(path, text, |top| read_rules(top, path))
     }
+}
+
+/// The account and its credentials alone, from the text of a `[twilio]` section and the environment: before there is a
+/// configuration.
+pub fn account(path: &Path, text: &str, env: &dyn Env) -> Result<twilio::ClientSettings, BadConfig> {
+    parse(path, text, |mut top| {
+        let dir = path.parent().unwrap_or_else(|| Path::new(""));
+        let faults = top.faults();
+        let twilio = top.section("twilio").and_then(|s| read_twilio(s, dir, env, faults));
+        top.finish();
+        twilio
+    })
 }
 
 fn read_file(path: &Path) -> Result<String, BadConfig> {

@@ -30,7 +30,7 @@ pub struct NumberRow {
 const HEADER: &str = "number,label,channels,timezone";
 
 /// A label is for people, in notices and on pages.
-const LONGEST_LABEL: usize = 200;
+pub const LONGEST_LABEL: usize = 200;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Column {
@@ -305,7 +305,7 @@ fn separator(delimiter: char) -> &'static str {
 }
 
 /// A value as a fault shows it.
-fn shown(text: &str) -> String {
+pub fn shown(text: &str) -> String {
     const MOST: usize = 60;
     match text.char_indices().nth(MOST) {
         None => format!("{text:?}"),
@@ -314,7 +314,7 @@ fn shown(text: &str) -> String {
 }
 
 /// A number without what a spreadsheet puts around it so that it stays text: `="+1…"` and `'+1…`.
-fn plain(text: &str) -> &str {
+pub fn plain(text: &str) -> &str {
     let text = text.trim_matches(is_blank);
     let formula = text.strip_prefix("=\"").and_then(|t| t.strip_suffix('"'));
     formula.unwrap_or_else(|| text.strip_prefix('\'').unwrap_or(text)).trim_matches(is_blank)
@@ -391,7 +391,7 @@ impl Problem {
 }
 
 /// `1.50056E+10`, with either decimal mark.
-fn is_scientific(text: &str) -> bool {
+pub fn is_scientific(text: &str) -> bool {
     let Some((mantissa, exponent)) = text.split_once(['E', 'e']) else { return false };
     let is_digits = |t: &str| !t.is_empty() && t.bytes().all(|c| c.is_ascii_digit());
     let mantissa = mantissa.strip_prefix('+').unwrap_or(mantissa);

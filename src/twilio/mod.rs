@@ -13,6 +13,7 @@
 //! * [`webhook`]: asking for TwiML as Twilio does;
 //! * [`porting`]: port requests, and what could be ported;
 //! * [`probe`]: test calls and messages: made, followed by their SIDs, ended;
+//! * `inventory`: all that the account has, for the first configuration;
 //! * [`region`]: in which region a number's calls are processed;
 //! * [`recording`]: what a test call sounded like, and its deletion;
 //! * [`standing`]: how the account stands: its credit, registrations and rules;
@@ -28,6 +29,7 @@ pub mod credentials;
 pub mod error;
 pub mod host;
 mod identity;
+mod inventory;
 pub mod limit;
 mod pager;
 pub mod porting;
@@ -101,6 +103,7 @@ pub mod endpoint {
     pub const FETCH_NUMBER: &str = "fetch_number";
     pub const UPDATE_NUMBER: &str = "update_number";
     pub const FETCH_REGION: &str = "fetch_region";
+    pub const LIST_APPLICATIONS: &str = "list_applications";
     pub const FETCH_APPLICATION: &str = "fetch_application";
     pub const FETCH_TRUNK: &str = "fetch_trunk";
     pub const LIST_EVENTS: &str = "list_events";

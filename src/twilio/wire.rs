@@ -10,6 +10,7 @@
 //! a row that cannot be understood. Texts for people (`alert_text`, `friendly_name`, `caller_name`, `body`) are not
 //! read at all; but for our own numbers' records, which a snapshot has whole.
 
+mod inventory;
 mod json;
 mod logs;
 mod numbers;
@@ -32,6 +33,7 @@ use crate::core::model::roster::{Roster, UNNAMED_ACCOUNT};
 use crate::core::model::time::Time;
 use crate::core::model::value::FieldValue;
 
+pub use inventory::{AccountNumbers, Applications, Named, NamedServices, name};
 pub use logs::{Alerts, Calls, Events, Messages, RawAlert, RawCall, RawMessage};
 pub use numbers::{NumberRead, Numbers, RawApplication, RawRegions, ServiceNumbers, Services, number};
 pub use page::{NotAPage, Page, PageRows, page, row};

@@ -28,6 +28,7 @@ mod handlers;
 mod histories;
 mod identity;
 mod incidents;
+mod init;
 mod kill;
 mod kill_drill;
 mod kill_run;

@@ -365,8 +365,8 @@ fn origin(url: &str) -> String {
     parts(url).0
 }
 
-/// Scheme, host and path of a URL.
-fn address(url: &str) -> String {
+/// Scheme, host and path of a URL, for comparisons: a path may have secrets in it.
+pub fn address(url: &str) -> String {
     let (origin, path) = parts(url);
     origin + path
 }

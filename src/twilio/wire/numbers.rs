@@ -98,7 +98,7 @@ pub fn number(raw: &RawValue) -> Result<NumberRead, BadRow> {
 }
 
 /// Whose record it is, if it says so.
-fn account(raw: &RawValue) -> Result<Option<AccountSid>, BadRow> {
+pub(super) fn account(raw: &RawValue) -> Result<Option<AccountSid>, BadRow> {
     #[derive(Deserialize)]
     struct Owned<'a> {
         #[serde(borrow, default)]
