@@ -417,34 +417,43 @@ async fn note_start(store: &Store, config: &Config, now: Time) -> Result<(), Sto
 /// A hold that a restored state file brings with it lasts until somebody releases it, or so long.
 const HELD_FOR: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// Says that the journal lacks what it once had, and holds all numbers: what an old journal has under way may have
-/// ended long ago. One that was begun anew has nothing under way, and needs no hold.
+/// Says that the journal lacks what it once had, or is another agent's too, and holds all numbers: what an old journal
+/// has under way may have ended long ago, and a hold of the other agent is not known here. One that was begun anew has
+/// nothing under way, and needs no hold.
 async fn note_restored(store: &Store, now: Time) -> Result<Option<AgentCondition>, StoreError> {
-    if store.is_copy() {
+    let is_copy = store.is_copy();
+    if is_copy {
         tracing::warn!(
             "this state was copied or restored from elsewhere: if an agent still runs on the other one, stop it, or two \
              act on the same numbers"
         );
     }
-    let Some(Behind { has, had }) = store.behind() else {
-        store.behind_is_noted();
-        return Ok(None);
-    };
-    let held = has > 0;
-    let problem = if held {
-        format!(
-            "the lock beside the state file says that its journal had {had} records, and it has {has}: the file was \
-             restored from an older backup"
-        )
-    } else {
-        format!(
-            "the lock beside the state file says that its journal had {had} records, and it is empty: it was removed"
-        )
+    let behind = store.behind();
+    let (held, problem) = match behind {
+        None if is_copy => {
+            let problem = "the lock beside the state file is of another file: this one was copied or restored from \
+                           elsewhere, where an agent may still run";
+            (true, problem.to_owned())
+        }
+        None => {
+            store.behind_is_noted();
+            return Ok(None);
+        }
+        Some(Behind { has: 0, had }) if is_copy => {
+            let said =
+                format!("the lock beside the state file says that its journal had {had} records, and it is empty");
+            (false, format!("{said}: it was removed"))
+        }
+        // The file is the same one, and its records are gone: with its write-ahead log, perhaps.
+        Some(Behind { has, had }) => {
+            let said =
+                format!("the lock beside the state file says that its journal had {had} records, and it has {has}");
+            (true, format!("{said}: the file was restored from an older backup, or has lost what was written last"))
+        }
     };
     if held {
-        let reason =
-            format!("the state file is older than it was ({has} of {had} records): look before anything is done");
-        let by = Author { name: "ringback".into(), reason: Line::new(&reason) };
+        let reason = "the state file is not as it was: look before anything is done";
+        let by = Author { name: "ringback".into(), reason: Line::new(reason) };
         let scope = Scope { of: ScopeOf::All, channel: None };
         let hold = Entry::Hold(Hold { scope, by, until: now + HELD_FOR });
         store.append(now, store.last_place().await?, &[hold]).await?;

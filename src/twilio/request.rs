@@ -28,7 +28,7 @@ use crate::clock::Clock;
 use crate::core::model::bounds;
 use crate::core::model::foreign::{LONGEST, LONGEST_PART, line};
 use crate::core::model::id::{AccountSid, RecordingSid};
-use crate::core::model::redact::{told, without_secrets};
+use crate::core::model::redact::without_secrets;
 use crate::core::model::roster::Roster;
 use crate::metrics::Metrics;
 
@@ -268,6 +268,8 @@ impl Transport {
                 ..failure(endpoint, ErrorKind::NotTwilio, clip(&problem, &self.ours))
             })
         });
+        let result =
+            result.map_err(|error| Error { message: self.settings.credentials.kept_from(&error.message), ..error });
         match &result {
             Ok(_) => permit.went_well(),
             Err(e) if e.kind == ErrorKind::Busy => permit.was_too_many(),
@@ -313,7 +315,7 @@ impl Transport {
         }
         self.note_skew(response.headers());
         let status = response.status().as_u16();
-        let request_id = header(response.headers(), "twilio-request-id").map(|id| line(&told(&id, &self.ours), 64));
+        let request_id = header(response.headers(), "twilio-request-id").filter(|id| is_request_id(id));
         let retry_after = self.retry_after(response.headers());
         let is_json = header(response.headers(), CONTENT_TYPE.as_str()).is_none_or(|t| t.contains("json"));
         let is_good = matches!(status, 200 | 201) || status == 204 && matches!(ask, Ask::DeleteRecording);
@@ -448,6 +450,11 @@ pub fn is_loopback(url: &url::Url) -> bool {
 
 fn header(headers: &HeaderMap, name: &str) -> Option<String> {
     headers.get(name)?.to_str().ok().map(str::to_owned)
+}
+
+/// `RQ` and 32 hexadecimal digits: what anybody else writes there is not told.
+fn is_request_id(id: &str) -> bool {
+    id.len() == 34 && id.starts_with("RQ") && id[2..].bytes().all(|b| b.is_ascii_hexdigit())
 }
 
 fn failure(endpoint: &'static str, kind: ErrorKind, message: String) -> Error {

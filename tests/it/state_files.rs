@@ -270,6 +270,25 @@ fn a_state_that_was_removed_is_begun_anew_and_said() {
     });
 }
 
+/// A write-ahead log that was lost takes the journal with it: the file is the same, and its records are gone.
+#[test]
+fn a_journal_that_is_gone_from_the_same_file_is_not_begun_anew() {
+    play(DAY, async |w| {
+        let agent = w.start().await.unwrap();
+        w.pass(120).await;
+        agent.stop().await;
+        for table in ["journal", "journal_head"] {
+            sql(w, &format!("DELETE FROM {table}")).await;
+        }
+        let agent = w.start().await.unwrap();
+        break_app(w);
+        w.pass(900).await;
+        assert_eq!(agent.status().holds.len(), 1);
+        assert!(support().iter().all(|n| url(w, *n) != BIN), "what was held is not known");
+        agent.stop().await;
+    });
+}
+
 /// One state by two names: the second agent stands by, or is told why it cannot be.
 #[test]
 fn one_state_by_two_names_has_one_leader() {
@@ -331,10 +350,16 @@ fn a_copied_folder_does_not_lead_at_once() {
         let (own, began) = (w.clock.clone(), w.now());
         let mut tasks = JoinSet::new();
         w.clock.spawn(&mut tasks, async move { Agent::start(&config, &own).await });
-        while tasks.try_join_next().map(|a| a.unwrap().unwrap()).is_none() {
+        let second = loop {
+            if let Some(second) = tasks.try_join_next() {
+                break second.unwrap().unwrap();
+            }
             w.pass(1).await;
-        }
+        };
         assert!(w.now().since(began) >= Duration::from_secs(15), "{:?}", w.now().since(began));
+        w.pass(30).await;
+        assert_eq!(second.status.borrow().holds.len(), 1, "two agents must not act on the same numbers");
+        second.stop().await;
         first.stop().await;
     });
 }

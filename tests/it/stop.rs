@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ringback::sim::{ApiFault, ApiFaultKind, ApiFaultScope, EndpointClass};
+use ringback::sim::{ApiFault, ApiFaultKind, ApiFaultScope, EndpointClass, HandlerCondition, HandlerState};
 use serde_json::json;
 
 use crate::support::with_token;
@@ -18,7 +18,11 @@ fn number(i: usize) -> String {
 }
 
 fn day() -> String {
-    let numbers: Vec<String> = (0..NUMBERS).map(|i| format!("\"{}\"", number(i))).collect();
+    day_of(NUMBERS)
+}
+
+fn day_of(count: usize) -> String {
+    let numbers: Vec<String> = (0..count).map(|i| format!("\"{}\"", number(i))).collect();
     format!(
         "name = \"stop\"\nseed = 3\nlasts = \"2h\"\nhistory = \"0s\"\n[[bin]]\n\
          sid = \"EH00000000000000000000000000000001\"\ndoes = \"answer\"\n[[group]]\nname = \"support\"\nnumbers = [{}]\n\
@@ -29,8 +33,12 @@ fn day() -> String {
 }
 
 async fn start(w: &mut World) -> Running {
+    start_with(w, NUMBERS).await
+}
+
+async fn start_with(w: &mut World, count: usize) -> Running {
     with_token(w);
-    let numbers: Vec<String> = (0..NUMBERS).map(|i| format!("\"{}\"", number(i))).collect();
+    let numbers: Vec<String> = (0..count).map(|i| format!("\"{}\"", number(i))).collect();
     let text = format!(
         "[twilio]\naccount_sid = \"{}\"\nbase_url = \"{}\"\nmax_in_flight = {AT_ONCE}\n[agent]\n\
          listen = \"127.0.0.1:0\"\nmode = \"auto\"\n[[group]]\nname = \"support\"\nnumbers = [{}]\n\
@@ -47,7 +55,8 @@ async fn start(w: &mut World) -> Running {
 
 /// Numbers that point at the fallback.
 fn swapped(w: &World) -> usize {
-    let is = |i: &usize| w.sim.number(number(*i).parse().unwrap()).unwrap()["voice_url"] == BIN;
+    let url = |i: usize| w.sim.number(number(i).parse().unwrap()).map(|n| n["voice_url"].clone());
+    let is = |i: &usize| url(*i).is_some_and(|url| url == BIN);
     (0..NUMBERS).filter(is).count()
 }
 
@@ -101,4 +110,32 @@ fn what_was_too_many_is_not_repeated_after_the_stop() {
         assert_eq!(swapped(w), 0);
         agent.stop().await;
     });
+}
+
+/// What the detector was let go to do in one mode is not done in another, also if that was left again at once.
+#[test]
+fn a_mode_that_changes_under_the_detectors_rollback_stops_it() {
+    const COUNT: usize = 12;
+    for modes in [&["confirm"][..], &["observe", "confirm"]] {
+        play(&day_of(COUNT), async |w| {
+            let agent = start_with(w, COUNT).await;
+            w.sim
+                .set_handler("https://app.example.com/voice", HandlerState::all(HandlerCondition::Status(500)))
+                .unwrap();
+            for _ in 0..400_000 {
+                if swapped(w) >= 2 {
+                    break;
+                }
+                w.clock.sleep(Duration::from_millis(5)).await;
+            }
+            for mode in modes {
+                assert_eq!(agent.post("mode", json!({"mode": mode, "reason": "stop"})).await.0, 200);
+            }
+            let before = swapped(w);
+            w.pass(600).await;
+            let after = swapped(w);
+            assert!((2..COUNT / 2).contains(&before) && after <= before + AT_ONCE, "{modes:?}: {before}, then {after}");
+            agent.stop().await;
+        });
+    }
 }

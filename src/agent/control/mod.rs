@@ -41,7 +41,7 @@ use tokio::task::JoinSet;
 use super::probe::ProbeRequest;
 use super::{ControlMessage, Role, Shared};
 use crate::agent::control::journal::AppendRequest;
-use crate::agent::control::write_guard::WriteGuard;
+use crate::agent::control::write_guard::{OnWord, WriteGuard};
 use crate::agent::deliver::Outbox;
 use crate::agent::execute::Work;
 use crate::agent::poll::fallback;
@@ -410,7 +410,9 @@ impl Controller {
         }
         let notices = self.control.incidents_mut().tick(now);
         self.post(notices);
-        self.write_guard.set(self.orders().mode(), self.orders().holds(now).cloned().collect());
+        let view = EngineView::of(self.control.engine(), self.orders(), is_leading, now);
+        let is_blind = Channel::ALL.map(|c| self.role == Role::Watch && view.freshness(c) == Freshness::Stale);
+        self.write_guard.set(self.orders().mode(), self.orders().holds(now).cloned().collect(), is_blind);
         self.shared.metrics.held(self.orders().holds(now));
         self.shared.metrics.leading(is_leading);
         self.dispatch(now, is_leading);
@@ -431,7 +433,8 @@ impl Controller {
         for p in self.orders().open_orders() {
             let order = &p.order;
             let is_watched = self.role == Role::Watch && freshness[order.channel.index()] != Freshness::Stale;
-            if order.by == By::Detector && !is_watched && !self.adopted.contains(&order.id) {
+            let is_detectors = order.by == By::Detector && !self.adopted.contains(&order.id);
+            if is_detectors && !is_watched {
                 continue;
             }
             let mut numbers = p.left();
@@ -441,6 +444,7 @@ impl Controller {
             }
             let work = Work {
                 order: Arc::new(order.clone()),
+                on: if is_detectors { self.write_guard.on_word_of_detector() } else { OnWord::Operator },
                 numbers: numbers
                     .iter()
                     .map(|n| (*n, self.orders().state_of(order.operation, *n, order.channel).clone()))

@@ -1,4 +1,5 @@
-//! What may stop a write at the last moment: a hold, a mode, a lease that runs out.
+//! What may stop a write at the last moment: a hold, a mode, a lease that runs out; and for what nobody but the
+//! detector has asked for, logs that cannot be read any more, and any change of the mode since it was let go.
 //!
 //! A group's rollback takes a while. Whoever sets a hold in the middle of it means the numbers that
 //! are still to come, so the executor asks here right before each of its writes. Updated by the control
@@ -29,18 +30,38 @@ pub struct WriteGuard {
 
 struct WritePolicy {
     mode: Mode,
+    /// How often it was changed: who changes it means what is still to come, also if it is changed back.
+    changes: u64,
     holds: Vec<Hold>,
+    /// Channels, by [`Channel::index`], of which nothing is known at present.
+    is_blind: [bool; 2],
+}
+
+/// On whose word a number is written to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnWord {
+    /// An operator's.
+    Operator,
+    /// The detector's alone, let go when the mode had been changed so often.
+    Detector(u64),
 }
 
 impl WriteGuard {
     pub fn new(clock: Clock, store: Store) -> WriteGuard {
         // Closed until somebody says otherwise.
-        let policy = WritePolicy { mode: Mode::Observe, holds: Vec::new() };
+        let policy = WritePolicy { mode: Mode::Observe, changes: 0, holds: Vec::new(), is_blind: [true; 2] };
         WriteGuard { clock, store, policy: Arc::new(RwLock::new(policy)) }
     }
 
-    pub fn set(&self, mode: Mode, holds: Vec<Hold>) {
-        *self.policy.write().unwrap_or_else(PoisonError::into_inner) = WritePolicy { mode, holds };
+    pub fn set(&self, mode: Mode, holds: Vec<Hold>, is_blind: [bool; 2]) {
+        let mut policy = self.policy.write().unwrap_or_else(PoisonError::into_inner);
+        let changes = policy.changes + u64::from(policy.mode != mode);
+        *policy = WritePolicy { mode, changes, holds, is_blind };
+    }
+
+    /// The detector's word, as the mode is now.
+    pub fn on_word_of_detector(&self) -> OnWord {
+        OnWord::Detector(self.policy.read().unwrap_or_else(PoisonError::into_inner).changes)
     }
 
     /// True while this agent may act at all.
@@ -49,7 +70,7 @@ impl WriteGuard {
     }
 
     /// How long the next piece of work may take, or what stands against it.
-    pub fn pass(&self, group: &GroupName, number: NumberId, channel: Channel) -> Result<Duration, Guard> {
+    pub fn pass(&self, on: OnWord, group: &GroupName, number: NumberId, channel: Channel) -> Result<Duration, Guard> {
         let now = self.clock.now();
         let policy = self.policy.read().unwrap_or_else(PoisonError::into_inner);
         if !self.is_leading() {
@@ -58,6 +79,10 @@ impl WriteGuard {
             Err(Guard::Mode)
         } else if policy.holds.iter().any(|h| now < h.until && h.scope.covers(group, number, channel)) {
             Err(Guard::Hold)
+        } else if matches!(on, OnWord::Detector(changes) if changes != policy.changes) {
+            Err(Guard::Mode)
+        } else if matches!(on, OnWord::Detector(_)) && policy.is_blind[channel.index()] {
+            Err(Guard::Blind)
         } else {
             Ok(self.store.lease_left(now).saturating_sub(MARGIN))
         }

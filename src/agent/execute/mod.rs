@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use super::Shared;
 use super::planning::digest;
 use crate::agent::control::journal::AppendError;
-use crate::agent::control::write_guard::WriteGuard;
+use crate::agent::control::write_guard::{OnWord, WriteGuard};
 use crate::agent::execute::read::{ReadError, RoutingRead, RoutingReader};
 use crate::agent::execute::write::{WriteJob, WriteResult, write};
 use crate::core::model::guard::Guard;
@@ -51,6 +51,7 @@ const READ_AGAIN: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone)]
 pub struct Work {
     pub order: Arc<Order>,
+    pub on: OnWord,
     /// Each with its state as the journal has it.
     pub numbers: Vec<(NumberId, SagaState)>,
     /// What is known of the fallback for each.
@@ -175,7 +176,7 @@ impl Execution {
         for (number, state) in states {
             let found = match reads.get(&number) {
                 Some(Ok(read)) => {
-                    let plan = self.plan(&work.order, number, state, read).and_then(|plan| work.passes(number, plan));
+                    let plan = self.plan(work, number, state, read).and_then(|plan| work.passes(number, plan));
                     plan.map(|plan| (plan, &read.read))
                 }
                 Some(Err(error)) => Err((OrderResult::Failed, error.to_string())),
@@ -221,14 +222,9 @@ impl Execution {
         known.or(state.swap().map(|s| s.before.sid))
     }
 
-    fn plan(
-        &self,
-        order: &Order,
-        number: NumberId,
-        state: &SagaState,
-        read: &RoutingRead,
-    ) -> Result<Planned, NumberEnd> {
+    fn plan(&self, work: &Work, number: NumberId, state: &SagaState, read: &RoutingRead) -> Result<Planned, NumberEnd> {
         let NumberRead { record, raw } = &read.read;
+        let order = &work.order;
         let (plan, fallback) = match order.operation {
             Operation::Rollback => {
                 let refused = |why: &str| (OrderResult::Refused, why.to_owned());
@@ -249,7 +245,7 @@ impl Execution {
             }
         };
         let (group, channel, sid) = (order.group.clone(), order.channel, record.sid);
-        Ok(Planned { job: WriteJob { group, number, channel, sid, plan }, fallback })
+        Ok(Planned { job: WriteJob { on: work.on, group, number, channel, sid, plan }, fallback })
     }
 
     /// Of a number's routing as read, as orders have it.
@@ -425,13 +421,14 @@ mod tests {
             terms: None,
         };
         let fallbacks = [(number, FallbackState::Broken), (other, FallbackState::Good)].into();
-        let work = Work { order: Arc::new(order), numbers: Vec::new(), fallbacks };
+        let work = Work { order: Arc::new(order), on: OnWord::Operator, numbers: Vec::new(), fallbacks };
         let passes = |number: NumberId, fallback: Option<&str>, is_intended: bool| {
             let values = RoutingValues::read("{}", channel).unwrap();
             let (unwritten, written) = (values.clone(), values);
             let (update, before) = (Vec::new(), None);
             let plan = WritePlan { update, before, unwritten, written, force: false, is_intended, is_written: false };
-            let job = WriteJob { group: group.clone(), number, channel, sid: NumberSid::from_u128(1), plan };
+            let (on, sid) = (OnWord::Operator, NumberSid::from_u128(1));
+            let job = WriteJob { on, group: group.clone(), number, channel, sid, plan };
             let plan = Planned { job, fallback: fallback.map(str::to_owned) };
             work.passes(number, plan).map(|_| ()).map_err(|(result, _)| result)
         };

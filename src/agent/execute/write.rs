@@ -13,7 +13,7 @@
 
 use std::time::Duration;
 
-use crate::agent::control::write_guard::WriteGuard;
+use crate::agent::control::write_guard::{OnWord, WriteGuard};
 use crate::clock::Clock;
 use crate::core::model::guard::Guard;
 use crate::core::model::id::{Channel, GroupName, NumberId, NumberSid};
@@ -36,6 +36,7 @@ const LONGEST: Duration = Duration::from_secs(8);
 /// A number with what is to be written to it.
 #[derive(Debug, Clone)]
 pub struct WriteJob {
+    pub on: OnWord,
     pub group: GroupName,
     pub number: NumberId,
     pub channel: Channel,
@@ -70,7 +71,7 @@ pub async fn write(client: &Client, clock: &Clock, write_guard: &WriteGuard, job
     // An attempt whose answer was lost may land later.
     let mut may_land = false;
     for attempt in 0..ATTEMPTS {
-        let may = || write_guard.pass(&job.group, job.number, job.channel);
+        let may = || write_guard.pass(job.on, &job.group, job.number, job.channel);
         let error = match client.update_number(job.sid, job.number.e164, &form, may).await {
             Ok(_) => return WriteResult::Taken,
             Err(Unwritten::Stopped(guard)) if may_land => {

@@ -182,7 +182,7 @@ impl NoticeBuilder {
                 n
             }
             AgentCondition::StateRestored { problem, held } => {
-                let title = "Ringback's state is older than it was: it was restored, or replaced";
+                let title = "Ringback's state is not as it was: it was restored, copied or replaced";
                 let mut n = self.blank(at, condition.key(), NoticeKind::StateChanged, Severity::Critical, title);
                 n.cause = Some(problem.clone());
                 n.did = if *held {
