@@ -376,14 +376,21 @@ impl Client {
         self.transport.read(self.precedence, endpoint::FETCH_APPLICATION, Product::Api, &path, read).await
     }
 
-    /// False if Twilio says that there is no such trunk. A 404 without its code is a proxy's that may not know of any.
+    /// False if Twilio says that there is no such trunk, or that it sends its calls nowhere (error 32010). A 404
+    /// without its code is a proxy's that may not know of any.
     pub async fn has_trunk(&self, sid: TrunkSid) -> Result<bool, Error> {
         let path = format!("/v1/Trunks/{sid}");
-        let read = self.asked().sid(sid).one(|_| Ok(true));
+        let read = self.asked().sid(sid).one(|body| {
+            let raw: wire::RawTrunk<'_> = serde_json::from_slice(body).map_err(|e| e.to_string())?;
+            Ok(raw.has_recovery())
+        });
         match self.transport.read(self.precedence, endpoint::FETCH_TRUNK, Product::Trunking, &path, read).await {
-            Err(error) if error.kind == ErrorKind::NotFound && error.code == Some(20_404) => Ok(false),
-            answer => answer,
-        }
+            Err(error) if error.kind == ErrorKind::NotFound && error.code == Some(20_404) => return Ok(false),
+            // Whoever recovers takes what the addresses do not.
+            Ok(true) => return Ok(true),
+            answer => answer?,
+        };
+        Ok(self.originations(sid).await? > 0)
     }
 
     /// The Messaging Services, and the rows that could not be read.

@@ -35,7 +35,7 @@ use crate::core::model::value::FieldValue;
 
 pub use inventory::{AccountNumbers, Applications, Named, NamedServices, name};
 pub use logs::{Alerts, Calls, Events, Messages, RawAlert, RawCall, RawMessage};
-pub use numbers::{NumberRead, Numbers, RawApplication, RawRegions, ServiceNumbers, Services, number};
+pub use numbers::{NumberRead, Numbers, RawApplication, RawRegions, RawTrunk, ServiceNumbers, Services, number};
 pub use page::{NotAPage, Page, PageRows, page, row};
 
 /// A field that may be text, a number, `null`, empty or absent.

@@ -163,6 +163,11 @@ fn an_error_of_the_callers_own_call_pages_whatever_it_names() {
         ("https://ivr-1234.twil.io/voice", 82002, Some("https://ivr-1234.twil.io/voice"), "unexplained"),
         (HANDLER, 13227, Some(HANDLER), "unexplained"),
         (HANDLER, 64999, Some(HANDLER), "unexplained"),
+        // New ones between those that no caller notices.
+        (HANDLER, 16120, None, "unexplained"),
+        (HANDLER, 17500, None, "unexplained"),
+        (HANDLER, 32750, None, "unexplained"),
+        (HANDLER, 95555, Some(HANDLER), "unexplained"),
     ];
     for (voice_url, code, url, reason) in table {
         let decisions = callers(voice_url, 3, code, "error", url).decisions();
@@ -453,4 +458,53 @@ fn an_error_is_one_in_whatever_case_and_in_words_alone() {
         }
         assert_eq!(r.decisions(), [page("unexplained", None)], "{texts}");
     }
+}
+
+/// Twilio may leave out whose an alert is; what it had asked names the call.
+#[test]
+fn an_alert_without_a_resource_is_of_the_call_that_its_text_names() {
+    let mut r = Recording::of(HANDLER);
+    for i in 0..20 {
+        let start = 60 + i * 40;
+        let call = r.call(start, &inbound(&caller(i), 3));
+        r.alert(start + 1, "", 11200, "error", Some(HANDLER));
+        let (_, _, alert) = r.entries.last_mut().unwrap();
+        alert["alert_text"] = json!(format!("LogLevel=ERROR&ErrorCode=11200&CallSid={call}&Msg=x"));
+    }
+    let decisions = r.decisions();
+    assert_eq!(decisions.first().map(|(what, ..)| what.as_str()), Some("rollback"), "{decisions:?}");
+}
+
+/// Texts to us that Twilio says it did not take.
+#[test]
+fn inbound_texts_that_failed_are_not_served() {
+    for status in ["failed", "undelivered", "canceled"] {
+        let mut r = Recording::of(HANDLER);
+        for i in 0..20 {
+            r.message(60 + i * 40, "inbound", &caller(i), status, None);
+        }
+        assert_eq!(r.decisions(), [page("unexplained", None)], "{status}");
+    }
+}
+
+/// An application that asks the API for new messages, once a minute, needs no webhook.
+#[test]
+fn texts_that_are_answered_without_a_webhook_are_served() {
+    for delay in [10, 55, 300] {
+        let mut r = Recording::of(HANDLER);
+        r.entries[0].2["sms_url"] = json!("");
+        for i in 0..20 {
+            let start = 60 + i * 90;
+            r.message(start, "inbound", &caller(i), "received", None);
+            r.message(start + delay, "outbound-api", &caller(i), "delivered", None);
+        }
+        let decisions = r.decisions();
+        assert!(decisions.iter().all(|(what, ..)| what != "rollback"), "{delay}: {decisions:?}");
+    }
+    let mut r = Recording::of(HANDLER);
+    r.entries[0].2["sms_url"] = json!("");
+    for i in 0..20 {
+        r.message(60 + i * 90, "inbound", &caller(i), "received", None);
+    }
+    assert_eq!(r.decisions().first().map(|(what, ..)| what.as_str()), Some("rollback"), "nobody answers");
 }

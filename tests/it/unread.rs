@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 
 use crate::agent::DAY;
 use crate::notices::start;
+use crate::probe_trouble::between;
 use crate::receiver::{Receiver, webhook};
 use crate::world::{Running, play};
 
@@ -292,6 +293,62 @@ fn numbers_whose_messages_another_region_processes_are_blind_there_and_are_not_w
         assert_eq!(voice.routing, RoutingState::Handled);
         assert_eq!((messaging.verdict, messaging.routing), (Verdict::Blind, RoutingState::Elsewhere));
         assert_eq!(messaging.handler.map(|h| h.to_string()).as_deref(), Some("region ie1"));
+        agent.stop().await;
+    });
+}
+
+/// A trunk that is there and sends its calls nowhere has nobody who answers.
+#[test]
+fn a_trunk_without_an_address_is_nobody() {
+    let trunk = "TK00000000000000000000000000000001";
+    for (address, state) in
+        [("", RoutingState::Gone), ("origination_url = \"sip:desk.example.com\"\n", RoutingState::Handled)]
+    {
+        let day = DAY
+            .replacen(
+                &format!("routing = {{ voice_url = \"{APP}\" }}"),
+                &format!("routing = {{ trunk = \"{trunk}\" }}"),
+                1,
+            )
+            .replace("calls_per_hour = 90", "calls_per_hour = 0, floor_per_hour = 0")
+            + &format!("\n[[trunk]]\nsid = \"{trunk}\"\nfriendly_name = \"desk\"\n{address}");
+        play(&day, async |w| {
+            let agent = w.start().await.unwrap();
+            w.pass(60).await;
+            assert_eq!(agent.channel(number(100), Channel::Voice).routing, state);
+            agent.stop().await;
+        });
+    }
+}
+
+/// A Messaging Service that answers by itself needs nothing of the number's application, whatever became of that.
+#[test]
+fn what_does_not_answer_need_not_be_there() {
+    let service = "MG00000000000000000000000000000001";
+    let day = DAY.replacen(
+        "failure = 0.0 }\nrouting = { voice_url = \"https://app.example.com/voice\" }",
+        &format!(
+            "failure = 0.0, messages_per_hour = 1 }}\nrouting = {{ voice_url = \"{APP}\", service = \"{service}\", \
+             sms_application = \"AP00000000000000000000000000000009\" }}"
+        ),
+        1,
+    ) + &format!(
+        "\n[[service]]\nsid = \"{service}\"\nfriendly_name = \"texts\"\n\
+         inbound_request_url = \"https://app.example.com/service\"\n\
+         [[application]]\nsid = \"AP00000000000000000000000000000009\"\nfriendly_name = \"old\"\n"
+    );
+    play(&day, async |w| {
+        let mut servers = JoinSet::new();
+        between(w, &mut servers, |passing| {
+            if passing.path.contains("Applications/AP") {
+                passing.status = 404;
+                passing.set(&serde_json::json!({"code": 20404, "message": "gone", "status": 404}));
+            }
+        })
+        .await;
+        let agent = w.start().await.unwrap();
+        w.pass(60).await;
+        assert_eq!(agent.channel(number(100), Channel::Messaging).routing, RoutingState::Handled);
         agent.stop().await;
     });
 }

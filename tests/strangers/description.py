@@ -21,6 +21,7 @@ PARTS = {
     "twilio_voice_v1": r"/v1/DialingPermissions/Countries$",
     "twilio_numbers_v1": r"/v1/Porting/(PortIn/PortInRequests|PortIn/\{PortInRequestSid\}(/PhoneNumber/\{PhoneNumberSid\})?|Portability/PhoneNumber/\{PhoneNumber\})$",
     "twilio_routes_v2": r"/v2/PhoneNumbers/\{PhoneNumber\}$",
+    "twilio_routes_v3": r"/v3/PhoneNumbers/\{phoneNumber\}$",
 }
 
 # Prism overlooks a parameter that it does not know, and so a misspelt one. What is always sent is required instead:

@@ -16,7 +16,7 @@ use crate::core::model::id::{ApplicationSid, Channel, NumberId, NumberSid, Servi
 use crate::core::model::roster::Roster;
 use crate::core::model::time::Time;
 use crate::core::rollback::plan::Unknown;
-use crate::core::routing::record::{Application, Elsewhere, Service};
+use crate::core::routing::record::{Application, Elsewhere, Handler, Service};
 use crate::twilio::wire::{NumberRead, WireRow};
 use crate::twilio::{Client, Error, ErrorKind};
 
@@ -182,9 +182,11 @@ impl RoutingReader {
         if services_read {
             self.services_at = Some(now);
         }
-        self.complete(&mut numbers).await;
         for n in &mut numbers {
             n.record.service = self.services.get(&n.record.sid).cloned();
+        }
+        self.complete(&mut numbers).await;
+        for n in &mut numbers {
             let is_gone = |s: &Service| !s.defers_to_number && self.gone_services.contains(&s.sid);
             n.record.gone[Channel::Messaging.index()] |= n.record.service.as_ref().is_some_and(is_gone);
             // It may be in one that nobody has read.
@@ -288,10 +290,12 @@ impl RoutingReader {
             if let Some(trunk) = record.trunk {
                 record.gone[Channel::Voice.index()] |= !self.has_trunk(trunk, &trunks_earlier).await;
             }
+            // A trunk or a Messaging Service answers before an application does: then nothing depends on it.
+            let answers = Channel::ALL.map(|c| matches!(record.handler(c), Handler::Application(_)));
             let applications = [&mut record.voice_application, &mut record.sms_application];
-            let mut gone = [false; 2];
-            let marks = record.unread.iter_mut().zip(&mut gone);
-            for (app, (unread, gone)) in applications.into_iter().zip(marks) {
+            let (mut gone, mut why) = ([false; 2], None);
+            let mut unread = [false; 2];
+            for (app, (unread, gone)) in applications.into_iter().zip(unread.iter_mut().zip(&mut gone)) {
                 let Some(app) = app else { continue };
                 if let Some(known) = self.applications.get(&app.sid) {
                     (*app, *gone) = (known.clone(), self.gone.contains(&app.sid));
@@ -299,7 +303,7 @@ impl RoutingReader {
                 }
                 if let Some(error) = failed.get(&app.sid) {
                     *unread = true;
-                    incomplete.insert(NumberId::new(account, record.number), error.clone());
+                    why = Some(error.clone());
                     continue;
                 }
                 match self.client.application(app.sid).await {
@@ -328,7 +332,7 @@ impl RoutingReader {
                             }
                             None => {
                                 *unread = true;
-                                incomplete.insert(NumberId::new(account, record.number), error.clone());
+                                why = Some(error.clone());
                                 failed.insert(app.sid, error);
                                 continue;
                             }
@@ -337,10 +341,13 @@ impl RoutingReader {
                 }
                 self.applications.insert(app.sid, app.clone());
             }
-            // A trunk answers before an application does.
-            let [voice, messaging] = &mut record.gone;
-            *voice |= gone[0] && record.trunk.is_none();
-            *messaging |= gone[1];
+            for c in (0..2).filter(|c| answers[*c]) {
+                record.gone[c] |= gone[c];
+                record.unread[c] |= unread[c];
+            }
+            if let Some(error) = why.filter(|_| (0..2).any(|c| answers[c] && unread[c])) {
+                incomplete.insert(NumberId::new(account, record.number), error);
+            }
         }
         incomplete
     }

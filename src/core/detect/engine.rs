@@ -186,6 +186,8 @@ pub struct Engine {
     recheck: BTreeSet<(NumberIx, Channel)>,
     /// Of which only a rule may be met: what a swap cannot cure moves no decision on one by a moment.
     rules_due: BTreeSet<(NumberIx, Channel)>,
+    /// And those whose rules are to be looked at then, whatever happens until that.
+    rules_at: BTreeSet<(Time, NumberIx, Channel)>,
     /// Those of them of which no rollback may be decided yet.
     early: BTreeSet<(NumberIx, Channel)>,
     /// Numbers and groups whose verdict something may have changed since the last tick.
@@ -271,6 +273,7 @@ impl Engine {
             deferred: Vec::new(),
             recheck: BTreeSet::new(),
             rules_due: BTreeSet::new(),
+            rules_at: BTreeSet::new(),
             early: BTreeSet::new(),
             renew: BTreeSet::new(),
             renew_groups: BTreeSet::new(),

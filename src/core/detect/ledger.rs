@@ -99,6 +99,8 @@ pub struct Ledger {
     orphaned_alerts: usize,
     /// Entries that ended, in the order in which we saw them end.
     ended: VecDeque<(Time, Resource)>,
+    /// Texts that wait longer, for an answer, and since when.
+    late: VecDeque<(Time, Resource)>,
     /// Numbers whose handler was seen to dial out.
     forwards: Vec<bool>,
     /// Errors beside evidence of service since they were last asked for.
@@ -185,6 +187,7 @@ impl Ledger {
             named: VecDeque::new(),
             orphaned_alerts: 0,
             ended: VecDeque::new(),
+            late: VecDeque::new(),
             forwards: vec![false; roster.len()],
             warnings: Vec::new(),
             answers: Answers::new(roster.len()),
@@ -376,6 +379,7 @@ impl Ledger {
     /// There is something that [`Ledger::settle`] would settle.
     pub fn is_due(&self, now: Time, read: ReadUntil) -> bool {
         self.ended.front().is_some_and(|(seen_at, _)| *seen_at + self.grace <= now.min(read.alerts))
+            || self.late.front().is_some_and(|(seen_at, _)| *seen_at + answers::ANSWERED_WITHIN <= now.min(read.alerts))
     }
 
     /// Settles what has had its grace, `most` entries at the most.
@@ -385,9 +389,15 @@ impl Ledger {
             if !self.is_due(now, read) {
                 break;
             }
-            let Some((seen_at, resource)) = self.ended.pop_front() else {
+            let is_late =
+                |(seen_at, _): &mut (Time, Resource)| *seen_at + answers::ANSWERED_WITHIN <= now.min(read.alerts);
+            let Some((seen_at, resource)) = self.late.pop_front_if(is_late).or_else(|| self.ended.pop_front()) else {
                 break;
             };
+            if self.may_be_answered_late(now.min(read.alerts), seen_at, resource, cx) {
+                self.late.push_back((seen_at, resource));
+                continue;
+            }
             if let Some(entry) = self.entries[resource.channel().index()].get_mut(&key(resource)) {
                 entry.is_settled = true;
                 if !cx.routes.is_read(entry.number, resource.channel()) {

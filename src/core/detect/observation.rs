@@ -193,6 +193,18 @@ impl MessageStatus {
         }
     }
 
+    /// It did not arrive where it was meant to.
+    pub const fn has_failed(self) -> bool {
+        match self {
+            MessageStatus::Undelivered | MessageStatus::Failed | MessageStatus::Canceled => true,
+            MessageStatus::Open
+            | MessageStatus::Received
+            | MessageStatus::Sent
+            | MessageStatus::Delivered
+            | MessageStatus::Unknown => false,
+        }
+    }
+
     /// True once nothing more is to be expected. `sent` may still become `delivered`.
     pub const fn is_final(self) -> bool {
         match self {

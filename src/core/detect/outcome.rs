@@ -279,7 +279,7 @@ pub fn judge_message(f: &MessageFacts) -> Option<Outcome> {
                         Some(Outcome::Failed(Reason::NoHandler))
                     } else if let Some(reason) = unexplained(f.marks, false) {
                         if_placed(Outcome::Failed(reason), f.placement)
-                    } else if is_harm(f.error) {
+                    } else if is_harm(f.error) || f.status.has_failed() {
                         Some(Outcome::Failed(Reason::Unexplained))
                     } else {
                         (f.placement == AlertPlacement::Complete).then_some(Outcome::Ok)

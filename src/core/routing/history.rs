@@ -119,7 +119,9 @@ impl RoutingState {
             RoutingState::Handled | RoutingState::NotInAccount => None,
             RoutingState::Unread => Some("it cannot be read who answers; the agent's log says why"),
             RoutingState::Nobody => Some("nobody answers; set a handler"),
-            RoutingState::Gone => Some("nobody answers: what it points at is not there; set a handler"),
+            RoutingState::Gone => {
+                Some("nobody answers: what it points at is not there, or leads nowhere; set a handler")
+            }
             RoutingState::Demo => Some("Twilio's demo answers; set a handler"),
             RoutingState::Lacking => {
                 Some("the number does not have this channel at Twilio; take it out of its channels")

@@ -410,11 +410,11 @@ pub fn is_fallback(fallback: &str, requested: &str) -> bool {
     is_same_webhook(fallback, requested) || is_bin() && is_same_webhook(&secure(fallback), &secure(requested))
 }
 
-/// True if `configured` leads where our fallback does. A bin answers whatever the query; elsewhere it may say what to
-/// answer.
+/// True if `configured` leads where our fallback does. The query says what to answer, to a bin's template as well; a
+/// bin that is used without one has no such template.
 pub fn is_same_fallback(fallback: &str, configured: &str) -> bool {
-    let is_bin = || parts(fallback).0.ends_with(&format!("//{BIN_HOST}"));
-    is_fallback(fallback, configured) && (is_bin() || query(fallback) == query(configured))
+    let is_plain = || parts(fallback).0.ends_with(&format!("//{BIN_HOST}")) && query(fallback).is_none();
+    is_fallback(fallback, configured) && (is_plain() || query(fallback) == query(configured))
 }
 
 #[cfg(test)]

@@ -5,8 +5,9 @@
 //! last verb, a `<Hangup>`, or a `<Redirect>`, after which another document goes on. Sources: Twilio, "TwiML for
 //! Programmable Voice", "TwiML for Programmable Messaging", and its error dictionary (11750, 12100, 12300), 2026-11.
 //!
-//! Absent: what callers key in, and where an `action` leads. A fallback is a sentence, a voicemail or a `<Dial>`; what
-//! is looked for are the ways in which such a thing is broken.
+//! Absent: what callers key in, and where an `action` leads; a `<Dial>` that has one is not known to be good, for
+//! whoever is not put through goes on there. A fallback is a sentence, a voicemail or a `<Dial>`; what is looked for
+//! are the ways in which such a thing is broken.
 
 use roxmltree::Node;
 
@@ -119,6 +120,10 @@ pub enum Untold {
     Encoding(String),
     #[error("it redirects more than once, and only one <Redirect> is followed")]
     Redirects,
+    #[error(
+        "when the <Dial> ends, its action goes on elsewhere, which is not asked: whether it leads back cannot be told"
+    )]
+    Action,
 }
 
 /// Which number of ours one of these is, and whether it is watched on this channel.
@@ -262,7 +267,8 @@ fn dial(verb: Node<'_, '_>, ours: &Roster) -> Effect {
             Err(worse) => return worse,
         }
     }
-    match untold {
+    let goes_on = verb.attribute("action").is_some_and(|url| !url.trim().is_empty());
+    match untold.or(goes_on.then_some(Untold::Action)) {
         Some(why) => Effect::Untold(why),
         None if ends == 0 => Effect::Broken(BadTwiml::DialsNothing),
         None if has_legs => Effect::Dials,

@@ -345,7 +345,6 @@ impl ResourceView<'_> {
         struct Regions<'a> {
             phone_number: E164,
             url: String,
-            sid: String,
             account_sid: AccountSid,
             friendly_name: String,
             voice_region: &'a str,
@@ -358,7 +357,6 @@ impl ResourceView<'_> {
         one(&Regions {
             phone_number: n.e164,
             url: format!("{}/v3/PhoneNumbers/{}", self.base, n.e164),
-            sid: route_sid(n.e164),
             account_sid: self.account(),
             friendly_name: n.e164.to_string(),
             voice_region: &routing.voice_region,
@@ -393,7 +391,7 @@ impl ResourceView<'_> {
         one(&Region {
             phone_number: n.e164,
             url: format!("{}/v2/PhoneNumbers/{}", self.base, n.e164),
-            sid: route_sid(n.e164),
+            sid: format!("QQ{:032x}", chance::sid("QQ", &n.e164.to_string())),
             account_sid: self.account(),
             friendly_name: n.e164.to_string(),
             voice_region: &self.world.scenario.groups[n.group].routing.voice_region,
@@ -401,9 +399,4 @@ impl ResourceView<'_> {
             date_updated: self.iso(n.record.created),
         })
     }
-}
-
-/// A number's route has a SID of its own.
-fn route_sid(number: E164) -> String {
-    format!("QQ{:032x}", chance::sid("QQ", &number.to_string()))
 }

@@ -202,9 +202,21 @@ pub struct RawAlert<'a> {
     #[serde(borrow, default)]
     request_url: Text<'a>,
     #[serde(borrow, default)]
+    alert_text: Text<'a>,
+    #[serde(borrow, default)]
+    request_variables: Text<'a>,
+    #[serde(borrow, default)]
     date_generated: Text<'a>,
     #[serde(borrow, default)]
     date_created: Text<'a>,
+}
+
+/// The call or message that a form names, as Twilio's requests do: `CallSid=CA…&To=…`.
+fn named(form: &str) -> Option<Resource> {
+    let of = |field: &str| form.split('&').find_map(|pair| pair.strip_prefix(field)?.strip_prefix('='));
+    let call = || of("CallSid")?.parse().ok().map(Resource::Call);
+    let message = || of("MessageSid").or_else(|| of("SmsSid"))?.parse().ok().map(Resource::Message);
+    call().or_else(message)
 }
 
 pub struct Alerts;
@@ -221,7 +233,9 @@ impl Listed for Alerts {
             Some(s) if s.starts_with("SM") || s.starts_with("MM") => {
                 Some(Resource::Message(sid("resource_sid", &raw.resource_sid)?))
             }
-            _ => None,
+            Some(_) => None,
+            // It may be empty; what Twilio had asked, or says in words, names the call then.
+            None => [&raw.request_variables, &raw.alert_text].into_iter().find_map(|text| named(text.get()?)),
         };
         let at = first_date(("date_generated", &raw.date_generated), ("date_created", &raw.date_created))?;
         reader.own(&raw.account_sid)?;

@@ -236,3 +236,16 @@ impl Listed for ServiceNumbers {
         Ok(WireRow::Ours((sid("sid", &raw.sid)?, optional_sid("service_sid", &raw.service_sid)?)))
     }
 }
+
+/// A trunk, as far as it says who takes calls that its SIP addresses do not.
+#[derive(Deserialize)]
+pub struct RawTrunk<'a> {
+    #[serde(borrow, default)]
+    disaster_recovery_url: Text<'a>,
+}
+
+impl RawTrunk<'_> {
+    pub fn has_recovery(&self) -> bool {
+        self.disaster_recovery_url.get().is_some()
+    }
+}

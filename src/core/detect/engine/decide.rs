@@ -113,6 +113,10 @@ impl Engine {
             }
             weighed.insert((number, channel));
         }
+        while let Some((_, number, channel)) = self.rules_at.first().copied().filter(|(at, ..)| *at <= now) {
+            self.rules_at.pop_first();
+            self.rules_due.insert((number, channel));
+        }
         for (number, channel) in std::mem::take(&mut self.rules_due) {
             if self.is_blind(channel, now) {
                 self.rules_due.insert((number, channel));

@@ -56,6 +56,10 @@ impl Engine {
                 // Nor need it be told once the other rule is not met any more.
                 self.channel_mut(number, channel).window_of_mut(&rule).excess_is_told();
             }
+            if let Some(at) = rule.due_at(&evidence).filter(|at| now < *at) {
+                // Nobody need call again until then.
+                self.rules_at.insert((at, number, channel));
+            }
             if rule.is_met(&evidence, now) && !is_told && !self.has_witnesses(now, &rule, &[number]) {
                 let state = self.channel_mut(number, channel);
                 let is_new = meet(&mut state.met, i, &rule, now);

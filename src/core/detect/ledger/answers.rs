@@ -25,7 +25,7 @@ use crate::core::model::roster::NumberIx;
 use crate::core::model::time::Time;
 
 /// What is sent to a party this long after its message may have been an answer to it.
-const ANSWERED_WITHIN: Duration = Duration::from_secs(15 * 60);
+pub(super) const ANSWERED_WITHIN: Duration = Duration::from_secs(15 * 60);
 
 /// Clocks of one second's resolution put an answer before its question.
 const ROUNDING: Duration = Duration::from_secs(2);

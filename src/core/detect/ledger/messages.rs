@@ -2,11 +2,13 @@
 
 use std::collections::hash_map::Entry as Slot;
 
+use super::answers::ANSWERED_WITHIN;
 use super::{Body, Entry, FirstSeen, Ledger, LedgerContext, LedgerEffect};
 use crate::core::detect::observation::{Direction, Message, MessageStatus};
 use crate::core::detect::outcome::{AlertFlags, is_harm};
 use crate::core::model::code::Code;
 use crate::core::model::id::{AccountSid, Channel, NumberId, Resource};
+use crate::core::model::roster::NumberIx;
 use crate::core::model::time::Time;
 
 impl Ledger {
@@ -54,6 +56,10 @@ impl Ledger {
         if ended {
             self.ended.push_back((at, entry));
         }
+        if is_new && message.direction == Direction::Inbound && has_nobody(number, cx) {
+            // Whoever asks the API for new messages needs no webhook.
+            self.note_question(entry, cx);
+        }
         let is_a_callers = is_new && !self.adopt(at, entry, key, cx) && !message.party.is_prober;
         let sighting = (is_a_callers && message.direction == Direction::Inbound).then_some(FirstSeen {
             number,
@@ -62,6 +68,33 @@ impl Ledger {
             at,
         });
         LedgerEffect { sighting, change: self.judge(at, entry, cx) }
+    }
+}
+
+/// No webhook of ours takes messages to this number.
+fn has_nobody(number: NumberIx, cx: LedgerContext<'_>) -> bool {
+    let channel = Channel::Messaging;
+    cx.routes.has_no_handler(number, channel) || cx.routes.is_demo(number, channel)
+}
+
+impl Ledger {
+    /// True of a text to a number without a webhook, whose texts were seen to be answered all the same, as long as its
+    /// own answer may still come.
+    pub(super) fn may_be_answered_late(
+        &self,
+        now: Time,
+        seen_at: Time,
+        resource: Resource,
+        cx: LedgerContext<'_>,
+    ) -> bool {
+        let Resource::Message(sid) = resource else { return false };
+        self.entries[1].get(&sid.as_u128()).is_some_and(|e| {
+            matches!(e.body, Body::Message { direction: Direction::Inbound, .. })
+                && !e.is_answered
+                && self.answers.is_usual(e.number)
+                && has_nobody(e.number, cx)
+                && now < seen_at + ANSWERED_WITHIN
+        })
     }
 }
 

@@ -23,8 +23,8 @@ const BROKEN: f64 = 0.3;
 /// Log-likelihood that suffices.
 const ENOUGH: f64 = 13.8;
 
-/// What is older says nothing of today.
-pub const WITHIN: Duration = Duration::from_secs(24 * 3600);
+/// What began longer ago says nothing of today. A number with a call every four hours needs days.
+pub const WITHIN: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// So many failures are kept for what is told; more need not be told one by one.
 const KEPT: usize = 64;

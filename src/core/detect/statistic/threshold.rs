@@ -176,6 +176,11 @@ impl Rule {
     }
 
     pub fn is_met(&self, e: &Evidence, now: Time) -> bool {
+        self.due_at(e).is_some_and(|at| at <= now)
+    }
+
+    /// When the rule is met, if nothing changes until then: some ask that it goes on for a while.
+    pub fn due_at(&self, e: &Evidence) -> Option<Time> {
         let lasts = match self.subject {
             RuleSubject::Calls => NONE_SERVED_FOR,
             RuleSubject::Run | RuleSubject::SentRun => RUN_LASTS,
@@ -185,14 +190,17 @@ impl Rule {
             | RuleSubject::Excess
             | RuleSubject::SentExcess => Duration::ZERO,
         };
-        e.failing >= self.callers
-            && f64::from(e.failing) >= self.ratio * f64::from(e.callers)
-            && e.since.is_some_and(|since| since + lasts <= now)
+        let are_enough = e.failing >= self.callers && f64::from(e.failing) >= self.ratio * f64::from(e.callers);
+        e.since.filter(|_| are_enough).map(|since| since + lasts)
     }
 
     /// The rule in words, with what met it.
     pub fn text(&self, e: &Evidence) -> String {
-        let minutes = self.within.as_secs_f64() / 60.0;
+        let within = match self.within.as_secs() {
+            0..7200 => format!("{} min", self.within.as_secs_f64() / 60.0),
+            7200..172_800 => format!("{} h", self.within.as_secs_f64() / 3600.0),
+            172_800.. => format!("{} days", self.within.as_secs() / 86400),
+        };
         let who = self.subject.counted().words(self.channel).many;
         let what = match self.subject {
             RuleSubject::Callers => "failed",
@@ -205,7 +213,7 @@ impl Rule {
             RuleSubject::SentExcess => "did not arrive, more than on honest days,",
         };
         format!(
-            "threshold: {} of {} {who} {what} within {minutes} min (at least {}, at least {:.0} %)",
+            "threshold: {} of {} {who} {what} within {within} (at least {}, at least {:.0} %)",
             e.failing,
             e.callers,
             self.callers,
@@ -229,9 +237,9 @@ const RUN: u32 = 5;
 /// and each is half as likely as the one before.
 const RUN_LASTS: Duration = Duration::from_secs(20 * 60);
 
-/// Calls longer ago say nothing of today's handler. With five calls in a day, all failing, somebody is told in the
-/// evening. What an agent reads back after a restart reaches less far: the run is then found some calls later.
-const RUN_WITHIN: Duration = Duration::from_secs(24 * 3600);
+/// Calls longer ago say nothing of today's handler. With one call a day, all failing, somebody is told within the week.
+/// What an agent reads back after a restart reaches less far: the run is then found some calls later.
+const RUN_WITHIN: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// The same caller's calls within this are one attempt: their failures have one cause. Ten redials in seven minutes are
 /// two, and somebody who does so twice in an hour is no run; a call every five minutes is one each.

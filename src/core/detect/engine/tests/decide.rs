@@ -223,6 +223,34 @@ fn a_caller_who_says_what_only_tests_had_said_is_a_second_decision() {
     assert_eq!(p.decisions().len(), 2, "nor do more callers");
 }
 
+/// Days later they are still one caller, or two.
+#[test]
+fn few_callers_swap_nothing_however_often_they_call() {
+    for callers in [1, 2] {
+        let mut p = Port::new(Mode::Auto, 1, PortAt::Done);
+        p.pass(1);
+        for day in 0..12 {
+            p.call(0, day % callers, Some(11200));
+            p.pass(7 * 3600);
+        }
+        let told = p.decisions();
+        assert!(!told.is_empty() && told.iter().all(|(action, _)| *action != Action::Rollback), "{callers}: {told:?}");
+    }
+}
+
+/// All the calls of a telephone system fail within six minutes, and then it gives up.
+#[test]
+fn a_burst_of_one_caller_is_told_of_although_nobody_calls_again() {
+    let mut p = Port::new(Mode::Auto, 1, PortAt::Done);
+    p.pass(1);
+    for _ in 0..30 {
+        p.call(0, 1, Some(11200));
+        p.pass(12);
+    }
+    p.pass(900);
+    assert_eq!(p.decisions(), [(Action::Page { reason: PageReason::FewCallers }, 1)]);
+}
+
 /// A quiet number: nobody's calls come often enough for a rule that looks at minutes.
 #[test]
 fn a_quiet_number_that_serves_nobody_for_long_pages_whoever_calls_and_is_not_swapped() {
