@@ -47,7 +47,7 @@ pub fn check(facts: &Facts, finder: &mut Finder<'_>) {
             continue;
         };
         for channel in Channel::ALL.into_iter().filter(|c| number.channels[c.index()]) {
-            handler(&n.record, channel, n, finder);
+            handler(facts, &n.record, channel, n, finder);
         }
     }
     regions(facts, finder);
@@ -82,7 +82,7 @@ fn absent(facts: &Facts, found: &NumbersFound, port: PortAt, ix: NumberIx, finde
 }
 
 /// Who answers a channel of a number, and what seems to and does not.
-fn handler(record: &NumberRecord, channel: Channel, n: &NumberFound, finder: &mut Finder<'_>) {
+fn handler(facts: &Facts, record: &NumberRecord, channel: Channel, n: &NumberFound, finder: &mut Finder<'_>) {
     use FindingCode::{
         CannotSwap as NoSwap, Demo, Fax, HandlerGone, HostedVoice, LacksChannel, NobodyAnswers, ServiceDropsMessages,
     };
@@ -111,6 +111,9 @@ fn handler(record: &NumberRecord, channel: Channel, n: &NumberFound, finder: &mu
                 finder.find_number(NobodyAnswers, format!("nothing is set for {}", on(channel)), ix);
             }
         },
+        // It is there, and sends its calls nowhere, which is a finding of its own.
+        RoutingState::Gone if matches!(effective, Handler::Trunk(sid) if matches!(facts.trunks.get(&sid), Some(Ok(0)))) =>
+            {}
         RoutingState::Gone => finder.find_number(HandlerGone, format!("{effective} is not in this account"), ix),
         RoutingState::Demo => {
             let url = record.answering_url(channel).map(bare).unwrap_or_default();
