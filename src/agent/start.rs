@@ -418,8 +418,7 @@ async fn note_start(store: &Store, config: &Config, now: Time) -> Result<(), Sto
 const HELD_FOR: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// Says that the journal lacks what it once had, or is another agent's too, and holds all numbers: what an old journal
-/// has under way may have ended long ago, and a hold of the other agent is not known here. One that was begun anew has
-/// nothing under way, and needs no hold.
+/// has under way may have ended long ago, and of an empty one, and of the other agent's, the holds are not known here.
 async fn note_restored(store: &Store, now: Time) -> Result<Option<AgentCondition>, StoreError> {
     let is_copy = store.is_copy();
     if is_copy {
@@ -429,45 +428,35 @@ async fn note_restored(store: &Store, now: Time) -> Result<Option<AgentCondition
         );
     }
     let behind = store.behind();
-    let (held, problem) = match behind {
+    let problem = match behind {
         None if is_copy => {
             let problem = "the lock beside the state file is of another file: this one was copied or restored from \
                            elsewhere, where an agent may still run";
-            (true, problem.to_owned())
+            problem.to_owned()
         }
         None => {
             store.behind_is_noted();
             return Ok(None);
         }
-        Some(Behind { has: 0, had }) if is_copy => {
-            let said =
-                format!("the lock beside the state file says that its journal had {had} records, and it is empty");
-            (false, format!("{said}: it was removed"))
-        }
-        // The file is the same one, and its records are gone: with its write-ahead log, perhaps.
         Some(Behind { has, had }) => {
-            let said =
-                format!("the lock beside the state file says that its journal had {had} records, and it has {has}");
-            (true, format!("{said}: the file was restored from an older backup, or has lost what was written last"))
+            let lost = if has == 0 {
+                "and it is empty: it was removed".to_owned()
+            } else {
+                format!("and it has {has}: the file was restored from an older backup")
+            };
+            format!("the lock beside the state file says that its journal had {had} records, {lost}")
         }
     };
-    if held {
-        let reason = "the state file is not as it was: look before anything is done";
-        let by = Author { name: "ringback".into(), reason: Line::new(reason) };
-        let scope = Scope { of: ScopeOf::All, channel: None };
-        let hold = Entry::Hold(Hold { scope, by, until: now + HELD_FOR });
-        store.append(now, store.last_place().await?, &[hold]).await?;
-    }
-    let cure = if held {
-        "all numbers are held: look which are on their fallback, then `ringback release --all --reason …`; or stop this \
-         agent and put the latest state file back"
-    } else {
-        "what was swapped before is not known here: put the latest state file back while no agent runs, or point those \
-         numbers at their handler by hand"
-    };
+    let reason = "the state file is not as it was: look before anything is done";
+    let by = Author { name: "ringback".into(), reason: Line::new(reason) };
+    let scope = Scope { of: ScopeOf::All, channel: None };
+    let hold = Entry::Hold(Hold { scope, by, until: now + HELD_FOR });
+    store.append(now, store.last_place().await?, &[hold]).await?;
+    let cure = "all numbers are held: look which are on their fallback, then `ringback release --all --reason …`; or stop \
+                this agent and put the latest state file back";
     tracing::error!(cure, "{problem}");
     store.behind_is_noted();
-    Ok(Some(AgentCondition::StateRestored { problem, held }))
+    Ok(Some(AgentCondition::StateRestored { problem }))
 }
 
 /// The latest decisions, newest first.

@@ -40,11 +40,9 @@ pub enum AgentCondition {
         problem: String,
         cure: String,
     },
-    /// The journal is not as far as it once was: an older state file was put in its place. `held`: nothing is written
-    /// until a person says so.
+    /// The journal is not as far as it once was, or is another agent's too: nothing is written until a person says so.
     StateRestored {
         problem: String,
-        held: bool,
     },
     /// These numbers are on their fallback, and the journal knows of no rollback.
     UnknownRollback {
@@ -181,16 +179,12 @@ impl NoticeBuilder {
                 ];
                 n
             }
-            AgentCondition::StateRestored { problem, held } => {
+            AgentCondition::StateRestored { problem } => {
                 let title = "Ringback's state is not as it was: it was restored, copied or replaced";
                 let mut n = self.blank(at, condition.key(), NoticeKind::StateChanged, Severity::Critical, title);
                 n.cause = Some(problem.clone());
-                n.did = if *held {
-                    "What was done since is not known, so Ringback holds all numbers: it watches, and changes none"
-                } else {
-                    "What was done before is not known. Ringback watches, and swaps no number that is on its fallback"
-                }
-                .to_owned();
+                n.did = "What was done since is not known, so Ringback holds all numbers: it watches, and changes none"
+                    .to_owned();
                 n.next = vec![
                     Step::new(
                         "Look in the Twilio console, or in the notices of before, which numbers are on the fallback: \
@@ -198,10 +192,8 @@ impl NoticeBuilder {
                     ),
                     Step::typing("See what this state knows", "ringback status"),
                 ];
-                if *held {
-                    let release = "ringback release --all --reason 'looked at after the restore'";
-                    n.next.push(Step::typing("Then let Ringback act again", release));
-                }
+                let release = "ringback release --all --reason 'looked at after the restore'";
+                n.next.push(Step::typing("Then let Ringback act again", release));
                 n
             }
             AgentCondition::UnknownRollback { channel, numbers } => {

@@ -205,10 +205,7 @@ pub fn every_kind(builder: &NoticeBuilder, now: Time) -> Vec<Notice> {
             problem: "ringback.db was removed or moved while it was open".to_owned(),
             cure: "put it back and start the agent again".to_owned(),
         },
-        AgentCondition::StateRestored {
-            problem: "the journal ends at record 40 and once had 51".to_owned(),
-            held: true,
-        },
+        AgentCondition::StateRestored { problem: "the journal ends at record 40 and once had 51".to_owned() },
         AgentCondition::UnknownRollback {
             channel,
             numbers: builder.roster.numbers().map(|(_, n)| n.id).take(2).collect(),

@@ -10,9 +10,8 @@ use crate::core::model::roster::{GroupIx, NumberIx, Roster};
 use crate::core::model::time::Time;
 use crate::core::model::verdict::{Evidence, Score};
 
-/// Fewer different callers and test calls that failed are no fault of the handler's, however often each called: one
-/// caller is one witness, also a day later. The rules that count calls tell of them. Two test calls suffice, for they
-/// are not each other's cause.
+/// Fewer different callers are no fault of the handler's, however often each called: one caller is one witness, also a
+/// day later. The rules that count calls tell of them. A test call that failed speaks with them.
 const WITNESSES: u32 = 3;
 
 impl Detector {
@@ -38,7 +37,7 @@ impl Detector {
             let stream = &self.streams[number.0 as usize][channel.index()];
             let share = self.params[group.0 as usize].grid[weight.share].0;
             let evidence = Evidence { numbers: 1, ..self.evidence(stream, channel, &weight, share, score) };
-            if evidence.failing_probes < WITNESSES - 1 && evidence.failing + evidence.failing_probes < WITNESSES {
+            if evidence.failing_probes == 0 && evidence.failing < WITNESSES {
                 return None;
             }
             return Some(Finding {
