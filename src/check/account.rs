@@ -159,7 +159,7 @@ impl Gatherer<'_> {
             .there
             .iter()
             .filter_map(|n| match n.record.handler(Channel::Voice) {
-                Handler::Trunk(sid) => Some(sid).filter(|_| !n.record.gone[0]),
+                Handler::Trunk(sid) => Some(sid),
                 Handler::Application(_)
                 | Handler::Url(_)
                 | Handler::Service(_)

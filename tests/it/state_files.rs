@@ -245,8 +245,8 @@ fn a_backup_that_is_put_back_is_known_for_one_and_changes_no_number() {
     }
 }
 
-/// A state that is gone while nobody runs begins anew; that there was one is said, and nothing is done before somebody has
-/// looked.
+/// A state that is gone while nobody runs begins anew; that there was one is said, and nothing is done before somebody
+/// has looked.
 #[test]
 fn a_state_that_was_removed_is_begun_anew_and_said() {
     play(DAY, async |w| {

@@ -410,9 +410,7 @@ impl Controller {
         }
         let notices = self.control.incidents_mut().tick(now);
         self.post(notices);
-        let view = EngineView::of(self.control.engine(), self.orders(), is_leading, now);
-        let is_blind = Channel::ALL.map(|c| self.role == Role::Watch && view.freshness(c) == Freshness::Stale);
-        self.write_guard.set(self.orders().mode(), self.orders().holds(now).cloned().collect(), is_blind);
+        self.write_guard.set(self.orders().mode(), self.orders().holds(now).cloned().collect());
         self.shared.metrics.held(self.orders().holds(now));
         self.shared.metrics.leading(is_leading);
         self.dispatch(now, is_leading);
