@@ -5,7 +5,7 @@
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -93,13 +93,17 @@ pub fn back(before: &RoutingValues, now: &RoutingValues) -> UpdateParams {
         .collect()
 }
 
-/// Forgets an earlier drill's state file, with what the database keeps beside it.
+/// Forgets an earlier drill's state file, with what is kept beside it: the database's own files, and the lock, which
+/// would say that a journal has been lost. One drill at a time is here, by a lock of its own.
 pub fn forget(state: &Path) {
-    for suffix in ["", "-wal", "-shm"] {
+    let beside = ["", "-wal", "-shm"].map(|suffix| {
         let mut name = state.as_os_str().to_owned();
         name.push(suffix);
+        PathBuf::from(name)
+    });
+    for path in beside.into_iter().chain([state.with_extension("lock")]) {
         // Whatever cannot be removed is found when the state is opened.
-        let _ = std::fs::remove_file(name);
+        let _ = std::fs::remove_file(path);
     }
 }
 
