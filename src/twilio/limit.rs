@@ -8,7 +8,8 @@
 //! face.
 //!
 //! A place that becomes free is handed to whoever has waited longest: nobody who comes later can take it. Writes
-//! have a queue of their own, which goes first: a rollback does not wait behind polls and test calls.
+//! have a queue of their own, which goes first: a rollback does not wait behind polls and test calls. Of every so many
+//! places one goes to those all the same: an agent that cannot look while it writes is blind soon, and has to stop.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -29,6 +30,9 @@ const DOUBLES_UP_TO: f64 = 16.0;
 /// How long the last ceiling is believed before it is tried again.
 const CEILING_HOLDS: Duration = Duration::from_secs(30);
 
+/// So many places in a row go to writes while others wait too.
+const WRITES_IN_A_ROW: u32 = 7;
+
 pub struct Limit {
     clock: Clock,
     /// Never more than this, whatever Twilio bears.
@@ -45,6 +49,8 @@ struct State {
     halvings: u64,
     /// By precedence. Each is sent the count of halvings at which it was given its place.
     waiting: [VecDeque<oneshot::Sender<u64>>; 2],
+    /// Places that were handed to writes since one was to somebody else.
+    writes: u32,
 }
 
 /// Who goes first.
@@ -75,8 +81,14 @@ pub struct Permit<'a> {
 impl Limit {
     pub fn new(clock: Clock, most: usize) -> Limit {
         let most = most.max(1) as f64;
-        let state =
-            State { limit: START.min(most), in_flight: 0, ceiling: None, halvings: 0, waiting: Default::default() };
+        let state = State {
+            limit: START.min(most),
+            in_flight: 0,
+            ceiling: None,
+            halvings: 0,
+            waiting: Default::default(),
+            writes: 0,
+        };
         Limit { clock, most, state: Mutex::new(state) }
     }
 
@@ -117,9 +129,15 @@ impl Limit {
     /// Hands what is free to those who wait.
     fn hand_over(s: &mut State) {
         while s.in_flight < s.limit as usize {
-            let Some(next) = s.waiting.iter_mut().find_map(VecDeque::pop_front) else {
-                break;
+            let is_others_turn = s.writes >= WRITES_IN_A_ROW && !s.waiting[Precedence::Other.index()].is_empty();
+            let queues = if is_others_turn {
+                [Precedence::Other, Precedence::Write]
+            } else {
+                [Precedence::Write, Precedence::Other]
             };
+            let next = queues.into_iter().find_map(|p| Some((p, s.waiting[p.index()].pop_front()?)));
+            let Some((precedence, next)) = next else { break };
+            s.writes = if precedence == Precedence::Write { s.writes.saturating_add(1) } else { 0 };
             // Whoever has gone away takes no place.
             s.in_flight += usize::from(next.send(s.halvings).is_ok());
         }
@@ -283,6 +301,14 @@ mod tests {
         let stays = |p| (p, false);
         assert_eq!(order(&[Other, Other, Other].map(stays)), [0, 1, 2]);
         assert_eq!(order(&[Other, Other, Write, Other, Write].map(stays)), [2, 4, 0, 1, 3]);
+    }
+
+    /// A rollback of thousands does not keep the agent from looking.
+    #[test]
+    fn of_so_many_places_one_is_not_for_writes() {
+        let waits: Vec<_> =
+            (0..18).map(|i| (if i < 2 { Precedence::Other } else { Precedence::Write }, false)).collect();
+        assert_eq!(order(&waits), [2, 3, 4, 5, 6, 7, 8, 0, 9, 10, 11, 12, 13, 14, 15, 1, 16, 17]);
     }
 
     #[test]

@@ -139,3 +139,27 @@ fn a_mode_that_changes_under_the_detectors_rollback_stops_it() {
         });
     }
 }
+
+/// What the detector was let go to do on what it saw is not done once nothing can be seen.
+#[test]
+fn blindness_under_the_detectors_rollback_stops_it() {
+    const COUNT: usize = 40;
+    play(&day_of(COUNT), async |w| {
+        let agent = start_with(w, COUNT).await;
+        let slow = ApiFault::new(ApiFaultKind::Slow, ApiFaultScope::Class(EndpointClass::NumberUpdate));
+        w.sim.fault(ApiFault { takes: Duration::from_secs(8), ..slow }).unwrap();
+        w.sim.set_handler("https://app.example.com/voice", HandlerState::all(HandlerCondition::Status(500))).unwrap();
+        for _ in 0..4000 {
+            if swapped(w) >= 2 {
+                break;
+            }
+            w.clock.sleep(Duration::from_millis(500)).await;
+        }
+        w.sim.fault(ApiFault::new(ApiFaultKind::Unavailable, ApiFaultScope::Class(EndpointClass::Calls))).unwrap();
+        w.pass(100).await;
+        let before = swapped(w);
+        w.pass(600).await;
+        assert!((2..COUNT - 4).contains(&before) && swapped(w) <= before + AT_ONCE, "{before}, then {}", swapped(w));
+        agent.stop().await;
+    });
+}

@@ -410,10 +410,13 @@ impl Controller {
         }
         let notices = self.control.incidents_mut().tick(now);
         self.post(notices);
-        self.write_guard.set(self.orders().mode(), self.orders().holds(now).cloned().collect());
+        let view = EngineView::of(self.control.engine(), self.orders(), is_leading, now);
+        let freshness = Channel::ALL.map(|c| view.freshness(c));
+        let is_blind = freshness.map(|f| f == Freshness::Stale);
+        self.write_guard.set(self.orders().mode(), self.orders().holds(now).cloned().collect(), is_blind);
         self.shared.metrics.held(self.orders().holds(now));
         self.shared.metrics.leading(is_leading);
-        self.dispatch(now, is_leading);
+        self.dispatch(freshness, is_leading);
         self.count_unmeasured(now, None);
         self.prove(now);
         while self.asking.try_join_next().is_some() {}
@@ -421,12 +424,10 @@ impl Controller {
 
     /// Sends released numbers to the executor. The detector's orders wait while we are blind: after a
     /// restart nothing is carried on before the logs could be read.
-    fn dispatch(&mut self, now: Time, is_leading: bool) {
+    fn dispatch(&mut self, freshness: [Freshness; 2], is_leading: bool) {
         if !is_leading {
             return;
         }
-        let view = EngineView::of(self.control.engine(), self.orders(), is_leading, now);
-        let freshness = Channel::ALL.map(|c| view.freshness(c));
         let mut sent = Vec::new();
         for p in self.orders().open_orders() {
             let order = &p.order;

@@ -1,5 +1,5 @@
 //! What may stop a write at the last moment: a hold, a mode, a lease that runs out; and for what nobody but the
-//! detector has asked for, any change of the mode since it was let go.
+//! detector has asked for, logs that cannot be read any more, and any change of the mode since it was let go.
 //!
 //! A group's rollback takes a while. Whoever sets a hold in the middle of it means the numbers that
 //! are still to come, so the executor asks here right before each of its writes. Updated by the control
@@ -33,6 +33,8 @@ struct WritePolicy {
     /// How often it was changed: who changes it means what is still to come, also if it is changed back.
     changes: u64,
     holds: Vec<Hold>,
+    /// Channels, by [`Channel::index`], of which nothing is known at present.
+    is_blind: [bool; 2],
 }
 
 /// On whose word a number is written to.
@@ -47,14 +49,14 @@ pub enum OnWord {
 impl WriteGuard {
     pub fn new(clock: Clock, store: Store) -> WriteGuard {
         // Closed until somebody says otherwise.
-        let policy = WritePolicy { mode: Mode::Observe, changes: 0, holds: Vec::new() };
+        let policy = WritePolicy { mode: Mode::Observe, changes: 0, holds: Vec::new(), is_blind: [true; 2] };
         WriteGuard { clock, store, policy: Arc::new(RwLock::new(policy)) }
     }
 
-    pub fn set(&self, mode: Mode, holds: Vec<Hold>) {
+    pub fn set(&self, mode: Mode, holds: Vec<Hold>, is_blind: [bool; 2]) {
         let mut policy = self.policy.write().unwrap_or_else(PoisonError::into_inner);
         let changes = policy.changes + u64::from(policy.mode != mode);
-        *policy = WritePolicy { mode, changes, holds };
+        *policy = WritePolicy { mode, changes, holds, is_blind };
     }
 
     /// The detector's word, as the mode is now.
@@ -79,6 +81,8 @@ impl WriteGuard {
             Err(Guard::Hold)
         } else if matches!(on, OnWord::Detector(changes) if changes != policy.changes) {
             Err(Guard::Mode)
+        } else if matches!(on, OnWord::Detector(_)) && policy.is_blind[channel.index()] {
+            Err(Guard::Blind)
         } else {
             Ok(self.store.lease_left(now).saturating_sub(MARGIN))
         }
