@@ -18,6 +18,7 @@ mod judge;
 mod phase;
 #[cfg(test)]
 mod pretend;
+mod progress;
 mod rules;
 mod tick;
 
@@ -26,21 +27,18 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::ledger::{FirstSeen, Ledger, LedgerContext, OutcomeChange, ReadUntil};
-use super::observation::{Alert, Observation, Probe};
+use super::ledger::{Ledger, LedgerContext, OutcomeChange, ReadUntil};
+use super::observation::{Observation, Probe};
 use super::statistic::silence::SilenceParams;
 use super::statistic::threshold::Window;
 use super::statistic::{Detection, Detector, Finding};
-use crate::core::model::code::Code;
 use crate::core::model::decision::{DecisionId, DetectorGuard, Mode, Phase};
-use crate::core::model::guard::Strength;
 use crate::core::model::id::{AccountSid, Channel, NumberId};
 use crate::core::model::reason::Outcome;
-use crate::core::model::roster::{GroupIx, Number, NumberIx, PortAt, Roster};
+use crate::core::model::roster::{GroupIx, NumberIx, PortAt, Roster};
 use crate::core::model::source::{Source, needed, routing};
 use crate::core::model::time::Time;
 use crate::core::model::verdict::{Evidence, Verdict};
-use crate::core::port::news::Met;
 use crate::core::routing::history::{RoutingHistory, RoutingState};
 use crate::core::routing::record::{Handler, NumberRecord};
 pub use event::{EngineEvent, PhaseChange};
@@ -471,87 +469,6 @@ impl Engine {
             self.reconsider_all();
             // What was unread is missing, and no longer blindness.
             Channel::ALL.into_iter().for_each(|channel| self.renew_all(at, channel));
-        }
-    }
-
-    /// A number's channel is on the fallback, as decided or as found in the journal.
-    pub fn rolled_back(&mut self, at: Time, number: NumberIx, channel: Channel) {
-        self.detector.mute(number, channel);
-        let state = self.channel_mut(number, channel);
-        state.rollback = RollbackProgress::Done(at);
-        state.decided = false;
-        // What spoke against the old handler says nothing of the fallback.
-        state.window.clear();
-        state.served = ServedCallers::default();
-        state.met.clear();
-        self.renew_number(at, number, channel);
-    }
-
-    /// The rollback that was decided did not come about. It may be decided again from `retry_at` on.
-    pub fn not_rolled_back(&mut self, number: NumberIx, channel: Channel, retry_at: Time) {
-        self.detector.unmute(number, channel);
-        let state = self.channel_mut(number, channel);
-        state.rollback = RollbackProgress::None;
-        state.decided = false;
-        state.not_before = Some(retry_at);
-        self.recheck.insert((number, channel));
-        self.dirty.insert((number, channel));
-    }
-
-    /// A rollback of it has been decided and stands: it need not be asked for again, unless callers say what so far
-    /// only test calls said.
-    pub fn asked(&mut self, number: NumberIx, channel: Channel, strength: Strength) {
-        self.not_rolled_back(number, channel, Time::NEVER);
-        self.channel_mut(number, channel).on_hint = strength == Strength::Hint;
-    }
-
-    /// A number's channel is on its own handler again since `at`: it is watched as if it were new.
-    pub fn restored(&mut self, at: Time, number: NumberIx, channel: Channel) {
-        self.detector.forget(&self.roster, number, channel);
-        self.detector.unmute(number, channel);
-        let state = self.channel_mut(number, channel);
-        state.rollback = RollbackProgress::None;
-        state.restored_at = Some(at);
-        state.decided = false;
-        state.not_before = None;
-        state.window.clear();
-        state.served = ServedCallers::default();
-        state.met.clear();
-        self.renew_number(at, number, channel);
-    }
-
-    /// Twilio's debugger says that a number of ours is being ported away.
-    fn port_alert(&mut self, account: AccountSid, alert: &Alert) {
-        if alert.code != Code::PORTED_OUT {
-            return;
-        }
-        let is_it = |(ix, n): &(NumberIx, &Number)| {
-            n.id.account == account && self.record(*ix).is_some_and(|r| Some(r.sid) == alert.number)
-        };
-        if let Some((number, _)) = self.roster.numbers().find(is_it) {
-            self.events.push(EngineEvent::PortedOut { number });
-        }
-    }
-
-    fn sighted(&mut self, sighting: Option<FirstSeen>) {
-        let Some(s) = sighting.filter(|s| self.is_watched(s.number, s.channel)) else {
-            return;
-        };
-        self.detector.sighted(&self.roster, &s);
-        let state = self.channel_mut(s.number, s.channel);
-        let is_first = !std::mem::replace(&mut state.was_used, true);
-        // Whatever was announced: with its first live caller a number's day begins.
-        if is_first {
-            let phase = state.phase;
-            self.events.push(EngineEvent::Met { number: s.number, channel: s.channel, met: Met::Arrived });
-            match phase {
-                Phase::Waiting => self.enter(s.at, s.number, s.channel, Phase::Settling, PhaseChange::FirstCaller),
-                Phase::Passive => self.enter(s.at, s.number, s.channel, Phase::Active, PhaseChange::FirstCaller),
-                Phase::Settling | Phase::Active => {}
-            }
-            // The first of them counts too, who began before anybody saw it.
-            let state = self.channel_mut(s.number, s.channel);
-            state.watched_since = state.watched_since.min(s.started_at);
         }
     }
 

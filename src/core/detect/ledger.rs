@@ -19,6 +19,7 @@ mod answers;
 mod legs;
 mod messages;
 mod placement;
+mod settle;
 
 use std::collections::hash_map::Entry as Slot;
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -31,7 +32,6 @@ use super::outcome::{
 use crate::core::model::bounds;
 use crate::core::model::code::Code;
 use crate::core::model::digits::ByDigits;
-use crate::core::model::facts::LONGEST_CALL;
 use crate::core::model::id::{AccountSid, Channel, NumberId, Resource};
 use crate::core::model::reason::{Outcome, Reason};
 use crate::core::model::roster::{NumberIx, Roster};
@@ -374,66 +374,6 @@ impl Ledger {
             children: Children::default(),
             is_probe: false,
         })
-    }
-
-    /// There is something that [`Ledger::settle`] would settle.
-    pub fn is_due(&self, now: Time, read: ReadUntil) -> bool {
-        self.ended.front().is_some_and(|(seen_at, _)| *seen_at + self.grace <= now.min(read.alerts))
-            || self.late.front().is_some_and(|(seen_at, _)| *seen_at + answers::ANSWERED_WITHIN <= now.min(read.alerts))
-    }
-
-    /// Settles what has had its grace, `most` entries at the most.
-    pub fn settle(&mut self, now: Time, read: ReadUntil, most: usize, cx: LedgerContext<'_>) -> Vec<OutcomeChange> {
-        let mut changes = Vec::new();
-        for _ in 0..most {
-            if !self.is_due(now, read) {
-                break;
-            }
-            let is_late =
-                |(seen_at, _): &mut (Time, Resource)| *seen_at + answers::ANSWERED_WITHIN <= now.min(read.alerts);
-            let Some((seen_at, resource)) = self.late.pop_front_if(is_late).or_else(|| self.ended.pop_front()) else {
-                break;
-            };
-            if self.may_be_answered_late(now.min(read.alerts), seen_at, resource, cx) {
-                self.late.push_back((seen_at, resource));
-                continue;
-            }
-            if let Some(entry) = self.entries[resource.channel().index()].get_mut(&key(resource)) {
-                entry.is_settled = true;
-                if !cx.routes.is_read(entry.number, resource.channel()) {
-                    self.unread.entry(entry.number).or_default().push((seen_at, resource));
-                }
-                changes.extend(self.judge(now, resource, cx));
-            }
-        }
-        self.give_up_placing(now, now.min(read.alerts), read.numbers, cx, &mut changes);
-        changes
-    }
-
-    /// Forgets ended entries that started before `before`. Told again of them, it would take them
-    /// for new, so whoever reads the logs must not go back that far.
-    pub fn prune(&mut self, before: Time) {
-        let given_up = before - LONGEST_CALL;
-        let open = &mut self.open;
-        for (map, channel) in self.entries.iter_mut().zip(Channel::ALL) {
-            map.retain(|_, e| {
-                // Nothing waits for ever, but what is not over is still to come.
-                let before = if e.body.is_over() { before } else { given_up };
-                let keep = e.started_at >= before || e.seen_at >= before;
-                if !keep && e.outcome.is_none() {
-                    let open = &mut open[e.number.0 as usize][channel.index()];
-                    *open = open.saturating_sub(1);
-                }
-                keep
-            });
-        }
-        let calls = &self.entries[0];
-        self.children.retain(|_, leg| leg.seen_at >= before || calls.contains_key(&leg.parent));
-        self.orphans.retain(|_, o| o.since >= before);
-        self.named.retain(|key| self.orphans.contains_key(key));
-        self.orphaned_alerts = self.orphans.values().map(|o| o.alerts.len()).sum();
-        self.prune_unplaced();
-        self.answers.prune(before);
     }
 
     fn judge(&mut self, at: Time, resource: Resource, cx: LedgerContext<'_>) -> Option<OutcomeChange> {

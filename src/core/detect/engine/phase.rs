@@ -12,12 +12,15 @@
 use std::time::Duration;
 
 use super::{Engine, EngineEvent, PhaseChange};
+use crate::core::detect::ledger::FirstSeen;
+use crate::core::detect::observation::Alert;
+use crate::core::model::code::Code;
 use crate::core::model::decision::Phase;
 use crate::core::model::facts::PORT_SETTLES;
-use crate::core::model::id::Channel;
-use crate::core::model::roster::{GroupIx, NumberIx};
+use crate::core::model::id::{AccountSid, Channel};
+use crate::core::model::roster::{GroupIx, Number, NumberIx};
 use crate::core::model::time::Time;
-use crate::core::port::news::PortSeen;
+use crate::core::port::news::{Met, PortSeen};
 
 /// To a number to which so few come that it has not served enough of them in a day, few will come in the next one.
 const QUIET_AFTER: Duration = Duration::from_secs(24 * 3600);
@@ -128,6 +131,42 @@ impl Engine {
         let from = self.channel(number, channel).phase;
         self.set_phase(now, number, channel, to);
         self.events.push(EngineEvent::Phase { number, channel, from, to, why });
+    }
+
+    /// Twilio's debugger says that a number of ours is being ported away.
+    pub(super) fn port_alert(&mut self, account: AccountSid, alert: &Alert) {
+        if alert.code != Code::PORTED_OUT {
+            return;
+        }
+        let is_it = |(ix, n): &(NumberIx, &Number)| {
+            n.id.account == account && self.record(*ix).is_some_and(|r| Some(r.sid) == alert.number)
+        };
+        if let Some((number, _)) = self.roster.numbers().find(is_it) {
+            self.events.push(EngineEvent::PortedOut { number });
+        }
+    }
+
+    /// Somebody has called or written to us.
+    pub(super) fn sighted(&mut self, sighting: Option<FirstSeen>) {
+        let Some(s) = sighting.filter(|s| self.is_watched(s.number, s.channel)) else {
+            return;
+        };
+        self.detector.sighted(&self.roster, &s);
+        let state = self.channel_mut(s.number, s.channel);
+        let is_first = !std::mem::replace(&mut state.was_used, true);
+        // Whatever was announced: with its first live caller a number's day begins.
+        if is_first {
+            let phase = state.phase;
+            self.events.push(EngineEvent::Met { number: s.number, channel: s.channel, met: Met::Arrived });
+            match phase {
+                Phase::Waiting => self.enter(s.at, s.number, s.channel, Phase::Settling, PhaseChange::FirstCaller),
+                Phase::Passive => self.enter(s.at, s.number, s.channel, Phase::Active, PhaseChange::FirstCaller),
+                Phase::Settling | Phase::Active => {}
+            }
+            // The first of them counts too, who began before anybody saw it.
+            let state = self.channel_mut(s.number, s.channel);
+            state.watched_since = state.watched_since.min(s.started_at);
+        }
     }
 
     fn set_phase(&mut self, since: Time, number: NumberIx, channel: Channel, to: Phase) {

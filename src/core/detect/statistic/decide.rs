@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use super::params::Params;
-use super::stream::{Stream, StreamEntryKind, Weighing, Weight};
+use super::stream::weigh::{Weighing, Weight};
+use super::stream::{Stream, StreamEntryKind};
 use super::{Detector, Finding, FindingKind, evidence};
 use crate::core::model::id::Channel;
 use crate::core::model::roster::{GroupIx, NumberIx, Roster};

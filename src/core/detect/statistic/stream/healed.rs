@@ -6,7 +6,8 @@
 //! likely than the end of the fault, it was over then, and what came before says nothing any more, also when a caller
 //! fails later.
 
-use super::{NEGLIGIBLE, Stream, StreamEntry, StreamEntryKind, Weighing};
+use super::weigh::{NEGLIGIBLE, Weighing};
+use super::{Stream, StreamEntry, StreamEntryKind};
 
 /// Nats by which a run is likelier without the fault than with it, once that is taken to be over: e^11.5 is a hundred
 /// thousand. Of a fault that surely hit everybody 4 callers in a row say so, of one that hit three in five 13, of one

@@ -1,0 +1,56 @@
+//! What became of a rollback, and what it makes of what was seen: calls on the fallback say nothing of the handler, and
+//! calls from before a restore nothing of the handler that was put back.
+
+use super::{Engine, RollbackProgress, ServedCallers};
+use crate::core::model::guard::Strength;
+use crate::core::model::id::Channel;
+use crate::core::model::roster::NumberIx;
+use crate::core::model::time::Time;
+
+impl Engine {
+    /// A number's channel is on the fallback, as decided or as found in the journal.
+    pub fn rolled_back(&mut self, at: Time, number: NumberIx, channel: Channel) {
+        self.detector.mute(number, channel);
+        let state = self.channel_mut(number, channel);
+        state.rollback = RollbackProgress::Done(at);
+        state.decided = false;
+        // What spoke against the old handler says nothing of the fallback.
+        state.window.clear();
+        state.served = ServedCallers::default();
+        state.met.clear();
+        self.renew_number(at, number, channel);
+    }
+
+    /// The rollback that was decided did not come about. It may be decided again from `retry_at` on.
+    pub fn not_rolled_back(&mut self, number: NumberIx, channel: Channel, retry_at: Time) {
+        self.detector.unmute(number, channel);
+        let state = self.channel_mut(number, channel);
+        state.rollback = RollbackProgress::None;
+        state.decided = false;
+        state.not_before = Some(retry_at);
+        self.recheck.insert((number, channel));
+        self.dirty.insert((number, channel));
+    }
+
+    /// A rollback of it has been decided and stands: it need not be asked for again, unless callers say what so far
+    /// only test calls said.
+    pub fn asked(&mut self, number: NumberIx, channel: Channel, strength: Strength) {
+        self.not_rolled_back(number, channel, Time::NEVER);
+        self.channel_mut(number, channel).on_hint = strength == Strength::Hint;
+    }
+
+    /// A number's channel is on its own handler again since `at`: it is watched as if it were new.
+    pub fn restored(&mut self, at: Time, number: NumberIx, channel: Channel) {
+        self.detector.forget(&self.roster, number, channel);
+        self.detector.unmute(number, channel);
+        let state = self.channel_mut(number, channel);
+        state.rollback = RollbackProgress::None;
+        state.restored_at = Some(at);
+        state.decided = false;
+        state.not_before = None;
+        state.window.clear();
+        state.served = ServedCallers::default();
+        state.met.clear();
+        self.renew_number(at, number, channel);
+    }
+}
