@@ -14,6 +14,7 @@ use super::field::incomplete;
 use super::numbers::{LONGEST_LABEL, is_scientific, plain, shown};
 use super::text::{self, IN_A_SPREADSHEET};
 use crate::core::model::bounds;
+use crate::core::model::dialled::key;
 use crate::core::model::foreign;
 use crate::core::model::id::E164;
 
@@ -386,20 +387,12 @@ fn is_mark(c: char) -> bool {
     is_blank(c) || matches!(c, '(' | ')' | '[' | ']' | '-' | '.' | '/' | '_' | '\u{2010}'..='\u{2015}' | '\u{2212}')
 }
 
-/// The digit of a telephone's key. Source: ITU-T E.161.
+/// The digit of a telephone's key.
 fn keypad(c: char) -> Option<char> {
-    Some(match c.to_ascii_lowercase() {
-        'a'..='c' => '2',
-        'd'..='f' => '3',
-        'g'..='i' => '4',
-        'j'..='l' => '5',
-        'm'..='o' => '6',
-        'p'..='s' => '7',
-        't'..='v' => '8',
-        'w'..='z' => '9',
-        c if c.is_ascii_digit() => c,
-        _ => return None,
-    })
+    match c.to_ascii_lowercase() {
+        letter @ 'a'..='z' => Some(key(letter)),
+        digit => Some(digit).filter(char::is_ascii_digit),
+    }
 }
 
 /// The text before an extension, and whether there was one.

@@ -1,7 +1,5 @@
 //! `plan` and `apply`: what the file asks of the numbers' handlers, shown, made so, and undone.
 
-use std::process::{Command, Stdio};
-
 use ringback::agent::planning::Planner;
 use ringback::core::model::id::{Channel, E164};
 use ringback::core::model::roster::NumberIx;
@@ -9,7 +7,8 @@ use ringback::core::routing::planned::{Finding, HandlerPlan};
 use ringback::sim::{ApiFault, ApiFaultKind, ApiFaultScope, Edit, EndpointClass, Happening};
 use serde_json::{Value, json};
 
-use crate::support::{record, support, url, with_token, writes};
+use crate::routings::PARTS;
+use crate::support::{program, record, support, url, with_token, writes};
 use crate::world::{BIN, Running, World, play};
 
 pub const DAY: &str = r#"
@@ -42,37 +41,11 @@ pub fn asking(w: &World, handler: &str) -> String {
     w.config_text().replacen("[group.fallback]", &format!("[group.handler]\n{handler}[group.fallback]"), 1)
 }
 
-/// Runs the program with this configuration while the world goes on. Gives its exit code, what it said, and what it
-/// complained of.
-pub async fn run(w: &World, config: &str, words: &[&str]) -> (i32, String, String) {
-    let path = w.folder.path().join("ringback.toml");
-    std::fs::write(&path, config).unwrap();
-    let mut child = Command::new(env!("CARGO_BIN_EXE_ringback"))
-        .args(words)
-        .arg("--config")
-        .arg(path)
-        .env("TWILIO_AUTH_TOKEN", w.sim.scenario().account.auth_token)
-        .env("RINGBACK_TOKEN", "open sesame")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    while child.try_wait().unwrap().is_none() {
-        // Its time is real, ours is not.
-        w.clock.sleep(std::time::Duration::from_millis(50)).await;
-        tokio::task::yield_now().await;
-    }
-    let out = child.wait_with_output().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    (out.status.code().unwrap(), text(out.stdout), text(out.stderr))
-}
-
 #[test]
 fn a_plan_tells_the_same_difference_once_and_writes_nothing() {
     play(DAY, async |w| {
         let config = asking(w, NEW);
-        let (code, said, complained) = run(w, &config, &["plan"]).await;
+        let (code, said, complained) = program(w, &config, &["plan"]).await;
         assert_eq!(
             said,
             "support voice: +15005550100 +15005550101 +15005550102: VoiceUrl https://old.example.com/voice?… → \
@@ -80,25 +53,25 @@ fn a_plan_tells_the_same_difference_once_and_writes_nothing() {
             "{complained}"
         );
         assert_eq!(code, 1);
-        let (code, said, _) = run(w, &config, &["plan", "--json"]).await;
+        let (code, said, _) = program(w, &config, &["plan", "--json"]).await;
         let json: Value = serde_json::from_str(&said).unwrap();
         assert_eq!(json["changes"][0]["numbers"].as_array().unwrap().len(), 3);
         let fields = json!([{"field": "VoiceUrl", "from": "https://old.example.com/voice?…", "to": "https://new.example.com/voice"}]);
         assert_eq!((code, &json["changes"][0]["fields"], &json["is_as_wanted"]), (1, &fields, &json!(false)));
         assert!(!said.contains("hunter"), "{said}");
         // Nothing is asked of the other group, and what is as asked is nothing to do.
-        let (code, said, _) = run(w, &config, &["plan", "--group", "sales"]).await;
+        let (code, said, _) = program(w, &config, &["plan", "--group", "sales"]).await;
         assert_eq!((code, said.as_str()), (0, "nothing to do: no [group.handler] names a handler for these numbers\n"));
         let is = asking(w, "voice_url = \"https://user:hunter2@old.example.com/voice?k=hunter3\"\n");
-        let (code, said, _) = run(w, &is, &["plan"]).await;
+        let (code, said, _) = program(w, &is, &["plan"]).await;
         assert_eq!((code, said.as_str()), (0, "nothing to do: channels of numbers: 3 as wanted\n"));
         // What differs in what is not shown is said to differ.
         let other = asking(w, "voice_url = \"https://user:hunter9@old.example.com/voice?k=hunter3\"\n");
-        let (_, said, _) = run(w, &other, &["plan", "+15005550100"]).await;
+        let (_, said, _) = program(w, &other, &["plan", "+15005550100"]).await;
         assert!(said.contains("(they differ in what is not shown)") && !said.contains("hunter"), "{said}");
         assert!(writes(w).is_empty());
-        assert_eq!(run(w, &config, &["plan", "+15005550999"]).await.0, 2);
-        assert_eq!(run(w, "nonsense", &["plan"]).await.0, 2);
+        assert_eq!(program(w, &config, &["plan", "+15005550999"]).await.0, 2);
+        assert_eq!(program(w, "nonsense", &["plan"]).await.0, 2);
     });
 }
 
@@ -108,14 +81,14 @@ fn what_could_not_be_read_is_not_nothing_to_do() {
         let config = asking(w, NEW);
         let fault = |class| ApiFault::new(ApiFaultKind::ServerError, ApiFaultScope::Class(class));
         w.sim.fault(fault(EndpointClass::Numbers)).unwrap();
-        let (code, said, complained) = run(w, &config, &["plan"]).await;
+        let (code, said, complained) = program(w, &config, &["plan"]).await;
         assert_eq!((code, said.as_str()), (3, ""), "{complained}");
         w.sim.calm();
         // Whether a service has its messages is not known: of voice the plan stands.
         w.sim.fault(fault(EndpointClass::ServiceNumbers)).unwrap();
         w.sim.fault(fault(EndpointClass::Services)).unwrap();
         let both = asking(w, &format!("{NEW}sms_url = \"https://new.example.com/sms\"\n"));
-        let (code, said, complained) = run(w, &both, &["plan"]).await;
+        let (code, said, complained) = program(w, &both, &["plan"]).await;
         assert!(
             code == 3 && said.contains("support messaging: +15005550100 +15005550101 +15005550102: COULD NOT BE READ"),
             "{said}{complained}"
@@ -161,9 +134,9 @@ fn apply_makes_it_so_once_and_is_undone_to_the_byte() {
         let config = config.replace("listen = \"127.0.0.1:0\"", &listen);
         let before: Vec<Value> = support().iter().map(|n| record(w, *n)).collect();
         // Nobody says yes.
-        let (code, said, _) = run(w, &config, &["apply", "--reason", "new app"]).await;
+        let (code, said, _) = program(w, &config, &["apply", "--reason", "new app"]).await;
         assert_eq!((code, writes(w).len()), (1, 0), "{said}");
-        let (code, said, complained) = run(w, &config, &["apply", "--yes", "--reason", "new app"]).await;
+        let (code, said, complained) = program(w, &config, &["apply", "--yes", "--reason", "new app"]).await;
         assert_eq!(code, 0, "{said}{complained}");
         assert!(
             said.contains("voice: +15005550100 +15005550101 +15005550102: written: VoiceUrl https://old.example.com/voice?… → https://new.example.com/voice; now answered by https://new.example.com/voice"),
@@ -172,9 +145,9 @@ fn apply_makes_it_so_once_and_is_undone_to_the_byte() {
         assert!(!said.contains("hunter"), "{said}");
         assert!(support().iter().all(|n| url(w, *n) == APP && writes(w)[n] == 1));
         // Twice is an answer, and not an action.
-        let (code, said, _) = run(w, &config, &["plan"]).await;
+        let (code, said, _) = program(w, &config, &["plan"]).await;
         assert_eq!((code, said.as_str()), (0, "nothing to do: channels of numbers: 3 as wanted\n"));
-        let (code, said, _) = run(w, &config, &["apply", "--yes", "--reason", "again"]).await;
+        let (code, said, _) = program(w, &config, &["apply", "--yes", "--reason", "again"]).await;
         assert_eq!((code, said.as_str()), (0, "nothing to do: channels of numbers: 3 as wanted\n"));
         agent.post("apply", all()).await;
         w.pass(60).await;
@@ -185,13 +158,13 @@ fn apply_makes_it_so_once_and_is_undone_to_the_byte() {
         assert_eq!(drifts(&agent).await, 0.0);
         // Plainly restored nothing is, for nothing was rolled back.
         let words = ["restore", "--group", "support", "--channel", "voice", "--reason", "no", "--yes"];
-        assert_eq!(run(w, &config, &words).await.0, 0);
+        assert_eq!(program(w, &config, &words).await.0, 0);
         assert!(writes(w).values().all(|n| *n == 1));
-        let (code, said, complained) = run(w, &config, &[&words[..], &["--applied"]].concat()).await;
+        let (code, said, complained) = program(w, &config, &[&words[..], &["--applied"]].concat()).await;
         assert_eq!(code, 0, "{said}{complained}");
         let after: Vec<Value> = support().iter().map(|n| record(w, *n)).collect();
         assert_eq!(after, before);
-        let (code, said, _) = run(w, &config, &[&words[..], &["--applied"]].concat()).await;
+        let (code, said, _) = program(w, &config, &[&words[..], &["--applied"]].concat()).await;
         assert!(code == 0 && said.contains("no apply of it is known that is not undone"), "{said}");
         w.pass(180).await;
         assert_eq!(drifts(&agent).await, 0.0);
@@ -324,24 +297,6 @@ fn a_rollback_lies_over_an_apply_and_each_is_undone_by_itself() {
     });
 }
 
-const PARTS: &str = r#"
-[[application]]
-sid = "AP00000000000000000000000000000001"
-friendly_name = "Support"
-voice_url = "https://app.example.com/voice"
-sms_url = "https://app.example.com/sms"
-
-[[service]]
-sid = "MG00000000000000000000000000000001"
-friendly_name = "Reminders"
-use_inbound_webhook_on_number = true
-
-[[trunk]]
-sid = "TK00000000000000000000000000000001"
-friendly_name = "Desk"
-origination_url = "sip:desk.example.com"
-"#;
-
 /// Numbers with every routing that a number can have.
 fn every_routing() -> String {
     let [trunk, application, service] =
@@ -447,7 +402,7 @@ fn the_canary_goes_first_and_what_is_wrong_with_it_stops_the_others() {
                 ..ApiFault::new(ApiFaultKind::Refuse, ApiFaultScope::Class(EndpointClass::NumberUpdate))
             })
             .unwrap();
-        let (code, said, complained) = run(w, &config, &words).await;
+        let (code, said, complained) = program(w, &config, &words).await;
         assert!(
             code == 1 && said.contains(": failed: ") && complained.contains("nothing else was written"),
             "{said}{complained}"
@@ -455,7 +410,7 @@ fn the_canary_goes_first_and_what_is_wrong_with_it_stops_the_others() {
         let status = agent.status();
         assert_eq!(status.orders.iter().map(|o| o.order.numbers.len()).collect::<Vec<_>>(), [1]);
         w.sim.calm();
-        let (code, said, complained) = run(w, &config, &words).await;
+        let (code, said, complained) = program(w, &config, &words).await;
         assert_eq!(code, 0, "{said}{complained}");
         let status = agent.status();
         assert_eq!(status.orders.iter().map(|o| o.order.numbers.len()).collect::<Vec<_>>(), [2, 1, 1]);

@@ -1,7 +1,6 @@
 //! The ports: what the command says of them, with an agent and without one, and what follows for the phases.
 
 use std::fmt::Write as _;
-use std::process::{Command, Stdio};
 
 use ringback::agent::ports::alone::LoneLooker;
 use ringback::core::model::decision::Phase;
@@ -12,6 +11,7 @@ use ringback::sim::{ApiFault, ApiFaultKind, ApiFaultScope, Happening, PortStatus
 use tokio::task::JoinSet;
 
 use crate::receiver::{Receiver, webhook};
+use crate::words::ringback_at;
 use crate::world::{Running, World, play};
 
 /// Eight numbers port an hour from the start, one a minute. One is refused, one not yet looked at.
@@ -49,29 +49,8 @@ port-status = { of = "+12125550104", status = "In Review" }
 "#;
 
 /// Runs `ringback ports` with these words while the world goes on: its exit code and what it said.
-pub async fn ports(w: &World, listen: &str, words: &[&str]) -> (i32, String) {
-    let text = w.config_text().replace("listen = \"127.0.0.1:0\"", &format!("listen = \"{listen}\""));
-    let config = w.folder.path().join("ringback.toml");
-    std::fs::write(&config, text).unwrap();
-    let mut child = Command::new(env!("CARGO_BIN_EXE_ringback"))
-        .arg("ports")
-        .args(words)
-        .arg("--config")
-        .arg(config)
-        .env("TWILIO_AUTH_TOKEN", w.sim.scenario().account.auth_token)
-        .env("RINGBACK_TOKEN", "open sesame")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    while child.try_wait().unwrap().is_none() {
-        // Its time is real, ours is not.
-        w.clock.sleep(std::time::Duration::from_millis(50)).await;
-        tokio::task::yield_now().await;
-    }
-    let out = child.wait_with_output().unwrap();
-    (out.status.code().unwrap(), String::from_utf8(out.stdout).unwrap() + &String::from_utf8(out.stderr).unwrap())
+async fn ports(w: &World, listen: &str, words: &[&str]) -> (i32, String) {
+    ringback_at(w, listen, &[&["ports"], words].concat()).await
 }
 
 /// Nobody listens there.

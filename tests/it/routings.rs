@@ -6,19 +6,8 @@ use serde_json::{Value, json};
 use crate::support::{record, with_token};
 use crate::world::{BIN, play};
 
-/// Two groups whose numbers have everything that a number can have.
-fn combinations() -> String {
-    let mut day = String::from(
-        r#"
-name = "combinations"
-seed = 1
-lasts = "1h"
-history = "0s"
-
-[[bin]]
-sid = "EH00000000000000000000000000000001"
-does = "answer"
-
+/// What numbers can point at.
+pub const PARTS: &str = r#"
 [[application]]
 sid = "AP00000000000000000000000000000001"
 friendly_name = "Support"
@@ -34,8 +23,23 @@ use_inbound_webhook_on_number = true
 sid = "TK00000000000000000000000000000001"
 friendly_name = "Desk"
 origination_url = "sip:desk.example.com"
+"#;
+
+/// Two groups whose numbers have everything that a number can have.
+fn combinations() -> String {
+    let mut day = String::from(
+        r#"
+name = "combinations"
+seed = 1
+lasts = "1h"
+history = "0s"
+
+[[bin]]
+sid = "EH00000000000000000000000000000001"
+does = "answer"
 "#,
     );
+    day += PARTS;
     let mut index = 0;
     // Twilio has no number with a trunk and an application, nor with a fallback URL and no URL.
     for over in [

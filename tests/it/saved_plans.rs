@@ -11,9 +11,9 @@ use ringback::core::model::time::Time;
 use ringback::sim::{Edit, Happening, Scenario, Sim};
 use serde_json::Value;
 
-use crate::handlers::{APP, DAY, NEW, asking, run, watching};
+use crate::handlers::{APP, DAY, NEW, asking, watching};
 use crate::kill::serve_apart;
-use crate::support::{support, url, writes};
+use crate::support::{program, support, url, writes};
 use crate::world::{Folder, Running, World, play};
 
 /// The configuration as the command line has it, that finds this agent.
@@ -38,7 +38,7 @@ fn a_saved_plan_holds_no_secret_and_is_applied_exactly_and_once() {
         let config = finding(&asking(w, NEW), &agent);
         let path = w.folder.path().join("monday.plan");
         let file = path.to_str().unwrap();
-        let (code, said, complained) = run(w, &config, &["plan", "--out", file]).await;
+        let (code, said, complained) = program(w, &config, &["plan", "--out", file]).await;
         assert!(code == 1 && said.contains("saved as P") && said.contains("it expires at"), "{said}{complained}");
         let saved = text(&path);
         assert!(!saved.contains("hunter") && !saved.contains("user"), "{saved}");
@@ -49,7 +49,7 @@ fn a_saved_plan_holds_no_secret_and_is_applied_exactly_and_once() {
         }
         let plan: Value = serde_json::from_str(&saved).unwrap();
         assert_eq!((plan["numbers"].as_array().unwrap().len(), plan["states"].as_array().unwrap().len()), (3, 1));
-        let (code, said, _) = run(w, &config, &["plan", "--still-good", file]).await;
+        let (code, said, _) = program(w, &config, &["plan", "--still-good", file]).await;
         assert!(code == 0 && said.ends_with("still stands: 3 to change, 0 done already, 0 moved\n"), "{said}");
         // The program's time is real, and Twilio's is not: who changed a number is asked for since the plan was made.
         let made_at = plan["made_at"].as_str().unwrap();
@@ -60,21 +60,21 @@ fn a_saved_plan_holds_no_secret_and_is_applied_exactly_and_once() {
         edit(w, 1, "https://theirs.example.com/voice?k=hunter4");
         let moved = "+15005550101 voice: VoiceUrl was \"https://old.example.com/voice?…\" when it was planned, and is \
                      \"https://theirs.example.com/voice?…\"; changed by ";
-        let (code, said, _) = run(w, &config, &["plan", "--still-good", file]).await;
+        let (code, said, _) = program(w, &config, &["plan", "--still-good", file]).await;
         assert!(code == 1 && said.contains(moved) && said.contains(" at 2026-11-21T"), "{said}");
         assert!(said.ends_with("does not stand as a whole: 2 to change, 0 done already, 1 moved\n"), "{said}");
-        let (code, said, complained) = run(w, &config, &["apply", file, "--yes", "--reason", "as agreed"]).await;
+        let (code, said, complained) = program(w, &config, &["apply", file, "--yes", "--reason", "as agreed"]).await;
         assert!(code == 1 && said.contains("+15005550101: refused: VoiceUrl was"), "{said}{complained}");
         assert!(!said.contains("hunter"), "{said}");
         assert_eq!(support().map(|n| url(w, n) == APP), [true, false, true]);
         // Twice is an answer: what is done is done, and what was refused is refused.
-        let (code, said, _) = run(w, &config, &["apply", file, "--yes", "--reason", "as agreed"]).await;
+        let (code, said, _) = program(w, &config, &["apply", file, "--yes", "--reason", "as agreed"]).await;
         assert!(code == 1 && said.contains("+15005550101: refused"), "{said}");
         edit(w, 1, APP);
-        let (code, said, _) = run(w, &config, &["apply", file, "--yes", "--reason", "as agreed"]).await;
+        let (code, said, _) = program(w, &config, &["apply", file, "--yes", "--reason", "as agreed"]).await;
         assert!(code == 0 && said.contains("is applied already, 3 channels of numbers"), "{said}");
         assert_eq!(writes(w).values().sum::<usize>(), 2);
-        let (code, said, _) = run(w, &config, &["plan", "--still-good", file, "--json"]).await;
+        let (code, said, _) = program(w, &config, &["plan", "--still-good", file, "--json"]).await;
         let json: Value = serde_json::from_str(&said).unwrap();
         assert_eq!((code, &json["is_good"], &json["numbers"]["done"]), (0, &true.into(), &3.into()));
         agent.stop().await;
@@ -88,7 +88,7 @@ fn a_plan_that_stands_no_more_says_why_and_nothing_of_it_is_applied() {
         let config = finding(&asking(w, NEW), &agent);
         let path = w.folder.path().join("monday.plan");
         let file = path.to_str().unwrap();
-        assert_eq!(run(w, &config, &["plan", "--out", file]).await.0, 1);
+        assert_eq!(program(w, &config, &["plan", "--out", file]).await.0, 1);
         let saved = text(&path);
         let other = config.replace("new.example.com", "newer.example.com");
         let plan: Value = serde_json::from_str(&saved).unwrap();
@@ -103,16 +103,16 @@ fn a_plan_that_stands_no_more_says_why_and_nothing_of_it_is_applied() {
             (&config, &account, "of account AC000000000000000000000000000000ff"),
         ] {
             std::fs::write(&path, saved).unwrap();
-            let (code, said, complained) = run(w, config, &["plan", "--still-good", file]).await;
+            let (code, said, complained) = program(w, config, &["plan", "--still-good", file]).await;
             assert!(code == 1 && said.contains(why), "{why}: {said}{complained}");
-            let (code, said, complained) = run(w, config, &["apply", file, "--yes", "--reason", "x"]).await;
+            let (code, said, complained) = program(w, config, &["apply", file, "--yes", "--reason", "x"]).await;
             assert!(code == 1 && complained.contains(why), "{why}: {said}{complained}");
         }
         std::fs::write(&path, "{}").unwrap();
-        let (code, _, complained) = run(w, &config, &["apply", file, "--yes", "--reason", "x"]).await;
+        let (code, _, complained) = program(w, &config, &["apply", file, "--yes", "--reason", "x"]).await;
         assert!(code == 3 && complained.contains("is no saved plan"), "{complained}");
-        assert_eq!(run(w, &config, &["apply", "no-such.plan", "--yes", "--reason", "x"]).await.0, 3);
-        assert_eq!(run(w, &config, &["apply", file, "+15005550100", "--yes", "--reason", "x"]).await.0, 2);
+        assert_eq!(program(w, &config, &["apply", "no-such.plan", "--yes", "--reason", "x"]).await.0, 3);
+        assert_eq!(program(w, &config, &["apply", file, "+15005550100", "--yes", "--reason", "x"]).await.0, 2);
         assert!(writes(w).is_empty());
         agent.stop().await;
     });

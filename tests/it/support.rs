@@ -2,6 +2,7 @@
 //! what Twilio was asked.
 
 use std::collections::BTreeMap;
+use std::process::{Command, Stdio};
 
 use ringback::core::model::id::{Channel, E164, NumberId};
 use ringback::sim::{HandlerCondition, HandlerState, TimelineMark};
@@ -102,4 +103,30 @@ pub async fn sql(w: &World, statements: &str) {
     let mut db = SqliteConnection::connect_with(&options).await.unwrap();
     sqlx::raw_sql(sqlx::AssertSqlSafe(statements.to_owned())).execute(&mut db).await.unwrap();
     db.close().await.unwrap();
+}
+
+/// Runs the program with this configuration while the world goes on. Gives its exit code, what it said, and what it
+/// complained of.
+pub async fn program(w: &World, config: &str, words: &[&str]) -> (i32, String, String) {
+    let path = w.folder.path().join("ringback.toml");
+    std::fs::write(&path, config).unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_ringback"))
+        .args(words)
+        .arg("--config")
+        .arg(path)
+        .env("TWILIO_AUTH_TOKEN", w.sim.scenario().account.auth_token)
+        .env("RINGBACK_TOKEN", "open sesame")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    while child.try_wait().unwrap().is_none() {
+        // Its time is real, ours is not.
+        w.clock.sleep(std::time::Duration::from_millis(50)).await;
+        tokio::task::yield_now().await;
+    }
+    let out = child.wait_with_output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (out.status.code().unwrap(), text(out.stdout), text(out.stderr))
 }

@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::agent::DAY;
-use crate::support::{support, url, with_token, writes};
+use crate::support::{program, support, url, with_token, writes};
 use crate::world::{BIN, Folder, Running, World, play};
 
 /// Runs the program while the world goes on. Gives its exit code and what it said.
@@ -22,27 +22,8 @@ pub async fn ringback(w: &World, agent: &Running, words: &[&str]) -> (i32, Strin
 /// The same with the agent said to be at this address.
 pub async fn ringback_at(w: &World, listen: &str, words: &[&str]) -> (i32, String) {
     let text = w.config_text().replace("listen = \"127.0.0.1:0\"", &format!("listen = \"{listen}\""));
-    let config = w.folder.path().join("ringback.toml");
-    std::fs::write(&config, text).unwrap();
-    let mut child = Command::new(env!("CARGO_BIN_EXE_ringback"))
-        .args(words)
-        .arg("--config")
-        .arg(config)
-        .env("TWILIO_AUTH_TOKEN", w.sim.scenario().account.auth_token)
-        .env("RINGBACK_TOKEN", "open sesame")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    while child.try_wait().unwrap().is_none() {
-        // Its time is real, ours is not.
-        w.clock.sleep(std::time::Duration::from_millis(50)).await;
-        tokio::task::yield_now().await;
-    }
-    let out = child.wait_with_output().unwrap();
-    let said = String::from_utf8(out.stdout).unwrap() + &String::from_utf8(out.stderr).unwrap();
-    (out.status.code().unwrap(), said)
+    let (code, said, complained) = program(w, &text, words).await;
+    (code, said + &complained)
 }
 
 #[test]

@@ -16,7 +16,7 @@ use super::text;
 use crate::core::model::id::testing::{ACCOUNT, ours};
 use crate::core::model::roster::{Number, NumberIx, PortAt, Roster};
 use crate::core::model::time::Time;
-use crate::core::routing::record::NumberRecord;
+use crate::core::routing::record::{self, NumberRecord};
 
 /// `count` numbers in one group, whose calls alone are watched.
 fn roster(count: u32) -> Roster {
@@ -40,20 +40,9 @@ fn record(roster: &Roster, ix: NumberIx) -> NumberRecord {
     NumberRecord {
         sid: crate::core::model::id::NumberSid::from_u128(u128::from(ix.0) + 1),
         number: roster.number(ix).id.e164,
-        trunk: None,
-        voice_application: None,
         voice_url: Some("https://app.example.com/voice?token=s3cret".into()),
-        voice_fallback_url: None,
-        fax: false,
-        sms_application: None,
         sms_url: None,
-        sms_fallback_url: None,
-        status_callback: None,
-        service: None,
-        elsewhere: [None, None],
-        lacks: [false; 2],
-        unread: [false; 2],
-        gone: [false; 2],
+        ..record::tests::record()
     }
 }
 

@@ -288,8 +288,8 @@ fn count(text: &str) -> usize {
     text.chars().filter(char::is_ascii_digit).count()
 }
 
-/// The key of a telephone on which a letter stands.
-const fn key(letter: char) -> char {
+/// The key of a telephone on which a small letter stands. Source: ITU-T E.161.
+pub const fn key(letter: char) -> char {
     match letter {
         'a'..='c' => '2',
         'd'..='f' => '3',

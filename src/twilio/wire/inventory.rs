@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 use super::numbers::{RawApplication, RawService, Services, account, number};
 use super::{BadRow, Listed, Reader, Text, WireRow};
 use crate::core::model::foreign::Line;
+use crate::core::model::value::FieldValue;
 use crate::core::routing::record::{Application, NumberRecord, Service};
 
 /// Something of the account, and what people call it.
@@ -15,6 +16,14 @@ pub struct Named<T> {
     pub it: T,
     /// Empty if it has no name.
     pub name: Line,
+}
+
+impl<T> Named<T> {
+    /// What it takes in memory, with the texts of these fields.
+    fn bytes_with(&self, fields: [&Option<FieldValue>; 5]) -> usize {
+        let texts = fields.into_iter().flatten().map(|value| value.whole().len());
+        size_of::<Named<T>>() + self.name.as_str().len() + texts.sum::<usize>()
+    }
 }
 
 #[derive(Deserialize)]
@@ -46,9 +55,9 @@ impl Listed for AccountNumbers {
     }
 
     fn bytes(item: &Self::Item) -> usize {
-        let urls = [&item.it.voice_url, &item.it.voice_fallback_url, &item.it.sms_url, &item.it.sms_fallback_url];
-        let urls = urls.into_iter().chain([&item.it.status_callback]).flatten().map(|url| url.whole().len());
-        size_of::<Self::Item>() + item.name.as_str().len() + urls.sum::<usize>()
+        let it = &item.it;
+        let urls = [&it.voice_url, &it.voice_fallback_url, &it.sms_url, &it.sms_fallback_url, &it.status_callback];
+        item.bytes_with(urls)
     }
 }
 
@@ -66,10 +75,9 @@ impl Listed for Applications {
     }
 
     fn bytes(item: &Self::Item) -> usize {
-        let app = &item.it;
-        let urls = [&app.voice_url, &app.voice_fallback_url, &app.sms_url, &app.sms_fallback_url, &app.status_callback];
-        let urls = urls.into_iter().flatten().map(|url| url.whole().len());
-        size_of::<Self::Item>() + item.name.as_str().len() + urls.sum::<usize>()
+        let it = &item.it;
+        let urls = [&it.voice_url, &it.voice_fallback_url, &it.sms_url, &it.sms_fallback_url, &it.status_callback];
+        item.bytes_with(urls)
     }
 }
 
