@@ -97,7 +97,7 @@ def main(folder, out):
         "openapi": "3.0.1",
         "info": {"title": "The parts of Twilio's API that Ringback uses", "version": "1"},
         "paths": {},
-        "components": {"schemas": {}, "securitySchemes": {}},
+        "components": {"schemas": {}, "parameters": {}, "securitySchemes": {}},
     }
     for name, wanted in PARTS.items():
         with open(f"{folder}/{name}.json") as f:
@@ -122,6 +122,8 @@ def main(folder, out):
         for key, value in schemas.items():
             whole["components"]["schemas"].setdefault(key, value)
         whole["components"]["securitySchemes"].update(part["components"]["securitySchemes"])
+        for key, value in part["components"].get("parameters", {}).items():
+            assert whole["components"]["parameters"].setdefault(key, value) == value, f"two parameters named {key}"
     # TwiML Bins have a host of their own and no description.
     whole["paths"]["/twiml/{Sid}"] = {
         "get": {

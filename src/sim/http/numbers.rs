@@ -48,6 +48,7 @@ impl Serialize for NumberBody<'_> {
             ("api_version", "2010-04-01"),
             ("origin", self.number.origin()),
             ("status", "in-use"),
+            ("type", "local"),
             ("emergency_status", "Inactive"),
             ("emergency_address_status", "unregistered"),
         ] {
