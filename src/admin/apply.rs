@@ -36,6 +36,8 @@ pub struct ApplyRequest {
     pub channel: Option<Channel>,
     pub reason: String,
     pub author: String,
+    /// Also where a person has adopted another handler since.
+    pub force: bool,
     /// Only say what would be done.
     pub dry_run: bool,
 }
@@ -80,6 +82,6 @@ pub async fn apply(State(a): State<Admin>, _: Operator, body: Body<ApplyRequest>
     let named = if reads.is_empty() { &asked.numbers } else { &read };
     let numbers = select(&a.roster, asked.all, asked.group.as_ref(), named)?;
     let (operation, channel) = (Operation::Apply, asked.channel);
-    let request = OperatorRequest { operation, numbers, channel, by, force: false, at_once: true };
+    let request = OperatorRequest { operation, numbers, channel, by, force: asked.force, at_once: true };
     planned(say(&a, operation.label(), OperatorCommand::Apply { request, reads }, asked.dry_run).await?)
 }

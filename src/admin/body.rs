@@ -18,7 +18,8 @@ pub struct DecisionLine {
     pub number: String,
     pub channel: String,
     /// `rollback`, `restore`, `apply`, `undo`, `keep` (it stays on the fallback, and the restore that has not come to
-    /// it is given up for it), `nothing` (it is as asked), `not_watched` (on this channel) or `refuse`.
+    /// it is given up for it), `adopt` (what it has is its own from now on), `nothing` (it is as asked), `not_watched`
+    /// (on this channel) or `refuse`.
     pub action: String,
     pub detail: String,
 }

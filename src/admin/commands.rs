@@ -19,6 +19,7 @@ use super::auth::Operator;
 use super::{Admin, ApiProblem};
 use crate::admin::body::{DecisionLine, ErrorBody};
 use crate::agent::ControlMessage;
+use crate::agent::control::adopt::AdoptRequest;
 use crate::agent::control::{CommandAnswer, OperatorCommand, Refusal};
 use crate::core::model::decision::{DecisionId, Mode};
 use crate::core::model::foreign::Line;
@@ -117,6 +118,30 @@ pub struct Ported {
     pub numbers: Vec<WrittenNumber>,
     pub reason: String,
     pub author: String,
+}
+
+/// Of which numbers the handler is the right one, and why: exactly one of `all`, `group` and `numbers`.
+#[derive(Debug, Deserialize, Serialize, Default, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Adopt {
+    pub all: bool,
+    #[schema(value_type = Option<String>)]
+    pub group: Option<GroupName>,
+    /// In E.164, or with their account.
+    #[schema(value_type = Vec<String>)]
+    pub numbers: Vec<WrittenNumber>,
+    /// Both channels if absent.
+    #[schema(value_type = Option<String>)]
+    pub channel: Option<Channel>,
+    pub reason: String,
+    pub author: String,
+}
+
+/// What was adopted, and what was not.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Adopted {
+    /// One for each number and channel.
+    pub lines: Vec<DecisionLine>,
 }
 
 /// What will be done.
@@ -269,6 +294,21 @@ pub async fn ported(State(a): State<Admin>, _: Operator, body: Body<Ported>) -> 
     a.inbox.send(ControlMessage::Ported { numbers, by, reply }).await.map_err(|_| stopping())?;
     let activated = answer.await.map_err(|_| stopping())?.map_err(refused)?;
     Ok(Json(PortedAnswer { activated }))
+}
+
+/// Declares that the handler which numbers have now is the right one: what they are compared with, and restored to.
+#[utoipa::path(post, path = "/api/v1/adopt", request_body = Adopt, security(("token" = [])),
+    responses((status = 200, body = Adopted), (status = "4XX", body = ErrorBody), (status = 503, body = ErrorBody)))]
+pub async fn adopt(State(a): State<Admin>, _: Operator, body: Body<Adopt>) -> Result<Json<Adopted>, ApiProblem> {
+    let asked = open(body)?;
+    let by = author(&asked.author, &asked.reason)?;
+    let numbers = select(&a.roster, asked.all, asked.group.as_ref(), &asked.numbers)?;
+    tracing::info!(numbers = numbers.len(), %by, "an operator adopts the handlers that numbers have");
+    let (reply, answer) = oneshot::channel();
+    let request = AdoptRequest { numbers, channel: asked.channel, by, reply };
+    a.inbox.send(ControlMessage::Adopt(request)).await.map_err(|_| stopping())?;
+    let lines = answer.await.map_err(|_| stopping())?.map_err(refused)?;
+    Ok(Json(Adopted { lines: lines.iter().map(DecisionLine::of).collect() }))
 }
 
 /// The body of a request that may be made.

@@ -114,6 +114,7 @@ pub fn router(agent: &Agent, clock: &Clock, token: Option<SecretString>) -> Rout
         .route("/api/v1/approve", post(commands::approve))
         .route("/api/v1/mode", post(commands::mode))
         .route("/api/v1/ported", post(commands::ported))
+        .route("/api/v1/adopt", post(commands::adopt))
         .fallback(|| async { ApiProblem::new(StatusCode::NOT_FOUND, "no such page") })
         .method_not_allowed_fallback(|| async {
             ApiProblem::new(StatusCode::METHOD_NOT_ALLOWED, "not with this method")

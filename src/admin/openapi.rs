@@ -35,6 +35,7 @@ use crate::agent::publish::status::{NumberStatus, OrderStatus, Status};
         commands::approve,
         commands::mode,
         commands::ported,
+        commands::adopt,
     ),
     modifiers(&Token)
 )]

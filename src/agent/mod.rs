@@ -60,6 +60,7 @@ use crate::store::seen::Place;
 use crate::store::{Store, StoreError};
 use crate::twilio::Client;
 
+use control::adopt::{AdoptRead, AdoptRequest};
 use control::journal::Journal;
 use control::{CommandAnswer, Drifted, ObservedRouting, OperatorCommand, Refusal};
 use execute::read::RoutingReader;
@@ -252,6 +253,10 @@ pub enum ControlMessage {
         dry_run: bool,
         reply: oneshot::Sender<Result<CommandAnswer, Refusal>>,
     },
+    /// An operator says that the handler which numbers have is the right one.
+    Adopt(AdoptRequest),
+    /// And that is what they have.
+    AdoptRead(AdoptRead),
     /// An operator says that these numbers are ported; the answer is how many channels were waiting.
     Ported {
         numbers: Vec<NumberIx>,

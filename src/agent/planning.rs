@@ -122,6 +122,7 @@ impl Planner {
             Comparison::AsWanted => Finding::AsWanted,
             Comparison::Differs(update) => Finding::Differs(changes(&now, &update)),
             Comparison::Cannot(why) => Finding::Cannot(why),
+            Comparison::HandedOver(owner) => Finding::HandedOver(owner),
         };
         let Some(read) = digest(&self.key, record, &now) else {
             return (Finding::Unread("its routing cannot be written down".to_owned()), None);

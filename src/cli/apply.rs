@@ -49,6 +49,9 @@ pub struct ApplyArguments {
     /// Go on until numbers that are not in the account yet are, and give them their handler within a second or two
     #[arg(long)]
     wait: bool,
+    /// Also where a person has adopted another handler since
+    #[arg(long)]
+    force: bool,
     /// Do not ask
     #[arg(long)]
     yes: bool,
@@ -98,7 +101,7 @@ struct Done {
 }
 
 pub fn apply(arguments: ApplyArguments) -> anyhow::Result<Exit> {
-    let ApplyArguments { what, group, channel, common, canary, wait, yes } = arguments;
+    let ApplyArguments { what, group, channel, common, canary, wait, force, yes } = arguments;
     let config = Config::load(&common.config, &ProcessEnv)?;
     let usage = |problem: &str| {
         complain(&format!("ringback: {problem}"));
@@ -154,7 +157,7 @@ pub fn apply(arguments: ApplyArguments) -> anyhow::Result<Exit> {
         let first = canary.map_or(0, |n| usize::try_from(n).unwrap_or(usize::MAX)).min(changes.len());
         let (canaries, others) = changes.split_at(first);
         let mut done = Done::default();
-        if let Some(exit) = batches(client, &common, canaries, &mut done).await? {
+        if let Some(exit) = batches(client, &common, force, canaries, &mut done).await? {
             return Ok(exit);
         }
         let is_well = done.outcomes.iter().all(Outcome::is_as_asked);
@@ -170,7 +173,7 @@ pub fn apply(arguments: ApplyArguments) -> anyhow::Result<Exit> {
             }
         }
         let before = done.outcomes.len();
-        if is_well && let Some(exit) = batches(client, &common, others, &mut done).await? {
+        if is_well && let Some(exit) = batches(client, &common, force, others, &mut done).await? {
             return Ok(exit);
         }
         if !common.json && is_well {
@@ -178,7 +181,7 @@ pub fn apply(arguments: ApplyArguments) -> anyhow::Result<Exit> {
         }
         if is_well && awaited > 0 {
             let mut planner = Planner::new(&config, &Clock::system())?;
-            if let Some(exit) = wait_for(client, &common, &mut planner, &missing, channel, &mut done).await? {
+            if let Some(exit) = wait_for(client, &common, force, &mut planner, &missing, channel, &mut done).await? {
                 return Ok(exit);
             }
         }
@@ -218,6 +221,7 @@ async fn reread(planner: &mut Planner, path: &Path, json: bool) -> anyhow::Resul
 async fn batches(
     client: &ApiClient,
     common: &Common,
+    force: bool,
     numbers: &[&PlannedNumber],
     done: &mut Done,
 ) -> anyhow::Result<Option<Exit>> {
@@ -235,6 +239,7 @@ async fn batches(
                 channel: Some(channel),
                 reason: common.reason.clone(),
                 author: common.author.clone(),
+                force,
                 ..ApplyRequest::default()
             };
             let planned = match client.post::<Planned>("apply", &asked).await? {
@@ -265,6 +270,7 @@ async fn batches(
 async fn wait_for(
     client: &ApiClient,
     common: &Common,
+    force: bool,
     planner: &mut Planner,
     missing: &[NumberIx],
     channel: Option<Channel>,
@@ -294,7 +300,7 @@ async fn wait_for(
         is_failing = false;
         let come: Vec<&PlannedNumber> = plan.changes().collect();
         let before = done.outcomes.len();
-        if let Some(exit) = batches(client, common, &come, done).await? {
+        if let Some(exit) = batches(client, common, force, &come, done).await? {
             return Ok(Some(exit));
         }
         if !common.json {
@@ -343,7 +349,7 @@ fn print(plan: &HandlerPlan, done: &Done, refused: &[Outcome]) -> std::io::Resul
 fn exit(plan: &HandlerPlan, done: &Done, is_all_there: bool) -> Exit {
     let is_well = done.outcomes.iter().all(Outcome::is_as_asked) && done.outcomes.len() >= plan.changes().count();
     let is_left = |f: &Finding| match f {
-        Finding::AsWanted | Finding::Differs(_) => false,
+        Finding::AsWanted | Finding::HandedOver(_) | Finding::Differs(_) => false,
         Finding::Cannot(_) | Finding::Unread(_) => true,
         Finding::NotInAccount => !is_all_there,
     };

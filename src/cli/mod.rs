@@ -124,6 +124,9 @@ enum Command {
         --prepare +12125550100"
     )]
     Ports(ports::PortsArguments),
+    /// Declares that the handler which numbers have now is the right one: what they are compared with and restored to
+    #[command(after_help = "Example:\n  ringback adopt --group support --reason 'handed over to CallRail'")]
+    Adopt(operate::AdoptArguments),
     /// Shows how everything stands; exits 1 while the agent is blind
     #[command(after_help = "Example:\n  ringback status\n  ringback status --json | jq .waiting")]
     Status {
@@ -201,6 +204,7 @@ pub fn main() -> ExitCode {
         Command::Mode(arguments) => operate::set_mode(arguments),
         Command::Ported(arguments) => operate::ported(arguments),
         Command::Ports(arguments) => ports::ports(&arguments),
+        Command::Adopt(arguments) => operate::adopt(arguments),
         Command::Status { config, json } => look::status(&config, json),
         Command::Explain { id, config, json } => look::explain(&config, &id, json),
         Command::Notify(arguments) => notify::notify(&arguments),

@@ -1,4 +1,5 @@
-//! Operator commands on the command line: `rollback`, `restore`, `hold`, `release`, `approve`, `mode`, `ported`.
+//! Operator commands on the command line: `rollback`, `restore`, `hold`, `release`, `approve`, `mode`, `ported`,
+//! `adopt`.
 //!
 //! Each goes to the running agent over its API, once whatever listens there has proven to be this agent
 //! ([`admin::identity`]): the command goes to nobody else, and the token to nobody. When no agent runs, this process
@@ -25,7 +26,9 @@ use super::challenge::{ProvenAnswer, ask, command, one_time_token, reqwest_clien
 use super::{Exit, complain, log, say};
 use crate::admin;
 use crate::admin::body::DecisionLine;
-use crate::admin::commands::{Approve, CommandDone, HoldRequest, OrderRequest, Planned, Ported, PortedAnswer, SetMode};
+use crate::admin::commands::{
+    Adopt, Adopted, Approve, CommandDone, HoldRequest, OrderRequest, Planned, Ported, PortedAnswer, SetMode,
+};
 use crate::admin::identity::Identity;
 use crate::agent::{Agent, Role};
 use crate::clock::Clock;
@@ -160,6 +163,14 @@ pub struct PortedArguments {
     common: Common,
 }
 
+#[derive(Debug, clap::Args)]
+pub struct AdoptArguments {
+    #[command(flatten)]
+    selection: Selection,
+    #[command(flatten)]
+    common: Common,
+}
+
 fn span(text: &str) -> Result<Duration, String> {
     let span: jiff::SignedDuration = text.parse().map_err(|_| format!("{text:?} is not a span such as 30m or 4h"))?;
     Duration::try_from(span).map_err(|_| "a span of time cannot be negative".to_owned())
@@ -240,6 +251,33 @@ pub fn ported(arguments: PortedArguments) -> anyhow::Result<Exit> {
         let text = format!("ported: {} channels were waiting and are watched now", answer.activated);
         say(&if common.json { serde_json::to_string(&answer)? } else { text })?;
         Ok(Exit::Done)
+    })
+}
+
+pub fn adopt(arguments: AdoptArguments) -> anyhow::Result<Exit> {
+    let AdoptArguments { selection: Selection { which: Numbers { numbers, group, all }, channel }, common } = arguments;
+    let is_named = !numbers.is_empty();
+    let (reason, author) = (common.reason.clone(), common.author.clone());
+    let asked = Adopt { all, group, numbers, channel, reason, author };
+    operate(&common, async |client| {
+        let answer = match client.post::<Adopted>("adopt", &asked).await? {
+            Ok(answer) => answer,
+            Err(exit) => return Ok(exit),
+        };
+        if common.json {
+            say(&serde_json::to_string(&answer)?)?;
+        }
+        // A group or all numbers are those that are watched on the channel, if there are any.
+        let is_passed = |action: &str| action == "not_watched" && !is_named;
+        let is_as_asked = |action: &str| matches!(action, "adopt" | "nothing");
+        let all_well = answer.lines.iter().any(|l| is_as_asked(&l.action))
+            && answer.lines.iter().all(|l| is_as_asked(&l.action) || is_passed(&l.action));
+        for line in &answer.lines {
+            if !common.json {
+                say(&format!("{} {}: {}: {}", line.number, line.channel, line.action, line.detail))?;
+            }
+        }
+        Ok(if all_well { Exit::Done } else { Exit::FoundTrouble })
     })
 }
 

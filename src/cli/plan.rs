@@ -135,7 +135,7 @@ async fn still_good(planner: &mut Planner, plan: &SavedPlan, json: bool) -> anyh
 pub fn verdict(plan: &HandlerPlan) -> Exit {
     if plan.count(|f| matches!(f, Finding::Unread(_))) > 0 {
         Exit::CouldNotRun
-    } else if plan.count(|f| *f != Finding::AsWanted) > 0 {
+    } else if plan.count(|f| !f.is_as_asked()) > 0 {
         Exit::FoundTrouble
     } else {
         Exit::Done
@@ -163,6 +163,7 @@ fn text(line: &PlanLine<'_>, roster: &Roster) -> String {
     let what = match line.finding {
         Finding::Differs(changes) => changes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
         Finding::Cannot(why) => format!("cannot be made so: {why}"),
+        Finding::HandedOver(owner) => format!("with {owner}, to whom they are handed over: left"),
         Finding::NotInAccount => "not in the account yet".to_owned(),
         Finding::Unread(why) => format!("COULD NOT BE READ: {why}"),
         Finding::AsWanted => "as wanted".to_owned(),
@@ -178,6 +179,7 @@ fn summary(plan: &HandlerPlan) -> String {
     let parts = [
         (plan.count(|f| matches!(f, Finding::Differs(_))), "to change"),
         (plan.count(|f| *f == Finding::AsWanted), "as wanted"),
+        (plan.count(|f| matches!(f, Finding::HandedOver(_))), "handed over"),
         (plan.count(|f| matches!(f, Finding::Cannot(_))), "that cannot be made so"),
         (plan.count(|f| *f == Finding::NotInAccount), "not in the account yet"),
         (plan.count(|f| matches!(f, Finding::Unread(_))), "that could not be read"),
@@ -194,7 +196,7 @@ fn summary(plan: &HandlerPlan) -> String {
 /// The plan as JSON, without what may be secret.
 pub fn as_json(plan: &HandlerPlan) -> Value {
     let mut lists: BTreeMap<&str, Vec<Value>> =
-        ["changes", "cannot", "not_in_account", "unread"].map(|name| (name, Vec::new())).into();
+        ["changes", "cannot", "handed_over", "not_in_account", "unread"].map(|name| (name, Vec::new())).into();
     for line in plan.lines() {
         let numbers: Vec<NumberId> = line.numbers;
         let mut item = json!({ "group": line.group, "channel": line.channel, "numbers": numbers });
@@ -210,6 +212,10 @@ pub fn as_json(plan: &HandlerPlan) -> Value {
             Finding::Unread(why) => {
                 item["why"] = json!(why);
                 "unread"
+            }
+            Finding::HandedOver(owner) => {
+                item["owner"] = json!(owner);
+                "handed_over"
             }
             Finding::NotInAccount => "not_in_account",
             Finding::AsWanted => continue,

@@ -3,6 +3,7 @@
 //! Only what is named is asked for. What contradicts itself, or would be without effect, is a fault here: Twilio takes
 //! most of it and lets one of the two win.
 
+use super::owner;
 use super::section::{Located, Section};
 use super::webhook::read_webhook;
 use crate::core::model::handler::{WantedHandler, WantedTarget, WebhookMethod};
@@ -14,7 +15,8 @@ use crate::core::routing::record::is_same_fallback;
 pub fn read(mut s: Section<'_>, fallback: &[Option<String>; 2]) -> [WantedHandler; 2] {
     let voice = read_voice(&mut s);
     let messaging = read_messaging(&mut s);
-    let handler = [voice, messaging];
+    let owner = owner::read(&mut s, fallback);
+    let handler = [voice, messaging].map(|handler| WantedHandler { owner: owner.clone(), ..handler });
     for channel in Channel::ALL {
         let (Some(WantedTarget::Url(url)), Some(fallback)) =
             (&handler[channel.index()].target, &fallback[channel.index()])
@@ -56,6 +58,7 @@ fn read_voice(s: &mut Section<'_>) -> WantedHandler {
         fallback_url: read_webhook(s, "voice_fallback_url").map(FieldValue::from),
         status_callback: read_webhook(s, "status_callback").map(FieldValue::from),
         service: None,
+        owner: None,
     }
 }
 
@@ -71,6 +74,7 @@ fn read_messaging(s: &mut Section<'_>) -> WantedHandler {
         fallback_url: read_webhook(s, "sms_fallback_url").map(FieldValue::from),
         status_callback: None,
         service: sid::<ServiceSid>(s, "messaging_service_sid"),
+        owner: None,
     }
 }
 

@@ -16,6 +16,7 @@ mod group;
 mod handler;
 pub mod notify;
 mod numbers;
+mod owner;
 pub mod probe;
 pub mod provider_list;
 mod rehearse;

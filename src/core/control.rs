@@ -99,6 +99,12 @@ impl Control {
                     self.engine.restored(at, ix, *channel);
                 }
             }
+            // Another handler: what was seen of the one before says nothing of it.
+            Entry::Adopted { number, channel, .. } => {
+                if let Some(ix) = self.engine.roster().find(*number) {
+                    self.engine.restored(at, ix, *channel);
+                }
+            }
             Entry::Phase { channel, number, phase } => {
                 if let Some(ix) = self.engine.roster().find(*number)
                     && self.engine.channel(ix, *channel).phase != *phase

@@ -99,7 +99,10 @@ impl Store {
                 // A record that cannot be read would end every later start: it is not written (law 1). Nor is one that
                 // would put back, or take for what was there, anything but what is.
                 let again = serde_json::from_str::<Entry>(&body).map_err(|e| sqlx::Error::Encode(e.into()))?;
-                let has_values = matches!(entry, Entry::Snapshot { .. } | Entry::Intent { .. } | Entry::Drift { .. });
+                let has_values = matches!(
+                    entry,
+                    Entry::Snapshot { .. } | Entry::Intent { .. } | Entry::Drift { .. } | Entry::Adopted { .. }
+                );
                 if has_values && again != *entry {
                     return Err(sqlx::Error::Encode("it is not what it says".into()).into());
                 }

@@ -4,6 +4,7 @@
 
 mod access;
 mod accounts;
+mod adopt;
 mod agent;
 mod alerts;
 mod audio;

@@ -67,7 +67,7 @@ fn a_selection_that_contradicts_itself_is_refused_by_every_verb() {
         let agent = w.start().await.unwrap();
         w.pass(60).await;
         let one = support()[0].to_string();
-        for verb in ["rollback", "restore", "hold", "release", "ported"] {
+        for verb in ["rollback", "restore", "hold", "release", "ported", "adopt"] {
             for ask in [
                 json!({"all": true, "group": "support", "reason": "x"}),
                 json!({"all": true, "numbers": [one], "reason": "x"}),

@@ -7,17 +7,18 @@ use super::{Controller, READ_WITHIN};
 use crate::agent::ControlMessage;
 use crate::core::model::foreign::Line;
 use crate::core::model::id::{Channel, NumberId, NumberSid};
-use crate::core::model::order::{Operation, OrderResult};
+use crate::core::model::order::{AdoptedBy, Operation, OrderResult};
 use crate::core::model::roster::{Number, NumberIx};
 use crate::core::model::time::Time;
 use crate::core::notice::condition::AgentCondition;
+use crate::core::rollback::adopt::{Adopting, FoundRouting};
 use crate::core::rollback::entry::Entry;
 use crate::core::rollback::plan;
 use crate::core::rollback::saga::{RestoreOrigin, SagaState};
 use crate::core::routing::values::{Difference, RoutingValues};
 
 /// Entries of Twilio's audit log are this late at the most when we ask who changed a number.
-const AUDIT_BACK: Duration = Duration::from_secs(600);
+pub(super) const AUDIT_BACK: Duration = Duration::from_secs(600);
 
 /// A number as the routing poller saw it, by [`Channel::index`].
 pub type ObservedRouting = (NumberId, NumberSid, [RoutingValues; 2]);
@@ -112,7 +113,7 @@ impl Controller {
         let is_before = |since: Option<Time>| since.is_none_or(|t| t < at);
         !orders.state(number, channel).is_under_way()
             && orders.ordered(number, channel).is_none()
-            && orders.saga(number, channel).is_none_or(|s| is_before(s.since) && is_before(s.applied.since))
+            && orders.saga(number, channel).is_none_or(|s| is_before(s.touched()))
     }
 
     /// What numbers pointed at when the agent before stopped. A number that we changed later is not
@@ -121,12 +122,24 @@ impl Controller {
         for (number, at, values) in baseline {
             let channel = values.channel();
             let is_by_then = |since: Option<Time>| since.is_none_or(|t| t <= at);
-            let saga = self.orders().saga(number, channel);
-            let is_later = saga.is_none_or(|s| is_by_then(s.since) && is_by_then(s.applied.since));
-            if is_later {
+            if self.orders().saga(number, channel).is_none_or(|s| is_by_then(s.touched())) {
                 self.baseline.insert((number, channel), values);
             }
         }
+        // The journal alone may have what was adopted, if the agent before was stopped right after.
+        let adopted: Vec<((NumberId, Channel), RoutingValues)> = self
+            .shared
+            .roster
+            .numbers()
+            .flat_map(|(_, n)| Channel::ALL.map(|channel| (n.id, channel)))
+            .filter(|key| !self.baseline.contains_key(key))
+            .filter_map(|(number, channel)| {
+                let saga = self.orders().saga(number, channel)?;
+                let adopted = saga.adopted.as_ref().filter(|adopted| saga.touched() == Some(adopted.at))?;
+                Some(((number, channel), RoutingValues::read(adopted.routing.whole(), channel).ok()?))
+            })
+            .collect();
+        self.baseline.extend(adopted);
     }
 
     /// The routing that orders which end as asked with these entries will have left.
@@ -209,6 +222,9 @@ impl Controller {
             // An order has had the number meanwhile, and has compared for itself.
             return;
         }
+        if self.handed_over(now, number, channel, (&values, read_at, actor.as_ref())).await {
+            return;
+        }
         let what: Vec<String> = differences.iter().map(ToString::to_string).collect();
         let who = actor.as_ref().map_or("unknown", Line::as_str).to_owned();
         let entry = Entry::Drift { number, channel, differences, actor };
@@ -220,5 +236,34 @@ impl Controller {
         tracing::error!(number = %name, %channel, who, "somebody else changed this number: {}", what.join("; "));
         let Some(ix) = self.shared.roster.find(number) else { return };
         self.shared.metrics.drift(ix, channel, true);
+    }
+
+    /// True if the change is one that the configuration said would come: it is adopted.
+    async fn handed_over(
+        &mut self,
+        now: Time,
+        number: NumberId,
+        channel: Channel,
+        (values, read_at, actor): (&RoutingValues, Time, Option<&Line>),
+    ) -> bool {
+        let roster = self.shared.roster.clone();
+        let Some(ix) = roster.find(number) else { return false };
+        let Some(owner) = &roster.group_of(ix).handler[channel.index()].owner else { return false };
+        // The record that the engine has is of the same look, or of a later one.
+        let Some(record) = self.control.engine().record(ix).filter(|record| values.is_of(record)) else { return false };
+        if !owner.answers(record, channel) {
+            return false;
+        }
+        let found = FoundRouting { record: record.clone(), values: values.clone(), read_at, actor: actor.cloned() };
+        let (by, baseline) = (AdoptedBy::Owner(owner.name.clone()), self.baseline.get(&(number, channel)));
+        let what = Adopting { roster: &roster, number: ix, channel, by: &by, baseline };
+        let Some(entries) = self.orders().handed_over(what, &found) else { return false };
+        if let Err(error) = self.commit(entries).await {
+            let name = self.shared.roster.name(number);
+            tracing::error!(number = %name, %channel, %error, cure = error.cure, "a change that was expected is not in the journal");
+            return true;
+        }
+        self.set_baseline(self.shared.clock.now().max(now), vec![(number, found.values)]).await;
+        true
     }
 }

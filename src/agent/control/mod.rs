@@ -11,6 +11,7 @@
 //! | [`task`] | the loop: feeds the engine, moves its time on, publishes the status |
 //! | [`journal`] | how other tasks write |
 //! | [`command`] | what an operator asks |
+//! | [`adopt`] | that the handler which numbers have is the right one |
 //! | [`resume`] | what people were told before a restart |
 //! | [`proof`] | whether what was rolled back to answers |
 //! | [`port`] | how far the ports are, and what people are told of them |
@@ -22,6 +23,7 @@
 //! Whether an order is the detector's, an operator's, or one that an earlier agent left half done, it is sent to the
 //! executor at one place, [`Controller::dispatch`].
 
+pub mod adopt;
 mod command;
 mod drift;
 mod fallbacks;

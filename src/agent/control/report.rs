@@ -55,6 +55,13 @@ impl Controller {
                 self.ended(at, *decision, *channel, *number, *result, detail);
             }
             Entry::Mode { mode, .. } => metrics.set_mode(*mode),
+            Entry::Adopted { number, channel, by, .. } => {
+                let name = self.shared.roster.name(*number);
+                tracing::info!(number = %name, %channel, %by, "the handler that it has now is adopted");
+                if let Some(ix) = self.shared.roster.find(*number) {
+                    metrics.drift(ix, *channel, false);
+                }
+            }
             Entry::Decision(_)
             | Entry::Approved { .. }
             | Entry::Snapshot { .. }

@@ -33,6 +33,7 @@ pub fn fold_ports(ports: &mut Ports, roster: &Roster, at: Time, entry: &Entry) {
         | Entry::Release { .. }
         | Entry::Mode { .. }
         | Entry::Drift { .. }
+        | Entry::Adopted { .. }
         | Entry::Started { .. }
         | Entry::Fallback { .. } => {}
     }

@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::foreign::Line;
 use super::id::{ApplicationSid, ServiceSid, TrunkSid};
 use super::value::FieldValue;
 
@@ -38,6 +39,14 @@ pub enum WantedTarget {
     Trunk(TrunkSid),
 }
 
+/// The application to which numbers are handed over after their port, and which then sets its own handler.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Owner {
+    pub name: Line,
+    /// What the URLs of its handlers begin with.
+    pub urls: Vec<FieldValue>,
+}
+
 /// What is asked of one channel.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct WantedHandler {
@@ -55,11 +64,15 @@ pub struct WantedHandler {
     /// The Messaging Service that the number is to be in. Of messaging alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service: Option<ServiceSid>,
+    /// Whose handler is as right as the one that is named, once they have set it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner: Option<Owner>,
 }
 
 impl WantedHandler {
-    /// True if nothing is asked.
+    /// True if nothing is asked. Who is expected to set another handler asks nothing.
     pub fn is_empty(&self) -> bool {
-        *self == WantedHandler::default()
+        let WantedHandler { target, method, fallback_url, status_callback, service, owner: _ } = self;
+        target.is_none() && method.is_none() && fallback_url.is_none() && status_callback.is_none() && service.is_none()
     }
 }

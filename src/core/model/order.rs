@@ -122,6 +122,24 @@ impl fmt::Display for Author {
     }
 }
 
+/// Who says that a number's handler is the right one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AdoptedBy {
+    Operator(Author),
+    /// The configuration said beforehand that this application would set it.
+    Owner(Line),
+}
+
+impl fmt::Display for AdoptedBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            AdoptedBy::Operator(author) => author.fmt(f),
+            AdoptedBy::Owner(owner) => write!(f, "{owner}, whom the configuration expects"),
+        }
+    }
+}
+
 /// How one number's part of an order ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -189,6 +207,8 @@ pub enum CloseReason {
     OnFallback,
     /// An operator wants the numbers to stay where the restore would have taken them from.
     Countermanded,
+    /// The numbers have another handler, which is right: of that one nothing was seen.
+    Adopted,
 }
 
 impl CloseReason {
@@ -199,6 +219,7 @@ impl CloseReason {
             CloseReason::Relapsed => "an earlier stage of the restore failed",
             CloseReason::OnFallback => "another order has rolled the numbers back",
             CloseReason::Countermanded => "an operator wants the numbers to stay on the fallback",
+            CloseReason::Adopted => "the numbers have another handler by now, which was adopted",
         }
     }
 }

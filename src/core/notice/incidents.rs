@@ -22,13 +22,13 @@ use std::collections::BTreeMap;
 use self::incident::{Incident, NumberState, Trouble};
 use self::restore::Restore;
 use super::condition::AgentCondition;
-use super::make::NoticeBuilder;
+use super::make::{NoticeBuilder, Takeover};
 use super::port::PortTroubles;
 use super::{Notice, NoticeKind, NoticeStatus};
 use crate::core::model::decision::{Action, Decision, DecisionId, Mode};
 use crate::core::model::guard::Guard;
 use crate::core::model::id::{Channel, GroupName, NumberId};
-use crate::core::model::order::{CloseReason, Hold, Operation, Order, OrderResult};
+use crate::core::model::order::{AdoptedBy, CloseReason, Hold, Operation, Order, OrderResult};
 use crate::core::model::source::Source;
 use crate::core::model::time::Time;
 use crate::core::rollback::entry::Entry;
@@ -121,7 +121,8 @@ impl Incidents {
                         CloseReason::TimedOut
                         | CloseReason::Recovered
                         | CloseReason::Relapsed
-                        | CloseReason::OnFallback => self.restore_ended(at, *decision, Some((numbers, *why))),
+                        | CloseReason::OnFallback
+                        | CloseReason::Adopted => self.restore_ended(at, *decision, Some((numbers, *why))),
                     });
                 } else {
                     self.closed(at, *decision, numbers, *why);
@@ -146,21 +147,20 @@ impl Incidents {
             Entry::Release { scope, .. } => self.holds.retain(|h| h.scope != *scope),
             Entry::Mode { mode, .. } => self.mode = *mode,
             Entry::Drift { number, channel, differences, actor } => {
-                // Whatever a later decision about it says, nothing of ours is on it any more.
-                for member in self.with_number(*number, *channel).filter_map(|i| i.members.get_mut(number)) {
-                    member.is_unproven = false;
-                }
-                let ours = self.with_number(*number, *channel).find(|i| {
-                    i.trouble == Trouble::Handler
-                        && i.members.get(number).is_some_and(|m| matches!(m.state, NumberState::Ended { .. }))
-                });
-                let was_on_fallback = ours.is_some_and(|incident| {
-                    let was = incident.members.get(number).is_some_and(incident::Member::is_on_fallback);
-                    incident.resolve(at, *number, "somebody else changed the number, which is theirs now");
-                    was
-                });
+                let why = "somebody else changed the number, which is theirs now";
+                let was_on_fallback = self.is_anothers(at, *number, *channel, why);
                 let actor = actor.as_ref();
                 notices.push(self.builder.drift(at, *number, *channel, differences, actor, was_on_fallback));
+            }
+            Entry::Adopted { number, channel, by, differences, actor, .. } => {
+                let why = "the number has been taken over, and the handler that it has now was adopted";
+                let was_on_fallback = self.is_anothers(at, *number, *channel, why);
+                let is_expected = matches!(by, AdoptedBy::Owner(_));
+                // Whoever adopts knows what they have said, but not who was told of the rollback.
+                if is_expected || was_on_fallback {
+                    let what = Takeover { by, differences, actor: actor.as_ref(), was_on_fallback };
+                    notices.push(self.builder.adopted(at, *number, *channel, what));
+                }
             }
             Entry::Fallback { group, channel, url, state, broken_for, detail } => {
                 let (url, broken_for, detail) = (url.clone(), broken_for.clone(), detail.clone());
@@ -194,6 +194,23 @@ impl Incidents {
 
     fn with_number(&mut self, number: NumberId, channel: Channel) -> impl Iterator<Item = &mut Incident> {
         self.open.values_mut().filter(move |i| i.channel == channel && i.members.contains_key(&number))
+    }
+
+    /// Whatever a later decision about it says, nothing of ours is on the number any more. True if it was on the
+    /// fallback.
+    fn is_anothers(&mut self, at: Time, number: NumberId, channel: Channel, why: &str) -> bool {
+        for member in self.with_number(number, channel).filter_map(|i| i.members.get_mut(&number)) {
+            member.is_unproven = false;
+        }
+        let ours = self.with_number(number, channel).find(|i| {
+            i.trouble == Trouble::Handler
+                && i.members.get(&number).is_some_and(|m| matches!(m.state, NumberState::Ended { .. }))
+        });
+        ours.is_some_and(|incident| {
+            let was = incident.members.get(&number).is_some_and(incident::Member::is_on_fallback);
+            incident.resolve(at, number, why);
+            was
+        })
     }
 
     fn decided(&mut self, at: Time, decision: &Decision) {
@@ -243,7 +260,7 @@ impl Incidents {
             CloseReason::TimedOut => incident.expired(at, decision, &pending),
             // A command: whoever gave it knows, and the numbers stay where they are.
             CloseReason::Countermanded => {}
-            CloseReason::Recovered | CloseReason::Relapsed | CloseReason::OnFallback => {
+            CloseReason::Recovered | CloseReason::Relapsed | CloseReason::OnFallback | CloseReason::Adopted => {
                 for number in pending {
                     incident.lapsed(at, number, why.text());
                 }

@@ -8,7 +8,7 @@ use crate::core::model::counted::Counted;
 use crate::core::model::decision::{Decision, DecisionId, PageReason};
 use crate::core::model::foreign::Line;
 use crate::core::model::id::{Channel, GroupName, NumberId};
-use crate::core::model::order::FallbackState;
+use crate::core::model::order::{AdoptedBy, FallbackState};
 use crate::core::model::reason::Reason;
 use crate::core::model::roster::{Group, NumberIx, Roster};
 use crate::core::model::time::Time;
@@ -29,6 +29,16 @@ pub struct Addresses {
 pub struct NoticeBuilder {
     pub roster: Arc<Roster>,
     pub addresses: Addresses,
+}
+
+/// A number is another writer's, and theirs was adopted.
+#[derive(Debug, Clone, Copy)]
+pub struct Takeover<'a> {
+    pub by: &'a AdoptedBy,
+    pub differences: &'a [Difference],
+    pub actor: Option<&'a Line>,
+    /// It was on the fallback.
+    pub was_on_fallback: bool,
 }
 
 impl NoticeBuilder {
@@ -229,6 +239,43 @@ impl NoticeBuilder {
                 format!("ringback restore {name} --channel {channel} --force --reason 'not intended'"),
             ));
         }
+        notice
+    }
+
+    /// A number has been taken over, and what it has is its own from now on.
+    pub fn adopted(&self, at: Time, number: NumberId, channel: Channel, what: Takeover<'_>) -> Notice {
+        let Takeover { by, differences, actor, was_on_fallback } = what;
+        let name = self.roster.name(number);
+        let title = match by {
+            AdoptedBy::Owner(owner) => format!("{owner} has taken over {name} ({channel}), as expected"),
+            AdoptedBy::Operator(author) => {
+                format!("{} has adopted what somebody else made of {name} ({channel})", author.name)
+            }
+        };
+        let key = format!("adopted/{}/{channel}", number.key());
+        let notice = self.blank(at, key, NoticeKind::Drift, Severity::Info, title);
+        let mut notice = match self.roster.find(number).map(|ix| self.roster.group_of(ix).name.clone()) {
+            Some(group) => self.whose(notice, &group, channel, &[number]),
+            None => notice,
+        };
+        notice.since = Some(notice.at.clone());
+        let what: Vec<String> = differences.iter().map(ToString::to_string).collect();
+        let what = if what.is_empty() { "its handler is another".to_owned() } else { what.join("; ") };
+        notice.cause = Some(format!(
+            "{what}, changed by {}",
+            actor.map_or("somebody whom Twilio's audit log does not name", Line::as_str)
+        ));
+        notice.status = NoticeStatus::Event;
+        let since_then = "From now on the number is compared with that, and restored to it; nothing was written";
+        notice.did = if was_on_fallback {
+            format!("The number was on the fallback: its rollback ends as superseded. {since_then}")
+        } else {
+            since_then.to_owned()
+        };
+        notice.next = vec![match by {
+            AdoptedBy::Owner(_) => Step::new("Nothing: group.handler.owner says that this would come"),
+            AdoptedBy::Operator(_) => Step::typing("See that its callers are served", "ringback status"),
+        }];
         notice
     }
 

@@ -51,7 +51,8 @@ impl Applied {
             | SagaEvent::Intended(Operation::Rollback | Operation::Restore, _)
             | SagaEvent::Written
             | SagaEvent::Ended(_)
-            | SagaEvent::Drifted => (was.next(order, event)?, self.earlier.take()),
+            | SagaEvent::Drifted
+            | SagaEvent::Adopted => (was.next(order, event)?, self.earlier.take()),
         };
         self.since = Some(at);
         self.earlier = earlier;
@@ -80,9 +81,18 @@ impl Applied {
 
     /// Somebody else has the number now.
     pub fn lost(&mut self, at: Time) {
+        self.taken(at, SagaEvent::Drifted);
+    }
+
+    /// And theirs is right: no undo puts back what was there before the apply.
+    pub fn adopted(&mut self, at: Time) {
+        self.taken(at, SagaEvent::Adopted);
+    }
+
+    fn taken(&mut self, at: Time, event: SagaEvent) {
         let Some(order) = self.state.order().filter(|_| !self.state.is_under_way()) else { return };
         let was = self.state.label();
-        if let Ok(next) = self.state.clone().next(order, SagaEvent::Drifted) {
+        if let Ok(next) = self.state.clone().next(order, event) {
             self.state = next;
         }
         if self.state.label() != was {

@@ -47,6 +47,9 @@ pub fn apply(
     let is_as_seen = terms.reads.get(&number).is_none_or(|read| found.read == Some(read.as_str()));
     match compare(found.record, &now, &terms.wanted, fallback) {
         Comparison::AsWanted => Err((OrderResult::Written, "it is as the file asks already".to_owned())),
+        Comparison::HandedOver(owner) => {
+            Err((OrderResult::Written, format!("{owner}, to whom it is handed over, has set its own handler: left")))
+        }
         Comparison::Cannot(why) => Err(refused(why.to_string())),
         Comparison::Differs(_) if !is_as_seen => {
             let is = format!("now answered by {}", found.record.handler(order.channel));
@@ -84,7 +87,7 @@ pub fn verdict(plan: &WritePlan, terms: &ApplyTerms, found: Found<'_>) -> Number
         }
         (Comparison::AsWanted, Some(Unknown::Services(_))) => (OrderResult::Unproven, format!("{what}{said}")),
         (Comparison::Cannot(why), _) => (OrderResult::Unproven, format!("{what}, but {why}")),
-        (Comparison::Differs(_), _) => {
+        (Comparison::Differs(_) | Comparison::HandedOver(_), _) => {
             (OrderResult::Unproven, format!("{what}, but {handler} answers, and not what the file asks"))
         }
     }

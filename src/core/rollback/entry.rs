@@ -16,7 +16,7 @@ use crate::core::model::foreign::Line;
 use crate::core::model::guard::Guard;
 use crate::core::model::id::{Channel, GroupName, NumberId, NumberSid};
 use crate::core::model::order::{
-    Author, CloseReason, FallbackState, Hold, Operation, Order, OrderResult, Scope, UpdateParams,
+    AdoptedBy, Author, CloseReason, FallbackState, Hold, Operation, Order, OrderResult, Scope, UpdateParams,
 };
 use crate::core::model::time::Time;
 use crate::core::model::value::RawRecord;
@@ -141,6 +141,19 @@ pub enum Entry {
         #[serde(skip_serializing_if = "Option::is_none")]
         actor: Option<Line>,
     },
+    /// The handler that a number has is the right one: what it is compared with, and restored to, from now on.
+    Adopted {
+        number: NumberId,
+        channel: Channel,
+        /// The fields that decide who answers the channel, as a record has them.
+        routing: RawRecord,
+        by: AdoptedBy,
+        /// From what it was compared with until then.
+        differences: Vec<Difference>,
+        /// Who wrote it, as far as Twilio's audit log tells.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        actor: Option<Line>,
+    },
     /// An agent began to watch. The rules are left out while they are as they were at the start before.
     Started {
         version: String,
@@ -192,6 +205,7 @@ impl Entry {
             Entry::Ported { .. } => "ported",
             Entry::Port(_) => "port",
             Entry::Drift { .. } => "drift",
+            Entry::Adopted { .. } => "adopted",
             Entry::Started { .. } => "started",
             Entry::Fallback { .. } => "fallback",
         }
@@ -225,6 +239,7 @@ impl Entry {
             | Entry::Ported { .. }
             | Entry::Port(_)
             | Entry::Drift { .. }
+            | Entry::Adopted { .. }
             | Entry::Started { .. }
             | Entry::Fallback { .. } => None,
         }

@@ -2,10 +2,11 @@
 //!
 //! [`orders`] holds decisions against the [`guard`]s and follows each number's [`saga`]; [`operator`] does
 //! the same for what a person orders, and [`command`] for a person's holds, approvals and modes; [`fallbacks`] says
-//! what is known of where swaps lead, [`restore`] in which stages snapshots are put back, and [`plan`] what is written
-//! to one number. What `apply` writes has a life of its own beneath all that ([`applied`], [`apply`]). Orders and sagas
-//! are a fold over the journal, whose entries are in [`entry`].
+//! what is known of where swaps lead, [`adopt`] when a number's handler is the right one, [`restore`] in which stages
+//! snapshots are put back, and [`plan`] what is written to one number. What `apply` writes has a life of its own below
+//! all that ([`applied`], [`apply`]). Orders and sagas are a fold over the journal, whose entries are in [`entry`].
 
+pub mod adopt;
 pub mod applied;
 pub mod apply;
 pub mod command;

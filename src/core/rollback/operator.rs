@@ -12,8 +12,9 @@
 //! | with a channel | for the numbers that are watched on it; the others are named as `not_watched` | none of them is, or a number that was named is not: exit 1; a hold or release of it: HTTP 409 |
 //! | `rollback` | at once, also beyond the cap, in `confirm`, against another writer and before a port; numbers in a later stage of a restore stay on the fallback, and the restore is given up for them; a rollback that waited for the same numbers is closed as `on_fallback` | in `observe`; held; broken or no fallback; a restore of it is being written |
 //! | `restore` | a canary first (`--at-once`: all); what another writer has left is theirs (`--force`: over it) | in `observe`; held; in the hold-off after a relapse, unless forced; a rollback of it is being written |
-//! | `apply` | at once, for what differs from the file; what is not as it was when it was looked at is left | in `observe`; held; on the fallback, or maybe so; another order has it |
+//! | `apply` | at once, for what differs from the file; what is not as it was when it was looked at is left | in `observe`; held; on the fallback, or maybe so; another order has it; a person has adopted what it has (`--force`: all the same) |
 //! | `restore --applied` | the latest apply is undone, all numbers at once; what another writer has left is theirs (`--force`: over it) | in `observe`; held; on the fallback, or maybe so; another order has it |
+//! | `adopt` | the handler that each number has now, read anew, is what it is compared with and restored to from now on, in every mode, also held; of a number that another writer took from the fallback the rollback ends as superseded | it is on the fallback; it, or who answers it, could not be read; nobody answers it; an order of it is under way |
 //! | `approve` | answers what asks and ends the time for a veto; what refuses is named and still stands; a change of mode makes void what was not carried out by then | in `observe`, in which nothing can be; nothing of that name waits |
 //! | `hold` | stops rollbacks, restores and operators from the next write on; extends a hold of the same scope; says which rollbacks and orders it stops, and which wider hold lasts longer | it would shorten a hold, unless `--shorten` |
 //! | `release` | lifts every hold within the scope; says which hold remains in force over any of it | nothing is held, or something remains held: exit 1 |
@@ -26,10 +27,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::entry::Entry;
-use super::orders::Orders;
+use super::orders::{Adopted, Orders};
 use crate::core::model::decision::{DecisionId, Mode};
 use crate::core::model::id::{Channel, NumberId};
-use crate::core::model::order::{ApplyTerms, Author, By, CloseReason, FallbackState, Operation, Order};
+use crate::core::model::order::{AdoptedBy, ApplyTerms, Author, By, CloseReason, FallbackState, Operation, Order};
 use crate::core::model::roster::{NumberIx, Roster};
 use crate::core::model::time::Time;
 use crate::core::rollback::saga::SagaState;
@@ -68,6 +69,8 @@ pub enum PlannedAction {
     Undo,
     /// It stays on the fallback: the restore that would have put it back is given up for it.
     Keep,
+    /// The handler that it has is what it is compared with from now on.
+    Adopt,
     /// It is as asked.
     Nothing,
     /// Nothing is done on a channel that the number is not watched on.
@@ -83,6 +86,7 @@ impl PlannedAction {
             PlannedAction::Apply => "apply",
             PlannedAction::Undo => "undo",
             PlannedAction::Keep => "keep",
+            PlannedAction::Adopt => "adopt",
             PlannedAction::Nothing => "nothing",
             PlannedAction::NotWatched => "not_watched",
             PlannedAction::Refuse => "refuse",
@@ -140,7 +144,10 @@ impl Orders {
                         | PlannedAction::Apply
                         | PlannedAction::Undo
                         | PlannedAction::Keep => true,
-                        PlannedAction::Nothing | PlannedAction::NotWatched | PlannedAction::Refuse => false,
+                        PlannedAction::Adopt
+                        | PlannedAction::Nothing
+                        | PlannedAction::NotWatched
+                        | PlannedAction::Refuse => false,
                     };
                     match (later, self.ordered(line.number, channel)) {
                         _ if !is_done => {}
@@ -259,7 +266,12 @@ impl Orders {
             ));
         }
         match request.operation {
-            Operation::Apply => line(PlannedAction::Apply, "to what the file asks".to_owned()),
+            Operation::Apply => match self.saga(number, channel).and_then(|s| s.adopted.as_ref()) {
+                Some(Adopted { at, by: AdoptedBy::Operator(by), .. }) if !request.force => refuse(format!(
+                    "its handler was adopted at {at} ({by}): write that one into [group.handler], or force it"
+                )),
+                Some(_) | None => line(PlannedAction::Apply, "to what the file asks".to_owned()),
+            },
             Operation::Undo => {
                 let by = self.applied(number, channel).order().unwrap_or(DecisionId(0));
                 line(PlannedAction::Undo, format!("to what it was before {by}"))

@@ -28,8 +28,9 @@ use super::saga::SagaState;
 use crate::core::model::decision::{Decision, DecisionId, Mode, Phase};
 use crate::core::model::guard::{Guard, Strength};
 use crate::core::model::id::{Channel, GroupName, NumberId};
-use crate::core::model::order::{FallbackState, Hold, Operation, Order, OrderResult};
+use crate::core::model::order::{AdoptedBy, FallbackState, Hold, Operation, Order, OrderResult};
 use crate::core::model::time::Time;
+use crate::core::model::value::RawRecord;
 use crate::core::model::verdict::Verdict;
 
 /// What the guards and the stages are measured by.
@@ -126,6 +127,15 @@ impl Backoff {
     }
 }
 
+/// The handler that somebody has said to be the right one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Adopted {
+    pub at: Time,
+    /// The fields that decide who answers the channel, as a record has them.
+    pub routing: RawRecord,
+    pub by: AdoptedBy,
+}
+
 /// One channel of one number.
 #[derive(Debug, Clone, Default)]
 pub struct Saga {
@@ -136,8 +146,25 @@ pub struct Saga {
     restored_at: Option<Time>,
     /// Somebody else undid our last swap, and no swap or restore has ended as asked since.
     is_undone: bool,
+    /// Somebody else wrote what it points at, and nobody has said that it is right.
+    is_foreign: bool,
+    /// The handler that was said to be right, until something else is on the number for good.
+    pub adopted: Option<Adopted>,
     /// What applies did, beneath the rollback.
     pub applied: Applied,
+}
+
+impl Saga {
+    /// Somebody else wrote what it points at, and neither has a swap or a restore ended as asked since, nor was theirs
+    /// adopted by a person.
+    pub const fn is_anothers(&self) -> bool {
+        self.is_undone || self.is_foreign
+    }
+
+    /// When something last became of it: what was read before says nothing of what it is now.
+    pub fn touched(&self) -> Option<Time> {
+        [self.since, self.applied.since, self.adopted.as_ref().map(|a| a.at)].into_iter().flatten().max()
+    }
 }
 
 /// What was last said of one number of a pending rollback. A question has a deadline of its own kind, and
@@ -274,6 +301,7 @@ impl OrderState {
                 | Entry::Ported { .. }
                 | Entry::Port(_)
                 | Entry::Drift { .. }
+                | Entry::Adopted { .. }
                 | Entry::Started { .. }
                 | Entry::Fallback { .. } => {}
             }

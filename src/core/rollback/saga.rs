@@ -142,6 +142,8 @@ pub enum SagaEvent {
     Ended(OrderResult),
     /// Somebody else changed the number.
     Drifted,
+    /// The handler that it has is the right one.
+    Adopted,
 }
 
 impl SagaEvent {
@@ -154,6 +156,7 @@ impl SagaEvent {
             SagaEvent::Written => "written",
             SagaEvent::Ended(end) => end.label(),
             SagaEvent::Drifted => "drifted",
+            SagaEvent::Adopted => "adopted",
         }
     }
 }
@@ -436,6 +439,16 @@ impl SagaState {
                 SagaEvent::Drifted,
             ) => Ok(s),
 
+            // Theirs is the number's own: there is nothing to put back.
+            (
+                S::ReadBack(Swap { order, .. })
+                | S::Proven(Swap { order, .. })
+                | S::Unproven(Swap { order, .. })
+                | S::Superseded { order, .. },
+                SagaEvent::Adopted,
+            ) => Ok(S::Superseded { order, swap: None }),
+            (s @ (S::Idle | S::Restored(_) | S::Failed(_) | S::Refused(_)), SagaEvent::Adopted) => Ok(s),
+
             (
                 S::Idle
                 | S::Snapshotted { .. }
@@ -456,7 +469,8 @@ impl SagaState {
                 | SagaEvent::Intended(..)
                 | SagaEvent::Written
                 | SagaEvent::Ended(_)
-                | SagaEvent::Drifted,
+                | SagaEvent::Drifted
+                | SagaEvent::Adopted,
             ) => Err(illegal),
         }
     }

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use super::values::RoutingValues;
 use super::wanted::{CannotApply, FieldChange};
+use crate::core::model::foreign::Line;
 use crate::core::model::id::{Channel, GroupName, NumberId, NumberSid, ServiceSid};
 
 /// What was found of one channel of one number.
@@ -16,6 +17,8 @@ pub enum Finding {
     /// These fields are to be changed.
     Differs(Vec<FieldChange>),
     Cannot(CannotApply),
+    /// The application to which it is handed over has set its own handler, and is left alone.
+    HandedOver(Line),
     NotInAccount,
     /// Why it is not known.
     Unread(String),
@@ -60,6 +63,16 @@ pub struct PlanLine<'a> {
     pub numbers: Vec<NumberId>,
 }
 
+impl Finding {
+    /// True if it is as the file has it: as it asks, or as it says that it will become.
+    pub const fn is_as_asked(&self) -> bool {
+        match self {
+            Finding::AsWanted | Finding::HandedOver(_) => true,
+            Finding::Differs(_) | Finding::Cannot(_) | Finding::NotInAccount | Finding::Unread(_) => false,
+        }
+    }
+}
+
 impl HandlerPlan {
     /// What is to be said, the most numbers first, without those that are as wanted.
     pub fn lines(&self) -> Vec<PlanLine<'_>> {
@@ -94,7 +107,8 @@ const fn rank(finding: &Finding) -> u8 {
         Finding::Cannot(_) => 1,
         Finding::NotInAccount => 2,
         Finding::Unread(_) => 3,
-        Finding::AsWanted => 4,
+        Finding::HandedOver(_) => 4,
+        Finding::AsWanted => 5,
     }
 }
 
@@ -106,6 +120,7 @@ fn key(finding: &Finding) -> String {
             changes.iter().map(|c| format!("{}\0{}\0{}\0", c.field, c.from.whole(), c.to.whole())).collect()
         }
         Finding::Cannot(why) => format!("cannot {why}"),
+        Finding::HandedOver(owner) => format!("handed over {owner}"),
         Finding::NotInAccount => "not in the account".to_owned(),
         Finding::Unread(why) => format!("unread {why}"),
     }

@@ -210,6 +210,9 @@ impl SavedState {
             (Finding::Differs(_), Some(seen)) => moved(self.differences(seen, keyed)),
             (Finding::Cannot(why), Some(seen)) => moved(format!("{}; {why}", self.differences(seen, keyed))),
             (Finding::Cannot(why), None) => moved(why.to_string()),
+            (Finding::HandedOver(owner), _) => {
+                moved(format!("{owner}, to whom it is handed over, has set its own handler"))
+            }
             (Finding::NotInAccount, _) => moved("it is not in the account any more".to_owned()),
             (Finding::Unread(why), _) => moved(format!("it could not be read: {why}")),
             (Finding::Differs(_), None) => moved("it could not be read".to_owned()),

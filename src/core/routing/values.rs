@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::record::is_same_fallback;
+use super::record::{Application, NumberRecord, is_same_fallback};
 use crate::core::model::id::Channel;
 use crate::core::model::order::UpdateParams;
 use crate::core::model::value::{FieldValue, whole_json};
@@ -99,6 +99,26 @@ impl RoutingValues {
     pub fn whole_record(&self) -> serde_json::Result<String> {
         let pairs = fields(self.channel).iter().zip(&self.values);
         whole_json(&pairs.map(|(f, value)| (f.property, value)).collect::<BTreeMap<_, _>>())
+    }
+
+    /// True if `record` has these, as far as it has them: its trunk, application and URL.
+    pub fn is_of(&self, record: &NumberRecord) -> bool {
+        let is = |parameter: &str, value: Option<&str>| {
+            self.of(parameter).is_none_or(|own| own.whole() == value.unwrap_or_default())
+        };
+        let url = |url: &Option<FieldValue>| url.as_ref().map(|u| u.whole().to_owned());
+        let sid = |app: &Option<Application>| app.as_ref().map(|app| app.sid.to_string());
+        match self.channel {
+            Channel::Voice => {
+                is("TrunkSid", record.trunk.map(|sid| sid.to_string()).as_deref())
+                    && is("VoiceApplicationSid", sid(&record.voice_application).as_deref())
+                    && is("VoiceUrl", url(&record.voice_url).as_deref())
+            }
+            Channel::Messaging => {
+                is("SmsApplicationSid", sid(&record.sms_application).as_deref())
+                    && is("SmsUrl", url(&record.sms_url).as_deref())
+            }
+        }
     }
 
     /// True if Twilio asks the channel's webhook by GET.

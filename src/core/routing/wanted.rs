@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::record::{Handler, NumberRecord};
 use super::values::{RoutingValues, fields};
+use crate::core::model::foreign::Line;
 use crate::core::model::handler::{WantedHandler, WantedTarget};
 use crate::core::model::id::{Channel, ServiceSid};
 use crate::core::model::order::UpdateParams;
@@ -23,6 +24,8 @@ pub enum Comparison {
     /// The update that makes it so.
     Differs(UpdateParams),
     Cannot(CannotApply),
+    /// The application to which it is handed over has set its own handler: it is theirs.
+    HandedOver(Line),
 }
 
 /// Why no write to the number makes its handler what is wanted.
@@ -97,6 +100,22 @@ pub fn compare(
     if wanted.is_empty() {
         return Comparison::AsWanted;
     }
+    let is_on_fallback = || fallback.is_some_and(|url| record.leads_to(channel, url));
+    let found = compare_fields(record, now, wanted, fallback);
+    let owner = wanted.owner.as_ref().filter(|owner| owner.answers(record, channel) && !is_on_fallback());
+    match owner.filter(|_| found != Comparison::AsWanted) {
+        Some(owner) => Comparison::HandedOver(owner.name.clone()),
+        None => found,
+    }
+}
+
+fn compare_fields(
+    record: &NumberRecord,
+    now: &RoutingValues,
+    wanted: &WantedHandler,
+    fallback: Option<&str>,
+) -> Comparison {
+    let channel = now.channel();
     if let Some(cannot) = stands_against(record, channel, wanted, fallback) {
         return Comparison::Cannot(cannot);
     }

@@ -280,6 +280,7 @@ impl Journal {
             | Entry::Phase { .. }
             | Entry::Ported { .. }
             | Entry::Port(_)
+            | Entry::Adopted { .. }
             | Entry::Started { .. } => {}
         }
     }

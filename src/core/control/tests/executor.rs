@@ -52,6 +52,17 @@ impl Task {
     }
 }
 
+/// A number as Twilio has it, with this URL.
+pub(super) fn record_of(number: NumberId, channel: Channel, url: &str) -> NumberRecord {
+    let mut record = NumberRecord { number: number.e164, ..record() };
+    let url = (!url.is_empty()).then(|| url.into());
+    match channel {
+        Channel::Voice => record.voice_url = url,
+        Channel::Messaging => record.sms_url = url,
+    }
+    record
+}
+
 /// The URL that a plan writes: these numbers have nothing else.
 fn url(plan: &WritePlan) -> &str {
     plan.update[0].1.whole()
@@ -101,11 +112,7 @@ impl World {
             return None;
         }
         let url = &self.handlers[&slot].0;
-        let mut record = NumberRecord { number: number.e164, ..record() };
-        match channel {
-            Channel::Voice => record.voice_url = Some(url.as_str().into()),
-            Channel::Messaging => record.sms_url = Some(url.as_str().into()),
-        }
+        let record = record_of(number, channel, url);
         let raw = raw(channel, url);
         let values = RoutingValues::read(&raw, channel).unwrap();
         Some((record, raw, values))

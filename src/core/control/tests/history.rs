@@ -44,7 +44,8 @@ pub(super) enum Step {
         force: bool,
         at_once: bool,
     },
-    /// Somebody else writes: something of theirs, the handler that was there before, or the fallback itself.
+    /// Somebody else writes: something of theirs, the handler that was there before, the fallback itself, nothing, or
+    /// the handler of the application to which the numbers are handed over.
     Edit(u8, u8),
     /// And it is noticed.
     Overwrite(u8, u8),
@@ -54,6 +55,10 @@ pub(super) enum Step {
     Read,
     Look,
     Tell,
+    /// A person wants what a number has adopted; it is read; and what was read is decided about.
+    Adopt(u8),
+    AdoptRead(u8),
+    AdoptTell,
     Polls(bool),
     Lead(bool),
     Fallback(u8, bool, FallbackState),
@@ -109,13 +114,16 @@ pub(super) fn steps(most: usize) -> impl Strategy<Value = Vec<Step>> {
         2 => mode.prop_map(Step::Mode),
         4 => (0..3u8).prop_map(Step::Approve),
         8 => operator,
-        3 => (0..8u8, 0..3u8).prop_map(|(i, what)| Step::Edit(i, what)),
-        2 => (0..8u8, 0..2u8).prop_map(|(i, what)| Step::Overwrite(i, what)),
+        4 => (0..8u8, 0..5u8).prop_map(|(i, what)| Step::Edit(i, what)),
+        3 => (0..8u8, proptest::sample::select(vec![0, 1, 4])).prop_map(|(i, what)| Step::Overwrite(i, what)),
         1 => (0..5u8).prop_map(Step::Leave),
         1 => (0..5u8).prop_map(Step::Come),
         3 => Just(Step::Read),
         3 => Just(Step::Look),
         3 => Just(Step::Tell),
+        3 => (0..8u8).prop_map(Step::Adopt),
+        2 => (0..8u8).prop_map(Step::AdoptRead),
+        2 => Just(Step::AdoptTell),
         1 => proptest::bool::weighted(0.6).prop_map(Step::Polls),
         1 => proptest::bool::weighted(0.6).prop_map(Step::Lead),
         1 => (0..2u8, any::<bool>(), fallback).prop_map(|(g, c, s)| Step::Fallback(g, c, s)),
@@ -258,6 +266,15 @@ impl World {
             Step::Read => self.read_all(),
             Step::Look => self.looked(),
             Step::Tell => self.drifted(),
+            Step::Adopt(i) => {
+                self.now = self.now + Duration::from_secs(1);
+                self.read_to_adopt(*i);
+                while !self.adopting.is_empty() {
+                    self.adopt();
+                }
+            }
+            Step::AdoptRead(i) => self.read_to_adopt(*i),
+            Step::AdoptTell => self.adopt(),
             Step::Polls(is) => self.polls = *is,
             Step::Lead(is) => self.is_leading = *is,
             Step::Fallback(group, is_messaging, state) => {

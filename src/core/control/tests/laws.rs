@@ -4,20 +4,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::executor::Task;
-use super::world::{BIN, Slot, WANTED, World, by};
+use super::world::{BIN, OWNED, Slot, WANTED, World, by, raw};
 use crate::core::control::Control;
 use crate::core::detect::engine::RollbackProgress;
 use crate::core::model::decision::{DecisionId, Mode};
 use crate::core::model::guard::{Guard, Strength};
 use crate::core::model::id::{Channel, GroupName, NumberId};
-use crate::core::model::order::{By, CloseReason, FallbackState, Operation, Order, OrderResult};
+use crate::core::model::order::{AdoptedBy, By, CloseReason, FallbackState, Operation, Order, OrderResult};
 use crate::core::model::time::Time;
 use crate::core::model::verdict::Verdict;
 use crate::core::notice::NoticeStatus;
 use crate::core::rollback::entry::Entry;
 use crate::core::rollback::guard::{Freshness, allowed};
 use crate::core::rollback::operator::{OperatorRequest, PlannedAction, Preview};
-use crate::core::rollback::orders::{Saga, Surroundings, Witness};
+use crate::core::rollback::orders::{PendingRollback, Saga, Surroundings, Witness};
 use crate::core::rollback::saga::SagaState;
 
 /// What the laws remember.
@@ -41,6 +41,10 @@ pub(super) struct Seen {
     vouched: BTreeSet<DecisionId>,
     /// Whose swap somebody else has undone, until a swap or a restore of ours succeeds.
     undone: BTreeSet<Slot>,
+    /// What was adopted and not written to by us since, with who said so; what a person adopted, until it is another's
+    /// or an apply's.
+    adopted: BTreeSet<Slot>,
+    vouched_for: BTreeSet<Slot>,
     /// Times of restores that were undone by a rollback of the detector's, those within a minute once.
     restored: BTreeMap<Slot, Time>,
     relapses: BTreeMap<(GroupName, Channel), Vec<Time>>,
@@ -122,6 +126,7 @@ impl World {
                 }
                 CloseReason::Relapsed => {}
                 CloseReason::Countermanded => panic!("nobody commanded it: {decision}"),
+                CloseReason::Adopted => panic!("nobody adopted anything: {decision}"),
             },
             Entry::Stage { decision, .. } => {
                 let p = self.orders().order(*decision).unwrap();
@@ -151,6 +156,7 @@ impl World {
             | Entry::Ported { .. }
             | Entry::Port(_)
             | Entry::Drift { .. }
+            | Entry::Adopted { .. }
             | Entry::Started { .. }
             | Entry::Fallback { .. } => {}
         }
@@ -275,6 +281,26 @@ impl World {
                 if self.orders().state(*number, *channel).is_on_fallback() {
                     self.seen.undone.insert((*number, *channel));
                 }
+                self.seen.vouched_for.remove(&(*number, *channel));
+            }
+            Entry::Adopted { number, channel, routing, by, .. } => {
+                let slot = (*number, *channel);
+                let url = [BIN, ""].map(|url| raw(*channel, url));
+                assert!(!url.contains(&routing.whole().to_owned()), "the fallback, or nothing, is adopted");
+                match by {
+                    AdoptedBy::Operator(_) => {
+                        self.seen.undone.remove(&slot);
+                        self.seen.vouched_for.insert(slot);
+                    }
+                    AdoptedBy::Owner(_) => {
+                        if self.orders().state(*number, *channel).is_on_fallback() {
+                            self.seen.undone.insert(slot);
+                        }
+                        self.seen.vouched_for.remove(&slot);
+                    }
+                }
+                self.seen.adopted.insert(slot);
+                self.seen.restored.remove(&slot);
             }
             Entry::Closed { .. }
             | Entry::Checked { .. }
@@ -294,6 +320,12 @@ impl World {
 
     /// After it was.
     pub(super) fn after_entry(&mut self, at: Time, entry: &Entry) {
+        if let Entry::Adopted { number, channel, .. } = entry {
+            let state = self.orders().state(*number, *channel);
+            assert!(state.swap().is_none(), "what is adopted would be put back: {}", state.label());
+            let waits = |p: &PendingRollback| p.decision.channel == *channel && p.waiting.contains(number);
+            assert!(!self.orders().pending().any(waits), "what was seen of another handler is still asked about");
+        }
         let Entry::Result { decision, channel, number, result, .. } = entry else { return };
         let (order, left) = {
             let p = self.control.orders().order(*decision).unwrap();
@@ -342,6 +374,18 @@ impl World {
             assert_ne!(now, BIN, "an apply takes a number from its fallback");
             let read = task.order.terms.as_ref().and_then(|t| t.reads.get(&slot.0));
             assert!(read.is_none_or(|read| read == now), "law 7: an apply writes over {now}, and {read:?} was seen");
+        }
+        match operation {
+            Operation::Rollback => _ = self.seen.adopted.remove(&slot),
+            Operation::Apply => {
+                assert!(force || !self.seen.vouched_for.contains(&slot), "an apply over what a person has adopted");
+                assert!(was_just_now || now != OWNED, "an apply takes a number from whom it is handed over to");
+                self.seen.adopted.remove(&slot);
+                self.seen.vouched_for.remove(&slot);
+            }
+            Operation::Restore | Operation::Undo => {
+                assert!(!self.seen.adopted.contains(&slot), "law 7: what was adopted is written over, forced or not");
+            }
         }
         *self.seen.written.entry(slot).or_default() += 1;
         let writes = self.seen.writes.entry((id, slot)).or_default();

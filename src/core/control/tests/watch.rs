@@ -2,15 +2,18 @@
 
 use std::time::Duration;
 
+use super::executor::record_of;
 use super::world::{BIN, Slot, World, Writer, new_control, values};
 use crate::core::control::{Control, Recovery};
 use crate::core::model::guard::Guard;
 use crate::core::model::id::NumberId;
-use crate::core::model::order::OrderResult;
+use crate::core::model::order::{AdoptedBy, OrderResult};
 use crate::core::model::time::Time;
 use crate::core::model::verdict::Verdict;
 use crate::core::notice::{Notice, NoticeStatus};
+use crate::core::rollback::adopt::{Adopting, FoundRouting};
 use crate::core::rollback::entry::Entry;
+use crate::core::rollback::operator::PlannedAction;
 use crate::core::rollback::orders::{Orders, Witness};
 use crate::core::rollback::plan;
 use crate::core::rollback::saga::SagaState;
@@ -41,7 +44,15 @@ pub(super) struct TestCall {
 pub(super) struct Reading {
     slot: Slot,
     now: RoutingValues,
+    url: String,
     writer: Writer,
+}
+
+impl Reading {
+    fn found(&self, read_at: Time) -> FoundRouting {
+        let (number, channel) = self.slot;
+        FoundRouting { record: record_of(number, channel, &self.url), values: self.now.clone(), read_at, actor: None }
+    }
 }
 
 impl World {
@@ -152,17 +163,17 @@ impl World {
 
     pub(super) fn read_all(&mut self) {
         let is_here = |slot: &&Slot| !self.absent.contains(&slot.0);
-        let read = |slot: &Slot| {
-            let (url, writer) = self.handlers[slot].clone();
-            Reading { slot: *slot, now: values(slot.1, &url), writer }
-        };
-        let readings = self.slots.iter().filter(is_here).map(read).collect();
+        let readings = self.slots.iter().filter(is_here).map(|slot| self.reading(*slot)).collect();
         self.readings.push_back((self.now, readings));
     }
 
+    fn reading(&self, slot: Slot) -> Reading {
+        let (url, writer) = self.handlers[&slot].clone();
+        Reading { slot, now: values(slot.1, &url), url, writer }
+    }
+
     fn is_untouched_since(&self, at: Time, (number, channel): Slot) -> bool {
-        let is_before = |since: Option<Time>| since.is_none_or(|t| t < at);
-        self.orders().saga(number, channel).is_none_or(|s| is_before(s.since) && is_before(s.applied.since))
+        self.orders().saga(number, channel).is_none_or(|s| s.touched().is_none_or(|t| t < at))
     }
 
     /// What the routing poller read arrives.
@@ -202,7 +213,52 @@ impl World {
         }
         let is_theirs = reading.writer == Writer::Other || self.is_set_back;
         assert!(is_theirs, "law 7: our own write is called somebody else's");
+        if self.handed_over(at, &reading) {
+            return;
+        }
         if self.commit(vec![Entry::Drift { number, channel, differences: vec![], actor: None }]).is_ok() {
+            self.baseline.insert(reading.slot, reading.now);
+        }
+    }
+
+    /// True if the change is one that was said to come: it is adopted.
+    fn handed_over(&mut self, at: Time, reading: &Reading) -> bool {
+        let ix = self.roster.find(reading.slot.0).unwrap();
+        let owner = self.roster.group_of(ix).handler[reading.slot.1.index()].owner.clone().unwrap();
+        let found = reading.found(at);
+        if !owner.answers(&found.record, reading.slot.1) {
+            return false;
+        }
+        let by = AdoptedBy::Owner(owner.name);
+        let Some(entries) = self.orders().handed_over(self.adopting(reading.slot, &by), &found) else { return false };
+        if self.commit(entries).is_ok() {
+            self.baseline.insert(reading.slot, reading.now.clone());
+        }
+        true
+    }
+
+    fn adopting<'a>(&'a self, (number, channel): Slot, by: &'a AdoptedBy) -> Adopting<'a> {
+        let (roster, baseline) = (&*self.roster, self.baseline.get(&(number, channel)));
+        Adopting { roster, number: self.roster.find(number).unwrap(), channel, by, baseline }
+    }
+
+    /// A person wants what a number has adopted: it is read.
+    pub(super) fn read_to_adopt(&mut self, i: u8) {
+        let slot = self.slot(i);
+        if !self.absent.contains(&slot.0) {
+            let reading = self.reading(slot);
+            self.adopting.push_back((self.now, reading));
+        }
+    }
+
+    /// And what was read is decided about.
+    pub(super) fn adopt(&mut self) {
+        let Some((at, reading)) = self.adopting.pop_front() else { return };
+        let by = AdoptedBy::Operator(super::world::by());
+        let found = reading.found(at);
+        let adoption = self.orders().adoption(self.adopting(reading.slot, &by), self.is_leading, Ok(&found));
+        assert_eq!(adoption.line.action == PlannedAction::Adopt, !adoption.entries.is_empty(), "{adoption:?}");
+        if !adoption.entries.is_empty() && self.commit(adoption.entries).is_ok() {
             self.baseline.insert(reading.slot, reading.now);
         }
     }
@@ -254,6 +310,7 @@ impl World {
         self.calls.clear();
         self.readings.clear();
         self.asking.clear();
+        self.adopting.clear();
         self.seen.restarted();
         self.pretend();
         // Nothing has been read at the start; with the first look each number that is healthy becomes so.
@@ -266,10 +323,8 @@ impl World {
 /// All that memory holds of the journal, but for who was served, which nobody writes down.
 fn memory(now: Time, control: &Control) -> Vec<String> {
     let orders: &Orders = control.orders();
-    let mut all: Vec<String> = orders
-        .sagas()
-        .map(|(n, c, s)| format!("{n:?} {c} {:?} {:?} {:?} {:?}", s.state, s.since, s.applied, orders.not_before(n, c)))
-        .collect();
+    let mut all: Vec<String> =
+        orders.sagas().map(|(n, c, s)| format!("{n:?} {c} {s:?} {:?}", orders.not_before(n, c))).collect();
     all.extend(orders.pending().map(|p| {
         let guards: Vec<Guard> = p.guards();
         format!("{} {:?} {} {guards:?}", p.decision.id, p.waiting, p.is_approved)

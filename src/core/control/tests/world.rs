@@ -13,7 +13,7 @@ use crate::core::control::{Control, EngineView};
 use crate::core::detect::engine::{Engine, EngineSettings};
 use crate::core::model::decision::{Action, Decision, DecisionId, Mode};
 use crate::core::model::guard::Strength;
-use crate::core::model::handler::{WantedHandler, WantedTarget};
+use crate::core::model::handler::{Owner, WantedHandler, WantedTarget};
 use crate::core::model::id::testing::ours;
 use crate::core::model::id::{Channel, NumberId};
 use crate::core::model::order::{Author, By, Order};
@@ -36,6 +36,8 @@ pub(super) const BIN: &str = "https://bin";
 pub(super) const THEIRS: &str = "https://theirs";
 /// What the file asks of every handler.
 pub(super) const WANTED: &str = "https://wanted";
+/// And what the application sets to which the numbers are handed over.
+pub(super) const OWNED: &str = "https://owner/answer";
 
 /// What cannot be journaled is tried again after this.
 const AGAIN: Duration = Duration::from_secs(60);
@@ -88,7 +90,8 @@ impl Setup {
         for (g, name) in GROUPS.iter().enumerate() {
             let group = roster.add_group(name.parse().unwrap(), [Some(BIN.to_owned()), Some(BIN.to_owned())]);
             let target = Some(WantedTarget::Url(WANTED.into()));
-            let wanted = WantedHandler { target, ..WantedHandler::default() };
+            let owner = Some(Owner { name: "owner".into(), urls: vec!["https://owner/".into()] });
+            let wanted = WantedHandler { target, owner, ..WantedHandler::default() };
             roster.set_handler(group, [wanted.clone(), wanted]);
             for i in 0..self.numbers[g] {
                 roster.add_number(Number {
@@ -185,6 +188,8 @@ pub(super) struct World {
     pub calls: Vec<TestCall>,
     pub readings: VecDeque<(Time, Vec<Reading>)>,
     pub asking: VecDeque<(Time, Reading)>,
+    /// What was read because a person wants it adopted.
+    pub adopting: VecDeque<(Time, Reading)>,
 
     /// What numbers pointed at last, in the store.
     pub baseline: BTreeMap<Slot, RoutingValues>,
@@ -243,6 +248,7 @@ impl World {
             calls: Vec::new(),
             readings: VecDeque::new(),
             asking: VecDeque::new(),
+            adopting: VecDeque::new(),
             told: BTreeSet::new(),
             latest: BTreeMap::new(),
             named: BTreeMap::new(),
@@ -504,7 +510,9 @@ impl World {
         let url = match what {
             0 => THEIRS.to_owned(),
             1 => format!("https://app/{}", slot.0.e164),
-            _ => BIN.to_owned(),
+            2 => BIN.to_owned(),
+            3 => String::new(),
+            _ => OWNED.to_owned(),
         };
         self.handlers.insert(slot, (url, Writer::Other));
         self.seen.edited(slot);

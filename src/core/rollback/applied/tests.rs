@@ -64,3 +64,20 @@ fn whoever_takes_the_number_takes_it_from_the_apply() {
     assert_eq!((applied.state().label(), applied.since), ("superseded", Some(Time::from_secs(7))));
     assert_eq!(before(&applied), "a", "who forces it can still undo it");
 }
+
+#[test]
+fn what_was_adopted_over_an_apply_is_undone_no_more() {
+    let mut applied = Applied::default();
+    applied.adopted(Time::from_secs(1));
+    assert_eq!((applied.state(), applied.since), (&SagaState::Idle, None), "nothing of ours was there");
+    walk(&mut applied, 2, apply("a", "b", OrderResult::Written));
+    let mut lost = applied.clone();
+    lost.lost(Time::from_secs(3));
+    assert!(lost.state().swap().is_some(), "what is only lost can be forced back");
+    for mut applied in [applied, lost] {
+        applied.adopted(Time::from_secs(4));
+        assert_eq!(applied.state(), &SagaState::Superseded { order: DecisionId(2), swap: None });
+        walk(&mut applied, 5, apply("c", "d", OrderResult::Written));
+        assert_eq!(before(&applied), "c", "a later one has its own");
+    }
+}

@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Backoff, OrderState, Orders, PendingRollback, RELAPSE_WITHIN, RETRY_AFTER, RETRY_AT_MOST, Saga, Standing, Witness,
+    Adopted, Backoff, OrderState, Orders, PendingRollback, RELAPSE_WITHIN, RETRY_AFTER, RETRY_AT_MOST, Saga, Standing,
+    Witness,
 };
 use crate::core::model::decision::{Action, Decision, DecisionId};
 use crate::core::model::guard::Guard;
 use crate::core::model::id::{Channel, NumberId};
-use crate::core::model::order::{By, Operation, Order, OrderResult};
+use crate::core::model::order::{AdoptedBy, By, Operation, Order, OrderResult};
 use crate::core::model::time::Time;
 use crate::core::rollback::entry::Entry;
 use crate::core::rollback::fallbacks::FallbackFound;
@@ -115,9 +116,28 @@ impl Orders {
                 let was = saga.state.label();
                 saga.advance(at, order, SagaEvent::Drifted)?;
                 saga.applied.lost(at);
+                saga.is_foreign = true;
+                saga.adopted = None;
                 if saga.state.label() != was {
                     saga.since = Some(at);
                 }
+            }
+            Entry::Adopted { number, channel, routing, by, .. } => {
+                let saga = self.sagas.entry((*number, *channel)).or_default();
+                let order = saga.state.order().unwrap_or(DecisionId(0));
+                let was = saga.state.label();
+                saga.advance(at, order, SagaEvent::Adopted)?;
+                saga.applied.adopted(at);
+                saga.is_foreign = false;
+                // If a person has looked, the next swap need not ask because of it. What was only expected is not
+                // fought.
+                saga.is_undone &= !matches!(by, AdoptedBy::Operator(_));
+                // What was put back is there no more, and has not relapsed.
+                saga.restored_at = None;
+                if saga.state.label() != was {
+                    saga.since = Some(at);
+                }
+                saga.adopted = Some(Adopted { at, routing: routing.clone(), by: by.clone() });
             }
             Entry::Fallback { group, channel, url, state, broken_for, detail } => {
                 let (url, broken_for, detail) = (url.clone(), broken_for.clone(), detail.clone());
@@ -218,6 +238,7 @@ impl Orders {
         detail: &str,
     ) -> Result<(), Illegal> {
         let is_begun = self.state(number, channel).is_under_way();
+        let is_applying = self.applied(number, channel).is_under_way();
         self.advance(at, order, number, channel, SagaEvent::Ended(end))?;
         let progress = self.orders.get_mut(&order);
         let operation = progress.as_ref().map_or(Operation::Rollback, |p| p.order.operation);
@@ -232,8 +253,10 @@ impl Orders {
         self.let_go(order, number, channel);
         let saga = self.sagas.entry((number, channel)).or_default();
         if end.is_as_asked() {
-            saga.is_undone = false;
+            (saga.is_undone, saga.is_foreign) = (false, false);
             if !operation.is_swap() {
+                // What only was so already leaves what was adopted.
+                saga.adopted = saga.adopted.take().filter(|_| !is_applying);
                 saga.settled_by_apply(at, order);
             }
         }

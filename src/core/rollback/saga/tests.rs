@@ -117,6 +117,29 @@ fn somebody_elses_number_never_comes_back_by_itself() {
 }
 
 #[test]
+fn what_is_adopted_is_never_put_back_and_what_is_under_way_is_not_adopted() {
+    let events = rolled_back();
+    for ended in [OrderResult::Written, OrderResult::Proven, OrderResult::Unproven] {
+        let state = walk(1, &events).unwrap().next(DecisionId(1), SagaEvent::Ended(ended)).unwrap();
+        for state in [state.clone(), state.next(DecisionId(1), SagaEvent::Drifted).unwrap()] {
+            let adopted = state.next(DecisionId(2), SagaEvent::Adopted).unwrap();
+            assert_eq!(adopted, SagaState::Superseded { order: DecisionId(1), swap: None });
+            let restore = SagaEvent::Intended(Operation::Restore, update(""));
+            assert!(adopted.clone().next(DecisionId(2), restore).is_err(), "forced or not");
+            assert_eq!(adopted.clone().next(DecisionId(2), SagaEvent::Adopted), Ok(adopted), "twice is once");
+        }
+    }
+    for steps in 1..=4 {
+        let state = walk(1, &events[..steps]).unwrap();
+        let label = state.label();
+        assert!(state.next(DecisionId(1), SagaEvent::Adopted).is_err(), "{label}");
+    }
+    let begun = SagaEvent::Intended(Operation::Restore, update(""));
+    let restoring = walk(1, &events).unwrap().next(DecisionId(2), begun).unwrap();
+    assert!(restoring.next(DecisionId(2), SagaEvent::Adopted).is_err());
+}
+
+#[test]
 fn the_same_step_twice_is_the_same_as_once() {
     let mut state = SagaState::Idle;
     for event in rolled_back() {

@@ -25,6 +25,7 @@ fn said(now: &str, wanted: &WantedHandler) -> String {
             changes(&now, &update).iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
         }
         Comparison::Cannot(why) => format!("cannot: {why}"),
+        Comparison::HandedOver(owner) => format!("with {owner}"),
     }
 }
 

@@ -3,6 +3,7 @@
 use super::*;
 use crate::core::model::counted::Counted;
 use crate::core::model::decision::PageReason;
+use crate::core::model::order::{AdoptedBy, Author};
 use crate::core::model::reason::Reason;
 use crate::core::model::verdict::ReasonCount;
 
@@ -143,6 +144,36 @@ fn an_end_has_the_severity_that_a_failed_restore_had() {
     let over = told.iter().find(|n| n.status == RESOLVED).expect("it is over");
     let severity = failed[0].incident_severity;
     assert_eq!((over.severity, over.incident_severity), (severity, severity), "who was sent its beginning");
+}
+
+fn ann() -> Author {
+    Author { name: "ann".into(), reason: "handed over".into() }
+}
+
+fn adopted(i: usize, by: AdoptedBy) -> Entry {
+    let actor = Some("CallTracker's API key".into());
+    Entry::Adopted { number: number(i), channel: VOICE, routing: "{}".into(), by, differences: vec![], actor }
+}
+
+#[test]
+fn a_takeover_that_was_expected_is_told_once_and_ends_the_rollback() {
+    let mut h = History::new();
+    let owner = || AdoptedBy::Owner("CallTracker".into());
+    let told = h.add(adopted(5, owner()));
+    assert_eq!(kinds(&told), [(NoticeKind::Drift, NoticeStatus::Event)]);
+    assert!(told[0].title.starts_with("CallTracker has taken over") && told[0].severity == Severity::Info);
+    assert!(!told[0].did.contains("superseded"), "{}", told[0].did);
+    h.rolled_back(1, 0..2);
+    let told = h.add(adopted(0, owner()));
+    let news: Vec<_> = told.iter().filter(|n| n.status == NoticeStatus::Event).collect();
+    assert_eq!(news.len(), 1, "{told:?}");
+    assert!(news[0].did.contains("its rollback ends as superseded"), "{}", news[0].did);
+    assert!(news[0].cause.as_ref().unwrap().contains("CallTracker's API key"));
+    // A person who adopts is told nothing new, unless others were told of a rollback.
+    assert!(h.add(adopted(6, AdoptedBy::Operator(ann()))).is_empty());
+    let told = h.add(adopted(1, AdoptedBy::Operator(ann())));
+    assert!(told.iter().any(|n| n.status == NoticeStatus::Event && n.did.contains("superseded")), "{told:?}");
+    assert!(told.iter().any(|n| n.status == RESOLVED), "nothing of ours is on any number: {told:?}");
 }
 
 #[test]
