@@ -475,6 +475,34 @@ fn an_alert_without_a_resource_is_of_the_call_that_its_text_names() {
     assert_eq!(decisions.first().map(|(what, ..)| what.as_str()), Some("rollback"), "{decisions:?}");
 }
 
+/// Errors of our handler that name nobody: somebody met them, and who is not known. That pages and swaps nothing.
+#[test]
+fn an_alert_that_names_no_call_is_not_health() {
+    let of_number = "PN00000000000000000000000000000001";
+    for (resource, url) in
+        [("", HANDLER), ("MG00000000000000000000000000000007", HANDLER), (of_number, "https://x.example")]
+    {
+        let mut r = Recording::of(HANDLER);
+        for i in 0..20 {
+            let start = 60 + i * 40;
+            r.call(start, &inbound(&caller(i), 3));
+            r.alert(start + 1, resource, 11200, "error", Some(url));
+        }
+        assert_eq!(r.decisions(), [page("unexplained", Some(11200))], "{resource:?}");
+    }
+    // Raised when none of our callers was there, it is somebody else's; and of a call in small letters it is that call's.
+    for (after, is_named) in [(20, false), (1, true)] {
+        let mut r = Recording::of(HANDLER);
+        for i in 0..20 {
+            let start = 60 + i * 40;
+            let call = r.call(start, &inbound(&caller(i), 3));
+            let resource = if is_named { call.to_lowercase() } else { String::new() };
+            r.alert(start + after, &resource, 11200, "error", Some(HANDLER));
+        }
+        assert_eq!(r.decisions().first().map(|(what, ..)| what == "rollback"), is_named.then_some(true), "{after}");
+    }
+}
+
 /// Texts to us that Twilio says it did not take.
 #[test]
 fn inbound_texts_that_failed_are_not_served() {

@@ -18,6 +18,7 @@
 mod answers;
 mod legs;
 mod messages;
+mod nameless;
 mod placement;
 mod settle;
 
@@ -40,6 +41,7 @@ use crate::core::routing::history::RoutingHistory;
 use answers::Answers;
 use legs::ChildLeg;
 use messages::settles;
+use nameless::Nameless;
 pub use placement::ReadUntil;
 use placement::Unplaced;
 
@@ -117,6 +119,7 @@ pub struct Ledger {
     pending: VecDeque<(Time, NumberIx, Resource)>,
     /// What had its time while nobody had read what its number points at, by when it was seen to have ended.
     unread: BTreeMap<NumberIx, Vec<(Time, Resource)>>,
+    nameless: Nameless,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -196,6 +199,7 @@ impl Ledger {
             unplaced: BTreeMap::new(),
             pending: VecDeque::new(),
             unread: BTreeMap::new(),
+            nameless: Nameless::default(),
         }
     }
 
@@ -326,7 +330,10 @@ impl Ledger {
     }
 
     pub fn alert(&mut self, at: Time, alert: &Alert, cx: LedgerContext<'_>) -> Option<OutcomeChange> {
-        let resource = alert.resource?;
+        let Some(resource) = alert.resource else {
+            self.nameless.keep(alert);
+            return None;
+        };
         if self.add_mark(at, resource, alert, cx) {
             return self.judge(at, resource, cx);
         }
@@ -379,6 +386,7 @@ impl Ledger {
     fn judge(&mut self, at: Time, resource: Resource, cx: LedgerContext<'_>) -> Option<OutcomeChange> {
         let channel = resource.channel();
         let entry = self.entries[channel.index()].get_mut(&key(resource))?;
+        self.nameless.weigh(entry, channel, cx);
         // What pointed at nothing when it was judged did so, whatever was set up since.
         let pointed_at_nothing = entry.outcome == Some(Outcome::Failed(Reason::NoHandler));
         let has_no_handler = pointed_at_nothing || cx.routes.has_no_handler(entry.number, channel);
@@ -417,6 +425,7 @@ impl Ledger {
                     marks: entry.marks,
                     is_settled: entry.is_settled,
                     has_no_handler: has_no_handler || cx.routes.is_demo(entry.number, channel),
+                    is_silent_service: cx.routes.is_silent_service(entry.number),
                     has_own_fallback,
                     is_answered: entry.is_answered,
                     may_be_answered: self.answers.is_usual(entry.number),

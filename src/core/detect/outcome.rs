@@ -241,6 +241,8 @@ pub struct MessageFacts {
     /// Alerts have had time to arrive since the message was seen.
     pub is_settled: bool,
     pub has_no_handler: bool,
+    /// A Messaging Service without a webhook has it: it is in the log, so something took it, and what is not known.
+    pub is_silent_service: bool,
     pub has_own_fallback: bool,
     /// The sender was sent a message afterwards, which arrived.
     pub is_answered: bool,
@@ -275,6 +277,8 @@ pub fn judge_message(f: &MessageFacts) -> Option<Outcome> {
                 | MessageStatus::Canceled => {
                     if !f.is_settled {
                         None
+                    } else if f.is_silent_service {
+                        Some(Outcome::Failed(Reason::Unexplained))
                     } else if f.has_no_handler {
                         Some(Outcome::Failed(Reason::NoHandler))
                     } else if let Some(reason) = unexplained(f.marks, false) {

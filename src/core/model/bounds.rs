@@ -82,6 +82,9 @@ pub const ORPHANS: usize = 20_000;
 /// the last reading.
 pub const UNPLACED_ALERTS: usize = 20_000;
 
+/// Errors kept that name no call and no message: each entry is held against those of its own time alone.
+pub const NAMELESS_ALERTS: usize = 2_000;
+
 /// Alerts kept for one call that has not been seen, or that are not explained; one call rarely has more than two.
 pub const ALERTS_PER_CALL: usize = 16;
 

@@ -21,7 +21,7 @@ use crate::core::model::id::Channel;
 use crate::core::model::reason::{IgnoreReason, Outcome, Reason};
 use crate::core::model::time::Time;
 use crate::core::model::value::FieldValue;
-use crate::core::routing::history::{RoutingState, Webhooks};
+use crate::core::routing::history::{RoutingState, Webhooks, is_silent_service};
 use crate::core::routing::record::{NumberRecord, is_fallback};
 
 /// The far end of a probe's call, as far as it has been seen.
@@ -240,6 +240,7 @@ pub fn message(
         is_settled: seen.is_settled,
         has_no_handler: expected.has_no_handler(Channel::Messaging)
             || expected.record.is_some_and(|r| r.is_demo(Channel::Messaging)),
+        is_silent_service: expected.record.is_some_and(is_silent_service),
         has_own_fallback: expected.has_own_fallback(Channel::Messaging),
         is_answered: seen.is_replied,
         may_be_answered: expects_reply,

@@ -118,7 +118,9 @@ impl RoutingState {
         match self {
             RoutingState::Handled | RoutingState::NotInAccount => None,
             RoutingState::Unread => Some("it cannot be read who answers; the agent's log says why"),
-            RoutingState::Nobody => Some("nobody answers; set a handler"),
+            RoutingState::Nobody => {
+                Some("nobody answers, unless Conversations takes the texts of its Messaging Service; set a handler")
+            }
             RoutingState::Gone => {
                 Some("nobody answers: what it points at is not there, or leads nowhere; set a handler")
             }
@@ -135,6 +137,13 @@ impl RoutingState {
             ),
         }
     }
+}
+
+/// True if a Messaging Service without a webhook has the number's texts. It drops them, and then they are in no log
+/// (Twilio's API description, `inbound_request_url`); or Conversations takes them, which nothing in the API says.
+pub fn is_silent_service(record: &NumberRecord) -> bool {
+    let channel = Channel::Messaging;
+    matches!(record.handler(channel), Handler::Service(_)) && RoutingState::of(record, channel) == RoutingState::Nobody
 }
 
 /// How many past primary URLs of a channel are remembered.
@@ -212,6 +221,12 @@ impl RoutingHistory {
     /// True if the number is known to point at nothing.
     pub fn is_nobodys(&self, ix: NumberIx, channel: Channel) -> bool {
         self.states[ix.0 as usize][channel.index()] == RoutingState::Nobody
+    }
+
+    /// True if [`is_silent_service`] of it.
+    pub fn is_silent_service(&self, ix: NumberIx) -> bool {
+        self.states[ix.0 as usize][Channel::Messaging.index()] == RoutingState::Nobody
+            && self.record(ix).is_some_and(is_silent_service)
     }
 
     /// True if the number is known to point at Twilio's demo.

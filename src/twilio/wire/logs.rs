@@ -7,7 +7,7 @@ use crate::core::detect::observation::{Alert, Call, CallStatus, Direction, Leg, 
 use crate::core::model::bounds;
 use crate::core::model::code::Code;
 use crate::core::model::foreign::Line;
-use crate::core::model::id::{E164, NumberSid, Resource, ServiceSid};
+use crate::core::model::id::{BadId, E164, NumberSid, Resource, ServiceSid};
 use crate::core::model::redact::told;
 use crate::core::model::time::Time;
 use crate::core::routing::record::kept;
@@ -211,6 +211,17 @@ pub struct RawAlert<'a> {
     date_created: Text<'a>,
 }
 
+/// The call or message of a SID, in either case; `None` where it is of something else.
+fn subject(text: &Text<'_>) -> Result<Option<Resource>, BadRow> {
+    let Some((kind, digits)) = text.get().and_then(|sid| sid.split_at_checked(2)) else { return Ok(None) };
+    let bad = |e: BadId| BadRow::new("resource_sid", e);
+    match kind.to_ascii_uppercase().as_str() {
+        kind @ "CA" => format!("{kind}{digits}").parse().map(|sid| Some(Resource::Call(sid))).map_err(bad),
+        kind @ ("SM" | "MM") => format!("{kind}{digits}").parse().map(|sid| Some(Resource::Message(sid))).map_err(bad),
+        _ => Ok(None),
+    }
+}
+
 /// The call or message that a form names, as Twilio's requests do: `CallSid=CA…&To=…`.
 fn named(form: &str) -> Option<Resource> {
     let of = |field: &str| form.split('&').find_map(|pair| pair.strip_prefix(field)?.strip_prefix('='));
@@ -228,15 +239,9 @@ impl Listed for Alerts {
     type Item = Alert;
 
     fn convert(raw: &RawAlert<'_>, reader: Reader<'_>) -> Result<WireRow<Alert>, BadRow> {
-        let resource = match raw.resource_sid.get() {
-            Some(s) if s.starts_with("CA") => Some(Resource::Call(sid("resource_sid", &raw.resource_sid)?)),
-            Some(s) if s.starts_with("SM") || s.starts_with("MM") => {
-                Some(Resource::Message(sid("resource_sid", &raw.resource_sid)?))
-            }
-            Some(_) => None,
-            // It may be empty; what Twilio had asked, or says in words, names the call then.
-            None => [&raw.request_variables, &raw.alert_text].into_iter().find_map(|text| named(text.get()?)),
-        };
+        // It may be empty, or of a number or service; what Twilio had asked, or says in words, names the call then.
+        let resource = subject(&raw.resource_sid)?
+            .or_else(|| [&raw.request_variables, &raw.alert_text].into_iter().find_map(|text| named(text.get()?)));
         let at = first_date(("date_generated", &raw.date_generated), ("date_created", &raw.date_created))?;
         reader.own(&raw.account_sid)?;
         Ok(WireRow::Ours(Alert {

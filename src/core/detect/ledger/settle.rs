@@ -64,5 +64,6 @@ impl Ledger {
         self.orphaned_alerts = self.orphans.values().map(|o| o.alerts.len()).sum();
         self.prune_unplaced();
         self.answers.prune(before);
+        self.nameless.prune(before);
     }
 }

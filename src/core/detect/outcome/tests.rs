@@ -328,6 +328,7 @@ fn message(direction: Direction, status: MessageStatus) -> MessageFacts {
         marks: AlertFlags::default(),
         is_settled: true,
         has_no_handler: false,
+        is_silent_service: false,
         has_own_fallback: false,
         is_answered: false,
         may_be_answered: false,
@@ -345,7 +346,11 @@ fn an_inbound_text_is_lost_when_its_webhook_fails() {
     let m = marks(&[(AlertEffect::PrimaryWebhook, 11200)]);
     let lost = MessageFacts { marks: m, is_settled: false, ..f };
     assert_eq!(judge_message(&lost), Some(Outcome::Failed(Reason::Webhook)));
-    assert_eq!(judge_message(&MessageFacts { has_no_handler: true, ..f }), Some(Outcome::Failed(Reason::NoHandler)));
+    let nobody = MessageFacts { has_no_handler: true, ..f };
+    assert_eq!(judge_message(&nobody), Some(Outcome::Failed(Reason::NoHandler)));
+    // A service that drops what comes logs nothing of it, so this one does something else.
+    let silent = MessageFacts { is_silent_service: true, ..nobody };
+    assert_eq!(judge_message(&silent), Some(Outcome::Failed(Reason::Unexplained)));
 }
 
 /// Twilio puts the code into the row, too, and the alert may be lost.

@@ -1,0 +1,100 @@
+//! Errors that name no call and no message, on a URL or a number of ours.
+//!
+//! Twilio's debugger says of most errors to which call they belong. Where it does not, somebody met the error all the
+//! same, and who it was is not known: so it speaks against every call and message of the number that was under way just
+//! then, as an error that nobody can explain. That pages where there are many, and swaps nothing: a guess is no
+//! evidence against a handler. Where a caller is known to have been served it says nothing.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::{Body, Entry, LedgerContext};
+use crate::core::detect::observation::{Alert, Direction, Level};
+use crate::core::detect::outcome::{AlertEffect, mark};
+use crate::core::model::bounds;
+use crate::core::model::code::Class;
+use crate::core::model::id::Channel;
+use crate::core::model::time::Time;
+
+/// Before a call began and after it ended, an error may still be of it: both are told in whole seconds, and by
+/// different clocks.
+const ASIDE: Duration = Duration::from_secs(5);
+
+/// A text's webhook has failed within this: Twilio waits for 15 s. Source: Twilio's documentation of messaging
+/// webhooks, 2026-11.
+const TEXT_FAILS_WITHIN: Duration = Duration::from_secs(15);
+
+/// The latest errors without a call, by when Twilio raised them.
+#[derive(Debug, Default)]
+pub(super) struct Nameless {
+    alerts: BTreeMap<Time, Vec<Alert>>,
+    held: usize,
+}
+
+impl Nameless {
+    /// Keeps what may have met a caller of ours, the latest [`bounds::NAMELESS_ALERTS`] of it.
+    pub(super) fn keep(&mut self, alert: &Alert) {
+        if alert.level != Level::Error || !matches!(alert.code.class(), Class::Webhook | Class::Content) {
+            return;
+        }
+        let at = self.alerts.entry(alert.at).or_default();
+        if at.iter().any(|held| held.sid == alert.sid) {
+            return;
+        }
+        at.push(alert.clone());
+        self.held += 1;
+        while self.held > bounds::NAMELESS_ALERTS {
+            let Some((_, oldest)) = self.alerts.pop_first() else { break };
+            self.held -= oldest.len();
+        }
+    }
+
+    /// Adds to `entry` what was raised on its number while it was under way.
+    pub(super) fn weigh(&self, entry: &mut Entry, channel: Channel, cx: LedgerContext<'_>) {
+        if self.held == 0 {
+            return;
+        }
+        let until = match entry.body {
+            Body::Call { duration, ended_at, .. } => {
+                let lasted = Duration::from_secs(u64::from(duration.unwrap_or(0)));
+                ended_at.unwrap_or(entry.started_at + lasted)
+            }
+            Body::Message { direction: Direction::Inbound, .. } => entry.started_at + TEXT_FAILS_WITHIN,
+            Body::Message { direction: Direction::Outbound | Direction::Reply, .. } => return,
+        };
+        let since = entry.started_at - ASIDE;
+        for alert in self.alerts.range(since..=until.max(since) + ASIDE).flat_map(|(_, alerts)| alerts) {
+            let of_number = || {
+                let record = cx.routes.record(entry.number);
+                alert.number.is_some_and(|sid| record.is_some_and(|r| r.sid == sid))
+            };
+            let of_url = || match mark(alert, cx.routes.webhooks(cx.roster, entry.number, channel)) {
+                Some(
+                    AlertEffect::PrimaryWebhook
+                    | AlertEffect::PrimaryContent
+                    | AlertEffect::OwnFallback
+                    | AlertEffect::OurFallback,
+                ) => true,
+                Some(
+                    AlertEffect::Doubt
+                    | AlertEffect::Leg
+                    | AlertEffect::Unexplained
+                    | AlertEffect::OtherUrl
+                    | AlertEffect::Trunk
+                    | AlertEffect::Platform
+                    | AlertEffect::Account
+                    | AlertEffect::Template,
+                )
+                | None => false,
+            };
+            if of_number() || of_url() {
+                entry.marks.add(AlertEffect::Unexplained, alert.code, alert.at);
+            }
+        }
+    }
+
+    pub(super) fn prune(&mut self, before: Time) {
+        self.alerts = self.alerts.split_off(&before);
+        self.held = self.alerts.values().map(Vec::len).sum();
+    }
+}
