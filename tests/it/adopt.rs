@@ -15,28 +15,28 @@ use crate::world::{BIN, Running, World, own_address, play};
 const APP: &str = "https://app.example.com/voice";
 
 /// Where the application that takes the numbers over answers.
-const THEIRS: &str = "https://calls.example.net/answer";
+pub const THEIRS: &str = "https://calls.example.net/answer";
 
 /// Of another host, that only begins alike.
 const ELSEWHERE: &str = "https://calls.example.net.elsewhere.example/answer";
 
 /// Somebody else writes a voice URL.
-fn edit(w: &World, number: E164, to: &str) {
+pub fn edit(w: &World, number: E164, to: &str) {
     let set = [("VoiceUrl".to_owned(), to.to_owned())].into();
     w.sim.happen(Happening::Edit(Edit { number, set })).unwrap();
 }
 
-fn one(number: E164) -> Value {
+pub fn one(number: E164) -> Value {
     json!({"numbers": [number.to_string()], "channel": "voice", "reason": "handed over", "author": "ann"})
 }
 
 /// Whoever takes the numbers over serves their callers.
-fn day() -> String {
+pub fn day() -> String {
     format!("{DAY}\n[[handler]]\nurl = \"{THEIRS}\"\n[[handler]]\nurl = \"{ELSEWHERE}\"\n")
 }
 
 /// What was said of the one number: the action and its words.
-async fn adopt(w: &World, agent: &Running, number: E164) -> (String, String) {
+pub async fn adopt(w: &World, agent: &Running, number: E164) -> (String, String) {
     // Resting: the agent reads the number meanwhile, which takes time.
     let (status, answer) = w.clock.wait(None, agent.post("adopt", one(number))).await.unwrap();
     assert_eq!(status, 200, "{answer}");
@@ -47,7 +47,7 @@ async fn adopt(w: &World, agent: &Running, number: E164) -> (String, String) {
 }
 
 /// The whole journal.
-async fn journal(w: &World) -> Vec<Entry> {
+pub async fn journal(w: &World) -> Vec<Entry> {
     let store = Store::open(&w.folder.path().join("ringback.db")).await.unwrap();
     let journal = store.journal().await.unwrap();
     store.close().await;
@@ -55,11 +55,11 @@ async fn journal(w: &World) -> Vec<Entry> {
 }
 
 /// How many entries of a kind the journal has.
-async fn count(w: &World, kind: &str) -> usize {
+pub async fn count(w: &World, kind: &str) -> usize {
     journal(w).await.iter().filter(|e| e.kind() == kind).count()
 }
 
-async fn drift(agent: &Running, number: E164) -> f64 {
+pub async fn drift(agent: &Running, number: E164) -> f64 {
     let label = format!("number=\"{number}\"");
     agent.sum("ringback_config_drift", &[&label, "channel=\"voice\""]).await
 }

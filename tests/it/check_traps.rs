@@ -223,6 +223,14 @@ pub fn all() -> Vec<Trap> {
             &[("{base}/handlers/voice", "https://handler.twilio.com/twiml/EH00000000000000000000000000000002")],
         ),
         config(
+            C::NeitherOwners,
+            &[(
+                "[group.fallback]",
+                "[group.handler]\nvoice_url = \"https://app.example.com/voice\"\nowner = \"CallTracker\"\nowner_urls = \
+                 [\"https://calls.example.net/\"]\n[group.fallback]",
+            )],
+        ),
+        config(
             C::NoFallback,
             &[("sms_url = \"https://handler.twilio.com/twiml/EH00000000000000000000000000000001\"\n", "")],
         ),

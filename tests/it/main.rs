@@ -5,6 +5,7 @@
 mod access;
 mod accounts;
 mod adopt;
+mod adopt_beside;
 mod agent;
 mod alerts;
 mod audio;

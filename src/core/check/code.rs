@@ -161,6 +161,10 @@ codes! {
     TrunkLeadsNowhere "RB314" Error: "the trunk has no origination URL in use",
         why "Twilio has nowhere to send the trunk's calls (32010): every caller fails.",
         cure "Give the trunk an enabled origination URL.";
+    NeitherOwners "RB315" Warning: "the handler is neither the file's nor that of whom it is handed over to",
+        why "group.handler.owner says whose change is expected: any other is drift, and so are theirs if their URLs \
+             begin otherwise than owner_urls say.",
+        cure "Correct owner_urls or [group.handler], or declare the handler right with `ringback adopt`.";
     HandlerSilent "RB401" Error: "a handler does not answer",
         why "Twilio waits for it up to 15 seconds, and then the caller hears that an application error has occurred.",
         cure "Look whether it is up and reachable from the internet, with a certificate that Twilio accepts.";

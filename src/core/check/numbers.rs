@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::code::FindingCode;
 use super::facts::{Facts, NumberFound, NumbersFound, Unlooked};
 use super::report::{Finder, on};
+use crate::core::model::handler::WantedTarget;
 use crate::core::model::id::Channel;
 use crate::core::model::roster::{NumberIx, PortAt};
 use crate::core::routing::history::RoutingState;
@@ -15,7 +16,7 @@ const OF_THE_NUMBER: [FindingCode; 4] =
     [FindingCode::NumberMissing, FindingCode::NumberNotYet, FindingCode::LacksChannel, FindingCode::HostedVoice];
 
 /// Who answers it.
-const OF_ITS_HANDLER: [FindingCode; 11] = [
+const OF_ITS_HANDLER: [FindingCode; 12] = [
     FindingCode::NobodyAnswers,
     FindingCode::Demo,
     FindingCode::HandlerGone,
@@ -27,6 +28,7 @@ const OF_ITS_HANDLER: [FindingCode; 11] = [
     FindingCode::FallbackWithoutPrimary,
     FindingCode::Fax,
     FindingCode::OnFallback,
+    FindingCode::NeitherOwners,
 ];
 
 pub fn check(facts: &Facts, finder: &mut Finder<'_>) {
@@ -130,6 +132,7 @@ fn handler(facts: &Facts, record: &NumberRecord, channel: Channel, n: &NumberFou
         RoutingState::Fax => finder.find_number(Fax, "voice_receive_mode is fax", ix),
     }
     overrides(record, channel, ix, finder);
+    owner(record, channel, ix, finder);
     let Some(fallback) = finder.roster.group_of(ix).fallback(channel) else { return };
     if record.leads_to(channel, fallback) {
         finder.find_number(FindingCode::OnFallback, format!("{} is answered by {}", on(channel), bare(fallback)), ix);
@@ -142,6 +145,27 @@ fn handler(facts: &Facts, record: &NumberRecord, channel: Channel, n: &NumberFou
         // These have findings of their own.
         Err(CannotSwap::AnotherRegion { .. } | CannotSwap::Lacking { .. }) => {}
     }
+}
+
+/// Whether the number is as the file asks, or with whom the file says that it will be.
+fn owner(record: &NumberRecord, channel: Channel, ix: NumberIx, finder: &mut Finder<'_>) {
+    let group = finder.roster.group_of(ix);
+    let wanted = &group.handler[channel.index()];
+    let (Some(owner), Some(target)) = (&wanted.owner, &wanted.target) else { return };
+    let handler = record.handler(channel);
+    let is_asked = match target {
+        WantedTarget::Url(url) => handler.is_url(url.whole()),
+        WantedTarget::Application(sid) => handler == Handler::Application(*sid),
+        WantedTarget::Trunk(sid) => handler == Handler::Trunk(*sid),
+    };
+    let is_on_fallback = group.fallback(channel).is_some_and(|url| record.leads_to(channel, url));
+    let has_findings = matches!(handler, Handler::Nobody | Handler::Lacking | Handler::Region(_) | Handler::Fax);
+    let is_known = !record.unread[channel.index()] && !has_findings;
+    if !is_known || is_asked || is_on_fallback || owner.answers(record, channel) {
+        return;
+    }
+    let seen = format!("{handler} answers {}, which is none of {}'s", on(channel), owner.name);
+    finder.find_number(FindingCode::NeitherOwners, seen, ix);
 }
 
 /// What is set on a number and has no say.

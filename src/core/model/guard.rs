@@ -82,7 +82,9 @@ impl Guard {
             Guard::Storm => "most numbers of most groups fail at once, which a fallback rarely cures",
             Guard::Fallback => "the fallback is broken",
             Guard::Cooldown => "the last attempt failed a short while ago, and the next one comes by itself",
-            Guard::OtherWriter => "somebody else undid the last rollback of the number",
+            Guard::OtherWriter => {
+                "somebody else set the number's handler: they undid its last rollback, or what fails is the rest of the group"
+            }
             Guard::Cap => "more of the group would be on the fallback than group.cap allows without approval",
             Guard::Veto => "the time for a veto is not over",
             Guard::NoFallback => "the group has no fallback for this channel",

@@ -178,7 +178,8 @@ pub const fn about(guard: Guard) -> Option<&'static str> {
         Guard::Cooldown => Some("Ringback tries again by itself; find out why the last try failed"),
         Guard::NotWatched => Some("Watch the number on this channel in the configuration, if it serves it"),
         Guard::OtherWriter => Some(
-            "Find out who set the number back, and why: they may be repairing the handler. Swap it again once you agree",
+            "Find out who set the number's handler, and why: they may be repairing it, or it serves its callers while the \
+             rest of the group fails. Swap it once you agree",
         ),
         Guard::Cap => None,
         Guard::Veto => None,

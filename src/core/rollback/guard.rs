@@ -14,7 +14,7 @@
 //! | blind | the data is stale | the data is getting stale |
 //! | fallback | the fallback is known to be broken | |
 //! | cooldown | the last attempt failed, and its hold-off has not passed | |
-//! | other writer | | somebody else undid the number's last swap, and no person has settled it since |
+//! | other writer | | somebody else undid the number's last swap, and no person has settled it since; or it was adopted, others of its group were not, and nothing says that its own callers fail |
 //! | storm | | most numbers of most groups fail at once |
 //! | cap | | too many of the group would be on the fallback |
 //! | veto | | until its time has passed |
@@ -59,8 +59,9 @@ pub struct GuardInputs {
     pub fallback: FallbackState,
     /// No attempt before this.
     pub not_before: Option<Time>,
-    /// Somebody else undid our last swap, and no person has settled it since.
-    pub is_undone: bool,
+    /// Somebody else undid our last swap, and no person has settled it since; or theirs was adopted, and it is the rest
+    /// of the group that fails.
+    pub is_anothers: bool,
     /// Of the group's numbers on this channel: all of them, how many would be on the fallback after
     /// this one, and how many may be.
     pub after: usize,
@@ -88,7 +89,7 @@ pub fn rule(now: Time, facts: &GuardInputs) -> Ruling {
         if facts.fallback == FallbackState::Broken { refuse(Guard::Fallback) } else { None },
         if facts.not_before.is_some_and(|t| now < t) { refuse(Guard::Cooldown) } else { None },
         // From here on an operator's approval or command is enough. Who approves in `confirm` has to know against whom.
-        if facts.is_undone { ask(Guard::OtherWriter) } else { None },
+        if facts.is_anothers { ask(Guard::OtherWriter) } else { None },
         if facts.mode == Mode::Confirm { ask(Guard::Mode) } else { None },
         if facts.freshness == Freshness::Degraded { ask(Guard::Blind) } else { None },
         if facts.is_storm { ask(Guard::Storm) } else { None },
@@ -129,7 +130,7 @@ mod tests {
             is_storm: false,
             fallback: FallbackState::Good,
             not_before: None,
-            is_undone: false,
+            is_anothers: false,
             after: 1,
             allowed: 3,
             is_approved: false,
@@ -154,7 +155,7 @@ mod tests {
         assert_eq!(rule(now, &facts), Ruling::Ask(Guard::Blind));
         facts.mode = Mode::Confirm;
         assert_eq!(rule(now, &facts), Ruling::Ask(Guard::Mode));
-        facts.is_undone = true;
+        facts.is_anothers = true;
         assert_eq!(rule(now, &facts), Ruling::Ask(Guard::OtherWriter));
         facts.is_approved = true;
         assert_eq!(rule(now, &facts), Ruling::Act, "a person's word answers all that asks");

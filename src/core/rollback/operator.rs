@@ -268,7 +268,7 @@ impl Orders {
         match request.operation {
             Operation::Apply => match self.saga(number, channel).and_then(|s| s.adopted.as_ref()) {
                 Some(Adopted { at, by: AdoptedBy::Operator(by), .. }) if !request.force => refuse(format!(
-                    "its handler was adopted at {at} ({by}): write that one into [group.handler], or force it"
+                    "its handler was adopted at {at} ({by}): write that one into [group.handler], or apply with --force"
                 )),
                 Some(_) | None => line(PlannedAction::Apply, "to what the file asks".to_owned()),
             },

@@ -116,6 +116,8 @@ struct Journal {
     /// Swapped, those of them that somebody else has set back, and what a person said yes to.
     swapped: BTreeSet<Slot>,
     undone: BTreeSet<Slot>,
+    /// Whose handler was adopted, and not written to by us since.
+    adopted: BTreeSet<Slot>,
     approved: BTreeSet<DecisionId>,
     vetoes: BTreeMap<(DecisionId, E164), (Time, Time)>,
     lapsed: BTreeSet<(DecisionId, E164)>,
@@ -261,10 +263,28 @@ impl Journal {
                     self.undone.insert((number.e164, *channel));
                 }
             }
+            Entry::Adopted { number, channel, routing, .. } => {
+                self.met("adopted");
+                let slot = (number.e164, *channel);
+                assert!(!routing.whole().contains(BIN), "the fallback is adopted");
+                self.swapped.remove(&slot);
+                self.undone.remove(&slot);
+                self.adopted.insert(slot);
+            }
             Entry::Snapshot { decision, channel, number, .. } => {
                 self.snapshots.insert((*decision, (number.e164, *channel)), at);
             }
             Entry::Intent { number, operation, decision, channel, .. } => {
+                let slot = (number.e164, *channel);
+                match operation {
+                    Operation::Rollback | Operation::Apply => _ = self.adopted.remove(&slot),
+                    Operation::Restore | Operation::Undo => {
+                        assert!(
+                            !self.adopted.contains(&slot),
+                            "law 7: {decision} puts back what was before an adoption"
+                        );
+                    }
+                }
                 self.intents.entry((number.e164, *channel)).or_default().push((at, *decision, *operation));
             }
             Entry::Written { decision, channel, number } => {
@@ -280,7 +300,6 @@ impl Journal {
             | Entry::Phase { .. }
             | Entry::Ported { .. }
             | Entry::Port(_)
-            | Entry::Adopted { .. }
             | Entry::Started { .. } => {}
         }
     }

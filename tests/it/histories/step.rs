@@ -204,6 +204,7 @@ impl Step {
             33..37 => Step::Handler(one_of(rng, &[0, 0, 1, 2]), condition(rng)),
             37 => Step::Handlers(condition(rng)),
             38 | 39 => Step::Undo,
+            40 => Step::Say("adopt", ask(rng)),
             _ => Step::Pass(rng.random_range(60..600)),
         }
     }

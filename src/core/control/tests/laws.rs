@@ -198,6 +198,11 @@ impl World {
             assert!(hold_off.is_none_or(|t| t <= self.now), "law 2: ordered in the hold-off");
             let is_undone = self.seen.undone.contains(&(*n, channel));
             assert!(pending.is_approved || !is_undone, "law 7: ordered against another writer, unasked");
+            let is_adopted = |n: &NumberId| self.orders().saga(*n, channel).is_some_and(|s| s.adopted.is_some());
+            let is_swept_along = is_adopted(n)
+                && !pending.decision.numbers.iter().all(is_adopted)
+                && view.verdict(*n, channel) != Verdict::Failing;
+            assert!(pending.is_approved || !is_swept_along, "what others' callers met takes an adopted number along");
             if self.setup.veto > Duration::ZERO && !pending.is_approved {
                 let (from, until) = self.seen.vetoes.get(&(id, *n)).copied().unwrap_or((Time::NEVER, Time::NEVER));
                 let is_whole = until <= self.now && from + self.setup.veto <= until;

@@ -89,7 +89,8 @@ impl Orders {
                 is_storm: watch.is_storm(channel),
                 fallback: self.fallback_for(group, channel, number),
                 not_before: self.not_before(number, channel),
-                is_undone: self.is_undone(number, channel),
+                is_anothers: self.is_undone(number, channel)
+                    || verdicts[0] != Verdict::Failing && self.is_swept_along(&pending.decision, number),
                 after: on_fallback + earlier + 1,
                 allowed: guard::allowed(strength, members.len(), percent),
                 is_approved: pending.is_approved,
@@ -159,6 +160,13 @@ impl Orders {
 
     /// The next stage of a staged restore, once the one before was verified: by live callers, and by test calls
     /// where there are any.
+    /// True if a fault that was found in several numbers is said of one that has another handler than the others: what
+    /// it was handed over to may serve its callers.
+    fn is_swept_along(&self, decision: &Decision, number: NumberId) -> bool {
+        let is_adopted = |n: NumberId| self.saga(n, decision.channel).is_some_and(|s| s.adopted.is_some());
+        is_adopted(number) && !decision.numbers.iter().all(|n| is_adopted(*n))
+    }
+
     fn step_restore(&self, now: Time, watch: &impl Surroundings, p: &OrderState, entries: &mut Vec<Entry>) {
         let Order { id: decision, channel, .. } = p.order;
         if !p.left().is_empty() || self.mode == Mode::Observe || !watch.is_leading() {
