@@ -265,6 +265,13 @@ impl<'w> History<'w> {
                 let is_full = self.disk.lock().unwrap().is_some();
                 assert!(status < 500 || is_full, "{verb} {ask}: {status} {said}");
             }
+            Step::TakeOver(i) => {
+                let number = numbers()[*i];
+                self.edit(number, Channel::Voice, THEIRS);
+                w.pass(5).await;
+                let ask = json!({"numbers": [number.to_string()], "channel": "voice", "reason": "history"});
+                self.say("adopt", ask).await;
+            }
             Step::Approve => {
                 let status = self.running().status();
                 let waiting = status.waiting.first().map(|d| d.decision);

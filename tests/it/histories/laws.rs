@@ -475,6 +475,7 @@ pub fn is_enough(histories: u64, met: &Met) {
     if histories >= 50 {
         let wanted = [
             "asked cap",
+            "adopted",
             "asked veto",
             "drift",
             "fallback broken",

@@ -85,6 +85,8 @@ pub enum Step {
     Edit(usize, Channel, EditTo),
     /// Somebody else puts the first number that is swapped back on its handler, proven or not.
     Undo,
+    /// Somebody else points a number at their handler, and an operator adopts that.
+    TakeOver(usize),
     /// A number leaves the account, or is there again.
     Leave(usize),
     /// What all bins answer when they are checked, for so many seconds.
@@ -205,6 +207,7 @@ impl Step {
             37 => Step::Handlers(condition(rng)),
             38 | 39 => Step::Undo,
             40 => Step::Say("adopt", ask(rng)),
+            41 => Step::TakeOver(number(rng)),
             _ => Step::Pass(rng.random_range(60..600)),
         }
     }
