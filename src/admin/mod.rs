@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `GET /metrics` | Prometheus' text format |
 //! | `GET /-/healthy` | 200 while the engine ticks; with `?nonce=` also a proof that it is this agent ([`identity`]) |
-//! | `GET /-/ready` | 200 while every source is fresh, else 503 with the stale ones |
+//! | `GET /-/ready` | 200 while the engine ticks and every source is fresh, else 503 with the stale ones |
 //! | `GET /api/v1/status` | the state of everything, as JSON |
 //! | `GET /api/v1/ports` | how far the ports are, and whether the old provider may be cancelled |
 //! | `GET /api/v1/numbers`, `/decisions`, `/decisions/{id}`, `/orders/{id}` | parts of it, and what the journal says |
@@ -173,15 +173,22 @@ async fn metrics(State(admin): State<Admin>) -> Response {
 }
 
 async fn healthy(State(admin): State<Admin>, challenge: identity::Challenge) -> Result<Response, ApiProblem> {
+    is_ticking(&admin)?;
+    Ok(admin.identity.answer(&challenge).await)
+}
+
+/// Fails if what is known is what an engine knew that has stopped.
+fn is_ticking(admin: &Admin) -> Result<(), ApiProblem> {
     let ticked = admin.status.borrow().at;
     if ticked + TICKS_WITHIN < admin.clock.now() {
         let text = format!("the engine has not ticked since {ticked}: restart the agent");
         return Err(ApiProblem::new(StatusCode::SERVICE_UNAVAILABLE, text));
     }
-    Ok(admin.identity.answer(&challenge).await)
+    Ok(())
 }
 
 async fn ready(State(admin): State<Admin>) -> Result<&'static str, ApiProblem> {
+    is_ticking(&admin)?;
     let status = admin.status.borrow().clone();
     let cannot_read = status.cannot_read();
     if cannot_read.is_empty() {

@@ -25,8 +25,7 @@ fn folder(path: &Path) -> io::Result<PathBuf> {
 fn problem(path: &Path) -> io::Result<()> {
     let said = |what: String| move |e: io::Error| io::Error::other(format!("{what}: {e}"));
     if path.exists() {
-        let found = OpenOptions::new().read(true).write(true).open(path);
-        found.map_err(said("the file cannot be written".to_owned()))?;
+        may_write(path).map_err(said("the file cannot be written".to_owned()))?;
     }
     let folder = folder(path)?;
     let place = folder.display();
@@ -42,6 +41,20 @@ fn problem(path: &Path) -> io::Result<()> {
     let is_taken = |result: &io::Result<()>| result.as_ref().is_err_and(|e| e.kind() == io::ErrorKind::AlreadyExists);
     let result = (0..LEFT_BEHIND).map(|_| tried()).find(|result| !is_taken(result)).unwrap_or(Ok(()));
     result.map_err(said(format!("nothing can be written in the folder {place}")))
+}
+
+/// Fails if we may not read and write the file. It is asked for and not tried: when a process closes any descriptor of
+/// a file, all its locks on that file are gone (fcntl(2)), SQLite's among them, and an agent that looks at its own
+/// state would leave it to the next program that opens it, a backup say, to tidy away the write-ahead log.
+#[cfg(unix)]
+fn may_write(path: &Path) -> io::Result<()> {
+    use rustix::fs::{Access, access};
+    Ok(access(path, Access::READ_OK | Access::WRITE_OK)?)
+}
+
+#[cfg(not(unix))]
+fn may_write(path: &Path) -> io::Result<()> {
+    OpenOptions::new().read(true).write(true).open(path).map(drop)
 }
 
 /// Files that were left behind and are passed over. Where there are so many, files can be written.

@@ -1,13 +1,16 @@
 //! `ringback run`: the agent, until a signal or a fault.
 
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::Context;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tracing_appender::non_blocking::ErrorCounter;
 
+use super::log::AgentLog;
 use super::{Exit, complain, log};
 use crate::admin;
 use crate::admin::names::OwnNames;
@@ -21,14 +24,20 @@ use crate::core::model::bounds;
 use crate::rehearse;
 use crate::rehearse::note::Note;
 
+/// How often lost lines of the log are told of.
+const TOLD_EVERY: Duration = Duration::from_secs(10);
+
+/// How long the end of the process waits for its last line to be read.
+const LAST_WORDS: Duration = Duration::from_millis(200);
+
 pub fn run(config: &Path, filter: &str) -> anyhow::Result<Exit> {
     reserve_less();
     let config = Config::load(config, &ProcessEnv)?;
-    let _traces = log::start_with_traces(filter)?;
+    let log = log::start_for_agent(filter)?;
     forbid_core_dump();
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     runtime.enable_all().max_blocking_threads(bounds::BLOCKING_THREADS);
-    runtime.build()?.block_on(agent(&config))
+    runtime.build()?.block_on(agent(&config, &log))
 }
 
 /// Starts this program once more in its own place, with an allocator that reserves less.
@@ -65,7 +74,7 @@ fn forbid_core_dump() {
     }
 }
 
-async fn agent(config: &Config) -> anyhow::Result<Exit> {
+async fn agent(config: &Config, log: &AgentLog) -> anyhow::Result<Exit> {
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
@@ -105,6 +114,10 @@ async fn agent(config: &Config) -> anyhow::Result<Exit> {
     let mut checks = JoinSet::new();
     let (checked, its_clock) = (config.clone(), clock.clone());
     clock.spawn(&mut checks, async move { check::at_start(&checked, &its_clock).await });
+    let (lost, metrics, its_clock) = (log.lost.clone(), agent.metrics.clone(), clock.clone());
+    clock.spawn(&mut checks, async move {
+        tell_what_is_lost(&lost, |lines| metrics.log_lines_lost(lines), &its_clock).await
+    });
     front.set(admin::router(&agent, &clock, config.agent.token.clone()));
     tracing::info!(
         mode = config.engine.mode.label(), numbers = config.roster.len(), address = %address,
@@ -138,9 +151,31 @@ async fn agent(config: &Config) -> anyhow::Result<Exit> {
         }
         signal = signals.next() => {
             // What was being written is settled by looking, at the next start.
-            complain(&format!("ringback: {signal} again: stopping at once"));
             child::end_all();
+            // In the background: perhaps nobody reads it.
+            let said = std::thread::spawn(move || complain(&format!("ringback: {signal} again: stopping at once")));
+            let waiting = std::time::Instant::now();
+            while !said.is_finished() && waiting.elapsed() < LAST_WORDS {
+                std::thread::yield_now();
+            }
             std::process::exit(Exit::CouldNotRun as i32)
+        }
+    }
+}
+
+/// Says how many lines of the log were lost, once they are.
+async fn tell_what_is_lost(lost: &ErrorCounter, count: impl Fn(u64), clock: &Clock) {
+    let mut told = 0;
+    loop {
+        clock.sleep(TOLD_EVERY).await;
+        let lines = lost.dropped_lines();
+        if lines > told {
+            count((lines - told) as u64);
+            tracing::error!(
+                lines = lines - told,
+                "lines of the log are lost: whoever reads the error stream does not keep up, or has stopped"
+            );
+            told = lines;
         }
     }
 }

@@ -200,6 +200,8 @@ define! {
             "Messages that wait, by for whom.";
         QUEUE_ROOM: Gauge "queue_capacity" ["queue"]
             "Messages that may wait, by for whom.";
+        LOG_LINES_LOST: Counter "log_lines_lost_total" []
+            "Lines of the agent's own log that whoever reads the error stream did not take in time.";
         JOURNAL: Counter "journal_writes_total" ["result"]
             "Writes to the journal by result. What is not in the journal is not done.";
         NOTIFICATIONS: Counter "notifications_total" ["notifier", "result"]

@@ -89,6 +89,7 @@ pub struct Metrics {
     pub numbers_missing: IntGauge,
     leading: IntGauge,
     journal: IntCounterVec,
+    log_lines_lost: IntCounterVec,
     notifications: IntCounterVec,
     mode: IntGaugeVec,
 }
@@ -210,6 +211,7 @@ impl Metrics {
             numbers_missing: r.int_gauge(&d::MISSING)?,
             leading: r.int_gauge(&d::LEADING)?,
             journal: r.counter(&d::JOURNAL)?,
+            log_lines_lost: r.counter(&d::LOG_LINES_LOST)?,
             notifications: r.counter(&d::NOTIFICATIONS)?,
             mode: r.int_gauges(&d::MODE)?,
         })
@@ -250,6 +252,7 @@ impl Metrics {
         for result in ["success", "failure"] {
             self.journal.with_label_values(&[result]);
         }
+        self.log_lines_lost(0);
         self.set_mode(mode);
         self.held(std::iter::empty());
     }
@@ -363,6 +366,11 @@ impl Metrics {
 
     pub fn leading(&self, on: bool) {
         self.leading.set(i64::from(on));
+    }
+
+    /// So many more lines of the log are lost.
+    pub fn log_lines_lost(&self, lines: u64) {
+        self.log_lines_lost.with_label_values::<&str>(&[]).inc_by(lines);
     }
 
     /// The journal was written, or could not be.

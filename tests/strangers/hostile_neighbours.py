@@ -307,6 +307,39 @@ def stranger_at_the_port(w):
     return f"8 commands to a stranger at the agent's port, {len(stranger.asked)} requests of theirs, without a secret"
 
 
+def unread_log(w):
+    """Nobody reads the agent's log any more: Ctrl-S in a terminal, a log driver that hangs."""
+    agent = w.healthy(is_read=False)
+    # Each is a line of the log, and a page holds twenty.
+    held = [agent.post("hold", numbers=some(1), seconds=600 + i, reason="x" * 200)[0] for i in range(60)]
+    w.must(held == [200] * 60, f"{held.count(200)} of 60 holds were answered while nobody reads the log")
+    w.must(agent.post("release", all=True)[0] == 200, "a release is not answered")
+    w.twilio.callers(some(5), True)
+    w.must(w.until(25, lambda: len(w.twilio.swapped()) == 5), "the numbers were not swapped meanwhile")
+    w.must(w.until(25, lambda: agent.metric("ringback_log_lines_lost_total") > 0), "lost lines are not counted")
+    w.lives(agent)
+    agent.process.terminate()
+    w.must(w.until(20, lambda: not agent.is_alive()), "it does not end when it is asked to")
+    return f"a log that nobody reads, and {len(w.twilio.swapped())} of 5 failing numbers were swapped"
+
+
+def backups(w):
+    """Others open the state with SQLite itself while the agent runs: a backup, a question, and they close it again."""
+    agent = w.healthy()
+    state = agent.folder / "ringback.db"
+    copy = "a = sqlite3.connect(sys.argv[1]); b = sqlite3.connect(sys.argv[1] + '.copy'); a.backup(b)"
+    ask = "print(sqlite3.connect(sys.argv[1]).execute('SELECT COUNT(*) FROM journal').fetchone())"
+    for what in (copy, ask, copy):
+        program = f"import sqlite3, sys; {what}"
+        done = subprocess.run([sys.executable, "-c", program, state], capture_output=True, text=True, timeout=20)
+        w.must(done.returncode == 0, f"the state cannot be read beside the agent: {done.stderr[-200:]}")
+        time.sleep(3)
+        w.lives(agent)
+    w.must(agent.post("hold", all=True)[0] == 200, "a hold is refused")
+    w.must(agent.is_ready(), "it is not ready")
+    return "two backups and a question with SQLite's own library, and the agent goes on"
+
+
 # The time of day, moved by as many seconds as a file has.
 CLOCK = """
 #define _GNU_SOURCE
@@ -365,5 +398,5 @@ def moved_clock(w):
 
 ATTACKS = [
     moved_clock, deaf_clients, half_requests, endless_requests, endless_files, hostile_settings, stranger_at_the_port,
-    wrong_tokens, foreign_hosts,
+    wrong_tokens, foreign_hosts, unread_log, backups,
 ]

@@ -82,6 +82,10 @@ pub const ORPHANS: usize = 20_000;
 /// the last reading.
 pub const UNPLACED_ALERTS: usize = 20_000;
 
+/// Lines of the log that wait for whoever reads the error stream, some megabytes. What comes beyond them is lost, and
+/// counted: a terminal that is stopped by Ctrl-S, or a log driver that hangs, must not stop the agent.
+pub const LOG_LINES: usize = 4096;
+
 /// Errors kept that name no call and no message: each entry is held against those of its own time alone.
 pub const NAMELESS_ALERTS: usize = 2_000;
 
