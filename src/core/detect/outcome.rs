@@ -277,7 +277,9 @@ pub fn judge_message(f: &MessageFacts) -> Option<Outcome> {
                 | MessageStatus::Canceled => {
                     if !f.is_settled {
                         None
-                    } else if f.is_silent_service {
+                    } else if f.is_silent_service || f.has_no_handler && f.may_be_answered {
+                        // Something takes texts here without a webhook. A last word of thanks needs no answer; and if
+                        // it takes none any more, no swap mends it.
                         Some(Outcome::Failed(Reason::Unexplained))
                     } else if f.has_no_handler {
                         Some(Outcome::Failed(Reason::NoHandler))

@@ -54,10 +54,10 @@ impl Missing {
             Missing::Unshown => "nothing shows that it is on Twilio: call it".to_owned(),
             Missing::Unread => "the Porting API could not be read, and nothing else shows how far it is".to_owned(),
             Missing::Unserved { channel: Channel::Voice } => {
-                "no call was served on Twilio yet, live or as a test: call it".to_owned()
+                "no call is known to have been served on Twilio, live or as a test: call it".to_owned()
             }
             Missing::Unserved { channel: Channel::Messaging } => {
-                "no message was served on Twilio yet, live or as a test: text it".to_owned()
+                "no message is known to have been served on Twilio, live or as a test: text it".to_owned()
             }
             Missing::Rollback { channel } => {
                 format!("{channel} is rolled back, or being swapped: restore it first")

@@ -112,9 +112,9 @@ impl Standing {
             PortEvidence::FirstCall => "ported: a live call came to Twilio",
             PortEvidence::FirstMessage => "ported: a live message came to Twilio",
             PortEvidence::PortAt if self.due.is_some() => "waits for the date of group.port_at",
-            PortEvidence::PortAt => "its date has passed, and nobody has called yet",
+            PortEvidence::PortAt => "its date has passed, and no call to it is known of",
             PortEvidence::Configuration => "on Twilio, as the configuration says; nothing has shown it yet",
-            PortEvidence::InAccount => "in the account; no port request shows it, and nobody has called yet",
+            PortEvidence::InAccount => "in the account; no port request shows it, and no call to it is known of",
             PortEvidence::PortingApi | PortEvidence::Debugger | PortEvidence::None => {
                 "no port request shows it, and it is not in the account"
             }

@@ -421,7 +421,7 @@ mod tests {
         assert_eq!(
             day.checklist(),
             "support: +15005550100 +15005550101: carriers may send callers to the old provider until 2026-11-23 14:00 \
-             UTC; no call was served on Twilio yet, live or as a test: call it\n\
+             UTC; no call is known to have been served on Twilio, live or as a test: call it\n\
              support: +15005550102: the old provider has refused the port: get the port-out PIN from the old provider, \
              and submit it again\n\
              NO: keep the old provider: something is missing for 3 of 3 numbers"

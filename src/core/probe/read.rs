@@ -68,11 +68,14 @@ impl<'a> Expected<'a> {
     fn marks(&self, channel: Channel, alerts: &[Alert]) -> AlertFlags {
         let [primary, own] = self.record.map_or([None, None], |r| r.webhooks(channel));
         let is_ours = |url: &str| self.our_fallback.is_some_and(|ours| is_fallback(ours, url));
-        let primary: Vec<FieldValue> = primary.filter(|url| !is_ours(url)).map(FieldValue::from).into_iter().collect();
+        let is_on_fallback =
+            self.our_fallback.is_some_and(|ours| self.record.is_some_and(|r| r.leads_to(channel, ours)));
+        let primary: Vec<FieldValue> = primary.filter(|_| !is_on_fallback).map(FieldValue::from).into_iter().collect();
         let webhooks = Webhooks {
             primary: &primary,
             own_fallback: own.filter(|url| !is_ours(url)),
             our_fallback: self.our_fallback,
+            is_on_fallback,
             status_callback: self.record.map_or([None; 2], |r| r.status_callbacks(channel)),
             has_trunk: channel == Channel::Voice && self.record.is_some_and(|r| r.trunk.is_some()),
         };
@@ -232,18 +235,20 @@ pub fn message(
         return seen.is_settled.then_some((ProbeFinding::Error(Unmeasured::Api), None));
     }
     let marks = expected.marks(Channel::Messaging, seen.alerts);
+    let has_no_handler =
+        expected.has_no_handler(Channel::Messaging) || expected.record.is_some_and(|r| r.is_demo(Channel::Messaging));
     let facts = MessageFacts {
         direction: Direction::Inbound,
         status,
         error: seen.error,
         marks,
         is_settled: seen.is_settled,
-        has_no_handler: expected.has_no_handler(Channel::Messaging)
-            || expected.record.is_some_and(|r| r.is_demo(Channel::Messaging)),
+        has_no_handler,
         is_silent_service: expected.record.is_some_and(is_silent_service),
         has_own_fallback: expected.has_own_fallback(Channel::Messaging),
         is_answered: seen.is_replied,
-        may_be_answered: expects_reply,
+        // Without a handler nobody is expected to.
+        may_be_answered: expects_reply && !has_no_handler,
         is_probe: false,
         placement: AlertPlacement::Complete,
     };

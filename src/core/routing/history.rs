@@ -5,7 +5,7 @@
 
 use serde::Serialize;
 
-use super::record::{Handler, NumberRecord, is_fallback};
+use super::record::{Handler, NumberRecord, is_fallback, is_same_fallback};
 use crate::core::model::id::Channel;
 use crate::core::model::roster::{NumberIx, Roster};
 use crate::core::model::value::FieldValue;
@@ -19,6 +19,8 @@ pub struct Webhooks<'a> {
     pub own_fallback: Option<&'a str>,
     /// What a rollback swaps to.
     pub our_fallback: Option<&'a str>,
+    /// The number points there now.
+    pub is_on_fallback: bool,
     /// Told of what became of a call, by the number and by its application: no caller hears of them.
     pub status_callback: [Option<&'a str>; 2],
     pub has_trunk: bool,
@@ -185,7 +187,7 @@ impl RoutingHistory {
             let primary = &mut known.primary[channel.index()];
             let [url, _] = record.webhooks(channel);
             if let Some(url) = url
-                && !ours.is_some_and(|ours| is_fallback(ours, url))
+                && !ours.is_some_and(|ours| is_same_fallback(ours, url))
                 && !primary.iter().any(|p| p == url)
             {
                 if primary.len() == REMEMBERED {
@@ -266,6 +268,8 @@ impl RoutingHistory {
             primary: &known.primary[channel.index()],
             own_fallback,
             our_fallback,
+            is_on_fallback: our_fallback
+                .is_some_and(|ours| known.record.as_ref().is_some_and(|r| r.leads_to(channel, ours))),
             status_callback: known.record.as_ref().map_or([None; 2], |r| r.status_callbacks(channel)),
             has_trunk: channel == Channel::Voice && known.record.as_ref().is_some_and(|r| r.trunk.is_some()),
         }

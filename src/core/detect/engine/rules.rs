@@ -52,6 +52,10 @@ impl Engine {
             let is_told = is_told(&state.met)
                 || is_told(&self.groups[group.0 as usize][channel.index()].met)
                 || rule.subject.is_excess() && of_outage(&evidence) && self.detector.is_outage(now);
+            let is_curable = |e: &Evidence| e.reasons.first().is_some_and(|r| r.reason.is_curable());
+            // What a swap would cure the detector has told of, where it has decided.
+            let is_told =
+                is_told || rule.subject.is_excess() && is_curable(&evidence) && self.is_decided(now, number, channel);
             if is_told && rule.subject.is_excess() {
                 // Nor need it be told once the other rule is not met any more.
                 self.channel_mut(number, channel).window_of_mut(&rule).excess_is_told();
@@ -100,9 +104,11 @@ impl Engine {
         numbers.all(|n| rule.is_moot(now, self.channel(*n, rule.channel).window_of(rule), served))
     }
 
-    /// Another rule that is met says what a run would say.
+    /// Another rule that is met says what a run, a sum or another count of calls would say.
     fn is_told(&self, rule: &Rule, group: GroupIx, met: &[Option<Time>]) -> bool {
         let says_it = |other: &Rule| match other.subject {
+            RuleSubject::Calls if rule.subject == RuleSubject::Calls => other != rule,
+            RuleSubject::Callers if rule.subject == RuleSubject::Calls => false,
             RuleSubject::Callers | RuleSubject::Calls => !rule.subject.is_sent(),
             RuleSubject::Recipients => rule.subject.is_sent(),
             RuleSubject::Run => rule.subject == RuleSubject::Excess,
@@ -113,7 +119,7 @@ impl Engine {
         };
         let rules = &self.detection[group.0 as usize].rules;
         let mut others = met.iter().zip(rules).filter(|(met, _)| met.is_some()).map(|(_, other)| other);
-        (rule.subject.is_run() || rule.subject.is_excess())
+        (rule.subject.is_run() || rule.subject.is_excess() || rule.subject == RuleSubject::Calls)
             && others.any(|other| other.channel == rule.channel && says_it(other))
     }
 
@@ -121,13 +127,7 @@ impl Engine {
     fn has_witnesses(&self, now: Time, rule: &Rule, numbers: &[NumberIx]) -> bool {
         match rule.subject {
             RuleSubject::Calls => {}
-            RuleSubject::Run => {
-                // Asked for, or blocked, it waits: people have been told.
-                let waits = |state: &ChannelState| {
-                    state.rollback == RollbackProgress::Pending || state.not_before.is_some_and(|at| now < at)
-                };
-                return numbers.iter().map(|n| self.channel(*n, rule.channel)).any(|s| s.decided || waits(s));
-            }
+            RuleSubject::Run => return numbers.iter().any(|n| self.is_decided(now, *n, rule.channel)),
             RuleSubject::Callers
             | RuleSubject::Warnings
             | RuleSubject::Recipients
@@ -139,6 +139,12 @@ impl Engine {
         let windows = numbers.iter().map(|n| &self.channel(*n, rule.channel).window);
         numbers.iter().any(|n| self.channel(*n, rule.channel).decided)
             || Window::gather(windows, &callers, now).failing > WITNESSES
+    }
+
+    /// A rollback is decided; or it is asked for, or blocked, and waits: people have been told.
+    fn is_decided(&self, now: Time, number: NumberIx, channel: Channel) -> bool {
+        let state = self.channel(number, channel);
+        state.decided || state.rollback == RollbackProgress::Pending || state.not_before.is_some_and(|at| now < at)
     }
 
     fn act_on_rule(&mut self, now: Time, rule: &Rule, case: &Case<'_>, is_new: bool) {

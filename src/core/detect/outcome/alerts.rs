@@ -24,7 +24,8 @@ pub struct AlertFlags {
     pub(super) is_barred: bool,
     /// The code of the strongest mark, for the evidence; 0 when there is none.
     code: u32,
-    /// When the handler was first known to fail, in seconds since the Unix epoch; 0 when it is not.
+    /// When the handler, or the number's own fallback, was first known to fail, in seconds since the Unix epoch; 0 when
+    /// neither is.
     failed_at: u32,
 }
 
@@ -50,7 +51,7 @@ pub enum AlertEffect {
 impl AlertFlags {
     /// `at`: when Twilio raised it.
     pub fn add(&mut self, mark: AlertEffect, code: Code, at: Time) {
-        if matches!(mark, AlertEffect::PrimaryWebhook | AlertEffect::PrimaryContent) {
+        if matches!(mark, AlertEffect::PrimaryWebhook | AlertEffect::PrimaryContent | AlertEffect::OwnFallback) {
             let at = seconds(at);
             self.failed_at = if self.failed_at == 0 { at } else { self.failed_at.min(at) };
         }
@@ -130,9 +131,12 @@ pub fn mark(alert: &Alert, webhooks: Webhooks<'_>) -> Option<AlertEffect> {
         Class::Webhook | Class::Content => {
             let Some(url) = alert.url.as_ref().map(FieldValue::whole) else { return Some(AlertEffect::Unexplained) };
             let is = |configured: Option<&str>| configured.is_some_and(|c| is_same_webhook(c, url));
-            if webhooks.our_fallback.is_some_and(|ours| is_fallback(ours, url)) {
+            let is_primary = webhooks.primary.iter().any(|p| is_same_webhook(p.whole(), url));
+            let is_ours = webhooks.our_fallback.is_some_and(|ours| is_fallback(ours, url));
+            // One address may be both, by its query alone, which no alert keeps: it is the one that the number has.
+            if is_ours && (webhooks.is_on_fallback || !is_primary) {
                 Some(AlertEffect::OurFallback)
-            } else if webhooks.primary.iter().any(|p| is_same_webhook(p.whole(), url)) {
+            } else if is_primary {
                 Some(if class == Class::Webhook { AlertEffect::PrimaryWebhook } else { AlertEffect::PrimaryContent })
             } else if is(webhooks.own_fallback) {
                 Some(AlertEffect::OwnFallback)

@@ -31,10 +31,21 @@ fn said(code: u32, level: Level, url: Option<&str>, has_trunk: bool) -> Option<A
             primary: &primary,
             own_fallback: Some(OWN_FALLBACK),
             our_fallback: Some(OURS),
+            is_on_fallback: false,
             status_callback: [None, Some(CALLBACK)],
             has_trunk,
         },
     )
+}
+
+/// A bin's query tells two of its uses apart, and no alert keeps it.
+#[test]
+fn an_address_that_is_handler_and_fallback_is_the_one_that_the_number_has() {
+    let primary = [format!("{OURS}?m=live").as_str().into()];
+    let failed = alert(11200, Level::Error, Some(OURS));
+    let webhooks = Webhooks { primary: &primary, our_fallback: Some(OURS), ..Webhooks::default() };
+    assert_eq!(mark(&failed, webhooks), Some(AlertEffect::PrimaryWebhook));
+    assert_eq!(mark(&failed, Webhooks { is_on_fallback: true, ..webhooks }), Some(AlertEffect::OurFallback));
 }
 
 #[test]
@@ -351,6 +362,9 @@ fn an_inbound_text_is_lost_when_its_webhook_fails() {
     // A service that drops what comes logs nothing of it, so this one does something else.
     let silent = MessageFacts { is_silent_service: true, ..nobody };
     assert_eq!(judge_message(&silent), Some(Outcome::Failed(Reason::Unexplained)));
+    // Nor is one that is usually answered without a webhook.
+    let usual = MessageFacts { may_be_answered: true, ..nobody };
+    assert_eq!(judge_message(&usual), Some(Outcome::Failed(Reason::Unexplained)));
 }
 
 /// Twilio puts the code into the row, too, and the alert may be lost.

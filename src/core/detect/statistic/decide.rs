@@ -24,6 +24,7 @@ impl Detector {
         }
         let group = roster.number(number).group;
         let (weight, score) = self.weigh_group(group, channel, now);
+        let by_witnesses = |e: &Evidence| e.failing_probes > 0 || e.failing >= WITNESSES;
         if score.is_enough() && self.is_broad(roster, group, channel, &weight) {
             let stream = &self.group_streams[group.0 as usize][channel.index()];
             let numbers = roster.group(group).numbers.iter().copied();
@@ -31,14 +32,16 @@ impl Detector {
             let share = self.params[group.0 as usize].group_grid[weight.share].0;
             let mut evidence = self.evidence(stream, channel, &weight, share, score);
             evidence.numbers = numbers.len() as u32;
-            return Some(Finding { what: FindingKind::GroupFault, channel, group: Some(group), numbers, evidence });
+            if by_witnesses(&evidence) {
+                return Some(Finding { what: FindingKind::GroupFault, channel, group: Some(group), numbers, evidence });
+            }
         }
         let (weight, score) = self.weigh_number(roster, number, channel, now);
         if score.is_enough() {
             let stream = &self.streams[number.0 as usize][channel.index()];
             let share = self.params[group.0 as usize].grid[weight.share].0;
             let evidence = Evidence { numbers: 1, ..self.evidence(stream, channel, &weight, share, score) };
-            if evidence.failing_probes == 0 && evidence.failing < WITNESSES {
+            if !by_witnesses(&evidence) {
                 return None;
             }
             return Some(Finding {

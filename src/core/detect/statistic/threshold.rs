@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::excess::{self, Excess};
+use super::excess::{self, Excess, ONE_ATTEMPT};
 use crate::core::detect::ledger::OutcomeChange;
 use crate::core::model::code::Code;
 use crate::core::model::counted::Counted;
@@ -140,6 +140,8 @@ impl Rule {
         let mut rules = vec![
             rule.clone(),
             Rule { callers: 8, ratio: 1.0, within, reasons: all.clone(), subject: RuleSubject::Calls, ..rule.clone() },
+            // Half of the calls, where so few different people call that nothing else counts them.
+            Rule { callers: 20, within, reasons: all.clone(), subject: RuleSubject::Calls, ..rule.clone() },
             Rule { within, reasons: all.clone(), subject: RuleSubject::Warnings, ..rule.clone() },
         ];
         let run = Rule {
@@ -167,10 +169,11 @@ impl Rule {
         let since = now - self.within;
         match self.subject {
             RuleSubject::Callers => false,
+            RuleSubject::Calls if self.ratio < 1.0 => window.entries.len() < self.callers as usize,
             RuleSubject::Calls => served.is_some_and(|at| at >= since),
             RuleSubject::Warnings => window.warned_at.is_none_or(|at| at < since),
             RuleSubject::Recipients => window.entries.is_empty(),
-            RuleSubject::Excess | RuleSubject::SentExcess => !window.excess.is_enough(),
+            RuleSubject::Excess | RuleSubject::SentExcess => window.excess.enough().is_none(),
             RuleSubject::Run | RuleSubject::SentRun => window.entries.back().is_none_or(|e| e.failed.is_none()),
         }
     }
@@ -240,10 +243,6 @@ const RUN_LASTS: Duration = Duration::from_secs(20 * 60);
 /// Calls longer ago say nothing of today's handler. With one call a day, all failing, somebody is told within the week.
 /// What an agent reads back after a restart reaches less far: the run is then found some calls later.
 const RUN_WITHIN: Duration = Duration::from_secs(7 * 24 * 3600);
-
-/// The same caller's calls within this are one attempt: their failures have one cause. Ten redials in seven minutes are
-/// two, and somebody who does so twice in an hour is no run; a call every five minutes is one each.
-const ONE_ATTEMPT: Duration = Duration::from_secs(240);
 
 /// So many entries of a run are kept beyond those that the other rules look at: the first, which says since when, and
 /// the latest.
@@ -402,14 +401,14 @@ impl Window {
     }
 
     fn gather_excess(&self, rule: &Rule) -> Evidence {
-        if !self.excess.is_enough() {
+        let Some(sum) = self.excess.enough() else {
             return Evidence::default();
-        }
-        let failed = &self.excess.failed;
+        };
+        let failed = &sum.failed;
         Evidence {
-            callers: self.excess.calls,
+            callers: sum.calls,
             failing: failed.len() as u32,
-            since: self.excess.since,
+            since: sum.since,
             reasons: counted(failed.iter().map(|f| f.why)),
             samples: failed.iter().rev().take(3).map(|f| f.resource).collect(),
             failing_numbers: 1,

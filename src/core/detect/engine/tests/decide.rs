@@ -251,6 +251,24 @@ fn a_burst_of_one_caller_is_told_of_although_nobody_calls_again() {
     assert_eq!(p.decisions(), [(Action::Page { reason: PageReason::FewCallers }, 1)]);
 }
 
+/// Five calls at five numbers are five witnesses only where five people made them.
+#[test]
+fn one_person_is_no_fault_of_a_group() {
+    for (people, is_swapped) in [(1, false), (2, false), (5, true)] {
+        let mut p = Port::new(Mode::Auto, 5, PortAt::Done);
+        p.pass(1);
+        for round in 0..3 {
+            for i in 0..5 {
+                p.call(i, u64::from(i) % people + 1, Some(11200));
+                p.pass(20);
+            }
+            p.pass(round);
+        }
+        let swapped = p.decisions().iter().any(|(action, _)| *action == Action::Rollback);
+        assert_eq!(swapped, is_swapped, "{people}: {:?}", p.decisions());
+    }
+}
+
 /// A quiet number: nobody's calls come often enough for a rule that looks at minutes.
 #[test]
 fn a_quiet_number_that_serves_nobody_for_long_pages_whoever_calls_and_is_not_swapped() {
@@ -314,11 +332,11 @@ fn a_run_adds_nothing_to_a_rollback_that_is_asked_for() {
 }
 
 #[test]
-fn a_number_that_serves_somebody_now_and_then_does_not_page() {
+fn a_number_that_fails_somebody_now_and_then_does_not_page() {
     let mut p = Port::new(Mode::Auto, 2, PortAt::Done);
     p.pass(1);
-    for i in 0..20 {
-        p.call(0, 1, (i % 5 != 4).then_some(11200));
+    for i in 0..40 {
+        p.call(0, 1, (i % 20 == 3).then_some(11200));
         p.pass(300);
     }
     assert_eq!(p.decisions(), []);
