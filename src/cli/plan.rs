@@ -133,7 +133,7 @@ async fn still_good(planner: &mut Planner, plan: &SavedPlan, json: bool) -> anyh
 
 /// 0: nothing to do. 1: something is not as wanted. 3: something could not be read.
 pub fn verdict(plan: &HandlerPlan) -> Exit {
-    if plan.count(|f| matches!(f, Finding::Unread(_))) > 0 {
+    if plan.count(|f| matches!(f, Finding::Unread(_))) > 0 || plan.unknown_regions.is_some() {
         Exit::CouldNotRun
     } else if plan.count(|f| !f.is_as_asked()) > 0 {
         Exit::FoundTrouble

@@ -331,7 +331,7 @@ impl Client {
     pub async fn elsewhere_now(&self, number: E164) -> Result<Elsewhere, Error> {
         let (settings, _, clock) = self.transport.parts();
         let now = clock.now();
-        let both = if self.regions.has_messaging(now) {
+        let both = if self.regions.may_have_messaging(now) {
             match self.regions_of("v3", "phoneNumber", number).await {
                 Err(error) if error.is_passing() => return Err(error),
                 read => read.ok(),
@@ -340,7 +340,10 @@ impl Client {
             None
         };
         let regions = match both {
-            Some(both) => both,
+            Some(both) => {
+                self.regions.learn_messaging(now, true);
+                both
+            }
             None => match self.regions_of("v2", "phone_number", number).await {
                 // A number without a route of its own is processed at home. Source: Twilio, Routes API, 2026-11.
                 Err(error) if error.kind == ErrorKind::NotFound => {
@@ -348,7 +351,7 @@ impl Client {
                 }
                 read => {
                     let calls = read?;
-                    self.regions.lacks_messaging(now);
+                    self.regions.learn_messaging(now, false);
                     calls
                 }
             },

@@ -13,6 +13,9 @@ use crate::core::routing::record::Elsewhere;
 /// It is asked for again after this.
 const KNOWN_FOR: Duration = Duration::from_secs(3600);
 
+/// One number's trouble is not the others': so many in a row have no answer where there is no version 3.
+const LACKING: u32 = 3;
+
 /// What was read of regions, and when.
 #[derive(Default)]
 pub struct HomeRegions(Mutex<Read>);
@@ -21,8 +24,8 @@ pub struct HomeRegions(Mutex<Read>);
 struct Read {
     /// Numbers that our region processes.
     home: HashMap<E164, Time>,
-    /// Regions of messages were not to be had.
-    without_messaging: Option<Time>,
+    /// Since when regions of messages were not to be had, and of how many numbers in a row.
+    without_messaging: Option<(Time, u32)>,
 }
 
 impl HomeRegions {
@@ -45,20 +48,47 @@ impl HomeRegions {
         }
     }
 
-    /// False if it is known at `now` that the regions of messages cannot be asked for.
+    /// False if the region of some number's messages was not to be had within the last hour.
     pub fn has_messaging(&self, now: Time) -> bool {
-        self.lock().without_messaging.is_none_or(|at| at + KNOWN_FOR <= now)
+        self.lock().without_messaging.is_none_or(|(at, _)| at + KNOWN_FOR <= now)
     }
 
-    /// A number has a route, and the version that knows of messages did not answer with it.
-    pub fn lacks_messaging(&self, now: Time) {
-        self.lock().without_messaging = Some(now);
+    /// False if it is not worth a request at `now`: of several numbers in a row it was not to be had.
+    pub fn may_have_messaging(&self, now: Time) -> bool {
+        let lacking = self.lock().without_messaging;
+        lacking.is_none_or(|(at, numbers)| numbers < LACKING || at + KNOWN_FOR <= now)
+    }
+
+    /// A number has a route, and the version that knows of messages did, or did not, answer with it.
+    pub fn learn_messaging(&self, now: Time, is_had: bool) {
+        let lacking = &mut self.lock().without_messaging;
+        let before = lacking.filter(|(at, _)| now < *at + KNOWN_FOR).map_or(0, |(_, numbers)| numbers);
+        *lacking = match is_had {
+            // What was not to be had of another number still is not.
+            true => lacking.map(|(at, _)| (at, 0)),
+            false => Some((now, before + 1)),
+        };
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_number_without_an_answer_does_not_keep_the_others_from_being_asked() {
+        let (regions, now) = (HomeRegions::default(), Time::from_secs(0));
+        regions.learn_messaging(now, false);
+        regions.learn_messaging(now, false);
+        assert!(regions.may_have_messaging(now) && !regions.has_messaging(now));
+        regions.learn_messaging(now, true);
+        regions.learn_messaging(now, false);
+        regions.learn_messaging(now, false);
+        assert!(regions.may_have_messaging(now) && !regions.has_messaging(now));
+        regions.learn_messaging(now, false);
+        assert!(!regions.may_have_messaging(now));
+        assert!(regions.may_have_messaging(now + KNOWN_FOR) && regions.has_messaging(now + KNOWN_FOR));
+    }
 
     #[test]
     fn that_a_number_is_at_home_is_known_for_an_hour_and_nothing_else_is() {

@@ -257,6 +257,37 @@ fn messages_and_alerts_are_read() {
     );
 }
 
+/// Twilio may leave out whose an alert is, or name the number or a flow; its texts name the call in many writings.
+#[test]
+fn an_alert_is_of_the_call_that_its_texts_name() {
+    let call = "CA00000000000000000000000000000007";
+    let of = |fields: &str| {
+        let row = format!(
+            r#"{{"alerts":[{{"sid":"NO00000000000000000000000000000001","error_code":"11200","log_level":"error",
+                "date_generated":"2026-11-21T09:00:00Z",{fields}}}]}}"#
+        );
+        let Ok(WireRow::Ours(alert)) = page::<wire::Alerts>(&row).rows.remove(0) else { panic!("{fields}") };
+        alert.resource
+    };
+    let is = Some(Resource::Call(CallSid::from_u128(7)));
+    for fields in [
+        format!(r#""resource_sid":"{}""#, call.to_lowercase()),
+        format!(r#""resource_sid":" {call} ""#),
+        format!(r#""resource_sid":"FW00000000000000000000000000000001","alert_text":"CallSid={call}&x=1""#),
+        format!(r#""resource_sid":"","request_variables":"{{\"CallSid\":\"{call}\"}}""#),
+        format!(r#""resource_sid":null,"request_variables":"call_sid={call}""#),
+        format!(r#""alert_text":"the call {call} failed.""#),
+        format!(r#""alert_text":"Msg=x%26CallSid%3D{call}%26y""#),
+        format!(r#""request_url":"https://app.example.com/voice?CallSid={call}&From=%2B12125550142""#),
+    ] {
+        assert_eq!(of(&fields), is, "{fields}");
+    }
+    let other = "CA00000000000000000000000000000008";
+    for fields in [format!(r#""alert_text":"{call} or {other}""#), r#""alert_text":"CA12, of nobody""#.to_owned()] {
+        assert_eq!(of(&fields), None, "{fields}");
+    }
+}
+
 /// Telephone numbers move between accounts; a key of the parent's reads the parent's alerts.
 #[test]
 fn a_row_of_another_account_is_not_taken_for_ours() {

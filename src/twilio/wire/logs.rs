@@ -213,7 +213,7 @@ pub struct RawAlert<'a> {
 
 /// The call or message of a SID, in either case; `None` where it is of something else.
 fn subject(text: &Text<'_>) -> Result<Option<Resource>, BadRow> {
-    let Some((kind, digits)) = text.get().and_then(|sid| sid.split_at_checked(2)) else { return Ok(None) };
+    let Some((kind, digits)) = text.get().and_then(|sid| sid.trim().split_at_checked(2)) else { return Ok(None) };
     let bad = |e: BadId| BadRow::new("resource_sid", e);
     match kind.to_ascii_uppercase().as_str() {
         kind @ "CA" => format!("{kind}{digits}").parse().map(|sid| Some(Resource::Call(sid))).map_err(bad),
@@ -224,10 +224,29 @@ fn subject(text: &Text<'_>) -> Result<Option<Resource>, BadRow> {
 
 /// The call or message that a form names, as Twilio's requests do: `CallSid=CA…&To=…`.
 fn named(form: &str) -> Option<Resource> {
-    let of = |field: &str| form.split('&').find_map(|pair| pair.strip_prefix(field)?.strip_prefix('='));
+    let of = |field: &str| form.split(['&', '?']).find_map(|pair| pair.strip_prefix(field)?.strip_prefix('='));
     let call = || of("CallSid")?.parse().ok().map(Resource::Call);
     let message = || of("MessageSid").or_else(|| of("SmsSid"))?.parse().ok().map(Resource::Message);
     call().or_else(message)
+}
+
+/// The only call or message whose SID stands anywhere in these texts, whatever they are: a form in a form, JSON, prose.
+/// Of two it is not known which is meant.
+fn the_only<'t>(texts: impl Iterator<Item = &'t str>) -> Option<Resource> {
+    const LONG: usize = 34;
+    let mut found = None;
+    for text in texts {
+        for (i, _) in text.match_indices(['C', 'S', 'M']) {
+            let Some(word) = text.get(i..i + LONG) else { continue };
+            let resource = word.parse().map(Resource::Call).or_else(|_| word.parse().map(Resource::Message));
+            match (resource, found) {
+                (Ok(new), None) => found = Some(new),
+                (Ok(new), Some(one)) if new != one => return None,
+                (Ok(_), Some(_)) | (Err(_), _) => {}
+            }
+        }
+    }
+    found
 }
 
 pub struct Alerts;
@@ -240,8 +259,11 @@ impl Listed for Alerts {
 
     fn convert(raw: &RawAlert<'_>, reader: Reader<'_>) -> Result<WireRow<Alert>, BadRow> {
         // It may be empty, or of a number or service; what Twilio had asked, or says in words, names the call then.
-        let resource = subject(&raw.resource_sid)?
-            .or_else(|| [&raw.request_variables, &raw.alert_text].into_iter().find_map(|text| named(text.get()?)));
+        let resource = subject(&raw.resource_sid)?.or_else(|| {
+            let texts =
+                || [&raw.request_variables, &raw.alert_text, &raw.request_url].into_iter().filter_map(Text::get);
+            texts().find_map(named).or_else(|| the_only(texts()))
+        });
         let at = first_date(("date_generated", &raw.date_generated), ("date_created", &raw.date_created))?;
         reader.own(&raw.account_sid)?;
         Ok(WireRow::Ours(Alert {
