@@ -21,6 +21,8 @@ pub enum Missing {
     Port { status: PortStatus, cure: Option<String> },
     /// Nothing shows that it is on Twilio.
     Unshown,
+    /// It is said to have come, and the account's list of numbers does not have it.
+    NotInAccount,
     /// The Porting API could not be read, and has never said anything of it.
     Unread,
     /// No live caller was served, and no test of ours.
@@ -41,6 +43,7 @@ impl Missing {
             Missing::Settling { until } => Some(*until),
             Missing::Port { .. }
             | Missing::Unshown
+            | Missing::NotInAccount
             | Missing::Unread
             | Missing::Unserved { .. }
             | Missing::Rollback { .. } => None,
@@ -52,6 +55,9 @@ impl Missing {
             Missing::Port { status, cure: None } => status.text().to_owned(),
             Missing::Port { status, cure: Some(cure) } => format!("{}: {cure}", status.text()),
             Missing::Unshown => "nothing shows that it is on Twilio: call it".to_owned(),
+            Missing::NotInAccount => "it is not among this account's numbers, ported or not: look for it in Twilio's \
+                                      console, in the parent account and in subaccounts"
+                .to_owned(),
             Missing::Unread => "the Porting API could not be read, and nothing else shows how far it is".to_owned(),
             Missing::Unserved { channel: Channel::Voice } => {
                 "no call is known to have been served on Twilio, live or as a test: call it".to_owned()
@@ -93,6 +99,8 @@ pub struct NumberFacts<'a> {
     pub ported: Option<Time>,
     /// For how long its messages may go elsewhere after that.
     pub messages_settle: Duration,
+    /// As far as the account's numbers could be read.
+    pub is_in_account: Option<bool>,
     /// The Porting API was read, or is not there for this account.
     pub was_looked: bool,
     pub channels: &'a [ChannelFacts],
@@ -114,6 +122,9 @@ pub fn missing(now: Time, facts: &NumberFacts<'_>) -> Vec<Missing> {
                 missing.push(Missing::Settling { until: at + settles });
             }
         }
+    }
+    if facts.ported.is_some() && facts.is_in_account == Some(false) {
+        missing.push(Missing::NotInAccount);
     }
     for c in facts.channels {
         if c.is_rolled_back {

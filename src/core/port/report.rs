@@ -145,7 +145,9 @@ impl PortReport {
     pub fn of(now: Time, roster: &Roster, ports: &Ports, api: &ApiSight, sight: &Sight<'_>) -> PortReport {
         let number = |ix: NumberIx| {
             let n = roster.number(ix);
-            let standing = ports.standing(now, n.id, n.port, (sight.is_in_account)(ix));
+            let is_in_account = (sight.is_in_account)(ix);
+            let standing = ports.standing(now, n.id, n.port, is_in_account);
+            let is_lost = standing.ported.is_some() && is_in_account == Some(false);
             let channels: Vec<ChannelReport> = Channel::ALL
                 .into_iter()
                 .filter(|c| n.channels[c.index()])
@@ -169,6 +171,7 @@ impl PortReport {
                     evidence: standing.evidence,
                     ported: standing.ported,
                     messages_settle: n.messages_settle_within(),
+                    is_in_account,
                     was_looked: api.is_conclusive(),
                     channels: &facts,
                 },
@@ -178,7 +181,7 @@ impl PortReport {
                 number: n.id.e164.to_string(),
                 label: n.label.clone(),
                 status: state.map(|s| s.status),
-                words: standing.text(),
+                words: standing.text() + if is_lost { "; it is not among this account's numbers" } else { "" },
                 evidence: standing.evidence,
                 due: standing.due,
                 ported: standing.ported,
@@ -437,6 +440,14 @@ mod tests {
         assert!(!swapped.may_cancel && last(&swapped).starts_with("NO"), "{swapped:?}");
         let settled = report(start + HOUR * 50, &roster, &ports, &read, false);
         assert!(settled.may_cancel);
+        let elsewhere = Sight {
+            phase: &|_, _| Some(Phase::Passive),
+            is_rolled_back: &|_, _| false,
+            is_in_account: &|ix| Some(ix != NumberIx(2)),
+        };
+        let lost = PortReport::of(start + HOUR * 50, &roster, &ports, &read, &elsewhere);
+        assert_eq!(last(&lost), "NO: keep the old provider: something is missing for 1 of 3 numbers");
+        assert!(lost.groups[0].numbers[2].words.ends_with("it is not among this account's numbers"), "{lost:?}");
         assert_eq!(
             settled.checklist(),
             "support: 1 number: served in tests alone; no live caller has been served yet\n\
