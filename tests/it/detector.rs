@@ -283,7 +283,7 @@ proptest! {
                     prop_assert!(!matches!(to, Verdict::Failing | Verdict::Silent), "{at} {to:?}");
                 }
                 EngineEvent::Decided(d) => prop_assert!(!is_late, "{d:?}"),
-                EngineEvent::Settled(_) | EngineEvent::Alert { .. } | EngineEvent::Warned { .. } | EngineEvent::Met { .. } | EngineEvent::PortedOut { .. } | EngineEvent::Phase { .. } | EngineEvent::Verdict { .. } | EngineEvent::GroupVerdict { .. } => {}
+                EngineEvent::Settled(_) | EngineEvent::Alert { .. } | EngineEvent::Warned { .. } | EngineEvent::Met { .. } | EngineEvent::PortedOut { .. } | EngineEvent::AlertsLate { .. } | EngineEvent::Phase { .. } | EngineEvent::Verdict { .. } | EngineEvent::GroupVerdict { .. } => {}
             }
         }
         for i in 0..NUMBERS {

@@ -314,6 +314,12 @@ impl ControlTask {
             }
             // Taken in together, above.
             EngineEvent::Met { .. } => {}
+            EngineEvent::AlertsLate { waits } => {
+                tracing::warn!(
+                    waits = format!("{waits:.0?}"),
+                    "alerts come after their calls had been taken for served, which was corrected: outcomes wait longer"
+                );
+            }
             EngineEvent::PortedOut { number } => {
                 let now = self.shared.clock.now();
                 self.controller.ported_out(now, number).await;

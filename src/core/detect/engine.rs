@@ -429,6 +429,7 @@ impl Engine {
             }
             Observation::Alert(alert) => {
                 let change = self.ledger.alert(at, alert, cx);
+                self.events.extend(self.ledger.take_raised().map(|waits| EngineEvent::AlertsLate { waits }));
                 self.port_alert(account, alert);
                 change
             }

@@ -16,6 +16,7 @@
 //! Memory: one entry a call, kept until [`Ledger::prune`] is told that nothing older will come.
 
 mod answers;
+mod lateness;
 mod legs;
 mod messages;
 mod nameless;
@@ -39,6 +40,7 @@ use crate::core::model::roster::{NumberIx, Roster};
 use crate::core::model::time::Time;
 use crate::core::routing::history::RoutingHistory;
 use answers::Answers;
+use lateness::Lateness;
 use legs::ChildLeg;
 use messages::settles;
 use nameless::Nameless;
@@ -120,6 +122,9 @@ pub struct Ledger {
     /// What had its time while nobody had read what its number points at, by when it was seen to have ended.
     unread: BTreeMap<NumberIx, Vec<(Time, Resource)>>,
     nameless: Nameless,
+    lateness: Option<Lateness>,
+    /// A longer wait that nobody was told of yet.
+    raised: Option<Duration>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -200,6 +205,8 @@ impl Ledger {
             pending: VecDeque::new(),
             unread: BTreeMap::new(),
             nameless: Nameless::default(),
+            lateness: None,
+            raised: None,
         }
     }
 
@@ -335,7 +342,11 @@ impl Ledger {
             return None;
         };
         if self.add_mark(at, resource, alert, cx) {
-            return self.judge(at, resource, cx);
+            let change = self.judge(at, resource, cx);
+            if let Some(change) = &change {
+                self.note_late(change);
+            }
+            return change;
         }
         if let Some(parent) = self.leg_alert(at, key(resource), alert, cx) {
             return self.judge(at, Resource::Call(parent), cx);

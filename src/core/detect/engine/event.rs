@@ -1,5 +1,7 @@
 //! What the engine reports.
 
+use std::time::Duration;
+
 use crate::core::detect::ledger::OutcomeChange;
 use crate::core::model::code::Code;
 use crate::core::model::decision::{Decision, Phase};
@@ -34,6 +36,10 @@ pub enum EngineEvent {
     /// Twilio's debugger says that the number is being ported away.
     PortedOut {
         number: NumberIx,
+    },
+    /// An alert came after its call had been settled as served: outcomes wait so long from now on.
+    AlertsLate {
+        waits: Duration,
     },
     /// An error beside evidence of service.
     Warned {

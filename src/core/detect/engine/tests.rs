@@ -292,6 +292,25 @@ fn a_late_alert_revises_the_outcome() {
     assert_eq!(p.decisions(), [(Action::Rollback, 1)]);
 }
 
+/// Every call's alert comes 100 s after it, when it has long been settled: the newest are always served, as it seems.
+#[test]
+fn alerts_that_are_always_late_are_waited_for() {
+    let mut p = Port::new(Mode::Auto, 1, PortAt::Done);
+    p.pass(1);
+    let mut calls = std::collections::VecDeque::new();
+    for i in 0..200 {
+        calls.push_back(p.call(0, i, None));
+        p.pass(2);
+        if calls.len() > 50 {
+            let call = calls.pop_front().unwrap();
+            p.alert(call, 11200);
+        }
+    }
+    assert!(p.decisions().contains(&(Action::Rollback, 1)), "{:?}", p.decisions());
+    let raised = p.events.iter().filter(|e| matches!(e, EngineEvent::AlertsLate { .. })).count();
+    assert!((1..5).contains(&raised), "{raised}");
+}
+
 #[test]
 fn observe_decides_the_same_and_says_what_stopped_it() {
     let mut p = Port::new(Mode::Observe, 1, PortAt::Done);

@@ -98,7 +98,7 @@ impl Ledger {
         }
         for (seen_at, resource) in Vec::into_iter(read) {
             // As if the number had been read when it had its time.
-            changes.extend(self.judge(at.min(seen_at + self.grace), resource, cx));
+            changes.extend(self.judge(at.min(seen_at + self.waits()), resource, cx));
         }
         changes.extend(self.claim_waiting(at, number, cx));
         changes.extend(self.answered_before(at, number, cx));

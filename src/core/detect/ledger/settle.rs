@@ -8,12 +8,13 @@ use crate::core::model::time::Time;
 impl Ledger {
     /// There is something that [`Ledger::settle`] would settle.
     pub fn is_due(&self, now: Time, read: ReadUntil) -> bool {
-        self.ended.front().is_some_and(|(seen_at, _)| *seen_at + self.grace <= now.min(read.alerts))
+        self.ended.front().is_some_and(|(seen_at, _)| *seen_at + self.waits() <= now.min(read.alerts))
             || self.late.front().is_some_and(|(seen_at, _)| *seen_at + answers::ANSWERED_WITHIN <= now.min(read.alerts))
     }
 
     /// Settles what has had its grace, `most` entries at the most.
     pub fn settle(&mut self, now: Time, read: ReadUntil, most: usize, cx: LedgerContext<'_>) -> Vec<OutcomeChange> {
+        self.forget_late(now);
         let mut changes = Vec::new();
         for _ in 0..most {
             if !self.is_due(now, read) {
