@@ -35,7 +35,7 @@ impl CallerKey {
     /// leave it, is made anew too if `is_unused`: if nothing was hashed with it that is still there.
     pub fn load_or_create(path: &Path, is_unused: bool) -> io::Result<CallerKey> {
         let mut text = Vec::new();
-        let read = std::fs::File::open(path)
+        let read = crate::file::open(path)
             .and_then(|file| io::Read::read_to_end(&mut io::Read::take(file, LONGEST), &mut text));
         let key = std::str::from_utf8(&text).ok().and_then(|text| CallerKey::parse(text.trim()));
         match (read, key) {

@@ -8,14 +8,17 @@
 //!
 //! Of its output at most [`bounds::PROGRAM_BYTES`] are kept, and the rest is read and dropped.
 //!
-//! What leaves the group by a session of its own (`setsid`, a daemon) is no longer ours: we wait for nothing of it. If
-//! we are killed ourselves, nobody is left to end what runs; a service manager that ends a service's whole control
-//! group does.
+//! What leaves the group by a session of its own (`setsid`, a daemon) is found by its environment, which it has from
+//! the program: [`MARK`], of a value that no other run has. So it is where there is a `/proc`, as on Linux. Two things
+//! remain. What starts something with an environment of its own (`env -i`, `sudo`) and lets it leave the group has
+//! hidden it from us. And if we are killed ourselves, nobody is left to end what runs. A service manager that ends a
+//! service's whole control group ends both.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::io;
 use std::pin::pin;
 use std::process::{ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
@@ -26,6 +29,9 @@ use crate::core::model::bounds;
 
 /// What of our environment a program may need; no secret is among it.
 pub const PASSED_ON: [&str; 6] = ["HOME", "LANG", "LC_ALL", "PATH", "TZ", "USER"];
+
+/// The variable by which all that a program has started is known.
+pub const MARK: &str = "RINGBACK_PROGRAM";
 
 /// What of a program's output is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,18 +62,25 @@ pub struct Ended {
     pub said: Vec<u8>,
 }
 
-/// The process groups that run, by their first process.
-static RUNNING: Mutex<BTreeSet<u32>> = Mutex::new(BTreeSet::new());
+/// The process groups that run, by their first process, and their marks.
+static RUNNING: Mutex<BTreeMap<u32, String>> = Mutex::new(BTreeMap::new());
+
+/// Programs that were started: each has a mark of its own.
+static STARTED: AtomicU64 = AtomicU64::new(0);
+
+fn new_mark() -> String {
+    format!("{}.{}", std::process::id(), STARTED.fetch_add(1, Ordering::Relaxed))
+}
 
 /// Kills every program that runs: for an end that waits for nobody.
 pub fn end_all() {
-    for first in std::mem::take(&mut *RUNNING.lock().unwrap_or_else(PoisonError::into_inner)) {
-        kill(first);
+    for (first, mark) in std::mem::take(&mut *RUNNING.lock().unwrap_or_else(PoisonError::into_inner)) {
+        kill(first, &mark);
     }
 }
 
-/// Kills all that is left of the group of `first`.
-fn kill(first: u32) {
+/// Kills all that is left of the group of `first`, and what has left it and bears its mark.
+fn kill(first: u32, mark: &str) {
     #[cfg(unix)]
     if let Some(group) = first.try_into().ok().and_then(rustix::process::Pid::from_raw) {
         // An error means that nobody is left.
@@ -77,24 +90,66 @@ fn kill(first: u32) {
             while let Ok(Some(_)) = rustix::process::waitpgid(group, rustix::process::WaitOptions::NOHANG) {}
         }
     }
+    #[cfg(target_os = "linux")]
+    kill_marked(mark);
     #[cfg(not(unix))]
     let _ = first;
+    #[cfg(not(target_os = "linux"))]
+    let _ = mark;
+}
+
+/// What is killed may have started more meanwhile; it does not go on for ever.
+#[cfg(target_os = "linux")]
+const ROUNDS: usize = 8;
+
+/// Kills every process that bears this mark.
+#[cfg(target_os = "linux")]
+fn kill_marked(mark: &str) {
+    use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, pidfd_open, pidfd_send_signal, waitpid};
+    let mark = format!("{MARK}={mark}");
+    let bears_it = |pid: Pid| {
+        // Of others' processes it cannot be read, and of what has ended there is none.
+        let environment = std::fs::read(format!("/proc/{}/environ", pid.as_raw_nonzero())).unwrap_or_default();
+        environment.split(|b| *b == 0).any(|variable| variable == mark.as_bytes())
+    };
+    for _ in 0..ROUNDS {
+        let Ok(processes) = std::fs::read_dir("/proc") else { return };
+        let pids = processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok().and_then(Pid::from_raw));
+        let mut is_any = false;
+        for pid in pids.filter(|pid| pid.as_raw_nonzero().get() != std::process::id().cast_signed()) {
+            if !bears_it(pid) {
+                continue;
+            }
+            // Whatever has this number now is what is killed, and only if it is what we look for.
+            let Ok(process) = pidfd_open(pid, PidfdFlags::empty()) else { continue };
+            if bears_it(pid) {
+                is_any |= pidfd_send_signal(&process, Signal::KILL).is_ok();
+            }
+            if std::process::id() == 1 {
+                let _ = waitpid(Some(pid), WaitOptions::NOHANG);
+            }
+        }
+        if !is_any {
+            return;
+        }
+    }
 }
 
 /// A program and all that it has started, killed when nobody waits for it any more.
 struct Family(Option<u32>);
 
 impl Family {
-    fn of(first: Option<u32>) -> Family {
-        RUNNING.lock().unwrap_or_else(PoisonError::into_inner).extend(first);
+    fn of(first: Option<u32>, mark: String) -> Family {
+        RUNNING.lock().unwrap_or_else(PoisonError::into_inner).extend(first.map(|first| (first, mark)));
         Family(first)
     }
 
     fn end(&mut self) {
         let Some(first) = self.0.take() else { return };
         // Who is not among them was killed, and its id may be another's by now.
-        if RUNNING.lock().unwrap_or_else(PoisonError::into_inner).remove(&first) {
-            kill(first);
+        let mark = RUNNING.lock().unwrap_or_else(PoisonError::into_inner).remove(&first);
+        if let Some(mark) = mark {
+            kill(first, &mark);
         }
     }
 }
@@ -108,12 +163,14 @@ impl Drop for Family {
 /// Runs a program to its end. Whoever waits no longer has it killed, with whatever it has started.
 pub async fn run(clock: &Clock, program: &Program<'_>) -> io::Result<Ended> {
     let piped_if = |is: bool| if is { Stdio::piped() } else { Stdio::null() };
+    let mark = new_mark();
     let mut command = Command::new(program.program);
     command
         .args(program.arguments)
         .env_clear()
         .envs(PASSED_ON.iter().filter_map(|name| Some((*name, std::env::var_os(name)?))))
         .envs(program.environment.iter().map(|(name, value)| (name, value)))
+        .env(MARK, &mark)
         .stdin(piped_if(program.input.is_some()))
         .stdout(piped_if(program.kept == Kept::Result))
         .stderr(piped_if(program.kept == Kept::Complaint))
@@ -121,7 +178,7 @@ pub async fn run(clock: &Clock, program: &Program<'_>) -> io::Result<Ended> {
     #[cfg(unix)]
     command.process_group(0);
     let mut child = command.spawn()?;
-    let mut family = Family::of(child.id());
+    let mut family = Family::of(child.id(), mark);
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let mut said = Vec::new();
     let status = {
@@ -236,9 +293,19 @@ mod tests {
             assert!(ended.status.success());
             assert!(are_gone(&String::from_utf8(ended.said).unwrap()), "what it started outlived it");
         }
-        // One that left the group: nobody waits for it.
-        let ended = run_for(60_000, "setsid sleep 20 & echo $!; exit 0", None, Kept::Result).unwrap();
-        assert!(ended.status.success() && !ended.said.is_empty());
+        // What left the group, once and twice, and what clears up behind itself: nobody waits for it, and it is ended.
+        for script in [
+            "setsid sleep 600 & echo $!; exit 0",
+            "setsid sh -c 'setsid sleep 600 & echo $!; exec sleep 600' & sleep 0.3; exit 0",
+            "(setsid sh -c 'trap \"\" TERM HUP INT; echo $$; while :; do sleep 600; done' &); sleep 0.3; exit 0",
+        ] {
+            let ended = run_for(60_000, script, None, Kept::Result).unwrap();
+            assert!(ended.status.success() && !ended.said.is_empty());
+            assert!(are_gone(&String::from_utf8(ended.said).unwrap()), "{script}: it outlived it");
+        }
+        // One with an environment of its own is hidden from us, and holds nothing up.
+        let ended = run_for(60_000, "env -i setsid sleep 20 & echo $!; exit 0", None, Kept::Result).unwrap();
+        assert!(ended.status.success());
         assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
     }
 
@@ -261,8 +328,8 @@ mod tests {
             std::thread::yield_now();
         };
         let first = pids.split_whitespace().next().unwrap().parse().unwrap();
-        assert!(RUNNING.lock().unwrap().remove(&first));
-        kill(first);
+        let mark = RUNNING.lock().unwrap().remove(&first).unwrap();
+        kill(first, &mark);
         assert!(are_gone(&pids));
         assert!(!waits.join().unwrap().unwrap().status.success());
         std::fs::remove_file(&file).unwrap();
@@ -278,7 +345,7 @@ mod tests {
         let (read, open) = said.split_once('\n').unwrap();
         assert!(read.starts_with("read ") && !read.contains("CARGO"), "{said}");
         // Whoever runs the tests may have left some open, and `ls` has one of its own.
-        let open: BTreeSet<i32> = open.lines().map(|fd| fd.parse().unwrap()).collect();
+        let open: std::collections::BTreeSet<i32> = open.lines().map(|fd| fd.parse().unwrap()).collect();
         let leaked = ours.iter().map(|file| file.as_raw_fd()).filter(|fd| *fd > 10 && open.contains(fd)).count();
         assert_eq!(leaked, 0, "{said}");
         let said = run_for(60_000, "cat; echo nothing", None, Kept::Result).unwrap().said;

@@ -19,6 +19,7 @@
 //! | [`mod@check`] | what must be true before the port day: everything is looked at, many things at once |
 //! | [`config`] | the file as meant: every value valid, or all faults at once |
 //! | [`clock`] | time, real or virtual; nothing else reads it or waits for it |
+//! | [`file`] | files that others may have put there: opened without waiting, read up to a bound |
 //! | [`child`] | programs of the user's, that are ours until they are gone |
 //! | [`caller`] | how the other party's number is made unrecognisable |
 //! | [`wav`] | recordings as files |
@@ -33,22 +34,23 @@
 //!
 //! ```text
 //! main     -> cli
-//! cli      -> admin, agent, check, child, clock, config, init, notify, rehearse, replay, sim, simulate, store
+//! cli      -> admin, agent, check, child, clock, config, file, init, notify, rehearse, replay, sim, simulate, store
 //! admin    -> agent, clock, metrics
 //! check    -> agent, caller, clock, config, metrics, notify, twilio
 //! init     -> caller, clock, config, metrics, twilio
-//! rehearse -> agent, caller, clock, config, metrics, twilio
+//! rehearse -> agent, caller, clock, config, file, metrics, twilio
 //! agent    -> caller, child, clock, config, metrics, notify, store, twilio
 //! simulate -> replay, sim::chance
 //! replay   -> caller, twilio::wire
-//! config   -> metrics::PerNumber, notify, rehearse::report::Variant, twilio
+//! config   -> file, metrics::PerNumber, notify, rehearse::report::Variant, twilio
 //! twilio   -> caller, clock, metrics, wav
 //! notify   -> child, clock
 //! sim      -> clock
-//! store    -> clock
+//! store    -> clock, file
 //! child    -> clock
 //! metrics  -> nobody
-//! caller   -> nobody
+//! caller   -> file
+//! file     -> nobody
 //! clock    -> nobody
 //! wav      -> nobody
 //! core     -> nobody
@@ -127,6 +129,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod core;
+pub mod file;
 pub mod init;
 pub mod metrics;
 pub mod notify;

@@ -59,7 +59,7 @@ pub struct ReadNumbers {
     responses((status = 200, body = Planned), (status = "4XX", body = ErrorBody), (status = 503, body = ErrorBody)))]
 pub async fn apply(State(a): State<Admin>, _: Operator, body: Body<ApplyRequest>) -> Result<Json<Planned>, ApiProblem> {
     let asked = open(body)?;
-    let by = author(&asked.author, &asked.reason)?;
+    let by = author(&a.roster, &asked.author, &asked.reason)?;
     if !asked.reads.is_empty() && asked.channel.is_none() {
         return Err(unprocessable("reads are of one channel: name it"));
     }

@@ -25,7 +25,7 @@ use crate::core::model::decision::{DecisionId, Mode};
 use crate::core::model::foreign::Line;
 use crate::core::model::id::{Channel, GroupName, WrittenNumber};
 use crate::core::model::order::{Author, Operation, Scope, ScopeOf};
-use crate::core::model::redact::without_secrets;
+use crate::core::model::redact::told;
 use crate::core::model::roster::{NumberIx, Roster};
 use crate::core::rollback::operator::OperatorRequest;
 
@@ -200,7 +200,7 @@ async fn swap(a: &Admin, body: Body<OrderRequest>, operation: Operation) -> Resu
         return Err(unprocessable("force, at_once and applied belong to a restore"));
     }
     let operation = if asked.applied { Operation::Undo } else { operation };
-    let by = author(&asked.author, &asked.reason)?;
+    let by = author(&a.roster, &asked.author, &asked.reason)?;
     let numbers = select(&a.roster, asked.all, asked.group.as_ref(), &asked.numbers)?;
     let (force, at_once, channel) = (asked.force, asked.at_once, asked.channel);
     let request = OperatorRequest { operation, numbers, channel, by, force, at_once };
@@ -230,7 +230,7 @@ pub async fn hold(
     body: Body<HoldRequest>,
 ) -> Result<Json<CommandDone>, ApiProblem> {
     let asked = open(body)?;
-    let by = author(&asked.author, &asked.reason)?;
+    let by = author(&a.roster, &asked.author, &asked.reason)?;
     let seconds = asked.seconds.unwrap_or(HOLD_FOR);
     if !(1..=30 * 86_400).contains(&seconds) {
         return Err(unprocessable("seconds must be from 1 to 2592000, which is 30 days"));
@@ -253,7 +253,7 @@ pub async fn release(
     if asked.seconds.is_some() || asked.shorten {
         return Err(unprocessable("seconds and shorten belong to a hold"));
     }
-    let by = author(&asked.author, &asked.reason)?;
+    let by = author(&a.roster, &asked.author, &asked.reason)?;
     let scopes = scopes(&a.roster, &asked)?;
     done(say(&a, "release", OperatorCommand::Release { scopes, by }, false).await?)
 }
@@ -267,7 +267,7 @@ pub async fn approve(
     body: Body<Approve>,
 ) -> Result<Json<CommandDone>, ApiProblem> {
     let asked = open(body)?;
-    let by = author(&asked.author, &asked.reason)?;
+    let by = author(&a.roster, &asked.author, &asked.reason)?;
     let decision: DecisionId =
         asked.decision.parse().map_err(|e: crate::core::model::id::BadId| unprocessable(e.to_string()))?;
     done(say(&a, "approve", OperatorCommand::Approve { decision, by }, false).await?)
@@ -278,7 +278,7 @@ pub async fn approve(
     responses((status = 200, body = CommandDone), (status = "4XX", body = ErrorBody), (status = 503, body = ErrorBody)))]
 pub async fn mode(State(a): State<Admin>, _: Operator, body: Body<SetMode>) -> Result<Json<CommandDone>, ApiProblem> {
     let asked = open(body)?;
-    let by = author(&asked.author, &asked.reason)?;
+    let by = author(&a.roster, &asked.author, &asked.reason)?;
     done(say(&a, "mode", OperatorCommand::Mode { mode: asked.mode, by }, false).await?)
 }
 
@@ -287,7 +287,7 @@ pub async fn mode(State(a): State<Admin>, _: Operator, body: Body<SetMode>) -> R
     responses((status = 200, body = PortedAnswer), (status = "4XX", body = ErrorBody), (status = 503, body = ErrorBody)))]
 pub async fn ported(State(a): State<Admin>, _: Operator, body: Body<Ported>) -> Result<Json<PortedAnswer>, ApiProblem> {
     let asked = open(body)?;
-    let by = author(&asked.author, &asked.reason)?;
+    let by = author(&a.roster, &asked.author, &asked.reason)?;
     let numbers = select(&a.roster, asked.all, asked.group.as_ref(), &asked.numbers)?;
     tracing::info!(numbers = numbers.len(), %by, "an operator says that numbers are ported");
     let (reply, answer) = oneshot::channel();
@@ -301,7 +301,7 @@ pub async fn ported(State(a): State<Admin>, _: Operator, body: Body<Ported>) -> 
     responses((status = 200, body = Adopted), (status = "4XX", body = ErrorBody), (status = 503, body = ErrorBody)))]
 pub async fn adopt(State(a): State<Admin>, _: Operator, body: Body<Adopt>) -> Result<Json<Adopted>, ApiProblem> {
     let asked = open(body)?;
-    let by = author(&asked.author, &asked.reason)?;
+    let by = author(&a.roster, &asked.author, &asked.reason)?;
     let numbers = select(&a.roster, asked.all, asked.group.as_ref(), &asked.numbers)?;
     tracing::info!(numbers = numbers.len(), %by, "an operator adopts the handlers that numbers have");
     let (reply, answer) = oneshot::channel();
@@ -317,7 +317,7 @@ pub(super) fn open<T: DeserializeOwned>(body: Body<T>) -> Result<T, ApiProblem> 
     body.map(|Json(asked)| asked).map_err(|e| ApiProblem::new(e.status(), e.body_text()))
 }
 
-pub(super) fn author(name: &str, reason: &str) -> Result<Author, ApiProblem> {
+pub(super) fn author(roster: &Roster, name: &str, reason: &str) -> Result<Author, ApiProblem> {
     let (name, reason) = (name.trim(), reason.trim());
     if reason.is_empty() {
         return Err(unprocessable("reason is empty: say why, it is kept"));
@@ -329,7 +329,8 @@ pub(super) fn author(name: &str, reason: &str) -> Result<Author, ApiProblem> {
         return Err(unprocessable("reason and author are one line of text each"));
     }
     let name = if name.is_empty() { "operator" } else { name };
-    let [name, reason] = [name, reason].map(|text| Line::new(&without_secrets(text)));
+    // Into logs and notices it goes as what others write does: without the other party's numbers, above all.
+    let [name, reason] = [name, reason].map(|text| Line::new(&told(text, roster)));
     Ok(Author { name, reason })
 }
 

@@ -1,18 +1,20 @@
 //! Plans in files: written for their owner's eyes, read with a bound, and held against what the numbers are now.
 
-use std::fs::{File, OpenOptions};
-use std::io::{Read as _, Write as _};
+use std::fs::OpenOptions;
+use std::io::Write as _;
 use std::path::Path;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use serde_json::{Value, json};
 
 use crate::agent::planning::Planner;
 use crate::core::model::bounds;
 use crate::core::model::id::{Channel, NumberId};
+use crate::core::model::redact::without_secrets;
 use crate::core::model::roster::Roster;
 use crate::core::routing::planned::HandlerPlan;
 use crate::core::routing::saved::{NotThisPlan, SavedPlan, Standing};
+use crate::file;
 
 /// Numbers of which it is asked who changed them, at the most: each costs a request.
 const ASKED: usize = 20;
@@ -82,14 +84,11 @@ pub async fn revisit(planner: &mut Planner, plan: &SavedPlan) -> anyhow::Result<
 /// Reads a saved plan.
 pub fn read(path: &Path) -> anyhow::Result<SavedPlan> {
     let shown = path.display();
-    let file = File::open(path).with_context(|| format!("the plan {shown} cannot be read"))?;
-    let mut text = Vec::new();
     let most = u64::try_from(bounds::PLAN_BYTES).unwrap_or(u64::MAX);
-    file.take(most + 1).read_to_end(&mut text).with_context(|| format!("the plan {shown} cannot be read"))?;
-    if text.len() > bounds::PLAN_BYTES {
-        bail!("{shown} has more than {} bytes, which no plan has", bounds::PLAN_BYTES);
-    }
-    let plan = serde_json::from_slice(&text);
+    let text = file::bytes(path, most).with_context(|| format!("the plan {shown} cannot be read"))?;
+    // What is wrong may quote the file, in which the numbers' URLs are.
+    let told = |e: serde_json::Error| anyhow::Error::msg(without_secrets(&e.to_string()).into_owned());
+    let plan = serde_json::from_slice(&text).map_err(told);
     plan.with_context(|| format!("{shown} is no saved plan: make one with `ringback plan --out FILE`"))
 }
 

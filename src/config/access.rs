@@ -1,119 +1,15 @@
-//! Who gets in: whether a token can be guessed, whether others read a file that holds a secret, by which names the
-//! agent is asked for, and whether the state is a file.
+//! Who gets in: whether others read a file that holds a secret, by which names the agent is asked for, and whether the
+//! state is a file.
 //!
-//! What could be guessed in an afternoon is a fault, for a door that anybody opens is worse than an agent that says at
-//! its start how to close it. What is merely short, or is a file that others may read, is a warning: it was so
-//! yesterday too, and this may be the port day.
+//! A token that can be guessed is a fault, for a door that anybody opens is worse than an agent that says at its start
+//! how to close it. What is merely short, or is a file that others may read, is a warning: it was so yesterday too, and
+//! this may be the port day.
 
 use std::path::Path;
 use std::sync::Arc;
 
-use secrecy::{ExposeSecret, SecretString};
-
 use super::section::{Faults, Section};
 use crate::core::notice::make::Addresses;
-use crate::twilio::credentials::Secret;
-
-/// A shorter token is none.
-const SHORTEST: usize = 6;
-
-/// A shorter one is warned of.
-const SHORT: usize = 16;
-
-/// With fewer different characters it is no token, whatever its length.
-const FEWEST: usize = 4;
-
-/// What people write where a token should be, in lower case and without what stands between letters and digits.
-const WORDS: [&str; 32] = [
-    "password",
-    "passw0rd",
-    "passwort",
-    "secret",
-    "secrettoken",
-    "token",
-    "bearer",
-    "bearertoken",
-    "admin",
-    "administrator",
-    "changeme",
-    "changeit",
-    "letmein",
-    "welcome",
-    "default",
-    "example",
-    "qwerty",
-    "qwertz",
-    "qwertyuiop",
-    "asdfgh",
-    "ringback",
-    "ringbacktoken",
-    "twilio",
-    "twiliotoken",
-    "authtoken",
-    "operator",
-    "oncall",
-    "mytoken",
-    "yourtoken",
-    "testtoken",
-    "placeholder",
-    "todo",
-];
-
-const CURE: &str = "make one with `openssl rand -hex 32`";
-
-/// Notes a fault with `fault` if the token can be guessed, and a warning if it is short.
-pub fn is_strong(token: &SecretString, faults: &Faults, fault: impl Fn(String)) {
-    match weakness(token.expose_secret()) {
-        Some(Weakness::Guessable(why)) => fault(format!("the token for writes {why}: {CURE}")),
-        Some(Weakness::Short) => {
-            faults.warn(format!("the token for writes has fewer than {SHORT} characters: {CURE}"));
-        }
-        None => {}
-    }
-}
-
-#[derive(Debug, PartialEq, Eq)]
-enum Weakness {
-    Guessable(&'static str),
-    Short,
-}
-
-fn weakness(token: &str) -> Option<Weakness> {
-    let length = token.chars().count();
-    let mut distinct: Vec<char> = token.chars().collect();
-    distinct.sort_unstable();
-    distinct.dedup();
-    let plain: String = token.to_lowercase().chars().filter(|c| c.is_alphanumeric()).collect();
-    let word = plain.trim_end_matches(|c: char| c.is_ascii_digit());
-    let steps: Vec<i64> = token.bytes().zip(token.bytes().skip(1)).map(|(a, b)| i64::from(b) - i64::from(a)).collect();
-    let is_run = steps.iter().all(|step| *step == 1) || steps.iter().all(|step| *step == -1);
-    // 1234567890 and the like.
-    let is_counted = "12345678901234567890".contains(token) || "98765432109876543210".contains(token);
-    if length < SHORTEST {
-        Some(Weakness::Guessable("is too short to be one"))
-    } else if distinct.len() < FEWEST {
-        Some(Weakness::Guessable("repeats a few characters"))
-    } else if WORDS.contains(&word) || WORDS.contains(&plain.as_str()) || is_run || is_counted {
-        Some(Weakness::Guessable("is among the first that anybody would try"))
-    } else if length < SHORT {
-        Some(Weakness::Short)
-    } else {
-        None
-    }
-}
-
-/// Notes a fault if the token for writes is one of Twilio's secrets: it is shown to whoever operates the agent.
-pub fn differs_from(token: &SecretString, secret: &Secret, faults: &Faults) {
-    let (theirs, name) = match secret {
-        Secret::AuthToken(token) => (token, "Auth Token"),
-        Secret::ApiKey { secret, .. } => (secret, "API key's secret"),
-    };
-    if theirs.expose_secret() == token.expose_secret() {
-        faults.nowhere(format!(
-            "the token for writes is the account's {name}, which opens the whole account: {CURE}, and write that"
-        ));
-    }
-}
 
 /// Warns of a file with a secret that others than its owner can read, or write.
 pub fn is_private(path: &Path, faults: &Faults) {
@@ -187,34 +83,6 @@ pub fn names(s: &mut Section<'_>, addresses: &Addresses) -> Arc<[String]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_could_be_guessed_is_no_token() {
-        for token in [
-            "x",
-            "12345678",
-            "1234567890",
-            "87654321",
-            "abcdefgh",
-            "aaaaaaaaaaaaaaaaaaaaaaaa",
-            "abababababab",
-            "password",
-            "Password1",
-            "changeme",
-            "change-me",
-            "CHANGE_ME_2026",
-            "secret",
-            "ringback",
-            "token123",
-        ] {
-            let is = weakness(token);
-            assert!(matches!(is, Some(Weakness::Guessable(_))), "{token}: {is:?}");
-        }
-        for token in ["open sesame", "sesame", "adm1nt0ken", "hunter"] {
-            assert_eq!(weakness(token), Some(Weakness::Short), "{token}");
-        }
-        assert_eq!(weakness("0f3a9c5d7e1b2468"), None);
-    }
 
     #[test]
     fn a_state_is_a_file() {

@@ -7,7 +7,7 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::section::{Faults, Located, Section};
-use super::{Env, MINUTE, SECOND, access, address, text};
+use super::{Env, MINUTE, SECOND, access, address, shown, text};
 use crate::core::model::bounds;
 use crate::core::model::facts::{HOME_REGION, REGIONS, RETIRED_ON, Region};
 use crate::core::model::id::AccountSid;
@@ -119,7 +119,9 @@ fn read_base_url(s: &mut Section<'_>) -> Option<Located<Url>> {
         bad("every request would carry the account's credentials in the clear: write https://, or plain_http = true \
              beside it if nobody else is on the way there");
     }
-    if address::has_user(&text.value, &url) {
+    if let Some(problem) = address::misleads(&text.value, &url) {
+        bad(&problem);
+    } else if address::has_user(&text.value, &url) {
         bad("credentials do not belong in it: remove what is before the @, and set TWILIO_AUTH_TOKEN");
     }
     if url.query().is_some() {
@@ -186,7 +188,7 @@ fn read_secret(s: &mut Section<'_>, dir: &Path, env: &dyn Env, faults: &Faults) 
                 None
             }
             (None, Some(file)) => secret_file(&dir.join(&file.value), faults, |problem| {
-                faults.at(file.span.clone(), format!("{} = {:?}: {problem}", s.key(key), file.value));
+                faults.at(file.span.clone(), format!("{} = {}: {problem}", s.key(key), shown::file(&file.value)));
             }),
             (None, None) => None,
         }

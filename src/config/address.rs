@@ -32,6 +32,25 @@ pub fn has_user(text: &str, url: &Url) -> bool {
     authority.contains('@') || !url.username().is_empty() || url.password().is_some()
 }
 
+/// Why people, or other programs, would take the address for another host's than it is; the rest of a sentence.
+pub fn misleads(text: &str, url: &Url) -> Option<String> {
+    let host = url.host_str().unwrap_or_default();
+    if text.trim().contains(|c: char| c == '\\' || c.is_control() || c.is_whitespace()) {
+        return Some(
+            "a backslash or a blank stands in it, of which programs make different hosts: remove it".to_owned(),
+        );
+    }
+    // A name and a password are as they are. What is before an @ without a password is taken for the host.
+    let is_port = |text: &str| text.len() <= 5 && text.bytes().all(|b| b.is_ascii_digit());
+    let user = url.username().to_ascii_lowercase();
+    let user = user.split("%2f").next().unwrap_or_default();
+    // An account of a mail server is an address itself.
+    let is_host = !user.contains("%40") && (user.contains('.') || user == "localhost" || user.contains("%5b"));
+    (is_host && url.password().is_none_or(is_port)).then(|| {
+        format!("what stands before the @ looks like a host and is a user's name, and the host is {host:?}: remove it")
+    })
+}
+
 /// True if whoever is on the way reads what is sent there: not encrypted, and not to this machine alone.
 pub fn is_in_the_clear(url: &Url) -> bool {
     let is_plain = match url.scheme() {
@@ -78,6 +97,34 @@ mod tests {
             "smtp://m.x:587?tls=required",
         ] {
             assert!(!clear(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_user_is_no_host() {
+        let does = |text: &str| misleads(text, &text.parse().unwrap());
+        for text in [
+            "https://evil.com@127.0.0.1/",
+            "https://evil.com:443@127.0.0.1/",
+            "https://evil.com%2Fx@127.0.0.1/",
+            "https://127.0.0.1@evil.com",
+            "https://localhost@evil.com",
+            "https://localhost:4010@evil.com",
+            "https://handler.twilio.com@evil.com/twiml/EH0",
+            "https://evil.com\\@127.0.0.1/",
+            "https://evil.com\t@127.0.0.1/",
+            "smtp://mail.example.com@evil.com",
+        ] {
+            assert!(does(text).is_some(), "{text}");
+        }
+        for text in [
+            "https://x.org/a@b.c",
+            "https://user@x.org",
+            "https://jane.doe:secret@x.org",
+            "smtps://ann%40x.org:secret@mail.x.org",
+            "smtps://ann%40x.org@mail.x.org",
+        ] {
+            assert_eq!(does(text), None, "{text}");
         }
     }
 

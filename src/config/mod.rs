@@ -21,7 +21,9 @@ pub mod probe;
 pub mod provider_list;
 mod rehearse;
 mod section;
+mod shown;
 pub mod text;
+mod token;
 mod webhook;
 
 use std::collections::HashMap;
@@ -50,6 +52,7 @@ pub use probe::Probes;
 pub use rehearse::Rehearsal;
 pub use section::{ConfigFault, span_text};
 use section::{Faults, Section};
+use token::Known;
 pub use webhook::webhook_problem;
 
 /// Everything that was decided before the agent starts.
@@ -252,12 +255,20 @@ fn read(mut top: Section<'_>, path: &Path, env: &dyn Env) -> Option<Config> {
     let heartbeat = top.section("heartbeat").and_then(|s| notify::read_heartbeat(s, dir, env));
     // Without one there is no configuration; what else is wrong with the file is told all the same.
     let account = twilio.as_ref().map_or(UNNAMED_ACCOUNT, |t| t.credentials.account);
+    let mut known = Known::default();
+    top.texts(&mut |text| known.add(text));
     let (agent, poll, rules) = read_rest(top, account, dir, env);
     let AlertRules { account: _, probes, engine, rollback, roster } = rules;
     let rehearsal = rehearsal.and_then(|s| rehearse::read(s, &roster));
     let notify = notify::read(notifiers, &roster, dir, env);
     if let (Some(twilio), Some(token)) = (&twilio, agent.as_ref().and_then(|a| a.token.as_ref())) {
-        access::differs_from(token, &twilio.credentials.secret, faults);
+        token::differs_from(token, &twilio.credentials.secret, faults);
+        known.add_account(&twilio.credentials);
+        for (_, number) in roster.numbers() {
+            known.add_number(number.id.e164);
+            known.add(&number.label);
+        }
+        token::is_not_known(token, known, faults);
     }
     let warnings = faults.take_warnings();
     Some(Config {
@@ -304,7 +315,7 @@ fn read_rest(
             listen: DEFAULT_LISTEN,
             state: dir.join(DEFAULT_STATE),
             token: env.var("RINGBACK_TOKEN").map(SecretString::from).inspect(|token| {
-                access::is_strong(token, top.faults(), |text| top.faults().nowhere(text));
+                token::is_strong(token, top.faults(), |text| top.faults().nowhere(text));
             }),
             names: Arc::default(),
             addresses: Addresses::default(),
@@ -385,7 +396,7 @@ fn read_agent(
     let token = match (s.text("token_file"), env.var("RINGBACK_TOKEN")) {
         (None, from_env) => from_env.map(SecretString::from),
         (Some(file), None) => secret_file(&dir.join(&file.value), faults, |problem| {
-            faults.at(file.span.clone(), format!("agent.token_file = {:?}: {problem}", file.value));
+            faults.at(file.span.clone(), format!("agent.token_file = {}: {problem}", shown::file(&file.value)));
         }),
         (Some(file), Some(_)) => {
             faults.at(file.span, "agent.token_file: RINGBACK_TOKEN is set too; use one of them");
@@ -393,18 +404,20 @@ fn read_agent(
         }
     };
     if let Some(token) = &token {
-        access::is_strong(token, faults, |text| faults.at(s.span(), text));
+        token::is_strong(token, faults, |text| faults.at(s.span(), text));
     }
     let address = |s: &mut Section<'_>, key| {
         let text = s.unchecked::<String>(key);
         let url = s.parse::<Url>(key)?;
         let written = text.unwrap_or_else(|| url.value.to_string());
         let problem = if !matches!(url.value.scheme(), "http" | "https") || url.value.host().is_none() {
-            Some("must be http:// or https:// and a host")
+            Some("must be http:// or https:// and a host".to_owned())
+        } else if let Some(problem) = address::misleads(&written, &url.value) {
+            Some(problem)
         } else if address::has_user(&written, &url.value) {
-            Some("it stands in every notice, where credentials do not belong: remove what is before the @")
+            Some("it stands in every notice, where credentials do not belong: remove what is before the @".to_owned())
         } else if key == "public_url" && (url.value.query().is_some() || url.value.fragment().is_some()) {
-            Some("paths are appended to it: remove the ? or # and what follows")
+            Some("paths are appended to it: remove the ? or # and what follows".to_owned())
         } else {
             None
         };

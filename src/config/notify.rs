@@ -10,7 +10,7 @@ use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use super::section::{Located, Section};
-use super::{Env, HOUR, MINUTE, SECOND, address, secret_file};
+use super::{Env, HOUR, MINUTE, SECOND, address, secret_file, shown};
 use crate::core::model::facts::DOMAINS;
 use crate::core::model::id::GroupName;
 use crate::core::model::roster::Roster;
@@ -66,13 +66,17 @@ impl Sources<'_> {
                 if found.is_none() {
                     faults.at(
                         name.span,
-                        format!("{} = {:?}: this variable is not set, or empty", s.key(by_env), name.value),
+                        format!(
+                            "{} = {}: this variable is not set, or empty",
+                            s.key(by_env),
+                            shown::variable(&name.value)
+                        ),
                     );
                 }
                 found.map(SecretString::from)
             }
             (None, Some(file)) => secret_file(&self.dir.join(&file.value), s.faults(), |problem| {
-                faults.at(file.span.clone(), format!("{} = {:?}: {problem}", s.key(by_file), file.value));
+                faults.at(file.span.clone(), format!("{} = {}: {problem}", s.key(by_file), shown::file(&file.value)));
             }),
             (None, None) => None,
         }
@@ -111,6 +115,10 @@ impl Sources<'_> {
             Ok(url) if !schemes.contains(&url.scheme()) || url.host().is_none() => {
                 let schemes = schemes.iter().map(|x| format!("{x}://")).collect::<Vec<_>>().join(" or ");
                 s.faults().at(place, format!("{}{shown}: must be {schemes} and a host", s.key("url")));
+                None
+            }
+            Ok(url) if let Some(problem) = address::misleads(written, &url) => {
+                s.faults().at(place, format!("{}{shown}: {problem}", s.key("url")));
                 None
             }
             Ok(url) if span.is_some() && (url.password().is_some() || !is_mail && address::has_user(written, &url)) => {

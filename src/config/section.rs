@@ -15,6 +15,8 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::shown;
+
 /// One thing that is wrong, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigFault {
@@ -84,7 +86,7 @@ impl Faults {
 
     /// Notes what works, and should not stay so.
     pub fn warn(&self, text: String) {
-        self.warnings.borrow_mut().push(text);
+        self.warnings.borrow_mut().push(shown::told(&text));
     }
 
     pub fn take_warnings(&self) -> Vec<String> {
@@ -109,7 +111,9 @@ impl Faults {
         }
     }
 
-    fn push(&self, fault: ConfigFault) {
+    fn push(&self, mut fault: ConfigFault) {
+        // Whatever is quoted of the file, here or by a library, comes by here.
+        fault.text = shown::told(&fault.text);
         self.found.borrow_mut().push(fault);
     }
 
@@ -351,6 +355,19 @@ impl<'a> Section<'a> {
             // Whatever stands there may be a secret: it is not shown.
             self.faults.at(value.span(), format!("{} does not belong in this file: {instead}", self.key(key)));
         }
+    }
+
+    /// Every text that stands here or in a table below.
+    pub fn texts(&self, each: &mut dyn FnMut(&str)) {
+        fn of(value: &DeValue<'_>, each: &mut dyn FnMut(&str)) {
+            match value {
+                DeValue::String(text) => each(text),
+                DeValue::Array(values) => values.iter().for_each(|value| of(value.get_ref(), each)),
+                DeValue::Table(table) => table.values().for_each(|value| of(value.get_ref(), each)),
+                DeValue::Integer(_) | DeValue::Float(_) | DeValue::Boolean(_) | DeValue::Datetime(_) => {}
+            }
+        }
+        self.table.values().for_each(|value| of(value.get_ref(), each));
     }
 
     /// Notes every key that nobody asked for.

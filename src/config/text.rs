@@ -6,12 +6,13 @@
 //! be a secret.
 
 use std::fmt;
-use std::fs::{File, Metadata};
-use std::io::{self, Read};
+use std::fs::File;
+use std::io;
 use std::path::Path;
 use std::sync::mpsc;
 
 use crate::core::model::bounds;
+use crate::file::{self, all_of, refused};
 
 /// A text, and where the first letter stands that is not UTF-8.
 #[derive(Debug, PartialEq, Eq)]
@@ -59,20 +60,18 @@ const NO_TEXT: [(&[u8], &str); 5] = [
 /// The bytes of the file at `path`, if it is one and has at most `most` of them. What is read for ever or waited for,
 /// a device, a pipe or a socket, is refused without being read.
 pub fn bytes(path: &Path, most: u64) -> io::Result<Vec<u8>> {
-    fn is_file(metadata: &Metadata) -> io::Result<()> {
-        if metadata.is_file() { Ok(()) } else { Err(refused("it is no file")) }
-    }
-    is_file(&std::fs::metadata(path)?)?;
-    // It may be exchanged meanwhile. It may also grow, and what the kernel makes up says that it has nothing.
-    in_time(path, move |path| {
-        File::open(path).and_then(|file| is_file(&file.metadata()?).and_then(|()| all_of(file, most)))
-    })
+    // A file system may hang too.
+    in_time(path, move |path| file::bytes(path, most))
 }
 
 /// The same where a pipe may be meant: what another program writes for us alone, a secret perhaps.
 fn bytes_or_pipe(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     let metadata = std::fs::metadata(path)?;
-    if metadata.is_file() || metadata.is_dir() {
+    #[cfg(unix)]
+    let is_pipe = std::os::unix::fs::FileTypeExt::is_fifo(&metadata.file_type());
+    #[cfg(not(unix))]
+    let is_pipe = false;
+    if !is_pipe {
         return bytes(path, most);
     }
     in_time(path, move |path| File::open(path).and_then(|pipe| all_of(pipe, most)))
@@ -86,16 +85,6 @@ fn in_time(path: &Path, read: impl FnOnce(&Path) -> io::Result<Vec<u8>> + Send +
         let _ = result.send(read(&path));
     });
     done.recv_timeout(bounds::FILE_WITHIN).unwrap_or_else(|_| Err(refused("nobody writes what is to be read there")))
-}
-
-fn all_of(from: impl Read, most: u64) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    from.take(most + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > most { Err(refused(&format!("it has more than {most} bytes"))) } else { Ok(bytes) }
-}
-
-fn refused(problem: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidInput, problem)
 }
 
 /// Reads the file at `path`, all of it in UTF-8 or UTF-16, if it has at most `most` bytes. `cure`: how to save it

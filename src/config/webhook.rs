@@ -2,6 +2,7 @@
 
 use url::Url;
 
+use super::address;
 use super::section::Section;
 use crate::core::model::facts::{BIN_HOST, BIN_PATH};
 
@@ -26,6 +27,9 @@ pub fn webhook_problem(text: &str) -> Option<String> {
     let host = url.host_str().unwrap_or_default();
     if !matches!(url.scheme(), "http" | "https") || host.is_empty() {
         return Some("must start with https:// (or http://) and a host".to_owned());
+    }
+    if let Some(problem) = address::misleads(text, &url) {
+        return Some(problem);
     }
     if host.contains('_') {
         return Some("Twilio does not call hosts with an underscore".to_owned());

@@ -8,8 +8,10 @@
 //!
 //! The connection is made here and not by `lettre`'s transport, which reads whatever a server says: an answer is looked
 //! at when its line ends, and one that never ends would be read into memory until the time is over. So the server is
-//! heard no longer than [`crate::core::model::bounds::MAIL_BYTES`], below TLS ([`stream`]).
+//! heard no longer than [`crate::core::model::bounds::MAIL_BYTES`], below TLS, and no more lines of it than
+//! [`crate::core::model::bounds::MAIL_LINES`], above it ([`stream`]): an answer of many lines would keep a core busy.
 
+mod greeting;
 mod stream;
 
 pub use lettre::message::Mailbox as Address;
@@ -27,7 +29,7 @@ use url::Url;
 
 use super::NotifierReply;
 use crate::core::notice::Notice;
-use stream::{Bounded, Encrypted};
+use stream::{Bounded, Encrypted, Spoken};
 
 /// From whom to whom, through which server.
 #[derive(Debug, Clone)]
@@ -107,19 +109,23 @@ impl Server {
     async fn connect(&self) -> Result<AsyncSmtpConnection, Unsent> {
         let stream = TcpStream::connect((self.host.as_str(), self.port)).await;
         let stream = stream.map_err(|e| Unsent::Unreachable(e.to_string()))?;
+        let mut stream = Bounded::new(stream);
         let stream: Box<dyn AsyncTokioStream> = match &self.tls {
-            Tls::Wrapper(tls) => Box::new(Encrypted::over(Bounded::new(stream), tls.clone()).await?),
-            Tls::None | Tls::Required(_) | Tls::Opportunistic(_) => Box::new(Bounded::new(stream)),
-        };
-        let mut connection = AsyncSmtpConnection::connect_with_transport(stream, &self.hello).await?;
-        match &self.tls {
-            Tls::Required(tls) => connection.starttls(tls.clone(), &self.hello).await?,
-            Tls::Opportunistic(tls) if connection.can_starttls() => {
-                connection.starttls(tls.clone(), &self.hello).await?;
+            Tls::None => Box::new(Spoken::new(stream)),
+            Tls::Wrapper(tls) => Box::new(Spoken::new(Encrypted::over(stream, tls.clone()).await?)),
+            Tls::Required(tls) | Tls::Opportunistic(tls) => {
+                let reply = good(greeting::greet(&mut stream, &self.hello).await?)?;
+                if greeting::offers_tls(&reply) {
+                    good(greeting::ask(&mut stream, "STARTTLS\r\n").await?)?;
+                    Box::new(Spoken::greeted(Encrypted::over(stream, tls.clone()).await?))
+                } else if matches!(self.tls, Tls::Required(_)) {
+                    return Err(Unsent::Broken("the mail server offers no TLS (STARTTLS)".to_owned()));
+                } else {
+                    Box::new(Spoken::greeted(stream))
+                }
             }
-            Tls::None | Tls::Opportunistic(_) | Tls::Wrapper(_) => {}
-        }
-        Ok(connection)
+        };
+        Ok(AsyncSmtpConnection::connect_with_transport(stream, &self.hello).await?)
     }
 
     async fn send(&self, message: &Message) -> Result<Response, Unsent> {
@@ -136,7 +142,27 @@ impl Server {
 /// Why a mail was not taken.
 enum Unsent {
     Unreachable(String),
+    /// Before or instead of TLS.
+    Broken(String),
+    /// Also another time.
+    Refused(String),
     Smtp(Error),
+}
+
+impl From<std::io::Error> for Unsent {
+    fn from(error: std::io::Error) -> Unsent {
+        Unsent::Broken(error.to_string())
+    }
+}
+
+/// An answer before TLS, unless it is a refusal.
+fn good(reply: greeting::Reply) -> Result<greeting::Reply, Unsent> {
+    let said = || format!("{}: {}", reply.code, reply.lines.join(" "));
+    match reply.code {
+        200..=299 => Ok(reply),
+        500..=599 => Err(Unsent::Refused(said())),
+        _ => Err(Unsent::Broken(said())),
+    }
 }
 
 impl From<Error> for Unsent {
@@ -166,6 +192,7 @@ pub async fn send(mailbox: &Mailbox, notice: &Notice) -> NotifierReply {
         // A server that refuses for good may have a full mailbox or a typing error in a name.
         Err(Unsent::Smtp(e)) if e.is_permanent() => NotifierReply::Refused(e.to_string()),
         Err(Unsent::Smtp(e)) => NotifierReply::again(e.to_string()),
-        Err(Unsent::Unreachable(e)) => NotifierReply::again(format!("Connection error: {e}")),
+        Err(Unsent::Refused(e)) => NotifierReply::Refused(e),
+        Err(Unsent::Broken(e) | Unsent::Unreachable(e)) => NotifierReply::again(format!("Connection error: {e}")),
     }
 }

@@ -21,6 +21,7 @@ use crate::config::{Config, span_text};
 use crate::core::model::decision::Mode;
 use crate::core::model::id::{Channel, E164};
 use crate::core::routing::values::RoutingValues;
+use crate::file;
 use crate::metrics::Metrics;
 use crate::twilio::{Client, Error};
 
@@ -72,7 +73,8 @@ impl RestoreGuard {
     pub fn new(config: &Config, clock: &Clock) -> Result<RestoreGuard, DrillError> {
         let note = note_beside(&config.agent.state);
         let failed = |source| DrillError::Note { path: note.clone(), source };
-        let lock = File::options().create(true).truncate(false).write(true).open(lock_of(&note)).map_err(failed)?;
+        let lock = file::open_own(File::options().create(true).truncate(false).write(true), &lock_of(&note))
+            .map_err(failed)?;
         if is_taken(&lock) {
             let why = "another drill is under way on this machine; wait for its end, or stop it with Ctrl-C";
             return Err(DrillError::Refused(why.to_owned()));
@@ -162,7 +164,7 @@ impl RestoreGuard {
 /// A drill that is under way is none.
 pub fn cut_off(config: &Config) -> Option<PathBuf> {
     let note = note_beside(&config.agent.state);
-    let is_under_way = || File::open(lock_of(&note)).is_ok_and(|lock| is_taken(&lock));
+    let is_under_way = || file::open(&lock_of(&note)).is_ok_and(|lock| is_taken(&lock));
     (note.exists() && !is_under_way()).then_some(note)
 }
 

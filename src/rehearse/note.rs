@@ -13,6 +13,7 @@ use crate::config::text;
 use crate::core::model::bounds;
 use crate::core::model::id::{Channel, NumberId, NumberSid};
 use crate::core::model::order::UpdateParams;
+use crate::core::model::redact::without_secrets;
 use crate::core::model::value::{FieldValue, RawRecord, whole_json};
 use crate::core::routing::values::{RoutingValues, fields};
 
@@ -30,8 +31,10 @@ pub struct Note {
 impl Note {
     /// The note that an earlier drill left; `None` if none did.
     pub fn read(path: &Path) -> io::Result<Option<Note>> {
+        // What is wrong may quote the record.
+        let told = |e: serde_json::Error| io::Error::other(without_secrets(&e.to_string()).into_owned());
         match text::bytes(path, bounds::NOTE_BYTES) {
-            Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(io::Error::from),
+            Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(told),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(e) => Err(e),
         }

@@ -3,8 +3,12 @@
 //! Where the state file is removed, moved or replaced, SQLite goes on with the files that it has open, which nobody
 //! will ever read, and the next agent begins another state at the same path: two would lead, and the journal of one
 //! would be nowhere. So the database, its write-ahead log, the index of that and the lock are known by device and
-//! inode, and are looked at whenever something is written: some microseconds. Once they are not ours any more they
+//! inode, and are looked at whenever something is written: some microseconds. So are their sizes: nobody cuts anything
+//! off them but SQLite, which cuts the log when it has taken it into the database. Once they are not ours any more they
 //! never are again: [`Files::lost`] says why.
+//!
+//! What cannot be helped: the index is mapped into memory, and where somebody cuts it off between two looks, the kernel
+//! ends the process at its next touch (SIGBUS). Nothing is written then either, and the next agent makes a new index.
 //!
 //! The lock is the operating system's, on a file beside the state, under the name that the state has once symbolic
 //! links are resolved: two names of one state have one lock. In it stands a [`LockRecord`]: of which state it is the
@@ -15,9 +19,12 @@
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use tokio_util::sync::CancellationToken;
+
+use crate::file;
 
 /// What a file is, whatever it is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,9 +66,66 @@ const LONGEST: u64 = 4096;
 fn private() -> OpenOptions {
     let mut options = File::options();
     options.create(true).read(true).write(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options
+}
+
+/// What SQLite keeps beside a database, by the ends of the names. It opens them through links too.
+const BESIDE: [&str; 3] = ["-wal", "-shm", "-journal"];
+
+/// A write-ahead log is cut to this size, in bytes, when it has been taken into the database.
+pub(super) const LOG_KEPT: u64 = 16 << 20;
+
+fn beside(path: &Path, end: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(end);
+    PathBuf::from(name)
+}
+
+/// Why the state at `path` may not even be read: something beside it is no file of its own, or the state is none.
+pub(super) fn problem_at(path: &Path) -> Option<String> {
+    let resolved = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    if std::fs::metadata(&resolved).is_ok_and(|found| !found.is_file()) {
+        return Some("it is no file".to_owned());
+    }
+    BESIDE.into_iter().find_map(|end| {
+        let path = beside(&resolved, end);
+        file::is_own(&path).err().map(|e| format!("{}: {e}", path.display()))
+    })
+}
+
+/// A file as it was seen.
+#[derive(Debug, Clone, Copy)]
+struct Seen {
+    id: FileId,
+    size: u64,
+}
+
+impl Seen {
+    fn of(found: &Metadata) -> Seen {
+        Seen { id: FileId::of(found), size: found.len() }
+    }
+}
+
+/// Which of the open files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Database,
+    /// The write-ahead log.
+    Log,
+    /// The index of it, which is mapped into memory: what is cut off there ends the process at the next touch.
+    Index,
+}
+
+impl Part {
+    /// The least size, in bytes, that one may have that once had `size`. None of them is cut by anybody but SQLite,
+    /// which leaves of a log what is to be kept. `is_taken_in`: it takes the log into the database just now, all of it.
+    fn least(self, size: u64, is_taken_in: bool) -> u64 {
+        match self {
+            Part::Database | Part::Index => size,
+            Part::Log if is_taken_in => 0,
+            Part::Log => size.min(LOG_KEPT),
+        }
+    }
 }
 
 impl LockRecord {
@@ -93,7 +157,10 @@ pub(super) struct Files {
     named: PathBuf,
     path: PathBuf,
     /// The database, its write-ahead log and the index of that, as they are open.
-    open: Mutex<[(PathBuf, Option<FileId>); 3]>,
+    open: Mutex<[(Part, PathBuf, Option<Seen>); 3]>,
+    /// The log is being taken into the database, and cut off.
+    is_taken_in: AtomicBool,
+    index_is_cut: AtomicBool,
     /// The lock while it is ours.
     lock: Mutex<Option<(File, FileId)>>,
     lost: CancellationToken,
@@ -104,11 +171,11 @@ impl Files {
     /// Where the state is, if it may be opened there. An absolute path is never one of SQLite's own names.
     pub fn resolve(path: &Path) -> Result<PathBuf, String> {
         let absolute = std::path::absolute(path).map_err(|e| e.to_string())?;
+        if let Some(problem) = problem_at(&absolute) {
+            return Err(problem);
+        }
         let Ok(resolved) = std::fs::canonicalize(&absolute) else { return Ok(absolute) };
         let found = std::fs::metadata(&resolved).map_err(|e| e.to_string())?;
-        if !found.is_file() {
-            return Err("it is no file".to_owned());
-        }
         #[cfg(unix)]
         if std::os::unix::fs::MetadataExt::nlink(&found) > 1 {
             return Err(
@@ -131,19 +198,18 @@ impl Files {
     pub fn opened(path: &Path) -> io::Result<Files> {
         let named = std::path::absolute(path)?;
         let path = std::fs::canonicalize(path)?;
-        let beside = |end: &str| {
-            let mut name = path.clone().into_os_string();
-            name.push(end);
-            PathBuf::from(name)
-        };
-        let open = [path.clone(), beside("-wal"), beside("-shm")].map(|p| {
-            let id = std::fs::metadata(&p).ok().map(|m| FileId::of(&m));
-            (p, id)
+        let parts =
+            [(Part::Database, path.clone()), (Part::Log, beside(&path, "-wal")), (Part::Index, beside(&path, "-shm"))];
+        let open = parts.map(|(part, p)| {
+            let seen = std::fs::symlink_metadata(&p).ok().map(|m| Seen::of(&m));
+            (part, p, seen)
         });
         Ok(Files {
             named,
             path,
             open: Mutex::new(open),
+            is_taken_in: AtomicBool::new(false),
+            index_is_cut: AtomicBool::new(false),
             lock: Mutex::default(),
             lost: CancellationToken::new(),
             why: OnceLock::new(),
@@ -152,12 +218,31 @@ impl Files {
 
     /// The connection was opened anew: the log and its index may have been made anew with it.
     pub fn reopened(&self) {
-        for (path, id) in &mut self.files()[1..] {
-            *id = std::fs::metadata(path).ok().map(|m| FileId::of(&m));
+        for (_, path, seen) in &mut self.files()[1..] {
+            *seen = std::fs::symlink_metadata(path).ok().map(|m| Seen::of(&m));
         }
     }
 
-    fn files(&self) -> MutexGuard<'_, [(PathBuf, Option<FileId>); 3]> {
+    /// SQLite takes the log into the database and cuts it off, from now on until [`Files::log_was_taken_in`].
+    pub fn log_is_taken_in(&self) {
+        // Nobody looks at the sizes just now who has not seen this.
+        let _files = self.files();
+        self.is_taken_in.store(true, Ordering::Release);
+    }
+
+    pub fn log_was_taken_in(&self) {
+        self.log_may_be_short();
+        self.is_taken_in.store(false, Ordering::Release);
+    }
+
+    /// Somebody was right to cut it off.
+    fn log_may_be_short(&self) {
+        if let Some(seen) = &mut self.files()[1].2 {
+            seen.size = 0;
+        }
+    }
+
+    fn files(&self) -> MutexGuard<'_, [(Part, PathBuf, Option<Seen>); 3]> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -186,17 +271,28 @@ impl Files {
         }
         let mut problem = None;
         let mut database = None;
-        for (path, id) in self.files().iter_mut() {
-            let now = std::fs::metadata(&*path);
-            database = database.or(*id);
-            if *path == self.path && now.as_ref().is_ok_and(|found| found.len() == 0) {
-                problem = problem.or_else(|| Some(format!("{} was emptied while it was open", path.display())));
-            }
+        // Whoever leads takes the log in.
+        let is_another_leader = self.locked().is_none();
+        for (part, path, seen) in self.files().iter_mut() {
+            // While the list is ours nobody ends the taking in.
+            let is_taken_in = is_another_leader || self.is_taken_in.load(Ordering::Acquire);
+            let now = std::fs::symlink_metadata(&*path);
+            database = database.or(seen.map(|seen| seen.id));
             // The log and its index come with the first statement.
-            match (*id, &now) {
-                (None, Ok(found)) => *id = Some(FileId::of(found)),
+            match (&mut *seen, now) {
+                (None, Ok(found)) => *seen = Some(Seen::of(&found)),
                 (None, Err(_)) => {}
-                (Some(id), _) => problem = problem.or_else(|| difference(path, id, now)),
+                (Some(seen), Ok(found)) if found.len() < part.least(seen.size, is_taken_in) => {
+                    self.index_is_cut.fetch_or(*part == Part::Index, Ordering::AcqRel);
+                    let what = if found.len() == 0 { "emptied" } else { "cut off" };
+                    problem = problem.or_else(|| Some(format!("{} was {what} while it was open", path.display())));
+                }
+                (Some(seen), now) => {
+                    if let Ok(found) = &now {
+                        seen.size = found.len();
+                    }
+                    problem = problem.or_else(|| difference(path, seen.id, now));
+                }
             }
         }
         // A link may lead to another file now, and the next agent there.
@@ -205,13 +301,23 @@ impl Files {
         }
         if let Some((_, id)) = &*self.locked() {
             let path = self.lock_path();
-            problem = problem.or_else(|| difference(&path, *id, std::fs::metadata(&path)));
+            problem = problem.or_else(|| difference(&path, *id, std::fs::symlink_metadata(&path)));
         }
         let Some(problem) = problem else { return true };
         // The first to find it says it.
         let _ = self.why.set(problem);
         self.lost.cancel();
         false
+    }
+
+    /// True once the index of the log was cut off, which is mapped into memory: nothing may touch it any more.
+    pub fn index_is_cut(&self) -> bool {
+        let is_shorter = || {
+            let files = self.files();
+            let (_, path, seen) = &files[2];
+            seen.is_some_and(|seen| std::fs::symlink_metadata(path).is_ok_and(|now| now.len() < seen.size))
+        };
+        self.index_is_cut.load(Ordering::Acquire) || is_shorter() && !self.are_ours()
     }
 
     /// Takes the lock if no other process has it.
@@ -221,16 +327,17 @@ impl Files {
             return Ok(Lock::Ours(self.read(file)));
         }
         let path = self.lock_path();
-        let file = private().truncate(false).open(&path)?;
+        let file = file::open_own(private().truncate(false), &path)?;
         if file.try_lock().is_err() {
             return Ok(Lock::Theirs);
         }
         let id = FileId::of(&file.metadata()?);
-        if difference(&path, id, std::fs::metadata(&path)).is_some() {
+        if difference(&path, id, std::fs::symlink_metadata(&path)).is_some() {
             // Whoever had it has put another one in its place.
             return Ok(Lock::Theirs);
         }
         let record = self.read(&file);
+        self.log_may_be_short();
         *held = Some((file, id));
         Ok(Lock::Ours(record))
     }
@@ -240,13 +347,14 @@ impl Files {
     pub fn take_lock_over(&self) -> io::Result<()> {
         let path = self.lock_path();
         let new = path.with_extension(format!("lock.{}", std::process::id()));
-        let file = private().truncate(true).open(&new)?;
+        let file = file::open_own(private().truncate(true), &new)?;
         let taken = file.try_lock().map_err(io::Error::from).and_then(|()| {
             std::fs::rename(&new, &path)?;
             Ok(FileId::of(&file.metadata()?))
         });
         match taken {
             Ok(id) => {
+                self.log_may_be_short();
                 *self.locked() = Some((file, id));
                 Ok(())
             }
@@ -276,12 +384,12 @@ impl Files {
 
     /// True if the record was written beside the file that is open, and not beside one from which it was copied.
     pub fn is_of_this(&self, record: &LockRecord) -> bool {
-        self.files()[0].1 == Some(record.database)
+        self.files()[0].2.is_some_and(|seen| seen.id == record.database)
     }
 
     /// Writes into the lock how far we are. It is a witness and no more: without it the next agent waits a little.
     pub fn write_record(&self, fence: i64, seq: i64) -> io::Result<()> {
-        let Some(database) = self.files()[0].1 else { return Ok(()) };
+        let Some(database) = self.files()[0].2.map(|seen| seen.id) else { return Ok(()) };
         let text = LockRecord { database, fence, seq, name: self.name() }.text();
         let held = self.locked();
         let Some((file, _)) = &*held else { return Ok(()) };
@@ -293,7 +401,7 @@ impl Files {
 
     /// Bytes of the write-ahead log.
     pub fn log_size(&self) -> u64 {
-        std::fs::metadata(&self.files()[1].0).map_or(0, |m| m.len())
+        std::fs::metadata(&self.files()[1].1).map_or(0, |m| m.len())
     }
 }
 

@@ -153,7 +153,7 @@ impl Store {
     pub async fn journal_of(&self, id: DecisionId) -> Result<Vec<JournalRecord>, StoreError> {
         let rows = sqlx::query("SELECT seq, seen, at_ms, body FROM journal WHERE decision = $1 ORDER BY seq")
             .bind(column(id))
-            .fetch_all(&self.readers)
+            .fetch_all(self.readers())
             .await;
         rows.map_err(|e| self.error(READING, e))?.iter().map(|row| self.record(row)).collect()
     }
@@ -166,7 +166,7 @@ impl Store {
         .bind(kind)
         .bind(before)
         .bind(i64::try_from(count).unwrap_or(i64::MAX))
-        .fetch_all(&self.readers)
+        .fetch_all(self.readers())
         .await;
         rows.map_err(|e| self.error(READING, e))?.iter().map(|row| self.record(row)).collect()
     }
@@ -187,7 +187,7 @@ impl Store {
         let mut whole = Whole { records: 0, head: String::new() };
         let mut last = 0i64;
         // One snapshot for all: a record that is appended meanwhile is missing in every part of it alike.
-        let mut tx = self.readers.begin().await.map_err(error)?;
+        let mut tx = self.readers().begin().await.map_err(error)?;
         loop {
             let rows = sqlx::query(
                 "SELECT seq, seen, at_ms, fence, kind, decision, body, hash FROM journal WHERE seq > $1
@@ -252,7 +252,7 @@ impl JournalPages {
             .bind(self.after)
             .bind(self.last)
             .bind(PAGE)
-            .fetch_all(&self.store.readers)
+            .fetch_all(self.store.readers())
             .await
             .map_err(|e| self.store.error(READING, e))?;
             for row in &rows {

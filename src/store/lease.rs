@@ -96,10 +96,10 @@ impl Store {
     /// A full disk makes SQLite end a transaction by itself, of which its connection here does not know: it
     /// takes the next one for a nested one, and is replaced.
     async fn transaction(&self, begin: &'static str) -> Result<Transaction<'static, Sqlite>, sqlx::Error> {
-        match self.writer.begin_with(begin).await {
+        match self.writer().begin_with(begin).await {
             Err(sqlx::Error::InvalidSavePointStatement) => {
-                self.writer.acquire().await?.close().await?;
-                let begun = self.writer.begin_with(begin).await;
+                self.writer().acquire().await?.close().await?;
+                let begun = self.writer().begin_with(begin).await;
                 if let Some(files) = &self.files {
                     files.reopened();
                 }
@@ -249,7 +249,7 @@ impl Store {
         let done = sqlx::query("UPDATE lease SET expires_ms = $1 WHERE id = 1 AND fence = $2")
             .bind(until.as_millis())
             .bind(self.fence())
-            .execute(&self.writer)
+            .execute(self.writer())
             .await
             .map_err(|e| self.error(doing, e))?;
         if done.rows_affected() == 0 {
@@ -268,10 +268,10 @@ impl Store {
     /// Takes a write-ahead log that has become large into the database, and cuts it off. Readers that stand in its way
     /// are not waited for: it is tried again.
     pub async fn shorten_log(&self) -> Result<(), StoreError> {
-        if self.files.as_ref().is_none_or(|files| files.log_size() <= LARGEST_LOG) {
-            return Ok(());
-        }
-        let done = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&self.writer).await;
+        let Some(files) = self.files.as_ref().filter(|files| files.log_size() > LARGEST_LOG) else { return Ok(()) };
+        files.log_is_taken_in();
+        let done = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(self.writer()).await;
+        files.log_was_taken_in();
         done.map(drop).map_err(|e| self.error("taking the write-ahead log into the state file", e))
     }
 
@@ -280,7 +280,7 @@ impl Store {
         self.lease_until.store(0, Ordering::Release);
         let given = sqlx::query("UPDATE lease SET expires_ms = 0 WHERE id = 1 AND fence = $1")
             .bind(self.fence())
-            .execute(&self.writer)
+            .execute(self.writer())
             .await;
         if let Some(files) = &self.files {
             files.unlock();
@@ -314,7 +314,7 @@ impl Store {
     /// True if the lease in the files that are open is another's.
     pub async fn is_deposed(&self) -> bool {
         let fence: Result<Option<i64>, _> =
-            sqlx::query_scalar("SELECT fence FROM lease WHERE id = 1").fetch_optional(&self.readers).await;
+            sqlx::query_scalar("SELECT fence FROM lease WHERE id = 1").fetch_optional(self.readers()).await;
         matches!(fence, Ok(Some(fence)) if fence != self.fence())
     }
 

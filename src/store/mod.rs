@@ -45,7 +45,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePo
 use tokio::sync::{Mutex as Turn, MutexGuard};
 
 use crate::clock::Clock;
-use files::Files;
+use files::{Files, LOG_KEPT, problem_at};
 
 /// The tables. There is one version of them.
 static SCHEMA: Migrator = sqlx::migrate!("src/store/migrations");
@@ -57,6 +57,8 @@ pub struct Store {
     writer: SqlitePool,
     /// For whatever only reads: it waits for no write, and no write waits for it.
     readers: SqlitePool,
+    /// To nothing at all: for whoever asks once the files must not be touched.
+    nowhere: SqlitePool,
     commits: CommitCost,
     path: PathBuf,
     /// Of the lease under which we write; 0 without one.
@@ -213,9 +215,6 @@ impl StoreProblem {
 /// again anyway, and must not keep the lease from being renewed.
 const BUSY_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// What a write-ahead log that has been taken in keeps of the disk, in bytes.
-const LOG_KEPT: &str = "16777216";
-
 /// Connections that are opened once: one that were opened anew, after some time, might be to another file.
 fn pool(connections: u32) -> SqlitePoolOptions {
     SqlitePoolOptions::new().max_connections(connections).max_lifetime(None).idle_timeout(None)
@@ -247,11 +246,11 @@ impl Store {
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
-            .pragma("journal_size_limit", LOG_KEPT)
+            .pragma("journal_size_limit", LOG_KEPT.to_string())
             .busy_timeout(BUSY_TIMEOUT)
             .foreign_keys(true);
         let writer = pool(1).connect_lazy_with(options.clone());
-        let mut store = Store::of(path, writer, Store::readers(&place), commits);
+        let mut store = Store::of(path, writer, Store::readers_of(&place), commits);
         store.check(&store.writer).await?;
         // What is gone from the path later is gone, and not made anew.
         store.writer.set_connect_options(options.create_if_missing(false));
@@ -275,14 +274,18 @@ impl Store {
 
     /// Opens a file that is there to read it, beside an agent or without one. Nothing can be written.
     pub async fn open_read_only(path: &Path) -> Result<Store, StoreError> {
-        let readers = Store::readers(path);
+        if let Some(problem) = problem_at(path) {
+            let source = Some(sqlx::Error::Configuration(problem.into()));
+            return Err(Store::refused(path, "opening the state file", StoreProblem::BadPath, source));
+        }
+        let readers = Store::readers_of(path);
         let store = Store::of(path, readers.clone(), readers, CommitCost::none());
         store.check(&store.readers).await?;
         store.check_schema(&store.readers).await?;
         Ok(store)
     }
 
-    fn readers(path: &Path) -> SqlitePool {
+    fn readers_of(path: &Path) -> SqlitePool {
         // An absolute path is never one of SQLite's own names, such as `:memory:`.
         let place = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let options = SqliteConnectOptions::new().filename(place).read_only(true).busy_timeout(BUSY_TIMEOUT);
@@ -293,6 +296,7 @@ impl Store {
         Store {
             writer,
             readers,
+            nowhere: pool(1).connect_lazy_with(SqliteConnectOptions::new().filename("/dev/null/nowhere")),
             commits,
             path: path.to_owned(),
             fence: Arc::default(),
@@ -304,6 +308,19 @@ impl Store {
             found: Arc::default(),
             files: None,
         }
+    }
+
+    fn writer(&self) -> &SqlitePool {
+        if self.may_be_touched() { &self.writer } else { &self.nowhere }
+    }
+
+    fn readers(&self) -> &SqlitePool {
+        if self.may_be_touched() { &self.readers } else { &self.nowhere }
+    }
+
+    /// False once the index of the log was cut off: it is mapped into memory, and whoever touches it ends the process.
+    fn may_be_touched(&self) -> bool {
+        self.files.as_ref().is_none_or(|files| !files.index_is_cut())
     }
 
     async fn check(&self, pool: &SqlitePool) -> Result<(), StoreError> {
@@ -349,6 +366,11 @@ impl Store {
 
     /// Writes everything out and closes the file.
     pub async fn close(&self) {
+        if !self.may_be_touched() {
+            // SQLite would touch it once more: the connections stay open until the process ends.
+            std::mem::forget(self.clone());
+            return;
+        }
         // The writer last: with the last connection SQLite takes the write-ahead log into the file.
         self.readers.close().await;
         self.writer.close().await;

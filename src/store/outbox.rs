@@ -111,7 +111,7 @@ impl Store {
             .bind(ended.as_millis())
             .bind(answer)
             .bind(id)
-            .execute(&self.writer)
+            .execute(self.writer())
             .await
             .map(drop)
             .map_err(|e| self.error("writing down a delivery", e))
@@ -124,7 +124,7 @@ impl Store {
              WHERE created_ms >= $1 OR delivery = 'waiting' ORDER BY id",
         )
         .bind(since.as_millis())
-        .fetch_all(&self.readers)
+        .fetch_all(self.readers())
         .await
         .map_err(|e| self.error("reading what people were told", e))?;
         let read = |row: &sqlx::sqlite::SqliteRow| {

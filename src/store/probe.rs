@@ -60,7 +60,7 @@ impl Store {
         sqlx::query("UPDATE probe SET call_sid = $1 WHERE id = $2")
             .bind(call.to_string())
             .bind(id)
-            .execute(&self.writer)
+            .execute(self.writer())
             .await
             .map(drop)
             .map_err(|e| self.error("noting a probe's call", e))
@@ -70,7 +70,7 @@ impl Store {
     pub async fn note_deleted(&self, id: i64) -> Result<(), StoreError> {
         sqlx::query("UPDATE probe SET has_recording = 0 WHERE id = $1")
             .bind(id)
-            .execute(&self.writer)
+            .execute(self.writer())
             .await
             .map(drop)
             .map_err(|e| self.error("noting that a recording is deleted", e))
@@ -83,7 +83,7 @@ impl Store {
              FROM probe WHERE started_ms >= $1 ORDER BY started_ms, id",
         )
         .bind(since.as_millis())
-        .fetch_all(&self.readers)
+        .fetch_all(self.readers())
         .await
         .map_err(|e| self.error("reading which probes were made", e))?;
         Ok(rows.iter().filter_map(begun).collect())
@@ -95,7 +95,7 @@ impl Store {
             "SELECT id, started_ms, account, number, channel, sender, call_sid
              FROM probe WHERE has_recording = 1 ORDER BY id",
         )
-        .fetch_all(&self.readers)
+        .fetch_all(self.readers())
         .await
         .map_err(|e| self.error("reading which recordings are left", e))?;
         Ok(rows.iter().filter_map(begun).collect())

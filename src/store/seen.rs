@@ -90,7 +90,7 @@ impl Store {
     async fn polled(&self, source: &'static str) -> Result<Option<Time>, StoreError> {
         let ms: Option<i64> = sqlx::query_scalar("SELECT polled_ms FROM cursor WHERE source = $1")
             .bind(source)
-            .fetch_optional(&self.readers)
+            .fetch_optional(self.readers())
             .await
             .map_err(|e| self.error("reading how far the logs were read", e))?;
         Ok(ms.map(Time::from_millis))
@@ -133,7 +133,7 @@ impl Store {
         )
         .bind(since.as_millis())
         .bind(until.as_millis())
-        .fetch_all(&self.readers)
+        .fetch_all(self.readers())
         .await
         .map_err(|e| self.error("reading what our numbers pointed at before", e))?;
         let (mut bad, mut example) = (0, None);
@@ -183,14 +183,14 @@ impl Store {
     /// True if there is anything that was seen of callers, whose numbers are hashed in it.
     pub async fn has_seen_callers(&self) -> Result<bool, StoreError> {
         sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM observation WHERE kind <> 'number')")
-            .fetch_one(&self.readers)
+            .fetch_one(self.readers())
             .await
             .map_err(|e| self.error(READING, e))
     }
 
     /// The last place at which something was taken in.
     pub async fn last_place(&self) -> Result<Place, StoreError> {
-        let mut db = self.readers.acquire().await.map_err(|e| self.error(READING, e))?;
+        let mut db = self.readers().acquire().await.map_err(|e| self.error(READING, e))?;
         last_place(&mut db).await.map(Place).map_err(|e| self.error(READING, e))
     }
 
@@ -201,7 +201,7 @@ impl Store {
         let first = |table: &'static str, ms: &'static str| async move {
             let sql = format!("SELECT MIN(seq) FROM {table} WHERE {ms} >= $1");
             let first: Result<Option<i64>, _> =
-                sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).bind(since).fetch_one(&self.readers).await;
+                sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).bind(since).fetch_one(self.readers()).await;
             first.map_err(|e| self.error(READING, e))
         };
         let seen = first("observation", "seen_ms").await?;
@@ -223,7 +223,7 @@ impl Store {
             sqlx::query_scalar("SELECT MAX(polled_ms) FROM alert_watermark WHERE polled_ms >= $1 AND seq <= $2")
                 .bind(since.as_millis())
                 .bind(last.0)
-                .fetch_one(&self.readers)
+                .fetch_one(self.readers())
                 .await
                 .map_err(|e| self.error(READING, e))?;
         Ok(ms.map(Time::from_millis))
@@ -256,7 +256,7 @@ impl Store {
     pub async fn routing(&self) -> Result<Vec<(NumberId, Time, RoutingValues)>, StoreError> {
         let rows: Vec<(String, String, String, i64, String)> =
             sqlx::query_as("SELECT account, number, channel, recorded_ms, record FROM baseline")
-                .fetch_all(&self.readers)
+                .fetch_all(self.readers())
                 .await
                 .map_err(|e| self.error("reading what our numbers pointed at", e))?;
         let read = |(account, number, channel, ms, record): (String, String, String, i64, String)| {
@@ -355,7 +355,7 @@ impl Inputs {
             .bind(after)
             .bind(self.last)
             .bind(PAGE)
-            .fetch_all(&self.store.readers)
+            .fetch_all(self.store.readers())
             .await
             .map_err(|e| self.store.error(READING, e))?;
             self.after = rows.last().map(|o| o.seq);
@@ -374,7 +374,7 @@ impl Inputs {
             .bind(after)
             .bind(self.last)
             .bind(PAGE)
-            .fetch_all(&self.store.readers)
+            .fetch_all(self.store.readers())
             .await
             .map_err(|e| self.store.error(READING, e))?;
             self.after_watermark = rows.last().map(|(seq, _)| *seq);

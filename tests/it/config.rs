@@ -62,6 +62,10 @@ fn bad_files_say_everything_that_is_wrong_at_once() {
         let text = fs::read_to_string(&path).unwrap();
         let Err(bad) = Config::load(&path, &env(&text)) else { panic!("{} loads", path.display()) };
         let said = bad.to_string().replace(&format!("{}/", folder.display()), "") + "\n";
+        // Whatever is quoted of a file, its secrets are not.
+        for secret in ["u5er", "p4ss", "qu3ry", "p4th9", "x9Zq81", "R0ut1ng", "0123456789abcdef0", "0f3a9c5d7e1b2468"] {
+            assert!(!said.contains(secret), "{}: {said}", path.display());
+        }
         let expected = path.with_extension("txt");
         if bless {
             fs::write(&expected, &said).unwrap();

@@ -61,7 +61,7 @@ fn log_lines_show_no_rust() {
         .map(|(kind, at)| format!("\n[[event]]\nat = \"{at}s\"\nfault = {{ kind = \"{kind}\", for = \"200s\" }}\n"))
         .concat();
     play(&format!("{DAY}{faults}"), async |w| {
-        w.env.insert("RINGBACK_TOKEN", "adm1nt0ken");
+        w.env.insert("RINGBACK_TOKEN", "blueh0rizon");
         let agent = w.start().await.unwrap();
         w.pass(1500).await;
         let url = "https://app.example.com/voice";
@@ -86,7 +86,7 @@ fn log_lines_show_no_rust() {
             }
             let answer = reqwest::Client::new()
                 .post(format!("{}/api/v1/{verb}", agent.url))
-                .bearer_auth("adm1nt0ken")
+                .bearer_auth("blueh0rizon")
                 .header("content-type", "application/json")
                 .body(ask.to_string());
             answer.send().await.unwrap();

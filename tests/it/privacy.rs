@@ -72,7 +72,7 @@ fn nothing_that_is_read_has_a_secret_or_a_callers_number() {
         .concat();
     let day = format!("{}{faults}", DAY.replace("https://app.example.com/voice", url));
     play(&day, async |w| {
-        w.env.insert("RINGBACK_TOKEN", "adm1nt0ken");
+        w.env.insert("RINGBACK_TOKEN", "blueh0rizon");
         let agent = w.start().await.unwrap();
         w.pass(1800).await;
         w.sim.set_handler(url, HandlerState::all(HandlerCondition::Status(500))).unwrap();
@@ -100,7 +100,7 @@ fn nothing_that_is_read_has_a_secret_or_a_callers_number() {
         ] {
             let answer = reqwest::Client::new()
                 .post(format!("{}/api/v1/{verb}", agent.url))
-                .bearer_auth("adm1nt0ken")
+                .bearer_auth("blueh0rizon")
                 .header("content-type", "application/json")
                 .body(ask.to_string());
             said += &answer.send().await.unwrap().text().await.unwrap();
@@ -130,7 +130,7 @@ fn nothing_that_is_read_has_a_secret_or_a_callers_number() {
                 .arg("--config")
                 .arg(w.folder.path().join("ringback.toml"))
                 .env("TWILIO_AUTH_TOKEN", &w.sim.scenario().account.auth_token)
-                .env("RINGBACK_TOKEN", "adm1nt0ken")
+                .env("RINGBACK_TOKEN", "blueh0rizon")
                 .output()
                 .unwrap();
             printed += &(String::from_utf8_lossy(&out.stdout) + String::from_utf8_lossy(&out.stderr));
@@ -145,7 +145,7 @@ fn nothing_that_is_read_has_a_secret_or_a_callers_number() {
         assert!(strangers.len() > 100, "{}", strangers.len());
         let account = w.sim.scenario().account;
         let basic = base64::prelude::BASE64_STANDARD.encode(format!("{}:{}", account.sid, account.auth_token));
-        let secrets = [account.auth_token.as_str(), &basic, "adm1nt0ken"];
+        let secrets = [account.auth_token.as_str(), &basic, "blueh0rizon"];
         let in_urls = ["hunter2", "t0psecret"];
         let log = String::from_utf8_lossy(&log.0.lock().unwrap()).into_owned();
         assert!(log.contains("a row cannot be understood") && log.contains("rolling back"));

@@ -200,8 +200,9 @@ fn what_others_write_is_an_order_to_nobody() {
         w.pass(300).await;
         crate::support::break_app(w);
         w.pass(900).await;
-        let reason = "look\u{202e}gnp\u{200b} <!channel> https://u:reasonp4ss@h/?token=reasonqu3ry";
-        let ask = json!({"group": "sales", "reason": reason, "author": "ann\u{2066}", "seconds": 600});
+        let reason =
+            "look\u{202e}gnp\u{200b} <!channel> https://u:reasonp4ss@h/?token=reasonqu3ry for +44 20 7946 0123";
+        let ask = json!({"group": "sales", "reason": reason, "author": "ann\u{2066} 442079460123", "seconds": 600});
         assert_eq!(agent.post("hold", ask).await.0, 200);
         w.pass(60).await;
         let mut texts = said(&agent).await;
@@ -232,7 +233,7 @@ fn what_others_write_is_an_order_to_nobody() {
                 panic!("{c:?} is in {name}: {:?}", &text[from..text.ceil_char_boundary(i + 100)]);
             }
         }
-        let found = leaks(&texts, &["hostp4ss", "hostqu3ry", "reasonp4ss", "reasonqu3ry"]);
+        let found = leaks(&texts, &["hostp4ss", "hostqu3ry", "reasonp4ss", "reasonqu3ry", "7946 0123", "79460123"]);
         assert!(found.is_empty(), "{} leaks:\n{}", found.len(), found.join("\n"));
         servers.shutdown().await;
     });

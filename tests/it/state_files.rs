@@ -2,9 +2,10 @@
 //! two names, or left in pieces by a crash.
 
 use std::fs::File;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ringback::agent::{Agent, Role};
 use ringback::clock::Clock;
@@ -57,8 +58,8 @@ fn lose(path: &Path, how: Loss) {
 fn an_agent_whose_files_are_taken_away_writes_nothing_and_stops() {
     for name in FILES {
         for how in [Loss::Removed, Loss::Moved, Loss::Replaced, Loss::Emptied] {
-            // A log is emptied by SQLite too, and a lock that says nothing is one all the same.
-            if how == Loss::Emptied && name != "ringback.db" {
+            // A lock that says nothing is one all the same.
+            if how == Loss::Emptied && name == "ringback.lock" {
                 continue;
             }
             play(DAY, async |w| {
@@ -90,6 +91,58 @@ fn an_agent_whose_files_are_taken_away_writes_nothing_and_stops() {
                 }
             });
         }
+    }
+}
+
+/// What lies beside the state and is no file of its own: nothing is read, written or changed through it, and nobody
+/// waits for it.
+#[test]
+fn nothing_is_opened_through_what_somebody_else_put_beside_the_state() {
+    let pipe = |path: &Path| assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
+    let chain = |e: &dyn std::error::Error| {
+        let mut said = e.to_string();
+        let mut next = e.source();
+        while let Some(cause) = next {
+            said += &format!(": {cause}");
+            next = cause.source();
+        }
+        said
+    };
+    for is_there in [false, true] {
+        play(DAY, async |w| {
+            if is_there {
+                w.start().await.unwrap().stop().await;
+            }
+            let victim = file(w, "victim");
+            for name in ["ringback.db-wal", "ringback.db-shm", "ringback.db-journal", "ringback.lock", "ringback.key"] {
+                let is_key = name == "ringback.key";
+                let path = file(w, name);
+                for what in ["link", "link to nothing", "pipe"] {
+                    // A key may be a link, as a service manager makes one.
+                    if is_key && what != "pipe" {
+                        continue;
+                    }
+                    let _ = std::fs::remove_file(&path);
+                    std::fs::write(&victim, "somebody's").unwrap();
+                    std::fs::set_permissions(&victim, PermissionsExt::from_mode(0o644)).unwrap();
+                    match what {
+                        "pipe" => pipe(&path),
+                        "link" => std::os::unix::fs::symlink(&victim, &path).unwrap(),
+                        _ => std::os::unix::fs::symlink(file(w, "nothing"), &path).unwrap(),
+                    }
+                    let began = Instant::now();
+                    let said = chain(&w.start().await.err().unwrap_or_else(|| panic!("{name} is a {what}: it starts")));
+                    let named = if what == "pipe" { "it is no file" } else { "a symbolic link" };
+                    assert!(said.contains(named), "{name} is a {what}: {said}");
+                    assert!(began.elapsed() < Duration::from_secs(5), "{name} is a {what}: it waited");
+                    let mode = std::fs::metadata(&victim).unwrap().permissions().mode() & 0o777;
+                    assert_eq!((std::fs::read(&victim).unwrap(), mode), (b"somebody's".to_vec(), 0o644));
+                    assert!(!file(w, "nothing").exists());
+                    std::fs::remove_file(&path).unwrap();
+                }
+            }
+            w.start().await.unwrap().stop().await;
+        });
     }
 }
 

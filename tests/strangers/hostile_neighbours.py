@@ -273,11 +273,12 @@ def hostile_settings(w):
     ))] + [(f"base {n}", {**one, "base": base}) for n, base in enumerate((
         "http://127.0.0.1:4010/#@evil.example", "http://evil.example:4010", "http://192.0.2.1",
         "http://u:p@127.0.0.1:4010", "http://127.0.0.1.evil.example:4010", "http://localhost.evil.example",
-        "http://127.0.0.1:4010/?x=/..",
+        "http://127.0.0.1:4010/?x=/..", "https://api.twilio.com@127.0.0.1:4010", "https://api.twilio.com:443@127.0.0.1/",
     ))]
     became = refused(w, cases)
-    for name, settings in (("weak", {"environment": {"RINGBACK_TOKEN": "x"}}), ("readable", readable),
-                           ("common", {"environment": {"RINGBACK_TOKEN": "password"}})):
+    guessable = {"weak": "x", "common": "password", "repeated": "changeme-ChangeMe-changeme", "a number": some(1)[0]}
+    tokens = [(name, {"environment": {"RINGBACK_TOKEN": said}}) for name, said in guessable.items()]
+    for name, settings in (*tokens, ("readable", readable)):
         agent = w.agent(name, port=AGENT_PORT + 30, **one, **settings)
         finished(agent, 4)
         lines = [line for line in agent.said().splitlines() if "oken" in line]

@@ -5,6 +5,7 @@ much; and by texts that are meant for them: secrets in addresses, an audit log t
 import email
 import email.policy
 import json
+import os
 import pathlib
 import time
 
@@ -73,6 +74,12 @@ def processes(*name):
     return found
 
 
+def seconds_of_work(agent):
+    """How long a core has worked for the agent."""
+    fields = pathlib.Path(f"/proc/{agent.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def endless_receivers(w):
     """Webhook, Alertmanager, PagerDuty, Opsgenie, Slack, Teams, heartbeat and a fallback answer without end."""
     turn = iter(range(10**6))
@@ -100,6 +107,25 @@ def endless_receivers(w):
     per_request = hook.served / max(1, len(hook.asked)) / 1e6
     w.must(per_request <= 8, f"each answer was read for {per_request:.0f} MB")
     return f"{len(hook.asked)} notices and heartbeats answered without end, {hook.served / 1e6:.0f} MB taken"
+
+
+def endless_interim(w):
+    """Receivers that answer `100 Continue` without end: their requests' own time ends them, and nothing stands still."""
+
+    def forever():
+        while True:
+            yield b"HTTP/1.1 100 Continue\r\n\r\n" * 2000
+
+    hook = HttpServer(HOOK_PORT, lambda _: forever())
+    agent = w.healthy(5, more=POSTS + HEARTBEAT, environment=ENVIRONMENT)
+    w.twilio.callers(some(5), True)
+    w.until(20, lambda: len(w.twilio.swapped()) == 5)
+    before = seconds_of_work(agent)
+    time.sleep(15)
+    worked = seconds_of_work(agent) - before
+    w.must(len(w.twilio.swapped()) == 5, "the numbers were not swapped")
+    w.lives(agent)
+    return f"{len(hook.asked)} notices answered by interim answers, {worked:.0f} of 15 s of a core"
 
 
 def one_bad_notifier(w):
@@ -179,11 +205,11 @@ def endless_fallback(w):
 
 
 def endless_greeting(w):
-    """Mail servers whose greeting never ends: one line, and ever more lines."""
+    """Mail servers whose greeting never ends: one line, ever more lines, and lines with nothing in them."""
     turn = iter(range(10**6))
 
     def greet(connection):
-        piece = (b"220-" + b"x" * 65536, b"220-welcome\r\n" * 5000)[next(turn) % 2]
+        piece = (b"220-" + b"x" * 65536, b"220-welcome\r\n" * 5000, b"220-\r\n" * 10000)[next(turn) % 3]
         while True:
             mail.send(connection, piece)
 
@@ -191,7 +217,10 @@ def endless_greeting(w):
     agent = w.healthy(5, more=MAIL)
     w.twilio.callers(some(5), True)
     w.until(8, lambda: mail.connections >= 2)
+    before = seconds_of_work(agent)
     time.sleep(12)
+    worked = seconds_of_work(agent) - before
+    w.must(worked < 6, f"a core was busy for {worked:.1f} of 12 s")
     w.must(len(w.twilio.swapped()) == 5, "the numbers were not swapped")
     w.must(mail.connections > 0, "no mail was tried")
     w.lives(agent)
@@ -231,6 +260,23 @@ def grandchildren(w):
     agent.stop()
     w.must(w.until(5, lambda: not processes("sleep", "600")), f"{len(processes('sleep', '600'))} go on after the agent")
     return f"{len(ids)} runs of a command that leaves a grandchild with its pipes"
+
+
+def daemons(w):
+    """A notifier's command leaves a daemon: in a session of its own, twice removed, deaf to signals."""
+    heard = w.folder / "heard"
+    daemon = "(setsid sh -c 'trap \"\" TERM HUP INT; setsid sleep 666 & exec sleep 777' &)"
+    agent = w.healthy(5, more=command(f"cat >>{heard}; {daemon}; sleep 0.3; exit 0"))
+    w.twilio.callers(some(5), True)
+    w.must(w.until(20, heard.exists), "the command was not run")
+    time.sleep(10)
+    left = len(processes("sleep", "666")) + len(processes("sleep", "777"))
+    w.must(left <= 2, f"{left} daemons go on after their commands")
+    w.lives(agent)
+    agent.stop()
+    gone = lambda: not processes("sleep", "666") and not processes("sleep", "777")
+    w.must(w.until(5, gone), "daemons go on after the agent")
+    return "a command that leaves daemons in sessions of their own"
 
 
 class Mailbox(Listener):
@@ -361,6 +407,6 @@ def audit_log(w):
 
 
 ATTACKS = [
-    secrets_in_addresses, audit_log, endless_receivers, grandchildren, one_bad_notifier, endless_probe,
+    secrets_in_addresses, audit_log, endless_receivers, endless_interim, grandchildren, daemons, one_bad_notifier, endless_probe,
     endless_fallback, endless_greeting, endless_stderr,
 ]

@@ -28,6 +28,8 @@ pub(super) struct Found<G: TwilioLog + ?Sized> {
     pub(super) bad: Vec<BadRow>,
     /// The walk is past the overlap, which every walk but a quick one has to read.
     pub(super) is_past_overlap: bool,
+    /// A walk broke off beyond the overlap.
+    pub(super) is_cut_short: bool,
     /// Rows of our numbers within the overlap.
     pub(super) ours: usize,
     /// Rows within it that may be of our numbers, and cannot be understood.
@@ -47,6 +49,7 @@ impl<G: TwilioLog + ?Sized> Found<G> {
             counts: [0; RowResult::ALL.len()],
             bad: Vec::new(),
             is_past_overlap: false,
+            is_cut_short: false,
             ours: 0,
             unreadable: 0,
             perhaps: Vec::new(),
@@ -93,7 +96,10 @@ impl<G: TwilioLog> Poller<G> {
                 let sid = item.sid();
                 let at = <G::Listed as Listed>::time(&item).unwrap_or(now);
                 let open = G::is_open(&item).then_some(now);
-                let known = Known { digest: digest(&item), at, open };
+                let known = Known { digest: digest(&item), at, open, is_before_us: false };
+                // An answer of another number's is ours once its question was asked: that it is new says nothing.
+                let is_answer = G::may_answer(&item, &|number| self.is_ours(number)).is_some();
+                let began = if is_answer { reach.horizon } else { reach.looked_through };
                 found.newest = found.newest.max(Some(at));
                 found.ours += usize::from(at >= reach.overlap);
                 match found.known.get(&sid).or_else(|| self.known.get(&sid)) {
@@ -101,9 +107,15 @@ impl<G: TwilioLog> Poller<G> {
                         found.known.insert(sid, known);
                         RowResult::Known
                     }
-                    // It was there before Ringback was: what became of it is nobody's business now.
-                    None if at < reach.horizon && open.is_none() => RowResult::Known,
+                    Some(before) if before.is_before_us => {
+                        found.known.insert(sid, Known { at, ..*before });
+                        RowResult::Known
+                    }
                     None if at < reach.floor => RowResult::Known,
+                    None if at < began && open.is_none() => {
+                        found.known.insert(sid, Known { is_before_us: true, ..known });
+                        RowResult::Known
+                    }
                     before => {
                         let result = if before.is_some() { RowResult::Changed } else { RowResult::New };
                         found.known.insert(sid, known);

@@ -6,7 +6,10 @@
 //!
 //! * a **quick** one at every poll stops at the first page with nothing new on it;
 //! * a **full** one, twice a minute, goes back through the whole overlap;
-//! * a **deep** one, every quarter of an hour, goes back [`DEEP`], for what came very late.
+//! * a **deep** one, every quarter of an hour, goes back [`bounds::LOOK_BACK`], for what came very late.
+//!
+//! The first walk is a deep one. What is over by then was there before Ringback was, and is remembered as such: so
+//! whatever shows up among it later came late, and counts, also where it happened before Ringback began.
 //!
 //! Calls that are not over are in the list as long as they are young; older ones are fetched by
 //! SID until they end, and so is a call that the alert log names before the call log does.
@@ -41,7 +44,7 @@ use super::{Batch, Shared};
 use crate::clock::Clock;
 use crate::config;
 use crate::core::detect::observation::{Alert, Observation};
-use crate::core::model::bounds;
+use crate::core::model::bounds::{self, LOOK_BACK, LOOK_BACK_EVERY};
 use crate::core::model::facts::{LARGEST_PAGE, LONGEST_CALL};
 use crate::core::model::id::{CallSid, E164, NumberId, Resource};
 use crate::core::model::source::Source;
@@ -53,10 +56,6 @@ use crate::twilio::{Client, LogEntry};
 use found::Found;
 pub use log::{AlertLog, CallLog, MessageLog, TwilioLog};
 use log::{FetchedRows, Item};
-
-/// How far back the deep walk goes: users report entries that came hours late.
-const DEEP: Duration = Duration::from_secs(4 * 3600);
-const DEEP_EVERY: Duration = Duration::from_secs(15 * 60);
 
 /// Page size of quick walks: enough for most polls, and quick for Twilio to make.
 const QUICK_PAGE: usize = 100;
@@ -125,6 +124,8 @@ struct Known {
     at: Time,
     /// A later state is to be expected; when it was last looked at.
     open: Option<Time>,
+    /// It was there before Ringback was, and over: what becomes of it is nobody's business.
+    is_before_us: bool,
 }
 
 fn digest(item: &impl Hash) -> u64 {
@@ -145,6 +146,8 @@ enum Depth {
 struct Reach {
     /// What was over before this was there before Ringback was.
     horizon: Time,
+    /// The same, of entries that were looked through one by one: what is not among them came later.
+    looked_through: Time,
     /// What is older than this is remembered no longer, so that nobody can say whether it is new.
     floor: Time,
     /// What is not older has to be read.
@@ -158,6 +161,10 @@ pub struct Poller<G: TwilioLog> {
     known: HashMap<u128, Known>,
     /// Entries older than this were there before Ringback was.
     horizon: Option<Time>,
+    /// Back to here all that was there when we first looked is remembered.
+    looked_through: Option<Time>,
+    /// When it was last said that entries come later than they are read again.
+    said_late: Option<Time>,
     polled_at: Option<Time>,
     next_full: Time,
     next_deep: Time,
@@ -191,6 +198,8 @@ impl<G: TwilioLog> Poller<G> {
             poll,
             known: HashMap::new(),
             horizon: None,
+            looked_through: None,
+            said_late: None,
             polled_at,
             next_full: Time::EPOCH,
             next_deep: Time::EPOCH,
@@ -211,7 +220,7 @@ impl<G: TwilioLog> Poller<G> {
         let at = <G::Listed as Listed>::time(item).unwrap_or(Time::EPOCH);
         self.note_writer(at, item);
         let open = G::is_open(item).then_some(Time::EPOCH);
-        self.known.insert(sid, Known { digest: digest(item), at, open });
+        self.known.insert(sid, Known { digest: digest(item), at, open, is_before_us: false });
     }
 
     fn is_ours(&self, number: E164) -> bool {
@@ -285,9 +294,10 @@ impl<G: TwilioLog> Poller<G> {
         } else {
             Depth::Quick
         };
-        let cutoff = if depth == Depth::Deep { overlap.min(started - DEEP) } else { overlap };
+        let cutoff = if depth == Depth::Deep { overlap.min(started - LOOK_BACK) } else { overlap };
         let horizon = *self.horizon.get_or_insert(overlap);
-        let reach = Reach { horizon, floor: overlap.min(started - DEEP), overlap };
+        let looked_through = self.looked_through.map_or(horizon, |back| back.min(horizon));
+        let reach = Reach { horizon, looked_through, floor: overlap.min(started - LOOK_BACK), overlap };
         let mut found = Found::<G>::new();
         self.take_fetched(clock.now(), reach, &mut found);
         let walked = self.walk(&client, depth, cutoff, reach, &mut found).await;
@@ -317,7 +327,7 @@ impl<G: TwilioLog> Poller<G> {
         } else if !items.is_empty() {
             place = Some(store.commit_seen(client.account(), &items).await?);
         }
-        self.measure(&found);
+        self.measure(&found, reach);
         let unclear = found.bad.first().map(ToString::to_string);
         self.taken.push_back((started, found.counts[RowResult::New as usize]));
         while self.taken.front().is_some_and(|(at, _)| *at + bounds::LOG_SPAN < started) {
@@ -329,13 +339,16 @@ impl<G: TwilioLog> Poller<G> {
             self.next_full = Time::EPOCH;
         } else if depth >= Depth::Full {
             self.next_full = started + self.poll.full;
-            let [seen, open] = [started - DEEP - self.poll.overlap, started - LONGEST_CALL];
+            let [seen, open] = [started - LOOK_BACK - self.poll.overlap, started - LONGEST_CALL];
             self.known.retain(|_, k| k.at >= if k.open.is_some() { open } else { seen });
             self.writers.retain(|_, at| *at >= seen);
         }
         if read.is_ok() {
             if depth == Depth::Deep {
-                self.next_deep = started + DEEP_EVERY;
+                if !found.is_cut_short {
+                    self.looked_through.get_or_insert(reach.floor);
+                }
+                self.next_deep = started + LOOK_BACK_EVERY;
             }
             self.polled_at = Some(started);
             metrics.polled(G::SOURCE, started);
@@ -383,6 +396,7 @@ impl<G: TwilioLog> Poller<G> {
                     // What is left is looked through for what came late: worth a try in a quarter of an hour.
                     Err(error) if found.is_past_overlap => {
                         tracing::warn!(source = G::SOURCE.label(), %error, "this log is read, but not back to its oldest");
+                        found.is_cut_short = true;
                         break;
                     }
                     Err(error) => {
@@ -417,7 +431,7 @@ impl<G: TwilioLog> Poller<G> {
     }
 
     /// Exports what the poll showed of the log itself.
-    fn measure(&mut self, found: &Found<G>) {
+    fn measure(&mut self, found: &Found<G>, reach: Reach) {
         let metrics = &self.shared.metrics;
         for result in RowResult::ALL {
             metrics.rows(G::SOURCE, result, found.counts[result as usize]);
@@ -435,8 +449,11 @@ impl<G: TwilioLog> Poller<G> {
         }
         // What was there when we first looked says nothing of how late the log is.
         if self.polled_at.is_some() {
+            let mut late = 0;
             for (seen_at, item) in &found.fresh {
                 let is_first_sight = !self.known.contains_key(&item.sid());
+                let is_late = <G::Listed as Listed>::time(item).is_some_and(|at| at < reach.overlap);
+                late += usize::from(is_first_sight && is_late);
                 if let (true, Some(ended_at)) = (is_first_sight, G::ended_at(item)) {
                     let lag = seen_at.since(ended_at).as_secs_f64();
                     metrics.entry_lag(G::SOURCE, lag);
@@ -445,6 +462,14 @@ impl<G: TwilioLog> Poller<G> {
                     }
                     self.lags.push(lag);
                 }
+            }
+            if late > 0 && self.said_late.is_none_or(|at| at + SAID_AGAIN <= now) {
+                self.said_late = Some(now);
+                tracing::warn!(
+                    source = G::SOURCE.label(),
+                    entries = late,
+                    "Twilio has listed entries later than poll.overlap: they are found up to a quarter of an hour after that"
+                );
             }
             let mut sorted = self.lags.clone();
             sorted.sort_by(f64::total_cmp);

@@ -59,6 +59,16 @@ pub const fn log_entries(numbers: usize) -> usize {
 /// See [`log_entries`].
 pub const LOG_SPAN: Duration = Duration::from_secs(6 * 3600);
 
+/// How far back each log is looked through again now and then, for what came later than `poll.overlap`: users report
+/// entries that came hours late, and the rules in force look back no further than the ledger does, [`LOG_SPAN`]. What
+/// comes later than this is nobody's evidence any more, and is not seen.
+pub const LOOK_BACK: Duration = Duration::from_secs(4 * 3600);
+
+/// How often that is done. A busy account, with five calls a second, has 72 pages of them in four hours: that many
+/// requests a quarter of an hour are one in ten seconds, less than the polls themselves. Fewer would be later than
+/// whoever is on call finds out by telephone.
+pub const LOOK_BACK_EVERY: Duration = Duration::from_secs(15 * 60);
+
 /// What is kept of a whole list: 20,000 numbers' records, of which a snapshot has every field.
 pub const WALK_BYTES: usize = 96 << 20;
 
@@ -117,18 +127,26 @@ pub const ALERT_SERIES: usize = 5000;
 
 // Receivers of notices, and programs.
 
+// What has no bound of its own: the answers that may go before an answer (`100 Continue` and other 1xx). Our HTTP
+// client reads past them by itself and shows them to nobody; none of them is kept, and a request's own time ends them.
+
 /// What is read of a receiver's answer; 200 characters of it are shown.
 pub const RECEIVER_BYTES: usize = 16 << 10;
 
 /// What a mail server may say in one delivery, certificates included: some 10 KB are usual.
 pub const MAIL_BYTES: usize = 256 << 10;
 
+/// What of that may be an answer, in bytes and in lines, for one delivery: twenty lines and a thousand bytes are usual.
+/// Each line makes our library look at the answer once more, from its beginning.
+pub const MAIL_SAID: usize = 64 << 10;
+pub const MAIL_LINES: usize = 200;
+
 /// What is kept of a program's output: the beginning of a result, or the end of a complaint. The rest is read and
 /// dropped, so that it may end.
 pub const PROGRAM_BYTES: usize = 64 << 10;
 
-/// How long a program's pipe is read after its end. Longer it is open only if something that it started has left its
-/// process group.
+/// How long a program's pipe is read after its end. Longer it is open only if something that it started has hidden
+/// itself from us.
 pub const LAST_WORDS: Duration = Duration::from_secs(1);
 
 // Our own HTTP face.

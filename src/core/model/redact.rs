@@ -33,7 +33,7 @@ pub fn told(text: &str, ours: &Roster) -> String {
     secrets::without(&replaced(&text, |digits| !ours.has_written(digits), |_| secrets::NUMBER.to_owned())).into_owned()
 }
 
-/// `text` of an operator, who may name whom he likes: without what in it may be a secret.
+/// `text` in which nobody's number stands, or any may: without what in it may be a secret.
 pub fn without_secrets(text: &str) -> Cow<'_, str> {
     secrets::without(text)
 }

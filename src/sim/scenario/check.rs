@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use super::{Bin, BinKind, Happening, Scenario};
+use crate::core::model::foreign;
 use crate::core::model::id::E164;
+use crate::core::model::redact::without_secrets;
 use crate::sim::http::route::EndpointClass;
 
 /// A scenario that cannot be played.
@@ -37,7 +39,9 @@ impl std::error::Error for ScenarioError {}
 
 impl ScenarioError {
     pub(super) fn from_toml(e: &toml::de::Error, text: &str) -> ScenarioError {
-        let message = e.message().trim_end().replace('\n', "; ");
+        // It may quote the file.
+        let message = foreign::line(&e.message().trim_end().replace('\n', "; "), foreign::LONGEST);
+        let message = without_secrets(&message).into_owned();
         ScenarioError { message, place: e.span().map(|s| line_and_column(text, s.start)), path: Vec::new() }
     }
 

@@ -90,7 +90,7 @@ fn names_a_secret(word: &str) -> bool {
 
 /// True of a part of a path that tells where it leads and nothing else: words, versions, short counts, Twilio's SIDs,
 /// and numbers, which were looked at before.
-fn is_told(part: &str) -> bool {
+pub fn is_told(part: &str) -> bool {
     let is_number = part == NUMBER || part.strip_prefix('+').unwrap_or(part).bytes().all(|b| b.is_ascii_digit());
     let sid = part.as_bytes();
     let is_sid = sid.len() == 34
