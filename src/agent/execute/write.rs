@@ -8,7 +8,7 @@
 //! What may stop the write is asked for each attempt, when its request has its place and right before it is sent: a
 //! person's stop stops what waits for a place, or for Twilio to bear more.
 //!
-//! A write whose answer was lost may land after the last look. Then it cannot be told what the number will be, and
+//! A write whose answer was lost, or whose agent was killed while it was under way, may land after the last look. Then it cannot be told what the number will be, and
 //! that is what is said, never that nothing was written.
 
 use std::time::Duration;
@@ -67,9 +67,10 @@ pub async fn write(client: &Client, clock: &Clock, write_guard: &WriteGuard, job
             Some((f.parameter.to_owned(), value.clone()))
         })
         .collect();
-    let mut said = String::new();
-    // An attempt whose answer was lost may land later.
-    let mut may_land = false;
+    // An attempt whose answer was lost may land later; so may one of an agent that was killed.
+    let mut may_land = job.plan.is_intended;
+    let mut said =
+        if may_land { "it may have been sent before this agent was started".to_owned() } else { String::new() };
     for attempt in 0..ATTEMPTS {
         let may = || write_guard.pass(job.on, &job.group, job.number, job.channel);
         let error = match client.update_number(job.sid, job.number.e164, &form, may).await {
