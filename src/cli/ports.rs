@@ -78,18 +78,19 @@ async fn prepare(looker: &Looker, arguments: &PortsArguments) -> anyhow::Result<
     Ok(if preparation.is_trouble() { Exit::FoundTrouble } else { Exit::Done })
 }
 
-/// Prints a report, and again each that says something else, until no port is open.
+/// Prints a report, and again each that says something else, until no port is open. What could not be looked at may be.
 async fn watch(looker: &mut Looker, mut report: PortReport, arguments: &PortsArguments) -> anyhow::Result<Exit> {
     let print = |report: &PortReport| -> anyhow::Result<()> {
         let json = serde_json::to_string(report)?;
         Ok(say(&if arguments.json { json } else { format!("{}\n{}", report.at, report.text()) })?)
     };
     print(&report)?;
-    while report.is_open() {
+    while report.is_open() || !report.api.is_conclusive() {
         looker.clock.sleep(Duration::from_secs(arguments.every)).await;
         let next = looker.report().await?;
         // What counts down is no news.
-        let is_news = PortReport { at: report.at, api: report.api.clone(), ..next.clone() } != report;
+        let is_news = next.api.label() != report.api.label()
+            || PortReport { at: report.at, api: report.api.clone(), ..next.clone() } != report;
         if is_news {
             print(&next)?;
         }
