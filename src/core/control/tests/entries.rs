@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::world::{Setup, World};
+use super::world::{Setup, THEIRS, WANTED, World};
 use crate::core::control::{DECIDE_AGAIN, EngineView};
-use crate::core::model::guard::Strength;
+use crate::core::model::guard::{Guard, Strength};
 use crate::core::model::id::testing::ours;
 use crate::core::model::id::{Channel, NumberId};
 use crate::core::model::order::{CloseReason, Operation};
@@ -66,6 +66,92 @@ fn what_lapsed_may_be_decided_again_after_a_minute() {
     let would = |after| world.control.engine().would_decide(at + after, ix, VOICE, Strength::Callers);
     assert!(!would(DECIDE_AGAIN - Duration::from_millis(1)), "not at once");
     assert!(would(DECIDE_AGAIN));
+}
+
+impl World {
+    /// Somebody else writes, and it is adopted: by a person, or because it was expected.
+    fn taken_over(&mut self, i: u8, what: u8, is_expected: bool) {
+        self.edit(i, what);
+        self.now = self.now + Duration::from_secs(1);
+        if is_expected {
+            self.read_all();
+            self.looked();
+            self.drifted();
+        } else {
+            self.read_to_adopt(i);
+            self.adopt();
+        }
+        self.step();
+    }
+
+    fn adopted(&self, i: u8) -> bool {
+        self.orders().saga(self.number(i), VOICE).is_some_and(|s| s.adopted.is_some())
+    }
+}
+
+#[test]
+fn neither_the_fallback_nor_nothing_is_adopted_by_whomever() {
+    let mut world = world([3, 0]);
+    for (i, what) in [(0, 2), (1, 3)] {
+        world.taken_over(i, what, false);
+        assert!(!world.adopted(i));
+        world.taken_over(i, what, true);
+        assert!(!world.adopted(i));
+    }
+    world.taken_over(2, 0, false);
+    assert!(world.adopted(2));
+}
+
+#[test]
+fn what_was_taken_from_the_fallback_is_swapped_again_once_a_person_has_looked() {
+    for (is_expected, is_asked) in [(true, true), (false, false)] {
+        let mut world = world([1, 0]);
+        let number = world.number(0);
+        world.swap_all(Operation::Rollback);
+        world.taken_over(0, 4, is_expected);
+        assert!(world.adopted(0) && world.orders().state(number, VOICE).swap().is_none());
+        world.now = world.now + DECIDE_AGAIN;
+        world.fail(0, VOICE, vec![number], Strength::Callers);
+        world.step();
+        let waits: Vec<Guard> = world.orders().pending().flat_map(|p| p.guards()).collect();
+        assert_eq!(waits, if is_asked { vec![Guard::OtherWriter] } else { vec![] }, "expected: {is_expected}");
+    }
+}
+
+#[test]
+fn what_the_others_callers_meet_takes_no_adopted_number_along() {
+    for (verdict, is_asked) in [(Verdict::Unknown, true), (Verdict::Healthy, true), (Verdict::Failing, false)] {
+        let mut world = world([3, 0]);
+        world.taken_over(0, 0, false);
+        let numbers: Vec<NumberId> = (0..3).map(|i| world.number(i)).collect();
+        world.fail(0, VOICE, numbers.clone(), Strength::Callers);
+        let slot = world.slot(0);
+        world.verdicts.insert(slot, verdict);
+        world.group_verdicts[0][VOICE.index()] = Verdict::Failing;
+        world.step();
+        let waiting: Vec<NumberId> = world.orders().pending().flat_map(|p| p.waiting.iter().copied()).collect();
+        assert_eq!(waiting, if is_asked { vec![numbers[0]] } else { vec![] }, "{verdict:?}");
+    }
+}
+
+#[test]
+fn no_undo_takes_back_what_was_adopted_and_no_apply_unless_forced() {
+    let mut world = world([1, 0]);
+    world.swap_all(Operation::Apply);
+    assert_eq!(world.handlers[&world.slot(0)].0, WANTED);
+    world.taken_over(0, 0, false);
+    for (operation, force, is_theirs) in
+        [(Operation::Undo, true, true), (Operation::Apply, false, true), (Operation::Apply, true, false)]
+    {
+        let numbers = world.roster.numbers().map(|(ix, _)| ix).collect();
+        let (channel, by) = (Some(VOICE), super::world::by());
+        world.operator(&OperatorRequest { operation, numbers, channel, by, force, at_once: true });
+        world.step();
+        world.finish_all();
+        world.step();
+        assert_eq!(world.handlers[&world.slot(0)].0 == THEIRS, is_theirs, "{operation:?} {force}");
+    }
+    assert!(!world.adopted(0), "it is what the file asks again");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::executor::Task;
-use super::world::{BIN, OWNED, Slot, WANTED, World, by, raw};
+use super::world::{BIN, OWNED, Slot, WANTED, World, by, values};
 use crate::core::control::Control;
 use crate::core::detect::engine::RollbackProgress;
 use crate::core::model::decision::{DecisionId, Mode};
@@ -19,6 +19,7 @@ use crate::core::rollback::guard::{Freshness, allowed};
 use crate::core::rollback::operator::{OperatorRequest, PlannedAction, Preview};
 use crate::core::rollback::orders::{PendingRollback, Saga, Surroundings, Witness};
 use crate::core::rollback::saga::SagaState;
+use crate::core::routing::values::RoutingValues;
 
 /// What the laws remember.
 #[derive(Debug, Default)]
@@ -41,9 +42,10 @@ pub(super) struct Seen {
     vouched: BTreeSet<DecisionId>,
     /// Whose swap somebody else has undone, until a swap or a restore of ours succeeds.
     undone: BTreeSet<Slot>,
-    /// What was adopted and not written to by us since, with who said so; what a person adopted, until it is another's
-    /// or an apply's.
+    /// What was adopted and neither rolled back nor applied to since; or not applied to; and what a person adopted,
+    /// until it is another's or an apply's.
     adopted: BTreeSet<Slot>,
+    adopted_over: BTreeSet<Slot>,
     vouched_for: BTreeSet<Slot>,
     /// Times of restores that were undone by a rollback of the detector's, those within a minute once.
     restored: BTreeMap<Slot, Time>,
@@ -290,8 +292,11 @@ impl World {
             }
             Entry::Adopted { number, channel, routing, by, .. } => {
                 let slot = (*number, *channel);
-                let url = [BIN, ""].map(|url| raw(*channel, url));
-                assert!(!url.contains(&routing.whole().to_owned()), "the fallback, or nothing, is adopted");
+                let is = RoutingValues::read(routing.whole(), *channel).unwrap();
+                assert!(
+                    [BIN, ""].iter().all(|url| is != values(*channel, url)),
+                    "the fallback, or nothing, is adopted"
+                );
                 match by {
                     AdoptedBy::Operator(_) => {
                         self.seen.undone.remove(&slot);
@@ -305,6 +310,7 @@ impl World {
                     }
                 }
                 self.seen.adopted.insert(slot);
+                self.seen.adopted_over.insert(slot);
                 self.seen.restored.remove(&slot);
             }
             Entry::Closed { .. }
@@ -386,10 +392,15 @@ impl World {
                 assert!(force || !self.seen.vouched_for.contains(&slot), "an apply over what a person has adopted");
                 assert!(was_just_now || now != OWNED, "an apply takes a number from whom it is handed over to");
                 self.seen.adopted.remove(&slot);
+                self.seen.adopted_over.remove(&slot);
                 self.seen.vouched_for.remove(&slot);
             }
-            Operation::Restore | Operation::Undo => {
+            Operation::Restore => {
                 assert!(!self.seen.adopted.contains(&slot), "law 7: what was adopted is written over, forced or not");
+            }
+            Operation::Undo => {
+                let is_undone = self.seen.adopted_over.contains(&slot);
+                assert!(!is_undone, "law 7: what was applied before an adoption is undone, forced or not");
             }
         }
         *self.seen.written.entry(slot).or_default() += 1;
