@@ -117,7 +117,7 @@ fn every_setting_reaches_its_place() {
     ];
     assert_eq!(rules, expected, "the user's page rules stand in for the built-in ones");
     assert_eq!(about_callers[0].reasons, [Reason::Webhook, Reason::Content]);
-    assert_eq!(support.rules.len() - about_callers.len(), 11, "and for nothing else");
+    assert_eq!(support.rules.len() - about_callers.len(), 13, "and for nothing else");
     assert_eq!(c.engine.detection[1], Detection::default());
     assert!(c.roster.is_prober("+15005550199".parse().unwrap()));
 }
