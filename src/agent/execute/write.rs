@@ -8,8 +8,8 @@
 //! What may stop the write is asked for each attempt, when its request has its place and right before it is sent: a
 //! person's stop stops what waits for a place, or for Twilio to bear more.
 //!
-//! A write whose answer was lost, or whose agent was killed while it was under way, may land after the last look. Then it cannot be told what the number will be, and
-//! that is what is said, never that nothing was written.
+//! A write whose answer was lost, or whose agent was killed while it was under way, may land after the last look. Then
+//! it cannot be told what the number will be, and that is what is said, never that nothing was written.
 
 use std::time::Duration;
 
