@@ -10,7 +10,7 @@ use crate::core::check::facts::{Looked, StateFound, Unlooked};
 /// Looks at the place of the state.
 pub(super) fn state(path: &Path) -> StateFound {
     let problem = problem(path).err().map(|e| e.to_string());
-    StateFound { path: path.display().to_string(), problem, kind: kind(path) }
+    StateFound { path: path.display().to_string(), problem, kind: kind(path), free: free(path) }
 }
 
 /// The folder in which the state lies, or is to lie.
@@ -71,6 +71,20 @@ fn kind(path: &Path) -> Looked<String> {
     kind_of(&mounts, &folder).ok_or_else(|| untold("no mount point leads to it".to_owned()))
 }
 
+/// How much room is left for an ordinary user where it lies, in bytes.
+#[cfg(unix)]
+fn free(path: &Path) -> Looked<u64> {
+    let untold = |why: String| Unlooked::optional(format!("how much room is left for the state cannot be told: {why}"));
+    let folder = folder(path).map_err(|e| untold(e.to_string()))?;
+    let found = rustix::fs::statvfs(&folder).map_err(|e| untold(e.to_string()))?;
+    Ok(found.f_bavail.saturating_mul(found.f_frsize))
+}
+
+#[cfg(not(unix))]
+fn free(_: &Path) -> Looked<u64> {
+    Err(Unlooked::optional("how much room is left for the state is not looked at on this system"))
+}
+
 /// Of the file system whose mount point is the nearest above `folder`, as proc(5) lists them; a later one hides an
 /// earlier one at the same place.
 fn kind_of(mounts: &str, folder: &Path) -> Option<String> {
@@ -107,7 +121,9 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("ringback-machine-{}", std::process::id()));
         assert!(state(&folder.join("ringback.db")).problem.is_some_and(|p| p.contains("nothing can be written")));
         std::fs::create_dir_all(&folder).unwrap();
-        assert_eq!(state(&folder.join("ringback.db")).problem, None);
+        let found = state(&folder.join("ringback.db"));
+        assert_eq!(found.problem, None);
+        assert!(found.free.is_ok_and(|bytes| bytes > 0));
         assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0);
         std::fs::remove_dir(&folder).unwrap();
     }

@@ -3,7 +3,9 @@
 //! The shell around [`crate::core::check`]: it asks Twilio, the handlers and this machine, and decides nothing. What
 //! Twilio gives as a list is read as a list; what costs a request for each number, their regions, is asked for some of
 //! many. Nothing is written but a file beside the state, which is removed at once, and nobody is told anything unless a
-//! test notice is asked for. Handlers are asked as Twilio asks them: to them it is a call.
+//! test notice is asked for. Handlers are asked as Twilio asks them: to them it is a call. Whether an API key may update
+//! numbers is tried with an update that can have no effect ([`Client::try_update`]); Twilio's debugger may list that
+//! there is no such number.
 //!
 //! Promises: one thing that cannot be looked at keeps no other from being looked at. It ends: each list, each answer
 //! and each wait has a bound.
@@ -28,7 +30,7 @@ use crate::config::Config;
 use crate::core::check::code::{FindingCode, FindingSeverity};
 use crate::core::check::facts::{
     Door, Facts, KeyKind, ListenFound, Looked, NotifierFound, NumberFound, NumbersFound, Pace, ProberFound, Refusal,
-    Regions, Unlooked,
+    Regions, Unlooked, UpdateTrial,
 };
 use crate::core::check::report::{Finding, NotLookedAt, Report};
 use crate::core::check::text;
@@ -40,6 +42,7 @@ use crate::metrics::Metrics;
 use crate::notify::{NotifierReply, Sender};
 use crate::twilio::credentials::Secret;
 use crate::twilio::host::{Hosts, Product};
+use crate::twilio::standing::TrialAnswer;
 use crate::twilio::wire::NumberRead;
 use crate::twilio::{Client, Error, ErrorKind};
 
@@ -58,6 +61,8 @@ pub struct Options {
     pub regions: usize,
     /// Send a test notice to each notifier.
     pub notify: bool,
+    /// Try whether an API key may update numbers, by an update that can have no effect.
+    pub update: bool,
     /// Who is at the agent's address.
     pub listen: Looked<ListenFound>,
 }
@@ -72,7 +77,8 @@ pub async fn check(config: &Config, clock: &Clock, options: &Options) -> anyhow:
 /// The same at the start of the agent, told to its log. What the agent looks at by itself is left to it: it asks the
 /// fallbacks, and for regions a few at a time; and a handler that is asked at each start has callers who are none.
 pub async fn at_start(config: &Config, clock: &Clock) {
-    let options = Options { webhooks: false, regions: 0, notify: false, listen: Ok(ListenFound::OurAgent) };
+    let options =
+        Options { webhooks: false, regions: 0, notify: false, update: false, listen: Ok(ListenFound::OurAgent) };
     match check(config, clock, &options).await {
         Ok(report) => tell(&report),
         Err(error) => tracing::warn!(%error, "what the port day needs could not be checked"),
@@ -180,6 +186,7 @@ impl<'c> Gatherer<'c> {
             return Ok(facts);
         }
         facts.pace.request = Ok(request);
+        facts.update = self.try_update(options).await;
         let account = self.account();
         let read = {
             let (clock, client, wide) = (self.clock.clone(), self.client.clone(), self.wide.clone());
@@ -238,6 +245,19 @@ impl<'c> Gatherer<'c> {
         }
     }
 
+    /// Whether the credentials may update numbers.
+    async fn try_update(&self, options: &Options) -> Looked<UpdateTrial> {
+        match (&self.config.twilio.credentials.secret, options.update) {
+            (Secret::AuthToken(_), _) => Ok(UpdateTrial::Needless),
+            (Secret::ApiKey { .. }, false) => Err(Unlooked::optional("`ringback check` tries it, and not the start")),
+            (Secret::ApiKey { .. }, true) => match self.client.try_update().await {
+                Ok(TrialAnswer::NotFound) => Ok(UpdateTrial::LetThrough),
+                Ok(TrialAnswer::Barred(error)) => Ok(UpdateTrial::Barred(unlooked(&error, true).because)),
+                Err(error) => Err(unlooked(&error, true)),
+            },
+        }
+    }
+
     /// What needs no answer of Twilio's, and nothing looked at of the rest.
     async fn without_twilio(&self, door: Door, options: &Options) -> anyhow::Result<Facts> {
         let config = self.config;
@@ -259,6 +279,7 @@ impl<'c> Gatherer<'c> {
             door,
             signs: matches!(config.twilio.credentials.secret, Secret::AuthToken(_)),
             key: KeyKind::Untold,
+            update: Err(later()),
             refusals: Vec::new(),
             skew: skew.ok_or_else(|| Unlooked::needed("no answer of Twilio's has said what time it is there")),
             skew_borne: poll::MOST_SKEW,
@@ -297,6 +318,7 @@ impl<'c> Gatherer<'c> {
     /// Nothing could be asked of Twilio: `why`.
     fn close(&self, facts: &mut Facts, why: &Unlooked) {
         facts.standing = Err(why.clone());
+        facts.update = Err(why.clone());
         facts.balance = Err(why.clone());
         facts.traffic = Err(why.clone());
         facts.toll_free = Err(why.clone());

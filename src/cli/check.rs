@@ -53,6 +53,7 @@ pub fn check(arguments: &CheckArguments) -> anyhow::Result<Exit> {
             webhooks: !arguments.no_webhooks,
             regions: if arguments.all_regions { usize::MAX } else { REGIONS },
             notify: arguments.notify,
+            update: true,
             listen: listener(&config).await,
         };
         look(&config, &Clock::system(), &options).await

@@ -15,7 +15,7 @@ use crate::core::model::id::{Channel, E164};
 use crate::init::account::{self, Inventory};
 use crate::init::files::NewFile;
 use crate::init::propose::{LeftOut, Proposal, ProposedGroup, ProposedPort, propose};
-use crate::init::text::{self, Draft, Texts, quoted, some_of};
+use crate::init::text::{self, Draft, PeopleBy, Texts, quoted, some_of};
 
 #[derive(Debug, clap::Args)]
 pub struct InitArguments {
@@ -34,6 +34,9 @@ pub struct InitArguments {
     /// Let test calls begin, from the unused number that is found
     #[arg(long)]
     probe: bool,
+    /// How people are told: its secret is taken from the variable that the file then names
+    #[arg(long, value_name = "KIND", value_enum)]
+    notify: Option<PeopleBy>,
     /// One address for all of Twilio's hosts: a simulator or a proxy
     #[arg(long, value_name = "URL")]
     base_url: Option<String>,
@@ -69,6 +72,12 @@ pub fn init(arguments: &InitArguments) -> anyhow::Result<Exit> {
     // Before anything is asked of the account, which may take a minute.
     let mut agreed = Agreed { all: arguments.force, to: Vec::new() };
     if !agreed.may_replace(&[out])? {
+        return Ok(Exit::BadUsage);
+    }
+    if let Some(name) = arguments.notify.and_then(PeopleBy::variable).filter(|n| ProcessEnv.var(n).is_none()) {
+        complain(&format!(
+            "ringback: {name} is not set: put the address or key of that notifier there, and say it again"
+        ));
         return Ok(Exit::BadUsage);
     }
     let list = match &arguments.from_csv {
@@ -109,10 +118,17 @@ pub fn init(arguments: &InitArguments) -> anyhow::Result<Exit> {
     let proposal = propose(inventory.as_ref(), list.as_ref().map(|l| &*l.numbers));
     let clock = Clock::system();
     let fallback = [arguments.fallback.clone(), arguments.sms_fallback.clone()];
-    let draft =
-        Draft { account, twilio: &twilio, token_file, fallback: &fallback, probe: arguments.probe, at: clock.now() };
+    let draft = Draft {
+        account,
+        twilio: &twilio,
+        token_file,
+        fallback: &fallback,
+        probe: arguments.probe,
+        notify: arguments.notify,
+        at: clock.now(),
+    };
     let texts = if inventory.is_none() && list.is_none() {
-        Texts { configuration: text::template(token_file), lists: Vec::new() }
+        Texts { configuration: text::template(token_file, arguments.notify), lists: Vec::new() }
     } else {
         text::write(&draft, &proposal, inventory.as_ref())
     };
@@ -150,7 +166,7 @@ pub fn init(arguments: &InitArguments) -> anyhow::Result<Exit> {
     if arguments.json {
         say(&serde_json::to_string(&summary)?)?;
     } else {
-        say(&summary.text(&fallback))?;
+        say(&summary.text(&fallback, arguments.notify))?;
     }
     for warning in warnings {
         complain(&format!("ringback: {warning}"));
@@ -352,7 +368,7 @@ impl Summary {
         }
     }
 
-    fn text(&self, fallback: &[Option<String>; 2]) -> String {
+    fn text(&self, fallback: &[Option<String>; 2], notify: Option<PeopleBy>) -> String {
         let mut lines = Vec::new();
         let watched: usize = self.groups.iter().map(|g| g.numbers).sum();
         match self.account_numbers {
@@ -414,6 +430,12 @@ impl Summary {
                  where the file says FILL IN",
                 open.join(" and ")
             ));
+        }
+        if notify.is_none() {
+            lines.push(
+                "FILL IN: nobody is told of anything, which `ringback check` takes for an error: see [[notify]]"
+                    .to_owned(),
+            );
         }
         lines.join("\n")
     }

@@ -24,7 +24,61 @@ pub struct Draft<'a> {
     pub fallback: &'a [Option<String>; 2],
     /// Test calls may begin.
     pub probe: bool,
+    /// How people are told, if that is known.
+    pub notify: Option<PeopleBy>,
     pub at: Time,
+}
+
+/// Ways to people that need one secret at the most. The others have addresses of their own, and a person writes them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum PeopleBy {
+    Desktop,
+    Slack,
+    Teams,
+    Pagerduty,
+    Opsgenie,
+}
+
+impl PeopleBy {
+    const fn kind(self) -> &'static str {
+        match self {
+            PeopleBy::Desktop => "desktop",
+            PeopleBy::Slack => "slack",
+            PeopleBy::Teams => "teams",
+            PeopleBy::Pagerduty => "pagerduty",
+            PeopleBy::Opsgenie => "opsgenie",
+        }
+    }
+
+    /// The key of the file that names the variable, and the variable in which the secret is.
+    const fn secret(self) -> Option<(&'static str, &'static str)> {
+        match self {
+            PeopleBy::Desktop => None,
+            PeopleBy::Slack => Some(("url_env", "SLACK_WEBHOOK")),
+            PeopleBy::Teams => Some(("url_env", "TEAMS_WEBHOOK")),
+            PeopleBy::Pagerduty => Some(("key_env", "PAGERDUTY_KEY")),
+            PeopleBy::Opsgenie => Some(("key_env", "OPSGENIE_KEY")),
+        }
+    }
+
+    /// The variable in which its secret is; none if it has none.
+    pub fn variable(self) -> Option<&'static str> {
+        self.secret().map(|(_, variable)| variable)
+    }
+}
+
+/// `[[notify]]`, as far as it is known.
+fn notify_section(notify: Option<PeopleBy>) -> String {
+    let try_it = "Try it with `ringback notify --test ops`";
+    let Some(by) = notify else {
+        return format!(
+            "# FILL IN: a way to people that does not pass through Twilio. {try_it}.\n# [[notify]]\n# name    = \"ops\"\n\
+             # kind    = \"slack\"          # or teams, pagerduty, opsgenie, alertmanager, email, webhook, command, \
+             desktop\n# url_env = \"SLACK_WEBHOOK\"\n"
+        );
+    };
+    let secret = by.secret().map_or_else(String::new, |(key, variable)| format!("{key} = \"{variable}\"\n"));
+    format!("# {try_it}.\n[[notify]]\nname    = \"ops\"\nkind    = \"{}\"\n{secret}", by.kind())
 }
 
 /// What is to be written.
@@ -78,9 +132,10 @@ pub fn write(draft: &Draft<'_>, proposal: &Proposal, inventory: Option<&Inventor
 }
 
 /// The template for those who have no account at hand.
-pub fn template(token_file: Option<&str>) -> String {
+pub fn template(token_file: Option<&str>, notify: Option<PeopleBy>) -> String {
     let token = token_line(token_file);
     TEMPLATE
+        .replace("{notify}\n", &notify_section(notify))
         .replace("{account}", &UNNAMED_ACCOUNT.to_string())
         .replace("{token}", &token)
         .replace("{bin}", &unknown_bin())
@@ -147,10 +202,9 @@ fn agent_section(out: &mut String, draft: &Draft<'_>) {
         out,
         "\n[agent]\nmode   = \"observe\"              # decides and records, writes nothing; then `ringback mode confirm`, \
          or auto\nlisten = \"127.0.0.1:9466\"       # metrics, status, commands\nstate  = \"sqlite:ringback.db\"   # what \
-         was seen, decided and done: back it up\n{}\n\n# FILL IN: a way to people that does not pass through Twilio. Try \
-         it with `ringback notify --test ops`.\n# [[notify]]\n# name    = \"ops\"\n# kind    = \"slack\"          # or teams, \
-         pagerduty, opsgenie, alertmanager, email, webhook, command, desktop\n# url_env = \"SLACK_WEBHOOK\"\n",
-        token_line(draft.token_file)
+         was seen, decided and done: back it up\n{}\n\n{}",
+        token_line(draft.token_file),
+        notify_section(draft.notify)
     );
 }
 

@@ -6,6 +6,7 @@
 use serde::Deserialize;
 
 use super::host::Product;
+use super::limit::Precedence;
 use super::wire::{self, BadRow, Listed, Reader, Text, WireRow};
 use super::{Client, Error, ErrorKind, Pager, endpoint, query};
 use crate::core::check::facts::{Balance, Campaign, Standing};
@@ -13,6 +14,15 @@ use crate::core::model::facts::LARGEST_SERVICE_PAGE;
 use crate::core::model::foreign::Line;
 use crate::core::model::id::{NumberSid, ServiceSid, TrunkSid};
 use crate::core::model::time::Time;
+
+/// What came of a trial update.
+#[derive(Debug, Clone)]
+pub enum TrialAnswer {
+    /// There is no such number: whoever may not update numbers is not told so much.
+    NotFound,
+    /// The credentials may not update numbers.
+    Barred(Error),
+}
 
 /// Changes that are looked at: who writes often is among the latest.
 const CHANGES: usize = 500;
@@ -71,6 +81,22 @@ fn word(said: &str) -> Option<String> {
 }
 
 impl Client {
+    /// Tries whether the credentials may update numbers, without effect: of a number that cannot exist, for its SID is
+    /// all noughts, an update is asked for that names no field. Only what is sent changes, and nothing is.
+    ///
+    /// That a permission is looked at before the number is, is Twilio's habit and nowhere promised.
+    pub async fn try_update(&self) -> Result<TrialAnswer, Error> {
+        let path = self.account_path(&format!("IncomingPhoneNumbers/{}.json", NumberSid::from_u128(0)));
+        let read = |_: &[u8]| Err("it answers for a number that cannot exist".to_owned());
+        let tried =
+            self.transport.update::<()>(Precedence::Other, endpoint::UPDATE_NUMBER, Product::Api, &path, &[], read);
+        match tried.await {
+            Err(error) if error.kind == ErrorKind::NotFound && error.code == Some(20_404) => Ok(TrialAnswer::NotFound),
+            Err(error) if error.kind == ErrorKind::Permission => Ok(TrialAnswer::Barred(error)),
+            answer => answer.map(|()| TrialAnswer::NotFound),
+        }
+    }
+
     /// Whether the account is active. A standard API key may not read this (401, 20003).
     pub async fn standing(&self) -> Result<Standing, Error> {
         let path = format!("/2010-04-01/Accounts/{}.json", self.account());

@@ -54,7 +54,8 @@ fn prism_finds_no_violation_of_a_check_in_either_direction() {
         // The handlers are asked where they are.
         let text = w.config_text().replace(&format!("base_url = \"{}\"", w.base_url), &format!("base_url = \"{url}\""));
         assert!(text.contains(BIN));
-        let options = Options { webhooks: true, regions: REGIONS, notify: false, listen: Ok(ListenFound::Free) };
+        let options =
+            Options { webhooks: true, regions: REGIONS, notify: false, update: true, listen: Ok(ListenFound::Free) };
         let report = check(&w.parse(&text).unwrap(), &w.clock, &options).await.unwrap();
         let violations: Vec<String> = prism.violations();
         assert_eq!(violations, Vec::<String>::new());

@@ -3,8 +3,7 @@
 use std::process::{Command, Stdio};
 
 use ringback::agent::{Agent, Role};
-use ringback::clock::Clock;
-use ringback::sim::{ApiFault, ApiFaultKind, ApiFaultScope, Scenario, Sim};
+use ringback::sim::{ApiFault, ApiFaultKind, ApiFaultScope, Sim};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -12,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::agent::DAY;
 use crate::support::{program, support, url, with_token, writes};
-use crate::world::{BIN, Folder, Running, World, play};
+use crate::world::{BIN, Folder, Running, World, in_real_time, play};
 
 /// Runs the program while the world goes on. Gives its exit code and what it said.
 pub async fn ringback(w: &World, agent: &Running, words: &[&str]) -> (i32, String) {
@@ -109,16 +108,7 @@ struct Alone {
 
 impl Alone {
     fn new(day: &str) -> Alone {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        listener.set_nonblocking(true).unwrap();
-        let base = format!("http://{}", listener.local_addr().unwrap());
-        let sim = Sim::new(Scenario::parse(day).unwrap(), Clock::system()).unwrap();
-        let served = sim.clone();
-        std::thread::spawn(move || {
-            tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-                served.serve(TcpListener::from_std(listener).unwrap(), CancellationToken::new()).await;
-            });
-        });
+        let (sim, base) = in_real_time(day);
         Alone { sim, folder: Folder::new(), base }
     }
 

@@ -135,6 +135,20 @@ fn play_at<T>(listener: std::net::TcpListener, mut scenario: Scenario, test: imp
     }))
 }
 
+/// A pretend Twilio in the machine's own time, for programs that take it from there: the simulator, and its address.
+pub fn in_real_time(day: &str) -> (Sim, String) {
+    let listener = bind();
+    let base = format!("http://{}", listener.local_addr().unwrap());
+    let sim = Sim::new(Scenario::parse(day).unwrap(), Clock::system()).unwrap();
+    let served = sim.clone();
+    std::thread::spawn(move || {
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+            served.serve(TcpListener::from_std(listener).unwrap(), CancellationToken::new()).await;
+        });
+    });
+    (sim, base)
+}
+
 /// Sends a request on to another server, and gives its answer as it is.
 pub async fn pass_on(http: &reqwest::Client, upstream: &str, request: Request) -> Response {
     let (parts, body) = request.into_parts();

@@ -1,7 +1,7 @@
 //! The account: its credentials and their permissions, the clock, its state and its credit.
 
 use super::code::FindingCode;
-use super::facts::{Balance, Door, Facts, KeyKind, Standing, Traffic, Unlooked};
+use super::facts::{Balance, Door, Facts, KeyKind, Standing, Traffic, Unlooked, UpdateTrial};
 use super::report::Finder;
 
 /// What a call costs with the leg that forwards it, a message with its reply, and a test call: rough figures of ours,
@@ -76,18 +76,34 @@ fn permissions(facts: &Facts, finder: &mut Finder<'_>) {
             format!("it may not read {}: {} ({})", refusal.what, refusal.so, refusal.error),
         );
     }
+    match (&facts.update, facts.key) {
+        (Ok(UpdateTrial::Needless), _) => {}
+        (Ok(UpdateTrial::Barred(error)), _) => {
+            finder.find(FindingCode::Permission, format!("it may not update numbers: nothing can be swapped: {error}"));
+        }
+        (Ok(UpdateTrial::LetThrough), _) => finder.skip(
+            &[FindingCode::Permission],
+            &Unlooked::optional(
+                "an update of a number that does not exist was turned away for that alone: so the key may update numbers, \
+                 though only a real write proves it",
+            ),
+        ),
+        // All such keys may.
+        (Err(_), KeyKind::Whole | KeyKind::Standard) => {}
+        (Err(why), KeyKind::Restricted | KeyKind::Untold) => {
+            let because = format!("whether this key may update numbers could not be tried: {}", why.because);
+            finder.skip(&[FindingCode::Permission], &Unlooked { because, ..why.clone() });
+        }
+    }
+    let is_probed = facts.probes_a_day > 0.0;
     match facts.key {
-        KeyKind::Whole | KeyKind::Standard => {}
-        KeyKind::Restricted => finder.skip(
+        KeyKind::Restricted | KeyKind::Untold if is_probed => finder.skip(
             &[FindingCode::Permission],
             &Unlooked::needed(
-                "whether a restricted key may update numbers and make calls cannot be tried without doing so: look at its \
+                "whether this key may place test calls and texts cannot be tried without placing one: look at its \
                  permissions in Twilio's Console",
             ),
         ),
-        KeyKind::Untold => finder.skip(
-            &[FindingCode::Permission],
-            &Unlooked::needed("what kind of key this is, and so whether it may update numbers, could not be learnt"),
-        ),
+        KeyKind::Whole | KeyKind::Standard | KeyKind::Restricted | KeyKind::Untold => {}
     }
 }

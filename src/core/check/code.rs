@@ -222,6 +222,9 @@ codes! {
     ConfigurationWarns "RB604" Warning: "the configuration works and should not stay so",
         why "It is told at every start of the agent.",
         cure "See what is said.";
+    StateHasLittleRoom "RB605" Warning: "there is little room for the state",
+        why "With a full disk nothing can be journaled, and what is not journaled is neither decided nor written.",
+        cure "Free some space, or let agent.state lie on a larger disk.";
     ListenTaken "RB611" Warning: "another program listens at the agent's address",
         why "The agent cannot start beside it, and Prometheus would read the other's metrics.",
         cure "Stop it, or name another address in agent.listen.";

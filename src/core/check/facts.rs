@@ -50,6 +50,8 @@ pub struct Facts {
     /// Requests are signed with the Auth Token.
     pub signs: bool,
     pub key: KeyKind,
+    /// Whether the credentials may update numbers, as a trial without effect tells.
+    pub update: Looked<UpdateTrial>,
     /// What the key may not read, by what that is for.
     pub refusals: Vec<Refusal>,
     /// Twilio's clock minus ours, in seconds, and how much of it is borne.
@@ -111,9 +113,19 @@ pub enum KeyKind {
     Whole,
     /// An API key that may do everything but read accounts and keys.
     Standard,
-    /// An API key with permissions of its own: what it may write cannot be told without writing.
+    /// An API key with permissions of its own.
     Restricted,
     Untold,
+}
+
+/// What came of asking to update a number that cannot exist, with no field to set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UpdateTrial {
+    /// There was no need: who may do everything may do this.
+    Needless,
+    /// It was said that there is no such number, and not that this is not allowed.
+    LetThrough,
+    Barred(String),
 }
 
 /// What the key may not read.
@@ -237,6 +249,8 @@ pub struct StateFound {
     pub problem: Option<String>,
     /// The file system that it lies on, such as `ext4`.
     pub kind: Looked<String>,
+    /// How much room is left there, in bytes.
+    pub free: Looked<u64>,
 }
 
 /// Who is at the agent's address.

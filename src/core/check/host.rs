@@ -15,6 +15,10 @@ const IN_MEMORY: [&str; 3] = ["tmpfs", "ramfs", "devtmpfs"];
 /// File systems of a network; those of `fuse` besides, as `sshfs` is.
 const ON_A_NETWORK: [&str; 10] = ["nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "ceph", "glusterfs", "lustre", "afs"];
 
+/// With less room than this a week of a busy port day may not fit: the log of 100,000 calls a day, kept for seven
+/// days at some 700 bytes each with their legs, alerts and indexes, and as much again while SQLite tidies up.
+const LITTLE_ROOM: u64 = 1_000_000_000;
+
 /// A swap that takes longer is told of.
 const LONG: Duration = Duration::from_secs(120);
 
@@ -58,11 +62,20 @@ fn probes(facts: &Facts, finder: &mut Finder<'_>) {
 }
 
 fn state(facts: &Facts, finder: &mut Finder<'_>) {
-    use FindingCode::{StateNotWritable, StateOnNetwork, StateVolatile};
+    use FindingCode::{StateHasLittleRoom, StateNotWritable, StateOnNetwork, StateVolatile};
     let found = &facts.state;
     if let Some(problem) = &found.problem {
         finder.find(StateNotWritable, format!("{}: {problem}", found.path));
-        return finder.skip(&[StateVolatile, StateOnNetwork], &Unlooked::depends_on(StateNotWritable));
+        let codes = [StateVolatile, StateOnNetwork, StateHasLittleRoom];
+        return finder.skip(&codes, &Unlooked::depends_on(StateNotWritable));
+    }
+    match &found.free {
+        Ok(free) if *free < LITTLE_ROOM => {
+            let megabytes = free / 1_000_000;
+            finder.find(StateHasLittleRoom, format!("{megabytes} MB are free where {} lies", found.path));
+        }
+        Ok(_) => {}
+        Err(why) => finder.skip(&[StateHasLittleRoom], why),
     }
     match &found.kind {
         Ok(kind) if IN_MEMORY.contains(&kind.as_str()) => {

@@ -209,6 +209,11 @@ fn overrides(record: &NumberRecord, channel: Channel, ix: NumberIx, finder: &mut
 
 fn regions(facts: &Facts, finder: &mut Finder<'_>) {
     let both = [FindingCode::VoiceRegion, FindingCode::MessagingRegion];
+    let (left, asked) = (facts.regions.left_out, facts.regions.asked.len());
+    let of_a_sample = match (left, asked) {
+        (0, _) | (_, 0) => String::new(),
+        (left, asked) => format!(" (in a sample of {asked} of {} numbers)", asked + left),
+    };
     for (ix, looked) in &facts.regions.asked {
         match looked {
             Ok(regions) => {
@@ -218,7 +223,7 @@ fn regions(facts: &Facts, finder: &mut Finder<'_>) {
                         continue;
                     };
                     if is_watched {
-                        let seen = format!("it is {region}, and the agent asks {}", facts.regions.ours);
+                        let seen = format!("it is {region}, and the agent asks {}{of_a_sample}", facts.regions.ours);
                         finder.find_number(both[channel.index()], seen, *ix);
                     }
                 }
@@ -231,12 +236,15 @@ fn regions(facts: &Facts, finder: &mut Finder<'_>) {
         let why = "the Routes API says where calls are processed, and not where messages are (version 3 of it does not answer)";
         finder.skip(&[FindingCode::MessagingRegion], &Unlooked::needed(why));
     }
-    if facts.regions.left_out > 0 {
-        let (left, asked) = (facts.regions.left_out, facts.regions.asked.len());
-        let why = format!(
-            "each number's region costs a request: {asked} numbers were asked for, of all groups, and {left} were not \
-             (--all-regions asks for all)"
-        );
+    if left > 0 {
+        let why = if asked == 0 {
+            format!("each number's region costs a request, and none of {left} numbers was asked for")
+        } else {
+            format!(
+                "each number's region costs a request: a sample of {asked} numbers of all groups was asked for, and what \
+                 is true of it need not be of the other {left} (--all-regions asks for all)"
+            )
+        };
         finder.skip(&both, &Unlooked::optional(why));
     }
 }

@@ -9,7 +9,7 @@ use super::check;
 use super::code::FindingCode;
 use super::facts::{
     Balance, Door, Facts, KeyKind, ListenFound, NotifierFound, NumberFound, NumbersFound, Pace, Regions, Standing,
-    StateFound, Traffic, Unlooked,
+    StateFound, Traffic, Unlooked, UpdateTrial,
 };
 use super::report::{CheckVerdict, Report};
 use super::text;
@@ -56,6 +56,7 @@ fn facts(roster: &Roster) -> Facts {
         door: Door::Open,
         signs: true,
         key: KeyKind::Whole,
+        update: Ok(UpdateTrial::Needless),
         refusals: Vec::new(),
         skew: Ok(0),
         skew_borne: Duration::from_secs(60),
@@ -73,7 +74,12 @@ fn facts(roster: &Roster) -> Facts {
         rules: Ok(Vec::new()),
         probers: Vec::new(),
         unprobed: Vec::new(),
-        state: StateFound { path: "ringback.db".to_owned(), problem: None, kind: Ok("ext4".to_owned()) },
+        state: StateFound {
+            path: "ringback.db".to_owned(),
+            problem: None,
+            kind: Ok("ext4".to_owned()),
+            free: Ok(50_000_000_000),
+        },
         configuration_warnings: Vec::new(),
         listen: Ok(ListenFound::Free),
         has_token: true,
@@ -112,10 +118,48 @@ fn codes_without_a_simulated_account_are_found() {
     assert_eq!(codes(&edge), [FindingCode::RegionWithoutEdge]);
     let network = after(|f| f.state.kind = Ok("nfs4".to_owned()));
     assert_eq!(codes(&network), [FindingCode::StateOnNetwork]);
+    let full = after(|f| f.state.free = Ok(999_999_999));
+    assert_eq!(codes(&full), [FindingCode::StateHasLittleRoom]);
+    assert_eq!(full.findings[0].seen, "999 MB are free where ringback.db lies");
     let taken = after(|f| f.listen = Ok(ListenFound::Other("another program".to_owned())));
     assert_eq!(codes(&taken), [FindingCode::ListenTaken]);
     assert_eq!(taken.verdict, CheckVerdict::ReadyWithWarnings);
     assert!(!taken.is_trouble(false) && taken.is_trouble(true));
+}
+
+/// What a key may write is tried without effect, and what cannot be tried is said (law 4).
+#[test]
+fn what_a_key_may_write_is_told_by_a_trial_without_effect() {
+    let of = |update, key, probes_a_day| {
+        let report = after(|f| (f.update, f.key, f.probes_a_day) = (update, key, probes_a_day));
+        (
+            report.verdict,
+            codes(&report),
+            report.not_looked_at.into_iter().map(|n| n.because).collect::<Vec<_>>().join("; "),
+        )
+    };
+    let barred = || Ok(UpdateTrial::Barred("70051".to_owned()));
+    assert_eq!(of(barred(), KeyKind::Standard, 0.0).1, [FindingCode::Permission], "whatever kind it seems to be");
+    let (verdict, found, said) = of(Ok(UpdateTrial::LetThrough), KeyKind::Restricted, 0.0);
+    assert_eq!((verdict, found), (CheckVerdict::Ready, vec![]), "{said}");
+    assert!(said.contains("only a real write proves it"), "{said}");
+    let (verdict, _, said) = of(Ok(UpdateTrial::LetThrough), KeyKind::Restricted, 10.0);
+    assert!(verdict == CheckVerdict::NotKnown && said.contains("cannot be tried without placing one"), "{said}");
+    let (verdict, _, said) = of(Err(Unlooked::needed("it was away")), KeyKind::Untold, 0.0);
+    assert!(verdict == CheckVerdict::NotKnown && said.contains("could not be tried: it was away"), "{said}");
+    assert_eq!(of(Err(Unlooked::needed("it was away")), KeyKind::Standard, 0.0).0, CheckVerdict::Ready);
+}
+
+/// A region that was found in a sample is said to be one of a sample, and the rest is not taken for well (law 4).
+#[test]
+fn a_sample_of_regions_is_said_to_be_one() {
+    let report = after(|f| {
+        f.regions.asked = vec![(NumberIx(1), Ok([Some("ie1".to_owned()), None]))];
+        f.regions.left_out = 2;
+    });
+    assert_eq!(report.findings[0].seen, "it is ie1, and the agent asks us1 (in a sample of 1 of 3 numbers)");
+    assert!(report.not_looked_at.iter().any(|n| n.because.contains("a sample of 1 numbers")), "{report:?}");
+    assert!(!report.passed.contains(&FindingCode::MessagingRegion));
 }
 
 /// Law 4.
