@@ -1,9 +1,27 @@
 //! What has had its grace settles, and what is long over is forgotten.
 
-use super::{Ledger, LedgerContext, OutcomeChange, ReadUntil, answers, key};
+use std::time::Duration;
+
+use super::{Body, Entry, Ledger, LedgerContext, OutcomeChange, ReadUntil, answers, key};
 use crate::core::model::facts::LONGEST_CALL;
 use crate::core::model::id::{Channel, Resource};
 use crate::core::model::time::Time;
+
+/// What was over for so long when it was first seen is history: Twilio's logs are late by seconds to some minutes, and
+/// an agent that was away reads what is hours old.
+const HISTORY: Duration = Duration::from_secs(600);
+
+impl Entry {
+    /// It is history, and is judged in its turn, when what happened beside it has been read too.
+    pub(super) fn waits_for_others(&self) -> bool {
+        let over_at = match self.body {
+            Body::Call { ended_at, .. } => ended_at.unwrap_or(self.started_at),
+            Body::Message { .. } => self.started_at,
+        };
+        let is_new = !self.is_settled && self.outcome.is_none() && !self.is_probe;
+        is_new && self.body.is_over() && self.seen_at.since(over_at) > HISTORY
+    }
+}
 
 impl Ledger {
     /// There is something that [`Ledger::settle`] would settle.

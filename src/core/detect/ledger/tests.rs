@@ -158,3 +158,36 @@ fn a_call_that_a_fax_machine_takes_is_not_served() {
         assert_eq!(at_once.iter().chain(&settled).map(|c| c.is).collect::<Vec<_>>(), [want], "{fax}");
     }
 }
+
+/// An agent that was away reads what is hours old: of that the failures come not first, but in their turn.
+#[test]
+fn what_is_history_is_judged_in_the_order_in_which_it_happened() {
+    let roster = roster();
+    let mut routes = RoutingHistory::new(&roster);
+    routes.learn(&roster, NumberIx(0), &crate::core::routing::record::tests::record());
+    let cx = LedgerContext { roster: &roster, routes: &routes };
+    let hour = Duration::from_secs(3600);
+    let outcomes = |away: Duration| {
+        let mut ledger = Ledger::new(&roster, Duration::from_secs(45));
+        let seen = Time::EPOCH + hour + away;
+        let mut told = Vec::new();
+        for n in 1..=3_u32 {
+            let started_at = Time::EPOCH + hour + Duration::from_secs(u64::from(n));
+            let sid = CallSid::from_u128(u128::from(n));
+            let whole = Call { sid, started_at, duration: Some(40), ..call(CallStatus::Completed, false) };
+            told.extend(ledger.call(seen, ACCOUNT, &whole, cx).change);
+            // The second's forward failed, which is plain at once.
+            if n == 2 {
+                let leg = Leg::Child { parent: sid };
+                let leg = Call { sid: CallSid::from_u128(9), leg, started_at, ..call(CallStatus::Failed, false) };
+                told.extend(ledger.call(seen, ACCOUNT, &leg, cx).change);
+            }
+        }
+        let later = seen + Duration::from_secs(60);
+        let settled = ledger.settle(later, ReadUntil { alerts: later, numbers: later }, usize::MAX, cx);
+        told.into_iter().chain(settled).map(|c| c.entry).collect::<Vec<_>>()
+    };
+    let calls = |order: [u128; 3]| order.map(|n| Resource::Call(CallSid::from_u128(n))).to_vec();
+    assert_eq!(outcomes(Duration::from_secs(30)), calls([2, 1, 3]), "a failure is told at once");
+    assert_eq!(outcomes(hour), calls([1, 2, 3]));
+}
