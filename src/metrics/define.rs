@@ -140,6 +140,10 @@ define! {
             "Numbers of the group whose channel points at the fallback because we wrote that, also if unproven.";
         RESTORES: Counter "restores_total" ["group", "channel", "result"]
             "Restores of a number's channel by how they ended.";
+        APPLIES: Counter "applies_total" ["group", "channel", "operation", "result"]
+            "What apply, or the undoing of one, did to a number's channel, by how it ended.";
+        APPLIED: Gauge "applied_numbers" ["group", "channel"]
+            "Numbers of the group whose channel has what an apply wrote and nobody has undone or changed.";
         DRIFT: Gauge "config_drift" ["group", "number", "channel"]
             "1 once somebody else has changed this number's routing, until we swap it again.";
         FALLBACK: Gauge "fallback" ["group", "channel", "state"]

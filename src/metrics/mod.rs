@@ -28,7 +28,7 @@ use crate::core::model::code::Code;
 use crate::core::model::decision::{Action, Decision, Mode, PageReason};
 use crate::core::model::guard::Guard;
 use crate::core::model::id::{Channel, GroupName};
-use crate::core::model::order::{FallbackState, Hold, OrderResult, ScopeOf};
+use crate::core::model::order::{FallbackState, Hold, Operation, OrderResult, ScopeOf};
 use crate::core::model::roster::{NumberIx, Roster};
 use crate::core::model::source::Source;
 use crate::core::model::time::Time;
@@ -68,6 +68,7 @@ pub struct Metrics {
     pages: IntCounterVec,
     rollbacks: IntCounterVec,
     restores: IntCounterVec,
+    applies: IntCounterVec,
     fallback: IntGaugeVec,
     fallback_broken: IntGaugeVec,
     held: IntGaugeVec,
@@ -190,6 +191,7 @@ impl Metrics {
             pages: r.counter(&d::PAGES)?,
             rollbacks: r.counter(&d::ROLLBACKS)?,
             restores: r.counter(&d::RESTORES)?,
+            applies: r.counter(&d::APPLIES)?,
             fallback: r.int_gauges(&d::FALLBACK)?,
             fallback_broken: r.int_gauges(&d::FALLBACK_BROKEN)?,
             held: r.int_gauges(&d::HELD)?,
@@ -226,6 +228,9 @@ impl Metrics {
                         self.rollbacks.with_label_values(&[group, channel, trigger, end.label()]);
                     }
                     self.restores.with_label_values(&[group, channel, end.label()]);
+                    for operation in [Operation::Apply, Operation::Undo] {
+                        self.applies.with_label_values(&[group, channel, operation.label(), end.label()]);
+                    }
                 }
                 for reason in PageReason::all() {
                     self.pages.with_label_values(&[group, channel, reason.label()]);
@@ -297,6 +302,11 @@ impl Metrics {
 
     pub fn restore(&self, group: &GroupName, channel: Channel, end: OrderResult) {
         self.restores.with_label_values(&[group.as_str(), channel.label(), end.label()]).inc();
+    }
+
+    /// One number's part of an apply, or of its undoing, ended.
+    pub fn applied(&self, group: &GroupName, channel: Channel, operation: Operation, end: OrderResult) {
+        self.applies.with_label_values(&[group.as_str(), channel.label(), operation.label(), end.label()]).inc();
     }
 
     /// What is known of a group's fallback, and for how many numbers it is broken.

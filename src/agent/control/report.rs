@@ -103,7 +103,11 @@ impl Controller {
                     self.shared.metrics.restore(&order.group, channel, result);
                 }
             }
-            Operation::Apply | Operation::Undo => {}
+            Operation::Apply | Operation::Undo => {
+                if let Some(order) = self.orders().order(decision).map(|o| &o.order) {
+                    self.shared.metrics.applied(&order.group, channel, operation, result);
+                }
+            }
         }
         let name = self.shared.roster.name(number);
         if result.is_as_asked() {

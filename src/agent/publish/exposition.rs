@@ -108,6 +108,7 @@ impl Exposition {
             for p in Phase::ALL {
                 page.add(&d::GROUP_PHASE, &[name, channel.label(), p.label()], count(ours().filter(|s| s.phase == p)));
             }
+            page.add(&d::APPLIED, &labels, count(ours().filter(|s| s.is_applied)));
             page.add(&d::GROUP_ROLLED_BACK, &labels, count(ours().filter(|s| s.is_on_fallback)));
             let names = [&d::GROUP_STATISTIC, &d::GROUP_THRESHOLD, &d::GROUP_CALLERS, &d::GROUP_FAILING];
             page.evidence(names, &labels, &c.evidence);

@@ -271,6 +271,8 @@ pub struct ChannelStatus {
     /// True while the channel points at the fallback because we wrote that, also while it is to be restored, and also
     /// where the rollback is not proven: whether callers reach the fallback is said by `rollback` and `rollback_state`.
     pub is_on_fallback: bool,
+    /// True while the channel has what an apply wrote, also beneath a rollback, and nobody has undone or changed it.
+    pub is_applied: bool,
     /// The latest test call or message.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_probe: Option<LastProbe>,
@@ -428,7 +430,7 @@ impl NumberStatus {
             .into_iter()
             .filter(|c| n.channels[c.index()])
             .map(|channel| {
-                let c = engine.channel(ix, channel);
+                let (c, applied) = (engine.channel(ix, channel), orders.applied(n.id, channel));
                 ChannelStatus {
                     channel,
                     phase: c.phase,
@@ -439,6 +441,7 @@ impl NumberStatus {
                     handler: engine.handler(ix, channel),
                     rollback: RollbackStatus::of(orders, n.id, channel),
                     is_on_fallback: points_at_fallback(engine, orders, ix, channel),
+                    is_applied: applied.is_on_fallback() || applied.is_unproven(),
                     last_probe: c.last_probe.as_ref().map(LastProbe::of),
                     rollback_state: orders.state(n.id, channel).label(),
                 }

@@ -21,6 +21,7 @@ use std::collections::BTreeMap;
 
 use self::incident::{Incident, NumberState, Trouble};
 use self::restore::Restore;
+use super::applies::Applies;
 use super::condition::AgentCondition;
 use super::make::{NoticeBuilder, Takeover};
 use super::port::PortTroubles;
@@ -50,6 +51,7 @@ pub struct Incidents {
     conditions: BTreeMap<String, (Time, AgentCondition)>,
     /// Ports that go on no more without a person.
     ports: PortTroubles,
+    applies: Applies,
 }
 
 impl Incidents {
@@ -64,6 +66,7 @@ impl Incidents {
             fallbacks: BTreeMap::new(),
             conditions: BTreeMap::new(),
             ports: PortTroubles::default(),
+            applies: Applies::default(),
         }
     }
 
@@ -178,8 +181,8 @@ impl Incidents {
             | Entry::Snapshot { .. }
             | Entry::Checked { .. }
             | Entry::Intent { .. }
-            | Entry::Written { .. }
             | Entry::Phase { .. } => {}
+            Entry::Written { decision, number, .. } => self.applies.written(*decision, *number),
         }
         notices
     }
@@ -237,8 +240,7 @@ impl Incidents {
                 }
             }
             Operation::Restore => self.restore_ordered(order),
-            // Whoever asked for it reads what became of it.
-            Operation::Apply | Operation::Undo => {}
+            Operation::Apply | Operation::Undo => self.applies.ordered(at, order),
         }
     }
 
@@ -285,7 +287,7 @@ impl Incidents {
         {
             incident.ended(at, order, number, result, detail);
         }
-        Vec::new()
+        self.applies.ended(at, order, number, (result, detail), &self.builder).into_iter().collect()
     }
 
     /// True if a number is in trouble that is over once the detector calls it healthy, as no other entry would say.

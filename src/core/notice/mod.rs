@@ -8,6 +8,7 @@
 //! * [`advice`]: what a code means, and what a person should do where a swap may not or would not help;
 //! * [`make`]: notices of single events;
 //! * `port`: notices of ports;
+//! * `applies`: notices of what `apply` wrote;
 //! * `steps`: what a person should type next;
 //! * [`sample`]: one of every kind, to look at;
 //! * [`crate::core::notice::incidents`]: which events are reported, as incidents.
@@ -17,6 +18,7 @@
 //! a second incident; the last of them is resolved.
 
 pub mod advice;
+mod applies;
 pub mod condition;
 pub mod incidents;
 pub mod make;
@@ -81,6 +83,8 @@ pub enum NoticeKind {
     FallbackBroken,
     /// Somebody else changed a number.
     Drift,
+    /// An apply, or its undoing, wrote to numbers.
+    Applied,
     /// A port goes on no more without a person, or a number is taken away.
     PortTrouble,
     /// A port is due within a day.
@@ -106,7 +110,7 @@ pub enum NoticeKind {
 }
 
 impl NoticeKind {
-    pub const ALL: [NoticeKind; 23] = [
+    pub const ALL: [NoticeKind; 24] = [
         NoticeKind::RolledBack,
         NoticeKind::Unproven,
         NoticeKind::Underway,
@@ -119,6 +123,7 @@ impl NoticeKind {
         NoticeKind::Unverified,
         NoticeKind::FallbackBroken,
         NoticeKind::Drift,
+        NoticeKind::Applied,
         NoticeKind::PortTrouble,
         NoticeKind::PortEve,
         NoticeKind::Passive,
@@ -146,6 +151,7 @@ impl NoticeKind {
             NoticeKind::Unverified => "unverified",
             NoticeKind::FallbackBroken => "fallback_broken",
             NoticeKind::Drift => "drift",
+            NoticeKind::Applied => "applied",
             NoticeKind::PortTrouble => "port_trouble",
             NoticeKind::PortEve => "port_eve",
             NoticeKind::Passive => "passive",

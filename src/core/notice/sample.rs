@@ -148,6 +148,12 @@ pub fn every_kind(builder: &NoticeBuilder, now: Time) -> Vec<Notice> {
             differences: Vec::<Difference>::new(),
             actor: Some("a user of the Console".into()),
         }],
+        [
+            vec![order(11, Operation::Apply, By::Operator(author()))],
+            numbers.iter().map(|n| Entry::Written { decision: DecisionId(11), channel, number: *n }).collect(),
+            all(11, OrderResult::Written, "VoiceUrl https://old.example.com/voice → https://app.example.com/voice"),
+        ]
+        .concat(),
         vec![Entry::Port(PortEntry::Status {
             group: name.clone(),
             numbers: numbers.clone(),
