@@ -118,7 +118,9 @@ impl Planner {
             let why = "whether a Messaging Service has it cannot be read".to_owned();
             return (Finding::Unread(why), None);
         }
-        let finding = match compare(record, &now, &group.handler[channel.index()], group.fallback(channel)) {
+        let wanted = &group.handler[channel.index()];
+        let service = wanted.service.and_then(|sid| self.reader.service(sid));
+        let finding = match compare(record, &now, wanted, group.fallback(channel), service) {
             Comparison::AsWanted => Finding::AsWanted,
             Comparison::Differs(update) => Finding::Differs(changes(&now, &update)),
             Comparison::Cannot(why) => Finding::Cannot(why),
@@ -127,8 +129,7 @@ impl Planner {
         let Some(read) = digest(&self.key, record, &now) else {
             return (Finding::Unread("its routing cannot be written down".to_owned()), None);
         };
-        let service = record.service.as_ref().map(|s| s.sid);
-        (finding, Some(Seen { sid: record.sid, values: now, service, read }))
+        (finding, Some(Seen { sid: record.sid, values: now, read }))
     }
 
     /// Saves what is to be changed.

@@ -3,9 +3,9 @@
 //! The shell around [`crate::core::check`]: it asks Twilio, the handlers and this machine, and decides nothing. What
 //! Twilio gives as a list is read as a list; what costs a request for each number, their regions, is asked for some of
 //! many. Nothing is written but a file beside the state, which is removed at once, and nobody is told anything unless a
-//! test notice is asked for. Handlers are asked as Twilio asks them: to them it is a call. Whether an API key may update
-//! numbers is tried with an update that can have no effect ([`Client::try_update`]); Twilio's debugger may list that
-//! there is no such number.
+//! test notice is asked for. Handlers are asked as Twilio asks them: to them it is a call. Whether an API key may
+//! update numbers is tried with an update that can have no effect ([`Client::try_update`]); Twilio's debugger may list
+//! that there is no such number.
 //!
 //! Promises: one thing that cannot be looked at keeps no other from being looked at. It ends: each list, each answer
 //! and each wait has a bound.

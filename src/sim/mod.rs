@@ -57,7 +57,7 @@ pub use voice::SimSound;
 pub use world::place::PlacedCall;
 
 use crate::clock::Clock;
-use crate::core::model::id::E164;
+use crate::core::model::id::{E164, ServiceSid};
 use crate::core::model::time::Time;
 use world::World;
 
@@ -149,6 +149,13 @@ impl Sim {
     pub fn number(&self, number: E164) -> Option<Value> {
         let state = self.present();
         http::number_record(&state.world, number)
+    }
+
+    /// The Messaging Service that a number is in now.
+    pub fn service_of(&self, number: E164) -> Option<ServiceSid> {
+        let state = self.present();
+        let index = state.world.number_of(number)?;
+        state.world.numbers[index as usize].service
     }
 
     /// Something happens now, as a scenario's event would.

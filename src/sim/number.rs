@@ -13,7 +13,7 @@ use serde::ser::{SerializeMap, Serializer};
 use super::http::error::ApiError;
 use super::row::Actor;
 use super::scenario::{PortStatusChange, Routing};
-use crate::core::model::id::{ApplicationSid, E164, NumberSid, TrunkSid};
+use crate::core::model::id::{ApplicationSid, E164, NumberSid, ServiceSid, TrunkSid};
 use crate::core::model::time::Time;
 
 /// What can be set on a number.
@@ -330,6 +330,8 @@ pub struct SimNumber {
     /// Only its messages are at Twilio.
     pub is_hosted: bool,
     pub record: SimNumberRecord,
+    /// The Messaging Service that it is in.
+    pub service: Option<ServiceSid>,
     /// From when it is in the account.
     pub listed_from: Option<Time>,
     pub voice_ported: Option<Time>,

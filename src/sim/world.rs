@@ -197,6 +197,7 @@ impl World {
             rank,
             is_hosted: group.hosted,
             record: SimNumberRecord::new(e164, &group.routing, created),
+            service: group.routing.service,
             listed_from,
             voice_ported: ported.filter(|_| !group.hosted),
             messages_ported: ported,

@@ -16,6 +16,7 @@
 //! * `inventory`: all that the account has, for the first configuration;
 //! * [`region`]: in which region a number's calls are processed;
 //! * [`recording`]: what a test call sounded like, and its deletion;
+//! * [`membership`]: which Messaging Service a number is in;
 //! * [`standing`]: how the account stands: its credit, registrations and rules;
 //! * [`error`]: what can go wrong, by what to do about it.
 //!
@@ -23,7 +24,7 @@
 //! a recording's file, and without credentials.
 //! Reads are repeated on network trouble, 429 and 5xx; number updates only where they were surely not
 //! processed. There is no way in this module to release a number (law 12), nor to name the account's other
-//! resources; all that can be deleted is a test call's recording.
+//! resources; all that can be deleted is a test call's recording, and a number's place in a Messaging Service.
 
 pub mod credentials;
 pub mod error;
@@ -31,6 +32,7 @@ pub mod host;
 mod identity;
 mod inventory;
 pub mod limit;
+pub mod membership;
 mod pager;
 pub mod porting;
 pub mod probe;
@@ -109,6 +111,9 @@ pub mod endpoint {
     pub const LIST_EVENTS: &str = "list_events";
     pub const LIST_SERVICES: &str = "list_services";
     pub const LIST_SERVICE_NUMBERS: &str = "list_service_numbers";
+    pub const FETCH_SERVICE_NUMBER: &str = "fetch_service_number";
+    pub const JOIN_SERVICE: &str = "join_service";
+    pub const LEAVE_SERVICE: &str = "leave_service";
     pub const FETCH_MAKER: &str = "fetch_maker";
     pub const LIST_RECORDINGS: &str = "list_recordings";
     pub const FETCH_RECORDING: &str = "fetch_recording";

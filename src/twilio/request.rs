@@ -27,7 +27,7 @@ use super::limit::{Limit, Precedence};
 use crate::clock::Clock;
 use crate::core::model::bounds;
 use crate::core::model::foreign::{LONGEST, LONGEST_PART, line};
-use crate::core::model::id::{AccountSid, RecordingSid};
+use crate::core::model::id::{AccountSid, NumberSid, RecordingSid, ServiceSid};
 use crate::core::model::redact::without_secrets;
 use crate::core::model::roster::Roster;
 use crate::metrics::Metrics;
@@ -82,13 +82,15 @@ enum Ask<'a> {
     Media,
     /// Of a recording, and of nothing else (law 12). Twice is as good as once.
     DeleteRecording,
+    /// Of a number's place in a Messaging Service, and of nothing else (law 12): the number stays in the account.
+    LeaveService,
 }
 
 impl Ask<'_> {
     fn may_repeat(&self, error: &Error) -> bool {
         match self {
             Ask::Read | Ask::Media | Ask::DeleteRecording => true,
-            Ask::Update(_) => !error.is_ambiguous() && error.kind != ErrorKind::Conflict,
+            Ask::Update(_) | Ask::LeaveService => !error.is_ambiguous() && error.kind != ErrorKind::Conflict,
         }
     }
 }
@@ -203,6 +205,22 @@ impl Transport {
         self.repeat(Precedence::Other, endpoint, Product::Api, &path, &Ask::DeleteRecording, |_| Ok(())).await
     }
 
+    /// Takes a number out of a Messaging Service, once, and only if `may` gives it a time. There is no way to name
+    /// anything else here.
+    pub async fn leave_service<S>(
+        &self,
+        endpoint: &'static str,
+        service: ServiceSid,
+        number: NumberSid,
+        may: impl FnOnce() -> Result<Duration, S>,
+    ) -> Result<(), Unwritten<S>> {
+        let path = format!("/v1/Services/{service}/PhoneNumbers/{number}");
+        let ask = Ask::LeaveService;
+        let done =
+            Box::pin(self.once(Precedence::Write, endpoint, Product::Messaging, &path, &ask, may, |_| Ok(()))).await;
+        done.map_err(Unwritten::Stopped)?.map_err(Unwritten::Failed)
+    }
+
     async fn repeat<T>(
         &self,
         precedence: Precedence,
@@ -300,7 +318,7 @@ impl Transport {
         let request = match ask {
             Ask::Read | Ask::Media => self.http.get(url.clone()),
             Ask::Update(form) => self.http.post(url.clone()).form(form),
-            Ask::DeleteRecording => self.http.delete(url.clone()),
+            Ask::DeleteRecording | Ask::LeaveService => self.http.delete(url.clone()),
         };
         let credentials = &self.settings.credentials;
         let mut response = request
@@ -318,11 +336,12 @@ impl Transport {
         let request_id = header(response.headers(), "twilio-request-id").filter(|id| is_request_id(id));
         let retry_after = self.retry_after(response.headers());
         let is_json = header(response.headers(), CONTENT_TYPE.as_str()).is_none_or(|t| t.contains("json"));
-        let is_good = matches!(status, 200 | 201) || status == 204 && matches!(ask, Ask::DeleteRecording);
+        let is_good =
+            matches!(status, 200 | 201) || status == 204 && matches!(ask, Ask::DeleteRecording | Ask::LeaveService);
         let most = match ask {
             _ if !is_good => bounds::REFUSAL_BYTES,
             Ask::Media => bounds::RECORDING_BYTES,
-            Ask::Read | Ask::Update(_) | Ask::DeleteRecording => bounds::LIST_BYTES,
+            Ask::Read | Ask::Update(_) | Ask::DeleteRecording | Ask::LeaveService => bounds::LIST_BYTES,
         };
         let expected = usize::try_from(response.content_length().unwrap_or(0)).unwrap_or(usize::MAX);
         let mut body = Vec::with_capacity(expected.min(bounds::LARGE_ANSWER));
@@ -345,7 +364,7 @@ impl Transport {
         }
         tracing::trace!(endpoint, status, request_id, bytes = body.len(), "answered");
         if is_good {
-            if is_json && status != 204 || matches!(ask, Ask::Media | Ask::DeleteRecording) {
+            if is_json && status != 204 || matches!(ask, Ask::Media | Ask::DeleteRecording | Ask::LeaveService) {
                 return Ok(Answer { status, body, request_id, _place: place });
             }
             let said = ErrorBody::parse(&body, &self.ours).message;

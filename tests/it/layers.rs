@@ -221,9 +221,10 @@ fn no_files_form_a_circle() {
     none_of(&faults);
 }
 
-/// Law 12: a number can be released by a DELETE alone, and the one that can be sent names a recording.
+/// Law 12: a number can be released by a DELETE alone, and the one that can be sent names a recording, or a number's
+/// place in a Messaging Service.
 #[test]
-fn nothing_but_a_recording_can_be_deleted_at_twilio() {
+fn nothing_but_a_recording_and_a_membership_can_be_deleted_at_twilio() {
     let mut deletes = BTreeSet::new();
     // The simulator answers requests, and the store's are SQL.
     for (file, source) in SOURCES.files.iter().enumerate().filter(|(f, _)| !matches!(top(*f), "sim" | "store")) {
@@ -235,6 +236,9 @@ fn nothing_but_a_recording_can_be_deleted_at_twilio() {
     }
     assert_eq!(deletes, BTreeSet::from(["twilio/request.rs".to_owned()]));
     let request = &texts("src")["twilio/request.rs"];
+    for path in ["/Recordings/{sid}.json", "/v1/Services/{service}/PhoneNumbers/{number}"] {
+        assert_eq!(request.matches(path).count(), 1, "{path}");
+    }
     let code = request.lines().map(|l| l.split("//").next().unwrap());
     assert_eq!(code.filter(|l| l.contains(".delete(") || l.contains("DELETE")).count(), 1);
 }

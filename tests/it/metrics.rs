@@ -8,7 +8,7 @@ use std::path::Path;
 use ringback::core::model::decision::{Mode, PageReason, Phase};
 use ringback::core::model::guard::Guard;
 use ringback::core::model::id::Channel;
-use ringback::core::model::order::{FallbackState, OrderResult};
+use ringback::core::model::order::{FallbackState, Operation, OrderResult};
 use ringback::core::model::reason::{IgnoreReason, Reason};
 use ringback::core::model::source::Source;
 use ringback::core::model::verdict::Verdict;
@@ -54,7 +54,9 @@ pub fn values(definition: &Definition, label: &str) -> String {
         "code" if definition.name.contains("requests") => "HTTP status, or what went wrong".to_owned(),
         "code" => "Twilio's error code".to_owned(),
         "result" => match definition.name {
-            "ringback_rollbacks_total" | "ringback_restores_total" => list(OrderResult::ALL.map(OrderResult::label)),
+            "ringback_rollbacks_total" | "ringback_restores_total" | "ringback_applies_total" => {
+                list(OrderResult::ALL.map(OrderResult::label))
+            }
             "ringback_rows_total" => list(RowResult::ALL.map(RowResult::label)),
             "ringback_notifications_total" => list(NOTICE_RESULTS),
             n if n.contains("probe") => list(ProbeEnd::ALL.map(ProbeEnd::label)),
@@ -70,6 +72,7 @@ pub fn values(definition: &Definition, label: &str) -> String {
                 list(IgnoreReason::ALL.map(IgnoreReason::label))
             ),
         },
+        "operation" => list([Operation::Apply, Operation::Undo].map(Operation::label)),
         _ => panic!("the label {label} of {} is not explained", definition.name),
     }
 }

@@ -30,6 +30,7 @@ SENT = {
     "CreateCallRequest": ["To", "From", "Twiml", "Timeout", "TimeLimit", "Record", "RecordingChannels", "Trim"],
     "UpdateCallRequest": ["Status"],
     "CreateMessageRequest": ["To", "From", "Body"],
+    "CreatePhoneNumberRequest": ["PhoneNumberSid"],
 }
 
 

@@ -112,6 +112,14 @@ def writes(client, twilio):
     refused(lambda: one.update(sms_url="", sms_fallback_url="https://x.example.com"), 400, 21406)
     refused(lambda: client.incoming_phone_numbers("PN" + "9" * 32).fetch(), 404, 20404)
     refused(lambda: client.calls("CA" + "9" * 32).fetch(), 404, 20404)
+    [service] = client.messaging.v1.services.list(limit=1)
+    members = client.messaging.v1.services(service.sid).phone_numbers
+    joined = members.create(phone_number_sid=one.sid)
+    check("a number joins a service", (joined.sid, joined.service_sid, joined.phone_number) == (one.sid, service.sid, one.phone_number))
+    check("and is in it", members(one.sid).fetch().service_sid == service.sid)
+    refused(lambda: members.create(phone_number_sid=one.sid), 409, 21710)
+    check("and leaves it, and nothing else", members(one.sid).delete() and client.incoming_phone_numbers(one.sid).fetch().sid == one.sid)
+    refused(lambda: members(one.sid).delete(), 404, 20404)
     twilio.control("clock", {"advance": "5m"})
     check("callers are served by the bin", twilio.look("truth")["groups"]["support"]["by_bin"] > 0)
     fault = {"kind": "too-many", "on": "any", "for": "1m"}

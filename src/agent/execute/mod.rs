@@ -31,7 +31,7 @@ use crate::core::model::id::{Channel, NumberId, NumberSid};
 use crate::core::model::order::{FallbackState, Operation, Order, OrderResult};
 use crate::core::rollback::apply::{self, Found};
 use crate::core::rollback::entry::Entry;
-use crate::core::rollback::plan::{self, NumberEnd};
+use crate::core::rollback::plan::{self, NumberEnd, Unknown};
 use crate::core::rollback::saga::SagaState;
 use crate::core::routing::values::RoutingValues;
 use crate::store::StoreProblem;
@@ -225,6 +225,7 @@ impl Execution {
     fn plan(&self, work: &Work, number: NumberId, state: &SagaState, read: &RoutingRead) -> Result<Planned, NumberEnd> {
         let NumberRead { record, raw } = &read.read;
         let order = &work.order;
+        self.sees_service(state, read)?;
         let (plan, fallback) = match order.operation {
             Operation::Rollback => {
                 let refused = |why: &str| (OrderResult::Refused, why.to_owned());
@@ -240,12 +241,27 @@ impl Execution {
                 let group = self.shared.roster.find(number).map(|ix| self.shared.roster.group_of(ix));
                 let fallback = group.ok_or_else(|| refused("it is not ours"))?.fallback(order.channel);
                 let digest = self.digest(order.channel, &read.read);
-                let found = found(read, digest.as_deref());
+                let service = terms.wanted.service.and_then(|sid| self.reader.service(sid));
+                let found = Found { service, ..found(read, digest.as_deref()) };
                 (apply::apply(order, terms, number, state, found, fallback)?, None)
             }
         };
         let (group, channel, sid) = (order.group.clone(), order.channel, record.sid);
         Ok(Planned { job: WriteJob { on: work.on, group, number, channel, sid, plan }, fallback })
+    }
+
+    /// What we wrote of a number's Messaging Service can be settled only by whoever sees which it is in (law 4).
+    fn sees_service(&self, state: &SagaState, read: &RoutingRead) -> Result<(), NumberEnd> {
+        let is_of_it = state.swap().is_some_and(|swap| plan::is_of_service(&swap.wrote));
+        match &read.unknown {
+            Some(unknown @ Unknown::Services(_)) if is_of_it && state.is_under_way() => {
+                Err((OrderResult::Unproven, format!("it may have been written: {}", unknown.text())))
+            }
+            Some(unknown @ Unknown::Services(_)) if is_of_it => {
+                Err((OrderResult::Failed, format!("nothing was written: {}", unknown.text())))
+            }
+            Some(Unknown::Services(_) | Unknown::Region(_)) | None => Ok(()),
+        }
     }
 
     /// Of a number's routing as read, as orders have it.
@@ -288,7 +304,10 @@ impl Execution {
                 let number = plan.job.number;
                 let (result, detail) = match reads.remove(&number).unwrap_or(Err(ReadError::NotInAccount)) {
                     Ok(read) => match &work.order.terms {
-                        Some(terms) => apply::verdict(&plan.job.plan, terms, found(&read, None)),
+                        Some(terms) => {
+                            let service = terms.wanted.service.and_then(|sid| self.reader.service(sid));
+                            apply::verdict(&plan.job.plan, terms, Found { service, ..found(&read, None) })
+                        }
                         None => plan::verdict(
                             &plan.job.plan,
                             plan.fallback.as_deref(),
@@ -388,7 +407,7 @@ impl Execution {
 
 fn found<'a>(read: &'a RoutingRead, digest: Option<&'a str>) -> Found<'a> {
     let RoutingRead { read, unknown } = read;
-    Found { record: &read.record, raw: read.raw.whole(), read: digest, unknown: unknown.as_ref() }
+    Found { record: &read.record, raw: read.raw.whole(), read: digest, unknown: unknown.as_ref(), service: None }
 }
 
 fn stopped(guard: Guard) -> String {

@@ -101,6 +101,8 @@ pub struct RoutingReader {
     /// Whether trunks are there, as far as it was answered.
     trunks: HashMap<TrunkSid, bool>,
     services: HashMap<NumberSid, Service>,
+    /// Those that the last list named.
+    listed: HashMap<ServiceSid, Service>,
     /// Those that are listed, and are not there when they are asked for their numbers.
     gone_services: HashSet<ServiceSid>,
     /// When they were last read to the end.
@@ -122,6 +124,7 @@ impl RoutingReader {
             gone: HashSet::new(),
             trunks: HashMap::new(),
             services: HashMap::new(),
+            listed: HashMap::new(),
             gone_services: HashSet::new(),
             services_at: None,
             looked_up: HashMap::new(),
@@ -183,7 +186,7 @@ impl RoutingReader {
             self.services_at = Some(now);
         }
         for n in &mut numbers {
-            n.record.service = self.services.get(&n.record.sid).cloned();
+            n.be_in(self.services.get(&n.record.sid).cloned());
         }
         self.complete(&mut numbers).await;
         for n in &mut numbers {
@@ -262,7 +265,7 @@ impl RoutingReader {
             None => BTreeMap::new(),
         };
         let mut whole = |number: NumberId, mut read: NumberRead| {
-            read.record.service = self.services.get(&read.record.sid).cloned();
+            read.be_in(self.services.get(&read.record.sid).cloned());
             let mut unknown = None;
             match regions.remove(&number) {
                 Some(Ok(elsewhere)) => read.record.elsewhere = elsewhere,
@@ -369,6 +372,11 @@ impl RoutingReader {
         is_there
     }
 
+    /// A Messaging Service of the account, as it was last listed.
+    pub fn service(&self, sid: ServiceSid) -> Option<&Service> {
+        self.listed.get(&sid)
+    }
+
     /// Which of our numbers it is: whatever this client reads is of its account.
     fn id(&self, read: &NumberRead) -> NumberId {
         NumberId::new(self.client.account(), read.record.number)
@@ -426,6 +434,7 @@ impl RoutingReader {
                 return Some(("the list of services".to_owned(), error.to_string()));
             }
         };
+        self.listed = listed.iter().map(|service| (service.sid, service.clone())).collect();
         let earlier = std::mem::take(&mut self.services);
         self.gone_services.clear();
         let mut unread = bad.first().map(|row| ("one of the services".to_owned(), row.to_string()));

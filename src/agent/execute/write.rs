@@ -8,8 +8,12 @@
 //! What may stop the write is asked for each attempt, when its request has its place and right before it is sent: a
 //! person's stop stops what waits for a place, or for Twilio to bear more.
 //!
+//! Which Messaging Service the number is in is written by a request of its own, before the number's fields. Each of the
+//! two is asked for alone; what stops between them is settled by looking, as one that was lost is.
+//!
 //! A write whose answer was lost, or whose agent was killed while it was under way, may land after the last look. Then
-//! it cannot be told what the number will be, and that is what is said, never that nothing was written.
+//! it cannot be told what the number will be, and
+//! that is what is said, never that nothing was written.
 
 use std::time::Duration;
 
@@ -18,8 +22,9 @@ use crate::clock::Clock;
 use crate::core::model::guard::Guard;
 use crate::core::model::id::{Channel, GroupName, NumberId, NumberSid};
 use crate::core::model::order::UpdateParams;
-use crate::core::rollback::plan::{WritePlan, WriteState};
-use crate::core::routing::values::RoutingValues;
+use crate::core::rollback::plan::{Membership, WritePlan, WriteState};
+use crate::core::routing::values::{RoutingValues, SERVICE, in_service};
+use crate::twilio::membership::ALREADY_IN_IT;
 use crate::twilio::{Client, ErrorKind, Unwritten};
 
 /// Writes of one number for one order, at the most.
@@ -62,31 +67,39 @@ pub enum WriteResult {
 pub async fn write(client: &Client, clock: &Clock, write_guard: &WriteGuard, job: &WriteJob) -> WriteResult {
     let form: UpdateParams = crate::core::routing::values::fields(job.channel)
         .iter()
+        .filter(|f| f.parameter != SERVICE)
         .filter_map(|f| {
             let (_, value) = job.plan.update.iter().find(|(name, _)| name == f.parameter)?;
             Some((f.parameter.to_owned(), value.clone()))
         })
         .collect();
-    // An attempt whose answer was lost may land later; so may one of an agent that was killed.
-    let mut may_land = job.plan.is_intended;
+    // What was written of it, or may land later; so may a write of an agent that was killed.
+    let mut open = job.plan.is_intended.then_some(MAY_LAND);
     let mut said =
-        if may_land { "it may have been sent before this agent was started".to_owned() } else { String::new() };
+        if open.is_some() { "it may have been sent before this agent was started; ".to_owned() } else { String::new() };
     for attempt in 0..ATTEMPTS {
-        let may = || write_guard.pass(job.on, &job.group, job.number, job.channel);
-        let error = match client.update_number(job.sid, job.number.e164, &form, may).await {
-            Ok(_) => return WriteResult::Taken,
-            Err(Unwritten::Stopped(guard)) if may_land => {
-                return WriteResult::Unknown(format!("{said}; not tried again: {}; {MAY_LAND}", guard.text()));
+        let (step, result) = attempt_once(client, write_guard, job, &form, open.is_some()).await;
+        if step == Step::Fields && job.plan.membership().is_some() {
+            open = Some(HALF);
+        }
+        let error = match result {
+            Ok(()) => return WriteResult::Taken,
+            Err(Unwritten::Stopped(guard)) => {
+                let Some(open) = open else { return WriteResult::Stopped(guard) };
+                return WriteResult::Unknown(format!("{said}not tried again: {}; {open}", guard.text()));
             }
-            Err(Unwritten::Stopped(guard)) => return WriteResult::Stopped(guard),
             // Whether or not it was processed: it is looked at before it is tried again.
             Err(Unwritten::Failed(error)) if error.is_passing() => error,
-            Err(Unwritten::Failed(error)) if may_land => return WriteResult::Unknown(format!("{error}; {MAY_LAND}")),
-            Err(Unwritten::Failed(error)) => return WriteResult::Failed(error.to_string()),
+            Err(Unwritten::Failed(error)) => {
+                let Some(open) = open else { return WriteResult::Failed(error.to_string()) };
+                return WriteResult::Unknown(format!("{error}; {open}"));
+            }
         };
-        may_land |= error.is_ambiguous();
-        said = error.to_string();
-        tracing::warn!(number = %job.number.e164, channel = %job.channel, said, "looking whether this write has happened");
+        if error.is_ambiguous() {
+            open = open.or(Some(MAY_LAND));
+        }
+        said = format!("{error}; ");
+        tracing::warn!(number = %job.number.e164, channel = %job.channel, %error, "looking whether this write has happened");
         let lands = (LOOK_AFTER * (1 << attempt)).min(LONGEST);
         // Many that were too many together do not come back together.
         let wait = if error.kind == ErrorKind::Busy { client.wait_before(attempt + 1, &error) } else { lands };
@@ -95,13 +108,56 @@ pub async fn write(client: &Client, clock: &Clock, write_guard: &WriteGuard, job
             Ok(WriteState::Written) => return WriteResult::Taken,
             Ok(WriteState::Foreign(now)) => return WriteResult::Foreign(now),
             Ok(WriteState::Unwritten) => {}
-            Err(unread) => return WriteResult::Unknown(format!("{said}; and it cannot be read: {unread}")),
+            Err(unread) => return WriteResult::Unknown(format!("{error}; and it cannot be read: {unread}")),
         }
     }
-    if may_land { WriteResult::Unknown(format!("{said}; {MAY_LAND}")) } else { WriteResult::Failed(said) }
+    let said = said.trim_end_matches("; ");
+    open.map_or_else(|| WriteResult::Failed(said.to_owned()), |open| WriteResult::Unknown(format!("{said}; {open}")))
 }
 
 const MAY_LAND: &str = "it has not happened so far, and may still";
+
+const HALF: &str = "its Messaging Service is written, and its own fields are not, or may not be";
+
+/// How far one attempt came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    Service,
+    Fields,
+}
+
+/// The Messaging Service first, where it is to be another, then the number's own fields. `is_again`: an attempt before
+/// this one may have written the first.
+async fn attempt_once(
+    client: &Client,
+    write_guard: &WriteGuard,
+    job: &WriteJob,
+    form: &UpdateParams,
+    is_again: bool,
+) -> (Step, Result<(), Unwritten<Guard>>) {
+    let may = || write_guard.pass(job.on, &job.group, job.number, job.channel);
+    let moved = match job.plan.membership() {
+        None => Ok(()),
+        Some(Membership::Join(service)) => match client.join_service(service, job.sid, may).await {
+            // Of a fresh write it is somebody else's doing, and would be undone as ours.
+            Err(Unwritten::Failed(error))
+                if error.code == Some(ALREADY_IN_IT) && (is_again || job.plan.is_intended) =>
+            {
+                Ok(())
+            }
+            answer => answer,
+        },
+        Some(Membership::Leave(service)) => match client.leave_service(service, job.sid, may).await {
+            // It is in it no more: what is read back has the last word.
+            Err(Unwritten::Failed(error)) if error.kind == ErrorKind::NotFound && error.code == Some(20_404) => Ok(()),
+            answer => answer,
+        },
+    };
+    if moved.is_err() || form.is_empty() {
+        return (Step::Service, moved);
+    }
+    (Step::Fields, client.update_number(job.sid, job.number.e164, form, may).await.map(drop))
+}
 
 async fn look(client: &Client, clock: &Clock, job: &WriteJob) -> Result<WriteState, String> {
     let mut said = String::new();
@@ -109,13 +165,23 @@ async fn look(client: &Client, clock: &Clock, job: &WriteJob) -> Result<WriteSta
         if i > 0 {
             clock.sleep(LOOK_AFTER).await;
         }
-        match client.number(job.sid, job.number.e164).await {
-            Ok(read) => {
-                let now = RoutingValues::read(read.raw.whole(), job.channel).map_err(|e| e.to_string())?;
-                return Ok(job.plan.found(read.raw.whole(), now));
+        match read(client, job).await {
+            Ok(record) => {
+                let now = RoutingValues::read(&record, job.channel).map_err(|e| e.to_string())?;
+                return Ok(job.plan.found(&record, now));
             }
             Err(error) => said = error.to_string(),
         }
     }
     Err(said)
+}
+
+/// The number's record, with the Messaging Service that the write is about, if it is in it.
+async fn read(client: &Client, job: &WriteJob) -> Result<String, crate::twilio::Error> {
+    let read = client.number(job.sid, job.number.e164).await?;
+    let service = match job.plan.membership().map(Membership::service) {
+        Some(service) if client.is_member(service, job.sid).await? => Some(service),
+        Some(_) | None => None,
+    };
+    Ok(in_service(read.raw.whole(), service))
 }

@@ -10,9 +10,9 @@
 //! that time is counted on the alert log's own freshness: while that log cannot be read nothing
 //! settles, for no alerts seen is not no alerts (law 4).
 //!
-//! Some failures are plain at once, while service is known only after its grace. Of what is read long after it happened,
-//! after two days without an agent, say, the failures would come first and alone, and look like an outage: so all of
-//! that settles, in the order in which it happened.
+//! Some failures are plain at once, while service is known only after its grace. Of what is read long after it
+//! happened, after two days without an agent, say, the failures would come first and alone, and look like an outage: so
+//! all of that settles, in the order in which it happened.
 //!
 //! An alert is told for the handler's own by the number's routing, which may be read only after the alert: then it
 //! is kept, and told again ([`placement`]).

@@ -94,7 +94,8 @@ impl Orders {
         if state.swap().is_some() {
             detail += "; its rollback ends as superseded";
         }
-        let wanted = compare(&found.record, &found.values, &group.handler[channel.index()], group.fallback(channel));
+        let wanted =
+            compare(&found.record, &found.values, &group.handler[channel.index()], group.fallback(channel), None);
         match wanted {
             Comparison::Differs(_) | Comparison::Cannot(_) => {
                 detail += "; [group.handler] of the file asks for another: write this one there, or plan will go on to \

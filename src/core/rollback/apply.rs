@@ -7,7 +7,7 @@ use super::plan::{NumberEnd, Unknown, WritePlan, resumed};
 use super::saga::SagaState;
 use crate::core::model::id::NumberId;
 use crate::core::model::order::{ApplyTerms, Order, OrderResult};
-use crate::core::routing::record::NumberRecord;
+use crate::core::routing::record::{NumberRecord, Service};
 use crate::core::routing::values::RoutingValues;
 use crate::core::routing::wanted::{Comparison, changes, compare};
 
@@ -21,6 +21,8 @@ pub struct Found<'a> {
     pub read: Option<&'a str>,
     /// What could not be read of who answers.
     pub unknown: Option<&'a Unknown>,
+    /// The Messaging Service that is wanted, if there is such a one.
+    pub service: Option<&'a Service>,
 }
 
 /// The apply of one number as it is now, or how it ends without a write. `state` is that of its applies, `fallback`
@@ -45,7 +47,7 @@ pub fn apply(
         return Err((OrderResult::Failed, format!("nothing was written: {why}")));
     }
     let is_as_seen = terms.reads.get(&number).is_none_or(|read| found.read == Some(read.as_str()));
-    match compare(found.record, &now, &terms.wanted, fallback) {
+    match compare(found.record, &now, &terms.wanted, fallback, found.service) {
         Comparison::AsWanted => Err((OrderResult::Written, "it is as the file asks already".to_owned())),
         Comparison::HandedOver(owner) => {
             Err((OrderResult::Written, format!("{owner}, to whom it is handed over, has set its own handler: left")))
@@ -81,7 +83,7 @@ pub fn verdict(plan: &WritePlan, terms: &ApplyTerms, found: Found<'_>) -> Number
     }
     let what: Vec<String> = changes(&plan.unwritten, &plan.update).iter().map(ToString::to_string).collect();
     let what = what.join(", ");
-    match (compare(found.record, &now, &terms.wanted, None), found.unknown) {
+    match (compare(found.record, &now, &terms.wanted, None, found.service), found.unknown) {
         (Comparison::AsWanted, None | Some(Unknown::Region(_))) => {
             (OrderResult::Written, format!("{what}; now answered by {handler}{said}"))
         }

@@ -12,11 +12,11 @@
 use serde_json::Value;
 
 use super::saga::{SagaState, Swap};
-use crate::core::model::id::Channel;
+use crate::core::model::id::{Channel, ServiceSid};
 use crate::core::model::order::{Operation, Order, OrderResult, UpdateParams};
 use crate::core::model::value::RawRecord;
 use crate::core::routing::record::NumberRecord;
-use crate::core::routing::values::{BadRecord, RoutingValues};
+use crate::core::routing::values::{BadRecord, RoutingValues, SERVICE};
 
 /// How one number's part of an order ended, and why.
 pub type NumberEnd = (OrderResult, String);
@@ -48,7 +48,50 @@ pub enum WriteState {
     Foreign(RoutingValues),
 }
 
+/// What a write does to the Messaging Service that a number is in: a request of its own, before the number's fields.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Membership {
+    Join(ServiceSid),
+    /// What we joined ourselves.
+    Leave(ServiceSid),
+}
+
+impl Membership {
+    pub const fn service(self) -> ServiceSid {
+        match self {
+            Membership::Join(service) | Membership::Leave(service) => service,
+        }
+    }
+}
+
+/// True if this writes which Messaging Service a number is in.
+pub fn is_of_service(update: &UpdateParams) -> bool {
+    update.iter().any(|(name, _)| name == SERVICE)
+}
+
 impl WritePlan {
+    /// What it does to the number's Messaging Service, if anything.
+    pub fn membership(&self) -> Option<Membership> {
+        let (_, value) = self.update.iter().find(|(name, _)| name == SERVICE)?;
+        if value.is_empty() {
+            let was = self.unwritten.of(SERVICE)?.whole().parse().ok();
+            was.map(Membership::Leave)
+        } else {
+            value.whole().parse().ok().map(Membership::Join)
+        }
+    }
+
+    /// The Messaging Service is as with this write and the fields as without it, or the other way round: the agent
+    /// ended between the two requests.
+    fn is_half(&self, now: &RoutingValues) -> bool {
+        let half = |of: &RoutingValues, other: &RoutingValues| {
+            let Some(service) = other.of(SERVICE) else { return false };
+            let half = of.after(&vec![(SERVICE.to_owned(), service.clone())]);
+            now.is_one_of(&half, of) && now.of(SERVICE) == half.of(SERVICE)
+        };
+        is_of_service(&self.update) && (half(&self.unwritten, &self.written) || half(&self.written, &self.unwritten))
+    }
+
     /// This plan, unless somebody else has changed the number.
     fn checked(mut self, raw: &str, now: RoutingValues) -> Result<WritePlan, RoutingValues> {
         match self.found(raw, now) {
@@ -64,7 +107,7 @@ impl WritePlan {
         let is_undone = || self.before.as_ref().is_some_and(|before| is_changed_back(before.whole(), raw));
         if now.is_one_of(&self.written, &self.unwritten) {
             WriteState::Written
-        } else if self.force || now.is_one_of(&self.unwritten, &self.written) && !is_undone() {
+        } else if self.force || self.is_half(&now) || now.is_one_of(&self.unwritten, &self.written) && !is_undone() {
             WriteState::Unwritten
         } else {
             WriteState::Foreign(now)
@@ -192,9 +235,11 @@ pub fn restore(order: &Order, state: &SagaState, raw: &str) -> Result<WritePlan,
     };
     let before = RoutingValues::read(swap.before.record.whole(), order.channel).map_err(failed)?;
     let now = RoutingValues::read(raw, order.channel).map_err(failed)?;
-    let update = before.undo(&swap.wrote);
+    let mut update = before.undo(&swap.wrote);
     let is_intended = matches!(state, SagaState::Restoring { order: of, .. } | SagaState::RestoreWritten { order: of, .. } if *of == order.id);
     let ours = before.after(&swap.wrote);
+    // Who is in another service by now was put there by others, and is not taken out, whatever is forced.
+    update.retain(|(name, _)| name != SERVICE || now.of(SERVICE) == ours.of(SERVICE) || !order.force);
     if !is_intended && (now.is_one_of(&before, &ours) || order.force && now.has(&update)) {
         return Err((OrderResult::Restored, "it is back on its own handler already".to_owned()));
     }
@@ -226,6 +271,9 @@ pub fn verdict(
     let channel = plan.written.channel();
     let handler = record.handler(channel);
     let said = unknown.map_or(String::new(), |u| format!("; {}", u.text()));
+    if let (true, Some(Unknown::Services(_))) = (is_of_service(&plan.update), unknown) {
+        return (OrderResult::Unproven, format!("Twilio took the write{said}"));
+    }
     match fallback {
         Some(fallback) if !handler.is_url(fallback) => {
             (OrderResult::Unproven, format!("Twilio took the write, but {handler} still answers"))

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use super::values::RoutingValues;
 use super::wanted::{CannotApply, FieldChange};
 use crate::core::model::foreign::Line;
-use crate::core::model::id::{Channel, GroupName, NumberId, NumberSid, ServiceSid};
+use crate::core::model::id::{Channel, GroupName, NumberId, NumberSid};
 
 /// What was found of one channel of one number.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,7 +40,6 @@ pub struct PlannedNumber {
 pub struct Seen {
     pub sid: NumberSid,
     pub values: RoutingValues,
-    pub service: Option<ServiceSid>,
     /// Of all this, keyed: whoever writes looks whether it is still so.
     pub read: String,
 }

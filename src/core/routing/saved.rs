@@ -242,18 +242,12 @@ impl SavedState {
 /// Fields that have something.
 fn saved_fields(seen: &Seen, keyed: &impl Fn(&str) -> String) -> BTreeMap<String, SavedField> {
     let own = fields(seen.values.channel()).iter().filter_map(|f| Some((f.parameter, seen.values.of(f.parameter)?)));
-    let mut all: BTreeMap<String, SavedField> = own
-        .filter(|(_, value)| !value.is_empty())
+    own.filter(|(_, value)| !value.is_empty())
         .map(|(name, value)| {
             let is = keyed(&format!("{name}\n{}", value.whole()));
             (name.to_owned(), SavedField { shown: value.to_string(), is })
         })
-        .collect();
-    if let Some(service) = seen.service {
-        let is = keyed(&format!("MessagingService\n{service}"));
-        all.insert("MessagingService".to_owned(), SavedField { shown: service.to_string(), is });
-    }
-    all
+        .collect()
 }
 
 /// What is asked of the channels of these numbers' groups.

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::record::{Application, NumberRecord, is_same_fallback};
-use crate::core::model::id::Channel;
+use crate::core::model::id::{Channel, ServiceSid};
 use crate::core::model::order::UpdateParams;
 use crate::core::model::value::{FieldValue, whole_json};
 
@@ -39,13 +39,31 @@ const VOICE: [RoutingField; 8] = [
     RoutingField { parameter: "StatusCallback", property: "status_callback", unset: "", decides: false },
 ];
 
-/// What decides who gets messages, on the number itself.
-const MESSAGING: [RoutingField; 5] = [
+/// The Messaging Service that a number is in. Twilio keeps it beside the record and not in it, and it is written by
+/// requests of its own; here it is a field like the others, which [`in_service`] puts in.
+pub const SERVICE: &str = "MessagingServiceSid";
+
+const SERVICE_PROPERTY: &str = "messaging_service_sid";
+
+/// A number's record with the Messaging Service that the number is in; all else stays as it is, to the byte.
+pub fn in_service(record: &str, service: Option<ServiceSid>) -> String {
+    match (service, record.split_once('{')) {
+        (Some(sid), Some((before, after))) => {
+            let comma = if after.trim_start().starts_with('}') { "" } else { "," };
+            format!("{before}{{\"{SERVICE_PROPERTY}\":\"{sid}\"{comma}{after}")
+        }
+        (None, _) | (_, None) => record.to_owned(),
+    }
+}
+
+/// What decides who gets messages, on the number itself; and the service.
+const MESSAGING: [RoutingField; 6] = [
     field("SmsApplicationSid", "sms_application_sid"),
     field("SmsUrl", "sms_url"),
     field("SmsMethod", "sms_method"),
     field("SmsFallbackUrl", "sms_fallback_url"),
     field("SmsFallbackMethod", "sms_fallback_method"),
+    RoutingField { parameter: SERVICE, property: SERVICE_PROPERTY, unset: "", decides: false },
 ];
 
 /// The fields of a channel.
@@ -257,6 +275,18 @@ mod tests {
         let differences = RoutingValues::differences(&before, &wrote, &now);
         let said: Vec<String> = differences.iter().map(ToString::to_string).collect();
         assert_eq!(said, [r#"voice_url: snapshot "", we left "https://bin", now "https://theirs""#]);
+    }
+
+    #[test]
+    fn a_service_is_a_field_that_is_put_in_and_that_alone() {
+        let sid = ServiceSid::from_u128(1);
+        let read = |record: &str| RoutingValues::read(record, Channel::Messaging).unwrap();
+        for record in ["{}", r#"{ "sms_url": "https://a" }"#] {
+            let with = in_service(record, Some(sid));
+            assert_eq!(read(&with).of(SERVICE).unwrap().whole(), sid.to_string());
+            assert!(read(&with) == read(record), "it does not decide who answers: {with}");
+            assert_eq!(in_service(record, None), record);
+        }
     }
 
     #[test]

@@ -9,8 +9,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::record::{Handler, NumberRecord};
-use super::values::{RoutingValues, fields};
+use super::record::{Handler, NumberRecord, Service};
+use super::values::{RoutingValues, SERVICE, fields};
 use crate::core::model::foreign::Line;
 use crate::core::model::handler::{WantedHandler, WantedTarget};
 use crate::core::model::id::{Channel, ServiceSid};
@@ -48,8 +48,13 @@ pub enum CannotApply {
          taken out by hand, for that ends its place in a campaign"
     )]
     OtherService { is: ServiceSid, wanted: ServiceSid },
-    #[error("it is in no messaging service, and {0} is wanted: add it there by hand")]
+    #[error("there is no messaging service {0} in the account")]
     NoService(ServiceSid),
+    #[error(
+        "messaging service {0} has no inbound_request_url and does not defer to the number: in it messages would vanish; \
+         set one of the two on the service"
+    )]
+    ServiceDrops(ServiceSid),
     #[error("{0} needs {1} beside it, which the number does not have (Twilio's 21405, 21406): name it too")]
     FallbackAlone(&'static str, &'static str),
 }
@@ -89,19 +94,20 @@ pub fn changes(now: &RoutingValues, update: &UpdateParams) -> Vec<FieldChange> {
 }
 
 /// Holds a number's `record`, whose routing is `now`, against what is `wanted`. `fallback`: where a rollback of its
-/// group points the channel.
+/// group points the channel. `service`: the Messaging Service that is wanted, if there is such a one.
 pub fn compare(
     record: &NumberRecord,
     now: &RoutingValues,
     wanted: &WantedHandler,
     fallback: Option<&str>,
+    service: Option<&Service>,
 ) -> Comparison {
     let channel = now.channel();
     if wanted.is_empty() {
         return Comparison::AsWanted;
     }
     let is_on_fallback = || fallback.is_some_and(|url| record.leads_to(channel, url));
-    let found = compare_fields(record, now, wanted, fallback);
+    let found = compare_fields(record, now, wanted, fallback, service);
     let owner = wanted.owner.as_ref().filter(|owner| owner.answers(record, channel) && !is_on_fallback());
     match owner.filter(|_| found != Comparison::AsWanted) {
         Some(owner) => Comparison::HandedOver(owner.name.clone()),
@@ -114,9 +120,10 @@ fn compare_fields(
     now: &RoutingValues,
     wanted: &WantedHandler,
     fallback: Option<&str>,
+    service: Option<&Service>,
 ) -> Comparison {
     let channel = now.channel();
-    if let Some(cannot) = stands_against(record, channel, wanted, fallback) {
+    if let Some(cannot) = stands_against(record, channel, wanted, fallback, service) {
         return Comparison::Cannot(cannot);
     }
     let update: UpdateParams = form(channel, wanted)
@@ -145,6 +152,7 @@ fn stands_against(
     channel: Channel,
     wanted: &WantedHandler,
     fallback: Option<&str>,
+    service: Option<&Service>,
 ) -> Option<CannotApply> {
     if record.lacks[channel.index()] {
         return Some(CannotApply::Lacking(channel));
@@ -160,7 +168,7 @@ fn stands_against(
         Channel::Messaging => {
             let is = record.service.as_ref().map(|s| s.sid);
             match (wanted.service, is) {
-                (Some(wanted), None) => return Some(CannotApply::NoService(wanted)),
+                (Some(sid), None) => return cannot_join(sid, wanted, service),
                 (Some(wanted), Some(is)) if is != wanted => return Some(CannotApply::OtherService { is, wanted }),
                 (Some(_), Some(_)) | (None, _) => {}
             }
@@ -177,6 +185,17 @@ fn stands_against(
                 | Handler::Nobody => None,
             }
         }
+    }
+}
+
+/// What stands against putting a number into a service that it is to be in.
+fn cannot_join(sid: ServiceSid, wanted: &WantedHandler, service: Option<&Service>) -> Option<CannotApply> {
+    match service {
+        None => Some(CannotApply::NoService(sid)),
+        Some(s) if s.defers_to_number => None,
+        Some(_) if wanted.target.is_some() => Some(CannotApply::ServiceWins(sid)),
+        Some(s) if s.inbound_url.is_none() => Some(CannotApply::ServiceDrops(sid)),
+        Some(_) => None,
     }
 }
 
@@ -220,6 +239,10 @@ fn form(channel: Channel, wanted: &WantedHandler) -> UpdateParams {
     }
     if let Some(wanted) = &wanted.status_callback {
         set("StatusCallback", wanted.clone());
+    }
+    // Whoever is in another one was turned away before.
+    if let Some(sid) = wanted.service {
+        set(SERVICE, sid.to_string().into());
     }
     form
 }

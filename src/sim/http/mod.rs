@@ -14,6 +14,7 @@ mod create;
 mod date;
 pub(super) mod error;
 mod handlers;
+mod members;
 mod numbers;
 mod page;
 mod porting;
@@ -166,7 +167,11 @@ fn decide(sim: &Sim, parts: &request::Parts, body: &[u8], at_once: usize) -> Dec
     let (Ok(route) | Err(route)) = parsed;
     let trouble = Trouble::of(&state.world, route.class, &mut luck);
 
-    let creates = matches!(route.class, EndpointClass::CallCreate | EndpointClass::MessageCreate);
+    let creates = matches!(
+        route.class,
+        EndpointClass::CallCreate | EndpointClass::MessageCreate | EndpointClass::ServiceNumberCreate
+    );
+    let deletes = matches!(route.class, EndpointClass::RecordingDelete | EndpointClass::ServiceNumberDelete);
     let crowded = (at_once > state.world.scenario.api.concurrency).then(ApiError::too_many);
     let (answer, holds) = match crowded.or_else(|| trouble.refusal(parts.uri.query())) {
         Some(refusal) => (Err(refusal), None),
@@ -175,7 +180,7 @@ fn decide(sim: &Sim, parts: &request::Parts, body: &[u8], at_once: usize) -> Dec
     let (status, (content_type, body)) = match answer {
         Ok(mut json) => {
             trouble.spoil(&mut json, &mut luck);
-            let status = match route.class == EndpointClass::RecordingDelete {
+            let status = match deletes {
                 true => 204,
                 false if creates => 201,
                 false => 200,
@@ -228,6 +233,12 @@ fn process(
         let done = create::act(world, route, path, &Query::parse(body));
         let view = ResourceView { world, route, path, query: &query, base: &base, skew: trouble.skew() };
         return (done.and_then(|done| view.done(done)), None);
+    }
+    if route.class.is_of_members() {
+        let is_real = !trouble.has(ApiFaultKind::Ineffective);
+        let done = members::act(world, route, path, &Query::parse(body), is_real);
+        let view = ResourceView { world, route, path, query: &query, base: &base, skew: trouble.skew() };
+        return (done.and_then(|number| view.membership(number)), None);
     }
     if route.class == EndpointClass::RecordingDelete {
         return (recordings::delete(world, route, path), None);
@@ -319,6 +330,8 @@ fn read(view: &ResourceView<'_>) -> ResourceAnswer {
         | EndpointClass::CallUpdate
         | EndpointClass::MessageCreate
         | EndpointClass::RecordingDelete
+        | EndpointClass::ServiceNumberCreate
+        | EndpointClass::ServiceNumberDelete
         | EndpointClass::Other => Err(view.not_found()),
     }
 }

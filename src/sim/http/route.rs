@@ -34,6 +34,8 @@ pub enum EndpointClass {
     Service,
     ServiceNumbers,
     ServiceNumber,
+    ServiceNumberCreate,
+    ServiceNumberDelete,
     PortRequests,
     PortRequest,
     PortNumber,
@@ -56,7 +58,7 @@ pub enum EndpointClass {
 }
 
 impl EndpointClass {
-    pub const ALL: [EndpointClass; 44] = [
+    pub const ALL: [EndpointClass; 46] = [
         EndpointClass::Account,
         EndpointClass::Calls,
         EndpointClass::Call,
@@ -85,6 +87,8 @@ impl EndpointClass {
         EndpointClass::Service,
         EndpointClass::ServiceNumbers,
         EndpointClass::ServiceNumber,
+        EndpointClass::ServiceNumberCreate,
+        EndpointClass::ServiceNumberDelete,
         EndpointClass::PortRequests,
         EndpointClass::PortRequest,
         EndpointClass::PortNumber,
@@ -133,6 +137,8 @@ impl EndpointClass {
             EndpointClass::Service => "service",
             EndpointClass::ServiceNumbers => "service-numbers",
             EndpointClass::ServiceNumber => "service-number",
+            EndpointClass::ServiceNumberCreate => "service-number-create",
+            EndpointClass::ServiceNumberDelete => "service-number-delete",
             EndpointClass::PortRequests => "port-requests",
             EndpointClass::PortRequest => "port-request",
             EndpointClass::PortNumber => "port-number",
@@ -155,6 +161,12 @@ impl EndpointClass {
     pub const fn writes(self) -> bool {
         matches!(self, EndpointClass::NumberUpdate | EndpointClass::NumberDelete | EndpointClass::RecordingDelete)
             || self.is_of_calls()
+            || self.is_of_members()
+    }
+
+    /// Puts a number into a Messaging Service, or takes it out.
+    pub const fn is_of_members(self) -> bool {
+        matches!(self, EndpointClass::ServiceNumberCreate | EndpointClass::ServiceNumberDelete)
     }
 
     /// Calls and messages that a request makes or ends.
@@ -227,6 +239,12 @@ impl<'p> Route<'p> {
             ["v1", "Events"] => route(EndpointClass::Events, "", ""),
             ["v1", "Services"] => route(EndpointClass::Services, "", ""),
             ["v1", "Services", sid] => route(EndpointClass::Service, "", sid),
+            ["v1", "Services", service, "PhoneNumbers"] if method == "POST" => {
+                route(EndpointClass::ServiceNumberCreate, service, "")
+            }
+            ["v1", "Services", service, "PhoneNumbers", sid] if method == "DELETE" => {
+                route(EndpointClass::ServiceNumberDelete, service, sid)
+            }
             ["v1", "Services", service, "PhoneNumbers"] => route(EndpointClass::ServiceNumbers, service, ""),
             ["v1", "Services", service, "PhoneNumbers", sid] => route(EndpointClass::ServiceNumber, service, sid),
             ["v1", "Porting", "Portability", "PhoneNumber", number] => route(EndpointClass::Portability, "", number),

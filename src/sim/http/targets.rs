@@ -243,7 +243,7 @@ impl Body for ServiceBody<'_> {
 }
 
 #[derive(Serialize)]
-struct MemberBody {
+pub(super) struct MemberBody {
     sid: NumberSid,
     account_sid: AccountSid,
     service_sid: ServiceSid,
@@ -291,7 +291,7 @@ impl ResourceView<'_> {
         }
     }
 
-    fn find_service(&self, sid: &str) -> Result<&ScenarioService, ApiError> {
+    pub(super) fn find_service(&self, sid: &str) -> Result<&ScenarioService, ApiError> {
         self.world.scenario.services.iter().find(|s| sid.parse() == Ok(s.sid)).ok_or_else(|| self.not_found())
     }
 
@@ -306,12 +306,11 @@ impl ResourceView<'_> {
     }
 
     fn members(&self, service: ServiceSid) -> impl Iterator<Item = &SimNumber> {
-        let (now, groups) = (self.world.now, &self.world.scenario.groups);
-        let numbers = self.world.numbers.iter().rev();
-        numbers.filter(move |n| n.is_listed(now) && groups[n.group].routing.service == Some(service))
+        let now = self.world.now;
+        self.world.numbers.iter().rev().filter(move |n| n.is_listed(now) && n.service == Some(service))
     }
 
-    fn member(&self, service: ServiceSid, n: &SimNumber) -> MemberBody {
+    pub(super) fn member(&self, service: ServiceSid, n: &SimNumber) -> MemberBody {
         MemberBody {
             sid: n.sid,
             account_sid: self.account(),

@@ -38,8 +38,7 @@ impl World {
 
     /// A Messaging Service comes first, unless it defers to the number.
     pub fn text_path(&self, n: &SimNumber) -> TextPath {
-        let member_of = self.scenario.groups[n.group].routing.service;
-        let service = self.scenario.services.iter().position(|s| Some(s.sid) == member_of);
+        let service = self.scenario.services.iter().position(|s| Some(s.sid) == n.service);
         if let Some(i) = service.filter(|i| !self.scenario.services[*i].use_inbound_webhook_on_number) {
             let s = &self.scenario.services[i];
             return match &s.inbound_request_url {

@@ -10,6 +10,7 @@ use crate::core::model::redact::told;
 use crate::core::model::roster::Roster;
 use crate::core::model::value::RawRecord;
 use crate::core::routing::record::{Application, NumberRecord, Service};
+use crate::core::routing::values::in_service;
 
 /// A number's record: what we understand of it, and the whole of it as Twilio wrote it.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,6 +19,16 @@ pub struct NumberRead {
     pub record: NumberRecord,
     /// Every field, for the snapshot.
     pub raw: RawRecord,
+}
+
+impl NumberRead {
+    /// It is in this Messaging Service, or in none.
+    pub fn be_in(&mut self, service: Option<Service>) {
+        if let Some(service) = &service {
+            self.raw = in_service(self.raw.whole(), Some(service.sid)).into();
+        }
+        self.record.service = service;
+    }
 }
 
 #[derive(Deserialize)]

@@ -119,7 +119,7 @@ impl World {
     }
 
     fn found<'a>(&'a self, record: &'a NumberRecord, raw: &'a str, slot: Slot) -> Found<'a> {
-        Found { record, raw, read: Some(&self.handlers[&slot].0), unknown: None }
+        Found { record, raw, read: Some(&self.handlers[&slot].0), unknown: None, service: None }
     }
 
     fn read(&mut self, task: &mut Task, fault: u8) -> bool {
