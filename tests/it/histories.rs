@@ -26,7 +26,7 @@ use ringback::agent::publish::status::OrderStatus;
 use ringback::config::Config;
 use ringback::core::model::decision::Mode;
 use ringback::core::model::id::{Channel, E164};
-use ringback::core::model::order::{Hold, ScopeOf};
+use ringback::core::model::order::{Hold, Operation, ScopeOf};
 use ringback::core::model::time::Time;
 use ringback::core::model::verdict::Verdict;
 use ringback::sim::{Actor, ApiFault, Edit, HandlerCondition, HandlerState, Happening, Storm, StormEnd};
@@ -45,6 +45,9 @@ use crate::world::{BIN, PROBER, Running, World, play, with_prober};
 /// What the handlers' URLs are: support's calls, support's messages, sales' calls.
 const HANDLERS: [&str; 3] =
     ["https://app.example.com/voice", "https://app.example.com/sms", "https://sales.example.com/voice"];
+
+/// What `[group.handler]` asks of the calls, where it asks anything.
+const APPLIED: &str = "https://new.example.com/voice";
 
 const THEIRS: &str = "https://theirs.example.com/hook";
 
@@ -109,15 +112,17 @@ impl Setup {
         } else {
             String::new()
         };
+        let handler =
+            if self.has_handlers { format!("[group.handler]\nvoice_url = \"{APPLIED}\"\n") } else { String::new() };
         let Setup { veto, approve_within, cap, .. } = self;
         let text = format!(
             "[twilio]\naccount_sid = \"{}\"\nbase_url = \"{}\"\n\
              [agent]\nlisten = \"127.0.0.1:0\"\nmode = \"auto\"\nveto = \"{veto}s\"\napprove_within = \"{approve_within}s\"\n\
              [poll]\nactive = \"15s\"\npassive = \"15s\"\n\
              [[group]]\nname = \"support\"\nnumbers_file = \"support.csv\"\nchannels = [{both}]\ncap = {cap}\n\
-             [group.fallback]\nvoice_url = \"{BIN}\"\nsms_url = \"{BIN}\"\n{probe}\
+             [group.fallback]\nvoice_url = \"{BIN}\"\nsms_url = \"{BIN}\"\n{handler}{probe}\
              [[group]]\nname = \"sales\"\nnumbers = [\"{d}\", \"{e}\"]\nchannels = [\"voice\"]\ncap = {cap}\n\
-             [group.fallback]\nvoice_url = \"{BIN}\"\n{probe}{}",
+             [group.fallback]\nvoice_url = \"{BIN}\"\n{handler}{probe}{}",
             w.sim.scenario().account.sid,
             w.base_url,
             webhook("hook", hook)
@@ -412,7 +417,7 @@ impl<'w> History<'w> {
     async fn settle(&mut self) {
         let w = self.w;
         w.sim.calm();
-        for url in HANDLERS.into_iter().chain([THEIRS]) {
+        for url in HANDLERS.into_iter().chain([THEIRS, APPLIED]) {
             w.sim.set_handler(url, HandlerState::all(HandlerCondition::Healthy)).unwrap();
         }
         self.proxy.gone.lock().unwrap().clear();
@@ -444,6 +449,15 @@ impl<'w> History<'w> {
             let state = self.running().channel(n, c).rollback_state;
             let under_way = ["snapshotted", "checked", "intended", "written", "restoring", "restore_written"];
             assert!(!under_way.contains(&state), "law 8: {n} {c} stays {state}");
+            let is_applied = self.running().channel(n, c).is_applied;
+            if is_applied && !matches!(state, "read_back" | "proven" | "unproven") {
+                let is_theirs = laws::last_writer(self.w, n, c) == Some(Actor::Person);
+                let is = self.url(n, c);
+                assert!(
+                    is == APPLIED || is_theirs || self.is_unproven_apply(n, c),
+                    "{n} {c} is said to be applied: {is}"
+                );
+            }
             match state {
                 "read_back" | "proven" => assert_eq!(self.url(n, c), BIN, "{n} {c} is said to be on the fallback"),
                 "restored" => {
@@ -453,6 +467,18 @@ impl<'w> History<'w> {
                 _ => {}
             }
         }
+    }
+
+    /// The latest order about the number's handler left open what it is.
+    fn is_unproven_apply(&self, number: E164, channel: Channel) -> bool {
+        let status = self.running().status();
+        let is_it = |o: &&OrderStatus| {
+            matches!(o.order.operation, Operation::Apply | Operation::Undo)
+                && o.order.channel == channel
+                && o.order.numbers.contains(&id(self.w, number))
+        };
+        let latest = status.orders.iter().find(is_it);
+        latest.is_none_or(|o| o.ended.iter().any(|e| e.number == number && !e.result.is_as_asked()))
     }
 
     async fn rounds(&self, rounds: u32) {
@@ -478,6 +504,15 @@ impl<'w> History<'w> {
             let (status, plan) = self.say("restore", restore).await;
             assert_eq!(status, 200, "{plan}");
             self.rounds(1).await;
+        }
+        if self.setup.has_handlers {
+            let undo = json!({"all": true, "applied": true, "force": true, "at_once": true, "reason": "end"});
+            let (status, plan) = self.say("restore", undo).await;
+            assert_eq!(status, 200, "{plan}");
+            self.rounds(1).await;
+            for (n, c) in self.slots() {
+                assert!(!self.running().channel(n, c).is_applied, "{n} {c}: an apply cannot be undone: {plan}");
+            }
         }
         for (n, c) in self.slots() {
             let state = self.running().channel(n, c).rollback_state;
@@ -517,7 +552,7 @@ impl<'w> History<'w> {
         let state = |h: &History<'_>| {
             let of = |(n, c): (E164, Channel)| {
                 let s = h.running().channel(n, c);
-                (n, c, s.rollback_state, s.is_on_fallback, s.phase, h.url(n, c))
+                (n, c, s.rollback_state, s.is_on_fallback, s.is_applied, s.phase, h.url(n, c))
             };
             (h.slots().into_iter().map(of).collect::<Vec<_>>(), h.promised())
         };
@@ -554,6 +589,7 @@ fn history(seed: u64) -> (Setup, Vec<Step>, impl FnOnce() -> Met) {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let setup = Setup::draw(seed, &mut rng);
     let steps: Vec<Step> = (0..rng.random_range(8..28)).map(|_| Step::draw(&mut rng)).collect();
+    let (setup, steps) = setup.with_applies(steps);
     let (own, of_it) = (setup.clone(), steps.clone());
     let play = move || {
         play(&own.day(), async |w| {

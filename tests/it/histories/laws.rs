@@ -123,6 +123,8 @@ struct Journal {
     lapsed: BTreeSet<(DecisionId, E164)>,
     fallbacks: BTreeMap<(GroupName, Channel), FallbackState>,
     channels: BTreeMap<DecisionId, Channel>,
+    /// Orders that are no rollbacks: applies, and their undoing.
+    applies: BTreeSet<DecisionId>,
     met: Met,
 }
 
@@ -172,11 +174,19 @@ impl Journal {
                 self.met("ordered after a veto's time");
             }
         }
-        self.under_way.extend(slots());
+        match order.operation {
+            Operation::Rollback | Operation::Restore => self.under_way.extend(slots()),
+            Operation::Apply | Operation::Undo => {
+                self.applies.insert(order.id);
+            }
+        }
         self.channels.insert(order.id, order.channel);
     }
 
     fn result(&mut self, at: Time, decision: DecisionId, slot: Slot, result: OrderResult) {
+        if self.applies.contains(&decision) {
+            return self.met(format!("applied: {}", result.label()));
+        }
         self.met(format!("result {}", result.label()));
         self.under_way.remove(&slot);
         match result {
@@ -285,6 +295,13 @@ impl Journal {
                         );
                     }
                 }
+                let is_apply = matches!(operation, Operation::Apply | Operation::Undo);
+                let is_swapped = self.swapped.contains(&slot);
+                assert!(
+                    !(is_apply && is_swapped),
+                    "{decision} writes to {} {channel}, which is rolled back",
+                    number.e164
+                );
                 self.intents.entry((number.e164, *channel)).or_default().push((at, *decision, *operation));
             }
             Entry::Written { decision, channel, number } => {
@@ -399,7 +416,9 @@ fn check_writes(history: &History<'_>, journal: &Journal, writes: &[Write]) {
         }
         for (field, old, new) in &write.changes {
             // Law 7: somebody else's URL is written over only by a new rollback, which keeps it, or by force.
-            let is_theirs = old == THEIRS && *field == property(channel) && *operation == Operation::Restore;
+            let is_theirs = old == THEIRS
+                && *field == property(channel)
+                && matches!(operation, Operation::Restore | Operation::Undo);
             let was_just_now = edited.get(&write.slot).is_some_and(|t| *t + LOOKED >= at);
             assert!(!is_theirs || is_forced || was_just_now, "law 7: {n} {field}: {old:?} became {new:?} at {at}");
         }
@@ -474,6 +493,8 @@ pub fn is_enough(histories: u64, met: &Met) {
     let is_tame = |what: &&str| met.get(*what).copied().unwrap_or(0) == 0;
     if histories >= 50 {
         let wanted = [
+            "applied: restored",
+            "applied: written",
             "asked cap",
             "adopted",
             "asked veto",

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rand::RngExt;
+use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use ringback::core::model::decision::Mode;
 use ringback::core::model::id::Channel;
@@ -28,6 +28,8 @@ pub struct Setup {
     pub veto: u64,
     pub approve_within: u64,
     pub cap: u8,
+    /// `[group.handler]` asks for another handler of the calls.
+    pub has_handlers: bool,
 }
 
 fn one_of<T: Copy>(rng: &mut ChaCha8Rng, of: &[T]) -> T {
@@ -46,7 +48,28 @@ impl Setup {
             veto: one_of(rng, &[0, 0, 0, 120]),
             approve_within: one_of(rng, &[600, 600, 120, 1200]),
             cap: one_of(rng, &[100, 100, 50, 20]),
+            has_handlers: false,
         }
+    }
+
+    /// The same with handlers to apply, in half of the histories, and applies and their undoing among its steps. Drawn
+    /// apart, so that the others stay what they were.
+    pub fn with_applies(self, steps: Vec<Step>) -> (Setup, Vec<Step>) {
+        let mut rng = ChaCha8Rng::seed_from_u64(self.seed ^ 0xA991_1E5D);
+        if rng.random_bool(0.5) {
+            return (self, steps);
+        }
+        let mut all = Vec::new();
+        for step in steps {
+            if rng.random_bool(0.3) {
+                all.push(match rng.random_range(0..5) {
+                    0..3 => Step::Say("apply", ask(&mut rng)),
+                    n => Step::Say("restore", undo(ask(&mut rng), n == 4)),
+                });
+            }
+            all.push(step);
+        }
+        (Setup { has_handlers: true, ..self }, all)
     }
 }
 
@@ -121,6 +144,14 @@ fn ask(rng: &mut ChaCha8Rng) -> Value {
         1 | 2 => {}
         _ => ask["channel"] = json!("voice"),
     }
+    ask
+}
+
+/// The undoing of the latest apply of the same.
+fn undo(mut ask: Value, force: bool) -> Value {
+    ask["applied"] = json!(true);
+    ask["at_once"] = json!(true);
+    ask["force"] = json!(force);
     ask
 }
 
