@@ -8,8 +8,10 @@ use ringback::core::model::id::Channel;
 use ringback::core::port::checklist::minute;
 use ringback::core::port::report::PortReport;
 use ringback::sim::{ApiFault, ApiFaultKind, ApiFaultScope, Happening, PortStatusChange};
+use serde_json::json;
 use tokio::task::JoinSet;
 
+use crate::probe_trouble::between;
 use crate::receiver::{Receiver, webhook};
 use crate::words::ringback_at;
 use crate::world::{Running, World, play};
@@ -88,6 +90,49 @@ fn without_an_agent_the_command_looks_by_itself() {
         let stats = w.sim.stats();
         assert!(stats.requests.keys().all(|k| k.starts_with("GET ")), "{stats:?}");
     });
+}
+
+/// An account without the Porting API, and a key without its permission: what is said rests on other evidence, and says
+/// on which.
+#[test]
+fn where_the_api_may_not_be_asked_other_evidence_speaks_and_is_named() {
+    for (status, code) in [(403_u16, 20_403), (404, 20_404), (401, 70_051)] {
+        play(DAY, async |w| {
+            let mut servers = JoinSet::new();
+            between(w, &mut servers, move |passing| {
+                if passing.path.starts_with("/v1/Porting/") {
+                    passing.status = status;
+                    passing.set(&json!({"code": code, "message": "no access", "status": status}));
+                }
+            })
+            .await;
+            let text = w.config_text().replace("channels =", "port_at = \"unknown\"\nchannels =");
+            let agent = w.start_with(&w.parse(&text).unwrap()).await.unwrap();
+            w.pass(600).await;
+            // It is no trouble, and nothing of what the API would say is known.
+            let (code, said) = ports(w, NOBODY, &[]).await;
+            assert_eq!(code, 0, "{status}: {said}");
+            let last = said.lines().last().unwrap();
+            assert!(
+                last.starts_with("the Porting API could not be asked (")
+                    && last.ends_with("all is said by other evidence"),
+                "{said}"
+            );
+            assert!(!said.contains("refused") && !said.contains("could not look"), "{status}: {said}");
+            assert_eq!(agent.metric("ringback_ports_look{look=\"not_for_us\"}").await, Some(1.0));
+            // Three hours later those that have ported are told by who called.
+            w.pass(3 * 3600).await;
+            let (_, report) = agent.get("/api/v1/ports").await;
+            let report: PortReport = serde_json::from_str(&report).unwrap();
+            let text = report.text();
+            assert!(text.contains("ported: a live call came to Twilio (says its first live call)"), "{status}: {text}");
+            let called = report.groups.iter().flat_map(|g| &g.numbers).filter(|n| n.ported.is_some()).count();
+            assert!(called >= 7, "{status}: {text}");
+            assert!(!report.checklist().contains("could not look"), "{}", report.checklist());
+            agent.stop().await;
+            servers.abort_all();
+        });
+    }
 }
 
 /// Two hundred numbers complete over three hours, from 25 hours after the start on, and their messages two hours later.
