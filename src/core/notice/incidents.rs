@@ -151,13 +151,13 @@ impl Incidents {
             Entry::Mode { mode, .. } => self.mode = *mode,
             Entry::Drift { number, channel, differences, actor } => {
                 let why = "somebody else changed the number, which is theirs now";
-                let was_on_fallback = self.is_anothers(at, *number, *channel, why);
+                let was_on_fallback = self.is_of_another(at, *number, *channel, why);
                 let actor = actor.as_ref();
                 notices.push(self.builder.drift(at, *number, *channel, differences, actor, was_on_fallback));
             }
             Entry::Adopted { number, channel, by, differences, actor, .. } => {
                 let why = "the number has been taken over, and the handler that it has now was adopted";
-                let was_on_fallback = self.is_anothers(at, *number, *channel, why);
+                let was_on_fallback = self.is_of_another(at, *number, *channel, why);
                 let is_expected = matches!(by, AdoptedBy::Owner(_));
                 // Whoever adopts knows what they have said, but not who was told of the rollback.
                 if is_expected || was_on_fallback {
@@ -201,7 +201,7 @@ impl Incidents {
 
     /// Whatever a later decision about it says, nothing of ours is on the number any more. True if it was on the
     /// fallback.
-    fn is_anothers(&mut self, at: Time, number: NumberId, channel: Channel, why: &str) -> bool {
+    fn is_of_another(&mut self, at: Time, number: NumberId, channel: Channel, why: &str) -> bool {
         for member in self.with_number(number, channel).filter_map(|i| i.members.get_mut(&number)) {
             member.is_unproven = false;
         }

@@ -81,8 +81,8 @@ impl Orders {
         let handler = found.record.handler(channel);
         let state = self.state(number, channel);
         let is_as_expected = self.expected(what).as_ref() == Some(&found.values);
-        let is_anothers = self.saga(number, channel).is_some_and(Saga::is_anothers);
-        if is_as_expected && state.swap().is_none() && !is_anothers {
+        let is_of_another = self.saga(number, channel).is_some_and(Saga::is_of_another);
+        if is_as_expected && state.swap().is_none() && !is_of_another {
             return said(PlannedAction::Nothing, format!("{handler} is what it is compared with already"));
         }
         let entries = match self.adopted(what, found) {

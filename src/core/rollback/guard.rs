@@ -61,7 +61,7 @@ pub struct GuardInputs {
     pub not_before: Option<Time>,
     /// Somebody else undid our last swap, and no person has settled it since; or theirs was adopted, and it is the rest
     /// of the group that fails.
-    pub is_anothers: bool,
+    pub is_of_another: bool,
     /// Of the group's numbers on this channel: all of them, how many would be on the fallback after
     /// this one, and how many may be.
     pub after: usize,
@@ -89,7 +89,7 @@ pub fn rule(now: Time, facts: &GuardInputs) -> Ruling {
         if facts.fallback == FallbackState::Broken { refuse(Guard::Fallback) } else { None },
         if facts.not_before.is_some_and(|t| now < t) { refuse(Guard::Cooldown) } else { None },
         // From here on an operator's approval or command is enough. Who approves in `confirm` has to know against whom.
-        if facts.is_anothers { ask(Guard::OtherWriter) } else { None },
+        if facts.is_of_another { ask(Guard::OtherWriter) } else { None },
         if facts.mode == Mode::Confirm { ask(Guard::Mode) } else { None },
         if facts.freshness == Freshness::Degraded { ask(Guard::Blind) } else { None },
         if facts.is_storm { ask(Guard::Storm) } else { None },
@@ -130,7 +130,7 @@ mod tests {
             is_storm: false,
             fallback: FallbackState::Good,
             not_before: None,
-            is_anothers: false,
+            is_of_another: false,
             after: 1,
             allowed: 3,
             is_approved: false,
@@ -155,7 +155,7 @@ mod tests {
         assert_eq!(rule(now, &facts), Ruling::Ask(Guard::Blind));
         facts.mode = Mode::Confirm;
         assert_eq!(rule(now, &facts), Ruling::Ask(Guard::Mode));
-        facts.is_anothers = true;
+        facts.is_of_another = true;
         assert_eq!(rule(now, &facts), Ruling::Ask(Guard::OtherWriter));
         facts.is_approved = true;
         assert_eq!(rule(now, &facts), Ruling::Act, "a person's word answers all that asks");

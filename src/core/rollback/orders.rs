@@ -157,7 +157,7 @@ pub struct Saga {
 impl Saga {
     /// Somebody else wrote what it points at, and neither has a swap or a restore ended as asked since, nor was theirs
     /// adopted by a person.
-    pub const fn is_anothers(&self) -> bool {
+    pub const fn is_of_another(&self) -> bool {
         self.is_undone || self.is_foreign
     }
 

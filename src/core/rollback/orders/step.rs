@@ -89,7 +89,7 @@ impl Orders {
                 is_storm: watch.is_storm(channel),
                 fallback: self.fallback_for(group, channel, number),
                 not_before: self.not_before(number, channel),
-                is_anothers: self.is_undone(number, channel)
+                is_of_another: self.is_undone(number, channel)
                     || verdicts[0] != Verdict::Failing && self.is_swept_along(&pending.decision, number),
                 after: on_fallback + earlier + 1,
                 allowed: guard::allowed(strength, members.len(), percent),
