@@ -19,7 +19,7 @@
 //! | [`mod@check`] | what must be true before the port day: everything is looked at, many things at once |
 //! | [`config`] | the file as meant: every value valid, or all faults at once |
 //! | [`clock`] | time, real or virtual; nothing else reads it or waits for it |
-//! | [`file`] | files that others may have put there: opened without waiting, read up to a bound |
+//! | [`file`](mod@file) | files that others may have put there: opened without waiting, read up to a bound |
 //! | [`child`] | programs of the user's, that are ours until they are gone |
 //! | [`caller`] | how the other party's number is made unrecognisable |
 //! | [`wav`] | recordings as files |
