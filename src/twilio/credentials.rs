@@ -115,7 +115,7 @@ mod tests {
 
     #[test]
     fn a_secret_that_comes_back_is_not_told() {
-        let token = "0f1e2d3c4b5a69788796a5b4c3d2e1f0";
+        let token = "0f1e2d3c4b5a6978279a4b6c3d1e8f50";
         let account: AccountSid = "AC00000000000000000000000000000001".parse().unwrap();
         let credentials = Credentials { account, secret: Secret::AuthToken(token.into()) };
         let basic = STANDARD.encode(format!("{account}:{token}"));
