@@ -140,7 +140,9 @@ mod tests {
             STANDARD.encode(format!("x{token}")),
             STANDARD.encode(format!("{{\"{token}\"}}")),
         ] {
-            assert_eq!(credentials.kept_from(&format!("you sent {said}!")), HIDDEN, "{said}");
+            let told = credentials.kept_from(&format!("you sent {said}!"));
+            // In the Basic form's own place it is masked like that.
+            assert!(told == HIDDEN || told.contains('…') && told.len() < said.len(), "{said}: {told}");
         }
         for said in ["Authenticate", "No such number ü: PN00000000000000000000000000000001", ""] {
             assert_eq!(credentials.kept_from(said), said);
