@@ -166,7 +166,10 @@ impl Groups {
         }
         let first = match place {
             Place::Toml(_) => format!("group \"{}\"", self.roster.group(number.group).name),
-            Place::Csv(path, (line, _)) => format!("{}:{line}", path.display()),
+            // Its folder may have a name that looks like a key, and is not shown then.
+            Place::Csv(path, (line, _)) => {
+                format!("{}:{line}", path.file_name().unwrap_or(path.as_os_str()).to_string_lossy())
+            }
         };
         self.named.insert(e164, first);
         self.roster.add_number(number);
