@@ -278,7 +278,12 @@ impl World {
                 self.seen.snapshots.insert((*number, *channel));
             }
             Entry::Intent { decision, channel, number, .. } => {
-                self.seen.intents.insert((*decision, (*number, *channel)));
+                let slot = (*number, *channel);
+                self.seen.intents.insert((*decision, slot));
+                // What this one puts back is what was there after the adoption, whatever becomes of its write.
+                if self.orders().order(*decision).is_some_and(|p| p.order.operation == Operation::Rollback) {
+                    self.seen.adopted.remove(&slot);
+                }
             }
             Entry::Result { decision, channel, number, result: OrderResult::Proven, .. } => {
                 let state = self.orders().state(*number, *channel);
@@ -387,7 +392,7 @@ impl World {
             assert!(read.is_none_or(|read| read == now), "law 7: an apply writes over {now}, and {read:?} was seen");
         }
         match operation {
-            Operation::Rollback => _ = self.seen.adopted.remove(&slot),
+            Operation::Rollback => {}
             Operation::Apply => {
                 assert!(force || !self.seen.vouched_for.contains(&slot), "an apply over what a person has adopted");
                 assert!(was_just_now || now != OWNED, "an apply takes a number from whom it is handed over to");
