@@ -193,7 +193,7 @@ impl ErrorBody {
             return ErrorBody { code, message: clip(&message.unwrap_or_default(), ours) };
         }
         let text = String::from_utf8_lossy(&body[..body.len().min(4096)]);
-        ErrorBody { code: None, message: clip(&without_tags(&text), ours) }
+        ErrorBody { code: None, message: clip(&without_tags(&without_escapes(&text)), ours) }
     }
 }
 
@@ -211,6 +211,22 @@ pub(super) fn clip(text: &str, ours: &Roster) -> String {
         words.push('…');
     }
     words
+}
+
+/// JSON that is cut off, or none, with what its escapes stand for: what is neutralised must be seen first.
+fn without_escapes(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('\\') {
+        out.push_str(before);
+        let hex = after.strip_prefix('u').and_then(|digits| digits.get(..4));
+        (rest, _) = match (hex.and_then(|hex| u32::from_str_radix(hex, 16).ok()), after.chars().next()) {
+            (Some(code), _) => (&after[5..], out.push(char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER))),
+            (None, Some('b' | 'f' | 'n' | 'r' | 't')) => (&after[1..], out.push(' ')),
+            (None, _) => (after, ()),
+        };
+    }
+    out + rest
 }
 
 fn without_tags(html: &str) -> String {
@@ -244,6 +260,9 @@ mod tests {
         let html = b"<html><head><title>502</title></head>\n<body><h1>Bad   Gateway</h1></body></html>";
         assert_eq!(parse(html), ErrorBody { code: None, message: "502 Bad Gateway".into() });
         assert_eq!(parse(b""), ErrorBody::default());
+        let cut = br#"{"code": 20001, "message": "a\u001b[2Jb\u202e \"c\" d\nFORGED"#;
+        let told = parse(cut).message;
+        assert!(told.ends_with("d FORGED") && !told.contains('\\') && !told.contains('\u{1b}'), "{told:?}");
         assert_eq!(parse(&[0xff; 10_000]).message.chars().count(), CLIP + 1);
     }
 

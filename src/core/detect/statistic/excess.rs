@@ -6,9 +6,8 @@
 //! that a good morning does not pay for a bad noon. Source: Page's cumulative sum test (Biometrika 41, 1954): with
 //! honest outcomes it takes at least exp([`ENOUGH`]) calls, a million, until it errs.
 //!
-//! There are two. The one looks for a third of the callers, for reasons that no swap cures, each caller once. The other
-//! looks for one in seven, for whatever reason and whoever calls, for days if need be: what the detector of faults,
-//! which looks back a little, does not see, and where all callers have one number.
+//! There are two, of reasons that no swap cures. The one looks for a third of the callers, each caller once. The other
+//! looks for one in seven, whoever calls, for days if need be: also where all callers have one number.
 
 use std::time::Duration;
 
@@ -26,16 +25,14 @@ struct Look {
     /// The share that is looked for. Smaller ones take longer, down to where a caller who fails and those who do not
     /// weigh the same: half of it, roughly.
     broken: f64,
-    /// Also failures that a swap would cure.
-    counts_curable: bool,
     /// A caller counts again after this; never, if there is none.
     again: Option<Duration>,
 }
 
-const QUICK: Look = Look { honest: 0.05, broken: 0.3, counts_curable: false, again: None };
+const QUICK: Look = Look { honest: 0.05, broken: 0.3, again: None };
 
 /// Above six in a hundred it is a fault, whatever a number's history is (`usual_failures`).
-const SLOW: Look = Look { honest: 0.06, broken: 0.15, counts_curable: true, again: Some(ONE_ATTEMPT) };
+const SLOW: Look = Look { honest: 0.06, broken: 0.15, again: Some(ONE_ATTEMPT) };
 
 /// The same caller's calls within this are one attempt: their failures have one cause. Ten redials in seven minutes are
 /// two, and somebody who does so twice in an hour is no run; a call every five minutes is one each.
@@ -77,6 +74,13 @@ pub struct Sum {
     pub failed: Vec<Failed>,
 }
 
+const fn reason(outcome: Outcome) -> Option<Reason> {
+    match outcome {
+        Outcome::Failed(reason) if !reason.is_curable() => Some(reason),
+        Outcome::Failed(_) | Outcome::Ok | Outcome::Ignored(_) => None,
+    }
+}
+
 impl Excess {
     /// Takes in an outcome that is new or has changed.
     pub fn apply(&mut self, change: &OutcomeChange) {
@@ -99,13 +103,6 @@ impl Look {
         ((1.0 - self.broken) / (1.0 - self.honest)).ln()
     }
 
-    fn reason(self, outcome: Outcome) -> Option<Reason> {
-        match outcome {
-            Outcome::Failed(reason) if self.counts_curable || !reason.is_curable() => Some(reason),
-            Outcome::Failed(_) | Outcome::Ok | Outcome::Ignored(_) => None,
-        }
-    }
-
     /// True if these are two attempts of the one caller, or of two.
     fn are_two(self, failed: &Failed, change: &OutcomeChange) -> bool {
         failed.caller != change.party.hash
@@ -119,7 +116,7 @@ impl Sum {
             *self = Sum::default();
         }
         self.take_back(change, look);
-        match (look.reason(change.is), change.is) {
+        match (reason(change.is), change.is) {
             (Some(reason), _) => {
                 if self.failed.len() < KEPT && self.failed.iter().all(|f| look.are_two(f, change)) {
                     let why = (reason, change.code);
@@ -200,11 +197,8 @@ mod tests {
         assert!(until(5, carrier).is_some_and(|n| n < 150), "{:?}", until(5, carrier));
         assert_eq!(until(12, carrier), None);
         assert_eq!(until(20, carrier), None);
-        // What a swap would cure is the detector's; of the slow trickle that it does not see, somebody hears.
-        let webhook = Outcome::Failed(Reason::Webhook);
-        assert!(until(1, webhook).is_some_and(|n| n > 12), "{:?}", until(1, webhook));
-        assert!(until(7, webhook).is_some_and(|n| n < 500), "{:?}", until(7, webhook));
-        assert_eq!(until(20, webhook), None);
+        assert!(until(7, carrier).is_some_and(|n| n < 500), "{:?}", until(7, carrier));
+        assert_eq!(until(1, Outcome::Failed(Reason::Webhook)), None, "that is the detector's");
         assert_eq!(until(1, Outcome::Ignored(IgnoreReason::Busy)), None);
     }
 
@@ -213,7 +207,7 @@ mod tests {
         let mut excess = Excess::default();
         let mut until = |minutes: u64| {
             (0..1000).find(|n| {
-                let is = if n % 2 == 0 { Outcome::Failed(Reason::Webhook) } else { Outcome::Ok };
+                let is = if n % 2 == 0 { Outcome::Failed(Reason::Carrier) } else { Outcome::Ok };
                 excess.apply(&change(n * minutes, 1, None, is));
                 excess.enough().is_some()
             })
