@@ -89,7 +89,11 @@ impl Control {
         let notices = self.incidents.fold(at, entry);
         fold_ports(&mut self.ports, self.engine.roster(), at, entry);
         match entry {
-            Entry::Decision(decision) => self.decision_stands(decision),
+            Entry::Decision(decision) => {
+                let told: Vec<_> = decision.numbers.iter().filter_map(|n| self.engine.roster().find(*n)).collect();
+                told.into_iter().for_each(|ix| self.engine.told(ix, decision.channel));
+                self.decision_stands(decision);
+            }
             Entry::Result { decision, channel, number, result, .. } => {
                 self.ended(at, *decision, *number, *channel, *result);
             }

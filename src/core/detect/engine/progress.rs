@@ -2,6 +2,7 @@
 //! calls from before a restore nothing of the handler that was put back.
 
 use super::{Engine, RollbackProgress, ServedCallers};
+use crate::core::detect::statistic::threshold::Rule;
 use crate::core::model::guard::Strength;
 use crate::core::model::id::Channel;
 use crate::core::model::roster::NumberIx;
@@ -37,6 +38,18 @@ impl Engine {
     pub fn asked(&mut self, number: NumberIx, channel: Channel, strength: Strength) {
         self.not_rolled_back(number, channel, Time::NEVER);
         self.channel_mut(number, channel).on_hint = strength == Strength::Hint;
+    }
+
+    /// People have been told of a number: what adds up to more than honest days bring, and was not what they were told,
+    /// begins anew. After a restart too, or the agent would tell of what the one before had told.
+    pub fn told(&mut self, number: NumberIx, channel: Channel) {
+        let rules = self.detection[self.roster.number(number).group.0 as usize].rules.iter();
+        let state = &mut self.channels[number.0 as usize][channel.index()];
+        let is_it = |(met, rule): (&Option<Time>, &Rule)| met.is_some() && rule.subject.is_excess();
+        if !state.met.iter().zip(rules).any(is_it) {
+            state.window.excess_is_told();
+            state.sent.excess_is_told();
+        }
     }
 
     /// A number's channel is on its own handler again since `at`: it is watched as if it were new.

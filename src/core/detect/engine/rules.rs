@@ -52,6 +52,10 @@ impl Engine {
             let is_told = is_told(&state.met)
                 || is_told(&self.groups[group.0 as usize][channel.index()].met)
                 || rule.subject.is_excess() && of_outage(&evidence) && self.detector.is_outage(now);
+            let is_curable = |e: &Evidence| e.reasons.first().is_some_and(|r| r.reason.is_curable());
+            // What a swap would cure the detector has told of, where it has decided.
+            let is_told =
+                is_told || rule.subject.is_excess() && is_curable(&evidence) && self.is_decided(now, number, channel);
             if is_told && rule.subject.is_excess() {
                 // Nor need it be told once the other rule is not met any more.
                 self.channel_mut(number, channel).window_of_mut(&rule).excess_is_told();

@@ -52,7 +52,7 @@ pub enum RuleSubject {
     Run,
     /// The same of messages of ours, since one arrived.
     SentRun,
-    /// Callers of one number who fail for reasons that no swap cures, more of them than honest days bring.
+    /// Callers of one number who fail, more of them than honest days bring.
     Excess,
     /// The same of messages of ours.
     SentExcess,
@@ -407,7 +407,7 @@ impl Window {
         let failed = &sum.failed;
         Evidence {
             callers: sum.calls,
-            failing: failed.len() as u32,
+            failing: sum.failing,
             since: sum.since,
             reasons: counted(failed.iter().map(|f| f.why)),
             samples: failed.iter().rev().take(3).map(|f| f.resource).collect(),
