@@ -273,6 +273,7 @@ impl TrafficModel {
             ended_at: Some(end.floor_to_second()),
             duration,
             error: None,
+            forwarded_from: None,
         };
         if end.since(at).as_secs() > 12 && self.chance.hits(0.25) {
             let lasting = Call { status: CallStatus::InProgress, ended_at: None, duration: None, ..call };
@@ -294,7 +295,16 @@ impl TrafficModel {
         let leg = Leg::Child { parent };
         let started_at = dialled.floor_to_second();
         let duration = u32::try_from(over.since(dialled).as_secs()).ok();
-        let leg = Call { sid, leg, status, started_at, ended_at: Some(over.floor_to_second()), duration, error: None };
+        let leg = Call {
+            sid,
+            leg,
+            status,
+            started_at,
+            ended_at: Some(over.floor_to_second()),
+            duration,
+            error: None,
+            forwarded_from: None,
+        };
         let mut seen = self.visible(over);
         if status == CallStatus::Completed && self.chance.hits(0.003) {
             // First reported wrongly, then revised.

@@ -6,8 +6,11 @@ use ringback::agent::ports::alone::LoneLooker;
 use ringback::core::model::decision::Phase;
 use ringback::core::model::id::Channel;
 use ringback::core::port::checklist::minute;
+use ringback::core::port::news::{Met, PortEntry};
 use ringback::core::port::report::PortReport;
+use ringback::core::rollback::entry::Entry;
 use ringback::sim::{ApiFault, ApiFaultKind, ApiFaultScope, Happening, PortStatusChange};
+use ringback::store::{JournalRecord, Store};
 use serde_json::json;
 use tokio::task::JoinSet;
 
@@ -133,6 +136,45 @@ fn where_the_api_may_not_be_asked_other_evidence_speaks_and_is_named() {
             servers.abort_all();
         });
     }
+}
+
+/// The old provider sends callers on to numbers of ours: those of another group, and of one that nobody watches.
+#[test]
+fn a_caller_who_comes_by_way_of_the_old_provider_keeps_it_needed() {
+    let forwards = |name: &str, first: &str, foreign: bool| {
+        format!(
+            "[[group]]\nname = \"{name}\"\nnumbers = [\"{first}\"]\nforwarded_from = \"support\"\nforeign = {foreign}\n\
+             traffic = {{ calls_per_hour = 40 }}\nrouting = {{ voice_url = \"https://app.example.com/voice\" }}\n"
+        )
+    };
+    let day =
+        format!("{DAY}\n{}{}", forwards("bridge", "+12125550300", false), forwards("others", "+12125550400", true));
+    play(&day, async |w| {
+        let config = w.config().unwrap();
+        let agent = w.start_with(&config).await.unwrap();
+        w.pass(6 * 3600).await;
+        let (_, report) = agent.get("/api/v1/ports").await;
+        let report: PortReport = serde_json::from_str(&report).unwrap();
+        let still = "a caller still came by way of the old provider, which forwards them, at 2026-11-21 ";
+        let lines: Vec<String> = report.checklist().lines().map(str::to_owned).collect();
+        let said: Vec<&String> = lines.iter().filter(|l| l.contains(still)).collect();
+        assert!(matches!(said[..], [line] if line.starts_with("support: +12125550100: ")), "{lines:?}");
+        assert!(
+            report.text().contains(", a caller came by way of the old provider at 2026-11-21 "),
+            "{}",
+            report.text()
+        );
+        agent.stop().await;
+        // Written down at most once an hour, and known without an agent too.
+        let store = Store::open_read_only(&config.agent.state).await.unwrap();
+        let is_it = |r: &JournalRecord| matches!(&r.entry, Entry::Port(PortEntry::Met { met: Met::Forwarded, numbers, .. }) if numbers.len() == 1);
+        let written = store.journal().await.unwrap().iter().filter(|r| is_it(r)).count();
+        assert!((3..=7).contains(&written), "{written}");
+        store.close().await;
+        let mut looker = LoneLooker::new(&config, &w.clock).await.unwrap();
+        let said = looker.report().await.checklist();
+        assert!(said.contains(still), "{said}");
+    });
 }
 
 /// Two hundred numbers complete over three hours, from 25 hours after the start on, and their messages two hours later.

@@ -30,7 +30,7 @@ impl Controller {
 
     /// Numbers have met something; what they have met before is no news.
     pub async fn met(&mut self, channel: Channel, met: Met, numbers: Vec<NumberId>) {
-        if let Some(entry) = self.control.ports().first_met(channel, met, numbers) {
+        if let Some(entry) = self.control.ports().met_now(self.shared.clock.now(), channel, met, numbers) {
             self.commit_or_keep(Entry::Port(entry), "what numbers have met").await;
         }
     }

@@ -418,6 +418,7 @@ impl Engine {
             Observation::Call(call) => {
                 let effect = self.ledger.call(at, account, call, cx);
                 self.sighted(effect.sighting);
+                self.forwarded(account, call);
                 effect.change
             }
             Observation::Message(message) => {

@@ -31,6 +31,8 @@ pub enum Missing {
     Rollback { channel: Channel },
     /// Carriers may still send callers to the old provider.
     Settling { until: Time },
+    /// They do: it has sent a caller on to another number of ours.
+    Forwarded { last: Time },
 }
 
 /// What is so while a port settles.
@@ -46,7 +48,8 @@ impl Missing {
             | Missing::NotInAccount
             | Missing::Unread
             | Missing::Unserved { .. }
-            | Missing::Rollback { .. } => None,
+            | Missing::Rollback { .. }
+            | Missing::Forwarded { .. } => None,
         }
     }
 
@@ -71,6 +74,11 @@ impl Missing {
             Missing::Settling { until } => {
                 format!("{SETTLING} until {}", minute(*until))
             }
+            Missing::Forwarded { last } => format!(
+                "a caller still came by way of the old provider, which forwards them, at {}: see which carrier sends them \
+                 there",
+                minute(*last)
+            ),
         }
     }
 }
@@ -86,6 +94,8 @@ pub struct ChannelFacts {
     pub channel: Channel,
     pub served: Option<Time>,
     pub probed: Option<Time>,
+    /// When a caller last came by way of the old provider.
+    pub forwarded: Option<Time>,
     pub is_rolled_back: bool,
 }
 
@@ -127,6 +137,9 @@ pub fn missing(now: Time, facts: &NumberFacts<'_>) -> Vec<Missing> {
         missing.push(Missing::NotInAccount);
     }
     for c in facts.channels {
+        if let Some(last) = c.forwarded.filter(|last| *last + PORT_SETTLES > now) {
+            missing.push(Missing::Forwarded { last });
+        }
         if c.is_rolled_back {
             missing.push(Missing::Rollback { channel: c.channel });
         }

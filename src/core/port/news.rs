@@ -4,6 +4,8 @@
 //! same is so. What was met is written once a number and channel: whether the old provider may be cancelled must be
 //! known after a restart too.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::rejection::Rejection;
@@ -80,7 +82,12 @@ pub enum Met {
     Served,
     /// A test call or message was.
     Probed,
+    /// A caller still came to the old provider, which sent the call on to another number of ours.
+    Forwarded,
 }
+
+/// A caller who came by way of the old provider is written down again after this.
+pub const FORWARDED_AGAIN: Duration = Duration::from_secs(3600);
 
 /// What was seen of the numbers of a group on one channel while they were watched closely.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -102,7 +109,7 @@ pub struct PortSeen {
 pub enum PortEntry {
     /// The Porting API, or Twilio's debugger, says this of these numbers.
     Status { group: GroupName, numbers: Vec<NumberId>, state: PortState },
-    /// These numbers have met this for the first time.
+    /// These numbers have met this for the first time; or again, of what matters when it was last.
     Met { channel: Channel, met: Met, numbers: Vec<NumberId> },
     /// The first of the group's ports is due within a day.
     Eve {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::news::{Met, PortEntry, PortFound, PortState};
+use super::news::{FORWARDED_AGAIN, Met, PortEntry, PortFound, PortState};
 use super::status::{PortStatus, Progress};
 use crate::core::model::decision::Phase;
 use crate::core::model::id::{AccountSid, Channel, GroupName, NumberId};
@@ -61,12 +61,13 @@ impl PortEvidence {
     }
 }
 
-/// What a channel has met, and when first.
+/// What a channel has met, and when first; of what was forwarded, when last.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ChannelMet {
     pub arrived: Option<Time>,
     pub served: Option<Time>,
     pub probed: Option<Time>,
+    pub forwarded: Option<Time>,
     pub phase: Option<Phase>,
 }
 
@@ -76,6 +77,7 @@ impl ChannelMet {
             Met::Arrived => self.arrived,
             Met::Served => self.served,
             Met::Probed => self.probed,
+            Met::Forwarded => self.forwarded,
         }
     }
 }
@@ -194,6 +196,10 @@ impl Ports {
                         Met::Arrived => &mut known.arrived,
                         Met::Served => &mut known.served,
                         Met::Probed => &mut known.probed,
+                        Met::Forwarded => {
+                            known.forwarded = known.forwarded.max(Some(at));
+                            continue;
+                        }
                     };
                     first.get_or_insert(at);
                 }
@@ -259,9 +265,13 @@ impl Ports {
         (!is_known).then(|| PortEntry::Status { group, numbers: vec![number], state })
     }
 
-    /// Which of `numbers` have not met this before.
-    pub fn first_met(&self, channel: Channel, met: Met, mut numbers: Vec<NumberId>) -> Option<PortEntry> {
-        numbers.retain(|n| self.met(*n, channel).of(met).is_none());
+    /// Which of `numbers` have not met this before, or not lately where it matters when it was last.
+    pub fn met_now(&self, now: Time, channel: Channel, met: Met, mut numbers: Vec<NumberId>) -> Option<PortEntry> {
+        let is_news = |known: Option<Time>| match met {
+            Met::Arrived | Met::Served | Met::Probed => known.is_none(),
+            Met::Forwarded => known.is_none_or(|at| at + FORWARDED_AGAIN <= now),
+        };
+        numbers.retain(|n| is_news(self.met(*n, channel).of(met)));
         numbers.sort_unstable();
         numbers.dedup();
         (!numbers.is_empty()).then_some(PortEntry::Met { channel, met, numbers })

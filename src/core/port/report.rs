@@ -130,6 +130,9 @@ pub struct ChannelReport {
     pub served: Option<Time>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub probed: Option<Time>,
+    /// When a caller last came by way of the old provider.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub forwarded: Option<Time>,
     pub is_rolled_back: bool,
 }
 
@@ -158,6 +161,7 @@ impl PortReport {
                         phase: (sight.phase)(ix, channel),
                         served: met.served,
                         probed: met.probed,
+                        forwarded: met.forwarded,
                         is_rolled_back: (sight.is_rolled_back)(n.id, channel),
                     }
                 })
@@ -314,7 +318,11 @@ impl NumberReport {
             .iter()
             .filter_map(|c| {
                 let back = if c.is_rolled_back { ", rolled back" } else { "" };
-                c.phase.map(|phase| format!("{} {}{back}", c.channel, phase.label()))
+                let forwarded = c.forwarded.map_or_else(String::new, |last| {
+                    format!(", a caller came by way of the old provider at {}", minute(last))
+                });
+                let phase = c.phase.map(|phase| format!("{} {}{back}{forwarded}", c.channel, phase.label()));
+                phase.or_else(|| c.forwarded.map(|_| format!("{}{forwarded}", c.channel)))
             })
             .collect();
         if !phases.is_empty() {
@@ -336,6 +344,7 @@ impl ChannelReport {
             channel: self.channel,
             served: self.served,
             probed: self.probed,
+            forwarded: self.forwarded,
             is_rolled_back: self.is_rolled_back,
         }
     }

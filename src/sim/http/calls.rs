@@ -47,7 +47,7 @@ struct CallBody<'a> {
     direction: &'static str,
     answered_by: Null,
     api_version: &'static str,
-    forwarded_from: Null,
+    forwarded_from: Option<Phone>,
     group_sid: Null,
     caller_name: Option<&'static str>,
     queue_time: ResourceText<u64>,
@@ -107,7 +107,7 @@ impl ResourceView<'_> {
             direction: call.direction.label(),
             answered_by: Null,
             api_version: "2010-04-01",
-            forwarded_from: Null,
+            forwarded_from: self.forwarded_from(call),
             group_sid: Null,
             caller_name: (!matches!(call.direction, CallDirection::OutboundDial | CallDirection::OutboundApi))
                 .then_some(""),
@@ -116,6 +116,17 @@ impl ResourceView<'_> {
             uri: format!("{stem}.json"),
             subresource_uris: Below { stem, names: &CALL_PARTS },
         }
+    }
+
+    /// The number that the caller dialled, where its old provider sent the call on.
+    fn forwarded_from(&self, call: &SimCall) -> Option<Phone> {
+        if call.direction != CallDirection::Inbound {
+            return None;
+        }
+        let (number, groups) = (&self.world.numbers[call.number as usize], &self.world.scenario.groups);
+        let of = groups[number.group].forwarded_from.as_ref()?;
+        let dialled = groups.iter().find(|g| g.name == *of)?.all_numbers().nth(number.rank)?;
+        Some(Phone(dialled.as_u64()))
     }
 
     pub fn calls(&self) -> ResourceAnswer {

@@ -198,6 +198,10 @@ impl Scenario {
             if let Some(twice) = group.all_numbers().find(|n| !numbers.insert(*n)) {
                 return wrong(path!["group", i], format!("{twice} is in two places; keep it in one"));
             }
+            if let Some(other) = group.forwarded_from.as_ref().filter(|g| self.groups.iter().all(|o| o.name != **g)) {
+                let message = format!("there is no group called {other}; name the one whose callers are forwarded");
+                return wrong(path!["group", i, "forwarded_from"], message);
+            }
             let t = &group.traffic;
             let shares = [
                 ("forward", t.forward),

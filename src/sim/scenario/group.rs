@@ -33,6 +33,9 @@ pub struct ScenarioGroup {
     /// The numbers' regulatory bundle.
     #[serde(default)]
     pub bundle: Option<String>,
+    /// The numbers are where the old provider sends the callers of this group's numbers, one for each.
+    #[serde(default)]
+    pub forwarded_from: Option<GroupName>,
     #[serde(default)]
     pub traffic: ScenarioTraffic,
     #[serde(default)]

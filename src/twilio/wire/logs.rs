@@ -47,6 +47,8 @@ pub struct RawCall<'a> {
     error_code: Text<'a>,
     #[serde(borrow, default)]
     error_message: Text<'a>,
+    #[serde(borrow, default)]
+    forwarded_from: Text<'a>,
 }
 
 pub struct Calls;
@@ -94,6 +96,7 @@ impl Listed for Calls {
             ended_at: optional_date("end_time", &raw.end_time)?,
             duration,
             error: error(&raw.error_code, &raw.error_message),
+            forwarded_from: raw.forwarded_from.get().and_then(|n| reader.number(n)).filter(|n| reader.is_ours(*n)),
         }))
     }
 

@@ -13,11 +13,11 @@ use std::time::Duration;
 
 use super::{Engine, EngineEvent, PhaseChange};
 use crate::core::detect::ledger::FirstSeen;
-use crate::core::detect::observation::Alert;
+use crate::core::detect::observation::{Alert, Call};
 use crate::core::model::code::Code;
 use crate::core::model::decision::Phase;
 use crate::core::model::facts::PORT_SETTLES;
-use crate::core::model::id::{AccountSid, Channel};
+use crate::core::model::id::{AccountSid, Channel, NumberId};
 use crate::core::model::roster::{GroupIx, Number, NumberIx};
 use crate::core::model::time::Time;
 use crate::core::port::news::{Met, PortSeen};
@@ -143,6 +143,14 @@ impl Engine {
         };
         if let Some((number, _)) = self.roster.numbers().find(is_it) {
             self.events.push(EngineEvent::PortedOut { number });
+        }
+    }
+
+    /// Somebody called one of our numbers and came here by way of the provider that it had before.
+    pub(super) fn forwarded(&mut self, account: AccountSid, call: &Call) {
+        let number = call.forwarded_from.and_then(|number| self.roster.find(NumberId::new(account, number)));
+        if let Some(number) = number {
+            self.events.push(EngineEvent::Met { number, channel: Channel::Voice, met: Met::Forwarded });
         }
     }
 

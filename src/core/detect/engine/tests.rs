@@ -86,6 +86,7 @@ impl Port {
             ended_at: Some(self.now),
             duration: Some(5),
             error: None,
+            forwarded_from: None,
         };
         self.engine.observe(self.now, ACCOUNT, &Observation::Call(call));
         sid
@@ -96,8 +97,16 @@ impl Port {
         self.calls += 1;
         let sid = CallSid::from_u128(self.calls);
         let leg = Leg::Child { parent };
-        let call =
-            Call { sid, leg, status, started_at: self.now, ended_at: Some(self.now), duration: None, error: None };
+        let call = Call {
+            sid,
+            leg,
+            status,
+            started_at: self.now,
+            ended_at: Some(self.now),
+            duration: None,
+            error: None,
+            forwarded_from: None,
+        };
         self.engine.observe(self.now, ACCOUNT, &Observation::Call(call));
     }
 

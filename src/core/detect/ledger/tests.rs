@@ -31,6 +31,7 @@ fn call(status: CallStatus, is_prober: bool) -> Call {
         ended_at: None,
         duration: None,
         error: None,
+        forwarded_from: None,
     }
 }
 
