@@ -125,6 +125,10 @@ impl Recomputation {
     /// What comes of it at the instant of the decision.
     pub fn conclude(mut self) -> Recomputed {
         self.advance(self.target.at);
+        // What came out before and is not in the journal had no effect: at this instant it was still to be decided.
+        for Decision { channel, numbers, .. } in std::mem::take(&mut self.unwritten) {
+            self.control.may_decide_again(&numbers, channel, self.target.at);
+        }
         self.tick(self.target.at);
         let (target, roster) = (&self.target, self.control.engine().roster());
         let is_same = |d: &&Decision| {

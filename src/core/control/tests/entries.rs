@@ -3,14 +3,18 @@
 use std::time::Duration;
 
 use super::world::{Setup, THEIRS, WANTED, World};
-use crate::core::control::{DECIDE_AGAIN, EngineView};
+use crate::core::control::{DECIDE_AGAIN, EngineView, is_rolled_back};
+use crate::core::model::decision::{Action, PageReason, Phase};
 use crate::core::model::guard::{Guard, Strength};
 use crate::core::model::id::testing::ours;
 use crate::core::model::id::{Channel, NumberId};
 use crate::core::model::order::{CloseReason, Operation};
+use crate::core::model::reason::Reason;
 use crate::core::model::source::Source;
 use crate::core::model::time::Time;
 use crate::core::model::verdict::Verdict;
+use crate::core::port::news::{PortEntry, PortState};
+use crate::core::port::status::PortStatus;
 use crate::core::rollback::entry::Entry;
 use crate::core::rollback::guard::Freshness;
 use crate::core::rollback::operator::OperatorRequest;
@@ -253,4 +257,62 @@ fn who_is_about_to_be_swapped_or_was_swapped_lately_is_part_of_a_storm() {
     let lately = Duration::from_secs(600);
     assert!(world.is_storm_at(world.now) && world.is_storm_at(first + (lately - Duration::from_millis(1))));
     assert!(!world.is_storm_at(first + lately), "a swap of long ago tells of no storm");
+}
+
+#[test]
+fn a_decision_in_the_journal_stands_for_whoever_reads_it() {
+    for (action, stands) in
+        [(Action::Rollback, true), (Action::Page { reason: PageReason::Failing(Reason::Webhook) }, false)]
+    {
+        let mut world = world([2, 0]);
+        let (number, other) = (world.number(0), world.number(1));
+        let decision = world.decision(0, VOICE, vec![number], Strength::Callers, action);
+        world.control.apply(world.now, &Entry::Decision(decision)).unwrap();
+        let engine = world.control.engine();
+        let would = |n| engine.would_decide(world.now, world.roster.find(n).unwrap(), VOICE, Strength::Callers);
+        assert_eq!(would(number), !stands);
+        assert!(would(other));
+    }
+}
+
+#[test]
+fn what_twilio_says_of_a_port_moves_its_number_and_no_other() {
+    let mut world = world([2, 0]);
+    let (number, other) = (world.number(0), world.number(1));
+    let mut said = |status: PortStatus| {
+        let (group, state) = ("support".parse().unwrap(), PortState::of(status));
+        let entry = Entry::Port(PortEntry::Status { group, numbers: vec![number], state });
+        world.control.apply(world.now, &entry).unwrap();
+        [number, other].map(|n| world.control.engine().channel(world.roster.find(n).unwrap(), VOICE).phase)
+    };
+    let before = said(PortStatus::Unknown)[1];
+    assert_eq!(said(PortStatus::Canceled), [before; 2]);
+    assert_eq!(said(PortStatus::Submitted), [Phase::Waiting, before]);
+    assert_eq!(said(PortStatus::Canceled), [Phase::Waiting, before]);
+    assert_eq!(said(PortStatus::Completed), [Phase::Settling, before]);
+}
+
+#[test]
+fn a_number_is_rolled_back_from_the_order_on_until_it_is_back() {
+    let mut world = world([2, 0]);
+    let is_back = |world: &World| [0, 1].map(|i| !is_rolled_back(world.orders(), world.number(i), VOICE));
+    assert_eq!(is_back(&world), [true, true]);
+    let (numbers, by) = (vec![world.roster.find(world.number(0)).unwrap()], super::world::by());
+    let request = |operation| OperatorRequest {
+        operation,
+        numbers: numbers.clone(),
+        channel: Some(VOICE),
+        by: by.clone(),
+        force: false,
+        at_once: true,
+    };
+    world.operator(&request(Operation::Rollback));
+    assert_eq!(is_back(&world), [false, true], "it is ordered");
+    world.step();
+    world.finish_all();
+    assert_eq!(is_back(&world), [false, true], "it is on the fallback");
+    world.operator(&request(Operation::Restore));
+    world.step();
+    world.finish_all();
+    assert_eq!(is_back(&world), [true, true]);
 }
