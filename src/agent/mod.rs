@@ -46,6 +46,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::core::detect::observation::Observation;
 use crate::core::model::bounds;
+use crate::core::model::foreign::Line;
 use crate::core::model::id::{AccountSid, CallSid, Channel, NumberId, NumberSid};
 use crate::core::model::order::Author;
 use crate::core::model::roster::{GroupIx, NumberIx, Roster};
@@ -65,7 +66,7 @@ use control::journal::Journal;
 use control::{CommandAnswer, Drifted, ObservedRouting, OperatorCommand, Refusal};
 use execute::read::RoutingReader;
 use publish::explain::DecisionHistory;
-use publish::status::Status;
+use publish::status::{ReadFailure, Status};
 pub use start::StartError;
 
 /// How long the tasks may take to end.
@@ -135,6 +136,14 @@ impl Shared {
     /// Takes up which of our numbers are in the account, with which SID; of the others it is forgotten.
     fn set_sids(&self, present: HashMap<NumberIx, NumberSid>) {
         *self.sids.write().unwrap_or_else(PoisonError::into_inner) = present;
+    }
+
+    /// A log or list could not be read, and why.
+    async fn read_failed(&self, source: Source, error: &str, cure: &str, http_status: Option<u16>) {
+        let at = self.clock.now();
+        let failure = ReadFailure { since: at, at, error: Line::new(error), cure: Line::new(cure), http_status };
+        // The inbox closes only when the agent stops.
+        let _ = self.clock.wait(None, self.inbox.send(ControlMessage::ReadFailed { source, failure })).await;
     }
 
     fn reader(&self) -> RoutingReader {
@@ -228,6 +237,11 @@ pub struct Batch {
 #[derive(Debug)]
 pub enum ControlMessage {
     Batch(Batch),
+    /// A log or list could not be read.
+    ReadFailed {
+        source: Source,
+        failure: ReadFailure,
+    },
     /// The routing of our numbers, as read from `at` on.
     Routing {
         at: Time,

@@ -29,7 +29,7 @@ use crate::agent::poll::fallback;
 use crate::agent::publish::explain;
 use crate::agent::publish::explain::DecisionHistory;
 use crate::agent::publish::exposition::Exposition;
-use crate::agent::publish::status::{PortKnowledge, Status};
+use crate::agent::publish::status::{Knowledge, Status};
 use crate::caller::CallerKey;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -202,7 +202,13 @@ impl Agent {
         let Recovered { mut control, notices, pollers } = recover(&shared, config, control, journal, wanted).await?;
         let Pollers { calls, messages, alerts } = pollers;
         metrics.set_mode(control.orders().mode());
-        let known = PortKnowledge { ports: control.ports(), sight: &ApiSight::NotYet };
+        let known = Knowledge {
+            ports: control.ports(),
+            sight: &ApiSight::NotYet,
+            incidents: control.incidents(),
+            failures: &Default::default(),
+            can_prove: &|_, _| true,
+        };
         let status =
             watch::Sender::new(Arc::new(Status::of(control.engine(), control.orders(), known, now, earlier.clone())));
         metrics.publish(Box::new(Exposition::new(

@@ -69,6 +69,10 @@ impl Control {
         &self.orders
     }
 
+    pub const fn incidents(&self) -> &Incidents {
+        &self.incidents
+    }
+
     /// For what is not in the journal: the agent's own conditions, and the time.
     pub const fn incidents_mut(&mut self) -> &mut Incidents {
         &mut self.incidents

@@ -356,6 +356,7 @@ impl TrafficModel {
             code: Code(code),
             level: Level::Error,
             url: Some(url.into()),
+            http_status: None,
             at: failed,
         };
         // Mostly after its entry, sometimes a little before.

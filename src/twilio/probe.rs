@@ -317,6 +317,7 @@ fn notifications(body: &[u8], call: CallSid, ours: &Roster) -> Result<Vec<Alert>
                 _ => Level::Notice,
             },
             url: row.request_url.get().map(|url| kept(&url[..url.floor_char_boundary(bounds::URL_BYTES)], ours).into()),
+            http_status: None,
             at: at.ok_or("neither message_date nor date_created is set")?,
         })
     };

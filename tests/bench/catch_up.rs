@@ -125,6 +125,7 @@ pub fn measure() -> CatchUp {
             code: Code(11200),
             level: Level::Error,
             url: None,
+            http_status: None,
             at: call.started_at,
         };
         Observation::Alert(alert)

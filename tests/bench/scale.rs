@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use ringback::agent::publish::exposition::Exposition;
-use ringback::agent::publish::status::{PortKnowledge, Status};
+use ringback::agent::publish::status::{Knowledge, Status};
 use ringback::core::detect::engine::{Engine, EngineSettings};
 use ringback::core::detect::observation::{Call, CallStatus, Leg, Observation, RemoteParty};
 use ringback::core::model::decision::Mode;
@@ -11,6 +11,8 @@ use ringback::core::model::id::{CallSid, E164, GroupName, NumberId};
 use ringback::core::model::roster::{Number, PortAt, Roster, UNNAMED_ACCOUNT};
 use ringback::core::model::source::Source;
 use ringback::core::model::time::Time;
+use ringback::core::notice::incidents::Incidents;
+use ringback::core::notice::make::{Addresses, NoticeBuilder};
 use ringback::core::port::ports::Ports;
 use ringback::core::port::report::ApiSight;
 use ringback::core::rollback::orders::Orders;
@@ -89,9 +91,19 @@ pub fn memory() {
 }
 
 /// Of no number a port is known.
-fn nothing() -> PortKnowledge<'static> {
+fn nothing() -> Knowledge<'static> {
     static NONE: std::sync::LazyLock<Ports> = std::sync::LazyLock::new(Ports::default);
-    PortKnowledge { ports: &NONE, sight: &ApiSight::NotYet }
+    static QUIET: std::sync::LazyLock<Incidents> = std::sync::LazyLock::new(|| {
+        let builder = NoticeBuilder { roster: Arc::new(roster()), addresses: Addresses::default() };
+        Incidents::new(builder, Mode::Auto)
+    });
+    Knowledge {
+        ports: &NONE,
+        sight: &ApiSight::NotYet,
+        incidents: &QUIET,
+        failures: &[const { None }; Source::ALL.len()],
+        can_prove: &|_, _| true,
+    }
 }
 
 /// The agent's exposition of `roster`, as it publishes it, with the status as it is now.

@@ -48,6 +48,7 @@ use crate::agent::control::journal::AppendRequest;
 use crate::agent::control::write_guard::{OnWord, WriteGuard};
 use crate::agent::deliver::Outbox;
 use crate::agent::execute::Work;
+use crate::agent::publish::status::{Knowledge, ReadFailure, Status};
 use crate::core::control::{Control, DECIDE_AGAIN, EngineView};
 use crate::core::detect::ledger::OutcomeChange;
 use crate::core::model::decision::{Action, Decision, DecisionId};
@@ -133,6 +134,8 @@ pub struct Controller {
     inbox: mpsc::WeakSender<ControlMessage>,
     /// What came of the latest look at the Porting API.
     port_sight: ApiSight,
+    /// Why each source could not be read, by [`Source::index`].
+    failures: [Option<ReadFailure>; Source::ALL.len()],
     /// The journal could not be written: not again before this.
     journal_again: Time,
     /// What has happened and is not written yet.
@@ -178,6 +181,7 @@ impl Controller {
             counted: BTreeSet::new(),
             inbox,
             port_sight: ApiSight::NotYet,
+            failures: Default::default(),
             journal_again: Time::EPOCH,
             backlog: VecDeque::new(),
             fault: None,
@@ -196,8 +200,28 @@ impl Controller {
         self.control.orders()
     }
 
-    pub const fn port_sight(&self) -> &ApiSight {
-        &self.port_sight
+    /// What others may read of everything.
+    pub fn published(&self, now: Time, decisions: Vec<Arc<Decision>>) -> Status {
+        let known = Knowledge {
+            ports: self.control.ports(),
+            sight: &self.port_sight,
+            incidents: self.control.incidents(),
+            failures: &self.failures,
+            can_prove: &|number, channel| self.can_prove(number, channel),
+        };
+        Status::of(self.control.engine(), self.orders(), known, now, decisions)
+    }
+
+    /// A log or list was read to its end.
+    pub fn was_read(&mut self, source: Source) {
+        self.failures[source.index()] = None;
+    }
+
+    /// A log or list could not be read.
+    pub fn read_failed(&mut self, source: Source, failure: ReadFailure) {
+        let known = &mut self.failures[source.index()];
+        let since = known.as_ref().map_or(failure.since, |earlier| earlier.since);
+        *known = Some(ReadFailure { since, ..failure });
     }
 
     /// Everything up to this place has been taken in.

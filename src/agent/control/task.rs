@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::journal::AppendRequest;
 use super::{Controller, Refusal};
 use crate::agent::probe::{ProbeRequest, Probed};
-use crate::agent::publish::status::{PortKnowledge, Status};
+use crate::agent::publish::status::Status;
 use crate::agent::{Batch, ControlMessage, Shared};
 use crate::core::control::Control;
 use crate::core::detect::engine::{Engine, EngineEvent, PhaseChange};
@@ -123,6 +123,7 @@ impl ControlTask {
                 self.taking = Some((batch, 0));
                 self.take_more();
             }
+            ControlMessage::ReadFailed { source, failure } => self.controller.read_failed(source, failure),
             ControlMessage::Routing { at, numbers } => self.controller.looked(at, numbers).await,
             ControlMessage::Drifted(drifted) => self.controller.drifted(now, drifted).await,
             ControlMessage::Fallback(looked) => self.controller.fallback(now, looked).await,
@@ -172,6 +173,7 @@ impl ControlTask {
             self.taking = Some((batch, end));
         } else {
             for source in batch.polled {
+                self.controller.was_read(source);
                 self.engine_mut().polled(source, batch.polled_at);
             }
         }
@@ -264,9 +266,7 @@ impl ControlTask {
             std::mem::replace(active, is) != is
         });
         let decisions = self.decisions.iter().cloned().collect();
-        let control = self.control();
-        let known = PortKnowledge { ports: control.ports(), sight: self.controller.port_sight() };
-        self.status.send_replace(Arc::new(Status::of(control.engine(), control.orders(), known, now, decisions)));
+        self.status.send_replace(Arc::new(self.controller.published(now, decisions)));
     }
 
     /// One line when a channel can no longer be seen, and one when it can again.

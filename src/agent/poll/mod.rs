@@ -91,6 +91,12 @@ pub enum PollError {
 }
 
 impl PollError {
+    /// Says it to whoever asks for the agent's status.
+    pub(super) async fn publish(&self, shared: &Shared, source: Source) {
+        let http_status = if let PollError::Twilio(error) = self { error.status } else { None };
+        shared.read_failed(source, &self.to_string(), self.cure(), http_status).await;
+    }
+
     pub fn cure(&self) -> &str {
         match self {
             PollError::Twilio(e) => e.cure(),
@@ -261,6 +267,7 @@ impl<G: TwilioLog> Poller<G> {
                 }
                 Err(error) => {
                     self.shared.metrics.poll_failed(G::SOURCE);
+                    error.publish(&self.shared, G::SOURCE).await;
                     failures += 1;
                     // Once when it starts and now and then while it lasts; the metric has each.
                     if failures == 1 || failures.is_multiple_of(20) {

@@ -110,6 +110,7 @@ impl RoutingPoller {
                 }
                 Err(error) => {
                     self.shared.metrics.poll_failed(Source::Numbers);
+                    error.publish(&self.shared, Source::Numbers).await;
                     failures += 1;
                     if failures == 1 || failures.is_multiple_of(20) {
                         let cure = error.cure().to_owned();
@@ -249,6 +250,9 @@ impl RoutingPoller {
             metrics.poll_failed(Source::Numbers);
             place
         };
+        if let Some(why) = &unread {
+            self.shared.read_failed(Source::Numbers, why, "the agent's log says more", None).await;
+        }
         self.note_unread(present.len(), unread);
         self.note_unserved(unserved);
         if is_due {

@@ -1,5 +1,7 @@
-//! What others may read of the agent: its status, its metrics' exposition, and the explanation of a decision.
+//! What others may read of the agent: its status with what is wrong, its metrics' exposition, and the explanation of a
+//! decision.
 
 pub mod explain;
 pub mod exposition;
 pub mod status;
+pub mod trouble;

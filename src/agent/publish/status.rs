@@ -1,14 +1,17 @@
 //! What the agent says of itself: published after every change, read by the API and the demo.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::trouble::{self, Trouble, WaitsFor};
 use crate::caller::CallerKey;
 use crate::core::detect::engine::Engine;
 use crate::core::detect::observation::{Probe, ProbeResult};
 use crate::core::model::decision::{Decision, DecisionId, Mode, Phase};
+use crate::core::model::foreign::Line;
 use crate::core::model::guard::Guard;
 use crate::core::model::id::{AccountSid, Channel, E164, GroupName, NumberId};
 use crate::core::model::order::{FallbackState, Hold, Order, OrderResult};
@@ -16,6 +19,7 @@ use crate::core::model::roster::{Group, NumberIx};
 use crate::core::model::source::{Source, needed, routing};
 use crate::core::model::time::Time;
 use crate::core::model::verdict::{Evidence, Verdict};
+use crate::core::notice::incidents::Incidents;
 use crate::core::port::ports::Ports;
 use crate::core::port::report::{ApiSight, countdown};
 use crate::core::port::status::PortStatus;
@@ -52,14 +56,57 @@ pub struct Status {
     /// Holds in force.
     #[schema(value_type = Vec<Object>)]
     pub holds: Vec<Hold>,
+    pub summary: Summary,
+    /// What is wrong, worst first.
+    pub troubles: Vec<Trouble>,
 }
 
-/// What is known of the ports.
+/// What the status is made of, beside the engine and the orders.
 #[derive(Clone, Copy)]
-pub struct PortKnowledge<'a> {
+pub struct Knowledge<'a> {
     pub ports: &'a Ports,
     /// What came of the latest look at the Porting API.
     pub sight: &'a ApiSight,
+    pub incidents: &'a Incidents,
+    /// Why each source could not be read, by [`Source::index`], if it could not.
+    pub failures: &'a [Option<ReadFailure>; Source::ALL.len()],
+    /// Whether a test call or message can be made to a number.
+    pub can_prove: &'a dyn Fn(NumberId, Channel) -> bool,
+}
+
+/// Why a log or list could not be read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct ReadFailure {
+    /// When it was first so, and when last.
+    #[schema(value_type = String)]
+    pub since: Time,
+    #[schema(value_type = String)]
+    pub at: Time,
+    #[schema(value_type = String)]
+    pub error: Line,
+    /// What to do about it.
+    #[schema(value_type = String)]
+    pub cure: Line,
+    /// What Twilio answered, if it did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub http_status: Option<u16>,
+}
+
+/// How much is wrong.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Summary {
+    /// Numbers that are watched.
+    pub numbers: usize,
+    /// Those of them that a trouble is about.
+    pub in_trouble: usize,
+    /// Those that point at the fallback, or may.
+    pub on_fallback: usize,
+    /// Troubles that a person should do something about, and those that wait for one.
+    pub troubles: usize,
+    pub waiting_for_you: usize,
+    /// Channels of which nothing can be said.
+    #[schema(value_type = Vec<String>)]
+    pub blind: Vec<Channel>,
 }
 
 /// A decision that stands and is not carried out.
@@ -142,6 +189,9 @@ pub struct SourceStatus {
     pub is_stale: bool,
     /// Without it nothing can be said of a channel that is watched.
     pub is_needed: bool,
+    /// Why the latest try to read it failed; absent if it did not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<ReadFailure>,
 }
 
 /// What cannot be said of a channel, and for want of what.
@@ -187,7 +237,7 @@ pub struct GroupPort {
 }
 
 impl GroupPort {
-    fn of(engine: &Engine, known: PortKnowledge<'_>, now: Time, group: &Group) -> Option<GroupPort> {
+    fn of(engine: &Engine, known: Knowledge<'_>, now: Time, group: &Group) -> Option<GroupPort> {
         let roster = engine.roster();
         let due = |ix: &NumberIx| {
             let n = roster.number(*ix);
@@ -345,11 +395,30 @@ impl RollbackStatus {
     }
 }
 
+impl Summary {
+    fn of(status: &Status, troubles: &[Trouble]) -> Summary {
+        let serious = || troubles.iter().filter(|t| t.is_trouble());
+        let in_trouble: HashSet<NumberId> = serious().flat_map(|t| t.numbers.iter().copied()).collect();
+        let is_on_fallback = |n: &NumberStatus| {
+            n.channels.iter().any(|c| c.is_on_fallback || matches!(c.rollback, RollbackStatus::Unproven { .. }))
+        };
+        let waits = |t: &&Trouble| t.waits.iter().any(|w| matches!(w.whom, WaitsFor::Approval | WaitsFor::Veto));
+        Summary {
+            numbers: status.numbers().count(),
+            in_trouble: in_trouble.len(),
+            on_fallback: status.numbers().filter(|(_, n)| is_on_fallback(n)).count(),
+            troubles: serious().count(),
+            waiting_for_you: serious().filter(waits).count(),
+            blind: status.blindness.iter().filter(|b| !b.cannot_read.is_empty()).map(|b| b.channel).collect(),
+        }
+    }
+}
+
 impl Status {
     pub fn of(
         engine: &Engine,
         orders: &Orders,
-        known: PortKnowledge<'_>,
+        known: Knowledge<'_>,
         now: Time,
         decisions: Vec<Arc<Decision>>,
     ) -> Status {
@@ -362,7 +431,8 @@ impl Status {
             .map(|s| {
                 let polled_at = engine.polled_at(s);
                 let is_stale = engine.is_stale(s, now);
-                SourceStatus { source: s.label(), polled_at, is_stale, is_needed: needed.contains(&s) }
+                let failure = known.failures[s.index()].clone();
+                SourceStatus { source: s.label(), polled_at, is_stale, is_needed: needed.contains(&s), failure }
             })
             .collect();
         let groups = engine
@@ -388,14 +458,30 @@ impl Status {
         let latest = orders.latest_orders().take(ORDERS).map(OrderStatus::of).collect();
         let ports = known.sight.clone();
         let mode = orders.mode();
-        Status { at: now, mode, sources, blindness, ports, groups, decisions, waiting, orders: latest, holds }
+        let (summary, troubles) = (Summary::default(), Vec::new());
+        let status = Status {
+            at: now,
+            mode,
+            sources,
+            blindness,
+            ports,
+            groups,
+            decisions,
+            waiting,
+            orders: latest,
+            holds,
+            summary,
+            troubles,
+        };
+        let troubles = trouble::all(engine, orders, known, &status);
+        Status { summary: Summary::of(&status, &troubles), troubles, ..status }
     }
 
     /// What cannot be read that is needed; none: all is seen.
     pub fn cannot_read(&self) -> Vec<&'static str> {
         let stale = self.sources.iter().filter(|s| s.is_needed && s.is_stale).map(|s| s.source);
         let mut cannot: Vec<_> = stale.chain(self.blindness.iter().flat_map(|b| b.cannot_read.clone())).collect();
-        let mut seen = std::collections::HashSet::new();
+        let mut seen = HashSet::new();
         cannot.retain(|source| seen.insert(*source));
         cannot
     }
@@ -423,7 +509,7 @@ impl NumberStatus {
         NumberId::new(self.account, self.number)
     }
 
-    fn of(engine: &Engine, orders: &Orders, known: PortKnowledge<'_>, ix: NumberIx) -> NumberStatus {
+    fn of(engine: &Engine, orders: &Orders, known: Knowledge<'_>, ix: NumberIx) -> NumberStatus {
         let n = engine.roster().number(ix);
         let record = engine.record(ix);
         let channels = Channel::ALL

@@ -27,7 +27,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::ledger::{Ledger, LedgerContext, OutcomeChange, ReadUntil};
+use super::ledger::{AttachedAlert, FailedRequest, Ledger, LedgerContext, OutcomeChange, ReadUntil};
 use super::observation::{Observation, Probe};
 use super::statistic::silence::SilenceParams;
 use super::statistic::threshold::Window;
@@ -132,6 +132,8 @@ pub struct ChannelState {
     counts: WatchCounts,
     /// What the latest probe showed.
     pub last_probe: Option<Probe>,
+    /// The latest request to a webhook that failed, as an alert about a call or message tells it.
+    pub last_failed: Option<FailedRequest>,
     /// A person was told what probes find and a swap would not cure.
     probe_told: bool,
 }
@@ -250,6 +252,7 @@ impl Engine {
                         watched_since: now,
                         counts: WatchCounts::default(),
                         last_probe: None,
+                        last_failed: None,
                         probe_told: false,
                     }
                 })
@@ -454,8 +457,13 @@ impl Engine {
                 None
             }
         };
-        let attached = self.ledger.take_attached();
-        self.events.extend(attached.map(|(number, code)| EngineEvent::Alert { number, code }));
+        for AttachedAlert { number, channel, code, failed } in self.ledger.take_attached() {
+            self.events.push(EngineEvent::Alert { number, code });
+            let last = &mut self.channel_mut(number, channel).last_failed;
+            if failed.as_ref().is_some_and(|new| last.as_ref().is_none_or(|last| last.at <= new.at)) {
+                *last = failed;
+            }
+        }
         if let Some(change) = change {
             self.settled(change);
         }

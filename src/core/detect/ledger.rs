@@ -42,6 +42,7 @@ use crate::core::model::id::{AccountSid, Channel, NumberId, Resource};
 use crate::core::model::reason::{Outcome, Reason};
 use crate::core::model::roster::{NumberIx, Roster};
 use crate::core::model::time::Time;
+use crate::core::model::value::FieldValue;
 use crate::core::routing::history::RoutingHistory;
 use answers::Answers;
 use lateness::Lateness;
@@ -76,6 +77,26 @@ pub struct Warning {
     pub number: NumberIx,
     pub channel: Channel,
     pub code: Code,
+}
+
+/// An alert that has found its call or message.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AttachedAlert {
+    pub number: NumberIx,
+    pub channel: Channel,
+    pub code: Code,
+    /// A webhook that serves callers failed: where, and what it answered.
+    pub failed: Option<FailedRequest>,
+}
+
+/// A request to a webhook that did not get what it should, as Twilio's debugger tells it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FailedRequest {
+    pub url: FieldValue,
+    /// Where Twilio says it.
+    pub http_status: Option<u16>,
+    pub code: Code,
+    pub at: Time,
 }
 
 /// When an inbound call or message was first seen.
@@ -118,7 +139,7 @@ pub struct Ledger {
     /// Entries without an outcome, by number and channel.
     open: Vec<[u32; 2]>,
     /// Alerts that have found their call or message since they were last asked for.
-    attached: Vec<(NumberIx, Code)>,
+    attached: Vec<AttachedAlert>,
     /// Alerts that a later reading of their number may tell from another URL's. Few calls have any.
     unplaced: BTreeMap<(NumberIx, Resource), Unplaced>,
     /// The same calls and messages, by when the latest such alert of each was seen.
@@ -248,7 +269,7 @@ impl Ledger {
     }
 
     /// Alerts that have found their call or message since this was last called.
-    pub fn take_attached(&mut self) -> impl Iterator<Item = (NumberIx, Code)> {
+    pub fn take_attached(&mut self) -> impl Iterator<Item = AttachedAlert> + use<> {
         std::mem::take(&mut self.attached).into_iter()
     }
 

@@ -268,6 +268,9 @@ pub struct Alert {
     /// Where Twilio's request went, as [`crate::core::routing::record::kept`] keeps it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub url: Option<FieldValue>,
+    /// What answered there, where Twilio says it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub http_status: Option<u16>,
     pub at: Time,
 }
 

@@ -16,11 +16,14 @@
 mod compose;
 mod incident;
 mod restore;
+mod standing;
 
 use std::collections::BTreeMap;
 
+pub use self::incident::Headline;
 use self::incident::{Incident, NumberState, Trouble};
 use self::restore::Restore;
+pub use self::standing::{Standing, StandingIncident};
 use super::applies::Applies;
 use super::condition::AgentCondition;
 use super::make::{NoticeBuilder, Takeover};
@@ -45,8 +48,10 @@ pub struct Incidents {
     open: BTreeMap<String, Incident>,
     rollbacks: BTreeMap<DecisionId, Order>,
     restores: BTreeMap<DecisionId, Restore>,
-    /// Whether each fallback is broken for some number.
-    fallbacks: BTreeMap<(GroupName, Channel), bool>,
+    /// What was found of each fallback, and since when it is so.
+    fallbacks: BTreeMap<(GroupName, Channel), (Time, FallbackFound)>,
+    /// What others have changed, until it is adopted or written over, as people were told.
+    drifts: BTreeMap<(NumberId, Channel), Notice>,
     /// The agent's own conditions, by key, and since when.
     conditions: BTreeMap<String, (Time, AgentCondition)>,
     /// Ports that go on no more without a person.
@@ -64,6 +69,7 @@ impl Incidents {
             rollbacks: BTreeMap::new(),
             restores: BTreeMap::new(),
             fallbacks: BTreeMap::new(),
+            drifts: BTreeMap::new(),
             conditions: BTreeMap::new(),
             ports: PortTroubles::default(),
             applies: Applies::default(),
@@ -141,6 +147,9 @@ impl Incidents {
                 }
             }
             Entry::Result { decision, channel, number, result, detail } => {
+                if result.is_as_asked() {
+                    self.drifts.remove(&(*number, *channel));
+                }
                 notices.extend(self.ended(at, *decision, *channel, *number, *result, detail));
             }
             Entry::Hold(hold) => {
@@ -153,9 +162,12 @@ impl Incidents {
                 let why = "somebody else changed the number, which is theirs now";
                 let was_on_fallback = self.is_of_another(at, *number, *channel, why);
                 let actor = actor.as_ref();
-                notices.push(self.builder.drift(at, *number, *channel, differences, actor, was_on_fallback));
+                let notice = self.builder.drift(at, *number, *channel, differences, actor, was_on_fallback);
+                self.drifts.insert((*number, *channel), notice.clone());
+                notices.push(notice);
             }
             Entry::Adopted { number, channel, by, differences, actor, .. } => {
+                self.drifts.remove(&(*number, *channel));
                 let why = "the number has been taken over, and the handler that it has now was adopted";
                 let was_on_fallback = self.is_of_another(at, *number, *channel, why);
                 let is_expected = matches!(by, AdoptedBy::Owner(_));
@@ -168,10 +180,12 @@ impl Incidents {
             Entry::Fallback { group, channel, url, state, broken_for, detail } => {
                 let (url, broken_for, detail) = (url.clone(), broken_for.clone(), detail.clone());
                 let found = FallbackFound { url, state: *state, broken_for, detail };
-                let was = self.fallbacks.insert((group.clone(), *channel), found.is_broken());
-                if found.is_broken() || was == Some(true) {
+                let was = self.fallbacks.get(&(group.clone(), *channel));
+                let since = was.filter(|(_, was)| was.state == found.state).map_or(at, |(since, _)| *since);
+                if found.is_broken() || was.is_some_and(|(_, was)| was.is_broken()) {
                     notices.push(self.builder.fallback(at, group, *channel, &found));
                 }
+                self.fallbacks.insert((group.clone(), *channel), (since, found));
             }
             Entry::Port(entry) => notices.extend(self.ports.fold(at, entry, &self.builder)),
             Entry::Started { .. }
@@ -334,7 +348,8 @@ impl Incidents {
         let needs = incident.needs(at);
         let headline = incident.news(&needs);
         let notice = headline.map(|headline| {
-            let notice = self.compose(at, &mut incident, &needs, headline);
+            let mut notice = self.compose(at, &incident, &needs, headline);
+            notice.incident_severity = incident.raise(notice.severity);
             incident.notified(needs, headline, &notice);
             notice
         });

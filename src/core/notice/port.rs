@@ -60,6 +60,16 @@ impl PortTroubles {
         }
     }
 
+    /// Those that go on no more, as they would be told now.
+    pub fn standing(&self, at: Time, builder: &NoticeBuilder) -> Vec<Notice> {
+        let one = |(key, trouble): (&String, &Trouble)| {
+            let numbers: Vec<NumberId> = trouble.numbers.iter().copied().collect();
+            let severity = severity(trouble.state.status).unwrap_or(Severity::Warning);
+            builder.port_trouble(at, key, severity, &trouble.group, &trouble.state, trouble.since, &numbers)
+        };
+        self.0.iter().filter(|(_, trouble)| !trouble.numbers.is_empty()).map(one).collect()
+    }
+
     fn status(
         &mut self,
         at: Time,

@@ -26,7 +26,7 @@ impl NoticeBuilder {
     }
 
     /// Repair the handler, then restore.
-    pub(super) fn after_rollback(
+    pub fn after_rollback(
         &self,
         reason: Option<Reason>,
         group: &GroupName,
@@ -39,7 +39,7 @@ impl NoticeBuilder {
     }
 
     /// What to do where a rollback was wanted and callers may not be served.
-    pub(super) fn by_hand(&self, group: &GroupName, channel: Channel, numbers: &[NumberId]) -> Vec<Step> {
+    pub fn by_hand(&self, group: &GroupName, channel: Channel, numbers: &[NumberId]) -> Vec<Step> {
         let url = self.group(group).and_then(|g| g.fallback(channel)).unwrap_or("the fallback's URL");
         let which = if numbers.len() == 1 { "the number" } else { "each of these numbers" };
         vec![
@@ -56,7 +56,8 @@ impl NoticeBuilder {
         ]
     }
 
-    pub(super) fn roll_back(&self, text: &str, group: &GroupName, channel: Channel, numbers: &[NumberId]) -> Step {
+    /// To roll these numbers back by a person's word.
+    pub fn roll_back(&self, text: &str, group: &GroupName, channel: Channel, numbers: &[NumberId]) -> Step {
         let which = self.selection(group, channel, numbers);
         Step::typing(
             text,
@@ -121,7 +122,7 @@ impl NoticeBuilder {
     }
 
     /// A scope as a command takes it.
-    fn scope(&self, scope: &Scope) -> String {
+    pub fn scope(&self, scope: &Scope) -> String {
         let of = match &scope.of {
             ScopeOf::All => "--all".to_owned(),
             ScopeOf::Group(name) => format!("--group {name}"),

@@ -279,6 +279,7 @@ mod tests {
             code: Code(11200),
             level: Level::Error,
             url: Some(url.into()),
+            http_status: None,
             at: Time::from_secs(1),
         }
     }

@@ -252,6 +252,12 @@ fn the_only<'t>(texts: impl Iterator<Item = &'t str>) -> Option<Resource> {
     found
 }
 
+/// What answered a request that Twilio made, as an alert's text has it, which is a form: `httpResponse=502`.
+fn http_status(form: &str) -> Option<u16> {
+    let value = form.split('&').find_map(|pair| pair.strip_prefix("httpResponse="))?;
+    value.parse().ok().filter(|status| (100..600).contains(status))
+}
+
 pub struct Alerts;
 
 impl Listed for Alerts {
@@ -280,6 +286,7 @@ impl Listed for Alerts {
                 .request_url
                 .get()
                 .map(|url| kept(&url[..url.floor_char_boundary(bounds::URL_BYTES)], reader.roster).into()),
+            http_status: raw.alert_text.get().and_then(http_status),
             at: at.ok_or_else(|| BadRow::new("date_created", "neither date_generated nor date_created is set"))?,
         }))
     }

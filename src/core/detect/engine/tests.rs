@@ -141,6 +141,7 @@ impl Port {
             code: Code(code),
             level: Level::Error,
             url: Some(url.into()),
+            http_status: None,
             at: self.now,
         };
         self.engine.observe(self.now, ACCOUNT, &Observation::Alert(alert));

@@ -11,9 +11,9 @@
 
 use std::time::Duration;
 
-use super::{Ledger, LedgerContext, OutcomeChange, key};
+use super::{AttachedAlert, FailedRequest, Ledger, LedgerContext, OutcomeChange, key};
 use crate::core::detect::observation::Alert;
-use crate::core::detect::outcome::{mark, may_be_placed};
+use crate::core::detect::outcome::{AlertEffect, mark, may_be_placed};
 use crate::core::model::bounds;
 use crate::core::model::id::CallSid;
 use crate::core::model::id::Resource;
@@ -48,7 +48,8 @@ impl Ledger {
         };
         let number = entry.number;
         let webhooks = cx.routes.webhooks(cx.roster, number, channel);
-        if let Some(mark) = mark(alert, webhooks) {
+        let mark = mark(alert, webhooks);
+        if let Some(mark) = mark {
             entry.marks.add(mark, alert.code, alert.at);
         }
         let has_room = self.pending.len() < bounds::UNPLACED_ALERTS;
@@ -62,7 +63,14 @@ impl Ledger {
             }
             entry.is_pending = true;
         }
-        self.attached.push((number, alert.code));
+        let is_webhooks = mark.is_some_and(|m| m >= AlertEffect::OwnFallback || m == AlertEffect::OtherUrl);
+        let failed = alert.url.clone().filter(|_| is_webhooks).map(|url| FailedRequest {
+            url,
+            http_status: alert.http_status,
+            code: alert.code,
+            at: alert.at,
+        });
+        self.attached.push(AttachedAlert { number, channel, code: alert.code, failed });
         self.note_question(resource, cx);
         true
     }

@@ -111,6 +111,7 @@ fn an_error_of_a_leg_is_its_calls() {
         code: Code(code),
         level: Level::Error,
         url: None,
+        http_status: None,
         at: Time::EPOCH,
     };
     let at = Time::EPOCH + Duration::from_secs(60);

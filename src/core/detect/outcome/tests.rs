@@ -19,6 +19,7 @@ fn alert(code: u32, level: Level, url: Option<&str>) -> Alert {
         code: Code(code),
         level,
         url: url.map(Into::into),
+        http_status: None,
         at: Time::EPOCH,
     }
 }

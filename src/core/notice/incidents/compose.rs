@@ -22,7 +22,7 @@ const FAILURES: usize = 3;
 
 impl Incidents {
     /// The notice about everything in the incident, `headline` first.
-    pub(super) fn compose(&self, at: Time, incident: &mut Incident, needs: &Needs, headline: Headline) -> Notice {
+    pub(super) fn compose(&self, at: Time, incident: &Incident, needs: &Needs, headline: Headline) -> Notice {
         let first = numbers_of(incident, needs, headline);
         let (kind, severity, what) = self.heading(incident, headline, &first);
         let whose = self.builder.name(&incident.group, incident.channel, &first);
@@ -34,7 +34,6 @@ impl Incidents {
             _ => format!("{what}: {whose}"),
         };
         let mut notice = self.builder.blank(at, incident.key.clone(), kind, severity, title);
-        notice.incident_severity = incident.raise(severity);
         let others = incident.members.keys().copied().filter(|n| !first.contains(n));
         let numbers: Vec<NumberId> = first.iter().copied().chain(others).collect();
         notice = self.builder.whose(notice, &incident.group, incident.channel, &numbers);
@@ -94,6 +93,7 @@ impl Incidents {
             Headline::Blocked => (NoticeKind::Held, critical, "Rollback blocked"),
             Headline::Expired => (NoticeKind::Lapsed, critical, "Approval expired"),
             Headline::Underway => (NoticeKind::Underway, critical, "Rollback takes long"),
+            Headline::RollingBack => (NoticeKind::Underway, critical, "Being rolled back"),
             Headline::Reported => {
                 let severity = reason_of(incident, first).map_or(critical, PageReason::severity);
                 (NoticeKind::NotCurable, severity, self.fail(incident, first))
@@ -238,6 +238,7 @@ impl Incidents {
         let (group, channel) = (&incident.group, incident.channel);
         match what {
             Headline::Unproven | Headline::Underway => self.builder.by_hand(group, channel, numbers),
+            Headline::RollingBack => Vec::new(),
             Headline::ApprovalNeeded => {
                 let guards: BTreeSet<Guard> = by_state(incident)
                     .into_iter()
@@ -321,6 +322,7 @@ fn numbers_of(incident: &Incident, needs: &Needs, headline: Headline) -> Vec<Num
         Headline::Unproven
         | Headline::Expired
         | Headline::Underway
+        | Headline::RollingBack
         | Headline::Reported
         | Headline::RolledBack
         | Headline::Restore => false,
@@ -329,6 +331,7 @@ fn numbers_of(incident: &Incident, needs: &Needs, headline: Headline) -> Vec<Num
         Headline::Unproven => needs.failed.iter().copied().collect(),
         Headline::Expired => needs.expired.iter().copied().collect(),
         Headline::Underway => needs.slow.iter().copied().collect(),
+        Headline::RollingBack => needs.under_way.iter().copied().collect(),
         Headline::Reported => needs.reported.iter().copied().collect(),
         Headline::RolledBack | Headline::Restore => needs.on_fallback.iter().copied().collect(),
         Headline::ApprovalNeeded | Headline::Veto | Headline::Blocked => {
@@ -359,7 +362,7 @@ fn by_state(incident: &Incident) -> Vec<(NumberState, BTreeSet<NumberId>)> {
 }
 
 /// The latest decision about each number, without those that later ones have taken over, oldest first.
-fn current_decisions(incident: &Incident) -> Vec<&Decision> {
+pub(super) fn current_decisions(incident: &Incident) -> Vec<&Decision> {
     let ids: BTreeSet<DecisionId> = incident.members.values().filter_map(|m| m.decision).collect();
     ids.iter().filter_map(|id| incident.decisions.get(id)).collect()
 }
@@ -402,7 +405,7 @@ pub(super) fn numbers_text(n: usize) -> String {
 }
 
 /// Whether what was done is known to serve callers; `None` where nothing was done.
-fn proof(incident: &Incident) -> Option<String> {
+pub(super) fn proof(incident: &Incident) -> Option<String> {
     let mut results: Vec<(OrderResult, usize)> = Vec::new();
     let mut open = 0;
     for member in incident.members.values() {

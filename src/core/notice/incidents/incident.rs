@@ -146,7 +146,7 @@ impl Member {
 
 /// What a notice is first of all about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Headline {
+pub enum Headline {
     /// A rollback failed, or is not known to serve callers.
     Unproven,
     ApprovalNeeded,
@@ -155,6 +155,8 @@ pub(super) enum Headline {
     Expired,
     /// A rollback takes longer than it should.
     Underway,
+    /// A rollback is under way. No news, but what is so.
+    RollingBack,
     /// A person is to look.
     Reported,
     RolledBack,
@@ -171,17 +173,19 @@ pub(super) struct Needs {
     pub(super) guards: BTreeSet<Guard>,
     pub(super) veto: BTreeSet<DecisionId>,
     pub(super) slow: BTreeSet<NumberId>,
+    /// Decided, or being rolled back.
+    pub(super) under_way: BTreeSet<NumberId>,
     pub(super) expired: BTreeSet<NumberId>,
     pub(super) reported: BTreeSet<NumberId>,
     pub(super) on_fallback: BTreeSet<NumberId>,
-    is_proven: bool,
+    pub(super) is_proven: bool,
     /// Rollbacks are under way, and will soon be known to have succeeded or not.
     is_settling: bool,
 }
 
 impl Needs {
     /// The most urgent one.
-    fn headline(&self) -> Option<Headline> {
+    pub(super) fn headline(&self) -> Option<Headline> {
         let settled = !self.is_settling;
         [
             (settled && !self.failed.is_empty(), Headline::Unproven),
@@ -396,14 +400,24 @@ impl Incident {
     }
 
     pub(super) fn needs(&mut self, at: Time) -> Needs {
+        let needs = self.needs_at(at);
+        if needs.under_way.is_empty() {
+            self.settles_by = None;
+        }
+        needs
+    }
+
+    /// The same for somebody who only looks.
+    pub(super) fn needs_at(&self, at: Time) -> Needs {
         let mut needs = Needs { is_proven: true, ..Needs::default() };
-        let mut is_any_under_way = false;
         for (number, member) in &self.members {
             if member.failure.is_some() {
                 needs.failed.insert(*number);
             }
             match &member.state {
-                NumberState::Decided => is_any_under_way = true,
+                NumberState::Decided => {
+                    needs.under_way.insert(*number);
+                }
                 NumberState::Reported(_) => {
                     needs.reported.insert(*number);
                 }
@@ -420,7 +434,7 @@ impl Incident {
                     }
                 }
                 NumberState::Ordered { since } => {
-                    is_any_under_way = true;
+                    needs.under_way.insert(*number);
                     if *since + END_WITHIN <= at {
                         needs.slow.insert(*number);
                     }
@@ -433,10 +447,7 @@ impl Incident {
                 }
             }
         }
-        if !is_any_under_way {
-            self.settles_by = None;
-        }
-        needs.is_settling = is_any_under_way && self.settles_by.is_some_and(|t| at < t);
+        needs.is_settling = !needs.under_way.is_empty() && self.settles_by.is_some_and(|t| at < t);
         needs
     }
 

@@ -17,6 +17,13 @@ pub(super) struct Restore {
     ended: BTreeMap<NumberId, (OrderResult, String)>,
 }
 
+impl Restore {
+    /// Numbers that are restored, and all.
+    pub(super) fn progress(&self) -> (usize, usize) {
+        (self.ended.values().filter(|(result, _)| result.is_as_asked()).count(), self.order.numbers.len())
+    }
+}
+
 impl Incidents {
     pub(super) fn restore_ordered(&mut self, order: &Order) {
         if let Some(incident) = self.open.get_mut(&Trouble::Handler.key(&order.group, order.channel)) {

@@ -1,0 +1,64 @@
+//! What Ringback cannot see, with the cause; and what persons have stopped.
+
+use super::incidents::held_by;
+use super::{Trouble, TroubleKind, View, Wait, WaitsFor};
+use crate::agent::publish::status::{Blindness, SourceStatus};
+use crate::core::model::source::Source;
+use crate::core::model::time::Time;
+use crate::core::notice::condition::AgentCondition;
+use crate::core::notice::{NoticeStatus, Severity, Step};
+
+pub(super) fn troubles(view: &View<'_>) -> Vec<Trouble> {
+    let blind = view.status.blindness.iter().filter(|b| !b.cannot_read.is_empty()).map(|b| blind(view, b));
+    blind.chain(holds(view)).collect()
+}
+
+fn blind(view: &View<'_>, blindness: &Blindness) -> Trouble {
+    let channel = blindness.channel;
+    let sources: Vec<&SourceStatus> =
+        view.status.sources.iter().filter(|s| blindness.cannot_read.contains(&s.source)).collect();
+    let read = sources.iter().map(|s| s.polled_at.or(s.failure.as_ref().map(|f| f.since))).min().flatten();
+    let labels = Source::ALL.into_iter().map(Source::label).filter(|l| blindness.cannot_read.contains(l)).collect();
+    let condition = AgentCondition::Blind { channel, sources: labels };
+    let builder = view.known.incidents.builder();
+    let notice = builder.condition(view.now, read.unwrap_or(view.now), &condition, NoticeStatus::Firing);
+    let mut trouble = Trouble::of_notice(TroubleKind::Blind, notice);
+    trouble.of_numbers = trouble.numbers.len();
+    if read.is_none() {
+        trouble.since = None;
+    }
+    let since = |at: Option<Time>| {
+        at.map_or("never read".to_owned(), |at| format!("last read {}", at.to_timestamp().strftime("%H:%M:%S UTC")))
+    };
+    let why = sources.iter().map(|s| {
+        let cause = s.failure.as_ref().map_or("not read yet, and no error so far".to_owned(), |f| f.error.to_string());
+        format!("{}: {cause} ({})", s.source, since(s.polled_at))
+    });
+    trouble.cause = Some(why.collect::<Vec<_>>().join("\n"));
+    if blindness.unread > 0 {
+        trouble.done.push(format!("of {} numbers it is not known who answers", blindness.unread));
+    }
+    let mut cures: Vec<&str> = sources.iter().filter_map(|s| Some(s.failure.as_ref()?.cure.as_str())).collect();
+    cures.dedup();
+    let cures = cures.into_iter().filter(|c| !c.is_empty()).map(Step::new);
+    trouble.next.splice(0..0, cures);
+    trouble
+}
+
+/// Holds in force: nothing is wrong with them, and everybody should know.
+fn holds(view: &View<'_>) -> impl Iterator<Item = Trouble> {
+    view.status.holds.iter().map(|hold| {
+        let by = held_by(view, hold);
+        let scope = view.known.incidents.builder().scope(&hold.scope);
+        let title = format!("Held by {}: {}: {}", by.author, by.scope, by.reason);
+        let mut trouble = Trouble::blank(TroubleKind::Held, Severity::Info, format!("hold/{scope}"), title);
+        trouble.channel = hold.scope.channel;
+        trouble.done.push("nothing is rolled back or restored there by itself while it lasts".to_owned());
+        trouble.waits.push(Wait { whom: WaitsFor::HoldEnd, until: Some(by.until) });
+        trouble.holds.push(by);
+        trouble
+            .next
+            .push(Step::typing("To release it", format!("ringback release {scope} --reason 'the hold is over'")));
+        trouble
+    })
+}
