@@ -22,6 +22,17 @@ pub struct DecisionLine {
     /// (on this channel) or `refuse`.
     pub action: String,
     pub detail: String,
+    /// What will be written, field by field, as far as it is known beforehand.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub fields: Vec<FieldLine>,
+}
+
+/// One field of a number, as it is and as it will be, without what may be secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct FieldLine {
+    pub field: String,
+    pub from: String,
+    pub to: String,
 }
 
 impl DecisionLine {
@@ -32,6 +43,11 @@ impl DecisionLine {
             channel: line.channel.to_string(),
             action: line.action.label().to_owned(),
             detail: line.detail.clone(),
+            fields: line
+                .fields
+                .iter()
+                .map(|f| FieldLine { field: f.field.clone(), from: f.from.to_string(), to: f.to.to_string() })
+                .collect(),
         }
     }
 }

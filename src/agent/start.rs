@@ -27,7 +27,7 @@ use crate::agent::control::{Controller, Probing};
 use crate::agent::execute::Executor;
 use crate::agent::poll::fallback;
 use crate::agent::publish::explain;
-use crate::agent::publish::explain::DecisionHistory;
+use crate::agent::publish::explain::{CurrentRules, DecisionHistory};
 use crate::agent::publish::exposition::Exposition;
 use crate::agent::publish::status::{Knowledge, Status};
 use crate::caller::CallerKey;
@@ -316,7 +316,7 @@ impl Agent {
             metrics,
             roster,
             inbox,
-            memory: DecisionHistory::new(store.clone(), config),
+            memory: DecisionHistory::new(store.clone(), CurrentRules::of(config), config.poll.overlap),
             names: config.agent.names.clone(),
             clock: clock.clone(),
             store,

@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::operate::{ApiClient, Common, confirmed, operate};
+use super::operate::{Common, operate};
+use super::orders::{ApiClient, confirmed};
 use super::plan::{NAMED, Which, as_json, tell, verdict};
 use super::saved::{self, Revisited};
 use super::{Exit, complain, say};
@@ -102,6 +103,7 @@ struct Done {
 
 pub fn apply(arguments: ApplyArguments) -> anyhow::Result<Exit> {
     let ApplyArguments { what, group, channel, common, canary, wait, force, yes } = arguments;
+    let common = common.that_begins();
     let config = Config::load(&common.config, &ProcessEnv)?;
     let usage = |problem: &str| {
         complain(&format!("ringback: {problem}"));
@@ -246,7 +248,7 @@ async fn batches(
                 Ok(planned) => planned,
                 Err(exit) => return Ok(Some(exit)),
             };
-            let ended = client.follow(&planned.orders).await?;
+            let ended = client.follow(&planned.orders, !common.json).await?;
             done.orders.extend(planned.orders);
             for line in planned.lines {
                 let key = [line.account.clone(), line.number.clone(), line.channel.clone()];

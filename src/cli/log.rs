@@ -36,6 +36,25 @@ pub struct AgentLog {
     _writer: WorkerGuard,
 }
 
+/// The filter as it was written, if it says what is to be logged: a word that is no level would silently be taken for a
+/// module's name, and the rest be lost.
+pub fn filter(text: &str) -> Result<String, String> {
+    let is_level = |word: &str| {
+        ["off", "error", "warn", "info", "debug", "trace"].iter().any(|level| word.eq_ignore_ascii_case(level))
+    };
+    let is_meant = |part: &str| match part.split_once('=') {
+        Some((module, level)) => !module.is_empty() && is_level(level),
+        None => is_level(part),
+    };
+    let bad = text.split(',').map(str::trim).find(|part| !is_meant(part));
+    match bad {
+        None => Ok(text.to_owned()),
+        Some(part) => {
+            Err(format!("{part:?}: use error, warn, info, debug or trace, also by module: ringback::twilio=debug"))
+        }
+    }
+}
+
 /// Starts logging. `filter` is a level, or levels by module such as `info,ringback::twilio=debug`.
 pub fn start(filter: &str) -> anyhow::Result<()> {
     tracing_subscriber::registry().with(log(filter, std::io::stderr)?).init();

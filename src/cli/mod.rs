@@ -4,11 +4,15 @@ mod apply;
 mod challenge;
 mod check;
 mod demo;
+mod desk;
+mod explain;
 mod init;
+mod journal;
 mod log;
-mod look;
+mod manual;
 mod notify;
 mod operate;
+mod orders;
 mod plan;
 mod ports;
 mod rehearse;
@@ -17,18 +21,20 @@ mod run;
 mod saved;
 mod sim;
 mod simulate;
+mod status;
+mod text;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use serde_json::Value;
 
 use crate::config::BadConfig;
 use crate::core::model::foreign::{LONGEST, line};
 
 /// How a command ended, for scripts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Exit {
     Done = 0,
     /// It ran, and what it found is not good.
@@ -69,7 +75,7 @@ enum Command {
         #[arg(long, value_name = "FILE", default_value = "ringback.toml")]
         config: PathBuf,
         /// How much to log: error, warn, info, debug or trace, also by module
-        #[arg(long, value_name = "LEVEL", env = "RINGBACK_LOG", default_value = "info")]
+        #[arg(long, value_name = "LEVEL", env = "RINGBACK_LOG", default_value = "info", value_parser = log::filter)]
         log: String,
     },
     /// Looks whether everything is prepared for the port day; exits 1 unless it is
@@ -127,44 +133,27 @@ enum Command {
     /// Declares that the handler which numbers have now is the right one: what they are compared with and restored to
     #[command(after_help = "Example:\n  ringback adopt --group support --reason 'handed over to CallRail'")]
     Adopt(operate::AdoptArguments),
-    /// Shows how everything stands; exits 1 while the agent is blind
-    #[command(after_help = "Example:\n  ringback status\n  ringback status --json | jq .waiting")]
-    Status {
-        /// The configuration file
-        #[arg(long, value_name = "FILE", default_value = "ringback.toml")]
-        config: PathBuf,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-    },
-    /// Says why something was decided and what was done, from what is stored
-    #[command(after_help = "Example:\n  ringback explain D12")]
-    Explain {
-        /// The decision or order, such as D12
-        id: String,
-        /// The configuration file
-        #[arg(long, value_name = "FILE", default_value = "ringback.toml")]
-        config: PathBuf,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-    },
+    /// Says what is wrong, worst first, and what to type next; exits 1 if there is trouble
+    #[command(
+        after_help = "Exit codes:\n  0  no trouble is seen\n  1  there is trouble: a line that begins with CRITICAL or WARNING\n  2  bad usage, or a \
+        group or number that is not watched\n  3  no agent answers\n\nExample:\n  ringback status\n  ringback status --group support \
+        --all\n  ringback status --json | jq .troubles"
+    )]
+    Status(status::StatusArguments),
+    /// Tells the story of a decision or order: what callers met, why it was decided, what was done
+    #[command(after_help = "Example:\n  ringback explain D12\n  ringback explain D12 --records")]
+    Explain(explain::ExplainArguments),
     /// Tries a notifier, shows notices before the day, or lists who was told what
     #[command(
         after_help = "Example:\n  ringback notify --test ops\n  ringback notify --render unproven --notifier ops\n  \
         ringback notify --log"
     )]
     Notify(notify::NotifyArguments),
-    /// Verifies that the journal is whole
-    #[command(after_help = "Example:\n  ringback journal --verify")]
-    Journal {
-        /// Follow the chain of hashes from the first record to the last
-        #[arg(long, required = true)]
-        verify: bool,
-        /// The configuration file
-        #[arg(long, value_name = "FILE", default_value = "ringback.toml")]
-        config: PathBuf,
-    },
+    /// Lists who did what, or verifies that the journal is whole
+    #[command(
+        after_help = "Example:\n  ringback journal --since 2h\n  ringback journal --number +15005550100 --author ann\n  ringback journal --verify"
+    )]
+    Journal(journal::JournalArguments),
     /// Says what the rules in force would do: false rollbacks on quiet days, and how soon faults are seen
     #[command(
         after_help = "Example:\n  ringback simulate --config ringback.toml\n  ringback simulate --days 50000 --seed 7 --json"
@@ -175,6 +164,17 @@ enum Command {
         after_help = "Example:\n  ringback sim --story breaks\n  ringback sim --scenario day.toml --listen 127.0.0.1:4010"
     )]
     Sim(sim::SimArguments),
+    /// Prints what a shell reads to complete these commands
+    #[command(
+        after_help = "Example:\n  source <(ringback completions bash)\n  ringback completions fish > ~/.config/fish/completions/ringback.fish"
+    )]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Prints the page that `man` shows
+    #[command(after_help = "Example:\n  ringback man | man -l -\n  ringback man --out /usr/local/share/man/man1")]
+    Man(manual::ManArguments),
 }
 
 /// Runs the command line.
@@ -205,12 +205,14 @@ pub fn main() -> ExitCode {
         Command::Ported(arguments) => operate::ported(arguments),
         Command::Ports(arguments) => ports::ports(&arguments),
         Command::Adopt(arguments) => operate::adopt(arguments),
-        Command::Status { config, json } => look::status(&config, json),
-        Command::Explain { id, config, json } => look::explain(&config, &id, json),
+        Command::Status(arguments) => status::status(&arguments),
+        Command::Explain(arguments) => explain::explain(&arguments),
         Command::Notify(arguments) => notify::notify(&arguments),
-        Command::Journal { config, .. } => look::verify(&config),
+        Command::Journal(arguments) => journal::journal(&arguments),
         Command::Simulate(arguments) => simulate::simulate(&arguments),
         Command::Sim(arguments) => sim::sim(&arguments),
+        Command::Completions { shell } => manual::completions(shell, Arguments::command()),
+        Command::Man(arguments) => manual::man(&arguments, Arguments::command()),
     };
     match result {
         Ok(exit) => exit.into(),

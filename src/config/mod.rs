@@ -10,6 +10,7 @@ mod access;
 mod account;
 mod address;
 mod csv;
+mod desk;
 mod detection;
 mod field;
 mod group;
@@ -48,6 +49,7 @@ use crate::notify::{Heartbeat, Notifier};
 use crate::twilio;
 
 use account::{read_twilio, secret_file};
+pub use desk::Desk;
 pub use probe::Probes;
 pub use rehearse::Rehearsal;
 pub use section::{ConfigFault, span_text};

@@ -32,6 +32,8 @@ pub struct JournalRecord {
     pub seen: Place,
     pub at: Time,
     pub entry: Entry,
+    /// By which the next record is chained to it.
+    pub hash: String,
 }
 
 /// The journal is whole.
@@ -151,7 +153,7 @@ impl Store {
 
     /// What the journal says of one decision or order, oldest first.
     pub async fn journal_of(&self, id: DecisionId) -> Result<Vec<JournalRecord>, StoreError> {
-        let rows = sqlx::query("SELECT seq, seen, at_ms, body FROM journal WHERE decision = $1 ORDER BY seq")
+        let rows = sqlx::query("SELECT seq, seen, at_ms, body, hash FROM journal WHERE decision = $1 ORDER BY seq")
             .bind(column(id))
             .fetch_all(self.readers())
             .await;
@@ -161,7 +163,7 @@ impl Store {
     /// The last `count` records of this kind before the record `before`, newest first.
     pub async fn latest(&self, kind: &str, before: i64, count: usize) -> Result<Vec<JournalRecord>, StoreError> {
         let rows = sqlx::query(
-            "SELECT seq, seen, at_ms, body FROM journal WHERE kind = $1 AND seq < $2 ORDER BY seq DESC LIMIT $3",
+            "SELECT seq, seen, at_ms, body, hash FROM journal WHERE kind = $1 AND seq < $2 ORDER BY seq DESC LIMIT $3",
         )
         .bind(kind)
         .bind(before)
@@ -175,7 +177,7 @@ impl Store {
         let seq: i64 = row.get(0);
         let entry = serde_json::from_str(row.get(3))
             .map_err(|e| self.fault(READING, StoreProblem::BrokenAt(seq), Some(sqlx::Error::Decode(e.into()))))?;
-        Ok(JournalRecord { seq, seen: Place(row.get(1)), at: Time::from_millis(row.get(2)), entry })
+        Ok(JournalRecord { seq, seen: Place(row.get(1)), at: Time::from_millis(row.get(2)), entry, hash: row.get(4) })
     }
 
     /// Follows the chain from the first record to the last, as they are at one instant. The error names the
@@ -247,7 +249,7 @@ impl JournalPages {
     pub async fn next_before(&mut self, place: Place) -> Result<Option<JournalRecord>, StoreError> {
         if self.page.is_empty() && self.after < self.last {
             let rows = sqlx::query(
-                "SELECT seq, seen, at_ms, body FROM journal WHERE seq > $1 AND seq <= $2 ORDER BY seq LIMIT $3",
+                "SELECT seq, seen, at_ms, body, hash FROM journal WHERE seq > $1 AND seq <= $2 ORDER BY seq LIMIT $3",
             )
             .bind(self.after)
             .bind(self.last)

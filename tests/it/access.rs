@@ -367,7 +367,7 @@ fn a_relay_to_the_agent_elsewhere_proves_nothing() {
         let (code, said) = command_line(w, address, &["status"]).await;
         assert!(code == 1 && said.contains("do not rely on what it says"), "{said}");
         let own = agent.url.trim_start_matches("http://").parse().unwrap();
-        let (_, said) = command_line(w, own, &["status"]).await;
+        let (_, said) = command_line(w, own, &["status", "--all"]).await;
         assert!(!said.contains("do not rely") && said.contains("support"), "{said}");
         agent.stop().await;
     });

@@ -18,6 +18,7 @@ mod config;
 mod control;
 mod day;
 mod delivery;
+mod desk;
 mod detector;
 mod evidence;
 mod execute;

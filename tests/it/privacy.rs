@@ -124,7 +124,13 @@ fn nothing_that_is_read_has_a_secret_or_a_callers_number() {
         // The command line, as a process.
         std::fs::write(w.folder.path().join("ringback.toml"), w.config_text()).unwrap();
         let mut printed = String::new();
-        for words in [&["explain", "D1"][..], &["explain", "D1", "--json"], &["journal", "--verify"], &["status"]] {
+        for words in [
+            &["explain", "D1", "--records"][..],
+            &["explain", "D1", "--json"],
+            &["journal", "--steps"],
+            &["journal", "--verify"],
+            &["status"],
+        ] {
             let out = std::process::Command::new(env!("CARGO_BIN_EXE_ringback"))
                 .args(words)
                 .arg("--config")

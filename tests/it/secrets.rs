@@ -107,7 +107,14 @@ async fn said(agent: &Running) -> Vec<(String, String)> {
 fn printed(w: &World) -> Vec<(String, String)> {
     std::fs::write(w.folder.path().join("ringback.toml"), config(w)).unwrap();
     let mut all = Vec::new();
-    let commands = [&["journal", "--verify"][..], &["status"], &["explain", "D1"], &["explain", "D1", "--json"]];
+    let commands = [
+        &["journal", "--verify"][..],
+        &["journal", "--steps"],
+        &["journal", "--steps", "--json"],
+        &["status"],
+        &["explain", "D1", "--records"],
+        &["explain", "D1", "--json"],
+    ];
     let more = ["D2", "D3", "D4", "D5"].map(|id| ["explain", id, "--json"]);
     for words in commands.into_iter().chain(more.iter().map(|w| &w[..])) {
         let out = std::process::Command::new(env!("CARGO_BIN_EXE_ringback"))

@@ -14,6 +14,7 @@ use utoipa::ToSchema;
 use super::status::OrderStatus;
 use crate::agent::poll;
 use crate::agent::poll::routing::WRITTEN_WITHIN;
+use crate::config::Config;
 use crate::core::control::{Control, Recovery};
 use crate::core::detect::engine::{Engine, EngineSettings};
 use crate::core::detect::rules::Rules;
@@ -60,9 +61,33 @@ pub struct InForce {
 pub struct RecordedEntry {
     #[schema(value_type = String)]
     pub at: Time,
+    /// Its place in the journal, and the hash by which the next record is chained to it.
+    pub seq: i64,
+    pub hash: String,
     #[serde(flatten)]
     #[schema(value_type = Object)]
     pub entry: Entry,
+}
+
+impl RecordedEntry {
+    fn of(record: JournalRecord) -> RecordedEntry {
+        RecordedEntry { at: record.at, seq: record.seq, hash: record.hash, entry: record.entry }
+    }
+}
+
+/// By what is decided now.
+#[derive(Clone, Copy)]
+pub struct CurrentRules<'a> {
+    pub roster: &'a Roster,
+    pub engine: &'a EngineSettings,
+    pub rollback: &'a orders::RollbackSettings,
+}
+
+impl CurrentRules<'_> {
+    /// Those of an agent's whole configuration.
+    pub const fn of(config: &Config) -> CurrentRules<'_> {
+        CurrentRules { roster: &config.roster, engine: &config.engine, rollback: &config.rollback }
+    }
 }
 
 /// Reads what is stored. Cheap to clone.
@@ -78,14 +103,14 @@ pub struct DecisionHistory {
 }
 
 impl DecisionHistory {
-    /// `config`: what is configured now.
-    pub fn new(store: Store, config: &crate::config::Config) -> DecisionHistory {
+    /// `rules`: those that are configured now; `overlap`: how far back every log is read again.
+    pub fn new(store: Store, rules: CurrentRules<'_>, overlap: std::time::Duration) -> DecisionHistory {
         DecisionHistory {
             store,
-            roster: Arc::new(config.roster.clone()),
-            settings: Arc::new(config.engine.clone()),
-            rollback: config.rollback.clone(),
-            overlap: config.poll.overlap,
+            roster: Arc::new(rules.roster.clone()),
+            settings: Arc::new(rules.engine.clone()),
+            rollback: rules.rollback.clone(),
+            overlap,
             turn: Arc::default(),
         }
     }
@@ -95,7 +120,7 @@ impl DecisionHistory {
         let mut all = self.store.latest("decision", i64::MAX, count).await?;
         all.extend(self.store.latest("order", i64::MAX, count).await?);
         all.sort_unstable_by_key(|r| std::cmp::Reverse(r.seq));
-        Ok(all.into_iter().take(count).map(|r| RecordedEntry { at: r.at, entry: r.entry }).collect())
+        Ok(all.into_iter().take(count).map(RecordedEntry::of).collect())
     }
 
     /// How far an order has come, by the journal; `None` if there never was one of this id.
@@ -144,7 +169,7 @@ impl DecisionHistory {
             }
             None => (None, None),
         };
-        let entries = entries.into_iter().map(|r| RecordedEntry { at: r.at, entry: r.entry }).collect();
+        let entries = entries.into_iter().map(RecordedEntry::of).collect();
         Ok(Some(Explanation { id: id.to_string(), entries, recomputed, rules }))
     }
 

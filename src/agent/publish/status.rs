@@ -1,15 +1,17 @@
 //! What the agent says of itself: published after every change, read by the API and the demo.
 
+mod last_probe;
+mod summary;
+pub mod troubles;
+
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::trouble::{self, Trouble, WaitsFor};
-use crate::caller::CallerKey;
+use super::trouble::Trouble;
 use crate::core::detect::engine::Engine;
-use crate::core::detect::observation::{Probe, ProbeResult};
 use crate::core::model::decision::{Decision, DecisionId, Mode, Phase};
 use crate::core::model::foreign::Line;
 use crate::core::model::guard::Guard;
@@ -23,11 +25,13 @@ use crate::core::notice::incidents::Incidents;
 use crate::core::port::ports::Ports;
 use crate::core::port::report::{ApiSight, countdown};
 use crate::core::port::status::PortStatus;
-use crate::core::probe::Origin;
 use crate::core::rollback::fallbacks::FallbackFound;
 use crate::core::rollback::orders::{OrderState, Orders, PendingRollback};
 use crate::core::routing::history::RoutingState;
 use crate::core::routing::record::Handler;
+
+pub use last_probe::LastProbe;
+pub use summary::Summary;
 
 /// Orders kept for the status.
 const ORDERS: usize = 50;
@@ -90,23 +94,6 @@ pub struct ReadFailure {
     /// What Twilio answered, if it did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub http_status: Option<u16>,
-}
-
-/// How much is wrong.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Summary {
-    /// Numbers that are watched.
-    pub numbers: usize,
-    /// Those of them that a trouble is about.
-    pub in_trouble: usize,
-    /// Those that point at the fallback, or may.
-    pub on_fallback: usize,
-    /// Troubles that a person should do something about, and those that wait for one.
-    pub troubles: usize,
-    pub waiting_for_you: usize,
-    /// Channels of which nothing can be said.
-    #[schema(value_type = Vec<String>)]
-    pub blind: Vec<Channel>,
 }
 
 /// A decision that stands and is not carried out.
@@ -332,37 +319,6 @@ pub struct ChannelStatus {
     pub rollback_state: &'static str,
 }
 
-/// What the latest test call or message showed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
-pub struct LastProbe {
-    #[schema(value_type = String)]
-    pub started_at: Time,
-    #[schema(value_type = Value)]
-    pub result: ProbeResult,
-    /// Where it came from: `twilio`, another number of the account, or `external`, a command of the user's.
-    pub origin: &'static str,
-    /// What it does not prove.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub caution: Option<&'static str>,
-}
-
-/// Of every probe from a number on Twilio.
-const ON_NET: &str =
-    "from Twilio to Twilio: it may never have left Twilio's network, and proves nothing about the port";
-
-impl LastProbe {
-    fn of(probe: &Probe) -> LastProbe {
-        let is_on_net = probe.origin == CallerKey::public().hash(&Origin::Twilio.name());
-        let origin = if is_on_net { Origin::Twilio } else { Origin::External(0) };
-        LastProbe {
-            started_at: probe.started_at,
-            result: probe.result,
-            origin: origin.label(),
-            caution: is_on_net.then_some(ON_NET),
-        }
-    }
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum RollbackStatus {
@@ -391,25 +347,6 @@ impl RollbackStatus {
             RollbackStatus::Unproven { since: since() }
         } else {
             RollbackStatus::None
-        }
-    }
-}
-
-impl Summary {
-    fn of(status: &Status, troubles: &[Trouble]) -> Summary {
-        let serious = || troubles.iter().filter(|t| t.is_trouble());
-        let in_trouble: HashSet<NumberId> = serious().flat_map(|t| t.numbers.iter().copied()).collect();
-        let is_on_fallback = |n: &NumberStatus| {
-            n.channels.iter().any(|c| c.is_on_fallback || matches!(c.rollback, RollbackStatus::Unproven { .. }))
-        };
-        let waits = |t: &&Trouble| t.waits.iter().any(|w| matches!(w.whom, WaitsFor::Approval | WaitsFor::Veto));
-        Summary {
-            numbers: status.numbers().count(),
-            in_trouble: in_trouble.len(),
-            on_fallback: status.numbers().filter(|(_, n)| is_on_fallback(n)).count(),
-            troubles: serious().count(),
-            waiting_for_you: serious().filter(waits).count(),
-            blind: status.blindness.iter().filter(|b| !b.cannot_read.is_empty()).map(|b| b.channel).collect(),
         }
     }
 }
@@ -473,7 +410,7 @@ impl Status {
             summary,
             troubles,
         };
-        let troubles = trouble::all(engine, orders, known, &status);
+        let troubles = troubles::all(engine, orders, known, &status);
         Status { summary: Summary::of(&status, &troubles), troubles, ..status }
     }
 

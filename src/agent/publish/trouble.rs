@@ -2,31 +2,22 @@
 //! and cause.
 //!
 //! The six questions of somebody who has just been woken are answered in each: which numbers, since when, how many
-//! callers of how many, why, what was done and is it proven, what to type next. The words are the notices' own
-//! ([`crate::core::notice`]): what is open there is composed anew as of now ([`incidents`]), and what nobody was told of,
-//! or not yet, is read off the numbers themselves ([`numbers`]), so that nothing that the status shows to be wrong is
-//! missing here.
+//! callers of how many, why, what was done and is it proven, what to type next. Where they come from is in
+//! [`super::status::troubles`].
 //!
-//! Promises: pure; what is not known is said to be so and is no health (law 4); no caller's number and no secret (law
-//! 11), for URLs are [`FieldValue`]s and texts of others' making were made harmless where they came in.
-
-mod incidents;
-mod numbers;
-mod sight;
+//! Promises: what is not known is said to be so and is no health (law 4); no caller's number and no secret (law 11), for
+//! handlers are shown as every [`FieldValue`](crate::core::model::value::FieldValue) is, and texts of others' making were
+//! made harmless where they came in.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::agent::publish::status::{Knowledge, Status};
-use crate::core::detect::engine::Engine;
 use crate::core::model::counted::{Counted, CountedWords};
 use crate::core::model::decision::DecisionId;
 use crate::core::model::foreign::Line;
 use crate::core::model::id::{Channel, GroupName, NumberId};
-use crate::core::model::roster::Roster;
 use crate::core::model::time::Time;
 use crate::core::notice::{Moment, Notice, NoticeReason, Sample, Severity, Step};
-use crate::core::rollback::orders::Orders;
 
 /// What is wrong, worst first among those that matter equally.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
@@ -144,7 +135,7 @@ pub struct FailedOf {
 }
 
 impl FailedOf {
-    const fn some(failing: u32, of: u32) -> Option<FailedOf> {
+    pub(super) const fn some(failing: u32, of: u32) -> Option<FailedOf> {
         if of > 0 { Some(FailedOf { failing, of }) } else { None }
     }
 }
@@ -286,7 +277,7 @@ pub struct Trouble {
 }
 
 impl Trouble {
-    fn blank(kind: TroubleKind, severity: Severity, key: String, title: String) -> Trouble {
+    pub(super) fn blank(kind: TroubleKind, severity: Severity, key: String, title: String) -> Trouble {
         Trouble {
             key,
             kind,
@@ -317,7 +308,7 @@ impl Trouble {
     }
 
     /// Everything that a notice of it says.
-    fn of_notice(kind: TroubleKind, notice: Notice) -> Trouble {
+    pub(super) fn of_notice(kind: TroubleKind, notice: Notice) -> Trouble {
         let lines = |text: &str| text.lines().map(str::to_owned).collect();
         Trouble {
             group: notice.group,
@@ -357,42 +348,4 @@ impl Trouble {
 /// What says no more than this does.
 fn is_looking(step: &Step) -> bool {
     step.command.as_deref() == Some("ringback status")
-}
-
-/// What the troubles are read off.
-struct View<'a> {
-    now: Time,
-    status: &'a Status,
-    engine: &'a Engine,
-    orders: &'a Orders,
-    known: Knowledge<'a>,
-}
-
-impl View<'_> {
-    fn roster(&self) -> &Roster {
-        self.engine.roster()
-    }
-
-    /// How many numbers of the group have the channel.
-    fn group_size(&self, group: &GroupName, channel: Channel) -> usize {
-        self.known.incidents.builder().group_size(group, channel)
-    }
-
-    fn moment(&self, at: Time, numbers: &[NumberId]) -> Moment {
-        let zone = numbers.first().and_then(|n| self.roster().find(*n)).map(|ix| &self.roster().number(ix).timezone);
-        Moment::new(at, zone)
-    }
-}
-
-/// Everything that is wrong, worst first. `status` is as it is published, but for the troubles.
-pub fn all(engine: &Engine, orders: &Orders, known: Knowledge<'_>, status: &Status) -> Vec<Trouble> {
-    let view = View { now: status.at, status, engine, orders, known };
-    let mut troubles = incidents::troubles(&view);
-    troubles.extend(numbers::troubles(&view, &troubles));
-    troubles.extend(sight::troubles(&view));
-    troubles.sort_by(|a, b| {
-        let rank = |t: &Trouble| (std::cmp::Reverse(t.severity), t.kind, std::cmp::Reverse(t.numbers.len()));
-        rank(a).cmp(&rank(b)).then_with(|| a.key.cmp(&b.key))
-    });
-    troubles
 }

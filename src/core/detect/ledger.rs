@@ -42,15 +42,14 @@ use crate::core::model::id::{AccountSid, Channel, NumberId, Resource};
 use crate::core::model::reason::{Outcome, Reason};
 use crate::core::model::roster::{NumberIx, Roster};
 use crate::core::model::time::Time;
-use crate::core::model::value::FieldValue;
 use crate::core::routing::history::RoutingHistory;
 use answers::Answers;
 use lateness::Lateness;
 use legs::ChildLeg;
 use messages::settles;
 use nameless::Nameless;
-pub use placement::ReadUntil;
 use placement::Unplaced;
+pub use placement::{AttachedAlert, FailedRequest, ReadUntil};
 
 /// An outcome that is new or has changed.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -77,26 +76,6 @@ pub struct Warning {
     pub number: NumberIx,
     pub channel: Channel,
     pub code: Code,
-}
-
-/// An alert that has found its call or message.
-#[derive(Clone, Debug, PartialEq)]
-pub struct AttachedAlert {
-    pub number: NumberIx,
-    pub channel: Channel,
-    pub code: Code,
-    /// A webhook that serves callers failed: where, and what it answered.
-    pub failed: Option<FailedRequest>,
-}
-
-/// A request to a webhook that did not get what it should, as Twilio's debugger tells it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct FailedRequest {
-    pub url: FieldValue,
-    /// Where Twilio says it.
-    pub http_status: Option<u16>,
-    pub code: Code,
-    pub at: Time,
 }
 
 /// When an inbound call or message was first seen.

@@ -4,7 +4,8 @@
 //! the same for what a person orders, and [`command`] for a person's holds, approvals and modes; [`fallbacks`] says
 //! what is known of where swaps lead, [`adopt`] when a number's handler is the right one, [`restore`] in which stages
 //! snapshots are put back, and [`plan`] what is written to one number. What `apply` writes has a life of its own below
-//! all that ([`applied`], [`apply`]). Orders and sagas are a fold over the journal, whose entries are in [`entry`].
+//! all that ([`applied`], [`apply`]). Orders and sagas are a fold over the journal, whose entries are in [`entry`], and
+//! in words in [`told`].
 
 pub mod adopt;
 pub mod applied;
@@ -18,3 +19,4 @@ pub mod orders;
 pub mod plan;
 pub mod restore;
 pub mod saga;
+mod told;

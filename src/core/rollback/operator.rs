@@ -33,8 +33,10 @@ use crate::core::model::id::{Channel, NumberId};
 use crate::core::model::order::{AdoptedBy, ApplyTerms, Author, By, CloseReason, FallbackState, Operation, Order};
 use crate::core::model::roster::{NumberIx, Roster};
 use crate::core::model::time::Time;
-use crate::core::rollback::saga::SagaState;
+use crate::core::model::value::FieldValue;
+use crate::core::rollback::saga::{SagaState, Swap};
 use crate::core::routing::record::bare;
+use crate::core::routing::values::RoutingValues;
 
 /// A command about numbers.
 #[derive(Debug, Clone)]
@@ -57,6 +59,30 @@ pub struct PreviewLine {
     pub channel: Channel,
     pub action: PlannedAction,
     pub detail: String,
+    /// What will be written, field by field, as far as it is known beforehand.
+    pub fields: Vec<FieldChange>,
+}
+
+/// One field of a number, as it is and as it will be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FieldChange {
+    /// Its parameter in an update, such as `VoiceUrl`.
+    pub field: String,
+    pub from: FieldValue,
+    pub to: FieldValue,
+}
+
+/// What putting back undoes, as far as nobody else has changed it since.
+fn undone(swap: Option<&Swap>, channel: Channel) -> Vec<FieldChange> {
+    let Some(swap) = swap else { return Vec::new() };
+    // A record that cannot be read is refused when its turn comes.
+    let Ok(before) = RoutingValues::read(swap.before.record.whole(), channel) else { return Vec::new() };
+    let undo = before.undo(&swap.wrote);
+    let changes = undo.into_iter().filter_map(|(field, to)| {
+        let from = swap.wrote.iter().find(|(name, _)| *name == field)?.1.clone();
+        Some(FieldChange { field, from, to })
+    });
+    changes.filter(|change| change.from != change.to).collect()
 }
 
 /// What is done with one channel of one number.
@@ -131,7 +157,8 @@ impl Orders {
                         // Who did not name the channel did not mean this one.
                         let number = roster.number(*ix).id;
                         let detail = format!("it is not watched on {channel}");
-                        let line = PreviewLine { number, channel, action: PlannedAction::NotWatched, detail };
+                        let fields = Vec::new();
+                        let line = PreviewLine { number, channel, action: PlannedAction::NotWatched, detail, fields };
                         plan.lines.extend(request.channel.map(|_| line));
                         continue;
                     }
@@ -197,7 +224,7 @@ impl Orders {
         let number = roster.number(ix).id;
         let group = roster.group_of(ix);
         let state = self.state(number, channel);
-        let line = |action, detail: String| PreviewLine { number, channel, action, detail };
+        let line = |action, detail: String| PreviewLine { number, channel, action, detail, fields: Vec::new() };
         let refuse = |detail: String| line(PlannedAction::Refuse, detail);
         let ordered = self.ordered(number, channel);
         let later = self.later_restore(number, channel).filter(|_| request.operation == Operation::Rollback);
@@ -274,7 +301,8 @@ impl Orders {
             },
             Operation::Undo => {
                 let by = self.applied(number, channel).order().unwrap_or(DecisionId(0));
-                line(PlannedAction::Undo, format!("to what it was before {by}"))
+                let fields = undone(self.applied(number, channel).swap(), channel);
+                PreviewLine { fields, ..line(PlannedAction::Undo, format!("to what it was before {by}")) }
             }
             Operation::Rollback => {
                 let Some(fallback) = group.fallback(channel) else {
@@ -292,10 +320,8 @@ impl Orders {
                 if let Some(t) = self.no_restore_before(&group.name, channel).filter(|t| now < *t && !request.force) {
                     return refuse(format!("the last restore relapsed: not before {t}, unless forced"));
                 }
-                line(
-                    PlannedAction::Restore,
-                    format!("to what it was before {}", state.order().unwrap_or(DecisionId(0))),
-                )
+                let before = format!("to what it was before {}", state.order().unwrap_or(DecisionId(0)));
+                PreviewLine { fields: undone(state.swap(), channel), ..line(PlannedAction::Restore, before) }
             }
         }
     }

@@ -11,14 +11,15 @@
 
 use std::time::Duration;
 
-use super::{AttachedAlert, FailedRequest, Ledger, LedgerContext, OutcomeChange, key};
+use super::{Ledger, LedgerContext, OutcomeChange, key};
 use crate::core::detect::observation::Alert;
 use crate::core::detect::outcome::{AlertEffect, mark, may_be_placed};
 use crate::core::model::bounds;
-use crate::core::model::id::CallSid;
-use crate::core::model::id::Resource;
+use crate::core::model::code::Code;
+use crate::core::model::id::{CallSid, Channel, Resource};
 use crate::core::model::roster::NumberIx;
 use crate::core::model::time::Time;
+use crate::core::model::value::FieldValue;
 
 /// An alert is explained within this or by nothing: numbers are read each minute, a little late at times.
 const PLACED_WITHIN: Duration = Duration::from_secs(90);
@@ -29,6 +30,26 @@ const PLACED_WITHIN: Duration = Duration::from_secs(90);
 pub struct ReadUntil {
     pub alerts: Time,
     pub numbers: Time,
+}
+
+/// An alert that has found its call or message.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AttachedAlert {
+    pub number: NumberIx,
+    pub channel: Channel,
+    pub code: Code,
+    /// A webhook that serves callers failed: where, and what it answered.
+    pub failed: Option<FailedRequest>,
+}
+
+/// A request to a webhook that did not get what it should, as Twilio's debugger tells it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FailedRequest {
+    pub url: FieldValue,
+    /// Where Twilio says it.
+    pub http_status: Option<u16>,
+    pub code: Code,
+    pub at: Time,
 }
 
 /// A call's or message's alerts that are not explained.

@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use super::View;
 use super::incidents::{handlers, is_unproven};
-use super::{FailedOf, Trouble, TroubleKind, View};
 use crate::agent::publish::status::{ChannelStatus, GroupStatus, NumberStatus, RollbackStatus};
+use crate::agent::publish::trouble::{FailedOf, Trouble, TroubleKind};
 use crate::core::model::decision::Phase;
 use crate::core::model::id::{Channel, GroupName, NumberId};
 use crate::core::model::order::FallbackState;

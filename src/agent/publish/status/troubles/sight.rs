@@ -1,8 +1,9 @@
 //! What Ringback cannot see, with the cause; and what persons have stopped.
 
+use super::View;
 use super::incidents::held_by;
-use super::{Trouble, TroubleKind, View, Wait, WaitsFor};
 use crate::agent::publish::status::{Blindness, SourceStatus};
+use crate::agent::publish::trouble::{Trouble, TroubleKind, Wait, WaitsFor};
 use crate::core::model::source::Source;
 use crate::core::model::time::Time;
 use crate::core::notice::condition::AgentCondition;

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::{FailedOf, HandlerSeen, HeldBy, Trouble, TroubleKind, View, Wait, WaitsFor};
+use super::View;
 use crate::agent::publish::status::RollbackStatus;
+use crate::agent::publish::trouble::{FailedOf, HandlerSeen, HeldBy, Trouble, TroubleKind, Wait, WaitsFor};
+use crate::core::detect::observation::ProbeResult;
 use crate::core::model::id::{Channel, NumberId};
-use crate::core::model::order::{Hold, Operation};
+use crate::core::model::order::{By, Hold, Operation};
 use crate::core::model::time::Time;
 use crate::core::model::verdict::Verdict;
 use crate::core::notice::incidents::{Headline, StandingIncident};
@@ -98,6 +100,7 @@ fn incident(view: &View<'_>, standing: StandingIncident) -> Trouble {
     trouble.of_numbers = view.group_size(&group, channel);
     trouble.callers_now = callers_now(view, &trouble, channel);
     let since = trouble.since.as_ref().map(|m| m.at);
+    trouble.tests = trouble.tests.or_else(|| latest_tests(view, &trouble.numbers, channel, since));
     trouble.handlers = handlers(view, &trouble.numbers, channel, since);
     let unproven: Vec<NumberId> =
         trouble.numbers.iter().copied().filter(|n| !(view.known.can_prove)(*n, channel)).collect();
@@ -118,6 +121,22 @@ fn callers_now(view: &View<'_>, trouble: &Trouble, channel: Channel) -> Option<F
     let (failing, of) =
         failing.fold((0, 0), |(f, of), c| (f + c.evidence.failing, of + c.evidence.callers.max(c.evidence.failing)));
     FailedOf::some(failing, of).filter(|now| now.failing > before.failing)
+}
+
+/// What the numbers' latest test calls since then showed, where the evidence has none.
+fn latest_tests(view: &View<'_>, numbers: &[NumberId], channel: Channel, since: Option<Time>) -> Option<FailedOf> {
+    let of_numbers = numbers.iter().filter_map(|n| view.roster().find(*n));
+    let latest = of_numbers.filter_map(|ix| view.engine.channel(ix, channel).last_probe);
+    let (mut failing, mut of) = (0, 0);
+    for probe in latest.filter(|p| since.is_none_or(|since| p.started_at >= since)) {
+        match probe.result {
+            ProbeResult::Success => of += 1,
+            ProbeResult::Failure(_) => (failing, of) = (failing + 1, of + 1),
+            // It says nothing of the number.
+            ProbeResult::Error => {}
+        }
+    }
+    FailedOf::some(failing, of)
 }
 
 pub(super) fn held_by(view: &View<'_>, hold: &Hold) -> HeldBy {
@@ -197,7 +216,7 @@ fn under_way(view: &View<'_>) -> Vec<Trouble> {
         trouble.of_numbers = view.group_size(&order.group, order.channel);
         trouble.decision = Some(order.id);
         trouble.since = Some(view.moment(p.at, &order.numbers));
-        if let crate::core::model::order::By::Operator(author) = &order.by {
+        if let By::Operator(author) = &order.by {
             trouble.cause = Some(format!("{} asked for it: {}", author.name, author.reason));
         }
         let (ended, later) = (p.ended.len(), p.later().count());

@@ -1,0 +1,208 @@
+//! Orders as they are given to an agent: shown, confirmed, followed to their end, and told number by number.
+
+use std::collections::BTreeMap;
+use std::io::{self, BufRead as _, Read as _};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::Context;
+use secrecy::SecretString;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::challenge::{ProvenAnswer, ask, command};
+use super::{Exit, complain, say};
+use crate::admin::body::{DecisionLine, FieldLine};
+use crate::admin::commands::{CommandDone, OrderRequest, Planned};
+use crate::admin::identity::Identity;
+use crate::clock::Clock;
+
+/// Between looks at how far an order has come.
+const LOOK_AFTER: Duration = Duration::from_millis(300);
+
+/// A staged restore is not waited for longer than this: callers take their time.
+const WAIT_FOR: Duration = Duration::from_secs(15 * 60);
+
+/// Result and its detail, by account, number and channel.
+pub type Results = BTreeMap<[String; 3], (String, String)>;
+
+/// Where commands are given.
+pub struct ApiClient {
+    http: reqwest::Client,
+    address: SocketAddr,
+    identity: Identity,
+    /// No agent watches beside us.
+    is_alone: bool,
+}
+
+impl ApiClient {
+    pub fn new(http: reqwest::Client, address: SocketAddr, token: SecretString, is_alone: bool) -> ApiClient {
+        ApiClient { http, address, identity: Identity::new(Some(token)), is_alone }
+    }
+
+    /// The agent's answer, or the exit code after its complaint was printed.
+    pub async fn post<T: DeserializeOwned>(
+        &self,
+        verb: &str,
+        body: &impl Serialize,
+    ) -> anyhow::Result<Result<T, Exit>> {
+        let (path, body) = (format!("/api/v1/{verb}"), serde_json::to_vec(body)?);
+        let ProvenAnswer { status, body } = command(&self.http, self.address, &self.identity, &path, body).await?;
+        let body: Value = super::answer(&body).context("the agent's answer is not JSON")?;
+        if !status.is_success() {
+            complain(&format!("ringback: {}", body["error"].as_str().unwrap_or("the agent refused")));
+            let is_usage = matches!(status.as_u16(), 400 | 422);
+            return Ok(Err(if is_usage { Exit::BadUsage } else { Exit::FoundTrouble }));
+        }
+        Ok(Ok(serde_json::from_value(body)?))
+    }
+
+    pub async fn command(&self, verb: &str, body: &impl Serialize, json: bool) -> anyhow::Result<Exit> {
+        let done = match self.post::<CommandDone>(verb, body).await? {
+            Ok(done) => done,
+            Err(exit) => return Ok(exit),
+        };
+        let exit = if done.is_as_asked { Exit::Done } else { Exit::FoundTrouble };
+        say(&if json { serde_json::to_string(&done)? } else { done.done })?;
+        Ok(exit)
+    }
+
+    pub async fn swap(&self, verb: &str, asked: &OrderRequest, yes: bool, json: bool) -> anyhow::Result<Exit> {
+        let plan = match self.post::<Planned>(verb, asked).await? {
+            Ok(plan) => plan,
+            Err(exit) => return Ok(exit),
+        };
+        let touched: Vec<&DecisionLine> = plan
+            .lines
+            .iter()
+            .filter(|l| matches!(l.action.as_str(), "rollback" | "restore" | "undo" | "keep"))
+            .collect();
+        if self.is_alone && plan.is_staged {
+            complain(
+                "ringback: no agent is running, so nobody can tell whether a canary's callers are served: start the \
+                 agent, or restore all with --at-once",
+            );
+            return Ok(Exit::FoundTrouble);
+        }
+        if !json {
+            for line in &plan.lines {
+                say(&format!("{} {}: {}: {}", line.number, line.channel, line.action, line.detail))?;
+                for FieldLine { field, from, to } in &line.fields {
+                    let shown = |value: &str| if value.is_empty() { "(nothing)".to_owned() } else { value.to_owned() };
+                    say(&format!("    {field}: {} -> {}", shown(from), shown(to)))?;
+                }
+            }
+            if plan.is_staged {
+                say("A canary goes first: the others follow by stages, once its callers or test calls were served.")?;
+            }
+        }
+        if !touched.is_empty() && !yes && !confirmed(verb, touched.len())? {
+            complain("ringback: nothing was done");
+            return Ok(Exit::FoundTrouble);
+        }
+        let meant = serde_json::to_value(asked).map(|mut body| {
+            body["dry_run"] = Value::Bool(false);
+            body
+        })?;
+        let plan = match self.post::<Planned>(verb, &meant).await? {
+            Ok(plan) => plan,
+            Err(exit) => return Ok(exit),
+        };
+        let ended = self.follow(&plan.orders, !json).await?;
+        // A group or all numbers are those that are watched on the channel, if there are any.
+        let is_named = !asked.numbers.is_empty() || plan.lines.iter().all(|l| l.action == "not_watched");
+        self.tell(&plan, &ended, is_named, json)
+    }
+
+    /// Waits for orders to end. With `is_told`, says how far they are on the error stream.
+    pub async fn follow(&self, orders: &[String], is_told: bool) -> anyhow::Result<Results> {
+        let clock = Clock::system();
+        let give_up = clock.now() + WAIT_FOR;
+        let mut ended = BTreeMap::new();
+        for id in orders {
+            let mut said = String::new();
+            loop {
+                let path = format!("/api/v1/orders/{id}");
+                let ProvenAnswer { status, body } = ask(&self.http, self.address, &self.identity, &path).await?;
+                if status == reqwest::StatusCode::NOT_FOUND {
+                    // Waiting does not make it known.
+                    complain(&format!("ringback: the agent does not know {id}"));
+                    break;
+                }
+                let order: Value = super::answer(&body).unwrap_or_default();
+                let text = |v: &Value| v.as_str().unwrap_or_default().to_owned();
+                for e in order["ended"].as_array().into_iter().flatten() {
+                    let key = [&e["account"], &e["number"], &order["channel"]].map(text);
+                    ended.insert(key, (text(&e["result"]), text(&e["detail"])));
+                }
+                if order["is_over"] == true {
+                    break;
+                }
+                if clock.now() >= give_up {
+                    complain(&format!("{id} goes on without being waited for: see `ringback status`"));
+                    break;
+                }
+                let progress = progress(id, &order);
+                if is_told && progress != said {
+                    complain(&progress);
+                    said = progress;
+                }
+                clock.sleep(LOOK_AFTER).await;
+            }
+        }
+        Ok(ended)
+    }
+
+    fn tell(&self, plan: &Planned, ended: &Results, is_named: bool, json: bool) -> anyhow::Result<Exit> {
+        let mut all_well = true;
+        let mut results = Vec::new();
+        for line in &plan.lines {
+            let (result, detail) = match line.action.as_str() {
+                "nothing" | "keep" => ("as_asked", line.detail.as_str()),
+                "not_watched" => ("not_watched", line.detail.as_str()),
+                "refuse" => ("refused", line.detail.as_str()),
+                _ => match ended.get(&[line.account.clone(), line.number.clone(), line.channel.clone()]) {
+                    Some((result, detail)) => (result.as_str(), detail.as_str()),
+                    None => ("not_ended", "it has not ended; see `ringback status`"),
+                },
+            };
+            let is_left = result == "not_watched" && !is_named;
+            all_well &= is_left || matches!(result, "as_asked" | "written" | "proven" | "restored");
+            results.push(serde_json::json!({
+                "account": line.account, "number": line.number, "channel": line.channel, "result": result,
+                "detail": detail,
+            }));
+            if !json {
+                say(&format!("{} {}: {result}: {detail}", line.number, line.channel))?;
+            }
+        }
+        if json {
+            say(&serde_json::json!({ "orders": plan.orders, "results": results }).to_string())?;
+        }
+        Ok(if all_well { Exit::Done } else { Exit::FoundTrouble })
+    }
+}
+
+/// How far an order is.
+fn progress(id: &str, order: &Value) -> String {
+    let count = |key: &str| order[key].as_array().map_or(0, Vec::len);
+    let (ended, all) = (count("ended"), count("numbers"));
+    let what = order["operation"].as_str().unwrap_or("order");
+    let waits = if order["staged"] == true && ended > 0 && ended < all {
+        "; the others wait until those before them were served (Ctrl-C leaves that to the agent)"
+    } else {
+        ""
+    };
+    format!("{id}: {what}: {ended} of {all} numbers have ended{waits}")
+}
+
+/// A yes or a no.
+const ANSWER_BYTES: u64 = 1024;
+
+pub fn confirmed(verb: &str, numbers: usize) -> anyhow::Result<bool> {
+    complain(&format!("{verb} {numbers} of these? [y/N]"));
+    let mut line = String::new();
+    io::stdin().lock().take(ANSWER_BYTES).read_line(&mut line)?;
+    Ok(matches!(line.trim(), "y" | "Y" | "yes"))
+}
