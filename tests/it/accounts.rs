@@ -170,6 +170,7 @@ fn what_the_journal_says_of_another_accounts_number_says_nothing_of_ours() {
         assert!(order.is_over, "and it comes to an end: {order:?}");
         assert_eq!((order.ended[0].account, order.ended[0].number), (FOREIGN, ours));
         let (_, said) = ringback(w, &agent, &["status"]).await;
+        let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(said.contains(&format!(": {}: before the move", number.key())), "whose hold it is, is said: {said}");
         let ask = json!({"numbers": [ours], "channel": "voice", "reason": "drill"});
         let (status, plan) = agent.post("rollback", ask).await;

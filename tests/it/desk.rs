@@ -11,8 +11,8 @@ use crate::probes::{busy, start};
 use crate::support::{after_a_failure, break_app, support, with_token};
 use crate::world::{BIN, Folder, Running, World, play};
 
-/// Runs the program with no secret but the token, on a terminal of nobody's. Gives its exit code, what it said, and what
-/// it complained of.
+/// Runs the program with no secret but the token, on a terminal of nobody's. Gives its exit code, what it said, and
+/// what it complained of.
 async fn desk(w: &World, agent: &Running, words: &[&str]) -> (i32, String, String) {
     let listen = agent.url.trim_start_matches("http://");
     let text = w.config_text().replace("listen = \"127.0.0.1:0\"", &format!("listen = \"{listen}\""));
@@ -256,6 +256,7 @@ fn the_story_of_a_decision_comes_before_its_records() {
         let (_, said, _) = desk(w, &agent, &["journal", "--author", "ann"]).await;
         assert!(said.contains("lunch") && !said.contains("detector"), "{said}");
         let (_, said, _) = desk(w, &agent, &["journal", "--number", "+15005550101", "--steps"]).await;
+        let said = flat(&said);
         assert!(
             said.contains("writes VoiceUrl") && !said.contains("lunch") && !said.contains("+15005550100:"),
             "{said}"

@@ -1,13 +1,13 @@
-//! What is wrong, worst first: what `ringback status` prints and the page shows, one [`Trouble`] for each group, channel
-//! and cause.
+//! What is wrong, worst first: what `ringback status` prints and the page shows, one [`Trouble`] for each group,
+//! channel and cause.
 //!
 //! The six questions of somebody who has just been woken are answered in each: which numbers, since when, how many
 //! callers of how many, why, what was done and is it proven, what to type next. Where they come from is in
 //! [`super::status::troubles`].
 //!
-//! Promises: what is not known is said to be so and is no health (law 4); no caller's number and no secret (law 11), for
-//! handlers are shown as every [`FieldValue`](crate::core::model::value::FieldValue) is, and texts of others' making were
-//! made harmless where they came in.
+//! Promises: what is not known is said to be so and is no health (law 4); no caller's number and no secret (law 11),
+//! for handlers are shown as every [`FieldValue`](crate::core::model::value::FieldValue) is, and texts of others'
+//! making were made harmless where they came in.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;

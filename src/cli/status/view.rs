@@ -1,4 +1,5 @@
-//! What is seen, as lines for a terminal: the verdict, each trouble with the answers to six questions, the verdict again.
+//! What is seen, as lines for a terminal: the verdict, each trouble with the answers to six questions, the verdict
+//! again.
 
 use std::time::Duration;
 

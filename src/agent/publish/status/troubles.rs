@@ -2,8 +2,8 @@
 //!
 //! The words are the notices' own ([`crate::core::notice`]): what is open there is composed anew as of now
 //! ([`incidents`]), and what nobody was told of, or not yet, is read off the numbers themselves ([`numbers`]), so that
-//! nothing that the status shows to be wrong is missing. What cannot be seen is told with its cause, and holds with their
-//! authors ([`sight`]).
+//! nothing that the status shows to be wrong is missing. What cannot be seen is told with its cause, and holds with
+//! their authors ([`sight`]).
 
 mod incidents;
 mod numbers;

@@ -111,8 +111,8 @@ fn incident(view: &View<'_>, standing: StandingIncident) -> Trouble {
     trouble
 }
 
-/// What the numbers' own verdicts count by now, where that is more than was acted on. The callers of several numbers are
-/// added up: who has called two of them counts twice.
+/// What the numbers' own verdicts count by now, where that is more than was acted on. The callers of several numbers
+/// are added up: who has called two of them counts twice.
 fn callers_now(view: &View<'_>, trouble: &Trouble, channel: Channel) -> Option<FailedOf> {
     let before = trouble.callers?;
     let of_numbers = trouble.numbers.iter().filter_map(|n| view.roster().find(*n));
