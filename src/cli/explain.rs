@@ -218,9 +218,10 @@ impl Story<'_> {
             // Of many numbers: each kind of step once, with when it was first and last.
             let mut kinds: Vec<(String, Time, Time, usize, String)> = Vec::new();
             for record in all {
-                let kind = match &record.entry {
-                    Entry::Result { result, .. } => result.label().to_owned(),
-                    other => other.kind().to_owned(),
+                let kind = if let Entry::Result { result, .. } = &record.entry {
+                    result.label().to_owned()
+                } else {
+                    record.entry.kind().to_owned()
                 };
                 match kinds.iter_mut().find(|(known, ..)| *known == kind) {
                     Some((_, _, last, count, _)) => (*last, *count) = (record.at, *count + 1),

@@ -82,7 +82,8 @@ impl Shape {
     pub fn of_output() -> Shape {
         let is_terminal = std::io::stdout().is_terminal();
         let asked = std::env::var("COLUMNS").ok().and_then(|c| c.parse::<usize>().ok());
-        let found = || ratatui::crossterm::terminal::size().ok().map(|(columns, _)| usize::from(columns));
+        let found =
+            || ratatui::crossterm::terminal::size().ok().map(|(columns, _)| usize::from(columns)).filter(|c| *c > 0);
         let width = if is_terminal { found().or(asked) } else { asked };
         Shape { width: width.unwrap_or(80).clamp(NARROWEST, WIDEST), is_coloured: is_terminal && has_colours() }
     }

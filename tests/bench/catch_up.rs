@@ -79,6 +79,7 @@ fn calls(since: Time) -> impl Iterator<Item = (Call, bool)> {
             ended_at: Some(started_at + Duration::from_secs(80)),
             duration: Some(80),
             error: None,
+            forwarded_from: None,
         };
         (call, next(50) == 0)
     })

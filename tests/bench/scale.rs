@@ -69,6 +69,7 @@ pub fn memory() {
             ended_at: Some(now),
             duration: Some(80),
             error: None,
+            forwarded_from: None,
         };
         engine.observe(now, UNNAMED_ACCOUNT, &Observation::Call(call));
         if i % 1000 == 0 {

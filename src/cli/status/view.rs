@@ -163,7 +163,7 @@ impl StatusView<'_> {
         add("Numbers", self.numbers(t).into_iter().collect());
         add("Since", t.since.iter().map(|m| self.since(m)).collect());
         add(t.words().label, callers(t).into_iter().collect());
-        add("Tests", t.tests.map(|c| tests(c)).into_iter().collect());
+        add("Tests", t.tests.map(tests).into_iter().collect());
         let reasons = t.reasons.iter().map(|r| {
             let code = r.code.map_or(String::new(), |code| match &r.meaning {
                 Some(meaning) => format!(" ({code}: {meaning})"),
@@ -296,12 +296,18 @@ impl StatusView<'_> {
                     "idle" => String::new(),
                     state => format!(" {}", state.replace('_', " ")),
                 };
-                let text = format!(
-                    "{name:<14} {:<9} {:<8} {:<7}{state}",
-                    c.channel.label(),
-                    c.phase.label(),
-                    c.verdict.label()
-                );
+                // What does not fit beside it stands below.
+                let is_narrow = self.width < 60;
+                let text = if is_narrow {
+                    format!("{name:<14} {:<9} {:<7}{state}", c.channel.label(), c.verdict.label())
+                } else {
+                    format!(
+                        "{name:<14} {:<9} {:<8} {:<7}{state}",
+                        c.channel.label(),
+                        c.phase.label(),
+                        c.verdict.label()
+                    )
+                };
                 let style = match c.verdict {
                     Verdict::Failing => Style::Bad,
                     Verdict::Suspect | Verdict::Silent | Verdict::Blind => Style::Warning,
@@ -317,8 +323,9 @@ impl StatusView<'_> {
                     lines.push(TextLine::new(style, format!("  {text}")).and(Style::Quiet, format!("  {handler}")));
                 } else {
                     lines.push(TextLine::new(style, format!("  {text}")));
-                    let parts = wrapped(&handler, self.width.saturating_sub(17));
-                    lines.extend(parts.into_iter().map(|p| TextLine::new(Style::Quiet, format!("{:17}{p}", ""))));
+                    let lead = if is_narrow { 4 } else { 17 };
+                    let parts = wrapped(&handler, self.width.saturating_sub(lead));
+                    lines.extend(parts.into_iter().map(|p| TextLine::new(Style::Quiet, format!("{:lead$}{p}", ""))));
                 }
             }
         }
@@ -365,7 +372,7 @@ pub fn span(span: Duration) -> String {
     match s {
         0..=89 => format!("{s} s"),
         90..=5399 => format!("{} min", (s + 30) / 60),
-        5400..=172_799 if (s / 60) % 60 == 0 => format!("{} h", s / 3600),
+        5400..=172_799 if (s / 60).is_multiple_of(60) => format!("{} h", s / 3600),
         5400..=172_799 => format!("{} h {} min", s / 3600, (s / 60) % 60),
         _ => format!("{} days", s / 86_400),
     }

@@ -171,6 +171,7 @@ impl Watch {
         }
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "most keys mean nothing here")]
     fn on_screen(&self, news: &Receiver<News>) -> anyhow::Result<Exit> {
         let began = Clock::system().now();
         let mut screen = Screen { is_all: self.is_all, is_coloured: has_colours(), ..Screen::default() };
@@ -289,6 +290,7 @@ impl Screen {
         view.commands().get(n - 1).map(|c| (*c).to_owned())
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "most keys mean nothing here")]
     fn scroll(&mut self, key: KeyCode) {
         let page = self.page.saturating_sub(1).max(1);
         self.top = match key {

@@ -157,6 +157,7 @@ fn port(entry: &PortEntry, roster: &Roster) -> Told {
                 Met::Arrived => "met its first caller",
                 Met::Served => "served its first caller",
                 Met::Probed => "served its first test",
+                Met::Forwarded => "met a caller whom the old provider forwards",
             };
             (format!("{channel} of {} {what}", counted(numbers, roster)), numbers.clone())
         }

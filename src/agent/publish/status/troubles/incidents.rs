@@ -46,10 +46,8 @@ pub(super) fn troubles(view: &View<'_>) -> Vec<Trouble> {
     troubles.extend(standing.fallbacks.into_iter().map(|n| sized(TroubleKind::FallbackBroken, n)));
     troubles.extend(standing.ports.into_iter().map(|n| sized(TroubleKind::Port, n)));
     for notice in standing.conditions {
-        let kind = match notice.kind {
-            NoticeKind::RowsNotUnderstood => TroubleKind::RowsNotUnderstood,
-            _ => TroubleKind::State,
-        };
+        let is_rows = notice.kind == NoticeKind::RowsNotUnderstood;
+        let kind = if is_rows { TroubleKind::RowsNotUnderstood } else { TroubleKind::State };
         troubles.push(sized(kind, notice));
     }
     for order in view.orders.unverified(view.now) {
@@ -104,9 +102,13 @@ fn incident(view: &View<'_>, standing: StandingIncident) -> Trouble {
     trouble.handlers = handlers(view, &trouble.numbers, channel, since);
     let unproven: Vec<NumberId> =
         trouble.numbers.iter().copied().filter(|n| !(view.known.can_prove)(*n, channel)).collect();
-    let is_written = is_proven == Some(false) && headline == Headline::RolledBack;
-    if is_written && unproven.len() == trouble.numbers.len() {
-        trouble.proof.push("no test call is configured that would prove it ([group.probe] from)".to_owned());
+    if is_proven == Some(false) && headline == Headline::RolledBack {
+        let text = if unproven.len() == trouble.numbers.len() {
+            "no test call is configured that would prove it ([group.probe] from)"
+        } else {
+            "a test call that would prove it is made, or made again in a few minutes"
+        };
+        trouble.proof.push(text.to_owned());
     }
     trouble
 }
