@@ -202,6 +202,7 @@ impl Agent {
         let Recovered { mut control, notices, pollers } = recover(&shared, config, control, journal, wanted).await?;
         let Pollers { calls, messages, alerts } = pollers;
         metrics.set_mode(control.orders().mode());
+        metrics.page_is_at(&config.agent.page());
         let known = Knowledge {
             ports: control.ports(),
             sight: &ApiSight::NotYet,

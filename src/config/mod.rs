@@ -93,6 +93,13 @@ pub struct AgentConfig {
     pub commit_cost: Duration,
 }
 
+impl AgentConfig {
+    /// Where people reach the agent's own page, without a slash at the end.
+    pub fn page(&self) -> String {
+        self.addresses.agent.clone().unwrap_or_else(|| format!("http://{}", self.listen))
+    }
+}
+
 #[derive(Debug, Clone, PartialEq)]
 pub struct Poll {
     /// Between polls while a number is in its active phase.

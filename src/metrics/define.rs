@@ -136,6 +136,14 @@ define! {
             "1 while the number's channel is on the fallback and a test call heard it.";
         UNPROVEN: Gauge "rollback_unproven" ["group", "number", "channel"]
             "1 while the fallback was written, and something else seems to answer or it cannot be told.";
+        PROVABLE: Gauge "rollback_provable" ["group", "number", "channel"]
+            "1 if a test call or message of ours can prove a rollback of this number's channel.";
+        LATEST_DECISION: Gauge "latest_decision" ["group", "number", "channel"]
+            "The latest decision about this number's channel: 12 stands for D12. Absent while there is none.";
+        DECIDED_CALLERS: Gauge "decided_callers" ["group", "number", "channel"]
+            "Distinct callers that the latest decision went by, served or failed.";
+        DECIDED_FAILING: Gauge "decided_failing_callers" ["group", "number", "channel"]
+            "Distinct callers that the latest decision went by who had failed.";
         GROUP_ROLLED_BACK: Gauge "group_rolled_back_numbers" ["group", "channel"]
             "Numbers of the group whose channel points at the fallback because we wrote that, also if unproven.";
         RESTORES: Counter "restores_total" ["group", "channel", "result"]
@@ -196,6 +204,8 @@ define! {
     "Ringback itself" {
         BUILD: Gauge "build_info" ["version"]
             "Version of this agent; always 1.";
+        AGENT: Gauge "agent_info" ["page"]
+            "Where the agent's own page is; always 1.";
         TICK: Gauge "last_tick_timestamp_seconds" []
             "When the engine last ticked: every second, and after everything that comes in.";
         LEADING: Gauge "leading" []

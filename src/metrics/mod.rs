@@ -89,6 +89,7 @@ pub struct Metrics {
     pub clock_skew: Gauge,
     pub numbers_missing: IntGauge,
     leading: IntGauge,
+    agent: IntGaugeVec,
     journal: IntCounterVec,
     log_lines_lost: IntCounterVec,
     notifications: IntCounterVec,
@@ -212,6 +213,7 @@ impl Metrics {
             clock_skew: r.add(Gauge::with_opts(opts(&d::CLOCK_SKEW))?)?,
             numbers_missing: r.int_gauge(&d::MISSING)?,
             leading: r.int_gauge(&d::LEADING)?,
+            agent: r.int_gauges(&d::AGENT)?,
             journal: r.counter(&d::JOURNAL)?,
             log_lines_lost: r.counter(&d::LOG_LINES_LOST)?,
             notifications: r.counter(&d::NOTIFICATIONS)?,
@@ -372,6 +374,11 @@ impl Metrics {
     /// What became of a notice: one of [`NOTICE_RESULTS`].
     pub fn notified(&self, notifier: &str, result: &str) {
         self.notifications.with_label_values(&[notifier, result]).inc();
+    }
+
+    /// Where the agent's own page is, without a slash at the end.
+    pub fn page_is_at(&self, address: &str) {
+        self.agent.with_label_values(&[address]).set(1);
     }
 
     pub fn leading(&self, on: bool) {

@@ -71,7 +71,10 @@ function lint(d) {
       for (const [key, value] of Object.entries(t)) if (!TARGET[key]?.test(String(value))) say(`${at} ${t.refId}`, `${key} = ${value} is no key or value of a Prometheus query`);
       if (t.datasource?.uid !== '${datasource}') say(at, 'its data source is fixed');
       if (/\b(rate|increase)\(/.test(t.expr) && !/\[(\$__rate_interval|\d+[smh])\]/.test(t.expr)) say(at, 'a rate without an interval');
-      if (/\b(rate|increase|irate)\([^)]*\[\d/.test(t.expr)) say(at, 'a rate over a fixed interval: use $__rate_interval');
+      // Counts are whole over a span that the title names and the panel steps by; whatever else is a rate.
+      const span = /\bincrease\([^)]*\[(\d+)m\]/.exec(t.expr);
+      if (span && !(p.title.endsWith(`, each ${span[1]} min`) && p.interval === `${span[1]}m` && t.expr.startsWith('round('))) say(at, 'a count over a span that the title does not name, or the panel does not step by');
+      if (/\b(rate|irate)\([^)]*\[\d/.test(t.expr)) say(at, 'a rate over a fixed interval: use $__rate_interval');
       for (const [, name] of t.expr.matchAll(/\$\{?(\w+)/g)) if (!name.startsWith('__') && !variables.includes(name)) say(at, `no variable ${name}`);
       if (!t.legendFormat && p.type !== 'stat') say(at, 'has no legend');
     }

@@ -15,8 +15,8 @@ use tokio::sync::{mpsc, watch};
 
 use super::status::{ChannelStatus, GroupStatus, NumberStatus, RollbackStatus, Status};
 use crate::agent::ControlMessage;
-use crate::core::model::decision::Phase;
-use crate::core::model::id::Channel;
+use crate::core::model::decision::{Decision, Phase};
+use crate::core::model::id::{Channel, NumberId};
 use crate::core::model::reason::Outcome;
 use crate::core::model::roster::{Group, NumberIx, Roster};
 use crate::core::model::time::Time;
@@ -31,6 +31,9 @@ use crate::metrics::tally::Tally;
 
 /// How long a number keeps its metrics after its trouble is over: a graph should show the end of it.
 const STAY: Duration = Duration::from_secs(3600);
+
+/// The latest decision about each number's channel.
+type Latest<'a> = HashMap<(NumberId, Channel), &'a Decision>;
 
 /// What is read at each scrape.
 pub struct Exposition {
@@ -130,7 +133,7 @@ impl Exposition {
         }
     }
 
-    fn number(&self, page: &mut Page, group: &str, ix: NumberIx, status: &NumberStatus) {
+    fn number(&self, page: &mut Page, latest: &Latest<'_>, group: &str, ix: NumberIx, status: &NumberStatus) {
         let number = status.number.to_string();
         let number = number.as_str();
         if let Some(port) = status.port {
@@ -165,6 +168,12 @@ impl Exposition {
             page.add(&d::ROLLED_BACK, &labels, on(c.is_on_fallback));
             page.add(&d::PROVEN, &labels, on(c.is_on_fallback && c.rollback_state == "proven"));
             page.add(&d::UNPROVEN, &labels, on(c.rollback_state == "unproven"));
+            page.add(&d::PROVABLE, &labels, on(c.can_be_proven));
+            if let Some(decision) = latest.get(&(status.id(), c.channel)) {
+                page.add(&d::LATEST_DECISION, &labels, decision.id.0 as f64);
+                page.add(&d::DECIDED_CALLERS, &labels, f64::from(decision.evidence.callers));
+                page.add(&d::DECIDED_FAILING, &labels, f64::from(decision.evidence.failing));
+            }
             page.add(&d::DRIFT, &labels, on(self.tally.is_drifted(ix, c.channel)));
         }
     }
@@ -232,11 +241,17 @@ impl Collector for Exposition {
     fn collect(&self) -> Vec<MetricFamily> {
         let status = self.status.borrow().clone();
         let chosen = self.chosen(&status);
-        let mut page = Page::default();
+        let (mut page, mut latest) = (Page::default(), Latest::default());
+        for decision in &status.decisions {
+            for number in &decision.numbers {
+                // The newest come first.
+                latest.entry((*number, decision.channel)).or_insert(decision);
+            }
+        }
         for ((_, group), s) in self.roster.groups().zip(&status.groups) {
             self.group(&mut page, group, s);
             for (ix, number) in group.numbers.iter().zip(&s.numbers).filter(|(ix, _)| chosen[ix.0 as usize]) {
-                self.number(&mut page, group.name.as_str(), *ix, number);
+                self.number(&mut page, &latest, group.name.as_str(), *ix, number);
             }
         }
         self.waiting(&mut page, &status);

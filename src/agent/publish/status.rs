@@ -317,6 +317,8 @@ pub struct ChannelStatus {
     /// [`crate::core::rollback::saga::SagaState`].
     #[schema(value_type = String)]
     pub rollback_state: &'static str,
+    /// A test call or message of ours can show whether callers reach the fallback.
+    pub can_be_proven: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -467,6 +469,7 @@ impl NumberStatus {
                     is_applied: applied.is_on_fallback() || applied.is_unproven(),
                     last_probe: c.last_probe.as_ref().map(LastProbe::of),
                     rollback_state: orders.state(n.id, channel).label(),
+                    can_be_proven: (known.can_prove)(n.id, channel),
                 }
             })
             .collect();
