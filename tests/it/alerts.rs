@@ -125,7 +125,8 @@ fn every_alert_has_its_runbook_its_severity_and_five_tests() {
     let names: BTreeSet<String> = runbooks.keys().map(|n| n.trim_end_matches(".md").to_owned()).collect();
     assert_eq!(names, alerts, "an alert a runbook");
     for (name, text) in &runbooks {
-        for heading in ["## Meaning", "## Impact", "## Where to type", "## Diagnosis", "## Mitigation", "## Escalation"] {
+        for heading in ["## Meaning", "## Impact", "## Where to type", "## Diagnosis", "## Mitigation", "## Escalation"]
+        {
             assert!(text.contains(heading), "{name} has no {heading}");
         }
     }

@@ -136,6 +136,8 @@ pub struct ChannelState {
     pub last_failed: Option<FailedRequest>,
     /// A person was told what probes find and a swap would not cure.
     probe_told: bool,
+    /// People were told something of it, by this agent or the one before.
+    was_told: bool,
 }
 
 impl ChannelState {
@@ -254,6 +256,7 @@ impl Engine {
                         last_probe: None,
                         last_failed: None,
                         probe_told: false,
+                        was_told: false,
                     }
                 })
             })
@@ -409,8 +412,13 @@ impl Engine {
     }
 
     /// What has happened so far was news to an agent before. Verdicts are not counted but stand: whoever shows them
-    /// must know.
+    /// must know. What has added up meanwhile beside what people were told is none either: the agent before knew, and
+    /// this one does not, which of it the rules that were met had said already.
     pub fn forget_news(&mut self) {
+        for state in self.channels.iter_mut().flatten().filter(|s| s.was_told) {
+            state.window.excess_is_told();
+            state.sent.excess_is_told();
+        }
         self.events.retain(|e| matches!(e, EngineEvent::Verdict { .. } | EngineEvent::GroupVerdict { .. }));
     }
 

@@ -123,6 +123,29 @@ fn what_was_taken_from_the_fallback_is_swapped_again_once_a_person_has_looked() 
 }
 
 #[test]
+fn an_apply_after_somebody_has_undone_a_swap_is_no_yes_to_the_next_one() {
+    for operation in [None, Some(Operation::Apply)] {
+        let mut world = world([1, 0]);
+        let number = world.number(0);
+        world.swap_all(Operation::Rollback);
+        world.edit(0, 1);
+        world.now = world.now + Duration::from_secs(1);
+        world.read_all();
+        world.looked();
+        world.drifted();
+        world.step();
+        if let Some(operation) = operation {
+            world.swap_all(operation);
+        }
+        world.now = world.now + DECIDE_AGAIN;
+        world.fail(0, VOICE, vec![number], Strength::Callers);
+        world.step();
+        let waits: Vec<Guard> = world.orders().pending().flat_map(|p| p.guards()).collect();
+        assert_eq!(waits, [Guard::OtherWriter], "{operation:?}");
+    }
+}
+
+#[test]
 fn what_the_others_callers_meet_takes_no_adopted_number_along() {
     for (verdict, is_asked) in [(Verdict::Unknown, true), (Verdict::Healthy, true), (Verdict::Failing, false)] {
         let mut world = world([3, 0]);

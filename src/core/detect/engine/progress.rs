@@ -45,6 +45,7 @@ impl Engine {
     pub fn told(&mut self, number: NumberIx, channel: Channel) {
         let rules = self.detection[self.roster.number(number).group.0 as usize].rules.iter();
         let state = &mut self.channels[number.0 as usize][channel.index()];
+        state.was_told = true;
         let is_it = |(met, rule): (&Option<Time>, &Rule)| met.is_some() && rule.subject.is_excess();
         if !state.met.iter().zip(rules).any(is_it) {
             state.window.excess_is_told();

@@ -253,8 +253,10 @@ impl Orders {
         self.let_go(order, number, channel);
         let saga = self.sagas.entry((number, channel)).or_default();
         if end.is_as_asked() {
-            (saga.is_undone, saga.is_foreign) = (false, false);
-            if !operation.is_swap() {
+            saga.is_foreign = false;
+            if operation.is_swap() {
+                saga.is_undone = false;
+            } else {
                 // What only was so already leaves what was adopted.
                 saga.adopted = saga.adopted.take().filter(|_| !is_applying);
                 saga.settled_by_apply(at, order);
