@@ -30,8 +30,8 @@ async fn desk(w: &World, agent: &Running, words: &[&str]) -> (i32, String, Strin
         .spawn()
         .unwrap();
     while child.try_wait().unwrap().is_none() {
-        // Its time is real, ours is not.
-        w.clock.sleep(Duration::from_millis(50)).await;
+        // Its time is real, ours is not: in small steps, so that no ticket ends before a slow machine has used it.
+        w.clock.sleep(Duration::from_millis(5)).await;
         tokio::task::yield_now().await;
     }
     let out = child.wait_with_output().unwrap();
@@ -356,4 +356,31 @@ fn who_asks_about_what_is_not_watched_is_told_so() {
         says(&said, &["NO TROUBLE SEEN 6 numbers: 0 in trouble", "not known (too few callers)"]);
         agent.stop().await;
     });
+}
+
+/// Shells and `man` are told of every command, from its own definition.
+#[test]
+fn completions_and_pages_know_every_command() {
+    let said = |words: &[&str]| {
+        let out = bare(words).stdin(Stdio::null()).output().unwrap();
+        assert_eq!(out.status.code(), Some(0), "{words:?}");
+        String::from_utf8(out.stdout).unwrap()
+    };
+    let help = said(&["--help"]);
+    let commands = help.lines().skip_while(|l| *l != "Commands:").skip(1).take_while(|l| !l.is_empty());
+    let names: Vec<&str> =
+        commands.filter_map(|l| l.strip_prefix("  ")?.split(' ').next().filter(|n| !n.is_empty())).collect();
+    assert!(names.len() > 20, "{help}");
+    for shell in ["bash", "zsh", "fish"] {
+        let script = said(&["completions", shell]);
+        for name in &names {
+            assert!(script.contains(name), "{shell} does not know {name}");
+        }
+    }
+    let folder = Folder::new();
+    said(&["man", "--out", folder.path().to_str().unwrap()]);
+    for name in names.iter().filter(|n| **n != "help") {
+        assert!(folder.path().join(format!("ringback-{name}.1")).exists(), "no page of {name}");
+    }
+    assert!(said(&["man"]).contains("ringback"));
 }

@@ -62,8 +62,8 @@ pub struct Call {
     /// What the row itself says went wrong; [`Code::UNNAMED`] where it says so in words alone.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub error: Option<Code>,
-    /// The number of ours that was called, where somebody forwarded the call from there to this one. Of others' numbers,
-    /// from which people forward what they do not answer, nothing is kept.
+    /// The number of ours that was called, where somebody forwarded the call from there to this one. Of others'
+    /// numbers, from which people forward what they do not answer, nothing is kept.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub forwarded_from: Option<E164>,
 }
