@@ -57,9 +57,13 @@ pub struct ReadNumbers {
 /// Gives numbers the handler that the configuration asks for.
 #[utoipa::path(post, path = "/api/v1/apply", request_body = ApplyRequest, security(("token" = [])),
     responses((status = 200, body = Planned), (status = "4XX", body = ErrorBody), (status = 503, body = ErrorBody)))]
-pub async fn apply(State(a): State<Admin>, _: Operator, body: Body<ApplyRequest>) -> Result<Json<Planned>, ApiProblem> {
+pub async fn apply(
+    State(a): State<Admin>,
+    operator: Operator,
+    body: Body<ApplyRequest>,
+) -> Result<Json<Planned>, ApiProblem> {
     let asked = open(body)?;
-    let by = author(&a.roster, &asked.author, &asked.reason)?;
+    let by = author(&a.roster, operator.author(&asked.author), &asked.reason)?;
     if !asked.reads.is_empty() && asked.channel.is_none() {
         return Err(unprocessable("reads are of one channel: name it"));
     }

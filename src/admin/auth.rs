@@ -1,6 +1,11 @@
-//! Who may write: whoever has the bearer token, or signs with it ([`identity`](super::identity)).
+//! Who may write, and who may read: whoever has a bearer token, signs with it ([`identity`](super::identity)), or has a
+//! session ([`sessions`](super::sessions)) that was opened with one.
 //!
-//! The right token always passes, whatever was tried before and from wherever: it is compared first, in constant time.
+//! There is the agent's own token, and people may have theirs: an operator's acts, in their name; a reader's reads.
+//! Where the agent is reached from this machine alone, reads need none; beyond it everything does, but for whether the
+//! agent is alive.
+//!
+//! A right token always passes, whatever was tried before and from wherever: it is compared first, in constant time.
 //! A request without a token is no guess. Wrong tokens are slowed for each address that they come from: after ten
 //! within a minute an answer takes a second, for a few at a time, and says when to come again. What is kept of that is
 //! bounded, and so are the connections that it holds: the others are answered at once and closed. Guessing is hopeless
@@ -40,10 +45,48 @@ const MOST_ADDRESSES: usize = 64;
 #[derive(Debug, Clone, Copy)]
 pub struct PeerAddress(pub SocketAddr);
 
-/// The door to all writes.
+/// What a token opens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Right {
+    Read,
+    Act,
+}
+
+/// Whose token it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// As the configuration names them; absent for the agent's own token, which is nobody's.
+    pub name: Option<Arc<str>>,
+    pub right: Right,
+}
+
+impl Holder {
+    /// Whoever has the agent's own token.
+    const ANYBODY: Holder = Holder { name: None, right: Right::Act };
+}
+
+/// Who is let in, and what they need for it.
+#[derive(Clone, Default)]
+pub struct AccessRules {
+    /// The agent's own token.
+    pub token: Option<SecretString>,
+    /// Tokens of people.
+    pub people: Vec<(Holder, SecretString)>,
+    /// Others than this machine can reach the agent, perhaps through a proxy.
+    pub is_open: bool,
+}
+
+impl From<Option<SecretString>> for AccessRules {
+    /// From this machine alone, and with one token.
+    fn from(token: Option<SecretString>) -> AccessRules {
+        AccessRules { token, ..AccessRules::default() }
+    }
+}
+
+/// The door.
 #[derive(Clone)]
 pub struct Authenticator {
-    token: Option<Arc<SecretString>>,
+    rules: Arc<AccessRules>,
     clock: Clock,
     failures: Arc<Mutex<Failures>>,
     slowed: Arc<tokio::sync::Semaphore>,
@@ -85,38 +128,58 @@ impl Failures {
 }
 
 impl Authenticator {
-    pub fn new(token: Option<SecretString>, clock: Clock) -> Authenticator {
+    pub fn new(rules: AccessRules, clock: Clock) -> Authenticator {
         Authenticator {
-            token: token.map(Arc::new),
+            rules: Arc::new(rules),
             clock,
             failures: Arc::default(),
             slowed: Arc::new(tokio::sync::Semaphore::new(MOST_SLOWED)),
         }
     }
 
-    /// Lets pass who has the token, or has signed with it.
-    async fn pass(
+    /// Whether nothing can be done over HTTP, for want of a token.
+    pub fn is_locked(&self) -> bool {
+        self.rules.token.is_none() && self.rules.people.iter().all(|(holder, _)| holder.right != Right::Act)
+    }
+
+    /// Whether reads need a token too.
+    pub fn is_open(&self) -> bool {
+        self.rules.is_open
+    }
+
+    /// Whose token this is. All are compared, so that the time tells nothing.
+    fn holder(&self, given: &[u8]) -> Option<Holder> {
+        let own = self.rules.token.as_ref().map(|token| (&Holder::ANYBODY, token));
+        let all = own.into_iter().chain(self.rules.people.iter().map(|(holder, token)| (holder, token)));
+        all.fold(None, |found, (holder, token)| if is_same(given, token) { Some(holder.clone()) } else { found })
+    }
+
+    /// Whose token a request has, or has signed with.
+    pub async fn of_request(
         &self,
         headers: &HeaderMap,
         signature: Option<Signature>,
         peer: Option<SocketAddr>,
-    ) -> Result<(), ApiProblem> {
-        let Some(token) = &self.token else {
-            let text = "writes are off: set RINGBACK_TOKEN or agent.token_file and restart the agent";
-            return Err(ApiProblem::new(StatusCode::FORBIDDEN, text));
-        };
-        let missing = || ApiProblem::new(StatusCode::UNAUTHORIZED, "the bearer token is missing or wrong");
-        let is_right = match signature {
-            Some(signature) => signature == Signature::Good,
-            None => match bearer(headers) {
-                Some(given) => is_same(given, token),
-                // Nobody has guessed anything.
-                None => return Err(missing()),
-            },
-        };
-        if is_right {
-            return Ok(());
+    ) -> Result<Holder, ApiProblem> {
+        match (signature, bearer(headers)) {
+            (Some(Signature::Good), _) => Ok(Holder::ANYBODY),
+            (Some(Signature::Bad), _) => Err(self.wrong(peer).await),
+            (None, Some(given)) => self.of_token(given, peer).await,
+            // Nobody has guessed anything.
+            (None, None) => Err(missing()),
         }
+    }
+
+    /// Whose token this is. What is none is a guess.
+    pub async fn of_token(&self, given: &[u8], peer: Option<SocketAddr>) -> Result<Holder, ApiProblem> {
+        match self.holder(given) {
+            Some(holder) => Ok(holder),
+            None => Err(self.wrong(peer).await),
+        }
+    }
+
+    /// What is answered to a wrong token.
+    async fn wrong(&self, peer: Option<SocketAddr>) -> ApiProblem {
         let now = self.clock.monotonic();
         let address = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
         let (count, untold) = {
@@ -124,17 +187,21 @@ impl Authenticator {
             (failures.count(address, now), failures.tell(now))
         };
         if let Some(tokens) = untold {
-            tracing::warn!(tokens, from = %address, "writes with a wrong token were refused");
+            tracing::warn!(tokens, from = %address, "requests with a wrong token were refused");
         }
         if count <= MOST_FAILURES {
-            return Err(missing());
+            return missing();
         }
         let Ok(_slot) = self.slowed.clone().try_acquire_owned() else {
-            return Err(too_many().and_closed());
+            return too_many().and_closed();
         };
         self.clock.sleep(SLOWED).await;
-        Err(too_many())
+        too_many()
     }
+}
+
+fn missing() -> ApiProblem {
+    ApiProblem::new(StatusCode::UNAUTHORIZED, "the bearer token is missing or wrong")
 }
 
 fn too_many() -> ApiProblem {
@@ -154,15 +221,33 @@ fn is_same(given: &[u8], token: &SecretString) -> bool {
 }
 
 /// Whoever may write. To extract it is to ask.
-pub struct Operator;
+pub struct Operator {
+    /// Whose token it is, if it is somebody's.
+    pub name: Option<Arc<str>>,
+}
+
+impl Operator {
+    /// The name under which they act: their own, or, with a token that is nobody's, the one that they give.
+    pub fn author<'a>(&'a self, given: &'a str) -> &'a str {
+        self.name.as_deref().unwrap_or(given)
+    }
+}
 
 impl FromRequestParts<Admin> for Operator {
     type Rejection = ApiProblem;
 
     async fn from_request_parts(parts: &mut Parts, admin: &Admin) -> Result<Operator, ApiProblem> {
+        if admin.door.is_locked() {
+            let text = "writes are off: set RINGBACK_TOKEN or agent.token_file and restart the agent";
+            return Err(ApiProblem::new(StatusCode::FORBIDDEN, text));
+        }
         let peer = parts.extensions.get::<PeerAddress>().map(|p| p.0);
         let signature = parts.extensions.get::<Signature>().copied();
-        admin.door.pass(&parts.headers, signature, peer).await.map(|()| Operator)
+        let holder = admin.door.of_request(&parts.headers, signature, peer).await?;
+        match holder.right {
+            Right::Act => Ok(Operator { name: holder.name }),
+            Right::Read => Err(ApiProblem::new(StatusCode::FORBIDDEN, "this token is for reading: it changes nothing")),
+        }
     }
 }
 

@@ -177,10 +177,10 @@ pub(super) type Body<T> = Result<Json<T>, JsonRejection>;
     responses((status = 200, body = Planned), (status = "4XX", body = ErrorBody), (status = 503, body = ErrorBody)))]
 pub async fn rollback(
     State(a): State<Admin>,
-    _: Operator,
+    operator: Operator,
     body: Body<OrderRequest>,
 ) -> Result<Json<Planned>, ApiProblem> {
-    swap(&a, body, Operation::Rollback).await
+    swap(&a, operator, body, Operation::Rollback).await
 }
 
 /// Puts numbers back to what they were before the rollback.
@@ -188,19 +188,24 @@ pub async fn rollback(
     responses((status = 200, body = Planned), (status = "4XX", body = ErrorBody), (status = 503, body = ErrorBody)))]
 pub async fn restore(
     State(a): State<Admin>,
-    _: Operator,
+    operator: Operator,
     body: Body<OrderRequest>,
 ) -> Result<Json<Planned>, ApiProblem> {
-    swap(&a, body, Operation::Restore).await
+    swap(&a, operator, body, Operation::Restore).await
 }
 
-async fn swap(a: &Admin, body: Body<OrderRequest>, operation: Operation) -> Result<Json<Planned>, ApiProblem> {
+async fn swap(
+    a: &Admin,
+    operator: Operator,
+    body: Body<OrderRequest>,
+    operation: Operation,
+) -> Result<Json<Planned>, ApiProblem> {
     let asked = open(body)?;
     if operation == Operation::Rollback && (asked.force || asked.at_once || asked.applied) {
         return Err(unprocessable("force, at_once and applied belong to a restore"));
     }
     let operation = if asked.applied { Operation::Undo } else { operation };
-    let by = author(&a.roster, &asked.author, &asked.reason)?;
+    let by = author(&a.roster, operator.author(&asked.author), &asked.reason)?;
     let numbers = select(&a.roster, asked.all, asked.group.as_ref(), &asked.numbers)?;
     let (force, at_once, channel) = (asked.force, asked.at_once, asked.channel);
     let request = OperatorRequest { operation, numbers, channel, by, force, at_once };
@@ -226,11 +231,11 @@ pub(super) fn planned(answer: CommandAnswer) -> Result<Json<Planned>, ApiProblem
     responses((status = 200, body = CommandDone), (status = "4XX", body = ErrorBody), (status = 503, body = ErrorBody)))]
 pub async fn hold(
     State(a): State<Admin>,
-    _: Operator,
+    operator: Operator,
     body: Body<HoldRequest>,
 ) -> Result<Json<CommandDone>, ApiProblem> {
     let asked = open(body)?;
-    let by = author(&a.roster, &asked.author, &asked.reason)?;
+    let by = author(&a.roster, operator.author(&asked.author), &asked.reason)?;
     let seconds = asked.seconds.unwrap_or(HOLD_FOR);
     if !(1..=30 * 86_400).contains(&seconds) {
         return Err(unprocessable("seconds must be from 1 to 2592000, which is 30 days"));
@@ -246,14 +251,14 @@ pub async fn hold(
     responses((status = 200, body = CommandDone), (status = "4XX", body = ErrorBody), (status = 503, body = ErrorBody)))]
 pub async fn release(
     State(a): State<Admin>,
-    _: Operator,
+    operator: Operator,
     body: Body<HoldRequest>,
 ) -> Result<Json<CommandDone>, ApiProblem> {
     let asked = open(body)?;
     if asked.seconds.is_some() || asked.shorten {
         return Err(unprocessable("seconds and shorten belong to a hold"));
     }
-    let by = author(&a.roster, &asked.author, &asked.reason)?;
+    let by = author(&a.roster, operator.author(&asked.author), &asked.reason)?;
     let scopes = scopes(&a.roster, &asked)?;
     done(say(&a, "release", OperatorCommand::Release { scopes, by }, false).await?)
 }
@@ -263,11 +268,11 @@ pub async fn release(
     responses((status = 200, body = CommandDone), (status = "4XX", body = ErrorBody), (status = 503, body = ErrorBody)))]
 pub async fn approve(
     State(a): State<Admin>,
-    _: Operator,
+    operator: Operator,
     body: Body<Approve>,
 ) -> Result<Json<CommandDone>, ApiProblem> {
     let asked = open(body)?;
-    let by = author(&a.roster, &asked.author, &asked.reason)?;
+    let by = author(&a.roster, operator.author(&asked.author), &asked.reason)?;
     let decision: DecisionId =
         asked.decision.parse().map_err(|e: crate::core::model::id::BadId| unprocessable(e.to_string()))?;
     done(say(&a, "approve", OperatorCommand::Approve { decision, by }, false).await?)
@@ -276,18 +281,26 @@ pub async fn approve(
 /// Changes what the agent may do.
 #[utoipa::path(post, path = "/api/v1/mode", request_body = SetMode, security(("token" = [])),
     responses((status = 200, body = CommandDone), (status = "4XX", body = ErrorBody), (status = 503, body = ErrorBody)))]
-pub async fn mode(State(a): State<Admin>, _: Operator, body: Body<SetMode>) -> Result<Json<CommandDone>, ApiProblem> {
+pub async fn mode(
+    State(a): State<Admin>,
+    operator: Operator,
+    body: Body<SetMode>,
+) -> Result<Json<CommandDone>, ApiProblem> {
     let asked = open(body)?;
-    let by = author(&a.roster, &asked.author, &asked.reason)?;
+    let by = author(&a.roster, operator.author(&asked.author), &asked.reason)?;
     done(say(&a, "mode", OperatorCommand::Mode { mode: asked.mode, by }, false).await?)
 }
 
 /// Says that numbers are ported: their phase is no longer `waiting`.
 #[utoipa::path(post, path = "/api/v1/ported", request_body = Ported, security(("token" = [])),
     responses((status = 200, body = PortedAnswer), (status = "4XX", body = ErrorBody), (status = 503, body = ErrorBody)))]
-pub async fn ported(State(a): State<Admin>, _: Operator, body: Body<Ported>) -> Result<Json<PortedAnswer>, ApiProblem> {
+pub async fn ported(
+    State(a): State<Admin>,
+    operator: Operator,
+    body: Body<Ported>,
+) -> Result<Json<PortedAnswer>, ApiProblem> {
     let asked = open(body)?;
-    let by = author(&a.roster, &asked.author, &asked.reason)?;
+    let by = author(&a.roster, operator.author(&asked.author), &asked.reason)?;
     let numbers = select(&a.roster, asked.all, asked.group.as_ref(), &asked.numbers)?;
     tracing::info!(numbers = numbers.len(), %by, "an operator says that numbers are ported");
     let (reply, answer) = oneshot::channel();
@@ -299,9 +312,9 @@ pub async fn ported(State(a): State<Admin>, _: Operator, body: Body<Ported>) -> 
 /// Declares that the handler which numbers have now is the right one: what they are compared with, and restored to.
 #[utoipa::path(post, path = "/api/v1/adopt", request_body = Adopt, security(("token" = [])),
     responses((status = 200, body = Adopted), (status = "4XX", body = ErrorBody), (status = 503, body = ErrorBody)))]
-pub async fn adopt(State(a): State<Admin>, _: Operator, body: Body<Adopt>) -> Result<Json<Adopted>, ApiProblem> {
+pub async fn adopt(State(a): State<Admin>, operator: Operator, body: Body<Adopt>) -> Result<Json<Adopted>, ApiProblem> {
     let asked = open(body)?;
-    let by = author(&a.roster, &asked.author, &asked.reason)?;
+    let by = author(&a.roster, operator.author(&asked.author), &asked.reason)?;
     let numbers = select(&a.roster, asked.all, asked.group.as_ref(), &asked.numbers)?;
     tracing::info!(numbers = numbers.len(), %by, "an operator adopts the handlers that numbers have");
     let (reply, answer) = oneshot::channel();

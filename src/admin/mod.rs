@@ -10,23 +10,31 @@
 //! | `GET /api/v1/numbers`, `/decisions`, `/decisions/{id}`, `/orders/{id}` | parts of it, and what the journal says |
 //! | `POST /api/v1/…` | an operator's command ([`commands`]); needs the bearer token and a reason |
 //! | `GET /api/v1/openapi.json` | all this, described from the code |
+//! | `GET /`, `/groups/{name}`, `/numbers/{number}`, `/decisions/{id}`, `/journal` | the same for people ([`page`]) |
+//! | `GET` and `POST /act/{verb}` | a command, named before it is done |
+//! | `GET /events` | what has changed on the overview |
+//! | `GET` and `POST /sign-in`, `POST /sign-out` | a session of a browser's ([`sessions`]) |
 //!
 //! Reads take published snapshots or the journal, and never wait on the control task. Writes are
-//! authenticated ([`auth`]), carry a reason, are logged, and go to the control task's inbox. Listens on
-//! loopback only. While another agent leads, [`standby`] answers instead. No other site's page may read or
-//! write here: there are no CORS headers, and what such a page sends is refused ([`names`]).
+//! authenticated ([`auth`]), carry a reason, are logged, and go to the control task's inbox. Beyond the loopback
+//! interface reads need a token too ([`gate`]). While another agent leads, [`standby`] answers instead. No other site's
+//! page may read or write here: there are no CORS headers, and what such a page sends is refused ([`names`]).
 
 pub mod apply;
 pub mod auth;
 pub mod body;
 pub mod commands;
+mod gate;
 pub mod identity;
 mod impatient;
 pub mod names;
 pub mod openapi;
+pub mod page;
 mod rendering;
 pub mod serve;
+pub mod sessions;
 pub mod standby;
+pub mod tls;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,13 +45,13 @@ use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use secrecy::SecretString;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::timeout::TimeoutLayer;
 
 use crate::agent::publish::explain::{DecisionHistory, Explanation, RecordedEntry};
+use crate::agent::publish::recent::Recent;
 use crate::agent::publish::status::{NumberStatus, OrderStatus, Status};
 use crate::agent::{Agent, ControlMessage};
 use crate::clock::Clock;
@@ -64,9 +72,12 @@ pub struct Admin {
     roster: Arc<Roster>,
     inbox: mpsc::Sender<ControlMessage>,
     memory: DecisionHistory,
+    recent: Recent,
     door: auth::Authenticator,
     identity: identity::Identity,
+    sessions: sessions::Sessions,
     pages: Pages,
+    live: page::Live,
 }
 
 /// The large ones.
@@ -80,7 +91,9 @@ struct Pages {
 }
 
 /// The routes of a running agent.
-pub fn router(agent: &Agent, clock: &Clock, token: Option<SecretString>) -> Router {
+pub fn router(agent: &Agent, clock: &Clock, rules: impl Into<auth::AccessRules>) -> Router {
+    let rules = rules.into();
+    let (token, is_secure) = (rules.token.clone(), rules.is_open);
     let admin = Admin {
         clock: clock.clone(),
         metrics: agent.metrics.clone(),
@@ -88,14 +101,17 @@ pub fn router(agent: &Agent, clock: &Clock, token: Option<SecretString>) -> Rout
         roster: agent.roster.clone(),
         inbox: agent.inbox.clone(),
         memory: agent.memory.clone(),
-        door: auth::Authenticator::new(token.clone(), clock.clone()),
+        recent: agent.recent.clone(),
+        door: auth::Authenticator::new(rules, clock.clone()),
         identity: identity::Identity::with_clock(token, clock.clone()),
+        sessions: sessions::Sessions::new(clock.clone(), is_secure),
         pages: Pages::default(),
+        live: page::Live::default(),
     };
     let identity = admin.identity.clone();
     let names = names::OwnNames(agent.names.clone());
     let fixed = |name, value| SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value));
-    Router::new()
+    let api = Router::new()
         .route("/metrics", get(metrics))
         .route("/-/healthy", get(healthy))
         .route("/-/ready", get(ready))
@@ -116,11 +132,15 @@ pub fn router(agent: &Agent, clock: &Clock, token: Option<SecretString>) -> Rout
         .route("/api/v1/ported", post(commands::ported))
         .route("/api/v1/adopt", post(commands::adopt))
         .fallback(|| async { ApiProblem::new(StatusCode::NOT_FOUND, "no such page") })
+        .layer(from_fn_with_state((admin.door.clone(), admin.sessions.clone()), gate::admit))
+        .layer(from_fn_with_state(identity, identity::prove));
+    // Beside the proofs, for which an answer is read to its end: the page's events have none.
+    let pages = page::routes(&admin);
+    api.merge(pages)
         .method_not_allowed_fallback(|| async {
             ApiProblem::new(StatusCode::METHOD_NOT_ALLOWED, "not with this method")
         })
         .layer(DefaultBodyLimit::max(bounds::REQUEST_BYTES))
-        .layer(from_fn_with_state(identity, identity::prove))
         .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, bounds::ANSWER_WITHIN))
         .layer(from_fn_with_state(names, names::check))
         .layer(fixed(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))

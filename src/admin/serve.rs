@@ -12,7 +12,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{AbortHandle, Id, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -21,6 +21,7 @@ use tower::ServiceExt;
 use super::auth::PeerAddress;
 use super::identity::ListenAddress;
 use super::impatient::{Impatient, Patience};
+use super::tls::Tls;
 use crate::core::model::bounds;
 
 /// How long requests under way may take once we stop.
@@ -28,6 +29,11 @@ const DRAIN: Duration = Duration::from_secs(3);
 
 /// Serves until `stop`, then lets requests under way end.
 pub async fn serve(router: Router, listener: TcpListener, stop: CancellationToken) {
+    serve_over(None, router, listener, stop).await;
+}
+
+/// The same over TLS, but for this machine itself, which may do without.
+pub async fn serve_over(tls: Option<Tls>, router: Router, listener: TcpListener, stop: CancellationToken) {
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
     let patience = Arc::new(Patience::new(bounds::READ_WITHIN, bounds::READ_WITHIN_CROWDED));
@@ -83,18 +89,48 @@ pub async fn serve(router: Router, listener: TcpListener, stop: CancellationToke
                 answer
             }
         });
-        let connection = hyper::server::conn::http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(bounds::HEAD_WITHIN)
-            .max_buf_size(bounds::HEAD_BYTES)
-            .serve_connection(TokioIo::new(Impatient::new(stream, patience.clone())), service);
-        let abort = connections.spawn(graceful.watch(connection));
+        let mut http = hyper::server::conn::http1::Builder::new();
+        http.timer(TokioTimer::new()).header_read_timeout(bounds::HEAD_WITHIN).max_buf_size(bounds::HEAD_BYTES);
+        let abort = match tls.as_ref().map(Tls::acceptor) {
+            None => {
+                let stream = TokioIo::new(Impatient::new(stream, patience.clone()));
+                connections.spawn(graceful.watch(http.serve_connection(stream, service)))
+            }
+            Some(acceptor) => {
+                let (watcher, patience) = (graceful.watcher(), patience.clone());
+                let is_here = peer.ip() == address.ip() || peer.ip().is_loopback();
+                connections.spawn(async move {
+                    if is_here && !speaks_tls(&stream).await {
+                        let stream = TokioIo::new(Impatient::new(stream, patience));
+                        return watcher.watch(http.serve_connection(stream, service)).await;
+                    }
+                    let shaken = acceptor.accept(Impatient::new(stream, patience));
+                    // Who speaks something else, or not at all, is left without a word.
+                    let Some(Ok(stream)) = within(bounds::HEAD_WITHIN, shaken).await else { return Ok(()) };
+                    watcher.watch(http.serve_connection(TokioIo::new(stream), service)).await
+                })
+            }
+        };
         seats.insert(abort.id(), (abort, seat));
     }
     drop(listener);
     tokio::select! {
         () = graceful.shutdown() => {}
         () = tokio::time::sleep_until(Instant::now() + DRAIN) => {}
+    }
+}
+
+/// True if a connection begins as TLS does: with a handshake.
+async fn speaks_tls(stream: &TcpStream) -> bool {
+    let mut first = [0u8; 1];
+    matches!(within(bounds::HEAD_WITHIN, stream.peek(&mut first)).await, Some(Ok(1)) if first[0] == 0x16)
+}
+
+/// What comes of it in time; connections live in the machine's own.
+async fn within<T>(limit: Duration, what: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        done = what => Some(done),
+        () = tokio::time::sleep_until(Instant::now() + limit) => None,
     }
 }
 

@@ -16,9 +16,13 @@ use tokio::sync::watch;
 use tower::ServiceExt;
 
 use super::ApiProblem;
+use super::auth::{AccessRules, Authenticator};
+use super::gate::admit;
 use super::identity::{Challenge, Identity, prove};
 use super::names::{OwnNames, check};
+use super::sessions::Sessions;
 use crate::agent::leader::LeaseHolder;
+use crate::clock::Clock;
 
 /// Routes that can be exchanged while they are served.
 #[derive(Clone)]
@@ -52,8 +56,11 @@ pub fn router(leader: Leader, token: Option<SecretString>) -> Router {
 }
 
 /// The same, which is asked for by these names.
-pub fn router_for(leader: Leader, token: Option<SecretString>, names: OwnNames) -> Router {
-    let identity = Identity::new(token);
+pub fn router_for(leader: Leader, rules: impl Into<AccessRules>, names: OwnNames) -> Router {
+    let (rules, clock) = (rules.into(), Clock::system());
+    let identity = Identity::new(rules.token.clone());
+    // Nobody signs in to an agent that stands by; whoever has a token may ask who leads.
+    let gate = (Authenticator::new(rules, clock.clone()), Sessions::new(clock, true));
     let proves = identity.clone();
     Router::new()
         .route("/-/healthy", get(|challenge: Challenge| async move { identity.answer(&challenge).await }))
@@ -63,6 +70,7 @@ pub fn router_for(leader: Leader, token: Option<SecretString>, names: OwnNames) 
             ApiProblem::new(StatusCode::SERVICE_UNAVAILABLE, text(leader.borrow().as_ref()))
         })
         .with_state(leader)
+        .layer(from_fn_with_state(gate, admit))
         .layer(from_fn_with_state(proves, prove))
         .layer(from_fn_with_state(names, check))
 }

@@ -66,6 +66,7 @@ use control::journal::Journal;
 use control::{CommandAnswer, Drifted, ObservedRouting, OperatorCommand, Refusal};
 use execute::read::RoutingReader;
 use publish::explain::DecisionHistory;
+use publish::recent::Recent;
 use publish::status::{ReadFailure, Status};
 pub use start::StartError;
 
@@ -86,6 +87,8 @@ pub struct Shared {
     pub store: Store,
     pub metrics: Metrics,
     pub roster: Arc<Roster>,
+    /// What became of the latest calls and messages.
+    recent: Recent,
     /// Where the control task is asked to write the journal. What is not in it is not done (law 1).
     journal: Journal,
     /// The control task's inbox.
@@ -286,6 +289,8 @@ pub struct Agent {
     pub roster: Arc<Roster>,
     pub inbox: mpsc::Sender<ControlMessage>,
     pub memory: DecisionHistory,
+    /// What became of the latest calls and messages.
+    pub recent: Recent,
     /// By which its HTTP face is asked for, beside those of the loopback interface.
     pub names: Arc<[String]>,
     clock: Clock,

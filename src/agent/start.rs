@@ -29,6 +29,7 @@ use crate::agent::poll::fallback;
 use crate::agent::publish::explain;
 use crate::agent::publish::explain::{CurrentRules, DecisionHistory};
 use crate::agent::publish::exposition::Exposition;
+use crate::agent::publish::recent::Recent;
 use crate::agent::publish::status::{Knowledge, Status};
 use crate::caller::CallerKey;
 use crate::clock::Clock;
@@ -169,6 +170,7 @@ impl Agent {
             store: store.clone(),
             metrics: metrics.clone(),
             roster: roster.clone(),
+            recent: Recent::new(&roster, clock.now()),
             journal: journal_of,
             inbox: inbox.clone(),
             want_call,
@@ -303,7 +305,7 @@ impl Agent {
         let lease = leader::keep(store.clone(), clock.clone(), post, builder, stop.clone());
         clock.spawn(&mut workers, named("lease", Box::pin(lease)));
         let status_rx = status.subscribe();
-        let asking = shared.clone();
+        let (asking, recent) = (shared.clone(), shared.recent.clone());
         let task = ControlTask::new(shared, earlier, controller, active, status);
         let mut engine = JoinSet::new();
         let stop_engine = CancellationToken::new();
@@ -318,6 +320,7 @@ impl Agent {
             roster,
             inbox,
             memory: DecisionHistory::new(store.clone(), CurrentRules::of(config), config.poll.overlap),
+            recent,
             names: config.agent.names.clone(),
             clock: clock.clone(),
             store,

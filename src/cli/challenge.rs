@@ -1,7 +1,7 @@
 //! Whom the command line speaks to: an agent proves itself before it is sent a command, which is signed, and every
 //! answer is proven too ([`identity`]). The token is sent to nobody.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -76,6 +76,16 @@ async fn read(
     Ok((ProvenAnswer { status, body }, doubt))
 }
 
+/// Where an agent that listens at `address` is found from this machine: the proofs name it.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip @ (IpAddr::V4(_) | IpAddr::V6(_)) => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}
+
 /// What the agent at `address` answers to `path`, and why it may be another's.
 pub async fn ask_whoever(
     http: &reqwest::Client,
@@ -83,9 +93,14 @@ pub async fn ask_whoever(
     ours: &Identity,
     path: &str,
 ) -> anyhow::Result<(ProvenAnswer, Option<String>)> {
-    let nonce = one_time_token()?;
+    let (address, nonce) = (reachable(address), one_time_token()?);
     let request = http.get(format!("http://{address}{path}")).header(identity::NONCE, &nonce);
-    read(request.send().await.context("no agent is running here")?, &nonce, address, ours).await
+    let answer = request.send().await.context("no agent is running here")?;
+    if answer.status() != reqwest::StatusCode::UNAUTHORIZED {
+        return read(answer, &nonce, address, ours).await;
+    }
+    // One that others can reach wants to know who asks.
+    signed(http, address, ours, reqwest::Method::GET, path, Vec::new()).await
 }
 
 /// What the agent at `address` answers to `path`; another's answer is none.
@@ -113,19 +128,32 @@ pub async fn command(
     path: &str,
     body: Vec<u8>,
 ) -> anyhow::Result<ProvenAnswer> {
+    believed(signed(http, reachable(address), ours, reqwest::Method::POST, path, body).await?)
+}
+
+/// What comes of a request that is signed.
+async fn signed(
+    http: &reqwest::Client,
+    address: SocketAddr,
+    ours: &Identity,
+    method: reqwest::Method,
+    path: &str,
+    body: Vec<u8>,
+) -> anyhow::Result<(ProvenAnswer, Option<String>)> {
     let Leave { nonce, ticket } = challenge(http, address, ours).await?;
     let digest = identity::digest(&body);
-    let command = identity::Command { nonce: &nonce, ticket: &ticket, address, method: "POST", path, digest: &digest };
+    let verb = method.as_str();
+    let command = identity::Command { nonce: &nonce, ticket: &ticket, address, method: verb, path, digest: &digest };
     let signature = ours.sign(command).context("there is no token to sign with")?;
     let request = http
-        .post(format!("http://{address}{path}"))
+        .request(method, format!("http://{address}{path}"))
         .header(identity::NONCE, &nonce)
         .header(identity::TICKET, &ticket)
         .header(identity::DIGEST, &digest)
         .header(reqwest::header::AUTHORIZATION, format!("{}{signature}", identity::SCHEME))
         .header(reqwest::header::CONTENT_TYPE, "application/json")
         .body(body);
-    believed(read(request.send().await.context("the agent does not answer")?, &nonce, address, ours).await?)
+    read(request.send().await.context("the agent does not answer")?, &nonce, address, ours).await
 }
 
 /// Fails unless whatever listens at `address` is an agent that has our token.

@@ -32,6 +32,7 @@ use serde_json::Value;
 
 use crate::config::BadConfig;
 use crate::core::model::foreign::{LONGEST, line};
+pub use run::access;
 
 /// How a command ended, for scripts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

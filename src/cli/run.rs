@@ -13,13 +13,16 @@ use tracing_appender::non_blocking::ErrorCounter;
 use super::log::AgentLog;
 use super::{Exit, complain, log};
 use crate::admin;
+use crate::admin::auth::{AccessRules, Holder, Right};
 use crate::admin::names::OwnNames;
 use crate::admin::standby::SwappableRouter;
+use crate::admin::tls::Tls;
 use crate::agent::{Agent, Role, StartError};
 use crate::check;
 use crate::child;
 use crate::clock::Clock;
-use crate::config::{Config, ProcessEnv};
+use crate::config::people::{self, Transport};
+use crate::config::{AgentConfig, Config, ProcessEnv};
 use crate::core::model::bounds;
 use crate::rehearse;
 use crate::rehearse::note::Note;
@@ -74,6 +77,22 @@ fn forbid_core_dump() {
     }
 }
 
+/// Whom the HTTP face lets in.
+pub fn access(config: &AgentConfig) -> AccessRules {
+    let right = |right| match right {
+        people::Right::Read => Right::Read,
+        people::Right::Act => Right::Act,
+    };
+    let person = |p: &people::PersonalToken| {
+        Some((Holder { name: Some(p.name.as_str().into()), right: right(p.right) }, p.token.clone()?))
+    };
+    AccessRules {
+        token: config.token.clone(),
+        people: config.people.iter().filter_map(person).collect(),
+        is_open: config.transport != Transport::Loopback,
+    }
+}
+
 async fn agent(config: &Config, log: &AgentLog) -> anyhow::Result<Exit> {
     for warning in &config.warnings {
         tracing::warn!("{warning}");
@@ -92,17 +111,21 @@ async fn agent(config: &Config, log: &AgentLog) -> anyhow::Result<Exit> {
         )
     })?;
     let address = listener.local_addr()?;
+    let tls = match &config.agent.transport {
+        Transport::Tls(files) => Some(Tls::load(&files.certificate, &files.key).context("agent.tls")?),
+        Transport::Loopback | Transport::BehindProxy => None,
+    };
     let clock = Clock::system();
     // The address answers from the first moment on: who stands by is not dead.
     let (standby, leader) = watch::channel(None);
     let front = SwappableRouter::new(admin::standby::router_for(
         leader,
-        config.agent.token.clone(),
+        access(&config.agent),
         OwnNames(config.agent.names.clone()),
     ));
     let stop = CancellationToken::new();
     let mut server = JoinSet::new();
-    clock.spawn(&mut server, admin::serve::serve(front.router(), listener, stop.clone()));
+    clock.spawn(&mut server, admin::serve::serve_over(tls, front.router(), listener, stop.clone()));
     let mut agent = tokio::select! {
         agent = Agent::start_as(Role::Watch, config, &clock, &standby) => agent.map_err(coded)?,
         signal = signals.next() => {
@@ -118,10 +141,11 @@ async fn agent(config: &Config, log: &AgentLog) -> anyhow::Result<Exit> {
     clock.spawn(&mut checks, async move {
         tell_what_is_lost(&lost, |lines| metrics.log_lines_lost(lines), &its_clock).await
     });
-    front.set(admin::router(&agent, &clock, config.agent.token.clone()));
+    front.set(admin::router(&agent, &clock, access(&config.agent)));
+    let scheme = if matches!(config.agent.transport, Transport::Tls(_)) { "https" } else { "http" };
     tracing::info!(
         mode = config.engine.mode.label(), numbers = config.roster.len(), address = %address,
-        "watching; metrics at http://{address}/metrics, status at http://{address}/api/v1/status"
+        "watching; metrics at {scheme}://{address}/metrics, page at {scheme}://{address}/"
     );
     let exit = tokio::select! {
         biased;

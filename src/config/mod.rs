@@ -18,6 +18,7 @@ mod handler;
 pub mod notify;
 mod numbers;
 mod owner;
+pub mod people;
 pub mod probe;
 pub mod provider_list;
 mod rehearse;
@@ -50,6 +51,7 @@ use crate::twilio;
 
 use account::{read_twilio, secret_file};
 pub use desk::Desk;
+use people::{PersonalToken, Transport};
 pub use probe::Probes;
 pub use rehearse::Rehearsal;
 pub use section::{ConfigFault, span_text};
@@ -84,6 +86,10 @@ pub struct AgentConfig {
     pub state: PathBuf,
     /// Bearer token for writes over HTTP; without one there are none.
     pub token: Option<SecretString>,
+    /// Tokens of people.
+    pub people: Vec<PersonalToken>,
+    /// How the HTTP face is reached.
+    pub transport: Transport,
     /// Names by which its HTTP face is asked for, beside those of the loopback interface: in lower case.
     pub names: Arc<[String]>,
     /// What notices link to.
@@ -270,14 +276,18 @@ fn read(mut top: Section<'_>, path: &Path, env: &dyn Env) -> Option<Config> {
     let AlertRules { account: _, probes, engine, rollback, roster } = rules;
     let rehearsal = rehearsal.and_then(|s| rehearse::read(s, &roster));
     let notify = notify::read(notifiers, &roster, dir, env);
-    if let (Some(twilio), Some(token)) = (&twilio, agent.as_ref().and_then(|a| a.token.as_ref())) {
-        token::differs_from(token, &twilio.credentials.secret, faults);
+    if let (Some(twilio), Some(agent)) = (&twilio, &agent) {
+        people::are_set(&agent.people, faults);
+        let tokens = people::called(agent.token.as_ref(), &agent.people);
+        for (name, token) in &tokens {
+            token::differs_from(name, token, &twilio.credentials.secret, faults);
+        }
         known.add_account(&twilio.credentials);
         for (_, number) in roster.numbers() {
             known.add_number(number.id.e164);
             known.add(&number.label);
         }
-        token::is_not_known(token, known, faults);
+        people::are_not_known(&tokens, known, faults);
     }
     let warnings = faults.take_warnings();
     Some(Config {
@@ -324,8 +334,10 @@ fn read_rest(
             listen: DEFAULT_LISTEN,
             state: dir.join(DEFAULT_STATE),
             token: env.var("RINGBACK_TOKEN").map(SecretString::from).inspect(|token| {
-                token::is_strong(token, top.faults(), |text| top.faults().nowhere(text));
+                token::is_strong(TOKEN, token, top.faults(), |text| top.faults().nowhere(text));
             }),
+            people: Vec::new(),
+            transport: Transport::Loopback,
             names: Arc::default(),
             addresses: Addresses::default(),
             commit_cost: Duration::ZERO,
@@ -346,6 +358,8 @@ fn read_rest(
 }
 
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9466);
+/// What the token is called that is nobody's own.
+const TOKEN: &str = "the token for writes";
 const DEFAULT_STATE: &str = "ringback.db";
 
 fn read_agent(
@@ -366,16 +380,6 @@ fn read_agent(
         rollback.veto = d.value;
     }
     let listen = s.parse::<SocketAddr>("listen");
-    if let Some(listen) = listen.as_ref().filter(|l| !l.value.ip().is_loopback()) {
-        faults.at(
-            listen.span.clone(),
-            format!(
-                "agent.listen = \"{}\": must be on the loopback interface, such as \"127.0.0.1:9466\"; put a proxy with \
-                 TLS before it",
-                listen.value
-            ),
-        );
-    }
     let state = s.text("state");
     let state = match &state {
         None => dir.join(DEFAULT_STATE),
@@ -413,8 +417,10 @@ fn read_agent(
         }
     };
     if let Some(token) = &token {
-        token::is_strong(token, faults, |text| faults.at(s.span(), text));
+        token::is_strong(TOKEN, token, faults, |text| faults.at(s.span(), text));
     }
+    let people = people::tokens(&mut s, dir, env, token.as_ref());
+    let transport = people::transport(&mut s, dir, listen.as_ref(), token.is_some() || !people.is_empty());
     let address = |s: &mut Section<'_>, key| {
         let text = s.unchecked::<String>(key);
         let url = s.parse::<Url>(key)?;
@@ -439,7 +445,7 @@ fn read_agent(
     let names = access::names(&mut s, &addresses);
     s.finish();
     let listen = listen.map_or(DEFAULT_LISTEN, |l| l.value);
-    Some(AgentConfig { listen, state, token, names, addresses, commit_cost: Duration::ZERO })
+    Some(AgentConfig { listen, state, token, people, transport, names, addresses, commit_cost: Duration::ZERO })
 }
 
 fn read_metrics(mut s: Section<'_>) -> PerNumber {

@@ -1,4 +1,4 @@
-//! Whether the token for writes can be guessed.
+//! Whether a token can be guessed.
 //!
 //! What could be guessed in an afternoon is a fault: what is short or regular, words that people write where a token
 //! should be, and whatever somebody may know who knows the configuration, the account or the numbers. A token may hold
@@ -126,44 +126,46 @@ impl Known {
         self.add(&credentials.username());
     }
 
-    fn in_order(mut self) -> Known {
+    /// The longest values first, as tokens are compared with them.
+    pub fn in_order(mut self) -> Known {
         self.0.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
         self.0.dedup();
         self
     }
 }
 
-/// Notes a fault with `fault` if the token can be guessed, and a warning if it is short.
-pub fn is_strong(token: &SecretString, faults: &Faults, fault: impl Fn(String)) {
+/// Notes a fault with `fault` if the token, which is called `name`, can be guessed, and a warning if it is short.
+pub fn is_strong(name: &str, token: &SecretString, faults: &Faults, fault: impl Fn(String)) {
     match weakness(token.expose_secret(), &Known::default()) {
-        Some(Weakness::Guessable(why)) => fault(format!("the token for writes {why}: {CURE}")),
+        Some(Weakness::Guessable(why)) => fault(format!("{name} {why}: {CURE}")),
         Some(Weakness::Short) => {
-            faults.warn(format!("the token for writes has fewer than {SHORT} characters: {CURE}"));
+            faults.warn(format!("{name} has fewer than {SHORT} characters: {CURE}"));
         }
         None => {}
     }
 }
 
 /// Notes a fault if the token is made of what is known anyway: one that [`is_strong`] has not refused already.
-pub fn is_not_known(token: &SecretString, known: Known, faults: &Faults) {
+/// `known` is [in order](Known::in_order).
+pub fn is_not_known(name: &str, token: &SecretString, known: &Known, faults: &Faults) {
     let token = token.expose_secret();
     if matches!(weakness(token, &Known::default()), Some(Weakness::Guessable(_))) {
         return;
     }
-    if let Some(Weakness::Guessable(why)) = weakness(token, &known.in_order()) {
-        faults.nowhere(format!("the token for writes {why}: {CURE}"));
+    if let Some(Weakness::Guessable(why)) = weakness(token, known) {
+        faults.nowhere(format!("{name} {why}: {CURE}"));
     }
 }
 
-/// Notes a fault if the token for writes is one of Twilio's secrets: it is shown to whoever operates the agent.
-pub fn differs_from(token: &SecretString, secret: &Secret, faults: &Faults) {
+/// Notes a fault if the token is one of Twilio's secrets: it is shown to whoever operates the agent.
+pub fn differs_from(called: &str, token: &SecretString, secret: &Secret, faults: &Faults) {
     let (theirs, name) = match secret {
         Secret::AuthToken(token) => (token, "Auth Token"),
         Secret::ApiKey { secret, .. } => (secret, "API key's secret"),
     };
     if theirs.expose_secret() == token.expose_secret() {
         faults.nowhere(format!(
-            "the token for writes is the account's {name}, which opens the whole account: {CURE}, and write that"
+            "{called} is the account's {name}, which opens the whole account: {CURE}, and write that"
         ));
     }
 }

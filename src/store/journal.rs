@@ -173,6 +173,29 @@ impl Store {
         rows.map_err(|e| self.error(READING, e))?.iter().map(|row| self.record(row)).collect()
     }
 
+    /// The last `count` records of these kinds before the record `before` in which `text` stands, newest first.
+    pub async fn naming(
+        &self,
+        text: &str,
+        kinds: &[&str],
+        before: i64,
+        count: usize,
+    ) -> Result<Vec<JournalRecord>, StoreError> {
+        let kinds = serde_json::json!(kinds).to_string();
+        let rows = sqlx::query(
+            "SELECT seq, seen, at_ms, body, hash FROM journal
+             WHERE seq < $1 AND kind IN (SELECT value FROM json_each($2)) AND ($3 = '' OR instr(body, $3) > 0)
+             ORDER BY seq DESC LIMIT $4",
+        )
+        .bind(before)
+        .bind(kinds)
+        .bind(text)
+        .bind(i64::try_from(count).unwrap_or(i64::MAX))
+        .fetch_all(self.readers())
+        .await;
+        rows.map_err(|e| self.error(READING, e))?.iter().map(|row| self.record(row)).collect()
+    }
+
     fn record(&self, row: &SqliteRow) -> Result<JournalRecord, StoreError> {
         let seq: i64 = row.get(0);
         let entry = serde_json::from_str(row.get(3))

@@ -42,6 +42,7 @@ mod memberships;
 mod metrics;
 mod notices;
 mod orders;
+mod page;
 mod polling;
 mod port_restart;
 mod ports;

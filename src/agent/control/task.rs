@@ -302,6 +302,7 @@ impl ControlTask {
         match event {
             EngineEvent::Settled(change) => {
                 metrics.settled(&change);
+                self.shared.recent.settled(&change);
                 self.controller.settled(&change);
                 if change.is_inbound && change.is.is_curable_failure() {
                     self.suspect(std::iter::once(change.number), change.channel);

@@ -419,6 +419,7 @@ enum Next {
 
 /// Counts an attempt and says what is worth a line.
 fn count(shared: &Shared, (number, channel): Line, a: &ProbeAttempt) {
+    shared.recent.probed(number, channel, a);
     let end = match a.found {
         ProbeFinding::Success => ProbeEnd::Success,
         ProbeFinding::Failure(_) => ProbeEnd::Failure,

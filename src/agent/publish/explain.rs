@@ -20,6 +20,7 @@ use crate::core::detect::engine::{Engine, EngineSettings};
 use crate::core::detect::rules::Rules;
 use crate::core::explain::{Recomputation, Recomputed};
 use crate::core::model::decision::{Action, Decision, DecisionId};
+use crate::core::model::id::NumberId;
 use crate::core::model::roster::Roster;
 use crate::core::model::time::Time;
 use crate::core::notice::incidents::Incidents;
@@ -121,6 +122,26 @@ impl DecisionHistory {
         all.extend(self.store.latest("order", i64::MAX, count).await?);
         all.sort_unstable_by_key(|r| std::cmp::Reverse(r.seq));
         Ok(all.into_iter().take(count).map(RecordedEntry::of).collect())
+    }
+
+    /// What the journal says of one decision or order, oldest first, as it stands there.
+    pub async fn entries(&self, id: DecisionId) -> Result<Vec<RecordedEntry>, StoreError> {
+        let records = self.store.journal_of(id).await?;
+        Ok(records.into_iter().map(RecordedEntry::of).collect())
+    }
+
+    /// The last entries of these kinds before the place `before`, of one number or of all, with their places, newest
+    /// first.
+    pub async fn before(
+        &self,
+        number: Option<NumberId>,
+        kinds: &[&str],
+        before: i64,
+        count: usize,
+    ) -> Result<Vec<(i64, RecordedEntry)>, StoreError> {
+        let text = number.map(NumberId::key).unwrap_or_default();
+        let records = self.store.naming(&text, kinds, before, count).await?;
+        Ok(records.into_iter().map(|r| (r.seq, RecordedEntry::of(r))).collect())
     }
 
     /// How far an order has come, by the journal; `None` if there never was one of this id.

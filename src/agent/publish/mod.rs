@@ -3,5 +3,6 @@
 
 pub mod explain;
 pub mod exposition;
+pub mod recent;
 pub mod status;
 pub mod trouble;

@@ -1,0 +1,150 @@
+//! One decision or order: on what evidence, what stood against it, and what was done, step by step.
+
+use askama::Template;
+use axum::extract::{Path, Query, State};
+use axum::response::Response;
+use serde::Deserialize;
+
+use super::spark::{Plot, plot};
+use super::words::Line;
+use super::{Moment, PageProblem, Refresh, Visitor, page, part, words};
+use crate::admin::{Admin, id_of, no_such, unreadable};
+use crate::agent::publish::explain::RecordedEntry;
+use crate::core::model::decision::Decision;
+use crate::core::model::guard::Guard;
+use crate::core::model::id::Resource;
+use crate::core::model::order::{By, Order};
+use crate::core::model::time::Time;
+use crate::core::notice::advice;
+use crate::core::rollback::entry::Entry;
+
+/// What is asked for.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+pub struct Asked {
+    /// Whether it still follows from what is stored, which takes a while.
+    check: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "decision.html", config = "src/admin/page/askama.toml")]
+struct Page {
+    id: String,
+    root: String,
+    title: String,
+    at: Option<Moment>,
+    evidence: Option<Shown>,
+    order: Option<String>,
+    guards: Vec<(String, Moment)>,
+    asks: bool,
+    group: String,
+    steps: Vec<Line>,
+    checked: Option<String>,
+}
+
+/// The evidence in plain words.
+struct Shown {
+    rule: String,
+    callers: String,
+    since: Option<Moment>,
+    share: Option<String>,
+    likelihood: Option<String>,
+    reasons: Vec<String>,
+    samples: Vec<String>,
+    numbers: String,
+    spread: Option<String>,
+    stale: Option<String>,
+    plot: Option<Plot>,
+}
+
+impl Shown {
+    fn of(d: &Decision, now: Time, numbers: String) -> Shown {
+        let e = &d.evidence;
+        let sid = |r: &Resource| match r {
+            Resource::Call(sid) => sid.to_string(),
+            Resource::Message(sid) => sid.to_string(),
+        };
+        Shown {
+            rule: d.rule.clone(),
+            callers: words::callers(e, d.channel),
+            since: e.since.map(|at| Moment::of(at, now)),
+            share: e.share.map(|share| format!("about {:.0} of 100", share * 100.0)),
+            likelihood: words::likelihood(e),
+            reasons: words::reasons(e),
+            samples: e.samples.iter().map(sid).collect(),
+            numbers,
+            spread: (e.numbers > 1).then(|| format!("{} of {} numbers of the group", e.failing_numbers, e.numbers)),
+            stale: e.stale_for.map(|seconds| format!("the stalest log was read {seconds:.0} s before")),
+            plot: e.score.map(plot),
+        }
+    }
+}
+
+/// `GET /decisions/{id}`.
+pub async fn decision(
+    State(admin): State<Admin>,
+    visitor: Visitor,
+    Path(id): Path<String>,
+    Query(asked): Query<Asked>,
+) -> Result<Response, PageProblem> {
+    let id = id_of(&id)?;
+    let entries = admin.memory.entries(id).await.map_err(unreadable)?;
+    if entries.is_empty() {
+        return Err(no_such(id).into());
+    }
+    let checked = match asked.check {
+        Some(_) => {
+            let found = admin.memory.explain(id).await.map_err(unreadable)?.and_then(|e| e.recomputed);
+            Some(found.map_or_else(|| "an operator's order: there is no evidence to weigh".to_owned(), |r| r.text()))
+        }
+        None => None,
+    };
+    let status = admin.status.borrow().clone();
+    let now = status.at;
+    let decided = entries.iter().find_map(|r| if let Entry::Decision(d) = &r.entry { Some(d) } else { None });
+    let order = entries.iter().find_map(|r| if let Entry::Order(o) = &r.entry { Some(o) } else { None });
+    let title = match (decided, order) {
+        (Some(d), _) => format!("{id}: {}", words::decided(d)),
+        (None, Some(o)) => format!("{id}: {}", words::ordered(o, &admin.roster)),
+        (None, None) => id.to_string(),
+    };
+    let waits = status.waiting.iter().find(|w| w.decision == id);
+    let asks = |g: &Guard| matches!(g, Guard::Mode | Guard::Cap | Guard::Storm | Guard::Veto);
+    let group = decided.map(|d| &d.group).or_else(|| order.map(|o| &o.group));
+    let body = Page {
+        id: id.to_string(),
+        root: visitor.root.clone(),
+        at: entries.first().map(|r| Moment::of(r.at, now)),
+        evidence: decided.map(|d| Shown::of(d, now, words::numbers(&d.numbers, &admin.roster))),
+        order: order.map(|o| by(o, &admin)),
+        guards: guards(&entries, now),
+        asks: waits.is_some_and(|w| w.guards.iter().any(asks)),
+        group: group.map(|g| part(g.as_str())).unwrap_or_default(),
+        steps: entries.iter().map(|r| Line::of(r.at, &r.entry, now, &admin.roster)).collect(),
+        checked,
+        title,
+    };
+    let title = body.title.clone();
+    Ok(page(&admin, &visitor, &title, Refresh::Whole, &body))
+}
+
+fn by(order: &Order, admin: &Admin) -> String {
+    let what = words::ordered(order, &admin.roster);
+    match &order.by {
+        By::Detector => format!("By itself: {what}."),
+        By::Operator(by) => format!("{}: {what}. Reason: {}", by.name, by.reason),
+    }
+}
+
+/// What stood against it, and what to know of that.
+fn guards(entries: &[RecordedEntry], now: Time) -> Vec<(String, Moment)> {
+    let said = |guard: Guard| match advice::about(guard) {
+        Some(about) => format!("{}. {about}", guard.text()),
+        None => guard.text().to_owned(),
+    };
+    let of = |r: &RecordedEntry| {
+        let (Entry::Refused { guard, .. } | Entry::Asked { guard, .. }) = &r.entry else { return None };
+        Some((said(*guard), Moment::of(r.at, now)))
+    };
+    entries.iter().filter_map(of).collect()
+}

@@ -1,0 +1,195 @@
+//! Who may act and who may look, each with a token of their own, and over what they reach the agent.
+//!
+//! An operator's name is the author of what is done with their token, whatever a request says. A reader's token opens
+//! what may be read and nothing else.
+//!
+//! Beyond the loopback interface nobody is let in without a token, and no token goes over a line that is not
+//! encrypted: either the agent has a certificate, or the file says that a proxy does that.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use secrecy::{ExposeSecret, SecretString};
+
+use super::account::secret_file;
+use super::section::{Faults, Located, Section};
+use super::{Env, shown, token};
+use crate::core::model::foreign::line;
+
+/// A person's token.
+#[derive(Debug, Clone)]
+pub struct PersonalToken {
+    pub name: String,
+    pub right: Right,
+    /// Absent where the variable is not set that it is in: commands at a desk need nobody's.
+    pub token: Option<SecretString>,
+    /// The variable that it is in, if it is in one.
+    variable: Option<Located<String>>,
+}
+
+/// What a token opens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Right {
+    Read,
+    Act,
+}
+
+impl Right {
+    const fn section(self) -> &'static str {
+        match self {
+            Right::Read => "reader",
+            Right::Act => "operator",
+        }
+    }
+}
+
+/// Over what the agent is reached.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Transport {
+    /// From this machine alone.
+    #[default]
+    Loopback,
+    /// From a proxy, which speaks TLS with everybody else.
+    BehindProxy,
+    Tls(CertificateFiles),
+}
+
+/// Where a certificate with its chain is, and its key; both in PEM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateFiles {
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+}
+
+/// Longest name that is kept.
+const LONGEST_NAME: usize = 60;
+
+/// `[[agent.operator]]` and `[[agent.reader]]`. `general`: the token that is nobody's own.
+pub fn tokens(s: &mut Section<'_>, dir: &Path, env: &dyn Env, general: Option<&SecretString>) -> Vec<PersonalToken> {
+    let mut all: Vec<PersonalToken> = Vec::new();
+    for right in [Right::Act, Right::Read] {
+        for section in s.sections(right.section()) {
+            let (span, faults) = (section.span(), section.faults());
+            let Some(person) = person(section, right, dir, env) else { continue };
+            let own = person.token.as_ref().map(ExposeSecret::expose_secret);
+            let is_same = |other: &SecretString| Some(other.expose_secret()) == own;
+            if let Some(other) = all.iter().find(|p| p.name == person.name) {
+                faults.at(span, format!("{} has two tokens: give each person one", other.name));
+            } else if all.iter().any(|p| p.token.as_ref().is_some_and(is_same)) || general.is_some_and(is_same) {
+                faults.at(span, format!("the token of {} is another's too: give each person their own", person.name));
+            } else {
+                all.push(person);
+            }
+        }
+    }
+    all
+}
+
+fn person(mut s: Section<'_>, right: Right, dir: &Path, env: &dyn Env) -> Option<PersonalToken> {
+    let faults = s.faults();
+    let span = s.span();
+    s.require("name", "whose token is it?");
+    let name = s.text("name").and_then(|name| {
+        let is_name = !name.value.is_empty() && line(&name.value, LONGEST_NAME) == name.value;
+        if !is_name {
+            let text = format!("{}: one line of at most {LONGEST_NAME} characters", s.key("name"));
+            faults.at(name.span, text);
+        }
+        is_name.then_some(name.value)
+    });
+    s.forbid("token", "name a file with token_file, or a variable with token_env");
+    let (token, variable) = match (s.text("token_file"), s.text("token_env")) {
+        (Some(file), None) => {
+            let token = secret_file(&dir.join(&file.value), faults, |problem| {
+                let key = s.key("token_file");
+                faults.at(file.span.clone(), format!("{key} = {}: {problem}", shown::file(&file.value)));
+            });
+            (Some(token?), None)
+        }
+        (None, Some(variable)) => (env.var(&variable.value).map(SecretString::from), Some(variable)),
+        (None, None) | (Some(_), Some(_)) => {
+            faults.at(span, format!("{}: name one of token_file and token_env", s.key("token")));
+            s.finish();
+            return None;
+        }
+    };
+    s.finish();
+    let name = name?;
+    if let Some(token) = &token {
+        token::is_strong(&format!("the token of {name}"), token, faults, |text| faults.at(span.clone(), text));
+    }
+    Some(PersonalToken { name, right, token, variable })
+}
+
+/// Notes a fault of every token that is not there.
+pub fn are_set(people: &[PersonalToken], faults: &Faults) {
+    for person in people.iter().filter(|p| p.token.is_none()) {
+        if let Some(variable) = &person.variable {
+            let text = format!("the token of {}: {:?} is not set", person.name, variable.value);
+            faults.at(variable.span.clone(), text);
+        }
+    }
+}
+
+/// `agent.tls` and `agent.proxy_does_tls`, and whether `agent.listen` may be what it is.
+pub fn transport(s: &mut Section<'_>, dir: &Path, listen: Option<&Located<SocketAddr>>, has_token: bool) -> Transport {
+    let faults = s.faults();
+    let is_behind_proxy = s.boolean("proxy_does_tls").unwrap_or(false);
+    let tls = s.section("tls").map(|s| (s.span(), certificate(s, dir)));
+    let remote = listen.filter(|l| !l.value.ip().is_loopback());
+    if let (true, Some((span, _))) = (is_behind_proxy, &tls) {
+        faults.at(span.clone(), "agent.tls: a proxy does that (agent.proxy_does_tls): leave out one of the two");
+    }
+    let is_open = is_behind_proxy || tls.is_some();
+    if let Some(listen) = remote.filter(|_| !is_open) {
+        faults.at(
+            listen.span.clone(),
+            format!(
+                "agent.listen = \"{}\": beyond the loopback interface tokens need TLS: give the agent a certificate \
+                 ([agent.tls] certificate_file, key_file), or say that a proxy does it (proxy_does_tls = true)",
+                listen.value
+            ),
+        );
+    }
+    if let Some(listen) = remote.filter(|_| !has_token) {
+        faults.at(
+            listen.span.clone(),
+            format!(
+                "agent.listen = \"{}\": beyond the loopback interface nobody is let in without a token: set \
+                 RINGBACK_TOKEN or agent.token_file, or give people theirs ([[agent.operator]], [[agent.reader]])",
+                listen.value
+            ),
+        );
+    }
+    match tls {
+        Some((_, Some(files))) => Transport::Tls(files),
+        Some((_, None)) | None if is_behind_proxy => Transport::BehindProxy,
+        Some((_, None)) | None => Transport::Loopback,
+    }
+}
+
+fn certificate(mut s: Section<'_>, dir: &Path) -> Option<CertificateFiles> {
+    s.require("certificate_file", "the certificate with its chain, in PEM");
+    s.require("key_file", "the certificate's key, in PEM");
+    let [certificate, key] = ["certificate_file", "key_file"].map(|name| s.text(name).map(|t| dir.join(t.value)));
+    if let Some(key) = &key {
+        super::access::is_private(key, s.faults());
+    }
+    s.finish();
+    Some(CertificateFiles { certificate: certificate?, key: key? })
+}
+
+/// Every token by what it is called.
+pub fn called<'a>(general: Option<&'a SecretString>, people: &'a [PersonalToken]) -> Vec<(String, &'a SecretString)> {
+    let general = general.map(|token| (super::TOKEN.to_owned(), token));
+    let of = |p: &'a PersonalToken| Some((format!("the token of {}", p.name), p.token.as_ref()?));
+    general.into_iter().chain(people.iter().filter_map(of)).collect()
+}
+
+/// Notes a fault of every token that is known to whoever knows the configuration.
+pub fn are_not_known(tokens: &[(String, &SecretString)], known: token::Known, faults: &Faults) {
+    let known = known.in_order();
+    for (name, token) in tokens {
+        token::is_not_known(name, token, &known, faults);
+    }
+}
