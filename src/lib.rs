@@ -25,6 +25,8 @@
 //! | [`wav`] | recordings as files |
 //! | [`sim`] | a pretend Twilio with callers, for the demo, the tests and `ringback sim` |
 //! | [`replay`] | a recorded log, played through the engine in its own time |
+//! | [`record`] | a period of an account's logs, as a recording |
+//! | [`report`] | what happened, for those who were not there, with its evidence |
 //! | [`simulate`] | days of traffic without a Twilio: what the rules in force would do |
 //! | [`rehearse`] | the fire drill: the whole rollback on a spare number, and the way back |
 //! | [`init`] | the first configuration, from what the account has |
@@ -34,13 +36,16 @@
 //!
 //! ```text
 //! main     -> cli
-//! cli      -> admin, agent, check, child, clock, config, file, init, notify, rehearse, replay, sim, simulate, store
+//! cli      -> admin, agent, check, child, clock, config, file, init, notify, record, rehearse, replay, report, sim,
+//!             simulate, store
 //! admin    -> agent, clock, metrics
 //! check    -> agent, caller, clock, config, metrics, notify, twilio
 //! init     -> caller, clock, config, metrics, twilio
 //! rehearse -> agent, caller, clock, config, file, metrics, twilio
 //! agent    -> caller, child, clock, config, metrics, notify, store, twilio
 //! simulate -> replay, sim::chance
+//! report   -> replay, store
+//! record   -> caller, clock, config::csv, metrics, report::stand_in, twilio
 //! replay   -> caller, twilio::wire
 //! config   -> file, metrics::PerNumber, notify, rehearse::report::Variant, twilio
 //! twilio   -> caller, clock, metrics, wav
@@ -133,8 +138,10 @@ pub mod file;
 pub mod init;
 pub mod metrics;
 pub mod notify;
+pub mod record;
 pub mod rehearse;
 pub mod replay;
+pub mod report;
 pub mod sim;
 pub mod simulate;
 pub mod store;

@@ -10,6 +10,7 @@
 //! | `GET /api/v1/numbers`, `/decisions`, `/decisions/{id}`, `/orders/{id}` | parts of it, and what the journal says |
 //! | `POST /api/v1/…` | an operator's command ([`commands`]); needs the bearer token and a reason |
 //! | `GET /api/v1/openapi.json` | all this, described from the code |
+//! | `GET /runbooks/`, `/runbooks/{name}` | what on-call does at each alert ([`runbooks`]) |
 //! | `GET /`, `/groups/{name}`, `/numbers/{number}`, `/decisions/{id}`, `/journal` | the same for people ([`page`]) |
 //! | `GET` and `POST /act/{verb}` | a command, named before it is done |
 //! | `GET /events` | what has changed on the overview |
@@ -31,6 +32,7 @@ pub mod names;
 pub mod openapi;
 pub mod page;
 mod rendering;
+mod runbooks;
 pub mod serve;
 pub mod sessions;
 pub mod standby;
@@ -122,6 +124,8 @@ pub fn router(agent: &Agent, clock: &Clock, rules: impl Into<auth::AccessRules>)
         .route("/api/v1/decisions/{id}", get(decision))
         .route("/api/v1/orders/{id}", get(order))
         .route("/api/v1/openapi.json", get(openapi::openapi))
+        .route("/runbooks/", get(runbooks::list))
+        .route("/runbooks/{name}", get(runbooks::runbook))
         .route("/api/v1/rollback", post(commands::rollback))
         .route("/api/v1/restore", post(commands::restore))
         .route("/api/v1/apply", post(apply::apply))

@@ -15,8 +15,10 @@ mod operate;
 mod orders;
 mod plan;
 mod ports;
+mod record;
 mod rehearse;
 mod replay;
+mod report;
 mod run;
 mod saved;
 mod sim;
@@ -155,6 +157,18 @@ enum Command {
         after_help = "Example:\n  ringback journal --since 2h\n  ringback journal --number +15005550100 --author ann\n  ringback journal --verify"
     )]
     Journal(journal::JournalArguments),
+    /// Writes a period of the account's logs as a recording that `replay` plays; callers are stand-ins
+    #[command(
+        after_help = "Example:\n  ringback record --from 2026-11-21T00:00:00Z --to 2026-11-22T00:00:00Z --out log.jsonl\n  \
+        ringback record --from … --to … --out log.jsonl --from-bulk 2026-11-21.json.gz --from-csv alerts.csv"
+    )]
+    Record(record::RecordArguments),
+    /// Tells what happened, from the state alone: HTML with plots, or Markdown, with the evidence in it
+    #[command(
+        after_help = "Example:\n  ringback report --out day.html\n  ringback report --from 2026-11-21T14:00:00Z --out day.md --gaps\n  \
+        ringback report --verify day.html\n  ringback report --handover"
+    )]
+    Report(report::ReportArguments),
     /// Says what the rules in force would do: false rollbacks on quiet days, and how soon faults are seen
     #[command(
         after_help = "Example:\n  ringback simulate --config ringback.toml\n  ringback simulate --days 50000 --seed 7 --json"
@@ -210,6 +224,8 @@ pub fn main() -> ExitCode {
         Command::Explain(arguments) => explain::explain(&arguments),
         Command::Notify(arguments) => notify::notify(&arguments),
         Command::Journal(arguments) => journal::journal(&arguments),
+        Command::Record(arguments) => record::record(&arguments),
+        Command::Report(arguments) => report::report(&arguments),
         Command::Simulate(arguments) => simulate::simulate(&arguments),
         Command::Sim(arguments) => sim::sim(&arguments),
         Command::Completions { shell } => manual::completions(shell, Arguments::command()),

@@ -13,6 +13,7 @@ use crate::config::AlertRules;
 use crate::core::model::decision::{Action, Decision};
 use crate::core::model::id::{Channel, E164};
 use crate::core::model::time::Time;
+use crate::replay::truth::{Judge, RecordedTruth};
 use crate::replay::{DecisionRecord, Remark, Summary, play};
 
 #[derive(Debug, clap::Args)]
@@ -29,6 +30,9 @@ pub struct ReplayArguments {
     /// Another configuration, played beside the first; what differs is shown
     #[arg(long, value_name = "FILE", conflicts_with = "decisions")]
     compare: Option<PathBuf>,
+    /// What really happened, as the prepared logs have it beside them: says whether each decision was right
+    #[arg(long, value_name = "FILE", conflicts_with = "compare")]
+    truth: Option<PathBuf>,
     /// Print the summary as JSON
     #[arg(long)]
     json: bool,
@@ -58,16 +62,21 @@ fn one(arguments: &ReplayArguments, rules: &AlertRules) -> anyhow::Result<Exit> 
             Some(Box::new(BufWriter::new(file)))
         }
     };
+    let truth = arguments.truth.as_deref().map(read_truth).transpose()?;
+    let mut judge = truth.as_ref().map(Judge::new);
     let mut lines = Vec::new();
     let summary = run(&arguments.events, rules, true, &mut |decision| {
+        let judged = judge.as_mut().map(|judge| judge.judge(decision));
         if let Some(out) = &mut out {
             serde_json::to_writer(&mut *out, &DecisionRecord::of(decision))?;
             out.write_all(b"\n")?;
         } else if !arguments.json {
             lines.push(line(decision));
+            lines.extend(judged.map(|j| format!("    {}", j.text())));
         }
         Ok(())
     })?;
+    let score = judge.map(Judge::score);
     if let Some(out) = &mut out {
         out.flush().context("cannot write the decisions")?;
     }
@@ -79,16 +88,55 @@ fn one(arguments: &ReplayArguments, rules: &AlertRules) -> anyhow::Result<Exit> 
         );
     }
     match (is_stdout, arguments.json) {
-        (true, _) => complain(&text(&summary)),
-        (false, true) => say(&serde_json::to_string_pretty(&summary)?)?,
+        (true, _) => {
+            complain(&text(&summary));
+            if let Some(score) = &score {
+                complain(&score.text());
+            }
+        }
+        (false, true) => {
+            let mut all = serde_json::to_value(&summary)?;
+            if let Some(score) = &score {
+                all["score"] = serde_json::to_value(score)?;
+            }
+            say(&serde_json::to_string_pretty(&all)?)?;
+        }
         (false, false) => {
             for line in lines {
                 say(&line)?;
             }
             say(&text(&summary))?;
+            for line in by_group(&summary) {
+                say(&line)?;
+            }
+            if let Some(score) = &score {
+                say(&score.text())?;
+            }
         }
     }
     Ok(Exit::Done)
+}
+
+fn read_truth(path: &Path) -> anyhow::Result<RecordedTruth> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    serde_json::from_str(&text).with_context(|| format!("{} is no truth of a recording", path.display()))
+}
+
+/// What became of each group's calls and messages, in columns.
+fn by_group(s: &Summary) -> Vec<String> {
+    if s.groups.is_empty() {
+        return Vec::new();
+    }
+    let row = |name: &str, cells: [&str; 4]| {
+        let [channel, served, failed, ignored] = cells;
+        format!("{name:<24} {channel:<10}{served:>9}{failed:>9}{ignored:>9}")
+    };
+    let mut lines = vec![row("group", ["channel", "served", "failed", "ignored"])];
+    lines.extend(s.groups.iter().map(|g| {
+        let [served, failed, ignored] = [g.served, g.failed, g.ignored].map(|n| n.to_string());
+        row(g.group.as_str(), [g.channel.label(), &served, &failed, &ignored])
+    }));
+    lines
 }
 
 /// Plays the file once.

@@ -37,7 +37,7 @@ fn read(mut top: Section<'_>, path: &Path, env: &dyn Env) -> Option<Desk> {
     top.section("heartbeat");
     top.section("metrics").map(read_metrics);
     let rehearsal = top.section("rehearsal");
-    let (agent, poll, rules) = read_rest(top, account.unwrap_or(UNNAMED_ACCOUNT), dir, env);
+    let (agent, poll, rules) = read_rest(top, account.unwrap_or(UNNAMED_ACCOUNT), dir, Some(env));
     rehearsal.map(|s| rehearse::read(s, &rules.roster));
     Some(Desk { account, agent: agent?, poll, rules })
 }

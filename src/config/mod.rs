@@ -9,7 +9,7 @@
 mod access;
 mod account;
 mod address;
-mod csv;
+pub(crate) mod csv;
 mod desk;
 mod detection;
 mod field;
@@ -17,6 +17,7 @@ mod group;
 mod handler;
 pub mod notify;
 mod numbers;
+mod offline;
 mod owner;
 pub mod people;
 pub mod probe;
@@ -51,6 +52,7 @@ use crate::twilio;
 
 use account::{read_twilio, secret_file};
 pub use desk::Desk;
+pub use offline::Offline;
 use people::{PersonalToken, Transport};
 pub use probe::Probes;
 pub use rehearse::Rehearsal;
@@ -102,7 +104,8 @@ pub struct AgentConfig {
 impl AgentConfig {
     /// Where people reach the agent's own page, without a slash at the end.
     pub fn page(&self) -> String {
-        self.addresses.agent.clone().unwrap_or_else(|| format!("http://{}", self.listen))
+        let scheme = if matches!(self.transport, Transport::Tls(_)) { "https" } else { "http" };
+        self.addresses.agent.clone().unwrap_or_else(|| format!("{scheme}://{}", self.listen))
     }
 }
 
@@ -272,7 +275,7 @@ fn read(mut top: Section<'_>, path: &Path, env: &dyn Env) -> Option<Config> {
     let account = twilio.as_ref().map_or(UNNAMED_ACCOUNT, |t| t.credentials.account);
     let mut known = Known::default();
     top.texts(&mut |text| known.add(text));
-    let (agent, poll, rules) = read_rest(top, account, dir, env);
+    let (agent, poll, rules) = read_rest(top, account, dir, Some(env));
     let AlertRules { account: _, probes, engine, rollback, roster } = rules;
     let rehearsal = rehearsal.and_then(|s| rehearse::read(s, &roster));
     let notify = notify::read(notifiers, &roster, dir, env);
@@ -310,21 +313,26 @@ fn read_rules(mut top: Section<'_>, path: &Path) -> Option<AlertRules> {
     let dir = path.parent().unwrap_or_else(|| Path::new(""));
     // Nothing is asked of the account, so there is nothing to check in it, and nobody to tell.
     let account = top.section("twilio").and_then(|mut s| s.unchecked::<AccountSid>("account_sid"));
-    top.sections("notify");
-    top.section("heartbeat");
-    top.section("metrics").map(read_metrics);
+    metrics_and_people(&mut top);
     let rehearsal = top.section("rehearsal");
-    let (_, _, rules) = read_rest(top, account.unwrap_or(UNNAMED_ACCOUNT), dir, &HashMap::new());
+    let (_, _, rules) = read_rest(top, account.unwrap_or(UNNAMED_ACCOUNT), dir, None);
     rehearsal.map(|s| rehearse::read(s, &rules.roster));
     Some(rules)
 }
 
-/// All but the account.
+/// Sections that work without an account does not need. A token's file is one of these too, but stands in another.
+fn metrics_and_people(top: &mut Section<'_>) {
+    top.sections("notify");
+    top.section("heartbeat");
+    top.section("metrics").map(read_metrics);
+}
+
+/// All but the account. Without an environment no token is asked for, wherever it may be.
 fn read_rest(
     mut top: Section<'_>,
     account: AccountSid,
     dir: &Path,
-    env: &dyn Env,
+    env: Option<&dyn Env>,
 ) -> (Option<AgentConfig>, Poll, AlertRules) {
     let mut engine = engine::EngineSettings::default();
     let mut rollback = orders::RollbackSettings::default();
@@ -333,7 +341,7 @@ fn read_rest(
         None => Some(AgentConfig {
             listen: DEFAULT_LISTEN,
             state: dir.join(DEFAULT_STATE),
-            token: env.var("RINGBACK_TOKEN").map(SecretString::from).inspect(|token| {
+            token: env.and_then(|e| e.var("RINGBACK_TOKEN")).map(SecretString::from).inspect(|token| {
                 token::is_strong(TOKEN, token, top.faults(), |text| top.faults().nowhere(text));
             }),
             people: Vec::new(),
@@ -365,7 +373,7 @@ const DEFAULT_STATE: &str = "ringback.db";
 fn read_agent(
     mut s: Section<'_>,
     dir: &Path,
-    env: &dyn Env,
+    env: Option<&dyn Env>,
     engine: &mut engine::EngineSettings,
     rollback: &mut orders::RollbackSettings,
 ) -> Option<AgentConfig> {
@@ -406,7 +414,8 @@ fn read_agent(
         engine.active_for = d.value;
     }
     s.forbid("token", "set RINGBACK_TOKEN, or name a file with token_file");
-    let token = match (s.text("token_file"), env.var("RINGBACK_TOKEN")) {
+    let token = match (s.text("token_file"), env.and_then(|e| e.var("RINGBACK_TOKEN"))) {
+        (Some(_), None) if env.is_none() => None,
         (None, from_env) => from_env.map(SecretString::from),
         (Some(file), None) => secret_file(&dir.join(&file.value), faults, |problem| {
             faults.at(file.span.clone(), format!("agent.token_file = {}: {problem}", shown::file(&file.value)));
@@ -420,7 +429,8 @@ fn read_agent(
         token::is_strong(TOKEN, token, faults, |text| faults.at(s.span(), text));
     }
     let people = people::tokens(&mut s, dir, env, token.as_ref());
-    let transport = people::transport(&mut s, dir, listen.as_ref(), token.is_some() || !people.is_empty());
+    let has_token = env.is_none() || token.is_some() || !people.is_empty();
+    let transport = people::transport(&mut s, dir, listen.as_ref(), has_token);
     let address = |s: &mut Section<'_>, key| {
         let text = s.unchecked::<String>(key);
         let url = s.parse::<Url>(key)?;

@@ -64,8 +64,14 @@ pub struct CertificateFiles {
 /// Longest name that is kept.
 const LONGEST_NAME: usize = 60;
 
-/// `[[agent.operator]]` and `[[agent.reader]]`. `general`: the token that is nobody's own.
-pub fn tokens(s: &mut Section<'_>, dir: &Path, env: &dyn Env, general: Option<&SecretString>) -> Vec<PersonalToken> {
+/// `[[agent.operator]]` and `[[agent.reader]]`. `general`: the token that is nobody's own. Without an environment no
+/// secret is needed, and none is read.
+pub fn tokens(
+    s: &mut Section<'_>,
+    dir: &Path,
+    env: Option<&dyn Env>,
+    general: Option<&SecretString>,
+) -> Vec<PersonalToken> {
     let mut all: Vec<PersonalToken> = Vec::new();
     for right in [Right::Act, Right::Read] {
         for section in s.sections(right.section()) {
@@ -85,7 +91,7 @@ pub fn tokens(s: &mut Section<'_>, dir: &Path, env: &dyn Env, general: Option<&S
     all
 }
 
-fn person(mut s: Section<'_>, right: Right, dir: &Path, env: &dyn Env) -> Option<PersonalToken> {
+fn person(mut s: Section<'_>, right: Right, dir: &Path, env: Option<&dyn Env>) -> Option<PersonalToken> {
     let faults = s.faults();
     let span = s.span();
     s.require("name", "whose token is it?");
@@ -99,6 +105,7 @@ fn person(mut s: Section<'_>, right: Right, dir: &Path, env: &dyn Env) -> Option
     });
     s.forbid("token", "name a file with token_file, or a variable with token_env");
     let (token, variable) = match (s.text("token_file"), s.text("token_env")) {
+        (Some(_), None) if env.is_none() => (None, None),
         (Some(file), None) => {
             let token = secret_file(&dir.join(&file.value), faults, |problem| {
                 let key = s.key("token_file");
@@ -106,7 +113,7 @@ fn person(mut s: Section<'_>, right: Right, dir: &Path, env: &dyn Env) -> Option
             });
             (Some(token?), None)
         }
-        (None, Some(variable)) => (env.var(&variable.value).map(SecretString::from), Some(variable)),
+        (None, Some(variable)) => (env.and_then(|e| e.var(&variable.value)).map(SecretString::from), Some(variable)),
         (None, None) | (Some(_), Some(_)) => {
             faults.at(span, format!("{}: name one of token_file and token_env", s.key("token")));
             s.finish();

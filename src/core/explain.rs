@@ -200,6 +200,13 @@ impl Recomputation {
     }
 }
 
+/// What can be said of a decision whose entries are gone: its own figures against each other.
+pub fn not_kept(decision: &Decision) -> Recomputed {
+    let is_rollback = matches!(decision.action, Action::Rollback | Action::Withheld { .. });
+    let is_enough = decision.evidence.score.is_none_or(|score| !is_rollback || score.is_enough());
+    Recomputed::NotKept { is_enough }
+}
+
 fn said(action: &Action) -> String {
     match action {
         Action::Rollback => "rollback".to_owned(),

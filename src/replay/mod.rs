@@ -6,7 +6,9 @@
 //! follows on a channel that was rolled back is ignored. The memory does not grow with the recording.
 
 mod read;
+pub mod truth;
 
+use std::collections::BTreeMap;
 use std::io::{self, BufRead};
 use std::time::Duration;
 
@@ -16,10 +18,12 @@ pub use read::{BadLine, Lines, RecordedLine, parse};
 
 use crate::caller::CallerKey;
 use crate::core::detect::engine::{Engine, EngineEvent, EngineSettings, RollbackProgress};
+use crate::core::detect::ledger::OutcomeChange;
 use crate::core::detect::observation::Observation;
 use crate::core::model::decision::{Action, Decision, DecisionId, DetectorGuard, Mode, PageReason};
 use crate::core::model::id::{AccountSid, Channel, E164, GroupName, NumberId};
-use crate::core::model::roster::Roster;
+use crate::core::model::reason::Outcome;
+use crate::core::model::roster::{GroupIx, Roster};
 use crate::core::model::source::Source;
 use crate::core::model::time::Time;
 use crate::core::model::verdict::Evidence;
@@ -46,6 +50,18 @@ pub struct Summary {
     pub rollbacks: u64,
     pub numbers_rolled_back: u64,
     pub pages: u64,
+    pub groups: Vec<GroupSummary>,
+}
+
+/// What became of a group's calls, or of the messages that came in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct GroupSummary {
+    pub group: GroupName,
+    pub channel: Channel,
+    pub served: u64,
+    pub failed: u64,
+    /// They say nothing of who answered.
+    pub ignored: u64,
 }
 
 /// Something about the recording that a person should know.
@@ -63,6 +79,8 @@ pub struct Player {
     next: Option<Time>,
     settings: EngineSettings,
     roster: Roster,
+    /// Served, failed and ignored, by group and channel.
+    outcomes: BTreeMap<(GroupIx, usize), [u64; 3]>,
 }
 
 impl Player {
@@ -70,7 +88,7 @@ impl Player {
     pub fn new(roster: Roster, settings: EngineSettings) -> Player {
         let settings = EngineSettings { mode: Mode::Auto, ..settings };
         let engine = Engine::new(roster.clone(), settings.clone(), Time::EPOCH);
-        Player { engine, next: None, settings, roster }
+        Player { engine, next: None, settings, roster, outcomes: BTreeMap::new() }
     }
 
     /// Takes in one entry; `at` never goes back. `decided` is given what was decided before it.
@@ -102,13 +120,50 @@ impl Player {
             self.refresh(next);
             let events = self.engine.tick(next);
             for event in events {
-                if let EngineEvent::Decided(decision) = event {
-                    self.decide(*decision, decided);
+                match event {
+                    EngineEvent::Decided(decision) => self.decide(*decision, decided),
+                    EngineEvent::Settled(change) if change.is_inbound => self.count(&change),
+                    EngineEvent::Settled(_)
+                    | EngineEvent::Alert { .. }
+                    | EngineEvent::Phase { .. }
+                    | EngineEvent::Met { .. }
+                    | EngineEvent::PortedOut { .. }
+                    | EngineEvent::AlertsLate { .. }
+                    | EngineEvent::Warned { .. }
+                    | EngineEvent::Verdict { .. }
+                    | EngineEvent::GroupVerdict { .. } => {}
                 }
             }
             next = next + TICK;
         }
         self.next = Some(next);
+    }
+
+    /// Counts an outcome, once as what it is known to be by now.
+    fn count(&mut self, change: &OutcomeChange) {
+        let which = |outcome: Outcome| match outcome {
+            Outcome::Ok => 0,
+            Outcome::Failed(_) => 1,
+            Outcome::Ignored(_) => 2,
+        };
+        let group = self.roster.number(change.number).group;
+        let counts = self.outcomes.entry((group, change.channel.index())).or_default();
+        counts[which(change.is)] += 1;
+        if let Some(was) = change.was {
+            counts[which(was)] = counts[which(was)].saturating_sub(1);
+        }
+    }
+
+    /// What became of each group's calls and messages so far.
+    pub fn groups(&self) -> Vec<GroupSummary> {
+        let one = |((group, channel), [served, failed, ignored]): (&(GroupIx, usize), &[u64; 3])| GroupSummary {
+            group: self.roster.group(*group).name.clone(),
+            channel: Channel::ALL[*channel],
+            served: *served,
+            failed: *failed,
+            ignored: *ignored,
+        };
+        self.outcomes.iter().map(one).collect()
     }
 
     fn refresh(&mut self, at: Time) {
@@ -249,6 +304,7 @@ pub fn play(
     if let Some(until) = summary.until {
         player.advance(until + settings.settle_grace + TICK * 2, &mut tell);
     }
+    summary.groups = player.groups();
     summary.lines = lines.line;
     summary.rollbacks = tally.rollbacks;
     summary.pages = tally.pages;

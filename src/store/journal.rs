@@ -12,6 +12,7 @@
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, Sqlite, Transaction};
@@ -53,28 +54,58 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
-/// A record as it is stored, without its hash.
-struct Raw<'a> {
-    seq: i64,
-    seen: i64,
-    at_ms: i64,
-    fence: i64,
-    kind: &'a str,
-    decision: Option<i64>,
-    body: &'a str,
+/// A record as the chain has it: all of it that may be shown, and a commitment to what may not.
+///
+/// What a number's fields have may be secret, and the chain must hold for a person who may not see it: with a report,
+/// say. So a link is made of the digest of what may be shown and, where that is less than all, of a digest of the
+/// whole with a random salt, which stays in the state beside the whole. Without the salt that digest gives nothing
+/// away: whoever tried every likely secret would have to try 2^128 salts with each. With it, and the whole, it is
+/// looked up like any digest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Link {
+    pub seq: i64,
+    pub seen: Place,
+    pub at_ms: i64,
+    pub fence: i64,
+    pub kind: String,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub decision: Option<i64>,
+    /// The entry as JSON, without what may be secret.
+    pub shown: String,
+    /// Digest of the salt and the whole entry; empty where all of it may be shown.
+    #[serde(skip_serializing_if = "String::is_empty", default)]
+    pub withheld: String,
 }
 
-impl Raw<'_> {
+impl Link {
     /// The record's hash, after that of the record before it.
-    fn link(&self, before: &str) -> String {
-        let Raw { seq, seen, at_ms, fence, kind, decision, body } = self;
+    pub fn hash(&self, before: &str) -> String {
+        let Link { seq, seen, at_ms, fence, kind, decision, shown, withheld } = self;
         let decision = decision.map(|d| d.to_string()).unwrap_or_default();
-        let mut hash = Sha256::new();
         // Lengths first: no two records have the same bytes.
-        hash.update(format!("{before}\n{seq}\n{seen}\n{at_ms}\n{fence}\n{decision}\n{}\n{kind}\n", kind.len()));
-        hash.update(body);
-        hex(&hash.finalize())
+        sha256(
+            format!(
+                "{before}\n{seq}\n{}\n{at_ms}\n{fence}\n{decision}\n{}\n{kind}\n{}\n{withheld}\n{}",
+                seen.0,
+                kind.len(),
+                withheld.len(),
+                sha256(shown.as_bytes())
+            )
+            .as_bytes(),
+        )
     }
+}
+
+/// Commits to an entry of which something may not be shown.
+fn commitment(salt: &str, whole: &str) -> String {
+    sha256(format!("{salt}\n{whole}").as_bytes())
+}
+
+/// 128 bits that nobody can guess, in hexadecimal digits.
+fn salt() -> std::io::Result<String> {
+    let mut bytes = [0u8; 16];
+    std::io::Read::read_exact(&mut std::fs::File::open("/dev/urandom")?, &mut bytes)?;
+    Ok(hex(&bytes))
 }
 
 /// A decision's id as a column.
@@ -109,10 +140,14 @@ impl Store {
                     return Err(sqlx::Error::Encode("it is not what it says".into()).into());
                 }
                 let (at_ms, kind, decision) = (at.as_millis(), entry.kind(), entry.decision().map(column));
-                hash = Raw { seq, seen: seen.0, at_ms, fence, kind, decision, body: &body }.link(&hash);
+                let shown = serde_json::to_string(entry).map_err(|e| sqlx::Error::Encode(e.into()))?;
+                let salt = if shown == body { String::new() } else { salt().map_err(sqlx::Error::Io)? };
+                let withheld = if salt.is_empty() { String::new() } else { commitment(&salt, &body) };
+                let apart = (!salt.is_empty()).then(|| shown.clone());
+                hash = Link { seq, seen, at_ms, fence, kind: kind.to_owned(), decision, shown, withheld }.hash(&hash);
                 sqlx::query(
-                    "INSERT INTO journal (seq, seen, at_ms, fence, kind, decision, body, hash)
-                     VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+                    "INSERT INTO journal (seq, seen, at_ms, fence, kind, decision, body, shown, salt, hash)
+                     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
                 )
                 .bind(seq)
                 .bind(seen.0)
@@ -121,6 +156,8 @@ impl Store {
                 .bind(kind)
                 .bind(decision)
                 .bind(body)
+                .bind(apart)
+                .bind(salt)
                 .bind(&hash)
                 .execute(&mut *tx)
                 .await?;
@@ -206,6 +243,11 @@ impl Store {
     /// Follows the chain from the first record to the last, as they are at one instant. The error names the
     /// first record that does not fit.
     pub async fn verify(&self) -> Result<Whole, StoreError> {
+        self.follow(|_, _| ()).await
+    }
+
+    /// Follows the chain and hands each record, as it may be shown, to `take` with its hash.
+    pub async fn follow(&self, mut take: impl FnMut(Link, &str)) -> Result<Whole, StoreError> {
         let doing = "verifying the journal";
         let broken = |seq| self.fault(doing, StoreProblem::BrokenAt(seq), None);
         let error = |e| self.error(doing, e);
@@ -215,7 +257,7 @@ impl Store {
         let mut tx = self.readers().begin().await.map_err(error)?;
         loop {
             let rows = sqlx::query(
-                "SELECT seq, seen, at_ms, fence, kind, decision, body, hash FROM journal WHERE seq > $1
+                "SELECT seq, seen, at_ms, fence, kind, decision, body, shown, salt, hash FROM journal WHERE seq > $1
                  ORDER BY seq LIMIT $2",
             )
             .bind(last)
@@ -227,21 +269,14 @@ impl Store {
                 break;
             }
             for row in rows {
-                let raw = Raw {
-                    seq: row.try_get(0).map_err(error)?,
-                    seen: row.try_get(1).map_err(error)?,
-                    at_ms: row.try_get(2).map_err(error)?,
-                    fence: row.try_get(3).map_err(error)?,
-                    kind: row.try_get(4).map_err(error)?,
-                    decision: row.try_get(5).map_err(error)?,
-                    body: row.try_get(6).map_err(error)?,
-                };
-                let hash = raw.link(&whole.head);
-                if raw.seq != last + 1 || hash != row.try_get::<&str, _>(7).map_err(error)? {
+                let link = link(&row).map_err(error)?;
+                let hash = link.hash(&whole.head);
+                if link.seq != last + 1 || hash != row.try_get::<&str, _>(9).map_err(error)? {
                     return Err(broken(last + 1));
                 }
                 whole = Whole { records: whole.records + 1, head: hash };
                 last += 1;
+                take(link, &whole.head);
             }
         }
         let kept: Option<(i64, String)> = sqlx::query_as("SELECT seq, hash FROM journal_head WHERE id = 1")
@@ -255,6 +290,21 @@ impl Store {
             Some(_) | None => Err(broken(last + 1)),
         }
     }
+}
+
+/// A record's link from its row: what is withheld is committed to anew, from what is there.
+fn link(row: &SqliteRow) -> Result<Link, sqlx::Error> {
+    let (body, shown, salt): (&str, Option<&str>, &str) = (row.try_get(6)?, row.try_get(7)?, row.try_get(8)?);
+    Ok(Link {
+        seq: row.try_get(0)?,
+        seen: Place(row.try_get(1)?),
+        at_ms: row.try_get(2)?,
+        fence: row.try_get(3)?,
+        kind: row.try_get(4)?,
+        decision: row.try_get(5)?,
+        shown: shown.unwrap_or(body).to_owned(),
+        withheld: shown.map_or_else(String::new, |_| commitment(salt, body)),
+    })
 }
 
 const READING: &str = "reading the journal";

@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 
+use serde::{Deserialize, Serialize};
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection, Transaction};
 
 use super::lease::Patience;
@@ -17,7 +18,8 @@ use crate::core::model::value::whole_json;
 use crate::core::routing::values::RoutingValues;
 
 /// A place in the order in which an agent took things in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Place(pub(super) i64);
 
 impl Place {

@@ -36,6 +36,7 @@ pub mod membership;
 mod pager;
 pub mod porting;
 pub mod probe;
+pub mod raw;
 pub mod recording;
 mod region;
 mod request;

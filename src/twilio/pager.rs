@@ -90,6 +90,11 @@ impl<L: Listed> Pager<'_, L> {
         Ok(Some(page))
     }
 
+    /// Path and query of the page that comes next; `None` after the last.
+    pub fn place(&self) -> Option<&str> {
+        self.next.as_deref()
+    }
+
     /// Everything to the end of the list, none of whose rows may be bad.
     pub(super) async fn whole(self) -> Result<Vec<L::Item>, Error> {
         let endpoint = self.endpoint;

@@ -126,7 +126,8 @@ fn front_page() -> BTreeMap<String, BTreeSet<String>> {
     let (_, after) = page.split_once("//! # Who may use whom").expect("the front page says who may use whom");
     let table = after.split("//! ```").nth(1).unwrap();
     let mut may: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for line in table.lines().map(|l| l.trim_start_matches("//!").trim()) {
+    let table = table.replace("//!", "").replace(",\n", ", ");
+    for line in table.lines().map(str::trim) {
         if let Some((who, whom)) = line.split_once("->") {
             let whom = whom.split(',').map(|w| w.trim().to_owned()).filter(|w| w != "nobody");
             assert!(may.insert(who.trim().to_owned(), whom.collect()).is_none(), "{who} has one line");

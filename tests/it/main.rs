@@ -57,6 +57,7 @@ mod receiver;
 mod recordings;
 mod rehearse;
 mod replay;
+mod report;
 mod rollback;
 mod routings;
 mod saved_files;

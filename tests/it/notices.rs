@@ -62,7 +62,7 @@ fn a_rollback_pages_once_an_incident_and_answers_the_six_questions() {
             );
             assert!(text.contains("\nProven   "), "{text}");
             assert!(text.contains("\n         $ ringback restore ") && text.contains("--channel voice"), "{text}");
-            let evidence = format!("https://ringback.example.com/api/v1/decisions/{id}");
+            let evidence = format!("https://ringback.example.com/decisions/{id}");
             assert!(text.contains(&evidence), "{text}");
             let samples = notice["samples"].as_array().unwrap();
             assert!(

@@ -18,8 +18,8 @@ use crate::config::Config;
 use crate::core::control::{Control, Recovery};
 use crate::core::detect::engine::{Engine, EngineSettings};
 use crate::core::detect::rules::Rules;
-use crate::core::explain::{Recomputation, Recomputed};
-use crate::core::model::decision::{Action, Decision, DecisionId};
+use crate::core::explain::{Recomputation, Recomputed, not_kept};
+use crate::core::model::decision::{Decision, DecisionId};
 use crate::core::model::id::NumberId;
 use crate::core::model::roster::Roster;
 use crate::core::model::time::Time;
@@ -301,11 +301,4 @@ pub async fn rules_before(store: &Store, seq: i64) -> Result<Option<Rules>, Stor
         let Some(oldest) = starts.last() else { return Ok(None) };
         before = oldest.seq;
     }
-}
-
-/// The decision's own figures against each other.
-fn not_kept(decision: &Decision) -> Recomputed {
-    let is_rollback = matches!(decision.action, Action::Rollback | Action::Withheld { .. });
-    let is_enough = decision.evidence.score.is_none_or(|score| !is_rollback || score.is_enough());
-    Recomputed::NotKept { is_enough }
 }

@@ -8,6 +8,7 @@ use std::fmt;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
+use serde::{Deserialize, Serialize};
 
 use super::dialled::CallingCodes;
 use super::digits::ByDigits;
@@ -66,7 +67,8 @@ impl Number {
 }
 
 /// When a number's port is due.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum PortAt {
     /// It is on Twilio already, or may be any moment.
     Done,

@@ -108,7 +108,7 @@ impl NoticeBuilder {
     pub fn evidence(&self, mut notice: Notice, decisions: &[&Decision], latest: Option<DecisionId>) -> Notice {
         notice.decision = latest;
         if let (Some(url), Some(id)) = (&self.addresses.agent, latest) {
-            let url = format!("{url}/api/v1/decisions/{id}");
+            let url = format!("{url}/decisions/{id}");
             notice.links.insert(0, Link { name: "evidence".to_owned(), url });
         }
         let since = decisions.iter().map(|d| d.evidence.since.unwrap_or(d.at)).min();

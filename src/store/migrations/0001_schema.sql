@@ -40,7 +40,11 @@ CREATE TABLE journal (
     kind     TEXT   NOT NULL,
     -- The decision or order that the entry belongs to, if it belongs to one.
     decision BIGINT,
+    -- The whole entry, and where parts of it may be secret what may be shown of it. The hash is of that and of a
+    -- digest of the salt and the whole, so that the chain can be followed by who may not see the whole.
     body     TEXT   NOT NULL,
+    shown    TEXT,
+    salt     TEXT   NOT NULL,
     hash     TEXT   NOT NULL
 );
 CREATE INDEX journal_decision ON journal (decision, seq);
