@@ -1,5 +1,5 @@
-//! The runbooks that alerts and dashboards link to, as the agent was built with them: they are there whenever it is, and
-//! say what this version does.
+//! The runbooks that alerts and dashboards link to, as the agent was built with them: they are there whenever it is,
+//! and say what this version does.
 
 use axum::extract::Path;
 use axum::http::header::CONTENT_TYPE;

@@ -93,6 +93,9 @@ fn list(deliveries: &[Delivery], json: bool) -> anyhow::Result<Exit> {
         say(&serde_json::to_string(deliveries)?)?;
         return Ok(Exit::Done);
     }
+    if deliveries.is_empty() {
+        say("nobody was told of anything yet")?;
+    }
     for d in deliveries {
         let ended = d.ended.map_or_else(String::new, |t| format!(" at {t}"));
         let answer = if d.answer.is_empty() { String::new() } else { format!(": {}", d.answer) };

@@ -49,6 +49,7 @@ pub fn values(definition: &Definition, label: &str) -> String {
         "queue" => list(["engine"]),
         "endpoint" => "an endpoint of Twilio's API".to_owned(),
         "version" => "of this agent".to_owned(),
+        "page" => "`agent.public_url`, or where the agent listens".to_owned(),
         "notifier" => "a notifier of the configuration, or heartbeat".to_owned(),
         "origin" => "where test calls come from".to_owned(),
         "code" if definition.name.contains("requests") => "HTTP status, or what went wrong".to_owned(),

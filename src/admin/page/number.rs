@@ -231,6 +231,6 @@ mod tests {
 
     #[test]
     fn callers_are_letters() {
-        assert_eq!([0, 1, 25, 26, 27, 51, 52].map(name_of), ["A", "B", "Z", "AA", "AB", "AZ", "BA"]);
+        assert_eq!([0, 1, 25, 26, 27, 51, 53].map(name_of), ["A", "B", "Z", "AA", "AB", "AZ", "BB"]);
     }
 }
