@@ -107,6 +107,7 @@ pub async fn sql(w: &World, statements: &str) {
 
 /// Runs the program with this configuration while the world goes on. Gives its exit code, what it said, and what it
 /// complained of.
+#[expect(clippy::disallowed_methods, reason = "the program's time is real")]
 pub async fn program(w: &World, config: &str, words: &[&str]) -> (i32, String, String) {
     let path = w.folder.path().join("ringback.toml");
     std::fs::write(&path, config).unwrap();
