@@ -171,12 +171,31 @@ fn a_rollback_that_is_not_proven_says_so_and_what_to_do_by_hand() {
             &said,
             &[
                 "CRITICAL",
+                ", 3 on the fallback, 3 unproven. 1 trouble.",
                 "Rollback UNPROVEN",
                 "Proven NO: Twilio accepted the write, but the fallback is not known to answer",
                 "test calls failed (they are in no count of callers)",
                 "If nobody is served, open it in Twilio's Console",
             ],
         );
+        agent.stop().await;
+    });
+}
+
+/// Twilio took the write, and the handler still answers: no number is on the fallback.
+#[test]
+fn what_was_written_and_is_not_so_is_unproven_and_on_no_fallback() {
+    play(&busy(""), async |w| {
+        with_token(w);
+        let agent = start(w, "every = \"10m\"").await;
+        w.pass(300).await;
+        w.sim.fault(ApiFault::new(ApiFaultKind::Ineffective, ApiFaultScope::Writes)).unwrap();
+        break_app(w);
+        w.pass(600).await;
+        let (code, said, _) = desk(w, &agent, &["status"]).await;
+        assert_eq!(code, 1);
+        says(&said, &[", 3 unproven. 1 trouble.", "https://app.example.com/voice still answers"]);
+        assert!(!said.contains("on the fallback"), "{said}");
         agent.stop().await;
     });
 }
@@ -214,7 +233,8 @@ fn the_status_is_as_the_description_says() {
         assert_eq!(
             status["summary"],
             json!({
-                "numbers": 6, "in_trouble": 3, "on_fallback": 3, "troubles": 1, "waiting_for_you": 0, "blind": [],
+                "numbers": 6, "in_trouble": 3, "on_fallback": 3, "unproven": 0, "troubles": 1, "waiting_for_you": 0,
+                "blind": [],
             })
         );
         agent.stop().await;

@@ -320,6 +320,7 @@ fn five_incidents_answer_the_six_questions() {
             if ["rolled-back", "unproven"].contains(&name) {
                 assert!(text.contains("\nProven   "), "{text}");
             }
+            assert!(name != "blind" || text.contains("cannot be read: ") && text.contains("HTTP 503"), "{text}");
             if let Some(folder) = std::env::var_os("RINGBACK_INCIDENTS") {
                 let folder = std::path::Path::new(&folder).join(name);
                 std::fs::create_dir_all(&folder).unwrap();

@@ -342,7 +342,11 @@ impl Controller {
             incidents.ends(now, &format!("blind/{channel}"))
         } else if !was_blind || began + SIGHT_WITHIN <= now {
             let sources = stale.iter().map(|s| s.label()).collect();
-            incidents.begins(now, read.unwrap_or(began), AgentCondition::Blind { channel, sources })
+            let mut why: Vec<&str> =
+                stale.iter().filter_map(|s| Some(self.failures[s.index()].as_ref()?.error.as_str())).collect();
+            why.dedup();
+            let condition = AgentCondition::Blind { channel, sources, why: why.join("; ") };
+            incidents.begins(now, read.unwrap_or(began), condition)
         } else {
             None
         };

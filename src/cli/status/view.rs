@@ -106,9 +106,8 @@ impl StatusView<'_> {
             [(healthy, "healthy"), (unknown, "not known (too few callers)"), (waiting, "waiting for their port")];
         parts.extend(more.into_iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")));
         let summary = &self.seen.summary;
-        if summary.on_fallback > 0 {
-            parts.push(format!("{} on the fallback", summary.on_fallback));
-        }
+        let swapped = [(summary.on_fallback, "on the fallback"), (summary.unproven, "unproven")];
+        parts.extend(swapped.into_iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")));
         let mut text = format!("{word}  {}.", parts.join(", "));
         if serious > 0 {
             text += &format!(" {serious} {}.", if serious == 1 { "trouble" } else { "troubles" });

@@ -23,6 +23,8 @@ pub enum AgentCondition {
     Blind {
         channel: Channel,
         sources: Vec<&'static str>,
+        /// What came back instead; empty where that is not known.
+        why: String,
     },
     /// Rows of this source cannot be read, or look like ours and cannot be told whose they are: callers of whom is not
     /// known whether they were served. `example`: what is wrong with one of them.
@@ -76,7 +78,7 @@ impl NoticeBuilder {
     pub fn condition(&self, at: Time, since: Time, condition: &AgentCondition, status: NoticeStatus) -> Notice {
         let is_over = status == NoticeStatus::Resolved;
         let mut notice = match condition {
-            AgentCondition::Blind { channel, sources } => {
+            AgentCondition::Blind { channel, sources, why } => {
                 let lists = routing(*channel).iter().map(|s| s.label()).collect::<Vec<_>>();
                 let is_partly = !sources.is_empty() && sources.iter().all(|s| lists.contains(s));
                 let title = match (is_over, is_partly) {
@@ -93,7 +95,8 @@ impl NoticeBuilder {
                     n.did = "Ringback reads every log that it needs again: verdicts and decisions continue".to_owned();
                 } else {
                     n.uncounted = Some("unknown: nothing can be counted".to_owned());
-                    n.cause = Some(unreadable(sources));
+                    let cause = unreadable(sources);
+                    n.cause = Some(if why.is_empty() { cause } else { format!("{cause}: {why}") });
                     n.did = if is_partly {
                         "Numbers whose handler is known are watched as ever; of the others nothing good is said, and \
                          none is rolled back automatically; your commands still work"

@@ -91,7 +91,9 @@ impl Incidents {
     pub fn resume(&mut self, latest: &Notice) {
         let since = latest.since.as_ref().map_or(latest.at.at, |m| m.at);
         let condition = match (latest.kind, latest.channel) {
-            (NoticeKind::Blind, Some(channel)) => AgentCondition::Blind { channel, sources: Vec::new() },
+            (NoticeKind::Blind, Some(channel)) => {
+                AgentCondition::Blind { channel, sources: Vec::new(), why: String::new() }
+            }
             (NoticeKind::RowsNotUnderstood, _) => {
                 let source = Source::ALL.into_iter().find(|s| latest.key == format!("rows/{}", s.label()));
                 let Some(source) = source else { return };

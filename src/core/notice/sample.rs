@@ -200,7 +200,11 @@ pub fn every_kind(builder: &NoticeBuilder, now: Time) -> Vec<Notice> {
         notice.key = format!("{}/{}", notice.key, notice.kind.label());
     }
     let conditions = [
-        AgentCondition::Blind { channel, sources: vec!["calls", "alerts"] },
+        AgentCondition::Blind {
+            channel,
+            sources: vec!["calls", "alerts"],
+            why: "Twilio does not accept the credentials (HTTP 401, code 20003)".to_owned(),
+        },
         AgentCondition::RowsNotUnderstood {
             source: "calls",
             example: "to: is the end of one of our numbers, without its beginning".to_owned(),

@@ -16,8 +16,10 @@ pub struct Summary {
     pub numbers: usize,
     /// Those of them that a trouble is about.
     pub in_trouble: usize,
-    /// Those that point at the fallback, or may.
+    /// Those that point at the fallback, proven or not.
     pub on_fallback: usize,
+    /// Those whose rollback is not known to serve callers, whatever answers them.
+    pub unproven: usize,
     /// Troubles that a person should do something about, and those that wait for one.
     pub troubles: usize,
     pub waiting_for_you: usize,
@@ -30,14 +32,15 @@ impl Summary {
     pub(super) fn of(status: &Status, troubles: &[Trouble]) -> Summary {
         let serious = || troubles.iter().filter(|t| t.is_trouble());
         let in_trouble: HashSet<NumberId> = serious().flat_map(|t| t.numbers.iter().copied()).collect();
-        let is_on_fallback = |n: &NumberStatus| {
-            n.channels.iter().any(|c| c.is_on_fallback || matches!(c.rollback, RollbackStatus::Unproven { .. }))
-        };
+        let is_on_fallback = |n: &NumberStatus| n.channels.iter().any(|c| c.is_on_fallback);
+        let is_unproven =
+            |n: &NumberStatus| n.channels.iter().any(|c| matches!(c.rollback, RollbackStatus::Unproven { .. }));
         let waits = |t: &&Trouble| t.waits.iter().any(|w| matches!(w.whom, WaitsFor::Approval | WaitsFor::Veto));
         Summary {
             numbers: status.numbers().count(),
             in_trouble: in_trouble.len(),
             on_fallback: status.numbers().filter(|(_, n)| is_on_fallback(n)).count(),
+            unproven: status.numbers().filter(|(_, n)| is_unproven(n)).count(),
             troubles: serious().count(),
             waiting_for_you: serious().filter(waits).count(),
             blind: status.blindness.iter().filter(|b| !b.cannot_read.is_empty()).map(|b| b.channel).collect(),

@@ -20,7 +20,7 @@ fn blind(view: &View<'_>, blindness: &Blindness) -> Trouble {
         view.status.sources.iter().filter(|s| blindness.cannot_read.contains(&s.source)).collect();
     let read = sources.iter().map(|s| s.polled_at.or(s.failure.as_ref().map(|f| f.since))).min().flatten();
     let labels = Source::ALL.into_iter().map(Source::label).filter(|l| blindness.cannot_read.contains(l)).collect();
-    let condition = AgentCondition::Blind { channel, sources: labels };
+    let condition = AgentCondition::Blind { channel, sources: labels, why: String::new() };
     let builder = view.known.incidents.builder();
     let notice = builder.condition(view.now, read.unwrap_or(view.now), &condition, NoticeStatus::Firing);
     let mut trouble = Trouble::of_notice(TroubleKind::Blind, notice);
