@@ -40,7 +40,7 @@ for (const file of files) {
     if (!is) fault(`${board}: "${p.title}" is not on the page`);
     else if (is.kind === 'error' || !is.drawn || /^No data$/.test(is.text ?? '')) fault(`${board}: "${p.title}": ${is.text ?? 'nothing drawn'}`);
     else if (is.kind === 'nodata') fault(`${board}: "${p.title}" has no data: ${is.text}`);
-    else if (p.type === 'table' && ['Group', 'Failing callers', 'Callers', 'On the fallback', 'Proven', '+1', 'yes'].some((word) => !is.all.includes(word))) fault(`${board}: "${p.title}" lacks a column: ${is.all}`);
+    else if (p.type === 'table' && ['Group', 'Failing callers', 'Callers', 'Decision', 'On the fallback', 'Proof', '+1', 'yes'].some((word) => !is.all.includes(word))) fault(`${board}: "${p.title}" lacks a column: ${is.all}`);
   }
   await page.screenshot({ path: path.join(pictures, `${board}.png`), fullPage: true });
   console.log(`${board}: ${panels.length} panels drawn`);
