@@ -146,7 +146,7 @@ fn shown(admin: &Admin, number: &NumberStatus, c: &ChannelStatus, ix: NumberIx, 
         plot: c.evidence.score.map(plot),
         rollback: match c.rollback {
             RollbackStatus::Done { since } => Some(("on the fallback", Moment::of(since, now))),
-            RollbackStatus::Unproven { since } => Some(("swapped, not proven", Moment::of(since, now))),
+            RollbackStatus::Unproven { since } => Some(("rollback not proven", Moment::of(since, now))),
             RollbackStatus::None | RollbackStatus::Pending => None,
         },
         calls: calls.iter().map(|call| shown_call(call, &callers, now)).collect(),

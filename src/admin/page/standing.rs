@@ -82,7 +82,7 @@ impl Standing {
     pub const fn text(self) -> &'static str {
         match self {
             Standing::Failing => "failing",
-            Standing::Unproven => "swapped, not proven",
+            Standing::Unproven => "rollback not proven",
             Standing::Unanswered => "nobody answers",
             Standing::Missing => "not in the account",
             Standing::Blind => "not known: blind",
