@@ -86,7 +86,7 @@ pub enum StartError {
     ClockSkew(poll::PollError),
     #[error("the journal contradicts itself at record {seq}; restore the state file from a backup")]
     Journal { seq: i64, source: Illegal },
-    #[error("the journal has another agent's lease: {by} leads until {until}; stop it, or wait for it to end")]
+    #[error("another agent, {by}, leads until {until}: stop it, or wait for its lease to end")]
     HeldBy { by: String, until: Time },
     #[error("the HTTP client cannot be built: {0}")]
     Http(String),

@@ -12,9 +12,9 @@ use crate::core::model::decision::Decision;
 use crate::core::model::order::{By, Operation, Order};
 use crate::core::model::roster::Roster;
 use crate::core::model::time::Time;
-use crate::core::model::verdict::Score;
 use crate::core::notice::advice::meaning;
 use crate::core::rollback::entry::Entry;
+use crate::core::rollback::sentence::{Actor, decided, ordered};
 use crate::store::Store;
 
 #[derive(Debug, clap::Args)]
@@ -78,6 +78,9 @@ struct Story<'a> {
     width: usize,
 }
 
+/// Numbers that are named in one line.
+const NAMED: usize = 3;
+
 /// Steps of one kind that are told one by one; of more numbers the count is said.
 const STEPS: usize = 12;
 
@@ -86,17 +89,24 @@ impl Story<'_> {
         self.explanation.entries.iter()
     }
 
+    fn operation(&self) -> Option<Operation> {
+        self.entries().find_map(|r| if let Entry::Order(order) = &r.entry { Some(order.operation) } else { None })
+    }
+
     fn lines(&self) -> Vec<TextLine> {
         let mut lines = Vec::new();
         let decision = self.entries().find_map(|r| if let Entry::Decision(d) = &r.entry { Some(d) } else { None });
         let order = self.entries().find_map(|r| if let Entry::Order(order) = &r.entry { Some(order) } else { None });
         if let Some(decision) = decision {
-            lines.extend(self.title(&Entry::Decision(decision.clone()).told(self.roster).what));
+            lines.extend(self.title(&format!("{}: {}", decision.id, decided(decision))));
             lines.extend(self.met(decision));
             lines.extend(self.evidence(decision));
         } else if let Some(order) = order {
-            let told = Entry::Order(order.clone()).told(self.roster);
-            lines.extend(self.title(&format!("{} (asked by {})", told.what, told.who)));
+            let who = match &order.by {
+                By::Operator(author) => author.to_string(),
+                By::Detector => "Ringback itself".to_owned(),
+            };
+            lines.extend(self.title(&format!("{}: {} (asked by {who})", order.id, ordered(order))));
         }
         lines.extend(self.approvals(order));
         lines.extend(self.steps());
@@ -166,7 +176,7 @@ impl Story<'_> {
     fn evidence(&self, decision: &Decision) -> Vec<TextLine> {
         let mut texts = vec![format!("the rule that was met: {}", decision.rule)];
         if let Some(score) = decision.evidence.score {
-            texts.push(luck(score));
+            texts.push(format!("{} ({:.1} of {:.1} in nats)", score.text(), score.statistic, score.threshold));
         }
         self.part("How sure that was", &texts)
     }
@@ -189,11 +199,9 @@ impl Story<'_> {
     }
 
     fn step(&self, record: &RecordedEntry) -> String {
-        let told = record.entry.told(self.roster);
-        let id = format!("{}: ", self.explanation.id);
-        let what = told.what.strip_prefix(&id).unwrap_or(&told.what);
-        let who = if told.who == "ringback" { String::new() } else { format!("{} ", told.who) };
-        format!("{} {who}{what}", clock(record.at))
+        let sentence = record.entry.sentence(record.at, self.operation(), self.roster);
+        let who = if sentence.who == Actor::Ringback { String::new() } else { format!("{}: ", sentence.who) };
+        format!("{} {who}{}", clock(record.at), sentence.line(NAMED, self.roster))
     }
 
     /// What was done, each step with its time.
@@ -270,24 +278,6 @@ impl Story<'_> {
         }
         Ok(lines)
     }
-}
-
-/// How the evidence compares with what is asked for, without logarithms.
-fn luck(score: Score) -> String {
-    let times = |nats: f64| match nats.exp() {
-        t if t < 10.0 => format!("{t:.1} times"),
-        t if t < 10_000.0 => format!("{t:.0} times"),
-        t if t < 1e6 => format!("{:.0},000 times", t / 1e3),
-        t if t < 1e9 => format!("{:.0} million times", t / 1e6),
-        _ => "more than a billion times".to_owned(),
-    };
-    format!(
-        "a fault explains this {} better than luck does; {} was asked for ({:.1} of {:.1} in nats)",
-        times(score.statistic),
-        times(score.threshold),
-        score.statistic,
-        score.threshold
-    )
 }
 
 fn clock(at: Time) -> String {

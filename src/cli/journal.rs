@@ -1,5 +1,6 @@
 //! `ringback journal`: who did what, from what is stored; and whether the chain of hashes is whole.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -8,8 +9,12 @@ use super::text::{Shape, Style, TextLine, wrapped};
 use super::{Exit, complain, say};
 use crate::clock::Clock;
 use crate::config::Desk;
+use crate::core::model::decision::DecisionId;
 use crate::core::model::id::{NumberId, WrittenNumber};
+use crate::core::model::order::Operation;
 use crate::core::model::time::Time;
+use crate::core::rollback::entry::Entry;
+use crate::core::rollback::sentence::Weight;
 use crate::store::Store;
 use crate::store::seen::Place;
 
@@ -37,6 +42,9 @@ pub struct JournalArguments {
     #[arg(long, value_name = "FILE", default_value = DEFAULT_CONFIG)]
     config: PathBuf,
 }
+
+/// Numbers that are named in one line.
+const NAMED: usize = 3;
 
 /// From when on.
 #[derive(Debug, Clone, Copy)]
@@ -89,17 +97,26 @@ async fn list(arguments: &JournalArguments, desk: &Desk) -> anyhow::Result<Exit>
         None => Time::EPOCH,
     };
     let store = Store::open_read_only(&desk.agent.state).await?;
+    // What a result means depends on what was asked for, which stands before it.
+    let mut operations: HashMap<DecisionId, Operation> = HashMap::new();
     let mut pages = store.journal_pages(0, i64::MAX);
     while let Some(record) = pages.next_before(Place::LAST).await? {
-        let told = record.entry.told(roster);
-        let is_by = arguments.author.as_ref().is_none_or(|author| *author == told.who);
+        if let Entry::Order(order) = &record.entry {
+            operations.insert(order.id, order.operation);
+        }
+        let operation = record.entry.decision().and_then(|id| operations.get(&id).copied());
+        let told = record.entry.sentence(record.at, operation, roster);
+        let who = told.who.to_string();
+        let is_by = arguments.author.as_ref().is_none_or(|author| *author == who);
         let is_about = arguments.number.is_none_or(|number| told.numbers.iter().any(|n| is_of(number, *n)));
-        if record.at < from || !is_by || !is_about || !(told.is_act || arguments.steps) {
+        if record.at < from || !is_by || !is_about || !(told.weight > Weight::Step || arguments.steps) {
             continue;
         }
+        let id = told.decision.map_or_else(String::new, |id| format!("{id}: "));
+        let what = format!("{id}{}", told.line(NAMED, roster));
         if arguments.json {
             let line = serde_json::json!({
-                "at": record.at, "seq": record.seq, "kind": record.entry.kind(), "who": told.who, "what": told.what,
+                "at": record.at, "seq": record.seq, "kind": record.entry.kind(), "who": who, "what": what,
                 "numbers": told.numbers,
             });
             say(&line.to_string())?;
@@ -107,7 +124,7 @@ async fn list(arguments: &JournalArguments, desk: &Desk) -> anyhow::Result<Exit>
         }
         let at = record.at.to_timestamp().strftime("%Y-%m-%d %H:%M:%S").to_string();
         let (room, lead) = if shape.width < 60 { (shape.width - 4, 4) } else { (shape.width - 21, 21) };
-        let texts = wrapped(&format!("{}: {}", told.who, told.what), room);
+        let texts = wrapped(&format!("{who}: {what}"), room);
         for (i, text) in texts.into_iter().enumerate() {
             let line = match i {
                 0 if lead < 21 => {

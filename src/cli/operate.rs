@@ -300,7 +300,7 @@ pub fn operate(common: &Common, command: impl AsyncFn(&ApiClient) -> anyhow::Res
         if AgentClient::new(&desk, typed.clone())?.answers().await {
             let Some(token) = desk.agent.token.clone() else {
                 bail!(
-                    "the agent at http://{address} takes no word without its token: set RINGBACK_TOKEN, or \
+                    "the agent at http://{address} takes no command without a token: set RINGBACK_TOKEN, or \
                      agent.token_file"
                 );
             };

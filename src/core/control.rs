@@ -104,13 +104,13 @@ impl Control {
             Entry::Closed { channel, numbers, .. } => self.may_decide_again(numbers, *channel, at + DECIDE_AGAIN),
             Entry::Drift { number, channel, .. } => {
                 if let (true, Some(ix)) = (was_on_fallback, self.engine.roster().find(*number)) {
-                    self.engine.restored(at, ix, *channel);
+                    self.engine.handler_changed(at, ix, *channel);
                 }
             }
             // Another handler: what was seen of the one before says nothing of it.
             Entry::Adopted { number, channel, .. } => {
                 if let Some(ix) = self.engine.roster().find(*number) {
-                    self.engine.restored(at, ix, *channel);
+                    self.engine.handler_changed(at, ix, *channel);
                 }
             }
             Entry::Phase { channel, number, phase } => {
@@ -248,7 +248,7 @@ impl Control {
             // None of these leaves a number on the fallback as far as is known. Of what cannot be told to be restored
             // this must not be believed either: its callers are watched again.
             (Operation::Restore, OrderResult::Restored | OrderResult::Superseded | OrderResult::Unproven) => {
-                self.engine.restored(at, ix, channel);
+                self.engine.handler_changed(at, ix, channel);
             }
             // Nothing was written: the number is what it was.
             (Operation::Restore, _) => {}

@@ -153,7 +153,7 @@ define! {
         APPLIED: Gauge "applied_numbers" ["group", "channel"]
             "Numbers of the group whose channel has what an apply wrote and nobody has undone or changed.";
         DRIFT: Gauge "config_drift" ["group", "number", "channel"]
-            "1 once somebody else has changed this number's routing, until we swap it again.";
+            "1 once somebody else has changed this number's routing, until a rollback, restore or apply writes it, or it is adopted.";
         FALLBACK: Gauge "fallback" ["group", "channel", "state"]
             "1 for what is known of the group's fallback, 0 for the others.";
         FALLBACK_BROKEN: Gauge "fallback_broken_numbers" ["group", "channel"]

@@ -8,7 +8,6 @@ use super::material::{Material, Recorded};
 use super::open::{open_ends, orders};
 use super::words::{clock, count, day_and_clock, instant, numbers, span};
 use crate::core::model::decision::Phase;
-use crate::core::model::guard::Guard;
 use crate::core::model::id::{Channel, GroupName, NumberId};
 use crate::core::model::order::{FallbackState, ScopeOf};
 use crate::core::model::roster::{PortAt, Roster};
@@ -83,8 +82,7 @@ fn waiting(orders: &Orders, roster: &Roster) -> Option<Part> {
         let d = &p.decision;
         let guards = p.guards();
         let for_whom = guards.iter().map(|g| g.text()).collect::<Vec<_>>().join("; ");
-        let is_question =
-            guards.iter().any(|g| matches!(g, Guard::Mode | Guard::Cap | Guard::Storm | Guard::OtherWriter));
+        let is_question = !p.questions().is_empty();
         let command = if is_question { format!("ringback approve {} --reason '…'", d.id) } else { String::new() };
         let cells = [
             format!("{} rollback of {}, {}", d.id, d.group, d.channel),

@@ -14,6 +14,7 @@ use crate::core::model::decision::{Action, DecisionId};
 use crate::core::model::id::Channel;
 use crate::core::model::roster::Roster;
 use crate::core::model::time::Time;
+use crate::core::rollback::sentence::{Topic, decided};
 
 /// Rows of a table of single numbers.
 const MOST_NUMBERS: usize = 40;
@@ -195,7 +196,7 @@ fn impact(m: &Material, roster: &Roster) -> Option<Part> {
 fn plots(m: &Material, lines: &[TimelineLine], roster: &Roster) -> Option<Part> {
     let key = condensed(lines);
     let is_action = |l: &&TimelineLine| {
-        matches!(l.kind, LineKind::Decision | LineKind::Proof | LineKind::Person | LineKind::Change)
+        matches!(l.kind, LineKind::Entry(Topic::Decision | Topic::Proof | Topic::Person | Topic::Change))
     };
     let plot = |s: &Series| {
         let is_ours = |l: &&TimelineLine| {
@@ -225,7 +226,7 @@ fn detection(reactions: &[Reaction<'_>], roster: &Roster) -> Option<Part> {
     let mut blocks = Vec::new();
     for r in reactions {
         let text =
-            format!("{}. Numbers: {}.", super::timeline::decided(r.decision), numbers(&r.decision.numbers, roster));
+            format!("{} {}. Numbers: {}.", r.decision.id, decided(r.decision), numbers(&r.decision.numbers, roster));
         blocks.push(Block::Paragraph(text));
         let mut table = Table::new(&["At", "Step", "After the step before", "After the first"]);
         let first = r.steps.first().map_or(r.decision.at, |s| s.at);

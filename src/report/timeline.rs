@@ -7,43 +7,35 @@ use std::time::Duration;
 
 use super::material::{Material, Recorded, Told};
 use super::words::{numbers, span};
-use crate::core::model::decision::{Action, Decision, DecisionId};
+use crate::core::model::decision::DecisionId;
 use crate::core::model::id::{Channel, GroupName, NumberId};
-use crate::core::model::order::{Author, By, FallbackState, Operation, OrderResult};
+use crate::core::model::order::Operation;
 use crate::core::model::roster::Roster;
 use crate::core::model::time::Time;
 use crate::core::notice::NoticeStatus;
-use crate::core::port::news::{Met, PortEntry};
 use crate::core::rollback::entry::Entry;
+use crate::core::rollback::sentence::{Actor, Sentence, Topic, Weight};
 
 /// What a line tells of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LineKind {
-    Port,
-    Decision,
-    Guard,
-    Write,
-    Proof,
-    Person,
-    Change,
-    Fallback,
+    Entry(Topic),
     Notice,
-    Agent,
 }
 
 impl LineKind {
     pub const fn label(self) -> &'static str {
         match self {
-            LineKind::Port => "port",
-            LineKind::Decision => "decision",
-            LineKind::Guard => "guard",
-            LineKind::Write => "write",
-            LineKind::Proof => "proof",
-            LineKind::Person => "person",
-            LineKind::Change => "change",
-            LineKind::Fallback => "fallback",
+            LineKind::Entry(Topic::Port) => "port",
+            LineKind::Entry(Topic::Decision) => "decision",
+            LineKind::Entry(Topic::Guard) => "guard",
+            LineKind::Entry(Topic::Write) => "write",
+            LineKind::Entry(Topic::Proof) => "proof",
+            LineKind::Entry(Topic::Person) => "person",
+            LineKind::Entry(Topic::Change) => "change",
+            LineKind::Entry(Topic::Fallback) => "fallback",
+            LineKind::Entry(Topic::Agent) => "agent",
             LineKind::Notice => "notice",
-            LineKind::Agent => "agent",
         }
     }
 }
@@ -114,254 +106,82 @@ struct Steps {
 }
 
 /// What makes two steps alike: whose they are, and in which words they are told.
-type StepKey = (DecisionId, Channel, &'static str, String);
+type StepKey = (DecisionId, Channel, String, Option<String>);
 
 /// Every line of the span, in order.
 pub fn timeline(m: &Material, records: &[Recorded], roster: &Roster) -> Vec<TimelineLine> {
     let mut lines = Vec::new();
-    let mut open: BTreeMap<StepKey, Steps> = BTreeMap::new();
+    let mut open: BTreeMap<StepKey, (Steps, Sentence)> = BTreeMap::new();
     let operations: BTreeMap<DecisionId, Operation> = records
         .iter()
         .filter_map(|r| if let Entry::Order(order) = &r.entry { Some((order.id, order.operation)) } else { None })
         .collect();
     for r in records.iter().filter(|r| m.covers(r.at)) {
-        let Some((key, number)) = step(&r.entry) else {
-            lines.extend(tell(r, roster));
+        let operation = r.entry.decision().and_then(|id| operations.get(&id).copied());
+        let sentence = r.entry.sentence(r.at, operation, roster);
+        let Some((key, number)) = step(&r.entry, &sentence) else {
+            lines.push(line(r.at, &sentence));
             continue;
         };
-        if open.get(&key).is_some_and(|s| r.at.since(s.first) > TOGETHER)
-            && let Some(steps) = open.remove(&key)
+        if open.get(&key).is_some_and(|(s, _)| r.at.since(s.first) > TOGETHER)
+            && let Some((steps, first)) = open.remove(&key)
         {
-            lines.push(told_step(&key, &steps, &operations, roster));
+            lines.push(told_step(&key, &steps, &first));
         }
-        let steps = open.entry(key).or_insert(Steps { first: r.at, last: r.at, numbers: Vec::new() });
+        let (steps, _) =
+            open.entry(key).or_insert_with(|| (Steps { first: r.at, last: r.at, numbers: Vec::new() }, sentence));
         steps.last = r.at;
         steps.numbers.push(number);
     }
-    lines.extend(open.iter().map(|(key, steps)| told_step(key, steps, &operations, roster)));
+    lines.extend(open.iter().map(|(key, (steps, first))| told_step(key, steps, first)));
     lines.extend(notices(&m.told));
     lines.sort_by_key(|l| l.at);
     lines
 }
 
-/// A step of one number, if the entry is one.
-fn step(entry: &Entry) -> Option<(StepKey, NumberId)> {
-    match entry {
-        Entry::Snapshot { decision, channel, number, .. } => {
-            Some(((*decision, *channel, "snapshot", String::new()), *number))
-        }
-        Entry::Checked { decision, channel, number, fallback } => {
-            Some(((*decision, *channel, "checked", fallback.label().to_owned()), *number))
-        }
-        Entry::Intent { decision, channel, number, .. } => {
-            Some(((*decision, *channel, "intent", String::new()), *number))
-        }
-        Entry::Written { decision, channel, number } => Some(((*decision, *channel, "taken", String::new()), *number)),
-        Entry::Result { decision, channel, number, result, detail } => {
-            // What is as asked needs no words, which name a call and differ with each number.
-            let detail = if result.is_as_asked() { String::new() } else { detail.clone() };
-            Some(((*decision, *channel, result.label(), detail), *number))
-        }
-        Entry::Decision(_)
-        | Entry::Order(_)
-        | Entry::Stage { .. }
-        | Entry::Refused { .. }
-        | Entry::Asked { .. }
-        | Entry::Approved { .. }
-        | Entry::Closed { .. }
-        | Entry::Recovered { .. }
-        | Entry::Phase { .. }
-        | Entry::Hold(_)
-        | Entry::Release { .. }
-        | Entry::Mode { .. }
-        | Entry::Ported { .. }
-        | Entry::Port(_)
-        | Entry::Drift { .. }
-        | Entry::Adopted { .. }
-        | Entry::Started { .. }
-        | Entry::Fallback { .. } => None,
+/// A step of one number on its way to a result, or its result, with what makes it like others.
+fn step(entry: &Entry, sentence: &Sentence) -> Option<(StepKey, NumberId)> {
+    let result = if let Entry::Result { result, .. } = entry { Some(*result) } else { None };
+    if sentence.topic == Topic::Port || result.is_none() && sentence.weight > Weight::Step {
+        return None;
     }
+    // What is as asked needs no more words, which name a call or a digest and differ with each number.
+    let more = sentence.more.clone().filter(|_| result.is_some_and(|r| !r.is_as_asked()));
+    Some(((sentence.decision?, sentence.channel?, sentence.text.clone(), more), *sentence.numbers.first()?))
 }
 
-fn told_step(
-    (id, channel, what, detail): &StepKey,
-    steps: &Steps,
-    operations: &BTreeMap<DecisionId, Operation>,
-    roster: &Roster,
-) -> TimelineLine {
-    let operation = operations.get(id).map_or("order", |o| o.label());
-    let is_result = OrderResult::ALL.iter().any(|r| r.label() == *what);
-    let done = match *what {
-        "snapshot" => "the whole record is kept".to_owned(),
-        "checked" => format!("the fallback was looked at: {detail}"),
-        "intent" => "about to write".to_owned(),
-        "taken" => "Twilio took the write".to_owned(),
-        "restored" => "restored, and read back".to_owned(),
-        result => {
-            let said = match result {
-                "written" if operation == "rollback" => "read back: the fallback is in effect",
-                "written" => "read back: as asked",
-                "proven" => "proven by a test",
-                other => other,
-            };
-            if detail.is_empty() { said.to_owned() } else { format!("{said}: {detail}") }
-        }
-    };
+fn told_step((id, channel, text, more): &StepKey, steps: &Steps, of: &Sentence) -> TimelineLine {
+    let more = more.as_ref().map_or_else(String::new, |more| format!(": {more}"));
     let lasted = steps.last.since(steps.first);
     let until = if lasted.as_secs() > 0 { format!(" (within {})", span(lasted)) } else { String::new() };
-    let group = steps.numbers.first().and_then(|n| roster.find(*n)).map(|ix| roster.group_of(ix).name.clone());
     TimelineLine {
         at: steps.first,
-        kind: if is_result && *what == "proven" { LineKind::Proof } else { LineKind::Write },
+        kind: LineKind::Entry(of.topic),
         who: AGENT.to_owned(),
-        text: format!("{id} {operation}, {channel}: {done}{until}"),
+        text: format!("{id}, {channel}: {text}{more}{until}"),
         of: steps.numbers.clone(),
-        is_key: is_result,
-        group,
+        is_key: of.weight == Weight::Key,
+        group: of.group.clone(),
         channel: Some(*channel),
     }
 }
 
-/// A decision in a sentence.
-pub fn decided(d: &Decision) -> String {
-    let words = d.evidence.counted.words(d.channel);
-    let of = d.evidence.callers.max(d.evidence.failing);
-    let mut seen =
-        if of > 0 { format!("{} of {} failed", d.evidence.failing, words.count(of)) } else { d.rule.clone() };
-    if let Some(reason) = d.evidence.reasons.first() {
-        seen += &format!(": {}", reason.reason.text());
-        if let Some(code) = reason.code.and_then(|c| c.named()) {
-            seen += &format!(" (Twilio error {code})");
-        }
-    }
-    if d.evidence.failing_probes > 0 {
-        seen += &format!("; {} of {} test calls failed", d.evidence.failing_probes, d.evidence.probes);
-    }
-    let what = match d.action {
-        Action::Rollback => "rollback".to_owned(),
-        Action::Withheld { guard } => format!("no rollback, for {}", guard.text()),
-        Action::Page { reason } => format!("a person is needed: {}", reason.text()),
-    };
-    format!("{} {}, {}: {what}; {seen}", d.id, d.group, d.channel)
-}
-
 /// A line of an entry that is no step of one number.
-fn tell(r: &Recorded, roster: &Roster) -> Option<TimelineLine> {
-    let clock = super::words::clock;
-    let line = |kind, text: String| TimelineLine {
-        at: r.at,
-        kind,
-        who: AGENT.to_owned(),
-        text,
-        of: Vec::new(),
-        is_key: true,
-        group: None,
-        channel: None,
-    };
-    let by = |author: &Author, text: String| TimelineLine {
-        who: author.name.to_string(),
-        ..line(LineKind::Person, format!("{text}: {}", author.reason))
-    };
-    let of = |numbers: &[NumberId], channel: Option<Channel>, line: TimelineLine| {
-        let group = numbers.first().and_then(|n| roster.find(*n)).map(|ix| roster.group_of(ix).name.clone());
-        TimelineLine { of: numbers.to_vec(), group, channel, ..line }
-    };
-    Some(match &r.entry {
-        Entry::Decision(d) => of(&d.numbers, Some(d.channel), line(LineKind::Decision, decided(d))),
-        Entry::Order(o) => {
-            let text = format!("{} {} of {}, {}", o.id, o.operation.label(), o.group, o.channel);
-            let told = match &o.by {
-                By::Detector => TimelineLine { is_key: false, ..line(LineKind::Write, text) },
-                By::Operator(author) => by(author, text),
-            };
-            of(&o.numbers, Some(o.channel), told)
-        }
-        Entry::Stage { decision, numbers, channel } => {
-            let told = line(LineKind::Write, format!("{decision}: the restore's next stage"));
-            of(numbers, Some(*channel), TimelineLine { is_key: false, ..told })
-        }
-        Entry::Refused { decision, numbers, guard, channel } => {
-            of(numbers, Some(*channel), line(LineKind::Guard, format!("{decision} waits: {}", guard.text())))
-        }
-        Entry::Asked { decision, numbers, guard, until, channel } => {
-            let text = format!("{decision} asks for approval until {}: {}", clock(*until), guard.text());
-            of(numbers, Some(*channel), line(LineKind::Guard, text))
-        }
-        Entry::Approved { decision, by: author } => by(author, format!("approved {decision}")),
-        Entry::Closed { decision, numbers, why, channel } => {
-            of(numbers, Some(*channel), line(LineKind::Guard, format!("{decision} no longer stands: {}", why.text())))
-        }
-        Entry::Recovered { channel, numbers } => {
-            of(numbers, Some(*channel), line(LineKind::Decision, format!("callers are served again, {channel}")))
-        }
-        Entry::Hold(hold) => by(&hold.by, format!("hold on {} until {}", hold.scope.text(roster), clock(hold.until))),
-        Entry::Release { scope, by: author } => by(author, format!("hold on {} released", scope.text(roster))),
-        Entry::Mode { mode, by: author } => by(author, format!("mode {}", mode.label())),
-        Entry::Ported { numbers, by: author } => of(numbers, None, by(author, "said to be ported".to_owned())),
-        Entry::Port(entry) => port(entry, line, of),
-        Entry::Phase { channel, number, phase } => {
-            let told = line(LineKind::Port, format!("{channel}: {}", phase.label()));
-            of(&[*number], Some(*channel), TimelineLine { is_key: false, ..told })
-        }
-        Entry::Drift { number, channel, differences, actor } => {
-            let what: Vec<String> = differences.iter().map(ToString::to_string).collect();
-            let told = line(LineKind::Change, format!("{channel} was changed: {}", what.join("; ")));
-            let who = actor.as_ref().map_or_else(|| "not known".to_owned(), ToString::to_string);
-            of(&[*number], Some(*channel), TimelineLine { who, ..told })
-        }
-        Entry::Adopted { number, channel, by: author, .. } => {
-            let told = line(LineKind::Person, format!("{channel}: the handler that it has is the right one"));
-            of(&[*number], Some(*channel), TimelineLine { who: author.to_string(), ..told })
-        }
-        Entry::Started { version, rules } => {
-            let changed = if rules.is_some() { ", with rules that are new" } else { "" };
-            let told = line(LineKind::Agent, format!("the agent began (version {version}{changed})"));
-            TimelineLine { is_key: false, ..told }
-        }
-        Entry::Fallback { group, channel, state, detail, broken_for, .. } => {
-            let told = line(LineKind::Fallback, format!("fallback of {group}, {channel}: {}: {detail}", state.label()));
-            let is_key = *state == FallbackState::Broken || !broken_for.is_empty();
-            let (group, channel) = (Some(group.clone()), Some(*channel));
-            TimelineLine { is_key, of: broken_for.clone(), group, channel, ..told }
-        }
-        Entry::Snapshot { .. }
-        | Entry::Checked { .. }
-        | Entry::Intent { .. }
-        | Entry::Written { .. }
-        | Entry::Result { .. } => return None,
-    })
-}
-
-fn port(
-    entry: &PortEntry,
-    line: impl Fn(LineKind, String) -> TimelineLine,
-    of: impl Fn(&[NumberId], Option<Channel>, TimelineLine) -> TimelineLine,
-) -> TimelineLine {
-    let twilio = |text: String| TimelineLine { who: "Twilio".to_owned(), ..line(LineKind::Port, text) };
-    match entry {
-        PortEntry::Status { numbers, state, .. } => of(numbers, None, twilio(state.text())),
-        PortEntry::Met { channel, met, numbers } => {
-            let what = match met {
-                Met::Arrived => "the first live callers arrive",
-                Met::Served => "the first live callers are served",
-                Met::Probed => "the first test is served",
-                Met::Forwarded => "a caller came by way of the old provider",
-            };
-            let told = line(LineKind::Port, format!("{what}, {channel}"));
-            of(numbers, Some(*channel), TimelineLine { is_key: matches!(met, Met::Arrived | Met::Forwarded), ..told })
-        }
-        PortEntry::Eve { due, waiting, .. } => {
-            of(waiting, None, twilio(format!("the first is due at {}", super::words::instant(*due))))
-        }
-        PortEntry::Passive { group, channel, seen } => {
-            let text = format!("{group}, {channel}: {} numbers are watched as in every other week", seen.passive);
-            TimelineLine {
-                is_key: false,
-                group: Some(group.clone()),
-                channel: Some(*channel),
-                ..line(LineKind::Port, text)
-            }
-        }
+fn line(at: Time, sentence: &Sentence) -> TimelineLine {
+    let id = sentence.decision.map_or_else(String::new, |id| format!("{id} "));
+    let more = sentence.more.as_ref().map_or_else(String::new, |more| format!(": {more}"));
+    TimelineLine {
+        at,
+        kind: LineKind::Entry(sentence.topic),
+        who: match &sentence.who {
+            Actor::Ringback | Actor::Detector => AGENT.to_owned(),
+            who @ (Actor::Person(_) | Actor::Twilio | Actor::Other(_)) => who.to_string(),
+        },
+        text: format!("{id}{}{more}", sentence.text),
+        of: sentence.numbers.clone(),
+        is_key: sentence.weight == Weight::Key,
+        group: sentence.group.clone(),
+        channel: sentence.channel,
     }
 }
 

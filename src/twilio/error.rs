@@ -124,9 +124,9 @@ impl fmt::Display for Error {
         let what = match self.kind {
             ErrorKind::Credentials => "Twilio does not accept the credentials",
             ErrorKind::Permission => "the API key lacks a permission",
-            ErrorKind::NotFound => "Twilio has no such thing",
+            ErrorKind::NotFound => "Twilio does not have what was asked for",
             ErrorKind::Refused => "Twilio refused",
-            ErrorKind::Conflict => "another update of it is under way",
+            ErrorKind::Conflict => "Twilio is carrying out another update of the same thing",
             ErrorKind::Busy => "Twilio has too many requests at once",
             ErrorKind::Server => "Twilio failed",
             ErrorKind::Unreachable => "cannot reach Twilio",

@@ -173,7 +173,7 @@ fn a_rollback_that_is_not_proven_says_so_and_what_to_do_by_hand() {
                 "CRITICAL",
                 ", 3 on the fallback, 3 unproven. 1 trouble.",
                 "Rollback UNPROVEN",
-                "Proven NO: Twilio accepted the write, but the fallback is not known to answer",
+                "Proven NO: it is not known that the fallback answers these callers",
                 "test calls failed (they are in no count of callers)",
                 "If nobody is served, open it in Twilio's Console",
             ],
@@ -251,7 +251,7 @@ fn the_story_of_a_decision_comes_before_its_records() {
         says(
             &said,
             &[
-                "D1: wants a rollback of support voice",
+                "D1: support, voice: rollback;",
                 "What callers met",
                 "callers failed since 2026-11-21 14:1",
                 "the handler's URL could not be fetched (11200: HTTP retrieval failure",
@@ -259,8 +259,8 @@ fn the_story_of_a_decision_comes_before_its_records() {
                 "better than luck does;",
                 "no guard objected",
                 "What was done",
-                "its whole record is kept, SHA-256",
-                "writes VoiceUrl=",
+                "whole record is kept: +15005550100: SHA-256",
+                "about to write (rollback): +15005550100: VoiceUrl=",
                 "it follows from the stored entries",
             ],
         );
@@ -272,13 +272,15 @@ fn the_story_of_a_decision_comes_before_its_records() {
         let (code, said, _) = desk(w, &agent, &["journal"]).await;
         assert_eq!(code, 0);
         fits(&said);
-        says(&said, &["detector: D1: wants a rollback", "ann: holds all numbers until", "lunch"]);
+        says(&said, &["detector: D1: support, voice: rollback;", "ann: holds all numbers until", "lunch"]);
         let (_, said, _) = desk(w, &agent, &["journal", "--author", "ann"]).await;
         assert!(said.contains("lunch") && !said.contains("detector"), "{said}");
         let (_, said, _) = desk(w, &agent, &["journal", "--number", "+15005550101", "--steps"]).await;
         let said = flat(&said);
         assert!(
-            said.contains("writes VoiceUrl") && !said.contains("lunch") && !said.contains("+15005550100:"),
+            said.contains("about to write (rollback): +15005550101: VoiceUrl")
+                && !said.contains("lunch")
+                && !said.contains("+15005550100:"),
             "{said}"
         );
         let (_, said, _) = desk(w, &agent, &["journal", "--since", "2026-11-22T00:00:00Z"]).await;

@@ -172,7 +172,7 @@ fn a_form_acts_for_its_own_session_alone_and_in_its_holders_name() {
         w.pass(2).await;
         let holds = agent.status().holds.clone();
         assert_eq!(holds.iter().map(|h| h.by.to_string()).collect::<Vec<_>>(), ["anna: mine"]);
-        assert!(browser.get("/journal?author=anna").await.text.contains("held: group support"));
+        assert!(browser.get("/journal?author=anna").await.text.contains("holds group support"));
         // Without a reason nothing is done, and what was filled in stays.
         let none = browser.post("/act/release", &[("group", "support"), ("form_key", &own)]).await;
         assert!(none.status == 422 && none.text.contains("reason is empty"), "{} {}", none.status, none.text);
@@ -363,13 +363,18 @@ fn an_incident_is_understood_from_its_pages() {
         }
         let number = support()[0];
         let page = browser.get(&format!("/numbers/{}", number.to_string().replace('+', "%2B"))).await.text;
-        for told in
-            [BIN, "Latest snapshot", "https://app.example.com/voice", "served", "decided: roll back", "/decisions/D"]
-        {
+        for told in [
+            BIN,
+            "Latest snapshot",
+            "https://app.example.com/voice",
+            "served",
+            "support, voice: rollback;",
+            "/decisions/D",
+        ] {
             assert!(page.contains(told), "{told}: {page}");
         }
         let decision = browser.get("/decisions/D1?check").await.text;
-        for told in ["Evidence", "callers failed", "threshold", "likelier", "Steps", "Made once more"] {
+        for told in ["Evidence", "callers failed", "threshold", "better than luck does", "Steps", "Made once more"] {
             assert!(decision.contains(told), "{told}: {decision}");
         }
         agent.stop().await;

@@ -15,8 +15,10 @@ use crate::core::model::guard::Guard;
 use crate::core::model::id::Resource;
 use crate::core::model::order::{By, Order};
 use crate::core::model::time::Time;
+use crate::core::model::verdict::Score;
 use crate::core::notice::advice;
 use crate::core::rollback::entry::Entry;
+use crate::core::rollback::sentence::{ordered, verdict};
 
 /// What is asked for.
 #[derive(Deserialize, Default)]
@@ -66,10 +68,10 @@ impl Shown {
         };
         Shown {
             rule: d.rule.clone(),
-            callers: words::callers(e, d.channel),
+            callers: e.text(d.channel).unwrap_or_else(|| "nobody is counted".to_owned()),
             since: e.since.map(|at| Moment::of(at, now)),
             share: e.share.map(|share| format!("about {:.0} of 100", share * 100.0)),
-            likelihood: words::likelihood(e),
+            likelihood: e.score.map(Score::text),
             reasons: words::reasons(e),
             samples: e.samples.iter().map(sid).collect(),
             numbers,
@@ -104,12 +106,12 @@ pub async fn decision(
     let decided = entries.iter().find_map(|r| if let Entry::Decision(d) = &r.entry { Some(d) } else { None });
     let order = entries.iter().find_map(|r| if let Entry::Order(o) = &r.entry { Some(o) } else { None });
     let title = match (decided, order) {
-        (Some(d), _) => format!("{id}: {}", words::decided(d)),
-        (None, Some(o)) => format!("{id}: {}", words::ordered(o, &admin.roster)),
+        (Some(d), _) => format!("{id}: {}", verdict(d)),
+        (None, Some(o)) => format!("{id}: {}", ordered(o)),
         (None, None) => id.to_string(),
     };
     let waits = status.waiting.iter().find(|w| w.decision == id);
-    let asks = |g: &Guard| matches!(g, Guard::Mode | Guard::Cap | Guard::Storm | Guard::Veto);
+    let operation = order.map(|o| o.operation);
     let group = decided.map(|d| &d.group).or_else(|| order.map(|o| &o.group));
     let body = Page {
         id: id.to_string(),
@@ -118,9 +120,9 @@ pub async fn decision(
         evidence: decided.map(|d| Shown::of(d, now, words::numbers(&d.numbers, &admin.roster))),
         order: order.map(|o| by(o, &admin)),
         guards: guards(&entries, now),
-        asks: waits.is_some_and(|w| w.guards.iter().any(asks)),
+        asks: waits.is_some_and(|w| !w.questions.is_empty() || w.guards.contains(&Guard::Veto)),
         group: group.map(|g| part(g.as_str())).unwrap_or_default(),
-        steps: entries.iter().map(|r| Line::of(r.at, &r.entry, now, &admin.roster)).collect(),
+        steps: entries.iter().map(|r| Line::of(r.at, &r.entry, operation, now, &admin.roster)).collect(),
         checked,
         title,
     };
@@ -129,7 +131,7 @@ pub async fn decision(
 }
 
 fn by(order: &Order, admin: &Admin) -> String {
-    let what = words::ordered(order, &admin.roster);
+    let what = format!("{}: {}", ordered(order), words::numbers(&order.numbers, &admin.roster));
     match &order.by {
         By::Detector => format!("By itself: {what}."),
         By::Operator(by) => format!("{}: {what}. Reason: {}", by.name, by.reason),

@@ -6,10 +6,11 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
 
-use super::words::Line;
+use super::words::{self, Line};
 use super::{PageProblem, Refresh, Visitor, page, part};
 use crate::admin::{Admin, unreadable};
 use crate::core::model::id::WrittenNumber;
+use crate::core::rollback::entry::Entry;
 
 /// Entries of one page.
 const PAGE: usize = 100;
@@ -96,7 +97,9 @@ pub async fn journal(
         format!("numbers={}&author={}&before={seq}{every}", part(&numbers), part(&author))
     });
     let now = admin.status.borrow().at;
-    let lines = found.iter().map(|(_, r)| Line::of(r.at, &r.entry, now, &admin.roster));
+    let operations = words::operations(found.iter().map(|(_, r)| &r.entry));
+    let operation = |e: &Entry| e.decision().and_then(|id| operations.get(&id).copied());
+    let lines = found.iter().map(|(_, r)| Line::of(r.at, &r.entry, operation(&r.entry), now, &admin.roster));
     let lines = lines.filter(|l| author.is_empty() || l.author.as_ref().is_some_and(|a| *a == author)).collect();
     let body = Page { root: visitor.root.clone(), lines, numbers, author, every, older };
     Ok(page(&admin, &visitor, "Journal", Refresh::Never, &body))

@@ -108,6 +108,8 @@ pub async fn number(
         };
         holds.map(told).collect::<Vec<String>>()
     };
+    let operations = words::operations(entries.iter().map(|(_, r)| &r.entry));
+    let operation = |e: &Entry| e.decision().and_then(|id| operations.get(&id).copied());
     let body = Page {
         label: seen.label.clone(),
         group: group.clone(),
@@ -117,7 +119,10 @@ pub async fn number(
         is_in_account: seen.is_in_account,
         channels: seen.channels.iter().map(|c| shown(&admin, seen, c, ix, now, held(c.channel))).collect(),
         is_cut: entries.len() == TIMELINE,
-        timeline: entries.iter().map(|(_, r)| Line::of(r.at, &r.entry, now, &admin.roster)).collect(),
+        timeline: entries
+            .iter()
+            .map(|(_, r)| Line::of(r.at, &r.entry, operation(&r.entry), now, &admin.roster))
+            .collect(),
         snapshot,
         since: Moment::of(admin.recent.since(), now),
         number: name,
@@ -139,7 +144,7 @@ fn shown(admin: &Admin, number: &NumberStatus, c: &ChannelStatus, ix: NumberIx, 
         standing: Standing::of(number, c),
         phase: c.phase.label(),
         handler: c.handler.as_ref().map_or_else(|| "not known".to_owned(), ToString::to_string),
-        callers: words::callers(&c.evidence, c.channel),
+        callers: c.evidence.text(c.channel).unwrap_or_else(|| "nobody came".to_owned()),
         reasons: words::reasons(&c.evidence),
         evidence_since: c.evidence.since.map(|at| Moment::of(at, now)),
         unsettled: c.unsettled,

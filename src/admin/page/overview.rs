@@ -21,6 +21,7 @@ use crate::core::model::decision::{Action, Mode};
 use crate::core::model::id::{Channel, GroupName};
 use crate::core::model::order::FallbackState;
 use crate::core::model::roster::{GroupIx, Roster};
+use crate::core::rollback::sentence::{ordered, verdict};
 
 /// Numbers in trouble that are listed one by one; a group's own page has all of its.
 const LISTED: usize = 60;
@@ -226,7 +227,7 @@ impl Numbers {
                 channel: c.channel,
                 standing: *standing,
                 since: since.map(|at| Moment::of(at, status.at)),
-                callers: (c.evidence.callers + c.evidence.probes > 0).then(|| words::callers(&c.evidence, c.channel)),
+                callers: c.evidence.text(c.channel),
                 why: words::reasons(&c.evidence).into_iter().next(),
                 handler: c.handler.as_ref().map(ToString::to_string),
             }
@@ -373,13 +374,15 @@ impl Latest {
             })
         };
         let decided = status.decisions.iter().map(|d| {
-            let what = format!("{}: {}, {}", words::decided(d), words::numbers(&d.numbers, roster), d.channel);
+            let what = format!("{}: {}, {}", verdict(d), words::numbers(&d.numbers, roster), d.channel);
             (d.id, Some(Moment::of(d.at, status.at)), what, matches!(d.action, Action::Rollback))
         });
         let of_detector = |id| status.decisions.iter().any(|d| d.id == id);
-        let ordered = status.orders.iter().filter(|o| !of_detector(o.order.id));
-        let ordered = ordered.map(|o| (o.order.id, None, words::ordered(&o.order, roster), true));
-        let mut all: Vec<_> = decided.chain(ordered).collect();
+        let orders = status.orders.iter().filter(|o| !of_detector(o.order.id));
+        let orders = orders.map(|o| {
+            (o.order.id, None, format!("{}: {}", ordered(&o.order), words::numbers(&o.order.numbers, roster)), true)
+        });
+        let mut all: Vec<_> = decided.chain(orders).collect();
         all.sort_by_key(|(id, ..)| std::cmp::Reverse(*id));
         let line = |(id, at, text, is_done): (_, _, _, bool)| LatestLine {
             progress: if is_done { progress(id) } else { None },

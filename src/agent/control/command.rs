@@ -106,7 +106,8 @@ impl Controller {
         }
         for line in &mut preview.lines {
             // The journal alone would call it the number's own handler.
-            let is_unknown = request.operation.is_swap() && self.unknown[line.channel.index()].contains(&line.number);
+            let is_unknown =
+                request.operation.is_of_fallback() && self.unknown[line.channel.index()].contains(&line.number);
             if is_unknown && line.action == PlannedAction::Nothing {
                 line.action = PlannedAction::Refuse;
                 plan::ON_FALLBACK_UNKNOWN.clone_into(&mut line.detail);

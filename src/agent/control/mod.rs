@@ -45,7 +45,7 @@ use tokio::task::JoinSet;
 use super::probe::ProbeRequest;
 use super::{ControlMessage, Role, Shared};
 use crate::agent::control::journal::AppendRequest;
-use crate::agent::control::write_guard::{OnWord, WriteGuard};
+use crate::agent::control::write_guard::{Initiator, WriteGuard};
 use crate::agent::deliver::Outbox;
 use crate::agent::execute::Work;
 use crate::agent::publish::status::{Knowledge, ReadFailure, Status};
@@ -471,7 +471,7 @@ impl Controller {
             }
             let work = Work {
                 order: Arc::new(order.clone()),
-                on: if is_detectors { self.write_guard.on_word_of_detector() } else { OnWord::Operator },
+                by: if is_detectors { self.write_guard.detector() } else { Initiator::Operator },
                 numbers: numbers
                     .iter()
                     .map(|n| (*n, self.orders().state_of(order.operation, *n, order.channel).clone()))

@@ -115,7 +115,7 @@ impl Controller {
                 self.unprovable(operation, result, number, channel).map_or(String::new(), |why| format!("; {why}"));
             tracing::info!(%decision, number = %name, %channel, "{label}: {}: {detail}{unproven}", result.label());
         } else {
-            tracing::error!(%decision, number = %name, %channel, result = result.label(), "{label} failed: {detail}");
+            tracing::error!(%decision, number = %name, %channel, result = result.label(), "{label}: {}: {detail}", result.text(Some(operation)));
         }
         if let (true, Some(ix)) = (result.is_as_asked(), self.shared.roster.find(number)) {
             self.shared.metrics.drift(ix, channel, false);

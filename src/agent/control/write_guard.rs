@@ -1,5 +1,9 @@
-//! What may stop a write at the last moment: a hold, a mode, a lease that runs out; and for what nobody but the
-//! detector has asked for, logs that cannot be read any more, and any change of the mode since it was let go.
+//! What may stop a write at the last moment, right before its request goes to Twilio.
+//!
+//! Five things are asked, and the first that objects stops the write: does this agent hold the lease for as long
+//! as the request may take; is the mode `observe`; does a hold cover the number. And of a rollback that nobody but
+//! the detector asks for: was the mode changed since the rollback was let go, even if it was changed back; and can
+//! the channel's logs still be read.
 //!
 //! A group's rollback takes a while. Whoever sets a hold in the middle of it means the numbers that
 //! are still to come, so the executor asks here right before each of its writes. Updated by the control
@@ -37,13 +41,15 @@ struct WritePolicy {
     is_blind: [bool; 2],
 }
 
-/// On whose word a number is written to.
+/// Who asked for a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OnWord {
-    /// An operator's.
+pub enum Initiator {
     Operator,
-    /// The detector's alone, let go when the mode had been changed so often.
-    Detector(u64),
+    /// And nobody else.
+    Detector {
+        /// How often the mode had been changed when the rollback was let go.
+        mode_changes: u64,
+    },
 }
 
 impl WriteGuard {
@@ -59,9 +65,9 @@ impl WriteGuard {
         *policy = WritePolicy { mode, changes, holds, is_blind };
     }
 
-    /// The detector's word, as the mode is now.
-    pub fn on_word_of_detector(&self) -> OnWord {
-        OnWord::Detector(self.policy.read().unwrap_or_else(PoisonError::into_inner).changes)
+    /// The detector, while the mode is what it is now.
+    pub fn detector(&self) -> Initiator {
+        Initiator::Detector { mode_changes: self.policy.read().unwrap_or_else(PoisonError::into_inner).changes }
     }
 
     /// True while this agent may act at all.
@@ -70,7 +76,13 @@ impl WriteGuard {
     }
 
     /// How long the next piece of work may take, or what stands against it.
-    pub fn pass(&self, on: OnWord, group: &GroupName, number: NumberId, channel: Channel) -> Result<Duration, Guard> {
+    pub fn pass(
+        &self,
+        by: Initiator,
+        group: &GroupName,
+        number: NumberId,
+        channel: Channel,
+    ) -> Result<Duration, Guard> {
         let now = self.clock.now();
         let policy = self.policy.read().unwrap_or_else(PoisonError::into_inner);
         if !self.is_leading() {
@@ -79,9 +91,9 @@ impl WriteGuard {
             Err(Guard::Mode)
         } else if policy.holds.iter().any(|h| now < h.until && h.scope.covers(group, number, channel)) {
             Err(Guard::Hold)
-        } else if matches!(on, OnWord::Detector(changes) if changes != policy.changes) {
+        } else if matches!(by, Initiator::Detector { mode_changes } if mode_changes != policy.changes) {
             Err(Guard::Mode)
-        } else if matches!(on, OnWord::Detector(_)) && policy.is_blind[channel.index()] {
+        } else if matches!(by, Initiator::Detector { .. }) && policy.is_blind[channel.index()] {
             Err(Guard::Blind)
         } else {
             Ok(self.store.lease_left(now).saturating_sub(MARGIN))

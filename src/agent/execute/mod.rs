@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use super::Shared;
 use super::planning::digest;
 use crate::agent::control::journal::AppendError;
-use crate::agent::control::write_guard::{OnWord, WriteGuard};
+use crate::agent::control::write_guard::{Initiator, WriteGuard};
 use crate::agent::execute::read::{ReadError, RoutingRead, RoutingReader};
 use crate::agent::execute::write::{WriteJob, WriteResult, write};
 use crate::core::model::guard::Guard;
@@ -51,7 +51,7 @@ const READ_AGAIN: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone)]
 pub struct Work {
     pub order: Arc<Order>,
-    pub on: OnWord,
+    pub by: Initiator,
     /// Each with its state as the journal has it.
     pub numbers: Vec<(NumberId, SagaState)>,
     /// What is known of the fallback for each.
@@ -138,7 +138,7 @@ impl Executor {
     fn execution(&self, operation: Operation) -> Execution {
         let client = self.shared.client.clone();
         // An apply's reads wait for a rollback's.
-        let client = if operation.is_swap() { client.first() } else { client };
+        let client = if operation.is_of_fallback() { client.first() } else { client };
         Execution {
             shared: self.shared.clone(),
             write_guard: self.write_guard.clone(),
@@ -247,7 +247,7 @@ impl Execution {
             }
         };
         let (group, channel, sid) = (order.group.clone(), order.channel, record.sid);
-        Ok(Planned { job: WriteJob { on: work.on, group, number, channel, sid, plan }, fallback })
+        Ok(Planned { job: WriteJob { by: work.by, group, number, channel, sid, plan }, fallback })
     }
 
     /// What we wrote of a number's Messaging Service can be settled only by whoever sees which it is in (law 4).
@@ -440,14 +440,14 @@ mod tests {
             terms: None,
         };
         let fallbacks = [(number, FallbackState::Broken), (other, FallbackState::Good)].into();
-        let work = Work { order: Arc::new(order), on: OnWord::Operator, numbers: Vec::new(), fallbacks };
+        let work = Work { order: Arc::new(order), by: Initiator::Operator, numbers: Vec::new(), fallbacks };
         let passes = |number: NumberId, fallback: Option<&str>, is_intended: bool| {
             let values = RoutingValues::read("{}", channel).unwrap();
             let (unwritten, written) = (values.clone(), values);
             let (update, before) = (Vec::new(), None);
             let plan = WritePlan { update, before, unwritten, written, force: false, is_intended, is_written: false };
-            let (on, sid) = (OnWord::Operator, NumberSid::from_u128(1));
-            let job = WriteJob { on, group: group.clone(), number, channel, sid, plan };
+            let (by, sid) = (Initiator::Operator, NumberSid::from_u128(1));
+            let job = WriteJob { by, group: group.clone(), number, channel, sid, plan };
             let plan = Planned { job, fallback: fallback.map(str::to_owned) };
             work.passes(number, plan).map(|_| ()).map_err(|(result, _)| result)
         };

@@ -17,7 +17,7 @@
 
 use std::time::Duration;
 
-use crate::agent::control::write_guard::{OnWord, WriteGuard};
+use crate::agent::control::write_guard::{Initiator, WriteGuard};
 use crate::clock::Clock;
 use crate::core::model::guard::Guard;
 use crate::core::model::id::{Channel, GroupName, NumberId, NumberSid};
@@ -41,7 +41,7 @@ const LONGEST: Duration = Duration::from_secs(8);
 /// A number with what is to be written to it.
 #[derive(Debug, Clone)]
 pub struct WriteJob {
-    pub on: OnWord,
+    pub by: Initiator,
     pub group: GroupName,
     pub number: NumberId,
     pub channel: Channel,
@@ -135,7 +135,7 @@ async fn attempt_once(
     form: &UpdateParams,
     is_again: bool,
 ) -> (Step, Result<(), Unwritten<Guard>>) {
-    let may = || write_guard.pass(job.on, &job.group, job.number, job.channel);
+    let may = || write_guard.pass(job.by, &job.group, job.number, job.channel);
     let moved = match job.plan.membership() {
         None => Ok(()),
         Some(Membership::Join(service)) => match client.join_service(service, job.sid, may).await {

@@ -181,10 +181,11 @@ impl Exposition {
     fn waiting(&self, page: &mut Page, status: &Status) {
         let mut sums: HashMap<(&str, Channel, &str), f64> = HashMap::new();
         for waiting in &status.waiting {
-            let Some(guard) = waiting.guards.first() else { continue };
-            for ix in waiting.numbers.iter().filter_map(|n| self.roster.find(*n)) {
-                let group = self.roster.group_of(ix).name.as_str();
-                *sums.entry((group, waiting.channel, guard.label())).or_default() += 1.0;
+            for (guard, numbers) in &waiting.kept {
+                for ix in numbers.iter().filter_map(|n| self.roster.find(*n)) {
+                    let group = self.roster.group_of(ix).name.as_str();
+                    *sums.entry((group, waiting.channel, guard.label())).or_default() += 1.0;
+                }
             }
         }
         for ((group, channel, guard), n) in sums {

@@ -4,7 +4,7 @@ mod last_probe;
 mod summary;
 pub mod troubles;
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -108,6 +108,12 @@ pub struct Waiting {
     /// What stands against it.
     #[schema(value_type = Vec<String>)]
     pub guards: Vec<Guard>,
+    /// What of this a person's approval is waited for.
+    #[schema(value_type = Vec<String>)]
+    pub questions: Vec<Guard>,
+    /// How many of its numbers each guard keeps.
+    #[serde(skip)]
+    pub kept: BTreeMap<Guard, Vec<NumberId>>,
     /// When its question ends: without approval it lapses then, and without a veto it is done.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
@@ -121,6 +127,8 @@ impl Waiting {
             channel: pending.decision.channel,
             numbers: pending.waiting.iter().copied().collect(),
             guards: pending.guards(),
+            questions: pending.questions(),
+            kept: pending.kept(),
             until: pending.until(),
         }
     }

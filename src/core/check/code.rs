@@ -201,8 +201,8 @@ codes! {
              as the rule says before a fallback URL is asked.",
         cure "Look at the rule in Twilio's Console, and decide whether callers should wait that long.";
     NoProbe "RB501" Warning: "a group has no test calls",
-        why "A rollback is proven by a test call. Without one it stays unproven and pages; and nothing is seen while \
-             nobody calls.",
+        why "A rollback is proven by a test call. Without one it stays written, never proven: that the fallback \
+             answers callers is read, not heard; and nothing is seen while nobody calls.",
         cure "Name a spare number of the account in [group.probe] from.";
     ProberMissing "RB502" Error: "the number that test calls come from is not in the account",
         why "Twilio refuses calls from a number that is not the account's: no test call, no proof.",

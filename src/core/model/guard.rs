@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::decision;
 use super::verdict::Evidence;
 
-/// Why a rollback that the evidence calls for is not made, or not yet.
+/// Why a rollback that the evidence calls for is not made, or not yet, in the order in which guards are asked: the
+/// first is the weightiest. Mode is twice in that order, and here where it refuses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Guard {
@@ -17,10 +18,10 @@ pub enum Guard {
     NotWatched,
     Phase,
     Blind,
-    Storm,
     Fallback,
     Cooldown,
     OtherWriter,
+    Storm,
     Cap,
     Veto,
     NoFallback,
@@ -38,10 +39,10 @@ impl Guard {
         Guard::NotWatched,
         Guard::Phase,
         Guard::Blind,
-        Guard::Storm,
         Guard::Fallback,
         Guard::Cooldown,
         Guard::OtherWriter,
+        Guard::Storm,
         Guard::Cap,
         Guard::Veto,
         Guard::NoFallback,

@@ -54,8 +54,18 @@ impl Operation {
         }
     }
 
+    /// What it does, as it stands before the numbers.
+    pub const fn text(self) -> &'static str {
+        match self {
+            Operation::Rollback => "rollback to the fallback",
+            Operation::Restore => "restore",
+            Operation::Apply => "apply of the configured handler",
+            Operation::Undo => "undo of the latest apply",
+        }
+    }
+
     /// True if it is between a number's handler and its fallback. Applies lie beneath that.
-    pub const fn is_swap(self) -> bool {
+    pub const fn is_of_fallback(self) -> bool {
         match self {
             Operation::Rollback | Operation::Restore => true,
             Operation::Apply | Operation::Undo => false,
@@ -149,7 +159,8 @@ pub enum OrderResult {
     Written,
     /// A test call was answered by the fallback.
     Proven,
-    /// Twilio took the write, and the effective handler is another; or it cannot be read.
+    /// It is not known that the fallback answers: Twilio took the write and the effective handler is another, no test
+    /// call reached it, or the write's answer was lost and the number cannot be read.
     Unproven,
     /// Not written.
     Failed,
@@ -181,6 +192,24 @@ impl OrderResult {
             OrderResult::Refused => "refused",
             OrderResult::Superseded => "superseded",
             OrderResult::Restored => "restored",
+        }
+    }
+
+    /// What it means. What was asked for decides of what is as it should be; `None` where that is not known.
+    pub const fn text(self, operation: Option<Operation>) -> &'static str {
+        match self {
+            OrderResult::Written => match operation {
+                Some(Operation::Rollback) => "read back: the fallback is in effect; no test call has heard it yet",
+                Some(Operation::Apply) => "read back: the handler is the configured one",
+                Some(Operation::Undo) => "read back: the handler is the one before the apply",
+                Some(Operation::Restore) | None => "written and read back",
+            },
+            OrderResult::Proven => "proven: a test call was answered by the fallback",
+            OrderResult::Unproven => "not proven",
+            OrderResult::Failed => "not written",
+            OrderResult::Refused => "refused",
+            OrderResult::Superseded => "superseded: somebody else has changed the number",
+            OrderResult::Restored => "restored and read back",
         }
     }
 

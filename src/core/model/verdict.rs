@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::code::Code;
 use super::counted::Counted;
-use super::id::Resource;
+use super::id::{Channel, Resource};
 use super::reason::Reason;
 use super::time::Time;
 
@@ -95,6 +95,41 @@ pub struct Evidence {
     /// Seconds since the stalest log that counts was read.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub stale_for: Option<f64>,
+}
+
+impl Score {
+    /// How much better a fault explains what was seen than luck does, and how much is asked for.
+    pub fn text(self) -> String {
+        let (is, suffices) = (times(self.statistic), times(self.threshold));
+        format!("a fault explains this {is} better than luck does; {suffices} is asked for")
+    }
+}
+
+/// A likelihood ratio of so many nats: `148 times`.
+pub fn times(nats: f64) -> String {
+    match nats.exp() {
+        t if t < 10.0 => format!("{t:.1} times"),
+        t if t < 1e3 => format!("{t:.0} times"),
+        t if t < 1e6 => format!("{:.0} thousand times", t / 1e3),
+        t if t < 1e9 => format!("{:.0} million times", t / 1e6),
+        _ => "more than a billion times".to_owned(),
+    }
+}
+
+impl Evidence {
+    /// `5 of 6 callers failed; 1 of 1 test calls failed`; `None` where nobody is counted.
+    pub fn text(&self, channel: Channel) -> Option<String> {
+        let mut texts = Vec::new();
+        let of = self.callers.max(self.failing);
+        if of > 0 {
+            texts.push(format!("{} of {} failed", self.failing, self.counted.words(channel).count(of)));
+        }
+        if self.probes > 0 {
+            let tests = if self.probes == 1 { "test" } else { "tests" };
+            texts.push(format!("{} of {} {tests} of ours failed", self.failing_probes, self.probes));
+        }
+        (!texts.is_empty()).then(|| texts.join("; "))
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

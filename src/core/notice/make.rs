@@ -1,4 +1,5 @@
-//! Notices of single events and conditions. [`crate::core::notice::incidents`] knows when they are due.
+//! Notices of single events: drift, adoption, a fallback, the summary, a test. [`crate::core::notice::incidents`] knows
+//! when they are due.
 
 use std::sync::Arc;
 

@@ -5,13 +5,20 @@
 //! whether that is proven, and what to type next. [`Notice::lines`] gives the answers with their
 //! names; every channel in [`crate::notify`] is a mapping of them and adds nothing.
 //!
-//! * [`advice`]: what a code means, and what a person should do where a swap may not or would not help;
-//! * [`make`]: notices of single events;
-//! * `port`: notices of ports;
-//! * `applies`: notices of what `apply` wrote;
-//! * `steps`: what a person should type next;
-//! * [`sample`]: one of every kind, to look at;
-//! * [`crate::core::notice::incidents`]: which events are reported, as incidents.
+//! Where the text of a notice is:
+//!
+//! | of | in |
+//! |---|---|
+//! | a trouble of a group's callers, from its beginning to its end | `incidents/compose` |
+//! | a restore | `incidents/restore` |
+//! | the agent's own condition: blind, not leading, a disk that is full | [`condition`] |
+//! | drift, adoption, a fallback, the day's summary, the test notice | [`make`] |
+//! | ports | `port` |
+//! | what `apply` wrote | `applies` |
+//! | what a person should type next | `steps`, and [`advice`] where a swap may not or would not help |
+//! | a guard, a reason, a result | the `text` of their types in [`crate::core::model`] |
+//!
+//! When one is due is decided by [`incidents`]; [`sample`] has one of every kind, to look at.
 //!
 //! Promises: a notice holds our own numbers and Twilio's SIDs, and nothing of the other party. Times
 //! are quoted with their zone. All notices of one incident have one key, so that a pager can tell an update from

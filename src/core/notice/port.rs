@@ -207,7 +207,12 @@ impl NoticeBuilder {
     /// A group's first port is due within a day.
     pub fn port_eve(&self, at: Time, group: &GroupName, due: Time, waiting: &[NumberId], against: &[&str]) -> Notice {
         let severity = if against.is_empty() { Severity::Info } else { Severity::Warning };
-        let title = format!("{group}: {} port {}", counted(waiting.len()), countdown(at, due));
+        let title = format!(
+            "{group}: {} {} {}",
+            counted(waiting.len()),
+            if waiting.len() == 1 { "ports" } else { "port" },
+            countdown(at, due)
+        );
         let key = format!("port/{group}/eve");
         let mut n = self.port_blank(at, (&key, NoticeKind::PortEve, severity), title, group, waiting);
         n.status = NoticeStatus::Event;

@@ -43,7 +43,7 @@ fn decision(
         channel: Channel::Voice,
         group: group.clone(),
         numbers: numbers.to_vec(),
-        rule: "detector: 12 of 14 callers failed, evidence 8.1e7 where 2.0e4 suffices".to_owned(),
+        rule: "detector: 12 of 14 callers failed; a fault explains this 81 million times better than luck does; 20 thousand times is asked for".to_owned(),
         evidence: Evidence {
             callers: 14,
             failing: 12,

@@ -86,6 +86,17 @@ pub enum Met {
     Forwarded,
 }
 
+impl Met {
+    pub const fn text(self) -> &'static str {
+        match self {
+            Met::Arrived => "the first live callers arrive",
+            Met::Served => "the first live callers are served",
+            Met::Probed => "the first test is served",
+            Met::Forwarded => "a caller came by way of the old provider",
+        }
+    }
+}
+
 /// A caller who came by way of the old provider is written down again after this.
 pub const FORWARDED_AGAIN: Duration = Duration::from_secs(3600);
 

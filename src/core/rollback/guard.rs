@@ -4,6 +4,14 @@
 //! the weightiest one. A guard refuses, or asks for approval, or lets time pass; it never
 //! makes anything happen. An approval answers what asks, and passes no guard that refuses.
 //!
+//! This order is the detector's, between its decision and an order. Others ask elsewhere, each what only it can know:
+//! * `detect::engine::decide`, before a decision: whether a swap could help at all ([`DetectorGuard`](
+//!   crate::core::model::decision::DetectorGuard)).
+//! * [`super::operator`], for what a person orders: a person passes the cap, the storm and the mode, and neither a hold
+//!   nor a broken fallback.
+//! * `agent::control::write_guard`, right before each request to Twilio, with the permit in hand: lease, mode, hold
+//!   and sight once more, for what was said since.
+//!
 //! | guard | refuses | asks |
 //! |---|---|---|
 //! | lease | another agent leads, or too little time is left | |

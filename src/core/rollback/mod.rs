@@ -5,7 +5,7 @@
 //! what is known of where swaps lead, [`adopt`] when a number's handler is the right one, [`restore`] in which stages
 //! snapshots are put back, and [`plan`] what is written to one number. What `apply` writes has a life of its own below
 //! all that ([`applied`], [`apply`]). Orders and sagas are a fold over the journal, whose entries are in [`entry`], and
-//! in words in [`told`].
+//! in words in [`sentence`].
 
 pub mod adopt;
 pub mod applied;
@@ -19,4 +19,4 @@ pub mod orders;
 pub mod plan;
 pub mod restore;
 pub mod saga;
-mod told;
+pub mod sentence;

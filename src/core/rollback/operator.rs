@@ -243,7 +243,8 @@ impl Orders {
             }
             Operation::Restore
                 if state.swap().is_none()
-                    && ordered.is_some_and(|id| self.order(id).is_some_and(|p| !p.order.operation.is_swap())) =>
+                    && ordered
+                        .is_some_and(|id| self.order(id).is_some_and(|p| !p.order.operation.is_of_fallback())) =>
             {
                 return line(PlannedAction::Nothing, "it is on its own handler".to_owned());
             }
@@ -284,7 +285,7 @@ impl Orders {
             return line(action, format!("{} is under way and carried on", p.order.id));
         }
         // What lies beneath a rollback is written once the rollback is over.
-        if let (false, Some(swap)) = (request.operation.is_swap(), state.swap())
+        if let (false, Some(swap)) = (request.operation.is_of_fallback(), state.swap())
             && !matches!(state, SagaState::Superseded { .. })
         {
             return refuse(format!(

@@ -233,6 +233,21 @@ impl PendingRollback {
         self.standings().map(Standing::guard).collect::<BTreeSet<_>>().into_iter().collect()
     }
 
+    /// What of this waits for a person's yes, and only that.
+    pub fn questions(&self) -> Vec<Guard> {
+        let asked = self.standings().filter(|s| matches!(s, Standing::Approval { .. }));
+        asked.map(Standing::guard).collect::<BTreeSet<_>>().into_iter().collect()
+    }
+
+    /// The numbers that each guard keeps; one that none keeps has its turn to come.
+    pub fn kept(&self) -> BTreeMap<Guard, Vec<NumberId>> {
+        let mut kept: BTreeMap<Guard, Vec<NumberId>> = BTreeMap::new();
+        for (number, standing) in self.standing.iter().filter(|(n, _)| self.waiting.contains(n)) {
+            kept.entry(standing.guard()).or_default().push(*number);
+        }
+        kept
+    }
+
     /// What of this an approval does not answer.
     pub fn refusals(&self) -> Vec<Guard> {
         let refused = self.standings().filter(|s| matches!(s, Standing::Refused(_)));
@@ -405,13 +420,13 @@ impl Orders {
 
     /// The state that orders of this kind move on.
     pub fn state_of(&self, operation: Operation, number: NumberId, channel: Channel) -> &SagaState {
-        if operation.is_swap() { self.state(number, channel) } else { self.applied(number, channel) }
+        if operation.is_of_fallback() { self.state(number, channel) } else { self.applied(number, channel) }
     }
 
     /// The open rollback or restore that has this number.
     pub fn swapping(&self, number: NumberId, channel: Channel) -> Option<DecisionId> {
         let id = self.ordered(number, channel)?;
-        self.order(id).is_none_or(|p| p.order.operation.is_swap()).then_some(id)
+        self.order(id).is_none_or(|p| p.order.operation.is_of_fallback()).then_some(id)
     }
 
     pub fn saga(&self, number: NumberId, channel: Channel) -> Option<&Saga> {

@@ -220,7 +220,7 @@ impl World {
                 3 => {
                     self.check_write(task, slot, url(&job.plan), task.read_at);
                     // An apply's is there by the time at which anything else can be asked for.
-                    let steps = if task.order.operation.is_swap() { 3 } else { 1 };
+                    let steps = if task.order.operation.is_of_fallback() { 3 } else { 1 };
                     self.in_flight.push((steps, slot, url(&job.plan).to_owned()));
                     task.ends.push((number, OrderResult::Unproven));
                 }

@@ -12,6 +12,7 @@ use crate::core::model::reason::Reason;
 use crate::core::model::roster::{GroupIx, NumberIx};
 use crate::core::model::time::Time;
 use crate::core::model::verdict::Evidence;
+use crate::core::model::verdict::Score;
 use crate::core::routing::history::RoutingState;
 use crate::core::routing::record::NumberRecord;
 
@@ -183,14 +184,14 @@ impl Engine {
 
     /// The detector's finding in words.
     fn detector_text(&self, group: GroupIx, channel: Channel, e: &Evidence) -> String {
-        let (statistic, threshold) = e.score.map_or((0.0, 0.0), |s| (s.statistic.exp(), s.threshold.exp()));
+        let weighed = e.score.map_or_else(|| "without a statistic".to_owned(), Score::text);
         let probes = match e.probes {
             0 => String::new(),
             n => format!(" and {} of {n} test calls", e.failing_probes),
         };
         let who = e.counted.words(channel).many;
         format!(
-            "detector: {} of {} {who}{probes} failed, evidence {statistic:.2e} where {threshold:.2e} suffices ({})",
+            "detector: {} of {} {who}{probes} failed; {weighed} ({})",
             e.failing, e.callers, self.detection[group.0 as usize].params.budget
         )
     }

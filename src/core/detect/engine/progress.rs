@@ -53,8 +53,9 @@ impl Engine {
         }
     }
 
-    /// A number's channel is on its own handler again since `at`: it is watched as if it were new.
-    pub fn restored(&mut self, at: Time, number: NumberIx, channel: Channel) {
+    /// A number's channel has another handler since `at` (restored, drifted or adopted): it is watched as if it were
+    /// new.
+    pub fn handler_changed(&mut self, at: Time, number: NumberIx, channel: Channel) {
         self.detector.forget(&self.roster, number, channel);
         self.detector.unmute(number, channel);
         let state = self.channel_mut(number, channel);

@@ -157,7 +157,7 @@ impl Incidents {
             format!("{}: rollback {}: {detail}", self.builder.roster.name(**n), result.label())
         }));
         if failed.len() > FAILURES {
-            did.push(format!("and {} more of which the rollback failed", numbers_text(failed.len() - FAILURES)));
+            did.push(format!("the rollback of {} more failed", numbers_text(failed.len() - FAILURES)));
         }
         for (state, numbers) in by_state(incident) {
             let ids = ids_text(incident, &numbers, |m| m.decision);
@@ -167,7 +167,7 @@ impl Incidents {
                 NumberState::Decided => did.push(format!("{ids}: a rollback of {count} is decided")),
                 NumberState::Ordered { .. } => {
                     let orders = ids_text(incident, &numbers, |m| m.order);
-                    did.push(format!("{orders}: {count} are being rolled back"));
+                    did.push(format!("{orders}: {count} {} being rolled back", is_or_are(numbers.len())));
                 }
                 NumberState::Reported(reason) if incident.trouble == Trouble::Handler => did.push(format!(
                     "{ids}: nothing was written to {count}, because a rule asks a person first ({})",
@@ -187,7 +187,7 @@ impl Incidents {
                     ));
                 }
                 NumberState::Asked { guard: Guard::Veto, until } => did.push(format!(
-                    "{ids}: nothing is written to {count} yet. They are rolled back at {} unless somebody holds them",
+                    "{ids}: nothing is written to {count} yet. The rollback begins at {} unless somebody holds it",
                     Moment::new(until, self.builder.zone(&all)).text
                 )),
                 NumberState::Asked { guard, until } => did.push(format!(
@@ -202,7 +202,8 @@ impl Incidents {
             }
         }
         if !incident.resolved_numbers.is_empty() {
-            did.push(format!("{} are out of trouble", numbers_text(incident.resolved_numbers.len())));
+            let n = incident.resolved_numbers.len();
+            did.push(format!("{} {} out of trouble", numbers_text(n), is_or_are(n)));
         }
         did
     }
@@ -404,6 +405,11 @@ pub(super) fn numbers_text(n: usize) -> String {
     if n == 1 { "1 number".to_owned() } else { format!("{n} numbers") }
 }
 
+/// The verb that goes with so many.
+pub(super) const fn is_or_are(n: usize) -> &'static str {
+    if n == 1 { "is" } else { "are" }
+}
+
 /// Whether what was done is known to serve callers; `None` where nothing was done.
 pub(super) fn proof(incident: &Incident) -> Option<String> {
     let mut results: Vec<(OrderResult, usize)> = Vec::new();
@@ -431,7 +437,7 @@ pub(super) fn proof(incident: &Incident) -> Option<String> {
             OrderResult::Written => {
                 "in part: read back, the fallback is the effective handler; no test call has heard it yet"
             }
-            OrderResult::Unproven => "NO: Twilio accepted the write, but the fallback is not known to answer",
+            OrderResult::Unproven => "NO: it is not known that the fallback answers these callers",
             OrderResult::Failed => "NO: nothing was written",
             OrderResult::Refused => "NO: the rollback was not tried",
             OrderResult::Superseded => "NO: somebody else changed the number",

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Incidents;
+use super::compose::{is_or_are, numbers_text};
 use super::incident::{Headline, Trouble};
 use crate::core::model::decision::DecisionId;
 use crate::core::model::id::NumberId;
@@ -95,15 +96,15 @@ impl Incidents {
         if let By::Operator(author) = &order.by {
             notice.cause = Some(format!("{} asked for the restore: {}", author.name, author.reason));
         }
-        let mut did = vec![format!("{id}: restored {restored} of {} numbers", order.numbers.len())];
+        let mut did = vec![format!("{id}: restored {restored} of {}", numbers_text(order.numbers.len()))];
         let name = |n: &NumberId| self.builder.roster.name(*n);
         did.extend(bad.iter().take(3).map(|(n, r, detail)| format!("{}: restore {}: {detail}", name(n), r.label())));
         if bad.len() > 3 {
-            did.push(format!("and {} more numbers that were not restored", bad.len() - 3));
+            did.push(format!("{} more not restored", numbers_text(bad.len() - 3)));
         }
         if let Some((left, why)) = left {
-            let numbers = super::compose::numbers_text(left.len());
-            did.push(format!("{numbers} stay on the fallback, because {}", why.text()));
+            let stay = if left.len() == 1 { "stays" } else { "stay" };
+            did.push(format!("{} {stay} on the fallback, because {}", numbers_text(left.len()), why.text()));
         }
         notice.proof = is_good.then(|| "read back: each number's own handler answers it again".to_owned());
         let which = self.builder.selection(&order.group, order.channel, &order.numbers);
@@ -141,7 +142,7 @@ impl Incidents {
                 notice.incident_severity = incident.raise(severity);
                 let on_fallback = incident.on_fallback().len();
                 if on_fallback > 0 && left.is_none() {
-                    did.push(format!("{} are on the fallback", super::compose::numbers_text(on_fallback)));
+                    did.push(format!("{} {} on the fallback", numbers_text(on_fallback), is_or_are(on_fallback)));
                 }
                 let needs = incident.needs(at);
                 incident.notified(needs, Headline::Restore, &notice);

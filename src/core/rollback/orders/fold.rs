@@ -219,7 +219,7 @@ impl Orders {
     ) -> Result<(), Illegal> {
         let operation = self.orders.get(&order).map_or(Operation::Rollback, |p| p.order.operation);
         let saga = self.sagas.entry((number, channel)).or_default();
-        if operation.is_swap() {
+        if operation.is_of_fallback() {
             saga.advance(at, order, event)?;
             saga.since = Some(at);
             Ok(())
@@ -254,7 +254,7 @@ impl Orders {
         let saga = self.sagas.entry((number, channel)).or_default();
         if end.is_as_asked() {
             saga.is_foreign = false;
-            if operation.is_swap() {
+            if operation.is_of_fallback() {
                 saga.is_undone = false;
             } else {
                 // What only was so already leaves what was adopted.

@@ -158,8 +158,6 @@ impl Orders {
         }
     }
 
-    /// The next stage of a staged restore, once the one before was verified: by live callers, and by test calls
-    /// where there are any.
     /// True if a fault that was found in several numbers is said of one that has another handler than the others: what
     /// it was handed over to may serve its callers.
     fn is_swept_along(&self, decision: &Decision, number: NumberId) -> bool {
@@ -167,6 +165,8 @@ impl Orders {
         is_adopted(number) && !decision.numbers.iter().all(|n| is_adopted(*n))
     }
 
+    /// The next stage of a staged restore, once the one before was verified: by live callers, and by test calls
+    /// where there are any.
     fn step_restore(&self, now: Time, watch: &impl Surroundings, p: &OrderState, entries: &mut Vec<Entry>) {
         let Order { id: decision, channel, .. } = p.order;
         if !p.left().is_empty() || self.mode == Mode::Observe || !watch.is_leading() {

@@ -46,7 +46,10 @@ fn each_decision_has_an_id_of_its_own_and_says_in_words_what_it_rests_on() {
     let ids: Vec<u64> = p.decided().iter().map(|d| d.id.0).collect();
     assert_eq!(ids, [1, 2, 3]);
     let rule = &p.decided()[0].rule;
-    assert!(rule.starts_with("detector: 4 of 4 callers failed, evidence ") && rule.contains(" suffices "), "{rule}");
+    assert!(
+        rule.starts_with("detector: 4 of 4 callers failed; a fault explains") && rule.contains(" is asked for "),
+        "{rule}"
+    );
 }
 
 #[test]
@@ -358,7 +361,7 @@ fn a_run_is_known_again_after_a_restart_and_not_after_the_way_back() {
         p.pass(600);
     }
     assert_eq!(p.decisions(), []);
-    p.engine.restored(p.now, NumberIx(0), Channel::Voice);
+    p.engine.handler_changed(p.now, NumberIx(0), Channel::Voice);
     for _ in 0..4 {
         p.pass(600);
         p.call(0, 1, Some(11200));

@@ -310,7 +310,7 @@ fn calls_and_tests_from_before_the_restore_say_nothing_of_the_restored_handler()
     p.engine.rolled_back(p.now, NumberIx(0), Channel::Voice);
     let begun = p.now;
     p.pass(60);
-    p.engine.restored(p.now, NumberIx(0), Channel::Voice);
+    p.engine.handler_changed(p.now, NumberIx(0), Channel::Voice);
     for call in calls {
         p.alert(call, 11200);
     }

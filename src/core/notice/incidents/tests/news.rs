@@ -60,13 +60,29 @@ fn a_question_that_nobody_answered_is_told_once_unless_another_one_is_asked() {
 }
 
 #[test]
+fn one_number_is_told_in_the_singular() {
+    let mut h = History::new();
+    let mut told = h.all([decided(1, 0..1)]);
+    told.extend(h.all([ordered(1, 0..1, Operation::Rollback, By::Detector)]));
+    told.extend(h.all([result(1, 0, OrderResult::Written)]));
+    h.add(ordered(2, 0..1, Operation::Restore, person()));
+    told.extend(h.all([result(2, 0, OrderResult::Restored)]));
+    assert!(told.iter().any(|n| n.did.contains("restored 1 of 1 number")), "{told:?}");
+    for n in &told {
+        for wrong in ["1 number are", "1 numbers", "1 number stay ", "1 number port "] {
+            assert!(!n.did.contains(wrong) && !n.title.contains(wrong), "{wrong}: {}: {}", n.title, n.did);
+        }
+    }
+}
+
+#[test]
 fn a_veto_is_told_once_in_an_incident() {
     let mut h = History::new();
     let until = h.now + Duration::from_secs(300);
     let veto = |id, i| [decided(id, i..i + 1), asked(id, i..i + 1, Guard::Veto, until)];
     let told = h.all(veto(1, 0));
     assert_eq!(kinds(&told), [(NoticeKind::Asked, FIRING)]);
-    assert!(told[0].did.contains("unless somebody holds them"), "{}", told[0].did);
+    assert!(told[0].did.contains("unless somebody holds it"), "{}", told[0].did);
     assert_eq!(h.all(veto(2, 1)).len(), 0);
     assert_eq!(h.all(veto(3, 2)).len(), 0);
 }
@@ -178,7 +194,7 @@ fn a_takeover_that_was_expected_is_told_once_and_ends_the_rollback() {
 
 #[test]
 fn of_many_numbers_that_were_not_restored_three_are_named_and_the_others_counted() {
-    for (bad, more) in [(3, None), (4, Some("and 1 more numbers")), (6, Some("and 3 more numbers"))] {
+    for (bad, more) in [(3, None), (4, Some("1 number more not restored")), (6, Some("3 numbers more not restored"))] {
         let mut h = History::new();
         h.rolled_back(1, 0..8);
         h.add(ordered(2, 0..8, Operation::Restore, person()));
@@ -186,7 +202,7 @@ fn of_many_numbers_that_were_not_restored_three_are_named_and_the_others_counted
         let told = h.all((0..8).map(|i| result(2, i, end(i))));
         let failed = told.iter().find(|n| n.kind == NoticeKind::RestoreFailed).expect("it failed");
         assert_eq!(failed.did.matches(": restore failed").count(), 3, "{}", failed.did);
-        let found = failed.did.lines().find(|line| line.starts_with("and "));
+        let found = failed.did.lines().find(|line| line.ends_with("not restored"));
         assert!(found.is_some() == more.is_some(), "{}", failed.did);
         assert!(found.unwrap_or_default().starts_with(more.unwrap_or_default()), "{}", failed.did);
     }
