@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use super::world::{Setup, THEIRS, WANTED, World};
 use crate::core::control::{DECIDE_AGAIN, EngineView, is_rolled_back};
-use crate::core::model::decision::{Action, PageReason, Phase};
+use crate::core::model::decision::{Action, DecisionId, PageReason, Phase};
 use crate::core::model::guard::{Guard, Strength};
 use crate::core::model::id::testing::ours;
 use crate::core::model::id::{Channel, NumberId};
-use crate::core::model::order::{CloseReason, Operation};
+use crate::core::model::order::{CloseReason, Operation, OrderResult};
 use crate::core::model::reason::Reason;
 use crate::core::model::source::Source;
 use crate::core::model::time::Time;
@@ -338,4 +338,65 @@ fn a_number_is_rolled_back_from_the_order_on_until_it_is_back() {
     world.step();
     world.finish_all();
     assert_eq!(is_back(&world), [true, true]);
+}
+
+#[test]
+fn what_the_journal_says_of_phases_and_ports_is_known() {
+    let mut world = world([2, 0]);
+    let (number, other) = (world.number(0), world.number(1));
+    let group = world.roster.groups().next().unwrap().1.name.clone();
+    let phase = |world: &World, n| world.control.engine().channel(world.roster.find(n).unwrap(), VOICE).phase;
+    assert_eq!([number, other].map(|n| phase(&world, n)), [Phase::Active; 2]);
+    let mut apply = |entry| drop(world.control.apply(world.now, &entry).unwrap());
+    apply(Entry::Phase { channel: VOICE, number, phase: Phase::Settling });
+    apply(Entry::Ported { numbers: vec![number], by: super::world::by() });
+    let state = PortState::of(PortStatus::Submitted);
+    apply(Entry::Port(PortEntry::Status { group: group.clone(), numbers: vec![number, other], state: state.clone() }));
+    let ports = world.control.ports();
+    assert!(ports.is_untold(&group, VOICE), "a number of it has ported");
+    assert_eq!([number, other].map(|n| ports.state(n).cloned()), [Some(state.clone()), Some(state)]);
+    assert_eq!([number, other].map(|n| ports.is_shown(n)), [true, false]);
+    // An operator's word goes before Twilio's.
+    assert_eq!([number, other].map(|n| phase(&world, n)), [Phase::Settling, Phase::Waiting]);
+}
+
+#[test]
+fn an_id_that_is_reserved_is_nobody_elses() {
+    let mut world = world([1, 0]);
+    let free = world.orders().next_id();
+    world.control.reserve(free);
+    let next = DecisionId(free.0 + 1);
+    assert_eq!(world.orders().next_id(), next);
+    world.swap_all(Operation::Rollback);
+    assert!(world.orders().order(free).is_none() && world.orders().order(next).is_some());
+}
+
+#[test]
+fn a_number_whose_rollback_failed_and_which_is_healthy_is_out_of_trouble_after_five_minutes() {
+    let mut world = world([2, 0]);
+    let (number, other) = (world.number(0), world.number(1));
+    for n in [number, other] {
+        world.fail(0, VOICE, vec![n], Strength::Callers);
+    }
+    world.step();
+    let orders: Vec<_> = world.orders().open_orders().map(|p| (p.order.id, p.order.numbers.clone())).collect();
+    for (decision, numbers) in orders {
+        let result = |number| Entry::Result {
+            decision,
+            channel: VOICE,
+            number,
+            result: OrderResult::Failed,
+            detail: String::new(),
+        };
+        world.commit(numbers.into_iter().map(result).collect()).unwrap();
+    }
+    world.tasks.clear();
+    world.now = world.now + Duration::from_secs(1);
+    let notices = world.control.incidents_mut().tick(world.now);
+    let told = notices.iter().find(|n| n.numbers.contains(&number)).expect("that it failed is told").at.at;
+    world.find(&[1]);
+    world.verdicts.insert((number, VOICE), Verdict::Healthy);
+    world.pretend();
+    let over = |channel, after| world.control.healthy_after_failing(told + Duration::from_secs(after), channel);
+    assert_eq!([over(VOICE, 299), over(VOICE, 300), over(Channel::Messaging, 300)], [vec![], vec![number], vec![]]);
 }

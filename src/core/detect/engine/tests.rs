@@ -2,6 +2,7 @@
 
 mod decide;
 mod evidence;
+mod watch;
 
 use super::*;
 use crate::core::detect::observation::{

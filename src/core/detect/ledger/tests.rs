@@ -193,3 +193,108 @@ fn what_is_history_is_judged_in_the_order_in_which_it_happened() {
     assert_eq!(outcomes(Duration::from_secs(30)), calls([2, 1, 3]), "a failure is told at once");
     assert_eq!(outcomes(hour), calls([1, 2, 3]));
 }
+
+#[test]
+fn a_call_in_a_state_that_nobody_knows_goes_on_and_is_over_once_it_has_an_end() {
+    let roster = roster();
+    let mut routes = RoutingHistory::new(&roster);
+    routes.learn(&roster, NumberIx(0), &crate::core::routing::record::tests::record());
+    let cx = LedgerContext { roster: &roster, routes: &routes };
+    let mut ledger = Ledger::new(&roster, Duration::from_secs(45));
+    let seconds = |s: u64| Time::EPOCH + Duration::from_secs(s);
+    let failed = Call { error: Some(Code(11200)), ..call(CallStatus::Unknown, false) };
+    for status in [CallStatus::Ringing, CallStatus::Unknown] {
+        ledger.call(seconds(1), ACCOUNT, &Call { status, ..failed.clone() }, cx);
+    }
+    let settle = |ledger: &mut Ledger, s| {
+        let read = ReadUntil { alerts: seconds(s), numbers: seconds(s) };
+        ledger.settle(seconds(s), read, usize::MAX, cx).iter().map(|c| c.is).collect::<Vec<_>>()
+    };
+    assert_eq!(settle(&mut ledger, 100), [], "it may go on");
+    ledger.call(seconds(100), ACCOUNT, &Call { ended_at: Some(seconds(99)), ..failed }, cx);
+    assert_eq!(settle(&mut ledger, 144), []);
+    assert_eq!(settle(&mut ledger, 145), [Outcome::Failed(Reason::Unexplained)]);
+}
+
+/// What names a call that nobody has seen is kept for it, up to a bound: of more the oldest go, one for one.
+#[test]
+fn of_too_many_alerts_without_a_call_the_oldest_are_forgotten() {
+    let roster = roster();
+    let mut routes = RoutingHistory::new(&roster);
+    routes.learn(&roster, NumberIx(0), &crate::core::routing::record::tests::record());
+    let cx = LedgerContext { roster: &roster, routes: &routes };
+    let mut ledger = Ledger::new(&roster, Duration::from_secs(45));
+    // Each has a name and an alert.
+    let most = (bounds::ORPHANS / 2) as u128;
+    let beyond = 10;
+    for i in 1..=most + beyond {
+        let alert = Alert {
+            sid: crate::core::model::id::AlertSid::from_u128(i),
+            number: None,
+            resource: Some(Resource::Call(CallSid::from_u128(i))),
+            code: Code(11200),
+            level: Level::Error,
+            url: None,
+            http_status: None,
+            at: Time::EPOCH,
+        };
+        ledger.alert(Time::EPOCH, &alert, cx);
+    }
+    // And some are named by a leg alone.
+    for i in 0..beyond {
+        let (sid, parent) = (CallSid::from_u128(1_000_000 + i), CallSid::from_u128(2_000_000 + i));
+        ledger.call(
+            Time::EPOCH,
+            ACCOUNT,
+            &Call { sid, leg: Leg::Child { parent }, ..call(CallStatus::Failed, false) },
+            cx,
+        );
+    }
+    let is_kept = |ledger: &mut Ledger, i| {
+        let seen = Call { sid: CallSid::from_u128(i), ..call(CallStatus::Ringing, false) };
+        ledger.call(Time::EPOCH, ACCOUNT, &seen, cx);
+        ledger.take_attached().count() == 1
+    };
+    assert!(!is_kept(&mut ledger, 1) && !is_kept(&mut ledger, beyond));
+    assert!(is_kept(&mut ledger, 2 * beyond) && is_kept(&mut ledger, most) && is_kept(&mut ledger, most + beyond));
+}
+
+/// Twilio warns of a dial that went wrong. Where the next leg made it good, nobody need hear of it.
+#[test]
+fn a_warning_beside_service_is_told_where_a_leg_failed_or_none_was_dialled() {
+    let roster = roster();
+    let mut routes = RoutingHistory::new(&roster);
+    routes.learn(&roster, NumberIx(0), &crate::core::routing::record::tests::record());
+    let cx = LedgerContext { roster: &roster, routes: &routes };
+    let later = Time::EPOCH + Duration::from_secs(120);
+    let legs: [(&[CallStatus], bool); 4] = [
+        (&[CallStatus::Completed], false),
+        (&[CallStatus::Busy, CallStatus::Completed], false),
+        (&[CallStatus::Failed, CallStatus::Completed], true),
+        (&[], true),
+    ];
+    for (legs, is_told) in legs {
+        let mut ledger = Ledger::new(&roster, Duration::from_secs(45));
+        for (status, i) in legs.iter().zip(2..) {
+            let leg = Leg::Child { parent: CallSid::from_u128(1) };
+            let leg = Call { sid: CallSid::from_u128(i), leg, duration: Some(60), ..call(*status, false) };
+            ledger.call(Time::EPOCH, ACCOUNT, &leg, cx);
+        }
+        let alert = Alert {
+            sid: crate::core::model::id::AlertSid::from_u128(9),
+            number: None,
+            resource: Some(Resource::Call(CallSid::from_u128(1))),
+            code: Code(13224),
+            level: Level::Warning,
+            url: None,
+            http_status: None,
+            at: Time::EPOCH,
+        };
+        ledger.alert(Time::EPOCH, &alert, cx);
+        ledger.call(Time::EPOCH, ACCOUNT, &Call { duration: Some(60), ..call(CallStatus::Completed, false) }, cx);
+        ledger.settle(later, ReadUntil { alerts: later, numbers: later }, usize::MAX, cx);
+        let told: Vec<Code> = ledger.take_warnings().iter().map(|w| w.code).collect();
+        assert_eq!(ledger.entries[0][&1].outcome, Some(Outcome::Ok), "{legs:?}");
+        assert_eq!(told, if is_told { vec![Code(13224)] } else { vec![] }, "{legs:?}");
+    }
+}
