@@ -389,10 +389,6 @@ impl Orders {
         self.mode
     }
 
-    pub fn settings(&self) -> &RollbackSettings {
-        &self.settings
-    }
-
     /// The id for the next decision or order.
     pub const fn next_id(&self) -> DecisionId {
         DecisionId(self.last_id.0 + 1)

@@ -340,7 +340,7 @@ fn port(entry: &PortEntry) -> Sentence {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::model::decision::DecisionId;
+    use crate::core::model::id::testing::ours;
 
     #[test]
     fn a_veto_says_what_silence_does_and_an_approval_what_it_does_not() {
@@ -355,6 +355,18 @@ mod tests {
         assert_eq!(asked(Guard::Veto), "rolled back at 2026-11-22 00:10:00 UTC unless somebody holds it");
         let cap = asked(Guard::Cap);
         assert!(cap.starts_with("needs approval until 2026-11-22 00:10:00 UTC, because more of the group"), "{cap}");
+    }
+
+    #[test]
+    fn so_many_numbers_are_named_and_of_more_it_is_said_how_many() {
+        let told = |count: usize| {
+            let numbers = (0..count).map(|i| ours(&format!("+1500555010{i}"))).collect();
+            let roster = Roster::default();
+            Entry::Recovered { channel: Channel::Voice, numbers }.sentence(Time::EPOCH, None, &roster).line(3, &roster)
+        };
+        assert_eq!(told(2), "callers are served again: +15005550100, +15005550101");
+        assert!(told(3).ends_with("+15005550102"), "{}", told(3));
+        assert!(told(5).ends_with("+15005550102 and 2 more"), "{}", told(5));
     }
 
     #[test]

@@ -400,3 +400,16 @@ fn a_number_whose_rollback_failed_and_which_is_healthy_is_out_of_trouble_after_f
     let over = |channel, after| world.control.healthy_after_failing(told + Duration::from_secs(after), channel);
     assert_eq!([over(VOICE, 299), over(VOICE, 300), over(Channel::Messaging, 300)], [vec![], vec![number], vec![]]);
 }
+
+#[test]
+fn what_an_order_has_is_adopted_by_nobody_before_that_has_ended() {
+    let mut world = world([1, 0]);
+    let (numbers, by) = (world.roster.numbers().map(|(ix, _)| ix).collect(), super::world::by());
+    let (operation, channel) = (Operation::Rollback, Some(VOICE));
+    world.operator(&OperatorRequest { operation, numbers, channel, by, force: false, at_once: false });
+    world.step();
+    for is_expected in [false, true] {
+        world.taken_over(0, 4, is_expected);
+        assert!(!world.adopted(0), "{is_expected}");
+    }
+}

@@ -310,6 +310,11 @@ mod tests {
 
     /// A text to the first number, which is in the service, is answered by this; true if it counts as answered.
     fn is_answered(number: E164, service: Option<ServiceSid>, status: MessageStatus) -> bool {
+        is_answered_at(Time::from_secs(1008), number, service, status)
+    }
+
+    /// The text is of second 1000.
+    fn is_answered_at(sent: Time, number: E164, service: Option<ServiceSid>, status: MessageStatus) -> bool {
         let roster = roster();
         let mut routes = RoutingHistory::new(&roster);
         routes.learn(&roster, FIRST, &record(true));
@@ -321,8 +326,7 @@ mod tests {
             Message { error: Some(Code(12300)), ..message(1, first, Direction::Inbound, MessageStatus::Received, at) };
         ledger.message(at, ACCOUNT, &asked, cx);
         ledger.note_question(Resource::Message(asked.sid), cx);
-        let answer =
-            Message { service, ..message(2, number, Direction::Outbound, status, at + Duration::from_secs(8)) };
+        let answer = Message { service, ..message(2, number, Direction::Outbound, status, sent) };
         ledger.message(at, ACCOUNT, &answer, cx);
         let changes = ledger.answered(at, ACCOUNT, &answer, cx);
         changes.iter().any(|c| c.entry == Resource::Message(asked.sid) && c.is == Outcome::Ok)
@@ -344,6 +348,14 @@ mod tests {
             (E164::NONE, None, false),
         ] {
             assert_eq!(is_answered(sender, service, delivered), is, "{sender} {service:?}");
+        }
+    }
+
+    #[test]
+    fn an_answer_comes_within_a_quarter_of_an_hour_and_by_its_clock_perhaps_two_seconds_before_its_question() {
+        for (sent, is) in [(997, false), (998, true), (1000, true), (1900, true), (1901, false)] {
+            let (sent, number) = (Time::from_secs(sent), "+15005550100".parse().unwrap());
+            assert_eq!(is_answered_at(sent, number, None, MessageStatus::Delivered), is, "{sent}");
         }
     }
 
@@ -421,5 +433,29 @@ mod tests {
         assert_eq!(ledger.answers.unclaimed.len(), MOST_UNCLAIMED);
         ledger.prune(at + Duration::from_secs(1));
         assert!(ledger.answers.unclaimed.is_empty());
+    }
+
+    #[test]
+    fn what_a_service_refuses_is_of_a_number_of_that_account_which_is_watched_for_texts() {
+        let mut roster = Roster::default();
+        let group = roster.add_group("support".parse().unwrap(), [None, None]);
+        let other = NumberId::new(AccountSid::from_u128(9), "+15005550100".parse().unwrap());
+        for (id, is_watched) in [(other, true), (ours("+15005550101"), false), (ours("+15005550102"), true)] {
+            let (label, timezone) = (String::new(), jiff::tz::TimeZone::UTC);
+            let number = Number { id, label, timezone, group, channels: [true, is_watched], port: PortAt::Done };
+            roster.add_number(number).unwrap();
+        }
+        let mut routes = RoutingHistory::new(&roster);
+        (0..3).for_each(|i| _ = routes.learn(&roster, NumberIx(i), &record(true)));
+        let cx = LedgerContext { roster: &roster, routes: &routes };
+        let mut ledger = Ledger::new(&roster, Duration::from_secs(45));
+        let at = Time::from_secs(1000);
+        let refused = Message {
+            error: Some(Code(21703)),
+            service: Some(service()),
+            ..message(1, E164::UNASSIGNED, Direction::Outbound, MessageStatus::Failed, at)
+        };
+        let told = ledger.answered(at, ACCOUNT, &refused, cx);
+        assert_eq!(told.iter().map(|c| c.number).collect::<Vec<_>>(), [NumberIx(2)]);
     }
 }

@@ -1,5 +1,7 @@
 //! What the ledger holds, for whom, and for how long.
 
+mod messages;
+
 use super::*;
 use crate::core::detect::observation::Level;
 use crate::core::model::id::CallSid;

@@ -222,7 +222,7 @@ impl World {
     }
 
     fn restart(&mut self) {
-        let mut orders = Orders::new(self.orders.settings().clone());
+        let mut orders = Orders::new(self.orders.settings.clone());
         for (at, entry) in &self.journal {
             orders.fold(*at, entry).unwrap_or_else(|e| panic!("after a restart: {e}: {entry:?}"));
         }

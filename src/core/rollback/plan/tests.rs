@@ -157,11 +157,13 @@ fn what_cannot_be_read_of_who_answers_is_said() {
     bin.voice_url = Some(BIN.into());
     let plan = planned(&SagaState::Idle, &raw(APP, "")).unwrap();
     let said = |unknown: Option<Unknown>| verdict(&plan, Some(BIN), &bin, &raw(BIN, ""), unknown.as_ref());
-    assert_eq!(said(None).0, OrderResult::Written);
+    let (result, why) = said(None);
+    assert!(result == OrderResult::Written && why.starts_with("now answered by "), "{why}");
     let (result, why) = said(Some(Unknown::Region("HTTP 401".into())));
     assert!(result == OrderResult::Written && why.contains("which region processes its calls cannot be read"), "{why}");
     let (result, why) = said(Some(Unknown::Services("MG1: HTTP 500".into())));
     assert!(result == OrderResult::Unproven && why.contains("MG1"), "{why}");
+    assert!(why.starts_with("written, and it points at "), "{why}");
     assert_eq!(verdict(&plan, Some(BIN), &record(), &raw(APP, ""), None).0, OrderResult::Unproven);
 }
 
@@ -203,4 +205,62 @@ fn a_restore_without_effect_failed_and_one_that_another_writer_met_is_superseded
     let end = |url| verdict(&plan, None, &record(), &raw(url, ""), None).0;
     let ends = [end(APP), end(BIN), end("https://theirs")];
     assert_eq!(ends, [OrderResult::Restored, OrderResult::Failed, OrderResult::Superseded]);
+}
+
+/// A number's texts, in this Messaging Service or in none.
+fn texts(url: &str, service: &str) -> RoutingValues {
+    RoutingValues::read(&raw_texts(url, service), Channel::Messaging).unwrap()
+}
+
+fn raw_texts(url: &str, service: &str) -> String {
+    serde_json::json!({ "sms_url": url, "messaging_service_sid": service }).to_string()
+}
+
+const JOINED: &str = "MG00000000000000000000000000000001";
+const ANOTHER: &str = "MG00000000000000000000000000000002";
+
+fn joins() -> UpdateParams {
+    vec![(SERVICE.to_owned(), JOINED.into()), ("SmsUrl".to_owned(), BIN.into())]
+}
+
+#[test]
+fn of_the_two_requests_of_a_write_either_may_have_been_the_last_and_nothing_else() {
+    let (unwritten, update) = (texts(APP, ""), joins());
+    let written = unwritten.after(&update);
+    let (before, force, is_intended, is_written) = (None, false, true, false);
+    let plan = WritePlan { update, before, unwritten, written, force, is_intended, is_written };
+    for (url, service, is_found) in [
+        (BIN, JOINED, Some(true)),
+        (APP, "", Some(false)),
+        // The agent ended between the two.
+        (APP, JOINED, Some(false)),
+        (BIN, "", Some(false)),
+        // Others have been at it.
+        ("https://theirs", JOINED, None),
+        ("https://theirs", "", None),
+        (BIN, ANOTHER, None),
+        (APP, ANOTHER, None),
+    ] {
+        let found = match plan.found(&raw_texts(url, service), texts(url, service)) {
+            WriteState::Written => Some(true),
+            WriteState::Unwritten => Some(false),
+            WriteState::Foreign(_) => None,
+        };
+        assert_eq!(found, is_found, "{url} {service}");
+    }
+}
+
+#[test]
+fn a_restore_takes_a_number_out_of_the_service_that_we_put_it_in_and_out_of_no_other() {
+    let begun = begun(1, SagaState::Idle, &raw_texts(APP, ""), joins());
+    let state = walk(begun, 1, [SagaEvent::Written, SagaEvent::Ended(OrderResult::Written)]);
+    let restored = |service: &str, force| {
+        let order = Order { channel: Channel::Messaging, ..order(2, Operation::Restore, force) };
+        let plan = restore(&order, &state, &raw_texts(BIN, service));
+        plan.map(|plan| plan.membership()).map_err(|(result, _)| result)
+    };
+    let out = Ok(Some(Membership::Leave(JOINED.parse().unwrap())));
+    assert_eq!([false, true].map(|force| restored(JOINED, force)), [out.clone(), out]);
+    assert_eq!(restored(ANOTHER, false), Err(OrderResult::Superseded));
+    assert_eq!(restored(ANOTHER, true), Ok(None), "not taken out, whatever is forced");
 }

@@ -452,3 +452,38 @@ fn callers_who_fail_after_the_swap_are_told_of_whatever_they_meet() {
     let failing = Action::Page { reason: PageReason::Failing(Reason::Fallback) };
     assert_eq!(p.decisions(), [(Action::Rollback, 1), (failing, 1)], "told, and told once");
 }
+
+#[test]
+fn other_trouble_is_told_of_during_an_outage() {
+    let mut p = Port::new(Mode::Auto, 5, PortAt::Done);
+    p.pass(1);
+    for i in 0..5 {
+        p.ended(i % 4, u64::from(i), CallStatus::Failed);
+        p.pass(1);
+    }
+    p.pass(60);
+    let outage = (Action::Page { reason: PageReason::Outage }, 4);
+    assert!(p.decisions().contains(&outage));
+    for caller in 100..110 {
+        let call = p.call(4, caller, Some(11200));
+        p.leg(call, CallStatus::Completed);
+        p.pass(1);
+    }
+    let beside = (Action::Page { reason: PageReason::ErrorsBesideService }, 1);
+    assert!(p.decisions().contains(&beside), "{:?}", p.decisions());
+}
+
+/// A rollback failed, and may be tried again from an instant on. In that instant nothing is decided any more.
+#[test]
+fn a_run_is_told_of_from_the_instant_on_in_which_no_rollback_stands() {
+    let mut p = Port::new(Mode::Auto, 1, PortAt::Done);
+    p.pass(1);
+    for _ in 0..4 {
+        p.call(0, 1, Some(11200));
+        p.pass(600);
+    }
+    p.engine.not_rolled_back(NumberIx(0), Channel::Voice, p.now + Duration::from_secs(1));
+    p.call(0, 1, Some(11200));
+    p.pass(60);
+    assert_eq!(p.decisions(), [(Action::Page { reason: PageReason::FewCallers }, 1)]);
+}

@@ -388,3 +388,77 @@ fn a_number_that_leads_to_the_fallback_in_another_spelling_is_on_it() {
         assert!(p.decisions().iter().all(|(action, _)| *action != Action::Rollback), "{spelling}");
     }
 }
+
+#[test]
+fn of_yesterdays_callers_nobody_wants_to_know() {
+    let mut p = Port::new(Mode::Auto, 2, PortAt::Done);
+    p.pass(1);
+    for caller in 0..3 {
+        p.call(0, caller, None);
+    }
+    p.pass(60);
+    let verdicts = |p: &Port| [p.verdict(0), p.verdict(1), p.engine.group_verdict(GroupIx(0), Channel::Voice).0];
+    assert_eq!(verdicts(&p), [Verdict::Healthy, Verdict::Unknown, Verdict::Healthy]);
+    p.pass(3600);
+    assert_eq!(verdicts(&p), [Verdict::Healthy, Verdict::Unknown, Verdict::Healthy]);
+    p.pass(2 * 3600);
+    assert_eq!(verdicts(&p), [Verdict::Unknown; 3]);
+}
+
+/// A verdict that was earned is kept until the evidence is well below what earned it.
+#[test]
+fn a_suspect_number_is_suspect_until_half_of_what_made_it_so_is_gone() {
+    let mut p = Port::new(Mode::Auto, 1, PortAt::Done);
+    p.pass(1);
+    p.call(0, 1, Some(11200));
+    p.call(0, 2, Some(11200));
+    let (mut was_suspect, mut was_kept) = (false, false);
+    for caller in 10..60 {
+        p.call(0, caller, None);
+        p.pass(60);
+        let state = p.engine.channel(NumberIx(0), Channel::Voice);
+        let share = state.evidence.score.map_or(0.0, |s| s.statistic / s.threshold);
+        let is_suspect = state.verdict == Verdict::Suspect;
+        assert!(share < 1.0 && (is_suspect || share < if was_suspect { 0.25 } else { 0.5 }), "{share}");
+        assert!(!is_suspect || share >= 0.25, "{share}");
+        was_kept |= is_suspect && share < 0.5;
+        was_suspect = is_suspect;
+    }
+    assert!(was_kept && !was_suspect && p.verdict(0) == Verdict::Healthy);
+}
+
+#[test]
+fn a_reading_that_does_not_explain_an_alert_makes_its_call_neither_served_nor_anothers() {
+    let mut p = Port::new(Mode::Auto, 1, PortAt::Done);
+    p.pass(1);
+    let call = p.call(0, 1, None);
+    p.alert_on(Resource::Call(call), 11200, "https://new.example.com/answer");
+    p.pass(20);
+    // Something else about the number has changed.
+    p.read(0, &NumberRecord { sms_url: Some("https://sms.example.com".into()), ..record::tests::record() });
+    p.pass(60);
+    assert_eq!(p.outcomes(call), []);
+    p.pass(60);
+    assert_eq!(p.outcomes(call), [Outcome::Failed(Reason::OtherUrl)]);
+}
+
+#[test]
+fn however_loud_one_number_is_it_does_not_make_its_group_fail() {
+    let mut p = Port::new(Mode::Observe, 5, PortAt::Done);
+    p.pass(1);
+    for i in 1..5 {
+        for caller in 0..10 {
+            // Two of the others have failed somebody, as happens.
+            p.call(i, u64::from(i) * 100 + caller, (i < 3 && caller == 0).then_some(11200));
+        }
+    }
+    p.pass(60);
+    for caller in 0..40 {
+        p.call(0, caller, Some(11200));
+        p.pass(1);
+    }
+    p.pass(60);
+    assert_eq!(p.verdict(0), Verdict::Failing);
+    assert_ne!(p.engine.group_verdict(GroupIx(0), Channel::Voice).0, Verdict::Failing);
+    assert!(p.decisions().iter().all(|(_, numbers)| *numbers == 1), "{:?}", p.decisions());
+}

@@ -57,3 +57,92 @@ fn a_call_waits_as_long_for_its_alerts_as_test_calls_have_measured() {
     p.pass(2);
     assert_eq!(p.outcomes(call), [Outcome::Ok]);
 }
+
+impl Port {
+    /// So much time passes at once, with every source read at its end.
+    fn skip(&mut self, seconds: u64) {
+        self.now = self.now + Duration::from_secs(seconds - 1);
+        self.pass(1);
+    }
+
+    fn phase(&self, i: u32) -> Phase {
+        self.engine.channel(NumberIx(i), Channel::Voice).phase
+    }
+}
+
+#[test]
+fn silence_waits_as_long_as_a_call_may_go_unseen() {
+    let silent_after = |unseen: Option<u16>| {
+        let mut p = Port::new(Mode::Auto, 4, PortAt::Done);
+        if let Some(seconds) = unseen {
+            let (number, channel, result) = (number(1), Channel::Voice, ProbeResult::Success);
+            let (started_at, unseen) = (p.now, Some(seconds));
+            let probe = Probe { number, channel, started_at, origin: 1, entry: None, result, grace: None, unseen };
+            p.engine.observe(p.now, ACCOUNT, &Observation::Probe(probe));
+        }
+        let is_told = |p: &Port| p.decisions().contains(&(Action::Page { reason: PageReason::Silence }, 1));
+        for i in 0..2000u32 {
+            // The first number's callers stop.
+            if i % 4 > 0 || i < 240 {
+                p.call(i % 4, u64::from(i), None);
+            }
+            p.skip(15);
+            if is_told(&p) {
+                return i * 15;
+            }
+        }
+        unreachable!("it is silent at last")
+    };
+    let at_once = silent_after(Some(0));
+    assert!(silent_after(None) < at_once + 120, "a minute, unmeasured");
+    assert!((at_once + 570..=at_once + 630).contains(&silent_after(Some(600))));
+}
+
+#[test]
+fn a_number_is_watched_closely_for_a_day_from_its_port_on_and_not_from_the_agents_start_on() {
+    let days = 24 * 3600;
+    let mut p = Port::new(Mode::Auto, 1, PortAt::At(Time::from_secs(1_000_000 + 2 * 24 * 3600)));
+    p.skip(2 * days + 1);
+    assert_eq!(p.phase(0), Phase::Settling);
+    p.probe(0, ProbeResult::Success);
+    p.skip(3600);
+    p.skip(3600);
+    assert_eq!(p.phase(0), Phase::Active, "nobody has called");
+    p.skip(days as u64);
+    assert_eq!(p.phase(0), Phase::Passive);
+}
+
+#[test]
+fn a_caller_who_comes_before_the_date_does_not_make_the_date_the_end_of_settling() {
+    let mut p = Port::new(Mode::Auto, 1, PortAt::At(Time::from_secs(1_000_060)));
+    p.pass(30);
+    p.call(0, 1, Some(11200));
+    assert_eq!(p.phase(0), Phase::Settling);
+    p.pass(60);
+    assert_eq!(p.phase(0), Phase::Settling, "nobody was served yet");
+}
+
+#[test]
+fn a_port_that_is_completed_is_awaited_no_more() {
+    let mut p = Port::new(Mode::Auto, 2, PortAt::Done);
+    for i in 0..2 {
+        for caller in 0..3 {
+            p.call(i, caller, None);
+        }
+    }
+    p.skip(60);
+    p.skip(3600);
+    assert_eq!([p.phase(0), p.phase(1)], [Phase::Passive; 2]);
+    let soon = Duration::from_secs(600);
+    for i in 0..2 {
+        p.engine.port_is_open(p.now, NumberIx(i), Some(p.now + soon), true);
+    }
+    assert!(p.engine.is_active(p.now, soon));
+    p.engine.port_completed(p.now, NumberIx(0));
+    assert!(p.engine.is_active(p.now, soon), "the other's");
+    p.engine.port_completed(p.now, NumberIx(1));
+    assert!(!p.engine.is_active(p.now, soon));
+    p.engine.port_is_open(p.now, NumberIx(0), Some(p.now + soon), true);
+    p.engine.port_completed(p.now, NumberIx(0));
+    assert!(!p.engine.is_active(p.now, soon));
+}

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::core::rollback::command::CommandOutcome;
+use crate::core::rollback::operator::PlannedAction;
 
 fn of(of: ScopeOf) -> Scope {
     Scope { of, channel: None }
@@ -243,4 +244,20 @@ fn a_second_swap_against_another_writer_asks_until_a_person_has_settled_it() {
     world.broken();
     assert!(world.work(None, 5).is_ok());
     assert_eq!(world.on_fallback(), 1, "the next failure is a first one");
+}
+
+#[test]
+fn what_is_on_the_fallback_already_is_left_whatever_stands_against_a_swap() {
+    let mut world = World::new(1);
+    world.broken();
+    assert!(world.work(None, 5).is_ok());
+    for (mode, is_leading) in [(Mode::Auto, true), (Mode::Observe, true), (Mode::Auto, false)] {
+        world.set_mode(mode);
+        let (numbers, operation) = (vec![NumberIx(0)], Operation::Rollback);
+        let (channel, by) = (Some(VOICE), by());
+        let request = OperatorRequest { operation, numbers, channel, by, force: false, at_once: false };
+        let preview = world.orders.preview(world.now, &world.roster, is_leading, &request);
+        let actions: Vec<PlannedAction> = preview.lines.iter().map(|l| l.action).collect();
+        assert_eq!((actions, preview.orders), (vec![PlannedAction::Nothing], vec![]), "{mode:?}");
+    }
 }
