@@ -2,6 +2,7 @@
 
 mod decide;
 mod evidence;
+mod rules;
 mod watch;
 
 use super::*;
@@ -113,6 +114,11 @@ impl Port {
 
     /// A text whose webhook failed.
     fn lost_text(&mut self, i: u32, sender: u64) {
+        let sid = self.text(i, sender);
+        self.alert_on(Resource::Message(sid), 11200, "https://app.example.com/sms");
+    }
+
+    fn text(&mut self, i: u32, sender: u64) -> MessageSid {
         self.calls += 1;
         let sid = MessageSid::from_u128(self.calls);
         let message = Message {
@@ -126,7 +132,7 @@ impl Port {
             service: None,
         };
         self.engine.observe(self.now, ACCOUNT, &Observation::Message(message));
-        self.alert_on(Resource::Message(sid), 11200, "https://app.example.com/sms");
+        sid
     }
 
     fn alert(&mut self, call: CallSid, code: u32) {

@@ -160,3 +160,15 @@ impl Params {
         self.budget.group() * callers_a_day.max(50.0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_thresholds_follow_from_the_budget_and_the_traffic_and_a_group_has_three_times_a_numbers() {
+        let params = Params { budget: FalseAlarmBudget { number_days: 5000.0 }, ..Params::default() };
+        assert_eq!([1.0, 10.0, 40.0].map(|a_day| params.number_threshold(a_day)), [5000.0, 5000.0, 20_000.0]);
+        assert_eq!([1.0, 50.0, 100.0].map(|a_day| params.group_threshold(a_day)), [75_000.0, 75_000.0, 150_000.0]);
+    }
+}

@@ -39,3 +39,37 @@ impl ArrivalRate {
         self.count
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HALF_LIFE: Duration = Duration::from_secs(600);
+
+    #[test]
+    fn what_happened_a_half_life_ago_counts_half() {
+        let at = |seconds: i64| Time::from_secs(1000 + seconds);
+        let mut rate = ArrivalRate::default();
+        (0..2).for_each(|_| rate.add(at(0), HALF_LIFE));
+        let count = |rate: &ArrivalRate, seconds| (rate.count(at(seconds), HALF_LIFE) * 1e6).round() / 1e6;
+        assert_eq!([0, 600, 1200].map(|s| count(&rate, s)), [2.0, 1.0, 0.5]);
+        rate.add(at(600), HALF_LIFE);
+        assert_eq!((rate.count_then(), count(&rate, 600), count(&rate, 1200)), (2.0, 2.0, 1.0));
+        // What is told late forgets nothing.
+        rate.add(at(0), HALF_LIFE);
+        assert_eq!(count(&rate, 600), 3.0);
+    }
+
+    #[test]
+    fn a_rate_takes_account_of_how_short_it_was_counted_and_a_minute_at_the_least() {
+        let mut rate = ArrivalRate::default();
+        let now = Time::from_secs(1000);
+        rate.add(now, HALF_LIFE);
+        let decay = std::f64::consts::LN_2 / 600.0;
+        let per_second = |counted: u64| rate.per_second(now, now - Duration::from_secs(counted), HALF_LIFE);
+        // Counted for one half-life, with a minute that is added: half of what would be there in the end.
+        assert!((per_second(540) - decay / 0.5).abs() < 1e-12);
+        assert!((per_second(1140) - decay / 0.75).abs() < 1e-12);
+        assert!((per_second(0) - 1.0 / 60.0).abs() < 1e-3);
+    }
+}

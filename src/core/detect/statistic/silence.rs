@@ -253,36 +253,117 @@ mod tests {
     use super::*;
     use crate::core::model::roster::{Number, PortAt};
 
-    /// Seconds after its last call at which one of four equal numbers is called silent, while the others go on.
-    fn silent_after(unseen: Option<u64>) -> i64 {
+    const AFTERNOON: i64 = 15 * 3600;
+
+    /// So many numbers, each of one of these groups in turn, and what measures their silence from the afternoon on.
+    fn silence(numbers: u32, groups: &[&str]) -> (Roster, Vec<GroupIx>, Silence) {
         let mut roster = Roster::default();
-        let group = roster.add_group("support".parse().unwrap(), [None, None]);
-        for i in 0..4 {
+        let groups: Vec<GroupIx> =
+            groups.iter().map(|name| roster.add_group(name.parse().unwrap(), [None, None])).collect();
+        for i in 0..numbers {
             roster.add_number(Number {
                 id: crate::core::model::id::testing::ours(&format!("+1500555010{i}")),
                 label: String::new(),
-                group,
+                group: groups[i as usize % groups.len()],
                 channels: [true, false],
                 timezone: TimeZone::UTC,
                 port: PortAt::Done,
             });
         }
-        let noon = 15 * 3600;
-        let mut silence = Silence::new(&roster, SilenceParams::default(), Time::from_secs(noon));
+        let silence = Silence::new(&roster, SilenceParams::default(), Time::from_secs(AFTERNOON));
+        (roster, groups, silence)
+    }
+
+    /// Seconds after its last call at which one of four equal numbers is called silent, while the others go on.
+    fn silent_after(unseen: Option<u64>) -> i64 {
+        let (roster, groups, mut silence) = silence(4, &["support"]);
         if let Some(seconds) = unseen {
             silence.set_unseen(Duration::from_secs(seconds));
         }
         for s in (0..86_400).step_by(15) {
-            let now = Time::from_secs(noon + s);
+            let now = Time::from_secs(AFTERNOON + s);
             let number = (s / 15 % 4) as u32;
             if number != 0 || s < 3600 {
-                silence.heard(now, NumberIx(number), group);
+                silence.heard(now, NumberIx(number), groups[0]);
             }
             if silence.look(now, &roster).contains(&Silent::Number(NumberIx(0))) {
                 return s - (3600 - 60);
             }
         }
         unreachable!("it is silent at last")
+    }
+
+    /// The module's formula, computed from the calls themselves: how likely a number is silent by chance at `now` that
+    /// had its last call at `last`, as seconds since the afternoon.
+    fn chance_of(calls: &[(i64, u32)], number: u32, last: i64, now: i64) -> f64 {
+        let recent = |(at, _): &&(i64, u32)| *at <= last;
+        let decayed = |(at, _): &(i64, u32)| 0.5_f64.powf((last - at) as f64 / 5400.0);
+        let own: f64 = calls.iter().filter(recent).filter(|(_, n)| *n == number).map(decayed).sum();
+        let others: f64 = calls.iter().filter(recent).filter(|(_, n)| *n != number).map(decayed).sum();
+        let since: Vec<i64> = calls.iter().map(|(at, _)| *at).filter(|at| last < *at && *at <= now).collect();
+        let left = |at: &i64| if (AFTERNOON + at) % 86_400 < 16 * 3600 { 0.60 } else { 0.08 };
+        let lull: f64 = since.iter().map(left).sum();
+        let silent = |missed: f64| (1.0 + missed / (others + 1.0)).powf(-(own + 0.5));
+        0.95 * silent(since.len() as f64) + 0.05 * silent(lull)
+    }
+
+    #[test]
+    fn a_gap_is_silence_once_chance_makes_it_less_than_once_in_a_thousand_number_days() {
+        let (roster, groups, mut silence) = silence(4, &["support"]);
+        silence.set_unseen(Duration::ZERO);
+        let mut calls = Vec::new();
+        let mut own = 0;
+        for s in (0..30_000).step_by(15) {
+            let number = (s / 15 % 4) as u32;
+            if number != 0 || s < 3600 {
+                silence.heard(Time::from_secs(AFTERNOON + s), NumberIx(number), groups[0]);
+                calls.push((s, number));
+                own += u32::from(number == 0);
+            }
+            // Looked at each half a minute.
+            let a_day = 24.0 * (f64::from(own) + 0.5) / (s as f64 / 3600.0 + 1.0);
+            let is_due = s > 3600 && s % 30 == 0 && chance_of(&calls, 0, 3600 - 60, s) * 1000.0 * a_day < 1.0;
+            let told = silence.look(Time::from_secs(AFTERNOON + s), &roster);
+            assert_eq!(told.contains(&Silent::Number(NumberIx(0))), is_due, "after {s} s");
+            if is_due {
+                return;
+            }
+        }
+        unreachable!("it is silent at last")
+    }
+
+    #[test]
+    fn chance_is_of_the_gap_and_of_a_lull() {
+        let (_, _, silence) = silence(1, &["support"]);
+        // (1 + 30/10)^-2 in 19 of 20 cases, (1 + 10/10)^-2 in the others.
+        assert!((silence.chance(1.5, 9.0, 30.0, 10.0) - (0.95 / 16.0 + 0.05 / 4.0)).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_number_of_few_calls_or_that_nobody_asks_about_is_not_silent_nor_one_whose_others_have_hardly_any() {
+        // Calls of the number, of the other, whether it is ignored: and whether it is silent then.
+        for (own, others, is_ignored, is_silent) in [
+            (7, 2000, false, false),
+            (40, 2000, true, false),
+            (40, 2000, false, true),
+            (400, 3, false, false),
+            (400, 40, false, true),
+        ] {
+            let (roster, groups, mut silence) = silence(2, &["support"]);
+            silence.ignore(NumberIx(0), is_ignored);
+            let mut told = Vec::new();
+            for s in 0..own {
+                silence.heard(Time::from_secs(AFTERNOON + s), NumberIx(0), groups[0]);
+            }
+            for s in own..own + others {
+                silence.heard(Time::from_secs(AFTERNOON + s), NumberIx(1), groups[0]);
+                told.extend(silence.look(Time::from_secs(AFTERNOON + s), &roster));
+            }
+            for s in [200, 400].map(|s| own + others + s) {
+                told.extend(silence.look(Time::from_secs(AFTERNOON + s), &roster));
+            }
+            assert_eq!(told.contains(&Silent::Number(NumberIx(0))), is_silent, "{own} {others} {is_ignored}");
+        }
     }
 
     #[test]
@@ -294,29 +375,22 @@ mod tests {
 
     #[test]
     fn a_group_falls_silent_as_a_whole_and_its_numbers_are_not_told_of_one_by_one() {
-        let mut roster = Roster::default();
-        let groups = ["support", "sales"].map(|name| roster.add_group(name.parse().unwrap(), [None, None]));
-        for i in 0..8 {
-            roster.add_number(Number {
-                id: crate::core::model::id::testing::ours(&format!("+1500555010{i}")),
-                label: String::new(),
-                group: groups[i as usize % 2],
-                channels: [true, false],
-                timezone: TimeZone::UTC,
-                port: PortAt::Done,
-            });
-        }
-        let noon = 15 * 3600;
-        let mut silence = Silence::new(&roster, SilenceParams::default(), Time::from_secs(noon));
-        let mut told = Vec::new();
-        for s in (0..20_000).step_by(15) {
-            let (now, number) = (Time::from_secs(noon + s), (s / 15 % 8) as u32);
-            if number % 2 == 1 || s < 3600 {
-                silence.heard(now, NumberIx(number), groups[number as usize % 2]);
+        let told_after = |unseen: u64| {
+            let (roster, groups, mut silence) = silence(8, &["support", "sales"]);
+            silence.set_unseen(Duration::from_secs(unseen));
+            let mut told = Vec::new();
+            for s in (0..20_000).step_by(15) {
+                let (now, number) = (Time::from_secs(AFTERNOON + s), (s / 15 % 8) as u32);
+                if number % 2 == 1 || s < 3600 {
+                    silence.heard(now, NumberIx(number), groups[number as usize % 2]);
+                }
+                told.extend(silence.look(now, &roster).into_iter().map(|who| (s, who)));
             }
-            told.extend(silence.look(now, &roster));
-        }
-        assert_eq!(told, [Silent::Group(groups[0])]);
+            (silence, groups, told)
+        };
+        let (silence, groups, told) = told_after(60);
+        assert_eq!(told.iter().map(|(_, who)| *who).collect::<Vec<_>>(), [Silent::Group(groups[0])]);
+        assert_eq!(told_after(360).2, [(told[0].0 + 300, told[0].1)], "a call may go unseen for longer");
         assert!(silence.is_group_silent(groups[0]) && silence.is_silent(NumberIx(2)));
         assert!(!silence.is_group_silent(groups[1]) && !silence.is_silent(NumberIx(3)));
     }

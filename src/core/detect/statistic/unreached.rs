@@ -51,3 +51,25 @@ impl Unreached {
         tell
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn what_is_enough_grows_with_the_calls_a_day_and_the_odds_no_further() {
+        let start = Time::from_secs(1_000_000);
+        let mut line = Unreached::default();
+        let now = start + Duration::from_secs(47 * 3600);
+        for _ in 0..40 {
+            assert!(!line.add(false, now, start), "everybody is reached");
+        }
+        let told = (0..60).filter(|_| line.add(true, now, start)).count();
+        assert_eq!(told, 1, "once");
+        // A hundred calls in two days are some fifty a day.
+        let a_day = 24.0 * 100.5 / 48.0;
+        assert!((line.statistic - THRESHOLD * a_day / 12.0).abs() < 1e-3, "{}", line.statistic);
+    }
+}

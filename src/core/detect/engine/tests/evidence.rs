@@ -446,19 +446,36 @@ fn a_reading_that_does_not_explain_an_alert_makes_its_call_neither_served_nor_an
 fn however_loud_one_number_is_it_does_not_make_its_group_fail() {
     let mut p = Port::new(Mode::Observe, 5, PortAt::Done);
     p.pass(1);
-    for i in 1..5 {
-        for caller in 0..10 {
-            // Two of the others have failed somebody, as happens.
-            p.call(i, u64::from(i) * 100 + caller, (i < 3 && caller == 0).then_some(11200));
+    for i in 0..30 {
+        p.call(0, i, Some(11200));
+        for other in 1..5 {
+            // Two of the others fail somebody, as happens, and all of them serve.
+            let is_failed = [(1, 12), (2, 21)].contains(&(other, i));
+            p.call(other as u32, 100 * other + i, is_failed.then_some(11200));
         }
-    }
-    p.pass(60);
-    for caller in 0..40 {
-        p.call(0, caller, Some(11200));
-        p.pass(1);
+        p.pass(60);
     }
     p.pass(60);
     assert_eq!(p.verdict(0), Verdict::Failing);
     assert_ne!(p.engine.group_verdict(GroupIx(0), Channel::Voice).0, Verdict::Failing);
     assert!(p.decisions().iter().all(|(_, numbers)| *numbers == 1), "{:?}", p.decisions());
+}
+
+/// Calls and texts of a number that was never read wait until it is, each for what decides on it.
+#[test]
+fn what_waits_for_a_reading_waits_until_its_own_channel_was_read() {
+    let settings = EngineSettings { mode: Mode::Auto, ..EngineSettings::default() };
+    let mut p = Port::unread(settings, 1, PortAt::Done, |_| [true, true]);
+    p.pass(1);
+    p.call(0, 1, None);
+    p.text(0, 1);
+    p.pass(120);
+    let open = |p: &Port| Channel::ALL.map(|channel| p.engine.open(NumberIx(0), channel));
+    assert_eq!(open(&p), [1, 1]);
+    p.read(0, &NumberRecord { unread: [false, true], ..record::tests::record() });
+    p.pass(1);
+    assert_eq!(open(&p), [0, 1], "what takes its texts is not known");
+    p.read(0, &record::tests::record());
+    p.pass(1);
+    assert_eq!(open(&p), [0, 0]);
 }

@@ -146,3 +146,40 @@ fn a_port_that_is_completed_is_awaited_no_more() {
     p.engine.port_completed(p.now, NumberIx(0));
     assert!(!p.engine.is_active(p.now, soon));
 }
+
+#[test]
+fn a_port_that_is_overdue_may_come_for_six_hours() {
+    let mut p = Port::new(Mode::Auto, 1, PortAt::Unknown);
+    p.engine.port_is_open(p.now, NumberIx(0), Some(p.now + Duration::from_secs(60)), false);
+    p.skip(60 + 6 * 3600);
+    assert!(p.engine.is_active(p.now, Duration::ZERO));
+    p.skip(1);
+    assert!(!p.engine.is_active(p.now, Duration::ZERO));
+}
+
+#[test]
+fn a_number_that_nobody_calls_is_settled_when_its_port_has_had_its_time() {
+    let mut p = Port::new(Mode::Auto, 1, PortAt::At(Time::from_secs(1_000_060)));
+    p.skip(60);
+    assert_eq!(p.phase(0), Phase::Settling);
+    p.skip(crate::core::model::facts::PORT_SETTLES.as_secs() - 1);
+    assert_eq!(p.phase(0), Phase::Settling);
+    p.skip(1);
+    assert_eq!(p.phase(0), Phase::Active);
+}
+
+#[test]
+fn what_was_seen_of_a_group_is_summed_once_none_of_it_is_watched_closely() {
+    let mut p = Port::new(Mode::Auto, 3, PortAt::Done);
+    p.pass(1);
+    for (i, caller) in [(0, 1), (0, 2), (0, 3), (1, 1), (1, 2), (1, 3), (1, 4)] {
+        p.call(i, caller, (caller == 4).then_some(11200));
+    }
+    p.skip(60);
+    p.skip(3600);
+    assert_eq!([0, 1, 2].map(|i| p.phase(i)), [Phase::Passive, Phase::Passive, Phase::Active]);
+    assert_eq!(p.engine.seen_of(GroupIx(0), Channel::Voice), None, "the third has had no caller");
+    p.skip(24 * 3600);
+    let seen = p.engine.seen_of(GroupIx(0), Channel::Voice).expect("all are passive");
+    assert_eq!([seen.waiting, seen.passive, seen.quiet, seen.served, seen.failed], [0, 3, 1, 6, 1]);
+}

@@ -159,3 +159,40 @@ fn of_one_calls_alerts_that_nothing_explains_sixteen_are_kept() {
     }
     assert_eq!(desk.ledger.pending.len(), bounds::ALERTS_PER_CALL);
 }
+
+#[test]
+fn a_text_to_a_number_without_a_webhook_is_served_by_whoever_asks_for_it_and_answers() {
+    let mut desk = Desk::new();
+    let nobodys = record::NumberRecord { sms_url: None, ..record::tests::record() };
+    desk.routes.learn(&desk.roster, NumberIx(0), &nobodys);
+    desk.text(1, Direction::Inbound, MessageStatus::Received);
+    let told = desk.text(2, Direction::Outbound, MessageStatus::Delivered);
+    assert_eq!(told, [Outcome::Ok, Outcome::Ok], "the answer, and what it answers");
+    // Where that is usual, the next one has some time for its answer.
+    desk.now = desk.now + Duration::from_secs(2000);
+    desk.text(3, Direction::Inbound, MessageStatus::Received);
+    assert_eq!(desk.pass(60), []);
+    assert_eq!(desk.pass(900), [Outcome::Failed(Reason::Unexplained)]);
+}
+
+#[test]
+fn of_errors_that_name_no_call_the_latest_two_thousand_are_kept() {
+    let mut desk = Desk::new();
+    let seconds = |s: u64| Time::EPOCH + Duration::from_secs(s);
+    let most = bounds::NAMELESS_ALERTS as u64;
+    for i in 1..=most + 10 {
+        desk.now = seconds(i * 60);
+        desk.alert(u128::from(i), None, "https://app.example.com/voice");
+    }
+    let outcome = |desk: &mut Desk, i: u64| {
+        desk.now = seconds(i * 60);
+        let sid = CallSid::from_u128(u128::from(i));
+        let call = Call { sid, started_at: desk.now, duration: Some(5), ..call(CallStatus::Completed, false) };
+        desk.call(&call);
+        desk.pass(45)
+    };
+    let failed = [Outcome::Failed(Reason::Unexplained)];
+    assert_eq!(outcome(&mut desk, 10), [Outcome::Ok], "forgotten");
+    assert_eq!(outcome(&mut desk, 11), failed);
+    assert_eq!(outcome(&mut desk, most + 10), failed);
+}

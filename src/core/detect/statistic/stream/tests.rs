@@ -37,8 +37,12 @@ fn fill<'a>(batches: impl Iterator<Item = &'a [StreamEntry]>) -> (Stream, Stream
 }
 
 fn weight(stream: &Stream) -> Weight {
+    with_weighing(|w| stream.weigh(w))
+}
+
+fn with_weighing<T>(weigh: impl Fn(&Weighing<'_>) -> T) -> T {
     let params = Params::default();
-    stream.weigh(&Weighing {
+    weigh(&Weighing {
         grid: &params.grid,
         head: params.head,
         redial_fails: params.redial_fails,
@@ -195,4 +199,70 @@ fn a_fault_that_is_over_speaks_no_more_and_one_that_spares_many_goes_on_speaking
     assert!(over[15..].iter().all(|s| *s < 100.0), "{over:?}");
     let partial = after_a_fault(10, 3, 60);
     assert!(partial.iter().all(|s| *s > 1e9), "a third of the callers still fails: {partial:?}");
+}
+
+#[test]
+fn a_stream_holds_half_as_many_calls_again_as_it_weighs_and_has_counted_all() {
+    let mut stream = Stream::new(20);
+    for i in 0..200 {
+        stream.put(entry(i, i as i64 * 60, i as u64, false), CallerCount::default());
+        stream.read(&Params::default(), |_, _| {});
+        assert!(stream.entries.len() <= 30 && stream.entries().len() == (i as usize + 1).min(20));
+    }
+    assert_eq!(stream.count(), CallerCount { callers: 200, failures: 0 });
+}
+
+/// So many callers fail, then so many are served: strangers, or some of those who had failed.
+fn fault_and_run(failing: usize, served: usize, are_strangers: bool) -> Stream {
+    let mut stream = Stream::new(200);
+    for i in 0..failing + served {
+        let is_served = i >= failing;
+        let caller = if is_served && !are_strangers { i - failing } else { i };
+        stream.put(entry(i, i as i64, caller as u64, !is_served), CallerCount::default());
+    }
+    stream.read(&Params::default(), |_, _| {});
+    stream
+}
+
+#[test]
+fn a_fault_that_is_over_ended_with_its_last_failure_and_redials_that_get_through_say_little_of_that() {
+    let healed = |served, are_strangers| {
+        let stream = fault_and_run(40, served, are_strangers);
+        with_weighing(|w| stream.healed(w))
+    };
+    assert_eq!([3, 4, 20].map(|served| healed(served, true)), [None, Some(40), Some(40)]);
+    assert_eq!([4, 8, 20].map(|served| healed(served, false)), [None, None, Some(40)]);
+}
+
+#[test]
+fn whoever_failed_within_the_hour_is_known_also_when_their_calls_are_no_longer_held() {
+    for (after, failures) in [(45, 1), (75, 2)] {
+        let mut stream = Stream::new(20);
+        for i in 0..=after {
+            let is_it = i == 5 || i == after;
+            let caller = if is_it { 1000 } else { i as u64 };
+            stream.put(entry(i, i as i64 * 60, caller, is_it), CallerCount::default());
+            stream.read(&Params::default(), |_, _| {});
+        }
+        assert_eq!(stream.count().failures, failures, "{after} minutes");
+    }
+}
+
+#[test]
+fn a_stream_has_the_calls_that_were_put_and_no_others() {
+    let calls: Vec<StreamEntry> = (0..40).map(|i| entry(i, i as i64 * 60, i as u64, false)).collect();
+    let mut stream = Stream::new(100);
+    let has = |stream: &Stream, i: usize, at: i64| {
+        stream.has(Time::from_secs(at), Resource::Call(CallSid::from_u128(i as u128)))
+    };
+    for call in &calls {
+        stream.put(*call, CallerCount::default());
+    }
+    for is_read in [false, true] {
+        if is_read {
+            stream.read(&Params::default(), |_, _| {});
+        }
+        assert!([0, 1, 20, 39].iter().all(|i| has(&stream, *i, *i as i64 * 60)), "{is_read}");
+        assert!(!has(&stream, 40, 60) && !has(&stream, 1, 61) && !has(&stream, 41, 5000), "{is_read}");
+    }
 }
