@@ -413,3 +413,16 @@ fn what_an_order_has_is_adopted_by_nobody_before_that_has_ended() {
         assert!(!world.adopted(0), "{is_expected}");
     }
 }
+
+#[test]
+fn since_when_a_number_is_what_it_is_does_not_change_with_what_is_adopted_on_its_own_handler() {
+    let mut world = world([2, 0]);
+    let since = |world: &World, i| world.orders().saga(world.number(i), VOICE).and_then(|s| s.since);
+    world.taken_over(1, 4, true);
+    assert!(world.adopted(1) && since(&world, 1).is_none());
+    world.swap_all(Operation::Rollback);
+    let swapped = since(&world, 0).expect("it is on the fallback");
+    world.now = world.now + Duration::from_secs(60);
+    world.taken_over(0, 4, true);
+    assert!(world.adopted(0) && since(&world, 0).is_some_and(|at| at > swapped), "its rollback ended then");
+}

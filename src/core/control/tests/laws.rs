@@ -438,6 +438,8 @@ impl World {
                 assert!(claims.contains_key(&slot), "a claim without an order");
                 continue;
             }
+            let is_under_way = saga.state.is_under_way() || saga.applied.state().is_under_way();
+            assert!(!is_under_way, "{number:?} {channel} is under way, and no order has it");
             let url = &self.handlers[&slot].0;
             if saga.state.is_on_fallback() {
                 assert!(url == BIN || self.is_theirs(slot), "thought on the fallback: {url}");

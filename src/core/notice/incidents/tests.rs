@@ -1,6 +1,7 @@
 //! What is news, entry by entry.
 
 mod news;
+mod standing;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -387,14 +387,26 @@ fn failures_are_tried_ever_more_rarely_and_forgiven() {
     at = at + FORGIVEN_AFTER * 20;
     backoff.failed(at);
     assert_eq!(backoff.until(RETRY_AFTER, RETRY_AT_MOST).unwrap().since(at).as_secs(), 60);
+    // Of three, each day without another takes one off.
+    for (hours, wait) in [(0, 480), (23, 480), (24, 240), (48, 120), (72, 60), (240, 60)] {
+        let mut backoff = Backoff::default();
+        (0..3).for_each(|_| backoff.failed(at));
+        let later = at + Duration::from_secs(hours * 3600);
+        backoff.failed(later);
+        assert_eq!(backoff.until(RETRY_AFTER, RETRY_AT_MOST).unwrap().since(later).as_secs(), wait, "{hours} h");
+    }
 }
 
 /// A world of four numbers on the fallback, whose restore has put back the first.
 fn at_the_canary() -> World {
-    let mut w = World::new(4);
-    w.operator(Operation::Rollback, &bits(0b1111, 4), false, true);
+    at_the_canary_of(4)
+}
+
+fn at_the_canary_of(numbers: usize) -> World {
+    let mut w = World::new(numbers);
+    w.operator(Operation::Rollback, &bits(u8::MAX, numbers), false, true);
     assert!(w.work(None, 5).is_ok());
-    w.operator(Operation::Restore, &bits(0b1111, 4), false, false);
+    w.operator(Operation::Restore, &bits(u8::MAX, numbers), false, false);
     w.step();
     assert!(w.work(None, 5).is_ok());
     w.step();

@@ -186,3 +186,33 @@ fn the_next_stage_begins_where_somebody_leads_and_may_write() {
         assert_eq!(begun, stages, "{mode:?} {is_leading}");
     }
 }
+
+#[test]
+fn a_canary_that_fails_again_ends_the_restore_of_the_others() {
+    for verdict in [Verdict::Failing, Verdict::Suspect, Verdict::Unknown, Verdict::Silent] {
+        let mut w = at_the_canary();
+        w.verdicts.insert(number(0), verdict);
+        w.step();
+        let is_bad = matches!(verdict, Verdict::Failing | Verdict::Suspect);
+        assert_eq!(w.orders.open_orders().count(), usize::from(!is_bad), "{verdict:?}");
+    }
+}
+
+#[test]
+fn a_stage_is_verified_once_all_its_numbers_are_back() {
+    let mut were_some_back = false;
+    for steps in 0..16 {
+        let mut w = at_the_canary_of(8);
+        for caller in 1..=3 {
+            w.orders.served(number(0), VOICE, w.now, Witness::Caller(caller));
+        }
+        w.step();
+        assert_eq!(w.released(), 3);
+        let _ = w.work(Some(steps), 5);
+        let order = w.orders.open_orders().next().expect("more stages are to come");
+        let (left, ended) = (order.left(), order.ended.len());
+        were_some_back |= !left.is_empty() && ended > 1;
+        assert_eq!(w.orders.is_verifying(number(0), VOICE), left.is_empty(), "{steps}: {ended} are back");
+    }
+    assert!(were_some_back);
+}
