@@ -206,7 +206,7 @@ fn a_call_in_a_state_that_nobody_knows_goes_on_and_is_over_once_it_has_an_end() 
     let seconds = |s: u64| Time::EPOCH + Duration::from_secs(s);
     let failed = Call { error: Some(Code(11200)), ..call(CallStatus::Unknown, false) };
     for status in [CallStatus::Ringing, CallStatus::Unknown] {
-        ledger.call(seconds(1), ACCOUNT, &Call { status, ..failed.clone() }, cx);
+        ledger.call(seconds(1), ACCOUNT, &Call { status, ..failed }, cx);
     }
     let settle = |ledger: &mut Ledger, s| {
         let read = ReadUntil { alerts: seconds(s), numbers: seconds(s) };

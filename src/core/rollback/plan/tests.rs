@@ -260,7 +260,7 @@ fn a_restore_takes_a_number_out_of_the_service_that_we_put_it_in_and_out_of_no_o
         plan.map(|plan| plan.membership()).map_err(|(result, _)| result)
     };
     let out = Ok(Some(Membership::Leave(JOINED.parse().unwrap())));
-    assert_eq!([false, true].map(|force| restored(JOINED, force)), [out.clone(), out]);
+    assert_eq!([false, true].map(|force| restored(JOINED, force)), [out, out]);
     assert_eq!(restored(ANOTHER, false), Err(OrderResult::Superseded));
     assert_eq!(restored(ANOTHER, true), Ok(None), "not taken out, whatever is forced");
 }

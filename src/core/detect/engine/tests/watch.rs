@@ -108,7 +108,7 @@ fn a_number_is_watched_closely_for_a_day_from_its_port_on_and_not_from_the_agent
     p.skip(3600);
     p.skip(3600);
     assert_eq!(p.phase(0), Phase::Active, "nobody has called");
-    p.skip(days as u64);
+    p.skip(days);
     assert_eq!(p.phase(0), Phase::Passive);
 }
 

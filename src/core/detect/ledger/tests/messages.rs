@@ -131,7 +131,7 @@ fn a_leg_that_talks_in_the_end_is_service() {
     let mut desk = Desk::new();
     assert_eq!(desk.call(&call(CallStatus::InProgress, false)), None);
     let leg = Leg::Child { parent: CallSid::from_u128(1) };
-    let leg = |status| Call { sid: CallSid::from_u128(2), leg: leg.clone(), duration: Some(60), ..call(status, false) };
+    let leg = |status| Call { sid: CallSid::from_u128(2), leg, duration: Some(60), ..call(status, false) };
     assert_eq!(desk.call(&leg(CallStatus::Ringing)), None);
     assert_eq!(desk.call(&leg(CallStatus::InProgress)), None);
     assert_eq!(desk.call(&leg(CallStatus::Completed)), Some(Outcome::Ok));
@@ -144,7 +144,7 @@ fn an_error_that_names_no_call_speaks_against_the_calls_that_were_under_way() {
     assert_eq!(desk.alert(1, None, "https://app.example.com/voice"), None);
     let during = Call { started_at: desk.now, duration: Some(5), ..call(CallStatus::Completed, false) };
     let started_at = desk.now + Duration::from_secs(60);
-    let after = Call { sid: CallSid::from_u128(2), started_at, ..during.clone() };
+    let after = Call { sid: CallSid::from_u128(2), started_at, ..during };
     desk.now = started_at;
     assert_eq!([&during, &after].map(|call| desk.call(call)), [None, None]);
     assert_eq!(desk.pass(45), [Outcome::Failed(Reason::Unexplained), Outcome::Ok]);

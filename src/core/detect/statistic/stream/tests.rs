@@ -207,7 +207,7 @@ fn a_stream_holds_half_as_many_calls_again_as_it_weighs_and_has_counted_all() {
     for i in 0..200 {
         stream.put(entry(i, i as i64 * 60, i as u64, false), CallerCount::default());
         stream.read(&Params::default(), |_, _| {});
-        assert!(stream.entries.len() <= 30 && stream.entries().len() == (i as usize + 1).min(20));
+        assert!(stream.entries.len() <= 30 && stream.entries().len() == (i + 1).min(20));
     }
     assert_eq!(stream.count(), CallerCount { callers: 200, failures: 0 });
 }
