@@ -28,7 +28,7 @@ use crate::agent::execute::Executor;
 use crate::agent::poll::fallback;
 use crate::agent::publish::explain;
 use crate::agent::publish::explain::{CurrentRules, DecisionHistory};
-use crate::agent::publish::exposition::Exposition;
+use crate::agent::publish::exposition::{Exposition, OfState};
 use crate::agent::publish::recent::Recent;
 use crate::agent::publish::status::{Knowledge, Status};
 use crate::caller::CallerKey;
@@ -204,6 +204,7 @@ impl Agent {
         let Recovered { mut control, notices, pollers } = recover(&shared, config, control, journal, wanted).await?;
         let Pollers { calls, messages, alerts } = pollers;
         metrics.set_mode(control.orders().mode());
+        let write_guard = WriteGuard::new(clock.clone(), store.clone());
         metrics.page_is_at(&config.agent.page());
         let known = Knowledge {
             ports: control.ports(),
@@ -219,12 +220,12 @@ impl Agent {
             metrics.tally().clone(),
             status.subscribe(),
             inbox.downgrade(),
+            of_state(write_guard.clone(), store.clone()),
             config.per_number,
         )));
         let active = watch::Sender::new(true);
         let (execute, work) = mpsc::channel(ORDERS);
         let stop = CancellationToken::new();
-        let write_guard = WriteGuard::new(clock.clone(), store.clone());
         let executor = Executor::new(shared.clone(), write_guard.clone(), stop.clone());
         let (ask, asks) = mpsc::channel(probe::ASKS.max(roster.len() * 2 + 1));
         let is_probed = role == Role::Watch && config.probes.groups.iter().flatten().any(|s| s.origin(0).is_some());
@@ -330,6 +331,10 @@ impl Agent {
             stop_engine,
         })
     }
+}
+
+fn of_state(write_guard: WriteGuard, store: Store) -> OfState {
+    Box::new(move || (write_guard.has_lease(), store.records()))
 }
 
 /// One poller a log.
@@ -454,7 +459,7 @@ async fn note_restored(store: &Store, now: Time) -> Result<Option<AgentCondition
             } else {
                 format!("and it has {has}: the file was restored from an older backup")
             };
-            format!("the lock beside the state file says that its journal had {had} records, {lost}")
+            format!("what lies beside the state file says that its journal had {had} records, {lost}")
         }
     };
     let reason = "the state file is not as it was: look before anything is done";

@@ -216,6 +216,8 @@ define! {
             "Messages that may wait, by for whom.";
         LOG_LINES_LOST: Counter "log_lines_lost_total" []
             "Lines of the agent's own log that whoever reads the error stream did not take in time.";
+        RECORDS: Gauge "journal_records" []
+            "Records of the journal. There are never fewer, unless an older state was put back.";
         JOURNAL: Counter "journal_writes_total" ["result"]
             "Writes to the journal by result. What is not in the journal is not done.";
         NOTIFICATIONS: Counter "notifications_total" ["notifier", "result"]

@@ -88,7 +88,6 @@ pub struct Metrics {
     pub concurrency_limit: IntGauge,
     pub clock_skew: Gauge,
     pub numbers_missing: IntGauge,
-    leading: IntGauge,
     agent: IntGaugeVec,
     journal: IntCounterVec,
     log_lines_lost: IntCounterVec,
@@ -212,7 +211,6 @@ impl Metrics {
             concurrency_limit: r.int_gauge(&d::CONCURRENCY)?,
             clock_skew: r.add(Gauge::with_opts(opts(&d::CLOCK_SKEW))?)?,
             numbers_missing: r.int_gauge(&d::MISSING)?,
-            leading: r.int_gauge(&d::LEADING)?,
             agent: r.int_gauges(&d::AGENT)?,
             journal: r.counter(&d::JOURNAL)?,
             log_lines_lost: r.counter(&d::LOG_LINES_LOST)?,
@@ -379,10 +377,6 @@ impl Metrics {
     /// Where the agent's own page is, without a slash at the end.
     pub fn page_is_at(&self, address: &str) {
         self.agent.with_label_values(&[address]).set(1);
-    }
-
-    pub fn leading(&self, on: bool) {
-        self.leading.set(i64::from(on));
     }
 
     /// So many more lines of the log are lost.

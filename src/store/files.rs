@@ -14,7 +14,8 @@
 //! links are resolved: two names of one state have one lock. In it stands a [`LockRecord`]: of which state it is the
 //! lock, of which lease, and how far the journal had come. With that it is a second witness. Who finds the lock free
 //! knows by the record that its last holder was the one of the lease in the state, and need not wait; and a journal
-//! that ends before the place in the record is an older one.
+//! that ends before the place in the record is an older one. A third witness, for backups that bring their lock with
+//! them, is the [`Mark`].
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read, Seek, Write};
@@ -24,6 +25,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use tokio_util::sync::CancellationToken;
 
+use super::mark::Mark;
 use crate::file;
 
 /// What a file is, whatever it is called.
@@ -31,20 +33,35 @@ use crate::file;
 pub(super) struct FileId {
     device: u64,
     inode: u64,
+    /// When it was made, in nanoseconds since 1970; 0 where the file system does not say. The inode of a file that was
+    /// removed is given to the next one, and a copy may be that.
+    born: u64,
 }
 
 impl FileId {
     #[cfg(unix)]
     fn of(file: &Metadata) -> FileId {
         use std::os::unix::fs::MetadataExt;
-        FileId { device: file.dev(), inode: file.ino() }
+        FileId { device: file.dev(), inode: file.ino(), born: born(file) }
     }
 
     /// Elsewhere only that a file is there can be told.
     #[cfg(not(unix))]
-    fn of(_: &Metadata) -> FileId {
-        FileId { device: 0, inode: 0 }
+    fn of(file: &Metadata) -> FileId {
+        FileId { device: 0, inode: 0, born: born(file) }
     }
+
+    /// True if it may be the same one: another version of the system may not have known when it was made.
+    fn may_be(self, other: FileId) -> bool {
+        let known = |id: FileId| (id.born > 0).then_some(id.born);
+        let is_younger = known(self).zip(known(other)).is_some_and(|(a, b)| a != b);
+        (self.device, self.inode) == (other.device, other.inode) && !is_younger
+    }
+}
+
+fn born(file: &Metadata) -> u64 {
+    let since = file.created().ok().and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
+    since.and_then(|d| u64::try_from(d.as_nanos()).ok()).unwrap_or(0)
 }
 
 /// What stands in the lock.
@@ -131,13 +148,14 @@ impl Part {
 impl LockRecord {
     /// Of one length whatever the figures, so that it is always overwritten whole.
     fn text(&self) -> String {
-        let LockRecord { database: FileId { device, inode }, fence, seq, name } = self;
-        format!("ringback {device:>20} {inode:>20} {fence:>20} {seq:>20} {name}\n")
+        let LockRecord { database: FileId { device, inode, born }, fence, seq, name } = self;
+        format!("ringback {device:>20} {inode:>20} {born:>20} {fence:>20} {seq:>20} {name}\n")
     }
 
     fn parse(text: &str) -> Option<LockRecord> {
         let mut words = text.strip_suffix('\n')?.strip_prefix("ringback ")?.split_ascii_whitespace();
-        let database = FileId { device: words.next()?.parse().ok()?, inode: words.next()?.parse().ok()? };
+        let mut figure = || words.next()?.parse().ok();
+        let database = FileId { device: figure()?, inode: figure()?, born: figure()? };
         let (fence, seq) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
         Some(LockRecord { database, fence, seq, name: words.collect::<Vec<_>>().join(" ") })
     }
@@ -161,6 +179,8 @@ pub(super) struct Files {
     /// The log is being taken into the database, and cut off.
     is_taken_in: AtomicBool,
     index_is_cut: AtomicBool,
+    /// How far the journal has come.
+    pub mark: Mark,
     /// The lock while it is ours.
     lock: Mutex<Option<(File, FileId)>>,
     lost: CancellationToken,
@@ -204,12 +224,14 @@ impl Files {
             let seen = std::fs::symlink_metadata(&p).ok().map(|m| Seen::of(&m));
             (part, p, seen)
         });
+        let mark = Mark::beside(&path);
         Ok(Files {
             named,
             path,
             open: Mutex::new(open),
             is_taken_in: AtomicBool::new(false),
             index_is_cut: AtomicBool::new(false),
+            mark,
             lock: Mutex::default(),
             lost: CancellationToken::new(),
             why: OnceLock::new(),
@@ -384,7 +406,7 @@ impl Files {
 
     /// True if the record was written beside the file that is open, and not beside one from which it was copied.
     pub fn is_of_this(&self, record: &LockRecord) -> bool {
-        self.files()[0].2.is_some_and(|seen| seen.id == record.database)
+        self.files()[0].2.is_some_and(|seen| seen.id.may_be(record.database))
     }
 
     /// Writes into the lock how far we are. It is a witness and no more: without it the next agent waits a little.
@@ -439,7 +461,7 @@ mod tests {
     #[test]
     fn a_lock_says_whose_it_is() {
         let record = LockRecord {
-            database: FileId { device: 64_769, inode: u64::MAX },
+            database: FileId { device: 64_769, inode: u64::MAX, born: 0 },
             fence: 12,
             seq: 5_123,
             name: "ringback of mine.db".to_owned(),

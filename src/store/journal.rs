@@ -126,6 +126,7 @@ impl Store {
         let run = async {
             let (mut tx, fence) = self.begin(Patience::Waits).await?;
             let (mut seq, mut hash) = head(&mut tx).await?;
+            let mut first = None;
             for entry in entries {
                 seq += 1;
                 let body = whole_json(entry).map_err(|e| sqlx::Error::Encode(e.into()))?;
@@ -161,9 +162,15 @@ impl Store {
                 .bind(&hash)
                 .execute(&mut *tx)
                 .await?;
+                if seq == 1 {
+                    first = Some(hash.clone());
+                }
             }
             set_head(&mut tx, seq, &hash).await?;
             tx.commit().await?;
+            if let Some(first) = first {
+                let _ = self.first.set(first);
+            }
             self.seq.store(seq, Ordering::Release);
             self.note_in_lock(fence);
             Ok(())

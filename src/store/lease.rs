@@ -135,6 +135,8 @@ impl Store {
                     .await?;
             let seq: Option<i64> =
                 sqlx::query_scalar("SELECT seq FROM journal_head WHERE id = 1").fetch_optional(&mut *tx).await?;
+            let first: Option<String> =
+                sqlx::query_scalar("SELECT hash FROM journal WHERE seq = 1").fetch_optional(&mut *tx).await?;
             let hangs = self.has_watched(row.as_ref().map(|(_, fence, until)| (*fence, *until)), began) >= HANGS;
             let is_over = row.as_ref().is_none_or(|(_, _, until)| *until <= now.as_millis());
             let record = match &lock {
@@ -165,10 +167,14 @@ impl Store {
             let last = row.map_or(0, |(_, fence, _)| fence).max(record.as_ref().map_or(0, |r| r.fence));
             let until = now + LEASE;
             self.seq.store(seq.unwrap_or(0), Ordering::Release);
-            if let Some(record) = record {
-                let is_copy = !files.is_of_this(&record);
-                self.floor.store(record.seq, Ordering::Release);
-                *self.found.lock().unwrap_or_else(PoisonError::into_inner) = Some((record.seq, is_copy));
+            let marked = first.as_deref().and_then(|first| files.mark.highest(first));
+            if let Some(first) = first {
+                let _ = self.first.set(first);
+            }
+            if let Some(had) = record.as_ref().map(|r| r.seq).max(marked) {
+                let is_copy = record.is_some_and(|r| !files.is_of_this(&r));
+                self.floor.store(had, Ordering::Release);
+                *self.found.lock().unwrap_or_else(PoisonError::into_inner) = Some((had, is_copy));
             }
             self.note_in_lock(last + 1);
             sqlx::query(
@@ -200,7 +206,7 @@ impl Store {
         }
     }
 
-    /// What the journal lacks of what the lock says that it had, if it lacks any.
+    /// What the journal lacks of what the lock or the mark says that it had, if it lacks any.
     pub fn behind(&self) -> Option<Behind> {
         let found = *self.found.lock().unwrap_or_else(PoisonError::into_inner);
         let (had, _) = found?;
@@ -227,13 +233,18 @@ impl Store {
         self.lease_until.store(until.as_millis(), Ordering::Release);
     }
 
-    /// Writes into the lock how far the journal has come.
+    /// Writes into the lock, and beside it, how far the journal has come.
     pub(super) fn note_in_lock(&self, fence: i64) {
         let seq = self.seq.load(Ordering::Acquire).max(self.floor.load(Ordering::Acquire));
         if let Some(files) = &self.files
             && let Err(error) = files.write_record(fence, seq)
         {
             tracing::warn!(%error, "the lock beside the state cannot be written: the next agent waits for the lease to end");
+        }
+        if let (Some(files), Some(first)) = (&self.files, self.first.get())
+            && let Err(error) = files.mark.note(first, seq)
+        {
+            tracing::warn!(%error, "how far the journal has come cannot be marked: a backup may not be known for one");
         }
     }
 
@@ -290,12 +301,19 @@ impl Store {
 
     /// How long the lease is still ours, as far as we know. Nothing once the files are not the ones at the path.
     pub fn lease_left(&self, now: Time) -> Duration {
-        if !self.is_at_its_path() {
-            return Duration::ZERO;
-        }
+        if self.is_at_its_path() { self.lease_term(now) } else { Duration::ZERO }
+    }
+
+    /// The same without a look at the files.
+    pub fn lease_term(&self, now: Time) -> Duration {
         let ends = Duration::from_millis(self.lease_ends.load(Ordering::Acquire));
         let left = ends.saturating_sub(self.monotonic());
         Time::from_millis(self.lease_until.load(Ordering::Acquire)).since(now).min(left)
+    }
+
+    /// The journal's last record.
+    pub fn records(&self) -> i64 {
+        self.seq.load(Ordering::Acquire)
     }
 
     pub(super) fn fence(&self) -> i64 {

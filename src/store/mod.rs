@@ -9,7 +9,8 @@
 //! * [`outbox`]: what people are told, until it is delivered and afterwards;
 //! * [`probe`]: test calls and messages, noted before they are made;
 //! * [`lease`]: who may act. Every write carries its fence, and a deposed holder's is refused;
-//! * `files`: whether the open files are the ones at the path. If not, nothing is written.
+//! * `files`: whether the open files are the ones at the path. If not, nothing is written;
+//! * `mark`: how far the journal has come, in a place that a backup does not take back.
 //!
 //! One connection writes. A few others only read, each statement from a snapshot of its own, so that a long
 //! question never stands in the way of a write, nor a slow write in the way of a question. Long tables are read
@@ -29,6 +30,7 @@
 mod files;
 pub mod journal;
 pub mod lease;
+mod mark;
 pub mod outbox;
 pub mod probe;
 pub mod seen;
@@ -36,7 +38,7 @@ pub mod seen;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, AtomicU64};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 pub use journal::{JournalRecord, Link, Whole};
@@ -71,9 +73,12 @@ pub struct Store {
     watched: Arc<Mutex<lease::Watched>>,
     /// The journal's last record.
     seq: Arc<AtomicI64>,
-    /// No less than this stands in the lock, until the journal says what it lacks.
+    /// The hash of the journal's first record, by which one is told from another.
+    first: Arc<OnceLock<String>>,
+    /// No less than this stands in the lock and in the mark, until the journal says what it lacks.
     floor: Arc<AtomicI64>,
-    /// What the lock said when it became ours: the journal's last record, and whether it was of another state.
+    /// What lock and mark said when we began to lead: the journal's last record, and whether the lock was of another
+    /// state.
     found: Arc<Mutex<Option<(i64, bool)>>>,
     /// What is open; `None` where nothing can be written.
     files: Option<Arc<Files>>,
@@ -304,6 +309,7 @@ impl Store {
             lease_ends: Arc::default(),
             watched: Arc::default(),
             seq: Arc::default(),
+            first: Arc::default(),
             floor: Arc::default(),
             found: Arc::default(),
             files: None,

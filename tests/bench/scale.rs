@@ -115,7 +115,14 @@ fn exposition(engine: &Engine, per_number: PerNumber, now: Time) -> (Metrics, wa
     let status = watch::Sender::new(Arc::new(Status::of(engine, &orders, nothing(), now, Vec::new())));
     let inbox = tokio::sync::mpsc::channel(1).0.downgrade();
     let tally = metrics.tally().clone();
-    metrics.publish(Box::new(Exposition::new(roster, tally, status.subscribe(), inbox, per_number)));
+    metrics.publish(Box::new(Exposition::new(
+        roster,
+        tally,
+        status.subscribe(),
+        inbox,
+        Box::new(|| (true, 1)),
+        per_number,
+    )));
     (metrics, status)
 }
 

@@ -236,10 +236,86 @@ fn restore(w: &World, backup: &[u8]) {
     std::fs::write(file(w, "ringback.db"), backup).unwrap();
 }
 
+/// The files beside the state that say how far its journal has come.
+fn marks(w: &World) -> Vec<String> {
+    let names = std::fs::read_dir(w.folder.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
+    names.filter(|name| name.starts_with("ringback.head-")).collect()
+}
+
+/// Everything of the state, and nothing else that tests keep in the folder.
+fn whole_state(w: &World) -> Vec<(PathBuf, Vec<u8>, Duration)> {
+    let entries = std::fs::read_dir(w.folder.path()).unwrap().map(|e| e.unwrap().path());
+    let ours = entries.filter(|p| p.file_name().unwrap().to_str().unwrap().starts_with("ringback."));
+    ours.filter(|p| p.extension().is_none_or(|end| end != "toml"))
+        .map(|p| {
+            let written = std::fs::metadata(&p).unwrap().modified().unwrap();
+            let written = written.duration_since(std::time::UNIX_EPOCH).unwrap();
+            (p.clone(), std::fs::read(&p).unwrap(), written)
+        })
+        .collect()
+}
+
+/// How a whole folder may come back.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Return {
+    /// Each file into the one that lies there, with its times.
+    Over,
+    /// Into a folder that was emptied.
+    Emptied,
+    /// The latest one, into the files that lie there: nothing is missing.
+    Latest,
+}
+
+/// Database, lock, key and mark of one moment agree with each other. Nothing but what a copy leaves behind tells that
+/// there was more: a hold was ordered afterwards, and it must not be lost without a word.
+#[test]
+fn a_whole_folder_that_is_put_back_is_known_by_what_it_lacks() {
+    for how in [Return::Over, Return::Emptied, Return::Latest] {
+        play(DAY, async |w| {
+            with_token(w);
+            let agent = w.start().await.unwrap();
+            w.pass(60).await;
+            agent.stop().await;
+            let mut backup = whole_state(w);
+            assert_eq!(marks(w).len(), 1, "{:?}", marks(w));
+            let agent = w.start().await.unwrap();
+            w.pass(60).await;
+            let hold = json!({"all": true, "seconds": 28_800, "reason": "the carrier works on it"});
+            assert_eq!(agent.post("hold", hold).await.0, 200);
+            agent.stop().await;
+            if how == Return::Latest {
+                backup = whole_state(w);
+            }
+            if how == Return::Emptied {
+                whole_state(w).iter().for_each(|(path, ..)| std::fs::remove_file(path).unwrap());
+            }
+            for (path, bytes, written) in &backup {
+                std::fs::write(path, bytes).unwrap();
+                let file = File::options().write(true).open(path).unwrap();
+                file.set_modified(std::time::UNIX_EPOCH + *written).unwrap();
+            }
+            let agent = w.start().await.unwrap();
+            w.pass(30).await;
+            let holds = agent.status().holds.clone();
+            let by: Vec<&str> = holds.iter().map(|h| h.by.name.as_str()).collect();
+            assert_eq!(holds.len(), 1, "{how:?}: {by:?}");
+            assert_eq!(by[0] == "ringback", how != Return::Latest, "{how:?}: {by:?}");
+            assert_eq!(marks(w).len(), 1, "{how:?}: {:?}", marks(w));
+            agent.stop().await;
+            // What was said once is not said again.
+            let agent = w.start().await.unwrap();
+            w.pass(30).await;
+            assert_eq!(agent.status().holds.len(), 1, "{how:?}");
+            agent.stop().await;
+        });
+    }
+}
+
 #[test]
 fn a_backup_that_is_put_back_is_known_for_one_and_changes_no_number() {
-    // With the lock of the latest state beside it, and with the lock of then.
-    for is_lock_older in [false, true] {
+    // With the lock of the latest state beside it, with the lock of then, and without the mark too.
+    for (is_lock_older, is_marked) in [(false, true), (true, true), (true, false)] {
+        let is_known = !is_lock_older || is_marked;
         play(DAY, async |w| {
             let mut servers = JoinSet::new();
             let hook = Receiver::listen(w, &mut servers).await;
@@ -260,15 +336,18 @@ fn a_backup_that_is_put_back_is_known_for_one_and_changes_no_number() {
             if is_lock_older {
                 std::fs::write(file(w, "ringback.lock"), &lock).unwrap();
             }
+            if !is_marked {
+                marks(w).iter().for_each(|mark| std::fs::remove_file(file(w, mark)).unwrap());
+            }
             let before = writes(w);
             let agent = w.start_with(&config).await.unwrap();
             break_app(w);
             w.pass(1800).await;
             let holds = agent.status().holds.len();
-            assert_eq!(holds, usize::from(!is_lock_older), "only the lock knows that records are missing");
+            assert_eq!(holds, usize::from(is_known), "only lock and mark know that records are missing");
             let told: Vec<String> = hook.bodies().iter().map(|b| b["key"].as_str().unwrap().to_owned()).collect();
             assert!(told.contains(&"state/unknown/voice".to_owned()), "{told:?}");
-            assert_eq!(told.contains(&"state/restored".to_owned()), !is_lock_older, "{told:?}");
+            assert_eq!(told.contains(&"state/restored".to_owned()), is_known, "{told:?}");
             // A person's word does not make the journal know them either.
             agent.post("release", json!({"all": true, "reason": "looked"})).await;
             let ask = json!({"group": "support", "channel": "voice", "reason": "back"});

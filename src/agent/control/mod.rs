@@ -443,7 +443,6 @@ impl Controller {
         let is_blind = freshness.map(|f| f == Freshness::Stale);
         self.write_guard.set(self.orders().mode(), self.orders().holds(now).cloned().collect(), is_blind);
         self.shared.metrics.held(self.orders().holds(now));
-        self.shared.metrics.leading(is_leading);
         self.dispatch(freshness, is_leading);
         self.count_unmeasured(now, None);
         self.prove(now);

@@ -70,6 +70,11 @@ impl WriteGuard {
         Initiator::Detector { mode_changes: self.policy.read().unwrap_or_else(PoisonError::into_inner).changes }
     }
 
+    /// True while the lease is ours as far as is known, without a look at the disk, which may hang.
+    pub fn has_lease(&self) -> bool {
+        self.store.lease_term(self.clock.now()) >= LEAST
+    }
+
     /// True while this agent may act at all.
     pub fn is_leading(&self) -> bool {
         self.store.lease_left(self.clock.now()) >= LEAST

@@ -35,6 +35,10 @@ const STAY: Duration = Duration::from_secs(3600);
 /// The latest decision about each number's channel.
 type Latest<'a> = HashMap<(NumberId, Channel), &'a Decision>;
 
+/// Asked at each scrape, and not of the engine, which may hang: true while we hold the lease, and the journal's last
+/// record.
+pub type OfState = Box<dyn Fn() -> (bool, i64) + Send + Sync>;
+
 /// What is read at each scrape.
 pub struct Exposition {
     roster: Arc<Roster>,
@@ -42,6 +46,7 @@ pub struct Exposition {
     status: watch::Receiver<Arc<Status>>,
     /// The control task's inbox; not kept open by being looked at.
     inbox: mpsc::WeakSender<ControlMessage>,
+    of_state: OfState,
     per_number: PerNumber,
     descs: Vec<Desc>,
     /// When each number that has been in trouble last was.
@@ -54,6 +59,7 @@ impl Exposition {
         tally: Arc<Tally>,
         status: watch::Receiver<Arc<Status>>,
         inbox: mpsc::WeakSender<ControlMessage>,
+        of_state: OfState,
         per_number: PerNumber,
     ) -> Exposition {
         let desc = |d: &Definition| {
@@ -62,7 +68,7 @@ impl Exposition {
         };
         // One name is enough to tell collectors apart.
         let descs = vec![desc(&d::VERDICT).expect("the name is valid, as a test shows")];
-        Exposition { roster, tally, status, inbox, per_number, descs, troubled: Mutex::default() }
+        Exposition { roster, tally, status, inbox, of_state, per_number, descs, troubled: Mutex::default() }
     }
 
     /// The numbers that have metrics of their own now, by position.
@@ -212,6 +218,9 @@ impl Exposition {
     fn itself(&self, page: &mut Page, status: &Status, exported: usize) {
         page.add(&d::EXPORTED, &[], exported as f64);
         page.add(&d::TICK, &[], status.at.as_secs_f64());
+        let (leads, records) = (self.of_state)();
+        page.add(&d::LEADING, &[], on(leads));
+        page.add(&d::RECORDS, &[], records as f64);
         for look in ApiSight::LABELS {
             page.add(&d::PORTS_LOOK, &[look], on(status.ports.label() == look));
         }
