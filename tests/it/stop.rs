@@ -92,6 +92,57 @@ fn after_the_stop_is_acknowledged_no_write_begins() {
     }
 }
 
+/// Who stops means what is under way, also if the stop is taken back at once: another order is another word.
+#[test]
+fn what_an_operator_ordered_before_a_stop_is_not_written_after_it() {
+    let hold = json!({"group": "support", "reason": "stop", "seconds": 3600});
+    let release = json!({"group": "support", "reason": "go on"});
+    let mode = |mode| json!({"mode": mode, "reason": "stop"});
+    let stops = [[("hold", hold), ("release", release)], [("mode", mode("observe")), ("mode", mode("auto"))]];
+    for words in stops {
+        play(&day(), async |w| {
+            let agent = start(w).await;
+            rollback(&agent).await;
+            while swapped(w) < 4 {
+                w.clock.sleep(Duration::from_millis(5)).await;
+            }
+            for (verb, body) in &words {
+                assert_eq!(agent.post(verb, body.clone()).await.0, 200);
+            }
+            let before = swapped(w);
+            w.pass(600).await;
+            let after = swapped(w);
+            assert!(before < NUMBERS / 2 && after <= before + AT_ONCE, "{words:?}: {before}, then {after}");
+            rollback(&agent).await;
+            w.pass(600).await;
+            assert_eq!(swapped(w), NUMBERS, "{words:?}");
+            agent.stop().await;
+        });
+    }
+}
+
+/// The later stages of a restore are given up with `observe`, and said to be.
+#[test]
+fn a_staged_restore_does_not_go_on_after_observe() {
+    play(&day(), async |w| {
+        let agent = start(w).await;
+        rollback(&agent).await;
+        w.pass(600).await;
+        assert_eq!(swapped(w), NUMBERS);
+        let restore = json!({"group": "support", "reason": "it is well"});
+        assert_eq!(agent.post("restore", restore).await.0, 200);
+        w.pass(20).await;
+        let left = swapped(w);
+        assert!((NUMBERS / 2..NUMBERS).contains(&left), "a canary first: {left}");
+        let (_, said) = agent.post("mode", json!({"mode": "observe", "reason": "stop"})).await;
+        assert!(said["done"].as_str().unwrap().contains("its later stages are given up"), "{said}");
+        assert_eq!(agent.post("mode", json!({"mode": "auto", "reason": "go on"})).await.0, 200);
+        w.pass(3 * 3600).await;
+        assert_eq!(swapped(w), left, "nobody has ordered them anew");
+        agent.stop().await;
+    });
+}
+
 /// What Twilio has refused as too many is not asked for again behind a person's back.
 #[test]
 fn what_was_too_many_is_not_repeated_after_the_stop() {

@@ -470,7 +470,11 @@ impl Controller {
             }
             let work = Work {
                 order: Arc::new(order.clone()),
-                by: if is_detectors { self.write_guard.detector() } else { Initiator::Operator },
+                by: match is_detectors {
+                    _ if p.is_stopped() => Initiator::Stopped,
+                    true => self.write_guard.detector(),
+                    false => self.write_guard.operator(),
+                },
                 numbers: numbers
                     .iter()
                     .map(|n| (*n, self.orders().state_of(order.operation, *n, order.channel).clone()))

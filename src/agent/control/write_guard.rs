@@ -5,10 +5,14 @@
 //! the detector asks for: was the mode changed since the rollback was let go, even if it was changed back; and can
 //! the channel's logs still be read.
 //!
+//! Whoever stops means what is under way, and not only for as long as the stop lasts: what was let go before a hold or
+//! before `observe` is not done after them either.
+//!
 //! A group's rollback takes a while. Whoever sets a hold in the middle of it means the numbers that
 //! are still to come, so the executor asks here right before each of its writes. Updated by the control
 //! task, read by the executor.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -16,7 +20,7 @@ use crate::clock::Clock;
 use crate::core::model::decision::Mode;
 use crate::core::model::guard::Guard;
 use crate::core::model::id::{Channel, GroupName, NumberId};
-use crate::core::model::order::Hold;
+use crate::core::model::order::{Hold, Scope};
 use crate::store::Store;
 
 /// Less than this left of the lease, and nothing new is begun under it.
@@ -37,6 +41,9 @@ struct WritePolicy {
     /// How often it was changed: who changes it means what is still to come, also if it is changed back.
     changes: u64,
     holds: Vec<Hold>,
+    /// Stops so far, and what the latest of them were about: `None` is everything.
+    stops: u64,
+    stopped: VecDeque<(u64, Option<Scope>)>,
     /// Channels, by [`Channel::index`], of which nothing is known at present.
     is_blind: [bool; 2],
 }
@@ -44,30 +51,74 @@ struct WritePolicy {
 /// Who asked for a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Initiator {
-    Operator,
-    /// And nobody else.
-    Detector {
-        /// How often the mode had been changed when the rollback was let go.
-        mode_changes: u64,
-    },
+    /// An operator, with an order that was let go after so many stops.
+    Operator { stops: u64 },
+    /// Of an order that was stopped since it was given: it may be looked at, and nothing more is written of it.
+    Stopped,
+    /// Nobody but the detector, with a rollback that was let go when the mode had been changed so often.
+    Detector { mode_changes: u64, stops: u64 },
+}
+
+/// So many stops are told apart. What was let go before earlier ones is stopped by any of them.
+const STOPS: usize = 256;
+
+impl WritePolicy {
+    fn stop(&mut self, scope: Option<Scope>) {
+        self.stops += 1;
+        self.stopped.push_back((self.stops, scope));
+        if self.stopped.len() > STOPS {
+            self.stopped.pop_front();
+        }
+    }
+
+    /// What has stopped what was let go so long ago, of those that are about this number.
+    fn has_stopped(&self, by: Initiator, group: &GroupName, number: NumberId, channel: Channel) -> Option<Guard> {
+        let (Initiator::Operator { stops } | Initiator::Detector { stops, .. }) = by else { return None };
+        if self.stopped.front().is_some_and(|(first, _)| stops + 1 < *first) {
+            return Some(Guard::Hold);
+        }
+        let since = self.stopped.iter().filter(|(at, _)| stops < *at);
+        since
+            .filter(|(_, scope)| scope.as_ref().is_none_or(|s| s.covers(group, number, channel)))
+            .next_back()
+            .map(|(_, scope)| if scope.is_none() { Guard::Mode } else { Guard::Hold })
+    }
 }
 
 impl WriteGuard {
     pub fn new(clock: Clock, store: Store) -> WriteGuard {
         // Closed until somebody says otherwise.
-        let policy = WritePolicy { mode: Mode::Observe, changes: 0, holds: Vec::new(), is_blind: [true; 2] };
+        let policy = WritePolicy {
+            mode: Mode::Observe,
+            changes: 0,
+            holds: Vec::new(),
+            stops: 0,
+            stopped: VecDeque::new(),
+            is_blind: [true; 2],
+        };
         WriteGuard { clock, store, policy: Arc::new(RwLock::new(policy)) }
     }
 
     pub fn set(&self, mode: Mode, holds: Vec<Hold>, is_blind: [bool; 2]) {
         let mut policy = self.policy.write().unwrap_or_else(PoisonError::into_inner);
-        let changes = policy.changes + u64::from(policy.mode != mode);
-        *policy = WritePolicy { mode, changes, holds, is_blind };
+        policy.changes += u64::from(policy.mode != mode);
+        if policy.mode != mode && mode == Mode::Observe {
+            policy.stop(None);
+        }
+        let new: Vec<Scope> = holds.iter().filter(|h| !policy.holds.contains(h)).map(|h| h.scope.clone()).collect();
+        new.into_iter().for_each(|scope| policy.stop(Some(scope)));
+        (policy.mode, policy.holds, policy.is_blind) = (mode, holds, is_blind);
+    }
+
+    /// An operator, now.
+    pub fn operator(&self) -> Initiator {
+        Initiator::Operator { stops: self.policy.read().unwrap_or_else(PoisonError::into_inner).stops }
     }
 
     /// The detector, while the mode is what it is now.
     pub fn detector(&self) -> Initiator {
-        Initiator::Detector { mode_changes: self.policy.read().unwrap_or_else(PoisonError::into_inner).changes }
+        let policy = self.policy.read().unwrap_or_else(PoisonError::into_inner);
+        Initiator::Detector { mode_changes: policy.changes, stops: policy.stops }
     }
 
     /// True while the lease is ours as far as is known, without a look at the disk, which may hang.
@@ -96,8 +147,12 @@ impl WriteGuard {
             Err(Guard::Mode)
         } else if policy.holds.iter().any(|h| now < h.until && h.scope.covers(group, number, channel)) {
             Err(Guard::Hold)
-        } else if matches!(by, Initiator::Detector { mode_changes } if mode_changes != policy.changes) {
+        } else if matches!(by, Initiator::Stopped)
+            || matches!(by, Initiator::Detector { mode_changes, .. } if mode_changes != policy.changes)
+        {
             Err(Guard::Mode)
+        } else if let Some(guard) = policy.has_stopped(by, group, number, channel) {
+            Err(guard)
         } else if matches!(by, Initiator::Detector { .. }) && policy.is_blind[channel.index()] {
             Err(Guard::Blind)
         } else {

@@ -440,13 +440,13 @@ mod tests {
             terms: None,
         };
         let fallbacks = [(number, FallbackState::Broken), (other, FallbackState::Good)].into();
-        let work = Work { order: Arc::new(order), by: Initiator::Operator, numbers: Vec::new(), fallbacks };
+        let work = Work { order: Arc::new(order), by: Initiator::Operator { stops: 0 }, numbers: Vec::new(), fallbacks };
         let passes = |number: NumberId, fallback: Option<&str>, is_intended: bool| {
             let values = RoutingValues::read("{}", channel).unwrap();
             let (unwritten, written) = (values.clone(), values);
             let (update, before) = (Vec::new(), None);
             let plan = WritePlan { update, before, unwritten, written, force: false, is_intended, is_written: false };
-            let (by, sid) = (Initiator::Operator, NumberSid::from_u128(1));
+            let (by, sid) = (Initiator::Operator { stops: 0 }, NumberSid::from_u128(1));
             let job = WriteJob { by, group: group.clone(), number, channel, sid, plan };
             let plan = Planned { job, fallback: fallback.map(str::to_owned) };
             work.passes(number, plan).map(|_| ()).map_err(|(result, _)| result)

@@ -238,6 +238,8 @@ pub enum CloseReason {
     Countermanded,
     /// The numbers have another handler, which is right: of that one nothing was seen.
     Adopted,
+    /// The mode became `observe`: what a restore had still to come would come unasked once it is changed back.
+    Observing,
 }
 
 impl CloseReason {
@@ -249,6 +251,7 @@ impl CloseReason {
             CloseReason::OnFallback => "another order has rolled the numbers back",
             CloseReason::Countermanded => "an operator wants the numbers to stay on the fallback",
             CloseReason::Adopted => "the numbers have another handler by now, which was adopted",
+            CloseReason::Observing => "an operator set the mode to observe",
         }
     }
 }

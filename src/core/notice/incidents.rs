@@ -128,7 +128,9 @@ impl Incidents {
                 if self.restores.contains_key(decision) {
                     notices.extend(match why {
                         // A command: whoever gave it knows.
-                        CloseReason::Countermanded => self.restore_given_up(at, *decision, numbers),
+                        CloseReason::Countermanded | CloseReason::Observing => {
+                            self.restore_given_up(at, *decision, numbers)
+                        }
                         CloseReason::TimedOut
                         | CloseReason::Recovered
                         | CloseReason::Relapsed
@@ -277,7 +279,7 @@ impl Incidents {
         match why {
             CloseReason::TimedOut => incident.expired(at, decision, &pending),
             // A command: whoever gave it knows, and the numbers stay where they are.
-            CloseReason::Countermanded => {}
+            CloseReason::Countermanded | CloseReason::Observing => {}
             CloseReason::Recovered | CloseReason::Relapsed | CloseReason::OnFallback | CloseReason::Adopted => {
                 for number in pending {
                     incident.lapsed(at, number, why.text());

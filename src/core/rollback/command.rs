@@ -8,7 +8,7 @@ use super::orders::{OrderState, Orders};
 use crate::core::model::decision::{DecisionId, Mode};
 use crate::core::model::guard::Guard;
 use crate::core::model::id::{Channel, GroupName, NumberId};
-use crate::core::model::order::{Author, Hold, Scope};
+use crate::core::model::order::{Author, By, CloseReason, Hold, Scope};
 use crate::core::model::roster::Roster;
 use crate::core::model::time::Time;
 
@@ -60,7 +60,8 @@ impl Orders {
         if entries.is_empty() {
             return Err(said.join("; "));
         }
-        said.extend(self.stopped(|group, n, channel| scopes.iter().any(|s| s.covers(group, n, channel))));
+        let is_it = |group: &GroupName, n, channel| scopes.iter().any(|s| s.covers(group, n, channel));
+        said.extend(self.stopped(is_it, "wait until it is released"));
         Ok(CommandOutcome { entries, said: said.join("; "), is_as_asked })
     }
 
@@ -125,28 +126,43 @@ impl Orders {
         let mut said = vec![format!("the mode is {}", mode.label())];
         if mode == Mode::Observe {
             said.push("nothing is written from now on".to_owned());
-            said.extend(self.stopped(|_, _, _| true));
+            said.extend(self.stopped(|_, _, _| true, "are given up"));
+        }
+        let mut entries = vec![Entry::Mode { mode, by: by.clone() }];
+        if mode == Mode::Observe {
+            entries.extend(self.open_orders().filter(|p| p.later().next().is_some()).map(|p| Entry::Closed {
+                decision: p.order.id,
+                channel: p.order.channel,
+                numbers: p.later().collect(),
+                why: CloseReason::Observing,
+            }));
         }
         if mode != self.mode() {
             let void = self.pending().filter(|p| p.is_approved);
             said.extend(void.map(|p| format!("the approval of {} is void", p.decision.id)));
         }
-        CommandOutcome { entries: vec![Entry::Mode { mode, by: by.clone() }], said: said.join("; "), is_as_asked: true }
+        CommandOutcome { entries, said: said.join("; "), is_as_asked: true }
     }
 
-    /// Which rollbacks and orders wait from now on, of those about such numbers.
-    fn stopped(&self, is_it: impl Fn(&GroupName, NumberId, Channel) -> bool) -> Vec<String> {
+    /// What becomes of the rollbacks and orders about such numbers. `later`: and of the stages of a restore that have
+    /// not begun.
+    fn stopped(&self, is_it: impl Fn(&GroupName, NumberId, Channel) -> bool, later: &str) -> Vec<String> {
         let pending = self.pending().filter(|p| {
             let d = &p.decision;
             p.waiting.iter().any(|n| is_it(&d.group, *n, d.channel))
         });
         let waiting = pending.map(|p| format!("{}, a rollback that waits, is not carried out", p.decision.id));
-        let open = self.open_orders().filter(|p| {
+        let open = self.open_orders().filter_map(|p| {
             let order = &p.order;
-            p.left().into_iter().chain(p.later()).any(|n| is_it(&order.group, n, order.channel))
-        });
-        let open = open.map(|p| {
-            format!("of {}, a {} under way, what is not written yet waits", p.order.id, p.order.operation.label())
+            let concerns = |n: NumberId| is_it(&order.group, n, order.channel);
+            let left = p.left().into_iter().any(concerns).then(|| {
+                // The detector asks again; a person has to.
+                let again = if order.by == By::Detector { "" } else { ", and not tried again" };
+                format!("what is not written yet is refused{again}")
+            });
+            let later = p.later().any(concerns).then(|| format!("its later stages {later}"));
+            let said = [left, later].into_iter().flatten().collect::<Vec<_>>().join(", ");
+            (!said.is_empty()).then(|| format!("of {}, a {} under way, {said}", order.id, order.operation.label()))
         });
         waiting.chain(open).collect()
     }

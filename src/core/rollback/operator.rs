@@ -16,9 +16,9 @@
 //! | `restore --applied` | the latest apply is undone, all numbers at once; what another writer has left is theirs (`--force`: over it) | in `observe`; held; on the fallback, or maybe so; another order has it |
 //! | `adopt` | the handler that each number has now, read anew, is what it is compared with and restored to from now on, in every mode, also held; of a number that another writer took from the fallback the rollback ends as superseded | it is on the fallback; it, or who answers it, could not be read; nobody answers it; an order of it is under way |
 //! | `approve` | answers what asks and ends the time for a veto; what refuses is named and still stands; a change of mode makes void what was not carried out by then | in `observe`, in which nothing can be; nothing of that name waits |
-//! | `hold` | stops rollbacks, restores and operators from the next write on; extends a hold of the same scope; says which rollbacks and orders it stops, and which wider hold lasts longer | it would shorten a hold, unless `--shorten` |
+//! | `hold` | stops rollbacks, restores and operators from the next write on: what is under way and not written yet is refused, and stays so when it is released, later stages of a restore wait; extends a hold of the same scope; says which rollbacks and orders it stops, and which wider hold lasts longer | it would shorten a hold, unless `--shorten` |
 //! | `release` | lifts every hold within the scope; says which hold remains in force over any of it | nothing is held, or something remains held: exit 1 |
-//! | `mode` | from the next write on; `observe` says what it stops; any change makes void the approvals that were not carried out | |
+//! | `mode` | from the next write on; `observe` ends what is under way, later stages of a restore too, and says so: nothing of it goes on when the mode is changed back; any change makes void the approvals that were not carried out | |
 //!
 //! Asking twice gives the same; a number that is already as asked is said to be so and left.
 

@@ -272,6 +272,8 @@ pub struct OrderState {
     given_up: BTreeSet<NumberId>,
     /// A person vouched for the stage that is being verified.
     is_vouched: bool,
+    /// The mode was `observe` meanwhile, which stopped it for good.
+    is_stopped: bool,
     /// Since when the last stage waits to be verified, and who was served since.
     verifying: Option<(Time, BTreeSet<Witness>)>,
     is_over: bool,
@@ -280,6 +282,11 @@ pub struct OrderState {
 impl OrderState {
     pub const fn is_over(&self) -> bool {
         self.is_over
+    }
+
+    /// True if nothing more is to be written of it, whatever the mode is by now.
+    pub const fn is_stopped(&self) -> bool {
+        self.is_stopped
     }
 
     /// The order as it stands by its own entries of the journal, without anything that happened beside it.

@@ -127,7 +127,7 @@ impl World {
                     }
                 }
                 CloseReason::Relapsed => {}
-                CloseReason::Countermanded => panic!("nobody commanded it: {decision}"),
+                CloseReason::Countermanded | CloseReason::Observing => panic!("nobody commanded it: {decision}"),
                 CloseReason::Adopted => panic!("nobody adopted anything: {decision}"),
             },
             Entry::Stage { decision, .. } => {

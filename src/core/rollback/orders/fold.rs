@@ -6,7 +6,7 @@ use super::{
     Adopted, Backoff, OrderState, Orders, PendingRollback, RELAPSE_WITHIN, RETRY_AFTER, RETRY_AT_MOST, Saga, Standing,
     Witness,
 };
-use crate::core::model::decision::{Action, Decision, DecisionId};
+use crate::core::model::decision::{Action, Decision, DecisionId, Mode};
 use crate::core::model::guard::Guard;
 use crate::core::model::id::{Channel, NumberId};
 use crate::core::model::order::{AdoptedBy, By, Operation, Order, OrderResult};
@@ -106,6 +106,9 @@ impl Orders {
                     // Who said yes did so in the mode that was in force.
                     self.pending.values_mut().for_each(|p| p.is_approved = false);
                     self.orders.values_mut().for_each(|p| p.is_vouched = false);
+                    if *mode == Mode::Observe {
+                        self.orders.values_mut().for_each(|p| p.is_stopped = !p.is_over);
+                    }
                 }
                 self.mode = *mode;
             }
@@ -162,6 +165,7 @@ impl Orders {
                 p.order.numbers.extend(&order.numbers);
                 p.released.extend(released);
                 p.is_over = false;
+                p.is_stopped = false;
             }
             None => {
                 let progress = OrderState {
@@ -171,6 +175,7 @@ impl Orders {
                     ended: BTreeMap::new(),
                     given_up: BTreeSet::new(),
                     is_vouched: false,
+                    is_stopped: false,
                     verifying: None,
                     is_over: false,
                 };
