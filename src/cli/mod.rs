@@ -32,7 +32,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 use serde_json::Value;
 
-use crate::config::BadConfig;
+use crate::config::{BadConfig, shown};
 use crate::core::model::foreign::{LONGEST, line};
 pub use run::access;
 
@@ -198,7 +198,7 @@ pub fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(e) => {
             // Help and version come this way too. Nothing can be done about a closed terminal.
-            let _ = e.print();
+            let _ = if e.use_stderr() { tell_usage(&e) } else { e.print() };
             return if e.use_stderr() { Exit::BadUsage } else { Exit::Done }.into();
         }
     };
@@ -242,6 +242,22 @@ pub fn main() -> ExitCode {
             Exit::CouldNotRun.into()
         }
     }
+}
+
+/// Says what is wrong with a command line, which is quoted: an address may have a password in it, and what should stand
+/// in a file or variable may stand here.
+fn tell_usage(error: &clap::Error) -> std::io::Result<()> {
+    let plain = error.render().to_string();
+    let told = |line: &str| {
+        let (indent, text) = line.split_at(line.len() - line.trim_start().len());
+        format!("{indent}{}", shown::told(text))
+    };
+    let told: Vec<String> = plain.lines().map(told).collect();
+    if told.iter().map(String::as_str).eq(plain.lines()) {
+        return error.print();
+    }
+    complain(&told.join("\n"));
+    Ok(())
 }
 
 /// An agent's answer, in which nothing is an order to a terminal, whoever answered in an agent's place.

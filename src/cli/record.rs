@@ -8,7 +8,9 @@ use anyhow::Context;
 use super::{Exit, complain, say};
 use crate::clock::Clock;
 use crate::config::{Offline, ProcessEnv};
+use crate::core::model::bounds;
 use crate::core::model::time::Time;
+use crate::file;
 use crate::record::fetch::{self, Wanted};
 use crate::record::part::{Of, Part, PartRow, line, recording};
 use crate::record::rows;
@@ -86,7 +88,9 @@ pub fn record(arguments: &RecordArguments) -> anyhow::Result<Exit> {
         }
         fetched.context("what was fetched is kept; the same command goes on from there")?;
     } else {
-        let read = |path: &Path| std::fs::read(path).with_context(|| format!("cannot read {}", path.display()));
+        let read = |path: &Path| {
+            file::bytes(path, bounds::EXPORT_BYTES).with_context(|| format!("cannot read {}", path.display()))
+        };
         for path in &arguments.from_bulk {
             let mut bad = 0;
             let rows = rows::bulk(&read(path)?, |line, why| tell(path, line, why, &mut bad))?;

@@ -10,9 +10,11 @@ use serde::Serialize;
 
 use super::{Exit, complain, say};
 use crate::config::AlertRules;
+use crate::core::model::bounds;
 use crate::core::model::decision::{Action, Decision};
 use crate::core::model::id::{Channel, E164};
 use crate::core::model::time::Time;
+use crate::file;
 use crate::replay::truth::{Judge, RecordedTruth};
 use crate::replay::{DecisionRecord, Remark, Summary, play};
 
@@ -118,8 +120,8 @@ fn one(arguments: &ReplayArguments, rules: &AlertRules) -> anyhow::Result<Exit> 
 }
 
 fn read_truth(path: &Path) -> anyhow::Result<RecordedTruth> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    serde_json::from_str(&text).with_context(|| format!("{} is no truth of a recording", path.display()))
+    let text = file::bytes(path, bounds::EXPORT_BYTES).with_context(|| format!("cannot read {}", path.display()))?;
+    serde_json::from_slice(&text).with_context(|| format!("{} is no truth of a recording", path.display()))
 }
 
 /// What became of each group's calls and messages, in columns.

@@ -8,8 +8,10 @@ use super::{Exit, complain, say};
 use crate::clock::Clock;
 use crate::config::{AlertRules, Offline, ProcessEnv};
 use crate::core::detect::rules::Rules;
+use crate::core::model::bounds;
 use crate::core::model::roster::UNNAMED_ACCOUNT;
 use crate::core::model::time::Time;
+use crate::file;
 use crate::report::document::Document;
 use crate::report::gather::{Configured, Wanted, gather};
 use crate::report::handover::handover;
@@ -145,12 +147,14 @@ fn put(out: &Path, form: Form, document: &Document, evidence: &[lines::Section])
     Ok(Exit::Done)
 }
 
-fn verified(file: &Path) -> anyhow::Result<Exit> {
-    let read = |path: &Path| std::fs::read(path).with_context(|| format!("cannot read {}", path.display()));
+fn verified(path: &Path) -> anyhow::Result<Exit> {
+    let read = |path: &Path| {
+        file::bytes(path, bounds::REPORT_BYTES).with_context(|| format!("cannot read {}", path.display()))
+    };
     let text = |path: &Path| anyhow::Ok(String::from_utf8_lossy(&read(path)?).into_owned());
-    let page = text(file)?;
-    let found = if form(file) == Some(Form::Markdown) {
-        let evidence = text(&beside(file))?;
+    let page = text(path)?;
+    let found = if form(path) == Some(Form::Markdown) {
+        let evidence = text(&beside(path))?;
         verify(ReportFile::Markdown(&page, &evidence))
     } else {
         verify(ReportFile::Html(&page))
@@ -160,7 +164,7 @@ fn verified(file: &Path) -> anyhow::Result<Exit> {
             say(&format!(
                 "{}: whole: {} journal records, the last one's hash {}; decisions made once more: {}, without their \
                  entries: {}; entries: {}",
-                file.display(),
+                path.display(),
                 v.records,
                 v.head,
                 v.follow,
@@ -176,7 +180,7 @@ fn verified(file: &Path) -> anyhow::Result<Exit> {
         }
         Err(damages) => {
             for damage in &damages {
-                complain(&format!("{}: {damage}", file.display()));
+                complain(&format!("{}: {damage}", path.display()));
             }
             Ok(Exit::FoundTrouble)
         }

@@ -24,7 +24,7 @@ pub mod probe;
 pub mod provider_list;
 mod rehearse;
 mod section;
-mod shown;
+pub mod shown;
 pub mod text;
 mod token;
 mod webhook;

@@ -9,12 +9,13 @@ use flate2::read::MultiGzDecoder;
 use serde_json::{Map, Value};
 
 use crate::config::csv::Rows;
+use crate::core::model::bounds;
 
 /// A row with the kind of its line.
 pub type KindRow = (&'static str, Map<String, Value>);
 
 /// An unpacked export is no larger than this.
-const LARGEST: u64 = 4 << 30;
+const LARGEST: u64 = bounds::EXPORT_BYTES;
 
 /// What a row is, by its SID.
 fn kind(fields: &Map<String, Value>) -> Option<&'static str> {
@@ -32,7 +33,12 @@ fn kind(fields: &Map<String, Value>) -> Option<&'static str> {
 pub fn bulk(bytes: &[u8], mut bad: impl FnMut(usize, &str)) -> std::io::Result<Vec<KindRow>> {
     let mut text = String::new();
     match bytes {
-        [0x1f, 0x8b, ..] => MultiGzDecoder::new(bytes).take(LARGEST).read_to_string(&mut text).map(drop)?,
+        [0x1f, 0x8b, ..] => {
+            MultiGzDecoder::new(bytes).take(LARGEST + 1).read_to_string(&mut text)?;
+            if text.len() as u64 > LARGEST {
+                return Err(std::io::Error::other(format!("it unpacks to more than {LARGEST} bytes: split it")));
+            }
+        }
         plain => text = String::from_utf8_lossy(plain).into_owned(),
     }
     let mut rows = Vec::new();

@@ -53,6 +53,13 @@ impl Credentials {
         if others.iter().any(|k| k.windows(PIECE).any(|w| has(&plain, w) || has(&backwards, w))) {
             return HIDDEN.to_owned();
         }
+        // In pieces with something else in between: each may be an accident, most of the secret is none.
+        let crumbs = letters(secret);
+        let crumbs: Vec<&[u8]> = crumbs.windows(CRUMB).collect();
+        let there = crumbs.iter().filter(|w| has(&plain, w) || has(&backwards, w)).count();
+        if there >= CRUMBS {
+            return HIDDEN.to_owned();
+        }
         told
     }
 }
@@ -109,6 +116,11 @@ fn without_pieces(text: &str, known: &[String]) -> String {
 /// So much of a secret in a row is no accident.
 const PIECE: usize = 10;
 
+/// Less in a row is an accident: any four hexadecimal digits are in one of a hundred texts. So many different ones are
+/// not: six of them are a quarter of a token in groups of five.
+const CRUMB: usize = 4;
+const CRUMBS: usize = 6;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -133,6 +145,9 @@ mod tests {
         for said in [
             grouped.join(" "),
             grouped.join(":"),
+            grouped.join(" and "),
+            format!("{} then {} then {}", &token[..9], &token[9..18], &token[18..]),
+            format!("first {}, {} last", &token[..7], &token[20..25]),
             token.bytes().map(|b| format!("%{b:02X}")).collect(),
             token.bytes().map(|b| format!("\\u00{b:02x}")).collect(),
             token.chars().rev().collect(),

@@ -204,6 +204,12 @@ pub const SECRET_BYTES: u64 = 64 << 10;
 /// A drill's note: a number's record and some URLs.
 pub const NOTE_BYTES: u64 = 1 << 20;
 
+/// A report with its evidence: a day of 2,000 numbers is 2 MB.
+pub const REPORT_BYTES: u64 = 64 << 20;
+
+/// A file that Twilio has exported, packed or not: a day of a million calls is half of it.
+pub const EXPORT_BYTES: u64 = 1 << 30;
+
 /// A line of a recorded log: one row of a list.
 pub const LINE_BYTES: usize = 1 << 20;
 
