@@ -54,7 +54,7 @@ use crate::clock::Clock;
 use crate::core::detect::observation::{Alert, Call, Message};
 use crate::core::model::facts::{HOME_REGION, LARGEST_SERVICE_PAGE};
 use crate::core::model::foreign::Line;
-use crate::core::model::id::{AccountSid, ApplicationSid, CallSid, E164, NumberSid, ServiceSid, TrunkSid};
+use crate::core::model::id::{AccountSid, ApplicationSid, CallSid, Channel, E164, NumberSid, ServiceSid, TrunkSid};
 use crate::core::model::roster::Roster;
 use crate::core::model::time::Time;
 use crate::core::model::value::FieldValue;
@@ -257,7 +257,15 @@ impl Client {
         let query = query(&[("PhoneNumber", &number.to_string()), ("PageSize", "20")]);
         let path = self.account_path(&format!("IncomingPhoneNumbers.json?{query}"));
         let pager: Pager<'_, wire::Numbers> = self.pager(endpoint::LIST_NUMBERS, Product::Api, path);
-        Ok(pager.whole().await?.into_iter().find(|read| read.record.number == number))
+        let mut found = pager.whole().await?.into_iter().filter(|read| read.record.number == number);
+        let first = found.next();
+        match first.as_ref().zip(found.find(|other| first.as_ref().is_some_and(|f| f.record.sid != other.record.sid))) {
+            Some((one, other)) => {
+                let what = format!("it has {number} as {} and as {}", one.record.sid, other.record.sid);
+                Err(not_to_be_followed(endpoint::LIST_NUMBERS, what))
+            }
+            None => Ok(first),
+        }
     }
 
     /// The record of `number`, whose SID is `sid`.
@@ -333,7 +341,9 @@ impl Client {
     /// The same, asked whatever is believed.
     ///
     /// Version 3 of the Routes API alone says where messages are processed. Where it does not answer with a route,
-    /// which may be for want of a permission or of the version, version 2 is asked for calls.
+    /// which may be for want of a permission or of the version, version 2 is asked for calls. A route that does not say
+    /// where calls are processed is an error of the kind `NotFound`: what Twilio makes of one is written nowhere. Of
+    /// messages it is then not known either ([`Client::tells_messaging_regions`]).
     pub async fn elsewhere_now(&self, number: E164) -> Result<Elsewhere, Error> {
         let (settings, _, clock) = self.transport.parts();
         let now = clock.now();
@@ -345,20 +355,26 @@ impl Client {
         } else {
             None
         };
+        let messaging = both.as_ref().and_then(|both| both[Channel::Messaging.index()].clone());
         let regions = match both {
-            Some(both) => {
-                self.regions.learn_messaging(now, true);
+            Some(both) if both[Channel::Voice.index()].is_some() => {
+                self.regions.learn_messaging(now, messaging.is_some());
                 both
             }
-            None => match self.regions_of("v2", "phone_number", number).await {
+            Some(_) | None => match self.regions_of("v2", "phone_number", number).await {
                 // A number without a route of its own is processed at home. Source: Twilio, Routes API, 2026-11.
                 Err(error) if error.kind == ErrorKind::NotFound => {
                     [Some(HOME_REGION.to_owned()), Some(HOME_REGION.to_owned())]
                 }
                 read => {
-                    let calls = read?;
-                    self.regions.learn_messaging(now, false);
-                    calls
+                    let [calls, _] = read?;
+                    self.regions.learn_messaging(now, messaging.is_some());
+                    let Some(calls) = calls else {
+                        let what = "the number's route does not say which region processes its calls".to_owned();
+                        let kind = ErrorKind::NotFound;
+                        return Err(Error { kind, ..not_to_be_followed(endpoint::FETCH_REGION, what) });
+                    };
+                    [Some(calls), messaging]
                 }
             },
         };

@@ -159,21 +159,17 @@ fn shape<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, String> {
         .map_err(|e| format!("line {}, column {}: not as Twilio writes it", e.line(), e.column()))
 }
 
-fn list(body: &[u8]) -> Result<(Vec<PortRequestLine>, Option<String>), String> {
+/// A page of the list: `None` for a request without a SID, by which it could be asked for.
+fn list(body: &[u8]) -> Result<(Vec<Option<PortRequestLine>>, Option<String>), String> {
     let raw: RawList<'_> = shape(body)?;
     let line = |r: &RawLine<'_>| {
-        Ok(PortRequestLine {
-            sid: r
-                .port_in_request_sid
-                .get()
-                .unwrap_or_default()
-                .parse()
-                .map_err(|_| "a request has no SID".to_owned())?,
+        Some(PortRequestLine {
+            sid: r.port_in_request_sid.get()?.parse().ok()?,
             status: PortStatus::read(r.port_in_request_status.get().unwrap_or_default(), None),
             changed: optional(&r.status_last_updated_timestamp),
         })
     };
-    let rows = raw.port_in_requests.0.iter().map(line).collect::<Result<Vec<_>, String>>()?;
+    let rows = raw.port_in_requests.0.iter().map(line).collect();
     Ok((rows, raw.meta.next_token.get().map(str::to_owned)))
 }
 
@@ -211,9 +207,10 @@ fn request(
 }
 
 impl Client {
-    /// The account's port requests, to the end of the list.
-    pub async fn port_requests(&self) -> Result<Vec<PortRequestLine>, Error> {
+    /// The account's port requests, to the end of the list, and what is wrong with those that have no SID.
+    pub async fn port_requests(&self) -> Result<(Vec<PortRequestLine>, Option<Error>), Error> {
         let (mut lines, mut seen, mut token) = (Vec::new(), HashSet::new(), None::<String>);
+        let mut bad = 0;
         for _ in 0..PAGES {
             let size = LARGEST_PORT_PAGE.to_string();
             let mut asked = vec![("Size", size.as_str())];
@@ -223,9 +220,13 @@ impl Client {
                 .transport
                 .read(self.precedence, endpoint::LIST_PORT_REQUESTS, Product::Numbers, &path, list)
                 .await?;
-            lines.extend(rows);
+            bad += rows.iter().filter(|row| row.is_none()).count();
+            lines.extend(rows.into_iter().flatten());
             match next {
-                None => return Ok(lines),
+                None => {
+                    let problem = || format!("{bad} of its requests have no SID by which they could be asked for");
+                    return Ok((lines, (bad > 0).then(|| not_to_be_followed(endpoint::LIST_PORT_REQUESTS, problem()))));
+                }
                 Some(next) if !seen.insert(next.clone()) => {
                     let problem = "a page names one as the next that was read before".to_owned();
                     return Err(not_to_be_followed(endpoint::LIST_PORT_REQUESTS, problem));
@@ -237,14 +238,19 @@ impl Client {
     }
 
     /// The numbers of a request and how far each is. A number whose status the request does not say is asked for by
-    /// itself.
-    pub async fn port_request(&self, sid: PortRequestSid, ours: &Roster) -> Result<Vec<PortFound>, Error> {
+    /// itself; one of which that fails is left out, and why is said.
+    pub async fn port_request(
+        &self,
+        sid: PortRequestSid,
+        ours: &Roster,
+    ) -> Result<(Vec<PortFound>, Option<Error>), Error> {
         let path = format!("/v1/Porting/PortIn/{sid}");
         let account = self.account();
         let read = |body: &[u8]| request(body, sid, account, ours);
         let (mut found, unsaid) =
             self.transport.read(self.precedence, endpoint::FETCH_PORT_REQUEST, Product::Numbers, &path, read).await?;
         found.truncate(LARGEST_PORT);
+        let mut failed = None;
         for Unsaid { sid: of, number } in unsaid.into_iter().take(ASKED_SINGLY) {
             let path = format!("/v1/Porting/PortIn/{sid}/PhoneNumber/{of}");
             let read = |body: &[u8]| {
@@ -254,15 +260,20 @@ impl Client {
                 }
                 Ok(raw.state(ours))
             };
-            let state = self
-                .transport
-                .read(self.precedence, endpoint::FETCH_PORT_NUMBER, Product::Numbers, &path, read)
-                .await?;
+            let endpoint = endpoint::FETCH_PORT_NUMBER;
+            let state = match self.transport.read(self.precedence, endpoint, Product::Numbers, &path, read).await {
+                Ok(state) => state,
+                Err(error) => {
+                    found.retain(|f| f.number != number);
+                    failed = Some(error);
+                    continue;
+                }
+            };
             for known in found.iter_mut().filter(|f| f.number == number) {
                 known.state = PortState { request: known.state.request, ticket: known.state.ticket, ..state.clone() };
             }
         }
-        Ok(found)
+        Ok((found, failed))
     }
 
     /// Whether a number could be ported to this account, and what that needs.
@@ -348,9 +359,9 @@ mod tests {
     fn what_is_wrong_with_an_answer_says_nothing_of_what_is_in_it() {
         let wrong = read(r#"{"phone_number":["47110815"]}"#, "In Progress").map(|_| ()).unwrap_err();
         assert!(!wrong.contains("47110815"), "{wrong}");
-        assert!(list(br#"{"port_in_requests":[{"port_in_request_sid":"KW1"}]}"#).is_err());
+        assert_eq!(list(br#"{"port_in_requests":[{"port_in_request_sid":"KW1"}]}"#).unwrap(), (vec![None], None));
         let page = format!(r#"{{"port_in_requests":[{{"port_in_request_sid":"{SID}"}}],"meta":{{"next_token":"t"}}}}"#);
         let (lines, next) = list(page.as_bytes()).unwrap();
-        assert_eq!((lines[0].status, next.as_deref()), (PortStatus::Unknown, Some("t")));
+        assert_eq!((lines[0].as_ref().unwrap().status, next.as_deref()), (PortStatus::Unknown, Some("t")));
     }
 }

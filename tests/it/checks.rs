@@ -11,7 +11,11 @@ use ringback::core::check::report::{CheckVerdict, Report};
 use ringback::core::check::text;
 use ringback::sim::{ApiFault, ApiFaultKind, ApiFaultScope, EndpointClass};
 
+use serde_json::Value;
+use tokio::task::JoinSet;
+
 use crate::check_traps::{CLEAN, NOTIFY, Trap, WITHOUT, all};
+use crate::probe_trouble::between;
 use crate::world::{PROBER, World, play_based, with_prober};
 
 fn options() -> Options {
@@ -341,4 +345,30 @@ fn the_reference_page_is_current() {
     }
     let is = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(is == want, "alerts/CHECKS.md is out of date: UPDATE=1 cargo test --test it checks::");
+}
+
+/// A route that does not say which region processes the calls is no word that ours does.
+#[test]
+fn a_region_that_is_not_said_is_not_known() {
+    play_based(&with_prober(CLEAN), async |w| {
+        let mut servers = JoinSet::new();
+        between(w, &mut servers, |passing| {
+            if passing.path.contains("PhoneNumbers/%2B") {
+                let mut route = passing.json().unwrap();
+                for field in ["voiceRegion", "voice_region", "messagingRegion"] {
+                    if let Some(region) = route.get_mut(field) {
+                        *region = Value::Null;
+                    }
+                }
+                passing.set(&route);
+            }
+        })
+        .await;
+        let config = config_text(w);
+        let report = report_of(w, &config, &options()).await;
+        let skipped = report.not_looked_at.iter().find(|n| n.codes.contains(&FindingCode::VoiceRegion));
+        let skipped = skipped.unwrap_or_else(|| panic!("{}", text::whole(&report, false)));
+        assert!(skipped.because.contains("does not say which region"), "{}", skipped.because);
+        assert!(!report.passed.contains(&FindingCode::VoiceRegion), "{:?}", report.passed);
+    });
 }

@@ -314,3 +314,39 @@ fn a_list_does_not_go_on_in_another_one() {
         });
     }
 }
+
+/// A list that has one of our numbers twice, with two SIDs: which of them is ours cannot be told, so it is not judged
+/// and not written to, and the others are.
+#[test]
+fn a_number_that_is_listed_with_two_sids_is_not_written_to() {
+    play(DAY, async |w| {
+        with_token(w);
+        let mut servers = JoinSet::new();
+        let doubled = support()[0].to_string();
+        between(w, &mut servers, move |passing| {
+            if !passing.path.contains("IncomingPhoneNumbers.json") {
+                return;
+            }
+            let Some(mut page) = passing.json() else { return };
+            let Some(rows) = page["incoming_phone_numbers"].as_array_mut() else { return };
+            let Some(row) = rows.iter().find(|row| row["phone_number"] == doubled.as_str()) else { return };
+            let mut other = row.clone();
+            other["sid"] = "PN000000000000000000000000000000ff".into();
+            rows.push(other);
+            passing.set(&page);
+        })
+        .await;
+        let agent = w.start().await.unwrap();
+        w.pass(900).await;
+        let of = |i: usize| agent.channel(support()[i], Channel::Voice);
+        assert_eq!((of(0).verdict, of(0).routing), (Verdict::Blind, RoutingState::Unread));
+        assert_eq!((of(1).verdict, of(1).routing), (Verdict::Healthy, RoutingState::Handled));
+        let (code, body) = agent.get("/-/ready").await;
+        assert!(code == 503 && body.contains("numbers"), "{body}");
+        agent.post("rollback", drill()).await;
+        w.pass(300).await;
+        assert_eq!(writes(w).len(), support().len() - 1, "{:?}", writes(w));
+        assert!(!of(0).is_on_fallback && of(1).is_on_fallback);
+        agent.stop().await;
+    });
+}

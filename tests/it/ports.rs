@@ -95,6 +95,34 @@ fn without_an_agent_the_command_looks_by_itself() {
     });
 }
 
+/// A request without a SID among others, and a number whose own status cannot be had: each costs itself, and is said.
+#[test]
+fn a_port_request_that_cannot_be_read_costs_no_other() {
+    play(DAY, async |w| {
+        let mut servers = JoinSet::new();
+        between(w, &mut servers, |passing| {
+            let Some(mut page) = passing.json() else { return };
+            if let Some(rows) = page["port_in_requests"].as_array_mut() {
+                rows.insert(0, json!({"port_in_request_sid": null, "port_in_request_status": "In Progress"}));
+                passing.set(&page);
+            }
+        })
+        .await;
+        let text = w.config_text().replace("channels =", "port_at = \"unknown\"\nchannels =");
+        let agent = w.start_with(&w.parse(&text).unwrap()).await.unwrap();
+        w.pass(600).await;
+        let (_, report) = agent.get("/api/v1/ports").await;
+        let report: PortReport = serde_json::from_str(&report).unwrap();
+        let text = report.text();
+        assert!(text.contains("+12125550103: the old provider has refused the port: the PIN is missing"), "{text}");
+        assert!(text.contains("could not look at the Porting API") && text.contains("have no SID"), "{text}");
+        assert!(text.contains("whether a port request shows it could not be read"), "{text}");
+        assert!(!text.contains("no port request shows it"), "{text}");
+        agent.stop().await;
+        servers.abort_all();
+    });
+}
+
 /// An account without the Porting API, and a key without its permission: what is said rests on other evidence, and says
 /// on which.
 #[test]

@@ -170,6 +170,7 @@ impl RoutingReader {
             tracing::warn!(source = "numbers", problem = %row, raw = row.raw, "a row cannot be understood");
         }
         self.said_bad = shown;
+        unread = unread.or_else(|| leave_out_doubles(&mut numbers));
         // One that cannot be understood may be any number's.
         unread = unread.or_else(|| bad.first().map(|row| format!("a row cannot be understood: {row}")));
         match unread.take() {
@@ -462,4 +463,20 @@ impl RoutingReader {
         }
         unread
     }
+}
+
+/// Takes out the numbers that a list has twice, with two SIDs: which of the two is ours, and is written to, cannot be
+/// told. Says so if there is one. The same row twice is no trouble: others come and go between two pages.
+fn leave_out_doubles(numbers: &mut Vec<NumberRead>) -> Option<String> {
+    let mut sids = HashMap::new();
+    let mut doubles = HashMap::new();
+    for read in numbers.iter() {
+        let first = *sids.entry(read.record.number).or_insert(read.record.sid);
+        if first != read.record.sid {
+            doubles.entry(read.record.number).or_insert((first, read.record.sid));
+        }
+    }
+    numbers.retain(|read| !doubles.contains_key(&read.record.number));
+    let (number, (one, other)) = doubles.iter().min_by_key(|(number, _)| number.to_string())?;
+    Some(format!("{} numbers are listed twice: {number} as {one} and as {other}", doubles.len()))
 }

@@ -17,6 +17,7 @@ use crate::core::routing::history::RoutingState;
 use crate::core::routing::record::{Elsewhere, Handler, NumberRecord};
 use crate::core::routing::values::RoutingValues;
 use crate::metrics::RowResult;
+use crate::twilio::ErrorKind;
 use crate::twilio::wire::NumberRead;
 
 /// Between looks at the numbers: what they point at changes rarely, and matters within a minute.
@@ -157,8 +158,10 @@ impl RoutingPoller {
                             "cannot tell which region processes a number: nothing of another is seen here"
                         );
                     }
-                    failed += 1;
-                    (before, EVERY)
+                    // A route that does not say it is no trouble of Twilio's, and says it no sooner than others.
+                    let is_trouble = error.kind != ErrorKind::NotFound;
+                    failed += u32::from(is_trouble);
+                    (before, if is_trouble { EVERY } else { again })
                 }
             };
             let at = clock.now();

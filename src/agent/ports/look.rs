@@ -25,11 +25,11 @@ pub struct PortLook {
 impl PortLook {
     /// What the API shows now, of all its numbers that are in the roster.
     pub async fn look(&mut self, now: Time, client: &Client, roster: &Roster) -> (ApiSight, Vec<PortFound>) {
-        let lines = match client.port_requests().await {
-            Ok(lines) => lines,
+        let (lines, mut failed) = match client.port_requests().await {
+            Ok(read) => read,
             Err(error) => return (sight_of(now, &error), Vec::new()),
         };
-        let (mut found, mut failed) = (Vec::new(), None);
+        let mut found = Vec::new();
         for line in lines {
             if let Some((known, numbers)) = self.over.get(&line.sid)
                 && *known == line
@@ -38,10 +38,13 @@ impl PortLook {
                 continue;
             }
             match client.port_request(line.sid, roster).await {
-                Ok(mut numbers) => {
+                Ok((mut numbers, unread)) => {
                     numbers.retain(|n| roster.has(n.number));
                     found.extend(numbers.iter().cloned());
-                    self.remember(line, numbers);
+                    match unread {
+                        Some(error) => failed = Some(error),
+                        None => self.remember(line, numbers),
+                    }
                 }
                 Err(error) => failed = Some(error),
             }

@@ -233,7 +233,8 @@ fn regions(facts: &Facts, finder: &mut Finder<'_>) {
     }
     let watches_messages = finder.roster.numbers().any(|(_, n)| n.channels[Channel::Messaging.index()]);
     if facts.regions.without_messaging && watches_messages {
-        let why = "the Routes API says where calls are processed, and not where messages are (version 3 of it does not answer)";
+        let why = "the Routes API says where calls are processed, and not where messages are (version 3 of it does not \
+                   answer, or does not say)";
         finder.skip(&[FindingCode::MessagingRegion], &Unlooked::needed(why));
     }
     if left > 0 {

@@ -104,8 +104,13 @@ pub struct Standing {
 }
 
 impl Standing {
-    /// In plain words.
-    pub fn text(&self) -> String {
+    /// In plain words. `are_requests_read`: all port requests could be read. `is_in_account`: `None` if the account's
+    /// numbers could not.
+    pub fn text(&self, are_requests_read: bool, is_in_account: Option<bool>) -> String {
+        let requests = match are_requests_read {
+            true => "no port request shows it",
+            false => "whether a port request shows it could not be read",
+        };
         if let Some(state) = &self.state {
             return state.text();
         }
@@ -116,9 +121,14 @@ impl Standing {
             PortEvidence::PortAt if self.due.is_some() => "waits for the date of group.port_at",
             PortEvidence::PortAt => "its date has passed, and no call to it is known of",
             PortEvidence::Configuration => "on Twilio, as the configuration says; nothing has shown it yet",
-            PortEvidence::InAccount => "in the account; no port request shows it, and no call to it is known of",
+            PortEvidence::InAccount => return format!("in the account; {requests}, and no call to it is known of"),
             PortEvidence::PortingApi | PortEvidence::Debugger | PortEvidence::None => {
-                "no port request shows it, and it is not in the account"
+                let account = match is_in_account {
+                    Some(true) => "it is in the account",
+                    Some(false) => "it is not in the account",
+                    None => "whether it is in the account is not known",
+                };
+                return format!("{requests}, and {account}");
             }
         };
         text.to_owned()

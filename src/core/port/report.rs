@@ -185,7 +185,8 @@ impl PortReport {
                 number: n.id.e164.to_string(),
                 label: n.label.clone(),
                 status: state.map(|s| s.status),
-                words: standing.text() + if is_lost { "; it is not among this account's numbers" } else { "" },
+                words: standing.text(matches!(api, ApiSight::Read { .. }), is_in_account)
+                    + if is_lost { "; it is not among this account's numbers" } else { "" },
                 evidence: standing.evidence,
                 due: standing.due,
                 ported: standing.ported,
@@ -486,6 +487,18 @@ mod tests {
             state: PortState::of(PortStatus::Rejected),
         };
         assert_eq!(ports.news(&roster, id.account, &[foreign]), [], "none of ours");
+    }
+
+    #[test]
+    fn what_could_not_be_read_is_not_said_not_to_be_there() {
+        let (id, ports) = (ours("+15005550100"), Ports::default());
+        let says =
+            |are_read, is_in| ports.standing(Time::from_secs(0), id, PortAt::Unknown, is_in).text(are_read, is_in);
+        assert_eq!(says(true, Some(false)), "no port request shows it, and it is not in the account");
+        let unread = "whether a port request shows it could not be read";
+        assert_eq!(says(false, Some(false)), format!("{unread}, and it is not in the account"));
+        assert_eq!(says(false, None), format!("{unread}, and whether it is in the account is not known"));
+        assert_eq!(says(false, Some(true)), format!("in the account; {unread}, and no call to it is known of"));
     }
 
     #[test]

@@ -152,7 +152,7 @@ pub struct RawRegions<'a> {
 }
 
 impl RawRegions<'_> {
-    /// By the index of the channel. None: it is not said, which is the account's home.
+    /// By the index of the channel. None: it is not said.
     pub fn regions(&self, ours: &Roster) -> [Option<String>; 2] {
         [&self.voice_region, &self.messaging_region].map(|region| region.get().map(|region| told(region, ours)))
     }
