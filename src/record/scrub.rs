@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::caller::CallerKey;
 use crate::core::model::address::{is_withheld, party};
+use crate::core::model::facts::is_keyword;
 use crate::core::model::id::E164;
 use crate::core::model::roster::Roster;
 use crate::report::stand_in::StandIns;
@@ -128,6 +129,12 @@ impl<'a> Scrubber<'a> {
             };
             out.insert((*name).to_owned(), value);
         }
+        // What a person wrote is theirs, but for the words with which Twilio is told what they want.
+        let keyword =
+            fields.get("body").filter(|_| kind == "message").and_then(Value::as_str).filter(|t| is_keyword(t));
+        if let Some(word) = keyword {
+            out.insert("body".to_owned(), Value::String(word.trim().to_owned()));
+        }
         Some(out)
     }
 
@@ -190,6 +197,17 @@ mod tests {
         assert_eq!(call("Restricted")["from"], "anonymous");
         let mut plain = Scrubber::new(&roster, Callers::Plain);
         assert_eq!(row(&mut plain, "call", json!({ "from": "+14155551212" }))["from"], "+14155551212");
+    }
+
+    #[test]
+    fn of_a_text_only_a_keyword_is_kept() {
+        let roster = roster();
+        let mut s = Scrubber::new(&roster, Callers::Hashed(CallerKey::public()));
+        let mut body = |text: &str| row(&mut s, "message", json!({ "sid": "SM1", "body": text })).get("body").cloned();
+        assert_eq!(body(" Stop\n"), Some(json!("Stop")));
+        for text in ["stop it", "my number is +14155551212", "", "STOP."] {
+            assert_eq!(body(text), None, "{text}");
+        }
     }
 
     #[test]

@@ -334,6 +334,7 @@ impl TrafficModel {
             sent_at: at.floor_to_second(),
             error: None,
             service: None,
+            is_keyword: false,
         };
         let seen = after(at, self.chance.around(3.3, 0.8).clamp(1.0, 60.0));
         self.push(seen, What::Seen(Observation::Message(message)));

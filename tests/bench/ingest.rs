@@ -271,6 +271,7 @@ fn record(number: E164) -> NumberRecord {
         sms_fallback_url: None,
         status_callback: None,
         service: None,
+        is_keyword: false,
         elsewhere: [None, None],
         lacks: [false; 2],
         unread: [false; 2],

@@ -155,7 +155,7 @@ struct Entry {
 #[derive(Debug, Clone, Copy)]
 enum Body {
     Call { status: CallStatus, duration: Option<u32>, ended_at: Option<Time>, children: Children },
-    Message { direction: Direction, status: MessageStatus, error: Option<Code> },
+    Message { direction: Direction, status: MessageStatus, error: Option<Code>, is_keyword: bool },
 }
 
 impl Body {
@@ -435,7 +435,7 @@ impl Ledger {
                 };
                 (judge_call(&facts)?, true, [children.failed > 0, !children.any()], entry.marks.code())
             }
-            Body::Message { direction, status, error } => {
+            Body::Message { direction, status, error, is_keyword } => {
                 let facts = MessageFacts {
                     direction,
                     status,
@@ -444,6 +444,7 @@ impl Ledger {
                     is_settled: entry.is_settled,
                     has_no_handler: has_no_handler || cx.routes.is_demo(entry.number, channel),
                     is_silent_service: cx.routes.is_silent_service(entry.number),
+                    is_keyword,
                     has_own_fallback,
                     is_answered: entry.is_answered,
                     may_be_answered: self.answers.is_usual(entry.number),

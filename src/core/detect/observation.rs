@@ -152,6 +152,9 @@ pub struct Message {
     pub error: Option<Code>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub service: Option<ServiceSid>,
+    /// Its text is a word that Twilio itself answers, such as STOP.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub is_keyword: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -130,6 +130,10 @@ pub struct CallFacts {
 /// timeout plus up to 7 s of speech. Taking 20 s cost false rollbacks when measured.
 pub const SERVED_AFTER_SECONDS: u32 = 25;
 
+/// A call over a trunk with an error of the trunk's is not known to have been taken before it lasted so long: somebody
+/// says a name, and is asked something. One in twenty honest calls is shorter.
+const TAKEN_AFTER_SECONDS: u32 = 5;
+
 /// A handler that first fails so late in a call has held it for a minute: a queue, a conference, a voicemail whose last
 /// action fails. A menu is left by then.
 const LATE_SECONDS: u32 = 60;
@@ -204,9 +208,14 @@ fn call_as_told(f: &CallFacts) -> Option<Outcome> {
             if f.is_demo || f.is_nobodys && !long {
                 return Some(Outcome::Failed(Reason::NoHandler));
             }
-            // Nobody talked. A longer call may have been taken by the trunk's next URL, or its recovery.
-            if f.marks.has(AlertEffect::Trunk) && f.duration == Some(0) {
-                return Some(Outcome::Failed(Reason::Trunk));
+            // Nobody talked. A longer call may have been taken by the trunk's next URL, or its recovery; a shorter one
+            // may have been, and its caller have hung up.
+            match f.duration.filter(|_| f.marks.has(AlertEffect::Trunk)) {
+                Some(0) => return Some(Outcome::Failed(Reason::Trunk)),
+                Some(1..TAKEN_AFTER_SECONDS) => {
+                    return f.is_settled.then_some(Outcome::Failed(Reason::Unexplained));
+                }
+                Some(_) | None => {}
             }
             match unexplained(f.marks, long) {
                 Some(reason) => (long || f.is_settled).then_some(Outcome::Failed(reason)),
@@ -243,6 +252,8 @@ pub struct MessageFacts {
     pub has_no_handler: bool,
     /// A Messaging Service without a webhook has it: it is in the log, so something took it, and what is not known.
     pub is_silent_service: bool,
+    /// Twilio itself answers it: it says what its sender wants, and needs no handler.
+    pub is_keyword: bool,
     pub has_own_fallback: bool,
     /// The sender was sent a message afterwards, which arrived.
     pub is_answered: bool,
@@ -277,6 +288,8 @@ pub fn judge_message(f: &MessageFacts) -> Option<Outcome> {
                 | MessageStatus::Canceled => {
                     if !f.is_settled {
                         None
+                    } else if f.is_keyword && (f.is_silent_service || f.has_no_handler) {
+                        Some(Outcome::Ignored(IgnoreReason::Recipient))
                     } else if f.is_silent_service || f.has_no_handler && f.may_be_answered {
                         // Something takes texts here without a webhook. A last word of thanks needs no answer; and if
                         // it takes none any more, no swap mends it.

@@ -16,6 +16,29 @@ pub const API_DOMAIN: &str = "twilio.com";
 /// Source: Twilio's and SendGrid's documentation, 2026-11.
 pub const DOMAINS: [&str; 3] = ["twilio.com", "twil.io", "sendgrid.com"];
 
+/// Texts that Twilio itself takes as a person's word on whether they want texts, and answers: they need no handler.
+/// The whole text, in any case. Source: Twilio, "Support for opt-out keywords (SMS STOP filtering)", 2025-04.
+const KEYWORDS: [&str; 13] = [
+    "STOP",
+    "STOPALL",
+    "UNSUBSCRIBE",
+    "CANCEL",
+    "END",
+    "QUIT",
+    "REVOKE",
+    "OPTOUT",
+    "START",
+    "UNSTOP",
+    "YES",
+    "HELP",
+    "INFO",
+];
+
+/// True of a text that is such a word and no more.
+pub fn is_keyword(text: &str) -> bool {
+    KEYWORDS.iter().any(|word| text.trim().eq_ignore_ascii_case(word))
+}
+
 /// The region that is meant where none is named. Its hosts need no edge.
 /// Source: Twilio, "API domain migration guide", 2026-02.
 pub const HOME_REGION: &str = "us1";

@@ -244,6 +244,7 @@ pub fn message(
         marks,
         is_settled: seen.is_settled,
         has_no_handler,
+        is_keyword: false,
         is_silent_service: expected.record.is_some_and(is_silent_service),
         has_own_fallback: expected.has_own_fallback(Channel::Messaging),
         is_answered: seen.is_replied,

@@ -6,6 +6,7 @@ use super::{BadRow, Listed, Reader, Text, WireRow, first_date, optional_date, op
 use crate::core::detect::observation::{Alert, Call, CallStatus, Direction, Leg, Level, Message, MessageStatus, lower};
 use crate::core::model::bounds;
 use crate::core::model::code::Code;
+use crate::core::model::facts::is_keyword;
 use crate::core::model::foreign::Line;
 use crate::core::model::id::{BadId, E164, NumberSid, Resource, ServiceSid};
 use crate::core::model::redact::told;
@@ -129,6 +130,8 @@ pub struct RawMessage<'a> {
     error_message: Text<'a>,
     #[serde(borrow, default)]
     messaging_service_sid: Text<'a>,
+    #[serde(borrow, default)]
+    body: Text<'a>,
 }
 
 pub struct Messages;
@@ -182,6 +185,7 @@ impl Listed for Messages {
             sent_at,
             error: error(&raw.error_code, &raw.error_message),
             service,
+            is_keyword: direction == Direction::Inbound && raw.body.get().is_some_and(is_keyword),
         }))
     }
 

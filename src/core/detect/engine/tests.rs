@@ -130,6 +130,7 @@ impl Port {
             sent_at: self.now,
             error: None,
             service: None,
+            is_keyword: false,
         };
         self.engine.observe(self.now, ACCOUNT, &Observation::Message(message));
         sid
@@ -307,6 +308,46 @@ fn a_late_alert_revises_the_outcome() {
     });
     assert_eq!(revised.count(), 4);
     assert_eq!(p.decisions(), [(Action::Rollback, 1)]);
+}
+
+/// What a number has met since it is watched is told when that ends: each call once, as what it is known to be by then.
+#[test]
+fn a_revised_outcome_is_counted_once() {
+    let mut p = Port::new(Mode::Auto, 1, PortAt::Done);
+    let counts = |p: &Port| {
+        let counts = &p.engine.channel(NumberIx(0), Channel::Voice).counts;
+        (counts.served, counts.failed)
+    };
+    p.pass(1);
+    let calls: Vec<_> = (0..3).map(|caller| p.call(0, caller, None)).collect();
+    p.ended(0, 9, CallStatus::Canceled);
+    p.pass(60);
+    assert_eq!(counts(&p), (3, 0));
+    p.alert(calls[0], 11200);
+    p.pass(1);
+    assert_eq!(counts(&p), (2, 1));
+
+    let settled = |e: &EngineEvent| if let EngineEvent::Settled(change) = e { Some(*change) } else { None };
+    let change = p.events.iter().find_map(settled).unwrap();
+    let failed = |reason| Outcome::Failed(reason);
+    let [ok, ignored] = [Outcome::Ok, Outcome::Ignored(crate::core::model::reason::IgnoreReason::Busy)];
+    let mut state = p.engine.channel(NumberIx(0), Channel::Voice).clone();
+    for (was, is, served, failures) in [
+        (None, ok, 3, 1),
+        (None, failed(Reason::Webhook), 3, 2),
+        (None, ignored, 3, 2),
+        (Some(ok), failed(Reason::Webhook), 2, 3),
+        (Some(failed(Reason::Webhook)), failed(Reason::Content), 2, 3),
+        (Some(failed(Reason::Content)), ok, 3, 2),
+        (Some(ok), ignored, 2, 2),
+        (Some(failed(Reason::Webhook)), ignored, 2, 1),
+        (Some(ignored), ok, 3, 1),
+        (Some(ignored), ignored, 3, 1),
+        (Some(ok), ok, 3, 1),
+    ] {
+        state.count(&OutcomeChange { was, is, ..change });
+        assert_eq!((state.counts.served, state.counts.failed), (served, failures), "{was:?}, then {is:?}");
+    }
 }
 
 /// Every call's alert comes 100 s after it, when it has long been settled: the newest are always served, as it seems.

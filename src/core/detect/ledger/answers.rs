@@ -305,7 +305,7 @@ mod tests {
     fn message(sid: u128, number: E164, direction: Direction, status: MessageStatus, sent_at: Time) -> Message {
         let party = RemoteParty { hash: 7, last_two: Some(1), is_prober: false };
         let sid = MessageSid::from_u128(sid);
-        Message { sid, number, party, direction, status, sent_at, error: None, service: None }
+        Message { sid, number, party, direction, status, sent_at, error: None, service: None, is_keyword: false }
     }
 
     /// A text to the first number, which is in the service, is answered by this; true if it counts as answered.

@@ -33,7 +33,8 @@ impl Ledger {
             },
             Slot::Vacant(slot) => {
                 (is_new, ended) = (true, settles(message.status, message.error));
-                let body = Body::Message { direction: message.direction, status: message.status, error: message.error };
+                let Message { direction, status, error, is_keyword, .. } = *message;
+                let body = Body::Message { direction, status, error, is_keyword };
                 let held = Entry {
                     number,
                     party: message.party,

@@ -332,6 +332,20 @@ fn our_own_probes_are_apart() {
     assert_eq!(judge_call(&f), Some(Outcome::Ignored(IgnoreReason::Probe)));
 }
 
+/// Whoever writes STOP is answered by Twilio: that nobody of ours takes it is no failure. A webhook that fails on it
+/// is.
+#[test]
+fn a_keyword_needs_no_handler() {
+    let f = MessageFacts { is_keyword: true, ..message(Direction::Inbound, MessageStatus::Received) };
+    let nobody = MessageFacts { has_no_handler: true, ..f };
+    assert_eq!(judge_message(&nobody), Some(Outcome::Ignored(IgnoreReason::Recipient)));
+    assert_eq!(judge_message(&MessageFacts { is_keyword: false, ..nobody }), Some(Outcome::Failed(Reason::NoHandler)));
+    assert_eq!(judge_message(&f), Some(Outcome::Ok));
+    let marks = marks(&[(AlertEffect::PrimaryWebhook, 11200)]);
+    let failed = MessageFacts { marks, ..f };
+    assert_eq!(judge_message(&failed), Some(Outcome::Failed(Reason::Webhook)));
+}
+
 fn message(direction: Direction, status: MessageStatus) -> MessageFacts {
     MessageFacts {
         direction,
@@ -341,6 +355,7 @@ fn message(direction: Direction, status: MessageStatus) -> MessageFacts {
         is_settled: true,
         has_no_handler: false,
         is_silent_service: false,
+        is_keyword: false,
         has_own_fallback: false,
         is_answered: false,
         may_be_answered: false,

@@ -400,6 +400,7 @@ fn messages_of_ours_that_never_arrive_page_however_few_they_are() {
             sent_at: p.now,
             error: (i > 0).then_some(Code(30034)),
             service: None,
+            is_keyword: false,
         };
         p.engine.observe(p.now, ACCOUNT, &Observation::Message(message));
         p.pass(600);
