@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `GET /metrics` | Prometheus' text format |
 //! | `GET /-/healthy` | 200 while the engine ticks; with `?nonce=` also a proof that it is this agent ([`identity`]) |
-//! | `GET /-/ready` | 200 while the engine ticks and every source is fresh, else 503 with the stale ones |
+//! | `GET /-/ready` | 200 while the engine ticks, the lease is ours and every source is fresh, else 503 with what is not so |
 //! | `GET /api/v1/status` | the state of everything, as JSON |
 //! | `GET /api/v1/ports` | how far the ports are, and whether the old provider may be cancelled |
 //! | `GET /api/v1/numbers`, `/decisions`, `/decisions/{id}`, `/orders/{id}` | parts of it, and what the journal says |
@@ -52,6 +52,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::timeout::TimeoutLayer;
 
+use crate::agent::control::write_guard::WriteGuard;
 use crate::agent::publish::explain::{DecisionHistory, Explanation, RecordedEntry};
 use crate::agent::publish::recent::Recent;
 use crate::agent::publish::status::{NumberStatus, OrderStatus, Status};
@@ -75,6 +76,7 @@ pub struct Admin {
     inbox: mpsc::Sender<ControlMessage>,
     memory: DecisionHistory,
     recent: Recent,
+    write_guard: WriteGuard,
     door: auth::Authenticator,
     identity: identity::Identity,
     sessions: sessions::Sessions,
@@ -104,6 +106,7 @@ pub fn router(agent: &Agent, clock: &Clock, rules: impl Into<auth::AccessRules>)
         inbox: agent.inbox.clone(),
         memory: agent.memory.clone(),
         recent: agent.recent.clone(),
+        write_guard: agent.write_guard.clone(),
         door: auth::Authenticator::new(rules, clock.clone()),
         identity: identity::Identity::with_clock(token, clock.clone()),
         sessions: sessions::Sessions::new(clock.clone(), is_secure),
@@ -213,6 +216,9 @@ fn is_ticking(admin: &Admin) -> Result<(), ApiProblem> {
 
 async fn ready(State(admin): State<Admin>) -> Result<&'static str, ApiProblem> {
     is_ticking(&admin)?;
+    if !admin.write_guard.has_lease() {
+        return Err(ApiProblem::new(StatusCode::SERVICE_UNAVAILABLE, WriteGuard::NO_LEASE));
+    }
     let status = admin.status.borrow().clone();
     let cannot_read = status.cannot_read();
     if cannot_read.is_empty() {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::agent::control::write_guard::WriteGuard;
 use crate::agent::publish::status::Status;
 use crate::clock::Clock;
 use crate::core::model::time::Time;
@@ -26,9 +27,12 @@ const TICKS_WITHIN: Duration = Duration::from_secs(15);
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Why there is no sign of life; `None` if all is well.
-fn trouble(status: &Status, now: Time) -> Option<String> {
+fn trouble(status: &Status, has_lease: bool, now: Time) -> Option<String> {
     if status.at + TICKS_WITHIN < now {
         return Some(format!("the engine has not ticked since {}", status.at));
+    }
+    if !has_lease {
+        return Some(WriteGuard::NO_LEASE.to_owned());
     }
     let cannot_read = status.cannot_read();
     (!cannot_read.is_empty()).then(|| format!("cannot read {}", cannot_read.join(", ")))
@@ -39,13 +43,14 @@ pub async fn run(
     sender: Sender,
     status: watch::Receiver<Arc<Status>>,
     metrics: Metrics,
+    write_guard: WriteGuard,
     clock: Clock,
     stop: CancellationToken,
 ) {
     metrics.notifiers(std::iter::once(NAME));
     let mut said = None;
     while clock.wait(Some(clock.now() + settings.every), stop.cancelled()).await.is_none() {
-        let trouble = trouble(&status.borrow().clone(), clock.now());
+        let trouble = trouble(&status.borrow().clone(), write_guard.has_lease(), clock.now());
         if let Some(why) = trouble {
             if said.as_ref() != Some(&why) {
                 tracing::warn!("no heartbeat is sent: {why}");

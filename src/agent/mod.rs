@@ -43,6 +43,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::agent::control::write_guard::WriteGuard;
 use crate::clock::Clock;
 use crate::core::detect::observation::Observation;
 use crate::core::model::bounds;
@@ -293,6 +294,8 @@ pub struct Agent {
     pub recent: Recent,
     /// By which its HTTP face is asked for, beside those of the loopback interface.
     pub names: Arc<[String]>,
+    /// Whether it may act.
+    pub write_guard: WriteGuard,
     clock: Clock,
     store: Store,
     /// Pollers and the executor: they end first.

@@ -204,7 +204,7 @@ impl Agent {
         let Recovered { mut control, notices, pollers } = recover(&shared, config, control, journal, wanted).await?;
         let Pollers { calls, messages, alerts } = pollers;
         metrics.set_mode(control.orders().mode());
-        let write_guard = WriteGuard::new(clock.clone(), store.clone());
+        let guard = WriteGuard::new(clock.clone(), store.clone());
         metrics.page_is_at(&config.agent.page());
         let known = Knowledge {
             ports: control.ports(),
@@ -220,18 +220,18 @@ impl Agent {
             metrics.tally().clone(),
             status.subscribe(),
             inbox.downgrade(),
-            of_state(write_guard.clone(), store.clone()),
+            of_state(guard.clone(), store.clone()),
             config.per_number,
         )));
         let active = watch::Sender::new(true);
         let (execute, work) = mpsc::channel(ORDERS);
         let stop = CancellationToken::new();
-        let executor = Executor::new(shared.clone(), write_guard.clone(), stop.clone());
+        let executor = Executor::new(shared.clone(), guard.clone(), stop.clone());
         let (ask, asks) = mpsc::channel(probe::ASKS.max(roster.len() * 2 + 1));
         let is_probed = role == Role::Watch && config.probes.groups.iter().flatten().any(|s| s.origin(0).is_some());
         let begun = store.probes(now - probe::BUDGETED).await?;
         let grace = config.engine.settle_grace;
-        let mut prober = Prober::new(shared.clone(), write_guard.clone(), config.probes.clone(), grace, &begun);
+        let mut prober = Prober::new(shared.clone(), guard.clone(), config.probes.clone(), grace, &begun);
         for (ix, _) in roster.numbers() {
             for channel in Channel::ALL {
                 prober.set_phase(ix, channel, control.engine().channel(ix, channel).phase);
@@ -266,13 +266,13 @@ impl Agent {
             clock.spawn(&mut workers, named("delivery", Box::pin(worker.run())));
         }
         if let (Role::Watch, Some(settings)) = (role, config.heartbeat.clone()) {
-            let task =
-                heartbeat::run(settings, sender, status.subscribe(), metrics.clone(), clock.clone(), stop.clone());
+            let (status, metrics) = (status.subscribe(), metrics.clone());
+            let task = heartbeat::run(settings, sender, status, metrics, guard.clone(), clock.clone(), stop.clone());
             clock.spawn(&mut workers, named("heartbeat", Box::pin(task)));
         }
         let probing = Probing { ask, groups: config.probes.groups.clone() };
         let mut controller =
-            Controller::new(shared.clone(), role, control, post.clone(), write_guard, execute, probing);
+            Controller::new(shared.clone(), role, control, post.clone(), guard.clone(), execute, probing);
         controller.has_seen(seen);
         controller.load_baseline(store.routing().await?);
         let watches = |channel: Channel| roster.numbers().any(|(_, n)| n.channels[channel.index()]);
@@ -323,6 +323,7 @@ impl Agent {
             memory: DecisionHistory::new(store.clone(), CurrentRules::of(config), config.poll.overlap),
             recent,
             names: config.agent.names.clone(),
+            write_guard: guard,
             clock: clock.clone(),
             store,
             workers,

@@ -99,6 +99,10 @@ impl WriteGuard {
         WriteGuard { clock, store, policy: Arc::new(RwLock::new(policy)) }
     }
 
+    /// What is said where [`WriteGuard::has_lease`] is false.
+    pub const NO_LEASE: &'static str =
+        "the lease could not be prolonged, so nothing can be written: look at the state's disk";
+
     pub fn set(&self, mode: Mode, holds: Vec<Hold>, is_blind: [bool; 2]) {
         let mut policy = self.policy.write().unwrap_or_else(PoisonError::into_inner);
         policy.changes += u64::from(policy.mode != mode);
