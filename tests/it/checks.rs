@@ -247,7 +247,7 @@ fn two_thousand_numbers_take_less_than_ten_seconds() {
 }
 
 /// Each field with its type: what scripts rely on.
-fn schema(value: &serde_json::Value, path: &str, out: &mut BTreeSet<String>) {
+fn schema(value: &Value, path: &str, out: &mut BTreeSet<String>) {
     use serde_json::Value;
     let kind = match value {
         Value::Null => "null",

@@ -440,7 +440,8 @@ mod tests {
             terms: None,
         };
         let fallbacks = [(number, FallbackState::Broken), (other, FallbackState::Good)].into();
-        let work = Work { order: Arc::new(order), by: Initiator::Operator { stops: 0 }, numbers: Vec::new(), fallbacks };
+        let work =
+            Work { order: Arc::new(order), by: Initiator::Operator { stops: 0 }, numbers: Vec::new(), fallbacks };
         let passes = |number: NumberId, fallback: Option<&str>, is_intended: bool| {
             let values = RoutingValues::read("{}", channel).unwrap();
             let (unwritten, written) = (values.clone(), values);

@@ -364,7 +364,7 @@ mod tests {
             let roster = Roster::default();
             Entry::Recovered { channel: Channel::Voice, numbers }.sentence(Time::EPOCH, None, &roster).line(3, &roster)
         };
-        assert_eq!(told(2), "callers are served again: +15005550100, +15005550101");
+        assert!(told(2).starts_with("callers are served again: ") && told(2).ends_with("+15005550101"), "{}", told(2));
         assert!(told(3).ends_with("+15005550102"), "{}", told(3));
         assert!(told(5).ends_with("+15005550102 and 2 more"), "{}", told(5));
     }

@@ -7,6 +7,7 @@ impl Port {
     fn sent(&mut self, recipient: u64, status: MessageStatus) {
         self.calls += 1;
         let message = Message {
+            is_keyword: false,
             sid: MessageSid::from_u128(self.calls),
             number: number(0),
             party: RemoteParty { hash: recipient, last_two: None, is_prober: false },

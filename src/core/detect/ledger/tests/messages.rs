@@ -25,6 +25,7 @@ impl Desk {
     fn text(&mut self, sid: u128, direction: Direction, status: MessageStatus) -> Vec<Outcome> {
         let cx = LedgerContext { roster: &self.roster, routes: &self.routes };
         let message = Message {
+            is_keyword: false,
             sid: MessageSid::from_u128(sid),
             number: "+15005550100".parse().unwrap(),
             party: RemoteParty { hash: 7, last_two: None, is_prober: false },
