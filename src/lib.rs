@@ -15,6 +15,7 @@
 //! | [`agent`] | the tasks: pollers, the controller, the executor of orders, delivery of notices |
 //! | [`admin`] | the agent's own HTTP face |
 //! | [`notify`] | how a notice reaches people: a mapping for each channel, one sender |
+//! | [`docs`](mod@docs) | the documentation and the runbooks, a part of the program |
 //! | [`metrics`] | every metric: its definition, and what is counted |
 //! | [`mod@check`] | what must be true before the port day: everything is looked at, many things at once |
 //! | [`config`] | the file as meant: every value valid, or all faults at once |
@@ -36,9 +37,9 @@
 //!
 //! ```text
 //! main     -> cli
-//! cli      -> admin, agent, check, child, clock, config, file, init, notify, record, rehearse, replay, report, sim,
-//!             simulate, store
-//! admin    -> agent, clock, metrics
+//! cli      -> admin, agent, check, child, clock, config, docs, file, init, notify, record, rehearse, replay, report,
+//!             sim, simulate, store
+//! admin    -> agent, clock, docs, metrics
 //! check    -> agent, caller, clock, config, metrics, notify, twilio
 //! init     -> caller, clock, config, metrics, twilio
 //! rehearse -> agent, caller, clock, config, file, metrics, twilio
@@ -53,6 +54,7 @@
 //! sim      -> clock
 //! store    -> clock, file
 //! child    -> clock
+//! docs     -> nobody
 //! metrics  -> nobody
 //! caller   -> file
 //! file     -> nobody
@@ -134,6 +136,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod core;
+pub mod docs;
 pub mod file;
 pub mod init;
 pub mod metrics;

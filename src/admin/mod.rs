@@ -10,7 +10,8 @@
 //! | `GET /api/v1/numbers`, `/decisions`, `/decisions/{id}`, `/orders/{id}` | parts of it, and what the journal says |
 //! | `POST /api/v1/…` | an operator's command ([`commands`]); needs the bearer token and a reason |
 //! | `GET /api/v1/openapi.json` | all this, described from the code |
-//! | `GET /runbooks/`, `/runbooks/{name}` | what on-call does at each alert ([`runbooks`]) |
+//! | `GET /runbooks/`, `/runbooks/{name}` | what on-call does at each alert ([`docs`]) |
+//! | `GET /docs/`, `/docs/{name}` | the documentation, as `ringback docs` prints it |
 //! | `GET /`, `/groups/{name}`, `/numbers/{number}`, `/decisions/{id}`, `/journal` | the same for people ([`page`]) |
 //! | `GET` and `POST /act/{verb}` | a command, named before it is done |
 //! | `GET /events` | what has changed on the overview |
@@ -25,6 +26,7 @@ pub mod apply;
 pub mod auth;
 pub mod body;
 pub mod commands;
+mod docs;
 mod gate;
 pub mod identity;
 mod impatient;
@@ -32,7 +34,6 @@ pub mod names;
 pub mod openapi;
 pub mod page;
 mod rendering;
-mod runbooks;
 pub mod serve;
 pub mod sessions;
 pub mod standby;
@@ -127,8 +128,10 @@ pub fn router(agent: &Agent, clock: &Clock, rules: impl Into<auth::AccessRules>)
         .route("/api/v1/decisions/{id}", get(decision))
         .route("/api/v1/orders/{id}", get(order))
         .route("/api/v1/openapi.json", get(openapi::openapi))
-        .route("/runbooks/", get(runbooks::list))
-        .route("/runbooks/{name}", get(runbooks::runbook))
+        .route("/runbooks/", get(docs::runbooks))
+        .route("/runbooks/{name}", get(docs::runbook))
+        .route("/docs/", get(docs::list))
+        .route("/docs/{name}", get(docs::doc))
         .route("/api/v1/rollback", post(commands::rollback))
         .route("/api/v1/restore", post(commands::restore))
         .route("/api/v1/apply", post(apply::apply))

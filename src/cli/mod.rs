@@ -5,11 +5,13 @@ mod challenge;
 mod check;
 mod demo;
 mod desk;
+mod docs;
 mod explain;
 mod init;
 mod journal;
 mod log;
 mod manual;
+mod names;
 mod notify;
 mod operate;
 mod orders;
@@ -176,9 +178,12 @@ enum Command {
     Simulate(simulate::SimulateArguments),
     /// Runs the pretend Twilio alone
     #[command(
-        after_help = "Example:\n  ringback sim --story breaks\n  ringback sim --scenario day.toml --listen 127.0.0.1:4010"
+        after_help = "Example:\n  ringback sim --story breaks\n  ringback sim --story\n  ringback sim --scenario day.toml --listen 127.0.0.1:4010"
     )]
     Sim(sim::SimArguments),
+    /// Prints the documentation, page by page
+    #[command(after_help = "Example:\n  ringback docs\n  ringback docs configuration\n  ringback docs RingbackSilent")]
+    Docs(docs::DocsArguments),
     /// Prints what a shell reads to complete these commands
     #[command(
         after_help = "Example:\n  source <(ringback completions bash)\n  ringback completions fish > ~/.config/fish/completions/ringback.fish"
@@ -228,6 +233,7 @@ pub fn main() -> ExitCode {
         Command::Report(arguments) => report::report(&arguments),
         Command::Simulate(arguments) => simulate::simulate(&arguments),
         Command::Sim(arguments) => sim::sim(&arguments),
+        Command::Docs(arguments) => docs::docs(&arguments),
         Command::Completions { shell } => manual::completions(shell, Arguments::command()),
         Command::Man(arguments) => manual::man(&arguments, Arguments::command()),
     };

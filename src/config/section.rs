@@ -16,6 +16,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::shown;
+use crate::core::model::nearest::nearest;
 
 /// One thing that is wrong, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -377,10 +378,9 @@ impl<'a> Section<'a> {
             if self.asked.contains(&name) {
                 continue;
             }
-            let near = self.asked.iter().min_by_key(|known| distance(known, name));
-            let hint = match near {
-                Some(near) if distance(near, name) <= 2 => format!("did you mean {near}?"),
-                _ => {
+            let hint = match nearest(name, self.asked.iter().copied()) {
+                Some(near) => format!("did you mean {near}?"),
+                None => {
                     let mut known: Vec<String> = self.asked.iter().map(|k| (*k).to_owned()).collect();
                     known.sort();
                     format!("known here: {}", known.join(", "))
@@ -413,20 +413,4 @@ pub fn span_text(d: Duration) -> String {
         }
     }
     format!("{ms}ms")
-}
-
-/// Levenshtein distance.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, ca) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, cb) in b.iter().enumerate() {
-            let above = row[j + 1];
-            row[j + 1] = (diagonal + usize::from(ca != *cb)).min(row[j] + 1).min(above + 1);
-            diagonal = above;
-        }
-    }
-    row[b.len()]
 }

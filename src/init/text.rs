@@ -150,7 +150,7 @@ fn head(draft: &Draft<'_>, proposal: &Proposal, inventory: Option<&Inventory>) -
         }
         None => out += " from a list of numbers; no account was looked at.\n",
     }
-    out += "# Every key is explained in the README. What is still to be done is marked FILL IN.\n";
+    out += "# Every key is explained by `ringback docs configuration`. What is still to be done is marked FILL IN.\n";
     let unread: &[Unread] = inventory.map_or(&[], |i| &i.unread);
     if !unread.is_empty() {
         out += "#\n# NOT READ, so that this file may lack something:\n";

@@ -3,15 +3,19 @@
 //! Everything that chance decides about a call is drawn first, in a fixed order ([`Luck`]); only then
 //! does routing decide which of it matters. A call is therefore the same call under any routing.
 
+mod luck;
+
 use std::sync::Arc;
 
 use super::chance::Chance;
 use super::handler::{Does, Handlers, SimFetched};
 use super::row::{After, CallDirection, SimAlert, SimCall, SimCallStatus, SimSubject, WITHHELD};
-use super::scenario::{BrokenWebhook, Callers, Lag, Scenario, ScenarioTraffic};
+use super::scenario::{BrokenWebhook, Callers, Scenario, ScenarioTraffic};
 use super::traffic::Caller;
 use crate::core::model::id::{AlertSid, E164};
 use crate::core::model::time::Time;
+use luck::Luck;
+pub use luck::listing_lag;
 
 /// Where a call goes, all references followed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,64 +100,6 @@ pub struct Played {
     pub sound: SimSound,
 }
 
-/// Everything about a call that is chance.
-struct Luck {
-    sids: [u128; 2],
-    alerts: [u128; 4],
-    hit: f64,
-    honest: f64,
-    how: f64,
-    forwards: f64,
-    soft: f64,
-    split: f64,
-    setup: f64,
-    ring: f64,
-    talk: f64,
-    brief: f64,
-    slack: f64,
-    anonymous: f64,
-    callback: f64,
-    early: (f64, f64),
-    wrong: (f64, f64),
-    lags: [f64; 2],
-    alert_lag: f64,
-    priced: f64,
-}
-
-impl Luck {
-    fn draw(c: &mut Chance, lag: &Lag, traffic: &ScenarioTraffic) -> Luck {
-        Luck {
-            sids: [c.digits(), c.digits()],
-            alerts: [c.digits(), c.digits(), c.digits(), c.digits()],
-            hit: c.unit(),
-            honest: c.unit(),
-            how: c.unit(),
-            forwards: c.unit(),
-            soft: c.unit(),
-            split: c.unit(),
-            setup: c.between(0.3, 1.5),
-            ring: c.unit(),
-            talk: c.around(traffic.talk.as_secs_f64(), 0.95),
-            brief: c.unit(),
-            slack: c.unit(),
-            anonymous: c.unit(),
-            callback: c.unit(),
-            early: (c.unit(), c.between(2.0, 10.0)),
-            wrong: (c.unit(), c.between(4.0, 40.0)),
-            lags: [listing_lag(c, lag), listing_lag(c, lag)],
-            alert_lag: c.between(lag.alert_s[0], lag.alert_s[1]),
-            priced: c.between(lag.price_s[0], lag.price_s[1]),
-        }
-    }
-}
-
-/// From the end of something to its row.
-pub fn listing_lag(c: &mut Chance, lag: &Lag) -> f64 {
-    let (usual, is_late, late) =
-        (c.around(lag.median_s, lag.sigma), c.hits(lag.late), c.between(lag.late_s[0], lag.late_s[1]));
-    if is_late { late } else { usual.clamp(lag.range_s[0], lag.range_s[1]) }
-}
-
 /// What a play needs to know of the world.
 pub struct SimStage<'a> {
     pub scenario: &'a Scenario,
@@ -169,6 +115,9 @@ impl SimStage<'_> {
         let mut take =
             Take { stage: self, dial, luck, alerts: Vec::new(), elapsed: 0.0, sound: SimSound::Nothing, action: None };
         take.elapsed = take.luck.setup;
+        if let Some(code) = self.traffic.call_error {
+            return take.refused(code);
+        }
         match path {
             VoicePath::Nobody => take.end(SimCallStatus::Failed, 0.0, SimServed::Nobody),
             VoicePath::Fax => take.end(SimCallStatus::Completed, 8.0, SimServed::Nobody),
@@ -194,6 +143,14 @@ struct Take<'a> {
 impl Take<'_> {
     fn fails_honestly(&self) -> bool {
         self.dial.fate == Some(SimFate::Fails) || self.luck.honest < self.stage.traffic.failure
+    }
+
+    /// Twilio ends the call before anybody is asked what to do with it. 0 is no code: nothing is said of it then.
+    fn refused(mut self, code: u32) -> Played {
+        if code != 0 {
+            self.alert(code, "", None);
+        }
+        self.end(SimCallStatus::Failed, 0.0, SimServed::Nobody)
     }
 
     /// Asks one URL after the other, until one has instructions.

@@ -338,13 +338,13 @@ fn page() -> String {
 
 #[test]
 fn the_reference_page_is_current() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("alerts/CHECKS.md");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/docs/pages/checks.md");
     let want = page();
     if std::env::var_os("UPDATE").is_some() {
         std::fs::write(&path, &want).unwrap();
     }
     let is = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(is == want, "alerts/CHECKS.md is out of date: UPDATE=1 cargo test --test it checks::");
+    assert!(is == want, "src/docs/pages/checks.md is out of date: UPDATE=1 cargo test --test it checks::");
 }
 
 /// A route that does not say which region processes the calls is no word that ours does.

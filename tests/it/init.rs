@@ -77,7 +77,7 @@ fn command(folder: &Path, words: &[&str], env: &[(&str, &str)]) -> Command {
     command
 }
 
-fn said(out: std::process::Output) -> (i32, String) {
+pub fn said(out: std::process::Output) -> (i32, String) {
     let said = String::from_utf8(out.stdout).unwrap() + &String::from_utf8(out.stderr).unwrap();
     (out.status.code().unwrap(), said)
 }
@@ -88,7 +88,7 @@ fn alone(folder: &Path, words: &[&str]) -> (i32, String) {
 }
 
 /// With the world's account.
-async fn init(w: &World, words: &[&str], env: &[(&str, &str)]) -> (i32, String) {
+pub async fn init(w: &World, words: &[&str], env: &[(&str, &str)]) -> (i32, String) {
     let account = w.sim.scenario().account;
     let sid = account.sid.to_string();
     let words = [&["init", "--base-url", &w.base_url], words].concat();

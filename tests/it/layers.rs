@@ -138,6 +138,90 @@ fn front_page() -> BTreeMap<String, BTreeSet<String>> {
     may
 }
 
+/// How far above the ground a folder stands: whatever it uses as a whole is lower.
+fn height(of: &str, may: &BTreeMap<String, BTreeSet<String>>) -> usize {
+    let whole = may[of].iter().filter(|whom| *whom != of && !whom.contains("::"));
+    whole.map(|whom| height(whom, may) + 1).max().unwrap_or(0)
+}
+
+/// The front page's table as a drawing that a terminal shows: floors, and who uses whom.
+fn drawing() -> String {
+    let may = front_page();
+    let folder = |name: &str| name.split("::").next().unwrap().to_owned();
+    let mut floors: BTreeMap<usize, Vec<&str>> = BTreeMap::new();
+    for who in may.keys() {
+        floors.entry(height(who, &may)).or_default().push(who);
+    }
+    let rule = format!("+{}+\n", "-".repeat(66));
+    let mut out = rule.clone();
+    for floor in floors.values().rev() {
+        out += &format!("| {:<64} |\n{rule}", floor.join("   "));
+    }
+    let order: Vec<&str> = floors.values().rev().flatten().copied().collect();
+    let widest = order.iter().map(|n| n.len()).max().unwrap();
+    out += "\n";
+    // Each column is headed by its name, read downwards.
+    for letter in 0..widest {
+        let letters = order.iter().map(|n| n.chars().nth(letter).unwrap_or(' '));
+        let line: String = letters.map(|c| format!(" {c}")).collect();
+        out += &format!("{:widest$} {}\n", "", line.trim_end());
+    }
+    for who in &order {
+        let uses: BTreeSet<String> = may[*who].iter().map(|whom| folder(whom)).collect();
+        let parts: BTreeSet<String> = may[*who].iter().filter(|w| w.contains("::")).map(|w| folder(w)).collect();
+        let mark = |whom: &&str| match (*whom == *who, uses.contains(*whom), parts.contains(*whom)) {
+            (true, ..) => " \\",
+            (_, true, true) => " o",
+            (_, true, false) => " x",
+            _ => " .",
+        };
+        out += &format!("{who:>widest$} {}\n", order.iter().map(mark).collect::<String>());
+    }
+    out
+}
+
+#[test]
+fn the_drawing_is_the_front_pages() {
+    let mut want = String::from(
+        "# Architecture\n\nThe program is one crate of folders, each one topic. The drawing is made from the table on the \
+         front\npage (`src/lib.rs`), which `tests/it/layers.rs` holds against the imports: it fails when the code uses\n\
+         more than the table allows, or needs less. `UPDATE=1 cargo test --test it -- layers::` writes it anew.\n\n\
+         A folder uses only folders that stand below it. In the second part each row is a folder, and has a\nmark below \
+         each that it uses: `x` the folder, `o` only a part of it. Each `x` is right of the diagonal, so no\nfolders form \
+         a circle; an `o` may be left of it, where a part of a folder is lower than the folder.\n\n```text\n",
+    );
+    want += &drawing();
+    want += "```\n\n## What each is\n\n| folder | is |\n|---|---|\n";
+    let page = fs::read_to_string(root().join("src/lib.rs")).unwrap();
+    for row in page.lines().filter_map(|l| l.strip_prefix("//! | [`")) {
+        let (name, about) = row.split_once(" | ").unwrap();
+        let name = name.split('`').next().unwrap();
+        want += &format!("| `{name}` | {}\n", about.replace("[`", "`").replace("`]", "`"));
+    }
+    want += "\n## The core's floors\n\nA file of the core uses files of its own floor and of those above it in this table.\n\n\
+             | floor | is |\n|---|---|\n";
+    let page = fs::read_to_string(root().join("src/core/mod.rs")).unwrap();
+    for row in page.lines().filter_map(|l| l.strip_prefix("//! | [`")) {
+        let (name, about) = row.split_once("`] | ").unwrap();
+        want += &format!("| `{name}` | {about}\n");
+    }
+    want += "\n## One call, from Twilio to a person\n\n```text\n\
+             Twilio --> twilio --> agent::poll --> core::detect --> core::rollback\n\
+             \x20 logs     client      store          outcome,         guards, orders\n\
+             \x20                                   verdict,            |        |\n\
+             \x20                                   decision            v        v\n\
+             \x20                                              agent::execute  core::notice\n\
+             \x20                                               snapshot,       incidents\n\
+             \x20                                               write, read         |\n\
+             \x20                                                   |               v\n\
+             \x20                                                   v            notify --> people\n\
+             \x20                                              agent::probe\n\
+             \x20                                               the proof\n```\n\n\
+             `src/lib.rs` tells it step by step, and has the laws that every step keeps. Why it is built so is in\n\
+             [design](design.md).\n";
+    crate::docs::is_current("architecture", &want);
+}
+
 /// Test code may look further, except that of the core. What is allowed must be needed, or it is allowed too much.
 #[test]
 fn folders_use_whom_the_front_page_allows() {

@@ -116,14 +116,14 @@ fn page() -> String {
 
 #[test]
 fn the_reference_page_is_current() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("dashboards/METRICS.md");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/docs/pages/metrics.md");
     let want = page();
     if std::env::var_os("UPDATE").is_some() {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, &want).unwrap();
     }
     let is = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(is == want, "dashboards/METRICS.md is out of date: UPDATE=1 cargo test --test it metrics");
+    assert!(is == want, "src/docs/pages/metrics.md is out of date: UPDATE=1 cargo test --test it metrics");
 }
 
 #[test]

@@ -40,7 +40,7 @@ use crate::core::model::time::Time;
 pub use live::Live;
 
 /// Nothing from elsewhere, nothing inline, nobody's frame.
-const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; \
+pub const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; \
                       connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 
 /// Every page.
@@ -212,6 +212,11 @@ fn page(admin: &Admin, visitor: &Visitor, title: &str, refresh: Refresh, body: &
         refresh,
     };
     html(StatusCode::OK, &layout)
+}
+
+/// A page that stays as it is.
+pub fn still(admin: &Admin, visitor: &Visitor, title: &str, body: &impl Template) -> Response {
+    page(admin, visitor, title, Refresh::Never, body)
 }
 
 /// A page without a visitor: the way in, and what was wrong.

@@ -3,17 +3,32 @@
 
 use std::fmt::Write as _;
 
+use crate::cli::text::wrapped;
 use crate::config::span_text;
 use crate::core::model::facts::DEMO;
-use crate::core::model::id::E164;
-use crate::sim::{Bin, BinKind, Happening, Scenario, ScenarioGroup};
+use crate::core::model::id::{E164, ServiceSid};
+use crate::core::model::time::Time;
+use crate::sim::{Bin, BinKind, Callers, Happening, Scenario, ScenarioGroup, Shape, Story};
 
-/// The account of `scenario`, in lines.
-pub fn listing(scenario: &Scenario) -> String {
-    let mut out = format!("The account of \"{}\":\n\nNumbers\n", scenario.name);
+/// Of what is wrapped, within its indent.
+const WIDTH: usize = 76;
+
+/// The account of `scenario`, in lines; `start`: when what happens is counted from, if that is known.
+pub fn listing(scenario: &Scenario, story: Option<&Story>, start: Option<Time>) -> String {
+    let mut out = match story {
+        Some(story) => format!("The story \"{}\": {}.\n", story.name, story.about),
+        None => format!("The account of \"{}\":\n", scenario.name),
+    };
+    if let Some(needs) = story.and_then(|s| s.needs) {
+        let _ = writeln!(out, "Only test calls that are listened to find it. In [group.probe]: {needs}");
+    }
+    out += "\nNumbers and callers\n";
     for group in &scenario.groups {
         let _ = writeln!(out, "  {}", group_line(group));
-        let _ = writeln!(out, "    {}", answered(group));
+        let _ = writeln!(out, "    {}", answered(group, scenario));
+        for line in callers(group).iter().flat_map(|callers| wrapped(callers, WIDTH)) {
+            let _ = writeln!(out, "    {line}");
+        }
     }
     if !scenario.bins.is_empty() {
         out += "\nTwiML Bins, to fall back to\n";
@@ -21,6 +36,7 @@ pub fn listing(scenario: &Scenario) -> String {
     for bin in &scenario.bins {
         let _ = writeln!(out, "  {}  {}", bin.url(), bin_does(bin));
     }
+    let traps = |group| traps(group, scenario);
     let traps: Vec<String> = scenario.groups.iter().flat_map(traps).chain(service_traps(scenario)).collect();
     if !traps.is_empty() {
         out += "\nTraps\n";
@@ -28,15 +44,49 @@ pub fn listing(scenario: &Scenario) -> String {
     for trap in traps {
         let _ = writeln!(out, "  {trap}");
     }
-    if !scenario.events.is_empty() {
+    if scenario.events.is_empty() {
+        out += "\nNothing happens by itself after the start.\n";
+    } else {
         out += "\nWhat happens, after the start\n";
     }
     let mut events: Vec<_> = scenario.events.iter().collect();
     events.sort_by_key(|e| e.at);
     for event in events {
-        let _ = writeln!(out, "  {}: {}", span_text(event.at), happens(&event.what));
+        let clock = start.map_or_else(String::new, |start| {
+            format!(" ({} UTC)", (start + event.at).to_timestamp().strftime("%H:%M:%S"))
+        });
+        let _ = writeln!(out, "  {}{clock}: {}", span_text(event.at), happens(&event.what));
     }
     out
+}
+
+/// What a group's callers are like; `None` if nobody calls.
+fn callers(group: &ScenarioGroup) -> Option<String> {
+    let t = &group.traffic;
+    if t.calls_per_hour <= 0.0 {
+        return None;
+    }
+    let who = match t.callers {
+        Callers::Many => "everybody with a number of their own",
+        Callers::One => "all with one number, as a telephone system calls",
+        Callers::Withheld => "all with their number withheld",
+    };
+    let percent = |share: f64| (share * 100.0).round();
+    let forwarded = match percent(t.forward) {
+        0.0 => "answered by the handler itself".to_owned(),
+        share => format!("{share} % put through"),
+    };
+    let shape = match t.shape {
+        Shape::Flat => "evenly over the day",
+        Shape::Day => "most about half past one",
+        Shape::Office => "in office hours",
+        Shape::Evening => "most in the evening",
+    };
+    Some(format!(
+        "callers: {who}, {shape}; {forwarded}; they talk for about {}; {} % meet an error that is nobody's fault",
+        span_text(t.talk),
+        percent(t.failure)
+    ))
 }
 
 fn group_line(group: &ScenarioGroup) -> String {
@@ -63,7 +113,12 @@ fn group_line(group: &ScenarioGroup) -> String {
     format!("{}: {shown}; {traffic}{port}", group.name)
 }
 
-fn answered(group: &ScenarioGroup) -> String {
+/// Its members are answered by the numbers' own URLs.
+fn defers(scenario: &Scenario, service: ServiceSid) -> bool {
+    scenario.services.iter().any(|s| s.sid == service && s.use_inbound_webhook_on_number)
+}
+
+fn answered(group: &ScenarioGroup, scenario: &Scenario) -> String {
     let r = &group.routing;
     let url = |url: &str| if url.is_empty() { "nobody".to_owned() } else { url.to_owned() };
     let voice = match (r.trunk, r.application) {
@@ -72,9 +127,9 @@ fn answered(group: &ScenarioGroup) -> String {
         (None, None) => url(&r.voice_url),
     };
     let messages = match (r.service, r.sms_application) {
-        (Some(service), _) => format!("Messaging Service {service}"),
-        (None, Some(application)) => format!("application {application}"),
-        (None, None) => url(&r.sms_url),
+        (Some(service), _) if !defers(scenario, service) => format!("Messaging Service {service}"),
+        (_, Some(application)) => format!("application {application}"),
+        (_, None) => url(&r.sms_url),
     };
     format!("calls: {voice}; messages: {messages}")
 }
@@ -90,17 +145,18 @@ fn bin_does(bin: &Bin) -> &'static str {
 }
 
 /// What is wrong with a group's numbers from the start.
-fn traps(group: &ScenarioGroup) -> Vec<String> {
+fn traps(group: &ScenarioGroup, scenario: &Scenario) -> Vec<String> {
     let r = &group.routing;
     let has_voice = r.trunk.is_some() || r.application.is_some() || !r.voice_url.is_empty();
     let is_demo = [&r.voice_url, &r.sms_url].iter().any(|url| DEMO.iter().any(|demo| url.starts_with(demo)));
+    let overrides = r.service.is_some_and(|service| !defers(scenario, service));
     let found = [
         (is_demo, "still points at Twilio's demo: every caller hears that"),
         (!has_voice && !group.hosted, "has no voice URL: calls fail at once and leave no trace"),
         (group.hosted, "is hosted: it has messages at Twilio, and its calls where they always were"),
         (r.trunk.is_some() && !r.voice_url.is_empty(), "has a voice URL that its trunk overrides"),
         (r.application.is_some() && !r.voice_url.is_empty(), "has a voice URL that its application overrides"),
-        (r.service.is_some() && !r.sms_url.is_empty(), "has an SMS URL that its Messaging Service overrides"),
+        (overrides && !r.sms_url.is_empty(), "has an SMS URL that its Messaging Service overrides"),
         (r.voice_region != "us1", "has its calls processed in another region, where its record has no say"),
         (r.voice_url.is_empty() && !r.voice_fallback_url.is_empty(), "has a fallback URL without a primary one"),
         (!r.applied, "is not pointed at its handlers yet"),
@@ -128,13 +184,31 @@ fn happens(what: &Happening) -> String {
         Happening::Port(what) => format!("{what} ports"),
         Happening::PortStatus(change) => format!("the port of {} is said to be {:?}", change.of, change.status),
         Happening::PortOut(number) => format!("{number} is being ported away"),
-        Happening::Traffic(change) => format!("the callers of {} change their ways", change.group),
+        Happening::Traffic(change) => {
+            let lasts = change.lasts.map_or_else(String::new, |d| format!(", for {}", span_text(d)));
+            let share = |s: f64| (s * 100.0).round();
+            let words = [
+                change.factor.map(|f| format!("{f} times as many callers")),
+                change.busy.map(|s| format!("{} % find the line busy", share(s))),
+                change.no_answer.map(|s| format!("{} % are answered by nobody", share(s))),
+                change.reply_error.map(|code| format!("every reply fails with {code}")),
+                change.call_error.map(|code| match code {
+                    0 => "every call breaks without a trace".to_owned(),
+                    code => format!("every call is refused by Twilio with {code}"),
+                }),
+            ];
+            let words: Vec<String> = words.into_iter().flatten().collect();
+            format!("{}: {}{lasts}", change.group, words.join(", "))
+        }
         Happening::Storm(storm) => format!("one caller calls {} {} times", storm.number, storm.calls),
         Happening::Campaign(campaign) => format!("{} texts {} people", campaign.number, campaign.texts),
         Happening::Fault(fault) => {
             let lasts = fault.lasts.map_or_else(String::new, |d| format!(" for {}", span_text(d)));
             format!("Twilio's API misbehaves{lasts}: {} on {}", fault.kind, fault.on.label())
         }
-        Happening::Edit(edit) => format!("somebody else changes {}", edit.number),
+        Happening::Edit(edit) => {
+            let set: Vec<String> = edit.set.iter().map(|(name, value)| format!("{name} to {value:?}")).collect();
+            format!("somebody else sets {}'s {}", edit.number, set.join(", "))
+        }
     }
 }

@@ -13,6 +13,7 @@ pub mod foreign;
 pub mod guard;
 pub mod handler;
 pub mod id;
+pub mod nearest;
 pub mod order;
 pub mod reason;
 pub mod redact;

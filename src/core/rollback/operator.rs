@@ -4,7 +4,7 @@
 //! operator is what stands against every write: no lease, `observe`, a hold, a fallback that is
 //! known to be broken, an order under way. Stale logs, caps and phases do not.
 //!
-//! The rules, for all verbs alike (the README's operations part has the same table):
+//! The rules, for all verbs alike (the page `orders` of the documentation has the same table):
 //!
 //! | command | is done | is refused, or says that it is not as asked |
 //! |---|---|---|

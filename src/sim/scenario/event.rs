@@ -360,6 +360,9 @@ pub struct TrafficChange {
     /// All replies fail with this code.
     #[serde(default)]
     pub reply_error: Option<u32>,
+    /// All calls break before any TwiML runs, with this code; 0: without a trace.
+    #[serde(default)]
+    pub call_error: Option<u32>,
     /// After so long the group is again as the file has it.
     #[serde(default, rename = "for", with = "span::option")]
     pub lasts: Option<Duration>,

@@ -91,6 +91,8 @@ pub struct ScenarioTraffic {
     pub reply_failure: f64,
     /// All replies fail with this code, such as 30034 (unregistered 10DLC).
     pub reply_error: Option<u32>,
+    /// All calls break before any TwiML runs, with this code, such as 10003 (account not active); 0: without a trace.
+    pub call_error: Option<u32>,
     /// Whom callers seem to be.
     pub callers: Callers,
 }
@@ -129,6 +131,7 @@ impl Default for ScenarioTraffic {
             replies: 0.85,
             reply_failure: 0.03,
             reply_error: None,
+            call_error: None,
             callers: Callers::Many,
         }
     }

@@ -96,6 +96,10 @@ impl World {
             group.traffic.reply_error = Some(code);
             words.push(format!("replies fail with {code}"));
         }
+        if let Some(code) = change.call_error {
+            group.traffic.call_error = Some(code);
+            words.push(format!("calls break with {code}"));
+        }
         self.ledger.mark(self.now, TimelineMark::Traffic { group: change.group, change: words.join(", ") });
         if let Some(span) = change.lasts {
             self.queue.push(self.now + span, Next::Calms(i));
