@@ -72,6 +72,8 @@ pub struct AccessRules {
     pub token: Option<SecretString>,
     /// Tokens of people.
     pub people: Vec<(Holder, SecretString)>,
+    /// What whoever rings for a look at the ports has in the address; it opens nothing else.
+    pub port_webhook: Option<SecretString>,
     /// Others than this machine can reach the agent, perhaps through a proxy.
     pub is_open: bool,
 }
@@ -176,6 +178,18 @@ impl Authenticator {
             Some(holder) => Ok(holder),
             None => Err(self.wrong(peer).await),
         }
+    }
+
+    /// Whether somebody may ring for a look at the ports, with what stands in the address.
+    pub async fn may_ring(&self, given: &str, peer: Option<SocketAddr>) -> Result<(), ApiProblem> {
+        let Some(token) = &self.rules.port_webhook else {
+            let text = "there is no port webhook: set RINGBACK_PORTS_TOKEN or ports.webhook_token_file";
+            return Err(ApiProblem::new(StatusCode::NOT_FOUND, text));
+        };
+        if is_same(given.as_bytes(), token) {
+            return Ok(());
+        }
+        Err(self.wrong(peer).await)
     }
 
     /// What is answered to a wrong token.

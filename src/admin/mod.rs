@@ -12,6 +12,7 @@
 //! | `GET /api/v1/openapi.json` | all this, described from the code |
 //! | `GET /runbooks/`, `/runbooks/{name}` | what on-call does at each alert ([`docs`]) |
 //! | `GET /docs/`, `/docs/{name}` | the documentation, as `ringback docs` prints it |
+//! | `POST /webhooks/ports/{token}` | somebody rings for a look at the ports ([`port_webhook`]) |
 //! | `GET /`, `/groups/{name}`, `/numbers/{number}`, `/decisions/{id}`, `/journal` | the same for people ([`page`]) |
 //! | `GET` and `POST /act/{verb}` | a command, named before it is done |
 //! | `GET /events` | what has changed on the overview |
@@ -33,6 +34,7 @@ mod impatient;
 pub mod names;
 pub mod openapi;
 pub mod page;
+mod port_webhook;
 mod rendering;
 pub mod serve;
 pub mod sessions;
@@ -54,6 +56,7 @@ use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::timeout::TimeoutLayer;
 
 use crate::agent::control::write_guard::WriteGuard;
+use crate::agent::ports::doorbell::Doorbell;
 use crate::agent::publish::explain::{DecisionHistory, Explanation, RecordedEntry};
 use crate::agent::publish::recent::Recent;
 use crate::agent::publish::status::{NumberStatus, OrderStatus, Status};
@@ -83,6 +86,7 @@ pub struct Admin {
     sessions: sessions::Sessions,
     pages: Pages,
     live: page::Live,
+    doorbell: Doorbell,
 }
 
 /// The large ones.
@@ -113,6 +117,7 @@ pub fn router(agent: &Agent, clock: &Clock, rules: impl Into<auth::AccessRules>)
         sessions: sessions::Sessions::new(clock.clone(), is_secure),
         pages: Pages::default(),
         live: page::Live::default(),
+        doorbell: agent.doorbell.clone(),
     };
     let identity = admin.identity.clone();
     let names = names::OwnNames(agent.names.clone());
@@ -146,7 +151,10 @@ pub fn router(agent: &Agent, clock: &Clock, rules: impl Into<auth::AccessRules>)
         .layer(from_fn_with_state(identity, identity::prove));
     // Beside the proofs, for which an answer is read to its end: the page's events have none.
     let pages = page::routes(&admin);
+    // Twilio has no bearer token, and proves nothing to us nor we to it.
+    let webhooks = Router::new().route("/webhooks/ports/{token}", post(port_webhook::ring));
     api.merge(pages)
+        .merge(webhooks)
         .method_not_allowed_fallback(|| async {
             ApiProblem::new(StatusCode::METHOD_NOT_ALLOWED, "not with this method")
         })

@@ -66,6 +66,7 @@ use control::adopt::{AdoptRead, AdoptRequest};
 use control::journal::Journal;
 use control::{CommandAnswer, Drifted, ObservedRouting, OperatorCommand, Refusal};
 use execute::read::RoutingReader;
+use ports::doorbell::Doorbell;
 use publish::explain::DecisionHistory;
 use publish::recent::Recent;
 use publish::status::{ReadFailure, Status};
@@ -296,6 +297,8 @@ pub struct Agent {
     pub names: Arc<[String]>,
     /// Whether it may act.
     pub write_guard: WriteGuard,
+    /// Where Twilio's porting webhook rings.
+    pub doorbell: Doorbell,
     clock: Clock,
     store: Store,
     /// Pollers and the executor: they end first.

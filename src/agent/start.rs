@@ -17,6 +17,7 @@ use super::leader::{self, LeaseHolder};
 use super::poll::routing::{RoutingPoller, WRITTEN_WITHIN};
 use super::poll::{self, AlertLog, CallLog, MessageLog, Poller, TwilioLog};
 use super::ports;
+use super::ports::doorbell::Doorbell;
 use super::probe::{self, Prober};
 use super::{Agent, Role, Shared, heartbeat};
 use crate::agent::control::journal::Journal;
@@ -161,6 +162,7 @@ impl Agent {
             preflight(&client, &roster, clock).await?;
         }
 
+        let doorbell = Doorbell::default();
         let (inbox, inbox_rx) = mpsc::channel(INBOX);
         let (want_call, wanted) = mpsc::channel(INBOX * 16);
         let (journal_of, requests) = Journal::new(clock.clone());
@@ -285,7 +287,10 @@ impl Agent {
         if role == Role::Watch {
             clock.spawn(&mut workers, named("fallbacks", Box::pin(fallback::run(shared.clone(), stop.clone()))));
             clock.spawn(&mut workers, named("numbers", Box::pin(routing.run(stop.clone()))));
-            clock.spawn(&mut workers, named("ports", Box::pin(ports::poller::run(shared.clone(), stop.clone()))));
+            clock.spawn(
+                &mut workers,
+                named("ports", Box::pin(ports::poller::run(shared.clone(), doorbell.clone(), stop.clone()))),
+            );
         }
         if role == Role::Watch && watches(Channel::Voice) {
             let task = calls.run(active.subscribe(), stop.clone());
@@ -324,6 +329,7 @@ impl Agent {
             recent,
             names: config.agent.names.clone(),
             write_guard: guard,
+            doorbell,
             clock: clock.clone(),
             store,
             workers,

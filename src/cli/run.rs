@@ -22,7 +22,7 @@ use crate::check;
 use crate::child;
 use crate::clock::Clock;
 use crate::config::people::{self, Transport};
-use crate::config::{AgentConfig, Config, ProcessEnv};
+use crate::config::{Config, ProcessEnv};
 use crate::core::model::bounds;
 use crate::rehearse;
 use crate::rehearse::note::Note;
@@ -78,7 +78,8 @@ fn forbid_core_dump() {
 }
 
 /// Whom the HTTP face lets in.
-pub fn access(config: &AgentConfig) -> AccessRules {
+pub fn access(config: &Config) -> AccessRules {
+    let Config { agent: config, ports, .. } = config;
     let right = |right| match right {
         people::Right::Read => Right::Read,
         people::Right::Act => Right::Act,
@@ -89,6 +90,7 @@ pub fn access(config: &AgentConfig) -> AccessRules {
     AccessRules {
         token: config.token.clone(),
         people: config.people.iter().filter_map(person).collect(),
+        port_webhook: ports.webhook_token.clone(),
         is_open: config.transport != Transport::Loopback,
     }
 }
@@ -118,11 +120,8 @@ async fn agent(config: &Config, log: &AgentLog) -> anyhow::Result<Exit> {
     let clock = Clock::system();
     // The address answers from the first moment on: who stands by is not dead.
     let (standby, leader) = watch::channel(None);
-    let front = SwappableRouter::new(admin::standby::router_for(
-        leader,
-        access(&config.agent),
-        OwnNames(config.agent.names.clone()),
-    ));
+    let front =
+        SwappableRouter::new(admin::standby::router_for(leader, access(config), OwnNames(config.agent.names.clone())));
     let stop = CancellationToken::new();
     let mut server = JoinSet::new();
     clock.spawn(&mut server, admin::serve::serve_over(tls, front.router(), listener, stop.clone()));
@@ -141,7 +140,7 @@ async fn agent(config: &Config, log: &AgentLog) -> anyhow::Result<Exit> {
     clock.spawn(&mut checks, async move {
         tell_what_is_lost(&lost, |lines| metrics.log_lines_lost(lines), &its_clock).await
     });
-    front.set(admin::router(&agent, &clock, access(&config.agent)));
+    front.set(admin::router(&agent, &clock, access(config)));
     let scheme = if matches!(config.agent.transport, Transport::Tls(_)) { "https" } else { "http" };
     tracing::info!(
         mode = config.engine.mode.label(), numbers = config.roster.len(), address = %address,

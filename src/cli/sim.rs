@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::names::OneOf;
@@ -44,6 +45,9 @@ pub struct SimArguments {
     /// Time stands still until `POST /_sim/clock` moves it
     #[arg(long)]
     manual: bool,
+    /// Post there what becomes of ports, as Twilio's porting webhook does
+    #[arg(long, value_name = "URL")]
+    port_webhook: Option<String>,
 }
 
 fn names() -> Vec<(&'static str, &'static str)> {
@@ -160,6 +164,10 @@ async fn serve(
     ))?;
     let stop = CancellationToken::new();
     let mut signals = Signals::listen()?;
+    let mut ringing = JoinSet::new();
+    if let Some(url) = &arguments.port_webhook {
+        clock.spawn(&mut ringing, sim.clone().ring(url.clone(), stop.clone()));
+    }
     let server = sim.serve(listener, stop.clone());
     tokio::pin!(server);
     tokio::select! {

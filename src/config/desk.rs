@@ -7,7 +7,9 @@
 use std::path::Path;
 
 use super::section::Section;
-use super::{AgentConfig, AlertRules, BadConfig, Env, Poll, parse, read_file, read_metrics, read_rest, rehearse};
+use super::{
+    AgentConfig, AlertRules, BadConfig, Env, Poll, parse, ports, read_file, read_metrics, read_rest, rehearse,
+};
 use crate::core::model::id::AccountSid;
 use crate::core::model::roster::UNNAMED_ACCOUNT;
 
@@ -36,6 +38,7 @@ fn read(mut top: Section<'_>, path: &Path, env: &dyn Env) -> Option<Desk> {
     top.sections("notify");
     top.section("heartbeat");
     top.section("metrics").map(read_metrics);
+    ports::read(top.section("ports"), top.faults(), dir, None);
     let rehearsal = top.section("rehearsal");
     let (agent, poll, rules) = read_rest(top, account.unwrap_or(UNNAMED_ACCOUNT), dir, Some(env));
     rehearsal.map(|s| rehearse::read(s, &rules.roster));

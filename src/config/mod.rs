@@ -20,6 +20,7 @@ mod numbers;
 mod offline;
 mod owner;
 pub mod people;
+pub mod ports;
 pub mod probe;
 pub mod provider_list;
 mod rehearse;
@@ -54,6 +55,7 @@ use account::{read_twilio, secret_file};
 pub use desk::Desk;
 pub use offline::Offline;
 use people::{PersonalToken, Transport};
+pub use ports::PortSettings;
 pub use probe::Probes;
 pub use rehearse::Rehearsal;
 pub use section::{ConfigFault, span_text};
@@ -68,6 +70,7 @@ pub struct Config {
     pub agent: AgentConfig,
     pub poll: Poll,
     pub probes: Probes,
+    pub ports: PortSettings,
     pub engine: engine::EngineSettings,
     pub rollback: orders::RollbackSettings,
     pub roster: Roster,
@@ -271,6 +274,7 @@ fn read(mut top: Section<'_>, path: &Path, env: &dyn Env) -> Option<Config> {
     let rehearsal = top.section("rehearsal");
     let notifiers = top.sections("notify");
     let heartbeat = top.section("heartbeat").and_then(|s| notify::read_heartbeat(s, dir, env));
+    let ports = ports::read(top.section("ports"), faults, dir, Some(env));
     // Without one there is no configuration; what else is wrong with the file is told all the same.
     let account = twilio.as_ref().map_or(UNNAMED_ACCOUNT, |t| t.credentials.account);
     let mut known = Known::default();
@@ -281,7 +285,11 @@ fn read(mut top: Section<'_>, path: &Path, env: &dyn Env) -> Option<Config> {
     let notify = notify::read(notifiers, &roster, dir, env);
     if let (Some(twilio), Some(agent)) = (&twilio, &agent) {
         people::are_set(&agent.people, faults);
-        let tokens = people::called(agent.token.as_ref(), &agent.people);
+        let mut tokens = people::called(agent.token.as_ref(), &agent.people);
+        if let Some(token) = &ports.webhook_token {
+            ports::is_its_own(token, &tokens, faults);
+            tokens.push((ports::TOKEN.to_owned(), token));
+        }
         for (name, token) in &tokens {
             token::differs_from(name, token, &twilio.credentials.secret, faults);
         }
@@ -298,6 +306,7 @@ fn read(mut top: Section<'_>, path: &Path, env: &dyn Env) -> Option<Config> {
         agent: agent?,
         poll,
         probes,
+        ports,
         engine,
         rollback,
         roster,
@@ -325,6 +334,7 @@ fn metrics_and_people(top: &mut Section<'_>) {
     top.sections("notify");
     top.section("heartbeat");
     top.section("metrics").map(read_metrics);
+    ports::read(top.section("ports"), top.faults(), Path::new(""), None);
 }
 
 /// All but the account. Without an environment no token is asked for, wherever it may be.

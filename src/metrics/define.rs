@@ -114,6 +114,8 @@ define! {
             "Numbers of the group by how far their port is, as Twilio says.";
         PORTS_LOOK: Gauge "ports_look" ["look"]
             "1 for what came of the latest look at the Porting API, 0 for the others.";
+        PORT_WEBHOOKS: Counter "port_webhooks_total" []
+            "How often Twilio's porting webhook rang for a look at the Porting API.";
         PORT_DUE: Gauge "port_due_timestamp_seconds" ["group"]
             "When the first of the group's numbers that are not ported yet is due; absent if none has a date.";
     }

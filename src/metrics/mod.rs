@@ -91,6 +91,7 @@ pub struct Metrics {
     agent: IntGaugeVec,
     journal: IntCounterVec,
     log_lines_lost: IntCounterVec,
+    port_webhooks: IntCounterVec,
     notifications: IntCounterVec,
     mode: IntGaugeVec,
 }
@@ -214,6 +215,7 @@ impl Metrics {
             agent: r.int_gauges(&d::AGENT)?,
             journal: r.counter(&d::JOURNAL)?,
             log_lines_lost: r.counter(&d::LOG_LINES_LOST)?,
+            port_webhooks: r.counter(&d::PORT_WEBHOOKS)?,
             notifications: r.counter(&d::NOTIFICATIONS)?,
             mode: r.int_gauges(&d::MODE)?,
         })
@@ -258,6 +260,7 @@ impl Metrics {
             self.journal.with_label_values(&[result]);
         }
         self.log_lines_lost(0);
+        self.port_webhooks.with_label_values::<&str>(&[]).inc_by(0);
         self.set_mode(mode);
         self.held(std::iter::empty());
     }
@@ -382,6 +385,11 @@ impl Metrics {
     /// So many more lines of the log are lost.
     pub fn log_lines_lost(&self, lines: u64) {
         self.log_lines_lost.with_label_values::<&str>(&[]).inc_by(lines);
+    }
+
+    /// Twilio's porting webhook rang.
+    pub fn port_webhook_rang(&self) {
+        self.port_webhooks.with_label_values::<&str>(&[]).inc();
     }
 
     /// The journal was written, or could not be.

@@ -9,6 +9,8 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, Exp1, StandardNormal};
 
+use crate::core::model::id::E164;
+
 /// What a stream of chance is for. The values are part of the key; never renumber them.
 #[derive(Clone, Copy)]
 pub enum Purpose {
@@ -96,6 +98,16 @@ pub fn sid(kind: &str, name: &str) -> u128 {
     hasher.write_u8(0);
     hasher.write(name.as_bytes());
     hasher.finish128().as_u128()
+}
+
+/// The SID of a group's port request.
+pub fn port_request(group: &str) -> String {
+    format!("KW{:032x}", sid("KW", group))
+}
+
+/// The SID of a number in its port request.
+pub fn port_number(number: E164) -> String {
+    format!("PU{:032x}", sid("PU", &number.to_string()))
 }
 
 #[cfg(test)]

@@ -25,6 +25,7 @@ mod http;
 mod log;
 mod number;
 mod queue;
+mod ring;
 mod row;
 mod scenario;
 mod serve;

@@ -8,6 +8,7 @@ mod happen;
 mod path;
 pub mod place;
 pub mod recording;
+mod webhook;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -30,6 +31,7 @@ use super::voice::{Dial, Fared, SimFate, SimServed, SimStage};
 use crate::core::model::id::{AlertSid, Channel, E164, NumberSid};
 use crate::core::model::time::Time;
 use place::{Outbound, Placed};
+use webhook::PortWebhooks;
 
 /// A caller tries at most this often.
 const ATTEMPTS: u8 = 6;
@@ -54,6 +56,7 @@ pub struct World {
     pub(super) queue: Queue<Next>,
     /// What requests have made.
     pub(super) outbound: Outbound,
+    port_webhooks: PortWebhooks,
 }
 
 /// How a group's callers behave at present.
@@ -129,6 +132,7 @@ impl World {
             arrivals: Vec::new(),
             queue: Queue::new(),
             outbound: Outbound::default(),
+            port_webhooks: PortWebhooks::default(),
             scenario,
         };
         world.populate(start);
@@ -350,6 +354,8 @@ impl World {
     fn ports(&mut self, number: u32, channel: Channel) {
         let now = self.now;
         let n = &mut self.numbers[number as usize];
+        // The calls of a hosted number never come.
+        let channel = if n.is_hosted { Channel::Messaging } else { channel };
         let ported = match channel {
             Channel::Voice => &mut n.voice_ported,
             Channel::Messaging => &mut n.messages_ported,
@@ -367,6 +373,7 @@ impl World {
         let messages_after = port.as_ref().map_or(Duration::ZERO, |p| p.messages_after);
         self.ledger.mark(now, TimelineMark::Ported { number: e164, channel });
         if channel == Channel::Voice {
+            self.port_rings(number as usize);
             self.queue.push(now + messages_after, Next::Ports { number, channel: Channel::Messaging });
         }
     }

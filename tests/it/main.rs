@@ -46,6 +46,7 @@ mod orders;
 mod page;
 mod polling;
 mod port_restart;
+mod port_webhook;
 mod ports;
 mod prism;
 mod prism_check;

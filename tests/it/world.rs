@@ -220,7 +220,7 @@ impl World {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let stop = CancellationToken::new();
         let mut server = JoinSet::new();
-        let router = admin::router(&agent, &self.clock, ringback::cli::access(&config.agent));
+        let router = admin::router(&agent, &self.clock, ringback::cli::access(config));
         server.spawn(admin::serve::serve(router, listener, stop.clone()));
         Ok(Running { agent, url, server, stop })
     }

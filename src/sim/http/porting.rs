@@ -113,17 +113,22 @@ struct NumberBody {
 }
 
 fn request_sid(group: &ScenarioGroup) -> String {
-    format!("KW{:032x}", chance::sid("KW", group.name.as_str()))
+    chance::port_request(group.name.as_str())
 }
 
 fn number_sid(number: &SimNumber) -> String {
-    format!("PU{:032x}", chance::sid("PU", &number.e164.to_string()))
+    chance::port_number(number.e164)
 }
 
 impl ResourceView<'_> {
     /// The groups that port, with their index.
     fn porting(&self) -> impl Iterator<Item = (usize, &ScenarioGroup)> {
-        self.world.scenario.groups.iter().enumerate().filter(|(_, g)| g.port.as_ref().is_some_and(|p| p.requested))
+        self.world
+            .scenario
+            .groups
+            .iter()
+            .enumerate()
+            .filter(|(_, g)| !g.hosted && g.port.as_ref().is_some_and(|p| p.requested))
     }
 
     fn numbers_in(&self, group: usize) -> impl Iterator<Item = &SimNumber> {

@@ -36,9 +36,11 @@ impl World {
             }
             Happening::PortStatus(change) => {
                 let group = self.scenario.groups.iter().position(|g| g.name.as_str() == change.of);
-                for n in &mut self.numbers {
+                for i in 0..self.numbers.len() {
+                    let n = &mut self.numbers[i];
                     if Some(n.group) == group || n.e164.to_string() == change.of {
                         n.port_status = Some((now, change.clone()));
+                        self.port_rings(i);
                     }
                 }
             }
