@@ -63,19 +63,34 @@ pub fn ports(arguments: &PortsArguments) -> anyhow::Result<Exit> {
         } else {
             say(&report.text())?;
         }
-        let is_well = if arguments.checklist {
-            report.may_cancel
-        } else {
-            !report.is_trouble() && !matches!(report.api, ApiSight::CouldNotLook { .. })
-        };
-        Ok(if is_well { Exit::Done } else { Exit::FoundTrouble })
+        Ok(exit(&report, arguments.checklist))
     })
+}
+
+/// What was found goes before what could not be looked at: it is so in any case.
+fn exit(report: &PortReport, is_checklist: bool) -> Exit {
+    let is_read = matches!(report.api, ApiSight::Read { .. });
+    match is_checklist {
+        true if report.may_cancel => Exit::Done,
+        // It is kept either way, and nobody knows how far its ports are.
+        true if !report.api.is_conclusive() => Exit::CouldNotRun,
+        true => Exit::FoundTrouble,
+        false if report.is_trouble() => Exit::FoundTrouble,
+        false if !is_read => Exit::CouldNotRun,
+        false => Exit::Done,
+    }
 }
 
 async fn prepare(looker: &Looker, arguments: &PortsArguments) -> anyhow::Result<Exit> {
     let preparation = looker.alone.prepare(&arguments.numbers).await;
     say(&if arguments.json { serde_json::to_string(&preparation)? } else { preparation.text() })?;
-    Ok(if preparation.is_trouble() { Exit::FoundTrouble } else { Exit::Done })
+    Ok(if preparation.is_trouble() {
+        Exit::FoundTrouble
+    } else if preparation.is_incomplete() {
+        Exit::CouldNotRun
+    } else {
+        Exit::Done
+    })
 }
 
 /// Prints a report, and again each that says something else, until no port is open. What could not be looked at may be.
@@ -96,7 +111,7 @@ async fn watch(looker: &mut Looker, mut report: PortReport, arguments: &PortsArg
         }
         report = next;
     }
-    Ok(if report.is_trouble() { Exit::FoundTrouble } else { Exit::Done })
+    Ok(exit(&report, false))
 }
 
 /// Who is asked.

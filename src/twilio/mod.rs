@@ -29,6 +29,7 @@
 pub mod credentials;
 pub mod error;
 pub mod host;
+mod hosted;
 mod identity;
 mod inventory;
 pub mod limit;
@@ -121,6 +122,7 @@ pub mod endpoint {
     pub const LIST_PORT_REQUESTS: &str = "list_port_requests";
     pub const FETCH_PORT_REQUEST: &str = "fetch_port_request";
     pub const FETCH_PORT_NUMBER: &str = "fetch_port_number";
+    pub const LIST_HOSTED_ORDERS: &str = "list_hosted_orders";
     pub const FETCH_PORTABILITY: &str = "fetch_portability";
     pub const FETCH_ACCOUNT: &str = "fetch_account";
     pub const DELETE_RECORDING: &str = "delete_recording";

@@ -149,6 +149,7 @@ impl RawPorting<'_> {
             since: optional(&self.status_last_time_updated_timestamp).or_else(|| optional(&self.last_updated)),
             request: None,
             ticket: None,
+            is_hosted: false,
         }
     }
 }

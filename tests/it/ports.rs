@@ -87,8 +87,10 @@ fn without_an_agent_the_command_looks_by_itself() {
             let class = serde_json::from_value(serde_json::json!("port-requests")).unwrap();
             w.sim.fault(ApiFault::new(kind, ApiFaultScope::Class(class))).unwrap();
             let (code, said) = ports(w, NOBODY, &[]).await;
-            assert_eq!(code, 1, "{said}");
+            assert_eq!(code, 3, "{said}");
             assert!(said.lines().last().unwrap().starts_with(begins), "{said}");
+            let (code, said) = ports(w, NOBODY, &["--checklist"]).await;
+            assert!(code == 3 && said.lines().last().unwrap().starts_with("NO: keep the old provider"), "{said}");
         }
         let stats = w.sim.stats();
         assert!(stats.requests.keys().all(|k| k.starts_with("GET ")), "{stats:?}");
@@ -140,9 +142,11 @@ fn where_the_api_may_not_be_asked_other_evidence_speaks_and_is_named() {
             let text = w.config_text().replace("channels =", "port_at = \"unknown\"\nchannels =");
             let agent = w.start_with(&w.parse(&text).unwrap()).await.unwrap();
             w.pass(600).await;
-            // It is no trouble, and nothing of what the API would say is known.
+            // It is no trouble, and nothing of what the API would say is known: that is not well either.
             let (code, said) = ports(w, NOBODY, &[]).await;
-            assert_eq!(code, 0, "{status}: {said}");
+            assert_eq!(code, 3, "{status}: {said}");
+            assert_eq!(ports(w, NOBODY, &["--checklist"]).await.0, 1, "{status}");
+            assert_eq!(ports(w, NOBODY, &["--prepare"]).await.0, 3, "{status}");
             let last = said.lines().last().unwrap();
             assert!(
                 last.starts_with("the Porting API could not be asked (")
@@ -164,6 +168,43 @@ fn where_the_api_may_not_be_asked_other_evidence_speaks_and_is_named() {
             servers.abort_all();
         });
     }
+}
+
+/// The messages of a hosted number move, by an order of their own; its calls stay, and so does the old provider.
+#[test]
+fn a_hosted_numbers_order_is_told_and_keeps_the_old_provider() {
+    let day = format!(
+        "{DAY}\n[[group]]\nname = \"texts\"\nnumbers = [\"+12125550300\", \"+12125550301\"]\nhosted = true\ntraffic = {{ \
+         messages_per_hour = 30 }}\nrouting = {{ sms_url = \"https://app.example.com/sms\" }}\nport = {{ at = \"1h\" }}\n\
+         [[event]]\nat = \"10m\"\nport-status = {{ of = \"+12125550300\", status = \"pending-loa\" }}\n\
+         [[event]]\nat = \"20m\"\nport-status = {{ of = \"+12125550300\", status = \"testing\" }}\n\
+         [[event]]\nat = \"20m\"\nport-status = {{ of = \"+12125550301\", status = \"failed\" }}\n"
+    );
+    play(&day, async |w| {
+        let mut config = w.config_text();
+        let at = config.find("name = \"texts\"").unwrap();
+        config.replace_range(at.., &config[at..].replace("\"voice\", ", ""));
+        let config = w.parse(&config).unwrap_or_else(|e| panic!("{e}"));
+        let mut looker = LoneLooker::new(&config, &w.clock).await.unwrap();
+        let mut seen = Vec::new();
+        for minutes in [1, 10, 10, 60] {
+            w.pass(minutes * 60).await;
+            let text = looker.report().await;
+            let group = text.groups.iter().find(|g| g.group.as_str() == "texts").unwrap();
+            seen.push(group.numbers.iter().map(|n| n.words.clone()).collect::<Vec<_>>());
+            assert!(group.numbers.iter().all(|n| n.evidence.text() == "its hosting order"), "{group:?}");
+        }
+        let failed = "the order to host its messages has failed, or waits for somebody";
+        assert_eq!(seen[0][0], "the order to host its messages is with the carrier");
+        assert_eq!(seen[1][0], "the letter of authorisation waits to be signed");
+        assert_eq!(seen[2], ["Twilio is testing whether its messages arrive", failed]);
+        assert_eq!(seen[3], ["its messages are hosted on Twilio; its calls stay with the old provider", failed]);
+        w.pass(50 * 3600).await;
+        let said = looker.report().await.checklist();
+        let hosted = "it is hosted: its messages alone are on Twilio, and its calls stay with the old provider";
+        assert!(said.lines().any(|l| l.starts_with("texts: +12125550300: ") && l.contains(hosted)), "{said}");
+        assert!(said.contains("+12125550301: somebody must do something before it goes on"), "{said}");
+    });
 }
 
 /// The old provider sends callers on to numbers of ours: those of another group, and of one that nobody watches.

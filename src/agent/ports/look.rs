@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use crate::core::model::foreign::Line;
-use crate::core::model::id::PortRequestSid;
+use crate::core::model::id::{Channel, PortRequestSid};
 use crate::core::model::roster::Roster;
 use crate::core::model::time::Time;
 use crate::core::port::news::PortFound;
@@ -23,8 +23,24 @@ pub struct PortLook {
 }
 
 impl PortLook {
-    /// What the API shows now, of all its numbers that are in the roster.
+    /// What the API shows now, of all its numbers that are in the roster, and what orders show of hosted ones.
     pub async fn look(&mut self, now: Time, client: &Client, roster: &Roster) -> (ApiSight, Vec<PortFound>) {
+        let (sight, mut found) = self.look_at_requests(now, client, roster).await;
+        match client.hosted_orders().await {
+            Ok(hosted) => {
+                found.extend(hosted);
+                (sight, found)
+            }
+            // What is ported with its calls is never a hosted number.
+            Err(error) if is_not_for_us(&error) && !may_host(roster) => (sight, found),
+            Err(error) => match sight {
+                ApiSight::Read { .. } | ApiSight::NotYet => (sight_of(now, &error), found),
+                ApiSight::NotForUs { .. } | ApiSight::CouldNotLook { .. } => (sight, found),
+            },
+        }
+    }
+
+    async fn look_at_requests(&mut self, now: Time, client: &Client, roster: &Roster) -> (ApiSight, Vec<PortFound>) {
         let (lines, mut failed) = match client.port_requests().await {
             Ok(read) => read,
             Err(error) => return (sight_of(now, &error), Vec::new()),
@@ -63,6 +79,11 @@ impl PortLook {
             self.over.remove(&line.sid);
         }
     }
+}
+
+/// True if a number is watched on messages alone, as hosted ones are.
+fn may_host(roster: &Roster) -> bool {
+    roster.numbers().any(|(_, n)| !n.channels[Channel::Voice.index()])
 }
 
 fn sight_of(now: Time, error: &Error) -> ApiSight {

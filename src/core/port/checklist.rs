@@ -23,6 +23,10 @@ pub enum Missing {
     Unshown,
     /// It is said to have come, and the account's list of numbers does not have it.
     NotInAccount,
+    /// Whether it is in the account could not be read.
+    AccountUnread,
+    /// Its messages alone have moved.
+    Hosted,
     /// The Porting API could not be read, and has never said anything of it.
     Unread,
     /// No live caller was served, and no test of ours.
@@ -46,6 +50,8 @@ impl Missing {
             Missing::Port { .. }
             | Missing::Unshown
             | Missing::NotInAccount
+            | Missing::AccountUnread
+            | Missing::Hosted
             | Missing::Unread
             | Missing::Unserved { .. }
             | Missing::Rollback { .. }
@@ -61,6 +67,10 @@ impl Missing {
             Missing::NotInAccount => "it is not among this account's numbers, ported or not: look for it in Twilio's \
                                       console, in the parent account and in subaccounts"
                 .to_owned(),
+            Missing::AccountUnread => "whether it is among this account's numbers could not be read".to_owned(),
+            Missing::Hosted => {
+                "it is hosted: its messages alone are on Twilio, and its calls stay with the old provider".to_owned()
+            }
             Missing::Unread => "the Porting API could not be read, and nothing else shows how far it is".to_owned(),
             Missing::Unserved { channel: Channel::Voice } => {
                 "no call is known to have been served on Twilio, live or as a test: call it".to_owned()
@@ -105,6 +115,7 @@ pub struct NumberFacts<'a> {
     /// What Twilio says of its port, if anything, and what cures that.
     pub status: Option<(PortStatus, Option<&'static str>)>,
     pub evidence: PortEvidence,
+    pub is_hosted: bool,
     /// Since when it is shown to be on Twilio.
     pub ported: Option<Time>,
     /// For how long its messages may go elsewhere after that.
@@ -135,6 +146,12 @@ pub fn missing(now: Time, facts: &NumberFacts<'_>) -> Vec<Missing> {
     }
     if facts.ported.is_some() && facts.is_in_account == Some(false) {
         missing.push(Missing::NotInAccount);
+    }
+    if facts.ported.is_some() && facts.is_in_account.is_none() {
+        missing.push(Missing::AccountUnread);
+    }
+    if facts.is_hosted {
+        missing.push(Missing::Hosted);
     }
     for c in facts.channels {
         if let Some(last) = c.forwarded.filter(|last| *last + PORT_SETTLES > now) {

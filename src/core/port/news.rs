@@ -34,12 +34,24 @@ pub struct PortState {
     /// What Twilio's porting team asks for.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub ticket: Option<u64>,
+    /// It is an order that moves its messages alone: the calls stay with the old provider.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub is_hosted: bool,
 }
 
 impl PortState {
     /// Of a number of which no more is said.
     pub const fn of(status: PortStatus) -> PortState {
-        PortState { status, date: None, rejection: None, word: None, since: None, request: None, ticket: None }
+        PortState {
+            status,
+            date: None,
+            rejection: None,
+            word: None,
+            since: None,
+            request: None,
+            ticket: None,
+            is_hosted: false,
+        }
     }
 
     /// True if it says nothing new: since when is not news.
@@ -49,7 +61,7 @@ impl PortState {
 
     /// In plain words, with the reason of a refusal.
     pub fn text(&self) -> String {
-        let mut text = self.status.text().to_owned();
+        let mut text = if self.is_hosted { self.status.hosted_text() } else { self.status.text() }.to_owned();
         if let Some(rejection) = self.rejection {
             text += &format!(": {}", rejection.text());
         }

@@ -20,6 +20,8 @@ pub const EVE: Duration = Duration::from_secs(24 * 3600);
 #[serde(rename_all = "snake_case")]
 pub enum PortEvidence {
     PortingApi,
+    /// An order for a hosted number.
+    HostedOrder,
     Debugger,
     Operator,
     FirstCall,
@@ -34,8 +36,9 @@ pub enum PortEvidence {
 }
 
 impl PortEvidence {
-    pub const ALL: [PortEvidence; 9] = [
+    pub const ALL: [PortEvidence; 10] = [
         PortEvidence::PortingApi,
+        PortEvidence::HostedOrder,
         PortEvidence::Debugger,
         PortEvidence::Operator,
         PortEvidence::FirstCall,
@@ -49,6 +52,7 @@ impl PortEvidence {
     pub const fn text(self) -> &'static str {
         match self {
             PortEvidence::PortingApi => "the Porting API",
+            PortEvidence::HostedOrder => "its hosting order",
             PortEvidence::Debugger => "an error of Twilio's debugger",
             PortEvidence::Operator => "an operator's word",
             PortEvidence::FirstCall => "its first live call",
@@ -122,7 +126,7 @@ impl Standing {
             PortEvidence::PortAt => "its date has passed, and no call to it is known of",
             PortEvidence::Configuration => "on Twilio, as the configuration says; nothing has shown it yet",
             PortEvidence::InAccount => return format!("in the account; {requests}, and no call to it is known of"),
-            PortEvidence::PortingApi | PortEvidence::Debugger | PortEvidence::None => {
+            PortEvidence::PortingApi | PortEvidence::HostedOrder | PortEvidence::Debugger | PortEvidence::None => {
                 let account = match is_in_account {
                     Some(true) => "it is in the account",
                     Some(false) => "it is not in the account",
@@ -298,7 +302,11 @@ impl Ports {
         let arrived = |channel: Channel| channels[channel.index()].arrived;
         if let Some((since, state)) = state {
             let is_lost = state.status == PortStatus::PortedOut && state.request.is_none();
-            let evidence = if is_lost { PortEvidence::Debugger } else { PortEvidence::PortingApi };
+            let evidence = match (is_lost, state.is_hosted) {
+                (true, _) => PortEvidence::Debugger,
+                (false, true) => PortEvidence::HostedOrder,
+                (false, false) => PortEvidence::PortingApi,
+            };
             let ported = (state.status == PortStatus::Completed).then_some(since);
             let due = state.date.filter(|_| state.status.progress() == Progress::Open);
             return Standing { state: Some(state), evidence, ported, due };

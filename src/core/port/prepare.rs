@@ -119,6 +119,12 @@ impl Preparation {
                 .any(|n| matches!(&n.answer, PortabilityAnswer::NotPortable { reason, .. } if !is_ours(*reason)))
     }
 
+    /// True if something could not be looked at.
+    pub fn is_incomplete(&self) -> bool {
+        let is_unread = |n: &Portability| matches!(n.answer, PortabilityAnswer::CouldNotLook { .. });
+        self.account.tick == Tick::CouldNotLook || self.numbers.iter().any(is_unread)
+    }
+
     /// Points about the numbers, the same together.
     fn of_numbers(&self) -> Vec<Point> {
         let mut same: Vec<(Tick, String, Vec<String>)> = Vec::new();

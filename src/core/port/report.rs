@@ -173,6 +173,7 @@ impl PortReport {
                 &NumberFacts {
                     status: state.map(|s| (s.status, s.cure())),
                     evidence: standing.evidence,
+                    is_hosted: state.is_some_and(|s| s.is_hosted),
                     ported: standing.ported,
                     messages_settle: n.messages_settle_within(),
                     is_in_account,

@@ -87,6 +87,40 @@ impl PortStatus {
         }
     }
 
+    /// Reads Twilio's word for how far a hosted number's order is. Source: its API description `numbers_v2`, 2026-11.
+    pub fn read_hosted(word: &str) -> PortStatus {
+        let letters: String =
+            word.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect();
+        match letters.as_str() {
+            "twilioprocessing" | "received" | "pendingverification" | "verified" => PortStatus::InReview,
+            "pendingloa" => PortStatus::AwaitingSignature,
+            "carrierprocessing" => PortStatus::Submitted,
+            "testing" => PortStatus::Pending,
+            "completed" => PortStatus::Completed,
+            "failed" | "actionrequired" => PortStatus::ActionRequired,
+            _ => PortStatus::Unknown,
+        }
+    }
+
+    /// What it means of an order that moves a number's messages and leaves its calls where they are.
+    pub const fn hosted_text(self) -> &'static str {
+        match self {
+            PortStatus::InReview => "Twilio is looking at the order to host its messages",
+            PortStatus::Submitted => "the order to host its messages is with the carrier",
+            PortStatus::Pending | PortStatus::DateConfirmed => "Twilio is testing whether its messages arrive",
+            PortStatus::Completed => "its messages are hosted on Twilio; its calls stay with the old provider",
+            PortStatus::ActionRequired | PortStatus::Rejected => {
+                "the order to host its messages has failed, or waits for somebody"
+            }
+            PortStatus::AwaitingSignature
+            | PortStatus::Canceling
+            | PortStatus::Canceled
+            | PortStatus::Expired
+            | PortStatus::PortedOut
+            | PortStatus::Unknown => self.text(),
+        }
+    }
+
     /// The same where the request has a say too: what a number's own status leaves open, the request's trouble decides.
     /// A number to which the old provider has agreed is not held up by another one of the request.
     #[must_use]

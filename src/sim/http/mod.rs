@@ -309,6 +309,7 @@ fn read(view: &ResourceView<'_>) -> ResourceAnswer {
         EndpointClass::PortRequest => view.port_request(),
         EndpointClass::PortNumber => view.port_number(),
         EndpointClass::Portability => view.portability(),
+        EndpointClass::HostedOrders => view.hosted_orders(),
         EndpointClass::Trunk => view.trunk(),
         EndpointClass::OriginationUrls => view.origination_urls(),
         EndpointClass::Region => view.region(),

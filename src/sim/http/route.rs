@@ -40,6 +40,7 @@ pub enum EndpointClass {
     PortRequest,
     PortNumber,
     Portability,
+    HostedOrders,
     Trunk,
     OriginationUrls,
     /// Of calls alone: version 2.
@@ -58,7 +59,7 @@ pub enum EndpointClass {
 }
 
 impl EndpointClass {
-    pub const ALL: [EndpointClass; 46] = [
+    pub const ALL: [EndpointClass; 47] = [
         EndpointClass::Account,
         EndpointClass::Calls,
         EndpointClass::Call,
@@ -93,6 +94,7 @@ impl EndpointClass {
         EndpointClass::PortRequest,
         EndpointClass::PortNumber,
         EndpointClass::Portability,
+        EndpointClass::HostedOrders,
         EndpointClass::Trunk,
         EndpointClass::OriginationUrls,
         EndpointClass::Region,
@@ -143,6 +145,7 @@ impl EndpointClass {
             EndpointClass::PortRequest => "port-request",
             EndpointClass::PortNumber => "port-number",
             EndpointClass::Portability => "portability",
+            EndpointClass::HostedOrders => "hosted-orders",
             EndpointClass::Trunk => "trunk",
             EndpointClass::OriginationUrls => "origination-urls",
             EndpointClass::Region => "region",
@@ -247,6 +250,7 @@ impl<'p> Route<'p> {
             }
             ["v1", "Services", service, "PhoneNumbers"] => route(EndpointClass::ServiceNumbers, service, ""),
             ["v1", "Services", service, "PhoneNumbers", sid] => route(EndpointClass::ServiceNumber, service, sid),
+            ["v2", "HostedNumber", "Orders"] => route(EndpointClass::HostedOrders, "", ""),
             ["v1", "Porting", "Portability", "PhoneNumber", number] => route(EndpointClass::Portability, "", number),
             ["v1", "Porting", "PortIn", "PortInRequests"] => route(EndpointClass::PortRequests, "", ""),
             ["v1", "Porting", "PortIn", sid] => route(EndpointClass::PortRequest, "", sid),

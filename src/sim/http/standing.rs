@@ -165,6 +165,31 @@ impl ResourceView<'_> {
         })
     }
 
+    pub fn hosted_orders(&self) -> ResourceAnswer {
+        let paging = self.paging()?;
+        let rows = self.world.numbers.iter().filter(|n| n.is_hosted);
+        let slice = log::slice(rows, |n| chance::sid("HR", &n.e164.to_string()), paging.anchor, paging.size);
+        self.list_v1("items", &paging, slice, |n| {
+            let sid = format!("HR{:032x}", chance::sid("HR", &n.e164.to_string()));
+            let url = format!("{}/v2/HostedNumber/Orders/{sid}", self.base);
+            let (status, since) = match (&n.messages_ported, &n.port_status) {
+                (Some(at), _) => ("completed", *at),
+                (None, Some((at, said))) => (said.status.as_str(), *at),
+                (None, None) => ("carrier-processing", self.long_ago()),
+            };
+            Row(json!({
+                "sid": sid, "account_sid": self.account(), "incoming_phone_number_sid": n.sid,
+                "address_sid": format!("AD{:032x}", chance::sid("AD", "office")), "signing_document_sid": null,
+                "phone_number": n.e164, "capabilities": { "sms": true, "voice": false },
+                "friendly_name": "Example Company", "status": status, "failure_reason": "", "date_created": self.since(),
+                "date_updated": self.iso(since), "email": "oncall@example.com", "cc_emails": [], "url": url,
+                "contact_title": "Owner", "contact_phone_number": n.e164, "bulk_hosting_request_sid": null,
+                "next_step": null, "verification_attempts": 0, "verification_call_sids": [], "verification_code": null,
+                "verification_type": "phone-call", "verification_call_delay": 0, "verification_call_extension": null,
+            }))
+        })
+    }
+
     pub fn bundle(&self) -> ResourceAnswer {
         let (scenario, sid) = (&self.world.scenario, self.route.sid);
         let is_named = scenario.groups.iter().any(|g| g.bundle.as_deref() == Some(sid));
