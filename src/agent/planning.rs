@@ -13,15 +13,19 @@ use crate::caller::CallerKey;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::core::model::decision::Mode;
+use crate::core::model::foreign::Line;
 use crate::core::model::id::{Channel, NumberId, NumberSid};
+use crate::core::model::order::{AdoptedBy, Author};
 use crate::core::model::roster::{NumberIx, Roster};
 use crate::core::model::time::Time;
+use crate::core::rollback::entry::Entry;
 use crate::core::routing::planned::{Finding, HandlerPlan, PlannedNumber, Seen};
 use crate::core::routing::record::NumberRecord;
 use crate::core::routing::saved::{NotThisPlan, SavedPlan, Standing};
 use crate::core::routing::values::RoutingValues;
 use crate::core::routing::wanted::{Comparison, changes, compare};
 use crate::metrics::Metrics;
+use crate::store::{Store, StoreError};
 use crate::twilio::wire::NumberRead;
 use crate::twilio::{Client, Error};
 
@@ -46,6 +50,21 @@ pub struct Planner {
     roster: Arc<Roster>,
     clock: Clock,
     key: CallerKey,
+    state: PathBuf,
+}
+
+/// A person has said that this handler is the right one.
+struct PersonsAdoption {
+    at: Time,
+    by: Author,
+    values: RoutingValues,
+}
+
+impl PersonsAdoption {
+    /// Who it was, if what was read is what they have adopted.
+    fn of(&self, seen: &Seen) -> Option<Line> {
+        (seen.values == self.values).then(|| Line::new(&format!("{} at {}: {}", self.by.name, self.at, self.by.reason)))
+    }
 }
 
 impl Planner {
@@ -58,7 +77,7 @@ impl Planner {
         let client = Client::new(config.twilio.clone(), roster.clone(), key.clone(), clock.clone(), metrics)
             .map_err(|e| PlanningError::Http(e.to_string()))?;
         let reader = RoutingReader::new(clock.clone(), client.clone(), &roster);
-        Ok(Planner { client, reader, roster, clock: clock.clone(), key })
+        Ok(Planner { client, reader, roster, clock: clock.clone(), key, state: config.agent.state.clone() })
     }
 
     pub fn roster(&self) -> &Roster {
@@ -93,6 +112,10 @@ impl Planner {
                 Err(error) => unknown_regions = unknown_regions.or(Some(error)),
             }
         }
+        let (adoptions, unknown_adoptions) = match self.adoptions().await {
+            Ok(adoptions) => (adoptions, None),
+            Err(error) => (BTreeMap::new(), Some(error.to_string())),
+        };
         let mut numbers = Vec::new();
         for channel in Channel::ALL {
             for ix in which.iter().copied().filter(|ix| asks(*ix, channel)) {
@@ -102,10 +125,30 @@ impl Planner {
                     (None, Some(why)) => (Finding::Unread(why.clone()), None),
                     (None, None) => (Finding::NotInAccount, None),
                 };
-                numbers.push(PlannedNumber { number, group: group.name.clone(), channel, finding, seen });
+                let adopted = seen.as_ref().and_then(|seen| adoptions.get(&(number, channel))?.of(seen));
+                numbers.push(PlannedNumber { number, group: group.name.clone(), channel, finding, seen, adopted });
             }
         }
-        Ok(HandlerPlan { numbers, unknown_regions })
+        Ok(HandlerPlan { numbers, unknown_regions, unknown_adoptions })
+    }
+
+    /// What people have adopted last, by the journal; nothing where there is none.
+    async fn adoptions(&self) -> Result<BTreeMap<(NumberId, Channel), PersonsAdoption>, StoreError> {
+        let mut adopted = BTreeMap::new();
+        if !self.state.exists() {
+            return Ok(adopted);
+        }
+        let store = Store::open_read_only(&self.state).await?;
+        let journal = store.journal().await;
+        store.close().await;
+        for record in journal? {
+            if let Entry::Adopted { number, channel, routing, by: AdoptedBy::Operator(by), .. } = record.entry
+                && let Ok(values) = RoutingValues::read(routing.whole(), channel)
+            {
+                adopted.insert((number, channel), PersonsAdoption { at: record.at, by, values });
+            }
+        }
+        Ok(adopted)
     }
 
     fn hold_against(&self, ix: NumberIx, channel: Channel, read: &NumberRead) -> (Finding, Option<Seen>) {

@@ -150,6 +150,9 @@ pub fn tell(plan: &HandlerPlan, roster: &Roster) -> std::io::Result<()> {
     if let Some(why) = &plan.unknown_regions {
         say(&format!("which region processes them cannot be read, and is taken for ours: {why}"))?;
     }
+    if let Some(why) = &plan.unknown_adoptions {
+        say(&format!("which of these handlers somebody has adopted cannot be read: {why}"))?;
+    }
     say(&summary(plan))
 }
 
@@ -168,7 +171,11 @@ fn text(line: &PlanLine<'_>, roster: &Roster) -> String {
         Finding::Unread(why) => format!("COULD NOT BE READ: {why}"),
         Finding::AsWanted => "as wanted".to_owned(),
     };
-    format!("{} {}: {who}: {what}", line.group, line.channel)
+    let adopted = line.adopted.filter(|_| matches!(line.finding, Finding::Differs(_)));
+    let adopted = adopted.map_or_else(String::new, |by| {
+        format!("; what is there now was adopted by {by}: apply leaves it without --force")
+    });
+    format!("{} {}: {who}: {what}{adopted}", line.group, line.channel)
 }
 
 /// The last line, which agrees with the exit code.
@@ -203,6 +210,9 @@ pub fn as_json(plan: &HandlerPlan) -> Value {
         let list = match line.finding {
             Finding::Differs(changes) => {
                 item["fields"] = json!(changes);
+                if let Some(by) = line.adopted {
+                    item["adopted"] = json!(by);
+                }
                 "changes"
             }
             Finding::Cannot(why) => {
@@ -227,6 +237,9 @@ pub fn as_json(plan: &HandlerPlan) -> Value {
     json["is_as_wanted"] = json!(verdict(plan) == Exit::Done);
     if let Some(why) = &plan.unknown_regions {
         json["unknown_regions"] = json!(why);
+    }
+    if let Some(why) = &plan.unknown_adoptions {
+        json["unknown_adoptions"] = json!(why);
     }
     json
 }

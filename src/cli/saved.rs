@@ -77,7 +77,7 @@ pub async fn revisit(planner: &mut Planner, plan: &SavedPlan) -> anyhow::Result<
             }
         }
     }
-    let good = HandlerPlan { numbers, unknown_regions: now.unknown_regions };
+    let good = HandlerPlan { numbers, ..now };
     Ok(Revisited { good, done, moved, refused: None })
 }
 

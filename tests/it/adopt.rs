@@ -233,6 +233,31 @@ fn a_change_that_was_said_to_come_is_adopted_and_another_is_drift() {
 }
 
 #[test]
+fn an_owner_is_told_by_its_trunk_too() {
+    let trunk = |n: u8| format!("TK{n:032}");
+    let listed = |n| {
+        format!("[[trunk]]\nsid = \"{}\"\nfriendly_name = \"T\"\norigination_url = \"sip:x.example.com\"\n", trunk(n))
+    };
+    play(&day().replacen("[[group]]", &format!("{}{}[[group]]", listed(1), listed(2)), 1), async |w| {
+        with_token(w);
+        let [first, second, _] = support();
+        let owner = format!("owner_sids = [\"{}\"]\n[group.fallback]", trunk(1));
+        let text = with_owner(w).replacen("owner_urls = [\"https://calls.example.net/\"]\n[group.fallback]", &owner, 1);
+        let config = w.parse(&text).unwrap_or_else(|e| panic!("{e}"));
+        let agent = w.start_with(&config).await.unwrap();
+        w.pass(300).await;
+        for (number, n) in [(first, 1), (second, 2)] {
+            let set = [("TrunkSid".to_owned(), trunk(n))].into();
+            w.sim.happen(Happening::Edit(Edit { number, set })).unwrap();
+        }
+        w.pass(300).await;
+        assert_eq!((count(w, "adopted").await, count(w, "drift").await), (1, 1));
+        assert_eq!((drift(&agent, first).await, drift(&agent, second).await), (0.0, 1.0));
+        agent.stop().await;
+    });
+}
+
+#[test]
 fn an_import_that_overwrites_a_rollback_ends_it_and_nothing_fights_it() {
     play(&day(), async |w| {
         with_token(w);

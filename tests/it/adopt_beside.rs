@@ -33,6 +33,15 @@ fn an_apply_and_its_undo_leave_what_a_person_has_adopted_unless_forced() {
         edit(w, first, THEIRS);
         let (action, detail) = adopt(w, &agent, first).await;
         assert!(action == "adopt" && detail.contains("[group.handler] of the file asks for another"), "{detail}");
+        let listen = format!("listen = \"{}\"", agent.url.trim_start_matches("http://"));
+        let found = config.replace("listen = \"127.0.0.1:0\"", &listen);
+        let (code, said, _) = program(w, &found, &["plan", &first.to_string()]).await;
+        assert!(code == 1 && said.contains("; what is there now was adopted by ann at 2026-"), "{said}");
+        assert!(said.contains(": handed over: apply leaves it without --force"), "{said}");
+        // What somebody has written since was adopted by nobody.
+        edit(w, second, THEIRS);
+        let (_, said, _) = program(w, &found, &["plan", &second.to_string()]).await;
+        assert!(!said.contains("adopted") && said.contains("VoiceUrl"), "{said}");
         let undo = json!({"numbers": [first.to_string()], "channel": "voice", "reason": "x", "at_once": true, "applied": true, "force": true});
         let (status, said) = agent.post("restore", undo.clone()).await;
         assert_eq!((status, line(&said).0.as_str()), (200, "nothing"), "forced or not: {said}");

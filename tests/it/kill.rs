@@ -47,9 +47,43 @@ routing = { trunk = "TK00000000000000000000000000000001" }
 /// What the file asks of the handlers.
 const NEW: &str = "https://new.example.com/voice";
 
+/// Texts, whose numbers are to be put into a Messaging Service: two requests a number.
+const TEXTS: &str = r#"
+name = "kill"
+seed = 7
+lasts = "1h"
+history = "0s"
+[api]
+latency = ["0s", "0s"]
+[[bin]]
+sid = "EH00000000000000000000000000000001"
+does = "answer"
+[[service]]
+sid = "MG00000000000000000000000000000001"
+friendly_name = "Replies"
+use_inbound_webhook_on_number = true
+[[group]]
+name = "texts"
+numbers = ["+15005550100", "+15005550101"]
+traffic = { calls_per_hour = 0, messages_per_hour = 1, shape = "flat" }
+routing = { sms_url = "https://app.example.com/sms#rc=0", sms_fallback_url = "https://app.example.com/f" }
+"#;
+
 /// A write, and what undoes it.
-const WAYS: [(&str, &str, &str); 2] =
-    [("rollback --all", "restore --all --at-once", BIN), ("apply", "restore --all --applied", NEW)];
+struct Way {
+    day: &'static str,
+    there: &'static str,
+    back: &'static str,
+    /// Of each number, afterwards.
+    field: &'static str,
+    url: &'static str,
+}
+
+const WAYS: [Way; 3] = [
+    Way { day: DAY, there: "rollback --all", back: "restore --all --at-once", field: "voice_url", url: BIN },
+    Way { day: DAY, there: "apply", back: "restore --all --applied", field: "voice_url", url: NEW },
+    Way { day: TEXTS, there: "apply", back: "restore --all --applied", field: "sms_url", url: NEW },
+];
 
 /// Where the program dies.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -127,16 +161,17 @@ pub async fn serve_apart(sim: &Sim) -> String {
 
 /// A world of its own for each point.
 struct Scene {
+    day: &'static str,
     sim: Sim,
     folder: Folder,
     base: String,
 }
 
 impl Scene {
-    async fn new() -> Scene {
-        let sim = Sim::new(Scenario::parse(DAY).unwrap(), Clock::system()).unwrap();
+    async fn new(day: &'static str) -> Scene {
+        let sim = Sim::new(Scenario::parse(day).unwrap(), Clock::system()).unwrap();
         let base = serve_apart(&sim).await;
-        Scene { sim, folder: Folder::new(), base }
+        Scene { day, sim, folder: Folder::new(), base }
     }
 
     /// Runs the program with these words until it ends or dies. Gives its exit code and its requests.
@@ -178,20 +213,31 @@ impl Scene {
 
     fn write_config(&self, base: &str) {
         let account = self.sim.scenario().account.sid;
-        let text = format!(
-            "[twilio]\naccount_sid = \"{account}\"\nbase_url = \"{base}\"\n[agent]\nmode = \"auto\"\nlisten = \"127.0.0.1:1\"\n\
-             [[group]]\nname = \"support\"\nchannels = [\"voice\"]\nnumbers = [\"+15005550100\", \"+15005550101\"]\n\
+        let groups = if self.day == TEXTS {
+            format!(
+                "[[group]]\nname = \"texts\"\nchannels = [\"messaging\"]\nnumbers = [\"+15005550100\", \"+15005550101\"]\n\
+                 [group.handler]\nsms_url = \"{NEW}\"\nmessaging_service_sid = \"MG00000000000000000000000000000001\"\n\
+                 [group.fallback]\nsms_url = \"{BIN}\"\n"
+            )
+        } else {
+            format!(
+                "[[group]]\nname = \"support\"\nchannels = [\"voice\"]\nnumbers = [\"+15005550100\", \"+15005550101\"]\n\
              [group.handler]\nvoice_url = \"{NEW}\"\nstatus_callback = \"{NEW}\"\n\
              [group.fallback]\nvoice_url = \"{BIN}\"\n\
              [[group]]\nname = \"desk\"\nchannels = [\"voice\"]\nnumbers = [\"+15005550200\"]\n\
              [group.handler]\nvoice_url = \"{NEW}\"\n\
              [group.fallback]\nvoice_url = \"{BIN}\"\n"
+            )
+        };
+        let text = format!(
+            "[twilio]\naccount_sid = \"{account}\"\nbase_url = \"{base}\"\n[agent]\nmode = \"auto\"\nlisten = \
+             \"127.0.0.1:1\"\n{groups}"
         );
         std::fs::write(self.folder.path().join("ringback.toml"), text).unwrap();
     }
 
     fn records(&self) -> Vec<Value> {
-        let numbers = ["+15005550100", "+15005550101", "+15005550200"].map(|n| n.parse::<E164>().unwrap());
+        let numbers: Vec<E164> = self.sim.scenario().groups.iter().flat_map(|g| g.all_numbers()).collect();
         let record = |n| {
             let mut record = self.sim.number(n).unwrap();
             for name in ["date_created", "date_updated"] {
@@ -201,9 +247,10 @@ impl Scene {
             if record["voice_url"].is_null() {
                 record["voice_url"] = "".into();
             }
+            record["service"] = self.sim.service_of(n).map(|s| s.to_string()).into();
             record
         };
-        numbers.map(record).into()
+        numbers.into_iter().map(record).collect()
     }
 
     fn writes(&self) -> BTreeMap<E164, usize> {
@@ -232,13 +279,15 @@ fn killed_anywhere_it_ends_in_the_same_state() {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let can_trace = can_trace();
     runtime.block_on(async {
-        for (there, back, url) in WAYS {
-            let whole = Scene::new().await;
+        for Way { day, there, back, field, url } in WAYS {
+            let whole = Scene::new(day).await;
             let before = whole.records();
             let (code, requests_there) = whole.run(there, Point::Never).await;
             assert_eq!(code, Some(0));
             let written = whole.records();
-            assert!(written.iter().all(|r| r["voice_url"] == url));
+            assert!(written.iter().all(|r| r[field] == url));
+            let is_joined = |r: &Value| r["service"] == "MG00000000000000000000000000000001";
+            assert_eq!(written.iter().all(is_joined), day == TEXTS, "{written:?}");
             let (code, requests_back) = whole.run(back, Point::Never).await;
             assert_eq!((code, whole.records()), (Some(0), before.clone()));
 
@@ -252,7 +301,7 @@ fn killed_anywhere_it_ends_in_the_same_state() {
                     if disk_is_over {
                         break;
                     }
-                    let scene = Scene::new().await;
+                    let scene = Scene::new(day).await;
                     if words == back {
                         assert_eq!(scene.run(there, Point::Never).await.0, Some(0));
                     }

@@ -45,6 +45,9 @@ pub struct Owner {
     pub name: Line,
     /// What the URLs of its handlers begin with.
     pub urls: Vec<FieldValue>,
+    /// Its trunks, TwiML applications and Messaging Services.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub sids: Vec<String>,
 }
 
 /// What is asked of one channel.

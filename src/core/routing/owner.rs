@@ -1,6 +1,6 @@
 //! How the handlers of whom numbers are handed over to are told from another's.
 
-use super::record::{NumberRecord, address};
+use super::record::{Handler, NumberRecord, address};
 use crate::core::model::handler::Owner;
 use crate::core::model::id::Channel;
 
@@ -21,7 +21,15 @@ impl Owner {
 
     /// True if one of theirs answers `channel` of this number, as far as it could be read who does.
     pub fn answers(&self, record: &NumberRecord, channel: Channel) -> bool {
-        !record.unread[channel.index()] && record.answering_url(channel).is_some_and(|url| self.has(url))
+        let has_sid = |sid: String| self.sids.contains(&sid);
+        let is_theirs = || match record.handler(channel) {
+            Handler::Trunk(sid) => has_sid(sid.to_string()),
+            Handler::Application(sid) => has_sid(sid.to_string()),
+            Handler::Service(sid) => has_sid(sid.to_string()),
+            Handler::Url(_) | Handler::Region(_) | Handler::Fax | Handler::Lacking | Handler::Nobody => false,
+        };
+        let by_url = || record.answering_url(channel).is_some_and(|url| self.has(url));
+        !record.unread[channel.index()] && (is_theirs() || by_url())
     }
 }
 
@@ -32,7 +40,7 @@ mod tests {
     #[test]
     fn an_owner_has_what_is_below_its_urls_and_nothing_that_only_begins_alike() {
         let urls = ["https://Calls.example.net/twilio/", "https://other.example.net"];
-        let theirs = Owner { name: "x".into(), urls: urls.map(Into::into).to_vec() };
+        let theirs = Owner { name: "x".into(), urls: urls.map(Into::into).to_vec(), sids: Vec::new() };
         for url in [
             "https://calls.example.net/twilio",
             "https://calls.example.net:443/twilio/answer?token=x#rc=1",

@@ -33,6 +33,8 @@ pub struct PlannedNumber {
     pub finding: Finding,
     /// What was read of it; absent where nothing was.
     pub seen: Option<Seen>,
+    /// Which person has declared that the handler which it has is the right one, and when.
+    pub adopted: Option<Line>,
 }
 
 /// One channel of one number as it was read.
@@ -50,6 +52,8 @@ pub struct HandlerPlan {
     pub numbers: Vec<PlannedNumber>,
     /// Why it is not known of some which region processes it. They are taken for ours.
     pub unknown_regions: Option<String>,
+    /// Why it is not known which of these handlers a person has adopted.
+    pub unknown_adoptions: Option<String>,
 }
 
 /// Numbers of one group of which the same is to be said.
@@ -58,6 +62,8 @@ pub struct PlanLine<'a> {
     pub group: &'a GroupName,
     pub channel: Channel,
     pub finding: &'a Finding,
+    /// Which person has adopted what they have, and when.
+    pub adopted: Option<&'a Line>,
     /// In the order of the configuration.
     pub numbers: Vec<NumberId>,
 }
@@ -76,13 +82,15 @@ impl HandlerPlan {
     /// What is to be said, the most numbers first, without those that are as wanted.
     pub fn lines(&self) -> Vec<PlanLine<'_>> {
         let mut lines: Vec<PlanLine<'_>> = Vec::new();
-        let mut place: BTreeMap<(&GroupName, Channel, String), usize> = BTreeMap::new();
+        let mut place: BTreeMap<(&GroupName, Channel, String, Option<&str>), usize> = BTreeMap::new();
         for n in self.numbers.iter().filter(|n| n.finding != Finding::AsWanted) {
-            let at = *place.entry((&n.group, n.channel, key(&n.finding))).or_insert_with(|| {
-                let (group, channel, finding) = (&n.group, n.channel, &n.finding);
-                lines.push(PlanLine { group, channel, finding, numbers: Vec::new() });
-                lines.len() - 1
-            });
+            let adopted = n.adopted.as_ref();
+            let at =
+                *place.entry((&n.group, n.channel, key(&n.finding), adopted.map(Line::as_str))).or_insert_with(|| {
+                    let (group, channel, finding) = (&n.group, n.channel, &n.finding);
+                    lines.push(PlanLine { group, channel, finding, adopted, numbers: Vec::new() });
+                    lines.len() - 1
+                });
             lines[at].numbers.push(n.number);
         }
         lines.sort_by_key(|line| (rank(line.finding), std::cmp::Reverse(line.numbers.len())));

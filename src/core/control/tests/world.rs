@@ -90,7 +90,7 @@ impl Setup {
         for (g, name) in GROUPS.iter().enumerate() {
             let group = roster.add_group(name.parse().unwrap(), [Some(BIN.to_owned()), Some(BIN.to_owned())]);
             let target = Some(WantedTarget::Url(WANTED.into()));
-            let owner = Some(Owner { name: "owner".into(), urls: vec!["https://owner/".into()] });
+            let owner = Some(Owner { name: "owner".into(), urls: vec!["https://owner/".into()], sids: Vec::new() });
             let wanted = WantedHandler { target, owner, ..WantedHandler::default() };
             roster.set_handler(group, [wanted.clone(), wanted]);
             for i in 0..self.numbers[g] {
