@@ -16,13 +16,13 @@ use super::orders::{ApiClient, confirmed};
 use super::plan::{NAMED, Which, as_json, tell, verdict};
 use super::saved::{self, Revisited};
 use super::{Exit, complain, say};
-use crate::admin::apply::{ApplyRequest, ReadNumbers};
+use crate::admin::apply::{ApplyRequest, ReadNumbers, asked_for};
 use crate::admin::commands::Planned;
 use crate::agent::planning::Planner;
 use crate::clock::Clock;
 use crate::config::{Config, ProcessEnv};
 use crate::core::model::id::{Channel, GroupName, WrittenNumber};
-use crate::core::model::roster::NumberIx;
+use crate::core::model::roster::{NumberIx, Roster};
 use crate::core::routing::planned::{Finding, HandlerPlan, PlannedNumber};
 
 /// Between looks for numbers that are not in the account yet: one request for each thousand numbers of the account.
@@ -159,7 +159,7 @@ pub fn apply(arguments: ApplyArguments) -> anyhow::Result<Exit> {
         let first = canary.map_or(0, |n| usize::try_from(n).unwrap_or(usize::MAX)).min(changes.len());
         let (canaries, others) = changes.split_at(first);
         let mut done = Done::default();
-        if let Some(exit) = batches(client, &common, force, canaries, &mut done).await? {
+        if let Some(exit) = batches(client, &config.roster, &common, force, canaries, &mut done).await? {
             return Ok(exit);
         }
         let is_well = done.outcomes.iter().all(Outcome::is_as_asked);
@@ -175,7 +175,7 @@ pub fn apply(arguments: ApplyArguments) -> anyhow::Result<Exit> {
             }
         }
         let before = done.outcomes.len();
-        if is_well && let Some(exit) = batches(client, &common, force, others, &mut done).await? {
+        if is_well && let Some(exit) = batches(client, &config.roster, &common, force, others, &mut done).await? {
             return Ok(exit);
         }
         if !common.json && is_well {
@@ -222,6 +222,7 @@ async fn reread(planner: &mut Planner, path: &Path, json: bool) -> anyhow::Resul
 /// Gives these numbers to the agent and waits for them. Gives the exit code if the agent refuses the whole.
 async fn batches(
     client: &ApiClient,
+    roster: &Roster,
     common: &Common,
     force: bool,
     numbers: &[&PlannedNumber],
@@ -230,14 +231,16 @@ async fn batches(
     for channel in Channel::ALL {
         let of: Vec<&PlannedNumber> = numbers.iter().copied().filter(|n| n.channel == channel).collect();
         for batch in of.chunks(AT_ONCE) {
-            let mut reads: BTreeMap<String, Vec<WrittenNumber>> = BTreeMap::new();
+            let mut reads: BTreeMap<(String, Option<String>), Vec<WrittenNumber>> = BTreeMap::new();
             for n in batch {
                 // Each was read, for it differs.
                 let Some(seen) = &n.seen else { continue };
-                reads.entry(seen.read.clone()).or_default().push(n.number.into());
+                let group = roster.find(n.number).map(|ix| roster.group_of(ix));
+                let asked = group.map(|group| asked_for(&group.handler[channel.index()]));
+                reads.entry((seen.read.clone(), asked)).or_default().push(n.number.into());
             }
             let asked = ApplyRequest {
-                reads: reads.into_iter().map(|(read, numbers)| ReadNumbers { read, numbers }).collect(),
+                reads: reads.into_iter().map(|((read, asked), numbers)| ReadNumbers { read, asked, numbers }).collect(),
                 channel: Some(channel),
                 reason: common.reason.clone(),
                 author: common.author.clone(),
@@ -302,7 +305,7 @@ async fn wait_for(
         is_failing = false;
         let come: Vec<&PlannedNumber> = plan.changes().collect();
         let before = done.outcomes.len();
-        if let Some(exit) = batches(client, common, force, &come, done).await? {
+        if let Some(exit) = batches(client, planner.roster(), common, force, &come, done).await? {
             return Ok(Some(exit));
         }
         if !common.json {

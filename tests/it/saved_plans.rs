@@ -169,3 +169,22 @@ fn numbers_that_come_into_the_account_are_given_their_handler_then() {
         assert_eq!(program(&["plan"]).output().unwrap().status.code(), Some(0));
     });
 }
+
+/// A file that was changed beside an agent, which has read it before: what was shown and confirmed is not what the
+/// agent would write, and nothing is written.
+#[test]
+fn an_apply_writes_what_it_has_shown_or_nothing() {
+    play(DAY, async |w| {
+        for before in [asking(w, NEW), w.config_text()] {
+            let agent = watching(w, &before).await;
+            let now = finding(&asking(w, "voice_url = \"https://other.example.com/voice\"\n"), &agent);
+            let was = url(w, support()[0]);
+            let (code, said, complained) = program(w, &now, &["apply", "--yes", "--reason", "new app"]).await;
+            assert!(code != 0 && said.contains("https://other.example.com/voice"), "{said}{complained}");
+            assert!(complained.contains("restart it, and apply then"), "{said}{complained}");
+            w.pass(60).await;
+            assert_eq!(url(w, support()[0]), was);
+            agent.stop().await;
+        }
+    });
+}
