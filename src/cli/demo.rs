@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::run::Signals;
-use super::{Exit, say};
+use super::{Exit, complain, say};
 use crate::admin;
 use crate::agent::Agent;
 use crate::clock::{Clock, Pace};
@@ -64,10 +64,51 @@ pub fn demo(arguments: &DemoArguments) -> anyhow::Result<Exit> {
     };
     let folder = TemporaryFolder::new()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(clock.drive(pace, play(scenario, &clock, arguments, &folder.0)))
+    runtime.block_on(async {
+        let mut day = clock.drive(pace, play(scenario, &clock, arguments, &folder.0)).await?;
+        let stayed = match day.stays {
+            // The day is over, and time passes as everywhere: nobody waits for what comes.
+            true => clock.drive(Pace::Times(1.0), day.stay(&clock)).await,
+            false => Ok(()),
+        };
+        let exit = clock.drive(Pace::Free, day.close()).await;
+        stayed.map(|()| exit)
+    })
 }
 
-async fn play(scenario: Scenario, clock: &Clock, arguments: &DemoArguments, folder: &Path) -> anyhow::Result<Exit> {
+/// A day that was played, and everything that is still up.
+struct Day {
+    agent: Agent,
+    servers: JoinSet<()>,
+    stop: CancellationToken,
+    signals: Signals,
+    /// It is looked at further.
+    stays: bool,
+    exit: Exit,
+}
+
+impl Day {
+    /// Until somebody stops it.
+    async fn stay(&mut self, clock: &Clock) -> anyhow::Result<()> {
+        let (signals, agent) = (&mut self.signals, &mut self.agent);
+        let fault = async {
+            tokio::select! { _ = signals.next() => None, fault = agent.failed() => Some(fault) }
+        };
+        match clock.wait(None, fault).await {
+            Some(Some(fault)) => anyhow::bail!(fault),
+            Some(None) | None => Ok(()),
+        }
+    }
+
+    async fn close(mut self) -> Exit {
+        self.agent.stop().await;
+        self.stop.cancel();
+        while self.servers.join_next().await.is_some() {}
+        self.exit
+    }
+}
+
+async fn play(scenario: Scenario, clock: &Clock, arguments: &DemoArguments, folder: &Path) -> anyhow::Result<Day> {
     let mut signals = Signals::listen()?;
     let without = Truth::without_help(&scenario)?;
     let until = clock.now() + scenario.lasts;
@@ -83,7 +124,7 @@ async fn play(scenario: Scenario, clock: &Clock, arguments: &DemoArguments, fold
     // Servers work in the place of whoever asks them: they are no participants of virtual time.
     let mut servers = JoinSet::new();
     servers.spawn(sim.clone().serve(twilio, stop.clone()));
-    let mut agent = Agent::start(&config, clock).await?;
+    let agent = Agent::start(&config, clock).await?;
     let listener = TcpListener::bind(config.agent.listen).await?;
     let address = listener.local_addr()?;
     servers.spawn(admin::serve::serve(admin::router(&agent, clock, None), listener, stop.clone()));
@@ -97,27 +138,25 @@ async fn play(scenario: Scenario, clock: &Clock, arguments: &DemoArguments, fold
         view.frame(&story)?;
     }
     view.end(&story)?;
+    let (mut exit, mut stays) = (Exit::FoundTrouble, false);
     if stopped {
         say("stopped")?;
     } else {
         let summary = DemoSummary::new(&story, &sim, &without);
-        let text = if arguments.json { summary.json(&story)? } else { summary.text(address) };
-        say(&text)?;
-        if arguments.keep_open {
-            say(&format!("\nStaying up until Ctrl-C: http://{address}/metrics and http://{address}/api/v1/status"))?;
-            let fault = async {
-                tokio::select! { _ = signals.next() => None, fault = agent.failed() => Some(fault) }
-            };
-            if let Some(Some(fault)) = clock.wait(None, fault).await {
-                anyhow::bail!(fault);
+        stays = arguments.keep_open;
+        if arguments.json {
+            say(&summary.json(&story)?)?;
+            if stays {
+                complain(&format!("staying up until Ctrl-C: http://{address}/"));
             }
+        } else {
+            view.report(&summary, stays)?;
         }
-        stopped = !summary.is_as_expected;
+        if summary.is_as_expected {
+            exit = Exit::Done;
+        }
     }
-    agent.stop().await;
-    stop.cancel();
-    while servers.join_next().await.is_some() {}
-    Ok(if stopped { Exit::FoundTrouble } else { Exit::Done })
+    Ok(Day { agent, servers, stop, signals, stays, exit })
 }
 
 /// What an agent's configuration for this scenario looks like.

@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::agent::publish::status::{ChannelStatus, RollbackStatus, Status};
+use crate::cli::text::{wrapped, wrapped_command};
 use crate::core::model::decision::{Action, DecisionId, Phase};
 use crate::core::model::id::{Channel, E164, GroupName, NumberId};
 use crate::core::model::roster::Roster;
@@ -285,6 +286,9 @@ pub struct DemoSummary {
     pub with_ringback: StoryCount,
     pub without_ringback: StoryCount,
     pub numbers_swapped: usize,
+    /// Of which group they are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub swapped_group: Option<GroupName>,
     pub steps: Steps,
 }
 
@@ -320,13 +324,16 @@ impl DemoSummary {
             })
             .collect();
         let bins: Vec<String> = scenario.bins.iter().map(crate::sim::Bin::url).collect();
-        let mut swapped = 0;
+        let (mut swapped, mut swapped_group) = (0, None);
         for (number, before) in &story.before {
             let Some(now) = sim.number(*number) else { continue };
             let url = |record: &serde_json::Value| record["voice_url"].as_str().unwrap_or_default().to_owned();
             let should = broken.contains(&url(before));
             let is = bins.contains(&url(&now));
             swapped += usize::from(is);
+            if is {
+                swapped_group = story.group_of.get(number).cloned();
+            }
             match (should, is) {
                 (true, false) => problems.push(format!("{number} is broken and was not swapped")),
                 (false, true) => problems.push(format!("{number} was swapped and was not broken")),
@@ -343,6 +350,7 @@ impl DemoSummary {
             with_ringback: StoryCount::of(&truth.total),
             without_ringback: StoryCount::of(&without.total),
             numbers_swapped: swapped,
+            swapped_group,
             steps: story.steps.clone(),
         }
     }
@@ -351,35 +359,60 @@ impl DemoSummary {
         serde_json::to_string_pretty(&serde_json::json!({ "story": story.lines, "summary": self }))
     }
 
-    pub fn text(&self, address: SocketAddr) -> String {
-        let row = |name: &str, with: u64, without: u64| format!("  {name:<28}{without:>10}{with:>16}\n");
+    /// Lines of at most `width` characters, at most `rows` of them where the terminal has 60 columns and 20 rows or
+    /// more: empty lines go first. What stays up is at `address`.
+    pub fn report(&self, address: SocketAddr, stays: bool, width: usize, rows: usize) -> Vec<String> {
+        let row = |name: &str, with: String, without: String| format!("  {name:<26}{without:>9}{with:>15}");
         let (with, without) = (&self.with_ringback, &self.without_ringback);
-        let mut text = format!("\n  {:<28}{:>10}{:>16}\n", "", "without", "with Ringback");
-        text += &row("calls", with.calls, without.calls);
-        text += &row("calls that failed", with.calls_failed, without.calls_failed);
-        text += &row("callers who met an error", with.callers_who_met_an_error, without.callers_who_met_an_error);
+        let count = |name: &str, of: fn(&StoryCount) -> u64| row(name, of(with).to_string(), of(without).to_string());
+        let mut parts = vec![vec![
+            row("", "with Ringback".to_owned(), "without".to_owned()),
+            count("calls", |c| c.calls),
+            count("calls that failed", |c| c.calls_failed),
+            count("callers who met an error", |c| c.callers_who_met_an_error),
+        ]];
+        let said = |text: &str| -> Vec<String> {
+            wrapped(text, width.saturating_sub(2).max(1)).into_iter().map(|line| format!("  {line}")).collect()
+        };
         if let Some(first) = self.steps.first_failing_call {
-            text += "\n  after the first failing call\n";
+            let mut steps = said("After the first failing call:");
             let mut step = |name: &str, at: Option<Time>| {
-                if let Some(at) = at {
-                    text += &format!("  {:>8}  {name}\n", span(at.since(first)));
-                }
+                steps.extend(at.map(|at| format!("  {:>9}  {name}", span(at.since(first)))));
             };
             step("seen in Twilio's logs", self.steps.first_suspicion);
             step("rollback decided", self.steps.decided);
             step("written, and read back from Twilio", self.steps.read_back);
             step("all proven by test calls", self.steps.proven);
             step("first caller served by the fallback", self.steps.first_served_by_fallback);
+            parts.push(steps);
         }
-        text += &format!("\n  {} numbers swapped. Metrics were at http://{address}/metrics", self.numbers_swapped);
-        text += "\n  (--keep-open keeps them up).\n";
+        let mut end = Vec::new();
         if self.is_as_expected {
-            text += "\n  As it should be: the broken numbers are on the fallback, the others untouched.";
+            end = said(&format!(
+                "As it should be: {} broken numbers are on their fallback (a TwiML Bin: Twilio itself answers, and no \
+                 webhook is asked), the others are untouched.",
+                self.numbers_swapped
+            ));
         }
         for problem in &self.problems {
-            text += &format!("\n  NOT as it should be: {problem}");
+            end.extend(said(&format!("NOT as it should be: {problem}")));
         }
-        text
+        parts.push(end);
+        if let Some(group) = &self.swapped_group {
+            let mut next = said("Once the webhook is repaired, a person types:");
+            let command = format!("ringback restore --group {group} --reason 'repaired'");
+            next.extend(wrapped_command(&command, width.saturating_sub(4)).into_iter().map(|l| format!("    {l}")));
+            parts.push(next);
+        }
+        let page = if stays {
+            format!("Up until Ctrl-C: http://{address}/")
+        } else {
+            "With --keep-open its page and its metrics stay up.".to_owned()
+        };
+        parts.push(said(&page));
+        let lines: usize = parts.iter().map(Vec::len).sum();
+        let is_airy = lines + parts.len() <= rows;
+        parts.into_iter().flat_map(|part| is_airy.then(String::new).into_iter().chain(part)).collect()
     }
 }
 
