@@ -6,6 +6,7 @@ use crate::core::model::code::Code;
 use crate::core::model::id::{Channel, GroupName, NumberId};
 use crate::core::model::reason::Reason;
 use crate::core::model::time::Time;
+use crate::core::model::verdict::Verdict;
 
 /// What became of calls and messages that came in within the span.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -24,6 +25,18 @@ pub struct Outcomes {
     pub probes_failed: Vec<ProbeFailed>,
     /// Calls and messages that had no outcome by the end.
     pub unsettled: u32,
+    /// What was said of numbers, in order.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub verdicts: Vec<VerdictSaid>,
+}
+
+/// From `at` on this was said of a number: that it is in trouble, or no longer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VerdictSaid {
+    pub at: Time,
+    pub number: NumberId,
+    pub channel: Channel,
+    pub verdict: Verdict,
 }
 
 /// Served and failed calls or messages of a group, by column.

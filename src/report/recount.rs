@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::material::{Again, EntriesKept, Head, Material, OtherRow, OtherSettings, Recorded, Taken};
-use super::outcomes::{Lag, Outcomes, ProbeFailed, ProbeTally, Series, Tally};
+use super::outcomes::{Lag, Outcomes, ProbeFailed, ProbeTally, Series, Tally, VerdictSaid};
 use crate::core::control::{Control, Recovery};
 use crate::core::detect::engine::{Engine, EngineEvent, EngineSettings};
 use crate::core::detect::ledger::OutcomeChange;
@@ -22,6 +22,7 @@ use crate::core::model::reason::{Outcome, Reason};
 use crate::core::model::roster::Roster;
 use crate::core::model::source::Source;
 use crate::core::model::time::Time;
+use crate::core::model::verdict::Verdict;
 use crate::core::notice::incidents::Incidents;
 use crate::core::notice::make::{Addresses, NoticeBuilder};
 use crate::core::rollback::entry::Entry;
@@ -34,6 +35,9 @@ pub const NUMBERS_BEFORE: Duration = Duration::from_secs(25 * 3600);
 
 /// Between ticks while outcomes are counted.
 const TICK: Duration = Duration::from_secs(15);
+
+/// Verdicts that are kept: a number that wavers all day says the same again and again.
+const VERDICTS: usize = 2000;
 
 /// Columns of a plot, about.
 const COLUMNS: u64 = 120;
@@ -197,6 +201,7 @@ pub fn outcomes(m: &Material, records: &[Recorded]) -> Outcomes {
     let step = (head.to.since(head.from).as_secs() / COLUMNS).div_ceil(60).max(1) * 60;
     let mut last: HashMap<Resource, OutcomeChange> = HashMap::new();
     let mut unsettled = 0;
+    let mut verdicts: Vec<VerdictSaid> = Vec::new();
     if let (Some((rules, _)), Some(first)) = (in_force(records, i64::MAX), m.taken.first()) {
         let mut control = control(&roster, rules, head, first.at);
         let mut journal = records.iter().peekable();
@@ -205,13 +210,30 @@ pub fn outcomes(m: &Material, records: &[Recorded]) -> Outcomes {
             let engine = control.engine_mut();
             Source::ALL.into_iter().for_each(|source| engine.polled(source, at));
             for event in engine.tick(at) {
-                if let EngineEvent::Settled(change) = event {
-                    last.insert(change.entry, change);
+                match event {
+                    EngineEvent::Settled(change) => _ = last.insert(change.entry, change),
+                    EngineEvent::Verdict { number, channel, from, to } if is_news(from, to) && m.covers(at) => {
+                        let number = roster.number(number).id;
+                        verdicts.push(VerdictSaid { at, number, channel, verdict: to });
+                    }
+                    EngineEvent::Verdict { .. }
+                    | EngineEvent::Alert { .. }
+                    | EngineEvent::Phase { .. }
+                    | EngineEvent::Met { .. }
+                    | EngineEvent::PortedOut { .. }
+                    | EngineEvent::AlertsLate { .. }
+                    | EngineEvent::Warned { .. }
+                    | EngineEvent::GroupVerdict { .. }
+                    | EngineEvent::Decided(_) => {}
                 }
             }
         };
         for t in &m.taken {
             while let Some(r) = journal.next_if(|r| r.seen < t.place) {
+                // What was said of a number is the reason of what was decided, and stands before it.
+                if matches!(r.entry, Entry::Decision(_)) {
+                    tick(&mut control, r.at);
+                }
                 let _ = control.apply(r.at, &r.entry);
             }
             if let Some((account, observation)) = &t.entry {
@@ -227,6 +249,8 @@ pub fn outcomes(m: &Material, records: &[Recorded]) -> Outcomes {
         tick(&mut control, end);
         unsettled = roster.numbers().flat_map(|(ix, _)| Channel::ALL.map(|c| control.engine().open(ix, c))).sum();
     }
+    verdicts.sort_by_key(|v| v.at);
+    verdicts.truncate(VERDICTS);
     let span = |at: Time| head.from <= at && at <= head.to;
     let columns = (head.to.since(head.from).as_secs() / step + 1) as usize;
     let mut groups: BTreeMap<(u32, usize), Count> = BTreeMap::new();
@@ -261,10 +285,18 @@ pub fn outcomes(m: &Material, records: &[Recorded]) -> Outcomes {
         groups: groups.into_iter().map(|((g, c), count)| count.tally(name(g), of(c))).collect(),
         numbers: numbers.into_iter().map(|((n, c), count)| count.tally(m.numbers[n as usize].id, of(c))).collect(),
         lags: lags(m),
+        verdicts,
         probes,
         probes_failed,
         unsettled,
     }
+}
+
+/// True of a verdict that is told: a number is in trouble, or is no longer.
+const fn is_news(from: Verdict, to: Verdict) -> bool {
+    let is_trouble = matches!(to, Verdict::Failing | Verdict::Suspect | Verdict::Silent);
+    let was_trouble = matches!(from, Verdict::Failing | Verdict::Suspect | Verdict::Silent);
+    is_trouble || was_trouble && matches!(to, Verdict::Healthy)
 }
 
 fn probes(m: &Material, roster: &Roster) -> (Vec<ProbeTally>, Vec<ProbeFailed>) {

@@ -12,6 +12,7 @@ use crate::core::model::id::{Channel, GroupName, NumberId};
 use crate::core::model::order::Operation;
 use crate::core::model::roster::Roster;
 use crate::core::model::time::Time;
+use crate::core::model::verdict::Verdict;
 use crate::core::notice::NoticeStatus;
 use crate::core::rollback::entry::Entry;
 use crate::core::rollback::sentence::{Actor, Sentence, Topic, Weight};
@@ -20,6 +21,7 @@ use crate::core::rollback::sentence::{Actor, Sentence, Topic, Weight};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LineKind {
     Entry(Topic),
+    Verdict,
     Notice,
 }
 
@@ -35,6 +37,7 @@ impl LineKind {
             LineKind::Entry(Topic::Change) => "change",
             LineKind::Entry(Topic::Fallback) => "fallback",
             LineKind::Entry(Topic::Agent) => "agent",
+            LineKind::Verdict => "verdict",
             LineKind::Notice => "notice",
         }
     }
@@ -110,7 +113,8 @@ type StepKey = (DecisionId, Channel, String, Option<String>);
 
 /// Every line of the span, in order.
 pub fn timeline(m: &Material, records: &[Recorded], roster: &Roster) -> Vec<TimelineLine> {
-    let mut lines = Vec::new();
+    // First, for they are the reasons of what was decided at the same instant.
+    let mut lines = verdicts(m, roster);
     let mut open: BTreeMap<StepKey, (Steps, Sentence)> = BTreeMap::new();
     let operations: BTreeMap<DecisionId, Operation> = records
         .iter()
@@ -136,6 +140,37 @@ pub fn timeline(m: &Material, records: &[Recorded], roster: &Roster) -> Vec<Time
     lines.extend(open.iter().map(|(key, (steps, first))| told_step(key, steps, first)));
     lines.extend(notices(&m.told));
     lines.sort_by_key(|l| l.at);
+    lines
+}
+
+/// What was said of numbers, one line for those of a group of which the same was said at the same time.
+fn verdicts(m: &Material, roster: &Roster) -> Vec<TimelineLine> {
+    let mut lines: Vec<TimelineLine> = Vec::new();
+    for said in &m.outcomes.verdicts {
+        let text = match said.verdict {
+            Verdict::Failing => format!("{}: failing: callers are not served", said.channel),
+            Verdict::Suspect => format!("{}: suspect: some callers fail, too few to act on", said.channel),
+            Verdict::Silent => format!("{}: silent: callers who should come do not", said.channel),
+            Verdict::Healthy => format!("{}: healthy again: callers are served", said.channel),
+            Verdict::Unknown | Verdict::Blind => continue,
+        };
+        let group = roster.find(said.number).map(|ix| roster.group_of(ix).name.clone());
+        let is_same = |l: &&mut TimelineLine| l.at == said.at && l.text == text && l.group == group;
+        if let Some(line) = lines.iter_mut().rev().take_while(|l| l.at == said.at).find(is_same) {
+            line.of.push(said.number);
+            continue;
+        }
+        lines.push(TimelineLine {
+            at: said.at,
+            kind: LineKind::Verdict,
+            who: AGENT.to_owned(),
+            text,
+            of: vec![said.number],
+            is_key: said.verdict != Verdict::Suspect,
+            group,
+            channel: Some(said.channel),
+        });
+    }
     lines
 }
 
