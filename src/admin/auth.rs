@@ -78,6 +78,14 @@ pub struct AccessRules {
     pub is_open: bool,
 }
 
+impl AccessRules {
+    /// Every token, and whose it is.
+    pub fn tokens(&self) -> Vec<(Option<Arc<str>>, SecretString)> {
+        let people = self.people.iter().map(|(holder, token)| (holder.name.clone(), token.clone()));
+        self.token.iter().map(|token| (None, token.clone())).chain(people).collect()
+    }
+}
+
 impl From<Option<SecretString>> for AccessRules {
     /// From this machine alone, and with one token.
     fn from(token: Option<SecretString>) -> AccessRules {
@@ -164,12 +172,20 @@ impl Authenticator {
         peer: Option<SocketAddr>,
     ) -> Result<Holder, ApiProblem> {
         match (signature, bearer(headers)) {
-            (Some(Signature::Good), _) => Ok(Holder::ANYBODY),
+            (Some(Signature::Good(name)), _) => self.signed_by(name).ok_or_else(missing),
             (Some(Signature::Bad), _) => Err(self.wrong(peer).await),
             (None, Some(given)) => self.of_token(given, peer).await,
             // Nobody has guessed anything.
             (None, None) => Err(missing()),
         }
+    }
+
+    /// Whoever signs with this person's token.
+    fn signed_by(&self, name: Option<Arc<str>>) -> Option<Holder> {
+        if name.is_none() {
+            return Some(Holder::ANYBODY);
+        }
+        self.rules.people.iter().map(|(holder, _)| holder).find(|holder| holder.name == name).cloned()
     }
 
     /// Whose token this is. What is none is a guess.
@@ -256,7 +272,7 @@ impl FromRequestParts<Admin> for Operator {
             return Err(ApiProblem::new(StatusCode::FORBIDDEN, text));
         }
         let peer = parts.extensions.get::<PeerAddress>().map(|p| p.0);
-        let signature = parts.extensions.get::<Signature>().copied();
+        let signature = parts.extensions.get::<Signature>().cloned();
         let holder = admin.door.of_request(&parts.headers, signature, peer).await?;
         match holder.right {
             Right::Act => Ok(Operator { name: holder.name }),

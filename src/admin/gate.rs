@@ -20,7 +20,7 @@ pub async fn admit(
         return next.run(request).await;
     }
     let peer = request.extensions().get::<PeerAddress>().map(|p| p.0);
-    let signature = request.extensions().get::<Signature>().copied();
+    let signature = request.extensions().get::<Signature>().cloned();
     match door.of_request(request.headers(), signature, peer).await {
         Ok(_) => next.run(request).await,
         Err(problem) => problem.into_response(),

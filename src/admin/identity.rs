@@ -13,6 +13,9 @@
 //! elsewhere. The key is derived from the token slowly ([`ROUNDS`]), for anybody may ask, and a token that people
 //! chose should not be guessed from an answer. All are compared in constant time. Without a token there is no proof,
 //! and no request that would need one.
+//!
+//! People have tokens of their own, and an agent does not know yet whose a client has: it proves with each, side by
+//! side, and whose signature a command carries is who gives it.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -70,9 +73,10 @@ const SALT: &[u8] = b"ringback: an agent proves itself";
 pub struct ListenAddress(pub SocketAddr);
 
 /// What came of looking at a request's signature.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Signature {
-    Good,
+    /// Made with this person's token, or with the one that is nobody's.
+    Good(Option<Arc<str>>),
     Bad,
 }
 
@@ -130,9 +134,23 @@ fn hex(bytes: &[u8]) -> String {
 /// What proves an agent, and by which a client knows it.
 #[derive(Clone)]
 pub struct Identity {
-    token: Option<Arc<SecretString>>,
-    key: Arc<OnceLock<[u8; 32]>>,
+    tokens: Arc<[Token]>,
     tickets: Arc<Tickets>,
+}
+
+/// A token, and the key that is derived from it once it is needed.
+struct Token {
+    /// Whose it is, if it is somebody's.
+    name: Option<Arc<str>>,
+    token: SecretString,
+    key: OnceLock<[u8; 32]>,
+}
+
+impl Token {
+    fn mac(&self, parts: &[&[u8]]) -> Option<String> {
+        let derived = || pbkdf2::pbkdf2_hmac_array::<Sha256, 32>(self.token.expose_secret().as_bytes(), SALT, ROUNDS);
+        mac(self.key.get_or_init(derived), parts)
+    }
 }
 
 /// Leave to sign, given by this process.
@@ -144,14 +162,16 @@ struct Tickets {
 }
 
 impl Identity {
+    /// Of a client, which has one token at the most.
     pub fn new(token: Option<SecretString>) -> Identity {
-        Identity::with_clock(token, Clock::system())
+        Identity::with_clock(token.map(|token| (None, token)).into_iter().collect(), Clock::system())
     }
 
-    /// The same, whose tickets end by this clock.
-    pub fn with_clock(token: Option<SecretString>, clock: Clock) -> Identity {
+    /// Of an agent: everybody's tokens with their names; tickets end by this clock.
+    pub fn with_clock(tokens: Vec<(Option<Arc<str>>, SecretString)>, clock: Clock) -> Identity {
         let tickets = Arc::new(Tickets { clock, key: OnceLock::new(), used: Mutex::default() });
-        Identity { token: token.map(Arc::new), key: Arc::default(), tickets }
+        let token = |(name, token)| Token { name, token, key: OnceLock::new() };
+        Identity { tokens: tokens.into_iter().map(token).collect(), tickets }
     }
 
     /// The answer of who is healthy, with a proof if one was asked for and there is a token.
@@ -173,7 +193,7 @@ impl Identity {
 
     /// True if `proof` answers our `nonce` from `address`.
     pub fn knows(&self, nonce: &str, address: SocketAddr, proof: &str) -> bool {
-        is_same(self.proof(nonce, address), proof)
+        is_among(self.proof(nonce, address), proof)
     }
 
     fn proof(&self, nonce: &str, address: SocketAddr) -> Option<String> {
@@ -182,7 +202,7 @@ impl Identity {
 
     /// True if `proof` is of this answer to our `nonce` from `address`.
     pub fn knows_answer(&self, nonce: &str, address: SocketAddr, status: u16, body: &[u8], proof: &str) -> bool {
-        is_same(self.of_answer(nonce, address, status, body), proof)
+        is_among(self.of_answer(nonce, address, status, body), proof)
     }
 
     fn of_answer(&self, nonce: &str, address: SocketAddr, status: u16, body: &[u8]) -> Option<String> {
@@ -191,16 +211,13 @@ impl Identity {
 
     /// A command's signature; `None` without a token.
     pub fn sign(&self, command: Command<'_>) -> Option<String> {
-        let Command { nonce, ticket, address, method, path, digest } = command;
-        self.mac(&[format!("command\n{nonce}\n{ticket}\n{address}\n{method}\n{path}\n{digest}").as_bytes()])
+        self.tokens.first()?.mac(&[signed(command).as_bytes()])
     }
 
+    /// With each token, in order; `None` without any.
     fn mac(&self, parts: &[&[u8]]) -> Option<String> {
-        let token = self.token.as_ref()?;
-        let key = self
-            .key
-            .get_or_init(|| pbkdf2::pbkdf2_hmac_array::<Sha256, 32>(token.expose_secret().as_bytes(), SALT, ROUNDS));
-        mac(key, parts)
+        let all: Option<Vec<String>> = self.tokens.iter().map(|token| token.mac(parts)).collect();
+        all.filter(|all| !all.is_empty()).map(|all| all.join(","))
     }
 
     fn ticket(&self, nonce: &str, address: SocketAddr) -> Option<String> {
@@ -211,10 +228,18 @@ impl Identity {
     /// Looks at a command that is signed; once it was good it is not again.
     fn look(&self, command: Command<'_>, signature: &str) -> Signature {
         let Command { nonce, ticket, address, .. } = command;
-        if !is_nonce(nonce) || !is_same(self.sign(command), signature) {
+        if !is_nonce(nonce) {
             return Signature::Bad;
         }
-        if self.tickets.take(nonce, ticket, address) { Signature::Good } else { Signature::Bad }
+        let text = signed(command);
+        // All are compared, so that the time tells nothing.
+        let whose = self.tokens.iter().fold(None, |found, token| {
+            if is_same(token.mac(&[text.as_bytes()]), signature) { Some(token) } else { found }
+        });
+        match whose {
+            Some(token) if self.tickets.take(nonce, ticket, address) => Signature::Good(token.name.clone()),
+            Some(_) | None => Signature::Bad,
+        }
     }
 }
 
@@ -257,6 +282,17 @@ fn mac(key: &[u8; 32], parts: &[&[u8]]) -> Option<String> {
         mac.update(part);
     }
     Some(hex(&mac.finalize().into_bytes()))
+}
+
+/// What a signature is over.
+fn signed(command: Command<'_>) -> String {
+    let Command { nonce, ticket, address, method, path, digest } = command;
+    format!("command\n{nonce}\n{ticket}\n{address}\n{method}\n{path}\n{digest}")
+}
+
+/// True if ours is one of the proofs that stand side by side.
+fn is_among(ours: Option<String>, theirs: &str) -> bool {
+    ours.is_some_and(|ours| theirs.split(',').any(|one| ours.as_bytes().ct_eq(one.as_bytes()).into()))
 }
 
 fn is_same(ours: Option<String>, theirs: &str) -> bool {
@@ -318,7 +354,7 @@ async fn looked_at(
     let mut signature = looked.await.unwrap_or(Signature::Bad);
     let body = match signature {
         Signature::Bad => body,
-        Signature::Good => {
+        Signature::Good(_) => {
             let too_large = |_| ApiProblem::new(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large, or broke off");
             let body: Bytes = to_bytes(body, bounds::REQUEST_BYTES).await.map_err(too_large)?;
             if digest(&body) != claimed {
@@ -377,10 +413,31 @@ mod tests {
         }
         assert_eq!(with("open sesame").look(command, &signed), Signature::Bad, "another process");
         assert_eq!(agent.look(command, &with("open barley").sign(command).unwrap()), Signature::Bad);
-        assert_eq!(agent.look(command, &signed), Signature::Good);
+        assert_eq!(agent.look(command, &signed), Signature::Good(None));
         assert_eq!(agent.look(command, &signed), Signature::Bad, "again");
         let without = Identity::new(None);
         assert_eq!((without.sign(command), without.look(command, "")), (None, Signature::Bad));
+    }
+
+    #[test]
+    fn a_persons_own_token_signs_in_their_name_and_knows_the_agent() {
+        let tokens = [(None, "open sesame"), (Some("anna".into()), "her own"), (Some("ben".into()), "his own")];
+        let tokens = tokens.map(|(name, token)| (name, SecretString::from(token))).to_vec();
+        let (agent, nonce) = (Identity::with_clock(tokens, Clock::system()), "0f".repeat(32));
+        let proof = agent.proof(&nonce, here()).unwrap();
+        let answer = agent.of_answer(&nonce, here(), 200, b"held").unwrap();
+        for (token, name) in [("open sesame", None), ("her own", Some("anna")), ("his own", Some("ben"))] {
+            let client = with(token);
+            assert!(client.knows(&nonce, here(), &proof) && client.knows_answer(&nonce, here(), 200, b"held", &answer));
+            let nonce = digest(token.as_bytes());
+            let ticket = agent.ticket(&nonce, here()).unwrap();
+            let held = digest(b"hold");
+            let command =
+                Command { nonce: &nonce, ticket: &ticket, address: here(), method: "POST", path: "/x", digest: &held };
+            let signed = client.sign(command).unwrap();
+            assert_eq!(agent.look(command, &signed), Signature::Good(name.map(Into::into)), "{token}");
+        }
+        assert!(!with("guess").knows(&nonce, here(), &proof) && !with("guess").knows(&nonce, here(), ""));
     }
 
     #[test]

@@ -102,7 +102,7 @@ struct Pages {
 /// The routes of a running agent.
 pub fn router(agent: &Agent, clock: &Clock, rules: impl Into<auth::AccessRules>) -> Router {
     let rules = rules.into();
-    let (token, is_secure) = (rules.token.clone(), rules.is_open);
+    let (tokens, is_secure) = (rules.tokens(), rules.is_open);
     let admin = Admin {
         clock: clock.clone(),
         metrics: agent.metrics.clone(),
@@ -113,7 +113,7 @@ pub fn router(agent: &Agent, clock: &Clock, rules: impl Into<auth::AccessRules>)
         recent: agent.recent.clone(),
         write_guard: agent.write_guard.clone(),
         door: auth::Authenticator::new(rules, clock.clone()),
-        identity: identity::Identity::with_clock(token, clock.clone()),
+        identity: identity::Identity::with_clock(tokens, clock.clone()),
         sessions: sessions::Sessions::new(clock.clone(), is_secure),
         pages: Pages::default(),
         live: page::Live::default(),

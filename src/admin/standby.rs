@@ -58,7 +58,7 @@ pub fn router(leader: Leader, token: Option<SecretString>) -> Router {
 /// The same, which is asked for by these names.
 pub fn router_for(leader: Leader, rules: impl Into<AccessRules>, names: OwnNames) -> Router {
     let (rules, clock) = (rules.into(), Clock::system());
-    let identity = Identity::new(rules.token.clone());
+    let identity = Identity::with_clock(rules.tokens(), clock.clone());
     // Nobody signs in to an agent that stands by; whoever has a token may ask who leads.
     let gate = (Authenticator::new(rules, clock.clone()), Sessions::new(clock, true));
     let proves = identity.clone();

@@ -1,14 +1,14 @@
 //! What the commands at an operator's desk need of the configuration: whom to speak to, and which numbers there are.
 //!
 //! None of them speaks to Twilio or tells anybody anything, so none of them asks for those secrets: of the environment
-//! they take the agent's own token alone. Whatever is wrong with the rest of the file is a fault all the same, but for
-//! what is in sections that are not read.
+//! they take one token, the agent's own or a person's, in whose name things are done then ([`people::at_desk`]).
+//! Whatever is wrong with the rest of the file is a fault all the same, but for what is in sections that are not read.
 
 use std::path::Path;
 
 use super::section::Section;
 use super::{
-    AgentConfig, AlertRules, BadConfig, Env, Poll, parse, ports, read_file, read_metrics, read_rest, rehearse,
+    AgentConfig, AlertRules, BadConfig, Env, Poll, parse, people, ports, read_file, read_metrics, read_rest, rehearse,
 };
 use crate::core::model::id::AccountSid;
 use crate::core::model::roster::UNNAMED_ACCOUNT;
@@ -33,6 +33,7 @@ impl Desk {
 
 fn read(mut top: Section<'_>, path: &Path, env: &dyn Env) -> Option<Desk> {
     let dir = path.parent().unwrap_or_else(|| Path::new(""));
+    let faults = top.faults();
     let written = top.section("twilio").and_then(|mut s| s.unchecked::<AccountSid>("account_sid"));
     let account = written.or_else(|| env.var("TWILIO_ACCOUNT_SID")?.parse().ok());
     top.sections("notify");
@@ -42,5 +43,13 @@ fn read(mut top: Section<'_>, path: &Path, env: &dyn Env) -> Option<Desk> {
     let rehearsal = top.section("rehearsal");
     let (agent, poll, rules) = read_rest(top, account.unwrap_or(UNNAMED_ACCOUNT), dir, Some(env));
     rehearsal.map(|s| rehearse::read(s, &rules.roster));
-    Some(Desk { account, agent: agent?, poll, rules })
+    let mut agent = agent?;
+    // What is in the environment was meant; it may be a person's own as well.
+    if env.var("RINGBACK_TOKEN").is_none() {
+        agent.token = people::at_desk(&agent.people, agent.token.as_ref()).cloned();
+    }
+    if let (None, Some((place, text))) = (&agent.token, &agent.token_problem) {
+        faults.at(place.clone(), text.clone());
+    }
+    Some(Desk { account, agent, poll, rules })
 }

@@ -54,7 +54,7 @@ use crate::twilio;
 use account::{read_twilio, secret_file};
 pub use desk::Desk;
 pub use offline::Offline;
-use people::{PersonalToken, Transport};
+use people::{PersonalToken, TokenProblem, Transport};
 pub use ports::PortSettings;
 pub use probe::Probes;
 pub use rehearse::Rehearsal;
@@ -91,6 +91,8 @@ pub struct AgentConfig {
     pub state: PathBuf,
     /// Bearer token for writes over HTTP; without one there are none.
     pub token: Option<SecretString>,
+    /// What is wrong with where it should be. At a desk it may be another's own that is used instead.
+    token_problem: Option<TokenProblem>,
     /// Tokens of people.
     pub people: Vec<PersonalToken>,
     /// How the HTTP face is reached.
@@ -284,7 +286,10 @@ fn read(mut top: Section<'_>, path: &Path, env: &dyn Env) -> Option<Config> {
     let rehearsal = rehearsal.and_then(|s| rehearse::read(s, &roster));
     let notify = notify::read(notifiers, &roster, dir, env);
     if let (Some(twilio), Some(agent)) = (&twilio, &agent) {
-        people::are_set(&agent.people, faults);
+        if let Some((place, text)) = &agent.token_problem {
+            faults.at(place.clone(), text.clone());
+        }
+        people::are_set(&agent.people, agent.token.as_ref(), faults);
         let mut tokens = people::called(agent.token.as_ref(), &agent.people);
         if let Some(token) = &ports.webhook_token {
             ports::is_its_own(token, &tokens, faults);
@@ -354,6 +359,7 @@ fn read_rest(
             token: env.and_then(|e| e.var("RINGBACK_TOKEN")).map(SecretString::from).inspect(|token| {
                 token::is_strong(TOKEN, token, top.faults(), |text| top.faults().nowhere(text));
             }),
+            token_problem: None,
             people: Vec::new(),
             transport: Transport::Loopback,
             names: Arc::default(),
@@ -423,22 +429,8 @@ fn read_agent(
     if let Some(d) = s.duration("active_for", MINUTE, 7 * DAY) {
         engine.active_for = d.value;
     }
-    s.forbid("token", "set RINGBACK_TOKEN, or name a file with token_file");
-    let token = match (s.text("token_file"), env.and_then(|e| e.var("RINGBACK_TOKEN"))) {
-        (Some(_), None) if env.is_none() => None,
-        (None, from_env) => from_env.map(SecretString::from),
-        (Some(file), None) => secret_file(&dir.join(&file.value), faults, |problem| {
-            faults.at(file.span.clone(), format!("agent.token_file = {}: {problem}", shown::file(&file.value)));
-        }),
-        (Some(file), Some(_)) => {
-            faults.at(file.span, "agent.token_file: RINGBACK_TOKEN is set too; use one of them");
-            None
-        }
-    };
-    if let Some(token) = &token {
-        token::is_strong(TOKEN, token, faults, |text| faults.at(s.span(), text));
-    }
-    let people = people::tokens(&mut s, dir, env, token.as_ref());
+    let (token, token_problem) = people::general(&mut s, dir, env);
+    let people = people::tokens(&mut s, dir, env);
     let has_token = env.is_none() || token.is_some() || !people.is_empty();
     let transport = people::transport(&mut s, dir, listen.as_ref(), has_token);
     let address = |s: &mut Section<'_>, key| {
@@ -465,7 +457,17 @@ fn read_agent(
     let names = access::names(&mut s, &addresses);
     s.finish();
     let listen = listen.map_or(DEFAULT_LISTEN, |l| l.value);
-    Some(AgentConfig { listen, state, token, people, transport, names, addresses, commit_cost: Duration::ZERO })
+    Some(AgentConfig {
+        listen,
+        state,
+        token,
+        token_problem,
+        people,
+        transport,
+        names,
+        addresses,
+        commit_cost: Duration::ZERO,
+    })
 }
 
 fn read_metrics(mut s: Section<'_>) -> PerNumber {

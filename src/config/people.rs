@@ -6,7 +6,9 @@
 //! Beyond the loopback interface nobody is let in without a token, and no token goes over a line that is not
 //! encrypted: either the agent has a certificate, or the file says that a proxy does that.
 
+use std::cell::RefCell;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use secrecy::{ExposeSecret, SecretString};
@@ -21,11 +23,15 @@ use crate::core::model::foreign::line;
 pub struct PersonalToken {
     pub name: String,
     pub right: Right,
-    /// Absent where the variable is not set that it is in: commands at a desk need nobody's.
+    /// Absent where it cannot be read: commands at a desk need one's own at the most.
     pub token: Option<SecretString>,
-    /// The variable that it is in, if it is in one.
-    variable: Option<Located<String>>,
+    /// Where the file names it, and why it is absent.
+    place: Range<usize>,
+    missing: Option<String>,
 }
+
+/// Where the file is wrong about a token, and how.
+pub type TokenProblem = (Range<usize>, String);
 
 /// What a token opens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,25 +70,39 @@ pub struct CertificateFiles {
 /// Longest name that is kept.
 const LONGEST_NAME: usize = 60;
 
-/// `[[agent.operator]]` and `[[agent.reader]]`. `general`: the token that is nobody's own. Without an environment no
-/// secret is needed, and none is read.
-pub fn tokens(
-    s: &mut Section<'_>,
-    dir: &Path,
-    env: Option<&dyn Env>,
-    general: Option<&SecretString>,
-) -> Vec<PersonalToken> {
+/// The token that is nobody's own, and what is wrong with where it should be: `agent.token_file`, `RINGBACK_TOKEN`.
+pub fn general(s: &mut Section<'_>, dir: &Path, env: Option<&dyn Env>) -> (Option<SecretString>, Option<TokenProblem>) {
+    let faults = s.faults();
+    s.forbid("token", "set RINGBACK_TOKEN, or name a file with token_file");
+    let problem_at = RefCell::new(None);
+    let token = match (s.text("token_file"), env.and_then(|e| e.var("RINGBACK_TOKEN"))) {
+        (Some(_), None) if env.is_none() => None,
+        (None, from_env) => from_env.map(SecretString::from),
+        (Some(file), None) => secret_file(&dir.join(&file.value), faults, |problem| {
+            let text = format!("agent.token_file = {}: {problem}", shown::file(&file.value));
+            problem_at.replace(Some((file.span.clone(), text)));
+        }),
+        (Some(file), Some(from_env)) => {
+            let text = "agent.token_file: RINGBACK_TOKEN is set too; use one of them".to_owned();
+            problem_at.replace(Some((file.span, text)));
+            Some(SecretString::from(from_env))
+        }
+    };
+    if let Some(token) = &token {
+        token::is_strong(super::TOKEN, token, faults, |text| faults.at(s.span(), text));
+    }
+    (token, problem_at.into_inner())
+}
+
+/// `[[agent.operator]]` and `[[agent.reader]]`. Without an environment no secret is needed, and none is read.
+pub fn tokens(s: &mut Section<'_>, dir: &Path, env: Option<&dyn Env>) -> Vec<PersonalToken> {
     let mut all: Vec<PersonalToken> = Vec::new();
     for right in [Right::Act, Right::Read] {
         for section in s.sections(right.section()) {
             let (span, faults) = (section.span(), section.faults());
             let Some(person) = person(section, right, dir, env) else { continue };
-            let own = person.token.as_ref().map(ExposeSecret::expose_secret);
-            let is_same = |other: &SecretString| Some(other.expose_secret()) == own;
             if let Some(other) = all.iter().find(|p| p.name == person.name) {
                 faults.at(span, format!("{} has two tokens: give each person one", other.name));
-            } else if all.iter().any(|p| p.token.as_ref().is_some_and(is_same)) || general.is_some_and(is_same) {
-                faults.at(span, format!("the token of {} is another's too: give each person their own", person.name));
             } else {
                 all.push(person);
             }
@@ -104,16 +124,21 @@ fn person(mut s: Section<'_>, right: Right, dir: &Path, env: Option<&dyn Env>) -
         is_name.then_some(name.value)
     });
     s.forbid("token", "name a file with token_file, or a variable with token_env");
-    let (token, variable) = match (s.text("token_file"), s.text("token_env")) {
+    let (token, missing) = match (s.text("token_file"), s.text("token_env")) {
         (Some(_), None) if env.is_none() => (None, None),
         (Some(file), None) => {
+            // Another's file cannot be read at a desk, and need not be.
+            let missing = RefCell::new(None);
             let token = secret_file(&dir.join(&file.value), faults, |problem| {
                 let key = s.key("token_file");
-                faults.at(file.span.clone(), format!("{key} = {}: {problem}", shown::file(&file.value)));
+                missing.replace(Some((file.span.clone(), format!("{key} = {}: {problem}", shown::file(&file.value)))));
             });
-            (Some(token?), None)
+            (token, missing.into_inner())
         }
-        (None, Some(variable)) => (env.and_then(|e| e.var(&variable.value)).map(SecretString::from), Some(variable)),
+        (None, Some(variable)) => {
+            let token = env.and_then(|e| e.var(&variable.value)).map(SecretString::from);
+            (token, Some((variable.span, format!("{:?} is not set", variable.value))))
+        }
         (None, None) | (Some(_), Some(_)) => {
             faults.at(span, format!("{}: name one of token_file and token_env", s.key("token")));
             s.finish();
@@ -125,16 +150,33 @@ fn person(mut s: Section<'_>, right: Right, dir: &Path, env: Option<&dyn Env>) -
     if let Some(token) = &token {
         token::is_strong(&format!("the token of {name}"), token, faults, |text| faults.at(span.clone(), text));
     }
-    Some(PersonalToken { name, right, token, variable })
+    let (place, missing) = missing.map_or((span, None), |(place, why)| (place, Some(why)));
+    Some(PersonalToken { name, right, token, place, missing })
 }
 
-/// Notes a fault of every token that is not there.
-pub fn are_set(people: &[PersonalToken], faults: &Faults) {
-    for person in people.iter().filter(|p| p.token.is_none()) {
-        if let Some(variable) = &person.variable {
-            let text = format!("the token of {}: {:?} is not set", person.name, variable.value);
-            faults.at(variable.span.clone(), text);
+/// Notes a fault of every token that is not there, or is another's too. `general`: the token that is nobody's own.
+pub fn are_set(people: &[PersonalToken], general: Option<&SecretString>, faults: &Faults) {
+    for (nth, person) in people.iter().enumerate() {
+        let Some(own) = &person.token else {
+            let why = person.missing.as_deref().unwrap_or("it is not there");
+            faults.at(person.place.clone(), format!("the token of {}: {why}", person.name));
+            continue;
+        };
+        let mut others = people[..nth].iter().filter_map(|p| p.token.as_ref()).chain(general);
+        if others.any(|other| other.expose_secret() == own.expose_secret()) {
+            let text = format!("the token of {} is another's too: give each person their own", person.name);
+            faults.at(person.place.clone(), text);
         }
+    }
+}
+
+/// The token of whoever sits at this desk: a person's own, where exactly one person's can be had here, or else the one
+/// that is nobody's. The journal then names the person.
+pub fn at_desk<'a>(people: &'a [PersonalToken], general: Option<&'a SecretString>) -> Option<&'a SecretString> {
+    let mut own = people.iter().filter_map(|p| p.token.as_ref());
+    match (own.next(), own.next()) {
+        (Some(only), None) => Some(only),
+        (Some(_), Some(_)) | (None, _) => general,
     }
 }
 
