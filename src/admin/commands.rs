@@ -135,6 +135,8 @@ pub struct Adopt {
     pub channel: Option<Channel>,
     pub reason: String,
     pub author: String,
+    /// Only say what would be adopted.
+    pub dry_run: bool,
 }
 
 /// What was adopted, and what was not.
@@ -316,9 +318,11 @@ pub async fn adopt(State(a): State<Admin>, operator: Operator, body: Body<Adopt>
     let asked = open(body)?;
     let by = author(&a.roster, operator.author(&asked.author), &asked.reason)?;
     let numbers = select(&a.roster, asked.all, asked.group.as_ref(), &asked.numbers)?;
-    tracing::info!(numbers = numbers.len(), %by, "an operator adopts the handlers that numbers have");
+    if !asked.dry_run {
+        tracing::info!(numbers = numbers.len(), %by, "an operator adopts the handlers that numbers have");
+    }
     let (reply, answer) = oneshot::channel();
-    let request = AdoptRequest { numbers, channel: asked.channel, by, reply };
+    let request = AdoptRequest { numbers, channel: asked.channel, by, dry_run: asked.dry_run, reply };
     a.inbox.send(ControlMessage::Adopt(request)).await.map_err(|_| stopping())?;
     let lines = answer.await.map_err(|_| stopping())?.map_err(refused)?;
     Ok(Json(Adopted { lines: lines.iter().map(DecisionLine::of).collect() }))

@@ -267,7 +267,7 @@ pub fn adopt(arguments: AdoptArguments) -> anyhow::Result<Exit> {
     let common = common.that_begins();
     let is_named = !numbers.is_empty();
     let (reason, author) = (common.reason.clone(), common.author.clone());
-    let asked = Adopt { all, group, numbers, channel, reason, author };
+    let asked = Adopt { all, group, numbers, channel, reason, author, dry_run: false };
     operate(&common, async |client| {
         let answer = match client.post::<Adopted>("adopt", &asked).await? {
             Ok(answer) => answer,

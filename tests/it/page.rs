@@ -468,3 +468,36 @@ fn events_carry_what_has_changed_since_a_browser_looked() {
         agent.stop().await;
     });
 }
+
+/// How the evidence grew is drawn, a restore is shown field by field, and numbers are said to be ported and adopted
+/// after what that comes to was named.
+#[test]
+fn what_will_change_is_named_and_what_was_seen_is_drawn() {
+    play(DAY, async |w| {
+        with_token(w);
+        let agent = w.start().await.unwrap();
+        w.pass(300).await;
+        crate::support::break_app(w);
+        w.pass(300).await;
+        let decided = agent.status().decisions.first().expect("it decided").id;
+        let mut browser = Browser::new(&agent);
+        browser.sign_in("open sesame").await;
+        let page = browser.get(&format!("/decisions/{decided}")).await.text;
+        assert!(page.contains("class=\"curve\"") && page.contains("it passed its threshold of"), "{page}");
+        let page = browser.get("/act/restore?group=support").await.text;
+        assert!(page.contains("<dt>VoiceUrl</dt>"), "{page}");
+        assert!(page.contains(&format!("<del>{BIN}</del> becomes <ins>https://app.example.com")), "{page}");
+        let page = browser.get("/act/ported?group=support").await.text;
+        assert!(page.contains("it is watched already"), "{page}");
+        let url = url(w, support()[0]);
+        assert_eq!(url, BIN);
+        let page = browser.get("/act/adopt?group=support&channel=voice").await.text;
+        assert!(page.contains("it is on the fallback, which is never its own handler"), "{page}");
+        assert!(page.contains("ringback apply"), "{page}");
+        let page = browser.get("/act/adopt?group=sales&channel=voice").await;
+        assert!(page.status == 200 && page.text.contains("is what it is compared with already"), "{}", page.text);
+        let page = browser.get("/groups/support").await.text;
+        assert!(page.contains("act/ported?group=support") && page.contains("act/adopt?group=support"), "{page}");
+        agent.stop().await;
+    });
+}

@@ -3,6 +3,8 @@
 //! `GET /act/{verb}` changes nothing: it says what the command would come to and asks for a reason. `POST` does it,
 //! with the key of the session's own forms, and in the name of whose token the session was opened with.
 
+use std::collections::HashSet;
+
 use askama::Template;
 use axum::extract::rejection::FormRejection;
 use axum::extract::{Path, Query, State};
@@ -15,11 +17,13 @@ use super::sign_in::{foreign, go, redirect};
 use super::{PageProblem, Refresh, Visitor, page, words};
 use crate::admin::auth::Operator;
 use crate::admin::body::DecisionLine;
-use crate::admin::commands::{self, Approve, HoldRequest, OrderRequest, SetMode, select};
+use crate::admin::commands::{self, Adopt, Approve, HoldRequest, OrderRequest, Ported, SetMode, select};
 use crate::admin::sessions::Session;
 use crate::admin::{Admin, ApiProblem};
-use crate::core::model::decision::Mode;
-use crate::core::model::id::{Channel, GroupName, WrittenNumber};
+use crate::agent::publish::status::{ChannelStatus, NumberStatus};
+use crate::core::model::decision::{Mode, Phase};
+use crate::core::model::id::{Channel, GroupName, NumberId, WrittenNumber};
+use crate::core::model::roster::NumberIx;
 
 /// What can be done here.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -30,10 +34,21 @@ enum Verb {
     Release,
     Approve,
     Mode,
+    Ported,
+    Adopt,
 }
 
 impl Verb {
-    const ALL: [Verb; 6] = [Verb::Rollback, Verb::Restore, Verb::Hold, Verb::Release, Verb::Approve, Verb::Mode];
+    const ALL: [Verb; 8] = [
+        Verb::Rollback,
+        Verb::Restore,
+        Verb::Hold,
+        Verb::Release,
+        Verb::Approve,
+        Verb::Mode,
+        Verb::Ported,
+        Verb::Adopt,
+    ];
 
     const fn label(self) -> &'static str {
         match self {
@@ -43,6 +58,8 @@ impl Verb {
             Verb::Release => "release",
             Verb::Approve => "approve",
             Verb::Mode => "mode",
+            Verb::Ported => "ported",
+            Verb::Adopt => "adopt",
         }
     }
 
@@ -55,6 +72,8 @@ impl Verb {
             Verb::Release => "Release",
             Verb::Approve => "Approve",
             Verb::Mode => "Change the mode",
+            Verb::Ported => "Say ported:",
+            Verb::Adopt => "Adopt the handler of",
         }
     }
 
@@ -74,6 +93,15 @@ impl Verb {
             Verb::Release => "Every hold within this scope ends. Ringback may write again as its mode says.",
             Verb::Approve => "The decision is carried out, unless a guard that no approval answers still objects.",
             Verb::Mode => "It holds from the next write on. Approvals that were not carried out by then are void.",
+            Verb::Ported => {
+                "The numbers are ported: from now on they are watched, and callers who are missing or fail count. \
+                 Nothing is written to them."
+            }
+            Verb::Adopt => {
+                "The handler that each number has at Twilio now is the right one: what it is compared with, and what a \
+                 restore puts back, from now on. Nothing is written to the number. What the configuration file asks \
+                 for is written by `ringback apply` in the terminal, and only there."
+            }
         }
     }
 
@@ -135,12 +163,13 @@ impl Asked {
     }
 
     fn hold(&self, verb: Verb) -> Result<HoldRequest, ApiProblem> {
-        let seconds = match (verb, self.minutes.as_str()) {
-            (Verb::Hold, "") | (Verb::Rollback | Verb::Restore | Verb::Release | Verb::Approve | Verb::Mode, _) => None,
-            (Verb::Hold, text) => {
+        let seconds = match self.minutes.as_str() {
+            "" => None,
+            text if verb == Verb::Hold => {
                 let minutes: u32 = text.parse().map_err(|_| bad("How long? In minutes."))?;
                 Some(minutes.saturating_mul(60))
             }
+            _ => None,
         };
         Ok(HoldRequest {
             all: !self.all.is_empty(),
@@ -151,6 +180,25 @@ impl Asked {
             author: self.author.clone(),
             seconds,
             shorten: false,
+        })
+    }
+
+    fn ported(&self) -> Result<Ported, ApiProblem> {
+        let (group, numbers) = (self.group()?, self.numbers()?);
+        let (reason, author) = (self.reason.clone(), self.author.clone());
+        Ok(Ported { all: !self.all.is_empty(), group, numbers, reason, author })
+    }
+
+    fn adopt(&self, dry_run: bool) -> Result<Adopt, ApiProblem> {
+        Ok(Adopt {
+            all: !self.all.is_empty(),
+            group: self.group()?,
+            numbers: self.numbers()?,
+            channel: self.channel()?,
+            // Nothing is kept of a preview.
+            reason: if dry_run { "preview".to_owned() } else { self.reason.clone() },
+            author: self.author.clone(),
+            dry_run,
         })
     }
 
@@ -181,6 +229,38 @@ struct Coming {
     said: Vec<String>,
     /// Something would change.
     is_something: bool,
+}
+
+impl Coming {
+    fn of(lines: Vec<DecisionLine>) -> Coming {
+        let idle = ["nothing", "not_watched", "refuse"];
+        let is_something = lines.iter().any(|l| !idle.contains(&l.action.as_str()));
+        Coming { lines, is_something, ..Coming::default() }
+    }
+}
+
+/// What it comes to that numbers are ported: channels that wait are watched from then on.
+fn waiting(admin: &Admin, numbers: &[NumberIx]) -> Vec<DecisionLine> {
+    let status = admin.status.borrow().clone();
+    let wanted: HashSet<NumberId> = numbers.iter().map(|ix| admin.roster.number(*ix).id).collect();
+    let line = |number: &NumberStatus, channel: &ChannelStatus| {
+        let (action, detail) = match channel.phase {
+            Phase::Waiting => ("ported", "it waits for its port, and is watched from now on".to_owned()),
+            Phase::Settling | Phase::Active | Phase::Passive => {
+                ("nothing", format!("it is watched already: {}", channel.phase.label()))
+            }
+        };
+        DecisionLine {
+            account: number.account.to_string(),
+            number: number.number.to_string(),
+            channel: channel.channel.to_string(),
+            action: action.to_owned(),
+            detail,
+            fields: Vec::new(),
+        }
+    };
+    let asked = status.numbers().filter(|(_, n)| wanted.contains(&n.id()));
+    asked.flat_map(|(_, n)| n.channels.iter().map(move |c| line(n, c)).collect::<Vec<_>>()).collect()
 }
 
 #[derive(Template)]
@@ -250,7 +330,7 @@ async fn shown(
     let scope = match verb {
         Verb::Approve => asked.decision.clone(),
         Verb::Mode => String::new(),
-        Verb::Rollback | Verb::Restore | Verb::Hold | Verb::Release => asked.scope(),
+        Verb::Rollback | Verb::Restore | Verb::Hold | Verb::Release | Verb::Ported | Verb::Adopt => asked.scope(),
     };
     let title = format!("{} {scope}", verb.does());
     let body = Page {
@@ -278,15 +358,21 @@ async fn coming(admin: &Admin, session: &Session, verb: Verb, asked: &Asked) -> 
         Verb::Rollback | Verb::Restore => {
             let body = Ok(Json(asked.order(true)?));
             let state = State(admin.clone());
-            let Json(planned) = match verb {
-                Verb::Restore => commands::restore(state, by, body).await?,
-                Verb::Rollback | Verb::Hold | Verb::Release | Verb::Approve | Verb::Mode => {
-                    commands::rollback(state, by, body).await?
-                }
+            let Json(planned) = if verb == Verb::Restore {
+                commands::restore(state, by, body).await?
+            } else {
+                commands::rollback(state, by, body).await?
             };
-            let idle = ["nothing", "not_watched", "refuse"];
-            let is_something = planned.lines.iter().any(|l| !idle.contains(&l.action.as_str()));
-            Ok(Coming { lines: planned.lines, is_something, ..Coming::default() })
+            Ok(Coming::of(planned.lines))
+        }
+        Verb::Adopt => {
+            let Json(adopted) = commands::adopt(State(admin.clone()), by, Ok(Json(asked.adopt(true)?))).await?;
+            Ok(Coming::of(adopted.lines))
+        }
+        Verb::Ported => {
+            let ported = asked.ported()?;
+            let numbers = select(&admin.roster, ported.all, ported.group.as_ref(), &ported.numbers)?;
+            Ok(Coming::of(waiting(admin, &numbers)))
         }
         Verb::Hold | Verb::Release => {
             let hold = asked.hold(verb)?;
@@ -355,11 +441,10 @@ async fn done(admin: &Admin, session: &Session, verb: Verb, asked: &Asked) -> Re
     match verb {
         Verb::Rollback | Verb::Restore => {
             let body = Ok(Json(asked.order(false)?));
-            let Json(planned) = match verb {
-                Verb::Restore => commands::restore(state, by, body).await?,
-                Verb::Rollback | Verb::Hold | Verb::Release | Verb::Approve | Verb::Mode => {
-                    commands::rollback(state, by, body).await?
-                }
+            let Json(planned) = if verb == Verb::Restore {
+                commands::restore(state, by, body).await?
+            } else {
+                commands::rollback(state, by, body).await?
             };
             let refused = planned.lines.iter().filter(|l| l.action == "refuse").count();
             let refused = if refused > 0 { format!("; {refused} refused") } else { String::new() };
@@ -371,6 +456,20 @@ async fn done(admin: &Admin, session: &Session, verb: Verb, asked: &Asked) -> Re
                 }
                 None => (format!("There was nothing to do{refused}."), String::new()),
             })
+        }
+        Verb::Ported => {
+            let Json(answer) = commands::ported(state, by, Ok(Json(asked.ported()?))).await?;
+            let text = format!("{} channels were waiting and are watched now.", answer.activated);
+            Ok((text, String::new()))
+        }
+        Verb::Adopt => {
+            let Json(answer) = commands::adopt(state, by, Ok(Json(asked.adopt(false)?))).await?;
+            let count = |action: &str| answer.lines.iter().filter(|l| l.action == action).count();
+            let refused = match count("refuse") {
+                0 => String::new(),
+                n => format!("; {n} refused – not all is as asked"),
+            };
+            Ok((format!("Adopted: {}{refused}.", count("adopt")), String::new()))
         }
         Verb::Hold => Ok((said(commands::hold(state, by, Ok(Json(asked.hold(verb)?))).await?), String::new())),
         Verb::Release => Ok((said(commands::release(state, by, Ok(Json(asked.hold(verb)?))).await?), String::new())),

@@ -1,15 +1,19 @@
 //! One decision or order: on what evidence, what stood against it, and what was done, step by step.
 
+use std::time::Duration;
+
 use askama::Template;
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use serde::Deserialize;
 
+use super::curve::{Curve, curve};
 use super::spark::{Plot, plot};
 use super::words::Line;
 use super::{Moment, PageProblem, Refresh, Visitor, page, part, words};
 use crate::admin::{Admin, id_of, no_such, unreadable};
 use crate::agent::publish::explain::RecordedEntry;
+use crate::agent::publish::recent::Recent;
 use crate::core::model::decision::Decision;
 use crate::core::model::guard::Guard;
 use crate::core::model::id::Resource;
@@ -56,11 +60,27 @@ struct Shown {
     numbers: String,
     spread: Option<String>,
     stale: Option<String>,
+    /// How the evidence grew until the decision, where this agent has seen it.
+    curve: Option<Curve>,
     plot: Option<Plot>,
 }
 
+/// A curve begins so long before the first call that counts.
+const BEFORE: Duration = Duration::from_secs(60);
+
+/// The evidence that decided, as it grew: a number's own, or that of its group.
+fn curve_of(d: &Decision, recent: &Recent, now: Time) -> Option<Curve> {
+    let score = d.evidence.score?;
+    let points = match d.numbers.as_slice() {
+        [only] if d.evidence.numbers <= 1 => recent.number_curve(*only, d.channel),
+        _ => recent.group_curve(&d.group, d.channel),
+    };
+    let since = d.evidence.since.unwrap_or(d.at);
+    curve(&points, since - BEFORE, d.at, score, now)
+}
+
 impl Shown {
-    fn of(d: &Decision, now: Time, numbers: String) -> Shown {
+    fn of(d: &Decision, recent: &Recent, now: Time, numbers: String) -> Shown {
         let e = &d.evidence;
         let sid = |r: &Resource| match r {
             Resource::Call(sid) => sid.to_string(),
@@ -77,6 +97,7 @@ impl Shown {
             numbers,
             spread: (e.numbers > 1).then(|| format!("{} of {} numbers of the group", e.failing_numbers, e.numbers)),
             stale: e.stale_for.map(|seconds| format!("the stalest log was read {seconds:.0} s before")),
+            curve: curve_of(d, recent, now),
             plot: e.score.map(plot),
         }
     }
@@ -117,7 +138,7 @@ pub async fn decision(
         id: id.to_string(),
         root: visitor.root.clone(),
         at: entries.first().map(|r| Moment::of(r.at, now)),
-        evidence: decided.map(|d| Shown::of(d, now, words::numbers(&d.numbers, &admin.roster))),
+        evidence: decided.map(|d| Shown::of(d, &admin.recent, now, words::numbers(&d.numbers, &admin.roster))),
         order: order.map(|o| by(o, &admin)),
         guards: guards(&entries, now),
         asks: waits.is_some_and(|w| !w.questions.is_empty() || w.guards.contains(&Guard::Veto)),

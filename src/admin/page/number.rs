@@ -1,12 +1,14 @@
 //! One number: who answers it, what callers met, what tests heard, and everything that was done to it.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use askama::Template;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 
+use super::curve::{Curve, curve};
 use super::spark::{Plot, plot};
 use super::standing::Standing;
 use super::words::Line;
@@ -21,6 +23,9 @@ use crate::core::model::time::Time;
 use crate::core::notice::advice;
 use crate::core::probe::ProbeFinding;
 use crate::core::rollback::entry::Entry;
+
+/// A curve of evidence begins so long before the first call that counts.
+const CURVE_BEFORE: Duration = Duration::from_secs(60);
 
 /// Entries of the timeline.
 const TIMELINE: usize = 100;
@@ -51,6 +56,8 @@ struct Shown {
     reasons: Vec<String>,
     evidence_since: Option<Moment>,
     unsettled: u32,
+    /// How the evidence grew, where somebody failed.
+    curve: Option<Curve>,
     plot: Option<Plot>,
     rollback: Option<(&'static str, Moment)>,
     calls: Vec<ShownCall>,
@@ -148,6 +155,10 @@ fn shown(admin: &Admin, number: &NumberStatus, c: &ChannelStatus, ix: NumberIx, 
         reasons: words::reasons(&c.evidence),
         evidence_since: c.evidence.since.map(|at| Moment::of(at, now)),
         unsettled: c.unsettled,
+        curve: c.evidence.score.filter(|_| c.evidence.failing + c.evidence.failing_probes > 0).and_then(|score| {
+            let points = admin.recent.number_curve(number.id(), c.channel);
+            curve(&points, c.evidence.since.unwrap_or(now) - CURVE_BEFORE, now, score, now)
+        }),
         plot: c.evidence.score.map(plot),
         rollback: match c.rollback {
             RollbackStatus::Done { since } => Some(("on the fallback", Moment::of(since, now))),

@@ -26,6 +26,9 @@ use crate::core::rollback::sentence::{ordered, verdict};
 /// Numbers in trouble that are listed one by one; a group's own page has all of its.
 const LISTED: usize = 60;
 
+/// Rows of one table.
+const ROWS: usize = 50;
+
 /// Decisions and orders that are listed.
 const LATEST: usize = 8;
 
@@ -171,7 +174,8 @@ impl Verdict {
 pub struct Numbers {
     /// What a screen reader calls the list.
     name: &'static str,
-    rows: Vec<Row>,
+    /// A browser lays out what is seen, and a table as a whole: a long list is many tables.
+    tables: Vec<Vec<Row>>,
     more: usize,
     root: String,
 }
@@ -233,7 +237,9 @@ impl Numbers {
             }
         };
         let name = if most == usize::MAX { "All numbers" } else { "Numbers in trouble" };
-        Numbers { name, rows: all.iter().take(most).map(row).collect(), more, root: root.to_owned() }
+        let shown = &all[..all.len().min(most)];
+        let tables = shown.chunks(ROWS).map(|rows| rows.iter().map(row).collect()).collect();
+        Numbers { name, tables, more, root: root.to_owned() }
     }
 }
 

@@ -32,6 +32,8 @@ pub struct AdoptRequest {
     /// Both if absent.
     pub channel: Option<Channel>,
     pub by: Author,
+    /// Only says what would be adopted.
+    pub dry_run: bool,
     pub reply: oneshot::Sender<Result<Vec<PreviewLine>, Refusal>>,
 }
 
@@ -69,7 +71,7 @@ impl Controller {
 
     /// The numbers were read: decides, writes it down, and answers.
     pub async fn adopt_read(&mut self, now: Time, read: AdoptRead) {
-        let AdoptRead { request: AdoptRequest { numbers, channel: only, by, reply }, found } = read;
+        let AdoptRead { request: AdoptRequest { numbers, channel: only, by, dry_run, reply }, found } = read;
         let by = AdoptedBy::Operator(by);
         let is_leading = self.write_guard.is_leading();
         let mut adoptions: Vec<(Adoption, Option<RoutingValues>)> = Vec::new();
@@ -92,8 +94,13 @@ impl Controller {
                 adoptions.push((adoption, read.ok().map(|r| r.values.clone())));
             }
         }
+        let answer = if dry_run {
+            Ok(adoptions.into_iter().map(|(adoption, _)| adoption.line).collect())
+        } else {
+            self.carry_out_adoptions(now, adoptions).await
+        };
         // Whoever asked may have gone away.
-        let _ = reply.send(self.carry_out_adoptions(now, adoptions).await);
+        let _ = reply.send(answer);
     }
 
     async fn carry_out_adoptions(

@@ -266,7 +266,9 @@ impl ControlTask {
             std::mem::replace(active, is) != is
         });
         let decisions = self.decisions.iter().cloned().collect();
-        self.status.send_replace(Arc::new(self.controller.published(now, decisions)));
+        let status = self.controller.published(now, decisions);
+        self.shared.recent.weighed(&status);
+        self.status.send_replace(Arc::new(status));
     }
 
     /// One line when a channel can no longer be seen, and one when it can again.

@@ -1,5 +1,5 @@
-//! What became of the latest calls and messages: by the minute for each group, and one by one for each number; and what
-//! the latest tests of ours heard.
+//! What became of the latest calls and messages: by the minute for each group, and one by one for each number; what the
+//! latest tests of ours heard; and how the evidence has grown.
 //!
 //! Of the time before this agent began nothing is known here, and that is not the same as no calls: whoever shows it
 //! asks since when it is counted. An outcome that changes is moved from one count to the other. How much is kept is
@@ -8,9 +8,11 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::curves::{CurvePoint, Curves};
+use super::status::Status;
 use crate::core::detect::ledger::OutcomeChange;
 use crate::core::model::code::Code;
-use crate::core::model::id::{Channel, Resource};
+use crate::core::model::id::{Channel, GroupName, NumberId, Resource};
 use crate::core::model::reason::Outcome;
 use crate::core::model::roster::{GroupIx, NumberIx, Roster};
 use crate::core::model::time::Time;
@@ -68,6 +70,7 @@ struct Kept {
     groups: Vec<[Minutes; 2]>,
     numbers: Vec<[VecDeque<RecentCall>; 2]>,
     probes: Vec<[VecDeque<RecentProbe>; 2]>,
+    curves: Curves,
 }
 
 /// Counts up to the minute `last`, the oldest first.
@@ -133,7 +136,11 @@ impl Recent {
         let numbers = roster.numbers().map(|_| Default::default()).collect();
         let probes = roster.numbers().map(|_| Default::default()).collect();
         let groups_of = roster.numbers().map(|(_, n)| n.group).collect();
-        Recent { since, groups_of, kept: Arc::new(Mutex::new(Kept { groups, numbers, probes })) }
+        Recent {
+            since,
+            groups_of,
+            kept: Arc::new(Mutex::new(Kept { groups, numbers, probes, curves: Curves::default() })),
+        }
     }
 
     /// Since when it is counted.
@@ -187,6 +194,21 @@ impl Recent {
         let probes = &mut kept.probes[number.0 as usize][channel.index()];
         probes.push_back(probe);
         probes.drain(..probes.len().saturating_sub(PROBES));
+    }
+
+    /// Takes in how much is said against whom.
+    pub fn weighed(&self, status: &Status) {
+        self.lock().curves.take(status);
+    }
+
+    /// How a number's evidence has grown, the oldest first.
+    pub fn number_curve(&self, number: NumberId, channel: Channel) -> Vec<CurvePoint> {
+        self.lock().curves.number(number, channel)
+    }
+
+    /// How a group's evidence has grown, the oldest first.
+    pub fn group_curve(&self, group: &GroupName, channel: Channel) -> Vec<CurvePoint> {
+        self.lock().curves.group(group, channel)
     }
 
     /// The latest [`MINUTES`] of a group's channel up to `now`, the oldest first.
