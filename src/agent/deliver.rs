@@ -8,8 +8,9 @@
 //!
 //! Promises: posting never waits, and a notice for which there is no room is counted and reported. A notifier that was
 //! told of an incident is told how it goes on and ends, whatever its filter. A notifier that does not deliver is
-//! reported to the others. Every notice's delivery status is in the store.
+//! reported to the others, and to whoever looks ([`board`]). Every notice's delivery status is in the store.
 
+pub mod board;
 mod worker;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -28,6 +29,7 @@ use crate::metrics::Metrics;
 use crate::notify::{Notifier, Sender};
 use crate::store::Store;
 use crate::store::outbox::{Delivery, DeliveryStatus};
+pub use board::NotifierBoard;
 pub use worker::DeliveryWorker;
 
 /// Notices that may wait for the dispatcher: a storm of a thousand numbers, twice.
@@ -101,6 +103,7 @@ pub struct Delivering {
     builder: NoticeBuilder,
     sender: Sender,
     outbox: Outbox,
+    board: NotifierBoard,
     /// Seeds the jitter.
     seed: u64,
 }
@@ -152,6 +155,7 @@ pub struct Parts {
     pub builder: NoticeBuilder,
     pub sender: Sender,
     pub outbox: Outbox,
+    pub board: NotifierBoard,
     pub seed: u64,
 }
 
@@ -162,9 +166,9 @@ pub fn staff(
     posted: mpsc::Receiver<Notice>,
     told: &[Delivery],
 ) -> (Dispatcher, Vec<DeliveryWorker>) {
-    let Parts { clock, store, metrics, builder, sender, outbox, seed } = parts;
+    let Parts { clock, store, metrics, builder, sender, outbox, board, seed } = parts;
     metrics.notifiers(notifiers.iter().map(|n| n.name.as_str()));
-    let delivering = Delivering { clock, store, metrics, builder, sender, outbox, seed };
+    let delivering = Delivering { clock, store, metrics, builder, sender, outbox, board, seed };
     let now = delivering.clock.now();
     let mut dispatcher = Dispatcher { delivering: delivering.clone(), recipients: Vec::new(), posted };
     let mut delivery_workers = Vec::new();

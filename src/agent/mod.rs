@@ -65,6 +65,7 @@ use crate::twilio::Client;
 use control::adopt::{AdoptRead, AdoptRequest};
 use control::journal::Journal;
 use control::{CommandAnswer, Drifted, ObservedRouting, OperatorCommand, Refusal};
+use deliver::NotifierBoard;
 use execute::read::RoutingReader;
 use ports::doorbell::Doorbell;
 use publish::explain::DecisionHistory;
@@ -91,6 +92,8 @@ pub struct Shared {
     pub roster: Arc<Roster>,
     /// What became of the latest calls and messages.
     recent: Recent,
+    /// Which notifiers do not deliver.
+    notifiers: NotifierBoard,
     /// Where the control task is asked to write the journal. What is not in it is not done (law 1).
     journal: Journal,
     /// The control task's inbox.

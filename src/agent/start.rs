@@ -63,7 +63,7 @@ use crate::store::{CommitCost, JournalRecord, Store, StoreError};
 use crate::twilio::host::Product;
 use crate::twilio::{self, AlertLevel, Client, ErrorKind, LogEntry as _};
 
-use deliver::Outbox;
+use deliver::{NotifierBoard, Outbox};
 
 /// Messages to the engine that may wait: some polls of every source.
 const INBOX: usize = 64;
@@ -173,6 +173,7 @@ impl Agent {
             metrics: metrics.clone(),
             roster: roster.clone(),
             recent: Recent::new(&roster, clock.now()),
+            notifiers: NotifierBoard::default(),
             journal: journal_of,
             inbox: inbox.clone(),
             want_call,
@@ -213,6 +214,7 @@ impl Agent {
             sight: &ApiSight::NotYet,
             incidents: control.incidents(),
             failures: &Default::default(),
+            notifiers: &[],
             can_prove: &|_, _| true,
         };
         let status =
@@ -260,6 +262,7 @@ impl Agent {
             builder: builder.clone(),
             sender: sender.clone(),
             outbox: post.clone(),
+            board: shared.notifiers.clone(),
             seed: config.twilio.seed,
         };
         let (dispatcher, delivery_workers) = deliver::staff(parts, notifiers, posted, &told);

@@ -85,7 +85,7 @@ define! {
         FAILING: Gauge "evidence_failing_callers" ["group", "number", "channel"]
             "Distinct callers since the supposed start of the fault who met a failure that a swap would cure.";
         SINCE: Gauge "evidence_since_timestamp_seconds" ["group", "number", "channel"]
-            "When the supposed fault began; exported while there is one.";
+            "When the supposed fault began, or the one that a number on the fallback was swapped for.";
         GROUP_VERDICT: Gauge "group_verdict" ["group", "channel", "verdict"]
             "1 for what the detector says of the group's numbers together, 0 for the others.";
         GROUP_STATISTIC: Gauge "group_decision_statistic" ["group", "channel"]
@@ -224,6 +224,8 @@ define! {
             "Writes to the journal by result. What is not in the journal is not done.";
         NOTIFICATIONS: Counter "notifications_total" ["notifier", "result"]
             "Notices by notifier and what became of them.";
+        NOTIFIER_FAILING: Gauge "notifier_failing" ["notifier"]
+            "1 while a notifier does not deliver, which `ringback status` says more of.";
         NUMBERS: Gauge "numbers" ["group"]
             "Numbers that are watched.";
         EXPORTED: Gauge "numbers_exported" []

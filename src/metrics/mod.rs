@@ -93,6 +93,7 @@ pub struct Metrics {
     log_lines_lost: IntCounterVec,
     port_webhooks: IntCounterVec,
     notifications: IntCounterVec,
+    notifier_failing: IntGaugeVec,
     mode: IntGaugeVec,
 }
 
@@ -217,6 +218,7 @@ impl Metrics {
             log_lines_lost: r.counter(&d::LOG_LINES_LOST)?,
             port_webhooks: r.counter(&d::PORT_WEBHOOKS)?,
             notifications: r.counter(&d::NOTIFICATIONS)?,
+            notifier_failing: r.int_gauges(&d::NOTIFIER_FAILING)?,
             mode: r.int_gauges(&d::MODE)?,
         })
     }
@@ -366,6 +368,7 @@ impl Metrics {
     /// Starts the counters of the notifiers that are configured.
     pub fn notifiers<'a>(&self, names: impl Iterator<Item = &'a str>) {
         for name in names {
+            self.notifier_fails(name, false);
             for result in NOTICE_RESULTS {
                 self.notifications.with_label_values(&[name, result]);
             }
@@ -375,6 +378,11 @@ impl Metrics {
     /// What became of a notice: one of [`NOTICE_RESULTS`].
     pub fn notified(&self, notifier: &str, result: &str) {
         self.notifications.with_label_values(&[notifier, result]).inc();
+    }
+
+    /// Whether a notifier delivers.
+    pub fn notifier_fails(&self, notifier: &str, fails: bool) {
+        self.notifier_failing.with_label_values(&[notifier]).set(i64::from(fails));
     }
 
     /// Where the agent's own page is, without a slash at the end.

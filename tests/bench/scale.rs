@@ -103,6 +103,7 @@ fn nothing() -> Knowledge<'static> {
         sight: &ApiSight::NotYet,
         incidents: &QUIET,
         failures: &[const { None }; Source::ALL.len()],
+        notifiers: &[],
         can_prove: &|_, _| true,
     }
 }

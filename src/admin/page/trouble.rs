@@ -177,9 +177,10 @@ fn acts(t: &Trouble, roster: &Roster) -> Vec<Act> {
         | TroubleKind::Port
         | TroubleKind::FallbackUnchecked
         | TroubleKind::RowsNotUnderstood
+        | TroubleKind::NotifierFailing
         | TroubleKind::UnderWay => {}
     }
-    if t.holds.is_empty() && t.kind != TroubleKind::Held {
+    if t.holds.is_empty() && !matches!(t.kind, TroubleKind::Held | TroubleKind::NotifierFailing) {
         act("hold", "Hold", "quiet");
     }
     acts

@@ -202,11 +202,13 @@ impl Controller {
 
     /// What others may read of everything.
     pub fn published(&self, now: Time, decisions: Vec<Arc<Decision>>) -> Status {
+        let failing = self.shared.notifiers.failing();
         let known = Knowledge {
             ports: self.control.ports(),
             sight: &self.port_sight,
             incidents: self.control.incidents(),
             failures: &self.failures,
+            notifiers: &failing,
             can_prove: &|number, channel| self.can_prove(number, channel),
         };
         Status::of(self.control.engine(), self.orders(), known, now, decisions)

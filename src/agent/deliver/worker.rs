@@ -9,6 +9,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::{Delivering, Queue, QueuedNotice};
 use crate::core::model::bounds;
+use crate::core::model::foreign::Line;
 use crate::core::model::time::Time;
 use crate::core::notice::condition::AgentCondition;
 use crate::core::notice::{Notice, NoticeKind, NoticeStatus, Severity};
@@ -21,6 +22,9 @@ const GIVE_UP_AFTER: Duration = Duration::from_secs(24 * 3600);
 /// Before the second try; twice as long before each further one.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
+
+/// Titles that are told of what waits.
+const TITLES: usize = 3;
 
 /// Tries in a row without success after which the others are told.
 const FAILING: u32 = 3;
@@ -78,6 +82,9 @@ impl DeliveryWorker {
         {
             let condition = AgentCondition::NotifierFailing { name, problem: String::new() };
             worker.failing = Some((last.notice.at.at, condition));
+            worker.delivering.board.fails(&worker.notifier.name, last.notice.at.at, None);
+            worker.delivering.metrics.notifier_fails(&worker.notifier.name, true);
+            worker.tell_undelivered(0);
         }
         worker
     }
@@ -178,6 +185,12 @@ impl DeliveryWorker {
                 tracing::error!(notifier = self.notifier.name, key = queued.notice.key, "refused: {problem}");
                 self.delivering.note(queued.id, DeliveryStatus::Failed, queued.tries, problem).await;
                 self.fails(now, FAILING, problem);
+                self.delivering.board.undelivered(
+                    &self.notifier.name,
+                    self.queue.lock().queued.len(),
+                    vec![Line::new(&queued.notice.title)],
+                    1,
+                );
             }
             NotifierReply::Again { problem, after } => {
                 self.delivering.metrics.notified(&self.notifier.name, "failure");
@@ -195,8 +208,20 @@ impl DeliveryWorker {
                     self.queue.lock().queued.push_front(queued);
                 }
                 self.fails(now, 1, problem);
+                self.tell_undelivered(usize::from(is_old));
             }
         }
+    }
+
+    /// What waits, the latest first, and how many more will never come.
+    fn tell_undelivered(&self, lost: usize) {
+        let (waiting, titles) = {
+            let state = self.queue.lock();
+            let own = format!("notifier/{}", self.notifier.name);
+            let others = state.queued.iter().rev().filter(|q| q.notice.key != own);
+            (state.queued.len(), others.take(TITLES).map(|q| Line::new(&q.notice.title)).collect())
+        };
+        self.delivering.board.undelivered(&self.notifier.name, waiting, titles, lost);
     }
 
     /// One try. A pager does not page again when an incident that it has becomes more severe, and for an Alertmanager
@@ -224,6 +249,8 @@ impl DeliveryWorker {
     fn works(&mut self, now: Time) {
         self.failures = 0;
         if let Some((since, condition)) = self.failing.take() {
+            self.delivering.board.works(&self.notifier.name);
+            self.delivering.metrics.notifier_fails(&self.notifier.name, false);
             let notice = self.delivering.builder.condition(now, since, &condition, NoticeStatus::Resolved);
             self.delivering.outbox.post(notice);
         }
@@ -237,7 +264,11 @@ impl DeliveryWorker {
                 AgentCondition::NotifierFailing { name: self.notifier.name.clone(), problem: problem.to_owned() };
             let notice = self.delivering.builder.condition(now, now, &condition, NoticeStatus::Firing);
             self.failing = Some((now, condition));
+            self.delivering.metrics.notifier_fails(&self.notifier.name, true);
             self.delivering.outbox.post(notice);
+        }
+        if let Some((since, _)) = &self.failing {
+            self.delivering.board.fails(&self.notifier.name, *since, Some(problem));
         }
     }
 

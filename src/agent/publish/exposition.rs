@@ -168,7 +168,7 @@ impl Exposition {
             }
             page.add(&d::UNSETTLED, &labels, f64::from(c.unsettled));
             page.evidence([&d::STATISTIC, &d::THRESHOLD, &d::CALLERS, &d::FAILING], &labels, &c.evidence);
-            if let Some(since) = c.evidence.since.filter(|_| is_troubled(c)) {
+            if let Some(since) = since(c, latest.get(&(status.id(), c.channel)).copied()) {
                 page.add(&d::SINCE, &labels, since.as_secs_f64());
             }
             page.add(&d::ROLLED_BACK, &labels, on(c.is_on_fallback));
@@ -285,6 +285,20 @@ fn is_troubled(c: &ChannelStatus) -> bool {
     matches!(c.verdict, Verdict::Suspect | Verdict::Failing | Verdict::Silent)
         || c.rollback != RollbackStatus::None
         || matches!(c.rollback_state, "unproven" | "failed" | "superseded")
+}
+
+/// When a number's trouble began: the supposed fault, or, once its callers are served by the fallback, the one that it
+/// was swapped for.
+fn since(c: &ChannelStatus, latest: Option<&Decision>) -> Option<Time> {
+    if !is_troubled(c) {
+        return None;
+    }
+    let swapped = match c.rollback {
+        RollbackStatus::Done { since } | RollbackStatus::Unproven { since } => Some(since),
+        RollbackStatus::None | RollbackStatus::Pending => None,
+    };
+    let decided = || latest.and_then(|d| d.evidence.since).filter(|_| c.rollback != RollbackStatus::None);
+    c.evidence.since.or_else(decided).or(swapped)
 }
 
 const fn outcomes(channel: Channel, of: [&'static Definition; 2]) -> &'static Definition {

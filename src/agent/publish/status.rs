@@ -11,6 +11,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::trouble::Trouble;
+use crate::agent::deliver::board::FailingNotifier;
 use crate::core::detect::engine::Engine;
 use crate::core::model::decision::{Decision, DecisionId, Mode, Phase};
 use crate::core::model::foreign::Line;
@@ -60,6 +61,8 @@ pub struct Status {
     /// Holds in force.
     #[schema(value_type = Vec<Object>)]
     pub holds: Vec<Hold>,
+    /// Notifiers that do not deliver.
+    pub notifiers: Vec<FailingNotifier>,
     pub summary: Summary,
     /// What is wrong, worst first.
     pub troubles: Vec<Trouble>,
@@ -74,6 +77,8 @@ pub struct Knowledge<'a> {
     pub incidents: &'a Incidents,
     /// Why each source could not be read, by [`Source::index`], if it could not.
     pub failures: &'a [Option<ReadFailure>; Source::ALL.len()],
+    /// Notifiers that do not deliver.
+    pub notifiers: &'a [FailingNotifier],
     /// Whether a test call or message can be made to a number.
     pub can_prove: &'a dyn Fn(NumberId, Channel) -> bool,
 }
@@ -417,6 +422,7 @@ impl Status {
             waiting,
             orders: latest,
             holds,
+            notifiers: known.notifiers.to_vec(),
             summary,
             troubles,
         };

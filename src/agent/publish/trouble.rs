@@ -65,6 +65,8 @@ pub enum TroubleKind {
     FallbackUnchecked,
     /// Rows of a log are not understood, and in no count.
     RowsNotUnderstood,
+    /// A notifier does not deliver: people are not told.
+    NotifierFailing,
     /// An order is under way that is no rollback.
     UnderWay,
     /// A person's stop.
@@ -72,7 +74,7 @@ pub enum TroubleKind {
 }
 
 impl TroubleKind {
-    pub const ALL: [TroubleKind; 23] = [
+    pub const ALL: [TroubleKind; 24] = [
         TroubleKind::Unproven,
         TroubleKind::ApprovalNeeded,
         TroubleKind::Blocked,
@@ -94,6 +96,7 @@ impl TroubleKind {
         TroubleKind::Port,
         TroubleKind::FallbackUnchecked,
         TroubleKind::RowsNotUnderstood,
+        TroubleKind::NotifierFailing,
         TroubleKind::UnderWay,
         TroubleKind::Held,
     ];
@@ -121,6 +124,7 @@ impl TroubleKind {
             TroubleKind::Port => "port",
             TroubleKind::FallbackUnchecked => "fallback_unchecked",
             TroubleKind::RowsNotUnderstood => "rows_not_understood",
+            TroubleKind::NotifierFailing => "notifier_failing",
             TroubleKind::UnderWay => "under_way",
             TroubleKind::Held => "held",
         }

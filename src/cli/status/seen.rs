@@ -118,7 +118,11 @@ impl Asked {
         }
         let is_of_all = matches!(
             trouble.kind,
-            TroubleKind::Blind | TroubleKind::State | TroubleKind::RowsNotUnderstood | TroubleKind::Held
+            TroubleKind::Blind
+                | TroubleKind::State
+                | TroubleKind::RowsNotUnderstood
+                | TroubleKind::NotifierFailing
+                | TroubleKind::Held
         );
         let by_group = self.group.is_some() && trouble.group == self.group;
         let named = || trouble.numbers.iter().any(|n| self.names(*n));
@@ -167,6 +171,7 @@ impl Seen {
             | TroubleKind::Port
             | TroubleKind::FallbackUnchecked
             | TroubleKind::RowsNotUnderstood
+            | TroubleKind::NotifierFailing
             | TroubleKind::Held => false,
         };
         self.orders.iter().all(|o| o.is_over) && !self.troubles.iter().any(waits)

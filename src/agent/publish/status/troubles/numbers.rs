@@ -84,6 +84,7 @@ const fn is_of_callers(kind: TroubleKind) -> bool {
         | TroubleKind::Port
         | TroubleKind::FallbackUnchecked
         | TroubleKind::RowsNotUnderstood
+        | TroubleKind::NotifierFailing
         | TroubleKind::UnderWay
         | TroubleKind::Held => false,
     }

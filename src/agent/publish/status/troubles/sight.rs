@@ -4,6 +4,7 @@ use super::View;
 use super::incidents::held_by;
 use crate::agent::publish::status::{Blindness, SourceStatus};
 use crate::agent::publish::trouble::{Trouble, TroubleKind, Wait, WaitsFor};
+use crate::core::model::foreign::Line;
 use crate::core::model::source::Source;
 use crate::core::model::time::Time;
 use crate::core::notice::condition::AgentCondition;
@@ -11,7 +12,7 @@ use crate::core::notice::{NoticeStatus, Severity, Step};
 
 pub(super) fn troubles(view: &View<'_>) -> Vec<Trouble> {
     let blind = view.status.blindness.iter().filter(|b| !b.cannot_read.is_empty()).map(|b| blind(view, b));
-    blind.chain(holds(view)).collect()
+    blind.chain(notifiers(view)).chain(holds(view)).collect()
 }
 
 fn blind(view: &View<'_>, blindness: &Blindness) -> Trouble {
@@ -44,6 +45,23 @@ fn blind(view: &View<'_>, blindness: &Blindness) -> Trouble {
     let cures = cures.into_iter().filter(|c| !c.is_empty()).map(Step::new);
     trouble.next.splice(0..0, cures);
     trouble
+}
+
+/// Notifiers that do not deliver: what they were to tell, nobody heard from them.
+fn notifiers(view: &View<'_>) -> impl Iterator<Item = Trouble> {
+    view.known.notifiers.iter().map(|failing| {
+        let problem = failing.error.as_ref().map_or("not tried since the agent began", Line::as_str).to_owned();
+        let condition = AgentCondition::NotifierFailing { name: failing.name.clone(), problem };
+        let builder = view.known.incidents.builder();
+        let notice = builder.condition(view.now, failing.since, &condition, NoticeStatus::Firing);
+        let mut trouble = Trouble::of_notice(TroubleKind::NotifierFailing, notice);
+        let titles: Vec<&str> = failing.titles.iter().map(Line::as_str).collect();
+        let latest = if titles.is_empty() { String::new() } else { format!("; the latest: {}", titles.join("; ")) };
+        let lost = if failing.lost > 0 { format!(", {} will never come", failing.lost) } else { String::new() };
+        let waits = if failing.waiting == 1 { "waits" } else { "wait" };
+        trouble.done.push(format!("not delivered: {} {waits}{lost}{latest}", failing.waiting));
+        trouble
+    })
 }
 
 /// Holds in force: nothing is wrong with them, and everybody should know.
