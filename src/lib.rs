@@ -38,7 +38,7 @@
 //! ```text
 //! main     -> cli
 //! cli      -> admin, agent, check, child, clock, config, docs, file, init, notify, record, rehearse, replay, report,
-//!             sim, simulate, store
+//!             sim, simulate, store, twilio
 //! admin    -> agent, clock, docs, metrics
 //! check    -> agent, caller, clock, config, metrics, notify, twilio
 //! init     -> caller, clock, config, metrics, twilio

@@ -67,6 +67,8 @@ use crate::core::model::decision::DecisionId;
 use crate::core::model::roster::Roster;
 use crate::metrics::Metrics;
 use rendering::Rendering;
+use serde::Serialize;
+use utoipa::ToSchema;
 
 /// The engine ticks every second; after this long without a tick it hangs.
 const TICKS_WITHIN: Duration = Duration::from_secs(30);
@@ -292,14 +294,25 @@ async fn decision(State(admin): State<Admin>, Path(id): Path<String>) -> Result<
     found.map(Json).ok_or_else(|| no_such(id))
 }
 
-async fn order(State(admin): State<Admin>, Path(id): Path<String>) -> Result<Json<OrderStatus>, ApiProblem> {
+async fn order(State(admin): State<Admin>, Path(id): Path<String>) -> Result<Json<OrderAnswer>, ApiProblem> {
     let id = id_of(&id)?;
     let status = admin.status.borrow().clone();
     if let Some(found) = status.orders.iter().find(|o| o.order.id == id) {
-        return Ok(Json(found.clone()));
+        return Ok(Json(OrderAnswer { proofs_awaited: status.proofs_awaited(found), order: found.clone() }));
     }
     // The status has the latest ones; the journal has every one.
-    admin.memory.order(id).await.map_err(unreadable)?.map(Json).ok_or_else(|| no_such(id))
+    let order = admin.memory.order(id).await.map_err(unreadable)?.ok_or_else(|| no_such(id))?;
+    Ok(Json(OrderAnswer { proofs_awaited: status.proofs_awaited(&order), order }))
+}
+
+/// How far an order has come.
+#[derive(Serialize, ToSchema)]
+pub struct OrderAnswer {
+    #[serde(flatten)]
+    order: OrderStatus,
+    /// Numbers that were written to and read back, and whose test call is still to come or under way.
+    #[schema(minimum = 0)]
+    proofs_awaited: usize,
 }
 
 fn id_of(text: &str) -> Result<DecisionId, ApiProblem> {

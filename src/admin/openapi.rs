@@ -8,7 +8,7 @@ use utoipa::{Modify, OpenApi};
 use super::body::ErrorBody;
 use super::{apply, commands};
 use crate::agent::publish::explain;
-use crate::agent::publish::status::{NumberStatus, OrderStatus, Status};
+use crate::agent::publish::status::{NumberStatus, Status};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -99,6 +99,6 @@ fn decision() {}
 
 /// How far an order has come.
 #[utoipa::path(get, path = "/api/v1/orders/{id}", params(("id" = String, Path, description = "such as D12")),
-    responses((status = 200, body = OrderStatus), (status = "4XX", body = ErrorBody)))]
+    responses((status = 200, body = super::OrderAnswer), (status = "4XX", body = ErrorBody)))]
 #[expect(dead_code, reason = "a description")]
 fn order() {}

@@ -15,12 +15,11 @@ use super::operate::{Common, operate};
 use super::orders::{ApiClient, confirmed};
 use super::plan::{NAMED, Which, as_json, tell, verdict};
 use super::saved::{self, Revisited};
-use super::{Exit, complain, say};
+use super::{Exit, complain, say, silence};
 use crate::admin::apply::{ApplyRequest, ReadNumbers, asked_for};
 use crate::admin::commands::Planned;
 use crate::agent::planning::Planner;
 use crate::clock::Clock;
-use crate::config::{Config, ProcessEnv};
 use crate::core::model::id::{Channel, GroupName, WrittenNumber};
 use crate::core::model::roster::{NumberIx, Roster};
 use crate::core::routing::planned::{Finding, HandlerPlan, PlannedNumber};
@@ -104,7 +103,7 @@ struct Done {
 pub fn apply(arguments: ApplyArguments) -> anyhow::Result<Exit> {
     let ApplyArguments { what, group, channel, common, canary, wait, force, yes } = arguments;
     let common = common.that_begins();
-    let config = Config::load(&common.config, &ProcessEnv)?;
+    let config = silence::load(&common.config)?;
     let usage = |problem: &str| {
         complain(&format!("ringback: {problem}"));
         Ok(Exit::BadUsage)

@@ -4,11 +4,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use super::challenge::{ask_whoever, reqwest_client};
-use super::{Exit, complain, say};
+use super::{Exit, complain, say, silence};
 use crate::admin::identity::Identity;
 use crate::check::{Options, REGIONS, check as look};
 use crate::clock::Clock;
-use crate::config::{Config, ProcessEnv};
+use crate::config::Config;
 use crate::core::check::code::FindingCode;
 use crate::core::check::facts::{ListenFound, Looked, Unlooked};
 use crate::core::check::report::{CheckVerdict, Report};
@@ -46,7 +46,7 @@ pub fn check(arguments: &CheckArguments) -> anyhow::Result<Exit> {
     if let Some(code) = &arguments.explain {
         return explain(code);
     }
-    let config = Config::load(&arguments.config, &ProcessEnv)?;
+    let config = silence::load(&arguments.config)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let report = runtime.block_on(async {
         let options = Options {

@@ -7,7 +7,7 @@ use anyhow::Context;
 use serde::Serialize;
 
 use super::challenge::one_time_token;
-use super::{Exit, complain, log, say};
+use super::{Exit, complain, log, say, silence};
 use crate::clock::{Clock, Pace};
 use crate::config::provider_list::{self, ProviderList, told};
 use crate::config::{self, AlertRules, Config, Env, ProcessEnv};
@@ -96,7 +96,8 @@ pub fn init(arguments: &InitArguments) -> anyhow::Result<Exit> {
     let twilio = twilio_lines(arguments);
     let has_account = CREDENTIALS.iter().any(|name| ProcessEnv.var(name).is_some());
     let (account, inventory) = if has_account {
-        let settings = config::account(out, &format!("[twilio]\n{twilio}"), &ProcessEnv)?;
+        let mut settings = config::account(out, &format!("[twilio]\n{twilio}"), &ProcessEnv)?;
+        settings.silence = silence::told();
         let account = settings.credentials.account;
         log::start("error")?;
         complain("reading the account");

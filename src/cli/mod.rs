@@ -23,6 +23,7 @@ mod replay;
 mod report;
 mod run;
 mod saved;
+mod silence;
 mod sim;
 mod simulate;
 mod status;

@@ -19,12 +19,11 @@ use tokio_util::sync::CancellationToken;
 use super::challenge::{one_time_token, reqwest_client};
 use super::desk::{AgentClient, DEFAULT_CONFIG, Typed, load};
 use super::orders::ApiClient;
-use super::{Exit, complain, log, say};
+use super::{Exit, complain, log, say, silence};
 use crate::admin;
 use crate::admin::commands::{Adopt, Adopted, Approve, HoldRequest, OrderRequest, Ported, PortedAnswer, SetMode};
 use crate::agent::{Agent, Role};
 use crate::clock::Clock;
-use crate::config::{Config, ProcessEnv};
 use crate::core::model::decision::Mode;
 use crate::core::model::id::{Channel, GroupName, WrittenNumber};
 
@@ -236,7 +235,7 @@ fn scope(selection: Selection, common: &Common, seconds: Option<u32>) -> HoldReq
 pub fn approve(arguments: ApproveArguments) -> anyhow::Result<Exit> {
     let ApproveArguments { decision, common } = arguments;
     let asked = Approve { decision, reason: common.reason.clone(), author: common.author.clone() };
-    operate(&common, async |client| client.command("approve", &asked, common.json).await)
+    operate(&common, async |client| client.approve(&asked, common.json).await)
 }
 
 pub fn set_mode(arguments: ModeArguments) -> anyhow::Result<Exit> {
@@ -300,8 +299,8 @@ pub fn operate(common: &Common, command: impl AsyncFn(&ApiClient) -> anyhow::Res
         if AgentClient::new(&desk, typed.clone())?.answers().await {
             let Some(token) = desk.agent.token.clone() else {
                 bail!(
-                    "the agent at http://{address} takes no command without a token: set RINGBACK_TOKEN, or \
-                     agent.token_file"
+                    "the agent at http://{address} takes no command without a token: set RINGBACK_TOKEN to its \
+                     own or to yours, or name a file in agent.token_file"
                 );
             };
             return command(&ApiClient::new(http, address, token, false)).await;
@@ -315,7 +314,7 @@ pub fn operate(common: &Common, command: impl AsyncFn(&ApiClient) -> anyhow::Res
             );
         }
         // To act by itself takes what an agent takes.
-        let config = Config::load(&common.config, &ProcessEnv)?;
+        let config = silence::load(&common.config)?;
         complain("no agent is running: taking the lease");
         log::start("warn")?;
         let (clock, stop) = (Clock::system(), CancellationToken::new());

@@ -1,4 +1,5 @@
-//! Orders as they are given to an agent: shown, confirmed, followed to their end, and told number by number.
+//! Orders as they are given to an agent: shown, confirmed, followed to their end, and told number by number. The end
+//! of a rollback is its proof, where a test call is made; until then it is waited for.
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead as _, Read as _};
@@ -14,15 +15,22 @@ use serde_json::Value;
 use super::challenge::{ProvenAnswer, ask, command};
 use super::{Exit, complain, say};
 use crate::admin::body::{DecisionLine, FieldLine};
-use crate::admin::commands::{CommandDone, OrderRequest, Planned};
+use crate::admin::commands::{Approve, CommandDone, OrderRequest, Planned};
 use crate::admin::identity::Identity;
 use crate::clock::Clock;
+use crate::core::model::order::NOT_PROVEN_YET;
 
 /// Between looks at how far an order has come.
 const LOOK_AFTER: Duration = Duration::from_millis(300);
 
 /// A staged restore is not waited for longer than this: callers take their time.
 const WAIT_FOR: Duration = Duration::from_secs(15 * 60);
+
+/// A test call that proves a rollback is not waited for longer than this.
+const PROVE_FOR: Duration = Duration::from_secs(5 * 60);
+
+/// What was approved begins within this, unless something else stands against it.
+const BEGINS_WITHIN: Duration = Duration::from_secs(5);
 
 /// Result and its detail, by account, number and channel.
 pub type Results = BTreeMap<[String; 3], (String, String)>;
@@ -66,6 +74,52 @@ impl ApiClient {
         let exit = if done.is_as_asked { Exit::Done } else { Exit::FoundTrouble };
         say(&if json { serde_json::to_string(&done)? } else { done.done })?;
         Ok(exit)
+    }
+
+    /// Says yes to a decision, and follows what comes of it.
+    pub async fn approve(&self, asked: &Approve, json: bool) -> anyhow::Result<Exit> {
+        let done = match self.post::<CommandDone>("approve", asked).await? {
+            Ok(done) => done,
+            Err(exit) => return Ok(exit),
+        };
+        if !json {
+            say(&done.done)?;
+        }
+        let id = asked.decision.trim().to_uppercase();
+        let began = Clock::system().now();
+        let path = format!("/api/v1/orders/{id}");
+        let is_begun = loop {
+            let answer = ask(&self.http, self.address, &self.identity, &path).await?;
+            if answer.status != reqwest::StatusCode::NOT_FOUND {
+                break true;
+            }
+            if Clock::system().now() >= began + BEGINS_WITHIN {
+                break false;
+            }
+            Clock::system().sleep(LOOK_AFTER).await;
+        };
+        let ended = if is_begun { self.follow(std::slice::from_ref(&id), !json).await? } else { Results::new() };
+        if !is_begun {
+            complain(&format!(
+                "ringback: {id} has not begun: something else stands against it; see `ringback explain {id}`"
+            ));
+        }
+        let mut results = Vec::new();
+        let mut all_well = done.is_as_asked && is_begun;
+        for ([account, number, channel], (result, detail)) in &ended {
+            all_well &= is_well(result, detail);
+            results.push(serde_json::json!({
+                "account": account, "number": number, "channel": channel, "result": result, "detail": detail,
+            }));
+            if !json {
+                say(&format!("{number} {channel}: {result}: {detail}"))?;
+            }
+        }
+        if json {
+            let done = serde_json::json!({ "done": done.done, "is_as_asked": done.is_as_asked, "results": results });
+            say(&done.to_string())?;
+        }
+        Ok(if all_well { Exit::Done } else { Exit::FoundTrouble })
     }
 
     pub async fn swap(&self, verb: &str, asked: &OrderRequest, yes: bool, json: bool) -> anyhow::Result<Exit> {
@@ -121,7 +175,7 @@ impl ApiClient {
         let give_up = clock.now() + WAIT_FOR;
         let mut ended = BTreeMap::new();
         for id in orders {
-            let mut said = String::new();
+            let (mut said, mut over) = (String::new(), None);
             loop {
                 let path = format!("/api/v1/orders/{id}");
                 let ProvenAnswer { status, body } = ask(&self.http, self.address, &self.identity, &path).await?;
@@ -136,7 +190,15 @@ impl ApiClient {
                     let key = [&e["account"], &e["number"], &order["channel"]].map(text);
                     ended.insert(key, (text(&e["result"]), text(&e["detail"])));
                 }
-                if order["is_over"] == true {
+                let is_over = order["is_over"] == true;
+                let is_awaited = order["proofs_awaited"].as_u64().is_some_and(|n| n > 0);
+                if is_over && !is_awaited {
+                    break;
+                }
+                if is_over && clock.now() >= *over.get_or_insert(clock.now()) + PROVE_FOR {
+                    let late =
+                        format!("{NOT_PROVEN_YET}: no test call has ended in {} minutes", PROVE_FOR.as_secs() / 60);
+                    ended.values_mut().filter(|(result, _)| result == "written").for_each(|e| e.1.clone_from(&late));
                     break;
                 }
                 if clock.now() >= give_up {
@@ -167,8 +229,11 @@ impl ApiClient {
                     None => ("not_ended", "it has not ended; see `ringback status`"),
                 },
             };
+            let alone = "; not proven: without an agent no test call is made";
+            let is_unproven = self.is_alone && line.action == "rollback" && result == "written";
+            let detail = &*format!("{detail}{}", if is_unproven { alone } else { "" });
             let is_left = result == "not_watched" && !is_named;
-            all_well &= is_left || matches!(result, "as_asked" | "written" | "proven" | "restored");
+            all_well &= is_left || is_well(result, detail);
             results.push(serde_json::json!({
                 "account": line.account, "number": line.number, "channel": line.channel, "result": result,
                 "detail": detail,
@@ -184,15 +249,27 @@ impl ApiClient {
     }
 }
 
+/// True if a number's part of an order ended as it should: a rollback that could have been proven was.
+fn is_well(result: &str, detail: &str) -> bool {
+    match result {
+        "as_asked" | "proven" | "restored" => true,
+        "written" => !detail.starts_with(NOT_PROVEN_YET),
+        _ => false,
+    }
+}
+
 /// How far an order is.
 fn progress(id: &str, order: &Value) -> String {
     let count = |key: &str| order[key].as_array().map_or(0, Vec::len);
     let (ended, all) = (count("ended"), count("numbers"));
     let what = order["operation"].as_str().unwrap_or("order");
-    let waits = if order["staged"] == true && ended > 0 && ended < all {
-        "; the others wait until those before them were served (Ctrl-C leaves that to the agent)"
+    let awaited = order["proofs_awaited"].as_u64().unwrap_or(0);
+    let waits = if awaited > 0 && ended == all {
+        format!("; {awaited} wait for the test call that proves it (Ctrl-C leaves that to the agent)")
+    } else if order["staged"] == true && ended > 0 && ended < all {
+        "; the others wait until those before them were served (Ctrl-C leaves that to the agent)".to_owned()
     } else {
-        ""
+        String::new()
     };
     format!("{id}: {what}: {ended} of {all} numbers have ended{waits}")
 }

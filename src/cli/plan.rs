@@ -7,10 +7,9 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use super::saved::{self, Moved, Revisited};
-use super::{Exit, complain, say};
+use super::{Exit, complain, say, silence};
 use crate::agent::planning::Planner;
 use crate::clock::Clock;
-use crate::config::{Config, ProcessEnv};
 use crate::core::model::id::{Channel, GroupName, NumberId, WrittenNumber};
 use crate::core::model::roster::{NumberIx, Roster};
 use crate::core::routing::planned::{Finding, HandlerPlan, PlanLine};
@@ -72,7 +71,7 @@ pub struct PlanArguments {
 }
 
 pub fn plan(arguments: &PlanArguments) -> anyhow::Result<Exit> {
-    let config = Config::load(&arguments.config, &ProcessEnv)?;
+    let config = silence::load(&arguments.config)?;
     let which = match arguments.which.of(&config.roster) {
         Ok(which) => which,
         Err(problem) => {

@@ -12,11 +12,11 @@ use anyhow::Context;
 use secrecy::SecretString;
 
 use super::challenge::{ask_whoever, reqwest_client};
-use super::{Exit, complain, say};
+use super::{Exit, complain, say, silence};
 use crate::admin::identity::Identity;
 use crate::agent::ports::alone::LoneLooker;
 use crate::clock::Clock;
-use crate::config::{Config, ProcessEnv};
+use crate::config::Config;
 use crate::core::model::id::E164;
 use crate::core::port::report::{ApiSight, PortReport};
 
@@ -46,7 +46,7 @@ pub struct PortsArguments {
 }
 
 pub fn ports(arguments: &PortsArguments) -> anyhow::Result<Exit> {
-    let config = Config::load(&arguments.config, &ProcessEnv)?;
+    let config = silence::load(&arguments.config)?;
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
         let mut looker = Looker::new(&config).await?;
         if arguments.prepare {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
-use super::{Exit, complain, say};
+use super::{Exit, complain, say, silence};
 use crate::clock::Clock;
 use crate::config::{Offline, ProcessEnv};
 use crate::core::model::bounds;
@@ -73,7 +73,8 @@ pub fn record(arguments: &RecordArguments) -> anyhow::Result<Exit> {
     let mut part = Part::open(&part_path, &of).with_context(|| format!("cannot write {}", part_path.display()))?;
     let wanted = Wanted { from: arguments.from, to: arguments.to, seen: &seen };
     if arguments.from_csv.is_empty() && arguments.from_bulk.is_empty() {
-        let twilio = Offline::twilio(&arguments.config, &ProcessEnv)?;
+        let mut twilio = Offline::twilio(&arguments.config, &ProcessEnv)?;
+        twilio.silence = silence::told();
         let client = fetch::client(twilio, &config.rules.roster, &callers, Clock::system())?;
         let shows = io::stderr().is_terminal();
         let mut progress = |list: &str, rows: usize| {

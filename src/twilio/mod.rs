@@ -41,6 +41,7 @@ pub mod raw;
 pub mod recording;
 mod region;
 mod request;
+mod silence;
 pub mod standing;
 pub mod webhook;
 pub mod wire;
@@ -72,6 +73,7 @@ use region::HomeRegions;
 use request::Transport;
 pub use request::Unwritten;
 pub use request::is_loopback;
+pub use silence::Silence;
 use wire::{BadRow, NumberRead, Reader, WireRow};
 
 /// What a client is told once.
@@ -85,6 +87,8 @@ pub struct ClientSettings {
     pub max_in_flight: usize,
     /// Seeds the jitter of retries.
     pub seed: u64,
+    /// Who is told that there is no answer yet.
+    pub silence: Silence,
 }
 
 /// Twilio's API, for one account. Cheap to clone.

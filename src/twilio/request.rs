@@ -24,6 +24,7 @@ use super::ClientSettings;
 use super::error::{Error, ErrorBody, ErrorKind, clip};
 use super::host::{Hosts, Product};
 use super::limit::{Limit, Precedence};
+use super::silence::TOLD_AFTER;
 use crate::clock::Clock;
 use crate::core::model::bounds;
 use crate::core::model::foreign::{LONGEST, LONGEST_PART, line};
@@ -235,7 +236,16 @@ impl Transport {
             attempt += 1;
             let may = || Ok::<_, Infallible>(self.settings.timeout);
             // On the heap: what asks is a part of many other futures, and they would all have room for this one.
-            let Ok(answered) = Box::pin(self.once(precedence, endpoint, product, path, ask, may, &parse)).await;
+            let mut once = Box::pin(self.once(precedence, endpoint, product, path, ask, may, &parse));
+            let silence = &self.settings.silence;
+            let in_time = if silence.is_told() { self.clock.timeout(TOLD_AFTER, &mut once).await.ok() } else { None };
+            let Ok(answered) = match in_time {
+                Some(answered) => answered,
+                None => {
+                    silence.tell("no answer yet");
+                    once.await
+                }
+            };
             let error = match answered {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
@@ -244,6 +254,7 @@ impl Transport {
                 return Err(error);
             }
             let wait = self.wait_before(attempt, error.retry_after);
+            silence.tell(&format!("{error}; asking again, try {} of {ATTEMPTS}", attempt + 1));
             tracing::debug!(endpoint, attempt, wait_ms = wait.as_millis() as u64, %error, "asking again");
             self.clock.sleep(wait).await;
         }

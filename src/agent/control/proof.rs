@@ -17,7 +17,7 @@ use std::time::Duration;
 use super::Controller;
 use crate::agent::probe::{ProbeRequest, Probed};
 use crate::core::model::id::{Channel, NumberId};
-use crate::core::model::order::{Operation, OrderResult};
+use crate::core::model::order::{NOT_PROVEN_YET, Operation, OrderResult};
 use crate::core::model::time::Time;
 use crate::core::probe::plan::ProbePurpose;
 use crate::core::probe::{Origin, ProbeFinding, ProbeSettings, Unmeasured, counted};
@@ -30,9 +30,6 @@ const PROVE_AGAIN: Duration = Duration::from_secs(300);
 
 /// Between the end of one test of a restored number and the next, as long as its restore is to be verified.
 const VERIFY_AGAIN: Duration = Duration::from_secs(15);
-
-/// How the detail of a swap begins whose proof could not be measured.
-const NOT_YET: &str = "not proven yet";
 
 /// Swaps of so long ago are no longer put to the test: their callers have.
 const LATELY: Duration = Duration::from_secs(6 * 3600);
@@ -145,12 +142,12 @@ impl Controller {
             ProbeFinding::Failure(_) => {
                 (OrderResult::Unproven, format!("the fallback fails a test: {how}: {}", last.detail))
             }
-            ProbeFinding::Error(_) => (OrderResult::Written, format!("{NOT_YET}: {how}: {}", last.detail)),
+            ProbeFinding::Error(_) => (OrderResult::Written, format!("{NOT_PROVEN_YET}: {how}: {}", last.detail)),
         };
         let again = (end == OrderResult::Written).then_some(now + PROVE_AGAIN);
         // Said once, however often it is tried.
         let said = self.orders().order(decision).and_then(|p| p.ended.get(&number)).map(|(_, detail)| detail.as_str());
-        let is_reported = said.is_some_and(|s| s.starts_with(NOT_YET));
+        let is_reported = said.is_some_and(|s| s.starts_with(NOT_PROVEN_YET));
         self.proofs.insert((number, channel), ProofAttempt { of: Some(since), again });
         if end == OrderResult::Written && is_reported {
             return;

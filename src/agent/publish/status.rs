@@ -1,5 +1,6 @@
 //! What the agent says of itself: published after every change, read by the API and the demo.
 
+mod awaited;
 mod last_probe;
 mod summary;
 pub mod troubles;

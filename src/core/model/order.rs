@@ -222,6 +222,9 @@ impl OrderResult {
     }
 }
 
+/// How the detail of a swap begins whose proof could not be measured.
+pub const NOT_PROVEN_YET: &str = "not proven yet";
+
 /// Why a decision no longer stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
