@@ -30,7 +30,12 @@ impl Typed {
     pub fn new(config: &Path) -> Typed {
         // Without a path it was found by its name, and is again.
         let called = std::env::args().next().filter(|name| name.contains('/'));
-        Typed { program: called.unwrap_or_else(|| "ringback".to_owned()), config: config.to_owned() }
+        Typed::by(called.unwrap_or_else(|| "ringback".to_owned()), config)
+    }
+
+    /// The program as it was called, and its configuration.
+    pub fn by(program: impl Into<String>, config: &Path) -> Typed {
+        Typed { program: program.into(), config: config.to_owned() }
     }
 
     /// `command`, which begins with `ringback`, as it is to be typed here.

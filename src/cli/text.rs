@@ -21,16 +21,15 @@ pub enum Style {
 }
 
 impl Style {
-    /// The codes of ECMA-48 that every terminal knows, readable on dark and light.
+    /// The codes of ECMA-48 that every terminal knows. Yellow, green and cyan vanish on white, blue on black.
     const fn code(self) -> &'static str {
         match self {
-            Style::Plain => "",
+            Style::Plain | Style::Good => "",
             Style::Strong => "1",
             Style::Bad => "1;31",
-            Style::Warning => "1;33",
-            Style::Good => "32",
+            Style::Warning => "1;35",
             Style::Quiet => "2",
-            Style::Command => "36",
+            Style::Command => "4",
         }
     }
 }
@@ -98,6 +97,8 @@ pub fn has_colours() -> bool {
 
 /// `text` in lines of at most `width` characters, broken between words; a word that is longer is broken as it comes.
 pub fn wrapped(text: &str, width: usize) -> Vec<String> {
+    // Of a terminal that has no room beside the names.
+    let width = width.max(1);
     let mut lines = Vec::new();
     for paragraph in text.lines() {
         let (mut line, mut length) = (String::new(), 0);
@@ -175,9 +176,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn wrapped_text_fits_and_loses_no_word(text in "[a-zé ]{0,200}", width in 1usize..60) {
+        fn wrapped_text_fits_and_loses_no_word(text in "[a-zé ]{0,200}", width in 0usize..60) {
             let lines = wrapped(&text, width);
-            prop_assert!(lines.iter().all(|l| l.chars().count() <= width));
+            prop_assert!(lines.iter().all(|l| l.chars().count() <= width.max(1)));
             let letters = |s: &str| s.chars().filter(|c| *c != ' ').collect::<String>();
             prop_assert_eq!(letters(&lines.concat()), letters(&text));
         }

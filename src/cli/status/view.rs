@@ -19,6 +19,9 @@ const NUMBERS: usize = 10;
 /// The agent publishes every second: what is so much older is not what is so now.
 const OLD: Duration = Duration::from_secs(30);
 
+/// How wide the names are.
+const LABEL: usize = 11;
+
 /// How it is to be shown.
 pub struct StatusView<'a> {
     pub seen: &'a Seen,
@@ -182,7 +185,7 @@ impl StatusView<'_> {
                 .collect(),
         );
         add("Waits", t.waits.iter().map(|w| self.wait(w)).collect());
-        let room = self.width.saturating_sub(self.label() + 2);
+        let room = self.width.saturating_sub(LABEL + 4);
         let mut first = true;
         for step in &t.next {
             let name = if std::mem::take(&mut first) { "Next" } else { "" };
@@ -195,21 +198,16 @@ impl StatusView<'_> {
             *commands += 1;
             let digit = Some(*commands).filter(|n| self.is_numbered && *n < 10);
             let lead = digit.map_or_else(|| "$ ".to_owned(), |n| format!("{n} $ "));
-            for (i, part) in wrapped_command(&self.typed.command(command), room - 2).into_iter().enumerate() {
+            for (i, part) in wrapped_command(&self.typed.command(command), room).into_iter().enumerate() {
                 let lead = if i == 0 { lead.clone() } else { " ".repeat(lead.len()) };
-                lines.push(TextLine::plain(" ".repeat(self.label())).and(Style::Quiet, lead).and(Style::Command, part));
+                lines.push(TextLine::plain(" ".repeat(LABEL)).and(Style::Quiet, lead).and(Style::Command, part));
             }
         }
         lines
     }
 
-    /// How wide the names are.
-    const fn label(&self) -> usize {
-        if self.width < 60 { 9 } else { 11 }
-    }
-
     fn row(&self, name: &str, paragraphs: &[String]) -> Vec<TextLine> {
-        let label = self.label();
+        let label = LABEL;
         let texts = paragraphs.iter().flat_map(|p| p.lines()).filter(|p| !p.trim().is_empty());
         let lines = texts.flat_map(|p| wrapped(p, self.width.saturating_sub(label)));
         let named = |(i, text)| {

@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -100,8 +100,7 @@ impl Watch {
         if is_screen { self.on_screen(&news) } else { self.as_text(&news) }
     }
 
-    fn view<'a>(&'a self, seen: &'a Seen, is_all: bool, width: usize, is_numbered: bool) -> StatusView<'a> {
-        let now = Clock::system().now();
+    fn view<'a>(&'a self, seen: &'a Seen, is_all: bool, width: usize, is_numbered: bool, now: Time) -> StatusView<'a> {
         let age = now.since(seen.at);
         StatusView { seen, asked: &self.asked, is_all, now, age, width, typed: &self.typed, is_numbered }
     }
@@ -110,7 +109,9 @@ impl Watch {
     fn exit(&self, seen: Option<&Seen>) -> Exit {
         match seen {
             None => Exit::CouldNotRun,
-            Some(seen) if self.view(seen, false, 80, false).troubles().any(|t| t.is_trouble()) => Exit::FoundTrouble,
+            Some(seen) if self.view(seen, false, 80, false, seen.at).troubles().any(|t| t.is_trouble()) => {
+                Exit::FoundTrouble
+            }
             Some(_) => Exit::Done,
         }
     }
@@ -149,7 +150,7 @@ impl Watch {
                         complain(&format!("ringback: {unknown}"));
                         return Ok(Exit::BadUsage);
                     }
-                    let view = self.view(&seen, self.is_all, shape.width, false);
+                    let view = self.view(&seen, self.is_all, shape.width, false, Clock::system().now());
                     // What makes news of it; times pass by themselves.
                     let now: BTreeSet<String> = view
                         .troubles()
@@ -163,7 +164,8 @@ impl Watch {
                     }
                     latest = Some(seen);
                 }
-                Err(_) => {}
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => anyhow::bail!("nobody asks the agent any more"),
             }
             if let Some(exit) = self.ended(began, latest.as_deref()) {
                 return Ok(exit);
@@ -178,7 +180,13 @@ impl Watch {
         let mut terminal = ratatui::try_init().context("the terminal cannot be taken")?;
         let mut run = || -> anyhow::Result<Exit> {
             loop {
-                while let Ok(what) = news.try_recv() {
+                loop {
+                    let what = match news.try_recv() {
+                        Ok(what) => what,
+                        Err(TryRecvError::Empty) => break,
+                        // What is shown would grow old without a word.
+                        Err(TryRecvError::Disconnected) => anyhow::bail!("nobody asks the agent any more"),
+                    };
                     match what {
                         News::Signal => return Ok(self.exit(screen.seen.as_deref())),
                         News::Nothing(why) => screen.silence = Some(why),
@@ -195,7 +203,7 @@ impl Watch {
                 if let Some(exit) = self.ended(began, screen.seen.as_deref()) {
                     return Ok(exit);
                 }
-                terminal.draw(|frame| screen.draw(self, frame))?;
+                terminal.draw(|frame| screen.draw(self, frame, Clock::system().now()))?;
                 if !event::poll(FRAME)? {
                     continue;
                 }
@@ -286,7 +294,7 @@ struct Screen {
 impl Screen {
     fn command(&self, watch: &Watch, n: usize) -> Option<String> {
         let seen = self.seen.as_ref()?;
-        let view = watch.view(seen, self.is_all, 80, true);
+        let view = watch.view(seen, self.is_all, 80, true, seen.at);
         view.commands().get(n - 1).map(|c| (*c).to_owned())
     }
 
@@ -305,21 +313,22 @@ impl Screen {
         .min(self.most);
     }
 
-    fn draw(&mut self, watch: &Watch, frame: &mut Frame<'_>) {
+    fn draw(&mut self, watch: &Watch, frame: &mut Frame<'_>, now: Time) {
         let area = frame.area();
         let width = usize::from(area.width);
         let (head, body) = match &self.seen {
             Some(seen) => {
-                let view = watch.view(seen, self.is_all, width, true);
+                let view = watch.view(seen, self.is_all, width, true, now);
                 (view.verdict(), view.body())
             }
             None => (vec![TextLine::plain("Asking the agent…")], Vec::new()),
         };
         let mut lines: Vec<TextLine> = Vec::new();
         if let Some(why) = &self.silence {
-            let old = self.seen.as_ref().map_or(String::new(), |seen| {
-                format!(" What follows is {} old.", span(Clock::system().now().since(seen.at)))
-            });
+            let old = self
+                .seen
+                .as_ref()
+                .map_or(String::new(), |seen| format!(" What follows is {} old.", span(now.since(seen.at))));
             let text = format!("NOT CONNECTED: {why}.{old}");
             lines.extend(wrapped(&text, width).into_iter().map(|l| TextLine::new(Style::Bad, l)));
         }
@@ -343,7 +352,11 @@ impl Screen {
         for (row, line) in (0..).zip(&lines) {
             draw(frame, row, line);
         }
-        let more = if below > 0 { format!("   {below} lines below") } else { String::new() };
+        let more = match below {
+            0 => String::new(),
+            lines if width < 60 => format!(" {lines}↓"),
+            lines => format!("   {lines} lines below"),
+        };
         draw(frame, area.height.saturating_sub(1), &TextLine::new(Style::Quiet, format!("{foot}{more}")));
     }
 
@@ -356,26 +369,15 @@ impl Screen {
         let plain = ScreenStyle::new();
         let coloured = |colour: Color| if self.is_coloured { plain.fg(colour) } else { plain };
         match style {
-            Style::Plain => plain,
+            Style::Plain | Style::Good => plain,
             Style::Strong => plain.add_modifier(Modifier::BOLD),
             Style::Bad => coloured(Color::Red).add_modifier(Modifier::BOLD),
-            Style::Warning => coloured(Color::Yellow).add_modifier(Modifier::BOLD),
-            Style::Good => coloured(Color::Green),
+            Style::Warning => coloured(Color::Magenta).add_modifier(Modifier::BOLD),
             Style::Quiet => plain.add_modifier(Modifier::DIM),
-            Style::Command => coloured(Color::Cyan),
+            Style::Command => plain.add_modifier(Modifier::UNDERLINED),
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_command_is_run_as_a_shell_would() {
-        assert_eq!(
-            words("ringback hold --all --reason 'we are looking'"),
-            ["ringback", "hold", "--all", "--reason", "we are looking"]
-        );
-    }
-}
+mod tests;
