@@ -107,8 +107,13 @@ pub async fn sql(w: &World, statements: &str) {
 
 /// Runs the program with this configuration while the world goes on. Gives its exit code, what it said, and what it
 /// complained of.
-#[expect(clippy::disallowed_methods, reason = "the program's time is real")]
 pub async fn program(w: &World, config: &str, words: &[&str]) -> (i32, String, String) {
+    program_with(w, config, words, &[("RINGBACK_TOKEN", "open sesame")]).await
+}
+
+/// The same with this in its environment, and no token but that.
+#[expect(clippy::disallowed_methods, reason = "the program's time is real")]
+pub async fn program_with(w: &World, config: &str, words: &[&str], env: &[(&str, &str)]) -> (i32, String, String) {
     let path = w.folder.path().join("ringback.toml");
     std::fs::write(&path, config).unwrap();
     let mut child = Command::new(env!("CARGO_BIN_EXE_ringback"))
@@ -116,7 +121,8 @@ pub async fn program(w: &World, config: &str, words: &[&str]) -> (i32, String, S
         .arg("--config")
         .arg(path)
         .env("TWILIO_AUTH_TOKEN", w.sim.scenario().account.auth_token)
-        .env("RINGBACK_TOKEN", "open sesame")
+        .env_remove("RINGBACK_TOKEN")
+        .envs(env.iter().copied())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
