@@ -12,11 +12,11 @@ use std::io::IsTerminal;
 
 use anyhow::Context;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
-use tracing_subscriber::filter::{FilterExt, filter_fn};
+use tracing_subscriber::filter::{FilterExt, Targets, filter_fn};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{EnvFilter, Layer, Registry, fmt};
+use tracing_subscriber::{Layer, Registry, fmt};
 
 use crate::core::model::bounds;
 
@@ -79,8 +79,12 @@ fn log<W>(filter: &str, writer: W) -> anyhow::Result<Box<dyn Layer<Registry> + S
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let filter: EnvFilter = EnvFilter::builder()
-        .parse(filter)
+    let filter: Targets = filter
+        .split(',')
+        .map(str::trim)
+        .collect::<Vec<_>>()
+        .join(",")
+        .parse()
         .with_context(|| format!("--log {filter}: use error, warn, info, debug or trace, also by module"))?;
     // Spans are for traces: a line of the log says all it has to say.
     let filter = filter.and(filter_fn(|metadata| metadata.is_event()));

@@ -38,19 +38,24 @@ pub mod seen;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, AtomicU64};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, LazyLock, Mutex, OnceLock};
 use std::time::Duration;
 
 pub use journal::{JournalRecord, Link, Whole};
-use sqlx::migrate::Migrator;
+use sqlx::SqlStr;
+use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use tokio::sync::{Mutex as Turn, MutexGuard};
 
 use crate::clock::Clock;
 use files::{Files, LOG_KEPT, problem_at};
 
-/// The tables. There is one version of them.
-static SCHEMA: Migrator = sqlx::migrate!("src/store/migrations");
+/// The tables. There is one version of them. Listed by hand: the macro that lists a folder would have half of sqlx, and
+/// SQLite, compiled a second time for the compiler's own use.
+static SCHEMA: LazyLock<Migrator> = LazyLock::new(|| {
+    let tables = SqlStr::from_static(include_str!("migrations/0001_schema.sql"));
+    Migrator::with_migrations(vec![Migration::new(1, "schema".into(), MigrationType::Simple, tables, false)])
+});
 
 /// An open state file. Cheap to clone.
 #[derive(Clone)]

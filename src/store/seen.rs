@@ -6,7 +6,8 @@
 use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
-use sqlx::{QueryBuilder, Sqlite, SqliteConnection, Transaction};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{FromRow, QueryBuilder, Row as _, Sqlite, SqliteConnection, Transaction};
 
 use super::lease::Patience;
 use super::{ROWS_PER_INSERT, Store, StoreError};
@@ -299,12 +300,18 @@ fn tell_unread(bad: usize, example: Option<(Time, String)>) {
 const PAGE: i64 = 2000;
 
 /// An observation as it is stored.
-#[derive(sqlx::FromRow)]
 struct Stored {
     seq: i64,
     ms: i64,
     account: String,
     body: String,
+}
+
+impl FromRow<'_, SqliteRow> for Stored {
+    fn from_row(row: &SqliteRow) -> sqlx::Result<Stored> {
+        let (seq, ms) = (row.try_get("seq")?, row.try_get("ms")?);
+        Ok(Stored { seq, ms, account: row.try_get("account")?, body: row.try_get("body")? })
+    }
 }
 
 fn read(account: &str, body: &str) -> Result<(AccountSid, Observation), String> {

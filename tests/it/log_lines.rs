@@ -2,7 +2,8 @@
 
 use ringback::sim::{HandlerCondition, HandlerState};
 use serde_json::json;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
 
 use crate::agent::DAY;
 use crate::privacy::Log;
@@ -53,9 +54,10 @@ fn log_lines_show_no_rust() {
     let log = Log::default();
     let subscriber = tracing_subscriber::fmt()
         .with_ansi(false)
-        .with_env_filter(EnvFilter::new("ringback=trace"))
+        .with_max_level(tracing::Level::TRACE)
         .with_writer(log.clone())
-        .finish();
+        .finish()
+        .with(Targets::new().with_target("ringback", tracing::Level::TRACE));
     let guard = tracing::subscriber::set_default(subscriber);
     let faults: String = [("bad-row", 400), ("unknown", 800), ("server-error", 1300), ("hang", 2600)]
         .map(|(kind, at)| format!("\n[[event]]\nat = \"{at}s\"\nfault = {{ kind = \"{kind}\", for = \"200s\" }}\n"))
