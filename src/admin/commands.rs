@@ -410,7 +410,7 @@ fn done(answer: CommandAnswer) -> Result<Json<CommandDone>, ApiProblem> {
     }
 }
 
-fn stopping() -> ApiProblem {
+pub(super) fn stopping() -> ApiProblem {
     ApiProblem::new(StatusCode::SERVICE_UNAVAILABLE, "the agent is stopping")
 }
 

@@ -35,6 +35,7 @@ pub mod names;
 pub mod openapi;
 pub mod page;
 mod port_webhook;
+pub mod reload;
 mod rendering;
 pub mod serve;
 pub mod sessions;
@@ -89,6 +90,8 @@ pub struct Admin {
     pages: Pages,
     live: page::Live,
     doorbell: Doorbell,
+    /// Who reads the configuration again; nobody where it cannot be.
+    reloads: Option<mpsc::Sender<reload::ReloadRequest>>,
 }
 
 /// The large ones.
@@ -103,6 +106,16 @@ struct Pages {
 
 /// The routes of a running agent.
 pub fn router(agent: &Agent, clock: &Clock, rules: impl Into<auth::AccessRules>) -> Router {
+    router_with(agent, clock, rules, None)
+}
+
+/// The same of an agent whose configuration can be read again.
+pub fn router_with(
+    agent: &Agent,
+    clock: &Clock,
+    rules: impl Into<auth::AccessRules>,
+    reloads: Option<mpsc::Sender<reload::ReloadRequest>>,
+) -> Router {
     let rules = rules.into();
     let (tokens, is_secure) = (rules.tokens(), rules.is_open);
     let admin = Admin {
@@ -120,6 +133,7 @@ pub fn router(agent: &Agent, clock: &Clock, rules: impl Into<auth::AccessRules>)
         pages: Pages::default(),
         live: page::Live::default(),
         doorbell: agent.doorbell.clone(),
+        reloads,
     };
     let identity = admin.identity.clone();
     let names = names::OwnNames(agent.names.clone());
@@ -148,6 +162,7 @@ pub fn router(agent: &Agent, clock: &Clock, rules: impl Into<auth::AccessRules>)
         .route("/api/v1/mode", post(commands::mode))
         .route("/api/v1/ported", post(commands::ported))
         .route("/api/v1/adopt", post(commands::adopt))
+        .route("/api/v1/reload", post(reload::reload))
         .fallback(|| async { ApiProblem::new(StatusCode::NOT_FOUND, "no such page") })
         .layer(from_fn_with_state((admin.door.clone(), admin.sessions.clone()), gate::admit))
         .layer(from_fn_with_state(identity, identity::prove));

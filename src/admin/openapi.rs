@@ -6,7 +6,7 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
 use super::body::ErrorBody;
-use super::{apply, commands};
+use super::{apply, commands, reload};
 use crate::agent::publish::explain;
 use crate::agent::publish::status::{NumberStatus, Status};
 
@@ -36,6 +36,7 @@ use crate::agent::publish::status::{NumberStatus, Status};
         commands::mode,
         commands::ported,
         commands::adopt,
+        reload::reload,
     ),
     modifiers(&Token)
 )]

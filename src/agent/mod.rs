@@ -30,8 +30,10 @@ pub mod leader;
 pub mod planning;
 pub mod poll;
 pub mod ports;
+mod preflight;
 pub mod probe;
 pub mod publish;
+pub mod reload;
 pub mod start;
 
 use std::collections::HashMap;
@@ -338,6 +340,16 @@ impl Agent {
 
     /// Stops every task, waits for them, and closes the state. True if all ended in time.
     pub async fn stop(mut self) -> bool {
+        let in_time = self.end_tasks().await;
+        if let Err(error) = self.store.release().await {
+            tracing::warn!(%error, "the lease is not given back; it ends by itself");
+        }
+        self.store.close().await;
+        in_time
+    }
+
+    /// Stops every task and waits for them. True if all ended in time.
+    async fn end_tasks(&mut self) -> bool {
         let deadline = Some(self.clock.now() + STOP_WITHIN);
         let mut in_time = true;
         for (tasks, stop) in [(&mut self.workers, &self.stop_workers), (&mut self.engine, &self.stop_engine)] {
@@ -349,10 +361,6 @@ impl Agent {
                 tasks.abort_all();
             }
         }
-        if let Err(error) = self.store.release().await {
-            tracing::warn!(%error, "the lease is not given back; it ends by itself");
-        }
-        self.store.close().await;
         in_time
     }
 }

@@ -18,6 +18,7 @@ use super::poll::routing::{RoutingPoller, WRITTEN_WITHIN};
 use super::poll::{self, AlertLog, CallLog, MessageLog, Poller, TwilioLog};
 use super::ports;
 use super::ports::doorbell::Doorbell;
+use super::preflight::preflight;
 use super::probe::{self, Prober};
 use super::{Agent, Role, Shared, heartbeat};
 use crate::agent::control::journal::Journal;
@@ -45,7 +46,6 @@ use crate::core::model::decision::{Decision, Mode};
 use crate::core::model::foreign::Line;
 use crate::core::model::id::{CallSid, Channel};
 use crate::core::model::order::{Author, Hold, Scope, ScopeOf};
-use crate::core::model::roster::Roster;
 use crate::core::model::source::Source;
 use crate::core::model::time::Time;
 use crate::core::notice::condition::AgentCondition;
@@ -60,8 +60,7 @@ use crate::metrics::Metrics;
 use crate::notify;
 use crate::store::lease::Behind;
 use crate::store::{CommitCost, JournalRecord, Store, StoreError};
-use crate::twilio::host::Product;
-use crate::twilio::{self, AlertLevel, Client, ErrorKind, LogEntry as _};
+use crate::twilio::{self, Client, ErrorKind, LogEntry as _};
 
 use deliver::{NotifierBoard, Outbox};
 
@@ -150,6 +149,17 @@ impl Agent {
         let store = Store::open_with(&config.agent.state, commits).await?;
         store.verify().await?;
         leader::lead(role, &store, clock, standby).await?;
+        Agent::begin(role, config, clock, store, None).await
+    }
+
+    /// Starts on a state on which this process leads; with `reloaded`, in the place of an agent that has handed it over.
+    pub(super) async fn begin(
+        role: Role,
+        config: &Config,
+        clock: &Clock,
+        store: Store,
+        reloaded: Option<Entry>,
+    ) -> Result<Agent, StartError> {
         let key_path = config.agent.state.with_extension("key");
         let is_unused = !store.has_seen_callers().await?;
         let key = CallerKey::load_or_create(&key_path, is_unused)
@@ -158,7 +168,7 @@ impl Agent {
         let metrics = Metrics::new(&roster, config.engine.mode);
         let client = Client::new(config.twilio.clone(), roster.clone(), key, clock.clone(), metrics.clone())
             .map_err(|e| StartError::Http(e.to_string()))?;
-        if role == Role::Watch {
+        if role == Role::Watch && reloaded.is_none() {
             preflight(&client, &roster, clock).await?;
         }
 
@@ -188,9 +198,10 @@ impl Agent {
         };
 
         let now = clock.now();
-        let restored = note_restored(&store, now).await?;
+        // What the state was found to be was said when it was opened.
+        let restored = if reloaded.is_none() { note_restored(&store, now).await? } else { None };
         if role == Role::Watch {
-            note_start(&store, config, now).await?;
+            note_start(&store, config, reloaded, now).await?;
         }
         let journal = store.journal().await?;
         // The mode is asked by the guards, which a change of it reaches at once.
@@ -430,13 +441,15 @@ async fn recover(
     Ok(Recovered { control, notices, pollers: Pollers { calls, messages, alerts } })
 }
 
-/// Writes to the journal that an agent begins, and by which rules if these have changed.
-async fn note_start(store: &Store, config: &Config, now: Time) -> Result<(), StoreError> {
+/// Writes to the journal that an agent begins, and by which rules if these have changed: at once with who had the
+/// configuration read again, if somebody had.
+async fn note_start(store: &Store, config: &Config, reloaded: Option<Entry>, now: Time) -> Result<(), StoreError> {
     let rules = Rules::of(&config.roster, &config.engine);
     let last = explain::rules_before(store, i64::MAX).await?;
     let rules = (last.as_ref() != Some(&rules)).then(|| Box::new(rules));
     let version = env!("CARGO_PKG_VERSION").to_owned();
-    store.append(now, store.last_place().await?, &[Entry::Started { version, rules }]).await
+    let entries: Vec<Entry> = reloaded.into_iter().chain([Entry::Started { version, rules }]).collect();
+    store.append(now, store.last_place().await?, &entries).await
 }
 
 /// A hold that a restored state file brings with it lasts until somebody releases it, or so long.
@@ -488,35 +501,4 @@ async fn note_restored(store: &Store, now: Time) -> Result<Option<AgentCondition
 fn latest_decisions(journal: &[JournalRecord]) -> Vec<Arc<Decision>> {
     let decision = |r: &JournalRecord| if let Entry::Decision(d) = &r.entry { Some(Arc::new(d.clone())) } else { None };
     journal.iter().rev().filter_map(decision).take(task::DECISIONS).collect()
-}
-
-/// Asks each endpoint once, so that a wrong token or a missing permission stops the start and not
-/// the port day. What may pass by itself does not: the agent starts blind and says so.
-async fn preflight(client: &Client, roster: &Roster, clock: &Clock) -> Result<(), StartError> {
-    let now = clock.now();
-    let voice = roster.numbers().any(|(_, n)| n.channels[Channel::Voice.index()]);
-    let messaging = roster.numbers().any(|(_, n)| n.channels[Channel::Messaging.index()]);
-    let mut results = vec![
-        (Product::Api, client.numbers(1).next().await.map(drop)),
-        (Product::Monitor, client.alerts(AlertLevel::Error, now, 1).next().await.map(drop)),
-    ];
-    if voice {
-        results.push((Product::Api, client.calls(now, 1).next().await.map(drop)));
-    }
-    if messaging {
-        results.push((Product::Api, client.messages(now, 1).next().await.map(drop)));
-        results.push((Product::Messaging, client.services().await.map(drop)));
-    }
-    for (product, result) in results {
-        let Err(error) = result else { continue };
-        let failed = client.at_host(product, error);
-        if failed.error.is_passing() {
-            let twilio::HostError { error, asked, cure } = failed;
-            tracing::error!(%error, asked, cure, "starting all the same, blind until Twilio answers");
-            return Ok(());
-        }
-        return Err(StartError::Twilio(Box::new(failed)));
-    }
-    poll::check_clock(clock, client).map_err(StartError::ClockSkew)?;
-    Ok(())
 }

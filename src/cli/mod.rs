@@ -19,10 +19,12 @@ mod plan;
 mod ports;
 mod record;
 mod rehearse;
+mod reload;
 mod replay;
 mod report;
 mod run;
 mod saved;
+mod service;
 mod silence;
 mod sim;
 mod simulate;
@@ -130,6 +132,9 @@ enum Command {
     /// Says that numbers are ported, so that their callers are watched from now on
     #[command(after_help = "Example:\n  ringback ported --group support --reason 'the carrier called'")]
     Ported(operate::PortedArguments),
+    /// Has the running agent read its configuration again: whole, or not at all
+    #[command(after_help = "Example:\n  ringback reload --reason 'two more numbers'")]
+    Reload(reload::ReloadArguments),
     /// Says how far each number's port is, and whether the old provider may be cancelled
     #[command(
         after_help = "Example:\n  ringback ports\n  ringback ports --watch\n  ringback ports --checklist\n  ringback ports \
@@ -224,6 +229,7 @@ pub fn main() -> ExitCode {
         Command::Approve(arguments) => operate::approve(arguments),
         Command::Mode(arguments) => operate::set_mode(arguments),
         Command::Ported(arguments) => operate::ported(arguments),
+        Command::Reload(arguments) => reload::reload(arguments),
         Command::Ports(arguments) => ports::ports(&arguments),
         Command::Adopt(arguments) => operate::adopt(arguments),
         Command::Status(arguments) => status::status(&arguments),

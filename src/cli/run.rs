@@ -1,22 +1,26 @@
 //! `ringback run`: the agent, until a signal or a fault.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing_appender::non_blocking::ErrorCounter;
 
 use super::log::AgentLog;
+use super::service::ServiceManager;
 use super::{Exit, complain, log};
 use crate::admin;
 use crate::admin::auth::{AccessRules, Holder, Right};
 use crate::admin::names::OwnNames;
+use crate::admin::reload::{ReloadRequest, Reloaded};
 use crate::admin::standby::SwappableRouter;
 use crate::admin::tls::Tls;
+use crate::agent::leader::LeaseHolder;
 use crate::agent::{Agent, Role, StartError};
 use crate::check;
 use crate::child;
@@ -24,23 +28,28 @@ use crate::clock::Clock;
 use crate::config::people::{self, Transport};
 use crate::config::{Config, ProcessEnv};
 use crate::core::model::bounds;
+use crate::core::model::foreign::Line;
+use crate::core::model::order::Author;
 use crate::rehearse;
 use crate::rehearse::note::Note;
 
 /// How often lost lines of the log are told of.
 const TOLD_EVERY: Duration = Duration::from_secs(10);
 
+/// How long another configuration's credentials are tried: whoever has it read again waits for the answer.
+const TRIED_WITHIN: Duration = Duration::from_secs(4);
+
 /// How long the end of the process waits for its last line to be read.
 const LAST_WORDS: Duration = Duration::from_millis(200);
 
-pub fn run(config: &Path, filter: &str) -> anyhow::Result<Exit> {
+pub fn run(path: &Path, filter: &str) -> anyhow::Result<Exit> {
     reserve_less();
-    let config = Config::load(config, &ProcessEnv)?;
+    let config = Config::load(path, &ProcessEnv)?;
     let log = log::start_for_agent(filter)?;
     forbid_core_dump();
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     runtime.enable_all().max_blocking_threads(bounds::BLOCKING_THREADS);
-    runtime.build()?.block_on(agent(&config, &log))
+    runtime.build()?.block_on(agent(path, config, &log))
 }
 
 /// Starts this program once more in its own place, with an allocator that reserves less.
@@ -95,17 +104,29 @@ pub fn access(config: &Config) -> AccessRules {
     }
 }
 
-async fn agent(config: &Config, log: &AgentLog) -> anyhow::Result<Exit> {
+/// The agent as it runs, by one configuration at a time.
+struct Service<'a> {
+    path: &'a Path,
+    config: Config,
+    clock: Clock,
+    front: SwappableRouter,
+    reloads: mpsc::Sender<ReloadRequest>,
+    lost: ErrorCounter,
+    manager: ServiceManager,
+    address: SocketAddr,
+}
+
+async fn agent(path: &Path, config: Config, log: &AgentLog) -> anyhow::Result<Exit> {
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
-    if let Some(path) = rehearse::back::cut_off(config) {
+    if let Some(path) = rehearse::back::cut_off(&config) {
         let number =
             Note::read(&path).ok().flatten().map_or_else(|| "its number".to_owned(), |n| n.number.e164.to_string());
         let note = path.display();
         tracing::error!(%note, "a fire drill was cut off: put {number} back with `ringback rehearse --put-back`");
     }
-    let mut signals = Signals::listen()?;
+    let (mut signals, mut hangup) = (Signals::listen()?, Hangup::listen()?);
     let listener = TcpListener::bind(config.agent.listen).await.with_context(|| {
         format!(
             "cannot listen on {}: is another agent running? name another address in agent.listen",
@@ -117,50 +138,67 @@ async fn agent(config: &Config, log: &AgentLog) -> anyhow::Result<Exit> {
         Transport::Tls(files) => Some(Tls::load(&files.certificate, &files.key).context("agent.tls")?),
         Transport::Loopback | Transport::BehindProxy => None,
     };
-    let clock = Clock::system();
+    let (clock, manager) = (Clock::system(), ServiceManager::from_environment());
     // The address answers from the first moment on: who stands by is not dead.
     let (standby, leader) = watch::channel(None);
-    let front =
-        SwappableRouter::new(admin::standby::router_for(leader, access(config), OwnNames(config.agent.names.clone())));
+    let front = SwappableRouter::new(idle_face(&config, leader.clone()));
     let stop = CancellationToken::new();
     let mut server = JoinSet::new();
     clock.spawn(&mut server, admin::serve::serve_over(tls, front.router(), listener, stop.clone()));
+    let (reloads, mut asked) = admin::reload::channel();
+    let lost = log.lost.clone();
+    let mut service = Service { path, config, clock, front, reloads, lost, manager, address };
+    let starting = Agent::start_as(Role::Watch, &service.config, &service.clock, &standby);
     let mut agent = tokio::select! {
-        agent = Agent::start_as(Role::Watch, config, &clock, &standby) => agent.map_err(coded)?,
-        signal = signals.next() => {
+        agent = starting => agent.map_err(coded)?,
+        signal = stopped(&mut signals, &mut hangup) => {
             tracing::info!(signal, "stopped before it had started");
             return Ok(Exit::Done);
         }
+        never = service.manager.idle(leader, &service.clock) => match never {},
     };
-    // Beside the agent, which watches from now on whatever is found.
-    let mut checks = JoinSet::new();
-    let (checked, its_clock) = (config.clone(), clock.clone());
-    clock.spawn(&mut checks, async move { check::at_start(&checked, &its_clock).await });
-    let (lost, metrics, its_clock) = (log.lost.clone(), agent.metrics.clone(), clock.clone());
-    clock.spawn(&mut checks, async move {
-        tell_what_is_lost(&lost, |lines| metrics.log_lines_lost(lines), &its_clock).await
-    });
-    front.set(admin::router(&agent, &clock, access(config)));
-    let scheme = if matches!(config.agent.transport, Transport::Tls(_)) { "https" } else { "http" };
-    tracing::info!(
-        mode = config.engine.mode.label(), numbers = config.roster.len(), address = %address,
-        "watching; metrics at {scheme}://{address}/metrics, page at {scheme}://{address}/"
-    );
-    let exit = tokio::select! {
-        biased;
-        signal = signals.next() => {
-            tracing::info!(signal, "stopping; a second signal forces");
-            Exit::Done
+    let mut beside = service.begin(&agent);
+    let exit = loop {
+        let request = tokio::select! {
+            biased;
+            signal = signals.next() => {
+                tracing::info!(signal, "stopping; a second signal forces");
+                break Exit::Done;
+            }
+            () = hangup.next() => {
+                let reason = "the service manager, or whoever may stop the agent";
+                let by = Author { name: "SIGHUP".into(), reason: reason.into() };
+                ReloadRequest { by, reply: oneshot::channel().0 }
+            }
+            fault = agent.failed() => {
+                tracing::error!(fault, "the agent cannot go on");
+                break Exit::CouldNotRun;
+            }
+            Some(_) = server.join_next() => {
+                tracing::error!("the HTTP server ended early: the agent cannot go on");
+                break Exit::CouldNotRun;
+            }
+            Some(request) = asked.recv() => request,
+        };
+        let ReloadRequest { by, reply } = request;
+        let answer = match service.change(&by).await {
+            Ok(change) => {
+                beside.abort_all();
+                let (next, answer) = service.exchange(agent, change, by).await?;
+                agent = next;
+                beside = service.begin(&agent);
+                answer
+            }
+            Err(why) => Err(why),
+        };
+        match &answer {
+            Ok(done) => tracing::info!(changed = done.changed.join(", "), "{}", done.done),
+            Err(why) => tracing::error!("the configuration is not taken up: {why}"),
         }
-        fault = agent.failed() => {
-            tracing::error!(fault, "the agent cannot go on");
-            Exit::CouldNotRun
-        }
-        Some(_) = server.join_next() => {
-            tracing::error!("the HTTP server ended early: the agent cannot go on");
-            Exit::CouldNotRun
-        }
+        // Whoever asked may have gone away.
+        let _ = reply.send(answer);
     };
+    service.manager.stopping();
     let in_order = async {
         let in_time = agent.stop().await;
         stop.cancel();
@@ -172,7 +210,7 @@ async fn agent(config: &Config, log: &AgentLog) -> anyhow::Result<Exit> {
             tracing::info!("stopped");
             Ok(if in_time { exit } else { Exit::CouldNotRun })
         }
-        signal = signals.next() => {
+        signal = stopped(&mut signals, &mut hangup) => {
             // What was being written is settled by looking, at the next start.
             child::end_all();
             // In the background: perhaps nobody reads it.
@@ -186,8 +224,117 @@ async fn agent(config: &Config, log: &AgentLog) -> anyhow::Result<Exit> {
     }
 }
 
+/// What the address answers while no agent runs here.
+fn idle_face(config: &Config, leader: watch::Receiver<Option<LeaseHolder>>) -> axum::Router {
+    admin::standby::router_for(leader, access(config), OwnNames(config.agent.names.clone()))
+}
+
+/// Waits for a signal to stop. Until an agent runs nothing can be read again.
+async fn stopped(signals: &mut Signals, hangup: &mut Hangup) -> &'static str {
+    loop {
+        tokio::select! {
+            signal = signals.next() => return signal,
+            () = hangup.next() => {
+                tracing::error!("the configuration is not read again: no agent leads here, or it stops; restart it");
+            }
+        }
+    }
+}
+
+/// Another configuration, which was found to be good.
+struct Change {
+    config: Config,
+    changed: Vec<String>,
+}
+
+impl Service<'_> {
+    /// Shows the agent's own face, and begins what goes on beside it.
+    fn begin(&self, agent: &Agent) -> JoinSet<()> {
+        let mut beside = JoinSet::new();
+        // Beside the agent, which watches from now on whatever is found.
+        let (checked, its_clock) = (self.config.clone(), self.clock.clone());
+        self.clock.spawn(&mut beside, async move { check::at_start(&checked, &its_clock).await });
+        let (lost, metrics, its_clock) = (self.lost.clone(), agent.metrics.clone(), self.clock.clone());
+        self.clock.spawn(&mut beside, async move {
+            tell_what_is_lost(&lost, |lines| metrics.log_lines_lost(lines), &its_clock).await
+        });
+        let (manager, status, its_clock) = (self.manager.clone(), agent.status.clone(), self.clock.clone());
+        self.clock.spawn(&mut beside, async move { manager.feed(status, &its_clock).await });
+        let rules = access(&self.config);
+        self.front.set(admin::router_with(agent, &self.clock, rules, Some(self.reloads.clone())));
+        let scheme = if matches!(self.config.agent.transport, Transport::Tls(_)) { "https" } else { "http" };
+        let address = self.address;
+        tracing::info!(
+            mode = self.config.engine.mode.label(), numbers = self.config.roster.len(), %address,
+            "watching; metrics at {scheme}://{address}/metrics, page at {scheme}://{address}/"
+        );
+        self.manager.ready("watching");
+        beside
+    }
+
+    /// What reading the file again comes to, or why it comes to nothing. Nothing is changed yet.
+    async fn change(&self, by: &Author) -> Result<Change, String> {
+        let config = Config::load(self.path, &ProcessEnv).map_err(|faults| faults.to_string())?;
+        let changed = self.config.changed(&config);
+        let fixed = self.config.needs_restart(&config);
+        if !fixed.is_empty() {
+            return Err(format!("{} needs a restart of the agent; nothing is taken up", fixed.join(", ")));
+        }
+        if changed.is_empty() {
+            return Err("nothing in it has changed, nor in the files that it names".to_owned());
+        }
+        tracing::info!(%by, changed = changed.join(", "), "the configuration is read again");
+        match self.clock.timeout(TRIED_WITHIN, Agent::try_out(&config, &self.clock)).await {
+            // A Twilio that does not answer stops no start either.
+            Ok(Ok(())) | Err(_) => Ok(Change { config, changed }),
+            Ok(Err(error)) => Err(format!("{:#}", coded(error))),
+        }
+    }
+
+    /// Puts an agent of another configuration in the place of this one, or one of the old configuration again.
+    async fn exchange(
+        &mut self,
+        agent: Agent,
+        Change { config, changed }: Change,
+        by: Author,
+    ) -> anyhow::Result<(Agent, Result<Reloaded, String>)> {
+        self.manager.reloading();
+        self.front.set(idle_face(&self.config, watch::channel(None).1));
+        let began = self.clock.monotonic();
+        let state = agent.hand_over().await;
+        match Agent::take_over(&config, &self.clock, &state, by, changed.clone()).await {
+            Ok(agent) => {
+                let seconds = (self.clock.monotonic() - began).as_secs_f64();
+                self.config = config;
+                for warning in &self.config.warnings {
+                    tracing::warn!("{warning}");
+                }
+                // Of all keys this one is for the first start alone.
+                let mode = if changed.iter().any(|key| key == "agent.mode") {
+                    "; agent.mode is for the very first start: say `ringback mode`"
+                } else {
+                    ""
+                };
+                let done = format!(
+                    "taken up: {}; nothing was watched for {seconds:.1} s{mode}; what comes from the environment is as \
+                     it was",
+                    changed.join(", ")
+                );
+                Ok((agent, Ok(Reloaded { done, changed })))
+            }
+            Err(error) => {
+                let why = format!("{:#}; the agent goes on by the old one", coded(error));
+                let by = Author { name: "ringback".into(), reason: Line::new(&format!("back: {why}")) };
+                let agent = Agent::take_over(&self.config, &self.clock, &state, by, changed).await.map_err(coded)?;
+                Ok((agent, Err(why)))
+            }
+        }
+    }
+}
+
 /// Says how many lines of the log were lost, once they are.
 async fn tell_what_is_lost(lost: &ErrorCounter, count: impl Fn(u64), clock: &Clock) {
+    // Those before were told.
     let mut told = 0;
     loop {
         clock.sleep(TOLD_EVERY).await;
@@ -245,5 +392,35 @@ impl Signals {
             let _ = tokio::signal::ctrl_c().await;
             "Ctrl-C"
         }
+    }
+}
+
+/// The signal that asks an agent to read its configuration again. A terminal sends it when it is closed: there it is not
+/// listened to, and the agent ends with the terminal.
+struct Hangup {
+    #[cfg(unix)]
+    signal: Option<tokio::signal::unix::Signal>,
+}
+
+impl Hangup {
+    fn listen() -> std::io::Result<Hangup> {
+        #[cfg(unix)]
+        {
+            use std::io::IsTerminal as _;
+            use tokio::signal::unix::{SignalKind, signal};
+            let is_service = !std::io::stdin().is_terminal();
+            Ok(Hangup { signal: is_service.then(|| signal(SignalKind::hangup())).transpose()? })
+        }
+        #[cfg(not(unix))]
+        Ok(Hangup {})
+    }
+
+    async fn next(&mut self) {
+        #[cfg(unix)]
+        if let Some(signal) = &mut self.signal {
+            signal.recv().await;
+            return;
+        }
+        std::future::pending().await
     }
 }

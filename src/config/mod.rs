@@ -29,6 +29,7 @@ pub mod shown;
 pub mod text;
 mod token;
 mod webhook;
+mod written;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -62,6 +63,7 @@ pub use section::{ConfigFault, span_text};
 use section::{Faults, Section};
 use token::Known;
 pub use webhook::webhook_problem;
+use written::Written;
 
 /// Everything that was decided before the agent starts.
 #[derive(Debug, Clone)]
@@ -82,6 +84,8 @@ pub struct Config {
     pub heartbeat: Option<Heartbeat>,
     /// What works and should not stay so, with its cure: told at the start.
     pub warnings: Vec<String>,
+    /// What it is compared by with another one.
+    written: Written,
 }
 
 #[derive(Debug, Clone)]
@@ -201,7 +205,25 @@ impl Config {
 
     /// Reads the text of a file at `path`.
     pub fn parse(path: &Path, text: &str, env: &dyn Env) -> Result<Config, BadConfig> {
-        parse(path, text, |top| read(top, path, env))
+        let config = parse(path, text, |top| read(top, path, env))?;
+        let written = Written::of(text, path.parent().unwrap_or_else(|| Path::new("")));
+        Ok(Config { written, ..config })
+    }
+
+    /// The keys that are written otherwise in `new`, or whose files have something else in them.
+    pub fn changed(&self, new: &Config) -> Vec<String> {
+        self.written.changed(&new.written)
+    }
+
+    /// The keys that no running agent can take up: they decide where it is, and over which state.
+    pub fn needs_restart(&self, new: &Config) -> Vec<&'static str> {
+        let (old, new) = (&self.agent, &new.agent);
+        let fixed = [
+            ("agent.listen", old.listen != new.listen),
+            ("agent.state", old.state != new.state),
+            ("agent.tls or agent.proxy_does_tls", old.transport != new.transport),
+        ];
+        fixed.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
     }
 }
 
@@ -320,6 +342,7 @@ fn read(mut top: Section<'_>, path: &Path, env: &dyn Env) -> Option<Config> {
         notify,
         heartbeat,
         warnings,
+        written: Written::default(),
     })
 }
 

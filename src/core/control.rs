@@ -140,6 +140,7 @@ impl Control {
             | Entry::Release { .. }
             | Entry::Mode { .. }
             | Entry::Started { .. }
+            | Entry::Reloaded { .. }
             | Entry::Fallback { .. } => {}
         }
         self.engine.resume_after(self.orders.last_id());

@@ -16,13 +16,13 @@ use crate::core::rollback::entry::Entry;
 const PAGE: usize = 100;
 
 /// What people did, what was decided, and how it ended.
-const PEOPLE: [&str; 12] = [
+const PEOPLE: [&str; 13] = [
     "decision", "order", "approved", "hold", "release", "mode", "ported", "adopted", "result", "closed", "drift",
-    "started",
+    "started", "reloaded",
 ];
 
 /// Every kind of entry.
-pub const EVERY: [&str; 23] = [
+pub const EVERY: [&str; 24] = [
     "decision",
     "order",
     "stage",
@@ -45,6 +45,7 @@ pub const EVERY: [&str; 23] = [
     "drift",
     "adopted",
     "started",
+    "reloaded",
     "fallback",
 ];
 

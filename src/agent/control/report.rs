@@ -76,6 +76,7 @@ impl Controller {
             | Entry::Port(_)
             | Entry::Drift { .. }
             | Entry::Started { .. }
+            | Entry::Reloaded { .. }
             | Entry::Fallback { .. } => {}
         }
     }

@@ -35,6 +35,7 @@ pub fn fold_ports(ports: &mut Ports, roster: &Roster, at: Time, entry: &Entry) {
         | Entry::Drift { .. }
         | Entry::Adopted { .. }
         | Entry::Started { .. }
+        | Entry::Reloaded { .. }
         | Entry::Fallback { .. } => {}
     }
 }

@@ -193,6 +193,7 @@ impl Incidents {
             }
             Entry::Port(entry) => notices.extend(self.ports.fold(at, entry, &self.builder)),
             Entry::Started { .. }
+            | Entry::Reloaded { .. }
             | Entry::Ported { .. }
             | Entry::Stage { .. }
             | Entry::Approved { .. }

@@ -160,6 +160,12 @@ pub enum Entry {
         #[serde(skip_serializing_if = "Option::is_none")]
         rules: Option<Box<Rules>>,
     },
+    /// The configuration was read again, and an agent begins to watch by it.
+    Reloaded {
+        by: Author,
+        /// The keys that are written otherwise than before.
+        changed: Vec<String>,
+    },
     /// What a group's fallback was found to be, when that changes.
     Fallback {
         group: GroupName,
@@ -207,6 +213,7 @@ impl Entry {
             Entry::Drift { .. } => "drift",
             Entry::Adopted { .. } => "adopted",
             Entry::Started { .. } => "started",
+            Entry::Reloaded { .. } => "reloaded",
             Entry::Fallback { .. } => "fallback",
         }
     }
@@ -241,6 +248,7 @@ impl Entry {
             | Entry::Drift { .. }
             | Entry::Adopted { .. }
             | Entry::Started { .. }
+            | Entry::Reloaded { .. }
             | Entry::Fallback { .. } => None,
         }
     }

@@ -325,6 +325,7 @@ impl OrderState {
                 | Entry::Drift { .. }
                 | Entry::Adopted { .. }
                 | Entry::Started { .. }
+                | Entry::Reloaded { .. }
                 | Entry::Fallback { .. } => {}
             }
         }

@@ -291,6 +291,10 @@ impl Entry {
                 let rules = if rules.is_some() { ", with other rules than before" } else { "" };
                 new(T::Agent, Act, &format!("an agent began to watch, version {version}{rules}"))
             }
+            Entry::Reloaded { by, changed } => {
+                let text = format!("has the configuration read again ({})", changed.join(", "));
+                new(T::Person, Key, &text).by_person(by)
+            }
             Entry::Fallback { group, channel, state, detail, broken_for, .. } => {
                 let is_bad = *state == FallbackState::Broken || !broken_for.is_empty();
                 let (weight, tone) = if is_bad { (Key, Tone::Bad) } else { (Act, Tone::Neutral) };

@@ -317,7 +317,8 @@ impl Journal {
             | Entry::Phase { .. }
             | Entry::Ported { .. }
             | Entry::Port(_)
-            | Entry::Started { .. } => {}
+            | Entry::Started { .. }
+            | Entry::Reloaded { .. } => {}
         }
     }
 }

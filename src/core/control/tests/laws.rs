@@ -160,6 +160,7 @@ impl World {
             | Entry::Drift { .. }
             | Entry::Adopted { .. }
             | Entry::Started { .. }
+            | Entry::Reloaded { .. }
             | Entry::Fallback { .. } => {}
         }
     }
@@ -330,6 +331,7 @@ impl World {
             | Entry::Ported { .. }
             | Entry::Port(_)
             | Entry::Started { .. }
+            | Entry::Reloaded { .. }
             | Entry::Fallback { .. } => {}
         }
     }

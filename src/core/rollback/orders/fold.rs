@@ -150,7 +150,8 @@ impl Orders {
             | Entry::Phase { .. }
             | Entry::Ported { .. }
             | Entry::Port(_)
-            | Entry::Started { .. } => {}
+            | Entry::Started { .. }
+            | Entry::Reloaded { .. } => {}
         }
         Ok(())
     }
