@@ -73,7 +73,8 @@ impl ServiceManager {
     pub async fn idle(&self, leader: watch::Receiver<Option<LeaseHolder>>, clock: &Clock) -> Infallible {
         let mut is_ready = false;
         loop {
-            if self.watchdog.is_some() {
+            // Until then the manager waits for the start alone, which may be stuck.
+            if self.watchdog.is_some() && is_ready {
                 self.tell("WATCHDOG=1");
             }
             let led = leader.borrow().clone();
