@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use ringback::clock::Clock;
 use ringback::sim::{Scenario, Sim};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::agent::DAY;
-use crate::kill::{can_trace, serve_apart};
+use crate::kill::serve_apart;
 use crate::world::{Folder, own_address};
 
 const TOKEN: &str = "open sesame";
@@ -173,49 +173,6 @@ fn a_service_manager_hears_that_the_agent_is_ready_ticks_and_stops() {
             manager.hears("STOPPING=1");
             assert_eq!(child.0.wait().unwrap().code(), Some(0), "{}", service.log());
         }
-    });
-}
-
-/// Its disk answers no more: the process lives, and its address too.
-#[test]
-fn an_engine_that_is_stuck_feeds_no_watchdog() {
-    if !can_trace() {
-        return;
-    }
-    runs(async {
-        let service = Service::new().await;
-        let path = service.folder.path().join("notify");
-        let manager = Manager::at(&SocketAddr::from_pathname(&path).unwrap());
-        let child = service.start(&path.display().to_string(), Duration::from_secs(8));
-        manager.hears("WATCHDOG=1");
-        manager.hears("STATUS=observe");
-        let mut strace = Command::new("strace");
-        strace.args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=fsync,fdatasync"]);
-        strace.args(["-e", "inject=fsync,fdatasync:delay_enter=600000000", "-p", &child.0.id().to_string()]);
-        let mut frozen = Ends(strace.spawn().unwrap());
-        let hold = json!({"all": true, "reason": "the disk is frozen"}).to_string();
-        let asked = reqwest::Client::new()
-            .post(format!("http://{}/api/v1/hold", service.listen))
-            .bearer_auth(TOKEN)
-            .header("content-type", "application/json")
-            .body(hold);
-        let asked = tokio::spawn(asked.send());
-        tokio::task::spawn_blocking(move || {
-            manager.hears("STATUS=the engine has not ticked since");
-            let begun = Instant::now();
-            while begun.elapsed() < Duration::from_secs(6) {
-                let heard = manager.next();
-                assert!(heard.as_ref().is_none_or(|text| !text.contains("WATCHDOG")), "{heard:?}");
-            }
-            // It is what has stopped it.
-            assert!(Command::new("kill").args(["-TERM", &frozen.0.id().to_string()]).status().unwrap().success());
-            frozen.0.wait().unwrap();
-            manager.hears("WATCHDOG=1");
-        })
-        .await
-        .unwrap();
-        asked.abort();
-        drop(child);
     });
 }
 
