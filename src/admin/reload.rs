@@ -1,7 +1,7 @@
 //! `POST /api/v1/reload`: the agent reads its configuration again.
 //!
-//! The request goes to whoever started the agent, who alone can put another one in its place; the answer is what came of
-//! it. It is given by the agent that runs then, or by the one that runs on.
+//! The request goes to whoever started the agent, who alone can put another one in its place; the answer is what came
+//! of it. It is given by the agent that runs then, or by the one that runs on.
 
 use std::time::Duration;
 

@@ -35,6 +35,7 @@ pub mod probe;
 pub mod publish;
 pub mod reload;
 pub mod start;
+mod start_error;
 
 use std::collections::HashMap;
 use std::sync::atomic::AtomicBool;
@@ -73,7 +74,7 @@ use ports::doorbell::Doorbell;
 use publish::explain::DecisionHistory;
 use publish::recent::Recent;
 use publish::status::{ReadFailure, Status};
-pub use start::StartError;
+pub use start_error::StartError;
 
 /// How long the tasks may take to end.
 const STOP_WITHIN: Duration = Duration::from_secs(20);

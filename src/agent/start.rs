@@ -4,7 +4,6 @@
 //! Promises: whatever would stop the port day stops the start, with its cure. Nothing is decided before the
 //! logs are where the last agent left them, and no alert is judged before our numbers' routing is known.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +19,7 @@ use super::ports;
 use super::ports::doorbell::Doorbell;
 use super::preflight::preflight;
 use super::probe::{self, Prober};
-use super::{Agent, Role, Shared, heartbeat};
+use super::{Agent, Role, Shared, StartError, heartbeat};
 use crate::agent::control::journal::Journal;
 use crate::agent::control::resume;
 use crate::agent::control::task::{self, ControlTask};
@@ -36,8 +35,7 @@ use crate::agent::publish::status::{Knowledge, Status};
 use crate::caller::CallerKey;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::core::check::code::FindingCode;
-use crate::core::control::{Contradiction, Control, Recovery};
+use crate::core::control::{Control, Recovery};
 use crate::core::detect::engine::Engine;
 use crate::core::detect::observation::Observation;
 use crate::core::detect::rules::Rules;
@@ -55,12 +53,11 @@ use crate::core::notice::{Notice, NoticeStatus};
 use crate::core::port::report::ApiSight;
 use crate::core::rollback::entry::Entry;
 use crate::core::rollback::orders::Orders;
-use crate::core::rollback::saga::Illegal;
 use crate::metrics::Metrics;
 use crate::notify;
 use crate::store::lease::Behind;
 use crate::store::{CommitCost, JournalRecord, Store, StoreError};
-use crate::twilio::{self, Client, ErrorKind, LogEntry as _};
+use crate::twilio::{Client, LogEntry as _};
 
 use deliver::{NotifierBoard, Outbox};
 
@@ -72,64 +69,6 @@ const TOLD_SINCE: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// Orders that may wait to be carried out.
 const ORDERS: usize = 256;
-
-/// Why the agent did not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    #[error("{text}")]
-    Store { text: String, source: Option<sqlx::Error> },
-    #[error("the key for callers' numbers at {path} cannot be used")]
-    Key { path: PathBuf, source: std::io::Error },
-    #[error(transparent)]
-    Twilio(Box<twilio::HostError>),
-    #[error(transparent)]
-    ClockSkew(poll::PollError),
-    #[error("the journal contradicts itself at record {seq}; restore the state file from a backup")]
-    Journal { seq: i64, source: Illegal },
-    #[error("another agent, {by}, leads until {until}: stop it, or wait for its lease to end")]
-    HeldBy { by: String, until: Time },
-    #[error("the HTTP client cannot be built: {0}")]
-    Http(String),
-}
-
-impl StartError {
-    /// Under which code `ringback check` knows it, if it does.
-    pub fn code(&self) -> Option<FindingCode> {
-        match self {
-            StartError::Twilio(failed) => match failed.error.kind {
-                ErrorKind::Credentials => Some(FindingCode::Credentials),
-                ErrorKind::Permission => Some(FindingCode::Permission),
-                ErrorKind::NotFound
-                | ErrorKind::Refused
-                | ErrorKind::Conflict
-                | ErrorKind::Busy
-                | ErrorKind::Server
-                | ErrorKind::Unreachable
-                | ErrorKind::TimedOut
-                | ErrorKind::CutOff
-                | ErrorKind::NotTwilio => None,
-            },
-            StartError::ClockSkew(_) => Some(FindingCode::ClockSkew),
-            StartError::Store { .. }
-            | StartError::Key { .. }
-            | StartError::Journal { .. }
-            | StartError::HeldBy { .. }
-            | StartError::Http(_) => None,
-        }
-    }
-}
-
-impl From<Contradiction> for StartError {
-    fn from(c: Contradiction) -> StartError {
-        StartError::Journal { seq: c.seq, source: c.source }
-    }
-}
-
-impl From<StoreError> for StartError {
-    fn from(e: StoreError) -> StartError {
-        StartError::Store { text: format!("{e}; {}", e.cure), source: e.source }
-    }
-}
 
 impl Agent {
     /// An agent that watches and acts.
@@ -152,7 +91,8 @@ impl Agent {
         Agent::begin(role, config, clock, store, None).await
     }
 
-    /// Starts on a state on which this process leads; with `reloaded`, in the place of an agent that has handed it over.
+    /// Starts on a state on which this process leads; with `reloaded`, in the place of an agent that has handed it
+    /// over.
     pub(super) async fn begin(
         role: Role,
         config: &Config,

@@ -395,8 +395,8 @@ impl Signals {
     }
 }
 
-/// The signal that asks an agent to read its configuration again. A terminal sends it when it is closed: there it is not
-/// listened to, and the agent ends with the terminal.
+/// The signal that asks an agent to read its configuration again. A terminal sends it when it is closed: there it is
+/// not listened to, and the agent ends with the terminal.
 struct Hangup {
     #[cfg(unix)]
     signal: Option<tokio::signal::unix::Signal>,

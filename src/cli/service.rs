@@ -1,8 +1,8 @@
 //! What a service manager is told (sd_notify(3)): that the agent is ready, how it is, that its engine still ticks, and
 //! that it stops. Where nobody asks, with `NOTIFY_SOCKET`, nothing is said.
 //!
-//! The watchdog is fed by the engine's ticks alone. An engine that is stuck, behind a disk that does not answer, say, is
-//! restarted by the manager, although the process lives and its address answers.
+//! The watchdog is fed by the engine's ticks alone. An engine that is stuck, behind a disk that does not answer, say,
+//! is restarted by the manager, although the process lives and its address answers.
 //!
 //! A manager that does not read holds nobody up: what it does not take at once is lost. Crates for this wait for it.
 

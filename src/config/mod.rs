@@ -307,10 +307,10 @@ fn read(mut top: Section<'_>, path: &Path, env: &dyn Env) -> Option<Config> {
     let AlertRules { account: _, probes, engine, rollback, roster } = rules;
     let rehearsal = rehearsal.and_then(|s| rehearse::read(s, &roster));
     let notify = notify::read(notifiers, &roster, dir, env);
+    if let Some((place, text)) = agent.as_ref().and_then(|a| a.token_problem.as_ref()) {
+        faults.at(place.clone(), text.clone());
+    }
     if let (Some(twilio), Some(agent)) = (&twilio, &agent) {
-        if let Some((place, text)) = &agent.token_problem {
-            faults.at(place.clone(), text.clone());
-        }
         people::are_set(&agent.people, agent.token.as_ref(), faults);
         let mut tokens = people::called(agent.token.as_ref(), &agent.people);
         if let Some(token) = &ports.webhook_token {

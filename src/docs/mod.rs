@@ -52,6 +52,7 @@ pages! {
     "limits": "what was tested without a real Twilio, and what is therefore not known",
     "design": "why it is built so",
     "architecture": "the parts and who may use whom, as a drawing",
+    "dependencies": "every crate that is used: what for, who keeps it, its licence, what it brings",
     "contributing": "how to start changing it",
     "releasing": "how a release is made",
     "faults": "how to report a fault, with what it takes to find it",

@@ -65,7 +65,7 @@ fn the_page_of_commands_is_current() {
         (Exit::Done, "done; there is no trouble"),
         (Exit::FoundTrouble, "it ran, and what it found is not good, or not everything is as asked"),
         (Exit::BadUsage, "bad usage or configuration, or a group or number that is not watched"),
-        (Exit::CouldNotRun, "it could not run"),
+        (Exit::CouldNotRun, "it could not run, or could not look (`plan`, `ports`)"),
     ];
     let mut want = String::from(
         "# Commands\n\nThis page is made from the program's own help: `UPDATE=1 cargo test --test it -- docs::` writes it \
@@ -262,6 +262,7 @@ fn every_setting_has_a_row() {
         ("agent.reader", true, ""),
         ("metrics", false, ""),
         ("poll", false, ""),
+        ("ports", false, ""),
         ("group", true, ""),
         ("group.fallback", false, ""),
         ("group.handler", false, ""),

@@ -168,6 +168,7 @@ fn what_is_exported_is_what_is_defined() {
             "ringback_rollbacks_waiting",
             "ringback_probe_failures_total",
             "ringback_notifications_total",
+            "ringback_notifier_failing",
         ];
         let missing: Vec<_> = defined.difference(&seen).filter(|n| !absent.contains(&n.as_str())).collect();
         assert_eq!(missing, Vec::<&String>::new());

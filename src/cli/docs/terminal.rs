@@ -5,7 +5,7 @@ use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 
 use crate::cli::text::{Shape, Style, TextLine, wrapped};
 
-/// How far the text of a table's row stands in.
+/// How far code, and the text of a table's row, stand in.
 const INDENT: usize = 4;
 
 /// `markdown` in lines that fit.
@@ -61,8 +61,12 @@ impl Page {
                 }
             }
             Event::End(TagEnd::CodeBlock) => {
-                for line in std::mem::take(&mut self.text).lines() {
-                    self.out += format!("    {line}").trim_end();
+                let code = std::mem::take(&mut self.text);
+                let widest = code.lines().map(|l| l.chars().count()).max().unwrap_or_default();
+                // What fits without its indent is better than what does not with it.
+                let indent = INDENT.min(self.shape.width.saturating_sub(widest));
+                for line in code.lines() {
+                    self.out += format!("{:indent$}{line}", "").trim_end();
                     self.out.push('\n');
                 }
                 self.out.push('\n');
@@ -144,12 +148,12 @@ mod tests {
                     1. first\n2. second\n\n```toml\nkey = \"as it stands, whatever its width may be\"\n```\n\n\
                     | key | default | is |\n|---|---|---|\n| `a.b` | `1` | a value |\n\n| a | b |\n|---|---|\n| x | y |\n";
         let want = "Title\n\nA paragraph that is wider than the\nterminal is, by some words.\n\n* one `code`\n* two\n\n\
-                    1. first\n2. second\n\n    key = \"as it stands, whatever its width may be\"\n\n\
+                    1. first\n2. second\n\nkey = \"as it stands, whatever its width may be\"\n\n\
                     \u{20} `a.b`\n    default: `1`\n    is: a value\n\n  x: y\n\n";
         assert_eq!(laid_out(page, SHAPE), want);
     }
 
-    /// Every page, whatever its tables: only code that is wider than the terminal is wider.
+    /// Every page, whatever its tables and its code.
     #[test]
     fn every_page_fits_a_terminal_of_80_columns() {
         let shape = Shape { width: 80, is_coloured: false };

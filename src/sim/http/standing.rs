@@ -173,6 +173,8 @@ impl ResourceView<'_> {
             let sid = format!("HR{:032x}", chance::sid("HR", &n.e164.to_string()));
             let url = format!("{}/v2/HostedNumber/Orders/{sid}", self.base);
             let (status, since) = match (&n.messages_ported, &n.port_status) {
+                // What has failed is not completed by its date.
+                (_, Some((at, said))) if said.status == "failed" => ("failed", *at),
                 (Some(at), _) => ("completed", *at),
                 (None, Some((at, said))) => (said.status.as_str(), *at),
                 (None, None) => ("carrier-processing", self.long_ago()),

@@ -1,4 +1,4 @@
-//! The screen as it is drawn.
+//! The screen as it is drawn, in the sizes that people have: `RINGBACK_BLESS=1 cargo test --lib watch` writes it anew.
 
 use std::path::{Path, PathBuf};
 
@@ -35,6 +35,26 @@ fn drawn(screen: &mut Screen, now: Time, width: u16, height: u16) -> String {
     let buffer = terminal.backend().buffer();
     let row = |y| (0..width).map(|x| buffer[(x, y)].symbol()).collect::<String>().trim_end().to_owned();
     (0..height).map(row).collect::<Vec<_>>().join("\n") + "\n"
+}
+
+#[test]
+fn the_screens_are_as_they_were_looked_at() {
+    let mut wrong = Vec::new();
+    for (width, height) in [(40, 20), (80, 24), (200, 50)] {
+        for (name, silence) in [("", None), ("-gone", Some("the agent at 127.0.0.1:9466 does not answer".to_owned()))] {
+            let seen = seen();
+            let now = seen.at + Duration::from_secs(if silence.is_some() { 75 } else { 1 });
+            let mut screen = Screen { seen: Some(seen), silence, ..Screen::default() };
+            let is = drawn(&mut screen, now, width, height);
+            let path = folder().join(format!("watch-{width}x{height}{name}.txt"));
+            if std::env::var_os("RINGBACK_BLESS").is_some() {
+                std::fs::write(&path, &is).unwrap();
+            } else if std::fs::read_to_string(&path).unwrap_or_default() != is {
+                wrong.push(format!("{}:\n{is}", path.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]
