@@ -99,6 +99,7 @@ async fn list(arguments: &JournalArguments, desk: &Desk) -> anyhow::Result<Exit>
     let store = Store::open_read_only(&desk.agent.state).await?;
     // What a result means depends on what was asked for, which stands before it.
     let mut operations: HashMap<DecisionId, Operation> = HashMap::new();
+    let mut is_empty = true;
     let mut pages = store.journal_pages(0, i64::MAX);
     while let Some(record) = pages.next_before(Place::LAST).await? {
         if let Entry::Order(order) = &record.entry {
@@ -112,6 +113,7 @@ async fn list(arguments: &JournalArguments, desk: &Desk) -> anyhow::Result<Exit>
         if record.at < from || !is_by || !is_about || !(told.weight > Weight::Step || arguments.steps) {
             continue;
         }
+        is_empty = false;
         let id = told.decision.map_or_else(String::new, |id| format!("{id}: "));
         let what = format!("{id}{}", told.line(NAMED, roster));
         if arguments.json {
@@ -136,6 +138,9 @@ async fn list(arguments: &JournalArguments, desk: &Desk) -> anyhow::Result<Exit>
             };
             say(&line.printed(shape.is_coloured))?;
         }
+    }
+    if is_empty {
+        complain("ringback: no entry of the journal is of that kind and time");
     }
     Ok(Exit::Done)
 }

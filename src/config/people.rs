@@ -88,7 +88,7 @@ pub fn general(s: &mut Section<'_>, dir: &Path, env: Option<&dyn Env>) -> (Optio
             Some(SecretString::from(from_env))
         }
     };
-    if let Some(token) = &token {
+    if let (Some(token), None) = (&token, &*problem_at.borrow()) {
         token::is_strong(super::TOKEN, token, faults, |text| faults.at(s.span(), text));
     }
     (token, problem_at.into_inner())

@@ -3,8 +3,8 @@
 //! A backup of the whole folder that is put back over itself brings the database and the lock of one moment, and the
 //! two agree: neither can say that there was more. What a copy does not do is take files away that it does not have. So
 //! the journal's last record stands in the name of an empty file, `ringback.head-<journal>-<record>`, which is renamed
-//! when the journal grows. After such a restore the mark of then and the mark of now lie beside each other, and the higher
-//! one tells what is missing. Where the folder was emptied first, the lock names another file than the database.
+//! when the journal grows. After such a restore the mark of then and the mark of now lie beside each other, and the
+//! higher one tells what is missing. Where the folder was emptied first, the lock names another file than the database.
 //!
 //! A mark belongs to the journal whose first record it names, so that whoever begins anew finds no fault with it. It is
 //! a witness and no more: nothing fails where it cannot be written.

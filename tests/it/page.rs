@@ -491,10 +491,10 @@ fn what_will_change_is_named_and_what_was_seen_is_drawn() {
         assert!(page.contains("it is watched already"), "{page}");
         let url = url(w, support()[0]);
         assert_eq!(url, BIN);
-        let page = browser.get("/act/adopt?group=support&channel=voice").await.text;
+        let page = w.clock.wait(None, browser.get("/act/adopt?group=support&channel=voice")).await.unwrap().text;
         assert!(page.contains("it is on the fallback, which is never its own handler"), "{page}");
         assert!(page.contains("ringback apply"), "{page}");
-        let page = browser.get("/act/adopt?group=sales&channel=voice").await;
+        let page = w.clock.wait(None, browser.get("/act/adopt?group=sales&channel=voice")).await.unwrap();
         assert!(page.status == 200 && page.text.contains("is what it is compared with already"), "{}", page.text);
         let page = browser.get("/groups/support").await.text;
         assert!(page.contains("act/ported?group=support") && page.contains("act/adopt?group=support"), "{page}");

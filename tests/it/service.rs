@@ -14,7 +14,7 @@ use crate::agent::DAY;
 use crate::kill::serve_apart;
 use crate::world::{Folder, own_address};
 
-const TOKEN: &str = "open sesame";
+const TOKEN: &str = "9f2c4b7a1d3e5f60718293a4b5c6d7e8";
 
 /// Much longer than anything here takes, on a machine that does much else.
 const PATIENCE: Duration = Duration::from_secs(120);
