@@ -36,12 +36,13 @@ fn answer(admin: &Admin, visitor: &Visitor, accepted: &HeaderMap, title: &str, m
 
 /// Pages name each other by their files, as they lie in the repository; here they are named without the ending.
 fn as_html(markdown: &str) -> String {
-    let events = Parser::new_ext(markdown, Options::ENABLE_TABLES).map(|event| match event {
-        Event::Start(Tag::Link { link_type, dest_url, title, id }) => {
+    let events = Parser::new_ext(markdown, Options::ENABLE_TABLES).map(|event| {
+        if let Event::Start(Tag::Link { link_type, dest_url, title, id }) = event {
             let to = dest_url.replacen(".md", "", usize::from(!dest_url.contains("://")));
             Event::Start(Tag::Link { link_type, dest_url: CowStr::from(to), title, id })
+        } else {
+            event
         }
-        other => other,
     });
     let mut out = String::new();
     html::push_html(&mut out, events);

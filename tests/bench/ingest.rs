@@ -21,7 +21,7 @@ use ringback::sim::{Scenario, Sim};
 use ringback::twilio::credentials::{Credentials, Secret};
 use ringback::twilio::host::Hosts;
 use ringback::twilio::wire::{self, Reader, WireRow};
-use ringback::twilio::{Client, ClientSettings as TwilioSettings};
+use ringback::twilio::{Client, ClientSettings as TwilioSettings, Silence};
 use serde::Deserialize;
 use tokio::net::TcpListener;
 
@@ -224,6 +224,7 @@ impl Ours {
             timeout: Duration::from_secs(20),
             max_in_flight: 4,
             seed: 1,
+            silence: Silence::default(),
         };
         let metrics = Metrics::new(&Roster::default(), Mode::Observe);
         let roster = Arc::new(roster.clone());
@@ -271,7 +272,6 @@ fn record(number: E164) -> NumberRecord {
         sms_fallback_url: None,
         status_callback: None,
         service: None,
-        is_keyword: false,
         elsewhere: [None, None],
         lacks: [false; 2],
         unread: [false; 2],

@@ -25,8 +25,8 @@ async fn configured(w: &World, story: &Story) -> String {
         .replace("[group.probe]\n", &probe)
 }
 
-/// Plays a story until the agent has counted its reason and decided; gives how long that took.
-fn shows(story: &Story) -> u64 {
+/// Plays a story until the agent has counted its reason and decided.
+fn shows(story: &Story) {
     let reason = story.reason.unwrap();
     play(&story.text(), async |w| {
         // The story goes on while it is configured.
@@ -53,7 +53,7 @@ fn shows(story: &Story) -> u64 {
             }
             if counted > 0.0 && (decided > 0.0 || is_slow) {
                 agent.stop().await;
-                return passed;
+                return;
             }
             let seen = agent.get("/api/v1/status").await.1;
             assert!(passed < 1200, "{}: {label} {counted}, {decision} {decided}: {seen}", story.name);
@@ -64,8 +64,7 @@ fn shows(story: &Story) -> u64 {
 /// Every third of them, so that they can be played beside each other.
 fn a_third(nth: usize) {
     for story in STORIES.iter().filter(|s| s.reason.is_some()).skip(nth).step_by(3) {
-        let took = shows(story);
-        println!("{}: seen after {took} s", story.name);
+        shows(story);
     }
 }
 

@@ -77,10 +77,9 @@ impl WritePolicy {
         if self.stopped.front().is_some_and(|(first, _)| stops + 1 < *first) {
             return Some(Guard::Hold);
         }
-        let since = self.stopped.iter().filter(|(at, _)| stops < *at);
+        let mut since = self.stopped.iter().filter(|(at, _)| stops < *at);
         since
-            .filter(|(_, scope)| scope.as_ref().is_none_or(|s| s.covers(group, number, channel)))
-            .next_back()
+            .rfind(|(_, scope)| scope.as_ref().is_none_or(|s| s.covers(group, number, channel)))
             .map(|(_, scope)| if scope.is_none() { Guard::Mode } else { Guard::Hold })
     }
 }

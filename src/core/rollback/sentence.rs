@@ -303,9 +303,10 @@ impl Entry {
                 told.toned(tone).of(broken_for, Some(*channel)).with(detail.as_str())
             }
         };
-        let group = match self {
-            Entry::Fallback { group, .. } | Entry::Port(PortEntry::Passive { group, .. }) => Some(group.clone()),
-            _ => told.numbers.first().and_then(|n| roster.find(*n)).map(|ix| roster.group_of(ix).name.clone()),
+        let group = if let Entry::Fallback { group, .. } | Entry::Port(PortEntry::Passive { group, .. }) = self {
+            Some(group.clone())
+        } else {
+            told.numbers.first().and_then(|n| roster.find(*n)).map(|ix| roster.group_of(ix).name.clone())
         };
         Sentence { decision: self.decision(), group, ..told }
     }

@@ -428,7 +428,7 @@ fn a_suspect_number_is_suspect_until_half_of_what_made_it_so_is_gone() {
 }
 
 #[test]
-fn a_reading_that_does_not_explain_an_alert_makes_its_call_neither_served_nor_anothers() {
+fn a_reading_that_does_not_explain_an_alert_makes_its_call_neither_served_nor_that_of_another() {
     let mut p = Port::new(Mode::Auto, 1, PortAt::Done);
     p.pass(1);
     let call = p.call(0, 1, None);
