@@ -214,7 +214,7 @@ fn the_drawing_is_the_front_pages() {
              \x20                                               snapshot,       incidents\n\
              \x20                                               write, read         |\n\
              \x20                                                   |               v\n\
-             \x20                                                   v            notify --> people\n\
+             \x20                                                   v           notify -> people\n\
              \x20                                              agent::probe\n\
              \x20                                               the proof\n```\n\n\
              `src/lib.rs` tells it step by step, and has the laws that every step keeps. Why it is built so is in\n\
