@@ -150,11 +150,16 @@ pub fn program(point: Point) -> Command {
 
 /// Serves a pretend Twilio in real time, from a thread of its own. Gives its address.
 pub async fn serve_apart(sim: &Sim) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());
-    let serving = sim.clone().serve(listener, CancellationToken::new());
+    let sim = sim.clone();
     std::thread::spawn(move || {
-        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(serving);
+        // Its own runtime watches the socket: whoever asked may stand still, waiting for a program that is served here.
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+            let listener = TcpListener::from_std(listener).unwrap();
+            sim.serve(listener, CancellationToken::new()).await;
+        });
     });
     base
 }

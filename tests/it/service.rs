@@ -110,6 +110,11 @@ impl Service {
     }
 }
 
+/// In one line, however it was wrapped.
+fn flat(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 fn signal(child: &Ends, name: &str) {
     let pid = child.0.id().to_string();
     assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
@@ -213,7 +218,7 @@ fn a_configuration_is_read_again_whole_or_not_at_all() {
         manager.hears("RELOADING=1");
         manager.hears("READY=1");
         assert_eq!(service.numbers().await, 2);
-        let (_, journal) = service.command(&["journal"]);
+        let journal = flat(&service.command(&["journal"]).1);
         assert!(journal.contains("ann") && journal.contains(&format!("({changed}): one more number")), "{journal}");
 
         service.write("veto = \"6s\"", r#"["+15005550100", "+15005550101", "+15005550102"]"#);
@@ -221,7 +226,7 @@ fn a_configuration_is_read_again_whole_or_not_at_all() {
         manager.hears("RELOADING=1");
         manager.hears("READY=1");
         assert_eq!(service.numbers().await, 3, "{}", service.log());
-        let (_, journal) = service.command(&["journal"]);
+        let journal = flat(&service.command(&["journal"]).1);
         assert!(journal.contains("SIGHUP"), "{journal}");
         assert!(journal.contains("(agent.mode, agent.veto, group.support.numbers)"), "{journal}");
         // It leads as before, and takes a person's word.
