@@ -17,7 +17,7 @@ PARTS = {
     "twilio_monitor_v1": r"/v1/(Alerts|Events)(/\{Sid\})?$",
     "twilio_messaging_v1": r"/v1/Services(/\{Sid\}|/\{ServiceSid\}/PhoneNumbers(/\{Sid\})?|/\{MessagingServiceSid\}/Compliance/Usa2p)?$|/v1/a2p/BrandRegistrations/\{Sid\}$|/v1/Tollfree/Verifications$",
     "twilio_trunking_v1": r"/v1/Trunks/(\{Sid\}|\{TrunkSid\}/OriginationUrls)$",
-    "twilio_numbers_v2": r"/v2/RegulatoryCompliance/Bundles/\{Sid\}$",
+    "twilio_numbers_v2": r"/v2/(RegulatoryCompliance/Bundles/\{Sid\}|HostedNumber/Orders)$",
     "twilio_voice_v1": r"/v1/DialingPermissions/Countries$",
     "twilio_numbers_v1": r"/v1/Porting/(PortIn/PortInRequests|PortIn/\{PortInRequestSid\}(/PhoneNumber/\{PhoneNumberSid\})?|Portability/PhoneNumber/\{PhoneNumber\})$",
     "twilio_routes_v2": r"/v2/PhoneNumbers/\{PhoneNumber\}$",
