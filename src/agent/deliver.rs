@@ -168,6 +168,7 @@ pub fn staff(
 ) -> (Dispatcher, Vec<DeliveryWorker>) {
     let Parts { clock, store, metrics, builder, sender, outbox, board, seed } = parts;
     metrics.notifiers(notifiers.iter().map(|n| n.name.as_str()));
+    board.are(notifiers.len());
     let delivering = Delivering { clock, store, metrics, builder, sender, outbox, board, seed };
     let now = delivering.clock.now();
     let mut dispatcher = Dispatcher { delivering: delivering.clone(), recipients: Vec::new(), posted };

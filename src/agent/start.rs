@@ -166,6 +166,7 @@ impl Agent {
             incidents: control.incidents(),
             failures: &Default::default(),
             notifiers: &[],
+            is_nobody_told: false,
             can_prove: &|_, _| true,
         };
         let status =

@@ -13,9 +13,11 @@ use crate::core::model::bounds;
 pub fn reqwest_client() -> anyhow::Result<reqwest::Client> {
     // Installing it twice is no fault.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    // Nobody else answers in the agent's place: no proxy, and no address that it names.
+    // Nobody else answers in the agent's place: no proxy, and no address that it names. Each request has a connection
+    // of its own: between two of them a person may think, for longer than an agent holds one that is idle.
     let client = reqwest::Client::builder()
         .no_proxy()
+        .pool_max_idle_per_host(0)
         .redirect(reqwest::redirect::Policy::none())
         .timeout(Duration::from_secs(15));
     client.build().context("the HTTP client cannot be built")
@@ -172,4 +174,45 @@ async fn challenge(http: &reqwest::Client, address: SocketAddr, ours: &Identity)
     }
     let ticket = header(&answer, identity::TICKET).to_owned();
     Ok(Leave { nonce, ticket })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpListener;
+    use std::sync::mpsc;
+
+    use super::reqwest_client;
+
+    /// An agent ends a connection that is idle, and a person who thinks over a question does not see it.
+    #[test]
+    fn a_request_after_a_long_thought_reaches_the_agent() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let (has_ended, ended) = mpsc::channel();
+        let agent = std::thread::spawn(move || {
+            for _ in 0..2 {
+                let (mut connection, _) = listener.accept().unwrap();
+                let (mut head, mut buffer) = (Vec::new(), [0; 1024]);
+                while !head.ends_with(b"\r\n\r\n") {
+                    let read = connection.read(&mut buffer).unwrap();
+                    head.extend_from_slice(&buffer[..read]);
+                }
+                connection.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nyes").unwrap();
+                drop(connection);
+                has_ended.send(()).unwrap();
+            }
+        });
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let client = reqwest_client().unwrap();
+            for _ in 0..2 {
+                let answer = client.get(&url).send().await.expect("a connection of its own").bytes().await.unwrap();
+                assert_eq!(&answer[..], b"yes");
+                // Nothing else runs meanwhile, as while a question stands.
+                ended.recv().unwrap();
+            }
+        });
+        agent.join().unwrap();
+    }
 }

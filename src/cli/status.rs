@@ -82,7 +82,8 @@ pub fn status(arguments: &StatusArguments) -> anyhow::Result<Exit> {
         StatusAnswer::Seen(seen, json) => (seen, json),
         StatusAnswer::StandsBy(text, json) => {
             say(&if arguments.json { json.to_string() } else { text })?;
-            return Ok(if doubt.is_some() { Exit::FoundTrouble } else { Exit::Done });
+            // What is wrong is not known here, and not known is not well.
+            return Ok(Exit::CouldNotRun);
         }
     };
     if let Some(unknown) = asked.unknown(&seen) {
@@ -119,8 +120,12 @@ async fn look(client: &AgentClient) -> anyhow::Result<(StatusAnswer, Option<Stri
     if answer.body["standby"] == true {
         let text = |key: &str| answer.body[key].as_str().unwrap_or("another agent").to_owned();
         let said = match answer.body["until"].as_str() {
-            Some(_) => format!("standby: {} leads until {} at least", text("leader"), text("until")),
-            None => "standby: the agent is starting".to_owned(),
+            Some(_) => format!(
+                "NOT KNOWN here: this agent stands by; {} leads until {} at least, and knows what is wrong",
+                text("leader"),
+                text("until")
+            ),
+            None => "NOT KNOWN yet: the agent is starting".to_owned(),
         };
         return Ok((StatusAnswer::StandsBy(said, answer.body), answer.doubt));
     }

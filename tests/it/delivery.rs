@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use ringback::agent::publish::trouble::TroubleKind;
 use ringback::core::model::id::E164;
 use ringback::core::model::time::Time;
+use ringback::core::notice::Severity;
 use ringback::sim::{ApiFault, ApiFaultKind, ApiFaultScope, HandlerCondition, HandlerState, TimelineMark};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -210,6 +212,43 @@ fn a_notifier_that_does_not_deliver_is_news_for_the_others() {
         let over = ("notifier_failing".to_owned(), "resolved".to_owned());
         assert!(good.kinds().contains(&over), "{:?}", good.kinds());
         assert!(bad.kinds().iter().all(|(kind, _)| kind != "notifier_failing"), "it is not told of itself");
+        agent.stop().await;
+    });
+}
+
+#[test]
+fn a_dead_notifier_is_known_after_a_restart_although_nobody_else_was_told() {
+    play(DAY, async |w| {
+        let mut servers = JoinSet::new();
+        let only = Receiver::listen(w, &mut servers).await;
+        only.behaves(Manner::Status(500));
+        let agent = start(w, &webhook("only", &only)).await;
+        w.pass(1200).await;
+        break_app(w);
+        w.pass(600).await;
+        let trouble = |agent: &Running| {
+            let all = &agent.status().troubles;
+            all.iter()
+                .find(|t| t.kind == TroubleKind::NotifierFailing)
+                .map(|t| (t.severity, t.since.as_ref().unwrap().at))
+        };
+        let before = trouble(&agent).expect("it is known while the agent runs");
+        assert_eq!(before.0, Severity::Critical, "nobody at all is told");
+        agent.stop().await;
+
+        let agent = start(w, &webhook("only", &only)).await;
+        w.pass(5).await;
+        let (severity, since) = trouble(&agent).expect("it is known after a restart");
+        assert!(severity == Severity::Critical && since <= before.1, "{since} {before:?}");
+        assert_eq!(agent.metric(r#"ringback_notifier_failing{notifier="only"}"#).await, Some(1.0));
+        only.behaves(Manner::Takes);
+        w.pass(900).await;
+        assert!(trouble(&agent).is_none(), "it delivers");
+        agent.stop().await;
+
+        let agent = start(w, &webhook("only", &only)).await;
+        w.pass(5).await;
+        assert!(trouble(&agent).is_none(), "what came of older tries does not count");
         agent.stop().await;
     });
 }

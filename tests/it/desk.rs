@@ -14,7 +14,12 @@ use crate::world::{BIN, Folder, Running, World, play};
 /// Runs the program with no secret but the token, on a terminal of nobody's. Gives its exit code, what it said, and
 /// what it complained of.
 async fn desk(w: &World, agent: &Running, words: &[&str]) -> (i32, String, String) {
-    let listen = agent.url.trim_start_matches("http://");
+    desk_at(w, &agent.url, words).await
+}
+
+/// The same, where an agent listens at `url`.
+pub async fn desk_at(w: &World, url: &str, words: &[&str]) -> (i32, String, String) {
+    let listen = url.trim_start_matches("http://");
     let text = w.config_text().replace("listen = \"127.0.0.1:0\"", &format!("listen = \"{listen}\""));
     // A notifier whose secret is nowhere: nobody is told anything by these.
     let text = format!("{text}\n[[notify]]\nname = \"ops\"\nkind = \"slack\"\nurl_env = \"NOWHERE\"\n");

@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::agent::DAY;
+use crate::desk::desk_at;
 use crate::support::{program, support, url, with_token, writes};
 use crate::world::{BIN, Folder, Running, World, in_real_time, play};
 
@@ -171,6 +172,11 @@ fn who_stands_by_answers_and_says_who_leads() {
         let (_, status) = get("/api/v1/status").await;
         let status: serde_json::Value = serde_json::from_str(&status).unwrap();
         assert!(status["standby"] == true && status["leader"].as_str().unwrap().starts_with("process "), "{status}");
+        for words in [&["status"][..], &["status", "--json"]] {
+            let (code, said, complained) = desk_at(w, &address, words).await;
+            assert_eq!(code, 3, "not known is not well: {said}{complained}");
+            assert!(said.contains("NOT KNOWN here: this agent stands by; process ") || words.len() == 2, "{said}");
+        }
         let (_, metrics) = get("/metrics").await;
         assert!(metrics.contains("\nringback_leading 0\n"), "{metrics}");
         assert_eq!(get("/api/v1/numbers").await.0, 503);

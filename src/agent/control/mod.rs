@@ -209,6 +209,7 @@ impl Controller {
             incidents: self.control.incidents(),
             failures: &self.failures,
             notifiers: &failing,
+            is_nobody_told: self.shared.notifiers.is_nobody_told(),
             can_prove: &|number, channel| self.can_prove(number, channel),
         };
         Status::of(self.control.engine(), self.orders(), known, now, decisions)

@@ -1,6 +1,7 @@
 //! Which notifiers do not deliver, for everybody who looks: a notice that never arrives says nothing of itself.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
@@ -38,6 +39,8 @@ pub struct FailingNotifier {
 #[derive(Clone, Debug, Default)]
 pub struct NotifierBoard {
     failing: Arc<Mutex<BTreeMap<String, FailingNotifier>>>,
+    /// How many notifiers there are.
+    all: Arc<AtomicUsize>,
 }
 
 impl NotifierBoard {
@@ -49,6 +52,17 @@ impl NotifierBoard {
     /// Those that do not deliver, by name.
     pub fn failing(&self) -> Vec<FailingNotifier> {
         self.lock().values().cloned().collect()
+    }
+
+    /// There are so many, those that deliver among them.
+    pub(super) fn are(&self, all: usize) {
+        self.all.store(all, Ordering::Relaxed);
+    }
+
+    /// True if there are notifiers, and none of them delivers.
+    pub fn is_nobody_told(&self) -> bool {
+        let failing = self.lock().len();
+        failing > 0 && failing >= self.all.load(Ordering::Relaxed)
     }
 
     /// It does not deliver, since then.

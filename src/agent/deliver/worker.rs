@@ -32,6 +32,22 @@ const FAILING: u32 = 3;
 /// The span in which `per_minute` is counted.
 const MINUTE: Duration = Duration::from_secs(60);
 
+/// Since when a notifier has delivered nothing, and what came of the latest try, by what is left of its deliveries;
+/// `None` if it delivered last, or was not tried so often that it counts.
+fn failing_before<'a>(name: &str, told: &'a [Delivery]) -> Option<(Time, Option<&'a str>)> {
+    let tried = || told.iter().filter(|d| d.notifier == name).filter_map(|d| Some((d.ended?, d)));
+    let delivered = tried().filter(|(_, d)| d.status == DeliveryStatus::Delivered).map(|(at, _)| at).max();
+    let failed = || {
+        let is_bad = |d: &Delivery| matches!(d.status, DeliveryStatus::Waiting | DeliveryStatus::Failed);
+        tried().filter(move |(at, d)| d.tries > 0 && is_bad(d) && delivered.is_none_or(|good| *at > good))
+    };
+    let is_refused = failed().any(|(_, d)| d.status == DeliveryStatus::Failed);
+    let tries = failed().fold(0u32, |sum, (_, d)| sum.saturating_add(d.tries));
+    let (_, latest) = failed().max_by_key(|(at, _)| *at)?;
+    let since = failed().map(|(_, d)| d.notice.at.at).min()?;
+    (is_refused || tries >= FAILING).then_some((since, Some(latest.answer.as_str())))
+}
+
 /// Takes one queue to one notifier.
 pub struct DeliveryWorker {
     delivering: Delivering,
@@ -77,12 +93,15 @@ impl DeliveryWorker {
             worker.stands(&d.notice);
         }
         let key = format!("notifier/{name}");
-        if let Some(last) =
-            told.iter().rfind(|d| d.notice.key == key).filter(|d| d.notice.status == NoticeStatus::Firing)
-        {
-            let condition = AgentCondition::NotifierFailing { name, problem: String::new() };
-            worker.failing = Some((last.notice.at.at, condition));
-            worker.delivering.board.fails(&worker.notifier.name, last.notice.at.at, None);
+        let others_know = told.iter().rfind(|d| d.notice.key == key && d.notice.status != NoticeStatus::Event);
+        let others_know =
+            others_know.filter(|d| d.notice.status == NoticeStatus::Firing).map(|d| (d.notice.at.at, None));
+        // Where it is the only one, nobody could be told: what came of its own deliveries says so.
+        if let Some((since, problem)) = others_know.or_else(|| failing_before(&name, told)) {
+            let condition = AgentCondition::NotifierFailing { name, problem: problem.unwrap_or_default().to_owned() };
+            worker.failing = Some((since, condition));
+            worker.failures = FAILING;
+            worker.delivering.board.fails(&worker.notifier.name, since, problem);
             worker.delivering.metrics.notifier_fails(&worker.notifier.name, true);
             worker.tell_undelivered(0);
         }

@@ -80,6 +80,8 @@ pub struct Knowledge<'a> {
     pub failures: &'a [Option<ReadFailure>; Source::ALL.len()],
     /// Notifiers that do not deliver.
     pub notifiers: &'a [FailingNotifier],
+    /// None of those that there are delivers.
+    pub is_nobody_told: bool,
     /// Whether a test call or message can be made to a number.
     pub can_prove: &'a dyn Fn(NumberId, Channel) -> bool,
 }

@@ -242,8 +242,7 @@ impl NoticeBuilder {
                     n.did = "The notices that waited for it are being delivered".to_owned();
                 } else {
                     n.cause = Some(problem.clone());
-                    n.did = "Ringback keeps its notices and sends them again; the other notifiers are not affected"
-                        .to_owned();
+                    n.did = "Ringback keeps its notices for a day and sends them again".to_owned();
                     n.next = vec![
                         Step::typing("Send a test notice and see the answer", format!("ringback notify --test {name}")),
                         Step::typing("See which notices wait", "ringback notify --log"),

@@ -55,6 +55,10 @@ fn notifiers(view: &View<'_>) -> impl Iterator<Item = Trouble> {
         let builder = view.known.incidents.builder();
         let notice = builder.condition(view.now, failing.since, &condition, NoticeStatus::Firing);
         let mut trouble = Trouble::of_notice(TroubleKind::NotifierFailing, notice);
+        if view.known.is_nobody_told {
+            trouble.severity = Severity::Critical;
+            trouble.done.push("nobody is told of anything: no notifier delivers".to_owned());
+        }
         let titles: Vec<&str> = failing.titles.iter().map(Line::as_str).collect();
         let latest = if titles.is_empty() { String::new() } else { format!("; the latest: {}", titles.join("; ")) };
         let lost = if failing.lost > 0 { format!(", {} will never come", failing.lost) } else { String::new() };
