@@ -323,6 +323,11 @@ fn repair(field: &str) -> Result<(E164, Option<&'static str>), Unreadable> {
         Some(rest) => (rest, true),
         None => (text, false),
     };
+    let (head, kind) = match without_trunk_zero(head, has_plus) {
+        Some(rest) => (rest, "written with the (0) that is dialled within the country"),
+        None => (head.to_owned(), kind),
+    };
+    let head = head.as_str();
     if head.contains('+') || text.contains([';', '|']) || text.contains(" or ") {
         return bad("more than one number in a field", "give each a row of its own");
     }
@@ -395,6 +400,16 @@ fn keypad(c: char) -> Option<char> {
     }
 }
 
+/// What is left of `+44 (0)20 …` without the `(0)`, which is dialled within the country alone. Not in Italy's plan, and in
+/// those that follow it: there the 0 is part of the number.
+fn without_trunk_zero(head: &str, is_abroad: bool) -> Option<String> {
+    let is_abroad = is_abroad || head.starts_with("00") || head.starts_with("011");
+    let keeps_it = ["39", "0039", "01139", "378", "379"].iter().any(|code| head.starts_with(code));
+    let (before, rest) = head.split_once('(').filter(|_| is_abroad && !keeps_it)?;
+    let after = rest.trim_start_matches(is_blank).strip_prefix('0')?.trim_start_matches(is_blank).strip_prefix(')')?;
+    before.bytes().any(|b| b.is_ascii_digit()).then(|| format!("{before}{after}"))
+}
+
 /// The text before an extension, and whether there was one.
 fn without_extension(text: &str) -> (&str, bool) {
     let lower = text.to_ascii_lowercase();
@@ -454,6 +469,20 @@ mod tests {
             ("\u{ff0b}\u{ff11}4155550100", "+14155550100 written without +, which spreadsheets drop"),
         ] {
             assert_eq!(read_as(field), number, "{field}");
+        }
+    }
+
+    #[test]
+    fn the_zero_within_a_country_is_no_digit_from_abroad() {
+        for (field, number) in [
+            ("+44 (0)20 7123 4567", "+442071234567"),
+            ("+44(0)2071234567", "+442071234567"),
+            ("0044 (0) 20 7123 4567", "+442071234567"),
+            ("+49 ( 0 ) 30 123456", "+4930123456"),
+            ("+39 (0)6 1234 5678", "+390612345678"),
+            ("(020) 7123 4567", "no: a national number"),
+        ] {
+            assert!(read_as(field).starts_with(number), "{field}: {}", read_as(field));
         }
     }
 
