@@ -367,7 +367,13 @@ impl Engine {
         let met = state.met.iter().zip(rules).find(|(met, rule)| met.is_some() && rule.subject.is_of_callers());
         let met = met.map(|(_, rule)| rule);
         match met.or_else(|| rules.iter().find(|r| r.channel == channel)) {
-            Some(rule) => Window::gather([&state.window].into_iter(), rule, now),
+            Some(rule) => {
+                let found = Window::gather([&state.window].into_iter(), rule, now);
+                if found.since.is_none() {
+                    return found;
+                }
+                Window::gather([&state.window].into_iter(), &rule.from_its_begin(&found, now), now)
+            }
             None => Evidence::default(),
         }
     }

@@ -69,7 +69,9 @@ impl Engine {
                 let is_new = meet(&mut state.met, i, &rule, now);
                 self.dirty.insert((number, channel));
                 let rule_text = rule.text(&evidence);
-                let case = Case { group, channel, numbers: &[number], evidence: &evidence, rule: rule_text };
+                let window = self.channel(number, channel).window_of(&rule);
+                let told = Window::gather([window].into_iter(), &rule.from_its_begin(&evidence, now), now);
+                let case = Case { group, channel, numbers: &[number], evidence: &told, rule: rule_text };
                 // The group's page has told of it already.
                 self.act_on_rule(now, &rule, &case, is_new && !is_shared);
             }
@@ -89,7 +91,8 @@ impl Engine {
         let is_new = meet(&mut state.met, i, rule, now);
         self.dirty_groups.insert((group, channel));
         let rule_text = rule.text(&evidence);
-        let case = Case { group, channel, numbers: &numbers, evidence: &evidence, rule: rule_text };
+        let (told, _) = self.group_windows(group, channel, &rule.from_its_begin(&evidence, now), now);
+        let case = Case { group, channel, numbers: &numbers, evidence: &told, rule: rule_text };
         self.act_on_rule(now, rule, &case, is_new);
         true
     }

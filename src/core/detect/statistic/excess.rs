@@ -81,6 +81,9 @@ pub struct Sum {
     pub since: Option<Time>,
     /// Calls since then.
     pub calls: u32,
+    /// When calls began that were served before then. One that lasts is known late, and what began may prove to have
+    /// begun earlier.
+    early: VecDeque<Time>,
     /// How many of them failed.
     pub failing: u32,
     /// The latest of those.
@@ -142,18 +145,35 @@ impl Sum {
                     self.failing = self.failing.saturating_add(1);
                     self.sum = (self.sum + look.of_failed()).min(ENOUGH + BEYOND);
                     self.calls = self.calls.saturating_add(1);
-                    self.since = Some(self.since.map_or(at, |since| since.min(at)));
+                    self.begin(self.since.map_or(at, |since| since.min(at)));
                 }
             }
-            (None, Outcome::Ok) if self.since.is_some() => {
-                self.sum += look.of_served();
-                self.calls = self.calls.saturating_add(1);
+            (None, Outcome::Ok) => {
+                if let Some(since) = self.since {
+                    self.sum += look.of_served();
+                    if change.started_at >= since {
+                        self.calls = self.calls.saturating_add(1);
+                    } else {
+                        if self.early.len() == KEPT {
+                            self.early.pop_front();
+                        }
+                        self.early.push_back(change.started_at);
+                    }
+                }
             }
-            (None, Outcome::Ok | Outcome::Failed(_) | Outcome::Ignored(_)) => {}
+            (None, Outcome::Failed(_) | Outcome::Ignored(_)) => {}
         }
         if self.sum <= 0.0 || was_enough && self.sum < ENOUGH {
             *self = Sum::default();
         }
+    }
+
+    /// It began then, as is known by now.
+    fn begin(&mut self, since: Time) {
+        self.since = Some(since);
+        let before = self.early.len();
+        self.early.retain(|at| *at < since);
+        self.calls = self.calls.saturating_add((before - self.early.len()) as u32);
     }
 
     /// What a call was said to be before.
@@ -168,7 +188,12 @@ impl Sum {
             self.calls = self.calls.saturating_sub(1);
         } else if change.was == Some(Outcome::Ok) {
             self.sum -= look.of_served();
-            self.calls = self.calls.saturating_sub(1);
+            match self.early.iter().position(|at| *at == change.started_at) {
+                Some(i) => {
+                    self.early.remove(i);
+                }
+                None => self.calls = self.calls.saturating_sub(1),
+            }
         }
     }
 }
@@ -222,6 +247,24 @@ mod tests {
         assert!(until(7, webhook).is_some_and(|n| n < 500), "{:?}", until(7, webhook));
         assert_eq!(until(20, webhook), None);
         assert_eq!(until(1, Outcome::Ignored(IgnoreReason::Busy)), None);
+    }
+
+    #[test]
+    fn what_was_served_before_it_began_is_not_counted_since() {
+        let carrier = Outcome::Failed(Reason::Carrier);
+        let mut excess = Excess::default();
+        // Calls that last are known after those that failed at once, and the first failure not first.
+        for (n, is) in [(10, carrier), (5, Outcome::Ok), (7, Outcome::Ok), (6, carrier)] {
+            excess.apply(&change(n, n, None, is));
+        }
+        for n in 11..18 {
+            excess.apply(&change(n, n, None, carrier));
+        }
+        let counts = |excess: &Excess| excess.enough().map(|sum| (sum.failing, sum.calls));
+        assert_eq!(counts(&excess), Some((9, 10)), "the one of minute 7");
+        excess.apply(&change(5, 5, Some(Outcome::Ok), Outcome::Ignored(IgnoreReason::Busy)));
+        excess.apply(&change(7, 7, Some(Outcome::Ok), Outcome::Ignored(IgnoreReason::Busy)));
+        assert_eq!(counts(&excess), Some((9, 9)));
     }
 
     #[test]

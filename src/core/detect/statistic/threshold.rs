@@ -178,6 +178,12 @@ impl Rule {
         }
     }
 
+    /// The same rule from when on what it found began: of who was served before then nothing is told as if it were
+    /// since.
+    pub fn from_its_begin(&self, found: &Evidence, now: Time) -> Rule {
+        Rule { within: found.since.map_or(self.within, |at| now.since(at)), ..self.clone() }
+    }
+
     pub fn is_met(&self, e: &Evidence, now: Time) -> bool {
         self.due_at(e).is_some_and(|at| at <= now)
     }

@@ -131,3 +131,19 @@ fn a_desk_that_somebody_redials_is_no_run() {
     }
     assert_eq!(run(&w, 1500), (1, Some(0), false), "calls of one moment are one attempt");
 }
+
+#[test]
+fn who_was_served_before_it_began_is_in_no_count_since() {
+    let mut w = Window::default();
+    for call in 0..6 {
+        w.apply(&change(call, call as u64, call as i64, None, Outcome::Ok), KEEP);
+    }
+    for call in 6..12 {
+        w.apply(&change(call, call as u64, call as i64, None, BROKEN), KEEP);
+    }
+    let now = Time::from_secs(60);
+    let found = curable(&w, 60, 600);
+    assert_eq!((found.failing, found.callers, found.since), (6, 12, Some(Time::from_secs(6))), "of ten minutes");
+    let told = Window::gather([&w].into_iter(), &rule(600).from_its_begin(&found, now), now);
+    assert_eq!((told.failing, told.callers, told.since), (6, 6, found.since));
+}
