@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::core::model::barrier::Barrier;
 use crate::core::model::foreign::line;
 use crate::core::model::redact::told;
 use crate::core::model::roster::Roster;
@@ -122,14 +123,14 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let what = match self.kind {
-            ErrorKind::Credentials => "Twilio does not accept the credentials",
+            ErrorKind::Credentials => Barrier::Credentials.text(),
             ErrorKind::Permission => "the API key lacks a permission",
             ErrorKind::NotFound => "Twilio does not have what was asked for",
             ErrorKind::Refused => "Twilio refused",
             ErrorKind::Conflict => "Twilio is carrying out another update of the same thing",
             ErrorKind::Busy => "Twilio has too many requests at once",
             ErrorKind::Server => "Twilio failed",
-            ErrorKind::Unreachable => "cannot reach Twilio",
+            ErrorKind::Unreachable => Barrier::Unreachable.text(),
             ErrorKind::TimedOut => "Twilio did not answer in time",
             ErrorKind::CutOff => "Twilio's answer broke off",
             ErrorKind::NotTwilio => "the answer is not Twilio's",

@@ -155,7 +155,20 @@ fn what_is_held_asked_blind_or_cured_by_nothing_is_told_with_who_and_until_when(
         let (code, said, _) = desk(w, &agent, &["status"]).await;
         assert_eq!(code, 1);
         fits(&said);
-        says(&said, &["NOT SEEN: voice", "CRITICAL Ringback is blind: voice", "HTTP 401", "last read 14:"]);
+        says(
+            &said,
+            &[
+                "NOT SEEN: voice",
+                "CRITICAL Ringback is blind: voice",
+                "HTTP 401",
+                "last read 14:",
+                "your commands fail for the same reason",
+                "Next Mend the credentials: TWILIO_AUTH_TOKEN",
+                "in Twilio's Console",
+            ],
+        );
+        let blind = said.split("Ringback is blind: voice").nth(1).unwrap().split("CRITICAL").next().unwrap();
+        assert!(!blind.contains("ringback rollback"), "they would fail as well: {blind}");
         agent.stop().await;
     });
 }
@@ -178,11 +191,13 @@ fn a_rollback_that_is_not_proven_says_so_and_what_to_do_by_hand() {
                 "CRITICAL",
                 ", 3 on the fallback, 3 unproven. 1 trouble.",
                 "Rollback UNPROVEN",
-                "Proven NO: it is not known that the fallback answers these callers",
+                "Proven NO: the number is on the fallback, and the fallback fails",
                 "test calls failed (they are in no count of callers)",
-                "If nobody is served, open it in Twilio's Console",
+                "Next Repair https://handler.twilio.com/twiml/",
             ],
         );
+        let last = said.trim_end().rsplit("\n\n").next().unwrap();
+        assert!(last.contains("Rollback UNPROVEN") && last.contains("TROUBLE"), "the last screen names it: {last}");
         agent.stop().await;
     });
 }

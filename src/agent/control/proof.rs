@@ -17,7 +17,7 @@ use std::time::Duration;
 use super::Controller;
 use crate::agent::probe::{ProbeRequest, Probed};
 use crate::core::model::id::{Channel, NumberId};
-use crate::core::model::order::{NOT_PROVEN_YET, Operation, OrderResult};
+use crate::core::model::order::{FALLBACK_FAILS, NOT_PROVEN_YET, Operation, OrderResult};
 use crate::core::model::time::Time;
 use crate::core::probe::plan::ProbePurpose;
 use crate::core::probe::{Origin, ProbeFinding, ProbeSettings, Unmeasured, counted};
@@ -139,9 +139,7 @@ impl Controller {
             ),
             // Somebody else has it, or the fallback does: either way it is not what was written.
             ProbeFinding::Success => (OrderResult::Unproven, "a test was answered, and not by the fallback".to_owned()),
-            ProbeFinding::Failure(_) => {
-                (OrderResult::Unproven, format!("the fallback fails a test: {how}: {}", last.detail))
-            }
+            ProbeFinding::Failure(_) => (OrderResult::Unproven, format!("{FALLBACK_FAILS}: {how}: {}", last.detail)),
             ProbeFinding::Error(_) => (OrderResult::Written, format!("{NOT_PROVEN_YET}: {how}: {}", last.detail)),
         };
         let again = (end == OrderResult::Written).then_some(now + PROVE_AGAIN);

@@ -2,6 +2,7 @@
 //! floors below.
 
 pub mod address;
+pub mod barrier;
 pub mod bounds;
 pub mod code;
 pub mod counted;

@@ -225,6 +225,9 @@ impl OrderResult {
 /// How the detail of a swap begins whose proof could not be measured.
 pub const NOT_PROVEN_YET: &str = "not proven yet";
 
+/// How the detail of a rollback begins whose fallback a test call of ours reached, and which failed.
+pub const FALLBACK_FAILS: &str = "the fallback fails a test";
+
 /// Why a decision no longer stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

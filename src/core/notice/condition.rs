@@ -2,6 +2,7 @@
 
 use super::make::NoticeBuilder;
 use super::{Moment, Notice, NoticeKind, NoticeStatus, Severity, Step};
+use crate::core::model::barrier::Barrier;
 use crate::core::model::id::{Channel, NumberId};
 use crate::core::model::source::routing;
 use crate::core::model::time::Time;
@@ -58,6 +59,13 @@ pub enum AgentCondition {
 }
 
 impl AgentCondition {
+    /// What keeps commands of ours from Twilio as well.
+    pub fn barrier(&self) -> Option<Barrier> {
+        let AgentCondition::Blind { sources, why, .. } = self else { return None };
+        // Alerts come from another host than the one that is written to.
+        Barrier::told_in(why).filter(|_| *sources != ["alerts"])
+    }
+
     /// The key of its notices.
     pub fn key(&self) -> String {
         match self {
@@ -74,6 +82,36 @@ impl AgentCondition {
 }
 
 impl NoticeBuilder {
+    /// What is done while a channel cannot be seen, and what a person can do.
+    fn while_blind(&self, channel: Channel, is_partly: bool, barrier: Option<Barrier>) -> (String, Vec<Step>) {
+        let look = Step::typing("See what is stale, which numbers are blind, and why", "ringback status");
+        if let Some(barrier) = barrier {
+            let did = format!(
+                "Automatic rollbacks are paused, and your commands fail for the same reason: {}",
+                barrier.text()
+            );
+            let mut next = vec![Step::new(barrier.mend()), look];
+            next.extend(self.in_console(channel));
+            return (did, next);
+        }
+        let did = if is_partly {
+            "Numbers whose handler is known are watched as ever; of the others nothing good is said, and none is \
+             rolled back automatically; your commands still work"
+        } else {
+            "Automatic rollbacks are paused; your commands still work"
+        };
+        let call = "Call one of the numbers; look at https://status.twilio.com and at this machine's network and \
+                    credentials";
+        let groups = self.roster.groups().filter(|(_, g)| g.fallback(channel).is_some());
+        let by_hand = groups.map(|(_, g)| {
+            Step::typing(
+                format!("If callers of {} are not served, roll it back yourself", g.name),
+                format!("ringback rollback --group {} --channel {channel} --reason 'blind'", g.name),
+            )
+        });
+        (did.to_owned(), [look, Step::new(call)].into_iter().chain(by_hand).collect())
+    }
+
     /// A condition of the agent itself has begun, or is over.
     pub fn condition(&self, at: Time, since: Time, condition: &AgentCondition, status: NoticeStatus) -> Notice {
         let is_over = status == NoticeStatus::Resolved;
@@ -97,27 +135,7 @@ impl NoticeBuilder {
                     n.uncounted = Some("unknown: nothing can be counted".to_owned());
                     let cause = unreadable(sources);
                     n.cause = Some(if why.is_empty() { cause } else { format!("{cause}: {why}") });
-                    n.did = if is_partly {
-                        "Numbers whose handler is known are watched as ever; of the others nothing good is said, and \
-                         none is rolled back automatically; your commands still work"
-                            .to_owned()
-                    } else {
-                        "Automatic rollbacks are paused; your commands still work".to_owned()
-                    };
-                    n.next = vec![
-                        Step::typing("See what is stale, which numbers are blind, and why", "ringback status"),
-                        Step::new(
-                            "Call one of the numbers; look at https://status.twilio.com and at this machine's network \
-                             and credentials",
-                        ),
-                    ];
-                    let groups = self.roster.groups().filter(|(_, g)| g.fallback(*channel).is_some());
-                    n.next.extend(groups.map(|(_, g)| {
-                        Step::typing(
-                            format!("If callers of {} are not served, roll it back yourself", g.name),
-                            format!("ringback rollback --group {} --channel {channel} --reason 'blind'", g.name),
-                        )
-                    }));
+                    (n.did, n.next) = self.while_blind(*channel, is_partly, condition.barrier());
                 }
                 n
             }

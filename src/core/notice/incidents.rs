@@ -15,6 +15,7 @@
 
 mod compose;
 mod incident;
+mod proof;
 mod restore;
 mod standing;
 

@@ -1,14 +1,34 @@
 //! What a person should do next, and what to type.
 
+use std::collections::BTreeMap;
+
 use super::Step;
 use super::advice::{about, instead, repair};
 use super::make::NoticeBuilder;
+use crate::core::model::barrier::Barrier;
 use crate::core::model::counted::Counted;
 use crate::core::model::decision::PageReason;
 use crate::core::model::guard::Guard;
 use crate::core::model::id::{Channel, GroupName, NumberId};
 use crate::core::model::order::{Hold, Scope, ScopeOf};
 use crate::core::model::reason::Reason;
+
+/// How a person tries a number.
+const fn reach(channel: Channel) -> &'static str {
+    match channel {
+        Channel::Voice => "Call",
+        Channel::Messaging => "Text",
+    }
+}
+
+/// How a number is pointed elsewhere without Ringback.
+fn set_in_console(channel: Channel) -> String {
+    format!(
+        "open the number in Twilio's Console (https://console.twilio.com/us1/develop/phone-numbers/manage/incoming): \
+         remove a trunk or an application, if it has one, because Twilio prefers them to any URL, and set its \
+         {channel} URL to"
+    )
+}
 
 /// At most this many numbers are written into a command; of more, the group is named.
 const IN_COMMAND: usize = 5;
@@ -38,21 +58,57 @@ impl NoticeBuilder {
         vec![Step::typing(format!("{repair}, then restore"), restore)]
     }
 
-    /// What to do where a rollback was wanted and callers may not be served.
-    pub fn by_hand(&self, group: &GroupName, channel: Channel, numbers: &[NumberId]) -> Vec<Step> {
+    /// What to do where a rollback was wanted and callers may not be served. `barrier`: what keeps Twilio from
+    /// carrying out another one.
+    pub fn by_hand(
+        &self,
+        group: &GroupName,
+        channel: Channel,
+        numbers: &[NumberId],
+        barrier: Option<Barrier>,
+    ) -> Vec<Step> {
         let url = self.group(group).and_then(|g| g.fallback(channel)).unwrap_or("the fallback's URL");
         let which = if numbers.len() == 1 { "the number" } else { "each of these numbers" };
+        let (reach, set) = (reach(channel), set_in_console(channel));
+        let console = Step::new(format!("{reach} {which}. If nobody is served, {set} {url}"));
+        match barrier {
+            Some(barrier) => vec![Step::new(barrier.mend()), console],
+            None => vec![console, self.roll_back("Or let Ringback try again", group, channel, numbers)],
+        }
+    }
+
+    /// How a person points numbers at their fallback where Ringback cannot.
+    pub(super) fn in_console(&self, channel: Channel) -> Vec<Step> {
+        let mut of_url: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for (_, group) in self.roster.groups() {
+            if let Some(url) = group.fallback(channel) {
+                of_url.entry(url).or_default().push(group.name.as_str());
+            }
+        }
+        if of_url.is_empty() {
+            return Vec::new();
+        }
+        let (reach, set) = (reach(channel), set_in_console(channel));
+        let mut steps = vec![Step::new(format!(
+            "{reach} a number of each group meanwhile. If nobody is served, {set} the group's"
+        ))];
+        steps.extend(of_url.into_iter().map(|(url, groups)| Step::new(format!("{}: {url}", groups.join(", ")))));
+        steps
+    }
+
+    /// Callers reach the fallback, and it fails: another rollback leads to the same.
+    pub(super) fn repair_fallback(&self, group: &GroupName, channel: Channel, numbers: &[NumberId]) -> Vec<Step> {
+        let url = self.group(group).and_then(|g| g.fallback(channel)).unwrap_or("the fallback");
+        let which = self.selection(group, channel, numbers);
         vec![
             Step::new(format!(
-                "{} {which}. If nobody is served, open it in Twilio's Console \
-                 (https://console.twilio.com/us1/develop/phone-numbers/manage/incoming): remove a trunk or an \
-                 application, because Twilio prefers them to any URL, and set its {channel} URL to {url}",
-                match channel {
-                    Channel::Voice => "Call",
-                    Channel::Messaging => "Text",
-                }
+                "Repair {url} in Twilio's Console: these numbers are on it, and it fails. Or name another in \
+                 [group.fallback] of {group}, restart the agent, and roll back again"
             )),
-            self.roll_back("Or let Ringback try again", group, channel, numbers),
+            Step::typing(
+                "If their own handler works again, restore them",
+                format!("ringback restore {which} --reason 'the fallback fails'"),
+            ),
         ]
     }
 

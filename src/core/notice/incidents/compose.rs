@@ -8,6 +8,7 @@ use crate::core::model::decision::{Decision, DecisionId, PageReason};
 use crate::core::model::guard::Guard;
 use crate::core::model::id::NumberId;
 use crate::core::model::order::{By, OrderResult};
+use crate::core::model::reason::Reason;
 use crate::core::model::time::Time;
 use crate::core::notice::{Moment, Notice, NoticeKind, Severity, Step};
 
@@ -50,7 +51,7 @@ impl Incidents {
             notice.cause = Some(author);
         }
         notice.did = self.did(at, incident).join("\n");
-        notice.proof = proof(incident);
+        notice.proof = self.proof(incident);
         notice.next = self.next(at, incident, needs, headline);
         notice
     }
@@ -146,7 +147,9 @@ impl Incidents {
         let of_total = |n: usize| {
             if n == total { numbers_text(n) } else { format!("{n} of {}", numbers_text(total)) }
         };
-        let on_fallback = incident.on_fallback();
+        // What fails a test was swapped all the same.
+        let mut on_fallback = incident.on_fallback();
+        on_fallback.extend(self.on_failing_fallback(incident));
         if !on_fallback.is_empty() {
             let ids = ids_text(incident, &on_fallback, |m| m.order);
             did.push(format!("{ids}: rolled back {} to the fallback", of_total(on_fallback.len())));
@@ -175,6 +178,10 @@ impl Incidents {
                 )),
                 NumberState::Reported(PageReason::FewCallers) => {
                     did.push(format!("{ids}: nothing was written, because too few different people say so"));
+                }
+                NumberState::Reported(PageReason::Failing(Reason::Fallback)) => {
+                    let are = if numbers.len() == 1 { "the number is" } else { "the numbers are" };
+                    did.push(format!("{ids}: nothing more was written: {are} on the fallback already, and it fails"));
                 }
                 NumberState::Reported(_) => {
                     did.push(format!("{ids}: nothing was written, because a rollback would not cure this"));
@@ -238,7 +245,8 @@ impl Incidents {
     fn steps(&self, at: Time, incident: &Incident, needs: &Needs, what: Headline, numbers: &[NumberId]) -> Vec<Step> {
         let (group, channel) = (&incident.group, incident.channel);
         match what {
-            Headline::Unproven | Headline::Underway => self.builder.by_hand(group, channel, numbers),
+            Headline::Unproven => self.after_failure(incident, numbers),
+            Headline::Underway => self.builder.by_hand(group, channel, numbers, None),
             Headline::RollingBack => Vec::new(),
             Headline::ApprovalNeeded => {
                 let guards: BTreeSet<Guard> = by_state(incident)
@@ -271,11 +279,17 @@ impl Incidents {
             }
             Headline::Reported => {
                 let Some(reason) = reason_of(incident, numbers) else { return Vec::new() };
+                if reason == PageReason::Failing(Reason::Fallback) {
+                    return self.builder.repair_fallback(group, channel, numbers);
+                }
                 let mut steps = vec![self.builder.instead(reason, incident.channel)];
                 if incident.trouble == Trouble::Handler {
                     steps.push(self.builder.roll_back("To roll back", group, channel, numbers));
                 }
                 steps
+            }
+            Headline::RolledBack | Headline::Restore if !self.on_failing_fallback(incident).is_empty() => {
+                self.after_failure(incident, &[])
             }
             Headline::RolledBack | Headline::Restore => {
                 let decisions = current_decisions(incident);
@@ -408,45 +422,4 @@ pub(super) fn numbers_text(n: usize) -> String {
 /// The verb that goes with so many.
 pub(super) const fn is_or_are(n: usize) -> &'static str {
     if n == 1 { "is" } else { "are" }
-}
-
-/// Whether what was done is known to serve callers; `None` where nothing was done.
-pub(super) fn proof(incident: &Incident) -> Option<String> {
-    let mut results: Vec<(OrderResult, usize)> = Vec::new();
-    let mut open = 0;
-    for member in incident.members.values() {
-        let result = match (&member.state, &member.failure) {
-            (NumberState::Ended { result, .. }, _) => *result,
-            (NumberState::Ordered { .. }, _) => {
-                open += 1;
-                continue;
-            }
-            (_, Some((result, _))) => *result,
-            (_, None) => continue,
-        };
-        match results.iter_mut().find(|(r, _)| *r == result) {
-            Some((_, n)) => *n += 1,
-            None => results.push((result, 1)),
-        }
-    }
-    let total = results.iter().map(|(_, n)| n).sum::<usize>() + open;
-    let mut lines: Vec<String> = Vec::new();
-    for (result, n) in results {
-        let text = match result {
-            OrderResult::Proven => "yes: the number was read back, and the fallback answered a test call",
-            OrderResult::Written => {
-                "in part: read back, the fallback is the effective handler; no test call has heard it yet"
-            }
-            OrderResult::Unproven => "NO: it is not known that the fallback answers these callers",
-            OrderResult::Failed => "NO: nothing was written",
-            OrderResult::Refused => "NO: the rollback was not tried",
-            OrderResult::Superseded => "NO: somebody else changed the number",
-            OrderResult::Restored => "no: the number is on its own handler",
-        };
-        lines.push(if n == total { text.to_owned() } else { format!("{n} of {total}: {text}") });
-    }
-    if open > 0 {
-        lines.push(if open == total { "not yet".to_owned() } else { format!("{open} of {total}: not yet") });
-    }
-    (!lines.is_empty()).then(|| lines.join("\n"))
 }

@@ -215,6 +215,7 @@ pub(super) struct Reported {
     numbers: usize,
     /// Said once in an incident, whatever follows.
     is_proven: bool,
+    have_all_failed: bool,
     is_veto: bool,
 }
 
@@ -465,7 +466,7 @@ impl Incident {
             };
         let was_said = |headline| said.headline == Some(headline);
         let new = [
-            (settled && is_new(&needs.failed, &said.failed), Headline::Unproven),
+            (settled && (is_new(&needs.failed, &said.failed) || self.has_none_left(needs)), Headline::Unproven),
             (is_new(&needs.asked, &said.asked), Headline::ApprovalNeeded),
             (is_new(&needs.guards, &said.guards), Headline::Blocked),
             (!needs.veto.is_empty() && !said.is_veto, Headline::Veto),
@@ -487,6 +488,13 @@ impl Incident {
         is_most(now) && !is_most(before) || before > 0 && now >= before * TENFOLD
     }
 
+    /// True if by now the rollbacks of all numbers have failed, which was told of some: no number is left whose callers
+    /// are served, and what was to be done about the others is no longer so.
+    fn has_none_left(&self, needs: &Needs) -> bool {
+        let said = &self.reported;
+        !said.have_all_failed && needs.failed.len() == self.members.len() && !needs.failed.is_subset(&said.failed)
+    }
+
     /// A notice was made: this much people know.
     pub(super) fn notified(&mut self, needs: Needs, headline: Headline, notice: &Notice) {
         let is_rolled_back = headline == Headline::RolledBack;
@@ -494,6 +502,7 @@ impl Incident {
             headline: Some(headline),
             is_proven: self.reported.is_proven || is_rolled_back && needs.is_proven,
             is_veto: self.reported.is_veto || !needs.veto.is_empty(),
+            have_all_failed: self.reported.have_all_failed || needs.failed.len() == self.members.len(),
             failed: needs.failed,
             asked: needs.asked,
             guards: needs.guards,

@@ -6,9 +6,9 @@
 
 use std::collections::BTreeSet;
 
+use super::Incidents;
 use super::compose::{current_decisions, numbers_text};
 use super::incident::{Headline, Incident, NumberState, Trouble};
-use super::{Incidents, compose};
 use crate::core::model::guard::Guard;
 use crate::core::model::order::{Hold, OrderResult};
 use crate::core::model::time::Time;
@@ -102,7 +102,7 @@ impl Incidents {
             headline,
             is_curable: incident.trouble == Trouble::Handler,
             tests,
-            is_proven: is_proven(incident),
+            is_proven: self.proof(incident).and_then(|_| is_proven(incident)),
             holds: self.holds.iter().filter(covers).cloned().collect(),
             until: incident.members.values().filter_map(|m| until(&m.state)).min(),
             notice,
@@ -119,7 +119,6 @@ impl Incidents {
 
 /// Whether all that was done is proven; `None` where nothing was.
 fn is_proven(incident: &Incident) -> Option<bool> {
-    compose::proof(incident)?;
     let ends: BTreeSet<bool> = incident
         .members
         .values()

@@ -1,6 +1,7 @@
 //! What is news, entry by entry.
 
 mod news;
+mod proof;
 mod standing;
 
 use std::sync::Arc;

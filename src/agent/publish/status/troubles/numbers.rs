@@ -156,7 +156,7 @@ fn one(
             t.done.push("what was written last is not known to be in effect".to_owned());
             t.is_proven = Some(false);
             t.proof.push("NO: nobody knows who answers these numbers now".to_owned());
-            t.next = builder.by_hand(group, channel, &numbers);
+            t.next = builder.by_hand(group, channel, &numbers, None);
             dated(view, t, of, |c| match c.rollback {
                 RollbackStatus::Done { since } | RollbackStatus::Unproven { since } => Some(since),
                 RollbackStatus::None | RollbackStatus::Pending => None,

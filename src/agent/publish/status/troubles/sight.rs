@@ -21,7 +21,9 @@ fn blind(view: &View<'_>, blindness: &Blindness) -> Trouble {
         view.status.sources.iter().filter(|s| blindness.cannot_read.contains(&s.source)).collect();
     let read = sources.iter().map(|s| s.polled_at.or(s.failure.as_ref().map(|f| f.since))).min().flatten();
     let labels = Source::ALL.into_iter().map(Source::label).filter(|l| blindness.cannot_read.contains(l)).collect();
-    let condition = AgentCondition::Blind { channel, sources: labels, why: String::new() };
+    let errors: Vec<&str> = sources.iter().filter_map(|s| Some(s.failure.as_ref()?.error.as_str())).collect();
+    let why = errors.join("; ");
+    let condition = AgentCondition::Blind { channel, sources: labels, why };
     let builder = view.known.incidents.builder();
     let notice = builder.condition(view.now, read.unwrap_or(view.now), &condition, NoticeStatus::Firing);
     let mut trouble = Trouble::of_notice(TroubleKind::Blind, notice);
@@ -39,6 +41,9 @@ fn blind(view: &View<'_>, blindness: &Blindness) -> Trouble {
     trouble.cause = Some(why.collect::<Vec<_>>().join("\n"));
     if blindness.unread > 0 {
         trouble.done.push(format!("of {} numbers it is not known who answers", blindness.unread));
+    }
+    if condition.barrier().is_some() {
+        return trouble;
     }
     let mut cures: Vec<&str> = sources.iter().filter_map(|s| Some(s.failure.as_ref()?.cure.as_str())).collect();
     cures.dedup();
