@@ -46,6 +46,7 @@ mod metrics;
 mod notices;
 mod orders;
 mod page;
+mod page_first;
 mod polling;
 mod port_restart;
 mod port_webhook;

@@ -8,16 +8,18 @@ use axum::response::Response;
 use serde::Deserialize;
 
 use super::curve::{Curve, curve};
+use super::sight::Sight;
 use super::spark::{Plot, plot};
+use super::trouble::release;
 use super::words::Line;
 use super::{Moment, PageProblem, Refresh, Visitor, page, part, words};
 use crate::admin::{Admin, id_of, no_such, unreadable};
 use crate::agent::publish::explain::RecordedEntry;
 use crate::agent::publish::recent::Recent;
-use crate::core::model::decision::Decision;
+use crate::core::model::decision::{Action, Decision, PageReason};
 use crate::core::model::guard::Guard;
 use crate::core::model::id::Resource;
-use crate::core::model::order::{By, Order};
+use crate::core::model::order::{By, Hold, Order};
 use crate::core::model::time::Time;
 use crate::core::model::verdict::Score;
 use crate::core::notice::advice;
@@ -35,12 +37,17 @@ pub struct Asked {
 #[derive(Template)]
 #[template(path = "decision.html", config = "src/admin/page/askama.toml")]
 struct Page {
+    sight: Sight,
     id: String,
     root: String,
     title: String,
     at: Option<Moment>,
     evidence: Option<Shown>,
     order: Option<String>,
+    /// Why nothing was done.
+    undone: Option<String>,
+    /// Holds that stop it.
+    releases: Vec<(String, String)>,
     guards: Vec<(String, Moment)>,
     asks: bool,
     group: String,
@@ -53,7 +60,6 @@ struct Shown {
     rule: String,
     callers: String,
     since: Option<Moment>,
-    share: Option<String>,
     likelihood: Option<String>,
     reasons: Vec<String>,
     samples: Vec<String>,
@@ -90,7 +96,6 @@ impl Shown {
             rule: d.rule.clone(),
             callers: e.text(d.channel).unwrap_or_else(|| "nobody is counted".to_owned()),
             since: e.since.map(|at| Moment::of(at, now)),
-            share: e.share.map(|share| format!("about {:.0} of 100", share * 100.0)),
             likelihood: e.score.map(Score::text),
             reasons: words::reasons(e),
             samples: e.samples.iter().map(sid).collect(),
@@ -126,7 +131,10 @@ pub async fn decision(
     let now = status.at;
     let decided = entries.iter().find_map(|r| if let Entry::Decision(d) = &r.entry { Some(d) } else { None });
     let order = entries.iter().find_map(|r| if let Entry::Order(o) = &r.entry { Some(o) } else { None });
+    let holds = decided.filter(|_| order.is_none()).map(|d| holds(d, &status.holds)).unwrap_or_default();
+    let undone = decided.filter(|_| order.is_none()).map(|d| undone(d, &entries, &holds, &admin, now));
     let title = match (decided, order) {
+        (Some(d), None) if d.action == Action::Rollback => format!("{id}: {}, not done", verdict(d)),
         (Some(d), _) => format!("{id}: {}", verdict(d)),
         (None, Some(o)) => format!("{id}: {}", ordered(o)),
         (None, None) => id.to_string(),
@@ -134,7 +142,11 @@ pub async fn decision(
     let waits = status.waiting.iter().find(|w| w.decision == id);
     let operation = order.map(|o| o.operation);
     let group = decided.map(|d| &d.group).or_else(|| order.map(|o| &o.group));
+    let release = |h: &&Hold| (release(&h.scope, &admin.roster), h.scope.text(&admin.roster));
     let body = Page {
+        sight: Sight::of(&status),
+        undone,
+        releases: holds.iter().map(release).collect(),
         id: id.to_string(),
         root: visitor.root.clone(),
         at: entries.first().map(|r| Moment::of(r.at, now)),
@@ -149,6 +161,36 @@ pub async fn decision(
     };
     let title = body.title.clone();
     Ok(page(&admin, &visitor, &title, Refresh::Whole, &body))
+}
+
+/// Holds in force that cover numbers of a decision.
+fn holds<'h>(d: &Decision, all: &'h [Hold]) -> Vec<&'h Hold> {
+    all.iter().filter(|h| d.numbers.iter().any(|n| h.scope.covers(&d.group, *n, d.channel))).collect()
+}
+
+/// Why nothing was written for a decision.
+fn undone(d: &Decision, entries: &[RecordedEntry], holds: &[&Hold], admin: &Admin, now: Time) -> String {
+    let refused = |r: &RecordedEntry| {
+        let (Entry::Refused { guard, .. } | Entry::Asked { guard, .. }) = &r.entry else { return None };
+        Some(*guard)
+    };
+    let guard = match d.action {
+        Action::Page { reason: PageReason::FewCallers } => return "too few different people say so".to_owned(),
+        Action::Page { .. } => return "a person is told, and no rollback was decided".to_owned(),
+        Action::Withheld { guard } => Some(guard.into()),
+        Action::Rollback => entries.iter().rev().find_map(refused),
+    };
+    match guard {
+        Some(Guard::Hold) if !holds.is_empty() => {
+            let held = |h: &&Hold| {
+                let until = words::moment(h.until, now);
+                format!("{} holds {} until {until}: {}", h.by.name, h.scope.text(&admin.roster), h.by.reason)
+            };
+            holds.iter().map(held).collect::<Vec<_>>().join("; ")
+        }
+        Some(guard) => guard.text().to_owned(),
+        None => "no order has followed yet".to_owned(),
+    }
 }
 
 fn by(order: &Order, admin: &Admin) -> String {

@@ -6,6 +6,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 
 use super::overview::{Numbers, fallback, group_spark};
+use super::sight::Sight;
 use super::spark::Spark;
 use super::{PageProblem, Refresh, Visitor, page, part};
 use crate::admin::Admin;
@@ -17,6 +18,7 @@ struct Page {
     group: GroupName,
     root: String,
     query: String,
+    sight: Sight,
     lanes: Vec<Lane>,
     numbers: Numbers,
 }
@@ -50,6 +52,7 @@ pub async fn group(
         })
     };
     let body = Page {
+        sight: Sight::of(&status),
         group: group.name.clone(),
         root: visitor.root.clone(),
         query: format!("group={}", part(group.name.as_str())),

@@ -16,6 +16,7 @@ mod journal;
 mod live;
 mod number;
 mod overview;
+mod sight;
 mod sign_in;
 mod spark;
 mod standing;

@@ -9,6 +9,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 
 use super::curve::{Curve, curve};
+use super::sight::{Sight, unseen_since};
 use super::spark::{Plot, plot};
 use super::standing::Standing;
 use super::words::Line;
@@ -33,6 +34,7 @@ const TIMELINE: usize = 100;
 #[derive(Template)]
 #[template(path = "number.html", config = "src/admin/page/askama.toml")]
 struct Page {
+    sight: Sight,
     number: String,
     label: String,
     group: GroupName,
@@ -53,6 +55,8 @@ struct Shown {
     phase: &'static str,
     handler: String,
     callers: String,
+    /// Since when its logs cannot be read: what is told of callers is of before.
+    unseen: Option<String>,
     reasons: Vec<String>,
     evidence_since: Option<Moment>,
     unsettled: u32,
@@ -118,13 +122,21 @@ pub async fn number(
     let operations = words::operations(entries.iter().map(|(_, r)| &r.entry));
     let operation = |e: &Entry| e.decision().and_then(|id| operations.get(&id).copied());
     let body = Page {
+        sight: Sight::of(&status),
         label: seen.label.clone(),
         group: group.clone(),
         root: visitor.root.clone(),
         query: format!("numbers={}", part(&name)),
         port: seen.port.map(|p| p.text()),
         is_in_account: seen.is_in_account,
-        channels: seen.channels.iter().map(|c| shown(&admin, seen, c, ix, now, held(c.channel))).collect(),
+        channels: seen
+            .channels
+            .iter()
+            .map(|c| {
+                let unseen = unseen_since(&status, c.channel);
+                Shown { unseen, ..shown(&admin, seen, c, ix, now, held(c.channel)) }
+            })
+            .collect(),
         is_cut: entries.len() == TIMELINE,
         timeline: entries
             .iter()
@@ -152,6 +164,7 @@ fn shown(admin: &Admin, number: &NumberStatus, c: &ChannelStatus, ix: NumberIx, 
         phase: c.phase.label(),
         handler: c.handler.as_ref().map_or_else(|| "not known".to_owned(), ToString::to_string),
         callers: c.evidence.text(c.channel).unwrap_or_else(|| "nobody came".to_owned()),
+        unseen: None,
         reasons: words::reasons(&c.evidence),
         evidence_since: c.evidence.since.map(|at| Moment::of(at, now)),
         unsettled: c.unsettled,

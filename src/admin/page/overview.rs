@@ -10,13 +10,14 @@ use axum::extract::{Query, State};
 use axum::response::Response;
 use serde::Deserialize;
 
+use super::sight::{Sight, unseen_since};
 use super::spark::{Spark, spark};
 use super::standing::Standing;
-use super::trouble::Troubles;
+use super::trouble::{Troubles, release};
 use super::{Moment, PageProblem, Part, Refresh, Visitor, page, part, words};
 use crate::admin::Admin;
 use crate::agent::publish::recent::{MINUTES, MinuteCount, Recent};
-use crate::agent::publish::status::{ChannelStatus, GroupStatus, NumberStatus, RollbackStatus, SourceStatus, Status};
+use crate::agent::publish::status::{ChannelStatus, GroupStatus, NumberStatus, RollbackStatus, Status};
 use crate::core::model::decision::{Action, Mode};
 use crate::core::model::id::{Channel, GroupName};
 use crate::core::model::order::FallbackState;
@@ -78,44 +79,6 @@ pub fn parts(status: &Status, recent: &Recent, roster: &Roster) -> Vec<(String, 
     parts
 }
 
-/// What cannot be seen: nothing else on the page says anything of it.
-#[derive(Template)]
-#[template(path = "sight.html", config = "src/admin/page/askama.toml")]
-struct Sight {
-    blind: Vec<BlindChannel>,
-    sources: Vec<(String, String)>,
-}
-
-struct BlindChannel {
-    channel: Channel,
-    cannot_read: String,
-    unread: usize,
-}
-
-impl Sight {
-    fn of(status: &Status) -> Sight {
-        let blind = status
-            .blindness
-            .iter()
-            .filter(|b| !b.cannot_read.is_empty() || b.unread > 0)
-            .map(|b| BlindChannel { channel: b.channel, cannot_read: b.cannot_read.join(", "), unread: b.unread })
-            .collect();
-        let why = |s: &SourceStatus| {
-            let read = match s.polled_at {
-                Some(at) => format!("last read {}", words::moment(at, status.at)),
-                None => "never read".to_owned(),
-            };
-            match &s.failure {
-                Some(f) => format!("{read}; since {}: {}. {}", words::moment(f.since, status.at), f.error, f.cure),
-                None => read,
-            }
-        };
-        let failed = |s: &&SourceStatus| s.is_needed && (s.is_stale || s.failure.is_some());
-        let sources = status.sources.iter().filter(failed).map(|s| (s.source.to_owned(), why(s))).collect();
-        Sight { blind, sources }
-    }
-}
-
 /// How many stand how: each with its address and word.
 type Counts = Vec<(Standing, usize)>;
 
@@ -137,6 +100,8 @@ fn worst(number: &NumberStatus) -> Standing {
 #[template(path = "verdict.html", config = "src/admin/page/askama.toml")]
 struct Verdict {
     mode: Mode,
+    /// Channels of which nothing is seen, and nothing is done.
+    blind: String,
     numbers: usize,
     in_trouble: usize,
     counts: Counts,
@@ -156,7 +121,9 @@ impl Verdict {
         let is_failing = counts.keys().any(|s| *s <= Standing::Unanswered);
         let untold = counts.get(&Standing::Unknown).copied().unwrap_or(0);
         let counts = counts.into_iter().collect();
-        Verdict { mode: status.mode, numbers, in_trouble, counts, is_failing, untold }
+        let blind = status.blindness.iter().filter(|b| !b.cannot_read.is_empty()).map(|b| b.channel.label());
+        let blind = blind.collect::<Vec<_>>().join(" and ");
+        Verdict { mode: status.mode, blind, numbers, in_trouble, counts, is_failing, untold }
     }
 
     const fn mode_text(&self) -> &'static str {
@@ -231,7 +198,11 @@ impl Numbers {
                 channel: c.channel,
                 standing: *standing,
                 since: since.map(|at| Moment::of(at, status.at)),
-                callers: c.evidence.text(c.channel),
+                callers: if *standing == Standing::Blind {
+                    Some("not known".to_owned())
+                } else {
+                    c.evidence.text(c.channel)
+                },
                 why: words::reasons(&c.evidence).into_iter().next(),
                 handler: c.handler.as_ref().map(ToString::to_string),
             }
@@ -240,6 +211,11 @@ impl Numbers {
         let shown = &all[..all.len().min(most)];
         let tables = shown.chunks(ROWS).map(|rows| rows.iter().map(row).collect()).collect();
         Numbers { name, tables, more, root: root.to_owned() }
+    }
+
+    /// So many rows need not be laid out before they are seen.
+    const fn is_full(&self, rows: &[Row]) -> bool {
+        rows.len() == ROWS
     }
 }
 
@@ -299,7 +275,11 @@ impl Card {
 pub fn group_spark(status: &Status, group: GroupIx, channel: Channel, recent: &Recent) -> Spark {
     let counts: Vec<MinuteCount> = recent.minutes(group, channel, status.at);
     debug_assert_eq!(counts.len(), MINUTES);
-    spark(&counts, status.at, recent.since())
+    let mut spark = spark(&counts, status.at, recent.since());
+    if let Some(since) = unseen_since(status, channel) {
+        spark.text = format!("Not known since {since}. Until then: {}", spark.text);
+    }
+    spark
 }
 
 /// What is wrong with a fallback, or not known of it.
@@ -333,21 +313,12 @@ struct Held {
 
 impl Holds {
     fn of(status: &Status, roster: &Roster) -> Holds {
-        use crate::core::model::order::ScopeOf;
-        let of = |hold: &crate::core::model::order::Hold| {
-            let of = match &hold.scope.of {
-                ScopeOf::All => "all=true".to_owned(),
-                ScopeOf::Group(group) => format!("group={}", part(group.as_str())),
-                ScopeOf::Number(number) => format!("numbers={}", part(&roster.name(*number).to_string())),
-            };
-            let channel = hold.scope.channel.map(|c| format!("&channel={c}")).unwrap_or_default();
-            Held {
-                scope: hold.scope.text(roster),
-                by: hold.by.name.to_string(),
-                reason: hold.by.reason.to_string(),
-                until: Moment::of(hold.until, status.at),
-                query: format!("{of}{channel}"),
-            }
+        let of = |hold: &crate::core::model::order::Hold| Held {
+            scope: hold.scope.text(roster),
+            by: hold.by.name.to_string(),
+            reason: hold.by.reason.to_string(),
+            until: Moment::of(hold.until, status.at),
+            query: release(&hold.scope, roster),
         };
         Holds { holds: status.holds.iter().map(of).collect() }
     }

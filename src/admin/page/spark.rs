@@ -55,11 +55,20 @@ pub fn spark(counts: &[MinuteCount], now: Time, since: Time) -> Spark {
     let sum = |of: fn(&MinuteCount) -> u32| counts.iter().map(of).sum::<u32>();
     let (served_sum, failed_sum) = (sum(|c| c.served), sum(|c| c.failed));
     let minutes_seen = usize::try_from(now.since(since).as_secs() / 60).unwrap_or(usize::MAX);
-    let unseen = counts.len().saturating_sub(minutes_seen);
-    let span = if unseen == 0 {
+    let before = counts.len().saturating_sub(minutes_seen);
+    // An agent reads back what was before its start.
+    let first = counts.iter().position(|c| c.served + c.failed > 0).unwrap_or(before);
+    let unseen = before.min(first);
+    let start = words::moment(since, now);
+    let span = if before == 0 {
         format!("in the last {} hours", counts.len() / 60)
+    } else if first < before {
+        format!(
+            "in the last {} minutes: also what was read back of before {start}, the agent's start",
+            counts.len() - first
+        )
     } else {
-        format!("since {}, the agent's start", words::moment(since, now))
+        format!("since {start}, the agent's start")
     };
     let text = format!("{served_sum} served, {failed_sum} failed {span}");
     Spark { width: bars.len() * WIDTH, failed, served, unseen: unseen * WIDTH / MINUTES, text }
@@ -103,8 +112,17 @@ mod tests {
         let drawn = spark(&counts, now, Time::from_secs(0));
         assert!(drawn.failed.contains("v-2"), "{}", drawn.failed);
         assert_eq!(drawn.text, "19999 served, 1 failed in the last 3 hours");
-        let late = spark(&counts, now, Time::from_secs(120 * 60));
+        let start = Time::from_secs(120 * 60);
+        let late = spark(&counts[..], now, start);
+        assert_eq!(late.unseen, 0);
+        assert!(
+            late.text.contains("in the last 180 minutes: also what was read back of before 02:00:00"),
+            "{}",
+            late.text
+        );
+        counts[0] = MinuteCount::default();
+        let late = spark(&counts, now, start);
         assert_eq!(late.unseen, 120 * WIDTH / MINUTES);
-        assert!(late.text.contains("since 02:00:00"), "{}", late.text);
+        assert!(late.text.contains("since 02:00:00, the agent's start"), "{}", late.text);
     }
 }

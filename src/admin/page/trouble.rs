@@ -6,6 +6,7 @@ use super::{Moment, part, words};
 use crate::agent::publish::status::Status;
 use crate::agent::publish::trouble::{FailedOf, Trouble, TroubleKind, WaitsFor};
 use crate::core::model::id::Channel;
+use crate::core::model::order::{Scope, ScopeOf};
 use crate::core::model::roster::Roster;
 use crate::core::model::time::Time;
 use crate::core::notice::Severity;
@@ -131,6 +132,16 @@ impl Shown {
     }
 }
 
+/// What a release of this scope asks for.
+pub fn release(scope: &Scope, roster: &Roster) -> String {
+    let of = match &scope.of {
+        ScopeOf::All => "all=true".to_owned(),
+        ScopeOf::Group(group) => format!("group={}", part(group.as_str())),
+        ScopeOf::Number(number) => format!("numbers={}", part(&roster.name(*number).to_string())),
+    };
+    scope.channel.map_or_else(|| of.clone(), |c| format!("{of}&channel={c}"))
+}
+
 /// What can be done about it here.
 fn acts(t: &Trouble, roster: &Roster) -> Vec<Act> {
     let mut acts = Vec::new();
@@ -139,6 +150,10 @@ fn acts(t: &Trouble, roster: &Roster) -> Vec<Act> {
         && t.waits.iter().any(|w| matches!(w.whom, WaitsFor::Approval | WaitsFor::Veto))
     {
         acts.push(Act { href: format!("act/approve?decision={id}"), text: format!("Approve {id}"), class: "" });
+    }
+    for scope in t.holds.iter().filter_map(|h| h.of.as_ref()) {
+        let text = format!("Release {}…", scope.text(roster));
+        acts.push(Act { href: format!("act/release?{}", release(scope, roster)), text, class: "" });
     }
     let Some(group) = &t.group else { return acts };
     // What is about some numbers of a group is done to these, and to no others.
@@ -152,21 +167,28 @@ fn acts(t: &Trouble, roster: &Roster) -> Vec<Act> {
     let mut act = |verb: &str, does: &str, class| {
         acts.push(Act { href: format!("act/{verb}?{of}"), text: format!("{does} {whom}…"), class });
     };
+    // What would be refused, or would not cure it, is not what is offered first.
+    let is_advised = |verb: &str| t.next.iter().filter_map(|s| s.command.as_deref()).any(|c| c.starts_with(verb));
+    let helps = is_advised("ringback rollback");
     match t.kind {
         TroubleKind::RolledBack | TroubleKind::RestoreWaits => act("restore", "Restore", ""),
-        TroubleKind::Unproven => {
+        TroubleKind::Unproven if helps => {
             act("rollback", "Roll back again", "danger");
             act("restore", "Restore", "quiet");
         }
-        TroubleKind::ApprovalNeeded
+        TroubleKind::Unproven => act("restore", "Restore", "quiet"),
+        TroubleKind::ApprovalNeeded | TroubleKind::Expired | TroubleKind::Failing | TroubleKind::Suspect => {
+            act("rollback", "Roll back", "danger");
+        }
+        TroubleKind::Blocked | TroubleKind::NotCurable | TroubleKind::Silent if helps => {
+            act("rollback", "Roll back", "danger");
+        }
+        TroubleKind::NotCurable if is_advised("ringback restore") => act("restore", "Restore", "quiet"),
+        TroubleKind::Held
         | TroubleKind::Blocked
-        | TroubleKind::Expired
-        | TroubleKind::Failing
         | TroubleKind::NotCurable
-        | TroubleKind::Suspect
-        | TroubleKind::Silent => act("rollback", "Roll back", "danger"),
-        TroubleKind::Held => act("release", "Release", "quiet"),
-        TroubleKind::Veto
+        | TroubleKind::Silent
+        | TroubleKind::Veto
         | TroubleKind::RollingBack
         | TroubleKind::Blind
         | TroubleKind::State

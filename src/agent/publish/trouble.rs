@@ -16,6 +16,7 @@ use crate::core::model::counted::{Counted, CountedWords};
 use crate::core::model::decision::DecisionId;
 use crate::core::model::foreign::Line;
 use crate::core::model::id::{Channel, GroupName, NumberId};
+use crate::core::model::order::Scope;
 use crate::core::model::time::Time;
 use crate::core::notice::{Moment, Notice, NoticeReason, Sample, Severity, Step};
 
@@ -174,6 +175,9 @@ pub struct HeldBy {
     pub reason: Line,
     #[schema(value_type = String)]
     pub until: Time,
+    /// The scope itself, for links: the API has it in its words.
+    #[serde(skip)]
+    pub of: Option<Scope>,
 }
 
 /// Who has the next move.

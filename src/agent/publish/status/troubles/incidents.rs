@@ -147,6 +147,7 @@ pub(super) fn held_by(view: &View<'_>, hold: &Hold) -> HeldBy {
         author: hold.by.name.clone(),
         reason: hold.by.reason.clone(),
         until: hold.until,
+        of: Some(hold.scope.clone()),
     }
 }
 
