@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::seen::{Asked, Seen, SeenChannel, SeenGroup};
-use crate::agent::publish::trouble::{FailedOf, HandlerSeen, Trouble, Wait, WaitsFor};
+use crate::agent::publish::trouble::{FailedOf, HandlerSeen, Trouble, TroubleKind, Wait, WaitsFor};
 use crate::cli::desk::Typed;
 use crate::cli::text::{Style, TextLine, wrapped, wrapped_command};
 use crate::core::model::decision::Phase;
@@ -47,9 +47,14 @@ impl StatusView<'_> {
     /// Everything, to be read from the top.
     pub fn lines(&self) -> Vec<TextLine> {
         let mut lines = self.verdict();
-        lines.extend(self.body());
-        lines.push(TextLine::default());
-        lines.extend(self.verdict());
+        let body = self.body();
+        // What was not scrolled away needs no second time.
+        if !body.is_empty() {
+            lines.extend(body);
+            lines.push(TextLine::default());
+            lines.extend(self.worst());
+            lines.extend(self.verdict());
+        }
         if !self.is_all {
             let hint = format!("Every number: {}", self.typed.command("ringback status --all"));
             lines.extend(wrapped(&hint, self.width).into_iter().map(|l| TextLine::new(Style::Quiet, l)));
@@ -57,12 +62,38 @@ impl StatusView<'_> {
         lines
     }
 
+    /// The title of the worst trouble, for whoever sees the last screen alone.
+    fn worst(&self) -> Vec<TextLine> {
+        let Some(worst) = self.troubles().find(|t| t.is_trouble()) else { return Vec::new() };
+        titled(worst, self.width)
+    }
+
+    /// The troubles as they are told: what differs by group and channel alone is told once.
+    fn told(&self) -> Vec<Trouble> {
+        let mut told: Vec<Trouble> = Vec::new();
+        for trouble in self.troubles() {
+            let is_alike = |t: &&mut Trouble| {
+                t.kind == TroubleKind::FallbackUnchecked
+                    && (t.kind, &t.cause, &t.done, &t.next)
+                        == (trouble.kind, &trouble.cause, &trouble.done, &trouble.next)
+            };
+            match (told.iter_mut().find(is_alike), &trouble.group, trouble.channel) {
+                (Some(alike), Some(group), Some(channel)) => {
+                    alike.title += &format!(", {group} {channel}");
+                    alike.group = None;
+                }
+                _ => told.push(trouble.clone()),
+            }
+        }
+        told
+    }
+
     /// All but the verdict.
     pub fn body(&self) -> Vec<TextLine> {
         let (mut lines, mut commands) = (Vec::new(), 0);
-        for trouble in self.troubles() {
+        for trouble in self.told() {
             lines.push(TextLine::default());
-            lines.extend(self.trouble(trouble, &mut commands));
+            lines.extend(self.trouble(&trouble, &mut commands));
         }
         if self.is_all {
             for group in &self.seen.groups {
@@ -75,8 +106,8 @@ impl StatusView<'_> {
     }
 
     /// The commands that are named, in their order, as they stand in the notices.
-    pub fn commands(&self) -> Vec<&str> {
-        self.troubles().flat_map(|t| &t.next).filter_map(|step| step.command.as_deref()).collect()
+    pub fn commands(&self) -> Vec<String> {
+        self.told().into_iter().flat_map(|t| t.next).filter_map(|step| step.command).collect()
     }
 
     /// How many numbers are well, and what is not known.
@@ -145,22 +176,7 @@ impl StatusView<'_> {
 
     /// One trouble, its title first.
     fn trouble(&self, t: &Trouble, commands: &mut usize) -> Vec<TextLine> {
-        let (style, flag) = match t.severity {
-            Severity::Critical => (Style::Bad, "CRITICAL"),
-            Severity::Warning => (Style::Warning, "WARNING"),
-            Severity::Info => (Style::Strong, "INFO"),
-        };
-        let title = match t.decision {
-            Some(id) => format!("{flag} {id} {}", t.title),
-            None => format!("{flag} {}", t.title),
-        };
-        let mut lines: Vec<TextLine> =
-            wrapped(&title, self.width).into_iter().map(|l| TextLine::new(Style::Strong, l)).collect();
-        if let Some(first) = lines.first_mut()
-            && let Some(rest) = first.0.first().and_then(|(_, text)| text.strip_prefix(flag)).map(str::to_owned)
-        {
-            *first = TextLine::new(style, flag).and(Style::Strong, rest);
-        }
+        let mut lines = titled(t, self.width);
         let mut add = |name: &str, paragraphs: Vec<String>| lines.extend(self.row(name, &paragraphs));
         add("Numbers", self.numbers(t).into_iter().collect());
         add("Since", t.since.iter().map(|m| self.since(m)).collect());
@@ -335,6 +351,27 @@ impl StatusView<'_> {
         head.extend(lines);
         head
     }
+}
+
+/// The title of a trouble, with how much it matters.
+fn titled(t: &Trouble, width: usize) -> Vec<TextLine> {
+    let (style, flag) = match t.severity {
+        Severity::Critical => (Style::Bad, "CRITICAL"),
+        Severity::Warning => (Style::Warning, "WARNING"),
+        Severity::Info => (Style::Strong, "INFO"),
+    };
+    let title = match t.decision {
+        Some(id) => format!("{flag} {id} {}", t.title),
+        None => format!("{flag} {}", t.title),
+    };
+    let mut lines: Vec<TextLine> =
+        wrapped(&title, width).into_iter().map(|l| TextLine::new(Style::Strong, l)).collect();
+    if let Some(first) = lines.first_mut()
+        && let Some(rest) = first.0.first().and_then(|(_, text)| text.strip_prefix(flag)).map(str::to_owned)
+    {
+        *first = TextLine::new(style, flag).and(Style::Strong, rest);
+    }
+    lines
 }
 
 fn callers(t: &Trouble) -> Option<String> {

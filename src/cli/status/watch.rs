@@ -295,7 +295,7 @@ impl Screen {
     fn command(&self, watch: &Watch, n: usize) -> Option<String> {
         let seen = self.seen.as_ref()?;
         let view = watch.view(seen, self.is_all, 80, true, seen.at);
-        view.commands().get(n - 1).map(|c| (*c).to_owned())
+        view.commands().into_iter().nth(n - 1)
     }
 
     #[expect(clippy::wildcard_enum_match_arm, reason = "most keys mean nothing here")]
