@@ -400,8 +400,8 @@ fn keypad(c: char) -> Option<char> {
     }
 }
 
-/// What is left of `+44 (0)20 …` without the `(0)`, which is dialled within the country alone. Not in Italy's plan, and in
-/// those that follow it: there the 0 is part of the number.
+/// What is left of `+44 (0)20 …` without the `(0)`, which is dialled within the country alone. Not in Italy's plan, and
+/// in those that follow it: there the 0 is part of the number.
 fn without_trunk_zero(head: &str, is_abroad: bool) -> Option<String> {
     let is_abroad = is_abroad || head.starts_with("00") || head.starts_with("011");
     let keeps_it = ["39", "0039", "01139", "378", "379"].iter().any(|code| head.starts_with(code));
