@@ -29,9 +29,12 @@ const SUSPECT: (f64, f64) = (0.5, 0.25);
 /// Nats below the threshold at which a failing number no longer fails: odds a hundred times smaller.
 const NO_LONGER_FAILING: f64 = 4.6;
 
+/// So many are remembered, that there are enough left when one turns out not to have been served.
+const SERVED_KEPT: usize = 2 * HEALTHY_CALLERS;
+
 /// The latest distinct callers who were served, each by the start of their last call.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct ServedCallers([Option<(Time, u64)>; HEALTHY_CALLERS]);
+#[derive(Clone, Debug, Default)]
+pub(super) struct ServedCallers([Option<(Time, u64)>; SERVED_KEPT]);
 
 impl ServedCallers {
     fn add(&mut self, at: Time, caller: u64) {
@@ -48,18 +51,20 @@ impl ServedCallers {
         }
     }
 
-    /// When the latest of them called.
-    pub(super) fn latest(self) -> Option<Time> {
-        self.0.iter().flatten().map(|(at, _)| *at).max()
+    /// A call of theirs that seemed served was not. Of earlier ones nothing is known any more.
+    fn take_back(&mut self, at: Time, caller: u64) {
+        for slot in self.0.iter_mut().filter(|s| **s == Some((at, caller))) {
+            *slot = None;
+        }
     }
 
     /// True if so many were served since then that a number need not be watched closely any longer.
-    pub(super) fn are_enough(self, since: Time) -> bool {
-        self.0.iter().all(|s| s.is_some_and(|(at, _)| at >= since))
+    pub(super) fn are_enough(&self, since: Time) -> bool {
+        self.0.iter().flatten().filter(|(at, _)| *at >= since).count() >= HEALTHY_CALLERS
     }
 
-    fn is_healthy(self, now: Time) -> bool {
-        self.0.iter().all(|s| s.is_some_and(|(at, _)| at + HEALTHY_FOR >= now))
+    fn is_healthy(&self, now: Time) -> bool {
+        self.are_enough(now - HEALTHY_FOR)
     }
 }
 
@@ -114,16 +119,18 @@ impl Engine {
         let state = &mut self.channels[number.0 as usize][channel.index()];
         state.window.apply(change, horizon);
         let is_failure = matches!(change.is, Outcome::Failed(_));
+        let (at, caller) = (change.started_at, change.party.hash);
         state.count(change);
         if change.is == Outcome::Ok {
             if !state.rollback.is_done() && !std::mem::replace(&mut state.was_served, true) {
                 self.events.push(EngineEvent::Met { number, channel, met: Met::Served });
             }
-            let state = self.channel_mut(number, channel);
-            let (at, caller) = (change.started_at, change.party.hash);
-            state.served.add(at, caller);
-            self.groups[group.0 as usize][channel.index()].served.add(at, caller);
+            self.served_of(number, channel).for_each(|served| served.add(at, caller));
             self.settle(now, number, channel, PhaseChange::Served);
+        }
+        let is_taken_back = change.was == Some(Outcome::Ok) && change.is != Outcome::Ok;
+        if is_taken_back {
+            self.served_of(number, channel).for_each(|served| served.take_back(at, caller));
         }
         for finding in self.detector.settled(&self.roster, change) {
             self.found(now, finding);
@@ -136,14 +143,22 @@ impl Engine {
         }
         // Served callers make nothing worse; whatever they mend shows in the next sweep. However many calls a
         // poll brings, each number and group is looked at once.
+        let is_worse = is_failure || is_taken_back;
         let state = self.channel(number, channel);
-        if is_failure || state.verdict == Verdict::Unknown && state.served.is_healthy(now) {
+        if is_worse || state.verdict == Verdict::Unknown && state.served.is_healthy(now) {
             self.renew.insert((number, channel));
         }
         let state = &self.groups[group.0 as usize][channel.index()];
-        if is_failure || state.verdict == Verdict::Unknown && state.served.is_healthy(now) {
+        if is_worse || state.verdict == Verdict::Unknown && state.served.is_healthy(now) {
             self.renew_groups.insert((group, channel));
         }
+    }
+
+    /// The callers who were served, as a number and its group remember them.
+    fn served_of(&mut self, number: NumberIx, channel: Channel) -> impl Iterator<Item = &mut ServedCallers> {
+        let group = self.roster.number(number).group.0 as usize;
+        let (channels, groups) = (&mut self.channels[number.0 as usize], &mut self.groups[group]);
+        [&mut channels[channel.index()].served, &mut groups[channel.index()].served].into_iter()
     }
 
     /// Takes in what became of a message that our side sent. It says nothing of the handler, and so nothing to the
@@ -261,17 +276,17 @@ impl Engine {
 
     /// Looks at every number and group that was healthy: of yesterday's callers nobody wants to know.
     pub(super) fn end_health(&mut self, now: Time) {
-        let is_over = |verdict, served: ServedCallers| verdict == Verdict::Healthy && !served.is_healthy(now);
+        let is_over = |verdict, served: &ServedCallers| verdict == Verdict::Healthy && !served.is_healthy(now);
         for channel in Channel::ALL {
             for i in 0..self.channels.len() {
                 let state = &self.channels[i][channel.index()];
-                if is_over(state.verdict, state.served) {
+                if is_over(state.verdict, &state.served) {
                     self.renew_number(now, NumberIx(i as u32), channel);
                 }
             }
             for i in 0..self.groups.len() {
                 let state = &self.groups[i][channel.index()];
-                if is_over(state.verdict, state.served) {
+                if is_over(state.verdict, &state.served) {
                     self.renew_group(now, GroupIx(i as u32), channel);
                 }
             }

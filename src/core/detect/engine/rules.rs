@@ -42,7 +42,8 @@ impl Engine {
             }
             let state = self.channel(number, channel);
             let rule = rule_for(state.rollback, rule).into_owned();
-            if !self.is_watched(number, channel) || rule.is_moot(now, state.window_of(&rule), state.last_served()) {
+            let window = std::iter::once(state.window_of(&rule));
+            if !self.is_watched(number, channel) || rule.is_moot(now, window) {
                 continue;
             }
             let evidence = Window::gather([state.window_of(&rule)].into_iter(), &rule, now);
@@ -102,9 +103,7 @@ impl Engine {
         if rule.subject.is_excess() {
             return true;
         }
-        let served = self.groups[group.0 as usize][rule.channel.index()].served.latest();
-        let mut numbers = self.roster.group(group).numbers.iter();
-        numbers.all(|n| rule.is_moot(now, self.channel(*n, rule.channel).window_of(rule), served))
+        rule.is_moot(now, self.on_own_handler(group, rule.channel).map(|(_, state)| state.window_of(rule)))
     }
 
     /// Another rule that is met says what a run, a sum or another count of calls would say.
@@ -201,16 +200,16 @@ impl Engine {
 
     /// What a rule sees of a group's numbers that are on their own handler.
     fn group_windows(&self, group: GroupIx, channel: Channel, rule: &Rule, now: Time) -> (Evidence, Vec<NumberIx>) {
-        let numbers: Vec<NumberIx> = self
-            .roster
-            .group(group)
-            .numbers
-            .iter()
-            .copied()
-            .filter(|n| self.is_watched(*n, channel) && self.channel(*n, channel).rollback == RollbackProgress::None)
-            .collect();
-        let windows = numbers.iter().map(|n| self.channel(*n, channel).window_of(rule));
+        let windows = self.on_own_handler(group, channel).map(|(_, state)| state.window_of(rule));
+        let numbers = self.on_own_handler(group, channel).map(|(n, _)| n).collect();
         (Window::gather(windows, rule, now), numbers)
+    }
+
+    /// Those of a group's numbers whose calls say something of the handler that they share.
+    fn on_own_handler(&self, group: GroupIx, channel: Channel) -> impl Iterator<Item = (NumberIx, &ChannelState)> {
+        let numbers = self.roster.group(group).numbers.iter().copied().filter(move |n| self.is_watched(*n, channel));
+        let states = numbers.map(move |n| (n, self.channel(n, channel)));
+        states.filter(|(_, state)| state.rollback == RollbackProgress::None)
     }
 
     /// Which rules a number no longer meets.
@@ -235,10 +234,6 @@ impl Engine {
 }
 
 impl ChannelState {
-    fn last_served(&self) -> Option<Time> {
-        self.served.latest()
-    }
-
     /// What a rule looks at.
     const fn window_of(&self, rule: &Rule) -> &Window {
         if rule.subject.is_sent() { &self.sent } else { &self.window }

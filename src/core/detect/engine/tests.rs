@@ -2,6 +2,7 @@
 
 mod decide;
 mod evidence;
+mod revised;
 mod rules;
 mod watch;
 

@@ -178,15 +178,15 @@ impl Sum {
 
     /// What a call was said to be before.
     fn take_back(&mut self, change: &OutcomeChange, look: Look) {
-        if self.since.is_none() {
+        let Some(since) = self.since else {
             return;
-        }
+        };
         if let Some(i) = self.failed.iter().position(|f| f.resource == change.entry) {
             self.failed.remove(i);
             self.failing = self.failing.saturating_sub(1);
             self.sum -= look.of_failed();
             self.calls = self.calls.saturating_sub(1);
-        } else if change.was == Some(Outcome::Ok) {
+        } else if change.was == Some(Outcome::Ok) && since <= change.started_at {
             self.sum -= look.of_served();
             match self.early.iter().position(|at| *at == change.started_at) {
                 Some(i) => {
@@ -321,5 +321,11 @@ mod tests {
             excess.apply(&change(n, n, Some(Outcome::Ok), carrier));
         }
         assert!(excess.enough().is_some());
+        // Who was served before it began was never counted.
+        let mut excess = Excess::default();
+        excess.apply(&change(0, 0, None, Outcome::Ok));
+        excess.apply(&change(1, 1, None, carrier));
+        excess.apply(&change(0, 0, Some(Outcome::Ok), carrier));
+        assert_eq!((excess.quick.calls, excess.quick.failing), (2, 2));
     }
 }

@@ -162,9 +162,14 @@ impl Detector {
         if self.is_muted[number.0 as usize][change.channel.index()] {
             return findings;
         }
-        if change.is == Outcome::Failed(Reason::Carrier)
-            && change.was != Some(change.is)
-            && let Some(numbers) = self.platform.add(change.at, number)
+        let is_carriers = |outcome| outcome == Outcome::Failed(Reason::Carrier);
+        let was_carriers = change.was.is_some_and(is_carriers);
+        if was_carriers && !is_carriers(change.is) {
+            self.platform.take_back(change.entry);
+        }
+        if !was_carriers
+            && is_carriers(change.is)
+            && let Some(numbers) = self.platform.add(change.at, number, change.entry)
         {
             findings.push(Finding {
                 what: FindingKind::Outage,
@@ -174,12 +179,14 @@ impl Detector {
                 evidence: Evidence::default(),
             });
         }
-        let is_unreached = matches!(change.is, Outcome::Ignored(IgnoreReason::Busy | IgnoreReason::NoAnswer));
-        if change.channel == Channel::Voice
-            && change.was.is_none()
-            && (is_unreached || change.is == Outcome::Ok)
-            && self.soft[number.0 as usize].add(is_unreached, change.at, self.start)
-        {
+        let is_unreached = |outcome| match outcome {
+            Outcome::Ok => Some(false),
+            Outcome::Ignored(IgnoreReason::Busy | IgnoreReason::NoAnswer) => Some(true),
+            Outcome::Ignored(_) | Outcome::Failed(_) => None,
+        };
+        let (was, is) = (change.was.and_then(is_unreached), is_unreached(change.is));
+        let line = &mut self.soft[number.0 as usize];
+        if change.channel == Channel::Voice && was != is && line.take(change.entry, was, is, change.at, self.start) {
             findings.push(Finding {
                 what: FindingKind::Unreached,
                 channel: change.channel,

@@ -6,6 +6,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use super::rate::ArrivalRate;
+use crate::core::model::id::Resource;
 use crate::core::model::roster::NumberIx;
 use crate::core::model::time::Time;
 
@@ -22,7 +23,7 @@ const TELL_EVERY: Duration = Duration::from_secs(1800);
 
 #[derive(Debug, Default)]
 pub struct Platform {
-    broken: VecDeque<(Time, NumberIx)>,
+    broken: VecDeque<(Time, NumberIx, Resource)>,
     told_at: Option<Time>,
     /// All calls lately.
     calls: ArrivalRate,
@@ -41,17 +42,22 @@ impl Platform {
 
     /// Takes in a call that broke before any TwiML ran. The numbers concerned, if a person should be
     /// told.
-    pub fn add(&mut self, now: Time, number: NumberIx) -> Option<Vec<NumberIx>> {
-        self.broken.push_back((now, number));
-        while self.broken.front().is_some_and(|(at, _)| *at < now - WITHIN) {
+    pub fn add(&mut self, now: Time, number: NumberIx, call: Resource) -> Option<Vec<NumberIx>> {
+        self.broken.push_back((now, number, call));
+        while self.broken.front().is_some_and(|(at, ..)| *at < now - WITHIN) {
             self.broken.pop_front();
         }
-        let numbers: BTreeSet<NumberIx> = self.broken.iter().map(|(_, n)| *n).collect();
+        let numbers: BTreeSet<NumberIx> = self.broken.iter().map(|(_, n, _)| *n).collect();
         let is_share = self.broken.len() as f64 >= LEAST_SHARE * self.calls.count(now, WITHIN);
         if numbers.len() < LEAST_NUMBERS || self.broken.len() < LEAST_CALLS || !is_share || self.is_told(now) {
             return None;
         }
         self.told_at = Some(now);
         Some(numbers.into_iter().collect())
+    }
+
+    /// A call broke for another reason, or not at all, as has come out since.
+    pub fn take_back(&mut self, call: Resource) {
+        self.broken.retain(|(_, _, broken)| *broken != call);
     }
 }

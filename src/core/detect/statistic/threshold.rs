@@ -163,18 +163,22 @@ impl Rule {
         rules
     }
 
-    /// True if a window cannot meet it, as can be said without a look at each of its entries. `served`: when somebody
-    /// was served last.
-    pub fn is_moot(&self, now: Time, window: &Window, served: Option<Time>) -> bool {
+    /// True if these windows cannot meet it together, as can be said without a look at each of their entries.
+    pub fn is_moot<'a>(&self, now: Time, mut windows: impl Iterator<Item = &'a Window>) -> bool {
         let since = now - self.within;
+        let lately = |at: Option<Time>| at.is_some_and(|at| at >= since);
         match self.subject {
             RuleSubject::Callers => false,
-            RuleSubject::Calls if self.ratio < 1.0 => window.entries.len() < self.callers as usize,
-            RuleSubject::Calls => served.is_some_and(|at| at >= since),
-            RuleSubject::Warnings => window.warned_at.is_none_or(|at| at < since),
-            RuleSubject::Recipients => window.entries.is_empty(),
-            RuleSubject::Excess | RuleSubject::SentExcess => window.excess.enough().is_none(),
-            RuleSubject::Run | RuleSubject::SentRun => window.entries.back().is_none_or(|e| e.failed.is_none()),
+            RuleSubject::Calls if self.ratio < 1.0 => {
+                windows.map(|w| w.entries.len()).sum::<usize>() < self.callers as usize
+            }
+            RuleSubject::Calls => windows.any(|w| lately(w.served_at)),
+            RuleSubject::Warnings => !windows.any(|w| lately(w.warned_at)),
+            RuleSubject::Recipients => windows.all(|w| w.entries.is_empty()),
+            RuleSubject::Excess | RuleSubject::SentExcess => windows.all(|w| w.excess.enough().is_none()),
+            RuleSubject::Run | RuleSubject::SentRun => {
+                windows.all(|w| w.entries.back().is_none_or(|e| e.failed.is_none()))
+            }
         }
     }
 

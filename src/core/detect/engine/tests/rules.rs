@@ -72,3 +72,29 @@ fn half_of_the_calls_of_one_caller_that_fail_page() {
         assert_eq!(p.decisions().contains(&few), is_told, "{calls}: {:?}", p.decisions());
     }
 }
+
+/// Of the numbers of a group, one is on the fallback and serves. Of the others nobody is.
+#[test]
+fn whom_the_fallback_serves_says_nothing_of_the_numbers_that_are_not_on_it() {
+    let mut p = Port::new(Mode::Auto, 3, PortAt::Done);
+    p.pass(1);
+    p.engine.rolled_back(p.now, NumberIx(2), Channel::Voice);
+    for i in 0..9 {
+        p.call(i % 2, 1, Some(11200));
+        p.call(2, 2, None);
+        p.pass(80);
+    }
+    assert_eq!(p.decisions(), [(Action::Page { reason: PageReason::FewCallers }, 2)]);
+}
+
+/// A telephone system's calls, too few on each number to say anything.
+#[test]
+fn most_calls_of_one_caller_to_a_whole_group_page() {
+    let mut p = Port::new(Mode::Auto, 4, PortAt::Done);
+    p.pass(1);
+    for i in 0..60 {
+        p.call(i % 4, 1, (i / 4 % 3 > 0).then_some(11200));
+        p.pass(28);
+    }
+    assert_eq!(p.decisions(), [(Action::Page { reason: PageReason::FewCallers }, 4)]);
+}

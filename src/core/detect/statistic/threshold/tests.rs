@@ -85,7 +85,7 @@ fn only_the_recent_counts() {
 fn run(w: &Window, now: i64) -> (u32, Option<i64>, bool) {
     let rule = Rule::defaults(Channel::Voice).pop().unwrap();
     let e = Window::gather([w].into_iter(), &rule, Time::from_secs(now));
-    let is_met = !rule.is_moot(Time::from_secs(now), w, None) && rule.is_met(&e, Time::from_secs(now));
+    let is_met = !rule.is_moot(Time::from_secs(now), [w].into_iter()) && rule.is_met(&e, Time::from_secs(now));
     (e.failing, e.since.map(|t| t.as_millis() / 1000), is_met)
 }
 
