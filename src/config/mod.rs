@@ -310,17 +310,19 @@ fn read(mut top: Section<'_>, path: &Path, env: &dyn Env) -> Option<Config> {
     if let Some((place, text)) = agent.as_ref().and_then(|a| a.token_problem.as_ref()) {
         faults.at(place.clone(), text.clone());
     }
-    if let (Some(twilio), Some(agent)) = (&twilio, &agent) {
+    if let Some(agent) = &agent {
         people::are_set(&agent.people, agent.token.as_ref(), faults);
         let mut tokens = people::called(agent.token.as_ref(), &agent.people);
         if let Some(token) = &ports.webhook_token {
             ports::is_its_own(token, &tokens, faults);
             tokens.push((ports::TOKEN.to_owned(), token));
         }
-        for (name, token) in &tokens {
-            token::differs_from(name, token, &twilio.credentials.secret, faults);
+        if let Some(twilio) = &twilio {
+            for (name, token) in &tokens {
+                token::differs_from(name, token, &twilio.credentials.secret, faults);
+            }
+            known.add_account(&twilio.credentials);
         }
-        known.add_account(&twilio.credentials);
         for (_, number) in roster.numbers() {
             known.add_number(number.id.e164);
             known.add(&number.label);

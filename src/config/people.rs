@@ -21,6 +21,7 @@ use crate::core::model::foreign::line;
 /// A person's token.
 #[derive(Debug, Clone)]
 pub struct PersonalToken {
+    /// Empty where the file does not say it, which is a fault.
     pub name: String,
     pub right: Right,
     /// Absent where it cannot be read: commands at a desk need one's own at the most.
@@ -101,7 +102,7 @@ pub fn tokens(s: &mut Section<'_>, dir: &Path, env: Option<&dyn Env>) -> Vec<Per
         for section in s.sections(right.section()) {
             let (span, faults) = (section.span(), section.faults());
             let Some(person) = person(section, right, dir, env) else { continue };
-            if let Some(other) = all.iter().find(|p| p.name == person.name) {
+            if let Some(other) = all.iter().find(|p| p.name == person.name && !p.name.is_empty()) {
                 faults.at(span, format!("{} has two tokens: give each person one", other.name));
             } else {
                 all.push(person);
@@ -146,12 +147,17 @@ fn person(mut s: Section<'_>, right: Right, dir: &Path, env: Option<&dyn Env>) -
         }
     };
     s.finish();
-    let name = name?;
+    let name = name.unwrap_or_default();
     if let Some(token) = &token {
-        token::is_strong(&format!("the token of {name}"), token, faults, |text| faults.at(span.clone(), text));
+        token::is_strong(&called_of(&name), token, faults, |text| faults.at(span.clone(), text));
     }
     let (place, missing) = missing.map_or((span, None), |(place, why)| (place, Some(why)));
     Some(PersonalToken { name, right, token, place, missing })
+}
+
+/// What a person's token is called in messages.
+fn called_of(name: &str) -> String {
+    if name.is_empty() { "the token of a person without a name".to_owned() } else { format!("the token of {name}") }
 }
 
 /// Notes a fault of every token that is not there, or is another's too. `general`: the token that is nobody's own.
@@ -159,12 +165,12 @@ pub fn are_set(people: &[PersonalToken], general: Option<&SecretString>, faults:
     for (nth, person) in people.iter().enumerate() {
         let Some(own) = &person.token else {
             let why = person.missing.as_deref().unwrap_or("it is not there");
-            faults.at(person.place.clone(), format!("the token of {}: {why}", person.name));
+            faults.at(person.place.clone(), format!("{}: {why}", called_of(&person.name)));
             continue;
         };
         let mut others = people[..nth].iter().filter_map(|p| p.token.as_ref()).chain(general);
         if others.any(|other| other.expose_secret() == own.expose_secret()) {
-            let text = format!("the token of {} is another's too: give each person their own", person.name);
+            let text = format!("{} is another's too: give each person their own", called_of(&person.name));
             faults.at(person.place.clone(), text);
         }
     }
@@ -231,7 +237,7 @@ fn certificate(mut s: Section<'_>, dir: &Path) -> Option<CertificateFiles> {
 /// Every token by what it is called.
 pub fn called<'a>(general: Option<&'a SecretString>, people: &'a [PersonalToken]) -> Vec<(String, &'a SecretString)> {
     let general = general.map(|token| (super::TOKEN.to_owned(), token));
-    let of = |p: &'a PersonalToken| Some((format!("the token of {}", p.name), p.token.as_ref()?));
+    let of = |p: &'a PersonalToken| Some((called_of(&p.name), p.token.as_ref()?));
     general.into_iter().chain(people.iter().filter_map(of)).collect()
 }
 
@@ -240,5 +246,66 @@ pub fn are_not_known(tokens: &[(String, &SecretString)], known: token::Known, fa
     let known = known.in_order();
     for (name, token) in tokens {
         token::is_not_known(name, token, &known, faults);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+    use crate::config::Config;
+
+    /// No secret is there, wherever it should be: all are told at once.
+    const MISSING: &str = r#"
+        [twilio]
+        account_sid = "ACaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+
+        [agent]
+        token_file = "none/token"
+
+        [[agent.operator]]
+        name       = "Ada"
+        token_file = "none/ada"
+
+        [[agent.operator]]
+        token_env = "RINGBACK_TOKEN_OF_GRACE"
+
+        [[agent.reader]]
+        name      = "wall"
+        token_env = "RINGBACK_TOKEN_OF_WALL"
+
+        [ports]
+        webhook_token_file = "none/ports"
+
+        [heartbeat]
+        url_env = "HEARTBEAT_URL"
+
+        [[notify]]
+        name    = "oncall"
+        kind    = "pagerduty"
+        key_env = "PAGERDUTY_KEY"
+
+        [[group]]
+        name    = "support"
+        numbers = ["+15005550100"]
+    "#;
+
+    #[test]
+    fn all_secrets_that_are_missing_are_told_at_once() {
+        let nothing: HashMap<&str, &str> = HashMap::new();
+        let told = Config::parse(Path::new("ringback.toml"), MISSING, &nothing).unwrap_err().to_string();
+        for missing in [
+            "no credentials: set TWILIO_AUTH_TOKEN",
+            "agent.token_file = \"none/token\": ",
+            "the token of Ada: ",
+            "the token of a person without a name: \"RINGBACK_TOKEN_OF_GRACE\" is not set",
+            "the token of wall: \"RINGBACK_TOKEN_OF_WALL\" is not set",
+            "ports.webhook_token_file = \"none/ports\": ",
+            "HEARTBEAT_URL",
+            "PAGERDUTY_KEY",
+        ] {
+            assert!(told.contains(missing), "{missing} is not in:\n{told}");
+        }
     }
 }
