@@ -184,7 +184,8 @@ fn read_text(path: &Path, faults: &Faults) -> Option<String> {
                 let word = text.text[at..].split(|c: char| c == ',' || c == ';' || c.is_whitespace()).next();
                 let begin = text.text[..at].rfind([',', ';', '\t', '\r', '\n', '"']).map_or(0, |i| i + 1);
                 let word = &text.text[begin..at + word.unwrap_or_default().len()];
-                let problem = format!("{}: {}", shown(word), text::foreign(IN_A_SPREADSHEET));
+                let (word, byte) = text::uncertain(word, at - begin);
+                let problem = format!("{}: byte 0x{byte:02X} is {}", shown(&word), text::foreign(IN_A_SPREADSHEET));
                 faults.of_file(path, Some(text::place(&text.text, at)), problem);
             }
             Some(text.text)

@@ -123,8 +123,8 @@ pub fn read(path: &Path) -> Result<ProviderList, BadList> {
     if let Some(at) = decoded.foreign {
         let (line, column) = text::place(&decoded.text, at);
         list.notes.push(format!(
-            "not UTF-8, and read as Windows-1252 (ANSI): look at the labels, the first of those letters is in line \
-             {line}, column {column}"
+            "not UTF-8, and in which encoding it is cannot be told: letters are read as Windows-1252 (ANSI) and may be \
+             wrong, so look at the labels, or save it as UTF-8 first; the first of them is in line {line}, column {column}"
         ));
     }
     let text = decoded.text;

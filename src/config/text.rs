@@ -93,13 +93,33 @@ pub fn read(path: &Path, most: u64, cure: &str) -> io::Result<Result<String, Bad
     let bytes = bytes_or_pipe(path, most)?;
     Ok(decode(bytes, cure).and_then(|text| match text.foreign {
         None => Ok(text.text),
-        Some(at) => Err(BadText { place: Some(place(&text.text, at)), problem: foreign(cure) }),
+        Some(at) => {
+            let problem = format!("a letter that is {}", foreign(cure));
+            Err(BadText { place: Some(place(&text.text, at)), problem })
+        }
     }))
 }
 
-/// What is wrong with a letter that is not UTF-8.
+/// What is wrong with a letter that is not UTF-8. Which one it is instead nobody can tell: the same bytes are letters
+/// of Windows-1252, of Latin-1, and of the code pages 437 and 850 of old programs.
 pub fn foreign(cure: &str) -> String {
-    format!("a letter that is not UTF-8; the file looks like Windows-1252 (ANSI) or Latin-1: {cure}")
+    format!(
+        "not UTF-8, and in which encoding it is cannot be told: open the file where its letters are right, and {cure}"
+    )
+}
+
+/// The byte that a letter stands for which was taken for Windows-1252.
+fn byte_of(letter: char) -> u8 {
+    let place = (0x80..=0x9f).zip(WINDOWS).find(|(_, of)| *of == letter);
+    place.map_or_else(|| u8::try_from(u32::from(letter)).unwrap_or(b'?'), |(byte, _)| byte)
+}
+
+/// A word around the first letter that is not UTF-8, at `at` of it: as far as it is certain, and that letter's byte.
+pub fn uncertain(word: &str, at: usize) -> (String, u8) {
+    let (certain, rest) = word.split_at_checked(at).unwrap_or((word, ""));
+    let byte = rest.chars().next().map_or(b'?', byte_of);
+    let rest = rest.chars().map(|c| if c.is_ascii() { c } else { char::REPLACEMENT_CHARACTER });
+    (certain.chars().chain(rest).collect(), byte)
 }
 
 /// The text in `bytes`; letters that are not UTF-8 are taken for Windows-1252, so that the rest can be looked at.
@@ -191,4 +211,18 @@ pub fn place(text: &str, at: usize) -> (usize, usize) {
     let ends: Vec<usize> = (0..bytes.len()).filter(ends_line).collect();
     let start = ends.last().map_or(0, |end| end + 1);
     (ends.len() + 1, before[start..].chars().count() + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_letter_that_is_not_utf8_its_byte_is_certain() {
+        for byte in 0x80..=0xff {
+            let text = decode([b"caf\xc3\xa9 B".as_slice(), &[byte], b"ro"].concat(), IN_AN_EDITOR).unwrap();
+            let at = text.foreign.unwrap();
+            assert_eq!(uncertain(&text.text, at), ("café B\u{fffd}ro".to_owned(), byte));
+        }
+    }
 }

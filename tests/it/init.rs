@@ -305,8 +305,8 @@ fn a_list_is_read_in_any_writing_and_held_against_the_account() {
         let (code, told) = init(w, &["--from-csv", "old.csv"], &[]).await;
         assert_eq!(code, 1, "rows that cannot be read are trouble: {told}");
         for part in [
-            "old.csv: not UTF-8, and read as Windows-1252 (ANSI): look at the labels, the first of those letters is in \
-             line 2, column 2",
+            "old.csv: not UTF-8, and in which encoding it is cannot be told: letters are read as Windows-1252 (ANSI) and \
+             may be wrong, so look at the labels, or save it as UTF-8 first; the first of them is in line 2, column 2",
             "old.csv: columns that were passed over: \"Monthly\"",
             "old.csv:2:6: \"(212) 555-0100\": ten digits without a country, taken for a number of North America (+1); \
              read as +12125550100",

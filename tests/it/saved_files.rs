@@ -209,14 +209,21 @@ fn a_row_names_no_channel_that_its_group_has_not() {
 fn other_encodings_are_named_with_the_cure() {
     let cure = "save it as UTF-8: in Excel, Save As, \"CSV UTF-8 (Comma delimited)\"; in LibreOffice, Save As, Text \
                 CSV, \"Edit filter settings\", character set \"Unicode (UTF-8)\"";
-    let foreign = format!("a letter that is not UTF-8; the file looks like Windows-1252 (ANSI) or Latin-1: {cure}");
+    let foreign = |byte: &str| {
+        format!(
+            "byte {byte} is not UTF-8, and in which encoding it is cannot be told: open the file where its letters are \
+             right, and {cure}"
+        )
+    };
     let cut = [utf16("\u{feff}number\n+15005550100", u16::to_le_bytes), b"0".into()].concat();
-    let cases: [(&str, &[u8], String); 7] = [
-        ("Latin-1", b"number,label\r\n+15005550100,B\xfcro\r\n", format!("2:15: \"Büro\": {foreign}")),
+    let cases: [(&str, &[u8], String); 9] = [
+        ("Latin-1", b"number,label\r\n+15005550100,B\xfcro\r\n", format!("2:15: \"B�ro\": {}", foreign("0xFC"))),
+        ("code page 437", b"number,label\r\n+15005550100,B\x81ro\r\n", format!("2:15: \"B�ro\": {}", foreign("0x81"))),
+        ("code page 850", b"number,label\r\n+15005550100,Z\x90\x90\r\n", format!("2:15: \"Z��\": {}", foreign("0x90"))),
         (
             "Windows-1252",
             b"number,label\r\n+15005550100,a\r\n+15005550101,5 \x80\r\n",
-            format!("3:16: \"5 €\": {foreign}"),
+            format!("3:16: \"5 �\": {}", foreign("0x80")),
         ),
         ("UTF-16 cut off", &cut, format!(" is UTF-16 and ends within a letter; perhaps it was cut off: {cure}")),
         ("UTF-16 damaged", b"\xff\xfe\x00\xd8a\0", format!(" is UTF-16 and damaged: {cure}")),
@@ -237,7 +244,7 @@ fn other_encodings_are_named_with_the_cure() {
     }
     // The rest is looked at all the same.
     let two = said_of(b"number,label\r\n+15005550100,B\xfcro\r\n5005550103,b\r\n").unwrap_err();
-    assert_eq!(two, format!("x.csv:2:15: \"Büro\": {foreign}\nx.csv:3:1: {NATIONAL}"));
+    assert_eq!(two, format!("x.csv:2:15: \"B�ro\": {}\nx.csv:3:1: {NATIONAL}", foreign("0xFC")));
 }
 
 #[test]
@@ -307,7 +314,8 @@ fn a_configuration_is_read_as_editors_save_it() {
     }
     std::fs::write(&path, [text.replace('\n', "\r\n").as_bytes(), b"# B\xfcro\r\n"].concat()).unwrap();
     let said = AlertRules::load(&path).unwrap_err().to_string().replace(&path.display().to_string(), "");
-    let problem = "a letter that is not UTF-8; the file looks like Windows-1252 (ANSI) or Latin-1: save it as UTF-8";
+    let problem = "a letter that is not UTF-8, and in which encoding it is cannot be told: open the file where its \
+                   letters are right, and save it as UTF-8";
     assert_eq!(said, format!(":6:4: {problem}"));
 }
 
