@@ -65,7 +65,9 @@ fn reserve_less() {
         const RESERVES: &str = "MALLOC_ARENA_MAX";
         if std::env::var_os(RESERVES).is_none() {
             let mut arguments = std::env::args_os();
-            let mut again = std::process::Command::new("/proc/self/exe");
+            // By its own path, which the process is listed by; replaced by another version it has none.
+            let path = std::env::current_exe().ok().filter(|path| path.exists());
+            let mut again = std::process::Command::new(path.unwrap_or_else(|| "/proc/self/exe".into()));
             again.arg0(arguments.next().unwrap_or_default()).args(arguments).env(RESERVES, "2");
             let _error = again.exec();
         }
