@@ -1,5 +1,6 @@
 //! The program as a service: what systemd is told by sd_notify(3), and the configuration read again while it runs.
 
+use std::io::{BufRead as _, BufReader};
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::path::PathBuf;
@@ -11,7 +12,7 @@ use ringback::sim::{Scenario, Sim};
 use serde_json::Value;
 
 use crate::agent::DAY;
-use crate::kill::serve_apart;
+use crate::kill::{can_trace, serve_apart};
 use crate::world::{Folder, own_address};
 
 const TOKEN: &str = "9f2c4b7a1d3e5f60718293a4b5c6d7e8";
@@ -178,6 +179,60 @@ fn a_service_manager_hears_that_the_agent_is_ready_ticks_and_stops() {
             manager.hears("STOPPING=1");
             assert_eq!(child.0.wait().unwrap().code(), Some(0), "{}", service.log());
         }
+    });
+}
+
+/// A disk that does not answer: strace holds up the program's writes until it ends itself.
+fn without_a_disk(pid: u32) -> Ends {
+    let mut strace = Command::new("strace")
+        .args(["-f", "-o", "/dev/null", "-e", "trace=fdatasync,fsync,pwrite64"])
+        .args(["-e", "inject=fdatasync,fsync,pwrite64:delay_enter=600000000", "-p", &pid.to_string()])
+        .stdin(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(strace.stderr.take().unwrap());
+    let mut line = String::new();
+    said.read_line(&mut line).unwrap();
+    assert!(line.contains("attached"), "{line}");
+    // It says more, and must find somebody who reads it.
+    std::thread::spawn(move || std::io::copy(&mut said, &mut std::io::sink()));
+    Ends(strace)
+}
+
+#[test]
+fn an_engine_that_is_stuck_starves_the_watchdog_although_the_agent_answers() {
+    if !can_trace() {
+        eprintln!("not tried: strace may not trace here");
+        return;
+    }
+    runs(async {
+        let service = Service::new().await;
+        let path = service.folder.path().join("notify");
+        let manager = Manager::at(&SocketAddr::from_pathname(&path).unwrap());
+        let within = Duration::from_secs(8);
+        let child = service.start(&path.display().to_string(), within);
+        manager.hears("READY=1");
+        manager.hears("WATCHDOG=1");
+        let disk = without_a_disk(child.0.id());
+        // What a person says is in the journal before the engine goes on.
+        let config = service.config();
+        let mut hold = Command::new(env!("CARGO_BIN_EXE_ringback"));
+        hold.args(["hold", "--all", "--for", "2h", "--reason", "x", "--config"]).arg(&config);
+        let hold = Ends(hold.env("RINGBACK_TOKEN", TOKEN).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+        let said = manager.hears("STATUS=the engine has not ticked since ");
+        assert!(!said.contains("WATCHDOG"), "{said}");
+        // Longer than a manager waits: it would have ended the agent by now, which answers all the while.
+        let begun = Instant::now();
+        while begun.elapsed() < within + within / 2 {
+            assert_eq!(manager.next(), None, "the watchdog is fed");
+            let healthy = reqwest::get(format!("http://{}/-/healthy", service.listen)).await.unwrap();
+            assert_eq!(healthy.status(), 200, "the process lives");
+        }
+        // The disk answers again, and the engine ticks on from where it was.
+        drop(disk);
+        manager.hears("WATCHDOG=1");
+        drop(hold);
     });
 }
 
