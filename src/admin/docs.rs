@@ -6,7 +6,7 @@ use axum::extract::{Path, State};
 use axum::http::header::{ACCEPT, CONTENT_SECURITY_POLICY, CONTENT_TYPE, VARY};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use pulldown_cmark::{CowStr, Event, Options, Parser, Tag, html};
+use pulldown_cmark::{CowStr, Event, Options, Parser, Tag, TagEnd, html};
 
 use super::page::{self, Visitor};
 use super::{Admin, ApiProblem};
@@ -44,10 +44,26 @@ fn as_html(markdown: &str) -> String {
             event
         }
     });
+    let mut events: Vec<Event> = events.collect();
+    // So that a link leads to a part of a page.
+    for at in 0..events.len() {
+        let words = heading(&events[at..]);
+        if let (Event::Start(Tag::Heading { id, .. }), Some(words)) = (&mut events[at], words) {
+            *id = Some(CowStr::from(docs::anchor(&words)));
+        }
+    }
     let mut out = String::new();
-    html::push_html(&mut out, events);
+    html::push_html(&mut out, events.into_iter());
     // A table that is wider than the window scrolls by itself.
     out.replace("<table>", "<div class=\"scroll\"><table>").replace("</table>", "</table></div>")
+}
+
+/// The words of the heading that begins here.
+fn heading(events: &[Event]) -> Option<String> {
+    let (Event::Start(Tag::Heading { .. }), inside) = events.split_first()? else { return None };
+    let inside = inside.iter().take_while(|e| !matches!(e, Event::End(TagEnd::Heading(_))));
+    let words = inside.filter_map(|e| if let Event::Text(text) | Event::Code(text) = e { Some(&**text) } else { None });
+    Some(words.collect())
 }
 
 /// `GET /docs/`: all pages, one a line.
@@ -94,6 +110,8 @@ mod tests {
     fn pages_link_to_pages_and_not_to_files() {
         let html = as_html("[a](probes.md#hear) [b](https://x.example/y.md)\n\n| a | b |\n|---|---|\n| 1 | `<2>` |\n");
         assert!(html.contains("href=\"probes#hear\"") && html.contains("https://x.example/y.md"), "{html}");
+        let html = html + &as_html("## RB301: a `b`\n\n## What it *is*\n");
+        assert!(html.contains("<h2 id=\"RB301\">") && html.contains("<h2 id=\"what-it-is\">"), "{html}");
         assert!(html.contains("<td><code>&lt;2&gt;</code></td>") && html.contains("class=\"scroll\""), "{html}");
     }
 }

@@ -11,7 +11,7 @@ use crate::docs;
 
 #[derive(Debug, clap::Args)]
 pub struct DocsArguments {
-    /// The page, or the name of an alert for its runbook; without it, the list of pages
+    /// The page, a part of it (checks#RB301), or the name of an alert for its runbook; without it, the list of pages
     #[arg(value_name = "PAGE", value_parser = OneOf(names), hide_possible_values = true)]
     page: Option<String>,
     /// Print the Markdown, on a terminal too
@@ -41,6 +41,11 @@ pub fn docs(arguments: &DocsArguments) -> anyhow::Result<Exit> {
         return Ok(Exit::Done);
     };
     let Some(text) = docs::page(name) else {
+        // The page is there, and has no such part.
+        if let Some((page, part)) = name.split_once('#').filter(|(page, _)| docs::page(page).is_some()) {
+            complain(&format!("ringback: {page} has no part {part:?}: `ringback docs {page}` prints all of it"));
+            return Ok(Exit::BadUsage);
+        }
         let near = docs::near(name).map_or_else(String::new, |near| format!("did you mean `ringback docs {near}`? "));
         complain(&format!("ringback: there is no page {name:?}: {near}`ringback docs` lists all of them"));
         return Ok(Exit::BadUsage);

@@ -81,8 +81,51 @@ runbooks! {
     "RingbackUnknownErrorCode", "RingbackWatchdog",
 }
 
-/// The text of the page, or of the runbook, of this name; it may end in `.md`.
+/// What a link to a heading calls it, after `#`. A finding's goes by its code (`## RB301: …` is `RB301`), whatever its
+/// title becomes; others by their words, as GitHub has it.
+pub fn anchor(heading: &str) -> String {
+    if let Some((code, _)) = heading.split_once(':').filter(|(code, _)| is_code(code)) {
+        return code.to_owned();
+    }
+    let kept = |c: char| (c.is_alphanumeric() || c == '_').then(|| c.to_lowercase().to_string());
+    let letters = heading.chars().filter_map(|c| kept(c).or_else(|| matches!(c, ' ' | '-').then(|| "-".to_owned())));
+    letters.collect()
+}
+
+fn is_code(text: &str) -> bool {
+    text.strip_prefix("RB").is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()))
+}
+
+/// How deep a heading is, and its words.
+fn heading(line: &str) -> Option<(usize, &str)> {
+    let words = line.trim_start_matches('#');
+    let depth = line.len() - words.len();
+    (depth > 0).then(|| words.strip_prefix(' ')).flatten().map(|words| (depth, words.trim()))
+}
+
+/// The part of a page below the heading that `#part` leads to, with the heading.
+fn part(text: &'static str, part: &str) -> Option<&'static str> {
+    let (mut begins, mut is_code) = (None, false);
+    let mut at = 0;
+    for line in text.split_inclusive('\n') {
+        is_code ^= line.trim_start().starts_with("```");
+        if let Some((depth, words)) = heading(line.trim_end()).filter(|_| !is_code) {
+            match begins {
+                None if anchor(words).eq_ignore_ascii_case(part) => begins = Some((at, depth)),
+                Some((from, above)) if depth <= above => return Some(&text[from..at]),
+                None | Some(_) => {}
+            }
+        }
+        at += line.len();
+    }
+    begins.map(|(from, _)| &text[from..])
+}
+
+/// The text of the page, or of the runbook, of this name; it may end in `.md`, and `PAGE#PART` is a part of it.
 pub fn page(name: &str) -> Option<&'static str> {
+    if let Some((name, of_it)) = name.split_once('#') {
+        return part(page(name)?, of_it);
+    }
     let name = name.strip_suffix(".md").unwrap_or(name);
     let of_runbooks = || runbook(name);
     PAGES.iter().find(|p| p.name == name).map(|p| p.text).or_else(of_runbooks)
@@ -111,6 +154,7 @@ pub fn list() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::check::code::FindingCode;
 
     /// Names of the Markdown files of a folder.
     fn files(folder: &str) -> Vec<String> {
@@ -136,5 +180,18 @@ mod tests {
         assert_eq!(page("RingbackSilent"), runbook("RingbackSilent.md"));
         assert!(page("nothing").is_none());
         assert_eq!(near("configuraton"), Some("configuration"));
+    }
+
+    #[test]
+    fn a_part_of_a_page_ends_where_the_next_begins() {
+        let text = "# A page\n## One `thing`\nx\n```\n# no heading\n```\n### Below\n## RB301: two\ny\n";
+        assert_eq!(part(text, "one-thing"), Some("## One `thing`\nx\n```\n# no heading\n```\n### Below\n"));
+        assert_eq!(part(text, "rb301"), Some("## RB301: two\ny\n"));
+        assert_eq!((part(text, "no-heading"), part(text, "")), (None, None));
+        assert_eq!(part(text, "a-page"), Some(text));
+        for code in FindingCode::ALL {
+            let found = page(&format!("checks#{code}")).unwrap_or_default();
+            assert!(found.starts_with(&format!("## {code}: ")) && found.contains("\nCure: "), "{code}: {found}");
+        }
     }
 }

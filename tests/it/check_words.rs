@@ -103,6 +103,7 @@ fn the_last_line_is_the_verdict_and_agrees_with_the_exit_code() {
     let (code, said) = broken.ringback(&["check"]);
     assert_eq!((code, last(&said).starts_with("NOT READY: 3 numbers: 1 error")), (1, true), "{said}");
     assert!(said.starts_with("RB301 error: nobody answers\n"), "{said}");
+    assert!(said.contains("`ringback docs checks#RB301`"), "{said}");
     let (code, said) = broken.ringback(&["check", "--json"]);
     let json: serde_json::Value = serde_json::from_str(&said).unwrap();
     assert_eq!((code, &json["findings"][0]["code"]), (1, &"RB301".into()));

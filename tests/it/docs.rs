@@ -12,7 +12,7 @@ use ringback::config::Config;
 use ringback::core::model::code::{Class, Code};
 use ringback::core::model::guard::Guard;
 use ringback::core::model::reason::{IgnoreReason, Reason};
-use ringback::docs::{PAGES, RUNBOOKS};
+use ringback::docs::{PAGES, RUNBOOKS, anchor};
 use ringback::sim::{Scenario, Story};
 
 use crate::agent::DAY;
@@ -373,8 +373,19 @@ fn guards_and_commands_that_there_are_are_named() {
 /// Links to files of the repository in `text`, which lies in `folder`.
 fn dead_links(text: &str, folder: &Path) -> Vec<String> {
     let links = text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(link, _)| link);
-    let links = links.filter(|l| !l.contains("://") && !l.starts_with('#') && !l.contains(' '));
-    links.filter(|l| !folder.join(l.split('#').next().unwrap()).exists()).map(str::to_owned).collect()
+    let links = links.filter(|l| !l.contains("://") && !l.contains(' '));
+    let is_dead = |link: &&str| {
+        let (path, part) = link.split_once('#').unwrap_or((link, ""));
+        // A part of this page, or of another one.
+        let other = std::fs::read_to_string(folder.join(path)).unwrap_or_default();
+        let there = if path.is_empty() { text } else { &other };
+        let has_part = |part: &str| {
+            let headings = there.lines().filter(|l| l.starts_with('#'));
+            headings.map(|l| anchor(l.trim_start_matches('#').trim())).any(|a| a == part)
+        };
+        !folder.join(path).exists() || !(part.is_empty() || has_part(part))
+    };
+    links.filter(is_dead).map(str::to_owned).collect()
 }
 
 #[test]
@@ -382,6 +393,12 @@ fn links_lead_somewhere_and_the_readme_is_short() {
     let readme = file("README.md");
     assert!(readme.lines().count() <= 150, "{}", readme.lines().count());
     assert_eq!(dead_links(&readme, &root()), Vec::<String>::new());
+    let wrong = "[a](#b) [c](checks.md#RB999) [d](no.md) [e](checks.md#RB301)";
+    let dead = ["#b", "checks.md#RB999", "no.md"];
+    assert_eq!(dead_links(wrong, &root().join("src/docs/pages")), dead, "those that lead nowhere");
+    for (name, text) in RUNBOOKS {
+        assert_eq!(dead_links(text, &root().join("alerts/runbooks")), Vec::<String>::new(), "{name}");
+    }
     for p in PAGES {
         let text = page(p.name);
         assert!(text.starts_with("# ") && text.len() > 400, "{}", p.name);
@@ -405,6 +422,13 @@ fn a_page_is_printed_and_a_wrong_name_is_answered_with_the_right_one() {
     assert!(code == 2 && said.contains("did you mean `ringback docs metrics`?"), "{said}");
     let (code, _, said) = ringback(&["docs", "nothing-like-it"]);
     assert!(code == 2 && said.contains("`ringback docs` lists all of them"), "{said}");
+    let (code, said, _) = ringback(&["docs", "checks#RB301"]);
+    assert!(
+        code == 0 && said.starts_with("## RB301: ") && said.lines().filter(|l| l.starts_with('#')).count() == 1,
+        "{said}"
+    );
+    let (code, _, said) = ringback(&["docs", "checks#RB999"]);
+    assert!(code == 2 && said.contains("checks has no part \"RB999\""), "{said}");
     let (code, said, _) = ringback(&["docs", RUNBOOKS[0].0]);
     assert!(code == 0 && said.contains(RUNBOOKS[0].0), "{said}");
     // Shells and man know of it.
@@ -433,7 +457,7 @@ fn a_running_agent_serves_them_as_text_and_as_pages() {
         };
         for p in PAGES {
             let html = browser(&format!("/docs/{}", p.name)).await;
-            assert!(html.contains("<article class=\"docs\">") && html.contains("<h1>"), "{}", p.name);
+            assert!(html.contains("<article class=\"docs\">") && html.contains("<h1 id="), "{}", p.name);
             assert!(!html.contains(".md\""), "{} links to pages", p.name);
         }
         assert!(browser("/docs/").await.contains("<a href=\"configuration\">"));

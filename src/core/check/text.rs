@@ -38,6 +38,9 @@ pub fn whole(report: &Report, is_strict: bool) -> String {
         }
         out.push('\n');
     }
+    if let Some(f) = report.findings.first() {
+        let _ = writeln!(out, "More of a code: `ringback docs checks#{}`, or an agent's /docs/checks#{0}.\n", f.code);
+    }
     out + &verdict(report, is_strict)
 }
 
