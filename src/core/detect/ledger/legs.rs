@@ -60,6 +60,12 @@ impl Ledger {
             {
                 children.talks = children.talks.saturating_sub(1);
             }
+        } else if let Some(held) = self.children.get_mut(&key)
+            && held.talk.take().is_some()
+            && let Some(children) = self.children_of(parent.as_u128())
+        {
+            // Its row was corrected: nobody talked.
+            children.take_back_talk();
         }
         // An alert can be there before the leg that it is of.
         let orphan = self.orphans.remove(&key);
