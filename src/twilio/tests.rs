@@ -134,6 +134,10 @@ fn the_leg_tells_who_was_called() {
         assert_eq!(one_call(&format!(r#"{{"to":{to}}}"#)).unwrap_err().field, "to", "{to}");
     }
     assert!(matches!(one_call(r#"{"direction":"outbound-api"}"#), Ok(WireRow::NotOurs(_))));
+    // A softphone calls out; a call that reached a number of somebody's, and does not say which, is not understood.
+    assert!(matches!(one_call(r#"{"from":"client:alice","to":""}"#), Ok(WireRow::NotOurs(_))));
+    assert!(one_call(r#"{"from":"client:alice","to":"","phone_number_sid":"PN1"}"#).is_err());
+    assert!(one_call(r#"{"to":""}"#).is_err());
     assert!(matches!(
         one_call(r#"{"direction":"trunking-originating"}"#),
         Ok(WireRow::Ours(Call { leg: Leg::Inbound { .. }, .. }))
@@ -407,6 +411,22 @@ fn one_party_is_one_in_every_writing() {
         "555-0142",
     ] {
         assert_eq!(caller(text), nobody, "{text}");
+    }
+}
+
+/// A word for a direction that Twilio has not used before: whose the text is can be told all the same.
+#[test]
+fn a_text_of_ours_with_an_unknown_direction_is_not_understood() {
+    for (from, to, is_ours) in [("+12125550142", OURS, true), (OURS, "+12125550142", true), ("+1999", "+1888", false)] {
+        let row = page::<wire::Messages>(&format!(
+            r#"{{"messages":[{{"sid":"SM00000000000000000000000000000001","direction":"inbound-sms","from":"{from}",
+            "to":"{to}","status":"received","date_created":"Sat, 21 Nov 2026 09:00:00 +0000"}}]}}"#
+        ));
+        match row.rows.into_iter().next() {
+            Some(Err(bad)) => assert!(is_ours && bad.field == "direction", "{from} {to}"),
+            Some(Ok(WireRow::NotOurs(_))) => assert!(!is_ours, "{from} {to}"),
+            other => panic!("{from} {to}: {other:?}"),
+        }
     }
 }
 

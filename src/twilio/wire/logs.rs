@@ -50,6 +50,17 @@ pub struct RawCall<'a> {
     error_message: Text<'a>,
     #[serde(borrow, default)]
     forwarded_from: Text<'a>,
+    #[serde(borrow, default)]
+    phone_number_sid: Text<'a>,
+}
+
+impl RawCall<'_> {
+    /// A call of a device with Twilio's Voice SDK, or of an agent's browser, which reached an application and no number.
+    fn is_softphones(&self) -> bool {
+        let is_none = |text: &Text<'_>| text.get().is_none_or(|t| t.trim().is_empty());
+        let is_client = || self.from.get().is_some_and(|from| lower(from).starts_with("client:"));
+        is_none(&self.to) && is_none(&self.phone_number_sid) && is_client()
+    }
 }
 
 pub struct Calls;
@@ -65,6 +76,8 @@ impl Listed for Calls {
         let sid = sid("sid", &raw.sid)?;
         let started_at = first_date(("start_time", &raw.start_time), ("date_created", &raw.date_created))?;
         let leg = match raw.direction.get().map(lower).as_deref() {
+            // Somebody calls out with a softphone: a call of its own, which is to no number.
+            Some("inbound") if raw.is_softphones() => return Ok(WireRow::NotOurs(started_at)),
             Some("inbound" | "trunking-originating") => match reader.ours("to", &raw.to)? {
                 Some(number) => Leg::Inbound { number, caller: reader.party(&raw.from) },
                 None => return Ok(WireRow::NotOurs(started_at)),
@@ -148,7 +161,16 @@ impl Listed for Messages {
         let (direction, ours, other) = match raw.direction.get().map(lower).as_deref() {
             Some("inbound") => (Direction::Inbound, &raw.to, &raw.from),
             Some("outbound-reply") => (Direction::Reply, &raw.from, &raw.to),
-            Some(_) => (Direction::Outbound, &raw.from, &raw.to),
+            Some("outbound-api" | "outbound-call") => (Direction::Outbound, &raw.from, &raw.to),
+            // A word that Twilio has invented: whose it is can still be told.
+            Some(other) => {
+                let is_ours = |field, text| reader.ours(field, text).is_ok_and(|number| number.is_some());
+                if is_ours("to", &raw.to) || is_ours("from", &raw.from) {
+                    return Err(BadRow::new("direction", format!("{other:?} of a message of one of our numbers")));
+                }
+                let sent_at = first_date(("date_sent", &raw.date_sent), ("date_created", &raw.date_created))?;
+                return Ok(WireRow::NotOurs(sent_at));
+            }
             None => return Err(BadRow::new("direction", "is missing")),
         };
         let sent_at = first_date(("date_sent", &raw.date_sent), ("date_created", &raw.date_created))?;
