@@ -185,7 +185,7 @@ const fn is_known(channel: Channel, outcome: Outcome) -> bool {
     let of_calls = matches!(
         outcome,
         Outcome::Failed(Reason::Forward | Reason::Trunk)
-            | Outcome::Ignored(IgnoreReason::Busy | IgnoreReason::NoAnswer)
+            | Outcome::Ignored(IgnoreReason::Busy | IgnoreReason::NoAnswer | IgnoreReason::Brief)
     );
     match channel {
         Channel::Voice => !of_messages,

@@ -109,6 +109,7 @@ fn the_page_of_reasons_is_current() {
             IgnoreReason::Busy => "the line was busy: a person, or an honest `<Reject>`",
             IgnoreReason::NoAnswer => "nobody picked up",
             IgnoreReason::HungUp => "the caller hung up before anybody answered",
+            IgnoreReason::Brief => "answered and over at once: whether anybody was served cannot be told",
             IgnoreReason::Probe => "our own test call or message",
             IgnoreReason::Recipient => {
                 "the recipient, not us: a phone that is off, unknown or a landline, or who has opted out"

@@ -229,6 +229,43 @@ fn an_action_that_fails_after_the_talk_warns_and_does_not_swap() {
     }
 }
 
+/// Of an application with one URL, the same URL is told of recordings and transcripts when the caller has gone.
+#[test]
+fn a_callback_that_fails_when_the_call_is_over_harms_nobody() {
+    for after in [1, 4, 60, 300] {
+        for url in [HANDLER, "https://app.example.com/recording"] {
+            let mut r = Recording::of(HANDLER);
+            for i in 0..20 {
+                let start = 60 + i * 60;
+                let call = r.call(start, &inbound(&caller(i), 25));
+                r.alert(start + 25 + after, &call, 11200, "error", Some(url));
+            }
+            assert_eq!(r.decisions(), [page("errors_beside_service", Some(11200))], "{after} {url}");
+        }
+    }
+}
+
+/// Somebody joins a conference by the API, without a leg of the call's: no announcement of an error lasts so long.
+#[test]
+fn an_early_error_of_a_caller_who_then_talks_for_minutes_warns_and_does_not_swap() {
+    for (failed, lasted) in [(10, 240), (10, 1200), (50, 240), (1, 900)] {
+        let mut r = Recording::of(HANDLER);
+        for i in 0..20 {
+            let start = 60 + i * 60;
+            let call = r.call(start, &inbound(&caller(i), lasted));
+            let seen = r.entries.pop().unwrap();
+            // It is in the log while the caller waits, and its alert is before its end.
+            let mut up = seen.2.clone();
+            (up["status"], up["end_time"], up["duration"]) = (json!("in-progress"), json!(null), json!(null));
+            r.entries.extend([(start + 3, "call", up), seen]);
+            r.alert(start + failed, &call, 11200, "error", Some(HANDLER));
+        }
+        assert_eq!(r.decisions(), [page("errors_beside_service", Some(11200))], "{failed} of {lasted}");
+    }
+    let broken = callers(HANDLER, 8, 11200, "error", Some(HANDLER)).decisions();
+    assert_eq!((broken.len(), broken[0].0.as_str()), (1, "rollback"), "{broken:?}");
+}
+
 #[test]
 fn a_voicemail_of_the_numbers_own_serves_after_a_leg_has_failed() {
     let forwarded = |seconds| {
@@ -572,5 +609,87 @@ fn texts_that_are_answered_without_a_webhook_are_served() {
     for i in 0..20 {
         r.message(60 + i * 90, "inbound", &caller(i), "received", None);
     }
-    assert_eq!(r.decisions().first().map(|(what, ..)| what.as_str()), Some("rollback"), "nobody answers");
+    // Conversations may take them, and people answer later than this recording lasts: nothing in the API says so.
+    assert_eq!(r.decisions(), [page("unexplained", None)], "nobody is seen to answer");
+}
+
+/// The code says what happened to the caller. Its level is Twilio's.
+#[test]
+fn a_code_that_harms_callers_does_so_as_a_warning_too() {
+    for code in [11200, 11205, 12100, 11310, 10004, 31920, 82002, 99999] {
+        let decisions = |seconds| callers(HANDLER, seconds, code, "warning", Some(HANDLER)).decisions();
+        assert_eq!(decisions(3), [page("unexplained", Some(code.into()))], "{code}");
+        assert!(decisions(60).iter().all(|(_, reason, _)| reason == "errors_beside_service"), "{code}");
+    }
+    for code in [12200, 13214, 13221, 13310, 13335, 13510, 13512, 13610] {
+        let told = callers(HANDLER, 20, code, "warning", Some(HANDLER)).decisions();
+        assert!(told.iter().all(|(_, reason, _)| reason == "errors_beside_service"), "{code}: {told:?}");
+    }
+    for code in [82004, 82005] {
+        assert_eq!(callers(HANDLER, 20, code, "error", None).decisions(), [], "{code}: a function's log");
+    }
+}
+
+/// A stream or a virtual agent that ends with an error after a minute has talked with the caller.
+#[test]
+fn a_talk_that_ends_with_an_error_of_what_it_was_with_was_one() {
+    for code in [31921, 64105, 64002] {
+        let mut r = Recording::of(HANDLER);
+        for i in 0..20 {
+            let call = r.call(60 + i * 60, &inbound(&caller(i), 90));
+            r.alert(60 + i * 60 + 89, &call, code, "error", None);
+        }
+        assert_eq!(r.decisions(), [page("errors_beside_service", Some(code.into()))], "{code}");
+    }
+}
+
+/// Calls of which nobody is known to have been served, although nothing failed.
+#[test]
+fn callers_who_are_all_gone_at_once_are_told_of() {
+    for (status, seconds) in [("completed", 0), ("completed", 2), ("canceled", 0)] {
+        let mut r = Recording::of(HANDLER);
+        for i in 0..60 {
+            r.call(60 + i * 40, &Leg { status, ..inbound(&caller(i), seconds) });
+        }
+        assert_eq!(r.decisions(), [page("unreached", None)], "{status} {seconds}");
+        let mut r = Recording::of(HANDLER);
+        for i in 0..60 {
+            r.call(60 + i * 40, &Leg { status, ..inbound(&caller(i), seconds) });
+            r.call(80 + i * 40, &inbound(&caller(100 + i), 80));
+        }
+        assert_eq!(r.decisions(), [], "{status} {seconds}: half of them");
+    }
+    let mut r = Recording::of(HANDLER);
+    for i in 0..60 {
+        let call = r.call(60 + i * 40, &inbound(&caller(i), 9));
+        r.call(62 + i * 40, &Leg { parent: Some(&call), to: "+15005550155", ..inbound("x", 0) });
+    }
+    assert_eq!(r.decisions(), [page("unreached", None)], "a leg that was put down as it was taken");
+}
+
+#[test]
+fn a_leg_that_is_corrected_from_completed_to_failed_was_no_talk() {
+    let mut r = Recording::of(HANDLER);
+    for i in 0..20 {
+        let start = 60 + i * 60;
+        let call = r.call(start, &inbound(&caller(i), 12));
+        r.call(start + 2, &Leg { parent: Some(&call), to: "+15005550155", ..inbound("x", 5) });
+        let mut corrected = r.entries.last().unwrap().clone();
+        (corrected.0, corrected.2["status"], corrected.2["duration"]) = (corrected.0 + 8, json!("failed"), json!("0"));
+        r.entries.push(corrected);
+    }
+    assert_eq!(r.decisions().first().map(|(what, ..)| what.as_str()), Some("rollback"));
+}
+
+/// Words that Twilio has not used before say neither that somebody was served nor nothing at all.
+#[test]
+fn what_is_in_a_state_that_nobody_knows_was_not_served() {
+    let mut r = Recording::of(HANDLER);
+    (0..20).for_each(|i| _ = r.call(60 + i * 40, &Leg { status: "rejected", ..inbound(&caller(i), 0) }));
+    assert_eq!(r.decisions(), [page("unexplained", None)]);
+    for (direction, reason) in [("inbound", "unexplained"), ("outbound-api", "delivery")] {
+        let mut r = Recording::of(HANDLER);
+        (0..20).for_each(|i| _ = r.message(60 + i * 40, direction, &caller(i), "blocked", None));
+        assert_eq!(r.decisions(), [page(reason, None)], "{direction}");
+    }
 }

@@ -34,6 +34,7 @@ use std::time::Duration;
 use super::observation::{Alert, Call, CallStatus, Direction, Leg, MessageStatus, RemoteParty};
 use super::outcome::{
     AlertEffect, AlertFlags, AlertPlacement, CallFacts, Children, MessageFacts, is_harm, judge_call, judge_message,
+    seconds,
 };
 use crate::core::model::bounds;
 use crate::core::model::code::Code;
@@ -163,7 +164,7 @@ impl Body {
         match self {
             Body::Call { status, ended_at, .. } => is_over(*status, *ended_at),
             // What was sent may still be delivered; that nobody asks after hours.
-            Body::Message { status, error, .. } => settles(*status, *error),
+            Body::Message { status, .. } => settles(*status),
         }
     }
 }
@@ -416,11 +417,14 @@ impl Ledger {
         let has_own_fallback = !entry.marks.is_empty() && cx.routes.has_own_fallback(cx.roster, entry.number, channel);
         let (is, is_inbound, [has_failed_leg, has_no_leg], code) = match entry.body {
             Body::Call { status, duration, ended_at, children } => {
+                let by_duration = duration.map(|d| entry.started_at + Duration::from_secs(u64::from(d)));
+                let over_at = ended_at.max(by_duration).filter(|_| is_over(status, ended_at));
+                let marks = entry.marks.of_callers(entry.started_at, over_at);
                 let facts = CallFacts {
                     status,
                     duration,
                     children,
-                    marks: entry.marks,
+                    marks,
                     is_settled: entry.is_settled,
                     has_no_handler,
                     is_fax: cx.routes.is_fax(entry.number, channel),
@@ -428,7 +432,9 @@ impl Ledger {
                     is_demo: cx.routes.is_demo(entry.number, channel),
                     has_own_fallback,
                     after_legs: children.until(ended_at),
-                    failed_after: entry.marks.failed_after(entry.started_at),
+                    failed_after: marks.failed_after(entry.started_at),
+                    erred_after: marks.erred_after(entry.started_at),
+                    lasted: over_at.map(|at| seconds(at).saturating_sub(seconds(entry.started_at))),
                     forwards: self.forwards[entry.number.0 as usize],
                     is_probe: entry.is_probe,
                     placement,
@@ -442,8 +448,8 @@ impl Ledger {
                     error,
                     marks: entry.marks,
                     is_settled: entry.is_settled,
-                    has_no_handler: has_no_handler || cx.routes.is_demo(entry.number, channel),
-                    is_silent_service: cx.routes.is_silent_service(entry.number),
+                    has_no_handler: pointed_at_nothing || cx.routes.is_demo(entry.number, channel),
+                    names_nobody: cx.routes.has_no_handler(entry.number, channel),
                     is_keyword,
                     has_own_fallback,
                     is_answered: entry.is_answered,

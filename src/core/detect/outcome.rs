@@ -17,11 +17,9 @@ use super::observation::{CallStatus, Direction, MessageStatus};
 use crate::core::model::code::{Class, Code};
 use crate::core::model::reason::{IgnoreReason, Outcome, Reason};
 use crate::core::model::time::Time;
+use alerts::SCHEMA;
 pub(super) use alerts::seconds;
 pub use alerts::{AlertEffect, AlertFlags, AlertPlacement, mark, may_be_placed};
-
-/// The TwiML breaks the schema, and Twilio goes on without the part that does: always a warning.
-const SCHEMA: Code = Code(12_200);
 
 /// How many child legs of a call stand where.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -119,6 +117,10 @@ pub struct CallFacts {
     pub after_legs: Option<u32>,
     /// How many seconds into the call the handler first failed, where it did.
     pub failed_after: Option<u32>,
+    /// The same of another URL, or what nothing explains.
+    pub erred_after: Option<u32>,
+    /// How many seconds there were between the call's beginning and its end, where that says more than `duration`.
+    pub lasted: Option<u32>,
     /// The number's handler is known to dial out.
     pub forwards: bool,
     /// The caller is our own prober.
@@ -134,9 +136,55 @@ pub const SERVED_AFTER_SECONDS: u32 = 25;
 /// says a name, and is asked something. One in twenty honest calls is shorter.
 const TAKEN_AFTER_SECONDS: u32 = 5;
 
+/// A completed call this short says nothing: somebody dialled wrong, or nothing was said to them.
+const BRIEF_SECONDS: u32 = 2;
+
 /// A handler that first fails so late in a call has held it for a minute: a queue, a conference, a voicemail whose last
 /// action fails. A menu is left by then.
 const LATE_SECONDS: u32 = 60;
+
+/// Who stays so long after the handler has failed was served by what came next: an error's announcement lasts seconds.
+const STAYED_SECONDS: u32 = 60;
+
+/// What a caller met after the handler had failed.
+enum AfterFailure {
+    /// The announcement of it, and the end; or the number's own fallback.
+    Nothing,
+    /// The call goes on: its end will tell.
+    Unknown,
+    /// More than an announcement. Whether it served the caller is not known, nor that a swap would.
+    Something,
+    Service,
+}
+
+impl CallFacts {
+    /// What follows a failure of the handler's own speaks too. Without a fallback of the number's Twilio says that an
+    /// error has occurred and hangs up, within seconds; a caller who is still there was held by something else: a
+    /// `<Gather>` or a `waitUrl` at the handler's URL has failed, or the next try got through.
+    fn after_failure(&self, reason: Reason) -> AfterFailure {
+        if !matches!(reason, Reason::Webhook | Reason::Content | Reason::Rescued) {
+            return AfterFailure::Nothing;
+        }
+        let is_rescued = reason == Reason::Rescued;
+        let is_over = self.status.is_final() || self.status == CallStatus::Unknown && self.is_settled;
+        if !is_over {
+            let is_plain = is_rescued && !AlertFlags::may_be_of_callback(self.failed_after);
+            return if is_plain { AfterFailure::Nothing } else { AfterFailure::Unknown };
+        }
+        let (Some(failed), Some(lasted)) = (self.failed_after, self.lasted.max(self.duration)) else {
+            return AfterFailure::Nothing;
+        };
+        let stayed = if is_rescued { 0 } else { lasted.saturating_sub(failed) };
+        let has_held = failed.min(lasted) >= LATE_SECONDS || stayed >= STAYED_SECONDS;
+        if has_held && !self.children.any() {
+            AfterFailure::Service
+        } else if stayed >= SERVED_AFTER_SECONDS {
+            AfterFailure::Something
+        } else {
+            AfterFailure::Nothing
+        }
+    }
+}
 
 /// Settles a call, or `None` while it may still become something else.
 pub fn judge_call(f: &CallFacts) -> Option<Outcome> {
@@ -165,10 +213,17 @@ fn call_as_told(f: &CallFacts) -> Option<Outcome> {
         let is_rescued = f.has_own_fallback && f.marks.has_failed_before(c.talk_from);
         return Some(if is_rescued { Outcome::Failed(Reason::Rescued) } else { Outcome::Ok });
     }
-    let has_held = [f.failed_after, f.duration].iter().all(|s| s.is_some_and(|s| s >= LATE_SECONDS)) && !c.any();
-    if let Some(reason) = marked(f.marks, f.has_own_fallback).filter(|reason| !(has_held && reason.is_curable())) {
-        return Some(Outcome::Failed(reason));
+    if let Some(reason) = marked(f.marks, f.has_own_fallback) {
+        match f.after_failure(reason) {
+            AfterFailure::Nothing => return Some(Outcome::Failed(reason)),
+            AfterFailure::Unknown => return None,
+            AfterFailure::Something => return Some(Outcome::Failed(Reason::Unexplained)),
+            AfterFailure::Service => {}
+        }
     }
+    // What it was connected to, or a function, failed after a minute with the caller: a talk that ends so was one.
+    let has_talked = f.erred_after.is_some_and(|s| s >= LATE_SECONDS) && !c.any();
+    let f = &CallFacts { marks: if has_talked { f.marks.without_unexplained() } else { f.marks }, ..*f };
     // While the call is up, the handler may dial somebody else.
     if c.open > 0 || (c.any() && !f.status.is_final()) {
         return None;
@@ -182,7 +237,7 @@ fn call_as_told(f: &CallFacts) -> Option<Outcome> {
     }
     // People were not there; an error that the caller met then is another matter.
     if (c.busy > 0 || c.no_answer > 0 || c.canceled > 0) && f.marks.has_own_error() {
-        return Some(Outcome::Failed(unexplained(f.marks, false).unwrap_or(Reason::Unexplained)));
+        return Some(Outcome::Failed(unexplained(f.marks, Length::AtOnce).unwrap_or(Reason::Unexplained)));
     }
     if c.busy > 0 {
         return Some(Outcome::Ignored(IgnoreReason::Busy));
@@ -195,10 +250,9 @@ fn call_as_told(f: &CallFacts) -> Option<Outcome> {
     }
     match f.status {
         CallStatus::Queued | CallStatus::Ringing | CallStatus::InProgress => None,
-        // A word that Twilio has invented says nothing, and an error beside it is one.
+        // Twilio says that it is over, and nobody here knows how.
         CallStatus::Unknown => {
-            let reason = unexplained(f.marks, false).filter(|_| f.is_settled && f.marks.is_error());
-            reason.map(Outcome::Failed)
+            f.is_settled.then(|| Outcome::Failed(unexplained(f.marks, Length::AtOnce).unwrap_or(Reason::Unexplained)))
         }
         CallStatus::Completed => {
             let long = f.duration.is_some_and(|d| d >= SERVED_AFTER_SECONDS) && !f.forwards;
@@ -217,12 +271,19 @@ fn call_as_told(f: &CallFacts) -> Option<Outcome> {
                 }
                 Some(_) | None => {}
             }
-            match unexplained(f.marks, long) {
+            let length = match f.duration {
+                _ if long => Length::Long,
+                Some(TAKEN_AFTER_SECONDS..) => Length::Short,
+                Some(_) | None => Length::AtOnce,
+            };
+            match unexplained(f.marks, length) {
                 Some(reason) => (long || f.is_settled).then_some(Outcome::Failed(reason)),
                 // Somebody kept the caller, and it is not known who.
                 None if f.is_nobodys => f.is_settled.then_some(Outcome::Failed(Reason::Unexplained)),
                 // However long it was: the alerts of a long call come no sooner.
-                None => (f.is_settled && f.placement == AlertPlacement::Complete).then_some(Outcome::Ok),
+                None if !f.is_settled || f.placement != AlertPlacement::Complete => None,
+                None if is_brief(f) => Some(Outcome::Ignored(IgnoreReason::Brief)),
+                None => Some(Outcome::Ok),
             }
         }
         CallStatus::Failed | CallStatus::Busy | CallStatus::NoAnswer if f.marks.has(AlertEffect::Trunk) => {
@@ -230,7 +291,7 @@ fn call_as_told(f: &CallFacts) -> Option<Outcome> {
         }
         CallStatus::Failed if f.has_no_handler => Some(Outcome::Failed(Reason::NoHandler)),
         CallStatus::Failed | CallStatus::Busy | CallStatus::NoAnswer | CallStatus::Canceled if f.marks.is_error() => {
-            f.is_settled.then_some(Outcome::Failed(unexplained(f.marks, false).unwrap_or(Reason::Unexplained)))
+            f.is_settled.then_some(Outcome::Failed(unexplained(f.marks, Length::AtOnce).unwrap_or(Reason::Unexplained)))
         }
         // An alert may still say that it was the webhook after all.
         CallStatus::Failed => f.is_settled.then_some(Outcome::Failed(Reason::Carrier)),
@@ -238,6 +299,13 @@ fn call_as_told(f: &CallFacts) -> Option<Outcome> {
         CallStatus::NoAnswer => f.is_settled.then_some(Outcome::Ignored(IgnoreReason::NoAnswer)),
         CallStatus::Canceled => f.is_settled.then_some(Outcome::Ignored(IgnoreReason::HungUp)),
     }
+}
+
+/// Nothing says that anybody was served, nor that anything failed: hardly a second, or a leg that was hung up as it was
+/// taken, and no voicemail after it.
+fn is_brief(f: &CallFacts) -> bool {
+    let is_kept = f.after_legs.is_some_and(|s| s >= SERVED_AFTER_SECONDS);
+    f.duration.is_none_or(|s| s <= BRIEF_SECONDS) || f.children.any() && !is_kept
 }
 
 /// All that is known of a message.
@@ -249,9 +317,11 @@ pub struct MessageFacts {
     pub marks: AlertFlags,
     /// Alerts have had time to arrive since the message was seen.
     pub is_settled: bool,
+    /// Twilio's demo answers.
     pub has_no_handler: bool,
-    /// A Messaging Service without a webhook has it: it is in the log, so something took it, and what is not known.
-    pub is_silent_service: bool,
+    /// The number, or its Messaging Service, names no webhook. Something may take the texts all the same, which nothing
+    /// in the API says: Conversations, or people who answer in their own time.
+    pub names_nobody: bool,
     /// Twilio itself answers it: it says what its sender wants, and needs no handler.
     pub is_keyword: bool,
     pub has_own_fallback: bool,
@@ -278,7 +348,6 @@ pub fn judge_message(f: &MessageFacts) -> Option<Outcome> {
             }
             match f.status {
                 MessageStatus::Open => None,
-                MessageStatus::Unknown if !(f.is_settled && (is_harm(f.error) || f.marks.is_error())) => None,
                 MessageStatus::Unknown
                 | MessageStatus::Received
                 | MessageStatus::Sent
@@ -288,17 +357,17 @@ pub fn judge_message(f: &MessageFacts) -> Option<Outcome> {
                 | MessageStatus::Canceled => {
                     if !f.is_settled {
                         None
-                    } else if f.is_keyword && (f.is_silent_service || f.has_no_handler) {
+                    } else if f.is_keyword && (f.names_nobody || f.has_no_handler) {
                         Some(Outcome::Ignored(IgnoreReason::Recipient))
-                    } else if f.is_silent_service || f.has_no_handler && f.may_be_answered {
-                        // Something takes texts here without a webhook. A last word of thanks needs no answer; and if
-                        // it takes none any more, no swap mends it.
+                    } else if f.names_nobody || f.has_no_handler && f.may_be_answered {
+                        // Something may take texts here without a webhook. A last word of thanks needs no answer; and
+                        // if it takes none any more, no swap mends it.
                         Some(Outcome::Failed(Reason::Unexplained))
                     } else if f.has_no_handler {
                         Some(Outcome::Failed(Reason::NoHandler))
-                    } else if let Some(reason) = unexplained(f.marks, false) {
+                    } else if let Some(reason) = unexplained(f.marks, Length::AtOnce) {
                         if_placed(Outcome::Failed(reason), f.placement)
-                    } else if is_harm(f.error) || f.status.has_failed() {
+                    } else if is_harm(f.error) || f.status.has_failed() || f.status == MessageStatus::Unknown {
                         Some(Outcome::Failed(Reason::Unexplained))
                     } else {
                         (f.placement == AlertPlacement::Complete).then_some(Outcome::Ok)
@@ -308,7 +377,8 @@ pub fn judge_message(f: &MessageFacts) -> Option<Outcome> {
         }
         Direction::Reply | Direction::Outbound => match f.status {
             MessageStatus::Open => None,
-            MessageStatus::Unknown => (f.is_settled && is_harm(f.error)).then_some(refused(f.error)),
+            // Nobody here knows what became of it: not that it arrived.
+            MessageStatus::Unknown => f.is_settled.then_some(refused(f.error)),
             MessageStatus::Sent if is_harm(f.error) => f.is_settled.then_some(refused(f.error)),
             // Final where carriers give no receipt.
             MessageStatus::Sent => f.is_settled.then_some(Outcome::Ok),
@@ -352,11 +422,23 @@ pub fn is_harm(error: Option<Code>) -> bool {
     error.is_some_and(|code| code != SCHEMA && !is_mild(code))
 }
 
+/// How long a call was, for what only casts a doubt.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Length {
+    /// It ended at once.
+    AtOnce,
+    Short,
+    /// Longer than an announcement of an error.
+    Long,
+}
+
 /// What an error leaves without evidence of service. One that only casts a doubt does so on a short call.
-fn unexplained(m: AlertFlags, is_long: bool) -> Option<Reason> {
+fn unexplained(m: AlertFlags, length: Length) -> Option<Reason> {
+    let is_doubted = m.has(AlertEffect::Doubt) && length != Length::Long
+        || m.has(AlertEffect::Attribute) && length == Length::AtOnce;
     if m.has(AlertEffect::OtherUrl) {
         Some(Reason::OtherUrl)
-    } else if m.has(AlertEffect::Unexplained) || m.has(AlertEffect::Leg) || m.has(AlertEffect::Doubt) && !is_long {
+    } else if m.has(AlertEffect::Unexplained) || m.has(AlertEffect::Leg) || is_doubted {
         Some(Reason::Unexplained)
     } else {
         None

@@ -15,7 +15,8 @@
 //! | `Callback` `Notice` | nothing: nobody on the line notices | `delivery` |
 //! | all others | `unexplained` | `delivery` |
 //!
-//! [`Class::Dial`] and [`Class::Sip`] cast a doubt on a short call as warnings, too. Of these reasons `webhook`,
+//! As warnings, codes that harm callers cast a doubt on a call that ends at once ([`AlertEffect::Doubt`](crate::core::detect::outcome::AlertEffect::Doubt)). Of these
+//! reasons `webhook`,
 //! `content`, `rescued` and `trunk` are curable; the others page and swap nothing.
 
 use serde::{Deserialize, Serialize};
@@ -163,6 +164,8 @@ impl Code {
             63_046 => Class::Notice,
             63_000..=63_999 => Class::Delivery,
             64_000..=64_999 => Class::Media,
+            // What a Function writes to its own log.
+            82_004 | 82_005 => Class::Notice,
             81_000..=82_999 | 84_000..=84_999 => Class::Function,
             90_010 => Class::Account,
             90_001 | 90_006..=90_041 | 92_000..=92_999 | 216_602 => Class::Request,
@@ -225,8 +228,8 @@ mod tests {
             (Class::Request, &[14_101, 14_107, 20_003, 20_429, 21_212, 21_402, 21_408, 21_606, 21_612, 21_661]),
             (Class::Callback, &[15_003, 16_011, 16_101, 16_102, 16_111]),
             (Class::Media, &[31_920, 32_601, 64_102]),
-            (Class::Function, &[81_016, 82_002, 82_004, 82_005]),
-            (Class::Notice, &[30_025, 32_021]),
+            (Class::Function, &[81_016, 82_002, 82_003]),
+            (Class::Notice, &[30_025, 32_021, 82_004, 82_005]),
             (Class::Elsewhere, &[45_001, 53_000, 60_200]),
             (Class::Unexplained, &[30_008]),
             (Class::Unknown, &[0, 9_999, 38_001, 98_001, 99_999, 100_000]),

@@ -208,7 +208,7 @@ impl PageReason {
         match self {
             PageReason::Failing(reason) => reason.text(),
             PageReason::Silence => "expected calls do not reach Twilio",
-            PageReason::Unreached => "every call is busy or unanswered",
+            PageReason::Unreached => "every call is busy, unanswered, given up or over at once",
             PageReason::Outage => {
                 "calls on several numbers break before any TwiML runs, because of Twilio or the carriers"
             }

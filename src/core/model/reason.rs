@@ -138,14 +138,14 @@ impl Reason {
             Reason::Forward => "every leg that the handler dialled failed",
             Reason::NoHandler => "the number points at nothing, or at Twilio's demo",
             Reason::Trunk => "the SIP endpoint behind the trunk could not be reached",
-            Reason::Fallback => "the fallback itself failed",
+            Reason::Fallback => "callers fail on the fallback: it fails itself, or the old handler is still asked",
             Reason::Template => "a TwiML Bin's template is broken",
             Reason::Carrier => "the call broke before any TwiML ran",
             Reason::Account => "the Twilio account is restricted",
             Reason::Platform => "Twilio failed internally",
             Reason::OtherUrl => "another URL than the handler's own failed",
             Reason::Unexplained => {
-                "Twilio logged an error of the call or message, and nothing shows that it was served"
+                "nothing shows that the call or message was served, and no known fault of the handler's explains it"
             }
             Reason::Registration => "messages are filtered or the sender is not registered",
             Reason::Delivery => "a message could not be delivered",
@@ -179,6 +179,9 @@ pub enum IgnoreReason {
     NoAnswer,
     /// The caller hung up before anybody answered.
     HungUp,
+    /// Answered, and over within two seconds, or as the dialled leg was taken: whether anybody was served cannot be
+    /// told.
+    Brief,
     /// Our own test call or message.
     Probe,
     /// The recipient, not us: a phone that is off, unknown or a landline, or somebody who has opted out.
@@ -186,10 +189,11 @@ pub enum IgnoreReason {
 }
 
 impl IgnoreReason {
-    pub const ALL: [IgnoreReason; 5] = [
+    pub const ALL: [IgnoreReason; 6] = [
         IgnoreReason::Busy,
         IgnoreReason::NoAnswer,
         IgnoreReason::HungUp,
+        IgnoreReason::Brief,
         IgnoreReason::Probe,
         IgnoreReason::Recipient,
     ];
@@ -199,6 +203,7 @@ impl IgnoreReason {
             IgnoreReason::Busy => "busy",
             IgnoreReason::NoAnswer => "no_answer",
             IgnoreReason::HungUp => "hung_up",
+            IgnoreReason::Brief => "brief",
             IgnoreReason::Probe => "probe",
             IgnoreReason::Recipient => "recipient",
         }

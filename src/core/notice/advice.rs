@@ -104,8 +104,9 @@ pub const fn instead(reason: PageReason, channel: Channel) -> &'static str {
                 "Look at the handler. A rollback would cure this, but one of your rules says to ask you first"
             }
             Reason::Fallback => {
-                "Repair the fallback bin itself: callers reach it and it fails. If the old handler works again, \
-                 restore the numbers"
+                "See which URL the alerts name: where it is the fallback bin, repair it; where it is the old handler, the \
+                 swap has no effect yet, so look at where the number points. If the old handler works again, restore \
+                 the numbers"
             }
             Reason::NotArriving => {
                 "Call the number from a mobile phone: our test calls do not reach Twilio. If yours does not either, ask \
@@ -140,8 +141,8 @@ pub const fn instead(reason: PageReason, channel: Channel) -> &'static str {
              Twilio's porting team and the losing carrier. A rollback cannot help calls that do not reach Twilio"
         }
         PageReason::Unreached => {
-            "Look at who should pick up: the lines that the handler dials are busy or unanswered. A rollback would \
-             not make anybody pick up"
+            "Call the number from a mobile phone, and look at who should pick up: lines are busy, nobody answers, or \
+             callers give up or are gone at once. That alone is no fault of the handler's that a rollback would cure"
         }
         PageReason::FewCallers => match channel {
             Channel::Voice => {

@@ -21,7 +21,7 @@ use crate::core::model::id::Channel;
 use crate::core::model::reason::{IgnoreReason, Outcome, Reason};
 use crate::core::model::time::Time;
 use crate::core::model::value::FieldValue;
-use crate::core::routing::history::{RoutingState, Webhooks, is_silent_service};
+use crate::core::routing::history::{RoutingState, Webhooks};
 use crate::core::routing::record::{NumberRecord, is_fallback};
 
 /// The far end of a probe's call, as far as it has been seen.
@@ -147,6 +147,8 @@ pub fn call(seen: &CallSeen<'_>, expected: &Expected<'_>) -> Option<(ProbeFindin
         after_legs: arrived.children.until(arrived.ended_at),
         // A test call is too short for it.
         failed_after: None,
+        erred_after: None,
+        lasted: None,
         has_own_fallback: expected.has_own_fallback(Channel::Voice),
         // Of this very call: a leg that we cut off while it rang has reached a line that rings.
         forwards: arrived.children.any(),
@@ -166,7 +168,7 @@ pub fn call(seen: &CallSeen<'_>, expected: &Expected<'_>) -> Option<(ProbeFindin
         return None;
     }
     let found = match outcome {
-        Outcome::Ok => {
+        Outcome::Ok | Outcome::Ignored(IgnoreReason::Brief) => {
             let is_short = arrived.duration.is_some_and(|d| Duration::from_secs(u64::from(d)) < expected.min_duration);
             if is_short && !seen.hung_up { ProbeFinding::Failure(Reason::WrongAnswer) } else { ProbeFinding::Success }
         }
@@ -235,21 +237,21 @@ pub fn message(
         return seen.is_settled.then_some((ProbeFinding::Error(Unmeasured::Api), None));
     }
     let marks = expected.marks(Channel::Messaging, seen.alerts);
-    let has_no_handler =
-        expected.has_no_handler(Channel::Messaging) || expected.record.is_some_and(|r| r.is_demo(Channel::Messaging));
+    let names_nobody = expected.has_no_handler(Channel::Messaging);
+    let is_demo = expected.record.is_some_and(|r| r.is_demo(Channel::Messaging));
     let facts = MessageFacts {
         direction: Direction::Inbound,
         status,
         error: seen.error,
         marks,
         is_settled: seen.is_settled,
-        has_no_handler,
+        has_no_handler: is_demo,
+        names_nobody,
         is_keyword: false,
-        is_silent_service: expected.record.is_some_and(is_silent_service),
         has_own_fallback: expected.has_own_fallback(Channel::Messaging),
         is_answered: seen.is_replied,
         // Without a handler nobody is expected to.
-        may_be_answered: expects_reply && !has_no_handler,
+        may_be_answered: expects_reply && !names_nobody && !is_demo,
         is_probe: false,
         placement: AlertPlacement::Complete,
     };

@@ -141,13 +141,6 @@ impl RoutingState {
     }
 }
 
-/// True if a Messaging Service without a webhook has the number's texts. It drops them, and then they are in no log
-/// (Twilio's API description, `inbound_request_url`); or Conversations takes them, which nothing in the API says.
-pub fn is_silent_service(record: &NumberRecord) -> bool {
-    let channel = Channel::Messaging;
-    matches!(record.handler(channel), Handler::Service(_)) && RoutingState::of(record, channel) == RoutingState::Nobody
-}
-
 /// How many past primary URLs of a channel are remembered.
 const REMEMBERED: usize = 8;
 
@@ -223,12 +216,6 @@ impl RoutingHistory {
     /// True if the number is known to point at nothing.
     pub fn is_nobodys(&self, ix: NumberIx, channel: Channel) -> bool {
         self.states[ix.0 as usize][channel.index()] == RoutingState::Nobody
-    }
-
-    /// True if [`is_silent_service`] of it.
-    pub fn is_silent_service(&self, ix: NumberIx) -> bool {
-        self.states[ix.0 as usize][Channel::Messaging.index()] == RoutingState::Nobody
-            && self.record(ix).is_some_and(is_silent_service)
     }
 
     /// True if the number is known to point at Twilio's demo.

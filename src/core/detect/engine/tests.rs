@@ -106,7 +106,7 @@ impl Port {
             status,
             started_at: self.now,
             ended_at: Some(self.now),
-            duration: None,
+            duration: Some(12),
             error: None,
             forwarded_from: None,
         };

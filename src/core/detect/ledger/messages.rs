@@ -5,8 +5,7 @@ use std::collections::hash_map::Entry as Slot;
 use super::answers::ANSWERED_WITHIN;
 use super::{Body, Entry, FirstSeen, Ledger, LedgerContext, LedgerEffect};
 use crate::core::detect::observation::{Direction, Message, MessageStatus};
-use crate::core::detect::outcome::{AlertFlags, is_harm};
-use crate::core::model::code::Code;
+use crate::core::detect::outcome::AlertFlags;
 use crate::core::model::id::{AccountSid, Channel, NumberId, Resource};
 use crate::core::model::roster::NumberIx;
 use crate::core::model::time::Time;
@@ -24,7 +23,7 @@ impl Ledger {
             Slot::Occupied(mut held) => match &mut held.get_mut().body {
                 Body::Message { status, error, .. } => {
                     if message.status.is_final() || !status.is_final() {
-                        ended = settles(message.status, message.error) && !settles(*status, *error);
+                        ended = settles(message.status) && !settles(*status);
                         *status = message.status;
                         *error = message.error.or(*error);
                     }
@@ -32,7 +31,7 @@ impl Ledger {
                 Body::Call { .. } => {}
             },
             Slot::Vacant(slot) => {
-                (is_new, ended) = (true, settles(message.status, message.error));
+                (is_new, ended) = (true, settles(message.status));
                 let Message { direction, status, error, is_keyword, .. } = *message;
                 let body = Body::Message { direction, status, error, is_keyword };
                 let held = Entry {
@@ -100,6 +99,6 @@ impl Ledger {
 }
 
 /// A message of which nothing more is to be waited for but its alerts, also in a state that Twilio has invented.
-pub(super) fn settles(status: MessageStatus, error: Option<Code>) -> bool {
-    status.is_final() || status == MessageStatus::Sent || status == MessageStatus::Unknown && is_harm(error)
+pub(super) fn settles(status: MessageStatus) -> bool {
+    status.is_final() || matches!(status, MessageStatus::Sent | MessageStatus::Unknown)
 }

@@ -76,7 +76,8 @@ impl Nameless {
                     | AlertEffect::OurFallback,
                 ) => true,
                 Some(
-                    AlertEffect::Doubt
+                    AlertEffect::Attribute
+                    | AlertEffect::Doubt
                     | AlertEffect::Leg
                     | AlertEffect::Unexplained
                     | AlertEffect::OtherUrl

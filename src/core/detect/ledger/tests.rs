@@ -31,7 +31,7 @@ fn call(status: CallStatus, is_prober: bool) -> Call {
         status,
         started_at: Time::EPOCH,
         ended_at: None,
-        duration: None,
+        duration: Some(12),
         error: None,
         forwarded_from: None,
     }

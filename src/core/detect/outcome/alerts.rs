@@ -11,6 +11,9 @@ use crate::core::routing::record::{is_fallback, is_same_webhook};
 /// The webhook answered with another content type than TwiML's.
 const NOT_TWIML: Code = Code(12_300);
 
+/// The TwiML breaks the schema, and Twilio goes on without the part that does: always a warning.
+pub(super) const SCHEMA: Code = Code(12_200);
+
 /// The number that was dialled is on a list of those that are not, or the account may not call its country. So it is
 /// for whoever dials it, the fallback too. Source: Twilio's error dictionary, 13225 and 13227, 2026-11.
 const BARRED: [Code; 2] = [Code(13_225), Code(13_227)];
@@ -27,11 +30,27 @@ pub struct AlertFlags {
     /// When the handler, or the number's own fallback, was first known to fail, in seconds since the Unix epoch; 0 when
     /// neither is.
     failed_at: u32,
+    /// The same of another URL, of our fallback, and of what nothing explains.
+    erred_at: u32,
 }
+
+const DOUBTS: u16 = AlertEffect::Attribute.bit() | AlertEffect::Doubt.bit();
+
+/// The handler failed, or the number's own fallback.
+const HANDLERS: u16 =
+    AlertEffect::PrimaryWebhook.bit() | AlertEffect::PrimaryContent.bit() | AlertEffect::OwnFallback.bit();
+/// What may be raised of a call when it is over as well.
+const ELSEWHERE: u16 = AlertEffect::OtherUrl.bit() | AlertEffect::OurFallback.bit() | AlertEffect::Unexplained.bit();
+
+/// A call's own document is fetched, or found broken, within this of the call's beginning: Twilio waits 15 s, and its
+/// clock and its network have some room.
+const FETCHED_WITHIN: u32 = 20;
 
 /// What one alert says of the call or message it belongs to, weakest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum AlertEffect {
+    /// An attribute was left out: a call that ends at once with it is not known to have been served.
+    Attribute,
     /// A warning: nothing by itself, but a short call with it is not known to have been served.
     Doubt,
     /// An error of a leg that was dialled: what came after it may have served the caller.
@@ -48,14 +67,25 @@ pub enum AlertEffect {
     PrimaryWebhook,
 }
 
+impl AlertEffect {
+    const fn bit(self) -> u16 {
+        1 << self as u16
+    }
+}
+
 impl AlertFlags {
     /// `at`: when Twilio raised it.
     pub fn add(&mut self, mark: AlertEffect, code: Code, at: Time) {
-        if matches!(mark, AlertEffect::PrimaryWebhook | AlertEffect::PrimaryContent | AlertEffect::OwnFallback) {
+        let first = if mark.bit() & HANDLERS != 0 {
+            Some(&mut self.failed_at)
+        } else {
+            (mark.bit() & ELSEWHERE != 0).then_some(&mut self.erred_at)
+        };
+        if let Some(first) = first {
             let at = seconds(at);
-            self.failed_at = if self.failed_at == 0 { at } else { self.failed_at.min(at) };
+            *first = if *first == 0 { at } else { at.min(*first) };
         }
-        let bit = 1 << mark as u16;
+        let bit = mark.bit();
         // The lower code among equals, so that the order of arrival does not show; words without a code come last.
         let rank = |code: u32| if code == Code::UNNAMED.0 { u32::MAX } else { code };
         if self.set < bit || (self.set < bit << 1 && rank(code.0) < rank(self.code)) {
@@ -65,9 +95,42 @@ impl AlertFlags {
         self.is_barred |= BARRED.contains(&code);
     }
 
+    /// Without what was raised when a call had ended, beyond the time that the fetch of its document may take: a
+    /// callback about it, a recording, a transcript. Whatever URL that was sent to, nobody was on the line any more.
+    pub fn of_callers(self, started_at: Time, ended_at: Option<Time>) -> AlertFlags {
+        let Some(ended_at) = ended_at else { return self };
+        let until = seconds(ended_at).max(seconds(started_at) + FETCHED_WITHIN);
+        let mut left = self;
+        if self.failed_at > until {
+            left.failed_at = 0;
+            left.set &= !HANDLERS;
+        }
+        if self.erred_at > until {
+            left.erred_at = 0;
+            left.set &= !ELSEWHERE;
+        }
+        left
+    }
+
+    /// How many seconds into a call that began at `started_at` something else first failed.
+    pub fn erred_after(self, started_at: Time) -> Option<u32> {
+        (self.erred_at > 0).then(|| self.erred_at.saturating_sub(seconds(started_at)))
+    }
+
+    pub(super) const fn without_unexplained(mut self) -> AlertFlags {
+        self.set &= !AlertEffect::Unexplained.bit();
+        self
+    }
+
+    /// Whether the handler's failure, of which `after` says how many seconds into the call it was, may have been raised
+    /// when the call was over.
+    pub(super) fn may_be_of_callback(after: Option<u32>) -> bool {
+        after.is_some_and(|s| s > FETCHED_WITHIN)
+    }
+
     /// Beyond what only casts a doubt.
     pub const fn is_error(self) -> bool {
-        self.set & !(1 << AlertEffect::Doubt as u16) != 0
+        self.set & !DOUBTS != 0
     }
 
     /// The handler failed before `talk`, in seconds since the Unix epoch.
@@ -82,11 +145,11 @@ impl AlertFlags {
 
     /// An error that a failed leg does not explain.
     pub(super) const fn has_own_error(self) -> bool {
-        self.set & !(1 << AlertEffect::Doubt as u16 | 1 << AlertEffect::Leg as u16) != 0
+        self.set & !(DOUBTS | AlertEffect::Leg.bit()) != 0
     }
 
     pub(super) const fn has(self, mark: AlertEffect) -> bool {
-        self.set & (1 << mark as u16) != 0
+        self.set & mark.bit() != 0
     }
 
     pub const fn is_empty(self) -> bool {
@@ -120,8 +183,7 @@ pub fn mark(alert: &Alert, webhooks: Webhooks<'_>) -> Option<AlertEffect> {
         return Some(AlertEffect::Trunk);
     }
     if alert.level != Level::Error {
-        let is_doubt = alert.level == Level::Warning && matches!(class, Class::Dial | Class::Sip | Class::Origination);
-        return is_doubt.then_some(AlertEffect::Doubt);
+        return if alert.level == Level::Warning { doubt(alert, webhooks) } else { None };
     }
     match class {
         // Who has opted out, or is not there, is nobody's failure, on the text that asked for the answer as well.
@@ -162,6 +224,44 @@ pub fn mark(alert: &Alert, webhooks: Webhooks<'_>) -> Option<AlertEffect> {
         | Class::Unexplained
         | Class::Unknown => Some(AlertEffect::Unexplained),
     }
+}
+
+/// What a warning says: the level is Twilio's judgement of its log, and the code says what happened. One that harms
+/// callers casts a doubt on a call which ends at once; a call that went on was not harmed by it.
+fn doubt(alert: &Alert, webhooks: Webhooks<'_>) -> Option<AlertEffect> {
+    let is_message = matches!(alert.resource, Some(Resource::Message(_)));
+    match alert.code.class() {
+        Class::Dial if is_of_attribute(alert.code) => Some(AlertEffect::Attribute),
+        Class::Webhook | Class::Content if alert.code == SCHEMA => None,
+        Class::Webhook | Class::Content => {
+            let effect = mark(&Alert { level: Level::Error, ..alert.clone() }, webhooks)?;
+            // Of texts, the callbacks of those that are sent are logged so.
+            (!is_message || effect != AlertEffect::OtherUrl).then_some(AlertEffect::Doubt)
+        }
+        Class::Dial
+        | Class::Sip
+        | Class::Origination
+        | Class::Template
+        | Class::Account
+        | Class::Platform
+        | Class::Media
+        | Class::Function
+        | Class::Unknown => Some(AlertEffect::Doubt),
+        Class::Recipient
+        | Class::Registration
+        | Class::Delivery
+        | Class::Request
+        | Class::Callback
+        | Class::Notice
+        | Class::Elsewhere
+        | Class::Unexplained => None,
+    }
+}
+
+/// An attribute of a verb that Twilio does not understand, and goes on without: `<Gather>`, `<Play>`, `<Say>`,
+/// `<Record>`, a `<Dial>`'s caller id and a `<Number>`'s method.
+const fn is_of_attribute(code: Code) -> bool {
+    matches!(code.0, 13_214 | 13_221 | 13_310..=13_349 | 13_410..=13_430 | 13_510..=13_519 | 13_610..=13_629)
 }
 
 /// True if more may come of `alert` once the number is read again: it names a URL that is none of the number's

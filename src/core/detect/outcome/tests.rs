@@ -64,7 +64,21 @@ fn what_an_alert_says_depends_on_whose_url_failed() {
         (11200, Error, Some("https://app.example.com/menu/2"), false, Some(AlertEffect::OtherUrl)),
         (11200, Error, Some("https://stats.example.com/x"), false, Some(AlertEffect::OtherUrl)),
         (11200, Error, None, false, Some(AlertEffect::Unexplained)),
-        (11200, Warning, Some(PRIMARY), false, None),
+        // The code says what happened, the level only what Twilio thinks of it.
+        (11200, Warning, Some(PRIMARY), false, Some(AlertEffect::Doubt)),
+        (11205, Warning, Some("https://stats.example.com/x"), false, Some(AlertEffect::Doubt)),
+        (11200, Warning, Some(CALLBACK), false, None),
+        (12100, Warning, Some(PRIMARY), false, Some(AlertEffect::Doubt)),
+        (10004, Warning, None, false, Some(AlertEffect::Doubt)),
+        (31920, Warning, None, false, Some(AlertEffect::Doubt)),
+        (64102, Warning, None, false, Some(AlertEffect::Doubt)),
+        (82002, Warning, None, false, Some(AlertEffect::Doubt)),
+        (99999, Warning, None, false, Some(AlertEffect::Doubt)),
+        (11200, Notice, Some(PRIMARY), false, None),
+        (13310, Warning, Some(PRIMARY), false, Some(AlertEffect::Attribute)),
+        (13610, Warning, Some(PRIMARY), false, Some(AlertEffect::Attribute)),
+        (13214, Warning, Some(PRIMARY), false, Some(AlertEffect::Attribute)),
+        (82005, Error, None, false, None),
         (12200, Warning, Some(PRIMARY), false, None),
         (15003, Warning, Some(CALLBACK), false, None),
         (13224, Warning, Some(PRIMARY), false, Some(AlertEffect::Doubt)),
@@ -97,7 +111,7 @@ fn what_an_alert_says_depends_on_whose_url_failed() {
 fn call(status: CallStatus) -> CallFacts {
     CallFacts {
         status,
-        duration: None,
+        duration: Some(12),
         children: Children::default(),
         marks: AlertFlags::default(),
         is_settled: true,
@@ -108,6 +122,8 @@ fn call(status: CallStatus) -> CallFacts {
         has_own_fallback: false,
         after_legs: None,
         failed_after: None,
+        erred_after: None,
+        lasted: None,
         forwards: false,
         is_probe: false,
         placement: AlertPlacement::Complete,
@@ -127,7 +143,8 @@ fn a_status_alone_never_makes_a_person_a_failure() {
     for status in CallStatus::ALL {
         let settled = judge_call(&call(status));
         let want = match status {
-            CallStatus::Queued | CallStatus::Ringing | CallStatus::InProgress | CallStatus::Unknown => None,
+            CallStatus::Queued | CallStatus::Ringing | CallStatus::InProgress => None,
+            CallStatus::Unknown => Some(Outcome::Failed(Reason::Unexplained)),
             CallStatus::Completed => Some(Outcome::Ok),
             CallStatus::Busy => Some(Outcome::Ignored(IgnoreReason::Busy)),
             CallStatus::NoAnswer => Some(Outcome::Ignored(IgnoreReason::NoAnswer)),
@@ -146,11 +163,13 @@ fn an_alert_on_the_handlers_own_url_is_a_failure_whatever_the_status() {
     for status in CallStatus::ALL {
         let m = marks(&[(AlertEffect::PrimaryWebhook, 11200)]);
         let f = CallFacts { marks: m, is_settled: false, ..call(status) };
-        assert_eq!(judge_call(&f), Some(Outcome::Failed(Reason::Webhook)), "{status:?}");
+        // While the call is up, what comes next may serve the caller.
+        let want = status.is_final().then_some(Outcome::Failed(Reason::Webhook));
+        assert_eq!(judge_call(&f), want, "{status:?}");
         let f = CallFacts { has_own_fallback: true, ..f };
         assert_eq!(judge_call(&f), Some(Outcome::Failed(Reason::Rescued)), "{status:?}");
         let both = marks(&[(AlertEffect::PrimaryWebhook, 11200), (AlertEffect::OwnFallback, 11205)]);
-        assert_eq!(judge_call(&CallFacts { marks: both, ..f }), Some(Outcome::Failed(Reason::Webhook)), "{status:?}");
+        assert_eq!(judge_call(&CallFacts { marks: both, ..f }), want, "{status:?}");
     }
     let table = [
         (AlertEffect::PrimaryContent, Reason::Content),
@@ -237,7 +256,8 @@ fn what_fails_after_a_minute_with_the_caller_is_no_reason_to_swap() {
     let f = CallFacts { marks: m, duration: Some(310), ..call(CallStatus::Completed) };
     for (failed_after, want) in [
         (None, Outcome::Failed(Reason::Webhook)),
-        (Some(40), Outcome::Failed(Reason::Webhook)),
+        (Some(2), Outcome::Ok),
+        (Some(40), Outcome::Ok),
         (Some(300), Outcome::Ok),
     ] {
         assert_eq!(judge_call(&CallFacts { failed_after, ..f }), Some(want), "{failed_after:?}");
@@ -245,6 +265,61 @@ fn what_fails_after_a_minute_with_the_caller_is_no_reason_to_swap() {
     let account = marks(&[(AlertEffect::PrimaryWebhook, 11200), (AlertEffect::Account, 10001)]);
     let f = CallFacts { marks: account, failed_after: Some(300), ..f };
     assert_eq!(judge_call(&f), Some(Outcome::Ok), "what is no fault of the handler's is told as a warning then");
+}
+
+/// An announcement lasts seconds. Who is there after it has met something else, and after a minute was served by it; but
+/// the number's own fallback may be what that was.
+#[test]
+fn what_follows_the_handlers_failure_speaks_too() {
+    let m = marks(&[(AlertEffect::PrimaryWebhook, 11200)]);
+    let busy = Children { busy: 1, ..Children::default() };
+    let f = CallFacts { marks: m, ..call(CallStatus::Completed) };
+    for (failed, lasted, want) in [
+        (1, 9, Outcome::Failed(Reason::Webhook)),
+        (15, 22, Outcome::Failed(Reason::Webhook)),
+        (15, 39, Outcome::Failed(Reason::Webhook)),
+        (15, 40, Outcome::Failed(Reason::Unexplained)),
+        (10, 69, Outcome::Failed(Reason::Unexplained)),
+        (10, 70, Outcome::Ok),
+        (59, 66, Outcome::Failed(Reason::Webhook)),
+    ] {
+        let f = CallFacts { failed_after: Some(failed), lasted: Some(lasted), ..f };
+        assert_eq!(judge_call(&f), Some(want), "{failed} of {lasted}");
+        let rescued = CallFacts { has_own_fallback: true, ..f };
+        assert_eq!(judge_call(&rescued), Some(Outcome::Failed(Reason::Rescued)), "{failed} of {lasted}");
+        let is_told = judge_call(&CallFacts { children: busy, ..f }).is_some_and(|o| matches!(o, Outcome::Failed(_)));
+        assert!(is_told, "{failed} of {lasted}: nobody answered");
+    }
+    let up = CallFacts { status: CallStatus::InProgress, has_own_fallback: true, ..f };
+    for (failed_after, want) in [(16, Some(Outcome::Failed(Reason::Rescued))), (21, None)] {
+        assert_eq!(judge_call(&CallFacts { failed_after: Some(failed_after), ..up }), want, "{failed_after}");
+    }
+}
+
+#[test]
+fn what_is_raised_when_the_call_is_over_is_no_callers_beyond_the_time_of_a_fetch() {
+    let began = Time::from_secs(1000);
+    let at = |seconds| began + std::time::Duration::from_secs(seconds);
+    for (effect, ended, raised, is) in [
+        (AlertEffect::PrimaryWebhook, 25, 26, false),
+        (AlertEffect::PrimaryWebhook, 25, 25, true),
+        (AlertEffect::PrimaryContent, 5, 20, true),
+        (AlertEffect::PrimaryContent, 5, 21, false),
+        (AlertEffect::OwnFallback, 25, 325, false),
+        (AlertEffect::OtherUrl, 25, 29, false),
+        (AlertEffect::Unexplained, 25, 29, false),
+        (AlertEffect::OurFallback, 25, 29, false),
+        (AlertEffect::Account, 25, 29, true),
+        (AlertEffect::Platform, 25, 29, true),
+    ] {
+        let mut marks = AlertFlags::default();
+        marks.add(effect, Code(11200), at(raised));
+        assert_eq!(marks.of_callers(began, Some(at(ended))).is_error(), is, "{effect:?} {ended} {raised}");
+        assert!(marks.of_callers(began, None).is_error(), "its end is not known");
+        // One that was earlier is the caller's, whatever came later.
+        marks.add(effect, Code(11200), at(2));
+        assert!(marks.of_callers(began, Some(at(ended))).is_error(), "{effect:?} {ended} {raised}");
+    }
 }
 
 /// A busy line and a caller who hangs up are people; an error of the caller's own call beside them is not.
@@ -278,16 +353,18 @@ fn an_error_of_the_callers_own_is_not_hidden_behind_people() {
 }
 
 #[test]
-fn a_state_that_twilio_has_invented_says_nothing_and_an_error_beside_it_does() {
+fn a_state_that_twilio_has_invented_is_no_service() {
     let f = call(CallStatus::Unknown);
-    assert_eq!(judge_call(&f), None);
+    assert_eq!(judge_call(&f), Some(Outcome::Failed(Reason::Unexplained)), "over, and nobody here knows how");
     let f = CallFacts { marks: marks(&[(AlertEffect::Unexplained, 64101)]), ..f };
     assert_eq!(judge_call(&f), Some(Outcome::Failed(Reason::Unexplained)));
     assert_eq!(judge_call(&CallFacts { is_settled: false, ..f }), None);
-    for (direction, failed) in [(Direction::Inbound, Reason::Unexplained), (Direction::Outbound, Reason::Registration)]
-    {
+    for (direction, alone, failed) in [
+        (Direction::Inbound, Reason::Unexplained, Reason::Unexplained),
+        (Direction::Outbound, Reason::Delivery, Reason::Registration),
+    ] {
         let f = message(direction, MessageStatus::Unknown);
-        assert_eq!(judge_message(&f), None, "{direction:?}");
+        assert_eq!(judge_message(&f), Some(Outcome::Failed(alone)), "{direction:?}");
         let f = MessageFacts { error: Some(Code(30034)), ..f };
         assert_eq!(judge_message(&f), Some(Outcome::Failed(failed)), "{direction:?}");
         assert_eq!(judge_message(&MessageFacts { is_settled: false, ..f }), None, "{direction:?}");
@@ -354,7 +431,7 @@ fn message(direction: Direction, status: MessageStatus) -> MessageFacts {
         marks: AlertFlags::default(),
         is_settled: true,
         has_no_handler: false,
-        is_silent_service: false,
+        names_nobody: false,
         is_keyword: false,
         has_own_fallback: false,
         is_answered: false,
@@ -375,8 +452,8 @@ fn an_inbound_text_is_lost_when_its_webhook_fails() {
     assert_eq!(judge_message(&lost), Some(Outcome::Failed(Reason::Webhook)));
     let nobody = MessageFacts { has_no_handler: true, ..f };
     assert_eq!(judge_message(&nobody), Some(Outcome::Failed(Reason::NoHandler)));
-    // A service that drops what comes logs nothing of it, so this one does something else.
-    let silent = MessageFacts { is_silent_service: true, ..nobody };
+    // Conversations may take what comes to a number or a service without a webhook.
+    let silent = MessageFacts { names_nobody: true, ..nobody };
     assert_eq!(judge_message(&silent), Some(Outcome::Failed(Reason::Unexplained)));
     // Nor is one that is usually answered without a webhook.
     let usual = MessageFacts { may_be_answered: true, ..nobody };
@@ -496,6 +573,38 @@ fn a_warning_of_a_dial_casts_a_doubt_on_short_calls_alone() {
     for status in [CallStatus::Busy, CallStatus::NoAnswer, CallStatus::Canceled] {
         let f = CallFacts { marks: doubt, ..call(status) };
         assert!(matches!(judge_call(&f), Some(Outcome::Ignored(_))), "{status:?}: a doubt is no error");
+    }
+}
+
+/// A verb goes on without an attribute that is wrong; a call that ends at once may not have got that far.
+#[test]
+fn a_warning_of_an_attribute_casts_a_doubt_on_calls_that_end_at_once() {
+    let f = CallFacts { marks: marks(&[(AlertEffect::Attribute, 13310)]), ..call(CallStatus::Completed) };
+    for (duration, want) in [
+        (Some(1), Outcome::Failed(Reason::Unexplained)),
+        (Some(4), Outcome::Failed(Reason::Unexplained)),
+        (Some(5), Outcome::Ok),
+    ] {
+        assert_eq!(judge_call(&CallFacts { duration, ..f }), Some(want), "{duration:?}");
+    }
+}
+
+#[test]
+fn a_call_that_is_over_at_once_is_neither_served_nor_failed() {
+    let f = call(CallStatus::Completed);
+    for (duration, want) in [
+        (None, Outcome::Ignored(IgnoreReason::Brief)),
+        (Some(0), Outcome::Ignored(IgnoreReason::Brief)),
+        (Some(2), Outcome::Ignored(IgnoreReason::Brief)),
+        (Some(3), Outcome::Ok),
+    ] {
+        assert_eq!(judge_call(&CallFacts { duration, ..f }), Some(want), "{duration:?}");
+    }
+    // A leg that was taken and put down is no talk; a voicemail after it is one.
+    let hung_up = Children { completed: 1, ended_at: 1000, ..Children::default() };
+    let f = CallFacts { children: hung_up, duration: Some(60), forwards: true, ..f };
+    for (after_legs, want) in [(Some(3), Outcome::Ignored(IgnoreReason::Brief)), (Some(40), Outcome::Ok)] {
+        assert_eq!(judge_call(&CallFacts { after_legs, ..f }), Some(want), "{after_legs:?}");
     }
 }
 

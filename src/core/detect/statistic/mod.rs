@@ -114,7 +114,8 @@ pub struct Detector {
     /// Channels whose calls say nothing of the handler: on the fallback, or about to be.
     is_muted: Vec<[bool; 2]>,
     silence: Silence,
-    soft: Vec<Unreached>,
+    /// Of each number: busy and unanswered calls, and those whose callers hung up or were gone at once.
+    soft: Vec<[Unreached; 2]>,
     platform: Platform,
 }
 
@@ -136,7 +137,7 @@ impl Detector {
             group_rates: vec![Default::default(); groups],
             is_muted: vec![[false; 2]; numbers],
             silence: Silence::new(roster, silence, start),
-            soft: vec![Unreached::default(); numbers],
+            soft: vec![[Unreached::default(); 2]; numbers],
             platform: Platform::default(),
         }
     }
@@ -179,14 +180,25 @@ impl Detector {
                 evidence: Evidence::default(),
             });
         }
-        let is_unreached = |outcome| match outcome {
+        let nobody_there: fn(Outcome) -> Option<bool> = |outcome| match outcome {
             Outcome::Ok => Some(false),
             Outcome::Ignored(IgnoreReason::Busy | IgnoreReason::NoAnswer) => Some(true),
             Outcome::Ignored(_) | Outcome::Failed(_) => None,
         };
-        let (was, is) = (change.was.and_then(is_unreached), is_unreached(change.is));
-        let line = &mut self.soft[number.0 as usize];
-        if change.channel == Channel::Voice && was != is && line.take(change.entry, was, is, change.at, self.start) {
+        let caller_gone: fn(Outcome) -> Option<bool> = |outcome| match outcome {
+            Outcome::Ok => Some(false),
+            Outcome::Ignored(IgnoreReason::HungUp | IgnoreReason::Brief) => Some(true),
+            Outcome::Ignored(_) | Outcome::Failed(_) => None,
+        };
+        // Each by itself: on most lines both are usual, and who hangs up while it rings is one or the other.
+        let mut is_told = false;
+        for (state, line) in [nobody_there, caller_gone].into_iter().zip(&mut self.soft[number.0 as usize]) {
+            let (was, is) = (change.was.and_then(state), state(change.is));
+            is_told |= change.channel == Channel::Voice
+                && was != is
+                && line.take(change.entry, was, is, change.at, self.start);
+        }
+        if is_told {
             findings.push(Finding {
                 what: FindingKind::Unreached,
                 channel: change.channel,

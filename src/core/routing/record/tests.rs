@@ -1,7 +1,7 @@
 //! Who answers, what a swap writes, and which URLs are one.
 
 use super::*;
-use crate::core::routing::history::{RoutingState, is_silent_service};
+use crate::core::routing::history::RoutingState;
 
 pub fn record() -> NumberRecord {
     NumberRecord {
@@ -185,7 +185,6 @@ fn a_handler_without_a_webhook_and_a_fax_machine_serve_nobody() {
     ] {
         n.service = service;
         assert_eq!(state(&n, Channel::Messaging), is, "{:?}", n.service);
-        assert_eq!(is_silent_service(&n), is == RoutingState::Nobody, "{:?}", n.service);
     }
     n.voice_application = None;
     n.fax = true;
