@@ -104,6 +104,7 @@ fn nothing() -> Knowledge<'static> {
         incidents: &QUIET,
         failures: &[const { None }; Source::ALL.len()],
         notifiers: &[],
+        is_nobody_told: false,
         can_prove: &|_, _| true,
     }
 }

@@ -137,7 +137,7 @@ impl Detector {
             group_rates: vec![Default::default(); groups],
             is_muted: vec![[false; 2]; numbers],
             silence: Silence::new(roster, silence, start),
-            soft: vec![[Unreached::default(); 2]; numbers],
+            soft: vec![Default::default(); numbers],
             platform: Platform::default(),
         }
     }

@@ -134,7 +134,8 @@ mod tests {
         let at = |n: u128| start + Duration::from_secs(60 * n as u64);
         let call = |n| Resource::Call(CallSid::from_u128(n));
         let (mut line, mut revised) = (Unreached::default(), Unreached::default());
-        let (first, known) = (|n: u128| Some(n % 3 != 0), |n: u128| (n % 5 > 0).then_some(n % 3 == 0));
+        let (first, known) =
+            (|n: u128| Some(!n.is_multiple_of(3)), |n: u128| (!n.is_multiple_of(5)).then_some(n.is_multiple_of(3)));
         for n in 0..40 {
             line.take(call(n), None, known(n), at(n), start);
             revised.take(call(n), None, first(n), at(n), start);
