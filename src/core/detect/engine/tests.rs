@@ -6,6 +6,8 @@ mod revised;
 mod rules;
 mod watch;
 
+use std::collections::BTreeMap;
+
 use super::*;
 use crate::core::detect::observation::{
     Alert, Call, CallStatus, Direction, Leg, Level, Message, MessageStatus, Probe, ProbeResult, RemoteParty,
@@ -29,6 +31,7 @@ fn number(i: u32) -> E164 {
 struct Port {
     engine: Engine,
     now: Time,
+    ends: BTreeMap<CallSid, Time>,
     calls: u128,
     events: Vec<EngineEvent>,
 }
@@ -59,7 +62,7 @@ impl Port {
             roster.add_number(n).unwrap();
         }
         let now = Time::from_secs(1_000_000);
-        Port { engine: Engine::new(roster, settings, now), now, calls: 0, events: Vec::new() }
+        Port { engine: Engine::new(roster, settings, now), now, calls: 0, ends: BTreeMap::new(), events: Vec::new() }
     }
 
     /// A number is read, and points where `record` says.
@@ -92,6 +95,7 @@ impl Port {
             forwarded_from: None,
         };
         self.engine.observe(self.now, ACCOUNT, &Observation::Call(call));
+        self.ends.insert(sid, self.now);
         sid
     }
 
@@ -137,11 +141,17 @@ impl Port {
         sid
     }
 
+    /// However late it comes, it has the date of what it tells of.
     fn alert(&mut self, call: CallSid, code: u32) {
-        self.alert_on(Resource::Call(call), code, "https://app.example.com/voice");
+        let at = self.ends[&call];
+        self.alert_of(at, Resource::Call(call), code, "https://app.example.com/voice");
     }
 
     fn alert_on(&mut self, resource: Resource, code: u32, url: &str) {
+        self.alert_of(self.now, resource, code, url);
+    }
+
+    fn alert_of(&mut self, at: Time, resource: Resource, code: u32, url: &str) {
         self.calls += 1;
         let alert = Alert {
             sid: AlertSid::from_u128(self.calls),
@@ -151,7 +161,7 @@ impl Port {
             level: Level::Error,
             url: Some(url.into()),
             http_status: None,
-            at: self.now,
+            at,
         };
         self.engine.observe(self.now, ACCOUNT, &Observation::Alert(alert));
     }
