@@ -17,7 +17,7 @@ fn sms_url(w: &World, number: E164) -> String {
 
 #[test]
 fn a_number_whose_row_says_voice_is_left_alone_on_messaging() {
-    let day = DAY.replace("calls_per_hour = 90,", "calls_per_hour = 90, messages_per_hour = 240,").replacen(
+    let day = DAY.replacen("calls_per_hour = 90,", "calls_per_hour = 90, messages_per_hour = 240,", 1).replacen(
         &format!("voice_url = \"{APP}\""),
         &format!("voice_url = \"{APP}\", sms_url = \"{SMS}\""),
         1,

@@ -15,8 +15,7 @@
 //! | `Callback` `Notice` | nothing: nobody on the line notices | `delivery` |
 //! | all others | `unexplained` | `delivery` |
 //!
-//! As warnings, codes that harm callers cast a doubt on a call that ends at once ([`AlertEffect::Doubt`](crate::core::detect::outcome::AlertEffect::Doubt)). Of these
-//! reasons `webhook`,
+//! As warnings, codes that harm callers cast a doubt on a call that ends at once. Of these reasons `webhook`,
 //! `content`, `rescued` and `trunk` are curable; the others page and swap nothing.
 
 use serde::{Deserialize, Serialize};

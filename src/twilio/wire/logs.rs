@@ -55,7 +55,8 @@ pub struct RawCall<'a> {
 }
 
 impl RawCall<'_> {
-    /// A call of a device with Twilio's Voice SDK, or of an agent's browser, which reached an application and no number.
+    /// A call of a device with Twilio's Voice SDK, or of an agent's browser, which reached an application and no
+    /// number.
     fn is_softphones(&self) -> bool {
         let is_none = |text: &Text<'_>| text.get().is_none_or(|t| t.trim().is_empty());
         let is_client = || self.from.get().is_some_and(|from| lower(from).starts_with("client:"));

@@ -267,8 +267,8 @@ fn what_fails_after_a_minute_with_the_caller_is_no_reason_to_swap() {
     assert_eq!(judge_call(&f), Some(Outcome::Ok), "what is no fault of the handler's is told as a warning then");
 }
 
-/// An announcement lasts seconds. Who is there after it has met something else, and after a minute was served by it; but
-/// the number's own fallback may be what that was.
+/// An announcement lasts seconds. Who is there after it has met something else, and after a minute was served by it;
+/// but the number's own fallback may be what that was.
 #[test]
 fn what_follows_the_handlers_failure_speaks_too() {
     let m = marks(&[(AlertEffect::PrimaryWebhook, 11200)]);
