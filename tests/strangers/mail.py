@@ -34,7 +34,7 @@ class Handler:
 
 
 handler = Handler()
-controller = Controller(handler, hostname="127.0.0.1", port=20000 + os.getpid() % 20000)
+controller = Controller(handler, hostname="127.0.0.1", port=20000 + os.getpid() % 12000)
 controller.start()
 with tempfile.TemporaryDirectory() as folder:
     config = os.path.join(folder, "ringback.toml")
