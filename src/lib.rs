@@ -40,7 +40,7 @@
 //! cli      -> admin, agent, check, child, clock, config, docs, file, init, notify, record, rehearse, replay, report,
 //!             sim, simulate, store, twilio
 //! admin    -> agent, clock, docs, metrics
-//! check    -> agent, caller, clock, config, metrics, notify, twilio
+//! check    -> agent, caller, clock, config, metrics, notify, store, twilio
 //! init     -> caller, clock, config, metrics, twilio
 //! rehearse -> agent, caller, clock, config, file, metrics, twilio
 //! agent    -> caller, child, clock, config, metrics, notify, store, twilio

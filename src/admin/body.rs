@@ -12,7 +12,7 @@ pub struct ErrorBody {
 }
 
 /// What a command comes to for one number.
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DecisionLine {
     pub account: String,
     pub number: String,

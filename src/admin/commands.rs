@@ -240,7 +240,9 @@ pub async fn hold(
     let by = author(&a.roster, operator.author(&asked.author), &asked.reason)?;
     let seconds = asked.seconds.unwrap_or(HOLD_FOR);
     if !(1..=30 * 86_400).contains(&seconds) {
-        return Err(unprocessable("seconds must be from 1 to 2592000, which is 30 days"));
+        return Err(unprocessable(
+            "a hold lasts from one second to 30 days: --for on the command line, seconds (1 to 2592000) over HTTP",
+        ));
     }
     let until = a.clock.now() + Duration::from_secs(seconds.into());
     let scopes = scopes(&a.roster, &asked)?;

@@ -50,7 +50,7 @@ use crate::core::notice::condition::AgentCondition;
 use crate::core::notice::incidents::Incidents;
 use crate::core::notice::make::NoticeBuilder;
 use crate::core::notice::{Notice, NoticeStatus};
-use crate::core::port::report::ApiSight;
+use crate::core::port::sight::ApiSight;
 use crate::core::rollback::entry::Entry;
 use crate::core::rollback::orders::Orders;
 use crate::metrics::Metrics;

@@ -12,6 +12,7 @@
 
 mod account;
 mod machine;
+mod own;
 mod webhooks;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -218,6 +219,7 @@ impl<'c> Gatherer<'c> {
             services_read: reads.services_read,
         });
         later.put_changes(&mut facts);
+        own::leave_out(&mut facts, &self.config.agent.state, &self.wide).await;
         facts.probers = self.probers(&reads.numbers, reads.unread.as_deref());
         self.unread_applications(&reads.numbers, &mut facts);
         self.ask_more(&reads.numbers, later, &mut facts, options).await;

@@ -7,10 +7,12 @@ use anyhow::Context;
 use serde::Serialize;
 
 use super::challenge::one_time_token;
+use super::text::fitted;
 use super::{Exit, complain, log, say, silence};
 use crate::clock::{Clock, Pace};
 use crate::config::provider_list::{self, ProviderList, told};
 use crate::config::{self, AlertRules, Config, Env, ProcessEnv};
+use crate::core::model::counted::amount;
 use crate::core::model::id::{Channel, E164};
 use crate::init::account::{self, Inventory};
 use crate::init::files::NewFile;
@@ -167,7 +169,7 @@ pub fn init(arguments: &InitArguments) -> anyhow::Result<Exit> {
     if arguments.json {
         say(&serde_json::to_string(&summary)?)?;
     } else {
-        say(&summary.text(&fallback, arguments.notify))?;
+        say(&fitted(&summary.text(&fallback, arguments.notify)))?;
     }
     for warning in warnings {
         complain(&format!("ringback: {warning}"));
@@ -225,10 +227,10 @@ fn tell_list(path: &Path, list: &ProviderList) {
         complain(&line);
     }
     complain(&format!(
-        "{}: {} rows: {} numbers, {} repaired, {} not read",
+        "{}: {}: {}, {} repaired, {} not read",
         path.display(),
-        list.rows,
-        list.numbers.len(),
+        amount(list.rows, "row"),
+        amount(list.numbers.len(), "number"),
         list.repaired.len(),
         list.unread.len()
     ));
@@ -374,13 +376,15 @@ impl Summary {
         let watched: usize = self.groups.iter().map(|g| g.numbers).sum();
         match self.account_numbers {
             Some(all) => lines.push(format!(
-                "{}: {} groups with {watched} numbers; the account has {all}",
+                "{}: {} with {}; the account has {all}",
                 self.file,
-                self.groups.len()
+                amount(self.groups.len(), "group"),
+                amount(watched, "number")
             )),
             None if self.list.is_some() => lines.push(format!(
-                "{}: {watched} numbers of the list; no account was looked at, for there are no credentials",
-                self.file
+                "{}: {} of the list; no account was looked at, for there are no credentials",
+                self.file,
+                amount(watched, "number")
             )),
             None => lines.push(format!(
                 "{}: a template, for there are no credentials: with TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN set, \
@@ -393,13 +397,14 @@ impl Summary {
             let voice = g.voice.iter().map(|h| format!("; calls: {h}"));
             let handlers: String = voice.chain(g.messaging.iter().map(|h| format!("; messages: {h}"))).collect();
             let port = if g.is_ported { "" } else { "; to be ported" };
-            let numbers = if g.numbers == 1 { "number" } else { "numbers" };
-            lines.push(format!("  {}: {} {numbers}, {channels}{handlers}{port}", g.name, g.numbers));
+            lines.push(format!("  {}: {}, {channels}{handlers}{port}", g.name, amount(g.numbers, "number")));
         }
         if let Some(list) = &self.list {
             lines.push(format!(
-                "of the list's {} numbers {} are in the account and {} were not seen in it",
-                list.numbers, list.in_account, list.not_seen_in_account
+                "of the list's {}, {} in the account and {} not seen in it",
+                amount(list.numbers, "number"),
+                list.in_account,
+                list.not_seen_in_account
             ));
         }
         for path in &self.lists {

@@ -15,8 +15,8 @@ use crate::core::model::order::Operation;
 use crate::core::model::time::Time;
 use crate::core::rollback::entry::Entry;
 use crate::core::rollback::sentence::Weight;
-use crate::store::Store;
 use crate::store::seen::Place;
+use crate::store::{Store, StoreProblem};
 
 #[derive(Debug, clap::Args)]
 pub struct JournalArguments {
@@ -78,7 +78,8 @@ async fn verify(desk: &Desk) -> anyhow::Result<Exit> {
         }
         Err(error) => {
             complain(&format!("ringback: {error}; {}", error.cure));
-            Ok(Exit::FoundTrouble)
+            let is_seen = matches!(error.problem, StoreProblem::Damaged | StoreProblem::BrokenAt(_));
+            Ok(if is_seen { Exit::FoundTrouble } else { Exit::CouldNotRun })
         }
     }
 }

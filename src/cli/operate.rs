@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::challenge::{one_time_token, reqwest_client};
 use super::desk::{AgentClient, DEFAULT_CONFIG, Typed, load};
 use super::orders::ApiClient;
+use super::text::fitted;
 use super::{Exit, complain, log, say, silence};
 use crate::admin;
 use crate::admin::commands::{Adopt, Adopted, Approve, HoldRequest, OrderRequest, Ported, PortedAnswer, SetMode};
@@ -175,7 +176,8 @@ pub struct AdoptArguments {
 
 /// A span of time as it is typed.
 pub fn span(text: &str) -> Result<Duration, String> {
-    let span: jiff::SignedDuration = text.parse().map_err(|_| format!("{text:?} is not a span such as 30m or 4h"))?;
+    let span: jiff::SignedDuration =
+        text.parse().map_err(|_| format!("{text:?} is not a span of time such as 30m, 4h or 72h"))?;
     Duration::try_from(span).map_err(|_| "a span of time cannot be negative".to_owned())
 }
 
@@ -255,7 +257,11 @@ pub fn ported(arguments: PortedArguments) -> anyhow::Result<Exit> {
             Ok(answer) => answer,
             Err(exit) => return Ok(exit),
         };
-        let text = format!("ported: {} channels were waiting and are watched now", answer.activated);
+        let text = match answer.activated {
+            0 => "ported: none of them was waiting for its port: they are watched already".to_owned(),
+            1 => "ported: 1 channel was waiting and is watched now".to_owned(),
+            n => format!("ported: {n} channels were waiting and are watched now"),
+        };
         say(&if common.json { serde_json::to_string(&answer)? } else { text })?;
         Ok(Exit::Done)
     })
@@ -282,7 +288,7 @@ pub fn adopt(arguments: AdoptArguments) -> anyhow::Result<Exit> {
             && answer.lines.iter().all(|l| is_as_asked(&l.action) || is_passed(&l.action));
         for line in &answer.lines {
             if !common.json {
-                say(&format!("{} {}: {}: {}", line.number, line.channel, line.action, line.detail))?;
+                say(&fitted(&format!("{} {}: {}: {}", line.number, line.channel, line.action, line.detail)))?;
             }
         }
         Ok(if all_well { Exit::Done } else { Exit::FoundTrouble })

@@ -13,11 +13,13 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::challenge::{ProvenAnswer, ask, command};
+use super::text::fitted;
 use super::{Exit, complain, say};
 use crate::admin::body::{DecisionLine, FieldLine};
 use crate::admin::commands::{Approve, CommandDone, OrderRequest, Planned};
 use crate::admin::identity::Identity;
 use crate::clock::Clock;
+use crate::core::model::counted::amount;
 use crate::core::model::order::NOT_PROVEN_YET;
 
 /// Between looks at how far an order has come.
@@ -72,7 +74,7 @@ impl ApiClient {
             Err(exit) => return Ok(exit),
         };
         let exit = if done.is_as_asked { Exit::Done } else { Exit::FoundTrouble };
-        say(&if json { serde_json::to_string(&done)? } else { done.done })?;
+        say(&if json { serde_json::to_string(&done)? } else { fitted(&done.done) })?;
         Ok(exit)
     }
 
@@ -83,7 +85,7 @@ impl ApiClient {
             Err(exit) => return Ok(exit),
         };
         if !json {
-            say(&done.done)?;
+            say(&fitted(&done.done))?;
         }
         let id = asked.decision.trim().to_uppercase();
         let began = Clock::system().now();
@@ -112,7 +114,7 @@ impl ApiClient {
                 "account": account, "number": number, "channel": channel, "result": result, "detail": detail,
             }));
             if !json {
-                say(&format!("{number} {channel}: {result}: {detail}"))?;
+                say(&fitted(&format!("{number} {channel}: {result}: {detail}")))?;
             }
         }
         if json {
@@ -141,20 +143,23 @@ impl ApiClient {
         }
         if !json {
             for line in &plan.lines {
-                say(&format!("{} {}: {}: {}", line.number, line.channel, line.action, line.detail))?;
+                say(&fitted(&format!("{} {}: {}: {}", line.number, line.channel, line.action, line.detail)))?;
                 for FieldLine { field, from, to } in &line.fields {
                     let shown = |value: &str| if value.is_empty() { "(nothing)".to_owned() } else { value.to_owned() };
-                    say(&format!("    {field}: {} -> {}", shown(from), shown(to)))?;
+                    say(&fitted(&format!("    {field}: {} -> {}", shown(from), shown(to))))?;
                 }
             }
             if plan.is_staged {
-                say("A canary goes first: the others follow by stages, once its callers or test calls were served.")?;
+                say(&fitted(
+                    "A canary goes first: the others follow by stages, once its callers or test calls were served.",
+                ))?;
             }
         }
         if !touched.is_empty() && !yes && !confirmed(verb, touched.len())? {
             complain("ringback: nothing was done");
             return Ok(Exit::FoundTrouble);
         }
+        let shown = plan.lines;
         let meant = serde_json::to_value(asked).map(|mut body| {
             body["dry_run"] = Value::Bool(false);
             body
@@ -166,7 +171,7 @@ impl ApiClient {
         let ended = self.follow(&plan.orders, !json).await?;
         // A group or all numbers are those that are watched on the channel, if there are any.
         let is_named = !asked.numbers.is_empty() || plan.lines.iter().all(|l| l.action == "not_watched");
-        self.tell(&plan, &ended, is_named, json)
+        self.tell(&plan, &shown, &ended, is_named, json)
     }
 
     /// Waits for orders to end. With `is_told`, says how far they are on the error stream.
@@ -216,7 +221,15 @@ impl ApiClient {
         Ok(ended)
     }
 
-    fn tell(&self, plan: &Planned, ended: &Results, is_named: bool, json: bool) -> anyhow::Result<Exit> {
+    /// Says what became of each number, unless that was `shown` before and nothing was done since.
+    fn tell(
+        &self,
+        plan: &Planned,
+        shown: &[DecisionLine],
+        ended: &Results,
+        is_named: bool,
+        json: bool,
+    ) -> anyhow::Result<Exit> {
         let mut all_well = true;
         let mut results = Vec::new();
         for line in &plan.lines {
@@ -238,8 +251,9 @@ impl ApiClient {
                 "account": line.account, "number": line.number, "channel": line.channel, "result": result,
                 "detail": detail,
             }));
-            if !json {
-                say(&format!("{} {}: {result}: {detail}", line.number, line.channel))?;
+            let is_idle = matches!(line.action.as_str(), "nothing" | "not_watched" | "refuse");
+            if !json && !(is_idle && shown.contains(line)) {
+                say(&fitted(&format!("{} {}: {result}: {detail}", line.number, line.channel)))?;
             }
         }
         if json {
@@ -265,13 +279,14 @@ fn progress(id: &str, order: &Value) -> String {
     let what = order["operation"].as_str().unwrap_or("order");
     let awaited = order["proofs_awaited"].as_u64().unwrap_or(0);
     let waits = if awaited > 0 && ended == all {
-        format!("; {awaited} wait for the test call that proves it (Ctrl-C leaves that to the agent)")
+        format!("; the test call that proves it is still to come for {awaited} (Ctrl-C leaves that to the agent)")
     } else if order["staged"] == true && ended > 0 && ended < all {
         "; the others wait until those before them were served (Ctrl-C leaves that to the agent)".to_owned()
     } else {
         String::new()
     };
-    format!("{id}: {what}: {ended} of {all} numbers have ended{waits}")
+    let have = if all == 1 { "has" } else { "have" };
+    format!("{id}: {what}: {ended} of {} {have} ended{waits}", amount(all, "number"))
 }
 
 /// A yes or a no.

@@ -12,13 +12,15 @@ use anyhow::Context;
 use secrecy::SecretString;
 
 use super::challenge::{ask_whoever, reqwest_client};
+use super::text::fitted;
 use super::{Exit, complain, say, silence};
 use crate::admin::identity::Identity;
 use crate::agent::ports::alone::LoneLooker;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::core::model::id::E164;
-use crate::core::port::report::{ApiSight, PortReport};
+use crate::core::port::report::PortReport;
+use crate::core::port::sight::ApiSight;
 
 #[derive(Debug, clap::Args)]
 pub struct PortsArguments {
@@ -59,9 +61,9 @@ pub fn ports(arguments: &PortsArguments) -> anyhow::Result<Exit> {
         if arguments.json {
             say(&serde_json::to_string(&report)?)?;
         } else if arguments.checklist {
-            say(&report.checklist())?;
+            say(&fitted(&report.checklist()))?;
         } else {
-            say(&report.text())?;
+            say(&fitted(&report.text()))?;
         }
         Ok(exit(&report, arguments.checklist))
     })
@@ -69,11 +71,11 @@ pub fn ports(arguments: &PortsArguments) -> anyhow::Result<Exit> {
 
 /// What was found goes before what could not be looked at: it is so in any case.
 fn exit(report: &PortReport, is_checklist: bool) -> Exit {
-    let is_read = matches!(report.api, ApiSight::Read { .. });
+    let is_read = matches!(report.api, ApiSight::Read { .. }) && report.account.is_read();
     match is_checklist {
         true if report.may_cancel => Exit::Done,
         // It is kept either way, and nobody knows how far its ports are.
-        true if !report.api.is_conclusive() => Exit::CouldNotRun,
+        true if !report.is_conclusive() => Exit::CouldNotRun,
         true => Exit::FoundTrouble,
         false if report.is_trouble() => Exit::FoundTrouble,
         false if !is_read => Exit::CouldNotRun,
@@ -83,7 +85,7 @@ fn exit(report: &PortReport, is_checklist: bool) -> Exit {
 
 async fn prepare(looker: &Looker, arguments: &PortsArguments) -> anyhow::Result<Exit> {
     let preparation = looker.alone.prepare(&arguments.numbers).await;
-    say(&if arguments.json { serde_json::to_string(&preparation)? } else { preparation.text() })?;
+    say(&if arguments.json { serde_json::to_string(&preparation)? } else { fitted(&preparation.text()) })?;
     Ok(if preparation.is_trouble() {
         Exit::FoundTrouble
     } else if preparation.is_incomplete() {
@@ -97,10 +99,10 @@ async fn prepare(looker: &Looker, arguments: &PortsArguments) -> anyhow::Result<
 async fn watch(looker: &mut Looker, mut report: PortReport, arguments: &PortsArguments) -> anyhow::Result<Exit> {
     let print = |report: &PortReport| -> anyhow::Result<()> {
         let json = serde_json::to_string(report)?;
-        Ok(say(&if arguments.json { json } else { format!("{}\n{}", report.at, report.text()) })?)
+        Ok(say(&if arguments.json { json } else { fitted(&format!("{}\n{}", report.at, report.text())) })?)
     };
     print(&report)?;
-    while report.is_open() || !report.api.is_conclusive() {
+    while report.is_open() || !report.is_conclusive() {
         looker.clock.sleep(Duration::from_secs(arguments.every)).await;
         let next = looker.report().await?;
         // What counts down is no news.

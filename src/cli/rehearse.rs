@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::pin::pin;
+use std::time::Duration;
 
 use anyhow::Context;
 use tokio_util::sync::CancellationToken;
@@ -14,6 +15,10 @@ use crate::core::model::id::WrittenNumber;
 use crate::core::model::roster::Unresolved;
 use crate::rehearse::back::RestoreGuard;
 use crate::rehearse::{Drill, DrillError};
+
+/// A second signal that comes so soon is the first one once more: timeout(1) sends it to the process and then to its
+/// group, and a terminal that is closed tells both.
+const SAME_SIGNAL: Duration = Duration::from_secs(1);
 
 #[derive(Debug, clap::Args)]
 pub struct RehearseArguments {
@@ -66,10 +71,16 @@ async fn run(arguments: &RehearseArguments, config: &Config) -> anyhow::Result<E
     let mut signals = Signals::listen()?;
     let stop = CancellationToken::new();
     let mut work = pin!(work(arguments, config, &stop));
+    let clock = Clock::system();
+    let mut first = None;
     loop {
         tokio::select! {
             exit = &mut work => return exit,
             signal = signals.next() => {
+                let first = *first.get_or_insert(clock.now());
+                if stop.is_cancelled() && clock.now().since(first) < SAME_SIGNAL {
+                    continue;
+                }
                 if stop.is_cancelled() {
                     complain(&format!(
                         "ringback: {signal} again: stopping at once. The number may not be put back: run `ringback rehearse \

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use super::{Exit, complain, say};
 use crate::config::AlertRules;
+use crate::core::model::counted::amount;
 use crate::core::model::id::GroupName;
 use crate::simulate::report::{FaultShape, FaultSight, GroupReport, SimulationReport};
 use crate::simulate::{LEVELS, WATCHED_FOR, simulate as run};
@@ -86,7 +87,7 @@ const NOTE: &str = "Callers: distinct people whom the fault met before the rollb
 
 fn group_text(g: &GroupReport) -> String {
     let q = &g.quiet;
-    let numbers = if g.numbers == 1 { "1 number".to_owned() } else { format!("{} numbers", g.numbers) };
+    let numbers = amount(g.numbers, "number");
     let each = if g.groups.len() > 1 { " each" } else { "" };
     let (r, p) = (q.rollbacks_per_1000, q.pages_per_1000);
     let mut text = format!(

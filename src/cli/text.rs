@@ -125,6 +125,28 @@ pub fn wrapped(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
+/// `text` for the output stream: on a terminal its long lines are broken between words, and what follows stands under
+/// the line's own beginning; elsewhere it is as it is, a line for a line.
+pub fn fitted(text: &str) -> String {
+    if std::io::stdout().is_terminal() { hanging(text, Shape::of_output().width) } else { text.to_owned() }
+}
+
+/// Each line of `text` in at most `width` characters, its later parts four further in than its beginning.
+fn hanging(text: &str, width: usize) -> String {
+    let mut lines = Vec::new();
+    for line in text.lines() {
+        let indent = line.chars().take_while(|c| *c == ' ').count();
+        if line.chars().count() <= width || indent + 8 > width {
+            lines.push(line.to_owned());
+            continue;
+        }
+        let (first, more) = (" ".repeat(indent), " ".repeat(indent + 4));
+        let parts = wrapped(line, width - indent - 4).into_iter().enumerate();
+        lines.extend(parts.map(|(i, part)| format!("{}{part}", if i == 0 { &first } else { &more })));
+    }
+    lines.join("\n")
+}
+
 /// A command in lines that a shell takes as one: broken at spaces outside of quotation marks, with a backslash.
 pub fn wrapped_command(command: &str, width: usize) -> Vec<String> {
     let (mut words, mut word, mut is_quoted) = (Vec::new(), String::new(), false);
@@ -182,6 +204,14 @@ mod tests {
             let letters = |s: &str| s.chars().filter(|c| *c != ' ').collect::<String>();
             prop_assert_eq!(letters(&lines.concat()), letters(&text));
         }
+    }
+
+    #[test]
+    fn what_follows_a_broken_line_stands_under_it() {
+        let said = hanging("sales: 2 numbers\n  +15005550100: is in the account; nothing else is known", 30);
+        let lines: Vec<&str> = said.lines().collect();
+        assert_eq!(lines[..3], ["sales: 2 numbers", "  +15005550100: is in the", "      account; nothing else is"]);
+        assert!(lines.iter().all(|l| l.len() <= 30), "{said}");
     }
 
     #[test]

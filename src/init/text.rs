@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use super::account::{Inventory, Unread};
 use super::propose::{LeftOut, Proposal, ProposedGroup, ProposedPort};
 use crate::config::provider_list::ListedNumber;
+use crate::core::model::counted::amount;
 use crate::core::model::facts::{BIN_HOST, BIN_PATH};
 use crate::core::model::foreign::line;
 use crate::core::model::id::{AccountSid, Channel, E164};
@@ -146,7 +147,7 @@ fn head(draft: &Draft<'_>, proposal: &Proposal, inventory: Option<&Inventory>) -
     let mut out = format!("# Written by `ringback init` on {day}");
     match inventory {
         Some(inventory) => {
-            let _ = writeln!(out, " from an account with {}.", counted(inventory.numbers.len(), "number"));
+            let _ = writeln!(out, " from an account with {}.", amount(inventory.numbers.len(), "number"));
         }
         None => out += " from a list of numbers; no account was looked at.\n",
     }
@@ -167,7 +168,7 @@ fn head(draft: &Draft<'_>, proposal: &Proposal, inventory: Option<&Inventory>) -
         let _ = writeln!(
             out,
             "#\n# Of the list: {} in the account, {} {absent}.",
-            counted(proposal.present, "number"),
+            amount(proposal.present, "number"),
             proposal.absent
         );
     }
@@ -221,7 +222,7 @@ fn services(out: &mut String, inventory: &Inventory) {
             (false, true) => "answers by its own webhook",
             (false, false) => "HAS NO WEBHOOK: messages to its numbers vanish without a trace",
         };
-        let numbers = counted(*numbers, "number");
+        let numbers = amount(*numbers, "number");
         let _ = writeln!(out, "# * {} {}: {numbers}; {does}", service.it.sid, line(service.name.as_str(), 100));
     }
     if inventory.services.len() > NAMED {
@@ -244,7 +245,7 @@ fn left_out(out: &mut String, proposal: &Proposal) {
 
 fn group_section(out: &mut String, draft: &Draft<'_>, group: &ProposedGroup, prober: Option<E164>) {
     let on: Vec<Channel> = Channel::ALL.into_iter().filter(|c| group.channels[c.index()]).collect();
-    let _ = writeln!(out, "\n# {}.", counted(group.numbers.len(), "number"));
+    let _ = writeln!(out, "\n# {}.", amount(group.numbers.len(), "number"));
     for channel in Channel::ALL {
         let (what, now) = match channel {
             Channel::Voice => ("Calls", &group.handlers[0]),
@@ -342,10 +343,6 @@ pub fn some_of(numbers: &[E164]) -> String {
         more => format!(", and {more} more"),
     };
     named.join(", ") + &more
-}
-
-fn counted(count: usize, what: &str) -> String {
-    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
 /// A text as TOML has it.

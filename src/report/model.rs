@@ -286,8 +286,10 @@ fn measured(m: &Material, roster: &Roster) -> Option<Part> {
         } else {
             String::new()
         };
-        let made = count(u64::from(all), "test call or message was made", "test calls and messages were made");
-        blocks.push(Block::Paragraph(format!("{made}, of which {failed} failed{more}.")));
+        let made = count(u64::from(all), "test call or message gave a result", "test calls and messages gave a result");
+        blocks.push(Block::Paragraph(format!(
+            "{made}, of which {failed} failed{more}. One that fails is repeated, and counts as failed where that fails too."
+        )));
         blocks.push(Block::Table(probes));
     }
     if !m.outcomes.lags.is_empty() {

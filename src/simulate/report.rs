@@ -85,7 +85,8 @@ impl Quiet {
                     PageReason::Failing(_)
                     | PageReason::Unreached
                     | PageReason::FewCallers
-                    | PageReason::ErrorsBesideService,
+                    | PageReason::ErrorsBesideService
+                    | PageReason::OldHandler,
             } => self.pages += 1,
             // These rest on what the whole account does, and here is one group of it, or copies.
             Action::Page { reason: PageReason::Silence | PageReason::Outage } | Action::Withheld { .. } => {}

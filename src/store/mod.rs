@@ -153,6 +153,10 @@ pub enum StoreProblem {
     OtherVersion,
     #[error("the state file is not Ringback's")]
     NotOurs,
+    #[error("there is no state file yet")]
+    Absent,
+    #[error("the state file is empty: an agent that starts for the first time is preparing it, or it is no state")]
+    Empty,
     #[error("the state file cannot be opened")]
     CannotOpen,
     #[error("the files that are open are not the ones at the path any more")]
@@ -184,6 +188,8 @@ impl StoreProblem {
                  in agent.state"
             }
             StoreProblem::NotOurs => "name another file in agent.state",
+            StoreProblem::Absent => "start an agent, which makes it; or name the configuration whose agent.state it is",
+            StoreProblem::Empty => "ask again in a moment, or start an agent",
             StoreProblem::CannotOpen => "check that the folder exists and may be entered",
             StoreProblem::Moved => {
                 "put the database, its -wal and -shm and the .lock back where they were while no agent runs, or the latest \
@@ -288,6 +294,9 @@ impl Store {
             let source = Some(sqlx::Error::Configuration(problem.into()));
             return Err(Store::refused(path, "opening the state file", StoreProblem::BadPath, source));
         }
+        if std::fs::metadata(path).is_err_and(|e| e.kind() == std::io::ErrorKind::NotFound) {
+            return Err(Store::refused(path, "opening the state file", StoreProblem::Absent, None));
+        }
         let readers = Store::readers_of(path);
         let store = Store::of(path, readers.clone(), readers, CommitCost::none());
         store.check(&store.readers).await?;
@@ -348,6 +357,16 @@ impl Store {
             .fetch_one(pool)
             .await
             .map_err(|e| self.error(doing, e))?;
+        let others: i64 = sqlx::query_scalar(
+            "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name <> '_sqlx_migrations'",
+        )
+        .fetch_one(pool)
+        .await
+        .map_err(|e| self.error(doing, e))?;
+        // An agent that starts for the first time makes the file, then the list of versions, then all tables at once.
+        if others == 0 {
+            return Err(self.fault(doing, StoreProblem::Empty, None));
+        }
         if ledger == 0 {
             return Err(self.fault(doing, StoreProblem::NotOurs, None));
         }

@@ -11,12 +11,15 @@ use ringback::core::check::report::{CheckVerdict, Report};
 use ringback::core::check::text;
 use ringback::sim::{ApiFault, ApiFaultKind, ApiFaultScope, EndpointClass};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
+use crate::adopt::edit;
+use crate::agent::DAY;
 use crate::check_traps::{CLEAN, NOTIFY, Trap, WITHOUT, all};
 use crate::probe_trouble::between;
-use crate::world::{PROBER, World, play_based, with_prober};
+use crate::support::{support, url, with_token};
+use crate::world::{BIN, PROBER, World, play, play_based, with_prober};
 
 fn options() -> Options {
     Options { webhooks: true, regions: REGIONS, notify: false, update: true, listen: Ok(ListenFound::Free) }
@@ -96,6 +99,33 @@ fn each_trap_has_its_code() {
     assert!(faults.is_empty(), "{}", faults.join("\n\n"));
 }
 
+/// What Ringback itself wrote is no other writer, who is told of beside it.
+#[test]
+fn a_write_of_ours_is_not_somebody_elses() {
+    play(DAY, async |w| {
+        with_token(w);
+        let agent = w.start().await.unwrap();
+        w.pass(120).await;
+        let [first, second, _] = support();
+        let drill = json!({"numbers": [first.to_string(), second.to_string()], "channel": "voice", "reason": "drill"});
+        assert_eq!(agent.post("rollback", drill).await.0, 200);
+        w.pass(60).await;
+        assert_eq!([first, second].map(|n| url(w, n)), [BIN, BIN]);
+        let others = async |w: &World| {
+            let config = w.config().unwrap();
+            let report = check(&config, &w.clock, &Options { webhooks: false, ..options() }).await.unwrap();
+            let found = report.findings.iter().filter(|f| f.code == FindingCode::OtherWriter);
+            found.flat_map(|f| f.numbers.clone()).collect::<BTreeSet<_>>()
+        };
+        assert_eq!(others(w).await, BTreeSet::new(), "with an agent beside it, and by its own state");
+        edit(w, second, "https://calls.example.net/answer");
+        w.pass(1).await;
+        assert_eq!(others(w).await, [second.to_string()].into());
+        agent.stop().await;
+        assert_eq!(others(w).await, [second.to_string()].into());
+    });
+}
+
 #[test]
 fn every_code_has_a_trap_or_a_reason() {
     let trapped: BTreeSet<FindingCode> = all().iter().map(|t| t.code).collect();
@@ -122,9 +152,9 @@ fn what_a_key_may_write_is_tried_without_effect() {
                 ("TWILIO_API_KEY", "SK00000000000000000000000000000001"),
                 ("TWILIO_API_SECRET", "key-secret-of-the-simulator"),
             ]);
-            let before: Vec<_> = crate::support::support().map(|n| w.sim.number(n).unwrap()).into();
+            let before: Vec<_> = support().map(|n| w.sim.number(n).unwrap()).into();
             let report = report_of(w, &config_text(w), &options()).await;
-            let after: Vec<_> = crate::support::support().map(|n| w.sim.number(n).unwrap()).into();
+            let after: Vec<_> = support().map(|n| w.sim.number(n).unwrap()).into();
             assert_eq!(before, after, "not even the date of the last update");
             let stats = w.sim.stats();
             let asked: Vec<_> = stats.requests.iter().filter(|(kind, _)| !kind.starts_with("GET ")).collect();

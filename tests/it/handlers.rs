@@ -165,7 +165,7 @@ fn apply_makes_it_so_once_and_is_undone_to_the_byte() {
         let after: Vec<Value> = support().iter().map(|n| record(w, *n)).collect();
         assert_eq!(after, before);
         let (code, said, _) = program(w, &config, &[&words[..], &["--applied"]].concat()).await;
-        assert!(code == 0 && said.contains("no apply of it is known that is not undone"), "{said}");
+        assert!(code == 0 && said.contains("there is no apply of it to undo"), "{said}");
         w.pass(180).await;
         assert_eq!(drifts(&agent).await, 0.0);
         agent.stop().await;

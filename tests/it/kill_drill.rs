@@ -135,6 +135,10 @@ impl Middle {
             Signal::Term => "-TERM",
         };
         Command::new("kill").args([signal, &id]).status().unwrap();
+        // As timeout(1) ends a command: by the same signal to its group, which the process is in.
+        if self.point.signal == Signal::Term {
+            Command::new("kill").args([signal, "--", &format!("-{id}")]).status().unwrap();
+        }
     }
 
     async fn land(&self, request: Request) -> Response {

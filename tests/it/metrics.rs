@@ -12,7 +12,7 @@ use ringback::core::model::order::{FallbackState, Operation, OrderResult};
 use ringback::core::model::reason::{IgnoreReason, Reason};
 use ringback::core::model::source::Source;
 use ringback::core::model::verdict::Verdict;
-use ringback::core::port::report::ApiSight;
+use ringback::core::port::sight::ApiSight;
 use ringback::core::port::status::PortStatus;
 use ringback::core::routing::history::RoutingState;
 use ringback::metrics::define::{self, Definition, MetricKind};

@@ -9,13 +9,14 @@ use ringback::core::port::checklist::minute;
 use ringback::core::port::news::{Met, PortEntry};
 use ringback::core::port::report::PortReport;
 use ringback::core::rollback::entry::Entry;
-use ringback::sim::{ApiFault, ApiFaultKind, ApiFaultScope, Happening, PortStatusChange};
+use ringback::sim::{ApiFault, ApiFaultKind, ApiFaultScope, EndpointClass, Happening, PortStatusChange};
 use ringback::store::{JournalRecord, Store};
 use serde_json::json;
 use tokio::task::JoinSet;
 
 use crate::probe_trouble::between;
 use crate::receiver::{Receiver, webhook};
+use crate::support::with_token;
 use crate::words::ringback_at;
 use crate::world::{Running, World, play};
 
@@ -94,6 +95,27 @@ fn without_an_agent_the_command_looks_by_itself() {
         }
         let stats = w.sim.stats();
         assert!(stats.requests.keys().all(|k| k.starts_with("GET ")), "{stats:?}");
+    });
+}
+
+/// An agent that reads no numbers any more does not say what it read last as if it were so now.
+#[test]
+fn an_agent_that_is_blind_for_the_numbers_says_so() {
+    play(DAY, async |w| {
+        with_token(w);
+        let agent = w.start().await.unwrap();
+        w.pass(2 * 3600).await;
+        let report = async || serde_json::from_str::<PortReport>(&agent.get("/api/v1/ports").await.1).unwrap();
+        assert!(report().await.is_conclusive(), "{}", report().await.text());
+        w.sim.fault(ApiFault::new(ApiFaultKind::ServerError, ApiFaultScope::Class(EndpointClass::Numbers))).unwrap();
+        w.pass(900).await;
+        let blind = report().await;
+        let why = "the account's numbers cannot be read, read last at 2026-11-21 15:59";
+        assert!(!blind.is_conclusive() && blind.text().contains(why), "{}", blind.text());
+        assert!(blind.checklist().contains(why), "{}", blind.checklist());
+        let (code, said) = ports(w, agent.url.trim_start_matches("http://"), &["--checklist"]).await;
+        assert!(code == 3 && said.contains(why), "{code} {said}");
+        agent.stop().await;
     });
 }
 

@@ -60,7 +60,7 @@ use crate::core::model::source::Source;
 use crate::core::model::time::Time;
 use crate::core::notice::Notice;
 use crate::core::notice::condition::AgentCondition;
-use crate::core::port::report::ApiSight;
+use crate::core::port::sight::ApiSight;
 use crate::core::probe::ProbeSettings;
 use crate::core::rollback::entry::Entry;
 use crate::core::rollback::guard::Freshness;

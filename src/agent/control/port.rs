@@ -2,6 +2,7 @@
 
 use super::Controller;
 use crate::core::control::is_rolled_back;
+use crate::core::model::counted::amount;
 use crate::core::model::foreign::Line;
 use crate::core::model::id::{Channel, NumberId};
 use crate::core::model::order::FallbackState;
@@ -9,7 +10,8 @@ use crate::core::model::roster::{Group, GroupIx, NumberIx};
 use crate::core::model::source::Source;
 use crate::core::model::time::Time;
 use crate::core::port::news::{Met, PortEntry, PortFound};
-use crate::core::port::report::{ApiSight, PortReport, Sight, counted};
+use crate::core::port::report::{PortReport, Sight};
+use crate::core::port::sight::{AccountSight, ApiSight};
 use crate::core::port::status::PortStatus;
 use crate::core::rollback::entry::Entry;
 
@@ -106,13 +108,19 @@ impl Controller {
         if engine.polled_at(Source::Numbers).is_some() {
             let absent = group.numbers.iter().filter(|ix| engine.record(**ix).is_none()).count();
             if absent > 0 {
-                against.push(format!("{} not in the account yet, so nothing is configured for them", counted(absent)));
+                against.push(format!(
+                    "{} not in the account yet, so nothing is configured for them",
+                    amount(absent, "number")
+                ));
             }
         }
         let trouble = group.numbers.iter().filter_map(|ix| self.control.ports().state(roster.number(*ix).id));
         let stuck = trouble.filter(|s| s.cure().is_some()).count();
         if stuck > 0 {
-            against.push(format!("the ports of {} go on no more without a person: `ringback ports`", counted(stuck)));
+            against.push(format!(
+                "the ports of {} go on no more without a person: `ringback ports`",
+                amount(stuck, "number")
+            ));
         }
         against.extend(self.port_sight.text());
         against.iter().map(|text| Line::new(text)).collect()
@@ -121,11 +129,13 @@ impl Controller {
     /// All that is known of the ports.
     pub fn port_report(&self, now: Time) -> PortReport {
         let engine = self.control.engine();
-        let is_read = engine.polled_at(Source::Numbers).is_some();
+        let last = engine.polled_at(Source::Numbers);
+        let is_read = last.is_some() && !engine.is_stale(Source::Numbers, now);
         let sight = Sight {
             phase: &|ix, channel| Some(engine.channel(ix, channel).phase),
             is_rolled_back: &|number, channel| is_rolled_back(self.orders(), number, channel),
-            is_in_account: &|ix| is_read.then(|| engine.record(ix).is_some()),
+            account: if is_read { AccountSight::Read } else { AccountSight::Unread { last } },
+            is_in_account: &|ix| engine.record(ix).is_some(),
         };
         PortReport::of(now, engine.roster(), self.control.ports(), &self.port_sight, &sight)
     }

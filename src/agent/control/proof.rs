@@ -18,6 +18,7 @@ use super::Controller;
 use crate::agent::probe::{ProbeRequest, Probed};
 use crate::core::model::id::{Channel, NumberId};
 use crate::core::model::order::{FALLBACK_FAILS, NOT_PROVEN_YET, Operation, OrderResult};
+use crate::core::model::reason::Reason;
 use crate::core::model::time::Time;
 use crate::core::probe::plan::ProbePurpose;
 use crate::core::probe::{Origin, ProbeFinding, ProbeSettings, Unmeasured, counted};
@@ -139,6 +140,10 @@ impl Controller {
             ),
             // Somebody else has it, or the fallback does: either way it is not what was written.
             ProbeFinding::Success => (OrderResult::Unproven, "a test was answered, and not by the fallback".to_owned()),
+            // That the fallback fails is said already.
+            ProbeFinding::Failure(Reason::Fallback) => {
+                (OrderResult::Unproven, format!("{FALLBACK_FAILS} from {}: {}", last.origin.name(), last.detail))
+            }
             ProbeFinding::Failure(_) => (OrderResult::Unproven, format!("{FALLBACK_FAILS}: {how}: {}", last.detail)),
             ProbeFinding::Error(_) => (OrderResult::Written, format!("{NOT_PROVEN_YET}: {how}: {}", last.detail)),
         };

@@ -401,7 +401,8 @@ impl ControlTask {
             Action::Page { reason } => {
                 tracing::error!(
                     decision = %id, group, %channel, numbers, reason = reason.label(),
-                    "trouble that a swap would not cure: {}: {}", reason.text(), decision.rule
+                    "{}: {}: {}", if reason.is_curable() { "a person is told, and nothing is swapped" }
+                    else { "trouble that a swap would not cure" }, reason.text(), decision.rule
                 );
             }
         }

@@ -14,6 +14,7 @@ use crate::core::model::roster::Roster;
 use crate::core::port::ports::Ports;
 use crate::core::port::prepare::{Point, Portability, PortabilityAnswer, Preparation, Tick};
 use crate::core::port::report::{PortReport, Sight};
+use crate::core::port::sight::AccountSight;
 use crate::core::rollback::orders::Orders;
 use crate::metrics::Metrics;
 use crate::store::Store;
@@ -74,7 +75,8 @@ impl LoneLooker {
         let sight = Sight {
             phase: &|ix, channel| ports.met(roster.number(ix).id, channel).phase,
             is_rolled_back: &|number, channel| is_rolled_back(orders, number, channel),
-            is_in_account: &|ix| present.as_ref().map(|all| all.contains(&roster.number(ix).id.e164)),
+            account: if present.is_some() { AccountSight::Read } else { AccountSight::Unread { last: None } },
+            is_in_account: &|ix| present.as_ref().is_some_and(|all| all.contains(&roster.number(ix).id.e164)),
         };
         PortReport::of(now, roster, ports, &api, &sight)
     }

@@ -10,7 +10,7 @@ use crate::core::model::id::{Channel, PortRequestSid};
 use crate::core::model::roster::Roster;
 use crate::core::model::time::Time;
 use crate::core::port::news::PortFound;
-use crate::core::port::report::ApiSight;
+use crate::core::port::sight::ApiSight;
 use crate::core::port::status::PortStatus;
 use crate::twilio::porting::{PortRequestLine, is_not_for_us};
 use crate::twilio::{Client, Error};

@@ -8,7 +8,7 @@ use super::doorbell::{Doorbell, RUNG_AGAIN};
 use super::look::PortLook;
 use crate::agent::{ControlMessage, Shared};
 use crate::core::port::pace::{IDLE, NEAR, next_look};
-use crate::core::port::report::ApiSight;
+use crate::core::port::sight::ApiSight;
 
 /// Looks until `stop`.
 pub async fn run(shared: Shared, bell: Doorbell, stop: CancellationToken) {

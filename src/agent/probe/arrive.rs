@@ -117,9 +117,9 @@ pub async fn follow(cx: &ProbeContext, sought: &Sought<'_>, expected: &Expected<
         };
         if let Some((found, code)) = read::call(&seen, expected) {
             let entry = inbound.map(|l| Resource::Call(l.sid));
-            let code = code.map_or(String::new(), |c| format!(", Twilio error {c}"));
+            let code = code.map_or(String::new(), |c| format!(", with Twilio's error {c}"));
             let detail = match inbound {
-                Some(leg) => format!("{} arrived and was {}{code}", leg.sid, word(leg.status)),
+                Some(leg) => format!("{} came in and ended as {}{code}", leg.sid, word(leg.status)),
                 None => "nothing arrived at the number".to_owned(),
             };
             return Followed { found, entry, detail };

@@ -21,7 +21,7 @@ use crate::core::model::reason::Outcome;
 use crate::core::model::roster::{Group, NumberIx, Roster};
 use crate::core::model::time::Time;
 use crate::core::model::verdict::{Evidence, Verdict};
-use crate::core::port::report::ApiSight;
+use crate::core::port::sight::ApiSight;
 use crate::core::port::status::PortStatus;
 use crate::core::routing::history::RoutingState;
 use crate::metrics::PerNumber;

@@ -7,6 +7,7 @@ use super::seen::{Asked, Seen, SeenChannel, SeenGroup};
 use crate::agent::publish::trouble::{FailedOf, HandlerSeen, Trouble, TroubleKind, Wait, WaitsFor};
 use crate::cli::desk::Typed;
 use crate::cli::text::{Style, TextLine, wrapped, wrapped_command};
+use crate::core::model::counted::amount;
 use crate::core::model::decision::Phase;
 use crate::core::model::id::{NumberId, WrittenNumber};
 use crate::core::model::time::Time;
@@ -134,7 +135,7 @@ impl StatusView<'_> {
             Some(Severity::Info) | None if unknown > 0 => (Style::Warning, "NO TROUBLE SEEN"),
             Some(Severity::Info) | None => (Style::Good, "NO TROUBLE"),
         };
-        let numbers = |n: usize| if n == 1 { "1 number".to_owned() } else { format!("{n} numbers") };
+        let numbers = |n: usize| amount(n, "number");
         let mut parts = vec![format!("{}: {trouble} in trouble", numbers(all))];
         let more =
             [(healthy, "healthy"), (unknown, "not known (too few callers)"), (waiting, "waiting for their port")];

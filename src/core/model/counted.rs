@@ -1,8 +1,13 @@
-//! Whom or what the figures of a decision count, in words: the one place that knows them.
+//! Amounts in words, and whom or what the figures of a decision count: the one place that knows them.
 
 use serde::{Deserialize, Serialize};
 
 use super::id::Channel;
+
+/// `1 number`, `2 numbers`.
+pub fn amount(n: usize, one: &str) -> String {
+    if n == 1 { format!("1 {one}") } else { format!("{n} {one}s") }
+}
 
 /// What evidence counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -178,6 +178,8 @@ pub enum PageReason {
     FewCallers,
     /// Twilio logs errors, and there is evidence that those callers were served.
     ErrorsBesideService,
+    /// The numbers are on the fallback, and the errors name the handler that they had before.
+    OldHandler,
 }
 
 impl PageReason {
@@ -189,6 +191,7 @@ impl PageReason {
             PageReason::Outage,
             PageReason::FewCallers,
             PageReason::ErrorsBesideService,
+            PageReason::OldHandler,
         ];
         Reason::ALL.into_iter().map(PageReason::Failing).chain(others)
     }
@@ -201,7 +204,13 @@ impl PageReason {
             PageReason::Outage => "outage",
             PageReason::FewCallers => "few_callers",
             PageReason::ErrorsBesideService => "errors_beside_service",
+            PageReason::OldHandler => "old_handler",
         }
+    }
+
+    /// True if a swap would cure it, and something else asks for a person.
+    pub const fn is_curable(self) -> bool {
+        matches!(self, PageReason::Failing(reason) if reason.is_curable())
     }
 
     pub const fn text(self) -> &'static str {
@@ -214,6 +223,7 @@ impl PageReason {
             }
             PageReason::FewCallers => "nobody is served, and too few different people have tried to act on it",
             PageReason::ErrorsBesideService => "Twilio logs errors, and everybody was served all the same",
+            PageReason::OldHandler => "callers on the fallback fail at the handler that the numbers had before",
         }
     }
 }

@@ -86,7 +86,10 @@ impl Guard {
             Guard::OtherWriter => {
                 "somebody else set the number's handler: they undid its last rollback, or what fails is the rest of the group"
             }
-            Guard::Cap => "more of the group would be on the fallback than group.cap allows without approval",
+            Guard::Cap => {
+                "more of the group would be on the fallback than may be without approval: group.cap for callers' failures, \
+                 one in five for failing test calls"
+            }
             Guard::Veto => "the time for a veto is not over",
             Guard::NoFallback => "the group has no fallback for this channel",
             Guard::NotInAccount => "the number is not in the Twilio account",

@@ -138,7 +138,7 @@ impl Reason {
             Reason::Forward => "every leg that the handler dialled failed",
             Reason::NoHandler => "the number points at nothing, or at Twilio's demo",
             Reason::Trunk => "the SIP endpoint behind the trunk could not be reached",
-            Reason::Fallback => "callers fail on the fallback: it fails itself, or the old handler is still asked",
+            Reason::Fallback => "the fallback itself fails its callers",
             Reason::Template => "a TwiML Bin's template is broken",
             Reason::Carrier => "the call broke before any TwiML ran",
             Reason::Account => "the Twilio account is restricted",

@@ -49,6 +49,13 @@ impl Time {
         Time(self.0.div_euclid(1000) * 1000)
     }
 
+    /// For people, at `now`: `10:07:31 UTC`, with its day if that is not today.
+    pub fn told(self, now: Time) -> String {
+        let day = |t: Time| t.to_timestamp().strftime("%Y-%m-%d").to_string();
+        let form = if day(self) == day(now) { "%H:%M:%S UTC" } else { "%Y-%m-%d %H:%M:%S UTC" };
+        self.to_timestamp().strftime(form).to_string()
+    }
+
     /// This instant as the calendar library knows it; instants outside its range are clamped.
     pub fn to_timestamp(self) -> jiff::Timestamp {
         jiff::Timestamp::from_millisecond(self.0).unwrap_or(if self.0 < 0 {

@@ -103,11 +103,7 @@ pub const fn instead(reason: PageReason, channel: Channel) -> &'static str {
             | Reason::Trunk => {
                 "Look at the handler. A rollback would cure this, but one of your rules says to ask you first"
             }
-            Reason::Fallback => {
-                "See which URL the alerts name: where it is the fallback bin, repair it; where it is the old handler, the \
-                 swap has no effect yet, so look at where the number points. If the old handler works again, restore \
-                 the numbers"
-            }
+            Reason::Fallback => "Repair the fallback bin. If the old handler works again, restore the numbers",
             Reason::NotArriving => {
                 "Call the number from a mobile phone: our test calls do not reach Twilio. If yours does not either, ask \
                  Twilio's porting team and the losing carrier; a rollback changes nothing outside of Twilio"
@@ -156,6 +152,11 @@ pub const fn instead(reason: PageReason, channel: Channel) -> &'static str {
         },
         PageReason::ErrorsBesideService => {
             "Repair what the error code names when there is time: a reply that is no TwiML, an action after the talk"
+        }
+        PageReason::OldHandler => {
+            "Call the number from a mobile phone. If it fails, see in Twilio's Console where it points: at the fallback, \
+             the bin leads back to the old handler (a <Redirect>, a <Dial> of the number itself): repair the bin. At \
+             anything else, the swap has no effect there. If the old handler works again, restore the numbers"
         }
         PageReason::Outage => {
             "Look at https://status.twilio.com and open a ticket with the samples: calls on several numbers break \

@@ -8,11 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::make::NoticeBuilder;
 use super::{Notice, NoticeKind, NoticeStatus, Severity, Step};
+use crate::core::model::counted::amount;
 use crate::core::model::decision::DecisionId;
 use crate::core::model::id::NumberId;
 use crate::core::model::order::{By, Operation, Order, OrderResult};
 use crate::core::model::time::Time;
-use crate::core::port::report::counted;
 
 /// Different ends that are told in words; of more the rest is counted.
 const TOLD: usize = 3;
@@ -75,8 +75,10 @@ impl NoticeBuilder {
         let others = over.ended.keys().filter(|n| !is_well(n)).count();
         let done = if is_undo { "is as before the latest apply" } else { "is as [group.handler] asks" };
         let title = match others {
-            0 => format!("{group} {channel}: the handler of {} {done}", counted(well)),
-            others => format!("{group} {channel}: the handler of {} {done}, of {others} it is not", counted(well)),
+            0 => format!("{group} {channel}: the handler of {} {done}", amount(well, "number")),
+            others => {
+                format!("{group} {channel}: the handler of {} {done}, of {others} it is not", amount(well, "number"))
+            }
         };
         let severity = if others == 0 { Severity::Info } else { Severity::Warning };
         let mut n = self.blank(at, format!("applied/{id}"), NoticeKind::Applied, severity, title);
@@ -119,12 +121,12 @@ fn told(over: &Underway) -> String {
     let mut same: Vec<_> = same.into_iter().collect();
     same.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
     let line = |((result, detail), count): &((&str, &str), usize)| {
-        format!("{} {}: {detail}", counted(*count), result.replace('_', " "))
+        format!("{} {}: {detail}", amount(*count, "number"), result.replace('_', " "))
     };
     let mut lines: Vec<String> = same.iter().take(TOLD).map(line).collect();
     let left: usize = same.iter().skip(TOLD).map(|(_, count)| count).sum();
     if left > 0 {
-        lines.push(format!("{} ended otherwise: `ringback status` has them", counted(left)));
+        lines.push(format!("{} ended otherwise: `ringback status` has them", amount(left, "number")));
     }
     lines.join("\n")
 }

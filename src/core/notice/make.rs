@@ -300,7 +300,9 @@ impl NoticeBuilder {
         let mut notice = self.blank(at, format!("test/{name}"), NoticeKind::Test, Severity::Info, title);
         notice.status = NoticeStatus::Event;
         notice.since = Some(notice.at.clone());
-        notice.cause = Some("somebody typed ringback notify --test".to_owned());
+        notice.cause = Some(
+            "a person asked for a test notice, by `ringback notify --test` or `ringback check --notify`".to_owned(),
+        );
         notice.did = "Ringback sent this notice and did nothing else".to_owned();
         notice.next = vec![Step::new("Nothing: if you can read this, notices reach you")];
         notice
@@ -333,7 +335,7 @@ impl PageReason {
     /// How much it matters that callers fail for this.
     pub(super) const fn severity(self) -> Severity {
         match self {
-            PageReason::Outage | PageReason::FewCallers => Severity::Critical,
+            PageReason::Outage | PageReason::FewCallers | PageReason::OldHandler => Severity::Critical,
             PageReason::Silence | PageReason::Unreached | PageReason::ErrorsBesideService => Severity::Warning,
             PageReason::Failing(reason) => match reason {
                 Reason::OtherUrl | Reason::Registration | Reason::Delivery => Severity::Warning,

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::make::NoticeBuilder;
 use super::{Moment, Notice, NoticeKind, NoticeStatus, Severity, Step};
+use crate::core::model::counted::amount;
 use crate::core::model::id::{Channel, GroupName, NumberId};
 use crate::core::model::time::Time;
 use crate::core::port::news::{PortEntry, PortSeen, PortState};
-use crate::core::port::report::{countdown, counted};
+use crate::core::port::report::countdown;
 use crate::core::port::status::{PortStatus, Progress};
 
 /// Ports that go on no more without a person, as people were told, by key.
@@ -146,11 +147,15 @@ impl NoticeBuilder {
         numbers: &[NumberId],
     ) -> Notice {
         let title = match state.status {
-            PortStatus::PortedOut => format!("{group}: somebody takes {} away from Twilio", counted(numbers.len())),
-            PortStatus::Rejected => format!("{group}: the port of {} was refused", counted(numbers.len())),
-            PortStatus::Unknown => format!("{group}: the port of {} has an unknown status", counted(numbers.len())),
+            PortStatus::PortedOut => {
+                format!("{group}: somebody takes {} away from Twilio", amount(numbers.len(), "number"))
+            }
+            PortStatus::Rejected => format!("{group}: the port of {} was refused", amount(numbers.len(), "number")),
+            PortStatus::Unknown => {
+                format!("{group}: the port of {} has an unknown status", amount(numbers.len(), "number"))
+            }
             PortStatus::Canceling | PortStatus::Canceled => {
-                format!("{group}: the port of {} was withdrawn", counted(numbers.len()))
+                format!("{group}: the port of {} was withdrawn", amount(numbers.len(), "number"))
             }
             PortStatus::InReview
             | PortStatus::AwaitingSignature
@@ -159,7 +164,9 @@ impl NoticeBuilder {
             | PortStatus::DateConfirmed
             | PortStatus::Completed
             | PortStatus::ActionRequired
-            | PortStatus::Expired => format!("{group}: the port of {} waits for somebody", counted(numbers.len())),
+            | PortStatus::Expired => {
+                format!("{group}: the port of {} waits for somebody", amount(numbers.len(), "number"))
+            }
         };
         let mut n = self.port_blank(at, (key, NoticeKind::PortTrouble, severity), title, group, numbers);
         n.since = Some(Moment::new(since, self.zone(numbers)));
@@ -209,7 +216,7 @@ impl NoticeBuilder {
         let severity = if against.is_empty() { Severity::Info } else { Severity::Warning };
         let title = format!(
             "{group}: {} {} {}",
-            counted(waiting.len()),
+            amount(waiting.len(), "number"),
             if waiting.len() == 1 { "ports" } else { "port" },
             countdown(at, due)
         );
@@ -249,13 +256,13 @@ impl NoticeBuilder {
         let PortSeen { passive, quiet, waiting, served, failed } = *seen;
         let mut cause = format!(
             "since their ports, {served} {what} to {} were served and {failed} were not",
-            counted(passive as usize)
+            amount(passive as usize, "number")
         );
         if quiet > 0 {
-            cause += &format!("; to {} too few came in a day to tell much", counted(quiet as usize));
+            cause += &format!("; to {} too few came in a day to tell much", amount(quiet as usize, "number"));
         }
         if waiting > 0 {
-            cause += &format!("; {} still wait for their port", counted(waiting as usize));
+            cause += &format!("; {} still wait for their port", amount(waiting as usize, "number"));
         }
         n.cause = Some(cause);
         n.did = "Polls and test calls are slower; verdicts, decisions, rollbacks and alerts go on".to_owned();

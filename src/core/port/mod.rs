@@ -10,6 +10,7 @@
 //! * [`ports`]: the memory of it, a fold over the journal;
 //! * [`pace`]: how soon to look again;
 //! * [`report`]: everything that is known of the ports, for people and programs;
+//! * [`sight`]: what could be looked at;
 //! * [`checklist`]: whether the old provider may be cancelled;
 //! * [`prepare`]: what must be true before the request is made.
 //!
@@ -23,4 +24,5 @@ pub mod ports;
 pub mod prepare;
 pub mod rejection;
 pub mod report;
+pub mod sight;
 pub mod status;

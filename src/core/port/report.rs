@@ -1,82 +1,32 @@
 //! Everything that is known of the ports, for people and programs: the same whether the agent says it or a command that
 //! looks by itself.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::checklist::{ChannelFacts, Missing, NumberFacts, SETTLING, minute, missing};
 use super::ports::{PortEvidence, Ports};
+use super::sight::{AccountSight, ApiSight};
 use super::status::PortStatus;
+use crate::core::model::counted::amount;
 use crate::core::model::decision::Phase;
-use crate::core::model::foreign::Line;
 use crate::core::model::id::{AccountSid, Channel, GroupName, NumberId, PortRequestSid};
 use crate::core::model::roster::{NumberIx, Roster};
 use crate::core::model::time::Time;
 
+/// A look of longer ago is told with its time: a port that is due is looked at every minute.
+const OLD: Duration = Duration::from_secs(120);
+
 /// Numbers that are spelt out in one line.
 const NAMED: usize = 6;
-
-/// What came of the latest look at the Porting API.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "look", rename_all = "snake_case")]
-pub enum ApiSight {
-    /// Nobody has looked yet.
-    #[default]
-    NotYet,
-    Read {
-        at: Time,
-    },
-    /// The account may not ask, or has no such thing: other evidence speaks.
-    NotForUs {
-        at: Time,
-        why: Line,
-    },
-    /// It could not be read, which says nothing.
-    CouldNotLook {
-        at: Time,
-        why: Line,
-        cure: Line,
-    },
-}
-
-impl ApiSight {
-    pub const LABELS: [&str; 4] = ["not_yet", "read", "not_for_us", "could_not_look"];
-
-    pub const fn label(&self) -> &'static str {
-        match self {
-            ApiSight::NotYet => "not_yet",
-            ApiSight::Read { .. } => "read",
-            ApiSight::NotForUs { .. } => "not_for_us",
-            ApiSight::CouldNotLook { .. } => "could_not_look",
-        }
-    }
-
-    /// True if what is not shown can be taken not to be there.
-    pub const fn is_conclusive(&self) -> bool {
-        match self {
-            ApiSight::Read { .. } | ApiSight::NotForUs { .. } => true,
-            ApiSight::NotYet | ApiSight::CouldNotLook { .. } => false,
-        }
-    }
-
-    /// What to say of it; `None` where all is well.
-    pub fn text(&self) -> Option<String> {
-        match self {
-            ApiSight::Read { .. } => None,
-            ApiSight::NotYet => Some("the Porting API was not asked yet".to_owned()),
-            ApiSight::NotForUs { why, .. } => {
-                Some(format!("the Porting API could not be asked ({why}): all is said by other evidence"))
-            }
-            ApiSight::CouldNotLook { at, why, cure } => {
-                Some(format!("could not look at the Porting API at {}: {why}; {cure}", minute(*at)))
-            }
-        }
-    }
-}
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PortReport {
     pub at: Time,
     pub api: ApiSight,
+    #[serde(default)]
+    pub account: AccountSight,
     /// Nothing is missing, of any number.
     pub may_cancel: bool,
     pub groups: Vec<GroupReport>,
@@ -140,15 +90,16 @@ pub struct ChannelReport {
 pub struct Sight<'a> {
     pub phase: &'a dyn Fn(NumberIx, Channel) -> Option<Phase>,
     pub is_rolled_back: &'a dyn Fn(NumberId, Channel) -> bool,
-    /// `None`: the account's numbers could not be read.
-    pub is_in_account: &'a dyn Fn(NumberIx) -> Option<bool>,
+    pub account: AccountSight,
+    /// Means something where `account` is read.
+    pub is_in_account: &'a dyn Fn(NumberIx) -> bool,
 }
 
 impl PortReport {
     pub fn of(now: Time, roster: &Roster, ports: &Ports, api: &ApiSight, sight: &Sight<'_>) -> PortReport {
         let number = |ix: NumberIx| {
             let n = roster.number(ix);
-            let is_in_account = (sight.is_in_account)(ix);
+            let is_in_account = sight.account.is_read().then(|| (sight.is_in_account)(ix));
             let standing = ports.standing(now, n.id, n.port, is_in_account);
             let is_lost = standing.ported.is_some() && is_in_account == Some(false);
             let channels: Vec<ChannelReport> = Channel::ALL
@@ -208,7 +159,7 @@ impl PortReport {
             .collect();
         let mut numbers = groups.iter().flat_map(|g| &g.numbers).peekable();
         let may_cancel = numbers.peek().is_some() && numbers.all(|n| n.missing.is_empty());
-        PortReport { at: now, api: api.clone(), may_cancel, groups }
+        PortReport { at: now, api: api.clone(), account: sight.account.clone(), may_cancel, groups }
     }
 
     /// True if some number's port goes on no more without a person.
@@ -222,12 +173,30 @@ impl PortReport {
         numbers.any(|n| n.ported.is_none() && n.status.is_some_and(|s| s != PortStatus::PortedOut) || n.due.is_some())
     }
 
+    /// What could not be looked at.
+    fn unread(&self) -> impl Iterator<Item = String> {
+        let long_ago = match self.api {
+            ApiSight::Read { at } if at + OLD < self.at => {
+                Some(format!("what the Porting API says is of {}", minute(at)))
+            }
+            ApiSight::Read { .. } | ApiSight::NotYet | ApiSight::NotForUs { .. } | ApiSight::CouldNotLook { .. } => {
+                None
+            }
+        };
+        self.api.text().into_iter().chain(long_ago).chain(self.account.text())
+    }
+
+    /// True if what is said of the numbers is so now, as far as Twilio tells.
+    pub fn is_conclusive(&self) -> bool {
+        self.api.is_conclusive() && self.account.is_read()
+    }
+
     /// One line for all numbers of a group of which the same is so.
     pub fn text(&self) -> String {
         let mut lines = Vec::new();
         for group in &self.groups {
             let due = group.next_due.map_or_else(String::new, |due| format!(", next port {}", countdown(self.at, due)));
-            lines.push(format!("{}: {}{due}", group.group, counted(group.numbers.len())));
+            lines.push(format!("{}: {}{due}", group.group, amount(group.numbers.len(), "number")));
             let mut same: Vec<(String, Vec<String>, Vec<Time>)> = Vec::new();
             for number in &group.numbers {
                 let words = number.line();
@@ -248,7 +217,7 @@ impl PortReport {
                 lines.push(format!("  {}: {words}{due}", named(&numbers)));
             }
         }
-        lines.extend(self.api.text());
+        lines.extend(self.unread());
         lines.join("\n")
     }
 
@@ -290,17 +259,17 @@ impl PortReport {
                 lines.push(format!(
                     "{}: {}: served in tests alone; no live caller has been served yet",
                     group.group,
-                    counted(by_probe)
+                    amount(by_probe, "number")
                 ));
             }
         }
-        lines.extend(self.api.text());
+        lines.extend(self.unread());
         lines.push(if of == 0 {
             "NO: the configuration names no number".to_owned()
         } else if kept == 0 {
-            format!("YES: the old provider may be cancelled; nothing is missing for any of {}", counted(of))
+            format!("YES: the old provider may be cancelled; nothing is missing for any of {}", amount(of, "number"))
         } else {
-            format!("NO: keep the old provider: something is missing for {kept} of {}", counted(of))
+            format!("NO: keep the old provider: something is missing for {kept} of {}", amount(of, "number"))
         });
         lines.join("\n")
     }
@@ -352,17 +321,12 @@ impl ChannelReport {
     }
 }
 
-/// A number of numbers.
-pub fn counted(n: usize) -> String {
-    if n == 1 { "1 number".to_owned() } else { format!("{n} numbers") }
-}
-
 /// Some numbers by name, of more the count and the first ones.
 pub fn named(numbers: &[String]) -> String {
     if numbers.len() <= NAMED {
         return numbers.join(" ");
     }
-    format!("{} ({} …)", counted(numbers.len()), numbers[..3].join(" "))
+    format!("{} ({} …)", amount(numbers.len(), "number"), numbers[..3].join(" "))
 }
 
 /// How long until `due`, and when that is.
@@ -407,9 +371,32 @@ mod tests {
     }
 
     fn report(now: Time, roster: &Roster, ports: &Ports, api: &ApiSight, back: bool) -> PortReport {
-        let sight =
-            Sight { phase: &|_, _| Some(Phase::Passive), is_rolled_back: &|_, _| back, is_in_account: &|_| Some(true) };
+        let sight = Sight {
+            phase: &|_, _| Some(Phase::Passive),
+            is_rolled_back: &|_, _| back,
+            account: AccountSight::Read,
+            is_in_account: &|_| true,
+        };
         PortReport::of(now, roster, ports, api, &sight)
+    }
+
+    #[test]
+    fn what_cannot_be_looked_at_or_was_long_ago_is_said() {
+        let start: Time = "2026-11-21T14:00:00Z".parse().unwrap();
+        let (roster, ports) = (roster(), Ports::default());
+        let said = |after: Duration, account: &AccountSight| {
+            let is_in_account = &|_| true;
+            let (phase, is_rolled_back) = (&|_, _| None, &|_, _| false);
+            let sight = Sight { phase, is_rolled_back, account: account.clone(), is_in_account };
+            let report = PortReport::of(start + after, &roster, &ports, &ApiSight::Read { at: start }, &sight);
+            (report.is_conclusive(), report.text().lines().skip(2).map(str::to_owned).collect::<Vec<_>>().join("; "))
+        };
+        assert_eq!(said(Duration::from_secs(60), &AccountSight::Read), (true, String::new()));
+        let old = "what the Porting API says is of 2026-11-21 14:00 UTC";
+        assert_eq!(said(HOUR, &AccountSight::Read), (true, old.to_owned()));
+        let (is_conclusive, text) = said(Duration::ZERO, &AccountSight::Unread { last: Some(start) });
+        assert!(!is_conclusive && text.starts_with("the account's numbers cannot be read, read last at"), "{text}");
+        assert!(!said(Duration::ZERO, &AccountSight::Untold).0);
     }
 
     #[test]
@@ -418,7 +405,7 @@ mod tests {
         let (roster, mut ports) = (roster(), Ports::default());
         let ids: Vec<NumberId> = roster.numbers().map(|(_, n)| n.id).collect();
         let group: GroupName = "support".parse().unwrap();
-        let read = ApiSight::Read { at: start };
+        let read = |at| ApiSight::Read { at };
         let last = |report: &PortReport| report.checklist().lines().last().unwrap().to_owned();
         let bare = report(start, &roster, &ports, &ApiSight::NotYet, false);
         assert_eq!(bare.groups[0].numbers[0].missing[0], Missing::Unread);
@@ -431,7 +418,7 @@ mod tests {
         };
         ports.fold(start, &status(&ids[..2], &done));
         ports.fold(start, &status(&ids[2..], &refused));
-        let day = report(start + HOUR, &roster, &ports, &read, false);
+        let day = report(start + HOUR, &roster, &ports, &read(start + HOUR), false);
         assert_eq!(
             day.checklist(),
             "support: +15005550100 +15005550101: carriers may send callers to the old provider until 2026-11-23 14:00 \
@@ -444,19 +431,20 @@ mod tests {
         let met =
             |met, numbers: &[NumberId]| PortEntry::Met { channel: Channel::Voice, met, numbers: numbers.to_vec() };
         ports.fold(start + HOUR, &met(Met::Served, &ids[..2]));
-        let early = report(start + HOUR * 50, &roster, &ports, &read, false);
+        let early = report(start + HOUR * 50, &roster, &ports, &read(start + HOUR * 50), false);
         assert_eq!(last(&early), "NO: keep the old provider: something is missing for 1 of 3 numbers");
         ports.fold(start + HOUR, &met(Met::Probed, &ids[2..]));
-        let swapped = report(start + HOUR * 50, &roster, &ports, &read, true);
+        let swapped = report(start + HOUR * 50, &roster, &ports, &read(start + HOUR * 50), true);
         assert!(!swapped.may_cancel && last(&swapped).starts_with("NO"), "{swapped:?}");
-        let settled = report(start + HOUR * 50, &roster, &ports, &read, false);
+        let settled = report(start + HOUR * 50, &roster, &ports, &read(start + HOUR * 50), false);
         assert!(settled.may_cancel);
         let elsewhere = Sight {
             phase: &|_, _| Some(Phase::Passive),
             is_rolled_back: &|_, _| false,
-            is_in_account: &|ix| Some(ix != NumberIx(2)),
+            account: AccountSight::Read,
+            is_in_account: &|ix| ix != NumberIx(2),
         };
-        let lost = PortReport::of(start + HOUR * 50, &roster, &ports, &read, &elsewhere);
+        let lost = PortReport::of(start + HOUR * 50, &roster, &ports, &read(start + HOUR * 50), &elsewhere);
         assert_eq!(last(&lost), "NO: keep the old provider: something is missing for 1 of 3 numbers");
         assert!(lost.groups[0].numbers[2].words.ends_with("it is not among this account's numbers"), "{lost:?}");
         assert_eq!(

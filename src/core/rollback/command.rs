@@ -8,7 +8,7 @@ use super::orders::{OrderState, Orders};
 use crate::core::model::decision::{DecisionId, Mode};
 use crate::core::model::guard::Guard;
 use crate::core::model::id::{Channel, GroupName, NumberId};
-use crate::core::model::order::{Author, By, CloseReason, Hold, Scope};
+use crate::core::model::order::{Author, By, CloseReason, Hold, Scope, ScopeOf};
 use crate::core::model::roster::Roster;
 use crate::core::model::time::Time;
 
@@ -23,6 +23,12 @@ pub struct CommandOutcome {
 
 /// Nothing is done, and this is why.
 pub type Conflict = String;
+
+/// `group support, voice is held`.
+fn is_held(scope: &Scope, roster: &Roster) -> String {
+    let verb = if scope.of == ScopeOf::All { "are" } else { "is" };
+    format!("{} {verb} held", scope.text(roster))
+}
 
 impl Orders {
     /// Holds these scopes until then. A hold extends, and is shortened only if that is asked for.
@@ -43,18 +49,20 @@ impl Orders {
             let longer = self.holds(now).find(|h| h.scope == *scope && h.until > until && !shorten);
             if let Some(hold) = longer {
                 is_as_asked = false;
-                let scope = scope.text(roster);
                 said.push(format!(
-                    "{scope} is held until {} already ({}), and a hold does not shorten: repeat it with --shorten (HTTP: \
-                     \"shorten\": true) to end it at {until}",
-                    hold.until, hold.by
+                    "{} until {} already ({}), and a hold does not shorten: repeat it with --shorten (HTTP: \
+                     \"shorten\": true) to end it at {}",
+                    is_held(scope, roster),
+                    hold.until.told(now),
+                    hold.by,
+                    until.told(now)
                 ));
             } else {
-                said.push(format!("{} is held until {until}", scope.text(roster)));
+                said.push(format!("{} until {}", is_held(scope, roster), until.told(now)));
                 entries.push(Entry::Hold(Hold { scope: scope.clone(), by: by.clone(), until }));
             }
             let wider = |h: &&Hold| h.scope != *scope && h.until > until && h.scope.includes(scope, is_member(roster));
-            let held = |h: &Hold| format!("{} is held until {} ({})", h.scope.text(roster), h.until, h.by);
+            let held = |h: &Hold| format!("{} until {} ({})", is_held(&h.scope, roster), h.until.told(now), h.by);
             said.extend(self.holds(now).filter(wider).map(held));
         }
         if entries.is_empty() {
@@ -88,7 +96,7 @@ impl Orders {
         }
         for hold in self.holds(now).filter(|h| !is_within(h) && is_over(h)) {
             is_as_asked = false;
-            said.push(format!("still held: {} until {} ({})", hold.scope.text(roster), hold.until, hold.by));
+            said.push(format!("still held: {} until {} ({})", hold.scope.text(roster), hold.until.told(now), hold.by));
         }
         if entries.is_empty() {
             return Err(said.join("; "));
@@ -101,7 +109,10 @@ impl Orders {
         let pending = self.pending().find(|d| d.decision.id == id);
         let restore = self.open_orders().find(|p| p.order.id == id && p.order.staged);
         if pending.is_none() && restore.is_none() {
-            return Err(format!("{id} does not wait for approval: it is over, or lapsed"));
+            return Err(format!(
+                "{id} does not wait for approval: there is no such decision, or it is approved already, over or lapsed: \
+                 see `ringback explain {id}`"
+            ));
         }
         if self.mode() == Mode::Observe {
             return Err(format!(

@@ -239,7 +239,7 @@ impl Orders {
                 return line(PlannedAction::Nothing, "the file asks nothing of its handler".to_owned());
             }
             Operation::Undo if self.applied(number, channel).swap().is_none() && ordered.is_none() => {
-                return line(PlannedAction::Nothing, "no apply of it is known that is not undone".to_owned());
+                return line(PlannedAction::Nothing, "there is no apply of it to undo".to_owned());
             }
             Operation::Restore
                 if state.swap().is_none()
@@ -265,7 +265,11 @@ impl Orders {
             );
         }
         if let Some(hold) = self.held_by(now, &group.name, number, channel) {
-            return refuse(format!("held until {} ({}): end it with `ringback release`", hold.until, hold.by));
+            return refuse(format!(
+                "held until {} ({}): end it with `ringback release`",
+                hold.until.told(now),
+                hold.by
+            ));
         }
         if let Some(p) = ordered.and_then(|id| self.order(id)).filter(|_| later.is_none()) {
             let action = match p.order.operation {

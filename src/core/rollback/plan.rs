@@ -130,7 +130,7 @@ pub fn settled(operation: Operation, state: &SagaState) -> Option<NumberEnd> {
             Some((OrderResult::Restored, "it is on its own handler".to_owned()))
         }
         Operation::Undo if state.swap().is_none() => {
-            Some((OrderResult::Restored, "no apply of it is known".to_owned()))
+            Some((OrderResult::Restored, "there is no apply of it to undo".to_owned()))
         }
         Operation::Rollback | Operation::Restore | Operation::Apply | Operation::Undo => None,
     }

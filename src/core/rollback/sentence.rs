@@ -186,13 +186,6 @@ pub fn ordered(order: &Order) -> String {
     format!("{} of {}, {}{how}", order.operation.text(), order.group, order.channel)
 }
 
-/// `10:07:31 UTC`, with its day if that is not the day of `at`.
-fn until(until: Time, at: Time) -> String {
-    let day = |t: Time| t.to_timestamp().strftime("%Y-%m-%d").to_string();
-    let form = if day(until) == day(at) { "%H:%M:%S UTC" } else { "%Y-%m-%d %H:%M:%S UTC" };
-    until.to_timestamp().strftime(form).to_string()
-}
-
 impl Entry {
     /// This entry in words, written at `at`. `operation`: of its order, where that is known: what a result means
     /// depends on what was asked for.
@@ -220,11 +213,11 @@ impl Entry {
                 new(T::Guard, Key, &text).toned(Tone::Bad).of(numbers, Some(*channel))
             }
             Entry::Asked { numbers, channel, guard: Guard::Veto, until: end, .. } => {
-                let text = format!("rolled back at {} unless somebody holds it", until(*end, at));
+                let text = format!("rolled back at {} unless somebody holds it", end.told(at));
                 new(T::Guard, Key, &text).of(numbers, Some(*channel))
             }
             Entry::Asked { numbers, channel, guard, until: end, .. } => {
-                let text = format!("needs approval until {}, because {}", until(*end, at), guard.text());
+                let text = format!("needs approval until {}, because {}", end.told(at), guard.text());
                 new(T::Guard, Key, &text).of(numbers, Some(*channel))
             }
             Entry::Approved { by, .. } => new(T::Person, Key, "approved").toned(Tone::Good).by_person(by),
@@ -260,7 +253,7 @@ impl Entry {
                 new(T::Port, Step, &format!("{channel}: {}", phase.label())).of(one(number), Some(*channel))
             }
             Entry::Hold(hold) => {
-                let text = format!("holds {} until {}", hold.scope.text(roster), until(hold.until, at));
+                let text = format!("holds {} until {}", hold.scope.text(roster), hold.until.told(at));
                 new(T::Person, Key, &text).by_person(&hold.by)
             }
             Entry::Release { scope, by } => {

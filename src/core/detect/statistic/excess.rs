@@ -74,20 +74,35 @@ pub struct Excess {
     slow: Sum,
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Sum {
     sum: f64,
     /// When what added up to it began.
     pub since: Option<Time>,
-    /// Calls since then.
-    pub calls: u32,
-    /// When calls began that were served before then. One that lasts is known late, and what began may prove to have
-    /// begun earlier.
+    /// When that was known: what was known before then weighs nothing here.
+    begun: Time,
+    /// Those that failed, and those that began since it was known and were served.
+    counted: u32,
+    /// When calls began that were served, began before that, and were known after it: one that lasts is known late.
     early: VecDeque<Time>,
     /// How many of them failed.
     pub failing: u32,
     /// The latest of those.
     pub failed: VecDeque<Failed>,
+}
+
+impl Default for Sum {
+    fn default() -> Sum {
+        Sum {
+            sum: 0.0,
+            since: None,
+            begun: Time::EPOCH,
+            counted: 0,
+            early: VecDeque::new(),
+            failing: 0,
+            failed: VecDeque::new(),
+        }
+    }
 }
 
 impl Excess {
@@ -144,15 +159,18 @@ impl Sum {
                     self.failed.push_back(Failed { caller, at, resource: change.entry, why });
                     self.failing = self.failing.saturating_add(1);
                     self.sum = (self.sum + look.of_failed()).min(ENOUGH + BEYOND);
-                    self.calls = self.calls.saturating_add(1);
-                    self.begin(self.since.map_or(at, |since| since.min(at)));
+                    self.counted = self.counted.saturating_add(1);
+                    if self.since.is_none() {
+                        self.begun = change.at;
+                    }
+                    self.since = Some(self.since.map_or(at, |since| since.min(at)));
                 }
             }
             (None, Outcome::Ok) => {
-                if let Some(since) = self.since {
+                if self.since.is_some() {
                     self.sum += look.of_served();
-                    if change.started_at >= since {
-                        self.calls = self.calls.saturating_add(1);
+                    if change.started_at >= self.begun {
+                        self.counted = self.counted.saturating_add(1);
                     } else {
                         if self.early.len() == KEPT {
                             self.early.pop_front();
@@ -168,31 +186,29 @@ impl Sum {
         }
     }
 
-    /// It began then, as is known by now.
-    fn begin(&mut self, since: Time) {
-        self.since = Some(since);
-        let before = self.early.len();
-        self.early.retain(|at| *at < since);
-        self.calls = self.calls.saturating_add((before - self.early.len()) as u32);
+    /// Calls since what added up to it began.
+    pub fn calls(&self) -> u32 {
+        let early = self.early.iter().filter(|at| self.since.is_some_and(|since| **at >= since)).count();
+        self.counted.saturating_add(early as u32)
     }
 
     /// What a call was said to be before.
     fn take_back(&mut self, change: &OutcomeChange, look: Look) {
-        let Some(since) = self.since else {
+        if self.since.is_none() {
             return;
-        };
+        }
         if let Some(i) = self.failed.iter().position(|f| f.resource == change.entry) {
             self.failed.remove(i);
             self.failing = self.failing.saturating_sub(1);
             self.sum -= look.of_failed();
-            self.calls = self.calls.saturating_sub(1);
-        } else if change.was == Some(Outcome::Ok) && since <= change.started_at {
-            self.sum -= look.of_served();
-            match self.early.iter().position(|at| *at == change.started_at) {
-                Some(i) => {
-                    self.early.remove(i);
-                }
-                None => self.calls = self.calls.saturating_sub(1),
+            self.counted = self.counted.saturating_sub(1);
+        } else if change.was == Some(Outcome::Ok) {
+            if let Some(i) = self.early.iter().position(|at| *at == change.started_at) {
+                self.sum -= look.of_served();
+                self.early.remove(i);
+            } else if change.started_at >= self.begun {
+                self.sum -= look.of_served();
+                self.counted = self.counted.saturating_sub(1);
             }
         }
     }
@@ -260,7 +276,7 @@ mod tests {
         for n in 11..18 {
             excess.apply(&change(n, n, None, carrier));
         }
-        let counts = |excess: &Excess| excess.enough().map(|sum| (sum.failing, sum.calls));
+        let counts = |excess: &Excess| excess.enough().map(|sum| (sum.failing, sum.calls()));
         assert_eq!(counts(&excess), Some((9, 10)), "the one of minute 7");
         excess.apply(&change(5, 5, Some(Outcome::Ok), Outcome::Ignored(IgnoreReason::Busy)));
         excess.apply(&change(7, 7, Some(Outcome::Ok), Outcome::Ignored(IgnoreReason::Busy)));
@@ -275,7 +291,7 @@ mod tests {
             for n in range {
                 excess.apply(&change(n, n, None, if fails(n) { webhook } else { Outcome::Ok }));
             }
-            excess.enough().map(|sum| (sum.calls, sum.failing))
+            excess.enough().map(|sum| (sum.calls(), sum.failing))
         };
         // However long everybody failed before.
         assert_eq!(play(0..500, |_| true), Some((500, 500)));
@@ -284,6 +300,26 @@ mod tests {
         assert_eq!(play(2525..2535, |_| false), None);
         // One more failure is no news yet.
         assert_eq!(play(2535..2560, |n| n % 10 == 0), None);
+    }
+
+    /// Receipts come an hour late: what was sent in that hour was taken to have arrived, and is told as it is by then.
+    #[test]
+    fn no_more_fail_than_were_counted_when_all_is_revised_late() {
+        let carrier = Outcome::Failed(Reason::Carrier);
+        let mut excess = Excess::default();
+        for n in 0..120 {
+            excess.apply(&change(n, n, None, Outcome::Ok));
+            let Some(of) = n.checked_sub(60) else { continue };
+            excess.apply(&OutcomeChange {
+                at: change(n, n, None, carrier).at,
+                ..change(of, of, Some(Outcome::Ok), carrier)
+            });
+            for sum in [&excess.quick, &excess.slow] {
+                assert!(sum.failing <= sum.calls(), "{} of {}", sum.failing, sum.calls());
+            }
+        }
+        let sum = excess.enough().unwrap();
+        assert_eq!((sum.failing, sum.calls()), (60, 119), "those of the first hour, and those sent since it was known");
     }
 
     #[test]
@@ -311,7 +347,7 @@ mod tests {
         for n in 0..8 {
             excess.apply(&change(n, n, None, carrier));
         }
-        assert!(excess.enough().is_some_and(|sum| sum.calls == 8 && sum.failed.len() == 8));
+        assert!(excess.enough().is_some_and(|sum| sum.calls() == 8 && sum.failed.len() == 8));
         for n in 0..8 {
             excess.apply(&change(n, n, Some(carrier), Outcome::Ok));
         }
@@ -326,6 +362,6 @@ mod tests {
         excess.apply(&change(0, 0, None, Outcome::Ok));
         excess.apply(&change(1, 1, None, carrier));
         excess.apply(&change(0, 0, Some(Outcome::Ok), carrier));
-        assert_eq!((excess.quick.calls, excess.quick.failing), (2, 2));
+        assert_eq!((excess.quick.calls(), excess.quick.failing), (2, 2));
     }
 }

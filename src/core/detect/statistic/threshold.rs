@@ -225,13 +225,12 @@ impl Rule {
             RuleSubject::Excess => "failed, more than honest days bring,",
             RuleSubject::SentExcess => "did not arrive, more than on honest days,",
         };
-        format!(
-            "threshold: {} of {} {who} {what} within {within} (at least {}, at least {:.0} %)",
-            e.failing,
-            e.callers,
-            self.callers,
-            self.ratio * 100.0
-        )
+        let found = format!("threshold: {} of {} {who} {what} within {within}", e.failing, e.callers);
+        if self.subject.is_excess() {
+            // It is weighed, and no count alone is enough.
+            return found;
+        }
+        format!("{found} (at least {}, at least {:.0} %)", self.callers, self.ratio * 100.0)
     }
 }
 
@@ -416,7 +415,7 @@ impl Window {
         };
         let failed = &sum.failed;
         Evidence {
-            callers: sum.calls,
+            callers: sum.calls(),
             failing: sum.failing,
             since: sum.since,
             reasons: counted(failed.iter().map(|f| f.why)),

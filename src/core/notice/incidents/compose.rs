@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Incidents;
 use super::incident::{Headline, Incident, Member, Needs, NumberState, Trouble};
+use crate::core::model::counted::amount;
 use crate::core::model::decision::{Decision, DecisionId, PageReason};
 use crate::core::model::guard::Guard;
 use crate::core::model::id::NumberId;
@@ -135,7 +136,7 @@ impl Incidents {
             PageReason::Outage => {
                 Some("some on each of these numbers; see the samples in Twilio's call log".to_owned())
             }
-            PageReason::FewCallers => None,
+            PageReason::FewCallers | PageReason::OldHandler => None,
             PageReason::ErrorsBesideService => Some("none is known to have failed".to_owned()),
         };
     }
@@ -179,9 +180,16 @@ impl Incidents {
                 NumberState::Reported(PageReason::FewCallers) => {
                     did.push(format!("{ids}: nothing was written, because too few different people say so"));
                 }
-                NumberState::Reported(PageReason::Failing(Reason::Fallback)) => {
+                NumberState::Reported(
+                    reason @ (PageReason::Failing(Reason::Fallback) | PageReason::OldHandler),
+                ) => {
                     let are = if numbers.len() == 1 { "the number is" } else { "the numbers are" };
-                    did.push(format!("{ids}: nothing more was written: {are} on the fallback already, and it fails"));
+                    let fails = if reason == PageReason::OldHandler {
+                        "callers fail at the old handler all the same"
+                    } else {
+                        "it fails"
+                    };
+                    did.push(format!("{ids}: nothing more was written: {are} on the fallback already, and {fails}"));
                 }
                 NumberState::Reported(_) => {
                     did.push(format!("{ids}: nothing was written, because a rollback would not cure this"));
@@ -416,7 +424,7 @@ fn ids_text(incident: &Incident, numbers: &BTreeSet<NumberId>, id: impl Fn(&Memb
 }
 
 pub(super) fn numbers_text(n: usize) -> String {
-    if n == 1 { "1 number".to_owned() } else { format!("{n} numbers") }
+    amount(n, "number")
 }
 
 /// The verb that goes with so many.

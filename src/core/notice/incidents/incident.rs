@@ -54,7 +54,8 @@ impl Trouble {
             | PageReason::Unreached
             | PageReason::Outage
             | PageReason::FewCallers
-            | PageReason::ErrorsBesideService => Trouble::NotCurable(reason),
+            | PageReason::ErrorsBesideService
+            | PageReason::OldHandler => Trouble::NotCurable(reason),
         }
     }
 

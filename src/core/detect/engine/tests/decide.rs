@@ -450,7 +450,7 @@ fn callers_who_fail_after_the_swap_are_told_of_whatever_they_meet() {
     p.pass(60);
     p.fail(0, 10..16, 11200);
     p.pass(120);
-    let failing = Action::Page { reason: PageReason::Failing(Reason::Fallback) };
+    let failing = Action::Page { reason: PageReason::OldHandler };
     assert_eq!(p.decisions(), [(Action::Rollback, 1), (failing, 1)], "told, and told once");
 }
 
