@@ -27,7 +27,7 @@ use crate::core::model::roster::{GroupIx, Roster};
 use crate::core::model::source::Source;
 use crate::core::model::time::Time;
 use crate::core::model::verdict::Evidence;
-use crate::twilio::wire::Reader;
+use crate::twilio::wire::{NumberSids, Reader};
 
 /// Between ticks, as in the agent.
 const TICK: Duration = Duration::from_secs(1);
@@ -242,7 +242,8 @@ pub fn play(
     decided: &mut impl FnMut(&Decision) -> io::Result<()>,
 ) -> io::Result<Summary> {
     let key = CallerKey::public();
-    let reader = Reader { roster, account, key: &key };
+    let sids = NumberSids::default();
+    let reader = Reader { roster, account, key: &key, sids: &sids };
     let mut lines = Lines::new(input);
     let mut player = Player::new(roster.clone(), settings.clone());
     let mut summary = Summary::default();

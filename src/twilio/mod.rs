@@ -74,7 +74,7 @@ use request::Transport;
 pub use request::Unwritten;
 pub use request::is_loopback;
 pub use silence::Silence;
-use wire::{BadRow, NumberRead, Reader, WireRow};
+use wire::{BadRow, NumberRead, NumberSids, Reader, WireRow};
 
 /// What a client is told once.
 #[derive(Clone, Debug)]
@@ -99,6 +99,7 @@ pub struct Client {
     regions: Arc<HomeRegions>,
     roster: Arc<Roster>,
     key: CallerKey,
+    sids: Arc<NumberSids>,
 }
 
 /// The endpoints, as they are called in logs and metrics.
@@ -162,7 +163,14 @@ impl Client {
     ) -> anyhow::Result<Client> {
         let limit = Limit::new(clock.clone(), settings.max_in_flight);
         let transport = Arc::new(Transport::new(settings, roster.clone(), limit, clock, metrics)?);
-        Ok(Client { transport, precedence: Precedence::Other, regions: Arc::default(), roster, key })
+        Ok(Client {
+            transport,
+            precedence: Precedence::Other,
+            regions: Arc::default(),
+            roster,
+            key,
+            sids: Arc::default(),
+        })
     }
 
     /// The same, whose requests go before those of all others: for a rollback's writes and its read-back.
@@ -171,7 +179,7 @@ impl Client {
     }
 
     fn reader(&self) -> Reader<'_> {
-        Reader { roster: &self.roster, account: self.account(), key: &self.key }
+        Reader { roster: &self.roster, account: self.account(), key: &self.key, sids: &self.sids }
     }
 
     /// The installation's.

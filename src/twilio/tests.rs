@@ -33,7 +33,10 @@ fn page<L: Listed>(body: &str) -> Page<L::Item> {
 }
 
 fn try_page<L: Listed>(body: &str) -> Result<Page<L::Item>, wire::NotAPage> {
-    wire::page::<L>(body.as_bytes(), Reader { roster: &roster(), account: ACCOUNT, key: &CallerKey::public() })
+    wire::page::<L>(
+        body.as_bytes(),
+        Reader { roster: &roster(), account: ACCOUNT, key: &CallerKey::public(), sids: &NumberSids::default() },
+    )
 }
 
 fn call(changes: &str) -> String {
@@ -138,6 +141,23 @@ fn the_leg_tells_who_was_called() {
     assert!(matches!(one_call(r#"{"from":"client:alice","to":""}"#), Ok(WireRow::NotOurs(_))));
     assert!(one_call(r#"{"from":"client:alice","to":"","phone_number_sid":"PN1"}"#).is_err());
     assert!(one_call(r#"{"to":""}"#).is_err());
+    // Its number's SID says whose it is, as soon as the number was read, whatever is written there.
+    let sids = NumberSids::default();
+    let reader = Reader { roster: &roster(), account: ACCOUNT, key: &CallerKey::public(), sids: &sids };
+    let sid = "PN00000000000000000000000000000001";
+    let reached = |more: &str| {
+        let body = calls(&[call(&format!(r#"{{"phone_number_sid":"{sid}",{more}}}"#))]);
+        match wire::page::<wire::Calls>(body.as_bytes(), reader).unwrap().rows.remove(0) {
+            Ok(WireRow::Ours(Call { leg: Leg::Inbound { number, .. }, .. })) => Ok(Some(number.to_string())),
+            Ok(_) => Ok(None),
+            Err(bad) => Err(bad.field),
+        }
+    };
+    let writings = [r#""to":"""#, r#""to":null"#, r#""to":"+18005550100""#, r#""from":"client:alice","to":"""#];
+    assert_eq!(writings.map(reached), [Err("to"), Err("to"), Ok(None), Err("to")]);
+    sids.note(sid.parse().unwrap(), OURS.parse().unwrap());
+    assert_eq!(writings.map(reached), [(); 4].map(|()| Ok(Some(OURS.to_owned()))));
+    assert_eq!(reached(r#""to":"+18005550100","direction":"outbound-api""#), Ok(None), "we called");
     assert!(matches!(
         one_call(r#"{"direction":"trunking-originating"}"#),
         Ok(WireRow::Ours(Call { leg: Leg::Inbound { .. }, .. }))
@@ -194,9 +214,11 @@ fn of_a_bad_row_only_the_outline_is_kept() {
 fn bytes_that_are_no_text_spoil_a_field_and_not_the_page() {
     let body = calls(&[call(r#"{"caller_name":"Zoe"}"#), call("{}")]).replace("Zoe", "Zo\u{fe}");
     let body: Vec<u8> = body.chars().map(|c| c as u8).collect();
-    let page =
-        wire::page::<wire::Calls>(&body, Reader { roster: &roster(), account: ACCOUNT, key: &CallerKey::public() })
-            .unwrap();
+    let page = wire::page::<wire::Calls>(
+        &body,
+        Reader { roster: &roster(), account: ACCOUNT, key: &CallerKey::public(), sids: &NumberSids::default() },
+    )
+    .unwrap();
     assert!(page.rows.iter().all(|r| matches!(r, Ok(WireRow::Ours(_)))));
 }
 

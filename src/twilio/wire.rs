@@ -15,6 +15,7 @@ mod json;
 mod logs;
 mod numbers;
 mod page;
+mod sids;
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -37,6 +38,7 @@ pub use inventory::{AccountNumbers, Applications, Named, NamedServices, name};
 pub use logs::{Alerts, Calls, Events, Messages, RawAlert, RawCall, RawMessage};
 pub use numbers::{NumberRead, Numbers, RawApplication, RawRegions, RawTrunk, ServiceNumbers, Services, number};
 pub use page::{NotAPage, Page, PageRows, page, row};
+pub use sids::NumberSids;
 
 /// A field that may be text, a number, `null`, empty or absent.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -131,6 +133,7 @@ pub struct Reader<'a> {
     /// Whose log it is: rows that name our telephone numbers are this account's.
     pub account: AccountSid,
     pub key: &'a CallerKey,
+    pub sids: &'a NumberSids,
 }
 
 impl Reader<'_> {

@@ -20,7 +20,7 @@ use ringback::metrics::Metrics;
 use ringback::sim::{Scenario, Sim};
 use ringback::twilio::credentials::{Credentials, Secret};
 use ringback::twilio::host::Hosts;
-use ringback::twilio::wire::{self, Reader, WireRow};
+use ringback::twilio::wire::{self, NumberSids, Reader, WireRow};
 use ringback::twilio::{Client, ClientSettings as TwilioSettings, Silence};
 use serde::Deserialize;
 use tokio::net::TcpListener;
@@ -249,7 +249,7 @@ impl Ours {
 fn run_from_body(pages: &Pages, roster: &Roster, rows: usize) {
     let now = Time::from_secs(1_795_100_000);
     let mut engine = Engine::new(roster.clone(), EngineSettings::default(), now);
-    let reader = Reader { roster, account: account(), key: &CallerKey::public() };
+    let reader = Reader { roster, account: account(), key: &CallerKey::public(), sids: &NumberSids::default() };
     let mut calls = Vec::new();
     for (_, body) in pages {
         calls.extend(wire::page::<wire::Calls>(body, reader).unwrap().rows.into_iter().map(Result::unwrap));

@@ -10,7 +10,7 @@ use ringback::core::model::id::NumberId;
 use ringback::core::model::roster::{Number, PortAt, Roster, UNNAMED_ACCOUNT};
 use ringback::core::model::time::Time;
 use ringback::replay::{parse, play};
-use ringback::twilio::wire::Reader;
+use ringback::twilio::wire::{NumberSids, Reader};
 
 const NUMBERS: usize = 2000;
 const START: i64 = 1_795_000_000;
@@ -106,7 +106,8 @@ pub fn measure(calls: usize) -> Replay {
     let roster = roster();
     let key = CallerKey::public();
     let settings = EngineSettings::default();
-    let reader = Reader { roster: &roster, account: UNNAMED_ACCOUNT, key: &key };
+    let sids = NumberSids::default();
+    let reader = Reader { roster: &roster, account: UNNAMED_ACCOUNT, key: &key, sids: &sids };
     let text = log(calls);
     let parsing = shortest(|| {
         for line in text.lines() {

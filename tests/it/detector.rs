@@ -17,7 +17,7 @@ use ringback::core::model::source::Source;
 use ringback::core::model::time::Time;
 use ringback::core::model::verdict::{Score, Verdict};
 use ringback::replay::{RecordedLine as Seen, parse, play};
-use ringback::twilio::wire::Reader;
+use ringback::twilio::wire::{NumberSids, Reader};
 
 const NUMBERS: u32 = 4;
 const START: i64 = 1_795_000_000;
@@ -337,7 +337,8 @@ impl Run {
     fn play(&mut self, lines: &[Line]) {
         let roster = roster(&PLAIN);
         let key = CallerKey::public();
-        let reader = Reader { roster: &roster, account: UNNAMED_ACCOUNT, key: &key };
+        let sids = NumberSids::default();
+        let reader = Reader { roster: &roster, account: UNNAMED_ACCOUNT, key: &key, sids: &sids };
         for (seen, text) in lines {
             self.pass_until(*seen);
             let line = format!("{{\"seen_at\":\"{}\",{text}}}", Time::from_millis(*seen));

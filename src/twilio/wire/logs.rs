@@ -64,6 +64,19 @@ impl RawCall<'_> {
     }
 }
 
+impl RawCall<'_> {
+    /// Which of our numbers was called: by `to`, and where that does not say, by its SID.
+    fn reached(&self, reader: Reader<'_>) -> Result<Option<E164>, BadRow> {
+        match reader.ours("to", &self.to) {
+            Ok(Some(number)) => Ok(Some(number)),
+            unsaid => match self.phone_number_sid.get().and_then(|sid| reader.sids.number(sid)) {
+                Some(number) if reader.is_ours(number) => Ok(Some(number)),
+                Some(_) | None => unsaid,
+            },
+        }
+    }
+}
+
 pub struct Calls;
 
 impl Listed for Calls {
@@ -79,7 +92,7 @@ impl Listed for Calls {
         let leg = match raw.direction.get().map(lower).as_deref() {
             // Somebody calls out with a softphone: a call of its own, which is to no number.
             Some("inbound") if raw.is_softphones() => return Ok(WireRow::NotOurs(started_at)),
-            Some("inbound" | "trunking-originating") => match reader.ours("to", &raw.to)? {
+            Some("inbound" | "trunking-originating") => match raw.reached(reader)? {
                 Some(number) => Leg::Inbound { number, caller: reader.party(&raw.from) },
                 None => return Ok(WireRow::NotOurs(started_at)),
             },

@@ -132,7 +132,11 @@ impl Listed for Numbers {
         if let Some(other) = account(raw)?.filter(|account| *account != reader.account) {
             return Err(BadRow::new("account_sid", format!("is {other}, whose list was not asked for")));
         }
-        Ok(if reader.is_ours(read.record.number) { WireRow::Ours(read) } else { WireRow::NotOurs(None) })
+        if !reader.is_ours(read.record.number) {
+            return Ok(WireRow::NotOurs(None));
+        }
+        reader.sids.note(read.record.sid, read.record.number);
+        Ok(WireRow::Ours(read))
     }
 
     fn bytes(item: &NumberRead) -> usize {
