@@ -286,8 +286,12 @@ fn call_as_told(f: &CallFacts) -> Option<Outcome> {
                 None => Some(Outcome::Ok),
             }
         }
-        CallStatus::Failed | CallStatus::Busy | CallStatus::NoAnswer if f.marks.has(AlertEffect::Trunk) => {
+        CallStatus::Failed | CallStatus::NoAnswer if f.marks.has(AlertEffect::Trunk) => {
             Some(Outcome::Failed(Reason::Trunk))
+        }
+        // An endpoint that answers that it is busy was reached (law 3): a swap would take the lines that are free too.
+        CallStatus::Busy if f.marks.has(AlertEffect::Trunk) => {
+            f.is_settled.then_some(Outcome::Failed(Reason::Unexplained))
         }
         CallStatus::Failed if f.has_no_handler => Some(Outcome::Failed(Reason::NoHandler)),
         CallStatus::Failed | CallStatus::Busy | CallStatus::NoAnswer | CallStatus::Canceled if f.marks.is_error() => {

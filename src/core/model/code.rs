@@ -120,6 +120,8 @@ impl Code {
             20_005 | 21_219 | 21_472 | 21_608 => Class::Account,
             // Of a message: the recipient has opted out, is no mobile phone, or no number at all.
             21_211 | 21_214 | 21_217 | 21_265 | 21_268 | 21_610 | 21_614 | 21_635 => Class::Recipient,
+            // Somebody ends, or leads elsewhere, a call that is over: its caller is gone.
+            21_220 => Class::Notice,
             20_000..=23_999 => Class::Request,
             30_002 | 30_037 | 30_044 | 30_454 => Class::Account,
             30_003..=30_006 | 30_011 | 30_630 => Class::Recipient,
@@ -228,7 +230,7 @@ mod tests {
             (Class::Callback, &[15_003, 16_011, 16_101, 16_102, 16_111]),
             (Class::Media, &[31_920, 32_601, 64_102]),
             (Class::Function, &[81_016, 82_002, 82_003]),
-            (Class::Notice, &[30_025, 32_021, 82_004, 82_005]),
+            (Class::Notice, &[21_220, 30_025, 32_021, 82_004, 82_005]),
             (Class::Elsewhere, &[45_001, 53_000, 60_200]),
             (Class::Unexplained, &[30_008]),
             (Class::Unknown, &[0, 9_999, 38_001, 98_001, 99_999, 100_000]),

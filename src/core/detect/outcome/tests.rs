@@ -345,8 +345,9 @@ fn an_error_of_the_callers_own_is_not_hidden_behind_people() {
         }
         let trunk = CallFacts { marks: marks(&[(AlertEffect::Trunk, 32011)]), ..f };
         if !children.any() {
-            // A caller who hangs up is no reason to swap (law 3).
-            let reason = if status == CallStatus::Canceled { Reason::Unexplained } else { Reason::Trunk };
+            // A caller who hangs up is no reason to swap, nor is a line that says it is busy (law 3).
+            let is_persons = matches!(status, CallStatus::Canceled | CallStatus::Busy);
+            let reason = if is_persons { Reason::Unexplained } else { Reason::Trunk };
             assert_eq!(judge_call(&trunk), Some(Outcome::Failed(reason)), "{status:?}");
         }
     }
@@ -384,7 +385,7 @@ fn a_number_that_points_at_nothing_or_at_a_dead_trunk_is_curable() {
     }
     for (status, want) in [
         (CallStatus::Failed, Outcome::Failed(Reason::Trunk)),
-        (CallStatus::Busy, Outcome::Failed(Reason::Trunk)),
+        (CallStatus::Busy, Outcome::Failed(Reason::Unexplained)),
         (CallStatus::NoAnswer, Outcome::Failed(Reason::Trunk)),
         // A second origination URL took it.
         (CallStatus::Completed, Outcome::Ok),
