@@ -159,6 +159,25 @@ fn a_fallback_that_leads_back_is_broken() {
     }
 }
 
+/// It answers, and what callers do next is asked of the handler that fails then.
+#[test]
+fn a_fallback_that_goes_on_at_a_handler_is_not_known_to_be_good() {
+    let handler = "https://app.example.com/voice";
+    for (verb, twiml) in [
+        ("Gather", "<Gather action=\"{}\"><Say>Press 1 for sales.</Say></Gather>"),
+        ("Record", "<Say>Leave a message.</Say><Record action=\"{}\"/>"),
+        ("Enqueue", "<Enqueue waitUrl=\"{}\">support</Enqueue>"),
+        ("Number", "<Dial><Number url=\"{}\">+12025550143</Number></Dial>"),
+    ] {
+        let said = |url: &str| found(&[&format!("<Response>{}</Response>", twiml.replace("{}", url))]);
+        let (state, why) = said(handler);
+        let wanted = format!("its <{verb}> goes on at the handler of +15005550100");
+        assert_eq!(state, Some("unchecked"), "{verb}: {why}");
+        assert!(why.contains(&wanted), "{verb}: {why}");
+        assert_eq!(said("https://elsewhere.example.com/voice").0, Some("good"), "{verb}");
+    }
+}
+
 #[test]
 fn a_fallback_that_dials_whoever_calls_is_broken() {
     for dialled in ["{{From}}", "{{Caller}}", "{{#e164}}{{From}}{{/e164}}"] {

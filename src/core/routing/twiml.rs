@@ -5,8 +5,8 @@
 //! last verb, a `<Hangup>`, or a `<Redirect>`, after which another document goes on. Sources: Twilio, "TwiML for
 //! Programmable Voice", "TwiML for Programmable Messaging", and its error dictionary (11750, 12100, 12300), 2026-11.
 //!
-//! Absent: what callers key in, and where an `action` leads; a `<Dial>` that has one is not known to be good, for
-//! whoever is not put through goes on there. A fallback is a sentence, a voicemail or a `<Dial>`; what is looked for
+//! Absent: what callers key in, and what an `action` answers; a `<Dial>` that has one is not known to be good, for
+//! whoever is not put through goes on there, nor is what goes on at a handler that it should stand in for ([`leads_on`]). A fallback is a sentence, a voicemail or a `<Dial>`; what is looked for
 //! are the ways in which such a thing is broken.
 
 use roxmltree::Node;
@@ -124,6 +124,11 @@ pub enum Untold {
         "when the <Dial> ends, its action goes on elsewhere, which is not asked: whether it leads back cannot be told"
     )]
     Action,
+    #[error(
+        "its <{verb}> goes on at the handler of {of}, which is what fails when the fallback is needed: whether callers are \
+         served then cannot be told"
+    )]
+    LeadsOn { verb: String, of: String },
 }
 
 /// Which number of ours one of these is, and whether it is watched on this channel.
@@ -161,6 +166,21 @@ pub fn read(document: Document<'_>, channel: Channel, ours: &Roster) -> Effect {
             Channel::Messaging => message(document.root_element(), ours),
         },
     }
+}
+
+/// Where a document goes on while it serves, or afterwards: verbs and the addresses that they name, which may be
+/// relative. Nothing of what cannot be read.
+pub fn leads_on(document: Document<'_>) -> Vec<(String, String)> {
+    let (_, charset) = content_type(document.content_type);
+    let Ok(text) = decode(document.body, charset.as_deref()) else { return Vec::new() };
+    let options = roxmltree::ParsingOptions { allow_dtd: true, ..roxmltree::ParsingOptions::default() };
+    let Ok(document) = roxmltree::Document::parse_with_options(text.trim_start(), options) else { return Vec::new() };
+    let verbs = document.root_element().descendants().filter(Node::is_element);
+    let named = verbs.flat_map(|verb| {
+        let urls = ["action", "waitUrl", "url"].into_iter().filter_map(move |name| verb.attribute(name));
+        urls.map(move |url| (verb.tag_name().name().to_owned(), url.trim().to_owned()))
+    });
+    named.filter(|(_, url)| !url.is_empty()).collect()
 }
 
 /// What is known of a document while its verbs are read.

@@ -126,10 +126,20 @@ async fn follow(asking: &Asking<'_>, webhook: &str, channel: Channel, ix: Number
             (status, _) => return told(FallbackState::Broken, &format!("it answers HTTP {status}"), is_second),
         }
         let effect = twiml::read(answer.document(), channel, asking.roster);
+        let leads_on = twiml::leads_on(answer.document());
         seen.answers.push(answer.body);
         seen.dials = Some(effect == Effect::Dials);
         match effect {
-            Effect::Serves | Effect::Dials => return told(FallbackState::Good, "it answers valid TwiML", false),
+            Effect::Serves | Effect::Dials => {
+                let to_handler = leads_on.into_iter().find_map(|(verb, to)| {
+                    let of = (asking.handler_of)(url.join(&to).ok()?.as_str())?;
+                    Some(Untold::LeadsOn { verb, of: asking.roster.name_of(of).to_string() })
+                });
+                return match to_handler {
+                    Some(why) => told(FallbackState::Unchecked, &why.to_string(), is_second),
+                    None => told(FallbackState::Good, "it answers valid TwiML", false),
+                };
+            }
             Effect::Broken(why) => return broken(seen, why, is_second),
             Effect::Untold(why) => return told(FallbackState::Unchecked, &why.to_string(), is_second),
             Effect::Redirects { url: to, by_get } => {
