@@ -3,7 +3,7 @@
 //! How it is started and ended is told at [`child`]. Whatever it leaves behind changes nothing of what its exit code
 //! says: a notice that was delivered is not delivered again because something holds a pipe.
 
-use super::{NotifierReply, cut, webhook};
+use super::{NotifierReply, webhook};
 use crate::child::{self, Kept, Program};
 use crate::clock::Clock;
 use crate::core::notice::Notice;
@@ -20,7 +20,7 @@ pub async fn run(clock: &Clock, argv: &[String], notice: &Notice) -> NotifierRep
         Ok(ended) => {
             let said = String::from_utf8_lossy(&ended.said);
             let said = said.lines().last().unwrap_or_default();
-            NotifierReply::again(cut(&format!("{}: {said}", ended.status), 200))
+            NotifierReply::again(format!("{}: {said}", ended.status))
         }
         Err(e) => NotifierReply::again(format!("{program} cannot be run: {e}")),
     }

@@ -44,6 +44,7 @@ use crate::clock::Clock;
 use crate::core::model::bounds;
 use crate::core::model::foreign;
 use crate::core::model::id::GroupName;
+use crate::core::model::redact::own::OwnSecrets;
 use crate::core::model::redact::without_secrets;
 use crate::core::model::time::Time;
 use crate::core::notice::{Notice, NoticeKind, Severity};
@@ -118,6 +119,27 @@ impl NotifyChannel {
 }
 
 impl Notifier {
+    /// What its receiver is given and nobody else is to know.
+    fn secrets(&self) -> OwnSecrets {
+        let mut own = OwnSecrets::default();
+        match &self.channel {
+            NotifyChannel::Desktop | NotifyChannel::Command { .. } => {}
+            NotifyChannel::Slack { url } | NotifyChannel::Teams { url } | NotifyChannel::Alertmanager { url } => {
+                own.add_url(url.expose_secret());
+            }
+            NotifyChannel::PagerDuty { url, key } | NotifyChannel::Opsgenie { url, key } => {
+                own.add_url(url.expose_secret());
+                own.add(key.expose_secret());
+            }
+            NotifyChannel::Webhook { url, key } => {
+                own.add_url(url.expose_secret());
+                key.iter().for_each(|key| own.add(key.expose_secret()));
+            }
+            NotifyChannel::Email(mailbox) => own.add_url(mailbox.url.expose_secret()),
+        }
+        own
+    }
+
     /// Whether this notice is for it, if it has been told nothing of the incident.
     pub fn wants(&self, notice: &Notice) -> bool {
         self.concerns(notice) && self.severities.contains(&notice.severity)
@@ -181,10 +203,14 @@ impl NotifierReply {
         }
     }
 
-    /// The same as it may be told: whoever answered wrote it.
+    /// The same as it may be told: whoever answered wrote it, and may quote what they were sent. Their own secrets are
+    /// taken out first, before anything is cut.
     #[must_use]
-    fn harmless(self) -> NotifierReply {
-        let line = |text: String| without_secrets(&foreign::line(&text, foreign::LONGEST_PART)).into_owned();
+    fn harmless(self, own: &OwnSecrets) -> NotifierReply {
+        let line = |text: String| {
+            let text = own.kept_from(&text).split_whitespace().collect::<Vec<_>>().join(" ");
+            without_secrets(&foreign::line(&cut(&text, ANSWER_SHOWN), foreign::LONGEST_PART)).into_owned()
+        };
         match self {
             NotifierReply::Delivered(text) => NotifierReply::Delivered(line(text)),
             NotifierReply::Again { problem, after } => NotifierReply::Again { problem: line(problem), after },
@@ -206,8 +232,8 @@ pub struct Sender {
     clock: Clock,
 }
 
-/// Most of an answer that is kept.
-const ANSWER_SHOWN: usize = 200;
+/// Most of an answer that is kept, with what says how it came.
+const ANSWER_SHOWN: usize = 220;
 
 /// The longest that a receiver may make us wait.
 const AFTER_AT_MOST: Duration = Duration::from_secs(3600);
@@ -261,7 +287,7 @@ impl Sender {
             }
         };
         match self.clock.timeout(limit, work).await {
-            Ok(answer) => answer.harmless(),
+            Ok(answer) => answer.harmless(&notifier.secrets()),
             Err(late) => NotifierReply::again(late.to_string()),
         }
     }
@@ -270,7 +296,7 @@ impl Sender {
     pub async fn send_standing(&self, url: &SecretString, standing: &[&Notice], limit: Duration) -> NotifierReply {
         let body = alertmanager::body(standing, self.clock.now());
         match self.clock.timeout(limit, self.post(NotifyRequest::json(url.clone(), &body))).await {
-            Ok(answer) => answer.harmless(),
+            Ok(answer) => answer.harmless(&of_url(url)),
             Err(late) => NotifierReply::again(late.to_string()),
         }
     }
@@ -281,7 +307,7 @@ impl Sender {
             match self.client(url).get(url.expose_secret()).send().await {
                 Ok(answer) if answer.status().is_success() => Ok(()),
                 Ok(answer) => Err(format!("HTTP {}", answer.status().as_u16())),
-                Err(e) => Err(problem(e)),
+                Err(e) => Err(of_url(url).kept_from(&problem(e))),
             }
         };
         self.clock.timeout(limit, asked).await.unwrap_or_else(|late| Err(late.to_string()))
@@ -304,9 +330,16 @@ impl Sender {
             .and_then(|v| v.to_str().ok())
             .and_then(|text| retry_after(text, self.clock.now()));
         let said = beginning(answer).await;
-        let said: String = said.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(ANSWER_SHOWN).collect();
+        let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
         judge(status, after, &said)
     }
+}
+
+/// The secrets of a URL.
+fn of_url(url: &SecretString) -> OwnSecrets {
+    let mut own = OwnSecrets::default();
+    own.add_url(url.expose_secret());
+    own
 }
 
 /// As much of an answer as is looked at; the rest is left unread.

@@ -109,7 +109,7 @@ fn what_a_receiver_answers_is_one_line_and_no_order() {
         NotifierReply::Again { problem: said.clone(), after: None },
         NotifierReply::Refused(said),
     ] {
-        assert_eq!(reply.harmless().text(), "HTTP 500: \u{fffd}[2J a b https://h/v?…");
+        assert_eq!(reply.harmless(&OwnSecrets::default()).text(), "HTTP 500: \u{fffd}[2J a b https://h/v?…");
     }
 }
 

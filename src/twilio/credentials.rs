@@ -1,10 +1,9 @@
 //! Who we are to Twilio: an account with its Auth Token, or with an API key.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::core::model::id::AccountSid;
+use crate::core::model::redact::own::OwnSecrets;
 
 #[derive(Clone, Debug)]
 pub struct Credentials {
@@ -37,93 +36,21 @@ impl Credentials {
         }
     }
 
-    /// `text` of whoever answered, without our secret: a proxy may send back what it was sent. A piece of it is as
-    /// little to be told, for texts are cut. Where it stands in another writing, escaped, in groups, backwards or in
-    /// Base64, nothing of the text is told.
+    /// `text` of whoever answered, without our secret: a proxy may send back what it was sent.
     pub fn kept_from(&self, text: &str) -> String {
-        let secret = self.password().expose_secret();
-        let basic = STANDARD.encode(format!("{}:{secret}", self.username()));
-        let known = [secret.to_ascii_lowercase(), basic.to_ascii_lowercase()];
-        let told = without_pieces(text, &known);
-        // Three bytes are four letters of Base64, so there are three writings, whatever stands before.
-        let encoded = [0, 1, 2].map(|before| STANDARD.encode(format!("{}{secret}", &"   "[..before]))[4..].to_owned());
-        let others = known.iter().chain(&encoded).map(|k| letters(k)).collect::<Vec<_>>();
-        let plain = letters(&unescaped(&told));
-        let backwards: Vec<u8> = plain.iter().rev().copied().collect();
-        if others.iter().any(|k| k.windows(PIECE).any(|w| has(&plain, w) || has(&backwards, w))) {
-            return HIDDEN.to_owned();
-        }
-        // In pieces with something else in between: each may be an accident, most of the secret is none.
-        let crumbs = letters(secret);
-        let crumbs: Vec<&[u8]> = crumbs.windows(CRUMB).collect();
-        let there = crumbs.iter().filter(|w| has(&plain, w) || has(&backwards, w)).count();
-        if there >= CRUMBS {
-            return HIDDEN.to_owned();
-        }
-        told
+        let mut own = OwnSecrets::default();
+        own.add_login(&self.username(), self.password().expose_secret());
+        own.kept_from(text)
     }
 }
-
-/// What is told of a text that has our secret in a writing of its own.
-const HIDDEN: &str = "(its words are left out: they hold our credentials)";
-
-fn has(text: &[u8], piece: &[u8]) -> bool {
-    text.windows(piece.len()).any(|w| w == piece)
-}
-
-/// Letters and digits alone, small.
-fn letters(text: &str) -> Vec<u8> {
-    text.bytes().filter(u8::is_ascii_alphanumeric).map(|b| b.to_ascii_lowercase()).collect()
-}
-
-/// With `%41`, `\u0041` and `&#x41;` as what they stand for, where that is ASCII.
-fn unescaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(c) = rest.chars().next() {
-        let found = [("%", 2), ("\\u00", 2), ("\\x", 2), ("&#x", 2)].into_iter().find_map(|(mark, digits)| {
-            let after = rest.strip_prefix(mark)?;
-            let byte = u8::from_str_radix(after.get(..digits)?, 16).ok().filter(u8::is_ascii)?;
-            Some((char::from(byte), &after[digits..]))
-        });
-        let (c, after) = found.unwrap_or((c, &rest[c.len_utf8()..]));
-        out.push(c);
-        rest = after;
-    }
-    out
-}
-
-/// `text` with a sign in the place of each run of what is in `known`, [`PIECE`] bytes and more of it in a row.
-fn without_pieces(text: &str, known: &[String]) -> String {
-    let bytes = text.to_ascii_lowercase().into_bytes();
-    let mut is_secret = vec![false; bytes.len()];
-    for (i, piece) in bytes.windows(PIECE).enumerate() {
-        if known.iter().any(|k| has(k.as_bytes(), piece)) {
-            is_secret[i..i + PIECE].fill(true);
-        }
-    }
-    let mut told = String::with_capacity(text.len());
-    for (i, c) in text.char_indices() {
-        match (is_secret[i], i > 0 && is_secret[i - 1]) {
-            (true, true) => {}
-            (true, false) => told.push('…'),
-            (false, _) => told.push(c),
-        }
-    }
-    told
-}
-
-/// So much of a secret in a row is no accident.
-const PIECE: usize = 10;
-
-/// Less in a row is an accident: any four hexadecimal digits are in one of a hundred texts. So many different ones are
-/// not: six of them are a quarter of a token in groups of five.
-const CRUMB: usize = 4;
-const CRUMBS: usize = 6;
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+
     use super::*;
+    use crate::core::model::redact::own::HIDDEN;
 
     #[test]
     fn a_secret_that_comes_back_is_not_told() {

@@ -23,6 +23,7 @@ mod desk;
 mod desk_orders;
 mod detector;
 mod docs;
+mod echo;
 mod evidence;
 mod execute;
 mod explain;

@@ -13,6 +13,7 @@
 //! names by [`is_kept_of`], and people are shown it without numbers and secrets ([`secrets`]).
 
 mod numbers;
+pub mod own;
 pub mod secrets;
 
 use std::borrow::Cow;
