@@ -94,13 +94,18 @@ pub fn record(arguments: &RecordArguments) -> anyhow::Result<Exit> {
         };
         for path in &arguments.from_bulk {
             let mut bad = 0;
-            let rows = rows::bulk(&read(path)?, |line, why| tell(path, line, why, &mut bad))?;
+            let file = file::open(path).with_context(|| format!("cannot read {}", path.display()))?;
+            let rows = rows::bulk(file, |line, why| tell(path, line, why, &mut bad));
+            let rows = rows.with_context(|| format!("cannot read {}", path.display()))?;
+            any_of(path, rows.len(), bad)?;
             part.keep(&path.display().to_string(), wanted.rows(rows.into_iter(), &mut scrubber), None)?;
         }
         for path in &arguments.from_csv {
             let mut bad = 0;
             let text = String::from_utf8_lossy(&read(path)?).into_owned();
             let rows = rows::csv(&text, |line, why| tell(path, line, why, &mut bad));
+            let rows = rows.with_context(|| format!("cannot read {}", path.display()))?;
+            any_of(path, rows.len(), bad)?;
             part.keep(&path.display().to_string(), wanted.rows(rows.into_iter(), &mut scrubber), None)?;
         }
     }
@@ -133,6 +138,14 @@ pub fn record(arguments: &RecordArguments) -> anyhow::Result<Exit> {
         count("probe")
     ))?;
     Ok(Exit::Done)
+}
+
+/// Fails of a file that has lines, and no row: a recording without its rows would look like a day without calls.
+fn any_of(path: &Path, rows: usize, bad: usize) -> anyhow::Result<()> {
+    if rows == 0 && bad > 0 {
+        anyhow::bail!("none of the lines of {} is a row", path.display());
+    }
+    Ok(())
 }
 
 fn tell(path: &Path, line: usize, why: &str, told: &mut usize) {

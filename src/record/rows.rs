@@ -3,7 +3,7 @@
 //! A bulk export of one day is JSON lines, packed with gzip or not, with the API's field names. The Console's CSV has
 //! headings for people: they are read in any case, with or without blanks, and what they call a SID is one.
 
-use std::io::Read;
+use std::io::{BufRead, BufReader, Error, Read};
 
 use flate2::read::MultiGzDecoder;
 use serde_json::{Map, Value};
@@ -29,29 +29,51 @@ fn kind(fields: &Map<String, Value>) -> Option<&'static str> {
     }
 }
 
-/// Reads a bulk export. What is no row of ours is told with its line.
-pub fn bulk(bytes: &[u8], mut bad: impl FnMut(usize, &str)) -> std::io::Result<Vec<KindRow>> {
-    let mut text = String::new();
-    match bytes {
-        [0x1f, 0x8b, ..] => {
-            MultiGzDecoder::new(bytes).take(LARGEST + 1).read_to_string(&mut text)?;
-            if text.len() as u64 > LARGEST {
-                return Err(std::io::Error::other(format!("it unpacks to more than {LARGEST} bytes: split it")));
-            }
-        }
-        plain => text = String::from_utf8_lossy(plain).into_owned(),
+/// No row has a longer line: a file that does is none of Twilio's, and a few bytes unpack to any length.
+const LONGEST_LINE: usize = bounds::RECORD_BYTES;
+
+fn too_long(line: usize) -> Error {
+    Error::other(format!("line {line} has more than {LONGEST_LINE} bytes, which no row has"))
+}
+
+/// Reads a bulk export, line by line. What is no row of ours is told with its line.
+pub fn bulk(file: impl Read, bad: impl FnMut(usize, &str)) -> std::io::Result<Vec<KindRow>> {
+    let mut file = BufReader::new(file);
+    if file.fill_buf()?.starts_with(&[0x1f, 0x8b]) {
+        lines(BufReader::new(MultiGzDecoder::new(file).take(LARGEST + 1)), bad)
+    } else {
+        lines(file.take(LARGEST + 1), bad)
     }
-    let mut rows = Vec::new();
-    for (nth, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-        match serde_json::from_str::<Map<String, Value>>(line) {
+}
+
+fn lines(mut text: impl BufRead, mut bad: impl FnMut(usize, &str)) -> std::io::Result<Vec<KindRow>> {
+    let (mut rows, mut line) = (Vec::new(), Vec::new());
+    let (mut nth, mut all) = (0_usize, 0_u64);
+    loop {
+        nth += 1;
+        line.clear();
+        let length = (&mut text).take(LONGEST_LINE as u64 + 1).read_until(b'\n', &mut line)?;
+        all += length as u64;
+        if all > LARGEST {
+            return Err(Error::other(format!("it has more than {LARGEST} bytes, unpacked: split it")));
+        }
+        if length > LONGEST_LINE && !line.ends_with(b"\n") {
+            return Err(too_long(nth));
+        }
+        if length == 0 {
+            return Ok(rows);
+        }
+        if line.trim_ascii().is_empty() {
+            continue;
+        }
+        match serde_json::from_slice::<Map<String, Value>>(&line) {
             Ok(fields) => match kind(&fields) {
                 Some(kind) => rows.push((kind, fields)),
-                None => bad(nth + 1, "it has no SID of a call, a message, an alert or a number"),
+                None => bad(nth, "it has no SID of a call, a message, an alert or a number"),
             },
-            Err(_) => bad(nth + 1, "it is no JSON object"),
+            Err(_) => bad(nth, "it is no JSON object"),
         }
     }
-    Ok(rows)
 }
 
 /// What a heading is called in the API.
@@ -90,7 +112,10 @@ fn value(name: &str, text: &str) -> String {
 }
 
 /// Reads a CSV file of the Console.
-pub fn csv(text: &str, mut bad: impl FnMut(usize, &str)) -> Vec<KindRow> {
+pub fn csv(text: &str, mut bad: impl FnMut(usize, &str)) -> std::io::Result<Vec<KindRow>> {
+    if let Some(nth) = text.lines().position(|line| line.len() > LONGEST_LINE) {
+        return Err(too_long(nth + 1));
+    }
     let mut lines = Rows::new(text.trim_start_matches('\u{feff}'));
     let mut names: Option<Vec<String>> = None;
     let mut rows = Vec::new();
@@ -114,7 +139,7 @@ pub fn csv(text: &str, mut bad: impl FnMut(usize, &str)) -> Vec<KindRow> {
             None => bad(row.first().map_or(0, |f| f.place.0), "it has no SID of a call, a message or an alert"),
         }
     }
-    rows
+    Ok(rows)
 }
 
 #[cfg(test)]
@@ -130,10 +155,26 @@ mod tests {
         packed.write_all(text.as_bytes()).unwrap();
         for bytes in [text.as_bytes().to_vec(), packed.finish().unwrap()] {
             let mut bad = Vec::new();
-            let rows = bulk(&bytes, |line, _| bad.push(line)).unwrap();
+            let rows = bulk(&bytes[..], |line, _| bad.push(line)).unwrap();
             assert_eq!(rows.iter().map(|(kind, _)| *kind).collect::<Vec<_>>(), ["call", "message"]);
             assert_eq!(bad, [3, 4]);
         }
+    }
+
+    #[test]
+    fn a_line_without_an_end_is_an_error_before_it_is_in_memory() {
+        let endless = std::io::repeat(b'x');
+        let error = bulk(endless, |_, _| {}).unwrap_err().to_string();
+        assert_eq!(error, "line 1 has more than 131072 bytes, which no row has");
+        let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        packed.write_all(b"{\"sid\":\"CA1\"}\n").unwrap();
+        std::io::copy(&mut std::io::repeat(b' ').take(64 << 20), &mut packed).unwrap();
+        let error = bulk(&packed.finish().unwrap()[..], |_, _| {}).unwrap_err().to_string();
+        assert!(error.starts_with("line 2 has more than"), "{error}");
+        assert!(csv(&format!("sid\n{}", "x".repeat(LONGEST_LINE + 1)), |_, _| {}).is_err());
+        // As long as a row may be.
+        let longest = format!("{{\"sid\":\"CA1\",\"x\":\"{}\"}}\n", "x".repeat(LONGEST_LINE - 21));
+        assert_eq!((longest.len(), bulk(longest.as_bytes(), |_, _| {}).unwrap().len()), (LONGEST_LINE, 1));
     }
 
     #[test]
@@ -141,7 +182,7 @@ mod tests {
         let text = "\u{feff}Call SID,Start Time,Direction,From,To,Status\r\nCA1,2026-11-21T09:00:00Z,Incoming,+14155551212,\
                     +15005550100,No Answer\r\n,,,,,\r\n";
         let mut bad = 0;
-        let rows = csv(text, |_, _| bad += 1);
+        let rows = csv(text, |_, _| bad += 1).unwrap();
         assert_eq!(rows.len(), 1);
         let (kind, fields) = &rows[0];
         assert_eq!(
