@@ -26,6 +26,7 @@ use crate::core::model::foreign::Line;
 use crate::core::model::id::{Channel, GroupName, WrittenNumber};
 use crate::core::model::order::{Author, Operation, Scope, ScopeOf};
 use crate::core::model::redact::told;
+use crate::core::model::reserved::is_reserved;
 use crate::core::model::roster::{NumberIx, Roster};
 use crate::core::rollback::operator::OperatorRequest;
 
@@ -346,6 +347,9 @@ pub(super) fn author(roster: &Roster, name: &str, reason: &str) -> Result<Author
     }
     if reason.chars().chain(name.chars()).any(char::is_control) {
         return Err(unprocessable("reason and author are one line of text each"));
+    }
+    if is_reserved(name) {
+        return Err(unprocessable("author is the name of Ringback's own entries: say who you are"));
     }
     let name = if name.is_empty() { "operator" } else { name };
     // Into logs and notices it goes as what others write does: without the other party's numbers, above all.

@@ -242,7 +242,7 @@ async fn batches(
                 reads: reads.into_iter().map(|((read, asked), numbers)| ReadNumbers { read, asked, numbers }).collect(),
                 channel: Some(channel),
                 reason: common.reason.clone(),
-                author: common.author.clone(),
+                author: common.author(),
                 force,
                 ..ApplyRequest::default()
             };

@@ -3,6 +3,7 @@
 mod apply;
 mod challenge;
 mod check;
+mod cut_off;
 mod demo;
 mod desk;
 mod docs;

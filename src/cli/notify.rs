@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 
+use super::cut_off::or_signal;
 use super::{Exit, complain, say};
 use crate::clock::Clock;
 use crate::config::{Config, ProcessEnv};
@@ -42,7 +43,7 @@ pub fn notify(arguments: &NotifyArguments) -> anyhow::Result<Exit> {
     let config = Config::load(&arguments.config, &ProcessEnv)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     if let Some(name) = &arguments.test {
-        return runtime.block_on(test(&config, name, arguments.json));
+        return runtime.block_on(or_signal(test(&config, name, arguments.json)));
     }
     if arguments.log {
         return list(&runtime.block_on(deliveries(&config))?, arguments.json);

@@ -19,14 +19,17 @@ use tokio_util::sync::CancellationToken;
 use super::challenge::{one_time_token, reqwest_client};
 use super::desk::{AgentClient, DEFAULT_CONFIG, Typed, load};
 use super::orders::ApiClient;
+use super::run::Signals;
 use super::text::fitted;
 use super::{Exit, complain, log, say, silence};
 use crate::admin;
 use crate::admin::commands::{Adopt, Adopted, Approve, HoldRequest, OrderRequest, Ported, PortedAnswer, SetMode};
 use crate::agent::{Agent, Role};
+use crate::child;
 use crate::clock::Clock;
 use crate::core::model::decision::Mode;
 use crate::core::model::id::{Channel, GroupName, WrittenNumber};
+use crate::core::model::reserved::is_reserved;
 
 /// Which numbers, said in one way.
 #[derive(Debug, clap::Args)]
@@ -73,7 +76,17 @@ pub struct Common {
     pub may_create: bool,
 }
 
+/// Who says so. A service's account may have the machine's own name, which is no person's.
+pub fn said_by(author: &str) -> String {
+    let is_accounts = std::env::var("USER").is_ok_and(|user| user == author);
+    if is_accounts && is_reserved(author) { format!("operator (as user {author})") } else { author.to_owned() }
+}
+
 impl Common {
+    pub fn author(&self) -> String {
+        said_by(&self.author)
+    }
+
     /// What is done by this is written down, also where nothing was before.
     pub const fn that_begins(mut self) -> Common {
         self.may_create = true;
@@ -206,7 +219,7 @@ fn swap(selection: &Selection, common: &Common, force: bool, at_once: bool) -> O
         numbers: selection.which.numbers.clone(),
         channel: selection.channel,
         reason: common.reason.clone(),
-        author: common.author.clone(),
+        author: common.author(),
         dry_run: true,
         force,
         at_once,
@@ -230,27 +243,27 @@ pub fn release(arguments: Release) -> anyhow::Result<Exit> {
 
 fn scope(selection: Selection, common: &Common, seconds: Option<u32>) -> HoldRequest {
     let Selection { which: Numbers { numbers, group, all }, channel } = selection;
-    let (reason, author) = (common.reason.clone(), common.author.clone());
+    let (reason, author) = (common.reason.clone(), common.author());
     HoldRequest { all, group, numbers, channel, reason, author, seconds, shorten: false }
 }
 
 pub fn approve(arguments: ApproveArguments) -> anyhow::Result<Exit> {
     let ApproveArguments { decision, common } = arguments;
-    let asked = Approve { decision, reason: common.reason.clone(), author: common.author.clone() };
+    let asked = Approve { decision, reason: common.reason.clone(), author: common.author() };
     operate(&common, async |client| client.approve(&asked, common.json).await)
 }
 
 pub fn set_mode(arguments: ModeArguments) -> anyhow::Result<Exit> {
     let ModeArguments { mode, common } = arguments;
     let common = common.that_begins();
-    let asked = SetMode { mode, reason: common.reason.clone(), author: common.author.clone() };
+    let asked = SetMode { mode, reason: common.reason.clone(), author: common.author() };
     operate(&common, async |client| client.command("mode", &asked, common.json).await)
 }
 
 pub fn ported(arguments: PortedArguments) -> anyhow::Result<Exit> {
     let PortedArguments { numbers, group, all, common } = arguments;
     let common = common.that_begins();
-    let (reason, author) = (common.reason.clone(), common.author.clone());
+    let (reason, author) = (common.reason.clone(), common.author());
     let asked = Ported { all, group, numbers, reason, author };
     operate(&common, async |client| {
         let answer = match client.post::<PortedAnswer>("ported", &asked).await? {
@@ -271,7 +284,7 @@ pub fn adopt(arguments: AdoptArguments) -> anyhow::Result<Exit> {
     let AdoptArguments { selection: Selection { which: Numbers { numbers, group, all }, channel }, common } = arguments;
     let common = common.that_begins();
     let is_named = !numbers.is_empty();
-    let (reason, author) = (common.reason.clone(), common.author.clone());
+    let (reason, author) = (common.reason.clone(), common.author());
     let asked = Adopt { all, group, numbers, channel, reason, author, dry_run: false };
     operate(&common, async |client| {
         let answer = match client.post::<Adopted>("adopt", &asked).await? {
@@ -332,8 +345,23 @@ pub fn operate(common: &Common, command: impl AsyncFn(&ApiClient) -> anyhow::Res
         let mut server = JoinSet::new();
         let router = admin::router(&agent, &clock, Some(token.clone()));
         clock.spawn(&mut server, admin::serve::serve(router, listener, stop.clone()));
-        let exit = command(&ApiClient::new(http, address, token, true)).await;
-        let in_time = agent.stop().await;
+        let mut signals = Signals::listen()?;
+        let client = ApiClient::new(http, address, token, true);
+        let exit = tokio::select! {
+            exit = command(&client) => exit,
+            signal = signals.next() => {
+                complain(&format!(
+                    "ringback: {signal}: finishing the step that is under way; a second signal stops even that"
+                ));
+                Ok(Exit::CouldNotRun)
+            }
+        };
+        let in_time = tokio::select! {
+            in_time = agent.stop() => in_time,
+            _ = signals.next() => false,
+        };
+        // Test calls and notices may be programs, which a signal to us does not reach.
+        child::end_all();
         stop.cancel();
         while server.join_next().await.is_some() {}
         exit.map(|exit| if in_time { exit } else { Exit::CouldNotRun })

@@ -7,11 +7,13 @@ use std::time::Duration;
 use anyhow::Context;
 use tokio_util::sync::CancellationToken;
 
+use super::operate::said_by;
 use super::run::Signals;
 use super::{Exit, complain, log, say};
 use crate::clock::Clock;
 use crate::config::{Config, ProcessEnv};
 use crate::core::model::id::WrittenNumber;
+use crate::core::model::reserved::is_reserved;
 use crate::core::model::roster::Unresolved;
 use crate::rehearse::back::RestoreGuard;
 use crate::rehearse::{Drill, DrillError};
@@ -82,6 +84,7 @@ async fn run(arguments: &RehearseArguments, config: &Config) -> anyhow::Result<E
                     continue;
                 }
                 if stop.is_cancelled() {
+                    crate::child::end_all();
                     complain(&format!(
                         "ringback: {signal} again: stopping at once. The number may not be put back: run `ringback rehearse \
                          --put-back`"
@@ -113,8 +116,13 @@ async fn work(arguments: &RehearseArguments, config: &Config, stop: &Cancellatio
         complain("ringback: there is no [rehearsal] in the configuration: name a spare number, good_url and error_url");
         return Ok(Exit::BadUsage);
     };
+    let author = said_by(&arguments.author);
+    if is_reserved(&author) {
+        complain("ringback: --author is the name of Ringback's own entries: say who you are");
+        return Ok(Exit::BadUsage);
+    }
     rehearsal.number = arguments.number.map_or(rehearsal.number, |n| n.e164);
-    let report = match Drill::new(config, rehearsal, &arguments.author, arguments.force, &clock)?.run(stop).await {
+    let report = match Drill::new(config, rehearsal, &author, arguments.force, &clock)?.run(stop).await {
         Err(DrillError::Stopped) => {
             complain(&format!("ringback: {}", DrillError::Stopped));
             return Ok(Exit::FoundTrouble);

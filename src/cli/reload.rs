@@ -29,7 +29,7 @@ pub fn reload(arguments: ReloadArguments) -> anyhow::Result<Exit> {
             return Ok(Exit::CouldNotRun);
         };
         let client = ApiClient::new(reqwest_client()?, desk.agent.listen, SecretString::clone(&token), false);
-        let asked = Reload { reason: common.reason.clone(), author: common.author.clone() };
+        let asked = Reload { reason: common.reason.clone(), author: common.author() };
         let done: Reloaded = match client.post("reload", &asked).await? {
             Ok(done) => done,
             Err(exit) => return Ok(exit),

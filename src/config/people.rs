@@ -17,6 +17,7 @@ use super::account::secret_file;
 use super::section::{Faults, Located, Section};
 use super::{Env, shown, token};
 use crate::core::model::foreign::line;
+use crate::core::model::reserved::is_reserved;
 
 /// A person's token.
 #[derive(Debug, Clone)]
@@ -120,7 +121,12 @@ fn person(mut s: Section<'_>, right: Right, dir: &Path, env: Option<&dyn Env>) -
         let is_name = !name.value.is_empty() && line(&name.value, LONGEST_NAME) == name.value;
         if !is_name {
             let text = format!("{}: one line of at most {LONGEST_NAME} characters", s.key("name"));
+            faults.at(name.span.clone(), text);
+        }
+        if is_reserved(&name.value) {
+            let text = format!("{}: the name of Ringback's own entries in the journal: say whose it is", s.key("name"));
             faults.at(name.span, text);
+            return None;
         }
         is_name.then_some(name.value)
     });
@@ -290,6 +296,17 @@ mod tests {
         name    = "support"
         numbers = ["+15005550100"]
     "#;
+
+    #[test]
+    fn nobodys_name_is_the_machines_own() {
+        for name in ["ringback", "Detector", "r1ngback", "ring  back"] {
+            let text = MISSING.replace("\"Ada\"", &format!("{name:?}"));
+            let nothing: HashMap<&str, &str> = HashMap::new();
+            let told = Config::parse(Path::new("ringback.toml"), &text, &nothing).unwrap_err().to_string();
+            assert!(told.contains("the name of Ringback's own entries"), "{told}");
+            assert!(told.contains("agent.operator"), "{told}");
+        }
+    }
 
     #[test]
     fn all_secrets_that_are_missing_are_told_at_once() {

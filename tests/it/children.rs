@@ -52,3 +52,40 @@ fn a_notice_that_was_delivered_is_not_delivered_again_because_something_holds_a_
         assert!(are_gone(&left), "what it started outlived it");
     });
 }
+
+/// A test notice whose program hangs, and a signal: nothing of it is left.
+#[test]
+fn what_a_command_has_started_ends_with_it() {
+    for signal in ["-TERM", "-INT"] {
+        play(DAY, async |w| {
+            with_token(w);
+            let left = w.folder.path().join("left");
+            let script = format!(
+                "sleep 780 & echo $! >> {0}; setsid sleep 781 & echo $! >> {0}; echo $$ >> {0}; wait",
+                left.display()
+            );
+            let file = w.folder.path().join("ringback.toml");
+            let notifier = format!(
+                "{}\n[[notify]]\nname = \"ours\"\nkind = \"command\"\nargv = [\"/bin/sh\", \"-c\", \"{script}\"]\n",
+                w.config_text()
+            );
+            std::fs::write(&file, notifier).unwrap();
+            let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_ringback"))
+                .args(["notify", "--test", "ours", "--config"])
+                .arg(&file)
+                .env("TWILIO_AUTH_TOKEN", &w.sim.scenario().account.auth_token)
+                .env("RINGBACK_TOKEN", "open sesame")
+                .spawn()
+                .unwrap();
+            let until = Instant::now() + Duration::from_secs(20);
+            while lines(&left) < 3 {
+                assert!(child.try_wait().unwrap().is_none() && Instant::now() < until, "it runs");
+                std::thread::yield_now();
+            }
+            let kill = std::process::Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
+            assert!(kill.success());
+            assert_eq!(child.wait().unwrap().code(), Some(3), "{signal}");
+            assert!(are_gone(&left), "{signal}: what it started outlived it");
+        });
+    }
+}

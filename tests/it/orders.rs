@@ -155,6 +155,13 @@ fn who_says_that_numbers_are_ported_and_why_is_in_the_journal() {
         let (status, said) = agent.post("ported", json!({"group": "support", "author": "ann"})).await;
         assert_eq!(status, 422, "{said}");
         assert!(said["error"].as_str().unwrap().contains("reason is empty"), "{said}");
+        // Nobody is the machine.
+        for author in ["ringback", " Detector", "RING BACK", "d\u{435}tector", "r1ngback"] {
+            let body = json!({"group": "support", "author": author, "reason": "the carrier called"});
+            let (status, said) = agent.post("ported", body).await;
+            assert_eq!(status, 422, "{author}: {said}");
+            assert!(said["error"].as_str().unwrap().contains("say who you are"), "{said}");
+        }
         assert_eq!(entries(w, "ported").await, [], "what is refused is not kept");
         let body = json!({"group": "support", "author": "ann", "reason": "the carrier called"});
         let (status, said) = agent.post("ported", body).await;

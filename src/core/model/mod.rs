@@ -18,6 +18,7 @@ pub mod nearest;
 pub mod order;
 pub mod reason;
 pub mod redact;
+pub mod reserved;
 pub mod roster;
 pub mod source;
 pub mod time;
