@@ -239,6 +239,8 @@ pub struct Batch {
     pub unclear: Option<String>,
     /// With the moment at which each was seen.
     pub seen: Vec<(Time, Observation)>,
+    /// When entries began that our numbers' callers made, and that were over before there was an agent.
+    pub before: Vec<Time>,
     /// The place of the last of it; `None` if nothing was kept.
     pub place: Option<Place>,
     /// The place of a large one, of which there is one at a time.

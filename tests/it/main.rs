@@ -74,6 +74,7 @@ mod service;
 mod sight;
 mod simulate;
 mod situations;
+mod standstill;
 mod state_files;
 mod stop;
 mod store;

@@ -17,6 +17,7 @@
 //! | [`port`] | how far the ports are, and what people are told of them |
 //! | [`drift`] | changes that are not ours |
 //! | [`fallbacks`] | what was found of a group's fallback |
+//! | [`sight`] | what the logs show, and whether they can be believed |
 //! | [`report`] | metrics and log lines of what was written |
 //! | [`write_guard`] | what may stop a write at the last moment |
 //!
@@ -32,6 +33,7 @@ mod port;
 mod proof;
 mod report;
 pub mod resume;
+mod sight;
 pub mod task;
 pub mod write_guard;
 
@@ -77,12 +79,6 @@ const READ_WITHIN: Duration = Duration::from_secs(180);
 
 /// What cannot be journaled or dispatched is tried again after this.
 const AGAIN: Duration = Duration::from_secs(60);
-
-/// An agent that has never seen a channel says so after this.
-const SIGHT_WITHIN: Duration = Duration::from_secs(60);
-
-/// For so long no row was not understood: every row is again.
-const UNCLEAR_FOR: Duration = Duration::from_secs(15 * 60);
 
 /// Entries that could not be written and are tried again, at the most; the oldest give way.
 const BACKLOG: usize = 1000;
@@ -335,44 +331,6 @@ impl Controller {
         if let Some(entry) = self.control.recovered(channel, numbers) {
             self.commit_or_keep(entry, "the end of a trouble").await;
         }
-    }
-
-    /// What of a channel cannot be read, and when it was last.
-    pub fn freshness(&mut self, now: Time, channel: Channel, was_blind: bool, stale: &[Source], read: Option<Time>) {
-        let began = self.began;
-        let incidents = self.control.incidents_mut();
-        let notice = if stale.is_empty() {
-            incidents.ends(now, &format!("blind/{channel}"))
-        } else if !was_blind || began + SIGHT_WITHIN <= now {
-            let sources = stale.iter().map(|s| s.label()).collect();
-            let mut why: Vec<&str> =
-                stale.iter().filter_map(|s| Some(self.failures[s.index()].as_ref()?.error.as_str())).collect();
-            why.dedup();
-            let condition = AgentCondition::Blind { channel, sources, why: why.join("; ") };
-            incidents.begins(now, read.unwrap_or(began), condition)
-        } else {
-            None
-        };
-        self.post(notice);
-    }
-
-    /// Every row of `source` was understood, or one was not.
-    pub fn understood(&mut self, now: Time, source: Source, unclear: Option<&str>) {
-        let latest = &mut self.unclear[source.index()];
-        let incidents = self.control.incidents_mut();
-        let notice = match unclear {
-            Some(example) => {
-                *latest = Some(now);
-                let (source, example) = (source.label(), example.to_owned());
-                incidents.begins(now, now, AgentCondition::RowsNotUnderstood { source, example })
-            }
-            // One that is over since before a restart is counted from its first poll.
-            None if latest.is_none_or(|at| at + UNCLEAR_FOR <= now) => {
-                incidents.ends(now, &format!("rows/{}", source.label()))
-            }
-            None => None,
-        };
-        self.post(notice);
     }
 
     /// The detector has decided. Gives back what is to be told of it, `None` if it is no news.

@@ -120,6 +120,7 @@ impl ControlTask {
         match message {
             ControlMessage::Batch(batch) => {
                 self.controller.understood(now, batch.source, batch.unclear.as_deref());
+                self.engine_mut().heard_before(&batch.before);
                 self.taking = Some((batch, 0));
                 self.take_more();
             }
@@ -261,6 +262,8 @@ impl ControlTask {
             return;
         }
         self.tell_blindness(now);
+        let (still, heard) = (self.engine().standstill(), self.engine().heard());
+        self.controller.standstill(now, still, heard);
         self.active.send_if_modified(|active| {
             let is = self.engine().is_active(now, SOON);
             std::mem::replace(active, is) != is

@@ -128,5 +128,5 @@ fn id<T>(answered: &Result<(Id, T), JoinError>) -> Id {
 
 /// An entry that is not ours, or gone, is remembered so that nobody asks again.
 fn forget<G: TwilioLog>(sid: u128, now: Time, found: &mut Found<G>) {
-    found.known.insert(sid, Known { digest: 0, at: now, open: None, is_before_us: false });
+    found.known.insert(sid, Known { digest: 0, at: now, open: None, is_before_us: false, is_listed: false });
 }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use super::log::{Item, TwilioLog};
 use super::{Known, PollError, Poller, Reach, digest};
 use crate::core::model::bounds;
+use crate::core::model::source::Source;
 use crate::core::model::time::Time;
 use crate::metrics::RowResult;
 use crate::twilio::LogEntry;
@@ -38,6 +39,12 @@ pub(super) struct Found<G: TwilioLog + ?Sized> {
     pub(super) perhaps: Vec<Item<G>>,
     /// All that there is has been seen.
     pub(super) is_walked: bool,
+    /// When calls of our numbers began that were over before there was an agent.
+    pub(super) before: Vec<Time>,
+    /// What comes now is shown by a list, and not fetched by its SID.
+    pub(super) is_listing: bool,
+    /// Back to here every list was walked through.
+    pub(super) walked_to: Time,
 }
 
 impl<G: TwilioLog + ?Sized> Found<G> {
@@ -54,6 +61,9 @@ impl<G: TwilioLog + ?Sized> Found<G> {
             unreadable: 0,
             perhaps: Vec::new(),
             is_walked: false,
+            before: Vec::new(),
+            is_listing: false,
+            walked_to: Time::EPOCH,
         }
     }
 
@@ -96,7 +106,9 @@ impl<G: TwilioLog> Poller<G> {
                 let sid = item.sid();
                 let at = <G::Listed as Listed>::time(&item).unwrap_or(now);
                 let open = G::is_open(&item).then_some(now);
-                let known = Known { digest: digest(&item), at, open, is_before_us: false };
+                let was_listed = self.known.get(&sid).is_some_and(|k| k.is_listed);
+                let is_listed = found.is_listing || was_listed;
+                let known = Known { digest: digest(&item), at, open, is_before_us: false, is_listed };
                 // An answer of another number's is ours once its question was asked: that it is new says nothing.
                 let is_answer = G::may_answer(&item, &|number| self.is_ours(number)).is_some();
                 let began = if is_answer { reach.horizon } else { reach.looked_through };
@@ -108,12 +120,15 @@ impl<G: TwilioLog> Poller<G> {
                         RowResult::Known
                     }
                     Some(before) if before.is_before_us => {
-                        found.known.insert(sid, Known { at, ..*before });
+                        found.known.insert(sid, Known { at, is_listed, ..*before });
                         RowResult::Known
                     }
                     None if at < reach.floor => RowResult::Known,
                     None if at < began && open.is_none() => {
                         found.known.insert(sid, Known { is_before_us: true, ..known });
+                        if G::SOURCE == Source::Calls && G::is_of_ours(&item, &|number| self.is_ours(number)) {
+                            found.before.push(at);
+                        }
                         RowResult::Known
                     }
                     before => {

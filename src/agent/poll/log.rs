@@ -3,7 +3,7 @@
 use std::hash::Hash;
 use std::pin::Pin;
 
-use crate::core::detect::observation::{Alert, Call, Direction, Message, MessageStatus, Observation};
+use crate::core::detect::observation::{Alert, Call, Direction, Leg, Message, MessageStatus, Observation};
 use crate::core::model::id::{CallSid, E164};
 use crate::core::model::source::Source;
 use crate::core::model::time::Time;
@@ -32,6 +32,8 @@ pub trait TwilioLog: Send + 'static {
     fn may_answer(_: &Item<Self>, _: IsOurs<'_>) -> Option<u64> {
         None
     }
+    /// True if the list shows this entry for as long as this is one of our numbers.
+    fn is_of_ours(item: &Item<Self>, is_ours: IsOurs<'_>) -> bool;
     /// Fetches one entry, where that is possible.
     fn fetch(_: &Client, _: u128) -> Option<Fetch<Self>> {
         None
@@ -68,6 +70,10 @@ impl TwilioLog for CallLog {
         call.status.is_final().then_some(call.ended_at.unwrap_or(call.started_at))
     }
 
+    fn is_of_ours(call: &Call, is_ours: IsOurs<'_>) -> bool {
+        matches!(call.leg, Leg::Inbound { number, .. } if is_ours(number))
+    }
+
     fn fetch(client: &Client, sid: u128) -> Option<Fetch<CallLog>> {
         let client = client.clone();
         Some(Box::pin(async move { client.call(CallSid::from_u128(sid)).await }))
@@ -101,6 +107,10 @@ impl TwilioLog for MessageLog {
         (message.direction == Direction::Inbound && is_ours(message.number)).then_some(message.party.hash)
     }
 
+    fn is_of_ours(message: &Message, is_ours: IsOurs<'_>) -> bool {
+        is_ours(message.number)
+    }
+
     fn may_answer(message: &Message, is_ours: IsOurs<'_>) -> Option<u64> {
         // What was refused before there was a sender tells of the service's numbers, whoever it was for.
         let is_refused = message.number == E164::UNASSIGNED
@@ -130,5 +140,9 @@ impl TwilioLog for AlertLog {
 
     fn ended_at(alert: &Alert) -> Option<Time> {
         Some(alert.at)
+    }
+
+    fn is_of_ours(_: &Alert, _: IsOurs<'_>) -> bool {
+        true
     }
 }

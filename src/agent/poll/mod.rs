@@ -25,9 +25,11 @@
 //! back as far as this one should have gone. So it is with a log of which a large part cannot be understood: an answer
 //! that came is no sight.
 
+mod error;
 pub mod fallback;
 mod follow;
 mod found;
+mod gone;
 mod log;
 pub mod routing;
 
@@ -50,9 +52,9 @@ use crate::core::model::id::{CallSid, E164, NumberId, Resource};
 use crate::core::model::source::Source;
 use crate::core::model::time::Time;
 use crate::metrics::RowResult;
-use crate::store::StoreError;
-use crate::twilio::wire::{BadRow, Listed, WireRow};
+use crate::twilio::wire::{Listed, WireRow};
 use crate::twilio::{Client, LogEntry};
+pub use error::PollError;
 use found::Found;
 pub use log::{AlertLog, CallLog, MessageLog, TwilioLog};
 use log::{FetchedRows, Item};
@@ -71,44 +73,6 @@ const SAID_AGAIN: Duration = Duration::from_secs(3600);
 
 /// Recent lags that the typical lag is the median of.
 const LAGS: usize = 101;
-
-/// Why a poll brought nothing.
-#[derive(Debug, thiserror::Error)]
-pub enum PollError {
-    #[error(transparent)]
-    Twilio(#[from] crate::twilio::Error),
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error(
-        "Twilio's clock is {0} s ahead of ours: set this machine's clock (NTP), nothing can be said of \"now\" until \
-         they agree"
-    )]
-    ClockSkew(i64),
-    #[error("of {of} rows that are or may be of our numbers {bad} cannot be understood, such as this one: {example}")]
-    Unreadable { bad: usize, of: usize, example: Box<BadRow> },
-    #[error("this log has more than {0} new entries in six hours, which is more than can be held and judged")]
-    TooMany(usize),
-}
-
-impl PollError {
-    /// Says it to whoever asks for the agent's status.
-    pub(super) async fn publish(&self, shared: &Shared, source: Source) {
-        let http_status = if let PollError::Twilio(error) = self { error.status } else { None };
-        shared.read_failed(source, &self.to_string(), self.cure(), http_status).await;
-    }
-
-    pub fn cure(&self) -> &str {
-        match self {
-            PollError::Twilio(e) => e.cure(),
-            PollError::Store(e) => e.cure,
-            PollError::ClockSkew(_) => "check NTP on this machine",
-            PollError::Unreadable { .. } => {
-                "the warnings before this one outline such rows: report them, and ask Twilio what has changed"
-            }
-            PollError::TooMany(_) => "watch the account's numbers with several agents, each with some of them",
-        }
-    }
-}
 
 /// Fails if Twilio's clock and ours disagree.
 pub fn check_clock(clock: &Clock, client: &Client) -> Result<(), PollError> {
@@ -132,6 +96,8 @@ struct Known {
     open: Option<Time>,
     /// It was there before Ringback was, and over: what becomes of it is nobody's business.
     is_before_us: bool,
+    /// The list has shown it, and should go on doing so.
+    is_listed: bool,
 }
 
 fn digest(item: &impl Hash) -> u64 {
@@ -226,7 +192,8 @@ impl<G: TwilioLog> Poller<G> {
         let at = <G::Listed as Listed>::time(item).unwrap_or(Time::EPOCH);
         self.note_writer(at, item);
         let open = G::is_open(item).then_some(Time::EPOCH);
-        self.known.insert(sid, Known { digest: digest(item), at, open, is_before_us: false });
+        let is_listed = G::is_of_ours(item, &|number| self.is_ours(number));
+        self.known.insert(sid, Known { digest: digest(item), at, open, is_before_us: false, is_listed });
     }
 
     fn is_ours(&self, number: E164) -> bool {
@@ -310,6 +277,7 @@ impl<G: TwilioLog> Poller<G> {
         let walked = self.walk(&client, depth, cutoff, reach, &mut found).await;
         check_clock(&clock, &client)?;
         self.check_room(&found, started)?;
+        let shown = self.check_gone(&found, reach, started);
         self.follow(depth, reach, &mut found).await;
         // An answer counts with its question, and not a poll later, when the question has been judged.
         for (_, item) in &found.fresh {
@@ -319,7 +287,7 @@ impl<G: TwilioLog> Poller<G> {
         for item in std::mem::take(&mut found.perhaps) {
             self.sort(Ok(WireRow::Ours(item)), clock.now(), reach, &mut found);
         }
-        let read = walked.and_then(|()| found.check());
+        let read = walked.and_then(|()| found.check()).and(shown);
 
         // Oldest first, as they happened.
         found.fresh.sort_by_key(|(_, item)| <G::Listed as Listed>::time(item));
@@ -368,6 +336,7 @@ impl<G: TwilioLog> Poller<G> {
                 polled_at: started,
                 unclear,
                 seen: items,
+                before: found.before,
                 place,
                 room: None,
             })
@@ -394,8 +363,10 @@ impl<G: TwilioLog> Poller<G> {
     ) -> Result<(), PollError> {
         let page_size = if depth == Depth::Quick { QUICK_PAGE } else { LARGEST_PAGE };
         let mut walked = Ok(());
+        found.is_listing = true;
         for mut pager in G::lists(client, cutoff, page_size) {
             found.is_past_overlap = false;
+            let mut back_to = self.shared.clock.now();
             loop {
                 let page = match pager.next().await {
                     Ok(Some(page)) => page,
@@ -412,6 +383,8 @@ impl<G: TwilioLog> Poller<G> {
                     }
                 };
                 let news = found.fresh.len();
+                let is_empty = page.rows.is_empty();
+                back_to = if pager.place().is_none() { Time::EPOCH } else { page.reaches.unwrap_or(back_to) };
                 for row in page.rows {
                     self.sort(row, self.shared.clock.now(), reach, found);
                 }
@@ -419,12 +392,15 @@ impl<G: TwilioLog> Poller<G> {
                 let is_old = page.newest.is_some_and(|newest| newest < cutoff);
                 found.is_past_overlap |= page.reaches.is_some_and(|back| back < reach.overlap);
                 self.check_room(found, self.shared.clock.now())?;
-                let is_known = depth == Depth::Quick && found.fresh.len() == news;
+                // A page with nothing on it says nothing of those behind it.
+                let is_known = depth == Depth::Quick && found.fresh.len() == news && !is_empty;
                 if is_old || is_known {
                     break;
                 }
             }
+            found.walked_to = found.walked_to.max(back_to);
         }
+        found.is_listing = false;
         walked
     }
 

@@ -269,6 +269,7 @@ impl RoutingPoller {
         let place = Some(place);
         self.shared
             .hand_on(Batch {
+                before: Vec::new(),
                 account,
                 source: Source::Numbers,
                 polled,

@@ -12,6 +12,7 @@
 //! judged, and nothing is decided for it. A number and channel is decided once; it is decided again only after its
 //! trouble was over, its rollback failed, or the guard that withheld it no longer says no.
 
+mod arrivals;
 mod decide;
 mod event;
 mod judge;
@@ -30,6 +31,7 @@ use serde::{Deserialize, Serialize};
 use super::ledger::{AttachedAlert, FailedRequest, Ledger, LedgerContext, OutcomeChange, ReadUntil};
 use super::observation::{Observation, Probe};
 use super::statistic::silence::SilenceParams;
+use super::statistic::standstill::Standstill;
 use super::statistic::threshold::Window;
 use super::statistic::{Detection, Detector, Finding};
 use crate::core::model::decision::{DecisionId, DetectorGuard, Mode, Phase};
@@ -41,6 +43,7 @@ use crate::core::model::time::Time;
 use crate::core::model::verdict::{Evidence, Verdict};
 use crate::core::routing::history::{RoutingHistory, RoutingState};
 use crate::core::routing::record::{Handler, NumberRecord};
+use arrivals::Arrivals;
 pub use event::{EngineEvent, PhaseChange};
 use judge::ServedCallers;
 use phase::WatchCounts;
@@ -109,6 +112,7 @@ pub struct ChannelState {
     /// Of messages that our side sent.
     sent: Window,
     served: ServedCallers,
+    arrivals: Arrivals,
     /// When each rule that is met was told of last, by position.
     met: Vec<Option<Time>>,
     /// Decided and not yet over, so that it is not decided again.
@@ -162,6 +166,7 @@ struct GroupState {
     verdict: Verdict,
     evidence: Evidence,
     served: ServedCallers,
+    arrivals: Arrivals,
     met: Vec<Option<Time>>,
 }
 
@@ -179,6 +184,8 @@ pub struct Engine {
     polled: [Option<Time>; Source::ALL.len()],
     /// Channels of which nothing could be said at the last tick, if there was one.
     was_blind: [Option<bool>; 2],
+    /// No number had calls any more at the last tick.
+    was_still: bool,
     /// Numbers whose verdict only time ends: looked at in each sweep.
     dirty: BTreeSet<(NumberIx, Channel)>,
     dirty_groups: BTreeSet<(GroupIx, Channel)>,
@@ -241,6 +248,7 @@ impl Engine {
                         window: Window::default(),
                         sent: Window::default(),
                         served: ServedCallers::default(),
+                        arrivals: Arrivals::default(),
                         met: Vec::new(),
                         decided: false,
                         withheld: None,
@@ -272,6 +280,7 @@ impl Engine {
             channels,
             polled: [None; Source::ALL.len()],
             was_blind: [None; 2],
+            was_still: false,
             dirty: BTreeSet::new(),
             dirty_groups: BTreeSet::new(),
             deferred: Vec::new(),
@@ -374,6 +383,22 @@ impl Engine {
 
     fn is_blind(&self, channel: Channel, now: Time) -> bool {
         needed(channel).into_iter().any(|s| self.is_stale(s, now))
+    }
+
+    /// No number has calls any more, and that is no chance: nobody gets through, or what is read stands still.
+    pub const fn standstill(&self) -> Option<Standstill> {
+        self.detector.standstill()
+    }
+
+    /// Calls of our numbers that began then and were over before anybody watched: nobody's outcomes, but they tell how
+    /// many are to be expected.
+    pub fn heard_before(&mut self, began: &[Time]) {
+        self.detector.heard_before(began);
+    }
+
+    /// When the latest call of any number was first seen.
+    pub const fn heard(&self) -> Option<Time> {
+        self.detector.heard()
     }
 
     /// True if any number's `channel` is watched.

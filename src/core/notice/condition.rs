@@ -17,6 +17,9 @@ fn unreadable(sources: &[&str]) -> String {
     format!("{} cannot be read", sources.iter().map(words).collect::<Vec<_>>().join(" and "))
 }
 
+/// The key of the notices of [`AgentCondition::NoCalls`].
+pub const NO_CALLS: &str = "no_calls";
+
 /// What a condition of the agent itself is; each has one notice while it stands and one when it is over.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AgentCondition {
@@ -32,6 +35,11 @@ pub enum AgentCondition {
     RowsNotUnderstood {
         source: &'static str,
         example: String,
+    },
+    /// No number has calls any more: nobody gets through, or what is read stands still. `missed`: how many would have
+    /// come, had all gone on as before; `None` where that is not known any more.
+    NoCalls {
+        missed: Option<u64>,
     },
     StoreUnwritable {
         problem: String,
@@ -71,6 +79,7 @@ impl AgentCondition {
         match self {
             AgentCondition::Blind { channel, .. } => format!("blind/{channel}"),
             AgentCondition::RowsNotUnderstood { source, .. } => format!("rows/{source}"),
+            AgentCondition::NoCalls { .. } => NO_CALLS.to_owned(),
             AgentCondition::StoreUnwritable { .. } => "store".to_owned(),
             AgentCondition::LeaseLost => "lease".to_owned(),
             AgentCondition::StateTaken { .. } => "state/taken".to_owned(),
@@ -155,6 +164,39 @@ impl NoticeBuilder {
                     n.next = vec![
                         Step::typing("See whether the verdicts are plausible without them", "ringback status"),
                         Step::new("Call your numbers; the agent's log shows the outline of some of these rows"),
+                    ];
+                }
+                n
+            }
+            AgentCondition::NoCalls { missed } => {
+                let title = if is_over { "Calls come again" } else { "No calls at all, on any number" };
+                let mut n = self.blank(at, condition.key(), NoticeKind::NoCalls, Severity::Critical, title);
+                n.channel = Some(Channel::Voice);
+                let watched = self.roster.numbers().filter(|(_, n)| n.channels[Channel::Voice.index()]);
+                n.numbers = watched.map(|(_, n)| n.id).collect();
+                n.at = Moment::new(at, self.zone(&n.numbers));
+                if is_over {
+                    n.did = "Twilio's log shows calls again: they are judged as ever".to_owned();
+                } else {
+                    n.uncounted = Some("unknown: there is nobody to count".to_owned());
+                    let since = Moment::new(since, self.zone(&n.numbers)).text;
+                    let missed = missed.map_or(String::new(), |n| format!(", where about {n} were to be expected"));
+                    n.cause = Some(format!(
+                        "Twilio's log is answered, and has shown no call of any number since {since}{missed}: either \
+                         nobody gets through, or the log stands still and callers are not seen"
+                    ));
+                    n.did =
+                        "Nothing: a rollback cannot help calls that do not reach Twilio, and of calls that are not \
+                             shown nothing is known"
+                            .to_owned();
+                    n.next = vec![
+                        Step::new(
+                            "Call a number from a telephone that has nothing to do with Twilio. If you get through and \
+                             Ringback does not see it, its log stands still: believe no verdict, and look at \
+                             https://status.twilio.com and at any proxy between Ringback and Twilio",
+                        ),
+                        Step::new("If you do not get through, it is the carriers or the port: call them"),
+                        Step::typing("If you get through and are not served, roll back yourself", "ringback status"),
                     ];
                 }
                 n
@@ -276,6 +318,7 @@ impl NoticeBuilder {
             }
             AgentCondition::Blind { .. }
             | AgentCondition::RowsNotUnderstood { .. }
+            | AgentCondition::NoCalls { .. }
             | AgentCondition::StoreUnwritable { .. }
             | AgentCondition::UnknownRollback { .. }
             | AgentCondition::NotifierFailing { .. } => status,

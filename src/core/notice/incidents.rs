@@ -100,6 +100,7 @@ impl Incidents {
                 let Some(source) = source else { return };
                 AgentCondition::RowsNotUnderstood { source: source.label(), example: String::new() }
             }
+            (NoticeKind::NoCalls, _) => AgentCondition::NoCalls { missed: None },
             (NoticeKind::StateChanged, Some(channel)) => {
                 AgentCondition::UnknownRollback { channel, numbers: latest.numbers.clone() }
             }
@@ -371,6 +372,11 @@ impl Incidents {
         let notice = self.builder.condition(now, since, &condition, NoticeStatus::Firing);
         self.conditions.insert(condition.key(), (since, condition));
         Some(notice)
+    }
+
+    /// Since when the condition with this key stands.
+    pub fn stands_since(&self, key: &str) -> Option<Time> {
+        self.conditions.get(key).map(|(since, _)| *since)
     }
 
     /// The condition with this key stands no longer; `None` if it did not.

@@ -102,6 +102,8 @@ pub enum NoticeKind {
     Blind,
     /// Rows of a log cannot be read, or not told whose they are.
     RowsNotUnderstood,
+    /// No number has calls any more.
+    NoCalls,
     /// The state file cannot be written.
     StoreUnwritable,
     /// Another agent has taken over.
@@ -117,7 +119,7 @@ pub enum NoticeKind {
 }
 
 impl NoticeKind {
-    pub const ALL: [NoticeKind; 24] = [
+    pub const ALL: [NoticeKind; 25] = [
         NoticeKind::RolledBack,
         NoticeKind::Unproven,
         NoticeKind::Underway,
@@ -136,6 +138,7 @@ impl NoticeKind {
         NoticeKind::Passive,
         NoticeKind::Blind,
         NoticeKind::RowsNotUnderstood,
+        NoticeKind::NoCalls,
         NoticeKind::StoreUnwritable,
         NoticeKind::LeaseLost,
         NoticeKind::StateChanged,
@@ -164,6 +167,7 @@ impl NoticeKind {
             NoticeKind::Passive => "passive",
             NoticeKind::Blind => "blind",
             NoticeKind::RowsNotUnderstood => "rows_not_understood",
+            NoticeKind::NoCalls => "no_calls",
             NoticeKind::StoreUnwritable => "store_unwritable",
             NoticeKind::LeaseLost => "lease_lost",
             NoticeKind::StateChanged => "state_changed",

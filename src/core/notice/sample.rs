@@ -209,6 +209,7 @@ pub fn every_kind(builder: &NoticeBuilder, now: Time) -> Vec<Notice> {
             source: "calls",
             example: "to: is the end of one of our numbers, without its beginning".to_owned(),
         },
+        AgentCondition::NoCalls { missed: Some(48) },
         AgentCondition::StoreUnwritable { problem: "the disk is full".to_owned(), cure: "free some space".to_owned() },
         AgentCondition::LeaseLost,
         AgentCondition::StateTaken {

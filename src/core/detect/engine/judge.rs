@@ -4,8 +4,7 @@
 //! earned it, so that a number on the edge does not flap on a dashboard. They are renewed when a
 //! failure comes in, and by the clock while they are other than unknown and healthy.
 
-use std::time::Duration;
-
+use super::arrivals::{Arrivals, HEALTHY_FOR};
 use super::{Engine, EngineEvent, PhaseChange, RollbackProgress};
 use crate::core::detect::ledger::{OutcomeChange, Warning};
 use crate::core::detect::observation::{Probe, ProbeResult};
@@ -19,9 +18,6 @@ use crate::core::port::news::Met;
 
 /// Callers that must have been served before a number is called healthy: fewer say too little.
 const HEALTHY_CALLERS: usize = 3;
-
-/// …and how lately: of yesterday's callers nobody wants to know.
-const HEALTHY_FOR: Duration = Duration::from_secs(2 * 3600);
 
 /// Share of the threshold, in nats, at which a number is suspect, and below which it no longer is.
 const SUSPECT: (f64, f64) = (0.5, 0.25);
@@ -63,9 +59,26 @@ impl ServedCallers {
         self.0.iter().flatten().filter(|(at, _)| *at >= since).count() >= HEALTHY_CALLERS
     }
 
-    fn is_healthy(&self, now: Time) -> bool {
-        self.are_enough(now - HEALTHY_FOR)
+    fn is_healthy(&self, now: Time, arrivals: &Arrivals) -> bool {
+        self.are_enough(now - HEALTHY_FOR) && arrivals.go_on(now)
     }
+
+    /// What health rests on, where nothing speaks against it.
+    fn evidence(&self, now: Time) -> Evidence {
+        let lately = self.0.iter().flatten().map(|(at, _)| *at).filter(|at| *at >= now - HEALTHY_FOR);
+        Evidence { callers: lately.clone().count() as u32, since: lately.min(), ..Evidence::default() }
+    }
+}
+
+/// The evidence of a verdict. Health is said of callers who were served: they are its evidence, where what else is
+/// looked at is of a shorter time in which nobody came.
+fn shown(verdict: Verdict, evidence: Evidence, served: &ServedCallers, now: Time) -> Evidence {
+    let is_bare = verdict == Verdict::Healthy && evidence.callers == 0;
+    if !is_bare {
+        return evidence;
+    }
+    let Evidence { callers, since, .. } = served.evidence(now);
+    Evidence { callers, since, ..evidence }
 }
 
 /// What a verdict is made of.
@@ -145,11 +158,11 @@ impl Engine {
         // poll brings, each number and group is looked at once.
         let is_worse = is_failure || is_taken_back;
         let state = self.channel(number, channel);
-        if is_worse || state.verdict == Verdict::Unknown && state.served.is_healthy(now) {
+        if is_worse || state.verdict == Verdict::Unknown && state.served.is_healthy(now, &state.arrivals) {
             self.renew.insert((number, channel));
         }
         let state = &self.groups[group.0 as usize][channel.index()];
-        if is_worse || state.verdict == Verdict::Unknown && state.served.is_healthy(now) {
+        if is_worse || state.verdict == Verdict::Unknown && state.served.is_healthy(now, &state.arrivals) {
             self.renew_groups.insert((group, channel));
         }
     }
@@ -274,19 +287,21 @@ impl Engine {
         }
     }
 
-    /// Looks at every number and group that was healthy: of yesterday's callers nobody wants to know.
+    /// Looks at every number and group that was healthy and to which nobody comes any more.
     pub(super) fn end_health(&mut self, now: Time) {
-        let is_over = |verdict, served: &ServedCallers| verdict == Verdict::Healthy && !served.is_healthy(now);
+        let is_over = |verdict, served: &ServedCallers, arrivals: &Arrivals| {
+            verdict == Verdict::Healthy && !served.is_healthy(now, arrivals)
+        };
         for channel in Channel::ALL {
             for i in 0..self.channels.len() {
                 let state = &self.channels[i][channel.index()];
-                if is_over(state.verdict, &state.served) {
+                if is_over(state.verdict, &state.served, &state.arrivals) {
                     self.renew_number(now, NumberIx(i as u32), channel);
                 }
             }
             for i in 0..self.groups.len() {
                 let state = &self.groups[i][channel.index()];
-                if is_over(state.verdict, &state.served) {
+                if is_over(state.verdict, &state.served, &state.arrivals) {
                     self.renew_group(now, GroupIx(i as u32), channel);
                 }
             }
@@ -309,14 +324,15 @@ impl Engine {
             score: looked.as_ref().map(|(score, _)| *score),
             is_rule_met,
             is_silent: channel == Channel::Voice && self.detector.is_silent(number),
-            is_served: state.served.is_healthy(now) && self.routing(number, channel).trouble().is_none(),
+            is_served: state.served.is_healthy(now, &state.arrivals)
+                && self.routing(number, channel).trouble().is_none(),
         };
         let verdict = judge(last, &signs);
         let evidence = match looked {
             Some((_, evidence)) if !is_rule_met || signs.score.is_some_and(Score::is_enough) => evidence,
             _ => self.rule_evidence(now, number, channel),
         };
-        let evidence = self.complete(now, channel, &[number], evidence);
+        let evidence = shown(verdict, self.complete(now, channel, &[number], evidence), &state.served, now);
         let group_verdict = self.groups[self.roster.number(number).group.0 as usize][channel.index()].verdict;
         let state = self.channel_mut(number, channel);
         state.evidence = evidence;
@@ -339,7 +355,7 @@ impl Engine {
         let state = &self.groups[group.0 as usize][channel.index()];
         let last = state.verdict;
         let is_rule_met = self.says_failing(&state.met, group);
-        let is_served = state.served.is_healthy(now);
+        let is_served = state.served.is_healthy(now, &state.arrivals);
         let (score, is_broad, evidence) = if has_failures {
             let (score, is_broad, evidence) = self.detector.look_at_group(&self.roster, group, channel, now);
             (Some(score), is_broad, evidence)
@@ -356,6 +372,8 @@ impl Engine {
         let is_unseen = members.iter().any(|ix| self.is_watched(*ix, channel) && self.is_unseen(*ix, channel));
         let verdict = judge(last, &Signs { is_blind, is_unseen, score, is_rule_met, is_silent, is_served });
         let evidence = self.complete(now, channel, &members, evidence);
+        let served = &self.groups[group.0 as usize][channel.index()].served;
+        let evidence = shown(verdict, evidence, served, now);
         let state = &mut self.groups[group.0 as usize][channel.index()];
         state.evidence = evidence;
         state.verdict = verdict;

@@ -160,6 +160,9 @@ impl Engine {
             return;
         };
         self.detector.sighted(&self.roster, &s);
+        let group = self.roster.number(s.number).group;
+        self.groups[group.0 as usize][s.channel.index()].arrivals.add(s.at);
+        self.channel_mut(s.number, s.channel).arrivals.add(s.at);
         let state = self.channel_mut(s.number, s.channel);
         let is_first = !std::mem::replace(&mut state.was_used, true);
         // Whatever was announced: with its first live caller a number's day begins.

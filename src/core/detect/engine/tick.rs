@@ -11,7 +11,7 @@ use crate::core::model::time::Time;
 /// How often verdicts that only time ends are looked at.
 const REFRESH_EVERY: Duration = Duration::from_secs(30);
 
-/// How often every number is looked at, and old entries are dropped: both end after hours.
+/// How often old entries are dropped: they end after hours.
 pub(super) const PRUNE_EVERY: Duration = Duration::from_secs(600);
 
 impl Engine {
@@ -71,13 +71,17 @@ impl Engine {
                 self.found(now, finding);
             }
         }
+        let is_still = self.detector.standstill().is_some();
+        if std::mem::replace(&mut self.was_still, is_still) != is_still {
+            self.renew_all(now, Channel::Voice);
+        }
         if now >= self.next_refresh {
             self.next_refresh = now + REFRESH_EVERY;
             self.refresh(now);
+            self.end_health(now);
         }
         if now >= self.next_prune {
             self.next_prune = now + PRUNE_EVERY;
-            self.end_health(now);
             self.ledger.prune(now - self.settings.remember);
         }
     }

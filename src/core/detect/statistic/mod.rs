@@ -5,7 +5,7 @@
 //! how much its calls speak for a fault, with a threshold that bounds how often a healthy one reaches
 //! it; a handful of distinct failing callers is enough for a total failure, which is what theory
 //! allows ([`stream`]). Beside it stand the user's own thresholds ([`threshold`]), silence on the clock
-//! of the other numbers' traffic ([`silence`]), lines on which nobody is reached any more ([`unreached`]),
+//! of the other numbers' traffic ([`silence`]), no calls at all ([`standstill`]), lines on which nobody is reached any more ([`unreached`]),
 //! and Twilio's own outages ([`platform`]).
 //!
 //! Promises: what is not curable never enters a rollback's statistic. One caller is one witness. The
@@ -19,6 +19,7 @@ pub mod params;
 pub mod platform;
 pub mod rate;
 pub mod silence;
+pub mod standstill;
 pub mod stream;
 pub mod threshold;
 pub mod unreached;
@@ -38,6 +39,7 @@ use params::Params;
 use platform::Platform;
 use rate::ArrivalRate;
 use silence::{Silence, SilenceParams, Silent};
+use standstill::Standstill;
 use stream::{CallerCount, Stream, StreamEntry, StreamEntryKind};
 use threshold::{Horizon, Rule};
 use unreached::Unreached;
@@ -338,6 +340,21 @@ impl Detector {
 
     pub fn is_silent(&self, number: NumberIx) -> bool {
         self.silence.is_silent(number)
+    }
+
+    /// No number has calls any more, and that is no chance.
+    pub const fn standstill(&self) -> Option<Standstill> {
+        self.silence.standstill()
+    }
+
+    /// Calls of any number that began then and were over before anybody watched.
+    pub fn heard_before(&mut self, began: &[Time]) {
+        self.silence.heard_before(began);
+    }
+
+    /// When the latest call of any number was first seen.
+    pub const fn heard(&self) -> Option<Time> {
+        self.silence.last_heard()
     }
 
     pub fn is_group_silent(&self, group: GroupIx) -> bool {

@@ -17,6 +17,17 @@ impl ArrivalRate {
         self.at = Some(self.at.map_or(now, |at| at.max(now)));
     }
 
+    /// What happened `at` is told of late: it counts as if it had been told of then.
+    pub fn add_earlier(&mut self, at: Time, half_life: Duration) {
+        match self.at {
+            Some(last) if at < last => {
+                let decay = std::f64::consts::LN_2 / half_life.as_secs_f64();
+                self.count += (-decay * last.since(at).as_secs_f64()).exp();
+            }
+            Some(_) | None => self.add(at, half_life),
+        }
+    }
+
     /// The count as it stands at `now`.
     pub fn count(&self, now: Time, half_life: Duration) -> f64 {
         // What comes together in a poll has one time: nothing is forgotten in between.
@@ -55,6 +66,11 @@ mod tests {
         assert_eq!([0, 600, 1200].map(|s| count(&rate, s)), [2.0, 1.0, 0.5]);
         rate.add(at(600), HALF_LIFE);
         assert_eq!((rate.count_then(), count(&rate, 600), count(&rate, 1200)), (2.0, 2.0, 1.0));
+        // What is told of late as such counts as if it had been told of in time.
+        rate.add_earlier(at(0), HALF_LIFE);
+        assert_eq!(count(&rate, 600), 2.5);
+        rate = ArrivalRate::default();
+        [0, 0, 600].into_iter().for_each(|s| rate.add(at(s), HALF_LIFE));
         // What is told late forgets nothing.
         rate.add(at(0), HALF_LIFE);
         assert_eq!(count(&rate, 600), 3.0);

@@ -13,6 +13,8 @@
 //! A row of the number's own may be late where the others' are not. So a gap that is long enough is silence
 //! only when it stays one for as long as a call may go unseen, which test calls measure.
 //!
+//! When all numbers fall silent together the clock of the others stands still, and [`super::standstill`] says so.
+//!
 //! Silence is no evidence for a rollback: a call that never reached Twilio is the carrier's, the
 //! port's or the caller's. It pages, and a test call tells more.
 
@@ -25,6 +27,7 @@ use crate::core::model::roster::{GroupIx, NumberIx, Roster};
 use crate::core::model::time::Time;
 
 use super::rate::ArrivalRate;
+use super::standstill::{Everybody, Standstill};
 
 /// What silence is measured with.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -103,6 +106,7 @@ pub struct Silence {
     numbers: Vec<Line>,
     zone_of: Vec<usize>,
     groups: Vec<Line>,
+    everybody: Everybody,
 }
 
 impl Silence {
@@ -127,6 +131,7 @@ impl Silence {
             numbers: vec![Line::default(); roster.len()],
             zone_of,
             groups: roster.groups().map(|_| Line::default()).collect(),
+            everybody: Everybody::default(),
         }
     }
 
@@ -135,6 +140,7 @@ impl Silence {
         let half_life = self.params.half_life;
         self.total.add(now, half_life);
         self.calls += 1;
+        self.everybody.heard(now, &self.params);
         let total = self.total.count(now, half_life);
         for (zone, in_lull) in self.zones.iter().zip(&mut self.in_lull) {
             *in_lull += self.params.left_in_lull(zone, now);
@@ -164,12 +170,32 @@ impl Silence {
         self.params.unseen = unseen;
     }
 
+    /// No number has calls any more.
+    pub const fn standstill(&self) -> Option<Standstill> {
+        self.everybody.standstill()
+    }
+
+    /// Calls of any number that began then and were over before anybody watched.
+    pub fn heard_before(&mut self, began: &[Time]) {
+        self.everybody.heard_before(began, &self.params);
+    }
+
+    /// When any number was last called.
+    pub const fn last_heard(&self) -> Option<Time> {
+        self.everybody.last()
+    }
+
+    /// A number that had calls is silent when all are.
     pub fn is_silent(&self, number: NumberIx) -> bool {
-        self.numbers[number.0 as usize].is_silent
+        self.is_line_silent(&self.numbers[number.0 as usize])
     }
 
     pub fn is_group_silent(&self, group: GroupIx) -> bool {
-        self.groups[group.0 as usize].is_silent
+        self.is_line_silent(&self.groups[group.0 as usize])
+    }
+
+    const fn is_line_silent(&self, line: &Line) -> bool {
+        line.is_silent || line.calls > 0 && !line.is_ignored && self.standstill().is_some()
     }
 
     /// Who has fallen silent since the last look.
@@ -179,6 +205,9 @@ impl Silence {
             return silent;
         }
         self.next = now + EVERY;
+        let (params, zones) = (&self.params, &self.zones);
+        let left = |at| zones.iter().map(|zone| params.left_of_all(zone, at)).fold(1.0, f64::min);
+        self.everybody.look(now, params, left);
         for (ix, group) in roster.groups() {
             let zone = group.numbers.first().map_or(0, |n| self.zone_of[n.0 as usize]);
             self.groups[ix.0 as usize].since = self.too_long_since(now, &self.groups[ix.0 as usize], zone, 50.0);
@@ -233,11 +262,14 @@ impl Silence {
 }
 
 impl SilenceParams {
+    /// The same of all lines together: a line may open late, but of a morning the account's traffic rises.
+    fn left_of_all(&self, zone: &TimeZone, at: Time) -> f64 {
+        if (6.0..9.5).contains(&hour_of_day(zone, at)) { self.core } else { self.left_in_lull(zone, at) }
+    }
+
     /// What is left of a line's traffic in a lull at this time of its day.
     fn left_in_lull(&self, zone: &TimeZone, at: Time) -> f64 {
-        let at = at.to_timestamp();
-        let local = (at.as_second() + i64::from(zone.to_offset(at).seconds())).rem_euclid(86_400);
-        let hour = local as f64 / 3600.0;
+        let hour = hour_of_day(zone, at);
         if (11.5..13.5).contains(&hour) {
             self.lunch
         } else if (9.5..16.0).contains(&hour) {
@@ -246,6 +278,12 @@ impl SilenceParams {
             self.edge
         }
     }
+}
+
+fn hour_of_day(zone: &TimeZone, at: Time) -> f64 {
+    let at = at.to_timestamp();
+    let local = (at.as_second() + i64::from(zone.to_offset(at).seconds())).rem_euclid(86_400);
+    local as f64 / 3600.0
 }
 
 #[cfg(test)]

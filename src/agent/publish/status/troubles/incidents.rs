@@ -46,8 +46,13 @@ pub(super) fn troubles(view: &View<'_>) -> Vec<Trouble> {
     troubles.extend(standing.fallbacks.into_iter().map(|n| sized(TroubleKind::FallbackBroken, n)));
     troubles.extend(standing.ports.into_iter().map(|n| sized(TroubleKind::Port, n)));
     for notice in standing.conditions {
-        let is_rows = notice.kind == NoticeKind::RowsNotUnderstood;
-        let kind = if is_rows { TroubleKind::RowsNotUnderstood } else { TroubleKind::State };
+        let kind = if notice.kind == NoticeKind::RowsNotUnderstood {
+            TroubleKind::RowsNotUnderstood
+        } else if notice.kind == NoticeKind::NoCalls {
+            TroubleKind::Silent
+        } else {
+            TroubleKind::State
+        };
         troubles.push(sized(kind, notice));
     }
     for order in view.orders.unverified(view.now) {

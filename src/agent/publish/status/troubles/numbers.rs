@@ -31,7 +31,9 @@ enum Wrong {
 pub(super) fn troubles(view: &View<'_>, told: &[Trouble]) -> Vec<Trouble> {
     let mut covered: HashSet<(NumberId, Channel)> = HashSet::new();
     let mut unproven: HashSet<(NumberId, Channel)> = HashSet::new();
-    for trouble in told.iter().filter(|t| is_of_callers(t.kind)) {
+    // What is said of all numbers together is said of none of them alone, but that they are silent.
+    let is_still = told.iter().any(|t| t.kind == TroubleKind::Silent && t.group.is_none());
+    for trouble in told.iter().filter(|t| is_of_callers(t.kind) && t.group.is_some()) {
         let Some(channel) = trouble.channel else { continue };
         covered.extend(trouble.numbers.iter().map(|n| (*n, channel)));
         if trouble.kind == TroubleKind::Unproven {
@@ -52,8 +54,10 @@ pub(super) fn troubles(view: &View<'_>, told: &[Trouble]) -> Vec<Trouble> {
             let blind = view.status.blindness.iter().any(|b| b.channel == channel && !b.cannot_read.is_empty());
             // That is said once for the whole channel.
             wrong.retain(|what, _| !blind || *what != Wrong::Routing(RoutingState::Unread));
+            wrong.retain(|what, _| !is_still || *what != Wrong::Verdict(Verdict::Silent));
             troubles.extend(wrong.into_iter().map(|(what, numbers)| one(view, &group.group, channel, what, &numbers)));
-            troubles.extend(of_group(view, group, channel, &covered, &troubles));
+            let of_group = of_group(view, group, channel, &covered, &troubles);
+            troubles.extend(of_group.filter(|t| !is_still || t.kind != TroubleKind::Silent));
             troubles.extend(unchecked(view, group, channel));
         }
     }

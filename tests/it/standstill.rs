@@ -1,0 +1,256 @@
+//! Logs that are answered and stand still: what is not shown is not known, and never health.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use ringback::core::model::id::Channel;
+use ringback::core::model::verdict::Verdict;
+use ringback::sim::{HandlerCondition, HandlerState};
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+
+use crate::agent::DAY;
+use crate::notices::start;
+use crate::probe_trouble::{Passing, between};
+use crate::receiver::{Receiver, webhook};
+use crate::support::{support, with_token};
+use crate::world::{Running, World, play};
+
+const APP: &str = "https://app.example.com/voice";
+
+/// Eight calls a minute.
+fn busy() -> String {
+    DAY.replace("calls_per_hour = 90", "calls_per_hour = 240").replace("history = \"0s\"", "history = \"30m\"")
+}
+
+fn is_log(path: &str) -> bool {
+    path.contains("Calls.json") || path.contains("Alerts")
+}
+
+fn verdicts(agent: &Running) -> Vec<Verdict> {
+    support().iter().map(|n| agent.channel(*n, Channel::Voice).verdict).collect()
+}
+
+/// No number and no group is said to be healthy.
+fn assert_no_health(agent: &Running, what: &str) {
+    let status = serde_json::to_value(&*agent.status()).unwrap();
+    for group in status["groups"].as_array().unwrap() {
+        let of = |of: &Value| of["channels"].as_array().unwrap().clone();
+        let all = group["numbers"].as_array().unwrap().iter().flat_map(of).chain(of(group));
+        for channel in all {
+            assert_ne!(channel["verdict"], "healthy", "{what}: {channel}");
+        }
+    }
+}
+
+/// An agent beside a Twilio whose answers are changed from when `is_on` is, for as long as it is.
+async fn watched(
+    w: &mut World,
+    servers: &mut JoinSet<()>,
+    change: impl Fn(&mut Passing, bool) + Clone + Send + Sync + 'static,
+) -> (Arc<AtomicBool>, Receiver, Running) {
+    with_token(w);
+    let is_on = Arc::new(AtomicBool::new(false));
+    let on = is_on.clone();
+    between(w, servers, move |passing| change(passing, on.load(Ordering::Relaxed))).await;
+    let receiver = Receiver::listen(w, servers).await;
+    let agent = start(w, &webhook("hook", &receiver)).await;
+    (is_on, receiver, agent)
+}
+
+/// When a row was made: calls have the date of a mail, alerts one of ISO's.
+fn made(row: &Value) -> Option<jiff::Timestamp> {
+    let text = row["date_created"].as_str()?;
+    text.parse().ok().or_else(|| jiff::fmt::rfc2822::parse(text).ok().map(|z| z.timestamp()))
+}
+
+/// Each list without whatever is newer than what it had shown when it began to stand still.
+fn frozen() -> impl Fn(&mut Passing, bool) + Clone + Send + Sync + 'static {
+    let newest: Arc<Mutex<HashMap<&str, jiff::Timestamp>>> = Arc::default();
+    move |passing, is_still| {
+        let Some(mut page) = passing.json().filter(|_| is_log(&passing.path)) else { return };
+        let key = if passing.path.contains("Calls.json") { "calls" } else { "alerts" };
+        let Some(rows) = page[key].as_array_mut() else { return };
+        let mut newest = newest.lock().unwrap();
+        let shown = newest.entry(key).or_default();
+        if is_still {
+            rows.retain(|row| made(row).is_some_and(|at| at <= *shown));
+            passing.set(&page);
+        } else {
+            *shown = rows.iter().filter_map(made).fold(*shown, std::cmp::Ord::max);
+        }
+    }
+}
+
+/// Both logs are well-formed and empty, although a hundred entries of the last minutes were shown before.
+#[test]
+fn a_log_that_no_longer_shows_what_it_has_shown_is_not_read() {
+    type Change = fn(&str, &mut Value);
+    let changes: [(&str, Change); 2] = [
+        ("all", |key, page| {
+            page[key] = json!([]);
+            page["next_page_uri"] = Value::Null;
+            page["meta"]["next_page_url"] = Value::Null;
+        }),
+        ("one in two", |key, page| {
+            let mut i = 0;
+            page[key].as_array_mut().unwrap().retain(|_| {
+                i += 1;
+                i % 2 == 0
+            });
+        }),
+    ];
+    for (what, change) in changes {
+        play(&busy(), async |w| {
+            let mut servers = JoinSet::new();
+            let change = move |passing: &mut Passing, is_on: bool| {
+                let Some(mut page) = passing.json().filter(|_| is_on && is_log(&passing.path)) else { return };
+                let key = if passing.path.contains("Calls.json") { "calls" } else { "alerts" };
+                if page[key].is_array() {
+                    change(key, &mut page);
+                    passing.set(&page);
+                }
+            };
+            let (is_on, receiver, agent) = watched(w, &mut servers, change).await;
+            w.pass(900).await;
+            assert_eq!(verdicts(&agent), [Verdict::Healthy; 3], "{what}");
+            is_on.store(true, Ordering::Relaxed);
+            w.sim.set_handler(APP, HandlerState::all(HandlerCondition::Status(500))).unwrap();
+            w.pass(180).await;
+            assert_eq!(verdicts(&agent), [Verdict::Blind; 3], "{what}");
+            assert_no_health(&agent, what);
+            let (code, body) = agent.get("/-/ready").await;
+            assert!(code == 503 && body.contains("cannot read calls"), "{what}: {body}");
+            let told = receiver.bodies().into_iter().find(|b| b["kind"] == "blind");
+            let told = told.unwrap_or_else(|| panic!("{what}: somebody is told")).to_string();
+            assert!(told.contains("it no longer shows"), "{what}: {told}");
+            // However long it lasts: what was shown is not forgotten.
+            w.pass(600).await;
+            assert_no_health(&agent, what);
+            is_on.store(false, Ordering::Relaxed);
+            w.pass(600).await;
+            assert!(agent.channel(support()[0], Channel::Voice).is_on_fallback, "{what}: they are judged after all");
+            agent.stop().await;
+        });
+    }
+}
+
+/// Twilio deletes calls on request, and a page may shift while it is read.
+#[test]
+fn a_few_rows_that_are_gone_cost_no_sight_and_neither_do_many_once_new_ones_have_come() {
+    play(&busy(), async |w| {
+        let mut servers = JoinSet::new();
+        let gone: Arc<Mutex<Vec<String>>> = Arc::default();
+        let delete = {
+            let gone = gone.clone();
+            move |passing: &mut Passing, is_on: bool| {
+                let Some(mut page) = passing.json().filter(|_| passing.path.contains("Calls.json")) else { return };
+                let Some(rows) = page["calls"].as_array_mut() else { return };
+                let mut gone = gone.lock().unwrap();
+                let every = if is_on { 3 } else { 12 };
+                // One in twelve of those that are there, and once one in three.
+                if rows.len() > 40 && gone.len() < rows.len() / every && (is_on || gone.is_empty()) {
+                    gone.extend(rows.iter().step_by(every).filter_map(|r| r["sid"].as_str()).map(str::to_owned));
+                }
+                rows.retain(|row| !gone.iter().any(|sid| row["sid"] == sid.as_str()));
+                passing.set(&page);
+            }
+        };
+        let (is_on, _, agent) = watched(w, &mut servers, delete).await;
+        w.pass(900).await;
+        assert!(gone.lock().unwrap().len() > 2);
+        assert_eq!(verdicts(&agent), [Verdict::Healthy; 3], "one in twelve");
+        is_on.store(true, Ordering::Relaxed);
+        w.pass(120).await;
+        assert_eq!(verdicts(&agent), [Verdict::Blind; 3], "what is deleted cannot be told from what is not shown");
+        is_on.store(false, Ordering::Relaxed);
+        w.pass(1800).await;
+        assert_eq!(verdicts(&agent), [Verdict::Healthy; 3], "there are four others for each of them");
+        agent.stop().await;
+    });
+}
+
+/// The same rows for ever, with a date of now, as a cache gives them: all numbers are silent, and that is said.
+#[test]
+fn no_calls_at_all_on_any_number_is_said_and_is_nobodys_health() {
+    play(&busy(), async |w| {
+        let mut servers = JoinSet::new();
+        let (is_still, receiver, agent) = watched(w, &mut servers, frozen()).await;
+        w.pass(900).await;
+        assert_eq!(verdicts(&agent), [Verdict::Healthy; 3]);
+        is_still.store(true, Ordering::Relaxed);
+        w.sim.set_handler(APP, HandlerState::all(HandlerCondition::Status(500))).unwrap();
+        w.pass(900).await;
+        assert_eq!(verdicts(&agent), [Verdict::Silent; 3]);
+        assert_no_health(&agent, "frozen");
+        let kinds = |receiver: &Receiver| -> Vec<(String, String)> {
+            let of = |b: &Value, key: &str| b[key].as_str().unwrap_or_default().to_owned();
+            receiver.bodies().iter().map(|b| (of(b, "kind"), of(b, "status"))).collect()
+        };
+        let told: Vec<Value> = receiver.bodies().into_iter().filter(|b| b["kind"] == "no_calls").collect();
+        assert_eq!(told.len(), 1, "{:?}", kinds(&receiver));
+        let text = told[0].to_string();
+        for said in ["No calls at all, on any number", "no call of any number since", "were to be expected"] {
+            assert!(text.contains(said), "{said}: {text}");
+        }
+        let status = serde_json::to_value(&*agent.status()).unwrap();
+        let troubles: Vec<&str> =
+            status["troubles"].as_array().unwrap().iter().filter_map(|t| t["title"].as_str()).collect();
+        assert_eq!(troubles, ["No calls at all, on any number"], "once for all");
+        // A restart forgets nothing of it.
+        agent.stop().await;
+        let agent = start(w, &webhook("hook", &receiver)).await;
+        w.pass(300).await;
+        assert_no_health(&agent, "restarted");
+        assert_eq!(kinds(&receiver).iter().filter(|(kind, _)| kind == "no_calls").count(), 1);
+        // It moves again, and the callers who failed meanwhile are seen.
+        is_still.store(false, Ordering::Relaxed);
+        w.pass(600).await;
+        assert!(agent.channel(support()[0], Channel::Voice).is_on_fallback);
+        assert!(kinds(&receiver).contains(&("no_calls".to_owned(), "resolved".to_owned())), "{:?}", kinds(&receiver));
+        agent.stop().await;
+    });
+}
+
+/// From the first minute on: what was there before the agent tells how many calls are to be expected.
+#[test]
+fn a_log_that_stands_still_from_the_beginning_is_said_by_what_came_before() {
+    play(&busy(), async |w| {
+        let mut servers = JoinSet::new();
+        let (is_still, receiver, agent) = watched(w, &mut servers, frozen()).await;
+        w.pass(60).await;
+        is_still.store(true, Ordering::Relaxed);
+        w.pass(1020).await;
+        assert_no_health(&agent, "frozen");
+        assert!(receiver.bodies().iter().any(|b| b["kind"] == "no_calls"));
+        agent.stop().await;
+    });
+}
+
+/// Health is said on evidence, and lapses with it.
+#[test]
+fn a_busy_number_to_which_nobody_comes_is_unknown_and_a_quiet_one_stays_as_it_is() {
+    let quiet = DAY.replace("calls_per_hour = 90", "calls_per_hour = 9");
+    for (what, day) in [("busy", DAY.replace("lasts = \"4h\"", "lasts = \"1h\"")), ("quiet", quiet)] {
+        play(&day, async |w| {
+            let agent = w.start().await.unwrap();
+            w.pass(3000).await;
+            for minute in (0..60).step_by(3) {
+                w.pass(180).await;
+                let status = serde_json::to_value(&*agent.status()).unwrap();
+                for number in status["groups"][0]["numbers"].as_array().unwrap() {
+                    let voice = &number["channels"][0];
+                    let is_bare = voice["verdict"] == "healthy" && voice["evidence"]["callers"] == 0;
+                    assert!(!is_bare, "{what}, minute {minute}: {voice}");
+                }
+            }
+            let all = verdicts(&agent);
+            match what {
+                "busy" => assert!(!all.contains(&Verdict::Healthy), "their day is over: {all:?}"),
+                _ => assert!(all.contains(&Verdict::Healthy), "{all:?}"),
+            }
+            agent.stop().await;
+        });
+    }
+}
