@@ -252,7 +252,7 @@ impl ApiClient {
                 "detail": detail,
             }));
             let is_idle = matches!(line.action.as_str(), "nothing" | "not_watched" | "refuse");
-            if !json && !(is_idle && shown.contains(line)) {
+            if !(json || is_idle && shown.contains(line)) {
                 say(&fitted(&format!("{} {}: {result}: {detail}", line.number, line.channel)))?;
             }
         }
