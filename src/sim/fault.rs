@@ -25,7 +25,7 @@ pub struct ApiFault {
     /// For how long; for good if not given.
     #[serde(default, rename = "for", with = "span::option")]
     pub lasts: Option<Duration>,
-    /// Of `hang` and `slow`: how long an answer takes.
+    /// Of `hang` and `slow`: how long an answer takes; of `late`, after how long the update happens.
     #[serde(default = "minute", with = "span")]
     pub takes: Duration,
     /// Of `refuse`: Twilio's error code.
@@ -82,6 +82,10 @@ pub enum ApiFaultKind {
     Drop,
     /// Processed, but the answer does not come.
     Hang,
+    /// The connection closes, and a number's update happens all the same, so much later. Other requests: as [`Drop`].
+    ///
+    /// [`Drop`]: ApiFaultKind::Drop
+    Late,
     /// Processed, but the connection closes within the answer.
     Cut,
     /// Processed; the answer trickles in.

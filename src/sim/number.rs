@@ -361,6 +361,8 @@ pub enum SimEffect {
     Real,
     /// Answered as if it had happened.
     Pretended,
+    /// Its answer was lost, and it happened long after.
+    Late,
 }
 
 /// What an update did, for the timeline.

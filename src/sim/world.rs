@@ -98,6 +98,11 @@ pub(super) enum Next {
     Noise(u64),
     /// A call or message that a request has made has its turn.
     Placed(Placed),
+    /// An update happens whose answer was lost long ago.
+    Lands {
+        number: u32,
+        set: BTreeMap<String, String>,
+    },
 }
 
 /// One attempt of one caller.
@@ -269,6 +274,10 @@ impl World {
             }
             Next::Noise(n) => self.noise(n),
             Next::Placed(placed) => self.placed(&placed),
+            Next::Lands { number, set } => {
+                // Nobody is told of a refusal any more.
+                let _refused = self.update(number, &set, Actor::Api, SimEffect::Late);
+            }
         }
     }
 
@@ -412,7 +421,7 @@ impl World {
         let n = &mut self.numbers[number as usize];
         let mut record = n.record.clone();
         let changes = record.update(set, &known, self.now)?;
-        if effect == SimEffect::Real {
+        if effect != SimEffect::Pretended {
             n.record = record.clone();
             let name = format!("{} {} {}", n.e164, self.now, self.audits.len());
             let sid = chance::sid("AE", &name);
@@ -420,6 +429,11 @@ impl World {
         }
         self.ledger.mark(self.now, TimelineMark::Updated(Update { number: n.e164, by, effect, changes }));
         Ok(record)
+    }
+
+    /// An update happens so much later.
+    pub fn land(&mut self, number: u32, set: BTreeMap<String, String>, after: Duration) {
+        self.queue.push(self.now + after, Next::Lands { number, set });
     }
 
     /// Somebody tries to release a number. It stays, and the attempt is on record.

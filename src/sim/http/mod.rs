@@ -279,6 +279,10 @@ fn write(
         // It would move the number to another account. Nobody here may.
         return Err(ApiError::new(403, 20403, "Moving a number is forbidden"));
     }
+    if let Some(after) = trouble.takes(ApiFaultKind::Late) {
+        world.land(number, set, after);
+        return Err(ApiError::foreign(503, ""));
+    }
     let effect = if trouble.has(ApiFaultKind::Ineffective) { SimEffect::Pretended } else { SimEffect::Real };
     let record = world.update(number, &set, Actor::Api, effect)?;
     world.numbers[number as usize].updating = true;

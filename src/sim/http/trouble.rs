@@ -28,16 +28,19 @@ pub enum TroubledAnswer {
 impl Trouble {
     pub fn of(world: &World, class: EndpointClass, luck: &mut Chance) -> Trouble {
         let at_work = world.faults.iter().filter(|f| f.fault.on.meets(class) && f.at_work(world.now));
-        Trouble(
-            at_work.filter(|f| luck.hits(f.fault.share)).map(|f| (f.fault.kind, f.fault.takes, f.fault.code)).collect(),
-        )
+        let kind = |kind| match kind {
+            ApiFaultKind::Late if class != EndpointClass::NumberUpdate => ApiFaultKind::Drop,
+            kind => kind,
+        };
+        let met = at_work.filter(|f| luck.hits(f.fault.share));
+        Trouble(met.map(|f| (kind(f.fault.kind), f.fault.takes, f.fault.code)).collect())
     }
 
     pub fn has(&self, kind: ApiFaultKind) -> bool {
         self.takes(kind).is_some()
     }
 
-    fn takes(&self, kind: ApiFaultKind) -> Option<Duration> {
+    pub fn takes(&self, kind: ApiFaultKind) -> Option<Duration> {
         self.0.iter().find(|(k, ..)| *k == kind).map(|(_, takes, _)| *takes)
     }
 
@@ -57,6 +60,7 @@ impl Trouble {
                 ApiFaultKind::LaterPages if is_later => ApiError::bad_request(20001, "Page token is invalid"),
                 ApiFaultKind::LaterPages
                 | ApiFaultKind::Hang
+                | ApiFaultKind::Late
                 | ApiFaultKind::Cut
                 | ApiFaultKind::Slow
                 | ApiFaultKind::Truncated
@@ -72,7 +76,7 @@ impl Trouble {
 
     /// What becomes of the answer on its way.
     pub fn delivery(&self) -> TroubledAnswer {
-        if self.has(ApiFaultKind::Drop) {
+        if self.has(ApiFaultKind::Drop) || self.has(ApiFaultKind::Late) {
             TroubledAnswer::Abort
         } else if let Some(takes) = self.takes(ApiFaultKind::Hang) {
             TroubledAnswer::Never(takes)
