@@ -68,6 +68,7 @@ use crate::twilio::Client;
 
 use control::adopt::{AdoptRead, AdoptRequest};
 use control::journal::Journal;
+use control::look::CommandRead;
 use control::{CommandAnswer, Drifted, ObservedRouting, OperatorCommand, Refusal};
 use deliver::NotifierBoard;
 use execute::read::RoutingReader;
@@ -281,6 +282,8 @@ pub enum ControlMessage {
         dry_run: bool,
         reply: oneshot::Sender<Result<CommandAnswer, Refusal>>,
     },
+    /// The numbers that such a command does nothing to are as it was read.
+    CommandRead(CommandRead),
     /// An operator says that the handler which numbers have is the right one.
     Adopt(AdoptRequest),
     /// And that is what they have.

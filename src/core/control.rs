@@ -23,7 +23,7 @@ use super::detect::engine::{Engine, RollbackProgress};
 use super::model::decision::{Action, Decision, DecisionId};
 use super::model::guard::Strength;
 use super::model::id::{Channel, NumberId};
-use super::model::order::{Operation, OrderResult};
+use super::model::order::{LandedOn, Operation, OrderResult};
 use super::model::time::Time;
 use super::model::verdict::Verdict;
 use super::notice::Notice;
@@ -107,6 +107,20 @@ impl Control {
                     self.engine.handler_changed(at, ix, *channel);
                 }
             }
+            Entry::Landed { channel, number, on, .. } => {
+                if let Some(ix) = self.engine.roster().find(*number) {
+                    match on {
+                        LandedOn::Fallback => {
+                            if !matches!(self.engine.channel(ix, *channel).rollback, RollbackProgress::Done(_)) {
+                                self.engine.rolled_back(at, ix, *channel);
+                            }
+                        }
+                        LandedOn::OwnHandler | LandedOn::EarlierHandler => {
+                            self.engine.handler_changed(at, ix, *channel);
+                        }
+                    }
+                }
+            }
             // Another handler: what was seen of the one before says nothing of it.
             Entry::Adopted { number, channel, .. } => {
                 if let Some(ix) = self.engine.roster().find(*number) {
@@ -136,6 +150,7 @@ impl Control {
             | Entry::Checked { .. }
             | Entry::Intent { .. }
             | Entry::Written { .. }
+            | Entry::Lost { .. }
             | Entry::Hold(_)
             | Entry::Release { .. }
             | Entry::Mode { .. }

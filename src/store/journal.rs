@@ -135,7 +135,11 @@ impl Store {
                 let again = serde_json::from_str::<Entry>(&body).map_err(|e| sqlx::Error::Encode(e.into()))?;
                 let has_values = matches!(
                     entry,
-                    Entry::Snapshot { .. } | Entry::Intent { .. } | Entry::Drift { .. } | Entry::Adopted { .. }
+                    Entry::Snapshot { .. }
+                        | Entry::Intent { .. }
+                        | Entry::Drift { .. }
+                        | Entry::Adopted { .. }
+                        | Entry::Landed { .. }
                 );
                 if has_values && again != *entry {
                     return Err(sqlx::Error::Encode("it is not what it says".into()).into());

@@ -36,9 +36,8 @@ pub fn day() -> String {
 }
 
 /// What was said of the one number: the action and its words.
-pub async fn adopt(w: &World, agent: &Running, number: E164) -> (String, String) {
-    // Resting: the agent reads the number meanwhile, which takes time.
-    let (status, answer) = w.clock.wait(None, agent.post("adopt", one(number))).await.unwrap();
+pub async fn adopt(agent: &Running, number: E164) -> (String, String) {
+    let (status, answer) = agent.post("adopt", one(number)).await;
     assert_eq!(status, 200, "{answer}");
     let lines = answer["lines"].as_array().unwrap();
     assert_eq!(lines.len(), 1, "{answer}");
@@ -73,10 +72,10 @@ fn what_is_adopted_is_no_drift_any_more_and_what_differs_from_it_is() {
         w.pass(300).await;
         edit(w, number, THEIRS);
         // Before any poll has seen it: it is read anew.
-        let (action, detail) = adopt(w, &agent, number).await;
+        let (action, detail) = adopt(&agent, number).await;
         assert!(action == "adopt" && detail.contains("calls.example.net"), "{action}: {detail}");
         w.pass(1).await;
-        let (action, detail) = adopt(w, &agent, number).await;
+        let (action, detail) = adopt(&agent, number).await;
         assert!(action == "nothing" && detail.contains("already"), "twice is once: {action}: {detail}");
         w.pass(600).await;
         assert_eq!((count(w, "adopted").await, count(w, "drift").await, drift(&agent, number).await), (1, 0, 0.0));
@@ -89,7 +88,7 @@ fn what_is_adopted_is_no_drift_any_more_and_what_differs_from_it_is() {
         w.pass(300).await;
         assert_eq!((count(w, "drift").await, drift(&agent, number).await), (1, 1.0), "its old handler is foreign now");
         // And a drift that was told is over once it is adopted.
-        assert_eq!(adopt(w, &agent, number).await.0, "adopt");
+        assert_eq!(adopt(&agent, number).await.0, "adopt");
         assert_eq!((count(w, "adopted").await, drift(&agent, number).await), (2, 0.0));
         assert_eq!(writes(w).len(), 0, "nothing was written to any number");
         agent.stop().await;
@@ -105,7 +104,7 @@ fn an_adoption_survives_a_stop_right_after_it_was_journaled() {
         let agent = w.start().await.unwrap();
         w.pass(300).await;
         edit(w, number, THEIRS);
-        assert_eq!(adopt(w, &agent, number).await.0, "adopt");
+        assert_eq!(adopt(&agent, number).await.0, "adopt");
         agent.stop().await;
         sql(w, "DELETE FROM baseline").await;
         // While no agent runs somebody changes it.
@@ -123,10 +122,10 @@ fn a_rollback_that_another_writer_has_undone_ends_with_the_adoption() {
         let agent = after_a_failure(w).await;
         let [first, second, _] = support();
         assert_eq!((url(w, first).as_str(), url(w, second).as_str()), (BIN, BIN));
-        let (action, detail) = adopt(w, &agent, second).await;
+        let (action, detail) = adopt(&agent, second).await;
         assert!(action == "refuse" && detail.contains("on the fallback"), "{action}: {detail}");
         edit(w, first, THEIRS);
-        let (action, detail) = adopt(w, &agent, first).await;
+        let (action, detail) = adopt(&agent, first).await;
         assert!(action == "adopt" && detail.contains("superseded"), "{action}: {detail}");
         w.pass(60).await;
         assert_eq!(agent.rollback_state(first), "superseded");
@@ -165,12 +164,12 @@ fn what_could_not_be_read_is_never_adopted() {
         for class in [EndpointClass::Number, EndpointClass::Numbers] {
             w.sim.fault(ApiFault::new(ApiFaultKind::Unavailable, ApiFaultScope::Class(class))).unwrap();
         }
-        let (action, detail) = adopt(w, &agent, number).await;
+        let (action, detail) = adopt(&agent, number).await;
         assert!(action == "refuse" && detail.contains("could not be read"), "{action}: {detail}");
         w.sim.calm();
         assert_eq!(count(w, "adopted").await, 0);
         edit(w, other, "");
-        let (action, detail) = adopt(w, &agent, other).await;
+        let (action, detail) = adopt(&agent, other).await;
         assert!(action == "refuse" && detail.contains("nobody answers"), "{action}: {detail}");
         let (status, answer) = agent.post("adopt", json!({"group": "support", "reason": ""})).await;
         assert_eq!(status, 422, "a reason is kept: {answer}");

@@ -28,10 +28,10 @@ fn an_apply_and_its_undo_leave_what_a_person_has_adopted_unless_forced() {
         agent.post("apply", json!({"all": true, "reason": "new app"})).await;
         w.pass(60).await;
         assert_eq!((url(w, first).as_str(), url(w, second).as_str()), (APP, APP));
-        let (action, detail) = adopt(w, &agent, second).await;
+        let (action, detail) = adopt(&agent, second).await;
         assert!(action == "nothing", "what an apply left is no other handler: {detail}");
         edit(w, first, THEIRS);
-        let (action, detail) = adopt(w, &agent, first).await;
+        let (action, detail) = adopt(&agent, first).await;
         assert!(action == "adopt" && detail.contains("[group.handler] of the file asks for another"), "{detail}");
         let listen = format!("listen = \"{}\"", agent.url.trim_start_matches("http://"));
         let found = config.replace("listen = \"127.0.0.1:0\"", &listen);
@@ -122,7 +122,7 @@ fn what_waits_for_a_yes_is_over_with_the_adoption_of_its_number() {
         let [first, second, _] = support();
         assert_eq!(waiting().len(), 3, "all of them wait");
         edit(w, first, THEIRS);
-        assert_eq!(adopt(w, &agent, first).await.0, "adopt");
+        assert_eq!(adopt(&agent, first).await.0, "adopt");
         w.pass(1).await;
         assert!(!waiting().contains(&first.to_string()), "{:?}", waiting());
         assert!(waiting().contains(&second.to_string()), "the others still wait: {:?}", waiting());
@@ -142,7 +142,7 @@ fn a_fault_of_the_others_takes_no_adopted_number_with_it_unasked() {
         let [first, second, third] = support();
         w.pass(300).await;
         edit(w, first, THEIRS);
-        assert_eq!(adopt(w, &agent, first).await.0, "adopt");
+        assert_eq!(adopt(&agent, first).await.0, "adopt");
         w.pass(300).await;
         break_app(w);
         for _ in 0..30 {
@@ -170,7 +170,7 @@ fn a_hold_and_observe_stand_against_no_adoption() {
         agent.post("mode", json!({"mode": "observe", "reason": "look"})).await;
         agent.post("hold", json!({"all": true, "reason": "look"})).await;
         edit(w, first, THEIRS);
-        assert_eq!(adopt(w, &agent, first).await.0, "adopt");
+        assert_eq!(adopt(&agent, first).await.0, "adopt");
         assert_eq!(drift(&agent, first).await, 0.0);
         assert!(writes(w).is_empty());
         agent.stop().await;
@@ -190,7 +190,7 @@ fn with_a_state_from_before_it_an_adoption_is_drift() {
         let agent = w.start().await.unwrap();
         let [first, ..] = support();
         edit(w, first, THEIRS);
-        assert_eq!(adopt(w, &agent, first).await.0, "adopt");
+        assert_eq!(adopt(&agent, first).await.0, "adopt");
         agent.stop().await;
         for beside in ["ringback.db-wal", "ringback.db-shm"] {
             let _ = std::fs::remove_file(w.folder.path().join(beside));

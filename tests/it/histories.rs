@@ -29,15 +29,18 @@ use ringback::core::model::id::{Channel, E164};
 use ringback::core::model::order::{Hold, Operation, ScopeOf};
 use ringback::core::model::time::Time;
 use ringback::core::model::verdict::Verdict;
-use ringback::sim::{Actor, ApiFault, Edit, HandlerCondition, HandlerState, Happening, Storm, StormEnd};
+use ringback::sim::{
+    Actor, ApiFault, ApiFaultKind, ApiFaultScope, Edit, EndpointClass, HandlerCondition, HandlerState, Happening,
+    Storm, StormEnd,
+};
 use ringback::store::Store;
 use serde_json::{Value, json};
 use sqlx::Connection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use tokio::task::JoinSet;
 
-use self::step::{Disk, EditTo, Setup, Step};
-use crate::probe_trouble::between;
+use self::step::{Disk, EditTo, LATEST, Setup, Step};
+use crate::probe_trouble::between_but;
 use crate::receiver::{Got, Manner, Receiver, webhook};
 use crate::support::{id, sql, with_token};
 use crate::world::{BIN, PROBER, Running, World, play, with_prober};
@@ -142,6 +145,14 @@ struct Proxy {
     bins: AtomicU16,
 }
 
+impl Proxy {
+    /// True if the path is a number's that has left.
+    fn is_gone(&self, path: &str) -> bool {
+        let gone = self.gone.lock().unwrap();
+        gone.iter().any(|sid| path.contains(&format!("IncomingPhoneNumbers/{sid}.json")))
+    }
+}
+
 /// A history at some point of it.
 struct History<'w> {
     w: &'w World,
@@ -180,14 +191,17 @@ impl<'w> History<'w> {
         let hook = Receiver::listen(w, servers).await;
         let proxy = Arc::new(Proxy::default());
         if setup.has_proxy {
-            let through = proxy.clone();
-            between(w, servers, move |passing| {
+            let (through, of) = (proxy.clone(), proxy.clone());
+            // What Twilio does not have it does not change.
+            let is_gone = move |path: &str| of.is_gone(path);
+            between_but(w, servers, is_gone, move |passing| {
                 let bins = through.bins.load(Ordering::Relaxed);
                 if passing.path.starts_with("/twiml/") && bins > 0 {
                     passing.status = bins;
                 }
+                let is_gone = through.is_gone(&passing.path);
                 let gone = through.gone.lock().unwrap();
-                if gone.iter().any(|sid| passing.path.contains(&format!("IncomingPhoneNumbers/{sid}.json"))) {
+                if is_gone {
                     passing.status = 404;
                     passing.set(&json!({"code": 20404, "message": "not found", "status": 404}));
                 } else if passing.path.contains("IncomingPhoneNumbers.json") && !gone.is_empty() {
@@ -239,8 +253,7 @@ impl<'w> History<'w> {
     }
 
     async fn say(&self, verb: &str, ask: Value) -> (u16, Value) {
-        // Resting: what a command waits for may take time.
-        self.w.clock.wait(None, self.running().post(verb, ask)).await.unwrap()
+        self.running().post(verb, ask).await
     }
 
     fn url(&self, number: E164, channel: Channel) -> String {
@@ -287,6 +300,11 @@ impl<'w> History<'w> {
             }
             Step::Fault(kind, on, seconds) => {
                 w.sim.fault(ApiFault::new(*kind, *on).lasts(Duration::from_secs(*seconds))).unwrap();
+            }
+            Step::Late(seconds, takes) => {
+                let scope = ApiFaultScope::Class(EndpointClass::NumberUpdate);
+                let fault = ApiFault { takes: Duration::from_secs(*takes), ..ApiFault::new(ApiFaultKind::Late, scope) };
+                w.sim.fault(fault.lasts(Duration::from_secs(*seconds))).unwrap();
             }
             Step::Edit(i, channel, to) => {
                 let number = numbers()[*i];
@@ -406,7 +424,8 @@ impl<'w> History<'w> {
         for (n, c) in self.slots() {
             let state = self.running().channel(n, c).rollback_state;
             let is_said = matches!(state, "read_back" | "proven");
-            if is_said && !left(n, c) {
+            // What has landed late is known with the next look.
+            if is_said && !left(n, c) && !laws::is_late(self.w, n, c) {
                 let is_theirs = laws::last_writer(self.w, n, c) == Some(Actor::Person);
                 assert!(self.url(n, c) == BIN || is_theirs, "law 5: {n} {c} is said to be on the fallback");
             }
@@ -424,7 +443,7 @@ impl<'w> History<'w> {
         self.hook.behaves(Manner::Takes);
         // What ends by itself does.
         while self.w.clock.wait(None, self.tasks.join_next()).await.flatten().is_some() {}
-        w.pass(60).await;
+        w.pass(if self.setup.has_late { LATEST + 120 } else { 60 }).await;
         assert_eq!(self.say("mode", json!({"mode": "auto", "reason": "end"})).await.0, 200);
         self.say("release", json!({"all": true, "reason": "end"})).await;
         for hold in self.running().status().holds.clone() {
@@ -590,6 +609,7 @@ fn history(seed: u64) -> (Setup, Vec<Step>, impl FnOnce() -> Met) {
     let setup = Setup::draw(seed, &mut rng);
     let steps: Vec<Step> = (0..rng.random_range(8..28)).map(|_| Step::draw(&mut rng)).collect();
     let (setup, steps) = setup.with_applies(steps);
+    let (setup, steps) = setup.with_late(steps);
     let (own, of_it) = (setup.clone(), steps.clone());
     let play = move || {
         play(&own.day(), async |w| {

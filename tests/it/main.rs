@@ -40,6 +40,7 @@ mod init_check;
 mod kill;
 mod kill_drill;
 mod kill_run;
+mod late;
 mod layers;
 mod log_lines;
 mod memberships;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use ringback::clock::Clock;
 use ringback::core::model::decision::Mode;
 use serde_json::{Value, json};
 
@@ -16,6 +17,7 @@ const ANNA: &str = "9d03b7e6512fa8c49d03b7e6512fa8c5";
 struct Browser {
     http: reqwest::Client,
     base: String,
+    clock: Clock,
     cookie: Option<String>,
 }
 
@@ -34,7 +36,7 @@ impl Answer {
 impl Browser {
     fn new(agent: &Running) -> Browser {
         let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
-        Browser { http, base: agent.url.clone(), cookie: None }
+        Browser { http, base: agent.url.clone(), clock: agent.clock.clone(), cookie: None }
     }
 
     async fn ask(&self, request: reqwest::RequestBuilder) -> Answer {
@@ -42,9 +44,13 @@ impl Browser {
             Some(cookie) => request.header("cookie", cookie),
             None => request,
         };
-        let answer = request.send().await.unwrap();
-        let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
-        Answer { status, headers, text: answer.text().await.unwrap() }
+        let answered = async {
+            let answer = request.send().await.unwrap();
+            let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
+            Answer { status, headers, text: answer.text().await.unwrap() }
+        };
+        // Resting: the agent may look at numbers before it answers, which takes time.
+        self.clock.wait(None, answered).await.unwrap()
     }
 
     async fn get(&self, path: &str) -> Answer {
@@ -491,10 +497,10 @@ fn what_will_change_is_named_and_what_was_seen_is_drawn() {
         assert!(page.contains("it is watched already"), "{page}");
         let url = url(w, support()[0]);
         assert_eq!(url, BIN);
-        let page = w.clock.wait(None, browser.get("/act/adopt?group=support&channel=voice")).await.unwrap().text;
+        let page = browser.get("/act/adopt?group=support&channel=voice").await.text;
         assert!(page.contains("it is on the fallback, which is never its own handler"), "{page}");
         assert!(page.contains("ringback apply"), "{page}");
-        let page = w.clock.wait(None, browser.get("/act/adopt?group=sales&channel=voice")).await.unwrap();
+        let page = browser.get("/act/adopt?group=sales&channel=voice").await;
         assert!(page.status == 200 && page.text.contains("is what it is compared with already"), "{}", page.text);
         let page = browser.get("/groups/support").await.text;
         assert!(page.contains("act/ported?group=support") && page.contains("act/adopt?group=support"), "{page}");

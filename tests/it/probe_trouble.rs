@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::Request;
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, Method};
 use axum::response::Response;
 use ringback::admin::serve::serve;
 use ringback::core::model::id::{Channel, E164};
@@ -47,10 +47,24 @@ pub async fn between(
     servers: &mut JoinSet<()>,
     change: impl Fn(&mut Passing) + Clone + Send + Sync + 'static,
 ) {
+    between_but(w, servers, |_| false, change).await;
+}
+
+/// The same; what asks for a path that `is_gone` writes nothing: it is only read.
+pub async fn between_but(
+    w: &mut World,
+    servers: &mut JoinSet<()>,
+    is_gone: impl Fn(&str) -> bool + Clone + Send + Sync + 'static,
+    change: impl Fn(&mut Passing) + Clone + Send + Sync + 'static,
+) {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let (upstream, http) = (w.base_url.clone(), reqwest::Client::new());
     let pass = async move |request: Request| {
         let path = request.uri().to_string();
+        let mut request = request;
+        if is_gone(&path) {
+            *request.method_mut() = Method::GET;
+        }
         let (parts, body) = pass_on(&http, &upstream, request).await.into_parts();
         let body = axum::body::to_bytes(body, 64 << 20).await.unwrap().to_vec();
         let mut passing = Passing { path, status: parts.status.as_u16(), headers: parts.headers, body };

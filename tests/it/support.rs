@@ -58,15 +58,17 @@ impl Running {
     }
 
     pub async fn post_as(&self, token: &str, verb: &str, body: Value) -> (u16, String) {
-        let answer = reqwest::Client::new()
+        let request = reqwest::Client::new()
             .post(format!("{}/api/v1/{verb}", self.url))
             .bearer_auth(token)
             .header("content-type", "application/json")
-            .body(body.to_string())
-            .send()
-            .await
-            .unwrap();
-        (answer.status().as_u16(), answer.text().await.unwrap())
+            .body(body.to_string());
+        let answered = async {
+            let answer = request.send().await.unwrap();
+            (answer.status().as_u16(), answer.text().await.unwrap())
+        };
+        // Resting: the agent may look at numbers before it answers, which takes time.
+        self.clock.wait(None, answered).await.unwrap()
     }
 
     pub fn rollback_state(&self, number: E164) -> &'static str {

@@ -222,7 +222,7 @@ impl World {
         let mut server = JoinSet::new();
         let router = admin::router(&agent, &self.clock, ringback::cli::access(config));
         server.spawn(admin::serve::serve(router, listener, stop.clone()));
-        Ok(Running { agent, url, server, stop })
+        Ok(Running { agent, url, clock: self.clock.clone(), server, stop })
     }
 
     pub async fn pass(&self, seconds: u64) {
@@ -237,6 +237,7 @@ impl World {
 pub struct Running {
     pub agent: Agent,
     pub url: String,
+    pub clock: Clock,
     server: JoinSet<()>,
     stop: CancellationToken,
 }

@@ -23,7 +23,7 @@ use crate::core::routing::values::RoutingValues;
 use crate::twilio::wire::NumberRead;
 
 /// So many changes are asked about at Twilio's audit log, each with a request of its own.
-const ASKED: usize = 20;
+pub(super) const ASKED: usize = 20;
 
 /// What an operator wants adopted.
 #[derive(Debug)]
@@ -83,6 +83,10 @@ impl Controller {
                     continue;
                 }
                 let was_read = found.get(&(id, channel));
+                // A late write of ours that has landed is known from then on as what it is.
+                if let Some(Ok(read)) = was_read {
+                    let _ = self.observe(read.read_at, (id, channel), &read.values).await;
+                }
                 let read = match was_read {
                     Some(Ok(read)) => Ok(read),
                     Some(Err(why)) => Err(why.as_str()),
@@ -123,7 +127,7 @@ impl Controller {
 
 /// Reads `channel` of these numbers, with what their applications point at. `who`: of which it is asked who changed
 /// them.
-async fn read(
+pub(super) async fn read(
     shared: &Shared,
     numbers: &[NumberIx],
     channel: Channel,

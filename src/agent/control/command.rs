@@ -1,16 +1,17 @@
 //! An operator's command: previewed, written to the journal, and done.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+use tokio::sync::oneshot;
 
 use super::Controller;
 use crate::core::model::decision::{DecisionId, Mode};
-use crate::core::model::id::NumberId;
-use crate::core::model::order::{Author, Scope};
+use crate::core::model::id::{Channel, NumberId};
+use crate::core::model::order::{Author, Operation, Scope};
 use crate::core::model::time::Time;
 use crate::core::rollback::command::CommandOutcome;
 use crate::core::rollback::entry::Entry;
-use crate::core::rollback::operator::{OperatorRequest, PlannedAction, Preview};
-use crate::core::rollback::plan;
+use crate::core::rollback::operator::{OperatorRequest, PlannedAction, Preview, PreviewLine};
 use crate::store::StoreError;
 
 /// What an operator commands.
@@ -53,6 +54,9 @@ pub enum CommandAnswer {
     },
 }
 
+/// Where the answer to a command goes.
+pub type Reply = oneshot::Sender<Result<CommandAnswer, Refusal>>;
+
 /// Why a command was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
@@ -62,18 +66,37 @@ pub enum Refusal {
     Store(StoreError),
 }
 
+/// A command of which a part is not known yet.
+#[derive(Debug)]
+pub struct Asked {
+    pub request: OperatorRequest,
+    pub dry_run: bool,
+    /// What it came to by the journal, of which everything is done that can be.
+    pub preview: Preview,
+    pub reply: Reply,
+}
+
+/// True if a line says what its number points at, and does nothing to it.
+pub(super) fn is_from_memory(operation: Operation, line: &PreviewLine) -> bool {
+    let is_of_it = matches!(operation, Operation::Rollback | Operation::Restore);
+    is_of_it && line.action == PlannedAction::Nothing
+}
+
+/// The slots of which `preview` speaks from memory.
+fn unsure(operation: Operation, preview: &Preview) -> BTreeSet<(NumberId, Channel)> {
+    preview.lines.iter().filter(|line| is_from_memory(operation, line)).map(|l| (l.number, l.channel)).collect()
+}
+
 impl Controller {
-    /// Takes an operator's command: says what it comes to, and does it unless that is all that is asked.
-    pub async fn command(
-        &mut self,
-        now: Time,
-        command: OperatorCommand,
-        dry_run: bool,
-    ) -> Result<CommandAnswer, Refusal> {
+    /// Takes an operator's command: says what it comes to, and does it unless that is all that is asked. Where numbers
+    /// have to be looked at before it can be said, the answer comes later.
+    pub async fn command(&mut self, now: Time, command: OperatorCommand, dry_run: bool, reply: Reply) {
         let (orders, roster) = (self.orders(), &self.shared.roster);
         let outcome = match command {
-            OperatorCommand::Orders(request) => return self.order(now, &request, &BTreeMap::new(), dry_run).await,
-            OperatorCommand::Apply { request, reads } => return self.order(now, &request, &reads, dry_run).await,
+            OperatorCommand::Orders(request) => {
+                return self.order(now, request, &BTreeMap::new(), dry_run, reply).await;
+            }
+            OperatorCommand::Apply { request, reads } => return self.order(now, request, &reads, dry_run, reply).await,
             OperatorCommand::Hold { scopes, until, by, shorten } => {
                 orders.preview_hold(now, roster, &scopes, until, &by, shorten)
             }
@@ -81,7 +104,17 @@ impl Controller {
             OperatorCommand::Approve { decision, by } => orders.preview_approval(now, decision, &by),
             OperatorCommand::Mode { mode, by } => Ok(orders.preview_mode(mode, &by)),
         };
-        let CommandOutcome { entries, said, is_as_asked } = outcome.map_err(Refusal::Conflict)?;
+        // Whoever asked may have gone away.
+        let _ = reply.send(self.done(now, outcome.map_err(Refusal::Conflict), dry_run).await);
+    }
+
+    async fn done(
+        &mut self,
+        now: Time,
+        outcome: Result<CommandOutcome, Refusal>,
+        dry_run: bool,
+    ) -> Result<CommandAnswer, Refusal> {
+        let CommandOutcome { entries, said, is_as_asked } = outcome?;
         if !dry_run {
             self.carry_out(now, entries).await?;
         }
@@ -92,32 +125,40 @@ impl Controller {
     async fn order(
         &mut self,
         now: Time,
-        request: &OperatorRequest,
+        request: OperatorRequest,
         reads: &BTreeMap<NumberId, String>,
         dry_run: bool,
-    ) -> Result<CommandAnswer, Refusal> {
-        let is_leading = self.write_guard.is_leading();
-        let mut preview = self.orders().preview(now, &self.shared.roster, is_leading, request);
+        reply: Reply,
+    ) {
+        let preview = self.preview(now, &request, reads);
+        let done = self.do_unless(now, dry_run, &preview).await;
+        let unsure = unsure(request.operation, &preview);
+        if done.is_ok() && !unsure.is_empty() {
+            return self.look_first(Asked { request, dry_run, preview, reply }, unsure);
+        }
+        // Whoever asked may have gone away.
+        let _ = reply.send(done.map(|()| CommandAnswer::Orders(preview)));
+    }
+
+    /// What a command about numbers comes to by the journal.
+    pub(super) fn preview(&self, now: Time, request: &OperatorRequest, reads: &BTreeMap<NumberId, String>) -> Preview {
+        let mut preview = self.orders().preview(now, &self.shared.roster, self.write_guard.is_leading(), request);
         for order in &mut preview.orders {
             let numbers = order.numbers.iter();
             if let Some(terms) = &mut order.terms {
                 terms.reads = numbers.filter_map(|n| Some((*n, reads.get(n)?.clone()))).collect();
             }
         }
-        for line in &mut preview.lines {
-            // The journal alone would call it the number's own handler.
-            let is_unknown =
-                request.operation.is_of_fallback() && self.unknown[line.channel.index()].contains(&line.number);
-            if is_unknown && line.action == PlannedAction::Nothing {
-                line.action = PlannedAction::Refuse;
-                plan::ON_FALLBACK_UNKNOWN.clone_into(&mut line.detail);
-            }
+        preview
+    }
+
+    /// Does what a command about numbers comes to, unless it is only asked what that is.
+    pub(super) async fn do_unless(&mut self, now: Time, dry_run: bool, preview: &Preview) -> Result<(), Refusal> {
+        if dry_run {
+            return Ok(());
         }
-        if !dry_run {
-            self.adopted.extend(&preview.carried_on);
-            self.carry_out(now, preview.entries()).await?;
-        }
-        Ok(CommandAnswer::Orders(preview))
+        self.adopted.extend(&preview.carried_on);
+        self.carry_out(now, preview.entries()).await
     }
 
     /// Nothing of a command is done before it is in the journal, and it is in force when this returns.

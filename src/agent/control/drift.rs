@@ -13,6 +13,7 @@ use crate::core::model::time::Time;
 use crate::core::notice::condition::AgentCondition;
 use crate::core::rollback::adopt::{Adopting, FoundRouting};
 use crate::core::rollback::entry::Entry;
+use crate::core::rollback::look::Found;
 use crate::core::rollback::plan;
 use crate::core::rollback::saga::{RestoreOrigin, SagaState};
 use crate::core::routing::values::{Difference, RoutingValues};
@@ -41,26 +42,14 @@ impl Controller {
         let mut baseline = Vec::new();
         for (number, sid, values) in numbers {
             for channel in Channel::ALL {
-                let key = (number, channel);
-                let state = self.orders().state(number, channel);
-                if !self.is_untouched_since(at, number, channel) {
-                    continue;
-                }
                 let now = values[channel.index()].clone();
-                // What a write of ours left, or may yet leave, is nobody else's change.
-                let left = if state.swap().is_some() { state } else { self.orders().applied(number, channel) };
-                let ours = plan::left(left, channel).unwrap_or_default();
-                if ours.iter().any(|left| left.is_respelt(&now)) {
-                    continue;
-                }
-                let before = left.swap().and_then(|s| RoutingValues::read(s.before.record.whole(), channel).ok());
-                let Some(expected) = ours.first().or_else(|| self.baseline.get(&key)).cloned() else {
-                    baseline.push((number, now));
-                    continue;
-                };
-                let differences = RoutingValues::differences(before.as_ref().unwrap_or(&expected), &expected, &now);
-                if !differences.is_empty() && self.asked.insert(key) {
-                    self.ask_who(at, sid, Drifted { number, channel, differences, now, read_at: at, actor: None });
+                match self.observe(at, (number, channel), &now).await {
+                    Found::First => baseline.push((number, now)),
+                    Found::Foreign { before, expected } => {
+                        let differences = RoutingValues::differences(&before, &expected, &now);
+                        self.ask_about(sid, Drifted { number, channel, differences, now, read_at: at, actor: None });
+                    }
+                    Found::Outdated | Found::AsExpected | Found::Landed(_) => {}
                 }
             }
         }
@@ -98,22 +87,15 @@ impl Controller {
                 let fallback = roster.group_of(*ix).fallback(channel);
                 fallback.zip(engine.record(*ix)).is_some_and(|(url, record)| record.leads_to(channel, url))
             };
-            n.channels[channel.index()] && self.is_untouched_since(at - READ_WITHIN, n.id, channel) && {
+            n.channels[channel.index()] && self.orders().is_untouched_since(at - READ_WITHIN, n.id, channel) && {
                 let state = self.orders().state(n.id, channel);
-                let is_known = state.swap().is_some() || matches!(state, SagaState::Failed(_));
+                // One that lands late is told as what it is.
+                let is_late = self.late_rollback(n.id, channel).is_some();
+                let is_known = is_late || state.swap().is_some() || matches!(state, SagaState::Failed(_));
                 !is_known && leads()
             }
         };
         roster.numbers().filter(is_unknown).map(|(_, n)| n.id).collect()
-    }
-
-    /// True if no order has, or has had, the number since `at`: what was read then can be compared.
-    fn is_untouched_since(&self, at: Time, number: NumberId, channel: Channel) -> bool {
-        let orders = self.orders();
-        let is_before = |since: Option<Time>| since.is_none_or(|t| t < at);
-        !orders.state(number, channel).is_under_way()
-            && orders.ordered(number, channel).is_none()
-            && orders.saga(number, channel).is_none_or(|s| is_before(s.touched()))
     }
 
     /// What numbers pointed at when the agent before stopped. A number that we changed later is not
@@ -196,6 +178,14 @@ impl Controller {
         self.baseline.extend(baseline.into_iter().map(|(number, values)| ((number, values.channel()), values)));
     }
 
+    /// Somebody else changed a number: who is asked, unless that is asked already.
+    pub(super) fn ask_about(&mut self, sid: NumberSid, drifted: Drifted) {
+        let key = (drifted.number, drifted.channel);
+        if !drifted.differences.is_empty() && self.asked.insert(key) {
+            self.ask_who(drifted.read_at, sid, drifted);
+        }
+    }
+
     /// Asks Twilio's audit log who it was, and then tells the control task.
     fn ask_who(&mut self, at: Time, sid: NumberSid, mut drifted: Drifted) {
         let (client, clock, inbox) = (self.shared.client.clone(), self.shared.clock.clone(), self.inbox.clone());
@@ -218,8 +208,9 @@ impl Controller {
         let Drifted { number, channel, differences, now: values, read_at, actor } = drifted;
         let name = self.shared.roster.name(number);
         self.asked.remove(&(number, channel));
-        if !self.is_untouched_since(read_at, number, channel) {
-            // An order has had the number meanwhile, and has compared for itself.
+        let is_overtaken = self.last_look((number, channel)).is_some_and(|t| read_at < t);
+        if is_overtaken || !self.orders().is_untouched_since(read_at, number, channel) {
+            // An order has had the number meanwhile, and has compared for itself; or it is known what it was later.
             return;
         }
         if self.handed_over(now, number, channel, (&values, read_at, actor.as_ref())).await {
@@ -232,6 +223,7 @@ impl Controller {
             tracing::error!(number = %name, %channel, %error, cure = error.cure, "a change that is not ours is not in the journal");
             return;
         }
+        self.looked_at.insert((number, channel), read_at);
         self.set_baseline(now, vec![(number, values)]).await;
         tracing::error!(number = %name, %channel, who, "somebody else changed this number: {}", what.join("; "));
         let Some(ix) = self.shared.roster.find(number) else { return };

@@ -11,6 +11,7 @@
 //! | [`task`] | the loop: feeds the engine, moves its time on, publishes the status |
 //! | [`journal`] | how other tasks write |
 //! | [`command`] | what an operator asks |
+//! | [`look`] | what numbers point at, looked at before it is said |
 //! | [`adopt`] | that the handler which numbers have is the right one |
 //! | [`resume`] | what people were told before a restart |
 //! | [`proof`] | whether what was rolled back to answers |
@@ -29,6 +30,7 @@ mod command;
 mod drift;
 mod fallbacks;
 pub mod journal;
+pub mod look;
 mod port;
 mod proof;
 mod report;
@@ -105,6 +107,8 @@ pub struct Controller {
     dispatched: BTreeSet<(DecisionId, NumberId)>,
     /// Each number's routing as it should be.
     baseline: HashMap<(NumberId, Channel), RoutingValues>,
+    /// When each was read the last time that something was made of it.
+    looked_at: HashMap<(NumberId, Channel), Time>,
     /// Asking who changed a number.
     asking: JoinSet<()>,
     asked: BTreeSet<(NumberId, Channel)>,
@@ -163,6 +167,7 @@ impl Controller {
             seen: Place::FIRST,
             dispatched: BTreeSet::new(),
             baseline: HashMap::new(),
+            looked_at: HashMap::new(),
             asking: JoinSet::new(),
             asked: BTreeSet::new(),
             unknown: [Vec::new(), Vec::new()],
@@ -444,6 +449,7 @@ impl Controller {
                     .iter()
                     .map(|n| (*n, self.orders().fallback_for(&order.group, order.channel, *n)))
                     .collect(),
+                late: numbers.iter().filter_map(|n| Some((*n, self.late_rollback(*n, order.channel)?))).collect(),
             };
             if self.execute.try_send(work).is_ok() {
                 sent.extend(numbers.into_iter().map(|n| (order.id, n)));

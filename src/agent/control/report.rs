@@ -62,6 +62,17 @@ impl Controller {
                     metrics.drift(ix, *channel, false);
                 }
             }
+            Entry::Lost { decision, channel, number, until } => {
+                let name = self.shared.roster.name(*number);
+                tracing::warn!(%decision, number = %name, %channel, %until, "the answer to a write was lost: it may land until then");
+            }
+            Entry::Landed { decision, channel, number, on, .. } => {
+                let name = self.shared.roster.name(*number);
+                tracing::error!(%decision, number = %name, %channel, "a write of ours has landed late: {}", on.text());
+                if let Some(ix) = self.shared.roster.find(*number) {
+                    metrics.drift(ix, *channel, false);
+                }
+            }
             Entry::Decision(_)
             | Entry::Approved { .. }
             | Entry::Snapshot { .. }

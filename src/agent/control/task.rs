@@ -138,12 +138,11 @@ impl ControlTask {
                 // Whoever asked may have gone away.
                 let _ = reply.send(self.controller.port_report(now));
             }
+            ControlMessage::CommandRead(read) => self.controller.command_read(now, read).await,
             ControlMessage::Adopt(request) => self.controller.adopt(request),
             ControlMessage::AdoptRead(read) => self.controller.adopt_read(now, read).await,
             ControlMessage::Command { command, dry_run, reply } => {
-                let answer = self.controller.command(now, command, dry_run).await;
-                // Whoever asked may have gone away.
-                let _ = reply.send(answer);
+                self.controller.command(now, command, dry_run, reply).await;
             }
         }
     }

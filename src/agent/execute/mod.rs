@@ -12,7 +12,7 @@
 pub mod read;
 pub mod write;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,12 +25,13 @@ use super::planning::digest;
 use crate::agent::control::journal::AppendError;
 use crate::agent::control::write_guard::{Initiator, WriteGuard};
 use crate::agent::execute::read::{ReadError, RoutingRead, RoutingReader};
-use crate::agent::execute::write::{WriteJob, WriteResult, write};
+use crate::agent::execute::write::{WriteEnd, WriteJob, WriteResult, write};
 use crate::core::model::guard::Guard;
 use crate::core::model::id::{Channel, NumberId, NumberSid};
 use crate::core::model::order::{FallbackState, Operation, Order, OrderResult};
 use crate::core::rollback::apply::{self, Found};
 use crate::core::rollback::entry::Entry;
+use crate::core::rollback::late::{LANDS_WITHIN, LateWrite};
 use crate::core::rollback::plan::{self, NumberEnd, Unknown};
 use crate::core::rollback::saga::SagaState;
 use crate::core::routing::values::RoutingValues;
@@ -56,6 +57,8 @@ pub struct Work {
     pub numbers: Vec<(NumberId, SagaState)>,
     /// What is known of the fallback for each.
     pub fallbacks: HashMap<NumberId, FallbackState>,
+    /// Rollbacks of those whose write may have landed late.
+    pub late: HashMap<NumberId, LateWrite>,
 }
 
 impl Work {
@@ -232,9 +235,15 @@ impl Execution {
                 let ix = self.shared.roster.find(number).ok_or_else(|| refused("it is not ours"))?;
                 let fallback = self.shared.roster.group_of(ix).fallback(order.channel);
                 let fallback = fallback.ok_or_else(|| refused("its group has no fallback for this channel"))?;
-                (plan::rollback(order, state, record, raw.whole(), fallback)?, Some(fallback.to_owned()))
+                let late = work.late.get(&number);
+                (plan::rollback(order, state, record, raw.whole(), fallback, late)?, Some(fallback.to_owned()))
             }
-            Operation::Restore | Operation::Undo => (plan::restore(order, state, raw.whole())?, None),
+            Operation::Restore | Operation::Undo => {
+                let group = self.shared.roster.find(number).map(|ix| self.shared.roster.group_of(ix));
+                let fallback = group.and_then(|group| group.fallback(order.channel));
+                let is_on_fallback = fallback.is_some_and(|url| record.leads_to(order.channel, url));
+                (plan::restore(order, state, raw.whole(), is_on_fallback)?, None)
+            }
             Operation::Apply => {
                 let refused = |why: &str| (OrderResult::Refused, why.to_owned());
                 let terms = order.terms.as_ref().ok_or_else(|| refused("the order does not say what to apply"))?;
@@ -279,9 +288,13 @@ impl Execution {
         let Order { id: decision, channel, operation, .. } = *work.order;
         let mut wrote = self.write(&planned).await;
         let mut taken = Vec::new();
+        // What an earlier life intended may have been sent, whatever a look shows by now.
+        let intended = work.numbers.iter().filter(|(_, state)| state.may_be_written_by(decision)).map(|(n, _)| *n);
+        let lost: BTreeSet<NumberId> =
+            intended.chain(wrote.iter().filter(|(_, end)| end.is_lost).map(|(n, _)| *n)).collect();
         for plan in planned {
             let number = plan.job.number;
-            let (result, why) = match wrote.remove(&number).unwrap_or(WriteResult::Taken) {
+            let (result, why) = match wrote.remove(&number).map_or(WriteResult::Taken, |end| end.result) {
                 WriteResult::Taken => {
                     taken.push(plan);
                     continue;
@@ -294,8 +307,10 @@ impl Execution {
             };
             ends.push((number, result, why));
         }
-        let written = taken.iter().map(|p| Entry::Written { decision, channel, number: p.job.number }).collect();
-        self.journal(written).await?;
+        let until = self.shared.clock.now() + LANDS_WITHIN;
+        let lost = lost.into_iter().map(|number| Entry::Lost { decision, channel, number, until });
+        let written = taken.iter().map(|p| Entry::Written { decision, channel, number: p.job.number });
+        self.journal(lost.chain(written).collect()).await?;
         for tries in 1..=READ_BACK {
             let wanted: Vec<_> = taken.iter().map(|p| (p.job.number, Some(p.job.sid))).collect();
             let mut reads = self.reader.read(&wanted, channel, true).await;
@@ -342,7 +357,7 @@ impl Execution {
     }
 
     /// Writes all at the same time, except what is written already.
-    async fn write(&self, planned: &[Planned]) -> BTreeMap<NumberId, WriteResult> {
+    async fn write(&self, planned: &[Planned]) -> BTreeMap<NumberId, WriteEnd> {
         let clock = &self.shared.clock;
         let mut tasks = JoinSet::new();
         let mut wrote = BTreeMap::new();
@@ -350,7 +365,8 @@ impl Execution {
             let (client, write_guard, job, own) =
                 (self.shared.client.first(), self.write_guard.clone(), plan.job.clone(), clock.clone());
             // Should the task break, what it did cannot be told.
-            wrote.insert(job.number, WriteResult::Unknown("the task that wrote it broke".to_owned()));
+            let broke = WriteResult::Unknown("the task that wrote it broke".to_owned());
+            wrote.insert(job.number, WriteEnd { result: broke, is_lost: true });
             clock.spawn(&mut tasks, async move { (job.number, write(&client, &own, &write_guard, &job).await) });
         }
         while let Some(Some(joined)) = clock.wait(None, tasks.join_next()).await {
@@ -440,8 +456,13 @@ mod tests {
             terms: None,
         };
         let fallbacks = [(number, FallbackState::Broken), (other, FallbackState::Good)].into();
-        let work =
-            Work { order: Arc::new(order), by: Initiator::Operator { stops: 0 }, numbers: Vec::new(), fallbacks };
+        let work = Work {
+            order: Arc::new(order),
+            by: Initiator::Operator { stops: 0 },
+            numbers: Vec::new(),
+            fallbacks,
+            late: HashMap::new(),
+        };
         let passes = |number: NumberId, fallback: Option<&str>, is_intended: bool| {
             let values = RoutingValues::read("{}", channel).unwrap();
             let (unwritten, written) = (values.clone(), values);

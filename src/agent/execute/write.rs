@@ -62,9 +62,29 @@ pub enum WriteResult {
     Unknown(String),
 }
 
+/// How a write ended, and whether an answer to it was lost: whatever it came to, what was sent may land later.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WriteEnd {
+    pub result: WriteResult,
+    pub is_lost: bool,
+}
+
 /// Writes, if nothing stands against it.
 #[tracing::instrument(skip_all, fields(number = %job.number.e164, channel = %job.channel))]
-pub async fn write(client: &Client, clock: &Clock, write_guard: &WriteGuard, job: &WriteJob) -> WriteResult {
+pub async fn write(client: &Client, clock: &Clock, write_guard: &WriteGuard, job: &WriteJob) -> WriteEnd {
+    let mut lost = 0;
+    let result = attempt(client, clock, write_guard, job, &mut lost).await;
+    // How often an agent that was killed had sent it, nobody knows.
+    WriteEnd { result, is_lost: job.plan.is_intended || lost > 0 }
+}
+
+async fn attempt(
+    client: &Client,
+    clock: &Clock,
+    write_guard: &WriteGuard,
+    job: &WriteJob,
+    lost: &mut u32,
+) -> WriteResult {
     let form: UpdateParams = crate::core::routing::values::fields(job.channel)
         .iter()
         .filter(|f| f.parameter != SERVICE)
@@ -73,7 +93,7 @@ pub async fn write(client: &Client, clock: &Clock, write_guard: &WriteGuard, job
             Some((f.parameter.to_owned(), value.clone()))
         })
         .collect();
-    // What was written of it, or may land later; so may a write of an agent that was killed.
+    // What was written of it, or may land later.
     let mut open = job.plan.is_intended.then_some(MAY_LAND);
     let mut said =
         if open.is_some() { "it may have been sent before this agent was started; ".to_owned() } else { String::new() };
@@ -97,6 +117,7 @@ pub async fn write(client: &Client, clock: &Clock, write_guard: &WriteGuard, job
         };
         if error.is_ambiguous() {
             open = open.or(Some(MAY_LAND));
+            *lost += 1;
         }
         said = format!("{error}; ");
         tracing::warn!(number = %job.number.e164, channel = %job.channel, %error, "looking whether this write has happened");
@@ -105,7 +126,11 @@ pub async fn write(client: &Client, clock: &Clock, write_guard: &WriteGuard, job
         let wait = if error.kind == ErrorKind::Busy { client.wait_before(attempt + 1, &error) } else { lands };
         clock.sleep(wait).await;
         match look(client, clock, job).await {
-            Ok(WriteState::Written) => return WriteResult::Taken,
+            Ok(WriteState::Written) => {
+                // One of them is this.
+                *lost = lost.saturating_sub(1);
+                return WriteResult::Taken;
+            }
             Ok(WriteState::Foreign(now)) => return WriteResult::Foreign(now),
             Ok(WriteState::Unwritten) => {}
             Err(unread) => return WriteResult::Unknown(format!("{error}; and it cannot be read: {unread}")),

@@ -29,6 +29,8 @@ pub fn fold_ports(ports: &mut Ports, roster: &Roster, at: Time, entry: &Entry) {
         | Entry::Intent { .. }
         | Entry::Written { .. }
         | Entry::Result { .. }
+        | Entry::Lost { .. }
+        | Entry::Landed { .. }
         | Entry::Hold(_)
         | Entry::Release { .. }
         | Entry::Mode { .. }

@@ -228,6 +228,28 @@ pub const NOT_PROVEN_YET: &str = "not proven yet";
 /// How the detail of a rollback begins whose fallback a test call of ours reached, and which failed.
 pub const FALLBACK_FAILS: &str = "the fallback fails a test";
 
+/// Where a write of ours that landed late has left a number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LandedOn {
+    /// The fallback.
+    Fallback,
+    /// Its own handler, off the fallback.
+    OwnHandler,
+    /// A handler that it had, or was to have, once: it has another one since.
+    EarlierHandler,
+}
+
+impl LandedOn {
+    pub const fn text(self) -> &'static str {
+        match self {
+            LandedOn::Fallback => "it is on the fallback",
+            LandedOn::OwnHandler => "it is off the fallback, on its own handler",
+            LandedOn::EarlierHandler => "it has an earlier handler, and not the one that it had until then",
+        }
+    }
+}
+
 /// Why a decision no longer stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

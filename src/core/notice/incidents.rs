@@ -27,13 +27,13 @@ use self::restore::Restore;
 pub use self::standing::{Standing, StandingIncident};
 use super::applies::Applies;
 use super::condition::AgentCondition;
-use super::make::{NoticeBuilder, Takeover};
+use super::make::{LateLanding, NoticeBuilder, Takeover};
 use super::port::PortTroubles;
-use super::{Notice, NoticeKind, NoticeStatus};
+use super::{Moment, Notice, NoticeKind, NoticeStatus};
 use crate::core::model::decision::{Action, Decision, DecisionId, Mode};
 use crate::core::model::guard::Guard;
 use crate::core::model::id::{Channel, GroupName, NumberId};
-use crate::core::model::order::{AdoptedBy, CloseReason, Hold, Operation, Order, OrderResult};
+use crate::core::model::order::{AdoptedBy, CloseReason, Hold, LandedOn, Operation, Order, OrderResult};
 use crate::core::model::source::Source;
 use crate::core::model::time::Time;
 use crate::core::rollback::entry::Entry;
@@ -53,6 +53,8 @@ pub struct Incidents {
     fallbacks: BTreeMap<(GroupName, Channel), (Time, FallbackFound)>,
     /// What others have changed, until it is adopted or written over, as people were told.
     drifts: BTreeMap<(NumberId, Channel), Notice>,
+    /// Where a late write of ours has left numbers, until something else is done with them, as people were told.
+    landed: BTreeMap<(NumberId, Channel), (LandedOn, Notice)>,
     /// The agent's own conditions, by key, and since when.
     conditions: BTreeMap<String, (Time, AgentCondition)>,
     /// Ports that go on no more without a person.
@@ -71,6 +73,7 @@ impl Incidents {
             restores: BTreeMap::new(),
             fallbacks: BTreeMap::new(),
             drifts: BTreeMap::new(),
+            landed: BTreeMap::new(),
             conditions: BTreeMap::new(),
             ports: PortTroubles::default(),
             applies: Applies::default(),
@@ -156,6 +159,7 @@ impl Incidents {
                 if result.is_as_asked() {
                     self.drifts.remove(&(*number, *channel));
                 }
+                notices.extend(self.landed_ended(at, (*number, *channel), *result, detail));
                 notices.extend(self.ended(at, *decision, *channel, *number, *result, detail));
             }
             Entry::Hold(hold) => {
@@ -165,6 +169,7 @@ impl Incidents {
             Entry::Release { scope, .. } => self.holds.retain(|h| h.scope != *scope),
             Entry::Mode { mode, .. } => self.mode = *mode,
             Entry::Drift { number, channel, differences, actor } => {
+                self.landed.remove(&(*number, *channel));
                 let why = "somebody else changed the number, which is theirs now";
                 let was_on_fallback = self.is_of_another(at, *number, *channel, why);
                 let actor = actor.as_ref();
@@ -172,8 +177,18 @@ impl Incidents {
                 self.drifts.insert((*number, *channel), notice.clone());
                 notices.push(notice);
             }
+            Entry::Landed { decision, number, channel, on, routing, update, .. } => {
+                let key = (*number, *channel);
+                self.drifts.remove(&key);
+                let _ = self.is_of_another(at, *number, *channel, "a write of ours has landed late");
+                let what = LateLanding { order: *decision, on: *on, routing, update };
+                let notice = self.builder.landed(at, *number, *channel, what);
+                self.landed.insert(key, (*on, notice.clone()));
+                notices.push(notice);
+            }
             Entry::Adopted { number, channel, by, differences, actor, .. } => {
                 self.drifts.remove(&(*number, *channel));
+                self.landed.remove(&(*number, *channel));
                 let why = "the number has been taken over, and the handler that it has now was adopted";
                 let was_on_fallback = self.is_of_another(at, *number, *channel, why);
                 let is_expected = matches!(by, AdoptedBy::Owner(_));
@@ -202,6 +217,7 @@ impl Incidents {
             | Entry::Snapshot { .. }
             | Entry::Checked { .. }
             | Entry::Intent { .. }
+            | Entry::Lost { .. }
             | Entry::Phase { .. } => {}
             Entry::Written { decision, number, .. } => self.applies.written(*decision, *number),
         }
@@ -218,6 +234,28 @@ impl Incidents {
 
     fn with_number(&mut self, number: NumberId, channel: Channel) -> impl Iterator<Item = &mut Incident> {
         self.open.values_mut().filter(move |i| i.channel == channel && i.members.contains_key(&number))
+    }
+
+    /// Something became of a number that a late write of ours had put somewhere.
+    fn landed_ended(
+        &mut self,
+        at: Time,
+        slot: (NumberId, Channel),
+        result: OrderResult,
+        detail: &str,
+    ) -> Option<Notice> {
+        let (on, notice) = self.landed.get_mut(&slot)?;
+        match result {
+            // A test says nothing of where it is, only of who answers there.
+            OrderResult::Proven => notice.proof = Some(format!("yes: {detail}")),
+            OrderResult::Unproven if *on == LandedOn::Fallback => {
+                notice.proof = Some(format!("NO: {detail}"));
+                return Some(Notice { at: Moment::new(at, self.builder.zone(&notice.numbers)), ..notice.clone() });
+            }
+            OrderResult::Written | OrderResult::Restored => _ = self.landed.remove(&slot),
+            OrderResult::Unproven | OrderResult::Failed | OrderResult::Refused | OrderResult::Superseded => {}
+        }
+        None
     }
 
     /// Whatever a later decision about it says, nothing of ours is on the number any more. True if it was on the
@@ -394,7 +432,7 @@ impl Incidents {
     fn because(&self, guard: Guard, hold: Option<&Hold>) -> String {
         match (guard, hold) {
             (Guard::Hold, Some(h)) => {
-                let until = super::Moment::new(h.until, None).text;
+                let until = Moment::new(h.until, None).text;
                 let scope = h.scope.text(&self.builder.roster);
                 format!("{} holds {scope} until {until}: {}", h.by.name, h.by.reason)
             }

@@ -9,13 +9,14 @@ use crate::core::model::counted::Counted;
 use crate::core::model::decision::{Decision, DecisionId, PageReason};
 use crate::core::model::foreign::Line;
 use crate::core::model::id::{Channel, GroupName, NumberId};
-use crate::core::model::order::{AdoptedBy, FallbackState};
+use crate::core::model::order::{AdoptedBy, FallbackState, LandedOn, UpdateParams};
 use crate::core::model::reason::Reason;
 use crate::core::model::roster::{Group, NumberIx, Roster};
 use crate::core::model::time::Time;
+use crate::core::model::value::{FieldValue, RawRecord};
 use crate::core::model::verdict::ReasonCount;
 use crate::core::rollback::fallbacks::FallbackFound;
-use crate::core::routing::values::Difference;
+use crate::core::routing::values::{Difference, RoutingValues};
 
 /// Where a reader can see more.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -40,6 +41,29 @@ pub struct Takeover<'a> {
     pub actor: Option<&'a Line>,
     /// It was on the fallback.
     pub was_on_fallback: bool,
+}
+
+/// A write of ours that landed after its order had ended otherwise.
+#[derive(Debug, Clone, Copy)]
+pub struct LateLanding<'a> {
+    pub order: DecisionId,
+    pub on: LandedOn,
+    /// What the number had until then.
+    pub routing: &'a RawRecord,
+    pub update: &'a UpdateParams,
+}
+
+impl LateLanding<'_> {
+    /// Field by field, from what to what.
+    fn changes(&self, channel: Channel) -> String {
+        let was = RoutingValues::read(self.routing.whole(), channel).ok();
+        let none = FieldValue::from("");
+        let change = |(field, now): &(String, FieldValue)| {
+            let was = was.as_ref().and_then(|was| was.of(field)).unwrap_or(&none);
+            format!("{field}: {was:?} → {now:?}")
+        };
+        self.update.iter().map(change).collect::<Vec<_>>().join("; ")
+    }
 }
 
 impl NoticeBuilder {
@@ -240,6 +264,45 @@ impl NoticeBuilder {
                 format!("ringback restore {name} --channel {channel} --force --reason 'not intended'"),
             ));
         }
+        notice
+    }
+
+    /// A write of ours has landed late.
+    pub fn landed(&self, at: Time, number: NumberId, channel: Channel, what: LateLanding<'_>) -> Notice {
+        let name = self.roster.name(number);
+        let title = match what.on {
+            LandedOn::Fallback => format!("A late write of ours put {name} on the fallback ({channel})"),
+            LandedOn::OwnHandler => format!("A late write of ours took {name} off the fallback ({channel})"),
+            LandedOn::EarlierHandler => format!("A late write of ours put {name} on an earlier handler ({channel})"),
+        };
+        let key = format!("landed/{}/{channel}", number.key());
+        let notice = self.blank(at, key, NoticeKind::Unproven, Severity::Critical, title);
+        let group = self.roster.find(number).map(|ix| self.roster.group_of(ix).name.clone());
+        let mut notice = match &group {
+            Some(group) => self.whose(notice, group, channel, &[number]),
+            None => notice,
+        };
+        notice.since = Some(notice.at.clone());
+        notice.status = NoticeStatus::Event;
+        notice.cause = Some(format!(
+            "the answer to a write of {} was lost, and it happened after that had ended otherwise: {}",
+            what.order,
+            what.changes(channel)
+        ));
+        notice.did = format!("Nothing more was written: {}, by our own write and nobody else's", what.on.text());
+        let restore = |text: &str| {
+            let command = format!("ringback restore {name} --channel {channel} --at-once --reason 'a late write'");
+            Step::typing(text, command)
+        };
+        notice.next = match (what.on, &group) {
+            (LandedOn::Fallback, _) => vec![restore("If its handler serves, put it back")],
+            (LandedOn::EarlierHandler, _) => vec![restore("Put back the handler that it had until then")],
+            (LandedOn::OwnHandler, Some(group)) => {
+                vec![self.roll_back("If its handler does not serve, roll it back", group, channel, &[number])]
+            }
+            (LandedOn::OwnHandler, None) => Vec::new(),
+        };
+        notice.next.push(Step::typing("See which write it was", format!("ringback explain {}", what.order)));
         notice
     }
 

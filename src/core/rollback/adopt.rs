@@ -17,7 +17,7 @@ use super::orders::{Orders, Saga};
 use super::plan;
 use crate::core::model::foreign::Line;
 use crate::core::model::id::{Channel, NumberId};
-use crate::core::model::order::{AdoptedBy, CloseReason};
+use crate::core::model::order::{AdoptedBy, CloseReason, Operation};
 use crate::core::model::roster::{NumberIx, Roster};
 use crate::core::model::time::Time;
 use crate::core::routing::record::{Handler, NumberRecord};
@@ -139,11 +139,15 @@ impl Orders {
             Err(bad) => return Some(bad.to_string()),
         };
         // Of what is unproven, one of these is what was there before us: it is not the fallback.
-        let is_ours = ours.first().is_some_and(|left| left.is_respelt(&found.values));
-        if is_ours || fallback.is_some_and(|url| found.record.leads_to(channel, url)) {
+        let mut ours = ours.iter();
+        let is_ours = ours.next().is_some_and(|left| left.is_respelt(&found.values));
+        // A restore or an apply that landed late has left another handler, which may be right.
+        let is_rollbacks = |id| self.order(id).is_none_or(|p| p.order.operation == Operation::Rollback);
+        let is_swap = state.swap().is_none_or(|swap| is_rollbacks(swap.order));
+        if is_ours && is_swap || fallback.is_some_and(|url| found.record.leads_to(channel, url)) {
             return Some("it is on the fallback, which is never its own handler: restore it first".to_owned());
         }
-        if ours.iter().any(|left| left.is_respelt(&found.values)) {
+        if ours.any(|left| left.is_respelt(&found.values)) {
             return Some("a write of ours may still land on it: restore it first".to_owned());
         }
         let applied = plan::left(self.applied(number, channel), channel).unwrap_or_default();

@@ -52,7 +52,8 @@ impl Applied {
             | SagaEvent::Written
             | SagaEvent::Ended(_)
             | SagaEvent::Drifted
-            | SagaEvent::Adopted => (was.next(order, event)?, self.earlier.take()),
+            | SagaEvent::Adopted
+            | SagaEvent::Landed(_) => (was.next(order, event)?, self.earlier.take()),
         };
         self.since = Some(at);
         self.earlier = earlier;

@@ -16,7 +16,7 @@ use crate::core::model::foreign::Line;
 use crate::core::model::guard::Guard;
 use crate::core::model::id::{Channel, GroupName, NumberId, NumberSid};
 use crate::core::model::order::{
-    AdoptedBy, Author, CloseReason, FallbackState, Hold, Operation, Order, OrderResult, Scope, UpdateParams,
+    AdoptedBy, Author, CloseReason, FallbackState, Hold, LandedOn, Operation, Order, OrderResult, Scope, UpdateParams,
 };
 use crate::core::model::time::Time;
 use crate::core::model::value::RawRecord;
@@ -108,6 +108,27 @@ pub enum Entry {
         number: NumberId,
         result: OrderResult,
         detail: String,
+    },
+    /// The answer to a write of this order was lost, or whoever sent it was stopped: it may land until then, whatever
+    /// the order has come to.
+    Lost {
+        decision: DecisionId,
+        channel: Channel,
+        number: NumberId,
+        until: Time,
+    },
+    /// Such a write of this order has landed, after the number had become something else.
+    Landed {
+        decision: DecisionId,
+        channel: Channel,
+        number: NumberId,
+        sid: NumberSid,
+        /// Where the number is by that.
+        on: LandedOn,
+        /// The fields that decide who answers, as a restore puts them back.
+        routing: RawRecord,
+        /// What is other than that now.
+        update: UpdateParams,
     },
     Phase {
         channel: Channel,
@@ -204,6 +225,8 @@ impl Entry {
             Entry::Intent { .. } => "intent",
             Entry::Written { .. } => "written",
             Entry::Result { .. } => "result",
+            Entry::Lost { .. } => "lost",
+            Entry::Landed { .. } => "landed",
             Entry::Phase { .. } => "phase",
             Entry::Hold(_) => "hold",
             Entry::Release { .. } => "release",
@@ -237,7 +260,9 @@ impl Entry {
             | Entry::Checked { decision, .. }
             | Entry::Intent { decision, .. }
             | Entry::Written { decision, .. }
-            | Entry::Result { decision, .. } => Some(*decision),
+            | Entry::Result { decision, .. }
+            | Entry::Lost { decision, .. }
+            | Entry::Landed { decision, .. } => Some(*decision),
             Entry::Recovered { .. }
             | Entry::Phase { .. }
             | Entry::Hold(_)

@@ -24,6 +24,7 @@ use super::applied::Applied;
 use super::entry::Entry;
 use super::fallbacks::{FallbackFound, Fallbacks};
 use super::guard::Freshness;
+use super::late::{Intended, LateWrite};
 use super::saga::SagaState;
 use crate::core::model::decision::{Decision, DecisionId, Mode, Phase};
 use crate::core::model::guard::{Guard, Strength};
@@ -152,6 +153,10 @@ pub struct Saga {
     pub adopted: Option<Adopted>,
     /// What applies did, beneath the rollback.
     pub applied: Applied,
+    /// What was written last, before it was.
+    intended: Option<Intended>,
+    /// Writes whose answer was lost, latest last.
+    pub late: Vec<LateWrite>,
 }
 
 impl Saga {
@@ -315,6 +320,8 @@ impl OrderState {
                 | Entry::Checked { .. }
                 | Entry::Intent { .. }
                 | Entry::Written { .. }
+                | Entry::Lost { .. }
+                | Entry::Landed { .. }
                 | Entry::Recovered { .. }
                 | Entry::Phase { .. }
                 | Entry::Hold(_)

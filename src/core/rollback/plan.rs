@@ -11,6 +11,7 @@
 
 use serde_json::Value;
 
+use super::late::LateWrite;
 use super::saga::{SagaState, Swap};
 use crate::core::model::id::{Channel, ServiceSid};
 use crate::core::model::order::{Operation, Order, OrderResult, UpdateParams};
@@ -120,15 +121,9 @@ impl WritePlan {
     }
 }
 
-/// How an order ends for a number at which nobody need look.
+/// How an order ends for a number at which nobody need look, for it says nothing of what the number points at.
 pub fn settled(operation: Operation, state: &SagaState) -> Option<NumberEnd> {
     match operation {
-        Operation::Rollback if state.is_on_fallback() && !state.is_under_way() => {
-            Some((OrderResult::Written, "it is on the fallback already".to_owned()))
-        }
-        Operation::Restore if state.swap().is_none() => {
-            Some((OrderResult::Restored, "it is on its own handler".to_owned()))
-        }
         Operation::Undo if state.swap().is_none() => {
             Some((OrderResult::Restored, "there is no apply of it to undo".to_owned()))
         }
@@ -148,13 +143,15 @@ pub(super) fn resumed(swap: &Swap, channel: Channel, raw: &str, now: RoutingValu
     plan.clone().checked(raw, now).map_err(|now| plan.superseded(&now))
 }
 
-/// The rollback of one number as its record is now, or how it ends without a write.
+/// The rollback of one number as its record is now, or how it ends without a write. `late`: one of ours that may have
+/// landed meanwhile.
 pub fn rollback(
     order: &Order,
     state: &SagaState,
     record: &NumberRecord,
     raw: &str,
     fallback: &str,
+    late: Option<&LateWrite>,
 ) -> Result<WritePlan, NumberEnd> {
     let channel = order.channel;
     let now = RoutingValues::read(raw, channel).map_err(failed)?;
@@ -171,23 +168,38 @@ pub fn rollback(
             }
             begin(channel, record, raw, now, fallback)
         }
+        SagaState::ReadBack(swap) | SagaState::Proven(swap) => {
+            let before = RoutingValues::read(swap.before.record.whole(), channel).map_err(failed)?;
+            let ours = before.after(&swap.wrote);
+            if ours.is_respelt(&now) {
+                return Err((OrderResult::Written, "it is on the fallback already".to_owned()));
+            }
+            Err(superseded(&before, &ours, &now))
+        }
+        SagaState::Superseded { order, swap: Some(_) } if record.leads_to(channel, fallback) => {
+            let why = format!(
+                "it is on the fallback, and somebody else put it there: `ringback restore --force` puts back what was \
+                 before {order}"
+            );
+            Err((OrderResult::Refused, why))
+        }
         SagaState::Idle
         | SagaState::Snapshotted { .. }
         | SagaState::Checked { .. }
         | SagaState::Restored(_)
+        | SagaState::Failed(_)
         | SagaState::Refused(_)
+        | SagaState::Superseded { .. }
             if record.leads_to(channel, fallback) =>
         {
             // A snapshot of it would be restored one day as what it was before us.
-            Err((OrderResult::Refused, ON_FALLBACK_UNKNOWN.to_owned()))
+            Err((OrderResult::Refused, on_fallback_unknown(late)))
         }
         SagaState::Idle
         | SagaState::Snapshotted { .. }
         | SagaState::Checked { .. }
         | SagaState::Intended(_)
         | SagaState::Written(_)
-        | SagaState::ReadBack(_)
-        | SagaState::Proven(_)
         | SagaState::Restoring { .. }
         | SagaState::RestoreWritten { .. }
         | SagaState::Restored(_)
@@ -200,6 +212,20 @@ pub fn rollback(
 /// Of a number at which a journal that knows of no rollback can neither swap nor restore anything.
 pub const ON_FALLBACK_UNKNOWN: &str = "it is on the fallback, and the journal knows of no rollback: the state file was replaced, or somebody swapped it by \
      hand; put the latest state file back, or point the number at its handler by hand";
+
+/// Why nothing is written to a number that is on the fallback by nothing that is in the journal, unless it is `late`.
+fn on_fallback_unknown(late: Option<&LateWrite>) -> String {
+    late.map_or_else(
+        || ON_FALLBACK_UNKNOWN.to_owned(),
+        |late| {
+            format!(
+                "it is on the fallback: a write of {} whose answer was lost has landed by now; `ringback restore` puts \
+                 it back",
+                late.write.order
+            )
+        },
+    )
+}
 
 /// Updated since, and nothing in it is different.
 fn is_changed_back(before: &str, now: &str) -> bool {
@@ -228,10 +254,15 @@ fn begin(
     Ok(WritePlan { update, before, unwritten: now, written, force: false, is_intended: false, is_written })
 }
 
-/// The restore of one number as its record is now, or how it ends without a write.
-pub fn restore(order: &Order, state: &SagaState, raw: &str) -> Result<WritePlan, NumberEnd> {
+/// The restore of one number as its record is now, or how it ends without a write. `is_on_fallback`: that is where its
+/// record leads.
+pub fn restore(order: &Order, state: &SagaState, raw: &str, is_on_fallback: bool) -> Result<WritePlan, NumberEnd> {
     let Some(swap) = state.swap() else {
-        return Err((OrderResult::Restored, "it is on its own handler".to_owned()));
+        return Err(if is_on_fallback {
+            (OrderResult::Refused, ON_FALLBACK_UNKNOWN.to_owned())
+        } else {
+            (OrderResult::Restored, "it is on its own handler".to_owned())
+        });
     };
     let before = RoutingValues::read(swap.before.record.whole(), order.channel).map_err(failed)?;
     let now = RoutingValues::read(raw, order.channel).map_err(failed)?;

@@ -10,6 +10,8 @@
 //! now) as further ends. A new rollback starts from any end, and from `Unproven`. A restore that writes
 //! nothing goes back to where it came from; one that finds the number on its own handler has nothing to write.
 //!
+//! A write whose answer was lost may land after all that ([`super::late`]): then the number is where that one left it.
+//!
 //! All moves are in [`SagaState::next`], which is total: a move that is not in the picture is an
 //! [`Illegal`], never a guess. The journal is folded through it, live and after a restart. Each
 //! state holds what is true in it: a number can be restored exactly in the states that know what to
@@ -18,66 +20,11 @@
 //! Promises: the snapshot that a restore puts back is the one from before our first write, however
 //! often a rollback was tried. The same step twice is the same as once.
 
+mod swap;
+
+pub use self::swap::{Landing, RestoreOrigin, Snapshot, Swap};
 use crate::core::model::decision::DecisionId;
-use crate::core::model::id::NumberSid;
 use crate::core::model::order::{FallbackState, Operation, OrderResult, UpdateParams};
-use crate::core::model::value::RawRecord;
-
-/// A number's whole record before we wrote to it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Snapshot {
-    pub sid: NumberSid,
-    /// As Twilio returned it.
-    pub record: RawRecord,
-}
-
-/// What we wrote over what.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Swap {
-    pub order: DecisionId,
-    /// From before our first write.
-    pub before: Snapshot,
-    /// Everything that we wrote since.
-    pub wrote: UpdateParams,
-    /// Of a second attempt: what the attempts before it wrote, as far as is known without effect.
-    pub earlier: Option<UpdateParams>,
-}
-
-impl Swap {
-    /// Nothing of this attempt was written: what is left is what the attempts before it wrote, if there were any.
-    fn without_this_attempt(self) -> Option<Swap> {
-        let wrote = self.earlier?;
-        Some(Swap { wrote, earlier: None, ..self })
-    }
-}
-
-/// What a number was when its restore began, which is what it is again if nothing is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RestoreOrigin {
-    ReadBack,
-    Proven,
-    Unproven,
-    /// By this order.
-    Superseded(DecisionId),
-}
-
-impl RestoreOrigin {
-    const fn is_on_fallback(self) -> bool {
-        match self {
-            RestoreOrigin::ReadBack | RestoreOrigin::Proven => true,
-            RestoreOrigin::Unproven | RestoreOrigin::Superseded(_) => false,
-        }
-    }
-
-    const fn state(self, swap: Swap) -> SagaState {
-        match self {
-            RestoreOrigin::ReadBack => SagaState::ReadBack(swap),
-            RestoreOrigin::Proven => SagaState::Proven(swap),
-            RestoreOrigin::Unproven => SagaState::Unproven(swap),
-            RestoreOrigin::Superseded(order) => SagaState::Superseded { order, swap: Some(swap) },
-        }
-    }
-}
 
 /// Where one channel of one number stands.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -144,6 +91,8 @@ pub enum SagaEvent {
     Drifted,
     /// The handler that it has is the right one.
     Adopted,
+    /// A write of ours, of this order or of an earlier one, has landed late.
+    Landed(Landing),
 }
 
 impl SagaEvent {
@@ -157,6 +106,7 @@ impl SagaEvent {
             SagaEvent::Ended(end) => end.label(),
             SagaEvent::Drifted => "drifted",
             SagaEvent::Adopted => "adopted",
+            SagaEvent::Landed(_) => "landed",
         }
     }
 }
@@ -449,6 +399,23 @@ impl SagaState {
             ) => Ok(S::Superseded { order, swap: None }),
             (s @ (S::Idle | S::Restored(_) | S::Failed(_) | S::Refused(_)), SagaEvent::Adopted) => Ok(s),
 
+            // Whatever it was, by now it is this.
+            (
+                S::Idle
+                | S::ReadBack(_)
+                | S::Proven(_)
+                | S::Unproven(_)
+                | S::Restored(_)
+                | S::Failed(_)
+                | S::Refused(_)
+                | S::Superseded { .. },
+                SagaEvent::Landed(landing),
+            ) => Ok(match landing {
+                Landing::OnFallback(swap) => S::ReadBack(swap),
+                Landing::Back => S::Restored(order),
+                Landing::Over(swap) => S::Unproven(swap),
+            }),
+
             (
                 S::Idle
                 | S::Snapshotted { .. }
@@ -470,7 +437,8 @@ impl SagaState {
                 | SagaEvent::Written
                 | SagaEvent::Ended(_)
                 | SagaEvent::Drifted
-                | SagaEvent::Adopted,
+                | SagaEvent::Adopted
+                | SagaEvent::Landed(_),
             ) => Err(illegal),
         }
     }

@@ -249,6 +249,15 @@ impl Entry {
                 let told = new(topic, Key, result.text(operation)).of(one(number), Some(*channel));
                 told.toned(tone(*result)).with(detail.as_str())
             }
+            Entry::Lost { number, channel, until: end, .. } => {
+                let text = format!("the answer to a write was lost: it may land until {}", end.told(at));
+                new(T::Write, Step, &text).of(one(number), Some(*channel))
+            }
+            Entry::Landed { number, channel, on, update, .. } => {
+                let fields: Vec<String> = update.iter().map(|(field, value)| format!("{field}={value}")).collect();
+                let told = new(T::Change, Key, &format!("a write of ours has landed late: {}", on.text()));
+                told.toned(Tone::Bad).of(one(number), Some(*channel)).with(fields.join(", "))
+            }
             Entry::Phase { channel, number, phase } => {
                 new(T::Port, Step, &format!("{channel}: {}", phase.label())).of(one(number), Some(*channel))
             }

@@ -182,6 +182,46 @@ impl RoutingValues {
         self.after(form).values == self.values
     }
 
+    /// The update that makes `now` of these.
+    pub fn changes_to(&self, now: &RoutingValues) -> UpdateParams {
+        let values = self.values.iter().zip(&now.values);
+        let changed = fields(self.channel).iter().zip(values).filter(|(_, (was, is))| was != is);
+        let value =
+            |f: &RoutingField, is: &FieldValue| if is.whole() == f.unset { FieldValue::from("") } else { is.clone() };
+        changed.map(|(f, (_, is))| (f.parameter.to_owned(), value(f, is))).collect()
+    }
+
+    /// True if `last` alone, or with others of these updates before it, makes this of `base`.
+    pub fn is_left_by<'a>(
+        &self,
+        base: &RoutingValues,
+        last: &UpdateParams,
+        others: impl Iterator<Item = &'a UpdateParams> + Clone,
+    ) -> bool {
+        let set = |update: &UpdateParams, parameter: &str| {
+            update.iter().find(|(name, _)| name == parameter).map(|(_, value)| value.clone())
+        };
+        let unset = |f: &RoutingField, value: &FieldValue| value.is_empty() || value.whole() == f.unset;
+        // Twilio clears the one when it sets the other.
+        let rival = |f: &RoutingField| match f.parameter {
+            "TrunkSid" => Some("VoiceApplicationSid"),
+            "VoiceApplicationSid" => Some("TrunkSid"),
+            _ => None,
+        };
+        let values = self.values.iter().zip(&base.values);
+        fields(self.channel).iter().zip(values).all(|(f, (is, was))| {
+            let is_so = |value: &FieldValue| value == is || unset(f, value) && unset(f, is);
+            let makes = |update: &UpdateParams| {
+                set(update, f.parameter).is_some_and(|value| is_so(&value))
+                    || unset(f, is) && rival(f).and_then(|r| set(update, r)).is_some_and(|value| !value.is_empty())
+            };
+            match set(last, f.parameter) {
+                Some(value) => is_so(&value),
+                None => is == was || !f.decides || makes(last) || others.clone().any(makes),
+            }
+        })
+    }
+
     /// True if `now` is this but for the spelling of a URL, and leads to the same bin: whoever wrote it so has undone
     /// nothing.
     pub fn is_respelt(&self, now: &RoutingValues) -> bool {
@@ -265,6 +305,25 @@ mod tests {
             difference.to_string(),
             format!("voice_url: snapshot {shown}, we left {shown}, now {shown} (they differ in what is not shown)")
         );
+    }
+
+    #[test]
+    fn what_a_late_write_left_is_told_by_every_field() {
+        let own = RoutingValues::read(TRUNKED, Channel::Voice).unwrap();
+        let swap = form(&[("TrunkSid", ""), ("VoiceUrl", "https://bin")]);
+        let other = form(&[("VoiceMethod", "GET")]);
+        let none = || std::iter::empty::<&UpdateParams>();
+        let on_bin = own.after(&swap);
+        assert!(on_bin.is_left_by(&own, &swap, none()));
+        assert!(!own.is_left_by(&on_bin, &swap, none()), "it has not landed");
+        let method_too = on_bin.after(&other);
+        assert!(!method_too.is_left_by(&own, &swap, none()), "somebody else has changed it as well");
+        assert!(method_too.is_left_by(&own, &swap, [&other].into_iter()), "or we have");
+        assert_eq!(on_bin.after(&own.changes_to(&on_bin)), on_bin);
+        assert_eq!(own.after(&own.changes_to(&on_bin)), on_bin, "what is cleared is written as nothing");
+        // Twilio clears the application where it sets a trunk.
+        let by_application = own.after(&form(&[("TrunkSid", ""), ("VoiceApplicationSid", "AP1")]));
+        assert!(own.is_left_by(&by_application, &form(&[("TrunkSid", "TK1")]), none()));
     }
 
     #[test]

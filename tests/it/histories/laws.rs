@@ -7,7 +7,7 @@ use ringback::core::explain::Recomputed;
 use ringback::core::model::decision::{Decision, DecisionId, Mode};
 use ringback::core::model::guard::{Guard, Strength};
 use ringback::core::model::id::{Channel, E164, GroupName};
-use ringback::core::model::order::{By, CloseReason, FallbackState, Operation, Order, OrderResult, Scope};
+use ringback::core::model::order::{By, CloseReason, FallbackState, LandedOn, Operation, Order, OrderResult, Scope};
 use ringback::core::model::time::Time;
 use ringback::core::notice::NoticeStatus;
 use ringback::core::rollback::entry::Entry;
@@ -37,6 +37,8 @@ pub struct Write {
     slot: Slot,
     by: Actor,
     is_real: bool,
+    /// It happened long after it was asked for: no law is about when.
+    is_late: bool,
     changes: Vec<(&'static str, String, String)>,
 }
 
@@ -51,7 +53,8 @@ pub fn writes(w: &World) -> Vec<Write> {
             at: entry.at,
             slot: (update.number, if is_messaging { Channel::Messaging } else { Channel::Voice }),
             by: update.by,
-            is_real: update.effect == SimEffect::Real,
+            is_real: update.effect != SimEffect::Pretended,
+            is_late: update.effect == SimEffect::Late,
             changes: update.changes,
         });
     }
@@ -62,6 +65,12 @@ pub fn writes(w: &World) -> Vec<Write> {
 pub fn last_writer(w: &World, number: E164, channel: Channel) -> Option<Actor> {
     let writes = writes(w);
     writes.iter().rfind(|u| u.is_real && u.slot == (number, channel) && !u.changes.is_empty()).map(|u| u.by)
+}
+
+/// True if the latest write to a number's channel is one of ours that happened long after it was asked for.
+pub fn is_late(w: &World, number: E164, channel: Channel) -> bool {
+    let writes = writes(w);
+    writes.iter().rfind(|u| u.is_real && u.slot == (number, channel)).is_some_and(|u| u.is_late)
 }
 
 /// A time during which nothing may be written to some numbers.
@@ -311,6 +320,18 @@ impl Journal {
                 self.fallbacks.insert((group.clone(), *channel), *state);
                 self.met(format!("fallback {}", state.label()));
             }
+            Entry::Lost { .. } => self.met("lost"),
+            Entry::Landed { decision, number, channel, on, .. } => {
+                self.met(format!("landed: {}", on.text()));
+                let slot = (number.e164, *channel);
+                self.adopted.remove(&slot);
+                if *on == LandedOn::Fallback {
+                    self.swapped.insert(slot);
+                    self.written.insert((*decision, slot), at);
+                } else {
+                    self.swapped.remove(&slot);
+                }
+            }
             Entry::Stage { .. }
             | Entry::Checked { .. }
             | Entry::Recovered { .. }
@@ -371,8 +392,8 @@ fn show(history: &History<'_>, records: &[JournalRecord]) {
     for r in records {
         println!("journal {} {}", r.at, serde_json::to_string(&r.entry).unwrap());
     }
-    for Write { at, slot: (number, channel), by, is_real, changes } in writes(history.w) {
-        println!("write {at} {by:?} {number} {channel} real: {is_real} {changes:?}");
+    for Write { at, slot: (number, channel), by, is_real, is_late, changes } in writes(history.w) {
+        println!("write {at} {by:?} {number} {channel} real: {is_real} late: {is_late} {changes:?}");
     }
     for (call, ended) in history.w.sim.placed_calls() {
         println!("test call {} {} {ended:?}", call.asked_at, call.to);
@@ -387,6 +408,9 @@ fn check_writes(history: &History<'_>, journal: &Journal, writes: &[Write]) {
         let at = write.at;
         if write.by == Actor::Person {
             edited.insert(write.slot, at);
+            continue;
+        }
+        if write.is_late {
             continue;
         }
         let intents = journal.intents.get(&write.slot).map(Vec::as_slice).unwrap_or_default();

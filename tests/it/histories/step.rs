@@ -30,7 +30,12 @@ pub struct Setup {
     pub cap: u8,
     /// `[group.handler]` asks for another handler of the calls.
     pub has_handlers: bool,
+    /// Answers to updates are lost, which happen all the same, much later.
+    pub has_late: bool,
 }
+
+/// Updates whose answer was lost happen within this.
+pub const LATEST: u64 = 1200;
 
 fn one_of<T: Copy>(rng: &mut ChaCha8Rng, of: &[T]) -> T {
     of[rng.random_range(0..of.len())]
@@ -49,7 +54,25 @@ impl Setup {
             approve_within: one_of(rng, &[600, 600, 120, 1200]),
             cap: one_of(rng, &[100, 100, 50, 20]),
             has_handlers: false,
+            has_late: false,
         }
+    }
+
+    /// The same with answers that are lost to updates that happen later, in a third of the histories. Drawn apart too.
+    pub fn with_late(self, steps: Vec<Step>) -> (Setup, Vec<Step>) {
+        let mut rng = ChaCha8Rng::seed_from_u64(self.seed ^ 0x1A7E_1A7E);
+        if rng.random_bool(0.67) {
+            return (self, steps);
+        }
+        let mut all = Vec::new();
+        for step in steps {
+            let is_of_writes = matches!(step, Step::Say("rollback" | "restore" | "apply", _));
+            if rng.random_bool(if is_of_writes { 0.5 } else { 0.1 }) {
+                all.push(Step::Late(rng.random_range(2..30), rng.random_range(20..LATEST)));
+            }
+            all.push(step);
+        }
+        (Setup { has_late: true, ..self }, all)
     }
 
     /// The same with handlers to apply, in half of the histories, and applies and their undoing among its steps. Drawn
@@ -104,6 +127,8 @@ pub enum Step {
     Say(&'static str, Value),
     Approve,
     Fault(ApiFaultKind, ApiFaultScope, u64),
+    /// For so many seconds answers to updates are lost, which happen so much later.
+    Late(u64, u64),
     /// Somebody else points a number elsewhere.
     Edit(usize, Channel, EditTo),
     /// Somebody else puts the first number that is swapped back on its handler, proven or not.

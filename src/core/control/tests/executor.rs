@@ -2,12 +2,15 @@
 //! numbers as they were when it was sent; its entries are handed in and applied at their commit. What is written and
 //! what became of it is planned and judged by [`crate::core::rollback::plan`], as in the agent.
 
-use super::world::{BIN, Slot, Unwritten, World, Writer, raw};
+use std::collections::BTreeSet;
+
+use super::world::{BIN, InFlight, Slot, Unwritten, World, Writer, raw};
 use crate::core::model::decision::Mode;
 use crate::core::model::id::{Channel, NumberId, NumberSid};
 use crate::core::model::order::{FallbackState, Operation, Order, OrderResult};
 use crate::core::rollback::apply::{self, Found};
 use crate::core::rollback::entry::Entry;
+use crate::core::rollback::late::LANDS_WITHIN;
 use crate::core::rollback::plan::{self, WritePlan, WriteState};
 use crate::core::rollback::saga::SagaState;
 use crate::core::routing::record::NumberRecord;
@@ -41,6 +44,8 @@ pub(super) struct Task {
     pub numbers: Vec<(NumberId, SagaState)>,
     stage: Stage,
     taken: Vec<Planned>,
+    /// An answer to a write of ours to these was lost.
+    lost: BTreeSet<NumberId>,
     ends: Ends,
     /// When its numbers were read, by the count of what others wrote.
     read_at: u64,
@@ -48,7 +53,9 @@ pub(super) struct Task {
 
 impl Task {
     pub fn new(order: Order, numbers: Vec<(NumberId, SagaState)>) -> Task {
-        Task { order, numbers, stage: Stage::Read, taken: Vec::new(), ends: Ends::new(), read_at: 0 }
+        // What an earlier life intended may have been sent.
+        let lost = numbers.iter().filter(|(_, s)| s.may_be_written_by(order.id)).map(|(n, _)| *n).collect();
+        Task { order, numbers, stage: Stage::Read, taken: Vec::new(), lost, ends: Ends::new(), read_at: 0 }
     }
 }
 
@@ -137,8 +144,13 @@ impl World {
                 None => Err(OrderResult::Failed),
                 Some((record, raw, _)) => {
                     let plan = match operation {
-                        Operation::Rollback => plan::rollback(&task.order, state, &record, &raw, BIN),
-                        Operation::Restore | Operation::Undo => plan::restore(&task.order, state, &raw),
+                        Operation::Rollback => {
+                            let late = self.orders().late(number, channel, self.last_look(slot)).last();
+                            plan::rollback(&task.order, state, &record, &raw, BIN, late)
+                        }
+                        Operation::Restore | Operation::Undo => {
+                            plan::restore(&task.order, state, &raw, self.handlers[&slot].0 == BIN)
+                        }
                         Operation::Apply => {
                             let (terms, found) = (task.order.terms.as_ref().unwrap(), self.found(&record, &raw, slot));
                             apply::apply(&task.order, terms, number, state, found, Some(BIN))
@@ -216,13 +228,22 @@ impl World {
                 // Answered, and without effect.
                 1 => task.taken.push(job),
                 // No answer: it did not happen, or it happens later, and the number cannot be read.
-                2 => task.ends.push((number, OrderResult::Unproven)),
-                3 => {
-                    self.check_write(task, slot, url(&job.plan), task.read_at);
-                    // An apply's is there by the time at which anything else can be asked for.
-                    let steps = if task.order.operation.is_of_fallback() { 3 } else { 1 };
-                    self.in_flight.push((steps, slot, url(&job.plan).to_owned()));
+                2 => {
+                    task.lost.insert(number);
                     task.ends.push((number, OrderResult::Unproven));
+                }
+                3 | 13 => {
+                    self.check_write(task, slot, url(&job.plan), task.read_at);
+                    self.send(task, slot, url(&job.plan), if fault == 3 { 3 } else { 12 });
+                    self.seen.lost(task.order.id, slot);
+                    task.ends.push((number, OrderResult::Unproven));
+                }
+                // No answer, and written again; the first one lands later too.
+                14 => {
+                    self.check_write(task, slot, url(&job.plan), task.read_at);
+                    self.send(task, slot, url(&job.plan), 8);
+                    self.handlers.insert(slot, (url(&job.plan).to_owned(), Writer::Us));
+                    task.taken.push(job);
                 }
                 // It was not processed, and a look tells.
                 4 => match job.plan.found(&raw, now) {
@@ -244,10 +265,20 @@ impl World {
         false
     }
 
+    /// A write whose answer is lost is on its way.
+    fn send(&mut self, task: &mut Task, slot: Slot, url: &str, steps: u32) {
+        let until = self.now + LANDS_WITHIN / 2;
+        self.in_flight.push(InFlight { steps, until, slot, url: url.to_owned() });
+        task.lost.insert(slot.0);
+    }
+
     fn record(&mut self, task: &mut Task) -> bool {
         let Order { id: decision, channel, .. } = task.order;
+        let until = self.now + LANDS_WITHIN;
+        let lost = task.lost.iter().map(|n| Entry::Lost { decision, channel, number: *n, until });
         let written = task.taken.iter().map(|p| Entry::Written { decision, channel, number: p.number });
-        if task.taken.is_empty() || self.commit(written.collect()).is_ok() {
+        let entries: Vec<Entry> = lost.chain(written).collect();
+        if entries.is_empty() || self.commit(entries).is_ok() {
             task.stage = Stage::ReadBack;
         }
         false

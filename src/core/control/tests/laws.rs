@@ -60,6 +60,11 @@ impl Seen {
         self.writes.retain(|(_, s), _| *s != slot);
     }
 
+    /// An answer was lost: whoever looks and finds nothing may write it once more.
+    pub fn lost(&mut self, order: DecisionId, slot: Slot) {
+        self.writes.remove(&(order, slot));
+    }
+
     pub fn is_edited(&self, slot: Slot) -> bool {
         self.edited.contains_key(&slot)
     }
@@ -150,6 +155,8 @@ impl World {
             | Entry::Intent { .. }
             | Entry::Written { .. }
             | Entry::Result { .. }
+            | Entry::Lost { .. }
+            | Entry::Landed { .. }
             | Entry::Recovered { .. }
             | Entry::Phase { .. }
             | Entry::Hold(_)
@@ -323,6 +330,8 @@ impl World {
             | Entry::Checked { .. }
             | Entry::Written { .. }
             | Entry::Result { .. }
+            | Entry::Lost { .. }
+            | Entry::Landed { .. }
             | Entry::Recovered { .. }
             | Entry::Phase { .. }
             | Entry::Hold(_)
@@ -343,6 +352,19 @@ impl World {
             assert!(state.swap().is_none(), "what is adopted would be put back: {}", state.label());
             let waits = |p: &PendingRollback| p.decision.channel == *channel && p.waiting.contains(number);
             assert!(!self.orders().pending().any(waits), "what was seen of another handler is still asked about");
+        }
+        if let Entry::Landed { number, channel, routing, .. } = entry {
+            let slot = (*number, *channel);
+            // Somebody else may have written the same: nobody can tell.
+            let late = self.handlers.get_mut(&slot).filter(|(_, writer)| *writer == super::world::Writer::UsLate);
+            if let Some((_, writer)) = late {
+                *writer = super::world::Writer::Us;
+            }
+            // What is put back is what it had until then.
+            let is = RoutingValues::read(routing.whole(), *channel).unwrap();
+            assert!(is != values(*channel, BIN), "the fallback would be put back");
+            self.seen.restored.remove(&slot);
+            self.seen.adopted.remove(&slot);
         }
         let Entry::Result { decision, channel, number, result, .. } = entry else { return };
         let (order, left) = {
@@ -380,7 +402,8 @@ impl World {
         assert!(self.seen.intents.contains(&(id, slot)), "law 1: written without an intent");
         assert!(self.seen.snapshots.contains(&slot), "law 1: written without a snapshot");
         let now = &self.handlers[&slot].0;
-        let was_just_now = self.seen.edited.get(&slot).is_some_and(|t| *t > read_at);
+        // Between the look and the write lies a gap of one request.
+        let was_just_now = self.is_late(slot) || self.seen.edited.get(&slot).is_some_and(|t| *t > read_at);
         if operation == Operation::Restore && !force && !was_just_now {
             assert!(now == BIN || now == url || !self.is_theirs(slot), "law 7: a restore writes over {now}");
         }
@@ -417,7 +440,12 @@ impl World {
         assert!(*writes == 1 || force, "law 2: written twice for one decision");
     }
 
-    fn is_theirs(&self, slot: Slot) -> bool {
+    /// A write of ours has landed on it, and nobody has looked since.
+    pub(super) fn is_late(&self, slot: Slot) -> bool {
+        self.handlers[&slot].1 == super::world::Writer::UsLate
+    }
+
+    pub(super) fn is_theirs(&self, slot: Slot) -> bool {
         self.handlers[&slot].1 == super::world::Writer::Other
     }
 
@@ -444,11 +472,15 @@ impl World {
             assert!(!is_under_way, "{number:?} {channel} is under way, and no order has it");
             let url = &self.handlers[&slot].0;
             if saga.state.is_on_fallback() {
-                assert!(url == BIN || self.is_theirs(slot), "thought on the fallback: {url}");
+                assert!(url == BIN || self.is_theirs(slot) || self.is_late(slot), "thought on the fallback: {url}");
+            }
+            if url == BIN && self.handlers[&slot].1 == super::world::Writer::Us {
+                assert!(saga.state.swap().is_some(), "our own write is on {number:?}: {}", saga.state.label());
             }
             // What lies beneath a rollback is there again after it.
             if saga.state.swap().is_none() && matches!(saga.applied.state(), SagaState::ReadBack(_)) {
-                assert!(url == WANTED || self.is_theirs(slot), "thought applied: {url}");
+                let is_else = self.is_theirs(slot) || self.is_late(slot);
+                assert!(url == WANTED || is_else, "thought applied: {url}");
             }
             let ix = self.roster.find(number).unwrap();
             let is_muted = matches!(self.control.engine().channel(ix, channel).rollback, RollbackProgress::Done(_));
@@ -457,7 +489,9 @@ impl World {
             let is_old = saga.since.is_some_and(|t| t + Duration::from_secs(120) <= self.now);
             if is_old && matches!(saga.state, SagaState::Unproven(_)) {
                 let key = format!("{}/{channel}/handler", self.roster.group_of(ix).name);
-                let is_told = self.named.get(&key).is_some_and(|numbers| numbers.contains(&number));
+                let landed = format!("landed/{}/{channel}", number.key());
+                let is_told = self.named.get(&key).is_some_and(|numbers| numbers.contains(&number))
+                    || self.latest.contains_key(&landed);
                 assert!(is_told || self.is_set_back, "law 5: {number:?} is unproven, and nobody is told");
             }
         }
@@ -473,6 +507,8 @@ impl World {
     /// With nothing in the way, everything comes to an end, and nothing is left but what was asked.
     pub(super) fn settle(&mut self) {
         self.restart();
+        self.in_flight.iter_mut().for_each(|write| write.steps = 0);
+        self.land();
         (self.polls, self.is_leading, self.store_fails, self.cost) = (true, true, false, Duration::ZERO);
         self.absent.clear();
         self.verdicts.clear();

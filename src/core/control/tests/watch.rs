@@ -7,15 +7,15 @@ use super::world::{BIN, Slot, World, Writer, new_control, values};
 use crate::core::control::{Control, Recovery};
 use crate::core::model::guard::Guard;
 use crate::core::model::id::NumberId;
-use crate::core::model::order::{AdoptedBy, OrderResult};
+use crate::core::model::order::{AdoptedBy, LandedOn, OrderResult};
 use crate::core::model::time::Time;
 use crate::core::model::verdict::Verdict;
 use crate::core::notice::{Notice, NoticeStatus};
 use crate::core::rollback::adopt::{Adopting, FoundRouting};
 use crate::core::rollback::entry::Entry;
+use crate::core::rollback::look::{Found, Look};
 use crate::core::rollback::operator::PlannedAction;
 use crate::core::rollback::orders::{Orders, Witness};
-use crate::core::rollback::plan;
 use crate::core::rollback::saga::SagaState;
 use crate::core::routing::values::RoutingValues;
 
@@ -172,32 +172,64 @@ impl World {
         Reading { slot, now: values(slot.1, &url), url, writer }
     }
 
-    fn is_untouched_since(&self, at: Time, (number, channel): Slot) -> bool {
-        self.orders().saga(number, channel).is_none_or(|s| s.touched().is_none_or(|t| t < at))
+    /// When a number was read the last time that something was made of it, by a clock that was not set back since.
+    pub(super) fn last_look(&self, slot: Slot) -> Option<Time> {
+        self.looks.get(&slot).copied().filter(|t| *t <= self.now)
+    }
+
+    /// What a look at a number shows. Of a late write of ours that has landed the journal knows afterwards.
+    fn observe(&mut self, at: Time, reading: &Reading) -> Found {
+        let slot @ (number, channel) = reading.slot;
+        let (baseline, seen) = (self.baseline.get(&slot), self.last_look(slot));
+        let found = self.orders().found(number, channel, Look { now: &reading.now, read_at: at, baseline, seen });
+        match &found {
+            Found::Landed(entry) => {
+                let Entry::Landed { on, .. } = **entry else { unreachable!() };
+                if self.commit(vec![(**entry).clone()]).is_ok() {
+                    self.looks.insert(slot, at);
+                    if on == LandedOn::OwnHandler {
+                        self.baseline.insert(slot, reading.now.clone());
+                    }
+                }
+            }
+            Found::AsExpected => {
+                self.looks.insert(slot, at);
+                if reading.writer == Writer::UsLate && self.handlers[&slot].0 == reading.url {
+                    self.handlers.insert(slot, (reading.url.clone(), Writer::Us));
+                }
+            }
+            Found::First => {
+                assert_ne!(reading.writer, Writer::UsLate, "a late write of ours is taken for what was there");
+                self.looks.insert(slot, at);
+            }
+            Found::Outdated | Found::Foreign { .. } => {}
+        }
+        found
     }
 
     /// What the routing poller read arrives.
     pub(super) fn looked(&mut self) {
         let Some((at, readings)) = self.readings.pop_front() else { return };
         for reading in readings {
-            let slot @ (number, channel) = reading.slot;
-            let state = self.orders().state(number, channel);
-            let is_later = self.is_untouched_since(at, reading.slot);
-            if state.is_under_way() || self.orders().ordered(number, channel).is_some() || !is_later {
-                continue;
+            let slot = reading.slot;
+            match self.observe(at, &reading) {
+                Found::First => _ = self.baseline.insert(slot, reading.now),
+                Found::Foreign { .. } if self.asking.iter().all(|(_, r)| r.slot != slot) => {
+                    self.asking.push_back((at, reading));
+                }
+                Found::Foreign { .. } | Found::Outdated | Found::AsExpected | Found::Landed(_) => {}
             }
-            // What a write of ours left, or may yet leave, is nobody else's change.
-            let left = if state.swap().is_some() { state } else { self.orders().applied(number, channel) };
-            let ours = plan::left(left, channel).unwrap();
-            if ours.contains(&reading.now) {
-                continue;
-            }
-            let Some(expected) = ours.first().or_else(|| self.baseline.get(&slot)).cloned() else {
-                self.baseline.insert(slot, reading.now);
-                continue;
-            };
-            if expected != reading.now && self.asking.iter().all(|(_, r)| r.slot != slot) {
-                self.asking.push_back((at, reading));
+        }
+    }
+
+    /// A number is looked at before anything is said of it.
+    pub(super) fn look_before_saying(&mut self, slot: Slot) {
+        let (at, reading) = (self.now, self.reading(slot));
+        self.now = at + Duration::from_millis(1);
+        if let Found::Foreign { .. } = self.observe(at, &reading) {
+            self.asking.push_back((at, reading));
+            while !self.asking.is_empty() {
+                self.drifted();
             }
         }
     }
@@ -206,9 +238,8 @@ impl World {
     pub(super) fn drifted(&mut self) {
         let Some((at, reading)) = self.asking.pop_front() else { return };
         let (number, channel) = reading.slot;
-        let is_later = self.is_untouched_since(at, reading.slot);
-        let is_ordered = self.orders().ordered(number, channel).is_some();
-        if self.orders().state(number, channel).is_under_way() || is_ordered || !is_later {
+        let is_overtaken = self.last_look(reading.slot).is_some_and(|t| at < t);
+        if is_overtaken || !self.orders().is_untouched_since(at, number, channel) {
             return;
         }
         let is_theirs = reading.writer == Writer::Other || self.is_set_back;
@@ -217,6 +248,7 @@ impl World {
             return;
         }
         if self.commit(vec![Entry::Drift { number, channel, differences: vec![], actor: None }]).is_ok() {
+            self.looks.insert(reading.slot, at);
             self.baseline.insert(reading.slot, reading.now);
         }
     }
@@ -255,6 +287,7 @@ impl World {
     pub(super) fn adopt(&mut self) {
         let Some((at, reading)) = self.adopting.pop_front() else { return };
         let by = AdoptedBy::Operator(super::world::by());
+        let _ = self.observe(at, &reading);
         let found = reading.found(at);
         let adoption = self.orders().adoption(self.adopting(reading.slot, &by), self.is_leading, Ok(&found));
         assert_eq!(adoption.line.action == PlannedAction::Adopt, !adoption.entries.is_empty(), "{adoption:?}");
@@ -263,10 +296,8 @@ impl World {
         }
     }
 
-    /// The agent dies, and the next one recovers from the journal. A lease lasts longer than a write is in flight.
+    /// The agent dies, and the next one recovers from the journal. What is in flight may land in its time.
     pub(super) fn restart(&mut self) {
-        self.in_flight.iter_mut().for_each(|(steps, ..)| *steps = 0);
-        self.land();
         let mut recovery = Recovery::new(new_control(&self.setup, &self.roster, self.now), None);
         for (seq, (at, entry)) in self.journal.iter().enumerate() {
             let seq = i64::try_from(seq).unwrap();
@@ -310,6 +341,7 @@ impl World {
         self.calls.clear();
         self.readings.clear();
         self.asking.clear();
+        self.looks.clear();
         self.adopting.clear();
         self.seen.restarted();
         self.pretend();

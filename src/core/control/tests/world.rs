@@ -16,7 +16,7 @@ use crate::core::model::guard::Strength;
 use crate::core::model::handler::{Owner, WantedHandler, WantedTarget};
 use crate::core::model::id::testing::ours;
 use crate::core::model::id::{Channel, NumberId};
-use crate::core::model::order::{Author, By, Order};
+use crate::core::model::order::{Author, By, Operation, Order};
 use crate::core::model::roster::{GroupIx, Number, PortAt, Roster};
 use crate::core::model::source::Source;
 use crate::core::model::time::Time;
@@ -27,7 +27,7 @@ use crate::core::notice::make::{Addresses, NoticeBuilder};
 use crate::core::notice::{Notice, NoticeKind, NoticeStatus};
 use crate::core::rollback::entry::Entry;
 use crate::core::rollback::guard::Freshness;
-use crate::core::rollback::operator::OperatorRequest;
+use crate::core::rollback::operator::{OperatorRequest, PlannedAction, Preview, PreviewLine};
 use crate::core::rollback::orders::{Orders, RollbackSettings, Surroundings};
 use crate::core::routing::values::RoutingValues;
 
@@ -146,7 +146,19 @@ pub(super) enum Writer {
     /// It was so from the beginning.
     Nobody,
     Us,
+    /// We, with a write that landed when we no longer looked: nobody has looked since.
+    UsLate,
     Other,
+}
+
+/// A write of ours on its way.
+#[derive(Debug, Clone)]
+pub(super) struct InFlight {
+    /// It lands after so many steps, or by then.
+    pub steps: u32,
+    pub until: Time,
+    pub slot: Slot,
+    pub url: String,
 }
 
 /// The journal could not be written.
@@ -164,8 +176,7 @@ pub(super) struct World {
     /// What Twilio has, and who wrote it last.
     pub handlers: BTreeMap<Slot, (String, Writer)>,
     pub absent: BTreeSet<NumberId>,
-    /// Writes that will land after so many steps.
-    pub in_flight: Vec<(u32, Slot, String)>,
+    pub in_flight: Vec<InFlight>,
 
     pub polls: bool,
     pub is_leading: bool,
@@ -193,6 +204,8 @@ pub(super) struct World {
 
     /// What numbers pointed at last, in the store.
     pub baseline: BTreeMap<Slot, RoutingValues>,
+    /// When each was read the last time that something was made of it.
+    pub looks: BTreeMap<Slot, Time>,
     /// Every notice that the outbox has kept, and the latest with each key.
     pub told: BTreeSet<(String, NoticeKind, u8, Time)>,
     pub latest: BTreeMap<String, Notice>,
@@ -226,6 +239,7 @@ impl World {
             now,
             journal: Vec::new(),
             baseline: handlers.iter().map(|(slot, (url, _))| (*slot, values(slot.1, url))).collect(),
+            looks: BTreeMap::new(),
             handlers,
             slots,
             absent: BTreeSet::new(),
@@ -413,7 +427,40 @@ impl World {
         }
     }
 
+    /// What of a command is known by the journal is done at once; of the rest the numbers are looked at first.
     pub fn operator(&mut self, request: &OperatorRequest) {
+        let plan = self.order(request);
+        let is_of_fallback = matches!(request.operation, Operation::Rollback | Operation::Restore);
+        let is_from_memory = |line: &&PreviewLine| is_of_fallback && line.action == PlannedAction::Nothing;
+        let unsure: Vec<Slot> = plan.lines.iter().filter(is_from_memory).map(|l| (l.number, l.channel)).collect();
+        if unsure.is_empty() {
+            return;
+        }
+        self.now = self.now + Duration::from_millis(1);
+        let read: Vec<Slot> = unsure.into_iter().filter(|slot| !self.absent.contains(&slot.0)).collect();
+        for slot in &read {
+            self.look_before_saying(*slot);
+        }
+        for channel in Channel::ALL {
+            let of_it = read.iter().filter(|(_, c)| *c == channel);
+            let numbers = of_it.filter_map(|(n, _)| self.roster.find(*n)).collect();
+            let said = self.order(&OperatorRequest { numbers, channel: Some(channel), ..request.clone() });
+            for line in said.lines.iter().filter(is_from_memory) {
+                let slot = (line.number, channel);
+                let (is_on_bin, is_ours) = (self.handlers[&slot].0 == BIN, !self.is_theirs(slot));
+                let is_said = self.orders().state(line.number, channel).is_on_fallback();
+                assert!(
+                    !is_ours || is_on_bin == is_said || self.orders().ordered(line.number, channel).is_some(),
+                    "{} of {:?}: nothing to do, and yet it is at {}",
+                    request.operation.label(),
+                    line.number,
+                    self.handlers[&slot].0
+                );
+            }
+        }
+    }
+
+    fn order(&mut self, request: &OperatorRequest) -> Preview {
         let mut plan = self.orders().preview(self.now, &self.roster, self.is_leading, request);
         for order in plan.orders.iter_mut().filter(|_| !request.force) {
             let Order { channel, ref numbers, ref mut terms, .. } = *order;
@@ -428,6 +475,7 @@ impl World {
         if !entries.is_empty() {
             let _ = self.commit(entries);
         }
+        plan
     }
 
     /// One turn of the control task.
@@ -495,12 +543,15 @@ impl World {
     /// What was in flight lands.
     pub fn land(&mut self) {
         for write in &mut self.in_flight {
-            write.0 = write.0.saturating_sub(1);
+            write.steps = write.steps.saturating_sub(1);
         }
-        let (landed, left) = std::mem::take(&mut self.in_flight).into_iter().partition(|(n, ..)| *n == 0);
-        self.in_flight = left;
-        for (_, slot, url) in Vec::<(u32, Slot, String)>::from_iter(landed) {
-            self.handlers.insert(slot, (url, Writer::Us));
+        let now = self.now;
+        for write in self.in_flight.extract_if(.., |w| w.steps == 0 || w.until <= now).collect::<Vec<_>>() {
+            let is = &self.handlers[&write.slot];
+            // Whoever wrote the same before has it.
+            if is.0 != write.url {
+                self.handlers.insert(write.slot, (write.url, Writer::UsLate));
+            }
         }
     }
 

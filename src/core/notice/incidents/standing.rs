@@ -10,7 +10,7 @@ use super::Incidents;
 use super::compose::{current_decisions, numbers_text};
 use super::incident::{Headline, Incident, NumberState, Trouble};
 use crate::core::model::guard::Guard;
-use crate::core::model::order::{Hold, OrderResult};
+use crate::core::model::order::{Hold, LandedOn, OrderResult};
 use crate::core::model::time::Time;
 use crate::core::notice::condition::AgentCondition;
 use crate::core::notice::{Moment, Notice, NoticeStatus};
@@ -39,6 +39,8 @@ pub struct Standing {
     pub incidents: Vec<StandingIncident>,
     /// What others have changed and nobody has adopted or written over.
     pub drifts: Vec<Notice>,
+    /// Where late writes of ours have left numbers off the handler that they should have.
+    pub landed: Vec<(LandedOn, Notice)>,
     /// Fallbacks that are broken, for all their numbers or some.
     pub fallbacks: Vec<Notice>,
     /// Ports that go on no more without a person.
@@ -60,6 +62,8 @@ impl Incidents {
         Standing {
             incidents: self.open.values().filter_map(|i| self.stands(at, i)).collect(),
             drifts: self.drifts.values().cloned().collect(),
+            // Of a number on its own handler its callers tell.
+            landed: self.landed.values().filter(|(on, _)| *on != LandedOn::OwnHandler).cloned().collect(),
             fallbacks: fallbacks.collect(),
             ports: self.ports.standing(at, &self.builder),
             conditions: conditions

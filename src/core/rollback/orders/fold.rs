@@ -13,6 +13,7 @@ use crate::core::model::order::{AdoptedBy, By, Operation, Order, OrderResult};
 use crate::core::model::time::Time;
 use crate::core::rollback::entry::Entry;
 use crate::core::rollback::fallbacks::FallbackFound;
+use crate::core::rollback::late::{self, Intended, LateWrite};
 use crate::core::rollback::plan;
 use crate::core::rollback::saga::{Illegal, SagaEvent, SagaState, Snapshot};
 use crate::core::routing::values::RoutingValues;
@@ -86,14 +87,33 @@ impl Orders {
             Entry::Checked { decision, channel, number, fallback } => {
                 self.advance(at, *decision, *number, *channel, SagaEvent::Checked(*fallback))?;
             }
-            Entry::Intent { decision, channel, number, operation, update, .. } => {
+            Entry::Intent { decision, channel, number, operation, update, sid } => {
                 self.advance(at, *decision, *number, *channel, SagaEvent::Intended(*operation, update.clone()))?;
+                let (order, operation, sid, update) = (*decision, *operation, *sid, update.clone());
+                let saga = self.sagas.entry((*number, *channel)).or_default();
+                saga.intended = Some(Intended { order, operation, sid, update });
             }
             Entry::Written { decision, channel, number } => {
                 self.advance(at, *decision, *number, *channel, SagaEvent::Written)?;
             }
             Entry::Result { decision, channel, number, result, detail } => {
                 self.fold_result(at, *decision, *number, *channel, *result, detail)?;
+            }
+            Entry::Lost { decision, channel, number, until } => {
+                let saga = self.sagas.entry((*number, *channel)).or_default();
+                if let Some(write) = saga.intended.clone().filter(|write| write.order == *decision) {
+                    let state = if write.operation.is_of_fallback() { &saga.state } else { saga.applied.state() };
+                    let own = state.swap().map_or_else(|| "{}".into(), |swap| swap.before.record.clone());
+                    late::remember(&mut saga.late, at, LateWrite { write, own, until: *until });
+                }
+            }
+            Entry::Landed { decision, channel, number, sid, on, routing, update } => {
+                let saga = self.sagas.entry((*number, *channel)).or_default();
+                let landing = late::landing(*decision, *sid, *on, routing, update);
+                saga.advance(at, *decision, SagaEvent::Landed(landing))?;
+                saga.since = Some(at);
+                // What was put back has not relapsed: we took it away ourselves.
+                saga.restored_at = None;
             }
             Entry::Hold(hold) => {
                 // A later hold on the same scope replaces the earlier one.

@@ -49,7 +49,7 @@ fn ended(result: OrderResult) -> SagaState {
 }
 
 fn planned(state: &SagaState, now: &str) -> Result<WritePlan, NumberEnd> {
-    rollback(&order(2, Operation::Rollback, false), state, &record(), now, BIN)
+    rollback(&order(2, Operation::Rollback, false), state, &record(), now, BIN, None)
 }
 
 #[test]
@@ -117,7 +117,8 @@ fn a_second_attempt_takes_what_the_first_left_for_its_own_and_nothing_else() {
 
 #[test]
 fn a_restore_compares_before_it_writes_and_finds_what_is_back() {
-    let restored = |state: &SagaState, now: &str, force| restore(&order(2, Operation::Restore, force), state, now);
+    let restored =
+        |state: &SagaState, now: &str, force| restore(&order(2, Operation::Restore, force), state, now, false);
     let theirs = raw("https://theirs", "");
     let superseded = walk(ended(OrderResult::Written), 1, [SagaEvent::Drifted]);
     for state in [ended(OrderResult::Written), ended(OrderResult::Unproven), superseded.clone()] {
@@ -137,7 +138,7 @@ fn a_forced_restore_that_was_cut_off_is_found_done_beside_what_others_changed() 
     let superseded = walk(ended(OrderResult::Written), 1, [SagaEvent::Drifted]);
     let restoring = walk(superseded, 2, [SagaEvent::Intended(Operation::Restore, update(APP))]);
     let beside = serde_json::json!({ "voice_url": APP, "voice_fallback_url": "https://theirs" }).to_string();
-    let plan = restore(&order(2, Operation::Restore, true), &restoring, &beside).unwrap();
+    let plan = restore(&order(2, Operation::Restore, true), &restoring, &beside, false).unwrap();
     assert!(plan.is_intended && plan.is_written);
     let end = verdict(&plan, None, &record(), &beside, None);
     assert_eq!(end.0, OrderResult::Restored, "{}", end.1);
@@ -171,25 +172,38 @@ fn what_cannot_be_read_of_who_answers_is_said() {
 fn nothing_is_written_where_another_region_processes_the_calls() {
     let elsewhere = NumberRecord { elsewhere: [Some("ie1".into()), None], ..record() };
     let order = order(1, Operation::Rollback, false);
-    let (result, why) = rollback(&order, &SagaState::Idle, &elsewhere, &raw(APP, ""), BIN).unwrap_err();
+    let (result, why) = rollback(&order, &SagaState::Idle, &elsewhere, &raw(APP, ""), BIN, None).unwrap_err();
     assert!(result == OrderResult::Refused && why.contains("region ie1"), "{why}");
 }
 
 #[test]
-fn at_a_number_that_is_as_asked_nobody_need_look() {
-    let end = |operation, state: &SagaState| settled(operation, state).map(|(result, _)| result);
+fn whether_a_number_is_as_asked_only_a_look_tells() {
     let proven = walk(ended(OrderResult::Written), 1, [SagaEvent::Ended(OrderResult::Proven)]);
-    for state in [ended(OrderResult::Written), proven] {
-        assert_eq!(end(Operation::Rollback, &state), Some(OrderResult::Written), "{}", state.label());
-        assert_eq!(end(Operation::Restore, &state), None, "{}", state.label());
-    }
-    assert_eq!(end(Operation::Rollback, &SagaState::Idle), None);
-    assert_eq!(end(Operation::Restore, &SagaState::Idle), Some(OrderResult::Restored));
-    let restoring = walk(ended(OrderResult::Written), 2, [SagaEvent::Intended(Operation::Restore, update(APP))]);
-    for state in [ended(OrderResult::Unproven), restoring] {
-        for operation in [Operation::Rollback, Operation::Restore] {
-            assert_eq!(end(operation, &state), None, "{}: only a look tells", state.label());
+    for state in [SagaState::Idle, ended(OrderResult::Written), proven.clone(), ended(OrderResult::Unproven)] {
+        for operation in [Operation::Rollback, Operation::Restore, Operation::Apply] {
+            assert_eq!(settled(operation, &state), None, "{}", state.label());
         }
+    }
+    assert!(settled(Operation::Undo, &SagaState::Idle).is_some(), "of applies the journal alone tells");
+    for state in [ended(OrderResult::Written), proven] {
+        let end = |now: &str| planned(&state, now).unwrap_err().0;
+        assert_eq!(end(&raw(BIN, "")), OrderResult::Written);
+        assert_eq!(end(&raw("https://theirs", "")), OrderResult::Superseded, "{}", state.label());
+    }
+    let restored = |is_on_fallback| {
+        restore(&order(2, Operation::Restore, false), &SagaState::Idle, &raw(APP, ""), is_on_fallback).unwrap_err().0
+    };
+    assert_eq!([restored(false), restored(true)], [OrderResult::Restored, OrderResult::Refused]);
+}
+
+/// A snapshot of the fallback would be put back one day as what was there before us.
+#[test]
+fn what_is_on_the_fallback_by_nothing_of_ours_is_never_snapshotted() {
+    let on_bin = NumberRecord { voice_url: Some(BIN.into()), ..record() };
+    let taken = walk(ended(OrderResult::Written), 1, [SagaEvent::Drifted]);
+    for state in [SagaState::Idle, SagaState::Failed(DecisionId(1)), SagaState::Restored(DecisionId(1)), taken] {
+        let planned = rollback(&order(2, Operation::Rollback, false), &state, &on_bin, &raw(BIN, ""), BIN, None);
+        assert_eq!(planned.unwrap_err().0, OrderResult::Refused, "{}", state.label());
     }
 }
 
@@ -201,7 +215,8 @@ fn what_another_order_intended_is_not_what_this_one_did() {
 
 #[test]
 fn a_restore_without_effect_failed_and_one_that_another_writer_met_is_superseded() {
-    let plan = restore(&order(2, Operation::Restore, false), &ended(OrderResult::Written), &raw(BIN, "")).unwrap();
+    let plan =
+        restore(&order(2, Operation::Restore, false), &ended(OrderResult::Written), &raw(BIN, ""), false).unwrap();
     let end = |url| verdict(&plan, None, &record(), &raw(url, ""), None).0;
     let ends = [end(APP), end(BIN), end("https://theirs")];
     assert_eq!(ends, [OrderResult::Restored, OrderResult::Failed, OrderResult::Superseded]);
@@ -256,7 +271,7 @@ fn a_restore_takes_a_number_out_of_the_service_that_we_put_it_in_and_out_of_no_o
     let state = walk(begun, 1, [SagaEvent::Written, SagaEvent::Ended(OrderResult::Written)]);
     let restored = |service: &str, force| {
         let order = Order { channel: Channel::Messaging, ..order(2, Operation::Restore, force) };
-        let plan = restore(&order, &state, &raw_texts(BIN, service));
+        let plan = restore(&order, &state, &raw_texts(BIN, service), false);
         plan.map(|plan| plan.membership()).map_err(|(result, _)| result)
     };
     let out = Ok(Some(Membership::Leave(JOINED.parse().unwrap())));

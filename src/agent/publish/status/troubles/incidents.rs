@@ -7,7 +7,7 @@ use crate::agent::publish::status::RollbackStatus;
 use crate::agent::publish::trouble::{FailedOf, HandlerSeen, HeldBy, Trouble, TroubleKind, Wait, WaitsFor};
 use crate::core::detect::observation::ProbeResult;
 use crate::core::model::id::{Channel, NumberId};
-use crate::core::model::order::{By, Hold, Operation};
+use crate::core::model::order::{By, Hold, LandedOn, Operation};
 use crate::core::model::time::Time;
 use crate::core::model::verdict::Verdict;
 use crate::core::notice::incidents::{Headline, StandingIncident};
@@ -42,6 +42,13 @@ pub(super) fn troubles(view: &View<'_>) -> Vec<Trouble> {
             );
         }
         troubles.push(trouble);
+    }
+    for (on, notice) in standing.landed {
+        let kind = match on {
+            LandedOn::Fallback => TroubleKind::RolledBack,
+            LandedOn::OwnHandler | LandedOn::EarlierHandler => TroubleKind::Unproven,
+        };
+        troubles.push(sized(kind, notice));
     }
     troubles.extend(standing.fallbacks.into_iter().map(|n| sized(TroubleKind::FallbackBroken, n)));
     troubles.extend(standing.ports.into_iter().map(|n| sized(TroubleKind::Port, n)));
