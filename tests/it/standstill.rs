@@ -78,7 +78,7 @@ fn frozen() -> impl Fn(&mut Passing, bool) + Clone + Send + Sync + 'static {
             rows.retain(|row| made(row).is_some_and(|at| at <= *shown));
             passing.set(&page);
         } else {
-            *shown = rows.iter().filter_map(made).fold(*shown, std::cmp::Ord::max);
+            *shown = rows.iter().filter_map(made).fold(*shown, Ord::max);
         }
     }
 }
