@@ -28,10 +28,8 @@ pub enum TroubledAnswer {
 impl Trouble {
     pub fn of(world: &World, class: EndpointClass, luck: &mut Chance) -> Trouble {
         let at_work = world.faults.iter().filter(|f| f.fault.on.meets(class) && f.at_work(world.now));
-        let kind = |kind| match kind {
-            ApiFaultKind::Late if class != EndpointClass::NumberUpdate => ApiFaultKind::Drop,
-            kind => kind,
-        };
+        let is_dropped = |kind| kind == ApiFaultKind::Late && class != EndpointClass::NumberUpdate;
+        let kind = |kind| if is_dropped(kind) { ApiFaultKind::Drop } else { kind };
         let met = at_work.filter(|f| luck.hits(f.fault.share));
         Trouble(met.map(|f| (kind(f.fault.kind), f.fault.takes, f.fault.code)).collect())
     }
