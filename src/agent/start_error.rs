@@ -44,7 +44,8 @@ impl StartError {
                 | ErrorKind::Unreachable
                 | ErrorKind::TimedOut
                 | ErrorKind::CutOff
-                | ErrorKind::NotTwilio => None,
+                | ErrorKind::NotTwilio
+                | ErrorKind::OldCopy => None,
             },
             StartError::ClockSkew(_) => Some(FindingCode::ClockSkew),
             StartError::Store { .. }

@@ -223,7 +223,8 @@ impl AccountRead {
             | ErrorKind::Unreachable
             | ErrorKind::TimedOut
             | ErrorKind::CutOff
-            | ErrorKind::NotTwilio => unlooked(&error, true),
+            | ErrorKind::NotTwilio
+            | ErrorKind::OldCopy => unlooked(&error, true),
         });
         // A subaccount has none of its own.
         facts.balance = looked(self.balance, false);

@@ -243,7 +243,8 @@ impl<'c> Gatherer<'c> {
             | ErrorKind::Unreachable
             | ErrorKind::TimedOut
             | ErrorKind::CutOff
-            | ErrorKind::NotTwilio => Door::Shut(told),
+            | ErrorKind::NotTwilio
+            | ErrorKind::OldCopy => Door::Shut(told),
         }
     }
 

@@ -51,6 +51,8 @@ pub enum ErrorKind {
     CutOff,
     /// 2xx or 3xx whose body is not what Twilio answers.
     NotTwilio,
+    /// What somebody in between has kept of an earlier answer. See [`super::their_clock`].
+    OldCopy,
 }
 
 impl Error {
@@ -63,7 +65,8 @@ impl Error {
             | ErrorKind::Unreachable
             | ErrorKind::TimedOut
             | ErrorKind::CutOff
-            | ErrorKind::NotTwilio => true,
+            | ErrorKind::NotTwilio
+            | ErrorKind::OldCopy => true,
             ErrorKind::Credentials | ErrorKind::Permission | ErrorKind::NotFound | ErrorKind::Refused => false,
         }
     }
@@ -71,7 +74,9 @@ impl Error {
     /// True if a write that ended so may have happened all the same.
     pub const fn is_ambiguous(&self) -> bool {
         match self.kind {
-            ErrorKind::Server | ErrorKind::TimedOut | ErrorKind::CutOff | ErrorKind::NotTwilio => true,
+            ErrorKind::Server | ErrorKind::TimedOut | ErrorKind::CutOff | ErrorKind::NotTwilio | ErrorKind::OldCopy => {
+                true
+            }
             ErrorKind::Busy
             | ErrorKind::Conflict
             | ErrorKind::Unreachable
@@ -98,6 +103,10 @@ impl Error {
                 "nothing to do: we ask again; see https://status.twilio.com if it lasts"
             }
             ErrorKind::Unreachable => "check the network, DNS, proxy and base_url",
+            ErrorKind::OldCopy => {
+                "something between here and Twilio answers with what it has kept (a proxy, or what base_url names): have \
+                 it pass every request on"
+            }
             ErrorKind::NotTwilio => "check that base_url is Twilio's address and not a proxy's error page",
         }
     }
@@ -109,6 +118,7 @@ impl Error {
             ErrorKind::TimedOut => "timeout",
             ErrorKind::CutOff => "cut_off",
             ErrorKind::NotTwilio => "malformed",
+            ErrorKind::OldCopy => "old_copy",
             ErrorKind::Credentials
             | ErrorKind::Permission
             | ErrorKind::NotFound
@@ -133,6 +143,7 @@ impl fmt::Display for Error {
             ErrorKind::Unreachable => Barrier::Unreachable.text(),
             ErrorKind::TimedOut => "Twilio did not answer in time",
             ErrorKind::CutOff => "Twilio's answer broke off",
+            ErrorKind::OldCopy => "the answer is an old copy",
             ErrorKind::NotTwilio => "the answer is not Twilio's",
         };
         write!(f, "{}: {what}", self.endpoint)?;

@@ -109,7 +109,8 @@ impl Hosts {
             | ErrorKind::Server
             | ErrorKind::TimedOut
             | ErrorKind::CutOff
-            | ErrorKind::NotTwilio => general.to_owned(),
+            | ErrorKind::NotTwilio
+            | ErrorKind::OldCopy => general.to_owned(),
         }
     }
 

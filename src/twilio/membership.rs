@@ -4,10 +4,9 @@
 //! none is ever moved out of a service by being put into another. Taking it out names the service and the number's
 //! place in it; the number itself stays in the account.
 
-use std::time::Duration;
-
 use serde::Deserialize;
 
+use super::gate::Gate;
 use super::host::Product;
 use super::{Client, Error, ErrorKind, Unwritten, endpoint};
 use crate::core::model::id::{NumberSid, ServiceSid};
@@ -41,27 +40,27 @@ impl Client {
         }
     }
 
-    /// Puts a number into a service, once, if `may` allows it right before the request is sent. An error that
+    /// Puts a number into a service, once, if `gate` lets it. An error that
     /// [`Error::is_ambiguous`] leaves open whether it happened.
-    pub async fn join_service<S>(
+    pub async fn join_service<G: Gate>(
         &self,
         service: ServiceSid,
         number: NumberSid,
-        may: impl FnOnce() -> Result<Duration, S>,
-    ) -> Result<(), Unwritten<S>> {
+        gate: G,
+    ) -> Result<(), Unwritten<G::Stop>> {
         let path = format!("/v1/Services/{service}/PhoneNumbers");
         let form = [("PhoneNumberSid", number.to_string())];
         let read = |body: &[u8]| member(body, service, number);
-        self.transport.write(endpoint::JOIN_SERVICE, Product::Messaging, &path, &form, may, read).await
+        self.transport.write(endpoint::JOIN_SERVICE, Product::Messaging, &path, &form, gate, read).await
     }
 
     /// Takes a number out of a service, in the same way.
-    pub async fn leave_service<S>(
+    pub async fn leave_service<G: Gate>(
         &self,
         service: ServiceSid,
         number: NumberSid,
-        may: impl FnOnce() -> Result<Duration, S>,
-    ) -> Result<(), Unwritten<S>> {
-        self.transport.leave_service(endpoint::LEAVE_SERVICE, service, number, may).await
+        gate: G,
+    ) -> Result<(), Unwritten<G::Stop>> {
+        self.transport.leave_service(endpoint::LEAVE_SERVICE, service, number, gate).await
     }
 }

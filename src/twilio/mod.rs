@@ -7,6 +7,7 @@
 //! * [`credentials`]: Auth Token or API key.
 //! * [`limit`]: how many requests at once, found by trying.
 //! * [`mod@pager`]: lists, page by page.
+//! * [`gate`]: when a write begins, and until when it can be stopped.
 //! * [`request`]: one request with its timeout, and retries where they are safe.
 //! * [`mod@identity`]: whether an answer is of what was asked;
 //! * [`wire`]: Twilio's JSON and what it becomes.
@@ -28,6 +29,7 @@
 
 pub mod credentials;
 pub mod error;
+pub mod gate;
 pub mod host;
 mod hosted;
 mod identity;
@@ -43,6 +45,7 @@ mod region;
 mod request;
 mod silence;
 pub mod standing;
+mod their_clock;
 pub mod webhook;
 pub mod wire;
 
@@ -65,6 +68,7 @@ use crate::metrics::Metrics;
 
 use credentials::Credentials;
 pub use error::{Error, ErrorKind, HostError};
+use gate::Gate;
 use host::{Hosts, Product};
 use identity::Asked;
 use limit::{Limit, Precedence};
@@ -289,19 +293,18 @@ impl Client {
         self.transport.read(self.precedence, endpoint::FETCH_NUMBER, Product::Api, &path, read).await
     }
 
-    /// Changes a number's configuration, once, if `may` allows it right before the request is sent. Returns the
-    /// record that Twilio says it has now. An error that [`Error::is_ambiguous`] leaves open whether it happened: read
-    /// the number.
-    pub async fn update_number<S>(
+    /// Changes a number's configuration, once, if `gate` lets it. Returns the record that Twilio says it has now. An
+    /// error that [`Error::is_ambiguous`] leaves open whether it happened: read the number.
+    pub async fn update_number<G: Gate>(
         &self,
         sid: NumberSid,
         number: E164,
         form: &[(String, FieldValue)],
-        may: impl FnOnce() -> Result<Duration, S>,
-    ) -> Result<NumberRead, Unwritten<S>> {
+        gate: G,
+    ) -> Result<NumberRead, Unwritten<G::Stop>> {
         let path = self.account_path(&format!("IncomingPhoneNumbers/{sid}.json"));
         let read = self.asked().sid(sid).number("phone_number", number).one(read_number);
-        self.transport.write(endpoint::UPDATE_NUMBER, Product::Api, &path, &whole(form), may, read).await
+        self.transport.write(endpoint::UPDATE_NUMBER, Product::Api, &path, &whole(form), gate, read).await
     }
 
     /// The same for a drill's spare number, which no person's stop is about: repeated if it was surely not processed.

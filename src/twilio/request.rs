@@ -6,31 +6,40 @@
 //! in flight is given back before waiting.
 //!
 //! A write to a number that is watched is never repeated here. Between two attempts somebody may have
-//! said stop, or written to the number: whoever writes looks, and asks again. It has a last word when
-//! its request has its place, right before it is sent ([`Transport::write`]).
+//! said stop, or written to the number: whoever writes looks, and asks again. It has a last word until the first byte
+//! goes out, which waits for a place and for a connection ([`Transport::write`], [`super::gate`]).
 
-use std::convert::Infallible;
+mod ask;
+mod head;
+
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use ask::Ask;
+use head::{header, is_request_id, status_label, stored_at};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, LOCATION, RETRY_AFTER};
+use reqwest::Body;
+use reqwest::header::{AGE, CACHE_CONTROL, CONTENT_TYPE, DATE, HeaderMap, RETRY_AFTER};
 use secrecy::ExposeSecret;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use url::form_urlencoded;
 
 use super::ClientSettings;
 use super::error::{Error, ErrorBody, ErrorKind, clip};
+use super::gate::{FirstByte, Gate, Open, Progress};
 use super::host::{Hosts, Product};
 use super::limit::{Limit, Precedence};
 use super::silence::TOLD_AFTER;
+use super::their_clock::TheirClock;
 use crate::clock::Clock;
 use crate::core::model::bounds;
 use crate::core::model::foreign::{LONGEST, LONGEST_PART, line};
 use crate::core::model::id::{AccountSid, NumberSid, RecordingSid, ServiceSid};
 use crate::core::model::redact::without_secrets;
 use crate::core::model::roster::Roster;
+use crate::core::model::time::Time;
 use crate::metrics::Metrics;
 
 /// Tries of one request, the first included: with these delays some 8 s on average, after which the loops
@@ -46,6 +55,9 @@ const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// How long a TCP and TLS handshake may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// An answer that is this much older than any that is waited for is an old copy.
+const LATE: Duration = Duration::from_secs(10);
+
 /// `i64::MIN` stands for "no answer yet".
 const NO_SKEW: i64 = i64::MIN;
 
@@ -59,6 +71,7 @@ pub struct Transport {
     metrics: Metrics,
     jitter: Mutex<ChaCha8Rng>,
     skew_ms: AtomicI64,
+    their_clock: Mutex<TheirClock>,
     /// Whose numbers may be told.
     ours: Arc<Roster>,
 }
@@ -70,30 +83,6 @@ pub enum Unwritten<S> {
     Stopped(S),
     /// See [`Error::is_ambiguous`] for whether it happened.
     Failed(Error),
-}
-
-/// What a request asks, and what may be done if the answer is lost.
-enum Ask<'a> {
-    /// Repeated on any passing trouble.
-    Read,
-    /// Repeated only if it was surely not processed. Whoever asked has to look otherwise: somebody
-    /// else may have written in between.
-    Update(&'a [(&'a str, String)]),
-    /// A file: not JSON, and perhaps at another address. Repeated as a read is.
-    Media,
-    /// Of a recording, and of nothing else (law 12). Twice is as good as once.
-    DeleteRecording,
-    /// Of a number's place in a Messaging Service, and of nothing else (law 12): the number stays in the account.
-    LeaveService,
-}
-
-impl Ask<'_> {
-    fn may_repeat(&self, error: &Error) -> bool {
-        match self {
-            Ask::Read | Ask::Media | Ask::DeleteRecording => true,
-            Ask::Update(_) | Ask::LeaveService => !error.is_ambiguous() && error.kind != ErrorKind::Conflict,
-        }
-    }
 }
 
 impl Transport {
@@ -126,6 +115,7 @@ impl Transport {
             metrics,
             jitter: Mutex::new(ChaCha8Rng::seed_from_u64(settings.seed)),
             skew_ms: AtomicI64::new(NO_SKEW),
+            their_clock: Mutex::default(),
             ours,
             settings,
         })
@@ -173,19 +163,19 @@ impl Transport {
         self.repeat(precedence, endpoint, product, path, &Ask::Update(form), parse).await
     }
 
-    /// The same once, and only if `may` gives it a time: it is asked when the request has its place among those in
-    /// flight, and nothing is waited for between its answer and the request.
-    pub async fn write<T, S>(
+    /// The same once, and only if `gate` lets it: it is asked when the request has its place among those in flight, and
+    /// when it has its connection, right before its first byte.
+    pub async fn write<T, G: Gate>(
         &self,
         endpoint: &'static str,
         product: Product,
         path: &str,
         form: &[(&str, String)],
-        may: impl FnOnce() -> Result<Duration, S>,
+        gate: G,
         parse: impl Fn(&[u8]) -> Result<T, String>,
-    ) -> Result<T, Unwritten<S>> {
+    ) -> Result<T, Unwritten<G::Stop>> {
         let ask = Ask::Update(form);
-        let answered = Box::pin(self.once(Precedence::Write, endpoint, product, path, &ask, may, &parse)).await;
+        let answered = Box::pin(self.once(Precedence::Write, endpoint, product, path, &ask, gate, &parse)).await;
         answered.map_err(Unwritten::Stopped)?.map_err(Unwritten::Failed)
     }
 
@@ -206,19 +196,19 @@ impl Transport {
         self.repeat(Precedence::Other, endpoint, Product::Api, &path, &Ask::DeleteRecording, |_| Ok(())).await
     }
 
-    /// Takes a number out of a Messaging Service, once, and only if `may` gives it a time. There is no way to name
-    /// anything else here.
-    pub async fn leave_service<S>(
+    /// Takes a number out of a Messaging Service, once, and only if `gate` lets it. There is no way to name anything
+    /// else here.
+    pub async fn leave_service<G: Gate>(
         &self,
         endpoint: &'static str,
         service: ServiceSid,
         number: NumberSid,
-        may: impl FnOnce() -> Result<Duration, S>,
-    ) -> Result<(), Unwritten<S>> {
+        gate: G,
+    ) -> Result<(), Unwritten<G::Stop>> {
         let path = format!("/v1/Services/{service}/PhoneNumbers/{number}");
         let ask = Ask::LeaveService;
         let done =
-            Box::pin(self.once(Precedence::Write, endpoint, Product::Messaging, &path, &ask, may, |_| Ok(()))).await;
+            Box::pin(self.once(Precedence::Write, endpoint, Product::Messaging, &path, &ask, gate, |_| Ok(()))).await;
         done.map_err(Unwritten::Stopped)?.map_err(Unwritten::Failed)
     }
 
@@ -234,9 +224,9 @@ impl Transport {
         let mut attempt = 0;
         loop {
             attempt += 1;
-            let may = || Ok::<_, Infallible>(self.settings.timeout);
+            let gate = Open(self.settings.timeout);
             // On the heap: what asks is a part of many other futures, and they would all have room for this one.
-            let mut once = Box::pin(self.once(precedence, endpoint, product, path, ask, may, &parse));
+            let mut once = Box::pin(self.once(precedence, endpoint, product, path, ask, gate, &parse));
             let silence = &self.settings.silence;
             let in_time = if silence.is_told() { self.clock.timeout(TOLD_AFTER, &mut once).await.ok() } else { None };
             let Ok(answered) = match in_time {
@@ -271,23 +261,36 @@ impl Transport {
     }
 
     #[expect(clippy::too_many_arguments, reason = "what a request is, where it goes, and what may stop it")]
-    async fn once<T, S>(
+    async fn once<T, G: Gate>(
         &self,
         precedence: Precedence,
         endpoint: &'static str,
         product: Product,
         path: &str,
         ask: &Ask<'_>,
-        may: impl FnOnce() -> Result<Duration, S>,
+        gate: G,
         parse: impl Fn(&[u8]) -> Result<T, String>,
-    ) -> Result<Result<T, Error>, S> {
+    ) -> Result<Result<T, Error>, G::Stop> {
         let permit = self.limit.acquire(precedence).await;
-        let within = may()?.min(self.settings.timeout);
+        let first_byte = FirstByte::of(gate);
+        let within = first_byte.may()?.min(self.settings.timeout);
         self.metrics.requests_in_flight.set(self.limit.in_flight() as i64);
         let started = self.clock.now();
-        let result = match self.clock.timeout(within, self.send(endpoint, product, path, ask)).await {
+        let result = match self.clock.timeout(within, self.send(endpoint, product, path, ask, &first_byte)).await {
             Ok(result) => result,
             Err(timed_out) => Err(failure(endpoint, ErrorKind::TimedOut, timed_out.to_string())),
+        };
+        let result = match first_byte.end() {
+            Progress::Stopped(why) => {
+                drop(permit);
+                self.metrics.requests_in_flight.set(self.limit.in_flight() as i64);
+                return Err(why);
+            }
+            // However it ended: what was not sent has not happened.
+            Progress::Unsent if ask.is_write() => {
+                result.map_err(|error| Error { kind: ErrorKind::Unreachable, ..error })
+            }
+            Progress::Unsent | Progress::Begun => result,
         };
         let seconds = self.clock.now().since(started).as_secs_f64();
         let result = result.and_then(|answer| {
@@ -307,7 +310,10 @@ impl Transport {
         self.metrics.concurrency_limit.set(self.limit.current() as i64);
         let code = match &result {
             Ok(_) => "200".to_owned(),
-            Err(Error { kind: ErrorKind::NotTwilio | ErrorKind::TimedOut | ErrorKind::CutOff, .. })
+            Err(Error {
+                kind: ErrorKind::NotTwilio | ErrorKind::OldCopy | ErrorKind::TimedOut | ErrorKind::CutOff,
+                ..
+            })
             | Err(Error { status: None, .. }) => {
                 result.as_ref().err().map_or_else(String::new, |e| e.label().to_owned())
             }
@@ -320,16 +326,31 @@ impl Transport {
     }
 
     #[tracing::instrument(skip_all, fields(endpoint = endpoint))]
-    async fn send(&self, endpoint: &'static str, product: Product, path: &str, ask: &Ask<'_>) -> Result<Answer, Error> {
+    async fn send<G: Gate>(
+        &self,
+        endpoint: &'static str,
+        product: Product,
+        path: &str,
+        ask: &Ask<'_>,
+        first_byte: &FirstByte<G>,
+    ) -> Result<Answer, Error> {
         let url = self
             .settings
             .hosts
             .url(product, path)
             .map_err(|e| failure(endpoint, ErrorKind::Unreachable, format!("{path:?} makes no URL: {e}")))?;
         let request = match ask {
-            Ask::Read | Ask::Media => self.http.get(url.clone()),
-            Ask::Update(form) => self.http.post(url.clone()).form(form),
-            Ask::DeleteRecording | Ask::LeaveService => self.http.delete(url.clone()),
+            // Whoever keeps answers has to ask whether they are still true.
+            Ask::Read => self.http.get(url.clone()).header(CACHE_CONTROL, "no-cache"),
+            Ask::Media => self.http.get(url.clone()),
+            Ask::Update(form) => {
+                let form = form_urlencoded::Serializer::new(String::new()).extend_pairs(*form).finish();
+                let post = self.http.post(url.clone()).header(CONTENT_TYPE, "application/x-www-form-urlencoded");
+                post.body(Body::wrap(first_byte.body(form)))
+            }
+            Ask::DeleteRecording | Ask::LeaveService => {
+                self.http.delete(url.clone()).body(Body::wrap(first_byte.body(String::new())))
+            }
         };
         let credentials = &self.settings.credentials;
         let mut response = request
@@ -342,18 +363,14 @@ impl Transport {
             // Somebody else's storage: the credentials stay here, and it may not send us on.
             response = self.http.get(there).send().await.map_err(|e| self.network(endpoint, &e))?;
         }
-        self.note_skew(response.headers());
         let status = response.status().as_u16();
+        // A file's may be of another's clock.
+        let is_fresh = if matches!(ask, Ask::Media) { Ok(()) } else { self.is_fresh(endpoint, response.headers()) };
         let request_id = header(response.headers(), "twilio-request-id").filter(|id| is_request_id(id));
         let retry_after = self.retry_after(response.headers());
         let is_json = header(response.headers(), CONTENT_TYPE.as_str()).is_none_or(|t| t.contains("json"));
-        let is_good =
-            matches!(status, 200 | 201) || status == 204 && matches!(ask, Ask::DeleteRecording | Ask::LeaveService);
-        let most = match ask {
-            _ if !is_good => bounds::REFUSAL_BYTES,
-            Ask::Media => bounds::RECORDING_BYTES,
-            Ask::Read | Ask::Update(_) | Ask::DeleteRecording | Ask::LeaveService => bounds::LIST_BYTES,
-        };
+        let is_good = ask.is_done_by(status);
+        let most = if is_good { ask.most_bytes() } else { bounds::REFUSAL_BYTES };
         let expected = usize::try_from(response.content_length().unwrap_or(0)).unwrap_or(usize::MAX);
         let mut body = Vec::with_capacity(expected.min(bounds::LARGE_ANSWER));
         let mut place = None;
@@ -375,6 +392,9 @@ impl Transport {
         }
         tracing::trace!(endpoint, status, request_id, bytes = body.len(), "answered");
         if is_good {
+            if let (Ask::Read, Err(error)) = (ask, is_fresh) {
+                return Err(Error { status: Some(status), request_id, ..error });
+            }
             if is_json && status != 204 || matches!(ask, Ask::Media | Ask::DeleteRecording | Ask::LeaveService) {
                 return Ok(Answer { status, body, request_id, _place: place });
             }
@@ -405,10 +425,10 @@ impl Transport {
     }
 
     fn network(&self, endpoint: &'static str, e: &reqwest::Error) -> Error {
-        let kind = if e.is_timeout() {
-            ErrorKind::TimedOut
-        } else if e.is_connect() {
+        let kind = if e.is_connect() {
             ErrorKind::Unreachable
+        } else if e.is_timeout() {
+            ErrorKind::TimedOut
         } else {
             ErrorKind::CutOff
         };
@@ -429,12 +449,26 @@ impl Transport {
         }
     }
 
-    fn note_skew(&self, headers: &HeaderMap) {
-        if let Some(theirs) = header(headers, DATE.as_str()).and_then(|t| super::wire::date(&t).ok()) {
-            // Their date has whole seconds: the middle of that second is the best guess.
-            let ms = theirs.as_millis() + 500 - self.clock.now().as_millis();
-            self.skew_ms.store(ms, Ordering::Relaxed);
-            self.metrics.clock_skew.set(ms as f64 / 1000.0);
+    /// Notes what an answer says of Twilio's clock, or says that it is an old copy.
+    fn is_fresh(&self, endpoint: &'static str, headers: &HeaderMap) -> Result<(), Error> {
+        let date = header(headers, DATE.as_str()).and_then(|t| super::wire::date(&t).ok());
+        let age = header(headers, AGE.as_str()).and_then(|t| t.trim().parse().ok()).map(Duration::from_secs);
+        let bound = self.settings.timeout + LATE;
+        let mut their_clock = self.their_clock.lock().unwrap_or_else(PoisonError::into_inner);
+        let old = their_clock.age(date.map(Time::as_millis), age, self.clock.monotonic(), bound);
+        drop(their_clock);
+        match (old, date) {
+            (Some(age), _) => {
+                Err(failure(endpoint, ErrorKind::OldCopy, format!("it was given {} s ago", age.as_secs())))
+            }
+            (None, Some(theirs)) => {
+                // Their date has whole seconds: the middle of that second is the best guess.
+                let ms = theirs.as_millis() + 500 - self.clock.now().as_millis();
+                self.skew_ms.store(ms, Ordering::Relaxed);
+                self.metrics.clock_skew.set(ms as f64 / 1000.0);
+                Ok(())
+            }
+            (None, None) => Ok(()),
         }
     }
 }
@@ -447,28 +481,6 @@ struct Answer {
     _place: Option<OwnedSemaphorePermit>,
 }
 
-/// A status as a label: those that HTTP names, and of whatever else the first digit. There are 900, and each would be
-/// a series an endpoint.
-fn status_label(status: u16) -> String {
-    match status {
-        200..=206 | 300..=308 | 400..=431 | 451 | 500..=511 => status.to_string(),
-        other => format!("{}xx", other / 100),
-    }
-}
-
-/// Where a file is kept, as an answer says that names another place for it.
-fn stored_at(endpoint: &'static str, asked: &url::Url, headers: &HeaderMap) -> Result<url::Url, Error> {
-    let bad = |problem: String| failure(endpoint, ErrorKind::NotTwilio, problem);
-    let text =
-        header(headers, LOCATION.as_str()).ok_or_else(|| bad("sent elsewhere, and not told where".to_owned()))?;
-    let there = asked.join(&text).map_err(|e| bad(format!("sent to what is no URL: {e}")))?;
-    if there.scheme() == "https" || is_loopback(asked) && is_loopback(&there) {
-        Ok(there)
-    } else {
-        Err(bad(format!("sent to {}://, where a file would travel in the clear", there.scheme())))
-    }
-}
-
 pub fn is_loopback(url: &url::Url) -> bool {
     match url.host() {
         Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
@@ -476,15 +488,6 @@ pub fn is_loopback(url: &url::Url) -> bool {
         Some(url::Host::Domain(name)) => name == "localhost",
         None => false,
     }
-}
-
-fn header(headers: &HeaderMap, name: &str) -> Option<String> {
-    headers.get(name)?.to_str().ok().map(str::to_owned)
-}
-
-/// `RQ` and 32 hexadecimal digits: what anybody else writes there is not told.
-fn is_request_id(id: &str) -> bool {
-    id.len() == 34 && id.starts_with("RQ") && id[2..].bytes().all(|b| b.is_ascii_hexdigit())
 }
 
 fn failure(endpoint: &'static str, kind: ErrorKind, message: String) -> Error {

@@ -2,14 +2,18 @@
 //! start, or carries on and says that it is blind.
 
 use std::error::Error;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ringback::agent::StartError;
 use ringback::core::model::id::{Channel, E164};
 use ringback::core::model::verdict::Verdict;
 use ringback::sim::{HandlerCondition, HandlerState, Scenario};
+use tokio::task::JoinSet;
 
 use crate::agent::DAY;
+use crate::probe_trouble::between;
 use crate::world::{Running, World, own_address, play, play_scenario};
 
 /// An error and its causes in one line, as the command line prints it.
@@ -198,6 +202,46 @@ fn a_clock_that_is_off_is_blindness_and_refuses_the_start() {
         let said = refused(w).await;
         assert!(said.contains("set this machine's clock (NTP)"), "{said}");
     });
+}
+
+/// What somebody in between has kept shows a past in which all is well, and says nothing of this machine's clock.
+#[test]
+fn answers_that_somebody_keeps_are_no_sight_and_no_clock() {
+    for has_age in [true, false] {
+        play(DAY, async |w| {
+            let mut servers = JoinSet::new();
+            let (keeps, date) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(None)));
+            let is_kept = keeps.clone();
+            between(w, &mut servers, move |passing| {
+                // A bin is no part of the API, and has a date of its own.
+                if !is_kept.load(Ordering::SeqCst) || passing.path.starts_with("/twiml/") {
+                    return;
+                }
+                if has_age {
+                    passing.headers.insert("age", "75".parse().unwrap());
+                } else {
+                    let first = date.lock().unwrap().get_or_insert(passing.headers["date"].clone()).clone();
+                    passing.headers.insert("date", first);
+                }
+            })
+            .await;
+            let agent = w.start().await.unwrap();
+            w.pass(300).await;
+            assert_eq!(verdict(&agent), Verdict::Healthy);
+            keeps.store(true, Ordering::SeqCst);
+            w.pass(300).await;
+            assert_eq!(verdict(&agent), Verdict::Blind);
+            let (_, said) = agent.get("/api/v1/status").await;
+            assert!(said.contains("the answer is an old copy (HTTP 200): it was given "), "{said}");
+            assert!(said.contains("have it pass every request on") && !said.contains("Twilio's clock is"), "{said}");
+            let skew = agent.metric("ringback_clock_skew_seconds").await.unwrap();
+            assert!(skew.abs() < 45.0, "{skew}");
+            keeps.store(false, Ordering::SeqCst);
+            w.pass(300).await;
+            assert_eq!(verdict(&agent), Verdict::Healthy);
+            agent.stop().await;
+        });
+    }
 }
 
 #[test]

@@ -15,6 +15,7 @@ mod check_words;
 mod checks;
 mod children;
 mod config;
+mod connecting;
 mod control;
 mod day;
 mod delivery;

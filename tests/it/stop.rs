@@ -13,7 +13,7 @@ const NUMBERS: usize = 60;
 /// Requests that may be at Twilio at once, and so be on their way when the stop is acknowledged.
 const AT_ONCE: usize = 2;
 
-fn number(i: usize) -> String {
+pub fn number(i: usize) -> String {
     format!("+150055501{i:02}")
 }
 
@@ -21,7 +21,7 @@ fn day() -> String {
     day_of(NUMBERS)
 }
 
-fn day_of(count: usize) -> String {
+pub fn day_of(count: usize) -> String {
     let numbers: Vec<String> = (0..count).map(|i| format!("\"{}\"", number(i))).collect();
     format!(
         "name = \"stop\"\nseed = 3\nlasts = \"2h\"\nhistory = \"0s\"\n[[bin]]\n\
@@ -37,14 +37,19 @@ async fn start(w: &mut World) -> Running {
 }
 
 async fn start_with(w: &mut World, count: usize) -> Running {
+    let base_url = w.base_url.clone();
+    start_at(w, count, &base_url, AT_ONCE).await
+}
+
+pub async fn start_at(w: &mut World, count: usize, base_url: &str, at_once: usize) -> Running {
     with_token(w);
     let numbers: Vec<String> = (0..count).map(|i| format!("\"{}\"", number(i))).collect();
     let text = format!(
-        "[twilio]\naccount_sid = \"{}\"\nbase_url = \"{}\"\nmax_in_flight = {AT_ONCE}\n[agent]\n\
+        "[twilio]\naccount_sid = \"{}\"\nbase_url = \"{}\"\nmax_in_flight = {at_once}\n[agent]\n\
          listen = \"127.0.0.1:0\"\nmode = \"auto\"\n[[group]]\nname = \"support\"\nnumbers = [{}]\n\
          channels = [\"voice\"]\n[group.fallback]\nvoice_url = \"{BIN}\"\n",
         w.sim.scenario().account.sid,
-        w.base_url,
+        base_url,
         numbers.join(", ")
     );
     let config = w.parse(&text).unwrap_or_else(|e| panic!("{e}"));
@@ -65,7 +70,7 @@ fn asked(w: &World) -> u64 {
     w.sim.stats().requests.get("POST number-update").map_or(0, |by_status| by_status.values().sum())
 }
 
-async fn rollback(agent: &Running) {
+pub async fn rollback(agent: &Running) {
     let (status, said) = agent.post("rollback", json!({"group": "support", "reason": "all of them fail"})).await;
     assert_eq!(status, 200, "{said}");
 }

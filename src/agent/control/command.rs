@@ -7,12 +7,15 @@ use tokio::sync::oneshot;
 use super::Controller;
 use crate::core::model::decision::{DecisionId, Mode};
 use crate::core::model::id::{Channel, NumberId};
-use crate::core::model::order::{Author, Operation, Scope};
+use crate::core::model::order::{Author, Operation, Scope, ScopeOf};
 use crate::core::model::time::Time;
 use crate::core::rollback::command::CommandOutcome;
 use crate::core::rollback::entry::Entry;
 use crate::core::rollback::operator::{OperatorRequest, PlannedAction, Preview, PreviewLine};
 use crate::store::StoreError;
+
+/// Numbers that are named in an answer.
+const NAMED: usize = 5;
 
 /// What an operator commands.
 #[derive(Debug, Clone)]
@@ -41,6 +44,21 @@ pub enum OperatorCommand {
         mode: Mode,
         by: Author,
     },
+}
+
+impl OperatorCommand {
+    /// What is stopped by it.
+    fn stops(&self) -> Vec<Scope> {
+        match self {
+            OperatorCommand::Hold { scopes, .. } => scopes.clone(),
+            OperatorCommand::Mode { mode: Mode::Observe, .. } => vec![Scope { of: ScopeOf::All, channel: None }],
+            OperatorCommand::Mode { .. }
+            | OperatorCommand::Orders(_)
+            | OperatorCommand::Apply { .. }
+            | OperatorCommand::Release { .. }
+            | OperatorCommand::Approve { .. } => Vec::new(),
+        }
+    }
 }
 
 /// What became of a command.
@@ -91,6 +109,7 @@ impl Controller {
     /// Takes an operator's command: says what it comes to, and does it unless that is all that is asked. Where numbers
     /// have to be looked at before it can be said, the answer comes later.
     pub async fn command(&mut self, now: Time, command: OperatorCommand, dry_run: bool, reply: Reply) {
+        let stopped = command.stops();
         let (orders, roster) = (self.orders(), &self.shared.roster);
         let outcome = match command {
             OperatorCommand::Orders(request) => {
@@ -105,7 +124,7 @@ impl Controller {
             OperatorCommand::Mode { mode, by } => Ok(orders.preview_mode(mode, &by)),
         };
         // Whoever asked may have gone away.
-        let _ = reply.send(self.done(now, outcome.map_err(Refusal::Conflict), dry_run).await);
+        let _ = reply.send(self.done(now, outcome.map_err(Refusal::Conflict), dry_run, &stopped).await);
     }
 
     async fn done(
@@ -113,12 +132,29 @@ impl Controller {
         now: Time,
         outcome: Result<CommandOutcome, Refusal>,
         dry_run: bool,
+        stopped: &[Scope],
     ) -> Result<CommandAnswer, Refusal> {
-        let CommandOutcome { entries, said, is_as_asked } = outcome?;
+        let CommandOutcome { entries, mut said, is_as_asked } = outcome?;
         if !dry_run {
             self.carry_out(now, entries).await?;
+            said += &self.under_way(stopped);
         }
         Ok(CommandAnswer::Done { said, is_as_asked })
+    }
+
+    /// Of a stop that is in force: which writes had begun before it. No other begins.
+    fn under_way(&self, stopped: &[Scope]) -> String {
+        let numbers = self.write_guard.under_way(stopped);
+        let named: Vec<String> = numbers.iter().take(NAMED).map(|n| self.shared.roster.name(*n).to_string()).collect();
+        let named = named.join(", ");
+        match numbers.len() {
+            0 => String::new(),
+            1 => format!("; 1 write had begun before, and cannot be called back: to {named}"),
+            n if n <= NAMED => format!("; {n} writes had begun before, and cannot be called back: to {named}"),
+            n => {
+                format!("; {n} writes had begun before, and cannot be called back: to {named} and {} others", n - NAMED)
+            }
+        }
     }
 
     /// A command about numbers, of which `reads` was read.

@@ -1,4 +1,4 @@
-//! What may stop a write at the last moment, right before its request goes to Twilio.
+//! What may stop a write at the last moment, right before the first byte of its request goes to Twilio.
 //!
 //! Five things are asked, and the first that objects stops the write: does this agent hold the lease for as long
 //! as the request may take; is the mode `observe`; does a hold cover the number. And of a rollback that nobody but
@@ -8,11 +8,13 @@
 //! Whoever stops means what is under way, and not only for as long as the stop lasts: what was let go before a hold or
 //! before `observe` is not done after them either.
 //!
-//! A group's rollback takes a while. Whoever sets a hold in the middle of it means the numbers that
-//! are still to come, so the executor asks here right before each of its writes. Updated by the control
-//! task, read by the executor.
+//! A group's rollback takes a while. Whoever sets a hold in the middle of it means the numbers that are still to come,
+//! so a [`Pass`] is asked for each write: when its request has its place, and again when it has its connection. A
+//! write that passes then has begun, and is known as under way until it has its answer. So, once [`WriteGuard::set`]
+//! has returned, whatever it forbids has begun before and is among [`WriteGuard::under_way`], or never begins. Updated
+//! by the control task, read by the executor.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -21,7 +23,9 @@ use crate::core::model::decision::Mode;
 use crate::core::model::guard::Guard;
 use crate::core::model::id::{Channel, GroupName, NumberId};
 use crate::core::model::order::{Hold, Scope};
+use crate::core::model::time::Time;
 use crate::store::Store;
+use crate::twilio::gate::Gate;
 
 /// Less than this left of the lease, and nothing new is begun under it.
 const LEAST: Duration = Duration::from_secs(5);
@@ -46,6 +50,31 @@ struct WritePolicy {
     stopped: VecDeque<(u64, Option<Scope>)>,
     /// Channels, by [`Channel::index`], of which nothing is known at present.
     is_blind: [bool; 2],
+    /// Writes that have begun and have no answer so far.
+    under_way: BTreeMap<u64, Write>,
+    begun: u64,
+}
+
+/// One write of one number.
+#[derive(Debug, Clone)]
+pub struct Write {
+    pub by: Initiator,
+    pub group: GroupName,
+    pub number: NumberId,
+    pub channel: Channel,
+}
+
+/// A write's way past the guard.
+#[derive(Clone)]
+pub struct Pass {
+    guard: WriteGuard,
+    write: Write,
+}
+
+/// A write that has begun, until it has its answer.
+pub struct UnderWay {
+    policy: Arc<RwLock<WritePolicy>>,
+    id: u64,
 }
 
 /// Who asked for a write.
@@ -72,15 +101,40 @@ impl WritePolicy {
     }
 
     /// What has stopped what was let go so long ago, of those that are about this number.
-    fn has_stopped(&self, by: Initiator, group: &GroupName, number: NumberId, channel: Channel) -> Option<Guard> {
-        let (Initiator::Operator { stops } | Initiator::Detector { stops, .. }) = by else { return None };
+    fn has_stopped(&self, write: &Write) -> Option<Guard> {
+        let (Initiator::Operator { stops } | Initiator::Detector { stops, .. }) = write.by else { return None };
         if self.stopped.front().is_some_and(|(first, _)| stops + 1 < *first) {
             return Some(Guard::Hold);
         }
         let mut since = self.stopped.iter().filter(|(at, _)| stops < *at);
         since
-            .rfind(|(_, scope)| scope.as_ref().is_none_or(|s| s.covers(group, number, channel)))
+            .rfind(|(_, scope)| scope.as_ref().is_none_or(|s| write.is_in(s)))
             .map(|(_, scope)| if scope.is_none() { Guard::Mode } else { Guard::Hold })
+    }
+
+    /// What stands against a write, the lease apart.
+    fn objection(&self, now: Time, write: &Write) -> Option<Guard> {
+        if self.mode == Mode::Observe {
+            Some(Guard::Mode)
+        } else if self.holds.iter().any(|h| now < h.until && write.is_in(&h.scope)) {
+            Some(Guard::Hold)
+        } else if matches!(write.by, Initiator::Stopped)
+            || matches!(write.by, Initiator::Detector { mode_changes, .. } if mode_changes != self.changes)
+        {
+            Some(Guard::Mode)
+        } else if let Some(guard) = self.has_stopped(write) {
+            Some(guard)
+        } else if matches!(write.by, Initiator::Detector { .. }) && self.is_blind[write.channel.index()] {
+            Some(Guard::Blind)
+        } else {
+            None
+        }
+    }
+}
+
+impl Write {
+    fn is_in(&self, scope: &Scope) -> bool {
+        scope.covers(&self.group, self.number, self.channel)
     }
 }
 
@@ -94,6 +148,8 @@ impl WriteGuard {
             stops: 0,
             stopped: VecDeque::new(),
             is_blind: [true; 2],
+            under_way: BTreeMap::new(),
+            begun: 0,
         };
         WriteGuard { clock, store, policy: Arc::new(RwLock::new(policy)) }
     }
@@ -134,32 +190,53 @@ impl WriteGuard {
         self.store.lease_left(self.clock.now()) >= LEAST
     }
 
-    /// How long the next piece of work may take, or what stands against it.
-    pub fn pass(
-        &self,
-        by: Initiator,
-        group: &GroupName,
-        number: NumberId,
-        channel: Channel,
-    ) -> Result<Duration, Guard> {
-        let now = self.clock.now();
+    /// The way of this write past the guard.
+    pub fn pass(&self, write: Write) -> Pass {
+        Pass { guard: self.clone(), write }
+    }
+
+    /// Numbers to which writes have begun that have no answer so far. Nobody can call them back.
+    pub fn under_way(&self, scopes: &[Scope]) -> BTreeSet<NumberId> {
         let policy = self.policy.read().unwrap_or_else(PoisonError::into_inner);
-        if !self.is_leading() {
-            Err(Guard::Lease)
-        } else if policy.mode == Mode::Observe {
-            Err(Guard::Mode)
-        } else if policy.holds.iter().any(|h| now < h.until && h.scope.covers(group, number, channel)) {
-            Err(Guard::Hold)
-        } else if matches!(by, Initiator::Stopped)
-            || matches!(by, Initiator::Detector { mode_changes, .. } if mode_changes != policy.changes)
-        {
-            Err(Guard::Mode)
-        } else if let Some(guard) = policy.has_stopped(by, group, number, channel) {
-            Err(guard)
-        } else if matches!(by, Initiator::Detector { .. }) && policy.is_blind[channel.index()] {
-            Err(Guard::Blind)
-        } else {
-            Ok(self.store.lease_left(now).saturating_sub(MARGIN))
+        let stopped = policy.under_way.values().filter(|write| scopes.iter().any(|s| write.is_in(s)));
+        stopped.map(|write| write.number).collect()
+    }
+}
+
+impl Gate for Pass {
+    type Stop = Guard;
+    type Begun = UnderWay;
+
+    fn may(&self) -> Result<Duration, Guard> {
+        let now = self.guard.clock.now();
+        let left = self.guard.store.lease_left(now);
+        if left < LEAST {
+            return Err(Guard::Lease);
         }
+        let policy = self.guard.policy.read().unwrap_or_else(PoisonError::into_inner);
+        policy.objection(now, &self.write).map_or_else(|| Ok(left.saturating_sub(MARGIN)), Err)
+    }
+
+    fn begin(&self) -> Result<UnderWay, Guard> {
+        let now = self.guard.clock.now();
+        // The disk may hang: nobody waits for it who sets a hold.
+        if self.guard.store.lease_left(now) < LEAST {
+            return Err(Guard::Lease);
+        }
+        // Whoever says stop comes before this, or finds the write among those that have begun.
+        let mut policy = self.guard.policy.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(guard) = policy.objection(now, &self.write) {
+            return Err(guard);
+        }
+        policy.begun += 1;
+        let id = policy.begun;
+        policy.under_way.insert(id, self.write.clone());
+        Ok(UnderWay { policy: self.guard.policy.clone(), id })
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.policy.write().unwrap_or_else(PoisonError::into_inner).under_way.remove(&self.id);
     }
 }

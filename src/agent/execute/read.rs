@@ -73,6 +73,7 @@ const fn is_of_the_list(error: &Error) -> bool {
         ErrorKind::Credentials
         | ErrorKind::Permission
         | ErrorKind::Conflict
+        | ErrorKind::OldCopy
         | ErrorKind::Busy
         | ErrorKind::Server
         | ErrorKind::Unreachable

@@ -5,8 +5,8 @@
 //! is written again. Another update in flight (20162) and a request too many (429) are waited for and looked at in the
 //! same way.
 //!
-//! What may stop the write is asked for each attempt, when its request has its place and right before it is sent: a
-//! person's stop stops what waits for a place, or for Twilio to bear more.
+//! What may stop the write is asked for each attempt, when its request has its place and again right before its first
+//! byte: a person's stop stops what waits for a place, for Twilio to bear more, or for a connection.
 //!
 //! Which Messaging Service the number is in is written by a request of its own, before the number's fields. Each of the
 //! two is asked for alone; what stops between them is settled by looking, as one that was lost is.
@@ -17,7 +17,7 @@
 
 use std::time::Duration;
 
-use crate::agent::control::write_guard::{Initiator, WriteGuard};
+use crate::agent::control::write_guard::{Initiator, Write, WriteGuard};
 use crate::clock::Clock;
 use crate::core::model::guard::Guard;
 use crate::core::model::id::{Channel, GroupName, NumberId, NumberSid};
@@ -160,10 +160,11 @@ async fn attempt_once(
     form: &UpdateParams,
     is_again: bool,
 ) -> (Step, Result<(), Unwritten<Guard>>) {
-    let may = || write_guard.pass(job.by, &job.group, job.number, job.channel);
+    let write = Write { by: job.by, group: job.group.clone(), number: job.number, channel: job.channel };
+    let pass = write_guard.pass(write);
     let moved = match job.plan.membership() {
         None => Ok(()),
-        Some(Membership::Join(service)) => match client.join_service(service, job.sid, may).await {
+        Some(Membership::Join(service)) => match client.join_service(service, job.sid, pass.clone()).await {
             // Of a fresh write it is somebody else's doing, and would be undone as ours.
             Err(Unwritten::Failed(error))
                 if error.code == Some(ALREADY_IN_IT) && (is_again || job.plan.is_intended) =>
@@ -172,7 +173,7 @@ async fn attempt_once(
             }
             answer => answer,
         },
-        Some(Membership::Leave(service)) => match client.leave_service(service, job.sid, may).await {
+        Some(Membership::Leave(service)) => match client.leave_service(service, job.sid, pass.clone()).await {
             // It is in it no more: what is read back has the last word.
             Err(Unwritten::Failed(error)) if error.kind == ErrorKind::NotFound && error.code == Some(20_404) => Ok(()),
             answer => answer,
@@ -181,7 +182,7 @@ async fn attempt_once(
     if moved.is_err() || form.is_empty() {
         return (Step::Service, moved);
     }
-    (Step::Fields, client.update_number(job.sid, job.number.e164, form, may).await.map(drop))
+    (Step::Fields, client.update_number(job.sid, job.number.e164, form, pass).await.map(drop))
 }
 
 async fn look(client: &Client, clock: &Clock, job: &WriteJob) -> Result<WriteState, String> {

@@ -13,8 +13,8 @@ pub enum PollError {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(
-        "Twilio's clock is {0} s ahead of ours: set this machine's clock (NTP), nothing can be said of \"now\" until \
-         they agree"
+        "Twilio's clock is {} s {} ours: set this machine's clock (NTP), nothing can be said of \"now\" until they agree",
+        .0.unsigned_abs(), if *.0 < 0 { "behind" } else { "ahead of" }
     )]
     ClockSkew(i64),
     #[error("of {of} rows that are or may be of our numbers {bad} cannot be understood, such as this one: {example}")]
@@ -38,6 +38,9 @@ impl PollError {
         match self {
             PollError::Twilio(e) => e.cure(),
             PollError::Store(e) => e.cure,
+            PollError::ClockSkew(ahead) if *ahead < 0 => {
+                "check NTP on this machine; if its clock is right, what answers is an old copy that a proxy has kept"
+            }
             PollError::ClockSkew(_) => "check NTP on this machine",
             PollError::Unreadable { .. } => {
                 "the warnings before this one outline such rows: report them, and ask Twilio what has changed"

@@ -155,7 +155,8 @@ pub fn unmeasured(error: &Error) -> Unmeasured {
         | ErrorKind::Unreachable
         | ErrorKind::TimedOut
         | ErrorKind::CutOff
-        | ErrorKind::NotTwilio => Unmeasured::Api,
+        | ErrorKind::NotTwilio
+        | ErrorKind::OldCopy => Unmeasured::Api,
     }
 }
 
