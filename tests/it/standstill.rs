@@ -11,11 +11,12 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use crate::agent::DAY;
+use crate::check_traps::CLEAN;
 use crate::notices::start;
 use crate::probe_trouble::{Passing, between};
 use crate::receiver::{Receiver, webhook};
 use crate::support::{support, with_token};
-use crate::world::{Running, World, play};
+use crate::world::{Running, World, play, play_based, with_prober};
 
 const APP: &str = "https://app.example.com/voice";
 
@@ -253,4 +254,31 @@ fn a_busy_number_to_which_nobody_comes_is_unknown_and_a_quiet_one_stays_as_it_is
             agent.stop().await;
         });
     }
+}
+
+/// An account that deletes each text soon after it came, for what is in it: the list shows new ones all the time.
+#[test]
+fn texts_that_are_deleted_as_they_are_delivered_cost_no_sight() {
+    let day = CLEAN.replace("messages_per_hour = 10", "messages_per_hour = 240");
+    play_based(&with_prober(&day), async |w| {
+        let mut servers = JoinSet::new();
+        let delete = |passing: &mut Passing, is_on: bool| {
+            let Some(mut page) = passing.json().filter(|_| is_on && passing.path.contains("Messages.json")) else {
+                return;
+            };
+            let Some(rows) = page["messages"].as_array_mut() else { return };
+            let newest = rows.iter().filter_map(made).max().unwrap_or_default();
+            rows.retain(|row| made(row).is_none_or(|at| newest.duration_since(at).as_secs() < 20));
+            passing.set(&page);
+        };
+        let (is_on, _, agent) = watched(w, &mut servers, delete).await;
+        w.pass(900).await;
+        is_on.store(true, Ordering::Relaxed);
+        for _ in 0..20 {
+            w.pass(60).await;
+            let verdict = agent.channel(support()[0], Channel::Messaging).verdict;
+            assert_ne!(verdict, Verdict::Blind);
+        }
+        agent.stop().await;
+    });
 }

@@ -7,12 +7,15 @@
 //! read, which is no blindness yet.
 //!
 //! Where so many were deleted by right, this ends as new ones come, after [`LOOK_BACK`] at the latest. Until then it
-//! cannot be told from a list that does not tell what it should, and what is not known is no health (law 4).
+//! cannot be told from a list that does not tell what it should, and what is not known is no health (law 4). Texts are
+//! another matter: many accounts delete each once it is delivered, for what is in it. A list of texts that goes on to
+//! show new ones is alive, and what it lacks was deleted.
 
 use super::found::Found;
 use super::log::TwilioLog;
 use super::{PollError, Poller, Reach};
 use crate::core::model::bounds::LOOK_BACK;
+use crate::core::model::source::Source;
 use crate::core::model::time::Time;
 use crate::metrics::RowResult;
 
@@ -26,12 +29,20 @@ const GONE_FEW: usize = 2;
 impl<G: TwilioLog> Poller<G> {
     /// Fails if the lists, as far back as this walk went, lack much of what an earlier one met there. To be asked
     /// before anything is fetched by its SID.
-    pub(super) fn check_gone(&self, found: &Found<G>, reach: Reach, started: Time) -> Result<(), PollError> {
+    pub(super) fn check_gone(&mut self, found: &Found<G>, reach: Reach, started: Time) -> Result<(), PollError> {
         let from = found.walked_to.max(reach.overlap).max(started - LOOK_BACK);
+        let has_new = || found.known.keys().any(|sid| !self.known.contains_key(sid));
+        let are_deleted = G::SOURCE == Source::Messages && has_new();
         let (mut gone, mut of) = (0_usize, 0_usize);
-        for (sid, _) in self.known.iter().filter(|(_, k)| k.is_listed && k.at >= from) {
+        for (sid, known) in self.known.iter_mut().filter(|(_, k)| k.is_listed && k.at >= from) {
             of += 1;
-            gone += usize::from(!found.known.contains_key(sid));
+            if !found.known.contains_key(sid) {
+                gone += 1;
+                known.is_listed = !are_deleted;
+            }
+        }
+        if are_deleted {
+            return Ok(());
         }
         // What is there and is not understood is another matter.
         let gone = gone.saturating_sub(found.counts[RowResult::Bad as usize]);
