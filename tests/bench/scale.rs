@@ -14,7 +14,7 @@ use ringback::core::model::time::Time;
 use ringback::core::notice::incidents::Incidents;
 use ringback::core::notice::make::{Addresses, NoticeBuilder};
 use ringback::core::port::ports::Ports;
-use ringback::core::port::report::ApiSight;
+use ringback::core::port::sight::ApiSight;
 use ringback::core::rollback::orders::Orders;
 use ringback::metrics::{Metrics, PerNumber};
 use tokio::sync::watch;

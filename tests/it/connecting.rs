@@ -341,11 +341,10 @@ impl Way {
     async fn one(self: Arc<Way>, mut from: TcpStream, to: String) {
         let asked = request(&mut from).await;
         let Some((line, rest)) = asked.split_once("\r\n") else { return };
-        if line.starts_with("POST ") && line.contains("/IncomingPhoneNumbers/PN") {
-            if !self.was_shut.swap(true, Ordering::SeqCst) {
-                self.is_shut.store(true, Ordering::SeqCst);
-                self.changed.notify_waiters();
-            }
+        let is_write = line.starts_with("POST ") && line.contains("/IncomingPhoneNumbers/PN");
+        if is_write && !self.was_shut.swap(true, Ordering::SeqCst) {
+            self.is_shut.store(true, Ordering::SeqCst);
+            self.changed.notify_waiters();
         }
         while self.is_shut.load(Ordering::SeqCst) {
             let changed = self.changed.notified();

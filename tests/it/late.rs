@@ -1,5 +1,5 @@
-//! Writes of ours whose answer was lost, and which land when their orders have ended otherwise: each is known as ours, is
-//! told, and can be put back.
+//! Writes of ours whose answer was lost, and which land when their orders have ended otherwise: each is known as
+//! ours, is told, and can be put back.
 
 use std::time::Duration;
 

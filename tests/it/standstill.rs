@@ -1,6 +1,6 @@
 //! Logs that are answered and stand still: what is not shown is not known, and never health.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -66,20 +66,20 @@ fn made(row: &Value) -> Option<jiff::Timestamp> {
     text.parse().ok().or_else(|| jiff::fmt::rfc2822::parse(text).ok().map(|z| z.timestamp()))
 }
 
-/// Each list without whatever is newer than what it had shown when it began to stand still.
+/// Each list with the rows alone that it had shown when it began to stand still.
 fn frozen() -> impl Fn(&mut Passing, bool) + Clone + Send + Sync + 'static {
-    let newest: Arc<Mutex<HashMap<&str, jiff::Timestamp>>> = Arc::default();
+    let shown: Arc<Mutex<HashSet<String>>> = Arc::default();
     move |passing, is_still| {
         let Some(mut page) = passing.json().filter(|_| is_log(&passing.path)) else { return };
         let key = if passing.path.contains("Calls.json") { "calls" } else { "alerts" };
         let Some(rows) = page[key].as_array_mut() else { return };
-        let mut newest = newest.lock().unwrap();
-        let shown = newest.entry(key).or_default();
+        let mut shown = shown.lock().unwrap();
+        let sid = |row: &Value| row["sid"].as_str().unwrap_or_default().to_owned();
         if is_still {
-            rows.retain(|row| made(row).is_some_and(|at| at <= *shown));
+            rows.retain(|row| shown.contains(&sid(row)));
             passing.set(&page);
         } else {
-            *shown = rows.iter().filter_map(made).fold(*shown, Ord::max);
+            shown.extend(rows.iter().map(sid));
         }
     }
 }

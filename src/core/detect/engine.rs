@@ -30,7 +30,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ledger::{AttachedAlert, FailedRequest, Ledger, LedgerContext, OutcomeChange, ReadUntil};
 use super::observation::{Observation, Probe};
-use super::statistic::silence::SilenceParams;
+use super::statistic::params::SilenceParams;
 use super::statistic::standstill::Standstill;
 use super::statistic::threshold::Window;
 use super::statistic::{Detection, Detector, Finding};

@@ -20,8 +20,8 @@
 //! | `release` | lifts every hold within the scope; says which hold remains in force over any of it | nothing is held, or something remains held: exit 1 |
 //! | `mode` | from the next write on; `observe` ends what is under way, later stages of a restore too, and says so: nothing of it goes on when the mode is changed back; any change makes void the approvals that were not carried out | |
 //!
-//! Asking twice gives the same; a number that is already as asked is looked at, said to be so, and left. One that cannot
-//! be read, or that is on the fallback by nothing in the journal, is not said to be so: it is refused.
+//! Asking twice gives the same; a number that is already as asked is looked at, said to be so, and left. One that
+//! cannot be read, or that is on the fallback by nothing in the journal, is not said to be so: it is refused.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -6,8 +6,9 @@
 //! Programmable Voice", "TwiML for Programmable Messaging", and its error dictionary (11750, 12100, 12300), 2026-11.
 //!
 //! Absent: what callers key in, and what an `action` answers; a `<Dial>` that has one is not known to be good, for
-//! whoever is not put through goes on there, nor is what goes on at a handler that it should stand in for ([`leads_on`]). A fallback is a sentence, a voicemail or a `<Dial>`; what is looked for
-//! are the ways in which such a thing is broken.
+//! whoever is not put through goes on there, nor is what goes on at a handler that it should stand in for
+//! ([`leads_on`]). A fallback is a sentence, a voicemail or a `<Dial>`; what is looked for are the ways in which such a
+//! thing is broken.
 
 use roxmltree::Node;
 

@@ -5,8 +5,8 @@
 //! how much its calls speak for a fault, with a threshold that bounds how often a healthy one reaches
 //! it; a handful of distinct failing callers is enough for a total failure, which is what theory
 //! allows ([`stream`]). Beside it stand the user's own thresholds ([`threshold`]), silence on the clock
-//! of the other numbers' traffic ([`silence`]), no calls at all ([`standstill`]), lines on which nobody is reached any more ([`unreached`]),
-//! and Twilio's own outages ([`platform`]).
+//! of the other numbers' traffic ([`silence`]), no calls at all ([`standstill`]), lines on which nobody is reached any
+//! more ([`unreached`]), and Twilio's own outages ([`platform`]).
 //!
 //! Promises: what is not curable never enters a rollback's statistic. One caller is one witness. The
 //! cost of an outcome does not depend on how long the log is. Order and repetition of entries do not
@@ -35,10 +35,10 @@ use crate::core::model::reason::{IgnoreReason, Outcome, Reason};
 use crate::core::model::roster::{GroupIx, Number, NumberIx, Roster};
 use crate::core::model::time::Time;
 use crate::core::model::verdict::Evidence;
-use params::Params;
+use params::{Params, SilenceParams};
 use platform::Platform;
 use rate::ArrivalRate;
-use silence::{Silence, SilenceParams, Silent};
+use silence::{Silence, Silent};
 use standstill::Standstill;
 use stream::{CallerCount, Stream, StreamEntry, StreamEntryKind};
 use threshold::{Horizon, Rule};

@@ -161,6 +161,42 @@ impl Params {
     }
 }
 
+/// What silence is measured with.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SilenceParams {
+    /// Number-days between false pages, nominally.
+    pub number_days: f64,
+    /// Calls that a number must have had before its silence means anything.
+    pub least_calls: u32,
+    /// Half-life of its share of the traffic.
+    pub half_life: Duration,
+    /// How likely a number has a lull on a day.
+    pub lull: f64,
+    /// What is left of its traffic in it: in the core of the day, around lunch, around opening and
+    /// closing. Busy lines do not close for lunch; most lines close in the evening.
+    pub core: f64,
+    pub lunch: f64,
+    pub edge: f64,
+    /// How long a call may go unseen, as long as nobody has measured it.
+    pub unseen: Duration,
+}
+
+impl Default for SilenceParams {
+    fn default() -> SilenceParams {
+        SilenceParams {
+            number_days: 1000.0,
+            least_calls: 8,
+            half_life: Duration::from_secs(5400),
+            lull: 0.05,
+            core: 0.60,
+            lunch: 0.30,
+            edge: 0.08,
+            unseen: Duration::from_secs(60),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use crate::core::model::time::Time;
 
+use super::params::SilenceParams;
 use super::rate::ArrivalRate;
-use super::silence::SilenceParams;
 
 /// What is left of the traffic when a day takes its usual course.
 const COURSE: f64 = 0.5;
