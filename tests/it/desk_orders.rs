@@ -27,7 +27,7 @@ fn a_rollback_is_waited_for_until_a_test_call_has_proven_it() {
         let words = ["rollback", "+15005550200", "--channel", "voice", "--yes", "--reason", "drill"];
         let (code, said, complained) = program(w, &text, &words).await;
         assert!(code == 0 && said.contains("+15005550200 voice: proven: "), "{code}: {said}{complained}");
-        assert!(complained.contains("wait for the test call that proves it"), "{complained}");
+        assert!(complained.contains("the test call that proves it is still to come for 1"), "{complained}");
         agent.stop().await;
     });
 }

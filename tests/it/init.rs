@@ -316,7 +316,7 @@ fn a_list_is_read_in_any_writing_and_held_against_the_account() {
             "old.csv:8:1: no number in this row: \"Nobody\"",
             "old.csv:9:7: \"555-0100\": no area code",
             "old.csv: 8 rows: 4 numbers, 6 repaired, 3 not read",
-            "of the list's 4 numbers 3 are in the account and 1 were not seen in it",
+            "of the list's 4 numbers, 3 in the account and 1 not seen in it",
             "not watched, for they are not on the list: +12125550102",
         ] {
             assert!(told.contains(part), "{part:?} in\n{told}");

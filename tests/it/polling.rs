@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 use crate::agent::DAY;
 use crate::privacy::Log;
 use crate::probe_trouble::between;
+use crate::support::listen;
 use crate::world::{Running, World, play};
 
 async fn counted(agent: &Running) -> f64 {
@@ -92,7 +93,7 @@ fn what_comes_later_than_the_overlap_is_found_and_said() {
     let [on_time, late] = [false, true].map(|is_late| {
         let log = Log::default();
         let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(log.clone()).finish();
-        let guard = tracing::subscriber::set_default(subscriber);
+        let guard = listen(subscriber);
         let came = Mutex::new((0.0, 0));
         play(DAY, async |w| {
             let mut servers = JoinSet::new();

@@ -12,7 +12,7 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use crate::agent::DAY;
 use crate::probe_trouble::{Passing, between};
-use crate::support::after_a_failure;
+use crate::support::{after_a_failure, listen};
 use crate::world::{World, play};
 
 /// Everything that is logged on this thread.
@@ -65,7 +65,7 @@ async fn strangers(w: &World) -> BTreeSet<String> {
 fn nothing_that_is_read_has_a_secret_or_a_callers_number() {
     let log = Log::default();
     let subscriber = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(log.clone()).finish();
-    let guard = tracing::subscriber::set_default(subscriber);
+    let guard = listen(subscriber);
     let url = "https://ringback:hunter2@app.example.com/voice?token=t0psecret";
     let faults: String = [("bad-row", 400), ("unknown", 800), ("server-error", 1300)]
         .map(|(kind, at)| format!("\n[[event]]\nat = \"{at}s\"\nfault = {{ kind = \"{kind}\", for = \"200s\" }}\n"))
@@ -412,7 +412,7 @@ impl Talkative {
 fn a_callers_number_in_twilios_texts_is_kept_and_told_nowhere() {
     let log = Log::default();
     let subscriber = tracing_subscriber::fmt().with_max_level(tracing::Level::DEBUG).with_writer(log.clone()).finish();
-    let guard = tracing::subscriber::set_default(subscriber);
+    let guard = listen(subscriber);
     play(DAY, async |w| {
         w.env.insert("RINGBACK_TOKEN", "open sesame");
         let twilio = Arc::new(Mutex::new(Talkative::default()));

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::privacy::Log;
 use crate::secrets::{SECRETS, leaks, url};
+use crate::support::listen;
 use crate::world::{BIN, PROBER, World, play, with_prober};
 
 const DAY: &str = r#"
@@ -347,7 +348,7 @@ fn with_secrets(text: &str) -> String {
 fn a_drill_tells_no_secret_of_any_handler() {
     let log = Log::default();
     let subscriber = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(log.clone()).finish();
-    let guard = tracing::subscriber::set_default(subscriber);
+    let guard = listen(subscriber);
     play(&with_prober(&with_secrets(DAY)), async |w| {
         let before = record(w);
         let config = w.parse(&with_secrets(&config_text(w))).unwrap_or_else(|e| panic!("{e}"));

@@ -19,7 +19,7 @@ use crate::agent::DAY;
 use crate::privacy::Log;
 use crate::probe_trouble::between;
 use crate::receiver::{Receiver, webhook};
-use crate::support::{support, with_token};
+use crate::support::{listen, support, with_token};
 use crate::world::{BIN, Folder, Running, World, play};
 
 /// A part of every secret below.
@@ -174,7 +174,7 @@ fn what_others_write_is_an_order_to_nobody() {
         .with_target(false)
         .with_writer(log.clone())
         .finish();
-    let guard = tracing::subscriber::set_default(subscriber);
+    let guard = listen(subscriber);
     play(DAY, async |w| {
         with_token(w);
         w.env.insert("HOOK_KEY", "a key");
@@ -251,7 +251,7 @@ fn what_others_write_is_an_order_to_nobody() {
 fn what_is_secret_in_a_numbers_urls_is_told_nowhere() {
     let log = Log::default();
     let subscriber = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(log.clone()).finish();
-    let guard = tracing::subscriber::set_default(subscriber);
+    let guard = listen(subscriber);
     play(&day(), async |w| {
         with_token(w);
         w.env.insert("HOOK_KEY", "a key");

@@ -9,6 +9,8 @@ use ringback::sim::{HandlerCondition, HandlerState, TimelineMark};
 use serde_json::{Value, json};
 use sqlx::Connection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use tracing::Dispatch;
+use tracing::subscriber::DefaultGuard;
 
 use crate::world::{Running, World};
 
@@ -139,4 +141,13 @@ pub async fn program_with(w: &World, config: &str, words: &[&str], env: &[(&str,
     let out = child.wait_with_output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (out.status.code().unwrap(), text(out.stdout), text(out.stderr))
+}
+
+/// What is logged on this thread goes to `subscriber` for as long as the guard lives.
+///
+/// With one dispatcher alone tracing asks whichever thread comes to a line first whether it is of interest, and
+/// remembers a no: another test's thread would say it for this one, and the line would be missing.
+pub fn listen(subscriber: impl tracing::Subscriber + Send + Sync + 'static) -> (DefaultGuard, Dispatch) {
+    let other = Dispatch::new(tracing_subscriber::registry());
+    (tracing::subscriber::set_default(subscriber), other)
 }
