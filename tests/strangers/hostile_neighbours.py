@@ -92,8 +92,18 @@ def half_requests(w):
     time.sleep(2)
     w.twilio.callers(some(5), True)
     w.must(w.until(25, lambda: len(w.twilio.swapped()) == 5), "the numbers were not swapped meanwhile")
-    waited = [agent.get("/-/ready", BESIEGED_S) for _ in range(5)]
-    answered = [took for status, _, took in waited if status and took <= BESIEGED_S]
+
+    def ask():
+        """How long until an answer came, asking again as a person does: a first packet that finds the queue of
+        connections full is dropped, and sent again after one, three and seven seconds."""
+        began = time.monotonic()
+        while (left := began + BESIEGED_S - time.monotonic()) > 0:
+            if agent.get("/-/ready", min(left, 1.5))[0]:
+                return time.monotonic() - began
+            time.sleep(0.05)
+        return None
+
+    answered = [took for took in (ask() for _ in range(5)) if took is not None]
     w.must(len(answered) == 5, f"{len(answered)} of 5 whole requests were answered within {BESIEGED_S} s")
     held = agent.post("hold", BESIEGED_S, all=True)
     w.must(held[0] == 200, f"a hold among them: {held}")
