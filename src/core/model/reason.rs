@@ -81,6 +81,11 @@ impl Reason {
         matches!(self, Reason::NotArriving | Reason::NothingHeard | Reason::WrongAnswer)
     }
 
+    /// True if what Twilio logged names the number's own handler, whichever answers by now.
+    pub const fn is_at_handler(self) -> bool {
+        matches!(self, Reason::Webhook | Reason::Content | Reason::Rescued | Reason::Trunk)
+    }
+
     /// Law 3: would pointing the number at a bin on Twilio have served the caller?
     pub const fn is_curable(self) -> bool {
         match self {

@@ -118,20 +118,7 @@ fn landing(
     now: &RoutingValues,
 ) -> Option<Box<Entry>> {
     // Beneath a swap of ours is what the number had before it.
-    let swap = match state {
-        SagaState::ReadBack(swap) | SagaState::Proven(swap) | SagaState::Unproven(swap) => Some(swap),
-        SagaState::Idle
-        | SagaState::Snapshotted { .. }
-        | SagaState::Checked { .. }
-        | SagaState::Intended(_)
-        | SagaState::Written(_)
-        | SagaState::Restoring { .. }
-        | SagaState::RestoreWritten { .. }
-        | SagaState::Restored(_)
-        | SagaState::Failed(_)
-        | SagaState::Refused(_)
-        | SagaState::Superseded { .. } => None,
-    };
+    let swap = state.swap().filter(|_| state.is_on_fallback() || state.is_unproven());
     let own = swap.and_then(|swap| RoutingValues::read(swap.before.record.whole(), channel).ok());
     let own = own.unwrap_or_else(|| base.clone());
     let on = match write.write.operation {

@@ -170,7 +170,12 @@ impl Engine {
                         RuleSubject::Callers
                             if leading.reason.is_curable() && case.numbers.iter().all(is_on_fallback) =>
                         {
-                            of_fallback(leading.reason)
+                            // What else a swap would have cured fails on the fallback too: it is that which fails.
+                            if leading.reason.is_at_handler() {
+                                PageReason::OldHandler
+                            } else {
+                                PageReason::Failing(Reason::Fallback)
+                            }
                         }
                         RuleSubject::Callers
                         | RuleSubject::Recipients
@@ -241,28 +246,6 @@ impl ChannelState {
 
     const fn window_of_mut(&mut self, rule: &Rule) -> &mut Window {
         if rule.subject.is_sent() { &mut self.sent } else { &mut self.window }
-    }
-}
-
-/// What fails callers on the fallback for what a swap would cure: the fallback, unless it is the old handler that is
-/// named. Then the fallback leads back to it, or the swap has no effect.
-const fn of_fallback(reason: Reason) -> PageReason {
-    match reason {
-        Reason::Webhook | Reason::Content | Reason::Rescued | Reason::Trunk => PageReason::OldHandler,
-        Reason::Forward
-        | Reason::NoHandler
-        | Reason::NothingHeard
-        | Reason::WrongAnswer
-        | Reason::Fallback
-        | Reason::Template
-        | Reason::Carrier
-        | Reason::Account
-        | Reason::Platform
-        | Reason::OtherUrl
-        | Reason::Unexplained
-        | Reason::Registration
-        | Reason::Delivery
-        | Reason::NotArriving => PageReason::Failing(Reason::Fallback),
     }
 }
 
