@@ -3,7 +3,7 @@
 //! A program is the first of a process group of its own, so that what a terminal sends to ours does not reach it. A
 //! command that a signal ended by itself would leave it behind, with all that it has started.
 
-use super::run::Signals;
+use super::signals::Signals;
 use super::{Exit, complain};
 use crate::child;
 

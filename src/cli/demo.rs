@@ -17,7 +17,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::run::Signals;
+use super::signals::Signals;
 use super::{Exit, complain, say};
 use crate::admin;
 use crate::agent::Agent;

@@ -26,6 +26,7 @@ mod report;
 mod run;
 mod saved;
 mod service;
+mod signals;
 mod silence;
 mod sim;
 mod simulate;

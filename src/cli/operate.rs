@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::challenge::{one_time_token, reqwest_client};
 use super::desk::{AgentClient, DEFAULT_CONFIG, Typed, load};
 use super::orders::ApiClient;
-use super::run::Signals;
+use super::signals::Signals;
 use super::text::fitted;
 use super::{Exit, complain, log, say, silence};
 use crate::admin;

@@ -8,7 +8,7 @@ use anyhow::Context;
 use tokio_util::sync::CancellationToken;
 
 use super::operate::said_by;
-use super::run::Signals;
+use super::signals::Signals;
 use super::{Exit, complain, log, say};
 use crate::clock::Clock;
 use crate::config::{Config, ProcessEnv};

@@ -13,7 +13,8 @@ use tracing_appender::non_blocking::ErrorCounter;
 
 use super::log::AgentLog;
 use super::service::ServiceManager;
-use super::{Exit, complain, log};
+use super::signals::{Reload, Signals};
+use super::{Exit, complain, log, signals};
 use crate::admin;
 use crate::admin::auth::{AccessRules, Holder, Right};
 use crate::admin::names::OwnNames;
@@ -128,7 +129,7 @@ async fn agent(path: &Path, config: Config, log: &AgentLog) -> anyhow::Result<Ex
         let note = path.display();
         tracing::error!(%note, "a fire drill was cut off: put {number} back with `ringback rehearse --put-back`");
     }
-    let (mut signals, mut hangup) = (Signals::listen()?, Hangup::listen()?);
+    let (mut signals, mut reload) = signals::of_agent()?;
     let listener = TcpListener::bind(config.agent.listen).await.with_context(|| {
         format!(
             "cannot listen on {}: is another agent running? name another address in agent.listen",
@@ -153,7 +154,7 @@ async fn agent(path: &Path, config: Config, log: &AgentLog) -> anyhow::Result<Ex
     let starting = Agent::start_as(Role::Watch, &service.config, &service.clock, &standby);
     let mut agent = tokio::select! {
         agent = starting => agent.map_err(coded)?,
-        signal = stopped(&mut signals, &mut hangup) => {
+        signal = stopped(&mut signals, &mut reload) => {
             tracing::info!(signal, "stopped before it had started");
             return Ok(Exit::Done);
         }
@@ -167,7 +168,7 @@ async fn agent(path: &Path, config: Config, log: &AgentLog) -> anyhow::Result<Ex
                 tracing::info!(signal, "stopping; a second signal forces");
                 break Exit::Done;
             }
-            () = hangup.next() => {
+            () = reload.next() => {
                 let reason = "the service manager, or whoever may stop the agent";
                 let by = Author { name: "SIGHUP".into(), reason: reason.into() };
                 ReloadRequest { by, reply: oneshot::channel().0 }
@@ -212,7 +213,7 @@ async fn agent(path: &Path, config: Config, log: &AgentLog) -> anyhow::Result<Ex
             tracing::info!("stopped");
             Ok(if in_time { exit } else { Exit::CouldNotRun })
         }
-        signal = stopped(&mut signals, &mut hangup) => {
+        signal = stopped(&mut signals, &mut reload) => {
             // What was being written is settled by looking, at the next start.
             child::end_all();
             // In the background: perhaps nobody reads it.
@@ -232,11 +233,11 @@ fn idle_face(config: &Config, leader: watch::Receiver<Option<LeaseHolder>>) -> a
 }
 
 /// Waits for a signal to stop. Until an agent runs nothing can be read again.
-async fn stopped(signals: &mut Signals, hangup: &mut Hangup) -> &'static str {
+async fn stopped(signals: &mut Signals, reload: &mut Reload) -> &'static str {
     loop {
         tokio::select! {
             signal = signals.next() => return signal,
-            () = hangup.next() => {
+            () = reload.next() => {
                 tracing::error!("the configuration is not read again: no agent leads here, or it stops; restart it");
             }
         }
@@ -357,72 +358,5 @@ fn coded(error: StartError) -> anyhow::Error {
     match error.code() {
         Some(code) => anyhow::Error::new(error).context(format!("{code} (ringback check --explain {code})")),
         None => error.into(),
-    }
-}
-
-/// The signals that ask a program to stop.
-pub struct Signals {
-    #[cfg(unix)]
-    terminate: tokio::signal::unix::Signal,
-    #[cfg(unix)]
-    interrupt: tokio::signal::unix::Signal,
-}
-
-impl Signals {
-    pub fn listen() -> std::io::Result<Signals> {
-        #[cfg(unix)]
-        {
-            use tokio::signal::unix::{SignalKind, signal};
-            Ok(Signals { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
-        }
-        #[cfg(not(unix))]
-        Ok(Signals {})
-    }
-
-    /// Waits for the next signal and says which it was.
-    pub async fn next(&mut self) -> &'static str {
-        #[cfg(unix)]
-        {
-            tokio::select! {
-                _ = self.terminate.recv() => "SIGTERM",
-                _ = self.interrupt.recv() => "SIGINT",
-            }
-        }
-        #[cfg(not(unix))]
-        {
-            // Nothing can be done where the signal cannot be heard.
-            let _ = tokio::signal::ctrl_c().await;
-            "Ctrl-C"
-        }
-    }
-}
-
-/// The signal that asks an agent to read its configuration again. A terminal sends it when it is closed: there it is
-/// not listened to, and the agent ends with the terminal.
-struct Hangup {
-    #[cfg(unix)]
-    signal: Option<tokio::signal::unix::Signal>,
-}
-
-impl Hangup {
-    fn listen() -> std::io::Result<Hangup> {
-        #[cfg(unix)]
-        {
-            use std::io::IsTerminal as _;
-            use tokio::signal::unix::{SignalKind, signal};
-            let is_service = !std::io::stdin().is_terminal();
-            Ok(Hangup { signal: is_service.then(|| signal(SignalKind::hangup())).transpose()? })
-        }
-        #[cfg(not(unix))]
-        Ok(Hangup {})
-    }
-
-    async fn next(&mut self) {
-        #[cfg(unix)]
-        if let Some(signal) = &mut self.signal {
-            signal.recv().await;
-            return;
-        }
-        std::future::pending().await
     }
 }

@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::names::OneOf;
-use super::run::Signals;
+use super::signals::Signals;
 use super::text::{Shape, wrapped, wrapped_command};
 use super::{Exit, complain, say};
 use crate::clock::{Clock, Pace};

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::agent::DAY;
 use crate::support::{break_app, with_token};
-use crate::world::play;
+use crate::world::{World, play};
 
 /// True if the processes that `file` names are no more, or as soon as they are.
 fn are_gone(file: &Path) -> bool {
@@ -53,39 +53,49 @@ fn a_notice_that_was_delivered_is_not_delivered_again_because_something_holds_a_
     });
 }
 
-/// A test notice whose program hangs, and a signal: nothing of it is left.
+/// What a script writes down of the processes that it starts: in its group, out of it, and itself.
+fn lingering(left: &Path) -> String {
+    format!("sleep 780 & echo $! >> {0}; setsid sleep 781 & echo $! >> {0}; echo $$ >> {0}; wait", left.display())
+}
+
+/// Runs the program until its own has started all three, then sends `signal`; how it ended, and that nothing is left.
+fn ends_with_its_children(w: &World, left: &Path, words: &[&str], signal: &str) -> Option<i32> {
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_ringback"))
+        .args(words)
+        .arg("--config")
+        .arg(w.folder.path().join("ringback.toml"))
+        .env("TWILIO_AUTH_TOKEN", &w.sim.scenario().account.auth_token)
+        .env("RINGBACK_TOKEN", "open sesame")
+        .stdin(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let until = Instant::now() + Duration::from_secs(60);
+    while lines(left) < 3 {
+        assert!(child.try_wait().unwrap().is_none() && Instant::now() < until, "{words:?} runs");
+        std::thread::yield_now();
+    }
+    let kill = std::process::Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
+    assert!(kill.success());
+    let exit = child.wait().unwrap().code();
+    assert!(are_gone(left), "{words:?} {signal}: what it started outlived it");
+    exit
+}
+
+/// A test notice whose program hangs, and a signal: nothing of it is left. SIGHUP is what a closed terminal sends.
 #[test]
 fn what_a_command_has_started_ends_with_it() {
-    for signal in ["-TERM", "-INT"] {
+    for signal in ["-TERM", "-INT", "-HUP"] {
         play(DAY, async |w| {
             with_token(w);
             let left = w.folder.path().join("left");
-            let script = format!(
-                "sleep 780 & echo $! >> {0}; setsid sleep 781 & echo $! >> {0}; echo $$ >> {0}; wait",
-                left.display()
-            );
-            let file = w.folder.path().join("ringback.toml");
             let notifier = format!(
-                "{}\n[[notify]]\nname = \"ours\"\nkind = \"command\"\nargv = [\"/bin/sh\", \"-c\", \"{script}\"]\n",
-                w.config_text()
+                "{}\n[[notify]]\nname = \"ours\"\nkind = \"command\"\nargv = [\"/bin/sh\", \"-c\", \"{}\"]\n",
+                w.config_text(),
+                lingering(&left)
             );
-            std::fs::write(&file, notifier).unwrap();
-            let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_ringback"))
-                .args(["notify", "--test", "ours", "--config"])
-                .arg(&file)
-                .env("TWILIO_AUTH_TOKEN", &w.sim.scenario().account.auth_token)
-                .env("RINGBACK_TOKEN", "open sesame")
-                .spawn()
-                .unwrap();
-            let until = Instant::now() + Duration::from_secs(20);
-            while lines(&left) < 3 {
-                assert!(child.try_wait().unwrap().is_none() && Instant::now() < until, "it runs");
-                std::thread::yield_now();
-            }
-            let kill = std::process::Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
-            assert!(kill.success());
-            assert_eq!(child.wait().unwrap().code(), Some(3), "{signal}");
-            assert!(are_gone(&left), "{signal}: what it started outlived it");
+            std::fs::write(w.folder.path().join("ringback.toml"), notifier).unwrap();
+            let exit = ends_with_its_children(w, &left, &["notify", "--test", "ours"], signal);
+            assert_eq!(exit, Some(3), "{signal}");
         });
     }
 }

@@ -21,7 +21,7 @@ use super::seen::{Asked, Seen};
 use super::view::{StatusView, span};
 use super::{StatusAnswer, look};
 use crate::cli::desk::{AgentClient, Typed};
-use crate::cli::run::Signals;
+use crate::cli::signals::Signals;
 use crate::cli::text::{Shape, Style, TextLine, has_colours, wrapped};
 use crate::cli::{Exit, complain, say};
 use crate::clock::Clock;
