@@ -7,7 +7,7 @@ use super::{Controller, READ_WITHIN};
 use crate::agent::ControlMessage;
 use crate::core::model::foreign::Line;
 use crate::core::model::id::{Channel, NumberId, NumberSid};
-use crate::core::model::order::{AdoptedBy, Operation, OrderResult};
+use crate::core::model::order::{AdoptedBy, LandedOn, Operation, OrderResult};
 use crate::core::model::roster::{Number, NumberIx};
 use crate::core::model::time::Time;
 use crate::core::notice::condition::AgentCondition;
@@ -90,7 +90,7 @@ impl Controller {
             n.channels[channel.index()] && self.orders().is_untouched_since(at - READ_WITHIN, n.id, channel) && {
                 let state = self.orders().state(n.id, channel);
                 // One that lands late is told as what it is.
-                let is_late = self.late_rollback(n.id, channel).is_some();
+                let is_late = self.ground(n.id, channel).late_rollback().is_some();
                 let is_known = is_late || state.swap().is_some() || matches!(state, SagaState::Failed(_));
                 !is_known && leads()
             }
@@ -124,9 +124,13 @@ impl Controller {
         self.baseline.extend(adopted);
     }
 
-    /// The routing that orders which end as asked with these entries will have left.
+    /// The routing that orders which end as asked with these entries will have left, or what has landed.
     pub(super) fn expected(&self, entries: &[Entry]) -> Vec<(NumberId, RoutingValues)> {
         let one = |entry: &Entry| {
+            if let Entry::Landed { number, channel, on: LandedOn::OwnHandler, routing, .. } = entry {
+                // Of the others the swap says what they are expected to be.
+                return Some((*number, RoutingValues::read(routing.whole(), *channel).ok()?));
+            }
             let Entry::Result { decision, number, channel, result, .. } = entry else { return None };
             let operation = self.orders().order(*decision).map_or(Operation::Rollback, |p| p.order.operation);
             let state = self.orders().state_of(operation, *number, *channel);

@@ -12,13 +12,12 @@ use super::command::{Asked, CommandAnswer, is_from_memory};
 use super::{Controller, Drifted};
 use crate::agent::ControlMessage;
 use crate::core::model::id::{Channel, NumberId};
-use crate::core::model::order::{LandedOn, Operation};
+use crate::core::model::order::Operation;
 use crate::core::model::roster::NumberIx;
 use crate::core::model::time::Time;
 use crate::core::rollback::adopt::FoundRouting;
 use crate::core::rollback::entry::Entry;
-use crate::core::rollback::late::LateWrite;
-use crate::core::rollback::look::{Found, Look};
+use crate::core::rollback::look::{Found, Ground, Known, Look};
 use crate::core::rollback::operator::{OperatorRequest, PlannedAction, Preview, PreviewLine};
 use crate::core::rollback::plan;
 use crate::core::routing::values::RoutingValues;
@@ -46,37 +45,37 @@ impl Controller {
         slot @ (number, channel): Slot,
         now: &RoutingValues,
     ) -> Found {
-        let (baseline, seen) = (self.baseline.get(&slot), self.last_look(slot));
-        let found = self.orders().found(number, channel, Look { now, read_at, baseline, seen });
+        let found = self.orders().found(number, channel, Look { now, read_at, known: self.known(slot) });
         match &found {
             Found::AsExpected | Found::First => _ = self.looked_at.insert(slot, read_at),
-            Found::Landed(entry) => self.landed(read_at, entry, now).await,
+            Found::Landed(entry) => self.landed(read_at, entry).await,
             // What is foreign is once it is in the journal.
             Found::Outdated | Found::Foreign { .. } => {}
         }
         found
     }
 
-    /// The rollback of this number that may have landed late, if there is one.
-    pub(super) fn late_rollback(&self, number: NumberId, channel: Channel) -> Option<LateWrite> {
-        let seen = self.last_look((number, channel));
-        let mut late = self.orders().late(number, channel, seen).filter(|w| w.write.operation == Operation::Rollback);
-        late.next_back().cloned()
+    /// What a number is held against by an order that is about to have it.
+    pub(super) fn ground(&self, number: NumberId, channel: Channel) -> Ground {
+        self.orders().ground(number, channel, self.known((number, channel)))
     }
 
-    async fn landed(&mut self, read_at: Time, entry: &Entry, now: &RoutingValues) {
-        let Entry::Landed { number, channel, on, .. } = entry else { return };
-        let (number, on) = (*number, *on);
+    fn known(&self, slot @ (number, channel): Slot) -> Known<'_> {
+        let roster = &self.shared.roster;
+        let fallback = roster.find(number).and_then(|ix| roster.group_of(ix).fallback(channel));
+        Known { baseline: self.baseline.get(&slot), seen: self.last_look(slot), fallback }
+    }
+
+    async fn landed(&mut self, read_at: Time, entry: &Entry) {
+        let Entry::Landed { number, channel, .. } = entry else { return };
+        let (number, expected) = (*number, self.expected(std::slice::from_ref(entry)));
         if let Err(error) = self.commit(vec![entry.clone()]).await {
             let name = self.shared.roster.name(number);
             tracing::error!(number = %name, %channel, %error, cure = error.cure, "a late write of ours is not in the journal");
             return;
         }
         self.looked_at.insert((number, *channel), read_at);
-        // Of the others the swap says what they are expected to be.
-        if on == LandedOn::OwnHandler {
-            self.set_baseline(self.shared.clock.now(), vec![(number, now.clone())]).await;
-        }
+        self.set_baseline(self.shared.clock.now(), expected).await;
     }
 
     /// Reads these numbers beside the control task, which answers once it is told what was found.

@@ -449,7 +449,7 @@ impl Controller {
                     .iter()
                     .map(|n| (*n, self.orders().fallback_for(&order.group, order.channel, *n)))
                     .collect(),
-                late: numbers.iter().filter_map(|n| Some((*n, self.late_rollback(*n, order.channel)?))).collect(),
+                grounds: numbers.iter().map(|n| (*n, self.ground(*n, order.channel))).collect(),
             };
             if self.execute.try_send(work).is_ok() {
                 sent.extend(numbers.into_iter().map(|n| (order.id, n)));

@@ -9,6 +9,7 @@
 //! An order that an earlier agent began is carried on by the same code: a number whose intent is in
 //! the journal is looked at first, and is written only if it is still as it was.
 
+mod landed;
 pub mod read;
 pub mod write;
 
@@ -31,7 +32,8 @@ use crate::core::model::id::{Channel, NumberId, NumberSid};
 use crate::core::model::order::{FallbackState, Operation, Order, OrderResult};
 use crate::core::rollback::apply::{self, Found};
 use crate::core::rollback::entry::Entry;
-use crate::core::rollback::late::{LANDS_WITHIN, LateWrite};
+use crate::core::rollback::late::LANDS_WITHIN;
+use crate::core::rollback::look::Ground;
 use crate::core::rollback::plan::{self, NumberEnd, Unknown};
 use crate::core::rollback::saga::SagaState;
 use crate::core::routing::values::RoutingValues;
@@ -57,8 +59,8 @@ pub struct Work {
     pub numbers: Vec<(NumberId, SagaState)>,
     /// What is known of the fallback for each.
     pub fallbacks: HashMap<NumberId, FallbackState>,
-    /// Rollbacks of those whose write may have landed late.
-    pub late: HashMap<NumberId, LateWrite>,
+    /// What each is held against when it is read.
+    pub grounds: HashMap<NumberId, Ground>,
 }
 
 impl Work {
@@ -174,9 +176,11 @@ impl Execution {
         let wanted: Vec<_> = states.iter().map(|(number, state)| (*number, self.sid(*number, state))).collect();
         let with_regions = matches!(operation, Operation::Rollback | Operation::Apply);
         let reads = self.reader.read(&wanted, channel, with_regions).await;
+        let states = self.after_landings(work, states, &reads, &mut ends).await?;
         let mut planned = Vec::new();
         let mut entries = Vec::new();
-        for (number, state) in states {
+        for (number, state) in &states {
+            let number = *number;
             let found = match reads.get(&number) {
                 Some(Ok(read)) => {
                     let plan = self.plan(work, number, state, read).and_then(|plan| work.passes(number, plan));
@@ -235,8 +239,8 @@ impl Execution {
                 let ix = self.shared.roster.find(number).ok_or_else(|| refused("it is not ours"))?;
                 let fallback = self.shared.roster.group_of(ix).fallback(order.channel);
                 let fallback = fallback.ok_or_else(|| refused("its group has no fallback for this channel"))?;
-                let late = work.late.get(&number);
-                (plan::rollback(order, state, record, raw.whole(), fallback, late)?, Some(fallback.to_owned()))
+                let ground = work.grounds.get(&number).ok_or_else(|| refused("it is not ours"))?;
+                (plan::rollback(order, state, record, raw.whole(), fallback, ground)?, Some(fallback.to_owned()))
             }
             Operation::Restore | Operation::Undo => {
                 let group = self.shared.roster.find(number).map(|ix| self.shared.roster.group_of(ix));
@@ -461,7 +465,7 @@ mod tests {
             by: Initiator::Operator { stops: 0 },
             numbers: Vec::new(),
             fallbacks,
-            late: HashMap::new(),
+            grounds: HashMap::new(),
         };
         let passes = |number: NumberId, fallback: Option<&str>, is_intended: bool| {
             let values = RoutingValues::read("{}", channel).unwrap();

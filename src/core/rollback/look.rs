@@ -6,10 +6,10 @@
 //! What is put back is what the number had when the write landed, an adopted handler or somebody else's too.
 
 use super::entry::Entry;
-use super::late::LateWrite;
+use super::late::{self, LateWrite};
 use super::orders::{Orders, Saga};
 use super::plan;
-use super::saga::SagaState;
+use super::saga::{SagaEvent, SagaState, Swap};
 use crate::core::model::id::{Channel, NumberId};
 use crate::core::model::order::{LandedOn, Operation};
 use crate::core::model::time::Time;
@@ -22,10 +22,18 @@ pub struct Look<'a> {
     pub now: &'a RoutingValues,
     /// When reading it began.
     pub read_at: Time,
+    pub known: Known<'a>,
+}
+
+/// What is known of a number beside its orders.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Known<'a> {
     /// What it pointed at last, as far as that is known.
     pub baseline: Option<&'a RoutingValues>,
     /// When it was read the last time that something was made of it: that it was as expected, or what had changed.
     pub seen: Option<Time>,
+    /// Its group's, which is nobody's own handler.
+    pub fallback: Option<&'a str>,
 }
 
 /// What a look at one channel of a number shows.
@@ -41,6 +49,22 @@ pub enum Found {
     Landed(Box<Entry>),
     /// Somebody else changed it: what it was before us, and what it should be.
     Foreign { before: RoutingValues, expected: RoutingValues },
+}
+
+/// What one channel of a number is held against: what our writes may have left it as, in time or late.
+#[derive(Debug, Clone)]
+pub struct Ground {
+    number: NumberId,
+    channel: Channel,
+    /// Of its rollback.
+    state: SagaState,
+    /// What a restore or an undo would put back.
+    swap: Option<Swap>,
+    /// What our latest order may have left; nothing where it is its own.
+    left: Vec<RoutingValues>,
+    late: Vec<LateWrite>,
+    baseline: Option<RoutingValues>,
+    fallback: Option<String>,
 }
 
 impl Orders {
@@ -62,71 +86,126 @@ impl Orders {
         late.iter().filter(move |w| seen.is_none_or(|t| t <= w.until))
     }
 
+    /// What a number that no order has is held against.
+    pub fn ground(&self, number: NumberId, channel: Channel, known: Known<'_>) -> Ground {
+        let state = self.state(number, channel);
+        let of = if state.swap().is_some() { state } else { self.applied(number, channel) };
+        Ground {
+            number,
+            channel,
+            state: state.clone(),
+            swap: of.swap().cloned(),
+            left: plan::left(of, channel).unwrap_or_default(),
+            late: self.late(number, channel, known.seen).cloned().collect(),
+            baseline: known.baseline.cloned(),
+            fallback: known.fallback.map(str::to_owned),
+        }
+    }
+
     /// What a look at a number means.
     pub fn found(&self, number: NumberId, channel: Channel, look: Look<'_>) -> Found {
-        let Look { now, read_at, baseline, seen } = look;
+        let Look { now, read_at, known } = look;
         // Looks come by several ways, and may overtake each other.
-        if seen.is_some_and(|t| read_at < t) || !self.is_untouched_since(read_at, number, channel) {
+        if known.seen.is_some_and(|t| read_at < t) || !self.is_untouched_since(read_at, number, channel) {
             return Found::Outdated;
         }
-        let state = self.state(number, channel);
-        // What a write of ours left, or may yet leave, is nobody else's change.
-        let left = if state.swap().is_some() { state } else { self.applied(number, channel) };
-        let ours = plan::left(left, channel).unwrap_or_default();
-        if ours.iter().any(|left| left.is_respelt(now)) {
-            return Found::AsExpected;
-        }
-        let late: Vec<&LateWrite> = self.late(number, channel, seen).collect();
-        let from = late.last().and_then(|w| RoutingValues::read(w.own.whole(), channel).ok());
-        let expected = ours.first().or(baseline);
-        if expected == Some(now) {
-            return Found::AsExpected;
-        }
-        let mut bases: Vec<&RoutingValues> =
-            if ours.is_empty() { baseline.iter().copied().collect() } else { ours.iter().collect() };
-        // It was never looked at: it had what the order found.
-        bases.extend(from.iter().filter(|_| expected.is_none()));
-        if let Some((write, base)) = landed(&bases, &late, now) {
-            return landing(number, channel, state, write, base, now).map_or(Found::AsExpected, Found::Landed);
-        }
-        let Some(expected) = expected.cloned() else { return Found::First };
-        let before = left.swap().and_then(|s| RoutingValues::read(s.before.record.whole(), channel).ok());
-        Found::Foreign { before: before.unwrap_or_else(|| expected.clone()), expected }
+        self.ground(number, channel, known).found(now)
     }
 }
 
-/// The write that has landed last, and on what, if that alone makes of it what the number has now.
-fn landed<'a>(
-    bases: &[&'a RoutingValues],
-    late: &[&'a LateWrite],
-    now: &RoutingValues,
-) -> Option<(&'a LateWrite, &'a RoutingValues)> {
-    let updates = || late.iter().map(|w| &w.write.update);
-    late.iter().rev().find_map(|w| {
-        let base = bases.iter().find(|base| now.is_left_by(base, &w.write.update, updates()))?;
-        Some((*w, *base))
-    })
-}
+impl Ground {
+    /// What a number that is `now` has become.
+    pub fn found(&self, now: &RoutingValues) -> Found {
+        // What a write of ours left, or may yet leave, is nobody else's change.
+        if self.left.iter().any(|left| left.is_respelt(now)) {
+            return Found::AsExpected;
+        }
+        let expected = self.left.first().or(self.baseline.as_ref());
+        if expected == Some(now) {
+            return Found::AsExpected;
+        }
+        if let Some((write, base)) = self.landed(now) {
+            return self.landing(write, &base, now).map_or(Found::AsExpected, Found::Landed);
+        }
+        let Some(expected) = expected.cloned() else { return Found::First };
+        let before = self.swap.as_ref().and_then(|s| self.own(s));
+        Found::Foreign { before: before.unwrap_or_else(|| expected.clone()), expected }
+    }
 
-/// Where the number is by it, as it is written to the journal; `None` if it is where it was.
-fn landing(
-    number: NumberId,
-    channel: Channel,
-    state: &SagaState,
-    write: &LateWrite,
-    base: &RoutingValues,
-    now: &RoutingValues,
-) -> Option<Box<Entry>> {
-    // Beneath a swap of ours is what the number had before it.
-    let swap = state.swap().filter(|_| state.is_on_fallback() || state.is_unproven());
-    let own = swap.and_then(|swap| RoutingValues::read(swap.before.record.whole(), channel).ok());
-    let own = own.unwrap_or_else(|| base.clone());
-    let on = match write.write.operation {
-        Operation::Rollback => LandedOn::Fallback,
-        Operation::Restore | Operation::Apply | Operation::Undo if own == *now => LandedOn::OwnHandler,
-        Operation::Restore | Operation::Apply | Operation::Undo => LandedOn::EarlierHandler,
-    };
-    let routing: RawRecord = own.whole_record().ok()?.as_str().into();
-    let (decision, sid, update) = (write.write.order, write.write.sid, own.changes_to(now));
-    Some(Box::new(Entry::Landed { decision, channel, number, sid, on, routing, update }))
+    /// What has landed before an order read the number, and what the order's state is by that. Nothing of a number that
+    /// the order, or another, has written to already: what it is then is settled by what was intended.
+    pub fn landed_before(
+        &self,
+        operation: Operation,
+        state: &SagaState,
+        now: &RoutingValues,
+    ) -> Option<(Entry, SagaState)> {
+        if state.is_under_way() || self.state.is_under_way() {
+            return None;
+        }
+        let Found::Landed(entry) = self.found(now) else { return None };
+        let Entry::Landed { decision, sid, on, ref routing, ref update, .. } = *entry else { return None };
+        let mut state = state.clone();
+        if operation.is_of_fallback() {
+            let landing = late::landing(decision, sid, on, routing, update);
+            state = state.next(decision, SagaEvent::Landed(landing)).ok()?;
+        }
+        Some((*entry, state))
+    }
+
+    /// The rollback of ours that may have landed late, if there is one.
+    pub fn late_rollback(&self) -> Option<&LateWrite> {
+        self.late.iter().rfind(|w| w.write.operation == Operation::Rollback)
+    }
+
+    /// True if a write of ours whose answer was lost has made it what it is `now`.
+    pub fn is_landed(&self, now: &RoutingValues) -> bool {
+        self.landed(now).is_some()
+    }
+
+    /// The write that has landed last, and on what, if that alone makes of it what the number has now.
+    fn landed(&self, now: &RoutingValues) -> Option<(&LateWrite, RoutingValues)> {
+        let mut bases: Vec<RoutingValues> =
+            if self.left.is_empty() { self.baseline.iter().cloned().collect() } else { self.left.clone() };
+        if bases.is_empty() {
+            // It was never looked at: it had what the order found.
+            let from = self.late.last().and_then(|w| RoutingValues::read(w.own.whole(), self.channel).ok());
+            bases.extend(from);
+        }
+        let updates = || self.late.iter().map(|w| &w.write.update);
+        self.late.iter().rev().find_map(|w| {
+            let base = bases.iter().find(|base| now.is_left_by(base, &w.write.update, updates()))?;
+            Some((w, base.clone()))
+        })
+    }
+
+    /// Where the number is by it, as it is written to the journal; `None` if it is where it was.
+    fn landing(&self, write: &LateWrite, base: &RoutingValues, now: &RoutingValues) -> Option<Box<Entry>> {
+        let Ground { number, channel, .. } = *self;
+        let own = self.beneath(base).unwrap_or_else(|| base.clone());
+        // Somebody had put it there by hand, and the write has taken it away: what it has now is all that is known.
+        let is_fallback = self.fallback.as_ref().is_some_and(|url| own.is_answered_by(url));
+        let own = if is_fallback { now.clone() } else { own };
+        let on = match write.write.operation {
+            Operation::Rollback => LandedOn::Fallback,
+            Operation::Restore | Operation::Apply | Operation::Undo if own == *now => LandedOn::OwnHandler,
+            Operation::Restore | Operation::Apply | Operation::Undo => LandedOn::EarlierHandler,
+        };
+        let routing: RawRecord = own.whole_record().ok()?.as_str().into();
+        let (decision, sid, update) = (write.write.order, write.write.sid, own.changes_to(now));
+        Some(Box::new(Entry::Landed { decision, channel, number, sid, on, routing, update }))
+    }
+
+    /// What the number had before our swap of it. So it is while the swap stands, and where what was seen last is what
+    /// our swap left, though its rollback has ended since: the fallback is nobody's own handler.
+    fn beneath(&self, base: &RoutingValues) -> Option<RoutingValues> {
+        let swap = self.state.swap()?;
+        let own = self.own(swap)?;
+        let is_there = self.state.is_on_fallback() || self.state.is_unproven();
+        (is_there || own.after(&swap.wrote) == *base).then_some(own)
+    }
+
+    fn own(&self, swap: &Swap) -> Option<RoutingValues> {
+        RoutingValues::read(swap.before.record.whole(), self.channel).ok()
+    }
 }

@@ -12,6 +12,7 @@
 use serde_json::Value;
 
 use super::late::LateWrite;
+use super::look::Ground;
 use super::saga::{SagaState, Swap};
 use crate::core::model::id::{Channel, ServiceSid};
 use crate::core::model::order::{Operation, Order, OrderResult, UpdateParams};
@@ -143,15 +144,15 @@ pub(super) fn resumed(swap: &Swap, channel: Channel, raw: &str, now: RoutingValu
     plan.clone().checked(raw, now).map_err(|now| plan.superseded(&now))
 }
 
-/// The rollback of one number as its record is now, or how it ends without a write. `late`: one of ours that may have
-/// landed meanwhile.
+/// The rollback of one number as its record is now, or how it ends without a write. `ground`: what it is held against,
+/// by which a write of ours that has landed late is known.
 pub fn rollback(
     order: &Order,
     state: &SagaState,
     record: &NumberRecord,
     raw: &str,
     fallback: &str,
-    late: Option<&LateWrite>,
+    ground: &Ground,
 ) -> Result<WritePlan, NumberEnd> {
     let channel = order.channel;
     let now = RoutingValues::read(raw, channel).map_err(failed)?;
@@ -161,7 +162,8 @@ pub fn rollback(
         }
         SagaState::Unproven(swap) => {
             let before = RoutingValues::read(swap.before.record.whole(), channel).map_err(failed)?;
-            let is_undone = now == before && is_changed_back(swap.before.record.whole(), raw);
+            let is_undone =
+                now == before && is_changed_back(swap.before.record.whole(), raw) && !ground.is_landed(&now);
             if is_undone || !left(state, channel).map_err(failed)?.contains(&now) {
                 // Against another writer a person decides; and the snapshot would be of what was there long ago.
                 return Err(superseded(&before, &before.after(&swap.wrote), &now));
@@ -193,7 +195,7 @@ pub fn rollback(
             if record.leads_to(channel, fallback) =>
         {
             // A snapshot of it would be restored one day as what it was before us.
-            Err((OrderResult::Refused, on_fallback_unknown(late)))
+            Err((OrderResult::Refused, on_fallback_unknown(ground.late_rollback())))
         }
         SagaState::Idle
         | SagaState::Snapshotted { .. }

@@ -232,6 +232,16 @@ impl RoutingValues {
         })
     }
 
+    /// True if this webhook of the number's own answers: nothing that goes before it is set.
+    pub fn is_answered_by(&self, url: &str) -> bool {
+        let (webhook, before) = match self.channel {
+            Channel::Voice => ("VoiceUrl", ["TrunkSid", "VoiceApplicationSid"]),
+            Channel::Messaging => ("SmsUrl", [SERVICE, "SmsApplicationSid"]),
+        };
+        let is_set = |parameter: &str| self.of(parameter).is_some_and(|value| !value.is_empty());
+        !before.into_iter().any(is_set) && self.of(webhook).is_some_and(|set| is_same_fallback(url, set.whole()))
+    }
+
     /// Where `now` is not `wrote`, in words that show all three.
     pub fn differences(snapshot: &RoutingValues, wrote: &RoutingValues, now: &RoutingValues) -> Vec<Difference> {
         fields(wrote.channel)

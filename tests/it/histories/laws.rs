@@ -108,6 +108,14 @@ pub async fn explain(history: &History<'_>) -> [u64; 2] {
     explained
 }
 
+/// A number that was said to be proven.
+struct Proof {
+    at: Time,
+    slot: Slot,
+    /// When its write was in the journal; one that lands later does not count.
+    written: Option<Time>,
+}
+
 /// What the journal says, as far as laws are about its order.
 #[derive(Default)]
 struct Journal {
@@ -117,7 +125,7 @@ struct Journal {
     intents: BTreeMap<Slot, Vec<(Time, DecisionId, Operation)>>,
     snapshots: BTreeMap<(DecisionId, Slot), Time>,
     written: BTreeMap<(DecisionId, Slot), Time>,
-    proofs: Vec<(Time, DecisionId, Slot)>,
+    proofs: Vec<Proof>,
     forced: BTreeSet<DecisionId>,
     decisions: BTreeMap<DecisionId, Decision>,
     ordered: BTreeSet<(DecisionId, Slot)>,
@@ -201,7 +209,8 @@ impl Journal {
         match result {
             OrderResult::Written | OrderResult::Proven => {
                 if result == OrderResult::Proven {
-                    self.proofs.push((at, decision, slot));
+                    let written = self.written.get(&(decision, slot)).copied();
+                    self.proofs.push(Proof { at, slot, written });
                 }
                 self.swapped.insert(slot);
                 self.undone.remove(&slot);
@@ -458,10 +467,10 @@ fn check_proofs(history: &History<'_>, journal: &Journal, writes: &[Write], mess
         let earlier = writes.iter().filter(|u| u.slot == slot && u.is_real && u.at <= at);
         earlier.filter_map(change).next_back()
     };
-    for (at, decision, slot) in &journal.proofs {
+    for Proof { at, slot, written } in &journal.proofs {
         let (n, channel) = *slot;
         assert!(!history.setup.is_fallback_dead || channel == Channel::Messaging, "law 5: {n} proven on a dead bin");
-        let Some(since) = journal.written.get(&(*decision, *slot)) else { panic!("law 5: {n} proven, never written") };
+        let Some(since) = written else { panic!("law 5: {n} proven, never written") };
         // By us, or by somebody else who had put it there already.
         let swapped = writes.iter().rfind(|u| u.slot == *slot && u.is_real && u.at <= *since);
         let Some(swapped) = swapped else { panic!("law 5: {n} {channel} proven at {at}, and nothing was written") };

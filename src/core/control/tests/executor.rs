@@ -140,14 +140,25 @@ impl World {
                 continue;
             }
             let slot = (number, channel);
+            let ground = self.ground(slot);
+            let now = self.now_at(slot).filter(|_| fault != 15).map(|(.., now)| now);
+            let landing = now.and_then(|now| ground.landed_before(operation, state, &now));
+            let state = match landing {
+                None => state.clone(),
+                Some((entry, state)) => {
+                    if self.commit(vec![entry]).is_err() {
+                        task.ends.push((number, OrderResult::Failed));
+                        continue;
+                    }
+                    state
+                }
+            };
+            let state = &state;
             let found = match self.now_at(slot).filter(|_| fault != 15) {
                 None => Err(OrderResult::Failed),
                 Some((record, raw, _)) => {
                     let plan = match operation {
-                        Operation::Rollback => {
-                            let late = self.orders().late(number, channel, self.last_look(slot)).last();
-                            plan::rollback(&task.order, state, &record, &raw, BIN, late)
-                        }
+                        Operation::Rollback => plan::rollback(&task.order, state, &record, &raw, BIN, &ground),
                         Operation::Restore | Operation::Undo => {
                             plan::restore(&task.order, state, &raw, self.handlers[&slot].0 == BIN)
                         }

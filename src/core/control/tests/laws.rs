@@ -186,7 +186,8 @@ impl World {
             state.is_on_fallback()
                 || state.is_under_way()
                 || self.orders().swapping(**n, channel).is_some()
-                || state.is_unproven() && !pending.waiting.contains(n)
+                || state.is_unproven()
+                || numbers.contains(n)
         };
         let members: Vec<NumberId> = self
             .roster
@@ -194,7 +195,7 @@ impl World {
             .filter(|(ix, _)| self.roster.group_of(*ix).name == *group)
             .map(|(_, n)| n.id)
             .collect();
-        let after = members.iter().filter(is_on).count() + numbers.len();
+        let after = members.iter().filter(is_on).count();
         let strength = Strength::of(&pending.decision.evidence, pending.decision.numbers.len());
         let needs_word = self.orders().mode() == Mode::Confirm
             || freshness == Freshness::Degraded

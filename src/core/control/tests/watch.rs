@@ -13,7 +13,7 @@ use crate::core::model::verdict::Verdict;
 use crate::core::notice::{Notice, NoticeStatus};
 use crate::core::rollback::adopt::{Adopting, FoundRouting};
 use crate::core::rollback::entry::Entry;
-use crate::core::rollback::look::{Found, Look};
+use crate::core::rollback::look::{Found, Ground, Known, Look};
 use crate::core::rollback::operator::PlannedAction;
 use crate::core::rollback::orders::{Orders, Witness};
 use crate::core::rollback::saga::SagaState;
@@ -177,11 +177,20 @@ impl World {
         self.looks.get(&slot).copied().filter(|t| *t <= self.now)
     }
 
+    /// What a number is held against by an order that has it.
+    pub(super) fn ground(&self, slot: Slot) -> Ground {
+        self.orders().ground(slot.0, slot.1, self.known(slot))
+    }
+
+    fn known(&self, slot: Slot) -> Known<'_> {
+        Known { baseline: self.baseline.get(&slot), seen: self.last_look(slot), fallback: Some(BIN) }
+    }
+
     /// What a look at a number shows. Of a late write of ours that has landed the journal knows afterwards.
     fn observe(&mut self, at: Time, reading: &Reading) -> Found {
         let slot @ (number, channel) = reading.slot;
-        let (baseline, seen) = (self.baseline.get(&slot), self.last_look(slot));
-        let found = self.orders().found(number, channel, Look { now: &reading.now, read_at: at, baseline, seen });
+        let known = self.known(slot);
+        let found = self.orders().found(number, channel, Look { now: &reading.now, read_at: at, known });
         match &found {
             Found::Landed(entry) => {
                 let Entry::Landed { on, .. } = **entry else { unreachable!() };

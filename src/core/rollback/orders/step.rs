@@ -1,7 +1,7 @@
 //! What should be written next: the guards asked about each pending rollback, and the stages of each restore.
 //! Changes nothing; the same state at the same time says the same.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::{OrderState, Orders, PendingRollback, QUIET_FOR, SETTLED_FOR, Standing, Surroundings, VERIFY_WITHIN};
@@ -23,7 +23,7 @@ impl Orders {
     pub fn step(&self, now: Time, roster: &Roster, watch: &impl Surroundings) -> Vec<Entry> {
         let mut entries = Vec::new();
         // Numbers that this step orders count for the cap of those that follow.
-        let mut ordered: BTreeMap<(GroupName, Channel), usize> = BTreeMap::new();
+        let mut ordered: BTreeMap<(GroupName, Channel), BTreeSet<NumberId>> = BTreeMap::new();
         for pending in self.pending.values() {
             self.step_pending(now, roster, watch, pending, &mut ordered, &mut entries);
         }
@@ -39,7 +39,7 @@ impl Orders {
         roster: &Roster,
         watch: &impl Surroundings,
         pending: &PendingRollback,
-        ordered: &mut BTreeMap<(GroupName, Channel), usize>,
+        ordered: &mut BTreeMap<(GroupName, Channel), BTreeSet<NumberId>>,
         entries: &mut Vec<Entry>,
     ) {
         let Decision { id: decision, channel, ref group, at, .. } = pending.decision;
@@ -48,15 +48,16 @@ impl Orders {
         let strength = pending.strength();
         let veto = self.settings.veto;
         let percent = self.settings.caps.get(group).copied().unwrap_or(100);
-        // What is not proven may be there too; where it waits here to be tried again it is counted when it is ordered.
-        let on_fallback = members.iter().filter(|n| {
-            let state = self.state(**n, channel);
+        // What is not proven may be there too, and is counted once, also if it is to be tried again.
+        let on_fallback = members.iter().copied().filter(|n| {
+            let state = self.state(*n, channel);
             state.is_on_fallback()
                 || state.is_under_way()
-                || self.swapping(**n, channel).is_some()
-                || state.is_unproven() && !pending.waiting.contains(n)
+                || self.swapping(*n, channel).is_some()
+                || state.is_unproven()
         });
-        let on_fallback = on_fallback.count();
+        let swaps = ordered.entry((group.clone(), channel)).or_default();
+        swaps.extend(on_fallback);
 
         let (mut act, mut swapped, mut recovered, mut timed_out) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let mut refused: BTreeMap<Guard, Vec<NumberId>> = BTreeMap::new();
@@ -77,7 +78,6 @@ impl Orders {
                 recovered.push(number);
                 continue;
             }
-            let earlier = ordered.get(&(group.clone(), channel)).copied().unwrap_or(0);
             let standing = pending.standing.get(&number).copied();
             let facts = GuardInputs {
                 is_leading: watch.is_leading(),
@@ -91,7 +91,7 @@ impl Orders {
                 not_before: self.not_before(number, channel),
                 is_of_another: self.is_undone(number, channel)
                     || verdicts[0] != Verdict::Failing && self.is_swept_along(&pending.decision, number),
-                after: on_fallback + earlier + 1,
+                after: swaps.len() + usize::from(!swaps.contains(&number)),
                 allowed: guard::allowed(strength, members.len(), percent),
                 is_approved: pending.is_approved,
                 // Its time begins when nothing else stands against it.
@@ -101,7 +101,7 @@ impl Orders {
             match (guard::rule(now, &facts), standing) {
                 (Ruling::Act, _) => {
                     act.push(number);
-                    *ordered.entry((group.clone(), channel)).or_default() += 1;
+                    swaps.insert(number);
                 }
                 (Ruling::Refuse(guard), Some(Standing::Refused(said))) if guard == said => {}
                 (Ruling::Refuse(guard), _) => refused.entry(guard).or_default().push(number),
