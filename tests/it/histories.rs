@@ -199,9 +199,8 @@ impl<'w> History<'w> {
                 if passing.path.starts_with("/twiml/") && bins > 0 {
                     passing.status = bins;
                 }
-                let is_gone = through.is_gone(&passing.path);
                 let gone = through.gone.lock().unwrap();
-                if is_gone {
+                if passing.was_gone {
                     passing.status = 404;
                     passing.set(&json!({"code": 20404, "message": "not found", "status": 404}));
                 } else if passing.path.contains("IncomingPhoneNumbers.json") && !gone.is_empty() {
@@ -426,8 +425,10 @@ impl<'w> History<'w> {
             let is_said = matches!(state, "read_back" | "proven");
             // What has landed late is known with the next look.
             if is_said && !left(n, c) && !laws::is_late(self.w, n, c) {
-                let is_theirs = laws::last_writer(self.w, n, c) == Some(Actor::Person);
-                assert!(self.url(n, c) == BIN || is_theirs, "law 5: {n} {c} is said to be on the fallback");
+                let (url, writer) = (self.url(n, c), laws::last_writer(self.w, n, c));
+                let is_there = url == BIN || writer == Some(Actor::Person);
+                let now = self.w.now();
+                assert!(is_there, "law 5: {n} {c} is {state} at {now}, and {writer:?} has pointed it at {url}");
             }
         }
     }

@@ -26,6 +26,8 @@ use crate::world::{Running, World, pass_on, play, with_prober};
 pub struct Passing {
     /// With its query.
     pub path: String,
+    /// What it is about was not there when it was asked.
+    pub was_gone: bool,
     pub status: u16,
     pub headers: HeaderMap,
     pub body: Vec<u8>,
@@ -62,12 +64,14 @@ pub async fn between_but(
     let pass = async move |request: Request| {
         let path = request.uri().to_string();
         let mut request = request;
-        if is_gone(&path) {
+        let was_gone = is_gone(&path);
+        if was_gone {
             *request.method_mut() = Method::GET;
         }
         let (parts, body) = pass_on(&http, &upstream, request).await.into_parts();
         let body = axum::body::to_bytes(body, 64 << 20).await.unwrap().to_vec();
-        let mut passing = Passing { path, status: parts.status.as_u16(), headers: parts.headers, body };
+        let status = parts.status.as_u16();
+        let mut passing = Passing { path, was_gone, status, headers: parts.headers, body };
         change(&mut passing);
         let mut response = Response::builder().status(passing.status);
         for (name, value) in &passing.headers {
