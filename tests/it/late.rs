@@ -9,6 +9,7 @@ use serde_json::json;
 
 use crate::adopt::{THEIRS, adopt, count, day, edit};
 use crate::agent::DAY;
+use crate::handlers::{self, NEW, asking, watching};
 use crate::support::{support, url, with_token};
 use crate::world::{BIN, Running, World, play};
 
@@ -162,6 +163,68 @@ fn what_lands_over_an_adopted_handler_gives_that_one_back() {
         assert_eq!(say(&agent, "restore", number).await.0, "restore");
         w.pass(10).await;
         assert_eq!(url(w, number), THEIRS);
+        agent.stop().await;
+    });
+}
+
+/// A restore that nobody knows the end of lands just before the next rollback reads the number.
+#[test]
+fn an_order_that_finds_a_late_restore_of_ours_rolls_back_and_calls_it_nobody_elses() {
+    play(DAY, async |w| {
+        let (agent, number) = started(w).await;
+        say(&agent, "rollback", number).await;
+        w.pass(70).await;
+        let scope = ApiFaultScope::Class(EndpointClass::NumberUpdate);
+        let late = ApiFault { takes: Duration::from_secs(200), ..ApiFault::new(ApiFaultKind::Late, scope) };
+        w.sim.fault(late.lasts(Duration::from_secs(150))).unwrap();
+        assert_eq!(say(&agent, "restore", number).await.0, "restore");
+        w.pass(1).await;
+        for class in [EndpointClass::Number, EndpointClass::Numbers] {
+            let unread = ApiFault::new(ApiFaultKind::Unavailable, ApiFaultScope::Class(class));
+            w.sim.fault(unread.lasts(Duration::from_secs(150))).unwrap();
+        }
+        w.pass(160).await;
+        assert_eq!((url(w, number).as_str(), agent.rollback_state(number)), (BIN, "unproven"));
+        while url(w, number) == BIN {
+            w.pass(1).await;
+        }
+        assert_eq!(say(&agent, "rollback", number).await.0, "rollback");
+        w.pass(20).await;
+        assert_eq!((url(w, number).as_str(), agent.rollback_state(number)), (BIN, "read_back"));
+        assert_eq!(count(w, "drift").await, 0);
+        assert_eq!(say(&agent, "restore", number).await.0, "restore");
+        w.pass(10).await;
+        assert_eq!((url(w, number).as_str(), agent.rollback_state(number)), (APP, "restored"));
+        agent.stop().await;
+    });
+}
+
+/// Somebody has pointed the number at the fallback by hand meanwhile, which is no handler of its own.
+#[test]
+fn an_apply_that_lands_late_never_makes_the_fallback_a_numbers_own_handler() {
+    play(handlers::DAY, async |w| {
+        let config = asking(w, NEW);
+        let agent = watching(w, &config).await;
+        let number = support()[0];
+        lose(w);
+        assert_eq!(say(&agent, "apply", number).await.0, "apply");
+        w.pass(15).await;
+        assert_eq!(url(w, number), handlers::APP, "it was written again");
+        edit(w, number, BIN);
+        w.pass(65).await;
+        assert_eq!((url(w, number).as_str(), count(w, "drift").await), (BIN, 1));
+        while url(w, number) == BIN {
+            w.pass(1).await;
+        }
+        w.pass(70).await;
+        assert_eq!((count(w, "landed").await, count(w, "drift").await), (1, 1));
+        let (action, detail) = say(&agent, "restore", number).await;
+        assert!(action == "nothing", "{action}: {detail}");
+        assert_eq!(say(&agent, "rollback", number).await.0, "rollback");
+        w.pass(20).await;
+        assert_eq!(say(&agent, "restore", number).await.0, "restore");
+        w.pass(20).await;
+        assert_eq!(url(w, number), handlers::APP);
         agent.stop().await;
     });
 }
