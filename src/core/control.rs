@@ -26,8 +26,8 @@ use super::model::id::{Channel, NumberId};
 use super::model::order::{LandedOn, Operation, OrderResult};
 use super::model::time::Time;
 use super::model::verdict::Verdict;
-use super::notice::Notice;
 use super::notice::incidents::Incidents;
+use super::notice::{Notice, NoticeStatus};
 use super::port::news::{PortEntry, PortState};
 use super::port::ports::Ports;
 use super::port::status::PortStatus;
@@ -41,6 +41,9 @@ pub use view::EngineView;
 
 /// A rollback that no longer stands, or could not be journaled, may be decided again after this.
 pub const DECIDE_AGAIN: Duration = Duration::from_secs(60);
+
+/// Webhooks that a notice names.
+const HANDLERS: usize = 2;
 
 /// The engine, the orders and the incidents, as far as the journal goes.
 #[derive(Debug)]
@@ -91,6 +94,7 @@ impl Control {
         };
         self.orders.fold(at, entry)?;
         let notices = self.incidents.fold(at, entry);
+        let notices = self.with_handlers(notices);
         fold_ports(&mut self.ports, self.engine.roster(), at, entry);
         match entry {
             Entry::Decision(decision) => {
@@ -184,6 +188,26 @@ impl Control {
                 | PortStatus::Unknown => {}
             }
         }
+    }
+
+    /// Time passes for the incidents. Gives what people are to be told by now.
+    pub fn tick_incidents(&mut self, now: Time) -> Vec<Notice> {
+        let notices = self.incidents.tick(now);
+        self.with_handlers(notices)
+    }
+
+    /// Notices of decisions with the webhooks that failed, which no journal has.
+    fn with_handlers(&self, mut notices: Vec<Notice>) -> Vec<Notice> {
+        let decided = |n: &&mut Notice| n.decision.is_some() && n.status == NoticeStatus::Firing;
+        for notice in notices.iter_mut().filter(decided) {
+            let Some(channel) = notice.channel else { continue };
+            let since = notice.since.as_ref().map(|m| m.at);
+            let failed = self.engine.failed_requests(&notice.numbers, channel, since);
+            let builder = self.incidents.builder();
+            let handlers = failed.iter().take(HANDLERS).map(|(f, _)| builder.failed_handler(&notice.numbers, f));
+            notice.handlers = handlers.collect();
+        }
+        notices
     }
 
     /// A caller of a number that is being restored was served, or a test of ours was.

@@ -402,7 +402,7 @@ impl Controller {
                 );
             }
         }
-        let notices = self.control.incidents_mut().tick(now);
+        let notices = self.control.tick_incidents(now);
         self.post(notices);
         let view = EngineView::of(self.control.engine(), self.orders(), is_leading, now);
         let freshness = Channel::ALL.map(|c| view.freshness(c));

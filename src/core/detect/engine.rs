@@ -20,6 +20,7 @@ mod phase;
 #[cfg(test)]
 mod pretend;
 mod progress;
+mod requests;
 mod rules;
 mod tick;
 

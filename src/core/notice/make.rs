@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::advice::meaning;
 use super::{Callers, Link, Moment, Notice, NoticeKind, NoticeReason, NoticeStatus, Sample, Severity, Step};
+use crate::core::detect::ledger::FailedRequest;
 use crate::core::model::counted::Counted;
 use crate::core::model::decision::{Decision, DecisionId, PageReason};
 use crate::core::model::foreign::Line;
@@ -91,6 +92,7 @@ impl NoticeBuilder {
             counted: Counted::People,
             uncounted: None,
             reasons: Vec::new(),
+            handlers: Vec::new(),
             samples: Vec::new(),
             cause: None,
             did: String::new(),
@@ -175,6 +177,16 @@ impl NoticeBuilder {
             notice.cause = decisions.last().map(|d| d.rule.clone());
         }
         notice
+    }
+
+    /// A webhook that failed, and what it answered last, where Twilio says it.
+    pub fn failed_handler(&self, numbers: &[NumberId], failed: &FailedRequest) -> String {
+        let FailedRequest { url, http_status, code, at } = failed;
+        let at = Moment::new(*at, self.zone(numbers)).text;
+        match http_status {
+            Some(status) => format!("{url} answered HTTP {status}, last at {at}"),
+            None => format!("{url} failed with {code}, last at {at}"),
+        }
     }
 
     /// How many numbers of the group have this channel.
@@ -352,6 +364,7 @@ impl NoticeBuilder {
             did: did.to_owned(),
             proof: None,
             next: Vec::new(),
+            handlers: Vec::new(),
             samples: Vec::new(),
             ..last
         }

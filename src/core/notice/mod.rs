@@ -311,6 +311,9 @@ pub struct Notice {
     /// Most callers first.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub reasons: Vec<NoticeReason>,
+    /// Webhooks that failed, and with what; up to two.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub handlers: Vec<String>,
     /// Up to three.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub samples: Vec<Sample>,
@@ -413,6 +416,7 @@ impl Notice {
         add(self.words().label, counted.or_else(|| self.uncounted.clone()));
         let why: Vec<String> = self.cause.iter().cloned().chain(self.reasons_text()).collect();
         add("Why", Some(why.join("\n")));
+        add("Handler", Some(self.handlers.join("\n")));
         let samples: Vec<String> = self.samples.iter().map(|s| format!("{} {}", s.sid, s.url)).collect();
         add("Samples", Some(samples.join("\n")));
         add("Ringback", Some(self.did.clone()));

@@ -8,6 +8,7 @@ use super::condition::AgentCondition;
 use super::incidents::Incidents;
 use super::make::NoticeBuilder;
 use super::{Notice, NoticeKind, NoticeStatus, Severity};
+use crate::core::detect::ledger::FailedRequest;
 use crate::core::model::code::Code;
 use crate::core::model::decision::{Action, Decision, DecisionId, Mode, PageReason};
 use crate::core::model::guard::Guard;
@@ -196,7 +197,16 @@ pub fn every_kind(builder: &NoticeBuilder, now: Time) -> Vec<Notice> {
         seen.push((n.kind, n.status));
         is_new
     });
+    let failed = FailedRequest {
+        url: "https://app.example.com/voice".into(),
+        http_status: Some(500),
+        code: Code(11200),
+        at: now - Duration::from_secs(3),
+    };
     for notice in &mut notices {
+        if notice.reasons.iter().any(|r| r.code == Some(failed.code.0)) && notice.status == NoticeStatus::Firing {
+            notice.handlers.push(builder.failed_handler(&notice.numbers, &failed));
+        }
         notice.key = format!("{}/{}", notice.key, notice.kind.label());
     }
     let conditions = [

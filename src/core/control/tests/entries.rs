@@ -392,7 +392,7 @@ fn a_number_whose_rollback_failed_and_which_is_healthy_is_out_of_trouble_after_f
     }
     world.tasks.clear();
     world.now = world.now + Duration::from_secs(1);
-    let notices = world.control.incidents_mut().tick(world.now);
+    let notices = world.control.tick_incidents(world.now);
     let told = notices.iter().find(|n| n.numbers.contains(&number)).expect("that it failed is told").at.at;
     world.find(&[1]);
     world.verdicts.insert((number, VOICE), Verdict::Healthy);

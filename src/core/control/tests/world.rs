@@ -510,7 +510,7 @@ impl World {
                 self.post([notice]);
             }
         }
-        let notices = self.control.incidents_mut().tick(self.now);
+        let notices = self.control.tick_incidents(self.now);
         self.post(notices);
         self.dispatch();
         self.prove();

@@ -153,7 +153,12 @@ impl Incidents {
         on_fallback.extend(self.on_failing_fallback(incident));
         if !on_fallback.is_empty() {
             let ids = ids_text(incident, &on_fallback, |m| m.order);
-            did.push(format!("{ids}: rolled back {} to the fallback", of_total(on_fallback.len())));
+            let swapped = || on_fallback.iter().filter_map(|n| incident.members.get(n)?.swapped);
+            // The last of them: by then all were.
+            let at = swapped().max().map(|at| Moment::new(at, None).text);
+            let last = if on_fallback.len() == 1 { " at" } else { ", the last at" };
+            let at = at.map_or_else(String::new, |at| format!("{last} {at}"));
+            did.push(format!("{ids}: rolled back {} to the fallback{at}", of_total(on_fallback.len())));
         }
         let failed: Vec<_> = incident.members.iter().filter_map(|(n, m)| Some((n, m.failure.as_ref()?))).collect();
         let lines = failed.iter().take(FAILURES);

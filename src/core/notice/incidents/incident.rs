@@ -97,6 +97,8 @@ pub(super) struct Member {
     pub(super) decision: Option<DecisionId>,
     /// The latest rollback of it.
     pub(super) order: Option<DecisionId>,
+    /// Since when a rollback has it on the fallback.
+    pub(super) swapped: Option<Time>,
     /// How the latest attempt failed, until one succeeds.
     pub(super) failure: Option<(OrderResult, String)>,
     /// What a rollback wrote may be on it. No verdict ends that, nor what becomes of a later decision.
@@ -289,7 +291,8 @@ impl Incident {
             let (order, failure) = earlier.map_or((None, None), |m| (m.order, m.failure.clone()));
             let is_unproven = earlier.is_some_and(|m| m.is_unproven);
             self.resolved_numbers.remove(number);
-            let member = Member { state: state.clone(), decision: Some(decision.id), order, failure, is_unproven };
+            let (state, decision) = (state.clone(), Some(decision.id));
+            let member = Member { state, decision, order, swapped: None, failure, is_unproven };
             self.members.insert(*number, member);
             is_about_any = true;
         }
@@ -325,7 +328,7 @@ impl Incident {
             let (decision, failure) = earlier.map_or((None, None), |m| (m.decision, m.failure));
             self.resolved_numbers.remove(number);
             let state = NumberState::Ordered { since: at };
-            let member = Member { state, decision, order: Some(order), failure, is_unproven };
+            let member = Member { state, decision, order: Some(order), swapped: None, failure, is_unproven };
             self.members.insert(*number, member);
         }
         self.settles_by.get_or_insert(at + END_WITHIN);
@@ -343,6 +346,8 @@ impl Incident {
             // What an earlier attempt wrote may be there all the same.
             OrderResult::Failed | OrderResult::Refused => member.is_unproven,
         };
+        // A proof says more of the same swap.
+        member.swapped = if result.is_as_asked() { member.swapped.or(Some(at)) } else { member.swapped };
         member.state = NumberState::Ended { result, detail: detail.to_owned() };
         self.changed(at);
     }

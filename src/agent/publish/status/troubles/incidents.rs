@@ -13,9 +13,6 @@ use crate::core::model::verdict::Verdict;
 use crate::core::notice::incidents::{Headline, StandingIncident};
 use crate::core::notice::{Notice, NoticeKind, Severity, Step};
 
-/// An alert that is so much older than a trouble is none of it: what counts first may be a call that failed late.
-const BEFORE: std::time::Duration = std::time::Duration::from_secs(300);
-
 /// Handlers that are named.
 const HANDLERS: usize = 3;
 
@@ -170,41 +167,26 @@ pub(super) fn handlers(
     channel: Channel,
     since: Option<Time>,
 ) -> Vec<HandlerSeen> {
-    let mut seen: BTreeMap<String, HandlerSeen> = BTreeMap::new();
-    let mut add = |new: HandlerSeen| match seen.get_mut(&new.handler) {
-        Some(known) => {
-            let numbers = known.numbers + 1;
-            if new.failed_at > known.failed_at {
-                *known = new;
-            }
-            known.numbers = numbers;
-        }
-        None => {
-            seen.insert(new.handler.clone(), new);
-        }
-    };
-    let ours = || numbers.iter().filter_map(|n| view.roster().find(*n));
-    for failed in ours().filter_map(|ix| view.engine.channel(ix, channel).last_failed.as_ref()) {
-        if since.is_none_or(|since| failed.at + BEFORE >= since) {
-            add(HandlerSeen {
-                handler: failed.url.to_string(),
-                http_status: failed.http_status,
-                code: Some(failed.code.0),
-                failed_at: Some(failed.at),
-                numbers: 1,
-            });
-        }
-    }
+    let failed = view.engine.failed_requests(numbers, channel, since);
+    let failed = failed.into_iter().map(|(failed, numbers)| HandlerSeen {
+        handler: failed.url.to_string(),
+        http_status: failed.http_status,
+        code: Some(failed.code.0),
+        failed_at: Some(failed.at),
+        numbers,
+    });
+    let mut seen: Vec<HandlerSeen> = failed.take(HANDLERS).collect();
     if seen.is_empty() {
-        let mut add = |handler: String| {
-            let new =
-                HandlerSeen { handler: handler.clone(), http_status: None, code: None, failed_at: None, numbers: 0 };
-            seen.entry(handler).or_insert(new).numbers += 1;
-        };
-        ours().filter_map(|ix| view.engine.handler(ix, channel)).for_each(|handler| add(handler.to_string()));
+        let mut of: BTreeMap<String, usize> = BTreeMap::new();
+        let ours = numbers.iter().filter_map(|n| view.roster().find(*n));
+        for handler in ours.filter_map(|ix| view.engine.handler(ix, channel)) {
+            *of.entry(handler.to_string()).or_default() += 1;
+        }
+        let answers =
+            |(handler, numbers)| HandlerSeen { handler, http_status: None, code: None, failed_at: None, numbers };
+        seen.extend(of.into_iter().map(answers));
+        seen.sort_by_key(|h| std::cmp::Reverse(h.numbers));
     }
-    let mut seen: Vec<HandlerSeen> = seen.into_values().collect();
-    seen.sort_by_key(|h| std::cmp::Reverse((h.failed_at.is_some(), h.numbers)));
     seen.truncate(HANDLERS);
     seen
 }
