@@ -320,6 +320,13 @@ fn five_incidents_answer_the_six_questions() {
             if ["rolled-back", "unproven"].contains(&name) {
                 assert!(text.contains("\nProven   "), "{text}");
             }
+            if ["rolled-back", "held", "unproven"].contains(&name) {
+                assert!(
+                    text.contains("\nHandler  https://app.example.com/voice answered HTTP 500, last at 2026"),
+                    "{text}"
+                );
+            }
+            assert!(name != "rolled-back" || text.contains(" to the fallback, the last at 2026-11-21 "), "{text}");
             assert!(name != "blind" || text.contains("cannot be read: ") && text.contains("HTTP 503"), "{text}");
             if let Some(folder) = std::env::var_os("RINGBACK_INCIDENTS") {
                 let folder = std::path::Path::new(&folder).join(name);
