@@ -11,8 +11,9 @@
 //! A group's rollback takes a while. Whoever sets a hold in the middle of it means the numbers that are still to come,
 //! so a [`Pass`] is asked for each write: when its request has its place, and again when it has its connection. A
 //! write that passes then has begun, and is known as under way until it has its answer. So, once [`WriteGuard::set`]
-//! has returned, whatever it forbids has begun before and is among [`WriteGuard::under_way`], or never begins. Updated
-//! by the control task, read by the executor.
+//! has returned, whatever it forbids has begun before and is among [`WriteGuard::under_way`], or never begins. So it is
+//! once the agent stops ([`WriteGuard::end`]): who stops it need not wait for a whole group, and nobody can say stop to
+//! it in the meantime. Updated by the control task, read by the executor.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -53,6 +54,8 @@ struct WritePolicy {
     /// Writes that have begun and have no answer so far.
     under_way: BTreeMap<u64, Write>,
     begun: u64,
+    /// This agent stops.
+    is_ending: bool,
 }
 
 /// One write of one number.
@@ -75,6 +78,14 @@ pub struct Pass {
 pub struct UnderWay {
     policy: Arc<RwLock<WritePolicy>>,
     id: u64,
+}
+
+/// What stands against a write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Objection {
+    Guard(Guard),
+    /// This agent stops: what has not begun is left to the next one.
+    Ending,
 }
 
 /// Who asked for a write.
@@ -113,7 +124,11 @@ impl WritePolicy {
     }
 
     /// What stands against a write, the lease apart.
-    fn objection(&self, now: Time, write: &Write) -> Option<Guard> {
+    fn objection(&self, now: Time, write: &Write) -> Option<Objection> {
+        if self.is_ending { Some(Objection::Ending) } else { self.guard(now, write).map(Objection::Guard) }
+    }
+
+    fn guard(&self, now: Time, write: &Write) -> Option<Guard> {
         if self.mode == Mode::Observe {
             Some(Guard::Mode)
         } else if self.holds.iter().any(|h| now < h.until && write.is_in(&h.scope)) {
@@ -150,6 +165,7 @@ impl WriteGuard {
             is_blind: [true; 2],
             under_way: BTreeMap::new(),
             begun: 0,
+            is_ending: false,
         };
         WriteGuard { clock, store, policy: Arc::new(RwLock::new(policy)) }
     }
@@ -190,6 +206,11 @@ impl WriteGuard {
         self.store.lease_left(self.clock.now()) >= LEAST
     }
 
+    /// This agent stops: no write begins any more.
+    pub fn end(&self) {
+        self.policy.write().unwrap_or_else(PoisonError::into_inner).is_ending = true;
+    }
+
     /// The way of this write past the guard.
     pub fn pass(&self, write: Write) -> Pass {
         Pass { guard: self.clone(), write }
@@ -204,29 +225,29 @@ impl WriteGuard {
 }
 
 impl Gate for Pass {
-    type Stop = Guard;
+    type Stop = Objection;
     type Begun = UnderWay;
 
-    fn may(&self) -> Result<Duration, Guard> {
+    fn may(&self) -> Result<Duration, Objection> {
         let now = self.guard.clock.now();
         let left = self.guard.store.lease_left(now);
         if left < LEAST {
-            return Err(Guard::Lease);
+            return Err(Objection::Guard(Guard::Lease));
         }
         let policy = self.guard.policy.read().unwrap_or_else(PoisonError::into_inner);
         policy.objection(now, &self.write).map_or_else(|| Ok(left.saturating_sub(MARGIN)), Err)
     }
 
-    fn begin(&self) -> Result<UnderWay, Guard> {
+    fn begin(&self) -> Result<UnderWay, Objection> {
         let now = self.guard.clock.now();
         // The disk may hang: nobody waits for it who sets a hold.
         if self.guard.store.lease_left(now) < LEAST {
-            return Err(Guard::Lease);
+            return Err(Objection::Guard(Guard::Lease));
         }
         // Whoever says stop comes before this, or finds the write among those that have begun.
         let mut policy = self.guard.policy.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(guard) = policy.objection(now, &self.write) {
-            return Err(guard);
+        if let Some(objection) = policy.objection(now, &self.write) {
+            return Err(objection);
         }
         policy.begun += 1;
         let id = policy.begun;

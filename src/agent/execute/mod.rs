@@ -21,7 +21,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::Shared;
+use super::{Role, Shared};
 use super::planning::digest;
 use crate::agent::control::journal::AppendError;
 use crate::agent::control::write_guard::{Initiator, WriteGuard};
@@ -86,6 +86,7 @@ struct Abandoned;
 pub struct Executor {
     shared: Shared,
     write_guard: WriteGuard,
+    role: Role,
     stop: CancellationToken,
 }
 
@@ -93,6 +94,7 @@ pub struct Executor {
 struct Execution {
     shared: Shared,
     write_guard: WriteGuard,
+    role: Role,
     reader: RoutingReader,
     stop: CancellationToken,
 }
@@ -107,11 +109,13 @@ struct Planned {
 type Ends = Vec<(NumberId, OrderResult, String)>;
 
 impl Executor {
-    pub fn new(shared: Shared, write_guard: WriteGuard, stop: CancellationToken) -> Executor {
-        Executor { shared, write_guard, stop }
+    pub fn new(shared: Shared, write_guard: WriteGuard, role: Role, stop: CancellationToken) -> Executor {
+        Executor { shared, write_guard, role, stop }
     }
 
-    /// Carries out orders until it is stopped; those under way are finished. Ends early if one breaks.
+    /// Carries out orders until it is stopped. What is being written then is finished, and nothing more begins: an agent
+    /// that watches leaves the rest to the next one, which carries it on; an order that a person has given to an agent
+    /// of its own ends with it. Ends early if one breaks.
     pub async fn run(self, mut work: mpsc::Receiver<Work>) {
         let clock = self.shared.clock.clone();
         let mut executions = JoinSet::new();
@@ -137,6 +141,7 @@ impl Executor {
                 None => break,
             }
         }
+        self.write_guard.end();
         while let Some(Some(_)) = clock.wait(None, executions.join_next()).await {}
     }
 
@@ -147,6 +152,7 @@ impl Executor {
         Execution {
             shared: self.shared.clone(),
             write_guard: self.write_guard.clone(),
+            role: self.role,
             reader: RoutingReader::new(self.shared.clock.clone(), client, &self.shared.roster),
             stop: self.stop.clone(),
         }
@@ -216,6 +222,9 @@ impl Execution {
                 entries.push(Entry::Intent { decision, channel, number, sid, operation, update });
             }
             planned.push(plan);
+        }
+        if self.stop.is_cancelled() && self.role == Role::Watch {
+            return Err(Abandoned);
         }
         // Law 1: on the disk before anything is written.
         if let Err(error) = self.shared.journal.append(entries).await {
@@ -304,6 +313,10 @@ impl Execution {
                     continue;
                 }
                 WriteResult::Stopped(guard) => (OrderResult::Refused, stopped(guard)),
+                // Intended, and perhaps written: the next agent looks, and carries it on.
+                WriteResult::Ending(_) if self.role == Role::Watch => continue,
+                WriteResult::Ending(Some(open)) => (OrderResult::Unproven, open),
+                WriteResult::Ending(None) => (OrderResult::Refused, ENDED.to_owned()),
                 WriteResult::Failed(why) => (OrderResult::Failed, why),
                 WriteResult::Foreign(now) => plan.job.plan.superseded(&now),
                 // It may have happened: nothing less may be said.
@@ -335,7 +348,9 @@ impl Execution {
                             read.unknown.as_ref(),
                         ),
                     },
-                    Err(error) if error.is_passing() && tries < READ_BACK => {
+                    // The next agent looks.
+                    Err(_) if self.stop.is_cancelled() && self.role == Role::Watch => continue,
+                    Err(error) if error.is_passing() && tries < READ_BACK && !self.stop.is_cancelled() => {
                         again.push(plan);
                         continue;
                     }
@@ -429,6 +444,9 @@ fn found<'a>(read: &'a RoutingRead, digest: Option<&'a str>) -> Found<'a> {
     let RoutingRead { read, unknown } = read;
     Found { record: &read.record, raw: read.raw.whole(), read: digest, unknown: unknown.as_ref(), service: None }
 }
+
+/// Of an order that a person has given to an agent of its own, and stopped.
+const ENDED: &str = "not written: it was stopped";
 
 fn stopped(guard: Guard) -> String {
     format!("not written: {}", guard.text())

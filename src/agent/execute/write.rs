@@ -17,7 +17,7 @@
 
 use std::time::Duration;
 
-use crate::agent::control::write_guard::{Initiator, Write, WriteGuard};
+use crate::agent::control::write_guard::{Initiator, Objection, Write, WriteGuard};
 use crate::clock::Clock;
 use crate::core::model::guard::Guard;
 use crate::core::model::id::{Channel, GroupName, NumberId, NumberSid};
@@ -55,6 +55,8 @@ pub enum WriteResult {
     Taken,
     /// Nothing was written.
     Stopped(Guard),
+    /// The agent stops. What may have been written before, if anything may.
+    Ending(Option<String>),
     /// Nothing was written, nor will be.
     Failed(String),
     Foreign(RoutingValues),
@@ -104,7 +106,10 @@ async fn attempt(
         }
         let error = match result {
             Ok(()) => return WriteResult::Taken,
-            Err(Unwritten::Stopped(guard)) => {
+            Err(Unwritten::Stopped(Objection::Ending)) => {
+                return WriteResult::Ending(open.map(|open| format!("{said}not tried again: the agent stopped; {open}")));
+            }
+            Err(Unwritten::Stopped(Objection::Guard(guard))) => {
                 let Some(open) = open else { return WriteResult::Stopped(guard) };
                 return WriteResult::Unknown(format!("{said}not tried again: {}; {open}", guard.text()));
             }
@@ -159,7 +164,7 @@ async fn attempt_once(
     job: &WriteJob,
     form: &UpdateParams,
     is_again: bool,
-) -> (Step, Result<(), Unwritten<Guard>>) {
+) -> (Step, Result<(), Unwritten<Objection>>) {
     let write = Write { by: job.by, group: job.group.clone(), number: job.number, channel: job.channel };
     let pass = write_guard.pass(write);
     let moved = match job.plan.membership() {
