@@ -76,6 +76,32 @@ fn two_configurations_are_shown_side_by_side() {
     assert_eq!(json["first"]["rollbacks"], 1);
 }
 
+/// A day of texts that were sent, and one whose numbers it does not describe, are days too.
+#[test]
+fn what_became_of_each_channel_is_shown_also_where_nothing_is_known() {
+    let config = folder().join("one-number-fails/ringback.toml");
+    let dir = crate::world::Folder::new();
+    let path = dir.path().join("log.jsonl");
+    let played = |lines: &[serde_json::Value]| {
+        fs::write(&path, lines.iter().map(|l| format!("{l}\n")).collect::<String>()).unwrap();
+        let out = replay(&["--config", config.to_str().unwrap(), "--events", path.to_str().unwrap()]);
+        String::from_utf8(out.stdout).unwrap()
+    };
+    let at = "Sat, 21 Nov 2026 09:00:00 +0000";
+    let line = |kind: &str, resource: serde_json::Value| serde_json::json!({"seen_at": "2026-11-21T09:00:03Z", "kind": kind, "resource": resource});
+    let call = line(
+        "call",
+        serde_json::json!({
+            "sid": "CA00000000000000000000000000000001", "to": "+15005550100", "from": "+19175551000",
+            "status": "completed", "direction": "inbound", "start_time": at, "end_time": at, "duration": "60",
+        }),
+    );
+    let said = played(&[call]);
+    let row = said.lines().find(|l| l.split_whitespace().nth(1) == Some("voice")).unwrap_or_default();
+    assert_eq!(row.split_whitespace().skip(2).collect::<Vec<_>>(), ["0", "0", "0", "1"], "{said}");
+    assert!(said.contains("numbers that the recording does not describe (kind number): 1"), "{said}");
+}
+
 #[test]
 fn what_cannot_be_read_is_told_by_name() {
     let config = folder().join("probes/ringback.toml");
