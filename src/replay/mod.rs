@@ -312,7 +312,7 @@ pub fn play(
                     Observation::Message(_) => summary.messages += 1,
                     Observation::Alert(_) => summary.alerts += 1,
                     Observation::Probe(_) => summary.probes += 1,
-                    Observation::Number(_) => {}
+                    Observation::Number(record) => sids.note(record.sid, record.number),
                 }
                 player.observe(at, account, &observation, &mut tell);
             }

@@ -436,6 +436,14 @@ fn an_alert_that_names_no_call_is_not_health() {
         }
         assert_eq!(r.decisions(), [page("unexplained", Some(11200))], "{resource:?}");
     }
+    // Of a task or a conference, while callers talk: it is not known that they met it.
+    let mut r = Recording::of(HANDLER);
+    for i in 0..20 {
+        let start = 60 + i * 40;
+        r.call(start, &inbound(&caller(i), 80));
+        r.alert(start + 5, "WT00000000000000000000000000000007", 11200, "error", Some(HANDLER));
+    }
+    assert_eq!(r.decisions(), [page("errors_beside_service", Some(11200))]);
     // Raised when none of our callers was there, it is somebody else's. Of a call in small letters it is that call's.
     for (after, is_named) in [(20, false), (1, true)] {
         let mut r = Recording::of(HANDLER);

@@ -76,6 +76,21 @@ fn two_configurations_are_shown_side_by_side() {
     assert_eq!(json["first"]["rollbacks"], 1);
 }
 
+/// A call that names its number by its SID alone.
+#[test]
+fn a_recording_says_which_number_has_which_sid() {
+    let mut r = crate::log::Recording::of(crate::log::HANDLER);
+    for i in 0..12 {
+        let start = 60 + i * 60;
+        let call = r.call(start, &crate::log::inbound(&crate::log::caller(i), 3));
+        let row = &mut r.entries.last_mut().unwrap().2;
+        row["to"] = ["", "+18005550100", "sip:user:pw@+15005550100"][i as usize % 3].into();
+        row["phone_number_sid"] = "PN00000000000000000000000000000001".into();
+        r.alert(start + 1, &call, 11200, "error", Some(crate::log::HANDLER));
+    }
+    assert_eq!(r.decisions().first().map(|(what, ..)| what.as_str()), Some("rollback"));
+}
+
 /// A day of texts that were sent, and one whose numbers it does not describe, are days too.
 #[test]
 fn what_became_of_each_channel_is_shown_also_where_nothing_is_known() {

@@ -2,8 +2,8 @@
 //! whom it dials.
 //!
 //! Verbs are case-sensitive; Twilio passes over what it does not know and warns (12200). The document ends with its
-//! last verb, a `<Hangup>`, or a `<Redirect>`, after which another document goes on. An XML declaration stands at the very
-//! beginning or makes the whole of it no XML (12100). Sources: Twilio, "TwiML for
+//! last verb, a `<Hangup>`, or a `<Redirect>`, after which another document goes on. An XML declaration stands at the
+//! very beginning or makes the whole of it no XML (12100). Sources: Twilio, "TwiML for
 //! Programmable Voice", "TwiML for Programmable Messaging", and its error dictionary (11750, 12100, 12300), 2026-11.
 //!
 //! Absent: what callers key in, and what an `action` answers; a `<Dial>` that has one is not known to be good, for

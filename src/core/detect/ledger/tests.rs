@@ -4,6 +4,7 @@ mod messages;
 
 use super::*;
 use crate::core::detect::observation::Level;
+use crate::core::model::bounds;
 use crate::core::model::id::CallSid;
 use crate::core::model::id::testing::{ACCOUNT, ours};
 use crate::core::model::roster::{Number, PortAt};
