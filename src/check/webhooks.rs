@@ -64,8 +64,8 @@ async fn answer(client: Client, clock: Clock, roster: Arc<Roster>, answering: An
     let dials: BTreeSet<_> = answers.iter().flat_map(|document| dials::numbers(document, codes)).collect();
     // What a look says may quote what was answered.
     let look = match look {
-        FallbackLook::Told(state, why) => FallbackLook::Told(state, told(&why, &roster)),
-        FallbackLook::Unanswered(why) => FallbackLook::Unanswered(told(&why, &roster)),
+        FallbackLook::Told(state, why) => FallbackLook::Told(state, told(&why, roster)),
+        FallbackLook::Unanswered(why) => FallbackLook::Unanswered(told(&why, roster)),
         FallbackLook::Unasked(why) => FallbackLook::Unasked(why),
     };
     Answer { look, broken, took, dials: dials.into_iter().collect() }
