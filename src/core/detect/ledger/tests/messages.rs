@@ -92,7 +92,7 @@ fn texts_and_calls_without_an_outcome_are_counted() {
     for sid in 1..=3 {
         desk.text(sid, Direction::Inbound, MessageStatus::Received);
     }
-    desk.call(&call(CallStatus::Ringing, false));
+    desk.call(&Call { started_at: desk.now, ..call(CallStatus::Ringing, false) });
     let open = |desk: &Desk| Channel::ALL.map(|channel| desk.ledger.open(NumberIx(0), channel));
     assert_eq!(open(&desk), [1, 3]);
     desk.lost(2);
