@@ -59,7 +59,7 @@ use crate::core::model::time::Time;
 use crate::core::port::news::PortFound;
 use crate::core::port::report::PortReport;
 use crate::core::port::sight::ApiSight;
-use crate::core::routing::record::{NumberRecord, is_same_fallback};
+use crate::core::routing::record::{NumberRecord, is_same_fallback, is_same_host};
 use crate::core::routing::values::RoutingValues;
 use crate::metrics::Metrics;
 use crate::store::seen::Place;
@@ -208,6 +208,16 @@ impl Shared {
         let is_it = |ix: &&NumberIx| {
             let known = handlers.get(&(**ix, channel));
             known.is_some_and(|known| known.iter().any(|handler| is_same_fallback(url, handler)))
+        };
+        self.roster.group(group).numbers.iter().find(is_it).copied()
+    }
+
+    /// The same whose handler is on the host of an address.
+    fn handler_beside(&self, group: GroupIx, channel: Channel, url: &str) -> Option<NumberIx> {
+        let handlers = self.handlers.borrow();
+        let is_it = |ix: &&NumberIx| {
+            let known = handlers.get(&(**ix, channel));
+            known.is_some_and(|known| known.iter().any(|handler| is_same_host(url, handler)))
         };
         self.roster.group(group).numbers.iter().find(is_it).copied()
     }

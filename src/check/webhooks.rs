@@ -13,7 +13,7 @@ use crate::core::model::id::{Channel, NumberId};
 use crate::core::model::redact::told;
 use crate::core::model::roster::{NumberIx, Roster};
 use crate::core::rollback::fallbacks::FallbackLook;
-use crate::core::routing::record::{Handler, bare, is_same_fallback};
+use crate::core::routing::record::{Handler, bare, is_same_fallback, is_same_host};
 use crate::core::routing::values::RoutingValues;
 use crate::twilio::Client;
 use crate::twilio::standing::WireRule;
@@ -49,15 +49,23 @@ async fn answer(client: Client, clock: Clock, roster: Arc<Roster>, answering: An
         roster.group(group).numbers.iter().find(is_it).copied().filter(|_| is_fallback)
     };
     let began = clock.now();
-    let asking = Asking { client: &client, roster: &roster, by_get, handler_of: &handler_of };
+    let handler_beside = |file: &str| {
+        let is_it = |n: &&NumberIx| {
+            let own = answering.get(&(channel.index(), **n));
+            own.is_some_and(|own| !is_same_fallback(&url, own) && is_same_host(file, own))
+        };
+        roster.group(group).numbers.iter().find(is_it).copied().filter(|_| is_fallback)
+    };
+    let (client, roster) = (&client, &*roster);
+    let asking = Asking { client, roster, by_get, handler_of: &handler_of, handler_beside: &handler_beside };
     let Seen { look, broken, answers, .. } = ask(&asking, &url, channel, number).await;
     let took = clock.now().since(began);
     let codes = roster.calling_codes();
     let dials: BTreeSet<_> = answers.iter().flat_map(|document| dials::numbers(document, codes)).collect();
     // What a look says may quote what was answered.
     let look = match look {
-        FallbackLook::Told(state, why) => FallbackLook::Told(state, told(&why, &roster)),
-        FallbackLook::Unanswered(why) => FallbackLook::Unanswered(told(&why, &roster)),
+        FallbackLook::Told(state, why) => FallbackLook::Told(state, told(&why, roster)),
+        FallbackLook::Unanswered(why) => FallbackLook::Unanswered(told(&why, roster)),
         FallbackLook::Unasked(why) => FallbackLook::Unasked(why),
     };
     Answer { look, broken, took, dials: dials.into_iter().collect() }

@@ -129,14 +129,15 @@ fn by_group(s: &Summary) -> Vec<String> {
     if s.groups.is_empty() {
         return Vec::new();
     }
-    let row = |name: &str, cells: [&str; 4]| {
-        let [channel, served, failed, ignored] = cells;
-        format!("{name:<24} {channel:<10}{served:>9}{failed:>9}{ignored:>9}")
+    let row = |name: &str, cells: [&str; 5]| {
+        let [channel, served, failed, ignored, open] = cells;
+        format!("{name:<24} {channel:<10}{served:>9}{failed:>9}{ignored:>9}{open:>9}")
     };
-    let mut lines = vec![row("group", ["channel", "served", "failed", "ignored"])];
+    let mut lines = vec![row("group", ["channel", "served", "failed", "ignored", "open"])];
     lines.extend(s.groups.iter().map(|g| {
-        let [served, failed, ignored] = [g.served, g.failed, g.ignored].map(|n| n.to_string());
-        row(g.group.as_str(), [g.channel.label(), &served, &failed, &ignored])
+        let [served, failed, ignored, open] = [g.served, g.failed, g.ignored, g.open].map(|n| n.to_string());
+        let (channel, open) = if g.is_sent { ("sent", "") } else { (g.channel.label(), open.as_str()) };
+        row(g.group.as_str(), [channel, &served, &failed, &ignored, open])
     }));
     lines
 }
@@ -226,6 +227,13 @@ fn text(s: &Summary) -> String {
         s.numbers_rolled_back,
         s.pages
     );
+    if s.unread_numbers > 0 {
+        text += &format!(
+            "\nnumbers that the recording does not describe (kind number): {}; what became of their calls and messages \
+             is not known",
+            s.unread_numbers
+        );
+    }
     if s.out_of_order > 0 {
         text += &format!("\n{} lines were out of order", s.out_of_order);
     }

@@ -23,7 +23,7 @@ use crate::core::detect::observation::Observation;
 use crate::core::model::decision::{Action, Decision, DecisionId, DetectorGuard, Mode, PageReason};
 use crate::core::model::id::{AccountSid, Channel, E164, GroupName, NumberId};
 use crate::core::model::reason::Outcome;
-use crate::core::model::roster::{GroupIx, Roster};
+use crate::core::model::roster::{GroupIx, NumberIx, Roster};
 use crate::core::model::source::Source;
 use crate::core::model::time::Time;
 use crate::core::model::verdict::Evidence;
@@ -50,18 +50,24 @@ pub struct Summary {
     pub rollbacks: u64,
     pub numbers_rolled_back: u64,
     pub pages: u64,
+    /// Numbers of which the recording does not say what they point at, and whose calls or messages wait for that.
+    pub unread_numbers: u64,
     pub groups: Vec<GroupSummary>,
 }
 
-/// What became of a group's calls, or of the messages that came in.
+/// What became of a group's calls, of the messages that came in, or of those that were sent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct GroupSummary {
     pub group: GroupName,
     pub channel: Channel,
+    /// Messages of ours, which say nothing of who answers.
+    pub is_sent: bool,
     pub served: u64,
     pub failed: u64,
     /// They say nothing of who answered.
     pub ignored: u64,
+    /// What became of them is not known by the end of the recording: calls, or messages in either direction.
+    pub open: u64,
 }
 
 /// Something about the recording that a person should know.
@@ -79,8 +85,8 @@ pub struct Player {
     next: Option<Time>,
     settings: EngineSettings,
     roster: Roster,
-    /// Served, failed and ignored, by group and channel.
-    outcomes: BTreeMap<(GroupIx, usize), [u64; 3]>,
+    /// Served, failed and ignored, by group, channel, and whether it was sent.
+    outcomes: BTreeMap<(GroupIx, usize, bool), [u64; 3]>,
 }
 
 impl Player {
@@ -122,9 +128,8 @@ impl Player {
             for event in events {
                 match event {
                     EngineEvent::Decided(decision) => self.decide(*decision, decided),
-                    EngineEvent::Settled(change) if change.is_inbound => self.count(&change),
-                    EngineEvent::Settled(_)
-                    | EngineEvent::Alert { .. }
+                    EngineEvent::Settled(change) => self.count(&change),
+                    EngineEvent::Alert { .. }
                     | EngineEvent::Phase { .. }
                     | EngineEvent::Met { .. }
                     | EngineEvent::PortedOut { .. }
@@ -147,23 +152,40 @@ impl Player {
             Outcome::Ignored(_) => 2,
         };
         let group = self.roster.number(change.number).group;
-        let counts = self.outcomes.entry((group, change.channel.index())).or_default();
+        let counts = self.outcomes.entry((group, change.channel.index(), !change.is_inbound)).or_default();
         counts[which(change.is)] += 1;
         if let Some(was) = change.was {
             counts[which(was)] = counts[which(was)].saturating_sub(1);
         }
     }
 
-    /// What became of each group's calls and messages so far.
+    /// What became of each group's calls and messages so far: of every channel that is watched, and of what was sent
+    /// where something was.
     pub fn groups(&self) -> Vec<GroupSummary> {
-        let one = |((group, channel), [served, failed, ignored]): (&(GroupIx, usize), &[u64; 3])| GroupSummary {
-            group: self.roster.group(*group).name.clone(),
-            channel: Channel::ALL[*channel],
-            served: *served,
-            failed: *failed,
-            ignored: *ignored,
-        };
-        self.outcomes.iter().map(one).collect()
+        let mut groups = Vec::new();
+        for (ix, group) in self.roster.groups() {
+            for channel in Channel::ALL {
+                let watched = || group.numbers.iter().filter(|n| self.roster.number(**n).channels[channel.index()]);
+                let open = watched().map(|n| u64::from(self.engine.open(*n, channel))).sum();
+                for is_sent in [false, true] {
+                    let counts = self.outcomes.get(&(ix, channel.index(), is_sent));
+                    if counts.is_none() && (is_sent || watched().next().is_none()) {
+                        continue;
+                    }
+                    let [served, failed, ignored] = counts.copied().unwrap_or_default();
+                    let (group, open) = (group.name.clone(), if is_sent { 0 } else { open });
+                    groups.push(GroupSummary { group, channel, is_sent, served, failed, ignored, open });
+                }
+            }
+        }
+        groups
+    }
+
+    /// Numbers of which nothing says what they point at, and which have calls or messages that wait for that.
+    fn unread_numbers(&self) -> u64 {
+        let waits = |n: NumberIx| Channel::ALL.into_iter().any(|channel| self.engine.open(n, channel) > 0);
+        let unread = self.roster.numbers().filter(|(n, _)| self.engine.record(*n).is_none() && waits(*n));
+        unread.count() as u64
     }
 
     fn refresh(&mut self, at: Time) {
@@ -290,7 +312,7 @@ pub fn play(
                     Observation::Message(_) => summary.messages += 1,
                     Observation::Alert(_) => summary.alerts += 1,
                     Observation::Probe(_) => summary.probes += 1,
-                    Observation::Number(_) => {}
+                    Observation::Number(record) => sids.note(record.sid, record.number),
                 }
                 player.observe(at, account, &observation, &mut tell);
             }
@@ -306,6 +328,7 @@ pub fn play(
         player.advance(until + settings.settle_grace + TICK * 2, &mut tell);
     }
     summary.groups = player.groups();
+    summary.unread_numbers = player.unread_numbers();
     summary.lines = lines.line;
     summary.rollbacks = tally.rollbacks;
     summary.pages = tally.pages;

@@ -110,6 +110,16 @@ impl Client {
         self.answer(request.header("X-Twilio-Signature", signature)).await
     }
 
+    /// With which HTTP status a file that a call would play is answered. It is fetched as Twilio fetches it: without
+    /// parameters, for an address may be signed as it is.
+    pub async fn ask_file(&self, address: &Url) -> Result<u16, Unasked> {
+        let (settings, http, _) = self.transport.parts();
+        if matches!(settings.hosts, Hosts::One(_)) && !super::request::is_loopback(address) {
+            return Err(Unasked::NotTwilio);
+        }
+        self.answer(http.get(address.clone())).await.map(|answered| answered.status)
+    }
+
     async fn answer(&self, request: reqwest::RequestBuilder) -> Result<Answered, Unasked> {
         let ask = async {
             let mut answer = request.send().await?;

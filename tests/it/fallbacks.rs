@@ -44,7 +44,11 @@ async fn state(agent: &Running) -> Option<&'static str> {
 
 /// What is known of support's voice fallback after a minute, and why.
 fn found(bins: &[&str]) -> (Option<&'static str>, String) {
-    play(&day(bins), async |w| {
+    found_of(&day(bins))
+}
+
+fn found_of(day: &str) -> (Option<&'static str>, String) {
+    play_based(day, async |w| {
         let agent = w.start().await.unwrap();
         w.pass(60).await;
         let found = state(&agent).await;
@@ -175,6 +179,52 @@ fn a_fallback_that_goes_on_at_a_handler_is_not_known_to_be_good() {
         assert_eq!(state, Some("unchecked"), "{verb}: {why}");
         assert!(why.contains(&wanted), "{verb}: {why}");
         assert_eq!(said("https://elsewhere.example.com/voice").0, Some("good"), "{verb}");
+    }
+}
+
+/// Nobody hears a file that is not there, nor one on the host that fails.
+#[test]
+fn a_fallback_that_only_plays_a_file_is_as_good_as_the_file() {
+    let (there, beside, gone) =
+        ("https://files.example.net/sorry.mp3", "https://app.example.com/sorry.mp3", "{base}/sorry.mp3");
+    for (twiml, state, why) in [
+        (format!("<Play>{there}</Play>"), "good", ""),
+        (
+            format!("<Pause length=\"1\"/><Play>{gone}</Play><Hangup/>"),
+            "broken",
+            "plays a file that is not there (HTTP 4",
+        ),
+        (format!("<Play>{beside}</Play>"), "unchecked", "is on the host of the handler of +15005550100"),
+        (format!("<Gather><Play>{gone}</Play></Gather>"), "broken", "plays a file that is not there"),
+        // Something else serves.
+        (format!("<Play>{gone}</Play><Play>{there}</Play>"), "good", ""),
+        (format!("<Play>{gone}</Play><Say>We are sorry.</Say>"), "good", ""),
+        (format!("<Play>{beside}</Play><Dial>+12025550143</Dial>"), "good", ""),
+        (format!("<Gather><Say>Press 1.</Say><Play>{gone}</Play></Gather>"), "good", ""),
+    ] {
+        let (is, said) = found(&[&format!("<Response>{twiml}</Response>")]);
+        assert!(is == Some(state) && said.contains(why), "{twiml}: {is:?} {said}");
+    }
+}
+
+/// Twilio takes it for no XML (12100).
+#[test]
+fn a_fallback_whose_declaration_does_not_stand_first_is_broken() {
+    let says = "<Response><Say>We are sorry.</Say></Response>";
+    for (before, state) in [
+        ("", "good"),
+        ("\n", "good"),
+        ("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n", "good"),
+        ("\n<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n", "broken"),
+        (" <?xml version=\"1.0\"?>", "broken"),
+    ] {
+        let bin = DAY.replacen(
+            "does = \"answer\"\n",
+            &format!("does = \"twiml\"\ntwiml = {:?}\n", format!("{before}{says}")),
+            1,
+        );
+        let (is, why) = found_of(&bin);
+        assert_eq!(is, Some(state), "{before:?}: {why}");
     }
 }
 

@@ -1,140 +1,9 @@
 //! Situations that people report from real accounts, replayed: what serves nobody is never taken for served, and an
 //! error in the log is not taken for a caller who was harmed.
 
-use std::fmt::Write;
-use std::process::{Command, Output};
+use serde_json::json;
 
-use ringback::core::model::time::Time;
-use serde_json::{Value, json};
-
-use crate::world::Folder;
-
-const OURS: &str = "+15005550100";
-const HANDLER: &str = "https://app.example.com/voice";
-const TEXTS: &str = "https://app.example.com/sms";
-
-/// A recording as it is written down, in any order.
-#[derive(Default)]
-struct Recording {
-    /// Seconds after the beginning, and the entry.
-    entries: Vec<(u64, &'static str, Value)>,
-    sids: u64,
-}
-
-fn at(seconds: u64) -> Time {
-    "2026-11-21T09:00:00Z".parse::<Time>().unwrap() + std::time::Duration::from_secs(seconds)
-}
-
-fn rfc2822(seconds: u64) -> String {
-    let at = jiff::Timestamp::from_millisecond(at(seconds).as_millis()).unwrap();
-    jiff::fmt::rfc2822::to_string(&at.to_zoned(jiff::tz::TimeZone::UTC)).unwrap()
-}
-
-/// An inbound call, or a leg that the handler dialled.
-struct Leg<'a> {
-    from: &'a str,
-    to: &'a str,
-    status: &'a str,
-    seconds: u64,
-    parent: Option<&'a str>,
-}
-
-fn inbound(from: &str, seconds: u64) -> Leg<'_> {
-    Leg { from, to: OURS, status: "completed", seconds, parent: None }
-}
-
-impl Recording {
-    fn of(voice_url: &str) -> Recording {
-        let mut recording = Recording::default();
-        recording.entries.push((
-            0,
-            "number",
-            json!({
-                "sid": "PN00000000000000000000000000000001", "phone_number": OURS, "voice_url": voice_url,
-                "sms_url": TEXTS, "capabilities": {"voice": true, "sms": true}, "status": "in-use",
-                "date_updated": rfc2822(0),
-            }),
-        ));
-        recording
-    }
-
-    fn sid(&mut self, kind: &str) -> String {
-        self.sids += 1;
-        format!("{kind}{:032x}", self.sids)
-    }
-
-    fn call(&mut self, start: u64, leg: &Leg<'_>) -> String {
-        let sid = self.sid("CA");
-        let direction = if leg.parent.is_some() { "outbound-dial" } else { "inbound" };
-        let end = start + leg.seconds;
-        let resource = json!({
-            "sid": sid, "parent_call_sid": leg.parent, "to": leg.to, "from": leg.from, "status": leg.status,
-            "direction": direction, "start_time": rfc2822(start), "end_time": rfc2822(end),
-            "date_created": rfc2822(start), "duration": leg.seconds.to_string(),
-        });
-        self.entries.push((end + 3, "call", resource));
-        sid
-    }
-
-    fn message(&mut self, start: u64, direction: &str, party: &str, status: &str, code: Option<u32>) -> String {
-        let sid = self.sid("SM");
-        let (from, to) = if direction == "inbound" { (party, OURS) } else { (OURS, party) };
-        let resource = json!({
-            "sid": sid, "from": from, "to": to, "direction": direction, "status": status, "error_code": code,
-            "date_created": rfc2822(start), "date_sent": rfc2822(start), "body": "x",
-        });
-        self.entries.push((start + 3, "message", resource));
-        sid
-    }
-
-    fn alert(&mut self, raised: u64, sid: &str, code: u32, level: &str, url: Option<&str>) {
-        let own = self.sid("NO");
-        let resource = json!({
-            "sid": own, "resource_sid": sid, "error_code": code.to_string(), "log_level": level,
-            "request_url": url, "date_created": at(raised).to_string(), "date_generated": at(raised).to_string(),
-        });
-        self.entries.push((raised + 5, "alert", resource));
-    }
-
-    /// What `replay` decides: the kind of each decision, its reason, and its first code.
-    fn decisions(mut self) -> Vec<(String, String, Option<u64>)> {
-        self.entries.sort_by_key(|(seen, ..)| *seen);
-        let mut text = String::new();
-        for (seen, kind, resource) in self.entries {
-            let line = json!({"seen_at": at(seen).to_string(), "kind": kind, "resource": resource});
-            writeln!(text, "{line}").unwrap();
-        }
-        let dir = Folder::new();
-        let path = |name: &str| dir.path().join(name).display().to_string();
-        let config = format!(
-            "[twilio]\naccount_sid = \"AC00000000000000000000000000000001\"\n\n[[group]]\nname = \"support\"\n\
-             numbers = [\"{OURS}\"]\nchannels = [\"voice\", \"messaging\"]\n\n[group.fallback]\n\
-             voice_url = \"https://handler.twilio.com/twiml/EH00000000000000000000000000000001\"\n\
-             sms_url = \"https://handler.twilio.com/twiml/EH00000000000000000000000000000002\"\n"
-        );
-        std::fs::write(path("ringback.toml"), config).unwrap();
-        std::fs::write(path("log.jsonl"), text).unwrap();
-        let out: Output = Command::new(env!("CARGO_BIN_EXE_ringback"))
-            .args(["replay", "--config", &path("ringback.toml"), "--events", &path("log.jsonl"), "--decisions", "-"])
-            .output()
-            .unwrap();
-        assert_eq!(out.status.code(), Some(0), "{}", String::from_utf8_lossy(&out.stderr));
-        let decision = |line: &str| {
-            let d: Value = serde_json::from_str(line).unwrap();
-            let text = |key: &str| d[key].as_str().unwrap_or_default().to_owned();
-            (text("decision"), text("reason"), d["evidence"]["reasons"][0]["code"].as_u64())
-        };
-        String::from_utf8(out.stdout).unwrap().lines().map(decision).collect()
-    }
-}
-
-fn caller(i: u64) -> String {
-    format!("+1917555{i:04}")
-}
-
-fn page(reason: &str, code: Option<u64>) -> (String, String, Option<u64>) {
-    ("page".to_owned(), reason.to_owned(), code)
-}
+use crate::log::*;
 
 /// Twenty callers, each with a call that ends after `seconds` with this alert of its own.
 fn callers(voice_url: &str, seconds: u64, code: u32, level: &str, url: Option<&str>) -> Recording {
@@ -567,6 +436,14 @@ fn an_alert_that_names_no_call_is_not_health() {
         }
         assert_eq!(r.decisions(), [page("unexplained", Some(11200))], "{resource:?}");
     }
+    // Of a task or a conference, while callers talk: it is not known that they met it.
+    let mut r = Recording::of(HANDLER);
+    for i in 0..20 {
+        let start = 60 + i * 40;
+        r.call(start, &inbound(&caller(i), 80));
+        r.alert(start + 5, "WT00000000000000000000000000000007", 11200, "error", Some(HANDLER));
+    }
+    assert_eq!(r.decisions(), [page("errors_beside_service", Some(11200))]);
     // Raised when none of our callers was there, it is somebody else's. Of a call in small letters it is that call's.
     for (after, is_named) in [(20, false), (1, true)] {
         let mut r = Recording::of(HANDLER);

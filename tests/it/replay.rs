@@ -76,6 +76,47 @@ fn two_configurations_are_shown_side_by_side() {
     assert_eq!(json["first"]["rollbacks"], 1);
 }
 
+/// A call that names its number by its SID alone.
+#[test]
+fn a_recording_says_which_number_has_which_sid() {
+    let mut r = crate::log::Recording::of(crate::log::HANDLER);
+    for i in 0..12 {
+        let start = 60 + i * 60;
+        let call = r.call(start, &crate::log::inbound(&crate::log::caller(i), 3));
+        let row = &mut r.entries.last_mut().unwrap().2;
+        row["to"] = ["", "+18005550100", "sip:user:pw@+15005550100"][i as usize % 3].into();
+        row["phone_number_sid"] = "PN00000000000000000000000000000001".into();
+        r.alert(start + 1, &call, 11200, "error", Some(crate::log::HANDLER));
+    }
+    assert_eq!(r.decisions().first().map(|(what, ..)| what.as_str()), Some("rollback"));
+}
+
+/// A day of texts that were sent, and one whose numbers it does not describe, are days too.
+#[test]
+fn what_became_of_each_channel_is_shown_also_where_nothing_is_known() {
+    let config = folder().join("one-number-fails/ringback.toml");
+    let dir = crate::world::Folder::new();
+    let path = dir.path().join("log.jsonl");
+    let played = |lines: &[serde_json::Value]| {
+        fs::write(&path, lines.iter().map(|l| format!("{l}\n")).collect::<String>()).unwrap();
+        let out = replay(&["--config", config.to_str().unwrap(), "--events", path.to_str().unwrap()]);
+        String::from_utf8(out.stdout).unwrap()
+    };
+    let at = "Sat, 21 Nov 2026 09:00:00 +0000";
+    let line = |kind: &str, resource: serde_json::Value| serde_json::json!({"seen_at": "2026-11-21T09:00:03Z", "kind": kind, "resource": resource});
+    let call = line(
+        "call",
+        serde_json::json!({
+            "sid": "CA00000000000000000000000000000001", "to": "+15005550100", "from": "+19175551000",
+            "status": "completed", "direction": "inbound", "start_time": at, "end_time": at, "duration": "60",
+        }),
+    );
+    let said = played(&[call]);
+    let row = said.lines().find(|l| l.split_whitespace().nth(1) == Some("voice")).unwrap_or_default();
+    assert_eq!(row.split_whitespace().skip(2).collect::<Vec<_>>(), ["0", "0", "0", "1"], "{said}");
+    assert!(said.contains("numbers that the recording does not describe (kind number): 1"), "{said}");
+}
+
 #[test]
 fn what_cannot_be_read_is_told_by_name() {
     let config = folder().join("probes/ringback.toml");

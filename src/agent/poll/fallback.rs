@@ -107,7 +107,9 @@ async fn ask_for(shared: &Shared, url: &str, channel: Channel, number: NumberIx)
     let group = shared.roster.number(number).group;
     let handler_of = |url: &str| shared.handler_of(group, channel, url);
     let by_get = shared.is_asked_by_get(number, channel);
-    let asking = Asking { client: &shared.client, roster: &shared.roster, by_get, handler_of: &handler_of };
+    let handler_beside = |url: &str| shared.handler_beside(group, channel, url);
+    let (client, roster) = (&shared.client, &shared.roster);
+    let asking = Asking { client, roster, by_get, handler_of: &handler_of, handler_beside: &handler_beside };
     ask(&asking, url, channel, number).await
 }
 

@@ -110,6 +110,7 @@ fn wrong(channel: Channel, broken: Option<&BadTwiml>) -> Option<FindingCode> {
         | BadTwiml::MessageLoop(_)
         | BadTwiml::DialsCaller
         | BadTwiml::TestNumber(_)
+        | BadTwiml::PlaysNothing(_)
         | BadTwiml::LeadsBack(_) => Some(FindingCode::HandlerTurnsAway),
     }
 }
@@ -132,6 +133,7 @@ const fn leads_back(broken: &BadTwiml) -> bool {
         | BadTwiml::NoVerb(_)
         | BadTwiml::TurnsAway(_)
         | BadTwiml::DialsNothing
+        | BadTwiml::PlaysNothing(_)
         | BadTwiml::TestNumber(_) => false,
     }
 }

@@ -116,6 +116,8 @@ pub struct ChannelState {
     arrivals: Arrivals,
     /// When each rule that is met was told of last, by position.
     met: Vec<Option<Time>>,
+    /// Since when the callers who fail for what a swap would cure are too many, and the detector has not decided.
+    excess_since: Option<Time>,
     /// Decided and not yet over, so that it is not decided again.
     decided: bool,
     /// The guard that withheld what was decided.
@@ -251,6 +253,7 @@ impl Engine {
                         served: ServedCallers::default(),
                         arrivals: Arrivals::default(),
                         met: Vec::new(),
+                        excess_since: None,
                         decided: false,
                         withheld: None,
                         on_hint: false,
@@ -430,7 +433,7 @@ impl Engine {
     /// then and is none now. What had not settled is still to come.
     pub fn catch_up(&mut self, at: Time) {
         let cx = LedgerContext { roster: &self.roster, routes: &self.routes };
-        for change in self.ledger.settle(at, ReadUntil { alerts: at, numbers: at }, usize::MAX, cx) {
+        for change in self.ledger.settle(at, ReadUntil::all(at), usize::MAX, cx) {
             self.settled(change);
         }
         self.renew(at);

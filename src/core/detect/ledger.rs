@@ -24,6 +24,8 @@ mod lateness;
 mod legs;
 mod messages;
 mod nameless;
+mod orphans;
+mod overdue;
 mod placement;
 mod settle;
 
@@ -36,11 +38,10 @@ use super::outcome::{
     AlertEffect, AlertFlags, AlertPlacement, CallFacts, Children, MessageFacts, is_harm, judge_call, judge_message,
     seconds,
 };
-use crate::core::model::bounds;
 use crate::core::model::code::Code;
 use crate::core::model::digits::ByDigits;
 use crate::core::model::id::{AccountSid, Channel, NumberId, Resource};
-use crate::core::model::reason::{Outcome, Reason};
+use crate::core::model::reason::{IgnoreReason, Outcome, Reason};
 use crate::core::model::roster::{NumberIx, Roster};
 use crate::core::model::time::Time;
 use crate::core::routing::history::RoutingHistory;
@@ -49,6 +50,8 @@ use lateness::Lateness;
 use legs::ChildLeg;
 use messages::settles;
 use nameless::Nameless;
+use orphans::Orphan;
+use overdue::Overdue;
 use placement::Unplaced;
 pub use placement::{AttachedAlert, FailedRequest, ReadUntil};
 
@@ -127,6 +130,8 @@ pub struct Ledger {
     /// What had its time while nobody had read what its number points at, by when it was seen to have ended.
     unread: BTreeMap<NumberIx, Vec<(Time, Resource)>>,
     nameless: Nameless,
+    /// What is under way, and until when that may be true.
+    overdue: Overdue,
     lateness: Option<Lateness>,
     /// A longer wait that nobody was told of yet.
     raised: Option<Duration>,
@@ -147,6 +152,8 @@ struct Entry {
     is_answered: bool,
     /// It was told that it has an error beside evidence of service.
     is_warned: bool,
+    /// Its row can no longer be true.
+    is_overdue: bool,
     outcome: Option<Outcome>,
     /// The code that was told with the outcome; 0 if none was.
     told_code: u32,
@@ -172,14 +179,6 @@ impl Body {
 /// A call that has ended, also in a state that Twilio has invented.
 fn is_over(status: CallStatus, ended_at: Option<Time>) -> bool {
     status.is_final() || status == CallStatus::Unknown && ended_at.is_some()
-}
-
-#[derive(Debug)]
-struct Orphan {
-    since: Time,
-    alerts: Vec<Alert>,
-    children: Children,
-    is_probe: bool,
 }
 
 /// What the ledger needs to know of the world to judge.
@@ -210,6 +209,7 @@ impl Ledger {
             pending: VecDeque::new(),
             unread: BTreeMap::new(),
             nameless: Nameless::default(),
+            overdue: Overdue::new(roster.len()),
             lateness: None,
             raised: None,
         }
@@ -278,19 +278,20 @@ impl Ledger {
         cx: LedgerContext<'_>,
     ) -> LedgerEffect {
         let key = call.sid.as_u128();
-        let (mut is_new, mut ended) = (false, false);
+        let (mut is_new, mut ended, mut held_until) = (false, false, None);
         match self.entries[0].entry(key) {
-            Slot::Occupied(mut held) => match &mut held.get_mut().body {
-                Body::Call { status, duration, ended_at, .. } => {
-                    if call.status.is_final() || !status.is_final() {
-                        ended = is_over(call.status, call.ended_at) && !is_over(*status, *ended_at);
-                        *status = call.status;
-                        *duration = call.duration.or(*duration);
-                        *ended_at = call.ended_at.or(*ended_at);
-                    }
+            Slot::Occupied(mut held) => {
+                let held = held.get_mut();
+                held_until = held.holds_until();
+                if let Body::Call { status, duration, ended_at, .. } = &mut held.body
+                    && (call.status.is_final() || !status.is_final())
+                {
+                    ended = is_over(call.status, call.ended_at) && !is_over(*status, *ended_at);
+                    *status = call.status;
+                    *duration = call.duration.or(*duration);
+                    *ended_at = call.ended_at.or(*ended_at);
                 }
-                Body::Message { .. } => {}
-            },
+            }
             Slot::Vacant(slot) => {
                 (is_new, ended) = (true, is_over(call.status, call.ended_at));
                 let entry = Entry {
@@ -304,6 +305,7 @@ impl Ledger {
                     is_pending: false,
                     is_answered: false,
                     is_warned: false,
+                    is_overdue: false,
                     outcome: None,
                     told_code: 0,
                     body: Body::Call {
@@ -327,18 +329,10 @@ impl Ledger {
         }
         // Our own test call is no caller: it can reach a number whose port has not happened.
         let is_live = is_new && !self.adopt(at, Resource::Call(call.sid), key, cx) && !caller.is_prober;
+        self.watch_state(Resource::Call(call.sid), held_until);
         let sighting =
             is_live.then_some(FirstSeen { number, channel: Channel::Voice, started_at: call.started_at, at });
         LedgerEffect { sighting, change: self.judge(at, Resource::Call(call.sid), cx) }
-    }
-
-    /// Keeps an alert until what it is of is seen.
-    fn wait(&mut self, key: u128, at: Time, alert: Alert) {
-        let orphan = self.orphan(key, at);
-        if orphan.alerts.len() < bounds::ALERTS_PER_CALL && !orphan.alerts.iter().any(|a| a.sid == alert.sid) {
-            orphan.alerts.push(alert);
-            self.orphaned_alerts += 1;
-        }
     }
 
     pub fn alert(&mut self, at: Time, alert: &Alert, cx: LedgerContext<'_>) -> Option<OutcomeChange> {
@@ -361,44 +355,6 @@ impl Ledger {
         None
     }
 
-    /// Gives a new entry the alerts and legs that were there before it. True if it was known to be our own probe's.
-    fn adopt(&mut self, at: Time, resource: Resource, key: u128, cx: LedgerContext<'_>) -> bool {
-        let Some(orphan) = self.orphans.remove(&key) else {
-            return false;
-        };
-        self.orphaned_alerts -= orphan.alerts.len();
-        for alert in &orphan.alerts {
-            self.add_mark(at, resource, alert, cx);
-        }
-        if let Some(entry) = self.entries[resource.channel().index()].get_mut(&key).filter(|_| orphan.is_probe) {
-            entry.is_probe = true;
-        }
-        if let Some(Entry { number, body: Body::Call { children, .. }, .. }) = self.entries[0].get_mut(&key)
-            && orphan.children.any()
-        {
-            *children = orphan.children;
-            self.forwards[number.0 as usize] = true;
-        }
-        orphan.is_probe
-    }
-
-    fn orphan(&mut self, key: u128, at: Time) -> &mut Orphan {
-        if !self.orphans.contains_key(&key) {
-            // Those that were named first: what their alerts belong to is nobody's of ours, or long overdue.
-            while self.named.len() + self.orphaned_alerts >= bounds::ORPHANS {
-                let Some(oldest) = self.named.pop_front() else { break };
-                self.orphaned_alerts -= self.orphans.remove(&oldest).map_or(0, |o| o.alerts.len());
-            }
-            self.named.push_back(key);
-        }
-        self.orphans.entry(key).or_insert_with(|| Orphan {
-            since: at,
-            alerts: Vec::new(),
-            children: Children::default(),
-            is_probe: false,
-        })
-    }
-
     fn judge(&mut self, at: Time, resource: Resource, cx: LedgerContext<'_>) -> Option<OutcomeChange> {
         let channel = resource.channel();
         let entry = self.entries[channel.index()].get_mut(&key(resource))?;
@@ -415,6 +371,11 @@ impl Ledger {
             (false, true) => AlertPlacement::Complete,
         };
         let has_own_fallback = !entry.marks.is_empty() && cx.routes.has_own_fallback(cx.roster, entry.number, channel);
+        let given_up = entry.is_overdue.then_some(if entry.is_probe {
+            Outcome::Ignored(IgnoreReason::Probe)
+        } else {
+            Outcome::Failed(Reason::Unexplained)
+        });
         let (is, is_inbound, [has_failed_leg, has_no_leg], code) = match entry.body {
             Body::Call { status, duration, ended_at, children } => {
                 let by_duration = duration.map(|d| entry.started_at + Duration::from_secs(u64::from(d)));
@@ -439,7 +400,7 @@ impl Ledger {
                     is_probe: entry.is_probe,
                     placement,
                 };
-                (judge_call(&facts)?, true, [children.failed > 0, !children.any()], entry.marks.code())
+                (judge_call(&facts).or(given_up)?, true, [children.failed > 0, !children.any()], entry.marks.code())
             }
             Body::Message { direction, status, error, is_keyword } => {
                 let facts = MessageFacts {
@@ -458,7 +419,7 @@ impl Ledger {
                     placement,
                 };
                 let code = entry.marks.code().or(error.and_then(Code::named));
-                (judge_message(&facts)?, direction == Direction::Inbound, [false; 2], code)
+                (judge_message(&facts).or(given_up)?, direction == Direction::Inbound, [false; 2], code)
             }
         };
         let code = code.filter(|_| is != Outcome::Ok);

@@ -171,8 +171,10 @@ pub enum Direction {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MessageStatus {
-    /// `receiving`, `queued`, `accepted`, `scheduled`, `sending`: not over.
+    /// `receiving`, `queued`, `accepted`, `sending`: not over.
     Open,
+    /// `scheduled`: for a time of the sender's choice, perhaps in weeks.
+    Scheduled,
     Received,
     /// `sent`: final where carriers give no receipt.
     Sent,
@@ -189,7 +191,8 @@ impl MessageStatus {
     /// Reads Twilio's word, in whatever case: Event Streams has them in capitals.
     pub fn from_wire(s: &str) -> MessageStatus {
         match &*lower(s) {
-            "receiving" | "queued" | "accepted" | "scheduled" | "sending" => MessageStatus::Open,
+            "receiving" | "queued" | "accepted" | "sending" => MessageStatus::Open,
+            "scheduled" => MessageStatus::Scheduled,
             "received" => MessageStatus::Received,
             "sent" => MessageStatus::Sent,
             "delivered" | "read" | "partially_delivered" => MessageStatus::Delivered,
@@ -205,6 +208,7 @@ impl MessageStatus {
         match self {
             MessageStatus::Undelivered | MessageStatus::Failed | MessageStatus::Canceled => true,
             MessageStatus::Open
+            | MessageStatus::Scheduled
             | MessageStatus::Received
             | MessageStatus::Sent
             | MessageStatus::Delivered
@@ -215,7 +219,7 @@ impl MessageStatus {
     /// True once nothing more is to be expected. `sent` may still become `delivered`.
     pub const fn is_final(self) -> bool {
         match self {
-            MessageStatus::Open | MessageStatus::Unknown | MessageStatus::Sent => false,
+            MessageStatus::Open | MessageStatus::Scheduled | MessageStatus::Unknown | MessageStatus::Sent => false,
             MessageStatus::Received
             | MessageStatus::Delivered
             | MessageStatus::Undelivered

@@ -286,11 +286,10 @@ fn call_as_told(f: &CallFacts) -> Option<Outcome> {
                 None => Some(Outcome::Ok),
             }
         }
-        CallStatus::Failed | CallStatus::NoAnswer if f.marks.has(AlertEffect::Trunk) => {
-            Some(Outcome::Failed(Reason::Trunk))
-        }
-        // An endpoint that answers that it is busy was reached (law 3): a swap would take the lines that are free too.
-        CallStatus::Busy if f.marks.has(AlertEffect::Trunk) => {
+        CallStatus::Failed if f.marks.has(AlertEffect::Trunk) => Some(Outcome::Failed(Reason::Trunk)),
+        // An endpoint that answers that it is busy, or rings out, was reached (law 3): a swap would take the lines that
+        // are free, and the phones that are picked up, too.
+        CallStatus::Busy | CallStatus::NoAnswer if f.marks.has(AlertEffect::Trunk) => {
             f.is_settled.then_some(Outcome::Failed(Reason::Unexplained))
         }
         CallStatus::Failed if f.has_no_handler => Some(Outcome::Failed(Reason::NoHandler)),
@@ -351,7 +350,7 @@ pub fn judge_message(f: &MessageFacts) -> Option<Outcome> {
                 return (f.is_settled || !f.may_be_answered).then_some(Outcome::Failed(reason));
             }
             match f.status {
-                MessageStatus::Open => None,
+                MessageStatus::Open | MessageStatus::Scheduled => None,
                 MessageStatus::Unknown
                 | MessageStatus::Received
                 | MessageStatus::Sent
@@ -380,7 +379,7 @@ pub fn judge_message(f: &MessageFacts) -> Option<Outcome> {
             }
         }
         Direction::Reply | Direction::Outbound => match f.status {
-            MessageStatus::Open => None,
+            MessageStatus::Open | MessageStatus::Scheduled => None,
             // Nobody here knows what became of it: not that it arrived.
             MessageStatus::Unknown => f.is_settled.then_some(refused(f.error)),
             MessageStatus::Sent if is_harm(f.error) => f.is_settled.then_some(refused(f.error)),

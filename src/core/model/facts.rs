@@ -110,6 +110,16 @@ pub const LARGEST_SERVICE_PAGE: usize = 100;
 /// No call lasts longer. Source: Twilio, Calls resource, `TimeLimit`, 2026-11.
 pub const LONGEST_CALL: Duration = Duration::from_secs(24 * 3600);
 
+/// Nor this long, in an account that has not had it raised. Source: the same.
+pub const USUAL_LONGEST_CALL: Duration = Duration::from_secs(4 * 3600);
+
+/// No call rings longer, with the seconds that Twilio may add. Source: Twilio, Calls resource, `Timeout`, 2026-11.
+pub const LONGEST_RING: Duration = Duration::from_secs(605);
+
+/// A text that has not left by then fails; before 2024 it was 4 hours. Source: Twilio, Messages resource,
+/// `ValidityPeriod`, 2026-04.
+pub const TEXT_VALID: Duration = Duration::from_secs(36_000);
+
 /// A call is in the log up to a minute after its end, and its alert up to half a minute later. Twilio promises no
 /// bound; these are the usual ones. Source: users' reports, 2026-11.
 pub const CALL_AND_ALERT_VISIBLE: Duration = Duration::from_secs(90);

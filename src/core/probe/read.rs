@@ -224,7 +224,9 @@ pub fn message(
         return match (seen.is_settled, seen.is_logged, seen.outbound) {
             (false, _, _) => None,
             (true, false, _) => said(ProbeFinding::Error(Unmeasured::LogLate)),
-            (true, true, MessageStatus::Open) => said(ProbeFinding::Error(Unmeasured::Queue)),
+            (true, true, MessageStatus::Open | MessageStatus::Scheduled) => {
+                said(ProbeFinding::Error(Unmeasured::Queue))
+            }
             (true, true, MessageStatus::Canceled) => said(ProbeFinding::Error(Unmeasured::Stopped)),
             (true, true, _) if seen.is_settling => said(ProbeFinding::Error(Unmeasured::Settling)),
             (true, true, _) => said(ProbeFinding::Failure(Reason::NotArriving)),

@@ -14,7 +14,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::core::model::facts::{BIN_HOST, BIN_PATH, DEMO};
+use crate::core::model::facts::{API_DOMAIN, BIN_HOST, BIN_PATH, DEMO};
 use crate::core::model::id::{ApplicationSid, Channel, E164, NumberSid, ServiceSid, TrunkSid};
 use crate::core::model::order::UpdateParams;
 use crate::core::model::redact;
@@ -415,6 +415,14 @@ pub fn is_fallback(fallback: &str, requested: &str) -> bool {
 pub fn is_same_fallback(fallback: &str, configured: &str) -> bool {
     let is_plain = || parts(fallback).0.ends_with(&format!("//{BIN_HOST}")) && query(fallback).is_none();
     is_fallback(fallback, configured) && (is_plain() || query(fallback) == query(configured))
+}
+
+/// True if two addresses are on one host, with either scheme, which is none of Twilio's own.
+pub fn is_same_host(one: &str, other: &str) -> bool {
+    let host = |url: &str| origin(url).rsplit("://").next().map(str::to_owned).filter(|h| !h.is_empty());
+    let is_twilios =
+        |host: &str| host.strip_suffix(API_DOMAIN).is_some_and(|name| name.is_empty() || name.ends_with('.'));
+    host(one).is_some_and(|one| !is_twilios(&one) && host(other) == Some(one))
 }
 
 #[cfg(test)]

@@ -2,7 +2,8 @@
 //! whom it dials.
 //!
 //! Verbs are case-sensitive; Twilio passes over what it does not know and warns (12200). The document ends with its
-//! last verb, a `<Hangup>`, or a `<Redirect>`, after which another document goes on. Sources: Twilio, "TwiML for
+//! last verb, a `<Hangup>`, or a `<Redirect>`, after which another document goes on. An XML declaration stands at the
+//! very beginning or makes the whole of it no XML (12100). Sources: Twilio, "TwiML for
 //! Programmable Voice", "TwiML for Programmable Messaging", and its error dictionary (11750, 12100, 12300), 2026-11.
 //!
 //! Absent: what callers key in, and what an `action` answers; a `<Dial>` that has one is not known to be good, for
@@ -76,6 +77,8 @@ pub enum BadTwiml {
     RedirectLoop,
     #[error("it leads in a circle: what it redirects to leads back, for ever")]
     Circle,
+    #[error("it plays a file that is not there (HTTP {0}) and nothing else: callers hear nothing")]
+    PlaysNothing(u16),
     #[error("it leads back to the handler of {0}, which is what fails when it is needed; lead elsewhere")]
     LeadsBack(String),
 }
@@ -96,6 +99,7 @@ impl BadTwiml {
             | BadTwiml::TestNumber(_)
             | BadTwiml::RedirectLoop
             | BadTwiml::Circle
+            | BadTwiml::PlaysNothing(_)
             | BadTwiml::LeadsBack(_) => false,
         }
     }
@@ -130,6 +134,13 @@ pub enum Untold {
          served then cannot be told"
     )]
     LeadsOn { verb: String, of: String },
+    #[error(
+        "all that it plays is on the host of the handler of {0}, which is what fails when the fallback is needed: whether \
+         callers hear it then cannot be told; play it from elsewhere, or say it"
+    )]
+    PlaysFrom(String),
+    #[error("what it plays, and it does nothing else, was not to be had: {0}")]
+    PlaysUntold(String),
 }
 
 /// Which number of ours one of these is, and whether it is watched on this channel.
@@ -157,7 +168,7 @@ pub fn read(document: Document<'_>, channel: Channel, ours: &Roster) -> Effect {
         _ => return Effect::Broken(BadTwiml::ContentType(kind)),
     }
     let options = roxmltree::ParsingOptions { allow_dtd: true, ..roxmltree::ParsingOptions::default() };
-    match roxmltree::Document::parse_with_options(text.trim_start(), options) {
+    match roxmltree::Document::parse_with_options(&text, options) {
         Err(error) => Effect::Broken(BadTwiml::NotXml(error.to_string())),
         Ok(document) if document.root_element().tag_name().name() != "Response" => {
             Effect::Broken(BadTwiml::Root(document.root_element().tag_name().name().to_owned()))
@@ -175,13 +186,39 @@ pub fn leads_on(document: Document<'_>) -> Vec<(String, String)> {
     let (_, charset) = content_type(document.content_type);
     let Ok(text) = decode(document.body, charset.as_deref()) else { return Vec::new() };
     let options = roxmltree::ParsingOptions { allow_dtd: true, ..roxmltree::ParsingOptions::default() };
-    let Ok(document) = roxmltree::Document::parse_with_options(text.trim_start(), options) else { return Vec::new() };
+    let Ok(document) = roxmltree::Document::parse_with_options(&text, options) else { return Vec::new() };
     let verbs = document.root_element().descendants().filter(Node::is_element);
     let named = verbs.flat_map(|verb| {
         let urls = ["action", "waitUrl", "url"].into_iter().filter_map(move |name| verb.attribute(name));
         urls.map(move |url| (verb.tag_name().name().to_owned(), url.trim().to_owned()))
     });
     named.filter(|(_, url)| !url.is_empty()).collect()
+}
+
+/// The recordings that a caller hears where nothing else serves them: addresses, which may be relative.
+pub fn plays_alone(document: Document<'_>) -> Vec<String> {
+    let (_, charset) = content_type(document.content_type);
+    let Ok(text) = decode(document.body, charset.as_deref()) else { return Vec::new() };
+    let options = roxmltree::ParsingOptions { allow_dtd: true, ..roxmltree::ParsingOptions::default() };
+    let Ok(document) = roxmltree::Document::parse_with_options(&text, options) else { return Vec::new() };
+    let mut files = Vec::new();
+    for verb in document.root_element().children().filter(Node::is_element) {
+        let played = match verb.tag_name().name() {
+            "Play" => vec![verb],
+            "Gather" => verb.children().filter(|n| matches!(n.tag_name().name(), "Say" | "Play")).collect(),
+            "Say" | "Prompt" | "Record" | "Pay" | "Enqueue" | "Dial" => return Vec::new(),
+            "Hangup" | "Reject" | "Leave" => break,
+            _ => continue,
+        };
+        for noun in played {
+            // Words, and tones, need no file.
+            if noun.tag_name().name() == "Say" && has_text(noun) || noun.attribute("digits").is_some() {
+                return Vec::new();
+            }
+            files.extend(Some(all_text(noun).trim().to_owned()).filter(|url| !url.is_empty()));
+        }
+    }
+    files
 }
 
 /// What is known of a document while its verbs are read.

@@ -47,6 +47,8 @@ pub struct Asking<'a> {
     pub by_get: Option<bool>,
     /// A number of the same group whose handler is at an address, if there is one.
     pub handler_of: &'a (dyn Fn(&str) -> Option<NumberIx> + Send + Sync),
+    /// The same whose handler is on the address's host.
+    pub handler_beside: &'a (dyn Fn(&str) -> Option<NumberIx> + Send + Sync),
 }
 
 pub async fn ask(asking: &Asking<'_>, webhook: &str, channel: Channel, number: NumberIx) -> Seen {
@@ -127,6 +129,7 @@ async fn follow(asking: &Asking<'_>, webhook: &str, channel: Channel, ix: Number
         }
         let effect = twiml::read(answer.document(), channel, asking.roster);
         let leads_on = twiml::leads_on(answer.document());
+        let plays = if channel == Channel::Voice { twiml::plays_alone(answer.document()) } else { Vec::new() };
         seen.answers.push(answer.body);
         seen.dials = Some(effect == Effect::Dials);
         match effect {
@@ -135,9 +138,16 @@ async fn follow(asking: &Asking<'_>, webhook: &str, channel: Channel, ix: Number
                     let of = (asking.handler_of)(url.join(&to).ok()?.as_str())?;
                     Some(Untold::LeadsOn { verb, of: asking.roster.name_of(of).to_string() })
                 });
-                return match to_handler {
-                    Some(why) => told(FallbackState::Unchecked, &why.to_string(), is_second),
+                if let Some(why) = to_handler {
+                    return told(FallbackState::Unchecked, &why.to_string(), is_second);
+                }
+                return match played(asking, &url, &plays).await {
                     None => told(FallbackState::Good, "it answers valid TwiML", false),
+                    Some(Effect::Broken(why)) => broken(seen, why, is_second),
+                    Some(Effect::Untold(why)) => told(FallbackState::Unchecked, &why.to_string(), is_second),
+                    Some(Effect::Serves | Effect::Dials | Effect::Redirects { .. }) => {
+                        told(FallbackState::Good, "it answers valid TwiML", false)
+                    }
                 };
             }
             Effect::Broken(why) => return broken(seen, why, is_second),
@@ -166,6 +176,28 @@ async fn follow(asking: &Asking<'_>, webhook: &str, channel: Channel, ix: Number
             }
         }
     }
+}
+
+/// Of a document that plays files, and does nothing else: why no caller may hear any of them; nothing if one is there.
+async fn played(asking: &Asking<'_>, document: &Url, files: &[String]) -> Option<Effect> {
+    let mut worst = None;
+    for file in files {
+        let address = document.join(file).ok()?;
+        if let Some(of) = (asking.handler_beside)(address.as_str()) {
+            worst = Some(Effect::Untold(Untold::PlaysFrom(asking.roster.name_of(of).to_string())));
+            continue;
+        }
+        match asking.client.ask_file(&address).await {
+            Ok(status @ 400..=499) => worst = worst.or(Some(Effect::Broken(BadTwiml::PlaysNothing(status)))),
+            Ok(status @ 500..=599) => {
+                worst = worst.or(Some(Effect::Untold(Untold::PlaysUntold(format!("HTTP {status}")))));
+            }
+            Err(Unasked::Silent(why)) => worst = worst.or(Some(Effect::Untold(Untold::PlaysUntold(why)))),
+            // It is there; or nobody may ask here whether it is.
+            Ok(_) | Err(Unasked::NoToken | Unasked::NotTwilio) => return None,
+        }
+    }
+    worst
 }
 
 /// What Twilio sends with a call, or a message, to this number. The SIDs are those of nothing.

@@ -17,6 +17,10 @@ use crate::core::model::verdict::Evidence;
 /// told once.
 const TOLD_AGAIN: Duration = Duration::from_secs(1800);
 
+/// So long the detector has for what a swap would cure, before a person is told of it by a sum: it decides sooner, and
+/// who is told that somebody should look, half a minute before the rollback, looks in vain.
+const DETECTOR_FIRST: Duration = Duration::from_secs(120);
+
 /// More different callers than these speak for themselves.
 const WITNESSES: u32 = 3;
 
@@ -64,6 +68,17 @@ impl Engine {
             if let Some(at) = rule.due_at(&evidence).filter(|at| now < *at) {
                 // Nobody need call again until then.
                 self.rules_at.insert((at, number, channel));
+            }
+            if rule.subject == RuleSubject::Excess {
+                let is_detectors = rule.is_met(&evidence, now) && !is_told && is_curable(&evidence);
+                let is_on = self.detection[group.0 as usize].params.is_on;
+                let state = self.channel_mut(number, channel);
+                let since = state.excess_since.filter(|_| is_detectors).unwrap_or(now);
+                state.excess_since = is_detectors.then_some(since);
+                if is_detectors && is_on && now < since + DETECTOR_FIRST {
+                    self.rules_at.insert((since + DETECTOR_FIRST, number, channel));
+                    continue;
+                }
             }
             if rule.is_met(&evidence, now) && !is_told && !self.has_witnesses(now, &rule, &[number]) {
                 let state = self.channel_mut(number, channel);

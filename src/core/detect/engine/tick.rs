@@ -31,7 +31,8 @@ impl Engine {
         let (now, read) = self.ticking.unwrap_or_else(|| {
             self.move_phases(now);
             let read = |source: Source| self.polled[source.index()].unwrap_or(Time::EPOCH);
-            (now, ReadUntil { alerts: read(Source::Alerts), numbers: read(Source::Numbers) })
+            let logs = [read(Source::Calls), read(Source::Messages)];
+            (now, ReadUntil { alerts: read(Source::Alerts), numbers: read(Source::Numbers), logs })
         });
         let cx = LedgerContext { roster: &self.roster, routes: &self.routes };
         for change in self.ledger.settle(now, read, most, cx) {

@@ -68,6 +68,7 @@ const MOST_UNCLAIMED: usize = 256;
 const fn was_written(status: MessageStatus) -> bool {
     match status {
         MessageStatus::Open
+        | MessageStatus::Scheduled
         | MessageStatus::Sent
         | MessageStatus::Delivered
         | MessageStatus::Undelivered
@@ -103,9 +104,11 @@ impl Answers {
         }
     }
 
-    fn service(&self, number: NumberIx, cx: LedgerContext<'_>) -> Option<ServiceSid> {
+    pub(super) fn service(&self, number: NumberIx, cx: LedgerContext<'_>) -> Option<ServiceSid> {
         let read = cx.routes.record(number).and_then(|r| r.service.as_ref()).map(|s| s.sid);
-        read.or(self.services[number.0 as usize])
+        // A service that has lost its senders is known by what it was: its number's, or so the file says.
+        let wanted = || cx.roster.group_of(number).handler[Channel::Messaging.index()].service;
+        read.or(self.services[number.0 as usize]).or_else(wanted)
     }
 
     /// True if what `sender` sends may answer what was written to `number`.
@@ -180,8 +183,10 @@ impl Ledger {
         message: &Message,
         cx: LedgerContext<'_>,
     ) -> Vec<OutcomeChange> {
-        let mut changes = self.claim(at, account, message, cx);
         let number = cx.roster.find(NumberId::new(account, message.number));
+        self.overdue.sent(account, number, message);
+        let is_refused = matches!(message.status, MessageStatus::Failed | MessageStatus::Undelivered);
+        let mut changes = if is_refused { self.claim(at, account, message, cx) } else { Vec::new() };
         if let Some(number) = number {
             changes.extend(self.claim_waiting(at, number, cx));
         }
@@ -201,11 +206,16 @@ impl Ledger {
         changes
     }
 
-    /// Takes in a message that was refused before a sender was chosen, as one of the first number of ours that is in
-    /// its service; it waits until that is known.
-    fn claim(&mut self, at: Time, account: AccountSid, message: &Message, cx: LedgerContext<'_>) -> Vec<OutcomeChange> {
-        let is_refused = matches!(message.status, MessageStatus::Failed | MessageStatus::Undelivered);
-        let service = message.service.filter(|_| message.number == E164::UNASSIGNED && is_refused);
+    /// Takes in a message that was refused, or given up, before a sender was chosen, as one of the first number of ours
+    /// that is in its service; it waits until that is known.
+    pub(super) fn claim(
+        &mut self,
+        at: Time,
+        account: AccountSid,
+        message: &Message,
+        cx: LedgerContext<'_>,
+    ) -> Vec<OutcomeChange> {
+        let service = message.service.filter(|_| message.number == E164::UNASSIGNED);
         let Some(service) = service else { return Vec::new() };
         if let Some(ours) = self.answers.number_in(service, account, cx) {
             let message = Message { number: cx.roster.number(ours).id.e164, ..*message };

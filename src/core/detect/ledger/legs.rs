@@ -74,6 +74,9 @@ impl Ledger {
             self.leg_alert(at, key, alert, cx);
         }
         self.doubt_talk(key);
+        if !status.is_final() {
+            self.watch_state(Resource::Call(parent), None);
+        }
         self.judge(at, Resource::Call(parent), cx)
     }
 

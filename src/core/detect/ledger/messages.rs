@@ -18,18 +18,19 @@ impl Ledger {
         self.answers.learn_service(number, message.service);
         let entry = Resource::Message(message.sid);
         let key = message.sid.as_u128();
-        let (mut is_new, mut ended) = (false, false);
+        let (mut is_new, mut ended, mut held_until) = (false, false, None);
         match self.entries[1].entry(key) {
-            Slot::Occupied(mut held) => match &mut held.get_mut().body {
-                Body::Message { status, error, .. } => {
-                    if message.status.is_final() || !status.is_final() {
-                        ended = settles(message.status) && !settles(*status);
-                        *status = message.status;
-                        *error = message.error.or(*error);
-                    }
+            Slot::Occupied(mut held) => {
+                let held = held.get_mut();
+                held_until = held.holds_until();
+                if let Body::Message { status, error, .. } = &mut held.body
+                    && (message.status.is_final() || !status.is_final())
+                {
+                    ended = settles(message.status) && !settles(*status);
+                    *status = message.status;
+                    *error = message.error.or(*error);
                 }
-                Body::Call { .. } => {}
-            },
+            }
             Slot::Vacant(slot) => {
                 (is_new, ended) = (true, settles(message.status));
                 let Message { direction, status, error, is_keyword, .. } = *message;
@@ -45,6 +46,7 @@ impl Ledger {
                     is_pending: false,
                     is_answered: false,
                     is_warned: false,
+                    is_overdue: false,
                     outcome: None,
                     told_code: 0,
                     body,
@@ -61,6 +63,7 @@ impl Ledger {
             self.note_question(entry, cx);
         }
         let is_a_callers = is_new && !self.adopt(at, entry, key, cx) && !message.party.is_prober;
+        self.watch_state(entry, held_until);
         let sighting = (is_a_callers && message.direction == Direction::Inbound).then_some(FirstSeen {
             number,
             channel: Channel::Messaging,

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::{Body, Entry, LedgerContext};
 use crate::core::detect::observation::{Alert, Direction, Level};
-use crate::core::detect::outcome::{AlertEffect, mark};
+use crate::core::detect::outcome::{AlertEffect, SERVED_AFTER_SECONDS, mark};
 use crate::core::model::bounds;
 use crate::core::model::code::Class;
 use crate::core::model::id::Channel;
@@ -54,12 +54,20 @@ impl Nameless {
         if self.held == 0 {
             return;
         }
-        let until = match entry.body {
+        let (until, effect) = match entry.body {
+            // Whether the caller stayed shows at the end.
+            Body::Call { .. } if !entry.body.is_over() => return,
             Body::Call { duration, ended_at, .. } => {
                 let lasted = Duration::from_secs(u64::from(duration.unwrap_or(0)));
-                ended_at.unwrap_or(entry.started_at + lasted)
+                let until = ended_at.unwrap_or(entry.started_at + lasted);
+                // Who talked for longer than an announcement takes is not known to have met it: it may be of another
+                // resource's callback, a task's or a conference's.
+                let is_long = until.since(entry.started_at) >= Duration::from_secs(u64::from(SERVED_AFTER_SECONDS));
+                (until, if is_long { AlertEffect::Doubt } else { AlertEffect::Unexplained })
             }
-            Body::Message { direction: Direction::Inbound, .. } => entry.started_at + TEXT_FAILS_WITHIN,
+            Body::Message { direction: Direction::Inbound, .. } => {
+                (entry.started_at + TEXT_FAILS_WITHIN, AlertEffect::Unexplained)
+            }
             Body::Message { direction: Direction::Outbound | Direction::Reply, .. } => return,
         };
         let since = entry.started_at - ASIDE;
@@ -89,7 +97,7 @@ impl Nameless {
                 | None => false,
             };
             if of_number() || of_url() {
-                entry.marks.add(AlertEffect::Unexplained, alert.code, alert.at);
+                entry.marks.add(effect, alert.code, alert.at);
             }
         }
     }

@@ -24,12 +24,21 @@ use crate::core::model::value::FieldValue;
 /// An alert is explained within this or by nothing: numbers are read each minute, a little late at times.
 const PLACED_WITHIN: Duration = Duration::from_secs(90);
 
-/// Up to when was read what outcomes rest on: all that the alert log and our numbers showed at these instants has
-/// been taken in.
+/// Up to when was read what outcomes rest on: all that the logs and our numbers showed at these instants has been taken
+/// in.
 #[derive(Clone, Copy, Debug)]
 pub struct ReadUntil {
     pub alerts: Time,
     pub numbers: Time,
+    /// The log of calls, and that of messages.
+    pub logs: [Time; 2],
+}
+
+impl ReadUntil {
+    /// All of it was.
+    pub const fn all(at: Time) -> ReadUntil {
+        ReadUntil { alerts: at, numbers: at, logs: [at; 2] }
+    }
 }
 
 /// An alert that has found its call or message.
@@ -129,6 +138,8 @@ impl Ledger {
             // As if the number had been read when it had its time.
             changes.extend(self.judge(at.min(seen_at + self.waits()), resource, cx));
         }
+        let service = cx.routes.record(number).and_then(|r| r.service.as_ref()).map(|s| s.sid);
+        self.answers.learn_service(number, service);
         changes.extend(self.claim_waiting(at, number, cx));
         changes.extend(self.answered_before(at, number, cx));
         changes

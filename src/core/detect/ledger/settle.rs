@@ -26,6 +26,10 @@ impl Entry {
 impl Ledger {
     /// There is something that [`Ledger::settle`] would settle.
     pub fn is_due(&self, now: Time, read: ReadUntil) -> bool {
+        self.next_overdue(now, read.logs).is_some() || self.is_any_ended(now, read)
+    }
+
+    fn is_any_ended(&self, now: Time, read: ReadUntil) -> bool {
         self.ended.front().is_some_and(|(seen_at, _)| *seen_at + self.waits() <= now.min(read.alerts))
             || self.late.front().is_some_and(|(seen_at, _)| *seen_at + answers::ANSWERED_WITHIN <= now.min(read.alerts))
     }
@@ -34,9 +38,12 @@ impl Ledger {
     pub fn settle(&mut self, now: Time, read: ReadUntil, most: usize, cx: LedgerContext<'_>) -> Vec<OutcomeChange> {
         self.forget_late(now);
         let mut changes = Vec::new();
+        self.give_up_senders(now, now.min(read.logs[Channel::Messaging.index()]), cx, &mut changes);
         for _ in 0..most {
-            if !self.is_due(now, read) {
-                break;
+            if !self.is_any_ended(now, read) {
+                let Some(overdue) = self.next_overdue(now, read.logs) else { break };
+                changes.extend(self.give_up_state(now, overdue, cx));
+                continue;
             }
             let is_late =
                 |(seen_at, _): &mut (Time, Resource)| *seen_at + answers::ANSWERED_WITHIN <= now.min(read.alerts);
@@ -84,5 +91,6 @@ impl Ledger {
         self.prune_unplaced();
         self.answers.prune(before);
         self.nameless.prune(before);
+        self.overdue.prune(before);
     }
 }

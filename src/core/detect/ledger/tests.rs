@@ -4,6 +4,7 @@ mod messages;
 
 use super::*;
 use crate::core::detect::observation::Level;
+use crate::core::model::bounds;
 use crate::core::model::id::CallSid;
 use crate::core::model::id::testing::{ACCOUNT, ours};
 use crate::core::model::roster::{Number, PortAt};
@@ -66,7 +67,7 @@ fn a_call_that_lasts_for_hours_has_one_outcome() {
     assert!(ledger.call(hours(1), ACCOUNT, &leg, cx).change.is_some());
     ledger.prune(hours(7));
     assert_eq!(ledger.call(hours(8), ACCOUNT, &call(CallStatus::Completed, false), cx), LedgerEffect::default());
-    assert_eq!(ledger.settle(hours(9), ReadUntil { alerts: hours(9), numbers: hours(9) }, usize::MAX, cx), []);
+    assert_eq!(ledger.settle(hours(9), ReadUntil::all(hours(9)), usize::MAX, cx), []);
     ledger.prune(hours(9));
     assert!(ledger.is_empty());
 
@@ -131,7 +132,7 @@ fn an_error_of_a_leg_is_its_calls() {
             }
             // Seen again, it is the same.
             ledger.call(at, ACCOUNT, &leg(seconds), cx);
-            ledger.settle(later, ReadUntil { alerts: later, numbers: later }, usize::MAX, cx);
+            ledger.settle(later, ReadUntil::all(later), usize::MAX, cx);
             let outcome = ledger.entries[0][&1].outcome;
             let is_warned = !ledger.take_warnings().is_empty();
             let is_served = outcome == Some(Outcome::Ok);
@@ -158,7 +159,7 @@ fn a_call_that_a_fax_machine_takes_is_not_served() {
         let call = Call { duration: Some(20), ..call(CallStatus::Completed, false) };
         let at_once = ledger.call(Time::EPOCH, ACCOUNT, &call, cx).change;
         let later = Time::EPOCH + Duration::from_secs(120);
-        let settled = ledger.settle(later, ReadUntil { alerts: later, numbers: later }, usize::MAX, cx);
+        let settled = ledger.settle(later, ReadUntil::all(later), usize::MAX, cx);
         assert_eq!(at_once.iter().chain(&settled).map(|c| c.is).collect::<Vec<_>>(), [want], "{fax}");
     }
 }
@@ -188,7 +189,7 @@ fn what_is_history_is_judged_in_the_order_in_which_it_happened() {
             }
         }
         let later = seen + Duration::from_secs(60);
-        let settled = ledger.settle(later, ReadUntil { alerts: later, numbers: later }, usize::MAX, cx);
+        let settled = ledger.settle(later, ReadUntil::all(later), usize::MAX, cx);
         told.into_iter().chain(settled).map(|c| c.entry).collect::<Vec<_>>()
     };
     let calls = |order: [u128; 3]| order.map(|n| Resource::Call(CallSid::from_u128(n))).to_vec();
@@ -209,7 +210,7 @@ fn a_call_in_a_state_that_nobody_knows_goes_on_and_is_over_once_it_has_an_end() 
         ledger.call(seconds(1), ACCOUNT, &Call { status, ..failed }, cx);
     }
     let settle = |ledger: &mut Ledger, s| {
-        let read = ReadUntil { alerts: seconds(s), numbers: seconds(s) };
+        let read = ReadUntil::all(seconds(s));
         ledger.settle(seconds(s), read, usize::MAX, cx).iter().map(|c| c.is).collect::<Vec<_>>()
     };
     assert_eq!(settle(&mut ledger, 100), [], "it may go on");
@@ -294,7 +295,7 @@ fn a_warning_beside_service_is_told_where_a_leg_failed_or_none_was_dialled() {
         };
         ledger.alert(Time::EPOCH, &alert, cx);
         ledger.call(Time::EPOCH, ACCOUNT, &Call { duration: Some(60), ..call(CallStatus::Completed, false) }, cx);
-        ledger.settle(later, ReadUntil { alerts: later, numbers: later }, usize::MAX, cx);
+        ledger.settle(later, ReadUntil::all(later), usize::MAX, cx);
         let told: Vec<Code> = ledger.take_warnings().iter().map(|w| w.code).collect();
         assert_eq!(ledger.entries[0][&1].outcome, Some(Outcome::Ok), "{legs:?}");
         assert_eq!(told, if is_told { vec![Code(13224)] } else { vec![] }, "{legs:?}");

@@ -345,10 +345,8 @@ fn an_error_of_the_callers_own_is_not_hidden_behind_people() {
         }
         let trunk = CallFacts { marks: marks(&[(AlertEffect::Trunk, 32011)]), ..f };
         if !children.any() {
-            // A caller who hangs up is no reason to swap, nor is a line that says it is busy (law 3).
-            let is_persons = matches!(status, CallStatus::Canceled | CallStatus::Busy);
-            let reason = if is_persons { Reason::Unexplained } else { Reason::Trunk };
-            assert_eq!(judge_call(&trunk), Some(Outcome::Failed(reason)), "{status:?}");
+            // A caller who hangs up is no reason to swap, nor is a line that is busy, or rings out (law 3).
+            assert_eq!(judge_call(&trunk), Some(Outcome::Failed(Reason::Unexplained)), "{status:?}");
         }
     }
 }
@@ -386,7 +384,7 @@ fn a_number_that_points_at_nothing_or_at_a_dead_trunk_is_curable() {
     for (status, want) in [
         (CallStatus::Failed, Outcome::Failed(Reason::Trunk)),
         (CallStatus::Busy, Outcome::Failed(Reason::Unexplained)),
-        (CallStatus::NoAnswer, Outcome::Failed(Reason::Trunk)),
+        (CallStatus::NoAnswer, Outcome::Failed(Reason::Unexplained)),
         // A second origination URL took it.
         (CallStatus::Completed, Outcome::Ok),
         (CallStatus::Canceled, Outcome::Failed(Reason::Unexplained)),

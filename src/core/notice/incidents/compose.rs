@@ -97,7 +97,11 @@ impl Incidents {
             Headline::Underway => (NoticeKind::Underway, critical, "Rollback takes long"),
             Headline::RollingBack => (NoticeKind::Underway, critical, "Being rolled back"),
             Headline::Reported => {
-                let severity = reason_of(incident, first).map_or(critical, PageReason::severity);
+                let severity = match reason_of(incident, first) {
+                    // The handler answers, and nobody is served all the same.
+                    Some(PageReason::Failing(Reason::OtherUrl)) if serves_nobody(incident, first) => critical,
+                    reason => reason.map_or(critical, PageReason::severity),
+                };
                 (NoticeKind::NotCurable, severity, self.fail(incident, first))
             }
             Headline::RolledBack | Headline::Restore => {
@@ -399,6 +403,14 @@ pub(super) fn current_decisions(incident: &Incident) -> Vec<&Decision> {
 fn latest_id(incident: &Incident, numbers: &[NumberId]) -> Option<DecisionId> {
     let members = || numbers.iter().filter_map(|n| incident.members.get(n));
     members().filter_map(|m| m.decision).max().or_else(|| members().filter_map(|m| m.order).max())
+}
+
+/// Every caller fails, by what was last decided of these numbers.
+fn serves_nobody(incident: &Incident, numbers: &[NumberId]) -> bool {
+    let latest = latest_id(incident, numbers);
+    let decisions = current_decisions(incident);
+    let evidence = decisions.iter().find(|d| Some(d.id) == latest).map(|d| &d.evidence);
+    evidence.is_some_and(|e| e.failing > 0 && e.failing >= e.callers)
 }
 
 fn reason_of(incident: &Incident, numbers: &[NumberId]) -> Option<PageReason> {

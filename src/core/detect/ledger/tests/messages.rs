@@ -69,7 +69,7 @@ impl Desk {
     fn pass(&mut self, seconds: u64) -> Vec<Outcome> {
         let cx = LedgerContext { roster: &self.roster, routes: &self.routes };
         self.now = self.now + Duration::from_secs(seconds);
-        let read = ReadUntil { alerts: self.now, numbers: self.now };
+        let read = ReadUntil::all(self.now);
         self.ledger.settle(self.now, read, usize::MAX, cx).into_iter().map(|c| c.is).collect()
     }
 }
@@ -92,7 +92,7 @@ fn texts_and_calls_without_an_outcome_are_counted() {
     for sid in 1..=3 {
         desk.text(sid, Direction::Inbound, MessageStatus::Received);
     }
-    desk.call(&call(CallStatus::Ringing, false));
+    desk.call(&Call { started_at: desk.now, ..call(CallStatus::Ringing, false) });
     let open = |desk: &Desk| Channel::ALL.map(|channel| desk.ledger.open(NumberIx(0), channel));
     assert_eq!(open(&desk), [1, 3]);
     desk.lost(2);
@@ -196,4 +196,59 @@ fn of_errors_that_name_no_call_the_latest_two_thousand_are_kept() {
     assert_eq!(outcome(&mut desk, 10), [Outcome::Ok], "forgotten");
     assert_eq!(outcome(&mut desk, 11), failed);
     assert_eq!(outcome(&mut desk, most + 10), failed);
+}
+
+/// Rows that stay as they are: calls that ring, go on or have a leg that does, texts.
+#[test]
+fn what_can_no_longer_be_true_is_not_known_until_it_ends() {
+    let not_known = [Outcome::Failed(Reason::Unexplained)];
+    let at = Time::EPOCH + Duration::from_secs(1000);
+    for (status, limit) in [(CallStatus::Ringing, 725), (CallStatus::Queued, 725), (CallStatus::InProgress, 14_520)] {
+        let mut desk = Desk::new();
+        let row = Call { started_at: at, status, duration: None, ..call(status, false) };
+        desk.call(&row);
+        assert_eq!(desk.pass(limit - 1), [], "{status:?}");
+        assert_eq!(desk.call(&row), None, "read again, it says the same");
+        assert_eq!(desk.pass(1), not_known, "{status:?}");
+        assert_eq!((desk.call(&row), desk.pass(1)), (None, vec![]), "once");
+        // The log had been late.
+        let ended = Call { status: CallStatus::Completed, duration: Some(60), ended_at: Some(desk.now), ..row };
+        assert_eq!(desk.call(&ended), None);
+        assert_eq!(desk.pass(45), [Outcome::Ok], "{status:?}");
+    }
+    let mut desk = Desk::new();
+    desk.text(1, Direction::Inbound, MessageStatus::Open);
+    assert_eq!((desk.pass(719), desk.pass(1)), (vec![], not_known.to_vec()));
+    // What waits in a queue is not over while others leave it.
+    let mut desk = Desk::new();
+    desk.text(1, Direction::Outbound, MessageStatus::Open);
+    assert_eq!(desk.pass(1000), []);
+    desk.text(2, Direction::Outbound, MessageStatus::Delivered);
+    assert_eq!((desk.pass(1919), desk.pass(1)), (vec![], not_known.to_vec()));
+    desk.text(3, Direction::Outbound, MessageStatus::Scheduled);
+    assert_eq!(desk.pass(36_000), []);
+    // Up to the hour at which no text can leave any more.
+    let mut desk = Desk::new();
+    desk.text(1, Direction::Outbound, MessageStatus::Open);
+    let told: Vec<(u128, Outcome)> = (2..30)
+        .flat_map(|n| {
+            desk.text(n, Direction::Outbound, MessageStatus::Delivered);
+            desk.pass(1500).into_iter().map(move |is| (n, is))
+        })
+        .collect();
+    assert_eq!(told, [(26, Outcome::Failed(Reason::Unexplained))]);
+}
+
+/// While a log cannot be read, nobody knows that its rows still say so.
+#[test]
+fn a_state_is_not_known_to_last_while_its_log_is_not_read() {
+    let mut desk = Desk::new();
+    let cx = LedgerContext { roster: &desk.roster, routes: &desk.routes };
+    let row = Call { started_at: desk.now, duration: None, ..call(CallStatus::Ringing, false) };
+    desk.ledger.call(desk.now, ACCOUNT, &row, cx);
+    let later = desk.now + Duration::from_secs(2000);
+    for (calls, is) in [(desk.now, 0), (later, 1)] {
+        let read = ReadUntil { logs: [calls, later], ..ReadUntil::all(later) };
+        assert_eq!(desk.ledger.settle(later, read, usize::MAX, cx).len(), is);
+    }
 }
