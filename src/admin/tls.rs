@@ -16,6 +16,9 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 
+use crate::core::model::bounds;
+use crate::file;
+
 /// How often it is looked at whether the files have changed.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 
@@ -98,13 +101,14 @@ fn read(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>, TlsError> {
         let path = path.to_owned();
         move |source| TlsError::Unreadable { path, source }
     };
+    let bytes = |path: &Path| file::bytes(path, bounds::CERTIFICATE_BYTES).map_err(pem::Error::Io);
     let chain: Result<Vec<CertificateDer<'static>>, pem::Error> =
-        CertificateDer::pem_file_iter(certificate).and_then(Iterator::collect);
+        bytes(certificate).and_then(|pem| CertificateDer::pem_slice_iter(&pem).collect());
     let chain = chain.map_err(unreadable(certificate))?;
     if chain.is_empty() {
         return Err(TlsError::Empty { path: certificate.to_owned() });
     }
-    let key = PrivateKeyDer::from_pem_file(key).map_err(unreadable(key))?;
+    let key = bytes(key).and_then(|pem| PrivateKeyDer::from_pem_slice(&pem)).map_err(unreadable(key))?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
@@ -136,6 +140,8 @@ mod tests {
             }
         };
         assert!(matches!(Tls::load(&paths[0], &paths[1]), Err(TlsError::Unreadable { .. })));
+        let endless = Tls::load(Path::new("/dev/zero"), &paths[1]);
+        assert!(matches!(endless, Err(TlsError::Unreadable { .. })), "a device has no end");
         write(["", ONE[1]]);
         assert!(matches!(Tls::load(&paths[0], &paths[1]), Err(TlsError::Empty { .. })));
         write([ONE[0], TWO[1]]);

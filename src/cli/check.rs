@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use super::challenge::{ask_whoever, reqwest_client};
+use super::cut_off::or_signal;
 use super::{Exit, complain, say, silence};
 use crate::admin::identity::Identity;
 use crate::check::{Options, REGIONS, check as look};
@@ -48,7 +49,8 @@ pub fn check(arguments: &CheckArguments) -> anyhow::Result<Exit> {
     }
     let config = silence::load(&arguments.config)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let report = runtime.block_on(async {
+    // A notifier's command, and what it starts, end with us.
+    runtime.block_on(or_signal(async {
         let options = Options {
             webhooks: !arguments.no_webhooks,
             regions: if arguments.all_regions { usize::MAX } else { REGIONS },
@@ -56,16 +58,16 @@ pub fn check(arguments: &CheckArguments) -> anyhow::Result<Exit> {
             update: true,
             listen: listener(&config).await,
         };
-        look(&config, &Clock::system(), &options).await
-    })?;
-    if arguments.json {
-        say(&serde_json::to_string_pretty(&report)?)?;
-    } else if arguments.short {
-        say(&text::short(&report, arguments.strict))?;
-    } else {
-        say(&text::whole(&report, arguments.strict))?;
-    }
-    Ok(exit(&report, arguments.strict))
+        let report = look(&config, &Clock::system(), &options).await?;
+        if arguments.json {
+            say(&serde_json::to_string_pretty(&report)?)?;
+        } else if arguments.short {
+            say(&text::short(&report, arguments.strict))?;
+        } else {
+            say(&text::whole(&report, arguments.strict))?;
+        }
+        Ok(exit(&report, arguments.strict))
+    }))
 }
 
 /// The exit code that agrees with the verdict.

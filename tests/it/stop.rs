@@ -97,6 +97,26 @@ fn after_the_stop_is_acknowledged_no_write_begins() {
     }
 }
 
+/// Nobody can say stop to an agent that stops, or is started anew by a reload: nothing begins until somebody can.
+#[test]
+fn an_agent_that_stops_begins_no_more_writes_and_the_next_one_carries_them_on() {
+    play(&day(), async |w| {
+        let agent = start(w).await;
+        rollback(&agent).await;
+        while swapped(w) < 4 {
+            w.clock.sleep(Duration::from_millis(5)).await;
+        }
+        let before = swapped(w);
+        agent.stop().await;
+        let after = swapped(w);
+        assert!(before < NUMBERS / 2 && after <= before + AT_ONCE, "{before}, then {after}");
+        let agent = start(w).await;
+        assert_eq!(swapped(w), NUMBERS);
+        assert_eq!(asked(w), NUMBERS as u64, "each once");
+        agent.stop().await;
+    });
+}
+
 /// Who stops means what is under way, also if the stop is taken back at once: another order is another word.
 #[test]
 fn what_an_operator_ordered_before_a_stop_is_not_written_after_it() {

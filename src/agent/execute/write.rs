@@ -107,7 +107,9 @@ async fn attempt(
         let error = match result {
             Ok(()) => return WriteResult::Taken,
             Err(Unwritten::Stopped(Objection::Ending)) => {
-                return WriteResult::Ending(open.map(|open| format!("{said}not tried again: the agent stopped; {open}")));
+                return WriteResult::Ending(
+                    open.map(|open| format!("{said}not tried again: the agent stopped; {open}")),
+                );
             }
             Err(Unwritten::Stopped(Objection::Guard(guard))) => {
                 let Some(open) = open else { return WriteResult::Stopped(guard) };

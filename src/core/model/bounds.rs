@@ -198,6 +198,9 @@ pub const CONFIG_BYTES: u64 = 16 << 20;
 /// A list of numbers: a million of them, with group and time zone.
 pub const NUMBERS_BYTES: u64 = 64 << 20;
 
+/// A certificate with its chain, or its key.
+pub const CERTIFICATE_BYTES: u64 = 1 << 20;
+
 /// A secret.
 pub const SECRET_BYTES: u64 = 64 << 10;
 
