@@ -141,16 +141,21 @@ impl Reader<'_> {
     /// one party as well: it says nothing of how many they are.
     fn party(&self, number: &Text<'_>) -> RemoteParty {
         let text = number.get().unwrap_or("");
-        let is_known = |number| self.roster.is_prober(number) || self.is_ours(number);
-        let plain = text.parse::<E164>().ok().filter(|n| n.is_complete());
-        let named = || plain.or_else(|| address::party(text, self.roster.calling_codes(), is_known));
-        let Some(e164) = (if address::is_withheld(text) { None } else { named() }) else {
-            return RemoteParty { hash: self.key.hash(""), last_two: None, is_prober: false };
-        };
-        RemoteParty {
-            hash: if plain.is_some() { self.key.hash(text) } else { self.key.hash(&e164.to_string()) },
+        let party = |e164: E164, hash| RemoteParty {
+            hash,
             last_two: Some(e164.last_two()),
             is_prober: self.roster.is_prober(e164),
+        };
+        let number = text.parse::<E164>().ok();
+        // Nearly all are written so.
+        if let Some(plain) = number.filter(|n| n.is_complete() && !address::stands_for_withheld(*n)) {
+            return party(plain, self.key.hash(text));
+        }
+        let is_known = |number| self.roster.is_prober(number) || self.is_ours(number);
+        let named = || address::party(text, self.roster.calling_codes(), is_known);
+        match if address::is_withheld(text) { None } else { named() } {
+            Some(e164) => party(e164, self.key.hash(&e164.to_string())),
+            None => RemoteParty { hash: self.key.hash(""), last_two: None, is_prober: false },
         }
     }
 

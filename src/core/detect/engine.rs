@@ -14,6 +14,7 @@
 
 mod arrivals;
 mod decide;
+mod due;
 mod event;
 mod judge;
 mod phase;
@@ -33,7 +34,7 @@ use super::ledger::{AttachedAlert, FailedRequest, Ledger, LedgerContext, Outcome
 use super::observation::{Observation, Probe};
 use super::statistic::params::SilenceParams;
 use super::statistic::standstill::Standstill;
-use super::statistic::threshold::Window;
+use super::statistic::threshold::{Horizon, Window};
 use super::statistic::{Detection, Detector, Finding};
 use crate::core::model::decision::{DecisionId, DetectorGuard, Mode, Phase};
 use crate::core::model::id::{AccountSid, Channel, NumberId};
@@ -45,6 +46,7 @@ use crate::core::model::verdict::{Evidence, Verdict};
 use crate::core::routing::history::{RoutingHistory, RoutingState};
 use crate::core::routing::record::{Handler, NumberRecord};
 use arrivals::Arrivals;
+use due::Due;
 pub use event::{EngineEvent, PhaseChange};
 use judge::ServedCallers;
 use phase::WatchCounts;
@@ -181,6 +183,8 @@ pub struct Engine {
     ledger: Ledger,
     detector: Detector,
     detection: Vec<Detection>,
+    /// How far back each group's rules look, by group and channel: every outcome asks.
+    horizons: Vec<[Horizon; 2]>,
     channels: Vec<[ChannelState; 2]>,
     groups: Vec<[GroupState; 2]>,
     /// When each source was last read in full, by [`Source::index`].
@@ -203,8 +207,8 @@ pub struct Engine {
     /// Those of them of which no rollback may be decided yet.
     early: BTreeSet<(NumberIx, Channel)>,
     /// Numbers and groups whose verdict something may have changed since the last tick.
-    renew: BTreeSet<(NumberIx, Channel)>,
-    renew_groups: BTreeSet<(GroupIx, Channel)>,
+    renew: Due,
+    renew_groups: Due,
     /// A tick is under way: when it began, and up to when alerts had been read then.
     ticking: Option<(Time, ReadUntil)>,
     /// Phases that end at a known time.
@@ -275,10 +279,12 @@ impl Engine {
             .collect();
         let groups = roster.groups().map(|_| Default::default()).collect();
         let params = detection.iter().map(|d| d.params.clone()).collect();
+        let renew_groups = Due::new(detection.len());
         Engine {
             routes: RoutingHistory::new(&roster),
             ledger: Ledger::new(&roster, settings.settle_grace),
             detector: Detector::new(&roster, params, settings.silence.clone(), now),
+            horizons: detection.iter().map(|d| Channel::ALL.map(|c| d.horizon(c))).collect(),
             detection,
             groups,
             channels,
@@ -292,8 +298,8 @@ impl Engine {
             rules_due: BTreeSet::new(),
             rules_at: BTreeSet::new(),
             early: BTreeSet::new(),
-            renew: BTreeSet::new(),
-            renew_groups: BTreeSet::new(),
+            renew: Due::new(roster.len()),
+            renew_groups,
             ticking: None,
             due,
             open_due: BTreeSet::new(),

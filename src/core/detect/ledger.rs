@@ -29,9 +29,10 @@ mod overdue;
 mod placement;
 mod settle;
 
-use std::collections::hash_map::Entry as Slot;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
+
+use indexmap::map::Entry as Slot;
 
 use super::observation::{Alert, Call, CallStatus, Direction, Leg, MessageStatus, RemoteParty};
 use super::outcome::{
@@ -39,7 +40,7 @@ use super::outcome::{
     seconds,
 };
 use crate::core::model::code::Code;
-use crate::core::model::digits::ByDigits;
+use crate::core::model::digits::{ByDigits, ByDigitsInOrder};
 use crate::core::model::id::{AccountSid, Channel, NumberId, Resource};
 use crate::core::model::reason::{IgnoreReason, Outcome, Reason};
 use crate::core::model::roster::{NumberIx, Roster};
@@ -101,7 +102,8 @@ pub struct LedgerEffect {
 #[derive(Debug)]
 pub struct Ledger {
     grace: Duration,
-    entries: [ByDigits<u128, Entry>; 2],
+    /// By SID, in the order in which they came, which is about that in which they settle.
+    entries: [ByDigitsInOrder<u128, Entry>; 2],
     /// Status of each child leg, so that its parent's counts can follow.
     children: ByDigits<u128, ChildLeg>,
     /// Alerts and legs of calls that have not been seen.

@@ -12,9 +12,9 @@ use super::id::E164;
 const WITHHELD: [&str; 8] =
     ["anonymous", "restricted", "unavailable", "unknown", "blocked", "private", "withheld", "payphone"];
 
-/// A word on a telephone's keys.
-fn on_keys(word: &str) -> impl Iterator<Item = u8> {
-    word.bytes().map(|c| match c {
+/// The telephone's key that has a letter.
+const fn key(letter: u8) -> u8 {
+    match letter {
         b'a'..=b'c' => b'2',
         b'd'..=b'f' => b'3',
         b'g'..=b'i' => b'4',
@@ -23,7 +23,27 @@ fn on_keys(word: &str) -> impl Iterator<Item = u8> {
         b'p'..=b's' => b'7',
         b't'..=b'v' => b'8',
         _ => b'9',
-    })
+    }
+}
+
+/// The same words as numbers.
+const WITHHELD_NUMBERS: [u64; WITHHELD.len()] = {
+    let mut numbers = [0; WITHHELD.len()];
+    let mut i = 0;
+    while i < numbers.len() {
+        let mut word = WITHHELD[i].as_bytes();
+        while let [letter, rest @ ..] = word {
+            numbers[i] = numbers[i] * 10 + (key(*letter) - b'0') as u64;
+            word = rest;
+        }
+        i += 1;
+    }
+    numbers
+};
+
+/// True of a number that stands for one that is withheld: [`is_withheld`] of its text, without reading that.
+pub fn stands_for_withheld(number: E164) -> bool {
+    WITHHELD_NUMBERS.contains(&number.as_u64())
 }
 
 /// The user part of a `sip:`, `sips:` or `tel:` URI, without its parameters and its password (`user:password@host`);
@@ -120,7 +140,7 @@ pub fn reach(
 pub fn is_withheld(text: &str) -> bool {
     let user = user(text);
     let digits = user.strip_prefix('+').unwrap_or(user);
-    user.is_empty() || WITHHELD.iter().any(|w| user.eq_ignore_ascii_case(w) || on_keys(w).eq(digits.bytes()))
+    user.is_empty() || WITHHELD.iter().any(|w| user.eq_ignore_ascii_case(w) || w.bytes().map(key).eq(digits.bytes()))
 }
 
 #[cfg(test)]
@@ -146,9 +166,13 @@ mod tests {
             "SIP:Anonymous@example.com;x=1",
         ] {
             assert!(is_withheld(text), "{text:?}");
+            assert!(text.parse().is_ok_and(stands_for_withheld) == text.starts_with('+'), "{text:?}");
         }
+        assert!(
+            WITHHELD.iter().zip(WITHHELD_NUMBERS).all(|(word, n)| is_withheld(word) && is_withheld(&n.to_string()))
+        );
         for text in ["+15005550100", "client:anonymously", "sip:alice@example.com", "+26669668", "+2666966870"] {
-            assert!(!is_withheld(text), "{text:?}");
+            assert!(!is_withheld(text) && !text.parse().is_ok_and(stands_for_withheld), "{text:?}");
         }
     }
 

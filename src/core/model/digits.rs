@@ -8,6 +8,10 @@ use std::hash::{BuildHasherDefault, Hasher};
 
 pub type ByDigits<K, T> = HashMap<K, T, BuildHasherDefault<Digits>>;
 
+/// The same in the order in which they were put in, close together in memory: for what is mostly looked up in about
+/// that order, and would else be waited for each time.
+pub type ByDigitsInOrder<K, T> = indexmap::IndexMap<K, T, BuildHasherDefault<Digits>>;
+
 #[derive(Default)]
 pub struct Digits(u64);
 

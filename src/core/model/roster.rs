@@ -3,7 +3,6 @@
 //! Built once at the rim and never changed. Inside the core a number is a [`NumberIx`], a group a
 //! [`GroupIx`]: positions in these lists, so that per-number state is a plain vector.
 
-use std::collections::HashSet;
 use std::fmt;
 use std::time::Duration;
 
@@ -127,7 +126,7 @@ pub struct Roster {
     /// Countries that they are in.
     codes: CallingCodes,
     /// Numbers that our own test calls and messages come from.
-    probers: HashSet<E164>,
+    probers: ByDigits<E164, ()>,
 }
 
 impl Roster {
@@ -161,7 +160,7 @@ impl Roster {
     }
 
     pub fn add_prober(&mut self, number: E164) {
-        self.probers.insert(number);
+        self.probers.insert(number, ());
         self.codes.add(number);
     }
 
@@ -222,7 +221,7 @@ impl Roster {
     }
 
     pub fn is_prober(&self, number: E164) -> bool {
-        self.probers.contains(&number)
+        self.probers.contains_key(&number)
     }
 
     pub fn number(&self, ix: NumberIx) -> &Number {

@@ -173,7 +173,7 @@ impl Engine {
         for channel in self.watched(number) {
             self.reconsider(number, channel);
             self.renew_number(at, number, channel);
-            self.renew_groups.insert((self.roster.number(number).group, channel));
+            self.renew_groups.insert(self.roster.number(number).group.0, channel);
         }
     }
 

@@ -128,7 +128,7 @@ impl Engine {
             return;
         }
         let group = self.roster.number(number).group;
-        let horizon = self.detection[group.0 as usize].horizon(channel);
+        let horizon = self.horizons[group.0 as usize][channel.index()];
         let state = &mut self.channels[number.0 as usize][channel.index()];
         state.window.apply(change, horizon);
         let is_failure = matches!(change.is, Outcome::Failed(_));
@@ -157,13 +157,16 @@ impl Engine {
         // Served callers make nothing worse; whatever they mend shows in the next sweep. However many calls a
         // poll brings, each number and group is looked at once.
         let is_worse = is_failure || is_taken_back;
+        let may_matter = |verdict, served: &ServedCallers, arrivals: &Arrivals| {
+            is_worse || verdict == Verdict::Unknown && served.is_healthy(now, arrivals)
+        };
         let state = self.channel(number, channel);
-        if is_worse || state.verdict == Verdict::Unknown && state.served.is_healthy(now, &state.arrivals) {
-            self.renew.insert((number, channel));
+        if !self.renew.has(number.0, channel) && may_matter(state.verdict, &state.served, &state.arrivals) {
+            self.renew.insert(number.0, channel);
         }
         let state = &self.groups[group.0 as usize][channel.index()];
-        if is_worse || state.verdict == Verdict::Unknown && state.served.is_healthy(now, &state.arrivals) {
-            self.renew_groups.insert((group, channel));
+        if !self.renew_groups.has(group.0, channel) && may_matter(state.verdict, &state.served, &state.arrivals) {
+            self.renew_groups.insert(group.0, channel);
         }
     }
 
@@ -182,7 +185,7 @@ impl Engine {
             return;
         }
         let group = self.roster.number(number).group;
-        let horizon = self.detection[group.0 as usize].horizon(channel);
+        let horizon = self.horizons[group.0 as usize][channel.index()];
         self.channel_mut(number, channel).sent.apply(change, horizon);
         if matches!(change.is, Outcome::Failed(_)) {
             self.rules_due.insert((number, channel));
@@ -202,11 +205,11 @@ impl Engine {
 
     /// Renews the verdicts that what was learnt may have changed.
     pub(super) fn renew(&mut self, now: Time) {
-        for (number, channel) in std::mem::take(&mut self.renew) {
-            self.renew_number(now, number, channel);
+        for (number, channel) in self.renew.take() {
+            self.renew_number(now, NumberIx(number), channel);
         }
-        for (group, channel) in std::mem::take(&mut self.renew_groups) {
-            self.renew_group(now, group, channel);
+        for (group, channel) in self.renew_groups.take() {
+            self.renew_group(now, GroupIx(group), channel);
         }
     }
 

@@ -1,6 +1,6 @@
 //! Texts, in and out: each has its row, its alerts, and perhaps an answer.
 
-use std::collections::hash_map::Entry as Slot;
+use indexmap::map::Entry as Slot;
 
 use super::answers::ANSWERED_WITHIN;
 use super::{Body, Entry, FirstSeen, Ledger, LedgerContext, LedgerEffect};

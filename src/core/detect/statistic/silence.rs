@@ -65,6 +65,9 @@ pub struct Silence {
     total: ArrivalRate,
     calls: u64,
     zones: Vec<TimeZone>,
+    /// What a lull leaves in each zone, at the second for which it was last asked: a poll's calls have one.
+    left_at: Option<i64>,
+    left: Vec<f64>,
     /// Calls, as many as there would have been in a lull, by zone.
     in_lull: Vec<f64>,
     numbers: Vec<Line>,
@@ -91,6 +94,8 @@ impl Silence {
             total: ArrivalRate::default(),
             calls: 0,
             in_lull: vec![0.0; zones.len()],
+            left_at: None,
+            left: vec![0.0; zones.len()],
             zones,
             numbers: vec![Line::default(); roster.len()],
             zone_of,
@@ -106,9 +111,11 @@ impl Silence {
         self.calls += 1;
         self.everybody.heard(now, &self.params);
         let total = self.total.count(now, half_life);
-        for (zone, in_lull) in self.zones.iter().zip(&mut self.in_lull) {
-            *in_lull += self.params.left_in_lull(zone, now);
+        let second = now.as_millis().div_euclid(1000);
+        if self.left_at.replace(second) != Some(second) {
+            self.left = self.zones.iter().map(|zone| self.params.left_in_lull(zone, now)).collect();
         }
+        self.in_lull.iter_mut().zip(&self.left).for_each(|(in_lull, left)| *in_lull += left);
         let in_lull = self.in_lull[self.zone_of[number.0 as usize]];
         for line in [&mut self.numbers[number.0 as usize], &mut self.groups[group.0 as usize]] {
             line.rate.add(now, half_life);

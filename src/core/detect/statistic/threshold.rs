@@ -297,8 +297,10 @@ impl Window {
             Outcome::Ok => None,
             Outcome::Failed(reason) => Some((reason, change.code)),
             Outcome::Ignored(_) => {
-                self.entries.retain(|e| e.resource != change.entry);
-                self.revise_served(change);
+                if change.was.is_some() {
+                    self.entries.retain(|e| e.resource != change.entry);
+                    self.revise_served(change);
+                }
                 return;
             }
         };

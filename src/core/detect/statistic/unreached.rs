@@ -11,6 +11,9 @@ use crate::core::model::time::Time;
 /// Odds that must be reached before a person is told, for a number with twelve calls a day.
 const THRESHOLD: f64 = 2e5;
 
+/// A number with fewer calls a day is taken to have so many.
+const FEWEST_A_DAY: f64 = 10.0;
+
 /// Believed share of calls that reach nobody: prior as if seen, and bounds. Honest lines have 5 to
 /// 30 %, after hours 100 %.
 const PRIOR: (f64, f64) = (1.5, 12.0);
@@ -60,11 +63,17 @@ impl Odds {
         let ratio = if heard.is_unreached { FAULT / usual } else { (1.0 - FAULT) / (1.0 - usual) };
         self.calls += 1.0;
         self.unreached += f64::from(u8::from(heard.is_unreached));
+        let statistic = (self.statistic + 1.0) * ratio;
+        if statistic < THRESHOLD * FEWEST_A_DAY / 12.0 {
+            // Far from enough however few call, as it is of nearly all lines: not worth the arithmetic.
+            self.statistic = statistic;
+            return false;
+        }
         let hours = heard.at.since(start).as_secs_f64() / 3600.0;
-        let a_day = (24.0 * (self.calls + 0.5) / (hours + 1.0)).max(10.0);
+        let a_day = (24.0 * (self.calls + 0.5) / (hours + 1.0)).max(FEWEST_A_DAY);
         let enough = THRESHOLD * a_day / 12.0;
         // No more than is enough: however long it lasted, a few who are reached again show that it is over.
-        self.statistic = ((self.statistic + 1.0) * ratio).min(enough);
+        self.statistic = statistic.min(enough);
         self.statistic >= enough
     }
 }
