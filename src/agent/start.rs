@@ -354,7 +354,7 @@ async fn recover(
                 Observation::Call(call) => calls.remember(call.sid(), call),
                 Observation::Message(message) => messages.remember(message.sid(), message),
                 Observation::Alert(alert) => alerts.remember(alert.sid(), alert),
-                Observation::Probe(_) | Observation::Number(_) => {}
+                Observation::Probe(_) | Observation::Number(_) | Observation::Absent { .. } => {}
             }
             while let (None, Some(r)) = (&contradiction, journal.next_if(|r| r.seen < place)) {
                 contradiction = recovery.journaled(r.seq, r.at, &r.entry).err();

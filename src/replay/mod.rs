@@ -313,6 +313,8 @@ pub fn play(
                     Observation::Alert(_) => summary.alerts += 1,
                     Observation::Probe(_) => summary.probes += 1,
                     Observation::Number(record) => sids.note(record.sid, record.number),
+                    // No recording says so.
+                    Observation::Absent { .. } => {}
                 }
                 player.observe(at, account, &observation, &mut tell);
             }

@@ -7,6 +7,7 @@ use super::material::{EntriesKept, FORM, GroupPart, Head, Material, NumberPart, 
 use super::outcomes::Outcomes;
 use super::recount::{self, NUMBERS_BEFORE};
 use super::stand_in::StandIns;
+use crate::core::detect::observation::Observation;
 use crate::core::detect::rules::Rules;
 use crate::core::model::decision::Mode;
 use crate::core::model::id::Channel;
@@ -160,7 +161,7 @@ async fn taken(
         let entry = match input {
             Input::AlertsRead => None,
             Input::Seen(account, observation) => {
-                let is_number = matches!(observation, crate::core::detect::observation::Observation::Number(_));
+                let is_number = matches!(observation, Observation::Number(_) | Observation::Absent { .. });
                 if at < from && !is_number {
                     continue;
                 }

@@ -154,7 +154,7 @@ fn once_more(m: &Material, roster: &Roster, records: &[Recorded], at: &Recorded,
     let until = m.taken.iter().filter(|t| t.entry.is_none() && t.at >= from && t.place <= started.seen);
     let mut recovery = Recovery::new(control(roster, rules, &m.head, started.at), until.map(|t| t.at).max());
     for t in m.taken.iter().filter(|t| t.at < from && t.at >= from - NUMBERS_BEFORE) {
-        if let Some((account, number @ Observation::Number(_))) = &t.entry {
+        if let Some((account, number @ (Observation::Number(_) | Observation::Absent { .. }))) = &t.entry {
             recovery.observe(t.at, *account, number);
         }
     }
@@ -337,7 +337,7 @@ fn lags(m: &Material) -> Vec<Lag> {
             },
             Observation::Message(message) => (Source::Messages, message.sent_at, digits(message.sid)),
             Observation::Alert(alert) => (Source::Alerts, alert.at, alert.sid.as_u128()),
-            Observation::Probe(_) | Observation::Number(_) => continue,
+            Observation::Probe(_) | Observation::Number(_) | Observation::Absent { .. } => continue,
         };
         if ended >= began && m.covers(ended) && seen.insert((source.index(), sid)) {
             lags.entry(source.index()).or_default().push(t.at.since(ended).as_millis() as u64);

@@ -144,6 +144,7 @@ impl StandIns {
                 Observation::Probe(Probe { entry: probe.entry.map(|r| self.resource(r)), ..*probe })
             }
             Observation::Number(record) => Observation::Number(Box::new(self.number(record))),
+            Observation::Absent { number } => Observation::Absent { number: *number },
         }
     }
 }

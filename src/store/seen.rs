@@ -132,7 +132,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         let rows: Vec<Stored> = sqlx::query_as(
             "SELECT seq, seen_ms AS ms, account, body FROM observation
-             WHERE kind = 'number' AND seen_ms >= $1 AND seen_ms < $2 ORDER BY seq",
+             WHERE kind IN ('number', 'absent') AND seen_ms >= $1 AND seen_ms < $2 ORDER BY seq",
         )
         .bind(since.as_millis())
         .bind(until.as_millis())
@@ -185,7 +185,7 @@ impl Store {
 
     /// True if there is anything that was seen of callers, whose numbers are hashed in it.
     pub async fn has_seen_callers(&self) -> Result<bool, StoreError> {
-        sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM observation WHERE kind <> 'number')")
+        sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM observation WHERE kind NOT IN ('number', 'absent'))")
             .fetch_one(self.readers())
             .await
             .map_err(|e| self.error(READING, e))
@@ -441,6 +441,7 @@ async fn insert_observations(
                 Observation::Alert(_) => "alert",
                 Observation::Probe(_) => "probe",
                 Observation::Number(_) => "number",
+                Observation::Absent { .. } => "absent",
             };
             row.push_bind(seq).push_bind(at.as_millis()).push_bind(account.as_str()).push_bind(kind).push_bind(body);
         });

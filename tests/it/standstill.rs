@@ -137,6 +137,43 @@ fn a_log_that_no_longer_shows_what_it_has_shown_is_not_read() {
     }
 }
 
+/// Rows go on coming, and from some moment on none is seen to end: of nobody who came since is it known what became of
+/// them, and whoever was served before says nothing any more.
+#[test]
+fn calls_of_which_none_is_seen_to_end_are_nobodys_health() {
+    play(&busy(), async |w| {
+        let mut servers = JoinSet::new();
+        let ended: Arc<Mutex<HashSet<String>>> = Arc::default();
+        let change = move |passing: &mut Passing, is_on: bool| {
+            let Some(mut body) = passing.json().filter(|_| passing.path.contains("/Calls")) else { return };
+            let mut ended = ended.lock().unwrap();
+            let mut keep = |row: &mut Value| {
+                let sid = row["sid"].as_str().unwrap_or_default().to_owned();
+                if !is_on {
+                    ended.insert(sid);
+                } else if !ended.contains(&sid) {
+                    row["status"] = json!("in-progress");
+                    (row["end_time"], row["duration"]) = (Value::Null, Value::Null);
+                }
+            };
+            match body["calls"].as_array_mut() {
+                Some(rows) => rows.iter_mut().for_each(keep),
+                None if body["sid"].as_str().is_some_and(|sid| sid.starts_with("CA")) => keep(&mut body),
+                None => return,
+            }
+            passing.set(&body);
+        };
+        let (is_on, _receiver, agent) = watched(w, &mut servers, change).await;
+        w.pass(900).await;
+        assert_eq!(verdicts(&agent), [Verdict::Healthy; 3]);
+        is_on.store(true, Ordering::Relaxed);
+        w.sim.set_handler(APP, HandlerState::all(HandlerCondition::Status(500))).unwrap();
+        w.pass(1200).await;
+        assert_no_health(&agent, "none has ended for twenty minutes");
+        agent.stop().await;
+    });
+}
+
 /// Twilio deletes calls on request, and a page may shift while it is read.
 #[test]
 fn a_few_rows_that_are_gone_cost_no_sight_and_neither_do_many_once_new_ones_have_come() {

@@ -9,7 +9,7 @@ use super::{PollError, check_clock};
 use crate::agent::execute::read::{AllRead, RoutingReader};
 use crate::agent::{Batch, ControlMessage, Shared};
 use crate::core::detect::observation::Observation;
-use crate::core::model::id::{Channel, NumberId};
+use crate::core::model::id::{Channel, E164, NumberId};
 use crate::core::model::roster::NumberIx;
 use crate::core::model::source::Source;
 use crate::core::model::time::Time;
@@ -26,6 +26,9 @@ const EVERY: Duration = Duration::from_secs(60);
 /// Records are written down again after so long even if nothing has changed: entries are kept for days,
 /// and what is kept must say what each number pointed at.
 const WRITTEN_EVERY: Duration = Duration::from_secs(24 * 3600);
+
+/// A number that this many lists in a row do not have is not in the account: one list may shift while it is read.
+const ABSENT: u32 = 2;
 
 /// Whoever reads stored entries finds what the numbers pointed at when these begin this far back.
 pub const WRITTEN_WITHIN: Duration = Duration::from_secs(25 * 3600);
@@ -70,6 +73,8 @@ pub struct RoutingPoller {
     /// It was said that regions cannot be asked for.
     has_said_regions: bool,
     missing: Option<usize>,
+    /// Numbers that the list does not have, and how often in a row it did not: they are told once.
+    absent: HashMap<NumberIx, u32>,
     /// Why the list was not read to its end, last time.
     unread: Option<String>,
     /// Numbers whose callers nobody of ours serves, as last said.
@@ -88,6 +93,7 @@ impl RoutingPoller {
             regions: HashMap::new(),
             has_said_regions: false,
             missing: None,
+            absent: HashMap::new(),
             unread: None,
             unserved: BTreeMap::new(),
             written_at: None,
@@ -244,6 +250,7 @@ impl RoutingPoller {
             // A number that has left the account is forgotten, one that comes back may have another SID.
             self.shared.set_sids(sids);
             self.note_missing(self.shared.roster.len() - present.len());
+            seen.extend(self.note_absent(&present).map(|number| (started, Observation::Absent { number })));
             let place = self.shared.store.commit_poll(account, Source::Numbers, started, &seen).await?;
             metrics.polled(Source::Numbers, started);
             place
@@ -334,6 +341,22 @@ impl RoutingPoller {
     }
 
     /// Says how many of our numbers are not in the account, when that changes.
+    /// Numbers that the list, read to its end, did not have so often that it is no page which shifted while it was read.
+    fn note_absent(&mut self, present: &HashSet<NumberIx>) -> impl Iterator<Item = E164> {
+        self.absent.retain(|ix, _| !present.contains(ix));
+        let roster = self.shared.roster.clone();
+        let mut absent = Vec::new();
+        for (ix, number) in roster.numbers().filter(|(ix, _)| !present.contains(ix)) {
+            let times = self.absent.entry(ix).or_default();
+            *times = times.saturating_add(1);
+            if *times == ABSENT {
+                self.known.remove(&ix);
+                absent.push(number.id.e164);
+            }
+        }
+        absent.into_iter()
+    }
+
     fn note_missing(&mut self, missing: usize) {
         if self.missing.replace(missing) == Some(missing) {
             return;

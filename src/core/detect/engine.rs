@@ -499,6 +499,12 @@ impl Engine {
                 }
                 None
             }
+            Observation::Absent { number } => {
+                if let Some(ix) = self.roster.find(NumberId::new(account, *number)) {
+                    self.absent(at, ix);
+                }
+                None
+            }
         };
         for AttachedAlert { number, channel, code, failed } in self.ledger.take_attached() {
             self.events.push(EngineEvent::Alert { number, code });

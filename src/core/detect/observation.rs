@@ -28,6 +28,10 @@ pub enum Observation {
     Alert(Alert),
     Probe(Probe),
     Number(Box<NumberRecord>),
+    /// The account's list, read to its end, does not have this number of ours, again and again.
+    Absent {
+        number: E164,
+    },
 }
 
 /// The other party of a call or message: enough to tell callers apart, too little to call them.

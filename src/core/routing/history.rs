@@ -194,6 +194,12 @@ impl RoutingHistory {
         true
     }
 
+    /// The number is in the account no more. False if it was not known to be in it.
+    pub fn forget(&mut self, ix: NumberIx) -> bool {
+        self.states[ix.0 as usize] = [RoutingState::Unread; 2];
+        self.numbers[ix.0 as usize].record.take().is_some()
+    }
+
     pub fn record(&self, ix: NumberIx) -> Option<&NumberRecord> {
         self.numbers[ix.0 as usize].record.as_ref()
     }

@@ -2,7 +2,8 @@
 //!
 //! Three callers who were served in two hours make a number healthy, and for a quiet one that is as much as there is.
 //! Of a busy one to which nobody has come for a quarter of an hour the same three say nothing any more: that it was
-//! well is known, and not that it is (law 4). So health lapses by the number's own pace.
+//! well is known, and not that it is (law 4). So health lapses by the number's own pace. It does so too where callers
+//! come and none of their calls is ever seen to end: a list that shows them as unfinished for good tells of nobody.
 
 use std::time::Duration;
 
@@ -44,6 +45,16 @@ impl Arrivals {
         let pace = if count < PACE_OF { HEALTHY_FOR } else { last.since(*first) / (count as u32 - 1) };
         *last + (pace * TIMES).clamp(AT_LEAST, HEALTHY_FOR) >= now
     }
+
+    /// True if what became of somebody is known who came as lately as the latest, or not long before them: the latest
+    /// may all be talking still. `served`: when the call of the latest who was served began.
+    pub(super) fn are_followed(&self, served: Option<Time>) -> bool {
+        match (self.0[0], served) {
+            (Some(first), Some(served)) => served + AT_LEAST >= first,
+            (None, _) => true,
+            (Some(_), None) => false,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -61,6 +72,16 @@ mod tests {
     #[test]
     fn it_goes_by_the_pace_from_a_quarter_of_an_hour_to_two_hours() {
         assert_eq!([0, 1, 2, 5, 12, 40].map(goes_on_for), [15, 15, 20, 50, 120, 120]);
+    }
+
+    #[test]
+    fn of_the_latest_six_somebody_is_known_to_be_served_or_a_quarter_of_an_hour_before_them() {
+        let mut arrivals = Arrivals::default();
+        (0..5).for_each(|i| arrivals.add(Time::from_secs(2000 + i)));
+        assert!(arrivals.are_followed(Some(Time::from_secs(0))), "so few may all be talking");
+        arrivals.add(Time::from_secs(2005));
+        assert!(arrivals.are_followed(Some(Time::from_secs(1100))));
+        assert!(!arrivals.are_followed(Some(Time::from_secs(1099))) && !arrivals.are_followed(None));
     }
 
     #[test]

@@ -166,6 +166,17 @@ impl Engine {
         if !self.routes.learn(&self.roster, number, record) {
             return;
         }
+        self.rerouted(at, number);
+    }
+
+    /// A number is not in the account any more: who answers it is not known, whatever it pointed at before.
+    pub(super) fn absent(&mut self, at: Time, number: NumberIx) {
+        if self.routes.forget(number) {
+            self.rerouted(at, number);
+        }
+    }
+
+    fn rerouted(&mut self, at: Time, number: NumberIx) {
         let cx = LedgerContext { roster: &self.roster, routes: &self.routes };
         for change in self.ledger.rerouted(at, number, cx) {
             self.settled(change);

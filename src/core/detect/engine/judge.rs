@@ -60,7 +60,8 @@ impl ServedCallers {
     }
 
     fn is_healthy(&self, now: Time, arrivals: &Arrivals) -> bool {
-        self.are_enough(now - HEALTHY_FOR) && arrivals.go_on(now)
+        let latest = self.0.iter().flatten().map(|(at, _)| *at).max();
+        self.are_enough(now - HEALTHY_FOR) && arrivals.go_on(now) && arrivals.are_followed(latest)
     }
 
     /// What health rests on, where nothing speaks against it.
