@@ -156,9 +156,10 @@ fn calls_of_which_none_is_seen_to_end_are_nobodys_health() {
                     (row["end_time"], row["duration"]) = (Value::Null, Value::Null);
                 }
             };
+            let is_one = body["sid"].as_str().is_some_and(|sid| sid.starts_with("CA"));
             match body["calls"].as_array_mut() {
                 Some(rows) => rows.iter_mut().for_each(keep),
-                None if body["sid"].as_str().is_some_and(|sid| sid.starts_with("CA")) => keep(&mut body),
+                None if is_one => keep(&mut body),
                 None => return,
             }
             passing.set(&body);
@@ -170,6 +171,41 @@ fn calls_of_which_none_is_seen_to_end_are_nobodys_health() {
         w.sim.set_handler(APP, HandlerState::all(HandlerCondition::Status(500))).unwrap();
         w.pass(1200).await;
         assert_no_health(&agent, "none has ended for twenty minutes");
+        agent.stop().await;
+    });
+}
+
+/// The account's list is read to its end and lacks a number that it had: what was seen of it says nothing of now.
+#[test]
+fn a_number_that_leaves_the_account_is_missing_and_not_healthy() {
+    play(&busy(), async |w| {
+        let mut servers = JoinSet::new();
+        let number = support()[0].to_string();
+        let change = move |passing: &mut Passing, is_on: bool| {
+            let is_list = is_on && passing.path.contains("IncomingPhoneNumbers.json");
+            let Some(mut page) = passing.json().filter(|_| is_list) else { return };
+            page["incoming_phone_numbers"].as_array_mut().unwrap().retain(|row| row["phone_number"] != number);
+            passing.set(&page);
+        };
+        let (is_on, receiver, agent) = watched(w, &mut servers, change).await;
+        let is_in_account = |agent: &Running| {
+            let status = agent.status();
+            status.numbers().find(|(_, n)| n.number == support()[0]).unwrap().1.is_in_account
+        };
+        w.pass(900).await;
+        assert!(is_in_account(&agent) && verdicts(&agent) == [Verdict::Healthy; 3]);
+        is_on.store(true, Ordering::Relaxed);
+        w.pass(200).await;
+        assert!(!is_in_account(&agent));
+        assert_ne!(verdicts(&agent)[0], Verdict::Healthy);
+        assert_eq!(verdicts(&agent)[1..], [Verdict::Healthy; 2], "the others are as they were");
+        // The next agent knows it before it has read the list.
+        agent.stop().await;
+        let agent = start(w, &webhook("hook", &receiver)).await;
+        assert!(!is_in_account(&agent));
+        is_on.store(false, Ordering::Relaxed);
+        w.pass(200).await;
+        assert!(is_in_account(&agent));
         agent.stop().await;
     });
 }
