@@ -39,7 +39,7 @@
 //! main     -> cli
 //! cli      -> admin, agent, check, child, clock, config, docs, file, init, notify, record, rehearse, replay, report,
 //!             sim, simulate, store, twilio
-//! admin    -> agent, clock, docs, metrics
+//! admin    -> agent, clock, docs, file, metrics
 //! check    -> agent, caller, clock, config, metrics, notify, store, twilio
 //! init     -> caller, clock, config, metrics, twilio
 //! rehearse -> agent, caller, clock, config, file, metrics, twilio

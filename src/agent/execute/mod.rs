@@ -113,9 +113,9 @@ impl Executor {
         Executor { shared, write_guard, role, stop }
     }
 
-    /// Carries out orders until it is stopped. What is being written then is finished, and nothing more begins: an agent
-    /// that watches leaves the rest to the next one, which carries it on; an order that a person has given to an agent
-    /// of its own ends with it. Ends early if one breaks.
+    /// Carries out orders until it is stopped. What is being written then is finished, and nothing more begins: an
+    /// agent that watches leaves the rest to the next one, which carries it on; an order that a person has given to an
+    /// agent of its own ends with it. Ends early if one breaks.
     pub async fn run(self, mut work: mpsc::Receiver<Work>) {
         let clock = self.shared.clock.clone();
         let mut executions = JoinSet::new();
@@ -249,7 +249,8 @@ impl Execution {
                 let fallback = self.shared.roster.group_of(ix).fallback(order.channel);
                 let fallback = fallback.ok_or_else(|| refused("its group has no fallback for this channel"))?;
                 let ground = work.grounds.get(&number).ok_or_else(|| refused("it is not ours"))?;
-                (plan::rollback(order, state, record, raw.whole(), fallback, ground)?, Some(fallback.to_owned()))
+                let late = ground.late_at(raw.whole());
+                (plan::rollback(order, state, record, raw.whole(), fallback, late)?, Some(fallback.to_owned()))
             }
             Operation::Restore | Operation::Undo => {
                 let group = self.shared.roster.find(number).map(|ix| self.shared.roster.group_of(ix));

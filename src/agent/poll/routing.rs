@@ -341,7 +341,7 @@ impl RoutingPoller {
     }
 
     /// Says how many of our numbers are not in the account, when that changes.
-    /// Numbers that the list, read to its end, did not have so often that it is no page which shifted while it was read.
+    /// Numbers that the list, read to its end, did not have so often that it is no page which shifted meanwhile.
     fn note_absent(&mut self, present: &HashSet<NumberIx>) -> impl Iterator<Item = E164> {
         self.absent.retain(|ix, _| !present.contains(ix));
         let roster = self.shared.roster.clone();

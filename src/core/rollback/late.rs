@@ -49,6 +49,15 @@ pub struct LateWrite {
     pub until: Time,
 }
 
+/// What late writes may have done to a number as it was read.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct LateAt<'a> {
+    /// A rollback that may have landed, or may yet land.
+    pub rollback: Option<&'a LateWrite>,
+    /// What it is now a write of ours has made of it whose answer was lost.
+    pub has_landed: bool,
+}
+
 /// Remembers one more. The same write sent again is one, which may land for longer.
 pub(super) fn remember(late: &mut Vec<LateWrite>, at: Time, write: LateWrite) {
     // One that is over by then and was not seen has not landed.

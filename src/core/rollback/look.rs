@@ -6,7 +6,7 @@
 //! What is put back is what the number had when the write landed, an adopted handler or somebody else's too.
 
 use super::entry::Entry;
-use super::late::{self, LateWrite};
+use super::late::{self, LateAt, LateWrite};
 use super::orders::{Orders, Saga};
 use super::plan;
 use super::saga::{SagaEvent, SagaState, Swap};
@@ -153,14 +153,15 @@ impl Ground {
         Some((*entry, state))
     }
 
+    /// What late writes may have done to a number whose record is this.
+    pub fn late_at(&self, record: &str) -> LateAt<'_> {
+        let now = RoutingValues::read(record, self.channel);
+        LateAt { rollback: self.late_rollback(), has_landed: now.is_ok_and(|now| self.landed(&now).is_some()) }
+    }
+
     /// The rollback of ours that may have landed late, if there is one.
     pub fn late_rollback(&self) -> Option<&LateWrite> {
         self.late.iter().rfind(|w| w.write.operation == Operation::Rollback)
-    }
-
-    /// True if a write of ours whose answer was lost has made it what it is `now`.
-    pub fn is_landed(&self, now: &RoutingValues) -> bool {
-        self.landed(now).is_some()
     }
 
     /// The write that has landed last, and on what, if that alone makes of it what the number has now.

@@ -11,8 +11,7 @@
 
 use serde_json::Value;
 
-use super::late::LateWrite;
-use super::look::Ground;
+use super::late::{LateAt, LateWrite};
 use super::saga::{SagaState, Swap};
 use crate::core::model::id::{Channel, ServiceSid};
 use crate::core::model::order::{Operation, Order, OrderResult, UpdateParams};
@@ -144,15 +143,14 @@ pub(super) fn resumed(swap: &Swap, channel: Channel, raw: &str, now: RoutingValu
     plan.clone().checked(raw, now).map_err(|now| plan.superseded(&now))
 }
 
-/// The rollback of one number as its record is now, or how it ends without a write. `ground`: what it is held against,
-/// by which a write of ours that has landed late is known.
+/// The rollback of one number as its record is now, or how it ends without a write.
 pub fn rollback(
     order: &Order,
     state: &SagaState,
     record: &NumberRecord,
     raw: &str,
     fallback: &str,
-    ground: &Ground,
+    late: LateAt<'_>,
 ) -> Result<WritePlan, NumberEnd> {
     let channel = order.channel;
     let now = RoutingValues::read(raw, channel).map_err(failed)?;
@@ -162,8 +160,7 @@ pub fn rollback(
         }
         SagaState::Unproven(swap) => {
             let before = RoutingValues::read(swap.before.record.whole(), channel).map_err(failed)?;
-            let is_undone =
-                now == before && is_changed_back(swap.before.record.whole(), raw) && !ground.is_landed(&now);
+            let is_undone = now == before && is_changed_back(swap.before.record.whole(), raw) && !late.has_landed;
             if is_undone || !left(state, channel).map_err(failed)?.contains(&now) {
                 // Against another writer a person decides; and the snapshot would be of what was there long ago.
                 return Err(superseded(&before, &before.after(&swap.wrote), &now));
@@ -195,7 +192,7 @@ pub fn rollback(
             if record.leads_to(channel, fallback) =>
         {
             // A snapshot of it would be restored one day as what it was before us.
-            Err((OrderResult::Refused, on_fallback_unknown(ground.late_rollback())))
+            Err((OrderResult::Refused, on_fallback_unknown(late.rollback)))
         }
         SagaState::Idle
         | SagaState::Snapshotted { .. }

@@ -158,7 +158,9 @@ impl World {
                 None => Err(OrderResult::Failed),
                 Some((record, raw, _)) => {
                     let plan = match operation {
-                        Operation::Rollback => plan::rollback(&task.order, state, &record, &raw, BIN, &ground),
+                        Operation::Rollback => {
+                            plan::rollback(&task.order, state, &record, &raw, BIN, ground.late_at(&raw))
+                        }
                         Operation::Restore | Operation::Undo => {
                             plan::restore(&task.order, state, &raw, self.handlers[&slot].0 == BIN)
                         }

@@ -1,9 +1,9 @@
 //! Calls and texts in a state that can no longer be true.
 //!
 //! A row that says `ringing` for an hour, a leg that goes on when its call is over, a text that is still being
-//! received: Twilio has limits for each, and once those are past the row is known to be wrong. What became of the caller
-//! is then not known, which is neither health nor a known fault: nothing shows that they were served. It is an outcome,
-//! counted as such, and revised by whatever the row says later.
+//! received: Twilio has limits for each, and once those are past the row is known to be wrong. What became of the
+//! caller is then not known, which is neither health nor a known fault: nothing shows that they were served. It is an
+//! outcome, counted as such, and revised by whatever the row says later.
 //!
 //! A text of ours may wait for hours in its sender's queue, which is emptied in turn: while others leave it waits its
 //! turn, up to the limit. When none has left for half an hour, nobody knows that it will. So it is with texts that wait

@@ -2,8 +2,6 @@ use super::*;
 use crate::core::model::decision::DecisionId;
 use crate::core::model::id::NumberSid;
 use crate::core::model::order::{Author, By, FallbackState};
-use crate::core::rollback::look::Known;
-use crate::core::rollback::orders::{Orders, RollbackSettings};
 use crate::core::rollback::saga::{SagaEvent, Snapshot};
 use crate::core::routing::record::tests::record;
 
@@ -50,14 +48,8 @@ fn ended(result: OrderResult) -> SagaState {
     walk(begun(1, SagaState::Idle, &raw(APP, ""), update(BIN)), 1, [SagaEvent::Written, SagaEvent::Ended(result)])
 }
 
-/// Of a number at which no write of ours is open.
-fn ground() -> Ground {
-    let number = crate::core::model::id::testing::ours("+15005550100");
-    Orders::new(RollbackSettings::default()).ground(number, Channel::Voice, Known::default())
-}
-
 fn planned(state: &SagaState, now: &str) -> Result<WritePlan, NumberEnd> {
-    rollback(&order(2, Operation::Rollback, false), state, &record(), now, BIN, &ground())
+    rollback(&order(2, Operation::Rollback, false), state, &record(), now, BIN, LateAt::default())
 }
 
 #[test]
@@ -180,7 +172,8 @@ fn what_cannot_be_read_of_who_answers_is_said() {
 fn nothing_is_written_where_another_region_processes_the_calls() {
     let elsewhere = NumberRecord { elsewhere: [Some("ie1".into()), None], ..record() };
     let order = order(1, Operation::Rollback, false);
-    let (result, why) = rollback(&order, &SagaState::Idle, &elsewhere, &raw(APP, ""), BIN, &ground()).unwrap_err();
+    let (result, why) =
+        rollback(&order, &SagaState::Idle, &elsewhere, &raw(APP, ""), BIN, LateAt::default()).unwrap_err();
     assert!(result == OrderResult::Refused && why.contains("region ie1"), "{why}");
 }
 
@@ -210,7 +203,8 @@ fn what_is_on_the_fallback_by_nothing_of_ours_is_never_snapshotted() {
     let on_bin = NumberRecord { voice_url: Some(BIN.into()), ..record() };
     let taken = walk(ended(OrderResult::Written), 1, [SagaEvent::Drifted]);
     for state in [SagaState::Idle, SagaState::Failed(DecisionId(1)), SagaState::Restored(DecisionId(1)), taken] {
-        let planned = rollback(&order(2, Operation::Rollback, false), &state, &on_bin, &raw(BIN, ""), BIN, &ground());
+        let planned =
+            rollback(&order(2, Operation::Rollback, false), &state, &on_bin, &raw(BIN, ""), BIN, LateAt::default());
         assert_eq!(planned.unwrap_err().0, OrderResult::Refused, "{}", state.label());
     }
 }
