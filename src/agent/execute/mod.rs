@@ -314,8 +314,9 @@ impl Execution {
                     continue;
                 }
                 WriteResult::Stopped(guard) => (OrderResult::Refused, stopped(guard)),
-                // Intended, and perhaps written: the next agent looks, and carries it on.
-                WriteResult::Ending(_) if self.role == Role::Watch => continue,
+                // Intended, and perhaps written: the next agent looks, and carries it on. So it is of what an agent
+                // before has intended, whatever command this one was started for.
+                WriteResult::Ending(_) if self.role == Role::Watch || plan.job.plan.is_intended => continue,
                 WriteResult::Ending(Some(open)) => (OrderResult::Unproven, open),
                 WriteResult::Ending(None) => (OrderResult::Refused, ENDED.to_owned()),
                 WriteResult::Failed(why) => (OrderResult::Failed, why),
