@@ -199,7 +199,7 @@ fn a_number_that_leaves_the_account_is_missing_from_then_on() {
         w.pass(200).await;
         assert!(!is_in_account(&agent));
         let (_, status) = agent.get("/api/v1/status").await;
-        assert!(status.contains("Not in the Twilio account: +15005550100"), "{status}");
+        assert!(status.contains("Not in the Twilio account: support voice, +15005550100"), "{status}");
         assert_eq!(verdicts(&agent)[1..], [Verdict::Healthy; 2], "the others are as they were");
         // The next agent knows it before it has read the list.
         agent.stop().await;
