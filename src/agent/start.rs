@@ -182,7 +182,7 @@ impl Agent {
         let active = watch::Sender::new(true);
         let (execute, work) = mpsc::channel(ORDERS);
         let stop = CancellationToken::new();
-        let executor = Executor::new(shared.clone(), guard.clone(), role, stop.clone());
+        let executor = Executor::new(shared.clone(), guard.clone(), stop.clone());
         let (ask, asks) = mpsc::channel(probe::ASKS.max(roster.len() * 2 + 1));
         let is_probed = role == Role::Watch && config.probes.groups.iter().flatten().any(|s| s.origin(0).is_some());
         let begun = store.probes(now - probe::BUDGETED).await?;

@@ -15,7 +15,7 @@ use crate::check_traps::CLEAN;
 use crate::notices::start;
 use crate::probe_trouble::{Passing, between};
 use crate::receiver::{Receiver, webhook};
-use crate::support::{support, with_token};
+use crate::support::{sql, support, with_token};
 use crate::world::{Running, World, play, play_based, with_prober};
 
 const APP: &str = "https://app.example.com/voice";
@@ -208,6 +208,34 @@ fn a_number_that_leaves_the_account_is_missing_from_then_on() {
         is_on.store(false, Ordering::Relaxed);
         w.pass(200).await;
         assert!(is_in_account(&agent));
+        agent.stop().await;
+    });
+}
+
+/// The state file does not take that it left: it is told again until it does.
+#[test]
+fn a_number_that_leaves_beside_a_full_disk_is_missing_once_that_can_be_kept() {
+    play(DAY, async |w| {
+        let mut servers = JoinSet::new();
+        let number = support()[0].to_string();
+        let change = move |passing: &mut Passing, is_on: bool| {
+            let is_list = is_on && passing.path.contains("IncomingPhoneNumbers.json");
+            let Some(mut page) = passing.json().filter(|_| is_list) else { return };
+            page["incoming_phone_numbers"].as_array_mut().unwrap().retain(|row| row["phone_number"] != number);
+            passing.set(&page);
+        };
+        let (is_on, _, agent) = watched(w, &mut servers, change).await;
+        w.pass(300).await;
+        let full = "CREATE TRIGGER full BEFORE INSERT ON observation WHEN NEW.kind = 'absent'
+            BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END";
+        sql(w, full).await;
+        is_on.store(true, Ordering::Relaxed);
+        w.pass(300).await;
+        let is_missing = async || agent.get("/api/v1/status").await.1.contains("Not in the Twilio account");
+        assert!(!is_missing().await, "nothing rests on what is not kept");
+        sql(w, "DROP TRIGGER full").await;
+        w.pass(200).await;
+        assert!(is_missing().await);
         agent.stop().await;
     });
 }

@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
+use ringback::agent::{Agent, Role};
+use ringback::config::Config;
 use ringback::sim::{ApiFault, ApiFaultKind, ApiFaultScope, EndpointClass, HandlerCondition, HandlerState};
 use serde_json::json;
+use tokio::sync::watch;
 
 use crate::support::with_token;
 use crate::world::{BIN, Running, World, play};
@@ -42,6 +45,13 @@ async fn start_with(w: &mut World, count: usize) -> Running {
 }
 
 pub async fn start_at(w: &mut World, count: usize, base_url: &str, at_once: usize) -> Running {
+    let config = config_at(w, count, base_url, at_once);
+    let agent = w.start_with(&config).await.unwrap();
+    w.pass(120).await;
+    agent
+}
+
+fn config_at(w: &mut World, count: usize, base_url: &str, at_once: usize) -> Config {
     with_token(w);
     let numbers: Vec<String> = (0..count).map(|i| format!("\"{}\"", number(i))).collect();
     let text = format!(
@@ -52,10 +62,7 @@ pub async fn start_at(w: &mut World, count: usize, base_url: &str, at_once: usiz
         base_url,
         numbers.join(", ")
     );
-    let config = w.parse(&text).unwrap_or_else(|e| panic!("{e}"));
-    let agent = w.start_with(&config).await.unwrap();
-    w.pass(120).await;
-    agent
+    w.parse(&text).unwrap_or_else(|e| panic!("{e}"))
 }
 
 /// Numbers that point at the fallback.
@@ -115,6 +122,31 @@ fn an_agent_that_stops_begins_no_more_writes_and_the_next_one_carries_them_on() 
         assert_eq!(asked(w), NUMBERS as u64, "each once");
         agent.stop().await;
     });
+}
+
+/// A command that acts by itself, between two agents, is stopped before it has come to what the first left behind:
+/// ordered alone, or intended too.
+#[test]
+fn a_command_that_is_stopped_ends_nothing_of_what_an_agent_has_left_behind() {
+    for begun in [0, 4] {
+        play(&day(), async |w| {
+            let agent = start(w).await;
+            rollback(&agent).await;
+            while swapped(w) < begun {
+                w.clock.sleep(Duration::from_millis(5)).await;
+            }
+            agent.stop().await;
+            assert!(swapped(w) < NUMBERS / 2, "{}", swapped(w));
+            let base_url = w.base_url.clone();
+            let config = config_at(w, NUMBERS, &base_url, AT_ONCE);
+            let nobody_waits = watch::Sender::new(None);
+            let command = Agent::start_as(Role::Operator, &config, &w.clock, &nobody_waits).await.unwrap();
+            assert!(command.stop().await);
+            let agent = start(w).await;
+            assert_eq!((swapped(w), asked(w)), (NUMBERS, NUMBERS as u64), "after {begun}: each, and once");
+            agent.stop().await;
+        });
+    }
 }
 
 /// Who stops means what is under way, also if the stop is taken back at once: another order is another word.

@@ -120,6 +120,8 @@ pub struct Controller {
     reported: HashMap<(GroupName, Channel), (FallbackState, Vec<NumberId>)>,
     /// Orders of the detector that an operator has asked for too.
     adopted: BTreeSet<DecisionId>,
+    /// Orders that were open when this agent began: they go on after it as they did before it.
+    inherited: BTreeSet<DecisionId>,
     /// Restores whose stage was logged to wait.
     unverified: BTreeSet<DecisionId>,
     /// Where test calls are asked for, and how each group is probed.
@@ -156,6 +158,7 @@ impl Controller {
     ) -> Controller {
         let inbox = shared.inbox.downgrade();
         let began = shared.clock.now();
+        let inherited = control.orders().open_orders().map(|p| p.order.id).collect();
         Controller {
             shared,
             role,
@@ -174,6 +177,7 @@ impl Controller {
             unclear: [None; Source::ALL.len()],
             reported: HashMap::new(),
             adopted: BTreeSet::new(),
+            inherited,
             unverified: BTreeSet::new(),
             prober: probing.ask,
             probes: probing.groups,
@@ -441,6 +445,7 @@ impl Controller {
                     true => self.write_guard.detector(),
                     false => self.write_guard.operator(),
                 },
+                outlives_us: self.role == Role::Watch || self.inherited.contains(&order.id),
                 numbers: numbers
                     .iter()
                     .map(|n| (*n, self.orders().state_of(order.operation, *n, order.channel).clone()))

@@ -22,7 +22,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::planning::digest;
-use super::{Role, Shared};
+use super::Shared;
 use crate::agent::control::journal::AppendError;
 use crate::agent::control::write_guard::{Initiator, WriteGuard};
 use crate::agent::execute::read::{ReadError, RoutingRead, RoutingReader};
@@ -55,6 +55,8 @@ const READ_AGAIN: Duration = Duration::from_secs(5);
 pub struct Work {
     pub order: Arc<Order>,
     pub by: Initiator,
+    /// The next agent carries it on when this one stops. What a person has given to an agent of its own ends with it.
+    pub outlives_us: bool,
     /// Each with its state as the journal has it.
     pub numbers: Vec<(NumberId, SagaState)>,
     /// What is known of the fallback for each.
@@ -86,7 +88,6 @@ struct Abandoned;
 pub struct Executor {
     shared: Shared,
     write_guard: WriteGuard,
-    role: Role,
     stop: CancellationToken,
 }
 
@@ -94,7 +95,6 @@ pub struct Executor {
 struct Execution {
     shared: Shared,
     write_guard: WriteGuard,
-    role: Role,
     reader: RoutingReader,
     stop: CancellationToken,
 }
@@ -109,13 +109,12 @@ struct Planned {
 type Ends = Vec<(NumberId, OrderResult, String)>;
 
 impl Executor {
-    pub fn new(shared: Shared, write_guard: WriteGuard, role: Role, stop: CancellationToken) -> Executor {
-        Executor { shared, write_guard, role, stop }
+    pub fn new(shared: Shared, write_guard: WriteGuard, stop: CancellationToken) -> Executor {
+        Executor { shared, write_guard, stop }
     }
 
-    /// Carries out orders until it is stopped. What is being written then is finished, and nothing more begins: an
-    /// agent that watches leaves the rest to the next one, which carries it on; an order that a person has given to an
-    /// agent of its own ends with it. Ends early if one breaks.
+    /// Carries out orders until it is stopped. What is being written then is finished, and nothing more begins.
+    /// Ends early if one breaks.
     pub async fn run(self, mut work: mpsc::Receiver<Work>) {
         let clock = self.shared.clock.clone();
         let mut executions = JoinSet::new();
@@ -152,7 +151,6 @@ impl Executor {
         Execution {
             shared: self.shared.clone(),
             write_guard: self.write_guard.clone(),
-            role: self.role,
             reader: RoutingReader::new(self.shared.clock.clone(), client, &self.shared.roster),
             stop: self.stop.clone(),
         }
@@ -223,7 +221,7 @@ impl Execution {
             }
             planned.push(plan);
         }
-        if self.stop.is_cancelled() && self.role == Role::Watch {
+        if self.stop.is_cancelled() && work.outlives_us {
             return Err(Abandoned);
         }
         // Law 1: on the disk before anything is written.
@@ -314,9 +312,8 @@ impl Execution {
                     continue;
                 }
                 WriteResult::Stopped(guard) => (OrderResult::Refused, stopped(guard)),
-                // Intended, and perhaps written: the next agent looks, and carries it on. So it is of what an agent
-                // before has intended, whatever command this one was started for.
-                WriteResult::Ending(_) if self.role == Role::Watch || plan.job.plan.is_intended => continue,
+                // Intended, and perhaps written: the next agent looks, and carries it on.
+                WriteResult::Ending(_) if work.outlives_us => continue,
                 WriteResult::Ending(Some(open)) => (OrderResult::Unproven, open),
                 WriteResult::Ending(None) => (OrderResult::Refused, ENDED.to_owned()),
                 WriteResult::Failed(why) => (OrderResult::Failed, why),
@@ -351,7 +348,7 @@ impl Execution {
                         ),
                     },
                     // The next agent looks.
-                    Err(_) if self.stop.is_cancelled() && self.role == Role::Watch => continue,
+                    Err(_) if self.stop.is_cancelled() && work.outlives_us => continue,
                     Err(error) if error.is_passing() && tries < READ_BACK && !self.stop.is_cancelled() => {
                         again.push(plan);
                         continue;
@@ -483,6 +480,7 @@ mod tests {
         let work = Work {
             order: Arc::new(order),
             by: Initiator::Operator { stops: 0 },
+            outlives_us: true,
             numbers: Vec::new(),
             fallbacks,
             grounds: HashMap::new(),

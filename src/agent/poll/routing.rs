@@ -27,8 +27,9 @@ const EVERY: Duration = Duration::from_secs(60);
 /// and what is kept must say what each number pointed at.
 const WRITTEN_EVERY: Duration = Duration::from_secs(24 * 3600);
 
-/// A number that this many lists in a row do not have is not in the account: one list may shift while it is read.
-const ABSENT: u32 = 2;
+/// A number that no list has had for so long is not in the account: one list may shift while it is read, and so may one
+/// that is read a second later.
+const ABSENT_FOR: Duration = EVERY;
 
 /// Whoever reads stored entries finds what the numbers pointed at when these begin this far back.
 pub const WRITTEN_WITHIN: Duration = Duration::from_secs(25 * 3600);
@@ -62,6 +63,15 @@ struct RegionRead {
     elsewhere: Elsewhere,
 }
 
+/// What is known of a number that the list, read to its end, does not have.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Absence {
+    /// Since this list, and not for long enough to be told.
+    Since(Time),
+    /// It is in the store that the number has left.
+    Told,
+}
+
 /// Watches what our numbers point at.
 pub struct RoutingPoller {
     shared: Shared,
@@ -73,8 +83,7 @@ pub struct RoutingPoller {
     /// It was said that regions cannot be asked for.
     has_said_regions: bool,
     missing: Option<usize>,
-    /// Numbers that the list does not have, and how often in a row it did not: they are told once.
-    absent: HashMap<NumberIx, u32>,
+    absent: HashMap<NumberIx, Absence>,
     /// Why the list was not read to its end, last time.
     unread: Option<String>,
     /// Numbers whose callers nobody of ours serves, as last said.
@@ -191,6 +200,7 @@ impl RoutingPoller {
         let mut present = HashSet::new();
         let mut sids = HashMap::new();
         let mut unserved = Unserved::new();
+        let mut records = Vec::new();
         let is_due = self.written_at.is_none_or(|at| at + WRITTEN_EVERY <= started);
         for NumberRead { mut record, raw } in numbers {
             let id = NumberId::new(account, record.number);
@@ -241,7 +251,7 @@ impl RoutingPoller {
             if result == RowResult::Known && !is_due {
                 continue;
             }
-            self.known.insert(ix, record.clone());
+            records.push((ix, record.clone()));
             seen.push((started, Observation::Number(Box::new(record))));
         }
         let is_whole = unread.is_none();
@@ -250,8 +260,13 @@ impl RoutingPoller {
             // A number that has left the account is forgotten, one that comes back may have another SID.
             self.shared.set_sids(sids);
             self.note_missing(self.shared.roster.len() - present.len());
-            seen.extend(self.note_absent(&present).map(|number| (started, Observation::Absent { number })));
+            let absent = self.absent_for_long(&present, started);
+            seen.extend(absent.iter().map(|(_, number)| (started, Observation::Absent { number: *number })));
             let place = self.shared.store.commit_poll(account, Source::Numbers, started, &seen).await?;
+            for (ix, _) in absent {
+                self.absent.insert(ix, Absence::Told);
+                self.known.remove(&ix);
+            }
             metrics.polled(Source::Numbers, started);
             place
         } else {
@@ -260,6 +275,8 @@ impl RoutingPoller {
             metrics.poll_failed(Source::Numbers);
             place
         };
+        // Only now: what the store did not take is told again with the next look.
+        self.known.extend(records);
         if let Some(why) = &unread {
             self.shared.read_failed(Source::Numbers, why, "the agent's log says more", None).await;
         }
@@ -340,23 +357,25 @@ impl RoutingPoller {
         self.unserved = unserved;
     }
 
-    /// Says how many of our numbers are not in the account, when that changes.
-    /// Numbers that the list, read to its end, did not have so often that it is no page which shifted meanwhile.
-    fn note_absent(&mut self, present: &HashSet<NumberIx>) -> impl Iterator<Item = E164> {
+    /// Numbers that no list has had for [`ABSENT_FOR`] and of which that is not in the store yet.
+    fn absent_for_long(&mut self, present: &HashSet<NumberIx>, now: Time) -> Vec<(NumberIx, E164)> {
         self.absent.retain(|ix, _| !present.contains(ix));
         let roster = self.shared.roster.clone();
-        let mut absent = Vec::new();
-        for (ix, number) in roster.numbers().filter(|(ix, _)| !present.contains(ix)) {
-            let times = self.absent.entry(ix).or_default();
-            *times = times.saturating_add(1);
-            if *times == ABSENT {
-                self.known.remove(&ix);
-                absent.push(number.id.e164);
+        let missing = roster.numbers().filter(|(ix, _)| !present.contains(ix));
+        let is_due = |ix: NumberIx, absent: &mut HashMap<NumberIx, Absence>| {
+            match absent.entry(ix).or_insert(Absence::Since(now)) {
+                Absence::Since(since) => {
+                    // A clock that was set back must not keep it quiet.
+                    *since = (*since).min(now);
+                    *since + ABSENT_FOR <= now
+                }
+                Absence::Told => false,
             }
-        }
-        absent.into_iter()
+        };
+        missing.filter(|(ix, _)| is_due(*ix, &mut self.absent)).map(|(ix, number)| (ix, number.id.e164)).collect()
     }
 
+    /// Says how many of our numbers are not in the account, when that changes.
     fn note_missing(&mut self, missing: usize) {
         if self.missing.replace(missing) == Some(missing) {
             return;

@@ -251,3 +251,14 @@ fn a_notice_names_what_it_counts() {
         assert!(channel == VOICE || !text.contains("caller") && !text.contains("call the"), "{text}");
     }
 }
+
+/// What another URL than the handler's own does to some callers may be theirs; where nobody is served it wakes people.
+#[test]
+fn another_url_that_fails_every_caller_is_critical() {
+    for (failing, severity) in [(3, Severity::Warning), (4, Severity::Critical)] {
+        let mut h = History::new();
+        let Entry::Decision(mut decision) = page(1, 0..1, PageReason::Failing(Reason::OtherUrl)) else { panic!() };
+        (decision.evidence.callers, decision.evidence.failing) = (4, failing);
+        assert_eq!(h.add(Entry::Decision(decision))[0].severity, severity);
+    }
+}
