@@ -21,8 +21,8 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::planning::digest;
 use super::Shared;
+use super::planning::digest;
 use crate::agent::control::journal::AppendError;
 use crate::agent::control::write_guard::{Initiator, WriteGuard};
 use crate::agent::execute::read::{ReadError, RoutingRead, RoutingReader};

@@ -17,6 +17,7 @@ mod decide;
 mod due;
 mod event;
 mod judge;
+mod latest;
 mod phase;
 #[cfg(test)]
 mod pretend;
@@ -48,7 +49,7 @@ use crate::core::routing::record::{Handler, NumberRecord};
 use arrivals::Arrivals;
 use due::Due;
 pub use event::{EngineEvent, PhaseChange};
-use judge::ServedCallers;
+use latest::LatestCallers;
 use phase::WatchCounts;
 
 /// What the engine is told once.
@@ -114,7 +115,7 @@ pub struct ChannelState {
     window: Window,
     /// Of messages that our side sent.
     sent: Window,
-    served: ServedCallers,
+    latest: LatestCallers,
     arrivals: Arrivals,
     /// When each rule that is met was told of last, by position.
     met: Vec<Option<Time>>,
@@ -170,7 +171,7 @@ impl ChannelState {
 struct GroupState {
     verdict: Verdict,
     evidence: Evidence,
-    served: ServedCallers,
+    latest: LatestCallers,
     arrivals: Arrivals,
     met: Vec<Option<Time>>,
 }
@@ -254,7 +255,7 @@ impl Engine {
                         rollback: RollbackProgress::None,
                         window: Window::default(),
                         sent: Window::default(),
-                        served: ServedCallers::default(),
+                        latest: LatestCallers::default(),
                         arrivals: Arrivals::default(),
                         met: Vec::new(),
                         excess_since: None,

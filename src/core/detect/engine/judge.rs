@@ -4,7 +4,8 @@
 //! earned it, so that a number on the edge does not flap on a dashboard. They are renewed when a
 //! failure comes in, and by the clock while they are other than unknown and healthy.
 
-use super::arrivals::{Arrivals, HEALTHY_FOR};
+use super::arrivals::Arrivals;
+use super::latest::{Lately, LatestCallers};
 use super::{Engine, EngineEvent, PhaseChange, RollbackProgress};
 use crate::core::detect::ledger::{OutcomeChange, Warning};
 use crate::core::detect::observation::{Probe, ProbeResult};
@@ -16,69 +17,20 @@ use crate::core::model::time::Time;
 use crate::core::model::verdict::{Evidence, Score, Verdict};
 use crate::core::port::news::Met;
 
-/// Callers that must have been served before a number is called healthy: fewer say too little.
-const HEALTHY_CALLERS: usize = 3;
-
 /// Share of the threshold, in nats, at which a number is suspect, and below which it no longer is.
 const SUSPECT: (f64, f64) = (0.5, 0.25);
 
 /// Nats below the threshold at which a failing number no longer fails: odds a hundred times smaller.
 const NO_LONGER_FAILING: f64 = 4.6;
 
-/// So many are remembered, that there are enough left when one turns out not to have been served.
-const SERVED_KEPT: usize = 2 * HEALTHY_CALLERS;
-
-/// The latest distinct callers who were served, each by the start of their last call.
-#[derive(Clone, Debug, Default)]
-pub(super) struct ServedCallers([Option<(Time, u64)>; SERVED_KEPT]);
-
-impl ServedCallers {
-    fn add(&mut self, at: Time, caller: u64) {
-        // Whoever calls again is one caller still; another takes the place of the one longest ago.
-        let known = self.0.iter().position(|s| s.is_some_and(|(_, of)| of == caller));
-        let slot = match known {
-            Some(i) => self.0.get_mut(i),
-            None => self.0.iter_mut().min(),
-        };
-        if let Some(slot) = slot
-            && slot.is_none_or(|(last, _)| last < at)
-        {
-            *slot = Some((at, caller));
-        }
-    }
-
-    /// A call of theirs that seemed served was not. Of earlier ones nothing is known any more.
-    fn take_back(&mut self, at: Time, caller: u64) {
-        for slot in self.0.iter_mut().filter(|s| **s == Some((at, caller))) {
-            *slot = None;
-        }
-    }
-
-    /// True if so many were served since then that a number need not be watched closely any longer.
-    pub(super) fn are_enough(&self, since: Time) -> bool {
-        self.0.iter().flatten().filter(|(at, _)| *at >= since).count() >= HEALTHY_CALLERS
-    }
-
-    fn is_healthy(&self, now: Time, arrivals: &Arrivals) -> bool {
-        let latest = self.0.iter().flatten().map(|(at, _)| *at).max();
-        self.are_enough(now - HEALTHY_FOR) && arrivals.go_on(now) && arrivals.are_followed(latest)
-    }
-
-    /// What health rests on, where nothing speaks against it.
-    fn evidence(&self, now: Time) -> Evidence {
-        let lately = self.0.iter().flatten().map(|(at, _)| *at).filter(|at| *at >= now - HEALTHY_FOR);
-        Evidence { callers: lately.clone().count() as u32, since: lately.min(), ..Evidence::default() }
-    }
-}
-
 /// The evidence of a verdict. Health is said of callers who were served: they are its evidence, where what else is
 /// looked at is of a shorter time in which nobody came.
-fn shown(verdict: Verdict, evidence: Evidence, served: &ServedCallers, now: Time) -> Evidence {
+fn shown(verdict: Verdict, evidence: Evidence, latest: &LatestCallers, now: Time) -> Evidence {
     let is_bare = verdict == Verdict::Healthy && evidence.callers == 0;
     if !is_bare {
         return evidence;
     }
-    let Evidence { callers, since, .. } = served.evidence(now);
+    let Evidence { callers, since, .. } = latest.evidence(now);
     Evidence { callers, since, ..evidence }
 }
 
@@ -92,25 +44,26 @@ struct Signs {
     score: Option<Score>,
     is_rule_met: bool,
     is_silent: bool,
-    /// Callers were served, and nothing is known that would keep the next one from it.
-    is_served: bool,
+    /// What became of the latest callers, where nothing else is known that would keep the next one from being served.
+    lately: Lately,
 }
 
 fn judge(last: Verdict, signs: &Signs) -> Verdict {
     let was_failing = last == Verdict::Failing;
     let was_suspect = was_failing || last == Verdict::Suspect;
+    let fails = signs.lately == Lately::Failing;
     let is_above = |threshold: fn(f64) -> f64| signs.score.is_some_and(|s| s.statistic >= threshold(s.threshold));
     if signs.is_blind {
         Verdict::Blind
-    } else if signs.is_rule_met || is_above(|t| t) || was_failing && is_above(|t| t - NO_LONGER_FAILING) {
+    } else if signs.is_rule_met || is_above(|t| t) || was_failing && (fails || is_above(|t| t - NO_LONGER_FAILING)) {
         Verdict::Failing
     } else if signs.is_silent {
         Verdict::Silent
-    } else if is_above(|t| t * SUSPECT.0) || was_suspect && is_above(|t| t * SUSPECT.1) {
+    } else if fails || is_above(|t| t * SUSPECT.0) || was_suspect && is_above(|t| t * SUSPECT.1) {
         Verdict::Suspect
     } else if signs.is_unseen {
         Verdict::Blind
-    } else if signs.is_served {
+    } else if signs.lately == Lately::Served {
         Verdict::Healthy
     } else {
         Verdict::Unknown
@@ -133,19 +86,17 @@ impl Engine {
         let state = &mut self.channels[number.0 as usize][channel.index()];
         state.window.apply(change, horizon);
         let is_failure = matches!(change.is, Outcome::Failed(_));
-        let (at, caller) = (change.started_at, change.party.hash);
         state.count(change);
+        state.latest.apply(change);
+        self.groups[group.0 as usize][channel.index()].latest.apply(change);
+        let state = &mut self.channels[number.0 as usize][channel.index()];
         if change.is == Outcome::Ok {
             if !state.rollback.is_done() && !std::mem::replace(&mut state.was_served, true) {
                 self.events.push(EngineEvent::Met { number, channel, met: Met::Served });
             }
-            self.served_of(number, channel).for_each(|served| served.add(at, caller));
             self.settle(now, number, channel, PhaseChange::Served);
         }
         let is_taken_back = change.was == Some(Outcome::Ok) && change.is != Outcome::Ok;
-        if is_taken_back {
-            self.served_of(number, channel).for_each(|served| served.take_back(at, caller));
-        }
         for finding in self.detector.settled(&self.roster, change) {
             self.found(now, finding);
         }
@@ -158,24 +109,17 @@ impl Engine {
         // Served callers make nothing worse; whatever they mend shows in the next sweep. However many calls a
         // poll brings, each number and group is looked at once.
         let is_worse = is_failure || is_taken_back;
-        let may_matter = |verdict, served: &ServedCallers, arrivals: &Arrivals| {
-            is_worse || verdict == Verdict::Unknown && served.is_healthy(now, arrivals)
+        let may_matter = |verdict, latest: &LatestCallers, arrivals: &Arrivals| {
+            is_worse || verdict == Verdict::Unknown && latest.lately(now, arrivals) == Lately::Served
         };
         let state = self.channel(number, channel);
-        if !self.renew.has(number.0, channel) && may_matter(state.verdict, &state.served, &state.arrivals) {
+        if !self.renew.has(number.0, channel) && may_matter(state.verdict, &state.latest, &state.arrivals) {
             self.renew.insert(number.0, channel);
         }
         let state = &self.groups[group.0 as usize][channel.index()];
-        if !self.renew_groups.has(group.0, channel) && may_matter(state.verdict, &state.served, &state.arrivals) {
+        if !self.renew_groups.has(group.0, channel) && may_matter(state.verdict, &state.latest, &state.arrivals) {
             self.renew_groups.insert(group.0, channel);
         }
-    }
-
-    /// The callers who were served, as a number and its group remember them.
-    fn served_of(&mut self, number: NumberIx, channel: Channel) -> impl Iterator<Item = &mut ServedCallers> {
-        let group = self.roster.number(number).group.0 as usize;
-        let (channels, groups) = (&mut self.channels[number.0 as usize], &mut self.groups[group]);
-        [&mut channels[channel.index()].served, &mut groups[channel.index()].served].into_iter()
     }
 
     /// Takes in what became of a message that our side sent. It says nothing of the handler, and so nothing to the
@@ -293,19 +237,19 @@ impl Engine {
 
     /// Looks at every number and group that was healthy and to which nobody comes any more.
     pub(super) fn end_health(&mut self, now: Time) {
-        let is_over = |verdict, served: &ServedCallers, arrivals: &Arrivals| {
-            verdict == Verdict::Healthy && !served.is_healthy(now, arrivals)
+        let is_over = |verdict, latest: &LatestCallers, arrivals: &Arrivals| {
+            verdict == Verdict::Healthy && latest.lately(now, arrivals) != Lately::Served
         };
         for channel in Channel::ALL {
             for i in 0..self.channels.len() {
                 let state = &self.channels[i][channel.index()];
-                if is_over(state.verdict, &state.served, &state.arrivals) {
+                if is_over(state.verdict, &state.latest, &state.arrivals) {
                     self.renew_number(now, NumberIx(i as u32), channel);
                 }
             }
             for i in 0..self.groups.len() {
                 let state = &self.groups[i][channel.index()];
-                if is_over(state.verdict, &state.served, &state.arrivals) {
+                if is_over(state.verdict, &state.latest, &state.arrivals) {
                     self.renew_group(now, GroupIx(i as u32), channel);
                 }
             }
@@ -328,15 +272,17 @@ impl Engine {
             score: looked.as_ref().map(|(score, _)| *score),
             is_rule_met,
             is_silent: channel == Channel::Voice && self.detector.is_silent(number),
-            is_served: state.served.is_healthy(now, &state.arrivals)
-                && self.routing(number, channel).trouble().is_none(),
+            lately: match state.latest.lately(now, &state.arrivals) {
+                Lately::Served if self.routing(number, channel).trouble().is_some() => Lately::Unknown,
+                lately => lately,
+            },
         };
         let verdict = judge(last, &signs);
         let evidence = match looked {
             Some((_, evidence)) if !is_rule_met || signs.score.is_some_and(Score::is_enough) => evidence,
             _ => self.rule_evidence(now, number, channel),
         };
-        let evidence = shown(verdict, self.complete(now, channel, &[number], evidence), &state.served, now);
+        let evidence = shown(verdict, self.complete(now, channel, &[number], evidence), &state.latest, now);
         let group_verdict = self.groups[self.roster.number(number).group.0 as usize][channel.index()].verdict;
         let state = self.channel_mut(number, channel);
         state.evidence = evidence;
@@ -359,7 +305,7 @@ impl Engine {
         let state = &self.groups[group.0 as usize][channel.index()];
         let last = state.verdict;
         let is_rule_met = self.says_failing(&state.met, group);
-        let is_served = state.served.is_healthy(now, &state.arrivals);
+        let lately = state.latest.lately(now, &state.arrivals);
         let (score, is_broad, evidence) = if has_failures {
             let (score, is_broad, evidence) = self.detector.look_at_group(&self.roster, group, channel, now);
             (Some(score), is_broad, evidence)
@@ -374,10 +320,10 @@ impl Engine {
         let is_silent = channel == Channel::Voice && self.detector.is_group_silent(group);
         let members = self.roster.group(group).numbers.clone();
         let is_unseen = members.iter().any(|ix| self.is_watched(*ix, channel) && self.is_unseen(*ix, channel));
-        let verdict = judge(last, &Signs { is_blind, is_unseen, score, is_rule_met, is_silent, is_served });
+        let verdict = judge(last, &Signs { is_blind, is_unseen, score, is_rule_met, is_silent, lately });
         let evidence = self.complete(now, channel, &members, evidence);
-        let served = &self.groups[group.0 as usize][channel.index()].served;
-        let evidence = shown(verdict, evidence, served, now);
+        let latest = &self.groups[group.0 as usize][channel.index()].latest;
+        let evidence = shown(verdict, evidence, latest, now);
         let state = &mut self.groups[group.0 as usize][channel.index()];
         state.evidence = evidence;
         state.verdict = verdict;

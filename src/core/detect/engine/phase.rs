@@ -77,7 +77,7 @@ impl Engine {
                 Phase::Settling | Phase::Active => return None,
                 Phase::Passive => {
                     seen.passive += 1;
-                    seen.quiet += u32::from(!state.served.are_enough(state.watched_since));
+                    seen.quiet += u32::from(!state.latest.are_enough(state.watched_since));
                     seen.served += state.counts.served;
                     seen.failed += state.counts.failed;
                 }
@@ -220,7 +220,7 @@ impl Engine {
                 Phase::Waiting if state.is_port_open => {}
                 Phase::Waiting => self.enter(now, number, channel, Phase::Settling, PhaseChange::Due),
                 Phase::Settling if is_over => self.enter(now, number, channel, Phase::Active, PhaseChange::Due),
-                Phase::Active if is_over && state.served.are_enough(state.watched_since) => {
+                Phase::Active if is_over && state.latest.are_enough(state.watched_since) => {
                     self.enter(now, number, channel, Phase::Passive, PhaseChange::Due);
                 }
                 Phase::Active if is_over && state.watched_since + QUIET_AFTER <= now => {

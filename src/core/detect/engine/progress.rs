@@ -1,7 +1,7 @@
 //! What became of a rollback, and what it makes of what was seen: calls on the fallback say nothing of the handler, and
 //! calls from before a restore nothing of the handler that was put back.
 
-use super::{Engine, RollbackProgress, ServedCallers};
+use super::{Engine, RollbackProgress};
 use crate::core::detect::statistic::threshold::Rule;
 use crate::core::model::guard::Strength;
 use crate::core::model::id::Channel;
@@ -17,8 +17,8 @@ impl Engine {
         state.decided = false;
         // What spoke against the old handler says nothing of the fallback.
         state.window.clear();
-        state.served = ServedCallers::default();
         state.met.clear();
+        self.forget_callers(number, channel);
         self.renew_number(at, number, channel);
     }
 
@@ -64,8 +64,15 @@ impl Engine {
         state.decided = false;
         state.not_before = None;
         state.window.clear();
-        state.served = ServedCallers::default();
         state.met.clear();
+        self.forget_callers(number, channel);
         self.renew_number(at, number, channel);
+    }
+
+    /// What became of callers before says nothing of whoever answers now.
+    fn forget_callers(&mut self, number: NumberIx, channel: Channel) {
+        let group = self.roster.number(number).group.0 as usize;
+        self.channels[number.0 as usize][channel.index()].latest.forget(number);
+        self.groups[group][channel.index()].latest.forget(number);
     }
 }
