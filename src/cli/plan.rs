@@ -10,6 +10,7 @@ use super::saved::{self, Moved, Revisited};
 use super::{Exit, complain, say, silence};
 use crate::agent::planning::Planner;
 use crate::clock::Clock;
+use crate::core::model::counted::cut_at;
 use crate::core::model::id::{Channel, GroupName, NumberId, WrittenNumber};
 use crate::core::model::roster::{NumberIx, Roster};
 use crate::core::routing::planned::{Finding, HandlerPlan, PlanLine};
@@ -156,8 +157,9 @@ pub fn tell(plan: &HandlerPlan, roster: &Roster) -> std::io::Result<()> {
 }
 
 fn text(line: &PlanLine<'_>, roster: &Roster) -> String {
-    let names: Vec<String> = line.numbers.iter().take(NAMED).map(|n| roster.name(*n).to_string()).collect();
-    let who = if line.numbers.len() <= NAMED {
+    let named = &line.numbers[..cut_at(line.numbers.len(), NAMED)];
+    let names: Vec<String> = named.iter().map(|n| roster.name(*n).to_string()).collect();
+    let who = if line.numbers.len() == names.len() {
         names.join(" ")
     } else {
         format!("{} numbers, {} and so on", line.numbers.len(), names[0])

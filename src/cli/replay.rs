@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::{Exit, complain, say};
 use crate::config::AlertRules;
 use crate::core::model::bounds;
+use crate::core::model::counted::cut_at;
 use crate::core::model::decision::{Action, Decision};
 use crate::core::model::id::{Channel, E164};
 use crate::core::model::time::Time;
@@ -41,7 +42,7 @@ pub struct ReplayArguments {
 }
 
 /// Bad lines that are told one by one; the others are counted.
-const TOLD: u64 = 20;
+const TOLD: usize = 20;
 
 /// Bytes between two signs of progress.
 const PROGRESS: u64 = 16 << 20;
@@ -157,13 +158,16 @@ fn run(
         let size = file.metadata().ok().filter(std::fs::Metadata::is_file).map(|m| m.len());
         (Box::new(file), size)
     };
-    let mut told = 0;
+    let (mut told, mut next) = (0, None);
     let mut remark = |remark: Remark| match remark {
         _ if !is_first => {}
         Remark::Bad(bad) => {
             told += 1;
+            let text = format!("{name}: {bad}; skipped");
             if told <= TOLD {
-                complain(&format!("{name}: {bad}; skipped"));
+                complain(&text);
+            } else {
+                next.get_or_insert(text);
             }
         }
         Remark::Unsorted(line) => complain(&format!(
@@ -186,8 +190,9 @@ fn run(
         let _ = write!(io::stderr(), "\r\x1b[K");
     }
     let summary = summary.with_context(|| format!("replaying {name}"))?;
-    if told > TOLD {
-        complain(&format!("{name}: {} more bad lines", told - TOLD));
+    if let Some(next) = next {
+        let is_last = cut_at(told, TOLD) == told;
+        complain(&if is_last { next } else { format!("{name}: {} more bad lines", told - TOLD) });
     }
     if is_first && summary.out_of_order > 1 {
         complain(&format!("{name}: {} lines in all were seen before the line above them", summary.out_of_order));

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use super::{Exit, complain, say};
 use crate::config::AlertRules;
-use crate::core::model::counted::amount;
+use crate::core::model::counted::{amount, some_of};
 use crate::core::model::id::GroupName;
 use crate::simulate::report::{FaultShape, FaultSight, GroupReport, SimulationReport};
 use crate::simulate::{LEVELS, WATCHED_FOR, simulate as run};
@@ -156,7 +156,5 @@ fn figure(x: f64) -> String {
 
 /// A few by name.
 fn names(groups: &[GroupName]) -> String {
-    let named: Vec<&str> = groups.iter().take(4).map(GroupName::as_str).collect();
-    let more = groups.len() - named.len();
-    if more == 0 { named.join(", ") } else { format!("{} and {more} more", named.join(", ")) }
+    some_of(groups, 4, ToString::to_string)
 }

@@ -14,6 +14,7 @@ use super::field::incomplete;
 use super::numbers::{LONGEST_LABEL, is_scientific, plain, shown};
 use super::text::{self, IN_A_SPREADSHEET};
 use crate::core::model::bounds;
+use crate::core::model::counted::{cut_at, some_of};
 use crate::core::model::dialled::key;
 use crate::core::model::foreign;
 use crate::core::model::id::E164;
@@ -63,13 +64,14 @@ pub fn told(path: &Path, remarks: &[Remark]) -> Vec<String> {
     }
     for kind in kinds {
         let alike: Vec<&Remark> = remarks.iter().filter(|r| r.kind == kind).collect();
-        for remark in alike.iter().take(TOLD) {
+        let (told, more) = alike.split_at(cut_at(alike.len(), TOLD));
+        for remark in told {
             let (line, column) = remark.place;
             lines.push(format!("{}:{line}:{column}: {}", path.display(), remark.text));
         }
-        if let (Some(last), true) = (alike.last(), alike.len() > TOLD) {
-            let more = alike.len() - TOLD;
-            lines.push(format!("{}: {more} more like that, up to line {}: {kind}", path.display(), last.place.0));
+        if let Some(last) = more.last() {
+            let (more, line) = (more.len(), last.place.0);
+            lines.push(format!("{}: {more} more like that, up to line {line}: {kind}", path.display()));
         }
     }
     lines
@@ -250,9 +252,8 @@ impl Columns {
             .map(|i| shown(&header[i]))
             .collect();
         if !passed.is_empty() {
-            let more = if passed.len() > TOLD { ", …" } else { "" };
-            let names = passed.iter().take(TOLD).cloned().collect::<Vec<_>>().join(", ");
-            notes.push(format!("columns that were passed over: {names}{more}"));
+            let names = some_of(&passed, TOLD, Clone::clone);
+            notes.push(format!("columns that were passed over: {names}"));
         }
         Ok(Columns { delimiter, has_header, number, label })
     }

@@ -16,6 +16,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::shown;
+use crate::core::model::counted::cut_at;
 use crate::core::model::nearest::nearest;
 
 /// One thing that is wrong, and where.
@@ -52,8 +53,8 @@ pub struct Faults {
 /// Rows of a file with the same fault.
 struct Alike {
     count: usize,
-    /// The first that is not told by itself.
-    from: Option<(usize, usize)>,
+    /// The first beyond those that are told one by one.
+    next: Option<((usize, usize), String)>,
     /// The last one's line.
     until: usize,
 }
@@ -102,11 +103,11 @@ impl Faults {
     /// Notes a fault of a row. Of one `kind` there may be as many as rows: only the first are told one by one.
     pub fn of_row(&self, file: &Path, place: (usize, usize), kind: &'static str, text: String) {
         let mut alike = self.alike.borrow_mut();
-        let rows = alike.entry((file.to_owned(), kind)).or_insert(Alike { count: 0, from: None, until: 0 });
+        let rows = alike.entry((file.to_owned(), kind)).or_insert(Alike { count: 0, next: None, until: 0 });
         rows.count += 1;
         rows.until = place.0;
         if rows.count > TOLD {
-            rows.from.get_or_insert(place);
+            rows.next.get_or_insert((place, text));
         } else {
             self.of_file(file, Some(place), text);
         }
@@ -139,11 +140,11 @@ impl Faults {
         let mut alike: Vec<_> = self.alike.into_inner().into_iter().collect();
         alike.sort_by(|(a, _), (b, _)| a.cmp(b));
         for ((file, kind), rows) in alike {
-            if let Some(from) = rows.from {
-                let more = rows.count - TOLD;
-                let text = match more {
-                    1 => format!("one more row like that: {kind}"),
-                    more => format!("{more} more rows like that, up to line {}: {kind}", rows.until),
+            if let Some((from, text)) = rows.next {
+                let text = if cut_at(rows.count, TOLD) == rows.count {
+                    shown::told(&text)
+                } else {
+                    format!("{} more rows like that, up to line {}: {kind}", rows.count - TOLD, rows.until)
                 };
                 found.push(ConfigFault { file, place: Some(from), text });
             }

@@ -9,6 +9,7 @@ use toml::{Table, Value};
 
 use super::text;
 use crate::core::model::bounds;
+use crate::core::model::counted::cut_at;
 use crate::core::model::foreign::line;
 
 /// Changed keys that are named; more are counted.
@@ -34,10 +35,9 @@ impl Written {
         let mut keys: Vec<String> = self.0.keys().filter(differs).map(|key| line(key, 100)).collect();
         keys.extend(new.0.keys().filter(|key| !self.0.contains_key(*key)).map(|key| line(key, 100)));
         keys.sort_unstable();
-        if keys.len() > NAMED {
-            let more = keys.len() - NAMED;
-            keys.truncate(NAMED);
-            keys.push(format!("and {more} more"));
+        let more = keys.split_off(cut_at(keys.len(), NAMED));
+        if !more.is_empty() {
+            keys.push(format!("and {} more", more.len()));
         }
         keys
     }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::account::{Inventory, Unread};
 use super::propose::{LeftOut, Proposal, ProposedGroup, ProposedPort};
 use crate::config::provider_list::ListedNumber;
-use crate::core::model::counted::amount;
+use crate::core::model::counted::{self, amount, cut_at};
 use crate::core::model::facts::{BIN_HOST, BIN_PATH};
 use crate::core::model::foreign::line;
 use crate::core::model::id::{AccountSid, Channel, E164};
@@ -216,7 +216,8 @@ fn services(out: &mut String, inventory: &Inventory) {
     out.push_str(
         "\n# Messaging Services of the account. Who is in one is answered by it, unless it defers to the number.\n",
     );
-    for (service, numbers) in inventory.services.iter().take(NAMED) {
+    let (named, more) = inventory.services.split_at(cut_at(inventory.services.len(), NAMED));
+    for (service, numbers) in named {
         let does = match (service.it.defers_to_number, service.it.inbound_url.is_some()) {
             (true, _) => "defers to the number",
             (false, true) => "answers by its own webhook",
@@ -225,8 +226,8 @@ fn services(out: &mut String, inventory: &Inventory) {
         let numbers = amount(*numbers, "number");
         let _ = writeln!(out, "# * {} {}: {numbers}; {does}", service.it.sid, line(service.name.as_str(), 100));
     }
-    if inventory.services.len() > NAMED {
-        let _ = writeln!(out, "# * and {} more", inventory.services.len() - NAMED);
+    if !more.is_empty() {
+        let _ = writeln!(out, "# * and {} more", more.len());
     }
 }
 
@@ -337,12 +338,7 @@ fn fallback_section(out: &mut String, draft: &Draft<'_>, on: &[Channel]) {
 
 /// The first of them, and how many more.
 pub fn some_of(numbers: &[E164]) -> String {
-    let named: Vec<String> = numbers.iter().take(NAMED).map(ToString::to_string).collect();
-    let more = match numbers.len().saturating_sub(NAMED) {
-        0 => String::new(),
-        more => format!(", and {more} more"),
-    };
-    named.join(", ") + &more
+    counted::some_of(numbers, NAMED, ToString::to_string)
 }
 
 /// A text as TOML has it.

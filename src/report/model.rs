@@ -10,6 +10,7 @@ use super::steps::{Reaction, reactions};
 use super::timeline::{LineKind, TimelineLine, condensed, timeline};
 use super::words::{clock, count, day_and_clock, instant, numbers, sentence, span};
 use crate::core::explain::Recomputed;
+use crate::core::model::counted::cut_at;
 use crate::core::model::decision::{Action, DecisionId};
 use crate::core::model::id::Channel;
 use crate::core::model::roster::Roster;
@@ -167,14 +168,14 @@ fn impact(m: &Material, roster: &Roster) -> Option<Part> {
     let mut failed: Vec<_> = m.outcomes.numbers.iter().filter(|t| t.failed > 0).collect();
     failed.sort_by_key(|t| std::cmp::Reverse((t.callers_failed, t.failed)));
     let mut of_numbers = head("Number");
-    of_numbers.rows = failed.iter().take(MOST_NUMBERS).map(|t| row(t, roster.name(t.of).to_string())).collect();
+    let worst = &failed[..cut_at(failed.len(), MOST_NUMBERS)];
+    of_numbers.rows = worst.iter().map(|t| row(t, roster.name(t.of).to_string())).collect();
     if groups.rows.is_empty() {
         return None;
     }
     let mut blocks = vec![Block::Table(groups)];
     if !of_numbers.rows.is_empty() {
-        let more = failed.len().saturating_sub(MOST_NUMBERS);
-        let title = if more == 0 {
+        let title = if worst.len() == failed.len() {
             "By number".to_owned()
         } else {
             format!("By number, the worst {MOST_NUMBERS} of {}", failed.len())
@@ -251,14 +252,13 @@ fn table_of(lines: &[TimelineLine], roster: &Roster) -> Table {
 
 fn timelines(lines: &[TimelineLine], roster: &Roster) -> Option<Part> {
     let key = condensed(lines);
-    let all = &lines[..lines.len().min(MOST_LINES)];
+    let (all, more) = lines.split_at(cut_at(lines.len(), MOST_LINES));
     let mut blocks = Vec::new();
     if !key.is_empty() {
-        blocks.push(Block::Table(table_of(&key[..key.len().min(MOST_LINES)], roster)));
+        blocks.push(Block::Table(table_of(&key[..cut_at(key.len(), MOST_LINES)], roster)));
     }
     if all.len() > key.len() {
-        let more = lines.len().saturating_sub(MOST_LINES);
-        let title = match more {
+        let title = match more.len() {
             0 => format!("All {} lines", all.len()),
             more => format!("The first {} lines; {more} more are in the evidence", all.len()),
         };
@@ -273,7 +273,8 @@ fn measured(m: &Material, roster: &Roster) -> Option<Part> {
     let mut probes = Table::new(&["Number", "Channel", "Served", "Failed", "Could not be measured"]);
     let mut worst: Vec<_> = m.outcomes.probes.iter().collect();
     worst.sort_by_key(|p| std::cmp::Reverse((p.failed, p.unmeasured)));
-    for p in worst.iter().take(MOST_NUMBERS) {
+    let told = &worst[..cut_at(worst.len(), MOST_NUMBERS)];
+    for p in told {
         let name = roster.name(p.number).to_string();
         let figures = [p.served, p.failed, p.unmeasured].map(|n| n.to_string());
         probes.rows.push([name, p.channel.to_string()].into_iter().chain(figures).collect());
@@ -281,7 +282,7 @@ fn measured(m: &Material, roster: &Roster) -> Option<Part> {
     if !probes.rows.is_empty() {
         let all: u32 = worst.iter().map(|p| p.served + p.failed + p.unmeasured).sum();
         let failed: u32 = worst.iter().map(|p| p.failed).sum();
-        let more = if worst.len() > MOST_NUMBERS {
+        let more = if worst.len() > told.len() {
             format!("; the worst {MOST_NUMBERS} of {} numbers are shown", worst.len())
         } else {
             String::new()

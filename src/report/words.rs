@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::core::model::counted::some_of;
 use crate::core::model::id::NumberId;
 use crate::core::model::roster::Roster;
 use crate::core::model::time::Time;
@@ -45,11 +46,7 @@ pub fn count(n: u64, one: &str, many: &str) -> String {
 
 /// Numbers by name, as many as fit in a line.
 pub fn numbers(numbers: &[NumberId], roster: &Roster) -> String {
-    let mut text = numbers.iter().take(NAMED).map(|n| roster.name(*n).to_string()).collect::<Vec<_>>().join(", ");
-    if numbers.len() > NAMED {
-        text += &format!(" and {} more", numbers.len() - NAMED);
-    }
-    text
+    some_of(numbers, NAMED, |n| roster.name(*n).to_string())
 }
 
 /// The first letter as a sentence begins.

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tokio::sync::oneshot;
 
 use super::Controller;
+use crate::core::model::counted::{amount, some_of};
 use crate::core::model::decision::{DecisionId, Mode};
 use crate::core::model::id::{Channel, NumberId};
 use crate::core::model::order::{Author, Operation, Scope, ScopeOf};
@@ -144,16 +145,11 @@ impl Controller {
 
     /// Of a stop that is in force: which writes had begun before it. No other begins.
     fn under_way(&self, stopped: &[Scope]) -> String {
-        let numbers = self.write_guard.under_way(stopped);
-        let named: Vec<String> = numbers.iter().take(NAMED).map(|n| self.shared.roster.name(*n).to_string()).collect();
-        let named = named.join(", ");
+        let numbers: Vec<NumberId> = self.write_guard.under_way(stopped).into_iter().collect();
+        let named = some_of(&numbers, NAMED, |n| self.shared.roster.name(*n).to_string());
         match numbers.len() {
             0 => String::new(),
-            1 => format!("; 1 write had begun before, and cannot be called back: to {named}"),
-            n if n <= NAMED => format!("; {n} writes had begun before, and cannot be called back: to {named}"),
-            n => {
-                format!("; {n} writes had begun before, and cannot be called back: to {named} and {} others", n - NAMED)
-            }
+            n => format!("; {} had begun before, and cannot be called back: to {named}", amount(n, "write")),
         }
     }
 

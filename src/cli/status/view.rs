@@ -7,7 +7,7 @@ use super::seen::{Asked, Seen, SeenChannel, SeenGroup};
 use crate::agent::publish::trouble::{FailedOf, HandlerSeen, Trouble, TroubleKind, Wait, WaitsFor};
 use crate::cli::desk::Typed;
 use crate::cli::text::{Style, TextLine, wrapped, wrapped_command};
-use crate::core::model::counted::amount;
+use crate::core::model::counted::{amount, some_of};
 use crate::core::model::decision::Phase;
 use crate::core::model::id::{NumberId, WrittenNumber};
 use crate::core::model::time::Time;
@@ -245,10 +245,7 @@ impl StatusView<'_> {
             if accounts > 1 { WrittenNumber::from(*n).to_string() } else { n.e164.to_string() }
         };
         let most = if self.is_all { usize::MAX } else { NUMBERS };
-        let mut text = numbers.iter().take(most).map(name).collect::<Vec<_>>().join(", ");
-        if numbers.len() > most {
-            text += &format!(" and {} more", numbers.len() - most);
-        }
+        let text = some_of(&numbers, most, name);
         let of = match &t.group {
             Some(group) if t.of_numbers == numbers.len() => format!(" (all of {group})"),
             Some(group) if t.of_numbers > 0 => format!(" ({} of {group}'s {})", numbers.len(), t.of_numbers),

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use super::code::{CodePage, FindingCode, FindingSeverity};
 use super::report::{CheckVerdict, Finding, NotLookedAt, Report, SwapTime};
+use crate::core::model::counted::{cut_at, some_of};
 
 /// Columns that fit everywhere.
 const WIDTH: usize = 80;
@@ -106,11 +107,12 @@ pub fn verdict(report: &Report, is_strict: bool) -> String {
 fn found(out: &mut String, all: &[Finding]) {
     let f = &all[0];
     wrapped(out, &format!("{} {}: ", f.code, f.severity.label()), f.title);
-    for f in all.iter().take(WAYS) {
+    let (told, more) = all.split_at(cut_at(all.len(), WAYS));
+    for f in told {
         wrapped(out, "  seen: ", &format!("{}{}", f.seen, of_whom(f)));
     }
-    if let Some(more) = all.len().checked_sub(WAYS).filter(|more| *more > 0) {
-        let _ = writeln!(out, "  seen: {more} more like these (--json has all)");
+    if !more.is_empty() {
+        let _ = writeln!(out, "  seen: {} more like these (--json has all)", more.len());
     }
     wrapped(out, "  why:  ", f.why);
     wrapped(out, "  cure: ", f.cure);
@@ -129,16 +131,13 @@ fn of_whom(f: &Finding) -> String {
 }
 
 fn some(names: &[String]) -> String {
-    match names.len().checked_sub(NAMED).filter(|more| *more > 0) {
-        None => names.join(", "),
-        Some(more) => format!("{} and {more} more", names[..NAMED].join(", ")),
-    }
+    some_of(names, NAMED, Clone::clone)
 }
 
 fn codes(all: &[FindingCode]) -> String {
-    let named: Vec<&str> = all.iter().take(CODES).map(|c| c.code()).collect();
-    let more = all.len().saturating_sub(CODES);
-    if more == 0 { named.join(" ") } else { format!("{} and {more} more", named.join(" ")) }
+    let (named, more) = all.split_at(cut_at(all.len(), CODES));
+    let named = named.iter().map(|c| c.code()).collect::<Vec<_>>().join(" ");
+    if more.is_empty() { named } else { format!("{named} and {} more", more.len()) }
 }
 
 fn unlooked(out: &mut String, n: &NotLookedAt) {

@@ -9,6 +9,23 @@ pub fn amount(n: usize, one: &str) -> String {
     if n == 1 { format!("1 {one}") } else { format!("{n} {one}s") }
 }
 
+/// How many of `all` are shown where `most` have room. To count a single one that is left takes as much room as to show
+/// it, and tells less: it is shown.
+pub const fn cut_at(all: usize, most: usize) -> usize {
+    if all <= most.saturating_add(1) { all } else { most }
+}
+
+/// The first of them in a line, as many as have room, and how many more there are.
+pub fn some_of<T>(all: &[T], most: usize, text: impl Fn(&T) -> String) -> String {
+    let (first, more) = all.split_at(cut_at(all.len(), most));
+    let first = first.iter().map(text).collect::<Vec<_>>().join(", ");
+    match (first.is_empty(), more.len()) {
+        (_, 0) => first,
+        (true, more) => more.to_string(),
+        (false, more) => format!("{first} and {more} more"),
+    }
+}
+
 /// What evidence counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -68,6 +85,16 @@ impl CountedWords {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// All lists that are cut are cut by this one function.
+    #[test]
+    fn no_list_counts_a_single_one_that_it_could_show() {
+        assert_eq!([0, 1, 3, 4, 5, 9].map(|all| cut_at(all, 3)), [0, 1, 3, 4, 3, 3]);
+        assert_eq!(cut_at(7, usize::MAX), 7);
+        let told = |n: usize, most| some_of(&(1..=n).collect::<Vec<_>>(), most, ToString::to_string);
+        assert_eq!([told(0, 2), told(2, 2), told(3, 2), told(4, 2)], ["", "1, 2", "1, 2, 3", "1, 2 and 2 more"]);
+        assert_eq!([told(1, 0), told(2, 0)], ["1", "2"]);
+    }
 
     #[test]
     fn nobody_is_a_caller_who_texts_or_is_sent_a_message() {

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::core::model::counted::some_of;
 use crate::core::model::id::{Channel, GroupName, NumberId};
 use crate::core::model::order::FallbackState;
 
@@ -92,9 +93,8 @@ impl FallbackFound {
         // What was kept says for whom already.
         let detail = match (before, &numbers[..]) {
             (Some(before), _) if before.detail == why && before.broken_for == numbers => why,
-            (_, [one]) => format!("for {}: {why}", name(*one)),
-            (_, [first, others @ ..]) => format!("for {} and {} more: {why}", name(*first), others.len()),
             (_, []) => why,
+            (_, numbers) => format!("for {}: {why}", some_of(numbers, 1, |n| name(*n))),
         };
         FallbackFound { url, state, broken_for: numbers, detail }
     }
@@ -144,7 +144,7 @@ mod tests {
         assert_eq!(numbers().map(|n| found.of(n)), [Good, Broken, Good]);
         assert_eq!((found.detail.as_str(), found.is_broken()), ("for +15005550101: broken", true));
         let found = after(None, [told(Broken), told(Broken), told(Unchecked)]);
-        assert_eq!((found.state, found.detail.as_str()), (Unchecked, "for +15005550100 and 1 more: broken"));
+        assert_eq!((found.state, found.detail.as_str()), (Unchecked, "for +15005550100, +15005550101: broken"));
         let found = after(None, [(); 3].map(|()| told(Broken)));
         assert_eq!((found.state, found.broken_for.len(), found.detail.as_str()), (Broken, 0, "broken"));
         assert!(!after(None, [(); 3].map(|()| told(Good))).is_broken());

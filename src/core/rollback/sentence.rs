@@ -6,6 +6,7 @@
 use std::fmt;
 
 use super::entry::Entry;
+use crate::core::model::counted;
 use crate::core::model::decision::{Action, Decision, DecisionId};
 use crate::core::model::guard::Guard;
 use crate::core::model::id::{Channel, GroupName, NumberId};
@@ -145,13 +146,8 @@ impl Sentence {
 
 /// The first `named` numbers by name, and how many more there are.
 pub fn some_of(numbers: &[NumberId], named: usize, roster: &Roster) -> String {
-    let mut text = numbers.iter().take(named).map(|n| roster.name(*n).to_string()).collect::<Vec<_>>().join(", ");
-    match numbers.len().saturating_sub(named) {
-        0 => {}
-        more if named == 0 => text = format!("{more} numbers"),
-        more => text += &format!(" and {more} more"),
-    }
-    text
+    let text = counted::some_of(numbers, named, |n| roster.name(*n).to_string());
+    if named == 0 && numbers.len() > 1 { format!("{text} numbers") } else { text }
 }
 
 /// What a decision comes to.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Incidents;
 use super::incident::{Headline, Incident, Member, Needs, NumberState, Trouble};
-use crate::core::model::counted::amount;
+use crate::core::model::counted::{amount, cut_at, some_of};
 use crate::core::model::decision::{Decision, DecisionId, PageReason};
 use crate::core::model::guard::Guard;
 use crate::core::model::id::NumberId;
@@ -165,12 +165,12 @@ impl Incidents {
             did.push(format!("{ids}: rolled back {} to the fallback{at}", of_total(on_fallback.len())));
         }
         let failed: Vec<_> = incident.members.iter().filter_map(|(n, m)| Some((n, m.failure.as_ref()?))).collect();
-        let lines = failed.iter().take(FAILURES);
-        did.extend(lines.map(|(n, (result, detail))| {
+        let (told, more) = failed.split_at(cut_at(failed.len(), FAILURES));
+        did.extend(told.iter().map(|(n, (result, detail))| {
             format!("{}: rollback {}: {detail}", self.builder.roster.name(**n), result.label())
         }));
-        if failed.len() > FAILURES {
-            did.push(format!("the rollback of {} more failed", numbers_text(failed.len() - FAILURES)));
+        if !more.is_empty() {
+            did.push(format!("the rollback of {} more failed", numbers_text(more.len())));
         }
         for (state, numbers) in by_state(incident) {
             let ids = ids_text(incident, &numbers, |m| m.decision);
@@ -433,11 +433,7 @@ fn rule_of<'a>(incident: &'a Incident, numbers: &BTreeSet<NumberId>) -> Option<&
 /// `D1, D4`, or how many more there are.
 fn ids_text(incident: &Incident, numbers: &BTreeSet<NumberId>, id: impl Fn(&Member) -> Option<DecisionId>) -> String {
     let ids: BTreeSet<DecisionId> = numbers.iter().filter_map(|n| id(incident.members.get(n)?)).collect();
-    let mut text: Vec<String> = ids.iter().take(IDS).map(ToString::to_string).collect();
-    if ids.len() > IDS {
-        text.push(format!("and {} more", ids.len() - IDS));
-    }
-    text.join(", ")
+    some_of(&ids.into_iter().collect::<Vec<_>>(), IDS, ToString::to_string)
 }
 
 pub(super) fn numbers_text(n: usize) -> String {

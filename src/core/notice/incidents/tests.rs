@@ -332,7 +332,7 @@ fn a_fallback_that_breaks_for_some_numbers_is_told_with_whom_and_why() {
         Entry::Fallback { group, channel, url, state, broken_for, detail }
     };
     assert!(h.add(found(FallbackState::Good, vec![], "")).is_empty(), "it works: no news");
-    let told = h.add(found(FallbackState::Good, numbers(0..2), "for +15005550100 and 1 more: it dials nothing"));
+    let told = h.add(found(FallbackState::Good, numbers(0..2), "for +15005550100, +15005550101: it dials nothing"));
     assert_eq!((told.len(), told[0].severity), (1, Severity::Critical));
     assert!(told[0].title.contains("2 of 8 numbers") && told[0].did.starts_with("None of these"), "{:?}", told[0]);
     assert!(told[0].cause.as_deref().is_some_and(|c| c.contains("dials nothing")), "{:?}", told[0]);
