@@ -203,6 +203,7 @@ impl Agent {
         let (post, posted) = Outbox::new();
         // A person's word is carried out without anybody to tell: the next agent finds it in the journal.
         let notifiers = if role == Role::Watch { config.notify.as_slice() } else { &[] };
+        let notices = notices.into_iter().map(|n| control.advised(n)).collect();
         resume::resume(control.incidents_mut(), notices, &told, &post, now);
         if let Some(condition) = restored {
             post.post(builder.condition(now, now, &condition, NoticeStatus::Event));

@@ -210,6 +210,13 @@ impl Control {
         notices
     }
 
+    /// The notice with what stands against the commands that it advises.
+    pub fn advised(&self, notice: Notice) -> Notice {
+        let (at, roster) = (notice.at.at, self.engine.roster());
+        let next = self.incidents.builder().passable(notice.next, |asked| self.orders.objection(at, roster, asked));
+        Notice { next, ..notice }
+    }
+
     /// A caller of a number that is being restored was served, or a test of ours was.
     pub fn served(&mut self, number: NumberId, channel: Channel, started_at: Time, by: Witness) {
         self.orders.served(number, channel, started_at, by);

@@ -6,6 +6,7 @@ mod access;
 mod accounts;
 mod adopt;
 mod adopt_beside;
+mod advice;
 mod agent;
 mod alerts;
 mod audio;

@@ -7,10 +7,10 @@ use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use serde::Deserialize;
 
+use super::acts::release;
 use super::curve::{Curve, curve};
 use super::sight::Sight;
 use super::spark::{Plot, plot};
-use super::trouble::release;
 use super::words::Line;
 use super::{Moment, PageProblem, Refresh, Visitor, page, part, words};
 use crate::admin::{Admin, id_of, no_such, unreadable};

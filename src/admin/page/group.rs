@@ -5,6 +5,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 
+use super::acts::{Acts, Whom};
 use super::overview::{Numbers, fallback, group_spark};
 use super::sight::Sight;
 use super::spark::Spark;
@@ -16,8 +17,7 @@ use crate::core::model::id::{Channel, GroupName};
 #[template(path = "group.html", config = "src/admin/page/askama.toml")]
 struct Page {
     group: GroupName,
-    root: String,
-    query: String,
+    acts: Acts,
     sight: Sight,
     lanes: Vec<Lane>,
     numbers: Numbers,
@@ -53,9 +53,14 @@ pub async fn group(
     };
     let body = Page {
         sight: Sight::of(&status),
+        acts: Acts::of(
+            &status,
+            &admin.roster,
+            &visitor.root,
+            &format!("group={}", part(group.name.as_str())),
+            Whom::Group(&group.name),
+        ),
         group: group.name.clone(),
-        root: visitor.root.clone(),
-        query: format!("group={}", part(group.name.as_str())),
         lanes: Channel::ALL.into_iter().filter_map(lane).collect(),
         numbers: Numbers::of(&status, &admin.roster, &visitor.root, |g, _| *g == group.name, usize::MAX),
     };

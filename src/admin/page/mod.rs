@@ -9,6 +9,7 @@
 //! commands. Links are relative, so that a proxy may put the agent under a path of its own.
 
 mod act;
+mod acts;
 mod curve;
 mod decision;
 mod group;

@@ -8,6 +8,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 
+use super::acts::{Acts, Whom};
 use super::curve::{Curve, curve};
 use super::sight::{Sight, unseen_since};
 use super::spark::{Plot, plot};
@@ -39,6 +40,7 @@ struct Page {
     label: String,
     group: GroupName,
     root: String,
+    acts: Acts,
     query: String,
     port: Option<&'static str>,
     is_in_account: bool,
@@ -121,12 +123,14 @@ pub async fn number(
     };
     let operations = words::operations(entries.iter().map(|(_, r)| &r.entry));
     let operation = |e: &Entry| e.decision().and_then(|id| operations.get(&id).copied());
+    let query = format!("numbers={}", part(&name));
     let body = Page {
+        acts: Acts::of(&status, &admin.roster, &visitor.root, &query, Whom::Number(group, id)),
         sight: Sight::of(&status),
         label: seen.label.clone(),
         group: group.clone(),
         root: visitor.root.clone(),
-        query: format!("numbers={}", part(&name)),
+        query,
         port: seen.port.map(|p| p.text()),
         is_in_account: seen.is_in_account,
         channels: seen

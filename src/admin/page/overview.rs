@@ -10,14 +10,16 @@ use axum::extract::{Query, State};
 use axum::response::Response;
 use serde::Deserialize;
 
+use super::acts::release;
 use super::sight::{Sight, unseen_since};
 use super::spark::{Spark, spark};
 use super::standing::Standing;
-use super::trouble::{Troubles, release};
+use super::trouble::Troubles;
 use super::{Moment, PageProblem, Part, Refresh, Visitor, page, part, words};
 use crate::admin::Admin;
 use crate::agent::publish::recent::{MINUTES, MinuteCount, Recent};
 use crate::agent::publish::status::{ChannelStatus, GroupStatus, NumberStatus, RollbackStatus, Status};
+use crate::core::model::counted::cut_at;
 use crate::core::model::decision::{Action, Mode};
 use crate::core::model::id::{Channel, GroupName};
 use crate::core::model::order::FallbackState;
@@ -183,7 +185,7 @@ impl Numbers {
             .filter(|(standing, _, group, ..)| is_shown(group, *standing))
             .collect();
         all.sort_by_key(|(standing, failing, ..)| (*standing, std::cmp::Reverse(*failing)));
-        let more = all.len().saturating_sub(most);
+        let (told, more) = all.split_at(cut_at(all.len(), most));
         let row = |(standing, _, group, n, c): &(Standing, u32, &GroupName, &NumberStatus, &ChannelStatus)| {
             let since = match c.rollback {
                 RollbackStatus::Done { since } | RollbackStatus::Unproven { since } => Some(since),
@@ -208,9 +210,8 @@ impl Numbers {
             }
         };
         let name = if most == usize::MAX { "All numbers" } else { "Numbers in trouble" };
-        let shown = &all[..all.len().min(most)];
-        let tables = shown.chunks(ROWS).map(|rows| rows.iter().map(row).collect()).collect();
-        Numbers { name, tables, more, root: root.to_owned() }
+        let tables = told.chunks(ROWS).map(|rows| rows.iter().map(row).collect()).collect();
+        Numbers { name, tables, more: more.len(), root: root.to_owned() }
     }
 
     /// So many rows need not be laid out before they are seen.

@@ -2,11 +2,12 @@
 
 use askama::Template;
 
+use super::acts::{self, Act};
 use super::{Moment, part, words};
 use crate::agent::publish::status::Status;
-use crate::agent::publish::trouble::{FailedOf, Trouble, TroubleKind, WaitsFor};
+use crate::agent::publish::trouble::{FailedOf, Trouble, WaitsFor};
+use crate::core::model::counted::cut_at;
 use crate::core::model::id::Channel;
-use crate::core::model::order::{Scope, ScopeOf};
 use crate::core::model::roster::Roster;
 use crate::core::model::time::Time;
 use crate::core::notice::Severity;
@@ -16,9 +17,6 @@ const LISTED: usize = 30;
 
 /// Numbers of one trouble that are named.
 const NAMED: usize = 12;
-
-/// Numbers that an address names; of more the whole group is named, and the page before the act lists them all.
-const ACTED: usize = 200;
 
 /// Every trouble, the worst first.
 #[derive(Template)]
@@ -50,17 +48,10 @@ struct Shown {
     acts: Vec<Act>,
 }
 
-/// A link to a command.
-struct Act {
-    href: String,
-    text: String,
-    class: &'static str,
-}
-
 impl Troubles {
     pub fn of(status: &Status, roster: &Roster) -> Troubles {
-        let shown = status.troubles.iter().take(LISTED).map(|t| Shown::of(t, status.at, roster)).collect();
-        Troubles { shown, more: status.troubles.len().saturating_sub(LISTED) }
+        let (told, more) = status.troubles.split_at(cut_at(status.troubles.len(), LISTED));
+        Troubles { shown: told.iter().map(|t| Shown::of(t, status.at, roster)).collect(), more: more.len() }
     }
 }
 
@@ -104,14 +95,15 @@ impl Shown {
             let name = roster.name(*n).to_string();
             (format!("numbers/{}", name.split('/').map(part).collect::<Vec<_>>().join("/")), name)
         };
+        let (named, more) = t.numbers.split_at(cut_at(t.numbers.len(), NAMED));
         Shown {
             severity: t.severity.label(),
             title: t.title.clone(),
             decision: t.decision.map(|id| id.to_string()),
             group: t.group.as_ref().map(ToString::to_string),
             channel: t.channel,
-            numbers: t.numbers.iter().take(NAMED).map(name).collect(),
-            more_numbers: t.numbers.len().saturating_sub(NAMED),
+            numbers: named.iter().map(name).collect(),
+            more_numbers: more.len(),
             of_numbers: t.of_numbers,
             since: t.since.as_ref().map(|m| Moment::of(m.at, now)),
             callers,
@@ -123,87 +115,11 @@ impl Shown {
             holds: t.holds.iter().map(held).collect(),
             waits: t.waits.iter().map(wait).collect(),
             next: t.next.iter().map(|s| (s.text.clone(), s.command.clone())).collect(),
-            acts: acts(t, roster),
+            acts: acts::about(t, roster, None),
         }
     }
 
     fn is_serious(&self) -> bool {
         self.severity != Severity::Info.label()
     }
-}
-
-/// What a release of this scope asks for.
-pub fn release(scope: &Scope, roster: &Roster) -> String {
-    let of = match &scope.of {
-        ScopeOf::All => "all=true".to_owned(),
-        ScopeOf::Group(group) => format!("group={}", part(group.as_str())),
-        ScopeOf::Number(number) => format!("numbers={}", part(&roster.name(*number).to_string())),
-    };
-    scope.channel.map_or_else(|| of.clone(), |c| format!("{of}&channel={c}"))
-}
-
-/// What can be done about it here.
-fn acts(t: &Trouble, roster: &Roster) -> Vec<Act> {
-    let mut acts = Vec::new();
-    let channel = t.channel.map(|c| format!("&channel={c}")).unwrap_or_default();
-    if let Some(id) = t.decision
-        && t.waits.iter().any(|w| matches!(w.whom, WaitsFor::Approval | WaitsFor::Veto))
-    {
-        acts.push(Act { href: format!("act/approve?decision={id}"), text: format!("Approve {id}"), class: "" });
-    }
-    for scope in t.holds.iter().filter_map(|h| h.of.as_ref()) {
-        let text = format!("Release {}…", scope.text(roster));
-        acts.push(Act { href: format!("act/release?{}", release(scope, roster)), text, class: "" });
-    }
-    let Some(group) = &t.group else { return acts };
-    // What is about some numbers of a group is done to these, and to no others.
-    let is_whole = t.numbers.is_empty() || t.numbers.len() >= t.of_numbers || t.numbers.len() > ACTED;
-    let names: Vec<String> = t.numbers.iter().map(|n| roster.name(*n).to_string()).collect();
-    let (of, whom) = match names.as_slice() {
-        _ if is_whole => (format!("group={}{channel}", part(group.as_str())), group.to_string()),
-        [one] => (format!("numbers={}{channel}", part(one)), one.clone()),
-        all => (format!("numbers={}{channel}", part(&all.join(","))), format!("{} numbers", all.len())),
-    };
-    let mut act = |verb: &str, does: &str, class| {
-        acts.push(Act { href: format!("act/{verb}?{of}"), text: format!("{does} {whom}…"), class });
-    };
-    // What would be refused, or would not cure it, is not what is offered first.
-    let is_advised = |verb: &str| t.next.iter().filter_map(|s| s.command.as_deref()).any(|c| c.starts_with(verb));
-    let helps = is_advised("ringback rollback");
-    match t.kind {
-        TroubleKind::RolledBack | TroubleKind::RestoreWaits => act("restore", "Restore", ""),
-        TroubleKind::Unproven if helps => {
-            act("rollback", "Roll back again", "danger");
-            act("restore", "Restore", "quiet");
-        }
-        TroubleKind::Unproven => act("restore", "Restore", "quiet"),
-        TroubleKind::ApprovalNeeded | TroubleKind::Expired | TroubleKind::Failing | TroubleKind::Suspect => {
-            act("rollback", "Roll back", "danger");
-        }
-        TroubleKind::Blocked | TroubleKind::NotCurable | TroubleKind::Silent if helps => {
-            act("rollback", "Roll back", "danger");
-        }
-        TroubleKind::NotCurable if is_advised("ringback restore") => act("restore", "Restore", "quiet"),
-        TroubleKind::Held
-        | TroubleKind::Blocked
-        | TroubleKind::NotCurable
-        | TroubleKind::Silent
-        | TroubleKind::Veto
-        | TroubleKind::RollingBack
-        | TroubleKind::Blind
-        | TroubleKind::State
-        | TroubleKind::Unserved
-        | TroubleKind::FallbackBroken
-        | TroubleKind::Missing
-        | TroubleKind::Drift
-        | TroubleKind::Port
-        | TroubleKind::FallbackUnchecked
-        | TroubleKind::RowsNotUnderstood
-        | TroubleKind::NotifierFailing
-        | TroubleKind::UnderWay => {}
-    }
-    if t.holds.is_empty() && !matches!(t.kind, TroubleKind::Held | TroubleKind::NotifierFailing) {
-        act("hold", "Hold", "quiet");
-    }
-    acts
 }

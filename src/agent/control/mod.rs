@@ -318,7 +318,7 @@ impl Controller {
     }
 
     fn post(&self, notices: impl IntoIterator<Item = Notice>) {
-        notices.into_iter().for_each(|n| self.outbox.post(n));
+        notices.into_iter().for_each(|n| self.outbox.post(self.control.advised(n)));
     }
 
     /// The journal was written, or could not be.

@@ -101,6 +101,15 @@ pub struct Order {
     pub terms: Option<ApplyTerms>,
 }
 
+/// An order as a command would give it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AskedOrder {
+    pub operation: Operation,
+    pub channel: Channel,
+    pub numbers: Vec<NumberId>,
+    pub force: bool,
+}
+
 /// On whose behalf.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

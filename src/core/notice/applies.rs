@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::make::NoticeBuilder;
 use super::{Notice, NoticeKind, NoticeStatus, Severity, Step};
-use crate::core::model::counted::amount;
+use crate::core::model::counted::{amount, cut_at};
 use crate::core::model::decision::DecisionId;
 use crate::core::model::id::NumberId;
 use crate::core::model::order::{By, Operation, Order, OrderResult};
@@ -105,8 +105,8 @@ impl NoticeBuilder {
             next.push(Step::typing("See what differs, number by number", format!("ringback plan {which}")));
         }
         if !is_undo {
-            let undo = format!("ringback restore {which} --applied --reason 'undo'");
-            next.push(Step::typing("To undo it", undo));
+            let rest = "--applied --reason 'undo'";
+            next.push(self.order("To undo it", Operation::Undo, group, *channel, written, rest));
         }
         next
     }
@@ -123,8 +123,9 @@ fn told(over: &Underway) -> String {
     let line = |((result, detail), count): &((&str, &str), usize)| {
         format!("{} {}: {detail}", amount(*count, "number"), result.replace('_', " "))
     };
-    let mut lines: Vec<String> = same.iter().take(TOLD).map(line).collect();
-    let left: usize = same.iter().skip(TOLD).map(|(_, count)| count).sum();
+    let (first, rest) = same.split_at(cut_at(same.len(), TOLD));
+    let mut lines: Vec<String> = first.iter().map(line).collect();
+    let left: usize = rest.iter().map(|(_, count)| count).sum();
     if left > 0 {
         lines.push(format!("{} ended otherwise: `ringback status` has them", amount(left, "number")));
     }

@@ -10,7 +10,7 @@ use crate::core::model::counted::Counted;
 use crate::core::model::decision::{Decision, DecisionId, PageReason};
 use crate::core::model::foreign::Line;
 use crate::core::model::id::{Channel, GroupName, NumberId};
-use crate::core::model::order::{AdoptedBy, FallbackState, LandedOn, UpdateParams};
+use crate::core::model::order::{AdoptedBy, AskedOrder, FallbackState, LandedOn, Operation, UpdateParams};
 use crate::core::model::reason::Reason;
 use crate::core::model::roster::{Group, NumberIx, Roster};
 use crate::core::model::time::Time;
@@ -271,9 +271,10 @@ impl NoticeBuilder {
             "ringback status",
         )];
         if was_ours {
-            notice.next.push(Step::typing(
+            notice.next.push(Step::ordering(
                 "To restore the handler from before the rollback all the same",
                 format!("ringback restore {name} --channel {channel} --force --reason 'not intended'"),
+                AskedOrder { operation: Operation::Restore, channel, numbers: vec![number], force: true },
             ));
         }
         notice
@@ -304,7 +305,8 @@ impl NoticeBuilder {
         notice.did = format!("Nothing more was written: {}, by our own write and nobody else's", what.on.text());
         let restore = |text: &str| {
             let command = format!("ringback restore {name} --channel {channel} --at-once --reason 'a late write'");
-            Step::typing(text, command)
+            let numbers = vec![number];
+            Step::ordering(text, command, AskedOrder { operation: Operation::Restore, channel, numbers, force: false })
         };
         notice.next = match (what.on, &group) {
             (LandedOn::Fallback, _) => vec![restore("If its handler serves, put it back")],

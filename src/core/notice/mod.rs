@@ -37,10 +37,11 @@ use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 
-use crate::core::model::counted::{Counted, CountedWords};
+use crate::core::model::counted::{Counted, CountedWords, some_of};
 use crate::core::model::decision::DecisionId;
 use crate::core::model::id::Resource;
 use crate::core::model::id::{Channel, GroupName, NumberId};
+use crate::core::model::order::AskedOrder;
 use crate::core::model::time::Time;
 
 /// How much it matters. The words are Prometheus' and the pagers'.
@@ -257,15 +258,32 @@ pub struct Step {
     /// To be typed as it stands.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub command: Option<String>,
+    /// The order that the command gives, where it gives one.
+    #[serde(skip)]
+    pub order: Option<AskedOrder>,
+    /// It would be refused now, which the text says.
+    #[serde(skip)]
+    pub is_refused: bool,
 }
 
 impl Step {
     pub fn new(text: impl Into<String>) -> Step {
-        Step { text: text.into(), command: None }
+        Step { text: text.into(), command: None, order: None, is_refused: false }
     }
 
     pub fn typing(text: impl Into<String>, command: impl Into<String>) -> Step {
-        Step { text: text.into(), command: Some(command.into()) }
+        Step { command: Some(command.into()), ..Step::new(text) }
+    }
+
+    /// A command that gives an order.
+    pub fn ordering(text: impl Into<String>, command: impl Into<String>, order: AskedOrder) -> Step {
+        Step { order: Some(order), ..Step::typing(text, command) }
+    }
+
+    /// True if it is this command and would be carried out.
+    pub fn is_open(&self, verb: &str) -> bool {
+        let words = self.command.as_deref().and_then(|c| c.strip_prefix("ringback "));
+        !self.is_refused && words.and_then(|w| w.split(' ').next()) == Some(verb)
     }
 }
 
@@ -363,12 +381,7 @@ impl Notice {
             return None;
         }
         // Whose they are is said by the group, which is of one account.
-        let shown: Vec<String> = self.numbers.iter().take(NUMBERS_SHOWN).map(|n| n.e164.to_string()).collect();
-        let mut text = shown.join(", ");
-        if self.numbers.len() > NUMBERS_SHOWN {
-            let _ = write!(text, " and {} more", self.numbers.len() - NUMBERS_SHOWN);
-        }
-        Some(text)
+        Some(some_of(&self.numbers, NUMBERS_SHOWN, |n| n.e164.to_string()))
     }
 
     fn whose_text(&self) -> Option<String> {

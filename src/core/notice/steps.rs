@@ -10,8 +10,9 @@ use crate::core::model::counted::Counted;
 use crate::core::model::decision::PageReason;
 use crate::core::model::guard::Guard;
 use crate::core::model::id::{Channel, GroupName, NumberId};
-use crate::core::model::order::{Hold, Scope, ScopeOf};
+use crate::core::model::order::{AskedOrder, Hold, Operation, Scope, ScopeOf};
 use crate::core::model::reason::Reason;
+use crate::core::rollback::operator::{Obstacle, PreviewLine};
 
 /// How a person tries a number.
 const fn reach(channel: Channel) -> &'static str {
@@ -34,15 +35,86 @@ fn set_in_console(channel: Channel) -> String {
 const IN_COMMAND: usize = 5;
 
 impl NoticeBuilder {
+    /// True if a command about these names the group instead.
+    fn is_by_group(&self, group: &GroupName, numbers: &[NumberId]) -> bool {
+        let all = self.group(group).map_or(0, |g| g.numbers.len());
+        numbers.len() == all || numbers.len() > IN_COMMAND
+    }
+
     /// The numbers as a command takes them.
     pub fn selection(&self, group: &GroupName, channel: Channel, numbers: &[NumberId]) -> String {
-        let all = self.group(group).map_or(0, |g| g.numbers.len());
-        let which = if numbers.len() == all || numbers.len() > IN_COMMAND {
+        let which = if self.is_by_group(group, numbers) {
             format!("--group {group}")
         } else {
             numbers.iter().map(|n| self.roster.name(*n).to_string()).collect::<Vec<_>>().join(" ")
         };
         format!("{which} --channel {channel}")
+    }
+
+    /// A command that gives an order about these numbers; `rest`: what follows in it.
+    pub(super) fn order(
+        &self,
+        text: impl Into<String>,
+        operation: Operation,
+        group: &GroupName,
+        channel: Channel,
+        numbers: &[NumberId],
+        rest: &str,
+    ) -> Step {
+        let verb = match operation {
+            Operation::Rollback => "rollback",
+            // What undoes an apply is a restore to whoever types it.
+            Operation::Restore | Operation::Undo => "restore",
+            Operation::Apply => "apply",
+        };
+        let numbers: Vec<NumberId> = match self.group(group).filter(|_| self.is_by_group(group, numbers)) {
+            Some(group) => group.numbers.iter().map(|ix| self.roster.number(*ix).id).collect(),
+            None => numbers.to_vec(),
+        };
+        let command = format!("ringback {verb} {} {rest}", self.selection(group, channel, &numbers));
+        Step::ordering(text, command, AskedOrder { operation, channel, numbers, force: rest.contains("--force") })
+    }
+
+    /// These steps as they are now: of a command that would be refused it is said why, after what ends that.
+    /// `objection`: what stands against an order.
+    pub fn passable(&self, steps: Vec<Step>, objection: impl Fn(&AskedOrder) -> Option<PreviewLine>) -> Vec<Step> {
+        let mut passable: Vec<Step> = Vec::new();
+        for mut step in steps {
+            if let Some(PreviewLine { detail, obstacle, .. }) = step.order.as_ref().and_then(&objection) {
+                let first = obstacle.and_then(|o| self.end(&o));
+                let is_said = |f: &Step| {
+                    passable.iter().any(|s| s.text == f.text || f.command.is_some() && s.command == f.command)
+                };
+                // What says so itself follows what ends it.
+                if !step.text.starts_with("Then ") {
+                    step.text = format!("{} (refused now: {detail})", step.text);
+                }
+                passable.extend(first.filter(|f| !is_said(f)));
+                step.is_refused = true;
+            }
+            passable.push(step);
+        }
+        passable
+    }
+
+    /// How a person ends what refuses an order.
+    fn end(&self, obstacle: &Obstacle) -> Option<Step> {
+        match obstacle {
+            Obstacle::Mode => Some(NoticeBuilder::let_write()),
+            Obstacle::Hold(scope) => Some(NoticeBuilder::release(&self.scope(scope))),
+            Obstacle::Fallback => self.remedy(Guard::Fallback),
+        }
+    }
+
+    fn let_write() -> Step {
+        Step::typing(
+            "Let Ringback write, with your approval each time",
+            "ringback mode confirm --reason 'callers fail'",
+        )
+    }
+
+    fn release(which: &str) -> Step {
+        Step::typing("To release the hold", format!("ringback release {which} --reason 'the hold is over'"))
     }
 
     /// Repair the handler, then restore.
@@ -54,8 +126,7 @@ impl NoticeBuilder {
         numbers: &[NumberId],
     ) -> Vec<Step> {
         let repair = reason.map_or("Repair the handler", repair);
-        let restore = format!("ringback restore {} --reason 'repaired'", self.selection(group, channel, numbers));
-        vec![Step::typing(format!("{repair}, then restore"), restore)]
+        vec![self.restore(format!("{repair}, then restore"), group, channel, numbers, "repaired")]
     }
 
     /// What to do where a rollback was wanted and callers may not be served. `barrier`: what keeps Twilio from
@@ -99,26 +170,37 @@ impl NoticeBuilder {
     /// Callers reach the fallback, and it fails: another rollback leads to the same.
     pub(super) fn repair_fallback(&self, group: &GroupName, channel: Channel, numbers: &[NumberId]) -> Vec<Step> {
         let url = self.group(group).and_then(|g| g.fallback(channel)).unwrap_or("the fallback");
-        let which = self.selection(group, channel, numbers);
         vec![
             Step::new(format!(
                 "Repair {url} in Twilio's Console: these numbers are on it, and it fails. Or name another in \
                  [group.fallback] of {group}, restart the agent, and roll back again"
             )),
-            Step::typing(
+            self.restore(
                 "If their own handler works again, restore them",
-                format!("ringback restore {which} --reason 'the fallback fails'"),
+                group,
+                channel,
+                numbers,
+                "the fallback fails",
             ),
         ]
     }
 
+    /// To put these numbers back by a person's word.
+    pub(super) fn restore(
+        &self,
+        text: impl Into<String>,
+        group: &GroupName,
+        channel: Channel,
+        numbers: &[NumberId],
+        reason: &str,
+    ) -> Step {
+        self.order(text, Operation::Restore, group, channel, numbers, &format!("--reason '{reason}'"))
+    }
+
     /// To roll these numbers back by a person's word.
     pub fn roll_back(&self, text: &str, group: &GroupName, channel: Channel, numbers: &[NumberId]) -> Step {
-        let which = self.selection(group, channel, numbers);
-        Step::typing(
-            text,
-            format!("ringback rollback {which} --reason '{}'", Counted::People.words(channel).fail.to_lowercase()),
-        )
+        let reason = format!("--reason '{}'", Counted::People.words(channel).fail.to_lowercase());
+        self.order(text, Operation::Rollback, group, channel, numbers, &reason)
     }
 
     pub(super) fn hold_off(&self, text: &str, group: &GroupName, channel: Channel, numbers: &[NumberId]) -> Step {
@@ -132,7 +214,7 @@ impl NoticeBuilder {
     }
 
     /// What to do where a rollback would not help.
-    pub(super) fn instead(&self, reason: PageReason, channel: Channel) -> Step {
+    pub fn instead(&self, reason: PageReason, channel: Channel) -> Step {
         Step::new(instead(reason, channel))
     }
 
@@ -148,18 +230,12 @@ impl NoticeBuilder {
         let mut steps: Vec<Step> = about(guard).map(Step::new).into_iter().collect();
         match guard {
             Guard::Mode => steps.extend([
-                Step::typing(
-                    "Let Ringback write, with your approval each time",
-                    "ringback mode confirm --reason 'callers fail'",
-                ),
+                NoticeBuilder::let_write(),
                 self.roll_back("Then approve when it asks, or roll back yourself", group, channel, numbers),
             ]),
             Guard::Hold => {
-                let scope = hold.map_or_else(|| self.selection(group, channel, numbers), |h| self.scope(&h.scope));
-                steps.push(Step::typing(
-                    "To release the hold",
-                    format!("ringback release {scope} --reason 'the hold is over'"),
-                ));
+                let which = hold.map_or_else(|| self.selection(group, channel, numbers), |h| self.scope(&h.scope));
+                steps.push(NoticeBuilder::release(&which));
             }
             Guard::Storm | Guard::OtherWriter | Guard::Cap | Guard::Veto | Guard::Cooldown => {
                 steps.push(self.roll_back("To roll back yourself", group, channel, numbers));

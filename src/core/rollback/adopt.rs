@@ -61,7 +61,7 @@ impl Orders {
         let Adopting { roster, number: ix, channel, .. } = what;
         let number = roster.number(ix).id;
         let said = |action, detail: String| {
-            let line = PreviewLine { number, channel, action, detail, fields: Vec::new() };
+            let line = PreviewLine::new(number, channel, action, detail);
             Adoption { line, entries: Vec::new() }
         };
         let refuse = |detail: String| said(PlannedAction::Refuse, detail);
@@ -103,8 +103,7 @@ impl Orders {
             }
             Comparison::AsWanted | Comparison::HandedOver(_) => {}
         }
-        let fields = Vec::new();
-        let line = PreviewLine { number, channel, action: PlannedAction::Adopt, detail, fields };
+        let line = PreviewLine::new(number, channel, PlannedAction::Adopt, detail);
         Adoption { line, entries }
     }
 

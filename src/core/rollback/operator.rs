@@ -31,7 +31,9 @@ use super::entry::Entry;
 use super::orders::{Adopted, Orders};
 use crate::core::model::decision::{DecisionId, Mode};
 use crate::core::model::id::{Channel, NumberId};
-use crate::core::model::order::{AdoptedBy, ApplyTerms, Author, By, CloseReason, FallbackState, Operation, Order};
+use crate::core::model::order::{
+    AdoptedBy, ApplyTerms, AskedOrder, Author, By, CloseReason, FallbackState, Operation, Order, Scope,
+};
 use crate::core::model::roster::{NumberIx, Roster};
 use crate::core::model::time::Time;
 use crate::core::model::value::FieldValue;
@@ -62,6 +64,17 @@ pub struct PreviewLine {
     pub detail: String,
     /// What will be written, field by field, as far as it is known beforehand.
     pub fields: Vec<FieldChange>,
+    /// What a person may end by a command of its own, where that is what refuses it.
+    #[serde(skip)]
+    pub obstacle: Option<Obstacle>,
+}
+
+/// What refuses an order, and is ended by another command or by a repair.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Obstacle {
+    Mode,
+    Hold(Scope),
+    Fallback,
 }
 
 /// One field of a number, as it is and as it will be.
@@ -103,6 +116,12 @@ pub enum PlannedAction {
     /// Nothing is done on a channel that the number is not watched on.
     NotWatched,
     Refuse,
+}
+
+impl PreviewLine {
+    pub(super) const fn new(number: NumberId, channel: Channel, action: PlannedAction, detail: String) -> PreviewLine {
+        PreviewLine { number, channel, action, detail, fields: Vec::new(), obstacle: None }
+    }
 }
 
 impl PlannedAction {
@@ -158,8 +177,7 @@ impl Orders {
                         // Who did not name the channel did not mean this one.
                         let number = roster.number(*ix).id;
                         let detail = format!("it is not watched on {channel}");
-                        let fields = Vec::new();
-                        let line = PreviewLine { number, channel, action: PlannedAction::NotWatched, detail, fields };
+                        let line = PreviewLine::new(number, channel, PlannedAction::NotWatched, detail);
                         plan.lines.extend(request.channel.map(|_| line));
                         continue;
                     }
@@ -213,6 +231,30 @@ impl Orders {
         plan
     }
 
+    /// What stands against an order now; `None` if it would be carried out for at least one number, or has nothing to
+    /// do. Whoever advises a command asks here, so that nobody is sent to one that is refused.
+    pub fn objection(&self, now: Time, roster: &Roster, asked: &AskedOrder) -> Option<PreviewLine> {
+        let AskedOrder { operation, channel, ref numbers, force } = *asked;
+        let by = Author { name: "".into(), reason: "".into() };
+        let numbers: Vec<NumberIx> = numbers.iter().filter_map(|n| roster.find(*n)).collect();
+        let request = OperatorRequest { operation, numbers, channel: Some(channel), by, force, at_once: false };
+        let mut objection = None;
+        for ix in request.numbers.iter().filter(|ix| roster.number(**ix).channels[channel.index()]) {
+            let line = self.preview_number(now, roster, *ix, channel, true, &request);
+            match line.action {
+                PlannedAction::Refuse => objection = objection.or(Some(line)),
+                PlannedAction::Nothing | PlannedAction::NotWatched => {}
+                PlannedAction::Rollback
+                | PlannedAction::Restore
+                | PlannedAction::Apply
+                | PlannedAction::Undo
+                | PlannedAction::Keep
+                | PlannedAction::Adopt => return None,
+            }
+        }
+        objection
+    }
+
     fn preview_number(
         &self,
         now: Time,
@@ -225,8 +267,9 @@ impl Orders {
         let number = roster.number(ix).id;
         let group = roster.group_of(ix);
         let state = self.state(number, channel);
-        let line = |action, detail: String| PreviewLine { number, channel, action, detail, fields: Vec::new() };
+        let line = |action, detail: String| PreviewLine::new(number, channel, action, detail);
         let refuse = |detail: String| line(PlannedAction::Refuse, detail);
+        let stopped = |by, detail: String| PreviewLine { obstacle: Some(by), ..refuse(detail) };
         let ordered = self.ordered(number, channel);
         let later = self.later_restore(number, channel).filter(|_| request.operation == Operation::Rollback);
         match request.operation {
@@ -261,16 +304,12 @@ impl Orders {
             return line(PlannedAction::Keep, detail);
         }
         if self.mode() == Mode::Observe {
-            return refuse(
-                "the mode is observe, in which nothing is written: change it with `ringback mode`".to_owned(),
-            );
+            let detail = "the mode is observe, in which nothing is written: change it with `ringback mode`";
+            return stopped(Obstacle::Mode, detail.to_owned());
         }
         if let Some(hold) = self.held_by(now, &group.name, number, channel) {
-            return refuse(format!(
-                "held until {} ({}): end it with `ringback release`",
-                hold.until.told(now),
-                hold.by
-            ));
+            let detail = format!("held until {} ({}): end it with `ringback release`", hold.until.told(now), hold.by);
+            return stopped(Obstacle::Hold(hold.scope.clone()), detail);
         }
         if let Some(p) = ordered.and_then(|id| self.order(id)).filter(|_| later.is_none()) {
             let action = match p.order.operation {
@@ -316,7 +355,8 @@ impl Orders {
                 };
                 if self.fallback_for(&group.name, channel, number) == FallbackState::Broken {
                     let why = self.fallback_found(&group.name, channel).map_or("", |found| found.detail.as_str());
-                    return refuse(format!("the fallback {} is broken: {why}", bare(fallback)));
+                    let detail = format!("the fallback {} is broken: {why}", bare(fallback));
+                    return stopped(Obstacle::Fallback, detail);
                 }
                 let instead =
                     later.map_or(String::new(), |restore| format!("; {restore}, a restore, is given up for it"));
@@ -324,7 +364,8 @@ impl Orders {
             }
             Operation::Restore => {
                 if let Some(t) = self.no_restore_before(&group.name, channel).filter(|t| now < *t && !request.force) {
-                    return refuse(format!("the last restore relapsed: not before {t}, unless forced"));
+                    let t = t.told(now);
+                    return refuse(format!("the last restore relapsed: not before {t}, unless forced (--force)"));
                 }
                 let before = format!("to what it was before {}", state.order().unwrap_or(DecisionId(0)));
                 PreviewLine { fields: undone(state.swap(), channel), ..line(PlannedAction::Restore, before) }

@@ -13,6 +13,7 @@ use super::{Knowledge, Status};
 use crate::agent::publish::trouble::Trouble;
 use crate::core::detect::engine::Engine;
 use crate::core::model::id::{Channel, GroupName, NumberId};
+use crate::core::model::order::AskedOrder;
 use crate::core::model::roster::Roster;
 use crate::core::model::time::Time;
 use crate::core::notice::Moment;
@@ -49,6 +50,10 @@ pub fn all(engine: &Engine, orders: &Orders, known: Knowledge<'_>, status: &Stat
     let mut troubles = incidents::troubles(&view);
     troubles.extend(numbers::troubles(&view, &troubles));
     troubles.extend(sight::troubles(&view));
+    for trouble in &mut troubles {
+        let objection = |asked: &AskedOrder| orders.objection(view.now, view.roster(), asked);
+        trouble.next = known.incidents.builder().passable(std::mem::take(&mut trouble.next), objection);
+    }
     troubles.sort_by(|a, b| {
         let rank = |t: &Trouble| (std::cmp::Reverse(t.severity), t.kind, std::cmp::Reverse(t.numbers.len()));
         rank(a).cmp(&rank(b)).then_with(|| a.key.cmp(&b.key))

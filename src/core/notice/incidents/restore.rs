@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::Incidents;
 use super::compose::{is_or_are, numbers_text};
 use super::incident::{Headline, Trouble};
+use crate::core::model::counted::cut_at;
 use crate::core::model::decision::DecisionId;
 use crate::core::model::id::NumberId;
 use crate::core::model::order::{By, CloseReason, Order, OrderResult};
@@ -98,24 +99,27 @@ impl Incidents {
         }
         let mut did = vec![format!("{id}: restored {restored} of {}", numbers_text(order.numbers.len()))];
         let name = |n: &NumberId| self.builder.roster.name(*n);
-        did.extend(bad.iter().take(3).map(|(n, r, detail)| format!("{}: restore {}: {detail}", name(n), r.label())));
-        if bad.len() > 3 {
-            did.push(format!("{} more not restored", numbers_text(bad.len() - 3)));
+        let (told, more) = bad.split_at(cut_at(bad.len(), 3));
+        did.extend(told.iter().map(|(n, r, detail)| format!("{}: restore {}: {detail}", name(n), r.label())));
+        if !more.is_empty() {
+            did.push(format!("{} more not restored", numbers_text(more.len())));
         }
         if let Some((left, why)) = left {
             let stay = if left.len() == 1 { "stays" } else { "stay" };
             did.push(format!("{} {stay} on the fallback, because {}", numbers_text(left.len()), why.text()));
         }
         notice.proof = is_good.then(|| "read back: each number's own handler answers it again".to_owned());
-        let which = self.builder.selection(&order.group, order.channel, &order.numbers);
         notice.next = if is_good {
             vec![Step::typing("Watch them; if callers fail again, Ringback decides anew", "ringback status")]
         } else {
             vec![
                 Step::typing("See what each number points at", "ringback status"),
-                Step::typing(
+                self.builder.restore(
                     "Once the handler works, restore them again",
-                    format!("ringback restore {which} --reason 'repaired'"),
+                    &order.group,
+                    order.channel,
+                    &order.numbers,
+                    "repaired",
                 ),
             ]
         };

@@ -6,7 +6,7 @@ use super::View;
 use super::incidents::{handlers, is_unproven};
 use crate::agent::publish::status::{ChannelStatus, GroupStatus, NumberStatus, RollbackStatus};
 use crate::agent::publish::trouble::{FailedOf, Trouble, TroubleKind};
-use crate::core::model::decision::Phase;
+use crate::core::model::decision::{PageReason, Phase};
 use crate::core::model::id::{Channel, GroupName, NumberId};
 use crate::core::model::order::FallbackState;
 use crate::core::model::time::Time;
@@ -209,7 +209,12 @@ fn one(
                 Channel::Voice => "Call one of the numbers. If nobody serves you, roll back",
                 Channel::Messaging => "Text one of the numbers. If nothing answers, roll back",
             };
-            t.next.push(roll_back(call));
+            t.next.push(match verdict {
+                Verdict::Silent => builder.instead(PageReason::Silence, channel),
+                Verdict::Failing | Verdict::Suspect | Verdict::Unknown | Verdict::Healthy | Verdict::Blind => {
+                    roll_back(call)
+                }
+            });
             dated(view, t, of, |c| c.evidence.since)
         }
         Wrong::Routing(state) => {
@@ -326,7 +331,11 @@ fn of_group(
     t.since = c.evidence.since.map(|at| view.moment(at, &numbers));
     t.handlers = handlers(view, &numbers, channel, c.evidence.since);
     t.done.push("nothing: no decision stands about it".to_owned());
-    t.next.push(builder.roll_back("If callers are not served, roll back", &group.group, channel, &numbers));
+    t.next.push(if kind == TroubleKind::Silent {
+        builder.instead(PageReason::Silence, channel)
+    } else {
+        builder.roll_back("If callers are not served, roll back", &group.group, channel, &numbers)
+    });
     t.numbers = numbers;
     Some(t)
 }
