@@ -1,14 +1,16 @@
-//! What people are advised to do can be done: a command that would be refused says so, after what ends that; and the
-//! button that stands out is the right one.
+//! What people are advised to do can be done: a command that would be refused says so, after what ends that; the button
+//! that stands out is the right one; and one blindness is one trouble.
 
 use ringback::agent::publish::trouble::TroubleKind;
-use ringback::sim::Happening;
+use ringback::sim::{ApiFault, ApiFaultKind, ApiFaultScope, Happening};
 use serde_json::json;
+use tokio::task::JoinSet;
 
 use crate::agent::DAY;
 use crate::probes::busy;
+use crate::receiver::{Receiver, webhook};
 use crate::support::{after_a_failure, break_app, with_token};
-use crate::world::{Running, play};
+use crate::world::{Running, World, play};
 
 /// The buttons of a page that stand out: how, and what they say.
 async fn buttons(agent: &Running, path: &str) -> Vec<String> {
@@ -114,6 +116,39 @@ fn no_rollback_stands_out_where_it_would_not_cure() {
         assert_eq!(all_buttons(&agent).await.concat(), [""; 0]);
         let page = agent.get("/groups/support").await.1;
         assert!(page.contains("<strong>Next:</strong> Repair https://handler.twilio.com/twiml/"), "{page}");
+        agent.stop().await;
+    });
+}
+
+/// Twilio refuses the credentials: whatever channels that costs, people are told of one trouble.
+#[test]
+fn one_blindness_is_told_once() {
+    let app = "voice_url = \"https://app.example.com/voice\"";
+    let day = DAY
+        .replace("failure = 0.0 }", "failure = 0.0, messages_per_hour = 60 }")
+        .replace(app, &format!("{app}, sms_url = \"https://app.example.com/text\""));
+    play(&day, async |w: &mut World| {
+        let mut servers = JoinSet::new();
+        let hook = Receiver::listen(w, &mut servers).await;
+        let agent = crate::notices::start(w, &webhook("hook", &hook)).await;
+        w.pass(1200).await;
+        assert_eq!(agent.status().blindness.len(), 2, "voice and messaging are watched");
+        w.sim.fault(ApiFault::new(ApiFaultKind::Unauthorized, ApiFaultScope::Any)).unwrap();
+        w.pass(600).await;
+        let status = agent.status();
+        let blind: Vec<_> = status.troubles.iter().filter(|t| t.kind == TroubleKind::Blind).collect();
+        assert_eq!(blind.len(), 1, "{blind:?}");
+        assert!(blind[0].title.ends_with("voice and messaging") && blind[0].numbers.len() == 6, "{:?}", blind[0]);
+        let told = hook.bodies();
+        assert!(told.iter().all(|n| n["key"] == "blind" && n["status"] == "firing"), "{told:?}");
+        assert_eq!(told.len(), 1, "{told:?}");
+        let text = told[0]["text"].as_str().unwrap();
+        assert!(text.contains("Ringback is blind: voice and messaging"), "{text}");
+        assert_eq!(text.matches("Mend the credentials").count(), 1, "{text}");
+        w.sim.calm();
+        w.pass(600).await;
+        let told = hook.bodies();
+        assert_eq!((told.len(), &told[told.len() - 1]["status"]), (2, &json!("resolved")), "{told:?}");
         agent.stop().await;
     });
 }

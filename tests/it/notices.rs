@@ -250,7 +250,7 @@ fn an_alertmanager_hears_of_what_stands_until_it_is_over() {
         w.sim.fault(calm).unwrap();
         w.pass(900).await;
         let alert = |g: &Got| -> Value {
-            g.body.as_array().unwrap().iter().find(|a| a["labels"]["key"] == "blind/voice").cloned().unwrap_or_default()
+            g.body.as_array().unwrap().iter().find(|a| a["labels"]["key"] == "blind").cloned().unwrap_or_default()
         };
         let words: Vec<(Time, Time, Time)> = am
             .taken()

@@ -7,7 +7,7 @@ use crate::core::detect::statistic::standstill::Standstill;
 use crate::core::model::id::Channel;
 use crate::core::model::source::Source;
 use crate::core::model::time::Time;
-use crate::core::notice::condition::{AgentCondition, NO_CALLS};
+use crate::core::notice::condition::{AgentCondition, BLIND, NO_CALLS};
 
 /// An agent that has never seen a channel says so after this.
 const SIGHT_WITHIN: Duration = Duration::from_secs(60);
@@ -15,22 +15,39 @@ const SIGHT_WITHIN: Duration = Duration::from_secs(60);
 /// For so long no row was not understood: every row is again.
 const UNCLEAR_FOR: Duration = Duration::from_secs(15 * 60);
 
+/// What of a channel cannot be read.
+pub struct ChannelSight {
+    pub channel: Channel,
+    pub was_blind: bool,
+    pub stale: Vec<Source>,
+    /// When the first of them was last read.
+    pub read: Option<Time>,
+}
+
 impl Controller {
-    /// What of a channel cannot be read, and when it was last.
-    pub fn freshness(&mut self, now: Time, channel: Channel, was_blind: bool, stale: &[Source], read: Option<Time>) {
+    /// What of each channel cannot be read.
+    pub fn freshness(&mut self, now: Time, sight: &[ChannelSight]) {
         let began = self.began;
         let incidents = self.control.incidents_mut();
-        let notice = if stale.is_empty() {
-            incidents.ends(now, &format!("blind/{channel}"))
-        } else if !was_blind || began + SIGHT_WITHIN <= now {
+        // At the start nothing has been seen yet, and that is no news.
+        let is_told = |s: &&ChannelSight| {
+            !s.stale.is_empty()
+                && (!s.was_blind || began + SIGHT_WITHIN <= now || incidents.told_blind().contains(&s.channel))
+        };
+        let blind: Vec<&ChannelSight> = sight.iter().filter(is_told).collect();
+        let notice = if blind.is_empty() {
+            incidents.ends(now, BLIND)
+        } else {
+            let is_stale = |source: &Source| blind.iter().any(|s| s.stale.contains(source));
+            let stale: Vec<Source> = Source::ALL.into_iter().filter(is_stale).collect();
             let sources = stale.iter().map(|s| s.label()).collect();
             let mut why: Vec<&str> =
                 stale.iter().filter_map(|s| Some(self.failures[s.index()].as_ref()?.error.as_str())).collect();
             why.dedup();
-            let condition = AgentCondition::Blind { channel, sources, why: why.join("; ") };
-            incidents.begins(now, read.unwrap_or(began), condition)
-        } else {
-            None
+            let channels = blind.iter().map(|s| s.channel).collect();
+            let condition = AgentCondition::Blind { channels, sources, why: why.join("; ") };
+            let read = blind.iter().filter_map(|s| s.read).min();
+            incidents.blind(now, read.unwrap_or(began), condition)
         };
         self.post(notice);
     }

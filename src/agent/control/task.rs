@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::journal::AppendRequest;
+use super::sight::ChannelSight;
 use super::{Controller, Refusal};
 use crate::agent::probe::{ProbeRequest, Probed};
 use crate::agent::publish::status::Status;
@@ -275,6 +276,7 @@ impl ControlTask {
 
     /// One line when a channel can no longer be seen, and one when it can again.
     fn tell_blindness(&mut self, now: Time) {
+        let mut sight = Vec::new();
         for channel in Channel::ALL {
             let stale = self.engine().cannot_read(channel, now);
             let was_blind = std::mem::replace(&mut self.blind[channel.index()], !stale.is_empty());
@@ -282,7 +284,6 @@ impl ControlTask {
                 continue;
             }
             let read = stale.iter().filter_map(|s| self.engine().polled_at(*s)).min();
-            self.controller.freshness(now, channel, was_blind, &stale, read);
             match (was_blind, stale.is_empty()) {
                 (false, false) => {
                     let cannot_read = stale.iter().map(|s| s.label()).collect::<Vec<_>>().join(", ");
@@ -291,7 +292,9 @@ impl ControlTask {
                 (true, true) => tracing::info!(%channel, "every log that is needed is fresh"),
                 (true, false) | (false, true) => {}
             }
+            sight.push(ChannelSight { channel, was_blind, stale, read });
         }
+        self.controller.freshness(now, &sight);
     }
 
     async fn healthy(&mut self, numbers: &mut [Vec<NumberId>; 2]) {

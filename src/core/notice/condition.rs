@@ -4,6 +4,8 @@ use super::make::NoticeBuilder;
 use super::{Moment, Notice, NoticeKind, NoticeStatus, Severity, Step};
 use crate::core::model::barrier::Barrier;
 use crate::core::model::id::{Channel, NumberId};
+use crate::core::model::order::Operation;
+use crate::core::model::roster::Number;
 use crate::core::model::source::routing;
 use crate::core::model::time::Time;
 
@@ -17,15 +19,19 @@ fn unreadable(sources: &[&str]) -> String {
     format!("{} cannot be read", sources.iter().map(words).collect::<Vec<_>>().join(" and "))
 }
 
+/// The key of the notices of [`AgentCondition::Blind`].
+pub const BLIND: &str = "blind";
+
 /// The key of the notices of [`AgentCondition::NoCalls`].
 pub const NO_CALLS: &str = "no_calls";
 
 /// What a condition of the agent itself is; each has one notice while it stands and one when it is over.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AgentCondition {
-    /// These logs cannot be read, so nothing can be said of the channel.
+    /// These logs cannot be read, so nothing can be said of the channels. What cannot be read has mostly one cause, and
+    /// is one trouble.
     Blind {
-        channel: Channel,
+        channels: Vec<Channel>,
         sources: Vec<&'static str>,
         /// What came back instead; empty where that is not known.
         why: String,
@@ -77,7 +83,7 @@ impl AgentCondition {
     /// The key of its notices.
     pub fn key(&self) -> String {
         match self {
-            AgentCondition::Blind { channel, .. } => format!("blind/{channel}"),
+            AgentCondition::Blind { .. } => BLIND.to_owned(),
             AgentCondition::RowsNotUnderstood { source, .. } => format!("rows/{source}"),
             AgentCondition::NoCalls { .. } => NO_CALLS.to_owned(),
             AgentCondition::StoreUnwritable { .. } => "store".to_owned(),
@@ -91,8 +97,8 @@ impl AgentCondition {
 }
 
 impl NoticeBuilder {
-    /// What is done while a channel cannot be seen, and what a person can do.
-    fn while_blind(&self, channel: Channel, is_partly: bool, barrier: Option<Barrier>) -> (String, Vec<Step>) {
+    /// What is done while channels cannot be seen, and what a person can do.
+    fn while_blind(&self, channels: &[Channel], is_partly: bool, barrier: Option<Barrier>) -> (String, Vec<Step>) {
         let look = Step::typing("See what is stale, which numbers are blind, and why", "ringback status");
         if let Some(barrier) = barrier {
             let did = format!(
@@ -100,7 +106,7 @@ impl NoticeBuilder {
                 barrier.text()
             );
             let mut next = vec![Step::new(barrier.mend()), look];
-            next.extend(self.in_console(channel));
+            next.extend(channels.iter().flat_map(|c| self.in_console(*c)));
             return (did, next);
         }
         let did = if is_partly {
@@ -111,13 +117,15 @@ impl NoticeBuilder {
         };
         let call = "Call one of the numbers; look at https://status.twilio.com and at this machine's network and \
                     credentials";
-        let groups = self.roster.groups().filter(|(_, g)| g.fallback(channel).is_some());
-        let by_hand = groups.map(|(_, g)| {
-            Step::typing(
-                format!("If callers of {} are not served, roll it back yourself", g.name),
-                format!("ringback rollback --group {} --channel {channel} --reason 'blind'", g.name),
-            )
-        });
+        let of_channel = move |channel: Channel| {
+            let groups = self.roster.groups().filter(move |(_, g)| g.fallback(channel).is_some());
+            groups.map(move |(_, g)| {
+                let text = format!("If callers of {} are not served, roll it back yourself", g.name);
+                let numbers: Vec<NumberId> = g.numbers.iter().map(|ix| self.roster.number(*ix).id).collect();
+                self.order(text, Operation::Rollback, &g.name, channel, &numbers, "--reason 'blind'")
+            })
+        };
+        let by_hand = channels.iter().flat_map(|c| of_channel(*c));
         (did.to_owned(), [look, Step::new(call)].into_iter().chain(by_hand).collect())
     }
 
@@ -125,8 +133,9 @@ impl NoticeBuilder {
     pub fn condition(&self, at: Time, since: Time, condition: &AgentCondition, status: NoticeStatus) -> Notice {
         let is_over = status == NoticeStatus::Resolved;
         let mut notice = match condition {
-            AgentCondition::Blind { channel, sources, why } => {
-                let lists = routing(*channel).iter().map(|s| s.label()).collect::<Vec<_>>();
+            AgentCondition::Blind { channels, sources, why } => {
+                let lists: Vec<&str> = channels.iter().flat_map(|c| routing(*c)).map(|s| s.label()).collect();
+                let channel = channels.iter().map(|c| c.label()).collect::<Vec<_>>().join(" and ");
                 let is_partly = !sources.is_empty() && sources.iter().all(|s| lists.contains(s));
                 let title = match (is_over, is_partly) {
                     (true, _) => format!("Ringback sees {channel} again"),
@@ -134,9 +143,9 @@ impl NoticeBuilder {
                     (false, false) => format!("Ringback is blind: {channel}"),
                 };
                 let mut n = self.blank(at, condition.key(), NoticeKind::Blind, Severity::Critical, title);
-                n.channel = Some(*channel);
-                let watched = self.roster.numbers().filter(|(_, n)| n.channels[channel.index()]);
-                n.numbers = watched.map(|(_, n)| n.id).collect();
+                n.channel = if let [one] = channels[..] { Some(one) } else { None };
+                let is_watched = |n: &Number| channels.iter().any(|c| n.channels[c.index()]);
+                n.numbers = self.roster.numbers().filter(|(_, n)| is_watched(n)).map(|(_, n)| n.id).collect();
                 n.at = Moment::new(at, self.zone(&n.numbers));
                 if is_over {
                     n.did = "Ringback reads every log that it needs again: verdicts and decisions continue".to_owned();
@@ -144,7 +153,7 @@ impl NoticeBuilder {
                     n.uncounted = Some("unknown: nothing can be counted".to_owned());
                     let cause = unreadable(sources);
                     n.cause = Some(if why.is_empty() { cause } else { format!("{cause}: {why}") });
-                    (n.did, n.next) = self.while_blind(*channel, is_partly, condition.barrier());
+                    (n.did, n.next) = self.while_blind(channels, is_partly, condition.barrier());
                 }
                 n
             }

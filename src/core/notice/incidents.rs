@@ -26,7 +26,7 @@ use self::incident::{Incident, NumberState, Trouble};
 use self::restore::Restore;
 pub use self::standing::{Standing, StandingIncident};
 use super::applies::Applies;
-use super::condition::AgentCondition;
+use super::condition::{AgentCondition, BLIND};
 use super::make::{LateLanding, NoticeBuilder, Takeover};
 use super::port::PortTroubles;
 use super::{Moment, Notice, NoticeKind, NoticeStatus};
@@ -95,8 +95,9 @@ impl Incidents {
     pub fn resume(&mut self, latest: &Notice) {
         let since = latest.since.as_ref().map_or(latest.at.at, |m| m.at);
         let condition = match (latest.kind, latest.channel) {
-            (NoticeKind::Blind, Some(channel)) => {
-                AgentCondition::Blind { channel, sources: Vec::new(), why: String::new() }
+            (NoticeKind::Blind, channel) => {
+                let channels = channel.map_or(Channel::ALL.to_vec(), |c| vec![c]);
+                AgentCondition::Blind { channels, sources: Vec::new(), why: String::new() }
             }
             (NoticeKind::RowsNotUnderstood, _) => {
                 let source = Source::ALL.into_iter().find(|s| latest.key == format!("rows/{}", s.label()));
@@ -410,6 +411,35 @@ impl Incidents {
         let notice = self.builder.condition(now, since, &condition, NoticeStatus::Firing);
         self.conditions.insert(condition.key(), (since, condition));
         Some(notice)
+    }
+
+    /// What cannot be seen is as `condition` says, since `since`; `None` if people know that. It is one trouble, which
+    /// grows with each channel, and shrinks.
+    pub fn blind(&mut self, now: Time, since: Time, condition: AgentCondition) -> Option<Notice> {
+        let AgentCondition::Blind { channels, .. } = &condition else { return None };
+        let (since, was) = match self.conditions.get(BLIND) {
+            Some((since, AgentCondition::Blind { channels, .. })) => (*since, channels.clone()),
+            Some(_) | None => (since, Vec::new()),
+        };
+        if was == *channels {
+            return None;
+        }
+        let mut notice = self.builder.condition(now, since, &condition, NoticeStatus::Firing);
+        let seen = was.iter().filter(|c| !channels.contains(c)).map(|c| c.label());
+        let seen: Vec<&str> = seen.collect();
+        if !seen.is_empty() {
+            notice.did = format!("{}. Ringback sees {} again", notice.did, seen.join(" and "));
+        }
+        self.conditions.insert(BLIND.to_owned(), (since, condition));
+        Some(notice)
+    }
+
+    /// Channels of which people know that they cannot be seen.
+    pub fn told_blind(&self) -> &[Channel] {
+        match self.conditions.get(BLIND) {
+            Some((_, AgentCondition::Blind { channels, .. })) => channels,
+            Some(_) | None => &[],
+        }
     }
 
     /// Since when the condition with this key stands.

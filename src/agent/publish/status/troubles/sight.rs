@@ -2,28 +2,33 @@
 
 use super::View;
 use super::incidents::held_by;
-use crate::agent::publish::status::{Blindness, SourceStatus};
+use crate::agent::publish::status::SourceStatus;
 use crate::agent::publish::trouble::{Trouble, TroubleKind, Wait, WaitsFor};
 use crate::core::model::foreign::Line;
+use crate::core::model::id::Channel;
 use crate::core::model::source::Source;
 use crate::core::model::time::Time;
 use crate::core::notice::condition::AgentCondition;
 use crate::core::notice::{NoticeStatus, Severity, Step};
 
 pub(super) fn troubles(view: &View<'_>) -> Vec<Trouble> {
-    let blind = view.status.blindness.iter().filter(|b| !b.cannot_read.is_empty()).map(|b| blind(view, b));
-    blind.chain(notifiers(view)).chain(holds(view)).collect()
+    blind(view).into_iter().chain(notifiers(view)).chain(holds(view)).collect()
 }
 
-fn blind(view: &View<'_>, blindness: &Blindness) -> Trouble {
-    let channel = blindness.channel;
-    let sources: Vec<&SourceStatus> =
-        view.status.sources.iter().filter(|s| blindness.cannot_read.contains(&s.source)).collect();
+/// All that cannot be seen is one trouble: it has mostly one cause.
+fn blind(view: &View<'_>) -> Option<Trouble> {
+    let blindness = || view.status.blindness.iter().filter(|b| !b.cannot_read.is_empty());
+    let channels: Vec<Channel> = blindness().map(|b| b.channel).collect();
+    if channels.is_empty() {
+        return None;
+    }
+    let is_blind = |source: &str| blindness().any(|b| b.cannot_read.contains(&source));
+    let sources: Vec<&SourceStatus> = view.status.sources.iter().filter(|s| is_blind(s.source)).collect();
     let read = sources.iter().map(|s| s.polled_at.or(s.failure.as_ref().map(|f| f.since))).min().flatten();
-    let labels = Source::ALL.into_iter().map(Source::label).filter(|l| blindness.cannot_read.contains(l)).collect();
+    let labels = Source::ALL.into_iter().map(Source::label).filter(|l| is_blind(l)).collect();
     let errors: Vec<&str> = sources.iter().filter_map(|s| Some(s.failure.as_ref()?.error.as_str())).collect();
     let why = errors.join("; ");
-    let condition = AgentCondition::Blind { channel, sources: labels, why };
+    let condition = AgentCondition::Blind { channels, sources: labels, why };
     let builder = view.known.incidents.builder();
     let notice = builder.condition(view.now, read.unwrap_or(view.now), &condition, NoticeStatus::Firing);
     let mut trouble = Trouble::of_notice(TroubleKind::Blind, notice);
@@ -38,18 +43,17 @@ fn blind(view: &View<'_>, blindness: &Blindness) -> Trouble {
         let cause = s.failure.as_ref().map_or("not read yet, and no error so far".to_owned(), |f| f.error.to_string());
         format!("{}: {cause} ({})", s.source, since(s.polled_at))
     });
-    trouble.cause = Some(why.collect::<Vec<_>>().join("\n"));
-    if blindness.unread > 0 {
-        trouble.done.push(format!("of {} numbers it is not known who answers", blindness.unread));
-    }
+    trouble.cause = Some(why.collect::<Vec<_>>().join("; "));
+    let unread = blindness().filter(|b| b.unread > 0);
+    trouble.done.extend(unread.map(|b| format!("of {} numbers it is not known who answers: {}", b.unread, b.channel)));
     if condition.barrier().is_some() {
-        return trouble;
+        return Some(trouble);
     }
     let mut cures: Vec<&str> = sources.iter().filter_map(|s| Some(s.failure.as_ref()?.cure.as_str())).collect();
     cures.dedup();
     let cures = cures.into_iter().filter(|c| !c.is_empty()).map(Step::new);
     trouble.next.splice(0..0, cures);
-    trouble
+    Some(trouble)
 }
 
 /// Notifiers that do not deliver: what they were to tell, nobody heard from them.

@@ -60,7 +60,7 @@ fn callers_who_fail_on_the_fallback_are_told_in_the_words_of_the_rollback() {
 fn what_keeps_us_from_twilio_is_mended_first_and_no_command_is_advised_that_meets_the_same() {
     for barrier in [Barrier::Credentials, Barrier::Unreachable] {
         let error = format!("list_calls: {} (HTTP 401)", barrier.text());
-        let blind = |sources, why: &str| AgentCondition::Blind { channel: VOICE, sources, why: why.to_owned() };
+        let blind = |sources, why: &str| AgentCondition::Blind { channels: vec![VOICE], sources, why: why.to_owned() };
         let mut h = History::new();
         let told = h.incidents.begins(h.now, h.now, blind(vec!["calls", "alerts"], &error)).expect("it is new");
         assert!(!told.did.contains("still work") && told.did.contains(barrier.text()), "{}", told.did);

@@ -44,7 +44,8 @@ fn whoever_looks_sees_foreign_changes_broken_fallbacks_and_the_agents_own_troubl
         AgentCondition::StoreUnwritable { problem: "full".to_owned(), cure: "make room".to_owned() },
     );
     // What it cannot see is said elsewhere.
-    h.incidents.begins(h.now, h.now, AgentCondition::Blind { channel: VOICE, sources: vec![], why: String::new() });
+    let blind = AgentCondition::Blind { channels: vec![VOICE], sources: vec![], why: String::new() };
+    h.incidents.blind(h.now, h.now, blind);
     let counts = |h: &History| {
         let all = h.incidents.standing(h.now);
         [all.drifts.len(), all.fallbacks.len(), all.conditions.len()]
@@ -53,6 +54,31 @@ fn whoever_looks_sees_foreign_changes_broken_fallbacks_and_the_agents_own_troubl
     h.add(fallback(FallbackState::Good));
     h.incidents.ends(h.now, "store");
     assert_eq!(counts(&h), [1, 0, 0]);
+}
+
+/// What cannot be read for one cause is one trouble, whichever channels it costs, and when.
+#[test]
+fn one_blindness_is_one_notice_that_grows() {
+    let mut h = History::new();
+    let mut blind = |at: u64, channels: &[Channel]| {
+        let why = "Twilio does not accept the credentials (HTTP 401)".to_owned();
+        let condition = AgentCondition::Blind { channels: channels.to_vec(), sources: vec!["calls"], why };
+        let at = h.now + Duration::from_secs(at);
+        h.incidents.blind(at, at, condition)
+    };
+    let told = blind(0, &[VOICE]).expect("it is new");
+    assert_eq!(told.title, "Ringback is blind: voice");
+    assert_eq!(blind(5, &[VOICE]), None, "people know");
+    let grown = blind(9, &Channel::ALL).expect("it has grown");
+    assert_eq!((&grown.key, grown.status), (&told.key, NoticeStatus::Firing));
+    assert_eq!(grown.title, "Ringback is blind: voice and messaging");
+    assert_eq!(grown.since, told.since, "it began when its first part did");
+    assert_eq!(grown.next.iter().filter(|s| s.text.starts_with("Mend the credentials")).count(), 1);
+    let shrunk = blind(60, &[Channel::Messaging]).expect("voice is seen again");
+    assert_eq!((&shrunk.key, shrunk.title.as_str()), (&told.key, "Ringback is blind: messaging"));
+    assert!(shrunk.did.ends_with("Ringback sees voice again"), "{}", shrunk.did);
+    let over = h.incidents.ends(h.now, &told.key).expect("it is over");
+    assert_eq!((over.status, h.incidents.told_blind()), (RESOLVED, &[][..]));
 }
 
 #[test]
