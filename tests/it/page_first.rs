@@ -40,3 +40,19 @@ fn what_is_held_or_not_seen_is_said_on_every_page_that_tells_of_it() {
         agent.stop().await;
     });
 }
+
+/// Thousands of rows may be sent at once: what a browser, or the style, knows of itself is in none of them.
+#[test]
+fn a_row_of_the_list_of_all_numbers_is_short() {
+    play(DAY, async |w| {
+        let agent = w.start().await.unwrap();
+        w.pass(120).await;
+        let page = agent.get("/?all").await.1;
+        let list = page.split("<h2>All numbers</h2>").nth(1).unwrap();
+        let rows: Vec<&str> = list.split("<tr class=").skip(1).collect();
+        assert_eq!(rows.len(), 6, "{list}");
+        // The last one is followed by the rest of the page.
+        assert!(rows[..5].iter().all(|row| row.len() < 320), "{rows:#?}");
+        agent.stop().await;
+    });
+}
