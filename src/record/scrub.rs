@@ -9,6 +9,7 @@ use crate::caller::CallerKey;
 use crate::core::model::address::{is_withheld, party};
 use crate::core::model::facts::is_keyword;
 use crate::core::model::id::E164;
+use crate::core::model::redact::kept;
 use crate::core::model::roster::Roster;
 use crate::report::stand_in::StandIns;
 
@@ -122,10 +123,13 @@ impl<'a> Scrubber<'a> {
         let mut out = Map::new();
         for name in kept {
             let Some(value) = fields.get(*name) else { continue };
-            let value = match value.as_str() {
-                Some(text) if PARTIES.contains(name) => Value::String(self.party(text)),
-                Some(text) if URLS.contains(name) && !text.is_empty() => Value::String(self.urls.url(text)),
-                Some(_) | None => value.clone(),
+            let value = match value {
+                Value::String(text) if PARTIES.contains(name) => Value::String(self.party(text)),
+                Value::String(text) if URLS.contains(name) && !text.is_empty() => Value::String(self.urls.url(text)),
+                // As rows are read too, whose numbers may be written without quotation marks.
+                Value::Number(number) if PARTIES.contains(name) => Value::String(self.party(&number.to_string())),
+                Value::Array(_) | Value::Object(_) if PARTIES.contains(name) || URLS.contains(name) => continue,
+                plain => plain.clone(),
             };
             out.insert((*name).to_owned(), value);
         }
@@ -144,6 +148,10 @@ impl<'a> Scrubber<'a> {
         let is_ours = |n: E164| self.roster.has(n) || self.roster.is_prober(n);
         let number = text.parse().ok().or_else(|| party(text, self.roster.calling_codes(), is_ours));
         match number {
+            // A name may stand before ours, and another's number in it or behind it.
+            Some(number) if is_ours(number) && (text.contains('<') || kept(text, self.roster) != text) => {
+                number.to_string()
+            }
             Some(number) if is_ours(number) => text.to_owned(),
             Some(number) => stand_in(key.hash(&number.to_string())),
             None if is_withheld(text) => "anonymous".to_owned(),
@@ -195,6 +203,13 @@ mod tests {
         assert_eq!(a["to"], "+15005550100");
         assert!(a.get("caller_name").is_none() && a.get("x").is_none());
         assert_eq!(call("Restricted")["from"], "anonymous");
+        for named in ["\"+14155551212\" <sip:+15005550100@h>", "A. Person <sip:+15005550100@h>"] {
+            assert_eq!(call(named)["from"], "+15005550100", "{named}");
+        }
+        assert_eq!(call("sip:+15005550100@h;from=+14155551212")["from"], "+15005550100");
+        assert_eq!(call("sip:+15005550100@h")["from"], "sip:+15005550100@h");
+        let unquoted = row(&mut s, "call", json!({ "from": 14_155_551_212_u64, "to": ["+14155551212"] }));
+        assert_eq!((&unquoted["from"], unquoted.get("to")), (&a["from"], None));
         let mut plain = Scrubber::new(&roster, Callers::Plain);
         assert_eq!(row(&mut plain, "call", json!({ "from": "+14155551212" }))["from"], "+14155551212");
     }

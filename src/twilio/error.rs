@@ -177,7 +177,7 @@ pub struct HostError {
 
 /// Twilio's two JSON error shapes, the proxies' HTML, and nothing at all.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct ErrorBody {
+pub struct ErrorBody {
     pub code: Option<u32>,
     pub message: String,
 }

@@ -9,7 +9,7 @@
 //! * [`mod@pager`]: lists, page by page.
 //! * [`gate`]: when a write begins, and until when it can be stopped.
 //! * [`request`]: one request with its timeout, and retries where they are safe.
-//! * [`mod@identity`]: whether an answer is of what was asked;
+//! * [`identity`]: whether an answer is of what was asked;
 //! * [`wire`]: Twilio's JSON and what it becomes.
 //! * [`webhook`]: asking for TwiML as Twilio does;
 //! * [`porting`]: port requests, and what could be ported;
@@ -32,7 +32,7 @@ pub mod error;
 pub mod gate;
 pub mod host;
 mod hosted;
-mod identity;
+pub mod identity;
 mod inventory;
 pub mod limit;
 pub mod membership;

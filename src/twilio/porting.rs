@@ -39,7 +39,7 @@ pub struct PortRequestLine {
 }
 
 /// A number of a request whose status is not said there: its own address has it.
-struct Unsaid {
+pub struct Unsaid {
     sid: String,
     number: E164,
 }
@@ -161,7 +161,7 @@ fn shape<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, String> {
 }
 
 /// A page of the list: `None` for a request without a SID, by which it could be asked for.
-fn list(body: &[u8]) -> Result<(Vec<Option<PortRequestLine>>, Option<String>), String> {
+pub fn list(body: &[u8]) -> Result<(Vec<Option<PortRequestLine>>, Option<String>), String> {
     let raw: RawList<'_> = shape(body)?;
     let line = |r: &RawLine<'_>| {
         Some(PortRequestLine {
@@ -175,7 +175,7 @@ fn list(body: &[u8]) -> Result<(Vec<Option<PortRequestLine>>, Option<String>), S
 }
 
 /// The numbers of a request that can be told, and those of which it says too little.
-fn request(
+pub fn request(
     body: &[u8],
     sid: PortRequestSid,
     account: AccountSid,

@@ -266,11 +266,13 @@ fn json<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, String> {
     serde_json::from_slice(body).map_err(|e| e.to_string())
 }
 
-fn leg(body: &[u8]) -> Result<CallLeg, String> {
+/// One leg, as an answer has it.
+pub fn leg(body: &[u8]) -> Result<CallLeg, String> {
     json::<RawLeg<'_>>(body)?.convert()
 }
 
-fn legs(body: &[u8]) -> Result<Vec<CallLeg>, String> {
+/// The legs of a page.
+pub fn legs(body: &[u8]) -> Result<Vec<CallLeg>, String> {
     legs_that(body, |_| true)
 }
 
@@ -283,7 +285,8 @@ fn legs_that(body: &[u8], wanted: impl Fn(&RawLeg<'_>) -> bool) -> Result<Vec<Ca
     json::<Page<'_>>(body)?.calls.0.iter().filter(|leg| wanted(leg)).map(RawLeg::convert).collect()
 }
 
-fn notifications(body: &[u8], call: CallSid, ours: &Roster) -> Result<Vec<Alert>, String> {
+/// The alerts of a call's own list.
+pub fn notifications(body: &[u8], call: CallSid, ours: &Roster) -> Result<Vec<Alert>, String> {
     #[derive(Deserialize)]
     struct Row<'a> {
         #[serde(borrow)]
@@ -360,11 +363,13 @@ impl RawText<'_> {
     }
 }
 
-fn text(body: &[u8], nonce: &str) -> Result<Texted, String> {
+/// One message, as an answer has it.
+pub fn text(body: &[u8], nonce: &str) -> Result<Texted, String> {
     json::<RawText<'_>>(body)?.convert(nonce)
 }
 
-fn texts(body: &[u8], nonce: &str) -> Result<Vec<Texted>, String> {
+/// The messages of a page.
+pub fn texts(body: &[u8], nonce: &str) -> Result<Vec<Texted>, String> {
     #[derive(Deserialize)]
     struct Page<'a> {
         #[serde(borrow)]

@@ -103,7 +103,7 @@ impl Client {
 }
 
 /// Whether a call was made by a request, from a number that is a prober's.
-fn made_by_us(body: &[u8], call: CallSid, is_prober: impl Fn(E164) -> bool) -> Result<bool, String> {
+pub fn made_by_us(body: &[u8], call: CallSid, is_prober: impl Fn(E164) -> bool) -> Result<bool, String> {
     #[derive(Deserialize)]
     struct RawCall<'a> {
         #[serde(borrow)]
@@ -120,7 +120,7 @@ fn made_by_us(body: &[u8], call: CallSid, is_prober: impl Fn(E164) -> bool) -> R
 }
 
 /// Those recordings of a page that belong to `call` and that its request asked for.
-fn own(body: &[u8], call: CallSid) -> Result<Vec<OwnRecording>, String> {
+pub fn own(body: &[u8], call: CallSid) -> Result<Vec<OwnRecording>, String> {
     #[derive(Deserialize)]
     struct Row<'a> {
         #[serde(borrow)]

@@ -18,6 +18,7 @@ mod children;
 mod config;
 mod connecting;
 mod control;
+mod corpora;
 mod day;
 mod delivery;
 mod dependencies;

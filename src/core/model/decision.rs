@@ -116,8 +116,28 @@ impl DetectorGuard {
 
 /// Numbers one decision; rises by one with each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(into = "u64", try_from = "u64")]
 pub struct DecisionId(pub u64);
+
+impl DecisionId {
+    /// A column of the store has no larger ones, and there is always a next one.
+    const LARGEST: u64 = i64::MAX as u64;
+}
+
+impl From<DecisionId> for u64 {
+    fn from(id: DecisionId) -> u64 {
+        id.0
+    }
+}
+
+impl TryFrom<u64> for DecisionId {
+    type Error = BadId;
+
+    fn try_from(id: u64) -> Result<DecisionId, BadId> {
+        let fits = id <= DecisionId::LARGEST;
+        fits.then_some(DecisionId(id)).ok_or_else(|| BadId::new(&id.to_string(), "a decision's id, such as 12"))
+    }
+}
 
 impl std::fmt::Display for DecisionId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -131,8 +151,8 @@ impl FromStr for DecisionId {
     fn from_str(s: &str) -> Result<DecisionId, BadId> {
         let digits = s.strip_prefix(['D', 'd']).unwrap_or(s);
         let all_digits = !digits.is_empty() && digits.bytes().all(|c| c.is_ascii_digit());
-        let id = all_digits.then(|| digits.parse().ok()).flatten();
-        id.map(DecisionId).ok_or_else(|| BadId::new(s, "a decision's id, such as D12"))
+        let id = all_digits.then(|| digits.parse::<u64>().ok()?.try_into().ok()).flatten();
+        id.ok_or_else(|| BadId::new(s, "a decision's id, such as D12"))
     }
 }
 

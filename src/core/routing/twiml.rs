@@ -11,12 +11,15 @@
 //! ([`leads_on`]). A fallback is a sentence, a voicemail or a `<Dial>`; what is looked for are the ways in which such a
 //! thing is broken.
 
+mod xml;
+
 use roxmltree::Node;
 
 use crate::core::model::dialled::{self, Dialled};
 use crate::core::model::facts::{API_DOMAIN, TEST_CALLER, TEST_NUMBERS};
 use crate::core::model::id::{Channel, E164};
 use crate::core::model::roster::Roster;
+use xml::Unreadable;
 
 /// An answer as it came.
 #[derive(Debug, Clone, Copy)]
@@ -123,6 +126,8 @@ pub enum Untold {
     PlainText,
     #[error("it is written in {0}, which cannot be read here: write it in UTF-8")]
     Encoding(String),
+    #[error("its entities may stand for more than can be read here: write what they stand for in their place")]
+    Grows,
     #[error("it redirects more than once, and only one <Redirect> is followed")]
     Redirects,
     #[error(
@@ -167,9 +172,9 @@ pub fn read(document: Document<'_>, channel: Channel, ours: &Roster) -> Effect {
         (kind, Channel::Voice) if kind.starts_with("audio/") => return Effect::Serves,
         _ => return Effect::Broken(BadTwiml::ContentType(kind)),
     }
-    let options = roxmltree::ParsingOptions { allow_dtd: true, ..roxmltree::ParsingOptions::default() };
-    match roxmltree::Document::parse_with_options(&text, options) {
-        Err(error) => Effect::Broken(BadTwiml::NotXml(error.to_string())),
+    match xml::document(&text) {
+        Err(Unreadable::Grows) => Effect::Untold(Untold::Grows),
+        Err(Unreadable::NotXml(error)) => Effect::Broken(BadTwiml::NotXml(error)),
         Ok(document) if document.root_element().tag_name().name() != "Response" => {
             Effect::Broken(BadTwiml::Root(document.root_element().tag_name().name().to_owned()))
         }
@@ -185,8 +190,7 @@ pub fn read(document: Document<'_>, channel: Channel, ours: &Roster) -> Effect {
 pub fn leads_on(document: Document<'_>) -> Vec<(String, String)> {
     let (_, charset) = content_type(document.content_type);
     let Ok(text) = decode(document.body, charset.as_deref()) else { return Vec::new() };
-    let options = roxmltree::ParsingOptions { allow_dtd: true, ..roxmltree::ParsingOptions::default() };
-    let Ok(document) = roxmltree::Document::parse_with_options(&text, options) else { return Vec::new() };
+    let Ok(document) = xml::document(&text) else { return Vec::new() };
     let verbs = document.root_element().descendants().filter(Node::is_element);
     let named = verbs.flat_map(|verb| {
         let urls = ["action", "waitUrl", "url"].into_iter().filter_map(move |name| verb.attribute(name));
@@ -199,8 +203,7 @@ pub fn leads_on(document: Document<'_>) -> Vec<(String, String)> {
 pub fn plays_alone(document: Document<'_>) -> Vec<String> {
     let (_, charset) = content_type(document.content_type);
     let Ok(text) = decode(document.body, charset.as_deref()) else { return Vec::new() };
-    let options = roxmltree::ParsingOptions { allow_dtd: true, ..roxmltree::ParsingOptions::default() };
-    let Ok(document) = roxmltree::Document::parse_with_options(&text, options) else { return Vec::new() };
+    let Ok(document) = xml::document(&text) else { return Vec::new() };
     let mut files = Vec::new();
     for verb in document.root_element().children().filter(Node::is_element) {
         let played = match verb.tag_name().name() {

@@ -72,7 +72,8 @@ impl Letter {
     fn is_gap(self) -> bool {
         match self.c {
             '\n' | '\r' => false,
-            '-' | '.' | '(' | ')' | '/' | '+' | '_' | '~' => true,
+            // A browser takes a backslash for a slash, and so does whoever shows a URL.
+            '-' | '.' | '(' | ')' | '/' | '\\' | '+' | '_' | '~' => true,
             // Hyphens and dashes, the minus, the middle dot, and marks without width that are copied along.
             '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{b7}' | '\u{ad}' => true,
             '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' => true,
@@ -109,6 +110,8 @@ pub(super) fn letters(text: &str) -> Vec<Letter> {
         let (c, length) = match plain {
             '%' => percent(rest),
             '&' => entity(rest),
+            // As some write JSON.
+            '\\' if rest.starts_with("\\/") => Some(('/', 2)),
             '\\' => rest.strip_prefix("\\u").and_then(|r| hex(r.get(..4)?)).and_then(char::from_u32).map(|c| (c, 6)),
             _ => None,
         }
