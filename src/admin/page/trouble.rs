@@ -75,7 +75,8 @@ impl Shown {
             let code = h.code.map(|c| format!(", code {c}")).unwrap_or_default();
             let at = h.failed_at.map(|at| format!(", failed at {}", words::moment(at, now))).unwrap_or_default();
             let numbers = if h.numbers == 1 { "number" } else { "numbers" };
-            format!("{} ({} {numbers}{status}{code}{at})", h.handler, h.numbers)
+            let which = if h.is_fallback { "the fallback " } else { "" };
+            format!("{which}{} ({} {numbers}{status}{code}{at})", h.handler, h.numbers)
         };
         let until = |at: Time| words::moment(at, now);
         let held = |h: &crate::agent::publish::trouble::HeldBy| {

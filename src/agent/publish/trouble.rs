@@ -150,6 +150,9 @@ impl FailedOf {
 pub struct HandlerSeen {
     /// Without anything that may be secret: where it leads, and no more.
     pub handler: String,
+    /// It is the fallback, and not the numbers' own handler.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub is_fallback: bool,
     /// What it answered, where Twilio says it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub http_status: Option<u16>,

@@ -7,6 +7,8 @@ use super::seen::{Asked, Seen, SeenChannel, SeenGroup};
 use crate::agent::publish::trouble::{FailedOf, HandlerSeen, Trouble, TroubleKind, Wait, WaitsFor};
 use crate::cli::desk::Typed;
 use crate::cli::text::{Style, TextLine, wrapped, wrapped_command};
+use crate::core::detect::ledger::failure_text;
+use crate::core::model::code::Code;
 use crate::core::model::counted::{amount, some_of};
 use crate::core::model::decision::Phase;
 use crate::core::model::id::{NumberId, WrittenNumber};
@@ -387,11 +389,12 @@ fn tests(tests: FailedOf) -> String {
 
 fn handler(h: &HandlerSeen, all: usize) -> String {
     let whose = if h.numbers < all { format!(" ({} of these numbers)", h.numbers) } else { String::new() };
-    match (h.http_status, h.code, h.failed_at) {
-        (Some(status), _, Some(at)) => format!("{} answered HTTP {status} at {}{whose}", h.handler, clock(at)),
-        (None, Some(code), Some(at)) => format!("{} failed with {code} at {}{whose}", h.handler, clock(at)),
-        _ => format!("{}{whose}", h.handler),
-    }
+    let which = if h.is_fallback { "the fallback " } else { "" };
+    let failed = h
+        .code
+        .zip(h.failed_at)
+        .map_or(String::new(), |(code, at)| format!(" {} at {}", failure_text(h.http_status, Code(code)), clock(at)));
+    format!("{which}{}{failed}{whose}", h.handler)
 }
 
 fn clock(at: Time) -> String {

@@ -142,8 +142,9 @@ pub struct ChannelState {
     counts: WatchCounts,
     /// What the latest probe showed.
     pub last_probe: Option<Probe>,
-    /// The latest request to a webhook that failed, as an alert about a call or message tells it.
-    pub last_failed: Option<FailedRequest>,
+    /// The latest request that failed, to the number's own handler and to the fallback, as an alert about a call or
+    /// message tells it.
+    pub last_failed: [Option<FailedRequest>; 2],
     /// A person was told what probes find and a swap would not cure.
     probe_told: bool,
     /// People were told something of it, by this agent or the one before.
@@ -271,7 +272,7 @@ impl Engine {
                         watched_since: now,
                         counts: WatchCounts::default(),
                         last_probe: None,
-                        last_failed: None,
+                        last_failed: [None, None],
                         probe_told: false,
                         was_told: false,
                     }
@@ -509,9 +510,11 @@ impl Engine {
         };
         for AttachedAlert { number, channel, code, failed } in self.ledger.take_attached() {
             self.events.push(EngineEvent::Alert { number, code });
-            let last = &mut self.channel_mut(number, channel).last_failed;
-            if failed.as_ref().is_some_and(|new| last.as_ref().is_none_or(|last| last.at <= new.at)) {
-                *last = failed;
+            if let Some(failed) = failed {
+                let last = &mut self.channel_mut(number, channel).last_failed[usize::from(failed.is_fallback)];
+                if last.as_ref().is_none_or(|last| last.at <= failed.at) {
+                    *last = Some(failed);
+                }
             }
         }
         if let Some(change) = change {

@@ -54,7 +54,7 @@ use nameless::Nameless;
 use orphans::Orphan;
 use overdue::Overdue;
 use placement::Unplaced;
-pub use placement::{AttachedAlert, FailedRequest, ReadUntil};
+pub use placement::{AttachedAlert, FailedRequest, ReadUntil, failure_text};
 
 /// An outcome that is new or has changed.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -220,7 +220,12 @@ impl Incidents {
             | Entry::Intent { .. }
             | Entry::Lost { .. }
             | Entry::Phase { .. } => {}
-            Entry::Written { decision, number, .. } => self.applies.written(*decision, *number),
+            Entry::Written { decision, channel, number } => {
+                self.applies.written(*decision, *number);
+                if let Some(group) = self.rollbacks.get(decision).map(|o| o.group.clone()) {
+                    self.another_fallback(at, &group, *number, *channel);
+                }
+            }
         }
         notices
     }
@@ -274,6 +279,14 @@ impl Incidents {
             incident.resolve(at, number, why);
             was
         })
+    }
+
+    /// A number was swapped once more: what the fallback did that it had before says nothing of the one that it has now.
+    fn another_fallback(&mut self, at: Time, group: &GroupName, number: NumberId, channel: Channel) {
+        let key = proof::FALLBACK_TROUBLE.key(group, channel);
+        if let Some(incident) = self.open.get_mut(&key) {
+            incident.resolve(at, number, "it was swapped to a fallback once more");
+        }
     }
 
     fn decided(&mut self, at: Time, decision: &Decision) {

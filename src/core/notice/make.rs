@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::advice::meaning;
 use super::{Callers, Link, Moment, Notice, NoticeKind, NoticeReason, NoticeStatus, Sample, Severity, Step};
-use crate::core::detect::ledger::FailedRequest;
+use crate::core::detect::ledger::{FailedRequest, failure_text};
 use crate::core::model::counted::Counted;
 use crate::core::model::decision::{Decision, DecisionId, PageReason};
 use crate::core::model::foreign::Line;
@@ -181,12 +181,10 @@ impl NoticeBuilder {
 
     /// A webhook that failed, and what it answered last, where Twilio says it.
     pub fn failed_handler(&self, numbers: &[NumberId], failed: &FailedRequest) -> String {
-        let FailedRequest { url, http_status, code, at } = failed;
+        let FailedRequest { url, is_fallback, http_status, code, at } = failed;
         let at = Moment::new(*at, self.zone(numbers)).text;
-        match http_status {
-            Some(status) => format!("{url} answered HTTP {status}, last at {at}"),
-            None => format!("{url} failed with {code}, last at {at}"),
-        }
+        let whose = if *is_fallback { "the fallback " } else { "" };
+        format!("{whose}{url} {}, last at {at}", failure_text(*http_status, *code))
     }
 
     /// How many numbers of the group have this channel.

@@ -199,6 +199,7 @@ pub fn every_kind(builder: &NoticeBuilder, now: Time) -> Vec<Notice> {
     });
     let failed = FailedRequest {
         url: "https://app.example.com/voice".into(),
+        is_fallback: false,
         http_status: Some(500),
         code: Code(11200),
         at: now - Duration::from_secs(3),

@@ -173,7 +173,8 @@ impl NoticeBuilder {
         vec![
             Step::new(format!(
                 "Repair {url} in Twilio's Console: these numbers are on it, and it fails. Or name another in \
-                 [group.fallback] of {group}, restart the agent, and roll back again"
+                 [group.fallback] of {group} and have it read with `ringback reload`; roll back to it unless that is \
+                 done by itself"
             )),
             self.restore(
                 "If their own handler works again, restore them",

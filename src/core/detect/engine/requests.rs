@@ -23,7 +23,7 @@ impl Engine {
     ) -> Vec<(&FailedRequest, usize)> {
         let mut of_url: BTreeMap<String, (&FailedRequest, usize)> = BTreeMap::new();
         let ours = numbers.iter().filter_map(|n| self.roster().find(*n));
-        let failed = ours.filter_map(|ix| self.channel(ix, channel).last_failed.as_ref());
+        let failed = ours.flat_map(|ix| self.channel(ix, channel).last_failed.iter().flatten());
         for failed in failed.filter(|failed| since.is_none_or(|since| failed.at + BEFORE >= since)) {
             let (latest, count) = of_url.entry(failed.url.to_string()).or_insert((failed, 0));
             *count += 1;

@@ -55,10 +55,21 @@ pub struct AttachedAlert {
 #[derive(Clone, Debug, PartialEq)]
 pub struct FailedRequest {
     pub url: FieldValue,
+    /// It went to the fallback that we swap to, and not to the number's own handler.
+    pub is_fallback: bool,
     /// Where Twilio says it.
     pub http_status: Option<u16>,
     pub code: Code,
     pub at: Time,
+}
+
+/// What came of a request that failed: an answer that looks well is none that serves.
+pub fn failure_text(http_status: Option<u16>, code: Code) -> String {
+    match http_status {
+        Some(status) if status >= 400 => format!("answered HTTP {status}"),
+        Some(status) => format!("answered HTTP {status} and failed with {code}"),
+        None => format!("failed with {code}"),
+    }
 }
 
 /// A call's or message's alerts that are not explained.
@@ -96,6 +107,7 @@ impl Ledger {
         let is_webhooks = mark.is_some_and(|m| m >= AlertEffect::OwnFallback || m == AlertEffect::OtherUrl);
         let failed = alert.url.clone().filter(|_| is_webhooks).map(|url| FailedRequest {
             url,
+            is_fallback: mark == Some(AlertEffect::OurFallback),
             http_status: alert.http_status,
             code: alert.code,
             at: alert.at,

@@ -11,6 +11,9 @@ use crate::core::model::order::{FALLBACK_FAILS, OrderResult};
 use crate::core::model::reason::Reason;
 use crate::core::notice::Step;
 
+/// The fallback that numbers are on fails their callers.
+pub(super) const FALLBACK_TROUBLE: Trouble = Trouble::NotCurable(PageReason::Failing(Reason::Fallback));
+
 /// What of a swap's end is to be told.
 const fn text(result: OrderResult, is_failing: bool) -> &'static str {
     match (result, is_failing) {
@@ -48,8 +51,7 @@ const fn end(member: &Member) -> Option<OrderResult> {
 impl Incidents {
     /// Callers of this number reach the fallback, and it fails them.
     fn fails_callers(&self, incident: &Incident, number: NumberId) -> bool {
-        let reported = Trouble::NotCurable(PageReason::Failing(Reason::Fallback));
-        let other = self.open.get(&reported.key(&incident.group, incident.channel));
+        let other = self.open.get(&FALLBACK_TROUBLE.key(&incident.group, incident.channel));
         other.is_some_and(|i| i.members.contains_key(&number))
     }
 

@@ -170,6 +170,7 @@ pub(super) fn handlers(
     let failed = view.engine.failed_requests(numbers, channel, since);
     let failed = failed.into_iter().map(|(failed, numbers)| HandlerSeen {
         handler: failed.url.to_string(),
+        is_fallback: failed.is_fallback,
         http_status: failed.http_status,
         code: Some(failed.code.0),
         failed_at: Some(failed.at),
@@ -182,8 +183,14 @@ pub(super) fn handlers(
         for handler in ours.filter_map(|ix| view.engine.handler(ix, channel)) {
             *of.entry(handler.to_string()).or_default() += 1;
         }
-        let answers =
-            |(handler, numbers)| HandlerSeen { handler, http_status: None, code: None, failed_at: None, numbers };
+        let answers = |(handler, numbers)| HandlerSeen {
+            handler,
+            is_fallback: false,
+            http_status: None,
+            code: None,
+            failed_at: None,
+            numbers,
+        };
         seen.extend(of.into_iter().map(answers));
         seen.sort_by_key(|h| std::cmp::Reverse(h.numbers));
     }

@@ -9,6 +9,7 @@ use crate::agent::publish::trouble::{FailedOf, Trouble, TroubleKind};
 use crate::core::model::decision::{PageReason, Phase};
 use crate::core::model::id::{Channel, GroupName, NumberId};
 use crate::core::model::order::FallbackState;
+use crate::core::model::reason::Reason;
 use crate::core::model::time::Time;
 use crate::core::model::verdict::{Evidence, Verdict};
 use crate::core::notice::advice::meaning;
@@ -204,16 +205,16 @@ fn one(
                 ),
             };
             let mut t = weighed(blank(kind, severity, verdict.label(), title), &evidence);
-            t.done.push(done.to_owned());
+            let incurable = leading_reason(&evidence).filter(|r| !r.is_curable() && verdict != Verdict::Silent);
+            t.done.push(incurable.map_or(done, |_| "nothing: a rollback would not cure this").to_owned());
             let call = match channel {
                 Channel::Voice => "Call one of the numbers. If nobody serves you, roll back",
                 Channel::Messaging => "Text one of the numbers. If nothing answers, roll back",
             };
-            t.next.push(match verdict {
-                Verdict::Silent => builder.instead(PageReason::Silence, channel),
-                Verdict::Failing | Verdict::Suspect | Verdict::Unknown | Verdict::Healthy | Verdict::Blind => {
-                    roll_back(call)
-                }
+            t.next.push(match (verdict, incurable) {
+                (Verdict::Silent, _) => builder.instead(PageReason::Silence, channel),
+                (_, Some(reason)) => builder.instead(PageReason::Failing(reason), channel),
+                (_, None) => roll_back(call),
             });
             dated(view, t, of, |c| c.evidence.since)
         }
@@ -256,6 +257,15 @@ fn one(
             t
         }
     }
+}
+
+/// What most of the callers who failed met.
+fn leading_reason(evidence: &[&Evidence]) -> Option<Reason> {
+    let mut callers: BTreeMap<Reason, u32> = BTreeMap::new();
+    for counted in evidence.iter().flat_map(|e| &e.reasons) {
+        *callers.entry(counted.reason).or_default() += counted.callers;
+    }
+    callers.into_iter().max_by_key(|(_, callers)| *callers).map(|(reason, _)| reason)
 }
 
 /// The first instant that the numbers say.

@@ -57,6 +57,22 @@ fn callers_who_fail_on_the_fallback_are_told_in_the_words_of_the_rollback() {
 }
 
 #[test]
+fn what_the_fallback_of_before_did_says_nothing_of_the_one_that_numbers_are_swapped_to_next() {
+    let mut h = History::new();
+    h.rolled_back(1, 0..2);
+    h.add(decision(2, Action::Page { reason: PageReason::Failing(Reason::Fallback) }, 0..2));
+    h.all([decided(3, 0..2), ordered(3, 0..2, Operation::Rollback, By::Detector)]);
+    let written = |i| Entry::Written { decision: DecisionId(3), channel: VOICE, number: number(i) };
+    h.all([written(0), written(1), result(3, 0, OrderResult::Written), result(3, 1, OrderResult::Written)]);
+    h.pass(1);
+    let standing = h.incidents.standing(h.now).incidents;
+    let [incident] = standing.as_slice() else { panic!("the old fallback's trouble is over: {}", standing.len()) };
+    let proof = incident.notice.proof.clone().unwrap_or_default();
+    assert!(proof.starts_with("in part"), "{proof}");
+    assert!(!next(&incident.notice).contains("Repair"), "{}", next(&incident.notice));
+}
+
+#[test]
 fn what_keeps_us_from_twilio_is_mended_first_and_no_command_is_advised_that_meets_the_same() {
     for barrier in [Barrier::Credentials, Barrier::Unreachable] {
         let error = format!("list_calls: {} (HTTP 401)", barrier.text());
