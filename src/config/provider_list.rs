@@ -242,7 +242,9 @@ impl Columns {
                 let number = best_column(&sample[1..]).ok_or_else(|| {
                     BadList("has no column with numbers that can be read: call it \"number\"".to_owned())
                 })?;
-                notes.push(format!("column {} was taken for the numbers", shown(&header[number])));
+                // Rows may have more fields than the header.
+                let name = header.get(number).map_or_else(|| (number + 1).to_string(), |name| shown(name));
+                notes.push(format!("column {name} was taken for the numbers"));
                 number
             }
         };

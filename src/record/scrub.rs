@@ -129,7 +129,8 @@ impl<'a> Scrubber<'a> {
                 // As rows are read too, whose numbers may be written without quotation marks.
                 Value::Number(number) if PARTIES.contains(name) => Value::String(self.party(&number.to_string())),
                 Value::Array(_) | Value::Object(_) if PARTIES.contains(name) || URLS.contains(name) => continue,
-                plain => plain.clone(),
+                plain @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) => plain.clone(),
+                parts @ (Value::Array(_) | Value::Object(_)) => parts.clone(),
             };
             out.insert((*name).to_owned(), value);
         }

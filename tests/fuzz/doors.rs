@@ -15,6 +15,7 @@ use ringback::core::model::time::Time;
 use ringback::sim::{Scenario, Sim};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
@@ -52,6 +53,7 @@ struct Doors {
     agent: Router,
     /// They live as long as its router.
     _agent: Agent,
+    _servers: JoinSet<()>,
     _state: Folder,
 }
 
@@ -66,13 +68,14 @@ impl Doors {
         let state = Folder::with("ringback.toml", b"");
         let path = state.0.join("ringback.toml");
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("there is a runtime");
-        let (twilio, agent, router) = runtime.block_on(clock.drive(Pace::Free, async {
+        let (twilio, servers, agent, router) = runtime.block_on(clock.drive(Pace::Free, async {
             let scenario = Scenario::parse(DAY).unwrap_or_else(|e| panic!("{e}"));
             let sim = Sim::new(scenario, clock.clone()).unwrap_or_else(|e| panic!("{e}"));
             let listener = TcpListener::bind("127.0.0.1:0").await.expect("there is a port");
             let address = listener.local_addr().expect("it has an address");
             let twilio = sim.router();
-            drop(tokio::spawn(sim.serve(listener, CancellationToken::new())));
+            let mut servers = JoinSet::new();
+            servers.spawn(sim.serve(listener, CancellationToken::new()));
             let config = format!(
                 "[twilio]\naccount_sid = \"AC51b077ed00004000a000000000000001\"\nbase_url = \"http://{address}\"\n\
                  [[group]]\nname = \"support\"\n\
@@ -84,9 +87,9 @@ impl Doors {
             let agent = Agent::start(&config, &clock).await.unwrap_or_else(|e| panic!("{e}"));
             let router = admin::router(&agent, &clock, ringback::cli::access(&config));
             clock.sleep(std::time::Duration::from_secs(120)).await;
-            (twilio, agent, router)
+            (twilio, servers, agent, router)
         }));
-        Doors { runtime, clock, twilio, agent: router, _agent: agent, _state: state }
+        Doors { runtime, clock, twilio, agent: router, _agent: agent, _servers: servers, _state: state }
     }
 
     /// What is answered, with its body.

@@ -183,7 +183,7 @@ fn leads_home(uri: &str) {
 
 /// Answers about one thing, and refusals.
 pub fn twilio_answers(data: &[u8]) {
-    const NUMBER: NumberSid = NumberSid::from_u128(0x37e6_6861_4);
+    const NUMBER: NumberSid = NumberSid::from_u128(0x3_7e66_8614);
     const CALL: CallSid = CallSid::from_u128(0x1001);
     let (account, ours) = (rules().account, ours());
     let asked = || Asked::of(account);
@@ -223,7 +223,9 @@ pub fn twilio_answers(data: &[u8]) {
     let _ = serde_json::from_slice::<wire::RawTrunk<'_>>(data).map(|raw| raw.has_recovery());
     let refusal = ErrorBody::parse(data, ours);
     assert!(refusal.message.chars().count() <= 201);
-    is_told(&refusal.message);
+    // Where it was cut, a part of a SID may stand.
+    let cut = refusal.message.strip_suffix('…').map(|cut| cut.trim_end_matches(char::is_alphanumeric));
+    is_told(cut.unwrap_or(&refusal.message));
 }
 
 /// What a webhook answers, as Twilio reads it: the header's first line, and the body below it.
