@@ -207,7 +207,7 @@ mod tests {
 
     #[test]
     fn what_is_hours_ago_says_nothing_of_now() {
-        assert_eq!([after("------", 119), after("------", 130)], [Lately::Failing, Lately::Unknown]);
+        assert_eq!([after("------", 115), after("------", 130)], [Lately::Failing, Lately::Unknown]);
         assert_eq!(after("++++++", 130), Lately::Unknown);
     }
 

@@ -69,7 +69,7 @@ fn what_the_fallback_of_before_did_says_nothing_of_the_one_that_numbers_are_swap
     let [incident] = standing.as_slice() else { panic!("the old fallback's trouble is over: {}", standing.len()) };
     let proof = incident.notice.proof.clone().unwrap_or_default();
     assert!(proof.starts_with("in part"), "{proof}");
-    assert!(!next(&incident.notice).contains("Repair"), "{}", next(&incident.notice));
+    assert!(!next(&incident.notice).contains("Repair https://"), "{}", next(&incident.notice));
 }
 
 #[test]
