@@ -14,6 +14,7 @@ use ringback::core::model::id::E164;
 use ringback::core::model::redact;
 use ringback::core::model::time::Time;
 use ringback::core::model::value::whole_json;
+use ringback::core::notice::Notice;
 use ringback::core::notice::incidents::Incidents;
 use ringback::core::notice::make::NoticeBuilder;
 use ringback::core::rollback::entry::Entry;
@@ -137,6 +138,14 @@ fn each<T: DeserializeOwned>(data: &[u8]) -> impl Iterator<Item = T> {
     data.split(|b| *b == b'\n').filter_map(|line| serde_json::from_slice(line).ok())
 }
 
+/// A notice is kept without what stood against its commands when it was made: that is asked again.
+fn is_kept_of(mut notice: Notice) {
+    for step in &mut notice.next {
+        (step.order, step.is_refused) = (None, false);
+    }
+    is_kept(&notice);
+}
+
 /// Entries of the journal, read back and folded as at a start.
 pub fn journal(data: &[u8]) {
     each::<Link>(data).for_each(|link| {
@@ -156,9 +165,9 @@ pub fn journal(data: &[u8]) {
             break;
         }
         assert!(orders.next_id() > orders.last_id());
-        incidents.fold(at, &entry).iter().for_each(is_kept);
+        incidents.fold(at, &entry).into_iter().for_each(is_kept_of);
     }
-    incidents.tick(start + std::time::Duration::from_secs(86_400)).iter().for_each(is_kept);
+    incidents.tick(start + std::time::Duration::from_secs(86_400)).into_iter().for_each(is_kept_of);
 }
 
 /// What was seen, read back from the state and taken in again.
