@@ -274,7 +274,7 @@ impl Engine {
             is_silent: channel == Channel::Voice && self.detector.is_silent(number),
             lately: match state.latest.lately(now, &state.arrivals) {
                 Lately::Served if self.routing(number, channel).trouble().is_some() => Lately::Unknown,
-                lately => lately,
+                lately @ (Lately::Served | Lately::Failing | Lately::Unknown) => lately,
             },
         };
         let verdict = judge(last, &signs);
