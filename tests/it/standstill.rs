@@ -175,20 +175,22 @@ fn calls_of_which_none_is_seen_to_end_are_nobodys_health() {
     });
 }
 
+/// The account's list, read to its end, lacks support's first number.
+fn without_the_first(passing: &mut Passing, is_on: bool) {
+    let number = support()[0].to_string();
+    let is_list = is_on && passing.path.contains("IncomingPhoneNumbers.json");
+    let Some(mut page) = passing.json().filter(|_| is_list) else { return };
+    page["incoming_phone_numbers"].as_array_mut().unwrap().retain(|row| row["phone_number"] != number);
+    passing.set(&page);
+}
+
 /// The account's list is read to its end and lacks a number that it had. Callers of it who are seen to be served go on
 /// saying that they are; who answers it is not known any more.
 #[test]
 fn a_number_that_leaves_the_account_is_missing_from_then_on() {
     play(&busy(), async |w| {
         let mut servers = JoinSet::new();
-        let number = support()[0].to_string();
-        let change = move |passing: &mut Passing, is_on: bool| {
-            let is_list = is_on && passing.path.contains("IncomingPhoneNumbers.json");
-            let Some(mut page) = passing.json().filter(|_| is_list) else { return };
-            page["incoming_phone_numbers"].as_array_mut().unwrap().retain(|row| row["phone_number"] != number);
-            passing.set(&page);
-        };
-        let (is_on, receiver, agent) = watched(w, &mut servers, change).await;
+        let (is_on, receiver, agent) = watched(w, &mut servers, without_the_first).await;
         let is_in_account = |agent: &Running| {
             let status = agent.status();
             status.numbers().find(|(_, n)| n.number == support()[0]).unwrap().1.is_in_account
@@ -217,14 +219,7 @@ fn a_number_that_leaves_the_account_is_missing_from_then_on() {
 fn a_number_that_leaves_beside_a_full_disk_is_missing_once_that_can_be_kept() {
     play(DAY, async |w| {
         let mut servers = JoinSet::new();
-        let number = support()[0].to_string();
-        let change = move |passing: &mut Passing, is_on: bool| {
-            let is_list = is_on && passing.path.contains("IncomingPhoneNumbers.json");
-            let Some(mut page) = passing.json().filter(|_| is_list) else { return };
-            page["incoming_phone_numbers"].as_array_mut().unwrap().retain(|row| row["phone_number"] != number);
-            passing.set(&page);
-        };
-        let (is_on, _, agent) = watched(w, &mut servers, change).await;
+        let (is_on, _, agent) = watched(w, &mut servers, without_the_first).await;
         w.pass(300).await;
         let full = "CREATE TRIGGER full BEFORE INSERT ON observation WHEN NEW.kind = 'absent'
             BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END";
