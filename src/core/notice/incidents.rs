@@ -281,7 +281,8 @@ impl Incidents {
         })
     }
 
-    /// A number was swapped once more: what the fallback did that it had before says nothing of the one that it has now.
+    /// A number was swapped once more: what the fallback did that it had before says nothing of the one that it has
+    /// now.
     fn another_fallback(&mut self, at: Time, group: &GroupName, number: NumberId, channel: Channel) {
         let key = proof::FALLBACK_TROUBLE.key(group, channel);
         if let Some(incident) = self.open.get_mut(&key) {

@@ -159,8 +159,8 @@ mod tests {
         OutcomeChange { entry, number, channel, party, is_inbound: true, started_at: at, at, was, is, code: None }
     }
 
-    /// After calls a minute apart: `+` somebody new was served, `-` somebody new was not, `r` the same one failed again,
-    /// `w` one who withholds their number failed, `b` the last one to fail was served.
+    /// After calls a minute apart: `+` somebody new was served, `-` somebody new was not, `r` the same one failed
+    /// again, `w` one who withholds their number failed, `b` the last one to fail was served.
     fn after(calls: &str, minutes_later: i64) -> Lately {
         let (mut latest, mut arrivals) = (LatestCallers::default(), Arrivals::default());
         let mut last = 0;
