@@ -99,9 +99,10 @@ pub async fn init(w: &World, words: &[&str], env: &[(&str, &str)]) -> (i32, Stri
     all.extend(env);
     let mut child = command(w.folder.path(), &words, &all).spawn().unwrap();
     while child.try_wait().unwrap().is_none() {
-        // Its time is real, ours is not.
+        // Its time is real, ours is not: in one of its seconds no more than two of ours pass, or a story has begun to
+        // break things before a busy machine has let it read the account.
         w.clock.sleep(Duration::from_millis(50)).await;
-        tokio::task::yield_now().await;
+        tokio::time::sleep(Duration::from_millis(25)).await;
     }
     said(child.wait_with_output().unwrap())
 }

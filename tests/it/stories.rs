@@ -32,6 +32,7 @@ fn shows(story: &Story) {
         // The story goes on while it is configured.
         let begin = w.now();
         let text = configured(w, story).await;
+        assert!(w.now().since(begin).as_secs() < 100, "it was configured when the story had broken things already");
         let agent = w.start_with(&w.parse(&text).unwrap_or_else(|e| panic!("{e}"))).await.unwrap();
         let label = format!("reason=\"{}\"", reason.label());
         // Refused replies are a share of a number's messages, and a test call is its own only witness: what is decided
