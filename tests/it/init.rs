@@ -88,6 +88,7 @@ fn alone(folder: &Path, words: &[&str]) -> (i32, String) {
 }
 
 /// With the world's account.
+#[expect(clippy::disallowed_methods, reason = "the program's time is real")]
 pub async fn init(w: &World, words: &[&str], env: &[(&str, &str)]) -> (i32, String) {
     let account = w.sim.scenario().account;
     let sid = account.sid.to_string();
