@@ -19,6 +19,7 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -55,7 +56,7 @@ pub const DIGEST: &str = "ringback-digest";
 pub const SCHEME: &str = "Ringback ";
 
 /// Of PBKDF2: a tenth of a second on a small machine, once for each process.
-const ROUNDS: u32 = 100_000;
+const ROUNDS: NonZeroU32 = NonZeroU32::new(100_000).expect("not nothing");
 
 /// Digits of a nonce: 32 bytes.
 const NONCE_DIGITS: usize = 64;
@@ -148,7 +149,12 @@ struct Token {
 
 impl Token {
     fn mac(&self, parts: &[&[u8]]) -> Option<String> {
-        let derived = || pbkdf2::pbkdf2_hmac_array::<Sha256, 32>(self.token.expose_secret().as_bytes(), SALT, ROUNDS);
+        let derived = || {
+            let mut key = [0; 32];
+            let token = self.token.expose_secret().as_bytes();
+            ring::pbkdf2::derive(ring::pbkdf2::PBKDF2_HMAC_SHA256, ROUNDS, SALT, token, &mut key);
+            key
+        };
         mac(self.key.get_or_init(derived), parts)
     }
 }

@@ -78,8 +78,8 @@ mod tests {
 
     use super::*;
     use crate::core::model::foreign::Line;
-    use crate::core::model::id::testing::ours;
     use crate::core::model::roster::{Number, NumberIx, PortAt};
+    use crate::testing::ours;
 
     #[test]
     fn each_write_of_ours_excuses_one_change_of_its_number() {

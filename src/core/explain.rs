@@ -14,15 +14,15 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::core::control::{Control, DECIDE_AGAIN};
-use crate::core::detect::engine::EngineEvent;
-use crate::core::detect::observation::Observation;
-use crate::core::model::decision::{Action, Decision};
-use crate::core::model::id::AccountSid;
-use crate::core::model::source::Source;
-use crate::core::model::time::Time;
-use crate::core::model::verdict::Evidence;
-use crate::core::rollback::entry::Entry;
+use crate::control::{Control, DECIDE_AGAIN};
+use crate::detect::engine::EngineEvent;
+use crate::detect::observation::Observation;
+use crate::model::decision::{Action, Decision};
+use crate::model::id::AccountSid;
+use crate::model::source::Source;
+use crate::model::time::Time;
+use crate::model::verdict::Evidence;
+use crate::rollback::entry::Entry;
 
 use std::time::Duration;
 

@@ -7,11 +7,11 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
 use super::*;
-use crate::core::model::id::testing::ours;
 use crate::core::model::roster::{Number, PortAt, Roster};
 use crate::core::notice::NoticeStatus;
 use crate::core::notice::make::{Addresses, NoticeBuilder};
 use crate::core::notice::sample::every_kind;
+use crate::testing::ours;
 
 fn notices() -> Vec<Notice> {
     let mut roster = Roster::default();

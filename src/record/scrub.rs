@@ -172,8 +172,8 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::core::model::id::testing::ours;
     use crate::core::model::roster::{Number, PortAt};
+    use crate::testing::ours;
 
     fn roster() -> Roster {
         let mut roster = Roster::default();

@@ -115,7 +115,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
-    use crate::core::model::id::testing::ours;
+    use crate::testing::ours;
 
     #[test]
     fn a_note_is_whole_and_nobody_elses_to_read() {

@@ -182,8 +182,8 @@ mod tests {
     use super::*;
     use crate::core::model::decision::{DecisionId, PageReason};
     use crate::core::model::id::Channel;
-    use crate::core::model::id::testing::ours;
     use crate::core::model::verdict::Evidence;
+    use crate::testing::ours;
 
     fn decision(action: Action, at: &str, numbers: &[&str]) -> Decision {
         Decision {

@@ -14,7 +14,6 @@ use crate::core::detect::rules::Rules;
 use crate::core::explain::Recomputed;
 use crate::core::model::code::Code;
 use crate::core::model::decision::{Action, Decision, DecisionId, Mode, Phase};
-use crate::core::model::id::testing::{ACCOUNT, ours};
 use crate::core::model::id::{AlertSid, CallSid, Channel, NumberSid, Resource};
 use crate::core::model::order::{Author, By, FallbackState, Hold, Operation, Order, OrderResult, Scope, ScopeOf};
 use crate::core::model::reason::Reason;
@@ -26,6 +25,7 @@ use crate::core::rollback::entry::Entry;
 use crate::core::routing::record::NumberRecord;
 use crate::store::Link;
 use crate::store::seen::Place;
+use crate::testing::{ACCOUNT, ours};
 
 const SECRET: &str = "https://us3r:p4ss@app.example.com/voice/t0ken9Zq?q=qu3ry";
 

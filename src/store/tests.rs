@@ -11,7 +11,6 @@ use super::seen::{Input, Place};
 use super::*;
 use crate::core::detect::observation::Observation;
 use crate::core::model::decision::{Action, Decision, DecisionId, Mode};
-use crate::core::model::id::testing::{ACCOUNT, ours};
 use crate::core::model::id::{AccountSid, Channel, NumberId, NumberSid};
 use crate::core::model::order::{Author, Operation, Scope, ScopeOf};
 use crate::core::model::source::Source;
@@ -20,6 +19,7 @@ use crate::core::model::value::{FieldValue, RawRecord};
 use crate::core::model::verdict::{Evidence, Score};
 use crate::core::rollback::entry::Entry;
 use crate::core::routing::values::{Difference, RoutingValues};
+use crate::testing::{ACCOUNT, ours};
 
 struct Folder(PathBuf);
 

@@ -231,7 +231,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::core::model::id::testing::ACCOUNT;
+    use crate::testing::ACCOUNT;
 
     fn takes(asked: &Asked, answer: &Value) -> bool {
         let body = answer.to_string();

@@ -6,10 +6,10 @@ use super::*;
 use crate::core::detect::observation::{CallStatus, Leg, Level, MessageStatus, RemoteParty};
 use crate::core::model::code::Code;
 use crate::core::model::id::Resource;
-use crate::core::model::id::testing::{ACCOUNT, ours};
 use crate::core::model::id::{E164, MessageSid};
 use crate::core::model::roster::{Number, PortAt};
 use crate::core::model::value::FieldValue;
+use crate::testing::{ACCOUNT, ours};
 
 const OURS: &str = "+15005550100";
 

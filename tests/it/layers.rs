@@ -1,5 +1,5 @@
 //! Who may use whom, as the crate's front page and the core's say: the rules are read from these two pages.
-//! One package cannot enforce them by crate walls, so this does.
+//! The compiler holds the core's border, which is a package's; the others are held here.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -183,8 +183,8 @@ fn drawing() -> String {
 #[test]
 fn the_drawing_is_the_front_pages() {
     let mut want = String::from(
-        "# Architecture\n\nThe program is one crate of folders, each one topic. The drawing is made from the table on the \
-         front\npage (`src/lib.rs`), which `tests/it/layers.rs` holds against the imports: it fails when the code uses\n\
+        "# Architecture\n\nThe program is folders, each one topic; `core` is a package of its own, so that the compiler holds \
+         its\nborder. The drawing is made from the table on the front\npage (`src/lib.rs`), which `tests/it/layers.rs` holds against the imports: it fails when the code uses\n\
          more than the table allows, or needs less. `UPDATE=1 cargo test --test it -- layers::` writes it anew.\n\n\
          A folder uses only folders that stand below it. In the second part each row is a folder, and has a\nmark below \
          each that it uses: `x` the folder, `o` only a part of it. Each `x` is right of the diagonal, so no\nfolders form \
@@ -200,7 +200,7 @@ fn the_drawing_is_the_front_pages() {
     }
     want += "\n## The core's floors\n\nA file of the core uses files of its own floor and of those above it in this table.\n\n\
              | floor | is |\n|---|---|\n";
-    let page = fs::read_to_string(root().join("src/core/mod.rs")).unwrap();
+    let page = fs::read_to_string(root().join("src/core/lib.rs")).unwrap();
     for row in page.lines().filter_map(|l| l.strip_prefix("//! | [`")) {
         let (name, about) = row.split_once("`] | ").unwrap();
         want += &format!("| `{name}` | {about}\n");
@@ -251,7 +251,7 @@ fn folders_use_whom_the_front_page_allows() {
 
 /// Floors of the core, in the order of the table on its page.
 fn floors() -> Vec<String> {
-    let page = fs::read_to_string(root().join("src/core/mod.rs")).unwrap();
+    let page = fs::read_to_string(root().join("src/core/lib.rs")).unwrap();
     let rows = page.lines().filter_map(|l| l.strip_prefix("//! | [`")).filter_map(|l| l.split_once("`]"));
     rows.map(|(name, _)| name.to_owned()).collect()
 }

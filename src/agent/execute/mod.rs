@@ -456,9 +456,9 @@ mod tests {
     use super::*;
     use crate::core::model::decision::DecisionId;
     use crate::core::model::id::GroupName;
-    use crate::core::model::id::testing::ours;
     use crate::core::model::order::By;
     use crate::core::rollback::plan::WritePlan;
+    use crate::testing::ours;
 
     /// Law 6 between an order and its write.
     #[test]

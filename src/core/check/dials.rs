@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::core::model::dialled::{CallingCodes, identity};
-use crate::core::model::id::E164;
+use crate::model::dialled::{CallingCodes, identity};
+use crate::model::id::E164;
 
 /// The telephone numbers that a document dials, each once. A SIP address is none, and what is no XML dials nobody.
 pub fn numbers(document: &[u8], codes: &CallingCodes) -> BTreeSet<E164> {

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::code::FindingCode;
-use crate::core::model::foreign::Line;
-use crate::core::model::id::{AccountSid, Channel, E164, NumberSid, ServiceSid, TrunkSid};
-use crate::core::model::roster::{GroupIx, NumberIx};
-use crate::core::model::time::Time;
-use crate::core::rollback::fallbacks::FallbackLook;
-use crate::core::routing::record::NumberRecord;
-use crate::core::routing::twiml::BadTwiml;
+use crate::model::foreign::Line;
+use crate::model::id::{AccountSid, Channel, E164, NumberSid, ServiceSid, TrunkSid};
+use crate::model::roster::{GroupIx, NumberIx};
+use crate::model::time::Time;
+use crate::rollback::fallbacks::FallbackLook;
+use crate::routing::record::NumberRecord;
+use crate::routing::twiml::BadTwiml;
 
 /// What was looked at, or why it was not.
 pub type Looked<T> = Result<T, Unlooked>;

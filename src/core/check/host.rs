@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::code::FindingCode;
 use super::facts::{Facts, ListenFound, Unlooked};
 use super::report::{Finder, on};
-use crate::core::model::facts::LARGEST_PAGE;
-use crate::core::model::id::Channel;
+use crate::model::facts::LARGEST_PAGE;
+use crate::model::id::Channel;
 
 /// File systems that are memory.
 const IN_MEMORY: [&str; 3] = ["tmpfs", "ramfs", "devtmpfs"];

@@ -6,7 +6,7 @@
 //!
 //! * [`code`]: what can be found, one code each, with what people read of it;
 //! * [`dials`]: whom a document dials;
-//! * [`facts`]: what the shell has looked at ([`crate::check`]);
+//! * [`facts`]: what the shell (`check` there) has looked at;
 //! * [`report`]: what was made of it, the same finding of a thousand numbers being one, and the verdict;
 //! * `account`, `numbers`, `webhooks`, `host`, `registration`: the rules, by what they are about;
 //! * [`text`]: the report for people.
@@ -28,7 +28,7 @@ mod webhooks;
 #[cfg(test)]
 mod tests;
 
-use crate::core::model::roster::Roster;
+use crate::model::roster::Roster;
 use facts::Facts;
 use report::{Finder, Report};
 

@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::code::FindingCode;
 use super::facts::{Facts, NumberFound, NumbersFound, Unlooked};
 use super::report::{Finder, on};
-use crate::core::model::handler::WantedTarget;
-use crate::core::model::id::Channel;
-use crate::core::model::roster::{NumberIx, PortAt};
-use crate::core::routing::history::RoutingState;
-use crate::core::routing::record::{CannotSwap, Handler, NumberRecord, bare};
+use crate::model::handler::WantedTarget;
+use crate::model::id::Channel;
+use crate::model::roster::{NumberIx, PortAt};
+use crate::routing::history::RoutingState;
+use crate::routing::record::{CannotSwap, Handler, NumberRecord, bare};
 
 /// Whether a number is there and can do what is watched.
 const OF_THE_NUMBER: [FindingCode; 4] =
@@ -175,9 +175,8 @@ fn overrides(record: &NumberRecord, channel: Channel, ix: NumberIx, finder: &mut
         Channel::Voice => (&record.voice_url, &record.voice_fallback_url, &record.voice_application),
         Channel::Messaging => (&record.sms_url, &record.sms_fallback_url, &record.sms_application),
     };
-    let shown = |url: &Option<crate::core::model::value::FieldValue>| {
-        url.as_ref().map(|u| bare(u.whole())).filter(|u| !u.is_empty())
-    };
+    let shown =
+        |url: &Option<crate::model::value::FieldValue>| url.as_ref().map(|u| bare(u.whole())).filter(|u| !u.is_empty());
     let app = application.as_ref().map(|a| format!("application {}", a.sid));
     match record.handler(channel) {
         Handler::Trunk(sid) => {

@@ -3,8 +3,8 @@
 use super::code::FindingCode;
 use super::facts::{Facts, NumberFound};
 use super::report::Finder;
-use crate::core::model::id::{Channel, E164};
-use crate::core::model::roster::NumberIx;
+use crate::model::id::{Channel, E164};
+use crate::model::roster::NumberIx;
 
 pub fn check(facts: &Facts, finder: &mut Finder<'_>) {
     match &facts.writers {

@@ -7,10 +7,10 @@ use serde::Serialize;
 
 use super::code::{FindingCode, FindingSeverity};
 use super::facts::{Door, Facts, Unlooked};
-use crate::core::model::foreign::{LONGEST_PART, line};
-use crate::core::model::id::{AccountSid, Channel};
-use crate::core::model::roster::{GroupIx, NumberIx, Roster};
-use crate::core::model::time::Time;
+use crate::model::foreign::{LONGEST_PART, line};
+use crate::model::id::{AccountSid, Channel};
+use crate::model::roster::{GroupIx, NumberIx, Roster};
+use crate::model::time::Time;
 
 /// What was found, of whom.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -13,10 +13,10 @@ use super::facts::{
 };
 use super::report::{CheckVerdict, Report};
 use super::text;
-use crate::core::model::id::testing::{ACCOUNT, ours};
-use crate::core::model::roster::{Number, NumberIx, PortAt, Roster};
-use crate::core::model::time::Time;
-use crate::core::routing::record::{self, NumberRecord};
+use crate::model::id::testing::{ACCOUNT, ours};
+use crate::model::roster::{Number, NumberIx, PortAt, Roster};
+use crate::model::time::Time;
+use crate::routing::record::{self, NumberRecord};
 
 /// `count` numbers in one group, whose calls alone are watched.
 fn roster(count: u32) -> Roster {
@@ -38,7 +38,7 @@ fn roster(count: u32) -> Roster {
 
 fn record(roster: &Roster, ix: NumberIx) -> NumberRecord {
     NumberRecord {
-        sid: crate::core::model::id::NumberSid::from_u128(u128::from(ix.0) + 1),
+        sid: crate::model::id::NumberSid::from_u128(u128::from(ix.0) + 1),
         number: roster.number(ix).id.e164,
         voice_url: Some("https://app.example.com/voice?token=s3cret".into()),
         sms_url: None,

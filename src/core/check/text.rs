@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use super::code::{CodePage, FindingCode, FindingSeverity};
 use super::report::{CheckVerdict, Finding, NotLookedAt, Report, SwapTime};
-use crate::core::model::counted::{cut_at, some_of};
+use crate::model::counted::{cut_at, some_of};
 
 /// Columns that fit everywhere.
 const WIDTH: usize = 80;

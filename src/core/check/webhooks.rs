@@ -4,12 +4,12 @@
 use super::code::FindingCode;
 use super::facts::{Answer, Facts, FallbackAsked, HandlerAsked, Unlooked};
 use super::report::{Finder, on};
-use crate::core::model::dialled::calling_code;
-use crate::core::model::facts::WEBHOOK_PATIENCE;
-use crate::core::model::id::Channel;
-use crate::core::model::order::FallbackState;
-use crate::core::rollback::fallbacks::FallbackLook;
-use crate::core::routing::twiml::BadTwiml;
+use crate::model::dialled::calling_code;
+use crate::model::facts::WEBHOOK_PATIENCE;
+use crate::model::id::Channel;
+use crate::model::order::FallbackState;
+use crate::rollback::fallbacks::FallbackLook;
+use crate::routing::twiml::BadTwiml;
 
 const OF_A_HANDLER: [FindingCode; 4] =
     [FindingCode::HandlerSilent, FindingCode::HandlerWrong, FindingCode::HandlerSlow, FindingCode::HandlerTurnsAway];

@@ -1,11 +1,11 @@
 //! What an entry of the journal says of the ports.
 
-use crate::core::model::id::{Channel, NumberId};
-use crate::core::model::roster::Roster;
-use crate::core::model::time::Time;
-use crate::core::port::ports::Ports;
-use crate::core::rollback::entry::Entry;
-use crate::core::rollback::orders::Orders;
+use crate::model::id::{Channel, NumberId};
+use crate::model::roster::Roster;
+use crate::model::time::Time;
+use crate::port::ports::Ports;
+use crate::rollback::entry::Entry;
+use crate::rollback::orders::Orders;
 
 /// Takes in an entry that was written at `at`, if it is one about ports.
 pub fn fold_ports(ports: &mut Ports, roster: &Roster, at: Time, entry: &Entry) {

@@ -2,15 +2,15 @@
 //!
 //! Both are handed in in the order in which they were taken in: an entry of the journal before what came after it, so
 //! that a number which was rolled back or restored at some moment has its evidence on the right side of that moment,
-//! as it had in the agent before. The agent's start and [`crate::core::explain`] recover in this one way.
+//! as it had in the agent before. The agent's start and [`crate::explain`] recover in this one way.
 
 use super::Control;
-use crate::core::detect::observation::Observation;
-use crate::core::model::id::AccountSid;
-use crate::core::model::time::Time;
-use crate::core::notice::Notice;
-use crate::core::rollback::entry::Entry;
-use crate::core::rollback::saga::Illegal;
+use crate::detect::observation::Observation;
+use crate::model::id::AccountSid;
+use crate::model::time::Time;
+use crate::notice::Notice;
+use crate::rollback::entry::Entry;
+use crate::rollback::saga::Illegal;
 
 /// An entry contradicts the ones before it: the journal is not one that an agent wrote.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -1,7 +1,7 @@
 //! Random histories of one [`Control`] in a small world, and the laws.
 //!
 //! The world has a few numbers in two groups, each with one field a channel; a control task that drives the
-//! control as [`crate::agent::control`] does; and an executor that works on each order in a task of its own, one
+//! control as `agent::control` does; and an executor that works on each order in a task of its own, one
 //! step at a time. Between any two steps anything may happen: operators' commands, other writers, drift looks,
 //! test calls that end late, commits that fail or take time, numbers that leave, restarts.
 //!

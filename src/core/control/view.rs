@@ -1,13 +1,13 @@
 //! What the detector knows, as the guards ask it.
 
-use crate::core::detect::engine::Engine;
-use crate::core::model::decision::Phase;
-use crate::core::model::id::{Channel, GroupName, NumberId};
-use crate::core::model::source::needed;
-use crate::core::model::time::Time;
-use crate::core::model::verdict::Verdict;
-use crate::core::rollback::guard::Freshness;
-use crate::core::rollback::orders::{Orders, Surroundings};
+use crate::detect::engine::Engine;
+use crate::model::decision::Phase;
+use crate::model::id::{Channel, GroupName, NumberId};
+use crate::model::source::needed;
+use crate::model::time::Time;
+use crate::model::verdict::Verdict;
+use crate::rollback::guard::Freshness;
+use crate::rollback::orders::{Orders, Surroundings};
 
 /// The state of detection at one instant.
 pub struct EngineView<'a> {

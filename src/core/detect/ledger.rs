@@ -39,13 +39,13 @@ use super::outcome::{
     AlertEffect, AlertFlags, AlertPlacement, CallFacts, Children, MessageFacts, is_harm, judge_call, judge_message,
     seconds,
 };
-use crate::core::model::code::Code;
-use crate::core::model::digits::{ByDigits, ByDigitsInOrder};
-use crate::core::model::id::{AccountSid, Channel, NumberId, Resource};
-use crate::core::model::reason::{IgnoreReason, Outcome, Reason};
-use crate::core::model::roster::{NumberIx, Roster};
-use crate::core::model::time::Time;
-use crate::core::routing::history::RoutingHistory;
+use crate::model::code::Code;
+use crate::model::digits::{ByDigits, ByDigitsInOrder};
+use crate::model::id::{AccountSid, Channel, NumberId, Resource};
+use crate::model::reason::{IgnoreReason, Outcome, Reason};
+use crate::model::roster::{NumberIx, Roster};
+use crate::model::time::Time;
+use crate::routing::history::RoutingHistory;
 use answers::Answers;
 use lateness::Lateness;
 use legs::ChildLeg;

@@ -2,7 +2,7 @@
 //!
 //! These are the only inputs from the outside that the core knows. They hold what a decision may
 //! need and nothing more: above all not the other party's number, of which a keyed hash and the
-//! last two digits remain (law 11). A URL that an alert names has been through [`crate::core::model::redact`], for
+//! last two digits remain (law 11). A URL that an alert names has been through [`crate::model::redact`], for
 //! the number may stand in any part of it. Texts for people, such as an alert's or a resource's name, are not read.
 //!
 //! A telephone number in them is as Twilio wrote it. Whose log it was in is known to whoever read it, and is handed
@@ -12,12 +12,12 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use crate::core::model::code::Code;
-use crate::core::model::id::{AlertSid, CallSid, Channel, E164, MessageSid, NumberSid, Resource, ServiceSid};
-use crate::core::model::reason::Reason;
-use crate::core::model::time::Time;
-use crate::core::model::value::FieldValue;
-use crate::core::routing::record::NumberRecord;
+use crate::model::code::Code;
+use crate::model::id::{AlertSid, CallSid, Channel, E164, MessageSid, NumberSid, Resource, ServiceSid};
+use crate::model::reason::Reason;
+use crate::model::time::Time;
+use crate::model::value::FieldValue;
+use crate::routing::record::NumberRecord;
 
 /// One entry of one of Twilio's logs, as it stood when we saw it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -276,7 +276,7 @@ pub struct Alert {
     pub number: Option<NumberSid>,
     pub code: Code,
     pub level: Level,
-    /// Where Twilio's request went, as [`crate::core::routing::record::kept`] keeps it.
+    /// Where Twilio's request went, as [`crate::routing::record::kept`] keeps it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub url: Option<FieldValue>,
     /// What answered there, where Twilio says it.

@@ -14,9 +14,9 @@
 mod alerts;
 
 use super::observation::{CallStatus, Direction, MessageStatus};
-use crate::core::model::code::{Class, Code};
-use crate::core::model::reason::{IgnoreReason, Outcome, Reason};
-use crate::core::model::time::Time;
+use crate::model::code::{Class, Code};
+use crate::model::reason::{IgnoreReason, Outcome, Reason};
+use crate::model::time::Time;
 use alerts::SCHEMA;
 pub(super) use alerts::seconds;
 pub use alerts::{AlertEffect, AlertFlags, AlertPlacement, mark, may_be_placed};

@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 use super::engine::EngineSettings;
 use super::statistic::Detection;
 use super::statistic::threshold::{RuleAction, RuleSubject};
-use crate::core::model::decision::Mode;
-use crate::core::model::id::GroupName;
-use crate::core::model::roster::Roster;
+use crate::model::decision::Mode;
+use crate::model::id::GroupName;
+use crate::model::roster::Roster;
 
 /// By what an agent decides: all that the configuration says of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

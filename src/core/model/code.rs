@@ -3,7 +3,7 @@
 //! The table follows Twilio's error dictionary. New codes appear there without notice, so codes
 //! that are not in the table are classed by their range: an unknown 11xxx is still a webhook that
 //! could not be fetched. Whether a swap would cure the trouble is said in
-//! [`Reason::is_curable`](crate::core::model::reason::Reason::is_curable), which the classes here lead to:
+//! [`Reason::is_curable`](crate::model::reason::Reason::is_curable), which the classes here lead to:
 //!
 //! | class | an error of an inbound call or text, without evidence of service | a text of ours that failed |
 //! |---|---|---|
@@ -244,7 +244,7 @@ mod tests {
 
     /// The codes of the dictionary, as `tests/error-codes.txt` has them.
     fn dictionary() -> Vec<u32> {
-        let text = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/error-codes.txt"));
+        let text = include_str!("../../../tests/error-codes.txt");
         let words = text.lines().filter(|l| !l.starts_with('#')).flat_map(str::split_whitespace);
         let number = |text: &str| text.parse::<u32>().unwrap();
         words
@@ -266,7 +266,7 @@ mod tests {
     /// The alert for codes that nobody knows leaves out whole ranges: those of which the table has one code at least.
     #[test]
     fn the_alert_for_unknown_codes_knows_the_table() {
-        let rules = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/alerts/passive.yml"));
+        let rules = include_str!("../../../alerts/passive.yml");
         let known = rules.split_once("code!~\"(").unwrap().1.split_once(")[0-9]{3}").unwrap().0;
         let known: Vec<&str> = known.split('|').collect();
         let is_known = |thousand: u32| {

@@ -1,7 +1,7 @@
 //! What the detector decided: act, or the first guard that objected, or page a person; and the modes
 //! and phases under which it decides.
 //!
-//! Nouns without rules: [`crate::core::detect::engine`] decides, [`crate::core::rollback::guard`] says what objects.
+//! Nouns without rules: [`crate::detect::engine`] decides, [`crate::rollback::guard`] says what objects.
 
 use std::str::FromStr;
 

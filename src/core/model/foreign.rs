@@ -4,7 +4,7 @@
 //! They end up on terminals, in logs, files and chats, and each of these obeys some characters. A text is therefore
 //! made harmless once, where it enters: cut, in one line, without any character that is an order to whoever shows it or
 //! that nobody sees. What a channel's own markup makes of `*` or `<` is that channel's business
-//! ([`crate::notify`]).
+//! (`notify`).
 
 use std::fmt;
 

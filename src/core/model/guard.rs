@@ -1,6 +1,6 @@
 //! What may object to a rollback, by name, and how strong the evidence for it is.
 //!
-//! Nouns without rules: in which order guards are asked, and what they say, is in [`crate::core::rollback::guard`].
+//! Nouns without rules: in which order guards are asked, and what they say, is in [`crate::rollback::guard`].
 
 use serde::{Deserialize, Serialize};
 
@@ -31,7 +31,7 @@ pub enum Guard {
 }
 
 impl Guard {
-    /// All of them; in which order they are asked is in [`crate::core::rollback::guard`].
+    /// All of them; in which order they are asked is in [`crate::rollback::guard`].
     pub const ALL: [Guard; 16] = [
         Guard::Lease,
         Guard::Mode,
@@ -133,7 +133,7 @@ impl Strength {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::model::decision::DetectorGuard;
+    use crate::model::decision::DetectorGuard;
 
     #[test]
     fn labels_are_the_words_of_the_journal_and_the_api() {

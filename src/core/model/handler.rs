@@ -1,7 +1,7 @@
 //! What the configuration asks of a number's handler: the nouns of `[group.handler]`.
 //!
 //! What is not named is not touched. Of what may answer a channel at most one is named, which then is to be the
-//! *effective* handler: whatever would win over it goes. What that takes is said in [`crate::core::routing::wanted`].
+//! *effective* handler: whatever would win over it goes. What that takes is said in [`crate::routing::wanted`].
 
 use serde::{Deserialize, Serialize};
 

@@ -1,8 +1,8 @@
 //! What is asked for, by whom, about which numbers, and how it ended: the nouns that orders, the journal,
 //! the guards, the notices and the operator's commands share.
 //!
-//! No rules: what may be done with them is said in [`crate::core::rollback::guard`] and
-//! [`crate::core::rollback::orders`].
+//! No rules: what may be done with them is said in [`crate::rollback::guard`] and
+//! [`crate::rollback::orders`].
 
 use std::collections::BTreeMap;
 use std::fmt;

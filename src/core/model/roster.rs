@@ -256,7 +256,7 @@ impl Roster {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::model::id::testing::{ACCOUNT, ours};
+    use crate::model::id::testing::{ACCOUNT, ours};
 
     const OTHER: AccountSid = AccountSid::from_u128(0x99);
 

@@ -1,10 +1,10 @@
 //! What a code means and what a person can do about it: what a page at night should say.
 
-use crate::core::model::code::{Class, Code};
-use crate::core::model::decision::PageReason;
-use crate::core::model::guard::Guard;
-use crate::core::model::id::Channel;
-use crate::core::model::reason::Reason;
+use crate::model::code::{Class, Code};
+use crate::model::decision::PageReason;
+use crate::model::guard::Guard;
+use crate::model::id::Channel;
+use crate::model::reason::Reason;
 
 /// What Twilio means by a code, in a few words; the class's words for codes that are not listed.
 /// Source: Twilio's error dictionary (<https://www.twilio.com/docs/api/errors>).

@@ -8,11 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::make::NoticeBuilder;
 use super::{Notice, NoticeKind, NoticeStatus, Severity, Step};
-use crate::core::model::counted::{amount, cut_at};
-use crate::core::model::decision::DecisionId;
-use crate::core::model::id::NumberId;
-use crate::core::model::order::{By, Operation, Order, OrderResult};
-use crate::core::model::time::Time;
+use crate::model::counted::{amount, cut_at};
+use crate::model::decision::DecisionId;
+use crate::model::id::NumberId;
+use crate::model::order::{By, Operation, Order, OrderResult};
+use crate::model::time::Time;
 
 /// Different ends that are told in words; of more the rest is counted.
 const TOLD: usize = 3;

@@ -2,12 +2,12 @@
 
 use super::make::NoticeBuilder;
 use super::{Moment, Notice, NoticeKind, NoticeStatus, Severity, Step};
-use crate::core::model::barrier::Barrier;
-use crate::core::model::id::{Channel, NumberId};
-use crate::core::model::order::Operation;
-use crate::core::model::roster::Number;
-use crate::core::model::source::routing;
-use crate::core::model::time::Time;
+use crate::model::barrier::Barrier;
+use crate::model::id::{Channel, NumberId};
+use crate::model::order::Operation;
+use crate::model::roster::Number;
+use crate::model::source::routing;
+use crate::model::time::Time;
 
 /// What cannot be read, in words.
 fn unreadable(sources: &[&str]) -> String {

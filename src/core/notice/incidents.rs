@@ -30,14 +30,14 @@ use super::condition::{AgentCondition, BLIND};
 use super::make::{LateLanding, NoticeBuilder, Takeover};
 use super::port::PortTroubles;
 use super::{Moment, Notice, NoticeKind, NoticeStatus};
-use crate::core::model::decision::{Action, Decision, DecisionId, Mode};
-use crate::core::model::guard::Guard;
-use crate::core::model::id::{Channel, GroupName, NumberId};
-use crate::core::model::order::{AdoptedBy, CloseReason, Hold, LandedOn, Operation, Order, OrderResult};
-use crate::core::model::source::Source;
-use crate::core::model::time::Time;
-use crate::core::rollback::entry::Entry;
-use crate::core::rollback::fallbacks::FallbackFound;
+use crate::model::decision::{Action, Decision, DecisionId, Mode};
+use crate::model::guard::Guard;
+use crate::model::id::{Channel, GroupName, NumberId};
+use crate::model::order::{AdoptedBy, CloseReason, Hold, LandedOn, Operation, Order, OrderResult};
+use crate::model::source::Source;
+use crate::model::time::Time;
+use crate::rollback::entry::Entry;
+use crate::rollback::fallbacks::FallbackFound;
 
 /// Everything that is going on, as people were notified.
 #[derive(Debug)]

@@ -1,23 +1,23 @@
-//! Notices of single events: drift, adoption, a fallback, the summary, a test. [`crate::core::notice::incidents`] knows
+//! Notices of single events: drift, adoption, a fallback, the summary, a test. [`crate::notice::incidents`] knows
 //! when they are due.
 
 use std::sync::Arc;
 
 use super::advice::meaning;
 use super::{Callers, Link, Moment, Notice, NoticeKind, NoticeReason, NoticeStatus, Sample, Severity, Step};
-use crate::core::detect::ledger::{FailedRequest, failure_text};
-use crate::core::model::counted::Counted;
-use crate::core::model::decision::{Decision, DecisionId, PageReason};
-use crate::core::model::foreign::Line;
-use crate::core::model::id::{Channel, GroupName, NumberId};
-use crate::core::model::order::{AdoptedBy, AskedOrder, FallbackState, LandedOn, Operation, UpdateParams};
-use crate::core::model::reason::Reason;
-use crate::core::model::roster::{Group, NumberIx, Roster};
-use crate::core::model::time::Time;
-use crate::core::model::value::{FieldValue, RawRecord};
-use crate::core::model::verdict::ReasonCount;
-use crate::core::rollback::fallbacks::FallbackFound;
-use crate::core::routing::values::{Difference, RoutingValues};
+use crate::detect::ledger::{FailedRequest, failure_text};
+use crate::model::counted::Counted;
+use crate::model::decision::{Decision, DecisionId, PageReason};
+use crate::model::foreign::Line;
+use crate::model::id::{Channel, GroupName, NumberId};
+use crate::model::order::{AdoptedBy, AskedOrder, FallbackState, LandedOn, Operation, UpdateParams};
+use crate::model::reason::Reason;
+use crate::model::roster::{Group, NumberIx, Roster};
+use crate::model::time::Time;
+use crate::model::value::{FieldValue, RawRecord};
+use crate::model::verdict::ReasonCount;
+use crate::rollback::fallbacks::FallbackFound;
+use crate::routing::values::{Difference, RoutingValues};
 
 /// Where a reader can see more.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

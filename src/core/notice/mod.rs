@@ -3,7 +3,7 @@
 //! Whoever is woken by it knows nothing yet. A [`Notice`] therefore answers six questions, in this
 //! order: which numbers, since when, how many callers, why, what Ringback did or refused to do and
 //! whether that is proven, and what to type next. [`Notice::lines`] gives the answers with their
-//! names; every channel in [`crate::notify`] is a mapping of them and adds nothing.
+//! names; every channel in `notify` is a mapping of them and adds nothing.
 //!
 //! Where the text of a notice is:
 //!
@@ -16,7 +16,7 @@
 //! | ports | `port` |
 //! | what `apply` wrote | `applies` |
 //! | what a person should type next | `steps`, and [`advice`] where a swap may not or would not help |
-//! | a guard, a reason, a result | the `text` of their types in [`crate::core::model`] |
+//! | a guard, a reason, a result | the `text` of their types in [`crate::model`] |
 //!
 //! When one is due is decided by [`incidents`]; [`sample`] has one of every kind, to look at.
 //!
@@ -37,12 +37,12 @@ use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 
-use crate::core::model::counted::{Counted, CountedWords, some_of};
-use crate::core::model::decision::DecisionId;
-use crate::core::model::id::Resource;
-use crate::core::model::id::{Channel, GroupName, NumberId};
-use crate::core::model::order::AskedOrder;
-use crate::core::model::time::Time;
+use crate::model::counted::{Counted, CountedWords, some_of};
+use crate::model::decision::DecisionId;
+use crate::model::id::Resource;
+use crate::model::id::{Channel, GroupName, NumberId};
+use crate::model::order::AskedOrder;
+use crate::model::time::Time;
 
 /// How much it matters. The words are Prometheus' and the pagers'.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::make::NoticeBuilder;
 use super::{Moment, Notice, NoticeKind, NoticeStatus, Severity, Step};
-use crate::core::model::counted::amount;
-use crate::core::model::id::{Channel, GroupName, NumberId};
-use crate::core::model::time::Time;
-use crate::core::port::news::{PortEntry, PortSeen, PortState};
-use crate::core::port::report::countdown;
-use crate::core::port::status::{PortStatus, Progress};
+use crate::model::counted::amount;
+use crate::model::id::{Channel, GroupName, NumberId};
+use crate::model::time::Time;
+use crate::port::news::{PortEntry, PortSeen, PortState};
+use crate::port::report::countdown;
+use crate::port::status::{PortStatus, Progress};
 
 /// Ports that go on no more without a person, as people were told, by key.
 #[derive(Debug, Default)]

@@ -8,23 +8,23 @@ use super::condition::AgentCondition;
 use super::incidents::Incidents;
 use super::make::NoticeBuilder;
 use super::{Notice, NoticeKind, NoticeStatus, Severity};
-use crate::core::detect::ledger::FailedRequest;
-use crate::core::model::code::Code;
-use crate::core::model::decision::{Action, Decision, DecisionId, Mode, PageReason};
-use crate::core::model::guard::Guard;
-use crate::core::model::id::Resource;
-use crate::core::model::id::{CallSid, Channel, GroupName, NumberId};
-use crate::core::model::order::{
+use crate::detect::ledger::FailedRequest;
+use crate::model::code::Code;
+use crate::model::decision::{Action, Decision, DecisionId, Mode, PageReason};
+use crate::model::guard::Guard;
+use crate::model::id::Resource;
+use crate::model::id::{CallSid, Channel, GroupName, NumberId};
+use crate::model::order::{
     Author, By, CloseReason, FallbackState, Hold, Operation, Order, OrderResult, Scope, ScopeOf,
 };
-use crate::core::model::reason::Reason;
-use crate::core::model::time::Time;
-use crate::core::model::verdict::{Evidence, ReasonCount};
-use crate::core::port::news::{PortEntry, PortSeen, PortState};
-use crate::core::port::rejection::Rejection;
-use crate::core::port::status::PortStatus;
-use crate::core::rollback::entry::Entry;
-use crate::core::routing::values::Difference;
+use crate::model::reason::Reason;
+use crate::model::time::Time;
+use crate::model::verdict::{Evidence, ReasonCount};
+use crate::port::news::{PortEntry, PortSeen, PortState};
+use crate::port::rejection::Rejection;
+use crate::port::status::PortStatus;
+use crate::rollback::entry::Entry;
+use crate::routing::values::Difference;
 
 /// A made-up decision about all numbers of a group.
 fn decision(

@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use super::Step;
 use super::advice::{about, instead, repair};
 use super::make::NoticeBuilder;
-use crate::core::model::barrier::Barrier;
-use crate::core::model::counted::Counted;
-use crate::core::model::decision::PageReason;
-use crate::core::model::guard::Guard;
-use crate::core::model::id::{Channel, GroupName, NumberId};
-use crate::core::model::order::{AskedOrder, Hold, Operation, Scope, ScopeOf};
-use crate::core::model::reason::Reason;
-use crate::core::rollback::operator::{Obstacle, PreviewLine};
+use crate::model::barrier::Barrier;
+use crate::model::counted::Counted;
+use crate::model::decision::PageReason;
+use crate::model::guard::Guard;
+use crate::model::id::{Channel, GroupName, NumberId};
+use crate::model::order::{AskedOrder, Hold, Operation, Scope, ScopeOf};
+use crate::model::reason::Reason;
+use crate::rollback::operator::{Obstacle, PreviewLine};
 
 /// How a person tries a number.
 const fn reach(channel: Channel) -> &'static str {

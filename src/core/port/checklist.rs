@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use super::ports::PortEvidence;
 use super::status::PortStatus;
-use crate::core::model::facts::PORT_SETTLES;
-use crate::core::model::id::Channel;
-use crate::core::model::time::Time;
+use crate::model::facts::PORT_SETTLES;
+use crate::model::id::Channel;
+use crate::model::time::Time;
 
 /// What keeps the old provider needed for one number.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

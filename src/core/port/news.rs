@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use super::rejection::Rejection;
 use super::status::PortStatus;
-use crate::core::model::foreign::Line;
-use crate::core::model::id::{Channel, E164, GroupName, NumberId, PortRequestSid};
-use crate::core::model::time::Time;
+use crate::model::foreign::Line;
+use crate::model::id::{Channel, E164, GroupName, NumberId, PortRequestSid};
+use crate::model::time::Time;
 
 /// What the Porting API says of one number.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

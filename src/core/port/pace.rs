@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::news::PortState;
 use super::status::Progress;
-use crate::core::model::time::Time;
+use crate::model::time::Time;
 
 /// A port is due, or overdue.
 pub const URGENT: Duration = Duration::from_secs(60);
@@ -42,7 +42,7 @@ pub fn next_look<'a>(now: Time, ports: impl Iterator<Item = &'a PortState>) -> D
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::port::status::PortStatus;
+    use crate::port::status::PortStatus;
 
     #[test]
     fn the_most_urgent_number_sets_the_pace() {

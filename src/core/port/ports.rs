@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use super::news::{FORWARDED_AGAIN, Met, PortEntry, PortFound, PortState};
 use super::status::{PortStatus, Progress};
-use crate::core::model::decision::Phase;
-use crate::core::model::id::{AccountSid, Channel, GroupName, NumberId};
-use crate::core::model::roster::{PortAt, Roster};
-use crate::core::model::time::Time;
+use crate::model::decision::Phase;
+use crate::model::id::{AccountSid, Channel, GroupName, NumberId};
+use crate::model::roster::{PortAt, Roster};
+use crate::model::time::Time;
 
 /// A port that is due within this is announced.
 pub const EVE: Duration = Duration::from_secs(24 * 3600);

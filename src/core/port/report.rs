@@ -9,11 +9,11 @@ use super::checklist::{ChannelFacts, Missing, NumberFacts, SETTLING, minute, mis
 use super::ports::{PortEvidence, Ports};
 use super::sight::{AccountSight, ApiSight};
 use super::status::PortStatus;
-use crate::core::model::counted::amount;
-use crate::core::model::decision::Phase;
-use crate::core::model::id::{AccountSid, Channel, GroupName, NumberId, PortRequestSid};
-use crate::core::model::roster::{NumberIx, Roster};
-use crate::core::model::time::Time;
+use crate::model::counted::amount;
+use crate::model::decision::Phase;
+use crate::model::id::{AccountSid, Channel, GroupName, NumberId, PortRequestSid};
+use crate::model::roster::{NumberIx, Roster};
+use crate::model::time::Time;
 
 /// A look of longer ago is told with its time: a port that is due is looked at every minute.
 const OLD: Duration = Duration::from_secs(120);
@@ -351,10 +351,10 @@ mod tests {
     use jiff::tz::TimeZone;
 
     use super::*;
-    use crate::core::model::id::testing::ours;
-    use crate::core::model::roster::{Number, PortAt};
-    use crate::core::port::news::{Met, PortEntry, PortState};
-    use crate::core::port::rejection::Rejection;
+    use crate::model::id::testing::ours;
+    use crate::model::roster::{Number, PortAt};
+    use crate::port::news::{Met, PortEntry, PortState};
+    use crate::port::rejection::Rejection;
 
     const HOUR: Duration = Duration::from_secs(3600);
 
@@ -459,7 +459,7 @@ mod tests {
         let start = Time::from_secs(1_000_000);
         let (roster, mut ports) = (roster(), Ports::default());
         let id = ours("+15005550100");
-        let found = |status| [crate::core::port::news::PortFound { number: id.e164, state: PortState::of(status) }];
+        let found = |status| [crate::port::news::PortFound { number: id.e164, state: PortState::of(status) }];
         let news = ports.news(&roster, id.account, &found(PortStatus::Completed));
         news.iter().for_each(|entry| ports.fold(start, entry));
         for later in [PortStatus::Pending, PortStatus::Rejected, PortStatus::Completed] {
@@ -471,7 +471,7 @@ mod tests {
         let standing = ports.standing(start, id, PortAt::Done, Some(true));
         assert_eq!((standing.evidence, standing.ported), (PortEvidence::Debugger, None));
         assert_eq!(ports.news(&roster, id.account, &[]), []);
-        let foreign = crate::core::port::news::PortFound {
+        let foreign = crate::port::news::PortFound {
             number: "+15005550999".parse().unwrap(),
             state: PortState::of(PortStatus::Rejected),
         };

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::checklist::minute;
-use crate::core::model::foreign::Line;
-use crate::core::model::time::Time;
+use crate::model::foreign::Line;
+use crate::model::time::Time;
 
 /// What came of the latest look at the Porting API.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

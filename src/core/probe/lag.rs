@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use crate::core::model::source::Source;
+use crate::model::source::Source;
 
 /// Recent measurements that count, by source.
 const KEPT: usize = 101;

@@ -23,11 +23,11 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::core::model::id::E164;
-use crate::core::model::id::Resource;
-use crate::core::model::reason::Reason;
-use crate::core::model::time::Time;
-use crate::core::probe::hearing::{Expectation, HeardFault, Marker};
+use crate::model::id::E164;
+use crate::model::id::Resource;
+use crate::model::reason::Reason;
+use crate::model::time::Time;
+use crate::probe::hearing::{Expectation, HeardFault, Marker};
 
 /// What a probe is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]

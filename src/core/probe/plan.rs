@@ -13,10 +13,10 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::ProbeSettings;
-use crate::core::model::decision::Phase;
-use crate::core::model::id::Channel;
-use crate::core::model::roster::{NumberIx, Roster};
-use crate::core::model::time::Time;
+use crate::model::decision::Phase;
+use crate::model::id::Channel;
+use crate::model::roster::{NumberIx, Roster};
+use crate::model::time::Time;
 
 /// Probes that may begin in any hour and in any day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -336,7 +336,7 @@ impl ProbeSchedule {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::model::roster::{Number, PortAt};
+    use crate::model::roster::{Number, PortAt};
     use proptest::prelude::*;
 
     fn roster(numbers: u32) -> Roster {
@@ -344,7 +344,7 @@ mod tests {
         let group = roster.add_group("support".parse().unwrap(), [None, None]);
         for i in 0..numbers {
             roster.add_number(Number {
-                id: crate::core::model::id::testing::ours(&format!("+1500555{i:04}")),
+                id: crate::model::id::testing::ours(&format!("+1500555{i:04}")),
                 label: String::new(),
                 group,
                 channels: [true, i % 2 == 0],

@@ -1,6 +1,6 @@
 //! What a probe showed, read from the legs of its call or the row of its message.
 //!
-//! A probe is judged as a caller's call is ([`crate::core::detect::outcome`]): alerts on the handler's own URL first,
+//! A probe is judged as a caller's call is ([`crate::detect::outcome`]): alerts on the handler's own URL first,
 //! child legs second, the status last. Beyond that it knows what no caller's log tells: that a call was
 //! made, so that its absence is a fact. Absence is said only when the same log shows the probe's own
 //! outbound leg, or, of a call from elsewhere, any that is no older; a log that shows neither is late, and that is
@@ -12,17 +12,17 @@
 use std::time::Duration;
 
 use super::{ProbeFinding, Unmeasured};
-use crate::core::detect::observation::{Alert, CallStatus, Direction, MessageStatus};
-use crate::core::detect::outcome::{
+use crate::detect::observation::{Alert, CallStatus, Direction, MessageStatus};
+use crate::detect::outcome::{
     AlertFlags, AlertPlacement, CallFacts, Children, MessageFacts, judge_call, judge_message, mark,
 };
-use crate::core::model::code::Code;
-use crate::core::model::id::Channel;
-use crate::core::model::reason::{IgnoreReason, Outcome, Reason};
-use crate::core::model::time::Time;
-use crate::core::model::value::FieldValue;
-use crate::core::routing::history::{RoutingState, Webhooks};
-use crate::core::routing::record::{NumberRecord, is_fallback};
+use crate::model::code::Code;
+use crate::model::id::Channel;
+use crate::model::reason::{IgnoreReason, Outcome, Reason};
+use crate::model::time::Time;
+use crate::model::value::FieldValue;
+use crate::routing::history::{RoutingState, Webhooks};
+use crate::routing::record::{NumberRecord, is_fallback};
 
 /// The far end of a probe's call, as far as it has been seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -269,9 +269,9 @@ pub fn message(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::detect::observation::Level;
-    use crate::core::model::id::AlertSid;
-    use crate::core::routing::record::tests::record;
+    use crate::detect::observation::Level;
+    use crate::model::id::AlertSid;
+    use crate::routing::record::tests::record;
 
     const BIN: &str = "https://handler.twilio.com/twiml/EH00000000000000000000000000000001";
 

@@ -15,14 +15,14 @@ use super::entry::Entry;
 use super::operator::{PlannedAction, PreviewLine};
 use super::orders::{Orders, Saga};
 use super::plan;
-use crate::core::model::foreign::Line;
-use crate::core::model::id::{Channel, NumberId};
-use crate::core::model::order::{AdoptedBy, CloseReason, Operation};
-use crate::core::model::roster::{NumberIx, Roster};
-use crate::core::model::time::Time;
-use crate::core::routing::record::{Handler, NumberRecord};
-use crate::core::routing::values::RoutingValues;
-use crate::core::routing::wanted::{Comparison, compare};
+use crate::model::foreign::Line;
+use crate::model::id::{Channel, NumberId};
+use crate::model::order::{AdoptedBy, CloseReason, Operation};
+use crate::model::roster::{NumberIx, Roster};
+use crate::model::time::Time;
+use crate::routing::record::{Handler, NumberRecord};
+use crate::routing::values::RoutingValues;
+use crate::routing::wanted::{Comparison, compare};
 
 /// A number as it was read for it.
 #[derive(Debug, Clone)]

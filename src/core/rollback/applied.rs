@@ -9,9 +9,9 @@
 //! it was; whoever takes the number from us, while it is on its fallback or not, takes it from the apply too.
 
 use super::saga::{Illegal, SagaEvent, SagaState};
-use crate::core::model::decision::DecisionId;
-use crate::core::model::order::{FallbackState, Operation, OrderResult};
-use crate::core::model::time::Time;
+use crate::model::decision::DecisionId;
+use crate::model::order::{FallbackState, Operation, OrderResult};
+use crate::model::time::Time;
 
 /// Where the applies of one channel of one number stand.
 #[derive(Debug, Clone, Default)]

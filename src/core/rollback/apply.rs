@@ -5,11 +5,11 @@
 
 use super::plan::{NumberEnd, Unknown, WritePlan, resumed};
 use super::saga::SagaState;
-use crate::core::model::id::NumberId;
-use crate::core::model::order::{ApplyTerms, Order, OrderResult};
-use crate::core::routing::record::{NumberRecord, Service};
-use crate::core::routing::values::RoutingValues;
-use crate::core::routing::wanted::{Comparison, changes, compare};
+use crate::model::id::NumberId;
+use crate::model::order::{ApplyTerms, Order, OrderResult};
+use crate::routing::record::{NumberRecord, Service};
+use crate::routing::values::RoutingValues;
+use crate::routing::wanted::{Comparison, changes, compare};
 
 /// A number as it was read.
 #[derive(Debug, Clone, Copy)]

@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 
 use super::entry::Entry;
 use super::orders::{OrderState, Orders};
-use crate::core::model::decision::{DecisionId, Mode};
-use crate::core::model::guard::Guard;
-use crate::core::model::id::{Channel, GroupName, NumberId};
-use crate::core::model::order::{Author, By, CloseReason, Hold, Scope, ScopeOf};
-use crate::core::model::roster::Roster;
-use crate::core::model::time::Time;
+use crate::model::decision::{DecisionId, Mode};
+use crate::model::guard::Guard;
+use crate::model::id::{Channel, GroupName, NumberId};
+use crate::model::order::{Author, By, CloseReason, Hold, Scope, ScopeOf};
+use crate::model::roster::Roster;
+use crate::model::time::Time;
 
 /// What a command comes to.
 #[derive(Debug, Clone, PartialEq)]

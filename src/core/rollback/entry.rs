@@ -1,27 +1,27 @@
 //! What is kept for ever: each decision, each step of each swap, each command of an operator.
 //!
 //! The journal is the agent's memory of what it did. Its entries are folded through
-//! [`crate::core::rollback::orders::Orders::fold`] while the agent lives and again after a restart, so recovery is no
+//! [`crate::rollback::orders::Orders::fold`] while the agent lives and again after a restart, so recovery is no
 //! second way through the code. An entry says what has been decided or seen to be so; entries that
 //! announce a write ([`Entry::Intent`]) are on the disk before the write happens.
 //!
 //! What numbers' fields have is whole in the state alone, which writes entries by
-//! [`crate::core::model::value::whole_json`]; everywhere else an entry is without what may be secret.
+//! [`crate::model::value::whole_json`]; everywhere else an entry is without what may be secret.
 
 use serde::{Deserialize, Serialize};
 
-use crate::core::detect::rules::Rules;
-use crate::core::model::decision::{Decision, DecisionId, Mode, Phase};
-use crate::core::model::foreign::Line;
-use crate::core::model::guard::Guard;
-use crate::core::model::id::{Channel, GroupName, NumberId, NumberSid};
-use crate::core::model::order::{
+use crate::detect::rules::Rules;
+use crate::model::decision::{Decision, DecisionId, Mode, Phase};
+use crate::model::foreign::Line;
+use crate::model::guard::Guard;
+use crate::model::id::{Channel, GroupName, NumberId, NumberSid};
+use crate::model::order::{
     AdoptedBy, Author, CloseReason, FallbackState, Hold, LandedOn, Operation, Order, OrderResult, Scope, UpdateParams,
 };
-use crate::core::model::time::Time;
-use crate::core::model::value::RawRecord;
-use crate::core::port::news::PortEntry;
-use crate::core::routing::values::Difference;
+use crate::model::time::Time;
+use crate::model::value::RawRecord;
+use crate::port::news::PortEntry;
+use crate::routing::values::Difference;
 
 /// One entry of the journal.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -7,9 +7,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::core::model::counted::some_of;
-use crate::core::model::id::{Channel, GroupName, NumberId};
-use crate::core::model::order::FallbackState;
+use crate::model::counted::some_of;
+use crate::model::id::{Channel, GroupName, NumberId};
+use crate::model::order::FallbackState;
 
 /// What a look at a fallback showed for one number.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -119,7 +119,7 @@ mod tests {
     use FallbackState::{Broken, Good, Unchecked};
 
     use super::*;
-    use crate::core::model::id::testing::ours;
+    use crate::model::id::testing::ours;
 
     fn numbers() -> [NumberId; 3] {
         ["+15005550100", "+15005550101", "+15005550102"].map(ours)

@@ -6,7 +6,7 @@
 //!
 //! This order is the detector's, between its decision and an order. Others ask elsewhere, each what only it can know:
 //! * `detect::engine::decide`, before a decision: whether a swap could help at all ([`DetectorGuard`](
-//!   crate::core::model::decision::DetectorGuard)).
+//!   crate::model::decision::DetectorGuard)).
 //! * [`super::operator`], for what a person orders: a person passes the cap, the storm and the mode, and neither a hold
 //!   nor a broken fallback.
 //! * `agent::control::write_guard`, right before each request to Twilio, with the permit in hand: lease, mode, hold
@@ -27,10 +27,10 @@
 //! | cap | | too many of the group would be on the fallback |
 //! | veto | | until its time has passed |
 
-use crate::core::model::decision::{Mode, Phase};
-use crate::core::model::guard::{Guard, Strength};
-use crate::core::model::order::FallbackState;
-use crate::core::model::time::Time;
+use crate::model::decision::{Mode, Phase};
+use crate::model::guard::{Guard, Strength};
+use crate::model::order::FallbackState;
+use crate::model::time::Time;
 
 /// What the guards make of one number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -187,7 +187,7 @@ mod tests {
 
     #[test]
     fn one_caller_speaks_for_one_number() {
-        use crate::core::model::verdict::Evidence;
+        use crate::model::verdict::Evidence;
         let of = |failing, numbers| Strength::of(&Evidence { failing, ..Evidence::default() }, numbers);
         assert_eq!([of(0, 1), of(1, 1), of(1, 2)], [Strength::Hint, Strength::Callers, Strength::Hint]);
         assert_eq!([of(2, 2), of(2, 50)], [Strength::Callers; 2]);

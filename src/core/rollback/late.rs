@@ -18,11 +18,11 @@
 use std::time::Duration;
 
 use super::saga::{Landing, Snapshot, Swap};
-use crate::core::model::decision::DecisionId;
-use crate::core::model::id::NumberSid;
-use crate::core::model::order::{LandedOn, Operation, UpdateParams};
-use crate::core::model::time::Time;
-use crate::core::model::value::RawRecord;
+use crate::model::decision::DecisionId;
+use crate::model::id::NumberSid;
+use crate::model::order::{LandedOn, Operation, UpdateParams};
+use crate::model::time::Time;
+use crate::model::value::RawRecord;
 
 /// What was written last of an order, before it was.
 #[derive(Debug, Clone, PartialEq, Eq)]

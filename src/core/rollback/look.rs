@@ -10,11 +10,11 @@ use super::late::{self, LateAt, LateWrite};
 use super::orders::{Orders, Saga};
 use super::plan;
 use super::saga::{SagaEvent, SagaState, Swap};
-use crate::core::model::id::{Channel, NumberId};
-use crate::core::model::order::{LandedOn, Operation};
-use crate::core::model::time::Time;
-use crate::core::model::value::RawRecord;
-use crate::core::routing::values::RoutingValues;
+use crate::model::id::{Channel, NumberId};
+use crate::model::order::{LandedOn, Operation};
+use crate::model::time::Time;
+use crate::model::value::RawRecord;
+use crate::routing::values::RoutingValues;
 
 /// How a number was read.
 #[derive(Debug, Clone, Copy)]

@@ -29,17 +29,17 @@ use serde::Serialize;
 
 use super::entry::Entry;
 use super::orders::{Adopted, Orders};
-use crate::core::model::decision::{DecisionId, Mode};
-use crate::core::model::id::{Channel, NumberId};
-use crate::core::model::order::{
+use crate::model::decision::{DecisionId, Mode};
+use crate::model::id::{Channel, NumberId};
+use crate::model::order::{
     AdoptedBy, ApplyTerms, AskedOrder, Author, By, CloseReason, FallbackState, Operation, Order, Scope,
 };
-use crate::core::model::roster::{NumberIx, Roster};
-use crate::core::model::time::Time;
-use crate::core::model::value::FieldValue;
-use crate::core::rollback::saga::{SagaState, Swap};
-use crate::core::routing::record::bare;
-use crate::core::routing::values::RoutingValues;
+use crate::model::roster::{NumberIx, Roster};
+use crate::model::time::Time;
+use crate::model::value::FieldValue;
+use crate::rollback::saga::{SagaState, Swap};
+use crate::routing::record::bare;
+use crate::routing::values::RoutingValues;
 
 /// A command about numbers.
 #[derive(Debug, Clone)]

@@ -26,13 +26,13 @@ use super::fallbacks::{FallbackFound, Fallbacks};
 use super::guard::Freshness;
 use super::late::{Intended, LateWrite};
 use super::saga::SagaState;
-use crate::core::model::decision::{Decision, DecisionId, Mode, Phase};
-use crate::core::model::guard::{Guard, Strength};
-use crate::core::model::id::{Channel, GroupName, NumberId};
-use crate::core::model::order::{AdoptedBy, FallbackState, Hold, Operation, Order, OrderResult};
-use crate::core::model::time::Time;
-use crate::core::model::value::RawRecord;
-use crate::core::model::verdict::Verdict;
+use crate::model::decision::{Decision, DecisionId, Mode, Phase};
+use crate::model::guard::{Guard, Strength};
+use crate::model::id::{Channel, GroupName, NumberId};
+use crate::model::order::{AdoptedBy, FallbackState, Hold, Operation, Order, OrderResult};
+use crate::model::time::Time;
+use crate::model::value::RawRecord;
+use crate::model::verdict::Verdict;
 
 /// What the guards and the stages are measured by.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -13,11 +13,11 @@ use serde_json::Value;
 
 use super::late::{LateAt, LateWrite};
 use super::saga::{SagaState, Swap};
-use crate::core::model::id::{Channel, ServiceSid};
-use crate::core::model::order::{Operation, Order, OrderResult, UpdateParams};
-use crate::core::model::value::RawRecord;
-use crate::core::routing::record::NumberRecord;
-use crate::core::routing::values::{BadRecord, RoutingValues, SERVICE};
+use crate::model::id::{Channel, ServiceSid};
+use crate::model::order::{Operation, Order, OrderResult, UpdateParams};
+use crate::model::value::RawRecord;
+use crate::routing::record::NumberRecord;
+use crate::routing::values::{BadRecord, RoutingValues, SERVICE};
 
 /// How one number's part of an order ended, and why.
 pub type NumberEnd = (OrderResult, String);

@@ -23,8 +23,8 @@
 mod swap;
 
 pub use self::swap::{Landing, RestoreOrigin, Snapshot, Swap};
-use crate::core::model::decision::DecisionId;
-use crate::core::model::order::{FallbackState, Operation, OrderResult, UpdateParams};
+use crate::model::decision::DecisionId;
+use crate::model::order::{FallbackState, Operation, OrderResult, UpdateParams};
 
 /// Where one channel of one number stands.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

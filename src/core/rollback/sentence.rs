@@ -6,14 +6,14 @@
 use std::fmt;
 
 use super::entry::Entry;
-use crate::core::model::counted;
-use crate::core::model::decision::{Action, Decision, DecisionId};
-use crate::core::model::guard::Guard;
-use crate::core::model::id::{Channel, GroupName, NumberId};
-use crate::core::model::order::{AdoptedBy, Author, By, FallbackState, Operation, Order, OrderResult};
-use crate::core::model::roster::Roster;
-use crate::core::model::time::Time;
-use crate::core::port::news::{Met, PortEntry};
+use crate::model::counted;
+use crate::model::decision::{Action, Decision, DecisionId};
+use crate::model::guard::Guard;
+use crate::model::id::{Channel, GroupName, NumberId};
+use crate::model::order::{AdoptedBy, Author, By, FallbackState, Operation, Order, OrderResult};
+use crate::model::roster::Roster;
+use crate::model::time::Time;
+use crate::port::news::{Met, PortEntry};
 
 /// Who acts.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -343,7 +343,7 @@ fn port(entry: &PortEntry) -> Sentence {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::model::id::testing::ours;
+    use crate::model::id::testing::ours;
 
     #[test]
     fn a_veto_says_what_silence_does_and_an_approval_what_it_does_not() {

@@ -6,9 +6,9 @@
 use serde::Serialize;
 
 use super::record::{Handler, NumberRecord, is_fallback, is_same_fallback};
-use crate::core::model::id::Channel;
-use crate::core::model::roster::{NumberIx, Roster};
-use crate::core::model::value::FieldValue;
+use crate::model::id::Channel;
+use crate::model::roster::{NumberIx, Roster};
+use crate::model::value::FieldValue;
 
 /// The webhooks of one channel of one number, as far as they are known.
 #[derive(Clone, Copy, Debug, Default)]

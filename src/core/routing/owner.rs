@@ -1,8 +1,8 @@
 //! How the handlers of whom numbers are handed over to are told from another's.
 
 use super::record::{Handler, NumberRecord, address};
-use crate::core::model::handler::Owner;
-use crate::core::model::id::Channel;
+use crate::model::handler::Owner;
+use crate::model::id::Channel;
 
 impl Owner {
     /// True if `url` is below one of theirs. Scheme and host compare without case, and what theirs begin with ends

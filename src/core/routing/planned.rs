@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 
 use super::values::RoutingValues;
 use super::wanted::{CannotApply, FieldChange};
-use crate::core::model::foreign::Line;
-use crate::core::model::id::{Channel, GroupName, NumberId, NumberSid};
+use crate::model::foreign::Line;
+use crate::model::id::{Channel, GroupName, NumberId, NumberSid};
 
 /// What was found of one channel of one number.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -14,12 +14,12 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::core::model::facts::{API_DOMAIN, BIN_HOST, BIN_PATH, DEMO};
-use crate::core::model::id::{ApplicationSid, Channel, E164, NumberSid, ServiceSid, TrunkSid};
-use crate::core::model::order::UpdateParams;
-use crate::core::model::redact;
-use crate::core::model::roster::Roster;
-use crate::core::model::value::FieldValue;
+use crate::model::facts::{API_DOMAIN, BIN_HOST, BIN_PATH, DEMO};
+use crate::model::id::{ApplicationSid, Channel, E164, NumberSid, ServiceSid, TrunkSid};
+use crate::model::order::UpdateParams;
+use crate::model::redact;
+use crate::model::roster::Roster;
+use crate::model::value::FieldValue;
 
 /// A number's routing as last read: the part of its record that decides who answers.
 /// `""` and `null` are both `None`.
@@ -426,4 +426,4 @@ pub fn is_same_host(one: &str, other: &str) -> bool {
 }
 
 #[cfg(test)]
-pub(in crate::core) mod tests;
+pub(crate) mod tests;

@@ -16,10 +16,10 @@ use serde::{Deserialize, Serialize};
 use super::planned::{Finding, HandlerPlan, PlannedNumber, Seen};
 use super::values::fields;
 use super::wanted::FieldChange;
-use crate::core::model::id::{AccountSid, Channel, GroupName, NumberId};
-use crate::core::model::roster::Roster;
-use crate::core::model::time::Time;
-use crate::core::model::value::whole_json;
+use crate::model::id::{AccountSid, Channel, GroupName, NumberId};
+use crate::model::roster::Roster;
+use crate::model::time::Time;
+use crate::model::value::whole_json;
 
 /// A plan is good for so long.
 const LASTS: Duration = Duration::from_secs(24 * 3600);

@@ -15,10 +15,10 @@ mod xml;
 
 use roxmltree::Node;
 
-use crate::core::model::dialled::{self, Dialled};
-use crate::core::model::facts::{API_DOMAIN, TEST_CALLER, TEST_NUMBERS};
-use crate::core::model::id::{Channel, E164};
-use crate::core::model::roster::Roster;
+use crate::model::dialled::{self, Dialled};
+use crate::model::facts::{API_DOMAIN, TEST_CALLER, TEST_NUMBERS};
+use crate::model::id::{Channel, E164};
+use crate::model::roster::Roster;
 use xml::Unreadable;
 
 /// An answer as it came.

@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::record::{Application, NumberRecord, is_same_fallback};
-use crate::core::model::id::{Channel, ServiceSid};
-use crate::core::model::order::UpdateParams;
-use crate::core::model::value::{FieldValue, whole_json};
+use crate::model::id::{Channel, ServiceSid};
+use crate::model::order::UpdateParams;
+use crate::model::value::{FieldValue, whole_json};
 
 /// One field of a number: its parameter in an update, and its name in the record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -11,11 +11,11 @@ use serde::{Deserialize, Serialize};
 
 use super::record::{Handler, NumberRecord, Service};
 use super::values::{RoutingValues, SERVICE, fields};
-use crate::core::model::foreign::Line;
-use crate::core::model::handler::{WantedHandler, WantedTarget};
-use crate::core::model::id::{Channel, ServiceSid};
-use crate::core::model::order::UpdateParams;
-use crate::core::model::value::FieldValue;
+use crate::model::foreign::Line;
+use crate::model::handler::{WantedHandler, WantedTarget};
+use crate::model::id::{Channel, ServiceSid};
+use crate::model::order::UpdateParams;
+use crate::model::value::FieldValue;
 
 /// What is to be done with one channel of one number.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -145,7 +145,15 @@ impl Sources {
                     };
                     self.scopes[scope].children.insert(name, child);
                 }
-                Item::Use(import) => reading.import(&import.tree, import.leading_colon.is_some()),
+                Item::Use(import) => match part(&import.tree, &reading.sources.library) {
+                    Some(name) => {
+                        let is_test = reading.is_test;
+                        let root = format!("{name}/lib.rs");
+                        let child = self.file(texts, &root, vec![name.clone()], None, is_test, seen);
+                        self.scopes[scope].children.insert(name, child);
+                    }
+                    None => reading.import(&import.tree, import.leading_colon.is_some()),
+                },
                 Item::Impl(block) => {
                     let mut head = block.clone();
                     head.items.clear();
@@ -366,6 +374,12 @@ impl Reading<'_> {
             i += 1;
         }
     }
+}
+
+/// `use library_part as part`: another package, whose sources are in a folder of that name. Its own root is its `crate`.
+fn part(tree: &UseTree, library: &str) -> Option<String> {
+    let UseTree::Rename(name) = tree else { return None };
+    (name.ident == format!("{library}_{}", name.rename)).then(|| name.rename.to_string())
 }
 
 /// Each leaf's path, and the name under which it is known here; a glob has none.

@@ -3,22 +3,22 @@
 use std::time::Duration;
 
 use super::world::{Setup, THEIRS, WANTED, World};
-use crate::core::control::{DECIDE_AGAIN, EngineView, is_rolled_back};
-use crate::core::model::decision::{Action, DecisionId, PageReason, Phase};
-use crate::core::model::guard::{Guard, Strength};
-use crate::core::model::id::testing::ours;
-use crate::core::model::id::{Channel, NumberId};
-use crate::core::model::order::{CloseReason, Operation, OrderResult};
-use crate::core::model::reason::Reason;
-use crate::core::model::source::Source;
-use crate::core::model::time::Time;
-use crate::core::model::verdict::Verdict;
-use crate::core::port::news::{PortEntry, PortState};
-use crate::core::port::status::PortStatus;
-use crate::core::rollback::entry::Entry;
-use crate::core::rollback::guard::Freshness;
-use crate::core::rollback::operator::OperatorRequest;
-use crate::core::rollback::orders::{Surroundings, Witness};
+use crate::control::{DECIDE_AGAIN, EngineView, is_rolled_back};
+use crate::model::decision::{Action, DecisionId, PageReason, Phase};
+use crate::model::guard::{Guard, Strength};
+use crate::model::id::testing::ours;
+use crate::model::id::{Channel, NumberId};
+use crate::model::order::{CloseReason, Operation, OrderResult};
+use crate::model::reason::Reason;
+use crate::model::source::Source;
+use crate::model::time::Time;
+use crate::model::verdict::Verdict;
+use crate::port::news::{PortEntry, PortState};
+use crate::port::status::PortStatus;
+use crate::rollback::entry::Entry;
+use crate::rollback::guard::Freshness;
+use crate::rollback::operator::OperatorRequest;
+use crate::rollback::orders::{Surroundings, Witness};
 
 const VOICE: Channel = Channel::Voice;
 

@@ -1,21 +1,21 @@
-//! The orders' tasks. Each takes the steps of [`crate::agent::execute`], one at a time, with the states of its
+//! The orders' tasks. Each takes the steps of `agent::execute`, one at a time, with the states of its
 //! numbers as they were when it was sent; its entries are handed in and applied at their commit. What is written and
-//! what became of it is planned and judged by [`crate::core::rollback::plan`], as in the agent.
+//! what became of it is planned and judged by [`crate::rollback::plan`], as in the agent.
 
 use std::collections::BTreeSet;
 
 use super::world::{BIN, InFlight, Slot, Unwritten, World, Writer, raw};
-use crate::core::model::decision::Mode;
-use crate::core::model::id::{Channel, NumberId, NumberSid};
-use crate::core::model::order::{FallbackState, Operation, Order, OrderResult};
-use crate::core::rollback::apply::{self, Found};
-use crate::core::rollback::entry::Entry;
-use crate::core::rollback::late::LANDS_WITHIN;
-use crate::core::rollback::plan::{self, WritePlan, WriteState};
-use crate::core::rollback::saga::SagaState;
-use crate::core::routing::record::NumberRecord;
-use crate::core::routing::record::tests::record;
-use crate::core::routing::values::RoutingValues;
+use crate::model::decision::Mode;
+use crate::model::id::{Channel, NumberId, NumberSid};
+use crate::model::order::{FallbackState, Operation, Order, OrderResult};
+use crate::rollback::apply::{self, Found};
+use crate::rollback::entry::Entry;
+use crate::rollback::late::LANDS_WITHIN;
+use crate::rollback::plan::{self, WritePlan, WriteState};
+use crate::rollback::saga::SagaState;
+use crate::routing::record::NumberRecord;
+use crate::routing::record::tests::record;
+use crate::routing::values::RoutingValues;
 
 /// One number with what is to be written to it.
 #[derive(Debug, Clone)]

@@ -3,16 +3,16 @@
 use proptest::prelude::*;
 
 use super::world::{GROUPS, World, by, numbers_of};
-use crate::core::model::decision::{Action, DetectorGuard, Mode, PageReason};
-use crate::core::model::guard::Strength;
-use crate::core::model::id::{Channel, NumberId};
-use crate::core::model::order::{FallbackState, Operation, Scope, ScopeOf};
-use crate::core::model::roster::NumberIx;
-use crate::core::model::verdict::Verdict;
-use crate::core::rollback::command::{CommandOutcome, Conflict};
-use crate::core::rollback::entry::Entry;
-use crate::core::rollback::operator::OperatorRequest;
-use crate::core::rollback::orders::Witness;
+use crate::model::decision::{Action, DetectorGuard, Mode, PageReason};
+use crate::model::guard::Strength;
+use crate::model::id::{Channel, NumberId};
+use crate::model::order::{FallbackState, Operation, Scope, ScopeOf};
+use crate::model::roster::NumberIx;
+use crate::model::verdict::Verdict;
+use crate::rollback::command::{CommandOutcome, Conflict};
+use crate::rollback::entry::Entry;
+use crate::rollback::operator::OperatorRequest;
+use crate::rollback::orders::Witness;
 use std::time::Duration;
 
 /// Some numbers of one group, by bits, on one channel.

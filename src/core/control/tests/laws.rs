@@ -5,21 +5,21 @@ use std::time::Duration;
 
 use super::executor::Task;
 use super::world::{BIN, OWNED, Slot, WANTED, World, by, values};
-use crate::core::control::Control;
-use crate::core::detect::engine::RollbackProgress;
-use crate::core::model::decision::{DecisionId, Mode};
-use crate::core::model::guard::{Guard, Strength};
-use crate::core::model::id::{Channel, GroupName, NumberId};
-use crate::core::model::order::{AdoptedBy, By, CloseReason, FallbackState, Operation, Order, OrderResult};
-use crate::core::model::time::Time;
-use crate::core::model::verdict::Verdict;
-use crate::core::notice::NoticeStatus;
-use crate::core::rollback::entry::Entry;
-use crate::core::rollback::guard::{Freshness, allowed};
-use crate::core::rollback::operator::{OperatorRequest, PlannedAction, Preview};
-use crate::core::rollback::orders::{PendingRollback, Saga, Surroundings, Witness};
-use crate::core::rollback::saga::SagaState;
-use crate::core::routing::values::RoutingValues;
+use crate::control::Control;
+use crate::detect::engine::RollbackProgress;
+use crate::model::decision::{DecisionId, Mode};
+use crate::model::guard::{Guard, Strength};
+use crate::model::id::{Channel, GroupName, NumberId};
+use crate::model::order::{AdoptedBy, By, CloseReason, FallbackState, Operation, Order, OrderResult};
+use crate::model::time::Time;
+use crate::model::verdict::Verdict;
+use crate::notice::NoticeStatus;
+use crate::rollback::entry::Entry;
+use crate::rollback::guard::{Freshness, allowed};
+use crate::rollback::operator::{OperatorRequest, PlannedAction, Preview};
+use crate::rollback::orders::{PendingRollback, Saga, Surroundings, Witness};
+use crate::rollback::saga::SagaState;
+use crate::routing::values::RoutingValues;
 
 /// What the laws remember.
 #[derive(Debug, Default)]

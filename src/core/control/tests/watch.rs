@@ -4,20 +4,20 @@ use std::time::Duration;
 
 use super::executor::record_of;
 use super::world::{BIN, Slot, World, Writer, new_control, values};
-use crate::core::control::{Control, Recovery};
-use crate::core::model::guard::Guard;
-use crate::core::model::id::NumberId;
-use crate::core::model::order::{AdoptedBy, LandedOn, OrderResult};
-use crate::core::model::time::Time;
-use crate::core::model::verdict::Verdict;
-use crate::core::notice::{Notice, NoticeStatus};
-use crate::core::rollback::adopt::{Adopting, FoundRouting};
-use crate::core::rollback::entry::Entry;
-use crate::core::rollback::look::{Found, Ground, Known, Look};
-use crate::core::rollback::operator::PlannedAction;
-use crate::core::rollback::orders::{Orders, Witness};
-use crate::core::rollback::saga::SagaState;
-use crate::core::routing::values::RoutingValues;
+use crate::control::{Control, Recovery};
+use crate::model::guard::Guard;
+use crate::model::id::NumberId;
+use crate::model::order::{AdoptedBy, LandedOn, OrderResult};
+use crate::model::time::Time;
+use crate::model::verdict::Verdict;
+use crate::notice::{Notice, NoticeStatus};
+use crate::rollback::adopt::{Adopting, FoundRouting};
+use crate::rollback::entry::Entry;
+use crate::rollback::look::{Found, Ground, Known, Look};
+use crate::rollback::operator::PlannedAction;
+use crate::rollback::orders::{Orders, Witness};
+use crate::rollback::saga::SagaState;
+use crate::routing::values::RoutingValues;
 
 const PROVE_AGAIN: Duration = Duration::from_secs(300);
 const LATELY: Duration = Duration::from_secs(6 * 3600);
@@ -310,7 +310,7 @@ impl World {
         let mut recovery = Recovery::new(new_control(&self.setup, &self.roster, self.now), None);
         for (seq, (at, entry)) in self.journal.iter().enumerate() {
             let seq = i64::try_from(seq).unwrap();
-            let text = crate::core::model::value::whole_json(entry).unwrap();
+            let text = crate::model::value::whole_json(entry).unwrap();
             let read: Entry = serde_json::from_str(&text).unwrap_or_else(|e| panic!("law 8: {e}: {text}"));
             assert_eq!(read, *entry, "law 8: the journal says something else");
             recovery.journaled(seq, *at, &read).unwrap_or_else(|e| panic!("law 8: {e}: {}: {entry:?}", e.source));
@@ -376,19 +376,19 @@ fn memory(now: Time, control: &Control) -> Vec<String> {
     let engine = control.engine();
     for (ix, number) in engine.roster().numbers() {
         let n: NumberId = number.id;
-        for channel in crate::core::model::id::Channel::ALL {
+        for channel in crate::model::id::Channel::ALL {
             let state = engine.channel(ix, channel);
             let progress = match state.rollback {
                 // Pending is what no journal knows of; it is answered for within the same turn.
-                crate::core::detect::engine::RollbackProgress::Pending => "none".to_owned(),
-                crate::core::detect::engine::RollbackProgress::None => "none".to_owned(),
-                done @ crate::core::detect::engine::RollbackProgress::Done(_) => format!("{done:?}"),
+                crate::detect::engine::RollbackProgress::Pending => "none".to_owned(),
+                crate::detect::engine::RollbackProgress::None => "none".to_owned(),
+                done @ crate::detect::engine::RollbackProgress::Done(_) => format!("{done:?}"),
             };
             all.push(format!("{n:?} {channel} {:?} {progress} {:?}", state.phase, orders.ordered(n, channel)));
         }
     }
     for (_, group) in engine.roster().groups() {
-        for channel in crate::core::model::id::Channel::ALL {
+        for channel in crate::model::id::Channel::ALL {
             let (fallback, not_before) =
                 (orders.fallback(&group.name, channel), orders.no_restore_before(&group.name, channel));
             all.push(format!("{} {channel} {fallback:?} {not_before:?}", group.name));

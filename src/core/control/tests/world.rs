@@ -9,27 +9,27 @@ use proptest::prelude::*;
 use super::executor::Task;
 use super::laws::Seen;
 use super::watch::{ProofAttempt, Reading, TestCall};
-use crate::core::control::{Control, EngineView};
-use crate::core::detect::engine::{Engine, EngineSettings};
-use crate::core::model::decision::{Action, Decision, DecisionId, Mode};
-use crate::core::model::guard::Strength;
-use crate::core::model::handler::{Owner, WantedHandler, WantedTarget};
-use crate::core::model::id::testing::ours;
-use crate::core::model::id::{Channel, NumberId};
-use crate::core::model::order::{Author, By, Operation, Order};
-use crate::core::model::roster::{GroupIx, Number, PortAt, Roster};
-use crate::core::model::source::Source;
-use crate::core::model::time::Time;
-use crate::core::model::verdict::{Evidence, Verdict};
-use crate::core::notice::condition::AgentCondition;
-use crate::core::notice::incidents::Incidents;
-use crate::core::notice::make::{Addresses, NoticeBuilder};
-use crate::core::notice::{Notice, NoticeKind, NoticeStatus};
-use crate::core::rollback::entry::Entry;
-use crate::core::rollback::guard::Freshness;
-use crate::core::rollback::operator::{OperatorRequest, PlannedAction, Preview, PreviewLine};
-use crate::core::rollback::orders::{Orders, RollbackSettings, Surroundings};
-use crate::core::routing::values::RoutingValues;
+use crate::control::{Control, EngineView};
+use crate::detect::engine::{Engine, EngineSettings};
+use crate::model::decision::{Action, Decision, DecisionId, Mode};
+use crate::model::guard::Strength;
+use crate::model::handler::{Owner, WantedHandler, WantedTarget};
+use crate::model::id::testing::ours;
+use crate::model::id::{Channel, NumberId};
+use crate::model::order::{Author, By, Operation, Order};
+use crate::model::roster::{GroupIx, Number, PortAt, Roster};
+use crate::model::source::Source;
+use crate::model::time::Time;
+use crate::model::verdict::{Evidence, Verdict};
+use crate::notice::condition::AgentCondition;
+use crate::notice::incidents::Incidents;
+use crate::notice::make::{Addresses, NoticeBuilder};
+use crate::notice::{Notice, NoticeKind, NoticeStatus};
+use crate::rollback::entry::Entry;
+use crate::rollback::guard::Freshness;
+use crate::rollback::operator::{OperatorRequest, PlannedAction, Preview, PreviewLine};
+use crate::rollback::orders::{Orders, RollbackSettings, Surroundings};
+use crate::routing::values::RoutingValues;
 
 pub(super) const GROUPS: [&str; 2] = ["support", "sales"];
 pub(super) const BIN: &str = "https://bin";
@@ -423,7 +423,7 @@ impl World {
         }
         decision.numbers.clone_from(&new);
         if self.commit(vec![Entry::Decision(decision)]).is_err() {
-            self.control.may_decide_again(&new, channel, self.now + crate::core::control::DECIDE_AGAIN);
+            self.control.may_decide_again(&new, channel, self.now + crate::control::DECIDE_AGAIN);
         }
     }
 

@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use crate::core::model::time::Time;
+use crate::model::time::Time;
 
 /// How lately callers must have been served: of yesterday's nobody wants to know. It is over sooner where they stopped
 /// coming.

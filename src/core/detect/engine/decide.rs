@@ -3,18 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Engine, EngineEvent, RollbackProgress};
-use crate::core::detect::ledger::LedgerContext;
-use crate::core::detect::statistic::{Finding, FindingKind};
-use crate::core::model::decision::{Action, Decision, DecisionId, DetectorGuard, Mode, PageReason, Phase};
-use crate::core::model::guard::Strength;
-use crate::core::model::id::Channel;
-use crate::core::model::reason::Reason;
-use crate::core::model::roster::{GroupIx, NumberIx};
-use crate::core::model::time::Time;
-use crate::core::model::verdict::Evidence;
-use crate::core::model::verdict::Score;
-use crate::core::routing::history::RoutingState;
-use crate::core::routing::record::NumberRecord;
+use crate::detect::ledger::LedgerContext;
+use crate::detect::statistic::{Finding, FindingKind};
+use crate::model::decision::{Action, Decision, DecisionId, DetectorGuard, Mode, PageReason, Phase};
+use crate::model::guard::Strength;
+use crate::model::id::Channel;
+use crate::model::reason::Reason;
+use crate::model::roster::{GroupIx, NumberIx};
+use crate::model::time::Time;
+use crate::model::verdict::Evidence;
+use crate::model::verdict::Score;
+use crate::routing::history::RoutingState;
+use crate::routing::record::NumberRecord;
 
 /// What is to be decided.
 pub(super) struct Case<'a> {

@@ -1,6 +1,6 @@
 //! Which numbers or groups are to be looked at, each once, however often something asks for it: every outcome may.
 
-use crate::core::model::id::Channel;
+use crate::model::id::Channel;
 
 /// Channels of numbers or groups, by their positions in the roster.
 #[derive(Debug)]

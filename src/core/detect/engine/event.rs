@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use crate::core::detect::ledger::OutcomeChange;
-use crate::core::model::code::Code;
-use crate::core::model::decision::{Decision, Phase};
-use crate::core::model::id::Channel;
-use crate::core::model::roster::{GroupIx, NumberIx};
-use crate::core::model::verdict::Verdict;
-use crate::core::port::news::Met;
+use crate::detect::ledger::OutcomeChange;
+use crate::model::code::Code;
+use crate::model::decision::{Decision, Phase};
+use crate::model::id::Channel;
+use crate::model::roster::{GroupIx, NumberIx};
+use crate::model::verdict::Verdict;
+use crate::port::news::Met;
 
 /// Something that happened in the core and that the world should know.
 #[derive(Clone, Debug, PartialEq)]

@@ -7,15 +7,15 @@
 use super::arrivals::Arrivals;
 use super::latest::{Lately, LatestCallers};
 use super::{Engine, EngineEvent, PhaseChange, RollbackProgress};
-use crate::core::detect::ledger::{OutcomeChange, Warning};
-use crate::core::detect::observation::{Probe, ProbeResult};
-use crate::core::detect::statistic::threshold::Window;
-use crate::core::model::id::{AccountSid, Channel, NumberId};
-use crate::core::model::reason::Outcome;
-use crate::core::model::roster::{GroupIx, NumberIx};
-use crate::core::model::time::Time;
-use crate::core::model::verdict::{Evidence, Score, Verdict};
-use crate::core::port::news::Met;
+use crate::detect::ledger::{OutcomeChange, Warning};
+use crate::detect::observation::{Probe, ProbeResult};
+use crate::detect::statistic::threshold::Window;
+use crate::model::id::{AccountSid, Channel, NumberId};
+use crate::model::reason::Outcome;
+use crate::model::roster::{GroupIx, NumberIx};
+use crate::model::time::Time;
+use crate::model::verdict::{Evidence, Score, Verdict};
+use crate::port::news::Met;
 
 /// Share of the threshold, in nats, at which a number is suspect, and below which it no longer is.
 const SUSPECT: (f64, f64) = (0.5, 0.25);
@@ -364,7 +364,7 @@ impl Engine {
     /// Adds what cannot be seen.
     pub(super) fn complete(&self, now: Time, channel: Channel, numbers: &[NumberIx], e: Evidence) -> Evidence {
         let unsettled = numbers.iter().map(|n| self.open(*n, channel)).sum();
-        let read = crate::core::model::source::needed(channel).into_iter().map(|s| self.polled_at(s)).min().flatten();
+        let read = crate::model::source::needed(channel).into_iter().map(|s| self.polled_at(s)).min().flatten();
         Evidence { unsettled, stale_for: read.map(|at| now.since(at).as_secs_f64()), ..e }
     }
 }

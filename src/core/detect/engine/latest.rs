@@ -5,11 +5,11 @@
 //! (law 4). A rule that was met and is not met for a while, as its window moves on, ends no trouble by itself either.
 
 use super::arrivals::{Arrivals, HEALTHY_FOR};
-use crate::core::detect::ledger::OutcomeChange;
-use crate::core::model::reason::Outcome;
-use crate::core::model::roster::NumberIx;
-use crate::core::model::time::Time;
-use crate::core::model::verdict::Evidence;
+use crate::detect::ledger::OutcomeChange;
+use crate::model::reason::Outcome;
+use crate::model::roster::NumberIx;
+use crate::model::time::Time;
+use crate::model::verdict::Evidence;
 
 /// Callers who must have been served before a number is called healthy, or have failed before it is called suspect for
 /// that alone: fewer say too little.
@@ -145,9 +145,9 @@ impl LatestCallers {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::detect::observation::RemoteParty;
-    use crate::core::model::id::{CallSid, Channel, Resource};
-    use crate::core::model::reason::Reason;
+    use crate::detect::observation::RemoteParty;
+    use crate::model::id::{CallSid, Channel, Resource};
+    use crate::model::reason::Reason;
 
     const FAILED: Outcome = Outcome::Failed(Reason::Account);
 

@@ -12,15 +12,15 @@
 use std::time::Duration;
 
 use super::{Engine, EngineEvent, PhaseChange};
-use crate::core::detect::ledger::FirstSeen;
-use crate::core::detect::observation::{Alert, Call};
-use crate::core::model::code::Code;
-use crate::core::model::decision::Phase;
-use crate::core::model::facts::PORT_SETTLES;
-use crate::core::model::id::{AccountSid, Channel, NumberId};
-use crate::core::model::roster::{GroupIx, Number, NumberIx};
-use crate::core::model::time::Time;
-use crate::core::port::news::{Met, PortSeen};
+use crate::detect::ledger::FirstSeen;
+use crate::detect::observation::{Alert, Call};
+use crate::model::code::Code;
+use crate::model::decision::Phase;
+use crate::model::facts::PORT_SETTLES;
+use crate::model::id::{AccountSid, Channel, NumberId};
+use crate::model::roster::{GroupIx, Number, NumberIx};
+use crate::model::time::Time;
+use crate::port::news::{Met, PortSeen};
 
 /// To a number to which so few come that it has not served enough of them in a day, few will come in the next one.
 const QUIET_AFTER: Duration = Duration::from_secs(24 * 3600);

@@ -1,12 +1,12 @@
 //! For tests of what follows from a verdict: says it without the evidence.
 
 use super::{Engine, RollbackProgress};
-use crate::core::model::decision::DecisionId;
-use crate::core::model::guard::Strength;
-use crate::core::model::id::Channel;
-use crate::core::model::roster::{GroupIx, NumberIx};
-use crate::core::model::time::Time;
-use crate::core::model::verdict::Verdict;
+use crate::model::decision::DecisionId;
+use crate::model::guard::Strength;
+use crate::model::id::Channel;
+use crate::model::roster::{GroupIx, NumberIx};
+use crate::model::time::Time;
+use crate::model::verdict::Verdict;
 
 impl Engine {
     pub fn pretend(&mut self, number: NumberIx, channel: Channel, verdict: Verdict) {

@@ -2,11 +2,11 @@
 //! calls from before a restore nothing of the handler that was put back.
 
 use super::{Engine, RollbackProgress};
-use crate::core::detect::statistic::threshold::Rule;
-use crate::core::model::guard::Strength;
-use crate::core::model::id::Channel;
-use crate::core::model::roster::NumberIx;
-use crate::core::model::time::Time;
+use crate::detect::statistic::threshold::Rule;
+use crate::model::guard::Strength;
+use crate::model::id::Channel;
+use crate::model::roster::NumberIx;
+use crate::model::time::Time;
 
 impl Engine {
     /// A number's channel is on the fallback, as decided or as found in the journal.

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::Engine;
-use crate::core::detect::ledger::FailedRequest;
-use crate::core::model::id::{Channel, NumberId};
-use crate::core::model::time::Time;
+use crate::detect::ledger::FailedRequest;
+use crate::model::id::{Channel, NumberId};
+use crate::model::time::Time;
 
 /// An alert that is so much older than a trouble is none of it: what counts first may be a call that failed late.
 const BEFORE: Duration = Duration::from_secs(300);

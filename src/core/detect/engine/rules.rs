@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use super::decide::Case;
 use super::{ChannelState, Engine, RollbackProgress};
-use crate::core::detect::statistic::threshold::{Rule, RuleAction, RuleSubject, Window};
-use crate::core::model::decision::{Action, PageReason};
-use crate::core::model::id::Channel;
-use crate::core::model::reason::Reason;
-use crate::core::model::roster::{GroupIx, NumberIx};
-use crate::core::model::time::Time;
-use crate::core::model::verdict::Evidence;
+use crate::detect::statistic::threshold::{Rule, RuleAction, RuleSubject, Window};
+use crate::model::decision::{Action, PageReason};
+use crate::model::id::Channel;
+use crate::model::reason::Reason;
+use crate::model::roster::{GroupIx, NumberIx};
+use crate::model::time::Time;
+use crate::model::verdict::Evidence;
 
 /// What a person was told of and goes on is decided again after this: what is not for an hour is said to be over. It is
 /// told once.

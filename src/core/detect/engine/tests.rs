@@ -9,17 +9,17 @@ mod watch;
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::core::detect::observation::{
+use crate::detect::observation::{
     Alert, Call, CallStatus, Direction, Leg, Level, Message, MessageStatus, Probe, ProbeResult, RemoteParty,
 };
-use crate::core::model::code::Code;
-use crate::core::model::decision::{Action, DetectorGuard, PageReason};
-use crate::core::model::id::Resource;
-use crate::core::model::id::testing::ACCOUNT;
-use crate::core::model::id::{AlertSid, CallSid, E164, MessageSid};
-use crate::core::model::reason::{Outcome, Reason};
-use crate::core::model::roster::Number;
-use crate::core::routing::record;
+use crate::model::code::Code;
+use crate::model::decision::{Action, DetectorGuard, PageReason};
+use crate::model::id::Resource;
+use crate::model::id::testing::ACCOUNT;
+use crate::model::id::{AlertSid, CallSid, E164, MessageSid};
+use crate::model::reason::{Outcome, Reason};
+use crate::model::roster::Number;
+use crate::routing::record;
 
 const FALLBACK: &str = "https://handler.twilio.com/twiml/EH00000000000000000000000000000001";
 
@@ -341,7 +341,7 @@ fn a_revised_outcome_is_counted_once() {
     let settled = |e: &EngineEvent| if let EngineEvent::Settled(change) = e { Some(*change) } else { None };
     let change = p.events.iter().find_map(settled).unwrap();
     let failed = |reason| Outcome::Failed(reason);
-    let [ok, ignored] = [Outcome::Ok, Outcome::Ignored(crate::core::model::reason::IgnoreReason::Busy)];
+    let [ok, ignored] = [Outcome::Ok, Outcome::Ignored(crate::model::reason::IgnoreReason::Busy)];
     let mut state = p.engine.channel(NumberIx(0), Channel::Voice).clone();
     for (was, is, served, failures) in [
         (None, ok, 3, 1),

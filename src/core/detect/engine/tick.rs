@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use super::{Engine, EngineEvent};
-use crate::core::detect::ledger::{LedgerContext, ReadUntil};
-use crate::core::model::id::Channel;
-use crate::core::model::source::Source;
-use crate::core::model::time::Time;
+use crate::detect::ledger::{LedgerContext, ReadUntil};
+use crate::model::id::Channel;
+use crate::model::source::Source;
+use crate::model::time::Time;
 
 /// How often verdicts that only time ends are looked at.
 const REFRESH_EVERY: Duration = Duration::from_secs(30);

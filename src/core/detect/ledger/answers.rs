@@ -19,10 +19,10 @@ use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use super::{Body, Ledger, LedgerContext, OutcomeChange, key};
-use crate::core::detect::observation::{Direction, Message, MessageStatus};
-use crate::core::model::id::{AccountSid, Channel, E164, MessageSid, NumberId, Resource, ServiceSid};
-use crate::core::model::roster::NumberIx;
-use crate::core::model::time::Time;
+use crate::detect::observation::{Direction, Message, MessageStatus};
+use crate::model::id::{AccountSid, Channel, E164, MessageSid, NumberId, Resource, ServiceSid};
+use crate::model::roster::NumberIx;
+use crate::model::time::Time;
 
 /// What is sent to a party this long after its message may have been an answer to it.
 pub(super) const ANSWERED_WITHIN: Duration = Duration::from_secs(15 * 60);
@@ -277,13 +277,13 @@ impl Ledger {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::detect::ledger::RemoteParty;
-    use crate::core::model::code::Code;
-    use crate::core::model::id::testing::{ACCOUNT, ours};
-    use crate::core::model::reason::{Outcome, Reason};
-    use crate::core::model::roster::{Number, PortAt, Roster};
-    use crate::core::routing::history::RoutingHistory;
-    use crate::core::routing::record::{self, NumberRecord, Service};
+    use crate::detect::ledger::RemoteParty;
+    use crate::model::code::Code;
+    use crate::model::id::testing::{ACCOUNT, ours};
+    use crate::model::reason::{Outcome, Reason};
+    use crate::model::roster::{Number, PortAt, Roster};
+    use crate::routing::history::RoutingHistory;
+    use crate::routing::record::{self, NumberRecord, Service};
 
     const FIRST: NumberIx = NumberIx(0);
 

@@ -8,8 +8,8 @@
 use std::time::Duration;
 
 use super::{Body, Ledger, OutcomeChange, key};
-use crate::core::model::reason::Outcome;
-use crate::core::model::time::Time;
+use crate::model::reason::Outcome;
+use crate::model::time::Time;
 
 /// Longer than this no outcome waits: the longest that `poll.settle` may be.
 const LONGEST: Duration = Duration::from_secs(600);

@@ -4,10 +4,10 @@
 //! could not be fetched, say, is an announcement to who was called, and the end. A long talk stands all the same.
 
 use super::{Body, Entry, Ledger, LedgerContext, OutcomeChange};
-use crate::core::detect::observation::{Alert, Call, CallStatus, Level};
-use crate::core::detect::outcome::{Children, SERVED_AFTER_SECONDS, is_harm};
-use crate::core::model::id::{CallSid, Resource};
-use crate::core::model::time::Time;
+use crate::detect::observation::{Alert, Call, CallStatus, Level};
+use crate::detect::outcome::{Children, SERVED_AFTER_SECONDS, is_harm};
+use crate::model::id::{CallSid, Resource};
+use crate::model::time::Time;
 
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ChildLeg {

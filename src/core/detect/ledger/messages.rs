@@ -4,11 +4,11 @@ use indexmap::map::Entry as Slot;
 
 use super::answers::ANSWERED_WITHIN;
 use super::{Body, Entry, FirstSeen, Ledger, LedgerContext, LedgerEffect};
-use crate::core::detect::observation::{Direction, Message, MessageStatus};
-use crate::core::detect::outcome::AlertFlags;
-use crate::core::model::id::{AccountSid, Channel, NumberId, Resource};
-use crate::core::model::roster::NumberIx;
-use crate::core::model::time::Time;
+use crate::detect::observation::{Direction, Message, MessageStatus};
+use crate::detect::outcome::AlertFlags;
+use crate::model::id::{AccountSid, Channel, NumberId, Resource};
+use crate::model::roster::NumberIx;
+use crate::model::time::Time;
 
 impl Ledger {
     pub fn message(&mut self, at: Time, account: AccountSid, message: &Message, cx: LedgerContext<'_>) -> LedgerEffect {

@@ -9,12 +9,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{Body, Entry, LedgerContext};
-use crate::core::detect::observation::{Alert, Direction, Level};
-use crate::core::detect::outcome::{AlertEffect, SERVED_AFTER_SECONDS, mark};
-use crate::core::model::bounds;
-use crate::core::model::code::Class;
-use crate::core::model::id::Channel;
-use crate::core::model::time::Time;
+use crate::detect::observation::{Alert, Direction, Level};
+use crate::detect::outcome::{AlertEffect, SERVED_AFTER_SECONDS, mark};
+use crate::model::bounds;
+use crate::model::code::Class;
+use crate::model::id::Channel;
+use crate::model::time::Time;
 
 /// Before a call began and after it ended, an error may still be of it: both are told in whole seconds, and by
 /// different clocks.

@@ -1,11 +1,11 @@
 //! Alerts and child legs of calls and texts that have not been seen yet: they wait for them, up to a bound.
 
 use super::{Body, Entry, Ledger, LedgerContext};
-use crate::core::detect::observation::Alert;
-use crate::core::detect::outcome::Children;
-use crate::core::model::bounds;
-use crate::core::model::id::Resource;
-use crate::core::model::time::Time;
+use crate::detect::observation::Alert;
+use crate::detect::outcome::Children;
+use crate::model::bounds;
+use crate::model::id::Resource;
+use crate::model::time::Time;
 
 #[derive(Debug)]
 pub(super) struct Orphan {

@@ -16,11 +16,11 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
 
 use super::{Body, Entry, Ledger, LedgerContext, OutcomeChange, key};
-use crate::core::detect::observation::{CallStatus, Direction, Message, MessageStatus};
-use crate::core::model::facts::{LONGEST_RING, TEXT_VALID, USUAL_LONGEST_CALL};
-use crate::core::model::id::{AccountSid, Channel, E164, Resource, ServiceSid};
-use crate::core::model::roster::NumberIx;
-use crate::core::model::time::Time;
+use crate::detect::observation::{CallStatus, Direction, Message, MessageStatus};
+use crate::model::facts::{LONGEST_RING, TEXT_VALID, USUAL_LONGEST_CALL};
+use crate::model::id::{AccountSid, Channel, E164, Resource, ServiceSid};
+use crate::model::roster::NumberIx;
+use crate::model::time::Time;
 
 /// A log shows what has changed late, by a minute or two.
 const SHOWN_WITHIN: Duration = Duration::from_secs(120);

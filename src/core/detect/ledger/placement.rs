@@ -12,14 +12,14 @@
 use std::time::Duration;
 
 use super::{Ledger, LedgerContext, OutcomeChange, key};
-use crate::core::detect::observation::Alert;
-use crate::core::detect::outcome::{AlertEffect, mark, may_be_placed};
-use crate::core::model::bounds;
-use crate::core::model::code::Code;
-use crate::core::model::id::{CallSid, Channel, Resource};
-use crate::core::model::roster::NumberIx;
-use crate::core::model::time::Time;
-use crate::core::model::value::FieldValue;
+use crate::detect::observation::Alert;
+use crate::detect::outcome::{AlertEffect, mark, may_be_placed};
+use crate::model::bounds;
+use crate::model::code::Code;
+use crate::model::id::{CallSid, Channel, Resource};
+use crate::model::roster::NumberIx;
+use crate::model::time::Time;
+use crate::model::value::FieldValue;
 
 /// An alert is explained within this or by nothing: numbers are read each minute, a little late at times.
 const PLACED_WITHIN: Duration = Duration::from_secs(90);

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::{Body, Entry, Ledger, LedgerContext, OutcomeChange, ReadUntil, answers, key};
-use crate::core::model::facts::LONGEST_CALL;
-use crate::core::model::id::{Channel, Resource};
-use crate::core::model::time::Time;
+use crate::model::facts::LONGEST_CALL;
+use crate::model::id::{Channel, Resource};
+use crate::model::time::Time;
 
 /// What was over for so long when it was first seen is history: Twilio's logs are late by seconds to some minutes, and
 /// an agent that was away reads what is hours old.

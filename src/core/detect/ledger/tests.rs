@@ -3,11 +3,11 @@
 mod messages;
 
 use super::*;
-use crate::core::detect::observation::Level;
-use crate::core::model::bounds;
-use crate::core::model::id::CallSid;
-use crate::core::model::id::testing::{ACCOUNT, ours};
-use crate::core::model::roster::{Number, PortAt};
+use crate::detect::observation::Level;
+use crate::model::bounds;
+use crate::model::id::CallSid;
+use crate::model::id::testing::{ACCOUNT, ours};
+use crate::model::roster::{Number, PortAt};
 
 fn roster() -> Roster {
     let mut roster = Roster::default();
@@ -108,7 +108,7 @@ fn an_error_of_a_leg_is_its_calls() {
         ..call(CallStatus::Completed, false)
     };
     let alert = |code: u32| Alert {
-        sid: crate::core::model::id::AlertSid::from_u128(9),
+        sid: crate::model::id::AlertSid::from_u128(9),
         number: None,
         resource: Some(Resource::Call(CallSid::from_u128(2))),
         code: Code(code),
@@ -151,8 +151,8 @@ fn a_call_that_a_fax_machine_takes_is_not_served() {
     let roster = roster();
     for (fax, want) in [(false, Outcome::Ok), (true, Outcome::Failed(Reason::Unexplained))] {
         let mut routes = RoutingHistory::new(&roster);
-        let record = crate::core::routing::record::tests::record();
-        let record = crate::core::routing::record::NumberRecord { fax, ..record };
+        let record = crate::routing::record::tests::record();
+        let record = crate::routing::record::NumberRecord { fax, ..record };
         routes.learn(&roster, NumberIx(0), &record);
         let cx = LedgerContext { roster: &roster, routes: &routes };
         let mut ledger = Ledger::new(&roster, Duration::from_secs(45));
@@ -169,7 +169,7 @@ fn a_call_that_a_fax_machine_takes_is_not_served() {
 fn what_is_history_is_judged_in_the_order_in_which_it_happened() {
     let roster = roster();
     let mut routes = RoutingHistory::new(&roster);
-    routes.learn(&roster, NumberIx(0), &crate::core::routing::record::tests::record());
+    routes.learn(&roster, NumberIx(0), &crate::routing::record::tests::record());
     let cx = LedgerContext { roster: &roster, routes: &routes };
     let hour = Duration::from_secs(3600);
     let outcomes = |away: Duration| {
@@ -201,7 +201,7 @@ fn what_is_history_is_judged_in_the_order_in_which_it_happened() {
 fn a_call_in_a_state_that_nobody_knows_goes_on_and_is_over_once_it_has_an_end() {
     let roster = roster();
     let mut routes = RoutingHistory::new(&roster);
-    routes.learn(&roster, NumberIx(0), &crate::core::routing::record::tests::record());
+    routes.learn(&roster, NumberIx(0), &crate::routing::record::tests::record());
     let cx = LedgerContext { roster: &roster, routes: &routes };
     let mut ledger = Ledger::new(&roster, Duration::from_secs(45));
     let seconds = |s: u64| Time::EPOCH + Duration::from_secs(s);
@@ -224,7 +224,7 @@ fn a_call_in_a_state_that_nobody_knows_goes_on_and_is_over_once_it_has_an_end() 
 fn of_too_many_alerts_without_a_call_the_oldest_are_forgotten() {
     let roster = roster();
     let mut routes = RoutingHistory::new(&roster);
-    routes.learn(&roster, NumberIx(0), &crate::core::routing::record::tests::record());
+    routes.learn(&roster, NumberIx(0), &crate::routing::record::tests::record());
     let cx = LedgerContext { roster: &roster, routes: &routes };
     let mut ledger = Ledger::new(&roster, Duration::from_secs(45));
     // Each has a name and an alert.
@@ -232,7 +232,7 @@ fn of_too_many_alerts_without_a_call_the_oldest_are_forgotten() {
     let beyond = 10;
     for i in 1..=most + beyond {
         let alert = Alert {
-            sid: crate::core::model::id::AlertSid::from_u128(i),
+            sid: crate::model::id::AlertSid::from_u128(i),
             number: None,
             resource: Some(Resource::Call(CallSid::from_u128(i))),
             code: Code(11200),
@@ -267,7 +267,7 @@ fn of_too_many_alerts_without_a_call_the_oldest_are_forgotten() {
 fn a_warning_beside_service_is_told_where_a_leg_failed_or_none_was_dialled() {
     let roster = roster();
     let mut routes = RoutingHistory::new(&roster);
-    routes.learn(&roster, NumberIx(0), &crate::core::routing::record::tests::record());
+    routes.learn(&roster, NumberIx(0), &crate::routing::record::tests::record());
     let cx = LedgerContext { roster: &roster, routes: &routes };
     let later = Time::EPOCH + Duration::from_secs(120);
     let legs: [(&[CallStatus], bool); 4] = [
@@ -284,7 +284,7 @@ fn a_warning_beside_service_is_told_where_a_leg_failed_or_none_was_dialled() {
             ledger.call(Time::EPOCH, ACCOUNT, &leg, cx);
         }
         let alert = Alert {
-            sid: crate::core::model::id::AlertSid::from_u128(9),
+            sid: crate::model::id::AlertSid::from_u128(9),
             number: None,
             resource: Some(Resource::Call(CallSid::from_u128(1))),
             code: Code(13224),

@@ -1,12 +1,12 @@
 //! What the debugger's alerts say of the call or message they belong to: whose URL failed, or what else.
 
-use crate::core::detect::observation::{Alert, Level};
-use crate::core::model::code::{Class, Code};
-use crate::core::model::id::Resource;
-use crate::core::model::time::Time;
-use crate::core::model::value::FieldValue;
-use crate::core::routing::history::Webhooks;
-use crate::core::routing::record::{is_fallback, is_same_webhook};
+use crate::detect::observation::{Alert, Level};
+use crate::model::code::{Class, Code};
+use crate::model::id::Resource;
+use crate::model::time::Time;
+use crate::model::value::FieldValue;
+use crate::routing::history::Webhooks;
+use crate::routing::record::{is_fallback, is_same_webhook};
 
 /// The webhook answered with another content type than TwiML's.
 const NOT_TWIML: Code = Code(12_300);

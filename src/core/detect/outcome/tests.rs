@@ -1,10 +1,10 @@
 //! Every status, direction and class of code, as tables.
 
 use super::*;
-use crate::core::detect::observation::{Alert, Level};
-use crate::core::model::id::AlertSid;
-use crate::core::model::time::Time;
-use crate::core::routing::history::Webhooks;
+use crate::detect::observation::{Alert, Level};
+use crate::model::id::AlertSid;
+use crate::model::time::Time;
+use crate::routing::history::Webhooks;
 
 const PRIMARY: &str = "https://app.example.com/voice";
 const OWN_FALLBACK: &str = "https://spare.example.com/voice";

@@ -6,10 +6,10 @@ use super::params::Params;
 use super::stream::weigh::{Weighing, Weight};
 use super::stream::{Stream, StreamEntryKind};
 use super::{Detector, Finding, FindingKind, evidence};
-use crate::core::model::id::Channel;
-use crate::core::model::roster::{GroupIx, NumberIx, Roster};
-use crate::core::model::time::Time;
-use crate::core::model::verdict::{Evidence, Score};
+use crate::model::id::Channel;
+use crate::model::roster::{GroupIx, NumberIx, Roster};
+use crate::model::time::Time;
+use crate::model::verdict::{Evidence, Score};
 
 /// Fewer different callers are no fault of the handler's, however often each called: one caller is one witness, also a
 /// day later. The rules that count calls tell of them. A test call that failed speaks with them.

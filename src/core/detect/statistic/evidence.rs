@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use super::stream::{StreamEntry, StreamEntryKind};
-use crate::core::model::verdict::{Evidence, ReasonCount};
+use crate::model::verdict::{Evidence, ReasonCount};
 
 /// Calls that failed and are named.
 const SAMPLES: usize = 3;

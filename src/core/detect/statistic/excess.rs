@@ -16,11 +16,11 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::core::detect::ledger::OutcomeChange;
-use crate::core::model::code::Code;
-use crate::core::model::id::Resource;
-use crate::core::model::reason::{Outcome, Reason};
-use crate::core::model::time::Time;
+use crate::detect::ledger::OutcomeChange;
+use crate::model::code::Code;
+use crate::model::id::Resource;
+use crate::model::reason::{Outcome, Reason};
+use crate::model::time::Time;
 
 /// What a sum looks for.
 #[derive(Clone, Copy, Debug)]
@@ -217,10 +217,10 @@ impl Sum {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::detect::observation::RemoteParty;
-    use crate::core::model::id::{CallSid, Channel};
-    use crate::core::model::reason::IgnoreReason;
-    use crate::core::model::roster::NumberIx;
+    use crate::detect::observation::RemoteParty;
+    use crate::model::id::{CallSid, Channel};
+    use crate::model::reason::IgnoreReason;
+    use crate::model::roster::NumberIx;
 
     fn change(n: u64, caller: u64, was: Option<Outcome>, is: Outcome) -> OutcomeChange {
         let at = Time::from_secs(1_000_000 + i64::try_from(n).unwrap() * 60);

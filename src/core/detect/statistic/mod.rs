@@ -30,11 +30,11 @@ use serde::{Deserialize, Serialize};
 
 use super::ledger::{FirstSeen, OutcomeChange};
 use super::observation::{Probe, ProbeResult};
-use crate::core::model::id::Channel;
-use crate::core::model::reason::{IgnoreReason, Outcome, Reason};
-use crate::core::model::roster::{GroupIx, Number, NumberIx, Roster};
-use crate::core::model::time::Time;
-use crate::core::model::verdict::Evidence;
+use crate::model::id::Channel;
+use crate::model::reason::{IgnoreReason, Outcome, Reason};
+use crate::model::roster::{GroupIx, Number, NumberIx, Roster};
+use crate::model::time::Time;
+use crate::model::verdict::Evidence;
 use params::{Params, SilenceParams};
 use platform::Platform;
 use rate::ArrivalRate;

@@ -6,9 +6,9 @@ use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use super::rate::ArrivalRate;
-use crate::core::model::id::Resource;
-use crate::core::model::roster::NumberIx;
-use crate::core::model::time::Time;
+use crate::model::id::Resource;
+use crate::model::roster::NumberIx;
+use crate::model::time::Time;
 
 const WITHIN: Duration = Duration::from_secs(300);
 const LEAST_NUMBERS: usize = 4;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::core::model::time::Time;
+use crate::model::time::Time;
 
 /// A count in which what happened a half-life ago counts half.
 #[derive(Clone, Copy, Debug, Default)]

@@ -22,8 +22,8 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
-use crate::core::model::roster::{GroupIx, NumberIx, Roster};
-use crate::core::model::time::Time;
+use crate::model::roster::{GroupIx, NumberIx, Roster};
+use crate::model::time::Time;
 
 use super::params::SilenceParams;
 use super::rate::ArrivalRate;
@@ -260,7 +260,7 @@ fn hour_of_day(zone: &TimeZone, at: Time) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::model::roster::{Number, PortAt};
+    use crate::model::roster::{Number, PortAt};
 
     const AFTERNOON: i64 = 15 * 3600;
 
@@ -271,7 +271,7 @@ mod tests {
             groups.iter().map(|name| roster.add_group(name.parse().unwrap(), [None, None])).collect();
         for i in 0..numbers {
             roster.add_number(Number {
-                id: crate::core::model::id::testing::ours(&format!("+1500555010{i}")),
+                id: crate::model::id::testing::ours(&format!("+1500555010{i}")),
                 label: String::new(),
                 group: groups[i as usize % groups.len()],
                 channels: [true, false],

@@ -12,7 +12,7 @@
 
 use std::time::Duration;
 
-use crate::core::model::time::Time;
+use crate::model::time::Time;
 
 use super::params::SilenceParams;
 use super::rate::ArrivalRate;

@@ -25,11 +25,11 @@ use std::cmp::Ordering;
 use std::time::Duration;
 
 use super::params::Params;
-use crate::core::model::code::Code;
-use crate::core::model::id::Resource;
-use crate::core::model::reason::Reason;
-use crate::core::model::roster::NumberIx;
-use crate::core::model::time::Time;
+use crate::model::code::Code;
+use crate::model::id::Resource;
+use crate::model::reason::Reason;
+use crate::model::roster::NumberIx;
+use crate::model::time::Time;
 
 /// What a call says, beside the calls before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

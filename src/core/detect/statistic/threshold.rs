@@ -10,14 +10,14 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::excess::{self, Excess, ONE_ATTEMPT};
-use crate::core::detect::ledger::OutcomeChange;
-use crate::core::model::code::Code;
-use crate::core::model::counted::Counted;
-use crate::core::model::id::Channel;
-use crate::core::model::id::Resource;
-use crate::core::model::reason::{Outcome, Reason};
-use crate::core::model::time::Time;
-use crate::core::model::verdict::{Evidence, ReasonCount};
+use crate::detect::ledger::OutcomeChange;
+use crate::model::code::Code;
+use crate::model::counted::Counted;
+use crate::model::id::Channel;
+use crate::model::id::Resource;
+use crate::model::reason::{Outcome, Reason};
+use crate::model::time::Time;
+use crate::model::verdict::{Evidence, ReasonCount};
 
 /// `[[group.threshold]]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -5,8 +5,8 @@
 
 use std::collections::VecDeque;
 
-use crate::core::model::id::Resource;
-use crate::core::model::time::Time;
+use crate::model::id::Resource;
+use crate::model::time::Time;
 
 /// Odds that must be reached before a person is told, for a number with twelve calls a day.
 const THRESHOLD: f64 = 2e5;
@@ -119,7 +119,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::core::model::id::CallSid;
+    use crate::model::id::CallSid;
 
     #[test]
     fn what_is_enough_grows_with_the_calls_a_day_and_the_odds_no_further() {

@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 
 use super::numbers::{ends_url, replaced};
-use crate::core::model::foreign;
+use crate::model::foreign;
 
 /// Stands for what is not shown.
 const HIDDEN: &str = "…";

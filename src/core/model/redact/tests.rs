@@ -3,8 +3,8 @@ use proptest::prelude::*;
 
 use super::numbers::letters;
 use super::*;
-use crate::core::model::id::testing::ours;
-use crate::core::model::roster::{Number as Watched, PortAt};
+use crate::model::id::testing::ours;
+use crate::model::roster::{Number as Watched, PortAt};
 
 const OWN: &str = "+15005550100";
 

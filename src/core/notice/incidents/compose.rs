@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Incidents;
 use super::incident::{Headline, Incident, Member, Needs, NumberState, Trouble};
-use crate::core::model::counted::{amount, cut_at, some_of};
-use crate::core::model::decision::{Decision, DecisionId, PageReason};
-use crate::core::model::guard::Guard;
-use crate::core::model::id::NumberId;
-use crate::core::model::order::{By, OrderResult};
-use crate::core::model::reason::Reason;
-use crate::core::model::time::Time;
-use crate::core::notice::{Moment, Notice, NoticeKind, Severity, Step};
+use crate::model::counted::{amount, cut_at, some_of};
+use crate::model::decision::{Decision, DecisionId, PageReason};
+use crate::model::guard::Guard;
+use crate::model::id::NumberId;
+use crate::model::order::{By, OrderResult};
+use crate::model::reason::Reason;
+use crate::model::time::Time;
+use crate::notice::{Moment, Notice, NoticeKind, Severity, Step};
 
 /// Decisions that are written into commands one by one; of more, one command takes all numbers.
 const COMMANDS: usize = 3;

@@ -8,12 +8,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::core::model::decision::{Decision, DecisionId, PageReason};
-use crate::core::model::guard::Guard;
-use crate::core::model::id::{Channel, GroupName, NumberId};
-use crate::core::model::order::OrderResult;
-use crate::core::model::time::Time;
-use crate::core::notice::{Notice, Severity};
+use crate::model::decision::{Decision, DecisionId, PageReason};
+use crate::model::guard::Guard;
+use crate::model::id::{Channel, GroupName, NumberId};
+use crate::model::order::OrderResult;
+use crate::model::time::Time;
+use crate::notice::{Notice, Severity};
 
 /// A rollback that has not ended after this is reported all the same.
 pub(super) const END_WITHIN: Duration = Duration::from_secs(60);

@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 
 use super::Incidents;
 use super::incident::{Incident, Member, NumberState, Trouble};
-use crate::core::model::barrier::Barrier;
-use crate::core::model::decision::PageReason;
-use crate::core::model::id::NumberId;
-use crate::core::model::order::{FALLBACK_FAILS, OrderResult};
-use crate::core::model::reason::Reason;
-use crate::core::notice::Step;
+use crate::model::barrier::Barrier;
+use crate::model::decision::PageReason;
+use crate::model::id::NumberId;
+use crate::model::order::{FALLBACK_FAILS, OrderResult};
+use crate::model::reason::Reason;
+use crate::notice::Step;
 
 /// The fallback that numbers are on fails their callers.
 pub(super) const FALLBACK_TROUBLE: Trouble = Trouble::NotCurable(PageReason::Failing(Reason::Fallback));

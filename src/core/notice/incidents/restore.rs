@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use super::Incidents;
 use super::compose::{is_or_are, numbers_text};
 use super::incident::{Headline, Trouble};
-use crate::core::model::counted::cut_at;
-use crate::core::model::decision::DecisionId;
-use crate::core::model::id::NumberId;
-use crate::core::model::order::{By, CloseReason, Order, OrderResult};
-use crate::core::model::time::Time;
-use crate::core::notice::{Notice, NoticeKind, NoticeStatus, Severity, Step};
+use crate::model::counted::cut_at;
+use crate::model::decision::DecisionId;
+use crate::model::id::NumberId;
+use crate::model::order::{By, CloseReason, Order, OrderResult};
+use crate::model::time::Time;
+use crate::notice::{Notice, NoticeKind, NoticeStatus, Severity, Step};
 
 /// A restore, with how it ended for each number so far.
 #[derive(Debug)]

@@ -9,11 +9,11 @@ use std::collections::BTreeSet;
 use super::Incidents;
 use super::compose::{current_decisions, numbers_text};
 use super::incident::{Headline, Incident, NumberState, Trouble};
-use crate::core::model::guard::Guard;
-use crate::core::model::order::{Hold, LandedOn, OrderResult};
-use crate::core::model::time::Time;
-use crate::core::notice::condition::AgentCondition;
-use crate::core::notice::{Moment, Notice, NoticeStatus};
+use crate::model::guard::Guard;
+use crate::model::order::{Hold, LandedOn, OrderResult};
+use crate::model::time::Time;
+use crate::notice::condition::AgentCondition;
+use crate::notice::{Moment, Notice, NoticeStatus};
 
 /// An incident as it is.
 #[derive(Debug, Clone)]

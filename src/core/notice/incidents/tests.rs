@@ -9,20 +9,20 @@ use std::time::Duration;
 
 use super::Incidents;
 use super::incident::AFTERWARDS;
-use crate::core::model::decision::{Action, Decision, DecisionId, DetectorGuard, Mode};
-use crate::core::model::guard::Guard;
-use crate::core::model::id::testing::ours;
-use crate::core::model::id::{Channel, GroupName, NumberId};
-use crate::core::model::order::{
+use crate::model::decision::{Action, Decision, DecisionId, DetectorGuard, Mode};
+use crate::model::guard::Guard;
+use crate::model::id::testing::ours;
+use crate::model::id::{Channel, GroupName, NumberId};
+use crate::model::order::{
     Author, By, CloseReason, FallbackState, Hold, Operation, Order, OrderResult, Scope, ScopeOf,
 };
-use crate::core::model::roster::{Number, PortAt, Roster};
-use crate::core::model::time::Time;
-use crate::core::model::verdict::Evidence;
-use crate::core::notice::condition::AgentCondition;
-use crate::core::notice::make::{Addresses, NoticeBuilder};
-use crate::core::notice::{Notice, NoticeKind, NoticeStatus, Severity};
-use crate::core::rollback::entry::Entry;
+use crate::model::roster::{Number, PortAt, Roster};
+use crate::model::time::Time;
+use crate::model::verdict::Evidence;
+use crate::notice::condition::AgentCondition;
+use crate::notice::make::{Addresses, NoticeBuilder};
+use crate::notice::{Notice, NoticeKind, NoticeStatus, Severity};
+use crate::rollback::entry::Entry;
 
 const VOICE: Channel = Channel::Voice;
 

@@ -1,7 +1,7 @@
 use super::*;
-use crate::core::model::id::NumberSid;
-use crate::core::model::order::UpdateParams;
-use crate::core::rollback::saga::Snapshot;
+use crate::model::id::NumberSid;
+use crate::model::order::UpdateParams;
+use crate::rollback::saga::Snapshot;
 
 fn update(value: &str) -> UpdateParams {
     vec![("VoiceUrl".to_owned(), value.into())]

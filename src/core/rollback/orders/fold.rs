@@ -6,17 +6,17 @@ use super::{
     Adopted, Backoff, OrderState, Orders, PendingRollback, RELAPSE_WITHIN, RETRY_AFTER, RETRY_AT_MOST, Saga, Standing,
     Witness,
 };
-use crate::core::model::decision::{Action, Decision, DecisionId, Mode};
-use crate::core::model::guard::Guard;
-use crate::core::model::id::{Channel, NumberId};
-use crate::core::model::order::{AdoptedBy, By, Operation, Order, OrderResult};
-use crate::core::model::time::Time;
-use crate::core::rollback::entry::Entry;
-use crate::core::rollback::fallbacks::FallbackFound;
-use crate::core::rollback::late::{self, Intended, LateWrite};
-use crate::core::rollback::plan;
-use crate::core::rollback::saga::{Illegal, SagaEvent, SagaState, Snapshot};
-use crate::core::routing::values::RoutingValues;
+use crate::model::decision::{Action, Decision, DecisionId, Mode};
+use crate::model::guard::Guard;
+use crate::model::id::{Channel, NumberId};
+use crate::model::order::{AdoptedBy, By, Operation, Order, OrderResult};
+use crate::model::time::Time;
+use crate::rollback::entry::Entry;
+use crate::rollback::fallbacks::FallbackFound;
+use crate::rollback::late::{self, Intended, LateWrite};
+use crate::rollback::plan;
+use crate::rollback::saga::{Illegal, SagaEvent, SagaState, Snapshot};
+use crate::routing::values::RoutingValues;
 
 impl Orders {
     /// Takes in one entry, as it was written at `at`.

@@ -5,18 +5,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::{OrderState, Orders, PendingRollback, QUIET_FOR, SETTLED_FOR, Standing, Surroundings, VERIFY_WITHIN};
-use crate::core::model::decision::{Decision, Mode};
-use crate::core::model::guard::Guard;
-use crate::core::model::id::{Channel, GroupName, NumberId};
-use crate::core::model::order::{By, CloseReason, Operation, Order};
-use crate::core::model::roster::Roster;
-use crate::core::model::time::Time;
-use crate::core::model::verdict::Verdict;
-use crate::core::rollback::entry::Entry;
-use crate::core::rollback::guard;
-use crate::core::rollback::guard::{Freshness, GuardInputs, Ruling};
-use crate::core::rollback::restore::stages;
-use crate::core::rollback::saga::SagaState;
+use crate::model::decision::{Decision, Mode};
+use crate::model::guard::Guard;
+use crate::model::id::{Channel, GroupName, NumberId};
+use crate::model::order::{By, CloseReason, Operation, Order};
+use crate::model::roster::Roster;
+use crate::model::time::Time;
+use crate::model::verdict::Verdict;
+use crate::rollback::entry::Entry;
+use crate::rollback::guard;
+use crate::rollback::guard::{Freshness, GuardInputs, Ruling};
+use crate::rollback::restore::stages;
+use crate::rollback::saga::SagaState;
 
 impl Orders {
     /// The entries that should be written next, in order.

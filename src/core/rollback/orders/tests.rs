@@ -14,16 +14,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 
 use super::*;
-use crate::core::model::decision::Action;
-use crate::core::model::id::NumberSid;
-use crate::core::model::id::testing::ours;
-use crate::core::model::order::{Author, By, Operation, Scope, ScopeOf};
-use crate::core::model::roster::{Number, NumberIx, PortAt, Roster};
-use crate::core::model::verdict::Evidence;
-use crate::core::rollback::entry::Entry;
-use crate::core::rollback::operator::OperatorRequest;
-use crate::core::rollback::plan;
-use crate::core::routing::values::RoutingValues;
+use crate::model::decision::Action;
+use crate::model::id::NumberSid;
+use crate::model::id::testing::ours;
+use crate::model::order::{Author, By, Operation, Scope, ScopeOf};
+use crate::model::roster::{Number, NumberIx, PortAt, Roster};
+use crate::model::verdict::Evidence;
+use crate::rollback::entry::Entry;
+use crate::rollback::operator::OperatorRequest;
+use crate::rollback::plan;
+use crate::routing::values::RoutingValues;
 
 const VOICE: Channel = Channel::Voice;
 

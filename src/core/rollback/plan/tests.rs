@@ -1,9 +1,9 @@
 use super::*;
-use crate::core::model::decision::DecisionId;
-use crate::core::model::id::NumberSid;
-use crate::core::model::order::{Author, By, FallbackState};
-use crate::core::rollback::saga::{SagaEvent, Snapshot};
-use crate::core::routing::record::tests::record;
+use crate::model::decision::DecisionId;
+use crate::model::id::NumberSid;
+use crate::model::order::{Author, By, FallbackState};
+use crate::rollback::saga::{SagaEvent, Snapshot};
+use crate::routing::record::tests::record;
 
 const APP: &str = "https://app.example.com/voice";
 const BIN: &str = "https://bin";
@@ -18,7 +18,7 @@ fn order(id: u64, operation: Operation, force: bool) -> Order {
         operation,
         channel: Channel::Voice,
         group: "support".parse().unwrap(),
-        numbers: vec![crate::core::model::id::testing::ours("+15005550100")],
+        numbers: vec![crate::model::id::testing::ours("+15005550100")],
         by: By::Operator(Author { name: "on call".into(), reason: "drill".into() }),
         force,
         staged: false,

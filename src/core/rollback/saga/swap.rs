@@ -1,10 +1,10 @@
 //! What our writes to a number were, and what was there before them.
 
 use super::SagaState;
-use crate::core::model::decision::DecisionId;
-use crate::core::model::id::NumberSid;
-use crate::core::model::order::UpdateParams;
-use crate::core::model::value::RawRecord;
+use crate::model::decision::DecisionId;
+use crate::model::id::NumberSid;
+use crate::model::order::UpdateParams;
+use crate::model::value::RawRecord;
 
 /// A number's whole record before we wrote to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,7 +62,7 @@ impl RestoreOrigin {
     }
 }
 
-/// Where a write of ours that landed late has left a number; see [`crate::core::rollback::late`].
+/// Where a write of ours that landed late has left a number; see [`crate::rollback::late`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Landing {
     OnFallback(Swap),

@@ -1,5 +1,5 @@
 use super::*;
-use crate::core::model::id::NumberSid;
+use crate::model::id::NumberSid;
 
 fn snapshot(n: u128) -> Snapshot {
     Snapshot { sid: NumberSid::from_u128(n), record: "{}".into() }

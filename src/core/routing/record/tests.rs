@@ -1,7 +1,7 @@
 //! Who answers, what a swap writes, and which URLs are one.
 
 use super::*;
-use crate::core::routing::history::RoutingState;
+use crate::routing::history::RoutingState;
 
 pub fn record() -> NumberRecord {
     NumberRecord {

@@ -2,8 +2,8 @@ use jiff::tz::TimeZone;
 use proptest::prelude::*;
 
 use super::*;
-use crate::core::model::id::testing::ours;
-use crate::core::model::roster::{Number, PortAt};
+use crate::model::id::testing::ours;
+use crate::model::roster::{Number, PortAt};
 
 const VOICE: [bool; 2] = [true, false];
 const TEXTS: [bool; 2] = [false, true];

@@ -4,7 +4,7 @@
 //! document of 64 kB, and billions of elements if it has some. The library bounds how deep entities lie within each
 //! other and how many an entity may name, but not how often they are named.
 
-use crate::core::model::facts::LARGEST_TWIML;
+use crate::model::facts::LARGEST_TWIML;
 
 /// No more than this may come of a document's entities: what an element takes in memory is some 25 times its text.
 const LARGEST_EXPANDED: usize = 16 * LARGEST_TWIML;

@@ -2,10 +2,10 @@
 //! Twilio, in `tests/it/handlers.rs`.
 
 use super::*;
-use crate::core::model::handler::WebhookMethod;
-use crate::core::routing::record::Service;
-use crate::core::routing::record::tests::record;
-use crate::core::routing::values::in_service;
+use crate::model::handler::WebhookMethod;
+use crate::routing::record::Service;
+use crate::routing::record::tests::record;
+use crate::routing::values::in_service;
 
 const URL: &str = "https://new.example.com/voice";
 const BIN: &str = "https://handler.twilio.com/twiml/EH00000000000000000000000000000001";

@@ -1,9 +1,9 @@
 //! When something is decided, a second time too, and what a decision says.
 
 use super::*;
-use crate::core::detect::statistic::threshold::{Rule, RuleAction};
-use crate::core::model::decision::Decision;
-use crate::core::model::guard::Strength;
+use crate::detect::statistic::threshold::{Rule, RuleAction};
+use crate::model::decision::Decision;
+use crate::model::guard::Strength;
 
 impl Port {
     fn decided(&self) -> Vec<&Decision> {

@@ -1,10 +1,10 @@
 //! What counts as evidence, whose it is, and since when; and what is decided on it a second time.
 
 use super::*;
-use crate::core::detect::statistic::FindingKind;
-use crate::core::detect::statistic::threshold::{Rule, RuleAction};
-use crate::core::model::id::ApplicationSid;
-use crate::core::model::reason::IgnoreReason;
+use crate::detect::statistic::FindingKind;
+use crate::detect::statistic::threshold::{Rule, RuleAction};
+use crate::model::id::ApplicationSid;
+use crate::model::reason::IgnoreReason;
 
 /// A rule without a channel in the configuration: one for each.
 fn rules_of_both_channels() -> Vec<Detection> {

@@ -2,7 +2,7 @@
 //! by now.
 
 use super::*;
-use crate::core::model::reason::IgnoreReason;
+use crate::model::reason::IgnoreReason;
 
 /// Its alert comes when the call has long been taken for served. What the rules look at is what the calls are known to
 /// be by now.

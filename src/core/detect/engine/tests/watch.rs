@@ -1,7 +1,7 @@
 //! How closely a number is watched, and what test calls and Twilio's debugger say besides.
 
 use super::*;
-use crate::core::model::id::NumberSid;
+use crate::model::id::NumberSid;
 
 /// Twilio's debugger says that the number with this SID is ported away.
 fn ported_out(p: &mut Port, account: AccountSid, sid: NumberSid) -> Vec<NumberIx> {
@@ -162,7 +162,7 @@ fn a_number_that_nobody_calls_is_settled_when_its_port_has_had_its_time() {
     let mut p = Port::new(Mode::Auto, 1, PortAt::At(Time::from_secs(1_000_060)));
     p.skip(60);
     assert_eq!(p.phase(0), Phase::Settling);
-    p.skip(crate::core::model::facts::PORT_SETTLES.as_secs() - 1);
+    p.skip(crate::model::facts::PORT_SETTLES.as_secs() - 1);
     assert_eq!(p.phase(0), Phase::Settling);
     p.skip(1);
     assert_eq!(p.phase(0), Phase::Active);

@@ -1,9 +1,9 @@
 //! Texts, the answers to them, and what is told of neither by name.
 
 use super::*;
-use crate::core::detect::observation::{Direction, Message, MessageStatus};
-use crate::core::model::id::{AlertSid, MessageSid};
-use crate::core::routing::record;
+use crate::detect::observation::{Direction, Message, MessageStatus};
+use crate::model::id::{AlertSid, MessageSid};
+use crate::routing::record;
 
 /// A ledger of one number on its own handler, and the time.
 struct Desk {

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::weigh::{Weighing, Weight};
 use super::*;
-use crate::core::model::id::{CallSid, Channel};
+use crate::model::id::{CallSid, Channel};
 
 /// Few, so that most entries are dropped.
 const KEEP: usize = 12;

@@ -2,9 +2,9 @@
 //! it may hit, against what is usual.
 
 use super::{Stream, StreamEntryKind};
-use crate::core::detect::statistic::params::Grid;
-use crate::core::model::id::Channel;
-use crate::core::model::time::Time;
+use crate::detect::statistic::params::Grid;
+use crate::model::id::Channel;
+use crate::model::time::Time;
 
 /// What the statistic is computed with.
 pub struct Weighing<'a> {

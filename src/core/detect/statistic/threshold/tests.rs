@@ -1,10 +1,10 @@
 //! What a window keeps, and what it says to a rule.
 
 use super::*;
-use crate::core::detect::observation::RemoteParty;
-use crate::core::model::id::CallSid;
-use crate::core::model::reason::IgnoreReason;
-use crate::core::model::roster::NumberIx;
+use crate::detect::observation::RemoteParty;
+use crate::model::id::CallSid;
+use crate::model::reason::IgnoreReason;
+use crate::model::roster::NumberIx;
 
 fn change(call: u128, caller: u64, at: i64, was: Option<Outcome>, is: Outcome) -> OutcomeChange {
     OutcomeChange {

@@ -1,11 +1,11 @@
 //! What is told once, what is told again, and in which words.
 
 use super::*;
-use crate::core::model::counted::Counted;
-use crate::core::model::decision::PageReason;
-use crate::core::model::order::{AdoptedBy, Author};
-use crate::core::model::reason::Reason;
-use crate::core::model::verdict::ReasonCount;
+use crate::model::counted::Counted;
+use crate::model::decision::PageReason;
+use crate::model::order::{AdoptedBy, Author};
+use crate::model::reason::Reason;
+use crate::model::verdict::ReasonCount;
 
 fn page(id: u64, which: std::ops::Range<usize>, reason: PageReason) -> Entry {
     decision(id, Action::Page { reason }, which)

@@ -1,10 +1,10 @@
 //! What is said of rollbacks that do not serve callers, and what is advised: nothing that leads to the same again.
 
 use super::*;
-use crate::core::model::barrier::Barrier;
-use crate::core::model::decision::PageReason;
-use crate::core::model::order::FALLBACK_FAILS;
-use crate::core::model::reason::Reason;
+use crate::model::barrier::Barrier;
+use crate::model::decision::PageReason;
+use crate::model::order::FALLBACK_FAILS;
+use crate::model::reason::Reason;
 
 fn ended(id: u64, i: usize, end: OrderResult, why: &str) -> Entry {
     let Entry::Result { decision, channel, number, result, .. } = result(id, i, end) else { unreachable!() };
@@ -16,7 +16,7 @@ fn fails_a_test(id: u64, i: usize) -> Entry {
 }
 
 fn next(notice: &Notice) -> String {
-    let step = |s: &crate::core::notice::Step| format!("{} {}", s.text, s.command.as_deref().unwrap_or_default());
+    let step = |s: &crate::notice::Step| format!("{} {}", s.text, s.command.as_deref().unwrap_or_default());
     notice.next.iter().map(step).collect::<Vec<_>>().join("\n")
 }
 
@@ -50,7 +50,7 @@ fn callers_who_fail_on_the_fallback_are_told_in_the_words_of_the_rollback() {
     assert!(told.did.contains("nothing more was written: the number is on the fallback already"), "{}", told.did);
     assert!(next(&told).contains("ringback restore +15005550100"), "{}", next(&told));
     let standing = h.incidents.standing(h.now).incidents;
-    let rolled_back = standing.iter().find(|i| i.headline != crate::core::notice::incidents::Headline::Reported);
+    let rolled_back = standing.iter().find(|i| i.headline != crate::notice::incidents::Headline::Reported);
     let notice = &rolled_back.expect("it stands").notice;
     assert!(notice.proof.as_deref().is_some_and(|p| p.contains("and the fallback fails")), "{:?}", notice.proof);
     assert!(next(notice).starts_with("Repair https://"), "{}", next(notice));

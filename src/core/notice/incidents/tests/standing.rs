@@ -1,9 +1,9 @@
 //! What is so now, for whoever looks; and what a page says besides.
 
 use super::*;
-use crate::core::model::decision::PageReason;
-use crate::core::model::reason::Reason;
-use crate::core::notice::incidents::Headline;
+use crate::model::decision::PageReason;
+use crate::model::reason::Reason;
+use crate::notice::incidents::Headline;
 
 fn page(id: u64, which: std::ops::Range<usize>, reason: PageReason) -> Entry {
     decision(id, Action::Page { reason }, which)

@@ -1,8 +1,8 @@
 //! What an operator's commands come to: holds, releases, approvals, modes, and the contrary order.
 
 use super::*;
-use crate::core::rollback::command::CommandOutcome;
-use crate::core::rollback::operator::PlannedAction;
+use crate::rollback::command::CommandOutcome;
+use crate::rollback::operator::PlannedAction;
 
 fn of(of: ScopeOf) -> Scope {
     Scope { of, channel: None }

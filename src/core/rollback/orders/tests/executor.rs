@@ -1,7 +1,7 @@
 //! An executor that takes the steps of the real one, and can be stopped between any two of them.
 
 use super::*;
-use crate::core::model::value::FieldValue;
+use crate::model::value::FieldValue;
 
 /// A part of its work was cut off.
 pub(super) struct Killed;
