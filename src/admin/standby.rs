@@ -2,6 +2,8 @@
 //!
 //! The address answers from the first moment on. Until the agent leads, [`SwappableRouter`] gives these answers;
 //! then the agent's own routes take their place, on the same connections.
+//!
+//! A command that acts by itself shows the same face there, and takes what stops it: [`router_beside`].
 
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -48,7 +50,8 @@ impl SwappableRouter {
     }
 }
 
-type Leader = watch::Receiver<Option<LeaseHolder>>;
+/// Who leads, if that is known.
+pub type Leader = watch::Receiver<Option<LeaseHolder>>;
 
 /// The routes of an agent that does not lead yet.
 pub fn router(leader: Leader, token: Option<SecretString>) -> Router {
@@ -73,6 +76,20 @@ pub fn router_for(leader: Leader, rules: impl Into<AccessRules>, names: OwnNames
         .layer(from_fn_with_state(gate, admit))
         .layer(from_fn_with_state(proves, prove))
         .layer(from_fn_with_state(names, check))
+}
+
+/// What a command that acts by itself takes from others: whatever stops it, and the way back. The rest waits.
+const TAKEN: [&str; 4] = ["/-/healthy", "/api/v1/hold", "/api/v1/release", "/api/v1/mode"];
+
+/// The face of a command that acts by itself, where the agent would be asked: who acts, and a way to say stop. No
+/// metrics of its: nobody watches, whatever it does.
+pub fn router_beside(acting: Router, leader: Leader, rules: impl Into<AccessRules>, names: OwnNames) -> Router {
+    let told = router_for(leader, rules, names);
+    Router::new().fallback(move |request: Request| {
+        let taken = TAKEN.contains(&request.uri().path());
+        let router = if taken { acting.clone() } else { told.clone() };
+        router.oneshot(request)
+    })
 }
 
 fn text(leader: Option<&LeaseHolder>) -> String {

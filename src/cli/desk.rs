@@ -13,7 +13,8 @@ use crate::admin::identity::Identity;
 use crate::clock::Clock;
 use crate::config::{Desk, ProcessEnv};
 
-/// An agent that is there answers this fast, whatever it does besides.
+/// An agent that is there answers this fast, unless very many ask it at once: then a person is told that it is waited
+/// for.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
 
 /// The name of the configuration file that needs not be said.
@@ -84,10 +85,18 @@ impl AgentClient {
         })
     }
 
-    /// True if something at the agent's address is alive.
+    /// True if something at the agent's address is alive. Where nobody listens that is known at once; whoever listens is
+    /// waited for as long as for any answer, since a crowd may be before us.
     pub async fn answers(&self) -> bool {
         let asked = self.http.get(format!("http://{}/-/healthy", self.address)).send();
-        matches!(Clock::system().timeout(ANSWERS_WITHIN, asked).await, Ok(Ok(_)))
+        tokio::pin!(asked);
+        match Clock::system().timeout(ANSWERS_WITHIN, &mut asked).await {
+            Ok(answer) => answer.is_ok(),
+            Err(_) => {
+                complain(&format!("ringback: waiting for an answer from {}", self.address));
+                asked.await.is_ok()
+            }
+        }
     }
 
     /// What there is to say if it is not.

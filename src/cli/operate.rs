@@ -3,8 +3,9 @@
 //!
 //! Each goes to the running agent over its API, once whatever listens there has proven to be this agent
 //! ([`admin::identity`]): the command goes to nobody else, and the token to nobody. When no agent runs, this process
-//! takes the lease and acts itself, through the very same code behind the same API, on an address of its own. A swap
-//! is shown first and done once it is confirmed; then its results are waited for and printed.
+//! takes the lease and acts itself, through the very same code behind the same API, on an address of its own; at the
+//! agent's address others can say stop meanwhile ([`router_beside`]). A swap is shown first and done once it is
+//! confirmed; then its results are waited for and printed.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -21,15 +22,19 @@ use super::desk::{AgentClient, DEFAULT_CONFIG, Typed, load};
 use super::orders::ApiClient;
 use super::signals::Signals;
 use super::text::fitted;
-use super::{Exit, complain, log, say, silence};
+use super::{Exit, complain, log, run, say, silence};
 use crate::admin;
 use crate::admin::commands::{Adopt, Adopted, Approve, HoldRequest, OrderRequest, Ported, PortedAnswer, SetMode};
+use crate::admin::names::OwnNames;
+use crate::admin::standby::router_beside;
+use crate::agent::leader::{self, LeaseHolder};
 use crate::agent::{Agent, Role};
 use crate::child;
 use crate::clock::Clock;
 use crate::core::model::decision::Mode;
 use crate::core::model::id::{Channel, GroupName, WrittenNumber};
 use crate::core::model::reserved::is_reserved;
+use crate::store::lease::LEASE;
 
 /// Which numbers, said in one way.
 #[derive(Debug, clap::Args)]
@@ -345,6 +350,22 @@ pub fn operate(common: &Common, command: impl AsyncFn(&ApiClient) -> anyhow::Res
         let mut server = JoinSet::new();
         let router = admin::router(&agent, &clock, Some(token.clone()));
         clock.spawn(&mut server, admin::serve::serve(router, listener, stop.clone()));
+        if config.agent.token.is_some() || !config.agent.people.is_empty() {
+            match run::listen(&config).await {
+                Ok((listener, tls)) => {
+                    let by = format!("a command of {}, {}", common.author(), leader::name());
+                    let holder = LeaseHolder { by, until: clock.now() + LEASE };
+                    let acting = admin::router(&agent, &clock, run::access(&config));
+                    let names = OwnNames(config.agent.names.clone());
+                    let leads = watch::Sender::new(Some(holder)).subscribe();
+                    let face = router_beside(acting, leads, run::access(&config), names);
+                    clock.spawn(&mut server, admin::serve::serve_over(tls, face, listener, stop.clone()));
+                }
+                Err(error) => complain(&format!(
+                    "ringback: nobody else can say hold while this command acts; Ctrl-C stops it ({error:#})"
+                )),
+            }
+        }
         let mut signals = Signals::listen()?;
         let client = ApiClient::new(http, address, token, true);
         let exit = tokio::select! {

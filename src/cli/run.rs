@@ -107,6 +107,21 @@ pub fn access(config: &Config) -> AccessRules {
     }
 }
 
+/// The agent's address, and what it takes to serve there.
+pub async fn listen(config: &Config) -> anyhow::Result<(TcpListener, Option<Tls>)> {
+    let listener = TcpListener::bind(config.agent.listen).await.with_context(|| {
+        format!(
+            "cannot listen on {}: is another agent running? name another address in agent.listen",
+            config.agent.listen
+        )
+    })?;
+    let tls = match &config.agent.transport {
+        Transport::Tls(files) => Some(Tls::load(&files.certificate, &files.key).context("agent.tls")?),
+        Transport::Loopback | Transport::BehindProxy => None,
+    };
+    Ok((listener, tls))
+}
+
 /// The agent as it runs, by one configuration at a time.
 struct Service<'a> {
     path: &'a Path,
@@ -130,17 +145,8 @@ async fn agent(path: &Path, config: Config, log: &AgentLog) -> anyhow::Result<Ex
         tracing::error!(%note, "a fire drill was cut off: put {number} back with `ringback rehearse --put-back`");
     }
     let (mut signals, mut reload) = signals::of_agent()?;
-    let listener = TcpListener::bind(config.agent.listen).await.with_context(|| {
-        format!(
-            "cannot listen on {}: is another agent running? name another address in agent.listen",
-            config.agent.listen
-        )
-    })?;
+    let (listener, tls) = listen(&config).await?;
     let address = listener.local_addr()?;
-    let tls = match &config.agent.transport {
-        Transport::Tls(files) => Some(Tls::load(&files.certificate, &files.key).context("agent.tls")?),
-        Transport::Loopback | Transport::BehindProxy => None,
-    };
     let (clock, manager) = (Clock::system(), ServiceManager::from_environment());
     // The address answers from the first moment on: who stands by is not dead.
     let (standby, leader) = watch::channel(None);

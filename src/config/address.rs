@@ -4,23 +4,27 @@
 
 use url::Url;
 
+use crate::core::model::redact::secrets::is_told;
 use crate::twilio::is_loopback;
 
-/// An address as a fault shows it: without user and password, query and fragment.
+/// An address as a fault shows it: without user and password, query and fragment, and of the path words alone.
 pub fn shown(text: &str) -> String {
     let is_cut = text.find(['?', '#']);
     let text = &text[..is_cut.unwrap_or(text.len())];
-    let bare = match text.find("://").map(|i| text.split_at(i + 3)) {
-        Some((scheme, rest)) => {
-            let (authority, path) = rest.split_at(rest.find(['/', '\\']).unwrap_or(rest.len()));
-            match authority.rsplit_once('@') {
-                Some((_, host)) => format!("{scheme}…@{host}{path}"),
-                None => text.to_owned(),
-            }
-        }
+    let (scheme, rest) = text.split_at(text.find("://").map_or(0, |i| i + 3));
+    let (authority, path) = rest.split_at(rest.find(['/', '\\']).unwrap_or(rest.len()));
+    let path: String = path
+        .split_inclusive(['/', '\\'])
+        .map(|part| {
+            let word = part.trim_end_matches(['/', '\\']);
+            format!("{}{}", if is_told(word) { word } else { "…" }, &part[word.len()..])
+        })
+        .collect();
+    let bare = match authority.rsplit_once('@') {
         // Who knows what it is.
-        None if text.contains('@') => "…".to_owned(),
-        None => text.to_owned(),
+        _ if scheme.is_empty() && text.contains('@') => "…".to_owned(),
+        Some((_, host)) => format!("{scheme}…@{host}{path}"),
+        None => format!("{scheme}{authority}{path}"),
     };
     format!("\"{bare}{}\"", if is_cut.is_some() { "…" } else { "" })
 }
@@ -69,11 +73,13 @@ mod tests {
     fn what_may_be_secret_is_not_shown() {
         for (text, is) in [
             ("https://proxy.example.com:8443/twilio", "\"https://proxy.example.com:8443/twilio\""),
-            ("https://user:pass@proxy.example.com/x@y", "\"https://…@proxy.example.com/x@y\""),
+            ("https://user:pass@proxy.example.com/x@y", "\"https://…@proxy.example.com/…\""),
             ("https://a@b:c@proxy.example.com", "\"https://…@proxy.example.com\""),
             ("https://proxy.example.com?token=secret#x", "\"https://proxy.example.com…\""),
             ("user:pass@proxy.example.com", "\"…\""),
             ("proxy.example.com", "\"proxy.example.com\""),
+            ("hooks.example.com/services/T024BE7LD/xoxSECRET1234abcd", "\"hooks.example.com/services/…/…\""),
+            ("htps://hooks.example.com/services/T024BE7LD/", "\"htps://hooks.example.com/services/…/\""),
         ] {
             assert_eq!(shown(text), is);
         }

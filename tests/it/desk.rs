@@ -191,7 +191,7 @@ fn a_rollback_that_is_not_proven_says_so_and_what_to_do_by_hand() {
                 "CRITICAL",
                 ", 3 on the fallback, 3 unproven. 1 trouble.",
                 "Rollback UNPROVEN",
-                "Proven NO: the number is on the fallback, and the fallback fails",
+                "Proven NO: the numbers are on the fallback, and the fallback fails",
                 "test calls failed (they are in no count of callers)",
                 "Next Repair https://handler.twilio.com/twiml/",
             ],

@@ -183,9 +183,10 @@ fn drawing() -> String {
 #[test]
 fn the_drawing_is_the_front_pages() {
     let mut want = String::from(
-        "# Architecture\n\nThe program is folders, each one topic; `core` is a package of its own, so that the compiler holds \
-         its\nborder. The drawing is made from the table on the front\npage (`src/lib.rs`), which `tests/it/layers.rs` holds against the imports: it fails when the code uses\n\
-         more than the table allows, or needs less. `UPDATE=1 cargo test --test it -- layers::` writes it anew.\n\n\
+        "# Architecture\n\nThe program is folders, each one topic. `core` is a package of its own, whose border the compiler \
+         holds.\nThe drawing is made from the table on the front page (`src/lib.rs`), which `tests/it/layers.rs` \
+         holds\nagainst the imports: it fails when the code uses more than the table allows, or needs less.\n\
+         `UPDATE=1 cargo test --test it -- layers::` writes it anew.\n\n\
          A folder uses only folders that stand below it. In the second part each row is a folder, and has a\nmark below \
          each that it uses: `x` the folder, `o` only a part of it. Each `x` is right of the diagonal, so no\nfolders form \
          a circle; an `o` may be left of it, where a part of a folder is lower than the folder.\n\n```text\n",

@@ -2,11 +2,19 @@
 
 use std::time::Duration;
 
+use ringback::admin;
+use ringback::admin::names::OwnNames;
+use ringback::admin::serve::serve;
+use ringback::admin::standby::router_beside;
+use ringback::agent::leader::LeaseHolder;
 use ringback::agent::{Agent, Role};
 use ringback::config::Config;
 use ringback::sim::{ApiFault, ApiFaultKind, ApiFaultScope, EndpointClass, HandlerCondition, HandlerState};
 use serde_json::json;
+use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use crate::support::with_token;
 use crate::world::{BIN, Running, World, play};
@@ -147,6 +155,41 @@ fn a_command_that_is_stopped_ends_nothing_of_what_an_agent_has_left_behind() {
             agent.stop().await;
         });
     }
+}
+
+/// A command that acts by itself takes a stop at the agent's address, and tells whoever wants more who acts.
+#[test]
+fn a_command_that_acts_by_itself_is_stopped_by_others() {
+    play(&day(), async |w| {
+        let base_url = w.base_url.clone();
+        let config = config_at(w, NUMBERS, &base_url, AT_ONCE);
+        let mut command = w.start_as(Role::Operator, &config).await.unwrap();
+        rollback(&command).await;
+        while swapped(w) < 4 {
+            w.clock.sleep(Duration::from_millis(5)).await;
+        }
+        let by = "a command of ann, process 7".to_owned();
+        let leads = watch::Sender::new(Some(LeaseHolder { by, until: w.now() })).subscribe();
+        let router = admin::router(&command.agent, &w.clock, ringback::cli::access(&config));
+        let face = router_beside(router, leads, ringback::cli::access(&config), OwnNames::default());
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        command.url = format!("http://{}", listener.local_addr().unwrap());
+        let (mut server, stop) = (JoinSet::new(), CancellationToken::new());
+        server.spawn(serve(face, listener, stop.clone()));
+        let (status, said) = command.post("rollback", json!({"all": true, "reason": "more"})).await;
+        assert!(status == 503 && said.to_string().contains("a command of ann, process 7 leads until"), "{said}");
+        let (status, said) = command.get("/metrics").await;
+        assert!(status == 200 && said.contains("ringback_leading 0") && !said.contains("number_state"), "{said}");
+        let hold = json!({"group": "support", "reason": "stop", "seconds": 3600});
+        assert_eq!(command.post("hold", hold).await.0, 200);
+        let before = swapped(w);
+        w.pass(600).await;
+        let after = swapped(w);
+        assert!(before < NUMBERS / 2 && after <= before + AT_ONCE, "{before}, then {after}");
+        stop.cancel();
+        while server.join_next().await.is_some() {}
+        command.stop().await;
+    });
 }
 
 /// Who stops means what is under way, also if the stop is taken back at once: another order is another word.

@@ -12,13 +12,14 @@ use axum::extract::Request;
 use axum::response::Response;
 use ringback::admin;
 use ringback::agent::publish::status::{ChannelStatus, Status};
-use ringback::agent::{Agent, StartError};
+use ringback::agent::{Agent, Role, StartError};
 use ringback::clock::{Clock, Pace};
 use ringback::config::{BadConfig, Config};
 use ringback::core::model::id::{Channel, E164};
 use ringback::core::model::time::Time;
 use ringback::sim::{Scenario, Sim};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -212,7 +213,11 @@ impl World {
     }
 
     pub async fn start_with(&self, config: &Config) -> Result<Running, StartError> {
-        let agent = Agent::start(config, &self.clock).await?;
+        self.start_as(Role::Watch, config).await
+    }
+
+    pub async fn start_as(&self, role: Role, config: &Config) -> Result<Running, StartError> {
+        let agent = Agent::start_as(role, config, &self.clock, &watch::Sender::new(None)).await?;
         // Who listens to the log would miss the lines whose place another test came by at the very moment at which it
         // began to: tracing asks who is interested before it lists the place.
         tracing::callsite::rebuild_interest_cache();

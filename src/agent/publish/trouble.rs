@@ -210,6 +210,13 @@ pub struct Wait {
     pub until: Option<Time>,
 }
 
+impl Wait {
+    /// Somebody has to answer, or may.
+    pub const fn is_for_you(&self) -> bool {
+        matches!(self.whom, WaitsFor::Approval | WaitsFor::Veto)
+    }
+}
+
 /// One trouble, with everything that a person needs to understand it and to act.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Trouble {

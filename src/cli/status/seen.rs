@@ -51,6 +51,8 @@ pub struct SeenChannel {
     #[serde(default)]
     pub handler: Option<serde_json::Value>,
     pub rollback_state: String,
+    #[serde(default)]
+    pub is_on_fallback: bool,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -65,6 +67,10 @@ impl SeenNumber {
 }
 
 impl SeenChannel {
+    pub fn is_unproven(&self) -> bool {
+        self.rollback_state == "unproven"
+    }
+
     /// Who answers, in a word.
     pub fn handler(&self) -> String {
         match &self.handler {

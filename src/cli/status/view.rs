@@ -117,9 +117,12 @@ impl StatusView<'_> {
     pub fn verdict(&self) -> Vec<TextLine> {
         let mut all = 0;
         let (mut trouble, mut healthy, mut unknown, mut waiting) = (0, 0, 0, 0);
+        let (mut on_fallback, mut unproven) = (0, 0);
         for number in self.seen.groups.iter().flat_map(|g| self.asked.numbers(g)) {
             all += 1;
             let has = |of: fn(&SeenChannel) -> bool| number.channels.iter().any(of);
+            on_fallback += usize::from(has(|c| c.is_on_fallback));
+            unproven += usize::from(has(SeenChannel::is_unproven));
             if self.seen.troubles.iter().any(|t| t.is_trouble() && t.is_of(number.id())) {
                 trouble += 1;
             } else if number.channels.iter().all(|c| c.phase == Phase::Waiting) {
@@ -142,23 +145,18 @@ impl StatusView<'_> {
         let more =
             [(healthy, "healthy"), (unknown, "not known (too few callers)"), (waiting, "waiting for their port")];
         parts.extend(more.into_iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")));
-        let summary = &self.seen.summary;
-        let swapped = [(summary.on_fallback, "on the fallback"), (summary.unproven, "unproven")];
+        let swapped = [(on_fallback, "on the fallback"), (unproven, "unproven")];
         parts.extend(swapped.into_iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")));
         let mut text = format!("{word}  {}.", parts.join(", "));
         if serious > 0 {
             text += &format!(" {serious} {}.", if serious == 1 { "trouble" } else { "troubles" });
         }
-        if summary.waiting_for_you > 0 {
-            text += &format!(
-                " {} for your answer.",
-                if summary.waiting_for_you == 1 {
-                    "1 waits".into()
-                } else {
-                    format!("{} wait", summary.waiting_for_you)
-                }
-            );
+        match self.troubles().filter(|t| t.waits.iter().any(Wait::is_for_you)).count() {
+            0 => {}
+            1 => text += " 1 waits for your answer.",
+            n => text += &format!(" {n} wait for your answer."),
         }
+        let summary = &self.seen.summary;
         let sight = if summary.blind.is_empty() {
             "every log that is needed is read".to_owned()
         } else {

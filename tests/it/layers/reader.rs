@@ -376,7 +376,8 @@ impl Reading<'_> {
     }
 }
 
-/// `use library_part as part`: another package, whose sources are in a folder of that name. Its own root is its `crate`.
+/// `use library_part as part`: another package, whose sources are in a folder of that name. Its own root is its
+/// `crate`.
 fn part(tree: &UseTree, library: &str) -> Option<String> {
     let UseTree::Rename(name) = tree else { return None };
     (name.ident == format!("{library}_{}", name.rename)).then(|| name.rename.to_string())

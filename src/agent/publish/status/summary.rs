@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{NumberStatus, RollbackStatus, Status};
-use crate::agent::publish::trouble::{Trouble, WaitsFor};
+use crate::agent::publish::trouble::{Trouble, Wait};
 use crate::core::model::id::{Channel, NumberId};
 
 /// How much is wrong.
@@ -35,7 +35,7 @@ impl Summary {
         let is_on_fallback = |n: &NumberStatus| n.channels.iter().any(|c| c.is_on_fallback);
         let is_unproven =
             |n: &NumberStatus| n.channels.iter().any(|c| matches!(c.rollback, RollbackStatus::Unproven { .. }));
-        let waits = |t: &&Trouble| t.waits.iter().any(|w| matches!(w.whom, WaitsFor::Approval | WaitsFor::Veto));
+        let waits = |t: &&Trouble| t.waits.iter().any(Wait::is_for_you);
         Summary {
             numbers: status.numbers().count(),
             in_trouble: in_trouble.len(),

@@ -305,14 +305,20 @@ impl Engine {
         let state = &self.groups[group.0 as usize][channel.index()];
         let last = state.verdict;
         let is_rule_met = self.says_failing(&state.met, group);
-        let lately = state.latest.lately(now, &state.arrivals);
+        let lately = match state.latest.lately(now, &state.arrivals) {
+            // However loud one number is, it takes its group's health away and no more.
+            Lately::Failing if self.roster.group(group).numbers.len() > 1 && state.latest.fail_at_one_number(now) => {
+                Lately::Unknown
+            }
+            lately @ (Lately::Served | Lately::Failing | Lately::Unknown) => lately,
+        };
         let (score, is_broad, evidence) = if has_failures {
             let (score, is_broad, evidence) = self.detector.look_at_group(&self.roster, group, channel, now);
             (Some(score), is_broad, evidence)
         } else {
             (None, false, Evidence::default())
         };
-        // However loud one number is, it does not make its group fail.
+        // Nor does it make its group fail.
         let score = score.map(|s| Score {
             statistic: if is_broad { s.statistic } else { s.statistic.min(s.threshold - 1e-9) },
             ..s

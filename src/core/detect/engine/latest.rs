@@ -6,6 +6,7 @@
 
 use super::arrivals::{Arrivals, HEALTHY_FOR};
 use crate::detect::ledger::OutcomeChange;
+use crate::model::id::Resource;
 use crate::model::reason::Outcome;
 use crate::model::roster::NumberIx;
 use crate::model::time::Time;
@@ -83,8 +84,7 @@ impl LatestCallers {
         // A withheld number says nothing of how many people it is: as one they make no health, and as one they must not
         // hide that nobody is served.
         let is_withheld = change.party.last_two.is_none();
-        let failed =
-            Caller { hash: if is_withheld { change.started_at.as_millis() as u64 } else { caller.hash }, ..caller };
+        let failed = Caller { hash: if is_withheld { own_hash(change.entry) } else { caller.hash }, ..caller };
         match change.was {
             Some(Outcome::Ok) if change.is != Outcome::Ok => self.served.take_back(caller),
             Some(Outcome::Failed(_)) if !matches!(change.is, Outcome::Failed(_)) => self.failed.take_back(failed),
@@ -129,10 +129,17 @@ impl LatestCallers {
         let served = self.served.since(since).filter(|c| !is_later(&self.failed, c)).map(|c| (c.at, true));
         let failed = self.failed.since(since).filter(|c| !is_later(&self.served, c)).map(|c| (c.at, false));
         let mut latest: Vec<(Time, bool)> = served.chain(failed).collect();
-        latest.sort_unstable_by_key(|(at, _)| std::cmp::Reverse(*at));
+        // Times have one second. Of two in the same one it is not known who came later, so the one who failed did.
+        latest.sort_unstable_by_key(|(at, is_served)| (std::cmp::Reverse(*at), *is_served));
         latest.truncate(KEPT);
         let failed = latest.iter().filter(|(_, is_served)| !is_served).count();
         failed >= ENOUGH && failed > latest.len() - failed
+    }
+
+    /// True if the latest callers who failed all called the same number.
+    pub(super) fn fail_at_one_number(&self, now: Time) -> bool {
+        let mut numbers = self.failed.since(now - HEALTHY_FOR).map(|c| c.number);
+        numbers.next().is_some_and(|first| numbers.all(|number| number == first))
     }
 
     /// What health rests on, where nothing speaks against it.
@@ -142,11 +149,20 @@ impl LatestCallers {
     }
 }
 
+/// Of a call or message by itself.
+fn own_hash(entry: Resource) -> u64 {
+    let digits = match entry {
+        Resource::Call(sid) => sid.as_u128(),
+        Resource::Message(sid) => sid.as_u128(),
+    };
+    (digits ^ (digits >> 64)) as u64
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::detect::observation::RemoteParty;
-    use crate::model::id::{CallSid, Channel, Resource};
+    use crate::model::id::{CallSid, Channel};
     use crate::model::reason::Reason;
 
     const FAILED: Outcome = Outcome::Failed(Reason::Account);
@@ -203,6 +219,24 @@ mod tests {
         for (calls, lately) in table {
             assert_eq!(after(calls, 1), lately, "{calls}");
         }
+    }
+
+    #[test]
+    fn in_one_second_who_failed_came_last_and_who_withholds_is_each_somebody() {
+        let lately = |served: u64, failed: u64, is_withheld: bool| {
+            let (mut latest, mut arrivals) = (LatestCallers::default(), Arrivals::default());
+            for i in 0..served + failed {
+                let (hash, is) =
+                    if i < failed { (u64::from(!is_withheld) * (i + 1), FAILED) } else { (i + 1, Outcome::Ok) };
+                let entry = Resource::Call(CallSid::from_u128(u128::from(i) + 1));
+                let change = OutcomeChange { entry, ..call(0, hash, None, is) };
+                arrivals.add(change.at);
+                latest.apply(&change);
+            }
+            latest.lately(Time::from_secs(100_060), &arrivals)
+        };
+        assert_eq!([lately(4, 4, false), lately(4, 4, true)], [Lately::Failing, Lately::Failing]);
+        assert_eq!([lately(6, 3, false), lately(6, 3, true)], [Lately::Served, Lately::Served]);
     }
 
     #[test]

@@ -45,15 +45,11 @@ impl OwnSecrets {
         }
         self.known.push(secret.to_ascii_lowercase());
         self.pieces.push(letters(secret));
-        // Three bytes are four letters of Base64, so there are three writings, whatever stands before.
-        let encoded = [0, 1, 2].map(|before| {
-            let text = STANDARD.encode(format!("{}{secret}", &"   "[..before]));
-            // Of the first and the last letters each also holds what stands beside it.
-            let end = text.trim_end_matches('=').len().saturating_sub(usize::from(text.ends_with('=')));
-            text.get(4..end).unwrap_or_default().to_owned()
-        });
+        let once = in_base64(secret);
+        let twice = once.iter().flat_map(|text| in_base64(text));
         let hexadecimal: String = secret.bytes().map(|b| format!("{b:02x}")).collect();
-        self.writings.extend(encoded.iter().chain([&hexadecimal]).map(|w| letters(w)).filter(|w| w.len() >= SHORTEST));
+        self.writings.extend(once.iter().map(|w| letters(w)));
+        self.writings.extend(twice.chain([hexadecimal]).map(|w| letters(&w)));
         self.writings.push(letters(secret));
         self.writings.retain(|w| w.len() >= SHORTEST);
     }
@@ -107,9 +103,19 @@ impl OwnSecrets {
     /// `text` of whoever answered, without them. A piece of one is as little to be told, for texts are cut.
     pub fn kept_from(&self, text: &str) -> String {
         let told = without_pieces(text, &self.known);
-        let once = unescaped(&told, &ESCAPES);
-        // What was escaped twice, such as a URL within a URL.
-        let plain = [letters(&once), letters(&unescaped(&once, &ESCAPES))];
+        // As often as it was escaped: a URL may stand within a URL.
+        let mut plain = Vec::new();
+        for marks in [&ESCAPES[..], &MAIL_ESCAPES[..]] {
+            let mut text = told.clone();
+            for _ in 0..DEEPEST {
+                let next = unescaped(&text, marks);
+                plain.push(letters(&next));
+                if next == text {
+                    break;
+                }
+                text = next;
+            }
+        }
         let is_there = |plain: &[u8], piece: &[u8]| {
             has(plain, piece) || piece.len() >= PIECE && has(plain, &piece.iter().rev().copied().collect::<Vec<u8>>())
         };
@@ -119,8 +125,9 @@ impl OwnSecrets {
         };
         // In pieces with something else in between: each may be an accident, most of the secret is none.
         let is_crumbled = |secret: &Vec<u8>| {
-            let backwards: Vec<u8> = plain[0].iter().rev().copied().collect();
-            let there = secret.windows(CRUMB).filter(|w| has(&plain[0], w) || has(&backwards, w));
+            let once = plain.first().map_or(&[][..], Vec::as_slice);
+            let backwards: Vec<u8> = once.iter().rev().copied().collect();
+            let there = secret.windows(CRUMB).filter(|w| has(once, w) || has(&backwards, w));
             secret.len() >= PIECE && there.count() >= CRUMBS
         };
         if self.writings.iter().any(is_written) || self.pieces.iter().any(is_crumbled) {
@@ -147,9 +154,35 @@ fn letters(text: &str) -> Vec<u8> {
 }
 
 /// What stands before two hexadecimal digits of an ASCII character.
-const ESCAPES: [&str; 4] = ["%", "\\u00", "\\x", "&#x"];
+const ESCAPES: [&str; 3] = ["%", "\\u00", "\\x"];
 
-/// With `%41`, `\u0041` and `&#x41;` as what they stand for, where that is ASCII.
+/// The same in mail, where the sign stands between names and values elsewhere.
+const MAIL_ESCAPES: [&str; 1] = ["="];
+
+/// How often a text is taken for escaped in itself.
+const DEEPEST: usize = 4;
+
+/// Three bytes are four letters of Base64, so there are three writings, whatever stands before.
+fn in_base64(secret: &str) -> [String; 3] {
+    [0, 1, 2].map(|before| {
+        let text = STANDARD.encode(format!("{}{secret}", &"   "[..before]));
+        // Of the first and the last letters each also holds what stands beside it.
+        let end = text.trim_end_matches('=').len().saturating_sub(usize::from(text.ends_with('=')));
+        text.get(4..end).unwrap_or_default().to_owned()
+    })
+}
+
+/// The character of `&#x41;` or `&#65;` at the beginning of a text, where that is ASCII, and what comes after it.
+fn entity(text: &str) -> Option<(char, &str)> {
+    let (digits, after) = text.strip_prefix("&#")?.split_once(';')?;
+    let code = match digits.strip_prefix(['x', 'X']) {
+        Some(digits) => u8::from_str_radix(digits, 16),
+        None => digits.parse(),
+    };
+    Some((char::from(code.ok().filter(u8::is_ascii)?), after))
+}
+
+/// With `%41`, `\u0041`, `&#x41;` and `&#65;` as what they stand for, where that is ASCII.
 fn unescaped(text: &str, marks: &[&str]) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -159,7 +192,7 @@ fn unescaped(text: &str, marks: &[&str]) -> String {
             let byte = u8::from_str_radix(after.get(..2)?, 16).ok().filter(u8::is_ascii)?;
             Some((char::from(byte), &after[2..]))
         });
-        let (c, after) = found.unwrap_or((c, &rest[c.len_utf8()..]));
+        let (c, after) = found.or_else(|| entity(rest)).unwrap_or((c, &rest[c.len_utf8()..]));
         out.push(c);
         rest = after;
     }
@@ -208,8 +241,14 @@ mod tests {
         let percent: String = secret.bytes().map(|b| format!("%{b:02X}")).collect();
         let json: String = secret.chars().map(|c| format!("\\u{:04x}", c as u32)).collect();
         let xml: String = secret.bytes().map(|b| format!("&#x{b:x};")).collect();
+        let decimal: String = secret.bytes().map(|b| format!("&#{b};")).collect();
+        let mail: String = secret.bytes().map(|b| format!("={b:02X}")).collect();
         let hexadecimal: String = secret.bytes().map(|b| format!("{b:02x}")).collect();
         for said in [
+            percent.replace('%', "%2525"),
+            decimal,
+            mail,
+            STANDARD.encode(format!("x{}", STANDARD.encode(format!("user:{secret}")))),
             secret.to_owned(),
             secret.to_ascii_uppercase(),
             percent.replace('%', "%25"),

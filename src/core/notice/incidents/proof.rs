@@ -14,7 +14,7 @@ use crate::notice::Step;
 /// The fallback that numbers are on fails their callers.
 pub(super) const FALLBACK_TROUBLE: Trouble = Trouble::NotCurable(PageReason::Failing(Reason::Fallback));
 
-/// What of a swap's end is to be told.
+/// What of a swap's end is to be told of one number; [`of_several`] of more.
 const fn text(result: OrderResult, is_failing: bool) -> &'static str {
     match (result, is_failing) {
         (OrderResult::Proven, true) => "no longer: the fallback answered a test call, and fails callers since",
@@ -31,6 +31,14 @@ const fn text(result: OrderResult, is_failing: bool) -> &'static str {
         (OrderResult::Superseded, _) => "NO: somebody else changed the number",
         (OrderResult::Restored, _) => "no: the number is on its own handler",
     }
+}
+
+/// The same of several numbers.
+fn of_several(text: &str) -> String {
+    let numbers =
+        [("the number is", "the numbers are"), ("the number was", "each number was"), ("the number", "the numbers")];
+    let (one, several) = numbers.into_iter().find(|(one, _)| text.contains(one)).unwrap_or_default();
+    if one.is_empty() { text.to_owned() } else { text.replacen(one, several, 1) }
 }
 
 /// A test call of ours reached the fallback, and it failed.
@@ -102,7 +110,8 @@ impl Incidents {
         let total = results.iter().map(|(_, n)| n).sum::<usize>() + open;
         let of_all =
             |n: usize, text: &str| if n == total { text.to_owned() } else { format!("{n} of {total}: {text}") };
-        let mut lines: Vec<String> = results.into_iter().map(|(text, n)| of_all(n, text)).collect();
+        let told = |(text, n)| if n == 1 { of_all(1, text) } else { of_all(n, &of_several(text)) };
+        let mut lines: Vec<String> = results.into_iter().map(told).collect();
         if open > 0 {
             lines.push(of_all(open, "not yet"));
         }
