@@ -374,7 +374,9 @@ pub(super) async fn say(
 fn refused(refusal: Refusal) -> ApiProblem {
     match refusal {
         Refusal::Conflict(text) => ApiProblem::new(StatusCode::CONFLICT, text),
-        Refusal::Store(_) => ApiProblem::new(StatusCode::SERVICE_UNAVAILABLE, refusal.to_string()),
+        Refusal::Store(_) | Refusal::Unkept { .. } => {
+            ApiProblem::new(StatusCode::SERVICE_UNAVAILABLE, refusal.to_string())
+        }
     }
 }
 

@@ -244,8 +244,8 @@ fn is_ticking(admin: &Admin) -> Result<(), ApiProblem> {
 
 async fn ready(State(admin): State<Admin>) -> Result<&'static str, ApiProblem> {
     is_ticking(&admin)?;
-    if !admin.write_guard.has_lease() {
-        return Err(ApiProblem::new(StatusCode::SERVICE_UNAVAILABLE, WriteGuard::NO_LEASE));
+    if let Some(trouble) = admin.write_guard.trouble() {
+        return Err(ApiProblem::new(StatusCode::SERVICE_UNAVAILABLE, trouble));
     }
     let status = admin.status.borrow().clone();
     let cannot_read = status.cannot_read();

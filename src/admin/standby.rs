@@ -94,7 +94,7 @@ pub fn router_beside(acting: Router, leader: Leader, rules: impl Into<AccessRule
 
 fn text(leader: Option<&LeaseHolder>) -> String {
     match leader {
-        Some(LeaseHolder { by, until }) => format!("standby: {by} leads until {until} at least"),
+        Some(LeaseHolder { by, until, .. }) => format!("standby: {by} leads until {until} at least"),
         None => "starting".to_owned(),
     }
 }
@@ -113,7 +113,9 @@ async fn metrics() -> Response {
 async fn status(State(leader): State<Leader>) -> Json<serde_json::Value> {
     let led = leader.borrow().clone();
     Json(match led {
-        Some(LeaseHolder { by, until }) => serde_json::json!({ "standby": true, "leader": by, "until": until }),
+        Some(LeaseHolder { by, until, is_command }) => {
+            serde_json::json!({ "standby": true, "leader": by, "until": until, "is_command": is_command })
+        }
         None => serde_json::json!({ "standby": true }),
     })
 }

@@ -27,12 +27,12 @@ const TICKS_WITHIN: Duration = Duration::from_secs(15);
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Why there is no sign of life; `None` if all is well.
-fn trouble(status: &Status, has_lease: bool, now: Time) -> Option<String> {
+fn trouble(status: &Status, cannot_write: Option<&str>, now: Time) -> Option<String> {
     if status.at + TICKS_WITHIN < now {
         return Some(format!("the engine has not ticked since {}", status.at));
     }
-    if !has_lease {
-        return Some(WriteGuard::NO_LEASE.to_owned());
+    if let Some(why) = cannot_write {
+        return Some(why.to_owned());
     }
     let cannot_read = status.cannot_read();
     (!cannot_read.is_empty()).then(|| format!("cannot read {}", cannot_read.join(", ")))
@@ -50,7 +50,7 @@ pub async fn run(
     metrics.notifiers(std::iter::once(NAME));
     let mut said = None;
     while clock.wait(Some(clock.now() + settings.every), stop.cancelled()).await.is_none() {
-        let trouble = trouble(&status.borrow().clone(), write_guard.has_lease(), clock.now());
+        let trouble = trouble(&status.borrow().clone(), write_guard.trouble(), clock.now());
         if let Some(why) = trouble {
             if said.as_ref() != Some(&why) {
                 tracing::warn!("no heartbeat is sent: {why}");

@@ -34,6 +34,8 @@ pub struct LeaseHolder {
     pub by: String,
     /// And until when at least.
     pub until: Time,
+    /// It is a command, which ends by itself.
+    pub is_command: bool,
 }
 
 /// Waits until this agent leads; meanwhile `standby` is told who does. An operator does not wait.
@@ -58,7 +60,7 @@ pub async fn lead(
                 if !waits {
                     return Err(StartError::HeldBy { by, until });
                 }
-                standby.send_replace(Some(LeaseHolder { by: by.clone(), until }));
+                standby.send_replace(Some(LeaseHolder { by: by.clone(), until, is_command: false }));
                 if said.as_ref() != Some(&(by.clone(), hangs)) {
                     if hangs {
                         tracing::warn!(

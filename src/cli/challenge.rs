@@ -169,7 +169,8 @@ async fn challenge(http: &reqwest::Client, address: SocketAddr, ours: &Identity)
     if !ours.knows(&nonce, address, header(&answer, identity::PROOF)) {
         bail!(
             "what listens at {address} does not prove to be this agent, and was not sent the token: another program \
-             has the address of agent.listen, or the agent there has another token"
+             has the address of agent.listen (stop it, or name another address there), or the agent there has another \
+             token"
         );
     }
     let ticket = header(&answer, identity::TICKET).to_owned();

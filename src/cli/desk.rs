@@ -85,8 +85,8 @@ impl AgentClient {
         })
     }
 
-    /// True if something at the agent's address is alive. Where nobody listens that is known at once; whoever listens is
-    /// waited for as long as for any answer, since a crowd may be before us.
+    /// True if something at the agent's address is alive. Where nobody listens that is known at once; whoever listens
+    /// is waited for as long as for any answer, since a crowd may be before us.
     pub async fn answers(&self) -> bool {
         let asked = self.http.get(format!("http://{}/-/healthy", self.address)).send();
         tokio::pin!(asked);

@@ -313,6 +313,11 @@ pub fn adopt(arguments: AdoptArguments) -> anyhow::Result<Exit> {
     })
 }
 
+/// True if nobody listens where the agent was asked.
+fn is_refused(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| cause.downcast_ref::<reqwest::Error>().is_some_and(reqwest::Error::is_connect))
+}
+
 /// Finds the agent, or becomes one for the length of `command`.
 pub fn operate(common: &Common, command: impl AsyncFn(&ApiClient) -> anyhow::Result<Exit>) -> anyhow::Result<Exit> {
     let desk = load(&common.config)?;
@@ -327,7 +332,12 @@ pub fn operate(common: &Common, command: impl AsyncFn(&ApiClient) -> anyhow::Res
                      own or to yours, or name a file in agent.token_file"
                 );
             };
-            return command(&ApiClient::new(http, address, token, false)).await;
+            let client = ApiClient::new(http.clone(), address, token, false);
+            match command(&client).await {
+                // Whoever was there has ended, and was given nothing.
+                Err(gone) if client.has_given_nothing() && is_refused(&gone) => {}
+                done => return done,
+            }
         }
         if !common.may_create && !desk.agent.state.exists() {
             bail!(
@@ -342,7 +352,7 @@ pub fn operate(common: &Common, command: impl AsyncFn(&ApiClient) -> anyhow::Res
         complain("no agent is running: taking the lease");
         log::start("warn")?;
         let (clock, stop) = (Clock::system(), CancellationToken::new());
-        let agent = Agent::start_as(Role::Operator, &config, &clock, &watch::Sender::new(None)).await?;
+        let mut agent = Agent::start_as(Role::Operator, &config, &clock, &watch::Sender::new(None)).await?;
         let listener = TcpListener::bind("127.0.0.1:0").await.context("cannot listen on the loopback interface")?;
         let address = listener.local_addr()?;
         // Nobody else is to speak to this one.
@@ -354,7 +364,7 @@ pub fn operate(common: &Common, command: impl AsyncFn(&ApiClient) -> anyhow::Res
             match run::listen(&config).await {
                 Ok((listener, tls)) => {
                     let by = format!("a command of {}, {}", common.author(), leader::name());
-                    let holder = LeaseHolder { by, until: clock.now() + LEASE };
+                    let holder = LeaseHolder { by, until: clock.now() + LEASE, is_command: true };
                     let acting = admin::router(&agent, &clock, run::access(&config));
                     let names = OwnNames(config.agent.names.clone());
                     let leads = watch::Sender::new(Some(holder)).subscribe();
@@ -370,6 +380,11 @@ pub fn operate(common: &Common, command: impl AsyncFn(&ApiClient) -> anyhow::Res
         let client = ApiClient::new(http, address, token, true);
         let exit = tokio::select! {
             exit = command(&client) => exit,
+            // Another has taken over, or the state is not ours any more: nothing can be done here any longer.
+            fault = agent.failed() => {
+                complain(&format!("ringback: this command cannot go on: {fault}; see `ringback status`"));
+                Ok(Exit::CouldNotRun)
+            }
             signal = signals.next() => {
                 complain(&format!(
                     "ringback: {signal}: finishing the step that is under way; a second signal stops even that"

@@ -1,6 +1,7 @@
 //! Orders as they are given to an agent: shown, confirmed, followed to their end, and told number by number. The end
 //! of a rollback is its proof, where a test call is made; until then it is waited for.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::io::{self, BufRead as _, Read as _};
 use std::net::SocketAddr;
@@ -44,11 +45,18 @@ pub struct ApiClient {
     identity: Identity,
     /// No agent watches beside us.
     is_alone: bool,
+    /// Something was sent, and may have been done.
+    has_given: Cell<bool>,
 }
 
 impl ApiClient {
     pub fn new(http: reqwest::Client, address: SocketAddr, token: SecretString, is_alone: bool) -> ApiClient {
-        ApiClient { http, address, identity: Identity::new(Some(token)), is_alone }
+        ApiClient { http, address, identity: Identity::new(Some(token)), is_alone, has_given: Cell::new(false) }
+    }
+
+    /// True as long as nobody has answered a command.
+    pub fn has_given_nothing(&self) -> bool {
+        !self.has_given.get()
     }
 
     /// The agent's answer, or the exit code after its complaint was printed.
@@ -58,7 +66,9 @@ impl ApiClient {
         body: &impl Serialize,
     ) -> anyhow::Result<Result<T, Exit>> {
         let (path, body) = (format!("/api/v1/{verb}"), serde_json::to_vec(body)?);
-        let ProvenAnswer { status, body } = command(&self.http, self.address, &self.identity, &path, body).await?;
+        let answer = command(&self.http, self.address, &self.identity, &path, body).await?;
+        self.has_given.set(true);
+        let ProvenAnswer { status, body } = answer;
         let body: Value = super::answer(&body).context("the agent's answer is not JSON")?;
         if !status.is_success() {
             complain(&format!("ringback: {}", body["error"].as_str().unwrap_or("the agent refused")));

@@ -11,12 +11,14 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing_appender::non_blocking::ErrorCounter;
 
+use super::challenge::{ask, reqwest_client};
 use super::log::AgentLog;
 use super::service::ServiceManager;
 use super::signals::{Reload, Signals};
 use super::{Exit, complain, log, signals};
 use crate::admin;
 use crate::admin::auth::{AccessRules, Holder, Right};
+use crate::admin::identity::Identity;
 use crate::admin::names::OwnNames;
 use crate::admin::reload::{ReloadRequest, Reloaded};
 use crate::admin::standby::SwappableRouter;
@@ -39,6 +41,9 @@ const TOLD_EVERY: Duration = Duration::from_secs(10);
 
 /// How long another configuration's credentials are tried: whoever has it read again waits for the answer.
 const TRIED_WITHIN: Duration = Duration::from_secs(4);
+
+/// How often an agent looks whether the command that has its place has ended.
+const ASKED_AGAIN: Duration = Duration::from_secs(1);
 
 /// How long the end of the process waits for its last line to be read.
 const LAST_WORDS: Duration = Duration::from_millis(200);
@@ -107,6 +112,15 @@ pub fn access(config: &Config) -> AccessRules {
     }
 }
 
+/// True if what has the agent's address is a command of ours that acts by itself, and proves it.
+async fn is_acting_alone(config: &Config) -> bool {
+    let Ok(http) = reqwest_client() else { return false };
+    let ours = Identity::new(config.agent.token.clone());
+    let asked = ask(&http, config.agent.listen, &ours, "/api/v1/status").await;
+    let status = asked.ok().and_then(|answer| super::answer(&answer.body).ok());
+    status.is_some_and(|status| status["is_command"] == true)
+}
+
 /// The agent's address, and what it takes to serve there.
 pub async fn listen(config: &Config) -> anyhow::Result<(TcpListener, Option<Tls>)> {
     let listener = TcpListener::bind(config.agent.listen).await.with_context(|| {
@@ -145,9 +159,28 @@ async fn agent(path: &Path, config: Config, log: &AgentLog) -> anyhow::Result<Ex
         tracing::error!(%note, "a fire drill was cut off: put {number} back with `ringback rehearse --put-back`");
     }
     let (mut signals, mut reload) = signals::of_agent()?;
-    let (listener, tls) = listen(&config).await?;
+    let (clock, mut is_said) = (Clock::system(), false);
+    let (listener, tls) = loop {
+        let refused = match listen(&config).await {
+            Ok(face) => break face,
+            Err(refused) => refused,
+        };
+        if !is_acting_alone(&config).await {
+            return Err(refused);
+        }
+        if !std::mem::replace(&mut is_said, true) {
+            tracing::warn!("a command acts by itself on this state: the agent starts when it has ended");
+        }
+        tokio::select! {
+            signal = signals.next() => {
+                tracing::info!(signal, "stopped before it had started");
+                return Ok(Exit::Done);
+            }
+            () = clock.sleep(ASKED_AGAIN) => {}
+        }
+    };
     let address = listener.local_addr()?;
-    let (clock, manager) = (Clock::system(), ServiceManager::from_environment());
+    let manager = ServiceManager::from_environment();
     // The address answers from the first moment on: who stands by is not dead.
     let (standby, leader) = watch::channel(None);
     let front = SwappableRouter::new(idle_face(&config, leader.clone()));

@@ -101,7 +101,7 @@ pub fn status(arguments: &StatusArguments) -> anyhow::Result<Exit> {
         typed: &typed,
         is_numbered: false,
     };
-    let is_trouble = doubt.is_some() || view.troubles().any(|t| t.is_trouble());
+    let is_trouble = doubt.is_some() || view.troubles().any(|t| t.is_trouble()) || view.is_any_on_fallback();
     if arguments.json {
         say(&json.to_string())?;
     } else {

@@ -35,8 +35,11 @@ pub struct Rows<'a> {
     text: &'a str,
     at: usize,
     line: usize,
-    /// Where the line begins.
+    /// Where the line begins and ends.
     start: usize,
+    end: usize,
+    /// A place in the line, and how many characters stand before it there: the next place is counted from it.
+    counted: (usize, usize),
     delimiter: char,
 }
 
@@ -57,7 +60,8 @@ pub fn is_blank(c: char) -> bool {
 
 impl<'a> Rows<'a> {
     pub fn new(text: &'a str) -> Rows<'a> {
-        let mut rows = Rows { text, at: 0, line: 1, start: 0, delimiter: ',' };
+        let mut rows = Rows { text, at: 0, line: 1, start: 0, end: 0, counted: (0, 0), delimiter: ',' };
+        rows.begin_line(0, 1);
         // Excel's own hint, which no other program writes.
         let first = rows.line_from(0).trim_end();
         if let Some(rest) = first.get(..4).filter(|s| s.eq_ignore_ascii_case("sep=")).and_then(|_| first.get(4..)) {
@@ -83,12 +87,19 @@ impl<'a> Rows<'a> {
 
     /// The rest of the line from `at` on, without its end.
     fn line_from(&self, at: usize) -> &'a str {
-        let rest = &self.text[at..];
-        &rest[..rest.find(['\r', '\n']).unwrap_or(rest.len())]
+        &self.text[at..self.end]
     }
 
-    fn place(&self, at: usize) -> (usize, usize) {
-        (self.line, self.text[self.start..at].chars().count() + 1)
+    fn begin_line(&mut self, start: usize, line: usize) {
+        (self.start, self.line, self.counted) = (start, line, (start, 0));
+        let rest = &self.text[start..];
+        self.end = start + rest.find(['\r', '\n']).unwrap_or(rest.len());
+    }
+
+    fn place(&mut self, at: usize) -> (usize, usize) {
+        let (from, before) = if self.counted.0 <= at { self.counted } else { (self.start, 0) };
+        self.counted = (at, before + self.text[from..at].chars().count());
+        (self.line, self.counted.1 + 1)
     }
 
     /// Passes a line's end, if one stands here.
@@ -97,8 +108,7 @@ impl<'a> Rows<'a> {
         let length = if rest.starts_with("\r\n") { 2 } else { usize::from(rest.starts_with(['\r', '\n'])) };
         self.at += length;
         if length > 0 {
-            self.line += 1;
-            self.start = self.at;
+            self.begin_line(self.at, self.line + 1);
         }
         length > 0
     }
@@ -136,7 +146,8 @@ impl<'a> Rows<'a> {
                 match self.quoted(start) {
                     Ok(text) => text,
                     Err(problem) => {
-                        (self.at, self.line, self.start) = (start, line, line_start);
+                        self.at = start;
+                        self.begin_line(line_start, line);
                         let rest = self.line_from(start).to_owned();
                         self.skip_line();
                         return Some(Err(BadRow { place, rest, problem }));
@@ -251,5 +262,19 @@ mod tests {
                 "{label}"
             );
         }
+    }
+
+    /// What each field costs does not depend on how many there are in its line.
+    #[test]
+    fn a_line_of_very_many_fields_is_read_and_each_knows_its_place() {
+        let text = format!("a\n{}\"é\",b\n", "é,".repeat(500_000));
+        let mut rows = Rows::new(&text);
+        rows.next().unwrap().unwrap();
+        let row = rows.next().unwrap().unwrap();
+        assert_eq!(row.len(), 500_002);
+        assert_eq!(
+            (row[499_999].place, row[500_000].place, row[500_001].place),
+            ((2, 999_999), (2, 1_000_001), (2, 1_000_005))
+        );
     }
 }

@@ -12,7 +12,8 @@ pub fn read_webhook(s: &mut Section<'_>, key: &'static str) -> Option<String> {
     match webhook_problem(&text.value) {
         None => Some(text.value),
         Some(problem) => {
-            s.faults().at(text.span.clone(), format!("{} = {:?}: {problem}", s.key(key), text.value));
+            let shown = address::shown(&text.value);
+            s.faults().at(text.span.clone(), format!("{} = {shown}: {problem}", s.key(key)));
             None
         }
     }

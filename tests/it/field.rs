@@ -64,7 +64,9 @@ fn a_dial_that_the_account_is_refused_pages_also_with_a_failed_leg() {
         }
         r.decisions()
     };
-    for (code, level) in [(13227, "warning"), (13227, "error"), (13225, "warning")] {
+    // The country, the number, and the caller's own number, which whoever dials on passes on.
+    let barred = [(13227, "warning"), (13227, "error"), (13225, "warning"), (13226, "warning"), (21215, "error")];
+    for (code, level) in barred.into_iter().chain([(13247, "error"), (13214, "warning"), (32017, "error")]) {
         assert_eq!(forwarded(code, level), [page("unexplained", Some(code.into()))], "{code} {level}");
     }
     let invalid = forwarded(13224, "warning");
@@ -197,6 +199,15 @@ fn messages_of_ours_that_are_refused_page_once_with_the_code() {
     // Recipients who have opted out, or are off, are nobody's failure.
     for code in [21610, 30003, 30005] {
         assert_eq!(sent(code, 1), [], "{code}");
+    }
+    // The row says that it was sent, and Twilio's log that it went no further.
+    for (code, told) in [(30034, vec![page("registration", Some(30034))]), (30003, vec![])] {
+        let mut r = Recording::of(HANDLER);
+        for i in 0..60 {
+            let text = r.message(60 + i * 20, "outbound-api", &caller(i), "sent", None);
+            r.alert(62 + i * 20, &text, code, "error", None);
+        }
+        assert_eq!(r.decisions(), told, "{code}, as an alert");
     }
     assert_eq!(sent(30034, 4), [page("registration", Some(30034))], "one in four, of sixty");
     assert_eq!(sent(30034, 12), [], "one in twelve");

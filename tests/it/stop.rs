@@ -11,6 +11,8 @@ use ringback::agent::{Agent, Role};
 use ringback::config::Config;
 use ringback::sim::{ApiFault, ApiFaultKind, ApiFaultScope, EndpointClass, HandlerCondition, HandlerState};
 use serde_json::json;
+use sqlx::Connection as _;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -112,6 +114,39 @@ fn after_the_stop_is_acknowledged_no_write_begins() {
     }
 }
 
+/// A stop is heard before it is written down: a journal that cannot be written lets nothing go on.
+#[test]
+fn a_stop_that_cannot_be_written_down_stops_all_the_same_and_is_kept_later() {
+    let hold = json!({"group": "support", "reason": "stop", "seconds": 3600});
+    let observe = json!({"mode": "observe", "reason": "stop"});
+    for (verb, stop, kept) in [("hold", hold, "\"reason\":\"stop\""), ("mode", observe, "\"mode\":\"observe\"")] {
+        play(&day(), async |w| {
+            let agent = start(w).await;
+            rollback(&agent).await;
+            while swapped(w) < 4 {
+                w.clock.sleep(Duration::from_millis(5)).await;
+            }
+            let path = w.folder.path().join("ringback.db");
+            let mut other = SqliteConnection::connect_with(&SqliteConnectOptions::new().filename(&path)).await.unwrap();
+            sqlx::query("BEGIN IMMEDIATE").execute(&mut other).await.unwrap();
+            let (status, said) = agent.post(verb, stop.clone()).await;
+            let before = swapped(w);
+            assert!(status == 503 && said.to_string().contains("The stop is in force here"), "{verb}: {said}");
+            let (status, said) = agent.get("/-/ready").await;
+            assert!(status == 503 && said.contains("the journal cannot be written"), "{said}");
+            w.pass(15).await;
+            assert!(before < NUMBERS / 2 && swapped(w) <= before + AT_ONCE, "{verb}: {before}, then {}", swapped(w));
+            sqlx::query("ROLLBACK").execute(&mut other).await.unwrap();
+            w.pass(600).await;
+            assert!(swapped(w) <= before + AT_ONCE, "{verb}: {before}, then {}", swapped(w));
+            let (_, said) = agent.get("/api/v1/status").await;
+            assert!(said.contains(kept), "{verb}: {said}");
+            assert_eq!(agent.get("/-/ready").await.0, 200);
+            agent.stop().await;
+        });
+    }
+}
+
 /// Nobody can say stop to an agent that stops, or is started anew by a reload: nothing begins until somebody can.
 #[test]
 fn an_agent_that_stops_begins_no_more_writes_and_the_next_one_carries_them_on() {
@@ -169,7 +204,7 @@ fn a_command_that_acts_by_itself_is_stopped_by_others() {
             w.clock.sleep(Duration::from_millis(5)).await;
         }
         let by = "a command of ann, process 7".to_owned();
-        let leads = watch::Sender::new(Some(LeaseHolder { by, until: w.now() })).subscribe();
+        let leads = watch::Sender::new(Some(LeaseHolder { by, until: w.now(), is_command: true })).subscribe();
         let router = admin::router(&command.agent, &w.clock, ringback::cli::access(&config));
         let face = router_beside(router, leads, ringback::cli::access(&config), OwnNames::default());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -139,7 +139,14 @@ fn with_service() -> String {
 
 #[test]
 fn services_that_cannot_be_read_cost_messaging_and_not_voice() {
-    let day = with_fault(&with_service(), "kind = \"unavailable\", on = \"services\", for = \"1h\"");
+    // For now, and refused: a product that the account does not have, or a page that it does not give.
+    for kind in ["\"unavailable\"", "\"refuse\", code = 20001"] {
+        services_that_fail_cost_messaging_and_not_voice(kind);
+    }
+}
+
+fn services_that_fail_cost_messaging_and_not_voice(kind: &str) {
+    let day = with_fault(&with_service(), &format!("kind = {kind}, on = \"services\", for = \"1h\""));
     play(&day, async |w| {
         w.sim.set_handler(APP, HandlerState::all(HandlerCondition::Status(500))).unwrap();
         let agent = w.start().await.unwrap();

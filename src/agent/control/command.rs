@@ -83,6 +83,13 @@ pub enum Refusal {
     Conflict(String),
     #[error("{0}; {cure}", cure = .0.cure)]
     Store(StoreError),
+    #[error(
+        "{error}; {cure}. The stop is in force here, for all that was let go before it: no write of that begins any \
+         more{under_way}. It is not in the journal yet, so it is lost if this agent ends; it is written with the next \
+         entry that can be",
+        cure = error.cure
+    )]
+    Unkept { error: StoreError, under_way: String },
 }
 
 /// A command of which a part is not known yet.
@@ -137,7 +144,15 @@ impl Controller {
     ) -> Result<CommandAnswer, Refusal> {
         let CommandOutcome { entries, mut said, is_as_asked } = outcome?;
         if !dry_run {
-            self.carry_out(now, entries).await?;
+            match self.carry_out(now, entries.clone()).await {
+                // Who says stop is heard, whatever the disk does.
+                Err(Refusal::Store(error)) if !stopped.is_empty() => {
+                    self.write_guard.stop(stopped);
+                    entries.into_iter().for_each(|entry| self.keep(entry));
+                    return Err(Refusal::Unkept { error, under_way: self.under_way(stopped) });
+                }
+                done => done?,
+            }
             said += &self.under_way(stopped);
         }
         Ok(CommandAnswer::Done { said, is_as_asked })

@@ -250,6 +250,7 @@ impl Controller {
         let mut entries: Vec<Entry> = self.backlog.drain(..).chain(entries).collect();
         let result = self.shared.store.append(at, self.seen, &entries).await;
         self.shared.metrics.journaled(result.is_ok());
+        self.write_guard.journaled(result.is_ok());
         self.journal_written(at, &result);
         if let Err(error) = result {
             entries.truncate(kept);
@@ -287,13 +288,18 @@ impl Controller {
         let _ = receipt.send(result);
     }
 
-    /// What has happened is written sooner or later: now, or with the next try.
-    async fn commit_or_keep(&mut self, entry: Entry, what: &str) {
+    /// Writes it with the next try.
+    fn keep(&mut self, entry: Entry) {
         if self.backlog.len() == BACKLOG {
             self.backlog.pop_front();
         }
-        let (is_first, id) = (self.backlog.is_empty(), entry.decision());
         self.backlog.push_back(entry);
+    }
+
+    /// What has happened is written sooner or later: now, or with the next try.
+    async fn commit_or_keep(&mut self, entry: Entry, what: &str) {
+        let (is_first, id) = (self.backlog.is_empty(), entry.decision());
+        self.keep(entry);
         let result = self.write_backlog().await;
         if self.backlog.is_empty() {
             return;

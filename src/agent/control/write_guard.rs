@@ -56,6 +56,8 @@ struct WritePolicy {
     begun: u64,
     /// This agent stops.
     is_ending: bool,
+    /// The latest entry could not be written to the journal.
+    is_unwritable: bool,
 }
 
 /// One write of one number.
@@ -166,6 +168,7 @@ impl WriteGuard {
             under_way: BTreeMap::new(),
             begun: 0,
             is_ending: false,
+            is_unwritable: false,
         };
         WriteGuard { clock, store, policy: Arc::new(RwLock::new(policy)) }
     }
@@ -173,6 +176,30 @@ impl WriteGuard {
     /// What is said where [`WriteGuard::has_lease`] is false.
     pub const NO_LEASE: &'static str =
         "the lease could not be prolonged, so nothing can be written: look at the state's disk";
+
+    /// What is said while the journal cannot be written.
+    pub const NO_JOURNAL: &'static str =
+        "the journal cannot be written, so nothing is decided and no command is kept: look at the state's disk";
+
+    /// Whether the latest entry could be written to the journal.
+    pub fn journaled(&self, is_written: bool) {
+        self.policy.write().unwrap_or_else(PoisonError::into_inner).is_unwritable = !is_written;
+    }
+
+    /// Why nothing can be written to a number or to the journal, as far as is known; `None` if both can.
+    pub fn trouble(&self) -> Option<&'static str> {
+        if !self.has_lease() {
+            return Some(WriteGuard::NO_LEASE);
+        }
+        let policy = self.policy.read().unwrap_or_else(PoisonError::into_inner);
+        policy.is_unwritable.then_some(WriteGuard::NO_JOURNAL)
+    }
+
+    /// A person says stop, and it cannot be written down: what was let go before is not begun any more all the same.
+    pub fn stop(&self, scopes: &[Scope]) {
+        let mut policy = self.policy.write().unwrap_or_else(PoisonError::into_inner);
+        scopes.iter().for_each(|scope| policy.stop(Some(scope.clone())));
+    }
 
     pub fn set(&self, mode: Mode, holds: Vec<Hold>, is_blind: [bool; 2]) {
         let mut policy = self.policy.write().unwrap_or_else(PoisonError::into_inner);

@@ -47,6 +47,12 @@ impl StatusView<'_> {
         self.seen.troubles.iter().filter(|t| self.asked.concerns(t, self.seen))
     }
 
+    /// True if any number that is asked about is on the fallback, whoever put it there.
+    pub fn is_any_on_fallback(&self) -> bool {
+        let mut numbers = self.seen.groups.iter().flat_map(|g| self.asked.numbers(g));
+        numbers.any(|n| n.channels.iter().any(|c| c.is_on_fallback))
+    }
+
     /// Everything, to be read from the top.
     pub fn lines(&self) -> Vec<TextLine> {
         let mut lines = self.verdict();

@@ -222,6 +222,10 @@ impl Engine {
         let mut act = Vec::new();
         let mut withheld: Vec<(DetectorGuard, Vec<NumberIx>)> = Vec::new();
         let strength = Strength::of(case.evidence, case.numbers.len());
+        // Whoever calls is served, and has been since the first of the test calls that failed.
+        if case.evidence.failing == 0 && case.evidence.callers > 0 {
+            return self.page_beside_service(now, case);
+        }
         for ix in case.numbers {
             if !self.is_watched(*ix, channel) {
                 continue;
@@ -258,6 +262,25 @@ impl Engine {
         }
         for (guard, numbers) in withheld {
             self.decided(now, Action::Withheld { guard }, &numbers, case);
+        }
+    }
+
+    /// Test calls alone fail, and callers are served in the same minutes: a person is told, unless one was. Callers who
+    /// fail later decide anew.
+    fn page_beside_service(&mut self, now: Time, case: &Case<'_>) {
+        let channel = case.channel;
+        let is_new = |ix: &NumberIx| {
+            let state = self.channel(*ix, channel);
+            self.is_watched(*ix, channel) && state.rollback == RollbackProgress::None && !state.decided
+        };
+        let numbers: Vec<NumberIx> = case.numbers.iter().copied().filter(is_new).collect();
+        for ix in &numbers {
+            let state = self.channel_mut(*ix, channel);
+            (state.decided, state.on_hint, state.withheld) = (true, true, None);
+            self.dirty.insert((*ix, channel));
+        }
+        if !numbers.is_empty() {
+            self.decided(now, Action::Page { reason: PageReason::ErrorsBesideService }, &numbers, case);
         }
     }
 

@@ -14,9 +14,11 @@ const NOT_TWIML: Code = Code(12_300);
 /// The TwiML breaks the schema, and Twilio goes on without the part that does: always a warning.
 pub(super) const SCHEMA: Code = Code(12_200);
 
-/// The number that was dialled is on a list of those that are not, or the account may not call its country. So it is
-/// for whoever dials it, the fallback too. Source: Twilio's error dictionary, 13225 and 13227, 2026-11.
-const BARRED: [Code; 2] = [Code(13_225), Code(13_227)];
+/// The number that was dialled is on a list of those that are not, the account may not call its country, or the
+/// caller's number is none that the carrier, or Twilio, takes from us. So it is for whoever dials on, the fallback too.
+/// Source: Twilio's error dictionary, 2026-11.
+const BARRED: [Code; 7] =
+    [Code(13_214), Code(13_225), Code(13_226), Code(13_227), Code(13_247), Code(21_215), Code(32_017)];
 
 /// Everything that alerts have said of one call or message so far. A set: the same alert twice, or
 /// in another order, is the same.

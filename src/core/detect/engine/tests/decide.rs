@@ -488,3 +488,21 @@ fn a_run_is_told_of_from_the_instant_on_in_which_no_rollback_stands() {
     p.pass(60);
     assert_eq!(p.decisions(), [(Action::Page { reason: PageReason::FewCallers }, 1)]);
 }
+
+/// Our own test calls fail, and whoever else calls is served: what is broken is the test, or what only it meets.
+#[test]
+fn test_calls_that_fail_while_callers_are_served_are_told_and_swap_nothing_until_callers_fail() {
+    let mut p = Port::new(Mode::Auto, 1, PortAt::Done);
+    p.pass(1);
+    for minute in 0..60 {
+        p.call(0, 100 + minute, None);
+        p.pass(20);
+        p.probe(0, ProbeResult::Failure(Reason::Webhook));
+        p.pass(40);
+    }
+    let beside = (Action::Page { reason: PageReason::ErrorsBesideService }, 1);
+    assert_eq!(p.decisions(), [beside], "told, and told once");
+    p.fail(0, 500..506, 11200);
+    p.pass(60);
+    assert_eq!(p.decisions(), [beside, (Action::Rollback, 1)]);
+}
