@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `GET /metrics` | Prometheus' text format |
 //! | `GET /-/healthy` | 200 while the engine ticks; with `?nonce=` also a proof that it is this agent ([`identity`]) |
-//! | `GET /-/ready` | 200 while the engine ticks, the lease is ours and every source is fresh, else 503 with what is not so |
+//! | `GET /-/ready` | 200 while the engine ticks, the lease is ours, the journal can be written and every source is fresh, else 503 with what is not so |
 //! | `GET /api/v1/status` | the state of everything, as JSON |
 //! | `GET /api/v1/ports` | how far the ports are, and whether the old provider may be cancelled |
 //! | `GET /api/v1/numbers`, `/decisions`, `/decisions/{id}`, `/orders/{id}` | parts of it, and what the journal says |
@@ -117,7 +117,26 @@ pub fn router_with(
     reloads: Option<mpsc::Sender<reload::ReloadRequest>>,
 ) -> Router {
     let rules = rules.into();
-    let (tokens, is_secure) = (rules.tokens(), rules.is_open);
+    let identity = identity::Identity::with_clock(rules.tokens(), clock.clone());
+    routes(agent, clock, rules, reloads, identity)
+}
+
+/// The face of an agent that is a command which acts by itself, where the agent would be asked: [`standby`].
+pub fn router_beside(agent: &Agent, clock: &Clock, rules: auth::AccessRules, leader: standby::Leader) -> Router {
+    let identity = identity::Identity::with_clock(rules.tokens(), clock.clone());
+    let names = names::OwnNames(agent.names.clone());
+    let acting = routes(agent, clock, rules.clone(), None, identity.clone());
+    standby::merge_beside(acting, standby::router_of(leader, rules, names, identity))
+}
+
+fn routes(
+    agent: &Agent,
+    clock: &Clock,
+    rules: auth::AccessRules,
+    reloads: Option<mpsc::Sender<reload::ReloadRequest>>,
+    identity: identity::Identity,
+) -> Router {
+    let is_secure = rules.is_open;
     let admin = Admin {
         clock: clock.clone(),
         metrics: agent.metrics.clone(),
@@ -128,7 +147,7 @@ pub fn router_with(
         recent: agent.recent.clone(),
         write_guard: agent.write_guard.clone(),
         door: auth::Authenticator::new(rules, clock.clone()),
-        identity: identity::Identity::with_clock(tokens, clock.clone()),
+        identity,
         sessions: sessions::Sessions::new(clock.clone(), is_secure),
         pages: Pages::default(),
         live: page::Live::default(),

@@ -65,7 +65,7 @@ pub async fn openapi() -> Response {
 #[expect(dead_code, reason = "a description")]
 fn healthy() {}
 
-/// 200 while every source is fresh.
+/// 200 while every source is fresh and the journal can be written.
 #[utoipa::path(get, path = "/-/ready",
     responses((status = 200, body = String, content_type = "text/plain"), (status = 503, body = ErrorBody)))]
 #[expect(dead_code, reason = "a description")]

@@ -3,7 +3,7 @@
 //! The address answers from the first moment on. Until the agent leads, [`SwappableRouter`] gives these answers;
 //! then the agent's own routes take their place, on the same connections.
 //!
-//! A command that acts by itself shows the same face there, and takes what stops it: [`router_beside`].
+//! A command that acts by itself shows the same face there, and takes what stops it: [`super::router_beside`].
 
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -60,8 +60,14 @@ pub fn router(leader: Leader, token: Option<SecretString>) -> Router {
 
 /// The same, which is asked for by these names.
 pub fn router_for(leader: Leader, rules: impl Into<AccessRules>, names: OwnNames) -> Router {
-    let (rules, clock) = (rules.into(), Clock::system());
-    let identity = Identity::with_clock(rules.tokens(), clock.clone());
+    let rules = rules.into();
+    let identity = Identity::with_clock(rules.tokens(), Clock::system());
+    router_of(leader, rules, names, identity)
+}
+
+/// The same, which proves itself as `identity`.
+pub(super) fn router_of(leader: Leader, rules: AccessRules, names: OwnNames, identity: Identity) -> Router {
+    let clock = Clock::system();
     // Nobody signs in to an agent that stands by; whoever has a token may ask who leads.
     let gate = (Authenticator::new(rules, clock.clone()), Sessions::new(clock, true));
     let proves = identity.clone();
@@ -82,9 +88,8 @@ pub fn router_for(leader: Leader, rules: impl Into<AccessRules>, names: OwnNames
 const TAKEN: [&str; 4] = ["/-/healthy", "/api/v1/hold", "/api/v1/release", "/api/v1/mode"];
 
 /// The face of a command that acts by itself, where the agent would be asked: who acts, and a way to say stop. No
-/// metrics of its: nobody watches, whatever it does.
-pub fn router_beside(acting: Router, leader: Leader, rules: impl Into<AccessRules>, names: OwnNames) -> Router {
-    let told = router_for(leader, rules, names);
+/// metrics of its: nobody watches, whatever it does. `acting`: the routes of what acts; `told`: of who tells.
+pub(super) fn merge_beside(acting: Router, told: Router) -> Router {
     Router::new().fallback(move |request: Request| {
         let taken = TAKEN.contains(&request.uri().path());
         let router = if taken { acting.clone() } else { told.clone() };
@@ -92,10 +97,14 @@ pub fn router_beside(acting: Router, leader: Leader, rules: impl Into<AccessRule
     })
 }
 
+/// What is said where it is not known yet who leads: of an agent that starts, or is exchanged for another.
+pub const STARTING: &str = "starting";
+
 fn text(leader: Option<&LeaseHolder>) -> String {
     match leader {
+        Some(LeaseHolder { by, is_command: true, .. }) => format!("standby: {by}, acts by itself, and ends"),
         Some(LeaseHolder { by, until, .. }) => format!("standby: {by} leads until {until} at least"),
-        None => "starting".to_owned(),
+        None => STARTING.to_owned(),
     }
 }
 
@@ -113,8 +122,11 @@ async fn metrics() -> Response {
 async fn status(State(leader): State<Leader>) -> Json<serde_json::Value> {
     let led = leader.borrow().clone();
     Json(match led {
-        Some(LeaseHolder { by, until, is_command }) => {
-            serde_json::json!({ "standby": true, "leader": by, "until": until, "is_command": is_command })
+        Some(LeaseHolder { by, is_command: true, .. }) => {
+            serde_json::json!({ "standby": true, "leader": by, "is_command": true })
+        }
+        Some(LeaseHolder { by, until, .. }) => {
+            serde_json::json!({ "standby": true, "leader": by, "until": until })
         }
         None => serde_json::json!({ "standby": true }),
     })

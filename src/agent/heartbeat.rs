@@ -1,8 +1,8 @@
 //! A sign of life for a dead-man service: the address is asked for while all is well, and only then.
 //!
 //! The service pages when the signs stop, so every way in which the agent can be of no use stops them:
-//! a source that is needed is stale, the engine no longer ticks, the process is gone. A ping that fails is
-//! counted and logged, but not retried: the next one comes soon.
+//! a source that is needed is stale, the journal cannot be written, the engine no longer ticks, the process is gone. A
+//! ping that fails is counted and logged, but not retried: the next one comes soon.
 
 use std::sync::Arc;
 use std::time::Duration;

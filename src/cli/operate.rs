@@ -4,7 +4,7 @@
 //! Each goes to the running agent over its API, once whatever listens there has proven to be this agent
 //! ([`admin::identity`]): the command goes to nobody else, and the token to nobody. When no agent runs, this process
 //! takes the lease and acts itself, through the very same code behind the same API, on an address of its own; at the
-//! agent's address others can say stop meanwhile ([`router_beside`]). A swap is shown first and done once it is
+//! agent's address others can say stop meanwhile ([`admin::router_beside`]). A swap is shown first and done once it is
 //! confirmed; then its results are waited for and printed.
 
 use std::path::PathBuf;
@@ -25,8 +25,6 @@ use super::text::fitted;
 use super::{Exit, complain, log, run, say, silence};
 use crate::admin;
 use crate::admin::commands::{Adopt, Adopted, Approve, HoldRequest, OrderRequest, Ported, PortedAnswer, SetMode};
-use crate::admin::names::OwnNames;
-use crate::admin::standby::router_beside;
 use crate::agent::leader::{self, LeaseHolder};
 use crate::agent::{Agent, Role};
 use crate::child;
@@ -321,7 +319,9 @@ fn is_refused(error: &anyhow::Error) -> bool {
 /// Finds the agent, or becomes one for the length of `command`.
 pub fn operate(common: &Common, command: impl AsyncFn(&ApiClient) -> anyhow::Result<Exit>) -> anyhow::Result<Exit> {
     let desk = load(&common.config)?;
-    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+    // While a question stands here, what others ask is answered on other threads.
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    runtime.block_on(async {
         let http = reqwest_client()?;
         let address = desk.agent.listen;
         let typed = Typed::new(&common.config);
@@ -365,10 +365,8 @@ pub fn operate(common: &Common, command: impl AsyncFn(&ApiClient) -> anyhow::Res
                 Ok((listener, tls)) => {
                     let by = format!("a command of {}, {}", common.author(), leader::name());
                     let holder = LeaseHolder { by, until: clock.now() + LEASE, is_command: true };
-                    let acting = admin::router(&agent, &clock, run::access(&config));
-                    let names = OwnNames(config.agent.names.clone());
                     let leads = watch::Sender::new(Some(holder)).subscribe();
-                    let face = router_beside(acting, leads, run::access(&config), names);
+                    let face = admin::router_beside(&agent, &clock, run::access(&config), leads);
                     clock.spawn(&mut server, admin::serve::serve_over(tls, face, listener, stop.clone()));
                 }
                 Err(error) => complain(&format!(

@@ -19,6 +19,7 @@ use super::{Exit, complain, say};
 use crate::admin::body::{DecisionLine, FieldLine};
 use crate::admin::commands::{Approve, CommandDone, OrderRequest, Planned};
 use crate::admin::identity::Identity;
+use crate::admin::standby::STARTING;
 use crate::clock::Clock;
 use crate::core::model::counted::amount;
 use crate::core::model::order::NOT_PROVEN_YET;
@@ -31,6 +32,9 @@ const WAIT_FOR: Duration = Duration::from_secs(15 * 60);
 
 /// A test call that proves a rollback is not waited for longer than this.
 const PROVE_FOR: Duration = Duration::from_secs(5 * 60);
+
+/// How long an agent that starts, or is exchanged for another, is waited for.
+const STARTS_WITHIN: Duration = Duration::from_secs(15);
 
 /// What was approved begins within this, unless something else stands against it.
 const BEGINS_WITHIN: Duration = Duration::from_secs(5);
@@ -45,7 +49,7 @@ pub struct ApiClient {
     identity: Identity,
     /// No agent watches beside us.
     is_alone: bool,
-    /// Something was sent, and may have been done.
+    /// A command was answered, so it may have been done.
     has_given: Cell<bool>,
 }
 
@@ -65,11 +69,25 @@ impl ApiClient {
         verb: &str,
         body: &impl Serialize,
     ) -> anyhow::Result<Result<T, Exit>> {
-        let (path, body) = (format!("/api/v1/{verb}"), serde_json::to_vec(body)?);
-        let answer = command(&self.http, self.address, &self.identity, &path, body).await?;
+        let (path, asked) = (format!("/api/v1/{verb}"), serde_json::to_vec(body)?);
+        let (clock, mut was_exchanged) = (Clock::system(), false);
+        let began = clock.now();
+        let (status, body) = loop {
+            let answer = command(&self.http, self.address, &self.identity, &path, asked.clone()).await?;
+            let ProvenAnswer { status, body } = answer;
+            let body: Value = super::answer(&body).context("the agent's answer is not JSON")?;
+            // What was refused so was not done. A ticket of before a reload is not known after it, and an agent that is
+            // being exchanged takes commands in a moment.
+            let is_exchanged =
+                status == reqwest::StatusCode::UNAUTHORIZED && !std::mem::replace(&mut was_exchanged, true);
+            let is_starting = status == reqwest::StatusCode::SERVICE_UNAVAILABLE && body["error"] == STARTING;
+            if is_exchanged || is_starting && clock.now() < began + STARTS_WITHIN {
+                clock.sleep(LOOK_AFTER).await;
+                continue;
+            }
+            break (status, body);
+        };
         self.has_given.set(true);
-        let ProvenAnswer { status, body } = answer;
-        let body: Value = super::answer(&body).context("the agent's answer is not JSON")?;
         if !status.is_success() {
             complain(&format!("ringback: {}", body["error"].as_str().unwrap_or("the agent refused")));
             let is_usage = matches!(status.as_u16(), 400 | 422);

@@ -120,6 +120,9 @@ async fn look(client: &AgentClient) -> anyhow::Result<(StatusAnswer, Option<Stri
     if answer.body["standby"] == true {
         let text = |key: &str| answer.body[key].as_str().unwrap_or("another agent").to_owned();
         let said = match answer.body["until"].as_str() {
+            None if answer.body["is_command"] == true => {
+                format!("NOT KNOWN here: no agent watches; {}, acts by itself", text("leader"))
+            }
             Some(_) => format!(
                 "NOT KNOWN here: this agent stands by; {} leads until {} at least, and knows what is wrong",
                 text("leader"),

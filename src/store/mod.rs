@@ -171,6 +171,13 @@ pub enum StoreProblem {
     Other,
 }
 
+impl StoreError {
+    /// True if the state is still ours: what cannot be written now may be later.
+    pub const fn is_passing(&self) -> bool {
+        !matches!(self.problem, StoreProblem::LeaseLost | StoreProblem::Moved)
+    }
+}
+
 impl StoreProblem {
     /// What to do about it.
     pub const fn cure(self) -> &'static str {

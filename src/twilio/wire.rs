@@ -107,6 +107,11 @@ pub struct BadRow {
 }
 
 impl BadRow {
+    /// One of before the day from which on was asked: whatever the list is, it is not the one that was asked for.
+    pub fn not_asked_for(at: Time, day: Time) -> BadRow {
+        BadRow::new("date", format!("{at}, although entries from {day} on were asked for"))
+    }
+
     fn new(field: &'static str, problem: impl fmt::Display) -> BadRow {
         BadRow { field, problem: problem.to_string(), raw: String::new(), at: None, number: None, is_of_others: false }
     }

@@ -39,6 +39,46 @@ fn rows(passing: &mut Passing, list: &str, key: &str, change: impl Fn(usize, &mu
     passing.set(&page);
 }
 
+/// A list of another time is not the one that was asked for, however well its rows can be read.
+#[test]
+fn a_list_of_days_that_were_not_asked_for_is_not_read() {
+    let old: [(&str, &str, fn(&mut Value)); 2] = [
+        ("Calls.json", "calls", |row| {
+            for field in ["date_created", "start_time", "end_time"] {
+                row[field] = "Wed, 01 Jan 2020 10:00:00 +0000".into();
+            }
+        }),
+        ("/Alerts", "alerts", |row| {
+            for field in ["date_created", "date_generated", "date_updated"] {
+                row[field] = "2020-01-01T10:00:00Z".into();
+            }
+        }),
+    ];
+    for (list, key, change) in old {
+        play(DAY, async |w| {
+            let mut servers = JoinSet::new();
+            let is_on = Arc::new(AtomicBool::new(false));
+            let on = is_on.clone();
+            between(w, &mut servers, move |passing| {
+                if on.load(Ordering::Relaxed) {
+                    rows(passing, list, key, |_, row| change(row));
+                }
+            })
+            .await;
+            let agent = w.start().await.unwrap();
+            w.pass(900).await;
+            assert_eq!(verdict(&agent), Verdict::Healthy, "{key}");
+            w.sim.set_handler(APP, HandlerState::all(HandlerCondition::Status(500))).unwrap();
+            is_on.store(true, Ordering::Relaxed);
+            w.pass(400).await;
+            assert_eq!(verdict(&agent), Verdict::Blind, "{key}");
+            let (code, body) = agent.get("/-/ready").await;
+            assert!(code == 503 && body.contains(&format!("cannot read {key}")), "{key}: {body}");
+            agent.stop().await;
+        });
+    }
+}
+
 /// All callers fail, and of every row something cannot be read: that is blindness, and its end is enough.
 #[test]
 fn a_log_of_which_a_large_part_cannot_be_understood_is_not_read() {

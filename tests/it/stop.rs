@@ -3,9 +3,7 @@
 use std::time::Duration;
 
 use ringback::admin;
-use ringback::admin::names::OwnNames;
 use ringback::admin::serve::serve;
-use ringback::admin::standby::router_beside;
 use ringback::agent::leader::LeaseHolder;
 use ringback::agent::{Agent, Role};
 use ringback::config::Config;
@@ -126,14 +124,15 @@ fn a_stop_that_cannot_be_written_down_stops_all_the_same_and_is_kept_later() {
             while swapped(w) < 4 {
                 w.clock.sleep(Duration::from_millis(5)).await;
             }
-            let path = w.folder.path().join("ringback.db");
-            let mut other = SqliteConnection::connect_with(&SqliteConnectOptions::new().filename(&path)).await.unwrap();
-            sqlx::query("BEGIN IMMEDIATE").execute(&mut other).await.unwrap();
+            let mut other = locked(w).await;
             let (status, said) = agent.post(verb, stop.clone()).await;
             let before = swapped(w);
             assert!(status == 503 && said.to_string().contains("The stop is in force here"), "{verb}: {said}");
             let (status, said) = agent.get("/-/ready").await;
             assert!(status == 503 && said.contains("the journal cannot be written"), "{said}");
+            // What is not known to be in force cannot be taken back, nor anything be begun beside it.
+            let release = json!({"group": "support", "reason": "go on"});
+            assert_eq!(agent.post("release", release.clone()).await.0, 503);
             w.pass(15).await;
             assert!(before < NUMBERS / 2 && swapped(w) <= before + AT_ONCE, "{verb}: {before}, then {}", swapped(w));
             sqlx::query("ROLLBACK").execute(&mut other).await.unwrap();
@@ -142,9 +141,36 @@ fn a_stop_that_cannot_be_written_down_stops_all_the_same_and_is_kept_later() {
             let (_, said) = agent.get("/api/v1/status").await;
             assert!(said.contains(kept), "{verb}: {said}");
             assert_eq!(agent.get("/-/ready").await.0, 200);
+            let is_held = verb == "hold";
+            assert_eq!(agent.post("release", release).await.0, if is_held { 200 } else { 409 });
             agent.stop().await;
         });
     }
+}
+
+/// Another process holds the state file from now on.
+async fn locked(w: &World) -> SqliteConnection {
+    let path = w.folder.path().join("ringback.db");
+    let mut other = SqliteConnection::connect_with(&SqliteConnectOptions::new().filename(&path)).await.unwrap();
+    sqlx::query("BEGIN IMMEDIATE").execute(&mut other).await.unwrap();
+    other
+}
+
+/// Nothing waits to be written after a command that was refused: that it can be written again shows by the lease.
+#[test]
+fn an_agent_whose_state_was_locked_for_a_moment_is_ready_again() {
+    play(&day(), async |w| {
+        let agent = start(w).await;
+        let mut other = locked(w).await;
+        let order = json!({"group": "support", "reason": "all of them fail"});
+        assert_eq!(agent.post("rollback", order).await.0, 503);
+        assert_eq!(agent.get("/-/ready").await.0, 503);
+        sqlx::query("ROLLBACK").execute(&mut other).await.unwrap();
+        w.pass(30).await;
+        assert_eq!(agent.get("/-/ready").await.0, 200);
+        assert_eq!(swapped(w), 0);
+        agent.stop().await;
+    });
 }
 
 /// Nobody can say stop to an agent that stops, or is started anew by a reload: nothing begins until somebody can.
@@ -205,14 +231,13 @@ fn a_command_that_acts_by_itself_is_stopped_by_others() {
         }
         let by = "a command of ann, process 7".to_owned();
         let leads = watch::Sender::new(Some(LeaseHolder { by, until: w.now(), is_command: true })).subscribe();
-        let router = admin::router(&command.agent, &w.clock, ringback::cli::access(&config));
-        let face = router_beside(router, leads, ringback::cli::access(&config), OwnNames::default());
+        let face = admin::router_beside(&command.agent, &w.clock, ringback::cli::access(&config), leads);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         command.url = format!("http://{}", listener.local_addr().unwrap());
         let (mut server, stop) = (JoinSet::new(), CancellationToken::new());
         server.spawn(serve(face, listener, stop.clone()));
         let (status, said) = command.post("rollback", json!({"all": true, "reason": "more"})).await;
-        assert!(status == 503 && said.to_string().contains("a command of ann, process 7 leads until"), "{said}");
+        assert!(status == 503 && said.to_string().contains("a command of ann, process 7, acts by itself"), "{said}");
         let (status, said) = command.get("/metrics").await;
         assert!(status == 200 && said.contains("ringback_leading 0") && !said.contains("number_state"), "{said}");
         let hold = json!({"group": "support", "reason": "stop", "seconds": 3600});

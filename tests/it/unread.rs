@@ -359,3 +359,36 @@ fn what_does_not_answer_need_not_be_there() {
         agent.stop().await;
     });
 }
+
+/// One group's application cannot be read: the notice is of its numbers, and of no others.
+#[test]
+fn of_numbers_whose_application_cannot_be_read_those_alone_are_told() {
+    let application = "AP00000000000000000000000000000009";
+    let routing = "routing = { voice_url = \"https://app.example.com/voice\" }";
+    let day = DAY.replacen(routing, &format!("routing = {{ application = \"{application}\" }}"), 1)
+        + &format!("\n[[application]]\nsid = \"{application}\"\nfriendly_name = \"calls\"\nvoice_url = \"{APP}\"\n");
+    play(&day, async |w| {
+        let mut servers = JoinSet::new();
+        between(w, &mut servers, |passing| {
+            if passing.path.contains("Applications") {
+                passing.status = 500;
+                passing.set(&serde_json::json!({"code": 20500, "message": "broken", "status": 500}));
+            }
+        })
+        .await;
+        let receiver = Receiver::listen(w, &mut servers).await;
+        w.env.insert("HOOK_KEY", "a key");
+        let agent = start(w, &webhook("hook", &receiver)).await;
+        w.pass(600).await;
+        assert_eq!(verdict(&agent, 100, Channel::Voice), Verdict::Blind);
+        assert_eq!(verdict(&agent, 200, Channel::Voice), Verdict::Healthy);
+        let told = receiver.taken().into_iter().find(|got| got.body["kind"] == "blind").expect("somebody is told").body;
+        let told = told.to_string();
+        assert!(told.contains("+15005550102") && !told.contains("+15005550200") && !told.contains("sales"), "{told}");
+        let (_, status) = agent.get("/api/v1/status").await;
+        let status: serde_json::Value = serde_json::from_str(&status).unwrap();
+        let blind = status["troubles"].as_array().unwrap().iter().find(|t| t["kind"] == "blind").unwrap().to_string();
+        assert!(!blind.contains("+15005550200") && blind.contains("not all that its numbers refer to"), "{blind}");
+        agent.stop().await;
+    });
+}

@@ -118,6 +118,15 @@ impl Controller {
     /// have to be looked at before it can be said, the answer comes later.
     pub async fn command(&mut self, now: Time, command: OperatorCommand, dry_run: bool, reply: Reply) {
         let stopped = command.stops();
+        // What is said next is said of what is in force.
+        if stopped.is_empty()
+            && !dry_run
+            && let Err(error) = self.write_kept().await
+        {
+            // Whoever asked may have gone away.
+            let _ = reply.send(Err(Refusal::Store(error)));
+            return;
+        }
         let (orders, roster) = (self.orders(), &self.shared.roster);
         let outcome = match command {
             OperatorCommand::Orders(request) => {
@@ -144,11 +153,12 @@ impl Controller {
     ) -> Result<CommandAnswer, Refusal> {
         let CommandOutcome { entries, mut said, is_as_asked } = outcome?;
         if !dry_run {
+            // Who says stop is heard, whatever the disk does.
+            self.write_guard.stop(stopped);
             match self.carry_out(now, entries.clone()).await {
-                // Who says stop is heard, whatever the disk does.
-                Err(Refusal::Store(error)) if !stopped.is_empty() => {
-                    self.write_guard.stop(stopped);
+                Err(Refusal::Store(error)) if !stopped.is_empty() && error.is_passing() => {
                     entries.into_iter().for_each(|entry| self.keep(entry));
+                    self.set_guard(now);
                     return Err(Refusal::Unkept { error, under_way: self.under_way(stopped) });
                 }
                 done => done?,

@@ -55,7 +55,7 @@ use crate::agent::execute::Work;
 use crate::agent::publish::status::{Knowledge, ReadFailure, Status};
 use crate::core::control::{Control, DECIDE_AGAIN, EngineView};
 use crate::core::detect::ledger::OutcomeChange;
-use crate::core::model::decision::{Action, Decision, DecisionId};
+use crate::core::model::decision::{Action, Decision, DecisionId, Mode};
 use crate::core::model::guard::Strength;
 use crate::core::model::id::{Channel, GroupName, NumberId};
 use crate::core::model::order::{By, FallbackState};
@@ -99,6 +99,8 @@ pub struct Controller {
     control: Control,
     outbox: Outbox,
     began: Time,
+    /// The latest entry could not be written to the journal: until when the lease lasted then.
+    unwritable: Option<Time>,
     write_guard: WriteGuard,
     execute: mpsc::Sender<Work>,
     /// The last that was taken in of what was seen.
@@ -165,6 +167,7 @@ impl Controller {
             control,
             outbox,
             began,
+            unwritable: None,
             write_guard,
             execute,
             seen: Place::FIRST,
@@ -250,6 +253,7 @@ impl Controller {
         let mut entries: Vec<Entry> = self.backlog.drain(..).chain(entries).collect();
         let result = self.shared.store.append(at, self.seen, &entries).await;
         self.shared.metrics.journaled(result.is_ok());
+        self.unwritable = result.is_err().then(|| at + self.shared.store.lease_term(at));
         self.write_guard.journaled(result.is_ok());
         self.journal_written(at, &result);
         if let Err(error) = result {
@@ -288,10 +292,15 @@ impl Controller {
         let _ = receipt.send(result);
     }
 
-    /// Writes it with the next try.
+    /// Writes it with the next try. Of too many the oldest give way, but no person's word.
     fn keep(&mut self, entry: Entry) {
-        if self.backlog.len() == BACKLOG {
-            self.backlog.pop_front();
+        if self.backlog.contains(&entry) {
+            return;
+        }
+        if self.backlog.len() >= BACKLOG {
+            let is_word = |e: &Entry| matches!(e, Entry::Hold(_) | Entry::Mode { .. });
+            let oldest = self.backlog.iter().position(|e| !is_word(e)).unwrap_or_default();
+            self.backlog.remove(oldest);
         }
         self.backlog.push_back(entry);
     }
@@ -313,7 +322,15 @@ impl Controller {
     }
 
     async fn write_backlog(&mut self) -> Result<(), StoreError> {
-        if self.backlog.is_empty() || self.shared.clock.now() < self.journal_again {
+        if self.shared.clock.now() < self.journal_again {
+            return Ok(());
+        }
+        self.write_kept().await
+    }
+
+    /// Writes what is kept, without waiting for its time.
+    async fn write_kept(&mut self) -> Result<(), StoreError> {
+        if self.backlog.is_empty() {
             return Ok(());
         }
         let result = self.commit(Vec::new()).await;
@@ -321,6 +338,27 @@ impl Controller {
             self.journal_again = self.shared.clock.now() + AGAIN;
         }
         result
+    }
+
+    /// With nothing to write it shows by the lease, which is renewed in the same file, that it can be written again.
+    fn notice_disk(&mut self, now: Time) {
+        let is_renewed = |until: Time| until < now + self.shared.store.lease_term(now);
+        if self.backlog.is_empty() && self.unwritable.is_some_and(is_renewed) {
+            self.unwritable = None;
+            self.write_guard.journaled(true);
+        }
+    }
+
+    /// What the write guard goes by: the journal, and what a person has said that is not in it yet.
+    fn set_guard(&mut self, now: Time) {
+        let view = EngineView::of(self.control.engine(), self.orders(), self.write_guard.is_leading(), now);
+        let is_blind = Channel::ALL.map(|c| view.freshness(c) == Freshness::Stale);
+        let observes = |e: &Entry| matches!(e, Entry::Mode { mode: Mode::Observe, .. });
+        let mode = if self.backlog.iter().any(observes) { Mode::Observe } else { self.orders().mode() };
+        let kept =
+            self.backlog.iter().filter_map(|e| if let Entry::Hold(hold) = e { Some(hold.clone()) } else { None });
+        let holds = self.orders().holds(now).cloned().chain(kept).collect();
+        self.write_guard.set(mode, holds, is_blind);
     }
 
     fn post(&self, notices: impl IntoIterator<Item = Notice>) {
@@ -390,6 +428,7 @@ impl Controller {
     pub async fn step(&mut self, now: Time) {
         // What could not be written was told when it happened.
         let _ = self.write_backlog().await;
+        self.notice_disk(now);
         let is_leading = self.write_guard.is_leading();
         let entries = match self.role {
             Role::Watch if self.journal_again <= now => self.control.step(now, is_leading),
@@ -416,8 +455,7 @@ impl Controller {
         self.post(notices);
         let view = EngineView::of(self.control.engine(), self.orders(), is_leading, now);
         let freshness = Channel::ALL.map(|c| view.freshness(c));
-        let is_blind = freshness.map(|f| f == Freshness::Stale);
-        self.write_guard.set(self.orders().mode(), self.orders().holds(now).cloned().collect(), is_blind);
+        self.set_guard(now);
         self.shared.metrics.held(self.orders().holds(now));
         self.dispatch(freshness, is_leading);
         self.count_unmeasured(now, None);

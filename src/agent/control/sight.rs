@@ -1,10 +1,11 @@
 //! What the logs show, and whether they can be believed: people are told once when it begins and once when it ends.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::Controller;
 use crate::core::detect::statistic::standstill::Standstill;
-use crate::core::model::id::Channel;
+use crate::core::model::id::{Channel, NumberId};
 use crate::core::model::source::Source;
 use crate::core::model::time::Time;
 use crate::core::notice::condition::{AgentCondition, BLIND, NO_CALLS};
@@ -22,6 +23,8 @@ pub struct ChannelSight {
     pub stale: Vec<Source>,
     /// When the first of them was last read.
     pub read: Option<Time>,
+    /// Numbers of which it is not known who answers.
+    pub unread: Vec<NumberId>,
 }
 
 impl Controller {
@@ -45,7 +48,9 @@ impl Controller {
                 stale.iter().filter_map(|s| Some(self.failures[s.index()].as_ref()?.error.as_str())).collect();
             why.dedup();
             let channels = blind.iter().map(|s| s.channel).collect();
-            let condition = AgentCondition::Blind { channels, sources, why: why.join("; ") };
+            let unread: BTreeSet<NumberId> = blind.iter().flat_map(|s| s.unread.iter().copied()).collect();
+            let unread = unread.into_iter().collect();
+            let condition = AgentCondition::Blind { channels, sources, why: why.join("; "), unread };
             let read = blind.iter().filter_map(|s| s.read).min();
             incidents.blind(now, read.unwrap_or(began), condition)
         };

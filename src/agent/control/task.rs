@@ -292,7 +292,8 @@ impl ControlTask {
                 (true, true) => tracing::info!(%channel, "every log that is needed is fresh"),
                 (true, false) | (false, true) => {}
             }
-            sight.push(ChannelSight { channel, was_blind, stale, read });
+            let unread = if stale.is_empty() { Vec::new() } else { self.engine().unread(channel).collect() };
+            sight.push(ChannelSight { channel, was_blind, stale, read, unread });
         }
         self.controller.freshness(now, &sight);
     }

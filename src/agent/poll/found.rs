@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::log::{Item, TwilioLog};
-use super::{Known, PollError, Poller, Reach, digest};
+use super::{DAY, Known, PollError, Poller, Reach, digest};
 use crate::core::model::bounds;
 use crate::core::model::source::Source;
 use crate::core::model::time::Time;
@@ -82,6 +82,21 @@ impl<G: TwilioLog + ?Sized> Found<G> {
 impl<G: TwilioLog> Poller<G> {
     /// Tells what a row is: new, changed, known, not ours, or not to be understood.
     pub(super) fn sort(&self, row: Result<WireRow<Item<G>>, BadRow>, now: Time, reach: Reach, found: &mut Found<G>) {
+        // Alerts are asked for to the second, calls by the day, whose zone is not documented. Texts that were planned
+        // days ago are of the day on which they were written down.
+        let is_asked = |at: Time| match G::SOURCE {
+            Source::Alerts => at >= reach.day,
+            Source::Calls => at + DAY >= reach.day,
+            Source::Messages | Source::Numbers | Source::Services => true,
+        };
+        let is_asked = |at: Time| !found.is_listing || is_asked(at);
+        let row = match row {
+            Ok(WireRow::Ours(item)) => match <G::Listed as Listed>::time(&item) {
+                Some(at) if !is_asked(at) => Err(BadRow::not_asked_for(at, reach.day)),
+                Some(_) | None => Ok(WireRow::Ours(item)),
+            },
+            row => row,
+        };
         let result = match row {
             Ok(WireRow::NotOurs(_)) => RowResult::Foreign,
             Ok(WireRow::Ours(item))

@@ -71,6 +71,9 @@ pub const MOST_SKEW: Duration = Duration::from_secs(60);
 /// A row that cannot be understood is said once, and once more where it was out of sight for so long.
 const SAID_AGAIN: Duration = Duration::from_secs(3600);
 
+/// The precision of Twilio's filters.
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
 /// Recent lags that the typical lag is the median of.
 const LAGS: usize = 101;
 
@@ -124,6 +127,8 @@ struct Reach {
     floor: Time,
     /// What is not older has to be read.
     overlap: Time,
+    /// The day from which on was asked: nothing of before it is an answer.
+    day: Time,
 }
 
 /// Reads one log for as long as it runs.
@@ -271,7 +276,8 @@ impl<G: TwilioLog> Poller<G> {
         let cutoff = if depth == Depth::Deep { overlap.min(started - LOOK_BACK) } else { overlap };
         let horizon = *self.horizon.get_or_insert(overlap);
         let looked_through = self.looked_through.map_or(horizon, |back| back.min(horizon));
-        let reach = Reach { horizon, looked_through, floor: overlap.min(started - LOOK_BACK), overlap };
+        let day = Time::from_millis(cutoff.as_millis() - cutoff.as_millis().rem_euclid(DAY.as_millis() as i64));
+        let reach = Reach { horizon, looked_through, floor: overlap.min(started - LOOK_BACK), overlap, day };
         let mut found = Found::<G>::new();
         self.take_fetched(clock.now(), reach, &mut found);
         let walked = self.walk(&client, depth, cutoff, reach, &mut found).await;

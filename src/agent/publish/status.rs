@@ -213,7 +213,7 @@ pub struct Blindness {
 impl Blindness {
     fn of(engine: &Engine, channel: Channel, now: Time) -> Blindness {
         let cannot_read = engine.cannot_read(channel, now).into_iter().map(Source::label).collect();
-        Blindness { channel, cannot_read, unread: engine.unread(channel) }
+        Blindness { channel, cannot_read, unread: engine.unread(channel).count() }
     }
 }
 

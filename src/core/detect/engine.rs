@@ -131,6 +131,8 @@ pub struct ChannelState {
     restored_at: Option<Time>,
     /// What was last decided rests on test calls alone, which a failing caller outweighs.
     on_hint: bool,
+    /// People were told that only test calls fail.
+    is_told_beside: bool,
     /// Somebody has called or written, was served by the number's own handler, and a test of ours was.
     was_used: bool,
     was_served: bool,
@@ -263,6 +265,7 @@ impl Engine {
                         decided: false,
                         withheld: None,
                         on_hint: false,
+                        is_told_beside: false,
                         not_before: None,
                         restored_at: None,
                         was_used: false,
@@ -376,16 +379,16 @@ impl Engine {
     }
 
     /// Watched numbers of which it is not known who answers `channel`.
-    pub fn unread(&self, channel: Channel) -> usize {
-        let numbers =
-            self.roster.numbers().filter(|(ix, n)| n.channels[channel.index()] && self.is_unread(*ix, channel));
-        numbers.count()
+    pub fn unread(&self, channel: Channel) -> impl Iterator<Item = NumberId> {
+        let numbers = self.roster.numbers();
+        let unread = numbers.filter(move |(ix, n)| n.channels[channel.index()] && self.is_unread(*ix, channel));
+        unread.map(|(_, n)| n.id)
     }
 
     /// For want of what nothing can be said of `channel`, or of some of its numbers.
     pub fn cannot_read(&self, channel: Channel, now: Time) -> Vec<Source> {
         let mut sources: Vec<Source> = needed(channel).into_iter().filter(|s| self.is_stale(*s, now)).collect();
-        if self.unread(channel) > 0 {
+        if self.unread(channel).next().is_some() {
             let lists = routing(channel).iter().copied();
             let unread: Vec<Source> = lists.clone().filter(|s| self.polled_at(*s).is_none()).collect();
             sources.extend(if unread.is_empty() { vec![Source::Numbers] } else { unread });

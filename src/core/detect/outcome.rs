@@ -384,9 +384,7 @@ pub fn judge_message(f: &MessageFacts) -> Option<Outcome> {
             MessageStatus::Unknown => f.is_settled.then_some(refused(f.error)),
             MessageStatus::Sent if is_harm(f.error) => f.is_settled.then_some(refused(f.error)),
             // Twilio's log says that it went no further, and names it.
-            MessageStatus::Sent if f.marks.code().is_some_and(stops_a_text) => {
-                f.is_settled.then_some(refused(f.marks.code()))
-            }
+            MessageStatus::Sent if f.marks.stopping().is_some() => f.is_settled.then_some(refused(f.marks.stopping())),
             // Final where carriers give no receipt.
             MessageStatus::Sent => f.is_settled.then_some(Outcome::Ok),
             MessageStatus::Received | MessageStatus::Delivered => Some(Outcome::Ok),
@@ -420,11 +418,6 @@ fn refused(error: Option<Code>) -> Outcome {
         | Class::Unexplained
         | Class::Unknown => Outcome::Failed(Reason::Delivery),
     }
-}
-
-/// True of an error of a text of ours that did not arrive, and none of the webhook that is told of it.
-const fn stops_a_text(code: Code) -> bool {
-    matches!(code.class(), Class::Registration | Class::Delivery | Class::Account | Class::Platform)
 }
 
 /// A code in the row of a call or message. The row names no URL and no level: whose it was is not known, but that it

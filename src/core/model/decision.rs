@@ -196,7 +196,7 @@ pub enum PageReason {
     Outage,
     /// Call after call fails and none is served, from too few different callers for the detector to act.
     FewCallers,
-    /// Twilio logs errors, and there is evidence that those callers were served.
+    /// Twilio logs errors, or test calls of ours fail, and there is evidence that callers were served all the same.
     ErrorsBesideService,
     /// The numbers are on the fallback, and the errors name the handler that they had before.
     OldHandler,
@@ -242,7 +242,9 @@ impl PageReason {
                 "calls on several numbers break before any TwiML runs, because of Twilio or the carriers"
             }
             PageReason::FewCallers => "nobody is served, and too few different people have tried to act on it",
-            PageReason::ErrorsBesideService => "Twilio logs errors, and everybody was served all the same",
+            PageReason::ErrorsBesideService => {
+                "errors are logged, or test calls fail, and everybody was served all the same"
+            }
             PageReason::OldHandler => "callers on the fallback fail at the handler that the numbers had before",
         }
     }

@@ -151,7 +151,8 @@ pub const fn instead(reason: PageReason, channel: Channel) -> &'static str {
             }
         },
         PageReason::ErrorsBesideService => {
-            "Repair what the error code names when there is time: a reply that is no TwiML, an action after the talk"
+            "Repair what the error code names when there is time: a reply that is no TwiML, an action after the talk. If \
+             only test calls fail, call the number yourself, and see what the test meets that callers do not"
         }
         PageReason::OldHandler => {
             "Call the number from a mobile phone. If it fails, see in Twilio's Console where it points: at the fallback, \

@@ -35,6 +35,8 @@ pub enum AgentCondition {
         sources: Vec<&'static str>,
         /// What came back instead; empty where that is not known.
         why: String,
+        /// Numbers of which it is not known who answers, where no more than that cannot be read.
+        unread: Vec<NumberId>,
     },
     /// Rows of this source cannot be read, or look like ours and cannot be told whose they are: callers of whom is not
     /// known whether they were served. `example`: what is wrong with one of them.
@@ -98,7 +100,13 @@ impl AgentCondition {
 
 impl NoticeBuilder {
     /// What is done while channels cannot be seen, and what a person can do.
-    fn while_blind(&self, channels: &[Channel], is_partly: bool, barrier: Option<Barrier>) -> (String, Vec<Step>) {
+    fn while_blind(
+        &self,
+        channels: &[Channel],
+        blind: &[NumberId],
+        is_partly: bool,
+        barrier: Option<Barrier>,
+    ) -> (String, Vec<Step>) {
         let look = Step::typing("See what is stale, which numbers are blind, and why", "ringback status");
         if let Some(barrier) = barrier {
             let did = format!(
@@ -119,10 +127,13 @@ impl NoticeBuilder {
                     credentials";
         let of_channel = move |channel: Channel| {
             let groups = self.roster.groups().filter(move |(_, g)| g.fallback(channel).is_some());
-            groups.map(move |(_, g)| {
+            groups.filter_map(move |(_, g)| {
+                let of_group = g.numbers.iter().map(|ix| self.roster.number(*ix));
+                let is_blind = |n: &&Number| !is_partly || blind.contains(&n.id);
+                let numbers: Vec<NumberId> = of_group.filter(is_blind).map(|n| n.id).collect();
                 let text = format!("If callers of {} are not served, roll it back yourself", g.name);
-                let numbers: Vec<NumberId> = g.numbers.iter().map(|ix| self.roster.number(*ix).id).collect();
-                self.order(text, Operation::Rollback, &g.name, channel, &numbers, "--reason 'blind'")
+                (!numbers.is_empty())
+                    .then(|| self.order(text, Operation::Rollback, &g.name, channel, &numbers, "--reason 'blind'"))
             })
         };
         let by_hand = channels.iter().flat_map(|c| of_channel(*c));
@@ -133,7 +144,7 @@ impl NoticeBuilder {
     pub fn condition(&self, at: Time, since: Time, condition: &AgentCondition, status: NoticeStatus) -> Notice {
         let is_over = status == NoticeStatus::Resolved;
         let mut notice = match condition {
-            AgentCondition::Blind { channels, sources, why } => {
+            AgentCondition::Blind { channels, sources, why, unread } => {
                 let lists: Vec<&str> = channels.iter().flat_map(|c| routing(*c)).map(|s| s.label()).collect();
                 let channel = channels.iter().map(|c| c.label()).collect::<Vec<_>>().join(" and ");
                 let is_partly = !sources.is_empty() && sources.iter().all(|s| lists.contains(s));
@@ -145,7 +156,8 @@ impl NoticeBuilder {
                 let mut n = self.blank(at, condition.key(), NoticeKind::Blind, Severity::Critical, title);
                 n.channel = if let [one] = channels[..] { Some(one) } else { None };
                 let is_watched = |n: &Number| channels.iter().any(|c| n.channels[c.index()]);
-                n.numbers = self.roster.numbers().filter(|(_, n)| is_watched(n)).map(|(_, n)| n.id).collect();
+                let watched = || self.roster.numbers().filter(|(_, n)| is_watched(n)).map(|(_, n)| n.id).collect();
+                n.numbers = if is_partly && !unread.is_empty() { unread.clone() } else { watched() };
                 n.at = Moment::new(at, self.zone(&n.numbers));
                 if is_over {
                     n.did = "Ringback reads every log that it needs again: verdicts and decisions continue".to_owned();
@@ -153,7 +165,7 @@ impl NoticeBuilder {
                     n.uncounted = Some("unknown: nothing can be counted".to_owned());
                     let cause = unreadable(sources);
                     n.cause = Some(if why.is_empty() { cause } else { format!("{cause}: {why}") });
-                    (n.did, n.next) = self.while_blind(channels, is_partly, condition.barrier());
+                    (n.did, n.next) = self.while_blind(channels, &n.numbers, is_partly, condition.barrier());
                 }
                 n
             }

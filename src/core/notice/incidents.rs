@@ -97,7 +97,7 @@ impl Incidents {
         let condition = match (latest.kind, latest.channel) {
             (NoticeKind::Blind, channel) => {
                 let channels = channel.map_or(Channel::ALL.to_vec(), |c| vec![c]);
-                AgentCondition::Blind { channels, sources: Vec::new(), why: String::new() }
+                AgentCondition::Blind { channels, sources: Vec::new(), why: String::new(), unread: Vec::new() }
             }
             (NoticeKind::RowsNotUnderstood, _) => {
                 let source = Source::ALL.into_iter().find(|s| latest.key == format!("rows/{}", s.label()));

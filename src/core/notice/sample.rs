@@ -215,6 +215,7 @@ pub fn every_kind(builder: &NoticeBuilder, now: Time) -> Vec<Notice> {
             channels: vec![channel],
             sources: vec!["calls", "alerts"],
             why: "Twilio does not accept the credentials (HTTP 401, code 20003)".to_owned(),
+            unread: Vec::new(),
         },
         AgentCondition::RowsNotUnderstood {
             source: "calls",

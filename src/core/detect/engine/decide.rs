@@ -1,6 +1,7 @@
 //! From what was found to a decision: act, or the first guard that says no; or tell a person.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use super::{Engine, EngineEvent, RollbackProgress};
 use crate::detect::ledger::LedgerContext;
@@ -15,6 +16,9 @@ use crate::model::verdict::Evidence;
 use crate::model::verdict::Score;
 use crate::routing::history::RoutingState;
 use crate::routing::record::NumberRecord;
+
+/// A caller who was served so lately says more than test calls that fail.
+const SERVED_WITHIN: Duration = Duration::from_secs(600);
 
 /// What is to be decided.
 pub(super) struct Case<'a> {
@@ -222,8 +226,7 @@ impl Engine {
         let mut act = Vec::new();
         let mut withheld: Vec<(DetectorGuard, Vec<NumberIx>)> = Vec::new();
         let strength = Strength::of(case.evidence, case.numbers.len());
-        // Whoever calls is served, and has been since the first of the test calls that failed.
-        if case.evidence.failing == 0 && case.evidence.callers > 0 {
+        if self.is_beside_service(now, case) {
             return self.page_beside_service(now, case);
         }
         for ix in case.numbers {
@@ -265,22 +268,27 @@ impl Engine {
         }
     }
 
-    /// Test calls alone fail, and callers are served in the same minutes: a person is told, unless one was. Callers who
-    /// fail later decide anew.
+    /// Test calls of a number fail, and whoever calls it is served, lately and since the first of them: what is broken
+    /// is the test, or what only it meets.
+    fn is_beside_service(&self, now: Time, case: &Case<'_>) -> bool {
+        let [number] = case.numbers else { return false };
+        let state = self.channel(*number, case.channel);
+        let is_served = state.latest.served_last().is_some_and(|at| now < at + SERVED_WITHIN);
+        let may_decide = state.not_before.is_none_or(|at| at <= now);
+        case.evidence.failing == 0 && case.evidence.callers > 0 && is_served && may_decide
+    }
+
+    /// A person is told of it, once. The first caller who fails decides anew, and so does the next test call that fails
+    /// once nobody has been served for a while.
     fn page_beside_service(&mut self, now: Time, case: &Case<'_>) {
-        let channel = case.channel;
-        let is_new = |ix: &NumberIx| {
-            let state = self.channel(*ix, channel);
-            self.is_watched(*ix, channel) && state.rollback == RollbackProgress::None && !state.decided
-        };
-        let numbers: Vec<NumberIx> = case.numbers.iter().copied().filter(is_new).collect();
-        for ix in &numbers {
-            let state = self.channel_mut(*ix, channel);
-            (state.decided, state.on_hint, state.withheld) = (true, true, None);
-            self.dirty.insert((*ix, channel));
-        }
-        if !numbers.is_empty() {
-            self.decided(now, Action::Page { reason: PageReason::ErrorsBesideService }, &numbers, case);
+        for number in case.numbers {
+            let is_open = self.is_watched(*number, case.channel);
+            let state = self.channel_mut(*number, case.channel);
+            let is_open = is_open && !state.decided && state.rollback == RollbackProgress::None;
+            if is_open && !std::mem::replace(&mut state.is_told_beside, true) {
+                self.dirty.insert((*number, case.channel));
+                self.decided(now, Action::Page { reason: PageReason::ErrorsBesideService }, &[*number], case);
+            }
         }
     }
 

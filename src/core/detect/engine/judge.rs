@@ -288,7 +288,9 @@ impl Engine {
         state.evidence = evidence;
         state.verdict = verdict;
         // What is over may be decided again: over for the number, and for the group that it is in.
-        state.decided &= !(is_over(verdict) && is_over(group_verdict));
+        let is_open = !(is_over(verdict) && is_over(group_verdict));
+        state.decided &= is_open;
+        state.is_told_beside &= is_open;
         let has_met = state.met.iter().any(Option::is_some);
         let is_hot = state.decided || has_met || !(is_over(verdict) || verdict == Verdict::Blind);
         if is_hot {

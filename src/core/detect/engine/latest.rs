@@ -108,13 +108,17 @@ impl LatestCallers {
         self.served.since(since).count() >= ENOUGH
     }
 
+    /// When the last call of somebody who was served began.
+    pub(super) fn served_last(&self) -> Option<Time> {
+        self.served.0.iter().flatten().map(|c| c.at).max()
+    }
+
     pub(super) fn lately(&self, now: Time, arrivals: &Arrivals) -> Lately {
         let since = now - HEALTHY_FOR;
         if self.are_failing(since) {
             return Lately::Failing;
         }
-        let latest = self.served.0.iter().flatten().map(|c| c.at).max();
-        match self.are_enough(since) && arrivals.go_on(now) && arrivals.are_followed(latest) {
+        match self.are_enough(since) && arrivals.go_on(now) && arrivals.are_followed(self.served_last()) {
             true => Lately::Served,
             false => Lately::Unknown,
         }

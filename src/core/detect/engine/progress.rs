@@ -14,7 +14,7 @@ impl Engine {
         self.detector.mute(number, channel);
         let state = self.channel_mut(number, channel);
         state.rollback = RollbackProgress::Done(at);
-        state.decided = false;
+        (state.decided, state.is_told_beside) = (false, false);
         // What spoke against the old handler says nothing of the fallback.
         state.window.clear();
         state.met.clear();
@@ -27,7 +27,7 @@ impl Engine {
         self.detector.unmute(number, channel);
         let state = self.channel_mut(number, channel);
         state.rollback = RollbackProgress::None;
-        state.decided = false;
+        (state.decided, state.is_told_beside) = (false, false);
         state.not_before = Some(retry_at);
         self.recheck.insert((number, channel));
         self.dirty.insert((number, channel));
@@ -61,7 +61,7 @@ impl Engine {
         let state = self.channel_mut(number, channel);
         state.rollback = RollbackProgress::None;
         state.restored_at = Some(at);
-        state.decided = false;
+        (state.decided, state.is_told_beside) = (false, false);
         state.not_before = None;
         state.window.clear();
         state.met.clear();

@@ -15,10 +15,14 @@ const NOT_TWIML: Code = Code(12_300);
 pub(super) const SCHEMA: Code = Code(12_200);
 
 /// The number that was dialled is on a list of those that are not, the account may not call its country, or the
-/// caller's number is none that the carrier, or Twilio, takes from us. So it is for whoever dials on, the fallback too.
+/// caller's number is none that Twilio, or the carrier, passes on. So it is for whoever dials on, the fallback too.
 /// Source: Twilio's error dictionary, 2026-11.
-const BARRED: [Code; 7] =
-    [Code(13_214), Code(13_225), Code(13_226), Code(13_227), Code(13_247), Code(21_215), Code(32_017)];
+const BARRED: [Code; 5] = [Code(13_225), Code(13_227), Code(13_247), Code(21_215), Code(32_017)];
+
+/// True of an error of a text of ours that did not arrive, and none of the webhook that is told of it.
+const fn stops_a_text(code: Code) -> bool {
+    matches!(code.class(), Class::Registration | Class::Delivery | Class::Account | Class::Platform)
+}
 
 /// Everything that alerts have said of one call or message so far. A set: the same alert twice, or
 /// in another order, is the same.
@@ -27,6 +31,8 @@ pub struct AlertFlags {
     set: u16,
     /// Twilio refused to dial ([`BARRED`]).
     pub(super) is_barred: bool,
+    /// The code of an error with which a text of ours went no further; 0 when there is none.
+    stopping: u32,
     /// The code of the strongest mark, for the evidence; 0 when there is none.
     code: u32,
     /// When the handler, or the number's own fallback, was first known to fail, in seconds since the Unix epoch; 0 when
@@ -95,6 +101,9 @@ impl AlertFlags {
         }
         self.set |= bit;
         self.is_barred |= BARRED.contains(&code);
+        if mark >= AlertEffect::Unexplained && stops_a_text(code) {
+            self.stopping = self.stopping.max(code.0);
+        }
     }
 
     /// Without what was raised when a call had ended, beyond the time that the fetch of its document may take: a
@@ -156,6 +165,11 @@ impl AlertFlags {
 
     pub const fn is_empty(self) -> bool {
         self.set == 0
+    }
+
+    /// Why a text of ours went no further, where Twilio's log says so.
+    pub(super) const fn stopping(self) -> Option<Code> {
+        if self.stopping == 0 { None } else { Some(Code(self.stopping)) }
     }
 
     pub const fn code(self) -> Option<Code> {

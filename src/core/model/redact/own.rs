@@ -104,15 +104,15 @@ impl OwnSecrets {
     pub fn kept_from(&self, text: &str) -> String {
         let told = without_pieces(text, &self.known);
         // As often as it was escaped: a URL may stand within a URL.
-        let mut plain = Vec::new();
+        let mut plain = vec![letters(&told)];
         for marks in [&ESCAPES[..], &MAIL_ESCAPES[..]] {
             let mut text = told.clone();
             for _ in 0..DEEPEST {
                 let next = unescaped(&text, marks);
-                plain.push(letters(&next));
                 if next == text {
                     break;
                 }
+                plain.push(letters(&next));
                 text = next;
             }
         }
@@ -125,7 +125,7 @@ impl OwnSecrets {
         };
         // In pieces with something else in between: each may be an accident, most of the secret is none.
         let is_crumbled = |secret: &Vec<u8>| {
-            let once = plain.first().map_or(&[][..], Vec::as_slice);
+            let once = plain.get(1).or(plain.first()).map_or(&[][..], Vec::as_slice);
             let backwards: Vec<u8> = once.iter().rev().copied().collect();
             let there = secret.windows(CRUMB).filter(|w| has(once, w) || has(&backwards, w));
             secret.len() >= PIECE && there.count() >= CRUMBS
@@ -172,9 +172,14 @@ fn in_base64(secret: &str) -> [String; 3] {
     })
 }
 
+/// Zeros may stand before its digits.
+const LONGEST_ENTITY: usize = 10;
+
 /// The character of `&#x41;` or `&#65;` at the beginning of a text, where that is ASCII, and what comes after it.
 fn entity(text: &str) -> Option<(char, &str)> {
-    let (digits, after) = text.strip_prefix("&#")?.split_once(';')?;
+    let rest = text.strip_prefix("&#")?;
+    let end = rest.bytes().take(LONGEST_ENTITY).position(|b| b == b';')?;
+    let (digits, after) = (&rest[..end], &rest[end + 1..]);
     let code = match digits.strip_prefix(['x', 'X']) {
         Some(digits) => u8::from_str_radix(digits, 16),
         None => digits.parse(),

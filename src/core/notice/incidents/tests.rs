@@ -309,7 +309,8 @@ fn a_hold_that_is_over_replaced_or_released_is_not_named() {
 
 #[test]
 fn what_was_wrong_with_the_agent_before_a_restart_is_known_and_can_end() {
-    let blind = AgentCondition::Blind { channels: vec![VOICE], sources: vec!["calls"], why: String::new() };
+    let blind =
+        AgentCondition::Blind { channels: vec![VOICE], sources: vec!["calls"], why: String::new(), unread: vec![] };
     let unwritable = AgentCondition::StoreUnwritable { problem: "full".to_owned(), cure: "make room".to_owned() };
     for condition in [blind, unwritable] {
         let mut before = History::new();

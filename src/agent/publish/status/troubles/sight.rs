@@ -2,7 +2,7 @@
 
 use super::View;
 use super::incidents::held_by;
-use crate::agent::publish::status::SourceStatus;
+use crate::agent::publish::status::{ChannelStatus, SourceStatus};
 use crate::agent::publish::trouble::{Trouble, TroubleKind, Wait, WaitsFor};
 use crate::core::model::foreign::Line;
 use crate::core::model::id::Channel;
@@ -10,6 +10,7 @@ use crate::core::model::source::Source;
 use crate::core::model::time::Time;
 use crate::core::notice::condition::AgentCondition;
 use crate::core::notice::{NoticeStatus, Severity, Step};
+use crate::core::routing::history::RoutingState;
 
 pub(super) fn troubles(view: &View<'_>) -> Vec<Trouble> {
     blind(view).into_iter().chain(notifiers(view)).chain(holds(view)).collect()
@@ -28,7 +29,9 @@ fn blind(view: &View<'_>) -> Option<Trouble> {
     let labels = Source::ALL.into_iter().map(Source::label).filter(|l| is_blind(l)).collect();
     let errors: Vec<&str> = sources.iter().filter_map(|s| Some(s.failure.as_ref()?.error.as_str())).collect();
     let why = errors.join("; ");
-    let condition = AgentCondition::Blind { channels, sources: labels, why };
+    let is_unread = |c: &ChannelStatus| channels.contains(&c.channel) && c.routing == RoutingState::Unread;
+    let unread = view.status.numbers().filter(|(_, n)| n.channels.iter().any(is_unread)).map(|(_, n)| n.id()).collect();
+    let condition = AgentCondition::Blind { channels, sources: labels, why, unread };
     let builder = view.known.incidents.builder();
     let notice = builder.condition(view.now, read.unwrap_or(view.now), &condition, NoticeStatus::Firing);
     let mut trouble = Trouble::of_notice(TroubleKind::Blind, notice);
@@ -40,7 +43,11 @@ fn blind(view: &View<'_>) -> Option<Trouble> {
         at.map_or("never read".to_owned(), |at| format!("last read {}", at.to_timestamp().strftime("%H:%M:%S UTC")))
     };
     let why = sources.iter().map(|s| {
-        let cause = s.failure.as_ref().map_or("not read yet, and no error so far".to_owned(), |f| f.error.to_string());
+        let cause = match (&s.failure, s.polled_at) {
+            (Some(failure), _) => failure.error.to_string(),
+            (None, Some(_)) => "the list is read, and not all that its numbers refer to; the log says what".to_owned(),
+            (None, None) => "not read yet, and no error so far".to_owned(),
+        };
         format!("{}: {cause} ({})", s.source, since(s.polled_at))
     });
     trouble.cause = Some(why.collect::<Vec<_>>().join("; "));

@@ -76,7 +76,12 @@ fn what_the_fallback_of_before_did_says_nothing_of_the_one_that_numbers_are_swap
 fn what_keeps_us_from_twilio_is_mended_first_and_no_command_is_advised_that_meets_the_same() {
     for barrier in [Barrier::Credentials, Barrier::Unreachable] {
         let error = format!("list_calls: {} (HTTP 401)", barrier.text());
-        let blind = |sources, why: &str| AgentCondition::Blind { channels: vec![VOICE], sources, why: why.to_owned() };
+        let blind = |sources, why: &str| AgentCondition::Blind {
+            channels: vec![VOICE],
+            sources,
+            why: why.to_owned(),
+            unread: vec![],
+        };
         let mut h = History::new();
         let told = h.incidents.begins(h.now, h.now, blind(vec!["calls", "alerts"], &error)).expect("it is new");
         assert!(!told.did.contains("still work") && told.did.contains(barrier.text()), "{}", told.did);

@@ -44,7 +44,7 @@ fn whoever_looks_sees_foreign_changes_broken_fallbacks_and_the_agents_own_troubl
         AgentCondition::StoreUnwritable { problem: "full".to_owned(), cure: "make room".to_owned() },
     );
     // What it cannot see is said elsewhere.
-    let blind = AgentCondition::Blind { channels: vec![VOICE], sources: vec![], why: String::new() };
+    let blind = AgentCondition::Blind { channels: vec![VOICE], sources: vec![], why: String::new(), unread: vec![] };
     h.incidents.blind(h.now, h.now, blind);
     let counts = |h: &History| {
         let all = h.incidents.standing(h.now);
@@ -62,7 +62,8 @@ fn one_blindness_is_one_notice_that_grows() {
     let mut h = History::new();
     let mut blind = |at: u64, channels: &[Channel]| {
         let why = "Twilio does not accept the credentials (HTTP 401)".to_owned();
-        let condition = AgentCondition::Blind { channels: channels.to_vec(), sources: vec!["calls"], why };
+        let condition =
+            AgentCondition::Blind { channels: channels.to_vec(), sources: vec!["calls"], why, unread: vec![] };
         let at = h.now + Duration::from_secs(at);
         h.incidents.blind(at, at, condition)
     };
