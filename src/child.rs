@@ -22,7 +22,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 
 use crate::clock::Clock;
 use crate::core::model::bounds;
@@ -139,9 +139,13 @@ fn kill_marked(mark: &str) {
 struct Family(Option<u32>);
 
 impl Family {
-    fn of(first: Option<u32>, mark: String) -> Family {
-        RUNNING.lock().unwrap_or_else(PoisonError::into_inner).extend(first.map(|first| (first, mark)));
-        Family(first)
+    /// Starts it. Whoever ends all programs meanwhile waits, and ends this one too.
+    fn start(command: &mut Command, mark: String) -> io::Result<(Child, Family)> {
+        let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
+        let child = command.spawn()?;
+        let first = child.id();
+        running.extend(first.map(|first| (first, mark)));
+        Ok((child, Family(first)))
     }
 
     fn end(&mut self) {
@@ -177,8 +181,7 @@ pub async fn run(clock: &Clock, program: &Program<'_>) -> io::Result<Ended> {
         .kill_on_drop(true);
     #[cfg(unix)]
     command.process_group(0);
-    let mut child = command.spawn()?;
-    let mut family = Family::of(child.id(), mark);
+    let (mut child, mut family) = Family::start(&mut command, mark)?;
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let mut said = Vec::new();
     let status = {
