@@ -173,6 +173,25 @@ fn what_is_held_asked_blind_or_cured_by_nothing_is_told_with_who_and_until_when(
     });
 }
 
+/// Nothing fails, and a number is not where it belongs: who looks in the morning is told, whoever put it there.
+#[test]
+fn a_number_that_a_person_put_on_the_fallback_is_no_clean_status() {
+    play(&busy(""), async |w| {
+        with_token(w);
+        let agent = start(w, "every = \"10m\"").await;
+        w.pass(600).await;
+        assert_eq!(desk(w, &agent, &["status"]).await.0, 0);
+        let order = json!({"numbers": ["+15005550100"], "reason": "a drill"});
+        assert_eq!(agent.post("rollback", order).await.0, 200);
+        w.pass(300).await;
+        let (code, said, _) = desk(w, &agent, &["status"]).await;
+        assert!(code == 1 && said.contains("1 on the fallback"), "{code}: {said}");
+        let (code, said, _) = desk(w, &agent, &["status", "+15005550101"]).await;
+        assert!(code == 0 && !said.contains("on the fallback"), "{code}: {said}");
+        agent.stop().await;
+    });
+}
+
 #[test]
 fn a_rollback_that_is_not_proven_says_so_and_what_to_do_by_hand() {
     let scenario = busy("").replace("does = \"answer\"", "does = \"dead\"");

@@ -183,3 +183,24 @@ fn what_was_seen_of_a_group_is_summed_once_none_of_it_is_watched_closely() {
     let seen = p.engine.seen_of(GroupIx(0), Channel::Voice).expect("all are passive");
     assert_eq!([seen.waiting, seen.passive, seen.quiet, seen.served, seen.failed], [0, 3, 1, 6, 1]);
 }
+
+/// One number's callers fail for what no swap cures, and the other's are served: it is that number's trouble.
+#[test]
+fn a_number_whose_callers_fail_takes_its_groups_health_and_no_more() {
+    let mut p = Port::new(Mode::Auto, 2, PortAt::Done);
+    p.pass(1);
+    for caller in 0..6 {
+        p.call(1, caller, None);
+        p.pass(30);
+    }
+    p.pass(60);
+    let group = |p: &Port| p.engine.group_verdict(GroupIx(0), Channel::Voice).0;
+    assert_eq!((p.verdict(1), group(&p)), (Verdict::Healthy, Verdict::Healthy));
+    for caller in 100..106 {
+        p.call(0, caller, Some(10001));
+        p.pass(30);
+    }
+    p.pass(60);
+    assert!(matches!(p.verdict(0), Verdict::Suspect | Verdict::Failing), "{:?}", p.verdict(0));
+    assert_eq!(group(&p), Verdict::Unknown);
+}
