@@ -165,17 +165,21 @@ async fn agent(path: &Path, config: Config, log: &AgentLog) -> anyhow::Result<Ex
             Ok(face) => break face,
             Err(refused) => refused,
         };
-        if !is_acting_alone(&config).await {
-            return Err(refused);
+        let stopped = |signal| {
+            tracing::info!(signal, "stopped before it had started");
+            Ok(Exit::Done)
+        };
+        tokio::select! {
+            signal = signals.next() => return stopped(signal),
+            is_command = is_acting_alone(&config) => if !is_command {
+                return Err(refused);
+            }
         }
         if !std::mem::replace(&mut is_said, true) {
             tracing::warn!("a command acts by itself on this state: the agent starts when it has ended");
         }
         tokio::select! {
-            signal = signals.next() => {
-                tracing::info!(signal, "stopped before it had started");
-                return Ok(Exit::Done);
-            }
+            signal = signals.next() => return stopped(signal),
             () = clock.sleep(ASKED_AGAIN) => {}
         }
     };

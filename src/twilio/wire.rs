@@ -107,9 +107,9 @@ pub struct BadRow {
 }
 
 impl BadRow {
-    /// One of before the day from which on was asked: whatever the list is, it is not the one that was asked for.
-    pub fn not_asked_for(at: Time, day: Time) -> BadRow {
-        BadRow::new("date", format!("{at}, although entries from {day} on were asked for"))
+    /// One of long before what was asked for: whatever the list is, it is not the one that was.
+    pub fn not_asked_for(at: Time, from: Time) -> BadRow {
+        BadRow::new("date", format!("{at}, although nothing of before {from} was asked for"))
     }
 
     fn new(field: &'static str, problem: impl fmt::Display) -> BadRow {

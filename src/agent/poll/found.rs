@@ -85,14 +85,14 @@ impl<G: TwilioLog> Poller<G> {
         // Alerts are asked for to the second, calls by the day, whose zone is not documented. Texts that were planned
         // days ago are of the day on which they were written down.
         let is_asked = |at: Time| match G::SOURCE {
-            Source::Alerts => at >= reach.day,
-            Source::Calls => at + DAY >= reach.day,
+            Source::Alerts => at >= reach.from,
+            Source::Calls => at + DAY >= reach.from,
             Source::Messages | Source::Numbers | Source::Services => true,
         };
         let is_asked = |at: Time| !found.is_listing || is_asked(at);
         let row = match row {
             Ok(WireRow::Ours(item)) => match <G::Listed as Listed>::time(&item) {
-                Some(at) if !is_asked(at) => Err(BadRow::not_asked_for(at, reach.day)),
+                Some(at) if !is_asked(at) => Err(BadRow::not_asked_for(at, reach.from)),
                 Some(_) | None => Ok(WireRow::Ours(item)),
             },
             row => row,

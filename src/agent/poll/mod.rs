@@ -127,8 +127,9 @@ struct Reach {
     floor: Time,
     /// What is not older has to be read.
     overlap: Time,
-    /// The day from which on was asked: nothing of before it is an answer.
-    day: Time,
+    /// Nothing of before this is an answer: it is of an earlier day than was asked for, and by more than an alert comes
+    /// late, which is asked for by when it was written down and tells when it was raised.
+    from: Time,
 }
 
 /// Reads one log for as long as it runs.
@@ -276,8 +277,9 @@ impl<G: TwilioLog> Poller<G> {
         let cutoff = if depth == Depth::Deep { overlap.min(started - LOOK_BACK) } else { overlap };
         let horizon = *self.horizon.get_or_insert(overlap);
         let looked_through = self.looked_through.map_or(horizon, |back| back.min(horizon));
-        let day = Time::from_millis(cutoff.as_millis() - cutoff.as_millis().rem_euclid(DAY.as_millis() as i64));
-        let reach = Reach { horizon, looked_through, floor: overlap.min(started - LOOK_BACK), overlap, day };
+        let from = (cutoff - LOOK_BACK)
+            .min(Time::from_millis(cutoff.as_millis() - cutoff.as_millis().rem_euclid(DAY.as_millis() as i64)));
+        let reach = Reach { horizon, looked_through, floor: overlap.min(started - LOOK_BACK), overlap, from };
         let mut found = Found::<G>::new();
         self.take_fetched(clock.now(), reach, &mut found);
         let walked = self.walk(&client, depth, cutoff, reach, &mut found).await;
