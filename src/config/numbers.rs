@@ -136,6 +136,13 @@ pub fn read(path: &Path, faults: &Faults) -> Vec<NumberRow> {
         match row {
             // A spreadsheet's empty row.
             Ok(row) if row.iter().all(|f| f.text.is_empty()) => continue,
+            Ok(row) if read.len() == bounds::NUMBERS => {
+                let most = bounds::NUMBERS;
+                let text =
+                    format!("has more than {most} numbers; give them to several agents, each with a file of its own");
+                faults.of_file(path, row.first().map(|f| f.place), text);
+                break;
+            }
             Ok(row) => read.extend(read_row(&row, &columns, rows.delimiter(), path, faults)),
             Err(row) => faults.of_row(path, row.place, row.problem, format!("{}: {}", shown(&row.rest), row.problem)),
         }

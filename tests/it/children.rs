@@ -89,7 +89,7 @@ fn what_a_command_has_started_ends_with_it() {
             with_token(w);
             let left = w.folder.path().join("left");
             let notifier = format!(
-                "{}\n[[notify]]\nname = \"ours\"\nkind = \"command\"\nargv = [\"/bin/sh\", \"-c\", \"{}\"]\n",
+                "{}\n[[notify]]\nname = \"ours\"\nkind = \"command\"\ntimeout = \"15s\"\nargv = [\"/bin/sh\", \"-c\", \"{}\"]\n",
                 w.config_text(),
                 lingering(&left)
             );

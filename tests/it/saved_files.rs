@@ -288,6 +288,28 @@ fn a_number_in_two_files_is_named_by_both_their_lines() {
     assert_eq!(said, "b.csv:3:1: +15005550100 is listed twice, the first time in a.csv:3; a number has one group");
 }
 
+/// What would not fit into memory is said before it is tried.
+#[test]
+fn a_file_has_no_more_numbers_than_one_agent_watches() {
+    let rows = |most: usize| {
+        (0..most).fold("number\n".to_owned(), |mut text, i| {
+            writeln!(text, "+1500{i:07}").unwrap();
+            text
+        })
+    };
+    for (most, is_refused) in [(100_000, false), (100_001, true), (400_000, true)] {
+        let said = said_of(rows(most).as_bytes()).map(|numbers| numbers.len());
+        match said {
+            Ok(read) => assert!(!is_refused && read == most, "{read} of {most}"),
+            Err(said) => {
+                let cure =
+                    "x.csv:100002:1: has more than 100000 numbers; give them to several agents, each with a file";
+                assert!(is_refused && said.contains(cure), "{most}: {}", &said[..said.len().min(400)]);
+            }
+        }
+    }
+}
+
 /// The configuration itself.
 #[test]
 fn a_configuration_is_read_as_editors_save_it() {

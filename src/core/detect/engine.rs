@@ -25,6 +25,7 @@ mod progress;
 mod requests;
 mod rules;
 mod tick;
+mod unclaimed;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -51,6 +52,7 @@ use due::Due;
 pub use event::{EngineEvent, PhaseChange};
 use latest::LatestCallers;
 use phase::WatchCounts;
+use unclaimed::UnclaimedErrors;
 
 /// What the engine is told once.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -177,6 +179,7 @@ struct GroupState {
     latest: LatestCallers,
     arrivals: Arrivals,
     met: Vec<Option<Time>>,
+    unclaimed: UnclaimedErrors,
 }
 
 #[derive(Debug)]

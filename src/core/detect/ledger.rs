@@ -28,6 +28,7 @@ mod orphans;
 mod overdue;
 mod placement;
 mod settle;
+mod unclaimed;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
@@ -55,6 +56,8 @@ use orphans::Orphan;
 use overdue::Overdue;
 use placement::Unplaced;
 pub use placement::{AttachedAlert, FailedRequest, ReadUntil, failure_text};
+use unclaimed::Unclaimed;
+pub use unclaimed::{Concerned, UnclaimedError};
 
 /// An outcome that is new or has changed.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -132,6 +135,7 @@ pub struct Ledger {
     /// What had its time while nobody had read what its number points at, by when it was seen to have ended.
     unread: BTreeMap<NumberIx, Vec<(Time, Resource)>>,
     nameless: Nameless,
+    unclaimed: Unclaimed,
     /// What is under way, and until when that may be true.
     overdue: Overdue,
     lateness: Option<Lateness>,
@@ -211,6 +215,7 @@ impl Ledger {
             pending: VecDeque::new(),
             unread: BTreeMap::new(),
             nameless: Nameless::default(),
+            unclaimed: Unclaimed::default(),
             overdue: Overdue::new(roster.len()),
             lateness: None,
             raised: None,
@@ -340,6 +345,7 @@ impl Ledger {
     pub fn alert(&mut self, at: Time, alert: &Alert, cx: LedgerContext<'_>) -> Option<OutcomeChange> {
         let Some(resource) = alert.resource else {
             self.nameless.keep(alert);
+            self.unclaimed.wait(at, alert);
             return None;
         };
         if self.add_mark(at, resource, alert, cx) {
@@ -353,6 +359,7 @@ impl Ledger {
             return self.judge(at, Resource::Call(parent), cx);
         }
         // A call can be in the alert log long before it is in the call log.
+        self.unclaimed.wait(at, alert);
         self.wait(key(resource), at, alert.clone());
         None
     }

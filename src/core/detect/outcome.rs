@@ -44,14 +44,15 @@ impl Children {
         open > 0 || completed > 0 || failed > 0 || busy > 0 || no_answer > 0 || canceled > 0
     }
 
-    /// Takes in a leg, as it is now. `duration`: in whole seconds; one that is not known was a talk. True if it was.
+    /// Takes in a leg, as it is now. `duration`: in whole seconds; one that is not known was a talk, and one that was over
+    /// at once was none. True if it was.
     pub fn add(&mut self, status: CallStatus, began: Time, ended_at: Option<Time>, duration: Option<u32>) -> bool {
         let slot = self.slot(status);
         *slot = slot.saturating_add(1);
         if status.is_final() {
             self.ended_at = self.ended_at.max(ended_at.map_or(0, seconds));
         }
-        let has_talked = status == CallStatus::Completed && duration != Some(0);
+        let has_talked = status == CallStatus::Completed && duration.is_none_or(|s| s > BRIEF_SECONDS);
         if has_talked {
             let from = seconds(began);
             self.talk_from = if self.talk_from == 0 { from } else { self.talk_from.min(from) };
@@ -146,6 +147,9 @@ const LATE_SECONDS: u32 = 60;
 /// Who stays so long after the handler has failed was served by what came next: an error's announcement lasts seconds.
 const STAYED_SECONDS: u32 = 60;
 
+/// Twilio's announcement that an error has occurred takes some seconds: whose call is over within one has not heard it.
+const LAST_SECOND: u32 = 1;
+
 /// What a caller met after the handler had failed.
 enum AfterFailure {
     /// The announcement of it, and the end; or the number's own fallback.
@@ -174,11 +178,14 @@ impl CallFacts {
         let (Some(failed), Some(lasted)) = (self.failed_after, self.lasted.max(self.duration)) else {
             return AfterFailure::Nothing;
         };
+        // What fails in the last second of a call that was no announcement met nobody: it was asked for because the caller
+        // had gone, as a callback is, and the action of what they had been doing.
+        let after_caller = failed >= SERVED_AFTER_SECONDS && lasted <= failed + LAST_SECOND;
         let stayed = if is_rescued { 0 } else { lasted.saturating_sub(failed) };
         let has_held = failed.min(lasted) >= LATE_SECONDS || stayed >= STAYED_SECONDS;
         if has_held && !self.children.any() {
             AfterFailure::Service
-        } else if stayed >= SERVED_AFTER_SECONDS {
+        } else if stayed >= SERVED_AFTER_SECONDS || after_caller {
             AfterFailure::Something
         } else {
             AfterFailure::Nothing

@@ -226,10 +226,10 @@ impl Engine {
         let mut act = Vec::new();
         let mut withheld: Vec<(DetectorGuard, Vec<NumberIx>)> = Vec::new();
         let strength = Strength::of(case.evidence, case.numbers.len());
-        if self.is_beside_service(now, case) {
-            return self.page_beside_service(now, case);
-        }
-        for ix in case.numbers {
+        let (beside, numbers): (Vec<NumberIx>, Vec<NumberIx>) =
+            case.numbers.iter().partition(|n| self.is_beside_service(now, case, **n));
+        self.page_beside_service(now, case, &beside);
+        for ix in &numbers {
             if !self.is_watched(*ix, channel) {
                 continue;
             }
@@ -268,11 +268,10 @@ impl Engine {
         }
     }
 
-    /// Test calls of a number fail, and whoever calls it is served, lately and since the first of them: what is broken
-    /// is the test, or what only it meets.
-    fn is_beside_service(&self, now: Time, case: &Case<'_>) -> bool {
-        let [number] = case.numbers else { return false };
-        let state = self.channel(*number, case.channel);
+    /// Only test calls fail, and whoever calls this number is served, lately: what is broken is the test, or what only it
+    /// meets.
+    fn is_beside_service(&self, now: Time, case: &Case<'_>, number: NumberIx) -> bool {
+        let state = self.channel(number, case.channel);
         let is_served = state.latest.served_last().is_some_and(|at| now < at + SERVED_WITHIN);
         let may_decide = state.not_before.is_none_or(|at| at <= now);
         case.evidence.failing == 0 && case.evidence.callers > 0 && is_served && may_decide
@@ -280,15 +279,19 @@ impl Engine {
 
     /// A person is told of it, once. The first caller who fails decides anew, and so does the next test call that fails
     /// once nobody has been served for a while.
-    fn page_beside_service(&mut self, now: Time, case: &Case<'_>) {
-        for number in case.numbers {
+    fn page_beside_service(&mut self, now: Time, case: &Case<'_>, numbers: &[NumberIx]) {
+        let mut news = Vec::new();
+        for number in numbers {
             let is_open = self.is_watched(*number, case.channel);
             let state = self.channel_mut(*number, case.channel);
             let is_open = is_open && !state.decided && state.rollback == RollbackProgress::None;
             if is_open && !std::mem::replace(&mut state.is_told_beside, true) {
                 self.dirty.insert((*number, case.channel));
-                self.decided(now, Action::Page { reason: PageReason::ErrorsBesideService }, &[*number], case);
+                news.push(*number);
             }
+        }
+        if !news.is_empty() {
+            self.decided(now, Action::Page { reason: PageReason::ErrorsBesideService }, &news, case);
         }
     }
 

@@ -97,6 +97,12 @@ impl LatestCallers {
         }
     }
 
+    /// Somebody met an error whose call no log shows.
+    pub(super) fn failed_unseen(&mut self, at: Time, entry: Option<Resource>, number: NumberIx) {
+        let hash = entry.map_or(at.as_millis().unsigned_abs(), own_hash);
+        self.failed.add(Caller { at, hash, number });
+    }
+
     /// What is known of a number's callers says nothing of the handler that it has now.
     pub(super) fn forget(&mut self, number: NumberIx) {
         self.served.forget(|c| c.number == number);

@@ -4,6 +4,7 @@ mod decide;
 mod evidence;
 mod revised;
 mod rules;
+mod unclaimed;
 mod watch;
 
 use std::collections::BTreeMap;

@@ -42,6 +42,7 @@ impl Engine {
         self.detector.catch_up(&self.roster);
         self.ticking = self.ledger.is_due(now, read).then_some((now, read));
         if self.ticking.is_none() {
+            self.weigh_unclaimed(now, read);
             self.finish_tick(now);
         }
         self.take_events()

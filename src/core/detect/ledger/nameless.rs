@@ -27,8 +27,15 @@ const TEXT_FAILS_WITHIN: Duration = Duration::from_secs(15);
 /// The latest errors without a call, by when Twilio raised them.
 #[derive(Debug, Default)]
 pub(super) struct Nameless {
-    alerts: BTreeMap<Time, Vec<Alert>>,
+    alerts: BTreeMap<Time, Vec<NamelessAlert>>,
     held: usize,
+}
+
+#[derive(Debug)]
+struct NamelessAlert {
+    alert: Alert,
+    /// It was raised while a call or text of its number was under way.
+    is_weighed: bool,
 }
 
 impl Nameless {
@@ -38,10 +45,10 @@ impl Nameless {
             return;
         }
         let at = self.alerts.entry(alert.at).or_default();
-        if at.iter().any(|held| held.sid == alert.sid) {
+        if at.iter().any(|held| held.alert.sid == alert.sid) {
             return;
         }
-        at.push(alert.clone());
+        at.push(NamelessAlert { alert: alert.clone(), is_weighed: false });
         self.held += 1;
         while self.held > bounds::NAMELESS_ALERTS {
             let Some((_, oldest)) = self.alerts.pop_first() else { break };
@@ -50,7 +57,7 @@ impl Nameless {
     }
 
     /// Adds to `entry` what was raised on its number while it was under way.
-    pub(super) fn weigh(&self, entry: &mut Entry, channel: Channel, cx: LedgerContext<'_>) {
+    pub(super) fn weigh(&mut self, entry: &mut Entry, channel: Channel, cx: LedgerContext<'_>) {
         if self.held == 0 {
             return;
         }
@@ -71,7 +78,9 @@ impl Nameless {
             Body::Message { direction: Direction::Outbound | Direction::Reply, .. } => return,
         };
         let since = entry.started_at - ASIDE;
-        for alert in self.alerts.range(since..=until.max(since) + ASIDE).flat_map(|(_, alerts)| alerts) {
+        for NamelessAlert { alert, is_weighed } in
+            self.alerts.range_mut(since..=until.max(since) + ASIDE).flat_map(|(_, alerts)| alerts)
+        {
             let of_number = || {
                 let record = cx.routes.record(entry.number);
                 alert.number.is_some_and(|sid| record.is_some_and(|r| r.sid == sid))
@@ -98,8 +107,14 @@ impl Nameless {
             };
             if of_number() || of_url() {
                 entry.marks.add(effect, alert.code, alert.at);
+                *is_weighed = true;
             }
         }
+    }
+
+    /// True if it speaks against a call or text that was seen.
+    pub(super) fn is_weighed(&self, alert: &Alert) -> bool {
+        self.alerts.get(&alert.at).is_some_and(|at| at.iter().any(|a| a.is_weighed && a.alert.sid == alert.sid))
     }
 
     pub(super) fn prune(&mut self, before: Time) {

@@ -282,11 +282,17 @@ fn what_follows_the_handlers_failure_speaks_too() {
         (10, 69, Outcome::Failed(Reason::Unexplained)),
         (10, 70, Outcome::Ok),
         (59, 66, Outcome::Failed(Reason::Webhook)),
+        (24, 25, Outcome::Failed(Reason::Webhook)),
+        (25, 27, Outcome::Failed(Reason::Webhook)),
+        (25, 26, Outcome::Failed(Reason::Unexplained)),
+        (59, 59, Outcome::Failed(Reason::Unexplained)),
     ] {
         let f = CallFacts { failed_after: Some(failed), lasted: Some(lasted), ..f };
         assert_eq!(judge_call(&f), Some(want), "{failed} of {lasted}");
         let rescued = CallFacts { has_own_fallback: true, ..f };
-        assert_eq!(judge_call(&rescued), Some(Outcome::Failed(Reason::Rescued)), "{failed} of {lasted}");
+        let nobody_was_left = failed >= 25 && lasted - failed < 2;
+        let want = if nobody_was_left { Reason::Unexplained } else { Reason::Rescued };
+        assert_eq!(judge_call(&rescued), Some(Outcome::Failed(want)), "{failed} of {lasted}");
         let is_told = judge_call(&CallFacts { children: busy, ..f }).is_some_and(|o| matches!(o, Outcome::Failed(_)));
         assert!(is_told, "{failed} of {lasted}: nobody answered");
     }
@@ -599,7 +605,15 @@ fn a_call_that_is_over_at_once_is_neither_served_nor_failed() {
     ] {
         assert_eq!(judge_call(&CallFacts { duration, ..f }), Some(want), "{duration:?}");
     }
-    // A leg that was taken and put down is no talk; a voicemail after it is one.
+    // A leg that was taken and put down is no talk, whoever does so; a voicemail after it is one.
+    let at = Time::from_secs(1000);
+    for (seconds, is_talk) in [(Some(0), false), (Some(1), false), (Some(2), false), (Some(3), true), (None, true)] {
+        let mut legs = Children::default();
+        assert_eq!(legs.add(CallStatus::Completed, at, Some(at), seconds), is_talk, "{seconds:?}");
+        let f = CallFacts { children: legs, duration: Some(20), after_legs: Some(0), forwards: true, ..f };
+        let want = if is_talk { Outcome::Ok } else { Outcome::Ignored(IgnoreReason::Brief) };
+        assert_eq!(judge_call(&f), Some(want), "{seconds:?}");
+    }
     let hung_up = Children { completed: 1, ended_at: 1000, ..Children::default() };
     let f = CallFacts { children: hung_up, duration: Some(60), forwards: true, ..f };
     for (after_legs, want) in [(Some(3), Outcome::Ignored(IgnoreReason::Brief)), (Some(40), Outcome::Ok)] {

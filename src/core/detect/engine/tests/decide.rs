@@ -506,3 +506,22 @@ fn test_calls_that_fail_while_callers_are_served_are_told_and_swap_nothing_until
     p.pass(60);
     assert_eq!(p.decisions(), [beside, (Action::Rollback, 1)]);
 }
+
+/// The tests of a group's numbers fail together: whoever is served on one of them is served all the same.
+#[test]
+fn of_a_group_whose_tests_fail_only_numbers_that_serve_nobody_are_swapped() {
+    let mut p = Port::new(Mode::Auto, 4, PortAt::Done);
+    p.pass(1);
+    for minute in 0..20 {
+        // Two have callers, two have none.
+        p.call(0, 100 + minute, None);
+        p.call(1, 200 + minute, None);
+        p.pass(20);
+        for i in 0..4 {
+            p.probe(i, ProbeResult::Failure(Reason::Webhook));
+        }
+        p.pass(40);
+    }
+    let swapped = |i| p.engine.channel(NumberIx(i), Channel::Voice).rollback == RollbackProgress::Pending;
+    assert_eq!([0, 1, 2, 3].map(swapped), [false, false, true, true], "{:?}", p.decisions());
+}
