@@ -137,9 +137,10 @@ pub fn about(t: &Trouble, roster: &Roster, only: Option<NumberId>) -> Vec<Act> {
     let is_advised = |verb: &str| t.next.iter().any(|step| step.is_open(verb));
     let helps = is_advised("rollback");
     match t.kind {
-        TroubleKind::RolledBack | TroubleKind::RestoreWaits if t.next.first().is_some_and(|s| s.is_open("restore")) => {
+        TroubleKind::RestoreWaits if t.next.first().is_some_and(|s| s.is_open("restore")) => {
             act("restore", "Restore", "");
         }
+        // The handler is to be repaired first, and nobody here can see whether it is.
         TroubleKind::RolledBack | TroubleKind::RestoreWaits => act("restore", "Restore", "quiet"),
         TroubleKind::Unproven if helps => {
             act("rollback", "Roll back again", "danger");

@@ -178,8 +178,8 @@ impl CallFacts {
         let (Some(failed), Some(lasted)) = (self.failed_after, self.lasted.max(self.duration)) else {
             return AfterFailure::Nothing;
         };
-        // What fails in the last second of a call that was no announcement met nobody: it was asked for because the caller
-        // had gone, as a callback is, and the action of what they had been doing.
+        // What fails in the last second of a call that was no announcement met nobody: it was asked for because the
+        // caller had gone, as a callback is, and the action of what they had been doing.
         let after_caller = failed >= SERVED_AFTER_SECONDS && lasted <= failed + LAST_SECOND;
         let stayed = if is_rescued { 0 } else { lasted.saturating_sub(failed) };
         let has_held = failed.min(lasted) >= LATE_SECONDS || stayed >= STAYED_SECONDS;

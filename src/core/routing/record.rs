@@ -357,7 +357,9 @@ fn parts(url: &str) -> (String, &str) {
         "http://" => ":80",
         _ => "",
     };
-    (scheme + host.strip_suffix(port).unwrap_or(&host), path)
+    let host = host.strip_suffix(port).unwrap_or(&host);
+    let (name, port) = host.split_at(host.rfind(':').unwrap_or(host.len()));
+    (scheme + name.strip_suffix('.').unwrap_or(name) + port, path)
 }
 
 /// Scheme and host of a URL.

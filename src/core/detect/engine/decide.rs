@@ -268,8 +268,8 @@ impl Engine {
         }
     }
 
-    /// Only test calls fail, and whoever calls this number is served, lately: what is broken is the test, or what only it
-    /// meets.
+    /// Only test calls fail, and whoever calls this number is served, lately: what is broken is the test, or what only
+    /// it meets.
     fn is_beside_service(&self, now: Time, case: &Case<'_>, number: NumberIx) -> bool {
         let state = self.channel(number, case.channel);
         let is_served = state.latest.served_last().is_some_and(|at| now < at + SERVED_WITHIN);

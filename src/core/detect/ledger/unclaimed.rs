@@ -166,8 +166,8 @@ fn reason(code: Code) -> Reason {
     }
 }
 
-/// The numbers of ours that it names: by themselves, or by a URL of theirs that serves callers where it names no call. A
-/// call of another number that has the same URL is in the log, and is nobody's of ours.
+/// The numbers of ours that it names: by themselves, or by a URL of theirs that serves callers where it names no call.
+/// A call of another number that has the same URL is in the log, and is nobody's of ours.
 fn may_be_of(alert: &Alert, channel: Channel, cx: LedgerContext<'_>) -> Arc<[NumberIx]> {
     let numbers = cx.roster.numbers().filter(|(_, n)| n.channels[channel.index()]).map(|(ix, _)| ix);
     let is_of = |ix: &NumberIx| {

@@ -97,6 +97,14 @@ fn a_webhook_is_known_by_host_and_path() {
     assert!(is_same_webhook(secured, "https://a.example.com/voice"));
     assert!(is_same_webhook("http://a.example.com/voice", "http://a.example.com:80/voice"));
     assert!(!is_same_webhook("https://a.example.com/voice", "https://a.example.com:8443/voice"));
+    for (configured, same) in [
+        (" https://a.example.com./voice ", "https://a.example.com/voice"),
+        ("https://a.example.com.:8443/voice", "https://a.example.com:8443/voice"),
+        ("https://a.example.com.:443/voice", "https://a.example.com/voice"),
+    ] {
+        assert!(is_same_webhook(configured, same) && is_same_webhook(same, configured), "{configured:?}");
+    }
+    assert!(!is_same_webhook("https://[::1]:8443/voice", "https://[::1]/voice"));
 }
 
 #[test]
