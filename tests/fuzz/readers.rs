@@ -232,7 +232,7 @@ pub fn twilio_answers(data: &[u8]) {
 pub fn twiml(data: &[u8]) {
     let (head, body) = split(data, b'\n');
     let head = String::from_utf8_lossy(head);
-    let document = twiml::Document { content_type: &head, body, is_too_large: false };
+    let document = twiml::TwimlDocument { content_type: &head, body, is_too_large: false };
     for channel in Channel::ALL {
         let effect = twiml::read(document, channel, ours());
         assert_eq!(effect, twiml::read(document, channel, ours()));

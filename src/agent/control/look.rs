@@ -17,7 +17,7 @@ use crate::core::model::roster::NumberIx;
 use crate::core::model::time::Time;
 use crate::core::rollback::adopt::FoundRouting;
 use crate::core::rollback::entry::Entry;
-use crate::core::rollback::look::{Found, Ground, Known, Look};
+use crate::core::rollback::look::{Ground, Known, Look, LookResult};
 use crate::core::rollback::operator::{OperatorRequest, PlannedAction, Preview, PreviewLine};
 use crate::core::rollback::plan;
 use crate::core::routing::values::RoutingValues;
@@ -44,13 +44,13 @@ impl Controller {
         read_at: Time,
         slot @ (number, channel): Slot,
         now: &RoutingValues,
-    ) -> Found {
+    ) -> LookResult {
         let found = self.orders().found(number, channel, Look { now, read_at, known: self.known(slot) });
         match &found {
-            Found::AsExpected | Found::First => _ = self.looked_at.insert(slot, read_at),
-            Found::Landed(entry) => self.landed(read_at, entry).await,
+            LookResult::AsExpected | LookResult::First => _ = self.looked_at.insert(slot, read_at),
+            LookResult::Landed(entry) => self.landed(read_at, entry).await,
             // What is foreign is once it is in the journal.
-            Found::Outdated | Found::Foreign { .. } => {}
+            LookResult::Outdated | LookResult::Foreign { .. } => {}
         }
         found
     }
@@ -141,7 +141,7 @@ impl Controller {
 
     /// Takes in what was read of a number. True if somebody else has changed it.
     async fn is_foreign(&mut self, now: Time, slot @ (number, channel): Slot, read: &FoundRouting) -> bool {
-        let Found::Foreign { before, expected } = self.observe(read.read_at, slot, &read.values).await else {
+        let LookResult::Foreign { before, expected } = self.observe(read.read_at, slot, &read.values).await else {
             return false;
         };
         let differences = RoutingValues::differences(&before, &expected, &read.values);
