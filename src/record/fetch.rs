@@ -14,7 +14,7 @@ use crate::core::model::decision::Mode;
 use crate::core::model::roster::Roster;
 use crate::core::model::time::Time;
 use crate::metrics::Metrics;
-use crate::twilio::raw::{RawList, RawRow, Unread};
+use crate::twilio::raw::{RawList, RawRow, RawRows};
 use crate::twilio::wire::{Listed, WireRow};
 use crate::twilio::{Client, ClientSettings, Pager};
 
@@ -67,7 +67,7 @@ pub async fn fetch(
 
 async fn walk<L: Listed>(
     list: RawList,
-    mut pager: Pager<'_, Unread<L>>,
+    mut pager: Pager<'_, RawRows<L>>,
     wanted: &Wanted<'_>,
     scrubber: &mut Scrubber<'_>,
     part: &mut Part,

@@ -61,7 +61,7 @@ pub async fn gather(store: &Store, configured: &Configured<'_>, wanted: &Wanted)
     let kept = journal.partition_point(|link| link.at_ms <= to.as_millis());
     journal.truncate(kept);
     let head = hashes.get(kept.wrapping_sub(1)).cloned().unwrap_or_default();
-    let at = |link: Option<&crate::store::Link>| link.map_or(to, |link| Time::from_millis(link.at_ms));
+    let at = |link: Option<&crate::store::ChainLink>| link.map_or(to, |link| Time::from_millis(link.at_ms));
     let (begun, ended) = (at(journal.first()), at(journal.last()));
     let from = wanted.from.unwrap_or_else(|| begun.max(ended - DAY)).min(to);
     // Of an agent that ended long ago the time since is no part.

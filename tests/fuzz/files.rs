@@ -26,7 +26,7 @@ use ringback::record::scrub::{Callers, Scrubber};
 use ringback::rehearse::note::Note;
 use ringback::replay;
 use ringback::sim::{Scenario, Sim};
-use ringback::store::Link;
+use ringback::store::ChainLink;
 use serde::de::DeserializeOwned;
 
 use super::{SECRET, is_in, is_kept, is_stable, is_told, ours, reading, rules};
@@ -148,7 +148,7 @@ fn is_kept_of(mut notice: Notice) {
 
 /// Entries of the journal, read back and folded as at a start.
 pub fn journal(data: &[u8]) {
-    each::<Link>(data).for_each(|link| {
+    each::<ChainLink>(data).for_each(|link| {
         is_kept(&link);
         assert_eq!(link.hash("").len(), 64);
     });

@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::adopt::{ASKED, read};
-use super::command::{Asked, CommandAnswer, is_from_memory};
+use super::command::{CommandAnswer, PendingCommand, is_from_memory};
 use super::{Controller, Drifted};
 use crate::agent::ControlMessage;
 use crate::core::model::id::{Channel, NumberId};
@@ -28,7 +28,7 @@ type Slot = (NumberId, Channel);
 /// The numbers that it does nothing to, as they were read for it.
 #[derive(Debug)]
 pub struct CommandRead {
-    asked: Asked,
+    asked: PendingCommand,
     found: BTreeMap<Slot, Result<FoundRouting, String>>,
 }
 
@@ -79,7 +79,7 @@ impl Controller {
     }
 
     /// Reads these numbers beside the control task, which answers once it is told what was found.
-    pub(super) fn look_first(&mut self, asked: Asked, unsure: BTreeSet<Slot>) {
+    pub(super) fn look_first(&mut self, asked: PendingCommand, unsure: BTreeSet<Slot>) {
         let (shared, inbox) = (self.shared.clone(), self.inbox.clone());
         // The rollback of these ends if somebody else has them by now, and others are told of that.
         let is_swapped = |(number, channel): &&Slot| self.orders().state(*number, *channel).swap().is_some();
@@ -104,7 +104,7 @@ impl Controller {
 
     /// The numbers were read: takes in what they are, does what is to be done by that, and answers.
     pub async fn command_read(&mut self, now: Time, read: CommandRead) {
-        let CommandRead { asked: Asked { request, dry_run, preview, reply }, found } = read;
+        let CommandRead { asked: PendingCommand { request, dry_run, preview, reply }, found } = read;
         let mut shown = BTreeMap::new();
         for (slot, read) in &found {
             let is_foreign = match read {
