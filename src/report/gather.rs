@@ -18,7 +18,7 @@ use crate::store::{Store, StoreError};
 
 /// What is asked for.
 #[derive(Clone, Debug)]
-pub struct Wanted {
+pub struct WantedReport {
     /// From the first entry of the journal, or a day before the end, if absent.
     pub from: Option<Time>,
     /// Now, if absent.
@@ -47,7 +47,7 @@ const DAY: Duration = Duration::from_secs(86_400);
 const MOST: usize = 1_500_000;
 
 /// Reads the material.
-pub async fn gather(store: &Store, configured: &Configured<'_>, wanted: &Wanted) -> Result<Material, StoreError> {
+pub async fn gather(store: &Store, configured: &Configured<'_>, wanted: &WantedReport) -> Result<Material, StoreError> {
     let mut journal = Vec::new();
     let mut hashes = Vec::new();
     store

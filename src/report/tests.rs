@@ -4,7 +4,7 @@ use super::document::Block;
 use super::lines;
 use super::material::{Again, EntriesKept, FORM, GroupPart, Head, Material, NumberPart, Taken, Told};
 use super::model::report;
-use super::outcomes::{Outcomes, Tally};
+use super::outcomes::{OutcomeTally, Outcomes};
 use super::recount;
 use super::verify::{ReportFile, intact, verify};
 use super::{handover, html, markdown};
@@ -383,9 +383,9 @@ fn a_report_of_two_thousand_numbers_and_a_day_is_small() {
     m.outcomes.numbers = m
         .numbers
         .iter()
-        .map(|n| Tally {
+        .map(|n| OutcomeTally {
             of: n.id,
-            ..Tally {
+            ..OutcomeTally {
                 of: n.id,
                 channel: Channel::Voice,
                 calls: 60,
